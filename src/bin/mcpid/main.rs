@@ -1,0 +1,2 @@
+//! The `mcpid` command line.
+fn main() {}

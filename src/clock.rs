@@ -1,0 +1,106 @@
+//! Wall time: the one place that reads it, and RFC 3339 in and out.
+//!
+//! Everything else takes time as an argument, so that a captured request can be judged at the
+//! moment of its capture and a test never sleeps. Times are whole seconds, rounded down.
+
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// A moment: whole seconds since 1970-01-01T00:00:00Z, rounded down; negative before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(i64);
+
+/// A text that is not an RFC 3339 date and time, or lies outside the years 0000 to 9999.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an RFC 3339 time such as 2026-11-23T10:00:00Z")]
+#[non_exhaustive]
+pub struct TimestampError;
+
+impl Timestamp {
+    /// The moment that lies `seconds` after the Unix epoch.
+    pub const fn from_unix(seconds: i64) -> Self {
+        Timestamp(seconds)
+    }
+
+    /// Seconds since the Unix epoch.
+    pub const fn unix(self) -> i64 {
+        self.0
+    }
+
+    /// This moment moved by `seconds`, which may be negative. Saturates at the ends of `i64`, so
+    /// that no sum of attacker-chosen numbers can wrap a window around.
+    pub const fn plus(self, seconds: i64) -> Self {
+        Timestamp(self.0.saturating_add(seconds))
+    }
+
+    /// Seconds from `earlier` to this moment; saturating.
+    pub const fn since(self, earlier: Timestamp) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// Reads an RFC 3339 date-time (section 5.6) with any offset; fractions are cut off.
+    ///
+    /// # Errors
+    /// [`TimestampError`] for anything else, a missing offset included.
+    pub fn parse_rfc3339(text: &str) -> Result<Self, TimestampError> {
+        // The separator may only be "T": the crate also reads "t" and a space, which RFC 3339
+        // leaves to the application, and one spelling is enough for files that are signed.
+        if text.as_bytes().get(10) != Some(&b'T') {
+            return Err(TimestampError);
+        }
+        let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| TimestampError)?;
+        Ok(Timestamp(moment.unix_timestamp()))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC with whole seconds, or `@SECONDS` outside the years 0000 to 9999.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match OffsetDateTime::from_unix_timestamp(self.0) {
+            Ok(t) if (0..=9999).contains(&t.year()) => write!(
+                f,
+                "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
+                t.year(),
+                u8::from(t.month()),
+                t.day(),
+                t.hour(),
+                t.minute(),
+                t.second()
+            ),
+            _ => write!(f, "@{}", self.0),
+        }
+    }
+}
+
+/// Something that tells the wall time.
+pub trait Clock: Send + Sync {
+    /// The present moment.
+    fn now(&self) -> Timestamp;
+}
+
+/// The operating system's clock.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        // A clock before 1970 is a fault of the machine; the epoch makes every signature
+        // "not yet valid", which is the side to fail on.
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX))
+    }
+}
+
+/// A clock that stands still: for captures, which are judged at their own time, and for tests.
+#[derive(Clone, Copy, Debug)]
+pub struct FixedClock(pub Timestamp);
+
+impl Clock for FixedClock {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+}

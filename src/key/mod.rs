@@ -1,0 +1,186 @@
+//! Who signs, and how a key rests on disk.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::Signer as _;
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+pub mod format;
+pub mod keyfile;
+pub mod trust;
+
+/// A key's id: the RFC 7638 SHA-256 thumbprint of its JWK, 43 characters of base64url.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyId([u8; 43]);
+
+impl KeyId {
+    /// The id of the Ed25519 public key `key`: RFC 7638 over the RFC 8037 members `crv`, `kty`
+    /// and `x`, which are already in the order and spelling that section 3 demands.
+    fn of(key: &[u8; 32]) -> Self {
+        let x = URL_SAFE_NO_PAD.encode(key);
+        let jwk = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
+        let mut id = [0; 43];
+        let written = URL_SAFE_NO_PAD.encode_slice(Sha256::digest(jwk), &mut id);
+        debug_assert_eq!(written, Ok(43));
+        KeyId(id)
+    }
+
+    /// The 43 characters.
+    pub fn as_str(&self) -> &str {
+        // Only ASCII is ever put in.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyId({})", self.as_str())
+    }
+}
+
+/// An Ed25519 public key (RFC 8032), decoded once, with its id.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PublicKey {
+    point: ed25519_dalek::VerifyingKey,
+    id: KeyId,
+    weak: bool,
+}
+
+/// Bytes that encode no point of the curve, or encode one in a second, non-canonical way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not the canonical encoding of an Ed25519 public key")]
+#[non_exhaustive]
+pub struct PublicKeyError;
+
+impl PublicKey {
+    /// Decodes 32 bytes (RFC 8032 section 5.1.3).
+    ///
+    /// # Errors
+    /// [`PublicKeyError`]. A y coordinate of 2^255−19 or more is one: it would give one key two ids.
+    pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, PublicKeyError> {
+        let point = ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|_| PublicKeyError)?;
+        let edwards = point.to_edwards();
+        if edwards.compress().as_bytes() != bytes {
+            return Err(PublicKeyError);
+        }
+        // Small order: one signature fits many messages. Mixed order: verifiers disagree on what
+        // such a key has signed. Honest key generation makes neither.
+        let weak = point.is_weak() || !edwards.is_torsion_free();
+        Ok(PublicKey { point, id: KeyId::of(bytes), weak })
+    }
+
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        self.point.as_bytes()
+    }
+
+    /// The key's id.
+    pub fn id(&self) -> &KeyId {
+        &self.id
+    }
+
+    /// Whether the key has a component of small order; no signature under it proves anything.
+    pub fn is_weak(&self) -> bool {
+        self.weak
+    }
+
+    /// Verifies without cofactor and refuses small-order `R` and keys.
+    ///
+    /// # Errors
+    /// [`BadSignature`], with no word on why: there is nothing to learn from it.
+    pub fn verify_strict(&self, message: &[u8], signature: &[u8; 64]) -> Result<(), BadSignature> {
+        let signature = ed25519_dalek::Signature::from_bytes(signature);
+        if self.weak {
+            return Err(BadSignature);
+        }
+        self.point.verify_strict(message, &signature).map_err(|_| BadSignature)
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({})", self.id)
+    }
+}
+
+/// A signature that does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the signature does not hold")]
+#[non_exhaustive]
+pub struct BadSignature;
+
+/// Something that can sign with one Ed25519 key, wherever the private half is kept.
+pub trait Sign: Send + Sync {
+    /// The public half.
+    fn public(&self) -> &PublicKey;
+
+    /// The Ed25519 signature over `message`, 64 bytes.
+    ///
+    /// # Errors
+    /// [`SignError`] where the holder of the private half cannot be reached or declines; a
+    /// [`SecretKey`] in memory never fails.
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError>;
+}
+
+/// The holder of a private key did not sign.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+#[non_exhaustive]
+pub struct SignError(pub Box<dyn std::error::Error + Send + Sync>);
+
+/// An Ed25519 private key in memory: the RFC 8032 seed, wiped when it is dropped.
+pub struct SecretKey {
+    key: ed25519_dalek::SigningKey,
+    public: PublicKey,
+}
+
+impl SecretKey {
+    /// The key whose seed is `seed` (RFC 8032 section 5.1.5).
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        let key = ed25519_dalek::SigningKey::from_bytes(seed);
+        let point = key.verifying_key();
+        // A clamped scalar times the base point has prime order, and compresses canonically.
+        let public = PublicKey { id: KeyId::of(point.as_bytes()), point, weak: false };
+        SecretKey { key, public }
+    }
+
+    /// A fresh key from `random`, which must be a cryptographic generator.
+    ///
+    /// # Errors
+    /// Whatever the generator fails with.
+    pub fn generate<R: rand::TryCryptoRng>(random: &mut R) -> Result<Self, R::Error> {
+        let mut seed = Zeroizing::new([0; 32]);
+        random.try_fill_bytes(seed.as_mut())?;
+        Ok(SecretKey::from_seed(&seed))
+    }
+
+    /// The seed, for sealing it into a keyfile.
+    pub(crate) fn seed(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.key.to_bytes())
+    }
+}
+
+impl Sign for SecretKey {
+    fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
+        Ok(self.key.sign(message).to_bytes())
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretKey({}, [secret])", self.public.id)
+    }
+}

@@ -1,0 +1,172 @@
+//! From bytes to a request that can be reasoned about.
+//!
+//! A [`Head`] holds what the signature base is built from, as it came: nothing in it is decoded,
+//! joined or normalised. Which origin a request was sent to is not the sender's to say, so the
+//! target is resolved later, against the origins that are ours (see [`target`]).
+
+use std::borrow::Cow;
+
+pub mod capture;
+pub mod digest;
+pub mod har;
+pub mod line;
+pub mod structured;
+pub mod target;
+
+/// One header field line: its name in lower case, its value without surrounding white space.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field<'a> {
+    name: Cow<'a, str>,
+    value: Cow<'a, [u8]>,
+}
+
+impl<'a> Field<'a> {
+    /// The name, in lower case.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The value as received, without leading and trailing spaces and tabs.
+    pub fn value(&self) -> &[u8] {
+        &self.value
+    }
+}
+
+/// How the request line names its target (RFC 9112 section 3.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestTarget<'a> {
+    /// `/path?query`, with the authority in `Host`.
+    Origin(Cow<'a, str>),
+    /// A whole URI on the request line.
+    Absolute(Cow<'a, str>),
+    /// A whole URI, known from elsewhere than a request line: HTTP/2 pseudo-header fields, a HAR
+    /// or request line file, a URL to be signed. Its `@request-target` is the path and query.
+    Uri(Cow<'a, str>),
+    /// `*`, for a server-wide `OPTIONS`.
+    Asterisk,
+}
+
+/// A request without its body: method, target and fields in the order received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head<'a> {
+    method: Cow<'a, str>,
+    target: RequestTarget<'a>,
+    fields: Vec<Field<'a>>,
+}
+
+/// Why something cannot be the head of an HTTP request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HeadError {
+    /// The method is not a token (RFC 9110 section 9.1).
+    #[error("the method is not a token")]
+    Method,
+    /// A field name is not a token (RFC 9110 section 5.1).
+    #[error("the field name {0:?} is not a token")]
+    FieldName(String),
+    /// A field value holds a control character or a line break (RFC 9110 section 5.5).
+    #[error("the value of {0:?} holds a control character")]
+    FieldValue(String),
+}
+
+/// Whether `byte` may stand in a token (RFC 9110 section 5.6.2).
+pub fn is_tchar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+impl<'a> Head<'a> {
+    /// A head with no fields yet.
+    ///
+    /// # Errors
+    /// [`HeadError::Method`].
+    pub fn new(
+        method: impl Into<Cow<'a, str>>,
+        target: RequestTarget<'a>,
+    ) -> Result<Self, HeadError> {
+        let method = method.into();
+        if method.is_empty() || !method.bytes().all(is_tchar) {
+            return Err(HeadError::Method);
+        }
+        Ok(Head { method, target, fields: Vec::with_capacity(16) })
+    }
+
+    /// Adds one field line. The name is brought to lower case, spaces and tabs around the value
+    /// are cut off (RFC 9110 section 5.5 says they are not part of it).
+    ///
+    /// # Errors
+    /// [`HeadError::FieldName`] or [`HeadError::FieldValue`].
+    pub fn push(
+        &mut self,
+        name: impl Into<Cow<'a, str>>,
+        value: impl Into<Cow<'a, [u8]>>,
+    ) -> Result<(), HeadError> {
+        let mut name = name.into();
+        if name.is_empty() || !name.bytes().all(is_tchar) {
+            return Err(HeadError::FieldName(name.into_owned()));
+        }
+        if name.bytes().any(|b| b.is_ascii_uppercase()) {
+            name.to_mut().make_ascii_lowercase();
+        }
+        let value = match value.into() {
+            Cow::Borrowed(bytes) => Cow::Borrowed(trim(bytes)),
+            Cow::Owned(bytes) if trim(&bytes).len() == bytes.len() => Cow::Owned(bytes),
+            Cow::Owned(bytes) => Cow::Owned(trim(&bytes).to_vec()),
+        };
+        if value.iter().any(|&b| (b < b' ' && b != b'\t') || b == 0x7f) {
+            return Err(HeadError::FieldValue(name.into_owned()));
+        }
+        self.fields.push(Field { name, value });
+        Ok(())
+    }
+
+    /// The method, as received: methods are case-sensitive (RFC 9110 section 9.1).
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// The target, as the request named it.
+    pub fn target(&self) -> &RequestTarget<'a> {
+        &self.target
+    }
+
+    /// All field lines in the order received.
+    pub fn fields(&self) -> &[Field<'a>] {
+        &self.fields
+    }
+
+    /// The values of every line of the field `name` (lower case), in the order received.
+    pub fn values<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s [u8]> {
+        self.fields.iter().filter(move |f| f.name == name).map(|f| f.value.as_ref())
+    }
+
+    /// Whether the field `name` (lower case) is there at all.
+    pub fn has(&self, name: &str) -> bool {
+        self.fields.iter().any(|f| f.name == name)
+    }
+
+    /// The value of a field that may stand on one line only.
+    ///
+    /// # Errors
+    /// [`Repeated`] if there are two or more lines: which of them a server would take is anyone's
+    /// guess.
+    pub fn single(&self, name: &str) -> Result<Option<&[u8]>, Repeated> {
+        let mut lines = self.fields.iter().filter(|f| f.name == name);
+        let first = lines.next().map(Field::value);
+        if lines.next().is_some() { Err(Repeated) } else { Ok(first) }
+    }
+}
+
+/// A field that may stand on one line only stands on several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("stands on more than one line")]
+pub struct Repeated;
+
+fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}

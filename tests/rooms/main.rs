@@ -1,0 +1,26 @@
+//! The library's rooms, each tested from outside, as its users see it.
+#![allow(clippy::unwrap_used)]
+
+mod base_vectors;
+mod body;
+mod capture;
+mod checklist;
+mod clock;
+mod component;
+mod coverage;
+mod curve;
+mod digest;
+mod formats;
+mod har;
+mod keyfile;
+mod line;
+mod memory;
+mod mirror;
+mod pattern;
+mod properties;
+mod refusals;
+mod signature_header;
+mod structured;
+mod target;
+mod trust;
+mod window;
