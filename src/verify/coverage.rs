@@ -1,0 +1,101 @@
+//! Step 6, pure: what a profile demands against what a signature covers.
+//!
+//! The head alone says what is demanded: a field that steers an MCP server has to be covered as
+//! soon as the request carries it, so that nobody on the way can add one.
+
+use std::collections::HashSet;
+
+use crate::base::component::Component;
+use crate::message::Head;
+use crate::profile::Profile;
+
+use super::rejection::{Code, Rejection, Step};
+
+/// What an operator changed about a profile's demands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Names that have to be covered beside the profile's own, whether carried or not.
+    pub require: Vec<String>,
+    /// Names that may stay uncovered although the request carries them. The three that make a
+    /// signature say anything at all (`always` of the profile) cannot be waived.
+    pub allow_uncovered: Vec<String>,
+}
+
+/// Judges coverage.
+///
+/// # Errors
+/// `coverage_insufficient`, naming all that is missing.
+pub fn judge(
+    profile: &Profile,
+    changes: &Changes,
+    head: &Head<'_>,
+    covered: &[Component],
+) -> Result<(), Rejection> {
+    let has = |name: &str| {
+        covered.iter().any(|c| c.name() == name && (c.is_plain() || !profile.plain_identifiers))
+    };
+    let mut missing: Vec<&str> = Vec::new();
+    // A stranger may send thousands of fields; naming the first few is enough, and keeps the
+    // search for repeats short.
+    let mut demand = |name| {
+        if missing.len() < 32 && !has(name) && !missing.contains(&name) {
+            missing.push(name);
+        }
+    };
+    for name in &profile.always {
+        demand(name);
+    }
+    for name in &changes.require {
+        demand(name);
+    }
+    for field in head.fields() {
+        let name = field.name();
+        if profile.covers_if_carried(name) && !changes.allow_uncovered.iter().any(|n| n == name) {
+            demand(name);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let message = match missing.as_slice() {
+        [one] => format!("{one} is not covered by the signature"),
+        many => format!("{} components are not covered by the signature", many.len()),
+    };
+    Err(Rejection::new(Step::Coverage, Code::CoverageInsufficient, message)
+        .with("missing", missing.join(" "))
+        .with("covered", covered.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")))
+}
+
+/// What of a request no candidate's base binds, for reports: the pieces of the target and every
+/// field that is not covered whole, in the order received and each once. The signature fields
+/// themselves are left out.
+pub fn not_covered(head: &Head<'_>, covered: &[Component]) -> Vec<String> {
+    let has = |name: &str| covered.iter().any(|c| c.name() == name && c.is_plain());
+    let mut open = Vec::new();
+    let mut seen = HashSet::new();
+    if !has("@method") {
+        open.push("@method".to_owned());
+    }
+    if !has("@target-uri") {
+        // The whole URI is bound if its pieces are.
+        let pieces = ["@scheme", "@authority", "@path", "@query"];
+        let path_and_query = has("@request-target");
+        for piece in pieces {
+            let bound = has(piece) || (path_and_query && matches!(piece, "@path" | "@query"));
+            if !bound {
+                open.push(piece.to_owned());
+            }
+        }
+    }
+    for field in head.fields() {
+        let name = field.name();
+        // `Host` is what the authority is read from.
+        let bound = has(name)
+            || matches!(name, "signature" | "signature-input")
+            || (name == "host" && (has("@authority") || has("@target-uri")));
+        if !bound && seen.insert(name) {
+            open.push(name.to_owned());
+        }
+    }
+    open
+}

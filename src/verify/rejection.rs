@@ -1,0 +1,240 @@
+//! Refusals as data: the step, the code and the numbers.
+//!
+//! Steps and codes are public: they stand in JSON, in logs and in the test vectors. The list of
+//! codes only grows.
+
+use std::fmt;
+
+use crate::nonce::StoreError;
+
+/// One check of the list in [`super`], in the order in which they are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Step {
+    /// 1: sizes and counts, one line per singleton header, the authority one of ours.
+    Limits = 1,
+    /// 2: `Signature-Input` and `Signature` are both there.
+    Present = 2,
+    /// 3: strict RFC 9651, nothing twice, labels paired.
+    Parse = 3,
+    /// 4: presence and types of the signature parameters.
+    Parameters = 4,
+    /// 5: `created` and `expires` against the clock.
+    Window = 5,
+    /// 6: what the profile demands against what is covered.
+    Coverage = 6,
+    /// 7: the key is known, strong, valid, and bound to the tag.
+    Key = 7,
+    /// 8: the signature holds over the rebuilt base.
+    Signature = 8,
+    /// 9: `Content-Digest` against the body.
+    Digest = 9,
+    /// 10: the body can be read in one way only, and the `Mcp-*` headers agree with it.
+    Mcp = 10,
+    /// 11: the trust entry lets this key do this.
+    Allowed = 11,
+    /// 12: the nonce was never used before.
+    Nonce = 12,
+}
+
+impl Step {
+    /// The step's number, 1 to 12.
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The step's name, one word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Step::Limits => "limits",
+            Step::Present => "present",
+            Step::Parse => "parse",
+            Step::Parameters => "parameters",
+            Step::Window => "window",
+            Step::Coverage => "coverage",
+            Step::Key => "key",
+            Step::Signature => "signature",
+            Step::Digest => "digest",
+            Step::Mcp => "mcp",
+            Step::Allowed => "allowed",
+            Step::Nonce => "nonce",
+        }
+    }
+}
+
+/// Makes the codes, their texts and the list of all of them from one table.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// Why a request was refused, as a stable machine-readable word.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Code { $($(#[$doc])* $name,)* }
+
+        impl Code {
+            /// Every code there is.
+            pub const ALL: &'static [Code] = &[$(Code::$name,)*];
+
+            /// The code as it is written in JSON and logs.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$name => $text,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// A limit on sizes or counts was passed.
+    TooLarge = "too_large",
+    /// The signature fields are not what RFC 9421 and 9651 allow, or something stands there twice.
+    SignatureMalformed = "signature_malformed",
+    /// The request was sent to an authority that is not ours.
+    TargetMismatch = "target_mismatch",
+    /// The request is unsigned.
+    SignatureMissing = "signature_missing",
+    /// A parameter that the profile needs is absent.
+    ParameterMissing = "parameter_missing",
+    /// A parameter has the wrong type or form.
+    ParameterInvalid = "parameter_invalid",
+    /// `alg` names something else than `ed25519`.
+    AlgNotAllowed = "alg_not_allowed",
+    /// `created` lies in the future by more than clocks may differ.
+    NotYetValid = "not_yet_valid",
+    /// `created` or `expires` lies too far back.
+    Expired = "expired",
+    /// Something that the profile demands is not covered by the signature.
+    CoverageInsufficient = "coverage_insufficient",
+    /// No trusted key has this id.
+    KeyUnknown = "key_unknown",
+    /// The key has a component of small order.
+    KeyWeak = "key_weak",
+    /// The private half of the key is published.
+    KeyPublished = "key_published",
+    /// The trust entry is not valid at `created` or now.
+    KeyNotValid = "key_not_valid",
+    /// The key was revoked.
+    KeyRevoked = "key_revoked",
+    /// The `tag` is not one that the trust entry lists.
+    TagMismatch = "tag_mismatch",
+    /// The signature does not hold, or its base cannot be rebuilt.
+    SignatureInvalid = "signature_invalid",
+    /// There is no `sha-256` or `sha-512` digest of the body.
+    DigestMissing = "digest_missing",
+    /// `Content-Digest` is not what RFC 9530 allows.
+    DigestInvalid = "digest_invalid",
+    /// The body is not the one that was signed.
+    DigestMismatch = "digest_mismatch",
+    /// Servers would read this body differently.
+    BodyAmbiguous = "body_ambiguous",
+    /// An `Mcp-*` header says something else than the body.
+    HeaderBodyMismatch = "header_body_mismatch",
+    /// The trust entry does not let this key do this.
+    NotAllowed = "not_allowed",
+    /// The nonce was used before.
+    NonceReplayed = "nonce_replayed",
+    /// The key has too many live nonces.
+    NonceQuota = "nonce_quota",
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Judged, and the answer is no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    step: Step,
+    code: Code,
+    message: String,
+    details: Vec<(&'static str, String)>,
+    signature_held: bool,
+}
+
+impl Rejection {
+    pub(super) fn new(step: Step, code: Code, message: impl Into<String>) -> Self {
+        Rejection { step, code, message: message.into(), details: Vec::new(), signature_held: false }
+    }
+
+    /// Adds one line of numbers.
+    pub(super) fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
+        self.details.push((name, value.to_string()));
+        self
+    }
+
+    /// Notes that the signature itself held, so that its holder may be told more.
+    pub(super) fn after_signature(mut self, held: bool) -> Self {
+        self.signature_held = held;
+        self
+    }
+
+    /// The step that refused.
+    pub fn step(&self) -> Step {
+        self.step
+    }
+
+    /// Why, as a stable word: for the operator, the log and the auditor.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The code that a stranger may be told. What a registry holds is none of a stranger's
+    /// business, so that a refusal at step 7 or 8 reads "no known key verifies this signature"
+    /// unless the signature was seen to hold.
+    pub fn told(&self) -> Code {
+        match self.step {
+            Step::Key | Step::Signature if !self.signature_held => Code::KeyUnknown,
+            _ => self.code,
+        }
+    }
+
+    /// What was refused, with the numbers: one lower-case line.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Both sides of the mismatch, name and value, in the order in which they are to be shown.
+    pub fn details(&self) -> &[(&'static str, String)] {
+        &self.details
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "step {} ({}): {}", self.step.number(), self.step.name(), self.message)
+    }
+}
+
+impl std::error::Error for Rejection {}
+
+/// Not verified, and why.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Judged: no.
+    #[error("rejected at {0}")]
+    Rejected(#[from] Rejection),
+    /// It could not be judged; this is never a yes.
+    #[error("could not be judged")]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why a request could not be judged.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unavailable {
+    /// The nonce store did not answer, or not in a way that can be relied on.
+    #[error("the nonce store could not say whether the nonce is new")]
+    Store(#[from] StoreError),
+    /// The store may have forgotten nonces of requests made at or before `floor` (a restart, a
+    /// fail-over): a replay of one would look fresh.
+    #[error("the nonce store remembers nothing from before {floor}, and the request was made at {created}")]
+    BelowFloor {
+        /// The last second of which the store may have forgotten something.
+        floor: crate::clock::Timestamp,
+        /// When the request says that it was made.
+        created: crate::clock::Timestamp,
+        /// Seconds until a request made then would be judged.
+        retry_after: i64,
+    },
+}

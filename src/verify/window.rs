@@ -1,0 +1,81 @@
+//! Step 5, pure arithmetic: `created` and `expires` against a moment.
+//!
+//! A request is good from `created − ahead` to `created + window`, both ends included, and only
+//! before `expires`. All sums saturate: the numbers come from strangers.
+
+use crate::clock::Timestamp;
+use crate::profile::Window;
+
+use super::rejection::{Code, Rejection, Step};
+
+/// Judges the two times of a signature at `now`.
+///
+/// # Errors
+/// `not_yet_valid` or `expired`.
+pub fn judge(
+    window: Window,
+    created: Option<Timestamp>,
+    expires: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<(), Rejection> {
+    if let Some(created) = created {
+        let early = created.since(now);
+        if early > window.ahead {
+            return Err(Rejection::new(
+                Step::Window,
+                Code::NotYetValid,
+                format!("created {} from now", span(early)),
+            )
+            .with("created", created)
+            .with("now", format!("{now}, {} s ahead allowed", window.ahead)));
+        }
+    }
+    if let Some(expires) = expires
+        && now >= expires
+    {
+        let late = now.since(expires);
+        let message = match late {
+            0 => "expired this very second".to_owned(),
+            _ => format!("expired {} ago", span(late)),
+        };
+        return Err(Rejection::new(Step::Window, Code::Expired, message)
+            .with("expires", expires)
+            .with("now", now_and(now, window)));
+    }
+    if let (Some(created), Some(back)) = (created, window.back) {
+        let age = now.since(created);
+        if age > back {
+            return Err(Rejection::new(
+                Step::Window,
+                Code::Expired,
+                format!("created {} ago, {} too long", span(age), span(age.saturating_sub(back))),
+            )
+            .with("created", created)
+            .with("now", now_and(now, window)));
+        }
+    }
+    Ok(())
+}
+
+fn now_and(now: Timestamp, window: Window) -> String {
+    match window.back {
+        Some(back) => format!("{now}, window {back} s"),
+        None => format!("{now}, no window"),
+    }
+}
+
+/// A length of time as people say it, never rounded up: `42 s`, `3 min 5 s`, `2 h 10 min`, `12 d`.
+pub fn span(seconds: i64) -> String {
+    let s = seconds.unsigned_abs();
+    let pair = |big: u64, unit: &str, small: u64, small_unit: &str| match small {
+        0 => format!("{big} {unit}"),
+        _ => format!("{big} {unit} {small} {small_unit}"),
+    };
+    match s {
+        0..=119 => format!("{s} s"),
+        120..=7_199 => pair(s / 60, "min", s % 60, "s"),
+        7_200..=172_799 => pair(s / 3_600, "h", s % 3_600 / 60, "min"),
+        172_800..=63_071_999 => pair(s / 86_400, "d", s % 86_400 / 3_600, "h"),
+        _ => pair(s / 31_536_000, "years", s % 31_536_000 / 86_400, "d"),
+    }
+}

@@ -1,0 +1,193 @@
+//! The rules of the house that a compiler does not hold: imports run one way, only `clock.rs`
+//! reads the wall clock, nothing prints outside the binary, files stay readable in one sitting.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The rooms in walking order. A room may import from rooms before it and from itself; `sign`
+/// and `verify` stand side by side, so neither imports the other.
+const WALK: &[&[&str]] = &[
+    &["clock"],
+    &["message"],
+    &["mcp"],
+    &["base"],
+    &["key"],
+    &["nonce"],
+    &["profile"],
+    &["sign", "verify"],
+    &["audit"],
+    &["tower"],
+    &["gateway", "connect"],
+];
+
+fn sources() -> Vec<(PathBuf, String)> {
+    fn walk(dir: &Path, into: &mut Vec<(PathBuf, String)>) {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, into);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                into.push((path, text));
+            }
+        }
+    }
+    let mut files = Vec::new();
+    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    assert!(files.len() > 20, "the sources were not found");
+    files
+}
+
+fn relative(path: &Path) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/")
+}
+
+fn room(relative: &str) -> String {
+    relative.split('/').next().unwrap().trim_end_matches(".rs").to_owned()
+}
+
+/// The code of a file without its line comments, so that prose may name other rooms.
+fn code(text: &str) -> String {
+    text.lines().map(|l| l.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n")
+}
+
+/// The first path segments that follow `crate::` in `code`, groups in braces included.
+fn imported_rooms(code: &str) -> Vec<String> {
+    let mut rooms = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        if let Some(group) = rest.strip_prefix('{') {
+            let (mut depth, mut start) = (0, true);
+            let mut word = String::new();
+            for c in group.chars() {
+                match c {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => start = true,
+                    c if depth == 0 && start && (c.is_alphanumeric() || c == '_') => word.push(c),
+                    _ if depth == 0 && !word.is_empty() => {
+                        rooms.push(std::mem::take(&mut word));
+                        start = false;
+                    }
+                    _ => {}
+                }
+            }
+            if !word.is_empty() {
+                rooms.push(word);
+            }
+        } else {
+            rooms.push(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+        }
+    }
+    rooms
+}
+
+#[test]
+fn imports_run_one_way() {
+    let place = |room: &str| WALK.iter().position(|floor| floor.contains(&room));
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let file = relative(&path);
+        if file == "lib.rs" || file.starts_with("bin/") {
+            continue;
+        }
+        let own = room(&file);
+        let Some(here) = place(&own) else {
+            wrong.push(format!("{file}: no such room in DESIGN"));
+            continue;
+        };
+        for other in imported_rooms(&code(&text)) {
+            match place(&other) {
+                Some(there) if there < here || other == own => {}
+                Some(_) => wrong.push(format!("{file}: imports {other}")),
+                None => wrong.push(format!("{file}: imports crate::{other}, which is no room")),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_trust_registry_takes_only_patterns_from_mcp() {
+    for (path, text) in sources() {
+        let file = relative(&path);
+        if room(&file) == "key" {
+            let code = code(&text);
+            for (at, _) in code.match_indices("crate::mcp") {
+                let rest = &code[at + "crate::mcp".len()..];
+                assert!(rest.starts_with("::pattern"), "{file}: {}", &rest[..rest.len().min(40)]);
+            }
+            assert!(!code.contains("crate::message"), "{file}: keys know no messages");
+            assert!(!code.contains("crate::base"), "{file}: keys know no signature base");
+        }
+    }
+}
+
+#[test]
+fn the_nonce_room_does_not_know_http() {
+    for (path, text) in sources() {
+        let file = relative(&path);
+        if room(&file) == "nonce" {
+            for word in ["crate::message", "crate::mcp", "crate::base", "http::", "hyper"] {
+                assert!(!code(&text).contains(word), "{file}: {word}");
+            }
+        }
+    }
+}
+
+#[test]
+fn only_the_clock_reads_wall_time() {
+    for (path, text) in sources() {
+        let file = relative(&path);
+        if file != "clock.rs" {
+            for word in ["SystemTime::now", "now_utc", "now_local"] {
+                assert!(!code(&text).contains(word), "{file}: {word}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_library_neither_prints_nor_exits_nor_knows_default_paths() {
+    for (path, text) in sources() {
+        let file = relative(&path);
+        let code = code(&text);
+        if !file.starts_with("bin/") {
+            for word in ["println!", "eprintln!", "print!(", "process::exit", "env::var"] {
+                assert!(!code.contains(word), "{file}: {word}");
+            }
+        }
+        if file != "bin/mcpid/files.rs" {
+            assert!(!code.contains("dirs::"), "{file}: default paths live in files.rs");
+        }
+    }
+}
+
+#[test]
+fn names_say_what_is_inside() {
+    for (path, _) in sources() {
+        let file = relative(&path);
+        for part in file.trim_end_matches(".rs").split('/') {
+            let banned = ["util", "utils", "common", "helper", "helpers", "types", "prelude"];
+            assert!(!banned.contains(&part), "{file}: {part} is a name for nothing");
+        }
+    }
+}
+
+#[test]
+fn files_are_read_in_one_sitting() {
+    let mut sizes: Vec<(usize, String)> =
+        sources().iter().map(|(p, t)| (t.lines().count(), relative(p))).collect();
+    sizes.sort();
+    let long: Vec<_> = sizes.iter().filter(|(lines, _)| *lines > 410).collect();
+    assert!(long.is_empty(), "over 400 lines: {long:?}");
+}
+
+#[test]
+fn the_import_reader_sees_groups() {
+    let code = "use crate::{base::x, key::{a, b}, nonce};\nuse crate::clock::T;";
+    assert_eq!(imported_rooms(code), ["base", "key", "nonce", "clock"]);
+}
