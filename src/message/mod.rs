@@ -12,6 +12,7 @@ pub mod har;
 pub mod line;
 pub mod structured;
 pub mod target;
+mod uri;
 
 /// One header field line: its name in lower case, its value without surrounding white space.
 #[derive(Clone, Debug, PartialEq, Eq)]

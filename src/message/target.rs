@@ -1,1 +1,275 @@
-//! (being built)
+//! Where a request is sent: the derived components of RFC 9421 section 2.2 that name its target.
+//!
+//! Path and query stay exactly as on the wire. A URL type that decodes, encodes or removes dot
+//! segments would make two requests look alike that a server tells apart. Only the scheme and
+//! the authority are brought to one spelling: lower case, no default port (RFC 9110 section 4.2.3).
+//!
+//! A request line in origin form does not say the scheme, and `Host` is whatever the sender
+//! wrote. [`Origins`] says which origins are ours; nothing is ever taken from `Forwarded` fields.
+
+use std::borrow::Cow;
+
+use super::uri::{Authority, Parts, check_characters, shown, split_query};
+use super::{Head, RequestTarget};
+
+pub use super::uri::{Origin, Scheme, UriError, is_loopback};
+
+/// Why the target of a request cannot be told, or is not ours.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TargetError {
+    /// A request line without authority, and no `Host` either.
+    #[error("the request names no host")]
+    HostMissing,
+    /// More than one `Host` line.
+    #[error("the request has more than one host field")]
+    HostRepeated,
+    /// A `Host` that is not a host with an optional port.
+    #[error("the host field cannot be read")]
+    Host(#[source] UriError),
+    /// A target that cannot be read.
+    #[error("the request target cannot be read")]
+    Uri(#[source] UriError),
+    /// Neither a path, nor a URL, nor the `*` of an `OPTIONS` request.
+    #[error("{0:?} is not a request target")]
+    Form(String),
+    /// The request line names one host and the `Host` field another.
+    #[error("the target is for {target:?}, the host field says {host:?}")]
+    HostDisagrees {
+        /// The `Host` field.
+        host: String,
+        /// The authority of the target.
+        target: String,
+    },
+    /// The request is for an origin that is not ours.
+    #[error("the request is for {given:?}, not for {ours}")]
+    NotOurs {
+        /// The authority, or the whole origin where the request named one.
+        given: String,
+        /// Our origins.
+        ours: String,
+    },
+}
+
+/// The origins that are ours.
+///
+/// With none, any origin is taken at its word: that is for judging captures. A request line in
+/// origin form then means `https`, and `http` for loopback hosts ([`is_loopback`]). Something
+/// that serves requests must have at least one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins(Vec<Origin>);
+
+impl FromIterator<Origin> for Origins {
+    fn from_iter<I: IntoIterator<Item = Origin>>(origins: I) -> Self {
+        Origins(origins.into_iter().collect())
+    }
+}
+
+impl Origins {
+    /// No origin is known to be ours; see the type.
+    pub const fn unknown() -> Self {
+        Origins(Vec::new())
+    }
+
+    /// Exactly these.
+    pub fn new(origins: impl IntoIterator<Item = Origin>) -> Self {
+        origins.into_iter().collect()
+    }
+
+    /// Whether no origin is known to be ours.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Our origins, in the order given.
+    pub fn iter(&self) -> impl Iterator<Item = &Origin> {
+        self.0.iter()
+    }
+
+    /// Finds out where `head` was sent to.
+    ///
+    /// Where two of our origins differ in the scheme only and the request does not name it, the
+    /// one that was given first holds.
+    ///
+    /// # Errors
+    /// [`TargetError`]: no `Host` or several, a target or `Host` that cannot be read, a `Host`
+    /// that disagrees with the target, an origin that is not ours.
+    pub fn resolve<'a>(&'a self, head: &'a Head<'_>) -> Result<Target<'a>, TargetError> {
+        let host = match head.single("host") {
+            Ok(host) => host,
+            Err(_) => return Err(TargetError::HostRepeated),
+        };
+        match head.target() {
+            RequestTarget::Origin(text) => {
+                if !text.starts_with('/') {
+                    return Err(TargetError::Form(shown(text)));
+                }
+                check_characters(text).map_err(TargetError::Uri)?;
+                let (scheme, authority) = self.by_host(host)?;
+                let (path, rest) = split_query(text);
+                let request_target = Cow::Borrowed(text.as_ref());
+                Ok(Target { scheme, authority, path: Some(path), rest, request_target })
+            }
+            RequestTarget::Asterisk if head.method() == "OPTIONS" => {
+                let (scheme, authority) = self.by_host(host)?;
+                let request_target = Cow::Borrowed("*");
+                Ok(Target { scheme, authority, path: None, rest: "", request_target })
+            }
+            RequestTarget::Asterisk => Err(TargetError::Form("*".to_owned())),
+            RequestTarget::Absolute(text) => self.by_uri(host, text, true),
+            RequestTarget::Uri(text) => self.by_uri(host, text, false),
+        }
+    }
+
+    fn by_uri<'a>(
+        &'a self,
+        host: Option<&[u8]>,
+        text: &'a str,
+        on_the_line: bool,
+    ) -> Result<Target<'a>, TargetError> {
+        let Parts { scheme, authority, path, rest, after_authority } =
+            Parts::split(text).map_err(TargetError::Uri)?;
+        if let Some(host) = host {
+            // RFC 9112 section 3.2.2 lets a server ignore Host here, and section 3.2 demands that
+            // a client sends the same in both. A request that differs means two things at once.
+            let host = read_host(host)?.normal(scheme);
+            if host != authority {
+                let (host, target) = (shown(&host), shown(&authority));
+                return Err(TargetError::HostDisagrees { host, target });
+            }
+        }
+        if !self.0.is_empty()
+            && !self.0.iter().any(|o| o.scheme() == scheme && o.authority() == authority)
+        {
+            return Err(self.not_ours(&format!("{}://{authority}", scheme.as_str())));
+        }
+        let request_target = match (on_the_line, path) {
+            (true, _) => Cow::Borrowed(text),
+            (false, "") => Cow::Owned(format!("/{rest}")),
+            (false, _) => Cow::Borrowed(after_authority),
+        };
+        // RFC 9421 section 2.2.6: an empty path is normalised as a single slash.
+        let path = if path.is_empty() { "/" } else { path };
+        Ok(Target { scheme, authority, path: Some(path), rest, request_target })
+    }
+
+    /// Scheme and authority of a request whose target names neither.
+    fn by_host<'a>(
+        &'a self,
+        host: Option<&'a [u8]>,
+    ) -> Result<(Scheme, Cow<'a, str>), TargetError> {
+        let host = host.ok_or(TargetError::HostMissing)?;
+        // The usual case, without reading it: our own spelling is a valid one.
+        if let Some(ours) = self.0.iter().find(|o| o.authority().as_bytes() == host) {
+            return Ok((ours.scheme(), Cow::Borrowed(ours.authority())));
+        }
+        let named = read_host(host)?;
+        if self.0.is_empty() {
+            let scheme = if is_loopback(named.host) { Scheme::Http } else { Scheme::Https };
+            return Ok((scheme, named.normal(scheme)));
+        }
+        match self.0.iter().find(|o| named.normal(o.scheme()) == o.authority()) {
+            Some(ours) => Ok((ours.scheme(), Cow::Borrowed(ours.authority()))),
+            None => Err(self.not_ours(&String::from_utf8_lossy(host))),
+        }
+    }
+
+    #[cold]
+    fn not_ours(&self, given: &str) -> TargetError {
+        let mut ours = self.0.iter().map(Origin::to_string).collect::<Vec<_>>();
+        if ours.len() > 4 {
+            let more = ours.len() - 3;
+            ours.truncate(3);
+            ours.push(format!("{more} more"));
+        }
+        TargetError::NotOurs { given: shown(given), ours: ours.join(", ") }
+    }
+}
+
+/// The target of one request, resolved: what the `@` components of RFC 9421 section 2.2 are
+/// derived from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target<'a> {
+    scheme: Scheme,
+    authority: Cow<'a, str>,
+    path: Option<&'a str>,
+    /// Empty, or the query with its question mark.
+    rest: &'a str,
+    request_target: Cow<'a, str>,
+}
+
+impl Target<'_> {
+    /// `@scheme`: `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        self.scheme.as_str()
+    }
+
+    /// `@authority`: lower case, without the default port.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// `@path`: as on the wire, `/` where it is empty. None for `OPTIONS *`, which has no path.
+    pub fn path(&self) -> Option<&str> {
+        self.path
+    }
+
+    /// The query as on the wire, without the question mark. `Some("")` where nothing follows the
+    /// question mark. (`@query` has the mark in front, and is a lone mark where there is none.)
+    pub fn query(&self) -> Option<&str> {
+        self.rest.strip_prefix('?')
+    }
+
+    /// `@request-target`: as on the request line. For a target known from elsewhere it is the
+    /// path and query, which is what a client sends to an origin server.
+    pub fn request_target(&self) -> &str {
+        &self.request_target
+    }
+
+    /// `@target-uri`, in pieces to be put behind each other; saves a copy.
+    pub fn target_uri_pieces(&self) -> [&str; 5] {
+        [self.scheme.as_str(), "://", &self.authority, self.path.unwrap_or_default(), self.rest]
+    }
+
+    /// `@target-uri`. For `OPTIONS *` it ends with the authority (RFC 9110 section 7.1).
+    pub fn target_uri(&self) -> String {
+        self.target_uri_pieces().concat()
+    }
+
+    /// The origin.
+    pub fn origin(&self) -> Origin {
+        Origin::from_normal(self.scheme, self.authority())
+    }
+
+    /// Whether path, query and a `Host` field are enough to resolve to this same target where no
+    /// origin is known to be ours: `https`, or `http` and a loopback host.
+    pub fn follows_from_host(&self) -> bool {
+        // A normal authority can always be read again.
+        let loopback = Authority::read(&self.authority).is_ok_and(|a| is_loopback(a.host));
+        loopback == (self.scheme == Scheme::Http)
+    }
+}
+
+impl<'a> RequestTarget<'a> {
+    /// A URL that a person or a file names, as the target of a request. An empty path becomes
+    /// `/`, as a client sends it; the rest stays as it is.
+    ///
+    /// # Errors
+    /// [`UriError`]; a fragment is [`UriError::Fragment`].
+    pub fn from_url(url: impl Into<Cow<'a, str>>) -> Result<Self, UriError> {
+        let mut url = url.into();
+        let parts = Parts::split(&url)?;
+        if parts.path.is_empty() {
+            let at = url.len() - parts.rest.len();
+            url.to_mut().insert(at, '/');
+        }
+        Ok(RequestTarget::Uri(url))
+    }
+}
+
+fn read_host(host: &[u8]) -> Result<Authority<'_>, TargetError> {
+    match std::str::from_utf8(host) {
+        Ok(text) => Authority::read(text).map_err(TargetError::Host),
+        Err(_) => Err(TargetError::Host(UriError::Host(shown(&String::from_utf8_lossy(host))))),
+    }
+}

@@ -1,0 +1,261 @@
+//! An `http` or `https` URI, taken apart without changing its path and query.
+//!
+//! What RFC 3986 allows in an authority and two readers could read in two ways is refused here:
+//! user information, percent-encoded hosts, numbers that only some resolvers take for addresses.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+/// The two schemes that HTTP has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scheme {
+    /// Without TLS.
+    Http,
+    /// With TLS.
+    Https,
+}
+
+impl Scheme {
+    /// `http` or `https`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+
+    const fn default_port(self) -> u16 {
+        match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        }
+    }
+}
+
+/// A scheme and an authority, such as `https://mcp.example.com` or `http://[::1]:8080`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Origin {
+    scheme: Scheme,
+    authority: String,
+}
+
+impl Origin {
+    /// Reads an origin and brings it to lower case without the default port.
+    ///
+    /// # Errors
+    /// [`UriError`]; a path, even a lone `/`, and a query are errors, because an origin names a
+    /// server and not a place on it.
+    pub fn parse(text: &str) -> Result<Self, UriError> {
+        let parts = Parts::split(text)?;
+        if !parts.path.is_empty() || !parts.rest.is_empty() {
+            return Err(UriError::NotAnOrigin);
+        }
+        Ok(Origin { scheme: parts.scheme, authority: parts.authority.into_owned() })
+    }
+
+    /// Of parts that are already in their normal spelling.
+    pub(super) fn from_normal(scheme: Scheme, authority: &str) -> Self {
+        Origin { scheme, authority: authority.to_owned() }
+    }
+
+    /// The scheme.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The authority: lower case, no default port, IPv6 addresses in brackets.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+}
+
+impl FromStr for Origin {
+    type Err = UriError;
+
+    fn from_str(text: &str) -> Result<Self, UriError> {
+        Origin::parse(text)
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme.as_str(), self.authority)
+    }
+}
+
+/// Why a text is not a target that can be signed or verified.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UriError {
+    /// Not visible ASCII; a client sends such a character percent-encoded, if at all.
+    #[error("byte {at} of the target is 0x{byte:02x}, which is not visible ASCII")]
+    Character {
+        /// Where, counted from 1.
+        at: usize,
+        /// What.
+        byte: u8,
+    },
+    /// A `#`: fragments are never sent (RFC 9110 section 7.1), so nothing can vouch for one.
+    #[error("the target has a fragment, which is never sent")]
+    Fragment,
+    /// Neither `http://` nor `https://`.
+    #[error("{0:?} is not an http or https URL")]
+    Scheme(String),
+    /// A user name or password before the host.
+    #[error("the target holds user information")]
+    UserInfo,
+    /// Not a name, a dotted IPv4 address or a bracketed IPv6 address.
+    #[error("{0:?} is not a host name or address")]
+    Host(String),
+    /// Not a number from 1 to 65535 without leading zeros.
+    #[error("{0:?} is not a port")]
+    Port(String),
+    /// An origin with a path or query behind it.
+    #[error("an origin has no path and no query")]
+    NotAnOrigin,
+}
+
+/// Whether `host` (no port, IPv6 in brackets) never leaves this machine: `localhost` and names
+/// below it (RFC 6761 section 6.3), `127.0.0.0/8`, `[::1]`.
+pub fn is_loopback(host: &str) -> bool {
+    if let Some(address) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
+        return address.parse().is_ok_and(|a: Ipv6Addr| a.is_loopback());
+    }
+    if host.starts_with("127.") {
+        return host.parse().is_ok_and(|a: Ipv4Addr| a.is_loopback());
+    }
+    let last = host.rsplit('.').next().unwrap_or_default();
+    last.eq_ignore_ascii_case("localhost")
+}
+
+/// An `http` or `https` URI, taken apart without changing path and query.
+pub(super) struct Parts<'a> {
+    pub(super) scheme: Scheme,
+    pub(super) authority: Cow<'a, str>,
+    pub(super) path: &'a str,
+    /// Empty, or the query with its question mark.
+    pub(super) rest: &'a str,
+    /// Path and query in one piece.
+    pub(super) after_authority: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    pub(super) fn split(text: &'a str) -> Result<Self, UriError> {
+        check_characters(text)?;
+        let (scheme, after) = match text.split_once("://") {
+            Some((s, after)) if s.eq_ignore_ascii_case("https") => (Scheme::Https, after),
+            Some((s, after)) if s.eq_ignore_ascii_case("http") => (Scheme::Http, after),
+            _ => return Err(UriError::Scheme(shown(text))),
+        };
+        let end = after.bytes().position(|b| b == b'/' || b == b'?').unwrap_or(after.len());
+        let (authority, after_authority) = after.split_at(end);
+        let authority = Authority::read(authority)?.normal(scheme);
+        let (path, rest) = split_query(after_authority);
+        Ok(Parts { scheme, authority, path, rest, after_authority })
+    }
+}
+
+/// Visible ASCII only, and no fragment.
+pub(super) fn check_characters(text: &str) -> Result<(), UriError> {
+    match text.bytes().position(|b| !b.is_ascii_graphic() || b == b'#') {
+        None => Ok(()),
+        Some(at) => match text.as_bytes().get(at) {
+            Some(b'#') => Err(UriError::Fragment),
+            byte => Err(UriError::Character { at: at + 1, byte: byte.copied().unwrap_or(0) }),
+        },
+    }
+}
+
+/// Splits at the first question mark, which stays with the second half.
+pub(super) fn split_query(text: &str) -> (&str, &str) {
+    text.split_at(text.bytes().position(|b| b == b'?').unwrap_or(text.len()))
+}
+
+/// A host and a port, both valid, as they were written.
+pub(super) struct Authority<'a> {
+    text: &'a str,
+    pub(super) host: &'a str,
+    port: Option<u16>,
+}
+
+impl<'a> Authority<'a> {
+    /// Splits host and port. An empty port is no port (RFC 3986 section 6.2.3).
+    pub(super) fn read(text: &'a str) -> Result<Self, UriError> {
+        if text.bytes().any(|b| b == b'@') {
+            return Err(UriError::UserInfo);
+        }
+        let (host, port) = match text.rfind([':', ']']) {
+            Some(at) if text.as_bytes().get(at) == Some(&b':') => text.split_at(at),
+            _ => (text, ""),
+        };
+        if !is_host(host) {
+            return Err(UriError::Host(shown(text)));
+        }
+        let digits = port.strip_prefix(':').unwrap_or_default();
+        if digits.is_empty() {
+            return Ok(Authority { text, host, port: None });
+        }
+        // "0443" is port 443 to one reader and unknown to the next; u16 would also take "+443".
+        let plain = digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
+        match digits.parse() {
+            Ok(port) if plain => Ok(Authority { text, host, port: Some(port) }),
+            _ => Err(UriError::Port(shown(digits))),
+        }
+    }
+
+    /// In lower case and without the default port of `scheme`.
+    pub(super) fn normal(&self, scheme: Scheme) -> Cow<'a, str> {
+        let text = match self.port {
+            Some(port) if port != scheme.default_port() => self.text,
+            _ => self.host,
+        };
+        if text.bytes().any(|b| b.is_ascii_uppercase()) {
+            Cow::Owned(text.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(text)
+        }
+    }
+}
+
+/// Names of letters, digits, `-` and `_` between single dots; addresses in their plain spelling.
+/// RFC 3986 also allows percent-encoding and punctuation, which resolvers read in several ways.
+fn is_host(host: &str) -> bool {
+    if let Some(address) = host.strip_prefix('[') {
+        return address.strip_suffix(']').is_some_and(|a| a.parse::<Ipv6Addr>().is_ok());
+    }
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let mut label_length = 0_usize;
+    let mut digits_only = true;
+    for byte in name.bytes() {
+        match byte {
+            b'.' if label_length == 0 => return false,
+            b'.' => (label_length, digits_only) = (0, true),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => {
+                label_length += 1;
+                digits_only &= byte.is_ascii_digit();
+            }
+            _ => return false,
+        }
+    }
+    if label_length == 0 {
+        return false;
+    }
+    // A last label that is a number makes the whole an IPv4 address to a resolver, also as
+    // "127.1", "017700000001" or "0x7f.1": of those only the dotted form has one reading.
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let hexadecimal = last
+        .strip_prefix("0x")
+        .or_else(|| last.strip_prefix("0X"))
+        .is_some_and(|h| h.bytes().all(|b| b.is_ascii_hexdigit()));
+    !(digits_only || hexadecimal) || host.parse::<Ipv4Addr>().is_ok()
+}
+
+/// The beginning of a text, for an error: refusing must not cost more the longer the text is.
+pub(super) fn shown(text: &str) -> String {
+    match text.char_indices().nth(100) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
