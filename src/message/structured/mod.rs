@@ -1,0 +1,341 @@
+//! Structured field values, RFC 9651, read so that nothing is swallowed.
+//!
+//! The RFC's own algorithm keeps the last of two equal keys, and leaves it to the reader whether
+//! base64 without its padding is one. Two readers can then see different values in the same
+//! bytes, which is what a signature must rule out. So this parser accepts what the RFC calls well
+//! formed, keeps everything in the order received, and *records* those two things as a [`Fault`]:
+//! of the dictionary for a repeated key, of one member for anything inside it. The caller decides
+//! how far a fault reaches; [`Dictionary::strict`] and its siblings take it for an error.
+
+use std::borrow::Cow;
+
+mod parse;
+mod write;
+
+pub use write::Unwritable;
+
+/// Where a value stops being acceptable, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason} at byte {offset}")]
+pub struct Fault {
+    /// Bytes from the start of the value, of its lines joined with `", "` if there are several.
+    pub offset: usize,
+    /// What is wrong there.
+    pub reason: Reason,
+}
+
+/// What can be wrong with a structured field value. The last two are well formed by RFC 9651.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reason {
+    /// A byte above 0x7f.
+    #[error("a byte outside ASCII")]
+    NotAscii,
+    /// The value ends where more must follow.
+    #[error("an early end")]
+    End,
+    /// No key where one must stand (RFC 9651 section 4.2.3.3).
+    #[error("no key")]
+    Key,
+    /// No item starts with this character (section 4.2.3.1).
+    #[error("no item")]
+    Item,
+    /// A number without digits, or with more than 15, or 12 before and 3 behind a point (4.2.4).
+    #[error("a number that is not one or is too long")]
+    Number,
+    /// A string with a bad escape, a control character or no end (4.2.5).
+    #[error("a broken string")]
+    String,
+    /// Bytes between colons that are not base64 (4.2.7).
+    #[error("a broken byte sequence")]
+    Bytes,
+    /// A `?` with neither 0 nor 1 behind it (4.2.8).
+    #[error("a broken boolean")]
+    Boolean,
+    /// A `@` with no integer behind it (4.2.9).
+    #[error("a date that is not a whole number")]
+    Date,
+    /// A display string that is not lower-case percent-encoded UTF-8 (4.2.10).
+    #[error("a broken display string")]
+    DisplayString,
+    /// Items of an inner list without a space between them (4.2.1.2).
+    #[error("an inner list without a space between items")]
+    InnerList,
+    /// Something behind a member that is not a comma (4.2.1, 4.2.2).
+    #[error("no comma between members")]
+    Comma,
+    /// A comma with no member behind it.
+    #[error("a trailing comma")]
+    TrailingComma,
+    /// Something behind the value.
+    #[error("characters behind the value")]
+    Trailing,
+    /// A dictionary key for the second time; parsers keep the last one silently (4.2.2).
+    #[error("a repeated key")]
+    DuplicateKey,
+    /// A parameter for the second time; parsers keep the last one silently (4.2.3.2).
+    #[error("a repeated parameter")]
+    DuplicateParameter,
+    /// Base64 without its padding, or with unused bits that are not zero (4.2.7): a second
+    /// spelling of the same bytes.
+    #[error("base64 that is not canonical")]
+    NonCanonicalBase64,
+}
+
+/// A decimal: at most twelve digits before the point and three behind it (section 3.3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Decimal(i64);
+
+impl Decimal {
+    /// The decimal of that many thousandths; `None` where RFC 9651 has no room for it.
+    pub fn from_thousandths(thousandths: i64) -> Option<Self> {
+        (-MAX_INTEGER..=MAX_INTEGER).contains(&thousandths).then_some(Decimal(thousandths))
+    }
+
+    /// The value in thousandths.
+    pub fn thousandths(self) -> i64 {
+        self.0
+    }
+}
+
+/// The largest integer, fifteen nines (section 3.3.1). The smallest is its negative.
+pub const MAX_INTEGER: i64 = 999_999_999_999_999;
+
+/// A value without parameters (section 3.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BareItem<'a> {
+    /// A whole number of at most fifteen digits.
+    Integer(i64),
+    /// A number with a point in it.
+    Decimal(Decimal),
+    /// Printable ASCII in quotes, escapes already undone.
+    String(Cow<'a, str>),
+    /// A word without quotes.
+    Token(Cow<'a, str>),
+    /// Bytes, decoded.
+    Bytes(Vec<u8>),
+    /// `?0` or `?1`, or a key with no value.
+    Boolean(bool),
+    /// Whole seconds since 1970.
+    Date(i64),
+    /// Unicode text, decoded.
+    DisplayString(Cow<'a, str>),
+}
+
+impl<'a> BareItem<'a> {
+    /// The text of a string; `None` for every other type, tokens too.
+    pub fn as_string(&self) -> Option<&str> {
+        match self {
+            BareItem::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The number of an integer; `None` for every other type, decimals and dates too.
+    pub fn as_integer(&self) -> Option<i64> {
+        match self {
+            BareItem::Integer(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The same value on its own.
+    pub fn into_owned(self) -> BareItem<'static> {
+        match self {
+            BareItem::Integer(n) => BareItem::Integer(n),
+            BareItem::Decimal(n) => BareItem::Decimal(n),
+            BareItem::String(s) => BareItem::String(owned(s)),
+            BareItem::Token(s) => BareItem::Token(owned(s)),
+            BareItem::Bytes(b) => BareItem::Bytes(b),
+            BareItem::Boolean(b) => BareItem::Boolean(b),
+            BareItem::Date(n) => BareItem::Date(n),
+            BareItem::DisplayString(s) => BareItem::DisplayString(owned(s)),
+        }
+    }
+}
+
+/// Parameters in the order received, repeated ones included (section 3.1.2).
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Parameters<'a>(Vec<(Cow<'a, str>, BareItem<'a>)>);
+
+impl<'a> Parameters<'a> {
+    /// The first parameter of that name. Where a name is repeated, the member is at fault, and
+    /// which one is meant is not for this function to say.
+    pub fn get(&self, name: &str) -> Option<&BareItem<'a>> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// Names and values in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &BareItem<'a>)> {
+        self.0.iter().map(|(key, value)| (key.as_ref(), value))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Sets one parameter: in its old place if it is there, else at the end. A name that is not
+    /// a key shows when the parameters are written.
+    pub fn set(&mut self, name: impl Into<Cow<'a, str>>, value: BareItem<'a>) {
+        let name = name.into();
+        match self.0.iter_mut().find(|(key, _)| *key == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name, value)),
+        }
+    }
+
+    /// The same parameters on their own.
+    pub fn into_owned(self) -> Parameters<'static> {
+        Parameters(self.0.into_iter().map(|(k, v)| (owned(k), v.into_owned())).collect())
+    }
+}
+
+/// A value with parameters (section 3.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item<'a> {
+    /// The value.
+    pub value: BareItem<'a>,
+    /// Its parameters.
+    pub params: Parameters<'a>,
+}
+
+/// Items in parentheses, with parameters of their own (section 3.1.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InnerList<'a> {
+    /// The items, in order.
+    pub items: Vec<Item<'a>>,
+    /// The parameters of the list.
+    pub params: Parameters<'a>,
+}
+
+/// What a list or a dictionary is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Member<'a> {
+    /// An item.
+    Item(Item<'a>),
+    /// An inner list.
+    InnerList(InnerList<'a>),
+}
+
+impl Member<'_> {
+    /// The same member on its own.
+    pub fn into_owned(self) -> Member<'static> {
+        let own = |i: Item<'_>| Item { value: i.value.into_owned(), params: i.params.into_owned() };
+        match self {
+            Member::Item(item) => Member::Item(own(item)),
+            Member::InnerList(list) => Member::InnerList(InnerList {
+                items: list.items.into_iter().map(own).collect(),
+                params: list.params.into_owned(),
+            }),
+        }
+    }
+}
+
+/// A member as it came, with what a lenient parser would not have told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received<T> {
+    /// The member.
+    pub value: T,
+    /// The first repeated parameter or byte sequence of a second spelling in it.
+    pub fault: Option<Fault>,
+}
+
+/// A list (section 3.1).
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct List<'a> {
+    /// The members, in order.
+    pub members: Vec<Received<Member<'a>>>,
+}
+
+/// A dictionary (section 3.2): its members in the order received, repeated keys included.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Dictionary<'a> {
+    /// Keys and members.
+    pub members: Vec<(Cow<'a, str>, Received<Member<'a>>)>,
+    /// The first repeated key, if one is.
+    pub duplicate: Option<Fault>,
+}
+
+impl<'a> Dictionary<'a> {
+    /// Reads a dictionary; repeated keys and faults inside members are recorded, not refused.
+    ///
+    /// # Errors
+    /// The first place that is not RFC 9651.
+    pub fn parse(value: &'a [u8]) -> Result<Self, Fault> {
+        parse::dictionary(value)
+    }
+
+    /// Reads a dictionary and takes every recorded fault for an error.
+    ///
+    /// # Errors
+    /// The first place that is not RFC 9651, else a repeated key, else the first member's fault.
+    pub fn strict(value: &'a [u8]) -> Result<Self, Fault> {
+        let dictionary = parse::dictionary(value)?;
+        let inner = dictionary.members.iter().find_map(|(_, member)| member.fault);
+        dictionary.duplicate.or(inner).map_or(Ok(dictionary), Err)
+    }
+
+    /// The first member under `key`.
+    pub fn get(&self, key: &str) -> Option<&Received<Member<'a>>> {
+        self.members.iter().find(|(name, _)| name == key).map(|(_, member)| member)
+    }
+
+    /// The same dictionary on its own.
+    pub fn into_owned(self) -> Dictionary<'static> {
+        let own = |(key, member): (_, Received<Member<'_>>)| {
+            (owned(key), Received { value: member.value.into_owned(), fault: member.fault })
+        };
+        Dictionary {
+            members: self.members.into_iter().map(own).collect(),
+            duplicate: self.duplicate,
+        }
+    }
+}
+
+impl<'a> List<'a> {
+    /// Reads a list; faults inside members are recorded, not refused.
+    ///
+    /// # Errors
+    /// The first place that is not RFC 9651.
+    pub fn parse(value: &'a [u8]) -> Result<Self, Fault> {
+        parse::list(value)
+    }
+
+    /// Reads a list and takes every recorded fault for an error.
+    ///
+    /// # Errors
+    /// The first place that is not RFC 9651, else the first member's fault.
+    pub fn strict(value: &'a [u8]) -> Result<Self, Fault> {
+        let list = parse::list(value)?;
+        list.members.iter().find_map(|member| member.fault).map_or(Ok(list), Err)
+    }
+}
+
+impl<'a> Item<'a> {
+    /// Reads one item; a fault inside it is recorded, not refused.
+    ///
+    /// # Errors
+    /// The first place that is not RFC 9651.
+    pub fn parse(value: &'a [u8]) -> Result<Received<Self>, Fault> {
+        parse::item(value)
+    }
+
+    /// Reads one item and takes a recorded fault for an error.
+    ///
+    /// # Errors
+    /// The first place that is not RFC 9651, else the recorded fault.
+    pub fn strict(value: &'a [u8]) -> Result<Self, Fault> {
+        let item = parse::item(value)?;
+        item.fault.map_or(Ok(item.value), Err)
+    }
+}
+
+fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
+}
