@@ -1,0 +1,122 @@
+//! Step 4: the parameters that a profile needs are there, once each, with the right type and form.
+
+use crate::base::params::SignatureParams;
+use crate::clock::Timestamp;
+use crate::message::structured::BareItem;
+use crate::profile::{Presence, Profile, TagRule};
+
+use super::rejection::{Code, Rejection, Step};
+
+/// The parameters that the checklist looks at, read once. Others are signed, kept and reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameters {
+    /// When the signature was made.
+    pub created: Option<Timestamp>,
+    /// When it stops to be good, excluded.
+    pub expires: Option<Timestamp>,
+    /// The one-time value, exactly as received.
+    pub nonce: Option<String>,
+    /// Which key.
+    pub keyid: String,
+    /// Who, as a stable name.
+    pub tag: Option<String>,
+}
+
+/// Reads the parameters.
+///
+/// # Errors
+/// `parameter_missing`, `parameter_invalid`, `alg_not_allowed`.
+pub fn judge(profile: &Profile, params: &SignatureParams) -> Result<Parameters, Rejection> {
+    // RFC 9421 section 3.2, step 6: the algorithm is the key's. A sender may repeat it, but
+    // never choose it.
+    match params.get("alg") {
+        None => {}
+        Some(BareItem::String(alg)) if alg == "ed25519" => {}
+        Some(other) => {
+            return Err(Rejection::new(
+                Step::Parameters,
+                Code::AlgNotAllowed,
+                "alg names another algorithm than ed25519",
+            )
+            .with("alg", other));
+        }
+    }
+    let created = seconds(params, "created")?;
+    let expires = seconds(params, "expires")?;
+    // A window can only be held against a time of creation.
+    if created.is_none() && (profile.created == Presence::Required || profile.window.back.is_some())
+    {
+        return Err(missing("created"));
+    }
+    if let (Some(created), Some(expires)) = (created, expires)
+        && created >= expires
+    {
+        return Err(invalid("it expires no later than it was created")
+            .with("created", created)
+            .with("expires", expires));
+    }
+    let nonce = string(params, "nonce")?;
+    match nonce {
+        None if profile.nonce == Presence::Required => return Err(missing("nonce")),
+        Some(nonce) if profile.nonce == Presence::Required && !is_nonce(nonce) => {
+            return Err(invalid("nonce is not 16 to 256 characters of base64 or base64url")
+                .with("length", nonce.len()));
+        }
+        _ => {}
+    }
+    let Some(keyid) = string(params, "keyid")? else { return Err(missing("keyid")) };
+    let tag = string(params, "tag")?;
+    if tag.is_none() && profile.tag != TagRule::Ignored {
+        return Err(missing("tag"));
+    }
+    Ok(Parameters {
+        created,
+        expires,
+        nonce: nonce.map(str::to_owned),
+        keyid: keyid.to_owned(),
+        tag: tag.map(str::to_owned),
+    })
+}
+
+/// 16 to 256 characters of the two base64 alphabets, then at most two `=`.
+fn is_nonce(text: &str) -> bool {
+    let body = text.strip_suffix('=').unwrap_or(text);
+    let body = body.strip_suffix('=').unwrap_or(body);
+    (16..=256).contains(&body.len())
+        && body.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_'))
+}
+
+fn missing(name: &'static str) -> Rejection {
+    Rejection::new(
+        Step::Parameters,
+        Code::ParameterMissing,
+        format!("the signature parameter {name} is missing"),
+    )
+}
+
+fn invalid(message: impl Into<String>) -> Rejection {
+    Rejection::new(Step::Parameters, Code::ParameterInvalid, message)
+}
+
+fn seconds(params: &SignatureParams, name: &'static str) -> Result<Option<Timestamp>, Rejection> {
+    match params.get(name) {
+        None => Ok(None),
+        Some(BareItem::Integer(seconds)) if *seconds >= 0 => {
+            Ok(Some(Timestamp::from_unix(*seconds)))
+        }
+        Some(other) => {
+            Err(invalid(format!("{name} is not a time in whole seconds")).with(name, other))
+        }
+    }
+}
+
+fn string<'p>(
+    params: &'p SignatureParams,
+    name: &'static str,
+) -> Result<Option<&'p str>, Rejection> {
+    match params.get(name) {
+        None => Ok(None),
+        Some(BareItem::String(text)) => Ok(Some(text)),
+        Some(other) => Err(invalid(format!("{name} is not a string")).with(name, other)),
+    }
+}

@@ -1,0 +1,84 @@
+//! Step 7: whether the key that a signature names may speak at all.
+
+use crate::clock::Timestamp;
+use crate::key::trust::Entry;
+use crate::profile::{Profile, TagRule};
+
+use super::parameters::Parameters;
+use super::rejection::{Code, Rejection, Step};
+
+/// Judges one entry of the registry for one signature.
+///
+/// # Errors
+/// `key_weak`, `key_published`, `key_not_valid`, `key_revoked`, `tag_mismatch`.
+pub fn judge(
+    profile: &Profile,
+    entry: &Entry,
+    parameters: &Parameters,
+    now: Timestamp,
+) -> Result<(), Rejection> {
+    let refuse = |code, message: String| {
+        Rejection::new(Step::Key, code, message).with("key", describe(entry))
+    };
+    if entry.key().is_weak() {
+        return Err(refuse(
+            Code::KeyWeak,
+            "the key has a component of small order: anyone can sign under it".to_owned(),
+        ));
+    }
+    if profile.refuse_published && entry.key().is_published() {
+        return Err(refuse(
+            Code::KeyPublished,
+            "the private half of this key is published: anyone can sign under it".to_owned(),
+        ));
+    }
+    // A key has to be good when it signed and when it is judged: `created` is the signer's word.
+    for (what, moment) in [("created", parameters.created), ("now", Some(now))] {
+        let Some(moment) = moment else { continue };
+        if let Some(start) = entry.not_before()
+            && moment < start
+        {
+            return Err(refuse(Code::KeyNotValid, "the key is not valid yet".to_owned())
+                .with(what, moment)
+                .with("not_before", start));
+        }
+        if let Some(end) = entry.not_after()
+            && moment >= end
+        {
+            return Err(refuse(Code::KeyNotValid, "the key is no longer valid".to_owned())
+                .with(what, moment)
+                .with("not_after", end));
+        }
+        if let Some(revoked) = entry.revoked_at()
+            && moment >= revoked
+        {
+            return Err(refuse(Code::KeyRevoked, "the key is revoked".to_owned())
+                .with(what, moment)
+                .with("revoked_at", revoked));
+        }
+    }
+    if profile.tag == TagRule::Bound {
+        let tag = parameters.tag.as_deref().unwrap_or_default();
+        let listed = entry.client_ids().iter().any(|id| id == tag);
+        if tag != entry.key().id().as_str() && !listed {
+            let ids = match entry.client_ids() {
+                [] => "none but the key id".to_owned(),
+                ids => ids.iter().map(|id| format!("{id:?}")).collect::<Vec<_>>().join(" "),
+            };
+            return Err(refuse(
+                Code::TagMismatch,
+                "the tag is not a client id of this key".to_owned(),
+            )
+            .with("tag", format!("{tag:?}"))
+            .with("client_ids", ids));
+        }
+    }
+    Ok(())
+}
+
+fn describe(entry: &Entry) -> String {
+    match entry.name() {
+        Some(name) => format!("{} ({name})", entry.key().id()),
+        None => entry.key().id().to_string(),
+    }
+}
