@@ -1,1 +1,301 @@
-//! (being built)
+//! A captured HTTP/1.1 request: the bytes of one request as they went over the wire.
+//!
+//! The reading is stricter than RFC 9112 asks of a server. Where two servers could disagree about
+//! where a request ends or what its fields are, a verdict on it would hold for one of them only.
+//! Lines end with CRLF, or all with LF, as captures that went through an editor do; line ends of
+//! both kinds in one request are refused, because strict and lenient servers split such a request
+//! differently.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::framing::Framing;
+use super::uri::{Parts, check_characters, shown};
+use super::{Body, Field, Head, HeadError, Request, RequestTarget};
+
+pub use super::fault::{CaptureError, Fault};
+
+/// The most that request line and header fields may take, in bytes.
+pub const MAX_HEAD: usize = 64 * 1024;
+
+/// One request, read, beside the bytes it was read from.
+#[derive(Clone, Debug)]
+pub struct Captured<'a> {
+    source: &'a [u8],
+    head: Head<'a>,
+    body: Cow<'a, [u8]>,
+    /// The request line's target.
+    target: Range<usize>,
+    /// The line of each field, with its line end.
+    lines: Vec<Range<usize>>,
+    /// Where the empty line begins that ends the head.
+    head_end: usize,
+    line_end: LineEnd,
+    chunked: bool,
+    trailers: usize,
+}
+
+/// How the lines of a capture end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineEnd {
+    /// Carriage return and line feed, as on the wire.
+    CrLf,
+    /// Line feed only.
+    Lf,
+}
+
+impl LineEnd {
+    /// The characters.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            LineEnd::CrLf => "\r\n",
+            LineEnd::Lf => "\n",
+        }
+    }
+}
+
+/// What [`Captured::print`] does with a field line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit<'e> {
+    /// It stays, byte for byte.
+    Keep,
+    /// It goes.
+    Drop,
+    /// The name stays as it was spelt, the value is replaced.
+    Value(Cow<'e, str>),
+}
+
+impl<'a> Captured<'a> {
+    /// Reads one request, which must be all that `source` holds. `max_body` is in bytes.
+    ///
+    /// A chunked body is decoded. Trailer fields are counted and left out, as RFC 9110
+    /// section 6.5.1 has it; one that would steer framing, routing or signatures is an error.
+    ///
+    /// # Errors
+    /// [`CaptureError`], with the line.
+    pub fn parse(source: &'a [u8], max_body: u64) -> Result<Self, CaptureError> {
+        read(source, max_body)
+    }
+
+    /// The head.
+    pub fn head(&self) -> &Head<'a> {
+        &self.head
+    }
+
+    /// The content, after decoding of chunks and before any content decoding.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// How the lines end.
+    pub fn line_end(&self) -> LineEnd {
+        self.line_end
+    }
+
+    /// Whether the body came in chunks.
+    pub fn is_chunked(&self) -> bool {
+        self.chunked
+    }
+
+    /// How many trailer fields were left out.
+    pub fn trailers(&self) -> usize {
+        self.trailers
+    }
+
+    /// The same as what the readers of other formats give. A capture bears no time.
+    pub fn into_request(self) -> Request<'a> {
+        Request { head: self.head, body: Body::Kept(self.body), time: None }
+    }
+
+    /// The bytes of this request with some header lines changed and others added at the end of
+    /// the head; every other byte stays as it came. `target` replaces the request line's.
+    ///
+    /// # Errors
+    /// [`HeadError`] where a new name or value could not stand in a header line.
+    pub fn print<'e>(
+        &self,
+        target: Option<&str>,
+        mut edit: impl FnMut(&Field<'_>) -> Edit<'e>,
+        added: &[(&str, &str)],
+    ) -> Result<Vec<u8>, HeadError> {
+        let mut out = Vec::with_capacity(self.source.len() + 1024);
+        let bytes = |range: Range<usize>| self.source.get(range).unwrap_or_default();
+        let fields_start = self.lines.first().map_or(self.head_end, |line| line.start);
+        out.extend_from_slice(bytes(0..self.target.start));
+        out.extend_from_slice(target.map_or(bytes(self.target.clone()), str::as_bytes));
+        out.extend_from_slice(bytes(self.target.end..fields_start));
+        for (field, line) in self.head.fields().iter().zip(&self.lines) {
+            match edit(field) {
+                Edit::Keep => out.extend_from_slice(bytes(line.clone())),
+                Edit::Drop => {}
+                Edit::Value(value) => {
+                    let spelt = line.start..line.start + field.name().len();
+                    self.print_line(&mut out, bytes(spelt), field.name(), &value)?;
+                }
+            }
+        }
+        for (name, value) in added {
+            self.print_line(&mut out, name.as_bytes(), name, value)?;
+        }
+        out.extend_from_slice(bytes(self.head_end..self.source.len()));
+        Ok(out)
+    }
+
+    fn print_line(
+        &self,
+        out: &mut Vec<u8>,
+        spelt: &[u8],
+        name: &str,
+        value: &str,
+    ) -> Result<(), HeadError> {
+        Field::new(name, value.as_bytes())?;
+        for piece in [spelt, b": ", value.as_bytes(), self.line_end.as_str().as_bytes()] {
+            out.extend_from_slice(piece);
+        }
+        Ok(())
+    }
+}
+
+/// The lines of a capture, one after the other.
+pub(super) struct Lines<'a> {
+    pub(super) source: &'a [u8],
+    pub(super) at: usize,
+    /// The number of the line that was read last.
+    pub(super) number: usize,
+    /// Known once the first line was read.
+    pub(super) end: Option<LineEnd>,
+}
+
+impl<'a> Lines<'a> {
+    /// The next line without its end, if it ends before the offset `limit`.
+    pub(super) fn next(&mut self, limit: usize) -> Result<Option<&'a [u8]>, CaptureError> {
+        let window = self.source.get(self.at..limit.min(self.source.len())).unwrap_or_default();
+        let found = window.iter().position(|&b| b == b'\n');
+        let (line, end) = match window.get(..found.unwrap_or(window.len())).unwrap_or_default() {
+            [line @ .., b'\r'] => (line, LineEnd::CrLf),
+            line => (line, LineEnd::Lf),
+        };
+        self.number += 1;
+        // This finds a carriage return that no line feed follows, too.
+        if let Some(&byte) = line.iter().find(|&&b| (b < b' ' && b != b'\t') || b == 0x7f) {
+            return Err(self.error(Fault::Control(byte)));
+        }
+        let Some(length) = found else { return Ok(None) };
+        if *self.end.get_or_insert(end) != end {
+            return Err(self.error(Fault::LineEnd));
+        }
+        self.at += length + 1;
+        Ok(Some(line))
+    }
+
+    pub(super) fn error(&self, fault: Fault) -> CaptureError {
+        CaptureError::new(self.number, fault)
+    }
+}
+
+fn read(source: &[u8], max_body: u64) -> Result<Captured<'_>, CaptureError> {
+    sniff(source).map_err(|fault| CaptureError::new(1, fault))?;
+    let mut lines = Lines { source, at: 0, number: 0, end: None };
+    let first = head_line(&mut lines)?;
+    let (method, target) = request_line(first).map_err(|fault| lines.error(fault))?;
+    let target_start = method.len() + 1;
+    let target_range = target_start..target_start + target.len();
+    let target = request_target(method, target).map_err(|fault| lines.error(fault))?;
+    let mut head = Head::new(method, target)
+        .map_err(|_| lines.error(Fault::RequestLine(shown(&String::from_utf8_lossy(first)))))?;
+
+    let mut spans = Vec::with_capacity(16);
+    let mut framing = Framing::default();
+    let head_end = loop {
+        let start = lines.at;
+        let line = head_line(&mut lines)?;
+        if line.is_empty() {
+            break start;
+        }
+        let (name, value) = split_field(line).map_err(|fault| lines.error(fault))?;
+        head.push(name, value).map_err(|error| lines.error(Fault::Field(error)))?;
+        let name = head.fields().last().map(Field::name).unwrap_or_default();
+        framing.field(name, value, lines.number).map_err(|fault| lines.error(fault))?;
+        spans.push(start..lines.at);
+    };
+    framing.check_host().map_err(|fault| lines.error(fault))?;
+
+    let line_end = lines.end.unwrap_or(LineEnd::Lf);
+    let chunked = framing.is_chunked();
+    let (body, trailers) = framing.body(lines, max_body)?;
+    let target = target_range;
+    Ok(Captured { source, head, body, target, lines: spans, head_end, line_end, chunked, trailers })
+}
+
+fn head_line<'a>(lines: &mut Lines<'a>) -> Result<&'a [u8], CaptureError> {
+    match lines.next(MAX_HEAD)? {
+        Some(line) => Ok(line),
+        None if lines.source.len() >= MAX_HEAD => {
+            Err(lines.error(Fault::HeadTooLarge { limit: MAX_HEAD }))
+        }
+        None => Err(lines.error(Fault::HeadCut)),
+    }
+}
+
+/// Names what people hand over by mistake, before it fails as a malformed request line.
+fn sniff(source: &[u8]) -> Result<(), Fault> {
+    let text = source.trim_ascii_start();
+    match source {
+        [] => Err(Fault::Empty),
+        // A TLS record of type handshake, RFC 8446 section 5.1.
+        [0x16, 0x03, ..] => Err(Fault::Tls),
+        [0xef, 0xbb, 0xbf, ..] => Err(Fault::ByteOrderMark),
+        _ if source.starts_with(b"HTTP/") => Err(Fault::Response),
+        _ if source.starts_with(b"PRI * HTTP/2.0") => Err(Fault::Version("HTTP/2.0".to_owned())),
+        _ if matches!(text.first(), Some(b'{' | b'[' | b'"')) => Err(Fault::Json),
+        _ => Ok(()),
+    }
+}
+
+/// `METHOD TARGET HTTP/1.1`, single spaces only (RFC 9112 section 3).
+fn request_line(line: &[u8]) -> Result<(&str, &str), Fault> {
+    let malformed = || Fault::RequestLine(shown(&String::from_utf8_lossy(line)));
+    let text = match std::str::from_utf8(line) {
+        Ok(text) => text,
+        Err(_) => return Err(malformed()),
+    };
+    let mut words = text.split(' ');
+    match (words.next(), words.next(), words.next(), words.next()) {
+        (Some(method), Some(target), Some("HTTP/1.1"), None) => Ok((method, target)),
+        (Some(_), Some(_), Some(version), None) if version.starts_with("HTTP/") => {
+            Err(Fault::Version(shown(version)))
+        }
+        _ => Err(malformed()),
+    }
+}
+
+fn request_target<'a>(method: &str, text: &'a str) -> Result<RequestTarget<'a>, Fault> {
+    check_characters(text).map_err(Fault::Target)?;
+    if text.starts_with('/') {
+        Ok(RequestTarget::Origin(Cow::Borrowed(text)))
+    } else if text == "*" && method == "OPTIONS" {
+        Ok(RequestTarget::Asterisk)
+    } else if text.contains("://") {
+        Parts::split(text).map_err(Fault::Target)?;
+        Ok(RequestTarget::Absolute(Cow::Borrowed(text)))
+    } else {
+        // The authority form of CONNECT among them: it asks for a tunnel, not for a resource.
+        Err(Fault::TargetForm(shown(text)))
+    }
+}
+
+/// Name and value, which still has its white space.
+pub(super) fn split_field(line: &[u8]) -> Result<(&str, &[u8]), Fault> {
+    if matches!(line.first(), Some(b' ' | b'\t')) {
+        return Err(Fault::Folded);
+    }
+    let colon = line.iter().position(|&b| b == b':').ok_or(Fault::NoColon)?;
+    let (name, value) = line.split_at(colon);
+    match std::str::from_utf8(name) {
+        Ok(name) => Ok((name, value.get(1..).unwrap_or_default())),
+        Err(_) => {
+            let name = shown(&String::from_utf8_lossy(name));
+            Err(Fault::Field(HeadError::FieldName(name)))
+        }
+    }
+}

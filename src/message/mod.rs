@@ -8,11 +8,16 @@ use std::borrow::Cow;
 
 pub mod capture;
 pub mod digest;
+mod fault;
+mod framing;
 pub mod har;
+mod input;
 pub mod line;
 pub mod structured;
 pub mod target;
 mod uri;
+
+pub use input::{Body, Inexact, Kind, KindError, Request, detect};
 
 /// One header field line: its name in lower case, its value without surrounding white space.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +27,41 @@ pub struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
+    /// One field line. The name is brought to lower case, spaces and tabs around the value are
+    /// cut off (RFC 9110 section 5.5 says they are not part of it).
+    ///
+    /// # Errors
+    /// [`HeadError::FieldName`] or [`HeadError::FieldValue`].
+    pub fn new(
+        name: impl Into<Cow<'a, str>>,
+        value: impl Into<Cow<'a, [u8]>>,
+    ) -> Result<Self, HeadError> {
+        let mut name = name.into();
+        if name.is_empty() || !name.bytes().all(is_tchar) {
+            return Err(HeadError::FieldName(uri::shown(&name)));
+        }
+        if name.bytes().any(|b| b.is_ascii_uppercase()) {
+            name.to_mut().make_ascii_lowercase();
+        }
+        let value = match value.into() {
+            Cow::Borrowed(bytes) => Cow::Borrowed(trim(bytes)),
+            Cow::Owned(bytes) if trim(&bytes).len() == bytes.len() => Cow::Owned(bytes),
+            Cow::Owned(bytes) => Cow::Owned(trim(&bytes).to_vec()),
+        };
+        if value.iter().any(|&b| (b < b' ' && b != b'\t') || b == 0x7f) {
+            return Err(HeadError::FieldValue(uri::shown(&name)));
+        }
+        Ok(Field { name, value })
+    }
+
+    /// The same, holding its own bytes.
+    pub fn into_owned(self) -> Field<'static> {
+        Field {
+            name: Cow::Owned(self.name.into_owned()),
+            value: Cow::Owned(self.value.into_owned()),
+        }
+    }
+
     /// The name, in lower case.
     pub fn name(&self) -> &str {
         &self.name
@@ -91,8 +131,7 @@ impl<'a> Head<'a> {
         Ok(Head { method, target, fields: Vec::with_capacity(16) })
     }
 
-    /// Adds one field line. The name is brought to lower case, spaces and tabs around the value
-    /// are cut off (RFC 9110 section 5.5 says they are not part of it).
+    /// Adds one field line, see [`Field::new`].
     ///
     /// # Errors
     /// [`HeadError::FieldName`] or [`HeadError::FieldValue`].
@@ -101,23 +140,37 @@ impl<'a> Head<'a> {
         name: impl Into<Cow<'a, str>>,
         value: impl Into<Cow<'a, [u8]>>,
     ) -> Result<(), HeadError> {
-        let mut name = name.into();
-        if name.is_empty() || !name.bytes().all(is_tchar) {
-            return Err(HeadError::FieldName(name.into_owned()));
-        }
-        if name.bytes().any(|b| b.is_ascii_uppercase()) {
-            name.to_mut().make_ascii_lowercase();
-        }
-        let value = match value.into() {
-            Cow::Borrowed(bytes) => Cow::Borrowed(trim(bytes)),
-            Cow::Owned(bytes) if trim(&bytes).len() == bytes.len() => Cow::Owned(bytes),
-            Cow::Owned(bytes) => Cow::Owned(trim(&bytes).to_vec()),
-        };
-        if value.iter().any(|&b| (b < b' ' && b != b'\t') || b == 0x7f) {
-            return Err(HeadError::FieldValue(name.into_owned()));
-        }
-        self.fields.push(Field { name, value });
+        self.fields.push(Field::new(name, value)?);
         Ok(())
+    }
+
+    /// The bytes that this head takes as HTTP/1.1: what a limit on heads is held against,
+    /// wherever the head came from.
+    pub fn wire_len(&self) -> usize {
+        let target = match &self.target {
+            RequestTarget::Origin(t) | RequestTarget::Absolute(t) | RequestTarget::Uri(t) => {
+                t.len()
+            }
+            RequestTarget::Asterisk => 1,
+        };
+        // Beside the texts: two spaces, "HTTP/1.1", and CRLF twice; ": " and CRLF for each field.
+        let fields = self.fields.iter().map(|f| f.name.len() + f.value.len() + 4);
+        self.method.len() + target + 14 + fields.sum::<usize>()
+    }
+
+    /// The same, holding its own bytes.
+    pub fn into_owned(self) -> Head<'static> {
+        let target = match self.target {
+            RequestTarget::Origin(t) => RequestTarget::Origin(Cow::Owned(t.into_owned())),
+            RequestTarget::Absolute(t) => RequestTarget::Absolute(Cow::Owned(t.into_owned())),
+            RequestTarget::Uri(t) => RequestTarget::Uri(Cow::Owned(t.into_owned())),
+            RequestTarget::Asterisk => RequestTarget::Asterisk,
+        };
+        Head {
+            method: Cow::Owned(self.method.into_owned()),
+            target,
+            fields: self.fields.into_iter().map(Field::into_owned).collect(),
+        }
     }
 
     /// The method, as received: methods are case-sensitive (RFC 9110 section 9.1).

@@ -160,7 +160,7 @@ impl Origins {
     ) -> Result<(Scheme, Cow<'a, str>), TargetError> {
         let host = host.ok_or(TargetError::HostMissing)?;
         // The usual case, without reading it: our own spelling is a valid one.
-        if let Some(ours) = self.0.iter().find(|o| o.authority().as_bytes() == host) {
+        if let Some(ours) = self.0.first().filter(|o| o.authority().as_bytes() == host) {
             return Ok((ours.scheme(), Cow::Borrowed(ours.authority())));
         }
         let named = read_host(host)?;

@@ -1,0 +1,180 @@
+//! What can be wrong with a captured request.
+
+use super::HeadError;
+use super::uri::UriError;
+
+/// Bytes that are not one HTTP/1.1 request, and the line on which that shows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {fault}")]
+pub struct CaptureError {
+    line: usize,
+    fault: Fault,
+}
+
+impl CaptureError {
+    pub(super) fn new(line: usize, fault: Fault) -> Self {
+        CaptureError { line, fault }
+    }
+
+    /// The line, counted from 1; line feeds in the body count too.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// What is wrong with it.
+    pub fn fault(&self) -> &Fault {
+        &self.fault
+    }
+
+    /// Whether more bytes could make a whole request of it; for reading from a connection.
+    pub fn is_incomplete(&self) -> bool {
+        matches!(
+            self.fault,
+            Fault::Empty | Fault::HeadCut | Fault::BodyCut { .. } | Fault::ChunkCut
+        )
+    }
+}
+
+/// What is wrong with a capture.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// No bytes at all.
+    #[error("the input is empty")]
+    Empty,
+    /// A TLS record: the capture was made outside the encryption.
+    #[error("TLS bytes, not an HTTP request")]
+    Tls,
+    /// HTTP/2, or a version other than 1.1.
+    #[error("{0:?} is not HTTP/1.1")]
+    Version(String),
+    /// A status line.
+    #[error("an HTTP response, not a request")]
+    Response,
+    /// JSON; a body without its request, perhaps.
+    #[error("JSON, not an HTTP request")]
+    Json,
+    /// A byte order mark in front.
+    #[error("a byte order mark before the request line")]
+    ByteOrderMark,
+    /// Not `METHOD TARGET HTTP/1.1` with one space between.
+    #[error("{0:?} is not a request line")]
+    RequestLine(String),
+    /// A target that cannot be signed.
+    #[error("the request target cannot be read")]
+    Target(#[source] UriError),
+    /// Neither path nor URL, nor the `*` of an `OPTIONS`.
+    #[error("{0:?} is not a request target")]
+    TargetForm(String),
+    /// Request line and fields go on past [`MAX_HEAD`](super::capture::MAX_HEAD).
+    #[error("the head is longer than {limit} bytes")]
+    HeadTooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// No empty line ends the head.
+    #[error("the input ends before the empty line that ends the head")]
+    HeadCut,
+    /// CRLF here and LF there.
+    #[error("the line ends unlike line 1, of LF and CRLF only one may be used")]
+    LineEnd,
+    /// A control character, a carriage return without line feed among them.
+    #[error("byte 0x{0:02x} is a control character")]
+    Control(u8),
+    /// A line that begins with white space and so continues the one before (obsolete folding,
+    /// RFC 9112 section 5.2).
+    #[error("a folded header line")]
+    Folded,
+    /// No colon.
+    #[error("a header line without a colon")]
+    NoColon,
+    /// A field name that is no token, white space before the colon included.
+    #[error("not a header field")]
+    Field(#[source] HeadError),
+    /// No `Host` field.
+    #[error("the head ends without a host field")]
+    HostMissing,
+    /// A second `Host` field.
+    #[error("a second host field, the first is on line {first}")]
+    HostRepeated {
+        /// The line of the first.
+        first: usize,
+    },
+    /// A `Host` that is not a host with an optional port.
+    #[error("the host field cannot be read")]
+    Host(#[source] UriError),
+    /// A second `Content-Length`, be it the same.
+    #[error("a second content-length, the first is on line {first}")]
+    LengthRepeated {
+        /// The line of the first.
+        first: usize,
+    },
+    /// Not plain decimal digits without leading zeros behind at most one space.
+    #[error("{0:?} is not a content-length")]
+    Length(String),
+    /// `Content-Length` and `Transfer-Encoding` together (RFC 9112 section 6.1).
+    #[error(
+        "transfer-encoding together with the content-length, or a second time, see line {first}"
+    )]
+    LengthAndCoding {
+        /// The line of the other.
+        first: usize,
+    },
+    /// A transfer coding other than `chunked`.
+    #[error("{0:?} is not the transfer coding chunked")]
+    Coding(String),
+    /// The body is shorter than announced.
+    #[error("content-length says {says}, {follow} bytes follow")]
+    BodyCut {
+        /// `Content-Length`.
+        says: u64,
+        /// What the input holds.
+        follow: u64,
+    },
+    /// The body is longer than announced.
+    #[error("content-length says {says}, {follow} bytes follow")]
+    BodyLong {
+        /// `Content-Length`.
+        says: u64,
+        /// What the input holds.
+        follow: u64,
+    },
+    /// Neither `Content-Length` nor `Transfer-Encoding`, and yet there is a body.
+    #[error("no content-length, {follow} bytes follow")]
+    BodyUnannounced {
+        /// What the input holds.
+        follow: u64,
+    },
+    /// Bytes behind the last chunk.
+    #[error("{follow} bytes follow the last chunk")]
+    AfterLastChunk {
+        /// How many.
+        follow: u64,
+    },
+    /// The body is longer than the caller allows.
+    #[error("the body has {size} bytes, {limit} are allowed")]
+    BodyTooLarge {
+        /// As announced, or, for chunks, up to where reading stopped.
+        size: u64,
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// Not a chunk size in hexadecimal digits.
+    #[error("{0:?} is not a chunk size")]
+    ChunkSize(String),
+    /// A chunk extension: nothing can vouch for it, and servers drop it.
+    #[error("a chunk extension")]
+    ChunkExtension,
+    /// No line end where the chunk's size says it ends.
+    #[error("the chunk is longer than the {size} bytes it announces")]
+    ChunkEnd {
+        /// The size announced.
+        size: u64,
+    },
+    /// The input ends inside the chunks.
+    #[error("the input ends before the last chunk")]
+    ChunkCut,
+    /// A trailer field that would decide about the request, had it stood in the head.
+    #[error("{0:?} as a trailer field")]
+    Trailer(String),
+}

@@ -1,0 +1,200 @@
+//! What the readers of captures, archives and request lines have in common.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
+
+use super::Head;
+use crate::clock::Timestamp;
+
+/// One request, from whichever kind of input it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// Method, target and fields.
+    pub head: Head<'a>,
+    /// The content, as far as the input holds it.
+    pub body: Body<'a>,
+    /// When the request was made, as far as the input says it.
+    pub time: Option<Timestamp>,
+}
+
+impl Request<'_> {
+    /// Whether this is a CORS preflight (Fetch standard, section 3.2.2): a browser makes these by
+    /// itself, before a request, and never signs them.
+    pub fn is_preflight(&self) -> bool {
+        self.head.method() == "OPTIONS"
+            && self.head.has("origin")
+            && self.head.has("access-control-request-method")
+    }
+
+    /// The same, holding its own bytes.
+    pub fn into_owned(self) -> Request<'static> {
+        Request { head: self.head.into_owned(), body: self.body.into_owned(), time: self.time }
+    }
+}
+
+/// The content of a request, as far as an input holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body<'a> {
+    /// Exactly these bytes.
+    Kept(Cow<'a, [u8]>),
+    /// The body was not kept; nothing can be said about it.
+    NotKept,
+    /// Perhaps these bytes, perhaps others. A digest that matches them settles that they are the
+    /// ones; a digest that does not match proves nothing, and must not be reported as a mismatch.
+    Inexact {
+        /// What the input holds.
+        bytes: Cow<'a, [u8]>,
+        /// Why that may not be what was sent.
+        why: Inexact,
+    },
+}
+
+impl Body<'_> {
+    /// The bytes, if there are any to look at.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Body::Kept(bytes) | Body::Inexact { bytes, .. } => Some(bytes),
+            Body::NotKept => None,
+        }
+    }
+
+    /// The same, holding its own bytes.
+    pub fn into_owned(self) -> Body<'static> {
+        match self {
+            Body::Kept(bytes) => Body::Kept(Cow::Owned(bytes.into_owned())),
+            Body::NotKept => Body::NotKept,
+            Body::Inexact { bytes, why } => {
+                Body::Inexact { bytes: Cow::Owned(bytes.into_owned()), why }
+            }
+        }
+    }
+}
+
+/// Why an archive's body may not be the bytes that were sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Inexact {
+    /// The archive has no body, and its size is not given or not zero.
+    Missing {
+        /// The size given, in bytes.
+        size: Option<u64>,
+    },
+    /// A form is kept as its parameters only.
+    ParamsOnly,
+    /// Text in which undecodable bytes were replaced by U+FFFD.
+    Replaced,
+    /// Text that is not Unicode: half of a surrogate pair.
+    NotUnicode,
+    /// Text that was sent in another charset than UTF-8.
+    Charset(String),
+    /// Text of a body that was sent with a content coding.
+    Coded(String),
+    /// Marked as base64, which it is not.
+    Base64,
+    /// Marked with an encoding that is not known.
+    Encoding(String),
+    /// The size given is not the size of the body kept.
+    Size {
+        /// As the archive says, in bytes.
+        says: u64,
+        /// What it holds, in bytes.
+        holds: u64,
+    },
+}
+
+impl fmt::Display for Inexact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Inexact::Missing { size: None } => f.write_str("the archive holds no body"),
+            Inexact::Missing { size: Some(size) } => {
+                write!(f, "the archive says the body has {size} bytes, and holds none of them")
+            }
+            Inexact::ParamsOnly => f.write_str("the archive holds the form's parameters only"),
+            Inexact::Replaced => {
+                f.write_str("the archive replaced bytes of the body that it could not decode")
+            }
+            Inexact::NotUnicode => f.write_str("the archive's text of the body is not Unicode"),
+            Inexact::Charset(name) => write!(
+                f,
+                "the body was sent in the charset {name:?}, and the archive holds its text only"
+            ),
+            Inexact::Coded(coding) => write!(
+                f,
+                "the body was sent with the coding {coding:?}, and the archive holds text"
+            ),
+            Inexact::Base64 => f.write_str("the archive's base64 of the body cannot be decoded"),
+            Inexact::Encoding(name) => {
+                write!(f, "the archive holds the body in the unknown encoding {name:?}")
+            }
+            Inexact::Size { says, holds } => {
+                write!(f, "the archive says the body has {says} bytes, and holds {holds}")
+            }
+        }
+    }
+}
+
+/// What an input is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// Not JSON: a raw HTTP/1.1 request, if anything; for [`capture`](super::capture).
+    Raw,
+    /// An HTTP archive; for [`har`](super::har).
+    Har,
+    /// Request lines or audit entries; for [`line`](super::line).
+    Lines,
+}
+
+/// JSON of some other kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("JSON, but neither a HAR file nor request lines")]
+#[non_exhaustive]
+pub struct KindError;
+
+/// Tells what an input is from how it begins.
+///
+/// `start` is the whole input or its first bytes; some 64 KiB are enough. The first member that
+/// decides is looked for in the first JSON object: `log` makes it an archive, a member of a
+/// request line makes it lines.
+///
+/// # Errors
+/// [`KindError`] for JSON that shows neither.
+pub fn detect(start: &[u8]) -> Result<Kind, KindError> {
+    match start.trim_ascii_start().first() {
+        Some(b'{') => {}
+        Some(b'[' | b'"') => return Err(KindError),
+        _ => return Ok(Kind::Raw),
+    }
+    let mut kind = None;
+    // The start of a file ends somewhere inside; what was seen until then counts.
+    let _ = serde_json::Deserializer::from_slice(start).deserialize_map(Members(&mut kind));
+    kind.ok_or(KindError)
+}
+
+/// Looks at the names of an object's members until one decides.
+struct Members<'k>(&'k mut Option<Kind>);
+
+impl<'de> Visitor<'de> for Members<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<String>()? {
+            *self.0 = match name.as_str() {
+                "log" => Some(Kind::Har),
+                "method" | "target" | "headers" | "request" => Some(Kind::Lines),
+                _ => None,
+            };
+            if self.0.is_some() {
+                return Ok(());
+            }
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+}
