@@ -1,1 +1,293 @@
-//! (being built)
+//! The keyfile: one JSON object that holds a seed, sealed with a passphrase.
+//!
+//! ```json
+//! {"mcpid":"keyfile/1","name":"agent","created":"2026-11-23T15:00:00Z",
+//!  "public":{"kty":"OKP","crv":"Ed25519","x":"…","kid":"…"},
+//!  "kdf":{"name":"argon2id","memory_kib":65536,"passes":3,"lanes":1,"salt":"…"},
+//!  "cipher":{"name":"xchacha20-poly1305","nonce":"…"},
+//!  "secret":"…"}
+//! ```
+//!
+//! The passphrase goes through Argon2id (RFC 9106, version 0x13) into the key of
+//! XChaCha20-Poly1305, which seals the 32 bytes of the seed. The additional data is the RFC 8785
+//! form of the parsed object without `secret`: nobody can change the name, the date or the cost
+//! and still have the file open. Public key and name can be read without the passphrase.
+//!
+//! A plain keyfile has no `kdf`, its cipher is `{"name":"none"}`, its `secret` is the bare seed,
+//! and nothing in it is authenticated beyond the public key, which is recomputed.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use super::json::quote;
+use super::{KeyId, PublicKey, SecretKey, Sign as _};
+use crate::clock::Timestamp;
+
+mod read;
+mod seal;
+
+pub use seal::KdfCost;
+
+use seal::Kdf;
+
+/// Bytes that a keyfile may have at most; one of ours has about 600.
+pub const MAX_BYTES: usize = 64 * 1024;
+
+/// Bytes of UTF-8 that the name of a new key may have at most.
+pub const MAX_NAME_BYTES: usize = 256;
+
+/// A keyfile that was read or made. Its secret is still sealed.
+pub struct Keyfile {
+    name: String,
+    /// As written in the file: the additional data is made of these characters.
+    created_text: String,
+    created: Timestamp,
+    public: PublicKey,
+    secret: Secret,
+}
+
+enum Secret {
+    Plain(Zeroizing<[u8; 32]>),
+    Sealed { kdf: Kdf, nonce: [u8; 24], sealed: [u8; 48], additional: String },
+}
+
+/// Why a keyfile cannot be read, opened or made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyfileError {
+    /// Not JSON that says it is one of ours.
+    #[error("not a keyfile")]
+    NotAKeyfile,
+    /// A keyfile of a version that this program does not know.
+    #[error("a keyfile of the unknown version {0:?}")]
+    UnknownVersion(String),
+    /// A keyfile, but not a whole and proper one; says what is wrong. Never holds secret text.
+    #[error("damaged: {0}")]
+    Damaged(String),
+    /// The passphrase hashing asks for more than the format allows; nothing was allocated.
+    #[error("asks for {asked} {what}, the limit is {limit}")]
+    TooCostly {
+        /// What it asks for, with the unit: `KiB of memory`, `passes`, `lanes`.
+        what: &'static str,
+        /// How much of it.
+        asked: u64,
+        /// How much the format allows.
+        limit: u64,
+    },
+    /// The cost is below what Argon2 can do with: no pass, no lane, or less than 8 KiB a lane.
+    #[error("{asked} {what} is too little, at least {least} are needed")]
+    TooCheap {
+        /// What there is too little of, with the unit.
+        what: &'static str,
+        /// How much was asked for.
+        asked: u64,
+        /// How much Argon2 needs at least.
+        least: u64,
+    },
+    /// The memory that the passphrase hashing needs is not to be had.
+    #[error("cannot allocate the {0} KiB of memory that the passphrase needs")]
+    OutOfMemory(u32),
+    /// The secret is sealed, and no passphrase was given.
+    #[error("a passphrase is needed")]
+    PassphraseNeeded,
+    /// A key is to be sealed with an empty passphrase, which would protect nothing.
+    #[error("the passphrase is empty")]
+    PassphraseEmpty,
+    /// Authentication failed. A wrong passphrase and a changed file cannot be told apart.
+    #[error("wrong passphrase, or the file was changed")]
+    WrongPassphrase,
+    /// The opened seed makes another public key than the file names.
+    #[error("the secret does not belong to the public key in the file")]
+    PublicMismatch,
+    /// A new key's name is empty, over [`MAX_NAME_BYTES`], or holds a control character.
+    #[error("a name has 1 to {MAX_NAME_BYTES} bytes and no control characters")]
+    Name,
+    /// The random number generator failed.
+    #[error("no random numbers")]
+    Random(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Keyfile {
+    /// Seals `secret` under `passphrase`, with a fresh salt and nonce from `random`.
+    ///
+    /// # Errors
+    /// [`KeyfileError::Name`], [`KeyfileError::PassphraseEmpty`], [`KeyfileError::OutOfMemory`],
+    /// [`KeyfileError::Random`].
+    pub fn seal<R: rand::TryCryptoRng>(
+        secret: &SecretKey,
+        name: &str,
+        created: Timestamp,
+        passphrase: &[u8],
+        cost: KdfCost,
+        random: &mut R,
+    ) -> Result<Self, KeyfileError>
+    where
+        R::Error: Send + Sync + 'static,
+    {
+        let file = Keyfile::plain(secret, name, created)?;
+        file.sealed_again(secret, passphrase, cost, random)
+    }
+
+    /// A keyfile whose secret lies open. Who can read the file can sign.
+    ///
+    /// # Errors
+    /// [`KeyfileError::Name`].
+    pub fn plain(secret: &SecretKey, name: &str, created: Timestamp) -> Result<Self, KeyfileError> {
+        if !is_name(name) {
+            return Err(KeyfileError::Name);
+        }
+        Ok(Keyfile {
+            name: name.to_owned(),
+            created_text: created.to_string(),
+            created,
+            public: secret.public().clone(),
+            secret: Secret::Plain(secret.seed()),
+        })
+    }
+
+    /// The same key, name and date, sealed under another passphrase. `secret` is what
+    /// [`open`](Self::open) gave.
+    ///
+    /// # Errors
+    /// As [`seal`](Self::seal), and [`KeyfileError::PublicMismatch`] for the secret of another key.
+    pub fn sealed_again<R: rand::TryCryptoRng>(
+        &self,
+        secret: &SecretKey,
+        passphrase: &[u8],
+        cost: KdfCost,
+        random: &mut R,
+    ) -> Result<Self, KeyfileError>
+    where
+        R::Error: Send + Sync + 'static,
+    {
+        let mut file = self.plain_again(secret)?;
+        seal::seal(&mut file, secret, passphrase, cost, random)?;
+        Ok(file)
+    }
+
+    /// The same key, name and date with the secret lying open.
+    ///
+    /// # Errors
+    /// [`KeyfileError::PublicMismatch`] for the secret of another key.
+    pub fn plain_again(&self, secret: &SecretKey) -> Result<Self, KeyfileError> {
+        if secret.public() != &self.public {
+            return Err(KeyfileError::PublicMismatch);
+        }
+        Ok(Keyfile {
+            name: self.name.clone(),
+            created_text: self.created_text.clone(),
+            created: self.created,
+            public: self.public.clone(),
+            secret: Secret::Plain(secret.seed()),
+        })
+    }
+
+    /// Reads a keyfile, without opening it and before any costly work. The cost it names is
+    /// checked against the bounds here.
+    ///
+    /// # Errors
+    /// [`KeyfileError`]: anything but the shape above is one. Unknown and repeated members,
+    /// base64url with padding or stray bits, numbers that are not integers, a `kid` that is not
+    /// the thumbprint, a weak public key; in a plain file a seed that makes another public key.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, KeyfileError> {
+        read::keyfile(bytes)
+    }
+
+    /// The secret key. A plain file ignores the passphrase.
+    ///
+    /// # Errors
+    /// [`KeyfileError::PassphraseNeeded`], [`KeyfileError::WrongPassphrase`],
+    /// [`KeyfileError::OutOfMemory`], [`KeyfileError::PublicMismatch`].
+    pub fn open(&self, passphrase: Option<&[u8]>) -> Result<SecretKey, KeyfileError> {
+        let seed = match &self.secret {
+            Secret::Plain(seed) => seed.clone(),
+            Secret::Sealed { kdf, nonce, sealed, additional } => {
+                let passphrase = passphrase.ok_or(KeyfileError::PassphraseNeeded)?;
+                seal::open(kdf, nonce, sealed, additional, passphrase)?
+            }
+        };
+        let secret = SecretKey::from_seed(&seed);
+        // The AEAD has vouched for the file as a whole, but not for whoever wrote it.
+        if secret.public() != &self.public {
+            return Err(KeyfileError::PublicMismatch);
+        }
+        Ok(secret)
+    }
+
+    /// The public key, as the file names it. Only [`open`](Self::open) proves it in a sealed file.
+    pub fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// The name that the key's owner gave it; any text at all in a file from elsewhere.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// When the key was made.
+    pub fn created(&self) -> Timestamp {
+        self.created
+    }
+
+    /// Whether the secret lies open in the file.
+    pub fn is_plain(&self) -> bool {
+        matches!(self.secret, Secret::Plain(_))
+    }
+
+    /// What opening costs, `None` in a plain file.
+    pub fn cost(&self) -> Option<KdfCost> {
+        match &self.secret {
+            Secret::Plain(_) => None,
+            Secret::Sealed { kdf, .. } => Some(kdf.cost),
+        }
+    }
+
+    /// The file's content: members in the order of the format, no final newline, so that a file
+    /// that lacks so much as its last byte is known to be cut. Wiped when dropped.
+    pub fn to_json(&self) -> Zeroizing<String> {
+        let mut out = Zeroizing::new(String::with_capacity(2048 + 2 * self.name.len()));
+        out.push_str("{\"mcpid\":\"keyfile/1\",\"name\":");
+        out.push_str(&quote(&self.name));
+        out.push_str(",\"created\":");
+        out.push_str(&quote(&self.created_text));
+        let (x, kid) = (seal::base64url(self.public.as_bytes()), self.public.id());
+        out.push_str(&format!(
+            ",\n \"public\":{{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"{}\",\"kid\":\"{kid}\"}},\n ",
+            *x
+        ));
+        match &self.secret {
+            Secret::Plain(seed) => {
+                out.push_str("\"cipher\":{\"name\":\"none\"},\n \"secret\":\"");
+                out.push_str(&seal::base64url(seed.as_ref()));
+            }
+            Secret::Sealed { kdf, nonce, sealed, .. } => {
+                out.push_str(&format!(
+                    "\"kdf\":{},\n \"cipher\":{},\n \"secret\":\"",
+                    kdf.to_json(),
+                    seal::cipher_json(nonce)
+                ));
+                out.push_str(&seal::base64url(sealed));
+            }
+        }
+        out.push_str("\"}");
+        out
+    }
+}
+
+/// Whether `name` may be given to a new key. Files from elsewhere may hold any text.
+pub(crate) fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME_BYTES).contains(&name.len()) && !name.chars().any(char::is_control)
+}
+
+impl fmt::Debug for Keyfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id: &KeyId = self.public.id();
+        let plain = self.is_plain();
+        f.debug_struct("Keyfile")
+            .field("name", &self.name)
+            .field("id", id)
+            .field("plain", &plain)
+            .finish_non_exhaustive()
+    }
+}

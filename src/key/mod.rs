@@ -9,8 +9,13 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 pub mod format;
+mod json;
 pub mod keyfile;
+mod published;
+pub mod store;
 pub mod trust;
+
+pub use json::JsonError;
 
 /// A key's id: the RFC 7638 SHA-256 thumbprint of its JWK, 43 characters of base64url.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,6 +31,15 @@ impl KeyId {
         let written = URL_SAFE_NO_PAD.encode_slice(Sha256::digest(jwk), &mut id);
         debug_assert_eq!(written, Ok(43));
         KeyId(id)
+    }
+
+    /// The id that is written as `text`, if it has the form of one: 43 characters of base64url
+    /// whose unused bits are zero. Whether any key has this id is not known here.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let id: [u8; 43] = text.as_bytes().try_into().ok()?;
+        let mut thumbprint = [0; 33];
+        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut thumbprint).ok()?;
+        (length == 32).then_some(KeyId(id))
     }
 
     /// The 43 characters.
@@ -53,6 +67,7 @@ pub struct PublicKey {
     point: ed25519_dalek::VerifyingKey,
     id: KeyId,
     weak: bool,
+    published: bool,
 }
 
 /// Bytes that encode no point of the curve, or encode one in a second, non-canonical way.
@@ -75,7 +90,8 @@ impl PublicKey {
         // Small order: one signature fits many messages. Mixed order: verifiers disagree on what
         // such a key has signed. Honest key generation makes neither.
         let weak = point.is_weak() || !edwards.is_torsion_free();
-        Ok(PublicKey { point, id: KeyId::of(bytes), weak })
+        let published = published::is_published(bytes);
+        Ok(PublicKey { point, id: KeyId::of(bytes), weak, published })
     }
 
     /// The 32 bytes.
@@ -91,6 +107,12 @@ impl PublicKey {
     /// Whether the key has a component of small order; no signature under it proves anything.
     pub fn is_weak(&self) -> bool {
         self.weak
+    }
+
+    /// Whether the private half stands in an RFC, a specification's examples, or is one of the
+    /// seeds that come to everyone's mind first: anyone can sign with it. Judged once, at decoding.
+    pub fn is_published(&self) -> bool {
+        self.published
     }
 
     /// Verifies without cofactor and refuses small-order `R` and keys.
@@ -149,8 +171,9 @@ impl SecretKey {
         let key = ed25519_dalek::SigningKey::from_bytes(seed);
         let point = key.verifying_key();
         // A clamped scalar times the base point has prime order, and compresses canonically.
-        let public = PublicKey { id: KeyId::of(point.as_bytes()), point, weak: false };
-        SecretKey { key, public }
+        let published = published::is_published(point.as_bytes());
+        let id = KeyId::of(point.as_bytes());
+        SecretKey { key, public: PublicKey { point, id, weak: false, published } }
     }
 
     /// A fresh key from `random`, which must be a cryptographic generator.

@@ -1,0 +1,210 @@
+//! A strict reading of JSON for files that decide about trust.
+//!
+//! `serde_json` by itself takes the last of two members with one name, without a word. In a file
+//! that says who is trusted, two readers would then see two things, so a repeated name is an
+//! error here, at any depth. Everything else is RFC 8259 as `serde_json` reads it: no `NaN`, no
+//! lone surrogates, no byte order mark, no depth beyond 128.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use zeroize::Zeroizing;
+
+/// A JSON value whose objects keep the order of their members and have none twice.
+pub(crate) enum Json {
+    Null,
+    Bool,
+    /// A number written without fraction and exponent, and not negative.
+    Unsigned(u64),
+    /// Any other number.
+    Number,
+    /// Wiped when dropped: it may be a private key.
+    String(Zeroizing<String>),
+    Array(Vec<Json>),
+    Object(Members),
+}
+
+/// The members of one object, in the order of the file.
+pub(crate) struct Members(Vec<(String, Json)>);
+
+/// A text that is not JSON, or has a member twice; says where.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+#[non_exhaustive]
+pub struct JsonError(#[source] serde_json::Error);
+
+/// Reads exactly one JSON value.
+pub(crate) fn read(bytes: &[u8]) -> Result<Json, JsonError> {
+    serde_json::from_slice(bytes).map_err(JsonError)
+}
+
+impl Json {
+    /// What kind of value this is, for error messages; never the value, which may be secret.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Json::Null => "null",
+            Json::Bool => "a boolean",
+            Json::Unsigned(_) | Json::Number => "a number",
+            Json::String(_) => "a string",
+            Json::Array(_) => "an array",
+            Json::Object(_) => "an object",
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        if let Json::String(text) = self { Some(text) } else { None }
+    }
+
+    pub(crate) fn as_array(&self) -> Option<&[Json]> {
+        if let Json::Array(items) = self { Some(items) } else { None }
+    }
+
+    pub(crate) fn as_object(&self) -> Option<&Members> {
+        if let Json::Object(members) = self { Some(members) } else { None }
+    }
+}
+
+impl Members {
+    pub(crate) fn get(&self, name: &str) -> Option<&Json> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value)
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// The string member `name`, if it is there.
+    ///
+    /// # Errors
+    /// What it is instead of a string, as a fragment.
+    pub(crate) fn string(&self, name: &str) -> Result<Option<&str>, String> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Json::String(text)) => Ok(Some(text)),
+            Some(other) => Err(format!("{name:?} is {}, not a string", other.kind())),
+        }
+    }
+
+    /// RFC 8785 (JCS) of this object without its member `without`, for values that are strings,
+    /// unsigned integers and objects of such; `None` if anything else is in it.
+    pub(crate) fn canonical_without(&self, without: &str) -> Option<String> {
+        let mut out = String::new();
+        canonical_members(self, Some(without), &mut out)?;
+        Some(out)
+    }
+}
+
+fn canonical_members(members: &Members, without: Option<&str>, out: &mut String) -> Option<()> {
+    let mut sorted: Vec<_> = members.iter().filter(|(name, _)| Some(*name) != without).collect();
+    // Section 3.2.3: by UTF-16 code units, which is not the order of UTF-8 bytes above U+FFFF.
+    sorted.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+    out.push('{');
+    for (at, (name, value)) in sorted.into_iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        canonical_string(name, out);
+        out.push(':');
+        match value {
+            Json::String(text) => canonical_string(text, out),
+            // Beyond 2^53 the ECMAScript form that RFC 8785 asks for is no longer the digits.
+            Json::Unsigned(n) if *n < 1 << 53 => out.push_str(&n.to_string()),
+            Json::Object(inner) => canonical_members(inner, None, out)?,
+            _ => return None,
+        }
+    }
+    out.push('}');
+    Some(())
+}
+
+/// Section 3.2.2.2: two-character escapes where there are any, `\u00xx` in lower case for the
+/// other control characters, everything else as it is.
+fn canonical_string(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\u{8}' => out.push_str("\\b"),
+            '\t' => out.push_str("\\t"),
+            '\n' => out.push_str("\\n"),
+            '\u{c}' => out.push_str("\\f"),
+            '\r' => out.push_str("\\r"),
+            c if c < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+/// `text` as a JSON string, quotes included; the same form that RFC 8785 asks for.
+pub(crate) fn quote(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    canonical_string(text, &mut out);
+    out
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(JsonVisitor)
+    }
+}
+
+struct JsonVisitor;
+
+impl<'de> Visitor<'de> for JsonVisitor {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Json, E> {
+        Ok(Json::Bool)
+    }
+
+    fn visit_u64<E>(self, n: u64) -> Result<Json, E> {
+        Ok(Json::Unsigned(n))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Json, E> {
+        Ok(Json::Number)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Json, E> {
+        Ok(Json::Number)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Json, E> {
+        Ok(Json::String(Zeroizing::new(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            items.push(item);
+        }
+        Ok(Json::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+        let mut members: Vec<(String, Json)> = Vec::new();
+        let mut seen = HashSet::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if !seen.insert(name.clone()) {
+                return Err(A::Error::custom(format_args!("the member {name:?} stands twice")));
+            }
+            members.push((name, map.next_value()?));
+        }
+        Ok(Json::Object(Members(members)))
+    }
+}

@@ -1,0 +1,150 @@
+//! Reading a keyfile: the closed shape, member by member.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use zeroize::Zeroizing;
+
+use super::seal::{Kdf, KdfCost};
+use super::{Keyfile, KeyfileError, MAX_BYTES, Secret};
+use crate::clock::Timestamp;
+use crate::key::json::{self, Json, Members};
+use crate::key::{PublicKey, SecretKey, Sign as _};
+
+type Result<T> = std::result::Result<T, KeyfileError>;
+
+fn damaged(why: impl Into<String>) -> KeyfileError {
+    KeyfileError::Damaged(why.into())
+}
+
+pub(super) fn keyfile(bytes: &[u8]) -> Result<Keyfile> {
+    if bytes.len() > MAX_BYTES {
+        return Err(KeyfileError::NotAKeyfile);
+    }
+    let parsed = json::read(bytes).map_err(|e| {
+        // A cut or scratched file of ours is worth calling that; anything else is no keyfile.
+        let ours = bytes.windows(9).any(|window| window == b"\"keyfile/");
+        if ours { damaged(e.to_string()) } else { KeyfileError::NotAKeyfile }
+    })?;
+    let file = parsed.as_object().ok_or(KeyfileError::NotAKeyfile)?;
+    match file.get("mcpid").and_then(Json::as_str) {
+        Some("keyfile/1") => {}
+        Some(version) if version.starts_with("keyfile/") => {
+            return Err(KeyfileError::UnknownVersion(version.to_owned()));
+        }
+        _ => return Err(KeyfileError::NotAKeyfile),
+    }
+    let cipher = object(file, "cipher")?;
+    let plain = text(cipher, "name")? == "none";
+    let shape: &[&str] = if plain {
+        &["mcpid", "name", "created", "public", "cipher", "secret"]
+    } else {
+        &["mcpid", "name", "created", "public", "kdf", "cipher", "secret"]
+    };
+    only(file, shape)?;
+
+    let public = public(object(file, "public")?)?;
+    let created_text = text(file, "created")?.to_owned();
+    let created = Timestamp::parse_rfc3339(&created_text)
+        .map_err(|e| damaged(format!("\"created\" is {e}")))?;
+    let secret = if plain {
+        only(cipher, &["name"])?;
+        let seed = Zeroizing::new(binary::<32>(file, "secret")?);
+        if SecretKey::from_seed(&seed).public() != &public {
+            return Err(KeyfileError::PublicMismatch);
+        }
+        Secret::Plain(seed)
+    } else {
+        only(cipher, &["name", "nonce"])?;
+        expect(cipher, "name", "xchacha20-poly1305")?;
+        let additional =
+            file.canonical_without("secret").ok_or_else(|| damaged("has no canonical form"))?;
+        Secret::Sealed {
+            kdf: kdf(object(file, "kdf")?)?,
+            nonce: binary(cipher, "nonce")?,
+            sealed: binary(file, "secret")?,
+            additional,
+        }
+    };
+    Ok(Keyfile { name: text(file, "name")?.to_owned(), created_text, created, public, secret })
+}
+
+fn public(jwk: &Members) -> Result<PublicKey> {
+    only(jwk, &["kty", "crv", "x", "kid"])?;
+    expect(jwk, "kty", "OKP")?;
+    expect(jwk, "crv", "Ed25519")?;
+    let key = PublicKey::from_bytes(&binary(jwk, "x")?)
+        .map_err(|e| damaged(format!("the public key is {e}")))?;
+    if key.is_weak() {
+        return Err(damaged("the public key is weak"));
+    }
+    if text(jwk, "kid")? != key.id().as_str() {
+        return Err(damaged("\"kid\" is not the thumbprint of the public key"));
+    }
+    Ok(key)
+}
+
+fn kdf(kdf: &Members) -> Result<Kdf> {
+    only(kdf, &["name", "memory_kib", "passes", "lanes", "salt"])?;
+    expect(kdf, "name", "argon2id")?;
+    let cost =
+        KdfCost::new(integer(kdf, "memory_kib")?, integer(kdf, "passes")?, integer(kdf, "lanes")?)?;
+    let salt = URL_SAFE_NO_PAD
+        .decode(text(kdf, "salt")?)
+        .map_err(|_| damaged("\"salt\" is not base64url without padding"))?;
+    if !(16..=64).contains(&salt.len()) {
+        return Err(damaged(format!("the salt has {} bytes, not 16 to 64", salt.len())));
+    }
+    Ok(Kdf { cost, salt })
+}
+
+/// Refuses members that the format does not know: they could mean anything to another reader.
+fn only(object: &Members, known: &[&str]) -> Result<()> {
+    match object.iter().find(|(name, _)| !known.contains(name)) {
+        Some((name, _)) => Err(damaged(format!("the member {name:?} is not known"))),
+        None => Ok(()),
+    }
+}
+
+fn member<'m>(object: &'m Members, name: &str) -> Result<&'m Json> {
+    object.get(name).ok_or_else(|| damaged(format!("the member {name:?} is missing")))
+}
+
+fn object<'m>(parent: &'m Members, name: &str) -> Result<&'m Members> {
+    let value = member(parent, name)?;
+    let wrong = || damaged(format!("{name:?} is {}, not an object", value.kind()));
+    value.as_object().ok_or_else(wrong)
+}
+
+fn text<'m>(object: &'m Members, name: &str) -> Result<&'m str> {
+    let value = member(object, name)?;
+    let wrong = || damaged(format!("{name:?} is {}, not a string", value.kind()));
+    value.as_str().ok_or_else(wrong)
+}
+
+fn integer(object: &Members, name: &str) -> Result<u64> {
+    match member(object, name)? {
+        Json::Unsigned(n) => Ok(*n),
+        Json::Number => Err(damaged(format!("{name:?} is not a non-negative integer"))),
+        other => Err(damaged(format!("{name:?} is {}, not an integer", other.kind()))),
+    }
+}
+
+fn expect(object: &Members, name: &str, value: &str) -> Result<()> {
+    let found = text(object, name)?;
+    if found == value {
+        Ok(())
+    } else {
+        Err(damaged(format!("{name:?} is {found:?}, not {value:?}")))
+    }
+}
+
+/// Strict base64url of exactly `N` bytes. The text is not repeated in errors, it may be a secret.
+fn binary<const N: usize>(object: &Members, name: &str) -> Result<[u8; N]> {
+    let decoded = URL_SAFE_NO_PAD
+        .decode(text(object, name)?)
+        .map(Zeroizing::new)
+        .map_err(|_| damaged(format!("{name:?} is not base64url without padding")))?;
+    let length = decoded.len();
+    let wrong = |_| damaged(format!("{name:?} has {length} bytes, not {N}"));
+    <[u8; N]>::try_from(decoded.as_slice()).map_err(wrong)
+}

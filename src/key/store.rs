@@ -1,0 +1,268 @@
+//! Keyfiles and trust files on disk: who may read and write them, and writing them whole.
+//!
+//! A file is never written in place. Its new content goes into a temporary file in the same
+//! folder, is forced to the disk, and takes its name in one step; a crash, a full disk or a
+//! closed lid leaves the old file or the new one, never half of either.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::keyfile::{self, Keyfile, KeyfileError};
+
+/// Why a file cannot be read or written. It does not repeat the path, which the caller knows.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The operating system says no.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// Not a regular file; says what it is.
+    #[error("{0}, not a regular file")]
+    NotRegular(&'static str),
+    /// More bytes than such a file may have.
+    #[error("larger than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// A plain keyfile that group or others can read or write.
+    #[error("holds a plain key, and its mode {mode:04o} lets others than its owner at it")]
+    TooOpen {
+        /// The permission bits.
+        mode: u32,
+    },
+    /// There is something at this path already; it was left as it is.
+    #[error("already exists")]
+    Exists,
+    /// The content is not a keyfile that can be used.
+    #[error(transparent)]
+    Keyfile(#[from] KeyfileError),
+}
+
+/// Reads the keyfile at `path`, without opening it.
+///
+/// # Errors
+/// [`StoreError`]; a plain key that group or others can read or write is refused here, since it
+/// may be known or replaced already.
+pub fn load_keyfile(path: &Path) -> Result<Keyfile, StoreError> {
+    let limit = u64::try_from(keyfile::MAX_BYTES).unwrap_or(u64::MAX);
+    let (bytes, metadata) = read_regular(path, limit)?;
+    let file = Keyfile::from_json(&bytes)?;
+    if let Some(mode) = mode_of(&metadata)
+        && file.is_plain()
+        && mode & 0o066 != 0
+    {
+        return Err(StoreError::TooOpen { mode });
+    }
+    Ok(file)
+}
+
+/// Writes a new keyfile with mode 0600.
+///
+/// # Errors
+/// [`StoreError::Exists`] if there is anything at `path`, a dangling symbolic link too;
+/// [`StoreError::Io`].
+pub fn create_keyfile(path: &Path, file: &Keyfile) -> Result<(), StoreError> {
+    write_new(path, &checked(file)?, 0o600)
+}
+
+/// Puts another keyfile in the place of the one at `path`, in one step, with mode 0600.
+///
+/// # Errors
+/// [`StoreError::NotRegular`] for anything but a regular file. A symbolic link is refused because
+/// replacing it would leave the old key, under the old passphrase, where it points.
+pub fn replace_keyfile(path: &Path, file: &Keyfile) -> Result<(), StoreError> {
+    let old = fs::symlink_metadata(path)?;
+    regular(&old)?;
+    replace(path, &checked(file)?, 0o600, Some(&old))
+}
+
+/// The content to write, read back once: what cannot be read again is not written over anything.
+fn checked(file: &Keyfile) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    let json = file.to_json();
+    Keyfile::from_json(json.as_bytes())?;
+    Ok(Zeroizing::new(json.as_bytes().to_vec()))
+}
+
+/// The content of the regular file at `path`, symbolic links followed, and the metadata of the
+/// very file that was read.
+pub(crate) fn read_regular(
+    path: &Path,
+    limit: u64,
+) -> Result<(Zeroizing<Vec<u8>>, Metadata), StoreError> {
+    // Looked at before it is opened: opening a named pipe would wait for a writer.
+    regular(&fs::metadata(path)?)?;
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    regular(&metadata)?;
+    if metadata.len() > limit {
+        return Err(StoreError::TooLarge { limit });
+    }
+    // Room for all of it at once: a buffer that grows would leave copies of a secret behind.
+    let room = usize::try_from(metadata.len()).unwrap_or(0).saturating_add(1);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
+        return Err(StoreError::TooLarge { limit });
+    }
+    Ok((bytes, metadata))
+}
+
+pub(crate) fn regular(metadata: &Metadata) -> Result<(), StoreError> {
+    let kind = metadata.file_type();
+    if kind.is_file() {
+        return Ok(());
+    }
+    Err(StoreError::NotRegular(if kind.is_dir() {
+        "a folder"
+    } else if kind.is_symlink() {
+        "a symbolic link"
+    } else {
+        "a device, pipe or socket"
+    }))
+}
+
+/// Writes `bytes` under a name that is not taken yet.
+pub(crate) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
+    if fs::symlink_metadata(path).is_ok() {
+        return Err(StoreError::Exists);
+    }
+    let temporary = Temporary::write(path, bytes, mode, None)?;
+    // A link, unlike a rename, never takes the place of what is there already.
+    match fs::hard_link(&temporary.path, path) {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(StoreError::Exists),
+        // Some file systems know no links. There the name is taken first and filled then.
+        Err(_) => {
+            let mut file = match create_new(path, mode) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                    return Err(StoreError::Exists);
+                }
+                other => other?,
+            };
+            if let Err(e) = file.write_all(bytes).and_then(|()| file.sync_all()) {
+                let _ = fs::remove_file(path);
+                return Err(e.into());
+            }
+        }
+    }
+    drop(temporary);
+    sync_folder(path);
+    Ok(())
+}
+
+/// Puts `bytes` in the place of `path`. The owner and group of `old` are kept where the
+/// operating system lets us.
+pub(crate) fn replace(
+    path: &Path,
+    bytes: &[u8],
+    mode: u32,
+    old: Option<&Metadata>,
+) -> Result<(), StoreError> {
+    let temporary = Temporary::write(path, bytes, mode, old)?;
+    fs::rename(&temporary.path, path)?;
+    sync_folder(path);
+    Ok(())
+}
+
+/// A file that is removed when dropped; after a rename there is nothing left to remove.
+struct Temporary {
+    path: PathBuf,
+}
+
+impl Temporary {
+    fn write(
+        target: &Path,
+        bytes: &[u8],
+        mode: u32,
+        owner: Option<&Metadata>,
+    ) -> Result<Self, StoreError> {
+        // The name need not be secret: create_new opens nothing that another has put there. It
+        // starts with a dot, so that a trust folder passes over one that a crash left behind.
+        for attempt in 0..100_u32 {
+            let pid = std::process::id();
+            let path = folder_of(target).join(format!(".mcpid-{pid}-{attempt}.tmp"));
+            let mut file = match create_new(&path, mode) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                other => other?,
+            };
+            let temporary = Temporary { path };
+            keep_owner(&file, mode, owner)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            return Ok(temporary);
+        }
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, "too many temporary files").into())
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// The folder that holds `path`.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn create_new(path: &Path, mode: u32) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+    #[cfg(not(unix))]
+    let _ = mode;
+    options.open(path)
+}
+
+/// The permission bits, where there are such.
+pub(crate) fn mode_of(metadata: &Metadata) -> Option<u32> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        Some(metadata.permissions().mode() & 0o7777)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        None
+    }
+}
+
+/// Gives `file` the owner of the file that it will replace, and then its mode: the mode given at
+/// creation was cut by the umask, which is right for a new file and wrong for a rewritten one.
+fn keep_owner(file: &File, mode: u32, old: Option<&Metadata>) -> io::Result<()> {
+    #[cfg(unix)]
+    if let Some(old) = old {
+        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+        let new = file.metadata()?;
+        let mut mode = mode;
+        if (new.uid(), new.gid()) != (old.uid(), old.gid())
+            && std::os::unix::fs::fchown(file, Some(old.uid()), Some(old.gid())).is_err()
+        {
+            // The group bits were meant for another group.
+            mode &= !0o020;
+        }
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+    }
+    #[cfg(not(unix))]
+    let _ = (file, mode, old);
+    Ok(())
+}
+
+/// Forces the folder's new entry to the disk. The file itself is there already; a folder that
+/// cannot be opened or synchronised (some network file systems) is no reason to say it is not.
+fn sync_folder(path: &Path) {
+    #[cfg(unix)]
+    let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
+    #[cfg(not(unix))]
+    let _ = path;
+}
