@@ -8,11 +8,25 @@
 //! how far a fault reaches; [`Dictionary::strict`] and its siblings take it for an error.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 mod parse;
 mod write;
 
-pub use write::Unwritable;
+pub use write::{Unwritable, write_key};
+
+/// The one value of a field that may stand on several lines: they are joined with `", "` (RFC 9110
+/// section 5.3). A single line is not copied; `None` if there is no line.
+pub fn combine<'v>(lines: impl IntoIterator<Item = &'v [u8]>) -> Option<Cow<'v, [u8]>> {
+    let mut lines = lines.into_iter();
+    let mut value = Cow::Borrowed(lines.next()?);
+    for line in lines {
+        let value = value.to_mut();
+        value.extend_from_slice(b", ");
+        value.extend_from_slice(line);
+    }
+    Some(value)
+}
 
 /// Where a value stops being acceptable, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -244,6 +258,8 @@ pub struct Received<T> {
     pub value: T,
     /// The first repeated parameter or byte sequence of a second spelling in it.
     pub fault: Option<Fault>,
+    /// Where it stands in the value, from its key, if it has one, to its last parameter.
+    pub span: Range<usize>,
 }
 
 /// A list (section 3.1).
@@ -289,7 +305,8 @@ impl<'a> Dictionary<'a> {
     /// The same dictionary on its own.
     pub fn into_owned(self) -> Dictionary<'static> {
         let own = |(key, member): (_, Received<Member<'_>>)| {
-            (owned(key), Received { value: member.value.into_owned(), fault: member.fault })
+            let Received { value, fault, span } = member;
+            (owned(key), Received { value: value.into_owned(), fault, span })
         };
         Dictionary {
             members: self.members.into_iter().map(own).collect(),

@@ -44,7 +44,8 @@ pub(super) fn dictionary(value: &[u8]) -> Result<Dictionary<'_>, Fault> {
             Member::Item(Item { value: BareItem::Boolean(true), params })
         };
         let fault = parser.fault.take();
-        dictionary.members.push((Cow::Borrowed(key), Received { value, fault }));
+        let span = at..parser.at;
+        dictionary.members.push((Cow::Borrowed(key), Received { value, fault, span }));
     }
     Ok(dictionary)
 }
@@ -53,18 +54,22 @@ pub(super) fn list(value: &[u8]) -> Result<List<'_>, Fault> {
     let mut parser = Parser::new(value)?;
     let mut list = List::default();
     while parser.another(list.members.is_empty())? {
+        let at = parser.at;
         let value = parser.member()?;
-        list.members.push(Received { value, fault: parser.fault.take() });
+        let (fault, span) = (parser.fault.take(), at..parser.at);
+        list.members.push(Received { value, fault, span });
     }
     Ok(list)
 }
 
 pub(super) fn item(value: &[u8]) -> Result<Received<Item<'_>>, Fault> {
     let mut parser = Parser::new(value)?;
+    let at = parser.at;
     let value = parser.item()?;
+    let span = at..parser.at;
     parser.skip(b" ");
     match parser.peek() {
-        None => Ok(Received { value, fault: parser.fault }),
+        None => Ok(Received { value, fault: parser.fault, span }),
         Some(_) => parser.fail(Reason::Trailing),
     }
 }

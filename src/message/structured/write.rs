@@ -82,7 +82,7 @@ impl Parameters<'_> {
     pub fn write_to(&self, out: &mut String) -> Result<(), Unwritable> {
         for (name, value) in self.iter() {
             out.push(';');
-            key(name, out)?;
+            write_key(name, out)?;
             // Section 4.1.1.2: true is written by leaving the value away.
             if *value != BareItem::Boolean(true) {
                 out.push('=');
@@ -139,7 +139,7 @@ impl Member<'_> {
     /// # Errors
     /// [`Unwritable`]; `out` then holds a part.
     pub fn write_under(&self, name: &str, out: &mut String) -> Result<(), Unwritable> {
-        key(name, out)?;
+        write_key(name, out)?;
         match self {
             Member::Item(Item { value: BareItem::Boolean(true), params }) => params.write_to(out),
             member => {
@@ -185,7 +185,11 @@ impl Dictionary<'_> {
     }
 }
 
-fn key(name: &str, out: &mut String) -> Result<(), Unwritable> {
+/// Appends the key of a dictionary member or parameter to `out` (section 4.1.1.3).
+///
+/// # Errors
+/// [`Unwritable::Key`].
+pub fn write_key(name: &str, out: &mut String) -> Result<(), Unwritable> {
     let starts = matches!(name.as_bytes().first(), Some(b'a'..=b'z' | b'*'));
     if !starts || !name.bytes().all(is_key_char) {
         return Err(Unwritable::Key);

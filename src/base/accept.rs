@@ -1,0 +1,84 @@
+//! `Accept-Signature`: asking the other side for a signature (RFC 9421 section 5).
+
+use std::borrow::Cow;
+
+use super::component::Component;
+use super::header::HeaderError;
+use super::params::{MemberFault, ParamsError, SignatureParams};
+use crate::message::structured::{BareItem, Dictionary, Unwritable, write_key};
+
+/// The name of the field.
+pub const ACCEPT_SIGNATURE: &str = "accept-signature";
+
+/// One signature that is asked for.
+#[derive(Clone, Debug)]
+pub struct Wanted<'a> {
+    /// The label to use.
+    pub label: Cow<'a, str>,
+    /// What to cover, and the parameters to set: `created` and `expires` are flags here, the
+    /// others carry the value to use (section 5.1). [`Wish`] makes them.
+    pub params: Result<SignatureParams<'a>, MemberFault>,
+}
+
+/// The parameters to ask for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wish<'a> {
+    /// Say when the signature is made.
+    pub created: bool,
+    /// Say when it becomes void.
+    pub expires: bool,
+    /// Use this nonce.
+    pub nonce: Option<&'a str>,
+    /// Use this key.
+    pub keyid: Option<&'a str>,
+    /// Use this tag.
+    pub tag: Option<&'a str>,
+}
+
+/// What `Accept-Signature` asks for, in order. `value` is the field's one line, or its lines as
+/// [`crate::message::structured::combine`] joins them.
+///
+/// # Errors
+/// [`HeaderError::Malformed`] for a fault of the dictionary, a repeated label among them.
+pub fn read(value: &[u8]) -> Result<Vec<Wanted<'_>>, HeaderError> {
+    let malformed = |source| HeaderError::Malformed { field: ACCEPT_SIGNATURE, source };
+    let dictionary = Dictionary::parse(value).map_err(malformed)?;
+    if let Some(fault) = dictionary.duplicate {
+        return Err(malformed(fault));
+    }
+    let wanted = |(label, member)| Wanted { label, params: SignatureParams::from_member(member) };
+    Ok(dictionary.members.into_iter().map(wanted).collect())
+}
+
+/// The parameters of a signature that is asked for, in the order created, expires, nonce, keyid,
+/// tag.
+///
+/// # Errors
+/// [`ParamsError`].
+pub fn wanted<'a>(
+    components: Vec<Component<'a>>,
+    wish: &Wish<'a>,
+) -> Result<SignatureParams<'a>, ParamsError> {
+    let flag = |wanted: bool| wanted.then_some(BareItem::Boolean(true));
+    let string = |s: Option<&'a str>| s.map(|s| BareItem::String(Cow::Borrowed(s)));
+    let values = [
+        ("created", flag(wish.created)),
+        ("expires", flag(wish.expires)),
+        ("nonce", string(wish.nonce)),
+        ("keyid", string(wish.keyid)),
+        ("tag", string(wish.tag)),
+    ];
+    SignatureParams::made(components, values)
+}
+
+/// The value of an `Accept-Signature` field that asks for one signature.
+///
+/// # Errors
+/// [`Unwritable`] if the label is not a key of RFC 9651.
+pub fn write(label: &str, params: &SignatureParams<'_>) -> Result<String, Unwritable> {
+    let mut out = String::new();
+    write_key(label, &mut out)?;
+    out.push('=');
+    params.write_to(&mut out)?;
+    Ok(out)
+}

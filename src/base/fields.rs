@@ -1,0 +1,60 @@
+//! Which fields are structured, and of which type: `sf` needs to know (RFC 9421 section 2.1.1).
+
+/// The type of a structured field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Dictionary,
+    Item,
+    List,
+}
+
+/// The type of the field `name`, lower case; `None` if it is not known to be structured.
+///
+/// These are the fields that the IANA registry of HTTP field names marks as structured, and
+/// `signature-agent`, which web-bot-auth defines. Fields that only look so, such as
+/// `cache-control`, stay out: their senders need not write what RFC 9651 can read.
+pub(super) fn kind(name: &str) -> Option<Kind> {
+    match name {
+        "accept-signature"
+        | "cdn-cache-control"
+        | "content-digest"
+        | "integrity-policy"
+        | "integrity-policy-report-only"
+        | "no-vary-search"
+        | "permissions-policy"
+        | "priority"
+        | "reporting-endpoints"
+        | "repr-digest"
+        | "signature"
+        | "signature-agent"
+        | "signature-input"
+        | "unencoded-digest"
+        | "use-as-dictionary"
+        | "want-content-digest"
+        | "want-repr-digest"
+        | "want-unencoded-digest" => Some(Kind::Dictionary),
+        "accept-ch"
+        | "cache-group-invalidation"
+        | "cache-groups"
+        | "cache-status"
+        | "client-cert-chain"
+        | "critical-ch"
+        | "link-template"
+        | "proxy-status"
+        | "ratelimit"
+        | "ratelimit-policy" => Some(Kind::List),
+        "available-dictionary"
+        | "capsule-protocol"
+        | "client-cert"
+        | "concealed-auth-export"
+        | "cross-origin-embedder-policy"
+        | "cross-origin-embedder-policy-report-only"
+        | "cross-origin-opener-policy"
+        | "cross-origin-opener-policy-report-only"
+        | "deprecation"
+        | "dictionary-id"
+        | "incremental"
+        | "origin-agent-cluster" => Some(Kind::Item),
+        _ => None,
+    }
+}

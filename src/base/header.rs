@@ -1,0 +1,239 @@
+//! `Signature-Input` and `Signature`, RFC 9421 section 4, in and out.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::params::{MemberFault, SignatureParams};
+use crate::message::Head;
+use crate::message::structured::{
+    self, BareItem, Dictionary, Fault, Item, Member, Parameters, Received, Unwritable, write_key,
+};
+
+/// The name of the field that says what is covered.
+pub const SIGNATURE_INPUT: &str = "signature-input";
+/// The name of the field that holds the signatures.
+pub const SIGNATURE: &str = "signature";
+
+/// One signature of a request, as far as it could be read.
+#[derive(Clone, Debug)]
+pub struct Candidate<'a> {
+    /// The label that ties the two fields together. It has no meaning beyond that.
+    pub label: Cow<'a, str>,
+    /// What is covered, and the parameters.
+    pub params: Result<SignatureParams<'a>, MemberFault>,
+    /// The bytes of the signature, of any length.
+    pub signature: Result<Vec<u8>, MemberFault>,
+}
+
+impl Candidate<'_> {
+    /// The same candidate on its own.
+    pub fn into_owned(self) -> Candidate<'static> {
+        Candidate {
+            label: Cow::Owned(self.label.into_owned()),
+            params: self.params.map(SignatureParams::into_owned),
+            signature: self.signature,
+        }
+    }
+}
+
+/// The signature fields as a whole cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HeaderError {
+    /// One of the fields is not there, or both are and neither has a member: unsigned.
+    #[error("there is no {0} field")]
+    Missing(&'static str),
+    /// A field is not an RFC 9651 dictionary, or has a label twice.
+    #[error("the {field} field is malformed")]
+    Malformed {
+        /// Which field.
+        field: &'static str,
+        /// Where and why.
+        source: Fault,
+    },
+    /// A label stands in one of the two fields only.
+    #[error("the label {label:?} is not in the {missing} field")]
+    Unpaired {
+        /// The label.
+        label: String,
+        /// The field that lacks it.
+        missing: &'static str,
+    },
+}
+
+/// The signatures of a request, in the order of `Signature-Input`.
+///
+/// Several lines of one field are one dictionary (section 4.1). Nothing is copied from a single
+/// line but the signature bytes. Lengths and counts are the caller's to bound.
+///
+/// # Errors
+/// [`HeaderError`]: a fault of the fields themselves. A fault inside one member is that
+/// candidate's, and stands in it.
+pub fn read<'h>(head: &'h Head<'_>) -> Result<Vec<Candidate<'h>>, HeaderError> {
+    let field = |name| structured::combine(head.values(name)).ok_or(HeaderError::Missing(name));
+    let input = dictionary(SIGNATURE_INPUT, field(SIGNATURE_INPUT)?)?;
+    let signature = dictionary(SIGNATURE, field(SIGNATURE)?)?;
+    if input.members.is_empty() && signature.members.is_empty() {
+        return Err(HeaderError::Missing(SIGNATURE_INPUT));
+    }
+    let signatures = paired(&input, signature)?;
+    let candidate = |((label, params), signature)| Candidate {
+        label,
+        params: SignatureParams::from_member(params),
+        signature: signature_bytes(signature),
+    };
+    Ok(input.members.into_iter().zip(signatures).map(candidate).collect())
+}
+
+fn dictionary<'h>(
+    field: &'static str,
+    value: Cow<'h, [u8]>,
+) -> Result<Dictionary<'h>, HeaderError> {
+    let malformed = |source| HeaderError::Malformed { field, source };
+    let dictionary = match value {
+        Cow::Borrowed(value) => Dictionary::parse(value).map_err(malformed)?,
+        Cow::Owned(value) => Dictionary::parse(&value).map_err(malformed)?.into_owned(),
+    };
+    dictionary.duplicate.map_or(Ok(dictionary), |fault| Err(malformed(fault)))
+}
+
+/// The members of `signature` in the order of `input`'s labels, which must be the same ones.
+fn paired<'h>(
+    input: &Dictionary<'h>,
+    signature: Dictionary<'h>,
+) -> Result<Vec<Received<Member<'h>>>, HeaderError> {
+    let unpaired =
+        |label: &str, missing| HeaderError::Unpaired { label: label.to_owned(), missing };
+    let labels = input.members.iter().map(|(label, _)| label);
+    if labels.clone().eq(signature.members.iter().map(|(label, _)| label)) {
+        return Ok(signature.members.into_iter().map(|(_, member)| member).collect());
+    }
+    // A map, so that thousands of labels in two orders are not compared in pairs.
+    let first_stray = |rest: &HashMap<Cow<'_, str>, _>| rest.keys().min().map(ToString::to_string);
+    let mut rest: HashMap<_, _> = signature.members.into_iter().collect();
+    let members = labels
+        .map(|label| rest.remove(label).ok_or_else(|| unpaired(label, SIGNATURE)))
+        .collect::<Result<_, _>>()?;
+    match first_stray(&rest) {
+        Some(label) => Err(unpaired(&label, SIGNATURE_INPUT)),
+        None => Ok(members),
+    }
+}
+
+fn signature_bytes(member: Received<Member<'_>>) -> Result<Vec<u8>, MemberFault> {
+    match (member.fault, member.value) {
+        (Some(fault), _) => Err(MemberFault::Structured(fault)),
+        (None, Member::Item(Item { value: BareItem::Bytes(bytes), params })) => {
+            if params.is_empty() { Ok(bytes) } else { Err(MemberFault::SignatureParameters) }
+        }
+        _ => Err(MemberFault::NotBytes),
+    }
+}
+
+/// The values of the two fields once a signature is added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// The whole value of `Signature-Input`, on one line.
+    pub signature_input: String,
+    /// The whole value of `Signature`, on one line.
+    pub signature: String,
+}
+
+/// What to do about a signature that is already there under the same label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// It is an error.
+    Refuse,
+    /// It is dropped.
+    Replace,
+}
+
+/// A signature cannot be added.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddError {
+    /// The request has a signature of that label.
+    #[error("the request already has a signature {0:?}")]
+    LabelTaken(String),
+    /// The label is not a key, or the parameters were made with something that has no spelling.
+    #[error("the signature {label:?} cannot be written")]
+    Unwritable {
+        /// The label.
+        label: String,
+        /// Why.
+        source: Unwritable,
+    },
+    /// What is there cannot be read, so that no verifier would accept the sum of both.
+    #[error("the signatures that the request has cannot be read")]
+    Header(#[from] HeaderError),
+}
+
+/// Adds a signature behind those that the request has. The others stay byte for byte.
+///
+/// # Errors
+/// [`AddError`].
+pub fn add(
+    head: &Head<'_>,
+    label: &str,
+    params: &SignatureParams<'_>,
+    signature: &[u8],
+    existing: Existing,
+) -> Result<Signed, AddError> {
+    let unwritable = |source| AddError::Unwritable { label: label.to_owned(), source };
+    let bytes = BareItem::Bytes(signature.to_vec());
+    let member = Member::Item(Item { value: bytes, params: Parameters::default() });
+    let mut input = others(head, SIGNATURE_INPUT, label, existing)?;
+    let mut output = others(head, SIGNATURE, label, existing)?;
+    if let Some(missing) = unlike(&input.labels, &output.labels) {
+        return Err(missing.into());
+    }
+    member.write_under(label, &mut output.text).map_err(unwritable)?;
+    write_key(label, &mut input.text).map_err(unwritable)?;
+    input.text.push('=');
+    params.write_to(&mut input.text).map_err(unwritable)?;
+    Ok(Signed { signature_input: input.text, signature: output.text })
+}
+
+/// The members of a field that stay, and the separator for the one to come.
+struct Others {
+    text: String,
+    labels: Vec<String>,
+}
+
+fn others(
+    head: &Head<'_>,
+    field: &'static str,
+    label: &str,
+    existing: Existing,
+) -> Result<Others, AddError> {
+    let mut others = Others { text: String::new(), labels: Vec::new() };
+    let Some(value) = structured::combine(head.values(field)) else {
+        return Ok(others);
+    };
+    let dictionary = dictionary(field, Cow::Borrowed(&value))?;
+    for (name, member) in &dictionary.members {
+        if name == label {
+            match existing {
+                Existing::Refuse => return Err(AddError::LabelTaken(label.to_owned())),
+                Existing::Replace => continue,
+            }
+        }
+        let bytes = value.get(member.span.clone()).unwrap_or_default();
+        // A parsed dictionary is ASCII.
+        others.text.push_str(std::str::from_utf8(bytes).unwrap_or_default());
+        others.text.push_str(", ");
+        others.labels.push(name.to_string());
+    }
+    others.labels.sort_unstable();
+    Ok(others)
+}
+
+/// The first label that is in one of two sorted lists only.
+fn unlike(input: &[String], signature: &[String]) -> Option<HeaderError> {
+    let lacks = |label: &&String, list: &[String]| list.binary_search(label).is_err();
+    let stray = |list: &[String], other: &[String], missing| {
+        let label = list.iter().find(|label| lacks(label, other))?.clone();
+        Some(HeaderError::Unpaired { label, missing })
+    };
+    stray(input, signature, SIGNATURE).or_else(|| stray(signature, input, SIGNATURE_INPUT))
+}
