@@ -1,1 +1,317 @@
-//! (being built)
+//! HTTP archives (HAR 1.2), as browsers and proxies save them.
+//!
+//! Exporters leave members out and add their own, so only what a request is made of is read, and
+//! an entry that cannot be read fails by itself. A member that stands twice is an error: which
+//! one holds is anyone's guess. An archive holds bodies as text, so it cannot always say which
+//! bytes were sent; where it cannot, the body says why ([`Inexact`]).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::uri::{Authority, Parts, UriError, shown};
+use super::{Body, Head, HeadError, Inexact, Request, RequestTarget};
+use crate::clock::Timestamp;
+
+/// An archive; its entries are read one by one when they are asked for.
+#[derive(Debug)]
+pub struct Har<'a> {
+    entries: Vec<&'a RawValue>,
+}
+
+/// A file that is not an HTTP archive.
+#[derive(Debug, thiserror::Error)]
+#[error("not an HTTP archive")]
+pub struct HarError(#[from] serde_json::Error);
+
+/// One request of an archive.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Entry {
+    /// Its place in the archive, counted from 0.
+    pub index: usize,
+    /// The URL as the archive holds it, empty if it holds none; for picking entries by target.
+    pub url: String,
+    /// Whether the URL had a fragment. Browsers keep them in archives and never send them, so it
+    /// was cut off.
+    pub fragment_dropped: bool,
+    /// The request, if the entry can be read. Its target is a [`RequestTarget::Uri`].
+    pub request: Result<Request<'static>, EntryError>,
+}
+
+/// Why an entry is not a request.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EntryError {
+    /// A member has the wrong type or stands twice.
+    #[error("the entry cannot be read")]
+    Json(#[from] serde_json::Error),
+    /// A member without which there is no request.
+    #[error("the entry has no {0}")]
+    Missing(&'static str),
+    /// Method or field that HTTP does not know.
+    #[error("the entry is not an HTTP request")]
+    Head(#[from] HeadError),
+    /// Not an `http` or `https` URL; browsers list `data:`, `blob:` and `wss:` too.
+    #[error("the URL cannot be read")]
+    Url(#[from] UriError),
+    /// An HTTP/2 pseudo-header field that does not say what method and URL say (RFC 9113
+    /// section 8.3.1), is not known, or stands twice.
+    #[error("{name} is {says:?}, method and URL of the entry say otherwise")]
+    Pseudo {
+        /// Its name.
+        name: String,
+        /// Its value.
+        says: String,
+    },
+}
+
+#[derive(Deserialize)]
+struct FileJson<'a> {
+    #[serde(borrow)]
+    log: LogJson<'a>,
+}
+
+#[derive(Deserialize)]
+struct LogJson<'a> {
+    #[serde(borrow)]
+    entries: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EntryJson<'a> {
+    #[serde(borrow)]
+    started_date_time: Option<&'a RawValue>,
+    #[serde(borrow)]
+    request: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct RequestJson<'a> {
+    #[serde(borrow)]
+    method: Option<&'a RawValue>,
+    #[serde(borrow)]
+    url: Option<&'a RawValue>,
+    #[serde(borrow)]
+    headers: Option<&'a RawValue>,
+    #[serde(borrow)]
+    post_data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    body_size: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct HeaderJson {
+    name: String,
+    value: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PostJson<'a> {
+    mime_type: Option<String>,
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow)]
+    params: Option<&'a RawValue>,
+    encoding: Option<String>,
+    #[serde(rename = "_encoding")]
+    private_encoding: Option<String>,
+}
+
+impl<'a> Har<'a> {
+    /// Reads an archive; a UTF-8 byte order mark in front is skipped, as some exporters write it.
+    ///
+    /// # Errors
+    /// [`HarError`] if it is not JSON with a list `log.entries`.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, HarError> {
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let file: FileJson<'a> = serde_json::from_slice(bytes)?;
+        Ok(Har { entries: file.log.entries })
+    }
+
+    /// The number of entries.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Reads the entry at `index`, counted from 0.
+    pub fn entry(&self, index: usize) -> Option<Entry> {
+        self.entries.get(index).map(|raw| Entry::read(index, raw))
+    }
+
+    /// Reads the entries in the order of the archive.
+    pub fn iter(&self) -> impl Iterator<Item = Entry> {
+        self.entries.iter().enumerate().map(|(index, raw)| Entry::read(index, raw))
+    }
+}
+
+impl Entry {
+    fn read(index: usize, raw: &RawValue) -> Self {
+        let mut entry = Entry {
+            index,
+            url: String::new(),
+            fragment_dropped: false,
+            request: Err(EntryError::Missing("request")),
+        };
+        entry.request = entry.read_request(raw);
+        entry
+    }
+
+    fn read_request(&mut self, raw: &RawValue) -> Result<Request<'static>, EntryError> {
+        let json: EntryJson<'_> = serde_json::from_str(raw.get())?;
+        let request = json.request.ok_or(EntryError::Missing("request"))?;
+        let request: RequestJson<'_> = serde_json::from_str(request.get())?;
+        // First of all, so that entries can be picked by their URL whatever else is wrong.
+        self.url = text(request.url, "request.url")?;
+        let method = text(request.method, "request.method")?;
+
+        let sent = self.url.split_once('#').map_or(self.url.as_str(), |(sent, _)| sent);
+        self.fragment_dropped = sent.len() != self.url.len();
+        let target = RequestTarget::from_url(sent.to_owned())?;
+
+        let mut head = Head::new(method, target)?;
+        let headers: Vec<HeaderJson> = match request.headers {
+            Some(raw) => serde_json::from_str(raw.get())?,
+            None => Vec::new(),
+        };
+        let mut seen = Vec::new();
+        for HeaderJson { name, value } in headers {
+            if name.starts_with(':') {
+                check_pseudo(&head, &mut seen, name, value)?;
+            } else {
+                head.push(name, value.into_bytes())?;
+            }
+        }
+        let size = request.body_size.and_then(|raw| raw.get().parse().ok());
+        let body = read_body(request.post_data, size, &head)?;
+        // An archive is not to be refused for a time that nothing may ask for.
+        let time = text(json.started_date_time, "startedDateTime")
+            .ok()
+            .and_then(|time| Timestamp::parse_rfc3339(&time).ok());
+        Ok(Request { head, body, time })
+    }
+}
+
+fn text(raw: Option<&RawValue>, name: &'static str) -> Result<String, EntryError> {
+    let raw = raw.ok_or(EntryError::Missing(name))?;
+    Ok(serde_json::from_str(raw.get())?)
+}
+
+/// HTTP/2 has no request line; archives list its parts among the header fields. They are dropped
+/// once it is clear that they say what method and URL say.
+fn check_pseudo(
+    head: &Head<'_>,
+    seen: &mut Vec<String>,
+    name: String,
+    says: String,
+) -> Result<(), EntryError> {
+    let RequestTarget::Uri(url) = head.target() else {
+        return Err(EntryError::Missing("request.url"));
+    };
+    let url = Parts::split(url)?;
+    let agrees = match name.as_str() {
+        ":method" => says == head.method(),
+        ":scheme" => says == url.scheme.as_str(),
+        ":authority" => Authority::read(&says).is_ok_and(|a| a.normal(url.scheme) == url.authority),
+        ":path" => says == url.after_authority,
+        _ => false,
+    };
+    if !agrees || seen.contains(&name) {
+        return Err(EntryError::Pseudo { name: shown(&name), says: shown(&says) });
+    }
+    seen.push(name);
+    Ok(())
+}
+
+fn read_body(
+    post: Option<&RawValue>,
+    size: Option<u64>,
+    head: &Head<'_>,
+) -> Result<Body<'static>, EntryError> {
+    let post: PostJson<'_> = match post {
+        Some(raw) => serde_json::from_str(raw.get())?,
+        None => PostJson::default(),
+    };
+    let inexact = |bytes: Vec<u8>, why| Ok(Body::Inexact { bytes: bytes.into(), why });
+    let announced = single_text(head, "content-length").and_then(|text| text.parse().ok());
+
+    let encoding = post.encoding.or(post.private_encoding).unwrap_or_default();
+    let Some(raw) = post.text else {
+        return match size.or(announced) {
+            _ if has_params(post.params) => inexact(Vec::new(), Inexact::ParamsOnly),
+            Some(0) => Ok(Body::Kept(Vec::new().into())),
+            size => inexact(Vec::new(), Inexact::Missing { size }),
+        };
+    };
+    let Ok(text) = serde_json::from_str::<String>(raw.get()) else {
+        // Either not a string at all, or one with half a surrogate pair in it.
+        return inexact(Vec::new(), Inexact::NotUnicode);
+    };
+    if text.is_empty() && has_params(post.params) {
+        return inexact(Vec::new(), Inexact::ParamsOnly);
+    }
+
+    let bytes = if encoding.eq_ignore_ascii_case("base64") {
+        match STANDARD.decode(&text) {
+            Ok(bytes) => bytes,
+            Err(_) => return inexact(Vec::new(), Inexact::Base64),
+        }
+    } else if !(encoding.is_empty() || is_utf8(&encoding)) {
+        return inexact(text.into_bytes(), Inexact::Encoding(shown(&encoding)));
+    } else if text.contains('\u{fffd}') {
+        return inexact(text.into_bytes(), Inexact::Replaced);
+    } else {
+        let types = [single_text(head, "content-type"), post.mime_type.as_deref()];
+        let foreign = types.into_iter().flatten().filter_map(charset).find(|name| !is_utf8(name));
+        if let Some(name) = foreign {
+            let why = Inexact::Charset(shown(name));
+            return inexact(text.into_bytes(), why);
+        }
+        match single_text(head, "content-encoding") {
+            Some(coding) if !coding.eq_ignore_ascii_case("identity") => {
+                let why = Inexact::Coded(shown(coding));
+                return inexact(text.into_bytes(), why);
+            }
+            _ => text.into_bytes(),
+        }
+    };
+    let holds = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    match [size, announced].into_iter().flatten().find(|&says| says != holds) {
+        Some(says) => inexact(bytes, Inexact::Size { says, holds }),
+        None => Ok(Body::Kept(bytes.into())),
+    }
+}
+
+/// Whether a form's parameters are listed.
+fn has_params(params: Option<&RawValue>) -> bool {
+    params.is_some_and(|raw| {
+        serde_json::from_str(raw.get()).is_ok_and(|list: Vec<&RawValue>| !list.is_empty())
+    })
+}
+
+fn single_text<'h>(head: &'h Head<'_>, name: &str) -> Option<&'h str> {
+    head.single(name).ok().flatten().and_then(|value| std::str::from_utf8(value).ok())
+}
+
+/// The charset that a media type names (RFC 9110 section 8.3.2).
+fn charset(media_type: &str) -> Option<&str> {
+    media_type.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let named = name.trim().eq_ignore_ascii_case("charset");
+        named.then(|| value.trim().trim_matches('"'))
+    })
+}
+
+fn is_utf8(charset: &str) -> bool {
+    // ASCII text is its own UTF-8; other text labelled so is caught by the size, if at all.
+    ["utf-8", "utf8", "us-ascii"].iter().any(|name| charset.eq_ignore_ascii_case(name))
+}

@@ -162,6 +162,9 @@ pub struct KindError;
 /// # Errors
 /// [`KindError`] for JSON that shows neither.
 pub fn detect(start: &[u8]) -> Result<Kind, KindError> {
+    // Some exporters of archives begin with a byte order mark; nothing else may.
+    let marked = start.strip_prefix(b"\xef\xbb\xbf").filter(|rest| rest.starts_with(b"{"));
+    let start = marked.unwrap_or(start);
     match start.trim_ascii_start().first() {
         Some(b'{') => {}
         Some(b'[' | b'"') => return Err(KindError),
