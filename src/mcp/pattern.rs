@@ -1,10 +1,11 @@
 //! Patterns over MCP operations: `METHOD[:NAME]`, used for trust, modes, consent and redaction.
 //!
-//! A pattern is read twice as cautiously as it is written: where a policy *grants* (an `allow`
-//! of a trust entry, a permissive exception) a pattern with a NAME never matches an operation
-//! that has none; where a policy *restricts* (strict) it does.
+//! Which way to err depends on what a pattern is for: where a policy *grants* (an `allow` of a
+//! trust entry, a permissive exception) a pattern with a NAME never matches an operation that has
+//! none; where a policy *restricts* (strict) it does.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// What one request does, as patterns see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,23 @@ pub struct Operation<'a> {
     /// `params.name` for `tools/*` and `prompts/*`, `params.uri` for `resources/*`,
     /// `params.taskId` for `tasks/*`; other methods have none.
     pub name: Option<&'a str>,
+}
+
+impl Operation<'_> {
+    /// Whether a verified key may always do this, whatever its `allow` says: without these a
+    /// session cannot even be opened or closed, and none of them acts on anything.
+    pub fn is_always_allowed(&self) -> bool {
+        matches!(
+            self.method,
+            "initialize"
+                | "ping"
+                | "server/discover"
+                | "logging/setLevel"
+                | "@get"
+                | "@delete"
+                | "@response"
+        ) || self.method.starts_with("notifications/")
+    }
 }
 
 /// A parsed pattern; `Display` gives back the text it was read from.
@@ -36,6 +54,10 @@ pub enum PatternError {
     /// A control character.
     #[error("a pattern cannot hold control characters")]
     Control,
+    /// White space before or after the method or the name. It would be a restriction that never
+    /// holds; for a name that really starts or ends so, write `*` there.
+    #[error("a pattern cannot hold white space around its method or name")]
+    Space,
 }
 
 impl Pattern {
@@ -55,6 +77,9 @@ impl Pattern {
         };
         if method.is_empty() {
             return Err(PatternError::NoMethod);
+        }
+        if method.trim() != method || name.as_deref().is_some_and(|name| name.trim() != name) {
+            return Err(PatternError::Space);
         }
         Ok(Pattern { method: method.to_owned(), name })
     }
@@ -76,6 +101,14 @@ impl Pattern {
                 (Some(pattern), Some(name)) => glob(pattern, name),
                 (None, _) | (Some(_), None) => true,
             }
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        Pattern::parse(text)
     }
 }
 
@@ -112,5 +145,5 @@ fn glob(pattern: &str, text: &str) -> bool {
             return false;
         }
     }
-    pattern[p..].iter().all(|&b| b == b'*')
+    pattern.iter().skip(p).all(|&b| b == b'*')
 }

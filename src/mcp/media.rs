@@ -1,0 +1,107 @@
+//! `Content-Type`, read as strictly as policy needs it (RFC 9110 section 8.3.1).
+
+use crate::message::is_tchar;
+
+/// What a `Content-Type` says about JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Media {
+    /// `application/json`, with no charset or with `utf-8`.
+    Json,
+    /// Another type whose content is JSON: `text/json` or any `…+json` (RFC 6839), in UTF-8.
+    JsonLike,
+    /// Anything else, also what does not follow the grammar or names another charset.
+    Other,
+}
+
+/// Reads one `Content-Type` value.
+///
+/// Parameters that no server acts on for JSON are harmless and pass; a charset must be `utf-8`,
+/// quoted or not, in any case, and may stand once. What only looks like a charset to some parsers
+/// (`charset*` of RFC 8187, a name with space around `=`, a backslash in the value) is no JSON
+/// that we can read.
+pub(super) fn read(value: &[u8]) -> Media {
+    let Some((essence, mut rest)) = essence(value) else { return Media::Other };
+    let media = if essence.eq_ignore_ascii_case(b"application/json") {
+        Media::Json
+    } else if is_json_name(essence) {
+        Media::JsonLike
+    } else {
+        return Media::Other;
+    };
+    let mut charsets = 0;
+    loop {
+        rest = skip_space(rest);
+        let Some((&b';', after)) = rest.split_first() else { break };
+        rest = skip_space(after);
+        // RFC 9110 section 5.6.6 lets a parameter be empty.
+        if rest.first().is_none_or(|&b| b == b';') {
+            continue;
+        }
+        let Some((name, value, after)) = parameter(rest) else { return Media::Other };
+        rest = after;
+        if name.len() >= 7 && name[..7].eq_ignore_ascii_case(b"charset") {
+            charsets += 1;
+            if name.len() != 7 || charsets > 1 || !value.eq_ignore_ascii_case(b"utf-8") {
+                return Media::Other;
+            }
+        }
+    }
+    if rest.is_empty() { media } else { Media::Other }
+}
+
+/// Whether some server might take a `Content-Type` value for JSON, however broken it is. Decides
+/// where the strict reading applies at all, so it errs towards yes.
+pub(super) fn mentions_json(value: &[u8]) -> bool {
+    value.split(|&b| matches!(b, b';' | b',' | b' ' | b'\t')).any(is_json_name)
+}
+
+fn is_json_name(essence: &[u8]) -> bool {
+    let ends = |suffix: &[u8]| {
+        essence
+            .len()
+            .checked_sub(suffix.len())
+            .is_some_and(|at| essence[at..].eq_ignore_ascii_case(suffix))
+    };
+    ends(b"/json") || (ends(b"+json") && essence.contains(&b'/'))
+}
+
+/// `type "/" subtype`, and what follows it.
+fn essence(value: &[u8]) -> Option<(&[u8], &[u8])> {
+    let slash = token(value);
+    if slash == 0 || value.get(slash) != Some(&b'/') {
+        return None;
+    }
+    let subtype = token(&value[slash + 1..]);
+    (subtype > 0).then(|| value.split_at(slash + 1 + subtype))
+}
+
+/// `name "=" ( token / quoted-string )`, and what follows it. The value of a quoted string is
+/// given with its backslashes: nothing that we compare with holds one.
+fn parameter(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (name, rest) = text.split_at(token(text));
+    let rest = rest.strip_prefix(b"=")?;
+    if name.is_empty() {
+        return None;
+    }
+    let Some(quoted) = rest.strip_prefix(b"\"") else {
+        let (value, after) = rest.split_at(token(rest));
+        return (!value.is_empty()).then_some((name, value, after));
+    };
+    let mut at = 0;
+    loop {
+        match quoted.get(at)? {
+            b'"' => return Some((name, &quoted[..at], &quoted[at + 1..])),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
+fn token(text: &[u8]) -> usize {
+    text.iter().position(|&b| !is_tchar(b)).unwrap_or(text.len())
+}
+
+fn skip_space(text: &[u8]) -> &[u8] {
+    let start = text.iter().position(|b| !b" \t".contains(b)).unwrap_or(text.len());
+    &text[start..]
+}
