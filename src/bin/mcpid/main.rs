@@ -1,2 +1,95 @@
-//! The `mcpid` command line.
-fn main() {}
+//! The `mcpid` command line: a customer of the library, and the only place that prints, prompts,
+//! exits or knows where files rest by default.
+
+mod args;
+mod cmd;
+mod exit;
+mod failure;
+mod files;
+mod passphrase;
+mod terminal;
+mod ui;
+mod usage;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use crate::args::{Cli, Command, MannerArgs};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::ui::{Manner, Ui};
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(report_bug));
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    let (mut ui, ended) = match Cli::try_parse_from(&argv) {
+        Ok(cli) => {
+            let mut ui = Ui::process(manner(cli.manner));
+            let ended = run(cli.command, &mut ui);
+            (ui, ended)
+        }
+        Err(error) => {
+            let json = usage::wants_json(&argv);
+            let mut ui = Ui::process(Manner { json, ..Manner::default() });
+            let ended = match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                    ui.data(error.render().to_string().as_bytes()).map(|()| Exit::Ok)
+                }
+                _ => Err(usage::failure(&error, &argv)),
+            };
+            (ui, ended)
+        }
+    };
+    // Data that is still on its way comes before the words on why it ends.
+    let flushed = ui.finish();
+    let ended = match (ended, flushed) {
+        (Err(failure), _) | (Ok(_), Err(failure)) => Err(failure),
+        (Ok(exit), Ok(())) => Ok(exit),
+    };
+    let exit = ended.unwrap_or_else(|failure| {
+        ui.failure(&failure);
+        failure.exit
+    });
+    if exit == Exit::Closed {
+        end_by_closed_pipe();
+    }
+    ExitCode::from(exit.code())
+}
+
+fn run(command: Command, ui: &mut Ui) -> Result<Exit, Failure> {
+    match command {
+        Command::Demo(args) => cmd::demo::run(&args, ui),
+        Command::Keygen(args) => cmd::keygen::run(&args, ui),
+        Command::Sign(args) => cmd::sign::run(&args, ui),
+        Command::Verify(args) => cmd::verify::run(&args, ui),
+        Command::Inspect(args) => cmd::inspect::run(&args, ui),
+        Command::Export(args) => cmd::export::run(&args, ui),
+        Command::Passwd(args) => cmd::passwd::run(&args, ui),
+        Command::Trust(args) => cmd::trust::run(&args, ui),
+        Command::Generate(args) => cmd::generate::run(&args, ui),
+    }
+}
+
+fn manner(args: MannerArgs) -> Manner {
+    Manner { json: args.json, quiet: args.quiet, verbose: args.verbose }
+}
+
+/// What is said when an assertion of ours fails. Rust then unwinds and exits with 101.
+fn report_bug(info: &std::panic::PanicHookInfo<'_>) {
+    let what = info.payload_as_str().unwrap_or("panic");
+    let place = info.location().map(|l| format!(" at {l}")).unwrap_or_default();
+    let _ = writeln!(std::io::stderr(), "mcpid: this is a bug, please report it: {what}{place}");
+}
+
+/// Ends as programs end on this platform when their reader has gone.
+fn end_by_closed_pipe() {
+    #[cfg(unix)]
+    {
+        // Rust ignores SIGPIPE at start-up; the default action is what a shell expects to see.
+        let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGPIPE);
+    }
+}

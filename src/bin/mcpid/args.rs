@@ -1,0 +1,158 @@
+//! The grammar: every command and flag. Man pages and completions are made from this.
+//!
+//! Everyday acts on a message or a key are verbs; things that are kept are nouns with verbs. A
+//! flag means the same wherever it stands, and only the commonest have a short form.
+
+mod keeping;
+mod requests;
+pub(crate) mod values;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use keeping::{
+    ExportArgs, KeyFormat, KeygenArgs, PasswdArgs, TrustAct, TrustAddArgs, TrustArgs,
+    TrustListArgs, TrustRemoveArgs, TrustRevokeArgs,
+};
+pub(crate) use requests::{
+    InspectArgs, JudgingArgs, ProfileName, SignArgs, SignFormat, VerifyArgs,
+};
+
+/// Proves who authorised exactly this MCP request.
+///
+/// OAuth tells a server that a session is valid. mcpid adds, beside it and never instead of it, an
+/// Ed25519 signature (RFC 9421) over each request: its target, its exact body and its MCP headers,
+/// with a time window and a nonce that can be used once.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mcpid",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    after_long_help = AFTER
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) manner: MannerArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER: &str = "\
+Examples:
+  mcpid demo
+  mcpid keygen && mcpid trust add
+  mcpid sign --url https://mcp.example.com/mcp --format curl body.json
+  mcpid verify --at capture session.har
+
+Environment:
+  MCPID_KEY         the keyfile, where no --key is given
+  MCPID_TRUST       the trust file, where no --trust is given
+  MCPID_PASSPHRASE  the keyfile's passphrase, where neither --passphrase-file nor --passphrase-fd
+                    is given
+  NO_COLOR          honoured: nothing is ever coloured
+
+Files, in the user's configuration folder for mcpid (~/.config/mcpid on Linux):
+  key.json          the default keyfile
+  trust.json        the default trust file
+
+Exit codes:
+  0    done; for verify: accepted
+  1    judged, and the answer is no
+  2    flags or arguments are wrong
+  3    cannot read or write, output exists, or not an HTTP/1.1 request
+  4    keyfile or trust file: wrong passphrase, none to be had, damaged, too open
+  5    could not judge: nonce store, upstream or listener
+  101  a fault of mcpid
+  130  interrupted";
+
+/// How the caller wants to be spoken to: the same for every command.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct MannerArgs {
+    /// Print results, and failures on stderr, as JSON
+    #[arg(long, global = true, help_heading = "Manner")]
+    pub(crate) json: bool,
+    /// Say nothing on stderr but failures and warnings
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Manner")]
+    pub(crate) quiet: bool,
+    /// Say more on stderr
+    #[arg(short, long, global = true, help_heading = "Manner")]
+    pub(crate) verbose: bool,
+}
+
+/// The commands, in the order of the manual.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Demo(DemoArgs),
+    Keygen(KeygenArgs),
+    Sign(Box<SignArgs>),
+    Verify(Box<VerifyArgs>),
+    Inspect(InspectArgs),
+    Export(ExportArgs),
+    Passwd(PasswdArgs),
+    Trust(TrustArgs),
+    #[command(hide = true)]
+    Generate(GenerateArgs),
+}
+
+/// Show the whole story in one run
+///
+/// Makes a key, starts a real HTTP server on loopback, and sends it a signed request (accepted),
+/// the same bytes again (refused), one changed byte (refused), an old one (refused) and an unsigned
+/// one (refused). Everything lives in a temporary folder that is gone afterwards.
+///
+/// Exits with 0 only if every step went as the story says.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  mcpid demo
+  mcpid demo --json
+  mcpid demo --quiet && echo it works here")]
+pub(crate) struct DemoArgs {}
+
+/// Write man pages or completions into a folder
+#[derive(Args, Debug)]
+#[command(
+    arg_required_else_help = false,
+    after_long_help = "\
+Examples:
+  mcpid generate man man
+  mcpid generate completions completions"
+)]
+pub(crate) struct GenerateArgs {
+    #[command(subcommand)]
+    pub(crate) what: GenerateWhat,
+}
+
+/// What can be generated.
+#[derive(Debug, Subcommand)]
+pub(crate) enum GenerateWhat {
+    /// Write a man page for every command and an overview
+    #[command(after_long_help = "Examples:\n  mcpid generate man man\n  man -l man/mcpid-sign.1")]
+    Man(GenerateDir),
+    /// Write completions for bash, zsh, fish, PowerShell and elvish
+    #[command(
+        after_long_help = "Examples:\n  mcpid generate completions completions\n  . completions/mcpid.bash"
+    )]
+    Completions(GenerateDir),
+}
+
+/// Where generated files go.
+#[derive(Args, Debug)]
+pub(crate) struct GenerateDir {
+    /// The folder; it must be there, and files in it are replaced
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+}
+
+/// Where the passphrase of an existing or new keyfile comes from.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct PassphraseArgs {
+    /// Read the passphrase from this file; one trailing newline is dropped
+    #[arg(long, value_name = "FILE", help_heading = "Passphrase")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Read the passphrase from this open file descriptor; one trailing newline is dropped
+    #[arg(long, value_name = "N", help_heading = "Passphrase")]
+    pub(crate) passphrase_fd: Option<u32>,
+}

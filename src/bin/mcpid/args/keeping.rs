@@ -1,0 +1,216 @@
+//! The commands on what is kept: keyfiles (`keygen`, `export`, `passwd`) and the trust file.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use mcpid::clock::Timestamp;
+
+use super::PassphraseArgs;
+use super::values::time;
+
+/// Make a key, or import one
+///
+/// Writes an encrypted keyfile that only you can read, and prints the key's id. A file that exists
+/// is never overwritten.
+///
+/// The passphrase is asked for twice. An empty answer generates one of seven words and shows it
+/// once.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  mcpid keygen
+  mcpid keygen -o agent.json --name agent
+  mcpid keygen -o ci.json --passphrase-file ci.pass
+  mcpid keygen -o old.json --import id_ed25519.pem")]
+pub(crate) struct KeygenArgs {
+    /// Where to write the keyfile
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// What to call the key; readable without the passphrase
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) name: Option<String>,
+    /// Take the private key from this file, or - for stdin: JWK, PKCS#8 PEM, OpenSSH, or the seed in
+    /// hex or base64
+    #[arg(long, value_name = "FILE")]
+    pub(crate) import: Option<PathBuf>,
+    /// Do not encrypt: whoever can read the file can sign
+    #[arg(long, conflicts_with_all = ["passphrase_file", "passphrase_fd"])]
+    pub(crate) no_passphrase: bool,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
+}
+
+/// The forms in which a public key can be exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeyFormat {
+    /// A JSON Web Key (RFC 8037)
+    Jwk,
+    /// A JSON Web Key Set with this one key
+    Jwks,
+    /// SubjectPublicKeyInfo in PEM (RFC 8410)
+    Pem,
+    /// A line for OpenSSH
+    Openssh,
+    /// A did:key identifier
+    Did,
+    /// The 32 bytes in hex
+    Hex,
+    /// The key id: the RFC 7638 thumbprint
+    Thumbprint,
+}
+
+/// Print the public part of a key
+///
+/// Never asks for the passphrase: the public part of a keyfile can be read without it.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  mcpid export
+  mcpid export -k agent.json --format pem > agent.pem
+  mcpid export --format jwks --jwk-alg EdDSA
+  mcpid export --format thumbprint")]
+pub(crate) struct ExportArgs {
+    /// The keyfile
+    #[arg(short, long, value_name = "KEY")]
+    pub(crate) key: Option<PathBuf>,
+    /// In which form
+    #[arg(long, value_name = "FORMAT", default_value = "jwk")]
+    pub(crate) format: KeyFormat,
+    /// Give the JWK an alg member with this value, such as EdDSA or Ed25519
+    #[arg(long, value_name = "ALG")]
+    pub(crate) jwk_alg: Option<String>,
+}
+
+/// Change the passphrase of a keyfile
+///
+/// Asks for the present passphrase, then twice for the new one. The file is replaced in one step:
+/// whatever happens, either the old or the new one is there.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  mcpid passwd
+  mcpid passwd -k agent.json
+  mcpid passwd -k ci.json --passphrase-file old.pass --new-passphrase-file new.pass
+  mcpid passwd -k agent.json --no-passphrase")]
+pub(crate) struct PasswdArgs {
+    /// The keyfile
+    #[arg(short, long, value_name = "KEY")]
+    pub(crate) key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
+    /// Read the new passphrase from this file; one trailing newline is dropped
+    #[arg(long, value_name = "FILE", help_heading = "Passphrase")]
+    pub(crate) new_passphrase_file: Option<PathBuf>,
+    /// Read the new passphrase from this open file descriptor; one trailing newline is dropped
+    #[arg(long, value_name = "N", help_heading = "Passphrase")]
+    pub(crate) new_passphrase_fd: Option<u32>,
+    /// Do not encrypt any more: whoever can read the file can sign
+    #[arg(long, conflicts_with_all = ["new_passphrase_file", "new_passphrase_fd"])]
+    pub(crate) no_passphrase: bool,
+}
+
+/// Say whose signatures count
+///
+/// The trust file is a JSON Web Key Set, so that any JOSE tool can read it; each key may have a name,
+/// client ids, a time of validity and a list of what it is allowed to do.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  mcpid trust add --name alice alice.jwk
+  mcpid trust list
+  mcpid trust revoke alice")]
+pub(crate) struct TrustArgs {
+    #[command(subcommand)]
+    pub(crate) act: TrustAct,
+}
+
+/// What can be done with a trust file.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TrustAct {
+    Add(TrustAddArgs),
+    List(TrustListArgs),
+    Revoke(TrustRevokeArgs),
+    Remove(TrustRemoveArgs),
+}
+
+/// Trust a key
+///
+/// Without a KEY, the public part of the default key is added.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  mcpid trust add
+  mcpid trust add --name alice --client-id alice-laptop alice.jwk
+  mcpid trust add -r server.json --allow 'tools/call:get_*' --not-after 2027-01-01T00:00:00Z agent.pem
+  ssh-keygen -y -f id_ed25519 | mcpid trust add --name bob -")]
+pub(crate) struct TrustAddArgs {
+    /// The key: a keyfile, JWK, PEM or OpenSSH public key file, - for stdin, or a did:key
+    #[arg(value_name = "KEY")]
+    pub(crate) key: Option<PathBuf>,
+    /// The trust file
+    #[arg(short = 'r', long, value_name = "TRUST")]
+    pub(crate) trust: Option<PathBuf>,
+    /// What to call the key; the keyfile's own name where it has one
+    #[arg(long, value_name = "T")]
+    pub(crate) name: Option<String>,
+    /// A client id that this key may send as tag, besides its key id; may be repeated
+    #[arg(long, value_name = "ID")]
+    pub(crate) client_id: Vec<String>,
+    /// Not valid before this time: RFC 3339 or @UNIX
+    #[arg(long, value_name = "T", value_parser = time, allow_hyphen_values = true)]
+    pub(crate) not_before: Option<Timestamp>,
+    /// Not valid after this time: RFC 3339 or @UNIX
+    #[arg(long, value_name = "T", value_parser = time, allow_hyphen_values = true)]
+    pub(crate) not_after: Option<Timestamp>,
+    /// What the key may do, METHOD[:NAME] with * for anything; may be repeated; everything, where
+    /// none is given
+    #[arg(long, value_name = "P")]
+    pub(crate) allow: Vec<String>,
+}
+
+/// Show the keys of a trust file
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  mcpid trust list
+  mcpid trust list -r server.json --json")]
+pub(crate) struct TrustListArgs {
+    /// The trust file
+    #[arg(short = 'r', long, value_name = "TRUST")]
+    pub(crate) trust: Option<PathBuf>,
+}
+
+/// Revoke a key, so that nothing it signs counts any more
+///
+/// The entry stays, so that verdicts can say that the key was revoked, and when.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  mcpid trust revoke alice
+  mcpid trust revoke --at 2026-11-23T10:00:00Z alice")]
+pub(crate) struct TrustRevokeArgs {
+    /// Which key
+    #[arg(value_name = "NAME|KEYID")]
+    pub(crate) key: String,
+    /// The trust file
+    #[arg(short = 'r', long, value_name = "TRUST")]
+    pub(crate) trust: Option<PathBuf>,
+    /// Since when: RFC 3339 or @UNIX; now, where it is not given
+    #[arg(long, value_name = "T", value_parser = time, allow_hyphen_values = true)]
+    pub(crate) at: Option<Timestamp>,
+}
+
+/// Remove a key, so that it is unknown
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  mcpid trust remove alice
+  mcpid trust remove -r server.json alice")]
+pub(crate) struct TrustRemoveArgs {
+    /// Which key
+    #[arg(value_name = "NAME|KEYID")]
+    pub(crate) key: String,
+    /// The trust file
+    #[arg(short = 'r', long, value_name = "TRUST")]
+    pub(crate) trust: Option<PathBuf>,
+}

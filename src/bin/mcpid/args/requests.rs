@@ -1,0 +1,198 @@
+//! The commands that act on a message: `sign`, `verify`, `inspect`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use mcpid::clock::Timestamp;
+
+use super::PassphraseArgs;
+use super::values::{Ttl, When, duration, size, time, ttl, when};
+
+/// The named profiles that the command line offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProfileName {
+    /// All of mcpid's rules
+    Mcp,
+    /// What the draft SEP-2752 asks, and no more
+    Sep2752,
+    /// Any signature of RFC 9421, for audits and interoperability
+    Rfc9421,
+}
+
+/// How `sign` prints what it made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SignFormat {
+    /// The header fields to send, one a line
+    Headers,
+    /// The whole HTTP/1.1 request
+    Http,
+    /// A shell command that sends exactly the signed bytes
+    Curl,
+}
+
+/// Sign a payload or an HTTP request
+///
+/// With --url, the input is a payload: what is printed are the headers to send with it. Without
+/// --url, the input is a captured or hand-written HTTP/1.1 request: it is printed signed.
+///
+/// What is signed is the method, the target exactly as it will be on the wire, the digest of the
+/// exact body, and the headers that steer an MCP server. Send the very bytes that were signed.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  mcpid sign --url https://mcp.example.com/mcp body.json
+  mcpid sign --url https://mcp.example.com/mcp --format curl body.json
+  mcpid sign --url https://mcp.example.com/mcp -H 'Mcp-Session-Id: 42' --passphrase-file pass body.json
+  mcpid sign request.http > signed.http")]
+pub(crate) struct SignArgs {
+    /// The payload or HTTP request: a file, or - or nothing for stdin
+    #[arg(value_name = "BODY|REQUEST")]
+    pub(crate) input: Option<PathBuf>,
+    /// The keyfile
+    #[arg(short, long, value_name = "KEY")]
+    pub(crate) key: Option<PathBuf>,
+    /// The rules to sign by
+    #[arg(long, value_name = "P", default_value = "mcp")]
+    pub(crate) profile: ProfileName,
+    /// The stable client id to send as tag, in place of the key id
+    #[arg(long, value_name = "ID")]
+    pub(crate) client_id: Option<String>,
+    /// Cover one more component, such as x-request-id or '@authority'
+    #[arg(long, value_name = "C")]
+    pub(crate) cover: Vec<String>,
+    /// Leave one component out that would be covered
+    #[arg(long, value_name = "C")]
+    pub(crate) no_cover: Vec<String>,
+    /// The signature's label
+    #[arg(long, value_name = "L", default_value = "mcp")]
+    pub(crate) label: String,
+    /// After how long the signature expires, or none; 30s under the profile mcp
+    #[arg(long, value_name = "30s|none", value_parser = ttl)]
+    pub(crate) ttl: Option<Ttl>,
+    /// Sign as of this time: RFC 3339 or @UNIX
+    #[arg(long, value_name = "TIME", value_parser = time, allow_hyphen_values = true)]
+    pub(crate) at: Option<Timestamp>,
+    /// How to print it; headers with --url, else http
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<SignFormat>,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
+
+    /// Where the payload will be sent
+    #[arg(long, value_name = "URL", help_heading = "For a payload")]
+    pub(crate) url: Option<String>,
+    /// With which method [default: POST]
+    #[arg(long, value_name = "METHOD", requires = "url", help_heading = "For a payload")]
+    pub(crate) method: Option<String>,
+    /// A header to send with it, 'Name: value', or @FILE with one a line
+    #[arg(
+        short = 'H',
+        long = "header",
+        value_name = "NAME: VALUE|@FILE",
+        requires = "url",
+        help_heading = "For a payload"
+    )]
+    pub(crate) header: Vec<String>,
+
+    /// The scheme and host the request is meant for, such as https://mcp.example.com
+    #[arg(
+        long,
+        value_name = "ORIGIN",
+        conflicts_with = "url",
+        help_heading = "For an HTTP request"
+    )]
+    pub(crate) origin: Option<String>,
+    /// Replace a signature of the same label that the request bears
+    #[arg(long, conflicts_with = "url", help_heading = "For an HTTP request")]
+    pub(crate) replace: bool,
+}
+
+/// How requests are judged: the flags that `verify` and `gateway` share.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct JudgingArgs {
+    /// A trust file, or a folder of them; may be repeated
+    #[arg(short = 'r', long, value_name = "TRUST")]
+    pub(crate) trust: Vec<PathBuf>,
+    /// The rules to judge by
+    #[arg(long, value_name = "P", default_value = "mcp")]
+    pub(crate) profile: ProfileName,
+    /// How old a signature may be; 30s under the profile mcp
+    #[arg(long, value_name = "30s", value_parser = duration)]
+    pub(crate) window: Option<u32>,
+    /// How far the signer's clock may be ahead; 5s under the profile mcp
+    #[arg(long, value_name = "5s", value_parser = duration)]
+    pub(crate) ahead: Option<u32>,
+    /// Require one more component to be covered
+    #[arg(long, value_name = "C")]
+    pub(crate) require: Vec<String>,
+    /// Do not require this component to be covered
+    #[arg(long, value_name = "C")]
+    pub(crate) allow_uncovered: Vec<String>,
+    /// The largest body that is judged, in bytes or as 4MiB [default: 4MiB]
+    #[arg(long, value_name = "N", value_parser = size)]
+    pub(crate) max_body: Option<u64>,
+    /// A scheme and host that is ours, such as https://mcp.example.com; may be repeated
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) origin: Vec<String>,
+}
+
+/// Judge captured requests
+///
+/// An input is a raw HTTP/1.1 request, an HTTP archive (HAR), or request lines (one JSON object a
+/// line); which one is detected. Each request gets one verdict on stdout, in input order. The exit
+/// code is the highest of all.
+///
+/// A second look at a capture is not a replay, so nonces are not claimed unless --nonces names a
+/// store; with --at, they are only looked up. Among the inputs of one run, the later of two equal
+/// nonces is the replay.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  mcpid verify signed.http
+  mcpid verify -r trust.json --at 2026-11-23T10:00:30Z old.http
+  mcpid verify --at capture --only https://mcp.example.com/ session.har
+  mcpid sign request.http | mcpid verify --json")]
+pub(crate) struct VerifyArgs {
+    /// The requests: files, or - or nothing for stdin
+    #[arg(value_name = "REQUEST")]
+    pub(crate) inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) judging: JudgingArgs,
+    /// Judge as of this time: RFC 3339, @UNIX, or capture for the time each request bears
+    #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
+    pub(crate) at: Option<When>,
+    /// Claim nonces in this store, such as memory: (with --at, only look them up)
+    #[arg(long, value_name = "STORE")]
+    pub(crate) nonces: Option<String>,
+    /// Judge only requests whose target begins with this; the rest is counted
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) only: Option<String>,
+}
+
+/// Show what signed requests claim, without judging them
+///
+/// Needs no keys and gives no verdict: who claims what, when, how fresh it is, what is covered and
+/// what is not, and with --nonces whether the nonce was seen before.
+///
+/// --base prints the exact bytes that were signed, without a final newline, so that a signature can
+/// be checked by hand with openssl.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  mcpid inspect signed.http
+  mcpid inspect --json session.har
+  mcpid inspect --base signed.http > base.txt")]
+pub(crate) struct InspectArgs {
+    /// The requests: files, or - or nothing for stdin
+    #[arg(value_name = "REQUEST")]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// Print the signature base: exactly the bytes that were signed
+    #[arg(long)]
+    pub(crate) base: bool,
+    /// Tell ages as of this time: RFC 3339, @UNIX, or capture for the time each request bears
+    #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
+    pub(crate) at: Option<When>,
+    /// Look nonces up in this store
+    #[arg(long, value_name = "STORE")]
+    pub(crate) nonces: Option<String>,
+}

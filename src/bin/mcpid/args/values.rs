@@ -1,0 +1,92 @@
+//! The values of flags: times, durations, sizes. Strict, with one way to write each thing.
+
+use mcpid::clock::Timestamp;
+
+/// The `--at` of commands that look at captures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// That very moment.
+    At(Timestamp),
+    /// The time that a HAR entry or a request line bears.
+    Capture,
+}
+
+/// The `--ttl` of `sign`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ttl {
+    /// `expires` is that many seconds after `created`.
+    Seconds(u32),
+    /// No `expires` is sent.
+    None,
+}
+
+/// A moment: RFC 3339, or `@SECONDS` since the Unix epoch.
+pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
+    if let Some(seconds) = text.strip_prefix('@') {
+        // i64's own parser would also take a plus sign.
+        let digits = seconds.strip_prefix('-').unwrap_or(seconds);
+        if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
+            if let Ok(seconds) = seconds.parse() {
+                return Ok(Timestamp::from_unix(seconds));
+            }
+        }
+        return Err("@ wants whole seconds since 1970, such as @1795773600".to_owned());
+    }
+    Timestamp::parse_rfc3339(text)
+        .map_err(|e| format!("{e}, nor seconds since 1970 such as @1795773600"))
+}
+
+/// As [`time`], or `capture`.
+pub(crate) fn when(text: &str) -> Result<When, String> {
+    if text == "capture" {
+        return Ok(When::Capture);
+    }
+    time(text).map(When::At).map_err(|e| format!("{e}, nor the word capture"))
+}
+
+/// A duration in whole seconds: a number and one of `s`, `m`, `h`, `d`. A bare number is refused:
+/// half the tools that people know would read it as milliseconds or minutes.
+pub(crate) fn duration(text: &str) -> Result<u32, String> {
+    let unit = match text.bytes().last() {
+        Some(b's') => 1,
+        Some(b'm') => 60,
+        Some(b'h') => 3600,
+        Some(b'd') => 86_400,
+        Some(b) if b.is_ascii_digit() => {
+            return Err(format!("a unit is missing: {text}s, {text}m or {text}h"));
+        }
+        _ => return Err("not a duration such as 30s, 5m or 2h".to_owned()),
+    };
+    let digits = text.get(..text.len() - 1).unwrap_or_default();
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err("not a duration such as 30s, 5m or 2h".to_owned());
+    }
+    // Ten years: beyond it, a window is no window, and sums stay far from any edge.
+    let seconds = digits.parse::<u32>().ok().and_then(|n| n.checked_mul(unit));
+    seconds.filter(|s| *s <= 3650 * 86_400).ok_or_else(|| "longer than ten years".to_owned())
+}
+
+/// As [`duration`] but not zero, or `none`.
+pub(crate) fn ttl(text: &str) -> Result<Ttl, String> {
+    match text {
+        "none" => Ok(Ttl::None),
+        _ => match duration(text).map_err(|e| format!("{e}, nor the word none"))? {
+            0 => Err("a signature that expires when it is made is of no use".to_owned()),
+            seconds => Ok(Ttl::Seconds(seconds)),
+        },
+    }
+}
+
+/// A number of bytes, or with `KiB`, `MiB`, `GiB` behind it.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let (digits, unit) = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)]
+        .iter()
+        .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, *unit)))
+        .unwrap_or((text, 1_u64));
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err("not a number of bytes such as 4194304 or 4MiB".to_owned());
+    }
+    let bytes = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
+    // What is judged is held in memory; a terabyte is a slip of the finger.
+    bytes.filter(|n| *n <= 1 << 40).ok_or_else(|| "more than a TiB".to_owned())
+}

@@ -1,0 +1,11 @@
+//! One module for each command; each `run` does the work and says how it ended.
+
+pub(crate) mod demo;
+pub(crate) mod export;
+pub(crate) mod generate;
+pub(crate) mod inspect;
+pub(crate) mod keygen;
+pub(crate) mod passwd;
+pub(crate) mod sign;
+pub(crate) mod trust;
+pub(crate) mod verify;

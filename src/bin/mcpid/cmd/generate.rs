@@ -1,0 +1,87 @@
+//! `mcpid generate`: man pages and completions, from the grammar itself.
+//!
+//! Their bytes depend on the grammar and the version only, so that a test can hold the committed
+//! files equal to the binary.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+use clap::{Command, CommandFactory as _};
+use clap_complete::aot::{Generator, Shell};
+use clap_mangen::Man;
+
+use crate::args::{Cli, GenerateArgs, GenerateWhat};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::ui::Ui;
+
+/// Writes the files and names each on stdout.
+pub(crate) fn run(args: &GenerateArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+    let (dir, files) = match &args.what {
+        GenerateWhat::Man(to) => (&to.dir, pages()),
+        GenerateWhat::Completions(to) => (&to.dir, completions()),
+    };
+    let failed = |e: anyhow::Error| Failure::new(Exit::Input, "io", format!("{e:#}"));
+    let names = files.and_then(|files| write(dir, files)).map_err(failed)?;
+    if ui.json() {
+        ui.json_line(&serde_json::json!({ "version": 1, "files": names }))?;
+    } else {
+        for name in names {
+            ui.line(&name)?;
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+type Files = Vec<(String, Vec<u8>)>;
+
+fn write(dir: &Path, files: Files) -> anyhow::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for (name, bytes) in files {
+        let path = dir.join(&name);
+        fs::write(&path, bytes).map_err(|e| {
+            anyhow::anyhow!("cannot write {}: {}", path.display(), crate::failure::reason(&e).1)
+        })?;
+        names.push(path.display().to_string());
+    }
+    Ok(names)
+}
+
+/// `mcpid.1`, and one page for each command, also for those of two words.
+fn pages() -> anyhow::Result<Files> {
+    let mut root = Cli::command();
+    root.build();
+    let mut files = Vec::new();
+    page(&root, &mut files)?;
+    Ok(files)
+}
+
+fn page(command: &Command, files: &mut Files) -> anyhow::Result<()> {
+    // Named as git names its own: mcpid-trust-add(1) is about "mcpid trust add".
+    let name = command.get_display_name().unwrap_or("mcpid").to_owned();
+    let mut bytes = Vec::new();
+    Man::new(command.clone())
+        .source(concat!("mcpid ", env!("CARGO_PKG_VERSION")))
+        .manual("mcpid manual")
+        .render(&mut bytes)
+        .with_context(|| format!("cannot render {name}"))?;
+    files.push((format!("{name}.1"), bytes));
+    command.get_subcommands().filter(|c| !c.is_hide_set()).try_for_each(|sub| page(sub, files))
+}
+
+fn completions() -> anyhow::Result<Files> {
+    let shells = [Shell::Bash, Shell::Elvish, Shell::Fish, Shell::PowerShell, Shell::Zsh];
+    let mut files = Vec::new();
+    for shell in shells {
+        let mut bytes = Vec::new();
+        let mut root = Cli::command();
+        root.set_bin_name("mcpid");
+        root.build();
+        shell
+            .try_generate(&root, &mut bytes)
+            .with_context(|| format!("cannot make completions for {shell}"))?;
+        files.push((shell.file_name("mcpid"), bytes));
+    }
+    Ok(files)
+}

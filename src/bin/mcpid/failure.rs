@@ -1,0 +1,92 @@
+//! What kept a command from doing its work, in one voice.
+//!
+//! A failure is one lower-case line and at most two hints that can be pasted. It is not an
+//! `anyhow::Error` on purpose: with `RUST_BACKTRACE` set, each of those captures a backtrace, and a
+//! wrong passphrase is no bug.
+
+use std::io;
+use std::path::Path;
+
+use crate::exit::Exit;
+
+/// The end of a command that could not do its work.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// With which code the program ends.
+    pub(crate) exit: Exit,
+    /// A stable name for programs that read `--json`.
+    pub(crate) code: &'static str,
+    /// One line without prefix and final period.
+    pub(crate) message: String,
+    /// At most two, each a command or a plain sentence.
+    pub(crate) hints: Vec<String>,
+}
+
+impl Failure {
+    /// A failure without hints.
+    pub(crate) fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Self {
+        Failure { exit, code, message: message.into(), hints: Vec::new() }
+    }
+
+    /// Flags or arguments are wrong.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Failure::new(Exit::Usage, "usage", message)
+    }
+
+    /// The same failure with one more hint. More than two are too many to read, so a third is
+    /// dropped; put the best first.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        if self.hints.len() < 2 {
+            self.hints.push(hint.into());
+        }
+        self
+    }
+
+    /// Reading `path` failed.
+    pub(crate) fn read(path: &Path, error: &io::Error) -> Self {
+        Failure::io("read", path, error)
+    }
+
+    /// Writing `path` failed.
+    pub(crate) fn write(path: &Path, error: &io::Error) -> Self {
+        Failure::io("write", path, error)
+    }
+
+    fn io(act: &str, path: &Path, error: &io::Error) -> Self {
+        let (code, why) = reason(error);
+        Failure::new(Exit::Input, code, format!("cannot {act} {}: {why}", path.display()))
+    }
+
+    /// The one line that programs read instead of the words.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        let hint = (!self.hints.is_empty()).then(|| self.hints.join("\n"));
+        serde_json::json!({
+            "error": { "code": self.code, "message": self.message, "hint": hint }
+        })
+    }
+}
+
+/// A stable code and plain words for what the operating system said. Rust's own text ends with
+/// "(os error 2)", which helps nobody.
+pub(crate) fn reason(error: &io::Error) -> (&'static str, String) {
+    use io::ErrorKind as Kind;
+    let (code, words) = match error.kind() {
+        Kind::NotFound => ("not_found", "no such file"),
+        Kind::PermissionDenied => ("permission", "permission denied"),
+        Kind::AlreadyExists => ("exists", "it exists already"),
+        Kind::IsADirectory => ("is_folder", "it is a folder"),
+        Kind::NotADirectory => ("not_a_folder", "a part of the path is not a folder"),
+        Kind::StorageFull => ("disk_full", "no space left on the device"),
+        Kind::QuotaExceeded => ("disk_full", "the disk quota is used up"),
+        Kind::ReadOnlyFilesystem => ("read_only", "the file system is read-only"),
+        Kind::FileTooLarge => ("too_large", "the file would be too large"),
+        _ => {
+            let text = error.to_string();
+            let text = text.split(" (os error").next().unwrap_or_default();
+            let mut letters = text.chars();
+            let first = letters.next().map(|c| c.to_ascii_lowercase());
+            return ("io", first.into_iter().chain(letters).collect());
+        }
+    };
+    (code, words.to_owned())
+}

@@ -1,0 +1,222 @@
+//! Where a passphrase comes from: one of three given sources, else the terminal. Never an
+//! argument, which every process can read, and never stdin unasked, which is data.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use rand::TryRng as _;
+use zeroize::Zeroizing;
+
+use crate::args::PassphraseArgs;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::files;
+use crate::terminal::Terminal;
+use crate::ui::{Ui, visible};
+
+/// More than anyone types, and little enough that a wrong file is noticed.
+const LIMIT: u32 = 4096;
+/// Words in a passphrase that is made up: 11 bits each, 77 in all.
+const WORDS: usize = 7;
+const VARIABLE: &str = "MCPID_PASSPHRASE";
+
+/// A passphrase's bytes, exactly as given.
+pub(crate) type Passphrase = Zeroizing<Vec<u8>>;
+
+/// Where the passphrase will come from. Made before any work, so that nobody is asked for a
+/// passphrase that then proves useless.
+pub(crate) enum Source {
+    /// It was given, and is here.
+    Given(Passphrase),
+    /// It will be asked for.
+    Ask(Terminal),
+}
+
+/// Finds the source of an existing or new passphrase: `--passphrase-file`, `--passphrase-fd`,
+/// `MCPID_PASSPHRASE`, else the terminal.
+///
+/// # Errors
+/// Two are given, the one that is given cannot be read or is empty, or there is none at all.
+pub(crate) fn source(args: &PassphraseArgs, ui: &mut Ui) -> Result<Source, Failure> {
+    let file = args.passphrase_file.as_deref();
+    let variable = env::var_os(VARIABLE);
+    let given: Vec<&str> = [
+        ("--passphrase-file", file.is_some()),
+        ("--passphrase-fd", args.passphrase_fd.is_some()),
+        (VARIABLE, variable.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(name, given)| given.then_some(name))
+    .collect();
+    if let [first, second, ..] = given[..] {
+        return Err(two(first, second));
+    }
+    keep_out_of_dumps();
+    if let Some(variable) = variable {
+        let bytes = Zeroizing::new(variable.into_encoded_bytes());
+        return checked(bytes, VARIABLE).map(Source::Given);
+    }
+    if let Some(given) = from_flags(file, args.passphrase_fd, "--passphrase", ui)? {
+        return Ok(Source::Given(given));
+    }
+    Terminal::open().map(Source::Ask).ok_or_else(|| {
+        let message = "no passphrase: there is no terminal to ask on, and none of \
+                       --passphrase-file, --passphrase-fd and MCPID_PASSPHRASE is given";
+        Failure::new(Exit::Key, "no_passphrase", message)
+    })
+}
+
+/// Finds the source of the passphrase that is to replace another.
+///
+/// # Errors
+/// As [`source`].
+pub(crate) fn new_source(
+    file: Option<&Path>,
+    fd: Option<u32>,
+    ui: &mut Ui,
+) -> Result<Source, Failure> {
+    if file.is_some() && fd.is_some() {
+        return Err(two("--new-passphrase-file", "--new-passphrase-fd"));
+    }
+    keep_out_of_dumps();
+    if let Some(given) = from_flags(file, fd, "--new-passphrase", ui)? {
+        return Ok(Source::Given(given));
+    }
+    Terminal::open().map(Source::Ask).ok_or_else(|| {
+        let message = "no new passphrase: there is no terminal to ask on, and none of \
+                       --new-passphrase-file, --new-passphrase-fd and --no-passphrase is given";
+        Failure::new(Exit::Key, "no_passphrase", message)
+    })
+}
+
+impl Source {
+    /// The passphrase of a keyfile that exists; asked for once.
+    ///
+    /// # Errors
+    /// An empty answer, Ctrl-D or Ctrl-C.
+    pub(crate) fn existing(self, whose: &str) -> Result<Passphrase, Failure> {
+        match self {
+            Source::Given(given) => Ok(given),
+            Source::Ask(terminal) => {
+                let answer = terminal.ask(&format!("passphrase for {}: ", visible(whose)))?;
+                checked(answer, "the passphrase")
+            }
+        }
+    }
+
+    /// The passphrase of a keyfile that is to be written; asked for twice. An empty answer makes
+    /// one up and shows it, on the terminal and nowhere else.
+    ///
+    /// # Errors
+    /// The two answers differ, Ctrl-D or Ctrl-C.
+    pub(crate) fn fresh(self, whose: &str) -> Result<Passphrase, Failure> {
+        let terminal = match self {
+            Source::Given(given) => return Ok(given),
+            Source::Ask(terminal) => terminal,
+        };
+        let whose = visible(whose);
+        let first = terminal.ask(&format!("new passphrase for {whose} (empty: make one up): "))?;
+        if first.is_empty() {
+            let made = make_up()?;
+            let bits = WORDS * 11;
+            terminal.show(&format!(
+                "the passphrase, {WORDS} words or {bits} bits, shown only now:\n\n    "
+            ))?;
+            terminal.show_secret(&made)?;
+            terminal.show("\n\n")?;
+            return Ok(made);
+        }
+        let second = terminal.ask("the same again: ")?;
+        if first != second {
+            let message = "the two passphrases differ; nothing was written";
+            return Err(Failure::new(Exit::Key, "passphrases_differ", message));
+        }
+        Ok(first)
+    }
+}
+
+fn two(first: &str, second: &str) -> Failure {
+    let failure = Failure::usage(format!("two passphrases are given: {first} and {second}"));
+    match second {
+        VARIABLE => failure.hint(format!("unset {VARIABLE}")),
+        _ => failure,
+    }
+}
+
+fn from_flags(
+    file: Option<&Path>,
+    fd: Option<u32>,
+    flag: &str,
+    ui: &mut Ui,
+) -> Result<Option<Passphrase>, Failure> {
+    let (path, name) = match (file, fd) {
+        (Some(path), _) if path == Path::new("-") => {
+            let message =
+                format!("{flag}-file cannot be -: a passphrase is not read from stdin unasked");
+            return Err(Failure::usage(message).hint(format!("{flag}-fd 0")));
+        }
+        (Some(path), _) => (path.to_owned(), path.display().to_string()),
+        // Opened by name: turning a number into a file is unsafe code, and this is the same.
+        (None, Some(fd)) => (PathBuf::from(format!("/dev/fd/{fd}")), format!("{flag}-fd {fd}")),
+        (None, None) => return Ok(None),
+    };
+    let opened = files::open(Some(&path), ui).map_err(|failure| match fd {
+        Some(fd) if file.is_none() && failure.code == "not_found" => Failure::new(
+            Exit::Input,
+            "not_found",
+            format!("{flag}-fd {fd}: that file descriptor is not open"),
+        ),
+        _ => failure,
+    })?;
+    checked(opened.read_secret(LIMIT)?, &name).map(Some)
+}
+
+/// Drops one trailing newline, and refuses what is then empty.
+fn checked(mut bytes: Passphrase, name: &str) -> Result<Passphrase, Failure> {
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+    }
+    if bytes.is_empty() {
+        let message = format!("{name} is empty; an empty passphrase protects nothing");
+        return Err(Failure::new(Exit::Key, "no_passphrase", message));
+    }
+    Ok(bytes)
+}
+
+/// Seven words from the English list of BIP 39. It has 2^11, so eleven random bits choose one
+/// without bias.
+fn make_up() -> Result<Passphrase, Failure> {
+    let list = bip39::Language::English.word_list();
+    // Room for all at once, so that no half of a secret is left behind by growth.
+    let mut made = Zeroizing::new(Vec::with_capacity(WORDS * 9));
+    for place in 0..WORDS {
+        let random = rand::rngs::SysRng.try_next_u32().map_err(|e| {
+            let message = format!("the operating system gives no random numbers: {e}");
+            Failure::new(Exit::Unavailable, "no_random", message)
+        })?;
+        let word = usize::try_from(random % 2048).ok().and_then(|i| list.get(i));
+        if place > 0 {
+            made.push(b'-');
+        }
+        made.extend_from_slice(word.copied().unwrap_or_default().as_bytes());
+    }
+    Ok(made)
+}
+
+/// Keeps secrets out of core dumps and away from other processes of this user that might attach.
+/// To be called before the first secret is read; what a system does not offer is not missed.
+pub(crate) fn keep_out_of_dumps() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    }
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
+}

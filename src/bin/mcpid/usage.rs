@@ -1,0 +1,162 @@
+//! What clap found wrong with the arguments, said in our own voice: one line and a hint.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
+use clap::{Command, CommandFactory as _};
+
+use crate::args::Cli;
+use crate::failure::Failure;
+use crate::ui::shell_word;
+
+/// Whether `--json` stands among the arguments, for when they cannot be parsed.
+pub(crate) fn wants_json(argv: &[OsString]) -> bool {
+    argv.iter().skip(1).take_while(|a| *a != "--").any(|a| a == "--json")
+}
+
+/// Turns clap's error into a [`Failure`]. Help and version are not errors and do not come here.
+pub(crate) fn failure(error: &Error, argv: &[OsString]) -> Failure {
+    let path = command_path(argv);
+    let help = format!("mcpid {path}--help");
+    let message = message(error);
+    let failure = Failure::usage(message);
+    match repair(error, argv, &path) {
+        Some(repair) => failure.hint(repair).hint(help),
+        None => failure.hint(help),
+    }
+}
+
+fn message(error: &Error) -> String {
+    let arg = text(error, ContextKind::InvalidArg);
+    let value = text(error, ContextKind::InvalidValue);
+    match error.kind() {
+        ErrorKind::UnknownArgument if arg.starts_with('-') => format!("no such flag here: {arg}"),
+        ErrorKind::UnknownArgument => format!("one argument too many: {arg}"),
+        ErrorKind::InvalidSubcommand => {
+            format!("no such command: {}", text(error, ContextKind::InvalidSubcommand))
+        }
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let known = list(error, ContextKind::ValidSubcommand).unwrap_or_default();
+            if known.is_empty() {
+                "which command?".to_owned()
+            } else {
+                format!("which command? there are {}", known.join(", "))
+            }
+        }
+        ErrorKind::InvalidValue if value.is_empty() => format!("{} wants a value", flag(&arg)),
+        ErrorKind::InvalidValue => match list(error, ContextKind::ValidValue) {
+            Some(known) if !known.is_empty() => {
+                format!("{} cannot be {value}, only {}", flag(&arg), known.join(", "))
+            }
+            _ => format!("{} cannot be {value}", flag(&arg)),
+        },
+        ErrorKind::ValueValidation => {
+            let why =
+                std::error::Error::source(error).map(|e| format!(": {e}")).unwrap_or_default();
+            format!("{} cannot be {value}{why}", flag(&arg))
+        }
+        ErrorKind::ArgumentConflict => {
+            let prior = list(error, ContextKind::PriorArg).unwrap_or_default();
+            match prior.split_first() {
+                None => format!("{} cannot be used here", flag(&arg)),
+                Some((one, [])) if *one == arg => format!("{} is given twice", flag(&arg)),
+                _ => {
+                    let prior: Vec<_> = prior.iter().map(|p| flag(p)).collect();
+                    format!("{} and {} cannot be used together", flag(&arg), prior.join(" and "))
+                }
+            }
+        }
+        ErrorKind::MissingRequiredArgument => {
+            let missing = list(error, ContextKind::InvalidArg).unwrap_or_default();
+            format!("{} is missing", missing.join(" and "))
+        }
+        ErrorKind::TooManyValues => format!("{} has a value too many: {value}", flag(&arg)),
+        ErrorKind::NoEquals | ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues => {
+            format!("{} wants a value", flag(&arg))
+        }
+        ErrorKind::InvalidUtf8 => "an argument is not UTF-8".to_owned(),
+        // The rest cannot be reached by our grammar; clap's first line then has to do.
+        _ => {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            line.trim_start_matches("error: ").to_owned()
+        }
+    }
+}
+
+/// The caller's own command line with the likely slip put right.
+fn repair(error: &Error, argv: &[OsString], path: &str) -> Option<String> {
+    let (wrong, right) = match error.kind() {
+        ErrorKind::InvalidSubcommand => (
+            text(error, ContextKind::InvalidSubcommand),
+            list(error, ContextKind::SuggestedSubcommand)?.first()?.clone(),
+        ),
+        ErrorKind::UnknownArgument => (
+            text(error, ContextKind::InvalidArg),
+            list(error, ContextKind::SuggestedArg)?.first()?.clone(),
+        ),
+        ErrorKind::InvalidValue => (
+            text(error, ContextKind::InvalidValue),
+            list(error, ContextKind::SuggestedValue)?.first()?.clone(),
+        ),
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            if path.is_empty() =>
+        {
+            return Some("mcpid demo".to_owned());
+        }
+        _ => return None,
+    };
+    // The suggestion may name the value's place, as in "--trust <TRUST>".
+    let right = right.split(' ').next()?.to_owned();
+    let words = argv.iter().skip(1).map(|word| {
+        let word = word.to_string_lossy();
+        let word = match word.strip_prefix(wrong.as_str()) {
+            Some(rest) if rest.is_empty() || rest.starts_with('=') => format!("{right}{rest}"),
+            _ => match word.split_once('=') {
+                Some((name, value)) if value == wrong => format!("{name}={right}"),
+                _ => word.into_owned(),
+            },
+        };
+        shell_word(&word).into_owned()
+    });
+    Some(format!("mcpid {}", words.collect::<Vec<_>>().join(" ")))
+}
+
+/// The commands that `argv` walks through, each followed by a space.
+fn command_path(argv: &[OsString]) -> String {
+    let mut path = String::new();
+    let root = Cli::command();
+    let mut here: &Command = &root;
+    for word in argv.iter().skip(1) {
+        if let Some(next) = word.to_str().and_then(|w| here.find_subcommand(w)) {
+            path.push_str(next.get_name());
+            path.push(' ');
+            here = next;
+        }
+    }
+    path
+}
+
+/// A flag as clap shows it, without its value's place: `--at <TIME>` is `--at`.
+fn flag(arg: &str) -> String {
+    match arg.split_once(' ') {
+        Some((flag, _)) if flag.starts_with('-') => flag.to_owned(),
+        _ => arg.trim_end_matches("...").to_owned(),
+    }
+}
+
+fn text(error: &Error, kind: ContextKind) -> String {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.join(" "),
+        _ => String::new(),
+    }
+}
+
+fn list(error: &Error, kind: ContextKind) -> Option<Vec<String>> {
+    match error.get(kind)? {
+        ContextValue::String(text) => Some(vec![text.clone()]),
+        ContextValue::Strings(texts) => Some(texts.clone()),
+        _ => None,
+    }
+}
