@@ -1,1 +1,279 @@
-//! (being built)
+//! A signer: a key, a profile, and what is to be covered. Time and nonce are arguments.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::base::header::{self, AddError, Existing, HeaderError};
+use crate::base::{self, BaseError, Claims, Component, ParamsError, SignatureParams};
+use crate::clock::Timestamp;
+use crate::key::{Sign, SignError};
+use crate::message::Head;
+use crate::message::digest::{self, DigestError};
+use crate::message::target::{Origins, TargetError};
+use crate::profile::Profile;
+
+/// A one-time value: 16 random bytes, base64url without padding.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Nonce(String);
+
+impl Nonce {
+    /// A fresh nonce from `random`, which must be a cryptographic generator.
+    ///
+    /// # Errors
+    /// Whatever the generator fails with.
+    pub fn generate<R: rand::TryCryptoRng>(random: &mut R) -> Result<Self, R::Error> {
+        let mut bytes = [0; 16];
+        random.try_fill_bytes(&mut bytes)?;
+        Ok(Nonce(URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
+    /// The 22 characters.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Nonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Nonce({})", self.0)
+    }
+}
+
+/// Signs requests with one key.
+pub struct Signer {
+    key: Arc<dyn Sign>,
+    always: Vec<Component<'static>>,
+    if_carried: Vec<Cow<'static, str>>,
+    dropped: Vec<Component<'static>>,
+    label: String,
+    tag: Option<String>,
+    ttl: Option<i64>,
+    existing: Existing,
+}
+
+/// A request cannot be signed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SigningError {
+    /// It does not say where it is sent to.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// It carries a `Content-Digest` that its body does not match, or that cannot be read. To
+    /// sign that would be to vouch for a request that every verifier refuses.
+    #[error("the content-digest that the request carries does not fit its body")]
+    Digest(#[source] DigestError),
+    /// What is to be covered cannot be.
+    #[error(transparent)]
+    Params(#[from] ParamsError),
+    /// What is to be covered is not there.
+    #[error(transparent)]
+    Base(#[from] BaseError),
+    /// The signatures that are there already.
+    #[error(transparent)]
+    Add(#[from] AddError),
+    /// The signatures that are there already cannot be read.
+    #[error("the signatures that the request has cannot be read")]
+    Present(#[from] HeaderError),
+    /// The key's holder did not sign.
+    #[error("the key did not sign")]
+    Key(#[from] SignError),
+}
+
+/// What a signature adds to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Signed {
+    /// `Content-Digest`, if the request did not carry it yet.
+    pub content_digest: Option<String>,
+    /// The whole new value of `Signature-Input`, signatures that were there before included.
+    pub signature_input: String,
+    /// The whole new value of `Signature`.
+    pub signature: String,
+    /// The bytes that were signed.
+    pub base: String,
+}
+
+impl Signed {
+    /// Names and values of the fields that the request has to carry now, in the order in which
+    /// they are usually written. A field of the same name that it carried is replaced.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let digest = self.content_digest.as_deref().map(|digest| ("Content-Digest", digest));
+        let input = ("Signature-Input", self.signature_input.as_str());
+        digest.into_iter().chain([input, ("Signature", self.signature.as_str())])
+    }
+}
+
+impl Signer {
+    /// A signer by the rules of `profile`.
+    ///
+    /// # Errors
+    /// [`SigningError::Params`] if the profile covers what no request has a value for.
+    pub fn new(key: Arc<dyn Sign>, profile: &Profile) -> Result<Self, SigningError> {
+        let (always, if_carried) = profile.signer_components();
+        let always = always.into_iter().map(component).collect::<Result<_, _>>()?;
+        let (dropped, label) = (Vec::new(), "mcp".to_owned());
+        let (tag, ttl, existing) = (None, profile.ttl, Existing::Refuse);
+        Ok(Signer { key, always, if_carried, dropped, label, tag, ttl, existing })
+    }
+
+    /// Signs under another label; a verifier gives labels no meaning.
+    #[must_use]
+    pub fn with_label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// Sends `id` as `tag`, the stable client id, in place of the key id.
+    #[must_use]
+    pub fn with_client_id(mut self, id: impl Into<String>) -> Self {
+        self.tag = Some(id.into());
+        self
+    }
+
+    /// Sends `expires` that many seconds after `created`, or no `expires`.
+    #[must_use]
+    pub fn with_ttl(mut self, seconds: Option<i64>) -> Self {
+        self.ttl = seconds;
+        self
+    }
+
+    /// Replaces a signature of the same label instead of refusing.
+    #[must_use]
+    pub fn replacing(mut self) -> Self {
+        self.existing = Existing::Replace;
+        self
+    }
+
+    /// Covers `component` too, whether or not the profile asks for it.
+    #[must_use]
+    pub fn cover(mut self, component: Component<'static>) -> Self {
+        if !self.always.iter().any(|c| c.same_as(&component)) {
+            self.always.push(component);
+        }
+        self
+    }
+
+    /// Leaves `component` out although the profile asks for it. A verifier may refuse that.
+    #[must_use]
+    pub fn no_cover(mut self, component: Component<'static>) -> Self {
+        self.dropped.push(component);
+        self
+    }
+
+    /// Who signs.
+    pub fn key(&self) -> &dyn Sign {
+        &*self.key
+    }
+
+    /// Signs the request of `head` and `body`, as made at `created` with the one-time value
+    /// `nonce`. `origins` says where a request line in origin form is sent to.
+    ///
+    /// If the request already bears a signature of this key, its nonce is used again: the nonce
+    /// belongs to the request, and a verifier claims each (key, nonce) pair once.
+    ///
+    /// # Errors
+    /// [`SigningError`].
+    pub fn sign(
+        &self,
+        head: &Head<'_>,
+        origins: &Origins,
+        body: &[u8],
+        created: Timestamp,
+        nonce: &Nonce,
+    ) -> Result<Signed, SigningError> {
+        let content_digest = match digest::verify(head, body) {
+            Ok(()) => None,
+            Err(DigestError::Missing) if !head.has(digest::CONTENT_DIGEST) => {
+                Some(digest::sha256_value(body))
+            }
+            Err(error) => return Err(SigningError::Digest(error)),
+        };
+        let mut head = head.clone();
+        if let Some(value) = &content_digest {
+            // A digest is ASCII without controls, and its name a token.
+            head.push(digest::CONTENT_DIGEST, value.as_bytes()).unwrap_or_default();
+        }
+        let keyid = self.key.public().id();
+        let earlier = self.earlier_nonce(&head)?;
+        let claims = Claims {
+            created: Some(created.unix()),
+            expires: self.ttl.map(|ttl| created.plus(ttl).unix()),
+            nonce: Some(earlier.as_deref().unwrap_or(nonce.as_str())),
+            keyid: Some(keyid.as_str()),
+            tag: Some(self.tag.as_deref().unwrap_or(keyid.as_str())),
+        };
+        let params = SignatureParams::for_signing(self.components(&head)?, &claims)?;
+        let target = origins.resolve(&head)?;
+        let base = base::signature_base(&params, &head, &target)?;
+        let signature = self.key.sign(base.as_bytes())?;
+        let header::Signed { signature_input, signature } =
+            header::add(&head, &self.label, &params, &signature, self.existing)?;
+        Ok(Signed { content_digest, signature_input, signature, base })
+    }
+
+    /// What is covered of this request: the profile's components, in its order, then the added
+    /// ones; of a family such as `mcp-param-*` each field that is carried, in byte order.
+    fn components(&self, head: &Head<'_>) -> Result<Vec<Component<'static>>, SigningError> {
+        let profile_always = self.always.iter();
+        let mut components: Vec<Component<'static>> = Vec::new();
+        let mut add = |one: Component<'static>| {
+            let listed = |list: &[Component<'_>]| list.iter().any(|c| c.same_as(&one));
+            if !listed(&components) && !listed(&self.dropped) {
+                components.push(one);
+            }
+        };
+        // The three that every signature covers come first, what was asked for comes last.
+        let (own, extra): (Vec<_>, Vec<_>) = profile_always.partition(|c| {
+            c.is_plain() && matches!(c.name(), "@method" | "@target-uri" | "content-digest")
+        });
+        own.into_iter().cloned().for_each(&mut add);
+        for rule in &self.if_carried {
+            match rule.strip_suffix('*') {
+                None if head.has(rule) => add(component(rule.clone())?),
+                None => {}
+                Some(prefix) => {
+                    let mut names: Vec<&str> = head
+                        .fields()
+                        .iter()
+                        .map(|field| field.name())
+                        .filter(|name| name.starts_with(prefix))
+                        .collect();
+                    names.sort_unstable();
+                    names.dedup();
+                    for name in names {
+                        add(component(Cow::Owned(name.to_owned()))?);
+                    }
+                }
+            }
+        }
+        extra.into_iter().cloned().for_each(&mut add);
+        Ok(components)
+    }
+
+    fn earlier_nonce(&self, head: &Head<'_>) -> Result<Option<String>, SigningError> {
+        let candidates = match header::read(head) {
+            Ok(candidates) => candidates,
+            Err(HeaderError::Missing(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let keyid = self.key.public().id().as_str();
+        let ours = |params: SignatureParams<'_>| match params.keyid().value() == Some(keyid) {
+            true => params.nonce().value().map(str::to_owned),
+            false => None,
+        };
+        let kept = |c: &header::Candidate<'_>| {
+            self.existing == Existing::Refuse || c.label != self.label
+        };
+        Ok(candidates.into_iter().filter(kept).find_map(|c| c.params.ok().and_then(ours)))
+    }
+}
+
+fn component(name: Cow<'static, str>) -> Result<Component<'static>, SigningError> {
+    Component::new(name.clone()).map_err(|source| {
+        SigningError::Params(ParamsError::Component { component: name.into_owned(), source })
+    })
+}

@@ -29,7 +29,7 @@ pub fn judge(
     profile: &Profile,
     changes: &Changes,
     head: &Head<'_>,
-    covered: &[Component],
+    covered: &[Component<'_>],
 ) -> Result<(), Rejection> {
     let has = |name: &str| {
         covered.iter().any(|c| c.name() == name && (c.is_plain() || !profile.plain_identifiers))
@@ -69,7 +69,7 @@ pub fn judge(
 /// What of a request no candidate's base binds, for reports: the pieces of the target and every
 /// field that is not covered whole, in the order received and each once. The signature fields
 /// themselves are left out.
-pub fn not_covered(head: &Head<'_>, covered: &[Component]) -> Vec<String> {
+pub fn not_covered(head: &Head<'_>, covered: &[Component<'_>]) -> Vec<String> {
     let has = |name: &str| covered.iter().any(|c| c.name() == name && c.is_plain());
     let mut open = Vec::new();
     let mut seen = HashSet::new();

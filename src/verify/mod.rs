@@ -1,1 +1,252 @@
-//! (being built)
+//! The checklist of DESIGN section 4: twelve steps, cheap before costly, and nothing that an
+//! outsider can grow before the signature holds.
+//!
+//! [`Verifier::verify`] does all of it. A server that wants to refuse a request before it reads
+//! the body takes it in three: [`Verifier::judge_head`] (steps 1 to 8), [`Verifier::judge_body`]
+//! (9 to 11, and the window once more, because a body can trickle) and [`Verifier::claim`] (12).
+//! Each stage hands over a value that cannot be made in another way.
+
+use std::sync::Arc;
+
+use crate::base::header;
+use crate::clock::Clock;
+use crate::key::trust::Registry;
+use crate::mcp::body::Scope;
+use crate::message::Head;
+use crate::message::target::{Origins, Target};
+use crate::nonce::NonceStore;
+use crate::profile::Profile;
+
+mod body;
+mod candidate;
+mod claim;
+mod statement;
+pub mod coverage;
+pub mod parameters;
+pub mod rejection;
+mod standing;
+mod verdict;
+pub mod window;
+
+use candidate::Scene;
+use coverage::Changes;
+
+pub use statement::Statement;
+pub use rejection::{Code, Refusal, Rejection, Step, Unavailable};
+pub use verdict::{BodyHeld, HeadHeld, Seen, Verified};
+
+/// Signatures on one request.
+pub const MAX_LABELS: usize = 4;
+/// Components that one signature covers.
+pub const MAX_COMPONENTS: usize = 32;
+/// Bytes of all `Signature-Input` lines together.
+pub const MAX_SIGNATURE_INPUT: usize = 8 * 1024;
+/// Bytes of a request's head.
+pub const MAX_HEAD: usize = 64 * 1024;
+/// Bytes of a request's body, unless the caller says otherwise.
+pub const DEFAULT_MAX_BODY: usize = 4 * 1024 * 1024;
+
+/// Fields that may stand on one line only: which of two a server takes is anyone's guess. `Host`
+/// is judged with the target.
+const SINGLETONS: &[&str] = &[
+    "content-type",
+    "content-encoding",
+    "content-length",
+    "mcp-protocol-version",
+    "mcp-session-id",
+    "mcp-method",
+    "mcp-name",
+    "last-event-id",
+];
+
+/// What step 12 does with nonces.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Replay {
+    /// Statement them, and judges nothing that the store may have forgotten. For servers.
+    Claim(Arc<dyn NonceStore>),
+    /// Statement them, and only reports what the store may have forgotten. For a program that was
+    /// started a moment ago and lives for one verdict.
+    ClaimOnce(Arc<dyn NonceStore>),
+    /// Looks whether they were claimed, and reports it. For captures judged at their own time:
+    /// a nonce that is found may be this very request's.
+    LookUp(Arc<dyn NonceStore>),
+    /// Neither: a second look at a capture is not a replay.
+    Unchecked,
+}
+
+/// Judges requests. Cheap to share, and free of any runtime.
+pub struct Verifier {
+    profile: Profile,
+    changes: Changes,
+    registry: Arc<Registry>,
+    origins: Origins,
+    clock: Arc<dyn Clock>,
+    replay: Replay,
+    scope: Scope,
+    max_body: usize,
+}
+
+impl Verifier {
+    /// A verifier by `profile` of requests to `origins`, signed by keys of `registry`.
+    pub fn new(
+        profile: Profile,
+        registry: Arc<Registry>,
+        origins: Origins,
+        clock: Arc<dyn Clock>,
+        replay: Replay,
+    ) -> Self {
+        let (changes, max_body) = (Changes::default(), DEFAULT_MAX_BODY);
+        let scope = Scope::Anywhere;
+        Verifier { profile, changes, registry, origins, clock, replay, scope, max_body }
+    }
+
+    /// The same verifier with changed demands on coverage.
+    #[must_use]
+    pub fn with_changes(mut self, changes: Changes) -> Self {
+        self.changes = changes;
+        self
+    }
+
+    /// The same verifier with bodies of at most `bytes`.
+    #[must_use]
+    pub fn with_max_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    /// The same verifier before an MCP endpoint, where every body has to be a JSON-RPC message.
+    #[must_use]
+    pub fn at(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// The rules that this verifier goes by.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// The largest body that is judged, in bytes.
+    pub fn max_body(&self) -> usize {
+        self.max_body
+    }
+
+    /// Judges a whole request, steps 1 to 12.
+    ///
+    /// # Errors
+    /// [`Refusal::Rejected`] with step, code and numbers, or [`Refusal::Unavailable`] where the
+    /// nonce store could not say.
+    pub async fn verify(&self, head: &Head<'_>, body: &[u8]) -> Result<Verified, Refusal> {
+        let head_held = self.judge_head(head)?;
+        let body_held = self.judge_body(head_held, body)?;
+        self.claim(body_held).await
+    }
+
+    /// Steps 1 to 8, which need no byte of the body.
+    ///
+    /// # Errors
+    /// The rejection of the signature that got furthest; of several equally far, the first.
+    pub fn judge_head<'h>(&self, head: &'h Head<'h>) -> Result<HeadHeld<'h>, Rejection> {
+        // 1. Limits: sizes, one line per singleton, the authority one of ours.
+        let target = self.judge_limits(head)?;
+
+        // 2. Present: both fields, or the request is unsigned.
+        for field in ["signature-input", "signature"] {
+            if !head.has(field) {
+                return Err(Rejection::new(
+                    Step::Present,
+                    Code::SignatureMissing,
+                    format!("the request is unsigned: it has no {field} field"),
+                ));
+            }
+        }
+
+        // 3. Parse: a fault of the dictionaries refuses the request; one inside a member refuses
+        //    that candidate, below.
+        let candidates = header::read(head).map_err(|fault| {
+            Rejection::new(Step::Parse, Code::SignatureMalformed, fault.to_string())
+        })?;
+        if candidates.len() > MAX_LABELS {
+            let message = format!("{} signatures, {MAX_LABELS} at most", candidates.len());
+            return Err(Rejection::new(Step::Limits, Code::TooLarge, message));
+        }
+
+        // 4 to 8, for each candidate.
+        let now = self.clock.now();
+        let (profile, changes, registry) = (&self.profile, &self.changes, &*self.registry);
+        let scene = Scene { profile, changes, registry, head, target: &target, now };
+        let mut held = Vec::with_capacity(1);
+        let mut furthest: Option<Rejection> = None;
+        for candidate in candidates {
+            match scene.judge(candidate) {
+                Ok(one) => held.push(one),
+                Err(r) if furthest.as_ref().is_none_or(|f| r.step() > f.step()) => {
+                    furthest = Some(r);
+                }
+                Err(_) => {}
+            }
+        }
+        match furthest {
+            Some(rejection) if held.is_empty() => Err(rejection),
+            None if held.is_empty() => Err(Rejection::new(
+                Step::Present,
+                Code::SignatureMissing,
+                "the request is unsigned: its signature fields are empty",
+            )),
+            _ => Ok(HeadHeld { head, held, now }),
+        }
+    }
+
+    fn judge_limits<'a>(&'a self, head: &'a Head<'_>) -> Result<Target<'a>, Rejection> {
+        let too_large = |message| Err(Rejection::new(Step::Limits, Code::TooLarge, message));
+        let (mut whole, mut input) = (0_usize, 0_usize);
+        // One pass: a bit for each singleton that was seen.
+        let mut seen = 0_u32;
+        let mut repeated = None;
+        for field in head.fields() {
+            let (name, value) = (field.name(), field.value());
+            // A name, a colon, a space, a value, CR and LF.
+            whole = whole.saturating_add(name.len()).saturating_add(value.len()).saturating_add(4);
+            if name == "signature-input" {
+                input = input.saturating_add(value.len()).saturating_add(2);
+            }
+            if let Some(bit) = SINGLETONS.iter().position(|s| *s == name) {
+                if seen & (1 << bit) != 0 {
+                    repeated = Some(name);
+                }
+                seen |= 1 << bit;
+            }
+        }
+        if whole > MAX_HEAD {
+            return too_large(format!("the head is {whole} bytes long, {MAX_HEAD} at most"));
+        }
+        if input > MAX_SIGNATURE_INPUT + 2 {
+            return too_large(format!(
+                "signature-input is {} bytes long, {MAX_SIGNATURE_INPUT} at most",
+                input - 2
+            ));
+        }
+        if let Some(name) = repeated.or_else(|| repeated_param(head)) {
+            return Err(Rejection::new(
+                Step::Limits,
+                Code::SignatureMalformed,
+                format!("{name} stands on more than one line"),
+            ));
+        }
+        self.origins.resolve(head).map_err(|e| {
+            let message = match std::error::Error::source(&e) {
+                Some(cause) => format!("{e}: {cause}"),
+                None => e.to_string(),
+            };
+            Rejection::new(Step::Limits, Code::TargetMismatch, message)
+        })
+    }
+}
+
+/// An `Mcp-Param-*` field that stands on two lines; their names are the server's to choose.
+fn repeated_param<'a>(head: &'a Head<'_>) -> Option<&'a str> {
+    let params = || head.fields().iter().map(|f| f.name()).filter(|n| n.starts_with("mcp-param-"));
+    let mut names = std::collections::HashSet::new();
+    params().find(|name| !names.insert(*name))
+}

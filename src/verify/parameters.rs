@@ -26,10 +26,10 @@ pub struct Parameters {
 ///
 /// # Errors
 /// `parameter_missing`, `parameter_invalid`, `alg_not_allowed`.
-pub fn judge(profile: &Profile, params: &SignatureParams) -> Result<Parameters, Rejection> {
+pub fn judge(profile: &Profile, params: &SignatureParams<'_>) -> Result<Parameters, Rejection> {
     // RFC 9421 section 3.2, step 6: the algorithm is the key's. A sender may repeat it, but
     // never choose it.
-    match params.get("alg") {
+    match params.params().get("alg") {
         None => {}
         Some(BareItem::String(alg)) if alg == "ed25519" => {}
         Some(other) => {
@@ -98,8 +98,8 @@ fn invalid(message: impl Into<String>) -> Rejection {
     Rejection::new(Step::Parameters, Code::ParameterInvalid, message)
 }
 
-fn seconds(params: &SignatureParams, name: &'static str) -> Result<Option<Timestamp>, Rejection> {
-    match params.get(name) {
+fn seconds(params: &SignatureParams<'_>, name: &'static str) -> Result<Option<Timestamp>, Rejection> {
+    match params.params().get(name) {
         None => Ok(None),
         Some(BareItem::Integer(seconds)) if *seconds >= 0 => {
             Ok(Some(Timestamp::from_unix(*seconds)))
@@ -111,10 +111,10 @@ fn seconds(params: &SignatureParams, name: &'static str) -> Result<Option<Timest
 }
 
 fn string<'p>(
-    params: &'p SignatureParams,
+    params: &'p SignatureParams<'_>,
     name: &'static str,
 ) -> Result<Option<&'p str>, Rejection> {
-    match params.get(name) {
+    match params.params().get(name) {
         None => Ok(None),
         Some(BareItem::String(text)) => Ok(Some(text)),
         Some(other) => Err(invalid(format!("{name} is not a string")).with(name, other)),

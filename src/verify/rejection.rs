@@ -7,6 +7,8 @@ use std::fmt;
 
 use crate::nonce::StoreError;
 
+use super::statement::Statement;
+
 /// One check of the list in [`super`], in the order in which they are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -149,11 +151,13 @@ pub struct Rejection {
     message: String,
     details: Vec<(&'static str, String)>,
     signature_held: bool,
+    statement: Option<Box<Statement>>,
 }
 
 impl Rejection {
     pub(super) fn new(step: Step, code: Code, message: impl Into<String>) -> Self {
-        Rejection { step, code, message: message.into(), details: Vec::new(), signature_held: false }
+        let (details, message) = (Vec::new(), message.into());
+        Rejection { step, code, message, details, signature_held: false, statement: None }
     }
 
     /// Adds one line of numbers.
@@ -166,6 +170,18 @@ impl Rejection {
     pub(super) fn after_signature(mut self, held: bool) -> Self {
         self.signature_held = held;
         self
+    }
+
+    /// Adds what the signature says of itself.
+    pub(super) fn stating(mut self, statement: Statement) -> Self {
+        self.statement = Some(Box::new(statement));
+        self
+    }
+
+    /// What the signature that got furthest says of itself; none of it is proven. None if no
+    /// signature could be read.
+    pub fn statement(&self) -> Option<&Statement> {
+        self.statement.as_deref()
     }
 
     /// The step that refused.

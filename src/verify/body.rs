@@ -1,0 +1,127 @@
+//! Steps 9 to 11: the body, what it says, and whether this key may say it.
+
+use crate::mcp::body::{self, Ambiguous, Reading};
+use crate::mcp::headers;
+use crate::message::Head;
+use crate::message::digest::{self, DigestError};
+use crate::profile::Presence;
+
+use super::candidate::Held;
+use super::rejection::{Code, Rejection, Step};
+use super::{BodyHeld, Statement, HeadHeld, Verifier, window};
+
+impl Verifier {
+    /// Steps 9 to 11, after the last byte of the body, and step 5 once more: a body can trickle
+    /// until its signature has expired.
+    ///
+    /// # Errors
+    /// The rejection of the signature that got furthest; of several equally far, the first.
+    pub fn judge_body<'h>(
+        &self,
+        request: HeadHeld<'h>,
+        body: &[u8],
+    ) -> Result<BodyHeld<'h>, Rejection> {
+        let HeadHeld { head, held, .. } = request;
+        let now = self.clock.now();
+        // What refuses the request as a whole is reported with what its first signature statement.
+        let whole = |rejection: Rejection| match held.first() {
+            Some(one) => rejection.after_signature(true).stating(statement_of(head, one)),
+            None => rejection,
+        };
+
+        // 1. Its share of the limits.
+        if body.len() > self.max_body {
+            let message = format!("the body is {} bytes long, {} at most", body.len(), self.max_body);
+            return Err(whole(Rejection::new(Step::Limits, Code::TooLarge, message)));
+        }
+        // 5. Window, again.
+        let times = |one: &Held| (one.parameters.created, one.parameters.expires);
+        let late = |one: &Held| {
+            let (created, expires) = times(one);
+            window::judge(self.profile.window, created, expires, now).err()
+        };
+        if held.iter().all(|one| late(one).is_some()) {
+            let first = held.first().and_then(late);
+            return Err(whole(first.unwrap_or_else(unsigned)));
+        }
+
+        // 9. Digest.
+        self.judge_digest(head, body).map_err(whole)?;
+
+        // 10. MCP.
+        let reading = body::read(head, body, self.scope);
+        if self.profile.judge_mcp {
+            let reading = reading.as_ref().map_err(|e| whole(ambiguous(e)))?;
+            headers::check(head, reading).map_err(|mismatch| {
+                let side = |value: Option<&str>| match value {
+                    Some(value) => format!("{value:?}"),
+                    None => "says none".to_owned(),
+                };
+                let header = format!("{}: {}", mismatch.header(), side(mismatch.header_value()));
+                whole(
+                    Rejection::new(Step::Mcp, Code::HeaderBodyMismatch, mismatch.to_string())
+                        .with("header", header)
+                        .with("body", side(mismatch.body_value())),
+                )
+            })?;
+        }
+
+        // 11. Allowed. What cannot be read is matched by no grant.
+        let operation = reading.as_ref().ok().and_then(Reading::operation);
+        let may = |one: &Held| one.entry.allows(operation);
+        if !held.iter().any(|one| late(one).is_none() && may(one)) {
+            let what = match operation {
+                Some(operation) => operation.to_string(),
+                None => "a body that is no MCP message".to_owned(),
+            };
+            return Err(whole(
+                Rejection::new(Step::Allowed, Code::NotAllowed, "this key may not do this")
+                    .with("asked", what)
+                    .with("allow", held.first().map(|one| one.entry.describe_allow()).unwrap_or_default()),
+            ));
+        }
+
+        // The verdict names the first that may. The others that hold keep their place: their
+        // nonces are claimed too.
+        let (mut first, rest): (Vec<Held>, Vec<Held>) =
+            held.into_iter().filter(|one| late(one).is_none()).partition(|one| may(one));
+        first.extend(rest);
+        Ok(BodyHeld { head, held: first, now })
+    }
+
+    fn judge_digest(&self, head: &Head<'_>, body: &[u8]) -> Result<(), Rejection> {
+        let refuse = |code, message: String| Rejection::new(Step::Digest, code, message);
+        if self.profile.digest == Presence::IfPresent && !head.has("content-digest") {
+            return Ok(());
+        }
+        digest::verify(head, body).map_err(|error| {
+            let message = error.to_string();
+            match error {
+                DigestError::Missing => refuse(Code::DigestMissing, message),
+                DigestError::Mismatch { expected, actual, .. } => {
+                    refuse(Code::DigestMismatch, message)
+                        .with("header", expected)
+                        .with("body", actual)
+                }
+                _ => refuse(Code::DigestInvalid, message),
+            }
+        })
+    }
+}
+
+fn statement_of(head: &Head<'_>, one: &Held) -> Statement {
+    Statement::of(head, &one.label, Some(&one.params), Some(&one.entry))
+}
+
+/// Cannot happen: a head is only held by at least one signature. Refusing costs nothing.
+fn unsigned() -> Rejection {
+    Rejection::new(Step::Present, Code::SignatureMissing, "the request is unsigned")
+}
+
+fn ambiguous(error: &Ambiguous) -> Rejection {
+    let message = match std::error::Error::source(error) {
+        Some(why) => format!("{error}: {why}"),
+        None => error.to_string(),
+    };
+    Rejection::new(Step::Mcp, Code::BodyAmbiguous, message)
+}

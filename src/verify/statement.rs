@@ -1,0 +1,65 @@
+//! What a signature says of itself, as a report shows it.
+
+use crate::base::params::SignatureParams;
+use crate::clock::Timestamp;
+use crate::key::trust::Entry;
+use crate::message::Head;
+
+use super::coverage;
+
+/// What a signature says of itself. Of a refused request, nothing of this is proven.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Statement {
+    /// The label, which has no meaning.
+    pub label: String,
+    /// `keyid` as received, or the key's id if the key was found.
+    pub key: Option<String>,
+    /// The name that the trust entry gives the key, if the key was found.
+    pub key_name: Option<String>,
+    /// When the trust entry says that the key was revoked, if it does.
+    pub revoked_at: Option<Timestamp>,
+    /// `tag` as received.
+    pub tag: Option<String>,
+    /// `created`, if it is a number.
+    pub created: Option<Timestamp>,
+    /// `expires`, if it is a number.
+    pub expires: Option<Timestamp>,
+    /// `nonce` as received.
+    pub nonce: Option<String>,
+    /// The covered components, in the order received.
+    pub covered: Vec<String>,
+    /// What the request carries and the signature does not bind.
+    pub not_covered: Vec<String>,
+}
+
+impl Statement {
+    /// Reads what can be read, without judging it.
+    pub fn of(
+        head: &Head<'_>,
+        label: &str,
+        params: Option<&SignatureParams<'_>>,
+        entry: Option<&Entry>,
+    ) -> Self {
+        let mut statement = Statement { label: label.to_owned(), ..Statement::default() };
+        if let Some(params) = params {
+            let text = |name| params.params().get(name).and_then(|v| v.as_string()).map(str::to_owned);
+            let time = |name| {
+                params.params().get(name).and_then(|v| v.as_integer()).map(Timestamp::from_unix)
+            };
+            statement.key = text("keyid");
+            statement.tag = text("tag");
+            statement.nonce = text("nonce");
+            statement.created = time("created");
+            statement.expires = time("expires");
+            statement.covered = params.components().iter().map(ToString::to_string).collect();
+            statement.not_covered = coverage::not_covered(head, params.components());
+        }
+        if let Some(entry) = entry {
+            statement.key = Some(entry.key().id().to_string());
+            statement.key_name = entry.name().map(str::to_owned);
+            statement.revoked_at = entry.revoked_at();
+        }
+        statement
+    }
+}

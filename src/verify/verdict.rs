@@ -1,0 +1,134 @@
+//! What the stages hand over. None of these can be made outside this room.
+
+use crate::clock::Timestamp;
+use crate::key::KeyId;
+use crate::key::trust::Entry;
+use crate::message::Head;
+
+use super::candidate::Held;
+use super::statement::Statement;
+
+/// Steps 1 to 8 hold for at least one signature of this head. The body is still to be judged.
+#[derive(Debug)]
+pub struct HeadHeld<'h> {
+    pub(super) head: &'h Head<'h>,
+    pub(super) held: Vec<Held>,
+    pub(super) now: Timestamp,
+}
+
+/// Steps 1 to 11 hold for at least one signature. Its nonce is still to be claimed.
+#[derive(Debug)]
+pub struct BodyHeld<'h> {
+    pub(super) head: &'h Head<'h>,
+    /// The signatures that hold, the one that the verdict names first.
+    pub(super) held: Vec<Held>,
+    pub(super) now: Timestamp,
+}
+
+impl HeadHeld<'_> {
+    /// What the first signature that held says of itself.
+    pub fn statement(&self) -> Statement {
+        statement(self.head, &self.held)
+    }
+
+    /// The moment as of which the head was judged.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+}
+
+impl BodyHeld<'_> {
+    /// What the signature that the verdict names says of itself.
+    pub fn statement(&self) -> Statement {
+        statement(self.head, &self.held)
+    }
+
+    /// The moment as of which the request was judged.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+}
+
+fn statement(head: &Head<'_>, held: &[Held]) -> Statement {
+    match held.first() {
+        Some(one) => Statement::of(head, &one.label, Some(&one.params), Some(&one.entry)),
+        None => Statement::default(),
+    }
+}
+
+/// What the memory of nonces had to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Seen {
+    /// Claimed, and never used before.
+    Fresh,
+    /// Used before; only a look-up reports this, a claim refuses.
+    Replayed,
+    /// Not asked, or not bounded in time.
+    Unchecked,
+    /// Claimed or looked up, but the store may have forgotten an earlier use.
+    BelowFloor,
+}
+
+impl Seen {
+    /// As it is written in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Seen::Fresh => "fresh",
+            Seen::Replayed => "replayed",
+            Seen::Unchecked => "unchecked",
+            Seen::BelowFloor => "below_floor",
+        }
+    }
+}
+
+/// The proof that a request passed all twelve steps: who authorised exactly this, and when.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    pub(super) held: Vec<Held>,
+    pub(super) now: Timestamp,
+    pub(super) seen: Seen,
+}
+
+impl Verified {
+    /// The id of the key that signed.
+    pub fn key(&self) -> &KeyId {
+        self.entry().key().id()
+    }
+
+    /// The name that the trust entry gives the key.
+    pub fn name(&self) -> Option<&str> {
+        self.entry().name()
+    }
+
+    /// The stable client id that the signature bears.
+    pub fn tag(&self) -> Option<&str> {
+        self.held[0].parameters.tag.as_deref()
+    }
+
+    /// The label of the signature.
+    pub fn label(&self) -> &str {
+        &self.held[0].label
+    }
+
+    /// When the signature says that it was made.
+    pub fn created(&self) -> Option<Timestamp> {
+        self.held[0].parameters.created
+    }
+
+    /// The trust entry of the key.
+    pub fn entry(&self) -> &Entry {
+        // A verdict is only made of at least one signature that held.
+        &self.held[0].entry
+    }
+
+    /// The moment as of which the request was judged.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// What the memory of nonces had to say.
+    pub fn seen(&self) -> Seen {
+        self.seen
+    }
+}
