@@ -1,1 +1,171 @@
-//! (being built)
+//! `Content-Digest` (RFC 9530): which bytes the body has.
+//!
+//! A signature covers this field and not the body itself, so the body is only as authentic as
+//! this check is strict. It is made over the content as received, before any content decoding.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256, Sha512};
+
+use super::Head;
+use super::structured::{BareItem, Dictionary, Fault, Item, Member, Received};
+use super::uri::shown;
+
+/// The algorithms that count (RFC 9530 section 5). The others of its registry are broken or are
+/// checksums, and say nothing about who chose the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// SHA-256.
+    Sha256,
+    /// SHA-512.
+    Sha512,
+}
+
+impl Algorithm {
+    /// The key in the dictionary.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Algorithm::Sha256 => "sha-256",
+            Algorithm::Sha512 => "sha-512",
+        }
+    }
+}
+
+/// What a request's `Content-Digest` says, as far as it counts. At least one digest is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContentDigest {
+    sha256: Option<[u8; 32]>,
+    sha512: Option<[u8; 64]>,
+}
+
+/// Why a `Content-Digest` does not settle what the body is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DigestError {
+    /// Neither `sha-256` nor `sha-512`.
+    #[error("{}", Missing(algorithms))]
+    Missing {
+        /// What the field lists instead; empty if there is no such field.
+        algorithms: Vec<String>,
+    },
+    /// Not a dictionary that RFC 9651 allows, or one that lists an algorithm twice or in
+    /// non-canonical base64.
+    #[error("content-digest is not RFC 9530")]
+    Malformed(#[source] Fault),
+    /// Not a byte sequence of the algorithm's length.
+    #[error("{} in content-digest is not {expected} bytes", .algorithm.as_str())]
+    Invalid {
+        /// Whose digest.
+        algorithm: Algorithm,
+        /// The length it must have.
+        expected: usize,
+    },
+    /// The body is another.
+    #[error(
+        "the {} of the {length} bytes received is {}, content-digest says {}",
+        .algorithm.as_str(), STANDARD.encode(actual), STANDARD.encode(expected)
+    )]
+    Mismatch {
+        /// Whose digest.
+        algorithm: Algorithm,
+        /// What the field says.
+        expected: Vec<u8>,
+        /// What the body gives.
+        actual: Vec<u8>,
+        /// The length of the body, in bytes.
+        length: usize,
+    },
+}
+
+struct Missing<'a>(&'a [String]);
+
+impl fmt::Display for Missing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => f.write_str("there is no content-digest"),
+            names => {
+                let names = names.join(", ");
+                write!(f, "content-digest lists {names}, but neither sha-256 nor sha-512")
+            }
+        }
+    }
+}
+
+/// The value of the `Content-Digest` that we send with `body`.
+pub fn content_digest(body: &[u8]) -> String {
+    format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(body)))
+}
+
+impl ContentDigest {
+    /// Reads the field. Several lines of it are one dictionary (RFC 9651 section 4.2); members
+    /// of other algorithms are passed over.
+    ///
+    /// # Errors
+    /// [`DigestError::Missing`], [`DigestError::Malformed`], [`DigestError::Invalid`].
+    pub fn read(head: &Head<'_>) -> Result<Self, DigestError> {
+        let mut lines = head.values("content-digest");
+        let mut value = match lines.next() {
+            Some(line) => Cow::Borrowed(line),
+            None => return Err(DigestError::Missing { algorithms: Vec::new() }),
+        };
+        for line in lines {
+            value.to_mut().extend_from_slice(b", ");
+            value.to_mut().extend_from_slice(line);
+        }
+        let dictionary = Dictionary::strict(&value).map_err(DigestError::Malformed)?;
+        let read = ContentDigest {
+            sha256: member(&dictionary, Algorithm::Sha256)?,
+            sha512: member(&dictionary, Algorithm::Sha512)?,
+        };
+        if read.sha256.is_none() && read.sha512.is_none() {
+            // A few will do to see what was sent.
+            let names = dictionary.members.iter().take(8).map(|(name, _)| shown(name));
+            return Err(DigestError::Missing { algorithms: names.collect() });
+        }
+        Ok(read)
+    }
+
+    /// Holds `body` against every digest that counts.
+    ///
+    /// # Errors
+    /// [`DigestError::Mismatch`].
+    pub fn check(&self, body: &[u8]) -> Result<(), DigestError> {
+        if let Some(expected) = &self.sha256 {
+            compare(Algorithm::Sha256, expected, &Sha256::digest(body), body.len())?;
+        }
+        if let Some(expected) = &self.sha512 {
+            compare(Algorithm::Sha512, expected, &Sha512::digest(body), body.len())?;
+        }
+        Ok(())
+    }
+}
+
+fn member<const N: usize>(
+    dictionary: &Dictionary<'_>,
+    algorithm: Algorithm,
+) -> Result<Option<[u8; N]>, DigestError> {
+    match dictionary.get(algorithm.as_str()) {
+        None => Ok(None),
+        Some(Received {
+            value: Member::Item(Item { value: BareItem::Bytes(bytes), .. }), ..
+        }) if bytes.len() == N => Ok(bytes.as_slice().try_into().ok()),
+        Some(_) => Err(DigestError::Invalid { algorithm, expected: N }),
+    }
+}
+
+fn compare(
+    algorithm: Algorithm,
+    expected: &[u8],
+    actual: &[u8],
+    length: usize,
+) -> Result<(), DigestError> {
+    if expected == actual {
+        return Ok(());
+    }
+    let (expected, actual) = (expected.to_vec(), actual.to_vec());
+    Err(DigestError::Mismatch { algorithm, expected, actual, length })
+}
