@@ -12,9 +12,11 @@ use crate::base::{self, BaseError, Claims, Component, ParamsError, SignaturePara
 use crate::clock::Timestamp;
 use crate::key::{Sign, SignError};
 use crate::message::Head;
-use crate::message::digest::{self, DigestError};
+use crate::message::digest::{ContentDigest, DigestError, content_digest};
 use crate::message::target::{Origins, TargetError};
 use crate::profile::Profile;
+
+const CONTENT_DIGEST: &str = "content-digest";
 
 /// A one-time value: 16 random bytes, base64url without padding.
 #[derive(Clone, PartialEq, Eq)]
@@ -185,17 +187,17 @@ impl Signer {
         created: Timestamp,
         nonce: &Nonce,
     ) -> Result<Signed, SigningError> {
-        let content_digest = match digest::verify(head, body) {
+        let content_digest = match ContentDigest::read(head).and_then(|digest| digest.check(body)) {
             Ok(()) => None,
-            Err(DigestError::Missing) if !head.has(digest::CONTENT_DIGEST) => {
-                Some(digest::sha256_value(body))
+            Err(DigestError::Missing) if !head.has(CONTENT_DIGEST) => {
+                Some(content_digest(body))
             }
             Err(error) => return Err(SigningError::Digest(error)),
         };
         let mut head = head.clone();
         if let Some(value) = &content_digest {
             // A digest is ASCII without controls, and its name a token.
-            head.push(digest::CONTENT_DIGEST, value.as_bytes()).unwrap_or_default();
+            head.push(CONTENT_DIGEST, value.as_bytes()).unwrap_or_default();
         }
         let keyid = self.key.public().id();
         let earlier = self.earlier_nonce(&head)?;

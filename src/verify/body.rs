@@ -1,14 +1,17 @@
 //! Steps 9 to 11: the body, what it says, and whether this key may say it.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::mcp::body::{self, Ambiguous, Reading};
 use crate::mcp::headers;
 use crate::message::Head;
-use crate::message::digest::{self, DigestError};
+use crate::message::digest::{ContentDigest, DigestError};
 use crate::profile::Presence;
 
 use super::candidate::Held;
-use super::rejection::{Code, Rejection, Step};
-use super::{BodyHeld, Statement, HeadHeld, Verifier, window};
+use super::rejection::{Code, Rejection, Step, chain};
+use super::{BodyHeld, HeadHeld, Verifier, verdict, window};
 
 impl Verifier {
     /// Steps 9 to 11, after the last byte of the body, and step 5 once more: a body can trickle
@@ -16,18 +19,12 @@ impl Verifier {
     ///
     /// # Errors
     /// The rejection of the signature that got furthest; of several equally far, the first.
-    pub fn judge_body<'h>(
-        &self,
-        request: HeadHeld<'h>,
-        body: &[u8],
-    ) -> Result<BodyHeld<'h>, Rejection> {
+    pub fn judge_body(&self, request: HeadHeld<'_>, body: &[u8]) -> Result<BodyHeld, Rejection> {
         let HeadHeld { head, held, .. } = request;
         let now = self.clock.now();
         // What refuses the request as a whole is reported with what its first signature statement.
-        let whole = |rejection: Rejection| match held.first() {
-            Some(one) => rejection.after_signature(true).stating(statement_of(head, one)),
-            None => rejection,
-        };
+        let whole =
+            |rejection: Rejection| rejection.after_signature(true).stating(verdict::of(head, &held));
 
         // 1. Its share of the limits.
         if body.len() > self.max_body {
@@ -86,7 +83,7 @@ impl Verifier {
         let (mut first, rest): (Vec<Held>, Vec<Held>) =
             held.into_iter().filter(|one| late(one).is_none()).partition(|one| may(one));
         first.extend(rest);
-        Ok(BodyHeld { head, held: first, now })
+        Ok(BodyHeld { held: first, now })
     }
 
     fn judge_digest(&self, head: &Head<'_>, body: &[u8]) -> Result<(), Rejection> {
@@ -94,23 +91,19 @@ impl Verifier {
         if self.profile.digest == Presence::IfPresent && !head.has("content-digest") {
             return Ok(());
         }
-        digest::verify(head, body).map_err(|error| {
-            let message = error.to_string();
+        ContentDigest::read(head).and_then(|digest| digest.check(body)).map_err(|error| {
             match error {
-                DigestError::Missing => refuse(Code::DigestMissing, message),
-                DigestError::Mismatch { expected, actual, .. } => {
-                    refuse(Code::DigestMismatch, message)
-                        .with("header", expected)
-                        .with("body", actual)
-                }
-                _ => refuse(Code::DigestInvalid, message),
+                DigestError::Missing { .. } => refuse(Code::DigestMissing, chain(&error)),
+                DigestError::Mismatch { algorithm, expected, actual, length } => refuse(
+                    Code::DigestMismatch,
+                    format!("the body of {length} bytes is not the one that was signed"),
+                )
+                .with("content-digest", format!("{}=:{}:", algorithm.as_str(), STANDARD.encode(expected)))
+                .with("body", format!("{}=:{}:", algorithm.as_str(), STANDARD.encode(actual))),
+                _ => refuse(Code::DigestInvalid, chain(&error)),
             }
         })
     }
-}
-
-fn statement_of(head: &Head<'_>, one: &Held) -> Statement {
-    Statement::of(head, &one.label, Some(&one.params), Some(&one.entry))
 }
 
 /// Cannot happen: a head is only held by at least one signature. Refusing costs nothing.
@@ -119,9 +112,5 @@ fn unsigned() -> Rejection {
 }
 
 fn ambiguous(error: &Ambiguous) -> Rejection {
-    let message = match std::error::Error::source(error) {
-        Some(why) => format!("{error}: {why}"),
-        None => error.to_string(),
-    };
-    Rejection::new(Step::Mcp, Code::BodyAmbiguous, message)
+    Rejection::new(Step::Mcp, Code::BodyAmbiguous, chain(error))
 }

@@ -15,7 +15,7 @@ use crate::profile::{KeyLookup, Profile};
 use super::statement::Statement;
 use super::coverage::{self, Changes};
 use super::parameters::{self, Parameters};
-use super::rejection::{Code, Rejection, Step};
+use super::rejection::{Code, Rejection, Step, chain};
 use super::{MAX_COMPONENTS, standing, window};
 
 /// What all candidates of a request are judged against.
@@ -151,7 +151,7 @@ impl Scene<'_> {
             return Err(refuse(format!("the signature is {length} bytes long, not 64")));
         };
         let base = base::signature_base(params, self.head, self.target)
-            .map_err(|e| refuse(format!("the signature base cannot be rebuilt: {e}")))?;
+            .map_err(|e| refuse(format!("the signature base cannot be rebuilt: {}", chain(&e))))?;
         entry.key().verify_strict(base.as_bytes(), signature).map_err(|_| {
             refuse("the signature does not hold over this request".to_owned())
                 .with("key", entry.key().id())
@@ -159,8 +159,9 @@ impl Scene<'_> {
     }
 }
 
-fn malformed(field: &'static str, fault: &dyn std::fmt::Display) -> Rejection {
-    Rejection::new(Step::Parse, Code::SignatureMalformed, format!("{field} is malformed: {fault}"))
+fn malformed(field: &'static str, fault: &MemberFault) -> Rejection {
+    let message = format!("{field} is malformed: {}", chain(fault));
+    Rejection::new(Step::Parse, Code::SignatureMalformed, message)
 }
 
 fn plural(count: usize, noun: &str) -> String {

@@ -7,7 +7,7 @@ use crate::nonce::{Claim, NonceStore};
 use super::candidate::Held;
 use super::rejection::{Code, Refusal, Rejection, Step, Unavailable};
 use super::window::span;
-use super::{BodyHeld, Statement, Replay, Seen, Verified, Verifier};
+use super::{BodyHeld, Replay, Seen, Unread, Verified, Verifier};
 
 /// The longest that a nonce of a profile without a window of its own is remembered, in seconds.
 const LONGEST_UNWINDOWED: i64 = 24 * 60 * 60;
@@ -17,36 +17,53 @@ impl Verifier {
     /// order of first appearance: if only one were, stripping it would make a replay look fresh.
     ///
     /// # Errors
-    /// `nonce_replayed`, `nonce_quota`, `expired`, or [`Refusal::Unavailable`].
-    pub async fn claim(&self, request: BodyHeld<'_>) -> Result<Verified, Refusal> {
-        let BodyHeld { head, held, now } = request;
+    /// `nonce_replayed`, `nonce_quota`, `expired`, or [`Refusal::Unavailable`]. The rejection
+    /// carries no statement; [`BodyHeld::statement`] has it.
+    pub async fn claim(&self, request: BodyHeld) -> Result<Verified, Refusal> {
+        let BodyHeld { held, now } = request;
+        let seen = self.claim_pairs(&held, now).await?;
+        Ok(Verified { held, now, seen })
+    }
+
+    /// Step 12 for a request whose body was not kept, so that its digest cannot be judged. That
+    /// makes it no verified request, but a replay shows all the same.
+    ///
+    /// # Errors
+    /// As [`Verifier::claim`].
+    pub async fn claim_unread(&self, request: Unread) -> Result<Seen, Refusal> {
+        self.claim_pairs(&request.held, request.now).await
+    }
+
+    pub(super) async fn claim_pairs(&self, held: &[Held], now: Timestamp) -> Result<Seen, Refusal> {
         let mut seen = Seen::Unchecked;
         for (at, one) in held.iter().enumerate() {
             let (Some(nonce), Some(until)) = (&one.parameters.nonce, self.until(one, now)) else {
                 continue;
             };
             let id = one.entry.key().id();
-            let same = |h: &Held| h.entry.key().id() == id && h.parameters.nonce.as_ref() == Some(nonce);
-            if held[..at].iter().any(same) {
+            let same =
+                |h: &Held| h.entry.key().id() == id && h.parameters.nonce.as_ref() == Some(nonce);
+            if held.iter().take(at).any(same) {
                 continue;
             }
             let outcome = match &self.replay {
-                Replay::Unchecked => continue,
-                Replay::LookUp(store) => look_up(&**store, now, id, nonce).await?,
+                Replay::Unchecked => Seen::Unchecked,
+                Replay::WithinRun(run) => {
+                    claim(&**run, now, id, nonce, until).await?;
+                    Seen::Unchecked
+                }
+                Replay::LookUp { store, run } => {
+                    claim(&**run, now, id, nonce, until).await?;
+                    look_up(&**store, now, id, nonce).await?
+                }
                 Replay::Claim(store) | Replay::ClaimOnce(store) => {
-                    let floor = claim(&**store, now, id, nonce, until).await.map_err(|r| match r {
-                        Refusal::Rejected(rejection) => {
-                            let statement = Statement::of(head, &one.label, Some(&one.params), Some(&one.entry));
-                            Refusal::Rejected(rejection.stating(statement))
-                        }
-                        other => other,
-                    })?;
+                    let floor = claim(&**store, now, id, nonce, until).await?;
                     self.judge_floor(one.parameters.created, floor, now)?
                 }
             };
             seen = worse(seen, outcome);
         }
-        Ok(Verified { held, now, seen })
+        Ok(seen)
     }
 
     /// Until when a nonce has to be remembered: as long as any clock within the margin could

@@ -33,7 +33,7 @@ use coverage::Changes;
 
 pub use statement::Statement;
 pub use rejection::{Code, Refusal, Rejection, Step, Unavailable};
-pub use verdict::{BodyHeld, HeadHeld, Seen, Verified};
+pub use verdict::{BodyHeld, HeadHeld, Seen, Unread, Verified};
 
 /// Signatures on one request.
 pub const MAX_LABELS: usize = 4;
@@ -68,10 +68,19 @@ pub enum Replay {
     /// Statement them, and only reports what the store may have forgotten. For a program that was
     /// started a moment ago and lives for one verdict.
     ClaimOnce(Arc<dyn NonceStore>),
-    /// Looks whether they were claimed, and reports it. For captures judged at their own time:
-    /// a nonce that is found may be this very request's.
-    LookUp(Arc<dyn NonceStore>),
-    /// Neither: a second look at a capture is not a replay.
+    /// Looks whether they were claimed in `store`, and reports it. For captures judged at their
+    /// own time: a nonce that is found may be this very request's. Among the requests that `run`
+    /// is shown, the second use is refused.
+    LookUp {
+        /// What the server that was asked first remembers.
+        store: Arc<dyn NonceStore>,
+        /// What this run remembers.
+        run: Arc<dyn NonceStore>,
+    },
+    /// Refuses the second use among the requests that this store is shown, and reports nothing
+    /// else: a second look at a capture is not a replay, but the same request twice in it is.
+    WithinRun(Arc<dyn NonceStore>),
+    /// Does not look at them.
     Unchecked,
 }
 
@@ -138,9 +147,12 @@ impl Verifier {
     /// [`Refusal::Rejected`] with step, code and numbers, or [`Refusal::Unavailable`] where the
     /// nonce store could not say.
     pub async fn verify(&self, head: &Head<'_>, body: &[u8]) -> Result<Verified, Refusal> {
-        let head_held = self.judge_head(head)?;
-        let body_held = self.judge_body(head_held, body)?;
-        self.claim(body_held).await
+        let BodyHeld { held, now } = self.judge_body(self.judge_head(head)?, body)?;
+        match self.claim_pairs(&held, now).await {
+            Ok(seen) => Ok(Verified { held, now, seen }),
+            Err(Refusal::Rejected(r)) => Err(Refusal::Rejected(r.stating(verdict::of(head, &held)))),
+            Err(other) => Err(other),
+        }
     }
 
     /// Steps 1 to 8, which need no byte of the body.
@@ -165,7 +177,7 @@ impl Verifier {
         // 3. Parse: a fault of the dictionaries refuses the request; one inside a member refuses
         //    that candidate, below.
         let candidates = header::read(head).map_err(|fault| {
-            Rejection::new(Step::Parse, Code::SignatureMalformed, fault.to_string())
+            Rejection::new(Step::Parse, Code::SignatureMalformed, rejection::chain(&fault))
         })?;
         if candidates.len() > MAX_LABELS {
             let message = format!("{} signatures, {MAX_LABELS} at most", candidates.len());
@@ -235,11 +247,7 @@ impl Verifier {
             ));
         }
         self.origins.resolve(head).map_err(|e| {
-            let message = match std::error::Error::source(&e) {
-                Some(cause) => format!("{e}: {cause}"),
-                None => e.to_string(),
-            };
-            Rejection::new(Step::Limits, Code::TargetMismatch, message)
+            Rejection::new(Step::Limits, Code::TargetMismatch, rejection::chain(&e))
         })
     }
 }

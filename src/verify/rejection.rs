@@ -223,6 +223,18 @@ impl fmt::Display for Rejection {
 
 impl std::error::Error for Rejection {}
 
+/// An error and what caused it, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
+}
+
 /// Not verified, and why.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -244,12 +256,12 @@ pub enum Unavailable {
     Store(#[from] StoreError),
     /// The store may have forgotten nonces of requests made at or before `floor` (a restart, a
     /// fail-over): a replay of one would look fresh.
-    #[error("the nonce store remembers nothing from before {floor}, and the request was made at {created}")]
+    #[error("the nonce store may have forgotten what was used until {floor}")]
     BelowFloor {
         /// The last second of which the store may have forgotten something.
         floor: crate::clock::Timestamp,
-        /// When the request says that it was made.
-        created: crate::clock::Timestamp,
+        /// When the request says that it was made, if it does.
+        created: Option<crate::clock::Timestamp>,
         /// Seconds until a request made then would be judged.
         retry_after: i64,
     },

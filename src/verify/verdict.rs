@@ -18,9 +18,15 @@ pub struct HeadHeld<'h> {
 
 /// Steps 1 to 11 hold for at least one signature. Its nonce is still to be claimed.
 #[derive(Debug)]
-pub struct BodyHeld<'h> {
-    pub(super) head: &'h Head<'h>,
+pub struct BodyHeld {
     /// The signatures that hold, the one that the verdict names first.
+    pub(super) held: Vec<Held>,
+    pub(super) now: Timestamp,
+}
+
+/// Steps 1 to 8 hold for a request whose body nobody has. It can never be verified.
+#[derive(Debug)]
+pub struct Unread {
     pub(super) held: Vec<Held>,
     pub(super) now: Timestamp,
 }
@@ -28,19 +34,24 @@ pub struct BodyHeld<'h> {
 impl HeadHeld<'_> {
     /// What the first signature that held says of itself.
     pub fn statement(&self) -> Statement {
-        statement(self.head, &self.held)
+        of(self.head, &self.held)
     }
 
     /// The moment as of which the head was judged.
     pub fn now(&self) -> Timestamp {
         self.now
     }
+
+    /// Gives up on the body, because it was not kept.
+    pub fn unread(self) -> Unread {
+        Unread { held: self.held, now: self.now }
+    }
 }
 
-impl BodyHeld<'_> {
-    /// What the signature that the verdict names says of itself.
-    pub fn statement(&self) -> Statement {
-        statement(self.head, &self.held)
+impl BodyHeld {
+    /// What the signature that the verdict names says of itself; `head` is the request's.
+    pub fn statement(&self, head: &Head<'_>) -> Statement {
+        of(head, &self.held)
     }
 
     /// The moment as of which the request was judged.
@@ -49,7 +60,8 @@ impl BodyHeld<'_> {
     }
 }
 
-fn statement(head: &Head<'_>, held: &[Held]) -> Statement {
+/// What the first of these says of itself.
+pub(super) fn of(head: &Head<'_>, held: &[Held]) -> Statement {
     match held.first() {
         Some(one) => Statement::of(head, &one.label, Some(&one.params), Some(&one.entry)),
         None => Statement::default(),
@@ -64,7 +76,7 @@ pub enum Seen {
     Fresh,
     /// Used before; only a look-up reports this, a claim refuses.
     Replayed,
-    /// Not asked, or not bounded in time.
+    /// Not asked, or nothing bounds how long it would have to be remembered.
     Unchecked,
     /// Claimed or looked up, but the store may have forgotten an earlier use.
     BelowFloor,
