@@ -83,7 +83,6 @@ pub trait Clock: Send + Sync {
 
 /// The operating system's clock.
 #[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
