@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use keeping::{
-    ExportArgs, KeyFormat, KeygenArgs, PasswdArgs, TrustAct, TrustAddArgs, TrustArgs,
+    ExportArgs, JwkAlgName, KeyFormat, KeygenArgs, PasswdArgs, TrustAct, TrustAddArgs, TrustArgs,
     TrustListArgs, TrustRemoveArgs, TrustRevokeArgs,
 };
 pub(crate) use requests::{

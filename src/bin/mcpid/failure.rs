@@ -53,17 +53,33 @@ impl Failure {
     }
 
     fn io(act: &str, path: &Path, error: &io::Error) -> Self {
-        let (code, why) = reason(error);
+        let (code, why) = match reason(error) {
+            // What is about to be made is never missing; its folder is.
+            ("not_found", _) if act == "write" => ("no_folder", "no such folder".to_owned()),
+            other => other,
+        };
         Failure::new(Exit::Input, code, format!("cannot {act} {}: {why}", path.display()))
     }
 
     /// The one line that programs read instead of the words.
-    pub(crate) fn to_json(&self) -> serde_json::Value {
+    pub(crate) fn to_json(&self) -> String {
         let hint = (!self.hints.is_empty()).then(|| self.hints.join("\n"));
-        serde_json::json!({
-            "error": { "code": self.code, "message": self.message, "hint": hint }
-        })
+        let error = Inner { code: self.code, message: &self.message, hint };
+        // Three strings always make JSON.
+        serde_json::to_string(&Outer { error }).unwrap_or_default()
     }
+}
+
+#[derive(serde::Serialize)]
+struct Outer<'a> {
+    error: Inner<'a>,
+}
+
+#[derive(serde::Serialize)]
+struct Inner<'a> {
+    code: &'a str,
+    message: &'a str,
+    hint: Option<String>,
 }
 
 /// A stable code and plain words for what the operating system said. Rust's own text ends with

@@ -6,6 +6,7 @@ mod cmd;
 mod exit;
 mod failure;
 mod files;
+mod keyfiles;
 mod passphrase;
 mod terminal;
 mod ui;

@@ -32,30 +32,38 @@ pub(crate) enum Source {
     Ask(Terminal),
 }
 
+/// Refuses two given passphrases, whether or not one is needed.
+///
+/// # Errors
+/// Two are given; the failure names both.
+pub(crate) fn check(args: &PassphraseArgs) -> Result<(), Failure> {
+    let given: Vec<&str> = [
+        ("--passphrase-file", args.passphrase_file.is_some()),
+        ("--passphrase-fd", args.passphrase_fd.is_some()),
+        (VARIABLE, env::var_os(VARIABLE).is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(name, given)| given.then_some(name))
+    .collect();
+    match given[..] {
+        [first, second, ..] => Err(two(first, second)),
+        _ => Ok(()),
+    }
+}
+
 /// Finds the source of an existing or new passphrase: `--passphrase-file`, `--passphrase-fd`,
 /// `MCPID_PASSPHRASE`, else the terminal.
 ///
 /// # Errors
 /// Two are given, the one that is given cannot be read or is empty, or there is none at all.
 pub(crate) fn source(args: &PassphraseArgs, ui: &mut Ui) -> Result<Source, Failure> {
-    let file = args.passphrase_file.as_deref();
-    let variable = env::var_os(VARIABLE);
-    let given: Vec<&str> = [
-        ("--passphrase-file", file.is_some()),
-        ("--passphrase-fd", args.passphrase_fd.is_some()),
-        (VARIABLE, variable.is_some()),
-    ]
-    .into_iter()
-    .filter_map(|(name, given)| given.then_some(name))
-    .collect();
-    if let [first, second, ..] = given[..] {
-        return Err(two(first, second));
-    }
+    check(args)?;
     keep_out_of_dumps();
-    if let Some(variable) = variable {
+    if let Some(variable) = env::var_os(VARIABLE) {
         let bytes = Zeroizing::new(variable.into_encoded_bytes());
         return checked(bytes, VARIABLE).map(Source::Given);
     }
+    let file = args.passphrase_file.as_deref();
     if let Some(given) = from_flags(file, args.passphrase_fd, "--passphrase", ui)? {
         return Ok(Source::Given(given));
     }

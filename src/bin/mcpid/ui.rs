@@ -159,7 +159,7 @@ impl Ui {
         }
         if self.json {
             self.before_talk();
-            let text = failure.to_json().to_string();
+            let text = failure.to_json();
             let text = if self.err_terminal { json_safe(&text) } else { Cow::Borrowed(&*text) };
             let _ = writeln!(self.err, "{text}");
             return;

@@ -18,7 +18,7 @@ pub(crate) fn wants_json(argv: &[OsString]) -> bool {
 pub(crate) fn failure(error: &Error, argv: &[OsString]) -> Failure {
     let path = command_path(argv);
     let help = format!("mcpid {path}--help");
-    let message = message(error);
+    let message = message(error, argv);
     let failure = Failure::usage(message);
     match repair(error, argv, &path) {
         Some(repair) => failure.hint(repair).hint(help),
@@ -26,7 +26,7 @@ pub(crate) fn failure(error: &Error, argv: &[OsString]) -> Failure {
     }
 }
 
-fn message(error: &Error) -> String {
+fn message(error: &Error, argv: &[OsString]) -> String {
     let arg = text(error, ContextKind::InvalidArg);
     let value = text(error, ContextKind::InvalidValue);
     match error.kind() {
@@ -36,12 +36,7 @@ fn message(error: &Error) -> String {
             format!("no such command: {}", text(error, ContextKind::InvalidSubcommand))
         }
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let known = list(error, ContextKind::ValidSubcommand).unwrap_or_default();
-            if known.is_empty() {
-                "which command?".to_owned()
-            } else {
-                format!("which command? there are {}", known.join(", "))
-            }
+            format!("which command? there are {}", next_commands(argv).join(", "))
         }
         ErrorKind::InvalidValue if value.is_empty() => format!("{} wants a value", flag(&arg)),
         ErrorKind::InvalidValue => match list(error, ContextKind::ValidValue) {
@@ -68,6 +63,7 @@ fn message(error: &Error) -> String {
         }
         ErrorKind::MissingRequiredArgument => {
             let missing = list(error, ContextKind::InvalidArg).unwrap_or_default();
+            let missing: Vec<_> = missing.iter().map(|m| flag(m)).collect();
             format!("{} is missing", missing.join(" and "))
         }
         ErrorKind::TooManyValues => format!("{} has a value too many: {value}", flag(&arg)),
@@ -91,10 +87,10 @@ fn repair(error: &Error, argv: &[OsString], path: &str) -> Option<String> {
             text(error, ContextKind::InvalidSubcommand),
             list(error, ContextKind::SuggestedSubcommand)?.first()?.clone(),
         ),
-        ErrorKind::UnknownArgument => (
-            text(error, ContextKind::InvalidArg),
-            list(error, ContextKind::SuggestedArg)?.first()?.clone(),
-        ),
+        ErrorKind::UnknownArgument => match list(error, ContextKind::SuggestedArg) {
+            Some(right) => (text(error, ContextKind::InvalidArg), right.first()?.clone()),
+            None => return key_id_behind_dashes(argv, path),
+        },
         ErrorKind::InvalidValue => (
             text(error, ContextKind::InvalidValue),
             list(error, ContextKind::SuggestedValue)?.first()?.clone(),
@@ -122,16 +118,31 @@ fn repair(error: &Error, argv: &[OsString], path: &str) -> Option<String> {
     Some(format!("mcpid {}", words.collect::<Vec<_>>().join(" ")))
 }
 
+/// One key id in 64 begins with a dash.
+fn key_id_behind_dashes(argv: &[OsString], path: &str) -> Option<String> {
+    let id =
+        argv.iter().filter_map(|w| w.to_str()).find(|w| w.starts_with('-') && w.len() == 43)?;
+    path.starts_with("trust ").then(|| format!("mcpid {path}-- {id}"))
+}
+
 /// The commands that `argv` walks through, each followed by a space.
 fn command_path(argv: &[OsString]) -> String {
-    let mut path = String::new();
-    let root = Cli::command();
-    let mut here: &Command = &root;
+    walk(argv).iter().skip(1).map(|command| format!("{} ", command.get_name())).collect()
+}
+
+/// The commands that could have come next.
+fn next_commands(argv: &[OsString]) -> Vec<String> {
+    let path = walk(argv);
+    let here = path.last().into_iter().flat_map(Command::get_subcommands);
+    here.filter(|command| !command.is_hide_set()).map(|c| c.get_name().to_owned()).collect()
+}
+
+fn walk(argv: &[OsString]) -> Vec<Command> {
+    let mut path = vec![Cli::command()];
     for word in argv.iter().skip(1) {
-        if let Some(next) = word.to_str().and_then(|w| here.find_subcommand(w)) {
-            path.push_str(next.get_name());
-            path.push(' ');
-            here = next;
+        let next = path.last().zip(word.to_str()).and_then(|(c, w)| c.find_subcommand(w));
+        if let Some(next) = next.cloned() {
+            path.push(next);
         }
     }
     path
@@ -141,7 +152,7 @@ fn command_path(argv: &[OsString]) -> String {
 fn flag(arg: &str) -> String {
     match arg.split_once(' ') {
         Some((flag, _)) if flag.starts_with('-') => flag.to_owned(),
-        _ => arg.trim_end_matches("...").to_owned(),
+        _ => arg.trim_end_matches("...").trim_matches(['<', '>', '[', ']']).to_owned(),
     }
 }
 

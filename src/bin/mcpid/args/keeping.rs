@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use mcpid::clock::Timestamp;
 
 use super::PassphraseArgs;
-use super::values::time;
+use super::values::{name, time};
 
 /// Make a key, or import one
 ///
@@ -27,7 +27,7 @@ pub(crate) struct KeygenArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// What to call the key; readable without the passphrase
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = name)]
     pub(crate) name: Option<String>,
     /// Take the private key from this file, or - for stdin: JWK, PKCS#8 PEM, OpenSSH, or the seed in
     /// hex or base64
@@ -59,6 +59,17 @@ pub(crate) enum KeyFormat {
     Thumbprint,
 }
 
+/// What a JWK can say in `alg`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum JwkAlgName {
+    /// RFC 8037: what most programs know
+    #[value(name = "EdDSA")]
+    EdDsa,
+    /// RFC 9864
+    #[value(name = "Ed25519")]
+    Ed25519,
+}
+
 /// Print the public part of a key
 ///
 /// Never asks for the passphrase: the public part of a keyfile can be read without it.
@@ -76,9 +87,9 @@ pub(crate) struct ExportArgs {
     /// In which form
     #[arg(long, value_name = "FORMAT", default_value = "jwk")]
     pub(crate) format: KeyFormat,
-    /// Give the JWK an alg member with this value, such as EdDSA or Ed25519
+    /// Give the JWK an alg member, for programs that insist on one
     #[arg(long, value_name = "ALG")]
-    pub(crate) jwk_alg: Option<String>,
+    pub(crate) jwk_alg: Option<JwkAlgName>,
 }
 
 /// Change the passphrase of a keyfile
@@ -151,7 +162,7 @@ pub(crate) struct TrustAddArgs {
     #[arg(short = 'r', long, value_name = "TRUST")]
     pub(crate) trust: Option<PathBuf>,
     /// What to call the key; the keyfile's own name where it has one
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", value_parser = name)]
     pub(crate) name: Option<String>,
     /// A client id that this key may send as tag, besides its key id; may be repeated
     #[arg(long, value_name = "ID")]

@@ -1,6 +1,7 @@
 //! The values of flags: times, durations, sizes. Strict, with one way to write each thing.
 
 use mcpid::clock::Timestamp;
+use mcpid::key::keyfile::MAX_NAME_BYTES;
 
 /// The `--at` of commands that look at captures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,4 +90,12 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     let bytes = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
     // What is judged is held in memory; a terabyte is a slip of the finger.
     bytes.filter(|n| *n <= 1 << 40).ok_or_else(|| "more than a TiB".to_owned())
+}
+
+/// The name of a key: what the keyfile and the trust file take.
+pub(crate) fn name(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > MAX_NAME_BYTES || text.chars().any(char::is_control) {
+        return Err(format!("a name has 1 to {MAX_NAME_BYTES} bytes and no control characters"));
+    }
+    Ok(text.to_owned())
 }

@@ -1,11 +1,58 @@
-//! `mcpid export`.
+//! `mcpid export`: the public part of a keyfile, in the form that another program wants.
 
-use crate::args::ExportArgs;
+use mcpid::key::format::{self, JwkAlg};
+
+use crate::args::{ExportArgs, JwkAlgName, KeyFormat};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::Ui;
+use crate::{files, keyfiles};
 
-/// Not there yet.
-pub(crate) fn run(_args: &ExportArgs, _ui: &mut Ui) -> Result<Exit, Failure> {
-    Err(Failure::new(Exit::Bug, "bug", "export is not there yet"))
+/// Prints the key. The public part is readable without the passphrase, so none is asked for.
+pub(crate) fn run(args: &ExportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+    let is_jwk = matches!(args.format, KeyFormat::Jwk | KeyFormat::Jwks);
+    if args.jwk_alg.is_some() && !is_jwk {
+        return Err(Failure::usage("--jwk-alg goes with --format jwk and jwks only")
+            .hint("mcpid export --format jwk --jwk-alg EdDSA"));
+    }
+    let place = files::key(args.key.as_deref())?;
+    let keyfile = keyfiles::load(&place)?;
+    let key = keyfile.public();
+    if key.is_published() {
+        ui.warning("this is a published test key: everyone can sign with it");
+    }
+    let alg = args.jwk_alg.map(|alg| match alg {
+        JwkAlgName::EdDsa => JwkAlg::EdDsa,
+        JwkAlgName::Ed25519 => JwkAlg::Ed25519,
+    });
+    let text = match args.format {
+        KeyFormat::Jwk => format::jwk(key, alg),
+        KeyFormat::Jwks => format::jwks(key, alg),
+        KeyFormat::Pem => format::spki_pem(key),
+        KeyFormat::Openssh => format::openssh(key, keyfile.name()),
+        KeyFormat::Did => format::did_key(key),
+        KeyFormat::Hex => format::hex(key),
+        KeyFormat::Thumbprint => key.id().to_string(),
+    };
+    let text = text.trim_end();
+    if ui.json() && !is_jwk {
+        // A JWK is JSON already; the other forms are put where a program finds them.
+        let format = clap::ValueEnum::to_possible_value(&args.format);
+        let format = format.map(|value| value.get_name().to_owned());
+        let (id, name) = (key.id().as_str(), keyfile.name());
+        let format = format.as_deref().unwrap_or_default();
+        ui.json_line(&Exported { version: 1, id, name, format, key: text })?;
+    } else {
+        ui.line(text)?;
+    }
+    Ok(Exit::Ok)
+}
+
+#[derive(serde::Serialize)]
+struct Exported<'a> {
+    version: u8,
+    id: &'a str,
+    name: &'a str,
+    format: &'a str,
+    key: &'a str,
 }

@@ -25,13 +25,19 @@ pub(crate) fn run(args: &GenerateArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let failed = |e: anyhow::Error| Failure::new(Exit::Input, "io", format!("{e:#}"));
     let names = files.and_then(|files| write(dir, files)).map_err(failed)?;
     if ui.json() {
-        ui.json_line(&serde_json::json!({ "version": 1, "files": names }))?;
+        ui.json_line(&Generated { version: 1, files: names })?;
     } else {
         for name in names {
             ui.line(&name)?;
         }
     }
     Ok(Exit::Ok)
+}
+
+#[derive(serde::Serialize)]
+struct Generated {
+    version: u8,
+    files: Vec<String>,
 }
 
 type Files = Vec<(String, Vec<u8>)>;

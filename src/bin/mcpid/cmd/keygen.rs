@@ -1,11 +1,168 @@
-//! `mcpid keygen`.
+//! `mcpid keygen`: a key, fresh or imported, in a new keyfile.
+
+use std::path::Path;
+
+use mcpid::clock::{Clock as _, SystemClock};
+use mcpid::key::keyfile::{KdfCost, Keyfile};
+use mcpid::key::{SecretKey, Sign as _, format, store};
+use rand::rngs::SysRng;
 
 use crate::args::KeygenArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::ui::Ui;
+use crate::files::{self, Named, Place};
+use crate::keyfiles::{keyfile_failure, store_failure};
+use crate::passphrase;
+use crate::ui::{Ui, shell_word};
 
-/// Not there yet.
-pub(crate) fn run(_args: &KeygenArgs, _ui: &mut Ui) -> Result<Exit, Failure> {
-    Err(Failure::new(Exit::Bug, "bug", "keygen is not there yet"))
+/// More than any private key file of one Ed25519 key has.
+const IMPORT_LIMIT: u32 = 64 * 1024;
+
+/// Makes the keyfile and prints the key's id.
+pub(crate) fn run(args: &KeygenArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+    let place = files::key(args.output.as_deref())?;
+    check_output(&place)?;
+    let source = match args.no_passphrase {
+        true => None,
+        false => Some(one_stdin(args).and_then(|()| passphrase::source(&args.passphrase, ui))),
+    };
+    let output = place.as_flag("-o");
+    // Nowhere to ask is easily put right here, unlike for a key that is sealed already.
+    let source = source.transpose().map_err(|failure| match failure.code {
+        "no_passphrase" => failure
+            .hint(format!(
+                "(umask 077; openssl rand -base64 24 > pass) && \
+                 mcpid keygen{output} --passphrase-file pass"
+            ))
+            .hint(format!("mcpid keygen{output} --no-passphrase")),
+        _ => failure,
+    })?;
+    passphrase::keep_out_of_dumps();
+    let secret = match &args.import {
+        Some(path) => import(path, ui)?,
+        None => SecretKey::generate(&mut SysRng).map_err(|e| no_random(&e))?,
+    };
+    let name = args.name.clone().unwrap_or_else(|| name_of(&place.path));
+    let plain = Keyfile::plain(&secret, &name, SystemClock::default().now());
+    let mut keyfile = plain.map_err(|e| keyfile_failure(&place.path, &e))?;
+    if let Some(source) = source {
+        let given = source.fresh(&place.name())?;
+        keyfile = keyfile
+            .sealed_again(&secret, &given, KdfCost::DEFAULT, &mut SysRng)
+            .map_err(|e| keyfile_failure(&place.path, &e))?;
+    }
+    create(&place, &keyfile)?;
+    report(&place, &keyfile, ui)?;
+    Ok(Exit::Ok)
+}
+
+/// Finds out before any question whether the keyfile can be made.
+fn check_output(place: &Place) -> Result<(), Failure> {
+    place.make_default_folder()?;
+    files::check_free(&place.path).map_err(|failure| match failure.code {
+        "exists" => failure
+            .hint(format!("mcpid export{} --format thumbprint", place.as_flag("-k")))
+            .hint("mcpid keygen -o another.json"),
+        _ => failure,
+    })
+}
+
+/// Two readers of one stdin would each get a part.
+fn one_stdin(args: &KeygenArgs) -> Result<(), Failure> {
+    let import = args.import.as_deref() == Some(Path::new("-"));
+    if import && args.passphrase.passphrase_fd == Some(0) {
+        return Err(Failure::usage("--import and --passphrase-fd cannot both read stdin"));
+    }
+    Ok(())
+}
+
+fn import(path: &Path, ui: &mut Ui) -> Result<SecretKey, Failure> {
+    let input = files::open(Some(path), ui)?;
+    let name = input.name.clone();
+    let bytes = input.read_secret(IMPORT_LIMIT)?;
+    format::read_private(&bytes).map_err(|error| {
+        let failure = Failure::new(Exit::Key, "not_a_key", format!("{name}: {error}"));
+        let file = match name.as_str() {
+            "stdin" => "FILE".into(),
+            name => shell_word(name),
+        };
+        match error {
+            // In a copy: ssh-keygen writes over the file it is given.
+            format::FormatError::EncryptedOpenSsh => failure
+                .hint(format!("cp {file} plain && ssh-keygen -p -N '' -f plain"))
+                .hint("mcpid keygen --import plain && shred -u plain"),
+            format::FormatError::EncryptedPem => {
+                failure.hint(format!("openssl pkey -in {file} | mcpid keygen --import -"))
+            }
+            _ => failure,
+        }
+    })
+}
+
+/// What a key is called that nobody named: as its file, without folder and ending.
+fn name_of(path: &Path) -> String {
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
+    match crate::args::values::name(&stem) {
+        Ok(name) => name,
+        Err(_) => "key".to_owned(),
+    }
+}
+
+fn create(place: &Place, keyfile: &Keyfile) -> Result<(), Failure> {
+    store::create_keyfile(&place.path, keyfile).map_err(|error| match error {
+        store::StoreError::Io(e) => Failure::write(&place.path, &e),
+        other => store_failure(&place.path, other),
+    })
+}
+
+fn no_random(error: &impl std::fmt::Display) -> Failure {
+    let message = format!("the operating system gives no random numbers: {error}");
+    Failure::new(Exit::Unavailable, "no_random", message)
+}
+
+fn report(place: &Place, keyfile: &Keyfile, ui: &mut Ui) -> Result<(), Failure> {
+    let id = keyfile.public().id();
+    if keyfile.public().is_published() {
+        ui.warning(
+            "this is a published test key: everyone can sign with it, and every profile refuses it",
+        );
+    }
+    if ui.json() {
+        return ui.json_line(&Made::of(place, keyfile));
+    }
+    ui.line(id.as_str())?;
+    ui.detail(&format!("wrote {}", place.name()));
+    if keyfile.is_plain() {
+        ui.note(&format!("{} is not encrypted: whoever can read it can sign", place.name()));
+    }
+    let file = match place.named {
+        Named::Flag => format!(" {}", shell_word(&place.name())),
+        Named::Variable | Named::Default => String::new(),
+    };
+    ui.hint(&format!("mcpid trust add{file}"));
+    Ok(())
+}
+
+/// A keyfile that was written, as `--json` shows it.
+#[derive(serde::Serialize)]
+pub(crate) struct Made {
+    version: u8,
+    id: String,
+    name: String,
+    file: String,
+    created: String,
+    encrypted: bool,
+}
+
+impl Made {
+    pub(crate) fn of(place: &Place, keyfile: &Keyfile) -> Self {
+        Made {
+            version: 1,
+            id: keyfile.public().id().to_string(),
+            name: keyfile.name().to_owned(),
+            file: place.name(),
+            created: keyfile.created().to_string(),
+            encrypted: !keyfile.is_plain(),
+        }
+    }
 }

@@ -1,11 +1,79 @@
-//! `mcpid passwd`.
+//! `mcpid passwd`: the same key under another passphrase, in one step.
+
+use mcpid::key::keyfile::{KdfCost, Keyfile};
+use mcpid::key::store;
+use rand::rngs::SysRng;
 
 use crate::args::PasswdArgs;
+use crate::cmd::keygen::Made;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::files;
+use crate::keyfiles::{self, keyfile_failure, store_failure};
+use crate::passphrase;
 use crate::ui::Ui;
 
-/// Not there yet.
-pub(crate) fn run(_args: &PasswdArgs, _ui: &mut Ui) -> Result<Exit, Failure> {
-    Err(Failure::new(Exit::Bug, "bug", "passwd is not there yet"))
+/// Replaces the keyfile.
+pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+    let place = files::key(args.key.as_deref())?;
+    let keyfile = keyfiles::load(&place)?;
+    // What would fail after the questions is tried before them.
+    let link = std::fs::symlink_metadata(&place.path).is_ok_and(|about| about.is_symlink());
+    if link {
+        let error = store::StoreError::NotRegular("a symbolic link");
+        return Err(store_failure(&place.path, error));
+    }
+    files::check_folder(&place.path)?;
+    one_descriptor(args)?;
+    let old = keyfiles::source(&keyfile, &place, &args.passphrase, ui)?;
+    let new = match args.no_passphrase {
+        true => None,
+        false => Some(passphrase::new_source(
+            args.new_passphrase_file.as_deref(),
+            args.new_passphrase_fd,
+            ui,
+        )?),
+    };
+    let secret = keyfiles::open(&keyfile, &place, old)?;
+    let replaced = match new {
+        None => keyfile.plain_again(&secret),
+        Some(new) => {
+            let given = new.fresh(&place.name())?;
+            keyfile.sealed_again(&secret, &given, cost(&keyfile), &mut SysRng)
+        }
+    };
+    let replaced = replaced.map_err(|e| keyfile_failure(&place.path, &e))?;
+    store::replace_keyfile(&place.path, &replaced).map_err(|error| match error {
+        store::StoreError::Io(e) => Failure::write(&place.path, &e),
+        other => store_failure(&place.path, other),
+    })?;
+    if ui.json() {
+        ui.json_line(&Made::of(&place, &replaced))?;
+    } else if replaced.is_plain() {
+        ui.note(&format!(
+            "{} is not encrypted any more: whoever can read it can sign",
+            place.name()
+        ));
+    } else {
+        ui.note(&format!("{} has a new passphrase", place.name()));
+    }
+    Ok(Exit::Ok)
+}
+
+/// One descriptor holds one passphrase: the second reader would find it empty.
+fn one_descriptor(args: &PasswdArgs) -> Result<(), Failure> {
+    match (args.passphrase.passphrase_fd, args.new_passphrase_fd) {
+        (Some(old), Some(new)) if old == new => {
+            let message = "--passphrase-fd and --new-passphrase-fd cannot be the same descriptor";
+            Err(Failure::usage(message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A key that was sealed at a higher cost than the default keeps it.
+fn cost(keyfile: &Keyfile) -> KdfCost {
+    let work = |cost: KdfCost| u64::from(cost.memory_kib()) * u64::from(cost.passes());
+    let old = keyfile.cost().filter(|old| work(*old) > work(KdfCost::DEFAULT));
+    old.unwrap_or(KdfCost::DEFAULT)
 }

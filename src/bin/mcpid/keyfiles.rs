@@ -1,0 +1,126 @@
+//! Keyfiles and what is said when one cannot be used.
+
+use std::path::Path;
+
+use mcpid::key::SecretKey;
+use mcpid::key::keyfile::{Keyfile, KeyfileError};
+use mcpid::key::store::{self, StoreError};
+
+use crate::args::PassphraseArgs;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::files::{Named, Place};
+use crate::passphrase::{self, Source};
+use crate::ui::{Ui, shell_word};
+
+/// Reads the keyfile at `place`; its secret stays sealed.
+///
+/// # Errors
+/// It is missing, damaged, or plain and open to others.
+pub(crate) fn load(place: &Place) -> Result<Keyfile, Failure> {
+    // A plain one bares its secret as soon as it is read.
+    passphrase::keep_out_of_dumps();
+    store::load_keyfile(&place.path).map_err(|error| {
+        let missing =
+            matches!(&error, StoreError::Io(e) if e.kind() == std::io::ErrorKind::NotFound);
+        let failure = store_failure(&place.path, error);
+        match place.named {
+            _ if !missing => failure,
+            Named::Flag => failure.hint(format!("mcpid keygen -o {}", word(&place.path))),
+            Named::Variable | Named::Default => failure.hint("mcpid keygen"),
+        }
+    })
+}
+
+/// Opens `keyfile`, which was loaded from `place`. Asks for the passphrase where one is needed, so
+/// everything else that can be checked should have been.
+///
+/// # Errors
+/// As [`source`] and [`open`].
+pub(crate) fn unlock(
+    keyfile: &Keyfile,
+    place: &Place,
+    args: &PassphraseArgs,
+    ui: &mut Ui,
+) -> Result<SecretKey, Failure> {
+    let source = source(keyfile, place, args, ui)?;
+    open(keyfile, place, source)
+}
+
+/// Finds where the passphrase of `keyfile` will come from, without asking for it yet; nothing
+/// for a plain keyfile.
+///
+/// # Errors
+/// Two passphrases are given, or one is needed and there is none to be had.
+pub(crate) fn source(
+    keyfile: &Keyfile,
+    place: &Place,
+    args: &PassphraseArgs,
+    ui: &mut Ui,
+) -> Result<Option<Source>, Failure> {
+    passphrase::check(args)?;
+    if !keyfile.is_plain() {
+        return passphrase::source(args, ui).map(Some);
+    }
+    if args.passphrase_file.is_some() || args.passphrase_fd.is_some() {
+        ui.note(&format!("{} is not encrypted; the passphrase is not used", place.name()));
+    }
+    Ok(None)
+}
+
+/// Opens `keyfile` with what `source` gives.
+///
+/// # Errors
+/// A wrong passphrase, or none; not enough memory.
+pub(crate) fn open(
+    keyfile: &Keyfile,
+    place: &Place,
+    source: Option<Source>,
+) -> Result<SecretKey, Failure> {
+    let given = source.map(|source| source.existing(&place.name())).transpose()?;
+    keyfile
+        .open(given.as_ref().map(|bytes| bytes.as_slice()))
+        .map_err(|error| keyfile_failure(&place.path, &error))
+}
+
+/// What to say of a keyfile or trust file that cannot be read or written.
+pub(crate) fn store_failure(path: &Path, error: StoreError) -> Failure {
+    let name = path.display();
+    match error {
+        StoreError::Io(e) => Failure::read(path, &e),
+        StoreError::NotRegular(what) => {
+            let message = format!("{name} is {what}, not a regular file");
+            Failure::new(Exit::Input, "not_a_file", message)
+        }
+        StoreError::Exists => Failure::new(Exit::Input, "exists", format!("output exists: {name}")),
+        StoreError::TooOpen { mode } => {
+            let message = format!(
+                "{name} is not encrypted, and its mode {mode:04o} lets others than its owner at it"
+            );
+            Failure::new(Exit::Key, "too_open", message).hint(format!("chmod 600 {}", word(path)))
+        }
+        StoreError::Keyfile(error) => keyfile_failure(path, &error),
+        other => Failure::new(Exit::Key, "damaged", format!("{name}: {other}")),
+    }
+}
+
+/// What to say of a keyfile that cannot be opened or made.
+pub(crate) fn keyfile_failure(path: &Path, error: &KeyfileError) -> Failure {
+    let name = path.display();
+    let (code, message) = match error {
+        KeyfileError::WrongPassphrase => {
+            ("wrong_passphrase", format!("wrong passphrase for {name}, or the file was changed"))
+        }
+        KeyfileError::NotAKeyfile => ("not_a_keyfile", format!("{name} is not a keyfile")),
+        KeyfileError::UnknownVersion(_) => ("unknown_version", format!("{name} is {error}")),
+        KeyfileError::TooCostly { .. } => ("too_costly", format!("{name} {error}")),
+        KeyfileError::OutOfMemory(_) => ("out_of_memory", format!("{name}: {error}")),
+        KeyfileError::Random(_) => ("no_random", format!("cannot make {name}: {error}")),
+        _ => ("damaged", format!("{name}: {error}")),
+    };
+    Failure::new(Exit::Key, code, message)
+}
+
+fn word(path: &Path) -> String {
+    shell_word(&path.to_string_lossy()).into_owned()
+}
