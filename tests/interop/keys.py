@@ -1,0 +1,184 @@
+"""Keys in and out: what `mcpid export` and `mcpid trust` write, read by OpenSSL, OpenSSH and two
+JOSE libraries; what those make, imported."""
+
+import base64
+import hashlib
+import json
+
+from cryptography.hazmat.primitives import serialization as form
+from joserfc.jwk import KeySet, OKPKey
+from jwcrypto.jwk import JWK, JWKSet
+
+from signatures import MESSAGES
+from stand import Key, Stand, unbase64url
+
+BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+def unbase58(text: str) -> bytes:
+    number = 0
+    for letter in text:
+        number = number * 58 + BASE58.index(letter)
+    return number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
+def export(stand: Stand, key: Key, what: str, *flags) -> str:
+    return stand.mcpid("export", "-k", key.file, "--format", what, *flags).expect(0).text
+
+
+def exports(stand: Stand, key: Key):
+    def jwk():
+        text = export(stand, key, "jwk")
+        members = json.loads(text)
+        assert "d" not in members and "alg" not in members, members
+        theirs = OKPKey.import_key(members)
+        assert not theirs.is_private and unbase64url(members["x"]) == key.public
+        assert theirs.thumbprint() == key.id == members["kid"]
+        assert JWK.from_json(text).thumbprint() == key.id
+
+    yield "joserfc and jwcrypto read the JWK", jwk
+
+    def jwk_alg():
+        members = json.loads(export(stand, key, "jwk", "--jwk-alg", "EdDSA"))
+        assert members["alg"] == "EdDSA" and OKPKey.import_key(members).thumbprint() == key.id
+
+    yield "joserfc reads the JWK with an alg", jwk_alg
+
+    def jwks():
+        text = export(stand, key, "jwks")
+        (theirs,) = KeySet.import_key_set(json.loads(text)).keys
+        assert theirs.kid == key.id and theirs.thumbprint() == key.id
+        assert JWKSet.from_json(text).get_key(key.id).thumbprint() == key.id
+
+    yield "joserfc and jwcrypto read the JWKS", jwks
+
+    def pem():
+        text = export(stand, key, "pem")
+        assert form.load_pem_public_key(text.encode()).public_bytes_raw() == key.public
+        file = stand.write("exported.pem", text.encode() + b"\n")
+        printed = stand.command("openssl", "pkey", "-pubin", "-in", file, "-noout", "-text").expect(0).text
+        shown = "".join(printed.split("pub:")[1].split()).replace(":", "")
+        assert bytes.fromhex(shown) == key.public, printed
+        again = stand.command("openssl", "pkey", "-pubin", "-in", file).expect(0).text
+        assert again == text, "openssl writes another PEM of it"
+        assert JWK.from_pem(text.encode()).thumbprint() == key.id
+
+    yield "openssl pkey -pubin and jwcrypto read the PEM", pem
+
+    def openssh():
+        text = export(stand, key, "openssh")
+        assert form.load_ssh_public_key(text.encode()).public_bytes_raw() == key.public
+        file = stand.write("exported.pub", text.encode() + b"\n")
+        printed = stand.command("ssh-keygen", "-l", "-f", file).expect(0).text
+        blob = base64.b64decode(text.split()[1], validate=True)
+        fingerprint = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
+        assert printed.startswith(f"256 SHA256:{fingerprint} ") and printed.endswith("(ED25519)"), printed
+
+    yield "ssh-keygen -l reads the OpenSSH line", openssh
+
+    def did():
+        text = export(stand, key, "did")
+        assert text.startswith("did:key:z") and unbase58(text[9:]) == b"\xed\x01" + key.public, text
+
+    yield "the did:key is multicodec ed01 and the key", did
+
+    def plain():
+        assert bytes.fromhex(export(stand, key, "hex")) == key.public
+        assert export(stand, key, "thumbprint") == key.id == OKPKey.import_key(key.public_pem).thumbprint()
+
+    yield "hex and thumbprint are those of the key", plain
+
+    def nothing_private():
+        seed = key.private.private_bytes_raw()
+        secrets = [seed.hex(), base64.b64encode(seed).decode()[:40], base64.urlsafe_b64encode(seed).decode()[:40]]
+        for what in ("jwk", "jwks", "pem", "openssh", "did", "hex", "thumbprint"):
+            text = export(stand, key, what)
+            assert not any(secret in text for secret in secrets), f"{what} shows the seed"
+
+    yield "no export shows the private key", nothing_private
+
+
+def imports(stand: Stand):
+    """That an imported key is the key: its public half as its own tool tells it."""
+
+    def openssl():
+        told = stand.command("openssl", "pkey", "-in", "openssl.pem", "-pubout").expect(0).text
+        assert export(stand, stand.openssls, "pem") == told
+
+    yield "a key of openssl genpkey imports", openssl
+
+    def ssh():
+        told = stand.command("ssh-keygen", "-y", "-f", "id_ed25519").expect(0).text
+        assert export(stand, stand.sshs, "openssh").split()[:2] == told.split()[:2]
+
+    yield "a key of ssh-keygen imports", ssh
+
+    def jose():
+        told = JWK.from_json((stand.folder / "jose.jwk").read_text())
+        assert stand.joses.id == told.thumbprint()
+
+    yield "a key of jwcrypto imports", jose
+
+    def other_kinds():
+        # Keys that are no Ed25519 keys are refused, whoever made them.
+        stand.command("openssl", "genpkey", "-algorithm", "x25519", "-out", "x25519.pem").expect(0)
+        curve = ("-pkeyopt", "ec_paramgen_curve:P-256")
+        stand.command("openssl", "genpkey", "-algorithm", "EC", *curve, "-out", "p256.pem").expect(0)
+        stand.command("ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", "id_ecdsa").expect(0)
+        stand.write("rsa.jwk", JWK.generate(kty="RSA", size=2048).export_private().encode())
+        for source in ("x25519.pem", "p256.pem", "id_ecdsa", "rsa.jwk"):
+            output = stand.folder / f"{source}.json"
+            done = stand.mcpid("keygen", "--no-passphrase", "-o", output, "--import", source)
+            assert done.code in (3, 4) and not output.exists(), (source, done)
+
+    yield "keys of other kinds do not import", other_kinds
+
+
+def registry(stand: Stand):
+    def read_by_jose():
+        text = stand.trust.read_text()
+        ids = {k.id for k in stand.keys}
+        assert {k.thumbprint() for k in KeySet.import_key_set(json.loads(text)).keys} == ids
+        assert {k.thumbprint() for k in JWKSet.from_json(text)["keys"]} == ids
+
+    yield "joserfc and jwcrypto read the trust file", read_by_jose
+
+    key = stand.ours
+    forms = {
+        "a keyfile": lambda: key.file,
+        "a JWK of jwcrypto": lambda: stand.write("t.jwk", JWK.from_pem(key.public_pem).export_public().encode()),
+        "a JWKS of joserfc": lambda: stand.write(
+            "t.jwks", json.dumps(KeySet([OKPKey.import_key(key.public_pem)]).as_dict(private=False)).encode()
+        ),
+        "a PEM of openssl": lambda: stand.write(
+            "t.pem", stand.command("openssl", "pkey", "-pubout", stdin=key.secret_pem).expect(0).out
+        ),
+        "a line of ssh-keygen": lambda: stand.write(
+            "t.pub", stand.command("ssh-keygen", "-y", "-f", ssh_private(stand, key)).expect(0).out
+        ),
+        "a did:key": lambda: export(stand, key, "did"),
+    }
+    for what, make in forms.items():
+
+        def case(what=what, make=make):
+            file = stand.folder / f"trust-{what.replace(' ', '-').replace(':', '')}.json"
+            stand.mcpid("trust", "add", "-r", file, "--name", "one", make()).expect(0)
+            message = MESSAGES["tools/call"]
+            signed = stand.sign(key, "--url", message.url, body=message.body)
+            verdict = stand.verify(signed.wire(), "-r", file)
+            assert verdict["key"] == {**verdict["key"], "id": key.id, "name": "one"}, verdict
+
+        yield f"{what} can be trusted, and verifies", case
+
+
+def ssh_private(stand: Stand, key: Key):
+    text = key.private.private_bytes(form.Encoding.PEM, form.PrivateFormat.OpenSSH, form.NoEncryption())
+    return stand.write("ssh-of-ours", text)
+
+
+def cases(stand: Stand):
+    for key in stand.keys:
+        for name, case in exports(stand, key):
+            yield f"{name}, {key.name}", case
+    yield from imports(stand)
+    yield from registry(stand)

@@ -1,0 +1,76 @@
+"""Other implementations against the binary: one line per case, and the counts.
+
+    python tests/interop/run.py --mcpid target/debug/mcpid --npm FOLDER [PART OF A CASE'S NAME]
+
+tests/all interop installs what this needs and runs it.
+"""
+
+import argparse
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+import by_hand
+import curl_command
+import keyfile
+import keys
+import signatures
+from peers import Node, all_peers
+from stand import Stand
+
+
+def cases(stand: Stand, node: Node):
+    """All cases, in walking order: (name, callable that raises where it fails)."""
+    yield from keys.cases(stand)
+    yield from keyfile.cases(stand)
+    yield from signatures.cases(stand, all_peers(node))
+    yield from by_hand.cases(stand)
+    yield from curl_command.cases(stand)
+
+
+def report(line: str, error: Exception) -> None:
+    print(line, flush=True)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    reason = f"{type(error).__name__}: {error}".strip()
+    print("    " + f"{Path(last.filename).name}:{last.lineno}: {reason}".replace("\n", "\n    "))
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--mcpid", type=Path, required=True)
+    arguments.add_argument("--npm", type=Path, required=True, help="the folder that holds node_modules")
+    arguments.add_argument("only", nargs="?", default="", help="run the cases whose name holds this")
+    given = arguments.parse_args()
+
+    passed = failed = 0
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="mcpid-interop-") as folder:
+        node = Node(given.npm.resolve())
+        try:
+            for name, case in cases(Stand(given.mcpid.resolve(), Path(folder)), node):
+                if given.only not in name:
+                    continue
+                try:
+                    case()
+                except Exception as error:
+                    failed += 1
+                    report(f"FAILED {name}", error)
+                else:
+                    passed += 1
+                    print(f"ok {name}", flush=True)
+        except Exception as error:
+            failed += 1
+            report("FAILED to make the cases", error)
+        finally:
+            node.close()
+    if passed + failed == 0:
+        print(f"no case is named like {given.only!r}")
+        failed = 1
+    print(f"{time.monotonic() - begun:.1f} s")
+    print(f"interop: {passed} passed, {failed} failed")
+    return 0 if failed == 0 else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,235 @@
+"""RFC 9421 both ways: what others sign we accept, what we sign they accept, and twins of each that
+differ in one byte are refused on both sides."""
+
+import json
+import secrets
+import time
+
+from peers import Refused
+from request import Request, tampered
+from stand import Key, Stand
+
+CALL = json.dumps(
+    {
+        "jsonrpc": "2.0",
+        "id": 7,
+        "method": "tools/call",
+        "params": {
+            "name": "get_weather",
+            "arguments": {"location": "Zürich"},
+            "_meta": {
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                "io.modelcontextprotocol/clientCapabilities": {},
+            },
+        },
+    },
+    ensure_ascii=False,
+).encode()
+
+JSON = ("Content-Type", "application/json")
+OPAQUE = ("Content-Type", "application/octet-stream")
+MCP_HEADERS = (
+    JSON,
+    ("Accept", "application/json, text/event-stream"),
+    ("MCP-Protocol-Version", "2026-07-28"),
+    ("Mcp-Method", "tools/call"),
+    ("Mcp-Name", "get_weather"),
+)
+
+MESSAGES = {
+    "tools/call": Request("POST", "https://mcp.example.com/mcp", MCP_HEADERS, CALL),
+    "path and query": Request("POST", "https://mcp.example.com:8443/a/b%2Fc?x=1&y=%20z&x=2", (JSON,), b'{"a":1}'),
+    "bytes": Request("PUT", "https://mcp.example.com/blob", (OPAQUE,), b"\x00\xff\r\n\r\n\xe2\x82" * 9),
+    "empty body": Request("POST", "https://mcp.example.com/mcp", (OPAQUE,), b""),
+    "loopback": Request("GET", "http://127.0.0.1:3000/mcp", (("Accept", "text/event-stream"),)),
+}
+
+ALWAYS = ("@method", "@target-uri", "content-digest")
+MCP_FIELDS = ("content-type", "mcp-protocol-version", "mcp-method", "mcp-name")
+
+# What a changed byte is refused for. A changed nonce is a changed @signature-params line.
+CODES = {
+    "body": "digest_mismatch",
+    "path": "signature_invalid",
+    "content-type": "signature_invalid",
+    "content-digest": "signature_invalid",
+    "signature": "signature_invalid",
+    "nonce": "signature_invalid",
+    "method": "signature_invalid",
+}
+
+
+def nonce() -> str:
+    return secrets.token_urlsafe(16)
+
+
+def shapes(key: Key) -> dict[str, tuple[tuple[str, ...], dict]]:
+    """Ways to sign that are not ours: which components, which parameters in which order."""
+    now = int(time.time())
+    full = {"created": now, "expires": now + 30, "nonce": nonce(), "keyid": key.id, "tag": key.id}
+    return {
+        "as mcpid signs": (ALWAYS, full),
+        "keyid and alg first": (
+            ALWAYS,
+            {"keyid": key.id, "alg": "ed25519", "nonce": nonce(), "tag": "web", "created": now},
+        ),
+        "derived components": (
+            (*ALWAYS, "@authority", "@scheme", "@path", "@query"),
+            {"nonce": nonce(), "keyid": key.id, "created": now},
+        ),
+        "a dictionary member": (
+            ("@method", "@authority", "@path", "@query", "content-digest", 'content-digest;key="sha-256"'),
+            {"created": now, "keyid": key.id, "nonce": nonce()},
+        ),
+        "a kid that is no thumbprint": (
+            ALWAYS,
+            {"created": now, "keyid": f"{key.name}-2026/1", "nonce": nonce(), "expires": now + 60},
+        ),
+    }
+
+
+def identifier(component: str) -> str:
+    """A component as the JSON verdict names it."""
+    name, *parameters = component.split(";", 1)
+    return ";".join([name if not parameters else f'"{name}"', *parameters])
+
+
+def theirs(stand: Stand, peer, key: Key):
+    """They sign, we verify."""
+    trust = ("-r", stand.trust, "-r", stand.kids)
+    for what, message in MESSAGES.items():
+        for shape in shapes(key):
+
+            def case(message=message, shape=shape):
+                components, parameters = shapes(key)[shape]
+                signed = peer.sign(message.digested(), components, parameters, "sig1", key.secret_pem)
+                verdict = stand.verify(signed.wire(), "--profile", "rfc9421", *trust)
+                assert verdict["verdict"] == "accepted" and verdict["code"] is None, verdict
+                assert verdict["key"]["id"] == key.id and verdict["label"] == "sig1", verdict
+                assert [c.replace('"', "") for c in verdict["covered"]] == [c.replace('"', "") for c in components]
+                assert (verdict["method"], verdict["target"]) == (message.method, message.url), verdict
+                for changed, twin in tampered(signed).items():
+                    refused = stand.verify(twin.wire(), "--profile", "rfc9421", *trust, code=1)
+                    assert refused["verdict"] == "rejected", (changed, refused)
+                    assert refused["code"] == CODES[changed], (changed, refused)
+
+            yield f"{peer.name} signs {what}, {shape}, {key.name}", case
+
+    def strict():
+        """The whole profile, by a signer that has never heard of it."""
+        components, parameters = (*ALWAYS, *MCP_FIELDS), shapes(key)["as mcpid signs"][1]
+        signed = peer.sign(MESSAGES["tools/call"].digested(), components, parameters, "x", key.secret_pem)
+        assert stand.verify(signed.wire(), "-r", stand.trust)["status"] == "verified"
+        # One component less is a signature that holds and a coverage that does not.
+        bare = peer.sign(MESSAGES["tools/call"].digested(), components[:-1], parameters, "x", key.secret_pem)
+        refused = stand.verify(bare.wire(), "-r", stand.trust, code=1)
+        assert refused["code"] == "coverage_insufficient", refused
+
+    yield f"{peer.name} signs by the profile mcp, {key.name}", strict
+
+    def stranger():
+        components, parameters = shapes(key)["as mcpid signs"]
+        signed = peer.sign(MESSAGES["tools/call"].digested(), components, parameters, "x", key.secret_pem)
+        other = next(k for k in stand.keys if k.id != key.id)
+        alone = stand.write("alone.json", stand.mcpid("export", "-k", other.file, "--format", "jwks").expect(0).out)
+        refused = stand.verify(signed.wire(), "--profile", "rfc9421", "-r", alone, code=1)
+        assert refused["code"] == "key_unknown" and refused["status"] == "unknown_key", refused
+
+    yield f"{peer.name} signs with a key we do not know, {key.name}", stranger
+
+    def wrong_key():
+        components, parameters = shapes(key)["as mcpid signs"]
+        other = next(k for k in stand.keys if k.id != key.id)
+        signed = peer.sign(MESSAGES["tools/call"].digested(), components, parameters, "x", other.secret_pem)
+        refused = stand.verify(signed.wire(), "--profile", "rfc9421", *trust, code=1)
+        assert refused["code"] == "signature_invalid", refused
+
+    yield f"{peer.name} signs with another key than keyid says, {key.name}", wrong_key
+
+
+def headers_of(message: Request) -> list[str]:
+    return [part for name, value in message.headers for part in ("-H", f"{name}: {value}")]
+
+
+def ways(key: Key) -> dict[str, list[str]]:
+    """Ways to call `mcpid sign`."""
+    return {
+        "by default": [],
+        "--client-id": ["--client-id", f"{key.name}-laptop"],
+        "--label, --ttl none": ["--label", "sig1", "--ttl", "none"],
+        "--cover derived": ["--cover", "@authority", "--cover", "@scheme", "--cover", "@path", "--cover", "@query"],
+        "--profile sep2752": ["--profile", "sep2752"],
+    }
+
+
+def ours(stand: Stand, peers, key: Key):
+    """We sign, they verify; and what they accept we accept too."""
+    for what, message in MESSAGES.items():
+        for way, flags in ways(key).items():
+
+            def case(message=message, flags=flags):
+                url = ("--url", message.url, "--method", message.method)
+                signed = stand.sign(key, *url, *headers_of(message), *flags, body=message.body)
+                assert (signed.method, signed.url, signed.body) == (message.method, message.url, message.body)
+                accepted_by_all(stand, peers, key, signed)
+
+            yield f"mcpid signs {what}, {way}, {key.name}", case
+
+    def whole_request():
+        # A request in, the request with a signature out.
+        signed = stand.sign(key, body=MESSAGES["tools/call"].wire())
+        accepted_by_all(stand, peers, key, signed)
+        assert stand.verify(signed.wire(), "-r", stand.trust)["status"] == "verified"
+
+    yield f"mcpid signs a whole request, {key.name}", whole_request
+
+
+def label_and_tag(signed: Request) -> tuple[str, str | None]:
+    field = signed.header("signature-input")
+    tag = field.split(';tag="')[1].split('"')[0] if ';tag="' in field else None
+    return field.split("=")[0], tag
+
+
+def accepted_by_all(stand: Stand, peers, key: Key, signed: Request) -> None:
+    label, tag = label_and_tag(signed)
+    for peer in peers:
+        peer.verify(signed, label, key.public_pem, key.id, tag)
+        for changed, twin in tampered(signed).items():
+            try:
+                peer.verify(twin, label, key.public_pem, key.id, tag)
+            except Refused:
+                continue
+            raise AssertionError(f"{peer.name} accepted another {changed}")
+    verdict = stand.verify(signed.wire(), "--profile", "rfc9421", "-r", stand.trust)
+    assert verdict["key"]["id"] == key.id, verdict
+
+
+def together(stand: Stand, peer, key: Key):
+    """Two signatures on one request, theirs first and ours second, by two keys."""
+
+    def case():
+        other = next(k for k in stand.keys if k.id != key.id)
+        components, parameters = shapes(other)["as mcpid signs"]
+        theirs = peer.sign(MESSAGES["tools/call"].digested(), components, parameters, "peer", other.secret_pem)
+        both = stand.sign(key, body=theirs.wire())
+        labels = stand.verify(both.wire(), "-r", stand.trust)
+        assert labels["status"] == "verified" and labels["key"]["id"] == key.id, labels
+        assert both.header("signature").count(":") == 4, both.header("signature")
+        # Without ours theirs is still good; with ours broken it is what rfc9421 finds.
+        ours_broken = next(
+            both.with_headers(("Signature", value))
+            for value in [both.header("signature").replace("mcp=:", "mcp=:AAAA", 1)]
+        )
+        verdict = stand.verify(ours_broken.wire(), "--profile", "rfc9421", "-r", stand.trust)
+        assert verdict["label"] == "peer" and verdict["key"]["id"] == other.id, verdict
+
+    yield f"mcpid adds its signature to one of {peer.name}", case
+
+
+def cases(stand: Stand, peers):
+    for peer in peers:
+        yield from theirs(stand, peer, stand.ours)
+    for key in (stand.ours, stand.openssls, stand.sshs):
+        yield from ours(stand, peers, key)
+    for peer in peers:
+        yield from together(stand, peer, stand.ours)
