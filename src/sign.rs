@@ -97,6 +97,18 @@ pub struct Signed {
     pub signature: String,
     /// The bytes that were signed.
     pub base: String,
+    /// The covered components, in order, as they stand in the base.
+    pub covered: Vec<String>,
+    /// When the signature was made.
+    pub created: Timestamp,
+    /// When it stops to be good, excluded.
+    pub expires: Option<Timestamp>,
+    /// The one-time value.
+    pub nonce: String,
+    /// The id of the key.
+    pub keyid: String,
+    /// The stable client id.
+    pub tag: String,
 }
 
 impl Signed {
@@ -214,7 +226,22 @@ impl Signer {
         let signature = self.key.sign(base.as_bytes())?;
         let header::Signed { signature_input, signature } =
             header::add(&head, &self.label, &params, &signature, self.existing)?;
-        Ok(Signed { content_digest, signature_input, signature, base })
+        let covered = params.components().iter().map(ToString::to_string).collect();
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let (nonce, keyid, tag) = (text(claims.nonce), text(claims.keyid), text(claims.tag));
+        let expires = claims.expires.map(Timestamp::from_unix);
+        Ok(Signed {
+            content_digest,
+            signature_input,
+            signature,
+            base,
+            covered,
+            created,
+            expires,
+            nonce,
+            keyid,
+            tag,
+        })
     }
 
     /// What is covered of this request: the profile's components, in its order, then the added
