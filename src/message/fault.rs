@@ -1,11 +1,12 @@
 //! What can be wrong with a captured request.
 
+use std::fmt;
+
 use super::HeadError;
 use super::uri::UriError;
 
 /// Bytes that are not one HTTP/1.1 request, and the line on which that shows.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {fault}")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaptureError {
     line: usize,
     fault: Fault,
@@ -32,6 +33,19 @@ impl CaptureError {
             self.fault,
             Fault::Empty | Fault::HeadCut | Fault::BodyCut { .. } | Fault::ChunkCut
         )
+    }
+}
+
+impl fmt::Display for CaptureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.fault)
+    }
+}
+
+impl std::error::Error for CaptureError {
+    /// What the fault comes from; the fault itself is already in the text.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.fault.source()
     }
 }
 
