@@ -26,6 +26,7 @@ mod openssh;
 mod pem;
 mod text;
 
+pub(crate) use export::jwk_with_kid;
 pub use export::{JwkAlg, did_key, hex, jwk, jwks, openssh, spki_pem};
 
 /// A public key from elsewhere, with what came along.

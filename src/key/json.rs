@@ -30,9 +30,9 @@ pub(crate) struct Members(Vec<(String, Json)>);
 
 /// A text that is not JSON, or has a member twice; says where.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
+#[error(transparent)]
 #[non_exhaustive]
-pub struct JsonError(#[source] serde_json::Error);
+pub struct JsonError(pub(crate) serde_json::Error);
 
 /// Reads exactly one JSON value.
 pub(crate) fn read(bytes: &[u8]) -> Result<Json, JsonError> {

@@ -17,7 +17,7 @@ use super::keyfile::{self, Keyfile, KeyfileError};
 #[non_exhaustive]
 pub enum StoreError {
     /// The operating system says no.
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
     /// Not a regular file; says what it is.
     #[error("{0}, not a regular file")]

@@ -1,1 +1,293 @@
-//! (being built)
+//! The registry: whose signatures count, for what, and when.
+//!
+//! A trust file is a JWK set (RFC 7517), so that any JOSE tool reads it, in which each key may
+//! have one member of ours:
+//!
+//! ```json
+//! {"keys":[{"kty":"OKP","crv":"Ed25519","x":"…","kid":"…","use":"sig",
+//!   "mcpid":{"name":"alice","client_ids":["alice-laptop"],"not_before":"…","not_after":"…",
+//!            "revoked_at":"…","allow":["tools/call:get_*"]}}]}
+//! ```
+//!
+//! ```text
+//! path ─ load ─► TrustFile ─┐
+//! path ─ load ─► TrustFile ─┴─ Registry::merge ─► by_id, by_kid      (one key: the strictest)
+//! path ─ edit ─► Document ── add, revoke, remove ─► the same file, rewritten whole
+//! ```
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+use std::path::{Path, PathBuf};
+
+use super::{KeyId, PublicKey};
+use crate::clock::Timestamp;
+use crate::mcp::pattern::{Operation, Pattern};
+
+mod edit;
+mod file;
+mod load;
+
+pub use edit::{Document, EditError, NewEntry, create_or_edit, edit};
+pub use file::{TrustError, TrustFile};
+pub use load::{LoadError, LoadErrorKind, MAX_BYTES};
+
+/// How many entries of one `kid` are tried: more would let a stranger's request cost a
+/// verification each.
+pub const MAX_KEYS_PER_KID: usize = 4;
+
+/// Something about a trust file that is no error but that its operator should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Note {
+    /// The file it is about, where it came from one.
+    pub path: Option<PathBuf>,
+    /// A lower-case fragment. May hold text from the file: escape it on a terminal.
+    pub text: String,
+}
+
+/// One key that is trusted, and the limits of that trust.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    key: PublicKey,
+    name: Option<String>,
+    kids: Vec<String>,
+    client_ids: Vec<String>,
+    not_before: Option<Timestamp>,
+    not_after: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
+    /// One list for each file that has one; every list must let an operation pass.
+    allow: Vec<Vec<Pattern>>,
+}
+
+impl Entry {
+    /// The key. It may be weak or published: the registry keeps such keys so that a verifier can
+    /// say so, and refuse them.
+    pub fn key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// The name that the registry's operator gave it; any text at all.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Every `kid` that a file gives the key.
+    pub fn kids(&self) -> &[String] {
+        &self.kids
+    }
+
+    /// The client ids, besides the key's own id, that a `tag` may claim.
+    pub fn client_ids(&self) -> &[String] {
+        &self.client_ids
+    }
+
+    /// The first moment at which the key is valid.
+    pub fn not_before(&self) -> Option<Timestamp> {
+        self.not_before
+    }
+
+    /// The first moment at which the key is no longer valid.
+    pub fn not_after(&self) -> Option<Timestamp> {
+        self.not_after
+    }
+
+    /// Since when the key is revoked; may lie ahead.
+    pub fn revoked_at(&self) -> Option<Timestamp> {
+        self.revoked_at
+    }
+
+    /// The lists of patterns, one for each file that has one.
+    pub fn allow(&self) -> &[Vec<Pattern>] {
+        &self.allow
+    }
+
+    /// Whether `moment` lies in the key's validity. Revocation is asked for apart from this.
+    pub fn is_valid_at(&self, moment: Timestamp) -> bool {
+        self.not_before.is_none_or(|start| start <= moment)
+            && self.not_after.is_none_or(|end| moment < end)
+    }
+
+    /// Whether the key is revoked at `moment`.
+    pub fn is_revoked_at(&self, moment: Timestamp) -> bool {
+        self.revoked_at.is_some_and(|revoked| revoked <= moment)
+    }
+
+    /// Whether a signer with this key may call itself `tag`: the key's own id, or one of the
+    /// client ids, compared byte for byte.
+    pub fn may_use_tag(&self, tag: &str) -> bool {
+        tag == self.key.id().as_str() || self.client_ids.iter().any(|id| id == tag)
+    }
+
+    /// Whether the key may do `operation`. Without `allow` it may do everything; with it, what a
+    /// pattern of every list grants, and always what a session needs to exist and to end.
+    ///
+    /// A body that cannot be read has no operation; who judges it must refuse it wherever
+    /// [`is_limited`](Self::is_limited) says so.
+    pub fn allows(&self, operation: Operation<'_>) -> bool {
+        always_allowed(operation.method)
+            || self.allow.iter().all(|list| list.iter().any(|pattern| pattern.grants(operation)))
+    }
+
+    /// Whether some `allow` limits the key at all.
+    pub fn is_limited(&self) -> bool {
+        !self.allow.is_empty()
+    }
+
+    /// Takes over what another file says about the same key, and keeps the stricter of the two.
+    /// A second name is not taken over, and given back.
+    fn tighten(&mut self, other: Entry) -> Option<String> {
+        let stricter =
+            |a: Option<Timestamp>, b: Option<Timestamp>, pick: fn(_, _) -> _| match (a, b) {
+                (Some(a), Some(b)) => Some(pick(a, b)),
+                (one, None) | (None, one) => one,
+            };
+        self.not_before = stricter(self.not_before, other.not_before, std::cmp::max);
+        self.not_after = stricter(self.not_after, other.not_after, std::cmp::min);
+        self.revoked_at = stricter(self.revoked_at, other.revoked_at, std::cmp::min);
+        self.allow.extend(other.allow);
+        unite(&mut self.kids, other.kids);
+        unite(&mut self.client_ids, other.client_ids);
+        match (&self.name, other.name) {
+            (None, name) => {
+                self.name = name;
+                None
+            }
+            (Some(first), Some(second)) if *first != second => Some(second),
+            _ => None,
+        }
+    }
+}
+
+/// What any verified key may do: a session has to be opened, kept and closed before there is
+/// anything to allow or forbid.
+fn always_allowed(method: &str) -> bool {
+    matches!(
+        method,
+        "initialize"
+            | "ping"
+            | "server/discover"
+            | "logging/setLevel"
+            | "@get"
+            | "@delete"
+            | "@response"
+    ) || method.starts_with("notifications/")
+}
+
+fn unite(all: &mut Vec<String>, more: Vec<String>) {
+    all.extend(more);
+    all.sort();
+    all.dedup();
+}
+
+/// Every key that is trusted, found by its id at no cost that grows.
+#[derive(Clone, Debug, Default)]
+pub struct Registry {
+    entries: Vec<Entry>,
+    by_id: HashMap<KeyId, usize>,
+    by_kid: HashMap<String, Vec<usize>>,
+    notes: Vec<Note>,
+}
+
+impl Registry {
+    /// Reads trust files and folders of trust files, and combines them. A folder stands for its
+    /// regular files `*.json` and `*.jwk`, in the order of their names, without folders inside it
+    /// and without names that begin with a dot. Symbolic links are followed.
+    ///
+    /// # Errors
+    /// [`LoadError`], with the path: one file that cannot be read or judged fails the whole, for
+    /// it may hold a revocation. A folder without trust files is an error too, and so is a file
+    /// or folder that others than owner and group can write.
+    pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Self, LoadError> {
+        load::registry(paths)
+    }
+
+    /// Combines files. Entries of one key become one, the strictest: `kid`s and client ids
+    /// united, latest start, earliest end, earliest revocation, every `allow` must pass. The name
+    /// is that of the first file that has one.
+    pub fn merge(files: impl IntoIterator<Item = TrustFile>) -> Self {
+        let mut registry = Registry::default();
+        for file in files {
+            let path = file.path().map(Path::to_owned);
+            let (entries, notes) = file.into_parts();
+            registry.notes.extend(notes);
+            for entry in entries {
+                registry.take(entry, path.as_deref());
+            }
+        }
+        for (at, entry) in registry.entries.iter().enumerate() {
+            for kid in &entry.kids {
+                registry.by_kid.entry(kid.clone()).or_default().push(at);
+            }
+            if let (Some(start), Some(end)) = (entry.not_before, entry.not_after)
+                && end <= start
+            {
+                let text = format!("{} is never valid, by what several files say", entry.key.id());
+                registry.notes.push(Note { path: None, text });
+            }
+        }
+        let mut crowded: Vec<_> =
+            registry.by_kid.iter().filter(|(_, keys)| keys.len() > MAX_KEYS_PER_KID).collect();
+        crowded.sort();
+        for (kid, keys) in crowded {
+            let count = keys.len();
+            let text = format!("{count} keys share the kid {kid:?}; {MAX_KEYS_PER_KID} are tried");
+            registry.notes.push(Note { path: None, text });
+        }
+        registry
+    }
+
+    fn take(&mut self, entry: Entry, path: Option<&Path>) {
+        match self.by_id.entry(*entry.key.id()) {
+            Slot::Vacant(slot) => {
+                slot.insert(self.entries.len());
+                self.entries.push(entry);
+            }
+            Slot::Occupied(slot) => {
+                let id = slot.key();
+                if let Some(known) = self.entries.get_mut(*slot.get())
+                    && let Some(other) = known.tighten(entry)
+                {
+                    let text =
+                        format!("{id} has another name, {other:?}, here; the first one holds");
+                    self.notes.push(Note { path: path.map(Path::to_owned), text });
+                }
+            }
+        }
+    }
+
+    /// The entry of the key with this id, a thumbprint of 43 characters.
+    pub fn by_id(&self, id: &str) -> Option<&Entry> {
+        self.by_id.get(&KeyId::from_text(id)?).and_then(|at| self.entries.get(*at))
+    }
+
+    /// The entries, at most [`MAX_KEYS_PER_KID`], to which a file gives the `kid` (any text).
+    /// Those that come first in the registry.
+    pub fn by_kid(&self, kid: &str) -> impl Iterator<Item = &Entry> {
+        self.by_kid
+            .get(kid)
+            .map_or(&[][..], Vec::as_slice)
+            .iter()
+            .take(MAX_KEYS_PER_KID)
+            .filter_map(|at| self.entries.get(*at))
+    }
+
+    /// All entries, in the order in which the files name their keys first.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether no key is trusted at all.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// What the operator should know.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+}

@@ -1,0 +1,431 @@
+//! Changing one trust file: what is not changed stays as it is, to the byte.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::path::Path;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::{Entry, LoadError, MAX_BYTES, TrustError, TrustFile};
+use crate::clock::Timestamp;
+use crate::key::format::jwk_with_kid;
+use crate::key::json::{self, quote};
+use crate::key::keyfile::{MAX_NAME_BYTES, is_name};
+use crate::key::store::{self, StoreError};
+use crate::key::{KeyId, PublicKey};
+use crate::mcp::pattern::Pattern;
+
+/// A key that is to be trusted.
+#[derive(Clone, Debug)]
+pub struct NewEntry {
+    /// The key.
+    pub key: PublicKey,
+    /// The `kid` to write, the key's id where there is none.
+    pub kid: Option<String>,
+    /// A name, 1 to 256 bytes without control characters.
+    pub name: Option<String>,
+    /// Client ids that the key may claim as its `tag`, besides its own id.
+    pub client_ids: Vec<String>,
+    /// From when the key is valid.
+    pub not_before: Option<Timestamp>,
+    /// From when it is no longer valid.
+    pub not_after: Option<Timestamp>,
+    /// What it may do; everything where there is none.
+    pub allow: Option<Vec<Pattern>>,
+}
+
+impl NewEntry {
+    /// Trust in `key` without a name or a limit.
+    pub fn new(key: PublicKey) -> Self {
+        NewEntry {
+            key,
+            kid: None,
+            name: None,
+            client_ids: Vec::new(),
+            not_before: None,
+            not_after: None,
+            allow: None,
+        }
+    }
+}
+
+/// Why a trust file was not changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EditError {
+    /// The file cannot be used as it is.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The file cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The file would be no proper trust file afterwards.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The key is there already.
+    #[error("the key {id} is in the file already{}", .name.as_ref().map(|n| format!(", as {n:?}")).unwrap_or_default())]
+    AlreadyThere {
+        /// Its id.
+        id: KeyId,
+        /// The name it has there.
+        name: Option<String>,
+    },
+    /// Another key of the file has this `kid`.
+    #[error("another key of the file has the kid {0:?}")]
+    KidTaken(String),
+    /// The key has a component of small order.
+    #[error("the key is weak: nothing signed by it counts")]
+    Weak,
+    /// The private half of the key is public knowledge.
+    #[error("the private half of this key is published: anyone can sign with it")]
+    Published,
+    /// The name cannot be used.
+    #[error("a name has 1 to {MAX_NAME_BYTES} bytes and no control characters")]
+    Name,
+    /// The client id cannot be a `tag`, which is visible ASCII and spaces (RFC 9651 section 3.3.3).
+    #[error("the client id {0:?} cannot stand in a tag: 1 to {MAX_NAME_BYTES} ASCII characters")]
+    ClientId(String),
+    /// The end is not later than the start.
+    #[error("the end {end} is not later than the start {start}")]
+    NeverValid {
+        /// The start.
+        start: Timestamp,
+        /// The end.
+        end: Timestamp,
+    },
+    /// Nothing in the file has this name or id.
+    #[error("no key in the file has the name or id {0:?}")]
+    NotFound(String),
+    /// Several keys have this name.
+    #[error("{} keys have the name {who:?}: {}", .ids.len(), list(.ids))]
+    Ambiguous {
+        /// The name.
+        who: String,
+        /// The ids of all of them.
+        ids: Vec<KeyId>,
+    },
+    /// The key is revoked already, and not later than it now would be.
+    #[error("revoked already, since {since}")]
+    AlreadyRevoked {
+        /// Since when.
+        since: Timestamp,
+    },
+}
+
+fn list(ids: &[KeyId]) -> String {
+    ids.iter().map(KeyId::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// A trust file in memory, as text that can be changed entry by entry.
+#[derive(Debug)]
+pub struct Document {
+    /// The members beside `keys`, in their order.
+    others: Vec<(String, Box<RawValue>)>,
+    keys: Vec<String>,
+    /// The file is one JWK, not a set.
+    single: bool,
+    file: TrustFile,
+}
+
+impl Document {
+    /// A set without keys.
+    ///
+    /// # Errors
+    /// None in practice; it is read like any other file.
+    pub fn empty() -> Result<Self, TrustError> {
+        Self::parse(br#"{"keys":[]}"#)
+    }
+
+    /// Reads a trust file.
+    ///
+    /// # Errors
+    /// As [`TrustFile::parse`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, TrustError> {
+        let file = TrustFile::of(&json::read(bytes)?)?;
+        let raw = |e| TrustError::from(json::JsonError(e));
+        let RawObject(mut others) = serde_json::from_slice(bytes).map_err(raw)?;
+        let (mut keys, mut single) = (Vec::new(), true);
+        if let Some(at) = others.iter().position(|(name, _)| name == "keys") {
+            let list: Vec<Box<RawValue>> =
+                serde_json::from_str(others.remove(at).1.get()).map_err(raw)?;
+            keys.extend(list.into_iter().map(|key| key.get().to_owned()));
+            single = false;
+        } else {
+            keys.push(String::from_utf8_lossy(bytes).trim().to_owned());
+            others.clear();
+        }
+        Ok(Document { others, keys, single, file })
+    }
+
+    /// The entries and notes.
+    pub fn file(&self) -> &TrustFile {
+        &self.file
+    }
+
+    /// The file's content, one key to a line where it was written here.
+    pub fn to_json(&self) -> String {
+        if let ([key], true) = (self.keys.as_slice(), self.single) {
+            return format!("{key}\n");
+        }
+        let mut out = String::from("{");
+        for (name, value) in &self.others {
+            out.push_str(&format!("{}:{},\n", quote(name), value.get()));
+        }
+        out.push_str("\"keys\":[");
+        for (at, key) in self.keys.iter().enumerate() {
+            out.push_str(if at == 0 { "\n  " } else { ",\n  " });
+            out.push_str(key);
+        }
+        out.push_str("\n]}\n");
+        out
+    }
+
+    /// Adds a key and gives back its entry.
+    ///
+    /// # Errors
+    /// [`EditError`]: a key that is there already, weak or published; a `kid` that is taken; a
+    /// name, client id or validity that cannot be.
+    pub fn add(&mut self, new: &NewEntry) -> Result<Entry, EditError> {
+        if new.key.is_weak() {
+            return Err(EditError::Weak);
+        }
+        if new.key.is_published() {
+            return Err(EditError::Published);
+        }
+        let id = *new.key.id();
+        if let Some(known) = self.file.entries().iter().find(|e| *e.key().id() == id) {
+            let name = known.name().map(str::to_owned);
+            return Err(EditError::AlreadyThere { id, name });
+        }
+        let kid = new.kid.as_deref().unwrap_or(id.as_str());
+        if self.file.entries().iter().any(|e| e.kids().iter().any(|k| k == kid)) {
+            return Err(EditError::KidTaken(kid.to_owned()));
+        }
+        let settings = settings(new)?;
+        let mut jwk = jwk_with_kid(&new.key, kid, None);
+        if !settings.is_empty() {
+            jwk.truncate(jwk.len() - 1);
+            jwk.push_str(&format!(",\"mcpid\":{{{}}}}}", settings.join(",")));
+        }
+        let mut keys = self.keys.clone();
+        keys.push(jwk);
+        self.set(keys)?;
+        self.find(id.as_str()).map(|(_, entry)| entry)
+    }
+
+    /// Revokes the key with this name or id as of `at`, and gives back its entry.
+    ///
+    /// # Errors
+    /// [`EditError::NotFound`], [`EditError::Ambiguous`], and [`EditError::AlreadyRevoked`] unless
+    /// `at` is earlier than what is there.
+    pub fn revoke(&mut self, who: &str, at: Timestamp) -> Result<Entry, EditError> {
+        let (position, entry) = self.find(who)?;
+        if let Some(since) = entry.revoked_at().filter(|since| *since <= at) {
+            return Err(EditError::AlreadyRevoked { since });
+        }
+        let mut keys = self.keys.clone();
+        if let Some(key) = keys.get_mut(position) {
+            *key = revoked(key, at).map_err(|e| TrustError::from(json::JsonError(e)))?;
+        }
+        self.set(keys)?;
+        self.find(entry.key().id().as_str()).map(|(_, entry)| entry)
+    }
+
+    /// Removes the key with this name or id, and gives back what its entry was.
+    ///
+    /// # Errors
+    /// [`EditError::NotFound`], [`EditError::Ambiguous`].
+    pub fn remove(&mut self, who: &str) -> Result<Entry, EditError> {
+        let (position, entry) = self.find(who)?;
+        let mut keys = self.keys.clone();
+        keys.remove(position);
+        self.set(keys)?;
+        Ok(entry)
+    }
+
+    /// Where the one entry with this id or name stands in `keys`.
+    fn find(&self, who: &str) -> Result<(usize, Entry), EditError> {
+        let of = |e: &Entry| e.key().id().as_str() == who || e.name() == Some(who);
+        let mut found =
+            self.file.entries().iter().zip(self.file.positions()).filter(|(e, _)| of(e));
+        let Some((entry, position)) = found.next() else {
+            return Err(EditError::NotFound(who.to_owned()));
+        };
+        let others: Vec<KeyId> = found.map(|(e, _)| *e.key().id()).collect();
+        if others.is_empty() {
+            return Ok((*position, entry.clone()));
+        }
+        let ids = std::iter::once(*entry.key().id()).chain(others).collect();
+        Err(EditError::Ambiguous { who: who.to_owned(), ids })
+    }
+
+    /// Takes over changed keys, once it is certain that they can be read again.
+    fn set(&mut self, keys: Vec<String>) -> Result<(), EditError> {
+        let single = self.single && keys.len() == 1;
+        let old = std::mem::replace(&mut self.keys, keys);
+        let was_single = std::mem::replace(&mut self.single, single);
+        match TrustFile::parse(self.to_json().as_bytes()) {
+            Ok(file) => {
+                self.file = file;
+                Ok(())
+            }
+            Err(e) => {
+                self.keys = old;
+                self.single = was_single;
+                Err(e.into())
+            }
+        }
+    }
+}
+
+/// The members of `mcpid` for a new entry, in the order of the format.
+fn settings(new: &NewEntry) -> Result<Vec<String>, EditError> {
+    if let (Some(start), Some(end)) = (new.not_before, new.not_after)
+        && end <= start
+    {
+        return Err(EditError::NeverValid { start, end });
+    }
+    let mut members = Vec::new();
+    if let Some(name) = &new.name {
+        if !is_name(name) {
+            return Err(EditError::Name);
+        }
+        members.push(format!("\"name\":{}", quote(name)));
+    }
+    if let Some(bad) = new.client_ids.iter().find(|id| {
+        !(1..=MAX_NAME_BYTES).contains(&id.len()) || !id.bytes().all(|b| (b' '..=b'~').contains(&b))
+    }) {
+        return Err(EditError::ClientId(bad.clone()));
+    }
+    let array = |texts: Vec<String>| texts.join(",");
+    if !new.client_ids.is_empty() {
+        let ids = new.client_ids.iter().map(|id| quote(id)).collect();
+        members.push(format!("\"client_ids\":[{}]", array(ids)));
+    }
+    for (name, time) in [("not_before", new.not_before), ("not_after", new.not_after)] {
+        if let Some(time) = time {
+            members.push(format!("\"{name}\":\"{time}\""));
+        }
+    }
+    if let Some(allow) = &new.allow {
+        let patterns = allow.iter().map(|pattern| quote(&pattern.to_string())).collect();
+        members.push(format!("\"allow\":[{}]", array(patterns)));
+    }
+    Ok(members)
+}
+
+/// The text of one key with `revoked_at` set, and every other member as it was.
+fn revoked(key: &str, at: Timestamp) -> Result<String, serde_json::Error> {
+    let RawObject(mut jwk) = serde_json::from_str(key)?;
+    let at = quote(&at.to_string());
+    let RawObject(mut ours) = match jwk.iter().find(|(name, _)| name == "mcpid") {
+        Some((_, value)) => serde_json::from_str(value.get())?,
+        None => RawObject(Vec::new()),
+    };
+    put(&mut ours, "revoked_at", at)?;
+    put(&mut jwk, "mcpid", text(&ours))?;
+    Ok(text(&jwk))
+}
+
+type RawMembers = Vec<(String, Box<RawValue>)>;
+
+fn put(members: &mut RawMembers, name: &str, value: String) -> Result<(), serde_json::Error> {
+    let value = RawValue::from_string(value)?;
+    match members.iter_mut().find(|(n, _)| n == name) {
+        Some((_, old)) => *old = value,
+        None => members.push((name.to_owned(), value)),
+    }
+    Ok(())
+}
+
+fn text(members: &RawMembers) -> String {
+    let members: Vec<_> =
+        members.iter().map(|(name, value)| format!("{}:{}", quote(name), value.get())).collect();
+    format!("{{{}}}", members.join(","))
+}
+
+/// An object whose values are kept as text: numbers and escapes of others stay as they wrote them.
+struct RawObject(RawMembers);
+
+impl<'de> Deserialize<'de> for RawObject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = RawObject;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawObject, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(RawObject(members))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// Changes the trust file at `path`.
+///
+/// The folder is locked meanwhile, so that of two edits at once none is lost. The file keeps its
+/// mode and, where the system lets us, its owner. Where `path` is a symbolic link, the file that
+/// it leads to is rewritten and the link stays: a registry is public, and who links to it means
+/// the file itself.
+///
+/// # Errors
+/// [`EditError`]; the file is then as it was.
+pub fn edit<T>(
+    path: &Path,
+    change: impl FnOnce(&mut Document) -> Result<T, EditError>,
+) -> Result<T, EditError> {
+    change_file(path, false, change)
+}
+
+/// As [`edit`], and makes the file if there is none, with mode 0644 less the umask: it holds
+/// nothing secret, and the server that reads it is often another user's.
+///
+/// # Errors
+/// [`EditError`].
+pub fn create_or_edit<T>(
+    path: &Path,
+    change: impl FnOnce(&mut Document) -> Result<T, EditError>,
+) -> Result<T, EditError> {
+    change_file(path, true, change)
+}
+
+fn change_file<T>(
+    path: &Path,
+    create: bool,
+    change: impl FnOnce(&mut Document) -> Result<T, EditError>,
+) -> Result<T, EditError> {
+    let is_new = create
+        && matches!(fs::symlink_metadata(path), Err(e) if e.kind() == std::io::ErrorKind::NotFound);
+    let path =
+        if is_new { path.to_owned() } else { fs::canonicalize(path).map_err(StoreError::Io)? };
+    let folder = store::folder_of(&path);
+    // Held until the end of this function. Where the file system knows no locks, do without.
+    let lock = File::open(folder).map_err(StoreError::Io)?;
+    let _ = lock.lock();
+    if is_new && fs::symlink_metadata(&path).is_err() {
+        let mut document = Document::empty()?;
+        let result = change(&mut document)?;
+        store::write_new(&path, document.to_json().as_bytes(), 0o644)?;
+        return Ok(result);
+    }
+    let (bytes, metadata) = store::read_regular(&path, MAX_BYTES)?;
+    super::load::writers(&path, &metadata)?;
+    let mut document = Document::parse(&bytes)?;
+    let result = change(&mut document)?;
+    let json = document.to_json();
+    if u64::try_from(json.len()).unwrap_or(u64::MAX) > MAX_BYTES {
+        return Err(StoreError::TooLarge { limit: MAX_BYTES }.into());
+    }
+    let mode = store::mode_of(&metadata).unwrap_or(0o644) & 0o777;
+    store::replace(&path, json.as_bytes(), mode, Some(&metadata))?;
+    Ok(result)
+}

@@ -1,0 +1,122 @@
+//! Trust files from disk: which files a path stands for, and who may have written them.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Registry, TrustError, TrustFile};
+use crate::key::store::{self, StoreError};
+
+/// Bytes that one trust file may have at most; room for some 300,000 keys.
+pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+/// A trust file or folder that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind}")]
+#[non_exhaustive]
+pub struct LoadError {
+    /// The file or folder it is about.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub kind: LoadErrorKind,
+}
+
+/// What is wrong with a trust file or folder.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadErrorKind {
+    /// It cannot be read: missing, no permission, not a regular file, too large.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It can be written by others than its owner and group: anyone could add a key.
+    #[error("others can write it (mode {mode:04o})")]
+    OthersCanWrite {
+        /// The permission bits.
+        mode: u32,
+    },
+    /// A folder without `*.json` and `*.jwk` files.
+    #[error("the folder holds no *.json or *.jwk files")]
+    NoFiles,
+    /// Its content is not a trust file.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+}
+
+impl LoadError {
+    fn new(path: &Path, kind: impl Into<LoadErrorKind>) -> Self {
+        LoadError { path: path.to_owned(), kind: kind.into() }
+    }
+
+    fn io(path: &Path, error: io::Error) -> Self {
+        LoadError::new(path, StoreError::Io(error))
+    }
+}
+
+pub(super) fn registry<P: AsRef<Path>>(paths: &[P]) -> Result<Registry, LoadError> {
+    let mut files = Vec::new();
+    for path in paths {
+        let path = path.as_ref();
+        let metadata = fs::metadata(path).map_err(|e| LoadError::io(path, e))?;
+        if metadata.is_dir() {
+            // Whoever can write a folder can put a file into it.
+            writers(path, &metadata)?;
+            for file in folder(path)? {
+                files.push(TrustFile::load(&file)?);
+            }
+        } else {
+            files.push(TrustFile::load(path)?);
+        }
+    }
+    Ok(Registry::merge(files))
+}
+
+impl TrustFile {
+    /// Reads the trust file at `path`.
+    ///
+    /// # Errors
+    /// [`LoadError`]; a file that others can write is refused, one that its group can write gets
+    /// a note.
+    pub fn load(path: &Path) -> Result<Self, LoadError> {
+        let (bytes, metadata) =
+            store::read_regular(path, MAX_BYTES).map_err(|e| LoadError::new(path, e))?;
+        let note = writers(path, &metadata)?;
+        let file = TrustFile::parse(&bytes).map_err(|e| LoadError::new(path, e))?;
+        Ok(file.at(path, note))
+    }
+}
+
+/// Refuses what others can write, and has a word for what a group can.
+pub(super) fn writers(path: &Path, metadata: &fs::Metadata) -> Result<Option<String>, LoadError> {
+    match store::mode_of(metadata) {
+        Some(mode) if mode & 0o002 != 0 => {
+            Err(LoadError::new(path, LoadErrorKind::OthersCanWrite { mode }))
+        }
+        Some(mode) if mode & 0o020 != 0 => {
+            Ok(Some(format!("its group can write it (mode {mode:04o})")))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The trust files of a folder, sorted by name.
+fn folder(path: &Path) -> Result<Vec<PathBuf>, LoadError> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).map_err(|e| LoadError::io(path, e))? {
+        let file = entry.map_err(|e| LoadError::io(path, e))?.path();
+        let hidden = file.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
+        let named = file.extension().is_some_and(|e| e == "json" || e == "jwk");
+        if hidden || !named {
+            continue;
+        }
+        // Links are followed, since mounted configuration consists of them. One that leads
+        // nowhere is an error: what it led to may have held a revocation.
+        if fs::metadata(&file).map_err(|e| LoadError::io(&file, e))?.is_file() {
+            files.push(file);
+        }
+    }
+    if files.is_empty() {
+        return Err(LoadError::new(path, LoadErrorKind::NoFiles));
+    }
+    files.sort();
+    Ok(files)
+}
