@@ -26,6 +26,7 @@ use crate::mcp::pattern::{Operation, Pattern};
 mod edit;
 mod file;
 mod load;
+mod splice;
 
 pub use edit::{Document, EditError, NewEntry, create_or_edit, edit};
 pub use file::{TrustError, TrustFile};

@@ -1,12 +1,11 @@
 //! Changing one trust file: what is not changed stays as it is, to the byte.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::path::Path;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::splice::{RawObject, revoked};
 use super::{Entry, LoadError, MAX_BYTES, TrustError, TrustFile};
 use crate::clock::Timestamp;
 use crate::key::format::jwk_with_kid;
@@ -313,61 +312,6 @@ fn settings(new: &NewEntry) -> Result<Vec<String>, EditError> {
         members.push(format!("\"allow\":[{}]", array(patterns)));
     }
     Ok(members)
-}
-
-/// The text of one key with `revoked_at` set, and every other member as it was.
-fn revoked(key: &str, at: Timestamp) -> Result<String, serde_json::Error> {
-    let RawObject(mut jwk) = serde_json::from_str(key)?;
-    let at = quote(&at.to_string());
-    let RawObject(mut ours) = match jwk.iter().find(|(name, _)| name == "mcpid") {
-        Some((_, value)) => serde_json::from_str(value.get())?,
-        None => RawObject(Vec::new()),
-    };
-    put(&mut ours, "revoked_at", at)?;
-    put(&mut jwk, "mcpid", text(&ours))?;
-    Ok(text(&jwk))
-}
-
-type RawMembers = Vec<(String, Box<RawValue>)>;
-
-fn put(members: &mut RawMembers, name: &str, value: String) -> Result<(), serde_json::Error> {
-    let value = RawValue::from_string(value)?;
-    match members.iter_mut().find(|(n, _)| n == name) {
-        Some((_, old)) => *old = value,
-        None => members.push((name.to_owned(), value)),
-    }
-    Ok(())
-}
-
-fn text(members: &RawMembers) -> String {
-    let members: Vec<_> =
-        members.iter().map(|(name, value)| format!("{}:{}", quote(name), value.get())).collect();
-    format!("{{{}}}", members.join(","))
-}
-
-/// An object whose values are kept as text: numbers and escapes of others stay as they wrote them.
-struct RawObject(RawMembers);
-
-impl<'de> Deserialize<'de> for RawObject {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = RawObject;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawObject, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(RawObject(members))
-            }
-        }
-        deserializer.deserialize_map(Members)
-    }
 }
 
 /// Changes the trust file at `path`.
