@@ -1,0 +1,387 @@
+//! Nonces in memory: for one process, forgotten when it ends.
+//!
+//! 64 shards, each behind its own lock. A shard finds a nonce by its id and, for sweeping, by the
+//! second until which it is kept; every claim sweeps a few nonces whose second has passed, so that
+//! no claim ever waits for a great clean-up. Nothing that is still kept is ever removed: a full
+//! store answers with an error instead.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, RwLock};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{BoxFuture, Claim, NonceStore, Retention, Seen, StoreError};
+use crate::clock::Timestamp;
+use crate::key::KeyId;
+
+const SHARDS: usize = 64;
+
+/// Nonces swept by a claim at most. A claim adds one, so any number above one keeps up.
+const SWEPT_PER_CLAIM: usize = 4;
+
+/// Live nonces of a store that is not told otherwise.
+const DEFAULT_MAX: usize = 1_000_000;
+
+/// A store in memory.
+pub struct Memory {
+    shards: Vec<Mutex<Shard>>,
+    ledgers: Vec<Mutex<HashMap<KeyId, Ledger>>>,
+    salt: [u8; 16],
+    /// The moment from which the shards count their seconds, to keep entries small.
+    base: Timestamp,
+    max: usize,
+    quota: usize,
+    /// Nonces in all shards, those included that wait to be swept.
+    held: AtomicUsize,
+    retention: RwLock<Retention>,
+    /// What a start and raised retentions set; sweeping adds to it, see [`Memory::floor_now`].
+    floor: AtomicI64,
+    /// The latest moment at which anything was swept, or could have been. Never moves back.
+    horizon: AtomicI64,
+}
+
+impl Memory {
+    /// An empty store, started at `start`, for up to a million live nonces. Its floor is
+    /// `start + ahead`: what was created up to then may have been shown to a predecessor.
+    ///
+    /// `random` salts the ids of the nonces, and must be a cryptographic generator.
+    ///
+    /// # Errors
+    /// Whatever the generator fails with.
+    pub fn new<R: rand::TryCryptoRng>(
+        start: Timestamp,
+        retention: Retention,
+        random: &mut R,
+    ) -> Result<Self, R::Error> {
+        let mut salt = [0; 16];
+        random.try_fill_bytes(&mut salt)?;
+        let store = Memory {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            ledgers: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            salt,
+            base: start,
+            max: 0,
+            quota: 0,
+            held: AtomicUsize::new(0),
+            retention: RwLock::new(retention),
+            floor: AtomicI64::new(start.plus(retention.ahead()).unix()),
+            horizon: AtomicI64::new(i64::MIN),
+        };
+        Ok(store.bounded(DEFAULT_MAX))
+    }
+
+    /// Holds at most `max` nonces, and at most an eighth of them (but one) for any one key.
+    pub fn bounded(self, max: usize) -> Self {
+        Memory { max, quota: (max / 8).max(1), ..self }
+    }
+
+    /// Without the floor of a start: only for a process that made every key it trusts itself,
+    /// after its start, so that nothing can have been shown to a predecessor.
+    pub fn without_floor(self) -> Self {
+        Memory { floor: AtomicI64::new(i64::MIN), ..self }
+    }
+
+    /// What names a nonce: 16 bytes of SHA-256 over salt, key id, a zero byte and the nonce.
+    ///
+    /// Hashed, because its length is the client's choice. Salted, because its first bytes place it
+    /// in the tables: without a salt a key's holder could search for nonces that all fall into one
+    /// place. Cut to 16 bytes, because with 2^24 live nonces a false replay still has a chance
+    /// below 2^-80 a store, and nobody can aim for one without knowing the salt.
+    fn id(&self, key: &KeyId, nonce: &str) -> Id {
+        let hash = Sha256::new()
+            .chain_update(self.salt)
+            .chain_update(key.as_str())
+            .chain_update([0])
+            .chain_update(nonce)
+            .finalize();
+        let mut id = [0; 16];
+        id.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+        Id(id)
+    }
+
+    fn shard(&self, id: &Id) -> &Mutex<Shard> {
+        // The tables go by the first bytes, so the shard goes by the last.
+        &self.shards[usize::from(id.0[15]) % SHARDS]
+    }
+
+    fn ledger(&self, key: &KeyId) -> Result<MutexGuard<'_, HashMap<KeyId, Ledger>>, StoreError> {
+        let place = key.as_str().bytes().take(4).fold(0_usize, |sum, b| sum * 7 + usize::from(b));
+        lock(&self.ledgers[place % SHARDS])
+    }
+
+    /// Seconds from the base, or an error some 68 years from it.
+    fn seconds(&self, moment: Timestamp) -> Result<i32, StoreError> {
+        i32::try_from(moment.since(self.base))
+            .map_err(|_| StoreError::new("the time is too far from the start of the store"))
+    }
+
+    fn moment(&self, seconds: i32) -> Timestamp {
+        self.base.plus(i64::from(seconds))
+    }
+
+    fn retention(&self) -> Result<Retention, StoreError> {
+        self.retention.read().map(|r| *r).map_err(|_| poisoned())
+    }
+
+    /// What was swept was kept until the horizon at the latest. [`Retention::keep`] keeps for the
+    /// whole length from creation, so it was created at least that length before the horizon. In
+    /// a clock that only moves forward that is long past every window; once it has stepped back
+    /// this is what keeps a swept nonce from being fresh again.
+    fn floor_now(&self) -> Result<Timestamp, StoreError> {
+        let horizon = Timestamp::from_unix(self.horizon.load(Ordering::SeqCst));
+        let forgotten = horizon.plus(self.retention()?.length().saturating_neg());
+        Ok(forgotten.max(Timestamp::from_unix(self.floor.load(Ordering::SeqCst))))
+    }
+
+    fn claim_now(
+        &self,
+        now: Timestamp,
+        key: &KeyId,
+        nonce: &str,
+        until: Timestamp,
+    ) -> Result<Claim, StoreError> {
+        if until <= now {
+            return Ok(Claim::Expired);
+        }
+        let id = self.id(key, nonce);
+        let kept = self.seconds(self.retention()?.keep(now, until))?;
+        let second = self.seconds(now)?;
+        // Before anything is swept by it, so that whoever misses a nonce that this sweeps already
+        // sees the floor that goes with it. Most claims only read: it moves once a second.
+        if self.horizon.load(Ordering::SeqCst) < now.unix() {
+            self.horizon.fetch_max(now.unix(), Ordering::SeqCst);
+        }
+        let entry = Entry { first: second, kept };
+        let outcome = match self.insert(id, entry, second, key)? {
+            Inserted::Full => {
+                // Room may be taken by what has passed, in shards that no claim came by lately.
+                for shard in &self.shards {
+                    self.sweep(&mut *lock(shard)?, second);
+                }
+                self.insert(id, entry, second, key)?
+            }
+            other => other,
+        };
+        match outcome {
+            Inserted::Done => Ok(Claim::Fresh { floor: self.floor_now()? }),
+            Inserted::Seen(first) => Ok(Claim::Replayed { first: Some(self.moment(first)) }),
+            Inserted::OverQuota => Ok(Claim::OverQuota),
+            Inserted::Full => Err(StoreError::new(format!("the store is full with {}", self.max))),
+        }
+    }
+
+    /// Looks and inserts under one lock; the bounds are taken before the entry is there, and
+    /// each in one step, so that no two claims can share the last place.
+    fn insert(&self, id: Id, entry: Entry, now: i32, key: &KeyId) -> Result<Inserted, StoreError> {
+        let mut shard = lock(self.shard(&id))?;
+        self.sweep(&mut shard, now);
+        let old = shard.entries.get(&id).copied();
+        if let Some(old) = old.filter(|old| old.kept > now) {
+            return Ok(Inserted::Seen(old.first));
+        }
+        let mut ledgers = self.ledger(key)?;
+        let ledger = Ledger::of(&mut ledgers, key, now);
+        if ledger.live(now) >= self.quota {
+            return Ok(Inserted::OverQuota);
+        }
+        if old.is_none() {
+            let more = |held: usize| (held < self.max).then_some(held.saturating_add(1));
+            if self.held.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_err() {
+                return Ok(Inserted::Full);
+            }
+        }
+        ledger.add(entry.kept);
+        shard.entries.insert(id, entry);
+        shard.by_end.entry(entry.kept).or_default().push(id);
+        Ok(Inserted::Done)
+    }
+
+    fn sweep(&self, shard: &mut Shard, now: i32) {
+        let swept = shard.sweep(now);
+        if swept > 0 {
+            self.held.fetch_sub(swept, Ordering::SeqCst);
+        }
+    }
+
+    fn peek_now(
+        &self,
+        now: Timestamp,
+        key: &KeyId,
+        nonce: &str,
+    ) -> Result<Option<Seen>, StoreError> {
+        let id = self.id(key, nonce);
+        let entry = lock(self.shard(&id))?.entries.get(&id).copied();
+        Ok(entry
+            .map(|e| Seen::new(Some(self.moment(e.first)), self.moment(e.kept)))
+            .filter(|seen| seen.until > now))
+    }
+
+    fn register_now(&self, now: Timestamp, retention: Retention) -> Result<(), StoreError> {
+        let mut held = self.retention.write().map_err(|_| poisoned())?;
+        let united = held.united(retention);
+        if united != *held {
+            *held = united;
+            // Claims may have been made by a clock that has stepped back since.
+            let latest = now.max(Timestamp::from_unix(self.horizon.load(Ordering::SeqCst)));
+            self.floor.fetch_max(united.floor_when_raised(latest).unix(), Ordering::SeqCst);
+        }
+        Ok(())
+    }
+}
+
+impl NonceStore for Memory {
+    fn register<'a>(
+        &'a self,
+        now: Timestamp,
+        retention: Retention,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move { self.register_now(now, retention) })
+    }
+
+    fn claim<'a>(
+        &'a self,
+        now: Timestamp,
+        key: &'a KeyId,
+        nonce: &'a str,
+        until: Timestamp,
+    ) -> BoxFuture<'a, Result<Claim, StoreError>> {
+        Box::pin(async move { self.claim_now(now, key, nonce, until) })
+    }
+
+    fn peek<'a>(
+        &'a self,
+        now: Timestamp,
+        key: &'a KeyId,
+        nonce: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Seen>, StoreError>> {
+        Box::pin(async move { self.peek_now(now, key, nonce) })
+    }
+
+    fn floor<'a>(&'a self, _now: Timestamp) -> BoxFuture<'a, Result<Timestamp, StoreError>> {
+        Box::pin(async move { self.floor_now() })
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let held = self.held.load(Ordering::SeqCst);
+        f.debug_struct("Memory")
+            .field("held", &held)
+            .field("max", &self.max)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A thread that panicked inside a lock may have left half a change: nothing it guards is sure.
+fn poisoned() -> StoreError {
+    StoreError::new("the store was left broken by a fault in this program")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>, StoreError> {
+    mutex.lock().map_err(|_| poisoned())
+}
+
+enum Inserted {
+    Done,
+    Seen(i32),
+    OverQuota,
+    Full,
+}
+
+/// When a nonce was claimed and until when it is kept, in seconds from the store's base.
+#[derive(Clone, Copy)]
+struct Entry {
+    first: i32,
+    kept: i32,
+}
+
+#[derive(Default)]
+struct Shard {
+    entries: HashMap<Id, Entry, BuildHasherDefault<FirstBytes>>,
+    /// The same nonces by the second in which they end. A nonce that ended and was claimed again
+    /// before it was swept stands here twice; only the later place counts.
+    by_end: BTreeMap<i32, Vec<Id>>,
+}
+
+impl Shard {
+    /// Removes a few nonces that are kept no longer, and says how many.
+    fn sweep(&mut self, now: i32) -> usize {
+        let mut swept = 0;
+        for _ in 0..SWEPT_PER_CLAIM {
+            let Some(mut ended) = self.by_end.first_entry().filter(|e| *e.key() <= now) else {
+                break;
+            };
+            let second = *ended.key();
+            let id = ended.get_mut().pop();
+            if ended.get().is_empty() {
+                ended.remove();
+            }
+            let Some(id) = id else { continue };
+            if self.entries.get(&id).is_some_and(|entry| entry.kept == second) {
+                self.entries.remove(&id);
+                swept += 1;
+            }
+        }
+        swept
+    }
+}
+
+/// How many nonces of one key are live, told by the seconds in which they end: exact at once,
+/// wherever the sweeping has got to.
+#[derive(Default)]
+struct Ledger {
+    live: usize,
+    ends: BTreeMap<i32, usize>,
+}
+
+impl Ledger {
+    /// The ledger of `key`, empty if it has none yet. Keys that have nothing live are dropped
+    /// before the table would grow, so that rotated keys do not stay for ever.
+    fn of<'l>(ledgers: &'l mut HashMap<KeyId, Ledger>, key: &KeyId, now: i32) -> &'l mut Ledger {
+        if ledgers.len() == ledgers.capacity() && !ledgers.contains_key(key) {
+            ledgers.retain(|_, ledger| ledger.live(now) > 0);
+            // Doubling keeps this from being done again for every single new key.
+            ledgers.reserve(ledgers.len().max(4));
+        }
+        ledgers.entry(*key).or_default()
+    }
+
+    fn live(&mut self, now: i32) -> usize {
+        while let Some(ended) = self.ends.first_entry().filter(|e| *e.key() <= now) {
+            self.live = self.live.saturating_sub(ended.remove());
+        }
+        self.live
+    }
+
+    fn add(&mut self, kept: i32) {
+        self.live = self.live.saturating_add(1);
+        let ending = self.ends.entry(kept).or_default();
+        *ending = ending.saturating_add(1);
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Id([u8; 16]);
+
+impl Hash for Id {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.0);
+    }
+}
+
+/// An id is a salted hash already: its first eight bytes will do.
+#[derive(Default)]
+struct FirstBytes(u64);
+
+impl Hasher for FirstBytes {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().take(8).fold(0, |sum, &b| (sum << 8) | u64::from(b));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
