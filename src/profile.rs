@@ -12,16 +12,6 @@ pub struct Window {
     pub ahead: i64,
 }
 
-/// How far the clocks of verifiers and of the nonce store may differ at least, in seconds.
-const LEAST_MARGIN: i64 = 30;
-
-impl Window {
-    /// The largest difference of clocks that the memory of nonces allows for, in seconds.
-    pub fn margin(self) -> i64 {
-        self.back.unwrap_or(0).max(LEAST_MARGIN)
-    }
-}
-
 /// What a profile says of a signature parameter or of `Content-Digest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

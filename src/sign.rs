@@ -201,7 +201,7 @@ impl Signer {
     ) -> Result<Signed, SigningError> {
         let content_digest = match ContentDigest::read(head).and_then(|digest| digest.check(body)) {
             Ok(()) => None,
-            Err(DigestError::Missing) if !head.has(CONTENT_DIGEST) => {
+            Err(DigestError::Missing { .. }) if !head.has(CONTENT_DIGEST) => {
                 Some(content_digest(body))
             }
             Err(error) => return Err(SigningError::Digest(error)),
@@ -294,9 +294,8 @@ impl Signer {
             true => params.nonce().value().map(str::to_owned),
             false => None,
         };
-        let kept = |c: &header::Candidate<'_>| {
-            self.existing == Existing::Refuse || c.label != self.label
-        };
+        let kept =
+            |c: &header::Candidate<'_>| self.existing == Existing::Refuse || c.label != self.label;
         Ok(candidates.into_iter().filter(kept).find_map(|c| c.params.ok().and_then(ours)))
     }
 }

@@ -18,6 +18,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{KeyId, PublicKey};
 use crate::clock::Timestamp;
@@ -183,7 +184,8 @@ fn unite(all: &mut Vec<String>, more: Vec<String>) {
 /// Every key that is trusted, found by its id at no cost that grows.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
-    entries: Vec<Entry>,
+    /// Shared, so that a verdict can keep the entry that it rests on without copying it.
+    entries: Vec<Arc<Entry>>,
     by_id: HashMap<KeyId, usize>,
     by_kid: HashMap<String, Vec<usize>>,
     notes: Vec<Note>,
@@ -241,12 +243,12 @@ impl Registry {
         match self.by_id.entry(*entry.key.id()) {
             Slot::Vacant(slot) => {
                 slot.insert(self.entries.len());
-                self.entries.push(entry);
+                self.entries.push(Arc::new(entry));
             }
             Slot::Occupied(slot) => {
                 let id = slot.key();
                 if let Some(known) = self.entries.get_mut(*slot.get())
-                    && let Some(other) = known.tighten(entry)
+                    && let Some(other) = Arc::make_mut(known).tighten(entry)
                 {
                     let text =
                         format!("{id} has another name, {other:?}, here; the first one holds");
@@ -257,13 +259,13 @@ impl Registry {
     }
 
     /// The entry of the key with this id, a thumbprint of 43 characters.
-    pub fn by_id(&self, id: &str) -> Option<&Entry> {
+    pub fn by_id(&self, id: &str) -> Option<&Arc<Entry>> {
         self.by_id.get(&KeyId::from_text(id)?).and_then(|at| self.entries.get(*at))
     }
 
     /// The entries, at most [`MAX_KEYS_PER_KID`], to which a file gives the `kid` (any text).
     /// Those that come first in the registry.
-    pub fn by_kid(&self, kid: &str) -> impl Iterator<Item = &Entry> {
+    pub fn by_kid(&self, kid: &str) -> impl Iterator<Item = &Arc<Entry>> {
         self.by_kid
             .get(kid)
             .map_or(&[][..], Vec::as_slice)
@@ -273,7 +275,7 @@ impl Registry {
     }
 
     /// All entries, in the order in which the files name their keys first.
-    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Entry>> {
         self.entries.iter()
     }
 

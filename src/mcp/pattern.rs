@@ -112,6 +112,16 @@ impl FromStr for Pattern {
     }
 }
 
+impl fmt::Display for Operation<'_> {
+    /// As a pattern that matches just this is written, but for stars in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name {
+            Some(name) => write!(f, "{}:{name}", self.method),
+            None => f.write_str(self.method),
+        }
+    }
+}
+
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.name {

@@ -3,8 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::key::trust::Entry;
 use crate::mcp::body::{self, Ambiguous, Reading};
 use crate::mcp::headers;
+use crate::mcp::pattern::Pattern;
 use crate::message::Head;
 use crate::message::digest::{ContentDigest, DigestError};
 use crate::profile::Presence;
@@ -23,12 +25,14 @@ impl Verifier {
         let HeadHeld { head, held, .. } = request;
         let now = self.clock.now();
         // What refuses the request as a whole is reported with what its first signature statement.
-        let whole =
-            |rejection: Rejection| rejection.after_signature(true).stating(verdict::of(head, &held));
+        let whole = |rejection: Rejection| {
+            rejection.after_signature(true).stating(verdict::of(head, &held))
+        };
 
         // 1. Its share of the limits.
         if body.len() > self.max_body {
-            let message = format!("the body is {} bytes long, {} at most", body.len(), self.max_body);
+            let message =
+                format!("the body is {} bytes long, {} at most", body.len(), self.max_body);
             return Err(whole(Rejection::new(Step::Limits, Code::TooLarge, message)));
         }
         // 5. Window, again.
@@ -65,7 +69,10 @@ impl Verifier {
 
         // 11. Allowed. What cannot be read is matched by no grant.
         let operation = reading.as_ref().ok().and_then(Reading::operation);
-        let may = |one: &Held| one.entry.allows(operation);
+        let may = |one: &Held| match operation {
+            Some(operation) => one.entry.allows(operation),
+            None => !one.entry.is_limited(),
+        };
         if !held.iter().any(|one| late(one).is_none() && may(one)) {
             let what = match operation {
                 Some(operation) => operation.to_string(),
@@ -74,7 +81,7 @@ impl Verifier {
             return Err(whole(
                 Rejection::new(Step::Allowed, Code::NotAllowed, "this key may not do this")
                     .with("asked", what)
-                    .with("allow", held.first().map(|one| one.entry.describe_allow()).unwrap_or_default()),
+                    .with("allow", held.first().map(|one| grants(&one.entry)).unwrap_or_default()),
             ));
         }
 
@@ -91,17 +98,19 @@ impl Verifier {
         if self.profile.digest == Presence::IfPresent && !head.has("content-digest") {
             return Ok(());
         }
-        ContentDigest::read(head).and_then(|digest| digest.check(body)).map_err(|error| {
-            match error {
-                DigestError::Missing { .. } => refuse(Code::DigestMissing, chain(&error)),
-                DigestError::Mismatch { algorithm, expected, actual, length } => refuse(
-                    Code::DigestMismatch,
-                    format!("the body of {length} bytes is not the one that was signed"),
-                )
-                .with("content-digest", format!("{}=:{}:", algorithm.as_str(), STANDARD.encode(expected)))
-                .with("body", format!("{}=:{}:", algorithm.as_str(), STANDARD.encode(actual))),
-                _ => refuse(Code::DigestInvalid, chain(&error)),
-            }
+        ContentDigest::read(head).and_then(|digest| digest.check(body)).map_err(|error| match error
+        {
+            DigestError::Missing { .. } => refuse(Code::DigestMissing, chain(&error)),
+            DigestError::Mismatch { algorithm, expected, actual, length } => refuse(
+                Code::DigestMismatch,
+                format!("the body of {length} bytes is not the one that was signed"),
+            )
+            .with(
+                "content-digest",
+                format!("{}=:{}:", algorithm.as_str(), STANDARD.encode(expected)),
+            )
+            .with("body", format!("{}=:{}:", algorithm.as_str(), STANDARD.encode(actual))),
+            _ => refuse(Code::DigestInvalid, chain(&error)),
         })
     }
 }
@@ -113,4 +122,11 @@ fn unsigned() -> Rejection {
 
 fn ambiguous(error: &Ambiguous) -> Rejection {
     Rejection::new(Step::Mcp, Code::BodyAmbiguous, chain(error))
+}
+
+/// The lists of what an entry grants, as they stand in its trust files.
+fn grants(entry: &Entry) -> String {
+    let list = |list: &Vec<_>| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let lists: Vec<String> = entry.allow().iter().map(|l: &Vec<Pattern>| list(l)).collect();
+    lists.join(", and of these ")
 }

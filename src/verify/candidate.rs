@@ -12,10 +12,10 @@ use crate::message::Head;
 use crate::message::target::Target;
 use crate::profile::{KeyLookup, Profile};
 
-use super::statement::Statement;
 use super::coverage::{self, Changes};
 use super::parameters::{self, Parameters};
 use super::rejection::{Code, Rejection, Step, chain};
+use super::statement::Statement;
 use super::{MAX_COMPONENTS, standing, window};
 
 /// What all candidates of a request are judged against.
@@ -45,13 +45,17 @@ impl Scene<'_> {
 
         // 3. The member itself: nothing twice, canonical base64, an inner list of strings.
         let params = params.map_err(|fault| {
-            malformed("signature-input", &fault).stating(Statement::of(self.head, &label, None, None))
+            malformed("signature-input", &fault)
+                .stating(Statement::of(self.head, &label, None, None))
         })?;
         let mut found = None;
         match self.judge_read(&params, signature, &mut found) {
-            Ok((parameters, entry)) => {
-                Ok(Held { label: label.into_owned(), params: params.into_owned(), parameters, entry })
-            }
+            Ok((parameters, entry)) => Ok(Held {
+                label: label.into_owned(),
+                params: params.into_owned(),
+                parameters,
+                entry,
+            }),
             Err(rejection) => {
                 let statement = Statement::of(self.head, &label, Some(&params), found.as_deref());
                 Err(rejection.stating(statement))
@@ -81,10 +85,11 @@ impl Scene<'_> {
         // 6. Coverage.
         coverage::judge(self.profile, self.changes, self.head, params.components())?;
         // 7. Key. 8. Signature.
-        let entry = self.judge_key(params, &parameters, &signature).map_err(|(rejection, entry)| {
-            *found = entry;
-            rejection
-        })?;
+        let entry =
+            self.judge_key(params, &parameters, &signature).map_err(|(rejection, entry)| {
+                *found = entry;
+                rejection
+            })?;
         Ok((parameters, entry))
     }
 
@@ -98,12 +103,10 @@ impl Scene<'_> {
     ) -> Result<Arc<Entry>, (Rejection, Option<Arc<Entry>>)> {
         let registry = self.registry;
         let by_id = registry.by_id(&parameters.keyid);
-        let by_kid = match (by_id, self.profile.key_lookup) {
-            (None, KeyLookup::ThumbprintThenKid) => registry.by_kid(&parameters.keyid),
-            _ => &[],
-        };
+        let by_kid = (by_id.is_none() && self.profile.key_lookup == KeyLookup::ThumbprintThenKid)
+            .then(|| registry.by_kid(&parameters.keyid));
         let mut furthest: Option<(Rejection, Arc<Entry>)> = None;
-        for entry in by_id.into_iter().chain(by_kid) {
+        for entry in by_id.into_iter().chain(by_kid.into_iter().flatten()) {
             match self.judge_entry(entry, params, parameters, signature) {
                 Ok(()) => return Ok(Arc::clone(entry)),
                 Err(r) if furthest.as_ref().is_none_or(|(f, _)| r.step() > f.step()) => {
@@ -145,7 +148,8 @@ impl Scene<'_> {
         params: &SignatureParams<'_>,
         signature: &[u8],
     ) -> Result<(), Rejection> {
-        let refuse = |message: String| Rejection::new(Step::Signature, Code::SignatureInvalid, message);
+        let refuse =
+            |message: String| Rejection::new(Step::Signature, Code::SignatureInvalid, message);
         let Ok(signature) = <&[u8; 64]>::try_from(signature) else {
             let length = signature.len();
             return Err(refuse(format!("the signature is {length} bytes long, not 64")));

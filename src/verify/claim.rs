@@ -2,15 +2,16 @@
 
 use crate::clock::Timestamp;
 use crate::key::KeyId;
-use crate::nonce::{Claim, NonceStore};
+use crate::nonce::{Claim, NonceStore, Retention};
 
 use super::candidate::Held;
+use super::parameters::Parameters;
 use super::rejection::{Code, Refusal, Rejection, Step, Unavailable};
 use super::window::span;
 use super::{BodyHeld, Replay, Seen, Unread, Verified, Verifier};
 
-/// The longest that a nonce of a profile without a window of its own is remembered, in seconds.
-const LONGEST_UNWINDOWED: i64 = 24 * 60 * 60;
+/// The longest time for which something may be good and its nonce still be remembered: a day.
+const LONGEST: i64 = 24 * 60 * 60;
 
 impl Verifier {
     /// Step 12. The distinct (key, nonce) pairs of **all** signatures that hold are claimed, in
@@ -66,20 +67,27 @@ impl Verifier {
         Ok(seen)
     }
 
-    /// Until when a nonce has to be remembered: as long as any clock within the margin could
-    /// still accept the request. None where nothing bounds that.
-    fn until(&self, one: &Held, now: Timestamp) -> Option<Timestamp> {
+    /// How long this verifier needs a store to keep what it claims; to be registered with the
+    /// store before the first claim. Without a window of its own a profile only claims what
+    /// `expires` bounds, and that for a day at most.
+    pub fn retention(&self) -> Retention {
         let window = self.profile.window;
-        let until = match (one.parameters.created, window.back, one.parameters.expires) {
-            (Some(created), Some(back), _) => {
-                created.plus(back).plus(window.ahead).plus(window.margin())
+        let whole = |seconds: i64| u32::try_from(seconds).unwrap_or(u32::MAX);
+        Retention::new(whole(window.back.unwrap_or(0)), whole(window.ahead))
+    }
+
+    /// Until when a nonce has to be remembered: as long as any clock within the margin could
+    /// still accept the request. None where nothing bounds that, or only beyond a day.
+    fn until(&self, one: &Held, now: Timestamp) -> Option<Timestamp> {
+        let retention = self.retention();
+        let Parameters { created, expires, .. } = one.parameters;
+        match (self.profile.window.back, created, expires) {
+            (Some(back), Some(created), _) if back <= LONGEST => Some(retention.until(created)),
+            (None, _, Some(expires)) if expires.since(now) <= LONGEST => {
+                Some(expires.plus(retention.margin()))
             }
-            (_, None, Some(expires)) => expires.plus(window.margin()),
-            _ => return None,
-        };
-        (window.back.is_some_and(|back| back <= LONGEST_UNWINDOWED)
-            || until.since(now) <= LONGEST_UNWINDOWED)
-            .then_some(until)
+            _ => None,
+        }
     }
 
     /// A request made when the store may already have forgotten is not judged, or only reported.
@@ -113,17 +121,16 @@ async fn claim(
     };
     Err(Refusal::Rejected(match store.claim(now, key, nonce, until).await {
         Ok(Claim::Fresh { floor }) => return Ok(floor),
-        Ok(Claim::Replayed(first)) => {
+        Ok(Claim::Replayed { first }) => {
             let message = match first {
-                Some(first) => format!("the nonce was used {} ago", span(now.since(first.when))),
+                Some(first) => format!("the nonce was used {} ago", span(now.since(first))),
                 None => "the nonce was used before".to_owned(),
             };
             refuse(Code::NonceReplayed, message).with("nonce", nonce)
         }
-        Ok(Claim::OverQuota) => refuse(
-            Code::NonceQuota,
-            "the key has too many requests within the window".to_owned(),
-        ),
+        Ok(Claim::OverQuota) => {
+            refuse(Code::NonceQuota, "the key has too many requests within the window".to_owned())
+        }
         Ok(Claim::Expired) => {
             let late = span(now.since(until));
             refuse(Code::Expired, format!("expired {late} before its nonce could be claimed"))

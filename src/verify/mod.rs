@@ -20,19 +20,19 @@ use crate::profile::Profile;
 mod body;
 mod candidate;
 mod claim;
-mod statement;
 pub mod coverage;
 pub mod parameters;
 pub mod rejection;
 mod standing;
+mod statement;
 mod verdict;
 pub mod window;
 
 use candidate::Scene;
 use coverage::Changes;
 
-pub use statement::Statement;
 pub use rejection::{Code, Refusal, Rejection, Step, Unavailable};
+pub use statement::Statement;
 pub use verdict::{BodyHeld, HeadHeld, Seen, Unread, Verified};
 
 /// Signatures on one request.
@@ -150,7 +150,9 @@ impl Verifier {
         let BodyHeld { held, now } = self.judge_body(self.judge_head(head)?, body)?;
         match self.claim_pairs(&held, now).await {
             Ok(seen) => Ok(Verified { held, now, seen }),
-            Err(Refusal::Rejected(r)) => Err(Refusal::Rejected(r.stating(verdict::of(head, &held)))),
+            Err(Refusal::Rejected(r)) => {
+                Err(Refusal::Rejected(r.stating(verdict::of(head, &held))))
+            }
             Err(other) => Err(other),
         }
     }
@@ -246,9 +248,9 @@ impl Verifier {
                 format!("{name} stands on more than one line"),
             ));
         }
-        self.origins.resolve(head).map_err(|e| {
-            Rejection::new(Step::Limits, Code::TargetMismatch, rejection::chain(&e))
-        })
+        self.origins
+            .resolve(head)
+            .map_err(|e| Rejection::new(Step::Limits, Code::TargetMismatch, rejection::chain(&e)))
     }
 }
 

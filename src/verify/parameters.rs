@@ -38,7 +38,7 @@ pub fn judge(profile: &Profile, params: &SignatureParams<'_>) -> Result<Paramete
                 Code::AlgNotAllowed,
                 "alg names another algorithm than ed25519",
             )
-            .with("alg", other));
+            .with("alg", written(other)));
         }
     }
     let created = seconds(params, "created")?;
@@ -98,14 +98,18 @@ fn invalid(message: impl Into<String>) -> Rejection {
     Rejection::new(Step::Parameters, Code::ParameterInvalid, message)
 }
 
-fn seconds(params: &SignatureParams<'_>, name: &'static str) -> Result<Option<Timestamp>, Rejection> {
+fn seconds(
+    params: &SignatureParams<'_>,
+    name: &'static str,
+) -> Result<Option<Timestamp>, Rejection> {
     match params.params().get(name) {
         None => Ok(None),
         Some(BareItem::Integer(seconds)) if *seconds >= 0 => {
             Ok(Some(Timestamp::from_unix(*seconds)))
         }
         Some(other) => {
-            Err(invalid(format!("{name} is not a time in whole seconds")).with(name, other))
+            Err(invalid(format!("{name} is not a time in whole seconds"))
+                .with(name, written(other)))
         }
     }
 }
@@ -117,6 +121,13 @@ fn string<'p>(
     match params.params().get(name) {
         None => Ok(None),
         Some(BareItem::String(text)) => Ok(Some(text)),
-        Some(other) => Err(invalid(format!("{name} is not a string")).with(name, other)),
+        Some(other) => Err(invalid(format!("{name} is not a string")).with(name, written(other))),
     }
+}
+
+/// A value as it stands on the wire.
+fn written(value: &BareItem<'_>) -> String {
+    let mut text = String::new();
+    // What was read can be written.
+    value.write_to(&mut text).map_or_else(|_| "?".to_owned(), |()| text)
 }

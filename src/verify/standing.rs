@@ -11,7 +11,7 @@ use super::rejection::{Code, Rejection, Step};
 ///
 /// # Errors
 /// `key_weak`, `key_published`, `key_not_valid`, `key_revoked`, `tag_mismatch`.
-pub fn judge(
+pub(super) fn judge(
     profile: &Profile,
     entry: &Entry,
     parameters: &Parameters,
@@ -59,8 +59,7 @@ pub fn judge(
     }
     if profile.tag == TagRule::Bound {
         let tag = parameters.tag.as_deref().unwrap_or_default();
-        let listed = entry.client_ids().iter().any(|id| id == tag);
-        if tag != entry.key().id().as_str() && !listed {
+        if !entry.may_use_tag(tag) {
             let ids = match entry.client_ids() {
                 [] => "none but the key id".to_owned(),
                 ids => ids.iter().map(|id| format!("{id:?}")).collect::<Vec<_>>().join(" "),

@@ -43,7 +43,8 @@ impl Statement {
     ) -> Self {
         let mut statement = Statement { label: label.to_owned(), ..Statement::default() };
         if let Some(params) = params {
-            let text = |name| params.params().get(name).and_then(|v| v.as_string()).map(str::to_owned);
+            let text =
+                |name| params.params().get(name).and_then(|v| v.as_string()).map(str::to_owned);
             let time = |name| {
                 params.params().get(name).and_then(|v| v.as_integer()).map(Timestamp::from_unix)
             };

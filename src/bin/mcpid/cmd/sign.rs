@@ -107,8 +107,9 @@ fn failure(args: &SignArgs, error: &SigningError) -> Failure {
         SigningError::Params(_) | SigningError::Add(AddError::Unwritable { .. }) => {
             Failure::usage(message)
         }
-        SigningError::Base(_) => Failure::usage(message)
-            .hint("--cover names something that the request has to carry"),
+        SigningError::Base(_) => {
+            Failure::usage(message).hint("--cover names something that the request has to carry")
+        }
         SigningError::Add(AddError::LabelTaken(label)) => Failure::new(
             Exit::Input,
             "already_signed",
