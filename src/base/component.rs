@@ -268,11 +268,14 @@ impl<'a> Component<'a> {
 }
 
 impl fmt::Display for Component<'_> {
-    /// The identifier as it stands in a signature base.
+    /// The identifier as it stands in a signature base. One that was made with parameters that
+    /// have no spelling shows its name only.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
-        self.write_to(&mut text).map_err(|_| fmt::Error)?;
-        f.write_str(&text)
+        match self.write_to(&mut text) {
+            Ok(()) => f.write_str(&text),
+            Err(_) => write!(f, "\"{}\"", self.name),
+        }
     }
 }
 

@@ -135,10 +135,12 @@ impl<'a> SignatureParams<'a> {
         components: Vec<Component<'a>>,
         values: [(&'static str, Option<BareItem<'a>>); N],
     ) -> Result<Self, ParamsError> {
+        let mut scratch = String::new();
         for component in &components {
-            component.check().map_err(|source| ParamsError::Component {
-                component: component.to_string(),
-                source,
+            let writable = component.write_to(&mut scratch).map_err(ComponentError::from);
+            component.check().and(writable).map_err(|source| {
+                let component = component.to_string();
+                ParamsError::Component { component, source }
             })?;
         }
         if let Some(twice) = component::repeated(&components).and_then(|at| components.get(at)) {
@@ -147,7 +149,6 @@ impl<'a> SignatureParams<'a> {
         let mut params = Parameters::default();
         for (name, value) in values {
             if let Some(value) = value {
-                let mut scratch = String::new();
                 value
                     .write_to(&mut scratch)
                     .map_err(|source| ParamsError::Unwritable { name, source })?;
