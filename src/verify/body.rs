@@ -24,7 +24,7 @@ impl Verifier {
     pub fn judge_body(&self, request: HeadHeld<'_>, body: &[u8]) -> Result<BodyHeld, Rejection> {
         let HeadHeld { head, held, .. } = request;
         let now = self.clock.now();
-        // What refuses the request as a whole is reported with what its first signature statement.
+        // What refuses the request as a whole is reported with what its first signature says.
         let whole = |rejection: Rejection| {
             rejection.after_signature(true).stating(verdict::of(head, &held))
         };
