@@ -10,6 +10,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+mod bare;
 mod parse;
 mod write;
 

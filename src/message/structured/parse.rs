@@ -1,26 +1,12 @@
-//! The parsing algorithm of RFC 9651 section 4.2, without recursion: inner lists do not nest.
+//! The parsing algorithm of RFC 9651 section 4.2: dictionaries, lists, items and parameters. There
+//! is no recursion, inner lists do not nest.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use base64::Engine as _;
-use base64::alphabet::STANDARD as ALPHABET;
-use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
-
 use super::{
-    BareItem, Decimal, Dictionary, Fault, InnerList, Item, List, Member, Parameters, Reason,
-    Received,
+    BareItem, Dictionary, Fault, InnerList, Item, List, Member, Parameters, Reason, Received,
 };
-use crate::message::is_tchar;
-
-/// What RFC 9651 lets a parser read; only used to tell a second spelling from what is not base64.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
-    &ALPHABET,
-    GeneralPurposeConfig::new()
-        .with_decode_allow_trailing_bits(true)
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// Up to here names are compared one by one, which is quicker; beyond, a set keeps it linear.
 const FEW: usize = 16;
@@ -94,10 +80,10 @@ impl<'a> Seen<'a> {
     }
 }
 
-struct Parser<'a> {
+pub(super) struct Parser<'a> {
     text: &'a str,
-    bytes: &'a [u8],
-    at: usize,
+    pub(super) bytes: &'a [u8],
+    pub(super) at: usize,
     /// The first fault since it was last taken.
     fault: Option<Fault>,
 }
@@ -117,11 +103,11 @@ impl<'a> Parser<'a> {
         Ok(parser)
     }
 
-    fn peek(&self) -> Option<u8> {
+    pub(super) fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
-    fn eat(&mut self, byte: u8) -> bool {
+    pub(super) fn eat(&mut self, byte: u8) -> bool {
         let there = self.peek() == Some(byte);
         if there {
             self.at += 1;
@@ -133,7 +119,7 @@ impl<'a> Parser<'a> {
         self.skip_while(|byte| these.contains(&byte));
     }
 
-    fn skip_while(&mut self, wanted: impl Fn(u8) -> bool) {
+    pub(super) fn skip_while(&mut self, wanted: impl Fn(u8) -> bool) {
         while self.peek().is_some_and(&wanted) {
             self.at += 1;
         }
@@ -141,15 +127,15 @@ impl<'a> Parser<'a> {
 
     /// The text from `start` up to here. Everything is ASCII, so that no edge is inside a
     /// character.
-    fn since(&self, start: usize) -> &'a str {
+    pub(super) fn since(&self, start: usize) -> &'a str {
         self.text.get(start..self.at).unwrap_or_default()
     }
 
-    fn fail<T>(&self, reason: Reason) -> Result<T, Fault> {
+    pub(super) fn fail<T>(&self, reason: Reason) -> Result<T, Fault> {
         Err(Fault { offset: self.at, reason })
     }
 
-    fn record(&mut self, offset: usize, reason: Reason) {
+    pub(super) fn record(&mut self, offset: usize, reason: Reason) {
         self.fault.get_or_insert(Fault { offset, reason });
     }
 
@@ -235,179 +221,6 @@ impl<'a> Parser<'a> {
             Some(_) => self.fail(Reason::Key),
             None => self.fail(Reason::End),
         }
-    }
-
-    fn bare_item(&mut self) -> Result<BareItem<'a>, Fault> {
-        match self.peek() {
-            Some(b'"') => self.string().map(BareItem::String),
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b':') => self.byte_sequence().map(BareItem::Bytes),
-            Some(b'?') => self.boolean(),
-            Some(b'@') => self.date(),
-            Some(b'%') => self.display_string().map(BareItem::DisplayString),
-            Some(byte) if byte.is_ascii_alphabetic() || byte == b'*' => {
-                let start = self.at;
-                self.skip_while(|b| is_tchar(b) || matches!(b, b':' | b'/'));
-                Ok(BareItem::Token(Cow::Borrowed(self.since(start))))
-            }
-            Some(_) => self.fail(Reason::Item),
-            None => self.fail(Reason::End),
-        }
-    }
-
-    /// Section 4.2.4. Kept as whole thousandths: no float ever touches what is signed.
-    fn number(&mut self) -> Result<BareItem<'a>, Fault> {
-        let start = self.at;
-        let negative = self.eat(b'-');
-        let (whole, digits) = self.digits();
-        let sign = if negative { -1 } else { 1 };
-        if digits == 0 || digits > 15 {
-            self.at = start;
-            return self.fail(Reason::Number);
-        }
-        if !self.eat(b'.') {
-            return Ok(BareItem::Integer(sign * whole));
-        }
-        let (fraction, places) = self.digits();
-        let scale = match places {
-            1 => 100,
-            2 => 10,
-            3 => 1,
-            _ => 0,
-        };
-        if digits > 12 || scale == 0 {
-            self.at = start;
-            return self.fail(Reason::Number);
-        }
-        Ok(BareItem::Decimal(Decimal(sign * (whole * 1000 + fraction * scale))))
-    }
-
-    /// The value of the digits that follow, and how many there are; the value is right for up to
-    /// fifteen of them, and more are an error wherever this is used.
-    fn digits(&mut self) -> (i64, usize) {
-        let start = self.at;
-        let mut value: i64 = 0;
-        while let Some(digit @ b'0'..=b'9') = self.peek() {
-            value = value.wrapping_mul(10).wrapping_add(i64::from(digit - b'0'));
-            self.at += 1;
-        }
-        (value, self.at - start)
-    }
-
-    /// Section 4.2.5. A string without escapes, and almost all are, is borrowed.
-    fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
-        self.at += 1;
-        let start = self.at;
-        let plain = |b: u8| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\';
-        self.skip_while(plain);
-        let head = self.since(start);
-        if self.eat(b'"') {
-            return Ok(Cow::Borrowed(head));
-        }
-        let mut text = head.to_owned();
-        loop {
-            let run = self.at;
-            self.skip_while(plain);
-            text.push_str(self.since(run));
-            match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(Cow::Owned(text));
-                }
-                Some(b'\\') => {
-                    self.at += 1;
-                    match self.peek() {
-                        Some(escaped @ (b'"' | b'\\')) => text.push(char::from(escaped)),
-                        Some(_) => return self.fail(Reason::String),
-                        None => return self.fail(Reason::End),
-                    }
-                    self.at += 1;
-                }
-                Some(_) => return self.fail(Reason::String),
-                None => return self.fail(Reason::End),
-            }
-        }
-    }
-
-    /// Section 4.2.7. The section allows, but does not ask for, missing padding and unused bits
-    /// that are set; both give a second spelling of the same bytes, so they are recorded.
-    fn byte_sequence(&mut self) -> Result<Vec<u8>, Fault> {
-        let start = self.at;
-        self.at += 1;
-        let Some(length) =
-            self.bytes.get(self.at..).and_then(|b| b.iter().position(|&b| b == b':'))
-        else {
-            return self.fail(Reason::End);
-        };
-        let encoded = self.bytes.get(self.at..self.at + length).unwrap_or_default();
-        let bytes = match STANDARD.decode(encoded) {
-            Ok(bytes) => bytes,
-            Err(_) => match LENIENT.decode(encoded) {
-                Ok(bytes) => {
-                    self.record(start, Reason::NonCanonicalBase64);
-                    bytes
-                }
-                Err(_) => return self.fail(Reason::Bytes),
-            },
-        };
-        self.at += length + 1;
-        Ok(bytes)
-    }
-
-    fn boolean(&mut self) -> Result<BareItem<'a>, Fault> {
-        self.at += 1;
-        let value = match self.peek() {
-            Some(b'0') => false,
-            Some(b'1') => true,
-            Some(_) => return self.fail(Reason::Boolean),
-            None => return self.fail(Reason::End),
-        };
-        self.at += 1;
-        Ok(BareItem::Boolean(value))
-    }
-
-    fn date(&mut self) -> Result<BareItem<'a>, Fault> {
-        let start = self.at;
-        self.at += 1;
-        match self.number() {
-            Ok(BareItem::Integer(seconds)) => Ok(BareItem::Date(seconds)),
-            _ => Err(Fault { offset: start, reason: Reason::Date }),
-        }
-    }
-
-    /// Section 4.2.10: percent-encoded UTF-8, the digits in lower case.
-    fn display_string(&mut self) -> Result<Cow<'a, str>, Fault> {
-        let broken = Fault { offset: self.at, reason: Reason::DisplayString };
-        self.at += 1;
-        if !self.eat(b'"') {
-            return Err(broken);
-        }
-        let mut bytes = Vec::new();
-        loop {
-            let Some(byte) = self.peek() else {
-                return self.fail(Reason::End);
-            };
-            self.at += 1;
-            match byte {
-                b'"' => break,
-                b'%' => {
-                    let digit = |b: Option<u8>| match b {
-                        Some(b @ b'0'..=b'9') => Some(b - b'0'),
-                        Some(b @ b'a'..=b'f') => Some(b - b'a' + 10),
-                        _ => None,
-                    };
-                    let (high, low) = (self.bytes.get(self.at), self.bytes.get(self.at + 1));
-                    match (digit(high.copied()), digit(low.copied())) {
-                        (Some(high), Some(low)) => bytes.push(high << 4 | low),
-                        _ => return self.fail(Reason::DisplayString),
-                    }
-                    self.at += 2;
-                }
-                b' '..=b'~' => bytes.push(byte),
-                _ => return Err(broken),
-            }
-        }
-        String::from_utf8(bytes).map(Cow::Owned).map_err(|_| broken)
     }
 }
 
