@@ -1,1 +1,515 @@
-//! (being built)
+//! Captured HTTP/1.1 requests: one accepted, and everything that is one change away from it.
+
+use std::error::Error as _;
+
+use mcpid::message::capture::{CaptureError, Captured, Edit, Fault, LineEnd, MAX_HEAD};
+use mcpid::message::{Body, HeadError, Kind, RequestTarget, detect};
+use proptest::prelude::*;
+
+const LIMIT: u64 = 4096;
+
+/// A request with `Content-Length`, on nine lines: the body is line 9.
+const PLAIN: &str = "POST /mcp?a=%41 HTTP/1.1\r\n\
+    Host: mcp.example.com\r\n\
+    Content-Type: application/json\r\n\
+    X-Empty:\r\n\
+    Accept: a\r\n\
+    Accept:  b \t\r\n\
+    Content-Length: 13\r\n\
+    \r\n\
+    {\"id\":1,\n\"b\"}";
+
+/// The same body in chunks; the first chunk ends inside line 6.
+const CHUNKED: &str = "POST /mcp HTTP/1.1\r\n\
+    Host: mcp.example.com\r\n\
+    Transfer-Encoding: chunked\r\n\
+    \r\n\
+    9\r\n\
+    {\"id\":1,\n\r\n\
+    004\r\n\
+    \"b\"}\r\n\
+    0\r\n\
+    \r\n";
+
+const BODY: &[u8] = b"{\"id\":1,\n\"b\"}";
+
+fn parse(text: &str) -> Result<Captured<'_>, CaptureError> {
+    Captured::parse(text.as_bytes(), LIMIT)
+}
+
+/// What is wrong with `text`, and on which line.
+fn wrong(text: &str) -> (usize, Fault) {
+    let error = parse(text).expect_err(text);
+    (error.line(), error.fault().clone())
+}
+
+/// What is wrong once one thing of `from` is changed.
+fn changed(from: &str, old: &str, new: &str) -> (usize, Fault) {
+    assert_eq!(from.matches(old).count(), 1, "{old:?} must stand once");
+    wrong(&from.replace(old, new))
+}
+
+fn values<'c>(captured: &'c Captured<'_>, name: &'c str) -> Vec<&'c [u8]> {
+    captured.head().values(name).collect()
+}
+
+#[test]
+fn a_request_is_read_as_it_came() {
+    let captured = parse(PLAIN).unwrap();
+    let head = captured.head();
+    assert_eq!(head.method(), "POST");
+    assert_eq!(head.target(), &RequestTarget::Origin("/mcp?a=%41".into()));
+    assert_eq!(values(&captured, "host"), [b"mcp.example.com"]);
+    assert_eq!(values(&captured, "x-empty"), [b""]);
+    assert_eq!(values(&captured, "accept"), [b"a", b"b"]);
+    assert_eq!(head.fields().len(), 6);
+    assert_eq!(captured.body(), BODY);
+    assert_eq!(captured.line_end(), LineEnd::CrLf);
+    assert!(!captured.is_chunked());
+    let request = captured.into_request();
+    assert_eq!((request.body, request.time), (Body::Kept(BODY.into()), None));
+}
+
+#[test]
+fn line_feeds_will_do_if_all_lines_have_them() {
+    for text in [PLAIN, CHUNKED] {
+        let text = text.replace("\r\n", "\n");
+        let captured = parse(&text).unwrap();
+        assert_eq!(captured.body(), BODY);
+        assert_eq!(captured.line_end(), LineEnd::Lf);
+    }
+    assert_eq!(changed(PLAIN, "com\r\nC", "com\nC"), (2, Fault::LineEnd));
+    assert_eq!(changed(PLAIN, "13\r\n\r\n", "13\r\n\n"), (8, Fault::LineEnd));
+    assert_eq!(changed(PLAIN, "1.1\r\n", "1.1\n"), (2, Fault::LineEnd));
+    assert_eq!(changed(CHUNKED, "004\r\n", "004\n"), (8, Fault::LineEnd));
+}
+
+#[test]
+fn all_forms_of_target() {
+    let absolute = PLAIN.replace("/mcp?", "https://mcp.example.com/mcp?");
+    assert_eq!(
+        parse(&absolute).unwrap().head().target(),
+        &RequestTarget::Absolute("https://mcp.example.com/mcp?a=%41".into())
+    );
+    let star = "OPTIONS * HTTP/1.1\nHost: a.example\n\n";
+    assert_eq!(parse(star).unwrap().head().target(), &RequestTarget::Asterisk);
+    assert_eq!(parse("GET / HTTP/1.1\nhost:a.example\n\n").unwrap().body(), b"");
+
+    for target in ["*", "mcp.example.com:443", "mcp", "?x", "\\x"] {
+        let (line, fault) = changed(PLAIN, "/mcp?a=%41", target);
+        assert_eq!((line, fault), (1, Fault::TargetForm(target.into())));
+    }
+    for target in [
+        "/a\u{e4}",
+        "/a#b",
+        "/a\u{7f}",
+        "ftp://a/",
+        "https://u@a/",
+        "https://a:0/",
+        "https:///a",
+        "x://",
+        "https://a%62/",
+    ] {
+        let (line, fault) = changed(PLAIN, "/mcp?a=%41", target);
+        let control = target.contains('\u{7f}') && fault == Fault::Control(0x7f);
+        assert!(line == 1 && (control || matches!(fault, Fault::Target(_))), "{target}: {fault:?}");
+    }
+}
+
+#[test]
+fn the_request_line_has_one_spelling() {
+    for line in [
+        "POST  /mcp HTTP/1.1",
+        "POST /mcp  HTTP/1.1",
+        " POST /mcp HTTP/1.1",
+        "POST /mcp HTTP/1.1 ",
+        "POST\t/mcp HTTP/1.1",
+        "POST /mcp",
+        "POST",
+        "",
+        "POST /m cp HTTP/1.1",
+        "P@ST /mcp HTTP/1.1",
+        "/mcp HTTP/1.1",
+        "POST /mcp http/1.1",
+        "P\u{d6}ST /mcp HTTP/1.1",
+        "POST /mcp HTTPS/1.1",
+        "Host: a.example",
+    ] {
+        let (number, fault) = changed(PLAIN, "POST /mcp?a=%41 HTTP/1.1", line);
+        let named = matches!(&fault, Fault::RequestLine(text) if text == line);
+        assert!(number == 1 && named, "{line:?}: {fault:?}");
+    }
+    // No method at all is a method that is empty.
+    assert!(matches!(changed(PLAIN, "POST /", " /"), (1, Fault::RequestLine(_))));
+    for version in ["HTTP/1.0", "HTTP/2", "HTTP/0.9", "HTTP/1.10", "HTTP/11", "HTTP/1.1\u{b2}"] {
+        assert_eq!(changed(PLAIN, "HTTP/1.1", version), (1, Fault::Version(version.into())));
+    }
+}
+
+#[test]
+fn what_is_handed_over_by_mistake_is_named() {
+    let named = |bytes: &[u8]| Captured::parse(bytes, LIMIT).unwrap_err().fault().clone();
+    assert_eq!(named(b""), Fault::Empty);
+    assert_eq!(named(b"\x16\x03\x01\x02\x00\x01\x00"), Fault::Tls);
+    assert_eq!(named(b"HTTP/1.1 200 OK\r\n\r\n"), Fault::Response);
+    assert_eq!(
+        named(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x12\x04"),
+        Fault::Version("HTTP/2.0".into())
+    );
+    for json in ["{\"jsonrpc\":\"2.0\"}", " \n[1]", "\"text\"", "{"] {
+        assert_eq!(named(json.as_bytes()), Fault::Json);
+    }
+    assert_eq!(named(b"\xef\xbb\xbfPOST / HTTP/1.1\r\n"), Fault::ByteOrderMark);
+    assert_eq!(named(b"\x7fELF\x02\x01\x01\0\0"), Fault::Control(0x7f));
+    assert_eq!(named(b"\x89PNG\r\n\x1a\n"), Fault::RequestLine("\u{fffd}PNG".into()));
+    assert_eq!(named(b"P\0O\0S\0T\0"), Fault::Control(0));
+}
+
+#[test]
+fn header_lines_have_one_spelling() {
+    let swap = |line: &str| changed(PLAIN, "Content-Type: application/json", line);
+    assert_eq!(swap(" folded"), (3, Fault::Folded));
+    assert_eq!(swap("\tfolded"), (3, Fault::Folded));
+    assert_eq!(swap("no colon"), (3, Fault::NoColon));
+    for (line, name) in [
+        ("Content-Type : x", "Content-Type "),
+        (": x", ""),
+        ("Content Type: x", "Content Type"),
+        ("C\u{f6}ntent: x", "C\u{f6}ntent"),
+        ("(c): x", "(c)"),
+    ] {
+        let wanted = Fault::Field(HeadError::FieldName(name.into()));
+        assert_eq!(swap(line), (3, wanted), "{line}");
+    }
+    assert_eq!(swap("A: x\ry"), (3, Fault::Control(b'\r')));
+    assert_eq!(swap("A: x\r"), (3, Fault::Control(b'\r')));
+    assert_eq!(swap("A: \0"), (3, Fault::Control(0)));
+    assert_eq!(swap("A: \x0b"), (3, Fault::Control(0x0b)));
+    assert_eq!(swap("A: \x7f"), (3, Fault::Control(0x7f)));
+    assert_eq!(swap("A\x1b[1m: x"), (3, Fault::Control(0x1b)));
+    // A name that is not even text.
+    let bytes = [b"GET / HTTP/1.1\nHost: a\n\xff\xfe: x\n\n".as_slice()].concat();
+    let error = Captured::parse(&bytes, LIMIT).unwrap_err();
+    assert!(error.line() == 3 && matches!(error.fault(), Fault::Field(_)), "{error}");
+    // A value may hold any byte above ASCII: RFC 9110 section 5.5 calls it opaque.
+    let bytes = b"GET / HTTP/1.1\nHost: a\nX: \xff\n\n";
+    let captured = Captured::parse(bytes, LIMIT).unwrap();
+    assert_eq!(values(&captured, "x"), [b"\xff"]);
+}
+
+#[test]
+fn one_host_and_no_other_number() {
+    let host = "Host: mcp.example.com\r\n";
+    assert_eq!(changed(PLAIN, host, ""), (7, Fault::HostMissing));
+    let twice = format!("{host}X: y\r\nhOST: mcp.example.com\r\n");
+    assert_eq!(changed(PLAIN, host, &twice), (4, Fault::HostRepeated { first: 2 }));
+    for host in ["", "a b", "u@a", "a/b", "a%62", "a:0", "a:80:80", "[::1", "127.1", "\u{e4}"] {
+        let (line, fault) = changed(PLAIN, "mcp.example.com", host);
+        assert!(line == 2 && matches!(fault, Fault::Host(_)), "{host:?}: {fault:?}");
+    }
+}
+
+#[test]
+fn content_length_has_one_spelling() {
+    for length in [
+        "+13",
+        "-13",
+        "0x0d",
+        "13, 13",
+        "13,13",
+        "13;",
+        "013",
+        "00",
+        "1 3",
+        "13 ",
+        "13\t",
+        " 13",
+        "\t13",
+        "",
+        "1e1",
+        "13.0",
+        "\u{661}\u{663}",
+        "99999999999999999999",
+        "thirteen",
+    ] {
+        let line = format!("Content-Length: {length}");
+        let (number, fault) = changed(PLAIN, "Content-Length: 13", &line);
+        assert!(number == 7 && matches!(fault, Fault::Length(_)), "{length:?}: {fault:?}");
+    }
+    assert!(parse(&PLAIN.replace("Length: 13", "Length:13")).is_ok());
+    for second in ["13", "12"] {
+        let lines = format!("Content-Length: 13\r\nContent-Length: {second}");
+        let wanted = (8, Fault::LengthRepeated { first: 7 });
+        assert_eq!(changed(PLAIN, "Content-Length: 13", &lines), wanted);
+    }
+}
+
+#[test]
+fn both_numbers_are_named_where_they_differ() {
+    let shorter = changed(PLAIN, "h: 13", "h: 12");
+    assert_eq!(shorter, (7, Fault::BodyLong { says: 12, follow: 13 }));
+    let longer = changed(PLAIN, "h: 13", "h: 14");
+    assert_eq!(longer, (7, Fault::BodyCut { says: 14, follow: 13 }));
+    let error = parse(&PLAIN.replace("h: 13", "h: 120").replace("{\"id\":1,\n", "")).err().unwrap();
+    assert_eq!(error.to_string(), "line 7: content-length says 120, 4 bytes follow");
+    let none = changed(PLAIN, "Content-Length: 13\r\n", "");
+    assert_eq!(none, (8, Fault::BodyUnannounced { follow: 13 }));
+    // The newline that an editor adds is a byte like any other.
+    assert_eq!(wrong(&format!("{PLAIN}\n")), (7, Fault::BodyLong { says: 13, follow: 14 }));
+    // A second request behind the first.
+    let two = "GET / HTTP/1.1\nHost: a\n\nGET / HTTP/1.1\nHost: a\n\n";
+    assert_eq!(wrong(two), (4, Fault::BodyUnannounced { follow: 24 }));
+    assert_eq!(
+        changed(PLAIN, "h: 13", "h: 4097"),
+        (7, Fault::BodyTooLarge { size: 4097, limit: LIMIT })
+    );
+    let huge = u64::MAX.to_string();
+    assert!(matches!(changed(PLAIN, "h: 13", &format!("h: {huge}")).1, Fault::BodyTooLarge { .. }));
+}
+
+#[test]
+fn a_body_may_have_the_limit_and_no_more() {
+    let plain = |size: usize| {
+        format!("POST / HTTP/1.1\nHost: a\nContent-Length: {size}\n\n{}", "x".repeat(size))
+    };
+    assert_eq!(parse(&plain(4096)).unwrap().body().len(), 4096);
+    assert!(matches!(wrong(&plain(4097)).1, Fault::BodyTooLarge { size: 4097, .. }));
+    let chunks = |count: usize| {
+        let chunk = format!("400\n{}\n", "x".repeat(1024)).repeat(count);
+        format!("POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n{chunk}0\n\n")
+    };
+    assert_eq!(parse(&chunks(4)).unwrap().body().len(), 4096);
+    assert_eq!(wrong(&chunks(5)), (13, Fault::BodyTooLarge { size: 5120, limit: LIMIT }));
+}
+
+#[test]
+fn transfer_encoding_is_chunked_and_alone() {
+    assert_eq!(parse(CHUNKED).unwrap().body(), BODY);
+    assert!(parse(CHUNKED).unwrap().is_chunked());
+    assert!(parse(&CHUNKED.replace("chunked", "CHUNKED")).is_ok());
+    for coding in [
+        "gzip",
+        "gzip, chunked",
+        "chunked, gzip",
+        "chunked, chunked",
+        "identity",
+        "xchunked",
+        "chunked;q=1",
+        "",
+        "\"chunked\"",
+        "chunked,",
+        " chunked",
+        "chunked ",
+        "chunke",
+    ] {
+        let line = format!("Transfer-Encoding: {coding}");
+        let (number, fault) = changed(CHUNKED, "Transfer-Encoding: chunked", &line);
+        assert!(number == 3 && matches!(fault, Fault::Coding(_)), "{coding:?}: {fault:?}");
+    }
+    let both = "Transfer-Encoding: chunked\r\n";
+    for (lines, first) in [
+        ("Transfer-Encoding: chunked\r\nContent-Length: 13\r\n", 3),
+        ("Content-Length: 13\r\nTransfer-Encoding: chunked\r\n", 3),
+        ("Transfer-Encoding: chunked\r\nX: y\r\nTransfer-Encoding: chunked\r\n", 3),
+    ] {
+        let (line, fault) = changed(CHUNKED, both, lines);
+        assert_eq!((line, fault), (2 + lines.lines().count(), Fault::LengthAndCoding { first }));
+    }
+}
+
+#[test]
+fn chunks_have_one_spelling() {
+    for size in ["", "-9", "+9", "0x9", "9 ", " 9", "9h", "g", "00000000000000009", "9\t"] {
+        let (line, fault) = changed(CHUNKED, "9\r\n", &format!("{size}\r\n"));
+        let control = size == "9\t" && line == 5;
+        assert!(line == 5 && (control || matches!(fault, Fault::ChunkSize(_))), "{size:?} {fault}");
+    }
+    for extension in ["9;a=b", "9;", "9;aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"] {
+        let line = format!("{extension}\r\n");
+        assert_eq!(changed(CHUNKED, "9\r\n", &line), (5, Fault::ChunkExtension));
+    }
+    assert_eq!(changed(CHUNKED, "9\r\n", "8\r\n"), (5, Fault::ChunkEnd { size: 8 }));
+    assert!(matches!(changed(CHUNKED, "9\r\n", "a\r\n"), (5, Fault::ChunkEnd { size: 10 })));
+    // The line after the first chunk counts the line feed in it.
+    assert_eq!(changed(CHUNKED, "004", "00x"), (8, Fault::ChunkSize("00x".into())));
+    assert!(matches!(changed(CHUNKED, "004", "fffffffffffffff").1, Fault::BodyTooLarge { .. }));
+    assert!(matches!(changed(CHUNKED, "004", "ffffffffffffffff").1, Fault::BodyTooLarge { .. }));
+    assert_eq!(wrong(&format!("{CHUNKED}x")), (12, Fault::AfterLastChunk { follow: 1 }));
+    assert_eq!(wrong(&format!("{CHUNKED}\r\n")), (12, Fault::AfterLastChunk { follow: 2 }));
+    let cut = CHUNKED.replace("004\r\n", "f00\r\n");
+    assert_eq!(wrong(&cut), (8, Fault::ChunkCut));
+}
+
+#[test]
+fn trailer_fields_are_dropped_unless_they_would_steer() {
+    let with = |line: &str| CHUNKED.replace("0\r\n\r\n", &format!("0\r\n{line}\r\n\r\n"));
+    let text = with("X-Checksum: 1\r\nExpires: 0");
+    let captured = parse(&text).unwrap();
+    assert_eq!((captured.trailers(), captured.body()), (2, BODY));
+    assert!(!captured.head().has("x-checksum"));
+    for name in [
+        "Signature",
+        "signature-input",
+        "Signature-Agent",
+        "Content-Digest",
+        "Repr-Digest",
+        "Host",
+        "Content-Length",
+        "Transfer-Encoding",
+        "Content-Type",
+        "Content-Encoding",
+        "Authorization",
+        "Cookie",
+        "DPoP",
+        "Mcp-Method",
+        "MCP-Session-Id",
+        "Last-Event-ID",
+        "Connection",
+        "Trailer",
+    ] {
+        let (line, fault) = wrong(&with(&format!("{name}: x")));
+        assert_eq!((line, fault), (11, Fault::Trailer(name.to_ascii_lowercase())));
+    }
+    assert_eq!(wrong(&with("X: y\r\n z")), (12, Fault::Folded));
+    assert_eq!(wrong(&with("X")), (11, Fault::NoColon));
+    assert_eq!(wrong(&with("X: \x01")), (11, Fault::Control(1)));
+    let long = with(&format!("X: {}", "y".repeat(MAX_HEAD)));
+    assert!(matches!(wrong(&long).1, Fault::HeadTooLarge { .. }));
+}
+
+#[test]
+fn the_head_has_a_limit() {
+    let head = |size: usize| {
+        let rest = "GET / HTTP/1.1\nHost: a\nX: \n\n".len();
+        format!("GET / HTTP/1.1\nHost: a\nX: {}\n\n", "y".repeat(size - rest))
+    };
+    assert!(parse(&head(MAX_HEAD)).is_ok());
+    assert!(matches!(wrong(&head(MAX_HEAD + 1)).1, Fault::HeadTooLarge { limit: MAX_HEAD }));
+    assert!(matches!(wrong(&head(MAX_HEAD + 99)), (3, Fault::HeadTooLarge { .. })));
+    let endless = "G".repeat(MAX_HEAD * 2);
+    assert!(matches!(wrong(&endless), (1, Fault::HeadTooLarge { .. })));
+}
+
+#[test]
+fn every_cut_is_an_error_and_says_that_more_could_follow() {
+    for text in [PLAIN, CHUNKED] {
+        for cut in 0..text.len() {
+            let error = parse(&text[..cut]).expect_err(&text[..cut]);
+            assert!(error.is_incomplete(), "{cut}: {error}");
+        }
+    }
+    let error = parse(&PLAIN.replace("Host", "H\u{1}st")).unwrap_err();
+    assert!(!error.is_incomplete());
+}
+
+#[test]
+fn causes_are_kept() {
+    let text = PLAIN.replace("mcp.example.com", "a:0");
+    let error = parse(&text).unwrap_err();
+    assert_eq!(error.to_string(), "line 2: the host field cannot be read");
+    assert_eq!(error.source().unwrap().to_string(), "\"0\" is not a port");
+}
+
+#[test]
+fn a_request_is_printed_again_byte_for_byte() {
+    for text in [PLAIN.to_owned(), CHUNKED.to_owned(), CHUNKED.replace("\r\n", "\n")] {
+        let captured = parse(&text).unwrap();
+        let same = captured.print(None, |_| Edit::Keep, &[]).unwrap();
+        assert_eq!(String::from_utf8(same).unwrap(), text);
+    }
+    let captured = parse(PLAIN).unwrap();
+    let edit = |field: &mcpid::message::Field<'_>| match field.name() {
+        "accept" => Edit::Drop,
+        "content-type" => Edit::Value("text/plain".into()),
+        _ => Edit::Keep,
+    };
+    let signed =
+        captured.print(Some("https://a/b"), edit, &[("Signature", "mcp=:AA==:"), ("X", "")]);
+    assert_eq!(
+        String::from_utf8(signed.unwrap()).unwrap(),
+        PLAIN
+            .replace("/mcp?a=%41", "https://a/b")
+            .replace("Accept: a\r\nAccept:  b \t\r\n", "")
+            .replace("application/json", "text/plain")
+            .replace("13\r\n", "13\r\nSignature: mcp=:AA==:\r\nX: \r\n")
+    );
+    // An added line cannot smuggle another one in.
+    for (name, value) in [("X", "a\r\nY: b"), ("X: a\r\nY", "b"), ("", "b"), ("X", "\0")] {
+        assert!(captured.print(None, |_| Edit::Keep, &[(name, value)]).is_err(), "{name:?}");
+    }
+    let broken = |_: &mcpid::message::Field<'_>| Edit::Value("a\nb".into());
+    assert!(captured.print(None, broken, &[]).is_err());
+}
+
+#[test]
+fn kinds_of_input_are_told_apart() {
+    for (text, kind) in [
+        (PLAIN, Kind::Raw),
+        ("", Kind::Raw),
+        ("\u{feff}POST", Kind::Raw),
+        ("{\"log\":{\"entries\":[]}}", Kind::Har),
+        ("\u{feff}{\"log\":{}}", Kind::Har),
+        ("\n {\"x\":{\"method\":[1]},\n\"log\":{\"version\":\"1.2\",\"entr", Kind::Har),
+        ("{\"time\":\"2026-11-23T10:00:00Z\",\"method\":\"POST\"}\n{", Kind::Lines),
+        ("{\"headers\":[[\"a", Kind::Lines),
+        ("{\"seq\":1,\"key\":{\"log\":1},\"request\":{}}", Kind::Lines),
+    ] {
+        assert_eq!(detect(text.as_bytes()).unwrap(), kind, "{text}");
+    }
+    for text in [
+        "{}",
+        "{",
+        "[{\"method\":\"POST\"}]",
+        "\"log\"",
+        "{\"jsonrpc\":\"2.0\",\"id\":1}",
+        "{\"x\":{\"log\":1}}",
+        "{log:1}",
+        "{\"x\":nope,\"log\":{}}",
+        "{\"x\":\"log\"}",
+    ] {
+        let error = detect(text.as_bytes()).expect_err(text);
+        assert_eq!(error.to_string(), "JSON, but neither a HAR file nor request lines");
+    }
+    let deep = format!("{{\"x\":{}", "[".repeat(200_000));
+    assert!(detect(deep.as_bytes()).is_err());
+}
+
+/// A request with one place of it changed at random.
+fn mutated() -> impl Strategy<Value = Vec<u8>> {
+    let text = prop_oneof![Just(PLAIN), Just(CHUNKED)];
+    (text, any::<prop::sample::Index>(), any::<u8>(), 0..3_u8).prop_map(|(text, at, byte, how)| {
+        let mut bytes = text.as_bytes().to_vec();
+        let at = at.index(bytes.len());
+        match how {
+            0 => bytes[at] = byte,
+            1 => bytes.insert(at, byte),
+            _ => drop(bytes.remove(at)),
+        }
+        bytes
+    })
+}
+
+proptest! {
+    #[test]
+    fn nothing_makes_it_panic(bytes in any::<Vec<u8>>()) {
+        let _ = Captured::parse(&bytes, LIMIT);
+        let _ = detect(&bytes);
+    }
+
+    /// What we take, another parser takes for the same; and printing gives it back.
+    #[test]
+    fn what_is_accepted_is_what_others_see(bytes in mutated()) {
+        if let Ok(captured) = Captured::parse(&bytes, LIMIT) {
+            let mut fields = [httparse::EMPTY_HEADER; 32];
+            let mut other = httparse::Request::new(&mut fields);
+            prop_assert!(other.parse(&bytes).unwrap().is_complete());
+            prop_assert_eq!(other.method, Some(captured.head().method()));
+            prop_assert_eq!(other.headers.len(), captured.head().fields().len());
+            for (theirs, ours) in other.headers.iter().zip(captured.head().fields()) {
+                prop_assert_eq!(theirs.name.to_ascii_lowercase(), ours.name());
+                prop_assert_eq!(theirs.value.trim_ascii(), ours.value());
+            }
+            prop_assert_eq!(captured.print(None, |_| Edit::Keep, &[]).unwrap(), bytes);
+        }
+    }
+}
