@@ -53,9 +53,10 @@ Environment:
                     is given
   NO_COLOR          honoured: nothing is ever coloured
 
-Files, in the user's configuration folder for mcpid (~/.config/mcpid on Linux):
-  key.json          the default keyfile
-  trust.json        the default trust file
+Files:
+  ~/.config/mcpid/key.json    the default keyfile (on Linux; elsewhere in the user's own
+                              configuration folder)
+  ~/.config/mcpid/trust.json  the default trust file
 
 Exit codes:
   0    done; for verify: accepted
@@ -71,13 +72,20 @@ Exit codes:
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct MannerArgs {
     /// Print results, and failures on stderr, as JSON
-    #[arg(long, global = true, help_heading = "Manner")]
+    #[arg(long, global = true, display_order = 900, help_heading = "Manner")]
     pub(crate) json: bool,
     /// Say nothing on stderr but failures and warnings
-    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Manner")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        conflicts_with = "verbose",
+        display_order = 901,
+        help_heading = "Manner"
+    )]
     pub(crate) quiet: bool,
     /// Say more on stderr
-    #[arg(short, long, global = true, help_heading = "Manner")]
+    #[arg(short, long, global = true, display_order = 900, help_heading = "Manner")]
     pub(crate) verbose: bool,
 }
 

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use clap::{Command, CommandFactory as _};
 use clap_complete::aot::{Generator, Shell};
 use clap_mangen::Man;
+use clap_mangen::roff::{Roff, roman};
 
 use crate::args::{Cli, GenerateArgs, GenerateWhat};
 use crate::exit::Exit;
@@ -67,13 +68,38 @@ fn page(command: &Command, files: &mut Files) -> anyhow::Result<()> {
     // Named as git names its own: mcpid-trust-add(1) is about "mcpid trust add".
     let name = command.get_display_name().unwrap_or("mcpid").to_owned();
     let mut bytes = Vec::new();
-    Man::new(command.clone())
-        .source(concat!("mcpid ", env!("CARGO_PKG_VERSION")))
-        .manual("mcpid manual")
-        .render(&mut bytes)
-        .with_context(|| format!("cannot render {name}"))?;
+    render(command, &mut bytes).with_context(|| format!("cannot render {name}"))?;
     files.push((format!("{name}.1"), bytes));
     command.get_subcommands().filter(|c| !c.is_hide_set()).try_for_each(|sub| page(sub, files))
+}
+
+/// The page in the order of every other manual. The generator's own rendering would put all that
+/// stands behind the options under one heading, "EXTRA".
+fn render(command: &Command, to: &mut Vec<u8>) -> std::io::Result<()> {
+    let man = Man::new(command.clone())
+        .source(concat!("mcpid ", env!("CARGO_PKG_VERSION")))
+        .manual("mcpid manual");
+    man.render_title(to)?;
+    man.render_name_section(to)?;
+    man.render_synopsis_section(to)?;
+    man.render_description_section(to)?;
+    man.render_options_section(to)?;
+    if command.get_subcommands().any(|c| !c.is_hide_set()) {
+        man.render_subcommands_section(to)?;
+    }
+    let behind = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+    let mut roff = Roff::new();
+    for paragraph in behind.split("\n\n") {
+        let (heading, lines) = paragraph.split_once(":\n").unwrap_or(("Notes", paragraph));
+        roff.control("SH", [heading.to_uppercase().as_str()]);
+        // As it stands: these are tables and commands.
+        roff.control("nf", []);
+        for line in lines.lines() {
+            roff.text([roman(line)]);
+        }
+        roff.control("fi", []);
+    }
+    roff.to_writer(to)
 }
 
 fn completions() -> anyhow::Result<Files> {
