@@ -9,6 +9,7 @@ mod files;
 mod keyfiles;
 mod passphrase;
 mod terminal;
+mod trustfiles;
 mod ui;
 mod usage;
 

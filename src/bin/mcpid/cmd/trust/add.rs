@@ -1,0 +1,123 @@
+//! `mcpid trust add`: one more key.
+
+use std::path::Path;
+
+use mcpid::key::PublicKey;
+use mcpid::key::format::{self, FormatError, Import};
+use mcpid::key::store::{self, StoreError};
+use mcpid::key::trust::{self, Entry, NewEntry};
+use mcpid::mcp::pattern::Pattern;
+
+use super::report;
+use crate::args::{TrustAddArgs, values};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::keyfiles::{self, store_failure};
+use crate::trustfiles::edit_failure;
+use crate::ui::{Ui, shell_word};
+use crate::{files, passphrase};
+
+/// Room for a JWK with a certificate chain, or a set of them.
+const LIMIT: u32 = 1024 * 1024;
+
+/// Prints the id of the key that is now trusted.
+pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+    let place = files::trust(args.trust.as_deref())?;
+    let patterns = args.allow.iter().map(|text| {
+        Pattern::parse(text).map_err(|e| Failure::usage(format!("--allow cannot be {text}: {e}")))
+    });
+    let patterns: Vec<Pattern> = patterns.collect::<Result<_, _>>()?;
+    let found = match &args.key {
+        None => default_key()?,
+        Some(key) => read(key, ui)?,
+    };
+    let mut new = NewEntry::new(found.key);
+    new.kid = found.kid;
+    // A name that came along may be anything; one that cannot be a name is left out.
+    new.name = args.name.clone().or_else(|| values::name(&found.name?).ok());
+    new.client_ids.clone_from(&args.client_id);
+    new.not_before = args.not_before;
+    new.not_after = args.not_after;
+    new.allow = (!patterns.is_empty()).then_some(patterns);
+
+    place.make_default_folder()?;
+    if std::fs::symlink_metadata(&place.path).is_err() {
+        files::check_folder(&place.path)?;
+    }
+    let mut namesakes = 0;
+    let added = trust::create_or_edit(&place.path, |document| {
+        let same = |entry: &&Entry| new.name.is_some() && entry.name() == new.name.as_deref();
+        namesakes = document.file().entries().iter().filter(same).count();
+        document.add(&new)
+    });
+    let added = added.map_err(|error| edit_failure(error, &place))?;
+    if let (Some(name), 1..) = (&new.name, namesakes) {
+        ui.note(&format!("{namesakes} more of the keys there have the name {name}"));
+    }
+    ui.detail(&format!("wrote {}", place.name()));
+    report(&added, ui)
+}
+
+/// A key that was found, with what came along.
+struct Found {
+    key: PublicKey,
+    name: Option<String>,
+    kid: Option<String>,
+}
+
+/// The public part of the default keyfile, so that what `keygen` made is trusted without a flag.
+fn default_key() -> Result<Found, Failure> {
+    let keyfile = keyfiles::load(&files::key(None)?)?;
+    let name = Some(keyfile.name().to_owned());
+    Ok(Found { key: keyfile.public().clone(), name, kid: None })
+}
+
+fn read(key: &Path, ui: &mut Ui) -> Result<Found, Failure> {
+    if let Some(did) = key.to_str().filter(|text| text.starts_with("did:")) {
+        let import = format::read_public(did.as_bytes());
+        return one(import.map_err(|e| not_a_key("that DID", None, e))?, "that DID", ui);
+    }
+    // It may be a plain keyfile, or by mistake a private key.
+    passphrase::keep_out_of_dumps();
+    let input = files::open(Some(key), ui)?;
+    let name = input.name.clone();
+    let bytes = input.read_secret(LIMIT)?;
+    // A plain keyfile that others can read may be known to others: nothing to trust.
+    if let Err(error @ StoreError::TooOpen { .. }) = store::load_keyfile(key) {
+        return Err(store_failure(key, error));
+    }
+    let file = (name != "stdin").then_some(name.as_str());
+    let import = format::read_public(&bytes).map_err(|e| not_a_key(&name, file, e))?;
+    one(import, &name, ui)
+}
+
+fn one(import: Import, name: &str, ui: &mut Ui) -> Result<Found, Failure> {
+    for skipped in &import.skipped {
+        ui.note(&format!("{name}: {skipped}"));
+    }
+    let count = import.keys.len();
+    let mut keys = import.keys.into_iter();
+    match (keys.next(), keys.next()) {
+        (Some(found), None) => Ok(Found { key: found.key, name: found.name, kid: found.kid }),
+        (None, _) => Err(Failure::new(Exit::Key, "not_a_key", format!("{name} holds no key"))),
+        (Some(_), Some(_)) => {
+            let message = format!("{name} holds {count} keys; they are added one by one");
+            let file = shell_word(name).into_owned();
+            Err(Failure::new(Exit::Key, "several_keys", message)
+                .hint(format!("a set of keys is a trust file by itself: mcpid verify -r {file}")))
+        }
+    }
+}
+
+fn not_a_key(name: &str, file: Option<&str>, error: FormatError) -> Failure {
+    let failure = Failure::new(Exit::Key, "not_a_key", format!("{name}: {error}"));
+    match (&error, file) {
+        (FormatError::Instead { found, .. }, Some(file)) if found.contains("private") => {
+            let file = shell_word(file);
+            failure.hint(format!(
+                "mcpid keygen -o key.json --import {file} && mcpid trust add key.json"
+            ))
+        }
+        _ => failure,
+    }
+}

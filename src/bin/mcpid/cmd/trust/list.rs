@@ -1,0 +1,135 @@
+//! `mcpid trust list`: who is trusted, as a table or as JSON.
+
+use mcpid::clock::{Clock as _, SystemClock, Timestamp};
+use mcpid::key::trust::Entry;
+
+use crate::args::TrustListArgs;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::ui::Ui;
+use crate::{files, trustfiles};
+
+/// Prints the keys in the order of the file.
+pub(crate) fn run(args: &TrustListArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+    let place = files::trust(args.trust.as_deref())?;
+    let file = trustfiles::load(&place, ui)?;
+    let now = SystemClock::default().now();
+    let keys: Vec<Shown> = file.entries().iter().map(|entry| Shown::of(entry, now)).collect();
+    if ui.json() {
+        ui.json_line(&Listed { version: 1, file: place.name(), keys })?;
+        return Ok(Exit::Ok);
+    }
+    if keys.is_empty() {
+        ui.note(&format!("{} trusts no key", place.name()));
+        return Ok(Exit::Ok);
+    }
+    let mut rows = vec![["NAME", "KEY ID", "STATUS", "CLIENT IDS", "MAY"].map(str::to_owned)];
+    rows.extend(keys.iter().map(|key| key.row(ui)));
+    for line in aligned(&rows) {
+        ui.line(&line)?;
+    }
+    Ok(Exit::Ok)
+}
+
+#[derive(serde::Serialize)]
+struct Listed {
+    version: u8,
+    file: String,
+    keys: Vec<Shown>,
+}
+
+/// One key, as `--json` shows it; null where there is nothing.
+#[derive(serde::Serialize)]
+pub(super) struct Shown {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u8>,
+    id: String,
+    name: Option<String>,
+    kids: Vec<String>,
+    client_ids: Vec<String>,
+    not_before: Option<String>,
+    not_after: Option<String>,
+    revoked_at: Option<String>,
+    allow: Option<Vec<String>>,
+    status: &'static str,
+}
+
+impl Shown {
+    pub(super) fn of(entry: &Entry, now: Timestamp) -> Self {
+        let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
+        let allow = entry.allow().iter().flatten().map(ToString::to_string).collect();
+        Shown {
+            version: None,
+            id: entry.key().id().to_string(),
+            name: entry.name().map(str::to_owned),
+            kids: entry.kids().to_vec(),
+            client_ids: entry.client_ids().to_vec(),
+            not_before: time(entry.not_before()),
+            not_after: time(entry.not_after()),
+            revoked_at: time(entry.revoked_at()),
+            allow: entry.is_limited().then_some(allow),
+            status: status(entry, now),
+        }
+    }
+
+    /// As a result of its own.
+    pub(super) fn alone(mut self) -> Self {
+        self.version = Some(1);
+        self
+    }
+
+    fn row(&self, ui: &Ui) -> [String; 5] {
+        let or_dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
+        let since = |word: &str, time: &Option<String>| {
+            time.as_ref().map_or_else(|| word.to_owned(), |time| format!("{word} {time}"))
+        };
+        let status = match self.status {
+            "revoked" => since("revoked", &self.revoked_at),
+            "not_yet_valid" => since("valid from", &self.not_before),
+            "ended" => since("ended", &self.not_after),
+            // A revocation that lies ahead ends a key as surely as its end does.
+            "valid" => match self.revoked_at.iter().chain(&self.not_after).min() {
+                Some(end) => format!("valid until {end}"),
+                None => "valid".to_owned(),
+            },
+            other => other.to_owned(),
+        };
+        let may = match &self.allow {
+            None => "anything".to_owned(),
+            Some(patterns) => or_dash(patterns.join(" ")),
+        };
+        [
+            or_dash(ui.shown(self.name.as_deref().unwrap_or_default()).into_owned()),
+            self.id.clone(),
+            status,
+            or_dash(ui.shown(&self.client_ids.join(" ")).into_owned()),
+            ui.shown(&may).into_owned(),
+        ]
+    }
+}
+
+fn status(entry: &Entry, now: Timestamp) -> &'static str {
+    match () {
+        () if entry.key().is_weak() => "weak",
+        () if entry.key().is_published() => "published",
+        () if entry.is_revoked_at(now) => "revoked",
+        () if entry.not_before().is_some_and(|start| now < start) => "not_yet_valid",
+        () if !entry.is_valid_at(now) => "ended",
+        () => "valid",
+    }
+}
+
+/// The rows with their columns under each other, two spaces apart.
+fn aligned<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}

@@ -1,0 +1,112 @@
+//! Trust files and what is said when one cannot be used.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use mcpid::key::store::StoreError;
+use mcpid::key::trust::{EditError, LoadError, LoadErrorKind, Note, Registry, TrustFile};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::files::{self, Place};
+use crate::keyfiles::store_failure;
+use crate::ui::{Ui, shell_word};
+
+/// Whose signatures count: all the files and folders that the flags name, else the default file.
+/// What the operator should know of them is said.
+///
+/// # Errors
+/// One of them cannot be used; it may hold a revocation, so the rest is not used either.
+pub(crate) fn registry(flags: &[PathBuf], ui: &mut Ui) -> Result<Registry, Failure> {
+    let places = files::trusts(flags)?;
+    let paths: Vec<&Path> = places.iter().map(|place| place.path.as_path()).collect();
+    let registry = Registry::load(&paths).map_err(|error| {
+        let place = places.iter().find(|place| place.path == error.path);
+        let flag = place.map(|place| place.as_flag("-r")).unwrap_or_default();
+        load_failure(error, &flag)
+    })?;
+    notes(registry.notes(), ui);
+    Ok(registry)
+}
+
+/// Reads the one trust file at `place`.
+///
+/// # Errors
+/// It is missing, a folder, damaged, or open for others to write.
+pub(crate) fn load(place: &Place, ui: &mut Ui) -> Result<TrustFile, Failure> {
+    let file = TrustFile::load(&place.path).map_err(|e| load_failure(e, &place.as_flag("-r")))?;
+    notes(file.notes(), ui);
+    Ok(file)
+}
+
+fn notes(notes: &[Note], ui: &mut Ui) {
+    for Note { path, text, .. } in notes {
+        match path {
+            Some(path) => ui.note(&format!("{}: {text}", path.display())),
+            None => ui.note(text),
+        }
+    }
+}
+
+/// What to say of a trust file or folder that cannot be read. `flag` is how the caller named it,
+/// as in ` -r FILE`, or empty.
+pub(crate) fn load_failure(error: LoadError, flag: &str) -> Failure {
+    let name = error.path.display().to_string();
+    let word = shell_word(&name).into_owned();
+    match error.kind {
+        LoadErrorKind::Store(StoreError::Io(e)) if e.kind() == io::ErrorKind::NotFound => {
+            Failure::read(&error.path, &e).hint(format!("mcpid trust add{flag}"))
+        }
+        LoadErrorKind::Store(e) => store_failure(&error.path, e),
+        LoadErrorKind::OthersCanWrite { mode } => {
+            let message = format!("{name} can be changed by anyone: its mode is {mode:04o}");
+            Failure::new(Exit::Key, "too_open", message).hint(format!("chmod o-w {word}"))
+        }
+        LoadErrorKind::NoFiles => {
+            let message = format!("{name} holds no trust files, which are named *.json or *.jwk");
+            Failure::new(Exit::Input, "not_found", message)
+                .hint(format!("mcpid trust add -r {}", shell_word(&format!("{name}/trust.json"))))
+        }
+        kind => Failure::new(Exit::Key, "damaged", format!("{name}: {kind}")),
+    }
+}
+
+/// What to say of a trust file that was not changed.
+pub(crate) fn edit_failure(error: EditError, place: &Place) -> Failure {
+    let name = place.name();
+    let flag = place.as_flag("-r");
+    match error {
+        EditError::Load(e) => load_failure(e, &flag),
+        EditError::Store(StoreError::Io(e)) if e.kind() == io::ErrorKind::NotFound => {
+            Failure::read(&place.path, &e).hint(format!("mcpid trust add{flag}"))
+        }
+        EditError::Store(StoreError::Io(e)) => Failure::write(&place.path, &e),
+        EditError::Store(e) => store_failure(&place.path, e),
+        EditError::AlreadyThere { id, name: known } => {
+            let known = known.map(|known| format!(", as {known}")).unwrap_or_default();
+            let message = format!("{name} has the key {id} already{known}");
+            Failure::new(Exit::Key, "already_trusted", message)
+                .hint(format!("mcpid trust remove{flag} {}", id_word(id.as_str())))
+        }
+        EditError::NotFound(who) => {
+            let message = format!("{name} has no key with the name or id {who}");
+            Failure::new(Exit::Key, "key_unknown", message).hint(format!("mcpid trust list{flag}"))
+        }
+        EditError::Ambiguous { who, ids } => {
+            let message = format!("{name} has {} keys with the name {who}", ids.len());
+            Failure::new(Exit::Key, "ambiguous", message).hint(format!("mcpid trust list{flag}"))
+        }
+        EditError::Weak => Failure::new(Exit::Key, "key_weak", error.to_string()),
+        EditError::Published => Failure::new(Exit::Key, "key_published", error.to_string()),
+        EditError::Name | EditError::ClientId(_) | EditError::NeverValid { .. } => {
+            Failure::usage(error.to_string())
+        }
+        EditError::KidTaken(_) => Failure::new(Exit::Key, "kid_taken", format!("{name}: {error}")),
+        _ => Failure::new(Exit::Key, "damaged", format!("{name}: {error}")),
+    }
+}
+
+/// A key id as an argument. One in 64 begins with a dash and would be taken for a flag.
+fn id_word(id: &str) -> String {
+    if id.starts_with('-') { format!("-- {id}") } else { id.to_owned() }
+}
