@@ -18,6 +18,7 @@ pub(crate) use keeping::{
 pub(crate) use requests::{
     InspectArgs, JudgingArgs, ProfileName, SignArgs, SignFormat, VerifyArgs,
 };
+pub(crate) use values::{Ttl, When};
 
 /// Proves who authorised exactly this MCP request.
 ///

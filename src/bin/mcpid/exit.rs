@@ -1,8 +1,9 @@
 //! How the program ends: every exit code, in one place.
 
 /// What the caller's shell sees in `$?`. The numbers are public and never change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
+    #[default]
     /// Done; for `verify`: accepted.
     Ok = 0,
     /// Judged, and the answer is no.

@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::exit::Exit;
 
 /// The end of a command that could not do its work.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Failure {
     /// With which code the program ends.
     pub(crate) exit: Exit,

@@ -119,16 +119,31 @@ pub(crate) struct Input {
     pub(crate) size: Option<u64>,
 }
 
-/// Opens a file, or stdin for `-` and for nothing. Says so where stdin is a terminal, since a
-/// program that waits without a word looks like one that hangs.
+/// Opens a file, or stdin for `-` and for nothing, which is told to whoever sits at a terminal.
 ///
 /// # Errors
 /// No such file, a folder, no permission.
 pub(crate) fn open(path: Option<&Path>, ui: &mut Ui) -> Result<Input, Failure> {
-    let Some(path) = path.filter(|p| *p != Path::new("-")) else {
-        if io::stdin().is_terminal() {
-            ui.note("reading from the terminal; end with Ctrl-D");
-        }
+    let path = path.filter(|p| *p != Path::new("-"));
+    if path.is_none() {
+        mention_terminal(ui);
+    }
+    open_quietly(path)
+}
+
+/// A program that waits for a terminal without a word looks like one that hangs.
+pub(crate) fn mention_terminal(ui: &mut Ui) {
+    if io::stdin().is_terminal() {
+        ui.note("reading from the terminal; end with Ctrl-D");
+    }
+}
+
+/// Opens a file, or stdin where none is named.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_quietly(path: Option<&Path>) -> Result<Input, Failure> {
+    let Some(path) = path else {
         return Ok(Input { name: "stdin".to_owned(), reader: Box::new(io::stdin()), size: None });
     };
     let name = path.display().to_string();

@@ -3,11 +3,18 @@
 
 mod args;
 mod cmd;
+mod crew;
 mod exit;
 mod failure;
 mod files;
+mod incoming;
+mod judging;
 mod keyfiles;
+mod ledger;
+mod nonces;
+mod outgoing;
 mod passphrase;
+mod report;
 mod terminal;
 mod trustfiles;
 mod ui;

@@ -9,7 +9,6 @@ use mcpid::key::{PublicKey, Sign, SignError};
 use mcpid::mcp::body::{self, Scope};
 use mcpid::mcp::headers;
 use mcpid::message::Head;
-use mcpid::message::target::Origins;
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signed, Signer, SigningError};
 use rand::rngs::SysRng;
@@ -125,7 +124,7 @@ fn failure(args: &SignArgs, error: &SigningError) -> Failure {
 fn print_json(
     outgoing: &Outgoing,
     signed: &Signed,
-    name: Option<&str>,
+    name: &str,
     ui: &mut Ui,
 ) -> Result<(), Failure> {
     let headers: Vec<_> = outgoing.headers(signed);

@@ -1,11 +1,309 @@
-//! `mcpid verify`.
+//! `mcpid verify`: one verdict for each request, in input order, from all cores.
 
-use crate::args::VerifyArgs;
+use std::sync::Arc;
+
+use mcpid::clock::{Clock, FixedClock, SystemClock, Timestamp};
+use mcpid::message::line;
+use mcpid::message::{Body, Request};
+use mcpid::verify::{BodyHeld, Refusal, Replay, Unread, Verifier};
+
+use crate::args::{VerifyArgs, When};
+use crate::crew;
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
+use crate::incoming::{Counts, Inputs, Unit, What, bad_line};
+use crate::judging::Judging;
+use crate::ledger::Ledger;
+use crate::nonces::{self, wait};
+use crate::report::{TimeSource, Verdict};
 use crate::ui::Ui;
 
-/// Not there yet.
-pub(crate) fn run(_args: &VerifyArgs, _ui: &mut Ui) -> Result<Exit, Failure> {
-    Err(Failure::new(Exit::Bug, "bug", "verify is not there yet"))
+/// Judges and prints.
+pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+    let judging = Judging::read(&args.judging, ui)?;
+    let inputs = Inputs::new(&args.inputs, judging.max_body(), args.only.clone(), ui);
+    let bench = Bench::new(args, judging)?;
+    let (counts, size) = (Counts::default(), inputs.size());
+    let mut tally = Tally::default();
+    // Whether a verdict stands alone is known when a second one follows.
+    let mut held_back: Option<Verdict> = None;
+    crew::in_order(
+        |giver| inputs.each(&counts, &mut |unit| giver.give(unit)),
+        |unit| bench.judge(unit, &counts),
+        |outcome| {
+            let verdict = match bench.settle(outcome) {
+                Ok(Some(verdict)) => verdict,
+                Ok(None) => return Ok(()),
+                Err(failure) => {
+                    ui.failure(&failure);
+                    return Ok(tally.failed(failure.exit));
+                }
+            };
+            tally.count(&verdict);
+            if let Some(first) = held_back.take() {
+                first.print(true, ui)?;
+                verdict.print(true, ui)?;
+            } else if tally.verdicts == 1 && !inputs.many() {
+                held_back = Some(verdict);
+            } else {
+                verdict.print(true, ui)?;
+            }
+            if ui.shows_progress() {
+                ui.progress(&tally.progress(Counts::of(&counts.bytes), size));
+            }
+            Ok::<(), Failure>(())
+        },
+    )?;
+    if let Some(only) = held_back {
+        only.print(false, ui)?;
+        hints(args, &only, ui);
+    } else if tally.verdicts + tally.failures != 1 || inputs.many() {
+        ui.note(&tally.summary(&counts));
+    }
+    if tally.verdicts + tally.failures == 0 {
+        return Err(Failure::new(Exit::Input, "no_requests", "there is no request to judge"));
+    }
+    Ok(tally.exit)
+}
+
+/// A request that is judged, up to what has to wait for its turn.
+enum Outcome {
+    /// Not of the targets that were asked for.
+    Elsewhere,
+    Failed(Failure),
+    Done(Box<Verdict>),
+    Claim(Box<Verdict>, BodyHeld),
+    ClaimUnread(Box<Verdict>, Unread, String),
+}
+
+/// What every worker judges by.
+struct Bench {
+    judging: Judging,
+    verifier: Verifier,
+    at: Option<When>,
+    replay: Replay,
+    only: Option<String>,
+}
+
+impl Bench {
+    fn new(args: &VerifyArgs, judging: Judging) -> Result<Self, Failure> {
+        let run = Arc::new(Ledger::default());
+        let clock: Arc<dyn Clock> = match args.at {
+            Some(When::At(time)) => Arc::new(FixedClock(time)),
+            _ => Arc::new(SystemClock),
+        };
+        let retention = judging.verifier(Arc::clone(&clock), Replay::Unchecked).retention();
+        let replay = match (&args.nonces, args.at) {
+            (None, _) => Replay::WithinRun(run),
+            (Some(text), None) => Replay::ClaimOnce(nonces::open(text, retention)?),
+            (Some(text), Some(_)) => Replay::LookUp { store: nonces::open(text, retention)?, run },
+        };
+        let verifier = judging.verifier(clock, replay.clone());
+        Ok(Bench { judging, verifier, at: args.at, replay, only: args.only.clone() })
+    }
+
+    /// Steps 1 to 11, on whichever core.
+    fn judge(&self, unit: Unit, counts: &Counts) -> Outcome {
+        let Unit { input, index, what } = unit;
+        let parsed;
+        let request = match &what {
+            What::Failed(failure) => return Outcome::Failed((**failure).clone()),
+            What::Request(request) => &**request,
+            What::Line(bytes) => match line::parse(bytes) {
+                Ok(request) => {
+                    parsed = request;
+                    &parsed
+                }
+                Err(error) => return Outcome::Failed(bad_line(&input, index, &error)),
+            },
+        };
+        self.judge_request((&*input, index), request, counts)
+    }
+
+    fn judge_request(&self, place: (&str, u64), request: &Request<'_>, counts: &Counts) -> Outcome {
+        let own;
+        let (verifier, now, source) = match self.at {
+            None => (&self.verifier, SystemClock.now(), TimeSource::Clock),
+            Some(When::At(time)) => (&self.verifier, time, TimeSource::Flag),
+            Some(When::Capture) => {
+                let Some(time) = request.time else { return Outcome::Failed(no_time(place)) };
+                own = self.judging.verifier(Arc::new(FixedClock(time)), self.replay.clone());
+                (&own, time, TimeSource::Capture)
+            }
+        };
+        let (origins, profile) = (self.judging.origins(), &self.judging.profile().name);
+        let verdict = Verdict::of(place, request, origins, profile, (now, source));
+        if let Some(only) = &self.only
+            && !verdict.is_for(only)
+        {
+            Counts::one(&counts.elsewhere);
+            return Outcome::Elsewhere;
+        }
+        let verdict = Box::new(verdict);
+        let head = &request.head;
+        let head_held = match verifier.judge_head(head) {
+            Ok(held) => held,
+            Err(rejection) => return Outcome::Done(Box::new(verdict.rejected(rejection))),
+        };
+        let statement = head_held.statement();
+        let (bytes, doubt) = match &request.body {
+            Body::Kept(bytes) => (bytes, None),
+            Body::NotKept => {
+                let verdict = Box::new(verdict.stating(statement));
+                let why = "its body was not kept".to_owned();
+                return Outcome::ClaimUnread(verdict, head_held.unread(), why);
+            }
+            Body::Inexact { bytes, why } => (bytes, Some(why.to_string())),
+        };
+        // A digest that fits settles that these are the bytes; one that does not, proves nothing.
+        if let Some(why) = doubt
+            && !digest_fits(request, bytes)
+        {
+            let verdict = Box::new(verdict.stating(statement));
+            return Outcome::ClaimUnread(verdict, head_held.unread(), why);
+        }
+        match verifier.judge_body(head_held, bytes) {
+            Ok(held) => {
+                let statement = held.statement(head);
+                Outcome::Claim(Box::new(verdict.stating(statement)), held)
+            }
+            Err(rejection) => Outcome::Done(Box::new(verdict.rejected(rejection))),
+        }
+    }
+
+    /// Step 12, in input order.
+    fn settle(&self, outcome: Outcome) -> Result<Option<Verdict>, Failure> {
+        let unavailable = |verdict: &Verdict, e: &dyn std::error::Error| {
+            let message = format!("{} [{}]: {}", verdict.input, verdict.index, chain(e));
+            Failure::new(Exit::Unavailable, "unavailable", message)
+        };
+        Ok(Some(match outcome {
+            Outcome::Elsewhere => return Ok(None),
+            Outcome::Failed(failure) => return Err(failure),
+            Outcome::Done(verdict) => *verdict,
+            Outcome::Claim(verdict, held) => match wait(self.verifier.claim(held)) {
+                Ok(verified) => verdict.accepted(verified.seen()),
+                Err(Refusal::Rejected(rejection)) => verdict.rejected(rejection),
+                Err(error) => return Err(unavailable(&verdict, &error)),
+            },
+            Outcome::ClaimUnread(verdict, unread, why) => {
+                match wait(self.verifier.claim_unread(unread)) {
+                    Ok(seen) => verdict.unjudged(&why, seen),
+                    Err(Refusal::Rejected(rejection)) => verdict.rejected(rejection),
+                    Err(error) => return Err(unavailable(&verdict, &error)),
+                }
+            }
+        }))
+    }
+}
+
+fn digest_fits(request: &Request<'_>, bytes: &[u8]) -> bool {
+    use mcpid::message::digest::ContentDigest;
+    ContentDigest::read(&request.head).and_then(|digest| digest.check(bytes)).is_ok()
+}
+
+fn no_time((input, index): (&str, u64)) -> Failure {
+    let message = format!("{input} [{index}]: the capture bears no time of its own");
+    Failure::new(Exit::Input, "no_time", message)
+        .hint("name it: mcpid verify --at 2026-11-23T10:00:30Z …")
+}
+
+/// How many of each.
+#[derive(Default)]
+struct Tally {
+    verdicts: u64,
+    accepted: u64,
+    rejected: u64,
+    unjudged: u64,
+    failures: u64,
+    exit: Exit,
+}
+
+impl Tally {
+    fn count(&mut self, verdict: &Verdict) {
+        self.verdicts += 1;
+        match verdict.exit {
+            Exit::Ok => self.accepted += 1,
+            Exit::Rejected => self.rejected += 1,
+            _ => self.unjudged += 1,
+        }
+        self.exit = self.exit.max(verdict.exit);
+    }
+
+    fn failed(&mut self, exit: Exit) {
+        self.failures += 1;
+        self.exit = self.exit.max(exit);
+    }
+
+    fn progress(&self, read: u64, size: Option<u64>) -> String {
+        let share = match size {
+            // Bytes are counted when they are read, a little before they are judged.
+            Some(size) if size > 0 => format!("{} %, ", read.saturating_mul(100) / size),
+            _ => String::new(),
+        };
+        format!("{share}{} judged, {} rejected", self.verdicts, self.rejected)
+    }
+
+    fn summary(&self, counts: &Counts) -> String {
+        let mut parts =
+            vec![format!("{} accepted", self.accepted), format!("{} rejected", self.rejected)];
+        for (count, what) in [
+            (self.unjudged, "unjudged"),
+            (self.failures, "unreadable"),
+            (Counts::of(&counts.preflights), "preflights passed over"),
+            (Counts::of(&counts.elsewhere), "for other targets passed over"),
+        ] {
+            if count > 0 {
+                parts.push(format!("{count} {what}"));
+            }
+        }
+        parts.join(", ")
+    }
+}
+
+/// What to do about a verdict: at most two lines, which can be pasted.
+fn hints(args: &VerifyArgs, verdict: &Verdict, ui: &mut Ui) {
+    if verdict.rests_on_revoked_key() {
+        ui.note("the key was revoked later; only a log proof shows that it signed before that");
+    }
+    let Some(rejection) = verdict.rejection() else { return };
+    match rejection.code().as_str() {
+        "expired" | "not_yet_valid" => {
+            if let Some(created) = verdict.created() {
+                ui.hint(&format!("to judge it as of its own time: {}", again(args, created)));
+                ui.hint("that shows it was valid then, not that it was sent then");
+            }
+        }
+        "key_unknown" => ui.hint(&format!(
+            "to trust a key: mcpid trust add{} --name NAME KEYFILE",
+            args.judging.trust.first().map(|t| format!(" -r {}", word(t))).unwrap_or_default()
+        )),
+        "signature_missing" => ui.hint("to sign it: mcpid sign REQUEST"),
+        _ => {}
+    }
+}
+
+fn word(path: &std::path::Path) -> String {
+    crate::ui::shell_word(&path.to_string_lossy()).into_owned()
+}
+
+/// The caller's own command, as of another time.
+fn again(args: &VerifyArgs, time: Timestamp) -> String {
+    let mut words = vec!["mcpid verify".to_owned()];
+    let judging = &args.judging;
+    let shell = |text: &str| crate::ui::shell_word(text).into_owned();
+    words.extend(judging.trust.iter().map(|path| format!("-r {}", word(path))));
+    if judging.profile != crate::args::ProfileName::Mcp {
+        words.push(format!("--profile {}", judging.profile.profile().name));
+    }
+    words.extend(judging.window.map(|s| format!("--window {s}s")));
+    words.extend(judging.ahead.map(|s| format!("--ahead {s}s")));
+    words.extend(judging.require.iter().map(|c| format!("--require {}", shell(c))));
+    words.extend(judging.allow_uncovered.iter().map(|c| format!("--allow-uncovered {}", shell(c))));
+    words.extend(judging.max_body.map(|n| format!("--max-body {n}")));
+    words.extend(judging.origin.iter().map(|o| format!("--origin {}", shell(o))));
+    words.push(format!("--at {time}"));
+    words.extend(args.only.iter().map(|only| format!("--only {}", shell(only))));
+    words.extend(args.inputs.iter().map(|path| word(path)));
+    words.join(" ")
 }

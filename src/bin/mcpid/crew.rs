@@ -1,0 +1,139 @@
+//! Work on all cores, results in order, memory bounded.
+//!
+//! A reader makes units, workers turn each into a result, and the caller gets the results in the
+//! order of the units. Queues are bounded on both sides, so that a file of any length is held in
+//! memory a few batches at a time.
+
+use std::ops::ControlFlow;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+/// Units that travel together, so that a queue is not touched for each.
+const BATCH: usize = 32;
+/// Batches that wait, for each worker.
+const WAITING: usize = 4;
+
+/// Gives units to the workers; breaks off where nobody wants more.
+pub(crate) struct Giver<U, R> {
+    batch: Vec<U>,
+    jobs: SyncSender<(Vec<U>, SyncSender<Vec<R>>)>,
+    order: SyncSender<Receiver<Vec<R>>>,
+}
+
+impl<U, R> Giver<U, R> {
+    /// Hands over one unit.
+    pub(crate) fn give(&mut self, unit: U) -> ControlFlow<()> {
+        self.batch.push(unit);
+        if self.batch.len() >= BATCH { self.send() } else { ControlFlow::Continue(()) }
+    }
+
+    fn send(&mut self) -> ControlFlow<()> {
+        if self.batch.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        let (done, result) = sync_channel(1);
+        let batch = std::mem::take(&mut self.batch);
+        // The place in the order is taken before the work begins; an error means that the one
+        // who takes the results has gone.
+        match self.order.send(result).and_then(|()| {
+            self.jobs.send((batch, done)).map_err(|_| std::sync::mpsc::SendError(never()))
+        }) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    }
+}
+
+fn never<R>() -> Receiver<R> {
+    sync_channel(0).1
+}
+
+/// Runs `read` beside `work` on every core, and `take` here on each result, in order, until it
+/// breaks off.
+pub(crate) fn in_order<U: Send, R: Send, E>(
+    read: impl FnOnce(&mut Giver<U, R>) + Send,
+    work: impl Fn(U) -> R + Sync,
+    mut take: impl FnMut(R) -> Result<(), E>,
+) -> Result<(), E> {
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let (jobs, queue) = sync_channel::<(Vec<U>, SyncSender<Vec<R>>)>(workers * WAITING);
+    let (order, results) = sync_channel(workers * WAITING);
+    let queue = Mutex::new(queue);
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    // Locked for as long as it takes to fetch one batch; a worker that panicked
+                    // while it held the lock left the queue as it was.
+                    let job = queue.lock().unwrap_or_else(|e| e.into_inner()).recv();
+                    let Ok((batch, done)) = job else { break };
+                    if done.send(batch.into_iter().map(&work).collect()).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        scope.spawn(move || {
+            let mut giver = Giver { batch: Vec::with_capacity(BATCH), jobs, order };
+            read(&mut giver);
+            let _ = giver.send();
+        });
+        let mut outcome = Ok(());
+        for batch in &results {
+            let Ok(batch) = batch.recv() else { break };
+            outcome = batch.into_iter().try_for_each(&mut take);
+            if outcome.is_err() {
+                break;
+            }
+        }
+        // Lets the reader and the workers end: nobody takes their results any more.
+        drop(results);
+        outcome
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_in_the_order_of_the_units() {
+        let mut seen = Vec::new();
+        let done = in_order(
+            |giver| {
+                for n in 0..10_000_u32 {
+                    if giver.give(n).is_break() {
+                        break;
+                    }
+                }
+            },
+            |n| {
+                if n % 97 == 0 {
+                    std::thread::yield_now();
+                }
+                n * 2
+            },
+            |n| {
+                seen.push(n);
+                Ok::<(), ()>(())
+            },
+        );
+        assert_eq!(done, Ok(()));
+        assert!(seen.iter().copied().eq((0..10_000).map(|n| n * 2)));
+    }
+
+    #[test]
+    fn who_takes_the_results_can_stop_a_reader_without_end() {
+        let mut taken = 0;
+        let done = in_order(
+            |giver| while giver.give(()).is_continue() {},
+            |()| (),
+            |()| {
+                taken += 1;
+                if taken == 1000 { Err("enough") } else { Ok(()) }
+            },
+        );
+        assert_eq!((done, taken), (Err("enough"), 1000));
+    }
+}

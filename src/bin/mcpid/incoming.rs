@@ -1,0 +1,258 @@
+//! Captured requests, whatever holds them: raw HTTP/1.1, HTTP archives, request lines.
+//!
+//! Lines are handed on one by one, so that a file of them may have any length.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mcpid::message::capture::{CaptureError, Captured};
+use mcpid::message::har::{Har, HarError};
+use mcpid::message::line::LineError;
+use mcpid::message::{Kind, Request, detect};
+
+use crate::exit::Exit;
+use crate::failure::{Failure, chain, reason};
+use crate::files;
+use crate::ui::{Ui, shell_word};
+
+/// Bytes of a raw request or an archive. A body limit is the verifier's; this one only keeps a
+/// wrong file from filling the memory.
+const MOST: u64 = 1024 * 1024 * 1024;
+
+/// How many bytes are looked at to tell what an input is.
+const START: u64 = 64 * 1024;
+
+/// One request on its way to be judged.
+pub(crate) struct Unit {
+    /// The name of the input that holds it.
+    pub(crate) input: Arc<str>,
+    /// Its place there, counted from 0.
+    pub(crate) index: u64,
+    /// The request, as far as it is read.
+    pub(crate) what: What,
+}
+
+/// What a unit holds.
+pub(crate) enum What {
+    /// A request that was read.
+    Request(Box<Request<'static>>),
+    /// A request line, still to be parsed: that is work for many cores.
+    Line(Vec<u8>),
+    /// Something that is no request.
+    Failed(Box<Failure>),
+}
+
+/// What was passed over.
+#[derive(Default)]
+pub(crate) struct Counts {
+    /// CORS preflights, which browsers make by themselves and never sign.
+    pub(crate) preflights: AtomicU64,
+    /// Requests to other targets than `--only` names.
+    pub(crate) elsewhere: AtomicU64,
+    /// Bytes read.
+    pub(crate) bytes: AtomicU64,
+}
+
+impl Counts {
+    /// Adds one.
+    pub(crate) fn one(count: &AtomicU64) {
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many there are.
+    pub(crate) fn of(count: &AtomicU64) -> u64 {
+        count.load(Ordering::Relaxed)
+    }
+}
+
+/// The inputs of one run; stdin where none is named.
+pub(crate) struct Inputs {
+    paths: Vec<Option<PathBuf>>,
+    largest_line: u64,
+    only: Option<String>,
+}
+
+impl Inputs {
+    /// The inputs that the command line names. A terminal as stdin is told to whoever sits there.
+    pub(crate) fn new(paths: &[PathBuf], max_body: u64, only: Option<String>, ui: &mut Ui) -> Self {
+        let mut paths: Vec<Option<PathBuf>> =
+            paths.iter().map(|path| Some(path.clone()).filter(|p| p != Path::new("-"))).collect();
+        if paths.is_empty() {
+            paths.push(None);
+        }
+        if paths.iter().any(Option::is_none) {
+            files::mention_terminal(ui);
+        }
+        // Base64 takes four bytes for three; the head has its own limit, and the rest of an audit
+        // entry repeats parts of it.
+        let largest_line = max_body.saturating_mul(2).saturating_add(1024 * 1024);
+        Inputs { paths, largest_line, only }
+    }
+
+    /// Whether there is more than one input.
+    pub(crate) fn many(&self) -> bool {
+        self.paths.len() > 1
+    }
+
+    /// Bytes in all, where every input is a regular file.
+    pub(crate) fn size(&self) -> Option<u64> {
+        let size = |path: &Option<PathBuf>| {
+            let about = std::fs::metadata(path.as_ref()?).ok()?;
+            about.is_file().then_some(about.len())
+        };
+        self.paths.iter().map(size).sum()
+    }
+
+    /// Reads every input and gives each request in it to `give`, until that breaks off. One that
+    /// cannot be read does not stop the rest.
+    pub(crate) fn each(&self, counts: &Counts, give: &mut dyn FnMut(Unit) -> ControlFlow<()>) {
+        for path in &self.paths {
+            let name: Arc<str> = match path {
+                Some(path) => path.display().to_string().into(),
+                None => "stdin".into(),
+            };
+            let give_on = self.input(path.as_deref(), &name, counts, give).unwrap_or_else(|e| {
+                let what = What::Failed(Box::new(e));
+                give(Unit { input: Arc::clone(&name), index: 0, what })
+            });
+            if give_on.is_break() {
+                return;
+            }
+        }
+    }
+
+    fn input(
+        &self,
+        path: Option<&Path>,
+        name: &Arc<str>,
+        counts: &Counts,
+        give: &mut dyn FnMut(Unit) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Failure> {
+        let mut reader = BufReader::new(files::open_quietly(path)?.reader);
+        let unreadable = |e: io::Error| {
+            let (code, why) = reason(&e);
+            Failure::new(Exit::Input, code, format!("cannot read {name}: {why}"))
+        };
+        let mut start = Vec::new();
+        reader.by_ref().take(START).read_to_end(&mut start).map_err(unreadable)?;
+        let kind = detect(&start).map_err(|e| not_a_request(name, &e))?;
+        if kind == Kind::Lines {
+            return Ok(self.lines(start, reader, name, counts, give));
+        }
+        reader.take(MOST).read_to_end(&mut start).map_err(unreadable)?;
+        counts.bytes.fetch_add(start.len() as u64, Ordering::Relaxed);
+        if start.len() as u64 > MOST {
+            let message = format!("{name} is larger than {MOST} bytes");
+            return Err(Failure::new(Exit::Input, "too_large", message));
+        }
+        if kind == Kind::Har {
+            return self.archive(&start, name, counts, give);
+        }
+        let request = capture(name, &start, MOST)?.into_request().into_owned();
+        let what = What::Request(Box::new(request));
+        Ok(give(Unit { input: Arc::clone(name), index: 0, what }))
+    }
+
+    fn archive(
+        &self,
+        bytes: &[u8],
+        name: &Arc<str>,
+        counts: &Counts,
+        give: &mut dyn FnMut(Unit) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Failure> {
+        let har = Har::parse(bytes).map_err(|e: HarError| not_a_request(name, &e))?;
+        let mut index = 0;
+        for entry in har.iter() {
+            let place = index;
+            index += 1;
+            if self.only.as_ref().is_some_and(|only| !entry.url.starts_with(only.as_str())) {
+                Counts::one(&counts.elsewhere);
+                continue;
+            }
+            let what = match entry.request {
+                Ok(request) if request.is_preflight() => {
+                    Counts::one(&counts.preflights);
+                    continue;
+                }
+                Ok(request) => What::Request(Box::new(request)),
+                Err(error) => {
+                    let message = format!("{name}: entry {place}: {}", chain(&error));
+                    What::Failed(Box::new(Failure::new(Exit::Input, "not_a_request", message)))
+                }
+            };
+            let unit = Unit { input: Arc::clone(name), index: place, what };
+            if give(unit).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn lines(
+        &self,
+        start: Vec<u8>,
+        rest: impl Read,
+        name: &Arc<str>,
+        counts: &Counts,
+        give: &mut dyn FnMut(Unit) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let mut lines = BufReader::new(io::Cursor::new(start).chain(rest));
+        let (mut number, mut index) = (0_u64, 0);
+        loop {
+            let mut line = Vec::new();
+            number += 1;
+            let read = lines.by_ref().take(self.largest_line).read_until(b'\n', &mut line);
+            let what = match read {
+                Ok(0) => return ControlFlow::Continue(()),
+                Ok(n) => {
+                    counts.bytes.fetch_add(n as u64, Ordering::Relaxed);
+                    if line.last() != Some(&b'\n') && n as u64 == self.largest_line {
+                        let most = self.largest_line;
+                        let message = format!("{name}: line {number} is longer than {most} bytes");
+                        let failure = Failure::new(Exit::Input, "too_large", message);
+                        let what = What::Failed(Box::new(failure));
+                        // What follows belongs to no line that could be told from the next.
+                        return give(Unit { input: Arc::clone(name), index, what });
+                    }
+                    if line.trim_ascii().is_empty() {
+                        continue;
+                    }
+                    What::Line(line)
+                }
+                Err(error) => {
+                    let (code, why) = reason(&error);
+                    let message = format!("cannot read {name}: line {number}: {why}");
+                    let what = What::Failed(Box::new(Failure::new(Exit::Input, code, message)));
+                    return give(Unit { input: Arc::clone(name), index, what });
+                }
+            };
+            if give(Unit { input: Arc::clone(name), index, what }).is_break() {
+                return ControlFlow::Break(());
+            }
+            index += 1;
+        }
+    }
+}
+
+/// Reads a raw request.
+///
+/// # Errors
+/// It is none, and what is wrong with it, with the line.
+pub(crate) fn capture<'a>(name: &str, bytes: &'a [u8], most: u64) -> Result<Captured<'a>, Failure> {
+    Captured::parse(bytes, most).map_err(|e: CaptureError| not_a_request(name, &e))
+}
+
+/// What to say of a request line that cannot be read.
+pub(crate) fn bad_line(unit_name: &str, index: u64, error: &LineError) -> Failure {
+    let message = format!("{unit_name}: request {index}: {}", chain(error));
+    Failure::new(Exit::Input, "not_a_request", message)
+}
+
+fn not_a_request(name: &str, error: &dyn std::error::Error) -> Failure {
+    let message = format!("{name}: {}", chain(error));
+    Failure::new(Exit::Input, "not_a_request", message)
+        .hint(format!("look at its first bytes: head -c 200 {} | xxd", shell_word(name)))
+}

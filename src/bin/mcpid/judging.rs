@@ -1,0 +1,117 @@
+//! The verifier that the judging flags describe; `verify` and `gateway` take the same.
+
+use std::sync::Arc;
+
+use mcpid::base::Component;
+use mcpid::clock::Clock;
+use mcpid::key::trust::Registry;
+use mcpid::message::target::{Origin, Origins};
+use mcpid::profile::{Profile, Window};
+use mcpid::verify::coverage::Changes;
+use mcpid::verify::{DEFAULT_MAX_BODY, Replay, Verifier};
+
+use crate::args::{JudgingArgs, ProfileName};
+use crate::failure::{Failure, chain};
+use crate::trustfiles;
+use crate::ui::Ui;
+
+/// All that judging needs but the clock and the nonces.
+pub(crate) struct Judging {
+    profile: Profile,
+    changes: Changes,
+    registry: Arc<Registry>,
+    origins: Origins,
+    max_body: u64,
+}
+
+impl ProfileName {
+    /// The profile of this name.
+    pub(crate) fn profile(self) -> Profile {
+        match self {
+            ProfileName::Mcp => Profile::mcp(),
+            ProfileName::Sep2752 => Profile::sep2752(),
+            ProfileName::Rfc9421 => Profile::rfc9421(),
+        }
+    }
+}
+
+impl Judging {
+    /// Reads the flags and the trust files; their notes go to stderr.
+    ///
+    /// # Errors
+    /// A flag or a trust file that cannot be used.
+    pub(crate) fn read(args: &JudgingArgs, ui: &mut Ui) -> Result<Self, Failure> {
+        let mut profile = args.profile.profile();
+        let Window { back, ahead } = profile.window;
+        profile.window = Window {
+            back: args.window.map(i64::from).or(back),
+            ahead: args.ahead.map_or(ahead, i64::from),
+        };
+        let changes = Changes {
+            require: names("--require", &args.require)?,
+            allow_uncovered: names("--allow-uncovered", &args.allow_uncovered)?,
+        };
+        for name in &changes.allow_uncovered {
+            if profile.always.iter().any(|always| always == name) {
+                return Err(Failure::usage(format!(
+                    "--allow-uncovered {name}: without it a signature says nothing"
+                )));
+            }
+        }
+        let registry = trustfiles::registry(&args.trust, ui)?;
+        let max_body = args.max_body.unwrap_or(DEFAULT_MAX_BODY as u64);
+        let origins = origins(&args.origin)?;
+        Ok(Judging { profile, changes, registry: Arc::new(registry), origins, max_body })
+    }
+
+    /// A verifier at `clock`, with `replay` for nonces.
+    pub(crate) fn verifier(&self, clock: Arc<dyn Clock>, replay: Replay) -> Verifier {
+        let (profile, registry) = (self.profile.clone(), Arc::clone(&self.registry));
+        Verifier::new(profile, registry, self.origins.clone(), clock, replay)
+            .with_changes(self.changes.clone())
+            .with_max_body(usize::try_from(self.max_body).unwrap_or(usize::MAX))
+    }
+
+    /// The rules that are judged by.
+    pub(crate) fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// Bytes of the largest body that is judged.
+    pub(crate) fn max_body(&self) -> u64 {
+        self.max_body
+    }
+
+    /// Which origins are ours.
+    pub(crate) fn origins(&self) -> &Origins {
+        &self.origins
+    }
+}
+
+/// The origins that `--origin` names.
+///
+/// # Errors
+/// One that is none.
+pub(crate) fn origins(flags: &[String]) -> Result<Origins, Failure> {
+    flags
+        .iter()
+        .map(|text| {
+            Origin::parse(text)
+                .map_err(|e| Failure::usage(format!("--origin {text}: {}", chain(&e))))
+        })
+        .collect()
+}
+
+/// Names of components; identifiers with parameters cover a part only, and do not count.
+fn names(flag: &str, texts: &[String]) -> Result<Vec<String>, Failure> {
+    texts
+        .iter()
+        .map(|text| match Component::parse(text) {
+            Ok(component) if component.is_plain() => Ok(component.name().to_owned()),
+            Ok(_) => Err(Failure::usage(format!(
+                "{flag} {text}: only a component without parameters counts as covered"
+            ))),
+            Err(error) => Err(Failure::usage(format!("{flag} {text}: {}", chain(&error)))),
+        })
+        .collect()
+}
