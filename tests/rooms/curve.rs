@@ -115,6 +115,7 @@ fn wycheproof() {
 }
 
 #[test]
+#[allow(clippy::print_stderr)]
 fn ed25519_speccheck_accepts_at_most_case_3() {
     let folder = std::env::var_os("MCPID_VECTORS").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors"),

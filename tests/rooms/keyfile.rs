@@ -41,9 +41,7 @@ fn open(bytes: &[u8]) -> Result<SecretKey, KeyfileError> {
 
 #[test]
 fn seals_and_opens() {
-    for name in
-        ["agent", "Ünïcode \"quoted\" \\ / \u{7f}ish".trim_end_matches("\u{7f}ish"), "𝄞\u{ffff}"]
-    {
+    for name in ["agent", "Ünïcode \"quoted\" \\ / e\u{301}", "𝄞\u{ffff}"] {
         let (secret, file) = sealed(name);
         let json = file.to_json();
         let read = Keyfile::from_json(json.as_bytes()).unwrap();
@@ -142,8 +140,7 @@ fn by_hand(seed: [u8; 32]) -> String {
             r#""public":{{"crv":"Ed25519","kid":"{}","kty":"OKP","x":"{}"}}}}"#
         ),
         nonce64, salt64, kid, x
-    )
-    .replace("\u{7f}", "");
+    );
     let mut key = [0; 32];
     let params = argon2::Params::new(8, 2, 1, Some(32)).unwrap();
     argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params)

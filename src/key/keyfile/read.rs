@@ -44,6 +44,7 @@ pub(super) fn keyfile(bytes: &[u8]) -> Result<Keyfile> {
 
     let public = public(object(file, "public")?)?;
     let created_text = text(file, "created")?.to_owned();
+    let name = text(file, "name")?.to_owned();
     let created = Timestamp::parse_rfc3339(&created_text)
         .map_err(|e| damaged(format!("\"created\" is {e}")))?;
     let secret = if plain {
@@ -56,16 +57,14 @@ pub(super) fn keyfile(bytes: &[u8]) -> Result<Keyfile> {
     } else {
         only(cipher, &["name", "nonce"])?;
         expect(cipher, "name", "xchacha20-poly1305")?;
+        let kdf = kdf(object(file, "kdf")?)?;
+        let (nonce, sealed) = (binary(cipher, "nonce")?, binary(file, "secret")?);
+        // Last, when nothing but strings and small integers is left to be written.
         let additional =
             file.canonical_without("secret").ok_or_else(|| damaged("has no canonical form"))?;
-        Secret::Sealed {
-            kdf: kdf(object(file, "kdf")?)?,
-            nonce: binary(cipher, "nonce")?,
-            sealed: binary(file, "secret")?,
-            additional,
-        }
+        Secret::Sealed { kdf, nonce, sealed, additional }
     };
-    Ok(Keyfile { name: text(file, "name")?.to_owned(), created_text, created, public, secret })
+    Ok(Keyfile { name, created_text, created, public, secret })
 }
 
 fn public(jwk: &Members) -> Result<PublicKey> {
