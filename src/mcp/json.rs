@@ -37,11 +37,11 @@ const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// What serde_json puts in place of a number if any crate in the build turns on its feature
 /// `arbitrary_precision`: an object with this one key. It must stay a number for us, or `params`
-/// could be one.
+/// could be one. (Numbers that overflow a double then pass; nothing here gives them a meaning.)
 const NUMBER_IN_DISGUISE: &str = "$serde_json::private::Number";
 
 /// Up to this many keys an object's keys are compared one by one, which is faster than hashing.
-const FEW_KEYS: usize = 8;
+const FEW_KEYS: usize = 16;
 
 /// A value, as far as the envelope's rules need it.
 #[derive(Debug, PartialEq)]

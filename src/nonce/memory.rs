@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, RwLock};
+use std::sync::{Mutex, MutexGuard};
 
 use sha2::{Digest as _, Sha256};
 
@@ -36,7 +36,10 @@ pub struct Memory {
     quota: usize,
     /// Nonces in all shards, those included that wait to be swept.
     held: AtomicUsize,
-    retention: RwLock<Retention>,
+    retention: Mutex<Retention>,
+    /// Two of its figures, where every claim can read them without waiting for others.
+    length: AtomicI64,
+    keep: AtomicI64,
     /// What a start and raised retentions set; sweeping adds to it, see [`Memory::floor_now`].
     floor: AtomicI64,
     /// The latest moment at which anything was swept, or could have been. Never moves back.
@@ -66,7 +69,9 @@ impl Memory {
             max: 0,
             quota: 0,
             held: AtomicUsize::new(0),
-            retention: RwLock::new(retention),
+            retention: Mutex::new(retention),
+            length: AtomicI64::new(retention.length()),
+            keep: AtomicI64::new(retention.keep()),
             floor: AtomicI64::new(start.plus(retention.ahead()).unix()),
             horizon: AtomicI64::new(i64::MIN),
         };
@@ -98,7 +103,7 @@ impl Memory {
             .chain_update(nonce)
             .finalize();
         let mut id = [0; 16];
-        id.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+        id.copy_from_slice(&hash[..16]);
         Id(id)
     }
 
@@ -122,18 +127,14 @@ impl Memory {
         self.base.plus(i64::from(seconds))
     }
 
-    fn retention(&self) -> Result<Retention, StoreError> {
-        self.retention.read().map(|r| *r).map_err(|_| poisoned())
-    }
-
-    /// What was swept was kept until the horizon at the latest. [`Retention::keep`] keeps for the
-    /// whole length from creation, so it was created at least that length before the horizon. In
-    /// a clock that only moves forward that is long past every window; once it has stepped back
-    /// this is what keeps a swept nonce from being fresh again.
-    fn floor_now(&self) -> Result<Timestamp, StoreError> {
+    /// What was swept was kept until the horizon at the latest, and for the whole length from its
+    /// creation at the least: so it was created a length or more before the horizon. While a clock
+    /// only moves forward that is long past every window. Once it has stepped back, this is what
+    /// keeps a swept nonce from being accepted again.
+    fn floor_now(&self) -> Timestamp {
         let horizon = Timestamp::from_unix(self.horizon.load(Ordering::SeqCst));
-        let forgotten = horizon.plus(self.retention()?.length().saturating_neg());
-        Ok(forgotten.max(Timestamp::from_unix(self.floor.load(Ordering::SeqCst))))
+        let forgotten = horizon.plus(self.length.load(Ordering::SeqCst).saturating_neg());
+        forgotten.max(Timestamp::from_unix(self.floor.load(Ordering::SeqCst)))
     }
 
     fn claim_now(
@@ -147,7 +148,7 @@ impl Memory {
             return Ok(Claim::Expired);
         }
         let id = self.id(key, nonce);
-        let kept = self.seconds(self.retention()?.keep(now, until))?;
+        let kept = self.seconds(until.max(now.plus(self.keep.load(Ordering::SeqCst))))?;
         let second = self.seconds(now)?;
         // Before anything is swept by it, so that whoever misses a nonce that this sweeps already
         // sees the floor that goes with it. Most claims only read: it moves once a second.
@@ -166,7 +167,7 @@ impl Memory {
             other => other,
         };
         match outcome {
-            Inserted::Done => Ok(Claim::Fresh { floor: self.floor_now()? }),
+            Inserted::Done => Ok(Claim::Fresh { floor: self.floor_now() }),
             Inserted::Seen(first) => Ok(Claim::Replayed { first: Some(self.moment(first)) }),
             Inserted::OverQuota => Ok(Claim::OverQuota),
             Inserted::Full => Err(StoreError::new(format!("the store is full with {}", self.max))),
@@ -220,13 +221,17 @@ impl Memory {
     }
 
     fn register_now(&self, now: Timestamp, retention: Retention) -> Result<(), StoreError> {
-        let mut held = self.retention.write().map_err(|_| poisoned())?;
-        let united = held.united(retention);
-        if united != *held {
-            *held = united;
+        let mut longest = lock(&self.retention)?;
+        let united = longest.united(retention);
+        if united != *longest {
+            *longest = united;
             // Claims may have been made by a clock that has stepped back since.
             let latest = now.max(Timestamp::from_unix(self.horizon.load(Ordering::SeqCst)));
+            // The floor first: a claim that is kept for the old length lies below the new floor,
+            // and the floor that sweeping sets must not sink in between.
             self.floor.fetch_max(united.floor_when_raised(latest).unix(), Ordering::SeqCst);
+            self.length.store(united.length(), Ordering::SeqCst);
+            self.keep.store(united.keep(), Ordering::SeqCst);
         }
         Ok(())
     }
@@ -261,7 +266,7 @@ impl NonceStore for Memory {
     }
 
     fn floor<'a>(&'a self, _now: Timestamp) -> BoxFuture<'a, Result<Timestamp, StoreError>> {
-        Box::pin(async move { self.floor_now() })
+        Box::pin(async move { Ok(self.floor_now()) })
     }
 }
 

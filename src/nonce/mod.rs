@@ -121,11 +121,11 @@ impl Retention {
         }
     }
 
-    /// How long a store with this retention keeps a claim made at `now`. A user with a longer
-    /// window than the claimant's may be shown the same thing: it was created at `now + ahead` at
-    /// the latest, and is kept for the whole length from there.
-    pub fn keep(self, now: Timestamp, until: Timestamp) -> Timestamp {
-        until.max(now.plus(self.ahead().saturating_add(self.length())))
+    /// Seconds for which a store keeps a claim from when it is made, or longer if `until` says so.
+    /// A user with a longer window than the claimant's may be shown the same thing: it was created
+    /// at `now + ahead` at the latest, and is kept for the whole length from there.
+    pub const fn keep(self) -> i64 {
+        self.ahead() + self.length()
     }
 
     /// The floor of a store that raises its retention to this one at `now`.

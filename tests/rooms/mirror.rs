@@ -293,6 +293,7 @@ fn what_a_client_should_send_is_what_the_check_wants() {
 }
 
 #[test]
+#[allow(clippy::print_stderr)]
 fn the_profile_vectors_agree_with_themselves() {
     let folder = std::env::var_os("MCPID_VECTORS").map_or_else(
         || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors"),
