@@ -4,7 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use mcpid::key::store::StoreError;
-use mcpid::key::trust::{EditError, LoadError, LoadErrorKind, Note, Registry, TrustFile};
+use mcpid::key::trust::{
+    EditError, LoadError, LoadErrorKind, Note, Registry, TrustError, TrustFile,
+};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -51,13 +53,21 @@ fn notes(notes: &[Note], ui: &mut Ui) {
 /// What to say of a trust file or folder that cannot be read. `flag` is how the caller named it,
 /// as in ` -r FILE`, or empty.
 pub(crate) fn load_failure(error: LoadError, flag: &str) -> Failure {
-    let name = error.path.display().to_string();
+    kind_failure(&error.path, error.kind, flag)
+}
+
+fn kind_failure(path: &Path, kind: LoadErrorKind, flag: &str) -> Failure {
+    let name = path.display().to_string();
     let word = shell_word(&name).into_owned();
-    match error.kind {
+    match kind {
         LoadErrorKind::Store(StoreError::Io(e)) if e.kind() == io::ErrorKind::NotFound => {
-            Failure::read(&error.path, &e).hint(format!("mcpid trust add{flag}"))
+            Failure::read(path, &e).hint(format!("mcpid trust add{flag}"))
         }
-        LoadErrorKind::Store(e) => store_failure(&error.path, e),
+        LoadErrorKind::Store(e @ StoreError::NotRegular("a folder")) => {
+            let inside = shell_word(&format!("{name}/trust.json")).into_owned();
+            store_failure(path, e).hint(format!("one file is shown or changed: -r {inside}"))
+        }
+        LoadErrorKind::Store(e) => store_failure(path, e),
         LoadErrorKind::OthersCanWrite { mode } => {
             let message = format!("{name} can be changed by anyone: its mode is {mode:04o}");
             Failure::new(Exit::Key, "too_open", message).hint(format!("chmod o-w {word}"))
@@ -66,6 +76,13 @@ pub(crate) fn load_failure(error: LoadError, flag: &str) -> Failure {
             let message = format!("{name} holds no trust files, which are named *.json or *.jwk");
             Failure::new(Exit::Input, "not_found", message)
                 .hint(format!("mcpid trust add -r {}", shell_word(&format!("{name}/trust.json"))))
+        }
+        LoadErrorKind::Trust(TrustError::NotKeys("a keyfile")) => {
+            let message = format!("{name} is a keyfile, not a trust file");
+            Failure::new(Exit::Key, "damaged", message).hint(format!("mcpid trust add {word}"))
+        }
+        _ if std::fs::metadata(path).is_ok_and(|about| about.len() == 0) => {
+            Failure::new(Exit::Key, "damaged", format!("{name} is empty"))
         }
         kind => Failure::new(Exit::Key, "damaged", format!("{name}: {kind}")),
     }
@@ -81,12 +98,12 @@ pub(crate) fn edit_failure(error: EditError, place: &Place) -> Failure {
             Failure::read(&place.path, &e).hint(format!("mcpid trust add{flag}"))
         }
         EditError::Store(StoreError::Io(e)) => Failure::write(&place.path, &e),
-        EditError::Store(e) => store_failure(&place.path, e),
+        EditError::Store(e) => kind_failure(&place.path, LoadErrorKind::Store(e), &flag),
         EditError::AlreadyThere { id, name: known } => {
             let known = known.map(|known| format!(", as {known}")).unwrap_or_default();
             let message = format!("{name} has the key {id} already{known}");
             Failure::new(Exit::Key, "already_trusted", message)
-                .hint(format!("mcpid trust remove{flag} {}", id_word(id.as_str())))
+                .hint(format!("mcpid trust list{flag}"))
         }
         EditError::NotFound(who) => {
             let message = format!("{name} has no key with the name or id {who}");
@@ -104,9 +121,4 @@ pub(crate) fn edit_failure(error: EditError, place: &Place) -> Failure {
         EditError::KidTaken(_) => Failure::new(Exit::Key, "kid_taken", format!("{name}: {error}")),
         _ => Failure::new(Exit::Key, "damaged", format!("{name}: {error}")),
     }
-}
-
-/// A key id as an argument. One in 64 begins with a dash and would be taken for a flag.
-fn id_word(id: &str) -> String {
-    if id.starts_with('-') { format!("-- {id}") } else { id.to_owned() }
 }

@@ -41,14 +41,14 @@ fn message(error: &Error, argv: &[OsString]) -> String {
         ErrorKind::InvalidValue if value.is_empty() => format!("{} wants a value", flag(&arg)),
         ErrorKind::InvalidValue => match list(error, ContextKind::ValidValue) {
             Some(known) if !known.is_empty() => {
-                format!("{} cannot be {value}, only {}", flag(&arg), known.join(", "))
+                format!("{} cannot be '{value}', only {}", flag(&arg), known.join(", "))
             }
-            _ => format!("{} cannot be {value}", flag(&arg)),
+            _ => format!("{} cannot be '{value}'", flag(&arg)),
         },
         ErrorKind::ValueValidation => {
             let why =
                 std::error::Error::source(error).map(|e| format!(": {e}")).unwrap_or_default();
-            format!("{} cannot be {value}{why}", flag(&arg))
+            format!("{} cannot be '{value}'{why}", flag(&arg))
         }
         ErrorKind::ArgumentConflict => {
             let prior = list(error, ContextKind::PriorArg).unwrap_or_default();

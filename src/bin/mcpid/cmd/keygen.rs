@@ -39,7 +39,7 @@ pub(crate) fn run(args: &KeygenArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     })?;
     passphrase::keep_out_of_dumps();
     let secret = match &args.import {
-        Some(path) => import(path, ui)?,
+        Some(path) => import(path, &output, ui)?,
         None => SecretKey::generate(&mut SysRng).map_err(|e| no_random(&e))?,
     };
     let name = args.name.clone().unwrap_or_else(|| name_of(&place.path));
@@ -76,11 +76,14 @@ fn one_stdin(args: &KeygenArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn import(path: &Path, ui: &mut Ui) -> Result<SecretKey, Failure> {
+fn import(path: &Path, output: &str, ui: &mut Ui) -> Result<SecretKey, Failure> {
     let input = files::open(Some(path), ui)?;
     let name = input.name.clone();
     let bytes = input.read_secret(IMPORT_LIMIT)?;
     format::read_private(&bytes).map_err(|error| {
+        if matches!(error, format::FormatError::Empty) {
+            return Failure::new(Exit::Key, "not_a_key", format!("{name} is empty"));
+        }
         let failure = Failure::new(Exit::Key, "not_a_key", format!("{name}: {error}"));
         let file = match name.as_str() {
             "stdin" => "FILE".into(),
@@ -90,9 +93,9 @@ fn import(path: &Path, ui: &mut Ui) -> Result<SecretKey, Failure> {
             // In a copy: ssh-keygen writes over the file it is given.
             format::FormatError::EncryptedOpenSsh => failure
                 .hint(format!("cp {file} plain && ssh-keygen -p -N '' -f plain"))
-                .hint("mcpid keygen --import plain && shred -u plain"),
+                .hint(format!("mcpid keygen{output} --import plain && shred -u plain")),
             format::FormatError::EncryptedPem => {
-                failure.hint(format!("openssl pkey -in {file} | mcpid keygen --import -"))
+                failure.hint(format!("openssl pkey -in {file} | mcpid keygen{output} --import -"))
             }
             _ => failure,
         }

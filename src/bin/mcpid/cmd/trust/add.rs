@@ -24,7 +24,7 @@ const LIMIT: u32 = 1024 * 1024;
 pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let place = files::trust(args.trust.as_deref())?;
     let patterns = args.allow.iter().map(|text| {
-        Pattern::parse(text).map_err(|e| Failure::usage(format!("--allow cannot be {text}: {e}")))
+        Pattern::parse(text).map_err(|e| Failure::usage(format!("--allow cannot be '{text}': {e}")))
     });
     let patterns: Vec<Pattern> = patterns.collect::<Result<_, _>>()?;
     let found = match &args.key {
@@ -110,6 +110,9 @@ fn one(import: Import, name: &str, ui: &mut Ui) -> Result<Found, Failure> {
 }
 
 fn not_a_key(name: &str, file: Option<&str>, error: FormatError) -> Failure {
+    if matches!(error, FormatError::Empty) {
+        return Failure::new(Exit::Key, "not_a_key", format!("{name} is empty"));
+    }
     let failure = Failure::new(Exit::Key, "not_a_key", format!("{name}: {error}"));
     match (&error, file) {
         (FormatError::Instead { found, .. }, Some(file)) if found.contains("private") => {
