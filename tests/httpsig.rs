@@ -1,0 +1,103 @@
+//! The crate `httpsig` parses the parameters of a signature and writes them anew in an order of its
+//! own: created, expires, nonce, alg, keyid, tag. What `Signer` sends has to survive that, or every
+//! server that uses the crate refuses it.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use httpsig::prelude::message_component::HttpMessageComponent;
+use httpsig::prelude::{
+    AlgorithmName, HttpSignatureBase, HttpSignatureHeaders, HttpSignatureHeadersMap, PublicKey,
+};
+use mcpid::clock::{Clock, SystemClock};
+use mcpid::key::{SecretKey, Sign};
+use mcpid::message::target::Origins;
+use mcpid::message::{Head, RequestTarget};
+use mcpid::profile::Profile;
+use mcpid::sign::{Nonce, Signed, Signer};
+
+const BODY: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+
+fn head() -> Head<'static> {
+    let target = RequestTarget::from_url("https://mcp.example.com/a%2Fb?c=d").unwrap();
+    let mut head = Head::new("POST", target).unwrap();
+    head.push("Content-Type", b"application/json").unwrap();
+    head.push("MCP-Protocol-Version", b"2026-07-28").unwrap();
+    head
+}
+
+fn signed(key: &Arc<SecretKey>, profile: &Profile) -> Signed {
+    let signer = Signer::new(Arc::clone(key) as Arc<dyn Sign>, profile).unwrap();
+    let nonce = Nonce::generate(&mut rand::rngs::SysRng).unwrap();
+    signer.sign(&head(), &Origins::default(), BODY, SystemClock.now(), &nonce).unwrap()
+}
+
+fn parsed(signed: &Signed) -> HttpSignatureHeadersMap {
+    HttpSignatureHeaders::try_parse(&signed.signature, &signed.signature_input).unwrap()
+}
+
+/// Their signature base of our request: the values are those that a server sees, what is covered
+/// and the parameters come out of the crate's own parser.
+fn their_base(lines: &[String], headers: &HttpSignatureHeaders) -> HttpSignatureBase {
+    let params = headers.signature_params();
+    let covered = params.covered_components.iter().map(|id| {
+        let line = lines.iter().find(|line| line.starts_with(&format!("{id}: ")));
+        HttpMessageComponent::try_from(line.unwrap().as_str()).unwrap()
+    });
+    HttpSignatureBase::try_new(&covered.collect::<Vec<_>>(), params).unwrap()
+}
+
+fn component_lines(signed: &Signed) -> Vec<String> {
+    let digest = signed.content_digest.as_deref().unwrap();
+    [
+        "\"@method\": POST".to_owned(),
+        "\"@target-uri\": https://mcp.example.com/a%2Fb?c=d".to_owned(),
+        format!("\"content-digest\": {digest}"),
+        "\"content-type\": application/json".to_owned(),
+        "\"mcp-protocol-version\": 2026-07-28".to_owned(),
+    ]
+    .into()
+}
+
+#[test]
+fn httpsig_accepts_our_order_of_parameters() {
+    for profile in [Profile::mcp(), Profile::sep2752(), Profile::rfc9421()] {
+        let key = Arc::new(SecretKey::generate(&mut rand::rngs::SysRng).unwrap());
+        let ours = signed(&key, &profile);
+        let headers = parsed(&ours);
+        let (label, theirs) = headers.first().unwrap();
+        assert_eq!((label.as_str(), headers.len()), ("mcp", 1));
+
+        // What they write back is what we sent, so the order is theirs too.
+        assert_eq!(theirs.signature_input_header_value(), ours.signature_input);
+        let base = their_base(&component_lines(&ours), theirs);
+        assert_eq!(base.as_bytes(), ours.base.as_bytes(), "{}", profile.name);
+
+        let public =
+            PublicKey::from_bytes(&AlgorithmName::Ed25519, key.public().as_bytes()).unwrap();
+        base.verify_signature_headers(&public, theirs).unwrap();
+        assert_eq!(base.keyid(), Some(key.public().id().as_str()));
+    }
+}
+
+#[test]
+fn httpsig_refuses_ours_where_anything_is_changed() {
+    let key = Arc::new(SecretKey::generate(&mut rand::rngs::SysRng).unwrap());
+    let other = SecretKey::generate(&mut rand::rngs::SysRng).unwrap();
+    let ours = signed(&key, &Profile::mcp());
+    let headers = parsed(&ours);
+    let theirs = headers.first().unwrap().1;
+    let public = PublicKey::from_bytes(&AlgorithmName::Ed25519, key.public().as_bytes()).unwrap();
+    let stranger =
+        PublicKey::from_bytes(&AlgorithmName::Ed25519, other.public().as_bytes()).unwrap();
+
+    let lines = component_lines(&ours);
+    assert!(their_base(&lines, theirs).verify_signature_headers(&public, theirs).is_ok());
+    assert!(their_base(&lines, theirs).verify_signature_headers(&stranger, theirs).is_err());
+    for index in 0..lines.len() {
+        let mut changed = lines.clone();
+        changed[index].push('x');
+        let base = their_base(&changed, theirs);
+        assert!(base.verify_signature_headers(&public, theirs).is_err(), "{}", changed[index]);
+    }
+}
