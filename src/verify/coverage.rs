@@ -63,7 +63,15 @@ pub fn judge(
     };
     Err(Rejection::new(Step::Coverage, Code::CoverageInsufficient, message)
         .with("missing", missing.join(" "))
-        .with("covered", covered.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")))
+        .with("covered", covered.iter().map(shown).collect::<Vec<_>>().join(" ")))
+}
+
+/// A component as reports name it: bare where it has no parameters, else as on the wire.
+pub fn shown(component: &Component<'_>) -> String {
+    match component.is_plain() {
+        true => component.name().to_owned(),
+        false => component.to_string(),
+    }
 }
 
 /// What of a request no candidate's base binds, for reports: the pieces of the target and every

@@ -53,7 +53,7 @@ impl Statement {
             statement.nonce = text("nonce");
             statement.created = time("created");
             statement.expires = time("expires");
-            statement.covered = params.components().iter().map(ToString::to_string).collect();
+            statement.covered = params.components().iter().map(coverage::shown).collect();
             statement.not_covered = coverage::not_covered(head, params.components());
         }
         if let Some(entry) = entry {
