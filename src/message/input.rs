@@ -190,7 +190,10 @@ impl<'de> Visitor<'de> for Members<'_> {
         while let Some(name) = map.next_key::<String>()? {
             *self.0 = match name.as_str() {
                 "log" => Some(Kind::Har),
-                "method" | "target" | "headers" | "request" => Some(Kind::Lines),
+                "target" | "headers" | "request" => Some(Kind::Lines),
+                // A JSON-RPC message: the body of a request, and the likeliest mistake. It has a
+                // `method` too, so that one decides nothing.
+                "jsonrpc" => return Ok(()),
                 _ => None,
             };
             if self.0.is_some() {

@@ -25,6 +25,9 @@ const MOST: u64 = 1024 * 1024 * 1024;
 /// How many bytes are looked at to tell what an input is.
 const START: u64 = 64 * 1024;
 
+/// What to do with a payload where a request is wanted.
+const PAYLOAD: &str = "a payload is signed, and sent, with its target: mcpid sign --url URL body.json";
+
 /// One request on its way to be judged.
 pub(crate) struct Unit {
     /// The name of the input that holds it.
@@ -138,7 +141,7 @@ impl Inputs {
         };
         let mut start = Vec::new();
         reader.by_ref().take(START).read_to_end(&mut start).map_err(unreadable)?;
-        let kind = detect(&start).map_err(|e| not_a_request(name, &e))?;
+        let kind = detect(&start).map_err(|e| not_a_request(name, &e).hint(PAYLOAD))?;
         if kind == Kind::Lines {
             return Ok(self.lines(start, reader, name, counts, give));
         }

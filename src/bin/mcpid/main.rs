@@ -15,6 +15,7 @@ mod nonces;
 mod outgoing;
 mod passphrase;
 mod report;
+mod stage;
 mod terminal;
 mod trustfiles;
 mod ui;

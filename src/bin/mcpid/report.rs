@@ -32,9 +32,9 @@ pub(crate) struct Verdict {
     version: u8,
     pub(crate) input: String,
     pub(crate) index: u64,
-    profile: String,
-    verdict: &'static str,
-    status: &'static str,
+    profile: Option<String>,
+    verdict: Option<&'static str>,
+    status: Option<&'static str>,
     step: Option<u8>,
     code: Option<&'static str>,
     message: Option<String>,
@@ -92,9 +92,9 @@ impl Verdict {
             version: 1,
             input: input.to_owned(),
             index,
-            profile: profile.to_owned(),
-            verdict: "unjudged",
-            status: "unavailable",
+            profile: Some(profile.to_owned()),
+            verdict: Some("unjudged"),
+            status: Some("unavailable"),
             step: None,
             code: None,
             message: None,
@@ -136,7 +136,7 @@ impl Verdict {
 
     /// Judged: yes.
     pub(crate) fn accepted(mut self, seen: Seen) -> Self {
-        (self.verdict, self.status, self.exit) = ("accepted", "verified", Exit::Ok);
+        (self.verdict, self.status, self.exit) = (Some("accepted"), Some("verified"), Exit::Ok);
         self.replay = seen.as_str();
         self
     }
@@ -146,12 +146,12 @@ impl Verdict {
         if let Some(statement) = rejection.statement() {
             self = self.stating(statement.clone());
         }
-        self.verdict = "rejected";
-        self.status = match rejection.code() {
+        self.verdict = Some("rejected");
+        self.status = Some(match rejection.code() {
             Code::SignatureMissing => "unsigned",
             Code::KeyUnknown => "unknown_key",
             _ => "invalid",
-        };
+        });
         if rejection.code() == Code::NonceReplayed {
             self.replay = Seen::Replayed.as_str();
         }
@@ -169,6 +169,61 @@ impl Verdict {
         self.message = Some(why.to_owned());
         self.replay = seen.as_str();
         self
+    }
+
+    /// Nobody asked for a verdict, and nothing claims anything.
+    pub(crate) fn unsigned(mut self) -> Self {
+        (self.profile, self.verdict, self.status) = (None, None, Some("unsigned"));
+        self
+    }
+
+    /// Nobody asked for a verdict; this is what a signature claims.
+    pub(crate) fn claiming(mut self, statement: Statement) -> Self {
+        (self.profile, self.verdict, self.status) = (None, None, None);
+        self.stating(statement)
+    }
+
+    /// The key id and the nonce, as claimed.
+    pub(crate) fn pair(&self) -> Option<(&str, &str)> {
+        Some((self.key.as_ref()?.id.as_str(), self.nonce.as_deref()?))
+    }
+
+    /// Prints what is claimed, and what else there is to say, with ages.
+    ///
+    /// # Errors
+    /// Stdout cannot be written.
+    pub(crate) fn print_facts(
+        &self,
+        more: &[(&'static str, String)],
+        ui: &mut Ui,
+    ) -> Result<(), Failure> {
+        let now = Timestamp::from_unix(self.now);
+        let age = |time: i64| {
+            let time = Timestamp::from_unix(time);
+            let away = time.since(now);
+            match away > 0 {
+                true => format!("{time}, in {}", span(away)),
+                false => format!("{time}, {}", relative(away.saturating_neg())),
+            }
+        };
+        let mut facts: Vec<(&str, String)> = Vec::new();
+        let mut add = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
+        add("keyid", self.key.as_ref().map(|key| key.id.clone()));
+        add("tag", self.tag.clone());
+        add("created", self.created.map(age));
+        add("expires", self.expires.map(age));
+        add("nonce", self.nonce.clone());
+        let target = self.target.as_deref().unwrap_or("(cannot be told)");
+        add("target", Some(format!("{} {target}", self.method)));
+        if let Some(Mcp { method: Some(method), name }) = &self.mcp {
+            add("mcp", Some(named_call(method, name.as_deref())));
+        }
+        if self.label.is_some() {
+            add("covered", Some(self.covered.join(" ")));
+            add("open", Some(self.not_covered.join(" ")));
+        }
+        facts.extend(more.iter().cloned());
+        print_numbers(&facts, ui)
     }
 
     /// Whether the target begins with `prefix`; nothing begins one that cannot be told.
@@ -228,12 +283,7 @@ impl Verdict {
             }
         }
         ui.line(&ui.shown(&first).into_owned())?;
-        let width = numbers.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-        for (name, value) in numbers {
-            let line = format!("    {name:width$}  {value}");
-            ui.line(&ui.shown(&line).into_owned())?;
-        }
-        Ok(())
+        print_numbers(&numbers, ui)
     }
 
     /// Who, when, what: the numbers of a request that held.
@@ -255,7 +305,7 @@ impl Verdict {
         if let Some(Mcp { method: Some(method), name }) = &self.mcp {
             numbers.push(("mcp", named_call(method, name.as_deref())));
         }
-        if self.profile == "rfc9421" {
+        if self.profile.as_deref() == Some("rfc9421") {
             let open = self.not_covered.join(" ");
             numbers.push(("open", if open.is_empty() { "nothing".to_owned() } else { open }));
         }
@@ -269,8 +319,17 @@ impl Verdict {
     }
 }
 
+fn print_numbers(numbers: &[(&str, String)], ui: &mut Ui) -> Result<(), Failure> {
+    let width = numbers.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, value) in numbers {
+        let line = format!("    {name:width$}  {value}");
+        ui.line(ui.shown(line.trim_end()).into_owned().as_str())?;
+    }
+    Ok(())
+}
+
 /// `3 s ago`, `2 s ahead`, `just now`.
-pub(crate) fn relative(ago: i64) -> String {
+fn relative(ago: i64) -> String {
     match ago {
         0 => "just now".to_owned(),
         1.. => format!("{} ago", span(ago)),

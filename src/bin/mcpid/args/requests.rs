@@ -189,6 +189,9 @@ pub(crate) struct InspectArgs {
     /// Print the signature base: exactly the bytes that were signed
     #[arg(long)]
     pub(crate) base: bool,
+    /// Look at the signature of this label only
+    #[arg(long, value_name = "L")]
+    pub(crate) label: Option<String>,
     /// Tell ages as of this time: RFC 3339, @UNIX, or capture for the time each request bears
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
     pub(crate) at: Option<When>,
