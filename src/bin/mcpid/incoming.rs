@@ -16,7 +16,7 @@ use mcpid::message::{Kind, Request, detect};
 use crate::exit::Exit;
 use crate::failure::{Failure, chain, reason};
 use crate::files;
-use crate::ui::{Ui, shell_word};
+use crate::ui::Ui;
 
 /// Bytes of a raw request or an archive. A body limit is the verifier's; this one only keeps a
 /// wrong file from filling the memory.
@@ -27,6 +27,9 @@ const START: u64 = 64 * 1024;
 
 /// What to do with a payload where a request is wanted.
 const PAYLOAD: &str = "a payload is signed, and sent, with its target: mcpid sign --url URL body.json";
+
+/// What a capture looks like.
+const FIRST_LINE: &str = "a capture begins with a line such as: POST /mcp HTTP/1.1";
 
 /// One request on its way to be judged.
 pub(crate) struct Unit {
@@ -245,7 +248,8 @@ impl Inputs {
 /// # Errors
 /// It is none, and what is wrong with it, with the line.
 pub(crate) fn capture<'a>(name: &str, bytes: &'a [u8], most: u64) -> Result<Captured<'a>, Failure> {
-    Captured::parse(bytes, most).map_err(|e: CaptureError| not_a_request(name, &e))
+    Captured::parse(bytes, most)
+        .map_err(|e: CaptureError| not_a_request(name, &e).hint(FIRST_LINE))
 }
 
 /// What to say of a request line that cannot be read.
@@ -255,7 +259,5 @@ pub(crate) fn bad_line(unit_name: &str, index: u64, error: &LineError) -> Failur
 }
 
 fn not_a_request(name: &str, error: &dyn std::error::Error) -> Failure {
-    let message = format!("{name}: {}", chain(error));
-    Failure::new(Exit::Input, "not_a_request", message)
-        .hint(format!("look at its first bytes: head -c 200 {} | xxd", shell_word(name)))
+    Failure::new(Exit::Input, "not_a_request", format!("{name}: {}", chain(error)))
 }
