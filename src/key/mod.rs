@@ -1,4 +1,12 @@
 //! Who signs, and how a key rests on disk.
+//!
+//! ```text
+//! elsewhere ─ format ─► SecretKey ─ keyfile ─ store ─► key.json      the signer's side
+//! elsewhere ─ format ─► PublicKey ─ trust ─── store ─► trust.json    the verifier's side
+//! ```
+//!
+//! A [`PublicKey`] is judged when it is decoded: whether it is weak, whether its private half is
+//! published, and what its id is. Nothing here reads a clock or asks for a passphrase.
 
 use std::fmt;
 
