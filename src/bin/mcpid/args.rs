@@ -18,6 +18,7 @@ pub(crate) use keeping::{
 pub(crate) use requests::{
     InspectArgs, JudgingArgs, ProfileName, SignArgs, SignFormat, VerifyArgs,
 };
+use values::descriptor;
 pub(crate) use values::{Ttl, When};
 
 /// Proves who authorised exactly this MCP request.
@@ -162,6 +163,6 @@ pub(crate) struct PassphraseArgs {
     #[arg(long, value_name = "FILE", help_heading = "Passphrase")]
     pub(crate) passphrase_file: Option<PathBuf>,
     /// Read the passphrase from this open file descriptor; one trailing newline is dropped
-    #[arg(long, value_name = "N", help_heading = "Passphrase")]
+    #[arg(long, value_name = "N", value_parser = descriptor, help_heading = "Passphrase")]
     pub(crate) passphrase_fd: Option<u32>,
 }

@@ -109,6 +109,18 @@ fn place(flag: Option<&Path>, variable: &str, file: &str, name: &str) -> Result<
     Ok(Place { path: folder.join("mcpid").join(file), named: Named::Default })
 }
 
+/// Shows where to look for a file that was not what it should be.
+fn look_there(failure: Failure, path: &Path) -> Failure {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let word = |path: &Path| shell_word(&path.to_string_lossy()).into_owned();
+    match failure.code {
+        "not_found" => failure.hint(format!("ls {}", word(folder))),
+        "is_folder" => failure.hint(format!("ls {}", word(path))),
+        "permission" => failure.hint(format!("ls -l {}", word(path))),
+        _ => failure,
+    }
+}
+
 /// Something to read, opened.
 pub(crate) struct Input {
     /// What people call it: the path as given, or `stdin`.
@@ -152,7 +164,7 @@ pub(crate) fn open_quietly(path: Option<&Path>) -> Result<Input, Failure> {
         // Opening a folder works on Unix, and only reading it fails.
         if about.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok((file, about)) }
     });
-    let (file, about) = opened.map_err(|e| Failure::read(path, &e))?;
+    let (file, about) = opened.map_err(|e| look_there(Failure::read(path, &e), path))?;
     let size = about.is_file().then(|| about.len());
     Ok(Input { name, reader: Box::new(file), size })
 }

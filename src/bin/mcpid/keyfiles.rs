@@ -90,7 +90,11 @@ pub(crate) fn store_failure(path: &Path, error: StoreError) -> Failure {
         StoreError::Io(e) => Failure::read(path, &e),
         StoreError::NotRegular(what) => {
             let message = format!("{name} is {what}, not a regular file");
-            Failure::new(Exit::Input, "not_a_file", message)
+            let failure = Failure::new(Exit::Input, "not_a_file", message);
+            match what {
+                "a folder" => failure.hint(format!("ls {}", word(path))),
+                _ => failure.hint(format!("ls -l {}", word(path))),
+            }
         }
         StoreError::Exists => Failure::new(Exit::Input, "exists", format!("output exists: {name}")),
         StoreError::TooOpen { mode } => {
@@ -118,7 +122,19 @@ pub(crate) fn keyfile_failure(path: &Path, error: &KeyfileError) -> Failure {
         KeyfileError::Random(_) => ("no_random", format!("cannot make {name}: {error}")),
         _ => ("damaged", format!("{name}: {error}")),
     };
-    Failure::new(Exit::Key, code, message)
+    let failure = Failure::new(Exit::Key, code, message);
+    let word = word(path);
+    match code {
+        "wrong_passphrase" => {
+            failure.hint(format!("which key it is: mcpid export -k {word} --format thumbprint"))
+        }
+        "not_a_keyfile" => failure
+            .hint(format!("to import a private key: mcpid keygen -o key.json --import {word}")),
+        "damaged" | "too_costly" | "unknown_version" => {
+            failure.hint("if there is no copy of it, make another: mcpid keygen -o another.json")
+        }
+        _ => failure,
+    }
 }
 
 fn word(path: &Path) -> String {

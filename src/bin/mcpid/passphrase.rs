@@ -147,7 +147,7 @@ fn two(first: &str, second: &str) -> Failure {
     let failure = Failure::usage(format!("two passphrases are given: {first} and {second}"));
     match second {
         VARIABLE => failure.hint(format!("unset {VARIABLE}")),
-        _ => failure,
+        _ => failure.hint(format!("leave {second} out")),
     }
 }
 
@@ -161,7 +161,9 @@ fn from_flags(
         (Some(path), _) if path == Path::new("-") => {
             let message =
                 format!("{flag}-file cannot be -: a passphrase is not read from stdin unasked");
-            return Err(Failure::usage(message).hint(format!("{flag}-fd 0")));
+            return Err(
+                Failure::usage(message).hint(format!("if stdin is where it is: {flag}-fd 0"))
+            );
         }
         (Some(path), _) => (path.to_owned(), path.display().to_string()),
         // Opened by name: turning a number into a file is unsafe code, and this is the same.
@@ -173,7 +175,8 @@ fn from_flags(
             Exit::Input,
             "not_found",
             format!("{flag}-fd {fd}: that file descriptor is not open"),
-        ),
+        )
+        .hint(format!("in a shell: {flag}-fd {fd} {fd}<FILE")),
         _ => failure,
     })?;
     checked(opened.read_secret(LIMIT)?, &name).map(Some)
@@ -189,7 +192,11 @@ fn checked(mut bytes: Passphrase, name: &str) -> Result<Passphrase, Failure> {
     }
     if bytes.is_empty() {
         let message = format!("{name} is empty; an empty passphrase protects nothing");
-        return Err(Failure::new(Exit::Key, "no_passphrase", message));
+        let failure = Failure::new(Exit::Key, "no_passphrase", message);
+        return Err(match name {
+            VARIABLE => failure.hint(format!("unset {VARIABLE}")),
+            _ => failure.hint("a good one: openssl rand -base64 24"),
+        });
     }
     Ok(bytes)
 }

@@ -65,7 +65,8 @@ fn kind_failure(path: &Path, kind: LoadErrorKind, flag: &str) -> Failure {
         }
         LoadErrorKind::Store(e @ StoreError::NotRegular("a folder")) => {
             let inside = shell_word(&format!("{name}/trust.json")).into_owned();
-            store_failure(path, e).hint(format!("one file is shown or changed: -r {inside}"))
+            Failure { hints: Vec::new(), ..store_failure(path, e) }
+                .hint(format!("one file is shown or changed: mcpid trust list -r {inside}"))
         }
         LoadErrorKind::Store(e) => store_failure(path, e),
         LoadErrorKind::OthersCanWrite { mode } => {
@@ -83,8 +84,22 @@ fn kind_failure(path: &Path, kind: LoadErrorKind, flag: &str) -> Failure {
         }
         _ if std::fs::metadata(path).is_ok_and(|about| about.len() == 0) => {
             Failure::new(Exit::Key, "damaged", format!("{name} is empty"))
+                .hint(format!("rm {word} && mcpid trust add{flag}"))
         }
-        kind => Failure::new(Exit::Key, "damaged", format!("{name}: {kind}")),
+        kind => {
+            let failure = Failure::new(Exit::Key, "damaged", format!("{name}: {kind}"));
+            match kind {
+                LoadErrorKind::Trust(TrustError::Json(_)) => {
+                    failure.hint(format!("python3 -m json.tool {word}"))
+                }
+                LoadErrorKind::Trust(TrustError::PrivateKey { .. }) => failure
+                    .hint("whoever has read the file can sign; make another key: mcpid keygen"),
+                LoadErrorKind::Trust(TrustError::Repeated { .. }) => {
+                    failure.hint("keep the stricter of the two, and delete the other")
+                }
+                _ => failure.hint("how an entry is written: mcpid trust add --help"),
+            }
+        }
     }
 }
 
@@ -99,6 +114,7 @@ pub(crate) fn edit_failure(error: EditError, place: &Place) -> Failure {
         }
         EditError::Store(StoreError::Io(e)) => Failure::write(&place.path, &e),
         EditError::Store(e) => kind_failure(&place.path, LoadErrorKind::Store(e), &flag),
+        EditError::Trust(e) => kind_failure(&place.path, LoadErrorKind::Trust(e), &flag),
         EditError::AlreadyThere { id, name: known } => {
             let known = known.map(|known| format!(", as {known}")).unwrap_or_default();
             let message = format!("{name} has the key {id} already{known}");
@@ -113,10 +129,14 @@ pub(crate) fn edit_failure(error: EditError, place: &Place) -> Failure {
             let message = format!("{name} has {} keys with the name {who}", ids.len());
             Failure::new(Exit::Key, "ambiguous", message).hint(format!("mcpid trust list{flag}"))
         }
-        EditError::Weak => Failure::new(Exit::Key, "key_weak", error.to_string()),
-        EditError::Published => Failure::new(Exit::Key, "key_published", error.to_string()),
+        EditError::Weak => {
+            Failure::new(Exit::Key, "key_weak", error.to_string()).hint("mcpid keygen")
+        }
+        EditError::Published => {
+            Failure::new(Exit::Key, "key_published", error.to_string()).hint("mcpid keygen")
+        }
         EditError::Name | EditError::ClientId(_) | EditError::NeverValid { .. } => {
-            Failure::usage(error.to_string())
+            Failure::usage(error.to_string()).hint("mcpid trust add --help")
         }
         EditError::KidTaken(_) => Failure::new(Exit::Key, "kid_taken", format!("{name}: {error}")),
         _ => Failure::new(Exit::Key, "damaged", format!("{name}: {error}")),

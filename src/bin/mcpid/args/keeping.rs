@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use mcpid::clock::Timestamp;
 
 use super::PassphraseArgs;
-use super::values::{name, time};
+use super::values::{descriptor, name, time};
 
 /// Make a key, or import one
 ///
@@ -113,7 +113,7 @@ pub(crate) struct PasswdArgs {
     #[arg(long, value_name = "FILE", help_heading = "Passphrase")]
     pub(crate) new_passphrase_file: Option<PathBuf>,
     /// Read the new passphrase from this open file descriptor; one trailing newline is dropped
-    #[arg(long, value_name = "N", help_heading = "Passphrase")]
+    #[arg(long, value_name = "N", value_parser = descriptor, help_heading = "Passphrase")]
     pub(crate) new_passphrase_fd: Option<u32>,
     /// Do not encrypt any more: whoever can read the file can sign
     #[arg(long, conflicts_with_all = ["new_passphrase_file", "new_passphrase_fd"])]

@@ -67,7 +67,7 @@ pub(crate) struct SignArgs {
     #[arg(long, value_name = "L", default_value = "mcp")]
     pub(crate) label: String,
     /// After how long the signature expires, or none; 30s under the profile mcp
-    #[arg(long, value_name = "30s|none", value_parser = ttl)]
+    #[arg(long, value_name = "30s|none", value_parser = ttl, allow_hyphen_values = true)]
     pub(crate) ttl: Option<Ttl>,
     /// Sign as of this time: RFC 3339 or @UNIX
     #[arg(long, value_name = "TIME", value_parser = time, allow_hyphen_values = true)]
@@ -117,10 +117,10 @@ pub(crate) struct JudgingArgs {
     #[arg(long, value_name = "P", default_value = "mcp")]
     pub(crate) profile: ProfileName,
     /// How old a signature may be; 30s under the profile mcp
-    #[arg(long, value_name = "30s", value_parser = duration)]
+    #[arg(long, value_name = "30s", value_parser = duration, allow_hyphen_values = true)]
     pub(crate) window: Option<u32>,
     /// How far the signer's clock may be ahead; 5s under the profile mcp
-    #[arg(long, value_name = "5s", value_parser = duration)]
+    #[arg(long, value_name = "5s", value_parser = duration, allow_hyphen_values = true)]
     pub(crate) ahead: Option<u32>,
     /// Require one more component to be covered
     #[arg(long, value_name = "C")]

@@ -92,6 +92,12 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     bytes.filter(|n| *n <= 1 << 40).ok_or_else(|| "more than a TiB".to_owned())
 }
 
+/// The number of an open file.
+pub(crate) fn descriptor(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
+    number.ok_or_else(|| "not the number of an open file, such as 3".to_owned())
+}
+
 /// The name of a key: what the keyfile and the trust file take.
 pub(crate) fn name(text: &str) -> Result<String, String> {
     if text.is_empty() || text.len() > MAX_NAME_BYTES || text.chars().any(char::is_control) {

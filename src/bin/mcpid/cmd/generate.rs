@@ -23,8 +23,9 @@ pub(crate) fn run(args: &GenerateArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         GenerateWhat::Man(to) => (&to.dir, pages()),
         GenerateWhat::Completions(to) => (&to.dir, completions()),
     };
-    let failed = |e: anyhow::Error| Failure::new(Exit::Input, "io", format!("{e:#}"));
-    let names = files.and_then(|files| write(dir, files)).map_err(failed)?;
+    // Only a fault in the grammar can keep it from being rendered.
+    let bug = |e: anyhow::Error| Failure::new(Exit::Bug, "bug", format!("{e:#}"));
+    let names = write(dir, files.map_err(bug)?)?;
     if ui.json() {
         ui.json_line(&Generated { version: 1, files: names })?;
     } else {
@@ -43,13 +44,12 @@ struct Generated {
 
 type Files = Vec<(String, Vec<u8>)>;
 
-fn write(dir: &Path, files: Files) -> anyhow::Result<Vec<String>> {
+fn write(dir: &Path, files: Files) -> Result<Vec<String>, Failure> {
     let mut names = Vec::new();
     for (name, bytes) in files {
         let path = dir.join(&name);
-        fs::write(&path, bytes).map_err(|e| {
-            anyhow::anyhow!("cannot write {}: {}", path.display(), crate::failure::reason(&e).1)
-        })?;
+        crate::files::check_folder(&path)?;
+        fs::write(&path, bytes).map_err(|e| Failure::write(&path, &e))?;
         names.push(path.display().to_string());
     }
     Ok(names)

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::key::keyfile::{KdfCost, Keyfile};
-use mcpid::key::{SecretKey, Sign as _, format, store};
+use mcpid::key::{SecretKey, format, store};
 use rand::rngs::SysRng;
 
 use crate::args::KeygenArgs;
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &KeygenArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let output = place.as_flag("-o");
     // Nowhere to ask is easily put right here, unlike for a key that is sealed already.
     let source = source.transpose().map_err(|failure| match failure.code {
-        "no_passphrase" => failure
+        "no_passphrase" if failure.hints.is_empty() => failure
             .hint(format!(
                 "(umask 077; openssl rand -base64 24 > pass) && \
                  mcpid keygen{output} --passphrase-file pass"
@@ -60,6 +60,10 @@ pub(crate) fn run(args: &KeygenArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 fn check_output(place: &Place) -> Result<(), Failure> {
     place.make_default_folder()?;
     files::check_free(&place.path).map_err(|failure| match failure.code {
+        "is_folder" => {
+            let inside = place.path.join("key.json");
+            failure.hint(format!("mcpid keygen -o {}", shell_word(&inside.to_string_lossy())))
+        }
         "exists" => failure
             .hint(format!("mcpid export{} --format thumbprint", place.as_flag("-k")))
             .hint("mcpid keygen -o another.json"),
@@ -71,7 +75,10 @@ fn check_output(place: &Place) -> Result<(), Failure> {
 fn one_stdin(args: &KeygenArgs) -> Result<(), Failure> {
     let import = args.import.as_deref() == Some(Path::new("-"));
     if import && args.passphrase.passphrase_fd == Some(0) {
-        return Err(Failure::usage("--import and --passphrase-fd cannot both read stdin"));
+        let message = "--import and --passphrase-fd cannot both read stdin";
+        return Err(
+            Failure::usage(message).hint("mcpid keygen --import - --passphrase-fd 3 3<FILE")
+        );
     }
     Ok(())
 }
@@ -82,7 +89,8 @@ fn import(path: &Path, output: &str, ui: &mut Ui) -> Result<SecretKey, Failure> 
     let bytes = input.read_secret(IMPORT_LIMIT)?;
     format::read_private(&bytes).map_err(|error| {
         if matches!(error, format::FormatError::Empty) {
-            return Failure::new(Exit::Key, "not_a_key", format!("{name} is empty"));
+            return Failure::new(Exit::Key, "not_a_key", format!("{name} is empty"))
+                .hint("to make a fresh key, leave --import out");
         }
         let failure = Failure::new(Exit::Key, "not_a_key", format!("{name}: {error}"));
         let file = match name.as_str() {
@@ -97,7 +105,10 @@ fn import(path: &Path, output: &str, ui: &mut Ui) -> Result<SecretKey, Failure> 
             format::FormatError::EncryptedPem => {
                 failure.hint(format!("openssl pkey -in {file} | mcpid keygen{output} --import -"))
             }
-            _ => failure,
+            _ if failure.message.ends_with("a keyfile, not a key to import") => {
+                failure.hint(format!("it can be used as it is: mcpid export -k {file}"))
+            }
+            _ => failure.hint("what can be imported: mcpid keygen --help"),
         }
     })
 }

@@ -1,5 +1,7 @@
 //! `mcpid passwd`: the same key under another passphrase, in one step.
 
+use std::path::Path;
+
 use mcpid::key::keyfile::{KdfCost, Keyfile};
 use mcpid::key::store;
 use rand::rngs::SysRng;
@@ -11,7 +13,7 @@ use crate::failure::Failure;
 use crate::files;
 use crate::keyfiles::{self, keyfile_failure, store_failure};
 use crate::passphrase;
-use crate::ui::Ui;
+use crate::ui::{Ui, shell_word};
 
 /// Replaces the keyfile.
 pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
@@ -21,7 +23,15 @@ pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let link = std::fs::symlink_metadata(&place.path).is_ok_and(|about| about.is_symlink());
     if link {
         let error = store::StoreError::NotRegular("a symbolic link");
-        return Err(store_failure(&place.path, error));
+        // Through the link the file would be replaced, not what it leads to.
+        let failure = Failure { hints: Vec::new(), ..store_failure(&place.path, error) };
+        let folder = place.path.parent().unwrap_or(Path::new(""));
+        return Err(match std::fs::read_link(&place.path).map(|target| folder.join(target)) {
+            Ok(target) => {
+                failure.hint(format!("mcpid passwd -k {}", shell_word(&target.to_string_lossy())))
+            }
+            Err(_) => failure,
+        });
     }
     files::check_folder(&place.path)?;
     one_descriptor(args)?;
@@ -65,7 +75,7 @@ fn one_descriptor(args: &PasswdArgs) -> Result<(), Failure> {
     match (args.passphrase.passphrase_fd, args.new_passphrase_fd) {
         (Some(old), Some(new)) if old == new => {
             let message = "--passphrase-fd and --new-passphrase-fd cannot be the same descriptor";
-            Err(Failure::usage(message))
+            Err(Failure::usage(message).hint("mcpid passwd --help"))
         }
         _ => Ok(()),
     }

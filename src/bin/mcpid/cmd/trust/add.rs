@@ -24,7 +24,10 @@ const LIMIT: u32 = 1024 * 1024;
 pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let place = files::trust(args.trust.as_deref())?;
     let patterns = args.allow.iter().map(|text| {
-        Pattern::parse(text).map_err(|e| Failure::usage(format!("--allow cannot be '{text}': {e}")))
+        Pattern::parse(text).map_err(|e| {
+            Failure::usage(format!("--allow cannot be '{text}': {e}"))
+                .hint("mcpid trust add --help")
+        })
     });
     let patterns: Vec<Pattern> = patterns.collect::<Result<_, _>>()?;
     let found = match &args.key {
@@ -111,7 +114,8 @@ fn one(import: Import, name: &str, ui: &mut Ui) -> Result<Found, Failure> {
 
 fn not_a_key(name: &str, file: Option<&str>, error: FormatError) -> Failure {
     if matches!(error, FormatError::Empty) {
-        return Failure::new(Exit::Key, "not_a_key", format!("{name} is empty"));
+        return Failure::new(Exit::Key, "not_a_key", format!("{name} is empty"))
+            .hint("what can be added: mcpid trust add --help");
     }
     let failure = Failure::new(Exit::Key, "not_a_key", format!("{name}: {error}"));
     match (&error, file) {
@@ -121,6 +125,6 @@ fn not_a_key(name: &str, file: Option<&str>, error: FormatError) -> Failure {
                 "mcpid keygen -o key.json --import {file} && mcpid trust add key.json"
             ))
         }
-        _ => failure,
+        _ => failure.hint("what can be added: mcpid trust add --help"),
     }
 }
