@@ -511,3 +511,25 @@ fn what_is_not_a_file_is_said_to_be_that() {
     let missing = load_keyfile(&folder.path().join("missing"));
     assert!(matches!(missing, Err(StoreError::Io(_))));
 }
+
+#[test]
+fn of_many_that_create_one_file_only_one_succeeds() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..20 {
+        let path = folder.path().join(format!("{round}.json"));
+        let files: Vec<Keyfile> = (0..8).map(|_| plain().1).collect();
+        let start = std::sync::Barrier::new(files.len());
+        let made: Vec<bool> = std::thread::scope(|scope| {
+            let create = |file| {
+                start.wait();
+                create_keyfile(&path, file).is_ok()
+            };
+            let threads: Vec<_> =
+                files.iter().map(|file| scope.spawn(move || create(file))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(made.iter().filter(|made| **made).count(), 1);
+        let winner = made.iter().position(|made| *made).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), *files[winner].to_json());
+    }
+}
