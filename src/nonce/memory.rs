@@ -5,22 +5,18 @@
 //! no claim ever waits for a great clean-up. Nothing that is still kept is ever removed: a full
 //! store answers with an error instead.
 
-use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use sha2::{Digest as _, Sha256};
 
+use super::table::{Entry, Id, Ledger, Ledgers, Shard};
 use super::{BoxFuture, Claim, NonceStore, Retention, Seen, StoreError};
 use crate::clock::Timestamp;
 use crate::key::KeyId;
 
 const SHARDS: usize = 64;
-
-/// Nonces swept by a claim at most. A claim adds one, so any number above one keeps up.
-const SWEPT_PER_CLAIM: usize = 4;
 
 /// Live nonces of a store that is not told otherwise.
 const DEFAULT_MAX: usize = 1_000_000;
@@ -28,7 +24,7 @@ const DEFAULT_MAX: usize = 1_000_000;
 /// A store in memory.
 pub struct Memory {
     shards: Vec<Mutex<Shard>>,
-    ledgers: Vec<Mutex<HashMap<KeyId, Ledger>>>,
+    ledgers: Vec<Mutex<Ledgers>>,
     salt: [u8; 16],
     /// The moment from which the shards count their seconds, to keep entries small.
     base: Timestamp,
@@ -112,7 +108,7 @@ impl Memory {
         &self.shards[usize::from(id.0[15]) % SHARDS]
     }
 
-    fn ledger(&self, key: &KeyId) -> Result<MutexGuard<'_, HashMap<KeyId, Ledger>>, StoreError> {
+    fn ledger(&self, key: &KeyId) -> Result<MutexGuard<'_, Ledgers>, StoreError> {
         let place = key.as_str().bytes().take(4).fold(0_usize, |sum, b| sum * 7 + usize::from(b));
         lock(&self.ledgers[place % SHARDS])
     }
@@ -179,7 +175,7 @@ impl Memory {
     fn insert(&self, id: Id, entry: Entry, now: i32, key: &KeyId) -> Result<Inserted, StoreError> {
         let mut shard = lock(self.shard(&id))?;
         self.sweep(&mut shard, now);
-        let old = shard.entries.get(&id).copied();
+        let old = shard.get(&id);
         if let Some(old) = old.filter(|old| old.kept > now) {
             return Ok(Inserted::Seen(old.first));
         }
@@ -195,8 +191,7 @@ impl Memory {
             }
         }
         ledger.add(entry.kept);
-        shard.entries.insert(id, entry);
-        shard.by_end.entry(entry.kept).or_default().push(id);
+        shard.insert(id, entry);
         Ok(Inserted::Done)
     }
 
@@ -214,7 +209,7 @@ impl Memory {
         nonce: &str,
     ) -> Result<Option<Seen>, StoreError> {
         let id = self.id(key, nonce);
-        let entry = lock(self.shard(&id))?.entries.get(&id).copied();
+        let entry = lock(self.shard(&id))?.get(&id);
         Ok(entry
             .map(|e| Seen::new(Some(self.moment(e.first)), self.moment(e.kept)))
             .filter(|seen| seen.until > now))
@@ -294,99 +289,4 @@ enum Inserted {
     Seen(i32),
     OverQuota,
     Full,
-}
-
-/// When a nonce was claimed and until when it is kept, in seconds from the store's base.
-#[derive(Clone, Copy)]
-struct Entry {
-    first: i32,
-    kept: i32,
-}
-
-#[derive(Default)]
-struct Shard {
-    entries: HashMap<Id, Entry, BuildHasherDefault<FirstBytes>>,
-    /// The same nonces by the second in which they end. A nonce that ended and was claimed again
-    /// before it was swept stands here twice; only the later place counts.
-    by_end: BTreeMap<i32, Vec<Id>>,
-}
-
-impl Shard {
-    /// Removes a few nonces that are kept no longer, and says how many.
-    fn sweep(&mut self, now: i32) -> usize {
-        let mut swept = 0;
-        for _ in 0..SWEPT_PER_CLAIM {
-            let Some(mut ended) = self.by_end.first_entry().filter(|e| *e.key() <= now) else {
-                break;
-            };
-            let second = *ended.key();
-            let id = ended.get_mut().pop();
-            if ended.get().is_empty() {
-                ended.remove();
-            }
-            let Some(id) = id else { continue };
-            if self.entries.get(&id).is_some_and(|entry| entry.kept == second) {
-                self.entries.remove(&id);
-                swept += 1;
-            }
-        }
-        swept
-    }
-}
-
-/// How many nonces of one key are live, told by the seconds in which they end: exact at once,
-/// wherever the sweeping has got to.
-#[derive(Default)]
-struct Ledger {
-    live: usize,
-    ends: BTreeMap<i32, usize>,
-}
-
-impl Ledger {
-    /// The ledger of `key`, empty if it has none yet. Keys that have nothing live are dropped
-    /// before the table would grow, so that rotated keys do not stay for ever.
-    fn of<'l>(ledgers: &'l mut HashMap<KeyId, Ledger>, key: &KeyId, now: i32) -> &'l mut Ledger {
-        if ledgers.len() == ledgers.capacity() && !ledgers.contains_key(key) {
-            ledgers.retain(|_, ledger| ledger.live(now) > 0);
-            // Doubling keeps this from being done again for every single new key.
-            ledgers.reserve(ledgers.len().max(4));
-        }
-        ledgers.entry(*key).or_default()
-    }
-
-    fn live(&mut self, now: i32) -> usize {
-        while let Some(ended) = self.ends.first_entry().filter(|e| *e.key() <= now) {
-            self.live = self.live.saturating_sub(ended.remove());
-        }
-        self.live
-    }
-
-    fn add(&mut self, kept: i32) {
-        self.live = self.live.saturating_add(1);
-        let ending = self.ends.entry(kept).or_default();
-        *ending = ending.saturating_add(1);
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Id([u8; 16]);
-
-impl Hash for Id {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(&self.0);
-    }
-}
-
-/// An id is a salted hash already: its first eight bytes will do.
-#[derive(Default)]
-struct FirstBytes(u64);
-
-impl Hasher for FirstBytes {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().take(8).fold(0, |sum, &b| (sum << 8) | u64::from(b));
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }

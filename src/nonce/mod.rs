@@ -17,6 +17,7 @@ use crate::clock::Timestamp;
 use crate::key::KeyId;
 
 pub mod memory;
+mod table;
 pub mod url;
 
 /// What the methods of a store return: a boxed future, so that stores are usable as `dyn`. It
