@@ -13,6 +13,9 @@ use super::{BodyHeld, Replay, Seen, Unread, Verified, Verifier};
 /// The longest time for which something may be good and its nonce still be remembered: a day.
 const LONGEST: i64 = 24 * 60 * 60;
 
+/// How long a nonce outlives the `expires` that bounds it, in seconds: clocks differ.
+const MARGIN: i64 = 30;
+
 impl Verifier {
     /// Step 12. The distinct (key, nonce) pairs of **all** signatures that hold are claimed, in
     /// order of first appearance: if only one were, stripping it would make a replay look fresh.
@@ -68,24 +71,23 @@ impl Verifier {
     }
 
     /// How long this verifier needs a store to keep what it claims; to be registered with the
-    /// store before the first claim. Without a window of its own a profile only claims what
-    /// `expires` bounds, and that for a day at most.
+    /// store before the first claim. A profile without a window of its own claims what `expires`
+    /// bounds, up to a day ahead.
     pub fn retention(&self) -> Retention {
         let window = self.profile.window;
         let whole = |seconds: i64| u32::try_from(seconds).unwrap_or(u32::MAX);
-        Retention::new(whole(window.back.unwrap_or(0)), whole(window.ahead))
+        Retention::new(whole(window.back.unwrap_or(LONGEST)), whole(window.ahead))
     }
 
     /// Until when a nonce has to be remembered: as long as any clock within the margin could
     /// still accept the request. None where nothing bounds that, or only beyond a day.
     fn until(&self, one: &Held, now: Timestamp) -> Option<Timestamp> {
-        let retention = self.retention();
         let Parameters { created, expires, .. } = one.parameters;
         match (self.profile.window.back, created, expires) {
-            (Some(back), Some(created), _) if back <= LONGEST => Some(retention.until(created)),
-            (None, _, Some(expires)) if expires.since(now) <= LONGEST => {
-                Some(expires.plus(retention.margin()))
+            (Some(back), Some(created), _) if back <= LONGEST => {
+                Some(self.retention().until(created))
             }
+            (None, _, Some(expires)) if expires.since(now) <= LONGEST => Some(expires.plus(MARGIN)),
             _ => None,
         }
     }

@@ -26,7 +26,8 @@ const MOST: u64 = 1024 * 1024 * 1024;
 const START: u64 = 64 * 1024;
 
 /// What to do with a payload where a request is wanted.
-const PAYLOAD: &str = "a payload is signed, and sent, with its target: mcpid sign --url URL body.json";
+const PAYLOAD: &str =
+    "a payload is signed, and sent, with its target: mcpid sign --url URL body.json";
 
 /// What a capture looks like.
 const FIRST_LINE: &str = "a capture begins with a line such as: POST /mcp HTTP/1.1";
@@ -248,8 +249,7 @@ impl Inputs {
 /// # Errors
 /// It is none, and what is wrong with it, with the line.
 pub(crate) fn capture<'a>(name: &str, bytes: &'a [u8], most: u64) -> Result<Captured<'a>, Failure> {
-    Captured::parse(bytes, most)
-        .map_err(|e: CaptureError| not_a_request(name, &e).hint(FIRST_LINE))
+    Captured::parse(bytes, most).map_err(|e: CaptureError| not_a_request(name, &e).hint(FIRST_LINE))
 }
 
 /// What to say of a request line that cannot be read.
