@@ -31,6 +31,7 @@ pub mod window;
 use candidate::Scene;
 use coverage::Changes;
 
+pub use crate::message::capture::MAX_HEAD;
 pub use rejection::{Code, Refusal, Rejection, Step, Unavailable};
 pub use statement::Statement;
 pub use verdict::{BodyHeld, HeadHeld, Seen, Unread, Verified};
@@ -41,8 +42,6 @@ pub const MAX_LABELS: usize = 4;
 pub const MAX_COMPONENTS: usize = 32;
 /// Bytes of all `Signature-Input` lines together.
 pub const MAX_SIGNATURE_INPUT: usize = 8 * 1024;
-/// Bytes of a request's head.
-pub const MAX_HEAD: usize = 64 * 1024;
 /// Bytes of a request's body, unless the caller says otherwise.
 pub const DEFAULT_MAX_BODY: usize = 4 * 1024 * 1024;
 
