@@ -127,8 +127,6 @@ pub(crate) struct Input {
     pub(crate) name: String,
     /// Its bytes.
     pub(crate) reader: Box<dyn Read + Send>,
-    /// Its size, where it is a regular file.
-    pub(crate) size: Option<u64>,
 }
 
 /// Opens a file, or stdin for `-` and for nothing, which is told to whoever sits at a terminal.
@@ -156,17 +154,16 @@ pub(crate) fn mention_terminal(ui: &mut Ui) {
 /// As [`open`].
 pub(crate) fn open_quietly(path: Option<&Path>) -> Result<Input, Failure> {
     let Some(path) = path else {
-        return Ok(Input { name: "stdin".to_owned(), reader: Box::new(io::stdin()), size: None });
+        return Ok(Input { name: "stdin".to_owned(), reader: Box::new(io::stdin()) });
     };
     let name = path.display().to_string();
     let opened = File::open(path).and_then(|file| {
-        let about = file.metadata()?;
         // Opening a folder works on Unix, and only reading it fails.
-        if about.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok((file, about)) }
+        let is_folder = file.metadata()?.is_dir();
+        if is_folder { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
     });
-    let (file, about) = opened.map_err(|e| look_there(Failure::read(path, &e), path))?;
-    let size = about.is_file().then(|| about.len());
-    Ok(Input { name, reader: Box::new(file), size })
+    let file = opened.map_err(|e| look_there(Failure::read(path, &e), path))?;
+    Ok(Input { name, reader: Box::new(file) })
 }
 
 impl Input {

@@ -32,21 +32,6 @@ pub(crate) fn load(place: &Place) -> Result<Keyfile, Failure> {
     })
 }
 
-/// Opens `keyfile`, which was loaded from `place`. Asks for the passphrase where one is needed, so
-/// everything else that can be checked should have been.
-///
-/// # Errors
-/// As [`source`] and [`open`].
-pub(crate) fn unlock(
-    keyfile: &Keyfile,
-    place: &Place,
-    args: &PassphraseArgs,
-    ui: &mut Ui,
-) -> Result<SecretKey, Failure> {
-    let source = source(keyfile, place, args, ui)?;
-    open(keyfile, place, source)
-}
-
 /// Finds where the passphrase of `keyfile` will come from, without asking for it yet; nothing
 /// for a plain keyfile.
 ///

@@ -293,3 +293,6 @@ pub(crate) fn shell_word(text: &str) -> Cow<'_, str> {
     }
     Cow::Owned(format!("'{}'", text.replace('\'', r"'\''")))
 }
+
+#[cfg(test)]
+mod tests;

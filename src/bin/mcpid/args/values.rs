@@ -26,10 +26,10 @@ pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
     if let Some(seconds) = text.strip_prefix('@') {
         // i64's own parser would also take a plus sign.
         let digits = seconds.strip_prefix('-').unwrap_or(seconds);
-        if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
-            if let Ok(seconds) = seconds.parse() {
-                return Ok(Timestamp::from_unix(seconds));
-            }
+        if digits.bytes().all(|b| b.is_ascii_digit())
+            && let Ok(seconds) = seconds.parse()
+        {
+            return Ok(Timestamp::from_unix(seconds));
         }
         return Err("@ wants whole seconds since 1970, such as @1795773600".to_owned());
     }
@@ -104,4 +104,47 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
         return Err(format!("a name has 1 to {MAX_NAME_BYTES} bytes and no control characters"));
     }
     Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_way_to_write_each_thing() {
+        for (text, seconds) in [("30s", 30), ("0s", 0), ("5m", 300), ("2h", 7200), ("1d", 86_400)] {
+            assert_eq!(duration(text), Ok(seconds), "{text}");
+        }
+        for text in
+            ["", "s", "30", "30 s", " 30s", "+30s", "-30s", "1.5m", "30S", "1m30s", "3651d", "½h"]
+        {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        assert_eq!(ttl("none"), Ok(Ttl::None));
+        assert_eq!(ttl("5m"), Ok(Ttl::Seconds(300)));
+        assert!(ttl("0s").is_err() && ttl("None").is_err() && ttl("").is_err());
+        for (text, bytes) in [("0", 0), ("4194304", 4 << 20), ("4MiB", 4 << 20), ("1KiB", 1024)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in
+            ["", "MiB", "4MB", "4 MiB", "-1", "+1", "1e3", "2000GiB", "99999999999999999999"]
+        {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_have_two_forms_and_captures_a_third() {
+        assert_eq!(time("@0"), Ok(Timestamp::from_unix(0)));
+        assert_eq!(time("@-1"), Ok(Timestamp::from_unix(-1)));
+        assert_eq!(time("1970-01-01T01:00:01+01:00"), Ok(Timestamp::from_unix(1)));
+        for text in ["", "@", "@-", "@+1", "@1.5", "@ 1", "0", "now", "1970-01-01", "capture"] {
+            assert!(time(text).is_err(), "{text}");
+        }
+        assert_eq!(when("capture"), Ok(When::Capture));
+        assert_eq!(when("@7"), Ok(When::At(Timestamp::from_unix(7))));
+        assert!(when("Capture").is_err());
+        assert_eq!(descriptor("0"), Ok(0));
+        assert!(descriptor("-1").is_err() && descriptor("+1").is_err() && descriptor("").is_err());
+    }
 }

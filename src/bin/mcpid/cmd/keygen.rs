@@ -43,7 +43,7 @@ pub(crate) fn run(args: &KeygenArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         None => SecretKey::generate(&mut SysRng).map_err(|e| no_random(&e))?,
     };
     let name = args.name.clone().unwrap_or_else(|| name_of(&place.path));
-    let plain = Keyfile::plain(&secret, &name, SystemClock::default().now());
+    let plain = Keyfile::plain(&secret, &name, SystemClock.now());
     let mut keyfile = plain.map_err(|e| keyfile_failure(&place.path, &e))?;
     if let Some(source) = source {
         let given = source.fresh(&place.name())?;

@@ -27,7 +27,7 @@ pub(crate) fn run(args: &TrustArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 /// what the caller wants is so already.
 fn revoke(args: &TrustRevokeArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let place = files::trust(args.trust.as_deref())?;
-    let now = SystemClock::default().now();
+    let now = SystemClock.now();
     let at = args.at.unwrap_or(now);
     let mut since = None;
     let revoked = trust::edit(&place.path, |document| match document.revoke(&args.key, at) {
@@ -64,7 +64,7 @@ fn entry(document: &Document, who: &str) -> Result<Entry, EditError> {
 /// Says which key it was: its id, or all about it as JSON.
 fn report(entry: &Entry, ui: &mut Ui) -> Result<Exit, Failure> {
     if ui.json() {
-        ui.json_line(&list::Shown::of(entry, SystemClock::default().now()).alone())?;
+        ui.json_line(&list::Shown::of(entry, SystemClock.now()).alone())?;
     } else {
         ui.line(entry.key().id().as_str())?;
     }

@@ -13,7 +13,7 @@ use crate::{files, trustfiles};
 pub(crate) fn run(args: &TrustListArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let place = files::trust(args.trust.as_deref())?;
     let file = trustfiles::load(&place, ui)?;
-    let now = SystemClock::default().now();
+    let now = SystemClock.now();
     let keys: Vec<Shown> = file.entries().iter().map(|entry| Shown::of(entry, now)).collect();
     if ui.json() {
         ui.json_line(&Listed { version: 1, file: place.name(), keys })?;
