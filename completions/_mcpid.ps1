@@ -119,6 +119,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             break
         }
         'mcpid;inspect' {
+            [CompletionResult]::new('--label', '--label', [CompletionResultType]::ParameterName, 'Look at the signature of this label only')
             [CompletionResult]::new('--at', '--at', [CompletionResultType]::ParameterName, 'Tell ages as of this time: RFC 3339, @UNIX, or capture for the time each request bears')
             [CompletionResult]::new('--nonces', '--nonces', [CompletionResultType]::ParameterName, 'Look nonces up in this store')
             [CompletionResult]::new('--base', '--base', [CompletionResultType]::ParameterName, 'Print the signature base: exactly the bytes that were signed')

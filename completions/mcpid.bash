@@ -168,12 +168,16 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__inspect)
-            opts="-q -v -h --base --at --nonces --json --quiet --verbose --help"
+            opts="-q -v -h --base --label --at --nonces --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --label)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --at)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

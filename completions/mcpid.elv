@@ -111,6 +111,7 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'mcpid;inspect'= {
+            cand --label 'Look at the signature of this label only'
             cand --at 'Tell ages as of this time: RFC 3339, @UNIX, or capture for the time each request bears'
             cand --nonces 'Look nonces up in this store'
             cand --base 'Print the signature base: exactly the bytes that were signed'

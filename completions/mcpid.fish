@@ -93,6 +93,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l json -d 'Print re
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -s v -l verbose -d 'Say more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l label -d 'Look at the signature of this label only' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l at -d 'Tell ages as of this time: RFC 3339, @UNIX, or capture for the time each request bears' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l nonces -d 'Look nonces up in this store' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l base -d 'Print the signature base: exactly the bytes that were signed'

@@ -125,7 +125,7 @@ const GRAMMAR: &[(&str, &str)] = &[
         "-r --trust --profile --window --ahead --require --allow-uncovered --max-body --origin \
          --at --nonces --only",
     ),
-    ("inspect", "--base --at --nonces"),
+    ("inspect", "--base --label --at --nonces"),
     ("export", "-k --key --format --jwk-alg"),
     (
         "passwd",
