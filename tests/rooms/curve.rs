@@ -1,13 +1,13 @@
 //! Signatures and keys at the edges of the curve, where verifiers disagree.
 
-use std::path::PathBuf;
-
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT as B, EIGHT_TORSION};
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::Identity as _;
 use mcpid::key::{KeyId, PublicKey, SecretKey, Sign as _};
 use sha2::{Digest as _, Sha512};
+
+use crate::structured::vectors;
 
 fn bytes<const N: usize>(hex: &str) -> [u8; N] {
     assert_eq!(hex.len(), 2 * N, "{hex}");
@@ -115,17 +115,9 @@ fn wycheproof() {
 }
 
 #[test]
-#[allow(clippy::print_stderr)]
 fn ed25519_speccheck_accepts_at_most_case_3() {
-    let folder = std::env::var_os("MCPID_VECTORS").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors"),
-        PathBuf::from,
-    );
-    if !folder.is_dir() {
-        eprintln!("no third-party vectors here: ed25519-speccheck was not run");
-        return;
-    }
-    let text = std::fs::read(folder.join("ed25519-speccheck/cases.json")).unwrap();
+    let Some(folder) = vectors("ed25519-speccheck") else { return };
+    let text = std::fs::read(folder.join("cases.json")).unwrap();
     let cases: serde_json::Value = serde_json::from_slice(&text).unwrap();
     let accepted = |verify: fn(&[u8], &[u8], &[u8]) -> bool| -> Vec<usize> {
         let cases = cases.as_array().unwrap().iter().enumerate();
