@@ -90,7 +90,10 @@ fn manner(args: MannerArgs) -> Manner {
 
 /// What is said when an assertion of ours fails. Rust then unwinds and exits with 101.
 fn report_bug(info: &std::panic::PanicHookInfo<'_>) {
-    let what = info.payload_as_str().unwrap_or("panic");
+    let payload = info.payload();
+    let what = payload.downcast_ref::<&str>().copied();
+    let what = what.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let what = what.unwrap_or("panic");
     let place = info.location().map(|l| format!(" at {l}")).unwrap_or_default();
     let _ = writeln!(std::io::stderr(), "mcpid: this is a bug, please report it: {what}{place}");
 }
