@@ -19,6 +19,7 @@ mod mirror;
 mod pattern;
 mod properties;
 mod refusals;
+mod scene;
 mod signature_header;
 mod structured;
 mod target;
