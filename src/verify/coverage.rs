@@ -78,7 +78,10 @@ pub fn shown(component: &Component<'_>) -> String {
 /// field that is not covered whole, in the order received and each once. The signature fields
 /// themselves are left out.
 pub fn not_covered(head: &Head<'_>, covered: &[Component<'_>]) -> Vec<String> {
-    let has = |name: &str| covered.iter().any(|c| c.name() == name && c.is_plain());
+    // A set: a stranger's signature may list a thousand components over thousands of fields.
+    let plain: HashSet<&str> =
+        covered.iter().filter(|c| c.is_plain()).map(Component::name).collect();
+    let has = |name: &str| plain.contains(name);
     let mut open = Vec::new();
     let mut seen = HashSet::new();
     if !has("@method") {
