@@ -450,7 +450,7 @@ fn kinds_of_input_are_told_apart() {
         ("{\"log\":{\"entries\":[]}}", Kind::Har),
         ("\u{feff}{\"log\":{}}", Kind::Har),
         ("\n {\"x\":{\"method\":[1]},\n\"log\":{\"version\":\"1.2\",\"entr", Kind::Har),
-        ("{\"time\":\"2026-11-23T10:00:00Z\",\"method\":\"POST\"}\n{", Kind::Lines),
+        ("{\"time\":\"2026-11-23T10:00:00Z\",\"method\":\"POST\",\"target\":\"h", Kind::Lines),
         ("{\"headers\":[[\"a", Kind::Lines),
         ("{\"seq\":1,\"key\":{\"log\":1},\"request\":{}}", Kind::Lines),
     ] {
@@ -462,6 +462,7 @@ fn kinds_of_input_are_told_apart() {
         "[{\"method\":\"POST\"}]",
         "\"log\"",
         "{\"jsonrpc\":\"2.0\",\"id\":1}",
+        "{\"method\":\"ping\",\"jsonrpc\":\"2.0\",\"id\":1,\"headers\":[]}",
         "{\"x\":{\"log\":1}}",
         "{log:1}",
         "{\"x\":nope,\"log\":{}}",
