@@ -38,7 +38,9 @@ fn command(program: &str, folder: &Path) -> Command {
 
 /// Runs `mcpid` with `arguments`, split at spaces.
 fn mcpid(folder: &Path, arguments: &str) -> Output {
-    command(BINARY, folder).args(arguments.split(' ')).output().unwrap()
+    // The words are told apart first: the repository may lie at a path with spaces.
+    let words = arguments.split(' ').map(|word| word.replace("$keys", KEYS));
+    command(BINARY, folder).args(words).output().unwrap()
 }
 
 /// Runs a script of `sh`, where `$mcpid` is the binary and `$keys` the folder of test keys.
@@ -62,8 +64,7 @@ fn ends(output: &Output, code: i32) {
 
 /// A plain keyfile `alice.json`.
 fn alice(folder: &Path) {
-    let made =
-        mcpid(folder, &format!("keygen -o alice.json --import {KEYS}/alice.hex --no-passphrase"));
+    let made = mcpid(folder, "keygen -o alice.json --import $keys/alice.hex --no-passphrase");
     ends(&made, 0);
 }
 
@@ -392,7 +393,7 @@ fn a_keyfile_with_any_bit_flipped_opens_nothing() {
         fs::write(&path, &flipped).unwrap();
         let output = mcpid(
             folder.path(),
-            &format!("passwd -k key.json --no-passphrase --passphrase-file {KEYS}/correct"),
+            "passwd -k key.json --no-passphrase --passphrase-file $keys/correct",
         );
         ends(&output, 4);
         let said = err(&output);
