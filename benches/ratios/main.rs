@@ -1,0 +1,266 @@
+//! What a verification costs, as ratios that a change of machine leaves alone.
+//!
+//! Everything is measured in one run of one build, in many short rounds in which the candidates
+//! take turns. A round gives one ratio for each candidate, and the median of all rounds is told:
+//! whatever else the machine does hits a few rounds, or all candidates of a round alike.
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench talks, and may fail")]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use mcpid::base::{header, signature_base};
+use mcpid::clock::{Clock as _, SystemClock, Timestamp};
+use mcpid::key::keyfile::{KdfCost, Keyfile};
+use mcpid::key::{KeyId, SecretKey};
+use mcpid::message::digest::ContentDigest;
+use mcpid::nonce::memory::Memory;
+use mcpid::nonce::{Claim, NonceStore as _, Retention};
+use mcpid::sign::Nonce;
+use rand::rngs::SysRng;
+
+mod requests;
+
+use requests::{Kind, Request, TOOLS_CALL, World, polled};
+
+/// Requests in one round: enough that reading the clock does not count.
+const REQUESTS: usize = 8;
+const ROUNDS: usize = 2_000;
+
+fn main() {
+    // `cargo test --benches` runs this too, and only wants to know that it runs.
+    let rounds = if std::env::args().any(|a| a == "--bench") { ROUNDS } else { 2 };
+    println!("curve backend: {}", backend());
+    println!("medians of {rounds} alternating rounds; 1.00 is a bare verify_strict of the base");
+    let world = World::new();
+    verifying(&world, rounds);
+    signing(&world, rounds);
+    if rounds == ROUNDS {
+        unlocking(&world);
+        claiming(&world);
+    }
+}
+
+/// Steps of a verification against the bare `verify_strict` of the same bases.
+fn verifying(world: &World, rounds: usize) {
+    println!();
+    println!("whole verify: from a parsed head and the body bytes to Verified, that is limits,");
+    println!("target, signature fields, parameters, window, coverage, key, base, verify_strict,");
+    println!(
+        "SHA-256 of 1 KiB, MCP body and fields (where there are any), nonce claimed in memory."
+    );
+    for kind in [Kind::Opaque, Kind::ToolsCall] {
+        let mut table = Table::default();
+        for round in 0..rounds {
+            // Fresh nonces, made right before as if they had just come from the wire.
+            let fresh: Vec<Request> = (0..REQUESTS).map(|_| world.signed(kind)).collect();
+            let read: Vec<_> = fresh
+                .iter()
+                .map(|r| {
+                    let params = header::read(&r.head).unwrap().remove(0).params.unwrap();
+                    (params, world.origins.resolve(&r.head).unwrap())
+                })
+                .collect();
+            let bare = || {
+                time(|| {
+                    for r in &fresh {
+                        let (base, signature) = (black_box(r.base.as_bytes()), &r.signature);
+                        world.public.verify_strict(base, signature).unwrap();
+                    }
+                })
+            };
+            let whole = || {
+                time(|| {
+                    for r in &fresh {
+                        black_box(world.verify(black_box(r)));
+                    }
+                })
+            };
+            // Who goes first changes from round to round.
+            let (bare, whole) = match round % 2 {
+                0 => (bare(), whole()),
+                _ => {
+                    let whole = whole();
+                    (bare(), whole)
+                }
+            };
+            table.add("whole", whole, bare);
+            let base = time(|| {
+                for (r, (params, target)) in fresh.iter().zip(&read) {
+                    black_box(signature_base(black_box(params), &r.head, target).unwrap());
+                }
+            });
+            table.add("base", base, bare);
+            let digest = time(|| {
+                for r in &fresh {
+                    ContentDigest::read(&r.head).unwrap().check(black_box(TOOLS_CALL)).unwrap();
+                }
+            });
+            table.add("digest", digest, bare);
+        }
+        let (what, target) = match kind {
+            Kind::Opaque => ("opaque body", 1.15),
+            Kind::ToolsCall => ("all twelve steps of a tools/call", 1.30),
+        };
+        println!();
+        let whole = table.median("whole");
+        let met = if whole <= target { "met" } else { "MISSED" };
+        println!(
+            "whole verify, {what}: {whole:.3} × bare verify_strict (target {target:.2}: {met})"
+        );
+        println!("  of which the signature base: {:.3}", table.median("base"));
+        println!("  of which content-digest, field and 1 KiB: {:.3}", table.median("digest"));
+    }
+}
+
+fn signing(world: &World, rounds: usize) {
+    let mut table = Table::default();
+    let head = world.unsigned(Kind::ToolsCall);
+    let request = world.signed(Kind::ToolsCall);
+    for _ in 0..rounds {
+        let nonce = Nonce::generate(&mut SysRng).unwrap();
+        let now = SystemClock.now();
+        let sign = time(|| {
+            for _ in 0..REQUESTS {
+                let head = black_box(&head);
+                black_box(
+                    world.signer.sign(head, &world.origins, TOOLS_CALL, now, &nonce).unwrap(),
+                );
+            }
+        });
+        let bare = time(|| {
+            for _ in 0..REQUESTS {
+                let base = black_box(request.base.as_bytes());
+                world.public.verify_strict(base, &request.signature).unwrap();
+            }
+        });
+        table.add("sign", sign, bare);
+    }
+    println!();
+    println!("sign, whole, the same tools/call: {:.3}", table.median("sign"));
+}
+
+/// The passphrase is meant to cost: three passes over 64 MiB.
+fn unlocking(world: &World) {
+    let secret = SecretKey::generate(&mut SysRng).unwrap();
+    let (now, cost) = (SystemClock.now(), KdfCost::new(65_536, 3, 1).unwrap());
+    let sealed = Keyfile::seal(&secret, "bench", now, b"passphrase", cost, &mut SysRng).unwrap();
+    let request = world.signed(Kind::Opaque);
+    let mut table = Table::default();
+    for _ in 0..5 {
+        let bare = time(|| {
+            for _ in 0..1_000 {
+                let base = black_box(request.base.as_bytes());
+                world.public.verify_strict(base, &request.signature).unwrap();
+            }
+        });
+        let unlock = time(|| {
+            black_box(sealed.open(Some(b"passphrase")).unwrap());
+        });
+        table.add("unlock", unlock, bare / 1_000);
+    }
+    println!("keyfile unlock, 64 MiB and 3 passes: {:.0}", table.median("unlock"));
+}
+
+/// A claim must cost the same however many nonces are live.
+fn claiming(world: &World) {
+    const FEW: u64 = 1_000;
+    const MANY: u64 = 10_000_000;
+    let key = *world.public.id();
+    let start = Timestamp::from_unix(1_700_000_000);
+    let retention = Retention::new(30, 5);
+    let filled = |count: u64| {
+        // One key may hold an eighth of a store.
+        let store = Memory::new(start, retention, &mut SysRng).unwrap().bounded(200_000_000);
+        for n in 0..count {
+            claim(&store, start, &key, n);
+        }
+        store
+    };
+    let (few, many) = (filled(FEW), filled(MANY));
+    let request = world.signed(Kind::Opaque);
+    let mut table = Table::default();
+    // 200 rounds of 64 leave the small store small.
+    for round in 0..200_u64 {
+        let first = 1_000_000_000 + round * 64;
+        let batch = |store: &Memory| {
+            time(|| {
+                for n in first..first + 64 {
+                    claim(store, start, &key, n);
+                }
+            })
+        };
+        let (small, large) = (batch(&few), batch(&many));
+        let bare = time(|| {
+            for _ in 0..64 {
+                let base = black_box(request.base.as_bytes());
+                world.public.verify_strict(base, &request.signature).unwrap();
+            }
+        });
+        table.add("few", small, bare);
+        table.add("many", large, bare);
+        table.add("growth", large, small);
+    }
+    println!("memory claim at 1 thousand live nonces: {:.4}", table.median("few"));
+    println!(
+        "memory claim at 10 million live nonces: {:.4}, {:.2} × the one at 1 thousand",
+        table.median("many"),
+        table.median("growth")
+    );
+}
+
+fn claim(store: &Memory, now: Timestamp, key: &KeyId, n: u64) {
+    // As long as a real one, and ended in different seconds as real ones do.
+    let nonce = format!("{n:022}");
+    let until = now.plus(40 + i64::try_from(n % 60).unwrap());
+    let outcome = polled(store.claim(now, key, &nonce, until));
+    assert!(matches!(outcome, Ok(Claim::Fresh { .. })), "a fresh nonce was not taken");
+}
+
+fn time(work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
+}
+
+/// Ratios by name.
+#[derive(Default)]
+struct Table(Vec<(&'static str, Vec<f64>)>);
+
+impl Table {
+    fn add(&mut self, name: &'static str, what: Duration, against: Duration) {
+        let ratio = what.as_secs_f64() / against.as_secs_f64();
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, ratios)) => ratios.push(ratio),
+            None => self.0.push((name, vec![ratio])),
+        }
+    }
+
+    fn median(&mut self, name: &str) -> f64 {
+        let (_, ratios) = self.0.iter_mut().find(|(known, _)| *known == name).unwrap();
+        ratios.sort_by(f64::total_cmp);
+        ratios[ratios.len() / 2]
+    }
+}
+
+/// What curve25519-dalek takes: the choice at build time, then the processor's at run time.
+fn backend() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if cfg!(curve25519_dalek_backend = "avx512") {
+            let has =
+                is_x86_feature_detected!("avx512ifma") && is_x86_feature_detected!("avx512vl");
+            if has {
+                return "AVX-512 IFMA, compiled in and chosen at run time";
+            }
+            if is_x86_feature_detected!("avx2") {
+                return "AVX2: AVX-512 is compiled in, this processor has none";
+            }
+            return "serial: this processor has no AVX2";
+        }
+        if is_x86_feature_detected!("avx2") {
+            return "AVX2: AVX-512 is not compiled in. RUSTFLAGS in the environment turns \
+                    .cargo/config.toml off";
+        }
+    }
+    "serial"
+}

@@ -1,0 +1,114 @@
+//! Requests as a client sends them, and the verifier that waits for them.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use mcpid::base::header;
+use mcpid::clock::{Clock as _, SystemClock};
+use mcpid::key::trust::{Registry, TrustFile};
+use mcpid::key::{PublicKey, SecretKey, Sign as _, format};
+use mcpid::message::target::{Origin, Origins};
+use mcpid::message::{Head, RequestTarget};
+use mcpid::nonce::Retention;
+use mcpid::nonce::memory::Memory;
+use mcpid::profile::Profile;
+use mcpid::sign::{Nonce, Signer};
+use mcpid::verify::{Replay, Verified, Verifier};
+use rand::rngs::SysRng;
+
+/// The committed request body: a `tools/call` of exactly 1 KiB.
+pub(crate) const TOOLS_CALL: &[u8; 1024] = include_bytes!("../tools_call.json");
+
+/// What goes over the wire beside the signature fields.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Kind {
+    /// Bytes that say nothing to MCP: step 10 has nothing to read.
+    Opaque,
+    /// A `tools/call` of revision 2026-07-28 with the fields that it demands.
+    ToolsCall,
+}
+
+/// One key, its signer and its registry, and a server's idea of who it is.
+pub(crate) struct World {
+    pub(crate) public: PublicKey,
+    pub(crate) origins: Origins,
+    pub(crate) verifier: Verifier,
+    pub(crate) signer: Signer,
+}
+
+/// A signed request as a server has it after parsing, with what the bare verification needs.
+pub(crate) struct Request {
+    pub(crate) head: Head<'static>,
+    pub(crate) base: String,
+    pub(crate) signature: [u8; 64],
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let secret = SecretKey::generate(&mut SysRng).unwrap();
+        let public = secret.public().clone();
+        let trust = TrustFile::parse(format::jwks(&public, None).as_bytes()).unwrap();
+        let origins = Origins::new([Origin::parse("https://mcp.example.com").unwrap()]);
+        let store = Memory::new(SystemClock.now(), Retention::new(30, 5), &mut SysRng)
+            .unwrap()
+            .without_floor();
+        let verifier = Verifier::new(
+            Profile::mcp(),
+            Arc::new(Registry::merge([trust])),
+            origins.clone(),
+            Arc::new(SystemClock),
+            Replay::Claim(Arc::new(store)),
+        );
+        let signer = Signer::new(Arc::new(secret), &Profile::mcp()).unwrap();
+        World { public, origins, verifier, signer }
+    }
+
+    /// The head of a request, not signed yet.
+    pub(crate) fn unsigned(&self, kind: Kind) -> Head<'static> {
+        let mut head = Head::new("POST", RequestTarget::Origin("/mcp".into())).unwrap();
+        let mut add = |name: &'static str, value: &'static str| {
+            head.push(name, value.as_bytes()).unwrap();
+        };
+        add("Host", "mcp.example.com");
+        add("User-Agent", "bench/1.0");
+        add("Content-Length", "1024");
+        match kind {
+            Kind::Opaque => add("Content-Type", "application/octet-stream"),
+            Kind::ToolsCall => {
+                add("Accept", "application/json, text/event-stream");
+                add("Content-Type", "application/json");
+                add("MCP-Protocol-Version", "2026-07-28");
+                add("Mcp-Method", "tools/call");
+                add("Mcp-Name", "create_issue");
+            }
+        }
+        head
+    }
+
+    /// A request that nobody has seen yet, created now.
+    pub(crate) fn signed(&self, kind: Kind) -> Request {
+        let mut head = self.unsigned(kind);
+        let nonce = Nonce::generate(&mut SysRng).unwrap();
+        let now = SystemClock.now();
+        let signed = self.signer.sign(&head, &self.origins, TOOLS_CALL, now, &nonce).unwrap();
+        for (name, value) in signed.headers() {
+            head.push(name, value.as_bytes().to_vec()).unwrap();
+        }
+        let signature = header::read(&head).unwrap().remove(0).signature.unwrap();
+        Request { head, base: signed.base, signature: signature.try_into().unwrap() }
+    }
+
+    /// All that [`Verifier::verify`] does.
+    pub(crate) fn verify(&self, request: &Request) -> Verified {
+        polled(self.verifier.verify(&request.head, TOOLS_CALL)).unwrap()
+    }
+}
+
+/// The outcome of a future that is ready at once, as everything over the memory store is.
+pub(crate) fn polled<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => panic!("the memory store answered late"),
+    }
+}
