@@ -31,6 +31,8 @@ pub(super) struct Scene<'a> {
 /// A signature that held: steps 3 to 8 are behind it.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
+    /// Where it stands among the request's signatures.
+    pub(super) place: usize,
     pub(super) label: String,
     pub(super) params: SignatureParams<'static>,
     pub(super) parameters: Parameters,
@@ -40,7 +42,7 @@ pub(super) struct Held {
 impl Scene<'_> {
     /// Judges one candidate, step by step; the first step that refuses ends it. The rejection
     /// carries what the signature says of itself.
-    pub(super) fn judge(&self, candidate: Candidate<'_>) -> Result<Held, Rejection> {
+    pub(super) fn judge(&self, place: usize, candidate: Candidate<'_>) -> Result<Held, Rejection> {
         let Candidate { label, params, signature } = candidate;
 
         // 3. The member itself: nothing twice, canonical base64, an inner list of strings.
@@ -51,6 +53,7 @@ impl Scene<'_> {
         let mut found = None;
         match self.judge_read(&params, signature, &mut found) {
             Ok((parameters, entry)) => Ok(Held {
+                place,
                 label: label.into_owned(),
                 params: params.into_owned(),
                 parameters,
@@ -94,7 +97,7 @@ impl Scene<'_> {
     }
 
     /// Steps 7 and 8. A thumbprint names one key; a `kid` may be shared by a few, and then the
-    /// one under which the signature holds is meant.
+    /// one under which the signature holds is meant: if that one is refused, this is the reason.
     fn judge_key(
         &self,
         params: &SignatureParams<'_>,
@@ -109,6 +112,7 @@ impl Scene<'_> {
         for entry in by_id.into_iter().chain(by_kid.into_iter().flatten()) {
             match self.judge_entry(entry, params, parameters, signature) {
                 Ok(()) => return Ok(Arc::clone(entry)),
+                Err(r) if r.signature_held() => return Err((r, Some(Arc::clone(entry)))),
                 Err(r) if furthest.as_ref().is_none_or(|(f, _)| r.step() > f.step()) => {
                     furthest = Some((r, Arc::clone(entry)));
                 }

@@ -40,34 +40,49 @@ impl Verifier {
 
     pub(super) async fn claim_pairs(&self, held: &[Held], now: Timestamp) -> Result<Seen, Refusal> {
         let mut seen = Seen::Unchecked;
-        for (at, one) in held.iter().enumerate() {
-            let (Some(nonce), Some(until)) = (&one.parameters.nonce, self.until(one, now)) else {
-                continue;
-            };
-            let id = one.entry.key().id();
-            let same =
-                |h: &Held| h.entry.key().id() == id && h.parameters.nonce.as_ref() == Some(nonce);
-            if held.iter().take(at).any(same) {
-                continue;
-            }
+        for Pair { key, nonce, until, created } in self.pairs(held, now) {
             let outcome = match &self.replay {
                 Replay::Unchecked => Seen::Unchecked,
                 Replay::WithinRun(run) => {
-                    claim(&**run, now, id, nonce, until).await?;
+                    claim(&**run, now, key, nonce, until).await?;
                     Seen::Unchecked
                 }
                 Replay::LookUp { store, run } => {
-                    claim(&**run, now, id, nonce, until).await?;
-                    look_up(&**store, now, id, nonce).await?
+                    claim(&**run, now, key, nonce, until).await?;
+                    look_up(&**store, now, key, nonce, created).await?
                 }
                 Replay::Claim(store) | Replay::ClaimOnce(store) => {
-                    let floor = claim(&**store, now, id, nonce, until).await?;
-                    self.judge_floor(one.parameters.created, floor, now)?
+                    let floor = claim(&**store, now, key, nonce, until).await?;
+                    self.judge_floor(created, floor, now)?
                 }
             };
             seen = worse(seen, outcome);
         }
         Ok(seen)
+    }
+
+    /// What is to be claimed, in order of first appearance. Signatures that share key and nonce
+    /// are one pair, which is remembered until the last of them is over; and as a whole it is as
+    /// old as the first of them, for that one may have been shown before.
+    fn pairs<'v>(&self, held: &'v [Held], now: Timestamp) -> Vec<Pair<'v>> {
+        let mut order: Vec<&Held> = held.iter().collect();
+        order.sort_by_key(|one| one.place);
+        let mut pairs: Vec<Pair<'v>> = Vec::with_capacity(1);
+        for one in order {
+            let (Some(nonce), Some(until)) = (&one.parameters.nonce, self.until(one, now)) else {
+                continue;
+            };
+            let (key, created) = (one.entry.key().id(), one.parameters.created);
+            match pairs.iter_mut().find(|pair| pair.key == key && pair.nonce == nonce) {
+                Some(pair) => {
+                    pair.until = pair.until.max(until);
+                    // None, which is before every moment, is a time that nobody knows.
+                    pair.created = pair.created.min(created);
+                }
+                None => pairs.push(Pair { key, nonce, until, created }),
+            }
+        }
+        pairs
     }
 
     /// How long this verifier needs a store to keep what it claims; to be registered with the
@@ -111,6 +126,14 @@ impl Verifier {
     }
 }
 
+/// A nonce of a key, whichever signatures of the request bear it.
+struct Pair<'v> {
+    key: &'v KeyId,
+    nonce: &'v str,
+    until: Timestamp,
+    created: Option<Timestamp>,
+}
+
 async fn claim(
     store: &dyn NonceStore,
     now: Timestamp,
@@ -148,12 +171,15 @@ async fn look_up(
     now: Timestamp,
     key: &KeyId,
     nonce: &str,
+    created: Option<Timestamp>,
 ) -> Result<Seen, Refusal> {
-    match store.peek(now, key, nonce).await {
-        Ok(Some(_)) => Ok(Seen::Replayed),
-        Ok(None) => Ok(Seen::Fresh),
-        Err(error) => Err(Refusal::Unavailable(Unavailable::Store(error))),
+    let unavailable = |error| Refusal::Unavailable(Unavailable::Store(error));
+    if store.peek(now, key, nonce).await.map_err(unavailable)?.is_some() {
+        return Ok(Seen::Replayed);
     }
+    // That a store does not know a nonce says nothing where it may have forgotten it.
+    let floor = store.floor(now).await.map_err(unavailable)?;
+    Ok(if created.is_some_and(|created| created > floor) { Seen::Fresh } else { Seen::BelowFloor })
 }
 
 /// Of several signatures, the most worrying outcome is the request's.

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use crate::base::header;
+use crate::base::header::{self, HeaderError};
 use crate::clock::Clock;
 use crate::key::trust::Registry;
 use crate::mcp::body::Scope;
@@ -62,9 +62,9 @@ const SINGLETONS: &[&str] = &[
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Replay {
-    /// Statement them, and judges nothing that the store may have forgotten. For servers.
+    /// Claims them, and judges nothing that the store may have forgotten. For servers.
     Claim(Arc<dyn NonceStore>),
-    /// Statement them, and only reports what the store may have forgotten. For a program that was
+    /// Claims them, and only reports what the store may have forgotten. For a program that was
     /// started a moment ago and lives for one verdict.
     ClaimOnce(Arc<dyn NonceStore>),
     /// Looks whether they were claimed in `store`, and reports it. For captures judged at their
@@ -177,8 +177,10 @@ impl Verifier {
 
         // 3. Parse: a fault of the dictionaries refuses the request; one inside a member refuses
         //    that candidate, below.
-        let candidates = header::read(head).map_err(|fault| {
-            Rejection::new(Step::Parse, Code::SignatureMalformed, rejection::chain(&fault))
+        let candidates = header::read(head).map_err(|fault| match fault {
+            // Two empty fields are two absent ones (RFC 9651 section 3.2).
+            HeaderError::Missing(_) => nothing_in_them(),
+            _ => Rejection::new(Step::Parse, Code::SignatureMalformed, rejection::chain(&fault)),
         })?;
         if candidates.len() > MAX_LABELS {
             let message = format!("{} signatures, {MAX_LABELS} at most", candidates.len());
@@ -191,8 +193,8 @@ impl Verifier {
         let scene = Scene { profile, changes, registry, head, target: &target, now };
         let mut held = Vec::with_capacity(1);
         let mut furthest: Option<Rejection> = None;
-        for candidate in candidates {
-            match scene.judge(candidate) {
+        for (place, candidate) in candidates.into_iter().enumerate() {
+            match scene.judge(place, candidate) {
                 Ok(one) => held.push(one),
                 Err(r) if furthest.as_ref().is_none_or(|f| r.step() > f.step()) => {
                     furthest = Some(r);
@@ -200,27 +202,24 @@ impl Verifier {
                 Err(_) => {}
             }
         }
-        match furthest {
-            Some(rejection) if held.is_empty() => Err(rejection),
-            None if held.is_empty() => Err(Rejection::new(
-                Step::Present,
-                Code::SignatureMissing,
-                "the request is unsigned: its signature fields are empty",
-            )),
-            _ => Ok(HeadHeld { head, held, now }),
+        if held.is_empty() {
+            return Err(furthest.unwrap_or_else(nothing_in_them));
         }
+        Ok(HeadHeld { head, held, now })
     }
 
     fn judge_limits<'a>(&'a self, head: &'a Head<'_>) -> Result<Target<'a>, Rejection> {
         let too_large = |message| Err(Rejection::new(Step::Limits, Code::TooLarge, message));
-        let (mut whole, mut input) = (0_usize, 0_usize);
+        let whole = head.wire_len();
+        if whole > MAX_HEAD {
+            return too_large(format!("the head is {whole} bytes long, {MAX_HEAD} at most"));
+        }
+        let mut input = 0_usize;
         // One pass: a bit for each singleton that was seen.
         let mut seen = 0_u32;
         let mut repeated = None;
         for field in head.fields() {
             let (name, value) = (field.name(), field.value());
-            // A name, a colon, a space, a value, CR and LF.
-            whole = whole.saturating_add(name.len()).saturating_add(value.len()).saturating_add(4);
             if name == "signature-input" {
                 input = input.saturating_add(value.len()).saturating_add(2);
             }
@@ -230,9 +229,6 @@ impl Verifier {
                 }
                 seen |= 1 << bit;
             }
-        }
-        if whole > MAX_HEAD {
-            return too_large(format!("the head is {whole} bytes long, {MAX_HEAD} at most"));
         }
         if input > MAX_SIGNATURE_INPUT + 2 {
             return too_large(format!(
@@ -251,6 +247,14 @@ impl Verifier {
             .resolve(head)
             .map_err(|e| Rejection::new(Step::Limits, Code::TargetMismatch, rejection::chain(&e)))
     }
+}
+
+fn nothing_in_them() -> Rejection {
+    Rejection::new(
+        Step::Present,
+        Code::SignatureMissing,
+        "the request is unsigned: its signature fields are empty",
+    )
 }
 
 /// An `Mcp-Param-*` field that stands on two lines; their names are the server's to choose.

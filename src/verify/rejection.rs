@@ -172,6 +172,11 @@ impl Rejection {
         self
     }
 
+    /// Whether the signature itself held.
+    pub(super) fn signature_held(&self) -> bool {
+        self.signature_held
+    }
+
     /// Adds what the signature says of itself.
     pub(super) fn stating(mut self, statement: Statement) -> Self {
         self.statement = Some(Box::new(statement));
