@@ -259,16 +259,19 @@ pub(crate) struct Judge {
 
 impl Judge {
     pub(crate) fn by(profile: Profile) -> Self {
-        Judge {
+        let judge = Judge {
             profile,
             changes: Changes::default(),
             trust: vec![trusted(&key(1))],
             origins: vec![ORIGIN],
             clock: Arc::new(FixedClock(time(NOW))),
-            replay: Replay::Claim(store()),
+            replay: Replay::Unchecked,
             scope: Scope::Endpoint,
             max_body: DEFAULT_MAX_BODY,
-        }
+        };
+        let retention = judge.verifier().retention();
+        let store = Memory::new(time(NOW), retention, &mut SysRng).unwrap().without_floor();
+        judge.replay(Replay::Claim(Arc::new(store)))
     }
 
     pub(crate) fn mcp() -> Self {
