@@ -1,0 +1,205 @@
+//! Several signatures on one request.
+
+use super::*;
+
+/// A call signed by key 1 as `a`, and by key 2 as `b` with another nonce.
+fn two() -> (Judge, Call) {
+    let judge = Judge::mcp().trusting(vec![trusted(&key(1)), trusted(&key(2))]);
+    let mut call = Call::unsigned();
+    let mut input = Input::of(&call, &key(1));
+    call.sign(&key(1), "a", &input);
+    input = Input::of(&call, &key(2));
+    call.sign(&key(2), "b", input.set("nonce", "\"second-nonce-of-22-chr\""));
+    (judge, call)
+}
+
+/// The same call with the signature of one label only.
+fn stripped(call: &Call, keep: &str) -> Call {
+    let mut call = call.clone();
+    let other = |value: &[u8]| !value.starts_with(format!("{keep}=").as_bytes());
+    call.fields.retain(|(name, value)| !(name.starts_with("signature") && other(value)));
+    call
+}
+
+#[test]
+fn the_nonces_of_all_that_hold_are_claimed() {
+    let (judge, call) = two();
+    assert_eq!(judge.accepts(&call).label(), "a");
+    for keep in ["a", "b"] {
+        let refused = judge.refusal(&stripped(&call, keep));
+        assert_eq!(refused, (12, Code::NonceReplayed), "{keep} alone");
+    }
+    assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
+    // The other way round: whichever was used first, both together are no longer fresh.
+    for keep in ["a", "b"] {
+        let (judge, call) = two();
+        judge.accepts(&stripped(&call, keep));
+        assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed), "{keep} first");
+    }
+}
+
+#[test]
+fn one_that_holds_is_enough() {
+    for broken in ["a", "b"] {
+        let (judge, mut call) = two();
+        for (name, value) in &mut call.fields {
+            if name == "signature" && value.starts_with(broken.as_bytes()) {
+                value[10] ^= 1;
+            }
+        }
+        let held = if broken == "a" { "b" } else { "a" };
+        assert_eq!(judge.accepts(&call).label(), held);
+        // What did not hold used nothing up.
+        let (_, whole) = two();
+        judge.accepts(&stripped(&whole, broken));
+    }
+    // So with a member that cannot be read, and one by a stranger.
+    for (input, signature) in [
+        ("(\"@method\" \"@method\");created=1", ":AAAA:"),
+        ("(\"Bad\");created=1", ":AAAA:"),
+        ("1", ":AAAA:"),
+        ("()", "1"),
+        ("()", ":AAAA:;x"),
+        ("();a;a", ":AAAA:"),
+        ("()", ":AB==:"),
+        ("(\"@method\");created=1;keyid=\"stranger\"", ":AAAA:"),
+    ] {
+        for first in [true, false] {
+            let (judge, mut call) = (Judge::mcp(), Call::signed());
+            let at = if first { 0 } else { call.fields.len() };
+            let line = |name: &str, value| (name.to_owned(), format!("x={value}").into_bytes());
+            call.fields.insert(at, line("signature", signature));
+            call.fields.insert(at, line("signature-input", input));
+            assert_eq!(judge.accepts(&call).label(), "mcp", "{input} {signature}");
+        }
+    }
+}
+
+#[test]
+fn a_fault_of_the_dictionary_refuses_all() {
+    for (name, more) in [
+        ("signature", "x=:AAAA:"),
+        ("signature-input", "x=()"),
+        ("signature", "mcp=:AAAA:"),
+        ("signature-input", "mcp=()"),
+        ("signature", "="),
+        ("signature-input", "x=("),
+        ("signature", "X=:AAAA:"),
+        ("signature", "x=:AAAA"),
+    ] {
+        let mut call = Call::signed();
+        call.push(name, more);
+        let refused = Judge::mcp().refusal(&call);
+        assert_eq!(refused, (3, Code::SignatureMalformed), "{name}: {more}");
+    }
+}
+
+#[test]
+fn four_labels_are_the_most() {
+    let mut call = Call::signed();
+    for label in ["b", "c", "d"] {
+        call.attach(label, "()", &[]);
+    }
+    Judge::mcp().accepts(&call);
+    call.attach("e", "()", &[]);
+    assert_eq!(Judge::mcp().refusal(&call), (1, Code::TooLarge));
+}
+
+#[test]
+fn of_those_that_fail_the_furthest_speaks() {
+    let broken = |call: &mut Call, label: &str, change: fn(&mut Input)| {
+        let mut input = Input::of(call, &key(1));
+        change(&mut input);
+        call.attach(label, &input.to_string(), &[1; 64]);
+    };
+    type Change = fn(&mut Input);
+    let changes: [(u8, Change); 5] = [
+        (4, |i| drop(i.params.remove(2))),
+        (5, |i| {
+            i.set("created", 0).set("expires", 1);
+        }),
+        (6, |i| i.components.clear()),
+        (7, |i| {
+            i.set("keyid", "\"stranger\"");
+        }),
+        (8, |_| ()),
+    ];
+    for (first, one) in changes {
+        for (second, other) in changes {
+            let mut call = Call::unsigned();
+            broken(&mut call, "one", one);
+            broken(&mut call, "other", other);
+            let rejection = Judge::mcp().refuses(&call);
+            assert_eq!(rejection.step().number(), first.max(second));
+            let label = &rejection.statement().unwrap().label;
+            assert_eq!(label, if second > first { "other" } else { "one" }, "{first} {second}");
+        }
+    }
+}
+
+#[test]
+fn a_pair_is_claimed_once() {
+    let counting = Counting::new();
+    let judge = Judge::mcp().replay(Replay::Claim(counting.clone()));
+    let mut call = Call::unsigned();
+    for label in ["a", "b", "c"] {
+        let mut input = Input::of(&call, &key(1));
+        call.sign(&key(1), label, input.set("x", format!("\"{label}\"")));
+    }
+    judge.accepts(&call);
+    assert_eq!(counting.claimed(), 1);
+    for keep in ["a", "b", "c"] {
+        assert_eq!(judge.refusal(&stripped(&call, keep)), (12, Code::NonceReplayed), "{keep}");
+    }
+    // The nonce of one key is not that of another.
+    let mut call = Call::unsigned();
+    for (label, by) in [("a", 1), ("b", 2)] {
+        let input = Input::of(&call, &key(by));
+        call.sign(&key(by), label, &input);
+    }
+    let counting = Counting::new();
+    let both = vec![trusted(&key(1)), trusted(&key(2))];
+    let judge = Judge::mcp().trusting(both).replay(Replay::Claim(counting.clone()));
+    judge.accepts(&call);
+    assert_eq!(counting.claimed(), 2);
+}
+
+/// Under `rfc9421` two signatures may share a nonce and end at different times, or never.
+#[test]
+fn a_shared_nonce_is_remembered_until_the_last_signature_is_over() {
+    for first_ends in [Some(CREATED + 20), None] {
+        let mut call = Call::unsigned();
+        for (label, ends) in [("a", first_ends), ("b", Some(CREATED + 3_600))] {
+            let mut input = Input::of(&call, &key(1));
+            match ends {
+                Some(ends) => input.set("expires", ends),
+                None => input.unset("expires"),
+            };
+            call.sign(&key(1), label, &input);
+        }
+        let shared = Arc::new(
+            mcpid::nonce::memory::Memory::new(time(NOW), Retention::new(0, 5), &mut {
+                rand::rngs::SysRng
+            })
+            .unwrap()
+            .without_floor(),
+        );
+        let judge = Judge::by(Profile::rfc9421()).replay(Replay::WithinRun(shared));
+        judge.accepts(&call);
+        for later in [0, 100, 3_500] {
+            let again = judge.clone().at(NOW + later).refusal(&stripped(&call, "b"));
+            assert_eq!(again, (12, Code::NonceReplayed), "{first_ends:?} {later}");
+        }
+    }
+}
+
+#[test]
+fn the_verdict_names_the_first_that_may() {
+    let (mut judge, call) = two();
+    judge.trust[0]["mcpid"]["allow"] = json!(["tools/list"]);
+    let verified = judge.accepts(&call);
+    assert_eq!((verified.label(), verified.key()), ("b", key(2).public().id()));
+    // The one that may not is used up all the same.
+    judge.trust[0]["mcpid"]["allow"] = json!(["tools/call"]);
+    assert_eq!(judge.refusal(&stripped(&call, "a")), (12, Code::NonceReplayed));
+}
