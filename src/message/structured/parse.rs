@@ -120,9 +120,8 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn skip_while(&mut self, wanted: impl Fn(u8) -> bool) {
-        while self.peek().is_some_and(&wanted) {
-            self.at += 1;
-        }
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        self.at += rest.iter().position(|&byte| !wanted(byte)).unwrap_or(rest.len());
     }
 
     /// The text from `start` up to here. Everything is ASCII, so that no edge is inside a
@@ -205,6 +204,10 @@ impl<'a> Parser<'a> {
             let value = if self.eat(b'=') { self.bare_item()? } else { BareItem::Boolean(true) };
             if seen.repeats(key, &params) {
                 self.record(at, Reason::DuplicateParameter);
+            }
+            if params.is_empty() {
+                // As above: a signature has five.
+                params.reserve(6);
             }
             params.push((Cow::Borrowed(key), value));
         }

@@ -223,9 +223,12 @@ fn string(text: &str, out: &mut String) -> Result<(), Unwritable> {
     if !text.bytes().all(|b| matches!(b, b' '..=b'~')) {
         return Err(Unwritable::String);
     }
+    out.reserve(text.len() + 2);
     out.push('"');
     let mut rest = text;
-    while let Some(at) = rest.find(['"', '\\']) {
+    // Byte by byte: a search for characters costs more than all else here, and the usual string
+    // has nothing to escape.
+    while let Some(at) = rest.bytes().position(|b| matches!(b, b'"' | b'\\')) {
         let (plain, escaped) = rest.split_at(at);
         out.push_str(plain);
         out.push('\\');
