@@ -36,7 +36,7 @@ impl Verifier {
             return Err(whole(Rejection::new(Step::Limits, Code::TooLarge, message)));
         }
         // 5. Window, again.
-        let times = |one: &Held| (one.parameters.created, one.parameters.expires);
+        let times = |one: &Held| (one.created, one.expires);
         let late = |one: &Held| {
             let (created, expires) = times(one);
             window::judge(self.profile.window, created, expires, now).err()

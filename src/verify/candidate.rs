@@ -28,14 +28,17 @@ pub(super) struct Scene<'a> {
     pub(super) now: Timestamp,
 }
 
-/// A signature that held: steps 3 to 8 are behind it.
+/// A signature that held: steps 3 to 8 are behind it. Only what later steps and the verdict need;
+/// a report reads the rest from the head again, which most requests never ask for.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     /// Where it stands among the request's signatures.
     pub(super) place: usize,
     pub(super) label: String,
-    pub(super) params: SignatureParams<'static>,
-    pub(super) parameters: Parameters,
+    pub(super) created: Option<Timestamp>,
+    pub(super) expires: Option<Timestamp>,
+    pub(super) nonce: Option<String>,
+    pub(super) tag: Option<String>,
     pub(super) entry: Arc<Entry>,
 }
 
@@ -52,11 +55,13 @@ impl Scene<'_> {
         })?;
         let mut found = None;
         match self.judge_read(&params, signature, &mut found) {
-            Ok((parameters, entry)) => Ok(Held {
+            Ok((Parameters { created, expires, nonce, tag, .. }, entry)) => Ok(Held {
                 place,
                 label: label.into_owned(),
-                params: params.into_owned(),
-                parameters,
+                created,
+                expires,
+                nonce: nonce.map(str::to_owned),
+                tag: tag.map(str::to_owned),
                 entry,
             }),
             Err(rejection) => {
@@ -68,12 +73,12 @@ impl Scene<'_> {
 
     /// The same, once the signature parameters could be read. `found` is the trust entry of the
     /// key, if there is one, whatever becomes of the signature.
-    fn judge_read(
+    fn judge_read<'p>(
         &self,
-        params: &SignatureParams<'_>,
+        params: &'p SignatureParams<'_>,
         signature: Result<Vec<u8>, MemberFault>,
         found: &mut Option<Arc<Entry>>,
-    ) -> Result<(Parameters, Arc<Entry>), Rejection> {
+    ) -> Result<(Parameters<'p>, Arc<Entry>), Rejection> {
         let signature = signature.map_err(|fault| malformed("signature", &fault))?;
         // 1. Its share of the limits, before any work is done on each component.
         let count = params.components().len();
@@ -101,13 +106,13 @@ impl Scene<'_> {
     fn judge_key(
         &self,
         params: &SignatureParams<'_>,
-        parameters: &Parameters,
+        parameters: &Parameters<'_>,
         signature: &[u8],
     ) -> Result<Arc<Entry>, (Rejection, Option<Arc<Entry>>)> {
         let registry = self.registry;
-        let by_id = registry.by_id(&parameters.keyid);
+        let by_id = registry.by_id(parameters.keyid);
         let by_kid = (by_id.is_none() && self.profile.key_lookup == KeyLookup::ThumbprintThenKid)
-            .then(|| registry.by_kid(&parameters.keyid));
+            .then(|| registry.by_kid(parameters.keyid));
         let mut furthest: Option<(Rejection, Arc<Entry>)> = None;
         for entry in by_id.into_iter().chain(by_kid.into_iter().flatten()) {
             match self.judge_entry(entry, params, parameters, signature) {
@@ -135,7 +140,7 @@ impl Scene<'_> {
         &self,
         entry: &Entry,
         params: &SignatureParams<'_>,
-        parameters: &Parameters,
+        parameters: &Parameters<'_>,
         signature: &[u8],
     ) -> Result<(), Rejection> {
         let signature = self.judge_signature(entry, params, signature);

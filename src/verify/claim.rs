@@ -5,7 +5,6 @@ use crate::key::KeyId;
 use crate::nonce::{Claim, NonceStore, Retention};
 
 use super::candidate::Held;
-use super::parameters::Parameters;
 use super::rejection::{Code, Refusal, Rejection, Step, Unavailable};
 use super::window::span;
 use super::{BodyHeld, Replay, Seen, Unread, Verified, Verifier};
@@ -69,10 +68,10 @@ impl Verifier {
         order.sort_by_key(|one| one.place);
         let mut pairs: Vec<Pair<'v>> = Vec::with_capacity(1);
         for one in order {
-            let (Some(nonce), Some(until)) = (&one.parameters.nonce, self.until(one, now)) else {
+            let (Some(nonce), Some(until)) = (&one.nonce, self.until(one, now)) else {
                 continue;
             };
-            let (key, created) = (one.entry.key().id(), one.parameters.created);
+            let (key, created) = (one.entry.key().id(), one.created);
             match pairs.iter_mut().find(|pair| pair.key == key && pair.nonce == nonce) {
                 Some(pair) => {
                     pair.until = pair.until.max(until);
@@ -97,7 +96,7 @@ impl Verifier {
     /// Until when a nonce has to be remembered: as long as any clock within the margin could
     /// still accept the request. None where nothing bounds that, or only beyond a day.
     fn until(&self, one: &Held, now: Timestamp) -> Option<Timestamp> {
-        let Parameters { created, expires, .. } = one.parameters;
+        let Held { created, expires, .. } = *one;
         match (self.profile.window.back, created, expires) {
             (Some(back), Some(created), _) if back <= LONGEST => {
                 Some(self.retention().until(created))

@@ -8,25 +8,28 @@ use crate::profile::{Presence, Profile, TagRule};
 use super::rejection::{Code, Rejection, Step};
 
 /// The parameters that the checklist looks at, read once. Others are signed, kept and reported.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parameters {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameters<'p> {
     /// When the signature was made.
     pub created: Option<Timestamp>,
     /// When it stops to be good, excluded.
     pub expires: Option<Timestamp>,
     /// The one-time value, exactly as received.
-    pub nonce: Option<String>,
+    pub nonce: Option<&'p str>,
     /// Which key.
-    pub keyid: String,
+    pub keyid: &'p str,
     /// Who, as a stable name.
-    pub tag: Option<String>,
+    pub tag: Option<&'p str>,
 }
 
 /// Reads the parameters.
 ///
 /// # Errors
 /// `parameter_missing`, `parameter_invalid`, `alg_not_allowed`.
-pub fn judge(profile: &Profile, params: &SignatureParams<'_>) -> Result<Parameters, Rejection> {
+pub fn judge<'p>(
+    profile: &Profile,
+    params: &'p SignatureParams<'_>,
+) -> Result<Parameters<'p>, Rejection> {
     // RFC 9421 section 3.2, step 6: the algorithm is the key's. A sender may repeat it, but
     // never choose it.
     match params.params().get("alg") {
@@ -69,13 +72,7 @@ pub fn judge(profile: &Profile, params: &SignatureParams<'_>) -> Result<Paramete
     if tag.is_none() && profile.tag != TagRule::Ignored {
         return Err(missing("tag"));
     }
-    Ok(Parameters {
-        created,
-        expires,
-        nonce: nonce.map(str::to_owned),
-        keyid: keyid.to_owned(),
-        tag: tag.map(str::to_owned),
-    })
+    Ok(Parameters { created, expires, nonce, keyid, tag })
 }
 
 /// 16 to 256 characters of the two base64 alphabets, then at most two `=`.

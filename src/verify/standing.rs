@@ -14,7 +14,7 @@ use super::rejection::{Code, Rejection, Step};
 pub(super) fn judge(
     profile: &Profile,
     entry: &Entry,
-    parameters: &Parameters,
+    parameters: &Parameters<'_>,
     now: Timestamp,
 ) -> Result<(), Rejection> {
     let refuse = |code, message: String| {
@@ -58,7 +58,7 @@ pub(super) fn judge(
         }
     }
     if profile.tag == TagRule::Bound {
-        let tag = parameters.tag.as_deref().unwrap_or_default();
+        let tag = parameters.tag.unwrap_or_default();
         if !entry.may_use_tag(tag) {
             let ids = match entry.client_ids() {
                 [] => "none but the key id".to_owned(),

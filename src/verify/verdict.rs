@@ -1,5 +1,6 @@
 //! What the stages hand over. None of these can be made outside this room.
 
+use crate::base::header;
 use crate::clock::Timestamp;
 use crate::key::KeyId;
 use crate::key::trust::Entry;
@@ -60,12 +61,14 @@ impl BodyHeld {
     }
 }
 
-/// What the first of these says of itself.
+/// What the first of these says of itself. Its label is on `head` once: a repeated one would have
+/// refused the request.
 pub(super) fn of(head: &Head<'_>, held: &[Held]) -> Statement {
-    match held.first() {
-        Some(one) => Statement::of(head, &one.label, Some(&one.params), Some(&one.entry)),
-        None => Statement::default(),
-    }
+    let Some(one) = held.first() else { return Statement::default() };
+    let candidates = header::read(head).unwrap_or_default();
+    let same = candidates.into_iter().find(|candidate| candidate.label == one.label);
+    let params = same.and_then(|candidate| candidate.params.ok());
+    Statement::of(head, &one.label, params.as_ref(), Some(&one.entry))
 }
 
 /// What the memory of nonces had to say.
@@ -115,7 +118,7 @@ impl Verified {
 
     /// The stable client id that the signature bears.
     pub fn tag(&self) -> Option<&str> {
-        self.held[0].parameters.tag.as_deref()
+        self.held[0].tag.as_deref()
     }
 
     /// The label of the signature.
@@ -125,7 +128,7 @@ impl Verified {
 
     /// When the signature says that it was made.
     pub fn created(&self) -> Option<Timestamp> {
-        self.held[0].parameters.created
+        self.held[0].created
     }
 
     /// The trust entry of the key.
