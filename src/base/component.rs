@@ -127,7 +127,9 @@ impl<'a> Component<'a> {
     pub fn new(name: impl Into<Cow<'a, str>>) -> Result<Self, ComponentError> {
         let name = name.into();
         let bare = name.strip_prefix('@').unwrap_or(&name);
-        if bare.is_empty() || !bare.bytes().all(|b| is_tchar(b) && !b.is_ascii_uppercase()) {
+        if bare.is_empty()
+            || !bare.bytes().fold(true, |good, b| good & is_tchar(b) & !b.is_ascii_uppercase())
+        {
             return Err(ComponentError::Name(name.into_owned()));
         }
         Ok(Component { name, params: Parameters::default() })

@@ -112,11 +112,25 @@ pub enum HeadError {
 
 /// Whether `byte` may stand in a token (RFC 9110 section 5.6.2).
 pub fn is_tchar(byte: u8) -> bool {
-    matches!(byte,
-        b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z'
-        | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_'
-        | b'`' | b'|' | b'~')
+    TCHAR[usize::from(byte)]
 }
+
+/// Looked up rather than compared: every name of every field and component is made of these.
+const TCHAR: [bool; 256] = {
+    let others = b"!#$%&'*+-.^_`|~";
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < 128 {
+        table[at] = (at as u8).is_ascii_alphanumeric();
+        at += 1;
+    }
+    at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 impl<'a> Head<'a> {
     /// A head with no fields yet.

@@ -82,11 +82,18 @@ impl<'a> Parser<'a> {
         self.at += 1;
         let start = self.at;
         let plain = |b: u8| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\';
+        let rest = self.bytes.get(start..).unwrap_or_default();
+        let quote = rest.iter().position(|&b| b == b'"');
+        let until_quote = rest.get(..quote.unwrap_or(0)).unwrap_or_default();
+        // Without an early end, so that the compiler looks at many bytes at once.
+        if quote.is_some() && until_quote.iter().fold(true, |good, &b| good & plain(b)) {
+            self.at += until_quote.len();
+            let text = self.since(start);
+            self.at += 1;
+            return Ok(Cow::Borrowed(text));
+        }
         self.skip_while(plain);
         let head = self.since(start);
-        if self.eat(b'"') {
-            return Ok(Cow::Borrowed(head));
-        }
         let mut text = head.to_owned();
         loop {
             let run = self.at;

@@ -220,23 +220,26 @@ fn decimal(thousandths: i64, out: &mut String) {
 }
 
 fn string(text: &str, out: &mut String) -> Result<(), Unwritable> {
-    if !text.bytes().all(|b| matches!(b, b' '..=b'~')) {
+    // Without an early end, so that the compiler looks at many bytes at once.
+    let (mut printable, mut plain) = (true, true);
+    for byte in text.bytes() {
+        printable &= matches!(byte, b' '..=b'~');
+        plain &= byte != b'"' && byte != b'\\';
+    }
+    if !printable {
         return Err(Unwritable::String);
     }
-    out.reserve(text.len() + 2);
     out.push('"');
-    let mut rest = text;
-    // Byte by byte: a search for characters costs more than all else here, and the usual string
-    // has nothing to escape.
-    while let Some(at) = rest.bytes().position(|b| matches!(b, b'"' | b'\\')) {
-        let (plain, escaped) = rest.split_at(at);
-        out.push_str(plain);
-        out.push('\\');
-        let (character, behind) = escaped.split_at(1);
-        out.push_str(character);
-        rest = behind;
+    if plain {
+        out.push_str(text);
+    } else {
+        for character in text.chars() {
+            if matches!(character, '"' | '\\') {
+                out.push('\\');
+            }
+            out.push(character);
+        }
     }
-    out.push_str(rest);
     out.push('"');
     Ok(())
 }
