@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mcpid::message::target::Origins;
 use mcpid::message::line;
+use mcpid::message::target::Origins;
 
 fuzz_target!(|data: &[u8]| {
     let _ = mcpid::message::detect(data);

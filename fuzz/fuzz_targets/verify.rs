@@ -1,0 +1,87 @@
+//! The whole walk, from bytes to a verdict. The private key that made the seeds is gone, so that
+//! whatever is verified has to be one of them in all that steers a server: method, target, body
+//! and the fields that a signature binds.
+#![no_main]
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll, Waker};
+
+use libfuzzer_sys::fuzz_target;
+use mcpid::clock::{FixedClock, Timestamp};
+use mcpid::key::trust::{Registry, TrustFile};
+use mcpid::message::Head;
+use mcpid::message::capture::Captured;
+use mcpid::message::target::Origins;
+use mcpid::profile::Profile;
+use mcpid::verify::{Replay, Verifier};
+
+const TRUST: &[u8] =
+    br#"{"kty":"OKP","crv":"Ed25519","x":"VtSqw_2mJ1tUwLDPVvUkoH5ktH-gS6lX0mpmxPPOh_k"}"#;
+const SEEDS: [&[u8]; 2] =
+    [include_bytes!("../seeds/verify/call"), include_bytes!("../seeds/verify/get")];
+
+/// What a server acts on.
+#[derive(Debug, PartialEq)]
+struct Deed {
+    method: String,
+    target: String,
+    fields: Vec<(String, Vec<u8>)>,
+    body: Vec<u8>,
+}
+
+fn deed(captured: &Captured<'_>) -> Deed {
+    let head: &Head<'_> = captured.head();
+    let none = Origins::default();
+    let steers = |name: &str| {
+        ["content-type", "content-encoding", "last-event-id"].contains(&name)
+            || name.starts_with("mcp-")
+    };
+    let mut fields: Vec<_> = head
+        .fields()
+        .iter()
+        .filter(|field| steers(field.name()))
+        .map(|field| (field.name().to_owned(), field.value().to_vec()))
+        .collect();
+    fields.sort();
+    Deed {
+        method: head.method().to_owned(),
+        target: none.resolve(head).expect("a verified target").target_uri(),
+        fields,
+        body: captured.body().to_vec(),
+    }
+}
+
+static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
+    let registry = Registry::merge([TrustFile::parse(TRUST).expect("a JWK")]);
+    let clock = FixedClock(Timestamp::from_unix(1_795_392_010));
+    let none = Origins::default();
+    Verifier::new(Profile::mcp(), Arc::new(registry), none, Arc::new(clock), Replay::Unchecked)
+});
+
+static DEEDS: LazyLock<Vec<Deed>> = LazyLock::new(|| {
+    let deeds = SEEDS.map(|seed| {
+        assert!(holds(&Captured::parse(seed, 1 << 16).expect("a seed")), "a seed is refused");
+        deed(&Captured::parse(seed, 1 << 16).expect("a seed"))
+    });
+    deeds.into()
+});
+
+fn holds(captured: &Captured<'_>) -> bool {
+    let mut judged = pin!(VERIFIER.verify(captured.head(), captured.body()));
+    match judged.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(verdict) => verdict.is_ok(),
+        Poll::Pending => unreachable!("no store, nothing to wait for"),
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(captured) = Captured::parse(data, 1 << 16) else { return };
+    // First, so that a broken seed is found by the first input.
+    let deeds = &*DEEDS;
+    if holds(&captured) {
+        let found = deed(&captured);
+        assert!(deeds.contains(&found), "verified: {found:?}");
+    }
+});
