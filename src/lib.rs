@@ -1,6 +1,130 @@
 //! Who authorised exactly this MCP request?
-#![doc = ""]
-// The rooms, in walking order. The imports run one way; `tests/house.rs` holds that.
+//!
+//! An MCP server behind OAuth knows that a session is valid. It does not know that this caller
+//! authorised exactly these bytes, now. This crate adds that beside OAuth, never instead of it: an
+//! Ed25519 signature (RFC 9421, RFC 8032) over the method, the target, the digest of the body
+//! (RFC 9530) and the headers that steer an MCP server, with a window of time and a nonce that can
+//! be used once.
+//!
+//! This is the library; the program `mcpid` is one of its customers.
+//!
+//! # The walk
+//!
+//! A request walks through the crate in one direction, and imports run only against it:
+//!
+//! ```text
+//!   bytes ─► message ─► mcp ─► base ─► key ─► nonce ─► profile ─┬─► sign    ─► Signed
+//!            what was   what    the     who   seen      by      └─► verify  ─► Verified
+//!            sent       the     exact         before?   which                  or a Refusal
+//!                       body    bytes                   rules
+//!                       says    signed            (clock: what time is it)
+//! ```
+//!
+//! # Modules, in walking order
+//!
+//! - [`clock`]: wall time, the one place that reads it, and RFC 3339.
+//! - [`message`]: captured requests, HTTP archives, request lines; targets; `Content-Digest`.
+//! - [`mcp`]: the one strict reading of a body, the `Mcp-*` headers beside it, patterns.
+//! - [`base`]: components and parameters, the signature base, and the three signature fields.
+//! - [`key`]: keys, key formats, encrypted keyfiles, the registry of trusted keys.
+//! - [`nonce`]: the store of nonces, and the one in memory.
+//! - [`profile`]: rules as data; `mcp` is the default.
+//! - [`sign`]: a key, a profile and a request make a signature.
+//! - [`verify`]: the checklist of twelve steps, and refusals as data.
+//!
+//! # Signing and verifying
+//!
+//! Time, randomness and storage are arguments, so this example stands still at one moment.
+//!
+//! ```
+//! use std::pin::pin;
+//! use std::sync::Arc;
+//! use std::task::{Context, Poll, Waker};
+//!
+//! use mcpid::clock::{FixedClock, Timestamp};
+//! use mcpid::key::trust::{Registry, TrustFile};
+//! use mcpid::key::{SecretKey, Sign, format};
+//! use mcpid::message::target::{Origin, Origins};
+//! use mcpid::message::{Head, RequestTarget};
+//! use mcpid::nonce::memory::Memory;
+//! use mcpid::profile::Profile;
+//! use mcpid::sign::{Nonce, Signer};
+//! use mcpid::verify::{Code, Refusal, Replay, Verifier};
+//! use rand::rngs::SysRng;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // The client: a key, and a request that is about to be sent.
+//! let now = Timestamp::parse_rfc3339("2026-11-23T10:00:00Z")?;
+//! let key = Arc::new(SecretKey::generate(&mut SysRng)?);
+//! let body = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"pay"}}"#;
+//! let mut head = Head::new("POST", RequestTarget::from_url("https://mcp.example.com/mcp")?)?;
+//! head.push("Content-Type", b"application/json")?;
+//!
+//! let origins = Origins::new([Origin::parse("https://mcp.example.com")?]);
+//! let signer = Signer::new(key.clone(), &Profile::mcp())?;
+//! let signed = signer.sign(&head, &origins, body, now, &Nonce::generate(&mut SysRng)?)?;
+//! for (name, value) in signed.headers() {
+//!     head.push(name, value.as_bytes())?;
+//! }
+//!
+//! // The server: whom it trusts, what it remembers, what time it is. This one made the key itself,
+//! // a moment ago, so nobody can have shown it a nonce before its start: no floor.
+//! let trusted = TrustFile::parse(format::jwk(key.public(), None).as_bytes())?;
+//! let registry = Arc::new(Registry::merge([trusted]));
+//! let clock = Arc::new(FixedClock(now.plus(2)));
+//! let rules = |replay| {
+//!     let (registry, clock) = (registry.clone(), clock.clone());
+//!     Verifier::new(Profile::mcp(), registry, origins.clone(), clock, replay)
+//! };
+//! let retention = rules(Replay::Unchecked).retention();
+//! let store = Memory::new(now, retention, &mut SysRng)?.without_floor();
+//! let verifier = rules(Replay::Claim(Arc::new(store)));
+//!
+//! let verified = block_on(verifier.verify(&head, body))?;
+//! assert_eq!(verified.key(), key.public().id());
+//!
+//! // The same bytes again, and other bytes under the same signature, are refused.
+//! let code = |outcome| match outcome {
+//!     Err(Refusal::Rejected(rejection)) => Some(rejection.code()),
+//!     _ => None,
+//! };
+//! assert_eq!(code(block_on(verifier.verify(&head, body))), Some(Code::NonceReplayed));
+//! assert_eq!(code(block_on(verifier.verify(&head, b"{}"))), Some(Code::DigestMismatch));
+//! # Ok(())
+//! # }
+//!
+//! /// The store in memory answers at once; any runtime will do, and none is needed.
+//! fn block_on<F: Future>(future: F) -> F::Output {
+//!     let mut future = pin!(future);
+//!     loop {
+//!         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+//!             return output;
+//!         }
+//!     }
+//! }
+//! ```
+//!
+//! # House rules
+//!
+//! 1. Every room has one way in and one way out.
+//! 2. Time, randomness and storage are handed in. Only [`clock`] reads the wall clock, and it does
+//!    so because someone asked for a [`clock::SystemClock`].
+//! 3. What cannot be judged is refused, and said to be unjudged. It is never a quiet yes.
+//! 4. A refusal carries its step, its code and its numbers.
+//! 5. Bytes stay as they came until the signature over them holds. Nothing is normalised first.
+//! 6. Nothing grows from input that nobody has authenticated.
+//! 7. The library does not print, prompt or exit. In the program, stdout is data, stderr is talk,
+//!    and the terminal is for people.
+//! 8. A hint is a command that can be pasted.
+//! 9. If two files would get like names, one of them is wrong.
+//! 10. There is one way to do a thing; the second is deleted.
+//!
+//! # Features
+//!
+//! `cli` (on by default) brings what the program needs. With `default-features = false` the crate
+//! is the library alone. Features only add items.
+
+// The walking order is above; the list is alphabetic because rustfmt keeps it so. The imports run one way; `tests/house.rs` holds that.
 pub mod base;
 pub mod clock;
 pub mod key;
@@ -10,3 +134,8 @@ pub mod nonce;
 pub mod profile;
 pub mod sign;
 pub mod verify;
+
+/// The README's Rust blocks are compiled and run with the other examples.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
