@@ -170,9 +170,9 @@ impl Profile {
 
     /// Whether `field` (lower case) is one of those that a signature covers if it is carried.
     pub fn covers_if_carried(&self, field: &str) -> bool {
-        self.if_carried.iter().any(|rule| match rule.strip_suffix('*') {
-            Some(prefix) => field.starts_with(prefix),
-            None => rule == field,
+        self.if_carried.iter().any(|rule| match rule.as_bytes() {
+            [prefix @ .., b'*'] => field.as_bytes().starts_with(prefix),
+            whole => whole == field.as_bytes(),
         })
     }
 }

@@ -22,7 +22,7 @@ impl Verifier {
     /// # Errors
     /// The rejection of the signature that got furthest; of several equally far, the first.
     pub fn judge_body(&self, request: HeadHeld<'_>, body: &[u8]) -> Result<BodyHeld, Rejection> {
-        let HeadHeld { head, held, .. } = request;
+        let HeadHeld { head, mut held, .. } = request;
         let now = self.clock.now();
         // What refuses the request as a whole is reported with what its first signature says.
         let whole = |rejection: Rejection| {
@@ -87,10 +87,9 @@ impl Verifier {
 
         // The verdict names the first that may. The others that hold keep their place: their
         // nonces are claimed too.
-        let (mut first, rest): (Vec<Held>, Vec<Held>) =
-            held.into_iter().filter(|one| late(one).is_none()).partition(|one| may(one));
-        first.extend(rest);
-        Ok(BodyHeld { held: first, now })
+        held.retain(|one| late(one).is_none());
+        held.sort_by_key(|one| !may(one));
+        Ok(BodyHeld { held, now })
     }
 
     fn judge_digest(&self, head: &Head<'_>, body: &[u8]) -> Result<(), Rejection> {

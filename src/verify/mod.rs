@@ -260,6 +260,8 @@ fn nothing_in_them() -> Rejection {
 /// An `Mcp-Param-*` field that stands on two lines; their names are the server's to choose.
 fn repeated_param<'a>(head: &'a Head<'_>) -> Option<&'a str> {
     let params = || head.fields().iter().map(|f| f.name()).filter(|n| n.starts_with("mcp-param-"));
+    // Two are few, and most requests have none.
+    params().nth(1)?;
     let mut names = std::collections::HashSet::new();
     params().find(|name| !names.insert(*name))
 }

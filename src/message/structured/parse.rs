@@ -62,7 +62,7 @@ pub(super) fn item(value: &[u8]) -> Result<Received<Item<'_>>, Fault> {
 
 /// Notices repeated names without comparing every pair once there are many.
 #[derive(Default)]
-struct Seen<'a>(HashSet<&'a str>);
+struct Seen<'a>(Option<HashSet<&'a str>>);
 
 impl<'a> Seen<'a> {
     /// Whether `name` is among `before`, which are the names so far.
@@ -70,13 +70,15 @@ impl<'a> Seen<'a> {
         if before.len() < FEW {
             return before.iter().any(|(other, _)| other == name);
         }
-        if self.0.is_empty() {
-            self.0.extend(before.iter().filter_map(|(other, _)| match other {
+        // Made when it is needed: each of the many places without parameters would pay for it.
+        let seen = self.0.get_or_insert_with(|| {
+            let names = before.iter().filter_map(|(other, _)| match other {
                 Cow::Borrowed(other) => Some(*other),
                 Cow::Owned(_) => None,
-            }));
-        }
-        !self.0.insert(name)
+            });
+            names.collect()
+        });
+        !seen.insert(name)
     }
 }
 
