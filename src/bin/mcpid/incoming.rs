@@ -171,10 +171,7 @@ impl Inputs {
         give: &mut dyn FnMut(Unit) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, Failure> {
         let har = Har::parse(bytes).map_err(|e: HarError| not_a_request(name, &e))?;
-        let mut index = 0;
-        for entry in har.iter() {
-            let place = index;
-            index += 1;
+        for (place, entry) in (0..).zip(har.iter()) {
             if self.only.as_ref().is_some_and(|only| !entry.url.starts_with(only.as_str())) {
                 Counts::one(&counts.elsewhere);
                 continue;

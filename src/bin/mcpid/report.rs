@@ -282,7 +282,7 @@ impl Verdict {
                 self.facts(&mut numbers);
             }
         }
-        ui.line(&ui.shown(&first).into_owned())?;
+        ui.line(&ui.shown(&first))?;
         print_numbers(&numbers, ui)
     }
 

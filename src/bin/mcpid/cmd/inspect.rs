@@ -144,7 +144,7 @@ impl Look<'_> {
             let none = Inspected { claims: &verdict, base: None, signature: None, seen: None };
             ui.json_line(&none)?;
         } else {
-            ui.line(&ui.shown(&format!("{prefix}unsigned")).into_owned())?;
+            ui.line(&ui.shown(&format!("{prefix}unsigned")))?;
             verdict.print_facts(&[], ui)?;
         }
         Ok(Exit::Ok)
@@ -191,7 +191,7 @@ impl Look<'_> {
             ui.json_line(&Inspected { claims: &verdict, base, signature, seen })?;
             return Ok(Exit::Ok);
         }
-        ui.line(&ui.shown(&format!("{prefix}signature {label}")).into_owned())?;
+        ui.line(&ui.shown(&format!("{prefix}signature {label}")))?;
         let mut more = Vec::new();
         more.push(match &seen {
             None => ("seen", "not asked".to_owned()),
