@@ -3,6 +3,7 @@
 use crate::clock::Timestamp;
 use crate::key::KeyId;
 use crate::nonce::{Claim, NonceStore, Retention};
+use crate::profile::Presence;
 
 use super::candidate::Held;
 use super::rejection::{Code, Refusal, Rejection, Step, Unavailable};
@@ -94,14 +95,18 @@ impl Verifier {
     }
 
     /// Until when a nonce has to be remembered: as long as any clock within the margin could
-    /// still accept the request. None where nothing bounds that, or only beyond a day.
+    /// still accept the request. None where a nonce may be absent and nothing bounds that, or only
+    /// something beyond a day.
     fn until(&self, one: &Held, now: Timestamp) -> Option<Timestamp> {
         let Held { created, expires, .. } = *one;
         match (self.profile.window.back, created, expires) {
-            (Some(back), Some(created), _) if back <= LONGEST => {
+            // A profile that demands a nonce demands that it is used once, whatever that costs.
+            (Some(back), Some(created), _)
+                if back <= LONGEST || self.profile.nonce == Presence::Required =>
+            {
                 Some(self.retention().until(created))
             }
-            (None, _, Some(expires)) if expires.since(now) <= LONGEST => Some(expires.plus(MARGIN)),
+            (_, _, Some(expires)) if expires.since(now) <= LONGEST => Some(expires.plus(MARGIN)),
             _ => None,
         }
     }

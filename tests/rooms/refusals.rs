@@ -7,7 +7,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use mcpid::key::{PublicKey, SecretKey, Sign as _};
 use mcpid::message::RequestTarget;
 use mcpid::message::digest::content_digest;
-use mcpid::verify::{Code, MAX_HEAD, MAX_SIGNATURE_INPUT};
+use mcpid::verify::{Code, MAX_COMPONENTS, MAX_HEAD, MAX_SIGNATURE_INPUT};
 use serde_json::{Value, json};
 
 use crate::scene::{
@@ -199,6 +199,84 @@ fn every_code_by_changing_one_thing() {
         assert!(produced.contains_key(code.as_str()), "nothing produces {code}");
     }
     assert!(cases.len() >= 10 * Code::ALL.len() / 2, "{}", cases.len());
+}
+
+/// The other side of each edge: what is just inside is accepted.
+#[test]
+fn at_every_edge_it_is_accepted() {
+    let before: [Change; 13] = [
+        |p| {
+            for n in p.input.components.len()..MAX_COMPONENTS {
+                p.call.push(&format!("x-{n}"), "1");
+                p.input.components.push(format!("\"x-{n}\""));
+            }
+        },
+        |p| {
+            let more = MAX_SIGNATURE_INPUT - p.input.to_string().len() - "mcp=;x=\"\"".len();
+            p.input.set("x", format!("\"{}\"", "a".repeat(more)));
+        },
+        |p| {
+            p.input.set("alg", "\"ed25519\"");
+        },
+        |p| {
+            p.input.set("nonce", "\"0123456789abcdef\"");
+        },
+        |p| {
+            p.input.set("nonce", "\"+/-_456789abcdef==\"");
+        },
+        |p| {
+            p.input.set("nonce", format!("\"{}==\"", "A".repeat(256)));
+        },
+        |p| {
+            p.input.set("created", NOW - 30).unset("expires");
+        },
+        |p| {
+            p.input.set("created", NOW + 5).set("expires", NOW + 6);
+        },
+        |p| p.limit("not_before", rfc3339(CREATED)),
+        |p| p.limit("not_after", rfc3339(NOW + 1)),
+        |p| p.limit("revoked_at", rfc3339(NOW + 1)),
+        |p| p.limit("allow", json!(["prompts/*", "tools/call:get_*"])),
+        |p| {
+            let both = p.call.get("content-digest").to_owned();
+            let sha512 = STANDARD.encode(<sha2::Sha512 as sha2::Digest>::digest(BODY));
+            p.call.set("content-digest", &format!("md5=:AA==:, {both}, sha-512=:{sha512}:"));
+        },
+    ];
+    let after: [Change; 7] = [
+        |p| p.judge.max_body = BODY.len(),
+        |p| {
+            let more = MAX_HEAD - p.call.head().wire_len() - "x: \r\n".len();
+            p.call.push("x", &"a".repeat(more));
+            assert_eq!(p.call.head().wire_len(), MAX_HEAD);
+        },
+        |p| p.absolute("https://mcp.example.com/mcp?tenant=a%2fb"),
+        |p| p.absolute("HTTPS://MCP.example.com:443/mcp?tenant=a%2fb"),
+        |p| {
+            p.call.set("host", "MCP.EXAMPLE.COM:443");
+        },
+        |p| {
+            p.call.set("signature-input", "a=(), mcp=()").remove("signature-input");
+            let input = p.input.to_string();
+            p.call.push("Signature-Input", &format!("  mcp={input}  "));
+        },
+        |p| {
+            p.call.push("forwarded", "host=evil.example").push("x-forwarded-host", "evil.example");
+        },
+    ];
+    for (number, change) in before.into_iter().enumerate() {
+        let mut play = Play::new();
+        change(&mut play);
+        play.sign();
+        play.judge.accepts(&play.call);
+        assert_eq!(play.judge.refusal(&play.call).1, Code::NonceReplayed, "{number}");
+    }
+    for change in after {
+        let mut play = Play::new();
+        play.sign();
+        change(&mut play);
+        play.judge.accepts(&play.call);
+    }
 }
 
 /// No refusal before step 12 uses the nonce up, so that whoever breaks a request on its way cannot

@@ -3,8 +3,8 @@
 //! the scene and changes one thing.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use base64::Engine as _;
@@ -344,20 +344,24 @@ pub(crate) struct Counting {
     pub(crate) inner: Memory,
     pub(crate) claims: AtomicUsize,
     pub(crate) peeks: AtomicUsize,
+    /// The nonces that were claimed, in that order.
+    pub(crate) nonces: Mutex<Vec<String>>,
     pub(crate) broken: bool,
 }
 
 impl Counting {
     pub(crate) fn new() -> Arc<Self> {
-        let (claims, peeks) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let inner = memory().without_floor();
-        Arc::new(Counting { inner, claims, peeks, broken: false })
+        Arc::new(Counting::made(false))
     }
 
     pub(crate) fn broken() -> Arc<Self> {
+        Arc::new(Counting::made(true))
+    }
+
+    fn made(broken: bool) -> Self {
         let (claims, peeks) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let inner = memory().without_floor();
-        Arc::new(Counting { inner, claims, peeks, broken: true })
+        Counting { inner, claims, peeks, nonces: Mutex::default(), broken }
     }
 
     pub(crate) fn claimed(&self) -> usize {
@@ -390,6 +394,7 @@ impl NonceStore for Counting {
         until: Timestamp,
     ) -> BoxFuture<'a, Result<Claim, StoreError>> {
         self.claims.fetch_add(1, Ordering::SeqCst);
+        self.nonces.lock().unwrap().push(nonce.to_owned());
         Box::pin(async move {
             self.works()?;
             self.inner.claim(now, key, nonce, until).await

@@ -238,3 +238,34 @@ fn rfc9421_finds_keys_by_kid() {
         assert_eq!(statement.key.as_deref(), Some(key(1).public().id().as_str()));
     }
 }
+
+/// Where a nonce may be absent, one that would have to be remembered for more than a day is not;
+/// where it is demanded, it is used once however long that takes.
+#[test]
+fn a_window_of_days() {
+    let day = 86_400;
+    for (profile, back, seen) in [
+        (Profile::rfc9421(), day, Seen::Fresh),
+        (Profile::rfc9421(), day + 1, Seen::Unchecked),
+        (Profile::mcp(), day, Seen::Fresh),
+        (Profile::mcp(), day + 1, Seen::Fresh),
+        (Profile::mcp(), 30 * day, Seen::Fresh),
+    ] {
+        let window = Window { back: Some(back), ahead: 5 };
+        let judge = Judge::by(Profile { window, ..profile });
+        let call = rfc(|i| {
+            i.unset("expires");
+        });
+        assert_eq!(judge.accepts(&call).seen(), seen, "{back}");
+        match seen {
+            Seen::Fresh => assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed), "{back}"),
+            _ => assert_eq!(judge.accepts(&call).seen(), seen),
+        }
+    }
+    // An `expires` bounds what a long window does not.
+    let window = Window { back: Some(day + 1), ahead: 5 };
+    let judge = Judge::by(Profile { window, ..Profile::rfc9421() });
+    let call = rfc(|_| ());
+    assert_eq!(judge.accepts(&call).seen(), Seen::Fresh);
+    assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
+}

@@ -203,3 +203,33 @@ fn the_verdict_names_the_first_that_may() {
     judge.trust[0]["mcpid"]["allow"] = json!(["tools/call"]);
     assert_eq!(judge.refusal(&stripped(&call, "a")), (12, Code::NonceReplayed));
 }
+
+#[test]
+fn nonces_are_claimed_in_the_order_of_their_signatures() {
+    let counting = Counting::new();
+    let (mut judge, call) = two();
+    judge.replay = Replay::Claim(counting.clone());
+    // The second signature gives the verdict; the first one is still claimed first.
+    judge.trust[0]["mcpid"]["allow"] = json!(["tools/list"]);
+    assert_eq!(judge.accepts(&call).label(), "b");
+    assert_eq!(*counting.nonces.lock().unwrap(), [NONCE, "second-nonce-of-22-chr"]);
+}
+
+/// A nonce that two signatures share is as old as the older one: that may have been shown before
+/// the store was started.
+#[test]
+fn a_shared_nonce_is_as_old_as_its_first_signature() {
+    for (first, second) in [(NOW, NOW + 6), (NOW + 6, NOW)] {
+        let mut call = Call::unsigned();
+        for (label, created) in [("a", first), ("b", second)] {
+            let mut input = Input::of(&call, &key(1));
+            call.sign(&key(1), label, input.set("created", created).unset("expires"));
+        }
+        let judge = Judge::mcp().at(NOW + 4).replay(Replay::Claim(Arc::new(memory())));
+        let Err(Refusal::Unavailable(Unavailable::BelowFloor { created, .. })) = judge.judge(&call)
+        else {
+            panic!("the store may have forgotten it")
+        };
+        assert_eq!(created, Some(time(NOW)));
+    }
+}
