@@ -314,9 +314,9 @@ fn reporting_is_not_quadratic() {
     call.attach("mcp", &format!("({});keyid=\"{id}\"", names.join(" ")), &[0; 64]);
     let begun = std::time::Instant::now();
     let judge = Judge::mcp();
-    for _ in 0..30 {
+    for _ in 0..60 {
         assert_eq!(judge.refusal(&call), (1, Code::TooLarge));
     }
     let spent = begun.elapsed();
-    assert!(spent < std::time::Duration::from_secs(2), "{spent:?}");
+    assert!(spent < std::time::Duration::from_secs(5), "{spent:?}");
 }
