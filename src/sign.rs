@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::key::{Sign, SignError};
 use crate::message::Head;
 use crate::message::digest::{ContentDigest, DigestError, content_digest};
-use crate::message::target::{Origins, TargetError};
+use crate::message::target::{Origins, Target, TargetError};
 use crate::profile::Profile;
 
 const CONTENT_DIGEST: &str = "content-digest";
@@ -186,8 +186,8 @@ impl Signer {
     /// Signs the request of `head` and `body`, as made at `created` with the one-time value
     /// `nonce`. `origins` says where a request line in origin form is sent to.
     ///
-    /// If the request already bears a signature of this key, its nonce is used again: the nonce
-    /// belongs to the request, and a verifier claims each (key, nonce) pair once.
+    /// If the request already bears a signature of this key that holds, its nonce is used again:
+    /// the nonce belongs to the request, and a verifier claims each (key, nonce) pair once.
     ///
     /// # Errors
     /// [`SigningError`].
@@ -212,7 +212,8 @@ impl Signer {
             head.push(CONTENT_DIGEST, value.as_bytes()).unwrap_or_default();
         }
         let keyid = self.key.public().id();
-        let earlier = self.earlier_nonce(&head)?;
+        let target = origins.resolve(&head)?;
+        let earlier = self.earlier_nonce(&head, &target)?;
         let claims = Claims {
             created: Some(created.unix()),
             expires: self.ttl.map(|ttl| created.plus(ttl).unix()),
@@ -221,7 +222,6 @@ impl Signer {
             tag: Some(self.tag.as_deref().unwrap_or(keyid.as_str())),
         };
         let params = SignatureParams::for_signing(self.components(&head)?, &claims)?;
-        let target = origins.resolve(&head)?;
         let base = base::signature_base(&params, &head, &target)?;
         let signature = self.key.sign(base.as_bytes())?;
         let header::Signed { signature_input, signature } =
@@ -283,20 +283,32 @@ impl Signer {
         Ok(components)
     }
 
-    fn earlier_nonce(&self, head: &Head<'_>) -> Result<Option<String>, SigningError> {
+    /// The nonce of a signature by this key that is there already and holds. One that only names
+    /// the key is somebody else's word: to take its nonce over would let whoever planted it make
+    /// this request a replay.
+    fn earlier_nonce(
+        &self,
+        head: &Head<'_>,
+        target: &Target<'_>,
+    ) -> Result<Option<String>, SigningError> {
         let candidates = match header::read(head) {
             Ok(candidates) => candidates,
             Err(HeaderError::Missing(_)) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let keyid = self.key.public().id().as_str();
-        let ours = |params: SignatureParams<'_>| match params.keyid().value() == Some(keyid) {
-            true => params.nonce().value().map(str::to_owned),
-            false => None,
+        let key = self.key.public();
+        let nonce = |candidate: header::Candidate<'_>| {
+            let (params, signature) = (candidate.params.ok()?, candidate.signature.ok()?);
+            if params.keyid().value() != Some(key.id().as_str()) {
+                return None;
+            }
+            let base = base::signature_base(&params, head, target).ok()?;
+            key.verify_strict(base.as_bytes(), signature.as_slice().try_into().ok()?).ok()?;
+            params.nonce().value().map(str::to_owned)
         };
         let kept =
             |c: &header::Candidate<'_>| self.existing == Existing::Refuse || c.label != self.label;
-        Ok(candidates.into_iter().filter(kept).find_map(|c| c.params.ok().and_then(ours)))
+        Ok(candidates.into_iter().filter(kept).find_map(nonce))
     }
 }
 

@@ -21,6 +21,7 @@ mod properties;
 mod refusals;
 mod scene;
 mod signature_header;
+mod signer;
 mod structured;
 mod target;
 mod trust;
