@@ -13,7 +13,8 @@ const FEW: usize = 16;
 
 pub(super) fn dictionary(value: &[u8]) -> Result<Dictionary<'_>, Fault> {
     let mut parser = Parser::new(value)?;
-    let mut dictionary = Dictionary::default();
+    // One signature, one digest: more than one member is rare.
+    let mut dictionary = Dictionary { members: Vec::with_capacity(1), duplicate: None };
     let mut seen = Seen::default();
     while parser.another(dictionary.members.is_empty())? {
         let at = parser.at;

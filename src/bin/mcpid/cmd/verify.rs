@@ -146,11 +146,10 @@ impl Bench {
             Ok(held) => held,
             Err(rejection) => return Outcome::Done(Box::new(verdict.rejected(rejection))),
         };
-        let statement = head_held.statement();
         let (bytes, doubt) = match &request.body {
             Body::Kept(bytes) => (bytes, None),
             Body::NotKept => {
-                let verdict = Box::new(verdict.stating(statement));
+                let verdict = Box::new(verdict.stating(head_held.statement()));
                 let why = "its body was not kept".to_owned();
                 return Outcome::ClaimUnread(verdict, head_held.unread(), why);
             }
@@ -160,7 +159,7 @@ impl Bench {
         if let Some(why) = doubt
             && !digest_fits(request, bytes)
         {
-            let verdict = Box::new(verdict.stating(statement));
+            let verdict = Box::new(verdict.stating(head_held.statement()));
             return Outcome::ClaimUnread(verdict, head_held.unread(), why);
         }
         match verifier.judge_body(head_held, bytes) {
