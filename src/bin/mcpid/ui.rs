@@ -20,8 +20,11 @@ pub(crate) struct Ui {
     json: bool,
     quiet: bool,
     verbose: bool,
-    /// When the progress line was drawn, if one stands on the terminal now.
-    progress: Option<Instant>,
+    /// Whether a progress line stands on the terminal now.
+    progress: bool,
+    /// When one was drawn last, be it gone or not: work whose results are printed takes it away
+    /// with each, and must not draw as often.
+    drawn: Option<Instant>,
     /// The first failure of a write to stdout that had no caller to tell.
     broken: Option<io::Error>,
 }
@@ -64,7 +67,8 @@ impl Ui {
             json,
             quiet,
             verbose,
-            progress: None,
+            progress: false,
+            drawn: None,
             broken: None,
         }
     }
@@ -173,11 +177,11 @@ impl Ui {
     /// Draws how far a long piece of work has come; on a terminal only, at most ten times a
     /// second, and gone again before the next line of talk.
     pub(crate) fn progress(&mut self, text: &str) {
-        let fresh = self.progress.is_some_and(|t| t.elapsed() < Duration::from_millis(100));
+        let fresh = self.drawn.is_some_and(|t| t.elapsed() < Duration::from_millis(100));
         if self.shows_progress() && !fresh {
             let _ = write!(self.err, "\r\u{1b}[K{}", escape(text, is_unsafe));
             let _ = self.err.flush();
-            self.progress = Some(Instant::now());
+            (self.progress, self.drawn) = (true, Some(Instant::now()));
         }
     }
 
@@ -208,7 +212,7 @@ impl Ui {
     }
 
     fn clear_progress(&mut self) {
-        if self.progress.take().is_some() {
+        if std::mem::take(&mut self.progress) {
             let _ = write!(self.err, "\r\u{1b}[K");
         }
     }
