@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use mcpid::message::capture::{CaptureError, Captured};
+use mcpid::message::capture::{CaptureError, Captured, Fault};
 use mcpid::message::har::{Har, HarError};
 use mcpid::message::line::LineError;
 use mcpid::message::{Kind, Request, detect};
@@ -16,7 +16,7 @@ use mcpid::message::{Kind, Request, detect};
 use crate::exit::Exit;
 use crate::failure::{Failure, chain, reason};
 use crate::files;
-use crate::ui::Ui;
+use crate::ui::{Ui, shell_word};
 
 /// Bytes of a raw request or an archive. A body limit is the verifier's; this one only keeps a
 /// wrong file from filling the memory.
@@ -24,6 +24,9 @@ const MOST: u64 = 1024 * 1024 * 1024;
 
 /// How many bytes are looked at to tell what an input is.
 const START: u64 = 64 * 1024;
+
+/// What the input is called that has no name.
+const STDIN: &str = "stdin";
 
 /// What to do with a payload where a request is wanted.
 const PAYLOAD: &str =
@@ -119,7 +122,7 @@ impl Inputs {
         for path in &self.paths {
             let name: Arc<str> = match path {
                 Some(path) => path.display().to_string().into(),
-                None => "stdin".into(),
+                None => STDIN.into(),
             };
             let give_on = self.input(path.as_deref(), &name, counts, give).unwrap_or_else(|e| {
                 let what = What::Failed(Box::new(e));
@@ -145,11 +148,14 @@ impl Inputs {
         };
         let mut start = Vec::new();
         reader.by_ref().take(START).read_to_end(&mut start).map_err(unreadable)?;
+        // What has ended is not read again: a terminal would ask for more.
+        let ended = (start.len() as u64) < START;
+        let mut rest: Box<dyn Read> = if ended { Box::new(io::empty()) } else { Box::new(reader) };
         let kind = detect(&start).map_err(|e| not_a_request(name, &e).hint(PAYLOAD))?;
         if kind == Kind::Lines {
-            return Ok(self.lines(start, reader, name, counts, give));
+            return Ok(self.lines(start, rest, name, counts, give));
         }
-        reader.take(MOST).read_to_end(&mut start).map_err(unreadable)?;
+        rest.by_ref().take(MOST).read_to_end(&mut start).map_err(unreadable)?;
         counts.bytes.fetch_add(start.len() as u64, Ordering::Relaxed);
         if start.len() as u64 > MOST {
             let message = format!("{name} is larger than {MOST} bytes");
@@ -246,13 +252,52 @@ impl Inputs {
 /// # Errors
 /// It is none, and what is wrong with it, with the line.
 pub(crate) fn capture<'a>(name: &str, bytes: &'a [u8], most: u64) -> Result<Captured<'a>, Failure> {
-    Captured::parse(bytes, most).map_err(|e: CaptureError| not_a_request(name, &e).hint(FIRST_LINE))
+    Captured::parse(bytes, most).map_err(|error| bad_capture(name, &error))
+}
+
+/// What to say of bytes that are no request, and where to look.
+fn bad_capture(name: &str, error: &CaptureError) -> Failure {
+    let failure = match error.fault() {
+        // An empty input has no line 1.
+        Fault::Empty => {
+            Failure::new(Exit::Input, "not_a_request", format!("{name}: {}", error.fault()))
+        }
+        _ => not_a_request(name, error),
+    };
+    match error.fault() {
+        Fault::Empty | Fault::Tls | Fault::Version(_) | Fault::Response => failure.hint(FIRST_LINE),
+        Fault::RequestLine(_) | Fault::ByteOrderMark => failure.hint(FIRST_LINE),
+        Fault::Control(_) if error.line() == 1 => failure.hint(FIRST_LINE),
+        Fault::Json => failure.hint(PAYLOAD),
+        Fault::BodyCut { says, follow } => {
+            let missing = says.saturating_sub(*follow);
+            failure.hint(format!("capture it again, whole: {missing} bytes are missing at its end"))
+        }
+        Fault::HeadCut | Fault::ChunkCut => {
+            failure.hint("capture it again, whole: its end is missing")
+        }
+        Fault::BodyLong { .. } | Fault::AfterLastChunk { .. } => {
+            failure.hint("a capture holds one request; some editors add a newline to its end")
+        }
+        Fault::BodyUnannounced { follow } => {
+            failure.hint(format!("a body is announced by a header line: Content-Length: {follow}"))
+        }
+        // Stdin has gone by; a file can be looked at.
+        _ if name == STDIN => failure,
+        _ => failure.hint(format!("sed -n {}p {} | cat -A", error.line(), shell_word(name))),
+    }
 }
 
 /// What to say of a request line that cannot be read.
 pub(crate) fn bad_line(unit_name: &str, index: u64, error: &LineError) -> Failure {
     let message = format!("{unit_name}: request {index}: {}", chain(error));
-    Failure::new(Exit::Input, "not_a_request", message)
+    let failure = Failure::new(Exit::Input, "not_a_request", message);
+    if unit_name == STDIN {
+        return failure;
+    }
+    // Blank lines are passed over, and requests are counted from 0.
+    let (file, place) = (shell_word(unit_name), index.saturating_add(1));
+    failure.hint(format!("grep -n '[^[:space:]]' {file} | sed -n {place}p"))
 }
 
 fn not_a_request(name: &str, error: &dyn std::error::Error) -> Failure {
