@@ -1,6 +1,7 @@
 //! The `mcpid` command line: a customer of the library, and the only place that prints, prompts,
 //! exits or knows where files rest by default.
 
+mod again;
 mod args;
 mod cmd;
 mod crew;

@@ -1,16 +1,17 @@
 //! The request that `sign` signs: put together from a URL and a payload, or read from a capture,
 //! and how it is printed afterwards.
 
+mod headers;
+
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-use mcpid::mcp::body::{self, Reading, Scope};
-use mcpid::mcp::headers;
 use mcpid::message::capture::{Captured, Edit};
 use mcpid::message::target::{Origin, Origins, UriError};
 use mcpid::message::{Field, Head, RequestTarget};
 use mcpid::sign::Signed;
 
+use crate::again::{self, Otherwise};
 use crate::args::{SignArgs, SignFormat};
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
@@ -44,17 +45,6 @@ pub(crate) enum Outgoing {
 }
 
 impl Outgoing {
-    /// Reads or makes the request that `args` describe.
-    ///
-    /// # Errors
-    /// What cannot be read, or flags that no request can be made of.
-    pub(crate) fn read(args: &SignArgs, ui: &mut Ui) -> Result<Self, Failure> {
-        match &args.url {
-            Some(url) => made(args, url, ui),
-            None => captured(args, ui),
-        }
-    }
-
     /// The head that is signed.
     pub(crate) fn head(&self) -> &Head<'static> {
         match self {
@@ -184,32 +174,102 @@ fn bodiless(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "DELETE")
 }
 
-fn made(args: &SignArgs, url: &str, ui: &mut Ui) -> Result<Outgoing, Failure> {
-    let target = RequestTarget::from_url(url.to_owned()).map_err(|error| {
-        let failure = Failure::usage(format!("cannot sign for {url}: {}", chain(&error)));
-        match (error, url.split_once('#')) {
-            // A fragment is never sent, so that it cannot be signed either.
-            (UriError::Fragment, Some((sent, _))) => {
-                failure.hint(format!("mcpid sign --url {} …", shell_word(sent)))
-            }
-            _ => failure,
+/// What the flags say of a request, before anything but header files is read: a slip of the finger
+/// is told before a keyfile is missed or stdin waited for.
+pub(crate) enum Plan {
+    /// A payload, and all that is known of its request without it.
+    Make { head: Head<'static>, given: Vec<(String, String)> },
+    /// A capture.
+    Read { origins: Origins },
+}
+
+impl Plan {
+    /// Reads the flags.
+    ///
+    /// # Errors
+    /// Flags that no request can be made of.
+    pub(crate) fn of(args: &SignArgs) -> Result<Self, Failure> {
+        let Some(url) = &args.url else { return plan_capture(args) };
+        let target = RequestTarget::from_url(url.clone()).map_err(|e| bad_url(args, url, &e))?;
+        let usage = |error: &dyn std::error::Error| Failure::usage(chain(error));
+        let method = args.method.as_deref().unwrap_or("POST");
+        let mut head = Head::new(method.to_owned(), target)
+            .map_err(|e| Failure::usage(format!("--method {method:?}: {}", chain(&e))))?;
+        let given = headers::given(&args.header)?;
+        for (name, value) in &given {
+            head.push(name.clone(), value.clone().into_bytes()).map_err(|e| usage(&e))?;
         }
-    })?;
-    let method = args.method.as_deref().unwrap_or("POST");
-    let given = given_headers(&args.header)?;
-    let usage = |error: &dyn std::error::Error| Failure::usage(chain(error));
-    let mut head = Head::new(method.to_owned(), target).map_err(|e| usage(&e))?;
-    for (name, value) in &given {
-        head.push(name.clone(), value.clone().into_bytes()).map_err(|e| usage(&e))?;
+        // A host of the caller's own that differs from the URL's.
+        Origins::unknown().resolve(&head).map_err(|e| usage(&e))?;
+        Ok(Plan::Make { head, given })
     }
+
+    /// Reads the payload or the capture.
+    ///
+    /// # Errors
+    /// What cannot be read, or is no request.
+    pub(crate) fn read(self, args: &SignArgs, ui: &mut Ui) -> Result<Outgoing, Failure> {
+        match self {
+            Plan::Make { head, given } => made(args, head, given, ui),
+            Plan::Read { origins } => captured(args, origins, ui),
+        }
+    }
+}
+
+fn plan_capture(args: &SignArgs) -> Result<Plan, Failure> {
+    if args.format == Some(SignFormat::Curl) {
+        return Err(Failure::usage("--format curl needs --url and the body in a file of its own")
+            .hint("mcpid sign --url URL --format curl body.json"));
+    }
+    let origins = match &args.origin {
+        None => Origins::unknown(),
+        Some(text) => Origins::new([Origin::parse(text)
+            .map_err(|e| Failure::usage(format!("--origin {text}: {}", chain(&e))))?]),
+    };
+    Ok(Plan::Read { origins })
+}
+
+/// What is wrong with the URL. The URL itself is not repeated: it may hold a password.
+fn bad_url(args: &SignArgs, url: &str, error: &UriError) -> Failure {
+    let failure = Failure::usage(format!("--url: {}", chain(error)));
+    let better = match error {
+        // A fragment is never sent, so that it cannot be signed either.
+        UriError::Fragment => url.split_once('#').map(|(sent, _)| sent.to_owned()),
+        UriError::Scheme(_) if !url.is_empty() && !url.contains("://") => {
+            Some(format!("https://{url}"))
+        }
+        _ => None,
+    };
+    match better.filter(|better| RequestTarget::from_url(better.clone()).is_ok()) {
+        None => failure,
+        Some(better) => {
+            let otherwise = Otherwise { url: Some(&better), ..Otherwise::default() };
+            let again = again::sign(args, &otherwise);
+            failure.hint(again.unwrap_or_else(|| format!("--url {}", shell_word(&better))))
+        }
+    }
+}
+
+fn made(
+    args: &SignArgs,
+    mut head: Head<'static>,
+    given: Vec<(String, String)>,
+    ui: &mut Ui,
+) -> Result<Outgoing, Failure> {
+    let usage = |error: &dyn std::error::Error| Failure::usage(chain(error));
     let file = args.input.clone().filter(|path| path.as_os_str() != "-");
-    let body = if bodiless(method) && args.input.is_none() {
+    let body = if bodiless(head.method()) && args.input.is_none() {
         Vec::new()
     } else {
-        files::open(args.input.as_deref(), ui)?.read(MOST)?
+        files::open(args.input.as_deref(), ui)?.read(MOST).map_err(too_large)?
     };
+    if args.format == Some(SignFormat::Curl) && head.method() == "HEAD" && !body.is_empty() {
+        // It takes --head and --data-binary for two methods.
+        return Err(Failure::usage("curl sends no body with HEAD")
+            .hint("mcpid sign --format http prints the request itself"));
+    }
     let mut headers = given;
-    for (name, value) in usual_headers(&head, &body) {
+    for (name, value) in headers::usual(&head, &body) {
         if !head.has(&name.to_ascii_lowercase()) {
             head.push(name, value.clone().into_bytes()).map_err(|e| usage(&e))?;
             headers.push((name.to_owned(), value));
@@ -220,7 +280,7 @@ fn made(args: &SignArgs, url: &str, ui: &mut Ui) -> Result<Outgoing, Failure> {
     {
         head = absolute;
     }
-    let url = head_url(&head).unwrap_or(url).to_owned();
+    let url = head_url(&head).unwrap_or_default().to_owned();
     Ok(Outgoing::Made { head, body, headers, url, file })
 }
 
@@ -253,79 +313,18 @@ fn on_the_line(
     rebuilt.map(|head| Some((head, uri))).map_err(|e| Failure::usage(chain(&e)))
 }
 
-/// The headers that a client of this body would send, where the caller names none of them.
-fn usual_headers(head: &Head<'_>, body: &[u8]) -> Vec<(&'static str, String)> {
-    if body.is_empty() {
-        return Vec::new();
+fn too_large(failure: Failure) -> Failure {
+    match failure.code {
+        "too_large" => failure.hint("a verifier takes 4 MiB, unless its --max-body says more"),
+        _ => failure,
     }
-    // What the body says is asked of a head that calls it JSON, whatever it turns out to be.
-    let Ok(mut asked) = Head::new("POST", head.target().clone()) else { return Vec::new() };
-    let _ = asked.push("content-type", b"application/json".as_slice());
-    let message = match body::read(&asked, body, Scope::Anywhere) {
-        Ok(Reading::Message(message)) => message,
-        _ => {
-            let json = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
-            let media = if json { "application/json" } else { "application/octet-stream" };
-            return vec![("Content-Type", media.to_owned())];
-        }
-    };
-    let mut headers = vec![
-        ("Content-Type", "application/json".to_owned()),
-        ("Accept", "application/json, text/event-stream".to_owned()),
-    ];
-    headers.extend(headers::for_message(&message));
-    headers
 }
 
-/// The headers of `-H`, in the order given; a file has one a line.
-fn given_headers(flags: &[String]) -> Result<Vec<(String, String)>, Failure> {
-    let mut headers = Vec::new();
-    for flag in flags {
-        let Some(path) = flag.strip_prefix('@') else {
-            headers.push(header(flag)?);
-            continue;
-        };
-        let path = PathBuf::from(path);
-        let bytes = std::fs::read(&path).map_err(|e| Failure::read(&path, &e))?;
-        let text = String::from_utf8(bytes).map_err(|_| {
-            let message = format!("{} is not UTF-8 text", path.display());
-            Failure::new(Exit::Input, "not_text", message)
-        })?;
-        for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            headers.push(header(line)?);
-        }
-    }
-    Ok(headers)
-}
-
-fn header(line: &str) -> Result<(String, String), Failure> {
-    let Some((name, value)) = line.split_once(':') else {
-        // It may hold a token that nobody wants in a log.
-        return Err(Failure::usage("a header is a name, a colon and a value")
-            .hint("mcpid sign -H 'Mcp-Session-Id: 42' …"));
-    };
-    let lower = name.to_ascii_lowercase();
-    if matches!(&*lower, "content-length" | "transfer-encoding" | "signature" | "signature-input") {
-        return Err(Failure::usage(format!("{lower} is not for -H: it follows from the request")));
-    }
-    Ok((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()))
-}
-
-fn captured(args: &SignArgs, ui: &mut Ui) -> Result<Outgoing, Failure> {
-    if args.format == Some(SignFormat::Curl) {
-        return Err(Failure::usage("--format curl needs --url and the body in a file of its own")
-            .hint("mcpid sign --url URL --format curl body.json"));
-    }
-    let origins = match &args.origin {
-        None => Origins::unknown(),
-        Some(text) => Origins::new([Origin::parse(text)
-            .map_err(|e| Failure::usage(format!("--origin {text}: {}", chain(&e))))?]),
-    };
+fn captured(args: &SignArgs, origins: Origins, ui: &mut Ui) -> Result<Outgoing, Failure> {
     let input = files::open(args.input.as_deref(), ui)?;
     let name = input.name.clone();
-    let source = input.read(MOST)?;
-    let captured = crate::incoming::capture(&name, &source, MOST)
-        .map_err(|failure| failure.hint("to sign a payload: mcpid sign --url URL body.json"))?;
+    let source = input.read(MOST).map_err(too_large)?;
+    let captured = crate::incoming::capture(&name, &source, MOST)?;
     let mut head = captured.head().clone().into_owned();
     let body = captured.body().to_vec();
     let mut target = None;

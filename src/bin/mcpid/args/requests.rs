@@ -176,7 +176,7 @@ pub(crate) struct VerifyArgs {
 ///
 /// --base prints the exact bytes that were signed, without a final newline, so that a signature can
 /// be checked by hand with openssl.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(after_long_help = "\
 Examples:
   mcpid inspect signed.http

@@ -1,9 +1,10 @@
 //! `mcpid sign`: a payload or a captured request in, what proves who sent it out.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use mcpid::base::Component;
 use mcpid::base::header::AddError;
-use mcpid::base::{Component, ParamsError};
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::key::{PublicKey, Sign, SignError};
 use mcpid::mcp::body::{self, Scope};
@@ -11,49 +12,94 @@ use mcpid::mcp::headers;
 use mcpid::message::Head;
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signed, Signer, SigningError};
+use mcpid::verify::coverage::{self, Changes};
 use rand::rngs::SysRng;
+use serde::Serialize;
 
+use crate::again::{self, Otherwise};
 use crate::args::{SignArgs, Ttl};
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
 use crate::files;
 use crate::keyfiles;
-use crate::outgoing::Outgoing;
-use crate::ui::Ui;
+use crate::outgoing::{Outgoing, Plan};
+use crate::ui::{Ui, shell_word};
 
 /// Signs and prints.
 pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let profile = args.profile.profile();
+    // All that can fail is tried before anyone is asked for a passphrase: flags first, then files,
+    // and then the request is signed with a key that signs nothing.
+    check(args)?;
+    let plan = Plan::of(args)?;
     let place = files::key(args.key.as_deref())?;
-    // All that can fail is tried before anyone is asked for a passphrase: the request is read,
-    // and signed with a key that signs nothing.
     let keyfile = keyfiles::load(&place)?;
     let source = keyfiles::source(&keyfile, &place, &args.passphrase, ui)?;
-    let outgoing = Outgoing::read(args, ui)?;
+    let outgoing = plan.read(args, ui)?;
     let created = args.at.unwrap_or_else(|| SystemClock.now());
     let nonce = Nonce::generate(&mut SysRng)
         .map_err(|e| Failure::new(Exit::Key, "no_random", format!("no random numbers: {e}")))?;
     let sign = |key: Arc<dyn Sign>| {
         let (head, origins, body) = (outgoing.head(), outgoing.origins(), outgoing.body());
-        signer(args, &profile, key)
-            .and_then(|signer| signer.sign(head, origins, body, created, &nonce))
-            .map_err(|error| failure(args, &error))
+        signer(args, &profile, key)?
+            .sign(head, origins, body, created, &nonce)
+            .map_err(|error| failure(args, outgoing.head(), &error))
     };
-    sign(Arc::new(Blank(keyfile.public().clone())))?;
-    warn(&profile, outgoing.head(), outgoing.body(), ui);
+    let blank = sign(Arc::new(Blank(keyfile.public().clone())))?;
+    warn(&profile, outgoing.head(), outgoing.body(), &blank, ui);
 
     let key = keyfiles::open(&keyfile, &place, source)?;
     let signed = sign(Arc::new(key))?;
     if ui.json() {
-        print_json(&outgoing, &signed, keyfile.name(), ui)?;
+        ui.json_line(&json(args, &outgoing, &signed, keyfile.name()))?;
     } else {
         outgoing.print(args, &signed, ui)?;
     }
     Ok(Exit::Ok)
 }
 
-fn signer(args: &SignArgs, profile: &Profile, key: Arc<dyn Sign>) -> Result<Signer, SigningError> {
-    let mut signer = Signer::new(key, profile)?.with_label(&args.label);
+/// The flags whose values can be judged by themselves.
+fn check(args: &SignArgs) -> Result<(), Failure> {
+    for (flag, texts) in [("--cover", &args.cover), ("--no-cover", &args.no_cover)] {
+        texts.iter().try_for_each(|text| component(flag, text).map(drop))?;
+    }
+    let mut label = args.label.bytes();
+    let first = label.next().is_some_and(|b| b.is_ascii_lowercase() || b == b'*');
+    let rest = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-.*".contains(&b);
+    if !first || !label.all(rest) {
+        return Err(Failure::usage(format!(
+            "--label {:?}: a label is lower-case letters, digits and _-.*, a letter or * first",
+            args.label
+        )));
+    }
+    // What a trust file can list, so that a verifier can be told of it.
+    match &args.client_id {
+        Some(id)
+            if id.is_empty() || id.len() > 256 || !id.bytes().all(|b| matches!(b, b' '..=b'~')) =>
+        {
+            Err(Failure::usage(format!("--client-id {id:?}: an id has 1 to 256 ASCII characters")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn component(flag: &str, text: &str) -> Result<Component<'static>, Failure> {
+    Component::parse(text).map(Component::into_owned).map_err(|error| {
+        let failure = Failure::usage(format!("{flag} {}: {}", shell_word(text), chain(&error)));
+        match text.split_once(';') {
+            // The shell has eaten the quotes, or nobody wrote any.
+            Some((name, rest)) if !name.starts_with('"') => {
+                let quoted = format!("\"{}\";{rest}", name.to_ascii_lowercase());
+                failure.hint(format!("with quotes around the name: {flag} {}", shell_word(&quoted)))
+            }
+            _ => failure.hint("such as x-request-id, @authority or '\"@query-param\";name=\"q\"'"),
+        }
+    })
+}
+
+fn signer(args: &SignArgs, profile: &Profile, key: Arc<dyn Sign>) -> Result<Signer, Failure> {
+    let bug = |error: &SigningError| Failure::new(Exit::Bug, "bug", chain(error));
+    let mut signer = Signer::new(key, profile).map_err(|e| bug(&e))?.with_label(&args.label);
     if let Some(id) = &args.client_id {
         signer = signer.with_client_id(id);
     }
@@ -66,23 +112,22 @@ fn signer(args: &SignArgs, profile: &Profile, key: Arc<dyn Sign>) -> Result<Sign
     if args.replace {
         signer = signer.replacing();
     }
-    let parse = |text: &String| {
-        Component::parse(text).map(Component::into_owned).map_err(|source| {
-            SigningError::Params(ParamsError::Component { component: text.clone(), source })
-        })
-    };
     for text in &args.cover {
-        signer = signer.cover(parse(text)?);
+        signer = signer.cover(component("--cover", text)?);
     }
     for text in &args.no_cover {
-        signer = signer.no_cover(parse(text)?);
+        signer = signer.no_cover(component("--no-cover", text)?);
     }
     Ok(signer)
 }
-
-/// Says what `verify` would refuse at step 10. It is signed all the same: whoever asks for it may
-/// have a server that reads it.
-fn warn(profile: &Profile, head: &Head<'_>, body: &[u8], ui: &mut Ui) {
+/// Says what `verify` would refuse at steps 6 and 10. It is signed all the same: whoever asks for
+/// it may have a server that reads it.
+fn warn(profile: &Profile, head: &Head<'_>, body: &[u8], signed: &Signed, ui: &mut Ui) {
+    let covered: Vec<_> = signed.covered.iter().filter_map(|c| Component::parse(c).ok()).collect();
+    if let Err(refused) = coverage::judge(profile, &Changes::default(), head, &covered) {
+        let (code, why) = (refused.code().as_str(), refused.message());
+        ui.warning(&format!("verify would refuse this at step 6 ({code}): {why}"));
+    }
     if !profile.judge_mcp {
         return;
     }
@@ -97,50 +142,113 @@ fn warn(profile: &Profile, head: &Head<'_>, body: &[u8], ui: &mut Ui) {
     }
 }
 
-fn failure(args: &SignArgs, error: &SigningError) -> Failure {
+fn failure(args: &SignArgs, head: &Head<'_>, error: &SigningError) -> Failure {
     let message = chain(error);
+    let again =
+        |failure: Failure, why: &str, otherwise: Otherwise<'_>| match again::sign(args, &otherwise)
+        {
+            Some(command) => failure.hint(format!("{why}: {command}")),
+            None => failure,
+        };
     match error {
-        SigningError::Target(_) if args.url.is_some() => Failure::usage(message),
-        SigningError::Target(_) => Failure::new(Exit::Input, "target", message)
-            .hint("name where it is sent: mcpid sign --origin https://HOST …"),
+        SigningError::Target(_) => {
+            let failure = Failure::new(Exit::Input, "target", message);
+            let host = head.values("host").next().and_then(|host| std::str::from_utf8(host).ok());
+            match (&args.origin, host) {
+                (Some(origin), Some(host)) => {
+                    let scheme = origin.split("://").next().unwrap_or("https");
+                    let origin = format!("{scheme}://{host}");
+                    let otherwise = Otherwise { origin: Some(&origin), ..Otherwise::default() };
+                    again(failure, "for the host that it names", otherwise)
+                }
+                _ => failure,
+            }
+        }
+        SigningError::Digest(_) if args.url.is_some() => {
+            Failure::usage(message).hint("leave content-digest out of -H: it is computed")
+        }
+        SigningError::Digest(_) => {
+            let failure = Failure::new(Exit::Input, "digest", message);
+            match args.input.as_deref().filter(|path| *path != Path::new("-")) {
+                Some(path) => failure.hint(format!(
+                    "to have it computed anew: sed -i '/^content-digest:/Id' {}",
+                    shell_word(&path.to_string_lossy())
+                )),
+                None => failure,
+            }
+        }
         SigningError::Params(_) | SigningError::Add(AddError::Unwritable { .. }) => {
             Failure::usage(message)
         }
         SigningError::Base(_) => {
-            Failure::usage(message).hint("--cover names something that the request has to carry")
+            let (with, of) = match args.url {
+                Some(_) => ("-H 'NAME: VALUE'", "it has to be sent too"),
+                None => ("a header of the request", "it has to be there"),
+            };
+            Failure::usage(message).hint(format!("what --cover names, {of}: by {with}"))
         }
-        SigningError::Add(AddError::LabelTaken(label)) => Failure::new(
-            Exit::Input,
-            "already_signed",
-            format!("the request already has a signature labelled {label:?}"),
-        )
-        .hint("to sign it anew: mcpid sign --replace …")
-        .hint("to add a second signature: mcpid sign --label second …"),
+        SigningError::Add(AddError::LabelTaken(label)) => {
+            let message = format!("the request already has a signature labelled {label:?}");
+            let failure = Failure::new(Exit::Input, "already_signed", message);
+            let anew = Otherwise { replace: true, ..Otherwise::default() };
+            let second = format!("{label}2");
+            let second = Otherwise { label: Some(&second), ..Otherwise::default() };
+            let failure = again(failure, "to sign it anew", anew);
+            again(failure, "to add a second signature", second)
+        }
         SigningError::Key(_) => Failure::new(Exit::Key, "key", message),
         _ => Failure::new(Exit::Input, "not_signable", message),
     }
 }
 
-fn print_json(
-    outgoing: &Outgoing,
-    signed: &Signed,
-    name: &str,
-    ui: &mut Ui,
-) -> Result<(), Failure> {
-    let headers: Vec<_> = outgoing.headers(signed);
-    ui.json_line(&serde_json::json!({
-        "version": 1,
-        "key": { "id": signed.keyid, "name": name },
-        "tag": signed.tag,
-        "created": signed.created.unix(),
-        "expires": signed.expires.map(|t| t.unix()),
-        "nonce": signed.nonce,
-        "covered": signed.covered,
-        "method": outgoing.head().method(),
-        "target": outgoing.target(),
-        "headers": headers,
-        "base": signed.base,
-    }))
+/// What programs read: the same members as in a verdict, where both have them.
+#[derive(Serialize)]
+struct SignedJson<'a> {
+    version: u8,
+    label: &'a str,
+    key: KeyJson<'a>,
+    tag: &'a str,
+    created: i64,
+    expires: Option<i64>,
+    nonce: &'a str,
+    covered: Vec<String>,
+    method: &'a str,
+    target: Option<String>,
+    headers: Vec<(String, String)>,
+    base: &'a str,
+}
+
+#[derive(Serialize)]
+struct KeyJson<'a> {
+    id: &'a str,
+    name: &'a str,
+}
+
+fn json<'a>(
+    args: &'a SignArgs,
+    outgoing: &'a Outgoing,
+    signed: &'a Signed,
+    name: &'a str,
+) -> SignedJson<'a> {
+    // As a verdict names them: bare where there are no parameters.
+    let bare = |text: &String| match Component::parse(text) {
+        Ok(component) => coverage::shown(&component),
+        Err(_) => text.clone(),
+    };
+    SignedJson {
+        version: 1,
+        label: &args.label,
+        key: KeyJson { id: &signed.keyid, name },
+        tag: &signed.tag,
+        created: signed.created.unix(),
+        expires: signed.expires.map(|time| time.unix()),
+        nonce: &signed.nonce,
+        covered: signed.covered.iter().map(bare).collect(),
+        method: outgoing.head().method(),
+        target: outgoing.target(),
+        headers: outgoing.headers(signed),
+        base: &signed.base,
+    }
 }
 
 /// A key that signs nothing, to find out whether all else is well.

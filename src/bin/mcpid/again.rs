@@ -1,0 +1,128 @@
+//! The caller's own command with one thing changed: what a hint has to be that can be pasted.
+//!
+//! It is put together from the parsed flags, in one order, so that it reads the same however the
+//! caller wrote it.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+use crate::args::{InspectArgs, JudgingArgs, ProfileName, SignArgs, Ttl, VerifyArgs, When};
+use crate::ui::shell_word;
+
+/// A command line that grows.
+pub(crate) struct Again(Vec<String>);
+
+impl Again {
+    fn of(command: &str) -> Self {
+        Again(vec![format!("mcpid {command}")])
+    }
+
+    fn flag(mut self, name: &str, values: impl IntoIterator<Item = impl Display>) -> Self {
+        for value in values {
+            let value = value.to_string();
+            // Behind a blank, a value that begins with a dash would be read as a flag.
+            let between = if value.starts_with('-') { "=" } else { " " };
+            self.0.push(format!("{name}{between}{}", shell_word(&value)));
+        }
+        self
+    }
+
+    fn bare(mut self, name: &str, given: bool) -> Self {
+        self.0.extend(given.then(|| name.to_owned()));
+        self
+    }
+
+    fn inputs(mut self, paths: impl Iterator<Item = PathBuf> + Clone) -> String {
+        let dashed = |path: PathBuf| path != Path::new("-") && text(&path).starts_with('-');
+        if paths.clone().any(dashed) {
+            self.0.push("--".to_owned());
+        }
+        self.0.extend(paths.map(|path| shell_word(&text(&path)).into_owned()));
+        self.0.join(" ")
+    }
+
+    fn judging(self, args: &JudgingArgs, max_body: Option<u64>) -> Self {
+        let profile = Some(args.profile).filter(|p| *p != ProfileName::Mcp);
+        self.flag("-r", args.trust.iter().map(|path| text(path)))
+            .flag("--profile", profile.map(|p| p.profile().name))
+            .flag("--window", args.window.map(|s| format!("{s}s")))
+            .flag("--ahead", args.ahead.map(|s| format!("{s}s")))
+            .flag("--require", &args.require)
+            .flag("--allow-uncovered", &args.allow_uncovered)
+            .flag("--max-body", max_body.or(args.max_body))
+            .flag("--origin", &args.origin)
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn time(at: When) -> String {
+    match at {
+        When::At(time) => time.to_string(),
+        When::Capture => "capture".to_owned(),
+    }
+}
+
+/// `mcpid verify` as of another time, or with room for a larger body.
+pub(crate) fn verify(args: &VerifyArgs, at: Option<When>, max_body: Option<u64>) -> String {
+    Again::of("verify")
+        .judging(&args.judging, max_body)
+        .flag("--at", at.map(time))
+        .flag("--nonces", &args.nonces)
+        .flag("--only", &args.only)
+        .inputs(args.inputs.iter().cloned())
+}
+
+/// `mcpid inspect`, with these flags.
+pub(crate) fn inspect(args: &InspectArgs) -> String {
+    Again::of("inspect")
+        .bare("--base", args.base)
+        .flag("--label", &args.label)
+        .flag("--at", args.at.map(time))
+        .flag("--nonces", &args.nonces)
+        .inputs(args.inputs.iter().cloned())
+}
+
+/// What `mcpid sign` is to be told otherwise.
+#[derive(Default)]
+pub(crate) struct Otherwise<'a> {
+    pub(crate) url: Option<&'a str>,
+    pub(crate) label: Option<&'a str>,
+    pub(crate) origin: Option<&'a str>,
+    pub(crate) replace: bool,
+}
+
+/// `mcpid sign`, told otherwise. Nothing where a header was given in so many words: it may hold a
+/// token, and a hint may end in a log.
+pub(crate) fn sign(args: &SignArgs, otherwise: &Otherwise<'_>) -> Option<String> {
+    if args.header.iter().any(|header| !header.starts_with('@')) {
+        return None;
+    }
+    let profile = Some(args.profile).filter(|p| *p != ProfileName::Mcp);
+    let label = Some(otherwise.label.unwrap_or(&args.label)).filter(|label| *label != "mcp");
+    let ttl = args.ttl.map(|ttl| match ttl {
+        Ttl::Seconds(seconds) => format!("{seconds}s"),
+        Ttl::None => "none".to_owned(),
+    });
+    let format = args.format.and_then(|format| clap::ValueEnum::to_possible_value(&format));
+    let again = Again::of("sign")
+        .flag("-k", args.key.as_deref().map(text))
+        .flag("--profile", profile.map(|p| p.profile().name))
+        .flag("--client-id", &args.client_id)
+        .flag("--cover", &args.cover)
+        .flag("--no-cover", &args.no_cover)
+        .flag("--label", label)
+        .flag("--ttl", ttl)
+        .flag("--at", args.at)
+        .flag("--format", format.map(|format| format.get_name().to_owned()))
+        .flag("--passphrase-file", args.passphrase.passphrase_file.as_deref().map(text))
+        .flag("--passphrase-fd", args.passphrase.passphrase_fd)
+        .flag("--url", otherwise.url.or(args.url.as_deref()))
+        .flag("--method", &args.method)
+        .flag("-H", &args.header)
+        .flag("--origin", otherwise.origin.or(args.origin.as_deref()))
+        .bare("--replace", args.replace || otherwise.replace);
+    Some(again.inputs(args.input.iter().cloned()))
+}

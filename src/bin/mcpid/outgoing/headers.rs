@@ -1,0 +1,76 @@
+//! The headers of a payload: those that the caller gives, and those that a client would send.
+
+use std::path::Path;
+
+use mcpid::mcp::body::{self, Reading, Scope};
+use mcpid::mcp::headers;
+use mcpid::message::Head;
+use mcpid::verify::MAX_HEAD;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::files;
+
+/// The headers of `-H`, in the order given; a file has one a line.
+///
+/// # Errors
+/// A file that cannot be read, or what is no header.
+pub(super) fn given(flags: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    let mut headers = Vec::new();
+    for flag in flags {
+        let Some(path) = flag.strip_prefix('@') else {
+            headers.push(header(flag)?);
+            continue;
+        };
+        if path.is_empty() {
+            return Err(Failure::usage("-H @ wants the name of a file")
+                .hint("mcpid sign -H @headers.txt --url URL body.json"));
+        }
+        let bytes = files::open_quietly(Some(Path::new(path)))?.read(MAX_HEAD as u64)?;
+        let text = String::from_utf8(bytes).map_err(|_| {
+            Failure::new(Exit::Input, "not_text", format!("{path} is not UTF-8 text"))
+        })?;
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            headers.push(header(line)?);
+        }
+    }
+    Ok(headers)
+}
+
+fn header(line: &str) -> Result<(String, String), Failure> {
+    let Some((name, value)) = line.split_once(':') else {
+        // It may hold a token that nobody wants in a log.
+        return Err(Failure::usage("a header is a name, a colon and a value")
+            .hint("mcpid sign -H 'Mcp-Session-Id: 42' --url URL body.json"));
+    };
+    let lower = name.to_ascii_lowercase();
+    if matches!(&*lower, "content-length" | "transfer-encoding" | "signature" | "signature-input") {
+        return Err(Failure::usage(format!("{lower} is not for -H: it follows from the request"))
+            .hint("leave it out"));
+    }
+    Ok((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()))
+}
+
+/// The headers that a client of this body would send, where the caller names none of them.
+pub(super) fn usual(head: &Head<'_>, body: &[u8]) -> Vec<(&'static str, String)> {
+    if body.is_empty() {
+        return Vec::new();
+    }
+    // What the body says is asked of a head that calls it JSON, whatever it turns out to be.
+    let Ok(mut asked) = Head::new("POST", head.target().clone()) else { return Vec::new() };
+    let _ = asked.push("content-type", b"application/json".as_slice());
+    let message = match body::read(&asked, body, Scope::Anywhere) {
+        Ok(Reading::Message(message)) => message,
+        _ => {
+            let json = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
+            let media = if json { "application/json" } else { "application/octet-stream" };
+            return vec![("Content-Type", media.to_owned())];
+        }
+    };
+    let mut headers = vec![
+        ("Content-Type", "application/json".to_owned()),
+        ("Accept", "application/json, text/event-stream".to_owned()),
+    ];
+    headers.extend(headers::for_message(&message));
+    headers
+}
