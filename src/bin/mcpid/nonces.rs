@@ -19,9 +19,8 @@ use crate::failure::{Failure, chain};
 /// # Errors
 /// It names none, or the store cannot be used.
 pub(crate) fn open(text: &str, retention: Retention) -> Result<Arc<dyn NonceStore>, Failure> {
-    let url = StoreUrl::parse(text).map_err(|e| {
-        Failure::usage(format!("--nonces: {e}")).hint("mcpid verify --nonces memory: …")
-    })?;
+    let url = StoreUrl::parse(text)
+        .map_err(|e| Failure::usage(format!("--nonces: {e}")).hint("such as --nonces memory:"))?;
     let now = SystemClock.now();
     let unavailable = |e: &dyn std::error::Error| {
         Failure::new(Exit::Unavailable, "unavailable", format!("the nonce store: {}", chain(e)))

@@ -59,6 +59,9 @@ pub(crate) struct Verdict {
     rejection: Option<Rejection>,
     #[serde(skip)]
     pub(crate) exit: Exit,
+    /// Bytes of the body, as far as it is there.
+    #[serde(skip)]
+    pub(crate) body_size: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -116,6 +119,7 @@ impl Verdict {
             mcp,
             rejection: None,
             exit: Exit::Unavailable,
+            body_size: bytes.len() as u64,
         }
     }
 
@@ -234,6 +238,16 @@ impl Verdict {
     /// Why it was refused, if it was.
     pub(crate) fn rejection(&self) -> Option<&Rejection> {
         self.rejection.as_ref()
+    }
+
+    /// The signature's label, where there is one.
+    pub(crate) fn label(&self) -> Option<&str> {
+        self.label.as_deref()
+    }
+
+    /// The moment as of which this is said.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_unix(self.now)
     }
 
     /// When the signature says that it was made.

@@ -1,5 +1,6 @@
 //! `mcpid inspect`: who claims what, when and how fresh. No keys, no verdict.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -15,6 +16,7 @@ use mcpid::nonce::{NonceStore, Retention};
 use mcpid::verify::{DEFAULT_MAX_BODY, Statement};
 use serde::Serialize;
 
+use crate::again;
 use crate::args::{InspectArgs, When};
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
@@ -25,6 +27,10 @@ use crate::ui::Ui;
 
 /// Reads and prints.
 pub(crate) fn run(args: &InspectArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+    if args.base && ui.json() {
+        return Err(Failure::usage("--base prints bytes, and --json an object that holds them")
+            .hint("mcpid inspect --json REQUEST"));
+    }
     let store = match &args.nonces {
         // It only looks, so that any retention will do.
         Some(text) => Some(nonces::open(text, Retention::new(30, 5))?),
@@ -32,30 +38,47 @@ pub(crate) fn run(args: &InspectArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     };
     let inputs = Inputs::new(&args.inputs, DEFAULT_MAX_BODY as u64, None, ui);
     let look = Look { args, store };
+    let mut shown = Shown { args, many: inputs.many(), held_back: None, any: false };
     let mut exit = Exit::Ok;
     let mut ended: Result<(), Failure> = Ok(());
-    let mut printed = 0_u64;
     inputs.each(&Counts::default(), &mut |unit| {
-        match look.unit(unit, inputs.many(), &mut printed, ui) {
-            Ok(one) => exit = exit.max(one),
-            // What one input cannot tell does not stop the rest; what ends stdout does.
-            Err(failure) if failure.exit == Exit::Closed || failure.code == "disk_full" => {
-                ended = Err(failure);
-                return std::ops::ControlFlow::Break(());
-            }
+        let mut show = |found: Result<Found, Failure>| match found {
+            Ok(found) => shown.take(found, ui),
             Err(failure) => {
+                // What one input cannot tell does not stop the rest.
                 exit = exit.max(failure.exit);
+                shown.name(ui)?;
                 ui.failure(&failure);
+                Ok(())
+            }
+        };
+        match look.unit(unit).into_iter().try_for_each(&mut show) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(failure) => {
+                ended = Err(failure);
+                ControlFlow::Break(())
             }
         }
-        std::ops::ControlFlow::Continue(())
     });
-    ended.map(|()| exit)
+    ended?;
+    shown.end(ui)?;
+    if let (Some(label), false, Exit::Ok) = (&args.label, shown.any, exit) {
+        let message = format!("no request bears a signature labelled {label:?}");
+        let every = InspectArgs { label: None, base: false, ..args.clone() };
+        return Err(Failure::new(Exit::Input, "no_such_label", message)
+            .hint(format!("those that there are: {}", again::inspect(&every))));
+    }
+    Ok(exit)
 }
 
-struct Look<'a> {
-    args: &'a InspectArgs,
-    store: Option<Arc<dyn NonceStore>>,
+/// One signature of one request, or a request that has none.
+struct Found {
+    claims: Verdict,
+    /// The signature base, or why there is none; nothing in an unsigned request.
+    base: Option<Result<String, String>>,
+    /// The signature's bytes, or what is wrong with them.
+    signature: Option<Result<Vec<u8>, String>>,
+    seen: Option<SeenJson>,
 }
 
 /// One signature as programs read it: the schema of `verify` with what only a look can give.
@@ -65,7 +88,7 @@ struct Inspected<'a> {
     claims: &'a Verdict,
     base: Option<&'a str>,
     signature: Option<String>,
-    seen: Option<SeenJson>,
+    seen: Option<&'a SeenJson>,
 }
 
 #[derive(Serialize)]
@@ -75,150 +98,96 @@ struct SeenJson {
     until: Option<i64>,
 }
 
+/// What reads requests and looks nonces up.
+struct Look<'a> {
+    args: &'a InspectArgs,
+    store: Option<Arc<dyn NonceStore>>,
+}
+
 impl Look<'_> {
-    fn unit(
-        &self,
-        unit: Unit,
-        many: bool,
-        printed: &mut u64,
-        ui: &mut Ui,
-    ) -> Result<Exit, Failure> {
+    /// Everything that one request claims; what cannot be read of it is a failure among the rest.
+    fn unit(&self, unit: Unit) -> Vec<Result<Found, Failure>> {
         let Unit { input, index, what } = unit;
         let request = match what {
-            What::Failed(failure) => return Err(*failure),
+            What::Failed(failure) => return vec![Err(*failure)],
             What::Request(request) => *request,
-            What::Line(bytes) => line::parse(&bytes)
-                .map(Request::into_owned)
-                .map_err(|e| bad_line(&input, index, &e))?,
+            What::Line(bytes) => match line::parse(&bytes).map(Request::into_owned) {
+                Ok(request) => request,
+                Err(error) => return vec![Err(bad_line(&input, index, &error))],
+            },
         };
-        let (now, source) = match self.args.at {
+        let time = match self.args.at {
             None => (SystemClock.now(), TimeSource::Clock),
             Some(When::At(time)) => (time, TimeSource::Flag),
             Some(When::Capture) => match request.time {
                 Some(time) => (time, TimeSource::Capture),
-                None => {
-                    let message = format!("{input} [{index}]: the capture bears no time");
-                    return Err(Failure::new(Exit::Input, "no_time", message));
-                }
+                None => return vec![Err(self.no_time(&input, index))],
             },
         };
-        let place = (&*input, index);
-        let prefix = if many || index > 0 { format!("{input} [{index}]: ") } else { String::new() };
-        let candidates = match header::read(&request.head) {
-            Ok(candidates) => candidates,
-            Err(HeaderError::Missing(_)) => {
-                return self.unsigned(place, &prefix, &request, (now, source), ui);
-            }
-            Err(error) => {
-                let message = format!("{input} [{index}]: {}", chain(&error));
-                return Err(Failure::new(Exit::Input, "signature_malformed", message));
-            }
-        };
-        let mut exit = Exit::Ok;
-        for candidate in candidates {
-            if self.args.label.as_ref().is_some_and(|label| *label != candidate.label) {
-                continue;
-            }
-            *printed += 1;
-            let one =
-                self.candidate(place, &prefix, &request, candidate, (now, source), *printed, ui);
-            exit = exit.max(one?);
-        }
-        Ok(exit)
-    }
-
-    fn unsigned(
-        &self,
-        place: (&str, u64),
-        prefix: &str,
-        request: &Request<'_>,
-        time: (Timestamp, TimeSource),
-        ui: &mut Ui,
-    ) -> Result<Exit, Failure> {
-        if self.args.base {
-            let message = format!("{} [{}]: the request is unsigned", place.0, place.1);
-            return Err(Failure::new(Exit::Input, "signature_missing", message));
-        }
-        let verdict = Verdict::of(place, request, &Origins::unknown(), "", time).unsigned();
-        if ui.json() {
-            let none = Inspected { claims: &verdict, base: None, signature: None, seen: None };
-            ui.json_line(&none)?;
-        } else {
-            ui.line(&ui.shown(&format!("{prefix}unsigned")))?;
-            verdict.print_facts(&[], ui)?;
-        }
-        Ok(Exit::Ok)
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn candidate(
-        &self,
-        place: (&str, u64),
-        prefix: &str,
-        request: &Request<'_>,
-        candidate: Candidate<'_>,
-        time: (Timestamp, TimeSource),
-        number: u64,
-        ui: &mut Ui,
-    ) -> Result<Exit, Failure> {
-        let Candidate { label, params, signature } = candidate;
+        let origins = Origins::unknown();
+        let about = || Verdict::of((&*input, index), &request, &origins, "", time);
         let malformed = |why: String| {
-            let message = format!("{} [{}]: the signature {label:?}: {why}", place.0, place.1);
+            let message = format!("{input} [{index}]: {why}");
             Failure::new(Exit::Input, "signature_malformed", message)
         };
+        match header::read(&request.head) {
+            Ok(candidates) => candidates
+                .into_iter()
+                .filter(|c| self.args.label.as_ref().is_none_or(|label| *label == c.label))
+                .map(|candidate| {
+                    let label = candidate.label.clone();
+                    self.candidate(about(), &request, candidate).map_err(|failure| {
+                        match failure.code {
+                            "signature_malformed" => {
+                                malformed(format!("the signature {label:?}: {}", failure.message))
+                            }
+                            _ => failure,
+                        }
+                    })
+                })
+                .collect(),
+            Err(HeaderError::Missing(_)) if self.args.base => {
+                let message = format!("{input} [{index}]: the request is unsigned");
+                vec![Err(Failure::new(Exit::Input, "signature_missing", message))]
+            }
+            Err(HeaderError::Missing(_)) if self.args.label.is_some() => Vec::new(),
+            Err(HeaderError::Missing(_)) => {
+                let claims = about().unsigned();
+                vec![Ok(Found { claims, base: None, signature: None, seen: None })]
+            }
+            Err(error) => vec![Err(malformed(chain(&error)))],
+        }
+    }
+
+    fn candidate(
+        &self,
+        about: Verdict,
+        request: &Request<'_>,
+        candidate: Candidate<'_>,
+    ) -> Result<Found, Failure> {
+        let malformed = |why: String| Failure::new(Exit::Input, "signature_malformed", why);
+        let Candidate { label, params, signature } = candidate;
         let params = params.map_err(|fault| malformed(chain(&fault)))?;
-        let origins = Origins::unknown();
-        let base = origins
+        let base = Origins::unknown()
             .resolve(&request.head)
             .map_err(|e| chain(&e))
             .and_then(|t| base::signature_base(&params, &request.head, &t).map_err(|e| chain(&e)));
-        if self.args.base {
-            if number > 1 {
-                return Err(Failure::usage(
-                    "--base prints one signature's bytes, and here are more",
-                )
-                .hint("mcpid inspect --base --label LABEL REQUEST"));
-            }
-            let base = base.map_err(malformed)?;
-            return ui.data(base.as_bytes()).map(|()| Exit::Ok);
+        if let (true, Err(why)) = (self.args.base, &base) {
+            return Err(malformed(why.clone()));
         }
         let statement = Statement::of(&request.head, &label, Some(&params), None);
-        let verdict = Verdict::of(place, request, &origins, "", time).claiming(statement);
-        let seen = self.seen(&verdict, time.0)?;
-        if ui.json() {
-            let signature = signature.ok().map(|bytes| STANDARD.encode(bytes));
-            let base = base.as_deref().ok();
-            ui.json_line(&Inspected { claims: &verdict, base, signature, seen })?;
-            return Ok(Exit::Ok);
-        }
-        ui.line(&ui.shown(&format!("{prefix}signature {label}")))?;
-        let mut more = Vec::new();
-        more.push(match &seen {
-            None => ("seen", "not asked".to_owned()),
-            Some(SeenJson { seen: false, .. }) => ("seen", "no".to_owned()),
-            Some(SeenJson { first, until, .. }) => {
-                let moment = |t: Option<i64>| {
-                    t.map_or("unknown".to_owned(), |t| Timestamp::from_unix(t).to_string())
-                };
-                ("seen", format!("at {}, kept until {}", moment(*first), moment(*until)))
-            }
-        });
-        if let Err(why) = &base {
-            more.push(("base", format!("cannot be rebuilt: {why}")));
-        }
-        if let Err(fault) = &signature {
-            more.push(("signature", format!("malformed: {}", chain(fault))));
-        }
-        verdict.print_facts(&more, ui)?;
-        Ok(Exit::Ok)
+        let claims = about.claiming(statement);
+        let seen = self.seen(&claims)?;
+        let signature = signature.map(|bytes| bytes.to_vec()).map_err(|fault| chain(&fault));
+        Ok(Found { claims, base: Some(base), signature: Some(signature), seen })
     }
 
-    fn seen(&self, verdict: &Verdict, now: Timestamp) -> Result<Option<SeenJson>, Failure> {
-        let (Some(store), Some((key, nonce))) = (&self.store, verdict.pair()) else {
+    fn seen(&self, claims: &Verdict) -> Result<Option<SeenJson>, Failure> {
+        let (Some(store), Some((key, nonce))) = (&self.store, claims.pair()) else {
             return Ok(None);
         };
         let Some(key) = KeyId::from_text(key) else { return Ok(None) };
-        match wait(store.peek(now, &key, nonce)) {
+        match wait(store.peek(claims.now(), &key, nonce)) {
             Ok(None) => Ok(Some(SeenJson { seen: false, first: None, until: None })),
             Ok(Some(seen)) => Ok(Some(SeenJson {
                 seen: true,
@@ -230,6 +199,104 @@ impl Look<'_> {
                 "unavailable",
                 format!("the nonce store: {}", chain(&error)),
             )),
+        }
+    }
+
+    fn no_time(&self, input: &str, index: u64) -> Failure {
+        let message = format!("{input} [{index}]: the capture bears no time of its own");
+        let by_the_clock = InspectArgs { at: None, ..self.args.clone() };
+        Failure::new(Exit::Input, "no_time", message)
+            .hint(format!("to tell ages by the clock: {}", again::inspect(&by_the_clock)))
+    }
+}
+
+/// What prints. Whether a signature stands alone, and so needs no name, is known when a second
+/// one follows.
+struct Shown<'a> {
+    args: &'a InspectArgs,
+    many: bool,
+    held_back: Option<Found>,
+    any: bool,
+}
+
+impl Shown<'_> {
+    fn take(&mut self, found: Found, ui: &mut Ui) -> Result<(), Failure> {
+        let first = !std::mem::replace(&mut self.any, true);
+        if first && (self.args.base || !self.many) {
+            self.held_back = Some(found);
+            return Ok(());
+        }
+        if self.args.base {
+            let here = [self.held_back.as_ref(), Some(&found)].into_iter().flatten();
+            let label = here.rev().find_map(|found| found.claims.label()).map(str::to_owned);
+            let one = InspectArgs { label, ..self.args.clone() };
+            return Err(Failure::usage("--base prints one signature's bytes, and here are more")
+                .hint(again::inspect(&one)));
+        }
+        if let Some(first) = self.held_back.take() {
+            first.print(true, ui)?;
+        }
+        found.print(true, ui)
+    }
+
+    /// Something else is told of these inputs, so that what was held back needs its name.
+    fn name(&mut self, ui: &mut Ui) -> Result<(), Failure> {
+        self.any = true;
+        match self.held_back.take_if(|_| !self.args.base) {
+            Some(first) => first.print(true, ui),
+            None => Ok(()),
+        }
+    }
+
+    fn end(&mut self, ui: &mut Ui) -> Result<(), Failure> {
+        match self.held_back.take() {
+            None => Ok(()),
+            Some(Found { base: Some(Ok(base)), .. }) if self.args.base => ui.data(base.as_bytes()),
+            Some(only) => only.print(false, ui),
+        }
+    }
+}
+
+impl Found {
+    fn print(&self, named: bool, ui: &mut Ui) -> Result<(), Failure> {
+        let Found { claims, base, signature, seen } = self;
+        if ui.json() {
+            let base = base.as_ref().and_then(|base| base.as_deref().ok());
+            let bytes = signature.as_ref().and_then(|signature| signature.as_ref().ok());
+            let signature = bytes.map(|bytes| STANDARD.encode(bytes));
+            return ui.json_line(&Inspected { claims, base, signature, seen: seen.as_ref() });
+        }
+        let mut first = match named {
+            true => format!("{} [{}]: ", claims.input, claims.index),
+            false => String::new(),
+        };
+        let mut more = Vec::new();
+        match claims.label() {
+            None => first.push_str("unsigned"),
+            Some(label) => {
+                first += &format!("signature {label}");
+                more.push(("seen", seen.as_ref().map_or("not asked".to_owned(), SeenJson::shown)));
+            }
+        }
+        if let Some(Err(why)) = base {
+            more.push(("base", format!("cannot be rebuilt: {why}")));
+        }
+        if let Some(Err(why)) = signature {
+            more.push(("signature", format!("malformed: {why}")));
+        }
+        ui.line(&ui.shown(&first))?;
+        claims.print_facts(&more, ui)
+    }
+}
+
+impl SeenJson {
+    fn shown(&self) -> String {
+        let moment = |time: Option<i64>| {
+            time.map_or("unknown".to_owned(), |t| Timestamp::from_unix(t).to_string())
+        };
+        match self.seen {
+            false => "no".to_owned(),
+            true => format!("at {}, kept until {}", moment(self.first), moment(self.until)),
         }
     }
 }
