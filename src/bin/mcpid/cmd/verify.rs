@@ -1,12 +1,14 @@
 //! `mcpid verify`: one verdict for each request, in input order, from all cores.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use mcpid::clock::{Clock, FixedClock, SystemClock, Timestamp};
+use mcpid::clock::{Clock, FixedClock, SystemClock};
 use mcpid::message::line;
 use mcpid::message::{Body, Request};
-use mcpid::verify::{BodyHeld, Refusal, Replay, Unread, Verifier};
+use mcpid::verify::{BodyHeld, DEFAULT_MAX_BODY, Refusal, Replay, Unread, Verifier};
 
+use crate::again;
 use crate::args::{VerifyArgs, When};
 use crate::crew;
 use crate::exit::Exit;
@@ -35,8 +37,11 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
                 Ok(Some(verdict)) => verdict,
                 Ok(None) => return Ok(()),
                 Err(failure) => {
-                    ui.failure(&failure);
                     tally.failed(failure.exit);
+                    if let Some(first) = held_back.take() {
+                        first.print(true, ui)?;
+                    }
+                    ui.failure(&failure);
                     return Ok(());
                 }
             };
@@ -44,7 +49,7 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
             if let Some(first) = held_back.take() {
                 first.print(true, ui)?;
                 verdict.print(true, ui)?;
-            } else if tally.verdicts == 1 && !inputs.many() {
+            } else if tally.verdicts + tally.failures == 1 && !inputs.many() {
                 held_back = Some(verdict);
             } else {
                 verdict.print(true, ui)?;
@@ -55,10 +60,13 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
             Ok::<(), Failure>(())
         },
     )?;
-    if let Some(only) = held_back {
-        only.print(false, ui)?;
-        hints(args, &only, ui);
-    } else if tally.verdicts + tally.failures != 1 || inputs.many() {
+    // One of several that was picked is named, and what was passed over is counted.
+    let passed_over = Counts::of(&counts.preflights) + Counts::of(&counts.elsewhere) > 0;
+    if let Some(only) = &held_back {
+        only.print(passed_over, ui)?;
+        hints(args, only, ui);
+    }
+    if passed_over || inputs.many() || tally.verdicts + tally.failures != 1 {
         ui.note(&tally.summary(&counts));
     }
     if tally.verdicts + tally.failures == 0 {
@@ -84,6 +92,8 @@ struct Bench {
     at: Option<When>,
     replay: Replay,
     only: Option<String>,
+    /// What judges a capture that bears no time.
+    by_the_clock: String,
 }
 
 impl Bench {
@@ -100,7 +110,8 @@ impl Bench {
             (Some(text), Some(_)) => Replay::LookUp { store: nonces::open(text, retention)?, run },
         };
         let verifier = judging.verifier(clock, replay.clone());
-        Ok(Bench { judging, verifier, at: args.at, replay, only: args.only.clone() })
+        let by_the_clock = again::verify(args, None, None);
+        Ok(Bench { judging, verifier, at: args.at, replay, only: args.only.clone(), by_the_clock })
     }
 
     /// Steps 1 to 11, on whichever core.
@@ -127,7 +138,7 @@ impl Bench {
             None => (&self.verifier, SystemClock.now(), TimeSource::Clock),
             Some(When::At(time)) => (&self.verifier, time, TimeSource::Flag),
             Some(When::Capture) => {
-                let Some(time) = request.time else { return Outcome::Failed(no_time(place)) };
+                let Some(time) = request.time else { return Outcome::Failed(self.no_time(place)) };
                 own = self.judging.verifier(Arc::new(FixedClock(time)), self.replay.clone());
                 (&own, time, TimeSource::Capture)
             }
@@ -171,6 +182,12 @@ impl Bench {
         }
     }
 
+    fn no_time(&self, (input, index): (&str, u64)) -> Failure {
+        let message = format!("{input} [{index}]: the capture bears no time of its own");
+        Failure::new(Exit::Input, "no_time", message)
+            .hint(format!("to judge it by the clock: {}", self.by_the_clock))
+    }
+
     /// Step 12, in input order.
     fn settle(&self, outcome: Outcome) -> Result<Option<Verdict>, Failure> {
         let unavailable = |verdict: &Verdict, e: &dyn std::error::Error| {
@@ -200,12 +217,6 @@ impl Bench {
 fn digest_fits(request: &Request<'_>, bytes: &[u8]) -> bool {
     use mcpid::message::digest::ContentDigest;
     ContentDigest::read(&request.head).and_then(|digest| digest.check(bytes)).is_ok()
-}
-
-fn no_time((input, index): (&str, u64)) -> Failure {
-    let message = format!("{input} [{index}]: the capture bears no time of its own");
-    Failure::new(Exit::Input, "no_time", message)
-        .hint("name it: mcpid verify --at 2026-11-23T10:00:30Z …")
 }
 
 /// How many of each.
@@ -270,7 +281,8 @@ fn hints(args: &VerifyArgs, verdict: &Verdict, ui: &mut Ui) {
     match rejection.code().as_str() {
         "expired" | "not_yet_valid" => {
             if let Some(created) = verdict.created() {
-                ui.hint(&format!("to judge it as of its own time: {}", again(args, created)));
+                let command = again::verify(args, Some(When::At(created)), None);
+                ui.hint(&format!("to judge it as of its own time: {command}"));
                 ui.hint("that shows it was valid then, not that it was sent then");
             }
         }
@@ -278,32 +290,21 @@ fn hints(args: &VerifyArgs, verdict: &Verdict, ui: &mut Ui) {
             "to trust a key: mcpid trust add{} --name NAME KEYFILE",
             args.judging.trust.first().map(|t| format!(" -r {}", word(t))).unwrap_or_default()
         )),
-        "signature_missing" => ui.hint("to sign it: mcpid sign REQUEST"),
+        "signature_missing" => {
+            let input = args.inputs.first().filter(|path| *path != Path::new("-"));
+            let input = input.map(|path| format!(" {}", word(path))).unwrap_or_default();
+            ui.hint(&format!("to sign it: mcpid sign{input}"));
+        }
+        "too_large"
+            if verdict.body_size > args.judging.max_body.unwrap_or(DEFAULT_MAX_BODY as u64) =>
+        {
+            let command = again::verify(args, args.at, Some(verdict.body_size));
+            ui.hint(&format!("to judge it all the same: {command}"));
+        }
         _ => {}
     }
 }
 
-fn word(path: &std::path::Path) -> String {
+fn word(path: &Path) -> String {
     crate::ui::shell_word(&path.to_string_lossy()).into_owned()
-}
-
-/// The caller's own command, as of another time.
-fn again(args: &VerifyArgs, time: Timestamp) -> String {
-    let mut words = vec!["mcpid verify".to_owned()];
-    let judging = &args.judging;
-    let shell = |text: &str| crate::ui::shell_word(text).into_owned();
-    words.extend(judging.trust.iter().map(|path| format!("-r {}", word(path))));
-    if judging.profile != crate::args::ProfileName::Mcp {
-        words.push(format!("--profile {}", judging.profile.profile().name));
-    }
-    words.extend(judging.window.map(|s| format!("--window {s}s")));
-    words.extend(judging.ahead.map(|s| format!("--ahead {s}s")));
-    words.extend(judging.require.iter().map(|c| format!("--require {}", shell(c))));
-    words.extend(judging.allow_uncovered.iter().map(|c| format!("--allow-uncovered {}", shell(c))));
-    words.extend(judging.max_body.map(|n| format!("--max-body {n}")));
-    words.extend(judging.origin.iter().map(|o| format!("--origin {}", shell(o))));
-    words.push(format!("--at {time}"));
-    words.extend(args.only.iter().map(|only| format!("--only {}", shell(only))));
-    words.extend(args.inputs.iter().map(|path| word(path)));
-    words.join(" ")
 }
