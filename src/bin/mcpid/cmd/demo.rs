@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::args::DemoArgs;
 use crate::exit::Exit;
-use crate::failure::{Failure, chain};
+use crate::failure::{Failure, chain, reason};
 use crate::stage::Stage;
 use crate::ui::Ui;
 
@@ -30,7 +30,7 @@ const TAMPERED: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params"
 /// Tells the story.
 pub(crate) fn run(_args: &DemoArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let failed = |e: &dyn std::error::Error| Failure::new(Exit::Input, "demo", chain(e));
-    let folder = tempfile::tempdir().map_err(|e| failed(&e))?;
+    let folder = tempfile::tempdir().map_err(|e| no_folder(&e))?;
     let (keyfile, trustfile) = (folder.path().join("key.json"), folder.path().join("trust.json"));
 
     // A key, at rest as `keygen` would leave it, and opened again from there.
@@ -51,7 +51,10 @@ pub(crate) fn run(_args: &DemoArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let registry = Arc::new(Registry::load(&[&trustfile]).map_err(|e| failed(&e))?);
     story.made("a trust file", "which says that the key is alice's", ui)?;
 
-    let stage = open(registry).map_err(|e| failed(&*e))?;
+    let stage = open(registry).map_err(|e| {
+        let message = format!("cannot listen on 127.0.0.1: {}", chain(&*e));
+        Failure::new(Exit::Unavailable, "listener", message)
+    })?;
     let url = format!("http://{}/mcp", stage.address());
     story.made("a server", &format!("{url}, behind the verification engine"), ui)?;
 
@@ -72,6 +75,17 @@ pub(crate) fn run(_args: &DemoArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     drop(stage);
     folder.close().map_err(|e| failed(&e))?;
     story.end(ui)
+}
+
+/// The temporary folder cannot be made.
+fn no_folder(error: &std::io::Error) -> Failure {
+    let (code, why) = match error.kind() {
+        std::io::ErrorKind::NotFound => ("no_folder", "no such folder".to_owned()),
+        _ => reason(error),
+    };
+    let place = std::env::temp_dir();
+    let message = format!("cannot make a temporary folder in {}: {why}", place.display());
+    Failure::new(Exit::Input, code, message).hint("TMPDIR=. mcpid demo")
 }
 
 fn open(registry: Arc<Registry>) -> Result<Stage, Box<dyn std::error::Error>> {
