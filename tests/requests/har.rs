@@ -1,0 +1,136 @@
+//! `verify` and `inspect` on HTTP archives, made here.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::{CALL, Home, NOON, NOON_TEXT, URL};
+use crate::json::has_all_members;
+
+fn headers(home: &Home) -> Value {
+    let args = ["sign", "--json", "--url", URL, "--at", NOON_TEXT, "body.json"];
+    let signed = home.mcpid(&args).ends(0).json();
+    let list = signed["headers"].as_array().unwrap().iter();
+    list.map(|header| json!({ "name": header[0], "value": header[1] })).collect()
+}
+
+fn entry(method: &str, url: &str, headers: Value, body: Option<Value>) -> Value {
+    let mut request = json!({
+        "method": method, "url": url, "httpVersion": "HTTP/1.1", "headers": headers,
+        "cookies": [], "queryString": [], "headersSize": -1, "bodySize": CALL.len(),
+    });
+    if let Some(body) = body {
+        request["postData"] = body;
+    } else {
+        request["bodySize"] = json!(0);
+    }
+    json!({ "startedDateTime": "2026-11-27T11:00:00.250+01:00", "time": 1, "request": request,
+        "response": { "status": 200 }, "cache": {}, "timings": {} })
+}
+
+fn archive(entries: &[Value]) -> String {
+    json!({ "log": { "version": "1.2", "creator": { "name": "t", "version": "1" }, "entries": entries } }).to_string()
+}
+
+fn text(body: &str) -> Option<Value> {
+    Some(json!({ "mimeType": "application/json", "text": body }))
+}
+
+#[test]
+fn every_request_but_preflights_is_judged_at_its_own_time() {
+    let home = Home::new();
+    let preflight = json!([
+        { "name": "Origin", "value": "https://app.example.com" },
+        { "name": "Access-Control-Request-Method", "value": "POST" },
+    ]);
+    let pseudo = {
+        let mut all = headers(&home).as_array().unwrap().clone();
+        for (name, value) in [
+            (":method", "POST"),
+            (":authority", "mcp.example.com"),
+            (":scheme", "https"),
+            (":path", "/mcp"),
+        ] {
+            all.insert(0, json!({ "name": name, "value": value }));
+        }
+        Value::Array(all)
+    };
+    let encoded = json!({ "mimeType": "application/json", "text": STANDARD.encode(CALL), "encoding": "base64" });
+    let entries = [
+        entry("OPTIONS", URL, preflight, None),
+        entry("POST", URL, headers(&home), text(CALL)),
+        entry("POST", URL, pseudo, text(CALL)),
+        entry("POST", URL, headers(&home), Some(encoded)),
+        entry("GET", "https://app.example.com/logo.png", json!([]), None),
+    ];
+    home.write("h.har", archive(&entries));
+    let ran = home
+        .mcpid(&[
+            "verify",
+            "--at",
+            "capture",
+            "--json",
+            "--only",
+            "https://mcp.example.com/",
+            "h.har",
+        ])
+        .ends(0);
+    let verdicts: Vec<_> = ran.out.lines().map(has_all_members).collect();
+    let places: Vec<_> = verdicts.iter().map(|v| v["index"].as_u64().unwrap()).collect();
+    assert_eq!(places, [1, 2, 3]);
+    for verdict in &verdicts {
+        assert_eq!(
+            (&verdict["verdict"], &verdict["now"], &verdict["time_source"]),
+            (&json!("accepted"), &json!(NOON), &json!("capture"))
+        );
+    }
+    assert_eq!(
+        ran.err,
+        "mcpid: 3 accepted, 0 rejected, 1 preflights passed over, 1 for other targets passed over\n"
+    );
+    let ran = home.mcpid(&["verify", "--at", "capture", "h.har"]).ends(1);
+    assert!(ran.out.contains("h.har [4]: rejected at step 2 (present)"), "{}", ran.out);
+    let marked = [b"\xef\xbb\xbf", archive(&entries).as_bytes()].concat();
+    home.write("h.har", marked);
+    home.mcpid(&["inspect", "h.har"]).well();
+}
+
+#[test]
+fn a_body_that_may_not_be_exact_is_unjudged_rather_than_mismatched() {
+    let home = Home::new();
+    // One character of a lossy export where the digest says otherwise.
+    let entries = [
+        entry("POST", URL, headers(&home), text(&CALL.replace("here", "h\u{fffd}re"))),
+        entry("POST", URL, headers(&home), None),
+    ];
+    let mut entries = entries.to_vec();
+    entries[1]["request"]["bodySize"] = json!(CALL.len());
+    home.write("h.har", archive(&entries));
+    let ran = home.mcpid(&["verify", "--at", "capture", "--json", "h.har"]).ends(5);
+    for line in ran.out.lines() {
+        let verdict = has_all_members(line);
+        assert_eq!(
+            (&verdict["verdict"], &verdict["unjudged"]),
+            (&json!("unjudged"), &json!([9, 10, 11])),
+            "{line}"
+        );
+        assert!(verdict["message"].is_string());
+    }
+    assert_eq!(ran.err, "mcpid: 0 accepted, 0 rejected, 2 unjudged\n");
+}
+
+#[test]
+fn archives_with_nothing_to_judge_or_that_are_none() {
+    let home = Home::new();
+    home.write("none.har", archive(&[]));
+    let ran = home.verify(&["none.har"]).ends(3);
+    assert!(ran.err.ends_with("mcpid: there is no request to judge\n"), "{}", ran.err);
+    home.write("cut.har", &archive(&[entry("GET", URL, json!([]), None)])[..300]);
+    let ran = home.verify(&["cut.har"]).ends(3);
+    assert!(ran.err.starts_with("mcpid: cut.har: "), "{}", ran.err);
+    let odd = entry("GET", "chrome-extension://abc/x", json!([]), None);
+    home.write("odd.har", archive(&[odd, entry("GET", URL, json!([]), None)]));
+    let ran = home.verify(&["odd.har"]).ends(3);
+    assert!(ran.err.starts_with("mcpid: odd.har: entry 0: "), "{}", ran.err);
+    assert!(ran.out.starts_with("odd.har [1]: rejected at step 2"), "{}", ran.out);
+}
