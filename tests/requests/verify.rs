@@ -211,6 +211,12 @@ fn a_revoked_key_keeps_its_verdict_as_of_before() {
         ran.err,
         "mcpid: the key was revoked later; only a log proof shows that it signed before that\n"
     );
+    let many = home.verify(&[&s, "nothing"]).ends(3);
+    assert!(
+        many.err.ends_with("only a log proof shows that it signed before that\n"),
+        "{}",
+        many.err
+    );
     let json = home.verify(&["--json", &s]).ends(0).json();
     assert_eq!(
         (json["verdict"].as_str(), json["revoked_at"].as_i64()),
@@ -270,4 +276,28 @@ fn published_test_keys_are_refused() {
         }
     }
     assert!(refused >= 3, "{refused} refusals only");
+}
+
+#[test]
+fn the_example_of_the_rfc_is_refused_for_its_key() {
+    let home = Home::new();
+    let x = "JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs";
+    let jwk = format!(r#"{{"kty":"OKP","crv":"Ed25519","kid":"test-key-ed25519","x":"{x}"}}"#);
+    home.write("rfc.jwk", jwk);
+    // RFC 9421 appendix B.2.6.
+    home.write("b26", "\
+POST /foo?param=Value&Pet=dog HTTP/1.1
+Host: example.com
+Date: Tue, 20 Apr 2021 02:07:55 GMT
+Content-Type: application/json
+Content-Digest: sha-512=:WZDPaVn/7XgHaAy8pmojAkGWoRx2UFChF41A2svX+TaPm+AbwAgBWnrIiYllu7BNNyealdVLvRwEmTHWXvJwew==:
+Content-Length: 18
+Signature-Input: sig-b26=(\"date\" \"@method\" \"@path\" \"@authority\" \"content-type\" \"content-length\");created=1618884473;keyid=\"test-key-ed25519\"
+Signature: sig-b26=:wqcAqbmYJ2ji2glfAMaRy4gruYYnx2nEFN2HN6jrnDnQCK1u02Gb04v9EDgwUPiu4A0w6vuQv5lIp5WPpBKRCw==:
+
+{\"hello\": \"world\"}");
+    let ran = home.mcpid(&["verify", "-r", "rfc.jwk", "--profile", "rfc9421", "b26"]).ends(1);
+    assert!(ran.out.starts_with("rejected at step 7 (key): "), "{}", ran.out);
+    let ran = home.mcpid(&["verify", "-r", "rfc.jwk", "--profile", "rfc9421", "--json", "b26"]);
+    assert_eq!(ran.ends(1).json()["code"], "key_published");
 }

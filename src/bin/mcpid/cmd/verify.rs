@@ -69,6 +69,9 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     if passed_over || inputs.many() || tally.verdicts + tally.failures != 1 {
         ui.note(&tally.summary(&counts));
     }
+    if tally.on_revoked > 0 {
+        ui.note("the key was revoked later; only a log proof shows that it signed before that");
+    }
     if tally.verdicts + tally.failures == 0 {
         return Err(Failure::new(Exit::Input, "no_requests", "there is no request to judge"));
     }
@@ -227,6 +230,8 @@ struct Tally {
     rejected: u64,
     unjudged: u64,
     failures: u64,
+    /// Accepted under a key that is revoked by now.
+    on_revoked: u64,
     exit: Exit,
 }
 
@@ -238,6 +243,7 @@ impl Tally {
             Exit::Rejected => self.rejected += 1,
             _ => self.unjudged += 1,
         }
+        self.on_revoked += u64::from(verdict.rests_on_revoked_key());
         self.exit = self.exit.max(verdict.exit);
     }
 
@@ -274,9 +280,6 @@ impl Tally {
 
 /// What to do about a verdict: at most two lines, which can be pasted.
 fn hints(args: &VerifyArgs, verdict: &Verdict, ui: &mut Ui) {
-    if verdict.rests_on_revoked_key() {
-        ui.note("the key was revoked later; only a log proof shows that it signed before that");
-    }
     let Some(rejection) = verdict.rejection() else { return };
     match rejection.code().as_str() {
         "expired" | "not_yet_valid" => {
