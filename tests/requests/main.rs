@@ -5,6 +5,7 @@
 
 mod bad;
 mod demo;
+mod flags;
 mod har;
 mod inspect;
 mod json;
