@@ -110,6 +110,17 @@ fn an_origin_says_where_a_request_line_without_one_goes() {
          mcpid: hint: for the host that it names: mcpid sign --origin https://mcp.example.com u\n"
     );
     home.sh(ran.hints()[0].split_once(": ").unwrap().1).well();
+    home.write("u", capture("POST http://mcp.example.com/mcp HTTP/1.1", "\r\n"));
+    let ran = home.mcpid(&["sign", "--origin", "https://mcp.example.com", &u]).ends(3);
+    assert_eq!(
+        ran.hints(),
+        ["for the host that it names: mcpid sign --origin http://mcp.example.com u"]
+    );
+    home.sh(ran.hints()[0].split_once(": ").unwrap().1).well();
+    home.write("u", capture("POST https://other.com/mcp HTTP/1.1", "\r\n"));
+    let ran = home.mcpid(&["sign", &u]).ends(3);
+    let line = "the target is for \"other.com\", the host field says \"mcp.example.com\"";
+    assert_eq!(ran.err, format!("mcpid: {line}\n"));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use mcpid::key::{PublicKey, Sign, SignError};
 use mcpid::mcp::body::{self, Scope};
 use mcpid::mcp::headers;
 use mcpid::message::Head;
+use mcpid::message::target::Origins;
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signed, Signer, SigningError};
 use mcpid::verify::coverage::{self, Changes};
@@ -153,15 +154,17 @@ fn failure(args: &SignArgs, head: &Head<'_>, error: &SigningError) -> Failure {
     match error {
         SigningError::Target(_) => {
             let failure = Failure::new(Exit::Input, "target", message);
-            let host = head.values("host").next().and_then(|host| std::str::from_utf8(host).ok());
-            match (&args.origin, host) {
-                (Some(origin), Some(host)) => {
-                    let scheme = origin.split("://").next().unwrap_or("https");
-                    let origin = format!("{scheme}://{host}");
+            // As the request itself says it, where it says one thing.
+            let named = Origins::unknown().resolve(head).ok().and_then(|target| {
+                let uri = target.target_uri();
+                Some(format!("{}://{}", uri.split_once("://")?.0, target.authority()))
+            });
+            match named.filter(|_| args.origin.is_some()) {
+                Some(origin) => {
                     let otherwise = Otherwise { origin: Some(&origin), ..Otherwise::default() };
                     again(failure, "for the host that it names", otherwise)
                 }
-                _ => failure,
+                None => failure,
             }
         }
         SigningError::Digest(_) if args.url.is_some() => {
