@@ -76,12 +76,20 @@ pub fn read<'h>(head: &'h Head<'_>) -> Result<Vec<Candidate<'h>>, HeaderError> {
     if input.members.is_empty() && signature.members.is_empty() {
         return Err(HeaderError::Missing(SIGNATURE_INPUT));
     }
-    let signatures = paired(&input, signature)?;
     let candidate = |((label, params), signature)| Candidate {
         label,
         params: SignatureParams::from_member(params),
         signature: signature_bytes(signature),
     };
+    let same_order = |(one, other): (&(Cow<'_, str>, _), &(Cow<'_, str>, _))| one.0 == other.0;
+    // As every signer writes them: the same labels in the same order.
+    if input.members.len() == signature.members.len()
+        && input.members.iter().zip(&signature.members).all(same_order)
+    {
+        let signatures = signature.members.into_iter().map(|(_, member)| member);
+        return Ok(input.members.into_iter().zip(signatures).map(candidate).collect());
+    }
+    let signatures = paired(&input, signature)?;
     Ok(input.members.into_iter().zip(signatures).map(candidate).collect())
 }
 
@@ -105,9 +113,6 @@ fn paired<'h>(
     let unpaired =
         |label: &str, missing| HeaderError::Unpaired { label: label.to_owned(), missing };
     let labels = input.members.iter().map(|(label, _)| label);
-    if labels.clone().eq(signature.members.iter().map(|(label, _)| label)) {
-        return Ok(signature.members.into_iter().map(|(_, member)| member).collect());
-    }
     // A map, so that thousands of labels in two orders are not compared in pairs.
     let first_stray = |rest: &HashMap<Cow<'_, str>, _>| rest.keys().min().map(ToString::to_string);
     let mut rest: HashMap<_, _> = signature.members.into_iter().collect();

@@ -8,6 +8,7 @@
 //! A [`PublicKey`] is judged when it is decoded: whether it is weak, whether its private half is
 //! published, and what its id is. Nothing here reads a clock or asks for a passphrase.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use base64::Engine as _;
@@ -54,6 +55,13 @@ impl KeyId {
     pub fn as_str(&self) -> &str {
         // Only ASCII is ever put in.
         std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// Tables of ids can be asked for bytes that nobody has looked at yet.
+impl Borrow<[u8; 43]> for KeyId {
+    fn borrow(&self) -> &[u8; 43] {
+        &self.0
     }
 }
 

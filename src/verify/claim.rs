@@ -65,24 +65,29 @@ impl Verifier {
     /// are one pair, which is remembered until the last of them is over; and as a whole it is as
     /// old as the first of them, for that one may have been shown before.
     fn pairs<'v>(&self, held: &'v [Held], now: Timestamp) -> Vec<Pair<'v>> {
+        if let [one] = held {
+            return self.pair(one, now).into_iter().collect();
+        }
         let mut order: Vec<&Held> = held.iter().collect();
         order.sort_by_key(|one| one.place);
         let mut pairs: Vec<Pair<'v>> = Vec::with_capacity(1);
         for one in order {
-            let (Some(nonce), Some(until)) = (&one.nonce, self.until(one, now)) else {
-                continue;
-            };
-            let (key, created) = (one.entry.key().id(), one.created);
-            match pairs.iter_mut().find(|pair| pair.key == key && pair.nonce == nonce) {
+            let Some(new) = self.pair(one, now) else { continue };
+            match pairs.iter_mut().find(|pair| pair.key == new.key && pair.nonce == new.nonce) {
                 Some(pair) => {
-                    pair.until = pair.until.max(until);
+                    pair.until = pair.until.max(new.until);
                     // None, which is before every moment, is a time that nobody knows.
-                    pair.created = pair.created.min(created);
+                    pair.created = pair.created.min(new.created);
                 }
-                None => pairs.push(Pair { key, nonce, until, created }),
+                None => pairs.push(new),
             }
         }
         pairs
+    }
+
+    fn pair<'v>(&self, one: &'v Held, now: Timestamp) -> Option<Pair<'v>> {
+        let (nonce, until) = (one.nonce.as_ref()?, self.until(one, now)?);
+        Some(Pair { key: one.entry.key().id(), nonce, until, created: one.created })
     }
 
     /// How long this verifier needs a store to keep what it claims; to be registered with the

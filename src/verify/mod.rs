@@ -45,18 +45,21 @@ pub const MAX_SIGNATURE_INPUT: usize = 8 * 1024;
 /// Bytes of a request's body, unless the caller says otherwise.
 pub const DEFAULT_MAX_BODY: usize = 4 * 1024 * 1024;
 
-/// Fields that may stand on one line only: which of two a server takes is anyone's guess. `Host`
-/// is judged with the target.
-const SINGLETONS: &[&str] = &[
-    "content-type",
-    "content-encoding",
-    "content-length",
-    "mcp-protocol-version",
-    "mcp-session-id",
-    "mcp-method",
-    "mcp-name",
-    "last-event-id",
-];
+/// The place of a field among those that may stand on one line only: which of two a server takes
+/// is anyone's guess. `Host` is judged with the target.
+fn singleton(name: &str) -> Option<u32> {
+    Some(match name {
+        "content-type" => 0,
+        "content-encoding" => 1,
+        "content-length" => 2,
+        "mcp-protocol-version" => 3,
+        "mcp-session-id" => 4,
+        "mcp-method" => 5,
+        "mcp-name" => 6,
+        "last-event-id" => 7,
+        _ => return None,
+    })
+}
 
 /// What step 12 does with nonces.
 #[derive(Clone)]
@@ -223,7 +226,7 @@ impl Verifier {
             if name == "signature-input" {
                 input = input.saturating_add(value.len()).saturating_add(2);
             }
-            if let Some(bit) = SINGLETONS.iter().position(|s| *s == name) {
+            if let Some(bit) = singleton(name) {
                 if seen & (1 << bit) != 0 {
                     repeated = Some(name);
                 }
