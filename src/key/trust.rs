@@ -126,7 +126,7 @@ impl Entry {
     /// A body that cannot be read has no operation; who judges it must refuse it wherever
     /// [`is_limited`](Self::is_limited) says so.
     pub fn allows(&self, operation: Operation<'_>) -> bool {
-        always_allowed(operation.method)
+        operation.is_always_allowed()
             || self.allow.iter().all(|list| list.iter().any(|pattern| pattern.grants(operation)))
     }
 
@@ -158,21 +158,6 @@ impl Entry {
             _ => None,
         }
     }
-}
-
-/// What any verified key may do: a session has to be opened, kept and closed before there is
-/// anything to allow or forbid.
-fn always_allowed(method: &str) -> bool {
-    matches!(
-        method,
-        "initialize"
-            | "ping"
-            | "server/discover"
-            | "logging/setLevel"
-            | "@get"
-            | "@delete"
-            | "@response"
-    ) || method.starts_with("notifications/")
 }
 
 fn unite(all: &mut Vec<String>, more: Vec<String>) {

@@ -229,7 +229,7 @@ impl fmt::Display for Rejection {
 impl std::error::Error for Rejection {}
 
 /// An error and what caused it, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

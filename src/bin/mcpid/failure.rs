@@ -7,6 +7,8 @@
 use std::io;
 use std::path::Path;
 
+pub(crate) use mcpid::verify::rejection::chain;
+
 use crate::exit::Exit;
 
 /// The end of a command that could not do its work.
@@ -105,16 +107,4 @@ pub(crate) fn reason(error: &io::Error) -> (&'static str, String) {
         }
     };
     (code, words.to_owned())
-}
-
-/// An error and what caused it, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        cause = error.source();
-    }
-    line
 }
