@@ -65,7 +65,11 @@ impl Scene<'_> {
                 entry,
             }),
             Err(rejection) => {
-                let statement = Statement::of(self.head, &label, Some(&params), found.as_deref());
+                // Also what was refused before its key was looked up is reported by the name that
+                // the key it claims would have.
+                let claimed = || self.registry.by_id(params.keyid().value()?);
+                let entry = found.as_ref().or_else(claimed).map(|entry| &**entry);
+                let statement = Statement::of(self.head, &label, Some(&params), entry);
                 Err(rejection.stating(statement))
             }
         }
