@@ -13,16 +13,29 @@ use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::clock::Timestamp;
 use crate::key::KeyId;
 
 pub mod memory;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 mod table;
 pub mod url;
 
 /// What the methods of a store return: a boxed future, so that stores are usable as `dyn`. It
 /// needs no particular runtime.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What stands for a nonce in the stores that several processes share: SHA-256 of the key id, a
+/// zero byte and the nonce. A nonce is as long as its client likes, an id is not; and two keys
+/// never share one, since a key id holds no zero byte.
+pub fn id(key: &KeyId, nonce: &str) -> [u8; 32] {
+    let hash =
+        Sha256::new().chain_update(key.as_str()).chain_update([0]).chain_update(nonce).finalize();
+    hash.into()
+}
 
 /// A store of used nonces. Open to other implementations.
 pub trait NonceStore: Send + Sync {
@@ -91,6 +104,11 @@ impl Retention {
     /// is the window but at least 30 seconds.
     pub const fn new(window: u32, ahead: u32) -> Self {
         Retention { window, ahead, margin: if window > 30 { window } else { 30 } }
+    }
+
+    /// Seconds after its creation that something is accepted.
+    pub const fn window(self) -> i64 {
+        self.window as i64
     }
 
     /// Seconds before its creation that something is accepted.

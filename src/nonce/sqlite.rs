@@ -1,0 +1,290 @@
+//! Nonces in an SQLite file: for the processes of one host. Survives restarts and `kill -9`.
+//!
+//! ```text
+//! claim ─▶ queue ─▶ worker thread: BEGIN · a statement a claim · COMMIT ─▶ is it still our file? ─▶ answer
+//! ```
+//!
+//! One thread owns the connection, so that nothing asynchronous ever waits for a disk; what
+//! gathers in its queue while it commits shares the next commit. A second thread only watches the
+//! time: whatever the disk or another program's lock does, a claim has an answer within the
+//! budget, and where that is not the store's it is an error.
+//!
+//! **What is durable.** WAL with `synchronous=NORMAL`: a commit is in the operating system's hands
+//! before it is answered, so that no end of a process loses it, and no `fsync` is waited for. A
+//! power cut can lose the last commits; but then the machine boots anew, the boot id in the file
+//! is another one, and the floor rises past all that can have been lost. `FULL` would cost ten
+//! times as much a claim, for seconds that the floor refuses anyway.
+//!
+//! **What it cannot see**: a file put back from a copy while nobody has it open, within one boot;
+//! and two hosts that share a file, which WAL does not allow.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{BoxFuture, Claim, NonceStore, Retention, Seen, StoreError};
+use crate::clock::Timestamp;
+use crate::key::KeyId;
+
+mod desk;
+mod fault;
+mod file;
+mod state;
+mod statements;
+mod worker;
+
+use desk::{Answer, Ask, Desk};
+
+/// How long a claim waits for an answer unless the options say otherwise.
+const DEFAULT_BUDGET: Duration = Duration::from_secs(2);
+
+/// Bytes of the file unless the options say otherwise: some ten million nonces.
+const DEFAULT_MAX_BYTES: u64 = 1 << 30;
+
+/// Nonces that one step of [`Sqlite::prune`] removes: what a claim behind it waits for.
+const PRUNED_PER_STEP: u32 = 1_000;
+
+/// Times beyond this, in seconds, are refused; sums of a few of them fit every integer.
+const REACH: i64 = 1 << 52;
+
+/// What the operating system calls this boot, on Linux; elsewhere, or where it does not say, none.
+/// A store that is opened without one takes every start for one that may have lost something.
+pub fn boot_id() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let id = text.trim();
+    (!id.is_empty() && id.len() <= 64).then(|| id.to_owned())
+}
+
+/// Where the file is, and how it is to be opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    path: PathBuf,
+    boot: Option<String>,
+    budget: Duration,
+    max_bytes: u64,
+}
+
+impl Options {
+    /// The file at `path`, in a folder that is there, opened under the boot id `boot`
+    /// (see [`boot_id`]).
+    pub fn new(path: impl Into<PathBuf>, boot: Option<String>) -> Self {
+        let (budget, max_bytes) = (DEFAULT_BUDGET, DEFAULT_MAX_BYTES);
+        Options { path: path.into(), boot, budget, max_bytes }
+    }
+
+    /// How long a question waits for its answer; 2 seconds by default.
+    #[must_use]
+    pub fn budget(mut self, budget: Duration) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// How large the file may grow, in bytes; 1 GiB by default. A store that is full refuses what
+    /// is new and forgets nothing.
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// Opens the store at `start` for a user who needs `retention`; a file that is not there is
+    /// made, readable for its owner only. Blocks, for the budget at most.
+    ///
+    /// A file that is new, or was last opened under another boot id or none, sets the floor to
+    /// `start + ahead`.
+    ///
+    /// # Errors
+    /// The folder is missing, the file is no store, of a newer version, a link, writable for
+    /// everybody, damaged, read-only or locked for longer than the budget.
+    pub fn open(self, start: Timestamp, retention: Retention) -> Result<Sqlite, StoreError> {
+        let store = Sqlite::start(self, false)?;
+        let ask = Ask::Register { now: checked(start)?, retention };
+        store.desk.ask_blocking(ask)?;
+        Ok(store)
+    }
+
+    /// Opens a store that is there, only to look into it: nothing is made, and nothing is changed.
+    /// Claims and registering are errors.
+    ///
+    /// # Errors
+    /// As [`Options::open`], and where there is no file.
+    pub fn read(self) -> Result<Sqlite, StoreError> {
+        let store = Sqlite::start(self, true)?;
+        store.desk.ask_blocking(Ask::Floor)?;
+        Ok(store)
+    }
+}
+
+/// A store in a file.
+pub struct Sqlite {
+    desk: Arc<Desk>,
+    path: PathBuf,
+}
+
+/// A nonce that a store holds, by the id that stands for it ([`super::id`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Kept {
+    /// SHA-256 of key id, a zero byte and nonce.
+    pub id: [u8; 32],
+    /// When it was claimed.
+    pub first: Timestamp,
+    /// Until when it is kept.
+    pub until: Timestamp,
+}
+
+/// What a store knows about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct About {
+    /// What was created up to then may be forgotten.
+    pub floor: Timestamp,
+    /// The longest retention that any user asked for.
+    pub retention: Retention,
+}
+
+impl Sqlite {
+    fn start(options: Options, read_only: bool) -> Result<Self, StoreError> {
+        let path = options.path.clone();
+        let desk = Arc::new(Desk::new(options.budget));
+        worker::start(&desk, file::Place::new(options, read_only))?;
+        Ok(Sqlite { desk, path })
+    }
+
+    /// Removes what is kept no longer at `now`, in small steps, and says how many nonces that
+    /// were. Claims do the same by themselves, a few at a time.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be reached; some may be removed by then.
+    pub fn prune(&self, now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move {
+            let now = checked(now)?;
+            let mut all = 0_u64;
+            loop {
+                match self.desk.ask(Ask::Prune { now, limit: PRUNED_PER_STEP }).await? {
+                    Answer::Swept(0) => return Ok(all),
+                    Answer::Swept(some) => all = all.saturating_add(some),
+                    _ => return Err(mixed_up()),
+                }
+            }
+        })
+    }
+
+    /// Up to `limit` nonces in the order of their end, those that have ended and are not yet
+    /// removed included; from the first, or from behind `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be reached.
+    pub fn list(
+        &self,
+        after: Option<Kept>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<Kept>, StoreError>> {
+        Box::pin(async move {
+            match self.desk.ask(Ask::List { after, limit }).await? {
+                Answer::List(some) => Ok(some),
+                _ => Err(mixed_up()),
+            }
+        })
+    }
+
+    /// Floor and retention as they stand.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be reached.
+    pub fn about(&self) -> BoxFuture<'_, Result<About, StoreError>> {
+        Box::pin(async move {
+            match self.desk.ask(Ask::About).await? {
+                Answer::About(about) => Ok(about),
+                _ => Err(mixed_up()),
+            }
+        })
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl NonceStore for Sqlite {
+    fn register<'a>(
+        &'a self,
+        now: Timestamp,
+        retention: Retention,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.desk.ask(Ask::Register { now: checked(now)?, retention }).await?;
+            Ok(())
+        })
+    }
+
+    fn claim<'a>(
+        &'a self,
+        now: Timestamp,
+        key: &'a KeyId,
+        nonce: &'a str,
+        until: Timestamp,
+    ) -> BoxFuture<'a, Result<Claim, StoreError>> {
+        Box::pin(async move {
+            if until <= now {
+                return Ok(Claim::Expired);
+            }
+            let (now, until) = (checked(now)?, checked(until)?);
+            match self.desk.ask(Ask::Claim { now, id: super::id(key, nonce), until }).await? {
+                Answer::Claim(claim) => Ok(claim),
+                _ => Err(mixed_up()),
+            }
+        })
+    }
+
+    fn peek<'a>(
+        &'a self,
+        now: Timestamp,
+        key: &'a KeyId,
+        nonce: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Seen>, StoreError>> {
+        Box::pin(async move {
+            match self.desk.ask(Ask::Peek { now: now.unix(), id: super::id(key, nonce) }).await? {
+                Answer::Seen(seen) => Ok(seen),
+                _ => Err(mixed_up()),
+            }
+        })
+    }
+
+    fn floor<'a>(&'a self, _now: Timestamp) -> BoxFuture<'a, Result<Timestamp, StoreError>> {
+        Box::pin(async move {
+            match self.desk.ask(Ask::Floor).await? {
+                Answer::Floor(floor) => Ok(floor),
+                _ => Err(mixed_up()),
+            }
+        })
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.desk.close();
+    }
+}
+
+impl fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sqlite").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+fn checked(time: Timestamp) -> Result<i64, StoreError> {
+    let seconds = time.unix();
+    if (-REACH..=REACH).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err(StoreError::new("the time is out of the store's reach"))
+    }
+}
+
+/// An answer to another question than the one that was asked: a fault of this file's.
+fn mixed_up() -> StoreError {
+    StoreError::new("the store gave an answer to something else")
+}

@@ -1,0 +1,57 @@
+//! What can be wrong with the file, and whether opening it anew may mend that.
+
+use std::io;
+
+use rusqlite::ErrorCode;
+
+use super::StoreError;
+
+/// Why nothing can be said. It goes to everyone who waited, so it can be cloned.
+#[derive(Clone, Debug)]
+pub(super) struct Fault {
+    reason: &'static str,
+    detail: Option<String>,
+    /// The connection is of no more use.
+    pub(super) reopen: bool,
+}
+
+impl Fault {
+    pub(super) fn new(reason: &'static str) -> Self {
+        Fault { reason, detail: None, reopen: true }
+    }
+
+    pub(super) fn io(reason: &'static str, error: &io::Error) -> Self {
+        Fault { reason, detail: Some(error.to_string()), reopen: true }
+    }
+
+    /// For a fault that lies with the question or with others, and not with the connection.
+    pub(super) fn passing(reason: &'static str) -> Self {
+        Fault { reason, detail: None, reopen: false }
+    }
+
+    pub(super) fn error(&self) -> StoreError {
+        match &self.detail {
+            None => StoreError::new(self.reason),
+            Some(detail) => StoreError::because(self.reason, detail.clone()),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        use ErrorCode as Code;
+        let (reason, reopen) = match error.sqlite_error_code() {
+            Some(Code::DatabaseBusy | Code::DatabaseLocked) => {
+                ("the file is locked by another program", false)
+            }
+            Some(Code::DiskFull) => ("the disk or the store is full", false),
+            Some(Code::NotADatabase) => ("the file is not a nonce store", true),
+            Some(Code::DatabaseCorrupt) => ("the file is damaged", true),
+            Some(Code::ReadOnly) => ("the file cannot be written", true),
+            Some(Code::CannotOpen | Code::PermissionDenied) => ("the file cannot be opened", true),
+            Some(Code::SystemIoFailure) => ("the file cannot be read or written", true),
+            _ => ("the file cannot be used", true),
+        };
+        Fault { reason, detail: Some(error.to_string()), reopen }
+    }
+}

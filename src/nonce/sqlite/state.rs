@@ -1,0 +1,173 @@
+//! What the file knows about itself: boot, retention, floor and horizon, in one row.
+//!
+//! The floor that holds is the greater of two: `floor`, which starts and raised retentions set,
+//! and `horizon - length`. What was swept was kept until the horizon at the latest, and for the
+//! whole length from its creation at the least; so it was created a length or more before the
+//! horizon. Both only ever grow.
+
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
+
+use super::fault::Fault;
+use super::{REACH, Retention};
+
+/// `WITHOUT ROWID`: the id is what is looked for, so the table is its own index. The second index
+/// is for sweeping, and its entries come in the order of time, which costs least.
+const TABLES: &str = "
+    CREATE TABLE used (
+        id BLOB PRIMARY KEY,
+        first INTEGER NOT NULL,
+        kept INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX used_by_end ON used (kept);
+    CREATE TABLE state (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        boot TEXT,
+        window INTEGER NOT NULL,
+        ahead INTEGER NOT NULL,
+        length INTEGER NOT NULL,
+        keep INTEGER NOT NULL,
+        floor INTEGER NOT NULL,
+        horizon INTEGER NOT NULL
+    ) STRICT;";
+
+/// Under what a file is opened.
+pub(super) struct Opening<'a> {
+    pub(super) now: i64,
+    pub(super) boot: Option<&'a str>,
+    /// Whether the boot id may show that nothing is lost.
+    pub(super) trusted: bool,
+    pub(super) retention: Option<Retention>,
+    pub(super) application: i64,
+    pub(super) version: i64,
+}
+
+/// The one row, as far as it is not SQL's business alone.
+struct Row {
+    boot: Option<String>,
+    retention: Retention,
+    floor: i64,
+    horizon: i64,
+}
+
+/// Makes the tables of a new file, and sets the floor where nonces may be missing: in a new file,
+/// and in one that was last opened under another boot id or none. All in one step.
+pub(super) fn settle(connection: &Connection, opening: &Opening<'_>) -> Result<(), Fault> {
+    // Immediate: who has read before it writes may find that another one was faster.
+    let behaviour = TransactionBehavior::Immediate;
+    let change = rusqlite::Transaction::new_unchecked(connection, behaviour)?;
+    let made: i64 = change.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if made == 0 {
+        change.execute_batch(TABLES)?;
+        change.pragma_update(None, "application_id", opening.application)?;
+        change.pragma_update(None, "user_version", opening.version)?;
+        let retention = opening.retention.unwrap_or(Retention::new(0, 0));
+        let floor = opening.now.saturating_add(retention.ahead());
+        let row = Row { boot: opening.boot.map(str::to_owned), retention, floor, horizon: -REACH };
+        row.write(&change)?;
+    } else {
+        let mut row = Row::read(&change)?;
+        let known = opening.trusted && row.boot.is_some() && row.boot.as_deref() == opening.boot;
+        if !known {
+            let ahead = opening.retention.map_or(0, Retention::ahead).max(row.retention.ahead());
+            // The clock of a machine that has just booted may be behind; the file's latest claim
+            // is not. What was lost was claimed later, but what is lost is what came last.
+            let latest = opening.now.max(row.latest(&change)?);
+            row.floor = row.floor.max(latest.saturating_add(ahead));
+            row.boot = opening.boot.map(str::to_owned);
+        }
+        let raised = match opening.retention {
+            Some(retention) => row.raise(&change, opening.now, retention)?,
+            None => false,
+        };
+        if !known || raised {
+            row.write(&change)?;
+        }
+    }
+    change.commit()?;
+    Ok(())
+}
+
+/// Records that somebody needs `retention`, inside a transaction; where that is more than before,
+/// the floor rises past all that was claimed for less.
+pub(super) fn register(
+    connection: &Connection,
+    now: i64,
+    retention: Retention,
+) -> Result<(), Fault> {
+    let mut row = Row::read(connection)?;
+    if row.raise(connection, now, retention)? {
+        row.write(connection)?;
+    }
+    Ok(())
+}
+
+/// The longest retention that anybody asked for.
+pub(super) fn retention(connection: &Connection) -> Result<Retention, Fault> {
+    Ok(Row::read(connection)?.retention)
+}
+
+/// The floor as it stands.
+pub(super) fn floor(connection: &Connection) -> Result<i64, Fault> {
+    let row = Row::read(connection)?;
+    Ok(row.floor.max(row.horizon.saturating_sub(row.retention.length())))
+}
+
+impl Row {
+    fn read(connection: &Connection) -> Result<Self, Fault> {
+        let sql = "SELECT boot, window, ahead, floor, horizon FROM state WHERE one = 1";
+        let row = connection.query_row(sql, [], |row| {
+            Ok(Row {
+                boot: row.get(0)?,
+                retention: Retention::new(row.get(1)?, row.get(2)?),
+                floor: row.get(3)?,
+                horizon: row.get(4)?,
+            })
+        });
+        row.optional()?.ok_or(Fault::new("the file is damaged"))
+    }
+
+    fn write(&self, connection: &Connection) -> Result<(), Fault> {
+        let retention = self.retention;
+        connection.execute(
+            "INSERT OR REPLACE INTO state
+             (one, boot, window, ahead, length, keep, floor, horizon)
+             VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                self.boot,
+                retention.window(),
+                retention.ahead(),
+                retention.length(),
+                retention.keep(),
+                self.floor,
+                self.horizon
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// The latest moment at which anything in the file can have been claimed or swept, by what is
+    /// kept: nothing ends earlier than the whole time after its claim.
+    fn latest(&self, connection: &Connection) -> Result<i64, Fault> {
+        let last: Option<i64> =
+            connection.query_row("SELECT max(kept) FROM used", [], |row| row.get(0))?;
+        let claimed = last.map_or(-REACH, |kept| kept.saturating_sub(self.retention.keep()));
+        Ok(claimed.max(self.horizon))
+    }
+
+    /// Whether `more` is more than was recorded.
+    fn raise(&mut self, connection: &Connection, now: i64, more: Retention) -> Result<bool, Fault> {
+        let united = self.retention.united(more);
+        if united == self.retention {
+            return Ok(false);
+        }
+        // Claims may have been made by a clock that has stepped back since. The floor that
+        // sweeping has set so far must not sink with the longer length either.
+        let latest = now.max(self.latest(connection)?);
+        self.floor = self
+            .floor
+            .max(latest.saturating_add(united.ahead()).saturating_add(united.margin()))
+            .max(self.horizon.saturating_sub(self.retention.length()));
+        self.retention = united;
+        Ok(true)
+    }
+}

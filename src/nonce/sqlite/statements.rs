@@ -1,0 +1,148 @@
+//! The statements of every day, each prepared once.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, Statement, params};
+
+use super::desk::{Answer, Ask};
+use super::fault::Fault;
+use super::{About, Claim, Kept, Seen, state};
+use crate::clock::Timestamp;
+
+/// One statement a claim: it takes the retention that holds as it writes, and answers with the
+/// floor that holds as it has written.
+pub(super) const CLAIM: &str = "
+    INSERT INTO used (id, first, kept)
+    SELECT ?1, ?2, max(?3, ?2 + keep) FROM state WHERE one = 1
+    ON CONFLICT (id) DO NOTHING
+    RETURNING (SELECT max(floor, horizon - length) FROM state WHERE one = 1)";
+
+pub(super) struct Statements<'c> {
+    connection: &'c Connection,
+    claim: Statement<'c>,
+    find: Statement<'c>,
+    passed: Statement<'c>,
+    sweep: Statement<'c>,
+}
+
+impl<'c> Statements<'c> {
+    pub(super) fn new(connection: &'c Connection) -> Result<Self, Fault> {
+        Ok(Statements {
+            connection,
+            claim: connection.prepare(CLAIM)?,
+            find: connection.prepare("SELECT first, kept FROM used WHERE id = ?1")?,
+            passed: connection.prepare("SELECT 1 FROM used WHERE kept <= ?1 LIMIT 1")?,
+            sweep: connection.prepare(
+                "DELETE FROM used WHERE id IN
+                 (SELECT id FROM used WHERE kept <= ?1 ORDER BY kept LIMIT ?2)",
+            )?,
+        })
+    }
+
+    /// Does what is asked, within the transaction that is open, if one is.
+    pub(super) fn answer(&mut self, ask: &Ask) -> Result<Answer, Fault> {
+        Ok(match ask {
+            Ask::Register { now, retention } => {
+                state::register(self.connection, *now, *retention)?;
+                Answer::Done
+            }
+            Ask::Claim { now, id, until } => Answer::Claim(self.claim(*now, id, *until)?),
+            Ask::Peek { now, id } => Answer::Seen(
+                self.find(id)?
+                    .filter(|(_, kept)| kept > now)
+                    .map(|(first, kept)| Seen::new(Some(time(first)), time(kept))),
+            ),
+            Ask::Floor => Answer::Floor(time(state::floor(self.connection)?)),
+            Ask::About => Answer::About(About {
+                floor: time(state::floor(self.connection)?),
+                retention: state::retention(self.connection)?,
+            }),
+            Ask::Prune { now, limit } => Answer::Swept(self.sweep(*now, *limit)?),
+            Ask::List { after, limit } => Answer::List(self.list(after.as_ref(), *limit)?),
+        })
+    }
+
+    fn claim(&mut self, now: i64, id: &[u8; 32], until: i64) -> Result<Claim, Fault> {
+        if let Some(floor) = self.insert(now, id, until)? {
+            return Ok(Claim::Fresh { floor: time(floor) });
+        }
+        match self.find(id)? {
+            Some((first, kept)) if kept > now => Ok(Claim::Replayed { first: Some(time(first)) }),
+            Some(_) => self.claim_again(now, id, until),
+            // Neither new nor there: the row that says how long to keep it is missing.
+            None => Err(Fault::new("the file is damaged")),
+        }
+    }
+
+    /// Once more for a nonce whose time is over, but which nothing has swept yet: that is what
+    /// happens to it now, and to it alone, so the horizon moves first. All in one step.
+    fn claim_again(&mut self, now: i64, id: &[u8; 32], until: i64) -> Result<Claim, Fault> {
+        if self.connection.is_autocommit() {
+            self.connection.execute_batch("BEGIN IMMEDIATE")?;
+            let claim = self.claim(now, id, until);
+            let end = if claim.is_ok() { "COMMIT" } else { "ROLLBACK" };
+            self.connection.execute_batch(end)?;
+            return claim;
+        }
+        self.move_horizon(now)?;
+        let sql = "DELETE FROM used WHERE id = ?1 AND kept <= ?2";
+        self.connection.execute(sql, params![id, now])?;
+        match self.insert(now, id, until)? {
+            Some(floor) => Ok(Claim::Fresh { floor: time(floor) }),
+            None => Err(Fault::new("the file is damaged")),
+        }
+    }
+
+    /// The floor, if the nonce was not there.
+    fn insert(&mut self, now: i64, id: &[u8; 32], until: i64) -> Result<Option<i64>, Fault> {
+        let mut rows = self.claim.query(params![id, now, until])?;
+        let floor = match rows.next()? {
+            Some(row) => Some(row.get(0)?),
+            None => None,
+        };
+        // To the end: outside a transaction the commit is part of the last step, and dropping the
+        // rows before it would drop its error too.
+        while rows.next()?.is_some() {}
+        Ok(floor)
+    }
+
+    fn find(&mut self, id: &[u8; 32]) -> Result<Option<(i64, i64)>, Fault> {
+        let pair = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        Ok(self.find.query_row(params![id], pair).optional()?)
+    }
+
+    /// Whether there is anything to sweep.
+    pub(super) fn has_passed(&mut self, now: i64) -> Result<bool, Fault> {
+        Ok(self.passed.exists(params![now])?)
+    }
+
+    /// Removes up to `limit` nonces that are kept no longer; in a transaction.
+    pub(super) fn sweep(&mut self, now: i64, limit: u32) -> Result<u64, Fault> {
+        if !self.has_passed(now)? {
+            return Ok(0);
+        }
+        self.move_horizon(now)?;
+        let swept = self.sweep.execute(params![now, limit])?;
+        Ok(u64::try_from(swept).unwrap_or(u64::MAX))
+    }
+
+    /// Before anything is forgotten, so that whoever misses it sees the floor that goes with it.
+    fn move_horizon(&self, now: i64) -> Result<(), Fault> {
+        let sql = "UPDATE state SET horizon = ?1 WHERE one = 1 AND horizon < ?1";
+        self.connection.execute(sql, params![now])?;
+        Ok(())
+    }
+
+    fn list(&self, after: Option<&Kept>, limit: u32) -> Result<Vec<Kept>, Fault> {
+        let sql = "SELECT id, first, kept FROM used WHERE (kept, id) > (?1, ?2)
+                   ORDER BY kept, id LIMIT ?3";
+        let (kept, id) = after.map_or((i64::MIN, &[][..]), |k| (k.until.unix(), &k.id[..]));
+        let mut statement = self.connection.prepare(sql)?;
+        let rows = statement.query_map(params![kept, id, limit], |row| {
+            Ok(Kept { id: row.get(0)?, first: time(row.get(1)?), until: time(row.get(2)?) })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+fn time(seconds: i64) -> Timestamp {
+    Timestamp::from_unix(seconds)
+}

@@ -1,0 +1,71 @@
+//! One contract for all nonce stores: `contract.rs` says what holds for each of them, and the
+//! other files what each does with the faults that only it can have.
+#![allow(clippy::unwrap_used)]
+
+mod contract;
+mod memory;
+#[cfg(all(feature = "sqlite", unix))]
+mod sqlite;
+#[cfg(all(feature = "sqlite", unix))]
+mod sqlite_crash;
+#[cfg(all(feature = "sqlite", unix))]
+mod sqlite_faults;
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+use mcpid::key::{KeyId, SecretKey, Sign};
+
+/// Waits for a future on this thread.
+pub(crate) fn wait<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let mut future = std::pin::pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+/// The id of one of 255 keys.
+pub(crate) fn key(seed: u8) -> KeyId {
+    *SecretKey::from_seed(&[seed; 32]).public().id()
+}
+
+/// Runs every part of the contract against the stores that `$place` makes.
+#[macro_export]
+macro_rules! holds_the_contract {
+    ($place:expr, $($part:ident)*) => { $(
+        #[test]
+        fn $part() {
+            $crate::contract::$part(&$place);
+        }
+    )* };
+    ($place:expr) => {
+        $crate::holds_the_contract! { $place,
+            a_nonce_is_fresh_once
+            one_nonce_of_two_keys_is_two
+            a_look_changes_nothing
+            what_ends_now_is_expired
+            a_start_forgets_what_was_before
+            of_many_threads_one_wins
+            of_many_tasks_one_wins
+            of_many_handles_one_wins
+            a_claim_lasts_while_any_clock_could_accept_it
+            a_claim_is_gone_after
+            a_longer_window_raises_the_floor
+            a_clock_that_steps_makes_nothing_fresh_again
+            times_out_of_reach_are_errors
+            a_claim_that_is_given_up_harms_nothing
+            forgeries_never_reach_the_store
+        }
+    };
+}

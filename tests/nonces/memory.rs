@@ -1,0 +1,27 @@
+//! The contract, for nonces in memory. Its own rules are in `tests/rooms/memory.rs`.
+
+use std::sync::Arc;
+
+use mcpid::clock::Timestamp;
+use mcpid::nonce::memory::Memory;
+use mcpid::nonce::{NonceStore, Retention};
+use rand::rngs::SysRng;
+
+use crate::contract::{Place, START};
+
+struct Here(Arc<Memory>);
+
+/// One process has one store in memory; every handle is the same.
+fn here() -> Here {
+    let store = Memory::new(Timestamp::from_unix(START), Retention::new(30, 5), &mut SysRng);
+    Here(Arc::new(store.unwrap()))
+}
+
+impl Place for Here {
+    fn open(&self) -> Arc<dyn NonceStore> {
+        let store: Arc<dyn NonceStore> = self.0.clone();
+        store
+    }
+}
+
+crate::holds_the_contract!(here());

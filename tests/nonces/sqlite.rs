@@ -1,0 +1,233 @@
+//! Nonces in a file: the contract, and what a file keeps from one opening to the next.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mcpid::nonce::sqlite::{Options, Sqlite};
+use mcpid::nonce::{Claim, NonceStore, Retention, StoreError};
+use tempfile::TempDir;
+
+use crate::contract::{Place, accepts, at, claim, is_fresh, retention, try_claim};
+use crate::{key, wait};
+
+/// A folder with a store in it.
+pub(crate) struct Folder(TempDir);
+
+pub(crate) fn folder() -> Folder {
+    let folder = Folder(TempDir::new().unwrap());
+    drop(folder.store());
+    folder
+}
+
+impl Folder {
+    pub(crate) fn empty() -> Self {
+        Folder(TempDir::new().unwrap())
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        Options::new(self.path("nonces.db"), Some("this boot".to_owned()))
+    }
+
+    /// Opened once more, under the same boot, at [`crate::contract::START`].
+    pub(crate) fn store(&self) -> Sqlite {
+        self.options().open(at(0), retention()).unwrap()
+    }
+
+    pub(crate) fn open_at(&self, seconds: i64, boot: Option<&str>) -> Result<Sqlite, StoreError> {
+        let options = Options::new(self.path("nonces.db"), boot.map(str::to_owned));
+        options.open(at(seconds), retention())
+    }
+}
+
+impl Place for Folder {
+    fn open(&self) -> Arc<dyn NonceStore> {
+        Arc::new(self.store())
+    }
+}
+
+crate::holds_the_contract!(folder());
+
+#[test]
+fn what_was_claimed_survives_a_restart() {
+    let folder = folder();
+    let store = folder.store();
+    for i in 0..100 {
+        assert!(is_fresh(claim(&store, 10, &key(1), &i.to_string())));
+    }
+    drop(store);
+    let store = folder.open_at(20, Some("this boot")).unwrap();
+    assert_eq!(wait(store.floor(at(20))).unwrap(), at(5), "a restart alone forgets nothing");
+    for i in 0..100 {
+        match claim(&store, 20, &key(1), &i.to_string()) {
+            Claim::Replayed { first } => assert_eq!(first, Some(at(10))),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(accepts(&try_claim(&store, 20, &key(1), "new"), 20));
+}
+
+#[test]
+fn another_boot_or_none_sets_the_floor() {
+    for boots in [[Some("a"), Some("b")], [Some("a"), None], [None, Some("a")], [None, None]] {
+        let folder = Folder::empty();
+        drop(folder.open_at(0, boots[0]).unwrap());
+        let store = folder.open_at(1_000, boots[1]).unwrap();
+        assert_eq!(wait(store.floor(at(1_000))).unwrap(), at(1_005), "{boots:?}");
+        assert!(!accepts(&try_claim(&store, 1_005, &key(1), "low"), 1_005));
+        assert!(accepts(&try_claim(&store, 1_006, &key(1), "high"), 1_006));
+    }
+    // The boot is recorded: the second opening under it changes nothing.
+    let folder = Folder::empty();
+    drop(folder.open_at(0, Some("a")).unwrap());
+    drop(folder.open_at(1_000, Some("b")).unwrap());
+    let store = folder.open_at(2_000, Some("b")).unwrap();
+    assert_eq!(wait(store.floor(at(2_000))).unwrap(), at(1_005));
+    // It never sinks, whatever the clock of the next boot says.
+    drop(store);
+    let store = folder.open_at(-5_000, Some("c")).unwrap();
+    assert!(wait(store.floor(at(-5_000))).unwrap() >= at(1_005));
+}
+
+#[test]
+fn a_boot_with_a_slow_clock_goes_by_the_latest_claim() {
+    let folder = folder();
+    let store = folder.store();
+    assert!(is_fresh(claim(&store, 5_000, &key(1), "n")));
+    drop(store);
+    let store = folder.open_at(1_000, Some("another boot")).unwrap();
+    assert!(wait(store.floor(at(1_000))).unwrap() >= at(5_005));
+}
+
+#[test]
+fn an_open_handle_obeys_what_another_one_does() {
+    let folder = folder();
+    let (one, other) = (folder.store(), folder.store());
+    assert!(is_fresh(claim(&one, 10, &key(1), "n")));
+    assert!(!is_fresh(claim(&other, 10, &key(1), "n")));
+    wait(other.register(at(10), Retention::new(300, 60))).unwrap();
+    match claim(&one, 10, &key(1), "m") {
+        Claim::Fresh { floor } => assert_eq!(floor, at(10 + 60 + 300)),
+        answer => panic!("{answer:?}"),
+    }
+    // A restart under another boot, while one is open.
+    let third = folder.open_at(500, Some("another boot")).unwrap();
+    let floor = wait(third.floor(at(500))).unwrap();
+    assert_eq!(floor, at(560));
+    assert_eq!(wait(one.floor(at(500))).unwrap(), floor);
+}
+
+#[test]
+fn old_nonces_go_in_small_steps_and_leave_their_horizon() {
+    let folder = folder();
+    let store = folder.store();
+    for i in 0..600 {
+        assert!(is_fresh(claim(&store, 10, &key(1), &format!("old-{i}"))));
+    }
+    assert_eq!(wait(store.list(None, 10_000)).unwrap().len(), 600);
+    // A claim an hour later sweeps some of them, not all.
+    assert!(is_fresh(claim(&store, 3_600, &key(1), "new")));
+    let left = wait(store.list(None, 10_000)).unwrap().len();
+    assert!((100..600).contains(&left), "{left}");
+    for i in 0..10 {
+        assert!(is_fresh(claim(&store, 3_600, &key(1), &format!("new-{i}"))));
+    }
+    assert_eq!(wait(store.list(None, 10_000)).unwrap().len(), 11);
+    assert_eq!(wait(store.floor(at(3_600))).unwrap(), at(3_600 - 65));
+    // The horizon is in the file.
+    drop(store);
+    assert_eq!(wait(folder.store().floor(at(0))).unwrap(), at(3_600 - 65));
+}
+
+#[test]
+fn pruning_removes_what_has_passed_and_nothing_else() {
+    let folder = folder();
+    let store = folder.store();
+    for i in 0..2_500 {
+        claim(&store, 10, &key(1), &i.to_string());
+    }
+    let until = wait(store.peek(at(10), &key(1), "0")).unwrap().unwrap().until;
+    claim(&store, 20, &key(1), "later");
+    assert_eq!(wait(store.prune(until.plus(-1))).unwrap(), 0);
+    assert_eq!(wait(store.prune(until)).unwrap(), 2_500);
+    assert_eq!(wait(store.prune(until)).unwrap(), 0);
+    assert!(!is_fresh(claim(&store, 21, &key(1), "later")));
+    let again = try_claim(&store, 11, &key(1), "0");
+    assert!(again.is_ok() && !accepts(&again, 10), "{again:?}");
+}
+
+#[test]
+fn the_list_shows_everything_in_pages() {
+    let folder = folder();
+    let store = folder.store();
+    for i in 0..25 {
+        claim(&store, 10 + i / 10, &key(1), &i.to_string());
+    }
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = wait(store.list(after, 10)).unwrap();
+        after = page.last().copied();
+        if page.is_empty() {
+            break;
+        }
+        assert!(page.len() <= 10);
+        all.extend(page);
+    }
+    assert_eq!(all.len(), 25);
+    assert!(all.is_sorted_by_key(|kept| kept.until));
+    for i in 0..25 {
+        let id = mcpid::nonce::id(&key(1), &i.to_string());
+        let kept = all.iter().find(|kept| kept.id == id).unwrap();
+        assert_eq!((kept.first, kept.until), (at(10 + i / 10), at(10 + i / 10 + 70)));
+    }
+}
+
+#[test]
+fn looking_into_a_store_changes_nothing_in_it() {
+    let folder = folder();
+    let store = folder.store();
+    claim(&store, 10, &key(1), "n");
+    let reader = Options::new(folder.path("nonces.db"), None).read().unwrap();
+    assert!(wait(reader.peek(at(10), &key(1), "n")).unwrap().is_some());
+    assert!(wait(reader.peek(at(10), &key(1), "m")).unwrap().is_none());
+    assert_eq!(wait(reader.floor(at(10))).unwrap(), at(5));
+    assert_eq!(wait(reader.about()).unwrap().retention, retention());
+    assert!(try_claim(&reader, 10, &key(1), "m").is_err());
+    assert!(wait(reader.register(at(10), Retention::new(300, 60))).is_err());
+    assert!(wait(reader.prune(at(10_000))).is_err());
+    // It sees what comes, and did not tell the file that it was opened without a boot.
+    claim(&store, 10, &key(1), "m");
+    assert!(wait(reader.peek(at(10), &key(1), "m")).unwrap().is_some());
+    drop((reader, store));
+    assert_eq!(wait(folder.store().floor(at(10))).unwrap(), at(5));
+    // Nothing is made by looking.
+    let nowhere = Folder::empty();
+    assert!(Options::new(nowhere.path("nonces.db"), None).read().is_err());
+    assert_eq!(fs::read_dir(nowhere.0.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn only_the_owner_can_read_it() {
+    let folder = folder();
+    let store = folder.store();
+    claim(&store, 10, &key(1), "n");
+    for name in ["nonces.db", "nonces.db-wal", "nonces.db-shm"] {
+        let mode = fs::metadata(folder.path(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
+#[test]
+fn ids_are_those_of_the_design() {
+    // SHA-256(thumbprint ‖ 0x00 ‖ nonce), the thumbprint in its 43 characters.
+    use sha2::{Digest as _, Sha256};
+    let bytes = [key(1).as_str().as_bytes(), b"\0", b"nonce"].concat();
+    let expected: [u8; 32] = Sha256::digest(bytes).into();
+    assert_eq!(mcpid::nonce::id(&key(1), "nonce"), expected);
+    assert_ne!(mcpid::nonce::id(&key(2), "nonce"), expected);
+}
