@@ -1,4 +1,22 @@
-//! Where nonces are kept, as one text: `memory:[?max=N]`. User-info never appears in output.
+//! Where nonces are kept, as one text:
+//!
+//! ```text
+//! memory:[?max=N]
+//! sqlite:PATH
+//! redis[s]://[USER[:PASSWORD]@]HOST[:PORT][/DB][?prefix=P&ca=FILE]
+//! redis[s]+cluster://H:P[,H:P]…          redis[s]+sentinel://H:P[,H:P]…/MASTER[/DB]
+//! ```
+//!
+//! Our own parser: no general one takes a list of hosts. What it cannot read exactly it refuses:
+//! a misspelt option must not leave a server without what it asked for. User-info never appears
+//! in output: neither `Display` nor `Debug` nor any error shows it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use zeroize::Zeroizing;
+
+mod parse;
 
 /// A store that a text names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,18 +27,79 @@ pub enum StoreUrl {
         /// How many live nonces at most, where the text says it.
         max: Option<usize>,
     },
+    /// In an SQLite file.
+    Sqlite {
+        /// The file, as it was written.
+        path: PathBuf,
+    },
+    /// On Redis or Valkey.
+    Redis(RedisUrl),
 }
 
-/// A text that names no store.
+/// One server, several, or those that say where the servers are.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RedisUrl {
+    /// `rediss`: over TLS.
+    pub tls: bool,
+    /// What the addresses are those of.
+    pub topology: Topology,
+    /// At least one; exactly one where there is one server.
+    pub addresses: Vec<Address>,
+    /// Who connects, decoded.
+    pub user: Option<String>,
+    /// With what, decoded, if it stands in the text. It had better not: others see arguments.
+    pub password: Option<Zeroizing<String>>,
+    /// The number of the database; 0 where the text does not say.
+    pub database: u32,
+    /// What every key begins with, where the text says it.
+    pub prefix: Option<String>,
+    /// The file with the certificates that TLS trusts, where the text says it.
+    pub ca: Option<PathBuf>,
+}
+
+/// How the servers at the addresses belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Topology {
+    /// One server.
+    Single,
+    /// Some nodes of a cluster.
+    Cluster,
+    /// Sentinels, which know the primary of this name.
+    Sentinel {
+        /// The name.
+        master: String,
+    },
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Address {
+    /// A name, an IPv4 address, or an IPv6 address without its brackets.
+    pub host: String,
+    /// The port; 6379 where the text does not say, 26379 for a Sentinel.
+    pub port: u16,
+}
+
+/// A text that names no store. The text is not repeated: it may hold a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreUrlError {
-    /// No scheme that this build knows. The text is not repeated: it may hold a password.
-    #[error("not a nonce store such as memory:")]
+    /// No scheme that is known.
+    #[error("not a nonce store such as memory:, sqlite:PATH or redis://HOST")]
     Scheme,
     /// Something behind `memory:` that is not `?max=N` with N from 8 on.
     #[error("memory: takes nothing but ?max=N, a whole number of at least 8")]
     Memory,
+    /// Something behind `sqlite:` that is no path, or a path with `?`, which looks like an option,
+    /// or with `//` in front, which looks like a host.
+    #[error("sqlite: takes a path and no options")]
+    Sqlite,
+    /// The part of a Redis URL that cannot be read.
+    #[error("{0}")]
+    Redis(&'static str),
 }
 
 impl StoreUrl {
@@ -29,16 +108,91 @@ impl StoreUrl {
     /// # Errors
     /// [`StoreUrlError`].
     pub fn parse(text: &str) -> Result<Self, StoreUrlError> {
-        let Some(rest) = text.strip_prefix("memory:") else { return Err(StoreUrlError::Scheme) };
-        if rest.is_empty() {
-            return Ok(StoreUrl::Memory { max: None });
+        match text.split_once(':') {
+            Some(("memory", rest)) => memory(rest),
+            Some(("sqlite", rest)) => sqlite(rest),
+            _ => parse::redis(text).map(StoreUrl::Redis),
         }
-        let digits = rest.strip_prefix("?max=").ok_or(StoreUrlError::Memory)?;
-        // usize's own parser would also take a plus sign. Below eight, a key's quota is none.
-        let max = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
-        match max {
-            Some(max) if max >= 8 => Ok(StoreUrl::Memory { max: Some(max) }),
-            _ => Err(StoreUrlError::Memory),
+    }
+
+    /// Whether the text itself held a password.
+    pub fn holds_password(&self) -> bool {
+        matches!(self, StoreUrl::Redis(RedisUrl { password: Some(_), .. }))
+    }
+}
+
+fn memory(rest: &str) -> Result<StoreUrl, StoreUrlError> {
+    if rest.is_empty() {
+        return Ok(StoreUrl::Memory { max: None });
+    }
+    let digits = rest.strip_prefix("?max=").ok_or(StoreUrlError::Memory)?;
+    // usize's own parser would also take a plus sign. Below eight, a key's quota is none.
+    let max = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
+    match max {
+        Some(max) if max >= 8 => Ok(StoreUrl::Memory { max: Some(max) }),
+        _ => Err(StoreUrlError::Memory),
+    }
+}
+
+fn sqlite(rest: &str) -> Result<StoreUrl, StoreUrlError> {
+    let odd = rest.is_empty() || rest.starts_with("//") || rest.contains(['?', '\0']);
+    if odd { Err(StoreUrlError::Sqlite) } else { Ok(StoreUrl::Sqlite { path: rest.into() }) }
+}
+
+impl fmt::Display for StoreUrl {
+    /// As it can be parsed again, but for user-info, which is left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreUrl::Memory { max: None } => f.write_str("memory:"),
+            StoreUrl::Memory { max: Some(max) } => write!(f, "memory:?max={max}"),
+            StoreUrl::Sqlite { path } => write!(f, "sqlite:{}", path.display()),
+            StoreUrl::Redis(url) => url.fmt(f),
         }
+    }
+}
+
+impl fmt::Display for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.tls { "rediss" } else { "redis" })?;
+        match &self.topology {
+            Topology::Single => {}
+            Topology::Cluster => f.write_str("+cluster")?,
+            Topology::Sentinel { .. } => f.write_str("+sentinel")?,
+        }
+        f.write_str("://")?;
+        for (i, address) in self.addresses.iter().enumerate() {
+            if i > 0 {
+                f.write_str(",")?;
+            }
+            address.fmt(f)?;
+        }
+        if let Topology::Sentinel { master } = &self.topology {
+            write!(f, "/{}", parse::encoded(master))?;
+        }
+        if self.database > 0 {
+            write!(f, "/{}", self.database)?;
+        }
+        let ca = self.ca.as_ref().map(|ca| ca.to_string_lossy());
+        let options = [("prefix", self.prefix.as_deref()), ("ca", ca.as_deref())];
+        let given = options.iter().filter_map(|(name, value)| Some((name, (*value)?)));
+        for (i, (name, value)) in given.enumerate() {
+            write!(f, "{}{name}={}", if i == 0 { '?' } else { '&' }, parse::encoded(value))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RedisUrl({self})")
     }
 }

@@ -10,6 +10,7 @@ mod sqlite;
 mod sqlite_crash;
 #[cfg(all(feature = "sqlite", unix))]
 mod sqlite_faults;
+mod url;
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
