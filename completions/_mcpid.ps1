@@ -38,6 +38,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('export', 'export', [CompletionResultType]::ParameterValue, 'Print the public part of a key')
             [CompletionResult]::new('passwd', 'passwd', [CompletionResultType]::ParameterValue, 'Change the passphrase of a keyfile')
             [CompletionResult]::new('trust', 'trust', [CompletionResultType]::ParameterValue, 'Say whose signatures count')
+            [CompletionResult]::new('nonce', 'nonce', [CompletionResultType]::ParameterValue, 'Look after the nonces that were used')
             [CompletionResult]::new('generate', 'generate', [CompletionResultType]::ParameterValue, 'Write man pages or completions into a folder')
             break
         }
@@ -107,7 +108,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--max-body', '--max-body', [CompletionResultType]::ParameterName, 'The largest body that is judged, in bytes or as 4MiB [default: 4MiB]')
             [CompletionResult]::new('--origin', '--origin', [CompletionResultType]::ParameterName, 'A scheme and host that is ours, such as https://mcp.example.com; may be repeated')
             [CompletionResult]::new('--at', '--at', [CompletionResultType]::ParameterName, 'Judge as of this time: RFC 3339, @UNIX, or capture for the time each request bears')
-            [CompletionResult]::new('--nonces', '--nonces', [CompletionResultType]::ParameterName, 'Claim nonces in this store, such as memory: (with --at, only look them up)')
+            [CompletionResult]::new('--nonces', '--nonces', [CompletionResultType]::ParameterName, 'Claim nonces in this store, such as sqlite:PATH (with --at, only look them up)')
             [CompletionResult]::new('--only', '--only', [CompletionResultType]::ParameterName, 'Judge only requests whose target begins with this; the rest is counted')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
@@ -121,7 +122,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
         'mcpid;inspect' {
             [CompletionResult]::new('--label', '--label', [CompletionResultType]::ParameterName, 'Look at the signature of this label only')
             [CompletionResult]::new('--at', '--at', [CompletionResultType]::ParameterName, 'Tell ages as of this time: RFC 3339, @UNIX, or capture for the time each request bears')
-            [CompletionResult]::new('--nonces', '--nonces', [CompletionResultType]::ParameterName, 'Look nonces up in this store')
+            [CompletionResult]::new('--nonces', '--nonces', [CompletionResultType]::ParameterName, 'Look nonces up in this store, such as sqlite:PATH')
             [CompletionResult]::new('--base', '--base', [CompletionResultType]::ParameterName, 'Print the signature base: exactly the bytes that were signed')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
@@ -222,6 +223,40 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
         'mcpid;trust;remove' {
             [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'The trust file')
             [CompletionResult]::new('--trust', '--trust', [CompletionResultType]::ParameterName, 'The trust file')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'mcpid;nonce' {
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'Show what is kept, and until when')
+            [CompletionResult]::new('prune', 'prune', [CompletionResultType]::ParameterValue, 'Remove what is needed no longer')
+            break
+        }
+        'mcpid;nonce;list' {
+            [CompletionResult]::new('--nonces', '--nonces', [CompletionResultType]::ParameterName, 'The store, such as sqlite:PATH')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'mcpid;nonce;prune' {
+            [CompletionResult]::new('--nonces', '--nonces', [CompletionResultType]::ParameterName, 'The store, such as sqlite:PATH')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')

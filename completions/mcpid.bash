@@ -31,6 +31,9 @@ _mcpid() {
             mcpid,keygen)
                 cmd="mcpid__subcmd__keygen"
                 ;;
+            mcpid,nonce)
+                cmd="mcpid__subcmd__nonce"
+                ;;
             mcpid,passwd)
                 cmd="mcpid__subcmd__passwd"
                 ;;
@@ -48,6 +51,12 @@ _mcpid() {
                 ;;
             mcpid__subcmd__generate,man)
                 cmd="mcpid__subcmd__generate__subcmd__man"
+                ;;
+            mcpid__subcmd__nonce,list)
+                cmd="mcpid__subcmd__nonce__subcmd__list"
+                ;;
+            mcpid__subcmd__nonce,prune)
+                cmd="mcpid__subcmd__nonce__subcmd__prune"
                 ;;
             mcpid__subcmd__trust,add)
                 cmd="mcpid__subcmd__trust__subcmd__add"
@@ -68,7 +77,7 @@ _mcpid() {
 
     case "${cmd}" in
         mcpid)
-            opts="-q -v -h -V --json --quiet --verbose --help --version demo keygen sign verify inspect export passwd trust generate"
+            opts="-q -v -h -V --json --quiet --verbose --help --version demo keygen sign verify inspect export passwd trust nonce generate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -221,6 +230,56 @@ _mcpid() {
                     return 0
                     ;;
                 --passphrase-fd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcpid__subcmd__nonce)
+            opts="-q -v -h --json --quiet --verbose --help list prune"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcpid__subcmd__nonce__subcmd__list)
+            opts="-q -v -h --nonces --json --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --nonces)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcpid__subcmd__nonce__subcmd__prune)
+            opts="-q -v -h --nonces --json --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --nonces)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

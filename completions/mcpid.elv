@@ -35,6 +35,7 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand export 'Print the public part of a key'
             cand passwd 'Change the passphrase of a keyfile'
             cand trust 'Say whose signatures count'
+            cand nonce 'Look after the nonces that were used'
             cand generate 'Write man pages or completions into a folder'
         }
         &'mcpid;demo'= {
@@ -100,7 +101,7 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --max-body 'The largest body that is judged, in bytes or as 4MiB [default: 4MiB]'
             cand --origin 'A scheme and host that is ours, such as https://mcp.example.com; may be repeated'
             cand --at 'Judge as of this time: RFC 3339, @UNIX, or capture for the time each request bears'
-            cand --nonces 'Claim nonces in this store, such as memory: (with --at, only look them up)'
+            cand --nonces 'Claim nonces in this store, such as sqlite:PATH (with --at, only look them up)'
             cand --only 'Judge only requests whose target begins with this; the rest is counted'
             cand --json 'Print results, and failures on stderr, as JSON'
             cand -q 'Say nothing on stderr but failures and warnings'
@@ -113,7 +114,7 @@ set edit:completion:arg-completer[mcpid] = {|@words|
         &'mcpid;inspect'= {
             cand --label 'Look at the signature of this label only'
             cand --at 'Tell ages as of this time: RFC 3339, @UNIX, or capture for the time each request bears'
-            cand --nonces 'Look nonces up in this store'
+            cand --nonces 'Look nonces up in this store, such as sqlite:PATH'
             cand --base 'Print the signature base: exactly the bytes that were signed'
             cand --json 'Print results, and failures on stderr, as JSON'
             cand -q 'Say nothing on stderr but failures and warnings'
@@ -207,6 +208,37 @@ set edit:completion:arg-completer[mcpid] = {|@words|
         &'mcpid;trust;remove'= {
             cand -r 'The trust file'
             cand --trust 'The trust file'
+            cand --json 'Print results, and failures on stderr, as JSON'
+            cand -q 'Say nothing on stderr but failures and warnings'
+            cand --quiet 'Say nothing on stderr but failures and warnings'
+            cand -v 'Say more on stderr'
+            cand --verbose 'Say more on stderr'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'mcpid;nonce'= {
+            cand --json 'Print results, and failures on stderr, as JSON'
+            cand -q 'Say nothing on stderr but failures and warnings'
+            cand --quiet 'Say nothing on stderr but failures and warnings'
+            cand -v 'Say more on stderr'
+            cand --verbose 'Say more on stderr'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand list 'Show what is kept, and until when'
+            cand prune 'Remove what is needed no longer'
+        }
+        &'mcpid;nonce;list'= {
+            cand --nonces 'The store, such as sqlite:PATH'
+            cand --json 'Print results, and failures on stderr, as JSON'
+            cand -q 'Say nothing on stderr but failures and warnings'
+            cand --quiet 'Say nothing on stderr but failures and warnings'
+            cand -v 'Say more on stderr'
+            cand --verbose 'Say more on stderr'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'mcpid;nonce;prune'= {
+            cand --nonces 'The store, such as sqlite:PATH'
             cand --json 'Print results, and failures on stderr, as JSON'
             cand -q 'Say nothing on stderr but failures and warnings'
             cand --quiet 'Say nothing on stderr but failures and warnings'

@@ -37,6 +37,7 @@ complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "inspect" -d 'Show what 
 complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "export" -d 'Print the public part of a key'
 complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "passwd" -d 'Change the passphrase of a keyfile'
 complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "trust" -d 'Say whose signatures count'
+complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "nonce" -d 'Look after the nonces that were used'
 complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "generate" -d 'Write man pages or completions into a folder'
 complete -c mcpid -n "__fish_mcpid_using_subcommand demo" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand demo" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
@@ -87,7 +88,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l allow-uncovered -
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l max-body -d 'The largest body that is judged, in bytes or as 4MiB [default: 4MiB]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l origin -d 'A scheme and host that is ours, such as https://mcp.example.com; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l at -d 'Judge as of this time: RFC 3339, @UNIX, or capture for the time each request bears' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l nonces -d 'Claim nonces in this store, such as memory: (with --at, only look them up)' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l nonces -d 'Claim nonces in this store, such as sqlite:PATH (with --at, only look them up)' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l only -d 'Judge only requests whose target begins with this; the rest is counted' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
@@ -95,7 +96,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -s v -l verbose -d '
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l label -d 'Look at the signature of this label only' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l at -d 'Tell ages as of this time: RFC 3339, @UNIX, or capture for the time each request bears' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l nonces -d 'Look nonces up in this store' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l nonces -d 'Look nonces up in this store, such as sqlite:PATH' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l base -d 'Print the signature base: exactly the bytes that were signed'
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
@@ -159,6 +160,22 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from remove" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from remove" -s v -l verbose -d 'Say more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and not __fish_seen_subcommand_from list prune" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and not __fish_seen_subcommand_from list prune" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and not __fish_seen_subcommand_from list prune" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and not __fish_seen_subcommand_from list prune" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and not __fish_seen_subcommand_from list prune" -f -a "list" -d 'Show what is kept, and until when'
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and not __fish_seen_subcommand_from list prune" -f -a "prune" -d 'Remove what is needed no longer'
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -l nonces -d 'The store, such as sqlite:PATH' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -l nonces -d 'The store, such as sqlite:PATH' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mcpid -n "__fish_mcpid_using_subcommand generate; and not __fish_seen_subcommand_from man completions" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand generate; and not __fish_seen_subcommand_from man completions" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand generate; and not __fish_seen_subcommand_from man completions" -s v -l verbose -d 'Say more on stderr'

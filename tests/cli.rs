@@ -18,12 +18,13 @@ const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cmd/keys");
 const ALICE: &str = "zp_i9BattBHPu8Ale_rn2MsdjRU7HfSZczx5V53hFnM";
 
 /// The user's own settings must not decide what a test sees.
-const SETTINGS: [&str; 6] = [
+const SETTINGS: [&str; 7] = [
     "MCPID_KEY",
     "MCPID_TRUST",
     "MCPID_PASSPHRASE",
     "MCPID_NONCES",
     "XDG_CONFIG_HOME",
+    "XDG_STATE_HOME",
     "RUST_BACKTRACE",
 ];
 
@@ -75,7 +76,8 @@ fn sessions() {
     }
     let cases = trycmd::TestCases::new();
     // Relative on purpose: the default folder then has the same name in every run.
-    cases.env("HOME", "home").env("XDG_CONFIG_HOME", "").env("NO_COLOR", "1");
+    cases.env("HOME", "home").env("XDG_CONFIG_HOME", "").env("XDG_STATE_HOME", "");
+    cases.env("NO_COLOR", "1");
     for program in ["cat", "chmod", "ln", "stat"] {
         cases.register_bin(program, trycmd::schema::Bin::Path(which(program).into()));
     }
@@ -137,6 +139,8 @@ const GRAMMAR: &[(&str, &str)] = &[
     ("trust list", "-r --trust"),
     ("trust revoke", "-r --trust --at"),
     ("trust remove", "-r --trust"),
+    ("nonce list", "--nonces"),
+    ("nonce prune", "--nonces"),
     ("generate man", ""),
     ("generate completions", ""),
 ];
@@ -153,7 +157,7 @@ fn the_grammar_is_the_one_of_the_design() {
     let mut commands: BTreeSet<_> = GRAMMAR.iter().map(first).collect();
     assert!(commands.remove("generate"), "it is there, and hidden");
     assert_eq!(listed(&help, "Commands:"), commands);
-    for group in ["trust", "generate"] {
+    for group in ["trust", "nonce", "generate"] {
         let help = out(&mcpid(folder.path(), &format!("{group} -h")));
         let second = GRAMMAR.iter().filter(|(path, _)| path.starts_with(group));
         let second = second.map(|(path, _)| path[group.len() + 1..].to_owned()).collect();

@@ -2,6 +2,8 @@
 //! other files what each does with the faults that only it can have.
 #![allow(clippy::unwrap_used)]
 
+#[cfg(all(feature = "cli", unix))]
+mod cli;
 mod contract;
 mod memory;
 #[cfg(all(feature = "sqlite", unix))]

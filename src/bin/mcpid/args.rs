@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use keeping::{
-    ExportArgs, JwkAlgName, KeyFormat, KeygenArgs, PasswdArgs, TrustAct, TrustAddArgs, TrustArgs,
-    TrustListArgs, TrustRemoveArgs, TrustRevokeArgs,
+    ExportArgs, JwkAlgName, KeyFormat, KeygenArgs, NonceAct, NonceArgs, PasswdArgs, TrustAct,
+    TrustAddArgs, TrustArgs, TrustListArgs, TrustRemoveArgs, TrustRevokeArgs,
 };
 pub(crate) use requests::{
     InspectArgs, JudgingArgs, ProfileName, SignArgs, SignFormat, VerifyArgs,
@@ -51,6 +51,7 @@ Examples:
 Environment:
   MCPID_KEY         the keyfile, where no --key is given
   MCPID_TRUST       the trust file, where no --trust is given
+  MCPID_NONCES      the nonce store, where no --nonces is given; only for nonce
   MCPID_PASSPHRASE  the keyfile's passphrase, where neither --passphrase-file nor --passphrase-fd
                     is given
   NO_COLOR          honoured: nothing is ever coloured
@@ -59,6 +60,8 @@ Files:
   ~/.config/mcpid/key.json    the default keyfile (on Linux; elsewhere in the user's own
                               configuration folder)
   ~/.config/mcpid/trust.json  the default trust file
+  ~/.local/state/mcpid/nonces.db  the default nonce store (elsewhere in the user's own local data
+                              folder)
 
 Exit codes:
   0    done; for verify: accepted
@@ -102,6 +105,7 @@ pub(crate) enum Command {
     Export(ExportArgs),
     Passwd(PasswdArgs),
     Trust(TrustArgs),
+    Nonce(NonceArgs),
     #[command(hide = true)]
     Generate(GenerateArgs),
 }

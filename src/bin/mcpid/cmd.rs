@@ -5,6 +5,7 @@ pub(crate) mod export;
 pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod keygen;
+pub(crate) mod nonce;
 pub(crate) mod passwd;
 pub(crate) mod sign;
 pub(crate) mod trust;

@@ -88,6 +88,39 @@ pub(crate) fn trusts(flags: &[PathBuf]) -> Result<Vec<Place>, Failure> {
     flags.iter().map(|flag| trust(Some(flag))).collect()
 }
 
+/// Where nonces are kept, for the commands that look after a store.
+pub(crate) enum Nonces {
+    /// In the store that somebody named.
+    Named(String, Named),
+    /// In the file that nobody needs to name.
+    Default(Place),
+}
+
+/// The nonce store: the flag's, else `MCPID_NONCES`, else `nonces.db` in the state folder, or in
+/// the local data folder where the system has no such thing.
+///
+/// # Errors
+/// The variable is set but empty or no text, or there is no folder.
+pub(crate) fn nonces(flag: Option<&str>) -> Result<Nonces, Failure> {
+    if let Some(text) = flag {
+        return Ok(Nonces::Named(text.to_owned(), Named::Flag));
+    }
+    if let Some(text) = env::var_os("MCPID_NONCES") {
+        let text = text.into_string().unwrap_or_default();
+        if text.is_empty() {
+            let message = "MCPID_NONCES is set but empty, or not UTF-8";
+            return Err(Failure::usage(message).hint("unset MCPID_NONCES"));
+        }
+        return Ok(Nonces::Named(text, Named::Variable));
+    }
+    let folder = dirs::state_dir().or_else(dirs::data_local_dir).ok_or_else(|| {
+        Failure::new(Exit::Input, "no_home", "there is no home folder to look for files in")
+            .hint("name the store: --nonces sqlite:FILE")
+    })?;
+    let path = folder.join("mcpid").join("nonces.db");
+    Ok(Nonces::Default(Place { path, named: Named::Default }))
+}
+
 fn place(flag: Option<&Path>, variable: &str, file: &str, name: &str) -> Result<Place, Failure> {
     if let Some(path) = flag {
         if path.as_os_str().is_empty() {

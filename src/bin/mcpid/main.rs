@@ -81,6 +81,7 @@ fn run(command: Command, ui: &mut Ui) -> Result<Exit, Failure> {
         Command::Export(args) => cmd::export::run(&args, ui),
         Command::Passwd(args) => cmd::passwd::run(&args, ui),
         Command::Trust(args) => cmd::trust::run(&args, ui),
+        Command::Nonce(args) => cmd::nonce::run(&args, ui),
         Command::Generate(args) => cmd::generate::run(&args, ui),
     }
 }

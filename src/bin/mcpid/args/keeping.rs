@@ -225,3 +225,45 @@ pub(crate) struct TrustRemoveArgs {
     #[arg(short = 'r', long, value_name = "TRUST")]
     pub(crate) trust: Option<PathBuf>,
 }
+
+/// Look after the nonces that were used
+///
+/// A store keeps every nonce for as long as a request that bears it could be accepted anywhere. It
+/// holds no nonce itself, only the SHA-256 of key id, a zero byte and nonce.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  mcpid nonce list
+  mcpid nonce prune --nonces sqlite:/var/lib/mcpid/nonces.db")]
+pub(crate) struct NonceArgs {
+    #[command(subcommand)]
+    pub(crate) act: NonceAct,
+}
+
+/// What can be done with a nonce store.
+#[derive(Debug, Subcommand)]
+pub(crate) enum NonceAct {
+    /// Show what is kept, and until when
+    #[command(after_long_help = "\
+Examples:
+  mcpid nonce list
+  mcpid nonce list --json --nonces sqlite:nonces.db")]
+    List(NonceStoreArgs),
+    /// Remove what is needed no longer
+    ///
+    /// Stores do so by themselves, a little with every request; this is for one that nobody uses
+    /// any more, or to get it done at once.
+    #[command(after_long_help = "\
+Examples:
+  mcpid nonce prune
+  mcpid nonce prune --nonces sqlite:nonces.db")]
+    Prune(NonceStoreArgs),
+}
+
+/// Which store.
+#[derive(Args, Debug)]
+pub(crate) struct NonceStoreArgs {
+    /// The store, such as sqlite:PATH
+    #[arg(long, value_name = "STORE")]
+    pub(crate) nonces: Option<String>,
+}

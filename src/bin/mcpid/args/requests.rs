@@ -150,6 +150,7 @@ pub(crate) struct JudgingArgs {
 Examples:
   mcpid verify signed.http
   mcpid verify -r trust.json --at 2026-11-23T10:00:30Z old.http
+  mcpid verify --nonces sqlite:nonces.db signed.http
   mcpid verify --at capture --only https://mcp.example.com/ session.har
   mcpid sign request.http | mcpid verify --json")]
 pub(crate) struct VerifyArgs {
@@ -161,7 +162,7 @@ pub(crate) struct VerifyArgs {
     /// Judge as of this time: RFC 3339, @UNIX, or capture for the time each request bears
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
     pub(crate) at: Option<When>,
-    /// Claim nonces in this store, such as memory: (with --at, only look them up)
+    /// Claim nonces in this store, such as sqlite:PATH (with --at, only look them up)
     #[arg(long, value_name = "STORE")]
     pub(crate) nonces: Option<String>,
     /// Judge only requests whose target begins with this; the rest is counted
@@ -195,7 +196,7 @@ pub(crate) struct InspectArgs {
     /// Tell ages as of this time: RFC 3339, @UNIX, or capture for the time each request bears
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
     pub(crate) at: Option<When>,
-    /// Look nonces up in this store
+    /// Look nonces up in this store, such as sqlite:PATH
     #[arg(long, value_name = "STORE")]
     pub(crate) nonces: Option<String>,
 }

@@ -12,7 +12,7 @@ use mcpid::key::KeyId;
 use mcpid::message::Request;
 use mcpid::message::line;
 use mcpid::message::target::Origins;
-use mcpid::nonce::{NonceStore, Retention};
+use mcpid::nonce::NonceStore;
 use mcpid::verify::{DEFAULT_MAX_BODY, Statement};
 use serde::Serialize;
 
@@ -32,8 +32,7 @@ pub(crate) fn run(args: &InspectArgs, ui: &mut Ui) -> Result<Exit, Failure> {
             .hint("mcpid inspect --json REQUEST"));
     }
     let store = match &args.nonces {
-        // It only looks, so that any retention will do.
-        Some(text) => Some(nonces::open(text, Retention::new(30, 5))?),
+        Some(text) => Some(nonces::look(text, ui)?),
         None => None,
     };
     let inputs = Inputs::new(&args.inputs, DEFAULT_MAX_BODY as u64, None, ui);

@@ -24,7 +24,7 @@ use crate::ui::Ui;
 pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let judging = Judging::read(&args.judging, ui)?;
     let inputs = Inputs::new(&args.inputs, judging.max_body(), args.only.clone(), ui);
-    let bench = Bench::new(args, judging)?;
+    let bench = Bench::new(args, judging, ui)?;
     let (counts, size) = (Counts::default(), inputs.size());
     let mut tally = Tally::default();
     // Whether a verdict stands alone is known when a second one follows.
@@ -100,7 +100,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(args: &VerifyArgs, judging: Judging) -> Result<Self, Failure> {
+    fn new(args: &VerifyArgs, judging: Judging, ui: &mut Ui) -> Result<Self, Failure> {
         let run = Arc::new(Ledger::default());
         let clock: Arc<dyn Clock> = match args.at {
             Some(When::At(time)) => Arc::new(FixedClock(time)),
@@ -109,8 +109,8 @@ impl Bench {
         let retention = judging.verifier(Arc::clone(&clock), Replay::Unchecked).retention();
         let replay = match (&args.nonces, args.at) {
             (None, _) => Replay::WithinRun(run),
-            (Some(text), None) => Replay::ClaimOnce(nonces::open(text, retention)?),
-            (Some(text), Some(_)) => Replay::LookUp { store: nonces::open(text, retention)?, run },
+            (Some(text), None) => Replay::ClaimOnce(nonces::open(text, retention, ui)?),
+            (Some(text), Some(_)) => Replay::LookUp { store: nonces::look(text, ui)?, run },
         };
         let verifier = judging.verifier(clock, replay.clone());
         let by_the_clock = again::verify(args, None, None);
