@@ -116,7 +116,8 @@ impl Options {
     }
 }
 
-/// A store in a file.
+/// A store in a file. Dropping it lets the file go; that waits for what is just being written,
+/// for the budget at most.
 pub struct Sqlite {
     desk: Arc<Desk>,
     path: PathBuf,

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use mcpid::nonce::url::{RedisUrl, StoreUrl, StoreUrlError, Topology};
+use proptest::prelude::*;
 
 fn redis(text: &str) -> RedisUrl {
     match StoreUrl::parse(text) {
@@ -177,5 +178,23 @@ fn user_info_never_appears() {
     ] {
         let error = StoreUrl::parse(text).unwrap_err();
         assert!(!error.to_string().contains("hidden") && !format!("{error:?}").contains("hidden"));
+    }
+}
+
+proptest! {
+    /// Nothing panics, and what is read at all is shown in a way that is read the same again.
+    #[test]
+    fn any_text_is_read_or_refused(
+        scheme in "(redis|rediss)?(\\+cluster|\\+sentinel)?(://|:)?|memory:|sqlite:",
+        rest in "[a-z0-9:@/?&=%,.\\[\\]\\PC]{0,40}",
+        tail in "(/m)?(/[0-9])?(\\?prefix=[a-z%0-9]{1,6})?",
+    ) {
+        if let Ok(mut url) = StoreUrl::parse(&format!("{scheme}{rest}{tail}")) {
+            let again = StoreUrl::parse(&url.to_string());
+            if let StoreUrl::Redis(redis) = &mut url {
+                (redis.user, redis.password) = (None, None);
+            }
+            prop_assert_eq!(again, Ok(url));
+        }
     }
 }

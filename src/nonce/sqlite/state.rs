@@ -69,8 +69,8 @@ pub(super) fn settle(connection: &Connection, opening: &Opening<'_>) -> Result<(
         let known = opening.trusted && row.boot.is_some() && row.boot.as_deref() == opening.boot;
         if !known {
             let ahead = opening.retention.map_or(0, Retention::ahead).max(row.retention.ahead());
-            // The clock of a machine that has just booted may be behind; the file's latest claim
-            // is not. What was lost was claimed later, but what is lost is what came last.
+            // The clock of a machine that has just booted may be behind, and be put right later;
+            // the latest claim that did not get lost says where it has been at least.
             let latest = opening.now.max(row.latest(&change)?);
             row.floor = row.floor.max(latest.saturating_add(ahead));
             row.boot = opening.boot.map(str::to_owned);
