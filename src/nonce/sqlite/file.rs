@@ -19,6 +19,11 @@ const APPLICATION: i64 = 0x6d63_7069;
 /// The layout of the tables. A store of a newer one is refused: what it promises is unknown here.
 const VERSION: i64 = 1;
 
+/// Pages in the log after which they are written to where they belong, the one time that a disk
+/// is waited for: 16 MiB. Ids are spread over the whole table, so a longer log saves much: a page
+/// that changed often is written once.
+const LOG_PAGES: u32 = 4_096;
+
 /// SQLite's page size, which its limit counts in.
 const PAGE: u64 = 4_096;
 
@@ -79,6 +84,7 @@ impl Place {
         } else {
             write_ahead(&connection, self.options.budget)?;
             connection.pragma_update(None, "synchronous", "NORMAL")?;
+            connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
             let pages = (self.options.max_bytes / PAGE).clamp(16, u64::from(u32::MAX) - 1);
             connection.pragma_update(
                 None,
