@@ -1,0 +1,113 @@
+//! Claims a second of the nonce stores that processes share, beside what the bare library reaches
+//! with the same statement on the same tables, in the same run.
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench talks, and may fail")]
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Instant;
+
+use mcpid::clock::{Clock as _, SystemClock, Timestamp};
+use mcpid::key::{KeyId, SecretKey, Sign as _};
+use mcpid::nonce::sqlite::{Options, Sqlite};
+use mcpid::nonce::{Claim, NonceStore as _, Retention};
+use rusqlite::{Connection, params};
+use tempfile::TempDir;
+
+/// Claims of one candidate in one round.
+const CLAIMS: usize = 4_096;
+const ROUNDS: usize = 9;
+
+/// What the store prepares, word for word.
+const STATEMENT: &str = "
+    INSERT INTO used (id, first, kept)
+    SELECT ?1, ?2, max(?3, ?2 + keep) FROM state WHERE one = 1
+    ON CONFLICT (id) DO NOTHING
+    RETURNING (SELECT max(floor, horizon - length) FROM state WHERE one = 1)";
+
+fn main() {
+    let rounds = if std::env::args().any(|a| a == "--bench") { ROUNDS } else { 1 };
+    let folder = TempDir::new().unwrap();
+    let now = SystemClock.now();
+    let open = |name: &str| {
+        let options = Options::new(folder.path().join(name), Some("bench".to_owned()));
+        options.open(now, Retention::new(30, 5)).unwrap()
+    };
+    drop(open("bare.db"));
+    let bare = Connection::open(folder.path().join("bare.db")).unwrap();
+    // With the store's own settings, so that only the way through the store is compared.
+    bare.pragma_update(None, "synchronous", "NORMAL").unwrap();
+    bare.pragma_update(None, "wal_autocheckpoint", 4_096).unwrap();
+    let key = *SecretKey::from_seed(&[7; 32]).public().id();
+    let widths = [1, 8, 64, 512];
+    // Each in a file of its own: a claim costs more the more is kept.
+    let stores = widths.map(|width| open(&format!("store-{width}.db")));
+    let mut rates: Vec<Vec<f64>> = vec![Vec::new(); 1 + widths.len()];
+    for round in 0..rounds {
+        let names = |what: &str| -> Vec<String> {
+            (0..CLAIMS).map(|i| format!("{what}-{round}-{i}")).collect()
+        };
+        let nonces = names("bare");
+        rates[0].push(rate(|| bare_claims(&bare, now, &key, &nonces)));
+        for (place, (width, store)) in widths.into_iter().zip(&stores).enumerate() {
+            let nonces = names(&width.to_string());
+            rates[place + 1].push(rate(|| claims(store, now, &key, &nonces, width)));
+        }
+    }
+    let median = |rates: &mut Vec<f64>| {
+        rates.sort_by(f64::total_cmp);
+        rates[rates.len() / 2]
+    };
+    let medians: Vec<f64> = rates.iter_mut().map(median).collect();
+    println!("SQLite, WAL, synchronous=NORMAL; medians of {rounds} rounds of {CLAIMS} claims");
+    println!("bare rusqlite, one statement, commits itself  {:>9.0} a second", medians[0]);
+    for (width, rate) in widths.into_iter().zip(&medians[1..]) {
+        let ratio = rate / medians[0];
+        println!(
+            "store, {width:>3} claims at a time                   {rate:>9.0} a second  {ratio:.2}"
+        );
+    }
+}
+
+fn rate(work: impl FnOnce()) -> f64 {
+    let begun = Instant::now();
+    work();
+    f64::from(u32::try_from(CLAIMS).unwrap()) / begun.elapsed().as_secs_f64()
+}
+
+fn bare_claims(connection: &Connection, now: Timestamp, key: &KeyId, nonces: &[String]) {
+    let mut statement = connection.prepare(STATEMENT).unwrap();
+    for nonce in nonces {
+        let id = mcpid::nonce::id(key, nonce);
+        let mut rows = statement.query(params![id, now.unix(), now.unix() + 65]).unwrap();
+        assert!(rows.next().unwrap().is_some());
+        assert!(rows.next().unwrap().is_none());
+    }
+}
+
+/// As many claims as `width` begun before the first of them is waited for.
+fn claims(store: &Sqlite, now: Timestamp, key: &KeyId, nonces: &[String], width: usize) {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    for some in nonces.chunks(width) {
+        let mut begun: Vec<_> =
+            some.iter().map(|nonce| store.claim(now, key, nonce, now.plus(65))).collect();
+        let mut answers: Vec<_> = begun.iter_mut().map(|f| f.as_mut().poll(&mut context)).collect();
+        for (future, answer) in begun.iter_mut().zip(&mut answers) {
+            // First a look: the wake that came with it may have been for all of them.
+            while answer.is_pending() {
+                *answer = future.as_mut().poll(&mut context);
+                if answer.is_pending() {
+                    thread::park();
+                }
+            }
+        }
+        assert!(answers.iter().all(|a| matches!(a, Poll::Ready(Ok(Claim::Fresh { .. })))));
+    }
+}
