@@ -91,12 +91,15 @@ impl Verifier {
     }
 
     /// How long this verifier needs a store to keep what it claims; to be registered with the
-    /// store before the first claim. A profile without a window of its own claims what `expires`
-    /// bounds, up to a day ahead.
+    /// store before the first claim.
+    ///
+    /// A profile without a window of its own registers none: what it claims is kept until the end
+    /// that `expires` sets, and to make a shared store keep everything for a day would raise the
+    /// floor of all its other users by as much. For old requests it reports the floor instead.
     pub fn retention(&self) -> Retention {
         let window = self.profile.window;
         let whole = |seconds: i64| u32::try_from(seconds).unwrap_or(u32::MAX);
-        Retention::new(whole(window.back.unwrap_or(LONGEST)), whole(window.ahead))
+        Retention::new(whole(window.back.unwrap_or(0)), whole(window.ahead))
     }
 
     /// Until when a nonce has to be remembered: as long as any clock within the margin could
