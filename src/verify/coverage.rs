@@ -3,6 +3,7 @@
 //! The head alone says what is demanded: a field that steers an MCP server has to be covered as
 //! soon as the request carries it, so that nobody on the way can add one.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::base::component::Component;
@@ -64,6 +65,38 @@ pub fn judge(
     Err(Rejection::new(Step::Coverage, Code::CoverageInsufficient, message)
         .with("missing", missing.join(" "))
         .with("covered", covered.iter().map(shown).collect::<Vec<_>>().join(" ")))
+}
+
+/// What a signature over `head` should cover, each name once and in a signer's order: for asking
+/// the other side for one. A profile that demands nothing still asks for what its signers cover.
+pub(super) fn wanted<'a>(
+    profile: &Profile,
+    changes: &Changes,
+    head: &'a Head<'_>,
+) -> Vec<Cow<'a, str>> {
+    let (always, if_carried) = profile.signer_components();
+    let mut wanted: Vec<Cow<'a, str>> = always.into_iter().collect();
+    for rule in &if_carried {
+        let mut names: Vec<&str> = head
+            .fields()
+            .iter()
+            .map(|field| field.name())
+            .filter(|name| match rule.strip_suffix('*') {
+                Some(prefix) => name.starts_with(prefix),
+                None => rule == name,
+            })
+            .filter(|name| !changes.allow_uncovered.iter().any(|n| n == name))
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        wanted.extend(names.into_iter().map(Cow::Borrowed));
+    }
+    for name in &changes.require {
+        if !wanted.iter().any(|w| w == name) {
+            wanted.push(Cow::Owned(name.clone()));
+        }
+    }
+    wanted
 }
 
 /// A component as reports name it: bare where it has no parameters, else as on the wire.

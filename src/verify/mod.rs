@@ -6,6 +6,7 @@
 //! (9 to 11, and the window once more, because a body can trickle) and [`Verifier::claim`] (12).
 //! Each stage hands over a value that cannot be made in another way.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::base::header::{self, HeaderError};
@@ -136,6 +137,22 @@ impl Verifier {
     /// The rules that this verifier goes by.
     pub fn profile(&self) -> &Profile {
         &self.profile
+    }
+
+    /// The origins that requests have to be sent to.
+    pub fn origins(&self) -> &Origins {
+        &self.origins
+    }
+
+    /// What step 12 does.
+    pub fn replay(&self) -> &Replay {
+        &self.replay
+    }
+
+    /// What a signature over this request should cover, each name once and in a signer's order:
+    /// for an `Accept-Signature` (RFC 9421 section 5). As many names as the request has fields.
+    pub fn wanted<'a>(&self, head: &'a Head<'_>) -> Vec<Cow<'a, str>> {
+        coverage::wanted(&self.profile, &self.changes, head)
     }
 
     /// The largest body that is judged, in bytes.
