@@ -133,6 +133,8 @@ pub mod message;
 pub mod nonce;
 pub mod profile;
 pub mod sign;
+#[cfg(feature = "tower")]
+pub mod tower;
 pub mod verify;
 
 /// The README's Rust blocks are compiled and run with the other examples.

@@ -1,0 +1,244 @@
+//! Bodies: how one is read up to a limit, and in what shape it is handed on.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{Full, LengthLimitError, Limited};
+use pin_project_lite::pin_project;
+
+use super::BoxError;
+use super::budget::{Budget, Share};
+
+/// Why a body could not be read to its end.
+#[derive(Debug)]
+pub(super) enum ReadError {
+    /// It is longer than the limit; at most one frame more than that was taken.
+    TooLarge,
+    /// Too many bytes of other requests are in memory.
+    Busy,
+    /// It broke off, or its framing is wrong.
+    Broken(BoxError),
+}
+
+/// Reads `body` to its end, if that is at most `limit` bytes away. Trailers are dropped.
+pub(super) async fn read<B>(
+    body: B,
+    limit: usize,
+    budget: &Arc<Budget>,
+) -> Result<(Bytes, Share), ReadError>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    if announces_more(&body, limit) {
+        return Err(ReadError::TooLarge);
+    }
+    let mut body = pin!(body);
+    let mut share = budget.share();
+    // Most bodies come in one piece, which is handed on without a copy. Of several, each might
+    // keep a whole read buffer alive, however short it is: they are put together.
+    let mut first = Bytes::new();
+    let mut whole: Vec<u8> = Vec::new();
+    while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        let mut data = match frame.map_err(broken)?.into_data() {
+            Ok(data) => data,
+            Err(_) => break,
+        };
+        let length = data.remaining();
+        if length > limit.saturating_sub(first.len().saturating_add(whole.len())) {
+            return Err(ReadError::TooLarge);
+        }
+        let held = if whole.is_empty() && first.is_empty() {
+            first = data.copy_to_bytes(length);
+            length
+        } else {
+            if whole.is_empty() {
+                whole = Vec::from(std::mem::take(&mut first));
+            }
+            while data.has_remaining() {
+                let chunk = data.chunk();
+                let taken = chunk.len();
+                whole.extend_from_slice(chunk);
+                data.advance(taken);
+            }
+            whole.capacity()
+        };
+        if !share.grow_to(held) {
+            return Err(ReadError::Busy);
+        }
+    }
+    Ok((if whole.is_empty() { first } else { Bytes::from(whole) }, share))
+}
+
+/// Whether a body says before its first byte that it is longer than `limit`.
+pub(super) fn announces_more<B: Body>(body: &B, limit: usize) -> bool {
+    u64::try_from(limit).is_ok_and(|limit| body.size_hint().lower() > limit)
+}
+
+/// A limit that stands around this layer may be the smaller one.
+fn broken(error: impl Into<BoxError>) -> ReadError {
+    let error = error.into();
+    if error.is::<LengthLimitError>() { ReadError::TooLarge } else { ReadError::Broken(error) }
+}
+
+pin_project! {
+    /// The body of a request behind the layer: the same bytes, without trailers, which no
+    /// signature covers.
+    ///
+    /// It was read whole before, unless the request was let through unread; then it breaks with
+    /// [`LengthLimitError`] where it is longer than the limit.
+    pub struct RequestBody<B> {
+        #[pin]
+        shape: RequestShape<B>,
+    }
+}
+
+pin_project! {
+    #[project = ProjectedRequest]
+    enum RequestShape<B> {
+        // What nobody vouched for counts as long as it lies here.
+        Read { content: Option<Bytes>, _share: Option<Share> },
+        Streamed { #[pin] body: Limited<B>, done: bool },
+    }
+}
+
+impl<B> RequestBody<B> {
+    pub(super) fn read(content: Bytes, share: Option<Share>) -> Self {
+        let content = (!content.is_empty()).then_some(content);
+        RequestBody { shape: RequestShape::Read { content, _share: share } }
+    }
+
+    pub(super) fn streamed(body: B, limit: usize) -> Self {
+        RequestBody {
+            shape: RequestShape::Streamed { body: Limited::new(body, limit), done: false },
+        }
+    }
+}
+
+impl<B> std::fmt::Debug for RequestBody<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.shape {
+            RequestShape::Read { content, .. } => {
+                let length = content.as_ref().map_or(0, Bytes::len);
+                write!(f, "RequestBody({length} bytes)")
+            }
+            RequestShape::Streamed { .. } => f.write_str("RequestBody(unread)"),
+        }
+    }
+}
+
+impl<B> Body for RequestBody<B>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.project().shape.project() {
+            ProjectedRequest::Read { content, .. } => {
+                Poll::Ready(content.take().map(|bytes| Ok(Frame::data(bytes))))
+            }
+            ProjectedRequest::Streamed { done: true, .. } => Poll::Ready(None),
+            ProjectedRequest::Streamed { body, done } => {
+                let frame = ready!(body.poll_frame(cx));
+                let data = frame.and_then(|frame| frame.map(|f| f.into_data().ok()).transpose());
+                *done = !matches!(data, Some(Ok(_)));
+                Poll::Ready(data.map(|data| {
+                    data.map(|mut data| Frame::data(data.copy_to_bytes(data.remaining())))
+                }))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.shape {
+            RequestShape::Read { content, .. } => content.is_none(),
+            RequestShape::Streamed { body, done } => *done || body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.shape {
+            RequestShape::Read { content, .. } => {
+                let length = content.as_ref().map_or(0, Bytes::len);
+                SizeHint::with_exact(u64::try_from(length).unwrap_or(u64::MAX))
+            }
+            RequestShape::Streamed { done: true, .. } => SizeHint::with_exact(0),
+            RequestShape::Streamed { body, .. } => body.size_hint(),
+        }
+    }
+}
+
+pin_project! {
+    /// The body of a response: the service's own, frame by frame as it comes, or a refusal.
+    pub struct ResponseBody<B> {
+        #[pin]
+        shape: ResponseShape<B>,
+    }
+}
+
+pin_project! {
+    #[project = ProjectedResponse]
+    enum ResponseShape<B> {
+        Refusal { #[pin] body: Full<Bytes> },
+        Service { #[pin] body: B },
+    }
+}
+
+impl<B> ResponseBody<B> {
+    pub(super) fn refusal(text: Bytes) -> Self {
+        ResponseBody { shape: ResponseShape::Refusal { body: Full::new(text) } }
+    }
+
+    pub(super) fn service(body: B) -> Self {
+        ResponseBody { shape: ResponseShape::Service { body } }
+    }
+}
+
+impl<B> std::fmt::Debug for ResponseBody<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match &self.shape {
+            ResponseShape::Refusal { .. } => "ResponseBody(refusal)",
+            ResponseShape::Service { .. } => "ResponseBody(service)",
+        })
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        match self.project().shape.project() {
+            ProjectedResponse::Refusal { body } => {
+                body.poll_frame(cx).map_err(|never| match never {})
+            }
+            ProjectedResponse::Service { body } => body.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.shape {
+            ResponseShape::Refusal { body } => body.is_end_stream(),
+            ResponseShape::Service { body } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.shape {
+            ResponseShape::Refusal { body } => body.size_hint(),
+            ResponseShape::Service { body } => body.size_hint(),
+        }
+    }
+}

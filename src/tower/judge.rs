@@ -1,0 +1,253 @@
+//! One request through the layer: head first, then, if it is worth it, the body.
+//!
+//! What can be refused without the body is; at most [`ID_LIMIT`] bytes of it are read then, to
+//! find the id that the client waits for.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+
+use crate::mcp::body::{self, MessageKind, Reading, Scope};
+use crate::message::Head;
+use crate::verify::{Refusal, Rejection, Step, Verifier};
+
+use super::BoxError;
+use super::budget::Share;
+use super::content::{self, ReadError, RequestBody};
+use super::head;
+use super::layer::Settings;
+use super::modes::Mode;
+use super::observe::Event;
+use super::refusal::{self, Reason, Refused};
+use super::status::Status;
+
+/// Bytes that are read of a request that is refused already.
+pub const ID_LIMIT: usize = 64 * 1024;
+
+/// Bytes of an `id` that is echoed.
+const LONGEST_ID: usize = 256;
+
+/// What becomes of a request.
+pub(super) enum Outcome<B> {
+    /// It goes on to the service.
+    Pass(Request<RequestBody<B>>),
+    /// It is answered here.
+    Refuse(Response<Bytes>),
+}
+
+/// A body, as far as it was touched.
+enum Content<B> {
+    Unread(B),
+    Read(Bytes, Share),
+    /// There is nothing to find an id in: too long, broken, or better left alone.
+    Gone,
+}
+
+/// What was found out about a request.
+struct Findings {
+    status: Option<Status>,
+    mode: Option<Mode>,
+    /// Why it does not get through.
+    refusal: Option<Reason>,
+}
+
+impl Findings {
+    fn refuse(reason: Reason) -> Self {
+        Findings { status: None, mode: None, refusal: Some(reason) }
+    }
+}
+
+/// Judges `request`. Runs on no particular runtime, and waits for the body and the nonce store
+/// only; dropping it abandons the request.
+pub(super) async fn judge<B>(settings: &Settings, request: Request<B>) -> Outcome<B>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    let (mut parts, body) = request.into_parts();
+    let verifier = settings.verifier();
+    let uri = settings.wire_target(&parts);
+    let head = match head::received(&parts, &uri) {
+        Ok(head) => head,
+        Err(error) => {
+            let refused = Refused::new(Reason::Head(error), None, false, &settings.refuse_with);
+            let response =
+                refusal::response(&refused, None, &verifier, None, &settings.refuse_with);
+            let event = Event {
+                method: parts.method.as_str(),
+                path: uri.path(),
+                operation: None,
+                status: None,
+                mode: None,
+                refused: Some(&refused),
+            };
+            settings.observe(&event);
+            return Outcome::Refuse(settings.answer(refused, response));
+        }
+    };
+
+    let (findings, content) = weigh(settings, &verifier, &head, body).await;
+    let Findings { status, mode, refusal } = findings;
+    let content = match (&refusal, content) {
+        (Some(_), Content::Unread(body)) => for_its_id(settings, &head, body).await,
+        (_, content) => content,
+    };
+
+    let needs_reading = refusal.is_some() || settings.is_observed();
+    let reading = match &content {
+        Content::Read(bytes, _) if needs_reading => body::read(&head, bytes, Scope::Endpoint).ok(),
+        _ => None,
+    };
+    let refused = refusal.map(|reason| {
+        let id = reading.as_ref().and_then(id_to_echo);
+        let refused = Refused::new(reason, Some(&head), id.is_some(), &settings.refuse_with);
+        let response =
+            refusal::response(&refused, Some(&head), &verifier, id, &settings.refuse_with);
+        (refused, response)
+    });
+    let event = Event {
+        method: head.method(),
+        path: uri.path(),
+        operation: reading.as_ref().and_then(Reading::operation),
+        status: status.as_ref(),
+        mode,
+        refused: refused.as_ref().map(|(refused, _)| refused),
+    };
+    settings.observe(&event);
+    if let Some((refused, response)) = refused {
+        return Outcome::Refuse(settings.answer(refused, response));
+    }
+    drop(reading);
+    drop(head);
+
+    let verified = matches!(status, Some(Status::Verified(_)));
+    if let Some(status) = status {
+        parts.extensions.insert(status);
+    }
+    let body = match content {
+        Content::Unread(body) => RequestBody::streamed(body, verifier.max_body()),
+        // A body that someone vouched for is the application's business from here on.
+        Content::Read(bytes, share) => RequestBody::read(bytes, (!verified).then_some(share)),
+        Content::Gone => RequestBody::read(Bytes::new(), None),
+    };
+    Outcome::Pass(Request::from_parts(parts, body))
+}
+
+/// Finds out whether the request gets through.
+async fn weigh<B>(
+    settings: &Settings,
+    verifier: &Verifier,
+    head: &Head<'_>,
+    body: B,
+) -> (Findings, Content<B>)
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    // Who waits for a 100 would only send a body that nobody wants.
+    if head.values("expect").any(|value| !value.eq_ignore_ascii_case(b"100-continue")) {
+        return (Findings::refuse(Reason::Expectation), Content::Gone);
+    }
+    let limit = verifier.max_body();
+    let held = match verifier.judge_head(head) {
+        Ok(held) => Ok(held),
+        // Permissive waives what comes after the first step.
+        Err(rejection) if rejection.step() == Step::Limits => {
+            let rejection = Arc::new(rejection);
+            let status = Some(Status::rejected(Arc::clone(&rejection)));
+            let refusal = Some(Reason::Rejected(rejection));
+            return (Findings { status, mode: None, refusal }, Content::Unread(body));
+        }
+        Err(rejection) => match settings.policy.uniform() {
+            // What it does makes no difference, so it is not read: strict refuses it, permissive
+            // lets it through as it is, if it is not known to be too long already.
+            Some(mode) if mode == Mode::Strict || !content::announces_more(&body, limit) => {
+                return (rejected(settings, head, rejection, None), Content::Unread(body));
+            }
+            _ => Err(rejection),
+        },
+    };
+
+    let (bytes, share) = match content::read(body, limit, &settings.budget).await {
+        Ok(read) => read,
+        Err(error) => {
+            let reason = match error {
+                ReadError::TooLarge => Reason::BodyTooLarge { limit },
+                ReadError::Busy => Reason::Busy,
+                ReadError::Broken(error) => Reason::BodyBroken(error),
+            };
+            return (Findings::refuse(reason), Content::Gone);
+        }
+    };
+    let judged = match held.and_then(|held| verifier.judge_body(held, &bytes)) {
+        Ok(held) => verifier.claim(held).await,
+        Err(rejection) => Err(Refusal::Rejected(rejection)),
+    };
+    let findings = match judged {
+        Ok(verified) => Findings {
+            status: Some(Status::Verified(Arc::new(verified))),
+            mode: None,
+            refusal: None,
+        },
+        Err(Refusal::Rejected(rejection)) => rejected(settings, head, rejection, Some(&bytes)),
+        Err(Refusal::Unavailable(why)) => {
+            let why = Arc::new(why);
+            let mode = mode(settings, head, Some(&bytes));
+            let refusal = (mode == Mode::Strict).then(|| Reason::Unavailable(Arc::clone(&why)));
+            Findings { status: Some(Status::Unavailable(why)), mode: Some(mode), refusal }
+        }
+    };
+    (findings, Content::Read(bytes, share))
+}
+
+/// What becomes of a request that was judged, with the answer no.
+fn rejected(
+    settings: &Settings,
+    head: &Head<'_>,
+    rejection: Rejection,
+    body: Option<&[u8]>,
+) -> Findings {
+    let rejection = Arc::new(rejection);
+    let mode = mode(settings, head, body);
+    let refusal = (mode == Mode::Strict).then(|| Reason::Rejected(Arc::clone(&rejection)));
+    Findings { status: Some(Status::rejected(rejection)), mode: Some(mode), refusal }
+}
+
+/// The mode for a request that is not verified. `body` is there unless it makes no difference.
+fn mode(settings: &Settings, head: &Head<'_>, body: Option<&[u8]>) -> Mode {
+    if let Some(mode) = settings.policy.uniform() {
+        return mode;
+    }
+    let reading = body.and_then(|body| body::read(head, body, Scope::Endpoint).ok());
+    settings.policy.mode(reading.as_ref().and_then(Reading::operation))
+}
+
+/// Reads as much of a refused request as may be read to find its id.
+async fn for_its_id<B>(settings: &Settings, head: &Head<'_>, body: B) -> Content<B>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    // Only a JSON-RPC request has one. A client that waits for a 100 has not sent it yet.
+    if head.method() != "POST" || head.has("expect") {
+        return Content::Gone;
+    }
+    match content::read(body, ID_LIMIT, &settings.budget).await {
+        Ok((bytes, share)) => Content::Read(bytes, share),
+        Err(_) => Content::Gone,
+    }
+}
+
+/// The id that the client waits for an answer to, as it was written. The id of a response names
+/// a request of the server, and to echo it would answer something else.
+fn id_to_echo<'r>(reading: &'r Reading<'_>) -> Option<&'r str> {
+    let message = reading.message().filter(|m| m.kind() == MessageKind::Request)?;
+    let id = message.id()?;
+    let length = match id.starts_with('"') {
+        true => serde_json::from_str::<String>(id).ok()?.len(),
+        false => id.len(),
+    };
+    (length <= LONGEST_ID).then_some(id)
+}

@@ -1,0 +1,50 @@
+//! The checklist as a [`tower`](tower_service) middleware: [`VerifyLayer`] stands before any
+//! service of the `http` crate (axum, rmcp's Streamable HTTP service).
+//!
+//! ```text
+//! request ─► head, steps 1–8 ─► body, up to a limit ─► steps 9–12 ─► Status in the extensions ─► service
+//!                │                                        │
+//!                └───────── refusal: status, headers, JSON-RPC error ◄──────┘
+//! ```
+//!
+//! - **Strict** lets through only what is verified. An unsigned or forged request is refused after
+//!   its head; at most 64 KiB of its body are read, to find the JSON-RPC id for the answer.
+//! - **Permissive** lets everything through, with a [`Status`] that says what strict would have
+//!   said. Limits on sizes, and that the authority is one of ours, hold all the same. [`Modes`]
+//!   sets either for single MCP methods and tools.
+//!
+//! The body is handed on byte for byte; trailers are dropped, because no signature covers them.
+//! Responses pass untouched, frame by frame. Waiting has no end of its own: how long a body may
+//! take is for the server around the layer to limit, and a body that comes too late for its
+//! signature is refused as `expired`.
+//!
+//! The layer judges what its server parsed. How requests are framed (lengths, chunks, repeated or
+//! folded header lines, HTTP/1.0, upgrades) is that server's to refuse, and what stands around the
+//! layer must not change method, target or headers. A layer that answers CORS preflights belongs
+//! around it: preflights are never signed. Behind a router that cuts the path, see
+//! [`VerifyLayer::with_wire_target`].
+
+mod budget;
+mod content;
+mod head;
+mod judge;
+mod layer;
+mod modes;
+mod observe;
+mod refusal;
+mod service;
+mod status;
+mod told;
+
+pub use budget::Budget;
+pub use content::{RequestBody, ResponseBody};
+pub use judge::ID_LIMIT;
+pub use layer::{Handle, LayerError, VerifyLayer};
+pub use modes::{Mode, Modes, Policy};
+pub use observe::{Counters, Event, Observer};
+pub use refusal::{HEADER_MISMATCH, REFUSED, Reason, RefuseWith, Refused};
+pub use service::{ResponseFuture, VerifyService};
+pub use status::Status;
+
+/// Any error that can cross threads.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

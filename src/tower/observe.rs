@@ -1,0 +1,171 @@
+//! Watching a roll-out: one event a request, to be counted and logged by the application.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::mcp::pattern::Operation;
+use crate::verify::Code;
+
+use super::modes::Mode;
+use super::refusal::Refused;
+use super::status::Status;
+
+/// One request, judged. `Display` is one line for a log: no secrets, and what strangers chose is
+/// escaped and short.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Event<'a> {
+    /// The HTTP method.
+    pub method: &'a str,
+    /// The path as received, without the query, which may hold secrets.
+    pub path: &'a str,
+    /// What the request does, if its body was read and can be read in one way only.
+    pub operation: Option<Operation<'a>>,
+    /// The status; `None` where the request was refused before there was any.
+    pub status: Option<&'a Status>,
+    /// The mode that decided about a request that is not verified.
+    pub mode: Option<Mode>,
+    /// The refusal, if it did not get through.
+    pub refused: Option<&'a Refused>,
+}
+
+/// Is told of every request, before it is handed on or answered. It runs on the request's own
+/// task: what takes long belongs elsewhere.
+pub trait Observer: Send + Sync {
+    /// A request was judged.
+    fn judged(&self, event: &Event<'_>);
+}
+
+impl<F: Fn(&Event<'_>) + Send + Sync> Observer for F {
+    fn judged(&self, event: &Event<'_>) {
+        self(event);
+    }
+}
+
+impl fmt::Display for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = if self.refused.is_some() { "refused" } else { "passed" };
+        let status = self.status.map_or("unjudged", Status::as_str);
+        write!(f, "{verdict} {status} {:?} {:?}", Short(self.method), Short(self.path))?;
+        if let Some(Operation { method, name }) = self.operation {
+            write!(f, " does {:?}", Short(method))?;
+            if let Some(name) = name {
+                write!(f, " {:?}", Short(name))?;
+            }
+        }
+        if let Some(verified) = self.status.and_then(Status::verified) {
+            write!(f, " key {}", verified.key())?;
+            if let Some(name) = verified.name() {
+                write!(f, " name {:?}", Short(name))?;
+            }
+        }
+        match (self.refused, self.status) {
+            (Some(refused), _) => write!(f, " with {refused}"),
+            (None, Some(status)) => match status.rejection() {
+                Some(rejection) => write!(f, " although {} at {rejection}", rejection.code()),
+                None => Ok(()),
+            },
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// At most 128 characters.
+struct Short<'a>(&'a str);
+
+impl fmt::Debug for Short<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(128) {
+            Some((end, _)) => write!(f, "{:?}…", &self.0[..end]),
+            None => write!(f, "{:?}", self.0),
+        }
+    }
+}
+
+/// Counts requests by what became of them. Free of locks; put it into an [`Arc`](std::sync::Arc)
+/// and give a clone to the layer.
+#[derive(Debug)]
+pub struct Counters {
+    verified: AtomicU64,
+    passed: [AtomicU64; Code::ALL.len()],
+    refused: [AtomicU64; Code::ALL.len()],
+    passed_unavailable: AtomicU64,
+    refused_otherwise: AtomicU64,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        let zeros = || std::array::from_fn(|_| AtomicU64::new(0));
+        Counters {
+            verified: AtomicU64::new(0),
+            passed: zeros(),
+            refused: zeros(),
+            passed_unavailable: AtomicU64::new(0),
+            refused_otherwise: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Counters {
+    /// All zero.
+    pub fn new() -> Self {
+        Counters::default()
+    }
+
+    /// Requests that were verified.
+    pub fn verified(&self) -> u64 {
+        self.verified.load(Ordering::Relaxed)
+    }
+
+    /// Requests that got through in permissive mode, and that strict mode would have refused with
+    /// `code`: what is left to do before the mode can be changed.
+    pub fn passed_despite(&self, code: Code) -> u64 {
+        self.passed.get(place(code)).map_or(0, |n| n.load(Ordering::Relaxed))
+    }
+
+    /// Requests that were refused with `code`.
+    pub fn refused_with(&self, code: Code) -> u64 {
+        self.refused.get(place(code)).map_or(0, |n| n.load(Ordering::Relaxed))
+    }
+
+    /// Requests that got through in permissive mode although they could not be judged.
+    pub fn passed_unjudged(&self) -> u64 {
+        self.passed_unavailable.load(Ordering::Relaxed)
+    }
+
+    /// Requests that were refused without a code: they could not be judged, or their framing or
+    /// the size of their body forbade it.
+    pub fn refused_otherwise(&self) -> u64 {
+        self.refused_otherwise.load(Ordering::Relaxed)
+    }
+}
+
+impl Observer for Counters {
+    fn judged(&self, event: &Event<'_>) {
+        let code = event.status.and_then(Status::code);
+        let counter = match (event.refused, event.status, code) {
+            (None, Some(Status::Verified(_)), _) => &self.verified,
+            (None, _, Some(code)) => {
+                self.passed.get(place(code)).unwrap_or(&self.passed_unavailable)
+            }
+            (None, _, None) => &self.passed_unavailable,
+            (Some(refused), _, _) => match refused.reason() {
+                super::Reason::Rejected(rejection) => {
+                    self.refused.get(place(rejection.code())).unwrap_or(&self.refused_otherwise)
+                }
+                _ => &self.refused_otherwise,
+            },
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl<O: Observer + ?Sized> Observer for std::sync::Arc<O> {
+    fn judged(&self, event: &Event<'_>) {
+        (**self).judged(event);
+    }
+}
+
+fn place(code: Code) -> usize {
+    Code::ALL.iter().position(|c| *c == code).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,271 @@
+//! Refusals: status, headers and JSON-RPC error.
+//!
+//! A refusal is for a stranger to read. It tells the code and fixed words, never the numbers, and
+//! not what the registry holds; the true reason is for the application and its log.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+
+use crate::base::Component;
+use crate::base::accept::{self, Wish};
+use crate::message::Head;
+use crate::verify::{Code, MAX_COMPONENTS, Rejection, Step, Unavailable, Verifier};
+
+use super::BoxError;
+use super::told::words;
+
+/// The JSON-RPC error code of a refusal: outside the range that JSON-RPC 2.0 and MCP keep for
+/// themselves.
+pub const REFUSED: i32 = -31401;
+/// The JSON-RPC error code with which MCP answers headers that contradict the body.
+pub const HEADER_MISMATCH: i32 = -32020;
+
+/// Seconds after which it is worth to try again, where nothing better is known.
+const RETRY_SOON: i64 = 5;
+
+/// How a request is refused that is unsigned, or whose signature is not good enough.
+///
+/// Other faults have a status of their own; see [`Refused::status`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RefuseWith {
+    /// 403, the default: MCP clients take it for what it is.
+    Forbidden,
+    /// 401 with `WWW-Authenticate: HTTPSig`, for clients that follow SEP-2752. Others start to
+    /// look for an OAuth server.
+    Unauthorized {
+        /// The realm of the challenge.
+        realm: String,
+    },
+    /// 200 for a POST with an `id`, else 403: for clients that hide the text of an error status.
+    Ok,
+}
+
+/// Why a request does not get through.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It was judged, and the answer is no.
+    Rejected(Arc<Rejection>),
+    /// It could not be judged.
+    Unavailable(Arc<Unavailable>),
+    /// Its body is longer than the limit, which holds in every mode.
+    BodyTooLarge {
+        /// Bytes.
+        limit: usize,
+    },
+    /// Bodies that nobody has vouched for take all the memory that they may.
+    Busy,
+    /// It expects something else than `100-continue` (RFC 9110 section 10.1.1).
+    Expectation,
+    /// Its head has no form that could be judged.
+    Head(crate::message::HeadError),
+    /// Its body broke off.
+    BodyBroken(BoxError),
+}
+
+/// A refusal, as hooks get it and as it lies in the extensions of the response.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    reason: Arc<Reason>,
+    status: StatusCode,
+}
+
+impl Refused {
+    pub(super) fn new(
+        reason: Reason,
+        head: Option<&Head<'_>>,
+        has_id: bool,
+        with: &RefuseWith,
+    ) -> Self {
+        let status = status_of(&reason, head, has_id, with);
+        Refused { reason: Arc::new(reason), status }
+    }
+
+    /// The true reason. Not for the client.
+    pub fn reason(&self) -> &Reason {
+        &self.reason
+    }
+
+    /// The status of the response: 403, or what [`RefuseWith`] puts in its place; 400
+    /// `header_body_mismatch`, 413 body, 415 content coding, 417 `Expect`, 421 `target_mismatch`,
+    /// 429 `nonce_quota`, 431 head, 503 could not be judged.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The true code, for logs: one of [`Code`], else `unavailable`, `expectation_failed`,
+    /// `head_invalid` or `body_broken`.
+    pub fn code(&self) -> &'static str {
+        match &*self.reason {
+            Reason::Rejected(rejection) => rejection.code().as_str(),
+            Reason::Unavailable(_) | Reason::Busy => "unavailable",
+            Reason::BodyTooLarge { .. } => Code::TooLarge.as_str(),
+            Reason::Expectation => "expectation_failed",
+            Reason::Head(_) => "head_invalid",
+            Reason::BodyBroken(_) => "body_broken",
+        }
+    }
+
+    /// The code that the client is told.
+    pub fn told(&self) -> &'static str {
+        match &*self.reason {
+            Reason::Rejected(rejection) => rejection.told().as_str(),
+            _ => self.code(),
+        }
+    }
+
+    /// The fixed words that the client is told.
+    pub fn words(&self) -> &'static str {
+        match &*self.reason {
+            Reason::Rejected(rejection) => words(rejection.told()),
+            Reason::Unavailable(_) => "the request could not be judged now, try again later",
+            Reason::BodyTooLarge { .. } => words(Code::TooLarge),
+            Reason::Busy => "too many requests are being read, try again later",
+            Reason::Expectation => "no expectation but 100-continue can be met",
+            Reason::Head(_) => "the head of the request cannot be read",
+            Reason::BodyBroken(_) => "the body of the request broke off",
+        }
+    }
+
+    /// Seconds after which trying again may help.
+    pub fn retry_after(&self) -> Option<i64> {
+        match &*self.reason {
+            Reason::Unavailable(why) => Some(match &**why {
+                Unavailable::BelowFloor { retry_after, .. } => (*retry_after).max(1),
+                _ => RETRY_SOON,
+            }),
+            Reason::Busy => Some(RETRY_SOON),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    /// One line for a log, with the true code and its numbers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.status.as_u16(), self.code())?;
+        match &*self.reason {
+            Reason::Rejected(rejection) => write!(f, " at {rejection}"),
+            Reason::Unavailable(why) => {
+                write!(f, ": {why}")?;
+                let mut cause = std::error::Error::source(&**why);
+                while let Some(error) = cause {
+                    write!(f, ": {error}")?;
+                    cause = error.source();
+                }
+                Ok(())
+            }
+            Reason::BodyTooLarge { limit } => write!(f, ": the body is over {limit} bytes long"),
+            Reason::Head(error) => write!(f, ": {error}"),
+            Reason::BodyBroken(error) => write!(f, ": {error}"),
+            Reason::Busy | Reason::Expectation => write!(f, ": {}", self.words()),
+        }
+    }
+}
+
+fn status_of(
+    reason: &Reason,
+    head: Option<&Head<'_>>,
+    has_id: bool,
+    with: &RefuseWith,
+) -> StatusCode {
+    match reason {
+        Reason::Rejected(rejection) => match rejection.code() {
+            Code::HeaderBodyMismatch => StatusCode::BAD_REQUEST,
+            Code::TargetMismatch => StatusCode::MISDIRECTED_REQUEST,
+            Code::NonceQuota => StatusCode::TOO_MANY_REQUESTS,
+            // Bodies are measured before they are judged, so it is the head that is meant.
+            Code::TooLarge if rejection.step() == Step::Limits => {
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
+            Code::BodyAmbiguous if head.is_some_and(|head| head.has("content-encoding")) => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
+            _ => match with {
+                RefuseWith::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
+                RefuseWith::Ok if has_id => StatusCode::OK,
+                RefuseWith::Forbidden | RefuseWith::Ok => StatusCode::FORBIDDEN,
+            },
+        },
+        Reason::Unavailable(_) | Reason::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        Reason::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        Reason::Expectation => StatusCode::EXPECTATION_FAILED,
+        Reason::Head(_) | Reason::BodyBroken(_) => StatusCode::BAD_REQUEST,
+    }
+}
+
+/// The response to a refusal. `id` is JSON, as the request wrote it.
+pub(super) fn response(
+    refused: &Refused,
+    head: Option<&Head<'_>>,
+    verifier: &Verifier,
+    id: Option<&str>,
+    with: &RefuseWith,
+) -> Response<Bytes> {
+    let told = refused.told();
+    let code = match told {
+        "header_body_mismatch" => HEADER_MISMATCH,
+        _ => REFUSED,
+    };
+    // All but the id are words of ours, which need no escapes; the id is JSON already.
+    let id = id.map(|id| format!(r#""id":{id},"#)).unwrap_or_default();
+    let text = format!(
+        r#"{{"jsonrpc":"2.0",{id}"error":{{"code":{code},"message":"{}","data":{{"reason":"{told}"}}}}}}"#,
+        refused.words()
+    );
+    let mut response = Response::new(Bytes::from(text));
+    *response.status_mut() = refused.status();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(seconds) = refused.retry_after() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    match (refused.status(), with) {
+        (StatusCode::UNAUTHORIZED, RefuseWith::Unauthorized { realm }) => {
+            let challenge = format!("HTTPSig realm={}, error=\"{told}\"", quoted(realm));
+            if let Ok(value) = HeaderValue::try_from(challenge) {
+                headers.insert(header::WWW_AUTHENTICATE, value);
+            }
+        }
+        // RFC 9110 section 15.5.16: say which coding would do.
+        (StatusCode::UNSUPPORTED_MEDIA_TYPE, _) => {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
+        _ => {}
+    }
+    // Whoever may not do this will not be allowed to by signing again.
+    if told != Code::NotAllowed.as_str()
+        && let Some(value) = head.and_then(|head| accept_signature(verifier, head))
+    {
+        headers.insert(accept::ACCEPT_SIGNATURE, value);
+    }
+    response
+}
+
+/// What a signature over this very request has to cover (RFC 9421 section 5). Nothing for a
+/// request that carries more than one signature may cover: it cannot be signed.
+fn accept_signature(verifier: &Verifier, head: &Head<'_>) -> Option<HeaderValue> {
+    let names = verifier.wanted(head);
+    if names.len() > MAX_COMPONENTS {
+        return None;
+    }
+    let components = names.into_iter().map(Component::new).collect::<Result<Vec<_>, _>>().ok()?;
+    let wish = Wish { created: true, expires: verifier.profile().ttl.is_some(), ..Wish::default() };
+    let params = accept::wanted(components, &wish).ok()?;
+    HeaderValue::try_from(accept::write("mcp", &params).ok()?).ok()
+}
+
+/// A quoted string (RFC 9110 section 5.6.4).
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))
+}
+
+/// Whether a realm can be written in a header.
+pub(super) fn is_realm(text: &str) -> bool {
+    text.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
+}

@@ -1,0 +1,100 @@
+//! The service that a [`VerifyLayer`](super::VerifyLayer) makes, and its future.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use super::BoxError;
+use super::content::{RequestBody, ResponseBody};
+use super::judge::{Outcome, judge};
+use super::layer::Settings;
+
+/// A service behind verification. Made by [`VerifyLayer`](super::VerifyLayer).
+#[derive(Clone)]
+pub struct VerifyService<S> {
+    inner: S,
+    settings: Arc<Settings>,
+}
+
+impl<S> VerifyService<S> {
+    pub(super) fn new(inner: S, settings: Arc<Settings>) -> Self {
+        VerifyService { inner, settings }
+    }
+
+    /// The service behind.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for VerifyService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyService").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for VerifyService<S>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<R, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // It is `self.inner` that was polled until it was ready, and that may hold a permit for
+        // this call. Its clone holds none, so the clone stays behind.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let settings = Arc::clone(&self.settings);
+        ResponseFuture {
+            future: Box::pin(async move {
+                match judge(&settings, request).await {
+                    Outcome::Pass(request) => {
+                        // The future of the service need not keep anything of ours alive.
+                        let response = inner.call(request);
+                        drop(settings);
+                        Ok(response.await?.map(ResponseBody::service))
+                    }
+                    Outcome::Refuse(response) => {
+                        Ok(response.map(|text: Bytes| ResponseBody::refusal(text)))
+                    }
+                }
+            }),
+        }
+    }
+}
+
+/// The answer of a [`VerifyService`] to one request. Dropping it drops the service's own.
+pub struct ResponseFuture<R, E> {
+    #[allow(clippy::type_complexity)]
+    future: Pin<Box<dyn Future<Output = Result<Response<ResponseBody<R>>, E>> + Send>>,
+}
+
+impl<R, E> Future for ResponseFuture<R, E> {
+    type Output = Result<Response<ResponseBody<R>>, E>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.future.as_mut().poll(cx)
+    }
+}
+
+impl<R, E> fmt::Debug for ResponseFuture<R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,36 @@
+//! The words for each code: fixed, without numbers and without what the registry holds.
+
+use crate::verify::Code;
+
+/// What a client is told beside the code. Needs no escapes in JSON.
+pub(super) fn words(code: Code) -> &'static str {
+    match code {
+        Code::TooLarge => "the request is too large",
+        Code::SignatureMalformed => {
+            "the signature fields, or others that must stand once, cannot be read"
+        }
+        Code::TargetMismatch => "the request is for another host",
+        Code::SignatureMissing => "this server wants requests to be signed",
+        Code::ParameterMissing => "a parameter of the signature is missing",
+        Code::ParameterInvalid => "a parameter of the signature is not valid",
+        Code::AlgNotAllowed => "the algorithm of the signature is not ed25519",
+        Code::NotYetValid => "the signature was made in the future, compare the clocks",
+        Code::Expired => "the signature is too old, sign again",
+        Code::CoverageInsufficient => "the signature does not cover all that it has to",
+        Code::KeyUnknown => "no known key verifies this signature",
+        Code::KeyWeak => "the key is weak",
+        Code::KeyPublished => "the private half of the key is published",
+        Code::KeyNotValid => "the key is not valid at this time",
+        Code::KeyRevoked => "the key is revoked",
+        Code::TagMismatch => "the tag is not a client id of the key",
+        Code::SignatureInvalid => "the signature does not hold",
+        Code::DigestMissing => "there is no sha-256 or sha-512 digest of the body",
+        Code::DigestInvalid => "the digest of the body cannot be read",
+        Code::DigestMismatch => "the body is not the one that was signed",
+        Code::BodyAmbiguous => "the body can be read in more than one way",
+        Code::HeaderBodyMismatch => "an mcp header says something else than the body",
+        Code::NotAllowed => "this key may not do this",
+        Code::NonceReplayed => "the nonce was used before, sign again",
+        Code::NonceQuota => "too many requests of this key, try again later",
+    }
+}

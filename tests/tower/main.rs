@@ -1,0 +1,10 @@
+//! The tower layer, from outside: one binary, one module for each thing that they promise.
+#![allow(clippy::unwrap_used, reason = "tests may fail")]
+
+mod bodies;
+mod modes;
+mod readiness;
+mod refusals;
+mod replays;
+mod stand;
+mod targets;

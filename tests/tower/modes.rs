@@ -1,0 +1,291 @@
+//! Strict, permissive, and both by pattern.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use mcpid::mcp::pattern::{Operation, Pattern};
+use mcpid::tower::{Counters, Mode, Modes, Observer, Policy, VerifyLayer};
+use mcpid::verify::Code;
+use serde_json::json;
+
+use crate::stand::*;
+
+fn pattern(text: &str) -> Pattern {
+    Pattern::parse(text).unwrap()
+}
+
+fn call(method: &str, name: Option<&str>) -> String {
+    let params = name.map(|name| json!({"name": name})).unwrap_or_else(|| json!({}));
+    json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string()
+}
+
+const RESPONSE: &str = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+
+#[tokio::test]
+async fn permissive_lets_everything_through_with_the_right_label() {
+    let clock = clock();
+    let counters = Arc::new(Counters::new());
+    let layer = strict(&clock).with_modes(Modes::permissive()).with_observer(Arc::clone(&counters));
+    let seen = Seen::default();
+    let used = signed(&clock, CALL).await;
+    through(&layer, &seen, used.clone()).await;
+    assert_eq!(seen.status().as_str(), "verified");
+    assert_eq!(seen.status().verified().unwrap().key(), mcpid::key::Sign::public(&key(1)).id());
+    assert_eq!(seen.status().verified().unwrap().name(), Some("alice"));
+    assert_eq!(seen.status().code(), None);
+
+    let mut forged = signed(&clock, CALL).await;
+    let value = format!("mcp=:{}:", "A".repeat(86) + "==");
+    forged.headers_mut().insert("signature", value.parse().unwrap());
+    let mut malformed = signed(&clock, CALL).await;
+    malformed.headers_mut().insert("signature", "mcp=1".parse().unwrap());
+    let mut changed = signed(&clock, CALL).await;
+    *changed.body_mut() = Full::new(Bytes::from_static(b"{}"));
+    for (request, status, code) in [
+        (plain(CALL), "unsigned", Code::SignatureMissing),
+        (plain("not json"), "unsigned", Code::SignatureMissing),
+        (plain(""), "unsigned", Code::SignatureMissing),
+        (bare("GET"), "unsigned", Code::SignatureMissing),
+        (bare("OPTIONS"), "unsigned", Code::SignatureMissing),
+        (sign_by(key(2), &clock, plain(CALL)).await, "unknown_key", Code::KeyUnknown),
+        (forged, "invalid", Code::SignatureInvalid),
+        (malformed, "invalid", Code::SignatureMalformed),
+        (changed, "invalid", Code::DigestMismatch),
+        (used, "invalid", Code::NonceReplayed),
+        (sign_by(key(1), &clock, plain("[]")).await, "invalid", Code::BodyAmbiguous),
+    ] {
+        let before = counters.passed_despite(code);
+        let calls = seen.calls();
+        assert_eq!(through(&layer, &seen, request).await.status(), 202, "{status} {code}");
+        assert_eq!(seen.calls(), calls + 1);
+        assert_eq!((seen.status().as_str(), seen.status().code()), (status, Some(code)));
+        assert!(seen.status().verified().is_none());
+        assert_eq!(counters.passed_despite(code), before + 1, "{code}");
+    }
+    assert_eq!(counters.verified(), 1);
+    assert_eq!(Code::ALL.iter().map(|c| counters.refused_with(*c)).sum::<u64>(), 0);
+}
+
+#[tokio::test]
+async fn permissive_waives_no_limit_and_no_authority() {
+    let layer = strict(&clock()).with_modes(Modes::permissive());
+    let with = |name: &'static str, value: &str| {
+        let mut request = plain(CALL);
+        request.headers_mut().insert(name, value.parse().unwrap());
+        request
+    };
+    assert_eq!(refused(&layer, with("host", "other.example")).await.status, 421);
+    assert_eq!(refused(&layer, with("x-large", &"x".repeat(70_000))).await.status, 431);
+    assert_eq!(refused(&layer, with("expect", "100-maybe")).await.status, 417);
+    let mut twice = plain(CALL);
+    twice.headers_mut().append("mcp-name", "a".parse().unwrap());
+    twice.headers_mut().append("mcp-name", "b".parse().unwrap());
+    assert_eq!(refused(&layer, twice).await.reason(), "signature_malformed");
+    let large = plain(&"x".repeat(4 * 1024 * 1024 + 1));
+    let answer = refused(&layer, large).await;
+    assert_eq!((answer.status, answer.reason()), (413, "too_large"));
+    assert!(answer.json.get("id").is_none());
+}
+
+#[tokio::test]
+async fn patterns_decide_by_the_body() {
+    let clock = clock();
+    let layer = strict(&clock).with_modes(
+        Modes::permissive()
+            .with_strict(pattern("tools/call:delete_*"))
+            .with_permissive(pattern("tools/call:delete_draft")),
+    );
+    let seen = Seen::default();
+    for body in [
+        call("tools/list", None),
+        call("tools/call", Some("get_weather")),
+        call("tools/call", Some("Delete_all")),
+        call("initialize", None),
+        r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_owned(),
+    ] {
+        assert_eq!(through(&layer, &seen, plain(&body)).await.status(), 202, "{body}");
+        assert_eq!(seen.status().as_str(), "unsigned");
+        assert_eq!(seen.body(), body.as_bytes());
+    }
+    assert_eq!(through(&layer, &seen, bare("GET")).await.status(), 202);
+    assert_eq!(through(&layer, &seen, bare("DELETE")).await.status(), 202);
+    for body in [
+        call("tools/call", Some("delete_all")),
+        // Strict wins where both match.
+        call("tools/call", Some("delete_draft")),
+        // A call that names nothing could be any.
+        call("tools/call", None),
+        // An unsigned answer could approve what the call asks back.
+        RESPONSE.to_owned(),
+        // What cannot be read matches every strict pattern.
+        "".to_owned(),
+        "[]".to_owned(),
+        format!("[{}]", call("tools/list", None)),
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","method":"tools/call"}"#.to_owned(),
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","Method":"tools/call"}"#.to_owned(),
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get","Name":"delete_all"}}"#.to_owned(),
+    ] {
+        let answer = refused(&layer, plain(&body)).await;
+        assert_eq!((answer.status, answer.reason()), (403, "signature_missing"), "{body}");
+    }
+    // The id comes with the answer.
+    let answer = refused(&layer, plain(&call("tools/call", Some("delete_all")))).await;
+    assert_eq!(answer.json["id"], json!(1));
+    // A header that nobody signed does not make a call another one.
+    let mut lying = plain(&call("tools/call", Some("delete_all")));
+    for (name, value) in [("mcp-method", "tools/list"), ("mcp-name", "get_weather")] {
+        lying.headers_mut().insert(name, value.parse().unwrap());
+    }
+    assert_eq!(refused(&layer, lying).await.status, 403);
+    // Nor does a content type or a method that only some servers would run.
+    let mut odd = plain(&call("tools/list", None));
+    odd.headers_mut().insert("content-type", "application/json; charset=utf-7".parse().unwrap());
+    assert_eq!(refused(&layer, odd).await.status, 403);
+    let mut put = plain(&call("tools/list", None));
+    *put.method_mut() = http::Method::PUT;
+    assert_eq!(refused(&layer, put).await.status, 403);
+    let mut get = plain(&call("tools/list", None));
+    *get.method_mut() = http::Method::GET;
+    assert_eq!(refused(&layer, get).await.status, 403);
+    // With a signature all of it is fine.
+    let request = signed(&clock, &call("tools/call", Some("delete_all"))).await;
+    assert_eq!(through(&layer, &seen, request).await.status(), 202);
+    assert_eq!(seen.status().as_str(), "verified");
+}
+
+#[tokio::test]
+async fn a_strict_layer_may_wave_single_methods_through() {
+    let clock = clock();
+    let layer = strict(&clock).with_modes(
+        Modes::strict()
+            .with_permissive(pattern("initialize"))
+            .with_permissive(pattern("tools/call:get_*"))
+            .with_permissive(pattern("@get")),
+    );
+    let seen = Seen::default();
+    for body in [call("initialize", None), call("tools/call", Some("get_weather"))] {
+        assert_eq!(through(&layer, &seen, plain(&body)).await.status(), 202, "{body}");
+        assert_eq!(seen.status().as_str(), "unsigned");
+    }
+    assert_eq!(through(&layer, &seen, bare("GET")).await.status(), 202);
+    assert_eq!(through(&layer, &seen, bare("HEAD")).await.status(), 202);
+    for body in [
+        call("tools/call", Some("set_weather")),
+        // A pattern with a name grants nothing that has none.
+        call("tools/call", None),
+        call("tools/list", None),
+        RESPONSE.to_owned(),
+        "[]".to_owned(),
+        "".to_owned(),
+    ] {
+        assert_eq!(refused(&layer, plain(&body)).await.status, 403, "{body}");
+    }
+    assert_eq!(refused(&layer, bare("DELETE")).await.status, 403);
+    // A broken signature on something permissive is labelled as such, and gets through.
+    let stranger = sign_by(key(2), &clock, plain(&call("initialize", None))).await;
+    assert_eq!(through(&layer, &seen, stranger).await.status(), 202);
+    assert_eq!(seen.status().as_str(), "unknown_key");
+}
+
+#[test]
+fn answers_are_strict_as_soon_as_calls_are() {
+    let response = Some(Operation { method: "@response", name: None });
+    for (strict, mode) in [
+        ("tools/call", Mode::Strict),
+        ("tools/call:delete_*", Mode::Strict),
+        ("tools/*", Mode::Strict),
+        ("*", Mode::Strict),
+        ("@response", Mode::Strict),
+        ("tools/list", Mode::Permissive),
+        ("resources/*", Mode::Permissive),
+        ("@get", Mode::Permissive),
+    ] {
+        let modes =
+            Modes::permissive().with_strict(pattern(strict)).with_permissive(pattern("@response"));
+        assert_eq!(modes.mode(response), mode, "{strict}");
+        assert_eq!(modes.uniform(), None);
+        assert_eq!(modes.mode(None), Mode::Strict);
+    }
+    let modes = Modes::strict().with_permissive(pattern("@response"));
+    assert_eq!(modes.mode(response), Mode::Permissive);
+    assert_eq!(modes.mode(None), Mode::Strict);
+    assert_eq!(Modes::strict().uniform(), Some(Mode::Strict));
+    assert_eq!(Modes::strict().with_strict(pattern("*")).uniform(), Some(Mode::Strict));
+    assert_eq!(Modes::permissive().uniform(), Some(Mode::Permissive));
+    assert_eq!(Modes::permissive().mode(None), Mode::Permissive);
+    assert_eq!(Modes::permissive().with_permissive(pattern("*")).uniform(), Some(Mode::Permissive));
+}
+
+/// A policy of the application's own, such as one that knows the tools of its upstream.
+struct Listed(Mutex<Vec<String>>);
+
+impl Policy for Listed {
+    fn mode(&self, operation: Option<Operation<'_>>) -> Mode {
+        match operation.and_then(|o| o.name) {
+            Some(name) if self.0.lock().unwrap().iter().any(|n| n == name) => Mode::Permissive,
+            _ => Mode::Strict,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_policy_may_be_the_applications_own() {
+    let layer = strict(&clock()).with_modes(Listed(Mutex::new(vec!["get_weather".to_owned()])));
+    let seen = Seen::default();
+    assert_eq!(through(&layer, &seen, plain(CALL)).await.status(), 202);
+    assert_eq!(refused(&layer, plain(&call("tools/call", Some("x")))).await.status, 403);
+}
+
+struct Lines(Mutex<Vec<String>>);
+
+impl Observer for Lines {
+    fn judged(&self, event: &mcpid::tower::Event<'_>) {
+        self.0.lock().unwrap().push(event.to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_line_tells_what_became_of_each_request() {
+    let clock = clock();
+    let lines = Arc::new(Lines(Mutex::default()));
+    let modes = Modes::permissive().with_strict(pattern("tools/call"));
+    let layer: VerifyLayer = strict(&clock).with_modes(modes).with_observer(Arc::clone(&lines));
+    let seen = Seen::default();
+    through(&layer, &seen, signed(&clock, CALL).await).await;
+    through(&layer, &seen, plain(&call("tools/list", None))).await;
+    refused(&layer, plain(&call("tools/call", Some("a\n\u{1b}[31mb")))).await;
+    let mut elsewhere = plain(CALL);
+    elsewhere.headers_mut().insert("host", "other.example".parse().unwrap());
+    elsewhere.headers_mut().insert("authorization", "Bearer s3cret".parse().unwrap());
+    refused(&layer, elsewhere).await;
+    let lines = lines.0.lock().unwrap().clone();
+    let id = mcpid::key::Sign::public(&key(1)).id().to_string();
+    assert_eq!(
+        lines[0],
+        format!(
+            r#"passed verified "POST" "/mcp" does "tools/call" "get_weather" key {id} name "alice""#
+        )
+    );
+    assert!(
+        lines[1].starts_with(
+            r#"passed unsigned "POST" "/mcp" does "tools/list" although signature_missing at step 2"#
+        ),
+        "{}",
+        lines[1]
+    );
+    assert!(
+        lines[2].starts_with(
+            r#"refused unsigned "POST" "/mcp" does "tools/call" "a\n\u{1b}[31mb" with 403"#
+        ),
+        "{}",
+        lines[2]
+    );
+    assert!(lines[3].starts_with("refused invalid"), "{}", lines[3]);
+    assert!(lines[3].contains("421 target_mismatch"), "{}", lines[3]);
+    assert_eq!(lines.len(), 4);
+    for line in &lines {
+        assert!(!line.chars().any(char::is_control), "{line}");
+        assert!(!line.contains("s3cret"));
+    }
+}
