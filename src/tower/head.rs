@@ -1,4 +1,4 @@
-//! From the head that a server parsed to the one that the checklist reads.
+//! From the head that a server or client crate parsed to the one that the checklist reads.
 
 use http::request::Parts;
 use http::{Uri, Version};
@@ -30,6 +30,17 @@ pub(super) fn received<'a>(parts: &'a Parts, uri: &'a Uri) -> Result<Head<'a>, H
             head.push("host", authority.as_str().as_bytes())?;
         }
     }
+    fields(&mut head, parts)?;
+    Ok(head)
+}
+
+/// The head as a client is about to send it.
+pub(super) fn to_send(parts: &Parts) -> Result<Head<'_>, HeadError> {
+    let target = match (parts.uri.scheme(), parts.uri.authority()) {
+        (Some(_), Some(_)) => RequestTarget::Uri(parts.uri.to_string().into()),
+        _ => origin_form(&parts.uri),
+    };
+    let mut head = Head::new(parts.method.as_str(), target)?;
     fields(&mut head, parts)?;
     Ok(head)
 }

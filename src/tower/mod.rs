@@ -1,5 +1,6 @@
 //! The checklist as a [`tower`](tower_service) middleware: [`VerifyLayer`] stands before any
-//! service of the `http` crate (axum, rmcp's Streamable HTTP service).
+//! service of the `http` crate (axum, rmcp's Streamable HTTP service), [`SignLayer`] before any
+//! client.
 //!
 //! ```text
 //! request ─► head, steps 1–8 ─► body, up to a limit ─► steps 9–12 ─► Status in the extensions ─► service
@@ -33,6 +34,7 @@ mod modes;
 mod observe;
 mod refusal;
 mod service;
+mod signing;
 mod status;
 mod told;
 
@@ -44,6 +46,7 @@ pub use modes::{Mode, Modes, Policy};
 pub use observe::{Counters, Event, Observer};
 pub use refusal::{HEADER_MISMATCH, REFUSED, Reason, RefuseWith, Refused};
 pub use service::{ResponseFuture, VerifyService};
+pub use signing::{NotSigned, SignLayer, SignService, SignedFuture};
 pub use status::Status;
 
 /// Any error that can cross threads.

@@ -1,4 +1,4 @@
-//! The tower layer, from outside: one binary, one module for each thing that they promise.
+//! The two tower layers, from outside: one binary, one module for each thing that they promise.
 #![allow(clippy::unwrap_used, reason = "tests may fail")]
 
 mod bodies;
@@ -6,5 +6,6 @@ mod modes;
 mod readiness;
 mod refusals;
 mod replays;
+mod signing;
 mod stand;
 mod targets;

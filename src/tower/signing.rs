@@ -1,0 +1,233 @@
+//! The client's side: signs what is about to be sent.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request};
+use http_body::Body;
+use http_body_util::Full;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::clock::Clock;
+use crate::message::HeadError;
+use crate::message::target::{Origin, Origins};
+use crate::sign::{Nonce, Signer, SigningError};
+use crate::verify::DEFAULT_MAX_BODY;
+
+use super::BoxError;
+use super::budget::Budget;
+use super::content::{self, ReadError};
+use super::head;
+
+type Nonces = dyn Fn() -> Result<Nonce, BoxError> + Send + Sync;
+
+/// A request could not be signed, and was not sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotSigned {
+    /// It has no form that could be signed.
+    #[error("the head of the request cannot be signed")]
+    Head(#[from] HeadError),
+    /// Its body is longer than the limit.
+    #[error("the body of the request is over {limit} bytes long")]
+    BodyTooLarge {
+        /// Bytes.
+        limit: usize,
+    },
+    /// Its body could not be read.
+    #[error("the body of the request could not be read")]
+    Body(#[source] BoxError),
+    /// There are no random numbers.
+    #[error("no nonce could be made")]
+    Nonce(#[source] BoxError),
+    /// The signer refused it.
+    #[error("the request could not be signed")]
+    Signing(#[from] SigningError),
+    /// The signer made something that no header can hold.
+    #[error("the signature does not fit into a header")]
+    Header(#[from] http::header::InvalidHeaderValue),
+}
+
+/// Signs every request anew, with a time and a nonce of its own, as it passes to the client
+/// behind. A retry or redirect layer stands around this one, so that each attempt is signed;
+/// whatever changes method, target, body or covered headers stands there too.
+///
+/// The body is read whole first, because its digest is signed. What fails is not sent; it is a
+/// [`NotSigned`] behind the error.
+#[derive(Clone)]
+pub struct SignLayer {
+    settings: Arc<Settings>,
+}
+
+#[derive(Clone)]
+struct Settings {
+    signer: Arc<Signer>,
+    clock: Arc<dyn Clock>,
+    nonces: Arc<Nonces>,
+    origins: Origins,
+    max_body: usize,
+    budget: Arc<Budget>,
+}
+
+impl SignLayer {
+    /// Signs with `signer` at the time of `clock`, with nonces from `random`, which must be a
+    /// cryptographic generator. Bodies may be as long as verifiers accept by default, 4 MiB.
+    pub fn new<R>(signer: Arc<Signer>, clock: Arc<dyn Clock>, random: R) -> Self
+    where
+        R: rand::TryCryptoRng + Send + 'static,
+        R::Error: Send + Sync + 'static,
+    {
+        let random = Mutex::new(random);
+        let nonces = move || {
+            let mut random = random.lock().unwrap_or_else(PoisonError::into_inner);
+            Nonce::generate(&mut *random).map_err(BoxError::from)
+        };
+        SignLayer {
+            settings: Arc::new(Settings {
+                signer,
+                clock,
+                nonces: Arc::new(nonces),
+                origins: Origins::unknown(),
+                max_body: DEFAULT_MAX_BODY,
+                // A client's own bodies lie in its memory anyway.
+                budget: Arc::new(Budget::new(usize::MAX)),
+            }),
+        }
+    }
+
+    /// Says where requests go whose target is a path only, with the authority in `Host`. Without
+    /// it they go to `https`, or `http` on loopback.
+    #[must_use]
+    pub fn with_origin(self, origin: Origin) -> Self {
+        self.with(|settings| settings.origins = Origins::new([origin]))
+    }
+
+    /// Signs bodies of at most `bytes`.
+    #[must_use]
+    pub fn with_max_body(self, bytes: usize) -> Self {
+        self.with(|settings| settings.max_body = bytes)
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
+        self
+    }
+}
+
+impl<S> Layer<S> for SignLayer {
+    type Service = SignService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        SignService { inner, settings: Arc::clone(&self.settings) }
+    }
+}
+
+impl fmt::Debug for SignLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignLayer").finish_non_exhaustive()
+    }
+}
+
+/// A client whose requests are signed. Made by [`SignLayer`].
+#[derive(Clone)]
+pub struct SignService<S> {
+    inner: S,
+    settings: Arc<Settings>,
+}
+
+impl<S> SignService<S> {
+    /// The client behind.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for SignService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignService").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl<S, B> Service<Request<B>> for SignService<S>
+where
+    S: Service<Request<Full<Bytes>>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = SignedFuture<S::Response>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // The one that is ready makes the call; see `VerifyService`.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let settings = Arc::clone(&self.settings);
+        SignedFuture {
+            future: Box::pin(async move {
+                let request = settings.sign(request).await?;
+                inner.call(request).await.map_err(Into::into)
+            }),
+        }
+    }
+}
+
+impl Settings {
+    async fn sign<B>(&self, request: Request<B>) -> Result<Request<Full<Bytes>>, NotSigned>
+    where
+        B: Body,
+        B::Error: Into<BoxError>,
+    {
+        let (mut parts, body) = request.into_parts();
+        let (body, _) =
+            content::read(body, self.max_body, &self.budget).await.map_err(|e| match e {
+                ReadError::Broken(error) => NotSigned::Body(error),
+                ReadError::TooLarge | ReadError::Busy => {
+                    NotSigned::BodyTooLarge { limit: self.max_body }
+                }
+            })?;
+        let nonce = (self.nonces)().map_err(NotSigned::Nonce)?;
+        // The time is read last: it is when the request leaves.
+        let created = self.clock.now();
+        let head = head::to_send(&parts)?;
+        let signed = self.signer.sign(&head, &self.origins, &body, created, &nonce)?;
+        drop(head);
+        for (name, value) in signed.headers() {
+            // What the signer returns takes the place of what was there.
+            if let Ok(name) = HeaderName::try_from(name) {
+                parts.headers.insert(name, HeaderValue::try_from(value)?);
+            }
+        }
+        Ok(Request::from_parts(parts, Full::new(body)))
+    }
+}
+
+/// The answer to one signed request.
+pub struct SignedFuture<T> {
+    future: Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>,
+}
+
+impl<T> Future for SignedFuture<T> {
+    type Output = Result<T, BoxError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.future.as_mut().poll(cx)
+    }
+}
+
+impl<T> fmt::Debug for SignedFuture<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignedFuture").finish_non_exhaustive()
+    }
+}
