@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests may fail")]
 
 mod bodies;
+mod examples;
 mod modes;
 mod readiness;
 mod refusals;
