@@ -7,6 +7,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use mcpid::clock::Timestamp;
 use mcpid::key::KeyId;
+use mcpid::mcp::pattern::Pattern;
 use mcpid::nonce::memory::Memory;
 use mcpid::nonce::{BoxFuture, Claim, NonceStore, Retention, Seen as Known, StoreError};
 use mcpid::profile::Profile;
@@ -353,6 +354,26 @@ async fn what_cannot_be_judged_is_503_and_never_passes() {
     let layer = VerifyLayer::new(verifier(&clock, trust(), Arc::new(Down))).unwrap();
     let forged = sign_by(key(2), &clock, plain(CALL)).await;
     assert_eq!(refused(&layer, forged).await.status, 403);
+}
+
+#[tokio::test]
+async fn permissive_passes_what_could_not_be_judged_and_says_so() {
+    let clock = clock();
+    let counters = Arc::new(Counters::new());
+    let trust = registry(vec![entry(&key(1), json!({}))]);
+    let modes = Modes::permissive().with_strict(Pattern::parse("tools/call").unwrap());
+    let layer = VerifyLayer::new(verifier(&clock, trust, Arc::new(Down)))
+        .unwrap()
+        .with_modes(modes)
+        .with_observer(Arc::clone(&counters));
+    let seen = Seen::default();
+    let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    assert_eq!(through(&layer, &seen, signed(&clock, list).await).await.status(), 202);
+    assert_eq!((seen.status().as_str(), seen.status().code()), ("unavailable", None));
+    assert!(seen.status().verified().is_none());
+    assert_eq!(refused(&layer, signed(&clock, CALL).await).await.status, 503);
+    assert_eq!((counters.passed_unjudged(), counters.refused_otherwise()), (1, 1));
+    assert_eq!(counters.verified(), 0);
 }
 
 #[tokio::test]
