@@ -14,6 +14,36 @@
 //!   said. Limits on sizes, and that the authority is one of ours, hold all the same. [`Modes`]
 //!   sets either for single MCP methods and tools.
 //!
+//! ```
+//! # use std::sync::Arc;
+//! # use mcpid::clock::{Clock as _, SystemClock};
+//! # use mcpid::key::trust::Registry;
+//! # use mcpid::message::target::{Origin, Origins};
+//! # use mcpid::nonce::{NonceStore as _, Retention, memory::Memory};
+//! # use mcpid::profile::Profile;
+//! # use mcpid::verify::{Replay, Verifier};
+//! use mcpid::tower::{Counters, Modes, VerifyLayer};
+//!
+//! # async fn layer(registry: Arc<Registry>) -> Result<VerifyLayer, Box<dyn std::error::Error>> {
+//! let now = SystemClock.now();
+//! let store = Arc::new(Memory::new(now, Retention::new(30, 5), &mut rand::rngs::SysRng)?);
+//! let verifier = Verifier::new(
+//!     Profile::mcp(),
+//!     registry,
+//!     Origins::new([Origin::parse("https://mcp.example.com")?]),
+//!     Arc::new(SystemClock),
+//!     Replay::Claim(store.clone()),
+//! );
+//! store.register(now, verifier.retention()).await?;
+//! // Everything gets through for now, but for what deletes; the counters say when that can change.
+//! let counters = Arc::new(Counters::new());
+//! let layer = VerifyLayer::new(verifier)?
+//!     .with_modes(Modes::permissive().with_strict("tools/call:delete_*".parse()?))
+//!     .with_observer(Arc::clone(&counters));
+//! # Ok(layer)
+//! # }
+//! ```
+//!
 //! The body is handed on byte for byte; trailers are dropped, because no signature covers them.
 //! Responses pass untouched, frame by frame. Waiting has no end of its own: how long a body may
 //! take is for the server around the layer to limit, and a body that comes too late for its
