@@ -35,7 +35,7 @@ pub enum RefuseWith {
     /// 403, the default: MCP clients take it for what it is.
     Forbidden,
     /// 401 with `WWW-Authenticate: HTTPSig`, for clients that follow SEP-2752. Others start to
-    /// look for an OAuth server.
+    /// look for an OAuth server. `not_allowed` stays 403: to sign again would change nothing.
     Unauthorized {
         /// The realm of the challenge.
         realm: String,
@@ -185,7 +185,11 @@ fn status_of(
             Code::BodyAmbiguous if head.is_some_and(|head| head.has("content-encoding")) => {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
             }
-            _ => match with {
+            code => match with {
+                // Who signs may not do this; another try is no use (RFC 9110 section 15.5.4).
+                RefuseWith::Unauthorized { .. } if code == Code::NotAllowed => {
+                    StatusCode::FORBIDDEN
+                }
                 RefuseWith::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
                 RefuseWith::Ok if has_id => StatusCode::OK,
                 RefuseWith::Forbidden | RefuseWith::Ok => StatusCode::FORBIDDEN,

@@ -1,8 +1,6 @@
 //! Where a request was sent to, as servers and routers show it: HTTP/1.1 and HTTP/2 over loopback,
 //! behind axum's routers, and what no client would send.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::extract::OriginalUri;
 use axum::routing::any;
@@ -242,5 +240,4 @@ async fn chunked_and_sized_bodies_arrive_over_a_real_connection() {
     let mut first = [0; 12];
     stream.read_exact(&mut first).await.unwrap();
     assert_eq!(&first, b"HTTP/1.1 421");
-    let _ = Arc::clone(&clock);
 }
