@@ -76,7 +76,12 @@ async fn trailers_are_dropped_read_or_unread() {
     let clock = clock();
     let mut trailers = HeaderMap::new();
     trailers.insert("mcp-name", "delete_all".parse().unwrap());
-    let body = || Frames::of(CALL.as_bytes(), 30).and(Ok(Frame::trailers(trailers.clone())));
+    // Trailers end a body; what some server gives after them is no part of it.
+    let body = || {
+        Frames::of(CALL.as_bytes(), 30)
+            .and(Ok(Frame::trailers(trailers.clone())))
+            .and(Ok(Frame::data(Bytes::from_static(b"more"))))
+    };
     let seen = Seen::default();
     let strict_layer = strict(&clock);
     let request = with_body(signed(&clock, CALL).await, body());
@@ -86,6 +91,15 @@ async fn trailers_are_dropped_read_or_unread() {
     let permissive = strict(&clock).with_modes(Modes::permissive());
     assert_eq!(through(&permissive, &seen, with_body(plain(CALL), body())).await.status(), 202);
     assert_eq!(seen.body(), CALL.as_bytes());
+    let service =
+        permissive.layer(tower::service_fn(|request: http::Request<RequestBody<Frames>>| async {
+            let mut body = request.into_body();
+            while body.frame().await.is_some() {}
+            assert!(body.is_end_stream());
+            assert!(body.frame().await.is_none());
+            Ok::<_, BoxError>(Response::new(Full::<Bytes>::default()))
+        }));
+    service.oneshot(with_body(plain(CALL), body())).await.unwrap();
 }
 
 #[tokio::test]
