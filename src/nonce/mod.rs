@@ -19,6 +19,8 @@ use crate::clock::Timestamp;
 use crate::key::KeyId;
 
 pub mod memory;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod table;

@@ -1,0 +1,343 @@
+//! Nonces on Redis (7 or later) or Valkey: for several hosts.
+//!
+//! ```text
+//!                                 ┌ SET mcpid:1:{T}:ID token NX GET PX ms ┐
+//! claims ─▶ one thread ─▶ batch ──┤ GET mcpid:1:{T}:epoch                 ├─▶ primary of {T}
+//!                                 └ TIME, and INFO once a second          ┘
+//! ```
+//!
+//! `ID` is [`super::id`] in base64url and `T` its first two hex digits, so that a cluster keeps a
+//! claim and the epoch above it in one slot. Nil, or our own random token from a try whose answer
+//! was lost, is fresh; another token is a replay.
+//!
+//! **What it can forget, and how that shows.** Everything, when it restarts, when another server
+//! takes its place, at `FLUSHALL`. So each of the 256 tags has an epoch: the term of the primary
+//! (its `run_id`, and whether it was made primary since), the floor F, and the longest retention
+//! of any user. It is read behind every claim, on the same connection. Where it is missing, or of
+//! another term, the claim is an error, and an epoch is written whose floor lies past everything
+//! that can have been claimed before: `now + ahead + margin`. After such a fault a strict verifier
+//! refuses for that long: 35 seconds with a window of 30 seconds.
+//!
+//! **Time.** Redis keeps it itself: claims end by the server's clock, a number of milliseconds
+//! after they are made. Where that clock jumps ahead, between two claims of one process, claims
+//! are errors and all floors rise. A clock that jumps ahead and back unseen is not noticed, nor is
+//! one that jumps while no process holds a connection.
+//!
+//! **Split brain.** Replicas lag behind, so that a fail-over loses the last claims; that is what
+//! the floor is for. A cluster's primary that is cut off stops within `cluster-node-timeout`,
+//! which must stay below the margin. One behind Sentinel stops only with `min-replicas-to-write`
+//! of 1 or more; without it there is a [`Warning`]. The Sentinels are asked anew every second.
+//!
+//! **Memory.** A claim costs about 150 bytes. There is no quota for a key: a full server is an
+//! error for everyone, and nothing is evicted; limit the rates of what you trust. While a slot
+//! moves to another node of a cluster its claims are errors.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout};
+use zeroize::Zeroizing;
+
+use super::url::RedisUrl;
+use super::{BoxFuture, Claim, NonceStore, Retention, Seen, StoreError};
+use crate::clock::Timestamp;
+use crate::key::KeyId;
+
+mod claims;
+mod engine;
+mod fault;
+mod link;
+mod places;
+mod primary;
+mod settings;
+mod wire;
+
+use claims::Job;
+use engine::Engine;
+use fault::Fault;
+pub use primary::Warning;
+use settings::{Settings, Warn};
+use wire::Keys;
+
+/// How long a claim waits for an answer unless the options say otherwise.
+const DEFAULT_BUDGET: Duration = Duration::from_secs(2);
+
+/// A claim that is tried again late must still be kept long enough, so its budget has to be much
+/// shorter than the margin, which is 30 seconds at least.
+const MAX_BUDGET: Duration = Duration::from_secs(10);
+
+/// Claims that may wait for answers. Further ones are refused: a server that is so far behind does
+/// not catch up by remembering more.
+const WAITING: usize = 8_192;
+
+/// Where the servers are, and how they are to be used.
+pub struct Options {
+    url: RedisUrl,
+    budget: Duration,
+    evicting_allowed: bool,
+    warn: Warn,
+}
+
+impl Options {
+    /// The servers that `url` names.
+    pub fn new(url: RedisUrl) -> Self {
+        let warn: Warn = Arc::new(|_| {});
+        Options { url, budget: DEFAULT_BUDGET, evicting_allowed: false, warn }
+    }
+
+    /// The password, in place of one in the URL.
+    #[must_use]
+    pub fn password(mut self, password: Zeroizing<String>) -> Self {
+        self.url.password = Some(password);
+        self
+    }
+
+    /// How long a question waits for its answer, further tries included; 2 seconds by default, and
+    /// 10 at most.
+    #[must_use]
+    pub fn budget(mut self, budget: Duration) -> Self {
+        self.budget = budget.min(MAX_BUDGET);
+        self
+    }
+
+    /// Also uses servers whose `maxmemory-policy` is not `noeviction`. They can throw a nonce away
+    /// that is still needed, and nobody would know: each of them is a [`Warning::Evicts`].
+    #[must_use]
+    pub fn allow_evicting(mut self, allow: bool) -> Self {
+        self.evicting_allowed = allow;
+        self
+    }
+
+    /// Hears of what the operator should know, every time that a primary is connected to. Called
+    /// on the store's own thread: it must not block.
+    #[must_use]
+    pub fn on_warning(mut self, warn: impl Fn(Warning) + Send + Sync + 'static) -> Self {
+        self.warn = Arc::new(warn);
+        self
+    }
+
+    /// Connects, for a user who needs `retention`, at `start`. Blocks, for the budget at most.
+    ///
+    /// Keys that no store has used before, or that were last used under another primary or a
+    /// shorter retention, are given a floor.
+    ///
+    /// # Errors
+    /// No server answers, or one of the primaries is older than version 7, evicts, or lets us not
+    /// in; the file of certificates cannot be read.
+    pub fn open(self, start: Timestamp, retention: Retention) -> Result<Redis, StoreError> {
+        let store = self.connect()?;
+        let engine = Arc::clone(&store.engine);
+        store.run_blocking(async move { engine.register(start, retention).await })?;
+        Ok(store)
+    }
+
+    /// Connects only to look: nothing on the servers is changed. Claims are errors.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub fn read(self) -> Result<Redis, StoreError> {
+        let store = self.connect()?;
+        let engine = Arc::clone(&store.engine);
+        store.run_blocking(async move { engine.floor(Timestamp::default()).await })?;
+        Ok(Redis { read_only: true, ..store })
+    }
+
+    fn connect(self) -> Result<Redis, StoreError> {
+        let Options { url, budget, evicting_allowed, warn } = self;
+        let ca = url.ca.as_ref().map(std::fs::read).transpose();
+        let ca =
+            ca.map_err(|e| StoreError::because("the file of certificates cannot be read", e))?;
+        if url.tls && rustls::crypto::CryptoProvider::get_default().is_none() {
+            // What the program has chosen stays; where it has not, the client library would choose
+            // by what is compiled in, and panic if that were two. An error only means that another
+            // thread was faster.
+            let _chosen = rustls::crypto::ring::default_provider().install_default();
+        }
+        let keys = Keys::new(url.prefix.as_deref());
+        let name = url.to_string();
+        let engine = Engine::new(Settings { url, ca, keys, budget, evicting_allowed, warn });
+        Redis::start(Arc::new(engine), name)
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let options = &mut f.debug_struct("Options");
+        options.field("url", &self.url).field("budget", &self.budget).finish_non_exhaustive()
+    }
+}
+
+/// A store on Redis.
+///
+/// It has a thread of its own, on which everything runs that needs a runtime; what its methods
+/// return can be awaited on any executor. The thread ends with the store.
+pub struct Redis {
+    engine: Arc<Engine>,
+    jobs: mpsc::UnboundedSender<Job>,
+    runtime: Handle,
+    waiting: AtomicUsize,
+    read_only: bool,
+    /// Where it is, without user-info.
+    name: String,
+}
+
+impl Redis {
+    fn start(engine: Arc<Engine>, name: String) -> Result<Self, StoreError> {
+        let failed = |e| StoreError::because("no thread could be started for the store", e);
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let handle = runtime.handle().clone();
+        let (jobs, queue) = mpsc::unbounded_channel();
+        let serving = claims::serve(Arc::clone(&engine), queue);
+        let serve = move || {
+            // Until the store is dropped. What is still under way then has nobody waiting.
+            runtime.block_on(serving);
+            runtime.shutdown_background();
+        };
+        std::thread::Builder::new().name("mcpid-redis".to_owned()).spawn(serve).map_err(failed)?;
+        let waiting = AtomicUsize::new(0);
+        Ok(Redis { engine, jobs, runtime: handle, waiting, read_only: false, name })
+    }
+
+    /// Runs `task` on the store's thread, for the budget at most.
+    fn run<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = Result<T, Fault>> + Send + 'static,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send + 'static {
+        let (reply, answer) = oneshot::channel();
+        let (engine, budget) = (Arc::clone(&self.engine), self.engine.settings.budget);
+        self.runtime.spawn(async move {
+            let answer = match timeout(budget, task).await {
+                Ok(answer) => answer.map_err(|fault| fault.error()),
+                Err(_) => {
+                    engine.places.drop_links();
+                    Err(StoreError::new(format!("no answer within {} ms", budget.as_millis())))
+                }
+            };
+            let _gone = reply.send(answer);
+        });
+        async move { answer.await.unwrap_or_else(|_| Err(closed())) }
+    }
+
+    fn run_blocking<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = Result<T, Fault>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = std::sync::mpsc::channel();
+        let run = self.run(task);
+        self.runtime.spawn(async move {
+            let _gone = reply.send(run.await);
+        });
+        answer.recv().unwrap_or_else(|_| Err(closed()))
+    }
+
+    async fn claim_now(
+        &self,
+        now: Timestamp,
+        key: &KeyId,
+        nonce: &str,
+        until: Timestamp,
+    ) -> Result<Claim, StoreError> {
+        if until <= now {
+            return Ok(Claim::Expired);
+        }
+        self.writable()?;
+        let mut random = [0; 16];
+        let failed = |e| StoreError::because("the system gave no random numbers", e);
+        SysRng.try_fill_bytes(&mut random).map_err(failed)?;
+        let _place = Place::take(&self.waiting)?;
+        let (reply, answer) = oneshot::channel();
+        let job = Job {
+            now,
+            until,
+            id: super::id(key, nonce),
+            token: wire::token(now, random),
+            due: Instant::now() + self.engine.settings.budget,
+            reply,
+            tries: 0,
+            extend: false,
+        };
+        self.jobs.send(job).map_err(|_| closed())?;
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    fn writable(&self) -> Result<(), StoreError> {
+        match self.read_only {
+            true => Err(StoreError::new("the store was opened only to look into it")),
+            false => Ok(()),
+        }
+    }
+}
+
+fn closed() -> StoreError {
+    StoreError::new("the store is closed")
+}
+
+impl NonceStore for Redis {
+    fn register<'a>(
+        &'a self,
+        now: Timestamp,
+        retention: Retention,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.writable()?;
+            let engine = Arc::clone(&self.engine);
+            self.run(async move { engine.register(now, retention).await }).await
+        })
+    }
+
+    fn claim<'a>(
+        &'a self,
+        now: Timestamp,
+        key: &'a KeyId,
+        nonce: &'a str,
+        until: Timestamp,
+    ) -> BoxFuture<'a, Result<Claim, StoreError>> {
+        Box::pin(self.claim_now(now, key, nonce, until))
+    }
+
+    fn peek<'a>(
+        &'a self,
+        now: Timestamp,
+        key: &'a KeyId,
+        nonce: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Seen>, StoreError>> {
+        let (engine, id) = (Arc::clone(&self.engine), super::id(key, nonce));
+        Box::pin(self.run(async move { engine.peek(now, id).await }))
+    }
+
+    fn floor<'a>(&'a self, now: Timestamp) -> BoxFuture<'a, Result<Timestamp, StoreError>> {
+        let engine = Arc::clone(&self.engine);
+        Box::pin(self.run(async move { engine.floor(now).await }))
+    }
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis").field("url", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A place among those who wait, left when the answer is there or nobody wants it any more.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn take(waiting: &'a AtomicUsize) -> Result<Self, StoreError> {
+        let place = Place(waiting);
+        if waiting.fetch_add(1, Ordering::SeqCst) >= WAITING {
+            return Err(StoreError::new(format!("{WAITING} claims wait for the store already")));
+        }
+        Ok(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}

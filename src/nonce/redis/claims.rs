@@ -1,0 +1,268 @@
+//! Claims: gathered while others are on their way, asked in one pipeline, tried again where it is
+//! not known what became of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Pipeline, Value};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::engine::{Engine, Standing, TRIES};
+use super::fault::{Fault, Then};
+use super::link::{Link, info};
+use super::places::{Map, Node};
+use super::wire::{first, milliseconds};
+use super::{Claim, StoreError};
+use crate::clock::Timestamp;
+
+/// Claims that share one pipeline.
+const BATCH: usize = 128;
+
+/// How long is waited before each further try. The first one comes at once: most connections that
+/// fail can be made anew.
+const PAUSES: [Duration; 3] =
+    [Duration::ZERO, Duration::from_millis(50), Duration::from_millis(200)];
+
+/// A claim on its way.
+pub(super) struct Job {
+    pub(super) now: Timestamp,
+    pub(super) until: Timestamp,
+    pub(super) id: [u8; 32],
+    /// By which we know our own claim again when we try once more.
+    pub(super) token: String,
+    pub(super) due: Instant,
+    pub(super) reply: oneshot::Sender<Result<Claim, StoreError>>,
+    pub(super) tries: u32,
+    /// The key is there, but may end too early.
+    pub(super) extend: bool,
+}
+
+/// What an attempt came to.
+enum Outcome {
+    Done(Claim),
+    /// The retention is longer than we knew.
+    KeptTooShort,
+    /// Nothing is known about it, and its tag has to be settled.
+    Unsettled,
+    Failed(Fault),
+}
+
+/// Serves claims until nobody can ask any more.
+pub(super) async fn serve(engine: Arc<Engine>, mut jobs: mpsc::UnboundedReceiver<Job>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while jobs.recv_many(&mut batch, BATCH).await > 0 {
+        // Whoever has gone needs no answer.
+        batch.retain(|job| !job.reply.is_closed());
+        let batch = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
+        tokio::spawn(route(Arc::clone(&engine), batch));
+    }
+}
+
+/// Parts claims by the primaries that hold their tags.
+async fn route(engine: Arc<Engine>, jobs: Vec<Job>) {
+    let Some(due) = jobs.iter().map(|job| job.due).min() else { return };
+    let map = match timeout_at(due, engine.places.map()).await {
+        Ok(Ok(map)) => map,
+        Ok(Err(fault)) => return again(&engine, jobs, &fault),
+        Err(_) => return again(&engine, jobs, &late(&engine)),
+    };
+    let mut parts: Vec<(Arc<Node>, Vec<Job>)> = Vec::new();
+    for job in jobs {
+        let node = match map.node(job.id[0]) {
+            Ok(node) => node,
+            Err(fault) => {
+                engine.places.forget(&map);
+                again(&engine, vec![job], &fault);
+                continue;
+            }
+        };
+        match parts.iter_mut().find(|(known, _)| Arc::ptr_eq(known, node)) {
+            Some((_, jobs)) => jobs.push(job),
+            None => parts.push((Arc::clone(node), vec![job])),
+        }
+    }
+    let last = parts.pop();
+    for (node, jobs) in parts {
+        tokio::spawn(attempt(Arc::clone(&engine), Arc::clone(&map), node, jobs));
+    }
+    if let Some((node, jobs)) = last {
+        attempt(engine, map, node, jobs).await;
+    }
+}
+
+async fn attempt(engine: Arc<Engine>, map: Arc<Map>, node: Arc<Node>, jobs: Vec<Job>) {
+    let Some(due) = jobs.iter().map(|job| job.due).min() else { return };
+    let outcomes = match timeout_at(due, try_once(&engine, &node, &jobs)).await {
+        Ok(Ok(outcomes)) => outcomes,
+        Ok(Err(fault)) => {
+            if fault.then == Then::Reconnect {
+                engine.places.forget(&map);
+            }
+            return again(&engine, jobs, &fault);
+        }
+        Err(_) => {
+            // It may be gone without a word. The next one is asked anew, wherever it is then.
+            node.drop_link();
+            engine.places.forget(&map);
+            return again(&engine, jobs, &late(&engine));
+        }
+    };
+    for (mut job, outcome) in jobs.into_iter().zip(outcomes) {
+        match outcome {
+            Outcome::Done(claim) => {
+                let _gone = job.reply.send(Ok(claim));
+            }
+            Outcome::KeptTooShort => {
+                job.extend = true;
+                let longer = Fault::new(Then::Retry, "the store is to keep for longer than it did");
+                again(&engine, vec![job], &longer);
+            }
+            Outcome::Unsettled => {
+                tokio::spawn(settle(Arc::clone(&engine), Arc::clone(&node), job));
+            }
+            Outcome::Failed(fault) => {
+                if fault.then == Then::Reconnect {
+                    node.drop_link();
+                    engine.places.forget(&map);
+                }
+                again(&engine, vec![job], &fault);
+            }
+        }
+    }
+}
+
+/// One pipeline for all: the claims; behind them the epochs under which they were made; and what
+/// the server's clock said then. Whatever the server forgot before a claim shows behind it.
+async fn try_once(
+    engine: &Arc<Engine>,
+    node: &Arc<Node>,
+    jobs: &[Job],
+) -> Result<Vec<Outcome>, Fault> {
+    let link = node.link(&engine.settings).await?;
+    let keep = engine.keep()?;
+    let keys = &engine.settings.keys;
+    let mut pipeline = Pipeline::with_capacity(2 * jobs.len() + 2);
+    let mut at = Vec::with_capacity(jobs.len());
+    let mut count = 0;
+    for job in jobs {
+        let Some(ms) = milliseconds(job.now, job.until, keep) else {
+            at.push(None);
+            continue;
+        };
+        let key = keys.claim(&job.id);
+        let set = pipeline.cmd("SET").arg(&key).arg(&job.token);
+        set.arg("NX").arg("GET").arg("PX").arg(ms);
+        at.push(Some(count));
+        count += 1;
+        if job.extend {
+            // Whoever's it is: a claim may always be kept for longer.
+            pipeline.cmd("PEXPIRE").arg(&key).arg(ms).arg("GT");
+            count += 1;
+        }
+    }
+    let mut epochs: BTreeMap<u8, usize> = BTreeMap::new();
+    for job in jobs {
+        epochs.entry(job.id[0]).or_insert_with(|| {
+            pipeline.cmd("GET").arg(keys.epoch(job.id[0]));
+            count += 1;
+            count - 1
+        });
+    }
+    pipeline.cmd("TIME");
+    let who = link.is_to_be_asked();
+    if who {
+        pipeline.add_command(info());
+    }
+    let answers = link.ask(&pipeline).await?;
+    if who && let Some(answer) = answers.get(count + 1) {
+        link.learn(answer, &engine.settings)?;
+    }
+    let latest = jobs.iter().map(|job| job.now).max().unwrap_or_default();
+    let time = answers.get(count).unwrap_or(&Value::Nil);
+    engine.tick(&link, node, time, latest).await?;
+    let judge = |(job, at): (&Job, Option<usize>)| {
+        let set = at.and_then(|at| answers.get(at));
+        let epoch = epochs.get(&job.id[0]).and_then(|at| answers.get(*at));
+        let (Some(set), Some(epoch)) = (set, epoch) else {
+            return Outcome::Failed(Fault::new(Then::GiveUp, "the times are out of reach"));
+        };
+        judge(engine, &link, job, keep, set, epoch).unwrap_or_else(Outcome::Failed)
+    };
+    Ok(jobs.iter().zip(at).map(judge).collect())
+}
+
+fn judge(
+    engine: &Engine,
+    link: &Link,
+    job: &Job,
+    keep: i64,
+    set: &Value,
+    epoch: &Value,
+) -> Result<Outcome, Fault> {
+    match set {
+        // Nothing was there; or our own token was, from a try whose answer we never saw.
+        Value::Nil => {}
+        Value::BulkString(held) if *held == job.token.as_bytes() => {}
+        Value::BulkString(held) => {
+            return Ok(Outcome::Done(Claim::Replayed { first: first(held) }));
+        }
+        Value::ServerError(error) => return Err(Fault::refused(&link.place, error)),
+        _ => return Err(Fault::odd(&link.place, "to a claim")),
+    }
+    Ok(match engine.standing(link, epoch)? {
+        Standing::Bad => Outcome::Unsettled,
+        Standing::Good(epoch) if epoch.retention.keep() > keep => Outcome::KeptTooShort,
+        Standing::Good(epoch) => Outcome::Done(Claim::Fresh { floor: epoch.floor }),
+    })
+}
+
+/// Gives the tags their floors, and then the claim that found none its error: so the next claim
+/// finds them.
+async fn settle(engine: Arc<Engine>, node: Arc<Node>, job: Job) {
+    let settled = async {
+        let link = node.link(&engine.settings).await?;
+        engine.settle_node(&link, &node, job.now, false).await
+    };
+    let fault = match timeout_at(job.due, settled).await {
+        Ok(Ok(())) => {
+            Fault::new(Then::GiveUp, "the store may have forgotten nonces; it has a new floor now")
+        }
+        Ok(Err(fault)) => fault,
+        Err(_) => late(&engine),
+    };
+    let _gone = job.reply.send(Err(fault.error()));
+}
+
+/// Tries again what can be tried again; the others get their error.
+fn again(engine: &Arc<Engine>, jobs: Vec<Job>, fault: &Fault) {
+    let now = Instant::now();
+    let mut later: BTreeMap<Duration, Vec<Job>> = BTreeMap::new();
+    for mut job in jobs {
+        let pause = usize::try_from(job.tries).ok().and_then(|tries| PAUSES.get(tries)).copied();
+        job.tries += 1;
+        match pause.filter(|pause| now + *pause < job.due) {
+            Some(pause) if fault.then != Then::GiveUp && job.tries < TRIES => {
+                later.entry(pause).or_default().push(job);
+            }
+            _ => {
+                let _gone = job.reply.send(Err(fault.error()));
+            }
+        }
+    }
+    for (pause, jobs) in later {
+        let engine = Arc::clone(engine);
+        // Boxed, since this is how `route` comes to itself again.
+        let retry: super::BoxFuture<'static, ()> = Box::pin(async move {
+            sleep(pause).await;
+            route(engine, jobs).await;
+        });
+        tokio::spawn(retry);
+    }
+}
+
+fn late(engine: &Engine) -> Fault {
+    let budget = engine.settings.budget.as_millis();
+    Fault::new(Then::GiveUp, format!("no answer within {budget} ms"))
+}

@@ -1,0 +1,97 @@
+//! What went wrong, and whether it is worth another try.
+
+use std::borrow::Cow;
+
+use redis::{ErrorKind, RedisError, ServerError};
+
+use super::StoreError;
+use crate::nonce::url::Address;
+
+/// What may help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    /// Nothing that we could do.
+    GiveUp,
+    /// Asking again, on this connection.
+    Retry,
+    /// A new connection, to whoever is the primary by then.
+    Reconnect,
+}
+
+/// An error that several claims can share.
+#[derive(Clone, Debug)]
+pub(super) struct Fault {
+    reason: Cow<'static, str>,
+    source: Option<RedisError>,
+    pub(super) then: Then,
+    user_wanted: bool,
+}
+
+impl Fault {
+    pub(super) fn new(then: Then, reason: impl Into<Cow<'static, str>>) -> Self {
+        Fault { reason: reason.into(), source: None, then, user_wanted: false }
+    }
+
+    /// The server at `place` could not be reached, or the connection to it failed.
+    pub(super) fn lost(place: &Address, error: RedisError) -> Self {
+        let (reason, then) = match error.kind() {
+            ErrorKind::AuthenticationFailed => ("did not let us in", Then::GiveUp),
+            ErrorKind::InvalidClientConfig => ("cannot be asked like this", Then::GiveUp),
+            ErrorKind::Parse => ("gave an answer that is not Redis's", Then::Reconnect),
+            _ => ("could not be reached", Then::Reconnect),
+        };
+        Fault {
+            reason: format!("{place} {reason}").into(),
+            source: Some(error),
+            then,
+            user_wanted: false,
+        }
+    }
+
+    pub(super) fn because(self, source: RedisError) -> Self {
+        Fault { source: Some(source), ..self }
+    }
+
+    /// The server at `place` answered with an error of its own.
+    pub(super) fn refused(place: &Address, error: &ServerError) -> Self {
+        let then = match error.code() {
+            // Another one is the primary, or there is none at present.
+            "MOVED" | "READONLY" | "CLUSTERDOWN" | "MASTERDOWN" | "UNBLOCKED" => Then::Reconnect,
+            // A slot on the move, a server that is starting, or one that lacks its replicas. Soon
+            // over, or not.
+            "ASK" | "TRYAGAIN" | "LOADING" | "BUSY" | "NOREPLICAS" => Then::Retry,
+            _ => Then::GiveUp,
+        };
+        let reason = match error.code() {
+            "MOVED" => "says that it is a node of a cluster, and not the one to ask".to_owned(),
+            "ASK" | "TRYAGAIN" => "is moving the slot".to_owned(),
+            "READONLY" => "is a replica".to_owned(),
+            "OOM" => "has no memory left".to_owned(),
+            // The words are the server's: no control characters, and not at any length.
+            code => {
+                let words = format!("{code} {}", error.details().unwrap_or_default());
+                let plain = words.trim().chars().filter(|c| !c.is_control()).take(160);
+                format!("refused with {}", plain.collect::<String>())
+            }
+        };
+        let user_wanted = error.code() == "NOAUTH";
+        Fault { user_wanted, ..Fault::new(then, format!("{place} {reason}")) }
+    }
+
+    /// The server at `place` gave an answer that does not fit the question.
+    pub(super) fn odd(place: &Address, what: &str) -> Self {
+        Fault::new(Then::Reconnect, format!("{place} gave an odd answer: {what}"))
+    }
+
+    /// Whether the server wants to know who asks.
+    pub(super) fn wants_user(&self) -> bool {
+        self.user_wanted
+    }
+
+    pub(super) fn error(&self) -> StoreError {
+        match &self.source {
+            Some(source) => StoreError::because(self.reason.clone(), source.clone()),
+            None => StoreError::new(self.reason.clone()),
+        }
+    }
+}

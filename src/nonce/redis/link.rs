@@ -1,0 +1,248 @@
+//! A connection to one primary, and what is known about who is at its other end.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, IntoConnectionInfo as _, Pipeline,
+    RedisConnectionInfo, TlsCertificates, Value,
+};
+
+use super::fault::{Fault, Then};
+use super::primary::{Primary, Reading};
+use super::settings::Settings;
+use crate::nonce::url::{Address, Topology};
+
+/// How long a server is taken for what it said that it is. A server that is put down, fetches the
+/// data of another and is made primary again needs longer.
+const TRUSTED: Duration = Duration::from_secs(1);
+
+/// A connection. Anything can be asked on it at any time; answers come in the order of questions.
+pub(super) struct Link {
+    pub(super) place: Address,
+    connection: MultiplexedConnection,
+    state: Mutex<State>,
+    dead: AtomicBool,
+}
+
+struct State {
+    term: Arc<str>,
+    /// When `INFO` was asked for the last time.
+    asked: Instant,
+    clock: Reading,
+}
+
+impl Link {
+    /// Connects, and looks who is there.
+    pub(super) async fn connect(place: &Address, settings: &Settings) -> Result<Self, Fault> {
+        let connection = open(place, settings, true).await?;
+        let asked = Instant::now();
+        let mut pipeline = Pipeline::new();
+        pipeline.add_command(info()).add_command(redis::cmd("TIME"));
+        let mut answers = ask(&connection, place, &pipeline).await?.into_iter();
+        let primary = answers.next().unwrap_or_default();
+        let primary = read_info(place, &primary)?;
+        primary.keeps(place, settings.evicting_allowed)?;
+        let clock = read_time(place, &answers.next().unwrap_or_default())?;
+        let sentinel = matches!(settings.url.topology, Topology::Sentinel { .. });
+        for warning in primary.warnings(place, sentinel) {
+            (settings.warn)(warning);
+        }
+        let state = State { term: primary.term.into(), asked, clock };
+        let (state, dead) = (Mutex::new(state), AtomicBool::new(false));
+        Ok(Link { place: place.clone(), connection, state, dead })
+    }
+
+    /// Asks, and gives as many answers as there were questions; an answer may be an error.
+    pub(super) async fn ask(&self, pipeline: &Pipeline) -> Result<Vec<Value>, Fault> {
+        let answers = ask(&self.connection, &self.place, pipeline).await;
+        if answers.is_err() {
+            self.drop_it();
+        }
+        answers
+    }
+
+    /// The connection is of no more use. Where an answer went missing, a later one could be taken
+    /// for it; and whoever did not answer in time may be gone.
+    pub(super) fn drop_it(&self) {
+        self.dead.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::SeqCst)
+    }
+
+    /// The primary's term, as far as it is known.
+    pub(super) fn term(&self) -> Arc<str> {
+        Arc::clone(&self.state().term)
+    }
+
+    /// Whether it is time to ask who is there. Says so once a second.
+    pub(super) fn is_to_be_asked(&self) -> bool {
+        let mut state = self.state();
+        let now = Instant::now();
+        let due = now.saturating_duration_since(state.asked) >= TRUSTED;
+        if due {
+            state.asked = now;
+        }
+        due
+    }
+
+    /// Takes in the answer to `INFO`.
+    pub(super) fn learn(&self, info: &Value, settings: &Settings) -> Result<(), Fault> {
+        let primary = read_info(&self.place, info)
+            .and_then(|primary| {
+                primary.keeps(&self.place, settings.evicting_allowed).map(|()| primary)
+            })
+            .inspect_err(|_| self.drop_it())?;
+        self.state().term = primary.term.into();
+        Ok(())
+    }
+
+    /// Takes in the answer to `TIME`.
+    ///
+    /// # Errors
+    /// The clock stepped forward. The reading stays as it was, so that everybody gets this error,
+    /// until [`Link::accept_clock`].
+    pub(super) fn tick(&self, time: &Value) -> Result<(), Step> {
+        let reading = read_time(&self.place, time).map_err(Step::Fault)?;
+        let mut state = self.state();
+        if state.clock.steps(reading) {
+            return Err(Step::Forward(reading));
+        }
+        // Answers may be taken in out of order.
+        if reading.here > state.clock.here {
+            state.clock = reading;
+        }
+        Ok(())
+    }
+
+    pub(super) fn accept_clock(&self, reading: Reading) {
+        self.state().clock = reading;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is wrong with a time.
+pub(super) enum Step {
+    Forward(Reading),
+    Fault(Fault),
+}
+
+pub(super) fn info() -> Cmd {
+    let mut info = redis::cmd("INFO");
+    info.arg("server").arg("replication").arg("memory").arg("persistence");
+    info
+}
+
+fn read_info(place: &Address, info: &Value) -> Result<Primary, Fault> {
+    match info {
+        Value::BulkString(text) => match std::str::from_utf8(text) {
+            Ok(text) => Primary::read(place, text),
+            Err(_) => Err(Fault::odd(place, "INFO that is no text")),
+        },
+        Value::ServerError(error) => Err(Fault::refused(place, error)),
+        _ => Err(Fault::odd(place, "no INFO")),
+    }
+}
+
+fn read_time(place: &Address, time: &Value) -> Result<Reading, Fault> {
+    let number = |value: &Value| match value {
+        Value::BulkString(digits) => std::str::from_utf8(digits).ok()?.parse::<i64>().ok(),
+        _ => None,
+    };
+    let server = match time {
+        Value::Array(parts) => match parts.as_slice() {
+            [seconds, micros] => number(seconds)
+                .zip(number(micros))
+                .and_then(|(s, us)| s.checked_mul(1_000_000)?.checked_add(us)),
+            _ => None,
+        },
+        Value::ServerError(error) => return Err(Fault::refused(place, error)),
+        _ => None,
+    };
+    let server = server.ok_or_else(|| Fault::odd(place, "no TIME"))?;
+    Ok(Reading { server, here: Instant::now() })
+}
+
+/// Asks one thing on a connection of its own: Sentinels, and nodes that know where others are.
+pub(super) async fn ask_once(
+    place: &Address,
+    settings: &Settings,
+    known: bool,
+    command: &Cmd,
+) -> Result<Value, Fault> {
+    let connection = open(place, settings, known).await?;
+    let mut pipeline = Pipeline::new();
+    pipeline.add_command(command.clone());
+    let answers = ask(&connection, place, &pipeline).await?;
+    match answers.into_iter().next() {
+        Some(Value::ServerError(error)) => Err(Fault::refused(place, &error)),
+        Some(value) => Ok(value),
+        None => Err(Fault::odd(place, "nothing")),
+    }
+}
+
+async fn ask(
+    connection: &MultiplexedConnection,
+    place: &Address,
+    pipeline: &Pipeline,
+) -> Result<Vec<Value>, Fault> {
+    // A clone is another handle on the same connection.
+    let mut connection = connection.clone();
+    let count = pipeline.len();
+    let answers = connection.send_packed_commands(pipeline, 0, count).await;
+    let answers = answers.map_err(|e| Fault::lost(place, e))?;
+    if answers.len() == count {
+        Ok(answers)
+    } else {
+        Err(Fault::odd(place, "another number of answers than of questions"))
+    }
+}
+
+/// Connects; with the user's name and password where the user is `known` there.
+async fn open(
+    place: &Address,
+    settings: &Settings,
+    known: bool,
+) -> Result<MultiplexedConnection, Fault> {
+    let lost = |e| Fault::lost(place, e);
+    let (host, port) = (place.host.clone(), place.port);
+    let address = if settings.url.tls {
+        ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
+    } else {
+        ConnectionAddr::Tcp(host, port)
+    };
+    let mut who = RedisConnectionInfo::default().set_skip_set_lib_name();
+    if known {
+        who = who.set_db(i64::from(settings.url.database));
+        if let Some(user) = &settings.url.user {
+            who = who.set_username(user);
+        }
+        if let Some(password) = &settings.url.password {
+            who = who.set_password(password.as_str());
+        }
+    }
+    // Without a delay: a claim is one small packet, and somebody waits for it.
+    let tcp = TcpSettings::default().set_nodelay(true);
+    let info = address.into_connection_info().map_err(lost)?;
+    let info = info.set_redis_settings(who).set_tcp_settings(tcp);
+    let client = if settings.url.tls {
+        let root_cert = settings.ca.clone();
+        Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert })
+    } else {
+        Client::open(info)
+    };
+    // Whoever asks waits with a time-out of his own, which covers connecting, too.
+    let config =
+        AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+    let client = client
+        .map_err(|e| Fault::new(Then::GiveUp, "the servers cannot be named so").because(e))?;
+    client.get_multiplexed_async_connection_with_config(&config).await.map_err(lost)
+}

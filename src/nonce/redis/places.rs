@@ -1,0 +1,333 @@
+//! Which server holds which tags: the only one, the one that the Sentinels name, or the primaries
+//! of a cluster.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use redis::Value;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::fault::{Fault, Then};
+use super::link::{Link, ask_once};
+use super::settings::Settings;
+use super::wire::{Tag, slot};
+use crate::nonce::url::{Address, Topology};
+
+/// How long the others are waited for once one Sentinel has answered.
+const OTHERS: Duration = Duration::from_millis(200);
+
+/// How long the Sentinels are taken at their word. A primary that they have put down and cannot
+/// reach does not know it, and goes on answering.
+const TRUSTED: Duration = Duration::from_secs(1);
+
+/// A primary, connected or not.
+pub(super) struct Node {
+    address: Address,
+    /// One connects, the others wait for it.
+    connecting: tokio::sync::Mutex<()>,
+    /// One settles its tags.
+    pub(super) settling: tokio::sync::Mutex<()>,
+    current: Mutex<Option<Arc<Link>>>,
+}
+
+impl Node {
+    fn new(address: Address) -> Arc<Self> {
+        let (connecting, settling) = Default::default();
+        Arc::new(Node { address, connecting, settling, current: Mutex::default() })
+    }
+
+    fn current(&self) -> Option<Arc<Link>> {
+        lock(&self.current).clone().filter(|link| !link.is_dead())
+    }
+
+    /// The connection, a new one if need be.
+    pub(super) async fn link(&self, settings: &Settings) -> Result<Arc<Link>, Fault> {
+        if let Some(link) = self.current() {
+            return Ok(link);
+        }
+        let _connecting = self.connecting.lock().await;
+        if let Some(link) = self.current() {
+            return Ok(link);
+        }
+        let link = Arc::new(Link::connect(&self.address, settings).await?);
+        *lock(&self.current) = Some(Arc::clone(&link));
+        Ok(link)
+    }
+
+    /// Ends the connection.
+    pub(super) fn drop_link(&self) {
+        if let Some(link) = lock(&self.current).take() {
+            link.drop_it();
+        }
+    }
+}
+
+/// A node and the tags that it holds.
+pub(super) type Part = (Arc<Node>, Vec<Tag>);
+
+/// Who holds what.
+pub(super) struct Map {
+    nodes: Vec<Arc<Node>>,
+    /// For each tag, which of the nodes.
+    of: Vec<Option<usize>>,
+    found: Instant,
+}
+
+impl Map {
+    fn one(node: Arc<Node>) -> Self {
+        Map { nodes: vec![node], of: vec![Some(0); 256], found: Instant::now() }
+    }
+
+    pub(super) fn node(&self, tag: Tag) -> Result<&Arc<Node>, Fault> {
+        let node = self.of.get(usize::from(tag)).copied().flatten();
+        node.and_then(|node| self.nodes.get(node)).ok_or_else(|| {
+            Fault::new(Then::Reconnect, "a part of the cluster has no primary at present")
+        })
+    }
+
+    /// All nodes that hold tags, with those tags.
+    ///
+    /// # Errors
+    /// A tag has no node.
+    pub(super) fn parts(&self) -> Result<Vec<Part>, Fault> {
+        let mut parts: Vec<Part> = Vec::new();
+        for tag in 0..=Tag::MAX {
+            let node = self.node(tag)?;
+            match parts.iter_mut().find(|(known, _)| Arc::ptr_eq(known, node)) {
+                Some((_, tags)) => tags.push(tag),
+                None => parts.push((Arc::clone(node), vec![tag])),
+            }
+        }
+        Ok(parts)
+    }
+}
+
+/// Finds the map, and keeps it until it turns out to be wrong.
+pub(super) struct Places {
+    settings: Arc<Settings>,
+    map: Mutex<Option<Arc<Map>>>,
+    /// Those of the latest map, which keep their connections when it is found anew.
+    nodes: Mutex<Vec<Arc<Node>>>,
+    finding: tokio::sync::Mutex<()>,
+    checking: AtomicBool,
+}
+
+impl Places {
+    pub(super) fn new(settings: Arc<Settings>) -> Self {
+        let (map, nodes) = (Mutex::default(), Mutex::default());
+        let finding = tokio::sync::Mutex::default();
+        Places { settings, map, nodes, finding, checking: AtomicBool::new(false) }
+    }
+
+    /// The map, found anew if need be.
+    pub(super) async fn map(self: &Arc<Self>) -> Result<Arc<Map>, Fault> {
+        if let Some(map) = self.known() {
+            self.check(&map);
+            return Ok(map);
+        }
+        let _finding = self.finding.lock().await;
+        if let Some(map) = self.known() {
+            return Ok(map);
+        }
+        Ok(self.put(self.find().await?))
+    }
+
+    /// That the map was wrong, or may be.
+    pub(super) fn forget(&self, wrong: &Arc<Map>) {
+        // Where there is one server there is nothing to find.
+        if self.settings.url.topology != Topology::Single {
+            lock(&self.map).take_if(|map| Arc::ptr_eq(map, wrong));
+        }
+    }
+
+    /// Ends all connections: somebody did not answer in time.
+    pub(super) fn drop_links(&self) {
+        lock(&self.nodes).iter().for_each(|node| node.drop_link());
+        if self.settings.url.topology != Topology::Single {
+            lock(&self.map).take();
+        }
+    }
+
+    fn known(&self) -> Option<Arc<Map>> {
+        lock(&self.map).clone()
+    }
+
+    fn node(&self, address: &Address) -> Arc<Node> {
+        let nodes = lock(&self.nodes);
+        let known = nodes.iter().find(|node| node.address == *address);
+        known.map_or_else(|| Node::new(address.clone()), Arc::clone)
+    }
+
+    /// Makes this the map. Nodes that are not in it any more lose their connections.
+    fn put(&self, map: Map) -> Arc<Map> {
+        let mut nodes = lock(&self.nodes);
+        for gone in nodes.iter().filter(|old| !map.nodes.iter().any(|new| Arc::ptr_eq(old, new))) {
+            gone.drop_link();
+        }
+        nodes.clone_from(&map.nodes);
+        let map = Arc::new(map);
+        *lock(&self.map) = Some(Arc::clone(&map));
+        map
+    }
+
+    async fn find(&self) -> Result<Map, Fault> {
+        match &self.settings.url.topology {
+            Topology::Single => match self.settings.url.addresses.as_slice() {
+                [address, ..] => Ok(Map::one(self.node(address))),
+                [] => Err(Fault::new(Then::GiveUp, "no server is named")),
+            },
+            Topology::Sentinel { master } => {
+                let address = ask_sentinels(&self.settings, master).await?;
+                Ok(Map::one(self.node(&address)))
+            }
+            Topology::Cluster => self.ask_cluster().await,
+        }
+    }
+
+    /// Asks the Sentinels again, behind what is going on, if that was long ago.
+    fn check(self: &Arc<Self>, map: &Arc<Map>) {
+        let Topology::Sentinel { master } = &self.settings.url.topology else { return };
+        if map.found.elapsed() < TRUSTED || self.checking.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let (places, map, master) = (Arc::clone(self), Arc::clone(map), master.clone());
+        tokio::spawn(async move {
+            let asking = ask_sentinels(&places.settings, &master);
+            // Where none answers, the primary that is known is as good as any.
+            let found = timeout(places.settings.budget, asking).await.ok().and_then(Result::ok);
+            // Unless it was found anew in the meantime.
+            if let Some(address) = found
+                && places.known().is_some_and(|known| Arc::ptr_eq(&known, &map))
+            {
+                places.put(Map::one(places.node(&address)));
+            }
+            places.checking.store(false, Ordering::SeqCst);
+        });
+    }
+
+    /// The first node that answers is believed; if it is behind, those that it names will say so.
+    async fn ask_cluster(&self) -> Result<Map, Fault> {
+        let mut asked = JoinSet::new();
+        for address in self.settings.url.addresses.clone() {
+            let settings = Arc::clone(&self.settings);
+            asked.spawn(async move {
+                let mut command = redis::cmd("CLUSTER");
+                command.arg("SLOTS");
+                let answer = ask_once(&address, &settings, true, &command).await;
+                answer.and_then(|slots| {
+                    slots_of(&address, &slots).ok_or_else(|| Fault::odd(&address, "CLUSTER SLOTS"))
+                })
+            });
+        }
+        let mut last = Fault::new(Then::GiveUp, "no server is named");
+        while let Some(answer) = asked.join_next().await {
+            match answer {
+                Ok(Ok(ranges)) => return Ok(self.map_of(ranges)),
+                Ok(Err(fault)) => last = fault,
+                Err(_) => {}
+            }
+        }
+        Err(last)
+    }
+
+    fn map_of(&self, ranges: Vec<(u16, u16, Address)>) -> Map {
+        let mut map = Map { nodes: Vec::new(), of: vec![None; 256], found: Instant::now() };
+        for (tag, of) in (0..=Tag::MAX).zip(&mut map.of) {
+            let holds = |(from, to, _): &&(u16, u16, Address)| (*from..=*to).contains(&slot(tag));
+            let Some((_, _, address)) = ranges.iter().find(holds) else { continue };
+            let known = map.nodes.iter().position(|node| node.address == *address);
+            *of = Some(known.unwrap_or_else(|| {
+                map.nodes.push(self.node(address));
+                map.nodes.len() - 1
+            }));
+        }
+        map
+    }
+}
+
+/// Asks all Sentinels at once which server is primary. They can be of several minds for a while;
+/// the highest epoch of configuration is the latest decision.
+async fn ask_sentinels(settings: &Arc<Settings>, master: &str) -> Result<Address, Fault> {
+    let mut asked = JoinSet::new();
+    for sentinel in settings.url.addresses.clone() {
+        let (settings, master) = (Arc::clone(settings), master.to_owned());
+        asked.spawn(async move {
+            let mut command = redis::cmd("SENTINEL");
+            command.arg("MASTER").arg(master);
+            // Sentinels have users of their own, and mostly none.
+            let answer = match ask_once(&sentinel, &settings, false, &command).await {
+                Err(fault) if fault.wants_user() => {
+                    ask_once(&sentinel, &settings, true, &command).await
+                }
+                answer => answer,
+            };
+            answer.and_then(|of| {
+                primary_of(&of).ok_or_else(|| Fault::odd(&sentinel, "SENTINEL MASTER"))
+            })
+        });
+    }
+    let mut best: Option<(u64, Address)> = None;
+    let mut last = Fault::new(Then::GiveUp, "no Sentinel is named");
+    loop {
+        let next = match best {
+            None => asked.join_next().await,
+            Some(_) => timeout(OTHERS, asked.join_next()).await.ok().flatten(),
+        };
+        match next {
+            Some(Ok(Ok(found))) => {
+                best = Some(best.filter(|best| best.0 >= found.0).unwrap_or(found));
+            }
+            Some(Ok(Err(fault))) => last = fault,
+            Some(Err(_)) => {}
+            None => break,
+        }
+    }
+    best.map(|(_, address)| address).ok_or(last)
+}
+
+/// Epoch and address, from an array of names and values.
+fn primary_of(answer: &Value) -> Option<(u64, Address)> {
+    let Value::Array(words) = answer else { return None };
+    let get = |name: &str| {
+        let pair = words.chunks_exact(2).find(|pair| text(&pair[0]) == Some(name))?;
+        text(&pair[1])
+    };
+    let address = Address { host: get("ip")?.to_owned(), port: get("port")?.parse().ok()? };
+    Some((get("config-epoch")?.parse().ok()?, address))
+}
+
+/// Ranges of slots and their primaries, as the node at `asked` sees them.
+fn slots_of(asked: &Address, answer: &Value) -> Option<Vec<(u16, u16, Address)>> {
+    let Value::Array(ranges) = answer else { return None };
+    let number = |value: &Value| match value {
+        Value::Int(number) => u16::try_from(*number).ok(),
+        _ => None,
+    };
+    ranges
+        .iter()
+        .map(|range| {
+            let Value::Array(range) = range else { return None };
+            let [from, to, Value::Array(primary), ..] = range.as_slice() else { return None };
+            let [host, port, ..] = primary.as_slice() else { return None };
+            // A node that does not know its own name leaves it out, or writes a question mark.
+            let host = text(host).filter(|host| !host.is_empty() && *host != "?");
+            let host = host.unwrap_or(&asked.host).to_owned();
+            Some((number(from)?, number(to)?, Address { host, port: number(port)? }))
+        })
+        .collect()
+}
+
+fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
+        Value::SimpleString(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// Nothing panics while it holds one of these locks, and each guards what is whole at any time.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,161 @@
+//! What a server says about itself, and whether that will do.
+
+use std::fmt;
+use std::time::Instant;
+
+use super::fault::{Fault, Then};
+use crate::nonce::url::Address;
+
+/// Something that the operator of the servers should know; claims go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// The server throws away what it still needs when its memory is full, and was allowed to.
+    Evicts {
+        /// Where it listens.
+        server: String,
+        /// Its `maxmemory-policy`.
+        policy: String,
+    },
+    /// The server keeps no append-only file: what it held is gone after a restart. Nothing is
+    /// accepted twice for that, but epochs and the retentions of others are forgotten too.
+    NotPersistent {
+        /// Where it listens.
+        server: String,
+    },
+    /// The server goes on alone where it cannot reach its replicas (`min-replicas-to-write` is 0):
+    /// if Sentinel puts another in its place, both answer for a while.
+    Unguarded {
+        /// Where it listens.
+        server: String,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Warning::Evicts { server, policy } => write!(
+                f,
+                "{server} evicts what it holds when its memory is full (maxmemory-policy is \
+                 {policy}): a nonce can be used twice"
+            ),
+            Warning::NotPersistent { server } => {
+                write!(f, "{server} forgets everything when it restarts (appendonly is no)")
+            }
+            Warning::Unguarded { server } => write!(
+                f,
+                "{server} takes claims even when cut off from its replicas \
+                 (min-replicas-to-write is 0)"
+            ),
+        }
+    }
+}
+
+/// A server that was asked for `INFO`.
+#[derive(Debug)]
+pub(super) struct Primary {
+    /// What an epoch names. The server's `run_id` changes with every start. A server that was
+    /// put down and made primary again without a restart has lost what the one in between had,
+    /// and kept its `run_id`; where its data turned into its own, then, is part of the term.
+    pub(super) term: String,
+    pub(super) policy: String,
+    pub(super) persistent: bool,
+    /// It stops without its replicas.
+    pub(super) guarded: bool,
+}
+
+impl Primary {
+    /// Reads the answer to `INFO server replication memory persistence` of the server at `place`.
+    ///
+    /// # Errors
+    /// It is a replica, too old, still loading, or does not say.
+    pub(super) fn read(place: &Address, info: &str) -> Result<Self, Fault> {
+        let get = |name: &str| {
+            let line = |line: &str| line.strip_prefix(name)?.strip_prefix(':').map(str::to_owned);
+            info.lines().find_map(line).map(|value| value.trim_end().to_owned())
+        };
+        let need = |name: &'static str| {
+            get(name).ok_or_else(|| Fault::odd(place, &format!("INFO without {name}")))
+        };
+        // Valkey reports the version of Redis that it is compatible with under the same name.
+        let version = need("redis_version")?;
+        let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+        if major.is_none_or(|major| major < 7) {
+            let plain: String = version.chars().filter(|c| !c.is_control()).take(20).collect();
+            let reason = format!("{place} runs version {plain}, and 7 is needed");
+            return Err(Fault::new(Then::GiveUp, reason));
+        }
+        if need("role")? != "master" {
+            return Err(Fault::new(Then::Reconnect, format!("{place} is a replica")));
+        }
+        if get("loading").is_some_and(|loading| loading != "0") {
+            return Err(Fault::new(Then::Reconnect, format!("{place} is still loading its data")));
+        }
+        let run_id = need("run_id")?;
+        let promoted = need("second_repl_offset")?;
+        let plain = |text: &str| text.len() <= 64 && text.bytes().all(|b| b.is_ascii_graphic());
+        if run_id.is_empty() || !plain(&run_id) || !plain(&promoted) {
+            return Err(Fault::odd(place, "a run_id that is none"));
+        }
+        Ok(Primary {
+            term: if promoted == "-1" { run_id } else { format!("{run_id}@{promoted}") },
+            policy: need("maxmemory_policy")?,
+            persistent: get("aof_enabled").is_some_and(|enabled| enabled == "1"),
+            guarded: get("min_slaves_good_slaves").is_some(),
+        })
+    }
+
+    /// That it keeps what it holds.
+    ///
+    /// # Errors
+    /// It evicts, and that was not allowed.
+    pub(super) fn keeps(&self, place: &Address, evicting_allowed: bool) -> Result<(), Fault> {
+        if self.policy == "noeviction" || evicting_allowed {
+            return Ok(());
+        }
+        let policy: String = self.policy.chars().filter(|c| !c.is_control()).take(40).collect();
+        let reason = format!("{place} evicts: maxmemory-policy is {policy}, not noeviction");
+        Err(Fault::new(Then::GiveUp, reason))
+    }
+
+    pub(super) fn warnings(&self, place: &Address, sentinel: bool) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        let server = place.to_string();
+        if self.policy != "noeviction" {
+            let policy = self.policy.clone();
+            warnings.push(Warning::Evicts { server: server.clone(), policy });
+        }
+        if !self.persistent {
+            warnings.push(Warning::NotPersistent { server: server.clone() });
+        }
+        // A cluster's primary stops by itself when it is cut off from the others.
+        if sentinel && !self.guarded {
+            warnings.push(Warning::Unguarded { server });
+        }
+        warnings
+    }
+}
+
+/// The server's own clock beside a timer that only runs forward. Keys end by the server's clock,
+/// so that all of them end early where it steps forward.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading {
+    /// Microseconds.
+    pub(super) server: i64,
+    pub(super) here: Instant,
+}
+
+impl Reading {
+    /// How far the server's clock may get ahead between two answers: their time on the way, and
+    /// 1 in 1000 of what passed, for clocks that run fast. Every claim is kept for the margin of
+    /// 30 seconds or more beyond what exact clocks need.
+    const SLACK: i64 = 5_000_000;
+
+    /// Whether it stepped forward between `self` and `later`.
+    pub(super) fn steps(&self, later: Reading) -> bool {
+        let passed = later.here.saturating_duration_since(self.here).as_micros();
+        let passed = i64::try_from(passed).unwrap_or(i64::MAX);
+        let allowed = passed.saturating_add(passed / 1_000).saturating_add(Self::SLACK);
+        later.server.saturating_sub(self.server) > allowed
+    }
+}

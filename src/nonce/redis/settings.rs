@@ -1,0 +1,21 @@
+//! What a store on Redis was told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Warning;
+use super::wire::Keys;
+use crate::nonce::url::RedisUrl;
+
+pub(super) type Warn = Arc<dyn Fn(Warning) + Send + Sync>;
+
+pub(super) struct Settings {
+    /// With the password, wherever it came from.
+    pub(super) url: RedisUrl,
+    /// The certificates that TLS trusts, PEM; the system's where there are none.
+    pub(super) ca: Option<Vec<u8>>,
+    pub(super) keys: Keys,
+    pub(super) budget: Duration,
+    pub(super) evicting_allowed: bool,
+    pub(super) warn: Warn,
+}

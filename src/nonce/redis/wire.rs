@@ -1,0 +1,127 @@
+//! Keys, tokens and epochs, as they stand on the server.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use redis::Value;
+
+use super::{Retention, Seen};
+use crate::clock::Timestamp;
+
+/// Times beyond this, in seconds, are refused: sums of a few of them fit every integer, and so do
+/// their milliseconds.
+const REACH: i64 = 1 << 40;
+
+/// The first byte of an id. In a key it is the hash tag, so that a cluster keeps claims in the
+/// same slot as the epoch that goes with them.
+pub(super) type Tag = u8;
+
+/// How keys begin, and how they go on.
+pub(super) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: Option<&str>) -> Self {
+        Keys { prefix: format!("{}mcpid:1:", prefix.unwrap_or_default()) }
+    }
+
+    pub(super) fn claim(&self, id: &[u8; 32]) -> String {
+        let [tag, ..] = *id;
+        format!("{}{{{tag:02x}}}:{}", self.prefix, URL_SAFE_NO_PAD.encode(id))
+    }
+
+    pub(super) fn epoch(&self, tag: Tag) -> String {
+        format!("{}{{{tag:02x}}}:epoch", self.prefix)
+    }
+}
+
+/// The slot of a tag: CRC-16/XMODEM of the two digits between the braces, as the cluster
+/// specification of Redis says.
+pub(super) fn slot(tag: Tag) -> u16 {
+    let mut crc = 0_u16;
+    for byte in format!("{tag:02x}").bytes() {
+        crc ^= u16::from(byte) << 8;
+        for _ in 0..8 {
+            crc = if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 };
+        }
+    }
+    crc % 16_384
+}
+
+/// The value of a claim: when it was made, which a look can tell, and 16 random bytes, by which
+/// whoever made it knows it again.
+pub(super) fn token(now: Timestamp, random: [u8; 16]) -> String {
+    format!("{}.{}", now.unix(), URL_SAFE_NO_PAD.encode(random))
+}
+
+/// When a claim was made, if its value says so.
+pub(super) fn first(token: &[u8]) -> Option<Timestamp> {
+    let (seconds, _) = std::str::from_utf8(token).ok()?.split_once('.')?;
+    seconds.parse().ok().filter(|s: &i64| s.abs() <= REACH).map(Timestamp::from_unix)
+}
+
+/// What a `GET` and a `PTTL` of a claim say, read at `now`.
+pub(super) fn seen(now: Timestamp, value: &Value, ttl: &Value, keep: i64) -> Option<Option<Seen>> {
+    match (value, ttl) {
+        // It may end between the two.
+        (Value::Nil, _) | (_, Value::Int(-2)) => Some(None),
+        (Value::BulkString(token), Value::Int(ms)) => {
+            // Somebody took its end away: it is kept at least for as long as if it were new.
+            let left = if *ms < 0 { keep } else { ms.div_euclid(1_000).saturating_add(1) };
+            Some(Some(Seen::new(first(token), now.plus(left))))
+        }
+        _ => None,
+    }
+}
+
+/// For how many milliseconds something is kept that is claimed at `now`; none where the times are
+/// out of reach, or nothing is to be kept at all: Redis answers that with an error.
+pub(super) fn milliseconds(now: Timestamp, until: Timestamp, keep: i64) -> Option<i64> {
+    let near = |time: Timestamp| (-REACH..=REACH).contains(&time.unix());
+    (near(now) && near(until))
+        .then(|| until.since(now).max(keep))
+        .filter(|seconds| *seconds > 0)
+        .map(|seconds| seconds.saturating_mul(1_000))
+}
+
+/// Under what the claims of one tag stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Epoch {
+    /// The primary's term that it was written in, see [`super::primary::Primary::term`].
+    pub(super) term: String,
+    pub(super) floor: Timestamp,
+    pub(super) retention: Retention,
+}
+
+impl Epoch {
+    /// `TERM FLOOR WINDOW AHEAD`; the margin follows from the window.
+    pub(super) fn text(&self) -> String {
+        let Epoch { term, floor, retention } = self;
+        format!("{term} {} {} {}", floor.unix(), retention.window(), retention.ahead())
+    }
+
+    /// What cannot be read was damaged, and is as good as missing.
+    pub(super) fn read(text: &[u8]) -> Option<Self> {
+        let mut words = std::str::from_utf8(text).ok()?.split(' ');
+        let mut next = || words.next();
+        let (term, floor, window, ahead) = (next()?, next()?, next()?, next()?);
+        if next().is_some() {
+            return None;
+        }
+        let floor = Timestamp::from_unix(floor.parse().ok()?);
+        let retention = Retention::new(window.parse().ok()?, ahead.parse().ok()?);
+        let epoch = Epoch { term: term.to_owned(), floor, retention };
+        // One spelling only.
+        (epoch.text().as_bytes() == text).then_some(epoch)
+    }
+}
+
+/// Writes an epoch unless somebody else was faster; answers with what stands there then. `SET`
+/// itself can compare only in versions that are younger than those we ask for.
+pub(super) const COMPARE_AND_SET: &str = "\
+local held = redis.call('GET', KEYS[1]) or ''
+if held == ARGV[1] then
+  redis.call('SET', KEYS[1], ARGV[2])
+  return ARGV[2]
+end
+return held";

@@ -1,0 +1,307 @@
+//! Real servers for the tests: `redis-server`, `redis-sentinel` and `redis-cli` of the system, on
+//! free ports of the loopback, in folders of their own, ended when the test ends.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mcpid::nonce::redis::{Options, Redis, Warning};
+use mcpid::nonce::url::StoreUrl;
+use mcpid::nonce::{NonceStore, StoreError};
+use tempfile::TempDir;
+
+use crate::contract::{Place, at, retention};
+
+/// Waits until `done`, or fails after 20 seconds.
+pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !done() {
+        assert!(Instant::now() < end, "waited in vain: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A port that nobody listens on now, and whose cluster bus (10000 above) exists.
+pub(crate) fn free_port() -> u16 {
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if port < 55_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// A server, and what it was started with.
+pub(crate) struct Server {
+    child: Mutex<Child>,
+    pub(crate) port: u16,
+    folder: TempDir,
+    arguments: Vec<String>,
+    /// For [`Place::pass`].
+    passed: AtomicI64,
+}
+
+impl Server {
+    /// Without persistence, unless the arguments say otherwise.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        for _ in 0..5 {
+            let folder = TempDir::new().unwrap();
+            let port = free_port();
+            let arguments: Vec<_> = arguments.iter().map(|&a| a.to_owned()).collect();
+            let child = Mutex::new(spawn(port, &folder, &arguments));
+            let server = Server { child, port, folder, arguments, passed: AtomicI64::new(0) };
+            if server.comes_up() {
+                return server;
+            }
+            // Somebody else took the port.
+        }
+        panic!("redis-server did not start");
+    }
+
+    fn comes_up(&self) -> bool {
+        for _ in 0..500 {
+            if self.child.lock().unwrap().try_wait().unwrap().is_some() {
+                return false;
+            }
+            // A server with a password or TLS refuses this; that is an answer, too.
+            if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) {
+                if self.arguments.iter().any(|a| a == "--tls-port") {
+                    return true;
+                }
+                stream.write_all(b"PING\r\n").unwrap();
+                let mut answer = [0; 5];
+                if stream.read_exact(&mut answer).is_ok() && answer != *b"-LOAD" {
+                    return true;
+                }
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        false
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&self) {
+        let mut child = self.child.lock().unwrap();
+        let _gone = child.kill();
+        child.wait().unwrap();
+    }
+
+    /// Starts again after [`Server::kill`], on the same port, with what is in the folder.
+    pub(crate) fn start_again(&self) {
+        *self.child.lock().unwrap() = spawn(self.port, &self.folder, &self.arguments);
+        assert!(self.comes_up());
+    }
+
+    /// Sends the process a signal.
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.child.lock().unwrap().id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// Runs a command, and gives its answer as `redis-cli` prints it to a pipe.
+    pub(crate) fn cli(&self, arguments: &[&str]) -> String {
+        cli(self.port, arguments)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn open(&self) -> Result<Redis, StoreError> {
+        open(&self.url())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Place for Server {
+    fn open(&self) -> Arc<dyn NonceStore> {
+        Arc::new(self.open().unwrap())
+    }
+
+    /// Brings the ends of all claims nearer, as if the time had passed.
+    fn pass(&self, seconds: i64) {
+        let passed = seconds - self.passed.swap(seconds, Ordering::SeqCst);
+        let script = "for _, key in ipairs(redis.call('KEYS', '*')) do \
+            local left = redis.call('PTTL', key) \
+            if left >= 0 then redis.call('PEXPIRE', key, left - tonumber(ARGV[1])) end end";
+        self.cli(&["EVAL", script, "0", &(passed * 1_000).to_string()]);
+    }
+}
+
+fn spawn(port: u16, folder: &TempDir, arguments: &[String]) -> Child {
+    let listen =
+        if arguments.iter().any(|a| a == "--tls-port") { "0".into() } else { port.to_string() };
+    let mut command = Command::new("redis-server");
+    command.args(["--port", &listen, "--bind", "127.0.0.1", "--save", "", "--dir"]);
+    command.arg(folder.path()).args(["--logfile", "log"]);
+    for argument in arguments {
+        command.arg(argument.replace("{port}", &port.to_string()));
+    }
+    let started = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    started
+        .expect("these tests need redis-server (Debian: redis-server redis-sentinel redis-tools)")
+}
+
+pub(crate) fn cli(port: u16, arguments: &[&str]) -> String {
+    let mut command = Command::new("redis-cli");
+    let output = command.args(["-p", &port.to_string()]).args(arguments).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.trim_end_matches('\n').to_owned()
+}
+
+pub(crate) fn options(url: &str) -> Options {
+    let StoreUrl::Redis(url) = StoreUrl::parse(url).unwrap() else { panic!("{url}") };
+    Options::new(url)
+}
+
+/// Opened at a moment from which the floor is 5 seconds after [`crate::contract::START`], unless
+/// it has one already.
+pub(crate) fn open(url: &str) -> Result<Redis, StoreError> {
+    options(url).open(at(-30), retention())
+}
+
+/// Collects warnings.
+pub(crate) fn warned(options: Options) -> (Options, Arc<Mutex<Vec<Warning>>>) {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let ears = Arc::clone(&heard);
+    (options.on_warning(move |warning| ears.lock().unwrap().push(warning)), heard)
+}
+
+/// Several primaries, each with some slots, and as many replicas as asked for.
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<Server>,
+}
+
+impl Cluster {
+    pub(crate) fn start(primaries: usize, replicas: usize) -> Self {
+        let nodes: Vec<_> = (0..primaries + replicas)
+            .map(|_| {
+                Server::start(&[
+                    "--cluster-enabled",
+                    "yes",
+                    "--cluster-node-timeout",
+                    "1000",
+                    "--cluster-config-file",
+                    "nodes.conf",
+                    "--appendonly",
+                    "yes",
+                    "--repl-diskless-sync-delay",
+                    "0",
+                ])
+            })
+            .collect();
+        let addresses: Vec<_> =
+            nodes[..primaries].iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        let mut command = Command::new("redis-cli");
+        command.args(["--cluster", "create"]).args(&addresses);
+        let made = command.args(["--cluster-replicas", "0", "--cluster-yes"]).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+        for replica in &nodes[primaries..] {
+            let to = format!("127.0.0.1:{}", replica.port);
+            let id = nodes[0].cli(&["CLUSTER", "MYID"]);
+            let mut command = Command::new("redis-cli");
+            command.args(["--cluster", "add-node", &to, &addresses[0], "--cluster-slave"]);
+            let added = command.args(["--cluster-master-id", &id]).output().unwrap();
+            assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stdout));
+            until("the replica follows", || {
+                replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
+            });
+        }
+        until("the cluster is whole", || {
+            let ready = |n: &Server| n.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok");
+            nodes.iter().all(ready)
+        });
+        Cluster { nodes }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        let hosts: Vec<_> = self.nodes.iter().map(|n| format!("127.0.0.1:{}", n.port)).collect();
+        format!("redis+cluster://{}", hosts.join(","))
+    }
+}
+
+impl Place for Cluster {
+    fn open(&self) -> Arc<dyn NonceStore> {
+        Arc::new(open(&self.url()).unwrap())
+    }
+
+    fn pass(&self, seconds: i64) {
+        self.nodes.iter().for_each(|node| node.pass(seconds));
+    }
+}
+
+/// A primary, its replica, and three Sentinels that watch them.
+pub(crate) struct Watched {
+    pub(crate) servers: Vec<Server>,
+    sentinels: Vec<Server>,
+}
+
+impl Watched {
+    pub(crate) fn start() -> Self {
+        let first = Server::start(&["--repl-diskless-sync-delay", "0"]);
+        let port = first.port.to_string();
+        let second = Server::start(&["--replicaof", &format!("127.0.0.1 {port}")]);
+        until("the replica follows", || {
+            second.cli(&["INFO", "replication"]).contains("master_link_status:up")
+        });
+        let sentinels: Vec<_> = (0..3).map(|_| Server::sentinel(&port)).collect();
+        let watched = Watched { servers: vec![first, second], sentinels };
+        until("the Sentinels know each other and the replica", || {
+            watched.sentinels.iter().all(|sentinel| {
+                let known = sentinel.cli(&["SENTINEL", "MASTER", "mymaster"]);
+                let lines: Vec<_> = known.lines().collect();
+                let is = |name, value| lines.windows(2).any(|w| w == [name, value]);
+                is("num-slaves", "1") && is("num-other-sentinels", "2")
+            })
+        });
+        watched
+    }
+
+    pub(crate) fn url(&self) -> String {
+        let hosts: Vec<_> =
+            self.sentinels.iter().map(|n| format!("127.0.0.1:{}", n.port)).collect();
+        format!("redis+sentinel://{}/mymaster", hosts.join(","))
+    }
+}
+
+impl Place for Watched {
+    fn open(&self) -> Arc<dyn NonceStore> {
+        Arc::new(open(&self.url()).unwrap())
+    }
+
+    fn pass(&self, seconds: i64) {
+        self.servers[0].pass(seconds);
+    }
+}
+
+impl Server {
+    fn sentinel(primary: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let port = free_port();
+        let file: PathBuf = folder.path().join("sentinel.conf");
+        let text = format!(
+            "port {port}\nbind 127.0.0.1\ndir {}\nlogfile log\n\
+             sentinel monitor mymaster 127.0.0.1 {primary} 2\n\
+             sentinel down-after-milliseconds mymaster 500\n\
+             sentinel failover-timeout mymaster 2000\n",
+            folder.path().display()
+        );
+        std::fs::write(&file, text).unwrap();
+        let mut command = Command::new("redis-sentinel");
+        let child = command.arg(&file).stdout(Stdio::null()).spawn().unwrap();
+        let (child, arguments) = (Mutex::new(child), Vec::new());
+        let server = Server { child, port, folder, arguments, passed: AtomicI64::new(0) };
+        assert!(server.comes_up());
+        server
+    }
+}
