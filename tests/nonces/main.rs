@@ -6,6 +6,16 @@
 mod cli;
 mod contract;
 mod memory;
+#[cfg(all(feature = "redis", unix))]
+mod redis;
+#[cfg(all(feature = "redis", unix))]
+mod redis_access;
+#[cfg(all(feature = "redis", unix))]
+mod redis_faults;
+#[cfg(all(feature = "redis", unix))]
+mod redis_proxy;
+#[cfg(all(feature = "redis", unix))]
+mod redis_servers;
 #[cfg(all(feature = "sqlite", unix))]
 mod sqlite;
 #[cfg(all(feature = "sqlite", unix))]
