@@ -1,0 +1,61 @@
+//! Claims nonces in memory at full speed for some minutes, while earlier ones expire, and prints
+//! what the process holds: `soak SECONDS`.
+//!
+//! Time is an argument of a store, so that it passes faster here: a second for every 20,000
+//! claims. What is live then stays at 1.5 million, and a store that forgot to forget would grow by
+//! some gigabytes a minute.
+
+use std::error::Error;
+use std::fs;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use mcpid::clock::Timestamp;
+use mcpid::key::{SecretKey, Sign as _};
+use mcpid::nonce::memory::Memory;
+use mcpid::nonce::{Claim, NonceStore, Retention};
+use rand::rngs::SysRng;
+
+/// Claims in one second of the store's time.
+const A_SECOND: u64 = 20_000;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let seconds: u64 = std::env::args().nth(1).ok_or("usage: soak SECONDS")?.parse()?;
+    let retention = Retention::new(30, 5);
+    let start = Timestamp::from_unix(1_795_392_000);
+    let store = Memory::new(start, retention, &mut SysRng)?.without_floor().bounded(4_000_000);
+    let keys = (0..16)
+        .map(|_| SecretKey::generate(&mut SysRng).map(|key| *key.public().id()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let (began, mut said) = (Instant::now(), Instant::now());
+    let mut claims: u64 = 0;
+    let mut nonce = String::new();
+    println!("seconds  claims in millions  resident MiB");
+    while began.elapsed() < Duration::from_secs(seconds) {
+        // A few thousand between two looks at the clock.
+        for _ in 0..4_096 {
+            let now = start.plus(i64::try_from(claims / A_SECOND)?);
+            nonce.clear();
+            std::fmt::Write::write_fmt(&mut nonce, format_args!("{claims:022}"))?;
+            let key = &keys[usize::try_from(claims % 16)?];
+            let claim = pin!(store.claim(now, key, &nonce, retention.until(now)));
+            match claim.poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(Ok(Claim::Fresh { .. })) => claims += 1,
+                other => return Err(format!("claim {claims} at {now}: {other:?}").into()),
+            }
+        }
+        if said.elapsed() >= Duration::from_secs(30) {
+            said = Instant::now();
+            let statm = fs::read_to_string("/proc/self/statm")?;
+            let pages: u64 = statm.split(' ').nth(1).ok_or("statm")?.parse()?;
+            println!(
+                "{:7}  {:18}  {:12}",
+                began.elapsed().as_secs(),
+                claims / 1_000_000,
+                pages / 256
+            );
+        }
+    }
+    Ok(())
+}
