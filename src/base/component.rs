@@ -13,6 +13,17 @@ use crate::message::structured::{BareItem, Fault, Item, Parameters, Unwritable};
 
 use super::fields::{self, Kind};
 
+/// What names are made of: tokens without capital letters.
+const LOWER_TCHAR: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = is_tchar(byte) && !byte.is_ascii_uppercase();
+        byte += 1;
+    }
+    table
+};
+
 /// A component name with its parameters, in the order received.
 #[derive(Clone, Debug)]
 pub struct Component<'a> {
@@ -127,8 +138,7 @@ impl<'a> Component<'a> {
     pub fn new(name: impl Into<Cow<'a, str>>) -> Result<Self, ComponentError> {
         let name = name.into();
         let bare = name.strip_prefix('@').unwrap_or(&name);
-        if bare.is_empty()
-            || !bare.bytes().fold(true, |good, b| good & is_tchar(b) & !b.is_ascii_uppercase())
+        if bare.is_empty() || !bare.bytes().fold(true, |good, b| good & LOWER_TCHAR[usize::from(b)])
         {
             return Err(ComponentError::Name(name.into_owned()));
         }

@@ -111,8 +111,8 @@ pub enum HeadError {
 }
 
 /// Whether `byte` may stand in a token (RFC 9110 section 5.6.2).
-pub fn is_tchar(byte: u8) -> bool {
-    TCHAR[usize::from(byte)]
+pub const fn is_tchar(byte: u8) -> bool {
+    TCHAR[byte as usize]
 }
 
 /// Looked up rather than compared: every name of every field and component is made of these.

@@ -505,3 +505,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_string_ends_at_the_first_byte_that_is_not_its_own_wherever_that_stands() {
+    // Strings are read eight bytes at a time: every byte in every place of two such steps and
+    // a rest.
+    for byte in 0..=0x7f_u8 {
+        for place in 0..19 {
+            let mut text = vec![b'a'; 19];
+            text[place] = byte;
+            let field = [b"\"".as_slice(), &text, b"\""].concat();
+            let own = matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+            match Item::strict(&field) {
+                Ok(item) => {
+                    assert!(own, "{byte:#x} at {place}");
+                    assert_eq!(item.value.as_string().map(str::as_bytes), Some(text.as_slice()));
+                }
+                Err(_) => assert!(!own, "{byte:#x} at {place}"),
+            }
+        }
+    }
+}

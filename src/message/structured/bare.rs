@@ -82,19 +82,13 @@ impl<'a> Parser<'a> {
         self.at += 1;
         let start = self.at;
         let plain = |b: u8| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\';
-        let rest = self.bytes.get(start..).unwrap_or_default();
-        let quote = rest.iter().position(|&b| b == b'"');
-        let until_quote = rest.get(..quote.unwrap_or(0)).unwrap_or_default();
-        // Without an early end, so that the compiler looks at many bytes at once.
-        if quote.is_some() && until_quote.iter().fold(true, |good, &b| good & plain(b)) {
-            self.at += until_quote.len();
+        self.at += plain_run(self.bytes.get(start..).unwrap_or_default());
+        if self.peek() == Some(b'"') {
             let text = self.since(start);
             self.at += 1;
             return Ok(Cow::Borrowed(text));
         }
-        self.skip_while(plain);
-        let head = self.since(start);
-        let mut text = head.to_owned();
+        let mut text = self.since(start).to_owned();
         loop {
             let run = self.at;
             self.skip_while(plain);
@@ -124,9 +118,8 @@ impl<'a> Parser<'a> {
     fn byte_sequence(&mut self) -> Result<Vec<u8>, Fault> {
         let start = self.at;
         self.at += 1;
-        let Some(length) =
-            self.bytes.get(self.at..).and_then(|b| b.iter().position(|&b| b == b':'))
-        else {
+        // Finding in a text is the standard library's quick search.
+        let Some(length) = self.text.get(self.at..).and_then(|rest| rest.find(':')) else {
             return self.fail(Reason::End);
         };
         let encoded = self.bytes.get(self.at..self.at + length).unwrap_or_default();
@@ -199,4 +192,29 @@ impl<'a> Parser<'a> {
         }
         String::from_utf8(bytes).map(Cow::Owned).map_err(|_| broken)
     }
+}
+
+/// How many bytes at the start of `ascii` stand for themselves in a string: all but quotes,
+/// backslashes and control characters. Eight are looked at together; almost all that a signature
+/// says of itself is strings.
+fn plain_run(ascii: &[u8]) -> usize {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * EACH;
+    let (words, rest) = ascii.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        // No byte is above 0x7f, so that no sum of two bytes carries into the next one. The high
+        // bit of a sum then says whether its byte is large enough.
+        let word = u64::from_le_bytes(*word) & !HIGH;
+        let graphic = word + 0x60 * EACH;
+        let delete = word + EACH;
+        let no_quote = (word ^ (0x22 * EACH)) + 0x7f * EACH;
+        let no_backslash = (word ^ (0x5c * EACH)) + 0x7f * EACH;
+        let stop = !(graphic & !delete & no_quote & no_backslash) & HIGH;
+        if stop != 0 {
+            let within = stop.trailing_zeros() / 8;
+            return at * 8 + usize::try_from(within).unwrap_or_default();
+        }
+    }
+    let plain = |b: &u8| matches!(b, b' '..=b'~') && *b != b'"' && *b != b'\\';
+    words.len() * 8 + rest.iter().position(|b| !plain(b)).unwrap_or(rest.len())
 }

@@ -84,7 +84,7 @@ impl<'a> Seen<'a> {
 }
 
 pub(super) struct Parser<'a> {
-    text: &'a str,
+    pub(super) text: &'a str,
     pub(super) bytes: &'a [u8],
     pub(super) at: usize,
     /// The first fault since it was last taken.
@@ -197,7 +197,13 @@ impl<'a> Parser<'a> {
         Ok(Item { value, params: self.parameters()? })
     }
 
+    #[inline]
     fn parameters(&mut self) -> Result<Parameters<'a>, Fault> {
+        // Most places where parameters may stand have none.
+        if self.peek() == Some(b';') { self.some_parameters() } else { Ok(Parameters::default()) }
+    }
+
+    fn some_parameters(&mut self) -> Result<Parameters<'a>, Fault> {
         let mut params = Vec::new();
         let mut seen = Seen::default();
         while self.eat(b';') {
@@ -232,5 +238,17 @@ impl<'a> Parser<'a> {
 
 /// Whether `byte` may stand in a key, behind its first character (section 3.1.2).
 pub(super) fn is_key_char(byte: u8) -> bool {
-    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b'*')
+    KEY_CHAR[usize::from(byte)]
 }
+
+/// Looked up rather than compared, as are the characters of tokens.
+const KEY_CHAR: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] =
+            matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b'*');
+        byte += 1;
+    }
+    table
+};
