@@ -1,23 +1,23 @@
 //! The values of components (RFC 9421 sections 2.1 and 2.2).
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::component::{Component, ComponentError, Derived, Plan};
 use super::fields::Kind;
-use crate::message::Head;
 use crate::message::structured::{self, Dictionary, Item, List};
 use crate::message::target::Target;
+use crate::message::{Field, Head};
 
 impl Component<'_> {
     /// Appends the value of this component in the request to `out`.
-    pub(super) fn write_value(
+    pub(super) fn write_value<'h>(
         &self,
-        head: &Head<'_>,
+        head: &'h Head<'_>,
         target: &Target<'_>,
+        dictionaries: &mut Dictionaries<'h>,
         out: &mut String,
     ) -> Result<(), ComponentError> {
         match self.plan()? {
@@ -26,7 +26,7 @@ impl Component<'_> {
             Plan::Field => write_lines(head, self.name(), out),
             Plan::Wrapped => write_wrapped(head, self.name(), out),
             Plan::Strict(kind) => write_strict(kind, &combined(head, self.name())?, out),
-            Plan::Key(key) => write_member(key, &combined(head, self.name())?, out),
+            Plan::Key(key) => dictionaries.write_member(head, self.name(), key, out),
         }
     }
 }
@@ -95,16 +95,46 @@ fn write_strict(kind: Kind, value: &[u8], out: &mut String) -> Result<(), Compon
     Ok(())
 }
 
-/// Section 2.1.2. Faults inside other members do not matter here, a repeated key does.
-fn write_member(key: &str, value: &[u8], out: &mut String) -> Result<(), ComponentError> {
-    let dictionary = Dictionary::parse(value).map_err(ComponentError::Value)?;
-    if let Some(fault) = dictionary.duplicate {
-        return Err(ComponentError::Value(fault));
+/// The dictionaries of one request, each read once: a stranger's signature may name thirty keys of
+/// a field that takes all of the head.
+#[derive(Default)]
+pub(super) struct Dictionaries<'h>(Vec<(String, Dictionary<'h>)>);
+
+impl<'h> Dictionaries<'h> {
+    /// Section 2.1.2. Faults inside other members do not matter here, a repeated key does.
+    fn write_member(
+        &mut self,
+        head: &'h Head<'_>,
+        name: &str,
+        key: &str,
+        out: &mut String,
+    ) -> Result<(), ComponentError> {
+        let at = match self.0.iter().position(|(known, _)| known == name) {
+            Some(at) => at,
+            None => {
+                self.0.push((name.to_owned(), dictionary(head, name)?));
+                self.0.len() - 1
+            }
+        };
+        let member = self.0.get(at).and_then(|(_, dictionary)| dictionary.get(key));
+        let member = member.ok_or(ComponentError::KeyAbsent)?;
+        match member.fault {
+            Some(fault) => Err(ComponentError::Value(fault)),
+            None => Ok(member.value.write_to(out)?),
+        }
     }
-    let member = dictionary.get(key).ok_or(ComponentError::KeyAbsent)?;
-    match member.fault {
+}
+
+fn dictionary<'h>(head: &'h Head<'_>, name: &str) -> Result<Dictionary<'h>, ComponentError> {
+    let lines = head.fields().iter().filter(|field| field.name() == name).map(Field::value);
+    let dictionary = match structured::combine(lines).ok_or(ComponentError::Absent)? {
+        Cow::Borrowed(value) => Dictionary::parse(value),
+        Cow::Owned(value) => Dictionary::parse(&value).map(Dictionary::into_owned),
+    };
+    let dictionary = dictionary.map_err(ComponentError::Value)?;
+    match dictionary.duplicate {
         Some(fault) => Err(ComponentError::Value(fault)),
-        None => Ok(member.value.write_to(out)?),
+        None => Ok(dictionary),
     }
 }
 
@@ -115,60 +145,79 @@ fn write_query_param(
     query: Option<&str>,
     out: &mut String,
 ) -> Result<(), ComponentError> {
-    let mut found: Option<(Vec<u8>, Vec<u8>)> = None;
-    let mut name_again = String::new();
+    // The URL standard puts U+FFFD where bytes are not UTF-8; then many names look like this one.
+    if wanted.contains("%EF%BF%BD") {
+        return Err(ComponentError::QueryParamEncoding);
+    }
+    let mut found: Option<(&str, &str)> = None;
     for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = decode(name);
-        name_again.clear();
-        encode(&String::from_utf8_lossy(&name), &mut name_again);
-        if name_again != wanted {
+        // Compared as it is decoded: a stranger's signature may ask for thirty names of a query
+        // of sixty thousand bytes.
+        if !encodes_to(name, wanted) {
             continue;
         }
         if found.is_some() {
             return Err(ComponentError::QueryParamRepeated);
         }
-        found = Some((name, decode(value)));
+        found = Some((name, value));
     }
     let (name, value) = found.ok_or(ComponentError::QueryParamAbsent)?;
-    // The URL standard puts U+FFFD where bytes are not UTF-8; then many queries have one value.
-    if std::str::from_utf8(&name).is_err() {
-        return Err(ComponentError::QueryParamEncoding);
+    for text in [name, value] {
+        // What is not UTF-8 would have one value for many queries, for the same reason.
+        if String::from_utf8(decoded(text).collect()).is_err() {
+            return Err(ComponentError::QueryParamEncoding);
+        }
     }
-    let value = std::str::from_utf8(&value).map_err(|_| ComponentError::QueryParamEncoding)?;
-    encode(value, out);
+    for byte in decoded(value) {
+        out.push_str(encoded(byte, &mut [0; 3]));
+    }
     Ok(())
 }
 
-/// `+` and percent-encoded bytes undone; a `%` without two hexadecimal digits stays itself.
-fn decode(text: &str) -> Vec<u8> {
-    let hex = |b: Option<&u8>| b.and_then(|&b| char::from(b).to_digit(16)).map(u8::try_from);
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        at += 1;
-        match (byte, hex(bytes.get(at)), hex(bytes.get(at + 1))) {
-            (b'%', Some(Ok(high)), Some(Ok(low))) => {
-                out.push(high << 4 | low);
-                at += 2;
-            }
-            (b'+', ..) => out.push(b' '),
-            _ => out.push(byte),
+/// Whether the name of a query parameter, as on the wire, is `wanted` once it is encoded again.
+fn encodes_to(name: &str, wanted: &str) -> bool {
+    let mut rest = wanted;
+    for byte in decoded(name) {
+        match rest.strip_prefix(encoded(byte, &mut [0; 3])) {
+            Some(more) => rest = more,
+            None => return false,
         }
     }
-    out
+    rest.is_empty()
 }
 
-fn encode(text: &str, out: &mut String) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"*-._".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a string does not fail.
-            let _ = write!(out, "%{byte:02X}");
+/// `+` and percent-encoded bytes undone; a `%` without two hexadecimal digits stays itself.
+fn decoded(text: &str) -> impl Iterator<Item = u8> {
+    let mut rest = text.as_bytes();
+    let hex = |b: u8| char::from(b).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    std::iter::from_fn(move || {
+        let (&byte, after) = rest.split_first()?;
+        rest = after;
+        if byte == b'%'
+            && let [high, low, behind @ ..] = after
+            && let (Some(high), Some(low)) = (hex(*high), hex(*low))
+        {
+            rest = behind;
+            return Some(high << 4 | low);
         }
-    }
+        Some(if byte == b'+' { b' ' } else { byte })
+    })
+}
+
+/// One byte in the encoding of section 2.2.8, written into `room`.
+fn encoded(byte: u8, room: &mut [u8; 3]) -> &str {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or_default();
+    let length = if byte.is_ascii_alphanumeric() || b"*-._".contains(&byte) {
+        room[0] = byte;
+        1
+    } else {
+        *room = [b'%', digit(byte >> 4), digit(byte & 0x0f)];
+        3
+    };
+    // Only ASCII is ever put in.
+    std::str::from_utf8(room.get(..length).unwrap_or_default()).unwrap_or_default()
 }
 
 /// Section 2.5: a signature base is ASCII, its lines hold visible characters, spaces and tabs.

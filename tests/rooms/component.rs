@@ -269,6 +269,26 @@ fn query_parameters_are_encoded_in_one_way() {
     ] {
         assert_eq!(value(&head, &format!("\"@query-param\";name=\"{name}\"")), Err(error));
     }
+    // A reader that puts U+FFFD for what is not UTF-8 has this name twice, so it is never taken.
+    let twins = request("GET", "/?%EF%BF%BD=1&%FF=2", &[]);
+    for name in ["%EF%BF%BD", "%FF"] {
+        let identifier = format!("\"@query-param\";name=\"{name}\"");
+        assert_eq!(value(&twins, &identifier), Err(ComponentError::QueryParamEncoding));
+    }
+    let near = request("GET", "/?ab=1&a%=2&a%2=3&a+=4&%61c=5&ad=%ff", &[]);
+    gives(&near, "\"@query-param\";name=\"ab\"", "1");
+    gives(&near, "\"@query-param\";name=\"a%25\"", "2");
+    gives(&near, "\"@query-param\";name=\"a%252\"", "3");
+    gives(&near, "\"@query-param\";name=\"a%20\"", "4");
+    gives(&near, "\"@query-param\";name=\"ac\"", "5");
+    for (name, error) in [
+        ("a", ComponentError::QueryParamAbsent),
+        ("%61b", ComponentError::QueryParamAbsent),
+        ("ab1", ComponentError::QueryParamAbsent),
+        ("ad", ComponentError::QueryParamEncoding),
+    ] {
+        assert_eq!(value(&near, &format!("\"@query-param\";name=\"{name}\"")), Err(error));
+    }
     let bare = request("GET", "/", &[]);
     let absent = Err(ComponentError::QueryParamAbsent);
     assert_eq!(value(&bare, "\"@query-param\";name=\"\""), absent);
@@ -425,4 +445,31 @@ fn a_made_identifier_without_spelling_is_not_signed() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// Whoever knows a key id can have a base rebuilt, and needs no key for it: thirty components of
+/// one large head must not cost thirty times what one of them does.
+#[test]
+fn many_keys_of_one_dictionary_read_it_once() {
+    let value = (0..6000).map(|n| format!("k{n}=1")).collect::<Vec<_>>().join(",");
+    let lines = [("x-large", value.as_str()), ("x-large", "z=2")];
+    let head = request("GET", "/", &lines);
+    let origins = Origins::unknown();
+    let target = origins.resolve(&head).unwrap();
+    let time = |count: usize| {
+        let list = (0..count).map(|n| format!("\"x-large\";key=\"k{n}\"")).collect::<Vec<_>>();
+        let text = format!("({})", list.join(" "));
+        let list = mcpid::message::structured::List::parse(text.as_bytes()).unwrap();
+        let member = list.members.into_iter().next().unwrap();
+        let params = SignatureParams::from_member(member).unwrap();
+        let spent = (0..5).map(|_| {
+            let start = std::time::Instant::now();
+            let base = signature_base(&params, &head, &target).unwrap();
+            assert_eq!(base.matches(": 1\n").count(), count);
+            start.elapsed()
+        });
+        spent.min().unwrap()
+    };
+    let (one, many) = (time(1), time(30));
+    assert!(many < one * 10, "30 keys took {many:?}, one {one:?}");
 }
