@@ -40,14 +40,14 @@ pub fn signature_base(
     target: &Target<'_>,
 ) -> Result<String, BaseError> {
     let mut base = String::with_capacity(1024);
-    let mut dictionaries = value::Dictionaries::default();
+    let mut parts = value::Parts::default();
     for component in params.components() {
         component
             .write_to(&mut base)
             .map_err(ComponentError::from)
             .and_then(|()| {
                 base.push_str(": ");
-                component.write_value(head, target, &mut dictionaries, &mut base)
+                component.write_value(head, target, &mut parts, &mut base)
             })
             .map_err(|source| BaseError { component: component.to_string(), source })?;
         base.push('\n');

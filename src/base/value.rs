@@ -1,6 +1,7 @@
 //! The values of components (RFC 9421 sections 2.1 and 2.2).
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,17 +17,17 @@ impl Component<'_> {
     pub(super) fn write_value<'h>(
         &self,
         head: &'h Head<'_>,
-        target: &Target<'_>,
-        dictionaries: &mut Dictionaries<'h>,
+        target: &'h Target<'_>,
+        parts: &mut Parts<'h>,
         out: &mut String,
     ) -> Result<(), ComponentError> {
         match self.plan()? {
             Plan::Derived(derived) => write_derived(derived, head, target, out),
-            Plan::QueryParam(name) => write_query_param(name, target.query(), out),
+            Plan::QueryParam(name) => parts.write_param(target.query(), name, out),
             Plan::Field => write_lines(head, self.name(), out),
             Plan::Wrapped => write_wrapped(head, self.name(), out),
             Plan::Strict(kind) => write_strict(kind, &combined(head, self.name())?, out),
-            Plan::Key(key) => dictionaries.write_member(head, self.name(), key, out),
+            Plan::Key(key) => parts.write_member(head, self.name(), key, out),
         }
     }
 }
@@ -95,12 +96,15 @@ fn write_strict(kind: Kind, value: &[u8], out: &mut String) -> Result<(), Compon
     Ok(())
 }
 
-/// The dictionaries of one request, each read once: a stranger's signature may name thirty keys of
-/// a field that takes all of the head.
+/// What was read of one request, each part once: a stranger's signature may name thirty keys of a
+/// field that takes all of the head, or thirty parameters of such a query.
 #[derive(Default)]
-pub(super) struct Dictionaries<'h>(Vec<(String, Dictionary<'h>)>);
+pub(super) struct Parts<'h> {
+    dictionaries: Vec<(String, Dictionary<'h>)>,
+    params: Option<Params<'h>>,
+}
 
-impl<'h> Dictionaries<'h> {
+impl<'h> Parts<'h> {
     /// Section 2.1.2. Faults inside other members do not matter here, a repeated key does.
     fn write_member(
         &mut self,
@@ -109,19 +113,38 @@ impl<'h> Dictionaries<'h> {
         key: &str,
         out: &mut String,
     ) -> Result<(), ComponentError> {
-        let at = match self.0.iter().position(|(known, _)| known == name) {
+        let at = match self.dictionaries.iter().position(|(known, _)| known == name) {
             Some(at) => at,
             None => {
-                self.0.push((name.to_owned(), dictionary(head, name)?));
-                self.0.len() - 1
+                self.dictionaries.push((name.to_owned(), dictionary(head, name)?));
+                self.dictionaries.len() - 1
             }
         };
-        let member = self.0.get(at).and_then(|(_, dictionary)| dictionary.get(key));
+        let member = self.dictionaries.get(at).and_then(|(_, dictionary)| dictionary.get(key));
         let member = member.ok_or(ComponentError::KeyAbsent)?;
         match member.fault {
             Some(fault) => Err(ComponentError::Value(fault)),
             None => Ok(member.value.write_to(out)?),
         }
+    }
+
+    /// Section 2.2.8: the query is read as a form is, and name and value are then encoded again in
+    /// the one way of the URL standard's form encoding, but with `%20` for a space.
+    fn write_param(
+        &mut self,
+        query: Option<&'h str>,
+        name: &str,
+        out: &mut String,
+    ) -> Result<(), ComponentError> {
+        let params = self.params.get_or_insert_with(|| params(query.unwrap_or_default()));
+        let pair = params.get(name).ok_or(ComponentError::QueryParamAbsent)?;
+        let (name, value) = pair.ok_or(ComponentError::QueryParamRepeated)?;
+        // The URL standard puts U+FFFD where bytes are not UTF-8; then many queries have one value.
+        if [name, value].iter().any(|text| String::from_utf8(decoded(text).collect()).is_err()) {
+            return Err(ComponentError::QueryParamEncoding);
+        }
+        encode(decoded(value), out);
+        Ok(())
     }
 }
 
@@ -138,53 +161,19 @@ fn dictionary<'h>(head: &'h Head<'_>, name: &str) -> Result<Dictionary<'h>, Comp
     }
 }
 
-/// Section 2.2.8: the query is read as a form is, and name and value are then encoded again in
-/// the one way of the URL standard's form encoding, but with `%20` for a space.
-fn write_query_param(
-    wanted: &str,
-    query: Option<&str>,
-    out: &mut String,
-) -> Result<(), ComponentError> {
-    // The URL standard puts U+FFFD where bytes are not UTF-8; then many names look like this one.
-    if wanted.contains("%EF%BF%BD") {
-        return Err(ComponentError::QueryParamEncoding);
-    }
-    let mut found: Option<(&str, &str)> = None;
-    for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        // Compared as it is decoded: a stranger's signature may ask for thirty names of a query
-        // of sixty thousand bytes.
-        if !encodes_to(name, wanted) {
-            continue;
-        }
-        if found.is_some() {
-            return Err(ComponentError::QueryParamRepeated);
-        }
-        found = Some((name, value));
-    }
-    let (name, value) = found.ok_or(ComponentError::QueryParamAbsent)?;
-    for text in [name, value] {
-        // What is not UTF-8 would have one value for many queries, for the same reason.
-        if String::from_utf8(decoded(text).collect()).is_err() {
-            return Err(ComponentError::QueryParamEncoding);
-        }
-    }
-    for byte in decoded(value) {
-        out.push_str(encoded(byte, &mut [0; 3]));
-    }
-    Ok(())
-}
+/// The parameters of a query by their names, encoded again; None for a name that stands twice.
+type Params<'h> = HashMap<String, Option<(&'h str, &'h str)>>;
 
-/// Whether the name of a query parameter, as on the wire, is `wanted` once it is encoded again.
-fn encodes_to(name: &str, wanted: &str) -> bool {
-    let mut rest = wanted;
-    for byte in decoded(name) {
-        match rest.strip_prefix(encoded(byte, &mut [0; 3])) {
-            Some(more) => rest = more,
-            None => return false,
-        }
+fn params(query: &str) -> Params<'_> {
+    let mut params = Params::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let bytes: Vec<u8> = decoded(name).collect();
+        let mut again = String::with_capacity(name.len());
+        encode(String::from_utf8_lossy(&bytes).bytes(), &mut again);
+        params.entry(again).and_modify(|pair| *pair = None).or_insert(Some((name, value)));
     }
-    rest.is_empty()
+    params
 }
 
 /// `+` and percent-encoded bytes undone; a `%` without two hexadecimal digits stays itself.
@@ -205,19 +194,16 @@ fn decoded(text: &str) -> impl Iterator<Item = u8> {
     })
 }
 
-/// One byte in the encoding of section 2.2.8, written into `room`.
-fn encoded(byte: u8, room: &mut [u8; 3]) -> &str {
+fn encode(bytes: impl Iterator<Item = u8>, out: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or_default();
-    let length = if byte.is_ascii_alphanumeric() || b"*-._".contains(&byte) {
-        room[0] = byte;
-        1
-    } else {
-        *room = [b'%', digit(byte >> 4), digit(byte & 0x0f)];
-        3
-    };
-    // Only ASCII is ever put in.
-    std::str::from_utf8(room.get(..length).unwrap_or_default()).unwrap_or_default()
+    let digit = |nibble: u8| char::from(DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0'));
+    for byte in bytes {
+        if byte.is_ascii_alphanumeric() || b"*-._".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.extend(['%', digit(byte >> 4), digit(byte & 0x0f)]);
+        }
+    }
 }
 
 /// Section 2.5: a signature base is ASCII, its lines hold visible characters, spaces and tabs.
