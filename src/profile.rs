@@ -169,10 +169,17 @@ impl Profile {
     }
 
     /// Whether `field` (lower case) is one of those that a signature covers if it is carried.
+    ///
+    /// An underscore is taken for a hyphen: servers behind CGI, WSGI and their kind cannot tell
+    /// `Mcp_Session_Id` from `Mcp-Session-Id`, so that one must not be added either.
     pub fn covers_if_carried(&self, field: &str) -> bool {
-        self.if_carried.iter().any(|rule| match rule.as_bytes() {
-            [prefix @ .., b'*'] => field.as_bytes().starts_with(prefix),
-            whole => whole == field.as_bytes(),
-        })
+        let covers = |field: &[u8]| {
+            self.if_carried.iter().any(|rule| match rule.as_bytes() {
+                [prefix @ .., b'*'] => field.starts_with(prefix),
+                whole => whole == field,
+            })
+        };
+        covers(field.as_bytes())
+            || (field.contains('_') && covers(field.replace('_', "-").as_bytes()))
     }
 }

@@ -215,7 +215,9 @@ fn is_forbidden_trailer(name: &str) -> bool {
         "trailer",
         "transfer-encoding",
     ];
-    NAMES.contains(&name) || name.starts_with("signature") || name.starts_with("mcp")
+    // CGI and its kind cannot tell an underscore from a hyphen.
+    let name = name.replace('_', "-");
+    NAMES.contains(&name.as_str()) || name.starts_with("signature") || name.starts_with("mcp")
 }
 
 /// A length as the number that errors show.

@@ -366,6 +366,8 @@ fn trailer_fields_are_dropped_unless_they_would_steer() {
         "Last-Event-ID",
         "Connection",
         "Trailer",
+        "Content_Type",
+        "Mcp_Session-Id",
     ] {
         let (line, fault) = wrong(&with(&format!("{name}: x")));
         assert_eq!((line, fault), (11, Fault::Trailer(name.to_ascii_lowercase())));

@@ -320,3 +320,36 @@ fn reporting_is_not_quadratic() {
     let spent = begun.elapsed();
     assert!(spent < std::time::Duration::from_secs(5), "{spent:?}");
 }
+
+/// Behind CGI and WSGI both names are one variable, and which of two values it has is anyone's guess.
+#[test]
+fn an_underscore_hides_no_field_that_steers() {
+    let head = |name: &str| {
+        let mut head = Head::new("POST", RequestTarget::Origin("/mcp".into())).unwrap();
+        head.push(name.to_owned(), b"x".as_slice()).unwrap();
+        head
+    };
+    let always = ["@method", "@target-uri", "content-digest"];
+    for name in [
+        "Content_Type",
+        "content_encoding",
+        "mcp_protocol_version",
+        "mcp-protocol_version",
+        "Mcp_Session_Id",
+        "mcp_method",
+        "mcp_name",
+        "mcp_param_city",
+        "mcp-param_city",
+        "last_event_id",
+    ] {
+        let (profile, lower) = (Profile::mcp(), name.to_ascii_lowercase());
+        let none = Changes::default();
+        assert_eq!(missing(&profile, &none, &head(name), &always), lower);
+        let covered = [&always[..], &[lower.as_str()]].concat();
+        assert_eq!(missing(&profile, &none, &head(name), &covered), "");
+        assert_eq!(missing(&profile, &changed(&[], &[&lower]), &head(name), &always), "");
+    }
+    for name in ["x_request_id", "mcp_params", "_mcp_method", "mcp__method"] {
+        assert_eq!(missing(&Profile::mcp(), &Changes::default(), &head(name), &always), "");
+    }
+}
