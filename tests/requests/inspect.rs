@@ -153,3 +153,32 @@ fn lines_and_times_of_captures() {
     assert!(names.iter().all(|name| json[*name].is_null()), "{json}");
     assert_eq!(json.as_object().unwrap().len(), 28);
 }
+
+#[test]
+fn what_strangers_send_in_masses_is_not_shown_in_masses() {
+    let home = Home::new();
+    let request = |signatures: usize| {
+        let all = |member: &str| {
+            (0..signatures).map(|n| format!("s{n}={member}")).collect::<Vec<_>>().join(", ")
+        };
+        let (input, signature) = (all("()"), all("::"));
+        json!([["signature-input", input], ["signature", signature]])
+    };
+    let write = |headers: Value| {
+        let line = json!({"method": "GET", "target": URL, "headers": headers});
+        home.write("r", line.to_string())
+    };
+    let r = write(request(32));
+    let ran = home.mcpid(&["inspect", "--json", &r]).well();
+    assert_eq!(ran.out.lines().count(), 32);
+    let r = write(request(33));
+    let ran = home.mcpid(&["inspect", &r]).ends(3);
+    assert_eq!(
+        (ran.out.as_str(), ran.err.as_str()),
+        ("", "mcpid: r [0]: 33 signatures, 32 at most\n")
+    );
+    // A capture's head is bounded when it is read, a line's or an archive's is not.
+    let r = write(json!([["x", "y".repeat(65_536)]]));
+    let ran = home.mcpid(&["inspect", "--json", &r]).ends(3);
+    assert!(ran.err.contains("\"too_large\"") && ran.err.contains("65536 at most"), "{}", ran.err);
+}

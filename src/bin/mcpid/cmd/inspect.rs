@@ -13,7 +13,7 @@ use mcpid::message::Request;
 use mcpid::message::line;
 use mcpid::message::target::Origins;
 use mcpid::nonce::NonceStore;
-use mcpid::verify::{DEFAULT_MAX_BODY, Statement};
+use mcpid::verify::{DEFAULT_MAX_BODY, MAX_HEAD, Statement};
 use serde::Serialize;
 
 use crate::again;
@@ -24,6 +24,10 @@ use crate::incoming::{Counts, Inputs, Unit, What, bad_line};
 use crate::nonces::{self, wait};
 use crate::report::{TimeSource, Verdict};
 use crate::ui::Ui;
+
+/// Signatures of one request that are shown. More than a verifier takes, so that one can see why it
+/// refused; but each is shown with what it leaves open, and a stranger chose how many there are.
+const MOST: usize = 32;
 
 /// Reads and prints.
 pub(crate) fn run(args: &InspectArgs, ui: &mut Ui) -> Result<Exit, Failure> {
@@ -129,7 +133,18 @@ impl Look<'_> {
             let message = format!("{input} [{index}]: {why}");
             Failure::new(Exit::Input, "signature_malformed", message)
         };
+        let too_large = |why: String| {
+            let message = format!("{input} [{index}]: {why}");
+            vec![Err(Failure::new(Exit::Input, "too_large", message))]
+        };
+        let size = request.head.wire_len();
+        if size > MAX_HEAD {
+            return too_large(format!("the head is {size} bytes long, {MAX_HEAD} at most"));
+        }
         match header::read(&request.head) {
+            Ok(candidates) if candidates.len() > MOST => {
+                too_large(format!("{} signatures, {MOST} at most", candidates.len()))
+            }
             Ok(candidates) => candidates
                 .into_iter()
                 .filter(|c| self.args.label.as_ref().is_none_or(|label| *label == c.label))
