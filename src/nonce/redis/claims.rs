@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Pipeline, Value};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::engine::{Engine, Standing, TRIES};
 use super::fault::{Fault, Then};
@@ -19,6 +19,13 @@ use crate::clock::Timestamp;
 
 /// Claims that share one pipeline.
 const BATCH: usize = 128;
+
+/// Pipelines that are under way at a time, as long as they are answered quickly: what comes in
+/// meanwhile gathers, and shares the next one.
+const UNDER_WAY: usize = 2;
+
+/// How long a claim waits for that. A primary that does not answer must not hold up the others.
+const GATHERING: Duration = Duration::from_millis(1);
 
 /// How long is waited before each further try. The first one comes at once: most connections that
 /// fail can be made anew.
@@ -51,12 +58,29 @@ enum Outcome {
 
 /// Serves claims until nobody can ask any more.
 pub(super) async fn serve(engine: Arc<Engine>, mut jobs: mpsc::UnboundedReceiver<Job>) {
+    let under_way = Arc::new(Semaphore::new(UNDER_WAY));
     let mut batch = Vec::with_capacity(BATCH);
     while jobs.recv_many(&mut batch, BATCH).await > 0 {
+        let permit = match Arc::clone(&under_way).try_acquire_owned() {
+            Ok(permit) => Some(permit),
+            Err(_) => {
+                let waiting = timeout(GATHERING, Arc::clone(&under_way).acquire_owned());
+                waiting.await.ok().and_then(Result::ok)
+            }
+        };
+        while batch.len() < BATCH
+            && let Ok(job) = jobs.try_recv()
+        {
+            batch.push(job);
+        }
         // Whoever has gone needs no answer.
         batch.retain(|job| !job.reply.is_closed());
         let batch = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
-        tokio::spawn(route(Arc::clone(&engine), batch));
+        let routed = route(Arc::clone(&engine), batch);
+        tokio::spawn(async move {
+            routed.await;
+            drop(permit);
+        });
     }
 }
 
