@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::nonce::memory::Memory;
+use mcpid::nonce::redis::{self, Warning};
 use mcpid::nonce::sqlite::{self, Options, Sqlite};
-use mcpid::nonce::url::StoreUrl;
+use mcpid::nonce::url::{RedisUrl, StoreUrl};
 use mcpid::nonce::{NonceStore, Retention};
 use rand::rngs::SysRng;
 
@@ -51,6 +52,12 @@ pub(crate) fn open(
             let options = Options::new(path, sqlite::boot_id());
             Arc::new(options.open(now, retention).map_err(|e| unavailable(&url, &e))?)
         }
+        StoreUrl::Redis(servers) => {
+            let warned = Arc::default();
+            let opened = servers_at(servers.clone(), &warned).open(now, retention);
+            tell(&warned, ui);
+            Arc::new(opened.map_err(|e| unavailable(&url, &e))?)
+        }
         other => return Err(unknown(other)),
     };
     wait(store.register(now, retention)).map_err(|e| unavailable(&url, &e))?;
@@ -67,7 +74,30 @@ pub(crate) fn look(text: &str, ui: &mut Ui) -> Result<Arc<dyn NonceStore>, Failu
         // There is nothing to be seen in it, whatever its retention.
         StoreUrl::Memory { max } => memory(max, Retention::new(30, 5)),
         StoreUrl::Sqlite { path } => Ok(Arc::new(read(path)?)),
+        StoreUrl::Redis(servers) => {
+            let warned = Arc::default();
+            let opened = servers_at(servers.clone(), &warned).read();
+            tell(&warned, ui);
+            Ok(Arc::new(opened.map_err(|e| unavailable(&StoreUrl::Redis(servers), &e))?))
+        }
         other => Err(unknown(&other)),
+    }
+}
+
+type Warned = Arc<Mutex<Vec<Warning>>>;
+
+/// The store on the servers that `url` names, with its warnings kept for [`tell`].
+fn servers_at(url: RedisUrl, warned: &Warned) -> redis::Options {
+    let warned = Arc::clone(warned);
+    redis::Options::new(url).on_warning(move |warning| {
+        warned.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
+    })
+}
+
+/// Says what the servers are warned about when they are connected to.
+fn tell(warned: &Warned, ui: &mut Ui) {
+    for warning in warned.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        ui.warning(&warning.to_string());
     }
 }
 
