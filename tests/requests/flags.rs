@@ -166,3 +166,32 @@ fn flags_of_sign() {
         ],
     );
 }
+
+#[test]
+fn no_secret_is_repeated_when_a_flag_is_misspelt() {
+    let home = Home::new();
+    let url = ["--url", URL, "body.json"];
+    let cases: [(&[&str], &str); 9] = [
+        (&["sign", "--passphrase", "hunter2"], "mcpid sign --passphrase-file FILE"),
+        (&["sign", "--passphrase=hunter2"], "mcpid sign --passphrase-file FILE"),
+        (&["keygen", "--password", "hunter2"], "mcpid keygen --passphrase-file FILE"),
+        (&["passwd", "--new-passphrase", "hunter2"], "mcpid passwd --new-passphrase-file FILE"),
+        (&["sign", "--passphrase-fd", "hunter2"], "mcpid sign --help"),
+        (&["sign", "--haeder", "Authorization: hunter2"], "mcpid sign --help"),
+        (&["sign", "-H", "Authorization: hunter2", "--labl", "x"], "mcpid sign --help"),
+        (&["sign", "-HAuthorization: hunter2", "--labl", "x"], "mcpid sign --help"),
+        (&["verify", "--nonce", "redis://u:hunter2@h"], "mcpid verify --help"),
+    ];
+    for (args, hint) in cases {
+        for json in [&[][..], &["--json"]] {
+            let all = [args, &url[..], json].concat();
+            let ran = home.mcpid(&all).ends(2);
+            assert_eq!(ran.out, "");
+            assert!(!ran.err.contains("hunter2"), "{args:?}: {}", ran.err);
+            assert!(ran.err.contains(hint), "{args:?}: {}", ran.err);
+        }
+    }
+    // What holds none is still repeated.
+    let ran = home.mcpid(&["sign", "--labl", "x", "body.json"]).ends(2);
+    assert_eq!(ran.hints().first(), Some(&"mcpid sign --label x body.json"));
+}

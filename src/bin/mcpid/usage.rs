@@ -48,6 +48,10 @@ fn message(error: &Error, argv: &[OsString]) -> String {
         ErrorKind::ValueValidation => {
             let why =
                 std::error::Error::source(error).map(|e| format!(": {e}")).unwrap_or_default();
+            // Whoever takes the flag for another has written the passphrase itself.
+            if arg.contains("passphrase") {
+                return format!("{}{why}", flag(&arg));
+            }
             format!("{} cannot be '{value}'{why}", flag(&arg))
         }
         ErrorKind::ArgumentConflict => {
@@ -104,6 +108,13 @@ fn repair(error: &Error, argv: &[OsString], path: &str) -> Option<String> {
     };
     // The suggestion may name the value's place, as in "--trust <TRUST>".
     let right = right.split(' ').next()?.to_owned();
+    // What stands behind it is the passphrase itself, which must not end in a log.
+    if let Some((flag, _)) = right.split_once("passphrase") {
+        return Some(format!("mcpid {path}{flag}passphrase-file FILE"));
+    }
+    if argv.iter().any(|word| may_hold_secret(&word.to_string_lossy(), &right)) {
+        return None;
+    }
     let words = argv.iter().skip(1).map(|word| {
         let word = word.to_string_lossy();
         let word = match word.strip_prefix(wrong.as_str()) {
@@ -116,6 +127,14 @@ fn repair(error: &Error, argv: &[OsString], path: &str) -> Option<String> {
         shell_word(&word).into_owned()
     });
     Some(format!("mcpid {}", words.collect::<Vec<_>>().join(" ")))
+}
+
+/// Headers may hold a token, and URLs of stores a password.
+fn may_hold_secret(word: &str, right: &str) -> bool {
+    right == "--header"
+        || word.starts_with("-H")
+        || word.starts_with("--header")
+        || (word.contains("://") && word.contains('@'))
 }
 
 /// One key id in 64 begins with a dash.
