@@ -46,7 +46,9 @@ pub(super) fn read(value: &[u8]) -> Media {
             }
         }
     }
-    if rest.is_empty() { media } else { Media::Other }
+    // One inside a quoted value is a charset to a reader that splits at every semicolon.
+    let mentions = value.windows(7).filter(|at| at.eq_ignore_ascii_case(b"charset")).count();
+    if rest.is_empty() && mentions == charsets { media } else { Media::Other }
 }
 
 /// Whether some server might take a `Content-Type` value for JSON, however broken it is. Decides

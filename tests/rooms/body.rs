@@ -412,7 +412,7 @@ fn the_content_type_is_json_in_utf_8() {
         "application/json ;\tCharset=\"Utf-8\"",
         "application/json;",
         "application/json;;charset=utf-8; ;",
-        "application/json; profile=\"a;charset=utf-7\\\"\"",
+        "application/json; profile=\"a;b=utf-7\\\"\"",
         "application/json; v=1; charset=utf-8",
     ] {
         let head = head("POST", &[("content-type", value)]);
@@ -445,6 +445,8 @@ fn the_content_type_is_json_in_utf_8() {
         "application/json; charset= utf-8",
         "application/json; charset=utf-8; charset=utf-8",
         "application/json; charset=utf-8; charset=utf-7",
+        "application/json; profile=\"a;charset=utf-7\\\"\"",
+        "application/json; charset=utf-8; profile=\"a;Charset=utf-7;\"",
         "application/json; charset*=utf-8''utf-7",
         "application/json; charset*0=utf-7",
         "application/json; =utf-8",
