@@ -27,10 +27,11 @@
 //! - [`mcp`]: the one strict reading of a body, the `Mcp-*` headers beside it, patterns.
 //! - [`base`]: components and parameters, the signature base, and the three signature fields.
 //! - [`key`]: keys, key formats, encrypted keyfiles, the registry of trusted keys.
-//! - [`nonce`]: the store of nonces, and the one in memory.
+//! - [`nonce`]: the store of nonces: in memory, in SQLite, on Redis.
 //! - [`profile`]: rules as data; `mcp` is the default.
 //! - [`sign`]: a key, a profile and a request make a signature.
 //! - [`verify`]: the checklist of twelve steps, and refusals as data.
+//! - `tower`, with the feature of that name: layers that verify before a service and sign in a client.
 //!
 //! # Signing and verifying
 //!
@@ -124,7 +125,8 @@
 //! `cli` (on by default) brings what the program needs. With `default-features = false` the crate
 //! is the library alone. Features only add items.
 
-// The walking order is above; the list is alphabetic because rustfmt keeps it so. The imports run one way; `tests/house.rs` holds that.
+// The walking order is above; the list is alphabetic because rustfmt keeps it so. The imports run
+// one way; `tests/house.rs` holds that.
 pub mod base;
 pub mod clock;
 pub mod key;

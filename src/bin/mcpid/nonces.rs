@@ -1,5 +1,7 @@
 //! Nonce stores on the command line, and waiting for what they answer.
 
+use std::env;
+use std::fs;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +15,7 @@ use mcpid::nonce::sqlite::{self, Options, Sqlite};
 use mcpid::nonce::url::{RedisUrl, StoreUrl};
 use mcpid::nonce::{NonceStore, Retention};
 use rand::rngs::SysRng;
+use zeroize::Zeroizing;
 
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
@@ -54,7 +57,7 @@ pub(crate) fn open(
         }
         StoreUrl::Redis(servers) => {
             let warned = Arc::default();
-            let opened = servers_at(servers.clone(), &warned).open(now, retention);
+            let opened = servers_at(servers.clone(), &warned)?.open(now, retention);
             tell(&warned, ui);
             Arc::new(opened.map_err(|e| unavailable(&url, &e))?)
         }
@@ -76,7 +79,7 @@ pub(crate) fn look(text: &str, ui: &mut Ui) -> Result<Arc<dyn NonceStore>, Failu
         StoreUrl::Sqlite { path } => Ok(Arc::new(read(path)?)),
         StoreUrl::Redis(servers) => {
             let warned = Arc::default();
-            let opened = servers_at(servers.clone(), &warned).read();
+            let opened = servers_at(servers.clone(), &warned)?.read();
             tell(&warned, ui);
             Ok(Arc::new(opened.map_err(|e| unavailable(&StoreUrl::Redis(servers), &e))?))
         }
@@ -86,12 +89,57 @@ pub(crate) fn look(text: &str, ui: &mut Ui) -> Result<Arc<dyn NonceStore>, Failu
 
 type Warned = Arc<Mutex<Vec<Warning>>>;
 
+/// The variable that holds the password of a Redis store; with `_FILE` behind it, the file's name.
+const PASSWORD: &str = "MCPID_NONCES_PASSWORD";
+
 /// The store on the servers that `url` names, with its warnings kept for [`tell`].
-fn servers_at(url: RedisUrl, warned: &Warned) -> redis::Options {
+///
+/// # Errors
+/// Two passwords are given, or one that is empty or cannot be read.
+fn servers_at(url: RedisUrl, warned: &Warned) -> Result<redis::Options, Failure> {
     let warned = Arc::clone(warned);
-    redis::Options::new(url).on_warning(move |warning| {
+    let password = password(url.password.is_some())?;
+    let options = redis::Options::new(url).on_warning(move |warning| {
         warned.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
+    });
+    Ok(match password {
+        Some(password) => options.password(password),
+        None => options,
     })
+}
+
+fn password(in_url: bool) -> Result<Option<Zeroizing<String>>, Failure> {
+    let file = format!("{PASSWORD}_FILE");
+    let (direct, path) = (env::var_os(PASSWORD), env::var_os(&file));
+    let given: Vec<&str> = [
+        (direct.is_some(), PASSWORD),
+        (path.is_some(), file.as_str()),
+        (in_url, "the store's own name"),
+    ]
+    .into_iter()
+    .filter_map(|(there, name)| there.then_some(name))
+    .collect();
+    if let [one, other, ..] = given.as_slice() {
+        return Err(Failure::usage(format!("{one} and {other} both give a password")));
+    }
+    let text = match (direct, path) {
+        (Some(text), _) => Some(
+            text.into_string().map_err(|_| Failure::usage(format!("{PASSWORD} is not UTF-8")))?,
+        ),
+        (None, Some(path)) => {
+            let path = PathBuf::from(path);
+            let text = fs::read_to_string(&path).map_err(|e| Failure::read(&path, &e))?;
+            Some(text.strip_suffix('\n').map(str::to_owned).unwrap_or(text))
+        }
+        (None, None) => None,
+    };
+    match text.map(Zeroizing::new) {
+        Some(text) if text.is_empty() => {
+            let name = given.first().copied().unwrap_or(PASSWORD);
+            Err(Failure::usage(format!("{name} gives an empty password")))
+        }
+        text => Ok(text),
+    }
 }
 
 /// Says what the servers are warned about when they are connected to.
