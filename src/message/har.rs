@@ -70,7 +70,7 @@ pub enum EntryError {
 #[derive(Deserialize)]
 struct FileJson<'a> {
     #[serde(borrow)]
-    log: LogJson<'a>,
+    log: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -129,8 +129,10 @@ impl<'a> Har<'a> {
     /// [`HarError`] if it is not JSON with a list `log.entries`.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, HarError> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        let file: FileJson<'a> = serde_json::from_slice(bytes)?;
-        Ok(Har { entries: file.log.entries })
+        let raw: &'a RawValue = serde_json::from_slice(bytes)?;
+        let file: FileJson<'a> = object(raw)?;
+        let log: LogJson<'a> = object(file.log)?;
+        Ok(Har { entries: log.entries })
     }
 
     /// The number of entries.
@@ -167,9 +169,9 @@ impl Entry {
     }
 
     fn read_request(&mut self, raw: &RawValue) -> Result<Request<'static>, EntryError> {
-        let json: EntryJson<'_> = serde_json::from_str(raw.get())?;
+        let json: EntryJson<'_> = object(raw)?;
         let request = json.request.ok_or(EntryError::Missing("request"))?;
-        let request: RequestJson<'_> = serde_json::from_str(request.get())?;
+        let request: RequestJson<'_> = object(request)?;
         // First of all, so that entries can be picked by their URL whatever else is wrong.
         self.url = text(request.url, "request.url")?;
         let method = text(request.method, "request.method")?;
@@ -179,12 +181,13 @@ impl Entry {
         let target = RequestTarget::from_url(sent.to_owned())?;
 
         let mut head = Head::new(method, target)?;
-        let headers: Vec<HeaderJson> = match request.headers {
+        let headers: Vec<&RawValue> = match request.headers {
             Some(raw) => serde_json::from_str(raw.get())?,
             None => Vec::new(),
         };
         let mut seen = Vec::new();
-        for HeaderJson { name, value } in headers {
+        for header in headers {
+            let HeaderJson { name, value } = object(header)?;
             if name.starts_with(':') {
                 check_pseudo(&head, &mut seen, name, value)?;
             } else {
@@ -199,6 +202,15 @@ impl Entry {
             .and_then(|time| Timestamp::parse_rfc3339(&time).ok());
         Ok(Request { head, body, time })
     }
+}
+
+/// Reads an object. The derived readers would also take an array of its values, in an order that
+/// no archive has.
+fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, serde_json::Error> {
+    if !raw.get().trim_ascii_start().starts_with('{') {
+        return Err(serde::de::Error::custom("an array or a plain value in place of an object"));
+    }
+    serde_json::from_str(raw.get())
 }
 
 fn text(raw: Option<&RawValue>, name: &'static str) -> Result<String, EntryError> {
@@ -238,7 +250,7 @@ fn read_body(
     head: &Head<'_>,
 ) -> Result<Body<'static>, EntryError> {
     let post: PostJson<'_> = match post {
-        Some(raw) => serde_json::from_str(raw.get())?,
+        Some(raw) => object(raw)?,
         None => PostJson::default(),
     };
     let inexact = |bytes: Vec<u8>, why| Ok(Body::Inexact { bytes: bytes.into(), why });

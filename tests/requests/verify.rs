@@ -174,7 +174,7 @@ fn a_store_is_claimed_in_unless_time_is_told() {
     let s = home.capture("s");
     home.verify(&["--nonces", "memory:", &s]).well();
     home.verify(&["--nonces", "memory:", &s, &s]).ends(1);
-    for wrong in ["", "memory", "nope:", "memory:?max=x", "memory:?max=0", "redis://x"] {
+    for wrong in ["", "memory", "nope:", "memory:?max=x", "memory:?max=0", "redis:x"] {
         let ran = home.verify(&["--nonces", wrong, &s]).ends(2);
         assert!(ran.err.starts_with("mcpid: --nonces"), "{}", ran.err);
     }

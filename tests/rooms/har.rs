@@ -319,6 +319,32 @@ fn preflights_are_known_from_others() {
 }
 
 #[test]
+fn a_list_in_place_of_an_object_is_no_archive() {
+    let header = json!({"name": "n", "value": "v"});
+    let request = |request: Value| json!({"log": {"entries": [{"request": request}]}});
+    let good = json!({"method": "POST", "url": "https://a.example/", "headers": [header]});
+    let first = |file: &Value| {
+        let text = file.to_string();
+        Har::parse(text.as_bytes()).is_ok_and(|har| har.entry(0).unwrap().request.is_ok())
+    };
+    assert!(first(&request(good.clone())));
+    let mut listed = good.clone();
+    listed["headers"] = json!([["n", "v"]]);
+    let mut posted = good.clone();
+    posted["postData"] = json!(["text/plain", "x"]);
+    for wrong in [
+        json!([{"entries": [{"request": good}]}]),
+        json!({"log": [[{"request": good}]]}),
+        json!({"log": {"entries": [["2026-11-23T10:00:00Z", good]]}}),
+        request(json!(["POST", "https://a.example/"])),
+        request(listed),
+        request(posted),
+    ] {
+        assert!(!first(&wrong), "{wrong}");
+    }
+}
+
+#[test]
 fn many_entries_take_time_in_proportion() {
     let count = 20_000;
     let text = archive(&vec![json!({"request": {"method": "GET", "url": "https://a/"}}); count]);
