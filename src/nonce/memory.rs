@@ -4,6 +4,15 @@
 //! second until which it is kept; every claim sweeps a few nonces whose second has passed, so that
 //! no claim ever waits for a great clean-up. Nothing that is still kept is ever removed: a full
 //! store answers with an error instead.
+//!
+//! **Why one claim wins.** Claims of one nonce under one key have the same id, and the id names the
+//! shard. Looking and inserting happen under that shard's lock, in one go, so that of two claims
+//! one is second and finds the entry of the first. Only the sweep removes entries, under the same
+//! lock, and only those that have ended by the time of the claim that sweeps; that claim would
+//! itself be refused as expired, or as lying below the floor, had it been made for the same
+//! request. The bounds are no exception: a place among all nonces is taken by one atomic
+//! operation, one of a key under its ledger's lock, both before the entry is there, so that no
+//! two claims share the last place. Locks are taken in one order, shard before ledger.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
