@@ -4,6 +4,7 @@
 //! Time is an argument of a store, so that it passes faster here: a second for every 20,000
 //! claims. What is live then stays at 1.5 million, and a store that forgot to forget would grow by
 //! some gigabytes a minute.
+#![allow(clippy::print_stdout, reason = "its figures are its output")]
 
 use std::error::Error;
 use std::fs;
