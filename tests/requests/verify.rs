@@ -181,6 +181,28 @@ fn a_store_is_claimed_in_unless_time_is_told() {
 }
 
 #[test]
+fn a_password_of_a_store_is_given_once_and_never_repeated() {
+    let home = Home::new();
+    home.capture("s");
+    home.write("empty", "\n");
+    home.write("pw", "s3cret\n");
+    let store = "mcpid verify --nonces redis://127.0.0.1:1 s";
+    for (given, exit, said) in [
+        ("MCPID_NONCES_PASSWORD=", 2, "MCPID_NONCES_PASSWORD gives an empty password"),
+        ("MCPID_NONCES_PASSWORD_FILE=empty", 2, "gives an empty password"),
+        ("MCPID_NONCES_PASSWORD_FILE=none", 3, "cannot read none: no such file"),
+        ("MCPID_NONCES_PASSWORD_FILE=/dev/zero", 3, "larger than 4096 bytes"),
+        ("MCPID_NONCES_PASSWORD=s3cret MCPID_NONCES_PASSWORD_FILE=pw", 2, "both give a password"),
+        // Nobody listens there: it was read, and is not told.
+        ("MCPID_NONCES_PASSWORD_FILE=pw", 5, "the nonce store redis://127.0.0.1:1"),
+    ] {
+        let ran = home.sh(&format!("{given} {store}")).ends(exit);
+        assert!(ran.err.contains(said), "{given}: {}", ran.err);
+        assert!(!ran.err.contains("s3cret"), "{}", ran.err);
+    }
+}
+
+#[test]
 fn a_body_may_be_as_large_as_is_told() {
     let home = Home::new();
     home.write("big", vec![b'x'; 5 << 20]);

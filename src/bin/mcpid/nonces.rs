@@ -1,8 +1,7 @@
 //! Nonce stores on the command line, and waiting for what they answer.
 
 use std::env;
-use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -19,7 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
-use crate::files::Named;
+use crate::files::{self, Named};
 use crate::ui::Ui;
 
 /// Reads the name of a store, which `named` says where it stands.
@@ -92,6 +91,9 @@ type Warned = Arc<Mutex<Vec<Warning>>>;
 /// The variable that holds the password of a Redis store; with `_FILE` behind it, the file's name.
 const PASSWORD: &str = "MCPID_NONCES_PASSWORD";
 
+/// Bytes of a password in a file, so that a wrong file does not fill the memory.
+const MOST_PASSWORD: u32 = 4096;
+
 /// The store on the servers that `url` names, with its warnings kept for [`tell`].
 ///
 /// # Errors
@@ -123,23 +125,23 @@ fn password(in_url: bool) -> Result<Option<Zeroizing<String>>, Failure> {
         return Err(Failure::usage(format!("{one} and {other} both give a password")));
     }
     let text = match (direct, path) {
-        (Some(text), _) => Some(
-            text.into_string().map_err(|_| Failure::usage(format!("{PASSWORD} is not UTF-8")))?,
-        ),
+        (Some(text), _) => text
+            .into_string()
+            .map(Zeroizing::new)
+            .map_err(|_| Failure::usage(format!("{PASSWORD} is not UTF-8")))?,
         (None, Some(path)) => {
-            let path = PathBuf::from(path);
-            let text = fs::read_to_string(&path).map_err(|e| Failure::read(&path, &e))?;
-            Some(text.strip_suffix('\n').map(str::to_owned).unwrap_or(text))
+            let bytes = files::open_quietly(Some(Path::new(&path)))?.read_secret(MOST_PASSWORD)?;
+            let text = std::str::from_utf8(&bytes)
+                .map_err(|_| Failure::usage(format!("the file that {file} names is not UTF-8")))?;
+            Zeroizing::new(text.strip_suffix('\n').unwrap_or(text).to_owned())
         }
-        (None, None) => None,
+        (None, None) => return Ok(None),
     };
-    match text.map(Zeroizing::new) {
-        Some(text) if text.is_empty() => {
-            let name = given.first().copied().unwrap_or(PASSWORD);
-            Err(Failure::usage(format!("{name} gives an empty password")))
-        }
-        text => Ok(text),
+    if text.is_empty() {
+        let name = given.first().copied().unwrap_or(PASSWORD);
+        return Err(Failure::usage(format!("{name} gives an empty password")));
     }
+    Ok(Some(text))
 }
 
 /// Says what the servers are warned about when they are connected to.
