@@ -31,6 +31,7 @@
 //! - [`profile`]: rules as data; `mcp` is the default.
 //! - [`sign`]: a key, a profile and a request make a signature.
 //! - [`verify`]: the checklist of twelve steps, and refusals as data.
+//! - `net`, with the feature of that name: connections in and out, for what stands on the ends.
 //! - `tower`, with the feature of that name: layers that verify before a service and sign in a client.
 //!
 //! # Signing and verifying
@@ -132,6 +133,8 @@ pub mod clock;
 pub mod key;
 pub mod mcp;
 pub mod message;
+#[cfg(feature = "net")]
+pub mod net;
 pub mod nonce;
 pub mod profile;
 pub mod sign;
