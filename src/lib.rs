@@ -32,6 +32,7 @@
 //! - [`sign`]: a key, a profile and a request make a signature.
 //! - [`verify`]: the checklist of twelve steps, and refusals as data.
 //! - `tower`, with the feature of that name: layers that verify before a service and sign in a client.
+//! - `gateway`, with the feature of that name: a verifying reverse proxy, its log and its report.
 //!
 //! # Signing and verifying
 //!
@@ -129,6 +130,8 @@
 // one way; `tests/house.rs` holds that.
 pub mod base;
 pub mod clock;
+#[cfg(feature = "gateway")]
+pub mod gateway;
 pub mod key;
 pub mod mcp;
 pub mod message;
