@@ -97,7 +97,7 @@ async fn send(
     for name in [CONNECTION.as_str(), "keep-alive", "te", "trailer", "transfer-encoding"] {
         parts.headers.remove(name);
     }
-    let body = body.collect().await?.to_bytes();
     parts.headers.remove("content-length");
-    signing.oneshot(Request::from_parts(parts, Full::from(body))).await
+    let body = Full::new(body.collect().await?.to_bytes());
+    signing.oneshot(Request::from_parts(parts, body)).await
 }
