@@ -65,6 +65,11 @@ impl Upstream {
         &self.path
     }
 
+    /// Whether it is reached by TLS.
+    pub fn is_tls(&self) -> bool {
+        self.unix.is_none() && self.origin.scheme() == Scheme::Https
+    }
+
     /// Whether others on the way could forge what the gateway tells the upstream: plain HTTP to
     /// another machine.
     pub fn is_open_to_forgery(&self) -> bool {

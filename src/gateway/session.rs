@@ -86,7 +86,7 @@ impl Sessions {
         let now = Instant::now();
         let mut table = self.table();
         let digest = digest(id);
-        let fresh = || Session { key: key.clone(), used: now };
+        let fresh = || Session { key: *key, used: now };
         if let Some(session) = table.sessions.get_mut(&digest) {
             if session.key == *key {
                 session.used = now;
