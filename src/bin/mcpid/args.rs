@@ -3,6 +3,8 @@
 //! Everyday acts on a message or a key are verbs; things that are kept are nouns with verbs. A
 //! flag means the same wherever it stands, and only the commonest have a short form.
 
+mod gateway;
+mod gating;
 mod keeping;
 mod requests;
 pub(crate) mod values;
@@ -11,6 +13,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use gateway::GatewayArgs;
+pub(crate) use gating::{GatingArgs, ModeName, RefusalStatus};
 pub(crate) use keeping::{
     ExportArgs, JwkAlgName, KeyFormat, KeygenArgs, NonceAct, NonceArgs, PasswdArgs, TrustAct,
     TrustAddArgs, TrustArgs, TrustListArgs, TrustRemoveArgs, TrustRevokeArgs,
@@ -51,7 +55,8 @@ Examples:
 Environment:
   MCPID_KEY         the keyfile, where no --key is given
   MCPID_TRUST       the trust file, where no --trust is given
-  MCPID_NONCES      the nonce store, where no --nonces is given; only for nonce
+  MCPID_NONCES      the nonce store, where no --nonces is given; only for gateway and
+                    nonce
   MCPID_PASSPHRASE  the keyfile's passphrase, where neither --passphrase-file nor --passphrase-fd
                     is given
   NO_COLOR          honoured: nothing is ever coloured
@@ -106,6 +111,7 @@ pub(crate) enum Command {
     Passwd(PasswdArgs),
     Trust(TrustArgs),
     Nonce(NonceArgs),
+    Gateway(Box<GatewayArgs>),
     #[command(hide = true)]
     Generate(GenerateArgs),
 }
