@@ -4,9 +4,8 @@ one. What a client gets must be the same each time.
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from pathlib import Path
 
-from stand import VARIANTS, Stand
+from stand import VARIANTS, Server, Stand
 
 SERVERS = ["py1", "py2", "fastmcp", "ts1", "ts2"]
 
@@ -80,19 +79,48 @@ def in_threads(work: list) -> None:
             future.result()
 
 
-def statuses(server, token_prefix: str, after: int) -> set:
+def statuses(server: Server, after: int) -> set:
     """The Mcpid-Status of every request that reached the server since `after`."""
-    found = set()
-    for line in server.record("request", after):
-        found.add(next((v for n, v in line["headers"] if n == "mcpid-status"), None))
-    return found
+    values = ([v for n, v in line["headers"] if n == "mcpid-status"] for line in server.record("head", after))
+    return {tuple(found) for found in values}
+
+
+def through(stand: Stand, server: str, variant: str, url: str) -> None:
+    """All clients at `url` get what they get directly."""
+
+    def one(client: str) -> None:
+        token = f"through-{url.split(':')[2].split('/')[0]}-{variant}-{client}"
+        found = walk(stand, client, url, token)
+        check(found, server, variant, client, token)
+        found, bare = same(found, token), direct(stand, server, variant, client)
+        assert found == bare, f"{client}: {found}\ndirectly: {bare}"
+
+    in_threads([(one, client) for client in CLIENTS])
 
 
 def cases(stand: Stand):
+    many = f"{len(CLIENTS)} clients"
     for server in SERVERS:
         for variant in VARIANTS:
 
             def directly(server=server, variant=variant):
                 in_threads([(direct, stand, server, variant, client) for client in CLIENTS])
 
-            yield f"direct: {server} {variant}, {len(CLIENTS)} clients", directly
+            def permissive(server=server, variant=variant):
+                there = stand.server(server)
+                before = there.mark()
+                with stand.gateway(there.urls[variant], "--mode", "permissive") as gateway:
+                    through(stand, server, variant, gateway.url)
+                assert statuses(there, before) == {("unsigned",)}, statuses(there, before)
+
+            def strict(server=server, variant=variant):
+                there = stand.server(server)
+                with stand.gateway(there.urls[variant]) as gateway, stand.signing(gateway.origin) as origin:
+                    before = there.mark()
+                    through(stand, server, variant, origin + "/mcp")
+                    # Every one of them, the streams and the ends of sessions too.
+                    assert statuses(there, before) == {("verified",)}, statuses(there, before)
+
+            yield f"{server} {variant}, {many}: directly", directly
+            yield f"{server} {variant}, {many}: through a permissive gateway", permissive
+            yield f"{server} {variant}, {many}: signed, through a strict gateway", strict

@@ -31,6 +31,7 @@ import time
 import traceback
 from pathlib import Path
 
+import conformance
 import matrix
 from stand import Stand, Tools
 
@@ -38,6 +39,7 @@ from stand import Stand, Tools
 def cases(stand: Stand):
     """All cases, in walking order: (name, callable that raises where it fails)."""
     yield from matrix.cases(stand)
+    yield from conformance.cases(stand)
 
 
 def report(name: str, error: BaseException) -> None:

@@ -168,11 +168,15 @@ class Gateway(Running):
         self.port = port
         self.origin = f"http://127.0.0.1:{port}"
         self.url = self.origin + path
-        # Its stdout is for results; it has none to give, and the log must not block on a pipe.
+        self.requests = stand.log("requests")
         super().__init__(stand, "gateway", [
             stand.tools.mcpid, "gateway", "--listen", f"127.0.0.1:{port}", "--upstream", upstream,
-            "--origin", self.origin, *flags,
+            "--origin", self.origin, "--log", self.requests, *flags,
         ], **options)
+
+    def lines(self) -> list[dict]:
+        """Its log: one object a request."""
+        return [json.loads(line) for line in self.requests.read_text().splitlines()]
 
     def ready(self) -> "Gateway":
         def answer():
