@@ -31,6 +31,7 @@ import time
 import traceback
 from pathlib import Path
 
+import bodies
 import conformance
 import matrix
 import refusing
@@ -42,6 +43,7 @@ def cases(stand: Stand):
     yield from matrix.cases(stand)
     yield from conformance.cases(stand)
     yield from refusing.cases(stand)
+    yield from bodies.cases(stand)
 
 
 def report(name: str, error: BaseException) -> None:
