@@ -33,6 +33,7 @@ from pathlib import Path
 
 import bodies
 import conformance
+import framing
 import matrix
 import refusing
 from stand import Stand, Tools
@@ -44,6 +45,7 @@ def cases(stand: Stand):
     yield from conformance.cases(stand)
     yield from refusing.cases(stand)
     yield from bodies.cases(stand)
+    yield from framing.cases(stand)
 
 
 def report(name: str, error: BaseException) -> None:
