@@ -157,7 +157,7 @@ fn fitted(limits: &Limits, asked: Option<usize>, ui: &mut Ui) -> Limits {
         let mut files = getrlimit(Resource::Nofile);
         if files.current != files.maximum {
             let raised = rustix::process::Rlimit { current: files.maximum, ..files };
-            if setrlimit(Resource::Nofile, raised.clone()).is_ok() {
+            if setrlimit(Resource::Nofile, raised).is_ok() {
                 files = raised;
             }
         }
