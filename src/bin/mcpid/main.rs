@@ -82,6 +82,7 @@ fn run(command: Command, ui: &mut Ui) -> Result<Exit, Failure> {
         Command::Passwd(args) => cmd::passwd::run(&args, ui),
         Command::Trust(args) => cmd::trust::run(&args, ui),
         Command::Nonce(args) => cmd::nonce::run(&args, ui),
+        Command::Gateway(args) => cmd::gateway::run(&args, ui),
         Command::Generate(args) => cmd::generate::run(&args, ui),
     }
 }
