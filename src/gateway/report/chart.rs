@@ -13,11 +13,11 @@ use super::summary::OverTime;
 /// Units of height; those of width are buckets times ten.
 const HEIGHT: u64 = 100;
 
-/// The smallest round number that is not below `n` and has a round half: 2, 4, 10, 20, 40, 100…
+/// The smallest round number that is not below `n` and has a round half: 2, 4, 6, 8, 10, 20, 40…
 fn round_above(n: u64) -> u64 {
     let mut unit = 1_u64;
     loop {
-        for step in [2, 4, 10] {
+        for step in [2, 4, 6, 8, 10] {
             let round = unit.saturating_mul(step);
             if round >= n {
                 return round;
@@ -55,19 +55,32 @@ pub(super) fn volume(time: &OverTime) -> String {
     frame(&svg, [&grouped(most), &half, "0"], time)
 }
 
-/// The share of verified requests in each bucket, as the height of the lower part; the rest is
-/// what was not verified. A bucket without requests stays empty.
+/// Bars of a share chart, which is small.
+const MOST_BARS: usize = 32;
+
+/// How many buckets are one bar of a share chart.
+pub(super) fn buckets_a_bar(time: &OverTime) -> usize {
+    time.buckets.len().div_ceil(MOST_BARS).max(1)
+}
+
+/// The share of verified requests in each span of time, as the height of the lower part; the rest
+/// is what was not verified. A time without requests stays empty.
 pub(super) fn share(cells: &[Cell], time: &OverTime) -> String {
-    let mut svg = open(time.buckets.len(), &told(cells));
+    let spans = time.buckets.chunks(buckets_a_bar(time));
+    let mut svg = open(spans.len(), &told(cells));
     let (mut signed, mut rest) = (String::new(), String::new());
     let mut cells = cells.iter().peekable();
-    for (n, bucket) in time.buckets.iter().enumerate() {
-        let Some(cell) = cells.next_if(|cell| cell.from == bucket.from) else { continue };
-        let height = level(cell.verified, cell.requests());
-        if cell.verified > 0 {
+    for (n, span) in spans.enumerate() {
+        let end = span.last().map_or(i64::MAX, |last| last.from);
+        let mut all = Cell::default();
+        while let Some(cell) = cells.next_if(|cell| cell.from <= end) {
+            all.take(cell);
+        }
+        let height = level(all.verified, all.requests());
+        if all.verified > 0 {
             signed.push_str(&bar(n, HEIGHT as f64, height));
         }
-        if cell.verified < cell.requests() {
+        if all.verified < all.requests() {
             rest.push_str(&bar(n, height, 0.0));
         }
     }
@@ -180,7 +193,7 @@ mod tests {
 
     #[test]
     fn axes_end_at_round_numbers() {
-        for (n, round) in [(0, 2), (2, 2), (3, 4), (5, 10), (11, 20), (41, 100), (999, 1000)] {
+        for (n, round) in [(0, 2), (2, 2), (3, 4), (5, 6), (11, 20), (53, 60), (999, 1000)] {
             assert_eq!(round_above(n), round);
         }
         assert_eq!(round_above(u64::MAX), u64::MAX);

@@ -76,36 +76,37 @@ impl Reason {
         }
     }
 
-    /// What to do about it. No name of anything in a log is part of it.
+    /// What to do about it, with commands and names between backticks. Nothing of a log is part of
+    /// it.
     pub fn advice(self) -> &'static str {
         let Reason::Code(code) = self else {
             return match self {
                 Reason::Unavailable => {
                     "The nonce store did not answer, or may have forgotten. Strict answers 503 \
-                     then, so make the store dependable first; see /readyz."
+                     then, so make the store dependable first; see `/readyz`."
                 }
                 _ => "The log was written by a version that knows more codes: use its report.",
             };
         };
         match code {
             Code::SignatureMissing => {
-                "The client does not sign. Put “mcpid connect” between it and this server, or use \
+                "The client does not sign. Put `mcpid connect` between it and this server, or use \
                  the signing layer in it; until then leave the operation permissive."
             }
             Code::KeyUnknown => {
                 "Somebody signs with a key that is not in the registry. If it is one of yours, add \
-                 it: mcpid trust add --name NAME KEY."
+                 it: `mcpid trust add --name NAME KEY`."
             }
             Code::Expired => {
-                "The request arrived too long after it was signed. Compare the client's clock with \
+                "The request arrived too long after it was signed. Compare the client’s clock with \
                  this one; look for queues, and for retries that do not sign anew."
             }
             Code::NotYetValid => {
-                "The client's clock is ahead of this one by more than 5 seconds. Set it by NTP."
+                "The client’s clock is ahead of this one by more than 5 seconds. Set it by NTP."
             }
             Code::SignatureInvalid => {
                 "What arrived is not what was signed. Something on the way changes the path, the \
-                 host or a header, the client signs for another address than --origin, or it is an \
+                 host or a header, the client signs for another address than `--origin`, or it is an \
                  attack."
             }
             Code::DigestMismatch => {
@@ -113,26 +114,26 @@ impl Reason {
                  or an attack. Strict is right to refuse it."
             }
             Code::DigestMissing | Code::DigestInvalid => {
-                "The client's signer makes no Content-Digest (RFC 9530) with sha-256 or sha-512. \
+                "The client’s signer makes no `Content-Digest` (RFC 9530) with `sha-256` or `sha-512`. \
                  It has to be changed."
             }
             Code::SignatureMalformed
             | Code::ParameterMissing
             | Code::ParameterInvalid
             | Code::AlgNotAllowed => {
-                "The client's signer does not follow the profile, or a proxy joins or repeats its \
-                 fields. Look at one such request with mcpid inspect."
+                "The client’s signer does not follow the profile, or a proxy joins or repeats its \
+                 fields. Look at one such request with `mcpid inspect`."
             }
             Code::CoverageInsufficient => {
-                "The client's signature leaves out something that steers the server. Let it cover \
-                 what Accept-Signature asks for."
+                "The client’s signature leaves out something that steers the server. Let it cover \
+                 what `Accept-Signature` asks for."
             }
             Code::KeyWeak | Code::KeyPublished => {
                 "Anybody can sign with this key. Take it out of the registry, and give its owner \
                  another one."
             }
             Code::KeyNotValid => {
-                "The key is used outside the time that its trust entry names. Renew not_after, or \
+                "The key is used outside the time that its trust entry names. Renew `not_after`, or \
                  find out who still uses it."
             }
             Code::KeyRevoked => {
@@ -140,8 +141,8 @@ impl Reason {
                  told; if not, it is in the wrong hands."
             }
             Code::TagMismatch => {
-                "The client sends an id that its trust entry does not list. Add it there: mcpid \
-                 trust add --client-id ID."
+                "The client sends an id that its trust entry does not list. Add it there: \
+                 `mcpid trust add --client-id ID`."
             }
             Code::BodyAmbiguous => {
                 "Servers could read this body in different ways: not UTF-8, a key twice, a batch, \
@@ -153,7 +154,7 @@ impl Reason {
             }
             Code::NotAllowed => {
                 "The key is good, and its trust entry does not let it do this, or the session is \
-                 another key's. If it should, add --allow to the entry."
+                 another key’s. If it should, add `--allow` to the entry."
             }
             Code::NonceReplayed => {
                 "The same signed request came twice: a client or proxy that retries without \
@@ -164,11 +165,11 @@ impl Reason {
                  of their own, or use a larger store."
             }
             Code::TooLarge => {
-                "Past a limit on sizes or counts. If such requests are meant, raise --max-body; \
+                "Past a limit on sizes or counts. If such requests are meant, raise `--max-body`; \
                  they are refused in either mode."
             }
             Code::TargetMismatch => {
-                "Sent to a host that is not an --origin. If it is one of yours, add it; such \
+                "Sent to a host that is not an `--origin`. If it is one of yours, add it; such \
                  requests are refused in either mode."
             }
         }

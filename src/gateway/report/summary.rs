@@ -246,13 +246,15 @@ fn headline(all: &Count) -> String {
         }
         (_, 0, 0) => format!("turning strict on now would refuse none of {requests}"),
         (_, 0, refused) => {
-            format!("nothing that strict refuses gets through: {} were refused", share(refused))
+            let were = if refused == 1 { "was" } else { "were" };
+            format!("nothing that strict refuses gets through: {} {were} refused", share(refused))
         }
         (_, would, 0) => format!("turning strict on now would refuse {}", share(would)),
         (_, would, refused) => format!(
-            "turning strict on now would refuse {} that get through today; {} are refused already",
+            "turning strict on now would refuse {} that got through; {} {} refused already",
             share(would),
-            grouped(refused)
+            grouped(refused),
+            if refused == 1 { "was" } else { "were" }
         ),
     }
 }
