@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! elsewhere ─ format ─► SecretKey ─ keyfile ─ store ─► key.json      the signer's side
+//! ssh-agent ─ agent ──► AgentKey, which signs where the key is
 //! elsewhere ─ format ─► PublicKey ─ trust ─── store ─► trust.json    the verifier's side
 //! ```
 //!
@@ -17,6 +18,8 @@ use ed25519_dalek::Signer as _;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+#[cfg(unix)]
+pub mod agent;
 pub mod format;
 mod json;
 pub mod keyfile;

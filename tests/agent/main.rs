@@ -1,0 +1,7 @@
+//! Keys in an ssh-agent: OpenSSH's own, and agents that fail or lie in every way.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used)]
+
+mod faults;
+mod openssh;
+mod stand;
