@@ -81,7 +81,7 @@ pub enum AgentError {
     #[error("the ssh-agent has the key and did not sign: whoever it asked may have declined")]
     Declined,
     /// It did not take the key: it is locked, or does not know such keys or constraints.
-    #[error("the ssh-agent did not take the key: it is locked, or knows no such constraint")]
+    #[error("the ssh-agent did not take the key: it is locked, or knows no such key or constraint")]
     NotTaken,
     /// It sent a signature that does not hold. Nothing was signed.
     #[error("the ssh-agent sent a signature that does not hold")]

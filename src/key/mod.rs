@@ -174,7 +174,7 @@ pub trait Sign: Send + Sync {
 
 /// The holder of a private key did not sign.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
+#[error(transparent)]
 #[non_exhaustive]
 pub struct SignError(pub Box<dyn std::error::Error + Send + Sync>);
 

@@ -26,6 +26,9 @@ fn signs(answer: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> Fake {
     })
 }
 
+/// What it answers to a request to sign.
+type Answer = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
+
 /// The message inside a request to sign.
 fn message(request: &[u8]) -> &[u8] {
     let start = 1 + 4 + ours().len() + 4;
@@ -66,7 +69,7 @@ fn a_signature_that_does_not_hold_is_never_handed_on() {
 #[test]
 fn a_wrong_form_is_refused() {
     let good = |request: &[u8]| secret().sign(message(request)).unwrap();
-    let forms: Vec<Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>> = vec![
+    let forms: Vec<Answer> = vec![
         // Another algorithm's name around good bytes.
         Box::new(move |r| framed(&signed(b"ssh-ed448", &good(r)))),
         Box::new(move |r| framed(&signed(b"sk-ssh-ed25519@openssh.com", &good(r)))),
