@@ -34,6 +34,7 @@
 //! - `net`, with the feature of that name: connections in and out, for what stands on the ends.
 //! - `tower`, with the feature of that name: layers that verify before a service and sign in a client.
 //! - `gateway`, with the feature of that name: a verifying reverse proxy, its log and its report.
+//! - `connect`, with the feature of that name: the signing bridge, and asking for consent.
 //!
 //! # Signing and verifying
 //!
@@ -131,6 +132,8 @@
 // one way; `tests/house.rs` holds that.
 pub mod base;
 pub mod clock;
+#[cfg(feature = "connect")]
+pub mod connect;
 #[cfg(feature = "gateway")]
 pub mod gateway;
 pub mod key;
