@@ -31,6 +31,7 @@
 //! - [`profile`]: rules as data; `mcp` is the default.
 //! - [`sign`]: a key, a profile and a request make a signature.
 //! - [`verify`]: the checklist of twelve steps, and refusals as data.
+//! - `audit`, with the feature of that name: the tamper-evident log.
 //! - `tower`, with the feature of that name: layers that verify before a service and sign in a client.
 //!
 //! # Signing and verifying
@@ -127,6 +128,8 @@
 
 // The walking order is above; the list is alphabetic because rustfmt keeps it so. The imports run
 // one way; `tests/house.rs` holds that.
+#[cfg(feature = "audit")]
+pub mod audit;
 pub mod base;
 pub mod clock;
 pub mod key;
