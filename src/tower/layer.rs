@@ -58,6 +58,8 @@ pub(super) struct Settings {
     observer: Option<Arc<dyn Observer>>,
     answer: Option<Answer>,
     wire_target: Option<WireTarget>,
+    #[cfg(feature = "audit")]
+    pub(super) recorder: Option<Arc<crate::audit::Recorder>>,
 }
 
 /// Replaces the verifier of a running layer, as when a trust file has changed.
@@ -84,6 +86,8 @@ impl VerifyLayer {
                 observer: None,
                 answer: None,
                 wire_target: None,
+                #[cfg(feature = "audit")]
+                recorder: None,
             }),
         })
     }
@@ -149,7 +153,7 @@ impl VerifyLayer {
         self.settings.verifier.clone()
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+    pub(super) fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(Arc::make_mut(&mut self.settings));
         self
     }
