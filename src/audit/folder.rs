@@ -135,6 +135,20 @@ impl Folder {
         Ok(LogKey { note, secret: Arc::new(secret) })
     }
 
+    /// The public half of the log's key, as the folder has it: for whoever makes proofs, and never
+    /// for whoever checks them.
+    ///
+    /// # Errors
+    /// As [`Folder::key`].
+    pub fn public(&self) -> Result<NoteKey, LogError> {
+        let path = self.file(PUBLIC);
+        let text = fs::read_to_string(&path).map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound => LogError::NotALog(self.0.clone()),
+            _ => LogError::io("read", &path, e),
+        })?;
+        text.trim_end().parse().map_err(|_| LogError::KeyUnfit("log-key.pub is not one"))
+    }
+
     /// Checks that nobody else can change what is in the folder.
     ///
     /// # Errors

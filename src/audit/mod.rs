@@ -20,13 +20,17 @@
 //! **What strangers can do.** The log takes requests whose signature holds. All others are counted,
 //! and a few of them noted in a file of limited size; the counts are entries of the log.
 
+pub mod auditor;
 pub mod checkpoint;
 mod desk;
 pub mod entry;
 mod fault;
+mod finding;
 mod folder;
+pub mod judge;
 mod log;
 pub mod note;
+pub mod proof;
 mod record;
 mod recorder;
 mod recover;

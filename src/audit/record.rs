@@ -172,6 +172,11 @@ fn standing(entry: &Trusted) -> Standing<'_> {
     }
 }
 
+/// A trust entry as a JWK of a trust file.
+pub(super) fn trusted(entry: &Trusted) -> Box<RawValue> {
+    raw(json(&Jwk { mcpid: Some(standing(entry)), ..jwk(entry.key()) }))
+}
+
 impl Evidence {
     /// The signatures of a request that `judge_head` found to hold.
     pub fn of<'a>(head: &Head<'_>, held: impl Iterator<Item = HeldSignature<'a>>) -> Self {

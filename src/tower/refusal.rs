@@ -125,7 +125,9 @@ impl Refused {
     pub fn words(&self) -> &'static str {
         match &*self.reason {
             Reason::Rejected(rejection) => words(rejection.told()),
-            Reason::Unavailable(_) | Reason::Unrecorded(_) => "the request could not be judged now, try again later",
+            Reason::Unavailable(_) | Reason::Unrecorded(_) => {
+                "the request could not be judged now, try again later"
+            }
             Reason::BodyTooLarge { .. } => words(Code::TooLarge),
             Reason::Busy => "too many requests are being read, try again later",
             Reason::Expectation => "no expectation but 100-continue can be met",

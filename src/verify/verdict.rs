@@ -44,6 +44,10 @@ pub struct HeldSignature<'a> {
     pub base: &'a str,
     /// The signature over them.
     pub signature: &'a [u8; 64],
+    /// When it says that it was made.
+    pub created: Option<Timestamp>,
+    /// Its one-time value.
+    pub nonce: Option<&'a str>,
 }
 
 impl HeadHeld<'_> {
@@ -55,6 +59,8 @@ impl HeadHeld<'_> {
             entry: &one.entry,
             base: &one.base,
             signature: &one.signature,
+            created: one.created,
+            nonce: one.nonce.as_deref(),
         })
     }
 
