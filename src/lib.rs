@@ -33,6 +33,7 @@
 //! - [`verify`]: the checklist of twelve steps, and refusals as data.
 //! - `net`, with the feature of that name: connections in and out, for what stands on the ends.
 //! - `tower`, with the feature of that name: layers that verify before a service and sign in a client.
+//! - `connect`, with the feature of that name: a bridge that signs for clients that know of nothing.
 //! - `gateway`, with the feature of that name: a verifying reverse proxy, its log and its report.
 //!
 //! # Signing and verifying
@@ -131,6 +132,8 @@
 // one way; `tests/house.rs` holds that.
 pub mod base;
 pub mod clock;
+#[cfg(feature = "connect")]
+pub mod connect;
 #[cfg(feature = "gateway")]
 pub mod gateway;
 pub mod key;
