@@ -33,8 +33,9 @@
 //! - [`verify`]: the checklist of twelve steps, and refusals as data.
 //! - `net`, with the feature of that name: connections in and out, for what stands on the ends.
 //! - `tower`, with the feature of that name: layers that verify before a service and sign in a client.
-//! - `connect`, with the feature of that name: a bridge that signs for clients that know of nothing.
 //! - `gateway`, with the feature of that name: a verifying reverse proxy, its log and its report.
+//! - `connect`, with the feature of that name: a bridge that signs for clients which know nothing of
+//!   it, and asks a person first where that is wanted.
 //!
 //! # Signing and verifying
 //!

@@ -15,10 +15,11 @@
 //! - Every request gets an answer; what kept it from the server's is said in a JSON-RPC error
 //!   ([`UNANSWERED`], [`NOT_SENT`], or the server's own).
 //! - A message that a verifier could not read in one way only is refused, not signed.
+//! - What a key is lent for can be put before a person first: [`consent`].
 //! - It passes tokens along and obtains none.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,11 +29,17 @@ use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::clock::Clock;
+use crate::mcp::body::{self, Scope};
+use crate::mcp::tools::Tools;
+use crate::message::shown::visible;
+use crate::message::{Head, RequestTarget};
 use crate::net::Dialer;
 use crate::sign::Signer;
 use crate::verify::DEFAULT_MAX_BODY;
+use crate::verify::rejection::chain;
 
 mod answer;
+pub mod consent;
 mod line;
 mod params;
 mod rpc;
@@ -41,7 +48,8 @@ mod session;
 mod stdio;
 mod trouble;
 
-use send::{Endpoint, Outbound, Sender};
+use consent::{Answer, Confirm, Consent, Need, Refused};
+use send::{Away, Endpoint, Outbound, Sender};
 use trouble::Trouble;
 
 pub use send::UrlError;
@@ -115,6 +123,33 @@ pub struct Bridge {
     silence: Option<Duration>,
     drain: Duration,
     log: Log,
+    confirm: Confirm,
+    asking: Asking,
+    /// What the server calls destructive.
+    tools: Mutex<Tools>,
+}
+
+/// How a person is asked.
+#[non_exhaustive]
+pub enum Asking {
+    /// Not at all: whatever would have to be asked is refused.
+    Nobody,
+    /// Apart from the client.
+    Person(Arc<dyn Consent>),
+    /// Through the client itself, by an MCP elicitation that is given up after this time. Whoever
+    /// chooses this trusts the client to pass the question on and not to answer it itself. Only a
+    /// client on stdio, of a revision up to 2025-11-25, that declared it can elicit is asked.
+    Client(Duration),
+}
+
+impl fmt::Debug for Asking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Asking::Nobody => "Nobody",
+            Asking::Person(_) => "Person",
+            Asking::Client(_) => "Client",
+        })
+    }
 }
 
 impl Bridge {
@@ -143,6 +178,9 @@ impl Bridge {
             silence: Some(DEFAULT_SILENCE),
             drain: DEFAULT_DRAIN,
             log: Log::silent(),
+            confirm: Confirm::default(),
+            asking: Asking::Nobody,
+            tools: Mutex::new(Tools::new()),
         })
     }
 
@@ -203,6 +241,14 @@ impl Bridge {
         self
     }
 
+    /// Has a person asked by `asking` about what `confirm` names, before it is signed.
+    #[must_use]
+    pub fn with_consent(mut self, confirm: Confirm, asking: Asking) -> Self {
+        self.confirm = confirm;
+        self.asking = asking;
+        self
+    }
+
     /// Serves one client that writes its messages to `input`, one a line, and reads those of the
     /// server from `output`. Nothing else is ever written there.
     ///
@@ -216,12 +262,13 @@ impl Bridge {
         stdio::run(Arc::new(self), input, output, stop).await
     }
 
-    /// Sends one message, or asks for a stream.
+    /// Sends one message, or asks for a stream. What consent there is was given before.
     async fn send(
         &self,
         method: Method,
         fields: Vec<(HeaderName, HeaderValue)>,
         body: Bytes,
+        away: Away,
     ) -> Result<Response<Incoming>, Trouble> {
         let mut all = Vec::with_capacity(fields.len() + 2);
         if method == Method::POST {
@@ -232,6 +279,68 @@ impl Bridge {
             all.push((header::ACCEPT, HeaderValue::from_static("text/event-stream")));
         }
         all.extend(fields);
-        self.sender.send(&Outbound { method, fields: all, body }).await
+        self.sender.send(&Outbound { method, fields: all, body }, away).await
+    }
+
+    /// What has to happen to a request before it is signed.
+    fn need(&self, method: &Method, body: &[u8]) -> Need {
+        if self.confirm.is_empty() {
+            return Need::Nothing;
+        }
+        let Ok(mut head) = Head::new(method.as_str(), RequestTarget::Origin("/".into())) else {
+            return Need::Refuse;
+        };
+        // It is sent as JSON whatever it is.
+        if head.push("content-type", b"application/json".as_slice()).is_err() {
+            return Need::Refuse;
+        }
+        let reading = body::read(&head, body, Scope::Endpoint);
+        let tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
+        self.confirm.judge(&self.sender.endpoint.url, reading.as_ref(), body, &tools)
+    }
+
+    /// Makes sure that a person has said yes to what a person has to be asked about.
+    ///
+    /// # Errors
+    /// Nobody did; then it must not be signed.
+    async fn agreed(
+        &self,
+        method: &Method,
+        body: &[u8],
+        by_client: Option<&dyn Consent>,
+    ) -> Result<Away, Trouble> {
+        let asked = match self.need(method, body) {
+            Need::Nothing => return Ok(Away::Once),
+            Need::Ask(asked) => asked,
+            _ => return Err(Trouble::Declined("nobody could be shown what it does".to_owned())),
+        };
+        let asker = match (&self.asking, by_client) {
+            (Asking::Person(person), _) => Some(&**person),
+            (Asking::Client(_), by_client) => by_client,
+            (Asking::Nobody, _) => None,
+        };
+        let answer = match asker {
+            Some(asker) => asker.ask(&asked).await,
+            None => Answer::No(Refused::NoWay("nobody is there to be asked".to_owned())),
+        };
+        match answer {
+            // What was shown is what is signed.
+            Answer::Yes if asked.is_of(body) => Ok(Away::Never),
+            Answer::Yes => Err(Trouble::Declined("the yes was for another request".to_owned())),
+            Answer::No(why) => {
+                let what = visible(&asked.operation().to_string()).into_owned();
+                Err(Trouble::Declined(format!("{what} was not agreed to: {why}")))
+            }
+        }
+    }
+
+    /// Learns from the server's list of tools which of them are destructive.
+    fn learn(&self, answer: &str) {
+        if !self.confirm.is_empty() {
+            let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Err(error) = tools.learn(answer.as_bytes()) {
+                self.log.warn(&format!("{}; every tool of it counts as destructive", chain(&error)));
+            }
+        }
     }
 }

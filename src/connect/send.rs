@@ -28,7 +28,7 @@ type Nonces = dyn Fn() -> Result<Nonce, BoxError> + Send + Sync;
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
     /// As it is signed.
-    url: String,
+    pub(super) url: String,
     /// As it is sent: the same bytes.
     uri: Uri,
     /// `Host`, and whom to name in words.
@@ -76,6 +76,14 @@ impl Endpoint {
         };
         Endpoint::new(&url).ok().filter(|there| there.origin == self.origin)
     }
+}
+
+/// Whether another place on the same origin will do, where the server sends there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Away {
+    Once,
+    /// A person said yes to this target and no other.
+    Never,
 }
 
 /// What is to be sent, but for its signature.
@@ -135,7 +143,11 @@ impl Sender {
     /// Sends `outbound`, and gives back the head of the answer, whatever its status, with its body
     /// still streaming. A redirect within the origin is followed once, and a server that asks for
     /// up to a minute of patience is asked again once, each time signed anew.
-    pub(super) async fn send(&self, outbound: &Outbound) -> Result<Response<Incoming>, Trouble> {
+    pub(super) async fn send(
+        &self,
+        outbound: &Outbound,
+        away: Away,
+    ) -> Result<Response<Incoming>, Trouble> {
         let (mut followed, mut waited) = (None, false);
         loop {
             let endpoint = followed.as_ref().unwrap_or(&self.endpoint);
@@ -156,13 +168,22 @@ impl Sender {
                     matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
                 let there = to.as_deref().and_then(|to| endpoint.moved(to));
                 match there {
-                    Some(there) if keeps_method && followed.is_none() => followed = Some(there),
+                    Some(there)
+                        if keeps_method && followed.is_none() && away == Away::Once =>
+                    {
+                        followed = Some(there);
+                    }
                     _ => return Err(Trouble::Redirected { status, to }),
                 }
             } else {
                 return Ok(response);
             }
         }
+    }
+
+    /// A value that nobody can guess.
+    pub(super) fn nonce(&self) -> Result<Nonce, Trouble> {
+        (self.nonces)().map_err(|error| Trouble::NotSigned(error.to_string()))
     }
 
     async fn attempt(
@@ -195,7 +216,7 @@ impl Sender {
             head.push(name.as_str().to_owned(), value.as_bytes().to_vec()).map_err(|e| failed(&e))?;
             request = request.header(name, value);
         }
-        let nonce = (self.nonces)().map_err(|e| failed(&*e))?;
+        let nonce = self.nonce()?;
         // The time is read last: it is when the request leaves.
         let (created, origins) = (self.clock.now(), Origins::unknown());
         let signed = if self.waits {

@@ -130,6 +130,31 @@ impl Session {
         self.state().number == number.0
     }
 
+    /// Whether the client said that it can put a question to a person.
+    pub(super) fn elicits(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Initialize {
+            params: Params,
+        }
+        #[derive(Deserialize)]
+        struct Params {
+            capabilities: Capabilities,
+        }
+        #[derive(Deserialize)]
+        struct Capabilities {
+            elicitation: serde_json::Map<String, serde_json::Value>,
+        }
+        let state = self.state();
+        let initialize = state.agreed.as_ref().and(state.initialize.as_ref());
+        let can = |elicitation: serde_json::Map<_, _>| {
+            // Nothing said means forms; a client may also say that it only opens URLs.
+            elicitation.is_empty() || elicitation.contains_key("form")
+        };
+        initialize
+            .and_then(|message| serde_json::from_slice::<Initialize>(message).ok())
+            .is_some_and(|initialize| can(initialize.params.capabilities.elicitation))
+    }
+
     /// The message that opened the session.
     pub(super) fn initialize(&self) -> Option<Bytes> {
         self.state().initialize.clone()

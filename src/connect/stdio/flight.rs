@@ -114,8 +114,4 @@ impl Flight {
         all.iter().filter_map(|entry| entry.work.as_ref()).for_each(AbortHandle::abort);
         all.into_iter().filter(|entry| !entry.cancelled).collect()
     }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.entries().is_empty()
-    }
 }

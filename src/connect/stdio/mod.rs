@@ -1,30 +1,36 @@
 //! The front for clients that start a server as a process and speak to it by its streams.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method, Response};
+use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tokio::task::{self, AbortHandle, JoinError, JoinHandle, JoinSet};
 
 use crate::mcp::body::{self, Message, MessageKind, Scope};
 use crate::message::shown::visible;
 use crate::message::{Head, RequestTarget};
 
 use super::answer;
+use super::consent::Need;
 use super::line::{self, Line, Out};
 use super::params::Params;
 use super::rpc::Id;
+use super::send::Away;
 use super::session::Session;
 use super::trouble::Trouble;
 use super::{Bridge, Ended};
+use ask::Questions;
 use flight::{Cancelled, Entry, Flight};
 use request::Asked;
 
+mod ask;
 mod flight;
 mod request;
 mod stream;
@@ -49,6 +55,8 @@ struct Front {
     renewing: tokio::sync::Mutex<()>,
     params: Params,
     flight: Flight,
+    /// Questions that the client was asked to pass on.
+    asking: Questions,
     /// The stream for what the server sends unasked.
     listening: Mutex<Option<AbortHandle>>,
 }
@@ -85,9 +93,15 @@ where
         renewing: tokio::sync::Mutex::new(()),
         params: Params::default(),
         flight: Flight::default(),
+        asking: Questions::default(),
         listening: Mutex::new(None),
     });
-    let mut work = Work { front: Arc::clone(&front), requests: JoinSet::new(), posts: JoinSet::new() };
+    let mut work = Work {
+        front: Arc::clone(&front),
+        requests: JoinSet::new(),
+        ids: HashMap::new(),
+        posts: JoinSet::new(),
+    };
     let mut stop = std::pin::pin!(stop);
     let mut before: Option<oneshot::Receiver<()>> = None;
     let mut ended = loop {
@@ -129,6 +143,8 @@ where
 struct Work {
     front: Arc<Front>,
     requests: JoinSet<()>,
+    /// Which request each of them is about.
+    ids: HashMap<task::Id, Id>,
     posts: JoinSet<()>,
 }
 
@@ -136,15 +152,29 @@ impl Work {
     /// Waits until a task has ended; forever, if there is none.
     async fn one_done(&mut self) {
         tokio::select! {
-            Some(_) = self.requests.join_next() => {}
+            Some(done) = self.requests.join_next_with_id() => self.done(done).await,
             Some(_) = self.posts.join_next() => {}
             else => std::future::pending().await,
         }
     }
 
     async fn all_done(&mut self) {
-        while self.requests.join_next().await.is_some() {}
+        while let Some(done) = self.requests.join_next_with_id().await {
+            self.done(done).await;
+        }
         while self.posts.join_next().await.is_some() {}
+    }
+
+    /// A request's work is over. If it died of a fault of ours, its client hears of it.
+    async fn done(&mut self, done: Result<(task::Id, ()), JoinError>) {
+        let task = done.as_ref().map_or_else(JoinError::id, |(task, ())| *task);
+        let Some(id) = self.ids.remove(&task) else { return };
+        if done.is_err_and(|error| error.is_panic())
+            && let Some(entry) = self.front.flight.finish(&id)
+        {
+            let trouble = Trouble::Broken("this is a bug of mcpid, please report it".to_owned());
+            self.front.refuse(Some(&entry.id), &trouble).await;
+        }
     }
 
     /// Takes one line of the client; what is returned is done when the next may follow.
@@ -179,6 +209,7 @@ impl Work {
                 None
             }
             MessageKind::Notification => self.notification(&line, &message),
+            MessageKind::Response if front.asking.answered(&line, &message) => None,
             MessageKind::Response => Some(self.post(line.clone(), &message)),
         }
     }
@@ -220,6 +251,7 @@ impl Work {
         };
         let front = Arc::clone(front);
         let work = self.requests.spawn(async move { front.request(asked).await });
+        self.ids.insert(work.id(), id.clone());
         self.front.flight.work(&id, work);
     }
 
@@ -280,13 +312,24 @@ impl Front {
         self.out.line(trouble.fault().response(id)).await;
     }
 
+    /// Sends what a person need not be asked about, or said yes to.
+    async fn send(
+        &self,
+        method: Method,
+        fields: Vec<(HeaderName, HeaderValue)>,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, Trouble> {
+        let away = self.bridge.agreed(&method, &body, Some(self)).await?;
+        self.bridge.send(method, fields, body, away).await
+    }
+
     /// Sends a message that wants no answer.
     async fn post(
         &self,
         fields: Vec<(HeaderName, HeaderValue)>,
         body: Bytes,
     ) -> Result<(), Trouble> {
-        let response = self.bridge.send(Method::POST, fields, body).await?;
+        let response = self.send(Method::POST, fields, body).await?;
         if response.status().is_success() {
             // Nothing is wanted, but a connection whose answer was read can be used again.
             let silence = Some(FAREWELL);
@@ -315,9 +358,11 @@ impl Front {
                 let _ = tokio::time::timeout(FAREWELL, told).await;
             }
         }
-        if self.session.has_id() {
+        // At the end nobody is asked any more.
+        let unasked = matches!(self.bridge.need(&Method::DELETE, &[]), Need::Nothing);
+        if self.session.has_id() && unasked {
             let (fields, _) = self.session.bare_fields();
-            let farewell = self.bridge.send(Method::DELETE, fields, Bytes::new());
+            let farewell = self.bridge.send(Method::DELETE, fields, Bytes::new(), Away::Once);
             if !matches!(tokio::time::timeout(FAREWELL, farewell).await, Ok(Ok(_))) {
                 self.bridge.log.note("the server was not told that the session is over");
             }

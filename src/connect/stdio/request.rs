@@ -52,6 +52,7 @@ impl Front {
     }
 
     async fn converse(&self, mut asked: Asked) -> Result<(), Trouble> {
+        let away = self.bridge.agreed(&Method::POST, &asked.body, Some(self)).await?;
         self.flight.sent(&asked.id);
         let (mut renewed, mut refreshed) = (false, false);
         loop {
@@ -61,7 +62,8 @@ impl Front {
             {
                 fields.extend(self.params.headers(tool, &asked.body));
             }
-            let response = self.bridge.send(Method::POST, fields, asked.body.clone()).await?;
+            let body = asked.body.clone();
+            let response = self.bridge.send(Method::POST, fields, body, away).await?;
             if response.status().is_success() {
                 return self.answered(&asked, response).await;
             }
@@ -222,7 +224,10 @@ impl Front {
                 "initialize" => {
                     self.session.opened(of.and_then(|(_, session)| session.cloned()), result);
                 }
-                "tools/list" => line = self.tools_listed(asked, &message, result),
+                "tools/list" => {
+                    self.bridge.learn(message.text);
+                    line = self.tools_listed(asked, &message, result);
+                }
                 _ => {}
             }
         }
@@ -270,7 +275,7 @@ impl Front {
             let body = Bytes::from(body);
             let Ok(message) = read(&body) else { return Ok(()) };
             let (fields, _) = self.session.fields(&message);
-            let response = self.bridge.send(Method::POST, fields, body.clone()).await?;
+            let response = self.send(Method::POST, fields, body.clone()).await?;
             if !response.status().is_success() {
                 return Err(answer::refusal(response, &*self.bridge.sender.clock).await);
             }

@@ -72,7 +72,7 @@ impl Front {
                 .map_err(|_| Trouble::Garbage("an event id that no header can hold".to_owned()))?;
             fields.push((LAST_EVENT_ID, last));
         }
-        let response = self.bridge.send(Method::GET, fields, Bytes::new()).await?;
+        let response = self.send(Method::GET, fields, Bytes::new()).await?;
         if !response.status().is_success() {
             return Err(answer::refusal(response, &*self.bridge.sender.clock).await);
         }
@@ -91,7 +91,7 @@ impl Front {
         }
         let Some(body) = self.session.initialize() else { return Ok(()) };
         self.bridge.log.warn("the server has lost the session; opening another");
-        let response = self.bridge.send(Method::POST, Vec::new(), body).await?;
+        let response = self.send(Method::POST, Vec::new(), body).await?;
         if !response.status().is_success() {
             return Err(answer::refusal(response, &*self.bridge.sender.clock).await);
         }
