@@ -101,21 +101,19 @@ impl Body for Answer {
             Answer::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
             Answer::Upstream(body, listening) => {
                 let frame = ready!(Pin::new(&mut **body).poll_frame(cx));
-                if let Some(ears) = listening {
-                    match &frame {
-                        Some(Ok(frame)) => {
-                            if let Some(data) = frame.data_ref() {
-                                ears.hear(data);
-                            }
-                        }
-                        // What broke off is no list.
-                        Some(Err(_)) => *listening = None,
-                        None => {
-                            if let Some(ears) = listening.take() {
-                                ears.understand();
-                            }
-                        }
-                    }
+                let broken = matches!(frame, Some(Err(_)));
+                if let (Some(Ok(frame)), Some(ears)) = (&frame, listening.as_mut())
+                    && let Some(data) = frame.data_ref()
+                {
+                    ears.hear(data);
+                }
+                // Whoever sends a body of known length does not ask for what follows its last
+                // byte. What broke off is no list.
+                if (frame.is_none() || broken || body.is_end_stream())
+                    && let Some(ears) = listening.take()
+                    && !broken
+                {
+                    ears.understand();
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
@@ -125,8 +123,7 @@ impl Body for Answer {
     fn is_end_stream(&self) -> bool {
         match self {
             Answer::Own(body) => body.is_end_stream(),
-            // The end has to be seen by whoever listens.
-            Answer::Upstream(body, listening) => listening.is_none() && body.is_end_stream(),
+            Answer::Upstream(body, _) => body.is_end_stream(),
         }
     }
 

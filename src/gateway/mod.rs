@@ -14,6 +14,7 @@
 //! - [`Config`]: what it is told. [`Gateway`]: the service, to be run by a
 //!   [`net::Server`](crate::net::Server).
 //! - [`log`]: one line a request, for programs and for the report.
+//! - [`report`]: what the lines say, for who wants to turn strict on.
 //! - [`Metrics`]: numbers for Prometheus, and [`Admin`], the service that tells them.
 
 mod admin;
@@ -27,6 +28,7 @@ mod origin;
 mod policy;
 mod proxy;
 mod record;
+pub mod report;
 mod route;
 mod service;
 mod session;

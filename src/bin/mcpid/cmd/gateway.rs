@@ -3,6 +3,7 @@
 mod file;
 mod gating;
 mod reload;
+mod report;
 mod serve;
 mod writer;
 
@@ -10,14 +11,17 @@ use std::ffi::OsString;
 
 use clap::Parser as _;
 
-use crate::args::{Cli, Command, GatewayArgs, GatingArgs};
+use crate::args::{Cli, Command, GatewayAct, GatewayArgs, GatingArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::Ui;
 use crate::usage;
 
-/// Serves until it is told to stop.
+/// Serves until it is told to stop, or looks at what was logged.
 pub(crate) fn run(args: &GatewayArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+    if let Some(GatewayAct::Report(args)) = &args.act {
+        return report::run(args, ui);
+    }
     let Some(path) = &args.gating.config else {
         return run_with(&args.gating, ui);
     };

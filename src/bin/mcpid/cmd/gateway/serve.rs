@@ -1,12 +1,13 @@
 //! Serving: the runtime works in threads of its own, this one talks and watches files.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mcpid::clock::{Clock, SystemClock};
 use mcpid::gateway::log::LogLine;
+use mcpid::gateway::report::Tally;
 use mcpid::gateway::{Admin, Gateway, Metrics, Readiness};
 use mcpid::net::tls::Shown;
 use mcpid::net::{Address, Limits, Listener, Server};
@@ -57,9 +58,14 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
     let limits = fitted(&gating.limits, args.max_connections, ui);
 
     let (said, heard) = sync_channel(WAITING);
+    // What operators are shown of it is only reckoned up where they can ask.
+    let tally = gating.admin.is_some().then(|| Arc::new(Mutex::new(Tally::new())));
     let lines = {
-        let (said, metrics) = (said.clone(), Arc::clone(&metrics));
+        let (said, metrics, tally) = (said.clone(), Arc::clone(&metrics), tally.clone());
         move |line: &LogLine| {
+            if let Some(tally) = &tally {
+                tally.lock().unwrap_or_else(PoisonError::into_inner).add(line);
+            }
             // A log that is too slow must not hold up requests.
             if said.try_send(Said::Line(line.to_line())).is_err() {
                 metrics.line_lost();
@@ -92,7 +98,14 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
         let server = bind(&runtime, address, Limits::default())?;
         let here = server.address().clone();
         ui.note(&format!("operators are answered at {here}"));
-        let service = Admin::new(Arc::clone(&readiness), Arc::clone(&metrics), here);
+        let mut service = Admin::new(Arc::clone(&readiness), Arc::clone(&metrics), here);
+        if let Some(tally) = tally {
+            let clock = Arc::clone(&clock);
+            service = service.with_page(move || {
+                let report = tally.lock().unwrap_or_else(PoisonError::into_inner).report();
+                report.to_html(clock.now())
+            });
+        }
         // Operators are answered until the last request is through.
         runtime.spawn(server.run(service, std::future::pending()));
     }
@@ -157,7 +170,7 @@ fn fitted(limits: &Limits, asked: Option<usize>, ui: &mut Ui) -> Limits {
         let mut files = getrlimit(Resource::Nofile);
         if files.current != files.maximum {
             let raised = rustix::process::Rlimit { current: files.maximum, ..files };
-            if setrlimit(Resource::Nofile, raised.clone()).is_ok() {
+            if setrlimit(Resource::Nofile, raised).is_ok() {
                 files = raised;
             }
         }
