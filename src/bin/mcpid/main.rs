@@ -8,6 +8,7 @@ mod crew;
 mod exit;
 mod failure;
 mod files;
+mod holder;
 mod incoming;
 mod judging;
 mod keyfiles;
@@ -83,6 +84,7 @@ fn run(command: Command, ui: &mut Ui) -> Result<Exit, Failure> {
         Command::Trust(args) => cmd::trust::run(&args, ui),
         Command::Nonce(args) => cmd::nonce::run(&args, ui),
         Command::Gateway(args) => cmd::gateway::run(&args, ui),
+        Command::Agent(args) => cmd::agent::run(&args, ui),
         Command::Generate(args) => cmd::generate::run(&args, ui),
     }
 }
