@@ -3,6 +3,7 @@
 //! Everyday acts on a message or a key are verbs; things that are kept are nouns with verbs. A
 //! flag means the same wherever it stands, and only the commonest have a short form.
 
+mod connecting;
 mod keeping;
 mod requests;
 pub(crate) mod values;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use connecting::{ClientName, ConfirmVia, ConnectArgs};
 pub(crate) use keeping::{
     ExportArgs, JwkAlgName, KeyFormat, KeygenArgs, NonceAct, NonceArgs, PasswdArgs, TrustAct,
     TrustAddArgs, TrustArgs, TrustListArgs, TrustRemoveArgs, TrustRevokeArgs,
@@ -106,6 +108,7 @@ pub(crate) enum Command {
     Passwd(PasswdArgs),
     Trust(TrustArgs),
     Nonce(NonceArgs),
+    Connect(Box<ConnectArgs>),
     #[command(hide = true)]
     Generate(GenerateArgs),
 }
