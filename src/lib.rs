@@ -34,7 +34,8 @@
 //! - `net`, with the feature of that name: connections in and out, for what stands on the ends.
 //! - `tower`, with the feature of that name: layers that verify before a service and sign in a client.
 //! - `gateway`, with the feature of that name: a verifying reverse proxy, its log and its report.
-//! - `connect`, with the feature of that name: the signing bridge, and asking for consent.
+//! - `connect`, with the feature of that name: a bridge that signs for clients which know nothing of
+//!   it, and asks a person first where that is wanted.
 //!
 //! # Signing and verifying
 //!

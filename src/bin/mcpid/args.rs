@@ -4,6 +4,7 @@
 //! flag means the same wherever it stands, and only the commonest have a short form.
 
 mod agent;
+mod connecting;
 mod keeping;
 mod requests;
 pub(crate) mod values;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use agent::{AgentAct, AgentAddArgs, AgentArgs};
+pub(crate) use connecting::{ClientName, ConfirmVia, ConnectArgs};
 pub(crate) use keeping::{
     ExportArgs, JwkAlgName, KeyFormat, KeygenArgs, NonceAct, NonceArgs, PasswdArgs, TrustAct,
     TrustAddArgs, TrustArgs, TrustListArgs, TrustRemoveArgs, TrustRevokeArgs,
@@ -109,6 +111,7 @@ pub(crate) enum Command {
     Passwd(PasswdArgs),
     Trust(TrustArgs),
     Nonce(NonceArgs),
+    Connect(Box<ConnectArgs>),
     Agent(AgentArgs),
     #[command(hide = true)]
     Generate(GenerateArgs),
