@@ -4,6 +4,7 @@
 //! flag means the same wherever it stands, and only the commonest have a short form.
 
 mod agent;
+mod connecting;
 mod gateway;
 mod gating;
 mod keeping;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use agent::{AgentAct, AgentAddArgs, AgentArgs};
+pub(crate) use connecting::{ClientName, ConfirmVia, ConnectArgs};
 pub(crate) use gateway::{GatewayAct, GatewayArgs, GatewayReportArgs};
 pub(crate) use gating::{GatingArgs, ModeName, RefusalStatus};
 pub(crate) use keeping::{
@@ -115,6 +117,7 @@ pub(crate) enum Command {
     Trust(TrustArgs),
     Nonce(NonceArgs),
     Gateway(Box<GatewayArgs>),
+    Connect(Box<ConnectArgs>),
     Agent(AgentArgs),
     #[command(hide = true)]
     Generate(GenerateArgs),
