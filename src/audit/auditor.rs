@@ -123,42 +123,30 @@ impl Auditor {
             let place = format!("the checkpoint that was kept, number {}", at + 1);
             auditor.checkpoint(bytes, &place, true, anchor);
         }
+        // The latest is read first: what a writer adds meanwhile stands behind it then.
+        let latest = std::fs::read(folder.checkpoint()).ok();
         let (notes, whole) = segment::notes(folder)?;
+        auditor.report.unfinished = !whole;
         let count = notes.len();
         let mut size = 0;
         for (at, note) in notes.iter().enumerate() {
             let place = format!("checkpoint {} of {count} in the log", at + 1);
-            match auditor.checkpoint(note.as_bytes(), &place, false, anchor) {
+            match auditor.checkpoint(note, &place, false, anchor) {
                 Some(next) if next < size => {
-                    auditor.find(
-                        What::Checkpoint,
-                        None,
-                        format!("{place} is older than the one before"),
-                    );
+                    let why = format!("{place} is over less than the one before");
+                    auditor.find(What::Checkpoint, None, why);
                 }
                 Some(next) => size = next,
                 None => {}
             }
         }
-        if !whole {
-            auditor.report.unfinished = true;
-        }
-        match std::fs::read(folder.checkpoint()) {
-            Ok(bytes) => {
-                let place = "the latest checkpoint of the log";
-                let latest = auditor.checkpoint(&bytes, place, false, anchor);
-                // Between the two a process may have ended.
-                if latest.is_some_and(|latest| latest < size)
-                    && notes.iter().rev().nth(1).map(String::as_bytes) != Some(&bytes)
-                {
-                    auditor.find(What::Checkpoint, None, format!("{place} is not its last"));
-                }
-            }
-            Err(_) if count > 1 => {
-                auditor.find(What::Checkpoint, None, "the latest checkpoint is missing".to_owned());
-            }
-            Err(_) => {}
-        }
+        let fault = match latest {
+            // It is written to the file of all of them first.
+            Some(latest) if !notes.contains(&latest) => "is not in the file of all of them",
+            None if count > 1 => "is missing",
+            _ => return Ok(auditor),
+        };
+        auditor.find(What::Checkpoint, None, format!("the latest checkpoint {fault}"));
         Ok(auditor)
     }
 
@@ -325,6 +313,18 @@ impl Auditor {
     /// Says what was done, once it is known what follows.
     fn conclude(&mut self, suspect: Suspect, next: Option<u64>) {
         let Suspect { place, n, why, what } = suspect;
+        if let Some(first) = self.other_hash.filter(|first| *first < place) {
+            // The number comes again: what bore it first was not there when hashes were stored.
+            if n == Some(first) && place == first + 1 {
+                self.find(What::Inserted, Some(first), "the true entry follows".to_owned());
+            } else {
+                let why = format!(
+                    "it is not the one that its hash was stored of, and entry {place} does not fit either"
+                );
+                self.find(What::Changed, Some(first), why);
+            }
+            return;
+        }
         match (n, next) {
             (Some(n), Some(next)) if n == place + 1 && next == place => {
                 self.find(What::Swapped, Some(place), format!("it stands behind entry {n}"));
