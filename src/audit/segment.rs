@@ -73,6 +73,30 @@ impl Iterator for Lines {
     }
 }
 
+/// Every line of the log, in order, with its place by counting. A file of entries that does not
+/// begin where the one before ends is read on at the place where it says that it begins, so that
+/// what is missing is named.
+///
+/// # Errors
+/// The files cannot be read.
+pub fn lines(folder: &Folder) -> Result<impl Iterator<Item = Result<Line, LogError>>, LogError> {
+    let segments = folder.segments()?;
+    let mut place = 0_u64;
+    Ok(segments
+        .into_iter()
+        .flat_map(|(first, path)| match Lines::open(&path, first) {
+            Ok(lines) => Box::new(lines) as Box<dyn Iterator<Item = _> + Send>,
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        })
+        .map(move |line| {
+            line.map(|line| {
+                let line = Line { n: place, ..line };
+                place = place.saturating_add(1);
+                line
+            })
+        }))
+}
+
 /// The line of entry `n`.
 ///
 /// # Errors
