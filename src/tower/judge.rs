@@ -77,6 +77,7 @@ where
             let response =
                 refusal::response(&refused, None, &verifier, None, &settings.refuse_with);
             let event = Event {
+                extensions: &parts.extensions,
                 method: parts.method.as_str(),
                 path: uri.path(),
                 operation: None,
@@ -117,6 +118,7 @@ where
         (refused, response)
     });
     let event = Event {
+        extensions: &parts.extensions,
         method: head.method(),
         path: uri.path(),
         operation: reading.as_ref().and_then(Reading::operation),
@@ -193,7 +195,10 @@ where
         }
     };
     let judged = match held.and_then(|held| verifier.judge_body(held, &bytes)) {
-        Ok(held) => verifier.claim(held).await,
+        Ok(held) => match settings.admit(head, &held) {
+            Ok(()) => verifier.claim(held).await,
+            Err(why) => Err(Refusal::Rejected(held.not_allowed(head, why))),
+        },
         Err(rejection) => Err(Refusal::Rejected(rejection)),
     };
     let findings = match judged {

@@ -7,6 +7,7 @@ use crate::key::trust::Entry;
 use crate::message::Head;
 
 use super::candidate::Held;
+use super::rejection::{Code, Rejection, Step};
 use super::statement::Statement;
 
 /// Steps 1 to 8 hold for at least one signature of this head. The body is still to be judged.
@@ -81,6 +82,21 @@ impl HeadHeld<'_> {
 }
 
 impl BodyHeld {
+    /// The id of the key that the verdict will name.
+    pub fn key(&self) -> &KeyId {
+        // Nothing holds without at least one signature.
+        self.held[0].entry.key().id()
+    }
+
+    /// Refuses at step 11 for a reason of the caller's own, such as a session that is another
+    /// key's. `why` is a lower-case fragment for the log; the client is told `not_allowed`.
+    pub fn not_allowed(&self, head: &Head<'_>, why: impl Into<String>) -> Rejection {
+        Rejection::new(Step::Allowed, Code::NotAllowed, why)
+            .after_signature(true)
+            .stating(self.statement(head))
+            .with("key", self.key())
+    }
+
     /// What the signature that the verdict names says of itself; `head` is the request's.
     pub fn statement(&self, head: &Head<'_>) -> Statement {
         of(head, &self.held)

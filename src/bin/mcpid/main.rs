@@ -8,6 +8,7 @@ mod crew;
 mod exit;
 mod failure;
 mod files;
+mod holder;
 mod incoming;
 mod judging;
 mod keyfiles;
@@ -82,6 +83,8 @@ fn run(command: Command, ui: &mut Ui) -> Result<Exit, Failure> {
         Command::Passwd(args) => cmd::passwd::run(&args, ui),
         Command::Trust(args) => cmd::trust::run(&args, ui),
         Command::Nonce(args) => cmd::nonce::run(&args, ui),
+        Command::Gateway(args) => cmd::gateway::run(&args, ui),
+        Command::Agent(args) => cmd::agent::run(&args, ui),
         Command::Generate(args) => cmd::generate::run(&args, ui),
     }
 }
