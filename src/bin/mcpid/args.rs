@@ -12,8 +12,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use keeping::{
-    ExportArgs, JwkAlgName, KeyFormat, KeygenArgs, NonceAct, NonceArgs, PasswdArgs, TrustAct,
-    TrustAddArgs, TrustArgs, TrustListArgs, TrustRemoveArgs, TrustRevokeArgs,
+    ClaimingArgs, ExportArgs, JwkAlgName, KeyFormat, KeygenArgs, NonceAct, NonceArgs,
+    NonceStoreArgs, OpeningArgs, PasswdArgs, TrustAct, TrustAddArgs, TrustArgs, TrustListArgs,
+    TrustRemoveArgs, TrustRevokeArgs,
 };
 pub(crate) use requests::{
     InspectArgs, JudgingArgs, ProfileName, SignArgs, SignFormat, VerifyArgs,
