@@ -353,7 +353,17 @@ fn every_file_that_is_named_exists() {
 
 #[test]
 fn every_flag_that_is_named_exists() {
-    let commands = ["", "keygen", "sign", "verify", "inspect", "export", "trust add"];
+    let commands = [
+        "",
+        "keygen",
+        "sign",
+        "verify",
+        "inspect",
+        "export",
+        "trust add",
+        "gateway",
+        "gateway report",
+    ];
     let helps: String = commands.iter().map(|command| help(command)).collect();
     let word = |c: char| !c.is_ascii_alphanumeric() && c != '-';
     let known: BTreeSet<&str> = helps.split(word).filter(|w| w.starts_with("--")).collect();
