@@ -367,8 +367,20 @@ fn every_file_that_is_named_exists() {
 
 #[test]
 fn every_flag_that_is_named_exists() {
-    let commands =
-        ["", "keygen", "sign", "verify", "inspect", "export", "trust add", "gateway", "connect"];
+    let commands = [
+        "",
+        "keygen",
+        "sign",
+        "verify",
+        "inspect",
+        "export",
+        "trust add",
+        "nonce list",
+        "gateway",
+        "gateway report",
+        "connect",
+        "agent add",
+    ];
     let helps: String = commands.iter().map(|command| help(command)).collect();
     let word = |c: char| !c.is_ascii_alphanumeric() && c != '-';
     let known: BTreeSet<&str> = helps.split(word).filter(|w| w.starts_with("--")).collect();
