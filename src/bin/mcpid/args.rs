@@ -5,6 +5,8 @@
 
 mod agent;
 mod connecting;
+mod gateway;
+mod gating;
 mod keeping;
 mod requests;
 pub(crate) mod values;
@@ -15,9 +17,12 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use agent::{AgentAct, AgentAddArgs, AgentArgs};
 pub(crate) use connecting::{ClientName, ConfirmVia, ConnectArgs};
+pub(crate) use gateway::{GatewayAct, GatewayArgs, GatewayReportArgs};
+pub(crate) use gating::{GatingArgs, ModeName, RefusalStatus};
 pub(crate) use keeping::{
-    ExportArgs, JwkAlgName, KeyFormat, KeygenArgs, NonceAct, NonceArgs, PasswdArgs, TrustAct,
-    TrustAddArgs, TrustArgs, TrustListArgs, TrustRemoveArgs, TrustRevokeArgs,
+    ClaimingArgs, ExportArgs, JwkAlgName, KeyFormat, KeygenArgs, NonceAct, NonceArgs,
+    NonceStoreArgs, OpeningArgs, PasswdArgs, TrustAct, TrustAddArgs, TrustArgs, TrustListArgs,
+    TrustRemoveArgs, TrustRevokeArgs,
 };
 pub(crate) use requests::{
     InspectArgs, JudgingArgs, ProfileName, SignArgs, SignFormat, VerifyArgs,
@@ -55,7 +60,8 @@ Examples:
 Environment:
   MCPID_KEY         the keyfile or ssh-agent:ID, where no --key is given
   MCPID_TRUST       the trust file, where no --trust is given
-  MCPID_NONCES      the nonce store, where no --nonces is given; only for nonce
+  MCPID_NONCES      the nonce store, where no --nonces is given; only for gateway and
+                    nonce
   MCPID_PASSPHRASE  the keyfile's passphrase, where neither --passphrase-file nor --passphrase-fd
                     is given
   SSH_AUTH_SOCK     where the ssh-agent listens, for a key named ssh-agent:ID
@@ -111,6 +117,7 @@ pub(crate) enum Command {
     Passwd(PasswdArgs),
     Trust(TrustArgs),
     Nonce(NonceArgs),
+    Gateway(Box<GatewayArgs>),
     Connect(Box<ConnectArgs>),
     Agent(AgentArgs),
     #[command(hide = true)]

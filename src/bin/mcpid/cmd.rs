@@ -4,6 +4,7 @@ pub(crate) mod agent;
 pub(crate) mod connect;
 pub(crate) mod demo;
 pub(crate) mod export;
+pub(crate) mod gateway;
 pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod keygen;

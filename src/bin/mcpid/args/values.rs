@@ -100,6 +100,13 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     bytes.filter(|n| *n <= 1 << 40).ok_or_else(|| "more than a TiB".to_owned())
 }
 
+/// A number of things, at least one.
+pub(crate) fn count(text: &str) -> Result<usize, String> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let number = text.parse().ok().filter(|n| digits && *n > 0 && *n <= 1_000_000);
+    number.ok_or_else(|| "not a number from 1 to 1000000".to_owned())
+}
+
 /// The number of an open file.
 pub(crate) fn descriptor(text: &str) -> Result<u32, String> {
     let number = text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
