@@ -91,9 +91,7 @@ pub(super) async fn within<T>(
 ) -> Result<T, Trouble> {
     match silence {
         None => Ok(future.await),
-        Some(time) => {
-            tokio::time::timeout(time, future).await.map_err(|_| Trouble::Silent(time))
-        }
+        Some(time) => tokio::time::timeout(time, future).await.map_err(|_| Trouble::Silent(time)),
     }
 }
 
@@ -146,8 +144,8 @@ pub(super) async fn refusal(response: Response<Incoming>, clock: &dyn Clock) -> 
         _ => None,
     };
     let text = text.trim();
-    let text = (fault.is_none() && !text.is_empty())
-        .then(|| text.chars().take(SHOWN).collect::<String>());
+    let text =
+        (fault.is_none() && !text.is_empty()).then(|| text.chars().take(SHOWN).collect::<String>());
     Trouble::Refused(Box::new(Refusal { status, fault, text, hint }))
 }
 

@@ -339,7 +339,8 @@ impl Bridge {
         if !self.confirm.is_empty() {
             let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
             if let Err(error) = tools.learn(answer.as_bytes()) {
-                self.log.warn(&format!("{}; every tool of it counts as destructive", chain(&error)));
+                self.log
+                    .warn(&format!("{}; every tool of it counts as destructive", chain(&error)));
             }
         }
     }

@@ -164,13 +164,13 @@ impl Sender {
             } else if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
                 let location = response.headers().get(header::LOCATION);
                 let to = location.and_then(|to| to.to_str().ok()).map(str::to_owned);
-                let keeps_method =
-                    matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
+                let keeps_method = matches!(
+                    status,
+                    StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
+                );
                 let there = to.as_deref().and_then(|to| endpoint.moved(to));
                 match there {
-                    Some(there)
-                        if keeps_method && followed.is_none() && away == Away::Once =>
-                    {
+                    Some(there) if keeps_method && followed.is_none() && away == Away::Once => {
                         followed = Some(there);
                     }
                     _ => return Err(Trouble::Redirected { status, to }),
@@ -213,7 +213,8 @@ impl Sender {
         request = request.uri(endpoint.uri.clone());
         request = request.header(header::HOST, endpoint.host_value.clone());
         for (name, value) in given.chain(&self.fixed) {
-            head.push(name.as_str().to_owned(), value.as_bytes().to_vec()).map_err(|e| failed(&e))?;
+            head.push(name.as_str().to_owned(), value.as_bytes().to_vec())
+                .map_err(|e| failed(&e))?;
             request = request.header(name, value);
         }
         let nonce = self.nonce()?;

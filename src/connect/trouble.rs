@@ -96,7 +96,9 @@ impl Trouble {
             Trouble::Silent(time) => format!("no answer for {} s, given up", time.as_secs()),
             Trouble::Redirected { status, to: Some(to) } => {
                 let to = visible(to);
-                format!("the server answers {status} and sends to {to}: use that URL if it is right")
+                format!(
+                    "the server answers {status} and sends to {to}: use that URL if it is right"
+                )
             }
             Trouble::Redirected { status, to: None } => {
                 format!("the server answers {status} and does not say where to")

@@ -4,6 +4,7 @@
 //! flag means the same wherever it stands, and only the commonest have a short form.
 
 mod agent;
+mod audit;
 mod gateway;
 mod gating;
 mod keeping;
@@ -15,6 +16,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use agent::{AgentAct, AgentAddArgs, AgentArgs};
+pub(crate) use audit::{
+    AuditAct, AuditArgs, AuditCheckArgs, AuditCommand, AuditConsistencyArgs, AuditCosignArgs,
+    AuditFolder, AuditInitArgs, AuditPins, AuditPolicy, AuditProveArgs, AuditShowArgs, AuditSync,
+    AuditVerifyArgs,
+};
 pub(crate) use gateway::{GatewayAct, GatewayArgs, GatewayReportArgs};
 pub(crate) use gating::{GatingArgs, ModeName, RefusalStatus};
 pub(crate) use keeping::{
@@ -116,6 +122,7 @@ pub(crate) enum Command {
     Nonce(NonceArgs),
     Gateway(Box<GatewayArgs>),
     Agent(AgentArgs),
+    Audit(AuditCommand),
     #[command(hide = true)]
     Generate(GenerateArgs),
 }

@@ -3,6 +3,7 @@
 
 mod again;
 mod args;
+mod auditing;
 mod cmd;
 mod crew;
 mod exit;
@@ -85,6 +86,7 @@ fn run(command: Command, ui: &mut Ui) -> Result<Exit, Failure> {
         Command::Nonce(args) => cmd::nonce::run(&args, ui),
         Command::Gateway(args) => cmd::gateway::run(&args, ui),
         Command::Agent(args) => cmd::agent::run(&args, ui),
+        Command::Audit(args) => cmd::audit::run(&args.act, ui),
         Command::Generate(args) => cmd::generate::run(&args, ui),
     }
 }

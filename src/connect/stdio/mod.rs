@@ -377,7 +377,8 @@ impl Front {
 
 /// Reads a message of the client, as strictly as a verifier will.
 fn read(line: &[u8]) -> Result<Message<'_>, String> {
-    let mut head = Head::new("POST", RequestTarget::Origin("/".into())).map_err(|e| e.to_string())?;
+    let mut head =
+        Head::new("POST", RequestTarget::Origin("/".into())).map_err(|e| e.to_string())?;
     head.push("content-type", b"application/json".as_slice()).map_err(|e| e.to_string())?;
     match body::read(&head, line, Scope::Endpoint) {
         Ok(body::Reading::Message(message)) => Ok(message),

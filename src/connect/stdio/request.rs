@@ -57,8 +57,7 @@ impl Front {
         let (mut renewed, mut refreshed) = (false, false);
         loop {
             let mut fields = asked.fields.clone();
-            if let ("tools/call", true, Some(tool)) =
-                (&*asked.method, asked.stateless, &asked.name)
+            if let ("tools/call", true, Some(tool)) = (&*asked.method, asked.stateless, &asked.name)
             {
                 fields.extend(self.params.headers(tool, &asked.body));
             }
@@ -187,7 +186,9 @@ impl Front {
         for message in answer::messages(data) {
             match message {
                 Ok(message) => self.deliver(message, of).await?,
-                Err(why) => self.bridge.log.warn(&format!("an event of the server is left out: {why}")),
+                Err(why) => {
+                    self.bridge.log.warn(&format!("an event of the server is left out: {why}"))
+                }
             }
         }
         Ok(())
