@@ -32,6 +32,7 @@
 //! - [`sign`]: a key, a profile and a request make a signature.
 //! - [`verify`]: the checklist of twelve steps, and refusals as data.
 //! - `net`, with the feature of that name: connections in and out, for what stands on the ends.
+//! - `audit`, with the feature of that name: the tamper-evident log.
 //! - `tower`, with the feature of that name: layers that verify before a service and sign in a client.
 //! - `gateway`, with the feature of that name: a verifying reverse proxy, its log and its report.
 //! - `connect`, with the feature of that name: a bridge that signs for clients which know nothing of
@@ -131,6 +132,8 @@
 
 // The walking order is above; the list is alphabetic because rustfmt keeps it so. The imports run
 // one way; `tests/house.rs` holds that.
+#[cfg(feature = "audit")]
+pub mod audit;
 pub mod base;
 pub mod clock;
 #[cfg(feature = "connect")]

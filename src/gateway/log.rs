@@ -16,6 +16,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io::{self, BufRead, Read as _};
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -286,6 +287,51 @@ impl LogLine {
     /// Reads a line; nothing if it is none of this format and version.
     pub fn parse(line: &[u8]) -> Option<Self> {
         serde_json::from_slice(line).ok()
+    }
+}
+
+/// The lines of a log: `None` for one that is no log line of this version, be it cut short, longer
+/// than [`LONGEST_LINE`], or another program's. Empty lines are left out.
+#[derive(Debug)]
+pub struct Lines<R> {
+    input: R,
+    line: Vec<u8>,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// Reads lines from `input`, and never holds more than one of them.
+    pub fn new(input: R) -> Self {
+        Lines { input, line: Vec::new() }
+    }
+
+    /// Reads a line without its line feed; whether it was too long to be kept. `None` at the end.
+    fn read(&mut self) -> io::Result<Option<bool>> {
+        self.line.clear();
+        let most = LONGEST_LINE as u64 + 1;
+        if self.input.by_ref().take(most).read_until(b'\n', &mut self.line)? == 0 {
+            return Ok(None);
+        }
+        if self.line.pop_if(|last| *last == b'\n').is_some() || self.line.len() <= LONGEST_LINE {
+            return Ok(Some(false));
+        }
+        self.input.skip_until(b'\n')?;
+        Ok(Some(true))
+    }
+}
+
+impl<R: BufRead> Iterator for Lines<R> {
+    type Item = io::Result<Option<LogLine>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.read() {
+                Ok(None) => return None,
+                Ok(Some(true)) => return Some(Ok(None)),
+                Ok(Some(false)) if self.line.trim_ascii().is_empty() => {}
+                Ok(Some(false)) => return Some(Ok(LogLine::parse(&self.line))),
+                Err(error) => return Some(Err(error)),
+            }
+        }
     }
 }
 

@@ -117,6 +117,11 @@ impl Tools {
         self.destructive.contains_key(name)
     }
 
+    /// The names that are remembered, in no order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.destructive.keys().map(|name| &**name)
+    }
+
     /// How many tools are remembered.
     pub fn len(&self) -> usize {
         self.destructive.len()

@@ -63,3 +63,12 @@ pub fn json(text: &str) -> Cow<'_, str> {
     }
     Cow::Owned(escaped)
 }
+
+/// `text` as one word of a POSIX shell, quoted only where it has to be.
+pub fn shell_word(text: &str) -> Cow<'_, str> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./:=@%+,".contains(&b);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(format!("'{}'", text.replace('\'', r"'\''")))
+}

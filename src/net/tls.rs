@@ -73,6 +73,18 @@ pub fn client(roots: Option<&[u8]>) -> Result<ClientConfig, TlsError> {
             }
         }
     }
+    trusting(store)
+}
+
+/// The settings of a client that trusts nobody, for one that speaks no TLS.
+///
+/// # Errors
+/// [`TlsError::Unusable`].
+pub fn distrustful() -> Result<ClientConfig, TlsError> {
+    trusting(RootCertStore::empty())
+}
+
+fn trusting(store: RootCertStore) -> Result<ClientConfig, TlsError> {
     let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Unusable)?;

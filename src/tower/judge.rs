@@ -16,6 +16,7 @@ use crate::verify::{Refusal, Rejection, Step, Verifier};
 use super::BoxError;
 use super::budget::Share;
 use super::content::{self, ReadError, RequestBody};
+use super::evidence::{self, Evidence};
 use super::head;
 use super::layer::Settings;
 use super::modes::Mode;
@@ -46,15 +47,15 @@ enum Content<B> {
 }
 
 /// What was found out about a request.
-struct Findings {
-    status: Option<Status>,
-    mode: Option<Mode>,
+pub(super) struct Findings {
+    pub(super) status: Option<Status>,
+    pub(super) mode: Option<Mode>,
     /// Why it does not get through.
-    refusal: Option<Reason>,
+    pub(super) refusal: Option<Reason>,
 }
 
 impl Findings {
-    fn refuse(reason: Reason) -> Self {
+    pub(super) fn refuse(reason: Reason) -> Self {
         Findings { status: None, mode: None, refusal: Some(reason) }
     }
 }
@@ -85,11 +86,19 @@ where
                 refused: Some(&refused),
             };
             settings.observe(&event);
+            evidence::headless(settings, refused.code());
             return Outcome::Refuse(settings.answer(refused, response));
         }
     };
 
-    let (findings, content) = weigh(settings, &verifier, &head, body).await;
+    let mut evidence = None;
+    let (findings, content) = weigh(settings, &verifier, &head, body, &mut evidence).await;
+    let bytes = match &content {
+        Content::Read(bytes, _) => Some(bytes.clone()),
+        _ => None,
+    };
+    let judged = (&*verifier, &head, bytes);
+    let findings = evidence::record(settings, judged, evidence, findings).await;
     let Findings { status, mode, refusal } = findings;
     let content = match (&refusal, content) {
         (Some(_), Content::Unread(body)) => for_its_id(settings, &head, body).await,
@@ -143,6 +152,7 @@ async fn weigh<B>(
     verifier: &Verifier,
     head: &Head<'_>,
     body: B,
+    evidence: &mut Option<Evidence>,
 ) -> (Findings, Content<B>)
 where
     B: Body,
@@ -172,6 +182,7 @@ where
         },
     };
 
+    *evidence = held.as_ref().ok().and_then(|held| evidence::of(settings, head, held));
     let (bytes, share) = match content::read(body, limit, &settings.budget).await {
         Ok(read) => read,
         Err(error) => {

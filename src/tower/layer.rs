@@ -62,6 +62,8 @@ pub(super) struct Settings {
     answer: Option<Answer>,
     admission: Option<Admission>,
     wire_target: Option<WireTarget>,
+    #[cfg(feature = "audit")]
+    pub(super) recorder: Option<Arc<crate::audit::Recorder>>,
 }
 
 /// Replaces the verifier of a running layer, as when a trust file has changed.
@@ -89,6 +91,8 @@ impl VerifyLayer {
                 answer: None,
                 admission: None,
                 wire_target: None,
+                #[cfg(feature = "audit")]
+                recorder: None,
             }),
         })
     }
@@ -165,7 +169,7 @@ impl VerifyLayer {
         self.settings.verifier.clone()
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+    pub(super) fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(Arc::make_mut(&mut self.settings));
         self
     }

@@ -33,7 +33,38 @@ pub struct Unread {
     pub(super) now: Timestamp,
 }
 
+/// One signature that holds, with all that a third party needs to see it too.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct HeldSignature<'a> {
+    /// The label, which has no meaning.
+    pub label: &'a str,
+    /// The trust entry of the key, as the registry had it.
+    pub entry: &'a Entry,
+    /// The signature base: the exact bytes that were signed.
+    pub base: &'a str,
+    /// The signature over them.
+    pub signature: &'a [u8; 64],
+    /// When it says that it was made.
+    pub created: Option<Timestamp>,
+    /// Its one-time value.
+    pub nonce: Option<&'a str>,
+}
+
 impl HeadHeld<'_> {
+    /// The signatures that hold, at least one, in the order of the request. Which of them the
+    /// verdict will name is not known yet.
+    pub fn signatures(&self) -> impl Iterator<Item = HeldSignature<'_>> {
+        self.held.iter().map(|one| HeldSignature {
+            label: &one.label,
+            entry: &one.entry,
+            base: &one.base,
+            signature: &one.signature,
+            created: one.created,
+            nonce: one.nonce.as_deref(),
+        })
+    }
+
     /// What the first signature that held says of itself.
     pub fn statement(&self) -> Statement {
         of(self.head, &self.held)

@@ -159,7 +159,7 @@ fn nothing_is_learned_from_what_can_be_read_in_two_ways() {
         format!(r#"{{"jsonrpc":"2.0","id":1,"result":[[{good}]]}}"#),
         format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{good}]}},"result":{{}}}}"#),
         format!(r#"{{"jsonrpc":"2.0","id":1,"Result":{{"tools":[{good}]}}}}"#),
-        format!(r#"{{"jsonrpc":"2.0","id":1,"result":"{{}}"}}"#),
+        r#"{"jsonrpc":"2.0","id":1,"result":"{}"}"#.to_owned(),
         r#"{"jsonrpc":"2.0","id":1}"#.to_owned(),
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#.to_owned(),
     ] {

@@ -3,7 +3,10 @@
 //! Everyday acts on a message or a key are verbs; things that are kept are nouns with verbs. A
 //! flag means the same wherever it stands, and only the commonest have a short form.
 
+mod agent;
 mod connecting;
+mod gateway;
+mod gating;
 mod keeping;
 mod requests;
 pub(crate) mod values;
@@ -12,7 +15,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use agent::{AgentAct, AgentAddArgs, AgentArgs};
 pub(crate) use connecting::{ClientName, ConfirmVia, ConnectArgs};
+pub(crate) use gateway::{GatewayAct, GatewayArgs, GatewayReportArgs};
+pub(crate) use gating::{GatingArgs, ModeName, RefusalStatus};
 pub(crate) use keeping::{
     ExportArgs, JwkAlgName, KeyFormat, KeygenArgs, NonceAct, NonceArgs, PasswdArgs, TrustAct,
     TrustAddArgs, TrustArgs, TrustListArgs, TrustRemoveArgs, TrustRevokeArgs,
@@ -51,11 +57,13 @@ Examples:
   mcpid verify --at capture session.har
 
 Environment:
-  MCPID_KEY         the keyfile, where no --key is given
+  MCPID_KEY         the keyfile or ssh-agent:ID, where no --key is given
   MCPID_TRUST       the trust file, where no --trust is given
-  MCPID_NONCES      the nonce store, where no --nonces is given; only for nonce
+  MCPID_NONCES      the nonce store, where no --nonces is given; only for gateway and
+                    nonce
   MCPID_PASSPHRASE  the keyfile's passphrase, where neither --passphrase-file nor --passphrase-fd
                     is given
+  SSH_AUTH_SOCK     where the ssh-agent listens, for a key named ssh-agent:ID
   NO_COLOR          honoured: nothing is ever coloured
 
 Files:
@@ -108,7 +116,9 @@ pub(crate) enum Command {
     Passwd(PasswdArgs),
     Trust(TrustArgs),
     Nonce(NonceArgs),
+    Gateway(Box<GatewayArgs>),
     Connect(Box<ConnectArgs>),
+    Agent(AgentArgs),
     #[command(hide = true)]
     Generate(GenerateArgs),
 }

@@ -82,6 +82,11 @@ impl Judging {
         self.max_body
     }
 
+    /// How many keys are trusted.
+    pub(crate) fn keys(&self) -> usize {
+        self.registry.len()
+    }
+
     /// Which origins are ours.
     pub(crate) fn origins(&self) -> &Origins {
         &self.origins

@@ -8,6 +8,7 @@ mod crew;
 mod exit;
 mod failure;
 mod files;
+mod holder;
 mod incoming;
 mod judging;
 mod keyfiles;
@@ -82,7 +83,9 @@ fn run(command: Command, manner: MannerArgs, ui: &mut Ui) -> Result<Exit, Failur
         Command::Passwd(args) => cmd::passwd::run(&args, ui),
         Command::Trust(args) => cmd::trust::run(&args, ui),
         Command::Nonce(args) => cmd::nonce::run(&args, ui),
+        Command::Gateway(args) => cmd::gateway::run(&args, ui),
         Command::Connect(args) => cmd::connect::run(&args, manner, ui),
+        Command::Agent(args) => cmd::agent::run(&args, ui),
         Command::Generate(args) => cmd::generate::run(&args, ui),
     }
 }

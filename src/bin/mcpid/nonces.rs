@@ -46,24 +46,61 @@ pub(crate) fn open(
     retention: Retention,
     ui: &mut Ui,
 ) -> Result<Arc<dyn NonceStore>, Failure> {
-    let now = SystemClock.now();
     let url = url(text, Named::Flag, ui)?;
-    let store: Arc<dyn NonceStore> = match &url {
+    Ok(open_at(&url, retention, ui)?.store)
+}
+
+/// A store, and what its servers are warned about while it is used.
+pub(crate) struct Opened {
+    pub(crate) store: Arc<dyn NonceStore>,
+    warned: Warned,
+}
+
+impl Opened {
+    /// Says what there is to warn about since the last time.
+    pub(crate) fn tell(&self, ui: &mut Ui) {
+        tell(&self.warned, ui);
+    }
+}
+
+/// Opens the store of something that serves: the flag's, else the variable's, else the file that
+/// nobody needs to name.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_to_serve(
+    flag: Option<&str>,
+    retention: Retention,
+    ui: &mut Ui,
+) -> Result<Opened, Failure> {
+    let url = match files::nonces(flag)? {
+        files::Nonces::Named(text, named) => url(&text, named, ui)?,
+        files::Nonces::Default(place) => {
+            place.make_default_folder()?;
+            StoreUrl::Sqlite { path: place.path }
+        }
+    };
+    open_at(&url, retention, ui)
+}
+
+fn open_at(url: &StoreUrl, retention: Retention, ui: &mut Ui) -> Result<Opened, Failure> {
+    let now = SystemClock.now();
+    let warned = Warned::default();
+    let store: Arc<dyn NonceStore> = match url {
         StoreUrl::Memory { max } => memory(*max, retention)?,
         StoreUrl::Sqlite { path } => {
             let options = Options::new(path, sqlite::boot_id());
-            Arc::new(options.open(now, retention).map_err(|e| unavailable(&url, &e))?)
+            Arc::new(options.open(now, retention).map_err(|e| unavailable(url, &e))?)
         }
         StoreUrl::Redis(servers) => {
-            let warned = Arc::default();
             let opened = servers_at(servers.clone(), &warned)?.open(now, retention);
             tell(&warned, ui);
-            Arc::new(opened.map_err(|e| unavailable(&url, &e))?)
+            Arc::new(opened.map_err(|e| unavailable(url, &e))?)
         }
         other => return Err(unknown(other)),
     };
-    wait(store.register(now, retention)).map_err(|e| unavailable(&url, &e))?;
-    Ok(store)
+    wait(store.register(now, retention)).map_err(|e| unavailable(url, &e))?;
+    Ok(Opened { store, warned })
 }
 
 /// Opens the store that `--nonces` names, only to look into it: nothing in it changes, and none

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::time::{Duration, Instant};
 
-pub(crate) use mcpid::message::shown::visible;
 use mcpid::message::shown::{self, escape, is_control, is_unsafe};
+pub(crate) use mcpid::message::shown::{shell_word, visible};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, reason};
@@ -232,15 +232,6 @@ fn stdout_failure(error: &io::Error) -> Failure {
 fn json_text(value: &impl serde::Serialize) -> Result<String, Failure> {
     serde_json::to_string(value)
         .map_err(|e| Failure::new(Exit::Bug, "bug", format!("cannot write JSON: {e}")))
-}
-
-/// `text` as one word of a POSIX shell, quoted only where it has to be.
-pub(crate) fn shell_word(text: &str) -> Cow<'_, str> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./:=@%+,".contains(&b);
-    if !text.is_empty() && text.bytes().all(plain) {
-        return Cow::Borrowed(text);
-    }
-    Cow::Owned(format!("'{}'", text.replace('\'', r"'\''")))
 }
 
 #[cfg(test)]

@@ -126,7 +126,7 @@ impl Page {
         self.lines(0, &quoted);
         if !value.is_ascii() {
             self.remark("which is not plain ASCII, but:");
-            let spelt = format!("\"{}\"", self.cut(value, |text| spelt_out(text)));
+            let spelt = format!("\"{}\"", self.cut(value, spelt_out));
             self.lines(0, &spelt);
         }
     }

@@ -22,8 +22,8 @@ use crate::args::{ConfirmVia, ConnectArgs, MannerArgs, Ttl};
 use crate::exit::Exit;
 use crate::failure::{Failure, chain, reason};
 use crate::files;
-use crate::keyfiles;
-use crate::ui::{Ui, shell_word};
+use crate::holder::Holder;
+use crate::ui::{Ui, shell_word, visible};
 
 /// How long a connection may take to be there, name, TCP and TLS together.
 const CONNECTING: Duration = Duration::from_secs(20);
@@ -37,18 +37,18 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
     let fields = headers::given(&args.header)?;
     let confirm = confirm(args)?;
     let log = journal::open(args.log_file.as_deref(), manner)?;
-    let place = files::key(args.key.as_deref())?;
-    let keyfile = keyfiles::load(&place)?;
+    let holder = Holder::find(args.key.as_deref())?;
     if let Some(client) = args.print_config {
         config::print(client, args, &plan.host, ui)?;
-        if !keyfile.is_plain() && args.passphrase.passphrase_file.is_none() {
-            ui.hint(
-                "the keyfile is encrypted: add --passphrase-file FILE, or put it into ssh-agent",
-            );
+        if matches!(&holder, Holder::File(keyfile, _) if !keyfile.is_plain())
+            && args.passphrase.passphrase_file.is_none()
+        {
+            ui.note("the keyfile is encrypted, and the client has no terminal to ask on");
+            ui.hint("mcpid agent add, and then print this with -k ssh-agent:");
         }
         return Ok(Exit::Ok);
     }
-    let source = keyfiles::source(&keyfile, &place, &args.passphrase, ui)?;
+    let source = holder.source(&args.passphrase, ui)?;
     let roots = plan.roots(args)?;
     if plan.is_open_to_all {
         ui.warning(&format!(
@@ -56,8 +56,9 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
             plan.host
         ));
     }
-    let key: Arc<dyn Sign> = Arc::new(keyfiles::open(&keyfile, &place, source)?);
-    ui.detail(&format!("{} ({}) signs for {}", key.public().id(), keyfile.name(), plan.host));
+    let (name, slow) = (visible(holder.name()).into_owned(), matches!(holder, Holder::Agent(_)));
+    let key = holder.open(source)?;
+    ui.detail(&format!("{} ({name}) signs for {}", key.public().id(), plan.host));
 
     let signer = Arc::new(signer(args, key)?);
     let dialer = Dialer::new(roots, None, CONNECTING);
@@ -66,6 +67,9 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
         .with_log(log)
         .with_fields(fields)
         .with_consent(confirm, asking(args));
+    if slow {
+        bridge = bridge.with_slow_key();
+    }
     if let Some(bytes) = args.max_body {
         bridge = bridge.with_max_body(usize::try_from(bytes).unwrap_or(usize::MAX));
     }

@@ -1,0 +1,5 @@
+//! The audit log: its tree, its files, what survives, and what an auditor finds.
+#![allow(clippy::unwrap_used)]
+
+mod notes;
+mod trees;
