@@ -28,7 +28,7 @@ async fn becomes(reply: impl Fn(&crate::server::Seen) -> Reply + Send + Sync + '
     })
     .await;
     let (bridge, said) = bridge(&server.url());
-    let bridge = bridge.with_max_answer(1 << 20).with_silence(Some(Duration::from_millis(800)));
+    let bridge = bridge.with_max_answer(1 << 20).with_silence(Some(Duration::from_secs(2)));
     let mut client = Client::by((bridge, said));
     let error = error(&mut client).await;
     let next = client.ask(&call(2, "t", json!({}))).await;
@@ -119,18 +119,6 @@ async fn any_other_refusal_is_said_with_its_status_and_the_servers_words() {
 
 #[tokio::test]
 async fn a_clock_that_is_wrong_is_seen_in_the_hint() {
-    for (ahead, words) in [(-100_i64, "s behind"), (100, "s ahead")] {
-        let server = Server::start(usual).await;
-        let clock = FixedClock(SystemClock.now().plus(ahead));
-        // The server verifies, and says why not in its own way: here the script would only see
-        // what was verified, so that a second server plays the gateway.
-        let refusing = Server::start(usual).await;
-        drop(server);
-        let mut client = Client::by(bridge_at(&refusing.url(), Arc::new(clock)));
-        let error = error(&mut client).await;
-        // 599 is how the test server says that a signature did not hold.
-        assert!(error["message"].as_str().unwrap().contains("599"), "{error} {words}");
-    }
     for (reason, ahead, words) in [
         ("expired", -100_i64, "this clock is 100 s behind"),
         ("not_yet_valid", 100, "this clock is 100 s ahead"),

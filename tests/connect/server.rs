@@ -293,6 +293,8 @@ impl Stage {
                         return;
                     }
                     Piece::Break => {
+                        // What was written before has to be on its way first.
+                        tokio::time::sleep(Duration::from_millis(50)).await;
                         let _ = pieces.send(Err(std::io::ErrorKind::BrokenPipe.into())).await;
                     }
                     Piece::Bytes(bytes) => {
