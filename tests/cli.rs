@@ -141,6 +141,7 @@ const GRAMMAR: &[(&str, &str)] = &[
     ("trust remove", "-r --trust"),
     ("nonce list", "--nonces"),
     ("nonce prune", "--nonces"),
+    ("gateway report", "--html --since --until"),
     ("generate man", ""),
     ("generate completions", ""),
 ];
@@ -157,10 +158,10 @@ fn the_grammar_is_the_one_of_the_design() {
     let mut commands: BTreeSet<_> = GRAMMAR.iter().map(first).collect();
     assert!(commands.remove("generate"), "it is there, and hidden");
     assert_eq!(listed(&help, "Commands:"), commands);
-    for group in ["trust", "nonce", "generate"] {
+    for group in ["trust", "nonce", "gateway", "generate"] {
         let help = out(&mcpid(folder.path(), &format!("{group} -h")));
-        let second = GRAMMAR.iter().filter(|(path, _)| path.starts_with(group));
-        let second = second.map(|(path, _)| path[group.len() + 1..].to_owned()).collect();
+        let second = GRAMMAR.iter().filter_map(|(path, _)| path.strip_prefix(group));
+        let second = second.filter_map(|path| path.strip_prefix(' ')).map(str::to_owned).collect();
         assert_eq!(listed(&help, "Commands:"), second, "mcpid {group}");
     }
 }

@@ -36,6 +36,7 @@ mod recorder;
 mod recover;
 pub mod redact;
 mod refused;
+mod reuse;
 mod segment;
 pub mod tree;
 mod writer;

@@ -201,7 +201,7 @@ fn mend_checkpoints(folder: &Folder) -> Result<(), LogError> {
         return Ok(());
     }
     let path: &Path = &folder.checkpoints();
-    let length: usize = notes.iter().map(String::len).sum();
+    let length: usize = notes.iter().map(Vec::len).sum();
     let file = folder::open(path, OpenOptions::new().write(true))?;
     file.set_len(u64::try_from(length).unwrap_or(u64::MAX))
         .map_err(|e| LogError::io("write", path, e))

@@ -10,12 +10,18 @@ mod memory;
 mod redis;
 #[cfg(all(feature = "redis", unix))]
 mod redis_access;
+#[cfg(all(feature = "cli", unix))]
+mod redis_cli;
 #[cfg(all(feature = "redis", unix))]
 mod redis_faults;
+#[cfg(all(feature = "redis", unix))]
+mod redis_listing;
 #[cfg(all(feature = "redis", unix))]
 mod redis_proxy;
 #[cfg(all(feature = "redis", unix))]
 mod redis_servers;
+#[cfg(all(feature = "redis", unix))]
+mod redis_windows;
 #[cfg(all(feature = "sqlite", unix))]
 mod sqlite;
 #[cfg(all(feature = "sqlite", unix))]

@@ -128,6 +128,10 @@ impl Place for Server {
         Arc::new(self.open().unwrap())
     }
 
+    fn open_to_raise(&self) -> Arc<dyn NonceStore> {
+        open_to_raise(&self.url())
+    }
+
     /// Brings the ends of all claims nearer, as if the time had passed.
     fn pass(&self, seconds: i64) {
         let passed = seconds - self.passed.swap(seconds, Ordering::SeqCst);
@@ -168,6 +172,10 @@ pub(crate) fn options(url: &str) -> Options {
 /// it has one already.
 pub(crate) fn open(url: &str) -> Result<Redis, StoreError> {
     options(url).open(at(-30), retention())
+}
+
+fn open_to_raise(url: &str) -> Arc<dyn NonceStore> {
+    Arc::new(options(url).allow_raising(true).open(at(-30), retention()).unwrap())
 }
 
 /// Collects warnings.
@@ -235,6 +243,10 @@ impl Place for Cluster {
         Arc::new(open(&self.url()).unwrap())
     }
 
+    fn open_to_raise(&self) -> Arc<dyn NonceStore> {
+        open_to_raise(&self.url())
+    }
+
     fn pass(&self, seconds: i64) {
         self.nodes.iter().for_each(|node| node.pass(seconds));
     }
@@ -277,6 +289,10 @@ impl Watched {
 impl Place for Watched {
     fn open(&self) -> Arc<dyn NonceStore> {
         Arc::new(open(&self.url()).unwrap())
+    }
+
+    fn open_to_raise(&self) -> Arc<dyn NonceStore> {
+        open_to_raise(&self.url())
     }
 
     fn pass(&self, seconds: i64) {

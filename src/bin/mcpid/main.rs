@@ -3,6 +3,7 @@
 
 mod again;
 mod args;
+mod asking;
 mod cmd;
 mod crew;
 mod exit;
