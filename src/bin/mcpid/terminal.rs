@@ -154,6 +154,15 @@ pub(crate) fn leave_signals() {
     LEFT.store(true, Ordering::SeqCst);
 }
 
+/// Puts the terminal back for good: the program ends, and whatever still runs asks nothing more.
+pub(crate) fn close() {
+    CLOSED.store(true, Ordering::SeqCst);
+    restore();
+}
+
+/// Whether no question may stand any more.
+static CLOSED: AtomicBool = AtomicBool::new(false);
+
 /// Whether SIGINT and SIGTERM are somebody else's.
 static LEFT: AtomicBool = AtomicBool::new(false);
 
@@ -189,6 +198,9 @@ impl Quiet {
         };
         // Under the lock, so that whoever takes the question back comes before or after all of it.
         let mut standing = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+        if CLOSED.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
         *standing = Some(Asked { tty: tty.try_clone()?, before });
         let changed = rustix::termios::tcsetattr(tty, when, &quiet);
         drop(standing);

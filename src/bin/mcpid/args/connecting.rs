@@ -51,7 +51,7 @@ pub(crate) struct ConnectArgs {
     /// The server's MCP endpoint
     #[arg(value_name = "URL")]
     pub(crate) url: String,
-    /// The keyfile
+    /// The keyfile, or ssh-agent:ID for a key in the ssh-agent
     #[arg(short, long, value_name = "KEY")]
     pub(crate) key: Option<PathBuf>,
     /// The rules to sign by
@@ -97,13 +97,14 @@ pub(crate) struct ConnectArgs {
     /// Ask a person before signing what this pattern matches, or calls of destructive tools
     #[arg(long, value_name = "P|destructive", help_heading = "Consent")]
     pub(crate) confirm: Vec<String>,
-    /// Who asks [default: the terminal, else askpass]
+    /// Who asks [default: MCPID_ASKPASS, else the terminal if no other program has it, else
+    /// SSH_ASKPASS]
     #[arg(long, value_name = "WAY", requires = "confirm", help_heading = "Consent")]
     pub(crate) confirm_via: Option<ConfirmVia>,
-    /// How long the person has to answer [default: 5m]
+    /// How long the person has to answer; silence is a no [default: 60s]
     #[arg(
         long,
-        value_name = "5m",
+        value_name = "60s",
         value_parser = duration,
         allow_hyphen_values = true,
         requires = "confirm",

@@ -48,7 +48,9 @@ pub(super) fn ask(program: &std::path::Path, asked: &Asked, wait: &Wait) -> Answ
         format!("mcpid: may this request be signed and sent?\n\n{}", asked.shown(&limits).text);
     let mut command = Command::new(program);
     command.arg(text).env("SSH_ASKPASS_PROMPT", "confirm");
-    SECRETS.iter().for_each(|name| drop(command.env_remove(name)));
+    for name in SECRETS {
+        command.env_remove(name);
+    }
     // In a group of its own: what it has started ends with it.
     command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
     let child = match command.spawn() {

@@ -19,16 +19,16 @@ use rand::rngs::SysRng;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{ConfirmVia, ConnectArgs, MannerArgs, Ttl};
+use crate::asking::{self, Asker, Way};
 use crate::exit::Exit;
 use crate::failure::{Failure, chain, reason};
 use crate::files;
 use crate::holder::Holder;
-use crate::ui::{Ui, shell_word, visible};
+use crate::terminal;
+use crate::ui::{Ui, shell_word};
 
 /// How long a connection may take to be there, name, TCP and TLS together.
 const CONNECTING: Duration = Duration::from_secs(20);
-/// How long a person has to answer.
-const ANSWERING: u32 = 300;
 
 /// Bridges until the client is done.
 pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result<Exit, Failure> {
@@ -40,11 +40,10 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
     let holder = Holder::find(args.key.as_deref())?;
     if let Some(client) = args.print_config {
         config::print(client, args, &plan.host, ui)?;
-        if matches!(&holder, Holder::File(keyfile, _) if !keyfile.is_plain())
-            && args.passphrase.passphrase_file.is_none()
-        {
-            ui.note("the keyfile is encrypted, and the client has no terminal to ask on");
-            ui.hint("mcpid agent add, and then print this with -k ssh-agent:");
+        if holder.is_sealed() && args.passphrase.passphrase_file.is_none() {
+            let hint = "the keyfile is encrypted: add --passphrase-file FILE, or keep the key in the \
+                        ssh-agent (mcpid agent add) and use -k ssh-agent:";
+            ui.hint(hint);
         }
         return Ok(Exit::Ok);
     }
@@ -56,7 +55,7 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
             plan.host
         ));
     }
-    let (name, slow) = (visible(holder.name()).into_owned(), matches!(holder, Holder::Agent(_)));
+    let (name, in_agent) = (holder.name().to_owned(), holder.is_in_agent());
     let key = holder.open(source)?;
     ui.detail(&format!("{} ({name}) signs for {}", key.public().id(), plan.host));
 
@@ -67,7 +66,7 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
         .with_log(log)
         .with_fields(fields)
         .with_consent(confirm, asking(args));
-    if slow {
+    if in_agent {
         bridge = bridge.with_slow_key();
     }
     if let Some(bytes) = args.max_body {
@@ -96,6 +95,8 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
     };
     // A read of stdin cannot be taken back, and nobody waits for what it brings.
     runtime.shutdown_background();
+    // Nor does anybody wait for a question that still stands.
+    terminal::close();
     ended
 }
 
@@ -186,10 +187,14 @@ fn confirm(args: &ConnectArgs) -> Result<Confirm, Failure> {
 }
 
 fn asking(args: &ConnectArgs) -> Asking {
-    let patience = Duration::from_secs(args.confirm_timeout.unwrap_or(ANSWERING).into());
+    let patience = args.confirm_timeout.unwrap_or(asking::ANSWERING);
+    let patience = Duration::from_secs(patience.into());
+    let person = |way| Asking::Person(Arc::new(Asker::new(way, patience)));
     match args.confirm_via {
         Some(ConfirmVia::Client) => Asking::Client(patience),
-        _ => Asking::Nobody,
+        Some(ConfirmVia::Terminal) => person(Way::Terminal),
+        Some(ConfirmVia::Askpass) => person(Way::Askpass),
+        None => person(Way::Any),
     }
 }
 
@@ -258,11 +263,13 @@ impl Stop {
                 .map(std::cell::RefCell::new)
                 .map_err(|e| Failure::new(Exit::Unavailable, "signals", reason(&e).1))
         };
-        Ok(Stop {
+        let stop = Stop {
             interrupt: open(SignalKind::interrupt())?,
             terminate: open(SignalKind::terminate())?,
             interrupted: std::cell::Cell::new(false),
-        })
+        };
+        terminal::leave_signals();
+        Ok(stop)
     }
 
     async fn done(&self) {
