@@ -21,6 +21,8 @@ mod redis_proxy;
 #[cfg(all(feature = "redis", unix))]
 mod redis_servers;
 #[cfg(all(feature = "redis", unix))]
+mod redis_tls;
+#[cfg(all(feature = "redis", unix))]
 mod redis_windows;
 #[cfg(all(feature = "sqlite", unix))]
 mod sqlite;
