@@ -5,6 +5,8 @@
 #[cfg(all(feature = "cli", unix))]
 mod cli;
 mod contract;
+#[cfg(all(feature = "cli", unix))]
+mod layers;
 mod memory;
 #[cfg(all(feature = "redis", unix))]
 mod redis;
