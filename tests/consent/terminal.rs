@@ -19,7 +19,7 @@ fn refused(folder: &tempfile::TempDir, id: u32, why: &str) {
 fn yes_sends_exactly_what_was_shown() {
     let server = Server::start();
     let message = call(1, "delete", r#"{"path":"/home/me/notes.txt",  "n": 1.00}"#);
-    let folder = folder(&[message.clone()]);
+    let folder = folder(std::slice::from_ref(&message));
     let mut session = on_terminal(&folder, &server, "--confirm tools/call");
     let seen = session.exp_string(QUESTION).unwrap();
     for part in [
