@@ -33,7 +33,9 @@ from pathlib import Path
 
 import bodies
 import conformance
+import faults
 import framing
+import http2
 import matrix
 import refusing
 from stand import Stand, Tools
@@ -46,6 +48,8 @@ def cases(stand: Stand):
     yield from refusing.cases(stand)
     yield from bodies.cases(stand)
     yield from framing.cases(stand)
+    yield from http2.cases(stand)
+    yield from faults.cases(stand)
 
 
 def report(name: str, error: BaseException) -> None:

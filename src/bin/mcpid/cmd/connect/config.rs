@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::args::{ClientName, ConnectArgs, ProfileName, Ttl};
 use crate::failure::Failure;
+use crate::holder::AGENT;
 use crate::ui::Ui;
 
 /// Prints the block, with everything else that was given as arguments in it.
@@ -115,7 +116,7 @@ fn arguments(args: &ConnectArgs) -> Vec<String> {
 /// A key that is no file is named as it was.
 fn key_path(key: &Path) -> String {
     let text = key.to_string_lossy();
-    if text.starts_with("ssh-agent:") { text.into_owned() } else { whole(key) }
+    if text.starts_with(AGENT) { text.into_owned() } else { whole(key) }
 }
 
 fn whole(path: &Path) -> String {
