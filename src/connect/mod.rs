@@ -33,7 +33,7 @@ use crate::mcp::body::{self, Scope};
 use crate::mcp::tools::Tools;
 use crate::message::shown::visible;
 use crate::message::{Head, RequestTarget};
-use crate::net::Dialer;
+use crate::net::{Dialer, Server};
 use crate::sign::Signer;
 use crate::verify::DEFAULT_MAX_BODY;
 use crate::verify::rejection::chain;
@@ -41,6 +41,7 @@ use crate::verify::rejection::chain;
 mod answer;
 pub mod consent;
 mod line;
+mod loopback;
 mod params;
 mod rpc;
 mod send;
@@ -52,7 +53,8 @@ use consent::{Answer, Confirm, Consent, Need, Refused};
 use send::{Away, Endpoint, Outbound, Sender};
 use trouble::Trouble;
 
-pub use send::UrlError;
+pub use loopback::Door;
+pub use send::{Endpoint as Url, UrlError};
 pub use trouble::{NOT_SENT, UNANSWERED};
 
 /// Bytes of an answer, or of one event of a stream, that are held to be handed on.
@@ -88,11 +90,11 @@ impl Log {
     }
 
     fn note(&self, line: &str) {
-        (self.0)(Weight::Note, line);
+        (self.0)(Weight::Note, &visible(line));
     }
 
     fn warn(&self, line: &str) {
-        (self.0)(Weight::Warning, line);
+        (self.0)(Weight::Warning, &visible(line));
     }
 }
 
@@ -169,7 +171,7 @@ impl Bridge {
         R: rand::TryCryptoRng + Send + 'static,
         R::Error: Send + Sync + 'static,
     {
-        let mut sender = Sender::new(Endpoint::new(url)?, dialer, signer, clock, random);
+        let mut sender = Sender::new(Endpoint::parse(url)?, dialer, signer, clock, random);
         sender.silence = Some(DEFAULT_SILENCE);
         Ok(Bridge {
             sender,
@@ -182,11 +184,6 @@ impl Bridge {
             asking: Asking::Nobody,
             tools: Mutex::new(Tools::new()),
         })
-    }
-
-    /// Whom requests go to: host and port.
-    pub fn host(&self) -> &str {
-        &self.sender.endpoint.host
     }
 
     /// Says what happens to `log`.
@@ -297,6 +294,12 @@ impl Bridge {
         let reading = body::read(&head, body, Scope::Endpoint);
         let tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
         self.confirm.judge(&self.sender.endpoint.url, reading.as_ref(), body, &tools)
+    }
+
+    /// Serves clients that speak HTTP to `server`, those that `door` lets in, until `stop` is done.
+    /// Returns how many connections were cut off then.
+    pub async fn http(self, server: Server, door: Door, stop: impl Future<Output = ()>) -> usize {
+        loopback::run(Arc::new(self), server, door, stop).await
     }
 
     /// Makes sure that a person has said yes to what a person has to be asked about.

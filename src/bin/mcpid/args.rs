@@ -5,6 +5,7 @@
 
 mod agent;
 mod audit;
+mod connecting;
 mod gateway;
 mod gating;
 mod keeping;
@@ -21,11 +22,13 @@ pub(crate) use audit::{
     AuditFolder, AuditInitArgs, AuditPins, AuditPolicy, AuditProveArgs, AuditShowArgs, AuditSync,
     AuditVerifyArgs,
 };
+pub(crate) use connecting::{ClientName, ConfirmVia, ConnectArgs};
 pub(crate) use gateway::{GatewayAct, GatewayArgs, GatewayReportArgs};
 pub(crate) use gating::{GatingArgs, ModeName, RefusalStatus};
 pub(crate) use keeping::{
-    ExportArgs, JwkAlgName, KeyFormat, KeygenArgs, NonceAct, NonceArgs, PasswdArgs, TrustAct,
-    TrustAddArgs, TrustArgs, TrustListArgs, TrustRemoveArgs, TrustRevokeArgs,
+    ClaimingArgs, ExportArgs, JwkAlgName, KeyFormat, KeygenArgs, NonceAct, NonceArgs,
+    NonceStoreArgs, OpeningArgs, PasswdArgs, TrustAct, TrustAddArgs, TrustArgs, TrustListArgs,
+    TrustRemoveArgs, TrustRevokeArgs,
 };
 pub(crate) use requests::{
     InspectArgs, JudgingArgs, ProfileName, SignArgs, SignFormat, VerifyArgs,
@@ -121,6 +124,7 @@ pub(crate) enum Command {
     Trust(TrustArgs),
     Nonce(NonceArgs),
     Gateway(Box<GatewayArgs>),
+    Connect(Box<ConnectArgs>),
     Agent(AgentArgs),
     Audit(AuditCommand),
     #[command(hide = true)]

@@ -7,7 +7,7 @@ use mcpid::gateway::{Open, Upstream};
 use mcpid::net::Address;
 
 use super::values::{count, duration, size};
-use super::{AuditArgs, JudgingArgs};
+use super::{AuditArgs, ClaimingArgs, JudgingArgs};
 
 /// What becomes of a request that is not verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -55,6 +55,8 @@ pub(crate) struct GatingArgs {
     /// user's]
     #[arg(long, value_name = "STORE")]
     pub(crate) nonces: Option<String>,
+    #[command(flatten)]
+    pub(crate) claiming: ClaimingArgs,
 
     /// What becomes of requests that are not verified
     #[arg(long, value_name = "MODE", default_value = "strict", help_heading = "Policy")]

@@ -50,7 +50,13 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::new());
     let retention = gating.judging.verifier(Arc::clone(&clock), Replay::Unchecked).retention();
-    let opened = nonces::open_to_serve(args.nonces.as_deref(), retention, ui)?;
+    let opened = nonces::open_to_serve(args.nonces.as_deref(), retention, args.claiming, ui)
+        .map_err(|failure| match failure.code {
+            nonces::TOO_SHORT => {
+                failure.hint("all its users can wait for so long? --raise-retention")
+            }
+            _ => failure,
+        })?;
     let store = metrics.watch(Arc::clone(&opened.store));
     let replay = Replay::Claim(Arc::clone(&store));
     let verifier = gating.judging.verifier(Arc::clone(&clock), replay.clone());
