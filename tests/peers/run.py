@@ -32,6 +32,7 @@ import traceback
 from pathlib import Path
 
 import bodies
+import bridging
 import conformance
 import framing
 import matrix
@@ -46,6 +47,7 @@ def cases(stand: Stand):
     yield from refusing.cases(stand)
     yield from bodies.cases(stand)
     yield from framing.cases(stand)
+    yield from bridging.cases(stand)
 
 
 def report(name: str, error: BaseException) -> None:
