@@ -70,8 +70,8 @@ pub enum ProofError {
     /// What the log stores does not fit together.
     #[error("the log does not fit together: {0}")]
     Damaged(String),
-    /// Not an evidence file.
-    #[error("not an evidence file: {0}")]
+    /// Not what was to be read; says why.
+    #[error("{0}")]
     Form(String),
 }
 
@@ -119,7 +119,7 @@ pub fn prove(
 ) -> Result<String, ProofError> {
     let note = match checkpoint {
         Some(note) => note.to_vec(),
-        None => latest(folder)?,
+        None => latest(folder)?.ok_or(ProofError::NoCheckpoint { n, size: 0 })?,
     };
     let log_key = folder.public()?;
     let (checkpoint, _) = Checkpoint::signed(&note, &log_key)?;
@@ -171,10 +171,14 @@ pub fn prove(
     Ok(serde_json::to_string_pretty(&json).unwrap_or_default() + "\n")
 }
 
-/// The log's latest checkpoint, as it stands.
-fn latest(folder: &Folder) -> Result<Vec<u8>, LogError> {
+/// The log's latest checkpoint, as it stands; none where it has not made one.
+fn latest(folder: &Folder) -> Result<Option<Vec<u8>>, LogError> {
     let path = folder.checkpoint();
-    std::fs::read(&path).map_err(|e| LogError::io("read", &path, e))
+    match std::fs::read(&path) {
+        Ok(note) => Ok(Some(note)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(LogError::io("read", &path, e)),
+    }
 }
 
 fn registry_of(keys: &[Box<RawValue>]) -> Result<Registry, ProofError> {
@@ -220,7 +224,7 @@ impl Checked {
 /// # Errors
 /// [`ProofError::Form`]. What can be read and does not hold is a [`Checked::fault`].
 pub fn check(bytes: &[u8], anchor: &Anchor, trust: Trust) -> Result<Checked, ProofError> {
-    let form = |why: String| ProofError::Form(why);
+    let form = |why: String| ProofError::Form(format!("not an evidence file: {why}"));
     let json: Json = serde_json::from_slice(bytes).map_err(|e| form(e.to_string()))?;
     if json.mcpid != VERSION {
         return Err(form(format!("an unknown version {:?}", json.mcpid)));
@@ -376,7 +380,7 @@ pub fn cosign(
 ) -> Result<(Checkpoint, String), ProofError> {
     let new = match new {
         Some(new) => new.to_vec(),
-        None => latest(folder)?,
+        None => latest(folder)?.ok_or(ProofError::Form("the log has no checkpoint yet".into()))?,
     };
     // What a witness has seen first, it holds the log to from then on.
     consistent(folder, log_key, kept.unwrap_or(&new), &new)?;

@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use crate::clock::Timestamp;
 use crate::key::KeyId;
 
+mod ledger;
 pub mod memory;
 #[cfg(feature = "redis")]
 pub mod redis;

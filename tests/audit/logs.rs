@@ -135,7 +135,7 @@ fn only_one_writes_and_nothing_is_made_twice() {
 #[test]
 fn a_symbolic_link_does_not_lead_the_log_elsewhere() {
     let scene = Scene::new();
-    let target = scene.folder.path().join("elsewhere");
+    let target = scene.path().with_file_name("elsewhere");
     fs::write(&target, "").unwrap();
     std::os::unix::fs::symlink(&target, scene.path().join("tree")).unwrap();
     assert!(matches!(scene.try_open(settings()), Err(LogError::Io { .. })));

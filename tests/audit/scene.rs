@@ -140,25 +140,33 @@ pub(crate) fn sign(call: &mut Call, signer: &Signer, at: i64) {
 
 /// A log with its folder.
 pub(crate) struct Scene {
-    pub(crate) folder: tempfile::TempDir,
+    /// Goes away with the scene, where it was made for it.
+    _folder: Option<tempfile::TempDir>,
+    path: PathBuf,
     pub(crate) clock: Arc<HandClock>,
     pub(crate) log_key: NoteKey,
     pub(crate) registry: Arc<Registry>,
 }
 
 impl Scene {
-    /// A log without entries.
+    /// A log without entries, in a folder that goes away.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log");
+        let scene = Scene::at(folder.path().join("log"));
+        Scene { _folder: Some(folder), ..scene }
+    }
+
+    /// The same at a place that stays.
+    pub(crate) fn at(path: PathBuf) -> Self {
         let now = Timestamp::from_unix(START);
-        let log_key = Folder::init(path, NAME, &key(200), now).unwrap();
+        let log_key = Folder::init(&path, NAME, &key(200), now).unwrap();
         let registry = registry(vec![entry(1, json!({})), entry(2, json!({}))]);
-        Scene { folder, clock: Arc::new(HandClock(AtomicI64::new(START))), log_key, registry }
+        let clock = Arc::new(HandClock(AtomicI64::new(START)));
+        Scene { _folder: None, path, clock, log_key, registry }
     }
 
     pub(crate) fn path(&self) -> PathBuf {
-        self.folder.path().join("log")
+        self.path.clone()
     }
 
     pub(crate) fn files(&self) -> Folder {

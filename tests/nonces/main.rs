@@ -5,6 +5,8 @@
 #[cfg(all(feature = "cli", unix))]
 mod cli;
 mod contract;
+#[cfg(all(feature = "cli", unix))]
+mod layers;
 mod memory;
 #[cfg(all(feature = "redis", unix))]
 mod redis;
@@ -20,6 +22,8 @@ mod redis_listing;
 mod redis_proxy;
 #[cfg(all(feature = "redis", unix))]
 mod redis_servers;
+#[cfg(all(feature = "redis", unix))]
+mod redis_tls;
 #[cfg(all(feature = "redis", unix))]
 mod redis_windows;
 #[cfg(all(feature = "sqlite", unix))]

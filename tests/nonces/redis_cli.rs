@@ -30,7 +30,13 @@ fn servers_are_listed_as_files_are_and_have_nothing_to_prune() {
             Value::Array(vec![])
         );
 
+        let inspect = format!("inspect --json --nonces {url} 1.http");
+        let unseen = serde_json::json!({"seen":false,"first":null,"until":null});
+        assert_eq!(json(&mcpid(path, &inspect, 0))["seen"], unseen);
         let claimed = mcpid(path, &format!("{verify} {url} --raise-retention"), 0);
+        let seen = &json(&mcpid(path, &inspect, 0))["seen"];
+        assert_eq!(seen["seen"], true, "{seen}");
+        assert!(seen["until"].as_i64() > seen["first"].as_i64(), "{seen}");
         assert!(!err(&claimed).contains("replayed"), "{claimed:?}");
         let listed = json(&mcpid(path, &format!("{list} --json"), 0));
         assert_eq!(members(&listed), members(&as_file), "{url}");

@@ -34,7 +34,9 @@ from pathlib import Path
 import bodies
 import bridging
 import conformance
+import faults
 import framing
+import http2
 import matrix
 import refusing
 from stand import Stand, Tools
@@ -48,6 +50,8 @@ def cases(stand: Stand):
     yield from bodies.cases(stand)
     yield from framing.cases(stand)
     yield from bridging.cases(stand)
+    yield from http2.cases(stand)
+    yield from faults.cases(stand)
 
 
 def report(name: str, error: BaseException) -> None:

@@ -38,6 +38,7 @@ class Upstream:
     """Answers each request with `behave(connection, request)`, which may raise to close."""
 
     behave: object = None
+    port: int = 0
     requests: list[Received] = field(default_factory=list)
     # What came that is no request of the only form that a gateway sends.
     nonsense: list[bytes] = field(default_factory=list)
@@ -45,7 +46,7 @@ class Upstream:
     ended: list[float] = field(default_factory=list)
 
     def __post_init__(self):
-        self._listening = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self._listening = socket.create_server(("127.0.0.1", self.port), backlog=512)
         self.port = self._listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/mcp"
         threading.Thread(target=self._accept, daemon=True).start()

@@ -4,6 +4,7 @@
 //! flag means the same wherever it stands, and only the commonest have a short form.
 
 mod agent;
+mod audit;
 mod connecting;
 mod gateway;
 mod gating;
@@ -16,6 +17,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use agent::{AgentAct, AgentAddArgs, AgentArgs};
+pub(crate) use audit::{
+    AuditAct, AuditArgs, AuditCheckArgs, AuditCommand, AuditConsistencyArgs, AuditCosignArgs,
+    AuditFolder, AuditInitArgs, AuditPins, AuditPolicy, AuditProveArgs, AuditShowArgs, AuditSync,
+    AuditVerifyArgs,
+};
 pub(crate) use connecting::{ClientName, ConfirmVia, ConnectArgs};
 pub(crate) use gateway::{GatewayAct, GatewayArgs, GatewayReportArgs};
 pub(crate) use gating::{GatingArgs, ModeName, RefusalStatus};
@@ -120,6 +126,7 @@ pub(crate) enum Command {
     Gateway(Box<GatewayArgs>),
     Connect(Box<ConnectArgs>),
     Agent(AgentArgs),
+    Audit(AuditCommand),
     #[command(hide = true)]
     Generate(GenerateArgs),
 }

@@ -4,6 +4,7 @@
 mod again;
 mod args;
 mod asking;
+mod auditing;
 mod cmd;
 mod crew;
 mod exit;
@@ -87,6 +88,7 @@ fn run(command: Command, manner: MannerArgs, ui: &mut Ui) -> Result<Exit, Failur
         Command::Gateway(args) => cmd::gateway::run(&args, ui),
         Command::Connect(args) => cmd::connect::run(&args, manner, ui),
         Command::Agent(args) => cmd::agent::run(&args, ui),
+        Command::Audit(args) => cmd::audit::run(&args.act, ui),
         Command::Generate(args) => cmd::generate::run(&args, ui),
     }
 }

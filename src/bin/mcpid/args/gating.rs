@@ -7,7 +7,7 @@ use mcpid::gateway::{Open, Upstream};
 use mcpid::net::Address;
 
 use super::values::{count, duration, size};
-use super::{ClaimingArgs, JudgingArgs};
+use super::{AuditArgs, ClaimingArgs, JudgingArgs};
 
 /// What becomes of a request that is not verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -135,6 +135,8 @@ pub(crate) struct GatingArgs {
     /// How long requests in flight may take when the end has come [default: 30s]
     #[arg(long, value_name = "D", value_parser = duration, help_heading = "Operation")]
     pub(crate) drain_timeout: Option<u32>,
+    #[command(flatten)]
+    pub(crate) audit: AuditArgs,
 }
 
 fn upstream(text: &str) -> Result<Upstream, String> {

@@ -21,6 +21,7 @@ use super::gating::{Gating, certificates, watched};
 use super::reload::Watch;
 use super::writer::Writer;
 use crate::args::GatingArgs;
+use crate::auditing;
 use crate::exit::Exit;
 use crate::failure::{Failure, chain, reason};
 use crate::judging::Judging;
@@ -79,7 +80,9 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
         }
     };
     let readiness = Arc::new(Readiness::new(Arc::clone(&clock), store));
-    let Gating { config, listen, admin, to_upstream, shown, .. } = gating;
+    let Gating { mut config, listen, admin, to_upstream, shown, .. } = gating;
+    let recorder = auditing::recorder(&args.audit, Arc::clone(&clock))?;
+    config.audit = recorder.clone();
     let upstream = config.upstream.to_string();
     let gateway = Gateway::new(
         config,
@@ -146,6 +149,10 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
     };
     let ended = desk.work(&heard, ui);
     runtime.shutdown_timeout(Duration::from_secs(1));
+    if let Some(recorder) = recorder {
+        // The last checkpoint, whoever still holds on to the log.
+        recorder.log().close();
+    }
     ended
 }
 
