@@ -40,6 +40,7 @@ use crate::verify::rejection::chain;
 
 mod answer;
 pub mod consent;
+mod copy;
 mod line;
 mod loopback;
 mod params;
@@ -199,6 +200,14 @@ impl Bridge {
     #[must_use]
     pub fn with_fields(mut self, fields: Vec<(HeaderName, HeaderValue)>) -> Self {
         self.sender.fixed = fields;
+        self
+    }
+
+    /// Writes down what is signed before it is sent. Under the policy `required` nothing is sent
+    /// without its entry.
+    #[must_use]
+    pub fn with_audit(mut self, recorder: Arc<crate::audit::Recorder>) -> Self {
+        self.sender.audit = Some(recorder);
         self
     }
 
