@@ -4,6 +4,12 @@
 
 #[path = "gateway_report/browser.rs"]
 mod browser;
+#[cfg(all(unix, feature = "cli"))]
+#[path = "gateway_report/command.rs"]
+mod command;
+#[cfg(all(unix, feature = "cli"))]
+#[path = "gateway_report/live.rs"]
+mod live;
 #[path = "gateway_report/log.rs"]
 mod log;
 #[path = "gateway_report/page.rs"]

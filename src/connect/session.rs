@@ -49,10 +49,7 @@ impl Session {
     }
 
     /// The fields that go with `message`, and the session that they name.
-    pub(super) fn fields(
-        &self,
-        message: &Message<'_>,
-    ) -> (Vec<(HeaderName, HeaderValue)>, Number) {
+    pub(super) fn fields(&self, message: &Message<'_>) -> (Vec<(HeaderName, HeaderValue)>, Number) {
         let mut state = self.state();
         let number = Number(state.number);
         let mirror: Vec<_> = headers::for_message(message)

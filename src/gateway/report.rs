@@ -226,10 +226,8 @@ impl Tally {
             (_, None, Standing::Verified) => Verdict::Verified,
             _ => Verdict::Passed(why),
         };
-        if let Some(n) = Standing::ALL.iter().position(|known| *known == standing) {
-            if let Some(count) = self.standings.get_mut(n) {
-                *count += 1;
-            }
+        for (known, count) in Standing::ALL.iter().zip(&mut self.standings) {
+            *count += u64::from(*known == standing);
         }
         self.all.add(verdict, line.time, bucket);
         let verified = verdict == Verdict::Verified;

@@ -53,6 +53,7 @@ mod claims;
 mod engine;
 mod fault;
 mod link;
+mod listing;
 mod places;
 mod primary;
 mod settings;
@@ -61,6 +62,7 @@ mod wire;
 use claims::Job;
 use engine::Engine;
 use fault::Fault;
+pub use listing::{Cursor, Page};
 pub use primary::Warning;
 use settings::{Settings, Warn};
 use wire::Keys;
@@ -81,6 +83,7 @@ pub struct Options {
     url: RedisUrl,
     budget: Duration,
     evicting_allowed: bool,
+    raising_allowed: bool,
     warn: Warn,
 }
 
@@ -88,7 +91,8 @@ impl Options {
     /// The servers that `url` names.
     pub fn new(url: RedisUrl) -> Self {
         let warn: Warn = Arc::new(|_| {});
-        Options { url, budget: DEFAULT_BUDGET, evicting_allowed: false, warn }
+        let (evicting_allowed, raising_allowed) = (false, false);
+        Options { url, budget: DEFAULT_BUDGET, evicting_allowed, raising_allowed, warn }
     }
 
     /// The password, in place of one in the URL.
@@ -114,6 +118,16 @@ impl Options {
         self
     }
 
+    /// Also raises the retention that is recorded on the servers, where this user needs a longer
+    /// one, and is the first to say a window that would close the store for more than 10 minutes.
+    /// Either closes it for everybody who shares it, for `ahead + margin`; without this, it is an
+    /// error ([`StoreError::would_close`]).
+    #[must_use]
+    pub fn allow_raising(mut self, allow: bool) -> Self {
+        self.raising_allowed = allow;
+        self
+    }
+
     /// Hears of what the operator should know, every time that a primary is connected to. Called
     /// on the store's own thread: it must not block.
     #[must_use]
@@ -129,7 +143,8 @@ impl Options {
     ///
     /// # Errors
     /// No server answers, or one of the primaries is older than version 7, evicts, or lets us not
-    /// in; the file of certificates cannot be read.
+    /// in; the file of certificates cannot be read; or the store keeps nonces for less than
+    /// `retention`, and may not be raised.
     pub fn open(self, start: Timestamp, retention: Retention) -> Result<Redis, StoreError> {
         let store = self.connect()?;
         let engine = Arc::clone(&store.engine);
@@ -149,7 +164,7 @@ impl Options {
     }
 
     fn connect(self) -> Result<Redis, StoreError> {
-        let Options { url, budget, evicting_allowed, warn } = self;
+        let Options { url, budget, evicting_allowed, raising_allowed, warn } = self;
         let ca = url.ca.as_ref().map(std::fs::read).transpose();
         let ca =
             ca.map_err(|e| StoreError::because("the file of certificates cannot be read", e))?;
@@ -161,7 +176,8 @@ impl Options {
         }
         let keys = Keys::new(url.prefix.as_deref());
         let name = url.to_string();
-        let engine = Engine::new(Settings { url, ca, keys, budget, evicting_allowed, warn });
+        let settings = Settings { url, ca, keys, budget, evicting_allowed, raising_allowed, warn };
+        let engine = Engine::new(settings);
         Redis::start(Arc::new(engine), name)
     }
 }

@@ -32,6 +32,7 @@ import traceback
 from pathlib import Path
 
 import bodies
+import bridging
 import conformance
 import crowd
 import faults
@@ -52,6 +53,7 @@ def cases(stand: Stand):
     yield from refusing.cases(stand)
     yield from bodies.cases(stand)
     yield from framing.cases(stand)
+    yield from bridging.cases(stand)
     yield from http2.cases(stand)
     yield from faults.cases(stand)
     yield from crowd.cases(stand)

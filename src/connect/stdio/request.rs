@@ -1,6 +1,7 @@
 //! One request of the client, from its line to its answer.
 
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
@@ -20,6 +21,9 @@ use super::{Front, read};
 /// How long a stream may stay open after its answer: as long as it takes to close it in an orderly
 /// way, so that the connection can be used again.
 const LINGER: Duration = Duration::from_secs(2);
+/// How long an answer keeps apart from a notification right before it. Clients exist that read both
+/// at once, handle the answer first, and drop the last progress of what is then over.
+const APART: Duration = Duration::from_millis(5);
 /// How often in a row an answer is taken up again without anything new.
 const RESUMPTIONS: u32 = 5;
 /// Pages of a tool list that are read to find the schema of one tool.
@@ -37,6 +41,14 @@ pub(super) struct Asked {
     pub(super) body: Bytes,
     pub(super) fields: Vec<(HeaderName, HeaderValue)>,
     pub(super) number: Number,
+    /// When the last notification about it was handed on.
+    pub(super) told: Mutex<Option<Instant>>,
+}
+
+impl Asked {
+    fn told(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Front {
@@ -57,8 +69,7 @@ impl Front {
         let (mut renewed, mut refreshed) = (false, false);
         loop {
             let mut fields = asked.fields.clone();
-            if let ("tools/call", true, Some(tool)) =
-                (&*asked.method, asked.stateless, &asked.name)
+            if let ("tools/call", true, Some(tool)) = (&*asked.method, asked.stateless, &asked.name)
             {
                 fields.extend(self.params.headers(tool, &asked.body));
             }
@@ -187,7 +198,9 @@ impl Front {
         for message in answer::messages(data) {
             match message {
                 Ok(message) => self.deliver(message, of).await?,
-                Err(why) => self.bridge.log.warn(&format!("an event of the server is left out: {why}")),
+                Err(why) => {
+                    self.bridge.log.warn(&format!("an event of the server is left out: {why}"))
+                }
             }
         }
         Ok(())
@@ -204,6 +217,9 @@ impl Front {
         let id = match (&message.kind, own) {
             (Kind::Other, _) => {
                 self.out.line(rpc::one_line(message.text).into_owned()).await;
+                if let Some(asked) = own {
+                    *asked.told() = Some(Instant::now());
+                }
                 return Ok(());
             }
             (Kind::Response(id), _) => id.clone(),
@@ -230,6 +246,10 @@ impl Front {
                 }
                 _ => {}
             }
+        }
+        let told = own.and_then(|asked| asked.told().take());
+        if let Some(rest) = told.and_then(|told| APART.checked_sub(told.elapsed())) {
+            tokio::time::sleep(rest).await;
         }
         match self.flight.finish(&id) {
             Some(entry) if !entry.cancelled => {

@@ -11,7 +11,7 @@ pub(super) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -78,12 +78,12 @@ pub(super) fn minute(time: Timestamp) -> String {
     }
 }
 
-/// An operation as people read it: every character visible, an empty name too.
+/// An operation as people read it: every character visible, a name of spaces too.
 pub(super) fn operation(does: Option<&Does>) -> Cow<'static, str> {
     let Some(Does { method, name }) = does else { return Cow::Borrowed(UNREAD) };
     Cow::Owned(match name.as_ref().map(|name| visible(name.as_str())) {
         None => visible(method.as_str()).into_owned(),
-        Some(name) if name.is_empty() => format!("{method}:\"\""),
+        Some(name) if name.trim().is_empty() => format!("{method}:\"{name}\""),
         Some(name) => format!("{method}:{name}"),
     })
 }

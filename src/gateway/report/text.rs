@@ -7,6 +7,9 @@ use crate::message::shown::visible;
 use super::figures::{self, count, grouped, percent};
 use super::summary::{Count, Report, Why};
 
+/// Characters of a name in a table, which otherwise is as wide as its longest one.
+const WIDEST: usize = 60;
+
 /// Rows of a table; who has more reads JSON or the page.
 const MOST_ROWS: usize = 50;
 
@@ -79,7 +82,7 @@ impl Report {
         };
         for operation in self.operations.iter().take(MOST_ROWS) {
             let name = figures::operation(operation.does.as_ref());
-            rows.push(row(name.into_owned(), &operation.count));
+            rows.push(row(cut(&name), &operation.count));
         }
         if let Some(more) = self.operations.len().checked_sub(MOST_ROWS).filter(|n| *n > 0) {
             rows.push(vec![format!("({} more: see --json)", grouped(more as u64))]);
@@ -94,8 +97,8 @@ impl Report {
         let mut rows =
             vec![["KEY", "NAME", "REQUESTS", "FIRST", "LAST"].map(str::to_owned).to_vec()];
         for key in self.keys.iter().take(MOST_ROWS) {
-            let name = key.name.as_deref().map_or("-".into(), visible).into_owned();
-            let id = visible(&key.id).into_owned();
+            let name = cut(&key.name.as_deref().map_or("-".into(), visible));
+            let id = cut(&visible(&key.id));
             rows.push(vec![id, name, grouped(key.requests), key.first.clone(), key.last.clone()]);
         }
         if let Some(more) = self.keys.len().checked_sub(MOST_ROWS).filter(|n| *n > 0) {
@@ -106,6 +109,13 @@ impl Report {
             rows.push(vec![format!("(others, not told apart: {requests})")]);
         }
         rows
+    }
+}
+
+fn cut(name: &str) -> String {
+    match name.char_indices().nth(WIDEST) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
     }
 }
 

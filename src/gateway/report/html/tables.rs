@@ -23,7 +23,7 @@ impl Report {
             page,
             "<section>\n<h2>{title}</h2>\n<p class=\"note\">By MCP method and, for tools, prompts and resources, by name.</p>\n\
              <div class=\"scroll\"><table class=\"cards\"><thead><tr><th>Operation<th class=\"n\">\
-             Requests<th class=\"n\">Signed<th><th class=\"n\">Would<br>refuse<th class=\"n\">\
+             Requests<th class=\"n\">Signed<th class=\"strip-cell\"><th class=\"n\">Would<br>refuse<th class=\"n\">\
              Refused<th>Why<th>Last not<br>verified</tr></thead><tbody>\n",
         );
         for operation in &self.operations {

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::gateway::log::Lines;
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &GatewayReportArgs, ui: &mut Ui) -> Result<Exit, Failure
     let file = page.filter(|_| !to_stdout);
     // Whether it can be written is found out before a long log is read.
     if let Some(file) = file {
-        check(file)?;
+        check(file, &args.logs)?;
     }
     let report = read(args, ui)?.report();
     let html = || report.to_html(SystemClock.now());
@@ -82,26 +82,32 @@ fn read(args: &GatewayReportArgs, ui: &mut Ui) -> Result<Tally, Failure> {
         }
     }
     if tally.lines() == 0 && apart == 0 && tally.passed_over() > 0 {
-        let message = format!("no line of {} is one of a gateway's log", tally.passed_over());
-        return Err(Failure::new(Exit::Input, "not_a_log", message));
+        let message = match tally.passed_over() {
+            1 => "the one line is no log line of a gateway".to_owned(),
+            lines => format!("none of {lines} lines is a log line of a gateway"),
+        };
+        let failure = Failure::new(Exit::Input, "not_a_log", message);
+        return Err(match logs {
+            [log] if log != Path::new("-") => {
+                failure.hint(format!("head -n 3 {}", shell_word(&log.to_string_lossy())))
+            }
+            _ => failure,
+        });
     }
     if tally.passed_over() > 0 {
-        ui.note(&format!("passed over {} that are no log lines", tally.passed_over()));
+        ui.note(&format!("lines passed over that are no log lines: {}", tally.passed_over()));
     }
     if apart > 0 {
-        ui.note(&format!("left out {apart} from before or after the time asked for"));
+        ui.note(&format!("log lines left out, of another time: {apart}"));
     }
     Ok(tally)
 }
 
-/// At most two flags to go on with.
+/// What to add to the gateway's flags, as two ways to go on.
 fn hints(report: &Report, ui: &mut Ui) {
-    if report.all.requests == 0 {
-        return;
-    }
-    if report.all.would_refuse == 0 {
-        if report.all.refused == 0 {
-            ui.hint("mcpid gateway --mode strict");
+    if report.all.requests == 0 || report.all.would_refuse == 0 {
+        if report.all.requests > 0 && report.all.refused == 0 {
+            ui.hint("the gateway can go strict for everything: add --mode strict");
         }
         return;
     }
@@ -111,22 +117,17 @@ fn hints(report: &Report, ui: &mut Ui) {
     };
     let few = |patterns: &&[String]| (1..=4).contains(&patterns.len());
     if let Some(ready) = Some(report.strict_next.as_slice()).filter(few) {
-        ui.hint(&format!(
-            "to be strict where all is verified: mcpid gateway{}",
-            flags("--strict", ready)
-        ));
+        ui.hint(&format!("strict where all was verified: add{}", flags("--strict", ready)));
     }
     if let Some(waiting) = report.still_permissive.as_deref().filter(few) {
         let waiting = flags("--permissive", waiting);
-        ui.hint(&format!(
-            "to be strict but for what is left: mcpid gateway --mode strict{waiting}"
-        ));
+        ui.hint(&format!("strict but for what is left: add --mode strict{waiting}"));
     }
 }
 
 /// Checks that a page may be written here: nothing is there, or an older report. A report is made
 /// again and again, so that it is replaced; but a slip of the finger must not cost a log.
-fn check(path: &Path) -> Result<(), Failure> {
+fn check(path: &Path, logs: &[PathBuf]) -> Result<(), Failure> {
     let file = match File::open(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return files::check_free(path),
         other => other.map_err(|e| Failure::write(path, &e))?,
@@ -142,7 +143,12 @@ fn check(path: &Path) -> Result<(), Failure> {
     }
     if start != MARK.as_bytes() {
         let message = format!("output exists, and is not a report: {}", path.display());
-        return Err(Failure::new(Exit::Input, "exists", message));
+        // The name of the page comes first, and is forgotten easily.
+        let page = [path.to_owned()];
+        let logs = if logs.is_empty() { &page[..] } else { logs };
+        let logs = logs.iter().map(|log| format!(" {}", shell_word(&log.to_string_lossy())));
+        let again = format!("mcpid gateway report --html report.html{}", logs.collect::<String>());
+        return Err(Failure::new(Exit::Input, "exists", message).hint(again));
     }
     files::check_folder(path)
 }
