@@ -126,9 +126,9 @@ const GRAMMAR: &[(&str, &str)] = &[
     (
         "verify",
         "-r --trust --profile --window --ahead --require --allow-uncovered --max-body --origin \
-         --at --nonces --only",
+         --at --nonces --allow-evicting-store --raise-retention --only",
     ),
-    ("inspect", "--base --label --at --nonces"),
+    ("inspect", "--base --label --at --nonces --allow-evicting-store"),
     ("export", "-k --key --format --jwk-alg"),
     (
         "passwd",
@@ -139,8 +139,8 @@ const GRAMMAR: &[(&str, &str)] = &[
     ("trust list", "-r --trust"),
     ("trust revoke", "-r --trust --at"),
     ("trust remove", "-r --trust"),
-    ("nonce list", "--nonces"),
-    ("nonce prune", "--nonces"),
+    ("nonce list", "--nonces --allow-evicting-store"),
+    ("nonce prune", "--nonces --allow-evicting-store"),
     ("generate man", ""),
     ("generate completions", ""),
 ];

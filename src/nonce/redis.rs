@@ -18,6 +18,11 @@
 //! that can have been claimed before: `now + ahead + margin`. After such a fault a strict verifier
 //! refuses for that long: 35 seconds with a window of 30 seconds.
 //!
+//! **Whose window.** The same floor is the price of a longer retention, and everybody pays it. So
+//! who needs more than an epoch records is refused, unless its options say otherwise; and so is who
+//! would close a store that knows no window for more than 10 minutes. What was granted to a store
+//! once it writes again by itself, wherever it was forgotten.
+//!
 //! **Time.** Redis keeps it itself: claims end by the server's clock, a number of milliseconds
 //! after they are made. Where that clock jumps ahead, between two claims of one process, claims
 //! are errors and all floors rise. A clock that jumps ahead and back unseen is not noticed, nor is
