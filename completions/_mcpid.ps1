@@ -110,6 +110,8 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--at', '--at', [CompletionResultType]::ParameterName, 'Judge as of this time: RFC 3339, @UNIX, or capture for the time each request bears')
             [CompletionResult]::new('--nonces', '--nonces', [CompletionResultType]::ParameterName, 'Claim nonces in this store, such as sqlite:PATH (with --at, only look them up)')
             [CompletionResult]::new('--only', '--only', [CompletionResultType]::ParameterName, 'Judge only requests whose target begins with this; the rest is counted')
+            [CompletionResult]::new('--allow-evicting-store', '--allow-evicting-store', [CompletionResultType]::ParameterName, 'Use Redis servers though they evict when full: a nonce can then be used twice, unnoticed')
+            [CompletionResult]::new('--raise-retention', '--raise-retention', [CompletionResultType]::ParameterName, 'Make the store keep nonces for longer, where this window needs it; that closes it for all its users for about that window')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
@@ -124,6 +126,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--at', '--at', [CompletionResultType]::ParameterName, 'Tell ages as of this time: RFC 3339, @UNIX, or capture for the time each request bears')
             [CompletionResult]::new('--nonces', '--nonces', [CompletionResultType]::ParameterName, 'Look nonces up in this store, such as sqlite:PATH')
             [CompletionResult]::new('--base', '--base', [CompletionResultType]::ParameterName, 'Print the signature base: exactly the bytes that were signed')
+            [CompletionResult]::new('--allow-evicting-store', '--allow-evicting-store', [CompletionResultType]::ParameterName, 'Use Redis servers though they evict when full: a nonce can then be used twice, unnoticed')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
@@ -246,6 +249,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
         }
         'mcpid;nonce;list' {
             [CompletionResult]::new('--nonces', '--nonces', [CompletionResultType]::ParameterName, 'The store, such as sqlite:PATH')
+            [CompletionResult]::new('--allow-evicting-store', '--allow-evicting-store', [CompletionResultType]::ParameterName, 'Use Redis servers though they evict when full: a nonce can then be used twice, unnoticed')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
@@ -257,6 +261,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
         }
         'mcpid;nonce;prune' {
             [CompletionResult]::new('--nonces', '--nonces', [CompletionResultType]::ParameterName, 'The store, such as sqlite:PATH')
+            [CompletionResult]::new('--allow-evicting-store', '--allow-evicting-store', [CompletionResultType]::ParameterName, 'Use Redis servers though they evict when full: a nonce can then be used twice, unnoticed')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')

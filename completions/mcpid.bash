@@ -177,7 +177,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__inspect)
-            opts="-q -v -h --base --label --at --nonces --json --quiet --verbose --help"
+            opts="-q -v -h --base --label --at --nonces --allow-evicting-store --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -255,7 +255,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__nonce__subcmd__list)
-            opts="-q -v -h --nonces --json --quiet --verbose --help"
+            opts="-q -v -h --nonces --allow-evicting-store --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -273,7 +273,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__nonce__subcmd__prune)
-            opts="-q -v -h --nonces --json --quiet --verbose --help"
+            opts="-q -v -h --nonces --allow-evicting-store --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -537,7 +537,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__verify)
-            opts="-r -q -v -h --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --at --nonces --only --json --quiet --verbose --help"
+            opts="-r -q -v -h --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --at --nonces --allow-evicting-store --raise-retention --only --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

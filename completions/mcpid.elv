@@ -103,6 +103,8 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --at 'Judge as of this time: RFC 3339, @UNIX, or capture for the time each request bears'
             cand --nonces 'Claim nonces in this store, such as sqlite:PATH (with --at, only look them up)'
             cand --only 'Judge only requests whose target begins with this; the rest is counted'
+            cand --allow-evicting-store 'Use Redis servers though they evict when full: a nonce can then be used twice, unnoticed'
+            cand --raise-retention 'Make the store keep nonces for longer, where this window needs it; that closes it for all its users for about that window'
             cand --json 'Print results, and failures on stderr, as JSON'
             cand -q 'Say nothing on stderr but failures and warnings'
             cand --quiet 'Say nothing on stderr but failures and warnings'
@@ -116,6 +118,7 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --at 'Tell ages as of this time: RFC 3339, @UNIX, or capture for the time each request bears'
             cand --nonces 'Look nonces up in this store, such as sqlite:PATH'
             cand --base 'Print the signature base: exactly the bytes that were signed'
+            cand --allow-evicting-store 'Use Redis servers though they evict when full: a nonce can then be used twice, unnoticed'
             cand --json 'Print results, and failures on stderr, as JSON'
             cand -q 'Say nothing on stderr but failures and warnings'
             cand --quiet 'Say nothing on stderr but failures and warnings'
@@ -229,6 +232,7 @@ set edit:completion:arg-completer[mcpid] = {|@words|
         }
         &'mcpid;nonce;list'= {
             cand --nonces 'The store, such as sqlite:PATH'
+            cand --allow-evicting-store 'Use Redis servers though they evict when full: a nonce can then be used twice, unnoticed'
             cand --json 'Print results, and failures on stderr, as JSON'
             cand -q 'Say nothing on stderr but failures and warnings'
             cand --quiet 'Say nothing on stderr but failures and warnings'
@@ -239,6 +243,7 @@ set edit:completion:arg-completer[mcpid] = {|@words|
         }
         &'mcpid;nonce;prune'= {
             cand --nonces 'The store, such as sqlite:PATH'
+            cand --allow-evicting-store 'Use Redis servers though they evict when full: a nonce can then be used twice, unnoticed'
             cand --json 'Print results, and failures on stderr, as JSON'
             cand -q 'Say nothing on stderr but failures and warnings'
             cand --quiet 'Say nothing on stderr but failures and warnings'

@@ -90,6 +90,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l origin -d 'A sche
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l at -d 'Judge as of this time: RFC 3339, @UNIX, or capture for the time each request bears' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l nonces -d 'Claim nonces in this store, such as sqlite:PATH (with --at, only look them up)' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l only -d 'Judge only requests whose target begins with this; the rest is counted' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l allow-evicting-store -d 'Use Redis servers though they evict when full: a nonce can then be used twice, unnoticed'
+complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l raise-retention -d 'Make the store keep nonces for longer, where this window needs it; that closes it for all its users for about that window'
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -s v -l verbose -d 'Say more on stderr'
@@ -98,6 +100,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l label -d 'Look a
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l at -d 'Tell ages as of this time: RFC 3339, @UNIX, or capture for the time each request bears' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l nonces -d 'Look nonces up in this store, such as sqlite:PATH' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l base -d 'Print the signature base: exactly the bytes that were signed'
+complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l allow-evicting-store -d 'Use Redis servers though they evict when full: a nonce can then be used twice, unnoticed'
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -s v -l verbose -d 'Say more on stderr'
@@ -167,11 +170,13 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and not __fish_seen_s
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and not __fish_seen_subcommand_from list prune" -f -a "list" -d 'Show what is kept, and until when'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and not __fish_seen_subcommand_from list prune" -f -a "prune" -d 'Remove what is needed no longer'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -l nonces -d 'The store, such as sqlite:PATH' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -l allow-evicting-store -d 'Use Redis servers though they evict when full: a nonce can then be used twice, unnoticed'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -l nonces -d 'The store, such as sqlite:PATH' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -l allow-evicting-store -d 'Use Redis servers though they evict when full: a nonce can then be used twice, unnoticed'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -s v -l verbose -d 'Say more on stderr'
