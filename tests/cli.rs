@@ -126,9 +126,9 @@ const GRAMMAR: &[(&str, &str)] = &[
     (
         "verify",
         "-r --trust --profile --window --ahead --require --allow-uncovered --max-body --origin \
-         --at --nonces --only",
+         --at --nonces --allow-evicting-store --raise-retention --only",
     ),
-    ("inspect", "--base --label --at --nonces"),
+    ("inspect", "--base --label --at --nonces --allow-evicting-store"),
     ("export", "-k --key --format --jwk-alg"),
     (
         "passwd",
@@ -139,9 +139,26 @@ const GRAMMAR: &[(&str, &str)] = &[
     ("trust list", "-r --trust"),
     ("trust revoke", "-r --trust --at"),
     ("trust remove", "-r --trust"),
-    ("nonce list", "--nonces"),
-    ("nonce prune", "--nonces"),
+    ("nonce list", "--nonces --allow-evicting-store"),
+    ("nonce prune", "--nonces --allow-evicting-store"),
+    (
+        "gateway",
+        "--config --check-config --upstream --listen -r --trust --profile --window --ahead \
+         --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store \
+         --raise-retention --mode --strict --permissive --refuse-with --realm --path --open \
+         --allow-origin --preserve-host --tls-cert --tls-key --upstream-ca \
+         --allow-remote-upstream --log --admin --allow-remote-admin --max-connections --budget \
+         --head-timeout --body-timeout --idle-timeout --connect-timeout --answer-timeout \
+         --drain-timeout",
+    ),
     ("gateway report", "--html --since --until"),
+    (
+        "connect",
+        "-k --key --profile --client-id --ttl -H --header --max-body --timeout --ca --log-file \
+         --print-config --passphrase-file --passphrase-fd --listen --allow-origin --allow-remote \
+         --confirm --confirm-via --confirm-timeout",
+    ),
+    ("agent add", "-k --key --lifetime --ask --passphrase-file --passphrase-fd"),
     ("generate man", ""),
     ("generate completions", ""),
 ];
@@ -158,7 +175,7 @@ fn the_grammar_is_the_one_of_the_design() {
     let mut commands: BTreeSet<_> = GRAMMAR.iter().map(first).collect();
     assert!(commands.remove("generate"), "it is there, and hidden");
     assert_eq!(listed(&help, "Commands:"), commands);
-    for group in ["trust", "nonce", "gateway", "generate"] {
+    for group in ["trust", "nonce", "gateway", "agent", "generate"] {
         let help = out(&mcpid(folder.path(), &format!("{group} -h")));
         let second = GRAMMAR.iter().filter_map(|(path, _)| path.strip_prefix(group));
         let second = second.filter_map(|path| path.strip_prefix(' ')).map(str::to_owned).collect();

@@ -1,21 +1,22 @@
 //! All entries in their order: the tree, the checkpoints, the clock and the nonces, and what was
 //! done to the first entry that does not fit.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::io::Read as _;
 
 use super::checkpoint::Checkpoint;
 use super::fault::LogError;
 use super::folder::Folder;
-use super::judge::{Looked, NonceId};
+use super::judge::Looked;
 use super::note::{Note, NoteKey};
-use super::segment::{self, Lines, TreeFile};
+use super::reuse::Nonces;
+use super::segment::{self, TreeFile};
 use super::tree::{Edge, Hash};
 use crate::clock::Timestamp;
 use crate::verify::rejection::chain;
 
 pub use super::finding::{Finding, What};
-pub use super::segment::Line;
+pub use super::segment::{Line, lines};
 
 /// What the auditor brings along, and nobody who can write the log can change.
 #[derive(Clone, Debug, Default)]
@@ -89,16 +90,6 @@ struct Suspect {
     what: What,
 }
 
-/// Nonces in use, and when each falls free.
-#[derive(Default)]
-struct Nonces {
-    used: HashSet<NonceId>,
-    ends: BTreeMap<i64, Vec<NonceId>>,
-}
-
-/// How long after a nonce is free its second use is still looked for: clocks of verifiers differ.
-const SLACK: i64 = 60;
-
 impl Auditor {
     /// An audit of the log in `folder`. Reads its checkpoints.
     ///
@@ -123,42 +114,30 @@ impl Auditor {
             let place = format!("the checkpoint that was kept, number {}", at + 1);
             auditor.checkpoint(bytes, &place, true, anchor);
         }
+        // The latest is read first: what a writer adds meanwhile stands behind it then.
+        let latest = std::fs::read(folder.checkpoint()).ok();
         let (notes, whole) = segment::notes(folder)?;
+        auditor.report.unfinished = !whole;
         let count = notes.len();
         let mut size = 0;
         for (at, note) in notes.iter().enumerate() {
             let place = format!("checkpoint {} of {count} in the log", at + 1);
-            match auditor.checkpoint(note.as_bytes(), &place, false, anchor) {
+            match auditor.checkpoint(note, &place, false, anchor) {
                 Some(next) if next < size => {
-                    auditor.find(
-                        What::Checkpoint,
-                        None,
-                        format!("{place} is older than the one before"),
-                    );
+                    let why = format!("{place} is over less than the one before");
+                    auditor.find(What::Checkpoint, None, why);
                 }
                 Some(next) => size = next,
                 None => {}
             }
         }
-        if !whole {
-            auditor.report.unfinished = true;
-        }
-        match std::fs::read(folder.checkpoint()) {
-            Ok(bytes) => {
-                let place = "the latest checkpoint of the log";
-                let latest = auditor.checkpoint(&bytes, place, false, anchor);
-                // Between the two a process may have ended.
-                if latest.is_some_and(|latest| latest < size)
-                    && notes.iter().rev().nth(1).map(String::as_bytes) != Some(&bytes)
-                {
-                    auditor.find(What::Checkpoint, None, format!("{place} is not its last"));
-                }
-            }
-            Err(_) if count > 1 => {
-                auditor.find(What::Checkpoint, None, "the latest checkpoint is missing".to_owned());
-            }
-            Err(_) => {}
-        }
+        let fault = match latest {
+            // It is written to the file of all of them first.
+            Some(latest) if !notes.contains(&latest) => "is not in the file of all of them",
+            None if count > 1 => "is missing",
+            _ => return Ok(auditor),
+        };
+        auditor.find(What::Checkpoint, None, format!("the latest checkpoint {fault}"));
         Ok(auditor)
     }
 
@@ -241,7 +220,7 @@ impl Auditor {
                     self.time = Some(time);
                     let first = self.report.span.map_or(time, |(first, _)| first);
                     self.report.span = Some((first, time));
-                    self.nonces.forget(time.unix().saturating_sub(SLACK));
+                    self.nonces.forget(time.unix());
                 }
             }
         }
@@ -292,6 +271,13 @@ impl Auditor {
                 let (good, kept) = (self.good, one.kept || one.witnessed);
                 let whose = if kept { "the checkpoint that was kept" } else { "a checkpoint" };
                 match self.other_hash {
+                    // The next entry tells whether this one was changed, or put in.
+                    Some(n) if n + 1 == size => {
+                        let why =
+                            Some(format!("it is not the one under {whose} over {size} entries"));
+                        let (place, what) = (n, What::Changed);
+                        self.suspect = Some(Suspect { place, n: Some(n), why, what });
+                    }
                     Some(n) => {
                         let why = format!(
                             "{whose} over {size} entries, and the hash stored for it, are of another"
@@ -325,6 +311,18 @@ impl Auditor {
     /// Says what was done, once it is known what follows.
     fn conclude(&mut self, suspect: Suspect, next: Option<u64>) {
         let Suspect { place, n, why, what } = suspect;
+        if let Some(first) = self.other_hash.filter(|first| *first < place) {
+            // The number comes again: what bore it first was not there when hashes were stored.
+            if n == Some(first) && place == first + 1 {
+                self.find(What::Inserted, Some(first), "the true entry follows".to_owned());
+            } else {
+                let why = format!(
+                    "it is not the one that its hash was stored of, and entry {place} does not fit either"
+                );
+                self.find(What::Changed, Some(first), why);
+            }
+            return;
+        }
         match (n, next) {
             (Some(n), Some(next)) if n == place + 1 && next == place => {
                 self.find(What::Swapped, Some(place), format!("it stands behind entry {n}"));
@@ -391,47 +389,4 @@ impl Auditor {
         self.report.root = Some(self.edge.root());
         self.report
     }
-}
-
-impl Nonces {
-    /// Whether nobody has used it up.
-    fn use_up(&mut self, id: NonceId, until: i64) -> bool {
-        let fresh = self.used.insert(id);
-        if fresh {
-            self.ends.entry(until).or_default().push(id);
-        }
-        fresh
-    }
-
-    fn forget(&mut self, now: i64) {
-        while let Some(first) = self.ends.first_entry().filter(|first| *first.key() < now) {
-            for id in first.remove() {
-                self.used.remove(&id);
-            }
-        }
-    }
-}
-
-/// Every line of the log, in order, with its place by counting. A file of entries that does not
-/// begin where the one before ends is read on at the place where it says that it begins, so that
-/// what is missing is named.
-///
-/// # Errors
-/// The files cannot be read.
-pub fn lines(folder: &Folder) -> Result<impl Iterator<Item = Result<Line, LogError>>, LogError> {
-    let segments = folder.segments()?;
-    let mut place = 0_u64;
-    Ok(segments
-        .into_iter()
-        .flat_map(|(first, path)| match Lines::open(&path, first) {
-            Ok(lines) => Box::new(lines) as Box<dyn Iterator<Item = _> + Send>,
-            Err(error) => Box::new(std::iter::once(Err(error))),
-        })
-        .map(move |line| {
-            line.map(|line| {
-                let line = Line { n: place, ..line };
-                place = place.saturating_add(1);
-                line
-            })
-        }))
 }

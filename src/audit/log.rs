@@ -96,6 +96,11 @@ impl Log {
         self.shared.desk.put(record)?.block()
     }
 
+    /// Writes what waits and a last checkpoint, and ends. What comes later is an error.
+    pub fn close(&self) {
+        self.shared.desk.close();
+    }
+
     /// Appends an entry without waiting; where that fails, it is a gap.
     pub(super) fn post(&self, record: Record) {
         self.shared.desk.post(record, &self.shared.numbers.gaps);

@@ -15,7 +15,7 @@ use super::fault::LogError;
 use super::folder::{self, Folder, LogKey};
 use super::segment::{self, Lines, TreeFile};
 use super::tree::{self, Edge, HASH};
-use super::writer::{Segment, State};
+use super::writer::{self, Segment, State};
 use crate::clock::Timestamp;
 
 /// Opens the files for the next entry. Reads the last file of entries, and O(log n) hashes; all of
@@ -40,27 +40,37 @@ pub(super) fn open(folder: &Folder, key: &LogKey) -> Result<State, LogError> {
         return Err(LogError::changed(folder.path(), why));
     }
     state.checkpointed = checkpoint.map_or(0, |checkpoint| checkpoint.size);
-    mend_checkpoints(folder)?;
     Ok(state)
 }
 
-/// The latest checkpoint, which the log's own key has to have signed.
+/// The latest checkpoint, which the log's own key has to have signed. It is written behind the
+/// others first, and then on its own: where the process ended between the two, that is made good.
 fn latest(folder: &Folder, key: &LogKey) -> Result<Option<Checkpoint>, LogError> {
-    let path = folder.checkpoint();
-    match std::fs::read(&path) {
-        Ok(bytes) => Checkpoint::signed(&bytes, key.public())
-            .map(|(checkpoint, _)| Some(checkpoint))
-            .map_err(|e| LogError::changed(folder.path(), format!("its checkpoint is {e}"))),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            // The file of all of them is written first.
-            let (notes, _) = segment::notes(folder)?;
-            match notes.len() {
-                0 | 1 => Ok(None),
-                _ => Err(LogError::changed(folder.path(), "its checkpoint was removed")),
-            }
-        }
-        Err(e) => Err(LogError::io("read", &path, e)),
+    let (notes, whole) = segment::notes(folder)?;
+    if !whole {
+        cut_checkpoints(folder, notes.iter().map(Vec::len).sum())?;
     }
+    let path = folder.checkpoint();
+    let alone = match std::fs::read(&path) {
+        Ok(note) => Some(note),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+        Err(e) => return Err(LogError::io("read", &path, e)),
+    };
+    let changed = |why: String| LogError::changed(folder.path(), why);
+    if let Some(note) = &alone {
+        Checkpoint::signed(note, key.public())
+            .map_err(|e| changed(format!("its checkpoint is {e}")))?;
+        if !notes.contains(note) {
+            return Err(changed("its checkpoint is not among all of them".to_owned()));
+        }
+    }
+    let Some(last) = notes.last() else { return Ok(None) };
+    let (checkpoint, _) = Checkpoint::signed(last, key.public())
+        .map_err(|e| changed(format!("its last checkpoint is {e}")))?;
+    if alone.as_ref() != Some(last) {
+        writer::show(folder, last)?;
+    }
+    Ok(Some(checkpoint))
 }
 
 /// The edge before the last file of entries, if the stored hashes have it.
@@ -195,13 +205,8 @@ impl TreeWriter {
 }
 
 /// Cuts off the beginning of a checkpoint that was never finished.
-fn mend_checkpoints(folder: &Folder) -> Result<(), LogError> {
-    let (notes, whole) = segment::notes(folder)?;
-    if whole {
-        return Ok(());
-    }
+fn cut_checkpoints(folder: &Folder, length: usize) -> Result<(), LogError> {
     let path: &Path = &folder.checkpoints();
-    let length: usize = notes.iter().map(String::len).sum();
     let file = folder::open(path, OpenOptions::new().write(true))?;
     file.set_len(u64::try_from(length).unwrap_or(u64::MAX))
         .map_err(|e| LogError::io("write", path, e))

@@ -73,6 +73,30 @@ impl Iterator for Lines {
     }
 }
 
+/// Every line of the log, in order, with its place by counting. A file of entries that does not
+/// begin where the one before ends is read on at the place where it says that it begins, so that
+/// what is missing is named.
+///
+/// # Errors
+/// The files cannot be read.
+pub fn lines(folder: &Folder) -> Result<impl Iterator<Item = Result<Line, LogError>>, LogError> {
+    let segments = folder.segments()?;
+    let mut place = 0_u64;
+    Ok(segments
+        .into_iter()
+        .flat_map(|(first, path)| match Lines::open(&path, first) {
+            Ok(lines) => Box::new(lines) as Box<dyn Iterator<Item = _> + Send>,
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        })
+        .map(move |line| {
+            line.map(|line| {
+                let line = Line { n: place, ..line };
+                place = place.saturating_add(1);
+                line
+            })
+        }))
+}
+
 /// The line of entry `n`.
 ///
 /// # Errors
@@ -128,9 +152,9 @@ impl Nodes for TreeFile {
     }
 }
 
-/// The notes in the file of all checkpoints, as text, and whether the last one is whole. Ours have
-/// five lines: origin, size, root, none, signature.
-pub(super) fn notes(folder: &Folder) -> Result<(Vec<String>, bool), LogError> {
+/// The notes in the file of all checkpoints, and whether the last one is whole. Ours have five
+/// lines: origin, size, root, none, signature.
+pub(super) fn notes(folder: &Folder) -> Result<(Vec<Vec<u8>>, bool), LogError> {
     let path = folder.checkpoints();
     let wrong = |e| LogError::io("read", &path, e);
     let mut text = Vec::new();
@@ -141,12 +165,9 @@ pub(super) fn notes(folder: &Folder) -> Result<(Vec<String>, bool), LogError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         Err(e) => return Err(wrong(e)),
     }
-    let lines: Vec<&[u8]> = text.split_inclusive(|b| *b == b'\n').collect();
-    let mut notes = Vec::with_capacity(lines.len() / 5);
-    let mut chunks = lines.chunks_exact(5);
-    for note in &mut chunks {
-        notes.push(String::from_utf8_lossy(&note.concat()).into_owned());
-    }
-    let whole = chunks.remainder().is_empty() && lines.last().is_none_or(|l| l.ends_with(b"\n"));
-    Ok((notes, whole))
+    let mut lines: Vec<&[u8]> = text.split_inclusive(|b| *b == b'\n').collect();
+    let broken_off = lines.pop_if(|line| !line.ends_with(b"\n")).is_some();
+    let notes = lines.chunks_exact(5);
+    let whole = !broken_off && notes.remainder().is_empty();
+    Ok((notes.map(<[_]>::concat).collect(), whole))
 }

@@ -226,11 +226,7 @@ impl Writer {
         let checkpoint = Checkpoint { origin, size, root: state.edge.root() };
         let note = checkpoint.sign(&self.key.note, &*self.key.secret)?;
         remember(&self.folder, &note)?;
-        let path = self.folder.checkpoint();
-        store::replace(&path, note.as_bytes(), 0o600, None).map_err(|error| match error {
-            StoreError::Io(e) => LogError::io("write", &path, e),
-            other => LogError::io("write", &path, std::io::Error::other(other)),
-        })?;
+        show(&self.folder, note.as_bytes())?;
         state.checkpointed = size;
         self.last_checkpoint = Instant::now();
         Ok(())
@@ -245,6 +241,15 @@ impl State {
         }
         self.tree.set_len(self.tree_length).ok()
     }
+}
+
+/// Makes a checkpoint the latest one.
+pub(super) fn show(folder: &Folder, note: &[u8]) -> Result<(), LogError> {
+    let path = folder.checkpoint();
+    store::replace(&path, note, 0o600, None).map_err(|error| match error {
+        StoreError::Io(e) => LogError::io("write", &path, e),
+        other => LogError::io("write", &path, std::io::Error::other(other)),
+    })
 }
 
 /// Puts a checkpoint behind the earlier ones.

@@ -152,7 +152,7 @@ pub(super) async fn refusal(response: Response<Incoming>, clock: &dyn Clock) -> 
 /// A stream of events.
 pub(super) struct Events {
     stream: SseStream<Bounded>,
-    since: Arc<AtomicUsize>,
+    flow: Arc<Flow>,
     limit: usize,
     silence: Option<Duration>,
     /// The id of the last event that had one.
@@ -174,10 +174,10 @@ impl Events {
         limit: usize,
         silence: Option<Duration>,
     ) -> Self {
-        let since = Arc::new(AtomicUsize::new(0));
-        let bounded = Bounded { body: response.into_body(), since: Arc::clone(&since), limit };
+        let flow = Arc::new(Flow { since: AtomicUsize::new(0), frames: AtomicUsize::new(0) });
+        let bounded = Bounded { body: response.into_body(), flow: Arc::clone(&flow), limit };
         let stream = SseStream::new(bounded);
-        Events { stream, since, limit, silence, last_id: None, retry: None }
+        Events { stream, flow, limit, silence, last_id: None, retry: None }
     }
 
     /// The data of the next event that is a message; nothing at the end of the stream.
@@ -186,19 +186,25 @@ impl Events {
     /// The stream broke, an event is too long, or nothing came for too long.
     pub(super) async fn next(&mut self) -> Result<Option<String>, Trouble> {
         loop {
+            let frames = self.flow.frames.load(Ordering::Relaxed);
             let stream = &mut self.stream;
             let event = std::future::poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx));
-            let Some(event) = within(self.silence, event).await? else { return Ok(None) };
+            let event = match within(self.silence, event).await {
+                // A long event, or comments that say that the server is there.
+                Err(_) if self.flow.frames.load(Ordering::Relaxed) != frames => continue,
+                event => event?,
+            };
+            let Some(event) = event else { return Ok(None) };
             let Sse { event, data, id, retry } = event.map_err(|error| match error {
                 sse_stream::Error::Utf8Parse(_) => {
                     Trouble::Garbage("an event is not UTF-8".to_owned())
                 }
-                _ if self.since.load(Ordering::Relaxed) > self.limit => {
+                _ if self.flow.since.load(Ordering::Relaxed) > self.limit => {
                     Trouble::AnswerTooLong { limit: self.limit }
                 }
                 _ => Trouble::Ended,
             })?;
-            self.since.store(0, Ordering::Relaxed);
+            self.flow.since.store(0, Ordering::Relaxed);
             if let Some(id) = id {
                 // An empty id takes the id back (HTML, server-sent events).
                 self.last_id = Some(id).filter(|id| !id.is_empty());
@@ -219,8 +225,16 @@ impl Events {
 /// take whatever comes.
 struct Bounded {
     body: Incoming,
-    since: Arc<AtomicUsize>,
+    flow: Arc<Flow>,
     limit: usize,
+}
+
+/// What came so far.
+struct Flow {
+    /// Bytes since the last event.
+    since: AtomicUsize,
+    /// Frames, whatever they held.
+    frames: AtomicUsize,
 }
 
 /// The reason is in the counter.
@@ -242,7 +256,8 @@ impl Body for Bounded {
             Some(Ok(frame)) => frame,
         };
         let bytes = frame.data_ref().map_or(0, Bytes::len);
-        let since = self.since.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        self.flow.frames.fetch_add(1, Ordering::Relaxed);
+        let since = self.flow.since.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         // A frame may hold the ends of many events; its own length is not held against them.
         if since.saturating_sub(bytes) > self.limit {
             return Poll::Ready(Some(Err(Broke)));

@@ -33,14 +33,16 @@ use crate::mcp::body::{self, Scope};
 use crate::mcp::tools::Tools;
 use crate::message::shown::visible;
 use crate::message::{Head, RequestTarget};
-use crate::net::Dialer;
+use crate::net::{Dialer, Server};
 use crate::sign::Signer;
 use crate::verify::DEFAULT_MAX_BODY;
 use crate::verify::rejection::chain;
 
 mod answer;
 pub mod consent;
+mod copy;
 mod line;
+mod loopback;
 mod params;
 mod rpc;
 mod send;
@@ -52,7 +54,8 @@ use consent::{Answer, Confirm, Consent, Need, Refused};
 use send::{Away, Endpoint, Outbound, Sender};
 use trouble::Trouble;
 
-pub use send::UrlError;
+pub use loopback::Door;
+pub use send::{Endpoint as Url, UrlError};
 pub use trouble::{NOT_SENT, UNANSWERED};
 
 /// Bytes of an answer, or of one event of a stream, that are held to be handed on.
@@ -60,8 +63,9 @@ pub const DEFAULT_MAX_ANSWER: usize = 64 << 20;
 /// How long a server may say nothing before a request is given up: long, since tools may be slow
 /// and clients have a limit of their own.
 pub const DEFAULT_SILENCE: Duration = Duration::from_secs(15 * 60);
-/// How long requests may take to end after the client closed its end.
-pub const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
+/// How long requests may take to end after the client closed its end: a client that has gone says
+/// so by a signal, and a script that pipes a message in may have to wait for a server's minute.
+pub const DEFAULT_DRAIN: Duration = Duration::from_secs(75);
 
 /// Where the bridge says what happens, line by line: whatever the caller makes of it.
 #[derive(Clone)]
@@ -88,11 +92,11 @@ impl Log {
     }
 
     fn note(&self, line: &str) {
-        (self.0)(Weight::Note, line);
+        (self.0)(Weight::Note, &visible(line));
     }
 
     fn warn(&self, line: &str) {
-        (self.0)(Weight::Warning, line);
+        (self.0)(Weight::Warning, &visible(line));
     }
 }
 
@@ -169,7 +173,7 @@ impl Bridge {
         R: rand::TryCryptoRng + Send + 'static,
         R::Error: Send + Sync + 'static,
     {
-        let mut sender = Sender::new(Endpoint::new(url)?, dialer, signer, clock, random);
+        let mut sender = Sender::new(Endpoint::parse(url)?, dialer, signer, clock, random);
         sender.silence = Some(DEFAULT_SILENCE);
         Ok(Bridge {
             sender,
@@ -184,11 +188,6 @@ impl Bridge {
         })
     }
 
-    /// Whom requests go to: host and port.
-    pub fn host(&self) -> &str {
-        &self.sender.endpoint.host
-    }
-
     /// Says what happens to `log`.
     #[must_use]
     pub fn with_log(mut self, log: Log) -> Self {
@@ -201,6 +200,14 @@ impl Bridge {
     #[must_use]
     pub fn with_fields(mut self, fields: Vec<(HeaderName, HeaderValue)>) -> Self {
         self.sender.fixed = fields;
+        self
+    }
+
+    /// Writes down what is signed before it is sent. Under the policy `required` nothing is sent
+    /// without its entry.
+    #[must_use]
+    pub fn with_audit(mut self, recorder: Arc<crate::audit::Recorder>) -> Self {
+        self.sender.audit = Some(recorder);
         self
     }
 
@@ -297,6 +304,12 @@ impl Bridge {
         let reading = body::read(&head, body, Scope::Endpoint);
         let tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
         self.confirm.judge(&self.sender.endpoint.url, reading.as_ref(), body, &tools)
+    }
+
+    /// Serves clients that speak HTTP to `server`, those that `door` lets in, until `stop` is done.
+    /// Returns how many connections were cut off then.
+    pub async fn http(self, server: Server, door: Door, stop: impl Future<Output = ()>) -> usize {
+        loopback::run(Arc::new(self), server, door, stop).await
     }
 
     /// Makes sure that a person has said yes to what a person has to be asked about.

@@ -9,14 +9,16 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, 
 use http_body_util::Full;
 use hyper::body::Incoming;
 
+use crate::audit::Recorder;
 use crate::clock::{Clock, Timestamp};
-use crate::message::target::{Origin, Origins, UriError};
+use crate::message::target::{Origin, Origins, UriError, is_loopback};
 use crate::message::{Head, RequestTarget};
 use crate::net::Dialer;
 use crate::sign::{Nonce, Signer};
 use crate::tower::BoxError;
 
 use super::answer::within;
+use super::copy;
 use super::trouble::{Trouble, of_sending};
 
 /// The longest time that a server may ask for before the next try.
@@ -24,9 +26,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 type Nonces = dyn Fn() -> Result<Nonce, BoxError> + Send + Sync;
 
-/// A URL that requests go to, in each of the forms that are needed.
+/// The URL of an MCP endpoint.
 #[derive(Clone, Debug)]
-pub(super) struct Endpoint {
+pub struct Endpoint {
     /// As it is signed.
     pub(super) url: String,
     /// As it is sent: the same bytes.
@@ -50,7 +52,11 @@ pub enum UrlError {
 }
 
 impl Endpoint {
-    pub(super) fn new(url: &str) -> Result<Self, UrlError> {
+    /// Reads a URL that can be sent exactly as it is signed.
+    ///
+    /// # Errors
+    /// [`UrlError`].
+    pub fn parse(url: &str) -> Result<Self, UrlError> {
         let target = RequestTarget::from_url(url.to_owned())?;
         let RequestTarget::Uri(url) = &target else { return Err(UrlError::Wire) };
         let url = url.clone().into_owned();
@@ -68,13 +74,29 @@ impl Endpoint {
         Ok(Endpoint { url, uri, host, host_value, origin })
     }
 
+    /// Host and port.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Whether TLS is used.
+    pub fn is_https(&self) -> bool {
+        self.uri.scheme_str() == Some("https")
+    }
+
+    /// Whether requests leave this machine without TLS.
+    pub fn is_open_to_all(&self) -> bool {
+        let host = self.uri.host().unwrap_or_default();
+        !self.is_https() && !is_loopback(host)
+    }
+
     /// Where `location` leads from here, if it stays on this origin.
     fn moved(&self, location: &str) -> Option<Endpoint> {
         let url = match location.strip_prefix('/') {
             Some(rest) if !rest.starts_with('/') => format!("{}{location}", self.origin),
             _ => location.to_owned(),
         };
-        Endpoint::new(&url).ok().filter(|there| there.origin == self.origin)
+        Endpoint::parse(&url).ok().filter(|there| there.origin == self.origin)
     }
 }
 
@@ -109,6 +131,8 @@ pub(super) struct Sender {
     pub(super) fixed: Vec<(HeaderName, HeaderValue)>,
     /// Told when a request waits or goes another way.
     pub(super) log: super::Log,
+    /// Where what is signed is written down before it is sent, if it is.
+    pub(super) audit: Option<Arc<Recorder>>,
 }
 
 impl fmt::Debug for Sender {
@@ -136,8 +160,8 @@ impl Sender {
             Nonce::generate(&mut *random).map_err(BoxError::from)
         });
         let (waits, silence) = (false, None);
-        let (fixed, log) = (Vec::new(), super::Log::silent());
-        Sender { endpoint, dialer, signer, waits, clock, nonces, silence, fixed, log }
+        let (fixed, log, audit) = (Vec::new(), super::Log::silent(), None);
+        Sender { endpoint, dialer, signer, waits, clock, nonces, silence, fixed, log, audit }
     }
 
     /// Sends `outbound`, and gives back the head of the answer, whatever its status, with its body
@@ -220,6 +244,7 @@ impl Sender {
         let nonce = self.nonce()?;
         // The time is read last: it is when the request leaves.
         let (created, origins) = (self.clock.now(), Origins::unknown());
+        let sent = self.audit.as_ref().map(|recorder| (recorder, head.clone()));
         let signed = if self.waits {
             let (signer, body) = (Arc::clone(&self.signer), outbound.body.clone());
             let sign = move || signer.sign(&head, &origins, &body, created, &nonce);
@@ -227,6 +252,9 @@ impl Sender {
         } else {
             self.signer.sign(&head, &origins, &outbound.body, created, &nonce)
         }?;
+        if let Some((recorder, head)) = sent {
+            copy::keep(recorder, &self.signer, head, &signed, &outbound.body).await?;
+        }
         for (name, value) in signed.headers() {
             request = request.header(name, value);
         }
@@ -272,7 +300,7 @@ mod tests {
 
     #[test]
     fn only_the_same_origin_is_followed() {
-        let here = Endpoint::new("https://h.example/mcp?x=1").unwrap();
+        let here = Endpoint::parse("https://h.example/mcp?x=1").unwrap();
         let moved = |to: &str| here.moved(to).map(|there| there.url);
         assert_eq!(moved("/mcp/").as_deref(), Some("https://h.example/mcp/"));
         assert_eq!(moved("https://H.example:443/b").as_deref(), Some("https://H.example:443/b"));

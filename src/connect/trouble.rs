@@ -188,21 +188,19 @@ pub(super) fn of_sending(error: &(dyn Error + 'static), connecting: bool, host: 
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
             return unreachable("tls", format!("no TLS with {host}: {}", of_tls(tls)));
         }
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            // The library wraps an error of TLS into one of the operating system.
-            let inner = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-            if let Some(tls) = inner {
-                return unreachable("tls", format!("no TLS with {host}: {}", of_tls(tls)));
-            }
-            if connecting && let Some(trouble) = of_connecting(io, host) {
-                return trouble;
-            }
-        }
         last = error.to_string();
         if connecting && last.contains("dns error") {
             return unreachable("dns", format!("the name of {host} is not known"));
         }
-        next = error.source();
+        // An error of the operating system may have another one inside, which is not its source.
+        let io = error.downcast_ref::<io::Error>();
+        if let Some(trouble) = io.filter(|_| connecting).and_then(|io| of_connecting(io, host)) {
+            return trouble;
+        }
+        next = match io.and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
     }
     let last = last.split(" (os error").next().unwrap_or_default();
     match connecting {

@@ -16,6 +16,7 @@ use crate::nonce::NonceStore;
 
 use super::body::{Answer, GatewayBody};
 use super::metrics::Metrics;
+use super::report;
 
 /// How long the nonce store may take to say that it is there.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -91,7 +92,8 @@ impl Admin {
         Admin { readiness, metrics, address, page: None }
     }
 
-    /// The same with a page of HTML at `/`, which `page` makes each time it is asked for.
+    /// The same with the page of a [`Report`](report::Report) at `/`, which `page` makes each time
+    /// it is asked for.
     #[must_use]
     pub fn with_page(mut self, page: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.page = Some(Arc::new(page));
@@ -124,8 +126,11 @@ impl Admin {
                 let mut response = text(StatusCode::OK, page());
                 let media = HeaderValue::from_static("text/html; charset=utf-8");
                 response.headers_mut().insert(header::CONTENT_TYPE, media);
-                let frames = HeaderValue::from_static("frame-ancestors 'none'");
-                response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, frames);
+                let policy = report::content_security_policy();
+                let policy = format!("{policy}; frame-ancestors 'none'");
+                if let Ok(policy) = HeaderValue::try_from(policy) {
+                    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+                }
                 response
             }
             _ => text(StatusCode::NOT_FOUND, "there is nothing at this path\n".to_owned()),

@@ -1,8 +1,10 @@
 //! What a gateway is told: values that were checked, wherever they came from.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::audit::Recorder;
 use crate::message::target::{Origin, Scheme, UriError, is_loopback};
 use crate::message::{HeadError, RequestTarget};
 use crate::tower::RefuseWith;
@@ -120,6 +122,8 @@ pub struct Config {
     pub sessions: usize,
     /// How long a session may lie unused before its place is given away.
     pub session_idle: Duration,
+    /// Where requests are written down, if they are.
+    pub audit: Option<Arc<Recorder>>,
 }
 
 impl Config {
@@ -139,6 +143,7 @@ impl Config {
             budget: crate::tower::Budget::DEFAULT,
             sessions: 100_000,
             session_idle: Duration::from_secs(24 * 60 * 60),
+            audit: None,
         }
     }
 }

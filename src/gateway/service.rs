@@ -92,6 +92,10 @@ impl Gateway {
                 }
                 response
             });
+        let layer = match &config.audit {
+            Some(recorder) => layer.with_audit(Arc::clone(recorder)),
+            None => layer,
+        };
         let handle = layer.handle();
         let dialer = Dialer::new(tls, config.upstream.unix.clone(), config.connect_time);
         let pages = Pages::new(public, config.allow_origins.clone());

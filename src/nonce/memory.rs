@@ -1,9 +1,9 @@
 //! Nonces in memory: for one process, forgotten when it ends.
 //!
-//! 64 shards, each behind its own lock. A shard finds a nonce by its id and, for sweeping, by the
-//! second until which it is kept; every claim sweeps a few nonces whose second has passed, so that
-//! no claim ever waits for a great clean-up. Nothing that is still kept is ever removed: a full
-//! store answers with an error instead.
+//! 64 shards, each behind its own lock. A shard is a table of lines that a processor fetches in one
+//! go; claims take turns in sweeping what has ended from a few lines, so that no claim ever waits
+//! for a great clean-up. Nothing that is still kept is ever removed: a full store answers with an
+//! error instead. A nonce takes 28 to 57 bytes, by how full the tables are.
 //!
 //! **Why one claim wins.** Claims of one nonce under one key have the same id, and the id names the
 //! shard. Looking and inserting happen under that shard's lock, in one go, so that of two claims
@@ -20,7 +20,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use sha2::{Digest as _, Sha256};
 
-use super::table::{Entry, Id, Ledger, Ledgers, Shard};
+use super::ledger::{Ledger, Ledgers};
+use super::table::{Entry, Id, Shard};
 use super::{BoxFuture, Claim, NonceStore, Retention, Seen, StoreError};
 use crate::clock::Timestamp;
 use crate::key::KeyId;
@@ -94,27 +95,24 @@ impl Memory {
         Memory { floor: AtomicI64::new(i64::MIN), ..self }
     }
 
-    /// What names a nonce: 16 bytes of SHA-256 over salt, key id, a zero byte and the nonce.
+    /// What names a nonce, and in which shard: 13 bytes of SHA-256 over salt, key id, a zero byte
+    /// and the nonce.
     ///
     /// Hashed, because its length is the client's choice. Salted, because its first bytes place it
     /// in the tables: without a salt a key's holder could search for nonces that all fall into one
-    /// place. Cut to 16 bytes, because with 2^24 live nonces a false replay still has a chance
-    /// below 2^-80 a store, and nobody can aim for one without knowing the salt.
-    fn id(&self, key: &KeyId, nonce: &str) -> Id {
+    /// place. Cut, because with 2^24 live nonces a new one is taken for one of them with a chance of
+    /// 2^-78; that refuses a good request, and nobody can aim for it without knowing the salt.
+    fn id(&self, key: &KeyId, nonce: &str) -> (&Mutex<Shard>, Id) {
         let hash = Sha256::new()
             .chain_update(self.salt)
             .chain_update(key.as_str())
             .chain_update([0])
             .chain_update(nonce)
             .finalize();
-        let mut id = [0; 16];
-        id.copy_from_slice(&hash[..16]);
-        Id(id)
-    }
-
-    fn shard(&self, id: &Id) -> &Mutex<Shard> {
+        let word = |i: usize| u32::from_le_bytes([hash[i], hash[i + 1], hash[i + 2], hash[i + 3]]);
         // The tables go by the first bytes, so the shard goes by the last.
-        &self.shards[usize::from(id.0[15]) % SHARDS]
+        let shard = &self.shards[usize::from(hash[12]) % SHARDS];
+        (shard, Id([word(0), word(4), word(8)]))
     }
 
     fn ledger(&self, key: &KeyId) -> Result<MutexGuard<'_, Ledgers>, StoreError> {
@@ -152,7 +150,7 @@ impl Memory {
         if until <= now {
             return Ok(Claim::Expired);
         }
-        let id = self.id(key, nonce);
+        let (shard, id) = self.id(key, nonce);
         let kept = self.seconds(until.max(now.plus(self.keep.load(Ordering::SeqCst))))?;
         let second = self.seconds(now)?;
         // Before anything is swept by it, so that whoever misses a nonce that this sweeps already
@@ -161,13 +159,10 @@ impl Memory {
             self.horizon.fetch_max(now.unix(), Ordering::SeqCst);
         }
         let entry = Entry { first: second, kept };
-        let outcome = match self.insert(id, entry, second, key)? {
+        let outcome = match self.insert(shard, id, entry, second, key)? {
             Inserted::Full => {
-                // Room may be taken by what has passed, in shards that no claim came by lately.
-                for shard in &self.shards {
-                    self.sweep(&mut *lock(shard)?, second);
-                }
-                self.insert(id, entry, second, key)?
+                self.make_room(second)?;
+                self.insert(shard, id, entry, second, key)?
             }
             other => other,
         };
@@ -181,9 +176,16 @@ impl Memory {
 
     /// Looks and inserts under one lock; the bounds are taken before the entry is there, and
     /// each in one step, so that no two claims can share the last place.
-    fn insert(&self, id: Id, entry: Entry, now: i32, key: &KeyId) -> Result<Inserted, StoreError> {
-        let mut shard = lock(self.shard(&id))?;
-        self.sweep(&mut shard, now);
+    fn insert(
+        &self,
+        shard: &Mutex<Shard>,
+        id: Id,
+        entry: Entry,
+        now: i32,
+        key: &KeyId,
+    ) -> Result<Inserted, StoreError> {
+        let mut shard = lock(shard)?;
+        self.let_go(shard.sweep(now));
         let old = shard.get(&id);
         if let Some(old) = old.filter(|old| old.kept > now) {
             return Ok(Inserted::Seen(old.first));
@@ -204,10 +206,21 @@ impl Memory {
         Ok(Inserted::Done)
     }
 
-    fn sweep(&self, shard: &mut Shard, now: i32) {
-        let swept = shard.sweep(now);
-        if swept > 0 {
-            self.held.fetch_sub(swept, Ordering::SeqCst);
+    /// Room may be taken by what has passed, in shards that no claim came by lately.
+    fn make_room(&self, now: i32) -> Result<(), StoreError> {
+        for shard in &self.shards {
+            let removed = lock(shard)?.make_room(now);
+            self.let_go(removed);
+            if removed > 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn let_go(&self, removed: usize) {
+        if removed > 0 {
+            self.held.fetch_sub(removed, Ordering::SeqCst);
         }
     }
 
@@ -217,8 +230,8 @@ impl Memory {
         key: &KeyId,
         nonce: &str,
     ) -> Result<Option<Seen>, StoreError> {
-        let id = self.id(key, nonce);
-        let entry = lock(self.shard(&id))?.get(&id);
+        let (shard, id) = self.id(key, nonce);
+        let entry = lock(shard)?.get(&id);
         Ok(entry
             .map(|e| Seen::new(Some(self.moment(e.first)), self.moment(e.kept)))
             .filter(|seen| seen.until > now))

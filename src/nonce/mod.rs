@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use crate::clock::Timestamp;
 use crate::key::KeyId;
 
+mod ledger;
 pub mod memory;
 #[cfg(feature = "redis")]
 pub mod redis;
@@ -46,10 +47,15 @@ pub trait NonceStore: Send + Sync {
     ///
     /// The store keeps for the longest retention that any user ever asked. Where that grows,
     /// shorter kept nonces may be gone already, and the floor rises to
-    /// `now + ahead + margin`: past everything that was claimed under the old retention.
+    /// `now + ahead + margin`: past everything that was claimed under the old retention. Until
+    /// then every user of the store refuses what it is asked. So a store that others share raises
+    /// nothing unless whoever opened it said that it may: one user with a long window could
+    /// otherwise close it for all others, for as long.
     ///
     /// # Errors
-    /// [`StoreError`] where the store cannot be reached; then it must not be used.
+    /// [`StoreError`] where the store cannot be reached, or would have to raise its retention and
+    /// may not (see [`StoreError::would_close`]); then it must not be used, and nothing in it has
+    /// changed.
     fn register<'a>(
         &'a self,
         now: Timestamp,
@@ -194,17 +200,74 @@ impl Seen {
     }
 }
 
+/// A nonce that a store holds, by the id that stands for it ([`id`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Kept {
+    /// SHA-256 of key id, a zero byte and nonce.
+    pub id: [u8; 32],
+    /// When it was claimed, if the store knows.
+    pub first: Option<Timestamp>,
+    /// Until when it is kept.
+    pub until: Timestamp,
+}
+
+/// What a store knows about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct About {
+    /// What was created up to then may be forgotten.
+    pub floor: Timestamp,
+    /// The longest retention that any user asked for, if anybody has.
+    pub retention: Option<Retention>,
+}
+
+/// A store would have to keep nonces for longer than it does, which would close it for everybody
+/// who shares it, and nobody said that it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WouldClose {
+    /// For how long it keeps them, if anybody asked yet.
+    pub recorded: Option<Retention>,
+    /// For how long it was asked to.
+    pub wanted: Retention,
+}
+
+impl WouldClose {
+    /// For how many seconds nothing would be accepted by anybody.
+    pub fn seconds(&self) -> i64 {
+        let united = self.recorded.map_or(self.wanted, |recorded| recorded.united(self.wanted));
+        united.ahead().saturating_add(united.margin())
+    }
+}
+
+impl fmt::Display for WouldClose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.recorded {
+            Some(recorded) => write!(f, "it keeps nonces for {}, and is", span(recorded))?,
+            None => f.write_str("it knows of no window yet, and is")?,
+        }
+        let (wanted, seconds) = (span(self.wanted), self.seconds());
+        write!(f, " asked for {wanted}: that would close it for all its users for {seconds} s")
+    }
+}
+
+fn span(retention: Retention) -> String {
+    format!("a window of {} s and {} s ahead", retention.window(), retention.ahead())
+}
+
 /// A store could not answer; what was asked is undecided, and must be treated as refused.
 #[derive(Debug)]
 pub struct StoreError {
     reason: Cow<'static, str>,
     source: Option<Box<dyn Error + Send + Sync>>,
+    would_close: Option<WouldClose>,
 }
 
 impl StoreError {
     /// With a reason: a lower-case fragment, such as "the store is full".
     pub fn new(reason: impl Into<Cow<'static, str>>) -> Self {
-        StoreError { reason: reason.into(), source: None }
+        StoreError { reason: reason.into(), source: None, would_close: None }
     }
 
     /// With what it came from.
@@ -212,7 +275,20 @@ impl StoreError {
         reason: impl Into<Cow<'static, str>>,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
-        StoreError { reason: reason.into(), source: Some(source.into()) }
+        StoreError { reason: reason.into(), source: Some(source.into()), would_close: None }
+    }
+
+    /// Where [`NonceStore::register`] was refused since it would have closed the store for others:
+    /// what it keeps, and what it was asked for.
+    pub fn would_close(&self) -> Option<WouldClose> {
+        self.would_close
+    }
+}
+
+impl From<WouldClose> for StoreError {
+    fn from(would_close: WouldClose) -> Self {
+        let reason = would_close.to_string().into();
+        StoreError { reason, source: None, would_close: Some(would_close) }
     }
 }
 

@@ -18,6 +18,11 @@
 //! that can have been claimed before: `now + ahead + margin`. After such a fault a strict verifier
 //! refuses for that long: 35 seconds with a window of 30 seconds.
 //!
+//! **Whose window.** The same floor is the price of a longer retention, and everybody pays it. So
+//! who needs more than an epoch records is refused, unless its options say otherwise; and so is who
+//! would close a store that knows no window for more than 10 minutes. What was granted to a store
+//! once it writes again by itself, wherever it was forgotten.
+//!
 //! **Time.** Redis keeps it itself: claims end by the server's clock, a number of milliseconds
 //! after they are made. Where that clock jumps ahead, between two claims of one process, claims
 //! are errors and all floors rise. A clock that jumps ahead and back unseen is not noticed, nor is
@@ -33,6 +38,8 @@
 //! moves to another node of a cluster its claims are errors.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -53,6 +60,7 @@ mod claims;
 mod engine;
 mod fault;
 mod link;
+mod listing;
 mod places;
 mod primary;
 mod settings;
@@ -61,6 +69,7 @@ mod wire;
 use claims::Job;
 use engine::Engine;
 use fault::Fault;
+pub use listing::{Cursor, Page};
 pub use primary::Warning;
 use settings::{Settings, Warn};
 use wire::Keys;
@@ -81,6 +90,7 @@ pub struct Options {
     url: RedisUrl,
     budget: Duration,
     evicting_allowed: bool,
+    raising_allowed: bool,
     warn: Warn,
 }
 
@@ -88,7 +98,8 @@ impl Options {
     /// The servers that `url` names.
     pub fn new(url: RedisUrl) -> Self {
         let warn: Warn = Arc::new(|_| {});
-        Options { url, budget: DEFAULT_BUDGET, evicting_allowed: false, warn }
+        let (evicting_allowed, raising_allowed) = (false, false);
+        Options { url, budget: DEFAULT_BUDGET, evicting_allowed, raising_allowed, warn }
     }
 
     /// The password, in place of one in the URL.
@@ -114,6 +125,16 @@ impl Options {
         self
     }
 
+    /// Also raises the retention that is recorded on the servers, where this user needs a longer
+    /// one, and is the first to say a window that would close the store for more than 10 minutes.
+    /// Either closes it for everybody who shares it, for `ahead + margin`; without this, it is an
+    /// error ([`StoreError::would_close`]).
+    #[must_use]
+    pub fn allow_raising(mut self, allow: bool) -> Self {
+        self.raising_allowed = allow;
+        self
+    }
+
     /// Hears of what the operator should know, every time that a primary is connected to. Called
     /// on the store's own thread: it must not block.
     #[must_use]
@@ -129,7 +150,8 @@ impl Options {
     ///
     /// # Errors
     /// No server answers, or one of the primaries is older than version 7, evicts, or lets us not
-    /// in; the file of certificates cannot be read.
+    /// in; the file of certificates cannot be read; or the store keeps nonces for less than
+    /// `retention`, and may not be raised.
     pub fn open(self, start: Timestamp, retention: Retention) -> Result<Redis, StoreError> {
         let store = self.connect()?;
         let engine = Arc::clone(&store.engine);
@@ -149,7 +171,7 @@ impl Options {
     }
 
     fn connect(self) -> Result<Redis, StoreError> {
-        let Options { url, budget, evicting_allowed, warn } = self;
+        let Options { url, budget, evicting_allowed, raising_allowed, warn } = self;
         let ca = url.ca.as_ref().map(std::fs::read).transpose();
         let ca =
             ca.map_err(|e| StoreError::because("the file of certificates cannot be read", e))?;
@@ -161,7 +183,8 @@ impl Options {
         }
         let keys = Keys::new(url.prefix.as_deref());
         let name = url.to_string();
-        let engine = Engine::new(Settings { url, ca, keys, budget, evicting_allowed, warn });
+        let settings = Settings { url, ca, keys, budget, evicting_allowed, raising_allowed, warn };
+        let engine = Engine::new(settings);
         Redis::start(Arc::new(engine), name)
     }
 }
@@ -176,7 +199,8 @@ impl fmt::Debug for Options {
 /// A store on Redis.
 ///
 /// It has a thread of its own, on which everything runs that needs a runtime; what its methods
-/// return can be awaited on any executor. The thread ends with the store.
+/// return can be awaited on any executor. The thread ends with the store. A claim that comes while
+/// no other one waits is put together and judged where it is awaited; all others gather.
 pub struct Redis {
     engine: Arc<Engine>,
     jobs: mpsc::UnboundedSender<Job>,
@@ -250,9 +274,9 @@ impl Redis {
         let mut random = [0; 16];
         let failed = |e| StoreError::because("the system gave no random numbers", e);
         SysRng.try_fill_bytes(&mut random).map_err(failed)?;
-        let _place = Place::take(&self.waiting)?;
+        let place = Place::take(&self.waiting)?;
         let (reply, answer) = oneshot::channel();
-        let job = Job {
+        let mut job = Job {
             now,
             until,
             id: super::id(key, nonce),
@@ -262,6 +286,17 @@ impl Redis {
             tries: 0,
             extend: false,
         };
+        if place.alone {
+            // Its timer is the store's, whatever polls it.
+            let mut asked = pin!(claims::alone(&self.engine, &mut job));
+            let asked = poll_fn(|context| {
+                let _entered = self.runtime.enter();
+                asked.as_mut().poll(context)
+            });
+            if let Some(answer) = asked.await {
+                return answer.map_err(|fault| fault.error());
+            }
+        }
         self.jobs.send(job).map_err(|_| closed())?;
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
@@ -324,12 +359,17 @@ impl fmt::Debug for Redis {
 }
 
 /// A place among those who wait, left when the answer is there or nobody wants it any more.
-struct Place<'a>(&'a AtomicUsize);
+struct Place<'a> {
+    waiting: &'a AtomicUsize,
+    /// Nobody else waited when it was taken.
+    alone: bool,
+}
 
 impl<'a> Place<'a> {
     fn take(waiting: &'a AtomicUsize) -> Result<Self, StoreError> {
-        let place = Place(waiting);
-        if waiting.fetch_add(1, Ordering::SeqCst) >= WAITING {
+        let others = waiting.fetch_add(1, Ordering::SeqCst);
+        let place = Place { waiting, alone: others == 0 };
+        if others >= WAITING {
             return Err(StoreError::new(format!("{WAITING} claims wait for the store already")));
         }
         Ok(place)
@@ -338,6 +378,6 @@ impl<'a> Place<'a> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }

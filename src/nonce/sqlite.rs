@@ -15,6 +15,9 @@
 //! is another one, and the floor rises past all that can have been lost. `FULL` would cost ten
 //! times as much a claim, for seconds that the floor refuses anyway.
 //!
+//! **Whose window.** A longer retention closes the file for everybody for `ahead + margin`, so who
+//! needs more than the file records is refused, unless the options say otherwise.
+//!
 //! **What it cannot see**: a file put back from a copy while nobody has it open, within one boot;
 //! and two hosts that share a file, which WAL does not allow.
 
@@ -23,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BoxFuture, Claim, NonceStore, Retention, Seen, StoreError};
+use super::{About, BoxFuture, Claim, Kept, NonceStore, Retention, Seen, StoreError};
 use crate::clock::Timestamp;
 use crate::key::KeyId;
 
@@ -63,6 +66,7 @@ pub struct Options {
     boot: Option<String>,
     budget: Duration,
     max_bytes: u64,
+    raising_allowed: bool,
 }
 
 impl Options {
@@ -70,7 +74,7 @@ impl Options {
     /// (see [`boot_id`]).
     pub fn new(path: impl Into<PathBuf>, boot: Option<String>) -> Self {
         let (budget, max_bytes) = (DEFAULT_BUDGET, DEFAULT_MAX_BYTES);
-        Options { path: path.into(), boot, budget, max_bytes }
+        Options { path: path.into(), boot, budget, max_bytes, raising_allowed: false }
     }
 
     /// How long a question waits for its answer; 2 seconds by default.
@@ -88,6 +92,15 @@ impl Options {
         self
     }
 
+    /// Also raises the retention that the file has recorded, where this user needs a longer one.
+    /// That closes the store for everybody who shares it, for `ahead + margin`; without this, it
+    /// is an error ([`StoreError::would_close`]).
+    #[must_use]
+    pub fn allow_raising(mut self, allow: bool) -> Self {
+        self.raising_allowed = allow;
+        self
+    }
+
     /// Opens the store at `start` for a user who needs `retention`; a file that is not there is
     /// made, readable for its owner only. Blocks, for the budget at most.
     ///
@@ -96,10 +109,11 @@ impl Options {
     ///
     /// # Errors
     /// The folder is missing, the file is no store, of a newer version, a link, writable for
-    /// everybody, damaged, read-only or locked for longer than the budget.
+    /// everybody, damaged, read-only or locked for longer than the budget; or it keeps nonces for
+    /// less than `retention`, and may not be raised.
     pub fn open(self, start: Timestamp, retention: Retention) -> Result<Sqlite, StoreError> {
         let store = Sqlite::start(self, false)?;
-        let ask = Ask::Register { now: checked(start)?, retention };
+        let ask = Ask::Register { now: checked(start)?, retention, raising: store.raising };
         store.desk.ask_blocking(ask)?;
         Ok(store)
     }
@@ -121,36 +135,15 @@ impl Options {
 pub struct Sqlite {
     desk: Arc<Desk>,
     path: PathBuf,
-}
-
-/// A nonce that a store holds, by the id that stands for it ([`super::id`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Kept {
-    /// SHA-256 of key id, a zero byte and nonce.
-    pub id: [u8; 32],
-    /// When it was claimed.
-    pub first: Timestamp,
-    /// Until when it is kept.
-    pub until: Timestamp,
-}
-
-/// What a store knows about itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct About {
-    /// What was created up to then may be forgotten.
-    pub floor: Timestamp,
-    /// The longest retention that any user asked for.
-    pub retention: Retention,
+    raising: bool,
 }
 
 impl Sqlite {
     fn start(options: Options, read_only: bool) -> Result<Self, StoreError> {
-        let path = options.path.clone();
+        let (path, raising) = (options.path.clone(), options.raising_allowed);
         let desk = Arc::new(Desk::new(options.budget));
         worker::start(&desk, file::Place::new(options, read_only))?;
-        Ok(Sqlite { desk, path })
+        Ok(Sqlite { desk, path, raising })
     }
 
     /// Removes what is kept no longer at `now`, in small steps, and says how many nonces that
@@ -216,7 +209,8 @@ impl NonceStore for Sqlite {
         retention: Retention,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            self.desk.ask(Ask::Register { now: checked(now)?, retention }).await?;
+            let (now, raising) = (checked(now)?, self.raising);
+            self.desk.ask(Ask::Register { now, retention, raising }).await?;
             Ok(())
         })
     }

@@ -1,135 +1,219 @@
-//! The tables of the memory store: what is held, when it ends, and how much of it is whose.
+//! The table of a shard of the memory store: what is held, and until when.
+//!
+//! ```text
+//! line (64 bytes): 3 ids of 12 bytes · 3 × when claimed · 3 × until when · how many went by
+//! ```
+//!
+//! A nonce is looked for in the line that its id names, and in the next ones only while others had
+//! to go by there since it was full. So a claim touches one line of the processor's caches in
+//! almost every case, however many nonces are live; that line also says until when each is kept,
+//! so that sweeping needs no second index. A line counts those that went by (as F14 tables do),
+//! which is what makes removing leave no marks behind.
 //!
 //! Seconds are counted from the store's base. Nothing here locks, and nothing looks at a clock.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
+/// Nonces of a line.
+const PLACES: usize = 3;
 
-use crate::key::KeyId;
+/// Lines of a table that nothing was put into yet.
+const FIRST_LINES: usize = 4;
 
-/// Nonces swept by a claim at most. A claim adds one, so any number above one keeps up.
-const SWEPT_PER_CLAIM: usize = 4;
+/// A step of sweeping looks at so many lines that lie side by side...
+const LINES_PER_STEP: usize = 32;
 
-/// Nonces for which a shard keeps room at hand, at most.
-const SPARED: usize = 64;
+/// ...and is due at every so many insertions: four lines for each. A table is at least 3/8 full when
+/// it has just grown, so that at most a quarter of a lifetime passes until all of it was looked at.
+const INSERTIONS_PER_STEP: u32 = 8;
+
+/// The end of a place that is empty.
+const EMPTY: i32 = i32::MIN;
 
 /// When a nonce was claimed and until when it is kept, in seconds from the store's base.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) first: i32,
     pub(super) kept: i32,
 }
 
-#[derive(Default)]
+/// Twelve bytes of a salted hash. They are spread evenly, so they say themselves where to look.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Id(pub(super) [u32; 3]);
+
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line {
+    ids: [[u32; 3]; PLACES],
+    first: [i32; PLACES],
+    kept: [i32; PLACES],
+    /// Nonces that lie further on, since this line was full when they came.
+    passed: u32,
+}
+
+const NOTHING: Line =
+    Line { ids: [[0; 3]; PLACES], first: [0; PLACES], kept: [EMPTY; PLACES], passed: 0 };
+
+const _: () = assert!(size_of::<Line>() == 64, "a line of the table is one of the caches");
+
 pub(super) struct Shard {
-    entries: HashMap<Id, Entry, BuildHasherDefault<Fold>>,
-    /// The same nonces by the second in which they end. A nonce that ended and was claimed again
-    /// before it was swept stands here twice; only the later place counts.
-    by_end: BTreeMap<i32, Vec<Id>>,
-    /// The room of a second that is over, for the next one.
-    spare: Vec<Id>,
+    /// A power of two of them.
+    lines: Vec<Line>,
+    held: usize,
+    /// Where the next step of sweeping begins.
+    hand: usize,
+    insertions: u32,
+    /// Nothing ends before this second.
+    earliest: i32,
+    /// Nothing ends before this second of what the hand has passed, or came since it set out.
+    next_earliest: i32,
+}
+
+impl Default for Shard {
+    fn default() -> Self {
+        let lines = vec![NOTHING; FIRST_LINES];
+        let (earliest, next_earliest) = (i32::MAX, i32::MAX);
+        Shard { lines, held: 0, hand: 0, insertions: 0, earliest, next_earliest }
+    }
 }
 
 impl Shard {
-    pub(super) fn get(&self, id: &Id) -> Option<Entry> {
-        self.entries.get(id).copied()
+    fn home(&self, id: &Id) -> usize {
+        // 64 bits of them would be as good: a shard has no 2^32 lines.
+        id.0[0] as usize & (self.lines.len() - 1)
     }
 
-    pub(super) fn insert(&mut self, id: Id, entry: Entry) {
-        let spare = &mut self.spare;
-        let ending = self.by_end.entry(entry.kept).or_insert_with(|| std::mem::take(spare));
-        ending.push(id);
-        self.entries.insert(id, entry);
+    fn after(&self, line: usize) -> usize {
+        (line + 1) & (self.lines.len() - 1)
     }
 
-    /// Removes a few nonces that are kept no longer, and says how many.
-    pub(super) fn sweep(&mut self, now: i32) -> usize {
-        let mut swept = 0;
-        for _ in 0..SWEPT_PER_CLAIM {
-            let Some(mut ended) = self.by_end.first_entry().filter(|e| *e.key() <= now) else {
-                break;
-            };
-            let second = *ended.key();
-            let id = ended.get_mut().pop();
-            if ended.get().is_empty() {
-                let spare = ended.remove();
-                if spare.capacity() <= SPARED {
-                    self.spare = spare;
+    fn find(&self, id: &Id) -> Option<(usize, usize)> {
+        let mut at = self.home(id);
+        for _ in 0..self.lines.len() {
+            let line = &self.lines[at];
+            for place in 0..PLACES {
+                if line.ids[place] == id.0 && line.kept[place] != EMPTY {
+                    return Some((at, place));
                 }
             }
-            let Some(id) = id else { continue };
-            if self.entries.get(&id).is_some_and(|entry| entry.kept == second) {
-                self.entries.remove(&id);
-                swept += 1;
+            if line.passed == 0 {
+                return None;
+            }
+            at = self.after(at);
+        }
+        None
+    }
+
+    pub(super) fn get(&self, id: &Id) -> Option<Entry> {
+        let (line, place) = self.find(id)?;
+        let line = &self.lines[line];
+        Some(Entry { first: line.first[place], kept: line.kept[place] })
+    }
+
+    /// Holds it, in place of what it held for the same id.
+    pub(super) fn insert(&mut self, id: Id, entry: Entry) {
+        self.insertions = self.insertions.wrapping_add(1);
+        self.earliest = self.earliest.min(entry.kept);
+        self.next_earliest = self.next_earliest.min(entry.kept);
+        if let Some((line, place)) = self.find(&id) {
+            self.lines[line].first[place] = entry.first;
+            self.lines[line].kept[place] = entry.kept;
+            return;
+        }
+        // Three quarters full, most lines have room, and hardly any nonce goes far.
+        if 4 * (self.held + 1) > 3 * PLACES * self.lines.len() {
+            self.grow();
+        }
+        self.put(id.0, entry);
+        self.held += 1;
+    }
+
+    /// There is room.
+    fn put(&mut self, id: [u32; 3], entry: Entry) {
+        let mut at = self.home(&Id(id));
+        loop {
+            let line = &mut self.lines[at];
+            if let Some(place) = line.kept.iter().position(|kept| *kept == EMPTY) {
+                line.ids[place] = id;
+                line.first[place] = entry.first;
+                line.kept[place] = entry.kept;
+                return;
+            }
+            line.passed += 1;
+            at = self.after(at);
+        }
+    }
+
+    fn grow(&mut self) {
+        let lines = vec![NOTHING; 2 * self.lines.len()];
+        let old = std::mem::replace(&mut self.lines, lines);
+        for line in old {
+            for place in 0..PLACES {
+                if line.kept[place] != EMPTY {
+                    let entry = Entry { first: line.first[place], kept: line.kept[place] };
+                    self.put(line.ids[place], entry);
+                }
             }
         }
-        swept
+        // What the hand has passed lies elsewhere now.
+        (self.hand, self.next_earliest) = (0, i32::MAX);
     }
-}
 
-pub(super) type Ledgers = HashMap<KeyId, Ledger, BuildHasherDefault<Fold>>;
-
-/// How many nonces of one key are live, told by the seconds in which they end: exact at once,
-/// wherever the sweeping has got to.
-#[derive(Default)]
-pub(super) struct Ledger {
-    live: usize,
-    ends: BTreeMap<i32, usize>,
-}
-
-impl Ledger {
-    /// The ledger of `key`, empty if it has none yet. Keys that have nothing live are dropped
-    /// before the table would grow, so that rotated keys do not stay for ever.
-    pub(super) fn of<'l>(ledgers: &'l mut Ledgers, key: &KeyId, now: i32) -> &'l mut Ledger {
-        if ledgers.len() == ledgers.capacity() && !ledgers.contains_key(key) {
-            ledgers.retain(|_, ledger| ledger.live(now) > 0);
-            // Doubling keeps this from being done again for every single new key.
-            ledgers.reserve(ledgers.len().max(4));
+    fn remove(&mut self, line: usize, place: usize) {
+        let mut at = self.home(&Id(self.lines[line].ids[place]));
+        while at != line {
+            self.lines[at].passed -= 1;
+            at = self.after(at);
         }
-        ledgers.entry(*key).or_default()
+        self.lines[line].kept[place] = EMPTY;
+        self.held -= 1;
     }
 
-    pub(super) fn live(&mut self, now: i32) -> usize {
-        while let Some(ended) = self.ends.first_entry().filter(|e| *e.key() <= now) {
-            self.live = self.live.saturating_sub(ended.remove());
+    /// Removes a few nonces that are kept no longer, if it is time to, and says how many.
+    pub(super) fn sweep(&mut self, now: i32) -> usize {
+        if self.earliest > now || self.insertions < INSERTIONS_PER_STEP {
+            return 0;
         }
-        self.live
+        self.insertions = 0;
+        self.step(now)
     }
 
-    pub(super) fn add(&mut self, kept: i32) {
-        self.live = self.live.saturating_add(1);
-        let ending = self.ends.entry(kept).or_default();
-        *ending = ending.saturating_add(1);
+    /// Removes what is kept no longer until there is something, or all was looked at: for a store
+    /// that is full. Once nothing is found, nothing is looked for until the next second that counts.
+    pub(super) fn make_room(&mut self, now: i32) -> usize {
+        for _ in 0..=2 * self.lines.len().div_ceil(LINES_PER_STEP) {
+            if self.earliest > now {
+                break;
+            }
+            let removed = self.step(now);
+            if removed > 0 {
+                return removed;
+            }
+        }
+        0
+    }
+
+    fn step(&mut self, now: i32) -> usize {
+        let mut removed = 0;
+        let end = (self.hand + LINES_PER_STEP).min(self.lines.len());
+        for line in self.hand..end {
+            for place in 0..PLACES {
+                match self.lines[line].kept[place] {
+                    EMPTY => {}
+                    kept if kept <= now => {
+                        self.remove(line, place);
+                        removed += 1;
+                    }
+                    kept => self.next_earliest = self.next_earliest.min(kept),
+                }
+            }
+        }
+        self.hand = end;
+        if end == self.lines.len() {
+            self.earliest = std::mem::replace(&mut self.next_earliest, i32::MAX);
+            self.hand = 0;
+        }
+        removed
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Id(pub(super) [u8; 16]);
-
-/// A hasher for what is a hash already: ids, which are salted, and thumbprints of trusted keys.
-/// It only has to spread the words it is given over the table.
-#[derive(Default)]
-pub(super) struct Fold(u64);
-
-impl Hasher for Fold {
-    fn write(&mut self, bytes: &[u8]) {
-        for word in bytes.chunks(8) {
-            let word = word.iter().rev().fold(0, |sum, &b| (sum << 8) | u64::from(b));
-            self.write_u64(word);
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        // An odd number whose bits are those of the golden ratio: any such number would do.
-        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn write_usize(&mut self, _length: usize) {
-        // Both kinds have one length only.
-    }
-
-    fn finish(&self) -> u64 {
-        // Tables take the lowest and the highest bits; a product is good at the highest.
-        self.0 ^ (self.0 >> 32)
-    }
-}
+#[cfg(test)]
+mod tests;

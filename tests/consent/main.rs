@@ -2,8 +2,14 @@
 #![cfg(feature = "connect")]
 #![allow(clippy::unwrap_used)]
 
+#[cfg(all(unix, feature = "cli"))]
+mod askpass;
 mod needed;
 mod page;
+#[cfg(all(unix, feature = "cli"))]
+mod stand;
+#[cfg(all(unix, feature = "cli"))]
+mod terminal;
 
 use mcpid::mcp::body::{self, Ambiguous, Reading, Scope};
 use mcpid::message::{Head, RequestTarget};

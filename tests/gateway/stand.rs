@@ -146,7 +146,6 @@ pub(crate) fn registry(names: &[(&str, u8)]) -> Arc<Registry> {
 /// A running gateway. Its clients know it by its own loopback address.
 pub(crate) struct Stand {
     pub(crate) address: SocketAddr,
-    pub(crate) gateway: Gateway,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) lines: Arc<Mutex<Vec<LogLine>>>,
     pub(crate) stop: watch::Sender<bool>,
@@ -186,11 +185,11 @@ impl Stand {
             Gateway::new(config, verifier, no_tls, clock, Arc::clone(&metrics), log).unwrap();
         let (stop, mut stopped) = watch::channel(false);
         let server = Server::new(listener, limits);
-        let serving = server.run(gateway.clone(), async move {
+        let serving = server.run(gateway, async move {
             let _ = stopped.wait_for(|stopped| *stopped).await;
         });
         let ended = tokio::spawn(serving);
-        Stand { address, gateway, metrics, lines, stop, ended }
+        Stand { address, metrics, lines, stop, ended }
     }
 
     /// The log lines, once there are `count` of them.

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::{key, wait};
 
-fn command(folder: &Path) -> Command {
+pub(crate) fn command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcpid"));
     command.current_dir(folder).env("HOME", folder).stdin(Stdio::null());
     for name in ["MCPID_KEY", "MCPID_TRUST", "MCPID_NONCES", "XDG_CONFIG_HOME", "XDG_STATE_HOME"] {
@@ -25,22 +25,22 @@ fn command(folder: &Path) -> Command {
 
 /// Runs `mcpid` with `arguments`, split at spaces, and holds it to its exit code.
 #[track_caller]
-fn mcpid(folder: &Path, arguments: &str, code: i32) -> Output {
+pub(crate) fn mcpid(folder: &Path, arguments: &str, code: i32) -> Output {
     let output = command(folder).args(arguments.split(' ')).output().unwrap();
     assert_eq!(output.status.code(), Some(code), "{arguments}: {output:?}");
     output
 }
 
-fn json(output: &Output) -> Value {
+pub(crate) fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn err(output: &Output) -> String {
+pub(crate) fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 /// A folder with a key, a trust file and a function that signs one more request.
-fn signer() -> TempDir {
+pub(crate) fn signer() -> TempDir {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
     mcpid(path, "keygen -o key.json --no-passphrase", 0);
@@ -49,7 +49,7 @@ fn signer() -> TempDir {
     folder
 }
 
-fn sign(folder: &Path, name: &str) {
+pub(crate) fn sign(folder: &Path, name: &str) {
     let signed = mcpid(
         folder,
         "sign -k key.json --url https://mcp.example.com/mcp --format http body.json",

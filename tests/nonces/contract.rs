@@ -31,6 +31,11 @@ pub(crate) trait Place: Sync {
     /// One more handle on it.
     fn open(&self) -> Arc<dyn NonceStore>;
 
+    /// One more handle, which may raise the retention for all.
+    fn open_to_raise(&self) -> Arc<dyn NonceStore> {
+        self.open()
+    }
+
     /// Lets the store's own time pass, if it has one, up to `seconds` after [`START`]. Most go by
     /// the time that they are told.
     fn pass(&self, _seconds: i64) {}
@@ -235,7 +240,7 @@ pub(crate) fn a_claim_is_gone_after(place: &dyn Place) {
 pub(crate) fn a_longer_window_raises_the_floor(place: &dyn Place) {
     let store = place.open();
     assert!(accepts(&try_claim(&*store, 10, &key(1), "before"), 10));
-    let other = place.open();
+    let other = place.open_to_raise();
     // Less, or as much, changes nothing.
     for less in [Retention::new(30, 5), Retention::new(10, 5), Retention::new(30, 0)] {
         wait(other.register(at(20), less)).unwrap();
@@ -254,9 +259,43 @@ pub(crate) fn a_longer_window_raises_the_floor(place: &dyn Place) {
     assert_eq!(wait(store.floor(at(400))).unwrap(), floor);
 }
 
+/// For stores that others share: one with a long window must not close them in passing.
+pub(crate) fn a_longer_window_is_refused_unless_allowed(place: &dyn Place) {
+    let store = place.open();
+    assert!(accepts(&try_claim(&*store, 10, &key(1), "before"), 10));
+    let other = place.open();
+    for (longer, seconds) in [
+        (Retention::new(300, 60), 360),
+        (Retention::new(86_400, 5), 86_405),
+        (Retention::new(31, 5), 36),
+        (Retention::new(30, 6), 36),
+        (Retention::new(10, 86_400), 86_430),
+        (Retention::new(u32::MAX, u32::MAX), 2 * i64::from(u32::MAX)),
+    ] {
+        let error = wait(other.register(at(20), longer)).unwrap_err();
+        let would_close = error.would_close().unwrap_or_else(|| panic!("{error:?}"));
+        assert_eq!(would_close.recorded, Some(retention()));
+        assert_eq!(would_close.seconds(), seconds);
+        assert!(error.to_string().contains(&format!("for {seconds} s")), "{error}");
+        // Nothing has changed, for anybody.
+        for (handle, store) in [(1, &store), (2, &other)] {
+            assert!(wait(store.floor(at(20))).unwrap() <= at(AHEAD), "{longer:?}");
+            let nonce = format!("{longer:?} {handle}");
+            assert!(accepts(&try_claim(&**store, 20, &key(2), &nonce), 20));
+            let until = wait(store.peek(at(20), &key(2), &nonce)).unwrap().unwrap().until;
+            assert!(until <= at(20 + LENGTH + AHEAD + 1), "{until:?}");
+        }
+    }
+    // As much, or less, needs no leave; and once somebody has raised it, nobody else needs it.
+    wait(other.register(at(20), retention())).unwrap();
+    wait(place.open_to_raise().register(at(20), Retention::new(300, 60))).unwrap();
+    wait(other.register(at(21), Retention::new(300, 60))).unwrap();
+    assert_eq!(wait(other.floor(at(21))).unwrap(), at(20 + 60 + 300));
+}
+
 /// Only for stores that go by the time they are told; one with its own has its own test.
 pub(crate) fn a_clock_that_steps_makes_nothing_fresh_again(place: &dyn Place) {
-    let store = place.open();
+    let store = place.open_to_raise();
     let key = key(1);
     for i in 0..20 {
         assert!(accepts(&try_claim(&*store, 100, &key, &format!("old-{i}")), 100));

@@ -5,17 +5,27 @@
 #[cfg(all(feature = "cli", unix))]
 mod cli;
 mod contract;
+#[cfg(all(feature = "cli", unix))]
+mod layers;
 mod memory;
 #[cfg(all(feature = "redis", unix))]
 mod redis;
 #[cfg(all(feature = "redis", unix))]
 mod redis_access;
+#[cfg(all(feature = "cli", unix))]
+mod redis_cli;
 #[cfg(all(feature = "redis", unix))]
 mod redis_faults;
+#[cfg(all(feature = "redis", unix))]
+mod redis_listing;
 #[cfg(all(feature = "redis", unix))]
 mod redis_proxy;
 #[cfg(all(feature = "redis", unix))]
 mod redis_servers;
+#[cfg(all(feature = "redis", unix))]
+mod redis_tls;
+#[cfg(all(feature = "redis", unix))]
+mod redis_windows;
 #[cfg(all(feature = "sqlite", unix))]
 mod sqlite;
 #[cfg(all(feature = "sqlite", unix))]

@@ -28,6 +28,7 @@ macro_rules! holds {
                 of_many_handles_one_wins
                 a_claim_lasts_while_any_clock_could_accept_it
                 a_longer_window_raises_the_floor
+                a_longer_window_is_refused_unless_allowed
                 times_out_of_reach_are_errors
                 a_claim_that_is_given_up_harms_nothing
                 forgeries_never_reach_the_store
@@ -200,7 +201,8 @@ fn an_idle_handle_learns_of_a_longer_retention() {
     let server = Server::start(&[]);
     let store = server.open().unwrap();
     claim_thirty(&store);
-    let longer = options(&server.url()).open(at(20), Retention::new(300, 60)).unwrap();
+    let longer = options(&server.url()).allow_raising(true);
+    let longer = longer.open(at(20), Retention::new(300, 60)).unwrap();
     assert_eq!(wait(longer.floor(at(20))).unwrap(), at(20 + 60 + 300));
     // Long after, the first claim by the one that never heard of it.
     assert!(accepts(&try_claim(&store, 1_000, &key(1), "n"), 1_000));

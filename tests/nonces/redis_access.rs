@@ -1,13 +1,11 @@
-//! Nonces on Redis: who may, with which password, and over TLS.
+//! Nonces on Redis: who may, and with which password.
 
 use std::process::Command;
 
-use tempfile::TempDir;
-
-use crate::contract::{accepts, at, claim, is_fresh, retention, try_claim};
+use crate::contract::{accepts, at, retention, try_claim};
 use crate::key;
 use crate::redis_faults::{chain, fails_in_time, open_in_a_hurry};
-use crate::redis_servers::{Server, cli, open, options};
+use crate::redis_servers::{Server, cli, options};
 
 #[test]
 fn passwords_are_needed_and_not_shown() {
@@ -62,59 +60,4 @@ fn passwords_are_needed_and_not_shown() {
         fails_in_time("INFO", || open_in_a_hurry(&format!("redis://gate:s3cr3t-of-gate@{host}")));
     assert!(refused.contains("NOPERM"), "{refused}");
     assert_eq!(cli(server.port, &["PING"]), "NOAUTH Authentication required.");
-}
-
-/// A certificate authority, and a server's certificate for 127.0.0.1.
-fn certificates(folder: &TempDir) {
-    let run = |command: &str| {
-        let mut openssl = Command::new("openssl");
-        let made = openssl.args(command.split(' ')).current_dir(folder.path()).output().unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    };
-    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-    for ca in ["ca", "other"] {
-        run(&format!(
-            "req -x509 {key} -keyout {ca}.key -out {ca}.pem -subj /CN={ca} -days 2 \
-             -addext keyUsage=critical,keyCertSign"
-        ));
-    }
-    run(&format!("req {key} -keyout server.key -out server.csr -subj /CN=server"));
-    let names = "subjectAltName=IP:127.0.0.1\nbasicConstraints=critical,CA:FALSE\n";
-    std::fs::write(folder.path().join("names"), names).unwrap();
-    run("x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
-         -extfile names -out server.pem");
-}
-
-#[test]
-fn tls() {
-    let folder = TempDir::new().unwrap();
-    certificates(&folder);
-    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let server = Server::start(&[
-        "--tls-port",
-        "{port}",
-        "--tls-cert-file",
-        &file("server.pem"),
-        "--tls-key-file",
-        &file("server.key"),
-        "--tls-auth-clients",
-        "no",
-    ]);
-    let url = format!("rediss://127.0.0.1:{}", server.port);
-    let store = open(&format!("{url}?ca={}", file("ca.pem"))).unwrap();
-    assert!(accepts(&try_claim(&store, 10, &key(1), "n"), 10));
-    assert!(!is_fresh(claim(&store, 10, &key(1), "n")));
-    for (what, url) in [
-        ("the system's authorities", url.clone()),
-        ("another authority", format!("{url}?ca={}", file("other.pem"))),
-        ("another name", format!("rediss://localhost:{}?ca={}", server.port, file("ca.pem"))),
-        ("no certificate", format!("{url}?ca={}", file("ca.key"))),
-        ("no file", format!("{url}?ca={}", file("none.pem"))),
-        ("no TLS", format!("redis://127.0.0.1:{}", server.port)),
-    ] {
-        fails_in_time(what, || open_in_a_hurry(&url));
-    }
-    let plain = Server::start(&[]);
-    let url = format!("rediss://127.0.0.1:{}?ca={}", plain.port, file("ca.pem"));
-    fails_in_time("TLS to a server without", || open_in_a_hurry(&url));
 }

@@ -105,7 +105,9 @@ impl Server {
 
     /// Runs a command, and gives its answer as `redis-cli` prints it to a pipe.
     pub(crate) fn cli(&self, arguments: &[&str]) -> String {
-        cli(self.port, arguments)
+        let tls = tls_flags(&self.arguments);
+        let all: Vec<_> = tls.iter().map(String::as_str).chain(arguments.iter().copied()).collect();
+        cli(self.port, &all)
     }
 
     pub(crate) fn url(&self) -> String {
@@ -126,6 +128,10 @@ impl Drop for Server {
 impl Place for Server {
     fn open(&self) -> Arc<dyn NonceStore> {
         Arc::new(self.open().unwrap())
+    }
+
+    fn open_to_raise(&self) -> Arc<dyn NonceStore> {
+        open_to_raise(&self.url())
     }
 
     /// Brings the ends of all claims nearer, as if the time had passed.
@@ -152,6 +158,12 @@ fn spawn(port: u16, folder: &TempDir, arguments: &[String]) -> Child {
         .expect("these tests need redis-server (Debian: redis-server redis-sentinel redis-tools)")
 }
 
+/// What `redis-cli` has to be told to reach a server with these flags.
+fn tls_flags(flags: &[String]) -> Vec<String> {
+    let authority = flags.windows(2).find(|pair| pair[0] == "--tls-ca-cert-file");
+    authority.map_or(Vec::new(), |pair| vec!["--tls".into(), "--cacert".into(), pair[1].clone()])
+}
+
 pub(crate) fn cli(port: u16, arguments: &[&str]) -> String {
     let mut command = Command::new("redis-cli");
     let output = command.args(["-p", &port.to_string()]).args(arguments).output().unwrap();
@@ -170,6 +182,10 @@ pub(crate) fn open(url: &str) -> Result<Redis, StoreError> {
     options(url).open(at(-30), retention())
 }
 
+fn open_to_raise(url: &str) -> Arc<dyn NonceStore> {
+    Arc::new(options(url).allow_raising(true).open(at(-30), retention()).unwrap())
+}
+
 /// Collects warnings.
 pub(crate) fn warned(options: Options) -> (Options, Arc<Mutex<Vec<Warning>>>) {
     let heard = Arc::new(Mutex::new(Vec::new()));
@@ -184,9 +200,15 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn start(primaries: usize, replicas: usize) -> Self {
+        Cluster::start_with(primaries, replicas, &[])
+    }
+
+    /// With more flags for every node.
+    pub(crate) fn start_with(primaries: usize, replicas: usize, flags: &[String]) -> Self {
+        let tls = tls_flags(flags);
         let nodes: Vec<_> = (0..primaries + replicas)
             .map(|_| {
-                Server::start(&[
+                let own = [
                     "--cluster-enabled",
                     "yes",
                     "--cluster-node-timeout",
@@ -197,20 +219,28 @@ impl Cluster {
                     "yes",
                     "--repl-diskless-sync-delay",
                     "0",
-                ])
+                ];
+                let flags = flags.iter().map(String::as_str);
+                Server::start(&own.into_iter().chain(flags).collect::<Vec<_>>())
             })
             .collect();
         let addresses: Vec<_> =
             nodes[..primaries].iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
         let mut command = Command::new("redis-cli");
-        command.args(["--cluster", "create"]).args(&addresses);
+        command.args(&tls).args(["--cluster", "create"]).args(&addresses);
         let made = command.args(["--cluster-replicas", "0", "--cluster-yes"]).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
         for replica in &nodes[primaries..] {
             let to = format!("127.0.0.1:{}", replica.port);
             let id = nodes[0].cli(&["CLUSTER", "MYID"]);
             let mut command = Command::new("redis-cli");
-            command.args(["--cluster", "add-node", &to, &addresses[0], "--cluster-slave"]);
+            command.args(&tls).args([
+                "--cluster",
+                "add-node",
+                &to,
+                &addresses[0],
+                "--cluster-slave",
+            ]);
             let added = command.args(["--cluster-master-id", &id]).output().unwrap();
             assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stdout));
             until("the replica follows", || {
@@ -235,6 +265,10 @@ impl Place for Cluster {
         Arc::new(open(&self.url()).unwrap())
     }
 
+    fn open_to_raise(&self) -> Arc<dyn NonceStore> {
+        open_to_raise(&self.url())
+    }
+
     fn pass(&self, seconds: i64) {
         self.nodes.iter().for_each(|node| node.pass(seconds));
     }
@@ -248,13 +282,22 @@ pub(crate) struct Watched {
 
 impl Watched {
     pub(crate) fn start() -> Self {
-        let first = Server::start(&["--repl-diskless-sync-delay", "0"]);
+        Watched::start_with(&[])
+    }
+
+    /// With more flags for both servers; those of TLS are for the Sentinels, too.
+    pub(crate) fn start_with(flags: &[String]) -> Self {
+        let with = |own: &[&str]| {
+            let flags = flags.iter().map(String::as_str);
+            Server::start(&own.iter().copied().chain(flags).collect::<Vec<_>>())
+        };
+        let first = with(&["--repl-diskless-sync-delay", "0"]);
         let port = first.port.to_string();
-        let second = Server::start(&["--replicaof", &format!("127.0.0.1 {port}")]);
+        let second = with(&["--replicaof", &format!("127.0.0.1 {port}")]);
         until("the replica follows", || {
             second.cli(&["INFO", "replication"]).contains("master_link_status:up")
         });
-        let sentinels: Vec<_> = (0..3).map(|_| Server::sentinel(&port)).collect();
+        let sentinels: Vec<_> = (0..3).map(|_| Server::sentinel(&port, flags)).collect();
         let watched = Watched { servers: vec![first, second], sentinels };
         until("the Sentinels know each other and the replica", || {
             watched.sentinels.iter().all(|sentinel| {
@@ -279,27 +322,38 @@ impl Place for Watched {
         Arc::new(open(&self.url()).unwrap())
     }
 
+    fn open_to_raise(&self) -> Arc<dyn NonceStore> {
+        open_to_raise(&self.url())
+    }
+
     fn pass(&self, seconds: i64) {
         self.servers[0].pass(seconds);
     }
 }
 
 impl Server {
-    fn sentinel(primary: &str) -> Self {
+    fn sentinel(primary: &str, flags: &[String]) -> Self {
         let folder = TempDir::new().unwrap();
         let port = free_port();
         let file: PathBuf = folder.path().join("sentinel.conf");
+        let listen = if flags.is_empty() { port } else { 0 };
+        let tls: String = flags
+            .chunks(2)
+            .filter(|flag| flag[0] != "--tls-cluster")
+            .map(|flag| format!("{} {}\n", flag[0].trim_start_matches('-'), flag[1]))
+            .map(|line| line.replace("{port}", &port.to_string()))
+            .collect();
         let text = format!(
-            "port {port}\nbind 127.0.0.1\ndir {}\nlogfile log\n\
+            "port {listen}\nbind 127.0.0.1\ndir {}\nlogfile log\n\
              sentinel monitor mymaster 127.0.0.1 {primary} 2\n\
              sentinel down-after-milliseconds mymaster 500\n\
-             sentinel failover-timeout mymaster 2000\n",
+             sentinel failover-timeout mymaster 2000\n{tls}",
             folder.path().display()
         );
         std::fs::write(&file, text).unwrap();
         let mut command = Command::new("redis-sentinel");
         let child = command.arg(&file).stdout(Stdio::null()).spawn().unwrap();
-        let (child, arguments) = (Mutex::new(child), Vec::new());
+        let (child, arguments) = (Mutex::new(child), flags.to_vec());
         let server = Server { child, port, folder, arguments, passed: AtomicI64::new(0) };
         assert!(server.comes_up());
         server

@@ -49,9 +49,53 @@ impl Place for Folder {
     fn open(&self) -> Arc<dyn NonceStore> {
         Arc::new(self.store())
     }
+
+    fn open_to_raise(&self) -> Arc<dyn NonceStore> {
+        Arc::new(self.options().allow_raising(true).open(at(0), retention()).unwrap())
+    }
 }
 
 crate::holds_the_contract!(folder());
+
+#[test]
+fn a_longer_window_is_refused_unless_allowed() {
+    crate::contract::a_longer_window_is_refused_unless_allowed(&folder());
+    // By who opens it, too; and that he was there leaves no trace.
+    let folder = folder();
+    let longer = folder.options().open(at(20), Retention::new(86_400, 5)).unwrap_err();
+    assert_eq!(longer.would_close().unwrap().seconds(), 86_405);
+    let boot = folder.open_at(20, Some("this boot")).unwrap();
+    assert_eq!(wait(boot.floor(at(20))).unwrap(), at(5));
+    // Under another boot the floor rises by what the file keeps, not by what was refused.
+    let options = Options::new(folder.path("nonces.db"), Some("another".to_owned()));
+    assert!(options.open(at(100), Retention::new(30, 86_400)).is_err());
+    assert_eq!(wait(folder.store().floor(at(100))).unwrap(), at(105));
+    // A file that nobody has used yet takes any: there is nobody to be closed out.
+    let new = Folder::empty();
+    let store = new.options().open(at(0), Retention::new(86_400, 5)).unwrap();
+    assert_eq!(wait(store.floor(at(0))).unwrap(), at(5));
+}
+
+#[test]
+fn what_was_granted_is_kept_by_a_file_that_is_made_anew() {
+    let folder = Folder::empty();
+    let long = folder.options().open(at(0), Retention::new(300, 60)).unwrap();
+    assert!(accepts(&try_claim(&long, 100, &key(1), "n"), 100));
+    for name in ["nonces.db", "nonces.db-wal", "nonces.db-shm"] {
+        fs::remove_file(folder.path(name)).unwrap();
+    }
+    // Another one makes it, for less.
+    let short = folder.open_at(200, Some("this boot")).unwrap();
+    let _late = try_claim(&long, 200, &key(1), "m");
+    assert!(!accepts(&try_claim(&long, 200, &key(1), "n"), 200));
+    let until = loop {
+        if let Ok(Claim::Fresh { .. }) = try_claim(&long, 201, &key(1), "o") {
+            break wait(long.peek(at(201), &key(1), "o")).unwrap().unwrap().until;
+        }
+    };
+    assert!(until >= at(201 + 660), "{until:?}");
+    assert_eq!(wait(short.about()).unwrap().retention, Some(Retention::new(300, 60)));
+}
 
 #[test]
 fn what_was_claimed_survives_a_restart() {
@@ -107,9 +151,9 @@ fn a_boot_with_a_slow_clock_goes_by_the_latest_claim() {
 #[test]
 fn an_open_handle_obeys_what_another_one_does() {
     let folder = folder();
-    let (one, other) = (folder.store(), folder.store());
+    let (one, other) = (folder.store(), folder.open_to_raise());
     assert!(is_fresh(claim(&one, 10, &key(1), "n")));
-    assert!(!is_fresh(claim(&other, 10, &key(1), "n")));
+    assert!(!is_fresh(claim(&*other, 10, &key(1), "n")));
     wait(other.register(at(10), Retention::new(300, 60))).unwrap();
     match claim(&one, 10, &key(1), "m") {
         Claim::Fresh { floor } => assert_eq!(floor, at(10 + 60 + 300)),
@@ -183,7 +227,7 @@ fn the_list_shows_everything_in_pages() {
     for i in 0..25 {
         let id = mcpid::nonce::id(&key(1), &i.to_string());
         let kept = all.iter().find(|kept| kept.id == id).unwrap();
-        assert_eq!((kept.first, kept.until), (at(10 + i / 10), at(10 + i / 10 + 70)));
+        assert_eq!((kept.first, kept.until), (Some(at(10 + i / 10)), at(10 + i / 10 + 70)));
     }
 }
 
@@ -196,7 +240,7 @@ fn looking_into_a_store_changes_nothing_in_it() {
     assert!(wait(reader.peek(at(10), &key(1), "n")).unwrap().is_some());
     assert!(wait(reader.peek(at(10), &key(1), "m")).unwrap().is_none());
     assert_eq!(wait(reader.floor(at(10))).unwrap(), at(5));
-    assert_eq!(wait(reader.about()).unwrap().retention, retention());
+    assert_eq!(wait(reader.about()).unwrap().retention, Some(retention()));
     assert!(try_claim(&reader, 10, &key(1), "m").is_err());
     assert!(wait(reader.register(at(10), Retention::new(300, 60))).is_err());
     assert!(wait(reader.prune(at(10_000))).is_err());

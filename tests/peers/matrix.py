@@ -4,20 +4,12 @@ one. What a client gets must be the same each time.
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from pathlib import Path
 
+from callers import CLIENTS, inspector, mcp_remote, walk
 from stand import VARIANTS, Server, Stand
 
 SERVERS = ["py1", "py2", "fastmcp", "ts1", "ts2"]
-
-# Name: (process, what its jobs say besides). py2 and ts2 ask for 2026-07-28 first, the legacy ones do not.
-CLIENTS = {
-    "py1": ("py1", {}),
-    "py2": ("py2", {"mode": "auto"}),
-    "py2-legacy": ("py2", {"mode": "legacy"}),
-    "ts1": ("ts", {"sdk": 1}),
-    "ts2": ("ts", {"sdk": 2, "mode": "auto"}),
-    "ts2-legacy": ("ts", {"sdk": 2, "mode": "legacy"}),
-}
 
 TOOLS = {
     "read_note": [True, None],
@@ -33,15 +25,6 @@ def speaks(server: str, client: str) -> str:
     """The revision that the two settle on."""
     both = server in ("py2", "fastmcp", "ts2") and client in ("py2", "ts2")
     return "2026-07-28" if both else "2025-11-25"
-
-
-def walk(stand: Stand, client: str, url: str, token: str, **job) -> dict:
-    """What `client` got from a walk through all tools at `url`."""
-    process, says = CLIENTS[client]
-    answer = stand.client(process).do(do="walk", url=url, token=token, **{**says, **job})
-    if "ok" not in answer:
-        raise AssertionError(f"{client} at {url}: {answer}")
-    return answer["ok"]
 
 
 def check(found: dict, server: str, variant: str, client: str, token: str) -> None:
@@ -80,9 +63,9 @@ def in_threads(work: list) -> None:
 
 
 def statuses(server: Server, after: int) -> set:
-    """The Mcpid-Status of every request that reached the server since `after`."""
-    values = ([v for n, v in line["headers"] if n == "mcpid-status"] for line in server.record("head", after))
-    return {tuple(found) for found in values}
+    """The Mcpid-Status of every request that reached the server's endpoint since `after`."""
+    reached = [line for line in server.record("head", after) if line["target"] == "/mcp"]
+    return {tuple(v for n, v in line["headers"] if n == "mcpid-status") for line in reached}
 
 
 def through(stand: Stand, server: str, variant: str, url: str) -> None:
@@ -96,6 +79,31 @@ def through(stand: Stand, server: str, variant: str, url: str) -> None:
         assert found == bare, f"{client}: {found}\ndirectly: {bare}"
 
     in_threads([(one, client) for client in CLIENTS])
+
+
+def bridged(stand: Stand, server: str) -> None:
+    """mcp-remote between a client and the gateway, and the Inspector's command line."""
+    there = stand.server(server)
+    with stand.gateway(there.urls["stateful-sse"]) as gateway, stand.signing(gateway.origin) as origin:
+        before, url = there.mark(), origin + "/mcp"
+
+        def remote(process: str, says: dict) -> None:
+            token = f"remote-{process}"
+            job = {**says, **mcp_remote(stand, url)}
+            answer = stand.client(process).do(do="walk", token=token, **job)
+            assert "ok" in answer, f"{answer}\n{Path(job['log']).read_text()[-2000:]}"
+            # It settles the revision by itself, and drops progress that is close to the answer.
+            found = {**answer["ok"], "protocol": "2025-11-25"}
+            check(found, "py1", "stateful-json", process, token)
+
+        def inspect() -> None:
+            call = ["--method", "tools/call", "--tool-name", "delete_db", "--tool-arg", "name=inspected"]
+            done = inspector(stand, url, *call)
+            assert done.returncode == 0 and b"deleted inspected" in done.stdout, done
+
+        in_threads([(remote, "ts", {"sdk": 1}), (remote, "py1", {}), (inspect,)])
+        assert there.calls("remote-ts", "delete_db") and there.calls("inspected", "delete_db")
+        assert statuses(there, before) == {("verified",)}, statuses(there, before)
 
 
 def cases(stand: Stand):
@@ -124,3 +132,4 @@ def cases(stand: Stand):
             yield f"{server} {variant}, {many}: directly", directly
             yield f"{server} {variant}, {many}: through a permissive gateway", permissive
             yield f"{server} {variant}, {many}: signed, through a strict gateway", strict
+        yield f"{server}: mcp-remote and the Inspector, signed, through a strict gateway", lambda server=server: bridged(stand, server)

@@ -6,7 +6,9 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-use crate::args::{InspectArgs, JudgingArgs, ProfileName, SignArgs, Ttl, VerifyArgs, When};
+use crate::args::{
+    ClaimingArgs, InspectArgs, JudgingArgs, ProfileName, SignArgs, Ttl, VerifyArgs, When,
+};
 use crate::ui::shell_word;
 
 /// A command line that grows.
@@ -67,10 +69,26 @@ fn time(at: When) -> String {
 
 /// `mcpid verify` as of another time, or with room for a larger body.
 pub(crate) fn verify(args: &VerifyArgs, at: Option<When>, max_body: Option<u64>) -> String {
+    verify_in(args, at, max_body, args.claiming)
+}
+
+/// `mcpid verify`, with all that its store may be asked to put up with.
+pub(crate) fn verify_raising(args: &VerifyArgs) -> String {
+    verify_in(args, args.at, None, ClaimingArgs { raise_retention: true, ..args.claiming })
+}
+
+fn verify_in(
+    args: &VerifyArgs,
+    at: Option<When>,
+    max_body: Option<u64>,
+    claiming: ClaimingArgs,
+) -> String {
     Again::of("verify")
         .judging(&args.judging, max_body)
         .flag("--at", at.map(time))
         .flag("--nonces", &args.nonces)
+        .bare("--allow-evicting-store", claiming.opening.allow_evicting_store)
+        .bare("--raise-retention", claiming.raise_retention)
         .flag("--only", &args.only)
         .inputs(args.inputs.iter().cloned())
 }
@@ -82,6 +100,7 @@ pub(crate) fn inspect(args: &InspectArgs) -> String {
         .flag("--label", &args.label)
         .flag("--at", args.at.map(time))
         .flag("--nonces", &args.nonces)
+        .bare("--allow-evicting-store", args.opening.allow_evicting_store)
         .inputs(args.inputs.iter().cloned())
 }
 

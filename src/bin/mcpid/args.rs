@@ -4,6 +4,8 @@
 //! flag means the same wherever it stands, and only the commonest have a short form.
 
 mod agent;
+mod audit;
+mod connecting;
 mod gateway;
 mod gating;
 mod keeping;
@@ -15,11 +17,18 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use agent::{AgentAct, AgentAddArgs, AgentArgs};
+pub(crate) use audit::{
+    AuditAct, AuditArgs, AuditCheckArgs, AuditCommand, AuditConsistencyArgs, AuditCosignArgs,
+    AuditFolder, AuditInitArgs, AuditPins, AuditPolicy, AuditProveArgs, AuditShowArgs, AuditSync,
+    AuditVerifyArgs,
+};
+pub(crate) use connecting::{ClientName, ConfirmVia, ConnectArgs};
 pub(crate) use gateway::{GatewayAct, GatewayArgs, GatewayReportArgs};
 pub(crate) use gating::{GatingArgs, ModeName, RefusalStatus};
 pub(crate) use keeping::{
-    ExportArgs, JwkAlgName, KeyFormat, KeygenArgs, NonceAct, NonceArgs, PasswdArgs, TrustAct,
-    TrustAddArgs, TrustArgs, TrustListArgs, TrustRemoveArgs, TrustRevokeArgs,
+    ClaimingArgs, ExportArgs, JwkAlgName, KeyFormat, KeygenArgs, NonceAct, NonceArgs,
+    NonceStoreArgs, OpeningArgs, PasswdArgs, TrustAct, TrustAddArgs, TrustArgs, TrustListArgs,
+    TrustRemoveArgs, TrustRevokeArgs,
 };
 pub(crate) use requests::{
     InspectArgs, JudgingArgs, ProfileName, SignArgs, SignFormat, VerifyArgs,
@@ -115,7 +124,9 @@ pub(crate) enum Command {
     Trust(TrustArgs),
     Nonce(NonceArgs),
     Gateway(Box<GatewayArgs>),
+    Connect(Box<ConnectArgs>),
     Agent(AgentArgs),
+    Audit(AuditCommand),
     #[command(hide = true)]
     Generate(GenerateArgs),
 }

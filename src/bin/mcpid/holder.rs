@@ -49,6 +49,16 @@ impl Holder {
         Ok(Holder::File(Box::new(keyfile), place))
     }
 
+    /// Whether a passphrase is needed to use it.
+    pub(crate) fn is_sealed(&self) -> bool {
+        matches!(self, Holder::File(keyfile, _) if !keyfile.is_plain())
+    }
+
+    /// Whether an agent signs, which may be asking a person each time.
+    pub(crate) fn is_in_agent(&self) -> bool {
+        matches!(self, Holder::Agent(_))
+    }
+
     /// The public half.
     pub(crate) fn public(&self) -> &PublicKey {
         match self {

@@ -58,9 +58,9 @@ impl Judging {
                 )));
             }
         }
-        let registry = trustfiles::registry(&args.trust, ui)?;
-        let max_body = args.max_body.unwrap_or(DEFAULT_MAX_BODY as u64);
         let origins = origins(&args.origin)?;
+        let max_body = args.max_body.unwrap_or(DEFAULT_MAX_BODY as u64);
+        let registry = trustfiles::registry(&args.trust, ui)?;
         Ok(Judging { profile, changes, registry: Arc::new(registry), origins, max_body })
     }
 

@@ -3,6 +3,8 @@
 
 mod again;
 mod args;
+mod asking;
+mod auditing;
 mod cmd;
 mod crew;
 mod exit;
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
     let (mut ui, ended) = match Cli::try_parse_from(&argv) {
         Ok(cli) => {
             let mut ui = Ui::process(manner(cli.manner));
-            let ended = run(cli.command, &mut ui);
+            let ended = run(cli.command, cli.manner, &mut ui);
             (ui, ended)
         }
         Err(error) => {
@@ -72,7 +74,7 @@ fn main() -> ExitCode {
     ExitCode::from(exit.code())
 }
 
-fn run(command: Command, ui: &mut Ui) -> Result<Exit, Failure> {
+fn run(command: Command, manner: MannerArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     match command {
         Command::Demo(args) => cmd::demo::run(&args, ui),
         Command::Keygen(args) => cmd::keygen::run(&args, ui),
@@ -84,7 +86,9 @@ fn run(command: Command, ui: &mut Ui) -> Result<Exit, Failure> {
         Command::Trust(args) => cmd::trust::run(&args, ui),
         Command::Nonce(args) => cmd::nonce::run(&args, ui),
         Command::Gateway(args) => cmd::gateway::run(&args, ui),
+        Command::Connect(args) => cmd::connect::run(&args, manner, ui),
         Command::Agent(args) => cmd::agent::run(&args, ui),
+        Command::Audit(args) => cmd::audit::run(&args.act, ui),
         Command::Generate(args) => cmd::generate::run(&args, ui),
     }
 }

@@ -9,13 +9,14 @@ use std::thread::{self, Thread};
 
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::nonce::memory::Memory;
-use mcpid::nonce::redis::{self, Warning};
+use mcpid::nonce::redis::{self, Redis, Warning};
 use mcpid::nonce::sqlite::{self, Options, Sqlite};
 use mcpid::nonce::url::{RedisUrl, StoreUrl};
-use mcpid::nonce::{NonceStore, Retention};
+use mcpid::nonce::{NonceStore, Retention, StoreError};
 use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
+use crate::args::{ClaimingArgs, OpeningArgs};
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
 use crate::files::{self, Named};
@@ -37,17 +38,41 @@ pub(crate) fn url(text: &str, named: Named, ui: &mut Ui) -> Result<StoreUrl, Fai
     Ok(url)
 }
 
+/// The code of the failure to open a store that keeps nonces for less long than is needed.
+pub(crate) const TOO_SHORT: &str = "retention";
+
+/// That flags which say how a store is opened do not stand where none is.
+///
+/// # Errors
+/// They do.
+pub(crate) fn flags_need_a_store(
+    store: Option<&str>,
+    evicting: bool,
+    raising: bool,
+) -> Result<(), Failure> {
+    let flags = [(evicting, "--allow-evicting-store"), (raising, "--raise-retention")];
+    match flags.into_iter().find(|(given, _)| *given) {
+        Some((_, flag)) if store.is_none() => {
+            Err(Failure::usage(format!("{flag} says how a nonce store is used, and none is named"))
+                .hint("name it: --nonces STORE"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Opens the store that `--nonces` names, for a user who claims in it and needs `retention`.
 ///
 /// # Errors
-/// It names none, or the store cannot be used.
+/// It names none, or the store cannot be used; under [`TOO_SHORT`], since that would close it for
+/// its other users.
 pub(crate) fn open(
     text: &str,
     retention: Retention,
+    allowed: ClaimingArgs,
     ui: &mut Ui,
 ) -> Result<Arc<dyn NonceStore>, Failure> {
     let url = url(text, Named::Flag, ui)?;
-    Ok(open_at(&url, retention, ui)?.store)
+    Ok(open_at(&url, retention, allowed, ui)?.store)
 }
 
 /// A store, and what its servers are warned about while it is used.
@@ -71,6 +96,7 @@ impl Opened {
 pub(crate) fn open_to_serve(
     flag: Option<&str>,
     retention: Retention,
+    allowed: ClaimingArgs,
     ui: &mut Ui,
 ) -> Result<Opened, Failure> {
     let url = match files::nonces(flag)? {
@@ -80,26 +106,41 @@ pub(crate) fn open_to_serve(
             StoreUrl::Sqlite { path: place.path }
         }
     };
-    open_at(&url, retention, ui)
+    open_at(&url, retention, allowed, ui)
 }
 
-fn open_at(url: &StoreUrl, retention: Retention, ui: &mut Ui) -> Result<Opened, Failure> {
+/// The same for a store whose name is read already.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_at(
+    url: &StoreUrl,
+    retention: Retention,
+    allowed: ClaimingArgs,
+    ui: &mut Ui,
+) -> Result<Opened, Failure> {
     let now = SystemClock.now();
     let warned = Warned::default();
+    let failed = |error: StoreError| match error.would_close() {
+        Some(_) => Failure { code: TOO_SHORT, ..unavailable(url, &error) },
+        None => unavailable(url, &error),
+    };
     let store: Arc<dyn NonceStore> = match url {
         StoreUrl::Memory { max } => memory(*max, retention)?,
         StoreUrl::Sqlite { path } => {
             let options = Options::new(path, sqlite::boot_id());
-            Arc::new(options.open(now, retention).map_err(|e| unavailable(url, &e))?)
+            let options = options.allow_raising(allowed.raise_retention);
+            Arc::new(options.open(now, retention).map_err(failed)?)
         }
         StoreUrl::Redis(servers) => {
-            let opened = servers_at(servers.clone(), &warned)?.open(now, retention);
+            let options = servers_at(servers.clone(), allowed.opening, &warned)?;
+            let opened = options.allow_raising(allowed.raise_retention).open(now, retention);
             tell(&warned, ui);
-            Arc::new(opened.map_err(|e| unavailable(url, &e))?)
+            Arc::new(opened.map_err(failed)?)
         }
         other => return Err(unknown(other)),
     };
-    wait(store.register(now, retention)).map_err(|e| unavailable(url, &e))?;
+    wait(store.register(now, retention)).map_err(failed)?;
     Ok(Opened { store, warned })
 }
 
@@ -108,19 +149,33 @@ fn open_at(url: &StoreUrl, retention: Retention, ui: &mut Ui) -> Result<Opened, 
 ///
 /// # Errors
 /// As [`open`].
-pub(crate) fn look(text: &str, ui: &mut Ui) -> Result<Arc<dyn NonceStore>, Failure> {
+pub(crate) fn look(
+    text: &str,
+    allowed: OpeningArgs,
+    ui: &mut Ui,
+) -> Result<Arc<dyn NonceStore>, Failure> {
     match url(text, Named::Flag, ui)? {
         // There is nothing to be seen in it, whatever its retention.
         StoreUrl::Memory { max } => memory(max, Retention::new(30, 5)),
         StoreUrl::Sqlite { path } => Ok(Arc::new(read(path)?)),
-        StoreUrl::Redis(servers) => {
-            let warned = Arc::default();
-            let opened = servers_at(servers.clone(), &warned)?.read();
-            tell(&warned, ui);
-            Ok(Arc::new(opened.map_err(|e| unavailable(&StoreUrl::Redis(servers), &e))?))
-        }
+        StoreUrl::Redis(servers) => Ok(Arc::new(read_servers(&servers, allowed, ui)?)),
         other => Err(unknown(&other)),
     }
+}
+
+/// Connects to the servers only to look.
+///
+/// # Errors
+/// They cannot be used.
+pub(crate) fn read_servers(
+    servers: &RedisUrl,
+    allowed: OpeningArgs,
+    ui: &mut Ui,
+) -> Result<Redis, Failure> {
+    let warned = Arc::default();
+    let opened = servers_at(servers.clone(), allowed, &warned)?.read();
+    tell(&warned, ui);
+    opened.map_err(|e| unavailable(&StoreUrl::Redis(servers.clone()), &e))
 }
 
 type Warned = Arc<Mutex<Vec<Warning>>>;
@@ -131,15 +186,24 @@ const PASSWORD: &str = "MCPID_NONCES_PASSWORD";
 /// Bytes of a password in a file, so that a wrong file does not fill the memory.
 const MOST_PASSWORD: u32 = 4096;
 
-/// The store on the servers that `url` names, with its warnings kept for [`tell`].
+/// The store on the servers that `url` names, with its warnings kept for [`tell`]: each once,
+/// however often a server is connected to anew.
 ///
 /// # Errors
 /// Two passwords are given, or one that is empty or cannot be read.
-fn servers_at(url: RedisUrl, warned: &Warned) -> Result<redis::Options, Failure> {
+fn servers_at(
+    url: RedisUrl,
+    allowed: OpeningArgs,
+    warned: &Warned,
+) -> Result<redis::Options, Failure> {
     let warned = Arc::clone(warned);
     let password = password(url.password.is_some())?;
-    let options = redis::Options::new(url).on_warning(move |warning| {
-        warned.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
+    let options = redis::Options::new(url).allow_evicting(allowed.allow_evicting_store);
+    let options = options.on_warning(move |warning| {
+        let mut warned = warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if !warned.contains(&warning) {
+            warned.push(warning);
+        }
     });
     Ok(match password {
         Some(password) => options.password(password),

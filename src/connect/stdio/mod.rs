@@ -135,6 +135,8 @@ where
     reading.abort();
     work.requests.shutdown().await;
     work.posts.shutdown().await;
+    // With the last of them the output ends.
+    drop(work);
     front.end(writing, ended).await;
     ended
 }
@@ -248,6 +250,7 @@ impl Work {
             body: line.clone(),
             fields,
             number,
+            told: Mutex::new(None),
         };
         let front = Arc::clone(front);
         let work = self.requests.spawn(async move { front.request(asked).await });
@@ -260,15 +263,14 @@ impl Work {
         line: &Bytes,
         message: &Message<'_>,
     ) -> Option<oneshot::Receiver<()>> {
-        if message.method() == Some("notifications/cancelled")
-            && let Some(id) = cancels(line)
-        {
-            match self.front.flight.cancel(&id) {
+        if message.method() == Some("notifications/cancelled") {
+            let id = cancels(line);
+            let cancelled = id.as_ref().map(|id| self.front.flight.cancel(id));
+            match (cancelled.unwrap_or(Cancelled::Unknown), id) {
                 // Closing the request has told the server, or there is nothing to tell.
-                Cancelled::Closed => return None,
-                Cancelled::Unknown if !self.front.session.is_open() => return None,
-                Cancelled::Unknown => {}
-                Cancelled::Tell => {
+                (Cancelled::Closed, _) => return None,
+                (Cancelled::Unknown, _) if !self.front.session.is_open() => return None,
+                (Cancelled::Tell, Some(id)) => {
                     let front = Arc::clone(&self.front);
                     self.posts.spawn(async move {
                         tokio::time::sleep(CANCELLING).await;
@@ -277,6 +279,7 @@ impl Work {
                         }
                     });
                 }
+                _ => {}
             }
         }
         Some(self.post(line.clone(), message))

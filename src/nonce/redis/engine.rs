@@ -12,6 +12,7 @@ use super::settings::Settings;
 use super::wire::{COMPARE_AND_SET, Epoch, Tag, seen};
 use super::{Retention, Seen};
 use crate::clock::Timestamp;
+use crate::nonce::WouldClose;
 
 /// How often a question is asked where the connection fails or another one is the primary by now.
 pub(super) const TRIES: u32 = 4;
@@ -19,20 +20,35 @@ pub(super) const TRIES: u32 = 4;
 /// How often an epoch is written while others write it, too.
 const ROUNDS: u32 = 8;
 
+/// For how many seconds a store that knows no window yet, since it is new or forgot, may be closed
+/// by whoever names one, unless that was allowed.
+const LONGEST_UNASKED: i64 = 600;
+
 /// What all tasks share.
 pub(super) struct Engine {
     pub(super) settings: Arc<Settings>,
     pub(super) places: Arc<Places>,
     kept: Mutex<Kept>,
+    registering: tokio::sync::Mutex<()>,
 }
 
 /// How long claims are kept.
 #[derive(Clone, Copy)]
 struct Kept {
-    /// What users of this handle asked for.
+    /// What users of this handle asked for, and were granted.
     own: Option<Retention>,
     /// That and what was read in epochs.
     known: Retention,
+}
+
+/// For whom epochs are written.
+#[derive(Clone, Copy)]
+struct Want {
+    retention: Option<Retention>,
+    /// Even where that closes the store for others.
+    raising: bool,
+    /// Also those that will do: it is not known what was forgotten.
+    all: bool,
 }
 
 /// What an epoch says about the claims of its tag.
@@ -48,11 +64,16 @@ impl Engine {
         let settings = Arc::new(settings);
         let places = Arc::new(Places::new(Arc::clone(&settings)));
         let kept = Mutex::new(Kept { own: None, known: Retention::new(0, 0) });
-        Engine { settings, places, kept }
+        Engine { settings, places, kept, registering: tokio::sync::Mutex::default() }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What users of this handle were granted. The lock is let go of here: it is not taken twice.
+    pub(super) fn own(&self) -> Option<Retention> {
+        self.kept().own
     }
 
     /// For how many seconds claims are kept, if anybody said so.
@@ -64,69 +85,74 @@ impl Engine {
 
     /// What the epoch that was read on `link` is worth.
     pub(super) fn standing(&self, link: &Link, answer: &Value) -> Result<Standing, Fault> {
-        let epoch = match answer {
-            Value::BulkString(text) => Epoch::read(text),
-            Value::Nil => None,
-            Value::ServerError(error) => return Err(Fault::refused(&link.place, error)),
-            _ => return Err(Fault::odd(&link.place, "an epoch that is no text")),
-        };
+        let own = self.own();
+        self.standing_for(link, answer, own)
+    }
+
+    /// The same to somebody who needs `own`.
+    fn standing_for(
+        &self,
+        link: &Link,
+        answer: &Value,
+        own: Option<Retention>,
+    ) -> Result<Standing, Fault> {
+        let epoch = read_epoch(link, answer)?;
         let Some(epoch) = epoch.filter(|epoch| *epoch.term == *link.term()) else {
             return Ok(Standing::Bad);
         };
         let mut kept = self.kept();
         kept.known = kept.known.united(epoch.retention);
-        let own = kept.own.unwrap_or(epoch.retention);
+        let own = own.unwrap_or(epoch.retention);
         let long_enough = epoch.retention.united(own) == epoch.retention;
         Ok(if long_enough { Standing::Good(epoch) } else { Standing::Bad })
     }
 
     /// Sees to it that everything is kept for `retention` from now on.
+    ///
+    /// Whoever may not raise it looks at every epoch before one is written: what is refused has
+    /// changed nothing. What was granted once needs no leave again, also where it was forgotten.
     pub(super) async fn register(
         self: &Arc<Self>,
         now: Timestamp,
         retention: Retention,
     ) -> Result<(), Fault> {
-        {
-            let mut kept = self.kept();
-            kept.own = Some(kept.own.map_or(retention, |own| own.united(retention)));
-            kept.known = kept.known.united(retention);
+        let _one = self.registering.lock().await;
+        let own = self.own();
+        let wanted = own.map_or(retention, |own| own.united(retention));
+        let raising = self.settings.raising_allowed || own == Some(wanted);
+        if !raising {
+            let engine = Arc::clone(self);
+            self.everywhere(move |link, tags| {
+                let engine = Arc::clone(&engine);
+                async move {
+                    let epochs = engine.epochs(&link, &tags).await?;
+                    epochs.iter().try_for_each(|epoch| may_write(&link, epoch, wanted))
+                }
+            })
+            .await?;
         }
         let engine = Arc::clone(self);
+        let want = Want { retention: Some(wanted), raising, all: false };
         self.everywhere(move |link, tags| {
             let engine = Arc::clone(&engine);
-            async move { engine.settle(&link, tags, now, false).await }
+            async move { engine.settle(&link, tags, now, want).await }
         })
-        .await
-        .map(|_| ())
+        .await?;
+        let mut kept = self.kept();
+        kept.own = Some(wanted);
+        kept.known = kept.known.united(wanted);
+        Ok(())
     }
 
     /// The highest floor of all tags. Where an epoch has to be written before the next claim, its
     /// floor is the one that it would be given now.
     pub(super) async fn floor(self: &Arc<Self>, now: Timestamp) -> Result<Timestamp, Fault> {
-        let engine = Arc::clone(self);
-        let floors = self
-            .everywhere(move |link, tags| {
-                let engine = Arc::clone(&engine);
-                async move { engine.floor_of(&link, &tags, now).await }
-            })
-            .await?;
-        Ok(floors.into_iter().max().unwrap_or(Timestamp::from_unix(i64::MAX)))
+        Ok(self.about(now).await?.floor)
     }
 
-    async fn floor_of(
-        &self,
-        link: &Link,
-        tags: &[Tag],
-        now: Timestamp,
-    ) -> Result<Timestamp, Fault> {
-        let mut floor = Timestamp::from_unix(i64::MIN);
-        for answer in self.epochs(link, tags).await? {
-            floor = floor.max(match self.standing(link, &answer)? {
-                Standing::Good(epoch) => epoch.floor,
-                Standing::Bad => self.anew(link, &answer, now).floor,
-            });
-        }
-        Ok(floor)
+    /// For how many seconds a claim is kept that has no end of its own, as far as we know.
+    pub(super) fn longest(&self) -> i64 {
+        self.kept().known.keep()
     }
 
     /// Looks for a claim, and changes nothing.
@@ -136,7 +162,7 @@ impl Engine {
         id: [u8; 32],
     ) -> Result<Option<Seen>, Fault> {
         let key = self.settings.keys.claim(&id);
-        let keep = self.kept().known.keep();
+        let keep = self.longest();
         let mut tries = 0;
         loop {
             tries += 1;
@@ -167,7 +193,7 @@ impl Engine {
     }
 
     /// Asks all primaries at once, each for the tags that it holds.
-    async fn everywhere<T, F, A>(self: &Arc<Self>, ask: F) -> Result<Vec<T>, Fault>
+    pub(super) async fn everywhere<T, F, A>(self: &Arc<Self>, ask: F) -> Result<Vec<T>, Fault>
     where
         T: Send + 'static,
         F: Fn(Arc<Link>, Vec<Tag>) -> A + Clone + Send + Sync + 'static,
@@ -199,7 +225,7 @@ impl Engine {
         }
     }
 
-    async fn epochs(&self, link: &Link, tags: &[Tag]) -> Result<Vec<Value>, Fault> {
+    pub(super) async fn epochs(&self, link: &Link, tags: &[Tag]) -> Result<Vec<Value>, Fault> {
         let mut pipeline = Pipeline::with_capacity(tags.len());
         for tag in tags {
             pipeline.cmd("GET").arg(self.settings.keys.epoch(*tag));
@@ -207,14 +233,13 @@ impl Engine {
         link.ask(&pipeline).await
     }
 
-    /// Writes the epochs of `tags` that need it, or, where it is not known what was forgotten,
-    /// all of them.
-    pub(super) async fn settle(
+    /// Writes the epochs of `tags` that need it.
+    async fn settle(
         &self,
         link: &Link,
         tags: Vec<Tag>,
         now: Timestamp,
-        all: bool,
+        want: Want,
     ) -> Result<(), Fault> {
         let mut left = tags;
         for _ in 0..ROUNDS {
@@ -224,10 +249,17 @@ impl Engine {
             let mut pipeline = Pipeline::new();
             let mut written = Vec::new();
             for (tag, answer) in left.iter().zip(self.epochs(link, &left).await?) {
-                if matches!(self.standing(link, &answer)?, Standing::Good(_)) && !all {
+                let standing = self.standing_for(link, &answer, want.retention)?;
+                if matches!(standing, Standing::Good(_)) && !want.all {
                     continue;
                 }
-                let text = self.anew(link, &answer, now).text();
+                // Somebody may have written it since it was looked at.
+                if !want.raising
+                    && let Some(wanted) = want.retention
+                {
+                    may_write(link, &answer, wanted)?;
+                }
+                let text = self.anew(link, &answer, now, want.retention).text();
                 let held = if let Value::BulkString(held) = answer { held } else { Vec::new() };
                 let eval = pipeline.cmd("EVAL").arg(COMPARE_AND_SET).arg(1);
                 eval.arg(self.settings.keys.epoch(*tag)).arg(held).arg(&text);
@@ -266,13 +298,21 @@ impl Engine {
         let map = self.places.map().await?;
         let parts = map.parts()?.into_iter();
         let tags = parts.filter(|(other, _)| Arc::ptr_eq(other, node)).flat_map(|(_, tags)| tags);
-        self.settle(link, tags.collect(), now, all).await
+        let want = Want { retention: self.own(), raising: true, all };
+        self.settle(link, tags.collect(), now, want).await
     }
 
-    /// The epoch to be written where `answer` is: past everything that can have been forgotten.
-    fn anew(&self, link: &Link, answer: &Value, now: Timestamp) -> Epoch {
+    /// The epoch to be written where `answer` is, for somebody who needs `own`: past everything
+    /// that can have been forgotten.
+    pub(super) fn anew(
+        &self,
+        link: &Link,
+        answer: &Value,
+        now: Timestamp,
+        own: Option<Retention>,
+    ) -> Epoch {
         let old = if let Value::BulkString(text) = answer { Epoch::read(text) } else { None };
-        let own = self.kept().own.unwrap_or(Retention::new(0, 0));
+        let own = own.unwrap_or(Retention::new(0, 0));
         let retention = old.as_ref().map_or(own, |old| old.retention.united(own));
         let floor = retention.floor_when_raised(now);
         // A floor never sinks, whatever the clock of who writes it.
@@ -297,5 +337,27 @@ impl Engine {
         self.settle_node(link, node, now, true).await?;
         link.accept_clock(reading);
         Err(Fault::new(Then::GiveUp, format!("the clock of {} stepped forward", link.place)))
+    }
+}
+
+pub(super) fn read_epoch(link: &Link, answer: &Value) -> Result<Option<Epoch>, Fault> {
+    match answer {
+        Value::BulkString(text) => Ok(Epoch::read(text)),
+        Value::Nil => Ok(None),
+        Value::ServerError(error) => Err(Fault::refused(&link.place, error)),
+        _ => Err(Fault::odd(&link.place, "an epoch that is no text")),
+    }
+}
+
+/// Whether somebody who needs `wanted`, and may raise nothing, may write where `answer` is: an
+/// epoch that records as much, whatever its term, or one that is missing, if that closes the store
+/// for no longer than a usual window does.
+fn may_write(link: &Link, answer: &Value, wanted: Retention) -> Result<(), Fault> {
+    let recorded = read_epoch(link, answer)?.map(|epoch| epoch.retention);
+    let would_close = WouldClose { recorded, wanted };
+    match recorded {
+        Some(recorded) if recorded.united(wanted) == recorded => Ok(()),
+        None if would_close.seconds() <= LONGEST_UNASKED => Ok(()),
+        _ => Err(Fault::would_close(would_close)),
     }
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use redis::{ErrorKind, RedisError, ServerError};
 
 use super::StoreError;
+use crate::nonce::WouldClose;
 use crate::nonce::url::Address;
 
 /// What may help.
@@ -25,11 +26,19 @@ pub(super) struct Fault {
     source: Option<RedisError>,
     pub(super) then: Then,
     user_wanted: bool,
+    would_close: Option<WouldClose>,
 }
 
 impl Fault {
     pub(super) fn new(then: Then, reason: impl Into<Cow<'static, str>>) -> Self {
-        Fault { reason: reason.into(), source: None, then, user_wanted: false }
+        let (source, would_close) = (None, None);
+        Fault { reason: reason.into(), source, then, user_wanted: false, would_close }
+    }
+
+    /// Somebody asked for more than the store keeps, and may not have it.
+    pub(super) fn would_close(would_close: WouldClose) -> Self {
+        let reason = would_close.to_string();
+        Fault { would_close: Some(would_close), ..Fault::new(Then::GiveUp, reason) }
     }
 
     /// The server at `place` could not be reached, or the connection to it failed.
@@ -40,12 +49,7 @@ impl Fault {
             ErrorKind::Parse => ("gave an answer that is not Redis's", Then::Reconnect),
             _ => ("could not be reached", Then::Reconnect),
         };
-        Fault {
-            reason: format!("{place} {reason}").into(),
-            source: Some(error),
-            then,
-            user_wanted: false,
-        }
+        Fault::new(then, format!("{place} {reason}")).because(error)
     }
 
     pub(super) fn because(self, source: RedisError) -> Self {
@@ -89,6 +93,9 @@ impl Fault {
     }
 
     pub(super) fn error(&self) -> StoreError {
+        if let Some(would_close) = self.would_close {
+            return would_close.into();
+        }
         match &self.source {
             Some(source) => StoreError::because(self.reason.clone(), source.clone()),
             None => StoreError::new(self.reason.clone()),

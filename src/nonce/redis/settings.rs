@@ -17,5 +17,6 @@ pub(super) struct Settings {
     pub(super) keys: Keys,
     pub(super) budget: Duration,
     pub(super) evicting_allowed: bool,
+    pub(super) raising_allowed: bool,
     pub(super) warn: Warn,
 }

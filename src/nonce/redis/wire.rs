@@ -30,6 +30,26 @@ impl Keys {
         format!("{}{{{tag:02x}}}:{}", self.prefix, URL_SAFE_NO_PAD.encode(id))
     }
 
+    /// What `SCAN` has to match for all claims. In its patterns some characters are not
+    /// themselves, and a prefix can hold them.
+    pub(super) fn claims(&self) -> String {
+        let mut pattern = String::with_capacity(self.prefix.len() + 6);
+        for c in self.prefix.chars() {
+            if matches!(c, '*' | '?' | '[' | ']' | '^' | '\\' | '-') {
+                pattern.push('\\');
+            }
+            pattern.push(c);
+        }
+        pattern + "{??}:*"
+    }
+
+    /// The id that a key stands for, if it is a claim's, letter for letter.
+    pub(super) fn id_of(&self, key: &[u8]) -> Option<[u8; 32]> {
+        let (_, text) = key.split_at_checked(key.len().checked_sub(43)?)?;
+        let id = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
+        (self.claim(&id).as_bytes() == key).then_some(id)
+    }
+
     pub(super) fn epoch(&self, tag: Tag) -> String {
         format!("{}{{{tag:02x}}}:epoch", self.prefix)
     }

@@ -23,13 +23,31 @@ const BATCH: usize = 512;
 
 /// What can be asked; times in seconds.
 pub(super) enum Ask {
-    Register { now: i64, retention: Retention },
-    Claim { now: i64, id: [u8; 32], until: i64 },
-    Peek { now: i64, id: [u8; 32] },
+    /// `raising`: even where that closes the store for others.
+    Register {
+        now: i64,
+        retention: Retention,
+        raising: bool,
+    },
+    Claim {
+        now: i64,
+        id: [u8; 32],
+        until: i64,
+    },
+    Peek {
+        now: i64,
+        id: [u8; 32],
+    },
     Floor,
     About,
-    Prune { now: i64, limit: u32 },
-    List { after: Option<Kept>, limit: u32 },
+    Prune {
+        now: i64,
+        limit: u32,
+    },
+    List {
+        after: Option<Kept>,
+        limit: u32,
+    },
 }
 
 /// What is answered.

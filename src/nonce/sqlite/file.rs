@@ -35,8 +35,8 @@ static MAKING: Mutex<()> = Mutex::new(());
 pub(super) struct Place {
     options: Options,
     pub(super) read_only: bool,
-    /// What our users asked for so far; a file that is made anew has to know it.
-    pub(super) retention: Option<Retention>,
+    /// What was granted to our users so far.
+    pub(super) granted: Option<Retention>,
     /// A file was open before, and could not be used any more. Whatever is there now may be
     /// another one, or may have lost something.
     opened: bool,
@@ -52,14 +52,19 @@ pub(super) struct OpenFile {
 
 impl Place {
     pub(super) fn new(options: Options, read_only: bool) -> Self {
-        Place { options, read_only, retention: None, opened: false }
+        Place { options, read_only, granted: None, opened: false }
     }
 
-    /// Opens it at `now`.
+    /// That `retention` was granted to one of our users.
+    pub(super) fn grant(&mut self, retention: Retention) {
+        self.granted = Some(self.granted.map_or(retention, |known| known.united(retention)));
+    }
+
+    /// Opens it at `now` for users who ask for `asked`, and for those who were there before.
     ///
     /// # Errors
     /// See [`Options::open`].
-    pub(super) fn open(&mut self, now: i64) -> Result<OpenFile, Fault> {
+    pub(super) fn open(&mut self, now: i64, asked: Option<Retention>) -> Result<OpenFile, Fault> {
         let path = self.find()?;
         if !self.read_only {
             make(&path)?;
@@ -97,7 +102,8 @@ impl Place {
                     now,
                     boot: self.options.boot.as_deref(),
                     trusted: !self.opened,
-                    retention: self.retention,
+                    asked,
+                    granted: self.granted,
                     application: APPLICATION,
                     version: VERSION,
                 },

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use super::fault::Fault;
 use super::{REACH, Retention};
+use crate::nonce::WouldClose;
 
 /// `WITHOUT ROWID`: the id is what is looked for, so the table is its own index. The second index
 /// is for sweeping, and its entries come in the order of time, which costs least.
@@ -36,7 +37,10 @@ pub(super) struct Opening<'a> {
     pub(super) boot: Option<&'a str>,
     /// Whether the boot id may show that nothing is lost.
     pub(super) trusted: bool,
-    pub(super) retention: Option<Retention>,
+    /// What a file that is made now has to know from the start.
+    pub(super) asked: Option<Retention>,
+    /// What was granted to our users before: a file that records less is raised to it.
+    pub(super) granted: Option<Retention>,
     pub(super) application: i64,
     pub(super) version: i64,
 }
@@ -60,7 +64,7 @@ pub(super) fn settle(connection: &Connection, opening: &Opening<'_>) -> Result<(
         change.execute_batch(TABLES)?;
         change.pragma_update(None, "application_id", opening.application)?;
         change.pragma_update(None, "user_version", opening.version)?;
-        let retention = opening.retention.unwrap_or(Retention::new(0, 0));
+        let retention = opening.asked.unwrap_or(Retention::new(0, 0));
         let floor = opening.now.saturating_add(retention.ahead());
         let row = Row { boot: opening.boot.map(str::to_owned), retention, floor, horizon: -REACH };
         row.write(&change)?;
@@ -68,14 +72,14 @@ pub(super) fn settle(connection: &Connection, opening: &Opening<'_>) -> Result<(
         let mut row = Row::read(&change)?;
         let known = opening.trusted && row.boot.is_some() && row.boot.as_deref() == opening.boot;
         if !known {
-            let ahead = opening.retention.map_or(0, Retention::ahead).max(row.retention.ahead());
+            let ahead = opening.granted.map_or(0, Retention::ahead).max(row.retention.ahead());
             // The clock of a machine that has just booted may be behind, and be put right later;
             // the latest claim that did not get lost says where it has been at least.
             let latest = opening.now.max(row.latest(&change)?);
             row.floor = row.floor.max(latest.saturating_add(ahead));
             row.boot = opening.boot.map(str::to_owned);
         }
-        let raised = match opening.retention {
+        let raised = match opening.granted {
             Some(retention) => row.raise(&change, opening.now, retention)?,
             None => false,
         };
@@ -88,17 +92,23 @@ pub(super) fn settle(connection: &Connection, opening: &Opening<'_>) -> Result<(
 }
 
 /// Records that somebody needs `retention`, inside a transaction; where that is more than before,
-/// the floor rises past all that was claimed for less.
+/// the floor rises past all that was claimed for less, if it may (`raising`). If not, nothing
+/// changes.
 pub(super) fn register(
     connection: &Connection,
     now: i64,
     retention: Retention,
-) -> Result<(), Fault> {
+    raising: bool,
+) -> Result<Result<(), WouldClose>, Fault> {
     let mut row = Row::read(connection)?;
+    let recorded = row.retention;
+    if recorded.united(retention) != recorded && !raising {
+        return Ok(Err(WouldClose { recorded: Some(recorded), wanted: retention }));
+    }
     if row.raise(connection, now, retention)? {
         row.write(connection)?;
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 /// The longest retention that anybody asked for.

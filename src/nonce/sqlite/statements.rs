@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Statement, params};
 
 use super::desk::{Answer, Ask};
 use super::fault::Fault;
-use super::{About, Claim, Kept, Seen, state};
+use super::{About, Claim, Kept, Seen, StoreError, state};
 use crate::clock::Timestamp;
 
 /// One statement a claim: it takes the retention that holds as it writes, and answers with the
@@ -37,12 +37,15 @@ impl<'c> Statements<'c> {
         })
     }
 
-    /// Does what is asked, within the transaction that is open, if one is.
-    pub(super) fn answer(&mut self, ask: &Ask) -> Result<Answer, Fault> {
-        Ok(match ask {
-            Ask::Register { now, retention } => {
-                state::register(self.connection, *now, *retention)?;
-                Answer::Done
+    /// Does what is asked, within the transaction that is open, if one is. What is refused to the
+    /// one who asked is no fault of the others.
+    pub(super) fn answer(&mut self, ask: &Ask) -> Result<Result<Answer, StoreError>, Fault> {
+        Ok(Ok(match ask {
+            Ask::Register { now, retention, raising } => {
+                match state::register(self.connection, *now, *retention, *raising)? {
+                    Ok(()) => Answer::Done,
+                    Err(would_close) => return Ok(Err(would_close.into())),
+                }
             }
             Ask::Claim { now, id, until } => Answer::Claim(self.claim(*now, id, *until)?),
             Ask::Peek { now, id } => Answer::Seen(
@@ -53,11 +56,11 @@ impl<'c> Statements<'c> {
             Ask::Floor => Answer::Floor(time(state::floor(self.connection)?)),
             Ask::About => Answer::About(About {
                 floor: time(state::floor(self.connection)?),
-                retention: state::retention(self.connection)?,
+                retention: Some(state::retention(self.connection)?),
             }),
             Ask::Prune { now, limit } => Answer::Swept(self.sweep(*now, *limit)?),
             Ask::List { after, limit } => Answer::List(self.list(after.as_ref(), *limit)?),
-        })
+        }))
     }
 
     fn claim(&mut self, now: i64, id: &[u8; 32], until: i64) -> Result<Claim, Fault> {
@@ -137,7 +140,7 @@ impl<'c> Statements<'c> {
         let (kept, id) = after.map_or((i64::MIN, &[][..]), |k| (k.until.unix(), &k.id[..]));
         let mut statement = self.connection.prepare(sql)?;
         let rows = statement.query_map(params![kept, id, limit], |row| {
-            Ok(Kept { id: row.get(0)?, first: time(row.get(1)?), until: time(row.get(2)?) })
+            Ok(Kept { id: row.get(0)?, first: Some(time(row.get(1)?)), until: time(row.get(2)?) })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

@@ -41,16 +41,16 @@ impl Drop for Leaving {
 fn work(desk: &Desk, mut place: Place) {
     while let Some(jobs) = desk.take() {
         // What a file that is made now has to know from the start.
-        for job in &jobs {
-            if let Ask::Register { retention, .. } = job.ask {
-                let known = place.retention.unwrap_or(retention);
-                place.retention = Some(known.united(retention));
+        let asked = jobs.iter().fold(place.granted, |asked, job| match job.ask {
+            Ask::Register { retention, .. } => {
+                Some(asked.map_or(retention, |asked| asked.united(retention)))
             }
-        }
+            _ => asked,
+        });
         // A new file gets its floor by the time, so it is only made for somebody who knows it.
         let opened = match latest(&jobs) {
-            Some(now) => place.open(now),
-            None if place.read_only => place.open(0),
+            Some(now) => place.open(now, asked),
+            None if place.read_only => place.open(0, asked),
             None => Err(Fault::new("the file is not open")),
         };
         match opened {
@@ -81,8 +81,7 @@ fn serve(desk: &Desk, file: &OpenFile, place: &mut Place, first: Vec<Arc<Job>>) 
             Ok(answers) => {
                 for (job, answer) in jobs.iter().zip(answers) {
                     if let (Ask::Register { retention, .. }, Ok(_)) = (&job.ask, &answer) {
-                        let known = place.retention.unwrap_or(*retention);
-                        place.retention = Some(known.united(*retention));
+                        place.grant(*retention);
                     }
                     job.answer(answer);
                 }
@@ -134,7 +133,7 @@ fn batch(
         connection.execute_batch("BEGIN IMMEDIATE")?;
     }
     let answers: Result<Answers, Fault> =
-        jobs.iter().map(|job| statements.answer(&job.ask).map(Ok)).collect();
+        jobs.iter().map(|job| statements.answer(&job.ask)).collect();
     if together {
         let ended = match &answers {
             Ok(_) => connection.execute_batch("COMMIT"),

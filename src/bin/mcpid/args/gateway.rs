@@ -24,8 +24,7 @@ use super::values::time;
     after_long_help = "\
 Examples:
   mcpid gateway --upstream http://127.0.0.1:8000/mcp --origin http://127.0.0.1:8080
-  mcpid gateway --upstream http://127.0.0.1:8000/mcp --origin https://mcp.example.com \\
-      --mode permissive --strict 'tools/call:delete_*' --log gateway.log
+  mcpid gateway --upstream unix:server.sock --origin https://mcp.example.com --mode permissive
   mcpid gateway --config gateway.toml --check-config
 
 Configuration file:

@@ -6,8 +6,8 @@ use clap::{Args, ValueEnum};
 use mcpid::gateway::{Open, Upstream};
 use mcpid::net::Address;
 
-use super::JudgingArgs;
 use super::values::{count, duration, size};
+use super::{AuditArgs, ClaimingArgs, JudgingArgs};
 
 /// What becomes of a request that is not verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -55,6 +55,8 @@ pub(crate) struct GatingArgs {
     /// user's]
     #[arg(long, value_name = "STORE")]
     pub(crate) nonces: Option<String>,
+    #[command(flatten)]
+    pub(crate) claiming: ClaimingArgs,
 
     /// What becomes of requests that are not verified
     #[arg(long, value_name = "MODE", default_value = "strict", help_heading = "Policy")]
@@ -133,6 +135,8 @@ pub(crate) struct GatingArgs {
     /// How long requests in flight may take when the end has come [default: 30s]
     #[arg(long, value_name = "D", value_parser = duration, help_heading = "Operation")]
     pub(crate) drain_timeout: Option<u32>,
+    #[command(flatten)]
+    pub(crate) audit: AuditArgs,
 }
 
 fn upstream(text: &str) -> Result<Upstream, String> {

@@ -245,15 +245,20 @@ pub(crate) struct NonceArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum NonceAct {
     /// Show what is kept, and until when
+    ///
+    /// A file is listed in the order of ends, Redis servers in none: the primaries are asked one
+    /// after the other, a page at a time, and nothing on them changes.
     #[command(after_long_help = "\
 Examples:
   mcpid nonce list
-  mcpid nonce list --json --nonces sqlite:nonces.db")]
+  mcpid nonce list --json --nonces sqlite:nonces.db
+  mcpid nonce list --nonces redis+sentinel://10.0.0.1,10.0.0.2,10.0.0.3/mymaster")]
     List(NonceStoreArgs),
     /// Remove what is needed no longer
     ///
-    /// Stores do so by themselves, a little with every request; this is for one that nobody uses
-    /// any more, or to get it done at once.
+    /// Stores do so by themselves, a little with every request; this is for a file that nobody uses
+    /// any more, or to get it done at once. Redis servers need no requests for that: there, what is
+    /// still kept is counted and nothing is removed.
     #[command(after_long_help = "\
 Examples:
   mcpid nonce prune
@@ -267,4 +272,25 @@ pub(crate) struct NonceStoreArgs {
     /// The store, such as sqlite:PATH
     #[arg(long, value_name = "STORE")]
     pub(crate) nonces: Option<String>,
+    #[command(flatten)]
+    pub(crate) opening: OpeningArgs,
+}
+
+/// What whoever opens a nonce store may allow.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct OpeningArgs {
+    /// Use Redis servers though they evict when full: a nonce can then be used twice, unnoticed
+    #[arg(long)]
+    pub(crate) allow_evicting_store: bool,
+}
+
+/// What whoever claims in a nonce store may allow: the flags that `verify` and `gateway` share.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct ClaimingArgs {
+    #[command(flatten)]
+    pub(crate) opening: OpeningArgs,
+    /// Make the store keep nonces for longer, where this window needs it; that closes it for all
+    /// its users for about that window
+    #[arg(long)]
+    pub(crate) raise_retention: bool,
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use mcpid::clock::Timestamp;
 
-use super::PassphraseArgs;
 use super::values::{Ttl, When, duration, size, time, ttl, when};
+use super::{ClaimingArgs, OpeningArgs, PassphraseArgs};
 
 /// The named profiles that the command line offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -165,6 +165,8 @@ pub(crate) struct VerifyArgs {
     /// Claim nonces in this store, such as sqlite:PATH (with --at, only look them up)
     #[arg(long, value_name = "STORE")]
     pub(crate) nonces: Option<String>,
+    #[command(flatten)]
+    pub(crate) claiming: ClaimingArgs,
     /// Judge only requests whose target begins with this; the rest is counted
     #[arg(long, value_name = "PREFIX")]
     pub(crate) only: Option<String>,
@@ -199,4 +201,6 @@ pub(crate) struct InspectArgs {
     /// Look nonces up in this store, such as sqlite:PATH
     #[arg(long, value_name = "STORE")]
     pub(crate) nonces: Option<String>,
+    #[command(flatten)]
+    pub(crate) opening: OpeningArgs,
 }

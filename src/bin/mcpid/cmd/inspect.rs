@@ -35,8 +35,9 @@ pub(crate) fn run(args: &InspectArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         return Err(Failure::usage("--base prints bytes, and --json an object that holds them")
             .hint("mcpid inspect --json REQUEST"));
     }
+    nonces::flags_need_a_store(args.nonces.as_deref(), args.opening.allow_evicting_store, false)?;
     let store = match &args.nonces {
-        Some(text) => Some(nonces::look(text, ui)?),
+        Some(text) => Some(nonces::look(text, args.opening, ui)?),
         None => None,
     };
     let inputs = Inputs::new(&args.inputs, DEFAULT_MAX_BODY as u64, None, ui);

@@ -1,16 +1,17 @@
 //! `mcpid nonce`: what a store of used nonces holds, and clearing out what has passed.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
-use mcpid::nonce::Retention;
-use mcpid::nonce::sqlite::{self, Kept, Options, Sqlite};
+use mcpid::nonce::redis::Redis;
+use mcpid::nonce::sqlite::{self, Options, Sqlite};
 use mcpid::nonce::url::StoreUrl;
+use mcpid::nonce::{About, Kept, Retention, StoreError};
 
-use crate::args::{NonceAct, NonceArgs};
+use crate::args::{NonceAct, NonceArgs, NonceStoreArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files;
@@ -23,50 +24,123 @@ const PAGE: u32 = 1_000;
 /// Does one of the two acts.
 pub(crate) fn run(args: &NonceArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     match &args.act {
-        NonceAct::List(store) => list(&file(store.nonces.as_deref(), "list", ui)?, ui),
-        NonceAct::Prune(store) => prune(&file(store.nonces.as_deref(), "prune", ui)?, ui),
+        NonceAct::List(store) => {
+            let url = url(store, "list", ui)?;
+            list(&Held::open(&url, store, ui)?, &url, ui)
+        }
+        NonceAct::Prune(store) => match url(store, "prune", ui)? {
+            StoreUrl::Sqlite { path } => prune(path, ui),
+            url => prune_nothing(&Held::open(&url, store, ui)?, &url, ui),
+        },
     }
 }
 
-/// The file that is meant, which must be there: an empty one that is made by looking at it would
+/// The store that is meant. A file must be there: an empty one that is made by looking at it would
 /// only hide that the name is wrong.
-fn file(flag: Option<&str>, act: &str, ui: &mut Ui) -> Result<PathBuf, Failure> {
-    let path = match files::nonces(flag)? {
-        files::Nonces::Default(place) => place.path,
-        files::Nonces::Named(text, named) => match nonces::url(&text, named, ui)? {
-            StoreUrl::Sqlite { path } => path,
-            StoreUrl::Memory { .. } => {
-                return Err(Failure::usage(format!(
-                    "memory: ends with its process, so there is nothing to {act}"
-                )));
-            }
-            other => return Err(nonces::unknown(&other)),
-        },
+fn url(store: &NonceStoreArgs, act: &str, ui: &mut Ui) -> Result<StoreUrl, Failure> {
+    let url = match files::nonces(store.nonces.as_deref())? {
+        files::Nonces::Default(place) => StoreUrl::Sqlite { path: place.path },
+        files::Nonces::Named(text, named) => nonces::url(&text, named, ui)?,
     };
-    fs::metadata(&path).map_err(|e| Failure::read(&path, &e))?;
-    Ok(path)
+    match &url {
+        StoreUrl::Sqlite { path } => {
+            fs::metadata(path).map_err(|e| Failure::read(path, &e))?;
+        }
+        StoreUrl::Memory { .. } => {
+            return Err(Failure::usage(format!(
+                "memory: ends with its process, so there is nothing to {act}"
+            )));
+        }
+        _ => {}
+    }
+    Ok(url)
 }
 
-fn list(path: &Path, ui: &mut Ui) -> Result<Exit, Failure> {
-    let url = StoreUrl::Sqlite { path: path.to_owned() };
-    let store = nonces::read(path.to_owned())?;
-    let about = wait(store.about()).map_err(|e| unavailable(&url, &e))?;
+/// A store that is looked into.
+enum Held {
+    File(Sqlite),
+    Servers(Redis),
+}
+
+impl Held {
+    fn open(url: &StoreUrl, store: &NonceStoreArgs, ui: &mut Ui) -> Result<Self, Failure> {
+        match url {
+            StoreUrl::Sqlite { path } => Ok(Held::File(nonces::read(path.clone())?)),
+            StoreUrl::Redis(servers) => {
+                Ok(Held::Servers(nonces::read_servers(servers, store.opening, ui)?))
+            }
+            other => Err(nonces::unknown(other)),
+        }
+    }
+
+    fn about(&self, now: Timestamp) -> Result<About, StoreError> {
+        match self {
+            Held::File(file) => wait(file.about()),
+            Held::Servers(servers) => wait(servers.about(now)),
+        }
+    }
+
+    /// Shows every nonce that is kept at `now`, a page at a time, and counts those and the ones
+    /// that have ended.
+    fn each(
+        &self,
+        url: &StoreUrl,
+        now: Timestamp,
+        show: &mut dyn FnMut(&Kept) -> Result<(), Failure>,
+    ) -> Result<(u64, u64), Failure> {
+        let failed = |e: StoreError| unavailable(url, &e);
+        let (mut kept, mut ended) = (0_u64, 0_u64);
+        let mut take = |page: &[Kept]| {
+            for one in page {
+                if one.until > now {
+                    kept = kept.saturating_add(1);
+                    show(one)?;
+                } else {
+                    ended = ended.saturating_add(1);
+                }
+            }
+            Ok::<(), Failure>(())
+        };
+        match self {
+            Held::File(file) => {
+                let mut page = wait(file.list(None, PAGE)).map_err(failed)?;
+                while let Some(last) = page.last() {
+                    take(&page)?;
+                    page = wait(file.list(Some(*last), PAGE)).map_err(failed)?;
+                }
+            }
+            Held::Servers(servers) => {
+                let mut page = wait(servers.list(now, None, PAGE)).map_err(failed)?;
+                take(&page.kept)?;
+                while let Some(next) = page.next {
+                    page = wait(servers.list(now, Some(next), PAGE)).map_err(failed)?;
+                    take(&page.kept)?;
+                }
+            }
+        }
+        Ok((kept, ended))
+    }
+}
+
+fn list(store: &Held, url: &StoreUrl, ui: &mut Ui) -> Result<Exit, Failure> {
     let now = SystemClock.now();
+    let about = store.about(now).map_err(|e| unavailable(url, &e))?;
+    let retention = about.retention.unwrap_or(Retention::new(0, 0));
     if ui.json() {
         let head = Head {
             version: 1,
             store: url.to_string(),
             now: now.unix(),
             floor: about.floor.unix(),
-            window: about.retention.window(),
-            ahead: about.retention.ahead(),
-            margin: about.retention.margin(),
+            window: retention.window(),
+            ahead: retention.ahead(),
+            margin: retention.margin(),
         };
         // One object, however many there are, and never all of them in memory.
         let head = json(&head);
         ui.data(format!("{},\"nonces\":[", head.trim_end_matches('}')).as_bytes())?;
         let mut first = true;
-        let (kept, ended) = each(&store, &url, now, &mut |one| {
+        let (kept, ended) = store.each(url, now, &mut |one| {
             let comma = if std::mem::take(&mut first) { "" } else { "," };
             ui.data(format!("{comma}{}", json(&One::of(one))).as_bytes())
         })?;
@@ -74,55 +148,51 @@ fn list(path: &Path, ui: &mut Ui) -> Result<Exit, Failure> {
         return Ok(Exit::Ok);
     }
     let mut first = true;
-    let (kept, ended) = each(&store, &url, now, &mut |one| {
+    let (kept, ended) = store.each(url, now, &mut |one| {
         if std::mem::take(&mut first) {
             ui.line(&format!("{:43}  {:20}  UNTIL", "ID", "FIRST USED"))?;
         }
         let One { id, .. } = One::of(one);
-        ui.line(&format!("{id}  {}  {}", one.first, one.until))
+        let used = one.first.map_or_else(|| "unknown".to_owned(), |first| first.to_string());
+        ui.line(&format!("{id}  {used:20}  {}", one.until))
     })?;
     let ended = if ended > 0 { format!(", {ended} more have ended") } else { String::new() };
-    let (window, floor) = (about.retention.window(), about.floor);
-    ui.note(&format!(
-        "{kept} kept{ended}; window {window} s; what was made until {floor} may be forgotten"
-    ));
+    ui.note(&match about.retention {
+        Some(retention) => format!(
+            "{kept} kept{ended}; window {} s; what was made until {} may be forgotten",
+            retention.window(),
+            about.floor
+        ),
+        None => format!("{kept} kept; no verifier has used this store, or it has forgotten that"),
+    });
     Ok(Exit::Ok)
 }
 
-/// Shows every nonce that is kept at `now`, and counts those and the ones that have ended.
-fn each(
-    store: &Sqlite,
-    url: &StoreUrl,
-    now: Timestamp,
-    show: &mut dyn FnMut(&Kept) -> Result<(), Failure>,
-) -> Result<(u64, u64), Failure> {
-    let (mut kept, mut ended, mut after) = (0_u64, 0_u64, None);
-    loop {
-        let page = wait(store.list(after, PAGE)).map_err(|e| unavailable(url, &e))?;
-        let Some(last) = page.last() else { return Ok((kept, ended)) };
-        after = Some(*last);
-        for one in &page {
-            if one.until > now {
-                kept = kept.saturating_add(1);
-                show(one)?;
-            } else {
-                ended = ended.saturating_add(1);
-            }
-        }
-    }
-}
-
-fn prune(path: &Path, ui: &mut Ui) -> Result<Exit, Failure> {
+fn prune(path: PathBuf, ui: &mut Ui) -> Result<Exit, Failure> {
     let now = SystemClock.now();
     // It claims nothing, so it needs no retention of its own.
-    let url = StoreUrl::Sqlite { path: path.to_owned() };
-    let opened = Options::new(path, sqlite::boot_id()).open(now, Retention::new(0, 0));
+    let opened = Options::new(&path, sqlite::boot_id()).open(now, Retention::new(0, 0));
+    let url = StoreUrl::Sqlite { path };
     let store = opened.map_err(|e| unavailable(&url, &e))?;
     let removed = wait(store.prune(now)).map_err(|e| unavailable(&url, &e))?;
     if ui.json() {
-        ui.json_line(&Pruned { version: 1, store: url.to_string(), removed })?;
+        ui.json_line(&Pruned { version: 1, store: url.to_string(), removed, kept: None })?;
     } else {
         ui.line(&format!("removed {removed}"))?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// Where the servers themselves remove what has ended, there is never anything to do. What is left
+/// is counted, so that nobody wonders.
+fn prune_nothing(store: &Held, url: &StoreUrl, ui: &mut Ui) -> Result<Exit, Failure> {
+    let (kept, _) = store.each(url, SystemClock.now(), &mut |_| Ok(()))?;
+    if ui.json() {
+        let pruned = Pruned { version: 1, store: url.to_string(), removed: 0, kept: Some(kept) };
+        ui.json_line(&pruned)?;
+    } else {
+        ui.line("removed 0")?;
+        ui.note(&format!("a Redis server removes by itself what has ended; {kept} are still kept"));
     }
     Ok(Exit::Ok)
 }
@@ -141,14 +211,14 @@ struct Head {
 #[derive(serde::Serialize)]
 struct One {
     id: String,
-    first: i64,
+    first: Option<i64>,
     until: i64,
 }
 
 impl One {
     fn of(kept: &Kept) -> Self {
         let id = URL_SAFE_NO_PAD.encode(kept.id);
-        One { id, first: kept.first.unix(), until: kept.until.unix() }
+        One { id, first: kept.first.map(Timestamp::unix), until: kept.until.unix() }
     }
 }
 
@@ -157,6 +227,8 @@ struct Pruned {
     version: u8,
     store: String,
     removed: u64,
+    /// Where they were counted.
+    kept: Option<u64>,
 }
 
 /// Strings and numbers always make JSON.

@@ -9,7 +9,7 @@ use mcpid::message::{Body, Request};
 use mcpid::verify::{BodyHeld, DEFAULT_MAX_BODY, Refusal, Replay, Unread, Verifier};
 
 use crate::again;
-use crate::args::{VerifyArgs, When};
+use crate::args::{ClaimingArgs, VerifyArgs, When};
 use crate::crew;
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
@@ -101,17 +101,32 @@ struct Bench {
 
 impl Bench {
     fn new(args: &VerifyArgs, judging: Judging, ui: &mut Ui) -> Result<Self, Failure> {
+        let ClaimingArgs { opening, raise_retention } = args.claiming;
+        let evicting = opening.allow_evicting_store;
+        nonces::flags_need_a_store(args.nonces.as_deref(), evicting, raise_retention)?;
         let run = Arc::new(Ledger::default());
         let clock: Arc<dyn Clock> = match args.at {
             Some(When::At(time)) => Arc::new(FixedClock(time)),
             _ => Arc::new(SystemClock),
         };
         let retention = judging.verifier(Arc::clone(&clock), Replay::Unchecked).retention();
-        let replay = match (&args.nonces, args.at) {
-            (None, _) => Replay::WithinRun(run),
-            (Some(text), None) => Replay::ClaimOnce(nonces::open(text, retention, ui)?),
-            (Some(text), Some(_)) => Replay::LookUp { store: nonces::look(text, ui)?, run },
-        };
+        let replay =
+            match (&args.nonces, args.at) {
+                (None, _) => Replay::WithinRun(run),
+                (Some(text), None) => {
+                    let opened = nonces::open(text, retention, args.claiming, ui);
+                    Replay::ClaimOnce(opened.map_err(|failure| match failure.code {
+                        nonces::TOO_SHORT => failure.hint(format!(
+                            "to do so all the same: {}",
+                            again::verify_raising(args)
+                        )),
+                        _ => failure,
+                    })?)
+                }
+                (Some(text), Some(_)) => {
+                    Replay::LookUp { store: nonces::look(text, args.claiming.opening, ui)?, run }
+                }
+            };
         let verifier = judging.verifier(clock, replay.clone());
         let by_the_clock = again::verify(args, None, None);
         Ok(Bench { judging, verifier, at: args.at, replay, only: args.only.clone(), by_the_clock })

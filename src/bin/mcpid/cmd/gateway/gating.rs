@@ -11,7 +11,7 @@ use mcpid::net::{Address, Limits, tls};
 use mcpid::tower::{Modes, RefuseWith};
 use rustls::{ClientConfig, ServerConfig};
 
-use crate::args::{GatingArgs, ModeName, RefusalStatus};
+use crate::args::{GatingArgs, ModeName, ProfileName, RefusalStatus};
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
 use crate::files;
@@ -58,6 +58,12 @@ impl Gating {
                  forge Mcpid-Status"
             ))
             .hint("use https, or --allow-remote-upstream if the network between is yours alone"));
+        }
+        if args.judging.profile == ProfileName::Rfc9421 {
+            return Err(Failure::usage(
+                "the profile rfc9421 is for audits: a request that it accepts can be replayed",
+            )
+            .hint("mcpid gateway --profile mcp"));
         }
         let listen = args.listen.clone().unwrap_or(Address::Tcp(([127, 0, 0, 1], 8080).into()));
         if let Some(admin) = &args.admin

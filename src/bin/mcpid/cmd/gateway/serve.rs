@@ -21,6 +21,7 @@ use super::gating::{Gating, certificates, watched};
 use super::reload::Watch;
 use super::writer::Writer;
 use crate::args::GatingArgs;
+use crate::auditing;
 use crate::exit::Exit;
 use crate::failure::{Failure, chain, reason};
 use crate::judging::Judging;
@@ -49,7 +50,13 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::new());
     let retention = gating.judging.verifier(Arc::clone(&clock), Replay::Unchecked).retention();
-    let opened = nonces::open_to_serve(args.nonces.as_deref(), retention, ui)?;
+    let opened = nonces::open_to_serve(args.nonces.as_deref(), retention, args.claiming, ui)
+        .map_err(|failure| match failure.code {
+            nonces::TOO_SHORT => {
+                failure.hint("all its users can wait for so long? --raise-retention")
+            }
+            _ => failure,
+        })?;
     let store = metrics.watch(Arc::clone(&opened.store));
     let replay = Replay::Claim(Arc::clone(&store));
     let verifier = gating.judging.verifier(Arc::clone(&clock), replay.clone());
@@ -73,7 +80,9 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
         }
     };
     let readiness = Arc::new(Readiness::new(Arc::clone(&clock), store));
-    let Gating { config, listen, admin, to_upstream, shown, .. } = gating;
+    let Gating { mut config, listen, admin, to_upstream, shown, .. } = gating;
+    let recorder = auditing::recorder(&args.audit, Arc::clone(&clock))?;
+    config.audit = recorder.clone();
     let upstream = config.upstream.to_string();
     let gateway = Gateway::new(
         config,
@@ -140,6 +149,10 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
     };
     let ended = desk.work(&heard, ui);
     runtime.shutdown_timeout(Duration::from_secs(1));
+    if let Some(recorder) = recorder {
+        // The last checkpoint, whoever still holds on to the log.
+        recorder.log().close();
+    }
     ended
 }
 

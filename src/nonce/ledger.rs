@@ -1,0 +1,70 @@
+//! How many nonces of which key are live. Nothing here locks, and nothing looks at a clock.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
+
+use crate::key::KeyId;
+
+pub(super) type Ledgers = HashMap<KeyId, Ledger, BuildHasherDefault<Fold>>;
+
+/// How many nonces of one key are live, told by the seconds in which they end: exact at once,
+/// wherever the sweeping has got to.
+#[derive(Default)]
+pub(super) struct Ledger {
+    live: usize,
+    ends: BTreeMap<i32, usize>,
+}
+
+impl Ledger {
+    /// The ledger of `key`, empty if it has none yet. Keys that have nothing live are dropped
+    /// before the table would grow, so that rotated keys do not stay for ever.
+    pub(super) fn of<'l>(ledgers: &'l mut Ledgers, key: &KeyId, now: i32) -> &'l mut Ledger {
+        if ledgers.len() == ledgers.capacity() && !ledgers.contains_key(key) {
+            ledgers.retain(|_, ledger| ledger.live(now) > 0);
+            // Doubling keeps this from being done again for every single new key.
+            ledgers.reserve(ledgers.len().max(4));
+        }
+        ledgers.entry(*key).or_default()
+    }
+
+    pub(super) fn live(&mut self, now: i32) -> usize {
+        while let Some(ended) = self.ends.first_entry().filter(|e| *e.key() <= now) {
+            self.live = self.live.saturating_sub(ended.remove());
+        }
+        self.live
+    }
+
+    pub(super) fn add(&mut self, kept: i32) {
+        self.live = self.live.saturating_add(1);
+        let ending = self.ends.entry(kept).or_default();
+        *ending = ending.saturating_add(1);
+    }
+}
+
+/// A hasher for what is a hash already: thumbprints of trusted keys.
+/// It only has to spread the words it is given over the table.
+#[derive(Default)]
+pub(super) struct Fold(u64);
+
+impl Hasher for Fold {
+    fn write(&mut self, bytes: &[u8]) {
+        for word in bytes.chunks(8) {
+            let word = word.iter().rev().fold(0, |sum, &b| (sum << 8) | u64::from(b));
+            self.write_u64(word);
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        // An odd number whose bits are those of the golden ratio: any such number would do.
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn write_usize(&mut self, _length: usize) {
+        // All have one length.
+    }
+
+    fn finish(&self) -> u64 {
+        // Tables take the lowest and the highest bits; a product is good at the highest.
+        self.0 ^ (self.0 >> 32)
+    }
+}

@@ -1,0 +1,131 @@
+//! The table against a map that cannot be wrong: what is held, what is found, and what is swept.
+
+use std::collections::HashMap;
+
+use super::*;
+
+/// A generator that needs to be no better than this (SplitMix64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+}
+
+/// That it holds exactly these, that each can be found, and that every count is right.
+fn check(shard: &Shard, model: &HashMap<[u32; 3], Entry>) {
+    assert_eq!(shard.held, model.len());
+    let mut passed = vec![0_u32; shard.lines.len()];
+    let mut found = 0;
+    for (at, line) in shard.lines.iter().enumerate() {
+        for place in 0..PLACES {
+            if line.kept[place] == EMPTY {
+                continue;
+            }
+            found += 1;
+            let entry = Entry { first: line.first[place], kept: line.kept[place] };
+            assert_eq!(model.get(&line.ids[place]), Some(&entry));
+            assert!(entry.kept >= shard.earliest);
+            let mut from = shard.home(&Id(line.ids[place]));
+            while from != at {
+                passed[from] += 1;
+                from = shard.after(from);
+            }
+        }
+    }
+    assert_eq!(found, model.len());
+    let counts: Vec<_> = shard.lines.iter().map(|line| line.passed).collect();
+    assert_eq!(counts, passed);
+    for (id, entry) in model {
+        assert_eq!(shard.get(&Id(*id)), Some(*entry));
+    }
+}
+
+/// Ids that fall into as few `homes` as asked for, so that lines are full and nonces go by.
+fn any_run(seed: u64, homes: u64, lifetime: u64, insertions: i32) {
+    let mut numbers = Numbers(seed);
+    let (mut shard, mut model) = (Shard::default(), HashMap::new());
+    for i in 0..insertions {
+        let now = i / 20;
+        let removed = shard.sweep(now);
+        let before = model.len();
+        // What may have been swept; the rest has to be there.
+        if removed > 0 {
+            let lines = &shard;
+            model.retain(|id, entry: &mut Entry| entry.kept > now || lines.get(&Id(*id)).is_some());
+            assert_eq!(before - model.len(), removed);
+        }
+        let id = [
+            u32::try_from(numbers.below(homes)).unwrap(),
+            u32::try_from(numbers.below(64)).unwrap(),
+            u32::try_from(numbers.below(1 << 32)).unwrap() & 0xff,
+        ];
+        let kept = now + 1 + i32::try_from(numbers.below(lifetime)).unwrap();
+        let entry = Entry { first: now, kept };
+        assert_eq!(shard.get(&Id(id)), model.get(&id).copied());
+        shard.insert(Id(id), entry);
+        model.insert(id, entry);
+        if i % 97 == 0 {
+            check(&shard, &model);
+        }
+    }
+    check(&shard, &model);
+    // Full, it finds everything that has ended, and then stops looking.
+    let end = insertions / 20 + i32::try_from(lifetime).unwrap();
+    while shard.make_room(end) > 0 {}
+    check(&shard, &HashMap::new());
+    assert_eq!((shard.make_room(i32::MAX), shard.earliest), (0, i32::MAX));
+}
+
+#[test]
+fn it_holds_what_a_map_would() {
+    for seed in 0..4 {
+        for (homes, lifetime) in [(1, 5), (3, 40), (7, 400), (1 << 32, 60), (1 << 32, 3)] {
+            any_run(seed, homes, lifetime, 3_000);
+        }
+    }
+}
+
+#[test]
+fn a_table_wraps_around_at_its_end() {
+    let (mut shard, mut model) = (Shard::default(), HashMap::new());
+    // All want the last line of whatever size.
+    for i in 0..40 {
+        let (id, entry) = ([u32::MAX, i, 0], Entry { first: 0, kept: 10 });
+        shard.insert(Id(id), entry);
+        model.insert(id, entry);
+        check(&shard, &model);
+    }
+    for _ in 0..100 {
+        shard.step(10);
+    }
+    check(&shard, &HashMap::new());
+}
+
+#[test]
+fn the_sweep_keeps_up_and_takes_small_steps() {
+    let mut numbers = Numbers(7);
+    let mut shard = Shard::default();
+    let (a_second, lifetime) = (200, 60);
+    let mut most = 0;
+    for i in 0..400 * a_second {
+        let now = i / a_second;
+        let removed = shard.sweep(now);
+        assert!(removed <= PLACES * LINES_PER_STEP);
+        let id = [numbers.next(), numbers.next(), numbers.next()].map(|n| (n & 0xffff_ffff) as u32);
+        shard.insert(Id(id), Entry { first: now, kept: now + lifetime });
+        most = most.max(shard.held);
+    }
+    // What is live, and a quarter of it at most that waits to be swept.
+    let live = usize::try_from(a_second * lifetime).unwrap();
+    assert!(most <= live + live / 4 + 200, "{most} {live}");
+}

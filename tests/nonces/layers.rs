@@ -1,0 +1,136 @@
+//! Several servers behind layers that share one store: a request is good at one of them, once, and
+//! after a fault of the store at none until it is safe again.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use mcpid::clock::{Clock as _, SystemClock};
+use mcpid::key::trust::{Registry, TrustFile};
+use mcpid::key::{SecretKey, Sign as _, format};
+use mcpid::message::target::{Origin, Origins};
+use mcpid::message::{Head, RequestTarget};
+use mcpid::nonce::NonceStore;
+use mcpid::profile::Profile;
+use mcpid::sign::{Nonce, Signer};
+use mcpid::tower::VerifyLayer;
+use mcpid::verify::{Replay, Verifier};
+use rand::rngs::SysRng;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tower::{Layer as _, ServiceExt as _};
+
+use crate::contract::retention;
+use crate::redis_servers::{Server, options};
+
+const BODY: &str = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"pay"}}"#;
+const URL: &str = "https://mcp.example.com/mcp";
+
+struct World(Signer, Arc<Registry>);
+
+impl World {
+    fn new() -> Self {
+        let secret = SecretKey::generate(&mut SysRng).unwrap();
+        let jwks = format::jwks(secret.public(), None);
+        let registry = Registry::merge([TrustFile::parse(jwks.as_bytes()).unwrap()]);
+        World(Signer::new(Arc::new(secret), &Profile::mcp()).unwrap(), Arc::new(registry))
+    }
+
+    fn layer(&self, store: Arc<dyn NonceStore>) -> VerifyLayer {
+        let origins = Origins::new([Origin::parse("https://mcp.example.com").unwrap()]);
+        let (registry, clock) = (Arc::clone(&self.1), Arc::new(SystemClock));
+        let replay = Replay::Claim(store);
+        VerifyLayer::new(Verifier::new(Profile::mcp(), registry, origins, clock, replay)).unwrap()
+    }
+
+    fn signed(&self) -> Request<Full<Bytes>> {
+        let target = RequestTarget::from_url(URL.to_owned()).unwrap();
+        let mut head = Head::new("POST", target).unwrap();
+        head.push("content-type", b"application/json".as_slice()).unwrap();
+        let (now, nonce) = (SystemClock.now(), Nonce::generate(&mut SysRng).unwrap());
+        let signed = self.0.sign(&head, &Origins::unknown(), BODY.as_bytes(), now, &nonce).unwrap();
+        let request = Request::post("/mcp").header("host", "mcp.example.com");
+        let request = request.header("content-type", "application/json");
+        let fields = signed.headers();
+        let request = fields.into_iter().fold(request, |request, (n, v)| request.header(n, v));
+        request.body(Full::from(BODY)).unwrap()
+    }
+}
+
+/// Status, `Retry-After` and body of what a server behind `layer` answers.
+async fn answer(layer: &VerifyLayer, request: Request<Full<Bytes>>) -> (u16, Option<i64>, String) {
+    let service =
+        tower::service_fn(async |_| Ok::<_, Infallible>(Response::new(Full::from("done"))));
+    let response = layer.layer(service).oneshot(request).await.unwrap();
+    let after = response.headers().get("retry-after").map(|v| v.to_str().unwrap().parse().unwrap());
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.ok().unwrap().to_bytes();
+    (status, after, String::from_utf8(body.to_vec()).unwrap())
+}
+
+/// Two servers, each with a store of its own that others share, and 32 copies of each request.
+async fn one_of_all_copies_passes(world: &World, layers: &[VerifyLayer]) {
+    for _ in 0..8 {
+        let request = world.signed();
+        let mut all = JoinSet::new();
+        for i in 0..32 {
+            let (layer, request) = (layers[i % layers.len()].clone(), request.clone());
+            all.spawn(async move { answer(&layer, request).await });
+        }
+        let answers = all.join_all().await;
+        let passed = answers.iter().filter(|answer| answer.0 == 200).count();
+        let replayed = answers.iter().filter(|a| a.0 == 403 && a.2.contains("nonce_replayed"));
+        assert_eq!((passed, replayed.count()), (1, 31));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn layers_that_share_servers_let_a_request_in_once() {
+    let server = Server::start(&[]);
+    let world = World::new();
+    let open = || {
+        let long_ago = SystemClock.now().plus(-100);
+        world.layer(Arc::new(options(&server.url()).open(long_ago, retention()).unwrap()))
+    };
+    let layers = [open(), open()];
+    one_of_all_copies_passes(&world, &layers).await;
+    // What was accepted before the servers forgot, and what is new: 503, and when to come again.
+    let old = world.signed();
+    assert_eq!(answer(&layers[0], old.clone()).await.0, 200);
+    server.cli(&["FLUSHALL"]);
+    let mut told = None;
+    for layer in layers.iter().cycle().take(20) {
+        let (status, after, body) = answer(layer, world.signed()).await;
+        assert_eq!(status, 503, "{body}");
+        assert!(body.contains("unavailable") && !body.contains("redis"), "{body}");
+        told = told.max(after);
+        // The first try after the fault has left its mark, so that the next ones are replays.
+        let (status, _, body) = answer(layer, old.clone()).await;
+        assert!(status == 503 || (status == 403 && body.contains("nonce_replayed")), "{body}");
+    }
+    assert!(told.is_some_and(|seconds| (30..=36).contains(&seconds)), "{told:?}");
+    server.kill();
+    let (status, after, _) = answer(&layers[0], world.signed()).await;
+    assert!(status == 503 && after.is_some(), "{status} {after:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn layers_that_share_a_file_let_a_request_in_once() {
+    let folder = TempDir::new().unwrap();
+    let world = World::new();
+    let open = |boot: &str, start| {
+        let path = folder.path().join("nonces.db");
+        let options = mcpid::nonce::sqlite::Options::new(path, Some(boot.to_owned()));
+        world.layer(Arc::new(options.open(start, retention()).unwrap()))
+    };
+    let long_ago = SystemClock.now().plus(-100);
+    let layers = [open("this boot", long_ago), open("this boot", long_ago)];
+    one_of_all_copies_passes(&world, &layers).await;
+    drop(layers);
+    let next = open("the next boot", SystemClock.now());
+    let (status, after, body) = answer(&next, world.signed()).await;
+    assert_eq!(status, 503, "{body}");
+    assert!(after.is_some_and(|seconds| (4..=6).contains(&seconds)), "{after:?}");
+}

@@ -1,0 +1,97 @@
+//! Nonces on Redis, and users whose windows differ: one with a long window cannot close the store
+//! for the others unless it was told to, whatever the servers have forgotten.
+
+use mcpid::nonce::{NonceStore as _, Retention};
+
+use crate::contract::{accepts, at, retention, try_claim};
+use crate::redis_servers::{Cluster, Server, open, options};
+use crate::{key, wait};
+
+/// A day: `now + 86405` is where the floor would be.
+fn a_day() -> Retention {
+    Retention::new(86_400, 5)
+}
+
+#[track_caller]
+fn is_refused(url: &str, recorded: Option<Retention>) {
+    let error = options(url).open(at(20), a_day()).unwrap_err();
+    let would_close = error.would_close().unwrap_or_else(|| panic!("{error:?}"));
+    assert_eq!((would_close.recorded, would_close.wanted), (recorded, a_day()));
+    assert!(error.to_string().contains("for 86405 s"), "{error}");
+}
+
+#[test]
+fn who_is_refused_has_changed_nothing() {
+    let server = Server::start(&[]);
+    let store = server.open().unwrap();
+    let before = server.cli(&["--raw", "MGET", "mcpid:1:{00}:epoch", "mcpid:1:{ff}:epoch"]);
+    is_refused(&server.url(), Some(retention()));
+    let after = server.cli(&["--raw", "MGET", "mcpid:1:{00}:epoch", "mcpid:1:{ff}:epoch"]);
+    assert_eq!(before, after);
+    assert!(accepts(&try_claim(&store, 20, &key(1), "n"), 20));
+    let allowed = options(&server.url()).allow_raising(true).open(at(20), a_day()).unwrap();
+    assert_eq!(wait(allowed.floor(at(20))).unwrap(), at(20 + 86_405));
+    assert!(!accepts(&try_claim(&store, 1_000, &key(1), "m"), 1_000));
+}
+
+#[test]
+fn what_the_servers_forgot_gives_no_leave() {
+    // A store that knows no window is closed for ten minutes at most by whoever names one.
+    let server = Server::start(&[]);
+    is_refused(&server.url(), None);
+    assert_eq!(server.cli(&["DBSIZE"]), "0");
+    let store = server.open().unwrap();
+    server.cli(&["FLUSHALL"]);
+    is_refused(&server.url(), None);
+    assert_eq!(server.cli(&["DBSIZE"]), "0", "the idle ones are not closed out");
+    for (window, ahead, granted) in [(595, 5, true), (595, 6, false), (596, 5, false)] {
+        server.cli(&["FLUSHALL"]);
+        let opened = options(&server.url()).open(at(20), Retention::new(window, ahead));
+        assert_eq!(opened.is_ok(), granted, "{window} {ahead}");
+    }
+    drop(store);
+    // After a restart, what is still there counts, though it is of another term.
+    let server = Server::start(&["--appendonly", "yes", "--appendfsync", "always"]);
+    drop(server.open().unwrap());
+    server.kill();
+    server.start_again();
+    is_refused(&server.url(), Some(retention()));
+}
+
+#[test]
+fn a_part_that_forgot_gives_no_leave_either() {
+    let cluster = Cluster::start(3, 0);
+    let store = open(&cluster.url()).unwrap();
+    cluster.nodes[1].cli(&["FLUSHALL"]);
+    for _ in 0..3 {
+        // Whichever part answers first is told of.
+        let error = options(&cluster.url()).open(at(20), a_day()).unwrap_err();
+        assert_eq!(error.would_close().unwrap().seconds(), 86_405);
+        assert_eq!(cluster.nodes[1].cli(&["DBSIZE"]), "0");
+    }
+    let floor = wait(store.floor(at(20))).unwrap();
+    assert_eq!(floor, at(55), "what the part will be given by who uses it");
+}
+
+#[test]
+fn what_was_granted_needs_no_leave_again() {
+    let server = Server::start(&[]);
+    let long = options(&server.url()).open(at(-400), Retention::new(300, 60)).unwrap();
+    let short = server.open().unwrap();
+    assert!(accepts(&try_claim(&long, 10, &key(1), "n"), 10));
+    server.cli(&["FLUSHALL"]);
+    // The shorter one finds it first, and writes what it knows.
+    for i in 0..600 {
+        let nonce = format!("short-{i}");
+        assert!(!accepts(&try_claim(&short, 1_000, &key(1), &nonce), 1_000));
+    }
+    for i in 0..600 {
+        let nonce = format!("long-{i}");
+        assert!(!accepts(&try_claim(&long, 1_000, &key(1), &nonce), 1_000));
+    }
+    assert_eq!(wait(short.floor(at(1_000))).unwrap(), at(1_360));
+    assert!(accepts(&try_claim(&long, 1_361, &key(1), "after"), 1_361));
+    let until = wait(long.peek(at(1_361), &key(1), "after")).unwrap().unwrap().until;
+    assert!(until >= at(1_361 + 660), "{until:?}");
+    wait(long.register(at(1_361), Retention::new(300, 60))).unwrap();
+}
