@@ -32,6 +32,7 @@ import traceback
 from pathlib import Path
 
 import bodies
+import bridging
 import conformance
 import faults
 import framing
@@ -48,6 +49,7 @@ def cases(stand: Stand):
     yield from refusing.cases(stand)
     yield from bodies.cases(stand)
     yield from framing.cases(stand)
+    yield from bridging.cases(stand)
     yield from http2.cases(stand)
     yield from faults.cases(stand)
 
