@@ -38,6 +38,10 @@ complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "export" -d 'Print the p
 complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "passwd" -d 'Change the passphrase of a keyfile'
 complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "trust" -d 'Say whose signatures count'
 complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "nonce" -d 'Look after the nonces that were used'
+complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "gateway" -d 'Verify requests before they reach an MCP server'
+complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "connect" -d 'Let an unmodified MCP client sign'
+complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "agent" -d 'Keep a key in a running ssh-agent'
+complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "audit" -d 'Keep and check evidence of what was authorised'
 complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "generate" -d 'Write man pages or completions into a folder'
 complete -c mcpid -n "__fish_mcpid_using_subcommand demo" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand demo" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
@@ -53,7 +57,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -l json -d 'Print re
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s v -l verbose -d 'Say more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -s k -l key -d 'The keyfile' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -s k -l key -d 'The keyfile, or ssh-agent:ID for a key in the ssh-agent' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l profile -d 'The rules to sign by' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'What the draft SEP-2752 asks, and no more'
 rfc9421\t'Any signature of RFC 9421, for audits and interoperability'"
@@ -105,7 +109,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l json -d 'Print r
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -s v -l verbose -d 'Say more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mcpid -n "__fish_mcpid_using_subcommand export" -s k -l key -d 'The keyfile' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand export" -s k -l key -d 'The keyfile, or ssh-agent:ID' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand export" -l format -d 'In which form' -r -f -a "jwk\t'A JSON Web Key (RFC 8037)'
 jwks\t'A JSON Web Key Set with this one key'
 pem\t'SubjectPublicKeyInfo in PEM (RFC 8410)'
@@ -181,6 +185,182 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -s v -l verbose -d 'Say more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l config -d 'Read what is not given by flags from this TOML file' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l upstream -d 'The server behind: http://HOST[:PORT]/PATH, https://…, or unix:SOCKET' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l listen -d 'Where to listen [default: 127.0.0.1:8080]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -s r -l trust -d 'A trust file, or a folder of them; may be repeated' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l profile -d 'The rules to judge by' -r -f -a "mcp\t'All of mcpid\'s rules'
+sep2752\t'What the draft SEP-2752 asks, and no more'
+rfc9421\t'Any signature of RFC 9421, for audits and interoperability'"
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l window -d 'How old a signature may be; 30s under the profile mcp' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l ahead -d 'How far the signer\'s clock may be ahead; 5s under the profile mcp' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l require -d 'Require one more component to be covered' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-uncovered -d 'Do not require this component to be covered' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l max-body -d 'The largest body that is judged, in bytes or as 4MiB [default: 4MiB]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l origin -d 'A scheme and host that is ours, such as https://mcp.example.com; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l nonces -d 'Where used nonces are kept: memory:, sqlite:PATH, redis://HOST… [default: a file of this user\'s]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l mode -d 'What becomes of requests that are not verified' -r -f -a "strict\t'It is refused'
+permissive\t'It gets through, labelled'"
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l strict -d 'Refuse what is not verified for METHOD[:NAME], * being anything, or for the tools that the server\'s own list does not call harmless (destructive); may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l permissive -d 'Let METHOD[:NAME] through unverified, unless it is strict too; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l refuse-with -d 'The status of a refusal' -r -f -a "403\t'Forbidden: MCP clients take it for what it is'
+401\t'Unauthorized, with WWW-Authenticate: HTTPSig; other clients start an OAuth login'
+200\t'OK with a JSON-RPC error, for clients that hide the text of an error status'"
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l realm -d 'The realm that a 401 names [default: mcp]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l path -d 'The path of the endpoint [default: that of the upstream]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l open -d 'Pass [METHOD ]PATH, or with /* all below it, through unsigned; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-origin -d 'A web origin beside --origin whose pages may ask; with it browsers are answered (CORS); may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l tls-cert -d 'The certificates to show, PEM, the server\'s own first; with it TLS is spoken' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l tls-key -d 'Their private key, PEM' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l upstream-ca -d 'Trust an https upstream by these authorities, PEM, in place of this machine\'s own' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l log -d 'Append one JSON line a request to this file, in place of stdout; opened anew on SIGHUP' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l admin -d 'Serve /healthz, /readyz and /metrics there' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l max-connections -d 'Connections at once [default: 10000, or what the limit on open files allows]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l budget -d 'Bytes of bodies that nobody has vouched for, of all requests together [default: 256MiB]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l head-timeout -d 'How long a request\'s head may take [default: 10s]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l body-timeout -d 'How long a request\'s body may take [default: 30s]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l idle-timeout -d 'How long a connection may lie unused [default: 75s]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l connect-timeout -d 'How long connecting to the server may take [default: 5s]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l answer-timeout -d 'How long the server may take to begin its answer [default: 5m]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l drain-timeout -d 'How long requests in flight may take when the end has come [default: 30s]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l audit -d 'Write every request down in the audit log in this folder (see mcpid audit init)' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l audit-policy -d 'What becomes of a request that cannot be written down [default: required]' -r -f -a "required\t'It is not passed on'
+best-effort\t'It is passed on, and counted as a gap'"
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l audit-redact -d 'Keep a salted hash in place of what METHOD:NAME:PATH names in a body, such as tools/call:*:arguments.password; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l audit-sync -d 'When an entry counts as written [default: batch]' -r -f -a "batch\t'When it is on the disk; entries that wait together share one fdatasync'
+checkpoint\t'When the system has it; a power cut can take what came since the last checkpoint'"
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l check-config -d 'Check flags, configuration, trust files and certificates, and end'
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-evicting-store -d 'Use Redis servers though they evict when full: a nonce can then be used twice, unnoticed'
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l raise-retention -d 'Make the store keep nonces for longer, where this window needs it; that closes it for all its users for about that window'
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l preserve-host -d 'Show the server Host and Origin as the client sent them'
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-remote-upstream -d 'Send to another machine by plain http, where whoever is on the way can forge Mcpid-Status'
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-remote-admin -d 'Let --admin be an address that other machines reach'
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l audit-bodies -d 'Keep bodies, and not only their digests'
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -f -a "report" -d 'Say from a gateway\'s log whom strict would refuse, and why'
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -l html -d 'Write one self-contained page here, or to stdout for -; an older report is replaced, any other file is not' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -l since -d 'Leave out what came before this time: RFC 3339 or @UNIX' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -l until -d 'Leave out what came at this time or later: RFC 3339 or @UNIX' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -s k -l key -d 'The keyfile, or ssh-agent:ID for a key in the ssh-agent' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l profile -d 'The rules to sign by' -r -f -a "mcp\t'All of mcpid\'s rules'
+sep2752\t'What the draft SEP-2752 asks, and no more'
+rfc9421\t'Any signature of RFC 9421, for audits and interoperability'"
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l client-id -d 'The stable client id to send as tag, in place of the key id' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l ttl -d 'After how long a signature expires, or none; 30s under the profile mcp' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -s H -l header -d 'A header to send with every request, \'Name: value\', or @FILE with one a line' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l max-body -d 'The largest message that is signed, in bytes or as 4MiB [default: 4MiB]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l timeout -d 'How long the server may say nothing before a request is given up [default: 15m]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l ca -d 'The authorities to trust for TLS, a PEM file, in place of this machine\'s' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l log-file -d 'Write the log into this file, all of it, instead of to stderr' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l print-config -d 'Print the configuration that makes a client start this command, and end' -r -f -a "claude\t'Claude Desktop and Claude Code'
+cursor\t'Cursor'
+vscode\t'Visual Studio Code'
+generic\t'Any other: command and arguments'"
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l passphrase-file -d 'Read the passphrase from this file; one trailing newline is dropped' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l passphrase-fd -d 'Read the passphrase from this open file descriptor; one trailing newline is dropped' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l listen -d 'Be an HTTP server for the client: 127.0.0.1:PORT, port 0 for a free one, or unix:PATH' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l allow-origin -d 'Let web pages of this origin in, if they know the URL' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l confirm -d 'Ask a person before signing what this pattern matches, or calls of destructive tools' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l confirm-via -d 'Who asks [default: MCPID_ASKPASS, else the terminal if no other program has it, else SSH_ASKPASS]' -r -f -a "terminal\t'The terminal'
+askpass\t'The program that `MCPID_ASKPASS` or `SSH_ASKPASS` names'
+client\t'The client itself, by an elicitation: only for a client that may answer for its person'"
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l confirm-timeout -d 'How long the person has to answer; silence is a no [default: 60s]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l allow-remote -d 'Listen where other machines can connect, too'
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and not __fish_seen_subcommand_from add" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and not __fish_seen_subcommand_from add" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
+complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and not __fish_seen_subcommand_from add" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and not __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and not __fish_seen_subcommand_from add" -f -a "add" -d 'Put a keyfile\'s key into the ssh-agent'
+complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -s k -l key -d 'The keyfile' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -l lifetime -d 'Have the agent forget the key after this time' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -l passphrase-file -d 'Read the passphrase from this file; one trailing newline is dropped' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -l passphrase-fd -d 'Read the passphrase from this open file descriptor; one trailing newline is dropped' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -l ask -d 'Have the agent ask a person before each signature, by its askpass program'
+complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
+complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -f -a "init" -d 'Make a log and its key'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -f -a "verify" -d 'Check a whole log'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -f -a "show" -d 'Show entries'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -f -a "prove" -d 'Write one entry\'s evidence into a file of its own'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -f -a "check" -d 'Check the evidence of one entry, offline'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -f -a "consistency" -d 'Check that a log has only grown between two checkpoints'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -f -a "cosign" -d 'Sign a checkpoint as a witness'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -l audit -d 'The folder of the log [default: a folder of this user\'s]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -l name -d 'What to call the log, in each of its checkpoints; without white space and plus signs' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l audit -d 'The folder of the log [default: a folder of this user\'s]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l log-key -d 'The log\'s public key, NAME+HASH+KEY, or a file that holds it; never taken from the log' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l checkpoint -d 'A checkpoint that was kept elsewhere; may be repeated' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l witness -d 'The public key of a witness, or a file that holds it: what it cosigned counts as kept elsewhere; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -s r -l trust -d 'Trust files: a key that is not in them, or was not valid then, is found; may be repeated' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l audit -d 'The folder of the log [default: a folder of this user\'s]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l key -d 'Only requests signed by the key of this id or name' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l tool -d 'Only requests for the tool, prompt, resource or task of this name, * being anything' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l status -d 'Only requests with this verdict or code: verified, refused, would_refuse, signed, expired, …' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l since -d 'Leave out what came before this time: RFC 3339 or @UNIX' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l until -d 'Leave out what came at this time or later: RFC 3339 or @UNIX' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -l audit -d 'The folder of the log [default: a folder of this user\'s]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -l checkpoint -d 'Prove it under this checkpoint, such as one that a witness cosigned [default: the latest]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -s r -l trust -d 'Trust files that say what became of the keys since; may be repeated' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -s o -l output -d 'Where to write it; stdout where none is named' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l log-key -d 'The log\'s public key, NAME+HASH+KEY, or a file that holds it; never taken from the log' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l checkpoint -d 'A checkpoint that was kept elsewhere; may be repeated' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l witness -d 'The public key of a witness, or a file that holds it: what it cosigned counts as kept elsewhere; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -s r -l trust -d 'Trust files: a key that is not in them, or was not valid then, is found; may be repeated' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from consistency" -l audit -d 'The folder of the log [default: a folder of this user\'s]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from consistency" -l log-key -d 'The log\'s public key, NAME+HASH+KEY, or a file that holds it; never taken from the log' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from consistency" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from consistency" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from consistency" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from consistency" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l audit -d 'The folder of the log [default: a folder of this user\'s]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l log-key -d 'The log\'s public key, NAME+HASH+KEY, or a file that holds it; never taken from the log' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l checkpoint -d 'The checkpoint that this witness signed last' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -s k -l key -d 'The witness\'s keyfile' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l name -d 'The witness\'s name [default: that of its key]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l passphrase-file -d 'Read the passphrase from this file; one trailing newline is dropped' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l passphrase-fd -d 'Read the passphrase from this open file descriptor; one trailing newline is dropped' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l first -d 'There is none yet: this is the first'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mcpid -n "__fish_mcpid_using_subcommand generate; and not __fish_seen_subcommand_from man completions" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand generate; and not __fish_seen_subcommand_from man completions" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand generate; and not __fish_seen_subcommand_from man completions" -s v -l verbose -d 'Say more on stderr'

@@ -31,7 +31,12 @@
 //! - [`profile`]: rules as data; `mcp` is the default.
 //! - [`sign`]: a key, a profile and a request make a signature.
 //! - [`verify`]: the checklist of twelve steps, and refusals as data.
+//! - `net`, with the feature of that name: connections in and out, for what stands on the ends.
+//! - `audit`, with the feature of that name: the tamper-evident log.
 //! - `tower`, with the feature of that name: layers that verify before a service and sign in a client.
+//! - `gateway`, with the feature of that name: a verifying reverse proxy, its log and its report.
+//! - `connect`, with the feature of that name: a bridge that signs for clients which know nothing of
+//!   it, and asks a person first where that is wanted.
 //!
 //! # Signing and verifying
 //!
@@ -127,11 +132,19 @@
 
 // The walking order is above; the list is alphabetic because rustfmt keeps it so. The imports run
 // one way; `tests/house.rs` holds that.
+#[cfg(feature = "audit")]
+pub mod audit;
 pub mod base;
 pub mod clock;
+#[cfg(feature = "connect")]
+pub mod connect;
+#[cfg(feature = "gateway")]
+pub mod gateway;
 pub mod key;
 pub mod mcp;
 pub mod message;
+#[cfg(feature = "net")]
+pub mod net;
 pub mod nonce;
 pub mod profile;
 pub mod sign;

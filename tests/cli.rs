@@ -141,6 +141,24 @@ const GRAMMAR: &[(&str, &str)] = &[
     ("trust remove", "-r --trust"),
     ("nonce list", "--nonces --allow-evicting-store"),
     ("nonce prune", "--nonces --allow-evicting-store"),
+    (
+        "gateway",
+        "--config --check-config --upstream --listen -r --trust --profile --window --ahead \
+         --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store \
+         --raise-retention --mode --strict --permissive --refuse-with --realm --path --open \
+         --allow-origin --preserve-host --tls-cert --tls-key --upstream-ca \
+         --allow-remote-upstream --log --admin --allow-remote-admin --max-connections --budget \
+         --head-timeout --body-timeout --idle-timeout --connect-timeout --answer-timeout \
+         --drain-timeout",
+    ),
+    ("gateway report", "--html --since --until"),
+    (
+        "connect",
+        "-k --key --profile --client-id --ttl -H --header --max-body --timeout --ca --log-file \
+         --print-config --passphrase-file --passphrase-fd --listen --allow-origin --allow-remote \
+         --confirm --confirm-via --confirm-timeout",
+    ),
+    ("agent add", "-k --key --lifetime --ask --passphrase-file --passphrase-fd"),
     ("generate man", ""),
     ("generate completions", ""),
 ];
@@ -157,10 +175,10 @@ fn the_grammar_is_the_one_of_the_design() {
     let mut commands: BTreeSet<_> = GRAMMAR.iter().map(first).collect();
     assert!(commands.remove("generate"), "it is there, and hidden");
     assert_eq!(listed(&help, "Commands:"), commands);
-    for group in ["trust", "nonce", "generate"] {
+    for group in ["trust", "nonce", "gateway", "agent", "generate"] {
         let help = out(&mcpid(folder.path(), &format!("{group} -h")));
-        let second = GRAMMAR.iter().filter(|(path, _)| path.starts_with(group));
-        let second = second.map(|(path, _)| path[group.len() + 1..].to_owned()).collect();
+        let second = GRAMMAR.iter().filter_map(|(path, _)| path.strip_prefix(group));
+        let second = second.filter_map(|path| path.strip_prefix(' ')).map(str::to_owned).collect();
         assert_eq!(listed(&help, "Commands:"), second, "mcpid {group}");
     }
 }

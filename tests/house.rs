@@ -17,7 +17,7 @@ const WALK: &[&[&str]] = &[
     &["profile"],
     &["sign", "verify"],
     &["audit"],
-    &["tower"],
+    &["tower", "net"],
     &["gateway", "connect"],
 ];
 

@@ -13,8 +13,10 @@
 //! Anything else fails, an unknown tag too. In shown output `[..]` stands for any text within a
 //! line, and a line `...` for any number of lines.
 //!
-//! One thing is not what it seems: `cargo` is a stand-in that knows the two commands that the
-//! README shows and no other. It runs, or copies, the binary under test rather than build one.
+//! Two things are not what they seem: `cargo` is a stand-in that knows the two commands that the
+//! README shows and no other. It runs, or copies, the binary under test rather than build one. And
+//! `pip` leaves what can be imported already as it is, and puts the rest into an environment of the
+//! test's own.
 #![cfg(all(unix, feature = "cli"))]
 #![allow(clippy::unwrap_used)]
 
@@ -34,13 +36,23 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const DOCUMENTS: [&str; 3] = ["README.md", "SECURITY.md", "CHANGELOG.md"];
 /// Stands before the number of a command that ended, and its status. No command prints it.
 const MARK: char = '\u{1e}';
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(120);
 
 const CARGO: &str = r#"#!/bin/sh
 case "$*" in
 "run --release -- demo") exec mcpid demo ;;
 "install --locked --path .") mkdir -p "$HOME/.cargo/bin" && cp "$(command -v mcpid)" "$HOME/.cargo/bin/" ;;
 *) echo "tests/readme.rs does not know: cargo $*"; exit 99 ;;
+esac
+"#;
+
+const PIP: &str = r#"#!/bin/sh
+case "$*" in
+"install fastmcp")
+    if python3 -c 'import fastmcp' 2>/dev/null; then echo "Requirement already satisfied: fastmcp"
+    else python3 -m venv "$HOME/venv" && "$HOME/venv/bin/python" -m pip install -q fastmcp \
+        && ln -s "$HOME/venv/bin/python3" "$HOME/bin/python3"; fi ;;
+*) echo "tests/readme.rs does not know: pip $*"; exit 99 ;;
 esac
 "#;
 
@@ -147,8 +159,10 @@ impl Home {
         fs::create_dir(&bin).unwrap();
         fs::create_dir(&clone).unwrap();
         symlink(BINARY, bin.join("mcpid")).unwrap();
-        fs::write(bin.join("cargo"), CARGO).unwrap();
-        fs::set_permissions(bin.join("cargo"), fs::Permissions::from_mode(0o755)).unwrap();
+        for (name, script) in [("cargo", CARGO), ("pip", PIP)] {
+            fs::write(bin.join(name), script).unwrap();
+            fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        }
         for shared in ["man", "completions"] {
             symlink(Path::new(ROOT).join(shared), clone.join(shared)).unwrap();
         }
@@ -353,7 +367,20 @@ fn every_file_that_is_named_exists() {
 
 #[test]
 fn every_flag_that_is_named_exists() {
-    let commands = ["", "keygen", "sign", "verify", "inspect", "export", "trust add"];
+    let commands = [
+        "",
+        "keygen",
+        "sign",
+        "verify",
+        "inspect",
+        "export",
+        "trust add",
+        "nonce list",
+        "gateway",
+        "gateway report",
+        "connect",
+        "agent add",
+    ];
     let helps: String = commands.iter().map(|command| help(command)).collect();
     let word = |c: char| !c.is_ascii_alphanumeric() && c != '-';
     let known: BTreeSet<&str> = helps.split(word).filter(|w| w.starts_with("--")).collect();

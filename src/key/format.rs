@@ -22,7 +22,7 @@ use super::{PublicKey, SecretKey};
 
 mod export;
 pub(crate) mod jwk;
-mod openssh;
+pub(super) mod openssh;
 mod pem;
 mod text;
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! elsewhere ─ format ─► SecretKey ─ keyfile ─ store ─► key.json      the signer's side
+//! ssh-agent ─ agent ──► AgentKey, which signs where the key is
 //! elsewhere ─ format ─► PublicKey ─ trust ─── store ─► trust.json    the verifier's side
 //! ```
 //!
@@ -17,6 +18,8 @@ use ed25519_dalek::Signer as _;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+#[cfg(unix)]
+pub mod agent;
 pub mod format;
 mod json;
 pub mod keyfile;
@@ -171,7 +174,7 @@ pub trait Sign: Send + Sync {
 
 /// The holder of a private key did not sign.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
+#[error(transparent)]
 #[non_exhaustive]
 pub struct SignError(pub Box<dyn std::error::Error + Send + Sync>);
 

@@ -9,3 +9,4 @@ pub mod headers;
 mod json;
 mod media;
 pub mod pattern;
+pub mod tools;

@@ -13,6 +13,7 @@ mod framing;
 pub mod har;
 mod input;
 pub mod line;
+pub mod shown;
 pub mod structured;
 pub mod target;
 mod uri;

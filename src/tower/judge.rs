@@ -16,6 +16,7 @@ use crate::verify::{Refusal, Rejection, Step, Verifier};
 use super::BoxError;
 use super::budget::Share;
 use super::content::{self, ReadError, RequestBody};
+use super::evidence::{self, Evidence};
 use super::head;
 use super::layer::Settings;
 use super::modes::Mode;
@@ -46,15 +47,15 @@ enum Content<B> {
 }
 
 /// What was found out about a request.
-struct Findings {
-    status: Option<Status>,
-    mode: Option<Mode>,
+pub(super) struct Findings {
+    pub(super) status: Option<Status>,
+    pub(super) mode: Option<Mode>,
     /// Why it does not get through.
-    refusal: Option<Reason>,
+    pub(super) refusal: Option<Reason>,
 }
 
 impl Findings {
-    fn refuse(reason: Reason) -> Self {
+    pub(super) fn refuse(reason: Reason) -> Self {
         Findings { status: None, mode: None, refusal: Some(reason) }
     }
 }
@@ -76,6 +77,7 @@ where
             let response =
                 refusal::response(&refused, None, &verifier, None, &settings.refuse_with);
             let event = Event {
+                extensions: &parts.extensions,
                 method: parts.method.as_str(),
                 path: uri.path(),
                 operation: None,
@@ -84,11 +86,19 @@ where
                 refused: Some(&refused),
             };
             settings.observe(&event);
+            evidence::headless(settings, refused.code());
             return Outcome::Refuse(settings.answer(refused, response));
         }
     };
 
-    let (findings, content) = weigh(settings, &verifier, &head, body).await;
+    let mut evidence = None;
+    let (findings, content) = weigh(settings, &verifier, &head, body, &mut evidence).await;
+    let bytes = match &content {
+        Content::Read(bytes, _) => Some(bytes.clone()),
+        _ => None,
+    };
+    let judged = (&*verifier, &head, bytes);
+    let findings = evidence::record(settings, judged, evidence, findings).await;
     let Findings { status, mode, refusal } = findings;
     let content = match (&refusal, content) {
         (Some(_), Content::Unread(body)) => for_its_id(settings, &head, body).await,
@@ -108,6 +118,7 @@ where
         (refused, response)
     });
     let event = Event {
+        extensions: &parts.extensions,
         method: head.method(),
         path: uri.path(),
         operation: reading.as_ref().and_then(Reading::operation),
@@ -141,6 +152,7 @@ async fn weigh<B>(
     verifier: &Verifier,
     head: &Head<'_>,
     body: B,
+    evidence: &mut Option<Evidence>,
 ) -> (Findings, Content<B>)
 where
     B: Body,
@@ -170,6 +182,7 @@ where
         },
     };
 
+    *evidence = held.as_ref().ok().and_then(|held| evidence::of(settings, head, held));
     let (bytes, share) = match content::read(body, limit, &settings.budget).await {
         Ok(read) => read,
         Err(error) => {
@@ -182,7 +195,10 @@ where
         }
     };
     let judged = match held.and_then(|held| verifier.judge_body(held, &bytes)) {
-        Ok(held) => verifier.claim(held).await,
+        Ok(held) => match settings.admit(head, &held) {
+            Ok(()) => verifier.claim(held).await,
+            Err(why) => Err(Refusal::Rejected(held.not_allowed(head, why))),
+        },
         Err(rejection) => Err(Refusal::Rejected(rejection)),
     };
     let findings = match judged {

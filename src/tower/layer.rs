@@ -9,9 +9,11 @@ use http::request::Parts;
 use http::{Response, Uri};
 use tower_layer::Layer;
 
+use crate::key::KeyId;
 use crate::mcp::body::Scope;
+use crate::message::Head;
 use crate::profile::Presence;
-use crate::verify::{Replay, Verifier};
+use crate::verify::{BodyHeld, Replay, Verifier};
 
 use super::budget::Budget;
 use super::modes::{Modes, Policy};
@@ -20,6 +22,7 @@ use super::refusal::{self, RefuseWith, Refused};
 use super::service::VerifyService;
 
 type Answer = Arc<dyn Fn(&Refused, Response<Bytes>) -> Response<Bytes> + Send + Sync>;
+type Admission = Arc<dyn Fn(&Head<'_>, &KeyId) -> Result<(), String> + Send + Sync>;
 type WireTarget = Arc<dyn Fn(&Parts) -> Option<Uri> + Send + Sync>;
 
 /// A layer cannot be built so.
@@ -57,7 +60,10 @@ pub(super) struct Settings {
     pub(super) budget: Arc<Budget>,
     observer: Option<Arc<dyn Observer>>,
     answer: Option<Answer>,
+    admission: Option<Admission>,
     wire_target: Option<WireTarget>,
+    #[cfg(feature = "audit")]
+    pub(super) recorder: Option<Arc<crate::audit::Recorder>>,
 }
 
 /// Replaces the verifier of a running layer, as when a trust file has changed.
@@ -83,7 +89,10 @@ impl VerifyLayer {
                 budget: Arc::new(Budget::new(Budget::DEFAULT)),
                 observer: None,
                 answer: None,
+                admission: None,
                 wire_target: None,
+                #[cfg(feature = "audit")]
+                recorder: None,
             }),
         })
     }
@@ -129,6 +138,17 @@ impl VerifyLayer {
         self.with(|settings| settings.answer = Some(Arc::new(answer)))
     }
 
+    /// Asks `admission` about every request whose signature and body hold, before its nonce is
+    /// claimed: whether this key may do what the head asks. The words of a no, a lower-case
+    /// fragment, are for the log; the request is refused at step 11 as `not_allowed`.
+    #[must_use]
+    pub fn with_admission<F>(self, admission: F) -> Self
+    where
+        F: Fn(&Head<'_>, &KeyId) -> Result<(), String> + Send + Sync + 'static,
+    {
+        self.with(|settings| settings.admission = Some(Arc::new(admission)))
+    }
+
     /// Says how to get the target as it stood on the wire, where a router cut it before this layer
     /// sees it. Without it every signature behind such a router fails. `None` means that the
     /// request's own target is whole.
@@ -149,7 +169,7 @@ impl VerifyLayer {
         self.settings.verifier.clone()
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+    pub(super) fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(Arc::make_mut(&mut self.settings));
         self
     }
@@ -225,6 +245,10 @@ impl Settings {
             Some(uri) => Cow::Owned(uri),
             None => Cow::Borrowed(&parts.uri),
         }
+    }
+
+    pub(super) fn admit(&self, head: &Head<'_>, held: &BodyHeld) -> Result<(), String> {
+        self.admission.as_ref().map_or(Ok(()), |admission| admission(head, held.key()))
     }
 
     pub(super) fn is_observed(&self) -> bool {

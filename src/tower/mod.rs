@@ -57,6 +57,7 @@
 
 mod budget;
 mod content;
+mod evidence;
 mod head;
 mod judge;
 mod layer;

@@ -15,6 +15,9 @@ use super::status::Status;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Event<'a> {
+    /// The request's extensions as they came to the layer, by which an application knows its own
+    /// request again.
+    pub extensions: &'a http::Extensions,
     /// The HTTP method.
     pub method: &'a str,
     /// The path as received, without the query, which may hold secrets.

@@ -12,6 +12,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use crate::base::Component;
 use crate::base::accept::{self, Wish};
 use crate::message::Head;
+use crate::verify::rejection::chain;
 use crate::verify::{Code, MAX_COMPONENTS, Rejection, Step, Unavailable, Verifier};
 
 use super::BoxError;
@@ -57,6 +58,8 @@ pub enum Reason {
         /// Bytes.
         limit: usize,
     },
+    /// It was verified, and could not be written down, without which it must not be handed on.
+    Unrecorded(BoxError),
     /// Bodies that nobody has vouched for take all the memory that they may.
     Busy,
     /// It expects something else than `100-continue` (RFC 9110 section 10.1.1).
@@ -102,7 +105,7 @@ impl Refused {
     pub fn code(&self) -> &'static str {
         match &*self.reason {
             Reason::Rejected(rejection) => rejection.code().as_str(),
-            Reason::Unavailable(_) | Reason::Busy => "unavailable",
+            Reason::Unavailable(_) | Reason::Unrecorded(_) | Reason::Busy => "unavailable",
             Reason::BodyTooLarge { .. } => Code::TooLarge.as_str(),
             Reason::Expectation => "expectation_failed",
             Reason::Head(_) => "head_invalid",
@@ -122,7 +125,9 @@ impl Refused {
     pub fn words(&self) -> &'static str {
         match &*self.reason {
             Reason::Rejected(rejection) => words(rejection.told()),
-            Reason::Unavailable(_) => "the request could not be judged now, try again later",
+            Reason::Unavailable(_) | Reason::Unrecorded(_) => {
+                "the request could not be judged now, try again later"
+            }
             Reason::BodyTooLarge { .. } => words(Code::TooLarge),
             Reason::Busy => "too many requests are being read, try again later",
             Reason::Expectation => "no expectation but 100-continue can be met",
@@ -138,7 +143,7 @@ impl Refused {
                 Unavailable::BelowFloor { retry_after, .. } => (*retry_after).max(1),
                 _ => RETRY_SOON,
             }),
-            Reason::Busy => Some(RETRY_SOON),
+            Reason::Unrecorded(_) | Reason::Busy => Some(RETRY_SOON),
             _ => None,
         }
     }
@@ -150,15 +155,8 @@ impl fmt::Display for Refused {
         write!(f, "{} {}", self.status.as_u16(), self.code())?;
         match &*self.reason {
             Reason::Rejected(rejection) => write!(f, " at {rejection}"),
-            Reason::Unavailable(why) => {
-                write!(f, ": {why}")?;
-                let mut cause = std::error::Error::source(&**why);
-                while let Some(error) = cause {
-                    write!(f, ": {error}")?;
-                    cause = error.source();
-                }
-                Ok(())
-            }
+            Reason::Unavailable(why) => write!(f, ": {}", chain(&**why)),
+            Reason::Unrecorded(why) => write!(f, ": not recorded: {}", chain(&**why)),
             Reason::BodyTooLarge { limit } => write!(f, ": the body is over {limit} bytes long"),
             Reason::Head(error) => write!(f, ": {error}"),
             Reason::BodyBroken(error) => write!(f, ": {error}"),
@@ -195,7 +193,9 @@ fn status_of(
                 RefuseWith::Forbidden | RefuseWith::Ok => StatusCode::FORBIDDEN,
             },
         },
-        Reason::Unavailable(_) | Reason::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        Reason::Unavailable(_) | Reason::Unrecorded(_) | Reason::Busy => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         Reason::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Reason::Expectation => StatusCode::EXPECTATION_FAILED,
         Reason::Head(_) | Reason::BodyBroken(_) => StatusCode::BAD_REQUEST,

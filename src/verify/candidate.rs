@@ -40,7 +40,13 @@ pub(super) struct Held {
     pub(super) nonce: Option<String>,
     pub(super) tag: Option<String>,
     pub(super) entry: Arc<Entry>,
+    /// The bytes that were signed, and the signature over them: what a third party needs.
+    pub(super) base: String,
+    pub(super) signature: [u8; 64],
 }
+
+/// A base over which a signature holds.
+type Proof = (String, [u8; 64]);
 
 impl Scene<'_> {
     /// Judges one candidate, step by step; the first step that refuses ends it. The rejection
@@ -55,7 +61,7 @@ impl Scene<'_> {
         })?;
         let mut found = None;
         match self.judge_read(&params, signature, &mut found) {
-            Ok((Parameters { created, expires, nonce, tag, .. }, entry)) => Ok(Held {
+            Ok((Parameters { created, expires, nonce, tag, .. }, entry, proof)) => Ok(Held {
                 place,
                 label: label.into_owned(),
                 created,
@@ -63,6 +69,8 @@ impl Scene<'_> {
                 nonce: nonce.map(str::to_owned),
                 tag: tag.map(str::to_owned),
                 entry,
+                base: proof.0,
+                signature: proof.1,
             }),
             Err(rejection) => {
                 // Also what was refused before its key was looked up is reported by the name that
@@ -82,7 +90,7 @@ impl Scene<'_> {
         params: &'p SignatureParams<'_>,
         signature: Result<Vec<u8>, MemberFault>,
         found: &mut Option<Arc<Entry>>,
-    ) -> Result<(Parameters<'p>, Arc<Entry>), Rejection> {
+    ) -> Result<(Parameters<'p>, Arc<Entry>, Proof), Rejection> {
         let signature = signature.map_err(|fault| malformed("signature", &fault))?;
         // 1. Its share of the limits, before any work is done on each component.
         let count = params.components().len();
@@ -97,12 +105,12 @@ impl Scene<'_> {
         // 6. Coverage.
         coverage::judge(self.profile, self.changes, self.head, params.components())?;
         // 7. Key. 8. Signature.
-        let entry =
+        let (entry, proof) =
             self.judge_key(params, &parameters, &signature).map_err(|(rejection, entry)| {
                 *found = entry;
                 rejection
             })?;
-        Ok((parameters, entry))
+        Ok((parameters, entry, proof))
     }
 
     /// Steps 7 and 8. A thumbprint names one key; a `kid` may be shared by a few, and then the
@@ -112,7 +120,7 @@ impl Scene<'_> {
         params: &SignatureParams<'_>,
         parameters: &Parameters<'_>,
         signature: &[u8],
-    ) -> Result<Arc<Entry>, (Rejection, Option<Arc<Entry>>)> {
+    ) -> Result<(Arc<Entry>, Proof), (Rejection, Option<Arc<Entry>>)> {
         let registry = self.registry;
         let by_id = registry.by_id(parameters.keyid);
         let by_kid = (by_id.is_none() && self.profile.key_lookup == KeyLookup::ThumbprintThenKid)
@@ -120,7 +128,7 @@ impl Scene<'_> {
         let mut furthest: Option<(Rejection, Arc<Entry>)> = None;
         for entry in by_id.into_iter().chain(by_kid.into_iter().flatten()) {
             match self.judge_entry(entry, params, parameters, signature) {
-                Ok(()) => return Ok(Arc::clone(entry)),
+                Ok(proof) => return Ok((Arc::clone(entry), proof)),
                 Err(r) if r.signature_held() => return Err((r, Some(Arc::clone(entry)))),
                 Err(r) if furthest.as_ref().is_none_or(|(f, _)| r.step() > f.step()) => {
                     furthest = Some((r, Arc::clone(entry)));
@@ -146,7 +154,7 @@ impl Scene<'_> {
         params: &SignatureParams<'_>,
         parameters: &Parameters<'_>,
         signature: &[u8],
-    ) -> Result<(), Rejection> {
+    ) -> Result<Proof, Rejection> {
         let signature = self.judge_signature(entry, params, signature);
         // Step 7 comes first, but whoever proves to hold the key may be told why it is refused,
         // and that has to be known by then (DESIGN section 8).
@@ -160,7 +168,7 @@ impl Scene<'_> {
         entry: &Entry,
         params: &SignatureParams<'_>,
         signature: &[u8],
-    ) -> Result<(), Rejection> {
+    ) -> Result<Proof, Rejection> {
         let refuse =
             |message: String| Rejection::new(Step::Signature, Code::SignatureInvalid, message);
         let Ok(signature) = <&[u8; 64]>::try_from(signature) else {
@@ -172,7 +180,8 @@ impl Scene<'_> {
         entry.key().verify_strict(base.as_bytes(), signature).map_err(|_| {
             refuse("the signature does not hold over this request".to_owned())
                 .with("key", entry.key().id())
-        })
+        })?;
+        Ok((base, *signature))
     }
 }
 

@@ -35,7 +35,7 @@ use coverage::Changes;
 pub use crate::message::capture::MAX_HEAD;
 pub use rejection::{Code, Refusal, Rejection, Step, Unavailable};
 pub use statement::Statement;
-pub use verdict::{BodyHeld, HeadHeld, Seen, Unread, Verified};
+pub use verdict::{BodyHeld, HeadHeld, HeldSignature, Seen, Unread, Verified};
 
 /// Signatures on one request.
 pub const MAX_LABELS: usize = 4;
@@ -137,6 +137,11 @@ impl Verifier {
     /// The rules that this verifier goes by.
     pub fn profile(&self) -> &Profile {
         &self.profile
+    }
+
+    /// What its operator changed about the profile's demands on coverage.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// The origins that requests have to be sent to.

@@ -7,6 +7,7 @@ use crate::key::trust::Entry;
 use crate::message::Head;
 
 use super::candidate::Held;
+use super::rejection::{Code, Rejection, Step};
 use super::statement::Statement;
 
 /// Steps 1 to 8 hold for at least one signature of this head. The body is still to be judged.
@@ -32,7 +33,38 @@ pub struct Unread {
     pub(super) now: Timestamp,
 }
 
+/// One signature that holds, with all that a third party needs to see it too.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct HeldSignature<'a> {
+    /// The label, which has no meaning.
+    pub label: &'a str,
+    /// The trust entry of the key, as the registry had it.
+    pub entry: &'a Entry,
+    /// The signature base: the exact bytes that were signed.
+    pub base: &'a str,
+    /// The signature over them.
+    pub signature: &'a [u8; 64],
+    /// When it says that it was made.
+    pub created: Option<Timestamp>,
+    /// Its one-time value.
+    pub nonce: Option<&'a str>,
+}
+
 impl HeadHeld<'_> {
+    /// The signatures that hold, at least one, in the order of the request. Which of them the
+    /// verdict will name is not known yet.
+    pub fn signatures(&self) -> impl Iterator<Item = HeldSignature<'_>> {
+        self.held.iter().map(|one| HeldSignature {
+            label: &one.label,
+            entry: &one.entry,
+            base: &one.base,
+            signature: &one.signature,
+            created: one.created,
+            nonce: one.nonce.as_deref(),
+        })
+    }
+
     /// What the first signature that held says of itself.
     pub fn statement(&self) -> Statement {
         of(self.head, &self.held)
@@ -50,6 +82,21 @@ impl HeadHeld<'_> {
 }
 
 impl BodyHeld {
+    /// The id of the key that the verdict will name.
+    pub fn key(&self) -> &KeyId {
+        // Nothing holds without at least one signature.
+        self.held[0].entry.key().id()
+    }
+
+    /// Refuses at step 11 for a reason of the caller's own, such as a session that is another
+    /// key's. `why` is a lower-case fragment for the log; the client is told `not_allowed`.
+    pub fn not_allowed(&self, head: &Head<'_>, why: impl Into<String>) -> Rejection {
+        Rejection::new(Step::Allowed, Code::NotAllowed, why)
+            .after_signature(true)
+            .stating(self.statement(head))
+            .with("key", self.key())
+    }
+
     /// What the signature that the verdict names says of itself; `head` is the request's.
     pub fn statement(&self, head: &Head<'_>) -> Statement {
         of(head, &self.held)

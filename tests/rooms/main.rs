@@ -24,5 +24,6 @@ mod signature_header;
 mod signer;
 mod structured;
 mod target;
+mod tools;
 mod trust;
 mod window;

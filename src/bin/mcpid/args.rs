@@ -3,6 +3,11 @@
 //! Everyday acts on a message or a key are verbs; things that are kept are nouns with verbs. A
 //! flag means the same wherever it stands, and only the commonest have a short form.
 
+mod agent;
+mod audit;
+mod connecting;
+mod gateway;
+mod gating;
 mod keeping;
 mod requests;
 pub(crate) mod values;
@@ -11,6 +16,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use agent::{AgentAct, AgentAddArgs, AgentArgs};
+pub(crate) use audit::{
+    AuditAct, AuditArgs, AuditCheckArgs, AuditCommand, AuditConsistencyArgs, AuditCosignArgs,
+    AuditFolder, AuditInitArgs, AuditPins, AuditPolicy, AuditProveArgs, AuditShowArgs, AuditSync,
+    AuditVerifyArgs,
+};
+pub(crate) use connecting::{ClientName, ConfirmVia, ConnectArgs};
+pub(crate) use gateway::{GatewayAct, GatewayArgs, GatewayReportArgs};
+pub(crate) use gating::{GatingArgs, ModeName, RefusalStatus};
 pub(crate) use keeping::{
     ClaimingArgs, ExportArgs, JwkAlgName, KeyFormat, KeygenArgs, NonceAct, NonceArgs,
     NonceStoreArgs, OpeningArgs, PasswdArgs, TrustAct, TrustAddArgs, TrustArgs, TrustListArgs,
@@ -50,11 +64,13 @@ Examples:
   mcpid verify --at capture session.har
 
 Environment:
-  MCPID_KEY         the keyfile, where no --key is given
+  MCPID_KEY         the keyfile or ssh-agent:ID, where no --key is given
   MCPID_TRUST       the trust file, where no --trust is given
-  MCPID_NONCES      the nonce store, where no --nonces is given; only for nonce
+  MCPID_NONCES      the nonce store, where no --nonces is given; only for gateway and
+                    nonce
   MCPID_PASSPHRASE  the keyfile's passphrase, where neither --passphrase-file nor --passphrase-fd
                     is given
+  SSH_AUTH_SOCK     where the ssh-agent listens, for a key named ssh-agent:ID
   NO_COLOR          honoured: nothing is ever coloured
 
 Files:
@@ -107,6 +123,10 @@ pub(crate) enum Command {
     Passwd(PasswdArgs),
     Trust(TrustArgs),
     Nonce(NonceArgs),
+    Gateway(Box<GatewayArgs>),
+    Connect(Box<ConnectArgs>),
+    Agent(AgentArgs),
+    Audit(AuditCommand),
     #[command(hide = true)]
     Generate(GenerateArgs),
 }

@@ -1,7 +1,11 @@
 //! One module for each command; each `run` does the work and says how it ended.
 
+pub(crate) mod agent;
+pub(crate) mod audit;
+pub(crate) mod connect;
 pub(crate) mod demo;
 pub(crate) mod export;
+pub(crate) mod gateway;
 pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod keygen;

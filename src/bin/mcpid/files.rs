@@ -121,6 +121,24 @@ pub(crate) fn nonces(flag: Option<&str>) -> Result<Nonces, Failure> {
     Ok(Nonces::Default(Place { path, named: Named::Default }))
 }
 
+/// The folder of the audit log: the flag's, else `audit` in the state folder.
+///
+/// # Errors
+/// There is no folder to look in.
+pub(crate) fn audit(flag: Option<&Path>) -> Result<Place, Failure> {
+    if let Some(path) = flag {
+        if path.as_os_str().is_empty() {
+            return Err(Failure::usage("--audit is empty"));
+        }
+        return Ok(Place { path: path.to_owned(), named: Named::Flag });
+    }
+    let folder = dirs::state_dir().or_else(dirs::data_local_dir).ok_or_else(|| {
+        Failure::new(Exit::Input, "no_home", "there is no home folder to look for files in")
+            .hint("name the folder: --audit DIR")
+    })?;
+    Ok(Place { path: folder.join("mcpid").join("audit"), named: Named::Default })
+}
+
 fn place(flag: Option<&Path>, variable: &str, file: &str, name: &str) -> Result<Place, Failure> {
     if let Some(path) = flag {
         if path.as_os_str().is_empty() {

@@ -58,9 +58,9 @@ impl Judging {
                 )));
             }
         }
-        let registry = trustfiles::registry(&args.trust, ui)?;
-        let max_body = args.max_body.unwrap_or(DEFAULT_MAX_BODY as u64);
         let origins = origins(&args.origin)?;
+        let max_body = args.max_body.unwrap_or(DEFAULT_MAX_BODY as u64);
+        let registry = trustfiles::registry(&args.trust, ui)?;
         Ok(Judging { profile, changes, registry: Arc::new(registry), origins, max_body })
     }
 
@@ -80,6 +80,11 @@ impl Judging {
     /// Bytes of the largest body that is judged.
     pub(crate) fn max_body(&self) -> u64 {
         self.max_body
+    }
+
+    /// How many keys are trusted.
+    pub(crate) fn keys(&self) -> usize {
+        self.registry.len()
     }
 
     /// Which origins are ours.

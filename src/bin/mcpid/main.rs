@@ -3,11 +3,14 @@
 
 mod again;
 mod args;
+mod asking;
+mod auditing;
 mod cmd;
 mod crew;
 mod exit;
 mod failure;
 mod files;
+mod holder;
 mod incoming;
 mod judging;
 mod keyfiles;
@@ -40,7 +43,7 @@ fn main() -> ExitCode {
     let (mut ui, ended) = match Cli::try_parse_from(&argv) {
         Ok(cli) => {
             let mut ui = Ui::process(manner(cli.manner));
-            let ended = run(cli.command, &mut ui);
+            let ended = run(cli.command, cli.manner, &mut ui);
             (ui, ended)
         }
         Err(error) => {
@@ -71,7 +74,7 @@ fn main() -> ExitCode {
     ExitCode::from(exit.code())
 }
 
-fn run(command: Command, ui: &mut Ui) -> Result<Exit, Failure> {
+fn run(command: Command, manner: MannerArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     match command {
         Command::Demo(args) => cmd::demo::run(&args, ui),
         Command::Keygen(args) => cmd::keygen::run(&args, ui),
@@ -82,6 +85,10 @@ fn run(command: Command, ui: &mut Ui) -> Result<Exit, Failure> {
         Command::Passwd(args) => cmd::passwd::run(&args, ui),
         Command::Trust(args) => cmd::trust::run(&args, ui),
         Command::Nonce(args) => cmd::nonce::run(&args, ui),
+        Command::Gateway(args) => cmd::gateway::run(&args, ui),
+        Command::Connect(args) => cmd::connect::run(&args, manner, ui),
+        Command::Agent(args) => cmd::agent::run(&args, ui),
+        Command::Audit(args) => cmd::audit::run(&args.act, ui),
         Command::Generate(args) => cmd::generate::run(&args, ui),
     }
 }

@@ -72,6 +72,40 @@ pub(crate) fn open(
     ui: &mut Ui,
 ) -> Result<Arc<dyn NonceStore>, Failure> {
     let url = url(text, Named::Flag, ui)?;
+    Ok(open_at(&url, retention, allowed, ui)?.store)
+}
+
+/// A store, and what its servers are warned about while it is used.
+pub(crate) struct Opened {
+    pub(crate) store: Arc<dyn NonceStore>,
+    warned: Warned,
+}
+
+impl Opened {
+    /// Says what there is to warn about since the last time.
+    pub(crate) fn tell(&self, ui: &mut Ui) {
+        tell(&self.warned, ui);
+    }
+}
+
+/// Opens the store of something that serves: the flag's, else the variable's, else the file that
+/// nobody needs to name.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_to_serve(
+    flag: Option<&str>,
+    retention: Retention,
+    allowed: ClaimingArgs,
+    ui: &mut Ui,
+) -> Result<Opened, Failure> {
+    let url = match files::nonces(flag)? {
+        files::Nonces::Named(text, named) => url(&text, named, ui)?,
+        files::Nonces::Default(place) => {
+            place.make_default_folder()?;
+            StoreUrl::Sqlite { path: place.path }
+        }
+    };
     open_at(&url, retention, allowed, ui)
 }
 
@@ -84,8 +118,9 @@ pub(crate) fn open_at(
     retention: Retention,
     allowed: ClaimingArgs,
     ui: &mut Ui,
-) -> Result<Arc<dyn NonceStore>, Failure> {
+) -> Result<Opened, Failure> {
     let now = SystemClock.now();
+    let warned = Warned::default();
     let failed = |error: StoreError| match error.would_close() {
         Some(_) => Failure { code: TOO_SHORT, ..unavailable(url, &error) },
         None => unavailable(url, &error),
@@ -98,7 +133,6 @@ pub(crate) fn open_at(
             Arc::new(options.open(now, retention).map_err(failed)?)
         }
         StoreUrl::Redis(servers) => {
-            let warned = Arc::default();
             let options = servers_at(servers.clone(), allowed.opening, &warned)?;
             let opened = options.allow_raising(allowed.raise_retention).open(now, retention);
             tell(&warned, ui);
@@ -107,7 +141,7 @@ pub(crate) fn open_at(
         other => return Err(unknown(other)),
     };
     wait(store.register(now, retention)).map_err(failed)?;
-    Ok(store)
+    Ok(Opened { store, warned })
 }
 
 /// Opens the store that `--nonces` names, only to look into it: nothing in it changes, and none

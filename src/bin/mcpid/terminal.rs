@@ -1,4 +1,4 @@
-//! Asking for a secret on the terminal: `/dev/tty`, whatever stdin and stdout are.
+//! Asking on the terminal: `/dev/tty`, whatever stdin and stdout are.
 //!
 //! The terminal's mode is changed here and nowhere else. `rpassword` only edits the line: left to
 //! itself it prints the question while echo is still on, and dies of Ctrl-C before it puts the
@@ -6,9 +6,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios};
+use rustix::termios::{LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 use zeroize::Zeroizing;
@@ -44,7 +45,7 @@ impl Terminal {
     /// Ctrl-C ([`Exit::Interrupted`]), Ctrl-D, or bytes that are not UTF-8: the line editor cannot
     /// keep those apart, and two passphrases must never count as one.
     pub(crate) fn ask(&self, question: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        let quiet = Quiet::begin(&self.tty).map_err(|e| failed(&e))?;
+        let quiet = Quiet::begin(&self.tty, Pace::Waiting).map_err(|e| failed(&e))?;
         self.show(question)?;
         let keys = Keys(self.tty.try_clone().map_err(|e| failed(&e))?);
         let config = rpassword::ConfigBuilder::new().input_reader(keys).output_discard().build();
@@ -65,6 +66,35 @@ impl Terminal {
                 .hint("a file can hold any bytes: --passphrase-file FILE"));
         }
         Ok(Zeroizing::new(answer.as_bytes().to_vec()))
+    }
+
+    /// Whether a question can be put here now: this process is in the foreground, and the terminal
+    /// reads lines, which it does not while another program draws on it.
+    pub(crate) fn is_free(&self) -> bool {
+        let foreground = rustix::termios::tcgetpgrp(&self.tty);
+        let mode = rustix::termios::tcgetattr(&self.tty);
+        foreground.is_ok_and(|group| group == rustix::process::getpgrp())
+            && mode.is_ok_and(|mode| mode.local_modes.contains(LocalModes::ICANON))
+    }
+
+    /// Columns and rows; 80 and 24 where it does not say.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        match rustix::termios::tcgetwinsize(&self.tty) {
+            Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {
+                (size.ws_col.into(), size.ws_row.into())
+            }
+            _ => (80, 24),
+        }
+    }
+
+    /// Begins to read keys one by one, without echo. What was typed before is thrown away: it was
+    /// no answer to what is about to be asked.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub(crate) fn typing(&self) -> io::Result<Typing> {
+        let quiet = Quiet::begin(&self.tty, Pace::Polling)?;
+        Ok(Typing { tty: self.tty.try_clone()?, _quiet: quiet })
     }
 
     /// Shows `text`, which must hold nothing that others chose.
@@ -89,23 +119,94 @@ fn failed(error: &io::Error) -> Failure {
     Failure::new(Exit::Key, code, format!("cannot ask on the terminal: {why}"))
 }
 
+/// Keys as they are typed, until this is dropped.
+pub(crate) struct Typing {
+    tty: File,
+    _quiet: Quiet,
+}
+
+impl Typing {
+    /// What was typed within a tenth of a second, perhaps nothing; or nothing at all, if the
+    /// question was taken back meanwhile.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub(crate) fn read<'b>(&mut self, buffer: &'b mut [u8]) -> io::Result<Option<&'b [u8]>> {
+        if ASKED.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+            return Ok(None);
+        }
+        match self.tty.read(buffer) {
+            Ok(n) => Ok(Some(&buffer[..n])),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(Some(&[])),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Throws away what was typed and not read.
+    pub(crate) fn forget(&self) {
+        let _ = rustix::termios::tcflush(&self.tty, QueueSelector::IFlush);
+    }
+}
+
+/// Leaves the signals that end a program to whoever has handlers of their own for them: from now
+/// on they only put the terminal back here.
+pub(crate) fn leave_signals() {
+    LEFT.store(true, Ordering::SeqCst);
+}
+
+/// Puts the terminal back for good: the program ends, and whatever still runs asks nothing more.
+pub(crate) fn close() {
+    CLOSED.store(true, Ordering::SeqCst);
+    restore();
+}
+
+/// Whether no question may stand any more.
+static CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Whether SIGINT and SIGTERM are somebody else's.
+static LEFT: AtomicBool = AtomicBool::new(false);
+
+/// How keys are waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// Until there is one.
+    Waiting,
+    /// A tenth of a second.
+    Polling,
+}
+
 /// No echo, no line editing by the system, no signals from keys, as long as this lives.
 struct Quiet;
 
 impl Quiet {
-    fn begin(tty: &File) -> io::Result<Quiet> {
+    fn begin(tty: &File, pace: Pace) -> io::Result<Quiet> {
         watch_signals()?;
         let before = rustix::termios::tcgetattr(tty)?;
         let mut quiet = before.clone();
         quiet.local_modes -=
             LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG;
-        quiet.special_codes[SpecialCodeIndex::VMIN] = 1;
-        quiet.special_codes[SpecialCodeIndex::VTIME] = 0;
-        let asked = Asked { tty: tty.try_clone()?, before };
-        *ASKED.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
+        let (least, tenths) = match pace {
+            Pace::Waiting => (1, 0),
+            Pace::Polling => (0, 1),
+        };
+        quiet.special_codes[SpecialCodeIndex::VMIN] = least;
+        quiet.special_codes[SpecialCodeIndex::VTIME] = tenths;
+        // A key for a secret may be typed ahead; an answer to a question not yet asked may not.
+        let when = match pace {
+            Pace::Waiting => OptionalActions::Now,
+            Pace::Polling => OptionalActions::Flush,
+        };
+        // Under the lock, so that whoever takes the question back comes before or after all of it.
+        let mut standing = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+        if CLOSED.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        *standing = Some(Asked { tty: tty.try_clone()?, before });
+        let changed = rustix::termios::tcsetattr(tty, when, &quiet);
+        drop(standing);
         // From here on there is something to put back, whatever happens.
         let guard = Quiet;
-        rustix::termios::tcsetattr(tty, OptionalActions::Now, &quiet)?;
+        changed?;
         Ok(guard)
     }
 }
@@ -117,10 +218,12 @@ impl Drop for Quiet {
 }
 
 /// Puts the terminal back, if a question stands on it, and says whether one did.
-fn restore() -> bool {
-    let asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(Asked { mut tty, before }) = asked else { return false };
+pub(crate) fn restore() -> bool {
+    let mut standing = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(Asked { mut tty, before }) = standing.take() else { return false };
     let _ = rustix::termios::tcsetattr(&tty, OptionalActions::Now, &before);
+    // A terminal that is stopped would let nobody else take their question back.
+    drop(standing);
     // The Enter that ended the answer was not echoed either.
     let _ = tty.write_all(b"\n");
     true
@@ -135,7 +238,11 @@ fn watch_signals() -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT])?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
-            if restore() && signal == SIGINT {
+            let stood = restore();
+            if LEFT.load(Ordering::SeqCst) && matches!(signal, SIGINT | SIGTERM) {
+                continue;
+            }
+            if stood && signal == SIGINT {
                 std::process::exit(Exit::Interrupted.code().into());
             }
             // Installing a handler has switched the default off for good; this is it.

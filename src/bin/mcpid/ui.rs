@@ -4,9 +4,11 @@
 //! terminal escape in someone's header are each dealt with in one place.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::time::{Duration, Instant};
+
+use mcpid::message::shown::{self, escape, is_control, is_unsafe};
+pub(crate) use mcpid::message::shown::{shell_word, visible};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, reason};
@@ -116,7 +118,7 @@ impl Ui {
     pub(crate) fn json_line(&mut self, value: &impl serde::Serialize) -> Result<(), Failure> {
         let text = json_text(value)?;
         self.clear_progress();
-        let text = if self.out_terminal { json_safe(&text) } else { Cow::Borrowed(&*text) };
+        let text = if self.out_terminal { shown::json(&text) } else { Cow::Borrowed(&*text) };
         self.out.write_all(text.as_bytes()).map_err(|e| stdout_failure(&e))?;
         self.out.write_all(b"\n").map_err(|e| stdout_failure(&e))
     }
@@ -164,7 +166,7 @@ impl Ui {
         if self.json {
             self.before_talk();
             let text = failure.to_json();
-            let text = if self.err_terminal { json_safe(&text) } else { Cow::Borrowed(&*text) };
+            let text = if self.err_terminal { shown::json(&text) } else { Cow::Borrowed(&*text) };
             let _ = writeln!(self.err, "{text}");
             return;
         }
@@ -230,72 +232,6 @@ fn stdout_failure(error: &io::Error) -> Failure {
 fn json_text(value: &impl serde::Serialize) -> Result<String, Failure> {
     serde_json::to_string(value)
         .map_err(|e| Failure::new(Exit::Bug, "bug", format!("cannot write JSON: {e}")))
-}
-
-/// C0 and C1 controls, and the two line separators of Unicode.
-fn is_control(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
-}
-
-/// What can move the cursor, hide itself, or make text read in another order than it is stored:
-/// controls, bidi marks, embeddings, overrides and isolates, zero-width and other invisible
-/// characters, tags and variation selectors' invisible cousins.
-fn is_unsafe(c: char) -> bool {
-    is_control(c)
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
-}
-
-/// Text that someone else chose, safe to show on a terminal.
-pub(crate) fn visible(text: &str) -> Cow<'_, str> {
-    escape(text, is_unsafe)
-}
-
-/// `text` with each character that is `bad` as `\u{HEX}`.
-fn escape(text: &str, bad: impl Fn(char) -> bool) -> Cow<'_, str> {
-    if !text.chars().any(&bad) {
-        return Cow::Borrowed(text);
-    }
-    let mut escaped = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if bad(c) {
-            let _ = write!(escaped, "\\u{{{:x}}}", u32::from(c));
-        } else {
-            escaped.push(c);
-        }
-    }
-    Cow::Owned(escaped)
-}
-
-/// The JSON `text` with unsafe characters as JSON escapes. They can only stand inside strings:
-/// between tokens serde_json writes none.
-fn json_safe(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unsafe) {
-        return Cow::Borrowed(text);
-    }
-    let mut escaped = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if is_unsafe(c) {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                let _ = write!(escaped, "\\u{unit:04x}");
-            }
-        } else {
-            escaped.push(c);
-        }
-    }
-    Cow::Owned(escaped)
-}
-
-/// `text` as one word of a POSIX shell, quoted only where it has to be.
-pub(crate) fn shell_word(text: &str) -> Cow<'_, str> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./:=@%+,".contains(&b);
-    if !text.is_empty() && text.bytes().all(plain) {
-        return Cow::Borrowed(text);
-    }
-    Cow::Owned(format!("'{}'", text.replace('\'', r"'\''")))
 }
 
 #[cfg(test)]

@@ -36,7 +36,9 @@ fn message(error: &Error, argv: &[OsString]) -> String {
             format!("no such command: {}", text(error, ContextKind::InvalidSubcommand))
         }
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            format!("which command? there are {}", next_commands(argv).join(", "))
+            let commands = next_commands(argv);
+            let are = if commands.len() == 1 { "is" } else { "are" };
+            format!("which command? there {are} {}", commands.join(", "))
         }
         ErrorKind::InvalidValue if value.is_empty() => format!("{} wants a value", flag(&arg)),
         ErrorKind::InvalidValue => match list(error, ContextKind::ValidValue) {

@@ -6,31 +6,31 @@ use base64::engine::general_purpose::STANDARD;
 use super::{ED25519, FormatError, instead, malformed};
 use crate::key::{PublicKey, SecretKey, Sign as _};
 
-const TYPE: &str = "ssh-ed25519";
+pub(in crate::key) const TYPE: &str = "ssh-ed25519";
 const MAGIC: &[u8] = b"openssh-key-v1\0";
 
 /// Reads fields of the SSH wire format (RFC 4251 section 5) off the front of some bytes.
-struct Wire<'a>(&'a [u8]);
+pub(in crate::key) struct Wire<'a>(pub(in crate::key) &'a [u8]);
 
 impl<'a> Wire<'a> {
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+    pub(in crate::key) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         Some(taken)
     }
 
-    fn number(&mut self) -> Option<u32> {
+    pub(in crate::key) fn number(&mut self) -> Option<u32> {
         self.take(4).and_then(|bytes| Some(u32::from_be_bytes(bytes.try_into().ok()?)))
     }
 
-    fn string(&mut self) -> Option<&'a [u8]> {
+    pub(in crate::key) fn string(&mut self) -> Option<&'a [u8]> {
         let length = usize::try_from(self.number()?).ok()?;
         self.take(length)
     }
 }
 
 /// The key in the 51 bytes that `ssh-ed25519` lines and key files share.
-fn public_blob(blob: &[u8]) -> Option<[u8; 32]> {
+pub(in crate::key) fn public_blob(blob: &[u8]) -> Option<[u8; 32]> {
     let mut wire = Wire(blob);
     let of_type = wire.string()? == TYPE.as_bytes();
     let key = wire.string()?.try_into().ok()?;
@@ -38,7 +38,7 @@ fn public_blob(blob: &[u8]) -> Option<[u8; 32]> {
 }
 
 /// The bytes of `key` as `ssh-ed25519` lines hold them.
-pub(super) fn encode_public(key: &PublicKey) -> Vec<u8> {
+pub(in crate::key) fn encode_public(key: &PublicKey) -> Vec<u8> {
     let mut blob = Vec::with_capacity(51);
     blob.extend_from_slice(&[0, 0, 0, 11]);
     blob.extend_from_slice(TYPE.as_bytes());

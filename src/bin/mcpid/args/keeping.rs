@@ -81,7 +81,7 @@ Examples:
   mcpid export --format jwks --jwk-alg EdDSA
   mcpid export --format thumbprint")]
 pub(crate) struct ExportArgs {
-    /// The keyfile
+    /// The keyfile, or ssh-agent:ID
     #[arg(short, long, value_name = "KEY")]
     pub(crate) key: Option<PathBuf>,
     /// In which form
@@ -155,7 +155,8 @@ Examples:
   mcpid trust add -r server.json --allow 'tools/call:get_*' --not-after 2027-01-01T00:00:00Z agent.pem
   ssh-keygen -y -f id_ed25519 | mcpid trust add --name bob -")]
 pub(crate) struct TrustAddArgs {
-    /// The key: a keyfile, JWK, PEM or OpenSSH public key file, - for stdin, or a did:key
+    /// The key: a keyfile, JWK, PEM or OpenSSH public key file, - for stdin, a did:key, or
+    /// ssh-agent:ID
     #[arg(value_name = "KEY")]
     pub(crate) key: Option<PathBuf>,
     /// The trust file

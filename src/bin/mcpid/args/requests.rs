@@ -48,7 +48,7 @@ pub(crate) struct SignArgs {
     /// The payload or HTTP request: a file, or - or nothing for stdin
     #[arg(value_name = "BODY|REQUEST")]
     pub(crate) input: Option<PathBuf>,
-    /// The keyfile
+    /// The keyfile, or ssh-agent:ID for a key in the ssh-agent
     #[arg(short, long, value_name = "KEY")]
     pub(crate) key: Option<PathBuf>,
     /// The rules to sign by

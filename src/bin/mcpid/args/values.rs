@@ -78,6 +78,14 @@ pub(crate) fn ttl(text: &str) -> Result<Ttl, String> {
     }
 }
 
+/// As [`duration`] but not zero, which an ssh-agent takes for ever.
+pub(crate) fn lifetime(text: &str) -> Result<u32, String> {
+    match duration(text)? {
+        0 => Err("a key that is forgotten at once is of no use".to_owned()),
+        seconds => Ok(seconds),
+    }
+}
+
 /// A number of bytes, or with `KiB`, `MiB`, `GiB` behind it.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     let (digits, unit) = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)]
@@ -90,6 +98,13 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     let bytes = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
     // What is judged is held in memory; a terabyte is a slip of the finger.
     bytes.filter(|n| *n <= 1 << 40).ok_or_else(|| "more than a TiB".to_owned())
+}
+
+/// A number of things, at least one.
+pub(crate) fn count(text: &str) -> Result<usize, String> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let number = text.parse().ok().filter(|n| digits && *n > 0 && *n <= 1_000_000);
+    number.ok_or_else(|| "not a number from 1 to 1000000".to_owned())
 }
 
 /// The number of an open file.
@@ -122,6 +137,8 @@ mod tests {
         }
         assert_eq!(ttl("none"), Ok(Ttl::None));
         assert_eq!(ttl("5m"), Ok(Ttl::Seconds(300)));
+        assert_eq!(lifetime("8h"), Ok(28_800));
+        assert!(lifetime("0s").is_err() && lifetime("8").is_err() && lifetime("none").is_err());
         assert!(ttl("0s").is_err() && ttl("None").is_err() && ttl("").is_err());
         for (text, bytes) in [("0", 0), ("4194304", 4 << 20), ("4MiB", 4 << 20), ("1KiB", 1024)] {
             assert_eq!(size(text), Ok(bytes), "{text}");

@@ -1,12 +1,12 @@
-//! `mcpid export`: the public part of a keyfile, in the form that another program wants.
+//! `mcpid export`: the public part of a key, in the form that another program wants.
 
 use mcpid::key::format::{self, JwkAlg};
 
 use crate::args::{ExportArgs, JwkAlgName, KeyFormat};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::holder::Holder;
 use crate::ui::Ui;
-use crate::{files, keyfiles};
 
 /// Prints the key. The public part is readable without the passphrase, so none is asked for.
 pub(crate) fn run(args: &ExportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
@@ -15,9 +15,8 @@ pub(crate) fn run(args: &ExportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         return Err(Failure::usage("--jwk-alg goes with --format jwk and jwks only")
             .hint("mcpid export --format jwk --jwk-alg EdDSA"));
     }
-    let place = files::key(args.key.as_deref())?;
-    let keyfile = keyfiles::load(&place)?;
-    let key = keyfile.public();
+    let holder = Holder::find(args.key.as_deref())?;
+    let key = holder.public();
     if key.is_published() {
         ui.warning("this is a published test key: everyone can sign with it");
     }
@@ -29,7 +28,7 @@ pub(crate) fn run(args: &ExportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         KeyFormat::Jwk => format::jwk(key, alg),
         KeyFormat::Jwks => format::jwks(key, alg),
         KeyFormat::Pem => format::spki_pem(key),
-        KeyFormat::Openssh => format::openssh(key, keyfile.name()),
+        KeyFormat::Openssh => format::openssh(key, holder.name()),
         KeyFormat::Did => format::did_key(key),
         KeyFormat::Hex => format::hex(key),
         KeyFormat::Thumbprint => key.id().to_string(),
@@ -39,7 +38,7 @@ pub(crate) fn run(args: &ExportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         // A JWK is JSON already; the other forms are put where a program finds them.
         let format = clap::ValueEnum::to_possible_value(&args.format);
         let format = format.map(|value| value.get_name().to_owned());
-        let (id, name) = (key.id().as_str(), keyfile.name());
+        let (id, name) = (key.id().as_str(), holder.name());
         let format = format.as_deref().unwrap_or_default();
         ui.json_line(&Exported { version: 1, id, name, format, key: text })?;
     } else {

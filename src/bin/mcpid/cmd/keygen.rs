@@ -11,6 +11,7 @@ use crate::args::KeygenArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files::{self, Named, Place};
+use crate::holder;
 use crate::keyfiles::{keyfile_failure, store_failure};
 use crate::passphrase;
 use crate::ui::{Ui, shell_word};
@@ -20,7 +21,7 @@ const IMPORT_LIMIT: u32 = 64 * 1024;
 
 /// Makes the keyfile and prints the key's id.
 pub(crate) fn run(args: &KeygenArgs, ui: &mut Ui) -> Result<Exit, Failure> {
-    let place = files::key(args.output.as_deref())?;
+    let place = holder::keyfile_place(args.output.as_deref(), "--output")?;
     check_output(&place)?;
     let source = match args.no_passphrase {
         true => None,

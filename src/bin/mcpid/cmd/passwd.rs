@@ -11,13 +11,14 @@ use crate::cmd::keygen::Made;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files;
+use crate::holder;
 use crate::keyfiles::{self, keyfile_failure, store_failure};
 use crate::passphrase;
 use crate::ui::{Ui, shell_word};
 
 /// Replaces the keyfile.
 pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
-    let place = files::key(args.key.as_deref())?;
+    let place = holder::keyfile_place(args.key.as_deref(), "--key")?;
     let keyfile = keyfiles::load(&place)?;
     // What would fail after the questions is tried before them.
     let link = std::fs::symlink_metadata(&place.path).is_ok_and(|about| about.is_symlink());

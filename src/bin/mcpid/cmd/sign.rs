@@ -21,8 +21,7 @@ use crate::again::{self, Otherwise};
 use crate::args::{SignArgs, Ttl};
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
-use crate::files;
-use crate::keyfiles;
+use crate::holder::{self, Holder};
 use crate::outgoing::{Outgoing, Plan};
 use crate::ui::{Ui, shell_word};
 
@@ -33,9 +32,8 @@ pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     // and then the request is signed with a key that signs nothing.
     check(args)?;
     let plan = Plan::of(args)?;
-    let place = files::key(args.key.as_deref())?;
-    let keyfile = keyfiles::load(&place)?;
-    let source = keyfiles::source(&keyfile, &place, &args.passphrase, ui)?;
+    let holder = Holder::find(args.key.as_deref())?;
+    let source = holder.source(&args.passphrase, ui)?;
     let outgoing = plan.read(args, ui)?;
     let created = args.at.unwrap_or_else(|| SystemClock.now());
     let nonce = Nonce::generate(&mut SysRng)
@@ -46,13 +44,13 @@ pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
             .sign(head, origins, body, created, &nonce)
             .map_err(|error| failure(args, outgoing.head(), &error))
     };
-    let blank = sign(Arc::new(Blank(keyfile.public().clone())))?;
+    let blank = sign(Arc::new(Blank(holder.public().clone())))?;
     warn(&profile, outgoing.head(), outgoing.body(), &blank, ui);
 
-    let key = keyfiles::open(&keyfile, &place, source)?;
-    let signed = sign(Arc::new(key))?;
+    let name = holder.name().to_owned();
+    let signed = sign(holder.open(source)?)?;
     if ui.json() {
-        ui.json_line(&json(args, &outgoing, &signed, keyfile.name()))?;
+        ui.json_line(&json(args, &outgoing, &signed, &name))?;
     } else {
         outgoing.print(args, &signed, ui)?;
     }
@@ -199,7 +197,10 @@ fn failure(args: &SignArgs, head: &Head<'_>, error: &SigningError) -> Failure {
             let failure = again(failure, "to sign it anew", anew);
             again(failure, "to add a second signature", second)
         }
-        SigningError::Key(_) => Failure::new(Exit::Key, "key", message),
+        SigningError::Key(why) => match why.0.downcast_ref() {
+            Some(error) => holder::agent_failure(error),
+            None => Failure::new(Exit::Key, "key", message),
+        },
         _ => Failure::new(Exit::Input, "not_signable", message),
     }
 }

@@ -12,7 +12,8 @@ use super::report;
 use crate::args::{TrustAddArgs, values};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::keyfiles::{self, store_failure};
+use crate::holder::{self, Holder};
+use crate::keyfiles::store_failure;
 use crate::trustfiles::edit_failure;
 use crate::ui::{Ui, shell_word};
 use crate::{files, passphrase};
@@ -68,17 +69,25 @@ struct Found {
     kid: Option<String>,
 }
 
-/// The public part of the default keyfile, so that what `keygen` made is trusted without a flag.
+impl Found {
+    fn held(holder: Holder) -> Found {
+        let name = Some(holder.name().to_owned());
+        Found { key: holder.public().clone(), name, kid: None }
+    }
+}
+
+/// The public part of the default key, so that what `keygen` made is trusted without a flag.
 fn default_key() -> Result<Found, Failure> {
-    let keyfile = keyfiles::load(&files::key(None)?)?;
-    let name = Some(keyfile.name().to_owned());
-    Ok(Found { key: keyfile.public().clone(), name, kid: None })
+    Holder::find(None).map(Found::held)
 }
 
 fn read(key: &Path, ui: &mut Ui) -> Result<Found, Failure> {
     if let Some(did) = key.to_str().filter(|text| text.starts_with("did:")) {
         let import = format::read_public(did.as_bytes());
         return one(import.map_err(|e| not_a_key("that DID", None, e))?, "that DID", ui);
+    }
+    if let Some(wanted) = holder::in_agent(key) {
+        return holder::agent_key(wanted).map(Holder::Agent).map(Found::held);
     }
     // It may be a plain keyfile, or by mistake a private key.
     passphrase::keep_out_of_dumps();

@@ -1,0 +1,100 @@
+//! Checkpoints, after C2SP `tlog-checkpoint`: how many entries a log has, and the root over them,
+//! signed by the log's key.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::note::{Note, NoteKey};
+use super::tree::Hash;
+use crate::key::{Sign, SignError};
+
+/// What a log says of itself at a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The log's name, which is also that of its key.
+    pub origin: String,
+    /// Entries.
+    pub size: u64,
+    /// The root of the tree over them.
+    pub root: Hash,
+}
+
+/// A note that is no checkpoint of the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// Not a signed note.
+    #[error(transparent)]
+    Note(#[from] super::note::NoteError),
+    /// Not three lines of origin, size and root.
+    #[error("not a checkpoint: {0}")]
+    Form(&'static str),
+    /// Of another log.
+    #[error("a checkpoint of the log {found:?}, not of {wanted:?}")]
+    Origin {
+        /// The origin in the note.
+        found: String,
+        /// The name of the pinned key.
+        wanted: String,
+    },
+    /// The log's key did not sign it.
+    #[error("not signed by the key of the log {0:?}")]
+    Signature(String),
+}
+
+impl Checkpoint {
+    /// Reads the text of a note, whoever signed it.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Form`]. Lines behind the third are extensions, which say nothing here.
+    pub fn of(note: &Note) -> Result<Self, CheckpointError> {
+        let form = CheckpointError::Form;
+        let mut lines = note.text().lines();
+        let origin = lines.next().filter(|line| !line.is_empty()).ok_or(form("no origin"))?;
+        let digits = lines.next().unwrap_or_default();
+        let size = match digits.parse::<u64>() {
+            // One number has one spelling.
+            Ok(size) if size.to_string() == digits => size,
+            _ => return Err(form("the size is not a number")),
+        };
+        let root = STANDARD.decode(lines.next().unwrap_or_default()).unwrap_or_default();
+        let root = root.try_into().map_err(|_| form("the root is not a SHA-256 hash"))?;
+        if lines.any(str::is_empty) {
+            return Err(form("an empty line among the extensions"));
+        }
+        Ok(Checkpoint { origin: origin.to_owned(), size, root })
+    }
+
+    /// Reads a note that `key` signed.
+    ///
+    /// # Errors
+    /// [`CheckpointError`].
+    pub fn signed(bytes: &[u8], key: &NoteKey) -> Result<(Self, Note), CheckpointError> {
+        let note = Note::parse(bytes)?;
+        let checkpoint = Checkpoint::of(&note)?;
+        if checkpoint.origin != key.name() {
+            let (found, wanted) = (checkpoint.origin, key.name().to_owned());
+            return Err(CheckpointError::Origin { found, wanted });
+        }
+        match note.signed_by(key) {
+            Some(_) => Ok((checkpoint, note)),
+            None => Err(CheckpointError::Signature(key.name().to_owned())),
+        }
+    }
+
+    /// The signed note.
+    ///
+    /// # Errors
+    /// The holder of the key does not sign.
+    pub fn sign(&self, as_key: &NoteKey, key: &dyn Sign) -> Result<String, SignError> {
+        Note::sign(self.to_string(), as_key, key)
+    }
+}
+
+impl fmt::Display for Checkpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root))
+    }
+}

@@ -1,0 +1,87 @@
+//! Why nothing can be written down.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::key::SignError;
+use crate::key::store::StoreError;
+
+/// Why a log cannot be opened, or an entry not be written. Cheap to clone: it goes to everybody
+/// who waits.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LogError {
+    /// The operating system says no.
+    #[error("cannot {act} {}", path.display())]
+    Io {
+        /// `read`, `write`, `make`, `lock`.
+        act: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Arc<io::Error>,
+    },
+    /// No folder, or none that `audit init` has made.
+    #[error("{} is not the folder of an audit log", .0.display())]
+    NotALog(PathBuf),
+    /// There is a log already.
+    #[error("{} holds an audit log already", .0.display())]
+    Exists(PathBuf),
+    /// A folder or file that others than its owner can change.
+    #[error("{} can be changed by others than its owner: its mode is {mode:04o}", path.display())]
+    TooOpen {
+        /// The folder or file.
+        path: PathBuf,
+        /// The permission bits.
+        mode: u32,
+    },
+    /// Another process writes this log.
+    #[error("another process writes the log in {}", .0.display())]
+    Locked(PathBuf),
+    /// The log's key cannot be read.
+    #[error("the key of the log cannot be read")]
+    Key(#[source] Arc<StoreError>),
+    /// The log's key has a passphrase, or a name that no signed note can hold.
+    #[error("the key of the log cannot be used: {0}")]
+    KeyUnfit(&'static str),
+    /// The log's key does not sign.
+    #[error("the key of the log does not sign")]
+    Sign(#[source] Arc<SignError>),
+    /// The files are not what was written.
+    #[error("the log in {} was changed: {why}", path.display())]
+    Changed {
+        /// The folder.
+        path: PathBuf,
+        /// What does not fit.
+        why: String,
+    },
+    /// One entry takes more than a line may have.
+    #[error("the entry is {0} bytes long, {max} at most", max = super::segment::MAX_LINE)]
+    TooLarge(usize),
+    /// More entries wait than the disk can take.
+    #[error("too many entries wait to be written")]
+    Busy,
+    /// The disk did not answer in time.
+    #[error("the entry was not written in time")]
+    Slow,
+    /// The log was closed.
+    #[error("the log is closed")]
+    Closed,
+}
+
+impl LogError {
+    pub(super) fn io(act: &'static str, path: &Path, source: io::Error) -> Self {
+        LogError::Io { act, path: path.to_owned(), source: Arc::new(source) }
+    }
+
+    pub(super) fn changed(path: &Path, why: impl Into<String>) -> Self {
+        LogError::Changed { path: path.to_owned(), why: why.into() }
+    }
+}
+
+impl From<SignError> for LogError {
+    fn from(error: SignError) -> Self {
+        LogError::Sign(Arc::new(error))
+    }
+}

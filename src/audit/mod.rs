@@ -1,0 +1,49 @@
+//! The audit log: evidence that stands up months later, before somebody who trusts neither the
+//! operator nor this program.
+//!
+//! ```text
+//! request ─ judged ─▶ Recorder ─ Record ─▶ Log ─▶ queue ─▶ writer: lines · hashes · fdatasync ─▶ dispatched
+//!                                                             └─ every so often: a signed checkpoint
+//! files ─▶ Auditor: each line judged again · tree · checkpoints · the one that was kept elsewhere
+//! ```
+//!
+//! Entries are JSON lines, and their exact bytes are the leaves of an RFC 9162 Merkle tree
+//! ([`tree`]). Checkpoints are signed notes after C2SP `tlog-checkpoint` ([`checkpoint`],
+//! [`note`]). Who keeps one of them elsewhere can find every removal, change, reordering,
+//! truncation and rewriting up to it; without one, whoever has the log's key can have written it
+//! all anew, and an audit says so.
+//!
+//! **What is durable.** An entry counts as written when it is on the disk: entries that wait
+//! together share one `fdatasync` ([`Sync`]). A disk that is full, slow or gone is an error to the
+//! request that the entry is for, and under [`Policy::Required`] such a request is not handed on.
+//!
+//! **What strangers can do.** The log takes requests whose signature holds. All others are counted,
+//! and a few of them noted in a file of limited size; the counts are entries of the log.
+
+pub mod auditor;
+pub mod checkpoint;
+mod desk;
+pub mod entry;
+mod fault;
+mod finding;
+mod folder;
+pub mod judge;
+mod log;
+pub mod note;
+pub mod proof;
+mod record;
+mod recorder;
+mod recover;
+pub mod redact;
+mod refused;
+mod reuse;
+mod segment;
+pub mod tree;
+mod writer;
+
+pub use fault::LogError;
+pub use folder::{Folder, LogKey};
+pub use log::Log;
+pub use record::{Because, Dropped, Evidence, Record, Verdict};
+pub use recorder::{Judged, Policy, Recorder};
+pub use writer::{Settings, Sync};

@@ -1,0 +1,281 @@
+//! Signed notes, after C2SP `signed-note` and `tlog-cosignature`: text, an empty line, and a line
+//! for each signature.
+//!
+//! ```text
+//! example.com/log
+//! 1234
+//! qINS1GRFhWHwdkUeqLEoP4yEMkTBBzxBkGwGQlVlVcs=
+//!
+//! — example.com/log Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=
+//! ```
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
+
+use crate::clock::Timestamp;
+use crate::key::{PublicKey, Sign, SignError};
+
+/// Bytes that a note may have at most.
+pub const MAX_NOTE: usize = 64 * 1024;
+
+/// Signatures that a note may have at most.
+const MAX_SIGNATURES: usize = 64;
+
+/// What stands before a signature.
+const DASH: &str = "\u{2014} ";
+
+/// What a key of a note signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The text itself: the key of a log.
+    Log = 1,
+    /// The text and a time, `cosignature/v1`: the key of a witness, who says that the tree has
+    /// only grown since the last time.
+    Witness = 4,
+}
+
+/// The public key that a note is held against, with its name: `NAME+HASH+KEY`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoteKey {
+    name: String,
+    kind: Kind,
+    public: PublicKey,
+}
+
+/// A text that is not `NAME+HASH+KEY`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoteKeyError {
+    /// Not three parts between plus signs.
+    #[error("not NAME+HASH+KEY")]
+    Form,
+    /// An empty name, or one with white space or a plus sign.
+    #[error("a name has no white space, no plus sign, and at most 255 bytes")]
+    Name,
+    /// The key is not canonical base64, or not one of Ed25519.
+    #[error("the key is no Ed25519 key")]
+    Key,
+    /// A key that everyone can sign with.
+    #[error("the key is weak or published: anyone can sign under it")]
+    Weak,
+    /// The hash is not that of name and key: a slip of the pen in either.
+    #[error("the hash is not that of the name and the key")]
+    Hash,
+}
+
+impl NoteKey {
+    /// The key `public` under a name.
+    ///
+    /// # Errors
+    /// [`NoteKeyError::Name`].
+    pub fn new(name: &str, kind: Kind, public: PublicKey) -> Result<Self, NoteKeyError> {
+        if !is_name(name) {
+            return Err(NoteKeyError::Name);
+        }
+        Ok(NoteKey { name: name.to_owned(), kind, public })
+    }
+
+    /// The name, which is also the origin of a log.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it signs.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The key itself.
+    pub fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// The first four bytes of SHA-256 over name, line feed, kind and key.
+    fn hash(&self) -> [u8; 4] {
+        let mut hash = Sha256::new();
+        hash.update(&self.name);
+        hash.update([b'\n', self.kind as u8]);
+        hash.update(self.public.as_bytes());
+        let digest = hash.finalize();
+        std::array::from_fn(|at| digest.get(at).copied().unwrap_or_default())
+    }
+
+    /// Signs `text`; `time` only counts for a witness.
+    fn sign(&self, text: &str, key: &dyn Sign, time: Timestamp) -> Result<String, SignError> {
+        let mut bytes = self.hash().to_vec();
+        let signature = match self.kind {
+            Kind::Log => key.sign(text.as_bytes())?,
+            Kind::Witness => {
+                let time = u64::try_from(time.unix()).unwrap_or_default();
+                bytes.extend(time.to_be_bytes());
+                key.sign(cosigned(time, text).as_bytes())?
+            }
+        };
+        bytes.extend(signature);
+        Ok(format!("{DASH}{} {}\n", self.name, STANDARD.encode(bytes)))
+    }
+}
+
+/// What a witness signs.
+fn cosigned(time: u64, text: &str) -> String {
+    format!("cosignature/v1\ntime {time}\n{text}")
+}
+
+/// Whether `name` may be that of a log or witness.
+pub fn is_name(name: &str) -> bool {
+    (1..=255).contains(&name.len())
+        && !name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '+')
+}
+
+impl FromStr for NoteKey {
+    type Err = NoteKeyError;
+
+    fn from_str(text: &str) -> Result<Self, NoteKeyError> {
+        let (name, rest) = text.split_once('+').ok_or(NoteKeyError::Form)?;
+        let (hash, key) = rest.split_once('+').ok_or(NoteKeyError::Form)?;
+        let bytes = STANDARD.decode(key).map_err(|_| NoteKeyError::Key)?;
+        let (kind, key) = bytes.split_first().ok_or(NoteKeyError::Key)?;
+        let kind = match kind {
+            1 => Kind::Log,
+            4 => Kind::Witness,
+            _ => return Err(NoteKeyError::Key),
+        };
+        let key: &[u8; 32] = key.try_into().map_err(|_| NoteKeyError::Key)?;
+        let public = PublicKey::from_bytes(key).map_err(|_| NoteKeyError::Key)?;
+        if public.is_weak() || public.is_published() {
+            return Err(NoteKeyError::Weak);
+        }
+        let key = NoteKey::new(name, kind, public)?;
+        match hash == hex(&key.hash()) {
+            true => Ok(key),
+            false => Err(NoteKeyError::Hash),
+        }
+    }
+}
+
+impl fmt::Display for NoteKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut key = vec![self.kind as u8];
+        key.extend(self.public.as_bytes());
+        write!(f, "{}+{}+{}", self.name, hex(&self.hash()), STANDARD.encode(key))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Text and signatures, of which nothing is known to hold yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    text: String,
+    /// Name, and the bytes behind it.
+    signatures: Vec<(String, Vec<u8>)>,
+}
+
+/// A text that is not a signed note.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a signed note: {0}")]
+pub struct NoteError(&'static str);
+
+impl Note {
+    /// Signs `text`, which ends with a line feed and has no empty line at its end.
+    ///
+    /// # Errors
+    /// The holder of the key does not sign.
+    pub fn sign(text: String, as_key: &NoteKey, key: &dyn Sign) -> Result<String, SignError> {
+        let line = as_key.sign(&text, key, Timestamp::from_unix(0))?;
+        Ok(format!("{text}\n{line}"))
+    }
+
+    /// Reads a note.
+    ///
+    /// # Errors
+    /// [`NoteError`]: no text, no signature, one that is not canonical base64, control characters.
+    pub fn parse(bytes: &[u8]) -> Result<Self, NoteError> {
+        if bytes.len() > MAX_NOTE {
+            return Err(NoteError("it is over 64 KiB long"));
+        }
+        let whole = std::str::from_utf8(bytes).map_err(|_| NoteError("it is not UTF-8"))?;
+        if whole.chars().any(|c| c < ' ' && c != '\n') {
+            return Err(NoteError("it holds a control character"));
+        }
+        let at = whole.rfind("\n\n").ok_or(NoteError("it has no signatures"))?;
+        let (text, signatures) = (&whole[..=at], &whole[at + 2..]);
+        if text.len() < 2 || text.starts_with('\n') {
+            return Err(NoteError("it has no text"));
+        }
+        if !signatures.ends_with('\n') {
+            return Err(NoteError("it breaks off"));
+        }
+        let lines = signatures.lines();
+        let signatures = lines.map(signature).collect::<Option<Vec<_>>>();
+        let signatures = signatures.ok_or(NoteError("a signature cannot be read"))?;
+        if signatures.is_empty() || signatures.len() > MAX_SIGNATURES {
+            return Err(NoteError("it has no signatures, or over 64"));
+        }
+        Ok(Note { text: text.to_owned(), signatures })
+    }
+
+    /// What is signed.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The time at which `key` signed this: zero for a log's key, which says none. `None` if it did
+    /// not, or if one of several signatures under its name and hash does not hold.
+    pub fn signed_by(&self, key: &NoteKey) -> Option<Timestamp> {
+        let hash = key.hash();
+        let mut when = None;
+        for (name, bytes) in &self.signatures {
+            let Some(rest) = bytes.strip_prefix(&hash).filter(|_| *name == key.name) else {
+                continue;
+            };
+            let (time, message) = match key.kind {
+                Kind::Log => (0, None),
+                Kind::Witness => {
+                    let time = u64::from_be_bytes(*rest.first_chunk::<8>()?);
+                    (time, Some(cosigned(time, &self.text)))
+                }
+            };
+            let signature = if message.is_some() { rest.get(8..)? } else { rest };
+            let message = message.as_deref().unwrap_or(&self.text);
+            key.public.verify_strict(message.as_bytes(), signature.try_into().ok()?).ok()?;
+            when = Some(Timestamp::from_unix(i64::try_from(time).ok()?));
+        }
+        when
+    }
+
+    /// The note as text, with a witness's signature at `time` behind those that it has.
+    ///
+    /// # Errors
+    /// The holder of the key does not sign.
+    pub fn cosign(
+        &self,
+        as_key: &NoteKey,
+        key: &dyn Sign,
+        time: Timestamp,
+    ) -> Result<String, SignError> {
+        Ok(format!("{self}{}", as_key.sign(&self.text, key, time)?))
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.text)?;
+        for (name, bytes) in &self.signatures {
+            writeln!(f, "{DASH}{name} {}", STANDARD.encode(bytes))?;
+        }
+        Ok(())
+    }
+}
+
+fn signature(line: &str) -> Option<(String, Vec<u8>)> {
+    let (name, bytes) = line.strip_prefix(DASH)?.split_once(' ')?;
+    let bytes = STANDARD.decode(bytes).ok()?;
+    (is_name(name) && bytes.len() > 4).then(|| (name.to_owned(), bytes))
+}

@@ -1,0 +1,245 @@
+//! What of which request is written, and what follows if it cannot be.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::fault::LogError;
+use super::log::Log;
+use super::record::{self, Because, Evidence, Facts, Verdict};
+use super::redact::{self, Keep, Rule};
+use super::refused::Bucket;
+use crate::clock::Timestamp;
+use crate::mcp::body::{self, Scope};
+use crate::message::Head;
+use crate::message::target::Origins;
+use crate::verify::{Statement, Verifier};
+
+/// Entries a second, in the long run, about requests whose signature holds and that are not
+/// verified all the same. Whoever sees a signed request on its way can send it again as often as
+/// he likes, so that these are no strangers to a flood.
+const HELD_RATE: f64 = 100.0;
+/// Such entries at once.
+const HELD_BURST: f64 = 1_000.0;
+
+/// What follows if an entry cannot be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Policy {
+    /// No entry, no dispatch.
+    #[default]
+    Required,
+    /// The request is handed on, and counted as a gap.
+    BestEffort,
+}
+
+/// Writes down what is judged, into a [`Log`].
+#[derive(Debug)]
+pub struct Recorder {
+    log: Log,
+    policy: Policy,
+    bodies: bool,
+    rules: Vec<Rule>,
+    held: Mutex<Bucket>,
+}
+
+/// A request that was judged, as far as its recorder has to know.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct Judged<'a, 'h> {
+    /// Its head.
+    pub head: &'a Head<'h>,
+    /// Its body, if it was read whole.
+    pub body: Option<&'a [u8]>,
+    /// The rules and origins that it was judged by.
+    pub verifier: &'a Verifier,
+    /// The moment as of which it was judged.
+    pub now: Timestamp,
+}
+
+impl<'a, 'h> Judged<'a, 'h> {
+    /// A request with this head.
+    pub fn new(head: &'a Head<'h>, verifier: &'a Verifier, now: Timestamp) -> Self {
+        Judged { head, body: None, verifier, now }
+    }
+
+    /// The same with its body.
+    #[must_use]
+    pub fn with_body(self, body: Option<&'a [u8]>) -> Self {
+        Judged { body, ..self }
+    }
+}
+
+impl Recorder {
+    /// A recorder that keeps no bodies and goes by the policy `required`.
+    pub fn new(log: Log) -> Self {
+        let held = Mutex::new(Bucket::new(HELD_RATE, HELD_BURST));
+        Recorder { log, policy: Policy::Required, bodies: false, rules: Vec::new(), held }
+    }
+
+    /// What follows if an entry cannot be written.
+    #[must_use]
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Recorder { policy, ..self }
+    }
+
+    /// Keeps bodies, with what `rules` name cut out.
+    #[must_use]
+    pub fn with_bodies(self, rules: Vec<Rule>) -> Self {
+        Recorder { bodies: true, rules, ..self }
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// Records a request that is verified. Under [`Policy::Required`] it is on the disk when this
+    /// is done, and must not be handed on if it is an error. Under the other it never is one.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub async fn verified(
+        &self,
+        request: &Judged<'_, '_>,
+        evidence: &Evidence,
+    ) -> Result<(), LogError> {
+        self.entry(request, evidence, Verdict::Verified, None).await
+    }
+
+    /// Records a request that is refused, or would be. `evidence` is there if its signature held.
+    /// One that is handed on all the same is treated like a verified one, unless there are so many
+    /// that they could fill the disk.
+    ///
+    /// # Errors
+    /// [`LogError`], only for a request that is handed on.
+    pub async fn rejected(
+        &self,
+        request: &Judged<'_, '_>,
+        evidence: Option<&Evidence>,
+        because: Because<'_>,
+        statement: Option<&Statement>,
+        passes: bool,
+    ) -> Result<(), LogError> {
+        let verdict = if passes { Verdict::WouldRefuse } else { Verdict::Refused };
+        let room = || self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match evidence {
+            Some(evidence) if room() => self.entry(request, evidence, verdict, Some(because)).await,
+            _ => {
+                self.log.note_refused(verdict, because, Some(request.head), statement);
+                Ok(())
+            }
+        }
+    }
+
+    /// Counts a request that has no head that could be judged.
+    pub fn headless(&self, code: &str) {
+        let because = Because { step: None, code };
+        self.log.note_refused(Verdict::Refused, because, None, None);
+    }
+
+    /// Records the signer's own copy of a request, before it is sent: `head` has the signature on
+    /// it that `evidence` tells of, and `origins` are as they were when it was signed.
+    ///
+    /// # Errors
+    /// As [`Recorder::verified`]; the request must not be sent then.
+    pub async fn signed(
+        &self,
+        head: &Head<'_>,
+        origins: &Origins,
+        body: &[u8],
+        evidence: &Evidence,
+        now: Timestamp,
+    ) -> Result<(), LogError> {
+        let request = Request { head, body: Some(body), origins, verifier: None, now };
+        self.write(&request, evidence, Verdict::Signed, None).await
+    }
+
+    async fn entry(
+        &self,
+        judged: &Judged<'_, '_>,
+        evidence: &Evidence,
+        verdict: Verdict,
+        because: Option<Because<'_>>,
+    ) -> Result<(), LogError> {
+        let Judged { head, body, verifier, now } = *judged;
+        let origins = verifier.origins();
+        let request = Request { head, body, origins, verifier: Some(verifier), now };
+        self.write(&request, evidence, verdict, because).await
+    }
+
+    async fn write(
+        &self,
+        request: &Request<'_, '_>,
+        evidence: &Evidence,
+        verdict: Verdict,
+        because: Option<Because<'_>>,
+    ) -> Result<(), LogError> {
+        let waits = self.policy == Policy::Required && verdict != Verdict::Refused;
+        match self.record(request, evidence, verdict, because) {
+            Ok(record) if waits => self.log.append(record).await.map(drop),
+            Ok(record) => {
+                self.log.post(record);
+                Ok(())
+            }
+            Err(error) if waits => Err(error),
+            Err(_) => {
+                self.log.gap();
+                Ok(())
+            }
+        }
+    }
+
+    fn record(
+        &self,
+        request: &Request<'_, '_>,
+        evidence: &Evidence,
+        verdict: Verdict,
+        because: Option<Because<'_>>,
+    ) -> Result<record::Record, LogError> {
+        let Request { head, body, origins, verifier, now } = *request;
+        // A head that was judged has a target.
+        let target = origins.resolve(head).map(|target| target.target_uri()).unwrap_or_default();
+        let scope = if verifier.is_some() { Scope::Endpoint } else { Scope::Anywhere };
+        let reading = body.and_then(|body| body::read(head, body, scope).ok());
+        let keep = match body.filter(|_| self.bodies) {
+            Some(body) => redact::apply(
+                &self.rules,
+                body,
+                reading.as_ref(),
+                evidence.binding(),
+                self.log.secret(),
+            )?,
+            None => Keep::Nothing,
+        };
+        let (kept, redacted) = match &keep {
+            Keep::Whole => (body, None),
+            Keep::Redacted(redacted) => (None, Some(redacted)),
+            Keep::Nothing => (None, None),
+        };
+        let facts = Facts {
+            verdict,
+            because,
+            verifier,
+            head,
+            target_uri: &target,
+            reading: reading.as_ref(),
+            body: kept,
+            redacted,
+            time: now,
+        };
+        Ok(record::write(&facts, evidence))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Request<'a, 'h> {
+    head: &'a Head<'h>,
+    body: Option<&'a [u8]>,
+    origins: &'a Origins,
+    verifier: Option<&'a Verifier>,
+    now: Timestamp,
+}

@@ -1,0 +1,217 @@
+//! Values that are not to be kept: a salted commitment stands in their place.
+//!
+//! A rule is `METHOD[:NAME]:PATH`, such as `tools/call:*:arguments.password`. The body is kept as
+//! text with the values cut out, each with the SHA-256 of a salt and its bytes. Whoever knows a
+//! value and its salt can show that it stood there: put back, the body has the digest that was
+//! signed. The salt is not in the log; it is derived with the log's key ([`salt`]), and the holder
+//! of that key can hand it out for one value. `Content-Digest` is no salted commitment: it lets
+//! everyone who has the rest of the body try out values that are easy to guess.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+
+use crate::key::{Sign, SignError};
+use crate::mcp::body::Reading;
+use crate::mcp::pattern::{Pattern, PatternError};
+
+/// Values that are cut out of one body at most; with more, the body is not kept at all.
+const MAX_CUTS: usize = 256;
+
+/// Depth of a path.
+const MAX_PATH: usize = 32;
+
+/// What is cut out of which bodies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    pattern: Pattern,
+    /// Members of `params`, from the outside in; a lone `*` is any member or item.
+    path: Vec<String>,
+}
+
+/// A text that is no rule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuleError {
+    /// No colon before a path.
+    #[error("not METHOD:NAME:PATH, such as tools/call:*:arguments.password")]
+    Form,
+    /// An empty part of the path, or more than 32.
+    #[error("the path has an empty part, or more than {MAX_PATH}")]
+    Path,
+    /// What stands before the path is no pattern.
+    #[error("not a pattern")]
+    Pattern(#[from] PatternError),
+}
+
+impl FromStr for Rule {
+    type Err = RuleError;
+
+    fn from_str(text: &str) -> Result<Self, RuleError> {
+        let (pattern, path) = text.rsplit_once(':').ok_or(RuleError::Form)?;
+        let path: Vec<String> = path.split('.').map(str::to_owned).collect();
+        if path.iter().any(String::is_empty) || path.len() > MAX_PATH {
+            return Err(RuleError::Path);
+        }
+        Ok(Rule { pattern: Pattern::parse(pattern)?, path })
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.pattern, self.path.join("."))
+    }
+}
+
+/// A body with values cut out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redacted {
+    /// The bytes between the cuts: one more than there are cuts. Each is text, for a cut is a
+    /// whole JSON value.
+    pub rest: Vec<String>,
+    /// What was cut out, in the order of the body.
+    pub cuts: Vec<Cut>,
+}
+
+/// A value that was cut out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cut {
+    /// Where it stood, as an RFC 6901 pointer.
+    pub at: String,
+    /// SHA-256 over the 32 bytes of salt and the value's bytes, in base64.
+    pub sha256: String,
+}
+
+/// What becomes of a body that is to be kept.
+pub(super) enum Keep {
+    /// No rule is for it.
+    Whole,
+    /// In this form.
+    Redacted(Redacted),
+    /// Not at all: where it cannot be read, nobody can say what is in it.
+    Nothing,
+}
+
+/// Applies `rules` to a body, read as `reading`. `key` is the log's.
+///
+/// # Errors
+/// The log's key does not sign.
+pub(super) fn apply(
+    rules: &[Rule],
+    body: &[u8],
+    reading: Option<&Reading<'_>>,
+    binding: &str,
+    key: &dyn Sign,
+) -> Result<Keep, SignError> {
+    if rules.is_empty() || body.is_empty() {
+        return Ok(Keep::Whole);
+    }
+    let (Some(operation), Ok(text)) =
+        (reading.and_then(Reading::operation), std::str::from_utf8(body))
+    else {
+        return Ok(Keep::Nothing);
+    };
+    // The side that hides more: a pattern with a name is also for a message without one.
+    let mine: Vec<&Rule> = rules.iter().filter(|rule| rule.pattern.restricts(operation)).collect();
+    if mine.is_empty() {
+        return Ok(Keep::Whole);
+    }
+    let mut cuts: Vec<(Range<usize>, String)> = Vec::new();
+    let params = serde_json::from_str::<BTreeMap<String, &RawValue>>(text)
+        .ok()
+        .and_then(|mut envelope| envelope.remove("params"));
+    for rule in mine {
+        if let Some(params) = params
+            && find(text, params, &rule.path, "/params", &mut cuts).is_none()
+        {
+            return Ok(Keep::Nothing);
+        }
+    }
+    // The outermost of values inside each other comes first, and swallows the others.
+    cuts.sort_by(|(a, _), (b, _)| (a.start, b.end).cmp(&(b.start, a.end)));
+    if cuts.len() > MAX_CUTS {
+        return Ok(Keep::Nothing);
+    }
+    let mut redacted = Redacted { rest: Vec::new(), cuts: Vec::new() };
+    let mut from = 0;
+    for (span, at) in cuts {
+        if span.start < from {
+            continue;
+        }
+        let (Some(before), Some(value)) = (text.get(from..span.start), text.get(span.clone()))
+        else {
+            return Ok(Keep::Nothing);
+        };
+        redacted.rest.push(before.to_owned());
+        let sha256 = commitment(&salt(key, binding, &at)?, value);
+        redacted.cuts.push(Cut { at, sha256 });
+        from = span.end;
+    }
+    redacted.rest.push(text.get(from..).unwrap_or_default().to_owned());
+    Ok(if redacted.cuts.is_empty() { Keep::Whole } else { Keep::Redacted(redacted) })
+}
+
+/// Finds what `path` names below `value`; `None` if there is more than can be followed.
+fn find(
+    text: &str,
+    value: &RawValue,
+    path: &[String],
+    at: &str,
+    cuts: &mut Vec<(Range<usize>, String)>,
+) -> Option<()> {
+    let Some((part, rest)) = path.split_first() else {
+        // A raw value borrows from the text it was read from.
+        let start = (value.get().as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
+        cuts.push((start..start.checked_add(value.get().len())?, at.to_owned()));
+        return (cuts.len() <= 2 * MAX_CUTS).then_some(());
+    };
+    let raw = value.get();
+    if raw.starts_with('{') {
+        let members: BTreeMap<String, &RawValue> = serde_json::from_str(raw).ok()?;
+        for (name, value) in members {
+            if part == "*" || *part == name {
+                find(text, value, rest, &format!("{at}/{}", pointer(&name)), cuts)?;
+            }
+        }
+    } else if raw.starts_with('[') {
+        let items: Vec<&RawValue> = serde_json::from_str(raw).ok()?;
+        for (index, value) in items.into_iter().enumerate() {
+            if part == "*" || *part == index.to_string() {
+                find(text, value, rest, &format!("{at}/{index}"), cuts)?;
+            }
+        }
+    }
+    Some(())
+}
+
+/// A member's name in an RFC 6901 pointer.
+fn pointer(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// The salt of the value that stood at `at` in the request whose first signature is `binding`, in
+/// base64. Ed25519 signatures are the same every time, and nobody else can make them.
+///
+/// # Errors
+/// The holder of the log's key does not sign.
+pub fn salt(key: &dyn Sign, binding: &str, at: &str) -> Result<[u8; 32], SignError> {
+    let signature = key.sign(format!("mcpid audit salt/1\n{binding}\n{at}").as_bytes())?;
+    Ok(Sha256::digest(signature).into())
+}
+
+/// The commitment to `value`, the bytes as they stood in the body.
+pub fn commitment(salt: &[u8; 32], value: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update(salt);
+    hash.update(value);
+    STANDARD.encode(hash.finalize())
+}

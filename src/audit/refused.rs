@@ -1,0 +1,160 @@
+//! The file of what strangers send: outside of the tree, capped, and slowed down.
+//!
+//! Anybody can make a request that is refused. If each were an entry, anybody could fill the disk,
+//! and a full disk stops a server whose policy is `required`. So they go here, so many a second and
+//! so many bytes in all; how many there were, and how many were not even written here, is an entry
+//! of the log from time to time, under its checkpoints.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::folder::{self, Folder};
+use super::record::{Because, Dropped, Verdict};
+use crate::clock::Timestamp;
+use crate::message::Head;
+use crate::verify::Statement;
+
+/// Lines a second in the long run.
+const RATE: f64 = 50.0;
+/// Lines at once.
+const BURST: f64 = 500.0;
+/// Codes that are counted apart.
+const CODES: usize = 64;
+
+/// A steady number of permits a second, and some in reserve.
+#[derive(Debug)]
+pub(super) struct Bucket {
+    permits: f64,
+    rate: f64,
+    burst: f64,
+    filled: Instant,
+}
+
+impl Bucket {
+    pub(super) fn new(rate: f64, burst: f64) -> Self {
+        Bucket { permits: burst, rate, burst, filled: Instant::now() }
+    }
+
+    /// Takes one permit, if there is one.
+    pub(super) fn take(&mut self) -> bool {
+        let now = Instant::now();
+        let grown = now.saturating_duration_since(self.filled).as_secs_f64() * self.rate;
+        (self.permits, self.filled) = ((self.permits + grown).min(self.burst), now);
+        let free = self.permits >= 1.0;
+        if free {
+            self.permits -= 1.0;
+        }
+        free
+    }
+}
+
+/// Writes refused requests, and counts them.
+pub(super) struct Refused {
+    folder: Folder,
+    limit: u64,
+    bucket: Bucket,
+    file: Option<(File, u64)>,
+    pub(super) counts: Dropped,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    mcpid: &'static str,
+    time: String,
+    verdict: Verdict,
+    step: Option<u8>,
+    code: &'a str,
+    method: String,
+    target: String,
+    keyid: Option<String>,
+    tag: Option<String>,
+    nonce: Option<String>,
+    created: Option<i64>,
+}
+
+impl Refused {
+    pub(super) fn new(folder: Folder, limit: u64) -> Self {
+        let bucket = Bucket::new(RATE, BURST);
+        Refused { folder, limit, bucket, file: None, counts: Dropped::default() }
+    }
+
+    /// Counts a request, and writes a line of bounded length about it if there is room. What the
+    /// line says is a stranger's word.
+    pub(super) fn note(
+        &mut self,
+        time: Timestamp,
+        verdict: Verdict,
+        because: Because<'_>,
+        head: Option<&Head<'_>>,
+        statement: Option<&Statement>,
+    ) {
+        let counts = &mut self.counts;
+        counts.seen = counts.seen.saturating_add(1);
+        // The codes are ours, and few.
+        if counts.codes.contains_key(because.code) || counts.codes.len() < CODES {
+            let count = counts.codes.entry(because.code.to_owned()).or_default();
+            *count = count.saturating_add(1);
+        }
+        let text = |text: Option<&String>| text.map(|text| short(text, 256));
+        let line = Line {
+            mcpid: "refused/1",
+            time: time.to_string(),
+            verdict,
+            step: because.step,
+            code: because.code,
+            method: head.map(|head| short(head.method(), 32)).unwrap_or_default(),
+            target: head.map(target).unwrap_or_default(),
+            keyid: text(statement.and_then(|s| s.key.as_ref())),
+            tag: text(statement.and_then(|s| s.tag.as_ref())),
+            nonce: text(statement.and_then(|s| s.nonce.as_ref())),
+            created: statement.and_then(|s| s.created).map(Timestamp::unix),
+        };
+        let written = self.bucket.take() && self.write(&line).is_some();
+        if !written {
+            self.counts.dropped = self.counts.dropped.saturating_add(1);
+        }
+    }
+
+    fn write(&mut self, line: &Line<'_>) -> Option<()> {
+        let mut text = serde_json::to_vec(line).ok()?;
+        text.push(b'\n');
+        let size = u64::try_from(text.len()).ok()?;
+        let path = self.folder.refused(false);
+        if self.file.as_ref().is_some_and(|(_, length)| length + size > self.limit / 2) {
+            self.file = None;
+            std::fs::rename(&path, self.folder.refused(true)).ok()?;
+        }
+        let (file, length) = match &mut self.file {
+            Some(open) => open,
+            none => {
+                let file =
+                    folder::open(&path, OpenOptions::new().append(true).create(true)).ok()?;
+                let length = file.metadata().ok()?.len();
+                none.insert((file, length))
+            }
+        };
+        // No `fsync`: nobody waits for it, and nothing rests on it.
+        file.write_all(&text).ok()?;
+        *length += size;
+        Some(())
+    }
+}
+
+fn target(head: &Head<'_>) -> String {
+    use crate::message::RequestTarget as Target;
+    match head.target() {
+        Target::Origin(text) | Target::Absolute(text) | Target::Uri(text) => short(text, 1024),
+        Target::Asterisk => "*".to_owned(),
+    }
+}
+
+/// At most `length` characters.
+fn short(text: &str, length: usize) -> String {
+    match text.char_indices().nth(length) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

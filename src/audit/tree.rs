@@ -1,0 +1,259 @@
+//! The Merkle tree of RFC 9162 section 2.1: what makes a log's entries one value.
+//!
+//! Leaves are the exact bytes of the entries' lines. Of a tree that only grows, every subtree that
+//! is full never changes again, so that each is hashed once, stored once, and found by its place:
+//! appending needs the right edge alone, a proof needs a few stored hashes, and neither reads an
+//! entry again.
+
+use sha2::{Digest as _, Sha256};
+
+/// A SHA-256 hash.
+pub type Hash = [u8; 32];
+
+/// Bytes of a hash.
+pub(super) const HASH: u64 = 32;
+
+/// The hash of a leaf (RFC 9162 section 2.1.1).
+pub fn leaf(entry: &[u8]) -> Hash {
+    let mut hash = Sha256::new();
+    hash.update([0]);
+    hash.update(entry);
+    hash.finalize().into()
+}
+
+/// The hash of an inner node.
+fn node(left: &Hash, right: &Hash) -> Hash {
+    let mut hash = Sha256::new();
+    hash.update([1]);
+    hash.update(left);
+    hash.update(right);
+    hash.finalize().into()
+}
+
+/// The root of a tree without leaves.
+pub fn empty() -> Hash {
+    Sha256::digest([]).into()
+}
+
+/// How many hashes are stored for `size` leaves: the leaves, and every inner node that is full.
+pub(super) fn stored(size: u64) -> u64 {
+    // Twice the number of leaves would be one perfect tree; each tree on the edge lacks one.
+    size.saturating_mul(2).saturating_sub(u64::from(size.count_ones()))
+}
+
+/// How many leaves there are at most if `hashes` are stored.
+pub(super) fn leaves_of(hashes: u64) -> u64 {
+    // `stored(n)` lies between 2n − 64 and 2n.
+    let (mut low, mut high) = (hashes / 2, hashes / 2 + 64);
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        if stored(middle) <= hashes { low = middle } else { high = middle - 1 }
+    }
+    low
+}
+
+/// Where the root of the `n`th full subtree of 2^`level` leaves is stored, counted in hashes: in
+/// the order in which they come to be known.
+pub(super) fn place(level: u32, n: u64) -> u64 {
+    // It is written right after its last leaf, behind the smaller subtrees that end there too.
+    let last_leaf = (n << level) + ((1 << level) - 1);
+    stored(last_leaf) + u64::from(level)
+}
+
+/// The right edge of a growing tree: the roots of its perfect subtrees, the largest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edge {
+    size: u64,
+    roots: Vec<Hash>,
+}
+
+impl Edge {
+    /// A tree without leaves.
+    pub fn new() -> Self {
+        Edge::default()
+    }
+
+    /// The number of leaves.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Appends a leaf, and shows every hash that is new and final, in the order of storage.
+    pub fn push(&mut self, leaf: Hash, mut final_hash: impl FnMut(&Hash)) {
+        let mut hash = leaf;
+        final_hash(&hash);
+        // Each one at the end of the number's binary form is a subtree of that size to merge with.
+        for _ in 0..self.size.trailing_ones() {
+            if let Some(left) = self.roots.pop() {
+                hash = node(&left, &hash);
+                final_hash(&hash);
+            }
+        }
+        self.roots.push(hash);
+        self.size += 1;
+    }
+
+    /// The root.
+    pub fn root(&self) -> Hash {
+        let mut roots = self.roots.iter().rev();
+        let Some(last) = roots.next() else { return empty() };
+        roots.fold(*last, |right, left| node(left, &right))
+    }
+}
+
+/// Where the stored hashes of a tree are read from.
+pub trait Nodes {
+    /// Why one cannot be read.
+    type Error;
+
+    /// The root of the `n`th subtree of 2^`level` leaves, which is full.
+    ///
+    /// # Errors
+    /// It is not there.
+    fn node(&self, level: u32, n: u64) -> Result<Hash, Self::Error>;
+}
+
+/// The edge of the first `size` leaves, from O(log n) stored hashes.
+///
+/// # Errors
+/// A hash cannot be read.
+pub fn edge<N: Nodes>(nodes: &N, size: u64) -> Result<Edge, N::Error> {
+    let mut edge = Edge { size, roots: Vec::new() };
+    let mut from = 0_u64;
+    for level in (0..u64::BITS).rev().filter(|level| size >> level & 1 == 1) {
+        edge.roots.push(nodes.node(level, from >> level)?);
+        from += 1 << level;
+    }
+    Ok(edge)
+}
+
+/// The hash over the leaves from `low` to before `high`; `low` lies on a border of the tree.
+fn range<N: Nodes>(nodes: &N, low: u64, high: u64) -> Result<Hash, N::Error> {
+    let length = high - low;
+    if length.is_power_of_two() {
+        return nodes.node(length.trailing_zeros(), low >> length.trailing_zeros());
+    }
+    let middle = low + split(length);
+    Ok(node(&range(nodes, low, middle)?, &range(nodes, middle, high)?))
+}
+
+/// The largest power of two below `length`, which is at least 2.
+fn split(length: u64) -> u64 {
+    1 << (length - 1).ilog2()
+}
+
+/// The inclusion proof of leaf `n` in the tree of the first `size` leaves (section 2.1.3.1).
+///
+/// # Errors
+/// A hash cannot be read. A leaf that is not in the tree has an empty proof, which holds for none.
+pub fn inclusion<N: Nodes>(nodes: &N, n: u64, size: u64) -> Result<Vec<Hash>, N::Error> {
+    let mut proof = Vec::new();
+    let (mut low, mut high) = (0, size);
+    while n < size && high - low > 1 {
+        let middle = low + split(high - low);
+        if n < middle {
+            proof.push(range(nodes, middle, high)?);
+            high = middle;
+        } else {
+            proof.push(range(nodes, low, middle)?);
+            low = middle;
+        }
+    }
+    proof.reverse();
+    Ok(proof)
+}
+
+/// The proof that the tree of the first `old` leaves is the beginning of that of the first `new`
+/// (section 2.1.4.1). Empty where there is nothing to show: no leaves before, or none since.
+///
+/// # Errors
+/// A hash cannot be read.
+pub fn consistency<N: Nodes>(nodes: &N, old: u64, new: u64) -> Result<Vec<Hash>, N::Error> {
+    let mut proof = Vec::new();
+    if old == 0 || old >= new {
+        return Ok(proof);
+    }
+    let (mut low, mut high, mut whole) = (0, new, true);
+    while old < high {
+        let middle = low + split(high - low);
+        if old <= middle {
+            proof.push(range(nodes, middle, high)?);
+            high = middle;
+        } else {
+            proof.push(range(nodes, low, middle)?);
+            (low, whole) = (middle, false);
+        }
+    }
+    if !whole {
+        proof.push(range(nodes, low, high)?);
+    }
+    proof.reverse();
+    Ok(proof)
+}
+
+/// The root that an inclusion proof leads to (section 2.1.3.2); nothing for a proof of the wrong
+/// length, or of a leaf beyond the tree.
+pub fn root_of_inclusion(leaf: &Hash, n: u64, size: u64, proof: &[Hash]) -> Option<Hash> {
+    if n >= size {
+        return None;
+    }
+    let (mut at, mut last) = (n, size - 1);
+    let mut hash = *leaf;
+    for sibling in proof {
+        if last == 0 {
+            return None;
+        }
+        if at & 1 == 1 || at == last {
+            hash = node(sibling, &hash);
+            while at & 1 == 0 && at != 0 {
+                (at, last) = (at >> 1, last >> 1);
+            }
+        } else {
+            hash = node(&hash, sibling);
+        }
+        (at, last) = (at >> 1, last >> 1);
+    }
+    (last == 0).then_some(hash)
+}
+
+/// Whether `proof` shows that the tree with the root `old_root` is the beginning of the one with
+/// `new_root` (section 2.1.4.2).
+pub fn is_consistent(
+    (old, old_root): (u64, &Hash),
+    (new, new_root): (u64, &Hash),
+    proof: &[Hash],
+) -> bool {
+    if old > new {
+        return false;
+    }
+    if old == 0 {
+        return proof.is_empty() && *old_root == empty();
+    }
+    if old == new {
+        return proof.is_empty() && old_root == new_root;
+    }
+    let mut hashes = proof.iter();
+    let (mut at, mut last) = (old - 1, new - 1);
+    let shift = at.trailing_ones();
+    (at, last) = (at >> shift, last >> shift);
+    // A tree that is a full subtree of the new one is its own first step.
+    let first = if at == 0 { Some(old_root) } else { hashes.next() };
+    let Some(first) = first else { return false };
+    let (mut from_old, mut from_new) = (*first, *first);
+    for hash in hashes {
+        if last == 0 {
+            return false;
+        }
+        if at & 1 == 1 || at == last {
+            from_old = node(hash, &from_old);
+            from_new = node(hash, &from_new);
+            while at & 1 == 0 && at != 0 {
+                (at, last) = (at >> 1, last >> 1);
+            }
+        } else {
+            from_new = node(&from_new, hash);
+        }
+        (at, last) = (at >> 1, last >> 1);
+    }
+    last == 0 && from_old == *old_root && from_new == *new_root
+}

@@ -1,0 +1,57 @@
+//! The commands on a running ssh-agent.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::PassphraseArgs;
+use super::values::lifetime;
+
+/// Keep a key in a running ssh-agent
+///
+/// What signs with -k ssh-agent:ID never sees the private key: the agent signs, and nobody is asked
+/// for a passphrase again. ID is a fingerprint as ssh-add -l prints it, a key id, or a comment; with
+/// nothing behind the colon it is the agent's only Ed25519 key.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  mcpid agent add
+  mcpid agent add --lifetime 8h --ask
+  mcpid sign -k ssh-agent: --url https://mcp.example.com/mcp body.json
+
+Environment:
+  SSH_AUTH_SOCK  where the agent listens")]
+pub(crate) struct AgentArgs {
+    #[command(subcommand)]
+    pub(crate) act: AgentAct,
+}
+
+/// What can be done with an agent.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentAct {
+    Add(AgentAddArgs),
+}
+
+/// Put a keyfile's key into the ssh-agent
+///
+/// Asks for the passphrase, and prints the key's id. A key that the agent has already is given the
+/// new constraints. ssh-add -d and ssh-add -D take keys out again.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  mcpid agent add
+  mcpid agent add -k agent.json --lifetime 8h
+  mcpid agent add --ask")]
+pub(crate) struct AgentAddArgs {
+    /// The keyfile
+    #[arg(short, long, value_name = "KEY")]
+    pub(crate) key: Option<PathBuf>,
+    /// Have the agent forget the key after this time
+    #[arg(long, value_name = "D", value_parser = lifetime, allow_hyphen_values = true)]
+    pub(crate) lifetime: Option<u32>,
+    /// Have the agent ask a person before each signature, by its askpass program
+    #[arg(long)]
+    pub(crate) ask: bool,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
+}

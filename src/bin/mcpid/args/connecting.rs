@@ -1,0 +1,114 @@
+//! The command that stands between a client and a server: `connect`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::values::{Ttl, duration, size, ttl};
+use super::{PassphraseArgs, ProfileName};
+
+/// Clients whose configuration can be printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClientName {
+    /// Claude Desktop and Claude Code
+    Claude,
+    /// Cursor
+    Cursor,
+    /// Visual Studio Code
+    Vscode,
+    /// Any other: command and arguments
+    Generic,
+}
+
+/// Who puts a question to a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConfirmVia {
+    /// The terminal
+    Terminal,
+    /// The program that `MCPID_ASKPASS` or `SSH_ASKPASS` names
+    Askpass,
+    /// The client itself, by an elicitation: only for a client that may answer for its person
+    Client,
+}
+
+/// Let an unmodified MCP client sign
+///
+/// Speaks MCP to the client and signed Streamable HTTP to the server at URL. Started by the client,
+/// it speaks on stdin and stdout, and only MCP messages are ever written there; with --listen, it
+/// is a signing proxy for clients that speak HTTP, at the URL that it prints. Every attempt is
+/// signed anew. Tokens are passed along (-H), not obtained.
+///
+/// In a header's value, ${NAME} stands for an environment variable.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  mcpid connect https://mcp.example.com/mcp
+  mcpid connect --print-config claude https://mcp.example.com/mcp
+  mcpid connect --confirm 'tools/call:delete_*' https://mcp.example.com/mcp
+  mcpid connect -H 'Authorization: Bearer ${TOKEN}' https://mcp.example.com/mcp
+  mcpid connect --listen 127.0.0.1:4000 https://mcp.example.com/mcp")]
+pub(crate) struct ConnectArgs {
+    /// The server's MCP endpoint
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+    /// The keyfile, or ssh-agent:ID for a key in the ssh-agent
+    #[arg(short, long, value_name = "KEY")]
+    pub(crate) key: Option<PathBuf>,
+    /// The rules to sign by
+    #[arg(long, value_name = "P", default_value = "mcp")]
+    pub(crate) profile: ProfileName,
+    /// The stable client id to send as tag, in place of the key id
+    #[arg(long, value_name = "ID")]
+    pub(crate) client_id: Option<String>,
+    /// After how long a signature expires, or none; 30s under the profile mcp
+    #[arg(long, value_name = "30s|none", value_parser = ttl, allow_hyphen_values = true)]
+    pub(crate) ttl: Option<Ttl>,
+    /// A header to send with every request, 'Name: value', or @FILE with one a line
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE|@FILE")]
+    pub(crate) header: Vec<String>,
+    /// The largest message that is signed, in bytes or as 4MiB [default: 4MiB]
+    #[arg(long, value_name = "N", value_parser = size)]
+    pub(crate) max_body: Option<u64>,
+    /// How long the server may say nothing before a request is given up [default: 15m]
+    #[arg(long, value_name = "15m", value_parser = duration, allow_hyphen_values = true)]
+    pub(crate) timeout: Option<u32>,
+    /// The authorities to trust for TLS, a PEM file, in place of this machine's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Write the log into this file, all of it, instead of to stderr
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log_file: Option<PathBuf>,
+    /// Print the configuration that makes a client start this command, and end
+    #[arg(long, value_name = "CLIENT", conflicts_with = "listen")]
+    pub(crate) print_config: Option<ClientName>,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
+
+    /// Be an HTTP server for the client: 127.0.0.1:PORT, port 0 for a free one, or unix:PATH
+    #[arg(long, value_name = "ADDR|unix:PATH", help_heading = "As an HTTP server")]
+    pub(crate) listen: Option<String>,
+    /// Let web pages of this origin in, if they know the URL
+    #[arg(long, value_name = "ORIGIN", requires = "listen", help_heading = "As an HTTP server")]
+    pub(crate) allow_origin: Vec<String>,
+    /// Listen where other machines can connect, too
+    #[arg(long, requires = "listen", help_heading = "As an HTTP server")]
+    pub(crate) allow_remote: bool,
+
+    /// Ask a person before signing what this pattern matches, or calls of destructive tools
+    #[arg(long, value_name = "P|destructive", help_heading = "Consent")]
+    pub(crate) confirm: Vec<String>,
+    /// Who asks [default: MCPID_ASKPASS, else the terminal if no other program has it, else
+    /// SSH_ASKPASS]
+    #[arg(long, value_name = "WAY", requires = "confirm", help_heading = "Consent")]
+    pub(crate) confirm_via: Option<ConfirmVia>,
+    /// How long the person has to answer; silence is a no [default: 60s]
+    #[arg(
+        long,
+        value_name = "60s",
+        value_parser = duration,
+        allow_hyphen_values = true,
+        requires = "confirm",
+        help_heading = "Consent"
+    )]
+    pub(crate) confirm_timeout: Option<u32>,
+}

@@ -1,0 +1,144 @@
+//! What a gateway is told, by flags or by a file with the same names.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use mcpid::gateway::{Open, Upstream};
+use mcpid::net::Address;
+
+use super::values::{count, duration, size};
+use super::{AuditArgs, ClaimingArgs, JudgingArgs};
+
+/// What becomes of a request that is not verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ModeName {
+    /// It is refused
+    #[default]
+    Strict,
+    /// It gets through, labelled
+    Permissive,
+}
+
+/// The status with which requests are refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RefusalStatus {
+    /// Forbidden: MCP clients take it for what it is
+    #[default]
+    #[value(name = "403")]
+    Forbidden,
+    /// Unauthorized, with WWW-Authenticate: HTTPSig; other clients start an OAuth login
+    #[value(name = "401")]
+    Unauthorized,
+    /// OK with a JSON-RPC error, for clients that hide the text of an error status
+    #[value(name = "200")]
+    Ok,
+}
+
+/// The flags of `gateway`.
+#[derive(Args, Debug)]
+pub(crate) struct GatingArgs {
+    /// Read what is not given by flags from this TOML file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Check flags, configuration, trust files and certificates, and end
+    #[arg(long)]
+    pub(crate) check_config: bool,
+    /// The server behind: http://HOST[:PORT]/PATH, https://…, or unix:SOCKET
+    #[arg(long, value_name = "URL", value_parser = upstream)]
+    pub(crate) upstream: Option<Upstream>,
+    /// Where to listen [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR|unix:PATH")]
+    pub(crate) listen: Option<Address>,
+    #[command(flatten)]
+    pub(crate) judging: JudgingArgs,
+    /// Where used nonces are kept: memory:, sqlite:PATH, redis://HOST… [default: a file of this
+    /// user's]
+    #[arg(long, value_name = "STORE")]
+    pub(crate) nonces: Option<String>,
+    #[command(flatten)]
+    pub(crate) claiming: ClaimingArgs,
+
+    /// What becomes of requests that are not verified
+    #[arg(long, value_name = "MODE", default_value = "strict", help_heading = "Policy")]
+    pub(crate) mode: ModeName,
+    /// Refuse what is not verified for METHOD[:NAME], * being anything, or for the tools that the
+    /// server's own list does not call harmless (destructive); may be repeated
+    #[arg(long, value_name = "P|destructive", help_heading = "Policy")]
+    pub(crate) strict: Vec<String>,
+    /// Let METHOD[:NAME] through unverified, unless it is strict too; may be repeated
+    #[arg(long, value_name = "P", help_heading = "Policy")]
+    pub(crate) permissive: Vec<String>,
+    /// The status of a refusal
+    #[arg(long, value_name = "STATUS", default_value = "403", help_heading = "Policy")]
+    pub(crate) refuse_with: RefusalStatus,
+    /// The realm that a 401 names [default: mcp]
+    #[arg(long, value_name = "TEXT", help_heading = "Policy")]
+    pub(crate) realm: Option<String>,
+
+    /// The path of the endpoint [default: that of the upstream]
+    #[arg(long, value_name = "PATH", help_heading = "Paths and pages")]
+    pub(crate) path: Option<String>,
+    /// Pass [METHOD ]PATH, or with /* all below it, through unsigned; may be repeated
+    #[arg(long, value_name = "PATH", help_heading = "Paths and pages")]
+    pub(crate) open: Vec<Open>,
+    /// A web origin beside --origin whose pages may ask; with it browsers are answered (CORS); may
+    /// be repeated
+    #[arg(long, value_name = "ORIGIN", help_heading = "Paths and pages")]
+    pub(crate) allow_origin: Vec<String>,
+    /// Show the server Host and Origin as the client sent them
+    #[arg(long, help_heading = "Paths and pages")]
+    pub(crate) preserve_host: bool,
+
+    /// The certificates to show, PEM, the server's own first; with it TLS is spoken
+    #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "TLS")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Their private key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = "TLS")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Trust an https upstream by these authorities, PEM, in place of this machine's own
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    pub(crate) upstream_ca: Option<PathBuf>,
+    /// Send to another machine by plain http, where whoever is on the way can forge Mcpid-Status
+    #[arg(long, help_heading = "TLS")]
+    pub(crate) allow_remote_upstream: bool,
+
+    /// Append one JSON line a request to this file, in place of stdout; opened anew on SIGHUP
+    #[arg(long, value_name = "FILE", help_heading = "Operation")]
+    pub(crate) log: Option<PathBuf>,
+    /// Serve /healthz, /readyz and /metrics there
+    #[arg(long, value_name = "ADDR|unix:PATH", help_heading = "Operation")]
+    pub(crate) admin: Option<Address>,
+    /// Let --admin be an address that other machines reach
+    #[arg(long, help_heading = "Operation")]
+    pub(crate) allow_remote_admin: bool,
+    /// Connections at once [default: 10000, or what the limit on open files allows]
+    #[arg(long, value_name = "N", value_parser = count, help_heading = "Operation")]
+    pub(crate) max_connections: Option<usize>,
+    /// Bytes of bodies that nobody has vouched for, of all requests together [default: 256MiB]
+    #[arg(long, value_name = "N", value_parser = size, help_heading = "Operation")]
+    pub(crate) budget: Option<u64>,
+    /// How long a request's head may take [default: 10s]
+    #[arg(long, value_name = "D", value_parser = duration, help_heading = "Operation")]
+    pub(crate) head_timeout: Option<u32>,
+    /// How long a request's body may take [default: 30s]
+    #[arg(long, value_name = "D", value_parser = duration, help_heading = "Operation")]
+    pub(crate) body_timeout: Option<u32>,
+    /// How long a connection may lie unused [default: 75s]
+    #[arg(long, value_name = "D", value_parser = duration, help_heading = "Operation")]
+    pub(crate) idle_timeout: Option<u32>,
+    /// How long connecting to the server may take [default: 5s]
+    #[arg(long, value_name = "D", value_parser = duration, help_heading = "Operation")]
+    pub(crate) connect_timeout: Option<u32>,
+    /// How long the server may take to begin its answer [default: 5m]
+    #[arg(long, value_name = "D", value_parser = duration, help_heading = "Operation")]
+    pub(crate) answer_timeout: Option<u32>,
+    /// How long requests in flight may take when the end has come [default: 30s]
+    #[arg(long, value_name = "D", value_parser = duration, help_heading = "Operation")]
+    pub(crate) drain_timeout: Option<u32>,
+    #[command(flatten)]
+    pub(crate) audit: AuditArgs,
+}
+
+fn upstream(text: &str) -> Result<Upstream, String> {
+    Upstream::parse(text).map_err(|error| mcpid::verify::rejection::chain(&error))
+}

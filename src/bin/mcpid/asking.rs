@@ -1,0 +1,129 @@
+//! Asking a person whether a request may be signed: on the terminal, or by an askpass program.
+//!
+//! stdin and stdout carry MCP while this happens, so neither is touched. Whatever is not an
+//! express yes in time is a no.
+
+mod askpass;
+mod question;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use mcpid::connect::consent::{Answer, Asked, BoxFuture, Consent, Refused};
+
+use crate::terminal::{self, Terminal};
+
+/// How long a person has to answer, in seconds: MCP clients give up after a minute themselves.
+pub(crate) const ANSWERING: u32 = 60;
+
+/// How much longer than a person an asker may take before it is given up.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// By what a person is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Only on the terminal.
+    Terminal,
+    /// Only by an askpass program.
+    Askpass,
+    /// By `MCPID_ASKPASS`, which somebody has set for this very purpose; else on the terminal, if
+    /// it is free; else by `SSH_ASKPASS`.
+    Any,
+}
+
+/// Asks one question at a time.
+pub(crate) struct Asker {
+    way: Way,
+    patience: Duration,
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Asker {
+    /// Asks by `way`, and takes silence of `patience` for a no.
+    pub(crate) fn new(way: Way, patience: Duration) -> Self {
+        Asker { way, patience, turn: tokio::sync::Mutex::new(()) }
+    }
+}
+
+impl Consent for Asker {
+    fn ask<'a>(&'a self, asked: &'a Asked) -> BoxFuture<'a, Answer> {
+        Box::pin(async move {
+            let _turn = self.turn.lock().await;
+            let (way, patience, asked) = (self.way, self.patience, asked.clone());
+            let wait = Wait { until: Instant::now() + patience, patience, over: Arc::default() };
+            // Goes off when this future ends, be it dropped before there is an answer.
+            let withdrawal = Withdrawal(wait.clone());
+            let asking = tokio::task::spawn_blocking(move || put(way, &asked, &wait));
+            let answer = match tokio::time::timeout(patience + GRACE, asking).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_)) => Answer::No(Refused::Failed("the asker broke off".to_owned())),
+                Err(_) => Answer::No(Refused::TimedOut(patience)),
+            };
+            drop(withdrawal);
+            answer
+        })
+    }
+}
+
+/// How long an answer is waited for.
+#[derive(Clone)]
+struct Wait {
+    until: Instant,
+    patience: Duration,
+    /// Whether the question was taken back.
+    over: Arc<AtomicBool>,
+}
+
+impl Wait {
+    /// Why to wait no longer, if so.
+    fn ended(&self) -> Option<Refused> {
+        if self.over.load(Ordering::SeqCst) {
+            return Some(Refused::Withdrawn);
+        }
+        (Instant::now() >= self.until).then_some(Refused::TimedOut(self.patience))
+    }
+}
+
+/// Takes the question back when it is dropped.
+struct Withdrawal(Wait);
+
+impl Drop for Withdrawal {
+    fn drop(&mut self) {
+        // First the word, then the terminal: a question that begins in between sees the word.
+        self.0.over.store(true, Ordering::SeqCst);
+        terminal::restore();
+    }
+}
+
+/// Puts the question, and blocks until there is an answer or `wait` is over.
+fn put(way: Way, asked: &Asked, wait: &Wait) -> Answer {
+    let terminal = || match Terminal::open() {
+        None => Err("there is no terminal"),
+        Some(terminal) if terminal.is_free() => Ok(terminal),
+        Some(_) => Err("another program has the terminal"),
+    };
+    let refused = match way {
+        Way::Terminal => match terminal() {
+            Ok(terminal) => return question::ask(&terminal, asked, wait),
+            Err(why) => why.to_owned(),
+        },
+        Way::Askpass => match askpass::own().or_else(askpass::of_ssh) {
+            Some(program) => return askpass::ask(&program, asked, wait),
+            None => "neither MCPID_ASKPASS nor SSH_ASKPASS is set".to_owned(),
+        },
+        Way::Any => {
+            if let Some(program) = askpass::own() {
+                return askpass::ask(&program, asked, wait);
+            }
+            match (terminal(), askpass::of_ssh()) {
+                (Ok(terminal), _) => return question::ask(&terminal, asked, wait),
+                (Err(_), Some(program)) => return askpass::ask(&program, asked, wait),
+                (Err(why), None) => {
+                    format!("{why}, and neither MCPID_ASKPASS nor SSH_ASKPASS is set")
+                }
+            }
+        }
+    };
+    Answer::No(Refused::NoWay(refused))
+}

@@ -1,0 +1,131 @@
+//! The question on the terminal.
+
+use mcpid::connect::consent::{Answer, Asked, Limits, Refused};
+use signal_hook::consts::SIGINT;
+
+use super::Wait;
+use crate::failure::reason;
+use crate::terminal::{Terminal, Typing};
+
+/// Answers that are neither yes nor no are asked for again, so many times.
+const PATIENT: usize = 3;
+/// The longest answer that is kept; what is longer is none.
+const LONGEST: usize = 16;
+
+/// Shows what is asked, and waits for a line that says yes or no.
+pub(super) fn ask(terminal: &Terminal, asked: &Asked, wait: &Wait) -> Answer {
+    let answer = match put(terminal, asked, wait) {
+        Ok(answer) => answer,
+        Err(error) => Answer::No(Refused::Failed(format!("the terminal: {}", reason(&error).1))),
+    };
+    let words = match &answer {
+        Answer::Yes => "mcpid: yes, it is signed and sent\n".to_owned(),
+        Answer::No(Refused::Withdrawn) => "mcpid: withdrawn, and not sent\n".to_owned(),
+        Answer::No(why) => format!("mcpid: not sent: {why}\n"),
+    };
+    // The answer stands, whether or not anybody can read this.
+    let _ = terminal.show(&words);
+    answer
+}
+
+fn put(terminal: &Terminal, asked: &Asked, wait: &Wait) -> std::io::Result<Answer> {
+    let mut typing = terminal.typing()?;
+    if let Some(refused) = wait.ended() {
+        return Ok(Answer::No(refused));
+    }
+    let (columns, rows) = terminal.size();
+    let mut limits = Limits::default().with_width(columns.min(120));
+    // So that the first line of it has not left the screen when the last one is written.
+    limits.lines = rows.saturating_sub(16).clamp(8, limits.lines);
+    let mut hidden = page(terminal, asked, &limits)?;
+    for _ in 0..PATIENT {
+        let (all, seconds) =
+            (if hidden > 0 { ", a shows all" } else { "" }, wait.patience.as_secs());
+        show(terminal, &format!("sign it and send it? [y/N{all}; {seconds} s] "))?;
+        // Keys that were hit while the page was written were no answer to it.
+        typing.forget();
+        match line(terminal, &mut typing, wait)? {
+            Line::Ended(refused) => return Ok(Answer::No(refused)),
+            Line::Interrupted => {
+                drop(typing);
+                // As if the terminal had made the signal: the program is to end in its own way.
+                let _ = signal_hook::low_level::raise(SIGINT);
+                return Ok(Answer::No(Refused::Declined));
+            }
+            Line::Text(text) => match text.to_ascii_lowercase().trim() {
+                "y" | "yes" => return Ok(Answer::Yes),
+                "" | "n" | "no" => return Ok(Answer::No(Refused::Declined)),
+                "a" | "all" if hidden > 0 => {
+                    hidden = page(terminal, asked, &Limits::none().with_width(columns.min(120)))?;
+                }
+                _ => show(terminal, "mcpid: y is yes, n is no, and so is nothing\n")?,
+            },
+        }
+    }
+    Ok(Answer::No(Refused::Declined))
+}
+
+fn page(terminal: &Terminal, asked: &Asked, limits: &Limits) -> std::io::Result<usize> {
+    let shown = asked.shown(limits);
+    let why = match asked.because() {
+        "" => String::new(),
+        rule => format!(" (--confirm {})", mcpid::message::shown::visible(rule)),
+    };
+    show(terminal, &format!("\nmcpid: a request wants your yes before it is signed{why}\n"))?;
+    show(terminal, &shown.text)?;
+    Ok(shown.hidden)
+}
+
+fn show(terminal: &Terminal, text: &str) -> std::io::Result<()> {
+    terminal.show(text).map_err(|failure| std::io::Error::other(failure.message))
+}
+
+/// What came of waiting for a line.
+enum Line {
+    Text(String),
+    /// Ctrl-C.
+    Interrupted,
+    Ended(Refused),
+}
+
+/// Reads one line, echoing it; Ctrl-D is an empty one.
+fn line(terminal: &Terminal, typing: &mut Typing, wait: &Wait) -> std::io::Result<Line> {
+    let mut text = String::new();
+    let mut keys = [0; 64];
+    loop {
+        if let Some(refused) = wait.ended() {
+            show(terminal, "\n")?;
+            return Ok(Line::Ended(refused));
+        }
+        let Some(typed) = typing.read(&mut keys)? else {
+            return Ok(Line::Ended(Refused::Withdrawn));
+        };
+        for &key in typed {
+            match key {
+                b'\r' | b'\n' => {
+                    show(terminal, "\n")?;
+                    return Ok(Line::Text(text));
+                }
+                0x03 => return Ok(Line::Interrupted),
+                0x04 => {
+                    show(terminal, "\n")?;
+                    return Ok(Line::Text(String::new()));
+                }
+                0x08 | 0x7f => {
+                    if text.pop().is_some() {
+                        show(terminal, "\u{8} \u{8}")?;
+                    }
+                }
+                // What cannot be part of an answer is kept as a mark that makes it none: an arrow
+                // key, a pasted letter, the seventeenth character.
+                key => {
+                    let key = if key.is_ascii_graphic() { char::from(key) } else { '?' };
+                    if text.len() < LONGEST {
+                        text.push(key);
+                        show(terminal, key.encode_utf8(&mut [0; 4]))?;
+                    }
+                }
+            }
+        }
+    }
+}

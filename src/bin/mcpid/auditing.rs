@@ -1,0 +1,160 @@
+//! Audit logs: how one is opened for writing, what an auditor pins, and what is said when a log
+//! cannot be used.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mcpid::audit::auditor::Anchor;
+use mcpid::audit::judge::Trust;
+use mcpid::audit::note::{Kind, MAX_NOTE, NoteKey};
+use mcpid::audit::{Folder, Log, LogError, Policy, Recorder, Settings, Sync};
+use mcpid::clock::Clock;
+
+use crate::args::{AuditArgs, AuditFolder, AuditPins, AuditPolicy, AuditSync};
+use crate::exit::Exit;
+use crate::failure::{Failure, chain, reason};
+use crate::files::{self, Place};
+use crate::keyfiles;
+use crate::trustfiles;
+use crate::ui::{Ui, shell_word};
+
+/// Opens the log that the flags name for writing; nothing where they name none.
+///
+/// # Errors
+/// There is no such log, another process writes it, or it was changed.
+pub(crate) fn recorder(
+    args: &AuditArgs,
+    clock: Arc<dyn Clock>,
+) -> Result<Option<Arc<Recorder>>, Failure> {
+    let Some(path) = &args.audit else { return Ok(None) };
+    let place = files::audit(Some(path))?;
+    let folder = open(&place)?;
+    let mut settings = Settings::default();
+    settings.sync = match args.audit_sync.unwrap_or_default() {
+        AuditSync::Batch => Sync::Batch,
+        AuditSync::Checkpoint => Sync::Checkpoint,
+    };
+    let log = Log::open(folder, settings, clock).map_err(|e| log_failure(&e, &place))?;
+    let policy = match args.audit_policy.unwrap_or_default() {
+        AuditPolicy::Required => Policy::Required,
+        AuditPolicy::BestEffort => Policy::BestEffort,
+    };
+    let mut recorder = Recorder::new(log).with_policy(policy);
+    if args.audit_bodies {
+        recorder = recorder.with_bodies(args.audit_redact.clone());
+    }
+    Ok(Some(Arc::new(recorder)))
+}
+
+/// The folder that a command is about, which has to be there.
+///
+/// # Errors
+/// It is not.
+pub(crate) fn folder(args: &AuditFolder) -> Result<(Folder, Place), Failure> {
+    let place = files::audit(args.audit.as_deref())?;
+    open(&place).map(|folder| (folder, place))
+}
+
+fn open(place: &Place) -> Result<Folder, Failure> {
+    Folder::at(&place.path).map_err(|e| log_failure(&e, place))
+}
+
+/// What an auditor brings along.
+///
+/// # Errors
+/// A key or file that cannot be read.
+pub(crate) fn anchor(args: &AuditPins) -> Result<Anchor, Failure> {
+    let log_key = args.log_key.as_deref().map(|text| note_key("--log-key", text, Kind::Log));
+    let witness = |text: &String| note_key("--witness", text, Kind::Witness);
+    Ok(Anchor {
+        log_key: log_key.transpose()?,
+        kept: args.checkpoint.iter().map(|path| note(path)).collect::<Result<_, _>>()?,
+        witnesses: args.witness.iter().map(witness).collect::<Result<_, _>>()?,
+    })
+}
+
+/// Whose word counts on the keys.
+///
+/// # Errors
+/// A trust file that cannot be used.
+pub(crate) fn trust(args: &AuditPins, ui: &mut Ui) -> Result<Trust, Failure> {
+    Ok(match args.trust.as_slice() {
+        [] => Trust::of_the_log(),
+        paths => Trust::pinned(Arc::new(trustfiles::registry(paths, ui)?)),
+    })
+}
+
+/// A public key of a log or witness, written out or in a file.
+///
+/// # Errors
+/// It is none, or one of the other kind.
+pub(crate) fn note_key(flag: &str, text: &str, kind: Kind) -> Result<NoteKey, Failure> {
+    let written = text.parse::<NoteKey>();
+    let key = match written {
+        Ok(key) => key,
+        Err(error) if text.matches('+').count() >= 2 && !Path::new(text).exists() => {
+            return Err(Failure::usage(format!("{flag} cannot be '{text}': {error}")));
+        }
+        Err(_) => {
+            let bytes = note(Path::new(text))?;
+            let line = String::from_utf8_lossy(&bytes);
+            line.trim_end().parse().map_err(|e| {
+                Failure::new(Exit::Key, "damaged", format!("{text} holds no such key: {e}"))
+                    .hint("the line that mcpid audit init printed is wanted")
+            })?
+        }
+    };
+    match (key.kind(), kind) {
+        (Kind::Log, Kind::Witness) => {
+            Err(Failure::usage(format!("{flag} is the key of a log, not of a witness")))
+        }
+        (Kind::Witness, Kind::Log) => {
+            Err(Failure::usage(format!("{flag} is the key of a witness, not of a log")))
+        }
+        _ => Ok(key),
+    }
+}
+
+/// The bytes of a small file.
+///
+/// # Errors
+/// It cannot be read, or is larger than any note.
+pub(crate) fn note(path: &Path) -> Result<Vec<u8>, Failure> {
+    files::open_quietly(Some(path))?.read(u64::try_from(MAX_NOTE).unwrap_or(u64::MAX))
+}
+
+/// What to say of a log that cannot be used.
+pub(crate) fn log_failure(error: &LogError, place: &Place) -> Failure {
+    let flag = place.as_flag("--audit");
+    let line = chain(error);
+    match error {
+        LogError::Io { act, path, source } => {
+            let (code, why) = reason(source);
+            let message = format!("cannot {act} {}: {why}", path.display());
+            Failure::new(Exit::Input, code, message)
+        }
+        LogError::NotALog(_) => {
+            Failure::new(Exit::Input, "not_a_log", line).hint(format!("mcpid audit init{flag}"))
+        }
+        LogError::Exists(_) => {
+            Failure::new(Exit::Input, "exists", line).hint(format!("mcpid audit verify{flag}"))
+        }
+        LogError::TooOpen { path, .. } => Failure::new(Exit::Key, "too_open", line)
+            .hint(format!("chmod go-w {}", shell_word(&path.to_string_lossy()))),
+        LogError::Locked(_) => Failure::new(Exit::Unavailable, "locked", line),
+        LogError::Key(store) => {
+            let path = place.path.join("log-key.json");
+            match &**store {
+                mcpid::key::store::StoreError::TooOpen { mode } => keyfiles::store_failure(
+                    &path,
+                    mcpid::key::store::StoreError::TooOpen { mode: *mode },
+                ),
+                other => Failure::new(Exit::Key, "damaged", format!("{}: {other}", path.display())),
+            }
+        }
+        LogError::KeyUnfit(_) | LogError::Sign(_) => Failure::new(Exit::Key, "unfit_key", line),
+        LogError::Changed { .. } => Failure::new(Exit::Unavailable, "changed", line)
+            .hint(format!("what was done to it: mcpid audit verify{flag}")),
+        _ => Failure::new(Exit::Unavailable, "unavailable", line),
+    }
+}

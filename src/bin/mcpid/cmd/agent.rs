@@ -1,0 +1,57 @@
+//! `mcpid agent`: a keyfile's key in a running ssh-agent.
+
+use mcpid::key::Sign as _;
+use mcpid::key::agent::{Constraints, ssh_fingerprint};
+
+use crate::args::{AgentAct, AgentAddArgs, AgentArgs};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::holder::{self, AGENT};
+use crate::keyfiles;
+use crate::ui::Ui;
+
+/// Does the one act there is.
+pub(crate) fn run(args: &AgentArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+    match &args.act {
+        AgentAct::Add(args) => add(args, ui),
+    }
+}
+
+/// Prints the id of the key that the agent now has.
+fn add(args: &AgentAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+    let place = holder::keyfile_place(args.key.as_deref(), "--key")?;
+    let keyfile = keyfiles::load(&place)?;
+    let agent = holder::agent()?;
+    // An agent that is gone is told of before anyone is asked for a passphrase.
+    agent.identities().map_err(|error| holder::agent_failure(&error))?;
+    let source = keyfiles::source(&keyfile, &place, &args.passphrase, ui)?;
+    let key = keyfiles::open(&keyfile, &place, source)?;
+    let constraints = Constraints { lifetime: args.lifetime, confirm: args.ask };
+    agent.add(&key, keyfile.name(), constraints).map_err(|error| holder::agent_failure(&error))?;
+
+    let (id, fingerprint) = (key.public().id().as_str(), ssh_fingerprint(key.public()));
+    ui.note(&format!("it can sign from now on: -k {AGENT}{fingerprint}"));
+    if ui.json() {
+        ui.json_line(&Added {
+            version: 1,
+            id,
+            name: keyfile.name(),
+            fingerprint: &fingerprint,
+            lifetime: args.lifetime,
+            ask: args.ask,
+        })?;
+    } else {
+        ui.line(id)?;
+    }
+    Ok(Exit::Ok)
+}
+
+#[derive(serde::Serialize)]
+struct Added<'a> {
+    version: u8,
+    id: &'a str,
+    name: &'a str,
+    fingerprint: &'a str,
+    lifetime: Option<u32>,
+    ask: bool,
+}

@@ -1,0 +1,288 @@
+//! `mcpid connect`: an unmodified client's messages in, signed requests out.
+
+mod config;
+mod headers;
+mod journal;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcpid::clock::SystemClock;
+use mcpid::connect::consent::Confirm;
+use mcpid::connect::{Asking, Bridge, Door, Ended};
+use mcpid::key::Sign;
+use mcpid::message::target::Origin;
+use mcpid::net::{Address, Dialer, Limits, Listener, Server, tls};
+use mcpid::sign::{Nonce, Signer};
+use rand::rngs::SysRng;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::{ConfirmVia, ConnectArgs, MannerArgs, Ttl};
+use crate::asking::{self, Asker, Way};
+use crate::exit::Exit;
+use crate::failure::{Failure, chain, reason};
+use crate::files;
+use crate::holder::Holder;
+use crate::terminal;
+use crate::ui::{Ui, shell_word};
+
+/// How long a connection may take to be there, name, TCP and TLS together.
+const CONNECTING: Duration = Duration::from_secs(20);
+
+/// Bridges until the client is done.
+pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+    // All that can fail is tried before anyone is asked for a passphrase.
+    let plan = Plan::of(args)?;
+    let fields = headers::given(&args.header)?;
+    let confirm = confirm(args)?;
+    let log = journal::open(args.log_file.as_deref(), manner)?;
+    let holder = Holder::find(args.key.as_deref())?;
+    if let Some(client) = args.print_config {
+        config::print(client, args, &plan.host, ui)?;
+        if holder.is_sealed() && args.passphrase.passphrase_file.is_none() {
+            let hint = "the keyfile is encrypted: add --passphrase-file FILE, or keep the key in the \
+                        ssh-agent (mcpid agent add) and use -k ssh-agent:";
+            ui.hint(hint);
+        }
+        return Ok(Exit::Ok);
+    }
+    let source = holder.source(&args.passphrase, ui)?;
+    let roots = plan.roots(args)?;
+    if plan.is_open_to_all {
+        ui.warning(&format!(
+            "http without TLS: everyone on the way to {} can read along",
+            plan.host
+        ));
+    }
+    let (name, in_agent) = (holder.name().to_owned(), holder.is_in_agent());
+    let key = holder.open(source)?;
+    ui.detail(&format!("{} ({name}) signs for {}", key.public().id(), plan.host));
+
+    let signer = Arc::new(signer(args, key)?);
+    let dialer = Dialer::new(roots, None, CONNECTING);
+    let mut bridge = Bridge::new(&args.url, dialer, signer, Arc::new(SystemClock), SysRng)
+        .map_err(|e| bad_url(&args.url, &chain(&e)))?
+        .with_log(log)
+        .with_fields(fields)
+        .with_consent(confirm, asking(args));
+    if in_agent {
+        bridge = bridge.with_slow_key();
+    }
+    if let Some(bytes) = args.max_body {
+        bridge = bridge.with_max_body(usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
+    if let Some(seconds) = args.timeout {
+        bridge = bridge.with_silence(Some(Duration::from_secs(seconds.into())));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(Exit::Unavailable, "runtime", reason(&e).1))?;
+    let ended = match &plan.listen {
+        None => {
+            let (input, output) = (tokio::io::stdin(), tokio::io::stdout());
+            runtime.block_on(async {
+                let stop = Stop::new()?;
+                Ok(match bridge.stdio(input, output, stop.done()).await {
+                    Ended::OutputClosed => Exit::Closed,
+                    Ended::Stopped => stop.exit(),
+                    _ => Exit::Ok,
+                })
+            })
+        }
+        Some(address) => runtime.block_on(listen(bridge, address, &plan.origins, ui)),
+    };
+    // A read of stdin cannot be taken back, and nobody waits for what it brings.
+    runtime.shutdown_background();
+    // Nor does anybody wait for a question that still stands.
+    terminal::close();
+    ended
+}
+
+/// What the flags say, before any file is read.
+struct Plan {
+    host: String,
+    is_https: bool,
+    is_open_to_all: bool,
+    listen: Option<Address>,
+    origins: Vec<Origin>,
+}
+
+impl Plan {
+    fn of(args: &ConnectArgs) -> Result<Self, Failure> {
+        let url =
+            mcpid::connect::Url::parse(&args.url).map_err(|e| bad_url(&args.url, &chain(&e)))?;
+        let origins = args.allow_origin.iter().map(|text| {
+            Origin::parse(text)
+                .map_err(|e| Failure::usage(format!("--allow-origin {text}: {}", chain(&e))))
+        });
+        let origins = origins.collect::<Result<_, _>>()?;
+        let listen = args.listen.as_deref().map(|text| address(args, text)).transpose()?;
+        if listen.is_some() && args.confirm_via == Some(ConfirmVia::Client) {
+            let message = "--confirm-via client cannot be used with --listen: \
+                           a client that speaks HTTP has to be asked apart";
+            return Err(Failure::usage(message));
+        }
+        let (host, is_https) = (url.host().to_owned(), url.is_https());
+        Ok(Plan { host, is_https, is_open_to_all: url.is_open_to_all(), listen, origins })
+    }
+
+    fn roots(&self, args: &ConnectArgs) -> Result<rustls::ClientConfig, Failure> {
+        let failed = |path: Option<&Path>, error: &tls::TlsError| {
+            let whose = path.map_or("this machine".to_owned(), |path| path.display().to_string());
+            Failure::new(Exit::Input, "tls", format!("{whose}: {}", chain(error)))
+        };
+        match &args.ca {
+            Some(path) => {
+                let pem = files::open_quietly(Some(path))?.read(16 << 20)?;
+                tls::client(Some(&pem)).map_err(|e| failed(Some(path), &e))
+            }
+            None if self.is_https => tls::client(None)
+                .map_err(|e| failed(None, &e).hint("name the authorities to trust: --ca FILE")),
+            None => tls::trusting_nobody().map_err(|e| failed(None, &e)),
+        }
+    }
+}
+
+fn address(args: &ConnectArgs, text: &str) -> Result<Address, Failure> {
+    let address: Address = text.parse().map_err(|e: mcpid::net::AddressError| {
+        Failure::usage(format!("--listen {}: {}", shell_word(text), chain(&e)))
+    })?;
+    if !address.is_local() && !args.allow_remote {
+        let message = format!(
+            "--listen {address}: other machines can connect there, and whoever knows the URL can \
+             use the key"
+        );
+        return Err(Failure::usage(message)
+            .hint("mcpid connect --listen 127.0.0.1:0 URL")
+            .hint("if that is what you want: --allow-remote"));
+    }
+    Ok(address)
+}
+
+/// What is wrong with the URL. The URL itself is not repeated: it may hold a password.
+fn bad_url(url: &str, why: &str) -> Failure {
+    let failure = Failure::usage(format!("URL: {why}"));
+    let better = match url.split_once('#') {
+        Some((sent, _)) => sent.to_owned(),
+        None if !url.contains("://") && !url.is_empty() => format!("https://{url}"),
+        None => return failure,
+    };
+    match mcpid::connect::Url::parse(&better) {
+        Ok(_) => failure.hint(format!("mcpid connect {}", shell_word(&better))),
+        Err(_) => failure,
+    }
+}
+
+fn confirm(args: &ConnectArgs) -> Result<Confirm, Failure> {
+    let mut confirm = Confirm::default();
+    for text in &args.confirm {
+        confirm.add(text).map_err(|e| {
+            Failure::usage(format!("--confirm {}: {}", shell_word(text), chain(&e)))
+                .hint("such as 'tools/call:delete_*', 'tools/call:*' or destructive")
+        })?;
+    }
+    Ok(confirm)
+}
+
+fn asking(args: &ConnectArgs) -> Asking {
+    let patience = args.confirm_timeout.unwrap_or(asking::ANSWERING);
+    let patience = Duration::from_secs(patience.into());
+    let person = |way| Asking::Person(Arc::new(Asker::new(way, patience)));
+    match args.confirm_via {
+        Some(ConfirmVia::Client) => Asking::Client(patience),
+        Some(ConfirmVia::Terminal) => person(Way::Terminal),
+        Some(ConfirmVia::Askpass) => person(Way::Askpass),
+        None => person(Way::Any),
+    }
+}
+
+fn signer(args: &ConnectArgs, key: Arc<dyn Sign>) -> Result<Signer, Failure> {
+    let profile = args.profile.profile();
+    let mut signer =
+        Signer::new(key, &profile).map_err(|e| Failure::new(Exit::Bug, "bug", chain(&e)))?;
+    if let Some(id) = &args.client_id {
+        if id.is_empty() || id.len() > 256 || !id.bytes().all(|b| matches!(b, b' '..=b'~')) {
+            let message = format!("--client-id {id:?}: an id has 1 to 256 ASCII characters");
+            return Err(Failure::usage(message));
+        }
+        signer = signer.with_client_id(id);
+    }
+    if let Some(ttl) = args.ttl {
+        signer = signer.with_ttl(match ttl {
+            Ttl::Seconds(seconds) => Some(i64::from(seconds)),
+            Ttl::None => None,
+        });
+    }
+    Ok(signer)
+}
+
+async fn listen(
+    bridge: Bridge,
+    address: &Address,
+    origins: &[Origin],
+    ui: &mut Ui,
+) -> Result<Exit, Failure> {
+    let stop = Stop::new()?;
+    let listener = Listener::bind(address).await.map_err(|e| {
+        let message = format!("cannot listen at {address}: {}", reason(&e).1);
+        Failure::new(Exit::Unavailable, "listener", message)
+    })?;
+    let secret = Nonce::generate(&mut SysRng)
+        .map_err(|e| Failure::new(Exit::Key, "no_random", format!("no random numbers: {e}")))?;
+    let mut door = Door::new(listener.address(), secret.as_str());
+    for origin in origins {
+        door = door.with_origin(origin.clone());
+    }
+    let url = match listener.address() {
+        Address::Tcp(address) => format!("http://{address}{}", door.path()),
+        unix @ Address::Unix(_) => format!("{unix} (POST http://localhost{})", door.path()),
+    };
+    if ui.json() {
+        ui.json_line(&serde_json::json!({ "version": 1, "url": url }))?;
+    } else {
+        ui.line(&url)?;
+    }
+    ui.finish()?;
+    bridge.http(Server::new(listener, Limits::default()), door, stop.done()).await;
+    Ok(stop.exit())
+}
+
+/// The signals that end it.
+struct Stop {
+    interrupt: std::cell::RefCell<tokio::signal::unix::Signal>,
+    terminate: std::cell::RefCell<tokio::signal::unix::Signal>,
+    interrupted: std::cell::Cell<bool>,
+}
+
+impl Stop {
+    fn new() -> Result<Self, Failure> {
+        let open = |kind| {
+            signal(kind)
+                .map(std::cell::RefCell::new)
+                .map_err(|e| Failure::new(Exit::Unavailable, "signals", reason(&e).1))
+        };
+        let stop = Stop {
+            interrupt: open(SignalKind::interrupt())?,
+            terminate: open(SignalKind::terminate())?,
+            interrupted: std::cell::Cell::new(false),
+        };
+        terminal::leave_signals();
+        Ok(stop)
+    }
+
+    async fn done(&self) {
+        let (mut interrupt, mut terminate) =
+            (self.interrupt.borrow_mut(), self.terminate.borrow_mut());
+        tokio::select! {
+            _ = interrupt.recv() => self.interrupted.set(true),
+            _ = terminate.recv() => {}
+        }
+    }
+
+    /// A client that ends its server by SIGTERM gets what it wanted.
+    fn exit(&self) -> Exit {
+        if self.interrupted.get() { Exit::Interrupted } else { Exit::Ok }
+    }
+}

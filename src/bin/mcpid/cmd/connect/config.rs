@@ -1,0 +1,125 @@
+//! `--print-config`: what to paste into a client's settings.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use crate::args::{ClientName, ConnectArgs, ProfileName, Ttl};
+use crate::failure::Failure;
+use crate::holder::AGENT;
+use crate::ui::Ui;
+
+/// Prints the block, with everything else that was given as arguments in it.
+///
+/// # Errors
+/// Stdout cannot be written.
+pub(super) fn print(
+    client: ClientName,
+    args: &ConnectArgs,
+    host: &str,
+    ui: &mut Ui,
+) -> Result<(), Failure> {
+    // Programs with a window are seldom started where PATH says what a shell's says.
+    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("mcpid"));
+    let command = program.to_string_lossy().into_owned();
+    let arguments = arguments(args);
+    let name = name(host);
+    let entry = json!({ "command": command, "args": arguments });
+    let within = |member: &str, entry: Value| {
+        let servers: Map<_, _> = [(name.clone(), entry)].into_iter().collect();
+        json!({ member: servers })
+    };
+    let (block, place) = match client {
+        ClientName::Claude => {
+            let place = "into claude_desktop_config.json, or .mcp.json of a project";
+            (within("mcpServers", entry), place)
+        }
+        ClientName::Cursor => {
+            (within("mcpServers", entry), "into .cursor/mcp.json, of a project or at home")
+        }
+        ClientName::Vscode => {
+            let entry = json!({ "type": "stdio", "command": command, "args": arguments });
+            (within("servers", entry), "into .vscode/mcp.json of a project")
+        }
+        ClientName::Generic => (entry, "what the client has to start"),
+    };
+    if ui.json() {
+        return ui.json_line(&block);
+    }
+    let text = serde_json::to_string_pretty(&block).unwrap_or_default();
+    ui.line(&text)?;
+    ui.note(place);
+    Ok(())
+}
+
+/// The server's name among others: of its host, in letters that every client takes.
+fn name(host: &str) -> String {
+    let letters = host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
+    letters.collect::<String>().trim_matches('-').to_owned()
+}
+
+/// The command line that was given, without what made it print this. Files get their whole path:
+/// a client starts its servers in a folder of its own.
+fn arguments(args: &ConnectArgs) -> Vec<String> {
+    let mut words = vec!["connect".to_owned()];
+    let mut flag = |name: &str, value: String| words.extend([name.to_owned(), value]);
+    if let Some(key) = &args.key {
+        flag("--key", key_path(key));
+    }
+    if args.profile != ProfileName::Mcp {
+        flag("--profile", args.profile.profile().name.into_owned());
+    }
+    if let Some(id) = &args.client_id {
+        flag("--client-id", id.clone());
+    }
+    match args.ttl {
+        Some(Ttl::Seconds(seconds)) => flag("--ttl", format!("{seconds}s")),
+        Some(Ttl::None) => flag("--ttl", "none".to_owned()),
+        None => {}
+    }
+    for header in &args.header {
+        let header = match header.strip_prefix('@') {
+            Some(file) => format!("@{}", whole(Path::new(file))),
+            None => header.clone(),
+        };
+        flag("--header", header);
+    }
+    if let Some(bytes) = args.max_body {
+        flag("--max-body", bytes.to_string());
+    }
+    if let Some(seconds) = args.timeout {
+        flag("--timeout", format!("{seconds}s"));
+    }
+    for (name, file) in [
+        ("--ca", &args.ca),
+        ("--log-file", &args.log_file),
+        ("--passphrase-file", &args.passphrase.passphrase_file),
+    ] {
+        if let Some(file) = file {
+            flag(name, whole(file));
+        }
+    }
+    for pattern in &args.confirm {
+        flag("--confirm", pattern.clone());
+    }
+    if let Some(via) = args.confirm_via {
+        let value = clap::ValueEnum::to_possible_value(&via);
+        flag("--confirm-via", value.map(|v| v.get_name().to_owned()).unwrap_or_default());
+    }
+    if let Some(seconds) = args.confirm_timeout {
+        flag("--confirm-timeout", format!("{seconds}s"));
+    }
+    words.push(args.url.clone());
+    words
+}
+
+/// A key that is no file is named as it was.
+fn key_path(key: &Path) -> String {
+    let text = key.to_string_lossy();
+    if text.starts_with(AGENT) { text.into_owned() } else { whole(key) }
+}
+
+fn whole(path: &Path) -> String {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    whole.to_string_lossy().into_owned()
+}

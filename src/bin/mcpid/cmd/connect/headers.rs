@@ -1,0 +1,158 @@
+//! `-H`: what is sent with every request. Values may be secrets, and are never repeated.
+
+use std::env;
+use std::path::Path;
+
+use http::{HeaderName, HeaderValue};
+use mcpid::verify::MAX_HEAD;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::files;
+
+const AGAIN: &str = "mcpid connect -H 'Authorization: Bearer ${TOKEN}' URL";
+
+/// The headers of `-H`, in the order given; a file has one a line.
+///
+/// # Errors
+/// A file that cannot be read, what is no header, one that follows from the message, a variable
+/// that is not set.
+pub(super) fn given(flags: &[String]) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
+    let mut headers = Vec::new();
+    for flag in flags {
+        let Some(path) = flag.strip_prefix('@') else {
+            headers.push(header(flag)?);
+            continue;
+        };
+        if path.is_empty() {
+            return Err(Failure::usage("-H @ wants the name of a file")
+                .hint("mcpid connect -H @headers.txt URL"));
+        }
+        let bytes = files::open_quietly(Some(Path::new(path)))?.read(MAX_HEAD as u64)?;
+        let text = String::from_utf8(bytes).map_err(|_| {
+            Failure::new(Exit::Input, "not_text", format!("{path} is not UTF-8 text"))
+        })?;
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            headers.push(header(line)?);
+        }
+    }
+    Ok(headers)
+}
+
+fn header(line: &str) -> Result<(HeaderName, HeaderValue), Failure> {
+    // It may hold a token that nobody wants in a log: only the name is ever repeated.
+    let Some((name, value)) = line.split_once(':') else {
+        return Err(Failure::usage("a header is a name, a colon and a value").hint(AGAIN));
+    };
+    let name = HeaderName::from_bytes(name.trim().as_bytes())
+        .map_err(|_| Failure::usage("what stands before the colon of -H is no header name"))?;
+    if follows(name.as_str()) {
+        let message = format!("{name} is not for -H: it follows from the message");
+        return Err(Failure::usage(message).hint("leave it out"));
+    }
+    let value = filled(name.as_str(), value.trim_matches([' ', '\t']), |name| {
+        env::var_os(name).map(|value| value.into_string().unwrap_or_default())
+    })?;
+    let mut value = HeaderValue::from_str(value.trim_matches([' ', '\t'])).map_err(|_| {
+        Failure::usage(format!("the value of {name} holds a control character or a line break"))
+    })?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+/// Fields that the bridge makes, or that would change what a request is.
+fn follows(name: &str) -> bool {
+    matches!(
+        name,
+        "accept"
+            | "connection"
+            | "content-digest"
+            | "content-encoding"
+            | "content-length"
+            | "content-type"
+            | "expect"
+            | "host"
+            | "keep-alive"
+            | "last-event-id"
+            | "proxy-connection"
+            | "signature"
+            | "signature-input"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    ) || name.starts_with("mcp-")
+}
+
+/// `value` with each `${NAME}` replaced by what `variable` says. A dollar sign before anything but
+/// an opening brace stands for itself.
+fn filled(
+    header: &str,
+    value: &str,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<String, Failure> {
+    let mut filled = String::with_capacity(value.len());
+    let mut rest = value;
+    while let Some((before, after)) = rest.split_once("${") {
+        filled.push_str(before);
+        let (name, after) = after.split_once('}').unwrap_or(("", ""));
+        let letters = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        let starts = name.bytes().next().is_some_and(|b| !b.is_ascii_digit());
+        if !starts || !name.bytes().all(letters) {
+            let message = format!("in the value of {header}: ${{ wants a variable's name and a }}");
+            return Err(Failure::usage(message).hint(AGAIN));
+        }
+        match variable(name) {
+            Some(text) if !text.is_empty() => filled.push_str(&text),
+            Some(_) => {
+                let message = format!("{name}, which -H {header} names, is empty, or not UTF-8");
+                return Err(Failure::usage(message));
+            }
+            None => {
+                let message = format!("{name}, which -H {header} names, is not set");
+                return Err(Failure::usage(message));
+            }
+        }
+        rest = after;
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn variables_are_filled_in_and_never_repeated() {
+        let known = |name: &str| match name {
+            "TOKEN" => Some("s3cret".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
+        let fill = |value: &str| filled("authorization", value, known);
+        assert_eq!(fill("Bearer ${TOKEN}").unwrap(), "Bearer s3cret");
+        assert_eq!(fill("${TOKEN}${TOKEN}$").unwrap(), "s3crets3cret$");
+        assert_eq!(fill("$TOKEN $5 {x}").unwrap(), "$TOKEN $5 {x}");
+        for value in ["${OTHER}", "${EMPTY}", "${TOKEN", "${}", "${a-b}", "${1}", "s3cret ${"] {
+            let failure = fill(value).unwrap_err();
+            assert_eq!(failure.exit, Exit::Usage, "{value}");
+            assert!(!failure.message.contains("s3cret"), "{value}: {}", failure.message);
+        }
+    }
+
+    #[test]
+    fn what_follows_from_the_message_is_refused() {
+        for name in ["Host", "Content-Type", "Signature", "Mcp-Session-Id", "MCP-Protocol-Version"]
+        {
+            assert!(header(&format!("{name}: x")).is_err(), "{name}");
+        }
+        for line in ["", "x", ": y", "a b: c", "a: b\rc"] {
+            assert!(header(line).is_err(), "{line:?}");
+        }
+        let (name, value) = header("X-Team:  a b \t").unwrap();
+        assert_eq!((name.as_str(), value.to_str().unwrap()), ("x-team", "a b"));
+        assert!(!format!("{value:?}").contains("a b"), "it may be a secret");
+    }
+}

@@ -1,0 +1,45 @@
+//! `mcpid gateway`: attestation before any MCP server.
+
+mod file;
+mod gating;
+mod reload;
+mod report;
+mod serve;
+mod writer;
+
+use std::ffi::OsString;
+
+use clap::Parser as _;
+
+use crate::args::{Cli, Command, GatewayAct, GatewayArgs, GatingArgs};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::ui::Ui;
+use crate::usage;
+
+/// Serves until it is told to stop, or looks at what was logged.
+pub(crate) fn run(args: &GatewayArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+    if let Some(GatewayAct::Report(args)) = &args.act {
+        return report::run(args, ui);
+    }
+    let Some(path) = &args.gating.config else {
+        return run_with(&args.gating, ui);
+    };
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    let whole = file::complete(argv, path)?;
+    // What the file says was read as flags before, so this can only fail for two that do not go
+    // together.
+    let cli = Cli::try_parse_from(&whole).map_err(|error| usage::failure(&error, &whole))?;
+    match cli.command {
+        Command::Gateway(args) => run_with(&args.gating, ui),
+        _ => Err(Failure::new(Exit::Bug, "bug", "the configuration file changed the command")),
+    }
+}
+
+fn run_with(args: &GatingArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+    let gating = gating::Gating::read(args, ui)?;
+    if args.check_config {
+        return gating.report(ui);
+    }
+    serve::run(gating, args, ui)
+}

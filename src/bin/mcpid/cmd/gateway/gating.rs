@@ -1,0 +1,235 @@
+//! The flags of a gateway, checked as far as they can be without listening.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcpid::gateway::{Config, Paths, Policies, Upstream};
+use mcpid::mcp::pattern::Pattern;
+use mcpid::message::target::Origin;
+use mcpid::net::{Address, Limits, tls};
+use mcpid::tower::{Modes, RefuseWith};
+use rustls::{ClientConfig, ServerConfig};
+
+use crate::args::{GatingArgs, ModeName, ProfileName, RefusalStatus};
+use crate::exit::Exit;
+use crate::failure::{Failure, chain};
+use crate::files;
+use crate::judging::Judging;
+use crate::ui::Ui;
+
+/// Bytes of a file of certificates.
+const LARGEST_PEM: u32 = 4 << 20;
+
+/// All that a gateway is told.
+pub(crate) struct Gating {
+    pub(crate) config: Config,
+    pub(crate) judging: Judging,
+    pub(crate) listen: Address,
+    pub(crate) admin: Option<Address>,
+    pub(crate) limits: Limits,
+    pub(crate) to_upstream: ClientConfig,
+    pub(crate) shown: Option<Arc<ServerConfig>>,
+    mode: ModeName,
+}
+
+impl Gating {
+    /// Reads the flags, the trust files and the certificates.
+    ///
+    /// # Errors
+    /// What cannot be used, or would not be safe.
+    pub(crate) fn read(args: &GatingArgs, ui: &mut Ui) -> Result<Self, Failure> {
+        let upstream = args.upstream.clone().ok_or_else(|| {
+            Failure::usage("which server is behind? --upstream is missing").hint(
+                "mcpid gateway --upstream http://127.0.0.1:8000/mcp --origin http://127.0.0.1:8080",
+            )
+        })?;
+        if args.judging.origin.is_empty() {
+            return Err(Failure::usage(
+                "by which URL do clients know this server? --origin is missing",
+            )
+            .hint(format!(
+                "mcpid gateway --upstream {upstream} --origin https://mcp.example.com"
+            )));
+        }
+        if upstream.is_open_to_forgery() && !args.allow_remote_upstream {
+            return Err(Failure::usage(format!(
+                "--upstream {upstream} is another machine by plain http: whoever is on the way can \
+                 forge Mcpid-Status"
+            ))
+            .hint("use https, or --allow-remote-upstream if the network between is yours alone"));
+        }
+        if args.judging.profile == ProfileName::Rfc9421 {
+            return Err(Failure::usage(
+                "the profile rfc9421 is for audits: a request that it accepts can be replayed",
+            )
+            .hint("mcpid gateway --profile mcp"));
+        }
+        let listen = args.listen.clone().unwrap_or(Address::Tcp(([127, 0, 0, 1], 8080).into()));
+        if let Some(admin) = &args.admin
+            && !admin.is_local()
+            && !args.allow_remote_admin
+        {
+            return Err(Failure::usage(format!(
+                "--admin {admin} can be reached by other machines, and tells who calls what"
+            ))
+            .hint("--admin 127.0.0.1:9090, or --allow-remote-admin"));
+        }
+        let config = config(args, upstream)?;
+        let shown = match (&args.tls_cert, &args.tls_key) {
+            (Some(chain), Some(key)) => Some(certificates(chain, key)?),
+            _ => None,
+        };
+        let to_upstream = to_upstream(args.upstream_ca.as_deref(), &config.upstream)?;
+        let judging = Judging::read(&args.judging, ui)?;
+        let mut limits = Limits::default();
+        let seconds = |given: Option<u32>, into: &mut Duration| {
+            if let Some(seconds) = given {
+                *into = Duration::from_secs(u64::from(seconds));
+            }
+        };
+        seconds(args.head_timeout, &mut limits.head_time);
+        seconds(args.idle_timeout, &mut limits.idle);
+        seconds(args.drain_timeout, &mut limits.drain);
+        if let Some(count) = args.max_connections {
+            limits.connections = count;
+        }
+        let (admin, mode) = (args.admin.clone(), args.mode);
+        Ok(Gating { config, judging, listen, admin, limits, to_upstream, shown, mode })
+    }
+
+    /// Says that all is well, and what would be done.
+    pub(crate) fn report(&self, ui: &mut Ui) -> Result<Exit, Failure> {
+        let mode = match self.mode {
+            ModeName::Strict => "strict",
+            ModeName::Permissive => "permissive",
+        };
+        let keys = self.judging.keys();
+        let (listen, upstream) = (self.listen.to_string(), self.config.upstream.to_string());
+        let path = self.config.paths.endpoint();
+        if ui.json() {
+            ui.json_line(&serde_json::json!({
+                "version": 1, "ok": true, "listen": listen, "path": path, "upstream": upstream,
+                "mode": mode, "keys": keys, "tls": self.shown.is_some(),
+            }))?;
+        } else {
+            let tls = if self.shown.is_some() { " with TLS" } else { "" };
+            ui.line(&format!("ok: {mode}, {listen}{tls}, {path} to {upstream}, {keys} trusted"))?;
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+fn config(args: &GatingArgs, upstream: Upstream) -> Result<Config, Failure> {
+    let mut config = Config::new(upstream);
+    if let Some(path) = &args.path {
+        config.paths =
+            Paths::at(path).map_err(|e| Failure::usage(format!("--path: {}", chain(&e))))?;
+    }
+    for open in &args.open {
+        config.paths = config
+            .paths
+            .with_open(open.clone())
+            .map_err(|e| Failure::usage(format!("--open: {}", chain(&e))))?;
+    }
+    config.policies = policies(args)?;
+    let realm = args.realm.clone().unwrap_or_else(|| "mcp".to_owned());
+    if args.realm.is_some() && args.refuse_with != RefusalStatus::Unauthorized {
+        return Err(Failure::usage("--realm is for --refuse-with 401")
+            .hint("mcpid gateway --refuse-with 401 --realm mcp"));
+    }
+    config.refuse_with = match args.refuse_with {
+        RefusalStatus::Forbidden => RefuseWith::Forbidden,
+        RefusalStatus::Unauthorized => RefuseWith::Unauthorized { realm },
+        RefusalStatus::Ok => RefuseWith::Ok,
+    };
+    for origin in &args.allow_origin {
+        // A web origin is compared as a browser writes it.
+        let web = origin.starts_with("http://") || origin.starts_with("https://");
+        let as_browsers = Origin::parse(origin).is_ok_and(|o| o.to_string() == *origin);
+        if origin.eq_ignore_ascii_case("null") || origin.contains('*') || (web && !as_browsers) {
+            return Err(Failure::usage(format!(
+                "--allow-origin {origin}: not an origin as browsers write it, such as \
+                 https://app.example.com"
+            )));
+        }
+        config.allow_origins.push(origin.clone());
+    }
+    config.preserve_host = args.preserve_host;
+    let seconds = |given: Option<u32>| given.map(|seconds| Duration::from_secs(seconds.into()));
+    config.connect_time = seconds(args.connect_timeout).unwrap_or(config.connect_time);
+    config.answer_time = seconds(args.answer_timeout).unwrap_or(config.answer_time);
+    config.body_time = seconds(args.body_timeout).unwrap_or(config.body_time);
+    if let Some(budget) = args.budget {
+        config.budget = usize::try_from(budget).unwrap_or(usize::MAX);
+    }
+    Ok(config)
+}
+
+fn policies(args: &GatingArgs) -> Result<Policies, Failure> {
+    let mut modes = match args.mode {
+        ModeName::Strict => Modes::strict(),
+        ModeName::Permissive => Modes::permissive(),
+    };
+    let pattern = |flag: &str, text: &str| {
+        Pattern::parse(text)
+            .map_err(|error| Failure::usage(format!("{flag} {text}: {}", chain(&error))))
+    };
+    let mut destructive = false;
+    for text in &args.strict {
+        if text == "destructive" {
+            destructive = true;
+        } else {
+            modes = modes.with_strict(pattern("--strict", text)?);
+        }
+    }
+    for text in &args.permissive {
+        if text == "destructive" {
+            return Err(Failure::usage("--permissive destructive: that is what strict is for")
+                .hint("mcpid gateway --mode permissive --strict destructive"));
+        }
+        modes = modes.with_permissive(pattern("--permissive", text)?);
+    }
+    let policies = Policies::new(modes);
+    Ok(if destructive { policies.with_destructive() } else { policies })
+}
+
+/// Reads certificates and their key.
+///
+/// # Errors
+/// They cannot be read, or do not fit.
+pub(crate) fn certificates(chain_file: &Path, key: &Path) -> Result<Arc<ServerConfig>, Failure> {
+    let (shown, secret) = (pem(chain_file)?, pem(key)?);
+    tls::server(&shown, &secret).map_err(|error| {
+        let about = match error {
+            tls::TlsError::Key(_) => key,
+            _ => chain_file,
+        };
+        Failure::new(Exit::Key, "certificate", format!("{}: {}", about.display(), chain(&error)))
+    })
+}
+
+fn to_upstream(roots: Option<&Path>, upstream: &Upstream) -> Result<ClientConfig, Failure> {
+    let pem = roots.map(pem).transpose()?;
+    let config = match &pem {
+        Some(pem) => tls::client(Some(pem)),
+        None if upstream.is_tls() => tls::client(None),
+        // Reading all roots of the machine for nothing takes longer than the rest of the start.
+        None => tls::distrustful(),
+    };
+    config.map_err(|error| {
+        let about = roots.map(|p| format!("{}: ", p.display())).unwrap_or_default();
+        Failure::new(Exit::Key, "certificate", format!("{about}{}", chain(&error)))
+    })
+}
+
+fn pem(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, Failure> {
+    files::open_quietly(Some(path))?.read_secret(LARGEST_PEM)
+}
+
+/// The files that are watched for changes.
+pub(crate) fn watched(args: &GatingArgs) -> Result<Vec<PathBuf>, Failure> {
+    let trusts = files::trusts(&args.judging.trust)?.into_iter().map(|place| place.path);
+    let tls = args.tls_cert.iter().chain(&args.tls_key).cloned();
+    Ok(trusts.chain(tls).collect())
+}

@@ -1,0 +1,51 @@
+//! Files that change while the gateway runs.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::{Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
+
+/// Knows files, and folders one level deep, by what the file system says of them.
+pub(crate) struct Watch {
+    paths: Vec<PathBuf>,
+    seen: u64,
+}
+
+impl Watch {
+    pub(crate) fn new(paths: Vec<PathBuf>) -> Self {
+        let seen = look(&paths);
+        Watch { paths, seen }
+    }
+
+    /// Whether something is different from the last time.
+    pub(crate) fn changed(&mut self) -> bool {
+        let now = look(&self.paths);
+        std::mem::replace(&mut self.seen, now) != now
+    }
+}
+
+fn look(paths: &[PathBuf]) -> u64 {
+    let mut hash = DefaultHasher::new();
+    for path in paths {
+        mark(path, &mut hash);
+        let Ok(folder) = fs::read_dir(path) else { continue };
+        let mut inside: Vec<PathBuf> = folder.flatten().map(|entry| entry.path()).collect();
+        inside.sort();
+        for path in inside {
+            mark(&path, &mut hash);
+        }
+    }
+    hash.finish()
+}
+
+fn mark(path: &Path, hash: &mut DefaultHasher) {
+    path.hash(hash);
+    let Ok(about) = fs::metadata(path) else { return };
+    (about.len(), about.modified().ok()).hash(hash);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        // A file that is written anew and renamed is another one, whatever its time says.
+        (about.ino(), about.ctime(), about.ctime_nsec(), about.mode()).hash(hash);
+    }
+}

@@ -1,0 +1,351 @@
+//! Serving: the runtime works in threads of its own, this one talks and watches files.
+
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use mcpid::clock::{Clock, SystemClock};
+use mcpid::gateway::log::LogLine;
+use mcpid::gateway::report::Tally;
+use mcpid::gateway::{Admin, Gateway, Metrics, Readiness};
+use mcpid::net::tls::Shown;
+use mcpid::net::{Address, Limits, Listener, Server};
+use mcpid::tower::Handle;
+use mcpid::verify::Replay;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::gating::{Gating, certificates, watched};
+use super::reload::Watch;
+use super::writer::Writer;
+use crate::args::GatingArgs;
+use crate::auditing;
+use crate::exit::Exit;
+use crate::failure::{Failure, chain, reason};
+use crate::judging::Judging;
+use crate::nonces::{self, Opened};
+use crate::ui::Ui;
+
+/// Lines and words that may wait to be written; what is more is lost, and counted.
+const WAITING: usize = 16 * 1024;
+/// How often files are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// Descriptors that are not for connections: listeners, stores, logs.
+const OTHER_FILES: u64 = 64;
+
+/// What the threads that serve tell the one that talks.
+enum Said {
+    Line(String),
+    Note(String),
+    Reload,
+    /// All is over; so many connections were cut.
+    Over(usize),
+    Interrupted,
+}
+
+/// Serves until it is told to stop.
+pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let metrics = Arc::new(Metrics::new());
+    let retention = gating.judging.verifier(Arc::clone(&clock), Replay::Unchecked).retention();
+    let opened = nonces::open_to_serve(args.nonces.as_deref(), retention, args.claiming, ui)
+        .map_err(|failure| match failure.code {
+            nonces::TOO_SHORT => {
+                failure.hint("all its users can wait for so long? --raise-retention")
+            }
+            _ => failure,
+        })?;
+    let store = metrics.watch(Arc::clone(&opened.store));
+    let replay = Replay::Claim(Arc::clone(&store));
+    let verifier = gating.judging.verifier(Arc::clone(&clock), replay.clone());
+    metrics.keys(gating.judging.keys());
+    let writer = Writer::open(args.log.as_deref())?;
+    let limits = fitted(&gating.limits, args.max_connections, ui);
+
+    let (said, heard) = sync_channel(WAITING);
+    // What operators are shown of it is only reckoned up where they can ask.
+    let tally = gating.admin.is_some().then(|| Arc::new(Mutex::new(Tally::new())));
+    let lines = {
+        let (said, metrics, tally) = (said.clone(), Arc::clone(&metrics), tally.clone());
+        move |line: &LogLine| {
+            if let Some(tally) = &tally {
+                tally.lock().unwrap_or_else(PoisonError::into_inner).add(line);
+            }
+            // A log that is too slow must not hold up requests.
+            if said.try_send(Said::Line(line.to_line())).is_err() {
+                metrics.line_lost();
+            }
+        }
+    };
+    let readiness = Arc::new(Readiness::new(Arc::clone(&clock), store));
+    let Gating { mut config, listen, admin, to_upstream, shown, .. } = gating;
+    let recorder = auditing::recorder(&args.audit, Arc::clone(&clock))?;
+    config.audit = recorder.clone();
+    let upstream = config.upstream.to_string();
+    let gateway = Gateway::new(
+        config,
+        verifier,
+        to_upstream,
+        Arc::clone(&clock),
+        Arc::clone(&metrics),
+        Arc::new(lines),
+    )
+    .map_err(|error| Failure::usage(chain(&error)))?;
+    let shown = shown.map(Shown::new);
+    let runtime = Runtime::new().map_err(|e| no_listener("start threads", &e))?;
+
+    let (stop, stopped) = watch::channel(false);
+    let server = bind(&runtime, &listen, limits.clone())?;
+    let mut to = server.address().to_string();
+    let server = match &shown {
+        Some(shown) => server.with_tls(shown.clone()),
+        None => server,
+    };
+    if let Some(address) = &admin {
+        let server = bind(&runtime, address, Limits::default())?;
+        let here = server.address().clone();
+        ui.note(&format!("operators are answered at {here}"));
+        let mut service = Admin::new(Arc::clone(&readiness), Arc::clone(&metrics), here);
+        if let Some(tally) = tally {
+            let clock = Arc::clone(&clock);
+            service = service.with_page(move || {
+                let report = tally.lock().unwrap_or_else(PoisonError::into_inner).report();
+                report.to_html(clock.now())
+            });
+        }
+        // Operators are answered until the last request is through.
+        runtime.spawn(server.run(service, std::future::pending()));
+    }
+    if shown.is_some() {
+        to.push_str(" with TLS");
+    }
+    ui.note(&format!("listening at {to}, before {upstream}"));
+
+    signals(&runtime, &said, stop, Arc::clone(&readiness))?;
+    {
+        let (said, gateway, mut stopped) = (said.clone(), gateway.clone(), stopped);
+        runtime.spawn(async move {
+            let stop = async move {
+                let _ = stopped.wait_for(|stopped| *stopped).await;
+            };
+            let cut = server.run(gateway, stop).await;
+            let _ = tokio::task::spawn_blocking(move || said.send(Said::Over(cut))).await;
+        });
+    }
+    let mut desk = Desk {
+        args,
+        writer,
+        metrics,
+        readiness,
+        handle: gateway.handle(),
+        replay,
+        clock,
+        shown,
+        opened,
+        watch: Watch::new(watched(args)?),
+        log_broken: false,
+    };
+    let ended = desk.work(&heard, ui);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    if let Some(recorder) = recorder {
+        // The last checkpoint, whoever still holds on to the log.
+        recorder.log().close();
+    }
+    ended
+}
+
+fn bind(runtime: &Runtime, address: &Address, limits: Limits) -> Result<Server, Failure> {
+    let listener = runtime
+        .block_on(Listener::bind(address))
+        .map_err(|e| no_listener(&format!("listen at {address}"), &e))?;
+    Ok(Server::new(listener, limits))
+}
+
+fn no_listener(act: &str, error: &io::Error) -> Failure {
+    let why = match error.kind() {
+        io::ErrorKind::AddrInUse => "the address is in use".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "no address of this machine".to_owned(),
+        io::ErrorKind::AlreadyExists => "the file is there and no socket".to_owned(),
+        _ => reason(error).1,
+    };
+    Failure::new(Exit::Unavailable, "listener", format!("cannot {act}: {why}"))
+}
+
+/// The limits that the operating system's own limit on open files allows, after raising it as far
+/// as it goes: each connection needs one more to the upstream.
+fn fitted(limits: &Limits, asked: Option<usize>, ui: &mut Ui) -> Limits {
+    let mut limits = limits.clone();
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        let mut files = getrlimit(Resource::Nofile);
+        if files.current != files.maximum {
+            let raised = rustix::process::Rlimit { current: files.maximum, ..files };
+            if setrlimit(Resource::Nofile, raised).is_ok() {
+                files = raised;
+            }
+        }
+        let most = files.current.map_or(u64::MAX, |most| most.saturating_sub(OTHER_FILES) / 2);
+        let most = usize::try_from(most).unwrap_or(usize::MAX).max(1);
+        if limits.connections > most {
+            if asked.is_some() {
+                ui.warning(&format!(
+                    "the limit on open files allows {most} connections, not {}",
+                    limits.connections
+                ));
+            }
+            limits.connections = most;
+        }
+    }
+    limits
+}
+
+fn signals(
+    runtime: &Runtime,
+    said: &SyncSender<Said>,
+    stop: watch::Sender<bool>,
+    readiness: Arc<Readiness>,
+) -> Result<(), Failure> {
+    let _inside = runtime.enter();
+    let listen = |kind| signal(kind).map_err(|e| no_listener("watch for signals", &e));
+    let (mut hangup, mut terminate, mut interrupt) = (
+        listen(SignalKind::hangup())?,
+        listen(SignalKind::terminate())?,
+        listen(SignalKind::interrupt())?,
+    );
+    let said = said.clone();
+    runtime.spawn(async move {
+        let mut ending = false;
+        loop {
+            let word = tokio::select! {
+                _ = hangup.recv() => Said::Reload,
+                _ = terminate.recv() => Said::Interrupted,
+                _ = interrupt.recv() => Said::Interrupted,
+            };
+            match word {
+                Said::Interrupted if !ending => {
+                    ending = true;
+                    readiness.drain();
+                    let _ = stop.send(true);
+                    let words = "ending: requests in flight are let through, new ones are not";
+                    let _ = said.try_send(Said::Note(words.to_owned()));
+                }
+                word => {
+                    let _ = said.try_send(word);
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+/// The thread that talks.
+struct Desk<'a> {
+    args: &'a GatingArgs,
+    writer: Writer,
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+    handle: Handle,
+    replay: Replay,
+    clock: Arc<dyn Clock>,
+    shown: Option<Shown>,
+    opened: Opened,
+    watch: Watch,
+    log_broken: bool,
+}
+
+impl Desk<'_> {
+    fn work(&mut self, heard: &Receiver<Said>, ui: &mut Ui) -> Result<Exit, Failure> {
+        let mut looked = Instant::now();
+        loop {
+            match heard.recv_timeout(LOOK) {
+                Ok(Said::Line(line)) => self.log(&line, ui),
+                Ok(Said::Note(words)) => ui.note(&words),
+                Ok(Said::Reload) => {
+                    if let Err(failure) = self.writer.reopen() {
+                        ui.warning(&failure.message);
+                    }
+                    self.reload(ui);
+                }
+                Ok(Said::Over(cut)) => {
+                    // Lines that came before are before this word.
+                    let _ = self.writer.flush(ui);
+                    if cut > 0 {
+                        ui.warning(&format!("{cut} connections were cut"));
+                    }
+                    return Ok(Exit::Ok);
+                }
+                Ok(Said::Interrupted) => {
+                    let _ = self.writer.flush(ui);
+                    return Ok(Exit::Interrupted);
+                }
+                Err(RecvTimeoutError::Timeout) => self.flush(ui),
+                Err(RecvTimeoutError::Disconnected) => return Ok(Exit::Ok),
+            }
+            if looked.elapsed() >= LOOK {
+                looked = Instant::now();
+                self.flush(ui);
+                self.opened.tell(ui);
+                if self.watch.changed() {
+                    self.reload(ui);
+                }
+            }
+        }
+    }
+
+    fn log(&mut self, line: &str, ui: &mut Ui) {
+        let written = self.writer.line(line, ui);
+        self.note_log(written, ui);
+    }
+
+    fn flush(&mut self, ui: &mut Ui) {
+        let written = self.writer.flush(ui);
+        self.note_log(written, ui);
+    }
+
+    /// No request fails for want of a log line; what is lost is said once, and counted.
+    fn note_log(&mut self, written: Result<(), Failure>, ui: &mut Ui) {
+        match written {
+            Ok(()) => self.log_broken = false,
+            Err(failure) => {
+                self.metrics.line_lost();
+                if !std::mem::replace(&mut self.log_broken, true) {
+                    ui.warning(&format!("log lines are being lost: {}", failure.message));
+                }
+            }
+        }
+    }
+
+    /// Reads trust files and certificates again. Whatever is broken leaves the old ones in use.
+    fn reload(&mut self, ui: &mut Ui) {
+        let mut broken = None;
+        match Judging::read(&self.args.judging, ui) {
+            Ok(judging) => {
+                let verifier = judging.verifier(Arc::clone(&self.clock), self.replay.clone());
+                match self.handle.replace(verifier) {
+                    Ok(()) => {
+                        self.metrics.keys(judging.keys());
+                        ui.note(&format!("read again: {} trusted", judging.keys()));
+                    }
+                    Err(error) => broken = Some(chain(&error)),
+                }
+            }
+            Err(failure) => broken = Some(failure.message),
+        }
+        if let (Some(shown), Some(chain), Some(key)) =
+            (&self.shown, &self.args.tls_cert, &self.args.tls_key)
+        {
+            match certificates(chain, key) {
+                Ok(config) => shown.replace(config),
+                Err(failure) => broken = Some(failure.message),
+            }
+        }
+        if let Some(why) = &broken {
+            self.metrics.reload_failed();
+            ui.warning(&format!("{why}; what was read before stays in use"));
+        }
+        self.readiness.broken(broken);
+    }
+}

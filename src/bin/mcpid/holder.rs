@@ -1,0 +1,237 @@
+//! Who holds the key that signs: a keyfile, or an ssh-agent by `-k ssh-agent:ID`.
+
+use std::env;
+use std::path::Path;
+use std::sync::Arc;
+
+use mcpid::key::agent::{Agent, AgentError, AgentKey, ChooseError, Identity};
+use mcpid::key::keyfile::Keyfile;
+use mcpid::key::{PublicKey, Sign};
+
+use crate::args::PassphraseArgs;
+use crate::exit::Exit;
+use crate::failure::{Failure, reason};
+use crate::files::{self, Named, Place};
+use crate::keyfiles;
+use crate::passphrase::Source;
+use crate::ui::{Ui, shell_word};
+
+/// What names a key in an agent; a file of that name is `./ssh-agent:…`.
+pub(crate) const AGENT: &str = "ssh-agent:";
+const SOCKET: &str = "SSH_AUTH_SOCK";
+
+/// Keys of an agent that are named in one line; more are counted.
+const SHOWN: usize = 5;
+
+/// A key that can sign, whose secret is not touched yet.
+pub(crate) enum Holder {
+    /// In a keyfile, where it stays sealed.
+    File(Box<Keyfile>, Place),
+    /// In an agent, where it stays.
+    Agent(Arc<AgentKey>),
+}
+
+impl Holder {
+    /// The key that `--key`, `MCPID_KEY` or the default names.
+    ///
+    /// # Errors
+    /// The keyfile cannot be read, or the agent has no one such key.
+    pub(crate) fn find(flag: Option<&Path>) -> Result<Holder, Failure> {
+        let place = files::key(flag)?;
+        if let Some(wanted) = in_agent(&place.path) {
+            return agent_key(wanted).map(Holder::Agent);
+        }
+        let keyfile = keyfiles::load(&place).map_err(|failure| {
+            let meant = place.path == Path::new("ssh-agent") && failure.code == "not_found";
+            let hint = format!("a key in the ssh-agent: -k {AGENT}");
+            if meant { Failure { hints: vec![hint], ..failure } } else { failure }
+        })?;
+        Ok(Holder::File(Box::new(keyfile), place))
+    }
+
+    /// Whether a passphrase is needed to use it.
+    pub(crate) fn is_sealed(&self) -> bool {
+        matches!(self, Holder::File(keyfile, _) if !keyfile.is_plain())
+    }
+
+    /// Whether an agent signs, which may be asking a person each time.
+    pub(crate) fn is_in_agent(&self) -> bool {
+        matches!(self, Holder::Agent(_))
+    }
+
+    /// The public half.
+    pub(crate) fn public(&self) -> &PublicKey {
+        match self {
+            Holder::File(keyfile, _) => keyfile.public(),
+            Holder::Agent(key) => key.public(),
+        }
+    }
+
+    /// The keyfile's name or the agent's comment: any text at all.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Holder::File(keyfile, _) => keyfile.name(),
+            Holder::Agent(key) => key.comment(),
+        }
+    }
+
+    /// Finds where the passphrase will come from, without asking for it yet; nothing where none
+    /// is needed.
+    ///
+    /// # Errors
+    /// As [`keyfiles::source`].
+    pub(crate) fn source(
+        &self,
+        args: &PassphraseArgs,
+        ui: &mut Ui,
+    ) -> Result<Option<Source>, Failure> {
+        match self {
+            Holder::File(keyfile, place) => keyfiles::source(keyfile, place, args, ui),
+            Holder::Agent(_) => {
+                crate::passphrase::check(args)?;
+                if args.passphrase_file.is_some() || args.passphrase_fd.is_some() {
+                    ui.note("the key is in the ssh-agent; the passphrase is not used");
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whoever signs. For a keyfile this asks for the passphrase if it has to; a key in an agent
+    /// blocks at each signature until the agent has answered.
+    ///
+    /// # Errors
+    /// As [`keyfiles::open`].
+    pub(crate) fn open(self, source: Option<Source>) -> Result<Arc<dyn Sign>, Failure> {
+        match self {
+            Holder::File(keyfile, place) => Ok(Arc::new(keyfiles::open(&keyfile, &place, source)?)),
+            Holder::Agent(key) => Ok(key),
+        }
+    }
+}
+
+/// What stands behind `ssh-agent:`, if `path` begins so.
+pub(crate) fn in_agent(path: &Path) -> Option<&str> {
+    path.to_str()?.strip_prefix(AGENT)
+}
+
+/// The path of a keyfile that is to be made, changed or read as a file.
+///
+/// # Errors
+/// As [`files::key`]; and where a key in an agent is named, which has no keyfile.
+pub(crate) fn keyfile_place(flag: Option<&Path>, name: &str) -> Result<Place, Failure> {
+    let place = files::key(flag)?;
+    if in_agent(&place.path).is_none() {
+        return Ok(place);
+    }
+    let by = match place.named {
+        Named::Variable => "MCPID_KEY",
+        Named::Flag | Named::Default => name,
+    };
+    Err(Failure::usage(format!("{by} names a key in the ssh-agent; a keyfile is needed here"))
+        .hint(format!("name a file: {name} FILE")))
+}
+
+/// The agent that the user's session has.
+///
+/// # Errors
+/// It has none.
+pub(crate) fn agent() -> Result<Agent, Failure> {
+    match env::var_os(SOCKET) {
+        Some(socket) if !socket.is_empty() => Ok(Agent::at(socket)),
+        _ => {
+            let message = format!("there is no ssh-agent: {SOCKET} is not set");
+            Err(Failure::new(Exit::Key, "no_agent", message)
+                .hint("to start one for this shell: eval \"$(ssh-agent)\""))
+        }
+    }
+}
+
+/// The key in the session's agent that is called `wanted`; the only one, if it is empty.
+///
+/// # Errors
+/// No agent, no such key, or several.
+pub(crate) fn agent_key(wanted: &str) -> Result<Arc<AgentKey>, Failure> {
+    agent()?.choose(wanted).map(Arc::new).map_err(|error| choose_failure(error, wanted))
+}
+
+fn choose_failure(error: ChooseError, wanted: &str) -> Failure {
+    let called = match wanted {
+        "" => String::new(),
+        _ => format!(" called {}", shell_word(wanted)),
+    };
+    match error {
+        ChooseError::Agent(error) => agent_failure(&error),
+        ChooseError::Unknown { there } => {
+            let there = list(&there, "there is", "there are");
+            let message = format!("the ssh-agent has no Ed25519 key{called}; {there}");
+            Failure::new(Exit::Key, "no_such_key", message)
+                .hint("to add one that mcpid keeps: mcpid agent add")
+        }
+        ChooseError::Several { which } => {
+            let count = which.len();
+            let there = list(&which, "it is", "they are");
+            let message = format!("the ssh-agent has {count} Ed25519 keys{called}; {there}");
+            let failure = Failure::new(Exit::Key, "several_keys", message);
+            match which.first() {
+                Some(first) => {
+                    failure.hint(format!("name one, such as: -k {AGENT}{}", first.fingerprint()))
+                }
+                None => failure,
+            }
+        }
+        ChooseError::Unfit(found) => {
+            let message = format!("the key in the ssh-agent{called} is {}", found.kind());
+            Failure::new(Exit::Key, "unfit_key", message)
+                .hint("an Ed25519 key that mcpid keeps: mcpid agent add")
+        }
+        other => Failure::new(Exit::Key, "agent", other.to_string()),
+    }
+}
+
+/// The first few of an agent's keys, in one line.
+fn list(keys: &[Identity], one: &str, many: &str) -> String {
+    let named = keys.iter().take(SHOWN).map(|identity| {
+        let comment: String = match identity.comment() {
+            "" => "no comment".to_owned(),
+            comment => comment.chars().take(40).collect(),
+        };
+        let kind = if identity.key().is_some() { "" } else { ", not Ed25519" };
+        format!("{} ({comment}{kind})", identity.fingerprint())
+    });
+    let named = named.collect::<Vec<_>>().join(", ");
+    let more = match keys.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{} {named}{more}", if keys.len() == 1 { one } else { many })
+}
+
+/// What to say of an agent that did not do its part.
+pub(crate) fn agent_failure(error: &AgentError) -> Failure {
+    let failure = |code, message| Failure::new(Exit::Key, code, message);
+    match error {
+        AgentError::Gone { source, .. } => {
+            let (_, why) = reason(source);
+            failure("no_agent", format!("{error}: {why}"))
+                .hint("to start one for this shell: eval \"$(ssh-agent)\"")
+        }
+        AgentError::Broken(source) => {
+            failure("agent_broken", format!("{error}: {}", reason(source).1))
+        }
+        AgentError::Empty => failure("agent_empty", error.to_string())
+            .hint("if it is empty: mcpid agent add")
+            .hint("if it is locked: ssh-add -X"),
+        AgentError::Removed => {
+            failure("agent_removed", error.to_string()).hint("to add it again: mcpid agent add")
+        }
+        AgentError::Declined => failure("agent_declined", error.to_string())
+            .hint("a key that is to be confirmed needs an askpass program where the agent runs"),
+        AgentError::NotTaken => {
+            failure("agent_refused", error.to_string()).hint("if it is locked: ssh-add -X")
+        }
+        AgentError::TimedOut(_) => failure("agent_timeout", error.to_string()),
+        AgentError::WrongSignature => failure("agent_lied", error.to_string()),
+        _ => failure("agent", error.to_string()),
+    }
+}

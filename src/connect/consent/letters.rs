@@ -1,0 +1,101 @@
+//! Single characters: which are shown as `\u{…}`, how wide they are, and which pass for others.
+
+use std::fmt::Write as _;
+
+use crate::message::shown::is_unsafe;
+
+/// Beside what is unsafe anywhere: blanks other than the space, variation selectors, private use
+/// (whose looks are up to a font) and code points that are no characters.
+fn is_hidden(c: char) -> bool {
+    is_unsafe(c)
+        || (c.is_whitespace() && c != ' ')
+        || matches!(c,
+            '\u{2800}' | '\u{fe00}'..='\u{fe0f}' | '\u{e000}'..='\u{f8ff}' | '\u{fdd0}'..='\u{fdef}'
+            | '\u{fffc}' | '\u{f0000}'..='\u{10ffff}')
+        || (u32::from(c) & 0xfffe) == 0xfffe
+}
+
+/// Marks that are drawn over the character before them.
+fn is_mark(c: char) -> bool {
+    matches!(c,
+        '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{1ab0}'..='\u{1aff}'
+        | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}')
+}
+
+/// Up to this many spaces in a row are shown as they are.
+const SPACES: usize = 8;
+
+/// `text` between quotation marks, safe on a terminal and in one reading only: `"` and `\` are
+/// escaped, what cannot be seen is `\u{…}`, marks beyond two on one character too, and a long run
+/// of spaces is counted, outside the quotation marks. A real line feed follows each `\u{a}`.
+pub(super) fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    let mut marks = 0;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        marks = if is_mark(c) { marks + 1 } else { 0 };
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\u{a}\n"),
+            ' ' => {
+                let mut spaces = 1_usize;
+                while chars.next_if_eq(&' ').is_some() {
+                    spaces += 1;
+                }
+                if spaces > SPACES {
+                    // Writing to a String cannot fail.
+                    let _ = write!(out, "\" ({spaces} spaces) \"");
+                } else {
+                    out.extend(std::iter::repeat_n(' ', spaces));
+                }
+            }
+            c if is_hidden(c) || marks > 2 => {
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// `text` with everything that is not printable ASCII as `\u{…}`.
+pub(super) fn spelt_out(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        match c {
+            ' '..='~' => out.push(c),
+            c => {
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+            }
+        }
+        out
+    })
+}
+
+/// How many columns `c` takes on a terminal; never too few.
+pub(super) fn width(c: char) -> usize {
+    // East Asian wide characters and emoji begin here; counting others as wide only wraps sooner.
+    if u32::from(c) >= 0x1100 { 2 } else { 1 }
+}
+
+/// Letters that are drawn like Latin ones: of Greek, Cyrillic, Armenian, Cherokee, Lisu, full-width
+/// forms and the mathematical alphabets. The pages of UTS #39 without its tables.
+fn passes_for_latin(c: char) -> bool {
+    c.is_alphanumeric()
+        && matches!(c,
+            '\u{370}'..='\u{58f}' | '\u{13a0}'..='\u{13ff}' | '\u{1c80}'..='\u{1c8f}'
+            | '\u{1d00}'..='\u{1d7f}' | '\u{1f00}'..='\u{1fff}' | '\u{2100}'..='\u{218f}'
+            | '\u{24b6}'..='\u{24e9}' | '\u{2c80}'..='\u{2cff}' | '\u{a4d0}'..='\u{a4ff}'
+            | '\u{a640}'..='\u{a69f}' | '\u{ab30}'..='\u{abbf}' | '\u{ff10}'..='\u{ff5a}'
+            | '\u{1d400}'..='\u{1d7ff}')
+}
+
+/// The words of `text` that mix ASCII letters with letters that pass for such.
+pub(super) fn mixed_words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| {
+        !word.is_ascii()
+            && word.chars().any(|c| c.is_ascii_alphabetic())
+            && word.chars().any(passes_for_latin)
+    })
+}

@@ -1,0 +1,84 @@
+//! The members of a body that are shown, each as it was written.
+//!
+//! The body has passed the strict reading, so no key stands twice and nothing nests deep. It is
+//! taken apart again here without a change to any token: a number that a parser would round is
+//! shown as it was sent.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::Part;
+use crate::mcp::body::{Message, name_member};
+
+/// The members of one object, in their order.
+pub(super) struct Members<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
+
+/// What is said of a member that stands where a JSON-RPC request has no use for it.
+pub(super) const BESIDE: &str = " (beside params)";
+
+/// A key, borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some((Key(key), value)) = map.next_entry()? {
+                    members.push((key, value));
+                }
+                Ok(Members(members))
+            }
+        }
+        input.deserialize_map(Read)
+    }
+}
+
+/// What is shown of `body`, whose reading is `message`: the arguments first, then the other
+/// members of `params`, then what stands beside `params`. Nothing if `body` is not that message.
+pub(super) fn parts(body: &[u8], message: &Message<'_>) -> Option<Vec<Part>> {
+    let Members(envelope) = serde_json::from_slice(body).ok()?;
+    let method = message.method();
+    let (mut params, mut beside) = (Vec::new(), Vec::new());
+    for (key, value) in envelope {
+        match &*key {
+            "jsonrpc" | "id" => {}
+            "method" if method.is_some() => {
+                let written: Cow<'_, str> = serde_json::from_str(value.get()).ok()?;
+                if Some(&*written) != method {
+                    return None;
+                }
+            }
+            "params" => params = serde_json::from_str::<Members<'_>>(value.get()).ok()?.0,
+            _ if method.is_some() => beside.push((format!("{key}{BESIDE}").into(), value)),
+            _ => beside.push((key, value)),
+        }
+    }
+    // The name is shown above them all, and here only if it is not the one shown.
+    let shown = method.and_then(name_member);
+    let named = |key: &str, value: &RawValue| {
+        let text: Option<String> = serde_json::from_str(value.get()).ok();
+        Some(key) == shown && text.is_some() && text.as_deref() == message.name()
+    };
+    params.retain(|(key, value)| !named(key, value));
+    params.sort_by_key(|(key, _)| key != "arguments");
+    let params = params.into_iter().map(|(key, value)| (key, value.get()));
+    let beside = beside.into_iter().map(|(key, value)| (key, value.get()));
+    let part = |(label, json): (Cow<'_, str>, &str)| Part {
+        label: label.into_owned(),
+        json: json.to_owned(),
+    };
+    Some(params.chain(beside).map(part).collect())
+}

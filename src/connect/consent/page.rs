@@ -1,0 +1,363 @@
+//! A question as lines on a page.
+//!
+//! Every line that holds text which others chose begins with a gutter, and that text stands
+//! between quotation marks, so none of it can pass for a line or a remark of ours.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use serde_json::value::RawValue;
+
+use super::letters::{mixed_words, quoted, spelt_out, width};
+use super::members::{BESIDE, Members};
+use super::{Asked, Part};
+use crate::mcp::body::name_member;
+
+/// How much of a question is shown at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Columns of a line; fewer than 40 count as 40.
+    pub width: usize,
+    /// Lines of text that others chose; those that close what is open then, and our own, come on
+    /// top.
+    pub lines: usize,
+    /// Characters of one string, key or number: of a longer one the first three quarters of that
+    /// many and the last quarter are shown.
+    pub text: usize,
+}
+
+impl Default for Limits {
+    /// What fits a page: 80 columns, 50 lines, 400 characters.
+    fn default() -> Self {
+        Limits { width: 80, lines: 50, text: 400 }
+    }
+}
+
+impl Limits {
+    /// Everything, in lines of 80 columns.
+    pub fn none() -> Self {
+        Limits { width: 80, lines: usize::MAX, text: usize::MAX }
+    }
+
+    /// The same for lines of `width` columns.
+    #[must_use]
+    pub fn with_width(self, width: usize) -> Self {
+        Limits { width, ..self }
+    }
+}
+
+/// A question as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Shown {
+    /// Whole lines, each ending in a line feed.
+    pub text: String,
+    /// Bytes of the request that are not shown because of the limits.
+    pub hidden: usize,
+}
+
+const GUTTER: &str = "  | ";
+/// No deeper nesting is indented any further, so that there is always room for text.
+const DEEPEST: usize = 10;
+/// Words with letters that pass for others which are named; more are counted.
+const WORDS: usize = 3;
+
+pub(super) fn page(asked: &Asked, limits: &Limits) -> Shown {
+    let limits = Limits { width: limits.width.max(40), ..*limits };
+    let mut page = Page { limits, text: String::new(), lines: 0, hidden: 0 };
+    page.field("target", &asked.target);
+    page.field("method", &asked.method);
+    if let Some(name) = &asked.name {
+        page.field(name_member(&asked.method).unwrap_or("name"), name);
+    }
+    for (n, part) in asked.parts.iter().enumerate() {
+        if page.is_full() {
+            let left = &asked.parts[n..];
+            let sizes: Vec<usize> = left.iter().map(|p| p.label.len() + p.json.len()).collect();
+            page.rest(0, "members of the request", &sizes);
+            break;
+        }
+        page.part(part);
+    }
+    let digest = asked.digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
+    page.remark(&format!("body: {} bytes, sha-256", asked.size));
+    page.remark(&format!("  {digest}"));
+    page.beware(asked);
+    if page.hidden > 0 {
+        page.remark(&format!("{} bytes of this request are NOT shown", page.hidden));
+    }
+    Shown { text: page.text, hidden: page.hidden }
+}
+
+struct Page {
+    limits: Limits,
+    text: String,
+    /// Lines that hold text which others chose.
+    lines: usize,
+    hidden: usize,
+}
+
+/// What stands around a value on its lines.
+#[derive(Clone, Copy)]
+struct Around<'a> {
+    depth: usize,
+    /// The key and its colon, or nothing.
+    before: &'a str,
+    /// A comma, or nothing.
+    after: &'a str,
+}
+
+impl Page {
+    /// A line of our own words.
+    fn remark(&mut self, words: &str) {
+        self.text.push_str("  ");
+        self.text.push_str(words);
+        self.text.push('\n');
+    }
+
+    /// Text that others chose under a label of ours.
+    fn field(&mut self, label: &str, value: &str) {
+        self.remark(&format!("{label}:"));
+        let quoted = self.string(value);
+        self.lines(0, &quoted);
+        if !value.is_ascii() {
+            self.remark("which is not plain ASCII, but:");
+            let spelt = format!("\"{}\"", self.cut(value, spelt_out));
+            self.lines(0, &spelt);
+        }
+    }
+
+    /// A member of the request under its own name, if that is a plain one.
+    fn part(&mut self, part: &Part) {
+        let bytes = part.json.len();
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./".contains(&b);
+        let name = part.label.trim_end_matches(BESIDE);
+        if name.len() <= 60 && name.bytes().all(plain) {
+            self.remark(&format!("{}, {bytes} bytes:", part.label));
+        } else {
+            self.remark(&format!("a member of {bytes} bytes, called:"));
+            let label = self.string(&part.label);
+            self.lines(0, &label);
+            self.remark("which says:");
+        }
+        self.value(&part.json, Around { depth: 0, before: "", after: "" });
+    }
+
+    /// One JSON value: on one line if it fits, else with its members on lines of their own.
+    fn value(&mut self, json: &str, around: Around<'_>) {
+        let json = json.trim_ascii();
+        let Around { depth, before, after } = around;
+        let room = self.limits.width.saturating_sub(
+            GUTTER.len() + 2 * depth.min(DEEPEST) + before.chars().map(width).sum::<usize>() + 1,
+        );
+        if let Some(whole) = self.compact(json, room) {
+            return self.lines(depth, &format!("{before}{whole}{after}"));
+        }
+        if let Ok(Members(members)) = serde_json::from_str::<Members<'_>>(json) {
+            self.lines(depth, &format!("{before}{{"));
+            let sizes: Vec<usize> =
+                members.iter().map(|(key, value)| key.len() + value.get().len()).collect();
+            for (n, (key, value)) in members.iter().enumerate() {
+                if self.is_full() {
+                    self.rest(depth + 1, "members", &sizes[n..]);
+                    break;
+                }
+                let key = format!("{}: ", self.string(key));
+                let after = if n + 1 < members.len() { "," } else { "" };
+                self.value(value.get(), Around { depth: depth + 1, before: &key, after });
+            }
+            self.lines(depth, &format!("}}{after}"));
+        } else if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(json) {
+            self.lines(depth, &format!("{before}["));
+            let sizes: Vec<usize> = items.iter().map(|item| item.get().len()).collect();
+            for (n, item) in items.iter().enumerate() {
+                if self.is_full() {
+                    self.rest(depth + 1, "items", &sizes[n..]);
+                    break;
+                }
+                let after = if n + 1 < items.len() { "," } else { "" };
+                self.value(item.get(), Around { depth: depth + 1, before: "", after });
+            }
+            self.lines(depth, &format!("]{after}"));
+        } else {
+            let text = self.scalar(json);
+            self.lines(depth, &format!("{before}{text}{after}"));
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.lines >= self.limits.lines
+    }
+
+    /// Says what of an object or array is left out.
+    fn rest(&mut self, depth: usize, what: &str, sizes: &[usize]) {
+        let bytes: usize = sizes.iter().sum();
+        self.hidden += bytes;
+        self.lines(depth, &format!("({} more {what}, {bytes} bytes, not shown)", sizes.len()));
+    }
+
+    /// A string, number, `true`, `false` or `null`.
+    fn scalar(&mut self, json: &str) -> String {
+        match serde_json::from_str::<Cow<'_, str>>(json) {
+            Ok(text) => self.string(&text),
+            Err(_) => self.cut(json, str::to_owned),
+        }
+    }
+
+    fn string(&mut self, text: &str) -> String {
+        self.cut(text, quoted)
+    }
+
+    /// `text` as `shown` shows it, or only its ends.
+    fn cut(&mut self, text: &str, shown: impl Fn(&str) -> String) -> String {
+        let limit = self.limits.text;
+        // Bytes are at least as many as characters.
+        let characters = if text.len() > limit { text.chars().count() } else { 0 };
+        if characters <= limit {
+            return shown(text);
+        }
+        let head = limit - limit / 4;
+        let place = |n: usize| text.char_indices().nth(n).map_or(text.len(), |(at, _)| at);
+        let (from, to) = (place(head), place(characters - limit / 4));
+        self.hidden += to - from;
+        let hidden = characters - limit;
+        format!("{} ({hidden} characters not shown) {}", shown(&text[..from]), shown(&text[to..]))
+    }
+
+    /// The whole value on one line of at most `room` columns, if it fits and nothing is cut.
+    fn compact(&self, json: &str, room: usize) -> Option<String> {
+        let mut line = String::new();
+        self.compact_into(json.trim_ascii(), room, &mut line)?;
+        Some(line)
+    }
+
+    fn compact_into(&self, json: &str, room: usize, line: &mut String) -> Option<()> {
+        // Not worth a try: only escapes and blanks could be that long and take so little room.
+        if json.len() > self.limits.text || json.len() > room.saturating_mul(4) {
+            return None;
+        }
+        if let Ok(Members(members)) = serde_json::from_str::<Members<'_>>(json) {
+            line.push('{');
+            for (n, (key, value)) in members.iter().enumerate() {
+                line.push_str(if n == 0 { "" } else { ", " });
+                line.push_str(&quoted(key));
+                line.push_str(": ");
+                self.compact_into(value.get(), room, line)?;
+            }
+            line.push('}');
+        } else if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(json) {
+            line.push('[');
+            for (n, item) in items.iter().enumerate() {
+                line.push_str(if n == 0 { "" } else { ", " });
+                self.compact_into(item.get(), room, line)?;
+            }
+            line.push(']');
+        } else {
+            match serde_json::from_str::<Cow<'_, str>>(json) {
+                Ok(text) => line.push_str(&quoted(&text)),
+                Err(_) => line.push_str(json),
+            }
+        }
+        let fits = !line.contains('\n') && line.chars().map(width).sum::<usize>() <= room;
+        fits.then_some(())
+    }
+
+    /// Writes `text` behind the gutter, broken at its line feeds and wherever a line is full.
+    fn lines(&mut self, depth: usize, text: &str) {
+        let indent = 2 * depth.min(DEEPEST);
+        let room = self.limits.width - GUTTER.len() - indent;
+        let mut pieces = text.split('\n').peekable();
+        let mut first = true;
+        while let Some(piece) = pieces.next() {
+            if piece.is_empty() && !first && pieces.peek().is_none() {
+                break;
+            }
+            let mut rest = piece;
+            loop {
+                // Behind the first line of a value the others stand back by one level.
+                let back = if first { 0 } else { 2 };
+                let (line, after) = split(rest, room - back);
+                self.text.push_str(GUTTER);
+                self.text.extend(std::iter::repeat_n(' ', indent + back));
+                self.text.push_str(line);
+                self.text.push('\n');
+                self.lines += 1;
+                first = false;
+                rest = after;
+                if rest.is_empty() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Names words that may not be what they look like.
+    fn beware(&mut self, asked: &Asked) {
+        let host = asked.target.split('/').nth(2).unwrap_or_default();
+        if host.to_ascii_lowercase().split('.').any(|label| label.starts_with("xn--")) {
+            self.remark("beware: the host's name stands for one with letters outside ASCII (xn--)");
+        }
+        let mut words: Vec<String> = Vec::new();
+        let mut more = 0_usize;
+        for part in &asked.parts {
+            each_text(&part.json, &mut |text| {
+                for word in mixed_words(text) {
+                    let spelt = spelt_out(word);
+                    if words.contains(&spelt) {
+                    } else if words.len() < WORDS && spelt.len() <= 60 {
+                        words.push(spelt);
+                    } else {
+                        more += 1;
+                    }
+                }
+            });
+        }
+        if !words.is_empty() || more > 0 {
+            self.remark("beware: letters that pass for Latin ones in:");
+            for word in words {
+                self.lines(0, &format!("\"{word}\""));
+            }
+            if more > 0 {
+                self.remark(&format!("and in {more} more words"));
+            }
+        }
+    }
+}
+
+/// Calls `look` with every key and string of `json`.
+fn each_text(json: &str, look: &mut impl FnMut(&str)) {
+    if let Ok(Members(members)) = serde_json::from_str::<Members<'_>>(json) {
+        for (key, value) in members {
+            look(&key);
+            each_text(value.get(), look);
+        }
+    } else if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(json) {
+        items.iter().for_each(|item| each_text(item.get(), look));
+    } else if let Ok(text) = serde_json::from_str::<Cow<'_, str>>(json) {
+        look(&text);
+    }
+}
+
+/// The part of `text` that fits into `room` columns, at least one character or one escape, and the
+/// rest. An escape is not broken: its halves would read as something else.
+fn split(text: &str, room: usize) -> (&str, &str) {
+    let mut columns = 0;
+    let mut at = 0;
+    while let Some(first) = text[at..].chars().next() {
+        let length = match &text[at..] {
+            rest if rest.starts_with("\\u{") => rest.find('}').map_or(1, |end| end + 1),
+            rest if first == '\\' => 1 + rest.chars().nth(1).map_or(0, char::len_utf8),
+            _ => first.len_utf8(),
+        };
+        columns += text[at..at + length].chars().map(width).sum::<usize>();
+        if columns > room && at > 0 {
+            return text.split_at(at);
+        }
+        at += length;
+    }
+    (text, "")
+}

@@ -1,0 +1,112 @@
+//! Which fields pass between a client and the server.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// Of one hop (RFC 9110 section 7.6.1), or made anew here.
+const DROPPED: &[&str] = &[
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "content-length",
+    // Of browsers, about a site that is not the server's.
+    "host",
+    "origin",
+    "referer",
+    "cookie",
+    "set-cookie",
+    "expect",
+    "forwarded",
+    "alt-svc",
+    // Made by the signer.
+    "signature",
+    "signature-input",
+    "content-digest",
+];
+const PREFIXES: &[&str] = &["sec-", "x-forwarded-", "access-control-", "mcpid-"];
+
+/// What a page may read of an answer.
+const EXPOSED: &str = "Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After";
+/// What a page may send where its browser does not say what it wants to.
+const USUAL: &str = "Content-Type, Accept, Authorization, Last-Event-ID, Mcp-Session-Id, \
+                     MCP-Protocol-Version, Mcp-Method, Mcp-Name";
+
+/// The fields of `headers` that go on.
+pub(super) fn passed(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    let named: Vec<String> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .collect();
+    let passes = |name: &str| {
+        !DROPPED.contains(&name)
+            && !PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+            // Some servers read it as the name with a hyphen, which was judged.
+            && !name.contains('_')
+            && !named.iter().any(|named| named == name)
+    };
+    headers
+        .iter()
+        .filter(|(name, _)| passes(name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// Lets a page of `origin` read the answer.
+pub(super) fn for_page(headers: &mut HeaderMap, origin: &str) {
+    if let Ok(origin) = HeaderValue::from_str(origin) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+    }
+}
+
+/// Answers the question whether a page may send what it wants to.
+pub(super) fn for_preflight(headers: &mut HeaderMap, asked: &HeaderMap) {
+    let methods = HeaderValue::from_static("POST, GET, DELETE");
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+    let wanted = asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
+    let wanted = wanted.unwrap_or_else(|| HeaderValue::from_static(USUAL));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, wanted);
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_of_the_message_passes_and_what_is_of_the_hop_does_not() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("accept", "application/json"),
+            ("authorization", "Bearer t"),
+            ("mcp-session-id", "s"),
+            ("traceparent", "00-1"),
+            ("connection", "close, X-Hop"),
+            ("x-hop", "1"),
+            ("host", "127.0.0.1:1"),
+            ("cookie", "a=b"),
+            ("origin", "https://a"),
+            ("sec-fetch-site", "none"),
+            ("mcp_name", "x"),
+            ("signature", "mcp=:AA==:"),
+            ("content-digest", "x"),
+            ("mcpid-status", "verified"),
+            ("x-forwarded-for", "1"),
+        ] {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let passed = passed(&headers);
+        let names: Vec<_> = passed.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["accept", "authorization", "mcp-session-id", "traceparent"]);
+    }
+}

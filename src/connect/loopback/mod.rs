@@ -1,0 +1,245 @@
+//! The front for clients that speak HTTP: a signing proxy that only they can use.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use futures_core::Stream as _;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, Either, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use sse_stream::SseStream;
+
+use crate::mcp::body::{self, Message, Reading, Scope};
+use crate::mcp::headers;
+use crate::message::{Head, RequestTarget};
+use crate::net::Server;
+
+use super::Bridge;
+use super::send::Outbound;
+use super::trouble::Trouble;
+use door::Shut;
+
+mod door;
+mod fields;
+
+pub use door::Door;
+
+type Answer = Response<Either<Incoming, Full<Bytes>>>;
+
+/// Serves clients at `server` until `stop`; how many connections were cut off then.
+pub(super) async fn run(
+    bridge: Arc<Bridge>,
+    server: Server,
+    door: Door,
+    stop: impl Future<Output = ()>,
+) -> usize {
+    let door = Arc::new(door);
+    let service = move |request: Request<Incoming>| {
+        let (bridge, door) = (Arc::clone(&bridge), Arc::clone(&door));
+        async move { Ok::<_, Infallible>(answer(&bridge, &door, request).await) }
+    };
+    server.run(service_fn(service), stop).await
+}
+
+async fn answer(bridge: &Bridge, door: &Door, request: Request<Incoming>) -> Answer {
+    let (parts, body) = request.into_parts();
+    let authority = parts.uri.authority().map(http::uri::Authority::as_str);
+    let path = parts.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
+    let origin = match door.enter(&parts.method, path, authority, &parts.headers) {
+        Ok(origin) => origin,
+        Err(shut) => {
+            // A door that many try is worth a word, and the path worth none.
+            bridge.log.note(&format!("refused a request with {}: {}", shut.status, shut.why));
+            return refused(shut, None);
+        }
+    };
+    let mut answer = match (&parts.method, origin.is_some()) {
+        (&Method::OPTIONS, true) => {
+            let mut answer = empty(StatusCode::NO_CONTENT);
+            fields::for_preflight(answer.headers_mut(), &parts.headers);
+            answer
+        }
+        _ => match admit(&parts, &body) {
+            Ok(()) => forward(bridge, parts, body).await,
+            Err(shut) => refused(shut, None),
+        },
+    };
+    if let Some(origin) = origin {
+        fields::for_page(answer.headers_mut(), &origin);
+    }
+    answer
+}
+
+/// What the MCP endpoint takes, whoever asks.
+fn admit(parts: &Parts, body: &Incoming) -> Result<(), Shut> {
+    let no = |status, why| Err(Shut { status, why });
+    let has = |name: HeaderName, wanted: &str| {
+        let mut values = parts.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.any(|value| {
+            let mut kinds = value.split(',').filter_map(|kind| kind.split(';').next());
+            kinds.any(|kind| kind.trim().eq_ignore_ascii_case(wanted))
+        })
+    };
+    match parts.method {
+        // A page may send other types to other sites without asking first.
+        Method::POST if !has(header::CONTENT_TYPE, "application/json") => {
+            no(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type is not application/json")
+        }
+        Method::GET if !has(header::ACCEPT, "text/event-stream") => {
+            no(StatusCode::NOT_ACCEPTABLE, "GET is for text/event-stream")
+        }
+        Method::GET | Method::DELETE if !body.is_end_stream() => {
+            no(StatusCode::BAD_REQUEST, "content where there is none")
+        }
+        Method::POST | Method::GET | Method::DELETE => Ok(()),
+        _ => no(StatusCode::METHOD_NOT_ALLOWED, "only POST, GET and DELETE"),
+    }
+}
+
+async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> Answer {
+    let body = match read(body, bridge.max_body).await {
+        Ok(body) => body,
+        Err(trouble) => return troubled(bridge, &trouble, None),
+    };
+    let mut passed = fields::passed(&parts.headers);
+    let (mut id, mut lists) = (None, false);
+    if parts.method == Method::POST {
+        match message(&parts.headers, &body) {
+            Ok(message) => {
+                id = message.id().map(str::to_owned);
+                lists = message.method() == Some("tools/list");
+                mirror(&mut passed, &message);
+            }
+            Err(trouble) => return troubled(bridge, &trouble, None),
+        }
+    }
+    let away = match bridge.agreed(&parts.method, &body, None).await {
+        Ok(away) => away,
+        Err(trouble) => return troubled(bridge, &trouble, id.as_deref()),
+    };
+    let outbound = Outbound { method: parts.method, fields: passed, body };
+    let response = match bridge.sender.send(&outbound, away).await {
+        Ok(response) => response,
+        Err(trouble) => return troubled(bridge, &trouble, id.as_deref()),
+    };
+    let (mut head, body) = response.into_parts();
+    head.headers = fields::passed(&head.headers).into_iter().collect();
+    if lists && head.status.is_success() && !bridge.confirm.is_empty() {
+        // Which tools are destructive has to be known before the client can call them.
+        let events = head
+            .headers
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+        return match read(body, bridge.max_answer).await {
+            Ok(body) => {
+                learn(bridge, &body, events);
+                Response::from_parts(head, Either::Right(Full::new(body)))
+            }
+            Err(_) => troubled(bridge, &Trouble::Ended, id.as_deref()),
+        };
+    }
+    // Byte for byte as it comes, and closed as soon as the client closes.
+    Response::from_parts(head, Either::Left(body))
+}
+
+/// Reads the message as strictly as a verifier will.
+fn message<'b>(fields: &HeaderMap, body: &'b [u8]) -> Result<Message<'b>, Trouble> {
+    let unreadable = |error: &dyn std::error::Error| Trouble::Unreadable(error.to_string());
+    let mut head =
+        Head::new("POST", RequestTarget::Origin("/".into())).map_err(|e| unreadable(&e))?;
+    for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
+        for value in fields.get_all(&name) {
+            head.push(name.as_str().to_owned(), value.as_bytes().to_vec())
+                .map_err(|e| unreadable(&e))?;
+        }
+    }
+    match body::read(&head, body, Scope::Endpoint) {
+        Ok(Reading::Message(message)) => Ok(message),
+        Ok(_) => Err(Trouble::Unreadable("not a JSON-RPC message".to_owned())),
+        Err(ambiguous) => Err(Trouble::Unreadable(ambiguous.to_string())),
+    }
+}
+
+/// Adds the fields that the revision wants and the client left out.
+fn mirror(passed: &mut Vec<(HeaderName, HeaderValue)>, message: &Message<'_>) {
+    for (name, value) in headers::for_message(message) {
+        let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { continue };
+        if !passed.iter().any(|(there, _)| *there == name)
+            && let Ok(value) = HeaderValue::from_str(&value)
+        {
+            passed.push((name, value));
+        }
+    }
+}
+
+async fn read(mut body: Incoming, limit: usize) -> Result<Bytes, Trouble> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Trouble::Unreadable("it broke off".to_owned()))?;
+        if let Ok(data) = frame.into_data() {
+            let length = bytes.len().saturating_add(data.len());
+            if length > limit {
+                return Err(Trouble::TooLong { bytes: length, limit });
+            }
+            bytes.extend_from_slice(&data);
+        }
+    }
+    Ok(Bytes::from(bytes))
+}
+
+fn learn(bridge: &Bridge, body: &Bytes, events: bool) {
+    if !events {
+        return bridge.learn(&String::from_utf8_lossy(body));
+    }
+    let mut stream = SseStream::new(Full::new(body.clone()));
+    // It is all there, so that the stream never has to wait.
+    let mut cx = Context::from_waker(Waker::noop());
+    while let Poll::Ready(Some(Ok(event))) = Pin::new(&mut stream).poll_next(&mut cx) {
+        let data = event.data.unwrap_or_default();
+        if super::rpc::read(&data).is_ok_and(|message| message.result.is_some()) {
+            bridge.learn(&data);
+        }
+    }
+}
+
+fn empty(status: StatusCode) -> Answer {
+    let mut answer = Response::new(Either::Right(Full::default()));
+    *answer.status_mut() = status;
+    answer
+}
+
+fn refused(shut: Shut, id: Option<&str>) -> Answer {
+    let fault = super::rpc::Fault {
+        code: super::NOT_SENT,
+        message: format!("not sent: {}", shut.why),
+        data: None,
+    };
+    json(shut.status, fault.response(id))
+}
+
+fn troubled(bridge: &Bridge, trouble: &Trouble, id: Option<&str>) -> Answer {
+    bridge.log.warn(&trouble.words());
+    let status = match trouble {
+        Trouble::Unreadable(_) => StatusCode::BAD_REQUEST,
+        Trouble::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        Trouble::NotSigned(_) | Trouble::Declined(_) => StatusCode::FORBIDDEN,
+        Trouble::Silent(_) => StatusCode::GATEWAY_TIMEOUT,
+        _ => StatusCode::BAD_GATEWAY,
+    };
+    json(status, trouble.fault().response(id))
+}
+
+fn json(status: StatusCode, text: String) -> Answer {
+    let mut answer = Response::new(Either::Right(Full::new(Bytes::from(text))));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}

@@ -1,0 +1,292 @@
+//! `Mcp-Param-*`: parameters that a server wants to see in headers too, by `x-mcp-header` in the
+//! input schemas of its tools (MCP 2026-07-28, Streamable HTTP, custom headers).
+//!
+//! Learned from the `tools/list` answers that pass through. A client must leave a tool out whose
+//! annotations break the rules, so that its list is rewritten here, and only then.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::{HeaderName, HeaderValue};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::mcp::headers::encode;
+use crate::message::is_tchar;
+
+const ANNOTATION: &str = "x-mcp-header";
+/// Tools with annotations that are remembered; a server with more of them is none.
+const MOST: usize = 10_000;
+/// The whole numbers that JavaScript can tell apart, of which the rules speak.
+const SAFE: i64 = (1 << 53) - 1;
+
+/// One annotated parameter.
+#[derive(Clone, Debug, PartialEq)]
+struct Mirrored {
+    header: HeaderName,
+    path: Vec<String>,
+}
+
+/// What is known of one server's tools.
+#[derive(Debug, Default)]
+pub(super) struct Params {
+    tools: Mutex<HashMap<String, Arc<[Mirrored]>>>,
+}
+
+/// What a list of tools taught.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Lesson {
+    /// The tools that must be left out, and why.
+    pub(super) invalid: Vec<(String, String)>,
+    /// The result without them, if there are any.
+    pub(super) result: Option<String>,
+    /// Where the list goes on.
+    pub(super) cursor: Option<String>,
+}
+
+impl Params {
+    fn tools(&self) -> MutexGuard<'_, HashMap<String, Arc<[Mirrored]>>> {
+        self.tools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Learns from the result of `tools/list`.
+    pub(super) fn learn(&self, result: &RawValue) -> Lesson {
+        #[derive(Deserialize)]
+        struct List<'r> {
+            #[serde(borrow)]
+            tools: &'r RawValue,
+            #[serde(rename = "nextCursor", default)]
+            cursor: Option<String>,
+        }
+        #[derive(Deserialize)]
+        struct Tool {
+            name: String,
+            #[serde(rename = "inputSchema", default)]
+            schema: Value,
+        }
+        let mut lesson = Lesson::default();
+        let Ok(List { tools, cursor }) = serde_json::from_str::<List<'_>>(result.get()) else {
+            return lesson;
+        };
+        lesson.cursor = cursor;
+        let Ok(listed) = serde_json::from_str::<Vec<&RawValue>>(tools.get()) else { return lesson };
+        let mut kept = Vec::with_capacity(listed.len());
+        for raw in listed {
+            // What is no tool is for the client to say.
+            let Ok(tool) = serde_json::from_str::<Tool>(raw.get()) else {
+                kept.push(raw.get());
+                continue;
+            };
+            match mirrored(&tool.schema) {
+                Ok(mirrored) => {
+                    kept.push(raw.get());
+                    self.remember(tool.name, mirrored);
+                }
+                Err(why) => {
+                    self.tools().remove(&tool.name);
+                    lesson.invalid.push((tool.name, why));
+                }
+            }
+        }
+        if !lesson.invalid.is_empty() {
+            // Both are slices of one text, of which only this part changes.
+            let (whole, part) = (result.get(), tools.get());
+            let at = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
+            let (before, rest) = whole.split_at(at.min(whole.len()));
+            let after = rest.get(part.len()..).unwrap_or_default();
+            lesson.result = Some(format!("{before}[{}]{after}", kept.join(",")));
+        }
+        lesson
+    }
+
+    fn remember(&self, tool: String, mirrored: Vec<Mirrored>) {
+        let mut tools = self.tools();
+        if mirrored.is_empty() {
+            tools.remove(&tool);
+        } else if tools.len() < MOST || tools.contains_key(&tool) {
+            tools.insert(tool, mirrored.into());
+        }
+    }
+
+    /// The headers for a call of `tool` by the message `body`.
+    pub(super) fn headers(&self, tool: &str, body: &[u8]) -> Vec<(HeaderName, HeaderValue)> {
+        let Some(mirrored) = self.tools().get(tool).cloned() else { return Vec::new() };
+        let Ok(body) = serde_json::from_slice::<Value>(body) else { return Vec::new() };
+        let arguments = body.pointer("/params/arguments");
+        let header = |mirrored: &Mirrored| {
+            let path = mirrored.path.iter();
+            let value = path.fold(arguments, |at, step| at?.get(step))?;
+            let text = match value {
+                Value::String(text) => text.clone(),
+                Value::Bool(is) => is.to_string(),
+                Value::Number(number) => whole(number)?.to_string(),
+                _ => return None,
+            };
+            let value = HeaderValue::from_str(&encode(&text)).ok()?;
+            Some((mirrored.header.clone(), value))
+        };
+        mirrored.iter().filter_map(header).collect()
+    }
+}
+
+/// A number that is an integer in the safe range, be it written as `42` or `42.0`.
+fn whole(number: &serde_json::Number) -> Option<i64> {
+    let whole = number.as_i64().or_else(|| {
+        let float = number.as_f64()?;
+        // Beyond the safe range a float is no particular number.
+        (float.fract() == 0.0 && float.abs() <= SAFE as f64).then_some(float as i64)
+    })?;
+    (-SAFE..=SAFE).contains(&whole).then_some(whole)
+}
+
+/// The annotated parameters of a schema.
+///
+/// # Errors
+/// In a few words, which rule an annotation breaks.
+fn mirrored(schema: &Value) -> Result<Vec<Mirrored>, String> {
+    let mut found = Vec::new();
+    walk(schema, Some(&mut Vec::new()), &mut found)?;
+    let mut names = HashSet::new();
+    match found.iter().find(|mirrored| !names.insert(mirrored.header.as_str().to_owned())) {
+        Some(twice) => Err(format!("{} stands twice", twice.header)),
+        None => Ok(found),
+    }
+}
+
+/// Walks one schema. `path` leads to it by `properties` alone; without one, nothing in it may be
+/// annotated.
+fn walk(
+    schema: &Value,
+    mut path: Option<&mut Vec<String>>,
+    found: &mut Vec<Mirrored>,
+) -> Result<(), String> {
+    let Value::Object(members) = schema else {
+        // A list of schemas, such as `anyOf` has.
+        let items = schema.as_array().into_iter().flatten();
+        return items.into_iter().try_for_each(|item| walk(item, None, found));
+    };
+    for (key, value) in members {
+        match (key.as_str(), path.as_deref_mut()) {
+            (ANNOTATION, Some(path)) if !path.is_empty() => {
+                found.push(annotation(value, members.get("type"), path)?);
+            }
+            (ANNOTATION, _) => return Err("an annotation off the way of properties".to_owned()),
+            ("properties", mut path) => {
+                for (name, inner) in value.as_object().into_iter().flatten() {
+                    if let Some(path) = path.as_deref_mut() {
+                        path.push(name.clone());
+                        walk(inner, Some(path), found)?;
+                        path.pop();
+                    } else {
+                        walk(inner, None, found)?;
+                    }
+                }
+            }
+            // Names and schemas; a name is no annotation.
+            (
+                "$defs" | "definitions" | "dependencies" | "dependentSchemas" | "patternProperties",
+                _,
+            ) => {
+                let inner = value.as_object().into_iter().flatten();
+                inner.into_iter().try_for_each(|(_, inner)| walk(inner, None, found))?;
+            }
+            // Data, in which anything may stand.
+            ("default" | "const" | "enum" | "examples" | "dependentRequired", _) => {}
+            _ => walk(value, None, found)?,
+        }
+    }
+    Ok(())
+}
+
+fn annotation(value: &Value, of: Option<&Value>, path: &[String]) -> Result<Mirrored, String> {
+    let name = value.as_str().ok_or("an annotation that is no string")?;
+    if name.is_empty() || !name.bytes().all(is_tchar) {
+        return Err("an annotation that is no header name".to_owned());
+    }
+    match of.and_then(Value::as_str) {
+        Some("string" | "integer" | "boolean") => {}
+        _ => return Err("an annotation of what is no string, integer or boolean".to_owned()),
+    }
+    let header = HeaderName::from_bytes(format!("mcp-param-{name}").as_bytes())
+        .map_err(|_| "an annotation that is too long".to_owned())?;
+    Ok(Mirrored { header, path: path.to_vec() })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn raw(text: &str) -> Box<RawValue> {
+        RawValue::from_string(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn annotated_values_become_headers() {
+        let params = Params::default();
+        let list = r#"{"tools":[{"name":"sql","inputSchema":{"type":"object","properties":{
+            "region":{"type":"string","x-mcp-header":"Region"},
+            "deep":{"type":"object","properties":{"n":{"type":"integer","x-mcp-header":"N"}}},
+            "dry":{"type":"boolean","x-mcp-header":"Dry"},
+            "x-mcp-header":{"type":"string"},
+            "q":{"type":"string","default":{"x-mcp-header":1}}}}}],"nextCursor":"2"}"#;
+        let lesson = params.learn(&raw(list));
+        assert_eq!((lesson.invalid.len(), lesson.result), (0, None));
+        assert_eq!(lesson.cursor.as_deref(), Some("2"));
+        let headers = |arguments: &str| {
+            let body = format!(r#"{{"params":{{"arguments":{arguments}}}}}"#);
+            let mut shown: Vec<String> = params
+                .headers("sql", body.as_bytes())
+                .iter()
+                .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+                .collect();
+            shown.sort();
+            shown.join(", ")
+        };
+        assert_eq!(
+            headers(r#"{"region":"us-west1","deep":{"n":42.0},"dry":true}"#),
+            "mcp-param-dry: true, mcp-param-n: 42, mcp-param-region: us-west1"
+        );
+        assert_eq!(headers(r#"{"region":"Köln"}"#), "mcp-param-region: =?base64?S8O2bG4=?=");
+        assert_eq!(headers(r#"{"region":null,"deep":{"n":1.5},"dry":[]}"#), "");
+        assert_eq!(headers(r#"{"deep":{"n":9007199254740993}}"#), "");
+        assert_eq!(headers("{}"), "");
+        assert!(params.headers("other", b"{}").is_empty());
+        // A newer list takes the place of the older.
+        params.learn(&raw(r#"{"tools":[{"name":"sql","inputSchema":{}}]}"#));
+        assert_eq!(headers(r#"{"region":"x"}"#), "");
+    }
+
+    #[test]
+    fn tools_that_break_the_rules_are_left_out_and_nothing_else_changes() {
+        let bad = [
+            r#"{"properties":{"a":{"type":"string","x-mcp-header":""}}}"#,
+            r#"{"properties":{"a":{"type":"string","x-mcp-header":7}}}"#,
+            r#"{"properties":{"a":{"type":"string","x-mcp-header":"a b"}}}"#,
+            r#"{"properties":{"a":{"type":"string","x-mcp-header":"a\r\nx: y"}}}"#,
+            r#"{"properties":{"a":{"type":"number","x-mcp-header":"A"}}}"#,
+            r#"{"properties":{"a":{"type":"object","x-mcp-header":"A"}}}"#,
+            r#"{"properties":{"a":{"x-mcp-header":"A"}}}"#,
+            r#"{"properties":{"a":{"type":"string","x-mcp-header":"A"},"b":{"type":"string","x-mcp-header":"a"}}}"#,
+            r#"{"x-mcp-header":"A"}"#,
+            r#"{"properties":{"a":{"type":"array","items":{"type":"string","x-mcp-header":"A"}}}}"#,
+            r#"{"anyOf":[{"properties":{"a":{"type":"string","x-mcp-header":"A"}}}]}"#,
+            r#"{"$defs":{"a":{"type":"string","x-mcp-header":"A"}}}"#,
+            r#"{"if":{"properties":{"a":{"type":"string","x-mcp-header":"A"}}}}"#,
+        ];
+        for schema in bad {
+            let params = Params::default();
+            let good = r#"{"name":"good","n":1.00}"#;
+            let list = format!(
+                r#"{{"a":1.0, "tools": [{good}, {{"name":"bad","inputSchema":{schema}}}] ,"z":2}}"#
+            );
+            let lesson = params.learn(&raw(&list));
+            assert_eq!(lesson.invalid.len(), 1, "{schema}");
+            let expected = format!(r#"{{"a":1.0, "tools": [{good}] ,"z":2}}"#);
+            assert_eq!(lesson.result.as_deref(), Some(&*expected), "{schema}");
+        }
+        assert_eq!(Params::default().learn(&raw("[]")), Lesson::default());
+        assert_eq!(Params::default().learn(&raw(r#"{"tools":{}}"#)), Lesson::default());
+    }
+}

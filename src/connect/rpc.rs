@@ -1,0 +1,232 @@
+//! JSON-RPC as far as a bridge has to know it: which message is whose answer.
+//!
+//! What the client sends is read strictly, since it is signed (see [`crate::mcp::body`]). What the
+//! server sends is the client's to judge; it only has to be one JSON-RPC message a line, so that
+//! nothing else ever stands on stdout.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// A JSON-RPC id, so that one written in two ways is one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Id {
+    Number(String),
+    Text(String),
+}
+
+impl Id {
+    /// Reads the JSON of an id; nothing for what JSON-RPC has no ids of.
+    pub(super) fn read(json: &str) -> Option<Self> {
+        match json.as_bytes().first()? {
+            b'"' => serde_json::from_str(json).ok().map(Id::Text),
+            b'-' | b'0'..=b'9' => Some(Id::Number(number(json))),
+            _ => None,
+        }
+    }
+}
+
+/// Whole numbers in one spelling, others as they were written: nobody sends them.
+fn number(json: &str) -> String {
+    let whole = json.strip_suffix(".0").unwrap_or(json);
+    whole.parse::<i64>().map_or_else(|_| json.to_owned(), |number| number.to_string())
+}
+
+/// What a message from the server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It answers this request of the client.
+    Response(Id),
+    /// An error that names no request.
+    NobodysError,
+    /// A request or notification of the server's own.
+    Other,
+}
+
+/// One message from the server.
+#[derive(Debug)]
+pub(super) struct Inbound<'m> {
+    pub(super) kind: Kind,
+    /// The JSON as it came, white space around it cut off.
+    pub(super) text: &'m str,
+    pub(super) result: Option<&'m RawValue>,
+    pub(super) error: Option<&'m RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Envelope<'m> {
+    #[serde(borrow)]
+    jsonrpc: Cow<'m, str>,
+    #[serde(borrow, default)]
+    id: Option<&'m RawValue>,
+    #[serde(borrow, default)]
+    method: Option<Cow<'m, str>>,
+    #[serde(borrow, default)]
+    result: Option<&'m RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'m RawValue>,
+}
+
+/// Reads what the server sent as one message.
+///
+/// # Errors
+/// A few words on why it is none.
+pub(super) fn read(text: &str) -> Result<Inbound<'_>, &'static str> {
+    let text = text.trim_matches([' ', '\t', '\r', '\n']);
+    // serde would take an array for an object, its items for the members in their order.
+    if !text.starts_with('{') {
+        return Err("not a JSON object");
+    }
+    let envelope: Envelope<'_> =
+        serde_json::from_str(text).map_err(|_| "not a JSON-RPC message")?;
+    if envelope.jsonrpc != "2.0" {
+        return Err("not a JSON-RPC 2.0 message");
+    }
+    let id = envelope.id.and_then(|id| Id::read(id.get()));
+    let kind = match (&envelope.method, envelope.result, envelope.error) {
+        (Some(_), None, None) => Kind::Other,
+        (None, Some(_), None) => Kind::Response(id.ok_or("a result that names no request")?),
+        (None, None, Some(_)) => id.map_or(Kind::NobodysError, Kind::Response),
+        _ => return Err("not a request, a notification, a result or an error"),
+    };
+    Ok(Inbound { kind, text, result: envelope.result, error: envelope.error })
+}
+
+/// Splits an array of messages, which the revision of 2025-03-26 allowed, into its own; anything
+/// else is one.
+pub(super) fn each(text: &str) -> Vec<&str> {
+    match serde_json::from_str::<Vec<&RawValue>>(text) {
+        Ok(items) => items.into_iter().map(RawValue::get).collect(),
+        Err(_) => vec![text],
+    }
+}
+
+/// Valid JSON on one line. A line break can only stand between its tokens.
+pub(super) fn one_line(json: &str) -> Cow<'_, str> {
+    if json.contains(['\n', '\r']) {
+        Cow::Owned(json.replace(['\n', '\r'], " "))
+    } else {
+        Cow::Borrowed(json)
+    }
+}
+
+/// The error object of a response, as far as it can be read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Fault {
+    pub(super) code: i64,
+    pub(super) message: String,
+    /// JSON.
+    pub(super) data: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct FaultJson<'m> {
+    code: i64,
+    #[serde(borrow)]
+    message: Cow<'m, str>,
+    #[serde(borrow, default)]
+    data: Option<&'m RawValue>,
+}
+
+impl Fault {
+    /// Reads an error object.
+    pub(super) fn read(json: &RawValue) -> Option<Self> {
+        let json = json.get();
+        let fault: FaultJson<'_> =
+            json.starts_with('{').then(|| serde_json::from_str(json).ok()).flatten()?;
+        Some(Fault {
+            code: fault.code,
+            message: fault.message.into_owned(),
+            data: fault.data.map(|data| data.get().to_owned()),
+        })
+    }
+
+    /// `data.reason`, by which a verifier says its code.
+    pub(super) fn reason(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Data {
+            reason: String,
+        }
+        let data = self.data.as_deref().filter(|data| data.trim_start().starts_with('{'))?;
+        serde_json::from_str::<Data>(data).ok().map(|data| data.reason)
+    }
+
+    /// The whole response, for the request whose id is `id` (JSON), or for none.
+    pub(super) fn response(&self, id: Option<&str>) -> String {
+        let Fault { code, message, data } = self;
+        // A string always makes JSON.
+        let message = serde_json::to_string(message).unwrap_or_else(|_| "\"\"".to_owned());
+        let data = data.as_deref().map(|data| format!(r#","data":{data}"#)).unwrap_or_default();
+        let id = id.unwrap_or("null");
+        let error = format!(r#"{{"code":{code},"message":{message}{data}}}"#);
+        one_line(&format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_id_written_in_two_ways_is_one() {
+        assert_eq!(Id::read("1"), Id::read("1.0"));
+        assert_eq!(Id::read(r#""a""#), Id::read(r#""\u0061""#));
+        assert_ne!(Id::read("1"), Id::read(r#""1""#));
+        assert_ne!(Id::read("9007199254740993"), Id::read("9007199254740992"));
+        for json in ["null", "true", "[1]", "{}", ""] {
+            assert_eq!(Id::read(json), None, "{json}");
+        }
+    }
+
+    #[test]
+    fn only_messages_are_messages() {
+        let kind = |text| read(text).map(|message| message.kind);
+        assert_eq!(kind(r#" {"jsonrpc":"2.0","method":"ping","id":7}"#), Ok(Kind::Other));
+        assert_eq!(kind(r#"{"jsonrpc":"2.0","method":"notifications/x"}"#), Ok(Kind::Other));
+        let one = Id::Number("1".to_owned());
+        assert_eq!(
+            kind(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#),
+            Ok(Kind::Response(one.clone()))
+        );
+        assert_eq!(kind(r#"{"jsonrpc":"2.0","id":1,"error":{}}"#), Ok(Kind::Response(one)));
+        assert_eq!(kind(r#"{"jsonrpc":"2.0","id":null,"error":{}}"#), Ok(Kind::NobodysError));
+        for text in [
+            "",
+            "1",
+            "[]",
+            "[\"2.0\",1,null,{}]",
+            "{}",
+            r#"{"jsonrpc":"2.0"}"#,
+            r#"{"jsonrpc":"1.0","id":1,"result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"id":2,"result":{}}"#,
+            r#"{"jsonrpc":"2.0","result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{},"error":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{}} x"#,
+            "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"a\":\"\n\"}}",
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_one_line_and_reads_back() {
+        let fault = Fault {
+            code: -1,
+            message: "a \"b\"\nc".to_owned(),
+            data: Some("{\n\"reason\":\"expired\"}".to_owned()),
+        };
+        let text = fault.response(Some("\"x\""));
+        assert!(!text.contains('\n'));
+        let again = read(&text).unwrap();
+        assert_eq!(again.kind, Kind::Response(Id::Text("x".to_owned())));
+        let read_back = Fault::read(again.error.unwrap()).unwrap();
+        assert_eq!((read_back.code, &*read_back.message), (-1, "a \"b\"\nc"));
+        assert_eq!(read_back.reason().as_deref(), Some("expired"));
+        assert_eq!(one_line("{\r\n \"a\": 1\n}"), "{   \"a\": 1 }");
+        assert_eq!(each("[{\"a\":1}, {\"b\":2}]"), ["{\"a\":1}", "{\"b\":2}"]);
+        assert_eq!(each("{\"a\":1}"), ["{\"a\":1}"]);
+    }
+}

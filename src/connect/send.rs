@@ -1,0 +1,330 @@
+//! One message signed and sent: every attempt with a nonce and a time of its own.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+use crate::clock::{Clock, Timestamp};
+use crate::message::target::{Origin, Origins, UriError, is_loopback};
+use crate::message::{Head, RequestTarget};
+use crate::net::Dialer;
+use crate::sign::{Nonce, Signer};
+use crate::tower::BoxError;
+
+use super::answer::within;
+use super::trouble::{Trouble, of_sending};
+
+/// The longest time that a server may ask for before the next try.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+type Nonces = dyn Fn() -> Result<Nonce, BoxError> + Send + Sync;
+
+/// The URL of an MCP endpoint.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// As it is signed.
+    pub(super) url: String,
+    /// As it is sent: the same bytes.
+    uri: Uri,
+    /// `Host`, and whom to name in words.
+    pub(super) host: String,
+    host_value: HeaderValue,
+    origin: Origin,
+}
+
+/// A URL that nothing can be sent to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UrlError {
+    /// It is no URL of HTTP.
+    #[error(transparent)]
+    Uri(#[from] UriError),
+    /// It could not be sent as it is signed.
+    #[error("it has a character that has to be percent-encoded")]
+    Wire,
+}
+
+impl Endpoint {
+    /// Reads a URL that can be sent exactly as it is signed.
+    ///
+    /// # Errors
+    /// [`UrlError`].
+    pub fn parse(url: &str) -> Result<Self, UrlError> {
+        let target = RequestTarget::from_url(url.to_owned())?;
+        let RequestTarget::Uri(url) = &target else { return Err(UrlError::Wire) };
+        let url = url.clone().into_owned();
+        let head = Head::new("POST", target).map_err(|_| UrlError::Wire)?;
+        let origins = Origins::unknown();
+        // A URL that was read has an authority and no `Host` beside it.
+        let target = origins.resolve(&head).map_err(|_| UrlError::Wire)?;
+        let uri: Uri = url.parse().map_err(|_| UrlError::Wire)?;
+        if uri.path_and_query().map(|sent| sent.as_str()) != Some(target.request_target()) {
+            return Err(UrlError::Wire);
+        }
+        let host = target.authority().to_owned();
+        let host_value = HeaderValue::from_str(&host).map_err(|_| UrlError::Wire)?;
+        let origin = target.origin();
+        Ok(Endpoint { url, uri, host, host_value, origin })
+    }
+
+    /// Host and port.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Whether TLS is used.
+    pub fn is_https(&self) -> bool {
+        self.uri.scheme_str() == Some("https")
+    }
+
+    /// Whether requests leave this machine without TLS.
+    pub fn is_open_to_all(&self) -> bool {
+        let host = self.uri.host().unwrap_or_default();
+        !self.is_https() && !is_loopback(host)
+    }
+
+    /// Where `location` leads from here, if it stays on this origin.
+    fn moved(&self, location: &str) -> Option<Endpoint> {
+        let url = match location.strip_prefix('/') {
+            Some(rest) if !rest.starts_with('/') => format!("{}{location}", self.origin),
+            _ => location.to_owned(),
+        };
+        Endpoint::parse(&url).ok().filter(|there| there.origin == self.origin)
+    }
+}
+
+/// Whether another place on the same origin will do, where the server sends there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Away {
+    Once,
+    /// A person said yes to this target and no other.
+    Never,
+}
+
+/// What is to be sent, but for its signature.
+#[derive(Clone, Debug)]
+pub(super) struct Outbound {
+    pub(super) method: Method,
+    pub(super) fields: Vec<(HeaderName, HeaderValue)>,
+    pub(super) body: Bytes,
+}
+
+/// Signs and sends to one server.
+pub(super) struct Sender {
+    pub(super) endpoint: Endpoint,
+    pub(super) dialer: Dialer<Full<Bytes>>,
+    pub(super) signer: Arc<Signer>,
+    /// The key's holder may take its time: a person, or another process.
+    pub(super) waits: bool,
+    pub(super) clock: Arc<dyn Clock>,
+    nonces: Arc<Nonces>,
+    /// How long the head of an answer may take.
+    pub(super) silence: Option<Duration>,
+    /// Sent with everything; they take the place of fields of the same name.
+    pub(super) fixed: Vec<(HeaderName, HeaderValue)>,
+    /// Told when a request waits or goes another way.
+    pub(super) log: super::Log,
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The fixed fields may hold a token.
+        f.debug_struct("Sender").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+impl Sender {
+    pub(super) fn new<R>(
+        endpoint: Endpoint,
+        dialer: Dialer<Full<Bytes>>,
+        signer: Arc<Signer>,
+        clock: Arc<dyn Clock>,
+        random: R,
+    ) -> Self
+    where
+        R: rand::TryCryptoRng + Send + 'static,
+        R::Error: Send + Sync + 'static,
+    {
+        let random = Mutex::new(random);
+        let nonces = Arc::new(move || {
+            let mut random = random.lock().unwrap_or_else(PoisonError::into_inner);
+            Nonce::generate(&mut *random).map_err(BoxError::from)
+        });
+        let (waits, silence) = (false, None);
+        let (fixed, log) = (Vec::new(), super::Log::silent());
+        Sender { endpoint, dialer, signer, waits, clock, nonces, silence, fixed, log }
+    }
+
+    /// Sends `outbound`, and gives back the head of the answer, whatever its status, with its body
+    /// still streaming. A redirect within the origin is followed once, and a server that asks for
+    /// up to a minute of patience is asked again once, each time signed anew.
+    pub(super) async fn send(
+        &self,
+        outbound: &Outbound,
+        away: Away,
+    ) -> Result<Response<Incoming>, Trouble> {
+        let (mut followed, mut waited) = (None, false);
+        loop {
+            let endpoint = followed.as_ref().unwrap_or(&self.endpoint);
+            let response = self.attempt(endpoint, outbound).await?;
+            let status = response.status();
+            let now = self.clock.now();
+            if let Some(wait) = patience(&response, now).filter(|_| !waited) {
+                let seconds = wait.as_secs();
+                let host = &endpoint.host;
+                self.log.warn(&format!("{host} answers {status}: once more in {seconds} s"));
+                waited = true;
+                drop(response);
+                tokio::time::sleep(wait).await;
+            } else if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
+                let location = response.headers().get(header::LOCATION);
+                let to = location.and_then(|to| to.to_str().ok()).map(str::to_owned);
+                let keeps_method = matches!(
+                    status,
+                    StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
+                );
+                let there = to.as_deref().and_then(|to| endpoint.moved(to));
+                match there {
+                    Some(there) if keeps_method && followed.is_none() && away == Away::Once => {
+                        followed = Some(there);
+                    }
+                    _ => return Err(Trouble::Redirected { status, to }),
+                }
+            } else {
+                return Ok(response);
+            }
+        }
+    }
+
+    /// A value that nobody can guess.
+    pub(super) fn nonce(&self) -> Result<Nonce, Trouble> {
+        (self.nonces)().map_err(|error| Trouble::NotSigned(error.to_string()))
+    }
+
+    async fn attempt(
+        &self,
+        endpoint: &Endpoint,
+        outbound: &Outbound,
+    ) -> Result<Response<Incoming>, Trouble> {
+        let request = self.signed(endpoint, outbound).await?;
+        within(self.silence, self.dialer.send(request)).await?.map_err(|error| {
+            let connecting = error.is_connect();
+            of_sending(&error, connecting, &endpoint.host)
+        })
+    }
+
+    async fn signed(
+        &self,
+        endpoint: &Endpoint,
+        outbound: &Outbound,
+    ) -> Result<Request<Full<Bytes>>, Trouble> {
+        let failed = |error: &dyn std::error::Error| Trouble::NotSigned(error.to_string());
+        let target = RequestTarget::Uri(endpoint.url.clone().into());
+        let mut head =
+            Head::new(outbound.method.as_str().to_owned(), target).map_err(|e| failed(&e))?;
+        let fixed = |name: &HeaderName| self.fixed.iter().any(|(fixed, _)| fixed == name);
+        let given = outbound.fields.iter().filter(|(name, _)| !fixed(name));
+        let mut request = Request::builder().method(outbound.method.clone());
+        request = request.uri(endpoint.uri.clone());
+        request = request.header(header::HOST, endpoint.host_value.clone());
+        for (name, value) in given.chain(&self.fixed) {
+            head.push(name.as_str().to_owned(), value.as_bytes().to_vec())
+                .map_err(|e| failed(&e))?;
+            request = request.header(name, value);
+        }
+        let nonce = self.nonce()?;
+        // The time is read last: it is when the request leaves.
+        let (created, origins) = (self.clock.now(), Origins::unknown());
+        let signed = if self.waits {
+            let (signer, body) = (Arc::clone(&self.signer), outbound.body.clone());
+            let sign = move || signer.sign(&head, &origins, &body, created, &nonce);
+            tokio::task::spawn_blocking(sign).await.map_err(|e| failed(&e))?
+        } else {
+            self.signer.sign(&head, &origins, &outbound.body, created, &nonce)
+        }?;
+        for (name, value) in signed.headers() {
+            request = request.header(name, value);
+        }
+        request.body(Full::new(outbound.body.clone())).map_err(|e| failed(&e))
+    }
+}
+
+/// How long a server that cannot answer now asks to wait, if that is not too long.
+fn patience<B>(response: &Response<B>, now: Timestamp) -> Option<Duration> {
+    if !matches!(response.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS)
+    {
+        return None;
+    }
+    let text = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
+    let seconds = match text.parse::<u64>() {
+        Ok(seconds) => seconds,
+        // The time is the server's, so that the distance is measured by its own clock.
+        Err(_) => {
+            let until = date(text)?;
+            let from = server_time(response).unwrap_or(now);
+            u64::try_from(until.since(from)).unwrap_or(0)
+        }
+    };
+    Some(Duration::from_secs(seconds)).filter(|wait| *wait <= LONGEST_WAIT)
+}
+
+/// What the server's clock says.
+pub(super) fn server_time<B>(response: &Response<B>) -> Option<Timestamp> {
+    date(response.headers().get(header::DATE)?.to_str().ok()?)
+}
+
+/// A date of HTTP (RFC 9110 section 5.6.7).
+fn date(text: &str) -> Option<Timestamp> {
+    let time = httpdate::parse_http_date(text).ok()?;
+    let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_secs()).ok().map(Timestamp::from_unix)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn only_the_same_origin_is_followed() {
+        let here = Endpoint::parse("https://h.example/mcp?x=1").unwrap();
+        let moved = |to: &str| here.moved(to).map(|there| there.url);
+        assert_eq!(moved("/mcp/").as_deref(), Some("https://h.example/mcp/"));
+        assert_eq!(moved("https://H.example:443/b").as_deref(), Some("https://H.example:443/b"));
+        for to in [
+            "http://h.example/mcp",
+            "https://h.example:8443/mcp",
+            "https://other.example/mcp",
+            "//other.example/mcp",
+            "https://h.example@other.example/",
+            "mcp/",
+            "",
+        ] {
+            assert_eq!(moved(to), None, "{to}");
+        }
+    }
+
+    #[test]
+    fn a_minute_is_waited_for_and_no_longer() {
+        let wait = |status: u16, after: &str| {
+            let response = Response::builder().status(status).header("retry-after", after);
+            let response = response.header("date", "Wed, 25 Nov 2026 10:00:00 GMT");
+            patience(&response.body(()).unwrap(), Timestamp::default()).map(|wait| wait.as_secs())
+        };
+        assert_eq!(wait(503, "0"), Some(0));
+        assert_eq!(wait(503, "60"), Some(60));
+        assert_eq!(wait(429, "7"), Some(7));
+        assert_eq!(wait(503, "Wed, 25 Nov 2026 10:00:09 GMT"), Some(9));
+        assert_eq!(wait(503, "Wed, 25 Nov 2026 09:00:00 GMT"), Some(0));
+        for (status, after) in
+            [(503, "61"), (503, "-1"), (503, "soon"), (500, "1"), (403, "1"), (200, "1")]
+        {
+            assert_eq!(wait(status, after), None, "{status} {after}");
+        }
+    }
+}

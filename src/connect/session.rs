@@ -1,0 +1,165 @@
+//! What a server and its client have agreed on: nothing since revision 2026-07-28, before it a
+//! protocol version and mostly a session id.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::mcp::body::{Message, MessageKind};
+use crate::mcp::headers;
+
+pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+pub(super) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+
+/// The state of one client at one server.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Of an older revision: what `initialize` agreed on.
+    agreed: Option<Agreed>,
+    /// The client's `initialize`, to open another session when the server has lost this one.
+    initialize: Option<Bytes>,
+    /// The version that the client's stateless requests name.
+    stateless: Option<HeaderValue>,
+    /// Counts the sessions, so that what belongs to an earlier one is not taken for this one's.
+    number: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Agreed {
+    version: Option<HeaderValue>,
+    id: Option<HeaderValue>,
+}
+
+/// Which session something was sent in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Number(u64);
+
+impl Session {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The fields that go with `message`, and the session that they name.
+    pub(super) fn fields(&self, message: &Message<'_>) -> (Vec<(HeaderName, HeaderValue)>, Number) {
+        let mut state = self.state();
+        let number = Number(state.number);
+        let mirror: Vec<_> = headers::for_message(message)
+            .into_iter()
+            .filter_map(|(name, value)| {
+                let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+                Some((name, HeaderValue::from_str(&value).ok()?))
+            })
+            .collect();
+        if !mirror.is_empty() {
+            if message.kind() == MessageKind::Request {
+                let version = mirror.iter().find(|(name, _)| *name == VERSION);
+                state.stateless = version.map(|(_, value)| value.clone());
+            }
+            return (mirror, number);
+        }
+        if message.method() == Some("initialize") {
+            return (Vec::new(), number);
+        }
+        if state.agreed.is_none()
+            && let (Some(version), Some(method)) = (&state.stateless, message.method())
+        {
+            // A notification of a stateless client, whose fields the revision leaves open.
+            let mut fields = vec![(VERSION, version.clone())];
+            if let Ok(value) = HeaderValue::from_str(&headers::encode(method)) {
+                fields.push((METHOD, value));
+            }
+            return (fields, number);
+        }
+        (agreed(&state), number)
+    }
+
+    /// The fields of a request without a message, such as GET and DELETE.
+    pub(super) fn bare_fields(&self) -> (Vec<(HeaderName, HeaderValue)>, Number) {
+        let state = self.state();
+        (agreed(&state), Number(state.number))
+    }
+
+    /// The client asked to open a session by `message`.
+    pub(super) fn asked(&self, message: Bytes) {
+        self.state().initialize = Some(message);
+    }
+
+    /// The session id that an answer to `initialize` came with.
+    pub(super) fn id_of<B>(response: &Response<B>) -> Option<HeaderValue> {
+        response.headers().get(SESSION).cloned()
+    }
+
+    /// The server opened a session, by an answer that came with `id` and has this `result`.
+    pub(super) fn opened(&self, id: Option<HeaderValue>, result: &RawValue) {
+        #[derive(Deserialize)]
+        struct Opened {
+            #[serde(rename = "protocolVersion")]
+            version: String,
+        }
+        let opened = serde_json::from_str::<Opened>(result.get()).ok();
+        let version = opened.and_then(|opened| HeaderValue::from_str(&opened.version).ok());
+        let mut state = self.state();
+        state.agreed = Some(Agreed { version, id });
+        state.number += 1;
+    }
+
+    /// Whether there is a session of an older revision.
+    pub(super) fn is_open(&self) -> bool {
+        self.state().agreed.is_some()
+    }
+
+    /// Whether the session has an id, so that the server keeps something that can be lost.
+    pub(super) fn has_id(&self) -> bool {
+        self.state().agreed.as_ref().is_some_and(|agreed| agreed.id.is_some())
+    }
+
+    /// Whether `number` is the session of now.
+    pub(super) fn is_now(&self, number: Number) -> bool {
+        self.state().number == number.0
+    }
+
+    /// Whether the client said that it can put a question to a person.
+    pub(super) fn elicits(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Initialize {
+            params: Params,
+        }
+        #[derive(Deserialize)]
+        struct Params {
+            capabilities: Capabilities,
+        }
+        #[derive(Deserialize)]
+        struct Capabilities {
+            elicitation: serde_json::Map<String, serde_json::Value>,
+        }
+        let state = self.state();
+        let initialize = state.agreed.as_ref().and(state.initialize.as_ref());
+        let can = |elicitation: serde_json::Map<_, _>| {
+            // Nothing said means forms; a client may also say that it only opens URLs.
+            elicitation.is_empty() || elicitation.contains_key("form")
+        };
+        initialize
+            .and_then(|message| serde_json::from_slice::<Initialize>(message).ok())
+            .is_some_and(|initialize| can(initialize.params.capabilities.elicitation))
+    }
+
+    /// The message that opened the session.
+    pub(super) fn initialize(&self) -> Option<Bytes> {
+        self.state().initialize.clone()
+    }
+}
+
+fn agreed(state: &State) -> Vec<(HeaderName, HeaderValue)> {
+    let Some(Agreed { version, id }) = &state.agreed else { return Vec::new() };
+    let version = version.iter().map(|version| (VERSION, version.clone()));
+    version.chain(id.iter().map(|id| (SESSION, id.clone()))).collect()
+}

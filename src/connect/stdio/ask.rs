@@ -1,0 +1,143 @@
+//! Asking a person through the client itself, by an elicitation (MCP 2025-11-25, client features).
+//!
+//! An agent must not approve its own acts, so that this is only done where somebody chose it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use crate::connect::Asking;
+use crate::connect::consent::{Answer, Asked, BoxFuture, Consent, Limits, Refused};
+use crate::connect::rpc::Id;
+use crate::mcp::body::Message;
+
+use super::Front;
+
+/// Questions that wait for an answer of the client.
+#[derive(Debug, Default)]
+pub(super) struct Questions {
+    waiting: Mutex<HashMap<Id, oneshot::Sender<Answer>>>,
+    /// Of several questions each is shown alone.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Questions {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Id, oneshot::Sender<Answer>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes `message`, whose text is `line`, if it answers one of the questions.
+    pub(super) fn answered(&self, line: &[u8], message: &Message<'_>) -> bool {
+        let Some(id) = message.id().and_then(Id::read) else { return false };
+        let Some(answer) = self.waiting().remove(&id) else { return false };
+        // Whoever asked may have given up.
+        let _ = answer.send(read(line));
+        true
+    }
+}
+
+/// Only an express yes is one.
+fn read(line: &[u8]) -> Answer {
+    #[derive(Deserialize)]
+    struct Response {
+        result: Elicited,
+    }
+    #[derive(Deserialize)]
+    struct Elicited {
+        action: String,
+        #[serde(default)]
+        content: Option<Content>,
+    }
+    #[derive(Deserialize)]
+    struct Content {
+        approve: bool,
+    }
+    match serde_json::from_slice::<Response>(line) {
+        Ok(Response { result: Elicited { action, content: Some(content) } })
+            if action == "accept" && content.approve =>
+        {
+            Answer::Yes
+        }
+        Ok(_) => Answer::No(Refused::Declined),
+        Err(_) => Answer::No(Refused::Failed("the client's answer is none".to_owned())),
+    }
+}
+
+impl Consent for Front {
+    fn ask<'a>(&'a self, asked: &'a Asked) -> BoxFuture<'a, Answer> {
+        Box::pin(async move {
+            let Asking::Client(patience) = self.bridge.asking else {
+                return Answer::No(Refused::NoWay("the client is not to be asked".to_owned()));
+            };
+            if !self.session.elicits() {
+                let why = "the client did not say that it can ask a person";
+                return Answer::No(Refused::NoWay(why.to_owned()));
+            }
+            let _turn = self.asking.turn.lock().await;
+            self.elicit(asked, patience).await
+        })
+    }
+}
+
+impl Front {
+    async fn elicit(&self, asked: &Asked, patience: Duration) -> Answer {
+        let Ok(nonce) = self.bridge.sender.nonce() else {
+            return Answer::No(Refused::Failed("there are no random numbers".to_owned()));
+        };
+        let id = format!("mcpid-consent-{}", nonce.as_str());
+        let shown = asked.shown(&Limits::default()).text;
+        let question = json!({
+            "jsonrpc": "2.0",
+            "id": id,
+            "method": "elicitation/create",
+            "params": {
+                "message": format!("Sign and send this request?\n{shown}"),
+                "requestedSchema": {
+                    "type": "object",
+                    "properties": {
+                        "approve": {
+                            "type": "boolean",
+                            "title": "Sign and send it",
+                            "default": false,
+                        },
+                    },
+                    "required": ["approve"],
+                },
+            },
+        });
+        let (answer, answered) = oneshot::channel();
+        let key = Id::Text(id.clone());
+        self.asking.waiting().insert(key.clone(), answer);
+        // Dropped with this future, so that no late answer counts.
+        let _withdrawn = Withdraw { questions: &self.asking, key };
+        self.out.line(question.to_string()).await;
+        match tokio::time::timeout(patience, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Answer::No(Refused::Withdrawn),
+            Err(_) => {
+                let cancel = json!({
+                    "jsonrpc": "2.0",
+                    "method": "notifications/cancelled",
+                    "params": { "requestId": id, "reason": "nobody answered in time" },
+                });
+                self.out.line(cancel.to_string()).await;
+                Answer::No(Refused::TimedOut(patience))
+            }
+        }
+    }
+}
+
+struct Withdraw<'q> {
+    questions: &'q Questions,
+    key: Id,
+}
+
+impl Drop for Withdraw<'_> {
+    fn drop(&mut self) {
+        self.questions.waiting().remove(&self.key);
+    }
+}

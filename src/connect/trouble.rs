@@ -1,0 +1,237 @@
+//! What can keep a message from its answer, in words for the person whose client it is.
+//!
+//! Each becomes a JSON-RPC error with the request's id: a client that waits for an answer gets one.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::json;
+
+use crate::message::shown::visible;
+use crate::sign::SigningError;
+use crate::verify::rejection::chain;
+
+use super::rpc::Fault;
+
+/// The JSON-RPC error code of a request that the bridge could not get answered. Outside the ranges
+/// that JSON-RPC 2.0 and MCP keep for themselves, like [`crate::tower::REFUSED`].
+pub const UNANSWERED: i64 = -31402;
+/// The JSON-RPC error code of a request that the bridge did not send: a person declined it, or it
+/// could not be read or signed.
+pub const NOT_SENT: i64 = -31403;
+
+/// Why there is no answer, or not the one that was hoped for.
+#[derive(Clone, Debug)]
+pub(super) enum Trouble {
+    /// Not sent: it is no message that a verifier would read.
+    Unreadable(String),
+    /// Not sent: longer than the limit.
+    TooLong { bytes: usize, limit: usize },
+    /// Not sent: the key's holder did not sign.
+    NotSigned(String),
+    /// Not sent: nobody said yes.
+    Declined(String),
+    /// No connection: a stable name and words.
+    Unreachable { code: &'static str, words: String },
+    /// The connection broke before the answer.
+    Broken(String),
+    /// Nothing came for so long.
+    Silent(Duration),
+    /// The server sends elsewhere.
+    Redirected { status: StatusCode, to: Option<String> },
+    /// The server said no.
+    Refused(Box<Refusal>),
+    /// What came is no MCP.
+    Garbage(String),
+    /// The answer is longer than the limit.
+    AnswerTooLong { limit: usize },
+    /// The answer ended before it was whole.
+    Ended,
+}
+
+/// What a server said with an error status.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    /// The JSON-RPC error in the body, if there was one.
+    pub(super) fault: Option<Fault>,
+    /// The beginning of a body that is text.
+    pub(super) text: Option<String>,
+    /// What may help.
+    pub(super) hint: Option<String>,
+}
+
+impl Trouble {
+    /// A stable name.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Trouble::Unreadable(_) => "unreadable",
+            Trouble::TooLong { .. } => "too_long",
+            Trouble::NotSigned(_) => "not_signed",
+            Trouble::Declined(_) => "declined",
+            Trouble::Unreachable { code, .. } => code,
+            Trouble::Broken(_) => "broken",
+            Trouble::Silent(_) => "silent",
+            Trouble::Redirected { .. } => "redirected",
+            Trouble::Refused(_) => "refused",
+            Trouble::Garbage(_) => "garbage",
+            Trouble::AnswerTooLong { .. } => "answer_too_long",
+            Trouble::Ended => "ended",
+        }
+    }
+
+    /// One line without prefix and final period. What strangers wrote in it is made visible.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Trouble::Unreadable(why) => format!("not sent: {why}"),
+            Trouble::TooLong { bytes, limit } => {
+                format!("not sent: the message has {bytes} bytes, and the limit is {limit}")
+            }
+            Trouble::NotSigned(why) => format!("not sent: {why}"),
+            Trouble::Declined(why) => format!("not sent: {why}"),
+            Trouble::Unreachable { words, .. } => words.clone(),
+            Trouble::Broken(why) => format!("the connection broke before the answer: {why}"),
+            Trouble::Silent(time) => format!("no answer for {} s, given up", time.as_secs()),
+            Trouble::Redirected { status, to: Some(to) } => {
+                let to = visible(to);
+                format!(
+                    "the server answers {status} and sends to {to}: use that URL if it is right"
+                )
+            }
+            Trouble::Redirected { status, to: None } => {
+                format!("the server answers {status} and does not say where to")
+            }
+            Trouble::Refused(refusal) => refusal.words(),
+            Trouble::Garbage(why) => format!("what the server sent is no answer: {why}"),
+            Trouble::AnswerTooLong { limit } => {
+                format!("the answer is over {limit} bytes long")
+            }
+            Trouble::Ended => "the answer broke off before it was whole".to_owned(),
+        }
+    }
+
+    /// What the client is told. Where the server said it in JSON-RPC, that is it, with the hint.
+    pub(super) fn fault(&self) -> Fault {
+        if let Trouble::Refused(refusal) = self
+            && let Some(fault) = &refusal.fault
+        {
+            let mut fault = fault.clone();
+            if let Some(hint) = &refusal.hint {
+                fault.message = format!("{} ({hint})", fault.message);
+            }
+            return fault;
+        }
+        let code = match self {
+            Trouble::Unreadable(_)
+            | Trouble::TooLong { .. }
+            | Trouble::NotSigned(_)
+            | Trouble::Declined(_) => NOT_SENT,
+            _ => UNANSWERED,
+        };
+        let status = match self {
+            Trouble::Refused(refusal) => Some(refusal.status.as_u16()),
+            Trouble::Redirected { status, .. } => Some(status.as_u16()),
+            _ => None,
+        };
+        let data = match status {
+            Some(status) => json!({ "reason": self.code(), "status": status }),
+            None => json!({ "reason": self.code() }),
+        };
+        Fault { code, message: self.words(), data: Some(data.to_string()) }
+    }
+
+    /// Whether the server said with this JSON-RPC code that the request was not for it.
+    pub(super) fn is_fault(&self, status: StatusCode, code: i64) -> bool {
+        matches!(self, Trouble::Refused(refusal) if refusal.status == status
+            && refusal.fault.as_ref().is_some_and(|fault| fault.code == code))
+    }
+
+    /// The status of a refusal.
+    pub(super) fn status(&self) -> Option<StatusCode> {
+        match self {
+            Trouble::Refused(refusal) => Some(refusal.status),
+            _ => None,
+        }
+    }
+}
+
+impl Refusal {
+    fn words(&self) -> String {
+        let Refusal { status, fault, text, hint } = self;
+        let said = fault.as_ref().map(|fault| match fault.reason() {
+            Some(reason) => format!("{} [{}]", visible(&fault.message), visible(&reason)),
+            None => visible(&fault.message).into_owned(),
+        });
+        let said = said.or_else(|| text.as_deref().map(|text| visible(text).into_owned()));
+        let mut words = format!("the server answers {status}");
+        for more in [said.as_ref(), hint.as_ref()].into_iter().flatten() {
+            words += ": ";
+            words += more;
+        }
+        words
+    }
+}
+
+impl From<SigningError> for Trouble {
+    fn from(error: SigningError) -> Self {
+        Trouble::NotSigned(chain(&error))
+    }
+}
+
+/// What an error of the client library means for the person who waits; `host` is whom it asked.
+pub(super) fn of_sending(error: &(dyn Error + 'static), connecting: bool, host: &str) -> Trouble {
+    let mut last = error.to_string();
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return unreachable("tls", format!("no TLS with {host}: {}", of_tls(tls)));
+        }
+        last = error.to_string();
+        if connecting && last.contains("dns error") {
+            return unreachable("dns", format!("the name of {host} is not known"));
+        }
+        // An error of the operating system may have another one inside, which is not its source.
+        let io = error.downcast_ref::<io::Error>();
+        if let Some(trouble) = io.filter(|_| connecting).and_then(|io| of_connecting(io, host)) {
+            return trouble;
+        }
+        next = match io.and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    let last = last.split(" (os error").next().unwrap_or_default();
+    match connecting {
+        true => unreachable("connect", format!("cannot connect to {host}: {last}")),
+        false => Trouble::Broken(last.to_owned()),
+    }
+}
+
+fn of_connecting(error: &io::Error, host: &str) -> Option<Trouble> {
+    Some(match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            unreachable("connect", format!("nothing listens at {host}: connection refused"))
+        }
+        io::ErrorKind::TimedOut => {
+            unreachable("timeout", format!("cannot connect to {host}: it takes too long"))
+        }
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            unreachable("connect", format!("cannot connect to {host}: there is no way to it"))
+        }
+        _ => return None,
+    })
+}
+
+fn of_tls(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(why) => format!("its certificate is not good: {why}"),
+        rustls::Error::InvalidMessage(_) => "it does not speak TLS there".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn unreachable(code: &'static str, words: String) -> Trouble {
+    Trouble::Unreachable { code, words }
+}

@@ -1,0 +1,187 @@
+//! The service for operators: health, readiness, numbers.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use hyper::service::Service;
+
+use crate::clock::Clock;
+use crate::net::Address;
+use crate::nonce::NonceStore;
+
+use super::body::{Answer, GatewayBody};
+use super::metrics::Metrics;
+use super::report;
+
+/// How long the nonce store may take to say that it is there.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Whether requests should be sent here.
+pub struct Readiness {
+    clock: Arc<dyn Clock>,
+    store: Arc<dyn NonceStore>,
+    /// What is wrong with the trust files or certificates, in words.
+    broken: Mutex<Option<String>>,
+    draining: AtomicBool,
+}
+
+impl Readiness {
+    /// Ready as soon as `store` answers and has forgotten nothing of what is accepted at `clock`.
+    pub fn new(clock: Arc<dyn Clock>, store: Arc<dyn NonceStore>) -> Self {
+        Readiness { clock, store, broken: Mutex::default(), draining: AtomicBool::new(false) }
+    }
+
+    /// Notes that a file which the gateway needs is broken, or whole again.
+    pub fn broken(&self, why: Option<String>) {
+        *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// Notes that the end has come.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Err("shutting down".to_owned());
+        }
+        if let Some(why) = &*self.broken.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Err(why.clone());
+        }
+        let now = self.clock.now();
+        let floor = tokio::time::timeout(PATIENCE, self.store.floor(now)).await;
+        match floor {
+            Err(_) => Err("the nonce store does not answer".to_owned()),
+            Ok(Err(error)) => Err(format!("the nonce store: {error}")),
+            Ok(Ok(floor)) if now <= floor => {
+                let wait = floor.since(now).saturating_add(1);
+                Err(format!("the nonce store may have forgotten what was used; {wait} s to go"))
+            }
+            Ok(Ok(_)) => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Readiness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Readiness").finish_non_exhaustive()
+    }
+}
+
+/// A page that is made when it is asked for.
+type Page = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// Answers `/healthz`, `/readyz`, `/metrics`, and with [`Admin::with_page`] also `/`.
+#[derive(Clone)]
+pub struct Admin {
+    readiness: Arc<Readiness>,
+    metrics: Arc<Metrics>,
+    address: Address,
+    page: Option<Page>,
+}
+
+impl Admin {
+    /// At `address`; the names by which it is asked must be those of an address too, so that no
+    /// web page can reach it through a name of its own.
+    pub fn new(readiness: Arc<Readiness>, metrics: Arc<Metrics>, address: Address) -> Self {
+        Admin { readiness, metrics, address, page: None }
+    }
+
+    /// The same with the page of a [`Report`](report::Report) at `/`, which `page` makes each time
+    /// it is asked for.
+    #[must_use]
+    pub fn with_page(mut self, page: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.page = Some(Arc::new(page));
+        self
+    }
+
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Answer> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here\n".to_owned());
+        }
+        if !self.is_asked_by_address(request) {
+            let words = "ask by address or as localhost\n";
+            return text(StatusCode::MISDIRECTED_REQUEST, words.to_owned());
+        }
+        match (request.uri().path(), &self.page) {
+            ("/healthz", _) => text(StatusCode::OK, "ok\n".to_owned()),
+            ("/readyz", _) => match self.readiness.check().await {
+                Ok(()) => text(StatusCode::OK, "ready\n".to_owned()),
+                Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
+            },
+            ("/metrics", _) => {
+                let numbers = self.metrics.text(self.readiness.clock.now());
+                let mut response = text(StatusCode::OK, numbers);
+                let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+                let media = HeaderValue::from_static(media);
+                response.headers_mut().insert(header::CONTENT_TYPE, media);
+                response
+            }
+            ("/", Some(page)) => {
+                let mut response = text(StatusCode::OK, page());
+                let media = HeaderValue::from_static("text/html; charset=utf-8");
+                response.headers_mut().insert(header::CONTENT_TYPE, media);
+                let policy = report::content_security_policy();
+                let policy = format!("{policy}; frame-ancestors 'none'");
+                if let Ok(policy) = HeaderValue::try_from(policy) {
+                    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+                }
+                response
+            }
+            _ => text(StatusCode::NOT_FOUND, "there is nothing at this path\n".to_owned()),
+        }
+    }
+
+    /// A name that some page's owner points at this machine is neither.
+    fn is_asked_by_address(&self, request: &Request<Incoming>) -> bool {
+        if let Address::Unix(_) = self.address {
+            return true;
+        }
+        let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        let Some(named) = named.or(request.uri().authority().map(|a| a.as_str())) else {
+            return false;
+        };
+        let host = match named.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => host,
+            _ => named,
+        };
+        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+        host.eq_ignore_ascii_case("localhost") || bare.parse::<std::net::IpAddr>().is_ok()
+    }
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admin").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Service<Request<Incoming>> for Admin {
+    type Response = Response<GatewayBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let admin = self.clone();
+        Box::pin(async move {
+            Ok(admin.answer(&request).await.map(|body| GatewayBody::own(body, None)))
+        })
+    }
+}
+
+fn text(status: StatusCode, words: String) -> Response<Answer> {
+    let mut response = Response::new(Answer::from(words));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    let media = HeaderValue::from_static("text/plain; charset=utf-8");
+    headers.insert(header::CONTENT_TYPE, media);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let sniff = HeaderValue::from_static("nosniff");
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, sniff);
+    response
+}

@@ -1,0 +1,140 @@
+//! Heads on their way: a fresh one for the upstream, and the upstream's own for the client.
+//!
+//! Nothing of the client's framing survives: the library writes one `Content-Length` for a body
+//! that was read whole. What could make the upstream see another request than the one that was
+//! judged is dropped.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::net::Peer;
+use crate::tower::Status;
+
+use super::config::Upstream;
+
+/// Fields that are for one connection only (RFC 9110 section 7.6.1), or for the framing.
+const HOP_BY_HOP: [&str; 11] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "content-length",
+    "expect",
+];
+
+/// Fields by which a server can be made to see another method, path, host or sender.
+const OVERRIDES: [&str; 5] =
+    ["x-method-override", "x-original-url", "x-rewrite-url", "forwarded", "x-real-ip"];
+
+/// Whether a client's field goes on to the upstream.
+fn passes(name: &str) -> bool {
+    !(HOP_BY_HOP.contains(&name)
+        || OVERRIDES.contains(&name)
+        // Servers behind CGI and its kind cannot tell it from a hyphen.
+        || name.contains('_')
+        || name.starts_with("mcpid-")
+        || name.starts_with("x-http-method")
+        || name.starts_with("x-forwarded-")
+        || name == "host"
+        || name == "origin")
+}
+
+/// The fields for the upstream of a request that came with `parts` from `peer`.
+pub(super) fn request_fields(
+    parts: &Parts,
+    peer: Option<Peer>,
+    scheme: &'static str,
+    upstream: &Upstream,
+    preserve_host: bool,
+) -> HeaderMap {
+    let mut fields = HeaderMap::with_capacity(parts.headers.len() + 8);
+    let named = parts.headers.get(header::HOST).cloned();
+    let host = named
+        .or_else(|| parts.uri.authority().and_then(|a| HeaderValue::try_from(a.as_str()).ok()));
+    // `Host` goes first, as clients send it.
+    let own = || HeaderValue::try_from(upstream.origin.authority()).ok();
+    let sent = if preserve_host { host.clone() } else { own() };
+    if let Some(sent) = sent {
+        fields.insert(header::HOST, sent);
+    }
+    for (name, value) in &parts.headers {
+        if passes(name.as_str()) || (preserve_host && *name == header::ORIGIN) {
+            fields.append(name, value.clone());
+        }
+    }
+    let sender = match peer {
+        Some(Peer::Tcp(address)) => HeaderValue::try_from(address.ip().to_string()).ok(),
+        _ => None,
+    };
+    let told = [
+        ("x-forwarded-for", sender),
+        ("x-forwarded-host", host),
+        ("x-forwarded-proto", Some(HeaderValue::from_static(scheme))),
+    ];
+    for (name, value) in told {
+        if let Some(value) = value {
+            fields.insert(HeaderName::from_static(name), value);
+        }
+    }
+    fields
+}
+
+/// Adds what the gateway knows of a request, for the upstream to rely on.
+pub(super) fn add_status(fields: &mut HeaderMap, status: &Status) {
+    fields.insert("mcpid-status", HeaderValue::from_static(status.as_str()));
+    let reason = match status {
+        Status::Verified(_) => None,
+        Status::Unavailable(_) => Some("unavailable"),
+        other => other.code().map(|code| code.as_str()),
+    };
+    if let Some(reason) = reason {
+        fields.insert("mcpid-reason", HeaderValue::from_static(reason));
+    }
+    // Who it was is told only where that is proven.
+    if let Some(verified) = status.verified() {
+        let known = [
+            ("mcpid-key-id", Some(verified.key().as_str())),
+            ("mcpid-name", verified.name()),
+            ("mcpid-tag", verified.tag()),
+        ];
+        for (name, text) in known {
+            if let Some(value) = text.and_then(|text| HeaderValue::try_from(encoded(text)).ok()) {
+                fields.insert(HeaderName::from_static(name), value);
+            }
+        }
+    }
+}
+
+/// A text as MCP writes those that a field cannot hold as they are.
+fn encoded(text: &str) -> String {
+    let plain = text.bytes().all(|b| b.is_ascii_graphic()) && !text.starts_with("=?");
+    if plain { text.to_owned() } else { format!("=?base64?{}?=", STANDARD.encode(text)) }
+}
+
+/// Drops from the head of an answer what was for the connection to the upstream only.
+pub(super) fn answer_fields(fields: &mut HeaderMap) {
+    // Whatever `Connection` names is for that connection too.
+    let named: Vec<HeaderName> = fields
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|value| value.to_str().unwrap_or_default().split(','))
+        .filter_map(|name| HeaderName::try_from(name.trim()).ok())
+        // A length is framing, and the library's to write; naming it here must not hide it.
+        .filter(|name| *name != header::CONTENT_LENGTH)
+        .collect();
+    for name in named {
+        fields.remove(name);
+    }
+    for name in HOP_BY_HOP.iter().filter(|name| **name != "content-length") {
+        if *name != "proxy-authenticate" {
+            fields.remove(*name);
+        }
+    }
+}

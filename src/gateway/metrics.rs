@@ -1,0 +1,299 @@
+//! What Prometheus is told. Every label is a word of ours or the name of a tool that the upstream
+//! has listed, so that no client can make the numbers grow.
+
+use std::collections::VecDeque;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::clock::Timestamp;
+use crate::key::KeyId;
+use crate::nonce::{BoxFuture, Claim, NonceStore, Retention, Seen, StoreError};
+
+use super::log::{LogLine, Outcome, Standing};
+
+type Labels<const N: usize> = [(&'static str, Word); N];
+type Word = std::borrow::Cow<'static, str>;
+
+/// Methods of MCP that have a label of their own.
+const METHODS: [&str; 24] = [
+    "@delete",
+    "@get",
+    "@response",
+    "completion/complete",
+    "elicitation/create",
+    "initialize",
+    "logging/setLevel",
+    "notifications/cancelled",
+    "notifications/initialized",
+    "notifications/progress",
+    "notifications/roots/list_changed",
+    "ping",
+    "prompts/get",
+    "prompts/list",
+    "resources/list",
+    "resources/read",
+    "resources/subscribe",
+    "resources/templates/list",
+    "resources/unsubscribe",
+    "sampling/createMessage",
+    "server/discover",
+    "tasks/get",
+    "tools/call",
+    "tools/list",
+];
+
+/// The most tools that have a label of their own.
+const MOST_TOOLS: usize = 1_000;
+
+/// Seconds up to which answers are counted apart.
+const BUCKETS: [f64; 12] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// All numbers of a gateway.
+pub struct Metrics {
+    registry: Mutex<Registry>,
+    requests: Family<Labels<4>, Counter>,
+    would_refuse: Family<Labels<3>, Counter>,
+    seconds: Histogram,
+    store_errors: Counter,
+    live_nonces: Gauge,
+    keys: Gauge,
+    sessions: Gauge,
+    reload_failures: Counter,
+    lost_lines: Counter,
+    tools: Mutex<Vec<Box<str>>>,
+    fresh: Mutex<VecDeque<(i64, u64)>>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let metrics = Metrics {
+            registry: Mutex::new(Registry::with_prefix("mcpid")),
+            requests: Family::default(),
+            would_refuse: Family::default(),
+            seconds: Histogram::new(BUCKETS),
+            store_errors: Counter::<u64, AtomicU64>::default(),
+            live_nonces: Gauge::default(),
+            keys: Gauge::default(),
+            sessions: Gauge::default(),
+            reload_failures: Counter::default(),
+            lost_lines: Counter::default(),
+            tools: Mutex::default(),
+            fresh: Mutex::default(),
+        };
+        metrics.name_all();
+        metrics
+    }
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    /// All zero.
+    pub fn new() -> Self {
+        Metrics::default()
+    }
+
+    fn name_all(&self) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let requests = "Requests by what became of them, status, code, and status of the answer";
+        registry.register("requests", requests, self.requests.clone());
+        let would = "Requests that permissive let through and strict would have refused";
+        registry.register("would_refuse", would, self.would_refuse.clone());
+        let seconds = "Seconds from the head of a request to the head of its answer";
+        registry.register("answer_seconds", seconds, self.seconds.clone());
+        let errors = "Claims that the nonce store could not answer";
+        registry.register("store_errors", errors, self.store_errors.clone());
+        let live = "Nonces that this gateway has claimed and that are still kept";
+        registry.register("live_nonces", live, self.live_nonces.clone());
+        registry.register("registry_keys", "Keys that are trusted", self.keys.clone());
+        let sessions = "Sessions that are bound to a key";
+        registry.register("sessions", sessions, self.sessions.clone());
+        let reload = "Trust files or certificates that changed and could not be used";
+        registry.register("reload_failures", reload, self.reload_failures.clone());
+        let lost = "Log lines that could not be written in time";
+        registry.register("log_lines_lost", lost, self.lost_lines.clone());
+    }
+
+    /// Counts a request that has ended.
+    pub(super) fn count(&self, line: &LogLine, answered: Option<Duration>) {
+        let outcome = match line.outcome {
+            Outcome::Passed => "passed",
+            Outcome::Refused => "refused",
+            Outcome::Open => "open",
+            Outcome::Failed => "failed",
+        };
+        let status = line.status.map_or("none", Standing::as_str);
+        let code = line.code.map_or("none", |code| code.as_str());
+        let class = match line.answer {
+            None => "none",
+            Some(status) => match status / 100 {
+                2 => "2xx",
+                3 => "3xx",
+                4 => "4xx",
+                5 => "5xx",
+                _ => "other",
+            },
+        };
+        let labels: [(&'static str, &'static str); 4] =
+            [("outcome", outcome), ("status", status), ("code", code), ("answer", class)];
+        self.requests.get_or_create(&labels.map(|(name, word)| (name, word.into()))).inc();
+        if let Some(time) = answered {
+            self.seconds.observe(time.as_secs_f64());
+        }
+        let unverified = line.status.is_some_and(|status| status != Standing::Verified);
+        if unverified && line.outcome != Outcome::Refused {
+            let does = line.mcp.as_ref();
+            let method = does.map_or("other", |does| known_method(does.method.as_str()));
+            let tool = does.and_then(|does| does.name.as_ref()).filter(|_| method == "tools/call");
+            let tool: Word = match tool {
+                None => "none".into(),
+                Some(tool) => self.known_tool(tool.as_str()),
+            };
+            let labels = [("method", method.into()), ("tool", tool), ("code", code.into())];
+            self.would_refuse.get_or_create(&labels).inc();
+        }
+    }
+
+    fn known_tool(&self, name: &str) -> Word {
+        let tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
+        match tools.binary_search_by(|known| (**known).cmp(name)) {
+            Ok(_) => name.to_owned().into(),
+            Err(_) => "other".into(),
+        }
+    }
+
+    /// Takes over the names of tools that the upstream has listed.
+    pub(super) fn learn_tools<'a>(&self, names: impl Iterator<Item = &'a str>) {
+        let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in names {
+            if tools.len() >= MOST_TOOLS {
+                return;
+            }
+            if let Err(place) = tools.binary_search_by(|known| (**known).cmp(name)) {
+                tools.insert(place, name.into());
+            }
+        }
+    }
+
+    /// Notes how many keys are trusted.
+    pub fn keys(&self, count: usize) {
+        self.keys.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    pub(super) fn sessions(&self, count: usize) {
+        self.sessions.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a trust file or certificate that changed and could not be used.
+    pub fn reload_failed(&self) {
+        self.reload_failures.inc();
+    }
+
+    /// Counts a log line that was lost.
+    pub fn line_lost(&self) {
+        self.lost_lines.inc();
+    }
+
+    /// The numbers as OpenMetrics text, at `now`.
+    pub fn text(&self, now: Timestamp) -> String {
+        self.live_nonces.set(i64::try_from(self.live(now)).unwrap_or(i64::MAX));
+        let mut text = String::new();
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        // Writing to a string cannot fail.
+        let _ = encode(&mut text, &registry);
+        text
+    }
+
+    /// A second's claims are kept as one number, so that this does not grow with them.
+    fn claimed(&self, until: Timestamp, now: Timestamp) {
+        let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+        while fresh.front().is_some_and(|(end, _)| *end <= now.unix()) {
+            fresh.pop_front();
+        }
+        let until = until.unix();
+        match fresh.binary_search_by_key(&until, |(end, _)| *end) {
+            Ok(place) => {
+                if let Some((_, count)) = fresh.get_mut(place) {
+                    *count += 1;
+                }
+            }
+            Err(place) => fresh.insert(place, (until, 1)),
+        }
+    }
+
+    fn live(&self, now: Timestamp) -> u64 {
+        let fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+        fresh.iter().filter(|(end, _)| *end > now.unix()).map(|(_, count)| count).sum()
+    }
+
+    /// `store`, with its claims counted.
+    pub fn watch(self: &Arc<Self>, store: Arc<dyn NonceStore>) -> Arc<dyn NonceStore> {
+        Arc::new(WatchedStore { store, metrics: Arc::clone(self) })
+    }
+}
+
+fn known_method(method: &str) -> &'static str {
+    METHODS.iter().find(|known| **known == method).copied().unwrap_or("other")
+}
+
+struct WatchedStore {
+    store: Arc<dyn NonceStore>,
+    metrics: Arc<Metrics>,
+}
+
+impl NonceStore for WatchedStore {
+    fn register<'a>(
+        &'a self,
+        now: Timestamp,
+        retention: Retention,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.store.register(now, retention)
+    }
+
+    fn claim<'a>(
+        &'a self,
+        now: Timestamp,
+        key: &'a KeyId,
+        nonce: &'a str,
+        until: Timestamp,
+    ) -> BoxFuture<'a, Result<Claim, StoreError>> {
+        let claiming = self.store.claim(now, key, nonce, until);
+        Box::pin(async move {
+            let answer = claiming.await;
+            match &answer {
+                Ok(Claim::Fresh { .. }) => self.metrics.claimed(until, now),
+                Ok(_) => {}
+                Err(_) => {
+                    self.metrics.store_errors.inc();
+                }
+            }
+            answer
+        })
+    }
+
+    fn peek<'a>(
+        &'a self,
+        now: Timestamp,
+        key: &'a KeyId,
+        nonce: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Seen>, StoreError>> {
+        self.store.peek(now, key, nonce)
+    }
+
+    fn floor<'a>(&'a self, now: Timestamp) -> BoxFuture<'a, Result<Timestamp, StoreError>> {
+        self.store.floor(now)
+    }
+}

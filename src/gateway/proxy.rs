@@ -1,0 +1,275 @@
+//! The exchange with the upstream.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body::Body;
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
+use tower_service::Service;
+
+use crate::key::KeyId;
+use crate::net::{Dialer, Peer};
+use crate::tower::{BoxError, Status};
+
+use super::body::Answer;
+use super::config::Config;
+use super::forward;
+use super::learn::Listening;
+use super::log::{Outcome, Short};
+use super::metrics::Metrics;
+use super::origin::Pages;
+use super::record::Record;
+use super::session::{Bound, Sessions};
+use super::sight::Fault;
+
+const SESSION: &str = "mcp-session-id";
+
+/// What is shared by all requests.
+pub(super) struct Proxy {
+    pub(super) config: Config,
+    pub(super) dialer: Dialer<UnsyncBoxBody<Bytes, BoxError>>,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) pages: Pages,
+    /// Of the public origin.
+    pub(super) scheme: &'static str,
+}
+
+/// The service behind the layer: what gets here goes to the upstream's endpoint.
+#[derive(Clone)]
+pub(super) struct Behind(pub(super) Arc<Proxy>);
+
+impl<B> Service<Request<B>> for Behind
+where
+    B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
+{
+    type Response = Response<Answer>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let proxy = Arc::clone(&self.0);
+        Box::pin(async move {
+            let path = proxy.config.upstream.path.clone();
+            Ok(proxy.exchange(request, Some(&path), Outcome::Passed).await)
+        })
+    }
+}
+
+const GATEWAY_TIMEOUT: Fault = Fault {
+    status: StatusCode::GATEWAY_TIMEOUT,
+    reason: "upstream_timeout",
+    words: "the server behind did not answer in time",
+};
+const UNREACHABLE: Fault = Fault {
+    status: StatusCode::BAD_GATEWAY,
+    reason: "upstream_unreachable",
+    words: "the server behind cannot be reached",
+};
+const BROKEN: Fault = Fault {
+    status: StatusCode::BAD_GATEWAY,
+    reason: "upstream_broken",
+    words: "the server behind did not answer with HTTP that can be passed on",
+};
+const TARGET: Fault = Fault {
+    status: StatusCode::BAD_REQUEST,
+    reason: "target",
+    words: "the target cannot be passed on",
+};
+const SESSION_TAKEN: Fault = Fault {
+    status: StatusCode::FORBIDDEN,
+    reason: "not_allowed",
+    words: "the session belongs to another key",
+};
+const SESSIONS_FULL: Fault = Fault {
+    status: StatusCode::SERVICE_UNAVAILABLE,
+    reason: "unavailable",
+    words: "too many sessions are open, try again later",
+};
+
+impl Proxy {
+    /// Sends a request on, to `path` or to its own, and passes on what comes back.
+    pub(super) async fn exchange<B>(
+        &self,
+        request: Request<B>,
+        path: Option<&str>,
+        outcome: Outcome,
+    ) -> Response<Answer>
+    where
+        B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
+    {
+        let (parts, body) = request.into_parts();
+        let status = parts.extensions.get::<Status>();
+        let record = parts.extensions.get::<Arc<Record>>();
+        let fail = |fault: Fault, note: Option<String>| {
+            if let Some(record) = record {
+                record.note(|line| {
+                    let note = note.map(|note| Short::new(&note));
+                    line.note = Some(note.unwrap_or(Short::word(fault.reason)));
+                    line.outcome = Outcome::Failed;
+                });
+            }
+            own_answer(fault)
+        };
+
+        let peer = parts.extensions.get::<Peer>().copied();
+        let config = &self.config;
+        let Some(uri) = self.uri(path.unwrap_or(parts.uri.path()), parts.uri.query()) else {
+            return fail(TARGET, None);
+        };
+        let mut fields = forward::request_fields(
+            &parts,
+            peer,
+            self.scheme,
+            &config.upstream,
+            config.preserve_host,
+        );
+        if let Some(status) = status {
+            forward::add_status(&mut fields, status);
+        }
+        let lists = record.is_some_and(|record| does(record, "tools/list"));
+        if lists && config.policies.asks_for_tools() {
+            // A compressed list could not be read.
+            fields.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
+        let mut onward = Request::new(body.boxed_unsync());
+        *onward.method_mut() = parts.method.clone();
+        *onward.uri_mut() = uri;
+        *onward.headers_mut() = fields;
+
+        let sent = tokio::time::timeout(config.answer_time, self.dialer.send(onward)).await;
+        let response = match sent {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                let fault = if error.is_connect() { UNREACHABLE } else { BROKEN };
+                return fail(fault, Some(crate::verify::rejection::chain(&error)));
+            }
+            Err(_) => return fail(GATEWAY_TIMEOUT, None),
+        };
+        let code = response.status();
+        if code == StatusCode::SWITCHING_PROTOCOLS {
+            return fail(BROKEN, Some("the upstream changed the protocol".to_owned()));
+        }
+        let (mut head, body) = response.into_parts();
+        if let Some(record) = record {
+            record.note(|line| {
+                line.upstream = Some(code.as_u16());
+                line.outcome = outcome;
+            });
+        }
+        if let Some(key) = status.and_then(Status::verified).map(|verified| verified.key()) {
+            let opens = record.is_some_and(|record| does(record, "initialize"));
+            let asked = parts.headers.get(SESSION);
+            let opened = head.headers.get(SESSION).filter(|_| opens && code.is_success());
+            if let Err(fault) = self.keep_session(&parts.method, code, asked, opened, key, record) {
+                return fail(fault, None);
+            }
+        }
+        forward::answer_fields(&mut head.headers);
+        self.pages.silence(&mut head.headers);
+        let listening = (lists && code == StatusCode::OK)
+            .then(|| Listening::to(&head.headers, &config.policies, &self.metrics))
+            .flatten()
+            .map(Box::new);
+        // The version is the connection's to say.
+        let mut answer = Response::new(Answer::Upstream(Box::new(body), listening));
+        *answer.status_mut() = code;
+        *answer.headers_mut() = head.headers;
+        answer
+    }
+
+    fn uri(&self, path: &str, query: Option<&str>) -> Option<Uri> {
+        let origin = &self.config.upstream.origin;
+        let target = match query {
+            None => PathAndQuery::try_from(path),
+            Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+        };
+        Uri::builder()
+            .scheme(origin.scheme().as_str())
+            .authority(origin.authority())
+            .path_and_query(target.ok()?)
+            .build()
+            .ok()
+    }
+
+    /// Binds the session that the upstream has opened or accepted to `key`.
+    fn keep_session(
+        &self,
+        method: &Method,
+        code: StatusCode,
+        asked: Option<&HeaderValue>,
+        opened: Option<&HeaderValue>,
+        key: &KeyId,
+        record: Option<&Arc<Record>>,
+    ) -> Result<(), Fault> {
+        let say = |words: &'static str| {
+            if let Some(record) = record {
+                record.note(|line| line.note = Some(Short::word(words)));
+            }
+        };
+        let id = match (opened, asked) {
+            (Some(opened), _) => opened.as_bytes(),
+            (None, Some(asked)) => {
+                let ended = code == StatusCode::NOT_FOUND
+                    || (code.is_success() && *method == Method::DELETE);
+                if ended {
+                    self.sessions.end(asked.as_bytes(), key);
+                }
+                if ended || !code.is_success() {
+                    return Ok(());
+                }
+                asked.as_bytes()
+            }
+            (None, None) => return Ok(()),
+        };
+        match self.sessions.bind(id, key) {
+            Bound::Known => Ok(()),
+            Bound::New if opened.is_some() => Ok(()),
+            Bound::New => {
+                say("a session that was opened before is bound to the first key that uses it");
+                Ok(())
+            }
+            Bound::Taken => Err(SESSION_TAKEN),
+            Bound::Full => Err(SESSIONS_FULL),
+        }
+    }
+}
+
+fn does(record: &Record, method: &str) -> bool {
+    record.read(|line| line.mcp.as_ref().is_some_and(|does| does.method.as_str() == method))
+}
+
+/// An answer of the gateway's own, in the words of a JSON-RPC error.
+pub(super) fn own_answer(fault: Fault) -> Response<Answer> {
+    let text = format!(
+        r#"{{"jsonrpc":"2.0","error":{{"code":{},"message":"{}","data":{{"reason":"{}"}}}}}}"#,
+        crate::tower::REFUSED,
+        fault.words,
+        fault.reason
+    );
+    let mut response = Response::new(Answer::from(text));
+    *response.status_mut() = fault.status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    match fault.status {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
+        }
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        _ => {}
+    }
+    response
+}

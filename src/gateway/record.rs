@@ -1,0 +1,124 @@
+//! One request's record: filled in as it passes, written when nobody holds it any more.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::Version;
+use http::request::Parts;
+
+use crate::clock::Clock;
+use crate::net::Peer;
+use crate::tower::{Event, Observer};
+
+use super::log::{Does, LogLine, Outcome, Short};
+use super::metrics::Metrics;
+
+/// Takes the line of every request. It runs on the request's own task: what takes long belongs
+/// elsewhere.
+pub trait Log: Send + Sync {
+    /// A request has ended.
+    fn write(&self, line: &LogLine);
+}
+
+impl<F: Fn(&LogLine) + Send + Sync> Log for F {
+    fn write(&self, line: &LogLine) {
+        self(line);
+    }
+}
+
+/// Where all records end up.
+pub(super) struct Book {
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    log: Arc<dyn Log>,
+    opened: AtomicU64,
+}
+
+impl Book {
+    pub(super) fn new(clock: Arc<dyn Clock>, metrics: Arc<Metrics>, log: Arc<dyn Log>) -> Self {
+        Book { clock, metrics, log, opened: AtomicU64::new(0) }
+    }
+
+    /// Begins the record of a request.
+    pub(super) fn open(self: &Arc<Self>, parts: &Parts, peer: Option<Peer>) -> Arc<Record> {
+        let number = self.opened.fetch_add(1, Ordering::Relaxed) + 1;
+        let (method, path) = (parts.method.as_str(), parts.uri.path());
+        let mut line = LogLine::new(self.clock.now(), number, method, path);
+        line.peer = peer.map(|peer| Short::new(&peer.to_string()));
+        line.http = Some(Short::word(match parts.version {
+            Version::HTTP_2 => "2",
+            Version::HTTP_11 => "1.1",
+            _ => "1.0",
+        }));
+        let state = Mutex::new(State { line, answered: None });
+        Arc::new(Record { book: Arc::clone(self), begun: Instant::now(), state })
+    }
+}
+
+/// The record of one request, in its extensions and behind its answer.
+pub(super) struct Record {
+    book: Arc<Book>,
+    begun: Instant,
+    state: Mutex<State>,
+}
+
+struct State {
+    line: LogLine,
+    /// How long it took to the head of the answer.
+    answered: Option<Duration>,
+}
+
+impl Record {
+    /// Changes the line.
+    pub(super) fn note(&self, change: impl FnOnce(&mut LogLine)) {
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).line);
+    }
+
+    /// Reads something of the line.
+    pub(super) fn read<T>(&self, look: impl FnOnce(&LogLine) -> T) -> T {
+        look(&self.state.lock().unwrap_or_else(PoisonError::into_inner).line)
+    }
+
+    /// The head of the answer goes out.
+    pub(super) fn answered(&self, status: u16) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.answered = Some(self.begun.elapsed());
+        state.line.answer = Some(status);
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let begun = self.begun;
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.line.took(state.answered.unwrap_or_else(|| begun.elapsed()));
+        if state.line.answer.is_none() && state.line.note.is_none() {
+            state.line.note = Some(Short::word("the client went away"));
+        }
+        self.book.metrics.count(&state.line, state.answered);
+        self.book.log.write(&state.line);
+    }
+}
+
+/// Notes what the layer found out.
+pub(super) struct Judged;
+
+impl Observer for Judged {
+    fn judged(&self, event: &Event<'_>) {
+        let Some(record) = event.extensions.get::<Arc<Record>>() else { return };
+        record.note(|line| {
+            line.mcp = event.operation.map(Does::from);
+            line.mode = event.mode;
+            if let Some(status) = event.status {
+                line.judged(status);
+            }
+            if let Some(refused) = event.refused {
+                line.outcome = Outcome::Refused;
+                if line.code.is_none() {
+                    line.note = Some(Short::word(refused.code()));
+                }
+            }
+        });
+    }
+}

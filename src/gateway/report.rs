@@ -1,0 +1,292 @@
+//! The roll-out report: what an operator reads before turning strict on.
+//!
+//! ```text
+//!   LogLine ─► Tally ─► Report ─┬─► text   for a terminal
+//!   live, or   counts   sorted, ├─► JSON   for programs
+//!   from files          judged  └─► HTML   one page, nothing else needed
+//! ```
+//!
+//! A [`Tally`] costs little to feed, and its memory is bounded whatever it is fed: what comes to the
+//! gateway unsigned comes from strangers. A [`Report`] is made when somebody looks. In a gateway,
+//! [`Tally::add`] is called once a request, behind a lock; clone the tally under the lock, and make
+//! the report of the clone.
+
+mod chart;
+mod figures;
+mod html;
+mod reason;
+mod scale;
+mod summary;
+mod text;
+
+use std::collections::{BTreeMap, HashMap};
+
+pub use html::{MARK, content_security_policy};
+pub use reason::Reason;
+pub use scale::{Cell, MOST_BUCKETS};
+pub use summary::{Count, Operation, OverTime, Report, Share, Sight, Signer, Why};
+
+use crate::clock::Timestamp;
+
+use super::log::{Does, Key, LogLine, Outcome, Short, Standing};
+use scale::{Scale, Series};
+
+/// Operations that are told apart. Of these, half are kept for operations that were verified at
+/// least once: names that strangers make up cannot crowd out those that signers use.
+pub const MOST_OPERATIONS: usize = 1000;
+
+/// Keys that are told apart.
+pub const MOST_KEYS: usize = 1000;
+
+/// What one request means for a roll-out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Verified,
+    /// It got through, and strict would have refused it.
+    Passed(Reason),
+    /// It was refused.
+    Refused(Reason),
+}
+
+/// Counts of one operation, or of all of them.
+#[derive(Clone, Debug, Default)]
+struct Counts {
+    total: Cell,
+    reasons: Vec<(Reason, Cell, Timestamp)>,
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
+    last_unverified: Option<Timestamp>,
+    series: Series,
+}
+
+impl Counts {
+    fn add(&mut self, verdict: Verdict, time: Timestamp, bucket: i64) {
+        let mut one = Cell::empty(bucket);
+        let why = match verdict {
+            Verdict::Verified => {
+                one.verified = 1;
+                None
+            }
+            Verdict::Passed(why) => {
+                one.would_refuse = 1;
+                Some(why)
+            }
+            Verdict::Refused(why) => {
+                one.refused = 1;
+                Some(why)
+            }
+        };
+        self.series.add(&one);
+        self.total.take(&one);
+        self.seen(time, time);
+        if let Some(why) = why {
+            self.last_unverified = self.last_unverified.max(Some(time));
+            self.reason(why, &one, time);
+        }
+    }
+
+    fn reason(&mut self, why: Reason, counted: &Cell, last: Timestamp) {
+        match self.reasons.iter_mut().find(|(known, ..)| *known == why) {
+            Some((_, cell, time)) => {
+                cell.take(counted);
+                *time = last.max(*time);
+            }
+            None => self.reasons.push((why, *counted, last)),
+        }
+    }
+
+    fn seen(&mut self, first: Timestamp, last: Timestamp) {
+        self.first = Some(self.first.map_or(first, |known| known.min(first)));
+        self.last = self.last.max(Some(last));
+    }
+
+    fn merge(&mut self, other: &Counts) {
+        self.series.merge(&other.series);
+        self.total.take(&other.total);
+        if let (Some(first), Some(last)) = (other.first, other.last) {
+            self.seen(first, last);
+        }
+        self.last_unverified = self.last_unverified.max(other.last_unverified);
+        for (why, cell, last) in &other.reasons {
+            self.reason(*why, cell, *last);
+        }
+    }
+}
+
+/// A key that signs.
+#[derive(Clone, Debug)]
+struct Signs {
+    name: Option<Short>,
+    requests: u64,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+/// Counts of what log lines say.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    lines: u64,
+    passed_over: u64,
+    ends: Option<(Timestamp, Timestamp)>,
+    scale: Scale,
+    all: Counts,
+    standings: [u64; Standing::ALL.len()],
+    operations: HashMap<Option<Does>, Counts>,
+    /// How many of the operations were never verified.
+    unproven: usize,
+    other_operations: Counts,
+    keys: HashMap<Short, Signs>,
+    other_keys: u64,
+    on_sight: BTreeMap<Option<u16>, u64>,
+    open: u64,
+    failed: u64,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Tally::new()
+    }
+}
+
+impl Tally {
+    /// Nothing counted yet.
+    pub fn new() -> Self {
+        Tally {
+            lines: 0,
+            passed_over: 0,
+            ends: None,
+            scale: Scale::new(),
+            all: Counts::default(),
+            standings: [0; Standing::ALL.len()],
+            operations: HashMap::new(),
+            unproven: 0,
+            other_operations: Counts::default(),
+            keys: HashMap::new(),
+            other_keys: 0,
+            on_sight: BTreeMap::new(),
+            open: 0,
+            failed: 0,
+        }
+    }
+
+    /// Counts a line that is no log line.
+    pub fn pass_over(&mut self) {
+        self.passed_over += 1;
+    }
+
+    /// Lines that were none.
+    pub fn passed_over(&self) -> u64 {
+        self.passed_over
+    }
+
+    /// Log lines that were counted.
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// Counts one request. The order of lines makes no difference, as long as there are no more
+    /// operations and keys than are told apart.
+    pub fn add(&mut self, line: &LogLine) {
+        self.lines += 1;
+        let ends = self.ends.unwrap_or((line.time, line.time));
+        self.ends = Some((ends.0.min(line.time), ends.1.max(line.time)));
+        if line.outcome == Outcome::Failed {
+            self.failed += 1;
+        }
+        match (line.outcome, line.status) {
+            (Outcome::Open, _) => self.open += 1,
+            (Outcome::Refused, None) => {
+                // Whatever a file holds, no more than these: the status codes of HTTP.
+                let answer = line.answer.filter(|status| (100..600).contains(status));
+                *self.on_sight.entry(answer).or_default() += 1;
+            }
+            // Neither judged nor refused: it broke on the way.
+            (_, None) => {}
+            (_, Some(standing)) => self.judged(line, standing),
+        }
+    }
+
+    fn judged(&mut self, line: &LogLine, standing: Standing) {
+        if self.scale.cover(line.time) {
+            let scale = self.scale;
+            for counts in self.operations.values_mut() {
+                counts.series.coarsen(&scale);
+            }
+            self.other_operations.series.coarsen(&scale);
+            self.all.series.coarsen(&scale);
+        }
+        let bucket = self.scale.bucket(line.time);
+        let why = match (line.code, standing) {
+            (Some(code), _) => Reason::Code(code),
+            (None, Standing::Unavailable) => Reason::Unavailable,
+            (None, _) => Reason::Other,
+        };
+        let verdict = match (line.outcome, line.code, standing) {
+            (Outcome::Refused, ..) => Verdict::Refused(why),
+            (_, None, Standing::Verified) => Verdict::Verified,
+            _ => Verdict::Passed(why),
+        };
+        for (known, count) in Standing::ALL.iter().zip(&mut self.standings) {
+            *count += u64::from(*known == standing);
+        }
+        self.all.add(verdict, line.time, bucket);
+        let verified = verdict == Verdict::Verified;
+        self.operation(&line.mcp, verified).add(verdict, line.time, bucket);
+        if let (Standing::Verified, Some(key)) = (standing, &line.key) {
+            self.signed_by(key, line.time);
+        }
+    }
+
+    /// The counts of an operation, or those of all that are not told apart.
+    fn operation(&mut self, does: &Option<Does>, verified: bool) -> &mut Counts {
+        if let Some(known) = self.operations.get(does) {
+            if verified && known.total.verified == 0 {
+                self.unproven -= 1;
+            }
+        } else if self.make_room(verified) {
+            self.unproven += usize::from(!verified);
+            self.operations.insert(does.clone(), Counts::default());
+        }
+        self.operations.get_mut(does).unwrap_or(&mut self.other_operations)
+    }
+
+    /// Whether one more operation may be told apart. One that was never verified, and of these the
+    /// rarest, makes room: what is made up comes once, what a client does comes again.
+    fn make_room(&mut self, verified: bool) -> bool {
+        let full = self.operations.len() >= MOST_OPERATIONS;
+        if !full && (verified || self.unproven < MOST_OPERATIONS / 2) {
+            return true;
+        }
+        let unproven = self.operations.iter().filter(|(_, counts)| counts.total.verified == 0);
+        let rarest = unproven.min_by_key(|(_, counts)| (counts.total.requests(), counts.last));
+        let Some(rarest) = rarest.map(|(does, _)| does.clone()) else { return false };
+        if let Some(counts) = self.operations.remove(&rarest) {
+            self.unproven -= 1;
+            self.other_operations.merge(&counts);
+        }
+        true
+    }
+
+    fn signed_by(&mut self, key: &Key, time: Timestamp) {
+        let full = self.keys.len() >= MOST_KEYS;
+        if let Some(known) = self.keys.get_mut(&key.id) {
+            known.requests += 1;
+            if time >= known.last {
+                // Names can change; the last one counts.
+                known.name.clone_from(&key.name);
+            }
+            (known.first, known.last) = (known.first.min(time), known.last.max(time));
+        } else if full {
+            self.other_keys += 1;
+        } else {
+            let name = key.name.clone();
+            let signs = Signs { name, requests: 1, first: time, last: time };
+            self.keys.insert(key.id.clone(), signs);
+        }
+    }
+
+    /// What the counts mean.
+    pub fn report(&self) -> Report {
+        Report::of(self)
+    }
+}

@@ -1,0 +1,141 @@
+//! Numbers and times as people read them.
+
+use std::borrow::Cow;
+
+use crate::clock::Timestamp;
+use crate::gateway::log::Does;
+use crate::message::shown::visible;
+
+/// `1,204`.
+pub(super) fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Tenths of a per cent, rounded to the nearest; but all is said of all only, and none of none.
+pub(super) fn per_mille(part: u64, whole: u64) -> u64 {
+    if part == 0 || whole == 0 {
+        return 0;
+    }
+    let (part, whole) = (u128::from(part), u128::from(whole));
+    if part >= whole {
+        return 1000;
+    }
+    let rounded = (part * 2000 + whole) / (whole * 2);
+    u64::try_from(rounded).unwrap_or(1000).clamp(1, 999)
+}
+
+/// `3.1 %`; `0 %` and `100 %` mean just that.
+pub(super) fn percent(part: u64, whole: u64) -> String {
+    match per_mille(part, whole) {
+        0 => "0 %".to_owned(),
+        1000 => "100 %".to_owned(),
+        1 if u128::from(part) * 1000 < u128::from(whole) => "< 0.1 %".to_owned(),
+        999 if u128::from(part) * 1000 > u128::from(whole) * 999 => "> 99.9 %".to_owned(),
+        tenths => format!("{}.{} %", tenths / 10, tenths % 10),
+    }
+}
+
+/// `1 request`, `1,204 requests`.
+pub(super) fn count(n: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(n), if n == 1 { one } else { many })
+}
+
+/// `15 minutes`, `1 day`: the width of a bucket.
+pub(super) fn width(seconds: i64) -> String {
+    let (n, one, many) = match seconds {
+        s if s % 86_400 == 0 => (s / 86_400, "day", "days"),
+        s if s % 3600 == 0 => (s / 3600, "hour", "hours"),
+        s => (s / 60, "minute", "minutes"),
+    };
+    count(n.unsigned_abs(), one, many)
+}
+
+/// The longest of 30 days, hours, minutes and seconds that says it, rounded down.
+pub(super) fn span(seconds: i64) -> String {
+    let (n, one, many) = match seconds.max(0) {
+        s if s >= 172_800 => (s / 86_400, "day", "days"),
+        s if s >= 7200 => (s / 3600, "hour", "hours"),
+        s if s >= 120 => (s / 60, "minute", "minutes"),
+        s => (s, "second", "seconds"),
+    };
+    count(n.unsigned_abs(), one, many)
+}
+
+/// `2026-11-23 10:00`, in UTC.
+pub(super) fn minute(time: Timestamp) -> String {
+    let text = time.to_string();
+    match (text.get(..10), text.get(11..16)) {
+        (Some(day), Some(minute)) if !text.starts_with('@') => format!("{day} {minute}"),
+        _ => text,
+    }
+}
+
+/// An operation as people read it: every character visible, a name of spaces too.
+pub(super) fn operation(does: Option<&Does>) -> Cow<'static, str> {
+    let Some(Does { method, name }) = does else { return Cow::Borrowed(UNREAD) };
+    Cow::Owned(match name.as_ref().map(|name| visible(name.as_str())) {
+        None => visible(method.as_str()).into_owned(),
+        Some(name) if name.trim().is_empty() => format!("{method}:\"{name}\""),
+        Some(name) => format!("{method}:{name}"),
+    })
+}
+
+/// What a request does whose body was not read, or can be read in more than one way.
+pub(super) const UNREAD: &str = "(unread or ambiguous body)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        for (n, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1_234_567, "1,234,567"),
+            (u64::MAX, "18,446,744,073,709,551,615"),
+        ] {
+            assert_eq!(grouped(n), text);
+        }
+    }
+
+    #[test]
+    fn all_and_none_are_said_of_all_and_none_only() {
+        for (part, whole, text) in [
+            (0, 0, "0 %"),
+            (0, 5, "0 %"),
+            (5, 5, "100 %"),
+            (37, 1204, "3.1 %"),
+            (1, 3, "33.3 %"),
+            (2, 3, "66.7 %"),
+            (1, 1000, "0.1 %"),
+            (1, 1001, "< 0.1 %"),
+            (1, u64::MAX, "< 0.1 %"),
+            (999, 1000, "99.9 %"),
+            (9999, 10_000, "> 99.9 %"),
+            (u64::MAX - 1, u64::MAX, "> 99.9 %"),
+        ] {
+            assert_eq!(percent(part, whole), text, "{part} of {whole}");
+        }
+    }
+
+    #[test]
+    fn times_and_spans() {
+        assert_eq!(minute(Timestamp::from_unix(1_795_428_059)), "2026-11-23 10:00");
+        assert_eq!(minute(Timestamp::from_unix(i64::MAX)), format!("@{}", i64::MAX));
+        assert_eq!(width(900), "15 minutes");
+        assert_eq!(width(3600), "1 hour");
+        assert_eq!(width(172_800), "2 days");
+        assert_eq!((span(-5), span(119)), ("0 seconds".into(), "119 seconds".into()));
+        assert_eq!((span(7199), span(200_000)), ("119 minutes".into(), "2 days".into()));
+    }
+}

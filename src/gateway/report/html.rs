@@ -1,0 +1,212 @@
+//! The report as one page that needs nothing else: no network, no script, no font, no image.
+//!
+//! Names in a log are chosen by strangers. They reach the page by [`text`] only, which makes every
+//! character visible and escapes what HTML could obey; and if that had a hole, the page's own
+//! policy lets nothing run or load.
+
+mod panels;
+mod tables;
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
+
+use crate::clock::Timestamp;
+use crate::message::shown::visible;
+
+use super::figures::{self, count, grouped, minute, percent, span};
+use super::summary::{Operation, Report};
+
+/// The first bytes of every page: by these it is known again.
+pub const MARK: &str = "<!doctype html>\n<!-- mcpid gateway report -->\n";
+
+const STYLE: &str = include_str!("page.css");
+
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = STANDARD.encode(Sha256::digest(STYLE));
+    format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'")
+});
+
+/// The `Content-Security-Policy` of the page: its own style sheet, and nothing else. It stands in
+/// the page too; who serves the page sends it as a field as well, with `frame-ancestors 'none'`,
+/// which a page cannot say of itself.
+pub fn content_security_policy() -> &'static str {
+    &POLICY
+}
+
+/// Text as it may stand in an element or a quoted attribute.
+fn text(text: &str) -> Cow<'_, str> {
+    let text = visible(text);
+    if !text.contains(['&', '<', '>', '"', '\'']) {
+        return text;
+    }
+    let escape = |c| match c {
+        '&' => Cow::Borrowed("&amp;"),
+        '<' => "&lt;".into(),
+        '>' => "&gt;".into(),
+        '"' => "&quot;".into(),
+        '\'' => "&#39;".into(),
+        c => String::from(c).into(),
+    };
+    text.chars().map(escape).collect::<String>().into()
+}
+
+/// An operation, its method in the softer ink where a name follows.
+fn name(operation: &Operation) -> String {
+    let whole = figures::operation(operation.does.as_ref());
+    let Some(does) = operation.does.as_ref().filter(|does| does.name.is_some()) else {
+        return format!("<bdi class=\"name\">{}</bdi>", breakable(&whole));
+    };
+    let (method, name) = whole.split_at(visible(does.method.as_str()).len() + 1);
+    format!(
+        "<bdi class=\"name\"><span class=\"method\">{}</span><wbr>{}</bdi>",
+        text(method),
+        breakable(name)
+    )
+}
+
+/// A long name, with the places where a line may end.
+fn breakable(name: &str) -> String {
+    name.split_inclusive(['_', '-', '.', '/']).map(text).collect::<Vec<_>>().join("<wbr>")
+}
+
+fn capital(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    let first = letters.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}
+
+impl Report {
+    /// The page, as made at `made`.
+    pub fn to_html(&self, made: Timestamp) -> String {
+        let mut page = String::with_capacity(64 * 1024);
+        let _ = write!(
+            page,
+            "{MARK}<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"{}\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"referrer\" content=\"no-referrer\">\n\
+             <title>Roll-out report: {}</title>\n<style>{STYLE}</style>\n",
+            content_security_policy(),
+            text(&self.headline)
+        );
+        self.head(&mut page);
+        if self.all.requests > 0 {
+            self.volume(&mut page);
+            self.operations(&mut page);
+            self.next(&mut page);
+            self.advice(&mut page);
+            self.shares(&mut page);
+            self.signers(&mut page);
+            self.others(&mut page);
+        }
+        self.foot(&mut page, made);
+        page.push_str("</html>\n");
+        page
+    }
+
+    fn head(&self, page: &mut String) {
+        page.push_str("<header>\n<p class=\"eyebrow\"><b>mcpid gateway</b><span>Roll-out report");
+        page.push_str("</span>");
+        if let Some((from, to)) = self.ends {
+            let _ = write!(page, "<span>{} to {} UTC</span>", minute(from), minute(to));
+        }
+        let _ = write!(page, "</p>\n<h1>{}.</h1>\n", text(&capital(&self.headline)));
+        let _ = match self.because() {
+            Some(why) => {
+                let why = capital(&why);
+                writeln!(page, "<p class=\"lede\">{}.{}</p>", text(&why), self.last())
+            }
+            None if self.all.requests == 0 => writeln!(
+                page,
+                "<p class=\"lede\">Requests appear here once they come to the gateway. Start it \
+                 with <code>--mode permissive</code>: everything gets through, and this page shows \
+                 what strict would have said.</p>"
+            ),
+            None => writeln!(
+                page,
+                "<p class=\"lede\">Every request was signed by a key in the registry, over exactly \
+                 its bytes, in time, and once.</p>"
+            ),
+        };
+        if self.all.requests > 0 {
+            self.figures(page);
+        }
+        page.push_str("</header>\n");
+    }
+
+    fn figures(&self, page: &mut String) {
+        let all = &self.all;
+        let would = if all.would_refuse == 0 { "" } else { "w" };
+        page.push_str("<dl class=\"figures\">");
+        for (class, name, value) in [
+            ("s", "Signed and verified", percent(all.verified, all.requests)),
+            (would, "Strict would refuse", grouped(all.would_refuse)),
+            ("", "Refused already", grouped(all.refused)),
+            ("", "Keys that sign", grouped(self.keys.len() as u64)),
+        ] {
+            let value = text(&value);
+            let _ = write!(page, "<div class=\"{class}\"><dt>{name}</dt><dd>{value}</dd></div>");
+        }
+        page.push_str("</dl>\n");
+    }
+
+    /// When the last unverified request came, which may be long ago.
+    fn last(&self) -> String {
+        let (Some(last), Some((_, end))) = (self.all.last_unverified_at, self.ends) else {
+            return String::new();
+        };
+        let before = match end.since(last) {
+            0 => "in the last second of this time".to_owned(),
+            seconds => format!("{} before the end of this time", span(seconds)),
+        };
+        format!(" The last of them came at {} UTC, {before}.", minute(last))
+    }
+
+    fn foot(&self, page: &mut String, made: Timestamp) {
+        let mut besides = vec![count(self.lines, "log line", "log lines")];
+        let mut add = |n: u64, words: String| {
+            if n > 0 {
+                besides.push(words);
+            }
+        };
+        let other = count(self.passed_over, "other line", "other lines");
+        add(self.passed_over, format!("{other} passed over"));
+        for sight in &self.on_sight {
+            let answer = sight.answer.map_or("no answer".to_owned(), |status| status.to_string());
+            let n = grouped(sight.requests);
+            add(sight.requests, format!("{n} refused on sight in either mode ({answer})"));
+        }
+        add(self.open, format!("{} on open paths", grouped(self.open)));
+        add(self.failed, format!("{} failed at the upstream or here", grouped(self.failed)));
+        let _ = write!(
+            page,
+            "<footer>\n<p>{}.</p>\n<p>Made {} UTC by mcpid {}. A verified request proves who \
+             authorised exactly these bytes; not that the tool ran.</p>\n</footer>\n",
+            besides.join(" · "),
+            minute(made),
+            env!("CARGO_PKG_VERSION")
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_text() {
+        for (raw, shown) in [
+            ("plain", "plain"),
+            ("<b title='x'>&\"", "&lt;b title=&#39;x&#39;&gt;&amp;&quot;"),
+            ("a\nb\u{202e}c\u{0}", "a\\u{a}b\\u{202e}c\\u{0}"),
+            ("שלום", "שלום"),
+        ] {
+            assert_eq!(text(raw), shown);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Tables: operations, keys, and those without one.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use crate::gateway::report::chart;
+use crate::gateway::report::figures::{count, grouped, minute, percent};
+use crate::gateway::report::scale::Cell;
+use crate::gateway::report::summary::{Count, Report, Why};
+
+use super::{name, text};
+
+/// Codes in a row; the section on codes has all of them.
+const MOST_CODES: usize = 3;
+
+impl Report {
+    pub(super) fn operations(&self, page: &mut String) {
+        let title = match self.all.would_refuse {
+            0 => "By operation",
+            _ => "What strict would refuse",
+        };
+        let _ = write!(
+            page,
+            "<section>\n<h2>{title}</h2>\n<p class=\"note\">By MCP method and, for tools, prompts and resources, by name.</p>\n\
+             <div class=\"scroll\"><table class=\"cards\"><thead><tr><th>Operation<th class=\"n\">\
+             Requests<th class=\"n\">Signed<th class=\"strip-cell\"><th class=\"n\">Would<br>refuse<th class=\"n\">\
+             Refused<th>Why<th>Last not<br>verified</tr></thead><tbody>\n",
+        );
+        for operation in &self.operations {
+            row(page, &name(operation), &operation.count);
+        }
+        if let Some(other) = &self.other_operations {
+            row(page, "<i class=\"soft\">others, not told apart</i>", other);
+        }
+        page.push_str("</tbody></table></div>\n</section>\n");
+    }
+
+    pub(super) fn signers(&self, page: &mut String) {
+        page.push_str("<section>\n<h2>Who signs</h2>\n");
+        if self.keys.is_empty() {
+            page.push_str("<p>Nobody yet.</p>\n");
+        } else {
+            page.push_str(
+                "<div class=\"scroll\"><table class=\"cards\"><thead><tr><th>Name<th>Key\
+                 <th class=\"n\">Requests<th>First<th>Last</tr></thead><tbody>\n",
+            );
+            for key in &self.keys {
+                let name = match key.name.as_deref() {
+                    Some(name) => format!("<bdi class=\"name\">{}</bdi>", text(name)),
+                    None => "<span class=\"soft\">(no name)</span>".to_owned(),
+                };
+                let _ = writeln!(
+                    page,
+                    "<tr><td class=\"wide\">{name}<td class=\"wide\"><span class=\"id\">{}</span>\
+                     <td class=\"n\" data-l=\"Requests\">{}<td class=\"t wide\" data-l=\"First\">{}\
+                     <td class=\"t wide\" data-l=\"Last\">{}</tr>",
+                    text(&key.id),
+                    grouped(key.requests),
+                    short(&key.first),
+                    short(&key.last)
+                );
+            }
+            page.push_str("</tbody></table></div>\n");
+        }
+        if self.other_keys > 0 {
+            let requests = count(self.other_keys, "request", "requests");
+            let _ = writeln!(page, "<p class=\"note\">{requests} more by keys not told apart.</p>");
+        }
+        page.push_str("</section>\n");
+    }
+
+    pub(super) fn others(&self, page: &mut String) {
+        page.push_str(
+            "<section>\n<h2>Who does not</h2>\n<p class=\"note\">Without a signature that holds, \
+             nobody is known: an address is no identity, so there are only numbers.</p>\n\
+             <table class=\"others\"><tbody>\n",
+        );
+        for share in self.by_status.iter().filter(|share| share.status != "verified") {
+            let words = match share.status {
+                "unsigned" => "no signature at all",
+                "unknown_key" => "well formed, under a key that is not in the registry",
+                "invalid" => "a signature that does not hold, came late, or may not do this",
+                _ => "could not be judged: the nonce store was not to be relied on",
+            };
+            let _ = writeln!(
+                page,
+                "<tr><td><code>{}</code><td>{words}<td class=\"n{}\">{}<td class=\"n soft\">{}</tr>",
+                share.status,
+                if share.requests == 0 { " zero" } else { "" },
+                grouped(share.requests),
+                text(&percent(share.requests, self.all.requests))
+            );
+        }
+        page.push_str("</tbody></table>\n</section>\n");
+    }
+}
+
+fn row(page: &mut String, name: &str, n: &Count) {
+    let Count { verified, would_refuse, refused, .. } = *n;
+    let cell = Cell { verified, would_refuse, refused, ..Cell::default() };
+    let class = |n: u64, some: &'static str| if n == 0 { " zero" } else { some };
+    let none = if n.reasons.is_empty() { " none" } else { "" };
+    let last = n.last_unverified_at.map_or("–".to_owned(), minute);
+    let _ = writeln!(
+        page,
+        "<tr><td class=\"op wide\">{name}<td class=\"n\" data-l=\"Requests\">{}<td class=\"n\" \
+         data-l=\"Signed\">{}<td class=\"strip-cell\">{}<td class=\"n{}\" data-l=\"Would refuse\">{}\
+         <td class=\"n{}\" data-l=\"Refused\">{}<td class=\"codes wide{none}\">{}<td class=\"t wide{none}\" \
+         data-l=\"Last not verified\">{last}</tr>",
+        grouped(n.requests),
+        text(&percent(n.verified, n.requests)),
+        chart::strip(&cell),
+        class(would_refuse, " some"),
+        grouped(would_refuse),
+        class(refused, ""),
+        grouped(refused),
+        codes(&n.reasons),
+    );
+}
+
+fn codes(reasons: &[Why]) -> String {
+    let each = reasons.iter().take(MOST_CODES).map(|why| {
+        let times = grouped(why.would_refuse + why.refused);
+        format!("<span><code>{}</code> {times}</span>", why.code)
+    });
+    let mut codes = each.collect::<Vec<_>>().join(", ");
+    if codes.is_empty() {
+        return "<span class=\"soft\">–</span>".to_owned();
+    }
+    if let Some(more) = reasons.get(MOST_CODES..).filter(|more| !more.is_empty()) {
+        let _ = write!(codes, ", <span class=\"soft\">{} more</span>", more.len());
+    }
+    codes
+}
+
+/// `2026-11-23 10:00` of an RFC 3339 time that is ours.
+pub(super) fn short(time: &str) -> Cow<'_, str> {
+    time.get(..16).map_or(text(time), |minute| text(minute).replace('T', " ").into())
+}

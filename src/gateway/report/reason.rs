@@ -1,0 +1,177 @@
+//! Why strict refuses, and what an operator does about it, in plain words.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::verify::Code;
+
+/// Why a request is refused by strict, or would be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// It was judged: no.
+    Code(Code),
+    /// It could not be judged.
+    Unavailable,
+    /// For a reason that this version does not know.
+    Other,
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, into: S) -> Result<S::Ok, S::Error> {
+        into.serialize_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Reason {
+    /// The code, `unavailable` or `other`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Code(code) => code.as_str(),
+            Reason::Unavailable => "unavailable",
+            Reason::Other => "other",
+        }
+    }
+
+    /// What such requests are, to be read behind their number.
+    pub(super) fn phrase(self) -> &'static str {
+        let Reason::Code(code) = self else {
+            return match self {
+                Reason::Unavailable => "not judged",
+                _ => "for other reasons",
+            };
+        };
+        match code {
+            Code::TooLarge => "too large",
+            Code::SignatureMalformed => "with a malformed signature",
+            Code::TargetMismatch => "for another host",
+            Code::SignatureMissing => "unsigned",
+            Code::ParameterMissing => "without a parameter",
+            Code::ParameterInvalid => "with an invalid parameter",
+            Code::AlgNotAllowed => "with another algorithm",
+            Code::NotYetValid => "signed in the future",
+            Code::Expired => "expired",
+            Code::CoverageInsufficient => "not wholly covered",
+            Code::KeyUnknown => "signed by unknown keys",
+            Code::KeyWeak => "signed by weak keys",
+            Code::KeyPublished => "signed by published keys",
+            Code::KeyNotValid => "signed by keys outside their time",
+            Code::KeyRevoked => "signed by revoked keys",
+            Code::TagMismatch => "with a foreign client id",
+            Code::SignatureInvalid => "with a signature that does not hold",
+            Code::DigestMissing => "without a digest",
+            Code::DigestInvalid => "with an invalid digest",
+            Code::DigestMismatch => "with a changed body",
+            Code::BodyAmbiguous => "with an ambiguous body",
+            Code::HeaderBodyMismatch => "with headers against their body",
+            Code::NotAllowed => "not allowed",
+            Code::NonceReplayed => "replayed",
+            Code::NonceQuota => "over the quota",
+        }
+    }
+
+    /// What to do about it, with commands and names between backticks. Nothing of a log is part of
+    /// it.
+    pub fn advice(self) -> &'static str {
+        let Reason::Code(code) = self else {
+            return match self {
+                Reason::Unavailable => {
+                    "The nonce store did not answer, or may have forgotten. Strict answers 503 \
+                     then, so make the store dependable first; see `/readyz`."
+                }
+                _ => "The log was written by a version that knows more codes: use its report.",
+            };
+        };
+        match code {
+            Code::SignatureMissing => {
+                "The client does not sign. Put `mcpid connect` between it and this server, or use \
+                 the signing layer in it; until then leave the operation permissive."
+            }
+            Code::KeyUnknown => {
+                "Somebody signs with a key that is not in the registry. If it is one of yours, add \
+                 it: `mcpid trust add --name NAME KEY`."
+            }
+            Code::Expired => {
+                "The request arrived too long after it was signed. Compare the client’s clock with \
+                 this one; look for queues, and for retries that do not sign anew."
+            }
+            Code::NotYetValid => {
+                "The client’s clock is ahead of this one by more than 5 seconds. Set it by NTP."
+            }
+            Code::SignatureInvalid => {
+                "What arrived is not what was signed. Something on the way changes the path, the \
+                 host or a header, the client signs for another address than `--origin`, or it is an \
+                 attack."
+            }
+            Code::DigestMismatch => {
+                "The body changed after it was signed: a proxy that rewrites JSON or compresses, \
+                 or an attack. Strict is right to refuse it."
+            }
+            Code::DigestMissing | Code::DigestInvalid => {
+                "The client’s signer makes no `Content-Digest` (RFC 9530) with `sha-256` or `sha-512`. \
+                 It has to be changed."
+            }
+            Code::SignatureMalformed
+            | Code::ParameterMissing
+            | Code::ParameterInvalid
+            | Code::AlgNotAllowed => {
+                "The client’s signer does not follow the profile, or a proxy joins or repeats its \
+                 fields. Look at one such request with `mcpid inspect`."
+            }
+            Code::CoverageInsufficient => {
+                "The client’s signature leaves out something that steers the server. Let it cover \
+                 what `Accept-Signature` asks for."
+            }
+            Code::KeyWeak | Code::KeyPublished => {
+                "Anybody can sign with this key. Take it out of the registry, and give its owner \
+                 another one."
+            }
+            Code::KeyNotValid => {
+                "The key is used outside the time that its trust entry names. Renew `not_after`, or \
+                 find out who still uses it."
+            }
+            Code::KeyRevoked => {
+                "A revoked key is still in use. If its owner has a new one, the client was not \
+                 told; if not, it is in the wrong hands."
+            }
+            Code::TagMismatch => {
+                "The client sends an id that its trust entry does not list. Add it there: \
+                 `mcpid trust add --client-id ID`."
+            }
+            Code::BodyAmbiguous => {
+                "Servers could read this body in different ways: not UTF-8, a key twice, a batch, \
+                 another content type. No honest client needs to send it; strict refuses it."
+            }
+            Code::HeaderBodyMismatch => {
+                "An Mcp-* header says something else than the body. Update the client, or look for \
+                 what rewrites one of the two."
+            }
+            Code::NotAllowed => {
+                "The key is good, and its trust entry does not let it do this, or the session is \
+                 another key’s. If it should, add `--allow` to the entry."
+            }
+            Code::NonceReplayed => {
+                "The same signed request came twice: a client or proxy that retries without \
+                 signing anew, or a replay. Find out which before you turn strict on."
+            }
+            Code::NonceQuota => {
+                "One key uses more nonces than the store gives to one key. Give busy clients keys \
+                 of their own, or use a larger store."
+            }
+            Code::TooLarge => {
+                "Past a limit on sizes or counts. If such requests are meant, raise `--max-body`; \
+                 they are refused in either mode."
+            }
+            Code::TargetMismatch => {
+                "Sent to a host that is not an `--origin`. If it is one of yours, add it; such \
+                 requests are refused in either mode."
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Time in buckets of one width, which grows with the time that is looked at.
+
+use serde::Serialize;
+
+use crate::clock::Timestamp;
+
+/// Buckets of one series. A day has buckets of a quarter of an hour, four days of an hour, a
+/// quarter of a year of a day.
+pub const MOST_BUCKETS: usize = 96;
+
+/// Widths in seconds; each is a multiple of the one before, so that buckets can be put together.
+/// What needs more than days has twice as many of them each time.
+const WIDTHS: [i64; 8] = [60, 300, 900, 3600, 10_800, 21_600, 43_200, 86_400];
+
+/// The first and last second that RFC 3339 can name. Beyond lies only a broken clock.
+const NAMEABLE: (i64, i64) = (-62_167_219_200, 253_402_300_799);
+
+/// The buckets that all series share: how wide they are, and where the first and the last begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Scale {
+    width: i64,
+    ends: Option<(i64, i64)>,
+}
+
+impl Scale {
+    pub(super) fn new() -> Self {
+        Scale { width: WIDTHS[0], ends: None }
+    }
+
+    /// Seconds of a bucket.
+    pub(super) fn width(&self) -> i64 {
+        self.width
+    }
+
+    /// Where the bucket begins that holds `time`.
+    pub(super) fn bucket(&self, time: Timestamp) -> i64 {
+        floor(time.unix().clamp(NAMEABLE.0, NAMEABLE.1), self.width)
+    }
+
+    /// Makes room for `time`. True if that took wider buckets, and every series has to follow.
+    pub(super) fn cover(&mut self, time: Timestamp) -> bool {
+        let at = self.bucket(time);
+        let (mut low, mut high) = self.ends.unwrap_or((at, at));
+        (low, high) = (low.min(at), high.max(at));
+        let old = self.width;
+        let most = i64::try_from(MOST_BUCKETS).unwrap_or(i64::MAX);
+        while (high - low) / self.width >= most {
+            self.width = wider(self.width);
+            (low, high) = (floor(low, self.width), floor(high, self.width));
+        }
+        self.ends = Some((low, high));
+        self.width != old
+    }
+
+    /// Where every bucket begins, from the first to the last that anything fell into.
+    pub(super) fn buckets(&self) -> Vec<i64> {
+        let Some((low, high)) = self.ends else { return Vec::new() };
+        (0..).map(|n| low + n * self.width).take_while(|at| *at <= high).collect()
+    }
+}
+
+fn wider(width: i64) -> i64 {
+    WIDTHS.into_iter().find(|w| *w > width).unwrap_or(width.saturating_mul(2))
+}
+
+fn floor(at: i64, width: i64) -> i64 {
+    at.div_euclid(width) * width
+}
+
+/// What fell into one bucket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Cell {
+    /// When the bucket begins, in seconds since 1970.
+    pub from: i64,
+    /// Requests that were verified.
+    pub verified: u64,
+    /// Requests that got through unverified.
+    pub would_refuse: u64,
+    /// Requests that were refused.
+    pub refused: u64,
+}
+
+impl Cell {
+    pub(super) fn empty(from: i64) -> Self {
+        Cell { from, ..Cell::default() }
+    }
+
+    /// All requests of this bucket.
+    pub fn requests(&self) -> u64 {
+        self.verified + self.would_refuse + self.refused
+    }
+
+    pub(super) fn take(&mut self, other: &Cell) {
+        self.verified += other.verified;
+        self.would_refuse += other.would_refuse;
+        self.refused += other.refused;
+    }
+}
+
+/// The buckets of one operation that are not empty, in the order of time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Series(Vec<Cell>);
+
+impl Series {
+    pub(super) fn cells(&self) -> &[Cell] {
+        &self.0
+    }
+
+    /// Adds what `cell` counts to the bucket that begins where it does.
+    pub(super) fn add(&mut self, cell: &Cell) {
+        // Nearly always the last one: a log is written as time goes by.
+        match self.0.last_mut() {
+            Some(last) if last.from == cell.from => last.take(cell),
+            Some(last) if last.from < cell.from => self.0.push(*cell),
+            None => self.0.push(*cell),
+            Some(_) => match self.0.binary_search_by_key(&cell.from, |known| known.from) {
+                Ok(place) => {
+                    if let Some(known) = self.0.get_mut(place) {
+                        known.take(cell);
+                    }
+                }
+                Err(place) => self.0.insert(place, *cell),
+            },
+        }
+    }
+
+    /// Puts buckets together until they are as wide as those of `scale`.
+    pub(super) fn coarsen(&mut self, scale: &Scale) {
+        let fine = std::mem::take(&mut self.0);
+        for cell in fine {
+            self.add(&Cell { from: floor(cell.from, scale.width), ..cell });
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Series) {
+        other.0.iter().for_each(|cell| self.add(cell));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix(seconds)
+    }
+
+    #[test]
+    fn widths_can_be_put_together() {
+        for pair in WIDTHS.windows(2) {
+            assert_eq!(pair[1] % pair[0], 0, "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn buckets_stay_few_and_lose_nothing_whatever_the_times() {
+        let days = |n: i64| (0..96 * n).map(|q| q * 900).collect::<Vec<_>>();
+        let (min, max) = (i64::MIN, i64::MAX);
+        for (times, width) in [
+            (vec![0, 59, 60, 5759], 60),
+            (vec![0, 5760], 300),
+            (vec![5760, 0], 300),
+            (days(1), 900),
+            (days(4), 3600),
+            (days(90), 86_400),
+            (days(97), 172_800),
+            (vec![-1, 0], 60),
+            (vec![-1, 0, -5761], 300),
+            (vec![min, 0, max], 86_400 << 16),
+        ] {
+            let (mut scale, mut series) = (Scale::new(), Series::default());
+            for time in &times {
+                if scale.cover(at(*time)) {
+                    series.coarsen(&scale);
+                }
+                series.add(&Cell { refused: 1, ..Cell::empty(scale.bucket(at(*time))) });
+            }
+            assert_eq!(scale.width(), width, "{times:?}");
+            let buckets = scale.buckets();
+            assert!(buckets.len() <= MOST_BUCKETS && series.cells().len() <= MOST_BUCKETS);
+            assert!(series.cells().is_sorted_by_key(|cell| cell.from));
+            assert!(series.cells().iter().all(|cell| buckets.contains(&cell.from)), "{times:?}");
+            let sum: u64 = series.cells().iter().map(Cell::requests).sum();
+            assert_eq!(sum, times.len() as u64);
+        }
+    }
+
+    #[test]
+    fn the_order_of_lines_makes_no_difference() {
+        let times = [9_000, 3, 400_000, 70, 9_001, 3, 100];
+        let fill = |times: &mut dyn Iterator<Item = i64>| {
+            let (mut scale, mut series) = (Scale::new(), Series::default());
+            for time in times {
+                if scale.cover(at(time)) {
+                    series.coarsen(&scale);
+                }
+                series.add(&Cell { verified: 1, ..Cell::empty(scale.bucket(at(time))) });
+            }
+            (scale, series)
+        };
+        let forwards = fill(&mut times.into_iter());
+        assert_eq!(forwards, fill(&mut times.into_iter().rev()));
+        let mut sorted = times;
+        sorted.sort_unstable();
+        assert_eq!(forwards, fill(&mut sorted.into_iter()));
+    }
+}

@@ -1,0 +1,356 @@
+//! From counts to what they mean: sorted, put into one sentence, and with what can be done next.
+
+use serde::Serialize;
+
+use crate::clock::Timestamp;
+use crate::gateway::log::{Does, Short, Standing};
+use crate::mcp::pattern::{self, Pattern};
+use crate::message::shown::is_unsafe;
+use crate::tower::{Mode, Modes, Policy as _};
+
+use super::figures::{count, grouped, percent};
+use super::reason::Reason;
+use super::scale::Cell;
+use super::{Counts, Tally};
+
+/// The report; its members are the JSON schema, in its order. Members may be added; `version`
+/// changes only if one changes its meaning. Times are RFC 3339 in UTC, those of buckets seconds
+/// since 1970.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    version: u8,
+    /// The verdict, as [`Report::headline`] says it.
+    pub headline: String,
+    /// The time of the first and the last line.
+    pub from: Option<String>,
+    /// Likewise.
+    pub to: Option<String>,
+    /// Log lines that were counted.
+    pub lines: u64,
+    /// Lines that were none.
+    pub passed_over: u64,
+    /// Requests that were judged, in all.
+    pub all: Count,
+    /// The same requests by what was known of their senders.
+    pub by_status: Vec<Share>,
+    /// Requests that were refused before they could be judged, in either mode, by the answer.
+    pub on_sight: Vec<Sight>,
+    /// Requests to paths that are open to unsigned ones.
+    pub open: u64,
+    /// Requests that the upstream or the gateway failed.
+    pub failed: u64,
+    /// Each operation, those first that strict would refuse most.
+    pub operations: Vec<Operation>,
+    /// Operations that are not told apart, because there are too many.
+    pub other_operations: Option<Count>,
+    /// The keys that sign, those first that sign most.
+    pub keys: Vec<Signer>,
+    /// Requests by keys that are not told apart.
+    pub other_keys: u64,
+    /// All requests over time.
+    pub over_time: OverTime,
+    /// Patterns of operations of which every request was verified: `--strict` them first.
+    pub strict_next: Vec<String>,
+    /// Patterns to leave permissive if the rest turns strict; none if an operation among them has
+    /// no pattern that means just it.
+    pub still_permissive: Option<Vec<String>>,
+    #[serde(skip)]
+    pub(super) ends: Option<(Timestamp, Timestamp)>,
+}
+
+/// How many requests, and what became of them.
+#[derive(Clone, Debug, Serialize)]
+pub struct Count {
+    /// All of them.
+    pub requests: u64,
+    /// Those that were verified and got through.
+    pub verified: u64,
+    /// Those that got through, and that strict would refuse.
+    pub would_refuse: u64,
+    /// Those that were refused.
+    pub refused: u64,
+    /// Why, the commonest first.
+    pub reasons: Vec<Why>,
+    /// When the first of them came.
+    pub first: Option<String>,
+    /// When the last came.
+    pub last: Option<String>,
+    /// When the last came that was not verified.
+    pub last_unverified: Option<String>,
+    #[serde(skip)]
+    pub(super) last_unverified_at: Option<Timestamp>,
+}
+
+/// How often one reason was found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Why {
+    /// The code, `unavailable` or `other`.
+    pub code: Reason,
+    /// Requests that got through all the same.
+    pub would_refuse: u64,
+    /// Requests that were refused for it.
+    pub refused: u64,
+    /// When the last of them came.
+    pub last: String,
+}
+
+/// Requests of one status.
+#[derive(Clone, Debug, Serialize)]
+pub struct Share {
+    /// `verified`, `unsigned`, `unknown_key`, `invalid` or `unavailable`.
+    pub status: &'static str,
+    /// How many.
+    pub requests: u64,
+}
+
+/// Requests that were refused before they could be judged.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sight {
+    /// The status that they were answered with.
+    pub answer: Option<u16>,
+    /// How many.
+    pub requests: u64,
+}
+
+/// One operation.
+#[derive(Clone, Debug, Serialize)]
+pub struct Operation {
+    /// The method; none where the body was not read or can be read in more than one way.
+    pub method: Option<String>,
+    /// The tool, prompt, resource or task.
+    pub name: Option<String>,
+    /// How many requests.
+    #[serde(flatten)]
+    pub count: Count,
+    /// When: only buckets that are not empty.
+    pub over_time: Vec<Cell>,
+    #[serde(skip)]
+    pub(super) does: Option<Does>,
+}
+
+/// A key that signs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Signer {
+    /// Its RFC 7638 thumbprint.
+    pub id: String,
+    /// Its name in the registry.
+    pub name: Option<String>,
+    /// Requests that it vouched for.
+    pub requests: u64,
+    /// When the first came.
+    pub first: String,
+    /// When the last came.
+    pub last: String,
+}
+
+/// Requests in buckets of time.
+#[derive(Clone, Debug, Serialize)]
+pub struct OverTime {
+    /// Seconds of a bucket, here and for every operation.
+    pub seconds: i64,
+    /// Every bucket, empty ones too.
+    pub buckets: Vec<Cell>,
+}
+
+impl Report {
+    pub(super) fn of(tally: &Tally) -> Self {
+        let all = Count::of(&tally.all);
+        let mut operations: Vec<_> = tally
+            .operations
+            .iter()
+            .map(|(does, counts)| Operation::of(does.as_ref(), counts))
+            .collect();
+        operations.sort_by(|a, b| {
+            let rank = |o: &Operation| (o.count.would_refuse, o.count.refused, o.count.requests);
+            rank(b).cmp(&rank(a)).then_with(|| (&a.method, &a.name).cmp(&(&b.method, &b.name)))
+        });
+        let mut keys: Vec<_> = tally.keys.iter().collect();
+        keys.sort_by(|(a_id, a), (b_id, b)| b.requests.cmp(&a.requests).then(a_id.cmp(b_id)));
+        let keys = keys.into_iter().map(|(id, signs)| Signer {
+            id: id.as_str().to_owned(),
+            name: signs.name.as_ref().map(|name| name.as_str().to_owned()),
+            requests: signs.requests,
+            first: signs.first.to_string(),
+            last: signs.last.to_string(),
+        });
+        let shares = Standing::ALL.iter().zip(tally.standings);
+        let mut on_sight: Vec<_> =
+            tally.on_sight.iter().map(|(a, n)| Sight { answer: *a, requests: *n }).collect();
+        on_sight.sort_by_key(|sight| std::cmp::Reverse(sight.requests));
+        let other = Some(Count::of(&tally.other_operations)).filter(|count| count.requests > 0);
+        Report {
+            version: 1,
+            headline: headline(&all),
+            from: tally.ends.map(|(from, _)| from.to_string()),
+            to: tally.ends.map(|(_, to)| to.to_string()),
+            lines: tally.lines,
+            passed_over: tally.passed_over,
+            by_status: shares
+                .map(|(standing, requests)| Share { status: standing.as_str(), requests })
+                .collect(),
+            on_sight,
+            open: tally.open,
+            failed: tally.failed,
+            strict_next: strict_next(&operations, &all),
+            still_permissive: still_permissive(&operations, other.as_ref(), &all),
+            all,
+            operations,
+            other_operations: other,
+            keys: keys.collect(),
+            other_keys: tally.other_keys,
+            over_time: OverTime { seconds: tally.scale.width(), buckets: over_time(tally) },
+            ends: tally.ends,
+        }
+    }
+
+    /// What an operator wants to know, in one sentence without its period.
+    pub fn headline(&self) -> &str {
+        &self.headline
+    }
+
+    /// Why, the commonest first: `30 unsigned, 5 expired, 2 signed by unknown keys`.
+    pub fn because(&self) -> Option<String> {
+        let many = self.all.would_refuse > 0;
+        let of = |why: &Why| if many { why.would_refuse } else { why.refused };
+        let mut reasons: Vec<_> = self.all.reasons.iter().filter(|why| of(why) > 0).collect();
+        reasons.sort_by_key(|why| std::cmp::Reverse(of(why)));
+        let words = |why: &&Why| format!("{} {}", grouped(of(why)), why.code.phrase());
+        let rest: u64 = reasons.iter().skip(3).map(|why| of(why)).sum();
+        let mut phrases: Vec<_> = reasons.iter().take(3).map(words).collect();
+        if rest > 0 {
+            phrases.push(format!("{} for other reasons", grouped(rest)));
+        }
+        (!phrases.is_empty()).then(|| phrases.join(", "))
+    }
+
+    /// The report as one line of JSON.
+    pub fn to_json(&self) -> String {
+        // Strings and numbers always make JSON.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+fn over_time(tally: &Tally) -> Vec<Cell> {
+    let mut filled = tally.all.series.cells().iter().copied().peekable();
+    let buckets = tally.scale.buckets().into_iter();
+    buckets.map(|at| filled.next_if(|c| c.from == at).unwrap_or(Cell::empty(at))).collect()
+}
+
+fn headline(all: &Count) -> String {
+    let requests = count(all.requests, "request", "requests");
+    let share = |n| format!("{} of {requests} ({})", grouped(n), percent(n, all.requests));
+    match (all.requests, all.would_refuse, all.refused) {
+        (0, ..) => "no request has been judged yet".to_owned(),
+        (1, 0, 0) => {
+            "turning strict on now would refuse nothing: the one request was verified".into()
+        }
+        (_, 0, 0) => format!("turning strict on now would refuse none of {requests}"),
+        (_, 0, refused) => {
+            let were = if refused == 1 { "was" } else { "were" };
+            format!("nothing that strict refuses gets through: {} {were} refused", share(refused))
+        }
+        (_, would, 0) => format!("turning strict on now would refuse {}", share(would)),
+        (_, would, refused) => format!(
+            "turning strict on now would refuse {} that got through; {} {} refused already",
+            share(would),
+            grouped(refused),
+            if refused == 1 { "was" } else { "were" }
+        ),
+    }
+}
+
+impl Count {
+    fn of(counts: &Counts) -> Self {
+        let total = counts.total;
+        let text = |time: Option<Timestamp>| time.map(|time| time.to_string());
+        let mut reasons: Vec<_> = counts.reasons.iter().collect();
+        reasons.sort_by(|(a, a_cell, _), (b, b_cell, _)| {
+            b_cell.requests().cmp(&a_cell.requests()).then(a.as_str().cmp(b.as_str()))
+        });
+        let reasons = reasons.into_iter().map(|(code, cell, last)| Why {
+            code: *code,
+            would_refuse: cell.would_refuse,
+            refused: cell.refused,
+            last: last.to_string(),
+        });
+        Count {
+            requests: total.requests(),
+            verified: total.verified,
+            would_refuse: total.would_refuse,
+            refused: total.refused,
+            reasons: reasons.collect(),
+            first: text(counts.first),
+            last: text(counts.last),
+            last_unverified: text(counts.last_unverified),
+            last_unverified_at: counts.last_unverified,
+        }
+    }
+}
+
+impl Operation {
+    fn of(does: Option<&Does>, counts: &Counts) -> Self {
+        Operation {
+            method: does.map(|does| does.method.as_str().to_owned()),
+            name: does.and_then(|does| does.name.as_ref()).map(|name| name.as_str().to_owned()),
+            count: Count::of(counts),
+            over_time: counts.series.cells().to_vec(),
+            does: does.cloned(),
+        }
+    }
+
+    fn operation(&self) -> Option<pattern::Operation<'_>> {
+        let Does { method, name } = self.does.as_ref()?;
+        let name = name.as_ref().map(Short::as_str);
+        Some(pattern::Operation { method: method.as_str(), name })
+    }
+
+    /// The pattern that is written as this operation is, and matches it; none for names that mean
+    /// something else in a pattern, that hide something, or that were cut short.
+    fn pattern(&self) -> Option<Pattern> {
+        let operation = self.operation()?;
+        let text = operation.to_string();
+        let cut = |text: &str| text.ends_with('…');
+        if text.contains(|c| c == '*' || is_unsafe(c))
+            || cut(operation.method)
+            || operation.name.is_some_and(cut)
+            || text == "destructive"
+        {
+            return None;
+        }
+        Pattern::parse(&text).ok().filter(|pattern| pattern.grants(operation))
+    }
+}
+
+/// Nothing but verified requests, so strict for it refuses nobody. A strict pattern reaches further
+/// than its words: to bodies that nobody can read, to answers, if it is one on a tool call, and to
+/// calls without a name. Where such get through unverified, there is no pattern to recommend.
+fn strict_next(operations: &[Operation], all: &Count) -> Vec<String> {
+    let waiting: Vec<_> = operations.iter().filter(|o| o.count.would_refuse > 0).collect();
+    if all.would_refuse == 0 || waiting.iter().any(|o| o.does.is_none()) {
+        return Vec::new();
+    }
+    let clean = operations.iter().filter(|o| o.count.requests == o.count.verified);
+    let harmless = |pattern: &Pattern| {
+        let modes = Modes::permissive().with_strict(pattern.clone());
+        waiting.iter().all(|o| modes.mode(o.operation()) == Mode::Permissive)
+    };
+    clean.filter_map(Operation::pattern).filter(harmless).map(|p| p.to_string()).collect()
+}
+
+/// What is still in the way of strict, if it can be left out of it by name, and nothing with it.
+fn still_permissive(
+    operations: &[Operation],
+    other: Option<&Count>,
+    all: &Count,
+) -> Option<Vec<String>> {
+    if all.would_refuse == 0 || other.is_some_and(|count| count.would_refuse > 0) {
+        return None;
+    }
+    let waiting = operations.iter().filter(|o| o.count.would_refuse > 0);
+    let alone = |o: &Operation| {
+        let pattern = o.pattern()?;
+        let grants = |o: &&Operation| o.operation().is_some_and(|it| pattern.grants(it));
+        (operations.iter().filter(grants).count() == 1).then(|| pattern.to_string())
+    };
+    waiting.map(alone).collect()
+}

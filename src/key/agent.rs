@@ -1,0 +1,341 @@
+//! Keys in an ssh-agent: they sign, and their private halves never enter this process.
+//!
+//! A client of the agent protocol (draft-miller-ssh-agent), as far as Ed25519 keys need it: list,
+//! sign, add. Each request has a connection of its own, so that an agent that was restarted, or
+//! that answered halfway, spoils nothing but that one request. What the agent answers is bounded,
+//! parsed strictly, and a signature is verified before anybody gets to see it.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use super::format::openssh::{self, Wire};
+use super::{PublicKey, SecretKey, Sign, SignError};
+
+mod choose;
+mod exchange;
+
+pub use choose::ChooseError;
+use exchange::exchange;
+
+const REQUEST_IDENTITIES: u8 = 11;
+const IDENTITIES_ANSWER: u8 = 12;
+const SIGN_REQUEST: u8 = 13;
+const SIGN_RESPONSE: u8 = 14;
+const ADD_IDENTITY: u8 = 17;
+const ADD_ID_CONSTRAINED: u8 = 25;
+const SUCCESS: u8 = 6;
+const CONSTRAIN_LIFETIME: u8 = 1;
+const CONSTRAIN_CONFIRM: u8 = 2;
+
+/// How long an agent may take for what needs nobody's consent.
+const PROMPT: Duration = Duration::from_secs(10);
+/// How long an agent may take to sign: it may have to ask a person first.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An ssh-agent, by its socket.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    socket: PathBuf,
+    patience: Duration,
+}
+
+/// Why an agent did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AgentError {
+    /// There is no agent at the socket, or it may not be talked to.
+    #[error("there is no ssh-agent at {}", .socket.display())]
+    Gone {
+        /// The socket.
+        socket: PathBuf,
+        /// What the operating system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The connection broke, or ended before the answer did.
+    #[error("the connection to the ssh-agent broke")]
+    Broken(#[source] io::Error),
+    /// There is no answer.
+    #[error("the ssh-agent did not answer within {} s", .0.as_secs_f32())]
+    TimedOut(Duration),
+    /// What is to be signed or added does not fit into a message of 256 KiB.
+    #[error("{0} bytes are more than an ssh-agent takes")]
+    TooLong(usize),
+    /// The answer is none by the protocol: what is wrong with it.
+    #[error("the ssh-agent answered what is no proper answer: {0}")]
+    Malformed(&'static str),
+    /// It holds no keys at all. A locked agent says the same.
+    #[error("the ssh-agent shows no keys: it is empty or locked")]
+    Empty,
+    /// The key was there, and is not any more.
+    #[error("the ssh-agent has the key no longer: it was removed or has expired")]
+    Removed,
+    /// It has the key and did not sign.
+    #[error("the ssh-agent has the key and did not sign: whoever it asked may have declined")]
+    Declined,
+    /// It did not take the key: it is locked, or does not know such keys or constraints.
+    #[error("the ssh-agent did not take the key: it is locked, or knows no such key or constraint")]
+    NotTaken,
+    /// It sent a signature that does not hold. Nothing was signed.
+    #[error("the ssh-agent sent a signature that does not hold")]
+    WrongSignature,
+}
+
+/// What an added key is bound to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Constraints {
+    /// After how many seconds the agent forgets it; at least 1. Never, where there is none.
+    pub lifetime: Option<u32>,
+    /// Whether the agent asks a person before each signature.
+    pub confirm: bool,
+}
+
+/// A key that an agent lists.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Identity {
+    blob: Vec<u8>,
+    comment: String,
+    key: Option<PublicKey>,
+}
+
+impl Identity {
+    /// The key, if it is one that can sign for us: `ssh-ed25519`, 32 proper bytes, not weak.
+    pub fn key(&self) -> Option<&PublicKey> {
+        self.key.as_ref()
+    }
+
+    /// The comment: any text at all, and whoever added the key chose it.
+    pub fn comment(&self) -> &str {
+        &self.comment
+    }
+
+    /// The SHA-256 fingerprint as `ssh-add -l` prints it.
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&self.blob)
+    }
+
+    /// What kind of key it is, in words.
+    pub fn kind(&self) -> &'static str {
+        match Wire(&self.blob).string().unwrap_or_default() {
+            _ if self.key.is_some() => "an Ed25519 key",
+            b"ssh-ed25519" => "a broken or weak Ed25519 key",
+            b"sk-ssh-ed25519@openssh.com" | b"sk-ecdsa-sha2-nistp256@openssh.com" => {
+                "a security-key (FIDO) key, whose signatures have another format"
+            }
+            b"ssh-rsa" => "an RSA key",
+            b"ssh-dss" => "a DSA key",
+            t if t.starts_with(b"ecdsa-sha2-") && !t.ends_with(b"@openssh.com") => {
+                "an elliptic-curve key"
+            }
+            t if t.ends_with(b"-cert-v01@openssh.com") => "an SSH certificate",
+            _ => "a key of another kind",
+        }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity({}, {:?}, {})", self.fingerprint(), self.comment, self.kind())
+    }
+}
+
+/// The SHA-256 fingerprint of `key` as `ssh-add -l` and `ssh-keygen -l` print it.
+pub fn ssh_fingerprint(key: &PublicKey) -> String {
+    fingerprint(&openssh::encode_public(key))
+}
+
+fn fingerprint(blob: &[u8]) -> String {
+    format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(blob)))
+}
+
+impl Agent {
+    /// The agent that listens at `socket`, a Unix socket. Nothing is tried yet.
+    pub fn at(socket: impl Into<PathBuf>) -> Self {
+        Agent { socket: socket.into(), patience: PATIENCE }
+    }
+
+    /// Waits for a signature that long; 60 s otherwise, since the agent may be asking a person.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Where it listens.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// The keys it lists, of all kinds; none if it is locked.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn identities(&self) -> Result<Vec<Identity>, AgentError> {
+        let answer = self.request(REQUEST_IDENTITIES, &[], self.patience.min(PROMPT))?;
+        let Some((&IDENTITIES_ANSWER, answer)) = answer.split_first() else {
+            return Err(AgentError::Malformed("not a list of keys"));
+        };
+        identities(answer).ok_or(AgentError::Malformed("a list of keys that is cut or overlong"))
+    }
+
+    /// The Ed25519 key that `wanted` names: a fingerprint as `ssh-add -l` prints it, a key id, or
+    /// a comment; the only one there is, if `wanted` is empty.
+    ///
+    /// What has the form of a fingerprint or a key id is never taken for a comment: comments are
+    /// the choice of whoever adds a key.
+    ///
+    /// # Errors
+    /// [`ChooseError`]: none or several, with what there is.
+    pub fn choose(&self, wanted: &str) -> Result<AgentKey, ChooseError> {
+        let (identity, public) = choose::choose(self.identities()?, wanted)?;
+        Ok(AgentKey { agent: self.clone(), identity, public })
+    }
+
+    /// Puts `key` into the agent. One that it has already is given the new constraints.
+    ///
+    /// # Errors
+    /// [`AgentError`]. A lifetime of 0 s, which agents take for none, is [`AgentError::NotTaken`].
+    pub fn add(
+        &self,
+        key: &SecretKey,
+        comment: &str,
+        constraints: Constraints,
+    ) -> Result<(), AgentError> {
+        if constraints.lifetime == Some(0) {
+            return Err(AgentError::NotTaken);
+        }
+        let public = key.public().as_bytes();
+        // All of the room at once: a vector that grows leaves copies of itself behind.
+        let mut message = Zeroizing::new(Vec::with_capacity(200 + comment.len()));
+        string(&mut message, openssh::TYPE.as_bytes());
+        string(&mut message, public);
+        message.extend_from_slice(&64_u32.to_be_bytes());
+        message.extend_from_slice(key.seed().as_ref());
+        message.extend_from_slice(public);
+        string(&mut message, comment.as_bytes());
+        if let Some(seconds) = constraints.lifetime {
+            message.push(CONSTRAIN_LIFETIME);
+            message.extend_from_slice(&seconds.to_be_bytes());
+        }
+        if constraints.confirm {
+            message.push(CONSTRAIN_CONFIRM);
+        }
+        let constrained = constraints != Constraints::default();
+        let act = if constrained { ADD_ID_CONSTRAINED } else { ADD_IDENTITY };
+        match *self.request(act, &message, self.patience.min(PROMPT))? {
+            [SUCCESS] => Ok(()),
+            [kind] if is_failure(kind) => Err(AgentError::NotTaken),
+            _ => Err(AgentError::Malformed("neither success nor failure")),
+        }
+    }
+
+    fn request(&self, act: u8, message: &[u8], within: Duration) -> Result<Vec<u8>, AgentError> {
+        exchange(&self.socket, act, message, within)
+    }
+}
+
+/// A key in an agent. Signing blocks until the agent has answered, which can be as long as a
+/// person thinks; in an asynchronous program it belongs on a thread that may block.
+pub struct AgentKey {
+    agent: Agent,
+    identity: Identity,
+    public: PublicKey,
+}
+
+impl AgentKey {
+    /// The comment: any text at all, and whoever added the key chose it.
+    pub fn comment(&self) -> &str {
+        &self.identity.comment
+    }
+
+    fn signature(&self, message: &[u8]) -> Result<[u8; 64], AgentError> {
+        let mut request = Vec::with_capacity(self.identity.blob.len() + message.len() + 12);
+        string(&mut request, &self.identity.blob);
+        string(&mut request, message);
+        request.extend_from_slice(&0_u32.to_be_bytes());
+        let answer = self.agent.request(SIGN_REQUEST, &request, self.agent.patience)?;
+        match answer.split_first() {
+            Some((&kind, [])) if is_failure(kind) => Err(self.why_not()),
+            Some((&SIGN_RESPONSE, answer)) => {
+                let signature = signature(answer)
+                    .ok_or(AgentError::Malformed("not an ssh-ed25519 signature"))?;
+                self.public
+                    .verify_strict(message, &signature)
+                    .map_err(|_| AgentError::WrongSignature)?;
+                Ok(signature)
+            }
+            _ => Err(AgentError::Malformed("neither a signature nor a refusal")),
+        }
+    }
+
+    /// Why the agent did not sign: its own answer says nothing but no.
+    fn why_not(&self) -> AgentError {
+        match self.agent.identities() {
+            Ok(keys) if keys.is_empty() => AgentError::Empty,
+            Ok(keys) if keys.iter().any(|key| key.blob == self.identity.blob) => {
+                AgentError::Declined
+            }
+            Ok(_) => AgentError::Removed,
+            Err(error) => error,
+        }
+    }
+}
+
+impl Sign for AgentKey {
+    fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
+        self.signature(message).map_err(|error| SignError(error.into()))
+    }
+}
+
+impl fmt::Debug for AgentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AgentKey({:?} at {})", self.identity, self.agent.socket.display())
+    }
+}
+
+/// `SSH_AGENT_FAILURE`, and the failure that some agents send for what they do not know.
+fn is_failure(kind: u8) -> bool {
+    matches!(kind, 5 | 28)
+}
+
+/// Appends a string of the SSH wire format (RFC 4251 section 5).
+fn string(message: &mut Vec<u8>, bytes: &[u8]) {
+    // Longer than 4 GiB is longer than any message, which is seen when it is sent.
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    message.extend_from_slice(&length.to_be_bytes());
+    message.extend_from_slice(bytes);
+}
+
+fn identities(answer: &[u8]) -> Option<Vec<Identity>> {
+    let mut wire = Wire(answer);
+    let count = wire.number()?;
+    // Each takes eight bytes at least, so the answer bounds them, whatever it says.
+    let mut keys = Vec::new();
+    for _ in 0..count {
+        let blob = wire.string()?.to_vec();
+        let comment = String::from_utf8_lossy(wire.string()?).into_owned();
+        let key = openssh::public_blob(&blob);
+        let key = key.and_then(|bytes| PublicKey::from_bytes(&bytes).ok());
+        keys.push(Identity { blob, comment, key: key.filter(|key| !key.is_weak()) });
+    }
+    wire.0.is_empty().then_some(keys)
+}
+
+fn signature(answer: &[u8]) -> Option<[u8; 64]> {
+    let mut outer = Wire(answer);
+    let mut inner = Wire(outer.string()?);
+    let of_type = inner.string()? == openssh::TYPE.as_bytes();
+    let signature = inner.string()?.try_into().ok()?;
+    (of_type && inner.0.is_empty() && outer.0.is_empty()).then_some(signature)
+}

@@ -1,0 +1,65 @@
+//! Which of an agent's keys is meant.
+
+use std::collections::HashSet;
+
+use super::{AgentError, Identity};
+use crate::key::{KeyId, PublicKey};
+
+/// Why no key was chosen.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChooseError {
+    /// The agent did not list its keys, or lists none.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// No key is called that, or there is no Ed25519 key at all.
+    #[error("the ssh-agent has no such Ed25519 key")]
+    Unknown {
+        /// The keys that it has, of all kinds.
+        there: Vec<Identity>,
+    },
+    /// Several Ed25519 keys are called that, or there are several where none is named.
+    #[error("the ssh-agent has several such Ed25519 keys")]
+    Several {
+        /// Those that are meant as much as each other.
+        which: Vec<Identity>,
+    },
+    /// What is called that cannot sign for us.
+    #[error("the key in the ssh-agent is {}", .0.kind())]
+    Unfit(Box<Identity>),
+}
+
+pub(super) fn choose(
+    there: Vec<Identity>,
+    wanted: &str,
+) -> Result<(Identity, PublicKey), ChooseError> {
+    if there.is_empty() {
+        return Err(AgentError::Empty.into());
+    }
+    let id = KeyId::from_text(wanted);
+    let is_meant = |identity: &Identity| {
+        if wanted.is_empty() {
+            true
+        } else if wanted.starts_with("SHA256:") {
+            identity.fingerprint() == wanted
+        } else if let Some(id) = &id {
+            identity.key.as_ref().is_some_and(|key| key.id() == id)
+        } else {
+            identity.comment == wanted
+        }
+    };
+    let (mut fit, unfit): (Vec<Identity>, Vec<Identity>) =
+        there.iter().filter(|identity| is_meant(identity)).cloned().partition(|i| i.key.is_some());
+    // An agent may list one key twice, with two comments.
+    let mut seen = HashSet::new();
+    fit.retain(|identity| seen.insert(identity.blob.clone()));
+    match (fit.as_slice(), unfit.into_iter().next()) {
+        ([one], _) => match &one.key {
+            Some(key) => Ok((one.clone(), key.clone())),
+            None => Err(ChooseError::Unfit(Box::new(one.clone()))),
+        },
+        ([], Some(other)) if !wanted.is_empty() => Err(ChooseError::Unfit(Box::new(other))),
+        ([], _) => Err(ChooseError::Unknown { there }),
+        _ => Err(ChooseError::Several { which: fit }),
+    }
+}

@@ -1,0 +1,117 @@
+//! One request and its answer, on a connection of their own.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
+
+use super::AgentError;
+
+/// The longest message in either direction, its length not counted: what OpenSSH's agent takes.
+const LONGEST: usize = 256 * 1024;
+
+/// Sends `message` of the type `act` to the agent at `socket`, and gives back the answer without
+/// its length: the type, then the rest. All of it takes no longer than `within`.
+pub(super) fn exchange(
+    socket: &Path,
+    act: u8,
+    message: &[u8],
+    within: Duration,
+) -> Result<Vec<u8>, AgentError> {
+    let length = message.len().saturating_add(1);
+    let header = match u32::try_from(length) {
+        Ok(header) if length <= LONGEST => header.to_be_bytes(),
+        _ => return Err(AgentError::TooLong(length)),
+    };
+    let wait = Wait { until: Instant::now() + within, within };
+    let mut stream = connect(socket, &wait)?;
+    // In one piece, and wiped: it may hold a private key.
+    let mut request = Zeroizing::new(Vec::with_capacity(length + 4));
+    request.extend_from_slice(&header);
+    request.push(act);
+    request.extend_from_slice(message);
+    send(&mut stream, &request, &wait)?;
+
+    let mut header = [0; 4];
+    receive(&mut stream, &mut header, &wait)?;
+    let length = usize::try_from(u32::from_be_bytes(header)).unwrap_or(usize::MAX);
+    if length == 0 || length > LONGEST {
+        return Err(AgentError::Malformed("its length is 0 or over 256 KiB"));
+    }
+    let mut answer = vec![0; length];
+    receive(&mut stream, &mut answer, &wait)?;
+    Ok(answer)
+}
+
+/// The end of everybody's patience.
+struct Wait {
+    until: Instant,
+    within: Duration,
+}
+
+impl Wait {
+    fn left(&self) -> Result<Duration, AgentError> {
+        match self.until.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(self.over()),
+            left => Ok(left),
+        }
+    }
+
+    fn over(&self) -> AgentError {
+        AgentError::TimedOut(self.within)
+    }
+
+    fn failed(&self, error: io::Error) -> AgentError {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => self.over(),
+            _ => AgentError::Broken(error),
+        }
+    }
+}
+
+/// Connects. An agent that is stopped while others queue for it would block for good, and the
+/// standard library knows no time-out here, so this waits for a thread that may be left behind.
+fn connect(socket: &Path, wait: &Wait) -> Result<UnixStream, AgentError> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let path = socket.to_owned();
+    std::thread::Builder::new()
+        .name("ssh-agent".to_owned())
+        .spawn(move || drop(sender.send(UnixStream::connect(path))))
+        .map_err(AgentError::Broken)?;
+    match receiver.recv_timeout(wait.left()?) {
+        Ok(stream) => {
+            stream.map_err(|source| AgentError::Gone { socket: socket.to_owned(), source })
+        }
+        Err(_) => Err(wait.over()),
+    }
+}
+
+fn send(stream: &mut UnixStream, mut bytes: &[u8], wait: &Wait) -> Result<(), AgentError> {
+    while !bytes.is_empty() {
+        stream.set_write_timeout(Some(wait.left()?)).map_err(AgentError::Broken)?;
+        match stream.write(bytes) {
+            Ok(0) => return Err(AgentError::Broken(io::ErrorKind::WriteZero.into())),
+            Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(wait.failed(e)),
+        }
+    }
+    Ok(())
+}
+
+fn receive(stream: &mut UnixStream, buffer: &mut [u8], wait: &Wait) -> Result<(), AgentError> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        stream.set_read_timeout(Some(wait.left()?)).map_err(AgentError::Broken)?;
+        match stream.read(&mut buffer[filled..]) {
+            Ok(0) => return Err(AgentError::Broken(io::ErrorKind::UnexpectedEof.into())),
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(wait.failed(e)),
+        }
+    }
+    Ok(())
+}

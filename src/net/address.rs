@@ -1,0 +1,74 @@
+//! Where a server listens.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// A TCP address, or a Unix socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// `127.0.0.1:8080`, `[::1]:8080`; names are not looked up.
+    Tcp(SocketAddr),
+    /// `unix:PATH`.
+    Unix(PathBuf),
+}
+
+/// Why a text names no address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddressError {
+    /// `unix:` with nothing behind it.
+    #[error("unix: needs a path behind it")]
+    NoPath,
+    /// Anything else.
+    #[error("not an address such as 127.0.0.1:8080, [::1]:8080 or unix:PATH")]
+    Form,
+}
+
+impl Address {
+    /// Whether only this machine can connect to it.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Address::Tcp(address) => is_loopback(address.ip()),
+            Address::Unix(_) => true,
+        }
+    }
+}
+
+/// Whether `ip` is of this machine only; `::ffff:127.0.0.1` is as well.
+pub(crate) fn is_loopback(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_loopback(),
+        IpAddr::V6(ip) => {
+            ip == Ipv6Addr::LOCALHOST || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback())
+        }
+    }
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        match text.strip_prefix("unix:") {
+            Some("") => Err(AddressError::NoPath),
+            Some(path) => Ok(Address::Unix(PathBuf::from(path))),
+            // For people who know that this machine is meant.
+            None => match text.strip_prefix("localhost:") {
+                Some(port) => format!("127.0.0.1:{port}").parse(),
+                None => text.parse(),
+            }
+            .map(Address::Tcp)
+            .map_err(|_| AddressError::Form),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => address.fmt(f),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}

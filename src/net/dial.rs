@@ -1,0 +1,205 @@
+//! The client for one server: a pool of connections over TCP, TLS or a Unix socket.
+
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Request, Response, Uri};
+use hyper::body::{Body, Incoming};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::client::legacy::{Client, Error};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ClientConfig;
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+use super::stream::Stream;
+
+/// What an exchange ends with: the head of the response, with its body still streaming.
+pub type Sent = Result<Response<Incoming>, Error>;
+
+/// How long an unused connection is kept for the next request.
+const IDLE: Duration = Duration::from_secs(60);
+/// Bytes of a response's head.
+const LARGEST_HEAD: usize = 128 * 1024;
+
+/// Sends requests. Cloning is cheap; all clones share the connections. Dropping a response's
+/// future or body closes the connection (HTTP/1.1) or resets the stream (HTTP/2) at once.
+///
+/// `Host` is not added: what the caller puts there is sent.
+pub struct Dialer<B> {
+    client: Client<Timed, B>,
+}
+
+impl<B> Clone for Dialer<B> {
+    fn clone(&self) -> Self {
+        Dialer { client: self.client.clone() }
+    }
+}
+
+impl<B> std::fmt::Debug for Dialer<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dialer").finish_non_exhaustive()
+    }
+}
+
+impl<B> Dialer<B>
+where
+    B: Body + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    /// Connects where the URI of each request says, or always to the Unix socket `unix`, within
+    /// `patience` for address, connection and TLS handshake together.
+    pub fn new(tls: ClientConfig, unix: Option<PathBuf>, patience: Duration) -> Self {
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_keepalive(Some(Duration::from_secs(60)));
+        http.set_connect_timeout(Some(patience));
+        let https = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_all_versions()
+            .wrap_connector(Plain { http, unix });
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .http1_max_buf_size(LARGEST_HEAD)
+            .http2_adaptive_window(true)
+            // A server that is gone without a word is noticed, also behind a silent stream.
+            .http2_keep_alive_interval(Duration::from_secs(30))
+            .set_host(false)
+            // Only what was taken back before its first byte was written is sent elsewhere.
+            .retry_canceled_requests(true)
+            .build(Timed { inner: https, patience });
+        Dialer { client }
+    }
+
+    /// Sends `request`, whose URI is absolute.
+    ///
+    /// # Errors
+    /// No connection, or one that broke before the head of the response.
+    pub async fn send(&self, request: Request<B>) -> Sent {
+        self.client.request(request).await
+    }
+}
+
+/// Connects by TCP or to a Unix socket.
+#[derive(Clone)]
+struct Plain {
+    http: HttpConnector,
+    unix: Option<PathBuf>,
+}
+
+/// A connection as the client library wants it.
+struct Io(TokioIo<Stream>);
+
+type Connecting<T> =
+    Pin<Box<dyn Future<Output = Result<T, Box<dyn std::error::Error + Send + Sync>>> + Send>>;
+
+impl Service<Uri> for Plain {
+    type Response = Io;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Future = Connecting<Io>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.http.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        match self.unix.clone() {
+            #[cfg(unix)]
+            Some(path) => Box::pin(async move {
+                let stream = tokio::net::UnixStream::connect(path).await?;
+                Ok(Io(TokioIo::new(Stream::Unix(stream))))
+            }),
+            #[cfg(not(unix))]
+            Some(_) => Box::pin(async { Err(io::Error::from(io::ErrorKind::Unsupported).into()) }),
+            None => {
+                let connecting = self.http.call(uri);
+                Box::pin(async move {
+                    let stream: TokioIo<TcpStream> = connecting.await?;
+                    Ok(Io(TokioIo::new(Stream::Tcp(stream.into_inner()))))
+                })
+            }
+        }
+    }
+}
+
+impl Connection for Io {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl hyper::rt::Read for Io {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: hyper::rt::ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_read(cx, buf)
+    }
+}
+
+impl hyper::rt::Write for Io {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        hyper::rt::Write::poll_write(Pin::new(&mut self.get_mut().0), cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        hyper::rt::Write::poll_flush(Pin::new(&mut self.get_mut().0), cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        hyper::rt::Write::poll_shutdown(Pin::new(&mut self.get_mut().0), cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        hyper::rt::Write::is_write_vectored(&self.0)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        hyper::rt::Write::poll_write_vectored(Pin::new(&mut self.get_mut().0), cx, bufs)
+    }
+}
+
+/// The whole of connecting, the TLS handshake included, within a time.
+#[derive(Clone)]
+struct Timed {
+    inner: HttpsConnector<Plain>,
+    patience: Duration,
+}
+
+impl Service<Uri> for Timed {
+    type Response = hyper_rustls::MaybeHttpsStream<Io>;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Future = Connecting<Self::Response>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let (connecting, patience) = (self.inner.call(uri), self.patience);
+        Box::pin(async move {
+            match tokio::time::timeout(patience, connecting).await {
+                Ok(connected) => connected,
+                Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+            }
+        })
+    }
+}

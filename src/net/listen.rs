@@ -1,0 +1,116 @@
+//! A socket that connections come in by.
+
+use std::io;
+#[cfg(unix)]
+use std::os::unix::fs::FileTypeExt as _;
+#[cfg(unix)]
+use std::path::{Path, PathBuf};
+
+use tokio::net::TcpListener;
+#[cfg(unix)]
+use tokio::net::{UnixListener, UnixSocket, UnixStream};
+
+use super::Address;
+use super::serve::Peer;
+use super::stream::Stream;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// A bound socket. A Unix socket is one that only its owner can connect to, and its file goes
+/// when this is dropped.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Socket,
+    address: Address,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixListener, #[allow(dead_code)] Leave),
+}
+
+/// Removes the file of a Unix socket.
+#[cfg(unix)]
+#[derive(Debug)]
+struct Leave(PathBuf);
+
+#[cfg(unix)]
+impl Drop for Leave {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl Listener {
+    /// Listens at `address`; port 0 takes a free one. Runs on a tokio runtime.
+    ///
+    /// A Unix socket that nobody listens at any more is replaced; one that is in use, and any other
+    /// kind of file, is left alone.
+    ///
+    /// # Errors
+    /// The operating system's; `AddrInUse` for a Unix socket that is in use.
+    pub async fn bind(address: &Address) -> io::Result<Self> {
+        match address {
+            Address::Tcp(wanted) => {
+                let listener = TcpListener::bind(wanted).await?;
+                let address = Address::Tcp(listener.local_addr()?);
+                Ok(Listener { socket: Socket::Tcp(listener), address })
+            }
+            #[cfg(unix)]
+            Address::Unix(path) => {
+                let listener = bind_unix(path).await?;
+                let socket = Socket::Unix(listener, Leave(path.clone()));
+                Ok(Listener { socket, address: address.clone() })
+            }
+            #[cfg(not(unix))]
+            Address::Unix(_) => Err(io::Error::from(io::ErrorKind::Unsupported)),
+        }
+    }
+
+    /// Where it listens, with the port that was taken.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<(Stream, Peer)> {
+        match &self.socket {
+            Socket::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                // Answers are small and waited for.
+                let _ = stream.set_nodelay(true);
+                Ok((Stream::Tcp(stream), Peer::Tcp(peer)))
+            }
+            #[cfg(unix)]
+            Socket::Unix(listener, _) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Stream::Unix(stream), Peer::Unix))
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+async fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    match std::fs::symlink_metadata(path) {
+        Ok(there) if there.file_type().is_socket() => match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                std::fs::remove_file(path)?;
+            }
+            Ok(_) => return Err(io::Error::from(io::ErrorKind::AddrInUse)),
+            Err(error) => return Err(error),
+        },
+        Ok(_) => return Err(io::Error::from(io::ErrorKind::AlreadyExists)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let socket = UnixSocket::new_stream()?;
+    socket.bind(path)?;
+    // Nobody can connect before `listen`, so nobody gets in before the mode is set.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    socket.listen(BACKLOG)
+}

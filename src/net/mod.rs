@@ -1,0 +1,21 @@
+//! Connections in and out: what the gateway and the bridge stand on.
+//!
+//! Sockets, TLS and HTTP/1.1 and HTTP/2 framing are the libraries' (tokio, rustls, hyper); here are
+//! the limits that a server on the open net needs, and nothing that knows of signatures.
+//!
+//! - [`Address`]: where to listen, TCP or a Unix socket.
+//! - [`Server`]: accepts, limits, drains.
+//! - [`Dialer`]: the pooled client for one server.
+//! - [`tls`]: certificates for both.
+
+mod address;
+mod dial;
+mod listen;
+mod serve;
+mod stream;
+pub mod tls;
+
+pub use address::{Address, AddressError};
+pub use dial::{Dialer, Sent};
+pub use listen::Listener;
+pub use serve::{Limits, Peer, Server};

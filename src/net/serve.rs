@@ -1,0 +1,264 @@
+//! A server that strangers may connect to: limits, time-outs, and an orderly end.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
+use hyper::service::Service;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+
+use super::listen::Listener;
+use super::tls::Shown;
+use activity::{Activity, Counting, Watched};
+
+mod activity;
+
+/// Who is at the other end of a connection. Found in the extensions of every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// The other end of a Unix socket, which has no address.
+    Unix,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Tcp(address) => address.fmt(f),
+            Peer::Unix => f.write_str("unix"),
+        }
+    }
+}
+
+/// What one server gives to all of its clients together, and to each.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Connections at once; more wait in the operating system's queue.
+    pub connections: usize,
+    /// For the TLS handshake, and again from the first to the last byte of a request's head.
+    pub head_time: Duration,
+    /// For which a connection may lie without a request.
+    pub idle: Duration,
+    /// Bytes of a request's head.
+    pub head_bytes: usize,
+    /// Requests at once on one HTTP/2 connection.
+    pub streams: u32,
+    /// For the requests in flight when the server is told to stop.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 10_000,
+            head_time: Duration::from_secs(10),
+            idle: Duration::from_secs(75),
+            head_bytes: 64 * 1024,
+            streams: 128,
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How long a connection that is asked to end may take for it.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// How long to wait when the operating system has no more descriptors.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// A listening socket with its limits, and TLS if it has certificates.
+#[derive(Debug)]
+pub struct Server {
+    listener: Listener,
+    limits: Limits,
+    tls: Option<Shown>,
+}
+
+/// What a running server tells each of its connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    Draining,
+    Over,
+}
+
+impl Server {
+    /// A server at `listener`, without TLS.
+    pub fn new(listener: Listener, limits: Limits) -> Self {
+        Server { listener, limits, tls: None }
+    }
+
+    /// The same with TLS; `shown` may change its certificates while it runs.
+    #[must_use]
+    pub fn with_tls(mut self, shown: Shown) -> Self {
+        self.tls = Some(shown);
+        self
+    }
+
+    /// Serves until `stop` is done, then takes no more connections, lets the requests in flight
+    /// end within [`Limits::drain`], and cuts off the rest. Returns how many connections were cut.
+    ///
+    /// A panic of `service` ends its connection and nothing else.
+    pub async fn run<S, B>(self, service: S, stop: impl Future<Output = ()>) -> usize
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let Server { listener, limits, tls } = self;
+        let all = u32::try_from(limits.connections).unwrap_or(u32::MAX).max(1);
+        let places = Arc::new(Semaphore::new(all as usize));
+        let (phase, told) = watch::channel(Phase::Running);
+        let shared = Arc::new(Shared { builder: builder(&limits), limits, tls, service });
+        let mut stop = pin!(stop);
+        loop {
+            let accepted = async {
+                // The place comes first: what cannot be served is not accepted.
+                let place = Arc::clone(&places).acquire_owned().await;
+                (place, listener.accept().await)
+            };
+            let (place, accepted) = tokio::select! {
+                () = &mut stop => break,
+                accepted = accepted => accepted,
+            };
+            let Ok((stream, peer)) = accepted else {
+                // A client that gave up while it waited, or no descriptors left.
+                tokio::time::sleep(BREATH).await;
+                continue;
+            };
+            let (shared, told) = (Arc::clone(&shared), told.clone());
+            tokio::spawn(async move {
+                shared.connection(stream, peer, told).await;
+                drop(place);
+            });
+        }
+        drop(listener);
+        let drain = shared.limits.drain;
+        let _ = phase.send(Phase::Draining);
+        if tokio::time::timeout(drain, places.acquire_many(all)).await.is_ok() {
+            return 0;
+        }
+        let cut = (all as usize).saturating_sub(places.available_permits());
+        let _ = phase.send(Phase::Over);
+        // They end at their next turn.
+        let _ = tokio::time::timeout(FAREWELL, places.acquire_many(all)).await;
+        cut
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &super::Address {
+        self.listener.address()
+    }
+}
+
+fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // The times are watched by `Activity`, which knows an idle connection from a slow head. The
+    // buffer is somewhat larger than a head, so that one a little too long gets an answer.
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_buf_size(limits.head_bytes.saturating_add(16 * 1024).max(16 * 1024));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(20));
+    builder
+}
+
+struct Shared<S> {
+    builder: auto::Builder<TokioExecutor>,
+    limits: Limits,
+    tls: Option<Shown>,
+    service: S,
+}
+
+impl<S, B> Shared<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    async fn connection<I>(&self, stream: I, peer: Peer, told: watch::Receiver<Phase>)
+    where
+        I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let activity = Arc::new(Activity::new(Instant::now()));
+        let stream = Watched::new(stream, Arc::clone(&activity));
+        match &self.tls {
+            None => self.http(stream, peer, activity, told).await,
+            Some(shown) => {
+                let handshake = TlsAcceptor::from(shown.config()).accept(stream);
+                if let Ok(Ok(stream)) = tokio::time::timeout(self.limits.head_time, handshake).await
+                {
+                    self.http(stream, peer, activity, told).await;
+                }
+            }
+        }
+    }
+
+    async fn http<I>(
+        &self,
+        stream: I,
+        peer: Peer,
+        activity: Arc<Activity>,
+        mut told: watch::Receiver<Phase>,
+    ) where
+        I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let counting = Counting::new(self.service.clone(), peer, Arc::clone(&activity));
+        let connection = self.builder.serve_connection(TokioIo::new(stream), counting);
+        let mut connection = pin!(connection);
+        let (head_time, idle) = (self.limits.head_time, self.limits.idle);
+        let mut ending: Option<Instant> = None;
+        loop {
+            let now = Instant::now();
+            let wake = match ending {
+                Some(end) if now >= end => return,
+                Some(end) => end,
+                None => match activity.overdue(now, head_time, idle) {
+                    Ok(wake) => wake,
+                    Err(_) => {
+                        connection.as_mut().graceful_shutdown();
+                        let end = now + FAREWELL;
+                        ending = Some(end);
+                        end
+                    }
+                },
+            };
+            let phase = tokio::select! {
+                // Whatever went wrong on a connection is its client's to see.
+                _ = connection.as_mut() => return,
+                changed = told.changed() => match changed {
+                    Ok(()) => *told.borrow_and_update(),
+                    Err(_) => Phase::Over,
+                },
+                () = tokio::time::sleep_until(wake.into()) => Phase::Running,
+            };
+            match phase {
+                Phase::Running => {}
+                Phase::Draining => connection.as_mut().graceful_shutdown(),
+                Phase::Over => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The audit log's hook: what is written down of a request between its verdict and its dispatch.
+//!
+//! Without the feature `audit` all of this is nothing.
+
+use bytes::Bytes;
+
+use crate::message::Head;
+use crate::verify::{HeadHeld, Verifier};
+
+use super::judge::Findings;
+use super::layer::Settings;
+
+#[cfg(feature = "audit")]
+pub(super) use on::{Evidence, headless, of, record};
+
+#[cfg(not(feature = "audit"))]
+pub(super) use off::{Evidence, headless, of, record};
+
+/// A request that was judged, with its body, if that was read whole.
+type Judged<'a, 'h> = (&'a Verifier, &'a Head<'h>, Option<Bytes>);
+
+#[cfg(feature = "audit")]
+mod on {
+    use std::sync::Arc;
+
+    use super::{Findings, Head, HeadHeld, Judged, Settings};
+    use crate::audit::{self, Because, Recorder};
+    use crate::clock::Timestamp;
+    use crate::tower::VerifyLayer;
+    use crate::tower::refusal::Reason;
+    use crate::tower::status::Status;
+    use crate::verify::{Code, Rejection};
+
+    /// The signatures that hold, and the moment at which they did.
+    pub(in crate::tower) struct Evidence {
+        signatures: audit::Evidence,
+        now: Timestamp,
+    }
+
+    impl VerifyLayer {
+        /// Writes every request down. Under [`audit::Policy::Required`] a request that is verified
+        /// is on the disk before the service behind gets it, and refused with 503 if it cannot be.
+        #[must_use]
+        pub fn with_audit(self, recorder: Arc<Recorder>) -> Self {
+            self.with(|settings| settings.recorder = Some(recorder))
+        }
+    }
+
+    /// Takes down what held, before the body is judged.
+    pub(in crate::tower) fn of(
+        settings: &Settings,
+        head: &Head<'_>,
+        held: &HeadHeld<'_>,
+    ) -> Option<Evidence> {
+        settings.recorder.as_ref()?;
+        let signatures = audit::Evidence::of(head, held.signatures());
+        Some(Evidence { signatures, now: held.now() })
+    }
+
+    /// Counts a request without a head that could be judged.
+    pub(in crate::tower) fn headless(settings: &Settings, code: &str) {
+        if let Some(recorder) = &settings.recorder {
+            recorder.headless(code);
+        }
+    }
+
+    /// Records what was found out. What must not go on without an entry, and has none, is refused.
+    pub(in crate::tower) async fn record(
+        settings: &Settings,
+        (verifier, head, body): Judged<'_, '_>,
+        evidence: Option<Evidence>,
+        findings: Findings,
+    ) -> Findings {
+        let Some(recorder) = &settings.recorder else { return findings };
+        let body = body.as_deref();
+        let signatures = evidence.as_ref().map(|evidence| &evidence.signatures);
+        let judged = |now| audit::Judged::new(head, verifier, now).with_body(body);
+        let done = match (&findings.status, &findings.refusal, signatures) {
+            (Some(Status::Verified(verified)), None, Some(signatures)) => {
+                recorder.verified(&judged(verified.now()), signatures).await
+            }
+            (status, refusal, signatures) => {
+                let rejection = status.as_ref().and_then(Status::rejection);
+                let because = because(rejection, refusal.as_ref());
+                let statement = rejection.and_then(Rejection::statement);
+                let now = evidence.as_ref().map_or(Timestamp::default(), |e| e.now);
+                let passes = refusal.is_none();
+                recorder.rejected(&judged(now), signatures, because, statement, passes).await
+            }
+        };
+        match done {
+            Ok(()) => findings,
+            Err(error) => Findings::refuse(Reason::Unrecorded(Box::new(error))),
+        }
+    }
+
+    fn because<'a>(rejection: Option<&Rejection>, refusal: Option<&Reason>) -> Because<'a> {
+        let code = match (rejection, refusal) {
+            (Some(rejection), _) => rejection.code().as_str(),
+            (None, Some(Reason::BodyTooLarge { .. })) => Code::TooLarge.as_str(),
+            (None, Some(Reason::Expectation)) => "expectation_failed",
+            (None, Some(Reason::BodyBroken(_))) => "body_broken",
+            _ => "unavailable",
+        };
+        Because { step: rejection.map(|rejection| rejection.step().number()), code }
+    }
+}
+
+#[cfg(not(feature = "audit"))]
+mod off {
+    use super::{Findings, Head, HeadHeld, Judged, Settings};
+
+    pub(in crate::tower) enum Evidence {}
+
+    pub(in crate::tower) fn of(_: &Settings, _: &Head<'_>, _: &HeadHeld<'_>) -> Option<Evidence> {
+        None
+    }
+
+    pub(in crate::tower) fn headless(_: &Settings, _: &str) {}
+
+    #[allow(clippy::unused_async)]
+    pub(in crate::tower) async fn record(
+        _: &Settings,
+        _: Judged<'_, '_>,
+        _: Option<Evidence>,
+        findings: Findings,
+    ) -> Findings {
+        findings
+    }
+}

@@ -1,0 +1,252 @@
+//! `-k ssh-agent:` and `mcpid agent` as their users meet them.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use mcpid::key::agent::ssh_fingerprint;
+use mcpid::key::{SecretKey, Sign};
+
+use crate::stand::{Fake, OpenSsh, blob, listed, reply, signed, within_ten_seconds};
+
+const BODY: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+const SIGN: &[&str] = &["sign", "--url", "https://mcp.example.com/mcp", "body.json"];
+
+/// Runs `mcpid` in `folder`, which is its home too, with the agent at `socket`.
+fn mcpid(folder: &Path, socket: Option<&Path>, args: &[&str]) -> Output {
+    fs::write(folder.join("body.json"), BODY).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcpid"));
+    command.current_dir(folder).env("HOME", folder).stdin(Stdio::null()).args(args);
+    for name in ["MCPID_KEY", "MCPID_TRUST", "MCPID_PASSPHRASE", "XDG_CONFIG_HOME", "SSH_AUTH_SOCK"]
+    {
+        command.env_remove(name);
+    }
+    if let Some(socket) = socket {
+        command.env("SSH_AUTH_SOCK", socket);
+    }
+    command.output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[track_caller]
+fn ends(output: &Output, code: i32, words: &str) {
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{}{err}", out(output));
+    assert!(err.contains(words), "{words:?} is not in {err}");
+    if code != 0 {
+        assert!(output.stdout.is_empty(), "{}", out(output));
+    }
+}
+
+/// An agent in whose folder lies a plain `key.json` named alice.
+fn with_keyfile() -> (OpenSsh, SecretKey) {
+    let agent = OpenSsh::start();
+    // Any seed but one that comes to everyone's mind: those are refused.
+    let seed: [u8; 32] = std::array::from_fn(|n| (n * n + 7) as u8);
+    let key = SecretKey::from_seed(&seed);
+    let folder = agent.folder.path();
+    let hex: String = seed.iter().map(|byte| format!("{byte:02x}")).collect();
+    fs::write(folder.join("seed"), hex).unwrap();
+    let made = [
+        "keygen",
+        "-q",
+        "-o",
+        "key.json",
+        "--import",
+        "seed",
+        "--no-passphrase",
+        "--name",
+        "alice",
+    ];
+    ends(&mcpid(folder, None, &made), 0, "");
+    (agent, key)
+}
+
+impl OpenSsh {
+    fn mcpid(&self, args: &[&str]) -> Output {
+        mcpid(self.folder.path(), Some(&self.socket()), args)
+    }
+
+    fn sign(&self, key: &str) -> Output {
+        self.mcpid(&[SIGN, &["-k", key]].concat())
+    }
+}
+
+#[test]
+fn a_key_goes_in_and_signs_what_verify_accepts() {
+    let (agent, key) = with_keyfile();
+    let added = agent.mcpid(&["agent", "add", "-k", "key.json"]);
+    let fingerprint = ssh_fingerprint(key.public());
+    ends(&added, 0, &format!("mcpid: it can sign from now on: -k ssh-agent:{fingerprint}\n"));
+    assert_eq!(out(&added).trim_end(), key.public().id().as_str());
+    assert_eq!(agent.list(), format!("256 {fingerprint} alice (ED25519)\n"));
+
+    ends(&agent.mcpid(&["trust", "add", "-r", "trust.json", "ssh-agent:alice"]), 0, "");
+    for name in ["ssh-agent:", "ssh-agent:alice", &format!("ssh-agent:{fingerprint}")] {
+        let args = ["sign", "-k", name, "--url", "https://mcp.example.com/mcp", "--format", "http"];
+        let signed = agent.mcpid(&[&args[..], &["body.json"]].concat());
+        ends(&signed, 0, "");
+        fs::write(agent.folder.path().join("signed.http"), &signed.stdout).unwrap();
+        let verified = agent.mcpid(&["verify", "-r", "trust.json", "signed.http"]);
+        ends(&verified, 0, "");
+        assert!(out(&verified).starts_with("accepted"), "{}", out(&verified));
+    }
+    let exported = agent.mcpid(&["export", "-k", "ssh-agent:", "--format", "thumbprint"]);
+    assert_eq!(out(&exported).trim_end(), key.public().id().as_str());
+    let json = agent.mcpid(&[
+        "sign",
+        "--json",
+        "-k",
+        "ssh-agent:",
+        "--url",
+        "http://localhost/",
+        "body.json",
+    ]);
+    assert!(out(&json).contains(r#""name":"alice""#), "{}", out(&json));
+}
+
+#[test]
+fn the_variable_names_a_key_in_the_agent_too() {
+    let (agent, key) = with_keyfile();
+    ends(&agent.mcpid(&["agent", "add", "-k", "key.json"]), 0, "");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcpid"));
+    command.args(["export", "--format", "thumbprint"]).env("MCPID_KEY", "ssh-agent:alice");
+    let exported = command.env("SSH_AUTH_SOCK", agent.socket()).output().unwrap();
+    assert_eq!(out(&exported).trim_end(), key.public().id().as_str());
+    // Where a file has to be made or changed, it is not one.
+    for act in [&["keygen"][..], &["passwd"], &["agent", "add"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mcpid"));
+        command.args(act).env("MCPID_KEY", "ssh-agent:alice");
+        let refused = command.env("SSH_AUTH_SOCK", agent.socket()).output().unwrap();
+        ends(&refused, 2, "mcpid: MCPID_KEY names a key in the ssh-agent; a keyfile is needed");
+    }
+    ends(
+        &agent.mcpid(&["keygen", "-o", "ssh-agent:x"]),
+        2,
+        "--output names a key in the ssh-agent",
+    );
+    assert!(!agent.folder.path().join("ssh-agent:x").exists());
+}
+
+#[test]
+fn a_passphrase_is_asked_for_once_and_then_no_more() {
+    let agent = OpenSsh::start();
+    let folder = agent.folder.path();
+    fs::write(folder.join("pass"), "correct horse").unwrap();
+    ends(&agent.mcpid(&["keygen", "-q", "-o", "k.json", "--passphrase-file", "pass"]), 0, "");
+    ends(&agent.mcpid(&["agent", "add", "-k", "k.json"]), 4, "no passphrase");
+    fs::write(folder.join("wrong"), "incorrect").unwrap();
+    let wrong = agent.mcpid(&["agent", "add", "-k", "k.json", "--passphrase-file", "wrong"]);
+    ends(&wrong, 4, "wrong passphrase for k.json");
+    assert!(agent.client().identities().unwrap().is_empty());
+    let json = ["agent", "add", "--json", "--lifetime", "8h", "-k", "k.json", "--passphrase-file"];
+    let added = agent.mcpid(&[&json[..], &["pass"]].concat());
+    ends(&added, 0, "");
+    assert!(out(&added).contains(r#""lifetime":28800,"ask":false}"#), "{}", out(&added));
+    ends(&agent.sign("ssh-agent:"), 0, "");
+    let args = [SIGN, &["-k", "ssh-agent:", "--passphrase-file", "pass"]].concat();
+    ends(&agent.mcpid(&args), 0, "the key is in the ssh-agent; the passphrase is not used");
+}
+
+#[test]
+fn a_lifetime_ends_here_too() {
+    let (agent, _) = with_keyfile();
+    ends(&agent.mcpid(&["agent", "add", "-k", "key.json", "--lifetime", "2s"]), 0, "");
+    ends(&agent.sign("ssh-agent:alice"), 0, "");
+    within_ten_seconds("the key expires", || agent.list().contains("no identities"));
+    ends(&agent.sign("ssh-agent:alice"), 4, "the ssh-agent shows no keys: it is empty or locked");
+    for (lifetime, words) in [
+        ("0s", "a key that is forgotten at once is of no use"),
+        ("8", "a unit is missing"),
+        ("-1s", "not a duration"),
+        ("4000d", "longer than ten years"),
+        ("none", "not a duration"),
+    ] {
+        let refused = agent.mcpid(&["agent", "add", "-k", "key.json", "--lifetime", lifetime]);
+        ends(&refused, 2, words);
+    }
+}
+
+#[test]
+fn a_key_that_asks_signs_only_after_a_yes() {
+    for says_yes in [true, false] {
+        let agent = OpenSsh::start_with_askpass(says_yes);
+        let folder = agent.folder.path();
+        ends(&agent.mcpid(&["keygen", "-q", "-o", "k.json", "--no-passphrase"]), 0, "");
+        ends(&agent.mcpid(&["agent", "add", "-k", "k.json", "--ask"]), 0, "");
+        assert!(folder.join("k.json").exists());
+        let signed = agent.sign("ssh-agent:");
+        if says_yes {
+            ends(&signed, 0, "");
+        } else {
+            ends(&signed, 4, "the ssh-agent has the key and did not sign");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_one_key_is_refused_with_what_there_is() {
+    let (mut agent, key) = with_keyfile();
+    let fingerprint = ssh_fingerprint(key.public());
+    ends(&agent.sign("ssh-agent:alice"), 4, "mcpid: hint: if it is empty: mcpid agent add");
+    ends(&agent.mcpid(&["agent", "add", "-k", "key.json"]), 0, "");
+    agent.add_new("rsa", "carol");
+    let words = format!("no Ed25519 key called nobody; there are {fingerprint} (alice), SHA256:");
+    ends(&agent.sign("ssh-agent:nobody"), 4, &words);
+    ends(&agent.sign("ssh-agent:carol"), 4, "called carol is an RSA key");
+    ends(&agent.sign("ssh-agent:alice"), 0, "");
+    agent.add_new("ed25519", "bob");
+    let several = agent.sign("ssh-agent:");
+    ends(&several, 4, "the ssh-agent has 2 Ed25519 keys; they are SHA256:");
+    ends(&several, 4, "mcpid: hint: name one, such as: -k ssh-agent:SHA256:");
+    ends(&agent.sign("ssh-agent"), 3, "mcpid: hint: a key in the ssh-agent: -k ssh-agent:");
+    for args in
+        [&["trust", "add", "-r", "t.json", "ssh-agent:x"][..], &["export", "-k", "ssh-agent:x"]]
+    {
+        ends(&agent.mcpid(args), 4, "no Ed25519 key called x");
+    }
+    assert!(!agent.folder.path().join("t.json").exists());
+
+    agent.lock("-x");
+    ends(&agent.sign("ssh-agent:alice"), 4, "mcpid: hint: if it is locked: ssh-add -X");
+    ends(
+        &agent.mcpid(&["agent", "add", "-k", "key.json"]),
+        4,
+        "the ssh-agent did not take the key",
+    );
+    agent.lock("-X");
+    ends(&agent.sign("ssh-agent:alice"), 0, "");
+
+    agent.kill();
+    fs::remove_file(agent.socket()).unwrap_or_default();
+    ends(&agent.sign("ssh-agent:alice"), 4, "there is no ssh-agent at");
+    let folder = agent.folder.path();
+    let args = [SIGN, &["-k", "ssh-agent:alice"]].concat();
+    ends(&mcpid(folder, None, &args), 4, "there is no ssh-agent: SSH_AUTH_SOCK is not set");
+    ends(&mcpid(folder, Some(Path::new("")), &args), 4, "SSH_AUTH_SOCK is not set");
+    ends(&mcpid(folder, Some(&folder.join("seed")), &args), 4, "connection refused");
+    // The agent is missed before the passphrase or the body is.
+    ends(&mcpid(folder, None, &["agent", "add", "-k", "key.json"]), 4, "SSH_AUTH_SOCK");
+}
+
+#[test]
+fn an_agent_that_lies_is_found_out() {
+    let key = || SecretKey::from_seed(&[9; 32]);
+    let agent = Fake::start(move |stream, request| match request[0] {
+        11 => {
+            let steering = "x\u{1b}[2J\u{202e}";
+            reply(stream, &listed(&[(blob(key().public().as_bytes()), steering)]));
+        }
+        _ => reply(stream, &signed(b"ssh-ed25519", &key().sign(b"something else").unwrap())),
+    });
+    let folder = agent.folder.path();
+    let socket = folder.join("agent");
+    let signed = mcpid(folder, Some(&socket), &[SIGN, &["-k", "ssh-agent:"]].concat());
+    ends(&signed, 4, "mcpid: the ssh-agent sent a signature that does not hold");
+    // Nor does its text steer a terminal.
+    let unknown = mcpid(folder, Some(&socket), &[SIGN, &["-k", "ssh-agent:y"]].concat());
+    ends(&unknown, 4, r"(x\u{1b}[2J\u{202e})");
+}

@@ -1,0 +1,303 @@
+//! Agents that fail, lie, or keep silent: each is an error in words, and none is waited for long.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use mcpid::key::agent::{Agent, AgentError, ChooseError, Constraints};
+use mcpid::key::{SecretKey, Sign};
+
+use crate::stand::{Fake, blob, framed, listed, reply, signed, string};
+
+fn secret() -> SecretKey {
+    SecretKey::from_seed(&[9; 32])
+}
+
+fn ours() -> Vec<u8> {
+    blob(secret().public().as_bytes())
+}
+
+/// An agent that lists our key, and answers a request to sign with what `answer` makes of it.
+fn signs(answer: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> Fake {
+    Fake::start(move |stream, request| match request[0] {
+        11 => reply(stream, &listed(&[(ours(), "ours")])),
+        _ => {
+            let _ = stream.write_all(&answer(&request));
+        }
+    })
+}
+
+/// What it answers to a request to sign.
+type Answer = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
+
+/// The message inside a request to sign.
+fn message(request: &[u8]) -> &[u8] {
+    let start = 1 + 4 + ours().len() + 4;
+    &request[start..request.len() - 4]
+}
+
+fn outcome(agent: &Fake) -> Result<[u8; 64], AgentError> {
+    let chosen = agent.client().choose("ours").unwrap();
+    chosen.sign(b"message").map_err(|error| *error.0.downcast::<AgentError>().unwrap())
+}
+
+#[test]
+fn the_fake_agent_can_sign() {
+    let agent =
+        signs(|request| framed(&signed(b"ssh-ed25519", &secret().sign(message(request)).unwrap())));
+    outcome(&agent).unwrap();
+}
+
+#[test]
+fn a_signature_that_does_not_hold_is_never_handed_on() {
+    for change in [
+        // Another message, another key, one bit, nothing at all.
+        |_: &[u8]| secret().sign(b"another").unwrap(),
+        |m: &[u8]| SecretKey::from_seed(&[8; 32]).sign(m).unwrap(),
+        |m: &[u8]| {
+            let mut signature = secret().sign(m).unwrap();
+            signature[63] ^= 1;
+            signature
+        },
+        |_: &[u8]| [0; 64],
+    ] {
+        let agent =
+            signs(move |request| framed(&signed(b"ssh-ed25519", &change(message(request)))));
+        assert!(matches!(outcome(&agent), Err(AgentError::WrongSignature)));
+    }
+}
+
+#[test]
+fn a_wrong_form_is_refused() {
+    let good = |request: &[u8]| secret().sign(message(request)).unwrap();
+    let forms: Vec<Answer> = vec![
+        // Another algorithm's name around good bytes.
+        Box::new(move |r| framed(&signed(b"ssh-ed448", &good(r)))),
+        Box::new(move |r| framed(&signed(b"sk-ssh-ed25519@openssh.com", &good(r)))),
+        Box::new(move |r| framed(&signed(b"", &good(r)))),
+        // Too short, too long, followed by something.
+        Box::new(move |r| framed(&signed(b"ssh-ed25519", &good(r)[..63]))),
+        Box::new(move |r| framed(&signed(b"ssh-ed25519", &[&good(r)[..], &[0]].concat()))),
+        Box::new(move |r| framed(&[signed(b"ssh-ed25519", &good(r)), vec![0]].concat())),
+        Box::new(move |r| {
+            let inner = [string(b"ssh-ed25519"), string(&good(r)), vec![1]].concat();
+            framed(&[vec![14], string(&inner)].concat())
+        }),
+        // Lengths inside that point outside.
+        Box::new(|_| framed(&[14, 0xff, 0xff, 0xff, 0xff])),
+        Box::new(|_| framed(&[14, 0, 0, 0, 4, 0, 0, 0, 11])),
+        // Another kind of answer, an empty one, garbage.
+        Box::new(|_| framed(&[6])),
+        Box::new(|_| framed(&listed(&[(ours(), "ours")]))),
+        Box::new(|_| framed(&[14])),
+        Box::new(|_| framed(&[5, 5])),
+        Box::new(|_| framed(&[])),
+        Box::new(|_| framed(&[0x41; 1000])),
+        // A huge length, and one just over the limit.
+        Box::new(|_| vec![0xff, 0xff, 0xff, 0xff, 14]),
+        Box::new(|_| (262_145_u32).to_be_bytes().to_vec()),
+    ];
+    for (n, form) in forms.into_iter().enumerate() {
+        let agent = signs(form);
+        let ended = outcome(&agent);
+        assert!(matches!(ended, Err(AgentError::Malformed(_))), "{n}: {ended:?}");
+    }
+}
+
+#[test]
+fn half_an_answer_is_a_broken_connection() {
+    for bytes in [&b""[..], &[0], &[0, 0, 0, 83], &[0, 0, 0, 83, 14, 0, 0]] {
+        let agent = signs(move |_| bytes.to_vec());
+        let ended = outcome(&agent);
+        assert!(matches!(ended, Err(AgentError::Broken(_))), "{bytes:?} {ended:?}");
+    }
+}
+
+#[test]
+fn silence_ends_when_patience_does() {
+    // Nothing at all; half a message; a byte now and then.
+    for drip in [None, Some(&[0, 0, 0, 83, 14][..]), Some(&[0; 1000])] {
+        let agent = Fake::start(move |stream, request| match request[0] {
+            11 => reply(stream, &listed(&[(ours(), "ours")])),
+            _ => {
+                for byte in drip.unwrap_or_default() {
+                    if stream.write_all(&[*byte | u8::from(drip.unwrap().len() > 9)]).is_err() {
+                        return;
+                    }
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                std::thread::sleep(Duration::from_secs(2));
+            }
+        });
+        let start = Instant::now();
+        let ended = outcome(&agent);
+        // A message of 0x01010101 bytes is refused at once for its length.
+        let long = drip.is_some_and(|bytes| bytes.len() > 9);
+        match ended {
+            Err(AgentError::TimedOut(_)) if !long => {}
+            Err(AgentError::Malformed(_)) if long => {}
+            other => panic!("{other:?}"),
+        }
+        assert!(start.elapsed() < Duration::from_millis(1_800), "{:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn a_trickle_is_not_waited_for() {
+    let agent = Fake::start(|stream, _| {
+        // 100 bytes, one every 100 ms: each read succeeds, the whole never does in time.
+        let _ = stream.write_all(&[0, 0, 0, 100]);
+        for _ in 0..100 {
+            if stream.write_all(&[12]).is_err() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    let start = Instant::now();
+    let ended = agent.client().identities();
+    assert!(matches!(ended, Err(AgentError::TimedOut(_))), "{ended:?}");
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[test]
+fn an_agent_that_never_accepts_blocks_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("agent");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    // Until its queue is full, and then some more.
+    let agent = Agent::at(&socket).with_patience(Duration::from_millis(1));
+    for _ in 0..200 {
+        assert!(matches!(agent.identities(), Err(AgentError::TimedOut(_))));
+    }
+    let start = Instant::now();
+    let agent = agent.with_patience(Duration::from_millis(200));
+    assert!(matches!(agent.identities(), Err(AgentError::TimedOut(_))));
+    assert!(start.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn a_list_is_read_strictly() {
+    let good = listed(&[(ours(), "ours")]);
+    let mut lists = vec![
+        vec![],
+        vec![12],
+        vec![5],
+        vec![14, 0, 0, 0, 0],
+        // More keys than it holds, fewer than it holds, something behind.
+        [&[12, 0, 0, 0, 2][..], &good[5..]].concat(),
+        [&[12, 0xff, 0xff, 0xff, 0xff][..], &good[5..]].concat(),
+        [&[12, 0, 0, 0, 0][..], &good[5..]].concat(),
+        [&good[..], &[0]].concat(),
+        vec![b'x'; 5000],
+    ];
+    // Cut anywhere.
+    lists.extend((1..good.len()).map(|end| good[..end].to_vec()));
+    for list in lists {
+        let sent = list.clone();
+        let agent = Fake::start(move |stream, _| reply(stream, &sent));
+        let ended = agent.client().identities();
+        assert!(matches!(ended, Err(AgentError::Malformed(_))), "{list:?} {ended:?}");
+    }
+}
+
+#[test]
+fn what_is_no_plain_ed25519_key_is_named_for_what_it_is() {
+    let weak = blob(&[0; 32]);
+    let secret = secret();
+    let key = secret.public().as_bytes();
+    for (blob, kind) in [
+        (
+            [string(b"sk-ssh-ed25519@openssh.com"), string(key), string(b"ssh:")].concat(),
+            "a security-key (FIDO) key, whose signatures have another format",
+        ),
+        ([string(b"ssh-rsa"), string(b"\x01\0\x01"), string(&[1; 256])].concat(), "an RSA key"),
+        ([string(b"ecdsa-sha2-nistp256"), string(b"nistp256")].concat(), "an elliptic-curve key"),
+        ([string(b"ssh-ed25519-cert-v01@openssh.com"), string(key)].concat(), "an SSH certificate"),
+        (weak, "a broken or weak Ed25519 key"),
+        ([ours(), vec![0]].concat(), "a broken or weak Ed25519 key"),
+        ([string(b"ssh-ed25519"), string(&key[..31])].concat(), "a broken or weak Ed25519 key"),
+        ([string(b"ssh-ed25519"), string(&[0xff; 32])].concat(), "a broken or weak Ed25519 key"),
+        (vec![], "a key of another kind"),
+        (b"\xff\xff\xff\xff".to_vec(), "a key of another kind"),
+    ] {
+        let agent = Fake::start(move |stream, _| reply(stream, &listed(&[(blob.clone(), "it")])));
+        match agent.client().choose("it") {
+            Err(ChooseError::Unfit(found)) => assert_eq!(found.kind(), kind),
+            other => panic!("{kind}: {other:?}"),
+        }
+        assert!(matches!(agent.client().choose(""), Err(ChooseError::Unknown { .. })), "{kind}");
+    }
+}
+
+#[test]
+fn one_key_listed_twice_is_one_key() {
+    let agent = Fake::start(|stream, _| {
+        let other = blob(SecretKey::from_seed(&[8; 32]).public().as_bytes());
+        reply(stream, &listed(&[(ours(), "a"), (other, "b"), (ours(), "a")]));
+    });
+    assert_eq!(agent.client().choose("a").unwrap().public(), secret().public());
+}
+
+#[test]
+fn a_comment_that_is_no_text_is_shown_as_far_as_it_is() {
+    let agent = Fake::start(|stream, _| {
+        let mut answer = vec![12, 0, 0, 0, 1];
+        answer.extend(string(&ours()));
+        answer.extend(string(b"caf\xe9"));
+        reply(stream, &answer);
+    });
+    assert_eq!(agent.client().identities().unwrap()[0].comment(), "caf\u{fffd}");
+}
+
+#[test]
+fn adding_believes_nothing_but_success() {
+    for (answer, malformed) in [
+        (&[5][..], false),
+        (&[28], false),
+        (&[6, 6], true),
+        (&[], true),
+        (&[7], true),
+        (&[14, 0, 0, 0, 0], true),
+    ] {
+        let agent = Fake::start(move |stream, _| reply(stream, answer));
+        let ended = agent.client().add(&secret(), "c", Constraints::default());
+        match ended {
+            Err(AgentError::Malformed(_)) if malformed => {}
+            Err(AgentError::NotTaken) if !malformed => {}
+            other => panic!("{answer:?} {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_an_agent_is_sent_is_by_the_draft() {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let agent = Fake::start(move |stream, request| {
+        sender.send(request).unwrap();
+        reply(stream, &[6]);
+    });
+    let (secret, seed) = (secret(), [9; 32]);
+    let public = secret.public().as_bytes();
+    let key = |act: u8| {
+        let both = [&seed[..], public].concat();
+        [vec![act], string(b"ssh-ed25519"), string(public), string(&both), string(b"name")].concat()
+    };
+    let constraints = |lifetime, confirm| Constraints { lifetime, confirm };
+    for (asked, sent) in [
+        (constraints(None, false), key(17)),
+        (constraints(Some(258), false), [key(25), vec![1, 0, 0, 1, 2]].concat()),
+        (constraints(None, true), [key(25), vec![2]].concat()),
+        (constraints(Some(1), true), [key(25), vec![1, 0, 0, 0, 1, 2]].concat()),
+    ] {
+        agent.client().add(&secret, "name", asked).unwrap();
+        assert_eq!(receiver.recv().unwrap(), sent);
+    }
+}
+
+#[test]
+fn secrets_stay_out_of_debug() {
+    let agent = signs(|_| vec![]);
+    let chosen = agent.client().choose("ours").unwrap();
+    let debug = format!("{chosen:?} {:?}", agent.client());
+    assert!(debug.contains("SHA256:") && !debug.contains("9, 9"), "{debug}");
+}

@@ -1,0 +1,190 @@
+//! Agents for the tests: OpenSSH's, and one that says whatever it is told to.
+
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mcpid::key::agent::Agent;
+use tempfile::TempDir;
+
+/// A real ssh-agent in a folder of its own; ends with the test.
+pub(crate) struct OpenSsh {
+    pub(crate) folder: TempDir,
+    child: Child,
+    /// The folder of its askpass program, which has to last as long.
+    askpass: Option<TempDir>,
+}
+
+impl OpenSsh {
+    pub(crate) fn start() -> Self {
+        OpenSsh::start_with(|_| {})
+    }
+
+    /// Started with an askpass program that says yes or no to every confirmation.
+    pub(crate) fn start_with_askpass(says_yes: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let askpass = folder.path().join("askpass");
+        script(&askpass, if says_yes { "exit 0" } else { "exit 1" });
+        let mut agent = OpenSsh::start_with(|command| {
+            command.env("SSH_ASKPASS", &askpass).env("SSH_ASKPASS_REQUIRE", "force");
+            command.env("DISPLAY", ":0");
+        });
+        agent.askpass = Some(folder);
+        agent
+    }
+
+    fn start_with(configure: impl FnOnce(&mut Command)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("agent");
+        let mut command = Command::new("ssh-agent");
+        command.arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).stderr(Stdio::null());
+        command.env_remove("SSH_ASKPASS").env_remove("DISPLAY");
+        configure(&mut command);
+        let child = command.spawn().expect("ssh-agent, of openssh-client");
+        let agent = OpenSsh { folder, child, askpass: None };
+        within_ten_seconds("the agent listens", || UnixStream::connect(&socket).is_ok());
+        agent
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("agent")
+    }
+
+    pub(crate) fn client(&self) -> Agent {
+        Agent::at(self.socket())
+    }
+
+    pub(crate) fn ssh_add(&self, args: &[&str]) -> Output {
+        let mut command = Command::new("ssh-add");
+        command.args(args).current_dir(self.folder.path()).stdin(Stdio::null());
+        command.env("SSH_AUTH_SOCK", self.socket()).output().unwrap()
+    }
+
+    /// What `ssh-add -l` prints.
+    pub(crate) fn list(&self) -> String {
+        String::from_utf8(self.ssh_add(&["-l"]).stdout).unwrap()
+    }
+
+    /// Makes a key by ssh-keygen and adds it.
+    pub(crate) fn add_new(&self, kind: &str, comment: &str) -> String {
+        let file = format!("{kind}-{}", comment.replace(['/', ' '], "-"));
+        let mut command = Command::new("ssh-keygen");
+        command.args(["-q", "-t", kind, "-N", "", "-C", comment, "-f", &file]);
+        assert!(command.current_dir(self.folder.path()).status().unwrap().success());
+        let added = self.ssh_add(&["-q", &file]);
+        assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+        file
+    }
+
+    /// Locks or unlocks it (`-x`, `-X`) with one password, given by an askpass program.
+    pub(crate) fn lock(&self, flag: &str) {
+        let askpass = self.folder.path().join("password");
+        script(&askpass, "echo swordfish");
+        let mut command = Command::new("ssh-add");
+        command.arg(flag).env("SSH_AUTH_SOCK", self.socket()).env("SSH_ASKPASS", &askpass);
+        command.env("SSH_ASKPASS_REQUIRE", "force").stdin(Stdio::null());
+        let done = command.output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for OpenSsh {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+pub(crate) fn script(path: &Path, body: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, format!("#!/bin/sh\n{body}\n")).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+pub(crate) fn within_ten_seconds(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(10), "not in time: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// An agent that does to each connection what a test says; it goes away with the test's folder.
+pub(crate) struct Fake {
+    pub(crate) folder: TempDir,
+}
+
+impl Fake {
+    pub(crate) fn start(answer: impl Fn(&mut UnixStream, Vec<u8>) + Send + Sync + 'static) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join("agent")).unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { return };
+                // Whoever connects and says nothing is not asked twice.
+                if let Some(request) = request(&mut stream) {
+                    answer(&mut stream, request);
+                }
+            }
+        });
+        Fake { folder }
+    }
+
+    pub(crate) fn client(&self) -> Agent {
+        Agent::at(self.folder.path().join("agent")).with_patience(Duration::from_millis(700))
+    }
+}
+
+/// One message without its length.
+pub(crate) fn request(stream: &mut UnixStream) -> Option<Vec<u8>> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).ok()?;
+    let mut message = vec![0; u32::from_be_bytes(length) as usize];
+    stream.read_exact(&mut message).ok()?;
+    Some(message)
+}
+
+/// Sends one message with its length.
+pub(crate) fn reply(stream: &mut UnixStream, message: &[u8]) {
+    let _ = stream.write_all(&framed(message));
+}
+
+pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
+    string(message)
+}
+
+/// A string of the SSH wire format.
+pub(crate) fn string(bytes: &[u8]) -> Vec<u8> {
+    let mut out = u32::try_from(bytes.len()).unwrap().to_be_bytes().to_vec();
+    out.extend_from_slice(bytes);
+    out
+}
+
+/// The public blob of an Ed25519 key.
+pub(crate) fn blob(key: &[u8; 32]) -> Vec<u8> {
+    [string(b"ssh-ed25519"), string(key)].concat()
+}
+
+/// The answer that lists these keys.
+pub(crate) fn listed(keys: &[(Vec<u8>, &str)]) -> Vec<u8> {
+    let mut answer = vec![12];
+    answer.extend(u32::try_from(keys.len()).unwrap().to_be_bytes());
+    for (blob, comment) in keys {
+        answer.extend(string(blob));
+        answer.extend(string(comment.as_bytes()));
+    }
+    answer
+}
+
+/// The answer that holds this signature.
+pub(crate) fn signed(kind: &[u8], signature: &[u8]) -> Vec<u8> {
+    let inner = [string(kind), string(signature)].concat();
+    [vec![14], string(&inner)].concat()
+}

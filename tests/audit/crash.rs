@@ -1,0 +1,190 @@
+//! A process that ends in the middle of writing, and a disk that is full.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use mcpid::audit::{Folder, Log, LogError, Policy, Recorder, Settings};
+use mcpid::clock::SystemClock;
+use rand::rngs::SysRng;
+use rand::{RngExt as _, SeedableRng as _, TryRng as _};
+use serde_json::Value;
+
+use crate::scene::{Scene, body, call};
+
+const ROLE: &str = "MCPID_TEST_AUDIT_ROLE";
+const FOLDER: &str = "MCPID_TEST_AUDIT_FOLDER";
+
+/// This very program as another process, under `wrapper` if there is one.
+fn child(role: &str, folder: &Path, wrapper: &[&str]) -> Command {
+    let program = env::current_exe().unwrap();
+    let mut command = match wrapper {
+        [] => Command::new(&program),
+        [first, rest @ ..] => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(&program);
+            command
+        }
+    };
+    command
+        .args(["--exact", "crash::as_a_child", "--nocapture", "--test-threads=1"])
+        .env(ROLE, role)
+        .env(FOLDER, folder);
+    command
+}
+
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "\n={line}").unwrap();
+    out.flush().unwrap();
+}
+
+/// Not a test of its own: what the processes do that the other tests start.
+#[test]
+fn as_a_child() {
+    let Some(role) = env::var_os(ROLE) else { return };
+    let folder = env::var_os(FOLDER).unwrap();
+    match role.to_str().unwrap() {
+        "victim" => victim(Path::new(&folder)),
+        "full" => full(Path::new(&folder)),
+        other => panic!("{other}"),
+    }
+}
+
+/// Appends from several threads, and says each number once its entry is acknowledged.
+fn victim(path: &Path) {
+    let mut settings = Settings::default();
+    (settings.every, settings.file_size) = (7, 40_000);
+    let log = Log::open(Folder::at(path).unwrap(), settings, Arc::new(SystemClock)).unwrap();
+    let recorder = Recorder::new(log);
+    let scene = Scene::new();
+    let count = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                loop {
+                    let n = count.fetch_add(1, Ordering::Relaxed);
+                    let one = call(1, crate::scene::START, &body(n), &[]);
+                    let nonce = nonce(&one.fields);
+                    scene.record(&recorder, &one).unwrap();
+                    say(&nonce);
+                }
+            });
+        }
+    });
+}
+
+fn nonce(fields: &[(String, String)]) -> String {
+    let input = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("signature-input"));
+    let (_, rest) = input.unwrap().1.split_once("nonce=\"").unwrap();
+    rest.split_once('"').unwrap().0.to_owned()
+}
+
+/// Twenty here; two hundred by `tests/long audit-crash`.
+#[test]
+fn no_end_of_the_process_takes_back_what_was_acknowledged() {
+    let rounds = env::var("MCPID_TEST_AUDIT_KILLS").map_or(20, |n| n.parse().unwrap());
+    let mut seed = [0; 8];
+    SysRng.try_fill_bytes(&mut seed).unwrap();
+    let mut random = rand::rngs::StdRng::seed_from_u64(u64::from_ne_bytes(seed));
+    let scene = Scene::new();
+    let mut acknowledged = BTreeSet::new();
+    for round in 0..rounds {
+        let mut child = child("victim", &scene.path(), &[])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let out = child.stdout.take().unwrap();
+        let reader = thread::spawn(move || {
+            let lines = BufReader::new(out).lines().map_while(Result::ok);
+            lines.filter_map(|line| line.strip_prefix('=').map(str::to_owned)).collect::<Vec<_>>()
+        });
+        thread::sleep(Duration::from_micros(random.random_range(0..120_000)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        acknowledged.extend(reader.join().unwrap());
+        // What it has left is a log that verifies, before anybody has mended it.
+        let report = scene.audit(&[]);
+        assert_eq!(report.finding, None, "round {round}, seed {seed:?}");
+    }
+    drop(scene.open());
+    let report = scene.audit(&[scene.checkpoint()]);
+    assert_eq!((&report.finding, report.unfinished), (&None, false), "seed {seed:?}");
+    assert_eq!(report.anchored, Some(report.entries));
+    let held: BTreeSet<String> = scene
+        .lines()
+        .iter()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|json| {
+            let base = json["signatures"][0]["base"].as_str().unwrap().to_owned();
+            base.split_once("nonce=\"").unwrap().1.split_once('"').unwrap().0.to_owned()
+        })
+        .collect();
+    let lost: Vec<_> = acknowledged.difference(&held).collect();
+    assert!(lost.is_empty(), "lost {lost:?}, seed {seed:?}");
+    assert!(acknowledged.len() >= usize::try_from(rounds).unwrap(), "{}", acknowledged.len());
+}
+
+/// A file system of 256 KiB, in a namespace of its own, that ends with the process.
+#[test]
+fn a_full_disk_is_an_outage_under_required_and_a_gap_under_best_effort() {
+    let folder = tempfile::tempdir().unwrap();
+    let mount =
+        "mount -t tmpfs -o size=256k tmpfs \"$MCPID_TEST_AUDIT_FOLDER\" && exec \"$0\" \"$@\"";
+    let wrapper: &[&str] = &["unshare", "-Urm", "sh", "-c", mount];
+    let done = child("full", folder.path(), wrapper).output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{out}{err}");
+    assert!(out.contains("=refused=mended"), "{out}{err}");
+}
+
+fn full(path: &Path) {
+    std::fs::write(path.join("ballast"), vec![7; 64 * 1024]).unwrap();
+    let scene = Scene::at(path.join("log"));
+    let log = scene.open();
+    let required = Recorder::new(log.clone());
+    let lax = Recorder::new(log.clone()).with_policy(Policy::BestEffort);
+    let one = || call(1, crate::scene::START, &body(1), &[]);
+    let mut written = 0;
+    let error = loop {
+        match scene.record(&required, &one()) {
+            Ok(()) => written += 1,
+            Err(error) => break error,
+        }
+        assert!(written < 1_000, "the disk is larger than it should be");
+    };
+    let LogError::Io { source, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(source.kind(), std::io::ErrorKind::StorageFull, "{error:?}");
+    assert!(written > 50, "{written}");
+    // It stays so, and what was acknowledged is there, whole.
+    for _ in 0..5 {
+        assert!(scene.record(&required, &one()).is_err());
+        scene.record(&lax, &one()).unwrap();
+    }
+    for _ in 0..200 {
+        if log.gaps() == 5 {
+            break;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(log.gaps(), 5);
+    assert_eq!(scene.lines().len(), written);
+    let report = scene.audit(&[]);
+    assert_eq!((report.finding, report.unfinished), (None, false));
+    // Room again: it mends by itself, and the entries go on where they were.
+    std::fs::remove_file(path.join("ballast")).unwrap();
+    scene.record(&required, &one()).unwrap();
+    drop((required, lax, log));
+    let report = scene.audit(&[scene.checkpoint()]);
+    assert_eq!((&report.finding, report.anchored), (&None, Some(report.entries)));
+    assert!(report.entries >= written as u64 + 1);
+    say("refused=mended");
+}

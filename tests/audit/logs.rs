@@ -1,0 +1,416 @@
+//! What a log writes, where, and what opening one finds.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use mcpid::audit::{Folder, LogError, Policy, Recorder, Settings, Sync};
+use mcpid::clock::{Clock as _, Timestamp};
+use serde_json::Value;
+
+use crate::scene::{self, NAME, START, Scene, body, call, key};
+
+fn settings() -> Settings {
+    Settings::default()
+}
+
+#[test]
+fn entries_are_lines_that_hold_all_to_judge_again_and_no_secret() {
+    let scene = Scene::new();
+    scene.fill(3, settings());
+    let lines = scene.lines();
+    assert_eq!(lines.len(), 3);
+    for (n, line) in lines.iter().enumerate() {
+        let json: Value = serde_json::from_str(line).unwrap();
+        assert!(line.starts_with(r#"{"mcpid":"audit/1","n":"#), "{line}");
+        assert_eq!(json["n"], n);
+        assert_eq!(json["verdict"], "verified");
+        assert_eq!(json["mcp"]["name"], "pay");
+        assert_eq!(json["signatures"][0]["key"]["mcpid"]["name"], "key 1");
+        let base = json["signatures"][0]["base"].as_str().unwrap();
+        assert!(base.contains("\"@target-uri\": https://mcp.example.com/mcp?tenant=a%2fb"));
+        assert_eq!(json["request"]["target"], "https://mcp.example.com/mcp?tenant=a%2fb");
+        assert_eq!(json["request"]["body"], Value::Null, "bodies are off by default");
+        for secret in ["live-token", "live-cookie", "live-dpop", "live-other", "hunter2"] {
+            assert!(!line.contains(secret), "{secret}");
+        }
+    }
+    let report = scene.audit(&[scene.checkpoint()]);
+    assert_eq!(report.finding, None);
+    assert_eq!((report.entries, report.signatures, report.without_body), (3, 3, 3));
+    assert_eq!(report.anchored, Some(3));
+}
+
+#[test]
+fn an_audit_entry_is_a_request_line_for_verify() {
+    let scene = Scene::new();
+    scene.fill(1, settings());
+    let line = scene.lines().remove(0);
+    let request = mcpid::message::line::parse(line.as_bytes()).unwrap();
+    assert_eq!(request.time, Some(Timestamp::from_unix(START + 1)));
+    let held = scene.verifier().judge_head(&request.head).map(|_| ());
+    assert_eq!(held, Ok(()));
+}
+
+#[test]
+fn bodies_are_kept_where_they_are_asked_for_and_judged_again() {
+    let scene = Scene::new();
+    let recorder = Recorder::new(scene.open()).with_bodies(Vec::new());
+    scene.record(&recorder, &call(1, START, &body(7), &[])).unwrap();
+    drop(recorder);
+    let request = scene.lines().remove(0);
+    let request = mcpid::message::line::parse(request.as_bytes()).unwrap();
+    assert_eq!(request.body, mcpid::message::Body::Kept(body(7).into_bytes().into()));
+    let report = scene.audit(&[]);
+    assert_eq!((report.finding, report.without_body), (None, 0));
+}
+
+#[test]
+fn every_file_is_the_owners_alone() {
+    let scene = Scene::new();
+    scene.fill(2, settings());
+    let recorder = Recorder::new(scene.open());
+    scene.record(&recorder, &call(9, START + 2, &body(1), &[])).unwrap();
+    drop(recorder);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(scene.path()).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        let wanted = if name == "log-key.pub" { 0o644 } else { 0o600 };
+        assert_eq!(mode, wanted, "{name} {mode:o}");
+        names.push(name);
+    }
+    names.sort();
+    let wanted = [
+        "checkpoint",
+        "checkpoints",
+        "entries-000000000000.jsonl",
+        "lock",
+        "log-key.json",
+        "log-key.pub",
+        "refused.jsonl",
+        "tree",
+    ];
+    assert_eq!(names, wanted);
+    let mode = fs::metadata(scene.path()).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o700);
+}
+
+#[test]
+fn a_folder_that_others_can_change_is_no_place_for_evidence() {
+    let scene = Scene::new();
+    for mode in [0o720, 0o702, 0o777] {
+        fs::set_permissions(scene.path(), fs::Permissions::from_mode(mode)).unwrap();
+        let error = scene.try_open(settings()).unwrap_err();
+        assert!(matches!(error, LogError::TooOpen { mode: found, .. } if found & 0o777 == mode));
+    }
+    fs::set_permissions(scene.path(), fs::Permissions::from_mode(0o750)).unwrap();
+    scene.open();
+    let key = scene.path().join("log-key.json");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(matches!(scene.try_open(settings()), Err(LogError::Key(_))));
+}
+
+#[test]
+fn only_one_writes_and_nothing_is_made_twice() {
+    let scene = Scene::new();
+    let log = scene.open();
+    assert!(matches!(scene.try_open(settings()), Err(LogError::Locked(_))));
+    drop(log);
+    scene.open();
+    let again = Folder::init(scene.path(), NAME, &key(201), Timestamp::from_unix(0));
+    assert!(matches!(again, Err(LogError::Exists(_))), "{again:?}");
+    let nowhere = Folder::at(scene.path().join("nowhere"));
+    assert!(matches!(nowhere, Err(LogError::NotALog(_))));
+    let empty = tempfile::tempdir().unwrap();
+    let error = Folder::at(empty.path()).unwrap().key().unwrap_err();
+    assert!(matches!(error, LogError::NotALog(_)));
+    for name in ["", "two words", "a+b", "line\nfeed"] {
+        let made = Folder::init(empty.path().join("x"), name, &key(3), Timestamp::from_unix(0));
+        assert!(matches!(made, Err(LogError::KeyUnfit(_))), "{name:?}");
+    }
+}
+
+#[test]
+fn a_symbolic_link_does_not_lead_the_log_elsewhere() {
+    let scene = Scene::new();
+    let target = scene.path().with_file_name("elsewhere");
+    fs::write(&target, "").unwrap();
+    std::os::unix::fs::symlink(&target, scene.path().join("tree")).unwrap();
+    assert!(matches!(scene.try_open(settings()), Err(LogError::Io { .. })));
+    assert_eq!(fs::read(&target).unwrap(), b"");
+}
+
+#[test]
+fn files_turn_over_by_size_and_by_day_and_stay_one_tree() {
+    let scene = Scene::new();
+    let mut small = settings();
+    small.file_size = 5_000;
+    scene.fill(10, small.clone());
+    let by_size = scene.segments().len();
+    assert!((3..=5).contains(&by_size), "{by_size}");
+    scene.clock.forward(24 * 60 * 60);
+    scene.fill(1, small.clone());
+    scene.clock.forward(24 * 60 * 60);
+    scene.fill(1, small);
+    assert_eq!(scene.segments().len(), by_size + 2);
+    let report = scene.audit(&[scene.checkpoint()]);
+    assert_eq!((report.finding, report.entries, report.anchored), (None, 12, Some(12)));
+    // Opened without reading more than the last file: the hashes have the rest.
+    let second = scene.segments()[1].clone();
+    let lines = fs::read(&second).unwrap();
+    fs::write(&second, "").unwrap();
+    drop(scene.open());
+    fs::write(&second, lines).unwrap();
+}
+
+#[test]
+fn the_time_of_an_entry_never_goes_back() {
+    let scene = Scene::new();
+    scene.fill(2, settings());
+    let late = scene.clock.now().unix();
+    scene.clock.set(START - 1_000);
+    scene.fill(2, settings());
+    let times: Vec<Value> = scene
+        .lines()
+        .iter()
+        .map(|l| serde_json::from_str::<Value>(l).unwrap()["time"].clone())
+        .collect();
+    assert_eq!(times[1], Timestamp::from_unix(late).to_string());
+    assert_eq!(times[2], times[1]);
+    assert_eq!(times[3], times[1]);
+    // The request keeps the time at which it was judged.
+    let last: Value = serde_json::from_str(&scene.lines()[3]).unwrap();
+    assert_eq!(last["request"]["time"], Timestamp::from_unix(START - 998).to_string());
+    assert_eq!(scene.audit(&[]).finding, None);
+}
+
+#[test]
+fn checkpoints_come_by_number_and_by_time_and_at_the_end() {
+    let scene = Scene::new();
+    let mut often = settings();
+    (often.every, often.interval) = (3, Duration::from_millis(100));
+    scene.fill(7, often.clone());
+    let notes = fs::read_to_string(scene.path().join("checkpoints")).unwrap();
+    let sizes: Vec<&str> = notes.lines().skip(1).step_by(5).collect();
+    assert_eq!(sizes.last(), Some(&"7"));
+    assert!(sizes.contains(&"3") && sizes.contains(&"6"), "{sizes:?}");
+    assert!(notes.ends_with(std::str::from_utf8(&scene.checkpoint()).unwrap()));
+    // By time alone.
+    often.every = 1_000_000;
+    let recorder = Recorder::new(scene.try_open(often).unwrap());
+    scene.record(&recorder, &call(1, scene.clock.now().unix(), &body(1), &[])).unwrap();
+    let mut waited = 0;
+    while !String::from_utf8(scene.checkpoint()).unwrap().contains("\n8\n") {
+        std::thread::sleep(Duration::from_millis(50));
+        waited += 1;
+        assert!(waited < 100, "no checkpoint in five seconds");
+    }
+    drop(recorder);
+    assert_eq!(scene.audit(&[]).finding, None);
+}
+
+#[test]
+fn strangers_fill_a_small_file_and_are_counted_in_the_log() {
+    let scene = Scene::new();
+    let mut small = settings();
+    small.refused_size = 20_000;
+    let recorder = Recorder::new(scene.try_open(small).unwrap());
+    for n in 0..2_000 {
+        let mut stranger = call(9, START, &body(n), &[]);
+        if n % 2 == 0 {
+            stranger.fields.retain(|(name, _)| {
+                !name.starts_with("signature") && !name.starts_with("Signature")
+            });
+        }
+        scene.record(&recorder, &stranger).unwrap();
+    }
+    drop(recorder);
+    let size = |name: &str| fs::metadata(scene.path().join(name)).unwrap().len();
+    assert!(size("refused.jsonl") <= 10_000 && size("refused.old.jsonl") <= 10_000);
+    let lines = scene.lines();
+    assert_eq!(lines.len(), 1, "one entry for all of them");
+    let json: Value = serde_json::from_str(&lines[0]).unwrap();
+    assert_eq!(json["event"], "dropped");
+    assert_eq!(json["dropped"]["seen"], 2_000);
+    assert_eq!(json["dropped"]["codes"]["signature_missing"], 1_000);
+    assert_eq!(json["dropped"]["codes"]["key_unknown"], 1_000);
+    let dropped = json["dropped"]["dropped"].as_u64().unwrap();
+    assert!((1_000..=1_500).contains(&dropped), "{dropped}");
+    assert!(!fs::read_to_string(scene.path().join("refused.jsonl")).unwrap().contains("live-"));
+    assert_eq!(scene.audit(&[scene.checkpoint()]).finding, None);
+}
+
+#[test]
+fn what_was_refused_behind_its_signature_is_an_entry_up_to_a_rate() {
+    let scene = Scene::new();
+    let recorder = Recorder::new(scene.open());
+    let good = call(1, START, &body(1), &[]);
+    for _ in 0..1_500 {
+        let mut changed = good.clone();
+        changed.body = body(2).into_bytes();
+        scene.record(&recorder, &changed).unwrap();
+    }
+    scene.record(&recorder, &good).unwrap();
+    drop(recorder);
+    let lines = scene.lines();
+    assert!((1_000..1_400).contains(&lines.len()), "{}", lines.len());
+    let json: Value = serde_json::from_str(&lines[0]).unwrap();
+    let facts = [&json["verdict"], &json["step"], &json["code"]];
+    assert_eq!(facts, [&Value::from("refused"), &Value::from(9), &Value::from("digest_mismatch")]);
+    let verified = lines.iter().filter(|line| line.contains(r#""verdict":"verified""#)).count();
+    assert_eq!(verified, 1);
+    assert_eq!(scene.audit(&[]).finding, None);
+}
+
+#[test]
+fn what_covers_a_secret_is_kept_as_a_hash_and_said_to_be_so() {
+    use mcpid::base::Component;
+    use mcpid::sign::Signer;
+    let scene = Scene::new();
+    let recorder = Recorder::new(scene.open()).with_bodies(Vec::new());
+    for name in ["authorization", "cookie", "dpop", "x-other"] {
+        let mut call = call(1, START, &body(1), &[]);
+        call.fields.retain(|(name, _)| !name.to_lowercase().starts_with("signature"));
+        let signer = Signer::new(std::sync::Arc::new(key(1)), &mcpid::profile::Profile::mcp());
+        let signer = signer.unwrap().cover(Component::new(name).unwrap());
+        scene::sign(&mut call, &signer, START);
+        scene.record(&recorder, &call).unwrap();
+    }
+    drop(recorder);
+    for line in scene.lines() {
+        let json: Value = serde_json::from_str(&line).unwrap();
+        assert!(!line.contains("live-"), "{line}");
+        assert_eq!(json["signatures"][0]["base"], Value::Null);
+        assert_eq!(json["signatures"][0]["base_sha256"].as_str().unwrap().len(), 44);
+    }
+    let report = scene.audit(&[scene.checkpoint()]);
+    assert_eq!((report.finding, report.opaque, report.signatures), (None, 4, 0));
+}
+
+#[test]
+fn a_lost_tree_is_made_anew_and_a_wrong_one_is_not_believed() {
+    let scene = Scene::new();
+    let mut small = settings();
+    small.file_size = 5_000;
+    scene.fill(8, small.clone());
+    let tree = scene.path().join("tree");
+    let good = fs::read(&tree).unwrap();
+    fs::remove_file(&tree).unwrap();
+    drop(scene.open());
+    assert_eq!(fs::read(&tree).unwrap(), good);
+    let mut bent = good.clone();
+    bent[40] ^= 1;
+    fs::write(&tree, &bent).unwrap();
+    drop(scene.open());
+    fs::write(&tree, &good[..70]).unwrap();
+    drop(scene.open());
+    assert_eq!(fs::read(&tree).unwrap(), good);
+    assert_eq!(scene.audit(&[scene.checkpoint()]).finding, None);
+}
+
+#[test]
+fn a_torn_end_is_cut_and_the_log_goes_on() {
+    for torn in ["{\"mcpid\":\"audit/1\",\"n\":3", "\0\0\0\0\0\0", "{\"mcpid\"\0\0\0\n\0\0\n", "{"]
+    {
+        let scene = Scene::new();
+        scene.fill(3, settings());
+        let path = scene.only_segment();
+        let good = fs::read(&path).unwrap();
+        fs::write(&path, [&good, torn.as_bytes()].concat()).unwrap();
+        drop(scene.open());
+        assert_eq!(fs::read(&path).unwrap(), good, "{torn:?}");
+        scene.fill(2, settings());
+        let report = scene.audit(&[scene.checkpoint()]);
+        assert_eq!((report.finding, report.entries), (None, 5), "{torn:?}");
+    }
+}
+
+#[test]
+fn a_half_written_checkpoint_is_cut_too() {
+    let scene = Scene::new();
+    scene.fill(3, settings());
+    let path = scene.path().join("checkpoints");
+    let good = fs::read(&path).unwrap();
+    for cut in [1, 20, 60, 90] {
+        fs::write(&path, [&good[..], &good[..cut]].concat()).unwrap();
+        drop(scene.open());
+        assert_eq!(fs::read(&path).unwrap(), good, "{cut}");
+    }
+}
+
+/// A writer that went on would sign over the traces.
+#[test]
+fn what_somebody_changed_is_not_written_on() {
+    let scene = Scene::new();
+    scene.fill(4, settings());
+    let path = scene.only_segment();
+    let good = fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = good.lines().collect();
+    let whole = |lines: &[&str]| lines.join("\n") + "\n";
+    let changed = [
+        good.replacen("verified", "refused", 1),
+        whole(&lines[..3]),
+        whole(&[lines[0], lines[2], lines[3]]),
+        whole(&[lines[0], lines[2], lines[1], lines[3]]),
+        whole(&[lines[0], lines[1], lines[1], lines[2], lines[3]]),
+        whole(&[lines[0], lines[1], lines[2], lines[3], "{}"]),
+        whole(&[lines[0], lines[1], "\0", lines[2], lines[3]]),
+        good[..good.len() - 1].to_owned(),
+        String::new(),
+    ];
+    for (case, text) in changed.iter().enumerate() {
+        fs::write(&path, text).unwrap();
+        let error = scene.try_open(settings()).err();
+        assert!(matches!(error, Some(LogError::Changed { .. })), "case {case}: {error:?}");
+    }
+    fs::write(&path, &good).unwrap();
+    let checkpoint = scene.checkpoint();
+    fs::write(scene.path().join("checkpoint"), &checkpoint[..50]).unwrap();
+    assert!(matches!(scene.try_open(settings()), Err(LogError::Changed { .. })));
+    fs::write(scene.path().join("checkpoint"), &checkpoint).unwrap();
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(scene.try_open(settings()), Err(LogError::Changed { .. })));
+}
+
+#[test]
+fn sync_at_checkpoints_writes_the_same_log() {
+    let scene = Scene::new();
+    let mut lazy = settings();
+    lazy.sync = Sync::Checkpoint;
+    scene.fill(5, lazy);
+    let report = scene.audit(&[scene.checkpoint()]);
+    assert_eq!((report.finding, report.entries), (None, 5));
+}
+
+#[test]
+fn after_a_failure_required_refuses_and_best_effort_counts_a_gap() {
+    let scene = Scene::new();
+    let log = scene.open();
+    let required = Recorder::new(log.clone());
+    let lax = Recorder::new(log.clone()).with_policy(Policy::BestEffort);
+    let one = || call(1, scene.clock.now().unix(), &body(1), &[]);
+    scene.record(&required, &one()).unwrap();
+    // The file of the next day cannot be made: there is something in its place.
+    scene.clock.forward(24 * 60 * 60);
+    let blocked = scene.path().join("entries-000000000001.jsonl");
+    fs::create_dir(&blocked).unwrap();
+    let error = scene.record(&required, &one()).unwrap_err();
+    assert!(matches!(error, LogError::Io { .. }), "{error:?}");
+    scene.record(&lax, &one()).unwrap();
+    for _ in 0..100 {
+        if log.gaps() == 1 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!((log.gaps(), log.size()), (1, 1));
+    // It mends by itself once the cause is gone, and tells of the gap.
+    fs::remove_dir(&blocked).unwrap();
+    scene.record(&required, &one()).unwrap();
+    drop((required, lax, log));
+    let last: Value = serde_json::from_str(scene.lines().last().unwrap()).unwrap();
+    assert_eq!(last["dropped"]["gaps"], 1);
+    assert_eq!(scene.audit(&[scene.checkpoint()]).finding, None);
+}

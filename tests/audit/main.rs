@@ -1,0 +1,9 @@
+//! The audit log: its tree, its files, what survives, and what an auditor finds.
+#![allow(clippy::unwrap_used)]
+
+mod crash;
+mod logs;
+mod notes;
+mod scene;
+mod tamper;
+mod trees;

@@ -1,0 +1,273 @@
+//! What the tests stand on: a clock that is set by hand, keys, requests that they sign, a log in
+//! a folder that goes away, and an audit of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mcpid::audit::auditor::{self, Anchor, Auditor, Report};
+use mcpid::audit::judge::{Judge, Trust};
+use mcpid::audit::note::NoteKey;
+use mcpid::audit::{Because, Evidence, Folder, Judged, Log, LogError, Recorder, Settings};
+use mcpid::clock::{Clock, Timestamp};
+use mcpid::key::trust::{Registry, TrustFile};
+use mcpid::key::{SecretKey, Sign as _};
+use mcpid::message::target::{Origin, Origins};
+use mcpid::message::{Head, RequestTarget};
+use mcpid::profile::Profile;
+use mcpid::sign::{Nonce, Signer};
+use mcpid::verify::{Replay, Verifier};
+use rand::rngs::SysRng;
+use serde_json::{Value, json};
+
+/// 2026-11-23T00:00:00Z, and ten hours.
+pub(crate) const START: i64 = 1_795_392_000 + 36_000;
+pub(crate) const NAME: &str = "example.com/audit";
+
+#[derive(Debug)]
+pub(crate) struct HandClock(AtomicI64);
+
+impl HandClock {
+    pub(crate) fn set(&self, seconds: i64) {
+        self.0.store(seconds, Ordering::SeqCst);
+    }
+
+    pub(crate) fn forward(&self, seconds: i64) {
+        self.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix(self.0.load(Ordering::SeqCst))
+    }
+}
+
+pub(crate) fn key(number: u8) -> SecretKey {
+    let mut seed = *b"0 seed that the audit tests keep";
+    seed[0] = number;
+    SecretKey::from_seed(&seed)
+}
+
+/// The trust entry of a key, with more members in `mcpid`.
+pub(crate) fn entry(number: u8, mut ours: Value) -> Value {
+    ours["name"] = json!(format!("key {number}"));
+    let x = URL_SAFE_NO_PAD.encode(key(number).public().as_bytes());
+    json!({"kty": "OKP", "crv": "Ed25519", "x": x, "mcpid": ours})
+}
+
+pub(crate) fn registry(entries: Vec<Value>) -> Arc<Registry> {
+    let file = TrustFile::parse(json!({"keys": entries}).to_string().as_bytes()).unwrap();
+    Arc::new(Registry::merge([file]))
+}
+
+pub(crate) fn wait<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+/// A request that was signed.
+#[derive(Clone)]
+pub(crate) struct Call {
+    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Call {
+    pub(crate) fn head(&self) -> Head<'_> {
+        let mut head =
+            Head::new("POST", RequestTarget::Origin("/mcp?tenant=a%2fb".into())).unwrap();
+        for (name, value) in &self.fields {
+            head.push(name.as_str(), value.as_bytes()).unwrap();
+        }
+        head
+    }
+}
+
+pub(crate) fn origins() -> Origins {
+    Origins::new([Origin::parse("https://mcp.example.com").unwrap()])
+}
+
+pub(crate) fn body(n: u64) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":{n},"method":"tools/call","params":{{"name":"pay","arguments":{{"to":"bob","amount":{n},"password":"hunter2"}}}}}}"#
+    )
+}
+
+/// A request with a live token, signed by a key at a time.
+pub(crate) fn call(signer: u8, at: i64, body: &str, more: &[(&str, &str)]) -> Call {
+    let mut fields = vec![
+        ("host".to_owned(), "mcp.example.com".to_owned()),
+        ("content-type".to_owned(), "application/json".to_owned()),
+        ("authorization".to_owned(), "Bearer live-token".to_owned()),
+        ("cookie".to_owned(), "session=live-cookie".to_owned()),
+        ("dpop".to_owned(), "live-dpop".to_owned()),
+        ("x-other".to_owned(), "live-other".to_owned()),
+    ];
+    fields.extend(more.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())));
+    let mut call = Call { fields, body: body.as_bytes().to_vec() };
+    let signer = Signer::new(Arc::new(key(signer)), &Profile::mcp()).unwrap();
+    sign(&mut call, &signer, at);
+    call
+}
+
+pub(crate) fn sign(call: &mut Call, signer: &Signer, at: i64) {
+    let nonce = Nonce::generate(&mut SysRng).unwrap();
+    let at = Timestamp::from_unix(at);
+    let signed = signer.sign(&call.head(), &origins(), &call.body, at, &nonce).unwrap();
+    let new: Vec<_> = signed.headers().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+    call.fields.retain(|(name, _)| !new.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)));
+    call.fields.extend(new);
+}
+
+/// A log with its folder.
+pub(crate) struct Scene {
+    /// Goes away with the scene, where it was made for it.
+    _folder: Option<tempfile::TempDir>,
+    path: PathBuf,
+    pub(crate) clock: Arc<HandClock>,
+    pub(crate) log_key: NoteKey,
+    pub(crate) registry: Arc<Registry>,
+}
+
+impl Scene {
+    /// A log without entries, in a folder that goes away.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let scene = Scene::at(folder.path().join("log"));
+        Scene { _folder: Some(folder), ..scene }
+    }
+
+    /// The same at a place that stays.
+    pub(crate) fn at(path: PathBuf) -> Self {
+        let now = Timestamp::from_unix(START);
+        let log_key = Folder::init(&path, NAME, &key(200), now).unwrap();
+        let registry = registry(vec![entry(1, json!({})), entry(2, json!({}))]);
+        let clock = Arc::new(HandClock(AtomicI64::new(START)));
+        Scene { _folder: None, path, clock, log_key, registry }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.path.clone()
+    }
+
+    pub(crate) fn files(&self) -> Folder {
+        Folder::at(self.path()).unwrap()
+    }
+
+    pub(crate) fn try_open(&self, settings: Settings) -> Result<Log, LogError> {
+        Log::open(self.files(), settings, self.clock.clone())
+    }
+
+    pub(crate) fn open(&self) -> Log {
+        self.try_open(Settings::default()).unwrap()
+    }
+
+    pub(crate) fn verifier(&self) -> Verifier {
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        Verifier::new(Profile::mcp(), self.registry.clone(), origins(), clock, Replay::Unchecked)
+    }
+
+    /// Records a request as the layer does, by what the verifier says of it.
+    pub(crate) fn record(&self, recorder: &Recorder, call: &Call) -> Result<(), LogError> {
+        let verifier = self.verifier();
+        let head = call.head();
+        let judged = Judged::new(&head, &verifier, self.clock.now()).with_body(Some(&call.body));
+        let held = match verifier.judge_head(&head) {
+            Ok(held) => held,
+            Err(no) => {
+                let (code, step) = (no.code().as_str(), Some(no.step().number()));
+                let mut because = Because::default();
+                (because.code, because.step) = (code, step);
+                return wait(recorder.rejected(&judged, None, because, no.statement(), false));
+            }
+        };
+        let evidence = Evidence::of(&head, held.signatures());
+        match verifier.judge_body(held, &call.body) {
+            Ok(_) => wait(recorder.verified(&judged, &evidence)),
+            Err(no) => {
+                let mut because = Because::default();
+                (because.code, because.step) = (no.code().as_str(), Some(no.step().number()));
+                wait(recorder.rejected(&judged, Some(&evidence), because, no.statement(), false))
+            }
+        }
+    }
+
+    /// Appends `count` verified requests, a second apart, and closes the log.
+    pub(crate) fn fill(&self, count: u64, settings: Settings) {
+        let recorder = Recorder::new(self.try_open(settings).unwrap());
+        for n in 0..count {
+            self.clock.forward(1);
+            let call = call(1, self.clock.now().unix(), &body(n), &[]);
+            self.record(&recorder, &call).unwrap();
+        }
+    }
+
+    /// An audit with the log's key, and these checkpoints that were kept.
+    pub(crate) fn audit(&self, kept: &[Vec<u8>]) -> Report {
+        let anchor = Anchor {
+            log_key: Some(self.log_key.clone()),
+            kept: kept.to_vec(),
+            ..Anchor::default()
+        };
+        audit(&self.path(), &anchor, Trust::of_the_log())
+    }
+
+    pub(crate) fn checkpoint(&self) -> Vec<u8> {
+        fs::read(self.path().join("checkpoint")).unwrap()
+    }
+
+    /// The lines of all entries.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for path in self.segments() {
+            lines.extend(fs::read_to_string(path).unwrap().lines().map(str::to_owned));
+        }
+        lines
+    }
+
+    pub(crate) fn segments(&self) -> Vec<PathBuf> {
+        let mut paths: Vec<_> = fs::read_dir(self.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("entries-"))
+            .collect();
+        paths.sort();
+        paths
+    }
+
+    pub(crate) fn only_segment(&self) -> PathBuf {
+        let paths = self.segments();
+        assert_eq!(paths.len(), 1);
+        paths[0].clone()
+    }
+}
+
+/// Reads and judges a whole log.
+pub(crate) fn audit(path: &Path, anchor: &Anchor, trust: Trust) -> Report {
+    let folder = Folder::at(path).unwrap();
+    let mut auditor = Auditor::new(&folder, anchor).unwrap();
+    let mut judge = Judge::new(trust);
+    for line in auditor::lines(&folder).unwrap() {
+        auditor.take(judge.look(&line.unwrap()));
+    }
+    auditor.finish()
+}

@@ -1,0 +1,421 @@
+//! What an auditor finds: everything that can be done to a log up to the checkpoint that was kept,
+//! each by its name; and what cannot be excluded where none was.
+
+use std::fs;
+use std::path::Path;
+
+use mcpid::audit::auditor::{Anchor, Report, What};
+use mcpid::audit::checkpoint::Checkpoint;
+use mcpid::audit::judge::Trust;
+use mcpid::audit::note::{Kind, Note, NoteKey};
+use mcpid::audit::tree::{self, Edge};
+use mcpid::audit::{Recorder, Settings};
+use mcpid::clock::{Clock as _, Timestamp};
+use mcpid::key::Sign as _;
+use serde_json::{Value, json};
+
+use crate::scene::{self, NAME, START, Scene, body, call, key, registry};
+
+/// A log of six entries, under checkpoints over 2, 4 and 6; the last one was kept.
+fn small() -> (Scene, Vec<u8>) {
+    let scene = Scene::new();
+    let settings = Settings::default();
+    for _ in 0..3 {
+        scene.fill(2, settings.clone());
+    }
+    let kept = scene.checkpoint();
+    (scene, kept)
+}
+
+fn write_lines(path: &Path, lines: &[String]) {
+    fs::write(path, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+}
+
+fn found(report: &Report) -> (What, Option<u64>) {
+    let finding = report.finding.as_ref().expect("something is found");
+    (finding.what, finding.n)
+}
+
+/// Whoever has the log's key, and changes everything to fit.
+fn forge(scene: &Scene, lines: &[String], signer: u8) {
+    let mut edge = Edge::new();
+    let mut hashes = Vec::new();
+    for line in lines {
+        edge.push(tree::leaf(line.as_bytes()), |hash| hashes.extend_from_slice(hash));
+    }
+    write_lines(&scene.only_segment(), lines);
+    fs::write(scene.path().join("tree"), hashes).unwrap();
+    let checkpoint = Checkpoint { origin: NAME.to_owned(), size: edge.size(), root: edge.root() };
+    let as_key = NoteKey::new(NAME, Kind::Log, key(signer).public().clone()).unwrap();
+    let note = checkpoint.sign(&as_key, &key(signer)).unwrap();
+    fs::write(scene.path().join("checkpoint"), &note).unwrap();
+    fs::write(scene.path().join("checkpoints"), &note).unwrap();
+}
+
+/// Numbers the lines anew, as a forger would.
+fn renumber(lines: &[String]) -> Vec<String> {
+    let number = |(n, line): (usize, &String)| {
+        let (head, rest) = line.split_once("\"n\":").unwrap();
+        let (_, rest) = rest.split_once(',').unwrap();
+        format!("{head}\"n\":{n},{rest}")
+    };
+    lines.iter().enumerate().map(number).collect()
+}
+
+#[test]
+fn an_untouched_log_passes_and_says_how_far_it_is_anchored() {
+    let (scene, kept) = small();
+    let report = scene.audit(&[kept]);
+    assert_eq!(report.finding, None);
+    assert_eq!((report.entries, report.signatures), (6, 6));
+    assert_eq!((report.checkpoints, report.anchored), (3, Some(6)));
+    // An older one anchors less.
+    scene.fill(2, Settings::default());
+    let notes = fs::read_to_string(scene.path().join("checkpoints")).unwrap();
+    let second: String = notes.split_inclusive('\n').skip(5).take(5).collect();
+    assert_eq!(scene.audit(&[second.into_bytes()]).anchored, Some(4));
+    assert_eq!(scene.audit(&[]).anchored, None);
+}
+
+#[test]
+fn every_flipped_byte_of_the_entries_is_found() {
+    let scene = Scene::new();
+    for _ in 0..3 {
+        scene.fill(1, Settings::default());
+    }
+    let kept = scene.checkpoint();
+    let path = scene.only_segment();
+    let good = fs::read(&path).unwrap();
+    let start_of = |n: u64| {
+        let n = usize::try_from(n).unwrap();
+        good.split_inclusive(|b| *b == b'\n').take(n).map(<[u8]>::len).sum::<usize>()
+    };
+    for at in 0..good.len() {
+        let mut bent = good.clone();
+        bent[at] ^= if at % 2 == 0 { 0x01 } else { 0x20 };
+        fs::write(&path, &bent).unwrap();
+        for kept in [vec![kept.clone()], vec![]] {
+            if kept.is_empty() && at % 7 != 0 {
+                continue;
+            }
+            let report = scene.audit(&kept);
+            let (what, n) = found(&report);
+            let n = n.unwrap();
+            // Two lines run into one, or one into two, where a line feed comes or goes.
+            let near = start_of(n) <= at && at < start_of(n + 1)
+                || bent[at] == b'\n'
+                || good[at] == b'\n'
+                || what == What::Repeated
+                || what == What::Removed;
+            assert!(near, "byte {at}: {}", report.finding.unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_flipped_byte_of_hashes_and_checkpoints_is_found() {
+    let (scene, kept) = small();
+    for name in ["tree", "checkpoint", "checkpoints"] {
+        let path = scene.path().join(name);
+        let good = fs::read(&path).unwrap();
+        for at in 0..good.len() {
+            let mut bent = good.clone();
+            bent[at] ^= 0x04;
+            fs::write(&path, &bent).unwrap();
+            let report = scene.audit(&[kept.clone()]);
+            let (what, _) = found(&report);
+            let wanted = if name == "tree" { What::Tree } else { What::Checkpoint };
+            let ends = what == What::Truncated || what == What::Rewritten;
+            assert!(what == wanted || ends, "{name} {at}: {}", report.finding.unwrap());
+        }
+        fs::write(&path, &good).unwrap();
+    }
+    assert_eq!(scene.audit(&[kept]).finding, None);
+}
+
+#[test]
+fn every_truncation_is_found_up_to_the_kept_checkpoint() {
+    let (scene, kept) = small();
+    let path = scene.only_segment();
+    let good = fs::read(&path).unwrap();
+    for length in 0..good.len() {
+        fs::write(&path, &good[..length]).unwrap();
+        let (what, n) = found(&scene.audit(&[kept.clone()]));
+        let whole = good[..length].iter().filter(|b| **b == b'\n').count();
+        assert_eq!((what, n), (What::Truncated, Some(whole as u64)), "{length}");
+    }
+}
+
+/// Each with a word of its own.
+#[test]
+fn what_was_done_to_entries_is_named() {
+    let (scene, kept) = small();
+    let path = scene.only_segment();
+    let lines = scene.lines();
+    let check = |lines: &[String], what: What, n: u64, words: &str| {
+        write_lines(&path, lines);
+        for kept in [vec![kept.clone()], vec![]] {
+            let report = scene.audit(&kept);
+            assert_eq!(found(&report), (what, Some(n)));
+            let text = report.finding.unwrap().to_string();
+            assert!(text.contains(words), "{text}");
+            let behind = what == What::Repeated && n == 5 && report.anchored == Some(6);
+            assert!(report.anchored.is_none() || behind, "{text}");
+        }
+    };
+    for n in 0..6 {
+        let mut without = lines.clone();
+        without.remove(n);
+        let what = if n == 5 { What::Truncated } else { What::Removed };
+        let words = if n == 5 { "was cut off" } else { "was removed" };
+        check(&without, what, n as u64, words);
+        let mut twice = lines.clone();
+        twice.insert(n, lines[n].clone());
+        check(&twice, What::Repeated, n as u64, "stands again");
+    }
+    for n in 0..5 {
+        let mut swapped = lines.clone();
+        swapped.swap(n, n + 1);
+        check(&swapped, What::Swapped, n as u64, "swapped with the next");
+    }
+    let mut two_gone = lines.clone();
+    two_gone.drain(2..4);
+    check(&two_gone, What::Removed, 2, "entry 4 follows");
+    // A whole entry of another time in the place of one, and before one.
+    let other = {
+        let (other, _) = small();
+        other.lines()
+    };
+    for n in 0..6 {
+        let mut spliced = lines.clone();
+        spliced[n] = other[n].clone();
+        let report = {
+            write_lines(&path, &spliced);
+            scene.audit(&[kept.clone()])
+        };
+        assert_eq!(found(&report), (What::Changed, Some(n as u64)));
+        let mut inserted = lines.clone();
+        inserted.insert(n, other[n].clone());
+        check(&inserted, What::Inserted, n as u64, "inserted before");
+        let mut junk = lines.clone();
+        junk.insert(n, "{}".to_owned());
+        check(&junk, What::Inserted, n as u64, "inserted before");
+    }
+    // The beginning of one log, and the end of another.
+    let spliced: Vec<String> = lines[..3].iter().chain(&other[3..]).cloned().collect();
+    write_lines(&path, &spliced);
+    assert_eq!(found(&scene.audit(&[kept])), (What::Changed, Some(3)));
+}
+
+/// Whoever has the log's key can make a log that fits in itself. Only what was kept shows it.
+#[test]
+fn a_log_that_was_rewritten_with_its_key_is_found_by_what_was_kept_alone() {
+    let (scene, kept) = small();
+    let lines = scene.lines();
+    let mut changed = lines.clone();
+    changed[1] = changed[1].replace(r#""verdict":"verified""#, r#""verdict":"would_refuse""#);
+    let mut removed = lines.clone();
+    removed.remove(2);
+    let mut swapped = lines.clone();
+    swapped[5] = lines[4].clone();
+    swapped[4] = lines[4].clone();
+    let cut = lines[..4].to_vec();
+    for (case, lines) in [changed, renumber(&removed), cut].into_iter().enumerate() {
+        forge(&scene, &lines, 200);
+        let report = scene.audit(&[kept.clone()]);
+        let (what, _) = found(&report);
+        let wanted = if case == 0 { What::Rewritten } else { What::Truncated };
+        assert_eq!(what, wanted, "case {case}");
+        let alone = scene.audit(&[]);
+        assert_eq!((alone.finding, alone.anchored), (None, None), "case {case}");
+    }
+    // A nonce twice does not even need an anchor.
+    forge(&scene, &renumber(&swapped), 200);
+    assert_eq!(found(&scene.audit(&[])), (What::Replayed, Some(5)));
+}
+
+#[test]
+fn another_log_key_is_found_by_the_pinned_one() {
+    let (scene, kept) = small();
+    forge(&scene, &scene.lines(), 201);
+    let report = scene.audit(&[]);
+    assert_eq!(found(&report).0, What::Checkpoint);
+    assert!(report.finding.unwrap().why.contains("not signed by the key"));
+    // Without a pinned key nothing is anchored, whatever was kept.
+    let anchor = Anchor { kept: vec![kept], ..Anchor::default() };
+    let report = scene::audit(&scene.path(), &anchor, Trust::of_the_log());
+    assert_eq!((report.finding, report.anchored), (None, None));
+}
+
+#[test]
+fn a_roll_back_to_an_older_checkpoint_is_found() {
+    let (scene, _) = small();
+    let old: Vec<(std::path::PathBuf, Vec<u8>)> = fs::read_dir(scene.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect();
+    scene.fill(3, Settings::default());
+    let kept = scene.checkpoint();
+    for (path, bytes) in old {
+        fs::write(path, bytes).unwrap();
+    }
+    let report = scene.audit(&[kept]);
+    assert_eq!(found(&report), (What::Truncated, Some(6)));
+    assert!(report.finding.unwrap().why.contains("the checkpoint that was kept is over 9"));
+    assert_eq!(scene.audit(&[]).finding, None);
+}
+
+#[test]
+fn a_witness_anchors_what_it_signed() {
+    let (scene, _) = small();
+    let witness = NoteKey::new("witness", Kind::Witness, key(50).public().clone()).unwrap();
+    let note = Note::parse(&scene.checkpoint()).unwrap();
+    let time = scene.clock.now();
+    let cosigned = note.cosign(&witness, &key(50), time).unwrap();
+    scene.fill(1, Settings::default());
+    let anchor = |witness: &NoteKey| Anchor {
+        log_key: Some(scene.log_key.clone()),
+        kept: vec![cosigned.clone().into_bytes()],
+        witnesses: vec![witness.clone()],
+    };
+    let report = scene::audit(&scene.path(), &anchor(&witness), Trust::of_the_log());
+    assert_eq!((report.finding, report.anchored), (None, Some(6)));
+}
+
+/// Entries that were forged in good order, and under a key that the log's operator holds.
+#[test]
+fn an_entry_under_a_key_that_was_not_valid_then_is_found() {
+    let (scene, _) = small();
+    let at = |seconds: i64| Timestamp::from_unix(START + seconds).to_string();
+    let trust = |ours: Value| {
+        Trust::pinned(registry(vec![scene::entry(1, ours), scene::entry(2, json!({}))]))
+    };
+    let anchor = Anchor { log_key: Some(scene.log_key.clone()), ..Anchor::default() };
+    let audit = |trust| scene::audit(&scene.path(), &anchor, trust);
+    assert_eq!(audit(trust(json!({}))).finding, None);
+    assert_eq!(audit(trust(json!({"revoked_at": at(7)}))).finding, None);
+    for (ours, n, code) in [
+        (json!({"revoked_at": at(3)}), 2, "key_revoked"),
+        (json!({"not_before": at(2)}), 0, "key_not_valid"),
+        (json!({"not_after": at(5)}), 4, "key_not_valid"),
+        (json!({"allow": ["tools/list"]}), 6, ""),
+    ] {
+        let report = audit(trust(ours));
+        match code {
+            "" => assert_eq!(report.finding, None, "no body was kept to judge step 11 by"),
+            code => {
+                assert_eq!(found(&report), (What::Changed, Some(n)));
+                assert!(report.finding.unwrap().why.contains(code));
+            }
+        }
+    }
+    let stranger = Trust::pinned(registry(vec![scene::entry(2, json!({}))]));
+    let report = audit(stranger);
+    assert_eq!(found(&report), (What::Changed, Some(0)));
+    assert!(report.finding.unwrap().why.contains("in none of the trust files"));
+}
+
+/// One member of an entry changed at a time, by somebody who makes everything else fit.
+#[test]
+fn an_entry_that_does_not_fit_in_itself_is_found_without_any_anchor() {
+    let (scene, _) = small();
+    let lines = scene.lines();
+    let pay = "\"method\":\"POST\"";
+    let cases: Vec<(&str, String, String)> = vec![
+        ("another method", pay.to_owned(), "\"method\":\"PUT\"".to_owned()),
+        (
+            "another target",
+            "com/mcp?tenant=a%2fb\",\"headers".into(),
+            "com/mcp?tenant=b\",\"headers".into(),
+        ),
+        ("another base", "@method\\\": POST".into(), "@method\\\": PUT".into()),
+        ("another label", "{\"label\":\"mcp\"".into(), "{\"label\":\"pcm\"".into()),
+        ("another profile", "\"profile\":\"mcp\"".into(), "\"profile\":\"pcm\"".into()),
+        (
+            "another time",
+            request_time(&lines[1]),
+            request_time(&lines[1]).replace("10:00:0", "11:00:0"),
+        ),
+        ("a key id of another", kid(&lines[1]), key(2).public().id().to_string()),
+        ("no signature", "\"signatures\":[{".into(), "\"signatures\":[],\"x\":[{".into()),
+        ("another version", "audit/1".into(), "audit/2".into()),
+        (
+            "a member twice",
+            "\"event\":\"request\"".into(),
+            "\"event\":\"request\",\"event\":\"request\"".into(),
+        ),
+        (
+            "an unknown member",
+            "\"event\":\"request\"".into(),
+            "\"event\":\"request\",\"more\":1".into(),
+        ),
+        ("another verdict", "\"verdict\":\"verified\"".into(), "\"verdict\":\"executed\"".into()),
+    ];
+    for (case, from, to) in cases {
+        assert!(lines[1].contains(&from), "{case}: {from} is not in the entry");
+        let mut changed = lines.clone();
+        changed[1] = lines[1].replacen(&from, &to, 1);
+        forge(&scene, &changed, 200);
+        let report = scene.audit(&[]);
+        assert_eq!(found(&report), (What::Changed, Some(1)), "{case}");
+    }
+    // An earlier time of the entry itself.
+    let mut changed = lines.clone();
+    changed[3] = lines[3].replacen("\"time\":\"2026", "\"time\":\"2025", 1);
+    forge(&scene, &changed, 200);
+    assert_eq!(found(&scene.audit(&[])), (What::Clock, Some(3)));
+    forge(&scene, &lines, 200);
+    assert_eq!(scene.audit(&[]).finding, None);
+}
+
+fn request_time(line: &str) -> String {
+    let json: Value = serde_json::from_str(line).unwrap();
+    format!("\"request\":{{\"time\":{}", json["request"]["time"])
+}
+
+fn kid(line: &str) -> String {
+    let json: Value = serde_json::from_str(line).unwrap();
+    json["signatures"][0]["key"]["kid"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_file_of_entries_that_is_missing_or_added_is_found() {
+    let scene = Scene::new();
+    let mut settings = Settings::default();
+    settings.file_size = 3_000;
+    scene.fill(8, settings);
+    let kept = scene.checkpoint();
+    let segments = scene.segments();
+    assert!(segments.len() >= 3);
+    for (at, path) in segments.iter().enumerate() {
+        let bytes = fs::read(path).unwrap();
+        fs::remove_file(path).unwrap();
+        let what = if at + 1 == segments.len() { What::Truncated } else { What::Removed };
+        assert_eq!(found(&scene.audit(&[kept.clone()])).0, what);
+        fs::write(path, &bytes).unwrap();
+    }
+    let more = scene.path().join("entries-000000000099.jsonl");
+    fs::copy(&segments[0], &more).unwrap();
+    assert_eq!(found(&scene.audit(&[kept.clone()])), (What::Repeated, Some(0)));
+    fs::remove_file(more).unwrap();
+    assert_eq!(scene.audit(&[kept]).finding, None);
+}
+
+#[test]
+fn a_log_that_is_being_written_passes() {
+    let scene = Scene::new();
+    let recorder = Recorder::new(scene.open());
+    let one = || call(1, scene.clock.now().unix(), &body(1), &[]);
+    for n in 0..20 {
+        scene.record(&recorder, &one()).unwrap();
+        let report = scene.audit(&[]);
+        assert_eq!((report.finding, report.entries), (None, n + 1));
+    }
+    // Between two entries of a batch, and in the middle of a line.
+    let path = scene.only_segment();
+    let good = fs::read(&path).unwrap();
+    fs::write(&path, [&good[..], b"{\"mcpid\""].concat()).unwrap();
+    let report = scene.audit(&[]);
+    assert_eq!((report.finding, report.unfinished), (None, true));
+}

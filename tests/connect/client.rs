@@ -1,0 +1,172 @@
+//! A client that speaks to the bridge by two pipes.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use mcpid::clock::{Clock, SystemClock};
+use mcpid::connect::{Bridge, Ended, Log, Weight};
+use mcpid::net::{Dialer, tls};
+use mcpid::profile::Profile;
+use mcpid::sign::Signer;
+use rand::rngs::SysRng;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::server::{Server, key};
+
+/// What the bridge says beside its messages.
+pub(crate) type Said = Arc<Mutex<Vec<String>>>;
+
+pub(crate) struct Client {
+    input: Option<DuplexStream>,
+    output: BufReader<DuplexStream>,
+    ended: JoinHandle<Ended>,
+    stop: Option<oneshot::Sender<()>>,
+    said: Said,
+}
+
+/// A bridge to `url` at the time of `clock`, and what it says.
+pub(crate) fn bridge_at(url: &str, clock: Arc<dyn Clock>) -> (Bridge, Said) {
+    let signer = Arc::new(Signer::new(key(), &Profile::mcp()).unwrap());
+    let dialer = Dialer::new(tls::trusting_nobody().unwrap(), None, Duration::from_secs(5));
+    let said = Said::default();
+    let log = Arc::clone(&said);
+    let log = Log::new(move |weight, line| {
+        let word = if weight == Weight::Warning { "warning" } else { "note" };
+        log.lock().unwrap().push(format!("{word}: {line}"));
+    });
+    (Bridge::new(url, dialer, signer, clock, SysRng).unwrap().with_log(log), said)
+}
+
+pub(crate) fn bridge(url: &str) -> (Bridge, Said) {
+    bridge_at(url, Arc::new(SystemClock))
+}
+
+impl Client {
+    pub(crate) fn of(server: &Server) -> Self {
+        Client::to(&server.url())
+    }
+
+    pub(crate) fn to(url: &str) -> Self {
+        Client::by(bridge(url))
+    }
+
+    pub(crate) fn by((bridge, said): (Bridge, Said)) -> Self {
+        let (input, theirs) = tokio::io::duplex(64 * 1024);
+        let (output, written) = tokio::io::duplex(64 * 1024);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let ended = tokio::spawn(async move {
+            let stop = async {
+                if stopped.await.is_err() {
+                    std::future::pending().await
+                }
+            };
+            bridge.stdio(theirs, written, stop).await
+        });
+        let output = BufReader::new(output);
+        Client { input: Some(input), output, ended, stop: Some(stop), said }
+    }
+
+    pub(crate) async fn raw(&mut self, bytes: &[u8]) {
+        self.input.as_mut().unwrap().write_all(bytes).await.unwrap();
+    }
+
+    pub(crate) async fn send(&mut self, message: &Value) {
+        self.raw(format!("{message}\n").as_bytes()).await;
+    }
+
+    /// The next line, which must be a JSON-RPC message.
+    pub(crate) async fn line(&mut self) -> String {
+        let mut line = String::new();
+        let read = tokio::time::timeout(Duration::from_secs(20), self.output.read_line(&mut line));
+        let read = read.await.unwrap_or_else(|_| panic!("no line: {:#?}", self.said())).unwrap();
+        assert!(read > 0, "the output ended: {:#?}", self.said());
+        assert!(line.ends_with('\n'), "{line:?}");
+        line
+    }
+
+    pub(crate) async fn receive(&mut self) -> Value {
+        let line = self.line().await;
+        let message: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(message["jsonrpc"], "2.0", "{line}");
+        message
+    }
+
+    /// Nothing is written for a while.
+    pub(crate) async fn silence(&mut self) {
+        let mut line = String::new();
+        let read = self.output.read_line(&mut line);
+        if tokio::time::timeout(Duration::from_millis(300), read).await.is_ok() {
+            panic!("not silent: {line:?}");
+        }
+    }
+
+    pub(crate) async fn ask(&mut self, message: &Value) -> Value {
+        self.send(message).await;
+        self.receive().await
+    }
+
+    pub(crate) fn said(&self) -> Vec<String> {
+        self.said.lock().unwrap().clone()
+    }
+
+    pub(crate) fn close_input(&mut self) {
+        self.input = None;
+    }
+
+    pub(crate) fn stop(&mut self) {
+        let _ = self.stop.take().unwrap().send(());
+    }
+
+    /// The client goes; what it still reads, and how the bridge ended.
+    pub(crate) async fn end(mut self) -> (Vec<Value>, Ended) {
+        self.close_input();
+        self.rest().await
+    }
+
+    pub(crate) async fn rest(mut self) -> (Vec<Value>, Ended) {
+        let mut left = Vec::new();
+        let mut line = String::new();
+        while self.output.read_line(&mut line).await.unwrap() > 0 {
+            left.push(serde_json::from_str(&line).unwrap());
+            line.clear();
+        }
+        let ended = tokio::time::timeout(Duration::from_secs(20), self.ended).await;
+        (left, ended.unwrap().unwrap())
+    }
+}
+
+/// `_meta` of revision 2026-07-28.
+pub(crate) fn meta() -> Value {
+    json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" },
+        "io.modelcontextprotocol/clientCapabilities": {},
+    })
+}
+
+/// A stateless `tools/call`.
+pub(crate) fn call(id: impl Into<Value>, tool: &str, arguments: Value) -> Value {
+    let id: Value = id.into();
+    json!({
+        "jsonrpc": "2.0",
+        "id": id,
+        "method": "tools/call",
+        "params": { "name": tool, "arguments": arguments, "_meta": meta() },
+    })
+}
+
+/// Any stateless request.
+pub(crate) fn request(id: impl Into<Value>, method: &str) -> Value {
+    let id: Value = id.into();
+    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": { "_meta": meta() } })
+}
+
+/// A call as older clients make it.
+pub(crate) fn old_call(id: impl Into<Value>, tool: &str, arguments: Value) -> Value {
+    let mut call = call(id, tool, arguments);
+    call["params"].as_object_mut().unwrap().remove("_meta");
+    call
+}

@@ -1,0 +1,238 @@
+//! A person is asked before the bridge signs.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use mcpid::connect::Asking;
+use mcpid::connect::consent::{Answer, Asked, BoxFuture, Confirm, Consent, Refused};
+use serde_json::{Value, json};
+
+use crate::client::{Client, bridge, call, old_call, request};
+use crate::server::{Reply, Server};
+use crate::sessions::{initialize, initialized, open, usual};
+
+/// Says what it is told to, and remembers what it was shown.
+struct Person {
+    answers: Mutex<Vec<Answer>>,
+    shown: Mutex<Vec<(String, Option<String>)>>,
+    waits: Duration,
+}
+
+impl Person {
+    fn new(answers: impl IntoIterator<Item = Answer>) -> Arc<Self> {
+        let mut answers: Vec<_> = answers.into_iter().collect();
+        answers.reverse();
+        Arc::new(Person {
+            answers: Mutex::new(answers),
+            shown: Mutex::default(),
+            waits: Duration::ZERO,
+        })
+    }
+
+    fn shown(&self) -> Vec<(String, Option<String>)> {
+        self.shown.lock().unwrap().clone()
+    }
+}
+
+impl Consent for Person {
+    fn ask<'a>(&'a self, asked: &'a Asked) -> BoxFuture<'a, Answer> {
+        Box::pin(async move {
+            let arguments = asked.arguments().map(str::to_owned);
+            self.shown.lock().unwrap().push((asked.operation().to_string(), arguments));
+            tokio::time::sleep(self.waits).await;
+            self.answers.lock().unwrap().pop().unwrap()
+        })
+    }
+}
+
+fn confirm(rules: &[&str]) -> Confirm {
+    let mut confirm = Confirm::default();
+    rules.iter().for_each(|rule| confirm.add(rule).unwrap());
+    confirm
+}
+
+fn client(server: &Server, rules: &[&str], asking: Asking) -> Client {
+    let (bridge, said) = bridge(&server.url());
+    Client::by((bridge.with_consent(confirm(rules), asking), said))
+}
+
+#[tokio::test]
+async fn a_yes_is_sent_a_no_is_not_and_the_rest_is_not_asked_about() {
+    let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
+    let no = Answer::No(Refused::TimedOut(Duration::from_secs(3)));
+    let person = Person::new([Answer::Yes, Answer::No(Refused::Declined), no]);
+    let mut client =
+        client(&server, &["tools/call:delete_*"], Asking::Person(Arc::clone(&person) as _));
+    assert!(
+        client.ask(&call(1, "delete_all", json!({ "of": "bob" }))).await.get("result").is_some()
+    );
+    for (id, words) in [(2, "declined"), (3, "nobody answered within 3 s")] {
+        let answer = client.ask(&call(id, "delete_all", json!({}))).await;
+        assert_eq!(answer["error"]["code"], mcpid::connect::NOT_SENT);
+        assert_eq!(answer["error"]["data"]["reason"], "declined");
+        let message = answer["error"]["message"].as_str().unwrap();
+        assert!(message.contains("tools/call:delete_all") && message.contains(words), "{message}");
+    }
+    assert!(client.ask(&call(4, "get", json!({}))).await.get("result").is_some());
+    assert_eq!(person.shown().len(), 3);
+    assert_eq!(person.shown()[0].1.as_deref(), Some(r#"{"of":"bob"}"#));
+    assert_eq!(server.seen().len(), 2, "what was declined was never sent");
+}
+
+#[tokio::test]
+async fn without_a_way_to_ask_the_answer_is_no() {
+    let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
+    let mut client = client(&server, &["tools/call:*"], Asking::Nobody);
+    let answer = client.ask(&call(1, "t", json!({}))).await;
+    assert!(answer["error"]["message"].as_str().unwrap().contains("no way to ask"), "{answer}");
+    assert!(server.seen().is_empty());
+}
+
+#[tokio::test]
+async fn destructive_is_the_servers_word_and_unknown_counts() {
+    let server = Server::start(|seen| match seen.rpc() {
+        "tools/list" => Reply::sse().event(&seen.result(json!({ "tools": [
+            { "name": "get", "annotations": { "readOnlyHint": true } },
+            { "name": "drop", "annotations": { "destructiveHint": true } },
+        ] }))),
+        _ => Reply::json(seen.text("ok")),
+    })
+    .await;
+    let person = Person::new([Answer::Yes, Answer::No(Refused::Declined)]);
+    let mut client = client(&server, &["destructive"], Asking::Person(Arc::clone(&person) as _));
+    client.ask(&call(1, "get", json!({}))).await;
+    client.ask(&request(2, "tools/list")).await;
+    client.ask(&call(3, "get", json!({}))).await;
+    assert!(client.ask(&call(4, "drop", json!({}))).await.get("error").is_some());
+    let asked: Vec<_> = person.shown().into_iter().map(|(operation, _)| operation).collect();
+    assert_eq!(asked, ["tools/call:get", "tools/call:drop"]);
+}
+
+#[tokio::test]
+async fn the_signature_is_made_after_the_yes() {
+    // The test server verifies with the usual window: a signature made before the wait would
+    // still hold, so that the time itself is looked at.
+    let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
+    let mut person = Person::new([Answer::Yes]);
+    Arc::get_mut(&mut person).unwrap().waits = Duration::from_millis(2100);
+    let mut client = client(&server, &["tools/call:*"], Asking::Person(person));
+    let begun = mcpid::clock::Clock::now(&mcpid::clock::SystemClock).unix();
+    client.ask(&call(1, "t", json!({}))).await;
+    let input = server.seen()[0].header("signature-input").unwrap().to_owned();
+    let created = input.split("created=").nth(1).unwrap();
+    let created: i64 = created.split(';').next().unwrap().parse().unwrap();
+    assert!(created - begun >= 2, "created {created}, asked {begun}");
+}
+
+#[tokio::test]
+async fn a_cancelled_question_is_withdrawn_and_nothing_is_sent() {
+    let server = Server::start(usual).await;
+    let mut person = Person::new([Answer::Yes]);
+    Arc::get_mut(&mut person).unwrap().waits = Duration::from_millis(600);
+    let mut client = client(&server, &["tools/call:*"], Asking::Person(Arc::clone(&person) as _));
+    open(&mut client).await;
+    client.send(&old_call(1, "t", json!({}))).await;
+    while person.shown().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 1 } })).await;
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    client.silence().await;
+    assert!(server.of("tools/call").is_empty() && server.of("notifications/cancelled").is_empty());
+    client.end().await;
+}
+
+#[tokio::test]
+async fn a_yes_is_for_the_target_that_was_shown() {
+    let server = Server::start(|seen| match &*seen.path {
+        "/mcp" => Reply::status(307).with("location", "/other"),
+        _ => Reply::json(seen.text("ok")),
+    })
+    .await;
+    let person = Person::new([Answer::Yes]);
+    let mut client = client(&server, &["tools/call:*"], Asking::Person(person));
+    let answer = client.ask(&call(1, "t", json!({}))).await;
+    assert_eq!(answer["error"]["data"]["reason"], "redirected", "{answer}");
+    assert_eq!(server.seen().len(), 1);
+}
+
+/// Answers the question that the bridge puts to the client.
+async fn answered(client: &mut Client, result: Value) -> Value {
+    client.send(&old_call(1, "delete_all", json!({ "of": "b\u{202e}ob" }))).await;
+    let question = client.receive().await;
+    assert_eq!(question["method"], "elicitation/create", "{question}");
+    let shown = question["params"]["message"].as_str().unwrap();
+    assert!(shown.contains("delete_all") && shown.contains("\\u{202e}"), "{shown}");
+    assert_eq!(question["params"]["requestedSchema"]["properties"]["approve"]["type"], "boolean");
+    client.send(&json!({ "jsonrpc": "2.0", "id": question["id"], "result": result })).await;
+    client.receive().await
+}
+
+#[tokio::test]
+async fn the_client_is_asked_where_that_was_chosen() {
+    let server = Server::start(usual).await;
+    let ask = || Asking::Client(Duration::from_secs(5));
+    let mut client = client(&server, &["tools/call:delete_*"], ask());
+    open(&mut client).await;
+    let yes = json!({ "action": "accept", "content": { "approve": true } });
+    assert!(answered(&mut client, yes).await.get("result").is_some());
+    for result in [
+        json!({ "action": "decline" }),
+        json!({ "action": "cancel" }),
+        json!({ "action": "accept" }),
+        json!({ "action": "accept", "content": { "approve": false } }),
+        json!({ "action": "accept", "content": { "approve": "true" } }),
+        json!({ "action": "accept", "content": {} }),
+        json!({ "action": "Accept", "content": { "approve": true } }),
+        json!({}),
+    ] {
+        let answer = answered(&mut client, result.clone()).await;
+        assert_eq!(answer["error"]["data"]["reason"], "declined", "{result}: {answer}");
+    }
+    client.end().await;
+    assert_eq!(server.of("tools/call").len(), 1);
+    let answers = server.seen().iter().filter(|seen| seen.body.get("result").is_some()).count();
+    assert_eq!(answers, 0, "the server never hears of the questions");
+}
+
+#[tokio::test]
+async fn a_client_that_cannot_ask_is_no_way_to_ask() {
+    let server = Server::start(usual).await;
+    for capabilities in [json!({}), json!({ "elicitation": { "url": {} } })] {
+        let mut client = client(&server, &["tools/call:*"], Asking::Client(Duration::from_secs(5)));
+        let mut initialize = initialize();
+        initialize["params"]["capabilities"] = capabilities;
+        client.ask(&initialize).await;
+        client.send(&initialized()).await;
+        let answer = client.ask(&old_call(1, "t", json!({}))).await;
+        assert!(answer["error"]["message"].as_str().unwrap().contains("no way to ask"), "{answer}");
+        client.end().await;
+    }
+    // Nor is one of the revision in which a server cannot ask unasked.
+    let mut client = client(&server, &["tools/call:*"], Asking::Client(Duration::from_secs(5)));
+    let answer = client.ask(&call(1, "t", json!({}))).await;
+    assert!(answer["error"]["message"].as_str().unwrap().contains("no way to ask"), "{answer}");
+    assert!(server.of("tools/call").is_empty());
+}
+
+#[tokio::test]
+async fn a_question_that_nobody_answers_is_taken_back() {
+    let server = Server::start(usual).await;
+    let mut client =
+        client(&server, &["tools/call:*"], Asking::Client(Duration::from_millis(1200)));
+    open(&mut client).await;
+    client.send(&old_call(1, "t", json!({}))).await;
+    let question = client.receive().await;
+    let taken_back = client.receive().await;
+    assert_eq!(taken_back["method"], "notifications/cancelled");
+    assert_eq!(taken_back["params"]["requestId"], question["id"]);
+    let answer = client.receive().await;
+    assert!(
+        answer["error"]["message"].as_str().unwrap().contains("nobody answered within"),
+        "{answer}"
+    );
+    // Too late, and no answer to anything of the server's either.
+    client.send(&json!({ "jsonrpc": "2.0", "id": question["id"], "result": { "action": "accept", "content": { "approve": true } } })).await;
+    client.end().await;
+    assert!(server.of("tools/call").is_empty());
+}

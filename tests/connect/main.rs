@@ -1,0 +1,15 @@
+//! The bridge between scripted clients and a scripted server, which verifies every request in
+//! full and claims its nonce: whatever else a test shows, nothing arrives unsigned, badly signed
+//! or twice under one nonce.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used)]
+
+mod client;
+mod consent;
+mod faults;
+mod lines;
+mod loopback;
+mod program;
+mod server;
+mod sessions;
+mod stateless;

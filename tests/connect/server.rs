@@ -1,0 +1,346 @@
+//! A scripted MCP server.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body::{Body, Frame};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use mcpid::clock::{Clock as _, SystemClock};
+use mcpid::key::format;
+use mcpid::key::trust::{Registry, TrustFile};
+use mcpid::key::{SecretKey, Sign as _};
+use mcpid::message::target::{Origin, Origins};
+use mcpid::message::{Head, RequestTarget};
+use mcpid::nonce::Retention;
+use mcpid::nonce::memory::Memory;
+use mcpid::profile::Profile;
+use mcpid::verify::{Replay, Verifier};
+use rand::rngs::SysRng;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+/// One request as it arrived, its signature verified.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) n: usize,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) raw: Bytes,
+    pub(crate) body: Value,
+}
+
+impl Seen {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn rpc(&self) -> &str {
+        self.body["method"].as_str().unwrap_or_default()
+    }
+
+    /// A result for this very request.
+    pub(crate) fn result(&self, result: Value) -> Value {
+        json!({ "jsonrpc": "2.0", "id": self.body["id"], "result": result })
+    }
+
+    pub(crate) fn text(&self, text: &str) -> Value {
+        self.result(json!({ "content": [{ "type": "text", "text": text }] }))
+    }
+}
+
+/// A piece of a body.
+#[derive(Clone, Debug)]
+pub(crate) enum Piece {
+    Bytes(Bytes),
+    Wait(Duration),
+    /// Nothing more ever comes.
+    Hang,
+    /// The connection breaks.
+    Break,
+}
+
+/// What the script answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    pieces: Vec<Piece>,
+    delay: Duration,
+}
+
+impl Reply {
+    pub(crate) fn status(status: u16) -> Self {
+        Reply { status, headers: Vec::new(), pieces: Vec::new(), delay: Duration::ZERO }
+    }
+
+    pub(crate) fn json(value: Value) -> Self {
+        Reply::status(200).with("content-type", "application/json").bytes(value.to_string())
+    }
+
+    pub(crate) fn sse() -> Self {
+        Reply::status(200).with("content-type", "text/event-stream")
+    }
+
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn bytes(mut self, bytes: impl Into<Bytes>) -> Self {
+        self.pieces.push(Piece::Bytes(bytes.into()));
+        self
+    }
+
+    pub(crate) fn piece(mut self, piece: Piece) -> Self {
+        self.pieces.push(piece);
+        self
+    }
+
+    /// One event with `value` as its data.
+    pub(crate) fn event(self, value: &Value) -> Self {
+        self.bytes(format!("data: {value}\n\n"))
+    }
+
+    pub(crate) fn after(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// As a server says no in JSON-RPC.
+    pub(crate) fn error(status: u16, seen: &Seen, code: i64, reason: &str) -> Self {
+        let error = json!({ "code": code, "message": "no", "data": { "reason": reason } });
+        let body = json!({ "jsonrpc": "2.0", "id": seen.body["id"], "error": error });
+        Reply { status, ..Reply::json(body) }
+    }
+}
+
+type Script = dyn Fn(&Seen) -> Reply + Send + Sync;
+
+/// A server that runs until it is dropped.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    /// Requests whose answer the client did not take to its end.
+    gone: Arc<AtomicUsize>,
+    stop: tokio::task::JoinHandle<()>,
+    live: Arc<Mutex<tokio::task::JoinSet<()>>>,
+}
+
+/// The key that everyone here signs with.
+pub(crate) fn key() -> Arc<SecretKey> {
+    Arc::new(SecretKey::from_seed(&std::array::from_fn(|n| n as u8 ^ 0x5a)))
+}
+
+fn verifier(address: SocketAddr, clock_ahead: i64) -> Verifier {
+    let trusted = TrustFile::parse(format::jwk(key().public(), None).as_bytes()).unwrap();
+    let origins = Origins::new([Origin::parse(&format!("http://{address}")).unwrap()]);
+    let now = SystemClock.now().plus(clock_ahead);
+    // The key is of these tests, and nobody can have shown a nonce before.
+    let store = Memory::new(now, Retention::new(30, 5), &mut SysRng).unwrap().without_floor();
+    let registry = Arc::new(Registry::merge([trusted]));
+    let replay = Replay::Claim(Arc::new(store));
+    Verifier::new(Profile::mcp(), registry, origins, Arc::new(SystemClock), replay)
+}
+
+impl Server {
+    pub(crate) async fn start(script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+        Server::start_at("127.0.0.1:0".parse().unwrap(), script).await
+    }
+
+    pub(crate) async fn start_at(
+        address: SocketAddr,
+        script: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(address).unwrap();
+        let listener = socket.listen(64).unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let gone = Arc::new(AtomicUsize::new(0));
+        let live = Arc::new(Mutex::new(tokio::task::JoinSet::new()));
+        let stage = Arc::new(Stage {
+            script: Box::new(script),
+            verifier: verifier(address, 0),
+            seen: Arc::clone(&seen),
+            gone: Arc::clone(&gone),
+        });
+        let stop = tokio::spawn(accept(listener, stage, Arc::clone(&live)));
+        Server { address, seen, gone, stop, live }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/mcp", self.address)
+    }
+
+    /// Everything that arrived so far.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Requests of this JSON-RPC method that arrived so far.
+    pub(crate) fn of(&self, rpc: &str) -> Vec<Seen> {
+        self.seen().into_iter().filter(|seen| seen.rpc() == rpc).collect()
+    }
+
+    /// Waits until `ready` says so of what has arrived.
+    pub(crate) async fn until(&self, ready: impl Fn(&[Seen]) -> bool) {
+        for _ in 0..500 {
+            if ready(&self.seen()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("it never arrived: {:#?}", self.seen());
+    }
+
+    /// Waits until so many answers were not taken to their end.
+    pub(crate) async fn until_gone(&self, count: usize) {
+        for _ in 0..500 {
+            if self.gone.load(Ordering::SeqCst) >= count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the client never went");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.abort();
+        self.live.lock().unwrap().abort_all();
+    }
+}
+
+struct Stage {
+    script: Box<Script>,
+    verifier: Verifier,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    gone: Arc<AtomicUsize>,
+}
+
+async fn accept(
+    listener: TcpListener,
+    stage: Arc<Stage>,
+    live: Arc<Mutex<tokio::task::JoinSet<()>>>,
+) {
+    while let Ok((stream, _)) = listener.accept().await {
+        stream.set_nodelay(true).unwrap();
+        let stage = Arc::clone(&stage);
+        let serve = async move {
+            let service = service_fn(move |request| {
+                let stage = Arc::clone(&stage);
+                async move { Ok::<_, Infallible>(stage.answer(request).await) }
+            });
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        };
+        live.lock().unwrap().spawn(serve);
+    }
+}
+
+impl Stage {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Scripted> {
+        let (parts, body) = request.into_parts();
+        let raw = body.collect().await.unwrap().to_bytes();
+        let path = parts.uri.path_and_query().unwrap().as_str().to_owned();
+        let target = RequestTarget::Origin(path.clone().into());
+        let mut head = Head::new(parts.method.as_str(), target).unwrap();
+        for (name, value) in &parts.headers {
+            head.push(name.as_str(), value.as_bytes()).unwrap();
+        }
+        if let Err(refusal) = self.verifier.verify(&head, &raw).await {
+            // A panic would only end the connection; this ends the test.
+            let words = mcpid::verify::rejection::chain(&refusal);
+            let reply = Reply::status(599).bytes(format!("not verified: {words}"));
+            return self.respond(reply).await;
+        }
+        let body = serde_json::from_slice(&raw).unwrap_or(Value::Null);
+        let seen = {
+            let mut all = self.seen.lock().unwrap();
+            let (method, headers) = (parts.method.to_string(), parts.headers);
+            let seen = Seen { n: all.len(), method, path, headers, raw, body };
+            all.push(seen.clone());
+            seen
+        };
+        self.respond((self.script)(&seen)).await
+    }
+
+    async fn respond(&self, reply: Reply) -> Response<Scripted> {
+        tokio::time::sleep(reply.delay).await;
+        let (pieces, body) = mpsc::channel(64);
+        let taken = Taken { gone: Arc::clone(&self.gone), whole: false };
+        tokio::spawn(async move {
+            for piece in reply.pieces {
+                match piece {
+                    Piece::Wait(time) => tokio::time::sleep(time).await,
+                    Piece::Hang => {
+                        pieces.closed().await;
+                        return;
+                    }
+                    Piece::Break => {
+                        // What was written before has to be on its way first.
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        let _ = pieces.send(Err(std::io::ErrorKind::BrokenPipe.into())).await;
+                    }
+                    Piece::Bytes(bytes) => {
+                        let _ = pieces.send(Ok(bytes)).await;
+                    }
+                }
+            }
+        });
+        let mut response = Response::builder().status(reply.status);
+        for (name, value) in reply.headers {
+            response = response.header(name, value);
+        }
+        response.body(Scripted { pieces: body, taken }).unwrap()
+    }
+}
+
+/// Counts the answers that were dropped before their end.
+pub(crate) struct Taken {
+    gone: Arc<AtomicUsize>,
+    whole: bool,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if !self.whole {
+            self.gone.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+pub(crate) struct Scripted {
+    pieces: mpsc::Receiver<std::io::Result<Bytes>>,
+    taken: Taken,
+}
+
+impl Body for Scripted {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<std::io::Result<Frame<Bytes>>>> {
+        self.pieces.poll_recv(cx).map(|piece| {
+            self.taken.whole |= piece.is_none();
+            piece.map(|piece| piece.map(Frame::data))
+        })
+    }
+}

@@ -1,0 +1,171 @@
+//! The question by an askpass program, where there is no terminal.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::stand::{Server, answers, call, folder, without_terminal};
+
+const PATH: &str = r#"{"path":"/home/me/notes.txt","note":"\u202e<b>x</b>"}"#;
+const CONFIRM: &[&str] = &["--confirm", "destructive"];
+
+fn script(folder: &TempDir, name: &str, body: &str) -> PathBuf {
+    let path = folder.path().join(name);
+    fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+    path
+}
+
+/// Whether the call was let through, and if not, why.
+fn outcome(server: &Server, folder: &TempDir) -> Result<(), String> {
+    let answer = answers(folder).remove(0);
+    match answer["error"]["message"].as_str() {
+        None => {
+            assert_eq!(server.calls().len(), 1);
+            Ok(())
+        }
+        Some(why) => {
+            assert!(server.calls().is_empty(), "refused and sent: {why}");
+            Err(why.to_owned())
+        }
+    }
+}
+
+fn asked(body: &str, flags: &[&str]) -> (Result<(), String>, TempDir) {
+    let server = Server::start();
+    let folder = folder(&[call(1, "delete", PATH)]);
+    let program = script(&folder, "askpass", body);
+    let run = without_terminal(
+        &folder,
+        &server,
+        &[CONFIRM, flags].concat(),
+        &[("MCPID_ASKPASS", &program)],
+    );
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    (outcome(&server, &folder), folder)
+}
+
+#[test]
+fn it_is_told_what_openssh_tells() {
+    let body = "printf '%s' \"$1\" >text; printf '%s' \"$SSH_ASKPASS_PROMPT $#\" >prompt; \
+                cat >stdin; env >env";
+    let server = Server::start();
+    let folder = folder(&[call(1, "delete", PATH)]);
+    let program = script(&folder, "askpass", body);
+    let secret = Path::new("tr0ub4dor");
+    let variables = [("MCPID_ASKPASS", &*program), ("MCPID_PASSPHRASE", secret)];
+    without_terminal(&folder, &server, CONFIRM, &variables);
+    outcome(&server, &folder).unwrap();
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    assert_eq!(read("prompt"), "confirm 1");
+    // The client's messages are not its business, nor is the passphrase.
+    assert_eq!(read("stdin"), "");
+    assert!(!read("env").contains("tr0ub4dor"));
+    let text = read("text");
+    for part in [
+        "mcpid: may this request be signed and sent?\n",
+        "  | \"delete\"\n",
+        "\"path\": \"/home/me/notes.txt\"",
+        r#""\u{202e}<b>x</b>""#,
+    ] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+}
+
+#[test]
+fn yes_is_an_exit_code_of_0_with_nothing_or_yes() {
+    for body in ["exit 0", "echo", "echo yes", "echo YES", "printf yes", "echo yes; echo no"] {
+        let (outcome, _folder) = asked(body, &[]);
+        assert_eq!(outcome, Ok(()), "{body}");
+    }
+    for body in [
+        "exit 1",
+        "echo yes; exit 1",
+        "echo no",
+        "echo y",
+        "echo ' yes'",
+        "echo yes please",
+        "echo; echo no; exit 2",
+        "head -c 100000 /dev/zero",
+        "kill -9 $$",
+    ] {
+        let (outcome, _folder) = asked(body, &["--confirm-timeout", "5s"]);
+        let why = outcome.unwrap_err();
+        let expected = match body {
+            "kill -9 $$" => "signal 9 ended it",
+            _ => "declined",
+        };
+        assert!(why.contains(expected) || why.contains("nobody answered"), "{body}: {why}");
+    }
+}
+
+#[test]
+fn one_that_hangs_is_ended_with_all_it_started() {
+    let start = Instant::now();
+    let (outcome, folder) =
+        asked("sleep 300 & echo $! >inner; echo $$ >outer; wait", &["--confirm-timeout", "1s"]);
+    assert!(outcome.unwrap_err().contains("nobody answered within 1 s"));
+    assert!(start.elapsed() < Duration::from_secs(10));
+    for name in ["inner", "outer"] {
+        let id = fs::read_to_string(folder.path().join(name)).unwrap();
+        let status = format!("/proc/{}/stat", id.trim());
+        // Gone, or a zombie that its parent has yet to see.
+        let state = fs::read_to_string(status).unwrap_or_default();
+        assert!(state.is_empty() || state.contains(") Z "), "{name}: {state}");
+    }
+}
+
+#[test]
+fn one_that_leaves_something_behind_is_not_waited_for() {
+    let start = Instant::now();
+    let (outcome, _folder) = asked("sleep 300 & exit 0", &[]);
+    assert_eq!(outcome, Ok(()));
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+#[test]
+fn no_way_to_ask_is_no() {
+    let server = Server::start();
+    for (flags, variables, words) in [
+        (
+            &[][..],
+            &[][..],
+            "there is no terminal, and neither MCPID_ASKPASS nor SSH_ASKPASS is set",
+        ),
+        (&["--confirm-via", "askpass"], &[], "neither MCPID_ASKPASS nor SSH_ASKPASS is set"),
+        (&["--confirm-via", "terminal"], &[], "there is no terminal"),
+        (&["--confirm-via", "terminal"], &[("SSH_ASKPASS", "/bin/true")], "there is no terminal"),
+        (&[], &[("MCPID_ASKPASS", "")], "neither MCPID_ASKPASS nor SSH_ASKPASS is set"),
+        (&[], &[("MCPID_ASKPASS", "/no/such")], "the askpass program /no/such: no such file"),
+        (&[], &[("SSH_ASKPASS", "/etc/passwd")], "/etc/passwd: permission denied"),
+        // The one that is set for us is not passed over when it fails.
+        (&[], &[("MCPID_ASKPASS", "/no/such"), ("SSH_ASKPASS", "/bin/true")], "/no/such"),
+    ] {
+        let folder = folder(&[call(1, "delete", PATH)]);
+        let variables: Vec<(&str, &Path)> =
+            variables.iter().map(|(name, value)| (*name, Path::new(*value))).collect();
+        without_terminal(&folder, &server, &[CONFIRM, flags].concat(), &variables);
+        let why = outcome(&server, &folder).unwrap_err();
+        assert!(why.contains(words), "{words:?} is not in {why}");
+    }
+}
+
+#[test]
+fn the_one_of_openssh_serves_where_no_other_is_set() {
+    for (variables, through) in [
+        (&[("SSH_ASKPASS", "/bin/true")][..], true),
+        (&[("SSH_ASKPASS", "/bin/false")], false),
+        (&[("MCPID_ASKPASS", "/bin/false"), ("SSH_ASKPASS", "/bin/true")], false),
+        (&[("MCPID_ASKPASS", "/bin/true"), ("SSH_ASKPASS", "/bin/false")], true),
+    ] {
+        let server = Server::start();
+        let folder = folder(&[call(1, "delete", PATH)]);
+        let variables: Vec<(&str, &Path)> =
+            variables.iter().map(|(name, value)| (*name, Path::new(*value))).collect();
+        without_terminal(&folder, &server, CONFIRM, &variables);
+        assert_eq!(outcome(&server, &folder).is_ok(), through, "{variables:?}");
+    }
+}

@@ -1,0 +1,31 @@
+//! Consent: what a person is asked about, what they see, and what counts as a yes.
+#![cfg(feature = "connect")]
+#![allow(clippy::unwrap_used)]
+
+#[cfg(all(unix, feature = "cli"))]
+mod askpass;
+mod needed;
+mod page;
+#[cfg(all(unix, feature = "cli"))]
+mod stand;
+#[cfg(all(unix, feature = "cli"))]
+mod terminal;
+
+use mcpid::mcp::body::{self, Ambiguous, Reading, Scope};
+use mcpid::message::{Head, RequestTarget};
+
+const TARGET: &str = "https://mcp.example.com/mcp";
+
+/// The strict reading of a POST of `body`.
+fn read(body: &[u8]) -> Result<Reading<'_>, Ambiguous> {
+    let mut head = Head::new("POST", RequestTarget::from_url(TARGET).unwrap()).unwrap();
+    head.push("Content-Type", b"application/json").unwrap();
+    body::read(&head, body, Scope::Endpoint)
+}
+
+/// A `tools/call` of `delete` with these arguments.
+fn call(arguments: &str) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"delete","arguments":{arguments}}}}}"#
+    )
+}

@@ -1,0 +1,152 @@
+//! Which requests a person is asked about.
+
+use mcpid::connect::consent::{Asked, Confirm, Limits, Need};
+use mcpid::mcp::body::Reading;
+use mcpid::mcp::tools::Tools;
+
+use super::{TARGET, call, read};
+
+fn confirm(rules: &[&str]) -> Confirm {
+    let mut confirm = Confirm::default();
+    rules.iter().for_each(|rule| confirm.add(rule).unwrap());
+    confirm
+}
+
+fn need(rules: &[&str], body: &str, tools: &Tools) -> &'static str {
+    let reading = read(body.as_bytes());
+    match confirm(rules).judge(TARGET, reading.as_ref(), body.as_bytes(), tools) {
+        Need::Nothing => "nothing",
+        Need::Ask(_) => "ask",
+        Need::Refuse => "refuse",
+        other => panic!("{other:?}"),
+    }
+}
+
+fn tools(list: &str) -> Tools {
+    let mut tools = Tools::new();
+    tools.learn(list.as_bytes()).unwrap();
+    tools
+}
+
+#[test]
+fn patterns_say_what_is_asked_about() {
+    let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    for (rules, body, expected) in [
+        (&[][..], call("{}"), "nothing"),
+        (&["tools/call:delete"], call("{}"), "ask"),
+        (&["tools/call:del*"], call("{}"), "ask"),
+        (&["tools/call"], call("{}"), "ask"),
+        (&["tools/*"], call("{}"), "ask"),
+        (&["*"], list.to_owned(), "ask"),
+        (&["tools/call:get_*", "tools/call:delete"], call("{}"), "ask"),
+        (&["tools/call:get_*"], call("{}"), "nothing"),
+        (&["tools/call:Delete"], call("{}"), "nothing"),
+        (&["tools/call:delete"], list.to_owned(), "nothing"),
+        (&["prompts/get"], call("{}"), "nothing"),
+        // A restriction holds for what has no name.
+        (&["tools/call:x"], r#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#.to_owned(), "ask"),
+        (&["@response"], r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned(), "ask"),
+    ] {
+        assert_eq!(need(rules, &body, &Tools::new()), expected, "{rules:?} {body}");
+    }
+}
+
+#[test]
+fn destructive_is_the_servers_word_and_unknown_counts() {
+    let harmless =
+        tools(r#"{"tools":[{"name":"delete","annotations":{"destructiveHint":false}}]}"#);
+    let destructive =
+        tools(r#"{"tools":[{"name":"delete","annotations":{"destructiveHint":true}}]}"#);
+    let rules = &["destructive"][..];
+    assert_eq!(need(rules, &call("{}"), &Tools::new()), "ask");
+    assert_eq!(need(rules, &call("{}"), &destructive), "ask");
+    assert_eq!(need(rules, &call("{}"), &harmless), "nothing");
+    // A pattern asks all the same.
+    assert_eq!(need(&["destructive", "tools/call:*"], &call("{}"), &harmless), "ask");
+    let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    assert_eq!(need(rules, list, &Tools::new()), "nothing");
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_unasked() {
+    let twice = r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call"}"#;
+    for body in [
+        twice,
+        "",
+        "[]",
+        r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#,
+        r#"{"jsonrpc":"2.0","id":1,"Method":"ping"}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":7}}"#,
+        "\u{feff}{}",
+    ] {
+        for rules in [&["tools/call:delete"][..], &["destructive"], &["@response"]] {
+            assert_eq!(need(rules, body, &Tools::new()), "refuse", "{rules:?} {body}");
+        }
+        // Where nobody is to be asked, this is not the place that refuses.
+        assert_eq!(need(&[], body, &Tools::new()), "nothing", "{body}");
+    }
+}
+
+#[test]
+fn a_get_and_a_delete_have_nothing_to_show_but_themselves() {
+    let judged = confirm(&["@delete"]).judge(TARGET, Ok(&Reading::Delete), b"", &Tools::new());
+    let Need::Ask(asked) = judged else { panic!("{judged:?}") };
+    assert!(asked.shown(&Limits::default()).text.contains("\"@delete\""));
+    let judged = confirm(&["@delete"]).judge(TARGET, Ok(&Reading::Get), b"", &Tools::new());
+    assert!(matches!(judged, Need::Nothing));
+    // A body that no reading speaks of.
+    let judged = confirm(&["@get"]).judge(TARGET, Ok(&Reading::Get), b"x", &Tools::new());
+    assert!(matches!(judged, Need::Refuse));
+    let judged = confirm(&["@get"]).judge(TARGET, Ok(&Reading::Opaque), b"x", &Tools::new());
+    assert!(matches!(judged, Need::Refuse));
+}
+
+#[test]
+fn a_rule_that_is_no_pattern_is_an_error() {
+    for rule in ["", ":delete", "tools/call:", "tools/call: x", "tools/call\n"] {
+        assert!(Confirm::default().add(rule).is_err(), "{rule:?}");
+    }
+    assert!(Confirm::default().is_empty());
+    assert!(!confirm(&["destructive"]).is_empty());
+    assert!(!confirm(&["ping"]).is_empty());
+}
+
+#[test]
+fn what_is_asked_is_bound_to_the_bytes() {
+    let body = call(r#"{"path": "/tmp/x",  "n":1.00}"#);
+    let asked = Asked::new(TARGET, &read(body.as_bytes()).unwrap(), body.as_bytes()).unwrap();
+    assert_eq!(asked.arguments(), Some(r#"{"path": "/tmp/x",  "n":1.00}"#));
+    assert_eq!((asked.target(), asked.size()), (TARGET, body.len()));
+    assert_eq!(asked.operation().to_string(), "tools/call:delete");
+    assert!(asked.is_of(body.as_bytes()));
+    for other in [
+        body.replace("  ", " "),
+        body.replace("1.00", "1.0"),
+        body.replace("/tmp/x", "/tmp/y"),
+        format!("{body}\n"),
+        String::new(),
+    ] {
+        assert!(!asked.is_of(other.as_bytes()), "{other}");
+    }
+    // The reading of one body and the bytes of another.
+    let reading = read(body.as_bytes()).unwrap();
+    let ping = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    assert!(Asked::new(TARGET, &reading, ping).is_none());
+    assert!(Asked::new(TARGET, &reading, b"").is_none());
+    assert!(!format!("{asked:?}").contains("/tmp/x"));
+}
+
+#[test]
+fn the_rule_that_asks_is_named() {
+    let because = |rules: &[&str]| {
+        let body = call("{}");
+        let reading = read(body.as_bytes());
+        let tools = Tools::new();
+        match confirm(rules).judge(TARGET, reading.as_ref(), body.as_bytes(), &tools) {
+            Need::Ask(asked) => asked.because().to_owned(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(because(&["destructive"]), "destructive");
+    assert_eq!(because(&["ping", "tools/call:del*", "tools/*"]), "tools/call:del*");
+}

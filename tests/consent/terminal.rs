@@ -1,0 +1,243 @@
+//! The question on a terminal, with the bridge on stdio between.
+
+use std::time::{Duration, Instant};
+
+use crate::stand::{Server, answers, call, ends, folder, on_terminal};
+
+const PATH: &str = r#"{"path":"/home/me/notes.txt"}"#;
+const QUESTION: &str = "sign it and send it? [y/N; 60 s] ";
+
+fn refused(folder: &tempfile::TempDir, id: u32, why: &str) {
+    let answers = answers(folder);
+    let answer = answers.iter().find(|a| a["id"] == id).unwrap_or_else(|| panic!("{answers:?}"));
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(message.contains(why), "{why:?} is not in {answer}");
+}
+
+#[test]
+fn yes_sends_exactly_what_was_shown() {
+    let server = Server::start();
+    let message = call(1, "delete", r#"{"path":"/home/me/notes.txt",  "n": 1.00}"#);
+    let folder = folder(&[message.clone()]);
+    let mut session = on_terminal(&folder, &server, "--confirm tools/call");
+    let seen = session.exp_string(QUESTION).unwrap();
+    for part in [
+        "mcpid: a request wants your yes before it is signed (--confirm tools/call)\r\n",
+        &format!("  target:\r\n  | \"{}\"\r\n", server.url),
+        "  | \"delete\"\r\n",
+        "  | {\"path\": \"/home/me/notes.txt\", \"n\": 1.00}\r\n",
+    ] {
+        assert!(seen.contains(part), "{part:?} is not in {seen}");
+    }
+    assert!(server.calls().is_empty(), "it was sent before the answer");
+    session.send_line("y").unwrap();
+    let after = ends(session, 0);
+    assert!(after.contains("mcpid: yes, it is signed and sent"), "{after}");
+    // The same bytes.
+    assert_eq!(server.calls(), [message]);
+    assert_eq!(answers(&folder)[0]["result"]["content"][0]["text"], "done");
+}
+
+#[test]
+fn everything_but_yes_is_no() {
+    for (typed, words) in [
+        ("n\r", "declined"),
+        ("no\r", "declined"),
+        ("\r", "declined"),
+        ("\u{4}", "declined"),
+        ("N\r", "declined"),
+        // Three answers that are none.
+        ("maybe\rja\rye\r", "declined"),
+        ("yy\r1\ryes!\r", "declined"),
+        ("\u{1b}[Ay\ry y\ryes please\r", "declined"),
+        // A yes taken back.
+        ("yes\u{7f}\u{7f}\u{7f}no\r", "declined"),
+        // Longer than any answer.
+        ("yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\r", "declined"),
+    ] {
+        let server = Server::start();
+        let folder = folder(&[call(1, "delete", PATH)]);
+        let mut session = on_terminal(&folder, &server, "--confirm 'tools/call:del*'");
+        for line in typed.split_inclusive('\r') {
+            session.exp_string(QUESTION).unwrap();
+            session.send(line).unwrap();
+            session.flush().unwrap();
+        }
+        let after = ends(session, 0);
+        assert!(after.contains("mcpid: not sent: declined"), "{typed:?} {after}");
+        assert!(server.calls().is_empty(), "{typed:?}");
+        refused(&folder, 1, words);
+    }
+}
+
+#[test]
+fn yes_has_several_spellings() {
+    for typed in ["Y", "YES", "Yes", "yex\u{7f}s", "maybe\ry"] {
+        let server = Server::start();
+        let folder = folder(&[call(1, "delete", PATH)]);
+        let mut session = on_terminal(&folder, &server, "--confirm destructive");
+        for line in typed.split('\r') {
+            session.exp_string(QUESTION).unwrap();
+            session.send_line(line).unwrap();
+        }
+        ends(session, 0);
+        assert_eq!(server.calls().len(), 1, "{typed:?}");
+    }
+}
+
+#[test]
+fn silence_is_no_and_what_was_typed_before_is_no_answer() {
+    let server = Server::start();
+    let folder = folder(&[call(1, "delete", PATH), call(2, "delete", PATH)]);
+    let start = Instant::now();
+    let mut session = on_terminal(&folder, &server, "--confirm destructive --confirm-timeout 1s");
+    session.exp_string("sign it and send it? [y/N; 1 s] ").unwrap();
+    // The start of a yes, and then nothing.
+    session.send("ye").unwrap();
+    session.flush().unwrap();
+    session.exp_string("not sent: nobody answered within 1 s").unwrap();
+    session.exp_string("sign it and send it? [y/N; 1 s] ").unwrap();
+    ends(session, 0);
+    assert!(start.elapsed() > Duration::from_secs(2));
+    assert!(server.calls().is_empty());
+    refused(&folder, 1, "nobody answered within 1 s");
+    refused(&folder, 2, "nobody answered within 1 s");
+}
+
+#[test]
+fn questions_come_one_after_another() {
+    let server = Server::start();
+    let messages: Vec<String> =
+        (1..=4).map(|n| call(n, "delete", &format!("{{\"number\":{n}}}"))).collect();
+    let folder = folder(&messages);
+    let mut session = on_terminal(&folder, &server, "--confirm destructive");
+    let mut agreed = Vec::new();
+    for n in 0..4 {
+        let seen = session.exp_string(QUESTION).unwrap();
+        let shown: Vec<u32> =
+            (1..=4).filter(|n| seen.contains(&format!("{{\"number\": {n}}}"))).collect();
+        assert_eq!(shown.len(), 1, "{seen}");
+        let yes = n % 2 == 0;
+        session.send_line(if yes { "y" } else { "n" }).unwrap();
+        if yes {
+            agreed.push(shown[0]);
+        }
+    }
+    ends(session, 0);
+    assert_eq!(server.calls().len(), 2);
+    for n in 1..=4 {
+        let sent = server.calls().contains(&messages[n as usize - 1]);
+        assert_eq!(sent, agreed.contains(&n), "{n}");
+        if !sent {
+            refused(&folder, n, "declined");
+        }
+    }
+}
+
+#[test]
+fn ctrl_c_ends_the_program_and_leaves_the_terminal_as_it_was() {
+    let server = Server::start();
+    let folder = folder(&[call(1, "delete", PATH)]);
+    let mut session = on_terminal(&folder, &server, "--confirm destructive");
+    session.exp_string(QUESTION).unwrap();
+    session.send("y").unwrap();
+    session.send_control('c').unwrap();
+    ends(session, 130);
+    assert!(server.calls().is_empty());
+}
+
+#[test]
+fn a_signal_ends_it_too() {
+    for signal in ["TERM", "INT", "HUP"] {
+        let server = Server::start();
+        let folder = folder(&[call(1, "delete", PATH)]);
+        let mut session =
+            crate::stand::with_its_id_shown(&folder, &server, "--confirm destructive");
+        let (_, id) = session.exp_regex("id=[0-9]+\\.").unwrap();
+        let id = id.trim_matches(|c: char| !c.is_ascii_digit()).to_owned();
+        session.exp_string(QUESTION).unwrap();
+        let sent =
+            std::process::Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap();
+        assert!(sent.success());
+        let code = match signal {
+            "TERM" => 0,
+            "INT" => 130,
+            _ => 129,
+        };
+        ends(session, code);
+        assert!(server.calls().is_empty());
+    }
+}
+
+#[test]
+fn only_what_is_named_is_asked_about() {
+    let server = Server::start();
+    let list = r#"{"jsonrpc":"2.0","id":9,"method":"tools/list"}"#.to_owned();
+    let folder = folder(&[list, call(1, "look", "{}")]);
+    // Of an unknown tool a person is asked; the list and this pattern ask nobody.
+    let session = on_terminal(&folder, &server, "--confirm 'tools/call:delete'");
+    let seen = ends(session, 0);
+    assert!(!seen.contains("wants your yes"), "{seen}");
+    assert_eq!(server.calls().len(), 1);
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_unasked() {
+    let server = Server::start();
+    let twice = call(1, "delete", PATH).replace("\"name\":", "\"name\":\"look\",\"name\":");
+    let folder = folder(&[twice]);
+    let session = on_terminal(&folder, &server, "--confirm 'tools/call:delete'");
+    let seen = ends(session, 0);
+    assert!(!seen.contains("wants your yes"), "{seen}");
+    assert!(server.calls().is_empty());
+    assert!(answers(&folder)[0]["error"].is_object());
+}
+
+#[test]
+fn long_arguments_are_shown_whole_on_demand() {
+    let server = Server::start();
+    let long = format!(r#"{{"text":"{}THE END"}}"#, "word ".repeat(1_000));
+    let folder = folder(&[call(1, "delete", &long)]);
+    let mut session = on_terminal(&folder, &server, "--confirm destructive");
+    let seen = session.exp_string("sign it and send it? [y/N, a shows all; 60 s] ").unwrap();
+    assert!(seen.contains("bytes of this request are NOT shown"), "{seen}");
+    session.send_line("a").unwrap();
+    let seen = session.exp_string(QUESTION).unwrap();
+    assert!(seen.contains("THE END") && !seen.contains("not shown"), "{seen}");
+    assert!(seen.matches("word").count() >= 1_000 - 70, "{}", seen.matches("word").count());
+    session.send_line("y").unwrap();
+    ends(session, 0);
+    assert_eq!(server.calls().len(), 1);
+}
+
+#[test]
+fn what_others_chose_cannot_steer_the_terminal() {
+    let server = Server::start();
+    let nasty = r#"{"path":"\u001b[2J\u001b[1;1H\u202egnp.\r\nsign it and send it? yes\u009b31m"}"#;
+    let folder = folder(&[call(1, "delete", nasty)]);
+    let mut session = on_terminal(&folder, &server, "--confirm destructive");
+    let seen = session.exp_string(QUESTION).unwrap();
+    let printable = |c: char| c == '\r' || c == '\n' || !mcpid::message::shown::is_unsafe(c);
+    assert!(seen.chars().all(printable), "{seen:?}");
+    assert!(seen.contains(r"\u{1b}[2J\u{1b}[1;1H\u{202e}gnp.\u{d}\u{a}"), "{seen}");
+    session.send_line("n").unwrap();
+    ends(session, 0);
+}
+
+#[test]
+fn a_terminal_that_another_program_has_is_not_asked_on() {
+    let server = Server::start();
+    let folder = folder(&[call(1, "delete", PATH)]);
+    let flags = "--confirm destructive --confirm-timeout 2s";
+    // As an editor or a client with a full screen leaves it.
+    let mut session = crate::stand::on_terminal_after(&folder, &server, flags, "stty -icanon");
+    let seen = session.exp_string("ended 0").unwrap();
+    assert!(!seen.contains("wants your yes"), "{seen}");
+    refused(&folder, 1, "there is no way to ask: another program has the terminal");
+    // In the background, as a job of the shell.
+    let mut session = crate::stand::in_background(&folder, &server, flags);
+    let seen = session.exp_string("ended 0").unwrap();
+    assert!(!seen.contains("wants your yes"), "{seen}");
+    refused(&folder, 1, "there is no way to ask: another program has the terminal");
+    assert!(server.calls().is_empty());
+}

@@ -1,0 +1,170 @@
+//! Sizes and times: heads, bodies, connections, and the end of a server.
+
+use std::time::{Duration, Instant};
+
+use mcpid::net::Limits;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::stand::{Behind, CALL, Reply, Stand};
+
+fn quick() -> Limits {
+    let mut limits = Limits::default();
+    limits.head_time = Duration::from_millis(400);
+    limits.idle = Duration::from_millis(900);
+    limits.drain = Duration::from_millis(600);
+    limits
+}
+
+/// How long the server leaves a connection on which nothing more is sent.
+async fn left_open(stream: &mut TcpStream) -> Duration {
+    let begun = Instant::now();
+    let mut piece = [0_u8; 4096];
+    let reading = async { while stream.read(&mut piece).await.is_ok_and(|n| n > 0) {} };
+    let _ = tokio::time::timeout(Duration::from_secs(15), reading).await;
+    begun.elapsed()
+}
+
+#[tokio::test]
+async fn slow_heads_and_idle_connections_are_closed() {
+    let behind = Behind::new().await;
+    let stand = Stand::with(&behind, quick(), |config| config).await;
+    // Nothing at all, or half a head.
+    for bytes in ["", "POST /mcp HTTP/1.1\r\nHost: a\r\n", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
+    {
+        let mut stream = TcpStream::connect(stand.address).await.unwrap();
+        stream.write_all(bytes.as_bytes()).await.unwrap();
+        let open = left_open(&mut stream).await;
+        assert!(open >= Duration::from_millis(300), "{bytes:?}: {open:?}");
+        assert!(open < Duration::from_secs(6), "{bytes:?}: {open:?}");
+    }
+    // A head that trickles is not a new one with every byte.
+    let mut stream = TcpStream::connect(stand.address).await.unwrap();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(10) {
+        if stream.write_all(b"X").await.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    // Between requests there is more time, and after it the same again.
+    let mut stream = TcpStream::connect(stand.address).await.unwrap();
+    stream.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
+    assert_eq!(Reply::read(&mut stream).await.status, 200);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    stream.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
+    assert_eq!(Reply::read(&mut stream).await.status, 200);
+    let open = left_open(&mut stream).await;
+    assert!(open >= Duration::from_millis(700) && open < Duration::from_secs(6), "{open:?}");
+}
+
+#[tokio::test]
+async fn a_body_has_its_time() {
+    let behind = Behind::new().await;
+    let stand = Stand::with(&behind, Limits::default(), |mut config| {
+        config.body_time = Duration::from_millis(500);
+        config
+    })
+    .await;
+    let bytes = stand.signed(1, CALL).bytes();
+    let mut stream = TcpStream::connect(stand.address).await.unwrap();
+    stream.write_all(&bytes[..bytes.len() - 5]).await.unwrap();
+    let reply = Reply::read(&mut stream).await;
+    assert_eq!((reply.status, reply.reason().as_str()), (408, "body_broken"), "{reply:?}");
+    assert!(behind.got().is_empty());
+}
+
+#[tokio::test]
+async fn sizes_are_bounded() {
+    let behind = Behind::new().await;
+    let stand = Stand::before(&behind).await;
+    let pad = |size: usize| {
+        let text = CALL.trim_end_matches('}').to_owned() + "}";
+        format!("{text}{}{}", " ".repeat(size - CALL.len()), "}")
+    };
+    // 4 MiB is the most that is judged, to the byte.
+    assert_eq!(stand.send(&stand.signed(1, &pad(4 << 20))).await.status, 200);
+    let long = pad((4 << 20) + 1);
+    let reply = stand.send(&stand.signed(1, &long)).await;
+    assert_eq!((reply.status, reply.reason().as_str()), (413, "too_large"));
+    // Announced or not.
+    let mut chunked = stand.signed(1, &long).with("Transfer-Encoding", "chunked");
+    chunked.body = format!("{:x}\r\n{long}\r\n0\r\n\r\n", long.len()).into_bytes();
+    let reply = stand.send(&chunked).await;
+    assert!(matches!(reply.status, 413 | 0), "{reply:?}");
+    // A head of 64 KiB, and more than the library keeps.
+    let wide = |size: usize| stand.signed(1, CALL).with("X-Wide", &"x".repeat(size));
+    assert_eq!(stand.send(&wide(60_000)).await.status, 200);
+    assert_eq!(stand.send(&wide(66_000)).await.status, 431);
+    assert!(matches!(stand.send(&wide(200_000)).await.status, 431 | 0));
+    assert_eq!(behind.got().len(), 2);
+}
+
+/// Bodies that nobody has vouched for share a budget; a verified one takes nothing of it away.
+#[tokio::test]
+async fn unverified_bodies_share_a_budget() {
+    let behind = Behind::new().await;
+    let stand = Stand::with(&behind, Limits::default(), |mut config| {
+        config.budget = 1 << 20;
+        config
+    })
+    .await;
+    let long = format!("{}{}}}", &CALL[..CALL.len() - 1], " ".repeat((1 << 20) + 10));
+    let reply = stand.send(&stand.signed(1, &long)).await;
+    assert_eq!((reply.status, reply.reason().as_str()), (503, "unavailable"));
+    assert!(reply.header("retry-after").is_some());
+    assert_eq!(stand.send(&stand.signed(1, CALL)).await.status, 200);
+}
+
+#[tokio::test]
+async fn connections_are_counted_and_one_that_waits_is_served_later() {
+    let behind = Behind::new().await;
+    let mut limits = quick();
+    limits.connections = 3;
+    let stand = Stand::with(&behind, limits, |config| config).await;
+    let mut idle = Vec::new();
+    for _ in 0..20 {
+        idle.push(TcpStream::connect(stand.address).await.unwrap());
+    }
+    // Strangers that say nothing have to go in the end.
+    let reply = stand.send(&stand.signed(1, CALL)).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_lets_requests_finish_within_its_time() {
+    let behind = Behind::with(|_| {
+        std::thread::sleep(Duration::from_millis(300));
+        crate::stand::ok("{}")
+    })
+    .await;
+    let stand = Stand::with(&behind, quick(), |config| config).await;
+    let mut busy = TcpStream::connect(stand.address).await.unwrap();
+    busy.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
+    let mut idle = TcpStream::connect(stand.address).await.unwrap();
+    idle.write_all(b"GET").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let _ = stand.stop.send(true);
+    assert_eq!(Reply::read(&mut busy).await.status, 200);
+    let ended = tokio::time::timeout(Duration::from_secs(10), stand.ended).await;
+    assert!(ended.unwrap().unwrap() <= 1);
+    assert!(TcpStream::connect(stand.address).await.is_err(), "it still listens");
+}
+
+/// What does not end in time is cut, and counted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_end_in_time_is_cut() {
+    let behind = Behind::with(|_| {
+        std::thread::sleep(Duration::from_secs(3));
+        crate::stand::ok("{}")
+    })
+    .await;
+    let stand = Stand::with(&behind, quick(), |config| config).await;
+    let mut busy = TcpStream::connect(stand.address).await.unwrap();
+    busy.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let _ = stand.stop.send(true);
+    let cut = tokio::time::timeout(Duration::from_secs(10), stand.ended).await.unwrap().unwrap();
+    assert_eq!(cut, 1);
+}

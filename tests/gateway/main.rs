@@ -1,0 +1,15 @@
+//! The gateway, line by line of DESIGN section 8: each refusal changes one thing in a request that
+//! is accepted, and what reached the upstream is the truth.
+#![allow(clippy::unwrap_used)]
+
+mod bodies;
+mod pages;
+mod paths;
+mod policy;
+mod process;
+mod sessions;
+mod sight;
+mod stand;
+mod streams;
+mod tls;
+mod told;

@@ -1,0 +1,112 @@
+//! Web pages: whose may ask, and what browsers are told.
+
+use crate::stand::{Behind, CALL, Stand, Wire, body};
+
+const APP: &str = "https://app.example.com";
+
+async fn with_app(behind: &Behind) -> Stand {
+    Stand::with(behind, Default::default(), |mut config| {
+        config.allow_origins = vec![APP.to_owned(), "vscode-webview://abc".to_owned()];
+        config
+    })
+    .await
+}
+
+#[tokio::test]
+async fn only_known_pages_may_ask() {
+    let behind = Behind::new().await;
+    let stand = with_app(&behind).await;
+    let own = stand.url("");
+    for origin in [own.as_str(), APP, "vscode-webview://abc"] {
+        let reply = stand.send(&stand.signed(1, CALL).with("Origin", origin)).await;
+        assert_eq!(reply.status, 200, "{origin}: {reply:?}");
+        // Python servers answer 403 to an origin that they do not know.
+        assert_eq!(behind.got().pop().unwrap().header("origin"), None);
+    }
+    let reached = behind.got().len();
+    for origin in [
+        "null",
+        "NULL",
+        "",
+        "https://evil.example",
+        "https://app.example.com.evil.example",
+        "https://app.example.com:444",
+        "http://app.example.com",
+        "https://APP.example.com/",
+        "vscode-webview://abd",
+        "https://app.example.com, https://evil.example",
+    ] {
+        let reply = stand.send(&stand.signed(1, CALL).with("Origin", origin)).await;
+        assert_eq!((reply.status, reply.reason().as_str()), (403, "origin"), "{origin}");
+        assert_eq!(reply.header("access-control-allow-origin"), None);
+    }
+    let twice = stand.signed(1, CALL).with("Origin", APP).with("Origin", APP);
+    assert_eq!(stand.send(&twice).await.status, 403);
+    assert_eq!(behind.got().len(), reached);
+}
+
+#[tokio::test]
+async fn preflights_are_answered_here_and_every_answer_tells_browsers() {
+    let behind = Behind::with(|_| {
+        http::Response::builder()
+            .header("access-control-allow-origin", "*")
+            .header("access-control-allow-credentials", "true")
+            .header("vary", "accept")
+            .body(body("{}"))
+            .unwrap()
+    })
+    .await;
+    let stand = with_app(&behind).await;
+    let host = stand.address.to_string();
+    let preflight = |path: &str, origin: &str| {
+        Wire::get(&host, path)
+            .line(&format!("OPTIONS {path} HTTP/1.1"))
+            .with("Origin", origin)
+            .with("Access-Control-Request-Method", "POST")
+            .with("Access-Control-Request-Headers", "content-type,signature,mcp-param-region")
+    };
+    let reply = stand.send(&preflight("/mcp", APP)).await;
+    assert_eq!(reply.status, 204, "{reply:?}");
+    assert_eq!(reply.header("access-control-allow-origin"), Some(APP));
+    let asked = Some("content-type,signature,mcp-param-region");
+    assert_eq!(reply.header("access-control-allow-headers"), asked);
+    assert!(reply.header("access-control-allow-methods").unwrap().contains("DELETE"));
+    assert_eq!(stand.send(&preflight("/mcp", "https://evil.example")).await.status, 403);
+    assert_eq!(stand.send(&preflight("/elsewhere", APP)).await.status, 404);
+    assert!(behind.got().is_empty());
+
+    // Refused, passed on, not there: a page can read all of them.
+    for wire in [
+        stand.plain(CALL).with("Origin", APP),
+        stand.signed(1, CALL).with("Origin", APP),
+        Wire::get(&host, "/elsewhere").with("Origin", APP),
+    ] {
+        let reply = stand.send(&wire).await;
+        assert_eq!(reply.header("access-control-allow-origin"), Some(APP), "{reply:?}");
+        assert_eq!(reply.header("access-control-allow-credentials"), None);
+        assert!(reply.header("access-control-expose-headers").unwrap().contains("mcp-session-id"));
+        assert!(reply.head.to_lowercase().contains("vary: origin"), "{}", reply.head);
+    }
+    // Who is no page is told no origin.
+    let reply = stand.send(&stand.signed(1, CALL)).await;
+    assert_eq!(reply.header("access-control-allow-origin"), None);
+}
+
+#[tokio::test]
+async fn without_a_page_to_answer_the_upstream_speaks_for_itself() {
+    let behind = Behind::with(|_| {
+        let builder = http::Response::builder().header("access-control-allow-origin", "*");
+        builder.body(body("{}")).unwrap()
+    })
+    .await;
+    let stand = Stand::before(&behind).await;
+    let reply = stand.send(&stand.signed(1, CALL)).await;
+    assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
+    let host = stand.address.to_string();
+    let preflight = Wire::get(&host, "/mcp")
+        .line("OPTIONS /mcp HTTP/1.1")
+        .with("Origin", &stand.url(""))
+        .with("Access-Control-Request-Method", "POST");
+    // A preflight is never signed, so strict lets none through.
+    assert_eq!(stand.send(&preflight).await.status, 403);
+}

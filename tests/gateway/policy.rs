@@ -1,0 +1,175 @@
+//! Which requests must be verified: per method and tool, and by what the upstream lists.
+
+use http::Response;
+use mcpid::gateway::Policies;
+use mcpid::tower::{Modes, RefuseWith};
+
+use crate::stand::{Behind, CALL, LIST, Stand, Wire, body};
+
+fn pattern(text: &str) -> mcpid::mcp::pattern::Pattern {
+    text.parse().unwrap()
+}
+
+async fn stand(behind: &Behind, policies: Policies) -> Stand {
+    Stand::with(behind, Default::default(), |mut config| {
+        config.policies = policies;
+        config
+    })
+    .await
+}
+
+fn call(tool: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}"}}}}"#)
+}
+
+#[tokio::test]
+async fn strict_for_some_tools_on_top_of_permissive() {
+    let behind = Behind::new().await;
+    let modes = Modes::permissive().with_strict(pattern("tools/call:delete_*"));
+    let stand = stand(&behind, Policies::new(modes)).await;
+    for passes in [call("get_weather"), LIST.to_owned(), call("Delete_db"), call("undelete_db")] {
+        assert_eq!(stand.send(&stand.plain(&passes)).await.status, 200, "{passes}");
+    }
+    let reached = behind.got().len();
+    let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+    for refused in [
+        CALL,
+        answer,
+        // What cannot be read in one way only counts as the worst.
+        r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call"}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get","Name":"delete_db"}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":7}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"delete\u005fdb"}}"#,
+        "",
+        "\u{feff}{}",
+        r#"{"jsonrpc":"2.0","id":NaN,"method":"ping"}"#,
+    ] {
+        let reply = stand.send(&stand.plain(refused)).await;
+        assert_eq!(reply.status, 403, "{refused}: {reply:?}");
+    }
+    // No header decides, whatever it says.
+    let lie = stand.plain(CALL).with("Mcp-Method", "ping").with("Mcp-Name", "get_weather");
+    assert_eq!(stand.send(&lie).await.status, 403);
+    let mut utf7 = stand.plain(&call("get_weather"));
+    utf7.fields[1].1 = "application/json; charset=utf-7".to_owned();
+    assert_eq!(stand.send(&utf7).await.status, 403);
+    let gzip = stand.plain(&call("get_weather")).with("Content-Encoding", "gzip");
+    assert_eq!(stand.send(&gzip).await.status, 403);
+    let gzip = stand.plain(CALL).with("Content-Encoding", "gzip").sign(1, &stand.url("/mcp"));
+    assert_eq!(stand.send(&gzip).await.status, 415);
+    let mut put = stand.plain(&call("get_weather"));
+    put.line = "PUT /mcp HTTP/1.1".to_owned();
+    assert_eq!(stand.send(&put).await.status, 403);
+    assert_eq!(behind.got().len(), reached);
+    assert_eq!(stand.send(&stand.signed(1, CALL)).await.status, 200);
+}
+
+#[tokio::test]
+async fn permissive_for_some_methods_on_top_of_strict() {
+    let behind = Behind::new().await;
+    let modes = Modes::strict().with_permissive(pattern("tools/list"));
+    let stand = stand(&behind, Policies::new(modes)).await;
+    assert_eq!(stand.send(&stand.plain(LIST)).await.status, 200);
+    assert_eq!(behind.got()[0].header("mcpid-status"), Some("unsigned"));
+    for refused in [CALL, r#"{"jsonrpc":"2.0","id":8,"method":"tools/list ","params":{}}"#, "[]"] {
+        assert_eq!(stand.send(&stand.plain(refused)).await.status, 403, "{refused}");
+    }
+    let get = Wire::get(&stand.address.to_string(), "/mcp");
+    assert_eq!(stand.send(&get).await.status, 403);
+    assert_eq!(behind.got().len(), 1);
+}
+
+/// The upstream's own list decides, once it was seen; what it has not listed is the worst.
+#[tokio::test]
+async fn destructive_is_what_the_upstream_does_not_call_harmless() {
+    let list = r#"{"jsonrpc":"2.0","id":8,"result":{"tools":[
+        {"name":"read","annotations":{"readOnlyHint":true}},
+        {"name":"add","annotations":{"destructiveHint":false}},
+        {"name":"drop","annotations":{"destructiveHint":true}},
+        {"name":"plain"}]}}"#;
+    let events = format!("event: message\r\ndata: {}\r\n\r\n", list.replace('\n', ""));
+    let second = r#"{"jsonrpc":"2.0","id":8,"result":{"tools":[
+        {"name":"add","annotations":{"destructiveHint":true}}]}}"#;
+    let behind = Behind::with(move |got| {
+        let (media, text) = match got.header("x-test") {
+            Some("events") => ("text/event-stream", events.clone()),
+            Some("second") => ("application/json; charset=utf-8", second.to_owned()),
+            _ => ("application/json", list.to_owned()),
+        };
+        Response::builder().header("content-type", media).body(body(text)).unwrap()
+    })
+    .await;
+    let policies = || Policies::new(Modes::permissive()).with_destructive();
+    for how in ["json", "events"] {
+        let stand = stand(&behind, policies()).await;
+        for tool in ["read", "add", "drop", "plain", "unknown"] {
+            assert_eq!(stand.send(&stand.plain(&call(tool))).await.status, 403, "{tool} before");
+        }
+        let asked = stand.plain(LIST).with("X-Test", how).with("Accept-Encoding", "gzip");
+        assert_eq!(stand.send(&asked).await.status, 200);
+        // Compressed, it could not be read.
+        assert_eq!(behind.got().pop().unwrap().header("accept-encoding"), Some("identity"));
+        for (tool, status) in
+            [("read", 200), ("add", 200), ("drop", 403), ("plain", 403), ("unknown", 403)]
+        {
+            let reply = stand.send(&stand.plain(&call(tool))).await;
+            assert_eq!(reply.status, status, "{tool} {how}");
+        }
+        // The most restrictive that was seen holds.
+        for (asked, status) in [("second", 403), (how, 403)] {
+            assert_eq!(stand.send(&stand.plain(LIST).with("X-Test", asked)).await.status, 200);
+            assert_eq!(stand.send(&stand.plain(&call("add"))).await.status, status);
+        }
+        let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+        assert_eq!(stand.send(&stand.plain(answer)).await.status, 403);
+        assert_eq!(stand.send(&stand.plain("[]")).await.status, 403);
+        assert_eq!(stand.send(&stand.signed(1, &call("drop"))).await.status, 200);
+    }
+}
+
+/// Metrics name tools that the upstream has listed, and no others.
+#[tokio::test]
+async fn no_client_can_make_the_numbers_grow() {
+    let list = r#"{"jsonrpc":"2.0","id":8,"result":{"tools":[{"name":"known"}]}}"#;
+    let behind = Behind::with(move |_| crate::stand::ok(list)).await;
+    let stand = stand(&behind, Policies::new(Modes::permissive())).await;
+    assert_eq!(stand.send(&stand.plain(LIST)).await.status, 200);
+    for tool in ["known", "made_up_1", "made_up_2"] {
+        assert_eq!(stand.send(&stand.plain(&call(tool))).await.status, 200);
+    }
+    let odd = r#"{"jsonrpc":"2.0","id":8,"method":"made/up"}"#;
+    assert_eq!(stand.send(&stand.plain(odd)).await.status, 200);
+    let _ = stand.lines(5).await;
+    let text = stand.metrics.text(mcpid::clock::Timestamp::from_unix(0));
+    assert!(text.contains(r#"tool="known""#), "{text}");
+    assert!(text.contains(r#"tool="other",code="signature_missing"} 2"#), "{text}");
+    assert!(text.contains(r#"method="other""#), "{text}");
+    assert!(!text.contains("made"), "{text}");
+    assert!(text.ends_with("# EOF\n"));
+}
+
+#[tokio::test]
+async fn refusals_take_another_status_where_clients_want_it() {
+    let behind = Behind::new().await;
+    for (with, post, get) in [
+        (RefuseWith::Forbidden, 403, 403),
+        (RefuseWith::Unauthorized { realm: "mcp".into() }, 401, 401),
+        (RefuseWith::Ok, 200, 403),
+    ] {
+        let stand = Stand::with(&behind, Default::default(), |mut config| {
+            config.refuse_with = with.clone();
+            config
+        })
+        .await;
+        let reply = stand.send(&stand.plain(CALL)).await;
+        assert_eq!((reply.status, reply.reason().as_str()), (post, "signature_missing"));
+        assert_eq!(reply.json()["id"], 7);
+        let challenge = reply.header("www-authenticate").is_some();
+        assert_eq!(challenge, post == 401);
+        let reply = stand.send(&Wire::get(&stand.address.to_string(), "/mcp")).await;
+        assert_eq!(reply.status, get);
+    }
+    assert!(behind.got().is_empty());
+}

@@ -1,0 +1,386 @@
+//! The program: flags and file, reload, log, numbers, and its end.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use mcpid::key::{Sign as _, format};
+use tempfile::TempDir;
+
+use crate::stand::{Behind, CALL, Reply, Wire, key};
+
+/// A gateway as a user starts it. Ended when dropped.
+pub(crate) struct Running {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    err: PathBuf,
+    out: PathBuf,
+}
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcpid"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MCPID_")) {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A trust file with alice's key.
+fn trust(folder: &TempDir) -> PathBuf {
+    let path = folder.path().join("trust.json");
+    if !path.exists() {
+        let jwk = folder.path().join("alice.jwk");
+        fs::write(&jwk, format::jwk(key(1).public(), None)).unwrap();
+        let added = program()
+            .args(["trust", "add", "--name", "alice", "-r"])
+            .args([&path, &jwk])
+            .output()
+            .unwrap();
+        assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+    }
+    path
+}
+
+static STARTED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+impl Running {
+    pub(crate) fn start(folder: &TempDir, args: &[&str]) -> Self {
+        Running::start_at(folder, &format!("127.0.0.1:{}", free_port()), args)
+    }
+
+    /// Its clients know it by its own address.
+    pub(crate) fn start_for_own_address(folder: &TempDir, scheme: &str, args: &[&str]) -> Self {
+        let listen = format!("127.0.0.1:{}", free_port());
+        let origin = format!("{scheme}://{listen}");
+        Running::start_at(folder, &listen, &[args, &["--origin", &origin]].concat())
+    }
+
+    pub(crate) fn start_at(folder: &TempDir, listen: &str, args: &[&str]) -> Self {
+        let number = STARTED.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let err = folder.path().join(format!("err-{number}"));
+        let out = folder.path().join(format!("out-{number}"));
+        let child = program()
+            .args(["gateway", "--nonces", "memory:", "--listen", listen, "-r"])
+            .arg(trust(folder))
+            .args(args)
+            .stdout(File::create(&out).unwrap())
+            .stderr(File::create(&err).unwrap())
+            .spawn()
+            .unwrap();
+        let address = listen.parse().unwrap_or_else(|_| "127.0.0.1:1".parse().unwrap());
+        let running = Running { child, address, err, out };
+        running.wait_for("listening at");
+        // A store that was made just now has forgotten whatever was before its start.
+        sleep(Duration::from_secs(7));
+        running
+    }
+
+    /// Exit code and words of one that does not start.
+    pub(crate) fn fails(folder: &TempDir, listen: &str, args: &[&str]) -> (i32, String) {
+        let output = program()
+            .args(["gateway", "--nonces", "memory:", "--listen", listen, "-r"])
+            .arg(trust(folder))
+            .args(args)
+            .output()
+            .unwrap();
+        (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(&self.err).unwrap()
+    }
+
+    /// What stands in the log on stdout, once there is something.
+    pub(crate) fn log(&self) -> String {
+        let begun = Instant::now();
+        loop {
+            let text = fs::read_to_string(&self.out).unwrap();
+            if !text.is_empty() || begun.elapsed() > Duration::from_secs(5) {
+                return text;
+            }
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    pub(crate) fn wait_for(&self, words: &str) {
+        let begun = Instant::now();
+        while !self.said().contains(words) {
+            assert!(begun.elapsed() < Duration::from_secs(15), "no {words:?} in {}", self.said());
+            sleep(Duration::from_millis(30));
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let killed = Command::new("kill").args([name, &self.child.id().to_string()]).status();
+        assert!(killed.unwrap().success());
+    }
+
+    /// Ends it as an operator does; its exit code.
+    pub(crate) fn terminate(mut self) -> i32 {
+        self.signal("-TERM");
+        self.child.wait().unwrap().code().unwrap_or(-1)
+    }
+
+    /// Ends it as a power cut does.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    async fn send(&self, wire: &Wire) -> Reply {
+        use tokio::io::AsyncWriteExt as _;
+        let mut stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(&wire.bytes()).await.unwrap();
+        Reply::read(&mut stream).await
+    }
+
+    fn plain(&self) -> Wire {
+        Wire::post(&self.address.to_string(), "/mcp", CALL)
+    }
+
+    fn signed(&self) -> Wire {
+        self.plain().sign(1, &format!("http://{}/mcp", self.address))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn get(address: &str, path: &str, host: &str) -> Reply {
+    use tokio::io::AsyncWriteExt as _;
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(&Wire::get(host, path).bytes()).await.unwrap();
+    Reply::read(&mut stream).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_is_told_by_a_file_watched_reloaded_and_ended() {
+    let behind = Behind::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("gateway.log");
+    let (port, admin) = (free_port(), format!("127.0.0.1:{}", free_port()));
+    let file = folder.path().join("gateway.toml");
+    let text = format!(
+        "upstream = \"{}\"\norigin = [\"http://127.0.0.1:{port}\"]\nmode = \"permissive\"\n\
+         strict = [\"tools/call:delete_*\"]\nadmin = \"{admin}\"\nlog = {:?}\nbudget = 1000000\n\
+         body-timeout = \"20s\"\npreserve-host = false\n",
+        behind.url(),
+        log.to_str().unwrap(),
+    );
+    fs::write(&file, &text).unwrap();
+    let config = file.to_str().unwrap();
+    let gateway = Running::start_at(&folder, &format!("127.0.0.1:{port}"), &["--config", config]);
+
+    assert_eq!(gateway.send(&gateway.signed()).await.status, 200);
+    assert_eq!(gateway.send(&gateway.plain()).await.status, 403);
+    let list = Wire::post(&gateway.address.to_string(), "/mcp", crate::stand::LIST);
+    assert_eq!(gateway.send(&list).await.status, 200);
+
+    // Operators are answered, by address only.
+    let health = get(&admin, "/healthz", &admin).await;
+    assert_eq!((health.status, health.body.as_slice()), (200, b"ok\n".as_slice()));
+    assert_eq!(get(&admin, "/readyz", &admin).await.body, b"ready\n");
+    assert_eq!(get(&admin, "/readyz", "localhost").await.status, 200);
+    assert_eq!(get(&admin, "/readyz", "rebound.example").await.status, 421);
+    assert_eq!(get(&admin, "/nothing", &admin).await.status, 404);
+    let numbers = String::from_utf8(get(&admin, "/metrics", &admin).await.body).unwrap();
+    for line in [
+        r#"mcpid_requests_total{outcome="passed",status="verified",code="none",answer="2xx"} 1"#,
+        r#"mcpid_would_refuse_total{method="tools/list",tool="none",code="signature_missing"} 1"#,
+        "mcpid_live_nonces 1",
+        "mcpid_registry_keys 1",
+        "mcpid_store_errors_total 0",
+    ] {
+        assert!(numbers.contains(line), "{line} is not in {numbers}");
+    }
+    let page = get(&admin, "/", &admin).await;
+    assert!(page.header("content-security-policy").unwrap().contains("frame-ancestors 'none'"));
+    assert!(String::from_utf8_lossy(&page.body).contains("tools/list"));
+
+    // A trust file that is broken, or gone, leaves the old one in use and shows.
+    let trusted = trust(&folder);
+    let whole = fs::read(&trusted).unwrap();
+    for broken in [Some("{\"keys\":"), None] {
+        match broken {
+            Some(text) => fs::write(&trusted, text).unwrap(),
+            None => fs::remove_file(&trusted).unwrap(),
+        }
+        let begun = Instant::now();
+        while get(&admin, "/readyz", &admin).await.status != 503 {
+            assert!(begun.elapsed() < Duration::from_secs(10), "still ready");
+            sleep(Duration::from_millis(50));
+        }
+        assert_eq!(gateway.send(&gateway.signed()).await.status, 200);
+    }
+    assert!(gateway.said().contains("what was read before stays in use"), "{}", gateway.said());
+    // One that trusts nobody any more counts at once.
+    fs::write(&trusted, "{\"keys\":[]}").unwrap();
+    gateway.wait_for("read again: 0 trusted");
+    assert_eq!(gateway.send(&gateway.signed()).await.reason(), "key_unknown");
+    assert_eq!(get(&admin, "/readyz", &admin).await.status, 200);
+    fs::write(&trusted, &whole).unwrap();
+    gateway.wait_for("read again: 1 trusted");
+    assert_eq!(gateway.send(&gateway.signed()).await.status, 200);
+
+    // The log is opened anew where a rotation moved it away.
+    let moved = folder.path().join("gateway.log.1");
+    fs::rename(&log, &moved).unwrap();
+    gateway.signal("-HUP");
+    let begun = Instant::now();
+    while !log.exists() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "no new log");
+        sleep(Duration::from_millis(30));
+    }
+    assert_eq!(gateway.send(&gateway.plain()).await.status, 403);
+    let said = gateway.said();
+    assert_eq!(gateway.terminate(), 0, "{said}");
+    let lines = |path: &Path| {
+        let mut text = String::new();
+        File::open(path).unwrap().read_to_string(&mut text).unwrap();
+        text.lines().filter(|l| l.contains("\"outcome\":\"refused\"")).count()
+    };
+    assert_eq!(lines(&log), 1);
+    assert!(lines(&moved) >= 2);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+/// What was forgotten at the start is refused until it can be told from a replay, and said so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_is_ready_once_it_can_tell_a_replay() {
+    let behind = Behind::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (listen, admin) =
+        (format!("127.0.0.1:{}", free_port()), format!("127.0.0.1:{}", free_port()));
+    let err = File::create(folder.path().join("err")).unwrap();
+    let mut child = program()
+        .args(["gateway", "--nonces", "memory:", "--listen", &listen, "--admin", &admin])
+        .args(["--upstream", &behind.url(), "--origin", &format!("http://{listen}"), "-r"])
+        .arg(trust(&folder))
+        .stdout(Stdio::null())
+        .stderr(err)
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while tokio::net::TcpStream::connect(&admin).await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "it does not listen");
+        sleep(Duration::from_millis(20));
+    }
+    let early = get(&admin, "/readyz", &admin).await;
+    assert_eq!(early.status, 503);
+    let words = String::from_utf8_lossy(&early.body).into_owned();
+    assert!(words.contains("may have forgotten"), "{words}");
+    let wire = Wire::post(&listen, "/mcp", CALL).sign(1, &format!("http://{listen}/mcp"));
+    let running = Running {
+        address: listen.parse().unwrap(),
+        err: folder.path().join("err"),
+        out: folder.path().join("err"),
+        child: Command::new("true").spawn().unwrap(),
+    };
+    let refused = running.send(&wire).await;
+    assert_eq!((refused.status, refused.reason().as_str()), (503, "unavailable"));
+    assert!(refused.header("retry-after").is_some());
+    let begun = Instant::now();
+    while get(&admin, "/readyz", &admin).await.status != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(15), "never ready");
+        sleep(Duration::from_millis(100));
+    }
+    let wire = Wire::post(&listen, "/mcp", CALL).sign(1, &format!("http://{listen}/mcp"));
+    assert_eq!(running.send(&wire).await.status, 200);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// A file says what flags could, and nothing else; what is wrong is said of the file.
+#[test]
+fn a_wrong_file_is_said_to_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("g.toml");
+    let trusted = trust(&folder);
+    let check = |text: &str, more: &[&str]| {
+        fs::write(&file, text).unwrap();
+        let output = program()
+            .args(["gateway", "--check-config", "--config"])
+            .arg(&file)
+            .arg("-r")
+            .arg(&trusted)
+            .args(more)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let result = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code().unwrap(), said, result)
+    };
+    let good = "upstream = \"http://127.0.0.1:8000/mcp\"\norigin = [\"https://mcp.example.com\"]\n";
+    let (code, said, result) = check(good, &[]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(
+        result,
+        "ok: strict, 127.0.0.1:8080, /mcp to http://127.0.0.1:8000/mcp, 1 trusted\n"
+    );
+    // Flags win.
+    let (_, _, result) =
+        check(good, &["--upstream", "http://127.0.0.1:9/other", "--mode=permissive"]);
+    assert!(result.starts_with("ok: permissive, 127.0.0.1:8080, /other to"), "{result}");
+    let (code, _, result) = check(good, &["--json"]);
+    assert_eq!(code, 0);
+    assert!(result.contains("\"ok\":true"), "{result}");
+    for (text, words) in [
+        ("upstream = ", "line 1: "),
+        ("colour = \"red\"", "there is no setting \"colour\""),
+        ("config = \"x\"", "there is no setting \"config\""),
+        ("trust-me = true", "there is no setting \"trust-me\""),
+        ("mode = \"lax\"", "--mode cannot be 'lax', only strict, permissive"),
+        ("head-timeout = 10", "a unit is missing"),
+        ("head-timeout = 1.5", "\"head-timeout\" cannot be a fraction"),
+        ("origin = [[\"x\"]]", "\"origin\" cannot be a list in a list"),
+        ("preserve-host = \"yes\"", "preserve-host"),
+        ("[gateway]\nmode = \"strict\"", "there is no setting \"gateway\""),
+        ("upstream = \"a\"\nupstream = \"b\"", "duplicate key"),
+        ("tls-cert = \"x\"", "--tls-key is missing"),
+    ] {
+        let (code, said, _) = check(text, &[]);
+        assert_eq!(code, 2, "{text}: {said}");
+        assert!(said.contains("g.toml: ") && said.contains(words), "{text}: {said}");
+    }
+    // What only shows when everything is put together.
+    for (more, words) in [
+        (&["--strict", "a:"][..], "--strict a:: a pattern with a colon needs a name"),
+        (&["--permissive", "destructive"], "that is what strict is for"),
+        (&["--open", "/mcp"], "leads to the endpoint"),
+        (&["--path", "mcp"], "not a path such as /mcp"),
+        (&["--realm", "x"], "--realm is for --refuse-with 401"),
+        (&["--profile", "rfc9421"], "is for audits"),
+        (&["--allow-origin", "null"], "not an origin as browsers write it"),
+        (&["--allow-origin", "https://APP.example.com"], "not an origin as browsers write it"),
+        (&["--upstream", "http://192.0.2.1/mcp"], "can forge Mcpid-Status"),
+        (&["--admin", "0.0.0.0:9"], "tells who calls what"),
+        (&["--origin", "https://mcp.example.com/"], "an origin has no path"),
+    ] {
+        let (code, said, _) = check(good, more);
+        assert_eq!(code, 2, "{more:?}: {said}");
+        assert!(said.contains(words), "{more:?}: {said}");
+    }
+    assert_eq!(
+        check(good, &["--upstream", "http://192.0.2.1/mcp", "--allow-remote-upstream"]).0,
+        0
+    );
+}

@@ -1,0 +1,143 @@
+//! A session belongs to the key that opened it.
+
+use std::time::Duration;
+
+use http::Response;
+use mcpid::gateway::Policies;
+use mcpid::tower::Modes;
+
+use crate::stand::{Behind, CALL, INITIALIZE, LIST, Stand, Wire, body};
+
+/// Opens a session for every `initialize`, named after what was asked before.
+async fn with_sessions() -> Behind {
+    let opened = std::sync::atomic::AtomicUsize::new(0);
+    Behind::with(move |got| {
+        let mut builder = Response::builder().header("content-type", "application/json");
+        if got.body == INITIALIZE {
+            let number = opened.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            builder = builder.header("mcp-session-id", format!("session-{number}"));
+        }
+        let gone = got.header("mcp-session-id") == Some("gone");
+        builder.status(if gone { 404 } else { 200 }).body(body("{}")).unwrap()
+    })
+    .await
+}
+
+fn in_session(stand: &Stand, key: u8, session: &str, body: &str) -> Wire {
+    stand.plain(body).with("Mcp-Session-Id", session).sign(key, &stand.url("/mcp"))
+}
+
+#[tokio::test]
+async fn another_key_cannot_speak_in_a_session() {
+    let behind = with_sessions().await;
+    let stand = Stand::before(&behind).await;
+    let opened = stand.send(&stand.signed(1, INITIALIZE)).await;
+    assert_eq!(opened.header("mcp-session-id"), Some("session-0"));
+    assert_eq!(stand.send(&in_session(&stand, 1, "session-0", CALL)).await.status, 200);
+    let reached = behind.got().len();
+    let host = stand.address.to_string();
+    let bare = |method: &str| {
+        Wire::get(&host, "/mcp")
+            .line(&format!("{method} /mcp HTTP/1.1"))
+            .with("Mcp-Session-Id", "session-0")
+            .sign(2, &stand.url("/mcp"))
+    };
+    for wire in [in_session(&stand, 2, "session-0", CALL), bare("GET"), bare("DELETE")] {
+        let reply = stand.send(&wire).await;
+        assert_eq!((reply.status, reply.reason().as_str()), (403, "not_allowed"), "{reply:?}");
+        // To sign again would change nothing.
+        assert_eq!(reply.header("accept-signature"), None);
+    }
+    // Not signed at all, or signed for another session.
+    let unsigned = stand.plain(CALL).with("Mcp-Session-Id", "session-0");
+    assert_eq!(stand.send(&unsigned).await.reason(), "signature_missing");
+    let mut moved = in_session(&stand, 2, "session-1", CALL);
+    moved.fields[2].1 = "session-0".to_owned();
+    assert_eq!(stand.send(&moved).await.reason(), "key_unknown");
+    assert_eq!(behind.got().len(), reached, "none of them reached the upstream");
+
+    // Its own session is another matter; and whoever is refused has not used a nonce up.
+    let own = stand.send(&stand.signed(2, INITIALIZE)).await;
+    assert_eq!(own.header("mcp-session-id"), Some("session-1"));
+    assert_eq!(stand.send(&in_session(&stand, 2, "session-1", CALL)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_session_that_was_opened_before_is_bound_to_its_first_user() {
+    let behind = with_sessions().await;
+    let stand = Stand::before(&behind).await;
+    assert_eq!(stand.send(&in_session(&stand, 1, "old", CALL)).await.status, 200);
+    assert_eq!(stand.send(&in_session(&stand, 2, "old", CALL)).await.status, 403);
+    let lines = stand.lines(2).await;
+    let note = lines[0].note.as_ref().unwrap().as_str();
+    assert_eq!(note, "a session that was opened before is bound to the first key that uses it");
+    // What the upstream does not know is nobody's.
+    assert_eq!(stand.send(&in_session(&stand, 1, "gone", CALL)).await.status, 404);
+    assert_eq!(stand.send(&in_session(&stand, 2, "gone", CALL)).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_session_that_has_ended_is_nobodys() {
+    let behind = with_sessions().await;
+    let stand = Stand::before(&behind).await;
+    let _ = stand.send(&stand.signed(1, INITIALIZE)).await;
+    let end = Wire::get(&stand.address.to_string(), "/mcp")
+        .line("DELETE /mcp HTTP/1.1")
+        .with("Mcp-Session-Id", "session-0")
+        .sign(1, &stand.url("/mcp"));
+    assert_eq!(stand.send(&end).await.status, 200);
+    assert_eq!(stand.send(&in_session(&stand, 2, "session-0", CALL)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_full_table_takes_no_more_and_gives_no_live_session_away() {
+    let behind = with_sessions().await;
+    let stand = Stand::with(&behind, Default::default(), |mut config| {
+        config.sessions = 2;
+        config
+    })
+    .await;
+    for _ in 0..2 {
+        assert_eq!(stand.send(&stand.signed(1, INITIALIZE)).await.status, 200);
+    }
+    let third = stand.send(&stand.signed(2, INITIALIZE)).await;
+    assert_eq!(third.status, 503, "{third:?}");
+    assert_eq!(third.header("mcp-session-id"), None);
+    assert_eq!(stand.send(&in_session(&stand, 2, "old", CALL)).await.status, 403);
+    assert_eq!(stand.send(&in_session(&stand, 1, "session-1", CALL)).await.status, 200);
+    assert_eq!(stand.send(&in_session(&stand, 2, "session-0", CALL)).await.status, 403);
+    // Without a session nothing is kept, so nothing is full.
+    assert_eq!(stand.send(&stand.signed(2, CALL)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_session_that_nobody_uses_makes_room() {
+    let behind = with_sessions().await;
+    let stand = Stand::with(&behind, Default::default(), |mut config| {
+        config.sessions = 1;
+        config.session_idle = Duration::from_millis(300);
+        config
+    })
+    .await;
+    assert_eq!(stand.send(&stand.signed(1, INITIALIZE)).await.status, 200);
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(stand.send(&stand.signed(2, INITIALIZE)).await.status, 200);
+    assert_eq!(stand.send(&in_session(&stand, 1, "session-1", LIST)).await.status, 403);
+}
+
+/// Permissive lets it through, and says what it is; the upstream never hears the other key's name.
+#[tokio::test]
+async fn permissive_labels_a_borrowed_session() {
+    let behind = with_sessions().await;
+    let stand = Stand::with(&behind, Default::default(), |mut config| {
+        config.policies = Policies::new(Modes::permissive());
+        config
+    })
+    .await;
+    let _ = stand.send(&stand.signed(1, INITIALIZE)).await;
+    assert_eq!(stand.send(&in_session(&stand, 2, "session-0", CALL)).await.status, 200);
+    let got = behind.got().pop().unwrap();
+    assert_eq!(got.header("mcpid-status"), Some("invalid"));
+    assert_eq!(got.header("mcpid-reason"), Some("not_allowed"));
+    assert_eq!(got.header("mcpid-name"), None);
+}

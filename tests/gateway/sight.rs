@@ -1,0 +1,181 @@
+//! What is refused on sight, and what of a client's framing reaches the upstream: nothing.
+
+use crate::stand::{Behind, CALL, Stand};
+
+/// Each case is a signed request with one thing changed that no signature covers.
+#[tokio::test]
+async fn what_two_servers_could_frame_or_address_differently_is_refused() {
+    let behind = Behind::new().await;
+    let stand = Stand::before(&behind).await;
+    let host = stand.address.to_string();
+    let accepted = stand.send(&stand.signed(1, CALL)).await;
+    assert_eq!(accepted.status, 200, "{accepted:?}");
+    assert_eq!(behind.got().len(), 1);
+
+    let signed = || stand.signed(1, CALL);
+    let length = CALL.len();
+    let chunked = format!("{:x}\r\n{CALL}\r\n0\r\n\r\n", length);
+    let chunks = |coding: &str| {
+        let mut wire = signed().with("Transfer-Encoding", coding);
+        wire.body = chunked.clone().into_bytes();
+        wire
+    };
+    let replaced = |name: &str, value: &str| {
+        let mut wire = signed();
+        wire.fields.iter_mut().find(|(n, _)| n == name).unwrap().1 = value.to_owned();
+        wire
+    };
+    let mut no_host = signed();
+    no_host.fields.remove(0);
+    let cases = [
+        ("no host", no_host, 400, "host"),
+        ("two hosts", signed().with("Host", &host), 400, "host"),
+        ("another host", replaced("Host", "other.example"), 421, "target_mismatch"),
+        ("a host with a user", replaced("Host", &format!("me@{host}")), 400, "user_information"),
+        (
+            "absolute form for another host",
+            signed().line("POST http://other.example/mcp HTTP/1.1"),
+            400,
+            "host",
+        ),
+        (
+            "absolute form with a user",
+            signed().line(&format!("POST http://me:pw@{host}/mcp HTTP/1.1")),
+            400,
+            "user_information",
+        ),
+        ("HTTP/1.0", signed().line("POST /mcp HTTP/1.0"), 505, "http_version"),
+        ("gzip, chunked", chunks("gzip, chunked"), 501, "transfer_coding"),
+        ("chunked, chunked", chunks("chunked, chunked"), 501, "transfer_coding"),
+        ("upgrade", signed().with("Upgrade", "websocket"), 400, "upgrade"),
+        ("h2c", signed().with("Upgrade", "h2c").with("HTTP2-Settings", "AAMAAABk"), 400, "upgrade"),
+        ("connection: upgrade", signed().with("Connection", "Upgrade"), 400, "upgrade"),
+        ("hiding a field", signed().with("Connection", "close, signature"), 400, "connection"),
+        ("hiding a field", signed().with("Connection", "mcp-session-id"), 400, "connection"),
+        ("trace", signed().line("TRACE /mcp HTTP/1.1"), 405, "method"),
+        ("connect", signed().line(&format!("CONNECT {host} HTTP/1.1")), 405, "method"),
+        ("expect", signed().with("Expect", "a miracle"), 417, "expectation_failed"),
+    ];
+    for (what, wire, status, reason) in cases {
+        let reply = stand.send(&wire).await;
+        assert_eq!((reply.status, reply.reason().as_str()), (status, reason), "{what}: {reply:?}");
+        assert_eq!(reply.header("cache-control"), Some("no-store"), "{what}");
+    }
+    // What the library itself refuses has no body of ours.
+    let lines = |text: &str| text.replace("HOST", &host).into_bytes();
+    for (what, bytes) in [
+        (
+            "two lengths",
+            lines(
+                "POST /mcp HTTP/1.1\r\nHost: HOST\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\n{}  ",
+            ),
+        ),
+        (
+            "a length with a sign",
+            lines("POST /mcp HTTP/1.1\r\nHost: HOST\r\nContent-Length: +2\r\n\r\n{}"),
+        ),
+        (
+            "a folded line",
+            lines("POST /mcp HTTP/1.1\r\nHost: HOST\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\n{}"),
+        ),
+        (
+            "a space before the colon",
+            lines("POST /mcp HTTP/1.1\r\nHost : HOST\r\nContent-Length: 2\r\n\r\n{}"),
+        ),
+        (
+            "a NUL",
+            lines("POST /mcp HTTP/1.1\r\nHost: HOST\r\nX: a\0b\r\nContent-Length: 2\r\n\r\n{}"),
+        ),
+        ("no HTTP", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03hello\r\n\r\n".to_vec()),
+        (
+            "a chunk that is none",
+            lines(
+                "POST /mcp HTTP/1.1\r\nHost: HOST\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+            ),
+        ),
+    ] {
+        let reply = stand.raw(&bytes).await;
+        assert!(matches!(reply.status, 0 | 400 | 403 | 501), "{what}: {reply:?}");
+    }
+    assert_eq!(behind.got().len(), 1, "nothing of all that reached the upstream");
+}
+
+/// A second request inside of the first one's body stays a body.
+#[tokio::test]
+async fn a_request_smuggled_in_a_body_stays_a_body() {
+    let behind = Behind::new().await;
+    let stand = Stand::before(&behind).await;
+    let inner = "POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+    // CL.TE and TE.CL: whichever of the two counts, only one request is ever seen, and unsigned
+    // bytes are never a request of their own to the upstream.
+    for framing in [
+        format!(
+            "Content-Length: {}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{inner}",
+            5 + inner.len()
+        ),
+        format!(
+            "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n{:x}\r\n{inner}\r\n0\r\n\r\n",
+            inner.len()
+        ),
+        format!("Transfer-Encoding : chunked\r\nContent-Length: {}\r\n\r\n{inner}", inner.len()),
+        format!("Transfer-Encoding: xchunked\r\nContent-Length: {}\r\n\r\n{inner}", inner.len()),
+        format!("Content-Length: 0\r\nContent-Length: {}\r\n\r\n{inner}", inner.len()),
+    ] {
+        let host = stand.address;
+        let bytes = format!(
+            "POST /mcp HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n{framing}"
+        );
+        let reply = stand.raw(bytes.as_bytes()).await;
+        assert_ne!(reply.status, 200, "{framing:?}: {reply:?}");
+    }
+    assert!(behind.got().is_empty(), "{:?}", behind.got());
+}
+
+/// Chunks, trailers and lengths end here; the upstream gets one length and the signed bytes.
+#[tokio::test]
+async fn a_fresh_head_is_built_for_the_upstream() {
+    let behind = Behind::new().await;
+    let stand = Stand::before(&behind).await;
+    let mut wire =
+        stand.signed(1, CALL).with("Transfer-Encoding", "chunked").with("TE", "trailers");
+    let (first, rest) = CALL.split_at(10);
+    wire.body =
+        format!("a;x=1\r\n{first}\r\n{:x}\r\n{rest}\r\n0\r\nMcp-Name: other\r\n\r\n", rest.len())
+            .into_bytes();
+    let reply = stand.send(&wire).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let got = behind.got().remove(0);
+    assert_eq!(got.body, CALL);
+    assert_eq!(got.header("content-length"), Some(CALL.len().to_string().as_str()));
+    for name in ["transfer-encoding", "te", "trailer", "mcp-name", "connection"] {
+        assert_eq!(got.header(name), None, "{name}");
+    }
+}
+
+/// In permissive mode too: framing, host and size are nothing that can be waived.
+#[tokio::test]
+async fn permissive_waives_none_of_it() {
+    let behind = Behind::new().await;
+    let stand = Stand::with(&behind, Default::default(), |mut config| {
+        config.policies = mcpid::gateway::Policies::new(mcpid::tower::Modes::permissive());
+        config
+    })
+    .await;
+    assert_eq!(stand.send(&stand.plain(CALL)).await.status, 200);
+    let host = stand.address.to_string();
+    let other = |line: &str| stand.plain(CALL).line(line);
+    for (wire, status) in [
+        (stand.plain(CALL).with("Host", &host), 400),
+        (other("POST http://other.example/mcp HTTP/1.1"), 400),
+        (other("POST /mcp HTTP/1.0"), 505),
+        (other("POST /elsewhere HTTP/1.1"), 404),
+        (stand.plain(CALL).with("Connection", "x"), 400),
+        (stand.plain(CALL).with("Origin", "https://evil.example"), 403),
+        (stand.plain(&" ".repeat((4 << 20) + 1)), 413),
+        (stand.plain(CALL).with("X", &"x".repeat(65 * 1024)), 431),
+    ] {
+        let reply = stand.send(&wire).await;
+        assert_eq!(reply.status, status, "{}: {}", wire.line, reply.head);
+    }
+    assert_eq!(behind.got().len(), 1);
+}

@@ -1,0 +1,364 @@
+//! What the tests stand on: a real gateway on a loopback port, an upstream behind it that keeps
+//! what really reached it, and a client that writes bytes.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use mcpid::clock::{Clock as _, SystemClock};
+use mcpid::gateway::log::LogLine;
+use mcpid::gateway::{Config, Gateway, Metrics, Upstream};
+use mcpid::key::trust::{Registry, TrustFile};
+use mcpid::key::{SecretKey, Sign as _};
+use mcpid::message::target::{Origin, Origins};
+use mcpid::message::{Head, RequestTarget};
+use mcpid::net::{Address, Limits, Listener, Server, tls};
+use mcpid::nonce::memory::Memory;
+use mcpid::profile::Profile;
+use mcpid::sign::{Nonce, Signer};
+use mcpid::verify::{Replay, Verifier};
+use rand::rngs::SysRng;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+pub(crate) const CALL: &str =
+    r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"delete_db"}}"#;
+pub(crate) const LIST: &str = r#"{"jsonrpc":"2.0","id":8,"method":"tools/list"}"#;
+pub(crate) const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#;
+
+/// One request as the upstream got it.
+#[derive(Clone, Debug)]
+pub(crate) struct Got {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Got {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+pub(crate) type Answered = Response<BoxBody<Bytes, std::io::Error>>;
+type Script = dyn Fn(&Got) -> Answered + Send + Sync;
+
+/// A server that does as its script says and forgets nothing.
+#[derive(Clone)]
+pub(crate) struct Behind {
+    pub(crate) address: SocketAddr,
+    got: Arc<Mutex<Vec<Got>>>,
+}
+
+pub(crate) fn body(text: impl Into<Bytes>) -> BoxBody<Bytes, std::io::Error> {
+    Full::new(text.into()).map_err(|never| match never {}).boxed()
+}
+
+pub(crate) fn ok(text: &'static str) -> Answered {
+    let builder = Response::builder().header("content-type", "application/json");
+    builder.body(body(text)).unwrap()
+}
+
+impl Behind {
+    pub(crate) async fn with(script: impl Fn(&Got) -> Answered + Send + Sync + 'static) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let got: Arc<Mutex<Vec<Got>>> = Arc::default();
+        let script: Arc<Script> = Arc::new(script);
+        let kept = Arc::clone(&got);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let (script, kept) = (Arc::clone(&script), Arc::clone(&kept));
+                tokio::spawn(async move {
+                    let service = service_fn(move |request: Request<Incoming>| {
+                        let (script, kept) = (Arc::clone(&script), Arc::clone(&kept));
+                        async move {
+                            let (parts, body) = request.into_parts();
+                            let Ok(body) = body.collect().await else {
+                                return Ok::<_, Infallible>(ok("{}"));
+                            };
+                            let got = Got {
+                                method: parts.method.to_string(),
+                                target: parts.uri.to_string(),
+                                headers: parts.headers,
+                                body: body.to_bytes(),
+                            };
+                            kept.lock().unwrap().push(got.clone());
+                            Ok(script(&got))
+                        }
+                    });
+                    let io = hyper_util::rt::TokioIo::new(stream);
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(io, service)
+                        .await;
+                });
+            }
+        });
+        Behind { address, got }
+    }
+
+    pub(crate) async fn new() -> Self {
+        Behind::with(|_| ok(r#"{"jsonrpc":"2.0","id":7,"result":{}}"#)).await
+    }
+
+    /// Everything that reached it.
+    pub(crate) fn got(&self) -> Vec<Got> {
+        self.got.lock().unwrap().clone()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/mcp", self.address)
+    }
+}
+
+/// A key, the same for the same number.
+pub(crate) fn key(number: u8) -> Arc<SecretKey> {
+    let mut seed = *b"0 seed that the gate tests keep.";
+    seed[0] = number;
+    Arc::new(SecretKey::from_seed(&seed))
+}
+
+pub(crate) fn registry(names: &[(&str, u8)]) -> Arc<Registry> {
+    let entries: Vec<Value> = names
+        .iter()
+        .map(|(name, number)| {
+            let x = URL_SAFE_NO_PAD.encode(key(*number).public().as_bytes());
+            json!({"kty": "OKP", "crv": "Ed25519", "x": x, "mcpid": {"name": name}})
+        })
+        .collect();
+    let file = TrustFile::parse(json!({"keys": entries}).to_string().as_bytes()).unwrap();
+    Arc::new(Registry::merge([file]))
+}
+
+/// A running gateway. Its clients know it by its own loopback address.
+pub(crate) struct Stand {
+    pub(crate) address: SocketAddr,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) lines: Arc<Mutex<Vec<LogLine>>>,
+    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) ended: tokio::task::JoinHandle<usize>,
+}
+
+impl Stand {
+    /// Before `behind`, with the keys 1 (alice) and 2 (Zoë) trusted.
+    pub(crate) async fn before(behind: &Behind) -> Self {
+        Stand::with(behind, Limits::default(), |config| config).await
+    }
+
+    pub(crate) async fn with(
+        behind: &Behind,
+        limits: Limits,
+        change: impl FnOnce(Config) -> Config,
+    ) -> Self {
+        let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let Address::Tcp(address) = *listener.address() else { unreachable!() };
+        let config = change(Config::new(Upstream::parse(&behind.url()).unwrap()));
+        let clock = Arc::new(SystemClock);
+        let metrics = Arc::new(Metrics::new());
+        let origins = Origins::new([Origin::parse(&format!("http://{address}")).unwrap()]);
+        let rules = |replay| {
+            let registry = registry(&[("alice", 1), ("Zoë", 2)]);
+            Verifier::new(Profile::mcp(), registry, origins.clone(), clock.clone(), replay)
+        };
+        let retention = rules(Replay::Unchecked).retention();
+        // Every key was made after the store, as far as it can know.
+        let store = Memory::new(SystemClock.now(), retention, &mut SysRng).unwrap().without_floor();
+        let verifier = rules(Replay::Claim(metrics.watch(Arc::new(store))));
+        let lines: Arc<Mutex<Vec<LogLine>>> = Arc::default();
+        let kept = Arc::clone(&lines);
+        let log = Arc::new(move |line: &LogLine| kept.lock().unwrap().push(line.clone()));
+        let no_tls = tls::distrustful().unwrap();
+        let gateway =
+            Gateway::new(config, verifier, no_tls, clock, Arc::clone(&metrics), log).unwrap();
+        let (stop, mut stopped) = watch::channel(false);
+        let server = Server::new(listener, limits);
+        let serving = server.run(gateway, async move {
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        });
+        let ended = tokio::spawn(serving);
+        Stand { address, metrics, lines, stop, ended }
+    }
+
+    /// The log lines, once there are `count` of them.
+    pub(crate) async fn lines(&self, count: usize) -> Vec<LogLine> {
+        for _ in 0..500 {
+            let lines = self.lines.lock().unwrap().clone();
+            if lines.len() >= count {
+                return lines;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{:?}", self.lines.lock().unwrap());
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// A request that is not signed.
+    pub(crate) fn plain(&self, body: &str) -> Wire {
+        Wire::post(&self.address.to_string(), "/mcp", body)
+    }
+
+    /// The same, signed by key `number` now.
+    pub(crate) fn signed(&self, number: u8, body: &str) -> Wire {
+        self.plain(body).sign(number, &self.url("/mcp"))
+    }
+
+    pub(crate) async fn send(&self, wire: &Wire) -> Reply {
+        self.raw(&wire.bytes()).await
+    }
+
+    /// Sends these bytes on a connection of their own and reads one answer.
+    pub(crate) async fn raw(&self, bytes: &[u8]) -> Reply {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        // A server that has heard enough may close before everything is sent.
+        let _ = stream.write_all(bytes).await;
+        Reply::read(&mut stream).await
+    }
+}
+
+/// A request to be written down as HTTP/1.1.
+#[derive(Clone, Debug)]
+pub(crate) struct Wire {
+    pub(crate) line: String,
+    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Wire {
+    pub(crate) fn post(host: &str, target: &str, body: &str) -> Self {
+        Wire {
+            line: format!("POST {target} HTTP/1.1"),
+            fields: vec![
+                ("Host".into(), host.into()),
+                ("Content-Type".into(), "application/json".into()),
+            ],
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
+    pub(crate) fn get(host: &str, target: &str) -> Self {
+        Wire {
+            line: format!("GET {target} HTTP/1.1"),
+            fields: vec![("Host".into(), host.into())],
+            body: Vec::new(),
+        }
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.fields.push((name.into(), value.into()));
+        self
+    }
+
+    pub(crate) fn line(mut self, line: &str) -> Self {
+        self.line = line.into();
+        self
+    }
+
+    /// Signs what is there, for `url`.
+    pub(crate) fn sign(self, number: u8, url: &str) -> Self {
+        let now = SystemClock.now();
+        let method = self.line.split(' ').next().unwrap();
+        let mut head = Head::new(method, RequestTarget::from_url(url).unwrap()).unwrap();
+        for (name, value) in &self.fields {
+            head.push(name.as_str(), value.as_bytes()).unwrap();
+        }
+        let nonce = Nonce::generate(&mut SysRng).unwrap();
+        let signer = Signer::new(key(number), &Profile::mcp()).unwrap();
+        let signed = signer.sign(&head, &Origins::unknown(), &self.body, now, &nonce).unwrap();
+        let added: Vec<_> =
+            signed.headers().into_iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
+        drop(head);
+        let mut wire = self;
+        wire.fields.extend(added);
+        wire
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut text = format!("{}\r\n", self.line);
+        for (name, value) in &self.fields {
+            text += &format!("{name}: {value}\r\n");
+        }
+        let framed = self
+            .fields
+            .iter()
+            .any(|(n, _)| ["content-length", "transfer-encoding"].contains(&&*n.to_lowercase()));
+        if !framed && (!self.body.is_empty() || self.line.starts_with("POST")) {
+            text += &format!("Content-Length: {}\r\n", self.body.len());
+        }
+        [text.as_bytes(), b"\r\n", &self.body].concat()
+    }
+}
+
+/// An answer, read by hand.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    /// Reads one answer; status 0 where the server closed without one.
+    pub(crate) async fn read(stream: &mut TcpStream) -> Self {
+        let reading = async {
+            let (mut bytes, mut piece) = (Vec::new(), [0_u8; 16 * 1024]);
+            loop {
+                if let Some(reply) = Reply::parse(&bytes, false) {
+                    return reply;
+                }
+                match stream.read(&mut piece).await {
+                    Ok(0) | Err(_) => {
+                        let nothing = Reply { status: 0, head: String::new(), body: Vec::new() };
+                        return Reply::parse(&bytes, true).unwrap_or(nothing);
+                    }
+                    Ok(n) => bytes.extend_from_slice(&piece[..n]),
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), reading).await.expect("no answer in 20 s")
+    }
+
+    fn parse(bytes: &[u8], ended: bool) -> Option<Self> {
+        let end = bytes.windows(4).position(|w| w == b"\r\n\r\n")?;
+        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        let reply = Reply { status, head, body: bytes[end + 4..].to_vec() };
+        if reply.header("transfer-encoding").is_some() {
+            return (ended || bytes.ends_with(b"0\r\n\r\n")).then_some(reply);
+        }
+        let length = reply.header("content-length").and_then(|l| l.parse().ok());
+        let whole = length.is_none_or(|length: usize| reply.body.len() >= length);
+        (ended || (whole && (length.is_some() || status == 204))).then_some(reply)
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.split("\r\n").skip(1).find_map(|line| {
+            let (found, value) = line.split_once(':')?;
+            found.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{self:?}"))
+    }
+
+    /// The reason that a refusal names.
+    pub(crate) fn reason(&self) -> String {
+        self.json()["error"]["data"]["reason"].as_str().unwrap_or_default().to_owned()
+    }
+}

@@ -1,0 +1,197 @@
+//! Streaming and its end: frames as they come, a disconnect at once, an upstream that fails.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::Response;
+use http_body::{Body, Frame};
+use mcpid::gateway::log::Outcome;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::stand::{Behind, CALL, Stand};
+
+/// One event, and then nothing until somebody gives up; notes that it was dropped.
+struct Silent {
+    first: Option<Bytes>,
+    dropped: Arc<AtomicBool>,
+}
+
+impl Body for Silent {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        self.dropped.store(true, Ordering::SeqCst);
+    }
+}
+
+async fn until(flag: &AtomicBool) -> bool {
+    for _ in 0..300 {
+        if flag.load(Ordering::SeqCst) {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    false
+}
+
+#[tokio::test]
+async fn events_are_not_held_back_and_a_disconnect_reaches_the_upstream_at_once() {
+    let dropped = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&dropped);
+    let behind = Behind::with(move |_| {
+        let first = Some(Bytes::from_static(b"data: 1\n\n"));
+        let silent = Silent { first, dropped: Arc::clone(&flag) };
+        let builder = Response::builder().header("content-type", "text/event-stream");
+        // The flag is for the body as sent, not for this box.
+        builder.body(http_body_util::combinators::BoxBody::new(silent)).unwrap()
+    })
+    .await;
+    let stand = Stand::before(&behind).await;
+    let mut stream = TcpStream::connect(stand.address).await.unwrap();
+    stream.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
+    let (mut bytes, mut piece) = (Vec::new(), [0_u8; 4096]);
+    let begun = Instant::now();
+    while !bytes.windows(9).any(|w| w == b"data: 1\n\n") {
+        let n = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut piece)).await;
+        bytes.extend_from_slice(&piece[..n.unwrap().unwrap()]);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(!dropped.load(Ordering::SeqCst));
+    drop(stream);
+    assert!(until(&dropped).await, "the upstream was not told within 3 s");
+    let line = stand.lines(1).await.remove(0);
+    assert_eq!((line.outcome, line.answer), (Outcome::Passed, Some(200)));
+}
+
+/// Gone before the answer begins: the call is cancelled behind, and the log says so.
+#[tokio::test]
+async fn a_client_that_gives_up_waiting_cancels_the_call() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let closed = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&closed);
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut piece = [0_u8; 4096];
+        while stream.read(&mut piece).await.is_ok_and(|n| n > 0) {}
+        flag.store(true, Ordering::SeqCst);
+    });
+    let behind = Behind::new().await;
+    let stand = Stand::with(&behind, Default::default(), |mut config| {
+        let url = format!("http://{address}/mcp");
+        config.upstream = mcpid::gateway::Upstream::parse(&url).unwrap();
+        config
+    })
+    .await;
+    let mut stream = TcpStream::connect(stand.address).await.unwrap();
+    stream.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!closed.load(Ordering::SeqCst));
+    drop(stream);
+    assert!(until(&closed).await, "the upstream was not told within 3 s");
+    let line = stand.lines(1).await.remove(0);
+    assert_eq!((line.outcome, line.answer), (Outcome::Failed, None));
+    assert_eq!(line.note.unwrap().as_str(), "the client went away");
+}
+
+/// An upstream that misbehaves: for each, the answer and the reason.
+#[tokio::test]
+async fn an_upstream_that_fails_is_said_to_have() {
+    let closed = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    };
+    let mut cases = vec![("down", closed, 502, "upstream_unreachable")];
+    for (what, bytes, status, reason) in [
+        ("closes", "", 502, "upstream_broken"),
+        ("garbage", "\u{1}\u{2}garbage\r\n\r\n", 502, "upstream_broken"),
+        ("half a head", "HTTP/1.1 200 OK\r\nContent-", 502, "upstream_broken"),
+        (
+            "two lengths",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+            502,
+            "upstream_broken",
+        ),
+        (
+            "upgrades",
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+            502,
+            "upstream_broken",
+        ),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        cases.push((what, listener.local_addr().unwrap(), status, reason));
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut piece = [0_u8; 4096];
+                let _ = stream.read(&mut piece).await;
+                let _ = stream.write_all(bytes.as_bytes()).await;
+            }
+        });
+    }
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    cases.push(("is silent", silent.local_addr().unwrap(), 504, "upstream_timeout"));
+    let behind = Behind::new().await;
+    for (what, address, status, reason) in cases {
+        let stand = Stand::with(&behind, Default::default(), |mut config| {
+            let url = format!("http://{address}/mcp");
+            config.upstream = mcpid::gateway::Upstream::parse(&url).unwrap();
+            config.answer_time = Duration::from_millis(400);
+            config
+        })
+        .await;
+        let reply = stand.send(&stand.signed(1, CALL)).await;
+        assert_eq!((reply.status, reply.reason().as_str()), (status, reason), "{what}: {reply:?}");
+        let line = stand.lines(1).await.remove(0);
+        assert_eq!((line.outcome, line.answer), (Outcome::Failed, Some(status)), "{what}");
+    }
+}
+
+/// Reset in the middle of an answer, the client sees that it is not whole.
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_not_made_whole() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut piece = [0_u8; 4096];
+        let _ = stream.read(&mut piece).await;
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n";
+        let chunk = format!("{head}Transfer-Encoding: chunked\r\n\r\na\r\ndata: half\r\n");
+        let _ = stream.write_all(chunk.as_bytes()).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    });
+    let behind = Behind::new().await;
+    let stand = Stand::with(&behind, Default::default(), |mut config| {
+        let url = format!("http://{address}/mcp");
+        config.upstream = mcpid::gateway::Upstream::parse(&url).unwrap();
+        config
+    })
+    .await;
+    let mut stream = TcpStream::connect(stand.address).await.unwrap();
+    stream.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut bytes)).await;
+    let _ = read.expect("the connection was left open");
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(text.contains("data: half") && !text.ends_with("0\r\n\r\n"), "{text}");
+}

@@ -1,0 +1,289 @@
+//! HTTP/2, TLS in and out, Unix sockets on both sides: another way in, the same verdict.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::process::Running;
+use crate::stand::{Behind, CALL, Stand, Wire};
+
+type Client = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
+
+async fn connect(stand: &Stand) -> Client {
+    let stream = TcpStream::connect(stand.address).await.unwrap();
+    let io = TokioIo::new(stream);
+    let (client, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+fn multiplexed(wire: &Wire, url: &str) -> Request<Full<Bytes>> {
+    let method = wire.line.split(' ').next().unwrap();
+    let mut builder = Request::builder().method(method).uri(url);
+    for (name, value) in wire.fields.iter().filter(|(name, _)| name != "Host") {
+        builder = builder.header(name, value);
+    }
+    builder.body(Full::new(Bytes::from(wire.body.clone()))).unwrap()
+}
+
+async fn answer(client: &mut Client, request: Request<Full<Bytes>>) -> (u16, String) {
+    let response: Response<Incoming> = client.send_request(request).await.unwrap();
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn http2_is_judged_alike() {
+    let behind = Behind::new().await;
+    let stand = Stand::before(&behind).await;
+    let url = stand.url("/mcp");
+    let mut client = connect(&stand).await;
+    let signed = || multiplexed(&stand.signed(1, CALL), &url);
+    assert_eq!(answer(&mut client, signed()).await.0, 200);
+    let got = behind.got().remove(0);
+    assert_eq!(got.header("host"), Some(behind.address.to_string().as_str()));
+    assert_eq!(got.header("mcpid-name"), Some("alice"));
+    assert_eq!(got.header("x-forwarded-host"), Some(stand.address.to_string().as_str()));
+
+    let host = stand.address.to_string();
+    let mut repeated = signed();
+    repeated.headers_mut().insert("host", host.parse().unwrap());
+    assert_eq!(answer(&mut client, repeated).await.0, 200);
+    for (what, change, status, reason) in [
+        ("another host beside", Some("other.example"), 400, "host"),
+        ("the same with a user", Some("me@a"), 400, "user_information"),
+    ] {
+        let mut request = signed();
+        request.headers_mut().insert("host", change.unwrap().parse().unwrap());
+        let (found, body) = answer(&mut client, request).await;
+        assert_eq!(found, status, "{what}: {body}");
+        assert!(body.contains(reason), "{what}: {body}");
+    }
+    let mut foreign = signed();
+    *foreign.uri_mut() = "http://other.example/mcp".parse().unwrap();
+    assert_eq!(answer(&mut client, foreign).await.0, 421);
+    let mut changed = signed();
+    *changed.body_mut() = Full::new(Bytes::from(CALL.replace('7', "8")));
+    let (status, body) = answer(&mut client, changed).await;
+    assert_eq!(status, 403, "{body}");
+    assert!(body.contains("digest_mismatch"), "{body}");
+    let unsigned = multiplexed(&stand.plain(CALL), &url);
+    let (status, body) = answer(&mut client, unsigned).await;
+    assert_eq!(status, 403);
+    assert!(body.contains(r#""id":7"#), "{body}");
+    assert_eq!(behind.got().len(), 2);
+    let lines = stand.lines(7).await;
+    assert_eq!(lines[0].http.as_ref().unwrap().as_str(), "2");
+}
+
+/// A key, and a certificate for this machine that is its own authority.
+pub(crate) fn certificate(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
+    let (cert, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
+        .args(["-days", "2", "-subj"])
+        .arg(format!("/CN={name}"))
+        .args([
+            "-addext",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+            "-keyout",
+        ])
+        .args([key.as_os_str(), "-out".as_ref(), cert.as_os_str()])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    (cert, key)
+}
+
+fn curl(args: &[&str], wire: &Wire) -> String {
+    let mut command = Command::new("curl");
+    command.args(["-sS", "--max-time", "10", "-w", "\n%{http_code} %{http_version}"]).args(args);
+    for (name, value) in wire.fields.iter().filter(|(name, _)| name != "Host") {
+        command.args(["-H", &format!("{name}: {value}")]);
+    }
+    let body = String::from_utf8(wire.body.clone()).unwrap();
+    let output = command.args(["--data-binary", &body]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    format!("{text}{}", String::from_utf8_lossy(&output.stderr))
+}
+
+/// The program, with TLS in front and behind it: one gateway is the other's upstream.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_stands_on_both_sides_and_certificates_change_while_it_runs() {
+    let behind = Behind::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (inner_cert, inner_key) = certificate(folder.path(), "inner");
+    let (cert, key) = certificate(folder.path(), "outer");
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    // The inner one is open to what is not signed for it; what it gets is what counts.
+    let inner = Running::start(
+        &folder,
+        &[
+            "--upstream",
+            &behind.url(),
+            "--origin",
+            "https://localhost:1",
+            "--mode",
+            "permissive",
+            "--tls-cert",
+            &text(&inner_cert),
+            "--tls-key",
+            &text(&inner_key),
+        ],
+    );
+    // It knows itself by the name under which the outer one asks.
+    let port = inner.address.port();
+    drop(inner);
+    let origin = format!("https://localhost:{port}");
+    let inner = Running::start_at(
+        &folder,
+        &format!("127.0.0.1:{port}"),
+        &[
+            "--upstream",
+            &behind.url(),
+            "--origin",
+            &origin,
+            "--mode",
+            "permissive",
+            "--tls-cert",
+            &text(&inner_cert),
+            "--tls-key",
+            &text(&inner_key),
+        ],
+    );
+    let upstream = format!("{origin}/mcp");
+    let outer = Running::start_for_own_address(
+        &folder,
+        "https",
+        &[
+            "--upstream",
+            &upstream,
+            "--upstream-ca",
+            &text(&inner_cert),
+            "--tls-cert",
+            &text(&cert),
+            "--tls-key",
+            &text(&key),
+        ],
+    );
+    let url = format!("https://{}/mcp", outer.address);
+    let host = outer.address.to_string();
+    let signed = || Wire::post(&host, "/mcp", CALL).sign(1, &url);
+    let ca = text(&cert);
+    for (protocol, version) in [("--http1.1", "1.1"), ("--http2", "2")] {
+        let output = curl(&[protocol, "--cacert", &ca, &url], &signed());
+        assert!(output.ends_with(&format!("200 {version}")), "{output}");
+    }
+    let got = behind.got();
+    assert_eq!(got.len(), 2, "{got:?}");
+    // The outer one vouched; the inner one lets nobody else's word through, so it says its own.
+    assert_eq!(got[0].header("x-forwarded-proto"), Some("https"));
+    let unsigned = curl(&["--cacert", &ca, &url], &Wire::post(&host, "/mcp", CALL));
+    assert!(unsigned.contains("signature_missing"), "{unsigned}");
+    // Plain HTTP does not get in.
+    let plain = curl(&[&url.replace("https", "http")], &signed());
+    assert!(plain.contains("000"), "{plain}");
+
+    // New certificates are shown without a restart; a broken one changes nothing.
+    fs::write(&cert, "no certificate").unwrap();
+    outer.wait_for("what was read before stays in use");
+    let (next, next_key) = certificate(folder.path(), "next");
+    fs::copy(&next_key, &key).unwrap();
+    fs::copy(&next, &cert).unwrap();
+    let mut output = String::new();
+    for _ in 0..60 {
+        output = curl(&["--cacert", &text(&next), &url], &signed());
+        if output.contains("200") {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert!(output.contains("200"), "{output}");
+    // An upstream whose certificate is not trusted gets nothing.
+    let reached = behind.got().len();
+    let doubtful = Running::start_for_own_address(
+        &folder,
+        "http",
+        &["--upstream", &upstream, "--upstream-ca", &text(&next)],
+    );
+    let url = format!("http://{}/mcp", doubtful.address);
+    let wire = Wire::post(&doubtful.address.to_string(), "/mcp", CALL).sign(1, &url);
+    let output = curl(&[&url], &wire);
+    assert!(output.contains("upstream_unreachable") && output.contains("502"), "{output}");
+    assert_eq!(behind.got().len(), reached);
+    drop(inner);
+}
+
+/// Sockets on both sides; nobody else of this machine can connect to ours.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unix_sockets_stand_on_both_sides() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let behind = Behind::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (inner, outer) = (folder.path().join("inner.sock"), folder.path().join("outer.sock"));
+    let (at_inner, at_outer) =
+        (format!("unix:{}", inner.display()), format!("unix:{}", outer.display()));
+    let first = Running::start_at(
+        &folder,
+        &at_inner,
+        &["--upstream", &behind.url(), "--origin", "http://localhost", "--mode", "permissive"],
+    );
+    let second = Running::start_at(
+        &folder,
+        &at_outer,
+        &["--upstream", &at_inner, "--origin", "https://mcp.example.com"],
+    );
+    for socket in [&inner, &outer] {
+        assert_eq!(fs::metadata(socket).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    let wire = Wire::post("mcp.example.com", "/mcp", CALL);
+    let signed = wire.clone().sign(1, "https://mcp.example.com/mcp");
+    let ours = outer.to_str().unwrap().to_owned();
+    let ask = |wire: &Wire| curl(&["--unix-socket", &ours, "http://mcp.example.com/mcp"], wire);
+    let output = ask(&signed);
+    assert!(output.contains("200"), "{output}");
+    assert!(ask(&signed).contains("nonce_replayed"));
+    assert!(ask(&wire).contains("signature_missing"));
+    assert_eq!(behind.got().len(), 1);
+    assert!(second.log().contains(r#""peer":"unix""#), "{}", second.log());
+
+    // One that is in use is not taken over; one that was left behind is, and goes at the end.
+    let taken = Running::fails(
+        &folder,
+        &at_outer,
+        &["--upstream", &behind.url(), "--origin", "https://mcp.example.com"],
+    );
+    assert!(taken.1.contains("the address is in use"), "{taken:?}");
+    assert_eq!(taken.0, 5);
+    second.kill();
+    assert!(outer.exists());
+    let again = Running::start_at(
+        &folder,
+        &at_outer,
+        &["--upstream", &at_inner, "--origin", "https://mcp.example.com"],
+    );
+    assert!(UnixStream::connect(&outer).await.is_ok());
+    again.terminate();
+    assert!(!outer.exists());
+    // What is no socket is left alone.
+    fs::write(&outer, "precious").unwrap();
+    let kept = Running::fails(
+        &folder,
+        &at_outer,
+        &["--upstream", &at_inner, "--origin", "https://mcp.example.com"],
+    );
+    assert_eq!((kept.0, fs::read_to_string(&outer).unwrap().as_str()), (5, "precious"));
+    drop(first);
+}

@@ -1,0 +1,77 @@
+//! The gateway's log and the report that is made of it.
+#![cfg(feature = "gateway")]
+#![allow(clippy::unwrap_used)]
+
+#[path = "gateway_report/browser.rs"]
+mod browser;
+#[cfg(all(unix, feature = "cli"))]
+#[path = "gateway_report/command.rs"]
+mod command;
+#[cfg(all(unix, feature = "cli"))]
+#[path = "gateway_report/live.rs"]
+mod live;
+#[path = "gateway_report/log.rs"]
+mod log;
+#[path = "gateway_report/page.rs"]
+mod page;
+#[path = "gateway_report/tally.rs"]
+mod tally;
+
+use mcpid::clock::Timestamp;
+use mcpid::gateway::log::{Does, Key, LogLine, Outcome, Short, Standing};
+use mcpid::gateway::report::Tally;
+use mcpid::mcp::pattern::Operation;
+use mcpid::tower::Mode;
+use mcpid::verify::Code;
+
+/// 2026-11-23T10:00:00Z.
+const TEN: i64 = 1_795_428_000;
+
+/// A line about `method:name` (no name after a bare method, nothing read for the empty string)
+/// that came `seconds` after ten.
+fn line(seconds: i64, operation: &str) -> LogLine {
+    let mut line = LogLine::new(Timestamp::from_unix(TEN + seconds), 1, "POST", "/mcp");
+    line.mcp = (!operation.is_empty()).then(|| match operation.split_once(':') {
+        Some((method, name)) => Does::from(Operation { method, name: Some(name) }),
+        None => Does::from(Operation { method: operation, name: None }),
+    });
+    line.answer = Some(200);
+    line
+}
+
+/// A verified request.
+fn verified(seconds: i64, operation: &str, key: &str) -> LogLine {
+    let mut line = line(seconds, operation);
+    (line.status, line.outcome) = (Some(Standing::Verified), Outcome::Passed);
+    line.key = Some(Key { id: Short::new(key), name: Some(Short::new(&format!("{key}'s name"))) });
+    line
+}
+
+/// One that permissive let through.
+fn passed(seconds: i64, operation: &str, code: Code) -> LogLine {
+    let mut line = line(seconds, operation);
+    (line.status, line.code) = (Some(standing(code)), Some(code));
+    (line.mode, line.outcome) = (Some(Mode::Permissive), Outcome::Passed);
+    line
+}
+
+/// One that strict refused.
+fn refused(seconds: i64, operation: &str, code: Code) -> LogLine {
+    let mut line = passed(seconds, operation, code);
+    (line.mode, line.outcome, line.answer) = (Some(Mode::Strict), Outcome::Refused, Some(403));
+    line
+}
+
+fn standing(code: Code) -> Standing {
+    match code {
+        Code::SignatureMissing => Standing::Unsigned,
+        Code::KeyUnknown => Standing::UnknownKey,
+        _ => Standing::Invalid,
+    }
+}
+
+fn tally(lines: impl IntoIterator<Item = LogLine>) -> Tally {
+    let mut tally = Tally::new();
+    lines.into_iter().for_each(|line| tally.add(&line));
+    tally
+}

@@ -1,0 +1,323 @@
+//! What is counted, what it means, and that memory stays bounded whatever is fed.
+
+use mcpid::clock::Timestamp;
+use mcpid::gateway::log::{LogLine, Outcome, Standing};
+use mcpid::gateway::report::{MOST_BUCKETS, MOST_KEYS, MOST_OPERATIONS, Report, Tally};
+use mcpid::verify::Code;
+use serde_json::{Value, json};
+
+use super::{TEN, line, passed, refused, tally, verified};
+
+fn json(report: &Report) -> Value {
+    serde_json::from_str(&report.to_json()).unwrap()
+}
+
+/// 1,204 requests, of which permissive let 37 through.
+fn roll_out() -> Vec<LogLine> {
+    let mut lines: Vec<_> = (0..1167).map(|n| verified(n, "tools/call:pay", "k1")).collect();
+    lines.extend((0..30).map(|n| passed(n, "tools/call:list", Code::SignatureMissing)));
+    lines.extend((0..5).map(|n| passed(n, "tools/call:list", Code::Expired)));
+    lines.extend((0..2).map(|n| passed(n, "initialize", Code::KeyUnknown)));
+    lines
+}
+
+#[test]
+fn the_headline_says_what_strict_would_do() {
+    let headline = |lines: Vec<LogLine>| tally(lines).report().headline().to_owned();
+    assert_eq!(headline(Vec::new()), "no request has been judged yet");
+    let none = vec![verified(0, "ping", "k1")];
+    assert_eq!(
+        headline(none),
+        "turning strict on now would refuse nothing: the one request was verified"
+    );
+    let none = vec![verified(0, "ping", "k1"), verified(1, "ping", "k1")];
+    assert_eq!(headline(none), "turning strict on now would refuse none of 2 requests");
+    let report = tally(roll_out()).report();
+    assert_eq!(
+        report.headline(),
+        "turning strict on now would refuse 37 of 1,204 requests (3.1 %)"
+    );
+    let because = report.because().unwrap();
+    assert_eq!(because, "30 unsigned, 5 expired, 2 signed by unknown keys");
+    let mut both = roll_out();
+    both.push(refused(0, "tools/call:delete", Code::Expired));
+    assert_eq!(
+        headline(both),
+        "turning strict on now would refuse 37 of 1,205 requests (3.1 %) that got through; \
+         1 was refused already"
+    );
+    let strict = vec![verified(0, "ping", "k1"), refused(0, "ping", Code::NonceReplayed)];
+    assert_eq!(
+        headline(strict),
+        "nothing that strict refuses gets through: 1 of 2 requests (50.0 %) was refused"
+    );
+}
+
+#[test]
+fn what_gets_through_unverified_is_never_counted_as_verified() {
+    let odd = |status, code, outcome| {
+        let mut line = line(0, "tools/call:pay");
+        (line.status, line.code, line.outcome) = (Some(status), code, outcome);
+        let report = json(&tally([line]).report());
+        ["verified", "would_refuse", "refused"]
+            .map(|member| report["all"][member].as_u64().unwrap())
+    };
+    use Outcome::{Failed, Passed, Refused};
+    assert_eq!(odd(Standing::Verified, None, Passed), [1, 0, 0]);
+    assert_eq!(odd(Standing::Verified, None, Failed), [1, 0, 0], "the upstream was down");
+    // A good key with another key's session, in either mode.
+    assert_eq!(odd(Standing::Verified, Some(Code::NotAllowed), Passed), [0, 1, 0]);
+    assert_eq!(odd(Standing::Verified, Some(Code::NotAllowed), Refused), [0, 0, 1]);
+    assert_eq!(odd(Standing::Verified, None, Refused), [0, 0, 1]);
+    assert_eq!(odd(Standing::Unavailable, None, Passed), [0, 1, 0]);
+    assert_eq!(odd(Standing::Unavailable, None, Refused), [0, 0, 1]);
+    for standing in [Standing::Unsigned, Standing::UnknownKey, Standing::Invalid] {
+        // Even without a code, which a later version may have named.
+        assert_eq!(odd(standing, None, Passed), [0, 1, 0]);
+        assert_eq!(odd(standing, None, Failed), [0, 1, 0]);
+        assert_eq!(odd(standing, None, Refused), [0, 0, 1]);
+    }
+}
+
+#[test]
+fn what_was_not_judged_is_told_apart_and_moves_no_share() {
+    let mut lines = vec![verified(0, "ping", "k1")];
+    for (outcome, answer) in [
+        (Outcome::Open, Some(200)),
+        (Outcome::Refused, Some(404)),
+        (Outcome::Refused, Some(404)),
+        (Outcome::Refused, Some(400)),
+        (Outcome::Refused, None),
+        (Outcome::Refused, Some(7)),
+        (Outcome::Failed, Some(400)),
+    ] {
+        let mut line = LogLine::new(Timestamp::from_unix(TEN), 1, "GET", "/.well-known/x");
+        (line.outcome, line.answer) = (outcome, answer);
+        lines.push(line);
+    }
+    let report = json(&tally(lines).report());
+    assert_eq!(report["all"]["requests"], 1);
+    assert_eq!(report["all"]["verified"], 1);
+    assert_eq!((&report["open"], &report["failed"]), (&json!(1), &json!(1)));
+    assert_eq!(
+        report["on_sight"],
+        json!([{"answer":null,"requests":2},{"answer":404,"requests":2},{"answer":400,"requests":1}])
+    );
+}
+
+#[test]
+fn the_schema_is_the_documented_one() {
+    let mut lines = vec![verified(0, "tools/call:pay", "k1"), verified(90, "tools/call:pay", "k1")];
+    lines.push(passed(60, "tools/list", Code::Expired));
+    let mut tally = tally(lines);
+    tally.pass_over();
+    let count = |verified, would, reasons: Value, first: &str, last: &str, unverified: Value| {
+        json!({"requests": verified + would, "verified": verified, "would_refuse": would,
+            "refused": 0, "reasons": reasons, "first": first, "last": last,
+            "last_unverified": unverified})
+    };
+    let with = |mut base: Value, more: Value| {
+        base.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        base
+    };
+    let at = ["2026-11-23T10:00:00Z", "2026-11-23T10:01:00Z", "2026-11-23T10:01:30Z"];
+    let why = json!([{"code":"expired","would_refuse":1,"refused":0,"last":at[1]}]);
+    let cell = |from: i64, verified, would| json!({"from":TEN + from,"verified":verified,"would_refuse":would,"refused":0});
+    assert_eq!(
+        json(&tally.report()),
+        json!({
+            "version": 1,
+            "headline": "turning strict on now would refuse 1 of 3 requests (33.3 %)",
+            "from": at[0], "to": at[2], "lines": 3, "passed_over": 1,
+            "all": count(2, 1, why.clone(), at[0], at[2], json!(at[1])),
+            "by_status": [
+                {"status":"verified","requests":2}, {"status":"unsigned","requests":0},
+                {"status":"unknown_key","requests":0}, {"status":"invalid","requests":1},
+                {"status":"unavailable","requests":0}],
+            "on_sight": [], "open": 0, "failed": 0,
+            "operations": [
+                with(json!({"method":"tools/list","name":null,"over_time":[cell(60, 0, 1)]}),
+                    count(0, 1, why, at[1], at[1], json!(at[1]))),
+                with(json!({"method":"tools/call","name":"pay","over_time":[cell(0, 1, 0), cell(60, 1, 0)]}),
+                    count(2, 0, json!([]), at[0], at[2], json!(null)))],
+            "other_operations": null,
+            "keys": [{"id":"k1","name":"k1's name","requests":2,"first":at[0],"last":at[2]}],
+            "other_keys": 0,
+            "over_time": {"seconds": 60, "buckets": [cell(0, 1, 0), cell(60, 1, 1)]},
+            "strict_next": ["tools/call:pay"],
+            "still_permissive": ["tools/list"],
+        })
+    );
+}
+
+fn strict_next(lines: Vec<LogLine>) -> Vec<String> {
+    tally(lines).report().strict_next
+}
+
+#[test]
+fn only_what_would_refuse_nobody_is_proposed_for_strict() {
+    let clean = |operation| verified(0, operation, "k1");
+    let unsigned = |operation| passed(0, operation, Code::SignatureMissing);
+    assert_eq!(
+        strict_next(vec![clean("tools/call:a"), clean("tools/list"), unsigned("tools/call:b")]),
+        ["tools/call:a", "tools/list"]
+    );
+    // Once is enough.
+    assert!(strict_next(vec![clean("tools/call:a"), unsigned("tools/call:a")]).is_empty());
+    // Strict for a tool is strict for every answer, and for every call without a name.
+    assert_eq!(
+        strict_next(vec![clean("tools/call:a"), clean("tools/list"), unsigned("@response")]),
+        ["tools/list"]
+    );
+    assert!(strict_next(vec![clean("tools/call:a"), unsigned("tools/call")]).is_empty());
+    // And any pattern at all is strict for what cannot be read.
+    assert!(strict_next(vec![clean("tools/list"), unsigned("")]).is_empty());
+    // A method without a name is a pattern for all names.
+    assert!(strict_next(vec![clean("tools/call"), unsigned("tools/call:a")]).is_empty());
+    // With nothing in the way, it is the mode that is changed.
+    assert!(strict_next(vec![clean("tools/call:a")]).is_empty());
+}
+
+#[test]
+fn names_that_mean_something_else_in_a_pattern_are_not_proposed() {
+    let long = "x".repeat(200);
+    for name in ["*", "a*", "a\u{202e}b", "a\nb", " a", "a ", "", &long] {
+        let lines = vec![
+            verified(0, &format!("tools/call:{name}"), "k1"),
+            passed(0, "ping", Code::Expired),
+        ];
+        assert!(strict_next(lines).is_empty(), "{name:?}");
+        let lines = vec![passed(0, &format!("tools/call:{name}"), Code::Expired)];
+        assert_eq!(tally(lines).report().still_permissive, None, "{name:?}");
+    }
+    let lines = vec![verified(0, "destructive", "k1"), passed(0, "ping", Code::Expired)];
+    assert!(strict_next(lines).is_empty(), "a word of its own");
+    let lines = vec![verified(0, "tools/call:it's $(x)", "k1"), passed(0, "ping", Code::Expired)];
+    assert_eq!(strict_next(lines), ["tools/call:it's $(x)"]);
+}
+
+#[test]
+fn what_is_left_permissive_is_just_what_is_in_the_way() {
+    let of = |lines: Vec<LogLine>| tally(lines).report().still_permissive;
+    let unsigned = |operation| passed(0, operation, Code::SignatureMissing);
+    let clean = verified(0, "tools/call:a", "k1");
+    assert_eq!(of(vec![clean.clone()]), None);
+    let expected = Some(vec!["ping".to_owned()]);
+    assert_eq!(of(vec![clean.clone(), unsigned("ping")]), expected);
+    // No permissive pattern matches a body that cannot be read, and this one would match more.
+    assert_eq!(of(vec![clean.clone(), unsigned("ping"), unsigned("")]), None);
+    assert_eq!(of(vec![clean, unsigned("tools/call")]), None);
+}
+
+#[test]
+fn ten_thousand_made_up_tools_do_not_crowd_out_the_real_ones() {
+    let mut tally = Tally::new();
+    for n in 0..20 {
+        tally.add(&verified(n, &format!("tools/call:real_{n}"), "k1"));
+        tally.add(&passed(n, "tools/call:unsigned_but_often", Code::SignatureMissing));
+    }
+    for n in 0..10_000 {
+        tally.add(&passed(n, &format!("tools/call:junk_{n}"), Code::SignatureMissing));
+        if n % 100 == 0 {
+            tally.add(&passed(n, "tools/call:unsigned_but_often", Code::SignatureMissing));
+        }
+    }
+    for n in 0..20 {
+        tally.add(&verified(n, &format!("tools/call:late_{n}"), "k1"));
+    }
+    let report = tally.report();
+    assert!(report.operations.len() <= MOST_OPERATIONS);
+    let named = |start: &str| {
+        let name =
+            |o: &&mcpid::gateway::report::Operation| o.name.as_deref().unwrap().starts_with(start);
+        report.operations.iter().filter(name).count()
+    };
+    assert_eq!((named("real_"), named("late_"), named("unsigned_but_often")), (20, 20, 1));
+    let often = report.operations.iter().find(|o| o.name.as_deref() == Some("unsigned_but_often"));
+    assert_eq!(often.unwrap().count.requests, 120);
+    // Nothing is lost from the sums.
+    let told: u64 = report.operations.iter().map(|o| o.count.requests).sum();
+    let other = report.other_operations.as_ref().unwrap();
+    assert_eq!(told + other.requests, report.all.requests);
+    assert_eq!(report.all.requests, 10_160);
+    assert_eq!(other.reasons.len(), 1);
+    assert_eq!(other.reasons[0].would_refuse, other.would_refuse);
+    // What is not told apart cannot be left out of strict by name.
+    assert_eq!(report.still_permissive, None);
+}
+
+#[test]
+fn verified_operations_and_keys_are_bounded_too() {
+    let mut tally = Tally::new();
+    for n in 0..3_000 {
+        tally.add(&verified(n, &format!("tools/call:t{n}"), &format!("key {n}")));
+    }
+    let report = tally.report();
+    assert_eq!(report.operations.len(), MOST_OPERATIONS);
+    assert_eq!(report.other_operations.unwrap().verified, 2_000);
+    assert_eq!((report.keys.len(), report.other_keys), (MOST_KEYS, 2_000));
+}
+
+#[test]
+fn an_operation_that_comes_to_be_verified_keeps_its_counts() {
+    let mut tally = Tally::new();
+    tally.add(&passed(0, "tools/call:a", Code::Expired));
+    tally.add(&verified(1, "tools/call:a", "k1"));
+    for n in 0..2_000 {
+        tally.add(&passed(n, &format!("tools/call:junk_{n}"), Code::SignatureMissing));
+    }
+    let report = tally.report();
+    let a = report.operations.iter().find(|o| o.name.as_deref() == Some("a")).unwrap();
+    assert_eq!((a.count.verified, a.count.would_refuse), (1, 1));
+    assert_eq!(report.operations.len(), MOST_OPERATIONS / 2 + 1);
+}
+
+#[test]
+fn time_is_kept_in_few_buckets_whatever_the_order_and_the_span() {
+    let hours = |n: i64| (0..n).map(|h| verified(h * 3600, "ping", "k1"));
+    for (lines, seconds) in [
+        (hours(1).collect::<Vec<_>>(), 60),
+        (hours(24).collect(), 900),
+        (hours(24).rev().collect(), 900),
+        (hours(24 * 200).collect(), 259_200 / 3 * 4),
+    ] {
+        let n = lines.len() as u64;
+        let report = tally(lines).report();
+        assert_eq!(report.over_time.seconds, seconds);
+        assert!(report.over_time.buckets.len() <= MOST_BUCKETS);
+        assert_eq!(report.over_time.buckets.iter().map(|b| b.verified).sum::<u64>(), n);
+        let own = &report.operations[0].over_time;
+        assert_eq!(own.iter().map(|b| b.verified).sum::<u64>(), n);
+        assert!(
+            own.iter().all(|cell| report.over_time.buckets.iter().any(|b| b.from == cell.from))
+        );
+    }
+    let mut wild = vec![verified(0, "ping", "k1")];
+    for time in [i64::MIN, i64::MAX, 0, -62_167_219_200] {
+        let mut line = passed(0, "ping", Code::Expired);
+        line.time = Timestamp::from_unix(time);
+        wild.push(line);
+    }
+    let report = tally(wild).report();
+    assert!(report.over_time.buckets.len() <= MOST_BUCKETS);
+    assert_eq!(report.all.requests, 5);
+    assert!(!report.to_html(Timestamp::from_unix(0)).is_empty());
+}
+
+#[test]
+fn the_order_of_lines_makes_no_difference() {
+    let forwards = tally(roll_out()).report().to_json();
+    let mut lines = roll_out();
+    lines.reverse();
+    assert_eq!(tally(lines).report().to_json(), forwards);
+}
+
+#[test]
+fn names_of_keys_may_change_and_the_last_one_counts() {
+    let mut old = verified(0, "ping", "k1");
+    old.key.as_mut().unwrap().name = None;
+    let report = tally([verified(9, "ping", "k1"), old]).report();
+    assert_eq!(report.keys.len(), 1);
+    assert_eq!(report.keys[0].name.as_deref(), Some("k1's name"));
+    assert_eq!(report.keys[0].first, "2026-11-23T10:00:00Z");
+}

@@ -1,0 +1,253 @@
+"""Load: what verification costs, beside controls in the same run.
+
+run.py --mcpid BINARY --load EXAMPLE [--rounds N] [--seconds S] [--soak SECONDS] [--rate N]
+
+Subjects, all before one nginx that answers every POST with a fixed JSON-RPC result:
+  upstream     that nginx alone
+  nginx        another nginx as a plain proxy
+  off          the gateway, passing the same requests through a path that is open (no verification)
+  memory, sqlite, redis   the gateway in strict mode, with that nonce store
+
+Each request is signed beforehand and sent once, by wrk with one thread and 16 connections. CPU is
+that of the subject's own processes, user and system, from /proc/PID/stat; for redis the server's is
+shown beside it. Rounds go around all subjects, so that what else the machine does falls on each.
+"""
+
+import argparse
+import json
+import os
+import re
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CONNECTIONS = 16
+TICK = os.sysconf("SC_CLK_TCK")
+SUBJECTS = ["upstream", "nginx", "off", "memory", "sqlite", "redis"]
+STRICT = ["memory", "sqlite", "redis"]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(check, what, seconds=120):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if check():
+            return
+        time.sleep(0.1)
+    sys.exit(f"load: {what} did not come up in {seconds} s")
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def is_ready(port):
+    try:
+        return urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2).status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+class Processes:
+    """Everything this run started; it ends with the run."""
+
+    def __init__(self, work):
+        self.work, self.running = work, []
+
+    def start(self, name, command):
+        log = open(self.work / f"{name}.out", "wb")
+        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        self.running.append(process)
+        return process.pid
+
+    def end(self):
+        for process in self.running:
+            process.send_signal(signal.SIGTERM)
+        for process in self.running:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def nginx(processes, name, port, location):
+    folder = processes.work / name
+    folder.mkdir()
+    user = "user root;" if os.geteuid() == 0 else ""
+    (folder / "nginx.conf").write_text(f"""
+daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log; {user}
+events {{ worker_connections 1024; }}
+http {{
+  access_log {folder}/access.log; keepalive_requests 100000000; default_type application/json;
+  client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
+  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  {location.replace('PORT', str(port))}
+}}""")
+    nginx_pid = processes.start(name, ["nginx", "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")])
+    wait_for(lambda: listens(port), name)
+    return nginx_pid
+
+
+def family(pid):
+    """A process and its children."""
+    pids = [pid]
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        pids += [int(child) for child in (task / "children").read_text().split()]
+    return pids
+
+
+def cpu_seconds(pid):
+    total = 0
+    for one in family(pid):
+        fields = Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / TICK
+
+
+def resident_kib(pid):
+    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--mcpid", required=True)
+    parser.add_argument("--load", required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=6)
+    parser.add_argument("--requests", type=int, default=100_000, help="signed for each run at most")
+    parser.add_argument("--soak", type=int, default=600)
+    parser.add_argument("--rate", type=int, default=1000)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        processes = Processes(Path(folder))
+        try:
+            return run(options, processes)
+        finally:
+            processes.end()
+
+
+def run(options, processes):
+    work = processes.work
+    mcpid, load = options.mcpid, options.load
+    key, trust = str(work / "key.json"), str(work / "trust.json")
+    subprocess.run([mcpid, "keygen", "-q", "--no-passphrase", "-o", key], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([mcpid, "trust", "add", "-q", "-r", trust, key], check=True, stdout=subprocess.DEVNULL)
+
+    ports = {name: free_port() for name in [*SUBJECTS, "server"]}
+    admin = {name: free_port() for name in [*STRICT, "off"]}
+    answer = json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"content": [{"type": "text", "text": "sunny, 21 degrees"}]}})
+    upstream = f"http://127.0.0.1:{ports['upstream']}/mcp"
+    pids = {"upstream": nginx(processes, "upstream", ports["upstream"], f"""
+  server {{ listen 127.0.0.1:PORT; location / {{ return 200 '{answer}'; }} }}""")}
+    pids["nginx"] = nginx(processes, "nginx", ports["nginx"], f"""
+  upstream behind {{ server 127.0.0.1:{ports['upstream']}; keepalive 64; }}
+  server {{ listen 127.0.0.1:PORT; location / {{
+    proxy_pass http://behind; proxy_http_version 1.1; proxy_set_header Connection ""; }} }}""")
+    redis = processes.start("redis", ["redis-server", "--port", str(ports["server"]), "--bind", "127.0.0.1",
+                                      "--save", "", "--dir", str(work)])
+    wait_for(lambda: listens(ports["server"]), "redis")
+    stores = {"memory": "memory:", "sqlite": f"sqlite:{work}/nonces.db", "redis": f"redis://127.0.0.1:{ports['server']}"}
+    for name in [*STRICT, "off"]:
+        command = [mcpid, "gateway", "--upstream", upstream, "--origin", f"http://127.0.0.1:{ports[name]}",
+                   "--listen", f"127.0.0.1:{ports[name]}", "--admin", f"127.0.0.1:{admin[name]}", "-r", trust,
+                   "--log", str(work / f"{name}.log"), "--nonces", stores.get(name, "memory:")]
+        if name == "off":
+            command += ["--path", "/nothing", "--open", "POST /mcp"]
+        pids[name] = processes.start(f"gateway-{name}", command)
+    # Until each store could know of every nonce that it would be asked for: for a new Redis 35 s.
+    for name in admin:
+        wait_for(lambda: is_ready(admin[name]), f"the gateway with {name}")
+
+    bare = min(int(subprocess.run([load, "verify"], check=True, capture_output=True, text=True).stdout) for _ in range(3)) / 1000
+    print(f"{os.cpu_count()} cores, {options.rounds} rounds of {options.seconds} s, one wrk thread, {CONNECTIONS} connections")
+    print(f"a bare verify_strict: {bare:.1f} µs")
+
+    figures = {name: [] for name in SUBJECTS}
+    wrong = 0
+    signed = work / "signed"
+    for round_number in range(options.rounds):
+        for name in SUBJECTS:
+            url = f"http://127.0.0.1:{ports[name]}/mcp"
+            subprocess.run([load, "sign", key, url, str(options.requests), str(signed)], check=True)
+            before = cpu_seconds(pids[name]), cpu_seconds(redis)
+            wrk = subprocess.run(
+                ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{options.seconds}s", "-s", str(HERE / "replay.lua"), url, "--", str(signed)],
+                check=True, capture_output=True, text=True)
+            spent = cpu_seconds(pids[name]) - before[0], cpu_seconds(redis) - before[1]
+            match = re.search(r"FIGURES (\d+) (\d+) ([\d.]+) ([\d.]+) (\d+)", wrk.stdout)
+            requests, micros, p50, p99, errors = (float(part) for part in match.groups())
+            if errors or requests < 100:
+                wrong += 1
+                print(f"{name}, round {round_number + 1}: {int(requests)} requests, {int(errors)} errors\n{wrk.stdout}")
+            figures[name].append({
+                "rate": requests / (micros / 1e6), "p50": p50, "p99": p99,
+                "cpu": spent[0] / requests * 1e6, "redis": spent[1] / requests * 1e6})
+        print(f"round {round_number + 1} done", flush=True)
+
+    middle = {name: {what: statistics.median(one[what] for one in runs) for what in runs[0]} for name, runs in figures.items()}
+    print("medians of the rounds")
+    print(f"{'':10} {'requests/s':>11} {'p50 ms':>8} {'p99 ms':>8} {'CPU µs/request':>15}")
+    for name, one in middle.items():
+        besides = f"  + {one['redis']:.1f} of redis-server" if name == "redis" else ""
+        print(f"{name:10} {one['rate']:11,.0f} {one['p50'] / 1e3:8.2f} {one['p99'] / 1e3:8.2f} {one['cpu']:15.1f}{besides}")
+
+    met = True
+    off = middle["off"]
+    for name in STRICT:
+        adds = middle[name]["cpu"] - off["cpu"]
+        line = f"verification with {name} adds {adds:.1f} µs of CPU a request, {adds / bare:.2f} x a bare verify_strict"
+        if name == "memory":
+            good = adds <= 1.5 * bare
+            met &= good
+            line += f" (at most 1.5: {'met' if good else 'MISSED'})"
+        print(line)
+    ratio = off["rate"] / middle["nginx"]["rate"]
+    met &= ratio >= 0.7
+    print(f"with verification off, {ratio:.2f} x nginx's throughput (at least 0.7: {'met' if ratio >= 0.7 else 'MISSED'})")
+
+    if options.soak:
+        met &= soak(options, key, f"http://127.0.0.1:{ports['memory']}/mcp", pids["memory"])
+    print(f"{wrong} runs with errors")
+    return 0 if met and not wrong else 1
+
+
+def soak(options, key, url, pid):
+    """Steady load on the gateway with the memory store: what it holds must stop growing."""
+    client = subprocess.Popen([options.load, "soak", key, url, str(options.soak), str(options.rate)],
+                              stdout=subprocess.PIPE, text=True)
+    begun, seen = time.monotonic(), []
+    while client.poll() is None:
+        time.sleep(1)
+        seen.append(resident_kib(pid))
+        if len(seen) % 30 == 0:
+            print(f"{time.monotonic() - begun:5.0f} s  {seen[-1] / 1024:7.1f} MiB resident", flush=True)
+    print(client.stdout.read().strip())
+    if client.returncode:
+        print(f"the soak ended with {client.returncode}")
+        return False
+    # Nonces are kept for 65 s; from then on there are as many as there will be.
+    settled = seen[120:] if len(seen) > 240 else seen[len(seen) // 2:]
+    half = len(settled) // 2
+    first, last = max(settled[:half]), max(settled[half:])
+    flat = last <= first * 1.05
+    print(f"at most {first / 1024:.1f} MiB in the first half after settling, {last / 1024:.1f} MiB in the second "
+          f"(within 5 %: {'met' if flat else 'MISSED'})")
+    return flat
+
+
+if __name__ == "__main__":
+    sys.exit(main())

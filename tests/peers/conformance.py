@@ -1,0 +1,58 @@
+"""The official suite against a fixture server: directly, and with something between. The totals of
+every scenario must be the same, whatever they are.
+"""
+
+import re
+from functools import cache
+
+from stand import Stand
+
+# Name: (package, arguments).
+SUITES = {
+    "0.1.x": ("@modelcontextprotocol/conformance", ["--suite", "all"]),
+    "0.2 alpha, all": ("conformance-2026", ["--suite", "all"]),
+    "0.2 alpha, 2026-07-28": ("conformance-2026", ["--requirements", "2026-07-28"]),
+}
+
+
+def totals(stand: Stand, suite: str, url: str) -> dict[str, tuple[int, int]]:
+    """Passed and failed checks by scenario, and of all as "Total"."""
+    package, arguments = SUITES[suite]
+    index = stand.tools.npm / "node_modules" / package / "dist/index.js"
+    # The exit code is 1 if anything failed; which that is, is compared.
+    done = stand.command(stand.tools.node, index, "server", "--url", url, *arguments, code=None)
+    text = done.stdout.decode()
+    stand.log("conformance").write_bytes(done.stdout + done.stderr)
+    assert "=== SUMMARY ===" in text, f"exit {done.returncode}: {text[-2000:]}{done.stderr.decode()[-2000:]}"
+    summary = text.split("=== SUMMARY ===")[1]
+    found = {
+        name: (int(passed), int(failed))
+        for name, passed, failed in re.findall(r"^(?:[✓✗~⚠] )?([\w/-]+): (\d+) passed, (\d+) failed", summary, re.M)
+    }
+    assert len(found) > 30 and "Total" in found, summary
+    assert found["Total"][0] > 30, f"the fixture itself is broken: {summary}"
+    return found
+
+
+@cache
+def direct(stand: Stand, suite: str) -> dict[str, tuple[int, int]]:
+    return totals(stand, suite, stand.server("conformance").urls["stateful-sse"])
+
+
+def compare(stand: Stand, suite: str, url: str) -> None:
+    """Runs the suite at `url`, before the fixture server, and compares."""
+    bare, between = direct(stand, suite), totals(stand, suite, url)
+    other = [f"{name}: {bare.get(name)} directly, {between.get(name)} here"
+             for name in sorted(bare.keys() | between.keys()) if bare.get(name) != between.get(name)]
+    assert not other, "\n".join(other)
+
+
+def cases(stand: Stand):
+    for suite in SUITES:
+        yield f"conformance {suite}: directly", lambda suite=suite: direct(stand, suite)
+
+        def permissive(suite=suite):
+            with stand.gateway(stand.server("conformance").urls["stateful-sse"], "--mode", "permissive") as gateway:
+                compare(stand, suite, gateway.url)
+
+        yield f"conformance {suite}: the same totals through a permissive gateway", permissive

@@ -1,0 +1,445 @@
+"""What goes wrong around the gateway: the server behind it, its clients, and who signs what. The answer
+has to be the right one each time, and nothing may reach the server that was not to.
+"""
+
+import contextlib
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from callers import CLIENTS
+from stand import Gateway, Stand, free_port, until
+from upstream import EVENTS, OK, Upstream, chunk, event, reset
+from wire import ACCEPT, JSON, Answer, Connection, ask, call, head, post
+
+PERMISSIVE = ["--mode", "permissive"]
+READ = call("read_note", "fault")
+
+
+def request(port: int, body: bytes = READ, more: list = ()) -> bytes:
+    fields = [("Host", f"127.0.0.1:{port}"), JSON, ACCEPT, ("Content-Length", str(len(body))), *more]
+    return head("POST", "/mcp", fields) + body
+
+
+def signed(stand: Stand, gateway: Gateway, body: bytes, *, key=None, fields: list = (), **how) -> bytes:
+    """A whole signed request for `gateway`."""
+    sent = [("Host", f"127.0.0.1:{gateway.port}"), JSON, ACCEPT, *fields]
+    sent += (key or stand.key).sign("POST", gateway.url, sent, body, **how)
+    return head("POST", "/mcp", [*sent, ("Content-Length", str(len(body)))]) + body
+
+
+# ---- the server behind ------------------------------------------------------------------------
+
+
+def down_and_up(stand: Stand) -> None:
+    port = free_port()
+    with stand.gateway(f"http://127.0.0.1:{port}/mcp", *PERMISSIVE) as gateway:
+        answer = post(gateway.port, "/mcp", READ)
+        assert (answer.status, answer.reason) == (502, "upstream_unreachable"), answer
+        with stand.gateway(f"http://127.0.0.1:{port}/mcp", path="/mcp") as strict:
+            # Strict says the same only to those who may ask at all.
+            assert post(strict.port, "/mcp", READ).status == 403
+            assert ask(strict.port, signed(stand, strict, READ)).status == 502
+        upstream = Upstream(port=port)
+        with upstream:
+            assert post(gateway.port, "/mcp", READ).status == 200
+        # And down again, with a connection kept that is dead.
+        time.sleep(0.1)
+
+
+def late(stand: Stand) -> None:
+    with Upstream(lambda *_: time.sleep(5)) as upstream, \
+            stand.gateway(upstream.url, *PERMISSIVE, "--answer-timeout", "1s") as gateway:
+        before = time.monotonic()
+        answer = post(gateway.port, "/mcp", READ)
+        took = time.monotonic() - before
+        assert (answer.status, answer.reason) == (504, "upstream_timeout"), answer
+        assert 0.9 < took < 3, took
+
+
+NONSENSE = {
+    "nothing": b"",
+    "a word": b"garbage\r\n\r\n",
+    "another protocol": b"ICY 200 OK\r\n\r\n",
+    "a status without a number": b"HTTP/1.1 OK\r\n\r\n",
+    "a switch of protocols": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+    "a field with a NUL": b"HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n",
+    "a field without a colon": b"HTTP/1.1 200 OK\r\nbare\r\nContent-Length: 0\r\n\r\n",
+    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 5\r\n\r\n{}",
+    "a length that is none": b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n{}",
+    "a head of 1 MiB": b"HTTP/1.1 200 OK\r\nX: " + b"a" * (1 << 20) + b"\r\n\r\n",
+    "1,000 fields": b"HTTP/1.1 200 OK\r\n" + b"X: a\r\n" * 1000 + b"Content-Length: 0\r\n\r\n",
+    "half a head": b"HTTP/1.1 200 OK\r\nContent-Le",
+}
+
+
+def nonsense(stand: Stand) -> None:
+    answers = iter(NONSENSE.values())
+
+    def answer_and_close(connection, _):
+        connection.sendall(next(answers))
+        raise StopIteration
+
+    with Upstream(answer_and_close) as upstream, stand.gateway(upstream.url, *PERMISSIVE) as gateway:
+        wrong = []
+        for name in NONSENSE:
+            answer = post(gateway.port, "/mcp", READ)
+            if (answer.status, answer.reason) != (502, "upstream_broken"):
+                wrong.append((name, answer.status, answer.reason))
+        assert not wrong, wrong
+        upstream.behave = None
+        assert post(gateway.port, "/mcp", READ).status == 200
+        assert len(upstream.take()) == len(NONSENSE) + 1, "a request was sent twice, or not at all"
+
+
+# What ends before it should: a client must see that it did.
+CUT_SHORT = {
+    "a reset in a stream": (EVENTS + event("one"), True),
+    "an end in a stream": (EVENTS + event("one"), False),
+    "an end in a chunk": (EVENTS + event("one") + b"ff\r\nhalf", False),
+    "a bad chunk": (EVENTS + event("one") + b"zz\r\n\r\n", False),
+    "an end before the length": (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\ndata: one\n\n", False),
+}
+
+
+def cut_short(stand: Stand) -> None:
+    for name, (answer, hard) in CUT_SHORT.items():
+
+        def behave(connection, _, answer=answer, hard=hard):
+            connection.sendall(answer)
+            time.sleep(0.2)
+            if hard:
+                reset(connection)
+            raise StopIteration
+
+        with Upstream(behave) as upstream, stand.gateway(upstream.url, *PERMISSIVE) as gateway, \
+                Connection(gateway.port) as client:
+            client.send(request(gateway.port))
+            with contextlib.suppress(EOFError):
+                found = client.answer()
+                raise AssertionError(f"{name} looks like a whole answer: {found}")
+            assert len(upstream.take()) == 1, f"{name}: sent again"
+
+
+def kept_connection_dies(stand: Stand) -> None:
+    """The server closes a connection that the gateway keeps: the next request gets through all the same."""
+
+    def once(connection, _):
+        connection.sendall(OK)
+        raise StopIteration
+
+    with Upstream(once) as upstream, stand.gateway(upstream.url, *PERMISSIVE) as gateway:
+        for number in range(20):
+            answer = post(gateway.port, "/mcp", READ)
+            assert answer.status == 200, (number, answer)
+            # The close arrives before, with or after the next request.
+            time.sleep(0.005 * (number % 4))
+        assert len(upstream.take()) == 20
+
+
+def streams_at_once(stand: Stand) -> None:
+    """Each event arrives when it is sent, not with the next one; 10 MB in one event arrive as well."""
+    said = []
+
+    def behave(connection, _):
+        connection.sendall(EVENTS)
+        for number in range(4):
+            time.sleep(0.25)
+            said.append(time.monotonic())
+            connection.sendall(event(f"number {number}"))
+        connection.sendall(event("x" * 10_000_000) + chunk(b""))
+
+    with Upstream(behave) as upstream, stand.gateway(upstream.url, *PERMISSIVE) as gateway, \
+            Connection(gateway.port) as client:
+        client.send(request(gateway.port)).answer_head()
+        for number in range(4):
+            client.until(f"number {number}\n\n".encode())
+            lag = time.monotonic() - said[number]
+            assert lag < 0.15, f"event {number} took {lag:.3f} s"
+        assert len(client.until(b"0\r\n\r\n")) > 10_000_000
+
+
+def slow_reader(stand: Stand) -> None:
+    """A client that does not read 64 MiB: they wait in the server, not in the gateway."""
+    sent = []
+
+    def behave(connection, _):
+        connection.sendall(EVENTS)
+        for _ in range(1024):
+            connection.sendall(chunk(b"x" * 65536))
+            sent.append(65536)
+
+    with Upstream() as upstream, stand.gateway(upstream.url, *PERMISSIVE) as gateway:
+        assert post(gateway.port, "/mcp", READ).status == 200
+        upstream.behave = behave
+        before = gateway.resident()
+        with Connection(gateway.port) as client:
+            client.send(request(gateway.port)).answer_head()
+            time.sleep(1)
+            grown, passed = gateway.resident() - before, sum(sent)
+            assert passed < 32 << 20, f"{passed} bytes went somewhere"
+            assert grown < 16 << 20, f"grew by {grown} bytes"
+
+
+# ---- its clients ------------------------------------------------------------------------------
+
+
+def vanishing(stand: Stand) -> None:
+    """Clients that go away in a head, in a body, before the answer and in a stream."""
+    streaming = []
+
+    def behave(connection, received):
+        if b"slow" in received.body:
+            streaming.append(received)
+            connection.sendall(EVENTS + event("one"))
+            connection.settimeout(5)
+            assert connection.recv(1) == b"", "the gateway sent more"
+            upstream.ended.append(time.monotonic())
+            raise StopIteration
+        if b"silent" in received.body:
+            streaming.append(received)
+            connection.settimeout(5)
+            connection.recv(1)
+            upstream.ended.append(time.monotonic())
+            raise StopIteration
+        connection.sendall(OK)
+
+    with Upstream(behave) as upstream, stand.gateway(upstream.url, *PERMISSIVE) as gateway:
+        whole = request(gateway.port)
+        for part in (whole[:20], whole[: len(whole) - len(READ)], whole[:-1]):
+            for way in (Connection.close, Connection.vanish):
+                way(Connection(gateway.port).send(part))
+        time.sleep(0.3)
+        assert not upstream.take(), "half a request was passed on"
+        for token in ("slow", "silent"):
+            for way in (Connection.close, Connection.vanish):
+                streaming.clear(), upstream.ended.clear()
+                client = Connection(gateway.port).send(request(gateway.port, call(token, token)))
+                until(lambda: streaming, "the request arrives")
+                if token == "slow":
+                    client.answer_head()
+                gone = time.monotonic()
+                way(client)
+                until(lambda: upstream.ended, f"{token}: the server learns that its client is gone", 3)
+                assert upstream.ended[0] - gone < 1, upstream.ended[0] - gone
+        assert post(gateway.port, "/mcp", READ).status == 200
+
+
+def cancels(stand: Stand, server: str, client: str) -> None:
+    """A client that cancels: the tool in the real server stops."""
+    there, token = stand.server(server), f"cancel-{server}-{client}"
+    process, says = CLIENTS[client]
+    with stand.gateway(there.urls["stateful-sse"], *PERMISSIVE) as gateway:
+        answer = stand.client(process).do(do="abandon", url=gateway.url, token=token, stay=1, **says)
+        assert "ok" in answer, answer
+        until(lambda: there.calls(token, "slow", "cancelled"), "the tool is cancelled", 3)
+        assert not there.calls(token, "slow", "finished")
+
+
+def slow_senders(stand: Stand) -> None:
+    limits = ["--head-timeout", "1s", "--body-timeout", "1s", "--idle-timeout", "2s"]
+    with Upstream() as upstream, stand.gateway(upstream.url, *PERMISSIVE, *limits) as gateway:
+        whole = request(gateway.port)
+        body = len(whole) - len(READ)
+
+        def drip(data: bytes, then: float) -> tuple[float, list[int]]:
+            """Sends a byte each tenth of a second; how long that was tolerated, and what was answered."""
+            begun = time.monotonic()
+            with Connection(gateway.port, timeout=0.1) as client:
+                while time.monotonic() - begun < then:
+                    client.send(data[:1])
+                    data = data[1:]
+                    with contextlib.suppress(TimeoutError, EOFError):
+                        return time.monotonic() - begun, [client.answer_head()[0]]
+                    if client.closed(0.01):
+                        return time.monotonic() - begun, []
+            raise AssertionError(f"still open after {then} s")
+
+        def started_body() -> tuple[float, list[int]]:
+            begun = time.monotonic()
+            with Connection(gateway.port) as client:
+                return [client.send(whole[: body + 5]).answer().status], time.monotonic() - begun
+
+        def idle() -> float:
+            begun = time.monotonic()
+            with Connection(gateway.port) as client:
+                assert client.send(whole).answer().status == 200
+                assert client.closed(5), "an unused connection stays open"
+            return time.monotonic() - begun
+
+        def mute() -> float:
+            begun = time.monotonic()
+            with Connection(gateway.port) as client:
+                assert client.closed(5), "a connection without a request stays open"
+            return time.monotonic() - begun
+
+        with ThreadPoolExecutor() as pool:
+            dripped, started, unused, silent = [
+                pool.submit(*work) for work in ((drip, whole, 5), (started_body,), (idle,), (mute,))
+            ]
+            took, answers = dripped.result()
+            # A connection that is late gets two seconds more to end in good order.
+            assert 0.9 < took < 4.5 and answers in ([], [408]), (took, answers)
+            answers, took = started.result()
+            assert 0.9 < took < 3 and answers == [408], (took, answers)
+            assert 1.5 < unused.result() < 4, unused.result()
+            assert 0.9 < silent.result() < 4.5, silent.result()
+        assert len(upstream.take()) == 1
+
+
+# ---- who signs what ---------------------------------------------------------------------------
+
+
+def only_verified(stand: Stand) -> None:
+    """Strict: of all these only the first reaches the server, and only once."""
+    with Upstream() as upstream, stand.gateway(upstream.url) as gateway:
+        good = signed(stand, gateway, READ)
+        now = int(time.time())
+        fresh = lambda **how: signed(stand, gateway, READ, **how)  # noqa: E731
+        swapped = signed(stand, gateway, READ)
+
+        def without(name: bytes) -> bytes:
+            return b"\r\n".join(line for line in fresh().split(b"\r\n") if not line.lower().startswith(name))
+
+        bad = {
+            "the same again": (good, 403, "nonce_replayed"),
+            "unsigned": (request(gateway.port), 403, "signature_missing"),
+            "half of it": (without(b"signature-input:"), 403, "signature_missing"),
+            "without digest": (without(b"content-digest:"), 403, None),
+            "another body": (fresh().replace(b"read_note", b"delete_db"), 403, "digest_mismatch"),
+            "another digest and body": (
+                swapped.split(b"Content-Digest:")[0] + b"Content-Digest:"
+                + signed(stand, gateway, call("delete_db", "fault")).split(b"Content-Digest:")[1].split(b"\r\n")[0] + b"\r\n"
+                + swapped.split(b"Content-Digest:")[1].split(b"\r\n", 1)[1].split(b"\r\n\r\n")[0] + b"\r\n\r\n"
+                + call("delete_db", "fault"), 403, "key_unknown"),
+            "another method": (fresh().replace(b"POST", b"PUT", 1), 403, None),
+            "a query more": (fresh().replace(b"/mcp HTTP", b"/mcp?x HTTP", 1), 403, "key_unknown"),
+            "another type": (fresh().replace(b"application/json\r\n", b"application/json; charset=utf-8\r\n", 1), 403, "key_unknown"),
+            "a session more": (fresh().replace(b"\r\n\r\n", b"\r\nMcp-Session-Id: x\r\n\r\n", 1), 403, "coverage_insufficient"),
+            "a header that steers": (fresh().replace(b"\r\n\r\n", b"\r\nMcp-Name: delete_db\r\n\r\n", 1), 403, "coverage_insufficient"),
+            "too old": (fresh(created=now - 40), 403, "expired"),
+            "too new": (fresh(created=now + 20), 403, "not_yet_valid"),
+            "a stranger's key": (fresh(key=stand.stranger), 403, "key_unknown"),
+            "a short nonce": (fresh(nonce="short"), 403, "parameter_invalid"),
+            "the digest in another header": (fresh().replace(b"Content-Digest:", b"X-Digest:"), 403, None),
+            "for another gateway": (
+                fresh().replace(f"127.0.0.1:{gateway.port}".encode(), b"127.0.0.1:9", 1), 421, "target_mismatch"),
+        }
+        answer = ask(gateway.port, good)
+        assert answer.status == 200, answer
+        (received,) = upstream.take()
+        assert received.all("mcpid-status") == ["verified"], received
+        assert received.all("mcpid-key-id") == [stand.key.id] and received.all("mcpid-name") == ["alice"], received
+        wrong = []
+        for name, (data, status, reason) in bad.items():
+            answer = ask(gateway.port, data)
+            if answer.status != status or reason not in (None, answer.reason):
+                wrong.append((name, answer.status, answer.reason))
+            if "accept-signature" not in answer.headers and status == 403:
+                wrong.append((name, "no Accept-Signature"))
+        assert not wrong, wrong
+        assert not upstream.take(), "something else reached the server"
+        assert ask(gateway.port, fresh()).status == 200
+
+
+def sessions(stand: Stand) -> None:
+    """A session of 2025-11-25 belongs to the key that opened it."""
+    bob = stand.new_key("bob")
+    trust = stand.folder / "two.json"
+    for name, key in (("alice", stand.key), ("bob", bob)):
+        stand.command(stand.tools.mcpid, "trust", "add", "-r", trust, "--name", name, key.file)
+    there = stand.server("py1")
+    hello = json.dumps({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}}).encode()
+    ready = b'{"jsonrpc":"2.0","method":"notifications/initialized"}'
+    with stand.gateway(there.urls["stateful-json"], trust=trust) as gateway:
+        answer = ask(gateway.port, signed(stand, gateway, hello))
+        session = [("Mcp-Session-Id", answer.headers["mcp-session-id"]), ("MCP-Protocol-Version", "2025-11-25")]
+        assert ask(gateway.port, signed(stand, gateway, ready, fields=session)).status == 202
+        before = there.mark()
+        for key in (bob, stand.stranger):
+            answer = ask(gateway.port, signed(stand, gateway, call("read_note", "stolen"), fields=session, key=key))
+            assert answer.status == 403, answer
+        assert post(gateway.port, "/mcp", call("read_note", "stolen"), session).status == 403
+        fields = [("Host", f"127.0.0.1:{gateway.port}"), ACCEPT, *session]
+        for method in ("GET", "DELETE"):
+            data = head(method, "/mcp", fields + bob.sign(method, gateway.url, fields, b""))
+            assert ask(gateway.port, data, method).status == 403, method
+        assert not there.record("head", before), there.record("head", before)
+        answer = ask(gateway.port, signed(stand, gateway, call("read_note", "own"), fields=session))
+        assert answer.status == 200 and there.calls("own"), answer
+        data = head("DELETE", "/mcp", fields + stand.key.sign("DELETE", gateway.url, fields, b""))
+        assert ask(gateway.port, data, "DELETE").status == 200
+
+
+# ---- operation --------------------------------------------------------------------------------
+
+
+def trust_deleted(stand: Stand) -> None:
+    trust = stand.folder / "comes-and-goes.json"
+    content = stand.trust.read_bytes()
+    admin = free_port()
+    trust.touch(0o600)
+    trust.write_bytes(content)
+
+    def readiness() -> int:
+        return ask(admin, head("GET", "/readyz", [("Host", f"127.0.0.1:{admin}")]), "GET").status
+
+    with Upstream() as upstream, \
+            stand.gateway(upstream.url, "--admin", f"127.0.0.1:{admin}", trust=trust) as gateway:
+        until(lambda: readiness() == 200, "the gateway is ready", 10)
+        for damage in (trust.unlink, lambda: trust.write_text("{")):
+            said = len(gateway.said())
+            damage()
+            until(lambda: readiness() == 503, "the gateway says that it is not ready", 10)
+            until(lambda: "comes-and-goes" in gateway.said()[said:], "it says which file", 5)
+            assert ask(gateway.port, signed(stand, gateway, READ)).status == 200, "the old registry is kept"
+            assert ask(gateway.port, signed(stand, gateway, READ, key=stand.stranger)).status == 403
+            trust.unlink(missing_ok=True)
+            trust.touch(0o600)
+            trust.write_bytes(content)
+            until(lambda: readiness() == 200, "the gateway is ready again", 10)
+        # A file that says less counts at once.
+        trust.write_text('{"keys":[]}')
+        until(lambda: ask(gateway.port, signed(stand, gateway, READ)).status == 403, "the key is forgotten", 10)
+
+
+def drains(stand: Stand) -> None:
+    """SIGTERM: what is in flight ends as it would have, and nothing new begins."""
+
+    def behave(connection, _):
+        connection.sendall(EVENTS + event("one"))
+        time.sleep(1.5)
+        connection.sendall(event("two") + chunk(b""))
+
+    with Upstream(behave) as upstream, stand.gateway(upstream.url, *PERMISSIVE, checked=False) as gateway, \
+            Connection(gateway.port) as client:
+        client.send(request(gateway.port)).answer_head()
+        gateway.process.terminate()
+        time.sleep(0.3)
+        with contextlib.suppress(OSError, EOFError):
+            answer = post(gateway.port, "/mcp", READ)
+            assert answer.status == 503, answer
+        assert b"two" in client.until(b"0\r\n\r\n")
+        assert gateway.process.wait(5) == 0
+
+
+def cases(stand: Stand):
+    for name, case in {
+        "the server is down, comes up": down_and_up,
+        "the server is late": late,
+        f"the server answers nonsense, {len(NONSENSE)} kinds": nonsense,
+        f"the server breaks off, {len(CUT_SHORT)} kinds": cut_short,
+        "the server closes a kept connection": kept_connection_dies,
+        "events arrive as they are sent, and 10 MB in one": streams_at_once,
+        "a client does not read": slow_reader,
+        "clients vanish": vanishing,
+        "senders are slow": slow_senders,
+        "of 18 signed and unsigned requests one reaches the server": only_verified,
+        "a session belongs to the key that opened it": sessions,
+        "the trust file is deleted, broken, emptied": trust_deleted,
+        "SIGTERM lets a stream end": drains,
+    }.items():
+        yield f"faults: {name}", lambda case=case: case(stand)
+    for server, client in [("py1", "py1"), ("ts1", "ts1"), ("py2", "py2"), ("py2", "ts2"), ("ts2", "ts2"), ("ts2", "py2"), ("fastmcp", "py2-legacy")]:
+        yield f"faults: {client} cancels a call in {server}", lambda server=server, client=client: cancels(stand, server, client)

@@ -1,0 +1,135 @@
+"""Every server with every client: directly, through a permissive gateway, and signed through a strict
+one. What a client gets must be the same each time.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+from callers import CLIENTS, inspector, mcp_remote, walk
+from stand import VARIANTS, Server, Stand
+
+SERVERS = ["py1", "py2", "fastmcp", "ts1", "ts2"]
+
+TOOLS = {
+    "read_note": [True, None],
+    "delete_db": [None, True],
+    "fail": [True, None],
+    "progress": [True, None],
+    "echo": [True, None],
+    "slow": [True, None],
+}
+
+
+def speaks(server: str, client: str) -> str:
+    """The revision that the two settle on."""
+    both = server in ("py2", "fastmcp", "ts2") and client in ("py2", "ts2")
+    return "2026-07-28" if both else "2025-11-25"
+
+
+def check(found: dict, server: str, variant: str, client: str, token: str) -> None:
+    """What any walk has to bring home, whatever lies between."""
+    assert found["tools"] == TOOLS, found["tools"]
+    assert found["read_note"] == {"text": f"note {token}", "failed": False}, found["read_note"]
+    assert found["delete_db"] == {"text": f"deleted {token}", "failed": False}, found["delete_db"]
+    assert found["fail"]["failed"] is True, found["fail"]
+    assert found["progress"] == {"text": "3 steps", "failed": False}, found["progress"]
+    assert found["echo"] is True, "100 kB that are not ASCII came back otherwise"
+    assert found["parallel"] is True, "20 calls at once were mixed up"
+    assert found["protocol"] == speaks(server, client), found["protocol"]
+    if variant.endswith("sse"):
+        assert found["steps"] == [[1, 3], [2, 3], [3, 3]], found["steps"]
+
+
+@cache
+def direct(stand: Stand, server: str, variant: str, client: str) -> dict:
+    """A walk with nothing between."""
+    token = f"direct-{variant}-{client}"
+    found = walk(stand, client, stand.server(server).urls[variant], token)
+    check(found, server, variant, client, token)
+    return same(found, token)
+
+
+def same(found: dict, token: str) -> dict:
+    """A walk without its token, to be compared with another."""
+    return {name: repr(value).replace(token, "TOKEN") for name, value in found.items()}
+
+
+def in_threads(work: list) -> None:
+    """Runs all; the first failure is the case's. Clients of one process queue up in `Client.do`."""
+    with ThreadPoolExecutor(3) as pool:
+        for future in [pool.submit(*each) for each in work]:
+            future.result()
+
+
+def statuses(server: Server, after: int) -> set:
+    """The Mcpid-Status of every request that reached the server's endpoint since `after`."""
+    reached = [line for line in server.record("head", after) if line["target"] == "/mcp"]
+    return {tuple(v for n, v in line["headers"] if n == "mcpid-status") for line in reached}
+
+
+def through(stand: Stand, server: str, variant: str, url: str) -> None:
+    """All clients at `url` get what they get directly."""
+
+    def one(client: str) -> None:
+        token = f"through-{url.split(':')[2].split('/')[0]}-{variant}-{client}"
+        found = walk(stand, client, url, token)
+        check(found, server, variant, client, token)
+        found, bare = same(found, token), direct(stand, server, variant, client)
+        assert found == bare, f"{client}: {found}\ndirectly: {bare}"
+
+    in_threads([(one, client) for client in CLIENTS])
+
+
+def bridged(stand: Stand, server: str) -> None:
+    """mcp-remote between a client and the gateway, and the Inspector's command line."""
+    there = stand.server(server)
+    with stand.gateway(there.urls["stateful-sse"]) as gateway, stand.signing(gateway.origin) as origin:
+        before, url = there.mark(), origin + "/mcp"
+
+        def remote(process: str, says: dict) -> None:
+            token = f"remote-{process}"
+            job = {**says, **mcp_remote(stand, url)}
+            answer = stand.client(process).do(do="walk", token=token, **job)
+            assert "ok" in answer, f"{answer}\n{Path(job['log']).read_text()[-2000:]}"
+            # It settles the revision by itself, and drops progress that is close to the answer.
+            found = {**answer["ok"], "protocol": "2025-11-25"}
+            check(found, "py1", "stateful-json", process, token)
+
+        def inspect() -> None:
+            call = ["--method", "tools/call", "--tool-name", "delete_db", "--tool-arg", "name=inspected"]
+            done = inspector(stand, url, *call)
+            assert done.returncode == 0 and b"deleted inspected" in done.stdout, done
+
+        in_threads([(remote, "ts", {"sdk": 1}), (remote, "py1", {}), (inspect,)])
+        assert there.calls("remote-ts", "delete_db") and there.calls("inspected", "delete_db")
+        assert statuses(there, before) == {("verified",)}, statuses(there, before)
+
+
+def cases(stand: Stand):
+    many = f"{len(CLIENTS)} clients"
+    for server in SERVERS:
+        for variant in VARIANTS:
+
+            def directly(server=server, variant=variant):
+                in_threads([(direct, stand, server, variant, client) for client in CLIENTS])
+
+            def permissive(server=server, variant=variant):
+                there = stand.server(server)
+                before = there.mark()
+                with stand.gateway(there.urls[variant], "--mode", "permissive") as gateway:
+                    through(stand, server, variant, gateway.url)
+                assert statuses(there, before) == {("unsigned",)}, statuses(there, before)
+
+            def strict(server=server, variant=variant):
+                there = stand.server(server)
+                with stand.gateway(there.urls[variant]) as gateway, stand.signing(gateway.origin) as origin:
+                    before = there.mark()
+                    through(stand, server, variant, origin + "/mcp")
+                    # Every one of them, the streams and the ends of sessions too.
+                    assert statuses(there, before) == {("verified",)}, statuses(there, before)
+
+            yield f"{server} {variant}, {many}: directly", directly
+            yield f"{server} {variant}, {many}: through a permissive gateway", permissive
+            yield f"{server} {variant}, {many}: signed, through a strict gateway", strict
+        yield f"{server}: mcp-remote and the Inspector, signed, through a strict gateway", lambda server=server: bridged(stand, server)

