@@ -430,7 +430,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__connect)
-            opts="-k -H -q -v -h --key --profile --client-id --ttl --header --max-body --timeout --ca --log-file --print-config --passphrase-file --passphrase-fd --listen --allow-origin --allow-remote --confirm --confirm-via --confirm-timeout --json --quiet --verbose --help"
+            opts="-k -H -q -v -h --key --profile --client-id --ttl --header --max-body --timeout --ca --log-file --print-config --passphrase-file --passphrase-fd --listen --allow-origin --allow-remote --confirm --confirm-via --confirm-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -510,6 +510,22 @@ _mcpid() {
                     ;;
                 --confirm-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-policy)
+                    COMPREPLY=($(compgen -W "required best-effort" -- "${cur}"))
+                    return 0
+                    ;;
+                --audit-redact)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-sync)
+                    COMPREPLY=($(compgen -W "batch checkpoint" -- "${cur}"))
                     return 0
                     ;;
                 *)

@@ -272,7 +272,14 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l confirm-via -d '
 askpass\t'The program that `MCPID_ASKPASS` or `SSH_ASKPASS` names'
 client\t'The client itself, by an elicitation: only for a client that may answer for its person'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l confirm-timeout -d 'How long the person has to answer; silence is a no [default: 60s]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l audit -d 'Write every request down in the audit log in this folder (see mcpid audit init)' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l audit-policy -d 'What becomes of a request that cannot be written down [default: required]' -r -f -a "required\t'It is not passed on'
+best-effort\t'It is passed on, and counted as a gap'"
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l audit-redact -d 'Keep a salted hash in place of what METHOD:NAME:PATH names in a body, such as tools/call:*:arguments.password; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l audit-sync -d 'When an entry counts as written [default: batch]' -r -f -a "batch\t'When it is on the disk; entries that wait together share one fdatasync'
+checkpoint\t'When the system has it; a power cut can take what came since the last checkpoint'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l allow-remote -d 'Listen where other machines can connect, too'
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l audit-bodies -d 'Keep bodies, and not only their digests'
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -s v -l verbose -d 'Say more on stderr'

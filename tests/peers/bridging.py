@@ -5,6 +5,7 @@ nothing between, and all that reaches the server must be verified.
 
 import contextlib
 import json
+import re
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import conformance
 from callers import CLIENTS, inspector, walk
 from matrix import SERVERS, check, direct, in_threads, same, speaks, statuses
-from stand import VARIANTS, Running, Stand, free_port, listens, until
+from stand import HERE, VARIANTS, Running, Stand, free_port, listens, until
 
 
 META = {
@@ -20,6 +21,20 @@ META = {
     "io.modelcontextprotocol/clientInfo": {"name": "by hand", "version": "1"},
     "io.modelcontextprotocol/clientCapabilities": {},
 }
+# The official suite's for clients, but for those about OAuth, which the bridge leaves to others.
+SCENARIOS = [
+    "initialize",
+    "tools_call",
+    "elicitation-sep1034-client-defaults",
+    "sse-retry",
+    "request-metadata",
+    "sep-2322-client-request-state",
+    "http-standard-headers",
+    "http-custom-headers",
+    "http-invalid-tool-headers",
+    "json-schema-ref-no-deref",
+    "json-schema-2020-12-preservation",
+]
 STEPS = [[1, 3], [2, 3], [3, 3]]
 DISCOVER = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": {"_meta": META}}).encode()
 
@@ -118,6 +133,29 @@ def scenarios(stand: Stand) -> None:
                 conformance.compare(stand, suite, url)
 
 
+def scenario(stand: Stand, name: str, *bridge) -> tuple[int, int]:
+    """A client scenario of the official suite: how many of its checks passed, and how many there are."""
+    tools = stand.tools
+    suite = tools.npm / "node_modules/conformance-2026/dist/index.js"
+    client = HERE / "clients/conformant.mjs"
+    words = " ".join(str(word) for word in (tools.node, client, tools.npm, *bridge))
+    done = stand.command(tools.node, suite, "client", "--command", words, "--scenario", name, code=None)
+    text = done.stdout.decode()
+    stand.log(f"scenario-{name}").write_bytes(done.stdout + done.stderr)
+    found = re.search(r"Passed: (\d+)/(\d+), (\d+) failed", text)
+    assert found, f"exit {done.returncode}: {text[-2000:]}"
+    return int(found[1]), int(found[2])
+
+
+def clients_scenarios(stand: Stand) -> None:
+    """Each with nothing between and with the bridge between: at least as much passes, and all of most."""
+    bridge = command(stand, "")[:-1]
+    for name in SCENARIOS:
+        bare, bridged = scenario(stand, name), scenario(stand, name, *bridge)
+        assert bridged >= bare, f"{name}: {bare} with nothing between, {bridged} with the bridge"
+        assert bridged[0] == bridged[1], f"{name}: {bridged}"
+
+
 def cases(stand: Stand):
     for server in SERVERS:
         for variant in VARIANTS:
@@ -141,4 +179,5 @@ def cases(stand: Stand):
             inspected(stand, gateway.url, there)
 
     yield "connect: the Inspector, on stdio and by HTTP", inspector_case
+    yield "connect: conformance of the client, with the bridge between", lambda: clients_scenarios(stand)
     yield "connect: conformance of the server, through the proxy and a strict gateway", lambda: scenarios(stand)
