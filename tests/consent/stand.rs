@@ -133,6 +133,16 @@ pub(crate) fn with_its_id_shown(folder: &TempDir, server: &Server, flags: &str) 
     start(folder, server, flags, "trap '' INT; trap - INT", "& echo \"id=$!.\"; wait $!")
 }
 
+/// Two bridges on one terminal.
+pub(crate) fn two(folder: &TempDir, server: &Server, flags: &str) -> PtySession {
+    let second = format!(
+        "& first=$!; '{}' connect -k key.json {flags} {} <in >out2 2>err2; wait $first",
+        env!("CARGO_BIN_EXE_mcpid"),
+        server.url
+    );
+    start(folder, server, flags, "true", &second)
+}
+
 fn start(folder: &TempDir, server: &Server, flags: &str, before: &str, job: &str) -> PtySession {
     let mut shell = Command::new("sh");
     let script = format!(

@@ -79,6 +79,7 @@ Files:
   ~/.config/mcpid/trust.json  the default trust file
   ~/.local/state/mcpid/nonces.db  the default nonce store (elsewhere in the user's own local data
                               folder)
+  ~/.local/state/mcpid/audit  the default audit log of the audit commands, likewise
 
 Exit codes:
   0    done; for verify: accepted
