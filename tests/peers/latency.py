@@ -9,6 +9,7 @@ import argparse
 import http.client
 import json
 import shutil
+import socket
 import statistics
 import subprocess
 import tempfile
@@ -37,21 +38,25 @@ class Direct:
 
     def __init__(self, url: str):
         parts = urlsplit(url)
-        self.path, self.session = parts.path, {}
-        self.connection = http.client.HTTPConnection(parts.hostname, parts.port)
+        self.head = f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
+        self.head += "Accept: application/json, text/event-stream\r\n"
+        self.socket = socket.create_connection((parts.hostname, parts.port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.send({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": INITIALIZE})
         self.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
 
     def send(self, message: dict) -> bytes:
-        headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
-        self.connection.request("POST", self.path, json.dumps(message), {**headers, **self.session})
-        answer = self.connection.getresponse()
-        if session := answer.getheader("mcp-session-id"):
-            self.session = {"mcp-session-id": session, "mcp-protocol-version": "2025-11-25"}
-        return answer.read()
+        body = json.dumps(message).encode()
+        # In one write: a server that is woken for half a request has to be woken again.
+        self.socket.sendall(f"{self.head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        answer = http.client.HTTPResponse(self.socket)
+        answer.begin()
+        said = answer.read()
+        assert not answer.will_close, "the connection is not kept"
+        return said
 
     def end(self) -> None:
-        self.connection.close()
+        self.socket.close()
 
 
 class Bridge:
