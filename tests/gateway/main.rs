@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bodies;
+mod bypass;
 mod pages;
 mod paths;
 mod policy;
