@@ -10,6 +10,7 @@ mod policy;
 mod process;
 mod sessions;
 mod sight;
+mod stalls;
 mod stand;
 mod streams;
 mod tls;
