@@ -4,6 +4,7 @@
 
 mod bodies;
 mod bypass;
+mod operation;
 mod pages;
 mod paths;
 mod policy;
