@@ -140,6 +140,24 @@ def kept_connection_dies(stand: Stand) -> None:
         assert len(upstream.take()) == 20
 
 
+def kept_too_long(stand: Stand) -> None:
+    """Python and Node servers close a connection that is unused for 5 seconds. What is sent at that moment is
+    lost, so the gateway has to let go before."""
+    last = {}
+
+    def behave(connection, _):
+        if time.monotonic() - last.get(id(connection), time.monotonic()) > 3.5:
+            reset(connection)
+        last[id(connection)] = time.monotonic()
+        connection.sendall(OK)
+
+    with Upstream(behave) as upstream, stand.gateway(upstream.url, *PERMISSIVE) as gateway:
+        assert post(gateway.port, "/mcp", READ).status == 200
+        time.sleep(4)
+        assert post(gateway.port, "/mcp", READ).status == 200
+        assert len(upstream.take()) == 2
+
+
 def streams_at_once(stand: Stand) -> None:
     """Each event arrives when it is sent, not with the next one; 10 MB in one event arrive as well."""
     said = []
@@ -464,6 +482,7 @@ def cases(stand: Stand):
         f"the server answers nonsense, {len(NONSENSE)} kinds": nonsense,
         f"the server breaks off, {len(CUT_SHORT)} kinds": cut_short,
         "the server closes a kept connection": kept_connection_dies,
+        "a connection is not kept until the server closes it": kept_too_long,
         "events arrive as they are sent, and 10 MB in one": streams_at_once,
         "a client does not read": slow_reader,
         "clients vanish": vanishing,
