@@ -125,19 +125,23 @@ def cut_short(stand: Stand) -> None:
 
 
 def kept_connection_dies(stand: Stand) -> None:
-    """The server closes a connection that the gateway keeps: the next request gets through all the same."""
+    """The server closes a connection that the gateway keeps. A request after that goes by a new one; one
+    that crosses the close may be lost, and is told so, but never sent twice."""
 
     def once(connection, _):
         connection.sendall(OK)
         raise StopIteration
 
     with Upstream(once) as upstream, stand.gateway(upstream.url, *PERMISSIVE) as gateway:
-        for number in range(20):
+        for _ in range(5):
             answer = post(gateway.port, "/mcp", READ)
-            assert answer.status == 200, (number, answer)
-            # The close arrives before, with or after the next request.
-            time.sleep(0.005 * (number % 4))
-        assert len(upstream.take()) == 20
+            assert answer.status == 200, answer
+            time.sleep(0.5)
+        assert len(upstream.take()) == 5
+        answers = [post(gateway.port, "/mcp", READ) for _ in range(20)]
+        told = [answer.status for answer in answers]
+        assert set(told) <= {200, 502}, told
+        assert told.count(200) <= len(upstream.take()) <= 20, told
 
 
 def kept_too_long(stand: Stand) -> None:
