@@ -77,7 +77,7 @@ fn sessions() {
     let cases = trycmd::TestCases::new();
     // Relative on purpose: the default folder then has the same name in every run.
     cases.env("HOME", "home").env("XDG_CONFIG_HOME", "").env("XDG_STATE_HOME", "");
-    cases.env("NO_COLOR", "1");
+    cases.env("NO_COLOR", "1").env("SSH_AUTH_SOCK", "");
     for program in ["cat", "chmod", "ln", "stat"] {
         cases.register_bin(program, trycmd::schema::Bin::Path(which(program).into()));
     }
