@@ -380,6 +380,10 @@ fn every_flag_that_is_named_exists() {
         "gateway report",
         "connect",
         "agent add",
+        "audit init",
+        "audit verify",
+        "audit check",
+        "audit cosign",
     ];
     let helps: String = commands.iter().map(|command| help(command)).collect();
     let word = |c: char| !c.is_ascii_alphanumeric() && c != '-';
