@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep};
 use crate::tower::{BoxError, ResponseBody};
 
 use super::learn::Listening;
+use super::place::Place;
 use super::record::Record;
 
 /// A body took longer than it may.
@@ -53,6 +54,10 @@ impl Body for Paced {
             {
                 this.record.note(|line| line.sent = line.sent.saturating_add(data.len() as u64));
             }
+            // No signature covers trailers.
+            if matches!(&frame, Some(Ok(frame)) if frame.is_trailers()) {
+                return Poll::Ready(None);
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let (begun, time) = (this.begun, this.time);
@@ -74,7 +79,7 @@ impl Body for Paced {
 /// The body of an answer, of the gateway's own or the upstream's.
 pub(super) enum Answer {
     Own(Full<Bytes>),
-    Upstream(Box<Incoming>, Option<Box<Listening>>),
+    Upstream(Box<Incoming>, Option<Box<Listening>>, Place),
 }
 
 impl Default for Answer {
@@ -99,7 +104,7 @@ impl Body for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.get_mut() {
             Answer::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
-            Answer::Upstream(body, listening) => {
+            Answer::Upstream(body, listening, _) => {
                 let frame = ready!(Pin::new(&mut **body).poll_frame(cx));
                 let broken = matches!(frame, Some(Err(_)));
                 if let (Some(Ok(frame)), Some(ears)) = (&frame, listening.as_mut())
@@ -123,14 +128,14 @@ impl Body for Answer {
     fn is_end_stream(&self) -> bool {
         match self {
             Answer::Own(body) => body.is_end_stream(),
-            Answer::Upstream(body, _) => body.is_end_stream(),
+            Answer::Upstream(body, ..) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Answer::Own(body) => body.size_hint(),
-            Answer::Upstream(body, _) => body.size_hint(),
+            Answer::Upstream(body, ..) => body.size_hint(),
         }
     }
 }

@@ -118,6 +118,9 @@ pub struct Config {
     pub body_time: Duration,
     /// Bytes of bodies that nobody has vouched for, of all requests together.
     pub budget: usize,
+    /// Requests that are with the upstream at once, each of which may need a connection of its
+    /// own; of those to open paths, which strangers send, at most a quarter as many.
+    pub exchanges: usize,
     /// Sessions of 2025-11-25 that are bound to a key at once.
     pub sessions: usize,
     /// How long a session may lie unused before its place is given away.
@@ -141,6 +144,7 @@ impl Config {
             answer_time: Duration::from_secs(300),
             body_time: Duration::from_secs(30),
             budget: crate::tower::Budget::DEFAULT,
+            exchanges: 10_000,
             sessions: 100_000,
             session_idle: Duration::from_secs(24 * 60 * 60),
             audit: None,

@@ -37,8 +37,9 @@ const OVERRIDES: [&str; 5] =
 fn passes(name: &str) -> bool {
     !(HOP_BY_HOP.contains(&name)
         || OVERRIDES.contains(&name)
-        // Servers behind CGI and its kind cannot tell it from a hyphen.
-        || name.contains('_')
+        // Servers behind CGI and its kind cannot tell an underscore, and some of them any other of
+        // these, from a hyphen.
+        || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         || name.starts_with("mcpid-")
         || name.starts_with("x-http-method")
         || name.starts_with("x-forwarded-")
@@ -69,6 +70,7 @@ pub(super) fn request_fields(
             fields.append(name, value.clone());
         }
     }
+    join_crumbs(&mut fields);
     let sender = match peer {
         Some(Peer::Tcp(address)) => HeaderValue::try_from(address.ip().to_string()).ok(),
         _ => None,
@@ -84,6 +86,16 @@ pub(super) fn request_fields(
         }
     }
     fields
+}
+
+/// One line of what HTTP/2 cut into several (RFC 9113 section 8.2.3). Clients of HTTP/1.1 send one.
+fn join_crumbs(fields: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = fields.get_all(header::COOKIE).iter().map(|c| c.as_bytes()).collect();
+    if crumbs.len() > 1
+        && let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        fields.insert(header::COOKIE, cookie);
+    }
 }
 
 /// Adds what the gateway knows of a request, for the upstream to rely on.

@@ -25,6 +25,7 @@ mod learn;
 pub mod log;
 mod metrics;
 mod origin;
+mod place;
 mod policy;
 mod proxy;
 mod record;

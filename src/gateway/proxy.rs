@@ -9,21 +9,22 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body::Body;
-use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, LengthLimitError};
 use tower_service::Service;
 
 use crate::key::KeyId;
 use crate::net::{Dialer, Peer};
 use crate::tower::{BoxError, Status};
 
-use super::body::Answer;
+use super::body::{Answer, TooSlow};
 use super::config::Config;
 use super::forward;
 use super::learn::Listening;
 use super::log::{Outcome, Short};
 use super::metrics::Metrics;
 use super::origin::Pages;
+use super::place::Places;
 use super::record::Record;
 use super::session::{Bound, Sessions};
 use super::sight::Fault;
@@ -37,6 +38,7 @@ pub(super) struct Proxy {
     pub(super) sessions: Arc<Sessions>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) pages: Pages,
+    pub(super) places: Places,
     /// Of the public origin.
     pub(super) scheme: &'static str,
 }
@@ -91,6 +93,21 @@ const SESSION_TAKEN: Fault = Fault {
     reason: "not_allowed",
     words: "the session belongs to another key",
 };
+const BUSY: Fault = Fault {
+    status: StatusCode::SERVICE_UNAVAILABLE,
+    reason: "unavailable",
+    words: "too many requests are with the server behind, try again later",
+};
+pub(super) const TOO_LARGE: Fault = Fault {
+    status: StatusCode::PAYLOAD_TOO_LARGE,
+    reason: "too_large",
+    words: "the request is too large",
+};
+const TOO_SLOW: Fault = Fault {
+    status: StatusCode::REQUEST_TIMEOUT,
+    reason: "body_broken",
+    words: "the body of the request broke off",
+};
 const SESSIONS_FULL: Fault = Fault {
     status: StatusCode::SERVICE_UNAVAILABLE,
     reason: "unavailable",
@@ -122,6 +139,9 @@ impl Proxy {
             own_answer(fault)
         };
 
+        let Some(place) = self.places.take(outcome == Outcome::Open) else {
+            return fail(BUSY, None);
+        };
         let peer = parts.extensions.get::<Peer>().copied();
         let config = &self.config;
         let Some(uri) = self.uri(path.unwrap_or(parts.uri.path()), parts.uri.query()) else {
@@ -151,7 +171,10 @@ impl Proxy {
         let response = match sent {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
-                let fault = if error.is_connect() { UNREACHABLE } else { BROKEN };
+                let fault = body_fault(&error).unwrap_or(match error.is_connect() {
+                    true => UNREACHABLE,
+                    false => BROKEN,
+                });
                 return fail(fault, Some(crate::verify::rejection::chain(&error)));
             }
             Err(_) => return fail(GATEWAY_TIMEOUT, None),
@@ -161,6 +184,10 @@ impl Proxy {
             return fail(BROKEN, Some("the upstream changed the protocol".to_owned()));
         }
         let (mut head, body) = response.into_parts();
+        if head.headers.get_all(SESSION).iter().nth(1).is_some() {
+            // Which of them a client takes is anyone's guess.
+            return fail(BROKEN, Some("the upstream named two sessions".to_owned()));
+        }
         if let Some(record) = record {
             record.note(|line| {
                 line.upstream = Some(code.as_u16());
@@ -182,7 +209,7 @@ impl Proxy {
             .flatten()
             .map(Box::new);
         // The version is the connection's to say.
-        let mut answer = Response::new(Answer::Upstream(Box::new(body), listening));
+        let mut answer = Response::new(Answer::Upstream(Box::new(body), listening, place));
         *answer.status_mut() = code;
         *answer.headers_mut() = head.headers;
         answer
@@ -223,7 +250,7 @@ impl Proxy {
                 let ended = code == StatusCode::NOT_FOUND
                     || (code.is_success() && *method == Method::DELETE);
                 if ended {
-                    self.sessions.end(asked.as_bytes(), key);
+                    self.sessions.end(asked.as_bytes().trim_ascii(), key);
                 }
                 if ended || !code.is_success() {
                     return Ok(());
@@ -232,7 +259,8 @@ impl Proxy {
             }
             (None, None) => return Ok(()),
         };
-        match self.sessions.bind(id, key) {
+        // As it was judged, and as the upstream reads it: HTTP/2 lets spaces through.
+        match self.sessions.bind(id.trim_ascii(), key) {
             Bound::Known => Ok(()),
             Bound::New if opened.is_some() => Ok(()),
             Bound::New => {
@@ -243,6 +271,21 @@ impl Proxy {
             Bound::Full => Err(SESSIONS_FULL),
         }
     }
+}
+
+/// What was wrong with the request's own body, where that is why it could not be sent on.
+fn body_fault(error: &(dyn std::error::Error + 'static)) -> Option<Fault> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<LengthLimitError>() {
+            return Some(TOO_LARGE);
+        }
+        if error.is::<TooSlow>() {
+            return Some(TOO_SLOW);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 fn does(record: &Record, method: &str) -> bool {

@@ -21,6 +21,8 @@ pub(super) enum Route {
 #[derive(Clone, Debug)]
 pub struct Paths {
     endpoint: String,
+    /// The endpoint of the server behind, if it is known by then.
+    behind: Option<String>,
     open: Vec<Open>,
 }
 
@@ -62,7 +64,7 @@ const WELL_KNOWN: [&str; 3] = [
 impl Paths {
     /// An endpoint, and the well-known documents.
     pub fn new(endpoint: impl Into<String>) -> Self {
-        Paths { endpoint: endpoint.into(), open: Vec::new() }
+        Paths { endpoint: endpoint.into(), behind: None, open: Vec::new() }
     }
 
     /// The endpoint `path`, as it stands on the wire.
@@ -83,6 +85,14 @@ impl Paths {
         }
         self.open.push(open);
         Ok(self)
+    }
+
+    /// The same before a server whose own endpoint is at `path`. What is open goes on under its
+    /// own path, so that one is not open either, by whatever path clients know the endpoint.
+    #[must_use]
+    pub fn before(mut self, path: impl Into<String>) -> Self {
+        self.behind = Some(path.into());
+        self
     }
 
     /// The endpoint.
@@ -115,13 +125,17 @@ impl Paths {
         well_known || self.open.iter().any(|open| open.covers(method, path))
     }
 
-    /// Whether some server could take `path` for the endpoint or something below it.
+    /// Whether some server could take `path` for the endpoint, ours or the one behind, or for
+    /// something below it.
     fn leads_to_endpoint(&self, path: &str) -> bool {
-        let (path, endpoint) = (folded(path), folded(&self.endpoint));
-        // Nothing lies below `/`, or everything would.
-        path == endpoint
-            || (!endpoint.is_empty()
-                && path.strip_prefix(&endpoint).is_some_and(|rest| rest.starts_with('/')))
+        let path = folded(path);
+        std::iter::once(&self.endpoint).chain(&self.behind).any(|endpoint| {
+            let endpoint = folded(endpoint);
+            // Nothing lies below `/`, or everything would.
+            path == endpoint
+                || (!endpoint.is_empty()
+                    && path.strip_prefix(&endpoint).is_some_and(|rest| rest.starts_with('/')))
+        })
     }
 }
 

@@ -5,7 +5,8 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body as _;
 use http_body_util::Limited;
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -24,7 +25,8 @@ use super::config::Config;
 use super::log::{Outcome, Short};
 use super::metrics::Metrics;
 use super::origin::Pages;
-use super::proxy::{Behind, Proxy, own_answer};
+use super::place::Places;
+use super::proxy::{Behind, Proxy, TOO_LARGE, own_answer};
 use super::record::{Book, Judged, Log, Record};
 use super::route::Route;
 use super::session::Sessions;
@@ -60,13 +62,14 @@ impl Gateway {
     /// # Errors
     /// [`LayerError`] for a verifier that a server may not rely on, or a realm that no header holds.
     pub fn new(
-        config: Config,
+        mut config: Config,
         verifier: Verifier,
         tls: ClientConfig,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
         log: Arc<dyn Log>,
     ) -> Result<Self, LayerError> {
+        config.paths = config.paths.before(config.upstream.path());
         let public = verifier.origins().clone();
         let scheme = public.iter().next().map_or("https", |origin| origin.scheme().as_str());
         let sessions = Arc::new(Sessions::new(config.sessions, config.session_idle));
@@ -100,7 +103,8 @@ impl Gateway {
         let dialer = Dialer::new(tls, config.upstream.unix.clone(), config.connect_time);
         let pages = Pages::new(public, config.allow_origins.clone());
         let book = Arc::new(Book::new(clock, Arc::clone(&metrics), log));
-        let proxy = Arc::new(Proxy { config, dialer, sessions, metrics, pages, scheme });
+        let places = Places::new(config.exchanges);
+        let proxy = Arc::new(Proxy { config, dialer, sessions, metrics, pages, places, scheme });
         let judged = layer.layer(Behind(Arc::clone(&proxy)));
         Ok(Gateway { shared: Arc::new(Shared { judged, proxy, book, handle }) })
     }
@@ -144,6 +148,11 @@ impl Shared {
         if route == Route::Nothing {
             return self.refuse(NOTHING, asked, record);
         }
+        if (route == Route::Open || parts.method == Method::OPTIONS)
+            && !is_ours(self.handle.verifier().origins(), &parts)
+        {
+            return self.refuse(NOT_OURS, asked, record);
+        }
         if let Some(response) = proxy.pages.preflight::<Answer>(&parts, &asked) {
             record.note(|line| line.outcome = Outcome::Open);
             record.answered(response.status().as_u16());
@@ -160,10 +169,10 @@ impl Shared {
             };
             response.map(|body| GatewayBody::judged(body, Arc::clone(&record)))
         } else {
-            if !is_ours(&self.handle.verifier().origins().clone(), &parts) {
-                return self.refuse(NOT_OURS, asked, record);
-            }
             let limit = self.handle.verifier().max_body();
+            if u64::try_from(limit).is_ok_and(|limit| body.size_hint().lower() > limit) {
+                return self.refuse(TOO_LARGE, asked, record);
+            }
             let request = Request::from_parts(parts, Limited::new(body, limit));
             let response = proxy.exchange(request, None, Outcome::Open).await;
             response.map(|body| GatewayBody::own(body, Some(Arc::clone(&record))))

@@ -26,6 +26,8 @@ pub(super) struct Sessions {
 struct Table {
     /// By SHA-256 of the id: ids are as long as an upstream likes.
     sessions: HashMap<[u8; 32], Session>,
+    /// How many each key has.
+    shares: HashMap<KeyId, usize>,
     /// When those that nobody uses any more were last looked for.
     swept: Option<Instant>,
 }
@@ -74,7 +76,7 @@ impl Sessions {
             }
             return Ok(());
         }
-        if self.has_room(&mut table, now) {
+        if self.has_room(&mut table, key, now) {
             Ok(())
         } else {
             Err("too many sessions are bound to keys")
@@ -95,13 +97,16 @@ impl Sessions {
             if now.duration_since(session.used) < self.idle {
                 return Bound::Taken;
             }
-            *session = fresh();
+            let before = std::mem::replace(session, fresh());
+            table.leave(&before.key);
+            table.enter(key);
             return Bound::New;
         }
-        if !self.has_room(&mut table, now) {
+        if !self.has_room(&mut table, key, now) {
             return Bound::Full;
         }
         table.sessions.insert(digest, fresh());
+        table.enter(key);
         Bound::New
     }
 
@@ -111,6 +116,7 @@ impl Sessions {
         let digest = digest(id);
         if table.sessions.get(&digest).is_some_and(|session| session.key == *key) {
             table.sessions.remove(&digest);
+            table.leave(key);
         }
     }
 
@@ -119,8 +125,10 @@ impl Sessions {
         self.table().sessions.len()
     }
 
-    fn has_room(&self, table: &mut Table, now: Instant) -> bool {
-        if table.sessions.len() < self.most {
+    /// A server without sessions takes any id, so that one key could bind as many as it likes:
+    /// none has more than an eighth of the table unless half of that is free.
+    fn has_room(&self, table: &mut Table, key: &KeyId, now: Instant) -> bool {
+        if table.has_place(self.most, key) {
             return true;
         }
         // Looking through all of them is for once in a while, not for every request.
@@ -129,7 +137,32 @@ impl Sessions {
         }
         table.swept = Some(now);
         table.sessions.retain(|_, session| now.duration_since(session.used) < self.idle);
-        table.sessions.len() < self.most
+        table.shares.clear();
+        let Table { sessions, shares, .. } = table;
+        for session in sessions.values() {
+            *shares.entry(session.key).or_default() += 1;
+        }
+        table.has_place(self.most, key)
+    }
+}
+
+impl Table {
+    fn has_place(&self, most: usize, key: &KeyId) -> bool {
+        let (all, own) = (self.sessions.len(), self.shares.get(key).copied().unwrap_or(0));
+        all < most && (all < most.div_ceil(2) || own < most.div_ceil(8))
+    }
+
+    fn enter(&mut self, key: &KeyId) {
+        *self.shares.entry(*key).or_default() += 1;
+    }
+
+    fn leave(&mut self, key: &KeyId) {
+        if let Some(share) = self.shares.get_mut(key) {
+            *share = share.saturating_sub(1);
+            if *share == 0 {
+                self.shares.remove(key);
+            }
+        }
     }
 }
 

@@ -49,7 +49,8 @@ pub struct Limits {
     pub connections: usize,
     /// For the TLS handshake, and again from the first to the last byte of a request's head.
     pub head_time: Duration,
-    /// For which a connection may lie without a request.
+    /// For which a connection may lie without a request, or its client take nothing of any answer
+    /// that is there for it.
     pub idle: Duration,
     /// Bytes of a request's head.
     pub head_bytes: usize,
@@ -233,7 +234,11 @@ where
         loop {
             let now = Instant::now();
             let wake = match ending {
-                Some(end) if now >= end => return,
+                // Whatever was asked for in the last moment may still be answered.
+                Some(end) if now >= end => match activity.overdue(now, head_time, idle) {
+                    Ok(wake) => wake,
+                    Err(_) => return,
+                },
                 Some(end) => end,
                 None => match activity.overdue(now, head_time, idle) {
                     Ok(wake) => wake,

@@ -167,10 +167,7 @@ where
         Ok(held) => Ok(held),
         // Permissive waives what comes after the first step.
         Err(rejection) if rejection.step() == Step::Limits => {
-            let rejection = Arc::new(rejection);
-            let status = Some(Status::rejected(Arc::clone(&rejection)));
-            let refusal = Some(Reason::Rejected(rejection));
-            return (Findings { status, mode: None, refusal }, Content::Unread(body));
+            return (over_limits(rejection), Content::Unread(body));
         }
         Err(rejection) => match settings.policy.uniform() {
             // What it does makes no difference, so it is not read: strict refuses it, permissive
@@ -194,6 +191,17 @@ where
             return (Findings::refuse(reason), Content::Gone);
         }
     };
+    // A key that was revoked while the body was on its way has not authorised it.
+    let current = settings.verifier();
+    let held = match held {
+        Ok(_) if !std::ptr::eq(&*current, verifier) => {
+            let again = current.judge_head(head);
+            *evidence = again.as_ref().ok().and_then(|held| evidence::of(settings, head, held));
+            again
+        }
+        held => held,
+    };
+    let verifier = &*current;
     let judged = match held.and_then(|held| verifier.judge_body(held, &bytes)) {
         Ok(held) => match settings.admit(head, &held) {
             Ok(()) => verifier.claim(held).await,
@@ -207,6 +215,9 @@ where
             mode: None,
             refusal: None,
         },
+        Err(Refusal::Rejected(rejection)) if rejection.step() == Step::Limits => {
+            over_limits(rejection)
+        }
         Err(Refusal::Rejected(rejection)) => rejected(settings, head, rejection, Some(&bytes)),
         Err(Refusal::Unavailable(why)) => {
             let why = Arc::new(why);
@@ -216,6 +227,13 @@ where
         }
     };
     (findings, Content::Read(bytes, share))
+}
+
+/// What becomes of a request that breaks a limit, which hold in every mode.
+fn over_limits(rejection: Rejection) -> Findings {
+    let rejection = Arc::new(rejection);
+    let status = Some(Status::rejected(Arc::clone(&rejection)));
+    Findings { status, mode: None, refusal: Some(Reason::Rejected(rejection)) }
 }
 
 /// What becomes of a request that was judged, with the answer no.

@@ -190,8 +190,8 @@ impl fmt::Debug for VerifyLayer {
 }
 
 impl Handle {
-    /// Judges by `verifier` from the next request on; requests in flight keep the one that they
-    /// came with.
+    /// Judges by `verifier` from now on: a request whose body is not here yet is judged by it too,
+    /// so that a key which is revoked counts for nothing at once. What was verified before stays so.
     ///
     /// # Errors
     /// As [`VerifyLayer::new`]; the old verifier stays then.

@@ -281,3 +281,25 @@ fn a_question_whose_request_is_cancelled_is_taken_back() {
     ends(session, 0);
     assert_eq!(server.calls(), [call(2, "delete", PATH)]);
 }
+
+#[test]
+fn an_http_client_is_asked_about_as_well() {
+    let server = Server::start();
+    let folder = folder(&[]);
+    let mut session = crate::stand::listening(&folder, &server, "--confirm destructive");
+    let (_, url) = session.exp_regex("http://127.0.0.1:[0-9]+/[A-Za-z0-9_-]{22}/mcp").unwrap();
+    for (typed, sent) in [("n", false), ("y", true)] {
+        let client = {
+            let url = url.clone();
+            std::thread::spawn(move || crate::stand::post(&url, &call(1, "delete", PATH)))
+        };
+        session.exp_string(QUESTION).unwrap();
+        session.send_line(typed).unwrap();
+        let answer = client.join().unwrap();
+        assert_eq!(answer.contains("done"), sent, "{answer}");
+        assert_eq!(answer.contains("declined"), !sent, "{answer}");
+    }
+    assert_eq!(server.calls().len(), 1);
+    session.send_control('c').unwrap();
+    ends(session, 130);
+}

@@ -3,12 +3,15 @@
 #![allow(clippy::unwrap_used)]
 
 mod bodies;
+mod bypass;
+mod operation;
 mod pages;
 mod paths;
 mod policy;
 mod process;
 mod sessions;
 mod sight;
+mod stalls;
 mod stand;
 mod streams;
 mod tls;

@@ -21,7 +21,7 @@ pub(crate) struct Running {
     out: PathBuf,
 }
 
-fn program() -> Command {
+pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcpid"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MCPID_")) {
         command.env_remove(name);
@@ -31,7 +31,7 @@ fn program() -> Command {
 }
 
 /// A trust file with alice's key.
-fn trust(folder: &TempDir) -> PathBuf {
+pub(crate) fn trust(folder: &TempDir) -> PathBuf {
     let path = folder.path().join("trust.json");
     if !path.exists() {
         let jwk = folder.path().join("alice.jwk");
@@ -49,7 +49,7 @@ fn trust(folder: &TempDir) -> PathBuf {
 static STARTED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
 
 /// A port that was free a moment ago.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }
@@ -356,10 +356,13 @@ fn a_wrong_file_is_said_to_be() {
         ("[gateway]\nmode = \"strict\"", "there is no setting \"gateway\""),
         ("upstream = \"a\"\nupstream = \"b\"", "duplicate key"),
         ("tls-cert = \"x\"", "--tls-key is missing"),
+        ("mode = false", "\"mode\" cannot be yes or no"),
+        ("upstream = \"http://me:s3cr3t@h/mcp\"", "user information"),
     ] {
         let (code, said, _) = check(text, &[]);
         assert_eq!(code, 2, "{text}: {said}");
         assert!(said.contains("g.toml: ") && said.contains(words), "{text}: {said}");
+        assert!(!said.contains("s3cr3t"), "{said}");
     }
     // What only shows when everything is put together.
     for (more, words) in [

@@ -97,14 +97,14 @@ async fn a_full_table_takes_no_more_and_gives_no_live_session_away() {
         config
     })
     .await;
-    for _ in 0..2 {
-        assert_eq!(stand.send(&stand.signed(1, INITIALIZE)).await.status, 200);
+    for key in [1, 2] {
+        assert_eq!(stand.send(&stand.signed(key, INITIALIZE)).await.status, 200);
     }
     let third = stand.send(&stand.signed(2, INITIALIZE)).await;
     assert_eq!(third.status, 503, "{third:?}");
     assert_eq!(third.header("mcp-session-id"), None);
     assert_eq!(stand.send(&in_session(&stand, 2, "old", CALL)).await.status, 403);
-    assert_eq!(stand.send(&in_session(&stand, 1, "session-1", CALL)).await.status, 200);
+    assert_eq!(stand.send(&in_session(&stand, 2, "session-1", CALL)).await.status, 200);
     assert_eq!(stand.send(&in_session(&stand, 2, "session-0", CALL)).await.status, 403);
     // Without a session nothing is kept, so nothing is full.
     assert_eq!(stand.send(&stand.signed(2, CALL)).await.status, 200);

@@ -25,6 +25,7 @@ use mcpid::net::{Address, Limits, Listener, Server, tls};
 use mcpid::nonce::memory::Memory;
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signer};
+use mcpid::tower::Handle;
 use mcpid::verify::{Replay, Verifier};
 use rand::rngs::SysRng;
 use serde_json::{Value, json};
@@ -131,6 +132,12 @@ pub(crate) fn key(number: u8) -> Arc<SecretKey> {
     Arc::new(SecretKey::from_seed(&seed))
 }
 
+/// The rules of every stand, for the origin `address`.
+pub(crate) fn rules(address: SocketAddr, names: &[(&str, u8)], replay: Replay) -> Verifier {
+    let origins = Origins::new([Origin::parse(&format!("http://{address}")).unwrap()]);
+    Verifier::new(Profile::mcp(), registry(names), origins, Arc::new(SystemClock), replay)
+}
+
 pub(crate) fn registry(names: &[(&str, u8)]) -> Arc<Registry> {
     let entries: Vec<Value> = names
         .iter()
@@ -148,6 +155,7 @@ pub(crate) struct Stand {
     pub(crate) address: SocketAddr,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) lines: Arc<Mutex<Vec<LogLine>>>,
+    pub(crate) handle: Handle,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) ended: tokio::task::JoinHandle<usize>,
 }
@@ -168,11 +176,7 @@ impl Stand {
         let config = change(Config::new(Upstream::parse(&behind.url()).unwrap()));
         let clock = Arc::new(SystemClock);
         let metrics = Arc::new(Metrics::new());
-        let origins = Origins::new([Origin::parse(&format!("http://{address}")).unwrap()]);
-        let rules = |replay| {
-            let registry = registry(&[("alice", 1), ("Zoë", 2)]);
-            Verifier::new(Profile::mcp(), registry, origins.clone(), clock.clone(), replay)
-        };
+        let rules = |replay| rules(address, &[("alice", 1), ("Zoë", 2)], replay);
         let retention = rules(Replay::Unchecked).retention();
         // Every key was made after the store, as far as it can know.
         let store = Memory::new(SystemClock.now(), retention, &mut SysRng).unwrap().without_floor();
@@ -183,13 +187,14 @@ impl Stand {
         let no_tls = tls::distrustful().unwrap();
         let gateway =
             Gateway::new(config, verifier, no_tls, clock, Arc::clone(&metrics), log).unwrap();
+        let handle = gateway.handle();
         let (stop, mut stopped) = watch::channel(false);
         let server = Server::new(listener, limits);
         let serving = server.run(gateway, async move {
             let _ = stopped.wait_for(|stopped| *stopped).await;
         });
         let ended = tokio::spawn(serving);
-        Stand { address, metrics, lines, stop, ended }
+        Stand { address, metrics, lines, handle, stop, ended }
     }
 
     /// The log lines, once there are `count` of them.

@@ -14,9 +14,9 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::process::Running;
 use crate::stand::{Behind, CALL, Stand, Wire};
 
-type Client = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
+pub(crate) type Client = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
 
-async fn connect(stand: &Stand) -> Client {
+pub(crate) async fn connect(stand: &Stand) -> Client {
     let stream = TcpStream::connect(stand.address).await.unwrap();
     let io = TokioIo::new(stream);
     let (client, connection) =
@@ -25,7 +25,7 @@ async fn connect(stand: &Stand) -> Client {
     client
 }
 
-fn multiplexed(wire: &Wire, url: &str) -> Request<Full<Bytes>> {
+pub(crate) fn multiplexed(wire: &Wire, url: &str) -> Request<Full<Bytes>> {
     let method = wire.line.split(' ').next().unwrap();
     let mut builder = Request::builder().method(method).uri(url);
     for (name, value) in wire.fields.iter().filter(|(name, _)| name != "Host") {
@@ -34,7 +34,7 @@ fn multiplexed(wire: &Wire, url: &str) -> Request<Full<Bytes>> {
     builder.body(Full::new(Bytes::from(wire.body.clone()))).unwrap()
 }
 
-async fn answer(client: &mut Client, request: Request<Full<Bytes>>) -> (u16, String) {
+pub(crate) async fn answer(client: &mut Client, request: Request<Full<Bytes>>) -> (u16, String) {
     let response: Response<Incoming> = client.send_request(request).await.unwrap();
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.unwrap().to_bytes();

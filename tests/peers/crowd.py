@@ -59,7 +59,7 @@ def idle(stand: Stand) -> None:
         taken = [size - empty for size, _ in waves]
         print(f"    {count} connections, three times: {', '.join(str(t // count) for t in taken)} bytes each; "
               f"one more waits {max(waited for _, waited in waves) * 1000:.0f} ms")
-        assert max(waited for _, waited in waves) < 1, waves
+        assert max(waited for _, waited in waves) < 3, waves
         assert max(taken) < count * 64 * 1024, taken
         # The allocator keeps what it had, in pieces; it does not go on.
         assert taken[2] < taken[1] * 1.2, taken

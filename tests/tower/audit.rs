@@ -133,6 +133,7 @@ async fn a_stranger_does_not_stop_anything_where_the_log_is_gone() {
     assert_eq!(seen.calls(), 2);
     // One that is signed and would be refused is handed on only with its entry.
     let good = signed(&at, CALL).await;
-    let changed = good.map(|_| http_body_util::Full::from(bytes::Bytes::from_static(b"{}")));
+    let other = bytes::Bytes::from_static(b"{}");
+    let changed = good.map(|_| http_body_util::Full::new(other));
     assert_eq!(refused(&open, changed).await.status, 503);
 }

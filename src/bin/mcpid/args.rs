@@ -70,6 +70,8 @@ Environment:
                     nonce
   MCPID_PASSPHRASE  the keyfile's passphrase, where neither --passphrase-file nor --passphrase-fd
                     is given
+  MCPID_ASKPASS     the program by which connect --confirm asks, in place of the terminal
+  SSH_ASKPASS       that program, where neither is to be had
   SSH_AUTH_SOCK     where the ssh-agent listens, for a key named ssh-agent:ID
   NO_COLOR          honoured: nothing is ever coloured
 

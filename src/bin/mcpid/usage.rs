@@ -28,7 +28,7 @@ pub(crate) fn failure(error: &Error, argv: &[OsString]) -> Failure {
 
 fn message(error: &Error, argv: &[OsString]) -> String {
     let arg = text(error, ContextKind::InvalidArg);
-    let value = text(error, ContextKind::InvalidValue);
+    let value = without_user(&text(error, ContextKind::InvalidValue));
     match error.kind() {
         ErrorKind::UnknownArgument if arg.starts_with('-') => format!("no such flag here: {arg}"),
         ErrorKind::UnknownArgument => format!("one argument too many: {arg}"),
@@ -137,6 +137,17 @@ fn may_hold_secret(word: &str, right: &str) -> bool {
         || word.starts_with("-H")
         || word.starts_with("--header")
         || (word.contains("://") && word.contains('@'))
+}
+
+/// A URL without what may be a password in it.
+fn without_user(value: &str) -> String {
+    match value.split_once("://") {
+        Some((scheme, rest)) if rest.contains('@') => {
+            let host = rest.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://…@{host}")
+        }
+        _ => value.to_owned(),
+    }
 }
 
 /// One key id in 64 begins with a dash.

@@ -26,8 +26,11 @@ pub(super) struct Activity {
 
 #[derive(Debug)]
 struct State {
-    /// Requests whose answer is not at its end.
-    in_flight: usize,
+    /// Requests whose answer is not at its end, by number, and since when each of them waits for
+    /// its client to take what is there; none for those that wait for something else.
+    in_flight: Vec<(u64, Option<Instant>)>,
+    /// Requests so far.
+    asked: u64,
     /// Since when nothing is in flight.
     quiet: Instant,
     /// When the first byte since then came.
@@ -44,8 +47,16 @@ pub(super) struct Overdue;
 
 impl Activity {
     pub(super) fn new(now: Instant) -> Self {
-        let state = State { in_flight: 0, quiet: now, begun: None, multiplexed: false, new: true };
-        Activity { state: Mutex::new(state) }
+        Activity {
+            state: Mutex::new(State {
+                in_flight: Vec::new(),
+                asked: 0,
+                quiet: now,
+                begun: None,
+                multiplexed: false,
+                new: true,
+            }),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -61,7 +72,15 @@ impl Activity {
     ) -> Result<Instant, Overdue> {
         let state = self.state();
         let end = match &*state {
-            State { in_flight: 1.., .. } => return Ok(now + head_time.max(idle)),
+            State { in_flight, .. } if !in_flight.is_empty() => {
+                // As long as one of them gets on, the connection is of use to somebody: behind
+                // one that is multiplexed there may be many clients.
+                match in_flight.iter().map(|(_, since)| *since).min() {
+                    Some(Some(_)) => in_flight.iter().filter_map(|(_, since)| *since).max(),
+                    _ => None,
+                }
+                .map_or(now + head_time + idle, |since| since + idle)
+            }
             State { new: true, quiet, .. } => *quiet + head_time,
             State { begun: Some(begun), multiplexed: false, .. } => *begun + head_time,
             State { quiet, .. } => *quiet + idle,
@@ -72,31 +91,45 @@ impl Activity {
 
     fn received(&self) {
         let mut state = self.state();
-        if state.in_flight == 0 && state.begun.is_none() {
+        if state.in_flight.is_empty() && state.begun.is_none() {
             state.begun = Some(Instant::now());
         }
     }
 
     fn asked(self: &Arc<Self>, multiplexed: bool) -> InFlight {
         let mut state = self.state();
-        state.in_flight += 1;
+        state.asked += 1;
+        let number = state.asked;
+        state.in_flight.push((number, None));
         state.begun = None;
         state.new = false;
         state.multiplexed = multiplexed;
         drop(state);
-        InFlight { activity: Arc::clone(self) }
+        InFlight { activity: Arc::clone(self), number }
     }
 }
 
 /// One request, until its answer has ended or nobody wants it any more.
 struct InFlight {
     activity: Arc<Activity>,
+    number: u64,
+}
+
+impl InFlight {
+    /// Whether it is the client that is waited for, from now on.
+    fn waits_for_client(&self, waits: bool) {
+        let now = waits.then(Instant::now);
+        let mut state = self.activity.state();
+        if let Some(place) = state.in_flight.iter_mut().find(|(number, _)| *number == self.number) {
+            place.1 = now;
+        }
+    }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         let mut state = self.activity.state();
-        state.in_flight = state.in_flight.saturating_sub(1);
+        state.in_flight.retain(|(number, _)| *number != self.number);
         state.quiet = Instant::now();
     }
 }
@@ -205,7 +238,10 @@ where
         let this = self.project();
         let response = ready!(this.future.poll(cx))?;
         let in_flight = this.in_flight.take();
-        Poll::Ready(Ok(response.map(|body| Counted { body, _in_flight: in_flight })))
+        if let Some(in_flight) = &in_flight {
+            in_flight.waits_for_client(true);
+        }
+        Poll::Ready(Ok(response.map(|body| Counted { body, in_flight })))
     }
 }
 
@@ -214,7 +250,7 @@ pin_project! {
     pub(super) struct Counted<B> {
         #[pin]
         body: B,
-        _in_flight: Option<InFlight>,
+        in_flight: Option<InFlight>,
     }
 }
 
@@ -226,7 +262,13 @@ impl<B: Body> Body for Counted<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.project().body.poll_frame(cx)
+        let this = self.project();
+        let frame = this.body.poll_frame(cx);
+        // The library asks for more only when there is room for it.
+        if let Some(in_flight) = this.in_flight {
+            in_flight.waits_for_client(frame.is_ready());
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

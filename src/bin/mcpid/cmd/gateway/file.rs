@@ -47,9 +47,12 @@ pub(crate) fn complete(argv: Vec<OsString>, path: &Path) -> Result<Vec<OsString>
     let flags = command.find_subcommand("gateway").ok_or_else(|| broken("no gateway".into()))?;
     let mut written: Vec<(String, Vec<OsString>)> = Vec::with_capacity(table.len());
     for (key, value) in table {
-        let known = flags.get_arguments().any(|arg| arg.get_long() == Some(&key));
-        if !known || NOT_IN_FILES.contains(&key.as_str()) {
+        let known = flags.get_arguments().find(|arg| arg.get_long() == Some(&key));
+        let Some(known) = known.filter(|_| !NOT_IN_FILES.contains(&key.as_str())) else {
             return Err(broken(format!("there is no setting {key:?}")));
+        };
+        if value.is_bool() && known.get_action().takes_values() {
+            return Err(broken(format!("{key:?} cannot be yes or no")));
         }
         written.push((key.clone(), words(&key, value).map_err(broken)?));
     }

@@ -11,6 +11,7 @@ use mcpid::net::{Address, Limits, tls};
 use mcpid::tower::{Modes, RefuseWith};
 use rustls::{ClientConfig, ServerConfig};
 
+use super::reload::Watch;
 use crate::args::{GatingArgs, ModeName, ProfileName, RefusalStatus};
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
@@ -30,6 +31,7 @@ pub(crate) struct Gating {
     pub(crate) limits: Limits,
     pub(crate) to_upstream: ClientConfig,
     pub(crate) shown: Option<Arc<ServerConfig>>,
+    pub(crate) watch: Watch,
     mode: ModeName,
 }
 
@@ -76,6 +78,8 @@ impl Gating {
             .hint("--admin 127.0.0.1:9090, or --allow-remote-admin"));
         }
         let config = config(args, upstream)?;
+        // Looked at before they are read: what changes from here on is read again.
+        let watch = Watch::new(watched(args)?);
         let shown = match (&args.tls_cert, &args.tls_key) {
             (Some(chain), Some(key)) => Some(certificates(chain, key)?),
             _ => None,
@@ -95,7 +99,7 @@ impl Gating {
             limits.connections = count;
         }
         let (admin, mode) = (args.admin.clone(), args.mode);
-        Ok(Gating { config, judging, listen, admin, limits, to_upstream, shown, mode })
+        Ok(Gating { config, judging, listen, admin, limits, to_upstream, shown, watch, mode })
     }
 
     /// Says that all is well, and what would be done.
@@ -126,6 +130,7 @@ fn config(args: &GatingArgs, upstream: Upstream) -> Result<Config, Failure> {
         config.paths =
             Paths::at(path).map_err(|e| Failure::usage(format!("--path: {}", chain(&e))))?;
     }
+    config.paths = config.paths.before(config.upstream.path());
     for open in &args.open {
         config.paths = config
             .paths
@@ -228,7 +233,7 @@ fn pem(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, Failure> {
 }
 
 /// The files that are watched for changes.
-pub(crate) fn watched(args: &GatingArgs) -> Result<Vec<PathBuf>, Failure> {
+fn watched(args: &GatingArgs) -> Result<Vec<PathBuf>, Failure> {
     let trusts = files::trusts(&args.judging.trust)?.into_iter().map(|place| place.path);
     let tls = args.tls_cert.iter().chain(&args.tls_key).cloned();
     Ok(trusts.chain(tls).collect())

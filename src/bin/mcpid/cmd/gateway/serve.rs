@@ -1,7 +1,7 @@
 //! Serving: the runtime works in threads of its own, this one talks and watches files.
 
 use std::io;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,9 +17,9 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::gating::{Gating, certificates, watched};
+use super::gating::{Gating, certificates};
 use super::reload::Watch;
-use super::writer::Writer;
+use super::writer::Scribe;
 use crate::args::GatingArgs;
 use crate::auditing;
 use crate::exit::Exit;
@@ -28,17 +28,19 @@ use crate::judging::Judging;
 use crate::nonces::{self, Opened};
 use crate::ui::Ui;
 
-/// Lines and words that may wait to be written; what is more is lost, and counted.
-const WAITING: usize = 16 * 1024;
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
-/// Descriptors that are not for connections: listeners, stores, logs.
-const OTHER_FILES: u64 = 64;
+/// Descriptors that are not for clients: listeners, stores, logs, operators.
+const OTHER_FILES: u64 = 96;
+/// Connections of operators.
+const OPERATORS: usize = 32;
+/// How long the log may take to its end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What the threads that serve tell the one that talks.
 enum Said {
-    Line(String),
     Note(String),
+    Warning(String),
     Reload,
     /// All is over; so many connections were cut.
     Over(usize),
@@ -61,26 +63,30 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
     let replay = Replay::Claim(Arc::clone(&store));
     let verifier = gating.judging.verifier(Arc::clone(&clock), replay.clone());
     metrics.keys(gating.judging.keys());
-    let writer = Writer::open(args.log.as_deref())?;
     let limits = fitted(&gating.limits, args.max_connections, ui);
 
-    let (said, heard) = sync_channel(WAITING);
+    // Few words, all of them from operators or about what they have to know: none is lost.
+    let (said, heard) = channel();
+    let (scribe, log) = {
+        let said = said.clone();
+        let warn = move |words| drop(said.send(Said::Warning(words)));
+        Scribe::start(args.log.as_deref(), Arc::clone(&metrics), warn)?
+    };
     // What operators are shown of it is only reckoned up where they can ask.
     let tally = gating.admin.is_some().then(|| Arc::new(Mutex::new(Tally::new())));
     let lines = {
-        let (said, metrics, tally) = (said.clone(), Arc::clone(&metrics), tally.clone());
+        let tally = tally.clone();
         move |line: &LogLine| {
             if let Some(tally) = &tally {
                 tally.lock().unwrap_or_else(PoisonError::into_inner).add(line);
             }
-            // A log that is too slow must not hold up requests.
-            if said.try_send(Said::Line(line.to_line())).is_err() {
-                metrics.line_lost();
-            }
+            log.take(line.to_line());
         }
     };
     let readiness = Arc::new(Readiness::new(Arc::clone(&clock), store));
-    let Gating { mut config, listen, admin, to_upstream, shown, .. } = gating;
+    let Gating { mut config, listen, admin, to_upstream, shown, watch, .. } = gating;
+    // Half of the descriptors are for connections behind.
+    config.exchanges = limits.connections;
     let recorder = auditing::recorder(&args.audit, Arc::clone(&clock))?;
     config.audit = recorder.clone();
     let upstream = config.upstream.to_string();
@@ -104,7 +110,9 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
         None => server,
     };
     if let Some(address) = &admin {
-        let server = bind(&runtime, address, Limits::default())?;
+        let mut few = Limits::default();
+        few.connections = OPERATORS;
+        let server = bind(&runtime, address, few)?;
         let here = server.address().clone();
         ui.note(&format!("operators are answered at {here}"));
         let mut service = Admin::new(Arc::clone(&readiness), Arc::clone(&metrics), here);
@@ -131,12 +139,12 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
                 let _ = stopped.wait_for(|stopped| *stopped).await;
             };
             let cut = server.run(gateway, stop).await;
-            let _ = tokio::task::spawn_blocking(move || said.send(Said::Over(cut))).await;
+            let _ = said.send(Said::Over(cut));
         });
     }
     let mut desk = Desk {
         args,
-        writer,
+        scribe,
         metrics,
         readiness,
         handle: gateway.handle(),
@@ -144,8 +152,7 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
         clock,
         shown,
         opened,
-        watch: Watch::new(watched(args)?),
-        log_broken: false,
+        watch,
     };
     let ended = desk.work(&heard, ui);
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -204,7 +211,7 @@ fn fitted(limits: &Limits, asked: Option<usize>, ui: &mut Ui) -> Limits {
 
 fn signals(
     runtime: &Runtime,
-    said: &SyncSender<Said>,
+    said: &Sender<Said>,
     stop: watch::Sender<bool>,
     readiness: Arc<Readiness>,
 ) -> Result<(), Failure> {
@@ -230,10 +237,10 @@ fn signals(
                     readiness.drain();
                     let _ = stop.send(true);
                     let words = "ending: requests in flight are let through, new ones are not";
-                    let _ = said.try_send(Said::Note(words.to_owned()));
+                    let _ = said.send(Said::Note(words.to_owned()));
                 }
                 word => {
-                    let _ = said.try_send(word);
+                    let _ = said.send(word);
                 }
             }
         }
@@ -244,7 +251,7 @@ fn signals(
 /// The thread that talks.
 struct Desk<'a> {
     args: &'a GatingArgs,
-    writer: Writer,
+    scribe: Scribe,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
     handle: Handle,
@@ -253,7 +260,6 @@ struct Desk<'a> {
     shown: Option<Shown>,
     opened: Opened,
     watch: Watch,
-    log_broken: bool,
 }
 
 impl Desk<'_> {
@@ -261,32 +267,28 @@ impl Desk<'_> {
         let mut looked = Instant::now();
         loop {
             match heard.recv_timeout(LOOK) {
-                Ok(Said::Line(line)) => self.log(&line, ui),
                 Ok(Said::Note(words)) => ui.note(&words),
+                Ok(Said::Warning(words)) => ui.warning(&words),
                 Ok(Said::Reload) => {
-                    if let Err(failure) = self.writer.reopen() {
-                        ui.warning(&failure.message);
-                    }
+                    self.scribe.reopen();
                     self.reload(ui);
                 }
                 Ok(Said::Over(cut)) => {
-                    // Lines that came before are before this word.
-                    let _ = self.writer.flush(ui);
+                    self.end_log(ui);
                     if cut > 0 {
                         ui.warning(&format!("{cut} connections were cut"));
                     }
                     return Ok(Exit::Ok);
                 }
                 Ok(Said::Interrupted) => {
-                    let _ = self.writer.flush(ui);
+                    self.end_log(ui);
                     return Ok(Exit::Interrupted);
                 }
-                Err(RecvTimeoutError::Timeout) => self.flush(ui),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(Exit::Ok),
             }
             if looked.elapsed() >= LOOK {
                 looked = Instant::now();
-                self.flush(ui);
                 self.opened.tell(ui);
                 if self.watch.changed() {
                     self.reload(ui);
@@ -295,26 +297,9 @@ impl Desk<'_> {
         }
     }
 
-    fn log(&mut self, line: &str, ui: &mut Ui) {
-        let written = self.writer.line(line, ui);
-        self.note_log(written, ui);
-    }
-
-    fn flush(&mut self, ui: &mut Ui) {
-        let written = self.writer.flush(ui);
-        self.note_log(written, ui);
-    }
-
-    /// No request fails for want of a log line; what is lost is said once, and counted.
-    fn note_log(&mut self, written: Result<(), Failure>, ui: &mut Ui) {
-        match written {
-            Ok(()) => self.log_broken = false,
-            Err(failure) => {
-                self.metrics.line_lost();
-                if !std::mem::replace(&mut self.log_broken, true) {
-                    ui.warning(&format!("log lines are being lost: {}", failure.message));
-                }
-            }
+    fn end_log(&self, ui: &mut Ui) {
+        if !self.scribe.end(LAST_WORDS) {
+            ui.warning("log lines are lost: nobody took them in time");
         }
     }
 

@@ -1,66 +1,164 @@
-//! Where log lines go: a file that is appended to, or stdout.
+//! Where log lines go: a file that is appended to, or stdout. They are written by a thread of their
+//! own, so that a log which nobody reads holds up nothing but itself.
 
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::{self, BufWriter, Write as _};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mcpid::gateway::Metrics;
 
 use crate::failure::Failure;
-use crate::ui::Ui;
 
-/// Writes whole lines.
-pub(crate) enum Writer {
-    /// To a file.
-    File(PathBuf, BufWriter<File>),
-    /// To stdout, by the program's one writer.
-    Stdout,
+/// Lines that may wait to be written; what is more is lost, and counted.
+const WAITING: usize = 16 * 1024;
+/// How long a line may lie in memory.
+const REST: Duration = Duration::from_secs(1);
+
+enum Work {
+    Line(String),
+    Reopen,
+    End,
 }
 
-impl Writer {
+/// The thread that writes.
+pub(crate) struct Scribe {
+    work: SyncSender<Work>,
+    ended: Receiver<()>,
+}
+
+/// Hands lines to a [`Scribe`].
+#[derive(Clone)]
+pub(crate) struct Lines {
+    work: SyncSender<Work>,
+    metrics: Arc<Metrics>,
+}
+
+impl Lines {
+    /// Takes a line, unless too many wait already. Never waits itself.
+    pub(crate) fn take(&self, line: String) {
+        if self.work.try_send(Work::Line(line)).is_err() {
+            self.metrics.line_lost();
+        }
+    }
+}
+
+impl Scribe {
+    /// Writes to the file at `path`, or to stdout. What goes wrong later is said by `warn`, once
+    /// until it is right again.
+    ///
     /// # Errors
     /// The file cannot be opened.
-    pub(crate) fn open(path: Option<&Path>) -> Result<Self, Failure> {
-        match path {
-            None => Ok(Writer::Stdout),
-            Some(path) => Ok(Writer::File(path.to_owned(), BufWriter::new(append(path)?))),
-        }
+    pub(crate) fn start(
+        path: Option<&Path>,
+        metrics: Arc<Metrics>,
+        warn: impl Fn(String) + Send + 'static,
+    ) -> Result<(Self, Lines), Failure> {
+        let mut writer = Writer::open(path)?;
+        let (work, heard) = sync_channel(WAITING);
+        let (over, ended) = sync_channel(1);
+        let lines = Lines { work: work.clone(), metrics: Arc::clone(&metrics) };
+        thread::spawn(move || {
+            writer.work(&heard, &metrics, &warn);
+            let _ = over.try_send(());
+        });
+        Ok((Scribe { work, ended }, lines))
     }
 
     /// Opens the file anew, as after it was moved away.
-    ///
-    /// # Errors
-    /// It cannot be opened; then the old one is written on.
-    pub(crate) fn reopen(&mut self) -> Result<(), Failure> {
-        if let Writer::File(path, file) = self {
-            let fresh = BufWriter::new(append(path)?);
-            let mut old = std::mem::replace(file, fresh);
+    pub(crate) fn reopen(&self) {
+        // A queue that is full is one that the old file does not take.
+        let _ = self.work.try_send(Work::Reopen);
+    }
+
+    /// Writes what waits, within a time; whether it did.
+    pub(crate) fn end(&self, patience: Duration) -> bool {
+        let begun = Instant::now();
+        while let Err(TrySendError::Full(_)) = self.work.try_send(Work::End) {
+            if begun.elapsed() > patience {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        self.ended.recv_timeout(patience.saturating_sub(begun.elapsed())).is_ok()
+    }
+}
+
+struct Writer {
+    name: PathBuf,
+    file: BufWriter<File>,
+    to_stdout: bool,
+}
+
+impl Writer {
+    fn open(path: Option<&Path>) -> Result<Self, Failure> {
+        match path {
+            Some(path) => Ok(Writer {
+                name: path.to_owned(),
+                file: BufWriter::new(append(path)?),
+                to_stdout: false,
+            }),
+            None => {
+                let name = PathBuf::from("stdout");
+                // A descriptor of its own: whoever waits here must not hold the lock of stdout.
+                let stdout = io::stdout().as_fd().try_clone_to_owned();
+                let stdout = stdout.map_err(|e| Failure::write(&name, &e))?;
+                Ok(Writer { name, file: BufWriter::new(File::from(stdout)), to_stdout: true })
+            }
+        }
+    }
+
+    fn work(&mut self, heard: &Receiver<Work>, metrics: &Metrics, warn: &dyn Fn(String)) {
+        let mut flushed = Instant::now();
+        let mut broken = false;
+        // No request fails for want of a log line; what is lost is said once, and counted.
+        let mut note = |name: &Path, written: io::Result<()>| match written {
+            Ok(()) => broken = false,
+            Err(error) => {
+                metrics.line_lost();
+                if !std::mem::replace(&mut broken, true) {
+                    let why = Failure::write(name, &error).message;
+                    warn(format!("log lines are being lost: {why}"));
+                }
+            }
+        };
+        loop {
+            match heard.recv_timeout(REST) {
+                Ok(Work::Line(mut line)) => {
+                    line.push('\n');
+                    let written = self.file.write_all(line.as_bytes());
+                    note(&self.name, written);
+                }
+                Ok(Work::Reopen) => {
+                    if let Err(failure) = self.reopen() {
+                        warn(failure.message);
+                    }
+                }
+                Ok(Work::End) | Err(RecvTimeoutError::Disconnected) => {
+                    note(&self.name, self.file.flush());
+                    return;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if flushed.elapsed() >= REST {
+                flushed = Instant::now();
+                note(&self.name, self.file.flush());
+            }
+        }
+    }
+
+    /// Where the file cannot be opened anew, the old one is written on.
+    fn reopen(&mut self) -> Result<(), Failure> {
+        if !self.to_stdout {
+            let fresh = BufWriter::new(append(&self.name)?);
+            let mut old = std::mem::replace(&mut self.file, fresh);
             let _ = old.flush();
         }
         Ok(())
-    }
-
-    /// Writes one line.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    pub(crate) fn line(&mut self, line: &str, ui: &mut Ui) -> Result<(), Failure> {
-        match self {
-            Writer::Stdout => ui.line(line),
-            Writer::File(path, file) => file
-                .write_all(line.as_bytes())
-                .and_then(|()| file.write_all(b"\n"))
-                .map_err(|e| Failure::write(path, &e)),
-        }
-    }
-
-    /// Hands on what is still in memory.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    pub(crate) fn flush(&mut self, ui: &mut Ui) -> Result<(), Failure> {
-        match self {
-            Writer::Stdout => ui.finish(),
-            Writer::File(path, file) => file.flush().map_err(|e| Failure::write(path, &e)),
-        }
     }
 }
 

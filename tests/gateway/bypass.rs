@@ -1,0 +1,232 @@
+//! Ways around: another path to the endpoint, another spelling of a field, another session.
+
+use http::Response;
+use http::header::{HeaderName, HeaderValue};
+use mcpid::gateway::{Open, PathError, Paths};
+use mcpid::nonce::NonceStore;
+use mcpid::verify::Replay;
+
+use crate::stand::{Behind, CALL, INITIALIZE, Reply, Stand, Wire, body, rules};
+use crate::tls::{answer, connect, multiplexed};
+
+/// Where clients know the endpoint by another path than the server has it at, the server's own is
+/// not open either, however wide `--open` is.
+#[tokio::test]
+async fn an_open_path_does_not_lead_to_the_endpoint_of_the_server_behind() {
+    let behind = Behind::new().await;
+    let stand = Stand::with(&behind, Default::default(), |mut config| {
+        let open = "/*".parse().unwrap();
+        config.paths = Paths::at("/public").unwrap().with_open(open).unwrap();
+        config
+    })
+    .await;
+    let host = stand.address.to_string();
+    for path in ["/mcp", "/mcp/", "/MCP", "/mcp/x", "/m%63p", "/mcp%20", "/public/", "/public/x"] {
+        let reply = stand.send(&Wire::post(&host, path, CALL)).await;
+        assert_eq!((reply.status, reply.reason().as_str()), (404, "not_found"), "{path}");
+    }
+    assert!(behind.got().is_empty(), "{:?}", behind.got());
+    // The rest is, and the endpoint is where it should be.
+    assert_eq!(stand.send(&Wire::get(&host, "/status")).await.status, 200);
+    let signed = Wire::post(&host, "/public", CALL).sign(1, &stand.url("/public"));
+    assert_eq!(stand.send(&signed).await.status, 200);
+    assert_eq!(behind.got().pop().unwrap().target, "/mcp");
+}
+
+/// CGI and its kind write every character that is no letter or digit as the same one.
+#[tokio::test]
+async fn no_spelling_of_a_field_forges_another() {
+    let behind = Behind::new().await;
+    let stand = Stand::before(&behind).await;
+    let mut wire = stand.signed(1, CALL);
+    let odd = ["Mcpid.Status", "Mcpid~Name", "mcpid|key|id", "Mcp.Session.Id", "X!Forwarded!For"];
+    for name in odd {
+        wire = wire.with(name, "forged");
+    }
+    let reply = stand.send(&wire).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    for (name, value) in &behind.got()[0].headers {
+        assert_ne!(value, "forged", "{name}");
+    }
+}
+
+/// RFC 9113 section 8.2.3: crumbs of a cookie are put together where they leave HTTP/2.
+#[tokio::test]
+async fn the_crumbs_of_a_cookie_are_one_line_again() {
+    let behind = Behind::new().await;
+    let stand = Stand::before(&behind).await;
+    let mut client = connect(&stand).await;
+    let mut request = multiplexed(&stand.signed(1, CALL), &stand.url("/mcp"));
+    request.headers_mut().append("cookie", HeaderValue::from_static("a=1"));
+    request.headers_mut().append("cookie", HeaderValue::from_static("b=2"));
+    assert_eq!(answer(&mut client, request).await.0, 200);
+    let got = behind.got().remove(0);
+    let lines: Vec<_> = got.headers.get_all("cookie").iter().collect();
+    assert_eq!(lines, ["a=1; b=2"]);
+}
+
+/// HTTP/2 lets spaces around a value through, which the server behind never sees.
+#[tokio::test]
+async fn spaces_make_no_other_session() {
+    let behind = Behind::new().await;
+    let stand = Stand::before(&behind).await;
+    let mut client = connect(&stand).await;
+    let mut spaced = |key: u8, id: &'static str| {
+        let wire =
+            stand.plain(CALL).with("Mcp-Session-Id", id.trim()).sign(key, &stand.url("/mcp"));
+        let mut request = multiplexed(&wire, &stand.url("/mcp"));
+        let name = HeaderName::from_static("mcp-session-id");
+        request.headers_mut().insert(name, HeaderValue::from_static(id));
+        request
+    };
+    let (first, second) = (spaced(1, " old"), spaced(2, "old"));
+    assert_eq!(answer(&mut client, first).await.0, 200);
+    let (status, body) = answer(&mut client, second).await;
+    assert_eq!(status, 403, "{body}");
+}
+
+/// Which of two a client takes is anyone's guess, so neither could be bound.
+#[tokio::test]
+async fn an_answer_that_opens_two_sessions_is_not_passed_on() {
+    let behind = Behind::with(|_| {
+        let builder = Response::builder().header("mcp-session-id", "a");
+        builder.header("mcp-session-id", "b").body(body("{}")).unwrap()
+    })
+    .await;
+    let stand = Stand::before(&behind).await;
+    let reply = stand.send(&stand.signed(1, INITIALIZE)).await;
+    assert_eq!((reply.status, reply.reason().as_str()), (502, "upstream_broken"), "{reply:?}");
+    assert_eq!(reply.header("mcp-session-id"), None);
+}
+
+/// A server without sessions takes any id, and every one of them is bound: that must not be how
+/// one key keeps all the others out.
+#[tokio::test]
+async fn one_key_does_not_fill_the_table_of_sessions() {
+    let behind = Behind::new().await;
+    let stand = Stand::with(&behind, Default::default(), |mut config| {
+        config.sessions = 16;
+        config
+    })
+    .await;
+    let ask = |key: u8, id: String| {
+        stand.plain(CALL).with("Mcp-Session-Id", &id).sign(key, &stand.url("/mcp"))
+    };
+    let mut statuses = Vec::new();
+    for number in 0..12 {
+        statuses.push(stand.send(&ask(1, format!("made-up-{number}"))).await.status);
+    }
+    assert_eq!(statuses[..8], [200; 8]);
+    assert_eq!(statuses[8..], [403; 4]);
+    assert_eq!(stand.send(&ask(2, "other".into())).await.status, 200);
+    // What it has stays its own.
+    assert_eq!(stand.send(&ask(1, "made-up-0".into())).await.status, 200);
+}
+
+/// Size and trailers are nothing that an open path waives.
+#[tokio::test]
+async fn the_body_of_an_open_request_is_bounded_too() {
+    let behind = Behind::new().await;
+    let stand = Stand::with(&behind, Default::default(), |mut config| {
+        config.paths = config.paths.with_open("/hooks".parse().unwrap()).unwrap();
+        config
+    })
+    .await;
+    let host = stand.address.to_string();
+    let long = " ".repeat((4 << 20) + 1);
+    let reply = stand.send(&Wire::post(&host, "/hooks", &long)).await;
+    assert_eq!((reply.status, reply.reason().as_str()), (413, "too_large"));
+    let mut chunked = Wire::post(&host, "/hooks", "").with("Transfer-Encoding", "chunked");
+    chunked.body = format!("{:x}\r\n{long}\r\n0\r\n\r\n", long.len()).into_bytes();
+    let reply = stand.send(&chunked).await;
+    assert!(matches!(reply.status, 413 | 0), "{reply:?}");
+    assert!(behind.got().is_empty() || behind.got().iter().all(|got| got.body.len() <= 4 << 20));
+    let mut trailed = Wire::post(&host, "/hooks", "")
+        .with("Transfer-Encoding", "chunked")
+        .with("Trailer", "Mcpid-Status");
+    trailed.body = b"2\r\n{}\r\n0\r\nMcpid-Status: verified\r\n\r\n".to_vec();
+    assert_eq!(stand.send(&trailed).await.status, 200);
+    let got = behind.got().pop().unwrap();
+    assert_eq!((got.body.as_ref(), got.header("mcpid-status")), (b"{}".as_slice(), None));
+}
+
+/// A length beside chunks: whatever it says, one request with the signed bytes comes out.
+#[tokio::test]
+async fn a_length_that_lies_about_signed_chunks_changes_nothing() {
+    let behind = Behind::new().await;
+    let stand = Stand::before(&behind).await;
+    let inner = "POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+    for length in [0, 4, CALL.len(), CALL.len() + 40] {
+        for first in [true, false] {
+            let mut wire = stand.signed(1, CALL);
+            let coding = ("Transfer-Encoding".to_owned(), "chunked".to_owned());
+            let length = ("Content-Length".to_owned(), length.to_string());
+            let framing = if first { [length, coding] } else { [coding, length] };
+            wire.fields.extend(framing);
+            wire.body = format!("{:x}\r\n{CALL}\r\n0\r\n\r\n{inner}", CALL.len()).into_bytes();
+            let _ = stand.send(&wire).await;
+        }
+    }
+    assert!(behind.got().iter().all(|got| got.body == CALL && got.target == "/mcp"));
+    for got in behind.got() {
+        assert_eq!(got.header("content-length"), Some(CALL.len().to_string().as_str()));
+        assert_eq!(got.header("transfer-encoding"), None);
+    }
+}
+
+#[tokio::test]
+async fn a_preflight_is_for_our_hosts_too() {
+    let behind = Behind::new().await;
+    let stand = Stand::with(&behind, Default::default(), |mut config| {
+        config.allow_origins = vec!["https://app.example.com".to_owned()];
+        config
+    })
+    .await;
+    let ask = Wire::get("other.example", "/mcp")
+        .line("OPTIONS /mcp HTTP/1.1")
+        .with("Origin", "https://app.example.com")
+        .with("Access-Control-Request-Method", "POST");
+    let reply = stand.send(&ask).await;
+    assert_eq!((reply.status, reply.reason().as_str()), (421, "target_mismatch"), "{reply:?}");
+}
+
+/// A key that is revoked while a body is still on its way has not authorised it.
+#[tokio::test]
+async fn a_revocation_counts_for_the_bodies_that_are_on_their_way() {
+    use tokio::io::AsyncWriteExt as _;
+
+    let behind = Behind::new().await;
+    let stand = Stand::before(&behind).await;
+    let store: std::sync::Arc<dyn NonceStore> = {
+        let old = stand.handle.verifier();
+        let Replay::Claim(store) = old.replay() else { unreachable!() };
+        std::sync::Arc::clone(store)
+    };
+    let replace = |names: &[(&str, u8)]| {
+        let replay = Replay::Claim(std::sync::Arc::clone(&store));
+        stand.handle.replace(rules(stand.address, names, replay)).unwrap();
+    };
+    for (names, status) in [(&[("alice", 1)][..], 200), (&[("Zoë", 2)][..], 403)] {
+        let bytes = stand.signed(1, CALL).bytes();
+        let (early, late) = bytes.split_at(bytes.len() - 5);
+        let mut stream = tokio::net::TcpStream::connect(stand.address).await.unwrap();
+        stream.write_all(early).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        replace(names);
+        stream.write_all(late).await.unwrap();
+        let reply = Reply::read(&mut stream).await;
+        assert_eq!(reply.status, status, "{reply:?}");
+    }
+    assert_eq!(behind.got().len(), 1);
+}
+
+#[test]
+fn an_open_path_that_could_never_be_taken_is_an_error() {
+    let open = |text: &str| text.parse::<Open>().unwrap();
+    let paths = || Paths::at("/public").unwrap().before("/mcp");
+    for text in ["/mcp", "/mcp/x", "/MCP", "POST /public"] {
+        let refused = paths().with_open(open(text));
+        assert!(matches!(refused, Err(PathError::Endpoint(_))), "{text}");
+    }
+    assert!(paths().with_open(open("/other")).is_ok());
+}

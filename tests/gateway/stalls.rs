@@ -1,0 +1,139 @@
+//! Clients that take up room and nothing else: what they hold is given to others.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use mcpid::net::Limits;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::stand::{Behind, CALL, Stand, Wire, body};
+
+fn quick() -> Limits {
+    let mut limits = Limits::default();
+    limits.head_time = Duration::from_millis(400);
+    limits.idle = Duration::from_millis(900);
+    limits
+}
+
+/// More than all buffers between the two hold.
+async fn talkative() -> Behind {
+    Behind::with(|_| Response::new(body(vec![b'x'; 32 << 20]))).await
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_of_its_answer_is_cut_off() {
+    let behind = talkative().await;
+    let stand = Stand::with(&behind, quick(), |config| config).await;
+    let mut stream = TcpStream::connect(stand.address).await.unwrap();
+    stream.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
+    // The line is written when the request's body is let go.
+    let line = stand.lines(1).await.remove(0);
+    assert_eq!(line.answer, Some(200));
+    assert!(line.received < 32 << 20, "{}", line.received);
+    drop(stream);
+}
+
+#[tokio::test]
+async fn so_is_one_that_opens_no_window() {
+    let behind = talkative().await;
+    let stand = Stand::with(&behind, quick(), |config| config).await;
+    let stream = TcpStream::connect(stand.address).await.unwrap();
+    let (mut client, connection) =
+        hyper::client::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new())
+            .initial_stream_window_size(100)
+            .handshake::<_, Full<Bytes>>(hyper_util::rt::TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    let request: Request<Full<Bytes>> =
+        crate::tls::multiplexed(&stand.signed(1, CALL), &stand.url("/mcp"));
+    let response = client.send_request(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let line = stand.lines(1).await.remove(0);
+    assert!(line.received < 32 << 20, "{}", line.received);
+    drop(response);
+}
+
+/// Slow is not silent, and it is not the client who is waited for where the server says nothing.
+#[tokio::test]
+async fn a_slow_reader_and_a_silent_server_are_left_alone() {
+    let behind = Behind::with(|_| Response::new(body(vec![b'x'; 8 << 20]))).await;
+    let stand = Stand::with(&behind, quick(), |config| config).await;
+    let mut stream = TcpStream::connect(stand.address).await.unwrap();
+    stream.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
+    let (mut piece, mut read) = (vec![0_u8; 512 << 10], 0);
+    while read < 8 << 20 {
+        let n = stream.read(&mut piece).await.unwrap();
+        assert!(n > 0, "cut off after {read} bytes");
+        read += n;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _ = stream.read(&mut [0_u8; 4096]).await;
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n";
+        let first = format!("{head}Transfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n");
+        let _ = stream.write_all(first.as_bytes()).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let _ = stream.write_all(b"9\r\ndata: 2\n\n\r\n0\r\n\r\n").await;
+    });
+    let stand = Stand::with(&behind, quick(), |mut config| {
+        let url = format!("http://{address}/mcp");
+        config.upstream = mcpid::gateway::Upstream::parse(&url).unwrap();
+        config
+    })
+    .await;
+    let reply = stand.send(&stand.signed(1, CALL)).await;
+    assert!(String::from_utf8_lossy(&reply.body).contains("data: 2"), "{reply:?}");
+}
+
+/// One HTTP/2 connection carries many requests, each of which needs a connection to the server.
+#[tokio::test]
+async fn what_is_open_to_strangers_takes_only_a_part_of_what_the_server_gets() {
+    let behind = talkative().await;
+    let stand = Stand::with(&behind, Limits::default(), |mut config| {
+        config.exchanges = 8;
+        config
+    })
+    .await;
+    let host = stand.address.to_string();
+    let well_known = Wire::get(&host, "/.well-known/oauth-protected-resource");
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(stand.address).await.unwrap();
+        stream.write_all(&well_known.bytes()).await.unwrap();
+        stream.read_exact(&mut [0_u8; 12]).await.unwrap();
+        held.push(stream);
+    }
+    let reply = stand.send(&well_known).await;
+    assert_eq!((reply.status, reply.reason().as_str()), (503, "unavailable"), "{reply:?}");
+    assert!(reply.header("retry-after").is_some());
+    // Who signs is not kept out by them, until all is taken.
+    for _ in 0..6 {
+        let mut stream = TcpStream::connect(stand.address).await.unwrap();
+        stream.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
+        let mut line = [0_u8; 12];
+        stream.read_exact(&mut line).await.unwrap();
+        assert_eq!(&line, b"HTTP/1.1 200");
+        held.push(stream);
+    }
+    assert_eq!(stand.send(&stand.signed(1, CALL)).await.status, 503);
+    drop(held);
+    for _ in 0..200 {
+        let mut stream = TcpStream::connect(stand.address).await.unwrap();
+        stream.write_all(&well_known.bytes()).await.unwrap();
+        let mut line = [0_u8; 12];
+        stream.read_exact(&mut line).await.unwrap();
+        if &line == b"HTTP/1.1 200" {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("nothing was given back");
+}
