@@ -383,6 +383,8 @@ fn every_flag_that_is_named_exists() {
         "audit verify",
         "audit show",
         "audit prove",
+        "audit init",
+        "audit check",
         "audit cosign",
     ];
     let helps: String = commands.iter().map(|command| help(command)).collect();
