@@ -19,6 +19,9 @@ _mcpid() {
             mcpid,agent)
                 cmd="mcpid__subcmd__agent"
                 ;;
+            mcpid,audit)
+                cmd="mcpid__subcmd__audit"
+                ;;
             mcpid,connect)
                 cmd="mcpid__subcmd__connect"
                 ;;
@@ -58,6 +61,27 @@ _mcpid() {
             mcpid__subcmd__agent,add)
                 cmd="mcpid__subcmd__agent__subcmd__add"
                 ;;
+            mcpid__subcmd__audit,check)
+                cmd="mcpid__subcmd__audit__subcmd__check"
+                ;;
+            mcpid__subcmd__audit,consistency)
+                cmd="mcpid__subcmd__audit__subcmd__consistency"
+                ;;
+            mcpid__subcmd__audit,cosign)
+                cmd="mcpid__subcmd__audit__subcmd__cosign"
+                ;;
+            mcpid__subcmd__audit,init)
+                cmd="mcpid__subcmd__audit__subcmd__init"
+                ;;
+            mcpid__subcmd__audit,prove)
+                cmd="mcpid__subcmd__audit__subcmd__prove"
+                ;;
+            mcpid__subcmd__audit,show)
+                cmd="mcpid__subcmd__audit__subcmd__show"
+                ;;
+            mcpid__subcmd__audit,verify)
+                cmd="mcpid__subcmd__audit__subcmd__verify"
+                ;;
             mcpid__subcmd__gateway,report)
                 cmd="mcpid__subcmd__gateway__subcmd__report"
                 ;;
@@ -92,7 +116,7 @@ _mcpid() {
 
     case "${cmd}" in
         mcpid)
-            opts="-q -v -h -V --json --quiet --verbose --help --version demo keygen sign verify inspect export passwd trust nonce gateway connect agent generate"
+            opts="-q -v -h -V --json --quiet --verbose --help --version demo keygen sign verify inspect export passwd trust nonce gateway connect agent audit generate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -153,8 +177,260 @@ _mcpid() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mcpid__subcmd__audit)
+            opts="-q -v -h --json --quiet --verbose --help init verify show prove check consistency cosign"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcpid__subcmd__audit__subcmd__check)
+            opts="-r -q -v -h --log-key --checkpoint --witness --trust --json --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --log-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --checkpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --witness)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trust)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -r)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcpid__subcmd__audit__subcmd__consistency)
+            opts="-q -v -h --audit --log-key --json --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcpid__subcmd__audit__subcmd__cosign)
+            opts="-k -q -v -h --audit --log-key --checkpoint --first --key --name --passphrase-file --passphrase-fd --json --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --checkpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -k)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --passphrase-fd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcpid__subcmd__audit__subcmd__init)
+            opts="-q -v -h --audit --name --json --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcpid__subcmd__audit__subcmd__prove)
+            opts="-r -o -q -v -h --audit --checkpoint --trust --output --json --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --checkpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trust)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -r)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcpid__subcmd__audit__subcmd__show)
+            opts="-q -v -h --audit --key --tool --status --since --until --json --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --status)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --until)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcpid__subcmd__audit__subcmd__verify)
+            opts="-r -q -v -h --audit --log-key --checkpoint --witness --trust --json --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --checkpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --witness)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trust)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -r)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mcpid__subcmd__connect)
-            opts="-k -H -q -v -h --key --profile --client-id --ttl --header --max-body --timeout --ca --log-file --print-config --passphrase-file --passphrase-fd --listen --allow-origin --allow-remote --confirm --confirm-via --confirm-timeout --json --quiet --verbose --help"
+            opts="-k -H -q -v -h --key --profile --client-id --ttl --header --max-body --timeout --ca --log-file --print-config --passphrase-file --passphrase-fd --listen --allow-origin --allow-remote --confirm --confirm-via --confirm-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -236,6 +512,22 @@ _mcpid() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-policy)
+                    COMPREPLY=($(compgen -W "required best-effort" -- "${cur}"))
+                    return 0
+                    ;;
+                --audit-redact)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-sync)
+                    COMPREPLY=($(compgen -W "batch checkpoint" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -288,7 +580,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__gateway)
-            opts="-r -q -v -h --config --check-config --upstream --listen --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store --raise-retention --mode --strict --permissive --refuse-with --realm --path --open --allow-origin --preserve-host --tls-cert --tls-key --upstream-ca --allow-remote-upstream --log --admin --allow-remote-admin --max-connections --budget --head-timeout --body-timeout --idle-timeout --connect-timeout --answer-timeout --drain-timeout --json --quiet --verbose --help report"
+            opts="-r -q -v -h --config --check-config --upstream --listen --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store --raise-retention --mode --strict --permissive --refuse-with --realm --path --open --allow-origin --preserve-host --tls-cert --tls-key --upstream-ca --allow-remote-upstream --log --admin --allow-remote-admin --max-connections --budget --head-timeout --body-timeout --idle-timeout --connect-timeout --answer-timeout --drain-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --json --quiet --verbose --help report"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -428,6 +720,22 @@ _mcpid() {
                     ;;
                 --drain-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-policy)
+                    COMPREPLY=($(compgen -W "required best-effort" -- "${cur}"))
+                    return 0
+                    ;;
+                --audit-redact)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-sync)
+                    COMPREPLY=($(compgen -W "batch checkpoint" -- "${cur}"))
                     return 0
                     ;;
                 *)

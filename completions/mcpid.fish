@@ -41,6 +41,7 @@ complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "nonce" -d 'Look after t
 complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "gateway" -d 'Verify requests before they reach an MCP server'
 complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "connect" -d 'Let an unmodified MCP client sign'
 complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "agent" -d 'Keep a key in a running ssh-agent'
+complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "audit" -d 'Keep and check evidence of what was authorised'
 complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "generate" -d 'Write man pages or completions into a folder'
 complete -c mcpid -n "__fish_mcpid_using_subcommand demo" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand demo" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
@@ -222,12 +223,19 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l connect-timeout -d 'How long connecting to the server may take [default: 5s]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l answer-timeout -d 'How long the server may take to begin its answer [default: 5m]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l drain-timeout -d 'How long requests in flight may take when the end has come [default: 30s]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l audit -d 'Write every request down in the audit log in this folder (see mcpid audit init)' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l audit-policy -d 'What becomes of a request that cannot be written down [default: required]' -r -f -a "required\t'It is not passed on'
+best-effort\t'It is passed on, and counted as a gap'"
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l audit-redact -d 'Keep a salted hash in place of what METHOD:NAME:PATH names in a body, such as tools/call:*:arguments.password; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l audit-sync -d 'When an entry counts as written [default: batch]' -r -f -a "batch\t'When it is on the disk; entries that wait together share one fdatasync'
+checkpoint\t'When the system has it; a power cut can take what came since the last checkpoint'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l check-config -d 'Check flags, configuration, trust files and certificates, and end'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-evicting-store -d 'Use Redis servers though they evict when full: a nonce can then be used twice, unnoticed'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l raise-retention -d 'Make the store keep nonces for longer, where this window needs it; that closes it for all its users for about that window'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l preserve-host -d 'Show the server Host and Origin as the client sent them'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-remote-upstream -d 'Send to another machine by plain http, where whoever is on the way can forge Mcpid-Status'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-remote-admin -d 'Let --admin be an address that other machines reach'
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l audit-bodies -d 'Keep bodies, and not only their digests'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -s v -l verbose -d 'Say more on stderr'
@@ -240,7 +248,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_sub
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -s v -l verbose -d 'Say more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -s k -l key -d 'The keyfile' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -s k -l key -d 'The keyfile, or ssh-agent:ID for a key in the ssh-agent' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l profile -d 'The rules to sign by' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'What the draft SEP-2752 asks, and no more'
 rfc9421\t'Any signature of RFC 9421, for audits and interoperability'"
@@ -260,11 +268,18 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l passphrase-fd -d
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l listen -d 'Be an HTTP server for the client: 127.0.0.1:PORT, port 0 for a free one, or unix:PATH' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l allow-origin -d 'Let web pages of this origin in, if they know the URL' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l confirm -d 'Ask a person before signing what this pattern matches, or calls of destructive tools' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l confirm-via -d 'Who asks [default: the terminal, else askpass]' -r -f -a "terminal\t'The terminal'
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l confirm-via -d 'Who asks [default: MCPID_ASKPASS, else the terminal if no other program has it, else SSH_ASKPASS]' -r -f -a "terminal\t'The terminal'
 askpass\t'The program that `MCPID_ASKPASS` or `SSH_ASKPASS` names'
 client\t'The client itself, by an elicitation: only for a client that may answer for its person'"
-complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l confirm-timeout -d 'How long the person has to answer [default: 5m]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l confirm-timeout -d 'How long the person has to answer; silence is a no [default: 60s]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l audit -d 'Write every request down in the audit log in this folder (see mcpid audit init)' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l audit-policy -d 'What becomes of a request that cannot be written down [default: required]' -r -f -a "required\t'It is not passed on'
+best-effort\t'It is passed on, and counted as a gap'"
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l audit-redact -d 'Keep a salted hash in place of what METHOD:NAME:PATH names in a body, such as tools/call:*:arguments.password; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l audit-sync -d 'When an entry counts as written [default: batch]' -r -f -a "batch\t'When it is on the disk; entries that wait together share one fdatasync'
+checkpoint\t'When the system has it; a power cut can take what came since the last checkpoint'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l allow-remote -d 'Listen where other machines can connect, too'
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l audit-bodies -d 'Keep bodies, and not only their digests'
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -s v -l verbose -d 'Say more on stderr'
@@ -283,6 +298,76 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -s v -l verbose -d 'Say more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -f -a "init" -d 'Make a log and its key'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -f -a "verify" -d 'Check a whole log'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -f -a "show" -d 'Show entries'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -f -a "prove" -d 'Write one entry\'s evidence into a file of its own'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -f -a "check" -d 'Check the evidence of one entry, offline'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -f -a "consistency" -d 'Check that a log has only grown between two checkpoints'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -f -a "cosign" -d 'Sign a checkpoint as a witness'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -l audit -d 'The folder of the log [default: a folder of this user\'s]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -l name -d 'What to call the log, in each of its checkpoints; without white space and plus signs' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l audit -d 'The folder of the log [default: a folder of this user\'s]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l log-key -d 'The log\'s public key, NAME+HASH+KEY, or a file that holds it; never taken from the log' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l checkpoint -d 'A checkpoint that was kept elsewhere; may be repeated' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l witness -d 'The public key of a witness, or a file that holds it: what it cosigned counts as kept elsewhere; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -s r -l trust -d 'Trust files: a key that is not in them, or was not valid then, is found; may be repeated' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l audit -d 'The folder of the log [default: a folder of this user\'s]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l key -d 'Only requests signed by the key of this id or name' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l tool -d 'Only requests for the tool, prompt, resource or task of this name, * being anything' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l status -d 'Only requests with this verdict or code: verified, refused, would_refuse, signed, expired, …' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l since -d 'Leave out what came before this time: RFC 3339 or @UNIX' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l until -d 'Leave out what came at this time or later: RFC 3339 or @UNIX' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -l audit -d 'The folder of the log [default: a folder of this user\'s]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -l checkpoint -d 'Prove it under this checkpoint, such as one that a witness cosigned [default: the latest]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -s r -l trust -d 'Trust files that say what became of the keys since; may be repeated' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -s o -l output -d 'Where to write it; stdout where none is named' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l log-key -d 'The log\'s public key, NAME+HASH+KEY, or a file that holds it; never taken from the log' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l checkpoint -d 'A checkpoint that was kept elsewhere; may be repeated' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l witness -d 'The public key of a witness, or a file that holds it: what it cosigned counts as kept elsewhere; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -s r -l trust -d 'Trust files: a key that is not in them, or was not valid then, is found; may be repeated' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from consistency" -l audit -d 'The folder of the log [default: a folder of this user\'s]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from consistency" -l log-key -d 'The log\'s public key, NAME+HASH+KEY, or a file that holds it; never taken from the log' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from consistency" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from consistency" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from consistency" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from consistency" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l audit -d 'The folder of the log [default: a folder of this user\'s]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l log-key -d 'The log\'s public key, NAME+HASH+KEY, or a file that holds it; never taken from the log' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l checkpoint -d 'The checkpoint that this witness signed last' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -s k -l key -d 'The witness\'s keyfile' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l name -d 'The witness\'s name [default: that of its key]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l passphrase-file -d 'Read the passphrase from this file; one trailing newline is dropped' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l passphrase-fd -d 'Read the passphrase from this open file descriptor; one trailing newline is dropped' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l first -d 'There is none yet: this is the first'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mcpid -n "__fish_mcpid_using_subcommand generate; and not __fish_seen_subcommand_from man completions" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand generate; and not __fish_seen_subcommand_from man completions" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand generate; and not __fish_seen_subcommand_from man completions" -s v -l verbose -d 'Say more on stderr'

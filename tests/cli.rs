@@ -77,7 +77,7 @@ fn sessions() {
     let cases = trycmd::TestCases::new();
     // Relative on purpose: the default folder then has the same name in every run.
     cases.env("HOME", "home").env("XDG_CONFIG_HOME", "").env("XDG_STATE_HOME", "");
-    cases.env("NO_COLOR", "1");
+    cases.env("NO_COLOR", "1").env("SSH_AUTH_SOCK", "");
     for program in ["cat", "chmod", "ln", "stat"] {
         cases.register_bin(program, trycmd::schema::Bin::Path(which(program).into()));
     }
@@ -149,16 +149,27 @@ const GRAMMAR: &[(&str, &str)] = &[
          --allow-origin --preserve-host --tls-cert --tls-key --upstream-ca \
          --allow-remote-upstream --log --admin --allow-remote-admin --max-connections --budget \
          --head-timeout --body-timeout --idle-timeout --connect-timeout --answer-timeout \
-         --drain-timeout",
+         --drain-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync",
     ),
     ("gateway report", "--html --since --until"),
     (
         "connect",
         "-k --key --profile --client-id --ttl -H --header --max-body --timeout --ca --log-file \
          --print-config --passphrase-file --passphrase-fd --listen --allow-origin --allow-remote \
-         --confirm --confirm-via --confirm-timeout",
+         --confirm --confirm-via --confirm-timeout --audit --audit-policy --audit-bodies \
+         --audit-redact --audit-sync",
     ),
     ("agent add", "-k --key --lifetime --ask --passphrase-file --passphrase-fd"),
+    ("audit init", "--audit --name"),
+    ("audit verify", "--audit --log-key --checkpoint --witness -r --trust"),
+    ("audit show", "--audit --key --tool --status --since --until"),
+    ("audit prove", "--audit --checkpoint -r --trust -o --output"),
+    ("audit check", "--log-key --checkpoint --witness -r --trust"),
+    ("audit consistency", "--audit --log-key"),
+    (
+        "audit cosign",
+        "--audit --log-key --checkpoint --first -k --key --name --passphrase-file --passphrase-fd",
+    ),
     ("generate man", ""),
     ("generate completions", ""),
 ];
@@ -175,7 +186,7 @@ fn the_grammar_is_the_one_of_the_design() {
     let mut commands: BTreeSet<_> = GRAMMAR.iter().map(first).collect();
     assert!(commands.remove("generate"), "it is there, and hidden");
     assert_eq!(listed(&help, "Commands:"), commands);
-    for group in ["trust", "nonce", "gateway", "agent", "generate"] {
+    for group in ["trust", "nonce", "gateway", "agent", "audit", "generate"] {
         let help = out(&mcpid(folder.path(), &format!("{group} -h")));
         let second = GRAMMAR.iter().filter_map(|(path, _)| path.strip_prefix(group));
         let second = second.filter_map(|path| path.strip_prefix(' ')).map(str::to_owned).collect();

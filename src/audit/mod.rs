@@ -27,6 +27,7 @@ pub mod entry;
 mod fault;
 mod finding;
 mod folder;
+pub mod growth;
 pub mod judge;
 mod log;
 pub mod note;

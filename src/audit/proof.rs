@@ -29,13 +29,13 @@ use super::entry::{self, Entry, Event};
 use super::fault::LogError;
 use super::folder::Folder;
 use super::judge::{Judge, Judged, Trust};
-use super::note::{Kind, Note, NoteKey};
+use super::note::{Note, NoteKey};
 use super::record;
 use super::segment::{self, TreeFile};
 use super::tree::{self, Hash};
 use crate::clock::Timestamp;
+use crate::key::format;
 use crate::key::trust::{Registry, TrustFile};
-use crate::key::{Sign, format};
 use crate::verify::rejection::chain;
 
 const VERSION: &str = "evidence/1";
@@ -136,12 +136,7 @@ pub fn prove(
     }
     let entry = entry::parse(&line.bytes).map_err(|e| ProofError::Damaged(chain(&e)))?;
     let Event::Request(request) = &entry.event else { return Err(ProofError::NoRequest(n)) };
-    let mut keys: Vec<Box<RawValue>> = Vec::new();
-    for signature in &request.signatures {
-        if !keys.iter().any(|key| key.get() == signature.key.get()) {
-            keys.push(signature.key.to_owned());
-        }
-    }
+    let keys = distinct(request.signatures.iter().map(|s| s.key.to_owned()).collect());
     let said = registry_of(&keys)?;
     let mut history: Vec<Known> = Vec::new();
     for key in &keys {
@@ -172,13 +167,24 @@ pub fn prove(
 }
 
 /// The log's latest checkpoint, as it stands; none where it has not made one.
-fn latest(folder: &Folder) -> Result<Option<Vec<u8>>, LogError> {
+pub(super) fn latest(folder: &Folder) -> Result<Option<Vec<u8>>, LogError> {
     let path = folder.checkpoint();
     match std::fs::read(&path) {
         Ok(note) => Ok(Some(note)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(LogError::io("read", &path, e)),
     }
+}
+
+/// Two signatures may be of one key, and a trust file has each once.
+fn distinct(keys: Vec<Box<RawValue>>) -> Vec<Box<RawValue>> {
+    let mut distinct: Vec<Box<RawValue>> = Vec::new();
+    for key in keys {
+        if !distinct.iter().any(|other| other.get() == key.get()) {
+            distinct.push(key);
+        }
+    }
+    distinct
 }
 
 fn registry_of(keys: &[Box<RawValue>]) -> Result<Registry, ProofError> {
@@ -319,74 +325,17 @@ fn judge(json: &Json, trust: Trust, checked: &mut Checked) -> Result<(), String>
             }
         }
     }
-    let inside = request
-        .signatures
-        .iter()
-        .all(|s| json.keys.keys.iter().any(|key| key.get() == s.key.get()));
-    if !inside || json.keys.keys.len() > request.signatures.len() {
+    // Compared as what they say: a file may have been written again by any JSON tool.
+    let own: Vec<Box<RawValue>> = request.signatures.iter().map(|s| s.key.to_owned()).collect();
+    let own = registry_of(&distinct(own)).map_err(|e| chain(&e))?;
+    let same = own.len() == keys.len()
+        && own.iter().all(|one| {
+            let other = keys.by_id(one.key().id().as_str());
+            other.is_some_and(|other| record::trusted(one).get() == record::trusted(other).get())
+        });
+    if !same {
         return Err("its keys are not those of its entry".to_owned());
     }
     checked.judged = Judge::new(trust).request(request, &mut Vec::new())?;
     Ok(())
-}
-
-/// Whether the log between two checkpoints has only grown, by the hashes that it stores: the
-/// older and the newer one.
-///
-/// # Errors
-/// [`ProofError::Checkpoint`], [`ProofError::Log`]; [`ProofError::Damaged`] where it has not, or
-/// its hashes do not show it.
-pub fn consistent(
-    folder: &Folder,
-    log_key: &NoteKey,
-    old: &[u8],
-    new: &[u8],
-) -> Result<(Checkpoint, Checkpoint), ProofError> {
-    let (old, _) = Checkpoint::signed(old, log_key)?;
-    let (new, _) = Checkpoint::signed(new, log_key)?;
-    if old.size > new.size {
-        let why =
-            format!("the older one is over {} entries, the newer over {}", old.size, new.size);
-        return Err(ProofError::Damaged(why));
-    }
-    let nodes = TreeFile::open(folder)?;
-    let leaves = nodes.leaves()?;
-    if leaves < new.size {
-        let why =
-            format!("hashes are stored of {leaves} entries, the newer checkpoint has {}", new.size);
-        return Err(ProofError::Damaged(why));
-    }
-    let proof = tree::consistency(&nodes, old.size, new.size)?;
-    match tree::is_consistent((old.size, &old.root), (new.size, &new.root), &proof) {
-        true => Ok((old, new)),
-        false => Err(ProofError::Damaged(format!(
-            "the first {} entries under the newer checkpoint are not those under the older",
-            old.size
-        ))),
-    }
-}
-
-/// A witness's signature behind those of a checkpoint: that the log has only grown since `kept`,
-/// the one that the witness signed last.
-///
-/// # Errors
-/// As [`consistent`].
-pub fn cosign(
-    folder: &Folder,
-    log_key: &NoteKey,
-    (kept, new): (Option<&[u8]>, Option<&[u8]>),
-    (name, key): (&str, &dyn Sign),
-    now: Timestamp,
-) -> Result<(Checkpoint, String), ProofError> {
-    let new = match new {
-        Some(new) => new.to_vec(),
-        None => latest(folder)?.ok_or(ProofError::Form("the log has no checkpoint yet".into()))?,
-    };
-    // What a witness has seen first, it holds the log to from then on.
-    consistent(folder, log_key, kept.unwrap_or(&new), &new)?;
-    let (checkpoint, note) = Checkpoint::signed(&new, log_key)?;
-    let witness = NoteKey::new(name, Kind::Witness, key.public().clone())
-        .map_err(|e| ProofError::Form(e.to_string()))?;
-    let text = note.cosign(&witness, key, now).map_err(LogError::from)?;
-    Ok((checkpoint, text))
 }

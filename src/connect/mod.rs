@@ -40,6 +40,7 @@ use crate::verify::rejection::chain;
 
 mod answer;
 pub mod consent;
+mod copy;
 mod line;
 mod loopback;
 mod params;
@@ -62,8 +63,9 @@ pub const DEFAULT_MAX_ANSWER: usize = 64 << 20;
 /// How long a server may say nothing before a request is given up: long, since tools may be slow
 /// and clients have a limit of their own.
 pub const DEFAULT_SILENCE: Duration = Duration::from_secs(15 * 60);
-/// How long requests may take to end after the client closed its end.
-pub const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
+/// How long requests may take to end after the client closed its end: a client that has gone says
+/// so by a signal, and a script that pipes a message in may have to wait for a server's minute.
+pub const DEFAULT_DRAIN: Duration = Duration::from_secs(75);
 
 /// Where the bridge says what happens, line by line: whatever the caller makes of it.
 #[derive(Clone)]
@@ -198,6 +200,14 @@ impl Bridge {
     #[must_use]
     pub fn with_fields(mut self, fields: Vec<(HeaderName, HeaderValue)>) -> Self {
         self.sender.fixed = fields;
+        self
+    }
+
+    /// Writes down what is signed before it is sent. Under the policy `required` nothing is sent
+    /// without its entry.
+    #[must_use]
+    pub fn with_audit(mut self, recorder: Arc<crate::audit::Recorder>) -> Self {
+        self.sender.audit = Some(recorder);
         self
     }
 

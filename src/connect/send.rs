@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, 
 use http_body_util::Full;
 use hyper::body::Incoming;
 
+use crate::audit::Recorder;
 use crate::clock::{Clock, Timestamp};
 use crate::message::target::{Origin, Origins, UriError, is_loopback};
 use crate::message::{Head, RequestTarget};
@@ -17,6 +18,7 @@ use crate::sign::{Nonce, Signer};
 use crate::tower::BoxError;
 
 use super::answer::within;
+use super::copy;
 use super::trouble::{Trouble, of_sending};
 
 /// The longest time that a server may ask for before the next try.
@@ -129,6 +131,8 @@ pub(super) struct Sender {
     pub(super) fixed: Vec<(HeaderName, HeaderValue)>,
     /// Told when a request waits or goes another way.
     pub(super) log: super::Log,
+    /// Where what is signed is written down before it is sent, if it is.
+    pub(super) audit: Option<Arc<Recorder>>,
 }
 
 impl fmt::Debug for Sender {
@@ -156,8 +160,8 @@ impl Sender {
             Nonce::generate(&mut *random).map_err(BoxError::from)
         });
         let (waits, silence) = (false, None);
-        let (fixed, log) = (Vec::new(), super::Log::silent());
-        Sender { endpoint, dialer, signer, waits, clock, nonces, silence, fixed, log }
+        let (fixed, log, audit) = (Vec::new(), super::Log::silent(), None);
+        Sender { endpoint, dialer, signer, waits, clock, nonces, silence, fixed, log, audit }
     }
 
     /// Sends `outbound`, and gives back the head of the answer, whatever its status, with its body
@@ -240,6 +244,7 @@ impl Sender {
         let nonce = self.nonce()?;
         // The time is read last: it is when the request leaves.
         let (created, origins) = (self.clock.now(), Origins::unknown());
+        let sent = self.audit.as_ref().map(|recorder| (recorder, head.clone()));
         let signed = if self.waits {
             let (signer, body) = (Arc::clone(&self.signer), outbound.body.clone());
             let sign = move || signer.sign(&head, &origins, &body, created, &nonce);
@@ -247,6 +252,9 @@ impl Sender {
         } else {
             self.signer.sign(&head, &origins, &outbound.body, created, &nonce)
         }?;
+        if let Some((recorder, head)) = sent {
+            copy::keep(recorder, &self.signer, head, &signed, &outbound.body).await?;
+        }
         for (name, value) in signed.headers() {
             request = request.header(name, value);
         }

@@ -1,12 +1,13 @@
 //! A socket that connections come in by.
 
 use std::io;
+use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::unix::fs::FileTypeExt as _;
 #[cfg(unix)]
 use std::path::{Path, PathBuf};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
@@ -55,7 +56,7 @@ impl Listener {
     pub async fn bind(address: &Address) -> io::Result<Self> {
         match address {
             Address::Tcp(wanted) => {
-                let listener = TcpListener::bind(wanted).await?;
+                let listener = bind_tcp(*wanted)?;
                 let address = Address::Tcp(listener.local_addr()?);
                 Ok(Listener { socket: Socket::Tcp(listener), address })
             }
@@ -90,6 +91,19 @@ impl Listener {
             }
         }
     }
+}
+
+/// As `TcpListener::bind`, whose queue of 128 makes a client of a busy moment wait a second.
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Not on Windows, where it would let others take a port that is in use.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 #[cfg(unix)]

@@ -18,6 +18,11 @@
 //! that can have been claimed before: `now + ahead + margin`. After such a fault a strict verifier
 //! refuses for that long: 35 seconds with a window of 30 seconds.
 //!
+//! **Whose window.** The same floor is the price of a longer retention, and everybody pays it. So
+//! who needs more than an epoch records is refused, unless its options say otherwise; and so is who
+//! would close a store that knows no window for more than 10 minutes. What was granted to a store
+//! once it writes again by itself, wherever it was forgotten.
+//!
 //! **Time.** Redis keeps it itself: claims end by the server's clock, a number of milliseconds
 //! after they are made. Where that clock jumps ahead, between two claims of one process, claims
 //! are errors and all floors rise. A clock that jumps ahead and back unseen is not noticed, nor is
@@ -33,6 +38,8 @@
 //! moves to another node of a cluster its claims are errors.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -192,7 +199,8 @@ impl fmt::Debug for Options {
 /// A store on Redis.
 ///
 /// It has a thread of its own, on which everything runs that needs a runtime; what its methods
-/// return can be awaited on any executor. The thread ends with the store.
+/// return can be awaited on any executor. The thread ends with the store. A claim that comes while
+/// no other one waits is put together and judged where it is awaited; all others gather.
 pub struct Redis {
     engine: Arc<Engine>,
     jobs: mpsc::UnboundedSender<Job>,
@@ -266,9 +274,9 @@ impl Redis {
         let mut random = [0; 16];
         let failed = |e| StoreError::because("the system gave no random numbers", e);
         SysRng.try_fill_bytes(&mut random).map_err(failed)?;
-        let _place = Place::take(&self.waiting)?;
+        let place = Place::take(&self.waiting)?;
         let (reply, answer) = oneshot::channel();
-        let job = Job {
+        let mut job = Job {
             now,
             until,
             id: super::id(key, nonce),
@@ -278,6 +286,17 @@ impl Redis {
             tries: 0,
             extend: false,
         };
+        if place.alone {
+            // Its timer is the store's, whatever polls it.
+            let mut asked = pin!(claims::alone(&self.engine, &mut job));
+            let asked = poll_fn(|context| {
+                let _entered = self.runtime.enter();
+                asked.as_mut().poll(context)
+            });
+            if let Some(answer) = asked.await {
+                return answer.map_err(|fault| fault.error());
+            }
+        }
         self.jobs.send(job).map_err(|_| closed())?;
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
@@ -340,12 +359,17 @@ impl fmt::Debug for Redis {
 }
 
 /// A place among those who wait, left when the answer is there or nobody wants it any more.
-struct Place<'a>(&'a AtomicUsize);
+struct Place<'a> {
+    waiting: &'a AtomicUsize,
+    /// Nobody else waited when it was taken.
+    alone: bool,
+}
 
 impl<'a> Place<'a> {
     fn take(waiting: &'a AtomicUsize) -> Result<Self, StoreError> {
-        let place = Place(waiting);
-        if waiting.fetch_add(1, Ordering::SeqCst) >= WAITING {
+        let others = waiting.fetch_add(1, Ordering::SeqCst);
+        let place = Place { waiting, alone: others == 0 };
+        if others >= WAITING {
             return Err(StoreError::new(format!("{WAITING} claims wait for the store already")));
         }
         Ok(place)
@@ -354,6 +378,6 @@ impl<'a> Place<'a> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }

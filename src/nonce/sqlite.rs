@@ -15,6 +15,9 @@
 //! is another one, and the floor rises past all that can have been lost. `FULL` would cost ten
 //! times as much a claim, for seconds that the floor refuses anyway.
 //!
+//! **Whose window.** A longer retention closes the file for everybody for `ahead + margin`, so who
+//! needs more than the file records is refused, unless the options say otherwise.
+//!
 //! **What it cannot see**: a file put back from a copy while nobody has it open, within one boot;
 //! and two hosts that share a file, which WAL does not allow.
 

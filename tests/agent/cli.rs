@@ -1,6 +1,7 @@
 //! `-k ssh-agent:` and `mcpid agent` as their users meet them.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -249,4 +250,45 @@ fn an_agent_that_lies_is_found_out() {
     // Nor does its text steer a terminal.
     let unknown = mcpid(folder, Some(&socket), &[SIGN, &["-k", "ssh-agent:y"]].concat());
     ends(&unknown, 4, r"(x\u{1b}[2J\u{202e})");
+}
+
+#[test]
+fn a_bridge_outlives_its_agent() {
+    let (mut agent, _) = with_keyfile();
+    ends(&agent.mcpid(&["agent", "add", "-k", "key.json"]), 0, "");
+    let mut bridge = Command::new(env!("CARGO_BIN_EXE_mcpid"))
+        // Nothing listens there: what is signed meets that, what is not does not get so far.
+        .args(["connect", "-k", "ssh-agent:alice", "http://127.0.0.1:9/mcp"])
+        .env("SSH_AUTH_SOCK", agent.socket())
+        .env("HOME", agent.folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut client = bridge.stdin.take().unwrap();
+    let mut answers = BufReader::new(bridge.stdout.take().unwrap()).lines();
+    let mut ask = |id: u32| {
+        writeln!(client, r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#).unwrap();
+        let answer: serde_json::Value =
+            serde_json::from_str(&answers.next().unwrap().unwrap()).unwrap();
+        assert_eq!(answer["id"], id);
+        answer["error"]["message"].as_str().unwrap().to_owned()
+    };
+    let refused = "connection refused";
+    assert!(ask(1).contains(refused));
+    agent.lock("-x");
+    let locked = ask(2);
+    assert!(locked.contains("the ssh-agent shows no keys: it is empty or locked"), "{locked}");
+    agent.lock("-X");
+    assert!(ask(3).contains(refused));
+    assert!(agent.ssh_add(&["-D"]).status.success());
+    agent.add_new("ed25519", "bob");
+    let removed = ask(4);
+    assert!(removed.contains("the ssh-agent has the key no longer"), "{removed}");
+    agent.kill();
+    let gone = ask(5);
+    assert!(gone.contains("there is no ssh-agent at"), "{gone}");
+    drop(client);
+    assert!(bridge.wait().unwrap().success());
 }

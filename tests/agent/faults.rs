@@ -301,3 +301,35 @@ fn secrets_stay_out_of_debug() {
     let debug = format!("{chosen:?} {:?}", agent.client());
     assert!(debug.contains("SHA256:") && !debug.contains("9, 9"), "{debug}");
 }
+
+#[test]
+fn garbage_is_never_more_than_an_error() {
+    // A xorshift that needs no seed from outside: the same garbage in every run.
+    let state = std::sync::Mutex::new(0x9e37_79b9_7f4a_7c15_u64);
+    let agent = Fake::start(move |stream, request| {
+        let mut state = state.lock().unwrap();
+        let mut next = || {
+            *state ^= *state << 13;
+            *state ^= *state >> 7;
+            *state ^= *state << 17;
+            *state
+        };
+        let length = next() % 90;
+        let mut answer: Vec<u8> = (0..length).map(|_| next().to_le_bytes()[3]).collect();
+        // Half of it begins as the answer that is waited for.
+        if next() % 2 == 0 && !answer.is_empty() {
+            answer[0] = request[0] + 1;
+        }
+        if next() % 4 == 0 && answer.len() > 4 {
+            answer[1..5].copy_from_slice(&[0, 0, 0, 1]);
+        }
+        reply(stream, &answer);
+    });
+    let mut errors = 0;
+    for _ in 0..300 {
+        errors += usize::from(agent.client().identities().is_err());
+        let added = agent.client().add(&secret(), "c", Constraints::default());
+        errors += usize::from(added.is_err());
+    }
+    assert_eq!(errors, 600);
+}

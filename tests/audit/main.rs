@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod crash;
+mod evidence;
 mod logs;
 mod notes;
 mod scene;

@@ -133,6 +133,49 @@ pub(crate) fn with_its_id_shown(folder: &TempDir, server: &Server, flags: &str) 
     start(folder, server, flags, "trap '' INT; trap - INT", "& echo \"id=$!.\"; wait $!")
 }
 
+/// Two bridges on one terminal.
+pub(crate) fn two(folder: &TempDir, server: &Server, flags: &str) -> PtySession {
+    let second = format!(
+        "& first=$!; '{}' connect -k key.json {flags} {} <in >out2 2>err2; wait $first",
+        env!("CARGO_BIN_EXE_mcpid"),
+        server.url
+    );
+    start(folder, server, flags, "true", &second)
+}
+
+/// The bridge as an HTTP server in the foreground of a terminal, which gets its URL too.
+pub(crate) fn listening(folder: &TempDir, server: &Server, flags: &str) -> PtySession {
+    let mut shell = Command::new("sh");
+    let script = format!(
+        // The shell gets the Ctrl-C too, and is to see what becomes of it.
+        "stty echo sane; trap : INT; '{}' connect -k key.json {flags} --listen 127.0.0.1:0 {} 2>err\n\
+         echo \"ended $?\"; stty -a | grep -q -- '-echo ' && echo silent || echo echoes; \
+         stty -a | grep -q -- '-icanon' && echo raw || echo cooked",
+        env!("CARGO_BIN_EXE_mcpid"),
+        server.url
+    );
+    shell.args(["-c", &script]);
+    settings(&mut shell, folder.path());
+    spawn_command(shell, Some(20_000)).unwrap()
+}
+
+/// POSTs `body` to `url` and gives back the whole answer.
+pub(crate) fn post(url: &str, body: &str) -> String {
+    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "POST /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+         Accept: application/json, text/event-stream\r\nConnection: close\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 fn start(folder: &TempDir, server: &Server, flags: &str, before: &str, job: &str) -> PtySession {
     let mut shell = Command::new("sh");
     let script = format!(

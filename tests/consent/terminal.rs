@@ -1,5 +1,6 @@
 //! The question on a terminal, with the bridge on stdio between.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::stand::{Server, answers, call, ends, folder, on_terminal};
@@ -18,7 +19,7 @@ fn refused(folder: &tempfile::TempDir, id: u32, why: &str) {
 fn yes_sends_exactly_what_was_shown() {
     let server = Server::start();
     let message = call(1, "delete", r#"{"path":"/home/me/notes.txt",  "n": 1.00}"#);
-    let folder = folder(&[message.clone()]);
+    let folder = folder(std::slice::from_ref(&message));
     let mut session = on_terminal(&folder, &server, "--confirm tools/call");
     let seen = session.exp_string(QUESTION).unwrap();
     for part in [
@@ -240,4 +241,65 @@ fn a_terminal_that_another_program_has_is_not_asked_on() {
     assert!(!seen.contains("wants your yes"), "{seen}");
     refused(&folder, 1, "there is no way to ask: another program has the terminal");
     assert!(server.calls().is_empty());
+}
+
+#[test]
+fn two_bridges_on_one_terminal_ask_one_after_the_other() {
+    let server = Server::start();
+    let folder = folder(&[call(1, "delete", PATH)]);
+    let mut session = crate::stand::two(&folder, &server, "--confirm destructive");
+    for _ in 0..2 {
+        let seen = session.exp_string(QUESTION).unwrap();
+        assert_eq!(seen.matches("wants your yes").count(), 1, "{seen}");
+        session.send_line("y").unwrap();
+    }
+    ends(session, 0);
+    assert_eq!(server.calls().len(), 2);
+}
+
+#[test]
+fn a_question_whose_request_is_cancelled_is_taken_back() {
+    let server = Server::start();
+    let folder = folder(&[]);
+    let input = folder.path().join("in");
+    std::fs::remove_file(&input).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&input).status().unwrap().success());
+    let mut session = on_terminal(&folder, &server, "--confirm destructive");
+    let mut client = std::fs::OpenOptions::new().write(true).open(&input).unwrap();
+    writeln!(client, "{}", call(1, "delete", PATH)).unwrap();
+    session.exp_string(QUESTION).unwrap();
+    let cancelled =
+        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+    writeln!(client, "{cancelled}").unwrap();
+    session.exp_string("mcpid: withdrawn, and not sent").unwrap();
+    // The next one is asked as if nothing had been.
+    writeln!(client, "{}", call(2, "delete", PATH)).unwrap();
+    session.exp_string(QUESTION).unwrap();
+    session.send_line("y").unwrap();
+    session.exp_string("it is signed and sent").unwrap();
+    drop(client);
+    ends(session, 0);
+    assert_eq!(server.calls(), [call(2, "delete", PATH)]);
+}
+
+#[test]
+fn an_http_client_is_asked_about_as_well() {
+    let server = Server::start();
+    let folder = folder(&[]);
+    let mut session = crate::stand::listening(&folder, &server, "--confirm destructive");
+    let (_, url) = session.exp_regex("http://127.0.0.1:[0-9]+/[A-Za-z0-9_-]{22}/mcp").unwrap();
+    for (typed, sent) in [("n", false), ("y", true)] {
+        let client = {
+            let url = url.clone();
+            std::thread::spawn(move || crate::stand::post(&url, &call(1, "delete", PATH)))
+        };
+        session.exp_string(QUESTION).unwrap();
+        session.send_line(typed).unwrap();
+        let answer = client.join().unwrap();
+        assert_eq!(answer.contains("done"), sent, "{answer}");
+        assert_eq!(answer.contains("declined"), !sent, "{answer}");
+    }
+    assert_eq!(server.calls().len(), 1);
+    session.send_control('c').unwrap();
+    ends(session, 130);
 }

@@ -1,16 +1,21 @@
--- Sends each request of a file once: `wrk -s replay.lua URL -- FILE`. Each is "LENGTH in 8 digits,
--- raw request". Where the file ends, so does the thread; there must be only one.
-local file
+-- Sends the requests of a file: `wrk -t1 -s replay.lua URL -- FILE once|again`. Each is "LENGTH in 8
+-- digits, raw request". With `once` the thread ends where the file does.
+local file, again
 
 function init(arguments)
    file = assert(io.open(arguments[1], "rb"))
+   again = arguments[2] == "again"
 end
 
 function request()
    local length = file:read(8)
+   if not length and again then
+      file:seek("set", 0)
+      length = file:read(8)
+   end
    if not length then
       wrk.thread:stop()
-      return wrk.format("GET", "/end-of-the-file")
+      return wrk.format("GET", "/the-file-has-ended")
    end
    return file:read(tonumber(length))
 end

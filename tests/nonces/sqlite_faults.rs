@@ -266,7 +266,17 @@ fn as_a_child_that_may_not_write() {
 
 fn as_child(mut command: Command, file: &Path) -> String {
     command.env("MCPID_TEST_NONCES_UNWRITABLE", file);
-    let output = command.output().unwrap();
+    // A copy that was just written may still be open for writing in the child of another test.
+    let busy = |e: &std::io::Error| e.kind() == std::io::ErrorKind::ExecutableFileBusy;
+    let mut output = command.output();
+    for _ in 0..100 {
+        if !output.as_ref().is_err_and(busy) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        output = command.output();
+    }
+    let output = output.unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix('=')).map(str::to_owned);
     line.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))

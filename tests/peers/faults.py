@@ -4,8 +4,11 @@ has to be the right one each time, and nothing may reach the server that was not
 
 import contextlib
 import json
+import shutil
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from callers import CLIENTS
 from stand import Gateway, Stand, free_port, until
@@ -54,7 +57,7 @@ def late(stand: Stand) -> None:
         answer = post(gateway.port, "/mcp", READ)
         took = time.monotonic() - before
         assert (answer.status, answer.reason) == (504, "upstream_timeout"), answer
-        assert 0.9 < took < 3, took
+        assert 0.9 < took < 4.5, took
 
 
 NONSENSE = {
@@ -144,7 +147,7 @@ def streams_at_once(stand: Stand) -> None:
     def behave(connection, _):
         connection.sendall(EVENTS)
         for number in range(4):
-            time.sleep(0.25)
+            time.sleep(0.5)
             said.append(time.monotonic())
             connection.sendall(event(f"number {number}"))
         connection.sendall(event("x" * 10_000_000) + chunk(b""))
@@ -155,7 +158,8 @@ def streams_at_once(stand: Stand) -> None:
         for number in range(4):
             client.until(f"number {number}\n\n".encode())
             lag = time.monotonic() - said[number]
-            assert lag < 0.15, f"event {number} took {lag:.3f} s"
+            # One that waits for the next, or for a tick of somebody's clock, is later than that.
+            assert lag < 0.4, f"event {number} took {lag:.3f} s"
         assert len(client.until(b"0\r\n\r\n")) > 10_000_000
 
 
@@ -220,8 +224,8 @@ def vanishing(stand: Stand) -> None:
                     client.answer_head()
                 gone = time.monotonic()
                 way(client)
-                until(lambda: upstream.ended, f"{token}: the server learns that its client is gone", 3)
-                assert upstream.ended[0] - gone < 1, upstream.ended[0] - gone
+                until(lambda: upstream.ended, f"{token}: the server learns that its client is gone", 5)
+                assert upstream.ended[0] - gone < 2, upstream.ended[0] - gone
         assert post(gateway.port, "/mcp", READ).status == 200
 
 
@@ -232,7 +236,7 @@ def cancels(stand: Stand, server: str, client: str) -> None:
     with stand.gateway(there.urls["stateful-sse"], *PERMISSIVE) as gateway:
         answer = stand.client(process).do(do="abandon", url=gateway.url, token=token, stay=1, **says)
         assert "ok" in answer, answer
-        until(lambda: there.calls(token, "slow", "cancelled"), "the tool is cancelled", 3)
+        until(lambda: there.calls(token, "slow", "cancelled"), "the tool is cancelled", 10)
         assert not there.calls(token, "slow", "finished")
 
 
@@ -279,11 +283,11 @@ def slow_senders(stand: Stand) -> None:
             ]
             took, answers = dripped.result()
             # A connection that is late gets two seconds more to end in good order.
-            assert 0.9 < took < 4.5 and answers in ([], [408]), (took, answers)
+            assert 0.9 < took < 4.9 and answers in ([], [408]), (took, answers)
             answers, took = started.result()
-            assert 0.9 < took < 3 and answers == [408], (took, answers)
-            assert 1.5 < unused.result() < 4, unused.result()
-            assert 0.9 < silent.result() < 4.5, silent.result()
+            assert 0.9 < took < 4.5 and answers == [408], (took, answers)
+            assert 1.5 < unused.result() < 4.9, unused.result()
+            assert 0.9 < silent.result() < 4.9, silent.result()
         assert len(upstream.take()) == 1
 
 
@@ -404,6 +408,35 @@ def trust_deleted(stand: Stand) -> None:
         until(lambda: ask(gateway.port, signed(stand, gateway, READ)).status == 403, "the key is forgotten", 10)
 
 
+def nonce_file(stand: Stand) -> None:
+    """The file of nonces is locked by another program, and is deleted: neither makes a replay fresh."""
+    file = Path(shutil.copy(stand.nonces, stand.folder / "locked.db"))
+    with Upstream() as upstream, stand.gateway(upstream.url, nonces=f"sqlite:{file}") as gateway:
+        until(lambda: ask(gateway.port, signed(stand, gateway, READ)).status == 200, "the copy is believed", 15)
+        upstream.take()
+        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            answer = ask(gateway.port, signed(stand, gateway, READ))
+            assert (answer.status, answer.reason) == (503, "unavailable") and "retry-after" in answer.headers, answer
+            assert not upstream.take()
+            other.execute("ROLLBACK")
+        once = signed(stand, gateway, READ)
+        assert ask(gateway.port, once).status == 200
+        upstream.take()
+        for part in stand.folder.glob("locked.db*"):
+            part.unlink()
+        end = time.monotonic() + 15
+        while True:
+            replayed = ask(gateway.port, once)
+            assert replayed.status in (403, 503) and not upstream.take(), replayed
+            if ask(gateway.port, signed(stand, gateway, READ)).status == 200:
+                upstream.take()
+                break
+            assert time.monotonic() < end, "a new file is never believed"
+            time.sleep(0.5)
+        assert ask(gateway.port, once).status in (403, 503) and not upstream.take()
+
+
 def drains(stand: Stand) -> None:
     """SIGTERM: what is in flight ends as it would have, and nothing new begins."""
 
@@ -438,6 +471,7 @@ def cases(stand: Stand):
         "of 18 signed and unsigned requests one reaches the server": only_verified,
         "a session belongs to the key that opened it": sessions,
         "the trust file is deleted, broken, emptied": trust_deleted,
+        "the nonce file is locked, and deleted": nonce_file,
         "SIGTERM lets a stream end": drains,
     }.items():
         yield f"faults: {name}", lambda case=case: case(stand)

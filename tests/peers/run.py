@@ -32,24 +32,33 @@ import traceback
 from pathlib import Path
 
 import bodies
+import bridging
 import conformance
+import crowd
 import faults
 import framing
 import http2
 import matrix
 import refusing
+import shared_nonces
 from stand import Stand, Tools
 
 
 def cases(stand: Stand):
     """All cases, in walking order: (name, callable that raises where it fails)."""
+    redis = shared_nonces.Story(stand)
+    yield "redis: two gateways begin to share a store", redis.begin
     yield from matrix.cases(stand)
     yield from conformance.cases(stand)
     yield from refusing.cases(stand)
     yield from bodies.cases(stand)
     yield from framing.cases(stand)
+    yield from bridging.cases(stand)
     yield from http2.cases(stand)
     yield from faults.cases(stand)
+    yield from crowd.cases(stand)
+    for step in shared_nonces.STEPS:
+        yield f"redis: {step}", lambda step=step: redis.step(step)
 
 
 def report(name: str, error: BaseException) -> None:

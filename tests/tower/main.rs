@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "tests may fail")]
 
 mod anything;
+#[cfg(feature = "audit")]
+mod audit;
 mod bodies;
 mod examples;
 mod modes;

@@ -70,6 +70,8 @@ Environment:
                     nonce
   MCPID_PASSPHRASE  the keyfile's passphrase, where neither --passphrase-file nor --passphrase-fd
                     is given
+  MCPID_ASKPASS     the program by which connect --confirm asks, in place of the terminal
+  SSH_ASKPASS       that program, where neither is to be had
   SSH_AUTH_SOCK     where the ssh-agent listens, for a key named ssh-agent:ID
   NO_COLOR          honoured: nothing is ever coloured
 
@@ -79,6 +81,7 @@ Files:
   ~/.config/mcpid/trust.json  the default trust file
   ~/.local/state/mcpid/nonces.db  the default nonce store (elsewhere in the user's own local data
                               folder)
+  ~/.local/state/mcpid/audit  the default audit log of the audit commands, likewise
 
 Exit codes:
   0    done; for verify: accepted

@@ -98,14 +98,9 @@ impl Drop for Withdrawal {
 
 /// Puts the question, and blocks until there is an answer or `wait` is over.
 fn put(way: Way, asked: &Asked, wait: &Wait) -> Answer {
-    let terminal = || match Terminal::open() {
-        None => Err("there is no terminal"),
-        Some(terminal) if terminal.is_free() => Ok(terminal),
-        Some(_) => Err("another program has the terminal"),
-    };
     let refused = match way {
-        Way::Terminal => match terminal() {
-            Ok(terminal) => return question::ask(&terminal, asked, wait),
+        Way::Terminal => match by_terminal(asked, wait) {
+            Ok(answer) => return answer,
             Err(why) => why.to_owned(),
         },
         Way::Askpass => match askpass::own().or_else(askpass::of_ssh) {
@@ -116,8 +111,8 @@ fn put(way: Way, asked: &Asked, wait: &Wait) -> Answer {
             if let Some(program) = askpass::own() {
                 return askpass::ask(&program, asked, wait);
             }
-            match (terminal(), askpass::of_ssh()) {
-                (Ok(terminal), _) => return question::ask(&terminal, asked, wait),
+            match (by_terminal(asked, wait), askpass::of_ssh()) {
+                (Ok(answer), _) => return answer,
                 (Err(_), Some(program)) => return askpass::ask(&program, asked, wait),
                 (Err(why), None) => {
                     format!("{why}, and neither MCPID_ASKPASS nor SSH_ASKPASS is set")
@@ -126,4 +121,30 @@ fn put(way: Way, asked: &Asked, wait: &Wait) -> Answer {
         }
     };
     Answer::No(Refused::NoWay(refused))
+}
+
+/// Asks on the terminal, once no other of these programs does.
+///
+/// # Errors
+/// Why it cannot be asked on, in words.
+fn by_terminal(asked: &Asked, wait: &Wait) -> Result<Answer, &'static str> {
+    let terminal = Terminal::open().ok_or("there is no terminal")?;
+    // A client may have started several of us on one terminal.
+    let turn = loop {
+        match terminal.turn() {
+            Ok(Some(turn)) => break turn,
+            Ok(None) => {}
+            Err(_) => return Err("the terminal is gone"),
+        }
+        if let Some(refused) = wait.ended() {
+            return Ok(Answer::No(refused));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    if !terminal.is_free() {
+        return Err("another program has the terminal");
+    }
+    let answer = question::ask(&terminal, asked, wait);
+    drop(turn);
+    Ok(answer)
 }

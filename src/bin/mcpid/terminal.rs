@@ -6,9 +6,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write as _};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use rustix::termios::{LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -77,6 +80,22 @@ impl Terminal {
             && mode.is_ok_and(|mode| mode.local_modes.contains(LocalModes::ICANON))
     }
 
+    /// The right to ask here, among all programs of this kind on this terminal, until it is dropped;
+    /// nothing, if one of the others has it. Where the system does not say which terminal it is,
+    /// each has it.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub(crate) fn turn(&self) -> io::Result<Option<Turn>> {
+        let Some(device) = device() else { return Ok(Some(Turn(None))) };
+        let file = File::open(device)?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Turn(Some(file)))),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Columns and rows; 80 and 24 where it does not say.
     pub(crate) fn size(&self) -> (usize, usize) {
         match rustix::termios::tcgetwinsize(&self.tty) {
@@ -117,6 +136,26 @@ impl Terminal {
 fn failed(error: &io::Error) -> Failure {
     let (code, why) = reason(error);
     Failure::new(Exit::Key, code, format!("cannot ask on the terminal: {why}"))
+}
+
+/// The right to ask on a terminal, which ends when it is dropped.
+pub(crate) struct Turn(#[expect(dead_code, reason = "a lock is only held")] Option<File>);
+
+/// The device of this process's terminal. `/dev/tty` is one file for all of them, so that a lock on
+/// it would be one on everybody's.
+fn device() -> Option<PathBuf> {
+    let about = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // proc_pid_stat(5): behind the name, which may hold anything, the fifth is the terminal.
+    let (_, about) = about.rsplit_once(')')?;
+    let number: rustix::fs::Dev = about.split_ascii_whitespace().nth(4)?.parse().ok()?;
+    let (major, minor) = (rustix::fs::major(number), rustix::fs::minor(number));
+    let path = match major {
+        136..=143 => format!("/dev/pts/{}", (major - 136) * 256 + minor),
+        4 => format!("/dev/tty{minor}"),
+        _ => return None,
+    };
+    let found = rustix::fs::stat(&path).ok()?;
+    (found.st_rdev == number).then(|| PathBuf::from(path))
 }
 
 /// Keys as they are typed, until this is dropped.

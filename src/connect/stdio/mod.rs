@@ -250,6 +250,7 @@ impl Work {
             body: line.clone(),
             fields,
             number,
+            told: Mutex::new(None),
         };
         let front = Arc::clone(front);
         let work = self.requests.spawn(async move { front.request(asked).await });

@@ -1,6 +1,7 @@
 //! One request of the client, from its line to its answer.
 
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
@@ -20,6 +21,9 @@ use super::{Front, read};
 /// How long a stream may stay open after its answer: as long as it takes to close it in an orderly
 /// way, so that the connection can be used again.
 const LINGER: Duration = Duration::from_secs(2);
+/// How long an answer keeps apart from a notification right before it. Clients exist that read both
+/// at once, handle the answer first, and drop the last progress of what is then over.
+const APART: Duration = Duration::from_millis(5);
 /// How often in a row an answer is taken up again without anything new.
 const RESUMPTIONS: u32 = 5;
 /// Pages of a tool list that are read to find the schema of one tool.
@@ -37,6 +41,14 @@ pub(super) struct Asked {
     pub(super) body: Bytes,
     pub(super) fields: Vec<(HeaderName, HeaderValue)>,
     pub(super) number: Number,
+    /// When the last notification about it was handed on.
+    pub(super) told: Mutex<Option<Instant>>,
+}
+
+impl Asked {
+    fn told(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Front {
@@ -205,6 +217,9 @@ impl Front {
         let id = match (&message.kind, own) {
             (Kind::Other, _) => {
                 self.out.line(rpc::one_line(message.text).into_owned()).await;
+                if let Some(asked) = own {
+                    *asked.told() = Some(Instant::now());
+                }
                 return Ok(());
             }
             (Kind::Response(id), _) => id.clone(),
@@ -231,6 +246,10 @@ impl Front {
                 }
                 _ => {}
             }
+        }
+        let told = own.and_then(|asked| asked.told().take());
+        if let Some(rest) = told.and_then(|told| APART.checked_sub(told.elapsed())) {
+            tokio::time::sleep(rest).await;
         }
         match self.flight.finish(&id) {
             Some(entry) if !entry.cancelled => {

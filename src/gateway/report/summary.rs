@@ -17,6 +17,7 @@ use super::{Counts, Tally};
 /// changes only if one changes its meaning. Times are RFC 3339 in UTC, those of buckets seconds
 /// since 1970.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Report {
     version: u8,
     /// The verdict, as [`Report::headline`] says it.
@@ -60,6 +61,7 @@ pub struct Report {
 
 /// How many requests, and what became of them.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Count {
     /// All of them.
     pub requests: u64,
@@ -83,6 +85,7 @@ pub struct Count {
 
 /// How often one reason was found.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Why {
     /// The code, `unavailable` or `other`.
     pub code: Reason,
@@ -96,6 +99,7 @@ pub struct Why {
 
 /// Requests of one status.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Share {
     /// `verified`, `unsigned`, `unknown_key`, `invalid` or `unavailable`.
     pub status: &'static str,
@@ -105,6 +109,7 @@ pub struct Share {
 
 /// Requests that were refused before they could be judged.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Sight {
     /// The status that they were answered with.
     pub answer: Option<u16>,
@@ -114,6 +119,7 @@ pub struct Sight {
 
 /// One operation.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Operation {
     /// The method; none where the body was not read or can be read in more than one way.
     pub method: Option<String>,
@@ -130,6 +136,7 @@ pub struct Operation {
 
 /// A key that signs.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Signer {
     /// Its RFC 7638 thumbprint.
     pub id: String,
@@ -145,6 +152,7 @@ pub struct Signer {
 
 /// Requests in buckets of time.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct OverTime {
     /// Seconds of a bucket, here and for every operation.
     pub seconds: i64,

@@ -80,6 +80,11 @@ impl Link {
         Arc::clone(&self.state().term)
     }
 
+    /// Whether it was asked for who it is a moment ago.
+    pub(super) fn is_known(&self) -> bool {
+        self.state().asked.elapsed() < TRUSTED
+    }
+
     /// Whether it is time to ask who is there. Says so once a second.
     pub(super) fn is_to_be_asked(&self) -> bool {
         let mut state = self.state();

@@ -38,7 +38,8 @@ impl Node {
         Arc::new(Node { address, connecting, settling, current: Mutex::default() })
     }
 
-    fn current(&self) -> Option<Arc<Link>> {
+    /// The connection, if there is one.
+    pub(super) fn current(&self) -> Option<Arc<Link>> {
         lock(&self.current).clone().filter(|link| !link.is_dead())
     }
 
@@ -132,6 +133,12 @@ impl Places {
             return Ok(map);
         }
         Ok(self.put(self.find().await?))
+    }
+
+    /// The map, if it is known and nobody has to be asked for a newer one.
+    pub(super) fn known_for_sure(&self) -> Option<Arc<Map>> {
+        let asked = matches!(self.settings.url.topology, Topology::Sentinel { .. });
+        self.known().filter(|map| !asked || map.found.elapsed() < TRUSTED)
     }
 
     /// That the map was wrong, or may be.

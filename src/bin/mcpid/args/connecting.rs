@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::values::{Ttl, duration, size, ttl};
-use super::{PassphraseArgs, ProfileName};
+use super::{AuditArgs, PassphraseArgs, ProfileName};
 
 /// Clients whose configuration can be printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -111,4 +111,6 @@ pub(crate) struct ConnectArgs {
         help_heading = "Consent"
     )]
     pub(crate) confirm_timeout: Option<u32>,
+    #[command(flatten)]
+    pub(crate) audit: AuditArgs,
 }

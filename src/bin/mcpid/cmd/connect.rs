@@ -20,6 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{ConfirmVia, ConnectArgs, MannerArgs, Ttl};
 use crate::asking::{self, Asker, Way};
+use crate::auditing;
 use crate::exit::Exit;
 use crate::failure::{Failure, chain, reason};
 use crate::files;
@@ -69,6 +70,10 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
     if in_agent {
         bridge = bridge.with_slow_key();
     }
+    let recorder = auditing::recorder(&args.audit, Arc::new(SystemClock))?;
+    if let Some(recorder) = &recorder {
+        bridge = bridge.with_audit(Arc::clone(recorder));
+    }
     if let Some(bytes) = args.max_body {
         bridge = bridge.with_max_body(usize::try_from(bytes).unwrap_or(usize::MAX));
     }
@@ -97,6 +102,10 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
     runtime.shutdown_background();
     // Nor does anybody wait for a question that still stands.
     terminal::close();
+    if let Some(recorder) = recorder {
+        // The last checkpoint, whoever still holds on to the log.
+        recorder.log().close();
+    }
     ended
 }
 

@@ -1,7 +1,8 @@
 //! `mcpid audit consistency` and `mcpid audit cosign`: that a log only grows.
 
+use mcpid::audit::growth;
 use mcpid::audit::note::{self, Kind, NoteKey};
-use mcpid::audit::proof::{self, ProofError};
+use mcpid::audit::proof::ProofError;
 use mcpid::clock::{Clock as _, SystemClock};
 
 use super::one::proof_failure;
@@ -17,7 +18,7 @@ pub(crate) fn consistency(args: &AuditConsistencyArgs, ui: &mut Ui) -> Result<Ex
     let (folder, place) = auditing::folder(&args.log)?;
     let key = note_key("--log-key", &args.log_key, Kind::Log)?;
     let (old, new) = (auditing::note(&args.old)?, auditing::note(&args.new)?);
-    match proof::consistent(&folder, &key, &old, &new) {
+    match growth::consistent(&folder, &key, &old, &new) {
         Ok((old, new)) => {
             if ui.json() {
                 ui.json_line(&serde_json::json!({
@@ -65,7 +66,7 @@ pub(crate) fn cosign(args: &AuditCosignArgs, ui: &mut Ui) -> Result<Exit, Failur
     }
     let source = holder.source(&args.passphrase, ui)?;
     let secret = holder.open(source)?;
-    let done = proof::cosign(
+    let done = growth::cosign(
         &folder,
         &key,
         (kept.as_deref(), new.as_deref()),

@@ -1,0 +1,257 @@
+//! What the audit log costs: an append to a small log and to one of ten million entries, and an
+//! audit beside the bare verification of the same signatures, on one core.
+//!
+//! `cargo bench --bench audit [-- ENTRIES]`; the default is a million for the audit, and ten
+//! million for the append, whose log is made of one entry again and again under fresh numbers.
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench talks, and may fail")]
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use mcpid::audit::auditor::{self, Anchor, Auditor};
+use mcpid::audit::checkpoint::Checkpoint;
+use mcpid::audit::judge::{Judge, Trust};
+use mcpid::audit::note::{Kind, NoteKey};
+use mcpid::audit::tree::{self, Edge};
+use mcpid::audit::{Evidence, Folder, Judged, Log, Recorder, Settings, Sync};
+use mcpid::clock::{Clock as _, FixedClock, SystemClock, Timestamp};
+use mcpid::key::trust::{Registry, TrustFile};
+use mcpid::key::{SecretKey, Sign as _, format};
+use mcpid::message::target::{Origin, Origins};
+use mcpid::message::{Head, RequestTarget};
+use mcpid::profile::Profile;
+use mcpid::sign::{Nonce, Signed, Signer};
+use mcpid::verify::{Replay, Verifier};
+use rand::rngs::SysRng;
+
+const CALL: &[u8; 1024] = include_bytes!("tools_call.json");
+const NAME: &str = "example.com/bench";
+
+fn main() {
+    let real = std::env::args().any(|a| a == "--bench");
+    let given = std::env::args().filter_map(|a| a.parse::<u64>().ok()).next();
+    let audited = given.unwrap_or(if real { 1_000_000 } else { 200 });
+    let large = given.map_or(if real { 10_000_000 } else { 2_000 }, |n| n * 10);
+    append(1_000.min(large), large, if real { 20_000 } else { 100 });
+    audit(audited);
+}
+
+struct World {
+    key: Arc<SecretKey>,
+    verifier: Verifier,
+    signer: Signer,
+    origins: Origins,
+    now: Timestamp,
+}
+
+impl World {
+    fn new() -> Self {
+        let key = Arc::new(SecretKey::generate(&mut SysRng).unwrap());
+        let file = TrustFile::parse(format::jwk(key.public(), None).as_bytes()).unwrap();
+        let registry = Arc::new(Registry::merge([file]));
+        let origins = Origins::new([Origin::parse("https://mcp.example.com").unwrap()]);
+        let now = SystemClock.now();
+        let clock = Arc::new(FixedClock(now));
+        let profile = Profile::mcp();
+        let verifier =
+            Verifier::new(profile.clone(), registry, origins.clone(), clock, Replay::Unchecked);
+        let signer = Signer::new(key.clone(), &profile).unwrap();
+        World { key, verifier, signer, origins, now }
+    }
+
+    fn head<'a>(&self, signed: Option<&'a Signed>) -> Head<'a> {
+        let mut head = Head::new("POST", RequestTarget::Origin("/mcp".into())).unwrap();
+        for (name, value) in [
+            ("host", "mcp.example.com"),
+            ("content-type", "application/json"),
+            ("mcp-protocol-version", "2026-07-28"),
+            ("mcp-method", "tools/call"),
+            ("mcp-name", "get_weather"),
+        ] {
+            head.push(name, value.as_bytes()).unwrap();
+        }
+        for (name, value) in signed.iter().flat_map(|signed| signed.headers()) {
+            head.push(name, value.as_bytes()).unwrap();
+        }
+        head
+    }
+
+    fn signed(&self) -> Signed {
+        let nonce = Nonce::generate(&mut SysRng).unwrap();
+        self.signer.sign(&self.head(None), &self.origins, CALL, self.now, &nonce).unwrap()
+    }
+
+    async fn record(&self, recorder: &Recorder, signed: &Signed) {
+        let head = self.head(Some(signed));
+        let held = self.verifier.judge_head(&head).unwrap();
+        let evidence = Evidence::of(&head, held.signatures());
+        let judged = Judged::new(&head, &self.verifier, self.now).with_body(Some(CALL));
+        recorder.verified(&judged, &evidence).await.unwrap();
+    }
+}
+
+/// One entry after the other into two logs in turns: a small one, and one that is large already.
+/// Without `fdatasync`, which costs the same in both and hides everything else.
+fn append(small: u64, large: u64, rounds: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::new();
+    let open = |name: &str, entries: u64| {
+        let path = folder.path().join(name);
+        let key = SecretKey::generate(&mut SysRng).unwrap();
+        Folder::init(&path, NAME, &key, world.now).unwrap();
+        let started = Instant::now();
+        fill(&path, &key, entries, world.now);
+        println!("made {entries} entries in {:.1} s", started.elapsed().as_secs_f64());
+        let mut settings = Settings::default();
+        (settings.sync, settings.every) = (Sync::Checkpoint, 1_000);
+        let started = Instant::now();
+        let log = Log::open(Folder::at(&path).unwrap(), settings, Arc::new(SystemClock)).unwrap();
+        println!("opened them in {:.3} s", started.elapsed().as_secs_f64());
+        assert_eq!(log.size(), entries);
+        Recorder::new(log)
+    };
+    let logs = [open("small", small), open("large", large)];
+    let requests: Vec<Signed> = (0..rounds).map(|_| world.signed()).collect();
+    let mut times = [Vec::new(), Vec::new()];
+    for (round, signed) in requests.iter().enumerate() {
+        for turn in 0..2 {
+            let which = (round + turn) % 2;
+            let head = world.head(Some(signed));
+            let held = world.verifier.judge_head(&head).unwrap();
+            let evidence = Evidence::of(&head, held.signatures());
+            let judged = Judged::new(&head, &world.verifier, world.now);
+            let started = Instant::now();
+            block(logs[which].verified(&judged, &evidence)).unwrap();
+            times[which].push(started.elapsed().as_secs_f64() * 1e6);
+        }
+    }
+    let [small_time, large_time] = times.map(median);
+    println!("append at {small} entries: {small_time:.1} us; at {large}: {large_time:.1} us");
+    println!("ratio {:.3} (at most 1.5 is wanted)", large_time / small_time);
+}
+
+/// Files as a log would have left them, of one line under fresh numbers.
+fn fill(path: &Path, key: &SecretKey, entries: u64, now: Timestamp) {
+    let as_key = NoteKey::new(NAME, Kind::Log, key.public().clone()).unwrap();
+    let mut edge = Edge::new();
+    let mut hashes = BufWriter::new(File::create(path.join("tree")).unwrap());
+    let per_file = 40_000;
+    let filler = "x".repeat(120);
+    let mut first = 0;
+    while first < entries {
+        let mut out =
+            BufWriter::new(File::create(path.join(format!("entries-{first:012}.jsonl"))).unwrap());
+        let end = (first + per_file).min(entries);
+        // The large log is held against a checkpoint where its last file begins.
+        if end == entries || first == 0 {
+            for name in ["checkpoint", "checkpoints"] {
+                let origin = NAME.to_owned();
+                let checkpoint = Checkpoint { origin, size: first, root: edge.root() };
+                fs::write(path.join(name), checkpoint.sign(&as_key, key).unwrap()).unwrap();
+            }
+        }
+        for n in first..end {
+            let line = format!(
+                "{{\"mcpid\":\"audit/1\",\"n\":{n},\"time\":\"{now}\",\"event\":\"dropped\",\
+                 \"dropped\":{{\"seen\":1,\"dropped\":0,\"codes\":{{\"{filler}\":1}},\"gaps\":0}}}}"
+            );
+            edge.push(tree::leaf(line.as_bytes()), |hash| hashes.write_all(hash).unwrap());
+            writeln!(out, "{line}").unwrap();
+        }
+        out.flush().unwrap();
+        first = end;
+    }
+    hashes.flush().unwrap();
+}
+
+/// One core judges a log, and the same core verifies its signatures bare.
+fn audit(entries: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let world = World::new();
+    let key = SecretKey::generate(&mut SysRng).unwrap();
+    let log_key = Folder::init(&path, NAME, &key, world.now).unwrap();
+    let mut settings = Settings::default();
+    settings.sync = Sync::Checkpoint;
+    let log = Log::open(Folder::at(&path).unwrap(), settings, Arc::new(SystemClock)).unwrap();
+    let recorder = Recorder::new(log);
+    let mut bases = Vec::new();
+    for n in 0..entries {
+        let signed = world.signed();
+        block(world.record(&recorder, &signed));
+        if n < 20_000 {
+            let signature = world.key.sign(signed.base.as_bytes()).unwrap();
+            bases.push((signed.base.clone(), signature));
+        }
+    }
+    drop(recorder);
+    let bare = || {
+        let started = Instant::now();
+        for (base, signature) in &bases {
+            world.key.public().verify_strict(base.as_bytes(), signature).unwrap();
+        }
+        started.elapsed().as_secs_f64() / bases.len() as f64
+    };
+    let before = bare();
+    let folder = Folder::at(&path).unwrap();
+    let anchor = Anchor {
+        log_key: Some(log_key),
+        kept: vec![fs::read(path.join("checkpoint")).unwrap()],
+        ..Anchor::default()
+    };
+    let memory = resident();
+    let started = Instant::now();
+    let mut auditor = Auditor::new(&folder, &anchor).unwrap();
+    let mut judge = Judge::new(Trust::of_the_log());
+    let mut most = 0;
+    for (at, line) in auditor::lines(&folder).unwrap().enumerate() {
+        auditor.take(judge.look(&line.unwrap()));
+        if at % 100_000 == 99_999 {
+            most = most.max(resident());
+        }
+    }
+    let report = auditor.finish();
+    let each = started.elapsed().as_secs_f64() / entries as f64;
+    assert_eq!((report.finding, report.anchored), (None, Some(entries)));
+    assert_eq!(report.signatures, entries);
+    let bare = (before + bare()) / 2.0;
+    println!(
+        "audit of {entries} entries on one core: {:.0} a second; bare verify_strict {:.0} a second",
+        1.0 / each,
+        1.0 / bare
+    );
+    println!("ratio {:.3} (at least 0.8 is wanted)", bare / each);
+    println!("resident memory: {memory} KiB before, {} KiB at most", most.max(resident()));
+}
+
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+fn block<F: Future>(future: F) -> F::Output {
+    use std::task::{Context, Poll, Wake, Waker};
+    struct Unpark(std::thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}

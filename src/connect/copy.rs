@@ -1,0 +1,42 @@
+//! The signer's own copy of what it has signed: written down before it is sent.
+
+use crate::audit::{Evidence, Recorder};
+use crate::base::header;
+use crate::message::Head;
+use crate::message::target::Origins;
+use crate::sign::{Signed, Signer};
+use crate::verify::rejection::chain;
+
+use super::trouble::Trouble;
+
+/// Records a request; `head` is as it was signed.
+///
+/// # Errors
+/// There is no entry, and the policy wants one: it must not be sent.
+pub(super) async fn keep(
+    recorder: &Recorder,
+    signer: &Signer,
+    mut head: Head<'static>,
+    signed: &Signed,
+    body: &[u8],
+) -> Result<(), Trouble> {
+    let failed = |why: &dyn std::error::Error| {
+        Trouble::NotSigned(format!("it could not be written down: {}", chain(why)))
+    };
+    for (name, value) in signed.headers() {
+        head.push(name, value.as_bytes().to_vec()).map_err(|e| failed(&e))?;
+    }
+    let made = header::read(&head).map_err(|e| failed(&e))?;
+    // A bridge adds one signature to a request that has none.
+    let one = made.first().and_then(|one| {
+        let signature: [u8; 64] = one.signature.as_ref().ok()?.as_slice().try_into().ok()?;
+        Some((one.label.clone(), signature))
+    });
+    let Some((label, signature)) = one else {
+        return Err(Trouble::NotSigned("the signature that was made cannot be read".to_owned()));
+    };
+    let key = signer.key().public();
+    let evidence = Evidence::signed(&head, &label, key, &signed.base, &signature);
+    let done = recorder.signed(&head, &Origins::unknown(), body, &evidence, signed.created).await;
+    done.map_err(|e| failed(&e))
+}
