@@ -136,7 +136,7 @@ impl Proxy {
                     line.outcome = Outcome::Failed;
                 });
             }
-            own_answer(fault)
+            own_answer(fault, record.and_then(|record| record.id()).as_deref())
         };
 
         let Some(place) = self.places.take(outcome == Outcome::Open) else {
@@ -293,13 +293,19 @@ fn does(record: &Record, method: &str) -> bool {
     record.read(|line| line.mcp.as_ref().is_some_and(|does| does.method.as_str() == method))
 }
 
-/// An answer of the gateway's own, in the words of a JSON-RPC error.
-pub(super) fn own_answer(fault: Fault) -> Response<Answer> {
+/// The JSON-RPC code for an answer that the server behind owes (JSON-RPC 2.0 section 5.1).
+const INTERNAL_ERROR: i32 = -32603;
+
+/// An answer of the gateway's own, in the words of a JSON-RPC error. `id` is JSON.
+pub(super) fn own_answer(fault: Fault, id: Option<&str>) -> Response<Answer> {
+    let code = match fault.status {
+        StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => INTERNAL_ERROR,
+        _ => crate::tower::REFUSED,
+    };
+    let id = id.map(|id| format!(r#""id":{id},"#)).unwrap_or_default();
+    let (words, reason) = (fault.words, fault.reason);
     let text = format!(
-        r#"{{"jsonrpc":"2.0","error":{{"code":{},"message":"{}","data":{{"reason":"{}"}}}}}}"#,
-        crate::tower::REFUSED,
-        fault.words,
-        fault.reason
+        r#"{{"jsonrpc":"2.0",{id}"error":{{"code":{code},"message":"{words}","data":{{"reason":"{reason}"}}}}}}"#
     );
     let mut response = Response::new(Answer::from(text));
     *response.status_mut() = fault.status;

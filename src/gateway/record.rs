@@ -51,7 +51,7 @@ impl Book {
             Version::HTTP_11 => "1.1",
             _ => "1.0",
         }));
-        let state = Mutex::new(State { line, answered: None });
+        let state = Mutex::new(State { line, id: None, answered: None });
         Arc::new(Record { book: Arc::clone(self), begun: Instant::now(), state })
     }
 }
@@ -65,6 +65,8 @@ pub(super) struct Record {
 
 struct State {
     line: LogLine,
+    /// The id that the client waits for, as JSON.
+    id: Option<Box<str>>,
     /// How long it took to the head of the answer.
     answered: Option<Duration>,
 }
@@ -78,6 +80,11 @@ impl Record {
     /// Reads something of the line.
     pub(super) fn read<T>(&self, look: impl FnOnce(&LogLine) -> T) -> T {
         look(&self.state.lock().unwrap_or_else(PoisonError::into_inner).line)
+    }
+
+    /// The id that an answer has to name, as JSON.
+    pub(super) fn id(&self) -> Option<Box<str>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).id.clone()
     }
 
     /// The head of the answer goes out.
@@ -107,6 +114,9 @@ pub(super) struct Judged;
 impl Observer for Judged {
     fn judged(&self, event: &Event<'_>) {
         let Some(record) = event.extensions.get::<Arc<Record>>() else { return };
+        if let Some(id) = event.id {
+            record.state.lock().unwrap_or_else(PoisonError::into_inner).id = Some(id.into());
+        }
         record.note(|line| {
             line.mcp = event.operation.map(Does::from);
             line.mode = event.mode;

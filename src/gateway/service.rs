@@ -189,7 +189,7 @@ impl Shared {
         asked: super::origin::Asked,
         record: Arc<Record>,
     ) -> Response<GatewayBody> {
-        let mut response = own_answer(fault);
+        let mut response = own_answer(fault, None);
         self.proxy.pages.tell(&asked, response.headers_mut());
         record.note(|line| {
             line.outcome = Outcome::Refused;

@@ -24,6 +24,9 @@ pub struct Event<'a> {
     pub path: &'a str,
     /// What the request does, if its body was read and can be read in one way only.
     pub operation: Option<Operation<'a>>,
+    /// The id of the JSON-RPC request, as JSON and as it was written, if an answer may name it: at
+    /// most 256 bytes.
+    pub id: Option<&'a str>,
     /// The status; `None` where the request was refused before there was any.
     pub status: Option<&'a Status>,
     /// The mode that decided about a request that is not verified.

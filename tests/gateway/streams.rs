@@ -161,6 +161,8 @@ async fn an_upstream_that_fails_is_said_to_have() {
         .await;
         let reply = stand.send(&stand.signed(1, CALL)).await;
         assert_eq!((reply.status, reply.reason().as_str()), (status, reason), "{what}: {reply:?}");
+        // The client waits for an answer to its request.
+        assert_eq!(reply.json()["id"], 7, "{what}");
         let line = stand.lines(1).await.remove(0);
         assert_eq!((line.outcome, line.answer), (Outcome::Failed, Some(status)), "{what}");
     }
