@@ -15,6 +15,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::fault::LogError;
 use super::note::{self, Kind, NoteKey};
@@ -26,6 +28,9 @@ use crate::key::{SecretKey, Sign};
 const KEY: &str = "log-key.json";
 const PUBLIC: &str = "log-key.pub";
 const SEGMENT: (&str, &str) = ("entries-", ".jsonl");
+
+/// How long another writer is waited for.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Where a log lies.
 #[derive(Clone, Debug)]
@@ -170,10 +175,20 @@ impl Folder {
     pub(super) fn lock(&self) -> Result<File, LogError> {
         let path = self.file("lock");
         let file = open(&path, OpenOptions::new().write(true).create(true).truncate(false))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(fs::TryLockError::WouldBlock) => Err(LogError::Locked(self.0.clone())),
-            Err(fs::TryLockError::Error(e)) => Err(LogError::io("lock", &path, e)),
+        // Whoever is about to end lets go in a moment; so does a child between its fork and exec,
+        // which holds whatever its parent had open.
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(fs::TryLockError::WouldBlock) if Instant::now() < until => {
+                    thread::sleep(Duration::from_millis(10));
+                }
+                Err(fs::TryLockError::WouldBlock) => {
+                    return Err(LogError::Locked(self.0.clone()));
+                }
+                Err(fs::TryLockError::Error(e)) => return Err(LogError::io("lock", &path, e)),
+            }
         }
     }
 

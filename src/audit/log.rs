@@ -41,6 +41,8 @@ struct Numbers {
     size: AtomicU64,
     failed: AtomicU64,
     gaps: Arc<AtomicU64>,
+    /// Refused requests behind their signature that got no entry.
+    unsaid: Arc<AtomicU64>,
 }
 
 impl Log {
@@ -101,9 +103,10 @@ impl Log {
         self.shared.desk.close();
     }
 
-    /// Appends an entry without waiting; where that fails, it is a gap.
-    pub(super) fn post(&self, record: Record) {
-        self.shared.desk.post(record, &self.shared.numbers.gaps);
+    /// Appends an entry without waiting; where that fails, it is a gap if its request `passes`.
+    pub(super) fn post(&self, record: Record, passes: bool) {
+        let numbers = &self.shared.numbers;
+        self.shared.desk.post(record, if passes { &numbers.gaps } else { &numbers.unsaid });
     }
 
     /// Counts an entry that could not even be made.

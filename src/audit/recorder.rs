@@ -182,12 +182,14 @@ impl Recorder {
         match self.record(request, evidence, verdict, because) {
             Ok(record) if waits => self.log.append(record).await.map(drop),
             Ok(record) => {
-                self.log.post(record);
+                self.log.post(record, verdict != Verdict::Refused);
                 Ok(())
             }
             Err(error) if waits => Err(error),
             Err(_) => {
-                self.log.gap();
+                if verdict != Verdict::Refused {
+                    self.log.gap();
+                }
                 Ok(())
             }
         }

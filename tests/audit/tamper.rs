@@ -122,7 +122,7 @@ fn every_flipped_byte_of_hashes_and_checkpoints_is_found() {
             let mut bent = good.clone();
             bent[at] ^= 0x04;
             fs::write(&path, &bent).unwrap();
-            let report = scene.audit(&[kept.clone()]);
+            let report = scene.audit(std::slice::from_ref(&kept));
             let (what, _) = found(&report);
             let wanted = if name == "tree" { What::Tree } else { What::Checkpoint };
             let ends = what == What::Truncated || what == What::Rewritten;
@@ -140,7 +140,7 @@ fn every_truncation_is_found_up_to_the_kept_checkpoint() {
     let good = fs::read(&path).unwrap();
     for length in 0..good.len() {
         fs::write(&path, &good[..length]).unwrap();
-        let (what, n) = found(&scene.audit(&[kept.clone()]));
+        let (what, n) = found(&scene.audit(std::slice::from_ref(&kept)));
         let whole = good[..length].iter().filter(|b| **b == b'\n').count();
         assert_eq!((what, n), (What::Truncated, Some(whole as u64)), "{length}");
     }
@@ -191,7 +191,7 @@ fn what_was_done_to_entries_is_named() {
         spliced[n] = other[n].clone();
         let report = {
             write_lines(&path, &spliced);
-            scene.audit(&[kept.clone()])
+            scene.audit(std::slice::from_ref(&kept))
         };
         assert_eq!(found(&report), (What::Changed, Some(n as u64)));
         let mut inserted = lines.clone();
@@ -222,7 +222,7 @@ fn a_log_that_was_rewritten_with_its_key_is_found_by_what_was_kept_alone() {
     let cut = lines[..4].to_vec();
     for (case, lines) in [changed, renumber(&removed), cut].into_iter().enumerate() {
         forge(&scene, &lines, 200);
-        let report = scene.audit(&[kept.clone()]);
+        let report = scene.audit(std::slice::from_ref(&kept));
         let (what, _) = found(&report);
         let wanted = if case == 0 { What::Rewritten } else { What::Truncated };
         assert_eq!(what, wanted, "case {case}");
@@ -392,12 +392,12 @@ fn a_file_of_entries_that_is_missing_or_added_is_found() {
         let bytes = fs::read(path).unwrap();
         fs::remove_file(path).unwrap();
         let what = if at + 1 == segments.len() { What::Truncated } else { What::Removed };
-        assert_eq!(found(&scene.audit(&[kept.clone()])).0, what);
+        assert_eq!(found(&scene.audit(std::slice::from_ref(&kept))).0, what);
         fs::write(path, &bytes).unwrap();
     }
     let more = scene.path().join("entries-000000000099.jsonl");
     fs::copy(&segments[0], &more).unwrap();
-    assert_eq!(found(&scene.audit(&[kept.clone()])), (What::Repeated, Some(0)));
+    assert_eq!(found(&scene.audit(std::slice::from_ref(&kept))), (What::Repeated, Some(0)));
     fs::remove_file(more).unwrap();
     assert_eq!(scene.audit(&[kept]).finding, None);
 }
