@@ -118,7 +118,12 @@ where
             () = work.one_done() => {}
             line = next => match line {
                 None => break Ended::InputClosed,
-                Some(line) => before = work.handle(line).await,
+                // It may have to wait for a client that does not read.
+                Some(line) => tokio::select! {
+                    () = &mut stop => break Ended::Stopped,
+                    _ = &mut writing => break Ended::OutputClosed,
+                    posted = work.handle(line) => before = posted,
+                },
             },
         }
     };
