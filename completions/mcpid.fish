@@ -215,11 +215,11 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l upstream-ca -d 'Trust an https upstream by these authorities, PEM, in place of this machine\'s own' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l log -d 'Append one JSON line a request to this file, in place of stdout; opened anew on SIGHUP' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l admin -d 'Serve /healthz, /readyz and /metrics there' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l max-connections -d 'Connections at once [default: 10000, or what the limit on open files allows]' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l budget -d 'Bytes of bodies that nobody has vouched for, of all requests together [default: 256MiB]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l max-connections -d 'Connections at once, and as many requests with the server [default: 10000, or what the limit on open files allows]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l budget -d 'Bytes of bodies that nobody has vouched for, of all requests together, the last quarter for signatures that hold [default: 256MiB]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l head-timeout -d 'How long a request\'s head may take [default: 10s]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l body-timeout -d 'How long a request\'s body may take [default: 30s]' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l idle-timeout -d 'How long a connection may lie unused [default: 75s]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l idle-timeout -d 'How long a connection may lie unused, or its client take nothing of an answer [default: 75s]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l connect-timeout -d 'How long connecting to the server may take [default: 5s]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l answer-timeout -d 'How long the server may take to begin its answer [default: 5m]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l drain-timeout -d 'How long requests in flight may take when the end has come [default: 30s]' -r

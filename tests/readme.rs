@@ -380,8 +380,10 @@ fn every_flag_that_is_named_exists() {
         "gateway report",
         "connect",
         "agent add",
-        "audit init",
         "audit verify",
+        "audit show",
+        "audit prove",
+        "audit init",
         "audit check",
         "audit cosign",
     ];
@@ -434,4 +436,16 @@ fn the_table_of_threats_names_every_code_and_no_other() {
         .chain(["expired".to_owned()].into_iter().filter(|code| table.contains(code.as_str())))
         .collect();
     assert_eq!(named.iter().map(String::as_str).collect::<BTreeSet<_>>(), known);
+}
+
+/// A threat is only answered by a test that is there.
+#[test]
+fn every_test_that_the_threats_name_exists() {
+    let text = document("SECURITY.md");
+    let files: Vec<_> =
+        text.split('`').filter(|span| span.starts_with("tests/") && span.contains('.')).collect();
+    assert!(files.len() > 30, "{files:?}");
+    for file in files {
+        assert!(Path::new(ROOT).join(file).is_file(), "{file}");
+    }
 }

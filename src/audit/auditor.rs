@@ -328,9 +328,10 @@ impl Auditor {
                 self.find(What::Swapped, Some(place), format!("it stands behind entry {n}"));
             }
             (Some(n), _) if n > place => {
-                let last = n - 1;
-                let which = if last == place { String::new() } else { format!(" to {last}") };
-                let why = format!("entry {n} follows: {place}{which} not there");
+                let why = match n - 1 {
+                    last if last == place => format!("entry {n} follows"),
+                    last => format!("entry {n} follows, those up to {last} are not there either"),
+                };
                 self.find(What::Removed, Some(place), why);
             }
             (Some(n), _) if n < place => {

@@ -79,7 +79,7 @@ impl Body for Paced {
 /// The body of an answer, of the gateway's own or the upstream's.
 pub(super) enum Answer {
     Own(Full<Bytes>),
-    Upstream(Box<Incoming>, Option<Box<Listening>>, Place),
+    Upstream { body: Box<Incoming>, listening: Option<Box<Listening>>, _place: Place },
 }
 
 impl Default for Answer {
@@ -104,7 +104,7 @@ impl Body for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.get_mut() {
             Answer::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
-            Answer::Upstream(body, listening, _) => {
+            Answer::Upstream { body, listening, .. } => {
                 let frame = ready!(Pin::new(&mut **body).poll_frame(cx));
                 let broken = matches!(frame, Some(Err(_)));
                 if let (Some(Ok(frame)), Some(ears)) = (&frame, listening.as_mut())
@@ -128,14 +128,14 @@ impl Body for Answer {
     fn is_end_stream(&self) -> bool {
         match self {
             Answer::Own(body) => body.is_end_stream(),
-            Answer::Upstream(body, ..) => body.is_end_stream(),
+            Answer::Upstream { body, .. } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Answer::Own(body) => body.size_hint(),
-            Answer::Upstream(body, ..) => body.size_hint(),
+            Answer::Upstream { body, .. } => body.size_hint(),
         }
     }
 }

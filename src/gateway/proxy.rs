@@ -209,7 +209,8 @@ impl Proxy {
             .flatten()
             .map(Box::new);
         // The version is the connection's to say.
-        let mut answer = Response::new(Answer::Upstream(Box::new(body), listening, place));
+        let mut answer =
+            Response::new(Answer::Upstream { body: Box::new(body), listening, _place: place });
         *answer.status_mut() = code;
         *answer.headers_mut() = head.headers;
         answer

@@ -21,8 +21,9 @@ use super::stream::Stream;
 /// What an exchange ends with: the head of the response, with its body still streaming.
 pub type Sent = Result<Response<Incoming>, Error>;
 
-/// How long an unused connection is kept for the next request.
-const IDLE: Duration = Duration::from_secs(60);
+/// How long an unused connection is kept for the next request. Uvicorn and Node close theirs after 5
+/// seconds, and a request that crosses the close is lost, since none is ever sent twice.
+const IDLE: Duration = Duration::from_secs(3);
 /// Bytes of a response's head.
 const LARGEST_HEAD: usize = 128 * 1024;
 

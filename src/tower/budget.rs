@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A number of bytes that requests in flight share. What is over it is answered with 503.
+/// A number of bytes that requests in flight share. What is over it is answered with 503. The last
+/// quarter is for requests with a signature that holds: whoever has none cannot keep them out.
 #[derive(Debug)]
 pub struct Budget {
     free: AtomicUsize,
@@ -27,7 +28,12 @@ impl Budget {
     /// An empty share, to be grown as bytes arrive: a length that a stranger only announces
     /// takes nothing away from others.
     pub(super) fn share(self: &Arc<Self>) -> Share {
-        Share { budget: Arc::clone(self), bytes: 0 }
+        Share { budget: Arc::clone(self), bytes: 0, left: 0 }
+    }
+
+    /// The same for a request without a signature that holds.
+    pub(super) fn strangers_share(self: &Arc<Self>) -> Share {
+        Share { budget: Arc::clone(self), bytes: 0, left: self.whole / 4 }
     }
 }
 
@@ -36,6 +42,8 @@ impl Budget {
 pub(super) struct Share {
     budget: Arc<Budget>,
     bytes: usize,
+    /// What has to be left for others.
+    left: usize,
 }
 
 impl Share {
@@ -45,7 +53,9 @@ impl Share {
         let free = &self.budget.free;
         // Nothing else is ordered by this number, so relaxed is enough.
         let taken = free
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| free.checked_sub(more))
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| {
+                free.checked_sub(more).filter(|free| *free >= self.left)
+            })
             .is_ok();
         if taken {
             self.bytes = bytes;

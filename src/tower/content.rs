@@ -1,7 +1,6 @@
 //! Bodies: how one is read up to a limit, and in what shape it is handed on.
 
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
@@ -10,7 +9,7 @@ use http_body_util::{Full, LengthLimitError, Limited};
 use pin_project_lite::pin_project;
 
 use super::BoxError;
-use super::budget::{Budget, Share};
+use super::budget::Share;
 
 /// Why a body could not be read to its end.
 #[derive(Debug)]
@@ -23,11 +22,12 @@ pub(super) enum ReadError {
     Broken(BoxError),
 }
 
-/// Reads `body` to its end, if that is at most `limit` bytes away. Trailers are dropped.
+/// Reads `body` to its end, if that is at most `limit` bytes away, growing `share` with it.
+/// Trailers are dropped.
 pub(super) async fn read<B>(
     body: B,
     limit: usize,
-    budget: &Arc<Budget>,
+    mut share: Share,
 ) -> Result<(Bytes, Share), ReadError>
 where
     B: Body,
@@ -37,7 +37,6 @@ where
         return Err(ReadError::TooLarge);
     }
     let mut body = pin!(body);
-    let mut share = budget.share();
     // Most bodies come in one piece, which is handed on without a copy. Of several, each might
     // keep a whole read buffer alive, however short it is: they are put together.
     let mut first = Bytes::new();

@@ -180,7 +180,11 @@ where
     };
 
     *evidence = held.as_ref().ok().and_then(|held| evidence::of(settings, head, held));
-    let (bytes, share) = match content::read(body, limit, &settings.budget).await {
+    let share = match &held {
+        Ok(_) => settings.budget.share(),
+        Err(_) => settings.budget.strangers_share(),
+    };
+    let (bytes, share) = match content::read(body, limit, share).await {
         Ok(read) => read,
         Err(error) => {
             let reason = match error {
@@ -268,7 +272,7 @@ where
     if head.method() != "POST" || head.has("expect") {
         return Content::Gone;
     }
-    match content::read(body, ID_LIMIT, &settings.budget).await {
+    match content::read(body, ID_LIMIT, settings.budget.strangers_share()).await {
         Ok((bytes, share)) => Content::Read(bytes, share),
         Err(_) => Content::Gone,
     }

@@ -191,7 +191,7 @@ impl Settings {
     {
         let (mut parts, body) = request.into_parts();
         let (body, _) =
-            content::read(body, self.max_body, &self.budget).await.map_err(|e| match e {
+            content::read(body, self.max_body, self.budget.share()).await.map_err(|e| match e {
                 ReadError::Broken(error) => NotSigned::Body(error),
                 ReadError::TooLarge | ReadError::Busy => {
                     NotSigned::BodyTooLarge { limit: self.max_body }

@@ -48,6 +48,9 @@ pub(super) struct Held {
 /// A base over which a signature holds.
 type Proof = (String, [u8; 64]);
 
+/// A refusal, and the trust entry of the key, if there is one.
+type Refused = (Rejection, Option<Arc<Entry>>);
+
 impl Scene<'_> {
     /// Judges one candidate, step by step; the first step that refuses ends it. The rejection
     /// carries what the signature says of itself.
@@ -120,7 +123,7 @@ impl Scene<'_> {
         params: &SignatureParams<'_>,
         parameters: &Parameters<'_>,
         signature: &[u8],
-    ) -> Result<(Arc<Entry>, Proof), (Rejection, Option<Arc<Entry>>)> {
+    ) -> Result<(Arc<Entry>, Proof), Refused> {
         let registry = self.registry;
         let by_id = registry.by_id(parameters.keyid);
         let by_kid = (by_id.is_none() && self.profile.key_lookup == KeyLookup::ThumbprintThenKid)

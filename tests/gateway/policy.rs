@@ -173,3 +173,29 @@ async fn refusals_take_another_status_where_clients_want_it() {
     }
     assert!(behind.got().is_empty());
 }
+
+/// However many tools a server lists, a thousand have a label of their own.
+#[tokio::test]
+async fn labels_are_bounded() {
+    use tokio::io::AsyncWriteExt as _;
+
+    let tools: Vec<_> = (0..1_100).map(|n| format!(r#"{{"name":"t{n}"}}"#)).collect();
+    let list = format!(r#"{{"jsonrpc":"2.0","id":8,"result":{{"tools":[{}]}}}}"#, tools.join(","));
+    let behind = Behind::with(move |_| {
+        let builder = Response::builder().header("content-type", "application/json");
+        builder.body(body(list.clone())).unwrap()
+    })
+    .await;
+    let stand = stand(&behind, Policies::new(Modes::permissive())).await;
+    let mut stream = tokio::net::TcpStream::connect(stand.address).await.unwrap();
+    stream.write_all(&stand.plain(LIST).bytes()).await.unwrap();
+    assert_eq!(crate::stand::Reply::read(&mut stream).await.status, 200);
+    for number in 0..1_100 {
+        stream.write_all(&stand.plain(&call(&format!("t{number}"))).bytes()).await.unwrap();
+        assert_eq!(crate::stand::Reply::read(&mut stream).await.status, 200);
+    }
+    let _ = stand.lines(1_101).await;
+    let text = stand.metrics.text(mcpid::clock::Timestamp::from_unix(0));
+    assert_eq!(text.matches("tool=\"t").count(), 1_000);
+    assert!(text.contains(r#"tool="other",code="signature_missing"} 100"#), "{text}");
+}

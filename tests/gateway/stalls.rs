@@ -137,3 +137,35 @@ async fn what_is_open_to_strangers_takes_only_a_part_of_what_the_server_gets() {
     }
     panic!("nothing was given back");
 }
+
+/// Strangers who send half of a body hold what they have sent, but not all that there is.
+#[tokio::test]
+async fn strangers_leave_room_for_the_bodies_of_those_who_sign() {
+    use mcpid::gateway::Policies;
+    use mcpid::tower::Modes;
+
+    let behind = Behind::new().await;
+    let long = format!("{}{}}}", &CALL[..CALL.len() - 1], " ".repeat(100 << 10));
+    let pattern = || "tools/call:delete_*".parse().unwrap();
+    // They are read for their id, or for what they do.
+    for modes in [Modes::strict(), Modes::permissive().with_strict(pattern())] {
+        let stand = Stand::with(&behind, Limits::default(), |mut config| {
+            config.budget = 1 << 20;
+            config.policies = Policies::new(modes);
+            config
+        })
+        .await;
+        let mut held = Vec::new();
+        for _ in 0..24 {
+            let mut wire = stand.plain("").with("Content-Length", &(60 << 10).to_string());
+            wire.body = vec![b' '; 50 << 10];
+            let mut stream = TcpStream::connect(stand.address).await.unwrap();
+            stream.write_all(&wire.bytes()).await.unwrap();
+            held.push(stream);
+        }
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        let reply = stand.send(&stand.signed(1, &long)).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        drop(held);
+    }
+}

@@ -188,3 +188,27 @@ async fn refusals_carry_the_id_and_say_how_to_sign() {
     assert_eq!(lines[0].answer, Some(403));
     assert_eq!(lines[0].mcp.as_ref().unwrap().method.as_str(), "tools/call");
 }
+
+/// What could let somebody in, or say what was said, is in no line.
+#[tokio::test]
+async fn the_log_holds_no_secrets() {
+    let behind = Behind::new().await;
+    let stand = Stand::with(&behind, Default::default(), |mut config| {
+        config.policies = Policies::new(Modes::permissive());
+        config
+    })
+    .await;
+    let text = CALL.replace("delete_db\"", "delete_db\",\"arguments\":{\"pw\":\"s3cr3t\"}");
+    for target in ["/mcp?token=s3cr3t", "/elsewhere?token=s3cr3t", "/mcp#s3cr3t"] {
+        let wire = stand
+            .plain(&text)
+            .line(&format!("POST {target} HTTP/1.1"))
+            .with("Authorization", "Bearer s3cr3t")
+            .with("Cookie", "sid=s3cr3t")
+            .with("Mcp-Session-Id", "s3cr3t");
+        let _ = stand.send(&wire).await;
+    }
+    for line in stand.lines(3).await {
+        assert!(!line.to_line().contains("s3cr3t"), "{}", line.to_line());
+    }
+}

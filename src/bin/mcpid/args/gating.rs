@@ -111,10 +111,12 @@ pub(crate) struct GatingArgs {
     /// Let --admin be an address that other machines reach
     #[arg(long, help_heading = "Operation")]
     pub(crate) allow_remote_admin: bool,
-    /// Connections at once [default: 10000, or what the limit on open files allows]
+    /// Connections at once, and as many requests with the server [default: 10000, or what the limit
+    /// on open files allows]
     #[arg(long, value_name = "N", value_parser = count, help_heading = "Operation")]
     pub(crate) max_connections: Option<usize>,
-    /// Bytes of bodies that nobody has vouched for, of all requests together [default: 256MiB]
+    /// Bytes of bodies that nobody has vouched for, of all requests together, the last quarter for
+    /// signatures that hold [default: 256MiB]
     #[arg(long, value_name = "N", value_parser = size, help_heading = "Operation")]
     pub(crate) budget: Option<u64>,
     /// How long a request's head may take [default: 10s]
@@ -123,7 +125,7 @@ pub(crate) struct GatingArgs {
     /// How long a request's body may take [default: 30s]
     #[arg(long, value_name = "D", value_parser = duration, help_heading = "Operation")]
     pub(crate) body_timeout: Option<u32>,
-    /// How long a connection may lie unused [default: 75s]
+    /// How long a connection may lie unused, or its client take nothing of an answer [default: 75s]
     #[arg(long, value_name = "D", value_parser = duration, help_heading = "Operation")]
     pub(crate) idle_timeout: Option<u32>,
     /// How long connecting to the server may take [default: 5s]

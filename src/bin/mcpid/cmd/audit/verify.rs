@@ -94,6 +94,8 @@ fn open_ends(report: &Report, args: &AuditVerifyArgs) -> Vec<String> {
         );
     }
     match report.anchored {
+        // One that was given and does not fit is the finding.
+        None if !args.pins.checkpoint.is_empty() => {}
         None => open.push(
             "without a --checkpoint kept elsewhere, whoever has the log's key can have removed, \
              changed, added or rolled back anything"
