@@ -71,7 +71,7 @@ async fn spaces_make_no_other_session() {
     let behind = Behind::new().await;
     let stand = Stand::before(&behind).await;
     let mut client = connect(&stand).await;
-    let mut spaced = |key: u8, id: &'static str| {
+    let spaced = |key: u8, id: &'static str| {
         let wire =
             stand.plain(CALL).with("Mcp-Session-Id", id.trim()).sign(key, &stand.url("/mcp"));
         let mut request = multiplexed(&wire, &stand.url("/mcp"));

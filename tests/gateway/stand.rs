@@ -285,8 +285,7 @@ impl Wire {
         let nonce = Nonce::generate(&mut SysRng).unwrap();
         let signer = Signer::new(key(number), &Profile::mcp()).unwrap();
         let signed = signer.sign(&head, &Origins::unknown(), &self.body, now, &nonce).unwrap();
-        let added: Vec<_> =
-            signed.headers().into_iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
+        let added: Vec<_> = signed.headers().map(|(n, v)| (n.to_string(), v.to_string())).collect();
         drop(head);
         let mut wire = self;
         wire.fields.extend(added);
