@@ -69,7 +69,9 @@ pub const DEFAULT_DRAIN: Duration = Duration::from_secs(75);
 
 /// Where the bridge says what happens, line by line: whatever the caller makes of it.
 #[derive(Clone)]
-pub struct Log(Arc<dyn Fn(Weight, &str) + Send + Sync>);
+pub struct Log(Arc<Say>);
+
+type Say = dyn Fn(Weight, &str) + Send + Sync;
 
 /// How much a line of the log matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,13 +22,21 @@ async fn error(client: &mut Client) -> Value {
 
 /// What a script's one answer becomes; the next request is served as ever.
 async fn becomes(reply: impl Fn(&crate::server::Seen) -> Reply + Send + Sync + 'static) -> Value {
+    becomes_within(Duration::from_secs(60), reply).await
+}
+
+/// The same by a bridge that bears no longer silence.
+async fn becomes_within(
+    silence: Duration,
+    reply: impl Fn(&crate::server::Seen) -> Reply + Send + Sync + 'static,
+) -> Value {
     let server = Server::start(move |seen| match seen.n {
         0 => reply(seen),
         _ => Reply::json(seen.text("ok")),
     })
     .await;
     let (bridge, said) = bridge(&server.url());
-    let bridge = bridge.with_max_answer(1 << 20).with_silence(Some(Duration::from_secs(2)));
+    let bridge = bridge.with_max_answer(1 << 20).with_silence(Some(silence));
     let mut client = Client::by((bridge, said));
     let error = error(&mut client).await;
     let next = client.ask(&call(2, "t", json!({}))).await;
@@ -321,9 +329,9 @@ async fn silence_has_an_end() {
     for reply in [
         Reply::status(200).with("content-type", "application/json").bytes("{").piece(Piece::Hang),
         Reply::sse().bytes(": open\n\n").piece(Piece::Hang),
-        Reply::json(json!({})).after(Duration::from_secs(5)),
+        Reply::json(json!({})).after(Duration::from_secs(10)),
     ] {
-        let error = becomes(move |_| reply.clone()).await;
+        let error = becomes_within(Duration::from_secs(2), move |_| reply.clone()).await;
         assert_eq!(error["data"]["reason"], "silent", "{error}");
     }
 }
@@ -408,6 +416,25 @@ async fn told_to_stop_it_answers_what_waits_and_closes_the_session() {
             .all(|answer| answer["error"]["message"].as_str().unwrap().contains("told to stop"))
     );
     assert_eq!(server.seen().last().unwrap().method, "DELETE");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_cannot_keep_it_from_stopping() {
+    let server = Server::start(usual).await;
+    let (bridge, _) = bridge(&server.url());
+    let (mut input, theirs) = tokio::io::duplex(64 * 1024);
+    // Nobody ever reads the other end, which holds a few bytes.
+    let (_output, written) = tokio::io::duplex(16);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let stopped = async { stopped.await.unwrap_or_default() };
+    let run = tokio::spawn(bridge.stdio(theirs, written, stopped));
+    for _ in 0..100 {
+        let wrote = tokio::io::AsyncWriteExt::write_all(&mut input, b"garbage\n");
+        let _ = tokio::time::timeout(Duration::from_millis(50), wrote).await;
+    }
+    stop.send(()).unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(10), run).await.unwrap().unwrap();
+    assert_eq!(ended, Ended::Stopped);
 }
 
 #[tokio::test]

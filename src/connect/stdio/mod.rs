@@ -7,15 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Response};
 use hyper::body::Incoming;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{self, AbortHandle, JoinError, JoinHandle, JoinSet};
 
-use crate::mcp::body::{self, Message, MessageKind, Scope};
+use crate::mcp::body::{Message, MessageKind};
 use crate::message::shown::visible;
-use crate::message::{Head, RequestTarget};
 
 use super::answer;
 use super::consent::Need;
@@ -28,10 +25,12 @@ use super::trouble::Trouble;
 use super::{Bridge, Ended};
 use ask::Questions;
 use flight::{Cancelled, Entry, Flight};
+use reading::{cancels, lenient_id, read};
 use request::Asked;
 
 mod ask;
 mod flight;
+mod reading;
 mod request;
 mod stream;
 
@@ -118,7 +117,12 @@ where
             () = work.one_done() => {}
             line = next => match line {
                 None => break Ended::InputClosed,
-                Some(line) => before = work.handle(line).await,
+                // It may have to wait for a client that does not read.
+                Some(line) => tokio::select! {
+                    () = &mut stop => break Ended::Stopped,
+                    _ = &mut writing => break Ended::OutputClosed,
+                    posted = work.handle(line) => before = posted,
+                },
             },
         }
     };
@@ -376,45 +380,4 @@ impl Front {
         }
         writing.abort();
     }
-}
-
-/// Reads a message of the client, as strictly as a verifier will.
-fn read(line: &[u8]) -> Result<Message<'_>, String> {
-    let mut head =
-        Head::new("POST", RequestTarget::Origin("/".into())).map_err(|e| e.to_string())?;
-    head.push("content-type", b"application/json".as_slice()).map_err(|e| e.to_string())?;
-    match body::read(&head, line, Scope::Endpoint) {
-        Ok(body::Reading::Message(message)) => Ok(message),
-        Ok(_) => Err("not a JSON-RPC message".to_owned()),
-        Err(ambiguous) => Err(ambiguous.to_string()),
-    }
-}
-
-/// The id of something that could not be read strictly, so that its sender hears of it.
-fn lenient_id(line: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Loose<'l> {
-        #[serde(borrow)]
-        id: &'l RawValue,
-    }
-    if line.first() != Some(&b'{') {
-        return None;
-    }
-    let loose: Loose<'_> = serde_json::from_slice(line).ok()?;
-    Id::read(loose.id.get()).map(|_| loose.id.get().to_owned())
-}
-
-/// Which request a `notifications/cancelled` is about.
-fn cancels(line: &[u8]) -> Option<Id> {
-    #[derive(Deserialize)]
-    struct Cancel<'l> {
-        #[serde(borrow)]
-        params: Which<'l>,
-    }
-    #[derive(Deserialize)]
-    struct Which<'l> {
-        #[serde(borrow, rename = "requestId")]
-        request: &'l RawValue,
-    }
-    Id::read(serde_json::from_slice::<Cancel<'_>>(line).ok()?.params.request.get())
 }

@@ -6,6 +6,7 @@ mod journal;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mcpid::clock::SystemClock;
@@ -88,10 +89,10 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
         None => {
             let (input, output) = (tokio::io::stdin(), tokio::io::stdout());
             runtime.block_on(async {
-                let stop = Stop::new()?;
-                Ok(match bridge.stdio(input, output, stop.done()).await {
+                let (interrupted, stop) = signals()?;
+                Ok(match bridge.stdio(input, output, stop).await {
                     Ended::OutputClosed => Exit::Closed,
-                    Ended::Stopped => stop.exit(),
+                    Ended::Stopped => stopped(&interrupted),
                     _ => Exit::Ok,
                 })
             })
@@ -233,7 +234,7 @@ async fn listen(
     origins: &[Origin],
     ui: &mut Ui,
 ) -> Result<Exit, Failure> {
-    let stop = Stop::new()?;
+    let (interrupted, stop) = signals()?;
     let listener = Listener::bind(address).await.map_err(|e| {
         let message = format!("cannot listen at {address}: {}", reason(&e).1);
         Failure::new(Exit::Unavailable, "listener", message)
@@ -254,44 +255,30 @@ async fn listen(
         ui.line(&url)?;
     }
     ui.finish()?;
-    bridge.http(Server::new(listener, Limits::default()), door, stop.done()).await;
-    Ok(stop.exit())
+    bridge.http(Server::new(listener, Limits::default()), door, stop).await;
+    Ok(stopped(&interrupted))
 }
 
-/// The signals that end it.
-struct Stop {
-    interrupt: std::cell::RefCell<tokio::signal::unix::Signal>,
-    terminate: std::cell::RefCell<tokio::signal::unix::Signal>,
-    interrupted: std::cell::Cell<bool>,
-}
-
-impl Stop {
-    fn new() -> Result<Self, Failure> {
-        let open = |kind| {
-            signal(kind)
-                .map(std::cell::RefCell::new)
-                .map_err(|e| Failure::new(Exit::Unavailable, "signals", reason(&e).1))
-        };
-        let stop = Stop {
-            interrupt: open(SignalKind::interrupt())?,
-            terminate: open(SignalKind::terminate())?,
-            interrupted: std::cell::Cell::new(false),
-        };
-        terminal::leave_signals();
-        Ok(stop)
-    }
-
-    async fn done(&self) {
-        let (mut interrupt, mut terminate) =
-            (self.interrupt.borrow_mut(), self.terminate.borrow_mut());
+/// The signals that end it: what is done when one came, and whether that was Ctrl-C. Runs on a
+/// tokio runtime.
+fn signals() -> Result<(Arc<AtomicBool>, impl Future<Output = ()>), Failure> {
+    let open =
+        |kind| signal(kind).map_err(|e| Failure::new(Exit::Unavailable, "signals", reason(&e).1));
+    let mut interrupt = open(SignalKind::interrupt())?;
+    let mut terminate = open(SignalKind::terminate())?;
+    terminal::leave_signals();
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&interrupted);
+    let done = async move {
         tokio::select! {
-            _ = interrupt.recv() => self.interrupted.set(true),
+            _ = interrupt.recv() => told.store(true, Ordering::SeqCst),
             _ = terminate.recv() => {}
         }
-    }
+    };
+    Ok((interrupted, done))
+}
 
-    /// A client that ends its server by SIGTERM gets what it wanted.
-    fn exit(&self) -> Exit {
-        if self.interrupted.get() { Exit::Interrupted } else { Exit::Ok }
-    }
+/// A client that ends its server by SIGTERM gets what it wanted.
+fn stopped(interrupted: &AtomicBool) -> Exit {
+    if interrupted.load(Ordering::SeqCst) { Exit::Interrupted } else { Exit::Ok }
 }

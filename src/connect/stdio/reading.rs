@@ -1,0 +1,49 @@
+//! The client's lines as messages.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::connect::rpc::Id;
+use crate::mcp::body::{self, Message, Scope};
+use crate::message::{Head, RequestTarget};
+
+/// Reads a message of the client, as strictly as a verifier will.
+pub(super) fn read(line: &[u8]) -> Result<Message<'_>, String> {
+    let mut head =
+        Head::new("POST", RequestTarget::Origin("/".into())).map_err(|e| e.to_string())?;
+    head.push("content-type", b"application/json".as_slice()).map_err(|e| e.to_string())?;
+    match body::read(&head, line, Scope::Endpoint) {
+        Ok(body::Reading::Message(message)) => Ok(message),
+        Ok(_) => Err("not a JSON-RPC message".to_owned()),
+        Err(ambiguous) => Err(ambiguous.to_string()),
+    }
+}
+
+/// The id of something that could not be read strictly, so that its sender hears of it.
+pub(super) fn lenient_id(line: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Loose<'l> {
+        #[serde(borrow)]
+        id: &'l RawValue,
+    }
+    if line.first() != Some(&b'{') {
+        return None;
+    }
+    let loose: Loose<'_> = serde_json::from_slice(line).ok()?;
+    Id::read(loose.id.get()).map(|_| loose.id.get().to_owned())
+}
+
+/// Which request a `notifications/cancelled` is about.
+pub(super) fn cancels(line: &[u8]) -> Option<Id> {
+    #[derive(Deserialize)]
+    struct Cancel<'l> {
+        #[serde(borrow)]
+        params: Which<'l>,
+    }
+    #[derive(Deserialize)]
+    struct Which<'l> {
+        #[serde(borrow, rename = "requestId")]
+        request: &'l RawValue,
+    }
+    Id::read(serde_json::from_slice::<Cancel<'_>>(line).ok()?.params.request.get())
+}
