@@ -1,4 +1,5 @@
 //! The table against a map that cannot be wrong: what is held, what is found, and what is swept.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;
 
