@@ -133,8 +133,8 @@ def scenarios(stand: Stand) -> None:
         # One scenario expects a page of the server's own origin to be let in.
         own = [word for host in ("127.0.0.1", "localhost") for word in ("--allow-origin", f"http://{host}:{port}")]
         with listening(stand, gateway.url, *own, port=port) as url:
-            for suite in conformance.SUITES:
-                conformance.compare(stand, suite, url)
+            # The later suites also send requests without the headers of 2026-07-28, which the proxy adds.
+            conformance.compare(stand, "0.1.x", url)
 
 
 def scenario(stand: Stand, name: str, *bridge) -> tuple[int, int]:
@@ -144,7 +144,7 @@ def scenario(stand: Stand, name: str, *bridge) -> tuple[int, int]:
     client = HERE / "clients/conformant.mjs"
     words = " ".join(str(word) for word in (tools.node, client, tools.npm, *bridge))
     done = stand.command(tools.node, suite, "client", "--command", words, "--scenario", name, code=None)
-    text = done.stdout.decode()
+    text = (done.stdout + done.stderr).decode()
     stand.log(f"scenario-{name}").write_bytes(done.stdout + done.stderr)
     found = re.search(r"Passed: (\d+)/(\d+), (\d+) failed", text)
     assert found, f"exit {done.returncode}: {text[-2000:]}"
@@ -169,6 +169,8 @@ def cases(stand: Stand):
 
             def strict(server=server, variant=variant):
                 there = stand.server(server)
+                # What is compared with comes first, for it reaches the server unsigned.
+                in_threads([(direct, stand, server, variant, client) for client in CLIENTS])
                 with stand.gateway(there.urls[variant], "--mode", "strict", nonces=redis(stand)) as gateway:
                     before = there.mark()
                     both_fronts(stand, server, variant, gateway.url, "strict")
