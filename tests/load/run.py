@@ -180,11 +180,13 @@ def run(options, processes):
     wait_for(lambda: listens(ports["server"]), "redis")
     stores = {"memory": "memory:", "sqlite": f"sqlite:{work}/nonces.db", "redis": f"redis://127.0.0.1:{ports['server']}"}
     for name in [*STRICT, "off"]:
-        command = [mcpid, "gateway", "--upstream", upstream, "--origin", f"http://127.0.0.1:{ports[name]}",
+        # What is open to unsigned requests cannot be an endpoint, so that of `off` lies elsewhere.
+        behind = upstream.replace("/mcp", "/elsewhere") if name == "off" else upstream
+        command = [mcpid, "gateway", "--upstream", behind, "--origin", f"http://127.0.0.1:{ports[name]}",
                    "--listen", f"127.0.0.1:{ports[name]}", "--admin", f"127.0.0.1:{admin[name]}", "-r", trust,
                    "--log", str(work / f"{name}.log"), "--nonces", stores.get(name, "memory:")]
         if name == "off":
-            command += ["--path", "/nothing", "--open", "POST /mcp"]
+            command += ["--open", "POST /mcp"]
         pids[name] = processes.start(f"gateway-{name}", command)
     # Until each store could know of every nonce that it would be asked for: for a new Redis 35 s.
     for name in admin:

@@ -6,7 +6,9 @@ use std::io::{self, BufWriter, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
+};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,7 +18,12 @@ use crate::failure::Failure;
 
 /// Lines that may wait to be written; what is more is lost, and counted.
 const WAITING: usize = 16 * 1024;
-/// How long a line may lie in memory.
+/// How long lines gather, so that requests need not wake this thread one by one: that would cost
+/// more than writing does.
+const GATHER: Duration = Duration::from_millis(20);
+/// After so many times without a line, the next one is waited for.
+const PATIENCE: u32 = 50;
+/// How long it is waited for at once.
 const REST: Duration = Duration::from_secs(1);
 
 enum Work {
@@ -88,6 +95,24 @@ impl Scribe {
     }
 }
 
+/// The next piece of work. `Timeout` where there is none at the moment.
+fn next(heard: &Receiver<Work>, quiet: &mut u32) -> Result<Work, RecvTimeoutError> {
+    let found = match heard.try_recv() {
+        Ok(work) => Ok(work),
+        Err(TryRecvError::Disconnected) => Err(RecvTimeoutError::Disconnected),
+        Err(TryRecvError::Empty) if *quiet < PATIENCE => {
+            *quiet += 1;
+            thread::sleep(GATHER);
+            return Err(RecvTimeoutError::Timeout);
+        }
+        Err(TryRecvError::Empty) => heard.recv_timeout(REST),
+    };
+    if found.is_ok() {
+        *quiet = 0;
+    }
+    found
+}
+
 struct Writer {
     name: PathBuf,
     file: BufWriter<File>,
@@ -113,7 +138,6 @@ impl Writer {
     }
 
     fn work(&mut self, heard: &Receiver<Work>, metrics: &Metrics, warn: &dyn Fn(String)) {
-        let mut flushed = Instant::now();
         let mut broken = false;
         // No request fails for want of a log line; what is lost is said once, and counted.
         let mut note = |name: &Path, written: io::Result<()>| match written {
@@ -126,8 +150,9 @@ impl Writer {
                 }
             }
         };
+        let mut quiet = 0;
         loop {
-            match heard.recv_timeout(REST) {
+            match next(heard, &mut quiet) {
                 Ok(Work::Line(mut line)) => {
                     line.push('\n');
                     let written = self.file.write_all(line.as_bytes());
@@ -142,11 +167,8 @@ impl Writer {
                     note(&self.name, self.file.flush());
                     return;
                 }
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            if flushed.elapsed() >= REST {
-                flushed = Instant::now();
-                note(&self.name, self.file.flush());
+                Err(RecvTimeoutError::Timeout) if self.file.buffer().is_empty() => {}
+                Err(RecvTimeoutError::Timeout) => note(&self.name, self.file.flush()),
             }
         }
     }
