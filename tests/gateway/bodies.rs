@@ -132,14 +132,30 @@ async fn connections_are_counted_and_one_that_waits_is_served_later() {
     assert_eq!(reply.status, 200, "{reply:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_end_lets_requests_finish_within_its_time() {
-    let behind = Behind::with(|_| {
-        std::thread::sleep(Duration::from_millis(300));
-        crate::stand::ok("{}")
+/// A gateway before a server that takes `time` for its answer. No thread of the runtime waits for
+/// it, since the gateway's own clock runs there too.
+async fn before_a_slow_server(behind: &Behind, time: Duration) -> Stand {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut piece = [0_u8; 4096];
+        let _ = stream.read(&mut piece).await;
+        tokio::time::sleep(time).await;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await;
+    });
+    Stand::with(behind, quick(), |mut config| {
+        let url = format!("http://{address}/mcp");
+        config.upstream = mcpid::gateway::Upstream::parse(&url).unwrap();
+        config
     })
-    .await;
-    let stand = Stand::with(&behind, quick(), |config| config).await;
+    .await
+}
+
+#[tokio::test]
+async fn the_end_lets_requests_finish_within_its_time() {
+    let behind = Behind::new().await;
+    let stand = before_a_slow_server(&behind, Duration::from_millis(300)).await;
     let mut busy = TcpStream::connect(stand.address).await.unwrap();
     busy.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
     let mut idle = TcpStream::connect(stand.address).await.unwrap();
@@ -153,14 +169,10 @@ async fn the_end_lets_requests_finish_within_its_time() {
 }
 
 /// What does not end in time is cut, and counted.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn what_does_not_end_in_time_is_cut() {
-    let behind = Behind::with(|_| {
-        std::thread::sleep(Duration::from_secs(3));
-        crate::stand::ok("{}")
-    })
-    .await;
-    let stand = Stand::with(&behind, quick(), |config| config).await;
+    let behind = Behind::new().await;
+    let stand = before_a_slow_server(&behind, Duration::from_secs(30)).await;
     let mut busy = TcpStream::connect(stand.address).await.unwrap();
     busy.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
