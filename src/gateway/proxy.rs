@@ -312,14 +312,13 @@ pub(super) fn own_answer(fault: Fault, id: Option<&str>) -> Response<Answer> {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    match fault.status {
-        StatusCode::METHOD_NOT_ALLOWED => {
-            headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
-        }
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY => {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-        }
-        _ => {}
+    if fault.status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
+    }
+    // Only what the server behind has not seen may be sent again unasked: anything else, a client
+    // that tries again could do twice.
+    if fault == BUSY || fault == UNREACHABLE {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     }
     response
 }

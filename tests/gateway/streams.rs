@@ -161,6 +161,9 @@ async fn an_upstream_that_fails_is_said_to_have() {
         .await;
         let reply = stand.send(&stand.signed(1, CALL)).await;
         assert_eq!((reply.status, reply.reason().as_str()), (status, reason), "{what}: {reply:?}");
+        // What may have been done behind must not be asked for again unasked.
+        let again = reply.header("retry-after").is_some();
+        assert_eq!(again, reason == "upstream_unreachable", "{what}: {reply:?}");
         // The client waits for an answer to its request.
         assert_eq!(reply.json()["id"], 7, "{what}");
         let line = stand.lines(1).await.remove(0);
