@@ -9,6 +9,7 @@ mod cmd;
 mod crew;
 mod exit;
 mod failure;
+mod fields;
 mod files;
 mod holder;
 mod incoming;

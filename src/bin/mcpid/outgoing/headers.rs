@@ -1,40 +1,18 @@
 //! The headers of a payload: those that the caller gives, and those that a client would send.
 
-use std::path::Path;
-
 use mcpid::mcp::body::{self, Reading, Scope};
 use mcpid::mcp::headers;
 use mcpid::message::Head;
-use mcpid::verify::MAX_HEAD;
 
-use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::files;
+use crate::fields;
 
 /// The headers of `-H`, in the order given; a file has one a line.
 ///
 /// # Errors
 /// A file that cannot be read, or what is no header.
 pub(super) fn given(flags: &[String]) -> Result<Vec<(String, String)>, Failure> {
-    let mut headers = Vec::new();
-    for flag in flags {
-        let Some(path) = flag.strip_prefix('@') else {
-            headers.push(header(flag)?);
-            continue;
-        };
-        if path.is_empty() {
-            return Err(Failure::usage("-H @ wants the name of a file")
-                .hint("mcpid sign -H @headers.txt --url URL body.json"));
-        }
-        let bytes = files::open_quietly(Some(Path::new(path)))?.read(MAX_HEAD as u64)?;
-        let text = String::from_utf8(bytes).map_err(|_| {
-            Failure::new(Exit::Input, "not_text", format!("{path} is not UTF-8 text"))
-        })?;
-        for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            headers.push(header(line)?);
-        }
-    }
-    Ok(headers)
+    fields::given(flags, "mcpid sign -H @headers.txt --url URL body.json", header)
 }
 
 fn header(line: &str) -> Result<(String, String), Failure> {

@@ -1,14 +1,11 @@
 //! `-H`: what is sent with every request. Values may be secrets, and are never repeated.
 
 use std::env;
-use std::path::Path;
 
 use http::{HeaderName, HeaderValue};
-use mcpid::verify::MAX_HEAD;
 
-use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::files;
+use crate::fields;
 
 const AGAIN: &str = "mcpid connect -H 'Authorization: Bearer ${TOKEN}' URL";
 
@@ -18,25 +15,7 @@ const AGAIN: &str = "mcpid connect -H 'Authorization: Bearer ${TOKEN}' URL";
 /// A file that cannot be read, what is no header, one that follows from the message, a variable
 /// that is not set.
 pub(super) fn given(flags: &[String]) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
-    let mut headers = Vec::new();
-    for flag in flags {
-        let Some(path) = flag.strip_prefix('@') else {
-            headers.push(header(flag)?);
-            continue;
-        };
-        if path.is_empty() {
-            return Err(Failure::usage("-H @ wants the name of a file")
-                .hint("mcpid connect -H @headers.txt URL"));
-        }
-        let bytes = files::open_quietly(Some(Path::new(path)))?.read(MAX_HEAD as u64)?;
-        let text = String::from_utf8(bytes).map_err(|_| {
-            Failure::new(Exit::Input, "not_text", format!("{path} is not UTF-8 text"))
-        })?;
-        for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            headers.push(header(line)?);
-        }
-    }
-    Ok(headers)
+    fields::given(flags, "mcpid connect -H @headers.txt URL", header)
 }
 
 fn header(line: &str) -> Result<(HeaderName, HeaderValue), Failure> {
@@ -137,7 +116,7 @@ mod tests {
         assert_eq!(fill("$TOKEN $5 {x}").unwrap(), "$TOKEN $5 {x}");
         for value in ["${OTHER}", "${EMPTY}", "${TOKEN", "${}", "${a-b}", "${1}", "s3cret ${"] {
             let failure = fill(value).unwrap_err();
-            assert_eq!(failure.exit, Exit::Usage, "{value}");
+            assert_eq!(failure.exit, crate::exit::Exit::Usage, "{value}");
             assert!(!failure.message.contains("s3cret"), "{value}: {}", failure.message);
         }
     }
