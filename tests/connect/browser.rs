@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::client::{bridge, call};
+use crate::client::{bridge, old_call};
 use crate::server::Server;
 use crate::sessions::usual;
 
@@ -112,7 +112,7 @@ async fn a_page_that_knows_the_path_cannot_borrow_the_key_unless_it_is_let_in() 
             door = door.with_origin(Origin::parse(&format!("http://{at}")).unwrap());
         }
         let url = format!("http://{address}{}", door.path());
-        let body = call(1, "t", serde_json::json!({})).to_string();
+        let body = old_call(1, "t", serde_json::json!({})).to_string();
         let quoted = serde_json::to_string(&body).unwrap();
         *page.lock().unwrap() = PAGE.replace("URL", &url).replace("BODY", &quoted);
         let (bridge, _) = bridge(&server.url());

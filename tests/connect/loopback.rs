@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::client::{bridge, call, request};
+use crate::client::{bridge, call, old_call, request};
 use crate::server::{Piece, Reply, Server};
 use crate::sessions::{initialize, usual};
 
@@ -103,8 +103,17 @@ impl Proxy {
         Got { status, head: head.to_owned(), body }
     }
 
+    /// As a client of its revision would.
     async fn post(&self, message: &Value) -> Got {
-        self.send(&format!("POST /{SECRET}/mcp"), &[], &message.to_string()).await
+        let params = &message["params"];
+        let version = &params["_meta"]["io.modelcontextprotocol/protocolVersion"];
+        let mut fields = Vec::new();
+        if let Some(version) = version.as_str() {
+            fields.push(("MCP-Protocol-Version", version));
+            fields.push(("Mcp-Method", message["method"].as_str().unwrap()));
+            fields.extend(params["name"].as_str().map(|name| ("Mcp-Name", name)));
+        }
+        self.send(&format!("POST /{SECRET}/mcp"), &fields, &message.to_string()).await
     }
 }
 
@@ -144,16 +153,23 @@ async fn what_the_client_sends_arrives_signed_and_the_answer_comes_back() {
 }
 
 #[tokio::test]
-async fn fields_that_the_revision_wants_are_added_where_the_client_has_none() {
+async fn fields_that_the_client_left_out_stay_out() {
+    // What repeats the body is the client's to send here, and the server's to miss.
     let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
     let proxy = proxy(&server).await;
-    assert_eq!(proxy.post(&call(1, "t", json!({}))).await.status, 200);
+    let got = proxy.post(&old_call(1, "t", json!({}))).await;
+    assert_eq!(got.status, 200, "{}", got.body);
     let seen = &server.seen()[0];
-    assert_eq!(seen.header("mcp-protocol-version"), Some("2026-07-28"));
-    assert_eq!(
-        (seen.header("mcp-method"), seen.header("mcp-name")),
-        (Some("tools/call"), Some("t"))
-    );
+    for name in ["mcp-protocol-version", "mcp-method", "mcp-name"] {
+        assert_eq!(seen.header(name), None, "{name}");
+    }
+    assert_eq!(proxy.post(&call(2, "t", json!({}))).await.status, 200);
+    let seen = &server.seen()[1];
+    assert_eq!(seen.header("mcp-name"), Some("t"));
+    let body = call(3, "t", json!({})).to_string();
+    let got = proxy.send(&format!("POST /{SECRET}/mcp"), &[], &body).await;
+    assert_eq!(got.status, 599, "the server did not miss them: {}", got.body);
+    assert!(got.body.contains("MCP-Protocol-Version is absent"), "{}", got.body);
 }
 
 #[tokio::test]
@@ -162,7 +178,7 @@ async fn nobody_borrows_the_key() {
     let proxy = proxy(&server).await;
     let path = format!("/{SECRET}/mcp");
     let post = format!("POST {path}");
-    let body = call(1, "t", json!({})).to_string();
+    let body = old_call(1, "t", json!({})).to_string();
     let port = proxy.address.port();
     let rebound = format!("rebound.example:{port}");
     let name = format!("127.0.0.1:{}", port ^ 1);
@@ -220,8 +236,9 @@ async fn a_page_that_is_let_in_asks_first_and_may_read() {
     assert_eq!(got.header("access-control-allow-credentials"), None);
     assert!(server.seen().is_empty(), "a preflight is never signed");
     let fields = [page, ("Sec-Fetch-Site", "cross-site")];
-    let got =
-        proxy.send(&format!("POST {path}"), &fields, &call(1, "t", json!({})).to_string()).await;
+    let got = proxy
+        .send(&format!("POST {path}"), &fields, &old_call(1, "t", json!({})).to_string())
+        .await;
     assert_eq!(got.status, 200);
     assert_eq!(got.header("access-control-allow-origin"), Some("https://app.example"));
     assert!(got.header("access-control-expose-headers").unwrap().contains("Mcp-Session-Id"));
@@ -233,7 +250,7 @@ async fn a_page_that_is_let_in_asks_first_and_may_read() {
 async fn events_pass_at_once_and_a_client_that_goes_closes_the_request() {
     let server = Server::start(|_| Reply::sse().bytes("data: one\n\n").piece(Piece::Hang)).await;
     let proxy = proxy(&server).await;
-    let body = call(1, "t", json!({})).to_string();
+    let body = old_call(1, "t", json!({})).to_string();
     let mut stream = TcpStream::connect(proxy.address).await.unwrap();
     let head = format!(
         "POST /{SECRET}/mcp HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -311,7 +328,7 @@ async fn a_unix_socket_is_its_owners_alone() {
     let front = Front::new(listener, Limits::default());
     let run = tokio::spawn(bridge.http(front, door, std::future::pending()));
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    let body = call(1, "t", json!({})).to_string();
+    let body = old_call(1, "t", json!({})).to_string();
     let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
     let head = format!(
         "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",

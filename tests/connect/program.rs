@@ -274,7 +274,7 @@ async fn listening_it_prints_where_and_serves_until_it_is_told() {
         let rest = at.strip_prefix("http://127.0.0.1:").unwrap();
         let parts: Vec<_> = rest.split('/').collect();
         assert!(parts.len() == 3 && parts[1].len() == 22 && parts[2] == "mcp", "{at}");
-        let body = call(1, "t", json!({})).to_string();
+        let body = old_call(1, "t", json!({})).to_string();
         let answer = Command::new("curl")
             .args(["-sS", "-H", "Content-Type: application/json", "--data-binary", &body, &at])
             .output()

@@ -126,15 +126,14 @@ def inspected(stand: Stand, url: str, server) -> None:
         assert server.calls(name, "delete_db"), name
 
 
-def scenarios(stand: Stand) -> None:
+def scenarios(stand: Stand, suite: str) -> None:
     """The official suite's server scenarios, through the proxy and a strict gateway."""
     with stand.gateway(stand.server("conformance").urls["stateful-sse"]) as gateway:
         port = free_port()
         # One scenario expects a page of the server's own origin to be let in.
         own = [word for host in ("127.0.0.1", "localhost") for word in ("--allow-origin", f"http://{host}:{port}")]
         with listening(stand, gateway.url, *own, port=port) as url:
-            # The later suites also send requests without the headers of 2026-07-28, which the proxy adds.
-            conformance.compare(stand, "0.1.x", url)
+            conformance.compare(stand, suite, url)
 
 
 def scenario(stand: Stand, name: str, *bridge) -> tuple[int, int]:
@@ -190,4 +189,6 @@ def cases(stand: Stand):
 
     yield "connect: the Inspector, on stdio and by HTTP", inspector_case
     yield "connect: conformance of the client, with the bridge between", lambda: clients_scenarios(stand)
-    yield "connect: conformance of the server, through the proxy and a strict gateway", lambda: scenarios(stand)
+    for suite in conformance.SUITES:
+        name = f"connect: conformance of the server, {suite}: the same totals through the proxy and a strict gateway"
+        yield name, lambda suite=suite: scenarios(stand, suite)

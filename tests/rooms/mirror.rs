@@ -89,8 +89,27 @@ fn a_modern_call_carries_all_three_and_they_agree() {
 
 #[test]
 fn either_side_may_bring_the_modern_rules() {
-    // Only the field names a modern version: the body must too.
-    assert!(judge(GOOD, &call("tools/call", r#""name":"get""#, None)).is_err());
+    // Only the field names a modern version: what the body lacks is the server's to refuse, and
+    // the other fields are asked for all the same.
+    let silent = call("tools/call", r#""name":"get""#, None);
+    judge(GOOD, &silent).unwrap();
+    for fields in [
+        &GOOD[..1],
+        &GOOD[..2],
+        &[GOOD[0], GOOD[2]],
+        &[GOOD[0], (METHOD, "tools/list"), GOOD[2]],
+        &[GOOD[0], GOOD[1], (NAME, "set")],
+        &[GOOD[0], GOOD[0], GOOD[1], GOOD[2]],
+        &[(VERSION, "DRAFT-2027"), GOOD[1]],
+        &[(VERSION, ""), GOOD[1]],
+    ] {
+        assert!(judge(fields, &silent).is_err(), "{fields:?}");
+    }
+    // A version that is there must be the same one, and be a text.
+    let meta = r#","_meta":{"io.modelcontextprotocol/protocolVersion":7}}"#;
+    let odd = silent.replacen('}', meta, 1);
+    serde_json::from_str::<serde_json::Value>(&odd).unwrap();
+    assert!(read(&head(GOOD), odd.as_bytes(), Scope::Endpoint).is_err());
     assert!(judge(GOOD, &call("tools/call", r#""name":"get""#, Some("2025-11-25"))).is_err());
     assert!(judge(&[], &modern()).is_err());
     // What is no date is held to them as well.

@@ -16,7 +16,6 @@ use hyper::service::service_fn;
 use sse_stream::SseStream;
 
 use crate::mcp::body::{self, Message, Reading, Scope};
-use crate::mcp::headers;
 use crate::message::{Head, RequestTarget};
 use crate::net::Server;
 
@@ -107,14 +106,14 @@ async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> Answer {
         Ok(body) => body,
         Err(trouble) => return troubled(bridge, &trouble, None),
     };
-    let mut passed = fields::passed(&parts.headers);
+    // Just as the client set them, so that a server sees what is missing.
+    let passed = fields::passed(&parts.headers);
     let (mut id, mut lists) = (None, false);
     if parts.method == Method::POST {
         match message(&parts.headers, &body) {
             Ok(message) => {
                 id = message.id().map(str::to_owned);
                 lists = message.method() == Some("tools/list");
-                mirror(&mut passed, &message);
             }
             Err(trouble) => return troubled(bridge, &trouble, None),
         }
@@ -163,18 +162,6 @@ fn message<'b>(fields: &HeaderMap, body: &'b [u8]) -> Result<Message<'b>, Troubl
         Ok(Reading::Message(message)) => Ok(message),
         Ok(_) => Err(Trouble::Unreadable("not a JSON-RPC message".to_owned())),
         Err(ambiguous) => Err(Trouble::Unreadable(ambiguous.to_string())),
-    }
-}
-
-/// Adds the fields that the revision wants and the client left out.
-fn mirror(passed: &mut Vec<(HeaderName, HeaderValue)>, message: &Message<'_>) {
-    for (name, value) in headers::for_message(message) {
-        let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { continue };
-        if !passed.iter().any(|(there, _)| *there == name)
-            && let Ok(value) = HeaderValue::from_str(&value)
-        {
-            passed.push((name, value));
-        }
     }
 }
 
