@@ -4,6 +4,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
+mod audit;
 mod browser;
 mod client;
 mod consent;

@@ -17,7 +17,7 @@ use crate::sessions::{initialize, initialized, usual};
 const BINARY: &str = env!("CARGO_BIN_EXE_mcpid");
 
 /// A folder with the key that the test server trusts.
-fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     let folder = TempDir::new().unwrap();
     let seed: String = (0..32_u8).map(|n| format!("{:02x}", n ^ 0x5a)).collect();
     fs::write(folder.path().join("seed"), seed).unwrap();
@@ -29,7 +29,7 @@ fn folder() -> TempDir {
     folder
 }
 
-fn command(folder: &Path) -> Command {
+pub(crate) fn command(folder: &Path) -> Command {
     let mut command = Command::new(BINARY);
     command.current_dir(folder).env("HOME", folder).env_remove("RUST_BACKTRACE");
     for name in ["MCPID_KEY", "MCPID_PASSPHRASE", "XDG_CONFIG_HOME"] {
@@ -38,7 +38,7 @@ fn command(folder: &Path) -> Command {
     command
 }
 
-fn connect(folder: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn connect(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = command(folder);
     command.args(["connect", "-k", "key.json"]).args(arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -46,12 +46,15 @@ fn connect(folder: &Path, arguments: &[&str]) -> Command {
 }
 
 /// Starts the command, writes `lines`, closes its input, and waits for its end.
-async fn piped(mut command: Command, lines: Vec<Value>) -> Output {
+pub(crate) async fn piped(mut command: Command, lines: Vec<Value>) -> Output {
     tokio::task::spawn_blocking(move || {
         let mut child = command.spawn().unwrap();
         let mut input = child.stdin.take().unwrap();
         for line in lines {
-            writeln!(input, "{line}").unwrap();
+            // It may have ended before it read anything.
+            if writeln!(input, "{line}").is_err() {
+                break;
+            }
         }
         drop(input);
         child.wait_with_output().unwrap()
@@ -60,12 +63,12 @@ async fn piped(mut command: Command, lines: Vec<Value>) -> Output {
     .unwrap()
 }
 
-fn messages(output: &Output) -> Vec<Value> {
+pub(crate) fn messages(output: &Output) -> Vec<Value> {
     let text = std::str::from_utf8(&output.stdout).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn err(output: &Output) -> String {
+pub(crate) fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
