@@ -144,7 +144,8 @@ pub enum Asking {
     Person(Arc<dyn Consent>),
     /// Through the client itself, by an MCP elicitation that is given up after this time. Whoever
     /// chooses this trusts the client to pass the question on and not to answer it itself. Only a
-    /// client on stdio, of a revision up to 2025-11-25, that declared it can elicit is asked.
+    /// client on stdio that declared it can elicit by forms is asked; one of revision 2026-07-28
+    /// about `tools/call`, `prompts/get` and `resources/read` alone.
     Client(Duration),
 }
 
@@ -354,8 +355,9 @@ impl Bridge {
         if !self.confirm.is_empty() {
             let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
             if let Err(error) = tools.learn(answer.as_bytes()) {
-                self.log
-                    .warn(&format!("{}; every tool of it counts as destructive", chain(&error)));
+                let words = "nothing is learned from it, and tools that no other list has named \
+                             count as destructive";
+                self.log.warn(&format!("{}: {words}", chain(&error)));
             }
         }
     }

@@ -143,19 +143,21 @@ impl Session {
         }
         let state = self.state();
         let initialize = state.agreed.as_ref().and(state.initialize.as_ref());
-        let can = |elicitation: serde_json::Map<_, _>| {
-            // Nothing said means forms; a client may also say that it only opens URLs.
-            elicitation.is_empty() || elicitation.contains_key("form")
-        };
         initialize
             .and_then(|message| serde_json::from_slice::<Initialize>(message).ok())
-            .is_some_and(|initialize| can(initialize.params.capabilities.elicitation))
+            .is_some_and(|initialize| can_elicit(&initialize.params.capabilities.elicitation))
     }
 
     /// The message that opened the session.
     pub(super) fn initialize(&self) -> Option<Bytes> {
         self.state().initialize.clone()
     }
+}
+
+/// Whether a client that declares this under `elicitation` shows forms: nothing said means so, and
+/// it may also say that it only opens URLs.
+pub(super) fn can_elicit(declared: &serde_json::Map<String, serde_json::Value>) -> bool {
+    declared.is_empty() || declared.contains_key("form")
 }
 
 fn agreed(state: &State) -> Vec<(HeaderName, HeaderValue)> {

@@ -208,7 +208,7 @@ async fn a_client_that_cannot_ask_is_no_way_to_ask() {
         assert!(answer["error"]["message"].as_str().unwrap().contains("no way to ask"), "{answer}");
         client.end().await;
     }
-    // Nor is one of the revision in which a server cannot ask unasked.
+    // Nor is one that asks by rounds.
     let mut client = client(&server, &["tools/call:*"], Asking::Client(Duration::from_secs(5)));
     let answer = client.ask(&call(1, "t", json!({}))).await;
     assert!(answer["error"]["message"].as_str().unwrap().contains("no way to ask"), "{answer}");

@@ -12,6 +12,7 @@ mod faults;
 mod lines;
 mod loopback;
 mod program;
+mod rounds;
 mod server;
 mod sessions;
 mod stateless;

@@ -1,4 +1,5 @@
-//! Asking a person through the client itself, by an elicitation (MCP 2025-11-25, client features).
+//! Asking a person through the client itself, by an elicitation (MCP 2025-11-25, client features;
+//! for clients of 2026-07-28 see [`super::rounds`]).
 //!
 //! An agent must not approve its own acts, so that this is only done where somebody chose it.
 
@@ -7,7 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::connect::Asking;
@@ -35,17 +37,44 @@ impl Questions {
         let Some(id) = message.id().and_then(Id::read) else { return false };
         let Some(answer) = self.waiting().remove(&id) else { return false };
         // Whoever asked may have given up.
-        let _ = answer.send(read(line));
+        let _ = answer.send(self::answer(line));
         true
     }
 }
 
-/// Only an express yes is one.
-fn read(line: &[u8]) -> Answer {
+/// Why a client is not asked.
+pub(super) const CANNOT: &str = "the client did not say that it can put a form before a person; a \
+                                 terminal or an askpass program can";
+
+/// The question as the parameters of an elicitation; `shown` is what it is about.
+pub(super) fn form(shown: &str) -> Value {
+    json!({
+        "message": format!("Sign and send this request?\n{shown}"),
+        "requestedSchema": {
+            "type": "object",
+            "properties": {
+                "approve": { "type": "boolean", "title": "Sign and send it", "default": false },
+            },
+            "required": ["approve"],
+        },
+    })
+}
+
+/// The answer that a response to a question holds.
+fn answer(line: &[u8]) -> Answer {
     #[derive(Deserialize)]
-    struct Response {
-        result: Elicited,
+    struct Response<'r> {
+        #[serde(borrow)]
+        result: &'r RawValue,
     }
+    match serde_json::from_slice::<Response<'_>>(line) {
+        Ok(Response { result }) => elicited(result.get()),
+        Err(_) => Answer::No(Refused::Failed("the client's answer is none".to_owned())),
+    }
+}
+
+/// The answer that the result of an elicitation, JSON, is. Only an express yes is one.
+pub(super) fn elicited(result: &str) -> Answer {
     #[derive(Deserialize)]
     struct Elicited {
         action: String,
@@ -56,10 +85,8 @@ fn read(line: &[u8]) -> Answer {
     struct Content {
         approve: bool,
     }
-    match serde_json::from_slice::<Response>(line) {
-        Ok(Response { result: Elicited { action, content: Some(content) } })
-            if action == "accept" && content.approve =>
-        {
+    match serde_json::from_str::<Elicited>(result) {
+        Ok(Elicited { action, content: Some(Content { approve: true }) }) if action == "accept" => {
             Answer::Yes
         }
         Ok(_) => Answer::No(Refused::Declined),
@@ -74,8 +101,7 @@ impl Consent for Front {
                 return Answer::No(Refused::NoWay("the client is not to be asked".to_owned()));
             };
             if !self.session.elicits() {
-                let why = "the client did not say that it can ask a person";
-                return Answer::No(Refused::NoWay(why.to_owned()));
+                return Answer::No(Refused::NoWay(CANNOT.to_owned()));
             }
             let _turn = self.asking.turn.lock().await;
             self.elicit(asked, patience).await
@@ -94,20 +120,7 @@ impl Front {
             "jsonrpc": "2.0",
             "id": id,
             "method": "elicitation/create",
-            "params": {
-                "message": format!("Sign and send this request?\n{shown}"),
-                "requestedSchema": {
-                    "type": "object",
-                    "properties": {
-                        "approve": {
-                            "type": "boolean",
-                            "title": "Sign and send it",
-                            "default": false,
-                        },
-                    },
-                    "required": ["approve"],
-                },
-            },
+            "params": form(&shown),
         });
         let (answer, answered) = oneshot::channel();
         let key = Id::Text(id.clone());

@@ -27,11 +27,13 @@ use ask::Questions;
 use flight::{Cancelled, Entry, Flight};
 use reading::{cancels, lenient_id, read};
 use request::Asked;
+use rounds::Rounds;
 
 mod ask;
 mod flight;
 mod reading;
 mod request;
+mod rounds;
 mod stream;
 
 /// How long the next message may have to wait for a notification before it to arrive.
@@ -56,6 +58,8 @@ struct Front {
     flight: Flight,
     /// Questions that the client was asked to pass on.
     asking: Questions,
+    /// Calls that wait for the client to come back with a yes.
+    rounds: Rounds,
     /// The stream for what the server sends unasked.
     listening: Mutex<Option<AbortHandle>>,
 }
@@ -93,6 +97,7 @@ where
         params: Params::default(),
         flight: Flight::default(),
         asking: Questions::default(),
+        rounds: Rounds::default(),
         listening: Mutex::new(None),
     });
     let mut work = Work {
@@ -255,6 +260,7 @@ impl Work {
             fields,
             number,
             told: Mutex::new(None),
+            alias: None,
         };
         let front = Arc::clone(front);
         let work = self.requests.spawn(async move { front.request(asked).await });

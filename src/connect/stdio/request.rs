@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::value::RawValue;
 
+use crate::connect::Asking;
 use crate::connect::answer::{self, Answer, Events};
 use crate::connect::params::Lesson;
 use crate::connect::rpc::{self, Fault, Id, Inbound, Kind};
@@ -16,6 +17,7 @@ use crate::connect::trouble::{Refusal, Trouble};
 use crate::message::shown::visible;
 use crate::tower::HEADER_MISMATCH;
 
+use super::rounds::{Alias, Round};
 use super::{Front, read};
 
 /// How long a stream may stay open after its answer: as long as it takes to close it in an orderly
@@ -43,6 +45,8 @@ pub(super) struct Asked {
     pub(super) number: Number,
     /// When the last notification about it was handed on.
     pub(super) told: Mutex<Option<Instant>>,
+    /// It came a second time, with a yes, and is sent as it came the first time.
+    pub(super) alias: Option<Alias>,
 }
 
 impl Asked {
@@ -64,7 +68,15 @@ impl Front {
     }
 
     async fn converse(&self, mut asked: Asked) -> Result<(), Trouble> {
-        let away = self.bridge.agreed(&Method::POST, &asked.body, Some(self)).await?;
+        let away = match self.bridge.asking {
+            Asking::Client(patience) if asked.stateless => {
+                match self.round(&mut asked, patience).await? {
+                    Round::Go(away) => away,
+                    Round::Asked => return Ok(()),
+                }
+            }
+            _ => self.bridge.agreed(&Method::POST, &asked.body, Some(self)).await?,
+        };
         self.flight.sent(&asked.id);
         let (mut renewed, mut refreshed) = (false, false);
         loop {
@@ -216,7 +228,10 @@ impl Front {
         let own = of.map(|(asked, _)| asked);
         let id = match (&message.kind, own) {
             (Kind::Other, _) => {
-                self.out.line(rpc::one_line(message.text).into_owned()).await;
+                let alias = own.and_then(|asked| asked.alias.as_ref());
+                let renamed = alias.and_then(|alias| alias.progress(message.text));
+                let text = renamed.as_deref().unwrap_or(message.text);
+                self.out.line(rpc::one_line(text).into_owned()).await;
                 if let Some(asked) = own {
                     *asked.told() = Some(Instant::now());
                 }
@@ -235,6 +250,13 @@ impl Front {
             }
         };
         let mut line = None;
+        let id = match own.map(|asked| (asked, asked.alias.as_ref())) {
+            Some((asked, Some(alias))) if alias.sent == id => {
+                line = Some(rpc::one_line(&alias.response(&message)).into_owned());
+                asked.id.clone()
+            }
+            _ => id,
+        };
         if let (Some(asked), Some(result)) = (own.filter(|asked| asked.id == id), message.result) {
             match &*asked.method {
                 "initialize" => {

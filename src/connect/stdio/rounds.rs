@@ -1,0 +1,261 @@
+//! Asking a person through a client of revision 2026-07-28, in which nobody but the client begins a
+//! request: the call is answered with what is wanted of it (`input_required`), and the client makes
+//! it again with the answer (multi round-trip requests).
+//!
+//! What was asked about is kept and sent as it was, byte for byte; what comes back only says yes.
+//! So the server never learns of the round, its own rounds are not disturbed, and a client that
+//! changes the call between the rounds gets an error.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use crate::connect::consent::{self, Answer, Limits, Refused};
+use crate::connect::rpc::{Fault, Id, Inbound};
+use crate::connect::send::Away;
+use crate::connect::session::can_elicit;
+use crate::connect::trouble::Trouble;
+use crate::message::shown::visible;
+
+use super::request::Asked;
+use super::{Front, ask, read};
+
+/// What the state of a question of the bridge begins with.
+const STATE: &str = "mcpid-consent-";
+/// Questions that are open at a time; each holds a whole message.
+const MOST: usize = 32;
+/// The requests that the revision lets a server answer so.
+const METHODS: &[&str] = &["tools/call", "prompts/get", "resources/read"];
+
+/// Calls that wait for the round that says yes.
+#[derive(Debug, Default)]
+pub(super) struct Rounds {
+    waiting: Mutex<HashMap<String, Waiting>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    body: Bytes,
+    until: Instant,
+}
+
+impl Rounds {
+    /// Keeps `body` until the answer comes; no, if too many wait.
+    fn open(&self, state: String, body: Bytes, patience: Duration) -> bool {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        waiting.retain(|_, waiting| waiting.until > now);
+        if waiting.len() >= MOST {
+            return false;
+        }
+        waiting.insert(state, Waiting { body, until: now + patience });
+        true
+    }
+
+    /// What the question was about, which is over with that.
+    fn take(&self, state: &str) -> Option<Bytes> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = waiting.remove(state)?;
+        (taken.until > Instant::now()).then_some(taken.body)
+    }
+}
+
+/// What becomes of a request.
+pub(super) enum Round {
+    /// It goes on.
+    Go(Away),
+    /// It has its answer: a question.
+    Asked,
+}
+
+/// How a request that came in a second round goes by its name of the first.
+#[derive(Debug)]
+pub(super) struct Alias {
+    /// The id that is sent.
+    pub(super) sent: Id,
+    /// The id that the client waits for, as it wrote it.
+    id: String,
+    /// Its token for progress as it is sent, and as the client waits for it.
+    tokens: Option<(Id, String)>,
+}
+
+#[derive(Deserialize)]
+struct Call<'c> {
+    #[serde(borrow)]
+    id: &'c RawValue,
+    #[serde(borrow)]
+    params: Params<'c>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Params<'c> {
+    #[serde(borrow, rename = "_meta")]
+    meta: Meta<'c>,
+    #[serde(default)]
+    request_state: Option<Value>,
+    #[serde(borrow, default)]
+    input_responses: Option<HashMap<String, &'c RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct Meta<'c> {
+    #[serde(rename = "io.modelcontextprotocol/clientCapabilities", default)]
+    capabilities: Capabilities,
+    #[serde(borrow, rename = "progressToken", default)]
+    token: Option<&'c RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+struct Capabilities {
+    #[serde(default)]
+    elicitation: Option<Map<String, Value>>,
+}
+
+impl Front {
+    /// Makes sure of the yes to a request of this revision; `asked` is then what was agreed to.
+    pub(super) async fn round(
+        &self,
+        asked: &mut Asked,
+        patience: Duration,
+    ) -> Result<Round, Trouble> {
+        let body = asked.body.clone();
+        let call: Option<Call<'_>> = serde_json::from_slice(&body).ok();
+        let state = call.as_ref().and_then(|call| call.params.request_state.as_ref()?.as_str());
+        if let (Some(call), Some(state)) = (&call, state.filter(|state| state.starts_with(STATE))) {
+            return self.second(asked, call, state);
+        }
+        let question = match self.bridge.need(&http::Method::POST, &body) {
+            consent::Need::Nothing => return Ok(Round::Go(Away::Once)),
+            consent::Need::Ask(question) => question,
+            _ => return Err(Trouble::Declined("nobody could be shown what it does".to_owned())),
+        };
+        let can = call.is_some_and(|call| {
+            call.params.meta.capabilities.elicitation.as_ref().is_some_and(can_elicit)
+        });
+        let no = |why: &str| {
+            let what = visible(&question.operation().to_string()).into_owned();
+            let why = Refused::NoWay(why.to_owned());
+            Err(Trouble::Declined(format!("{what} was not agreed to: {why}")))
+        };
+        if !METHODS.contains(&&*asked.method) {
+            return no(
+                "a client of this revision can only be asked about tools/call, prompts/get \
+                       and resources/read; a terminal or an askpass program can",
+            );
+        }
+        if !can {
+            return no(ask::CANNOT);
+        }
+        let Ok(nonce) = self.bridge.sender.nonce() else {
+            return no("there are no random numbers");
+        };
+        let state = format!("{STATE}{}", nonce.as_str());
+        if !self.rounds.open(state.clone(), body.clone(), patience) {
+            return no("too many questions are open");
+        }
+        // Whoever takes the entry out may answer.
+        if let Some(entry) = self.flight.finish(&asked.id)
+            && !entry.cancelled
+        {
+            let shown = question.shown(&Limits::default()).text;
+            let wanted =
+                json!({ &state: { "method": "elicitation/create", "params": ask::form(&shown) } });
+            let result = json!({
+                "resultType": "input_required",
+                "inputRequests": wanted,
+                "requestState": state,
+            });
+            let id = &entry.id;
+            self.out.line(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)).await;
+        }
+        Ok(Round::Asked)
+    }
+
+    /// The round that brings the answer.
+    fn second(&self, asked: &mut Asked, call: &Call<'_>, state: &str) -> Result<Round, Trouble> {
+        let what = visible(&asked.method).into_owned();
+        let declined = |why: &str| Trouble::Declined(format!("{what} was not agreed to: {why}"));
+        let Some(first) = self.rounds.take(state) else {
+            return Err(declined("the question is not open any more"));
+        };
+        if !same(&first, &asked.body) {
+            return Err(declined("it is not the request that was asked about"));
+        }
+        let answer = call.params.input_responses.as_ref().and_then(|all| all.get(state));
+        match answer.map(|answer| ask::elicited(answer.get())) {
+            Some(Answer::Yes) => {}
+            Some(Answer::No(why)) => return Err(declined(&why.to_string())),
+            None => return Err(declined("there is no answer to the question")),
+        }
+        let unreadable = |_| Trouble::Unreadable("it cannot be read again".to_owned());
+        let agreed: Call<'_> = serde_json::from_slice(&first).map_err(unreadable)?;
+        let sent = Id::read(agreed.id.get())
+            .ok_or_else(|| Trouble::Unreadable("it has no id".to_owned()))?;
+        let tokens = agreed.params.meta.token.zip(call.params.meta.token);
+        let tokens = tokens.and_then(|(sent, own)| Some((Id::read(sent.get())?, own.get().into())));
+        asked.alias = Some(Alias { sent, id: call.id.get().to_owned(), tokens });
+        let message = read(&first).map_err(Trouble::Unreadable)?;
+        (asked.fields, asked.number) = self.session.fields(&message);
+        asked.body = first.clone();
+        Ok(Round::Go(Away::Never))
+    }
+}
+
+/// Whether two rounds are of one call: all is equal but what a round brings with it.
+fn same(first: &[u8], second: &[u8]) -> bool {
+    let bare = |body: &[u8]| {
+        let mut call: Value = serde_json::from_slice(body).ok()?;
+        call.as_object_mut()?.remove("id");
+        let params = call.get_mut("params")?.as_object_mut()?;
+        for of_a_round in ["_meta", "inputResponses", "requestState"] {
+            params.remove(of_a_round);
+        }
+        Some(call)
+    };
+    bare(first).is_some_and(|first| bare(second) == Some(first))
+}
+
+impl Alias {
+    /// The answer by the name that the client waits for.
+    pub(super) fn response(&self, message: &Inbound<'_>) -> String {
+        let id = &self.id;
+        match (message.result, message.error) {
+            (Some(result), _) => format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#),
+            (None, Some(error)) => format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#),
+            // A response has one of the two.
+            (None, None) => Fault::default().response(Some(id)),
+        }
+    }
+
+    /// A notification of progress by the token that the client waits for; nothing if `text` is
+    /// something else.
+    pub(super) fn progress(&self, text: &str) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Progress<'p> {
+            method: &'p str,
+            #[serde(borrow)]
+            params: Token<'p>,
+        }
+        #[derive(Deserialize)]
+        struct Token<'p> {
+            #[serde(borrow, rename = "progressToken")]
+            token: &'p RawValue,
+        }
+        let (sent, own) = self.tokens.as_ref()?;
+        let progress: Progress<'_> = serde_json::from_str(text).ok()?;
+        let token = progress.params.token.get();
+        if progress.method != "notifications/progress" || Id::read(token).as_ref() != Some(sent) {
+            return None;
+        }
+        // The token is a slice of the text.
+        let at = (token.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
+        let (before, rest) = text.split_at_checked(at)?;
+        Some(format!("{before}{own}{}", rest.get(token.len()..)?))
+    }
+}

@@ -1,0 +1,253 @@
+//! Asking through a client of revision 2026-07-28: the call is answered with a question, and comes
+//! again with what a person said.
+
+use std::time::Duration;
+
+use mcpid::connect::Asking;
+use mcpid::connect::consent::Confirm;
+use serde_json::{Value, json};
+
+use crate::client::{Client, bridge, call};
+use crate::server::{Piece, Reply, Server};
+
+const RULES: &[&str] = &["tools/call:delete_*", "prompts/get", "completion/complete"];
+
+fn client_for(server: &Server, patience: Duration) -> Client {
+    let (bridge, said) = bridge(&server.url());
+    let mut confirm = Confirm::default();
+    RULES.iter().for_each(|rule| confirm.add(rule).unwrap());
+    Client::by((bridge.with_consent(confirm, Asking::Client(patience)), said))
+}
+
+fn client(server: &Server) -> Client {
+    client_for(server, Duration::from_secs(20))
+}
+
+async fn server() -> Server {
+    Server::start(|seen| Reply::json(seen.text("ok"))).await
+}
+
+/// A call by a client that can show a form.
+fn asking(id: impl Into<Value>, tool: &str, arguments: Value) -> Value {
+    let mut call = call(id, tool, arguments);
+    call["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] =
+        json!({ "elicitation": { "form": {} } });
+    call
+}
+
+/// The question in an answer: its state, and what is shown.
+fn question(answer: &Value) -> (String, String) {
+    let result = &answer["result"];
+    assert_eq!(result["resultType"], "input_required", "{answer}");
+    let state = result["requestState"].as_str().unwrap();
+    let wanted = result["inputRequests"].as_object().unwrap();
+    assert_eq!(wanted.len(), 1, "{answer}");
+    let wanted = &wanted[state];
+    assert_eq!(wanted["method"], "elicitation/create");
+    assert_eq!(wanted["params"]["requestedSchema"]["properties"]["approve"]["type"], "boolean");
+    (state.to_owned(), wanted["params"]["message"].as_str().unwrap().to_owned())
+}
+
+/// `call` once more, as an SDK does it: under another id and with what the round brought.
+fn again(call: &Value, id: impl Into<Value>, state: &str, result: Value) -> Value {
+    let mut call = call.clone();
+    call["id"] = id.into();
+    call["params"]["requestState"] = state.into();
+    call["params"]["inputResponses"] = json!({ state: result });
+    call
+}
+
+fn yes() -> Value {
+    json!({ "action": "accept", "content": { "approve": true } })
+}
+
+fn declined(answer: &Value, words: &str) {
+    assert_eq!(answer["error"]["code"], mcpid::connect::NOT_SENT, "{answer}");
+    assert_eq!(answer["error"]["data"]["reason"], "declined", "{answer}");
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(message.contains(words), "{message}");
+}
+
+#[tokio::test]
+async fn a_yes_sends_what_was_asked_about_byte_for_byte() {
+    let server = server().await;
+    let mut client = client(&server);
+    let call = asking(1, "delete_all", json!({ "of": "b\u{202e}ob", "n": 1e3 }));
+    let (state, shown) = question(&client.ask(&call).await);
+    assert!(shown.contains("delete_all") && shown.contains("\\u{202e}"), "{shown}");
+    assert!(server.seen().is_empty(), "nothing is signed before the yes");
+    let answer = client.ask(&again(&call, "second", &state, yes())).await;
+    assert_eq!(answer["id"], "second", "by the id that the client waits for");
+    assert_eq!(answer["result"]["content"][0]["text"], "ok");
+    let seen = server.seen();
+    assert_eq!((seen.len(), &*seen[0].raw), (1, call.to_string().as_bytes()));
+    assert_eq!(seen[0].header("mcp-name"), Some("delete_all"));
+    // What need not be asked about is sent at once, whatever the client can.
+    let other = asking(2, "get", json!({}));
+    assert!(client.ask(&other).await.get("result").is_some());
+    assert_eq!(&*server.seen()[1].raw, other.to_string().as_bytes());
+}
+
+#[tokio::test]
+async fn whatever_is_no_express_yes_is_a_no() {
+    let server = server().await;
+    let mut client = client(&server);
+    let call = asking(1, "delete_all", json!({}));
+    for result in [
+        json!({ "action": "decline" }),
+        json!({ "action": "cancel" }),
+        json!({ "action": "accept" }),
+        json!({ "action": "accept", "content": { "approve": false } }),
+        json!({ "action": "accept", "content": { "approve": "true" } }),
+        json!({ "action": "accept", "content": {} }),
+        json!({ "action": "Accept", "content": { "approve": true } }),
+        json!({}),
+        json!([]),
+        json!(null),
+        json!("accept"),
+    ] {
+        let (state, _) = question(&client.ask(&call).await);
+        declined(&client.ask(&again(&call, 2, &state, result)).await, "not agreed to");
+        // Nor can a no be made a yes.
+        declined(&client.ask(&again(&call, 3, &state, yes())).await, "not open any more");
+    }
+    let (state, _) = question(&client.ask(&call).await);
+    let mut silent = again(&call, 2, &state, yes());
+    silent["params"]["inputResponses"] = json!({ "other": yes() });
+    declined(&client.ask(&silent).await, "there is no answer");
+    assert!(server.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_yes_is_for_the_call_that_was_shown_and_for_one_time() {
+    let server = server().await;
+    let mut client = client(&server);
+    let call = asking(1, "delete_all", json!({ "of": "bob" }));
+    let changes: &[fn(&mut Value)] = &[
+        |call| call["params"]["arguments"]["of"] = json!("alice"),
+        |call| call["params"]["arguments"]["more"] = json!(1),
+        |call| call["params"]["name"] = json!("delete_none"),
+        |call| call["params"]["extra"] = json!(1),
+        |call| call["extra"] = json!(1),
+        |call| call["method"] = json!("prompts/get"),
+        |call| {
+            call["params"].as_object_mut().unwrap().remove("arguments");
+        },
+    ];
+    for change in changes {
+        let (state, _) = question(&client.ask(&call).await);
+        let mut other = again(&call, 2, &state, yes());
+        change(&mut other);
+        declined(&client.ask(&other).await, "not the request that was asked about");
+    }
+    assert!(server.seen().is_empty());
+    let (state, _) = question(&client.ask(&call).await);
+    assert!(client.ask(&again(&call, 2, &state, yes())).await.get("result").is_some());
+    declined(&client.ask(&again(&call, 3, &state, yes())).await, "not open any more");
+    // A state that was made up opens nothing.
+    declined(&client.ask(&again(&call, 4, "mcpid-consent-x", yes())).await, "not open any more");
+    // A state of another's is not ours, and the call is asked about like any other.
+    question(&client.ask(&again(&call, 5, "other", yes())).await);
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn silence_is_a_no_and_questions_do_not_pile_up() {
+    let server = server().await;
+    let mut client = client_for(&server, Duration::from_millis(700));
+    let call = asking(1, "delete_all", json!({}));
+    let (state, _) = question(&client.ask(&call).await);
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    declined(&client.ask(&again(&call, 2, &state, yes())).await, "not open any more");
+    let mut last = Value::Null;
+    for id in 0..33 {
+        last = client.ask(&asking(id, "delete_all", json!({}))).await;
+    }
+    declined(&last, "too many questions are open");
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    question(&client.ask(&call).await);
+    assert!(server.seen().is_empty());
+}
+
+#[tokio::test]
+async fn who_cannot_be_asked_hears_what_can() {
+    let server = server().await;
+    let mut client = client(&server);
+    for capabilities in [json!({}), json!({ "elicitation": { "url": {} } }), json!([]), json!(null)]
+    {
+        let mut call = call(1, "delete_all", json!({}));
+        call["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = capabilities;
+        let answer = client.ask(&call).await;
+        declined(&answer, "a terminal or an askpass program can");
+        declined(&answer, "did not say that it can put a form");
+    }
+    let mut other = asking(2, "", json!({}));
+    other["method"] = "completion/complete".into();
+    other["params"].as_object_mut().unwrap().remove("name");
+    let answer = client.ask(&other).await;
+    declined(&answer, "only be asked about tools/call, prompts/get and resources/read");
+    declined(&answer, "a terminal or an askpass program can");
+    assert!(server.seen().is_empty());
+}
+
+#[tokio::test]
+async fn the_servers_own_rounds_and_its_progress_go_on() {
+    let server = Server::start(|seen| {
+        if seen.body["params"].get("requestState").is_none() {
+            let wanted = json!({ "ask": { "method": "elicitation/create", "params": {} } });
+            return Reply::json(seen.result(json!({
+                "resultType": "input_required",
+                "inputRequests": wanted,
+                "requestState": "theirs",
+            })));
+        }
+        let token = &seen.body["params"]["_meta"]["progressToken"];
+        let progress = |token: &Value| {
+            json!({ "jsonrpc": "2.0", "method": "notifications/progress",
+                    "params": { "progress": 1, "progressToken": token, "message": "größe" } })
+        };
+        Reply::sse()
+            .event(&progress(token))
+            .event(&progress(&json!("another's")))
+            .piece(Piece::Wait(Duration::from_millis(20)))
+            .event(&seen.text("done"))
+    })
+    .await;
+    let mut client = client(&server);
+    let token = |mut call: Value, token: Value| {
+        call["params"]["_meta"]["progressToken"] = token;
+        call
+    };
+    let call = asking(1, "delete_all", json!({}));
+    let first = token(call.clone(), json!(1));
+    let (state, _) = question(&client.ask(&first).await);
+    // The yes is given, and now the server asks.
+    let theirs = client.ask(&token(again(&call, 2, &state, yes()), json!(2))).await;
+    assert_eq!((&theirs["id"], &theirs["result"]["requestState"]), (&json!(2), &json!("theirs")));
+    let mut answered = token(call.clone(), json!(3));
+    answered["id"] = json!(3);
+    answered["params"]["requestState"] = json!("theirs");
+    answered["params"]["inputResponses"] = json!({ "ask": { "action": "decline" } });
+    let (state, shown) = question(&client.ask(&answered).await);
+    assert!(shown.contains("theirs"), "all that is signed is shown: {shown}");
+    // An SDK begins each round from its first parameters: the server's are in what was kept.
+    client.send(&token(again(&call, "4", &state, yes()), json!("four"))).await;
+    let told = client.receive().await;
+    assert_eq!(told["params"]["progressToken"], "four", "{told}");
+    assert_eq!(client.receive().await["params"]["progressToken"], "another's");
+    let done = client.receive().await;
+    assert_eq!((&done["id"], &done["result"]["content"][0]["text"]), (&json!("4"), &json!("done")));
+    assert_eq!(&*server.seen()[1].raw, answered.to_string().as_bytes());
+}
+
+#[tokio::test]
+async fn an_error_of_the_server_has_the_id_that_is_waited_for() {
+    for status in [200, 400] {
+        let server = Server::start(move |seen| Reply::error(status, seen, -32602, "x")).await;
+        let mut client = client(&server);
+        let call = asking("a", "delete_all", json!({}));
+        let (state, _) = question(&client.ask(&call).await);
+        let answer = client.ask(&again(&call, "b", &state, yes())).await;
+        assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!("b"), &json!(-32602)));
+    }
+}
