@@ -126,6 +126,27 @@ def inspected(stand: Stand, url: str, server) -> None:
         assert server.calls(name, "delete_db"), name
 
 
+def consented(stand: Stand) -> None:
+    """Every client is asked itself, by whatever way its revision has: a yes is carried out, a no is not."""
+    server = stand.server("py2")
+    bridge = command(stand, server.urls["stateful-sse"], "--confirm", "tools/call:delete_*", "--confirm-via", "client")
+
+    def one(client: str, approve: bool) -> None:
+        process, says = CLIENTS[client]
+        token = f"asked-{client}-{approve}"
+        log = stand.log("connect-asks")
+        job = {**says, "stdio": bridge, "env": stand.environment, "log": str(log), "tool": "delete_db"}
+        answer = stand.client(process).do(do="try", token=token, approve=approve, **job)
+        said = f"{client}: {answer}\n{log.read_text(errors='replace')[-2000:]}"
+        if approve:
+            assert answer.get("ok", {}).get("answer") == f"deleted {token}", said
+        else:
+            assert "was not agreed to: declined" in answer.get("shown", ""), said
+        assert len(server.calls(token, "delete_db")) == int(approve), said
+
+    in_threads([(one, client, approve) for client in CLIENTS for approve in (True, False)])
+
+
 def scenarios(stand: Stand, suite: str) -> None:
     """The official suite's server scenarios, through the proxy and a strict gateway."""
     with stand.gateway(stand.server("conformance").urls["stateful-sse"]) as gateway:
@@ -188,6 +209,7 @@ def cases(stand: Stand):
             inspected(stand, gateway.url, there)
 
     yield "connect: the Inspector, on stdio and by HTTP", inspector_case
+    yield "connect: every client is asked itself, and its answer counts", lambda: consented(stand)
     yield "connect: conformance of the client, with the bridge between", lambda: clients_scenarios(stand)
     for suite in conformance.SUITES:
         name = f"connect: conformance of the server, {suite}: the same totals through the proxy and a strict gateway"

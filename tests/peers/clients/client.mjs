@@ -12,6 +12,7 @@ const one = {
   ...load('@modelcontextprotocol/sdk/client/index.js'),
   ...load('@modelcontextprotocol/sdk/client/streamableHttp.js'),
   ...load('@modelcontextprotocol/sdk/client/stdio.js'),
+  ...load('@modelcontextprotocol/sdk/types.js'),
 };
 const two = { ...load('@modelcontextprotocol/client'), ...load('@modelcontextprotocol/client/stdio') };
 
@@ -33,7 +34,13 @@ const provider = () => ({
 async function connect(job) {
   const sdk = job.sdk === 2 ? two : one;
   const options = job.sdk === 2 ? { versionNegotiation: { mode: mode(job) } } : {};
+  const forms = 'approve' in job;
+  if (forms) options.capabilities = { elicitation: {} };
   const client = new sdk.Client({ name: 'fixture', version: '1' }, options);
+  if (forms) {
+    const what = job.sdk === 2 ? 'elicitation/create' : one.ElicitRequestSchema;
+    client.setRequestHandler(what, () => ({ action: 'accept', content: { approve: job.approve } }));
+  }
   let transport;
   if (job.stdio) {
     const [command, ...args] = job.stdio;

@@ -7,6 +7,7 @@ A job is {"do": "walk"|"try"|"abandon", "token": T, …} and says where the serv
     "stdio": [COMMAND, ARGUMENT, …]   a bridge, with "env" if it needs any
 "mode" is auto (the default), legacy, or a revision, and means something to 2.x only. "headers" are
 static ones. "oauth": true gives the client an OAuth provider, so that it would log in if asked.
+"approve": true|false makes it show forms, and answer each with that.
 
 walk     calls every tool and answers {"ok": {…what came back…}} or {"error": …}
 try      the same, cut short: connect, list, one call; {"ok": …} or {"stage": S, "shown": TEXT}
@@ -28,12 +29,13 @@ from mcp.shared.auth import OAuthClientMetadata
 
 try:
     import httpx2 as httpx
+    import mcp_types as types
     from mcp import Client
 
     TWO = True
 except ImportError:
     import httpx
-    from mcp import ClientSession
+    from mcp import ClientSession, types
 
     TWO = False
 
@@ -86,6 +88,17 @@ class Session:
         }
 
 
+def forms(job: dict) -> dict:
+    """A person who always says the same."""
+    if "approve" not in job:
+        return {}
+
+    async def answer(context, params):
+        return types.ElicitResult(action="accept", content={"approve": job["approve"]})
+
+    return {"elicitation_callback": answer}
+
+
 @contextlib.asynccontextmanager
 async def connected(job: dict):
     async with contextlib.AsyncExitStack() as stack:
@@ -102,11 +115,11 @@ async def connected(job: dict):
             )
             transport = streamable_http_client(job["url"], http_client=await stack.enter_async_context(http))
         if TWO:
-            client = await stack.enter_async_context(Client(transport, mode=job.get("mode", "auto"), cache=None))
+            client = await stack.enter_async_context(Client(transport, mode=job.get("mode", "auto"), cache=None, **forms(job)))
             yield Session(client, str(client.session.protocol_version))
             return
         read, write = (await stack.enter_async_context(transport))[:2]
-        session = await stack.enter_async_context(ClientSession(read, write))
+        session = await stack.enter_async_context(ClientSession(read, write, **forms(job)))
         hello = await session.initialize()
         yield Session(session, str(hello.protocolVersion))
 
