@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -10,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::client::{call, old_call};
+use crate::client::{call, old_call, request};
 use crate::server::{Piece, Reply, Server};
 use crate::sessions::{initialize, initialized, usual};
 
@@ -223,6 +225,87 @@ fn spawn(mut command: Command) -> (Child, BufReader<std::process::ChildStdout>) 
 fn signal(child: &Child, name: &str) {
     let id = child.id().to_string();
     assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_speaks_on_sockets_and_files_as_on_pipes() {
+    let server = Server::start(|seen| Reply::json(seen.text(&"ä".repeat(200_000)))).await;
+    let folder = folder();
+    let lines = format!("{}\n{}\n", call(1, "t", json!({})), call(2, "t", json!({})));
+    fs::write(folder.path().join("in"), &lines).unwrap();
+    let check = |text: &str| {
+        let mut ids: Vec<i64> = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+            .map(|message| {
+                assert_eq!(
+                    message["result"]["content"][0]["text"].as_str().unwrap().len(),
+                    400_000
+                );
+                message["id"].as_i64().unwrap()
+            })
+            .collect();
+        ids.sort_unstable();
+        assert_eq!(ids, [1, 2]);
+    };
+
+    let mut command = connect(folder.path(), &[&server.url()]);
+    command.stdin(fs::File::open(folder.path().join("in")).unwrap());
+    command.stdout(fs::File::create(folder.path().join("out")).unwrap());
+    let status = tokio::task::spawn_blocking(move || command.status().unwrap()).await.unwrap();
+    assert!(status.success());
+    check(&fs::read_to_string(folder.path().join("out")).unwrap());
+
+    // As Node gives them to its children: one pair for each stream.
+    let (mut to, input) = UnixStream::pair().unwrap();
+    let (mut from, output) = UnixStream::pair().unwrap();
+    let mut command = connect(folder.path(), &[&server.url()]);
+    command.stdin(OwnedFd::from(input)).stdout(OwnedFd::from(output));
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    let text = tokio::task::spawn_blocking(move || {
+        to.write_all(lines.as_bytes()).unwrap();
+        to.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut text = String::new();
+        from.read_to_string(&mut text).unwrap();
+        text
+    });
+    check(&text.await.unwrap());
+    assert!(child.wait().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_never_reads_the_log_is_served_all_the_same() {
+    let server = Server::start(|seen| match seen.rpc() {
+        // Each is worth a line of the log, together far more than a pipe holds.
+        "tools/list" => Reply::sse()
+            .bytes(format!("data: {{\"x\":\"{}\"}}\n\n", "y".repeat(100)).repeat(4_000))
+            .event(&seen.result(json!({}))),
+        _ => Reply::json(seen.text("ok")),
+    })
+    .await;
+    let folder = folder();
+    let (mut child, mut output) = spawn(connect(folder.path(), &["-v", &server.url()]));
+    let unread = child.stderr.take().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let done = tokio::task::spawn_blocking(move || {
+        let mut line = String::new();
+        for id in 0..3 {
+            writeln!(input, "{}\n{}", request(id, "tools/list"), call(id + 10, "t", json!({})))
+                .unwrap();
+            for _ in 0..2 {
+                line.clear();
+                output.read_line(&mut line).unwrap();
+                assert!(line.contains("\"result\""), "{line}");
+            }
+        }
+        drop(input);
+    });
+    tokio::time::timeout(Duration::from_secs(20), done).await.unwrap().unwrap();
+    let begun = Instant::now();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    drop(unread);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,7 @@
 mod config;
 mod headers;
 mod journal;
+mod streams;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::files;
 use crate::holder::Holder;
 use crate::terminal;
 use crate::ui::{Ui, shell_word};
+use journal::Journal;
 
 /// How long a connection may take to be there, name, TCP and TLS together.
 const CONNECTING: Duration = Duration::from_secs(20);
@@ -38,7 +40,7 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
     let plan = Plan::of(args)?;
     let fields = headers::given(&args.header)?;
     let confirm = confirm(args)?;
-    let log = journal::open(args.log_file.as_deref(), manner)?;
+    let journal = Journal::open(args.log_file.as_deref(), manner)?;
     let holder = Holder::find(args.key.as_deref())?;
     if let Some(client) = args.print_config {
         config::print(client, args, &plan.host, ui)?;
@@ -65,7 +67,7 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
     let dialer = Dialer::new(roots, None, CONNECTING);
     let mut bridge = Bridge::new(&args.url, dialer, signer, Arc::new(SystemClock), SysRng)
         .map_err(|e| bad_url(&args.url, &chain(&e)))?
-        .with_log(log)
+        .with_log(journal.log())
         .with_fields(fields)
         .with_consent(confirm, asking(args));
     if in_agent {
@@ -81,22 +83,25 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
     if let Some(seconds) = args.timeout {
         bridge = bridge.with_silence(Some(Duration::from_secs(seconds.into())));
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let mut runtime = match &plan.listen {
+        // One client: a message that is handed from thread to thread would wait each time.
+        None => tokio::runtime::Builder::new_current_thread(),
+        Some(_) => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = runtime
         .enable_all()
         .build()
         .map_err(|e| Failure::new(Exit::Unavailable, "runtime", reason(&e).1))?;
     let ended = match &plan.listen {
-        None => {
-            let (input, output) = (tokio::io::stdin(), tokio::io::stdout());
-            runtime.block_on(async {
-                let (interrupted, stop) = signals()?;
-                Ok(match bridge.stdio(input, output, stop).await {
-                    Ended::OutputClosed => Exit::Closed,
-                    Ended::Stopped => stopped(&interrupted),
-                    _ => Exit::Ok,
-                })
+        None => runtime.block_on(async {
+            let (interrupted, stop) = signals()?;
+            let (input, output) = streams::open();
+            Ok(match bridge.stdio(input, output, stop).await {
+                Ended::OutputClosed => Exit::Closed,
+                Ended::Stopped => stopped(&interrupted),
+                _ => Exit::Ok,
             })
-        }
+        }),
         Some(address) => runtime.block_on(listen(bridge, address, &plan.origins, ui)),
     };
     // A read of stdin cannot be taken back, and nobody waits for what it brings.
@@ -107,6 +112,7 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
         // The last checkpoint, whoever still holds on to the log.
         recorder.log().close();
     }
+    journal.finish();
     ended
 }
 

@@ -1,42 +1,120 @@
 //! Where the bridge's log goes: stderr, which clients keep or show, or a file. Never stdout.
+//!
+//! A client that does not read stderr must not hold the bridge up, so a thread of its own writes,
+//! and what it cannot write in time is counted and left out.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::connect::{Log, Weight};
 
 use crate::args::MannerArgs;
-use crate::failure::Failure;
+use crate::exit::Exit;
+use crate::failure::{Failure, reason};
 
-/// The log, to be opened before anything is asked.
-///
-/// # Errors
-/// The file cannot be opened.
-pub(super) fn open(file: Option<&Path>, manner: MannerArgs) -> Result<Log, Failure> {
-    let Some(path) = file else {
-        return Ok(Log::new(move |weight, line| {
-            if weight == Weight::Warning || (manner.verbose && !manner.quiet) {
-                // Nobody who reads it is no reason to end.
-                let _ = writeln!(std::io::stderr().lock(), "mcpid: {line}");
+/// Lines that wait to be written.
+const QUEUE: usize = 1024;
+/// How long the last of them may take.
+const LAST: Duration = Duration::from_secs(1);
+
+/// The bridge's log.
+pub(super) struct Journal {
+    queue: mpsc::SyncSender<Entry>,
+    log: Log,
+}
+
+enum Entry {
+    Line(String),
+    /// All before it is written.
+    Mark(mpsc::SyncSender<()>),
+}
+
+enum Place {
+    Stderr,
+    File(File),
+}
+
+impl Journal {
+    /// The log, to be opened before anything is asked.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub(super) fn open(file: Option<&Path>, manner: MannerArgs) -> Result<Self, Failure> {
+        let place = match file {
+            None => Place::Stderr,
+            Some(path) => {
+                let mut options = OpenOptions::new();
+                options.append(true).create(true);
+                #[cfg(unix)]
+                std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+                Place::File(options.open(path).map_err(|e| Failure::write(path, &e))?)
             }
-        }));
-    };
-    let mut options = OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = Mutex::new(options.open(path).map_err(|e| Failure::write(path, &e))?);
-    Ok(Log::new(move |weight, line| {
-        let word = match weight {
-            Weight::Note => "note",
-            _ => "warning",
         };
-        let now = SystemClock.now();
-        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-        // One write a line, so that several processes can share the file.
-        let _ = file.write_all(format!("{now} {word}: {line}\n").as_bytes());
-    }))
+        let to_file = file.is_some();
+        let (queue, lines) = mpsc::sync_channel(QUEUE);
+        let lost = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&lost);
+        thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || write(place, &lines, &counted))
+            .map_err(|e| Failure::new(Exit::Unavailable, "thread", reason(&e).1))?;
+        let sender = queue.clone();
+        let log = Log::new(move |weight, words| {
+            let wanted = to_file || weight == Weight::Warning || (manner.verbose && !manner.quiet);
+            if wanted && sender.try_send(Entry::Line(line(to_file, weight, words))).is_err() {
+                lost.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        Ok(Journal { queue, log })
+    }
+
+    pub(super) fn log(&self) -> Log {
+        self.log.clone()
+    }
+
+    /// Waits for what was said to be written, but not for long.
+    pub(super) fn finish(self) {
+        let (written, done) = mpsc::sync_channel(1);
+        if self.queue.try_send(Entry::Mark(written)).is_ok() {
+            let _ = done.recv_timeout(LAST);
+        }
+    }
+}
+
+fn line(to_file: bool, weight: Weight, words: &str) -> String {
+    match (to_file, weight) {
+        (true, Weight::Note) => format!("{} note: {words}\n", SystemClock.now()),
+        (true, _) => format!("{} warning: {words}\n", SystemClock.now()),
+        (false, _) => format!("mcpid: {words}\n"),
+    }
+}
+
+fn write(mut place: Place, lines: &mpsc::Receiver<Entry>, lost: &AtomicU64) {
+    let to_file = matches!(place, Place::File(_));
+    // One write a line, so that several processes can share the file. Nobody who reads it is no
+    // reason to end.
+    let mut put = |text: &str| {
+        let _ = match &mut place {
+            Place::Stderr => std::io::stderr().lock().write_all(text.as_bytes()),
+            Place::File(file) => file.write_all(text.as_bytes()),
+        };
+    };
+    for entry in lines {
+        match entry {
+            Entry::Line(text) => put(&text),
+            Entry::Mark(written) => drop(written.send(())),
+        }
+        let gone = lost.swap(0, Ordering::Relaxed);
+        if gone > 0 {
+            put(&format!(
+                "mcpid: {gone} lines of the log are left out: nobody took them in time\n"
+            ));
+        }
+    }
 }
