@@ -16,8 +16,13 @@ use crate::mcp::headers::encode;
 use crate::message::is_tchar;
 
 const ANNOTATION: &str = "x-mcp-header";
-/// Tools with annotations that are remembered; a server with more of them is none.
-const MOST: usize = 10_000;
+/// Bytes that the names, headers and paths of annotated tools may take together: thousands of tools
+/// of an honest server, and no more of another. A call of one that is not remembered goes without
+/// its headers, and the server says what it misses.
+const MOST: usize = 4 << 20;
+/// The longest schema that is searched for annotations. Whoever has a longer one that mentions them
+/// leaves its client no way to follow.
+const LONGEST: usize = 1 << 20;
 /// The whole numbers that JavaScript can tell apart, of which the rules speak.
 const SAFE: i64 = (1 << 53) - 1;
 
@@ -31,7 +36,30 @@ struct Mirrored {
 /// What is known of one server's tools.
 #[derive(Debug, Default)]
 pub(super) struct Params {
-    tools: Mutex<HashMap<String, Arc<[Mirrored]>>>,
+    tools: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    by_name: HashMap<String, Arc<[Mirrored]>>,
+    /// Bytes that they take.
+    size: usize,
+}
+
+impl Known {
+    fn forget(&mut self, tool: &str) {
+        if let Some(mirrored) = self.by_name.remove(tool) {
+            self.size = self.size.saturating_sub(size(tool, &mirrored));
+        }
+    }
+}
+
+fn size(tool: &str, mirrored: &[Mirrored]) -> usize {
+    let one = |mirrored: &Mirrored| {
+        let path = mirrored.path.iter().map(|step| step.len() + size_of::<String>());
+        mirrored.header.as_str().len() + path.sum::<usize>() + size_of::<Mirrored>()
+    };
+    tool.len() + mirrored.iter().map(one).sum::<usize>()
 }
 
 /// What a list of tools taught.
@@ -46,7 +74,7 @@ pub(super) struct Lesson {
 }
 
 impl Params {
-    fn tools(&self) -> MutexGuard<'_, HashMap<String, Arc<[Mirrored]>>> {
+    fn tools(&self) -> MutexGuard<'_, Known> {
         self.tools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -60,10 +88,10 @@ impl Params {
             cursor: Option<String>,
         }
         #[derive(Deserialize)]
-        struct Tool {
+        struct Tool<'r> {
             name: String,
-            #[serde(rename = "inputSchema", default)]
-            schema: Value,
+            #[serde(borrow, rename = "inputSchema", default)]
+            schema: Option<&'r RawValue>,
         }
         let mut lesson = Lesson::default();
         let Ok(List { tools, cursor }) = serde_json::from_str::<List<'_>>(result.get()) else {
@@ -74,17 +102,17 @@ impl Params {
         let mut kept = Vec::with_capacity(listed.len());
         for raw in listed {
             // What is no tool is for the client to say.
-            let Ok(tool) = serde_json::from_str::<Tool>(raw.get()) else {
+            let Ok(tool) = serde_json::from_str::<Tool<'_>>(raw.get()) else {
                 kept.push(raw.get());
                 continue;
             };
-            match mirrored(&tool.schema) {
+            match annotated(tool.schema.map_or("null", RawValue::get)) {
                 Ok(mirrored) => {
                     kept.push(raw.get());
                     self.remember(tool.name, mirrored);
                 }
                 Err(why) => {
-                    self.tools().remove(&tool.name);
+                    self.tools().forget(&tool.name);
                     lesson.invalid.push((tool.name, why));
                 }
             }
@@ -102,16 +130,17 @@ impl Params {
 
     fn remember(&self, tool: String, mirrored: Vec<Mirrored>) {
         let mut tools = self.tools();
-        if mirrored.is_empty() {
-            tools.remove(&tool);
-        } else if tools.len() < MOST || tools.contains_key(&tool) {
-            tools.insert(tool, mirrored.into());
+        tools.forget(&tool);
+        let size = size(&tool, &mirrored);
+        if !mirrored.is_empty() && tools.size.saturating_add(size) <= MOST {
+            tools.size += size;
+            tools.by_name.insert(tool, mirrored.into());
         }
     }
 
     /// The headers for a call of `tool` by the message `body`.
     pub(super) fn headers(&self, tool: &str, body: &[u8]) -> Vec<(HeaderName, HeaderValue)> {
-        let Some(mirrored) = self.tools().get(tool).cloned() else { return Vec::new() };
+        let Some(mirrored) = self.tools().by_name.get(tool).cloned() else { return Vec::new() };
         let Ok(body) = serde_json::from_slice::<Value>(body) else { return Vec::new() };
         let arguments = body.pointer("/params/arguments");
         let header = |mirrored: &Mirrored| {
@@ -138,6 +167,24 @@ fn whole(number: &serde_json::Number) -> Option<i64> {
         (float.fract() == 0.0 && float.abs() <= SAFE as f64).then_some(float as i64)
     })?;
     (-SAFE..=SAFE).contains(&whole).then_some(whole)
+}
+
+/// The annotated parameters of a schema, JSON.
+///
+/// # Errors
+/// In a few words, which rule an annotation breaks.
+fn annotated(schema: &str) -> Result<Vec<Mirrored>, String> {
+    // Most have none, and need not be taken apart. A key can be spelled with escapes.
+    if !schema.contains(ANNOTATION) && !schema.contains("\\u") {
+        return Ok(Vec::new());
+    }
+    if schema.len() > LONGEST {
+        return match schema.contains(ANNOTATION) {
+            true => Err(format!("a schema of over {LONGEST} bytes around it")),
+            false => Ok(Vec::new()),
+        };
+    }
+    mirrored(&serde_json::from_str(schema).unwrap_or_default())
 }
 
 /// The annotated parameters of a schema.
@@ -256,6 +303,40 @@ mod tests {
         // A newer list takes the place of the older.
         params.learn(&raw(r#"{"tools":[{"name":"sql","inputSchema":{}}]}"#));
         assert_eq!(headers(r#"{"region":"x"}"#), "");
+    }
+
+    #[test]
+    fn what_is_remembered_of_a_server_is_bounded() {
+        let list = |name: &str, header: &str| {
+            let schema = format!(
+                r#"{{"properties":{{"a":{{"type":"string","x-mcp-header":"{header}"}}}}}}"#
+            );
+            raw(&format!(r#"{{"tools":[{{"name":"{name}","inputSchema":{schema}}}]}}"#))
+        };
+        let params = Params::default();
+        let call = br#"{"params":{"arguments":{"a":"x"}}}"#;
+        for n in 0..6 {
+            params.learn(&list(&format!("{n}{}", "n".repeat(1 << 20)), "A"));
+        }
+        let held = params.tools();
+        assert!(held.by_name.len() == 3 && held.size <= MOST, "{} bytes", held.size);
+        drop(held);
+        // A tool that is listed over and over takes its place once.
+        for n in 0..20_000 {
+            params.learn(&list("t", if n % 2 == 0 { "A" } else { "Abc" }));
+        }
+        assert_eq!(params.headers("t", call).len(), 1);
+        let names: Vec<_> = params.tools().by_name.keys().cloned().collect();
+        names.iter().for_each(|name| params.tools().forget(name));
+        assert_eq!(params.tools().size, 0);
+        // A key may be spelled with an escape.
+        let escaped = r#"{"properties":{"a":{"type":"string","x\u002dmcp-header":"A"}}}"#;
+        params.learn(&raw(&format!(r#"{{"tools":[{{"name":"e","inputSchema":{escaped}}}]}}"#)));
+        assert_eq!(params.headers("e", call).len(), 1);
+        let long = format!(r#"{{"x-mcp-header":"A","description":"{}"}}"#, "x".repeat(LONGEST));
+        let lesson =
+            params.learn(&raw(&format!(r#"{{"tools":[{{"name":"l","inputSchema":{long}}}]}}"#)));
+        assert_eq!(lesson.invalid.len(), 1);
     }
 
     #[test]

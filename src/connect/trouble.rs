@@ -22,6 +22,9 @@ pub const UNANSWERED: i64 = -31402;
 /// could not be read or signed.
 pub const NOT_SENT: i64 = -31403;
 
+/// Characters of a stranger's text that are repeated in words.
+const SHOWN: usize = 200;
+
 /// Why there is no answer, or not the one that was hoped for.
 #[derive(Clone, Debug)]
 pub(super) enum Trouble {
@@ -161,8 +164,8 @@ impl Refusal {
     fn words(&self) -> String {
         let Refusal { status, fault, text, hint } = self;
         let said = fault.as_ref().map(|fault| match fault.reason() {
-            Some(reason) => format!("{} [{}]", visible(&fault.message), visible(&reason)),
-            None => visible(&fault.message).into_owned(),
+            Some(reason) => format!("{} [{}]", beginning(&fault.message), beginning(&reason)),
+            None => beginning(&fault.message),
         });
         let said = said.or_else(|| text.as_deref().map(|text| visible(text).into_owned()));
         let mut words = format!("the server answers {status}");
@@ -171,6 +174,14 @@ impl Refusal {
             words += more;
         }
         words
+    }
+}
+
+/// As much of a stranger's text as a line of the log has room for.
+fn beginning(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", visible(&text[..end])),
+        None => visible(text).into_owned(),
     }
 }
 

@@ -178,6 +178,13 @@ pub trait Sign: Send + Sync {
 #[non_exhaustive]
 pub struct SignError(pub Box<dyn std::error::Error + Send + Sync>);
 
+impl SignError {
+    /// For a holder of another kind: why it did not sign, in a lower-case fragment.
+    pub fn new(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        SignError(why.into())
+    }
+}
+
 /// An Ed25519 private key in memory: the RFC 8032 seed, wiped when it is dropped.
 pub struct SecretKey {
     key: ed25519_dalek::SigningKey,

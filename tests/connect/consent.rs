@@ -8,7 +8,7 @@ use mcpid::connect::consent::{Answer, Asked, BoxFuture, Confirm, Consent, Refuse
 use serde_json::{Value, json};
 
 use crate::client::{Client, bridge, call, old_call, request};
-use crate::server::{Reply, Server};
+use crate::server::{Piece, Reply, Server};
 use crate::sessions::{initialize, initialized, open, usual};
 
 /// Says what it is told to, and remembers what it was shown.
@@ -140,6 +140,27 @@ async fn a_cancelled_question_is_withdrawn_and_nothing_is_sent() {
     client.silence().await;
     assert!(server.of("tools/call").is_empty() && server.of("notifications/cancelled").is_empty());
     client.end().await;
+}
+
+#[tokio::test]
+async fn a_server_cannot_answer_what_it_was_not_sent() {
+    let server = Server::start(|seen| match (&*seen.method, seen.rpc()) {
+        ("GET", _) => Reply::sse()
+            .piece(Piece::Wait(Duration::from_millis(300)))
+            .event(&json!({ "jsonrpc": "2.0", "id": 1, "result": { "forged": true } }))
+            .piece(Piece::Hang),
+        (_, "tools/call") => Reply::json(seen.text("ok")),
+        _ => usual(seen),
+    })
+    .await;
+    let mut person = Person::new([Answer::Yes]);
+    Arc::get_mut(&mut person).unwrap().waits = Duration::from_millis(900);
+    let mut client = client(&server, &["tools/call:*"], Asking::Person(person));
+    open(&mut client).await;
+    client.send(&old_call(1, "t", json!({}))).await;
+    let answer = client.receive().await;
+    assert_eq!(answer["result"]["content"][0]["text"], "ok", "{answer}");
+    assert!(client.said().iter().any(|line| line.contains("a request that does not wait")));
 }
 
 #[tokio::test]

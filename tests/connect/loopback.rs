@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use mcpid::connect::Door;
 use mcpid::connect::consent::Confirm;
+use mcpid::connect::{Bridge, Door};
 use mcpid::message::target::Origin;
 use mcpid::net::{Address, Limits, Listener, Server as Front};
 use serde_json::{Value, json};
@@ -15,12 +15,13 @@ use crate::client::{bridge, call, old_call, request};
 use crate::server::{Piece, Reply, Server};
 use crate::sessions::{initialize, usual};
 
-const SECRET: &str = "0123456789abcdefghijkl";
+pub(crate) const SECRET: &str = "0123456789abcdefghijkl";
 
 /// A bridge that listens on loopback.
-struct Proxy {
-    address: SocketAddr,
-    run: tokio::task::JoinHandle<usize>,
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    pub(crate) run: tokio::task::JoinHandle<usize>,
+    pub(crate) stop: Option<tokio::sync::oneshot::Sender<()>>,
 }
 
 impl Drop for Proxy {
@@ -29,47 +30,52 @@ impl Drop for Proxy {
     }
 }
 
-async fn proxy_with(
-    server: &Server,
-    change: impl FnOnce(mcpid::connect::Bridge) -> mcpid::connect::Bridge,
-) -> Proxy {
+pub(crate) async fn proxy_of(bridge: Bridge, limits: Limits) -> Proxy {
     let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
     let Address::Tcp(address) = *listener.address() else { unreachable!() };
     let door = Door::new(listener.address(), SECRET)
         .with_origin(Origin::parse("https://app.example").unwrap());
-    let (bridge, _) = bridge(&server.url());
-    let front = Front::new(listener, Limits::default());
-    let run = tokio::spawn(change(bridge).http(front, door, std::future::pending()));
-    Proxy { address, run }
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let stopped = async {
+        if stopped.await.is_err() {
+            std::future::pending().await
+        }
+    };
+    let run = tokio::spawn(bridge.http(Front::new(listener, limits), door, stopped));
+    Proxy { address, run, stop: Some(stop) }
 }
 
-async fn proxy(server: &Server) -> Proxy {
+pub(crate) async fn proxy_with(server: &Server, change: impl FnOnce(Bridge) -> Bridge) -> Proxy {
+    proxy_of(change(bridge(&server.url()).0), Limits::default()).await
+}
+
+pub(crate) async fn proxy(server: &Server) -> Proxy {
     proxy_with(server, |bridge| bridge).await
 }
 
 /// What came back.
-struct Got {
-    status: u16,
+pub(crate) struct Got {
+    pub(crate) status: u16,
     head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Got {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (there, value) = line.split_once(": ")?;
             there.eq_ignore_ascii_case(name).then_some(value)
         })
     }
 
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {:?}", self.body))
     }
 }
 
 impl Proxy {
     /// A request that is good, but for what is said: a header whose value is empty is left out.
-    async fn send(&self, line: &str, changes: &[(&str, &str)], body: &str) -> Got {
+    pub(crate) async fn send(&self, line: &str, changes: &[(&str, &str)], body: &str) -> Got {
         let mut fields = vec![
             ("Host".to_owned(), self.address.to_string()),
             ("Content-Type".to_owned(), "application/json".to_owned()),
@@ -104,7 +110,7 @@ impl Proxy {
     }
 
     /// As a client of its revision would.
-    async fn post(&self, message: &Value) -> Got {
+    pub(crate) async fn post(&self, message: &Value) -> Got {
         let params = &message["params"];
         let version = &params["_meta"]["io.modelcontextprotocol/protocolVersion"];
         let mut fields = Vec::new();

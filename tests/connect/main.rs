@@ -11,6 +11,7 @@ mod consent;
 mod faults;
 mod lines;
 mod loopback;
+mod loopback_faults;
 mod program;
 mod rounds;
 mod server;

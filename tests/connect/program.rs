@@ -309,6 +309,27 @@ async fn a_client_that_never_reads_the_log_is_served_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_cannot_fill_the_disk_with_the_log() {
+    let server = Server::start(|seen| {
+        Reply::sse().bytes("data: {}\n\n".repeat(20_000)).event(&seen.text("ok"))
+    })
+    .await;
+    let folder = folder();
+    let command = connect(folder.path(), &["-v", "--log-file", "log", &server.url()]);
+    let output = piped(command, vec![call(1, "t", json!({}))]).await;
+    assert!(messages(&output)[0].get("result").is_some(), "{output:?}");
+    let log = fs::read_to_string(folder.path().join("log")).unwrap();
+    let lines: Vec<_> = log.lines().collect();
+    assert!((900..=1_010).contains(&lines.len()), "{} lines", lines.len());
+    let left_out: u64 = lines
+        .iter()
+        .filter_map(|line| line.split_once(" lines of the log were too many")?.0.rsplit(' ').next())
+        .map(|number| number.parse::<u64>().unwrap())
+        .sum();
+    assert!(left_out >= 19_000, "{left_out} of 20,000 are said to be left out");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_signal_ends_it_in_an_orderly_way() {
     for (name, code) in [("TERM", 0), ("INT", 130)] {
         let server = Server::start(|seen| match seen.rpc() {

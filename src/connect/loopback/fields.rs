@@ -22,13 +22,17 @@ const DROPPED: &[&str] = &[
     "set-cookie",
     "expect",
     "forwarded",
+    // Some servers let these say what the method and the target are, which are signed otherwise.
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
     "alt-svc",
     // Made by the signer.
     "signature",
     "signature-input",
     "content-digest",
 ];
-const PREFIXES: &[&str] = &["sec-", "x-forwarded-", "access-control-", "mcpid-"];
+const PREFIXES: &[&str] = &["sec-", "x-forwarded-", "x-http-method", "access-control-", "mcpid-"];
 
 /// What a page may read of an answer.
 const EXPOSED: &str = "Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After";
@@ -102,6 +106,11 @@ mod tests {
             ("content-digest", "x"),
             ("mcpid-status", "verified"),
             ("x-forwarded-for", "1"),
+            ("x-http-method-override", "DELETE"),
+            ("x-http-method", "DELETE"),
+            ("x-method-override", "DELETE"),
+            ("x-original-url", "/admin"),
+            ("x-rewrite-url", "/admin"),
         ] {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }

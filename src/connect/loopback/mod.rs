@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream as _;
@@ -16,10 +17,12 @@ use hyper::service::service_fn;
 use sse_stream::SseStream;
 
 use crate::mcp::body::{self, Message, Reading, Scope};
+use crate::mcp::headers;
 use crate::message::{Head, RequestTarget};
 use crate::net::Server;
 
 use super::Bridge;
+use super::answer::within;
 use super::send::Outbound;
 use super::trouble::Trouble;
 use door::Shut;
@@ -102,7 +105,7 @@ fn admit(parts: &Parts, body: &Incoming) -> Result<(), Shut> {
 }
 
 async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> Answer {
-    let body = match read(body, bridge.max_body).await {
+    let body = match read(body, bridge.max_body, None).await {
         Ok(body) => body,
         Err(trouble) => return troubled(bridge, &trouble, None),
     };
@@ -114,6 +117,12 @@ async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> Answer {
             Ok(message) => {
                 id = message.id().map(str::to_owned);
                 lists = message.method() == Some("tools/list");
+                // A person is shown the body: a field beside it must not tell another story.
+                if !bridge.confirm.is_empty()
+                    && let Some(why) = contradicted(&passed, &message)
+                {
+                    return troubled(bridge, &Trouble::Unreadable(why), id.as_deref());
+                }
             }
             Err(trouble) => return troubled(bridge, &trouble, None),
         }
@@ -135,12 +144,12 @@ async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> Answer {
             .headers
             .get(header::CONTENT_TYPE)
             .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-        return match read(body, bridge.max_answer).await {
+        return match read(body, bridge.max_answer, bridge.silence).await {
             Ok(body) => {
                 learn(bridge, &body, events);
                 Response::from_parts(head, Either::Right(Full::new(body)))
             }
-            Err(_) => troubled(bridge, &Trouble::Ended, id.as_deref()),
+            Err(trouble) => troubled(bridge, &of_answer(trouble), id.as_deref()),
         };
     }
     // Byte for byte as it comes, and closed as soon as the client closes.
@@ -165,9 +174,35 @@ fn message<'b>(fields: &HeaderMap, body: &'b [u8]) -> Result<Message<'b>, Troubl
     }
 }
 
-async fn read(mut body: Incoming, limit: usize) -> Result<Bytes, Trouble> {
+/// The first `Mcp-*` field that says something else than the body.
+fn contradicted(passed: &[(HeaderName, HeaderValue)], message: &Message<'_>) -> Option<String> {
+    let mut head = Head::new("POST", RequestTarget::Origin("/".into())).ok()?;
+    for (name, value) in passed.iter().filter(|(name, _)| name.as_str().starts_with("mcp-")) {
+        if let Err(error) = head.push(name.as_str().to_owned(), value.as_bytes().to_vec()) {
+            return Some(error.to_string());
+        }
+    }
+    let mismatch = headers::check(&head, &Reading::Message(message.clone())).err()?;
+    // One that is missing is the server's to miss.
+    head.has(&mismatch.header().to_ascii_lowercase()).then(|| mismatch.to_string())
+}
+
+/// What is wrong with an answer, in place of what would be wrong with a request.
+fn of_answer(trouble: Trouble) -> Trouble {
+    match trouble {
+        Trouble::TooLong { limit, .. } => Trouble::AnswerTooLong { limit },
+        silent @ Trouble::Silent(_) => silent,
+        _ => Trouble::Ended,
+    }
+}
+
+async fn read(
+    mut body: Incoming,
+    limit: usize,
+    silence: Option<Duration>,
+) -> Result<Bytes, Trouble> {
     let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = within(silence, body.frame()).await? {
         let frame = frame.map_err(|_| Trouble::Unreadable("it broke off".to_owned()))?;
         if let Ok(data) = frame.into_data() {
             let length = bytes.len().saturating_add(data.len());

@@ -74,6 +74,13 @@ impl Flight {
         self.entries().remove(id)
     }
 
+    /// Takes the request out for the server's answer to it. One that was not sent, because a person
+    /// is still asked, has none.
+    pub(super) fn answer(&self, id: &Id) -> Option<Entry> {
+        let mut entries = self.entries();
+        if entries.get(id)?.sent { entries.remove(id) } else { None }
+    }
+
     /// Whether it still waits.
     pub(super) fn waits(&self, id: &Id) -> bool {
         self.entries().contains_key(id)

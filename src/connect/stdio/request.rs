@@ -273,7 +273,7 @@ impl Front {
         if let Some(rest) = told.and_then(|told| APART.checked_sub(told.elapsed())) {
             tokio::time::sleep(rest).await;
         }
-        match self.flight.finish(&id) {
+        match self.flight.answer(&id) {
             Some(entry) if !entry.cancelled => {
                 let line = line.unwrap_or_else(|| rpc::one_line(message.text).into_owned());
                 self.out.line(line).await;

@@ -1,7 +1,8 @@
 //! Where the bridge's log goes: stderr, which clients keep or show, or a file. Never stdout.
 //!
-//! A client that does not read stderr must not hold the bridge up, so a thread of its own writes,
-//! and what it cannot write in time is counted and left out.
+//! A client that does not read stderr must not hold the bridge up, so a thread of its own writes.
+//! What it cannot write in time, and what is more than a thousand lines a minute, is counted and
+//! left out.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -9,7 +10,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::connect::{Log, Weight};
@@ -20,6 +21,10 @@ use crate::failure::{Failure, reason};
 
 /// Lines that wait to be written.
 const QUEUE: usize = 1024;
+/// Lines that are written in a minute: a server that makes a line with each event must not fill a
+/// disk.
+const A_MINUTE: u32 = 1_000;
+const MINUTE: Duration = Duration::from_secs(60);
 /// How long the last of them may take.
 const LAST: Duration = Duration::from_secs(1);
 
@@ -95,7 +100,7 @@ fn line(to_file: bool, weight: Weight, words: &str) -> String {
     }
 }
 
-fn write(mut place: Place, lines: &mpsc::Receiver<Entry>, lost: &AtomicU64) {
+fn write(mut place: Place, entries: &mpsc::Receiver<Entry>, lost: &AtomicU64) {
     let to_file = matches!(place, Place::File(_));
     // One write a line, so that several processes can share the file. Nobody who reads it is no
     // reason to end.
@@ -105,16 +110,31 @@ fn write(mut place: Place, lines: &mpsc::Receiver<Entry>, lost: &AtomicU64) {
             Place::File(file) => file.write_all(text.as_bytes()),
         };
     };
-    for entry in lines {
-        match entry {
-            Entry::Line(text) => put(&text),
-            Entry::Mark(written) => drop(written.send(())),
+    let put_lost = |put: &mut dyn FnMut(&str)| {
+        let lost = lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let words = format!("{lost} lines of the log were too many, and are left out");
+            put(&line(to_file, Weight::Warning, &words));
         }
-        let gone = lost.swap(0, Ordering::Relaxed);
-        if gone > 0 {
-            put(&format!(
-                "mcpid: {gone} lines of the log are left out: nobody took them in time\n"
-            ));
+    };
+    let (mut since, mut written) = (Instant::now(), 0);
+    for entry in entries {
+        if since.elapsed() >= MINUTE {
+            (since, written) = (Instant::now(), 0);
+        }
+        match entry {
+            Entry::Line(_) if written >= A_MINUTE => {
+                lost.fetch_add(1, Ordering::Relaxed);
+            }
+            Entry::Line(text) => {
+                put_lost(&mut put);
+                put(&text);
+                written += 1;
+            }
+            Entry::Mark(done) => {
+                put_lost(&mut put);
+                let _ = done.send(());
+            }
         }
     }
 }

@@ -1,0 +1,333 @@
+//! The front for clients that speak HTTP when something goes wrong: every request gets an answer,
+//! nobody else is held up, and what the server says passes as it is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use mcpid::clock::SystemClock;
+use mcpid::connect::consent::Confirm;
+use mcpid::connect::{Asking, Bridge};
+use mcpid::key::{PublicKey, Sign, SignError};
+use mcpid::net::{Dialer, Limits, tls};
+use mcpid::profile::Profile;
+use mcpid::sign::Signer;
+use rand::rngs::SysRng;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::client::{Client, bridge, call, old_call, request};
+use crate::loopback::{Proxy, SECRET, proxy, proxy_of, proxy_with};
+use crate::server::{Piece, Reply, Server, key};
+use crate::sessions::usual;
+
+fn reason(got: &Value) -> &str {
+    got["error"]["data"]["reason"].as_str().unwrap_or_default()
+}
+
+/// The start of a POST, written by hand; the body follows or does not.
+async fn begun(proxy: &Proxy, body: &str, length: usize) -> TcpStream {
+    let mut stream = TcpStream::connect(proxy.address).await.unwrap();
+    let head = format!(
+        "POST /{SECRET}/mcp HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}",
+        proxy.address,
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_is_found_when_it_is_up() {
+    let address = Server::start(usual).await.address;
+    let (down, _) = bridge(&format!("http://{address}/mcp"));
+    let proxy = proxy_of(down, Limits::default()).await;
+    for id in 1..3 {
+        let got = proxy.post(&call(id, "t", json!({}))).await;
+        assert_eq!((got.status, reason(&got.json())), (502, "connect"), "{}", got.body);
+        assert_eq!(got.json()["id"], id);
+    }
+    let server = Server::start_at(address, usual).await;
+    assert_eq!(proxy.post(&call(3, "t", json!({}))).await.status, 200);
+    drop(server);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let got = proxy.post(&call(4, "t", json!({}))).await;
+    assert_eq!(got.status, 502, "{}", got.body);
+    let _server = Server::start_at(address, usual).await;
+    assert_eq!(proxy.post(&call(5, "t", json!({}))).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_the_server_says_passes_whatever_it_is() {
+    for (status, kind, text) in [
+        (
+            400,
+            "application/json",
+            r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32020,"message":"x"}}"#,
+        ),
+        (401, "text/plain", "who"),
+        (
+            403,
+            "application/json",
+            r#"{"jsonrpc":"2.0","id":1,"error":{"code":-31401,"message":"no","data":{"reason":"key_not_valid"}}}"#,
+        ),
+        (404, "application/json", "{}"),
+        (421, "text/plain", "not here"),
+        (500, "text/html", "<h1>oh</h1>"),
+        (502, "text/plain", "\u{1b}[2J"),
+        (503, "text/plain", "later"),
+        (200, "application/json", "{\"jsonrpc\":\"2.0\",\"id\":"),
+        (200, "text/html", "<html>"),
+        (200, "text/event-stream", "data: garbage\n\ndata: half"),
+        (202, "text/plain", ""),
+    ] {
+        let server = Server::start(move |_| {
+            Reply::status(status).with("content-type", kind).bytes(text).with("set-cookie", "a=b")
+        })
+        .await;
+        let got = proxy(&server).await.post(&call(1, "t", json!({}))).await;
+        assert_eq!((got.status, &*got.body), (status, text));
+        assert_eq!(got.header("content-type"), Some(kind));
+        assert_eq!(got.header("set-cookie"), None, "{status}");
+        assert_eq!(server.seen().len(), 1, "sent once: {status}");
+    }
+}
+
+#[tokio::test]
+async fn patience_that_the_server_asks_for_is_had_once_and_signed_anew() {
+    let asked = AtomicUsize::new(0);
+    let server = Server::start(move |seen| match asked.fetch_add(1, Ordering::SeqCst) {
+        0 | 2 | 3 => Reply::error(503, seen, -31401, "unavailable").with("retry-after", "1"),
+        _ => Reply::json(seen.text("ok")),
+    })
+    .await;
+    let proxy = proxy(&server).await;
+    // That all were verified shows that no nonce came twice.
+    assert_eq!(proxy.post(&call(1, "t", json!({}))).await.status, 200);
+    assert_eq!(proxy.post(&call(2, "t", json!({}))).await.status, 503);
+    assert_eq!(server.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn a_long_event_passes_and_one_that_breaks_off_ends_its_own_answer_only() {
+    let server = Server::start(|seen| match seen.body["params"]["name"].as_str() {
+        Some("long") => Reply::sse().event(&seen.text(&"x".repeat(10 << 20))),
+        Some("half") => Reply::sse().bytes("data: {\"jsonrpc\"").piece(Piece::Break),
+        _ => Reply::json(seen.text("ok")),
+    })
+    .await;
+    let proxy = proxy(&server).await;
+    let got = proxy.post(&call(1, "long", json!({}))).await;
+    assert!(got.status == 200 && got.body.len() > 10 << 20, "{}", got.body.len());
+    let body = old_call(2, "half", json!({})).to_string();
+    let mut stream = begun(&proxy, &body, body.len()).await;
+    let mut all = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut all)).await;
+    assert!(read.is_ok(), "it does not hang");
+    let text = String::from_utf8_lossy(&all);
+    assert!(text.contains("data: {\"jsonrpc\"") && !text.ends_with("0\r\n\r\n"), "{text}");
+    assert_eq!(proxy.post(&call(3, "t", json!({}))).await.status, 200);
+}
+
+#[tokio::test]
+async fn silence_has_an_end_and_holds_nobody_up() {
+    let server = Server::start(|seen| match seen.body["params"]["name"].as_str() {
+        Some("hang") => Reply::json(seen.text("late")).after(Duration::from_secs(20)),
+        _ => Reply::json(seen.text("ok")),
+    })
+    .await;
+    let patient = |bridge: Bridge| bridge.with_silence(Some(Duration::from_secs(1)));
+    let proxy = proxy_with(&server, patient).await;
+    let dead = call("dead", "hang", json!({}));
+    let alive = async {
+        for id in 0..10 {
+            assert_eq!(proxy.post(&call(id, "t", json!({}))).await.status, 200);
+        }
+    };
+    let begun = Instant::now();
+    let (got, ()) = tokio::join!(proxy.post(&dead), alive);
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert_eq!((got.status, reason(&got.json())), (504, "silent"), "{}", got.body);
+    assert_eq!(got.json()["id"], "dead");
+}
+
+#[tokio::test]
+async fn a_list_that_has_to_be_read_first_is_bounded_in_time_and_size() {
+    let server = Server::start(|seen| match seen.body["params"]["cursor"].as_str() {
+        Some("hang") => Reply::sse().bytes("data: {").piece(Piece::Hang),
+        Some("long") => Reply::sse().bytes("x".repeat(3 << 20)),
+        Some("half") => Reply::sse().bytes("data: {").piece(Piece::Break),
+        _ => Reply::json(seen.result(json!({ "tools": [] }))),
+    })
+    .await;
+    let proxy = proxy_with(&server, |bridge| {
+        let mut confirm = Confirm::default();
+        confirm.add("destructive").unwrap();
+        let bridge = bridge.with_consent(confirm, Asking::Nobody).with_max_answer(1 << 20);
+        bridge.with_silence(Some(Duration::from_secs(1)))
+    })
+    .await;
+    for (cursor, status, why) in
+        [("hang", 504, "silent"), ("long", 502, "answer_too_long"), ("half", 502, "ended")]
+    {
+        let mut list = request(cursor, "tools/list");
+        list["params"]["cursor"] = cursor.into();
+        let got = proxy.post(&list).await;
+        assert_eq!((got.status, reason(&got.json())), (status, why), "{}", got.body);
+        assert_eq!(got.json()["id"], cursor);
+    }
+    assert_eq!(proxy.post(&request(1, "tools/list")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_client_that_breaks_off_has_nothing_signed() {
+    let server = Server::start(usual).await;
+    let proxy = proxy(&server).await;
+    let body = old_call(1, "t", json!({})).to_string();
+    drop(begun(&proxy, &body[..20], body.len()).await);
+    // Another length than the body has: what is there is no message, the rest no request.
+    let mut stream = begun(&proxy, &body, 20).await;
+    let mut all = Vec::new();
+    let read = stream.read_to_end(&mut all);
+    let _ = tokio::time::timeout(Duration::from_secs(2), read).await;
+    assert!(String::from_utf8_lossy(&all).starts_with("HTTP/1.1 400"));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(server.seen().is_empty());
+    assert_eq!(proxy.post(&call(1, "t", json!({}))).await.status, 200);
+}
+
+#[tokio::test]
+async fn framing_that_two_servers_read_differently_smuggles_nothing() {
+    let server = Server::start(usual).await;
+    let proxy = proxy(&server).await;
+    let inner = old_call("inner", "t", json!({})).to_string();
+    let host = proxy.address;
+    // The second request lacks the secret, as one of a page would: it is told from the first.
+    for fields in [
+        "Content-Length: 4\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 4",
+        "Transfer-Encoding: xchunked",
+        "Transfer-Encoding: chunked, identity",
+        "Content-Length: 4\r\nContent-Length: 5",
+        "Content-Length: +4",
+        "Content-Length: 4, 4",
+        "Content-Length : 4",
+    ] {
+        let text = format!(
+            "POST /{SECRET}/mcp HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n{fields}\r\n\r\n0\r\n\r\nPOST /mcp HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{inner}",
+            inner.len()
+        );
+        let mut stream = TcpStream::connect(host).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let mut all = Vec::new();
+        let read = stream.read_to_end(&mut all);
+        let _ = tokio::time::timeout(Duration::from_millis(500), read).await;
+        let text = String::from_utf8_lossy(&all);
+        assert!(!text.contains("HTTP/1.1 2"), "{fields}: {text}");
+    }
+    assert!(server.seen().is_empty(), "nothing was signed");
+}
+
+#[tokio::test]
+async fn told_to_stop_it_lets_answers_end_and_cuts_off_what_does_not() {
+    let server = Server::start(|seen| match seen.body["params"]["name"].as_str() {
+        Some("hang") => Reply::sse().bytes("data: one\n\n").piece(Piece::Hang),
+        _ => Reply::json(seen.text("late")).after(Duration::from_millis(300)),
+    })
+    .await;
+    let mut limits = Limits::default();
+    limits.drain = Duration::from_secs(1);
+    let (bridge, _) = bridge(&server.url());
+    let mut proxy = proxy_of(bridge, limits).await;
+    let body = old_call(1, "hang", json!({})).to_string();
+    let _stream = begun(&proxy, &body, body.len()).await;
+    let call = call(2, "t", json!({}));
+    let stop = proxy.stop.take().unwrap();
+    let stopping = async {
+        server.until(|seen| seen.len() == 2).await;
+        stop.send(()).unwrap();
+    };
+    let (got, ()) = tokio::join!(proxy.post(&call), stopping);
+    assert_eq!(got.status, 200, "what can end does: {}", got.body);
+    let run = (&mut proxy.run).await.unwrap();
+    assert_eq!(run, 1, "the one that hangs is cut off");
+    server.until_gone(1).await;
+}
+
+/// A key whose holder comes and goes, as an agent does.
+#[derive(Debug)]
+struct Fickle {
+    gone: Arc<AtomicBool>,
+}
+
+impl Sign for Fickle {
+    fn public(&self) -> &PublicKey {
+        static KEY: std::sync::OnceLock<PublicKey> = std::sync::OnceLock::new();
+        KEY.get_or_init(|| key().public().clone())
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
+        match self.gone.load(Ordering::SeqCst) {
+            true => Err(SignError::new("the agent is locked")),
+            false => key().sign(message),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_does_not_sign_is_said_on_both_fronts_and_nothing_is_sent() {
+    let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
+    let gone = Arc::new(AtomicBool::new(false));
+    let fickle = || {
+        let key = Arc::new(Fickle { gone: Arc::clone(&gone) });
+        let signer = Arc::new(Signer::new(key, &Profile::mcp()).unwrap());
+        let dialer = Dialer::new(tls::trusting_nobody().unwrap(), None, Duration::from_secs(5));
+        let bridge = Bridge::new(&server.url(), dialer, signer, Arc::new(SystemClock), SysRng);
+        bridge.unwrap().with_slow_key()
+    };
+    let proxy = proxy_of(fickle(), Limits::default()).await;
+    let mut client = Client::by((fickle(), crate::client::Said::default()));
+    for locked in [false, true, false] {
+        gone.store(locked, Ordering::SeqCst);
+        let before = server.seen().len();
+        let got = proxy.post(&call(1, "t", json!({}))).await;
+        let answer = client.ask(&call(2, "t", json!({}))).await;
+        if locked {
+            assert_eq!((got.status, reason(&got.json())), (403, "not_signed"), "{}", got.body);
+            assert!(got.body.contains("the agent is locked"), "{}", got.body);
+            assert_eq!((reason(&answer), &answer["id"]), ("not_signed", &json!(2)), "{answer}");
+            assert_eq!(server.seen().len(), before);
+        } else {
+            assert_eq!(got.status, 200, "{}", got.body);
+            assert!(answer.get("result").is_some(), "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_field_cannot_name_another_tool_than_the_one_that_is_asked_about() {
+    let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
+    let guarded = |bridge: Bridge| {
+        let mut confirm = Confirm::default();
+        confirm.add("tools/call:delete_*").unwrap();
+        bridge.with_consent(confirm, Asking::Nobody)
+    };
+    let proxy = proxy_with(&server, guarded).await;
+    let path = format!("POST /{SECRET}/mcp");
+    let body = old_call(1, "get", json!({})).to_string();
+    for fields in [
+        vec![("Mcp-Name", "delete_all")],
+        vec![("Mcp-Name", "=?base64?ZGVsZXRlX2FsbA==?=")],
+        vec![("Mcp-Name", "=?base64?ZGVsZXRl")],
+        vec![("Mcp-Method", "prompts/get")],
+        vec![("Mcp-Method", "tools/call"), ("Mcp-Name", "Get")],
+    ] {
+        let got = proxy.send(&path, &fields, &body).await;
+        assert_eq!((got.status, reason(&got.json())), (400, "unreadable"), "{fields:?}");
+    }
+    assert!(server.seen().is_empty());
+    assert_eq!(proxy.send(&path, &[("Mcp-Name", "get")], &body).await.status, 200);
+    assert_eq!(proxy.send(&path, &[], &body).await.status, 200);
+    let body = old_call(1, "delete_all", json!({})).to_string();
+    assert_eq!(proxy.send(&path, &[("Mcp-Name", "delete_all")], &body).await.status, 403);
+}
