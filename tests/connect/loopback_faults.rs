@@ -180,6 +180,28 @@ async fn a_list_that_has_to_be_read_first_is_bounded_in_time_and_size() {
 }
 
 #[tokio::test]
+async fn a_list_that_has_to_be_read_is_not_asked_for_in_a_coding() {
+    let server = Server::start(|seen| Reply::json(seen.result(json!({ "tools": [] })))).await;
+    let proxy = proxy_with(&server, |bridge| {
+        let mut confirm = Confirm::default();
+        confirm.add("destructive").unwrap();
+        bridge.with_consent(confirm, Asking::Nobody)
+    })
+    .await;
+    for method in ["tools/list", "prompts/list"] {
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method }).to_string();
+        let path = format!("POST /{SECRET}/mcp");
+        assert_eq!(proxy.send(&path, &[("Accept-Encoding", "gzip")], &body).await.status, 200);
+    }
+    let codings: Vec<_> = server
+        .seen()
+        .iter()
+        .map(|seen| seen.header("accept-encoding").map(str::to_owned))
+        .collect();
+    assert_eq!(codings, [None, Some("gzip".to_owned())]);
+}
+
+#[tokio::test]
 async fn a_client_that_breaks_off_has_nothing_signed() {
     let server = Server::start(usual).await;
     let proxy = proxy(&server).await;

@@ -212,6 +212,24 @@ async fn the_stream_of_notifications_is_taken_up_again() {
 }
 
 #[tokio::test]
+async fn a_server_that_asks_for_no_pause_is_not_asked_without_pause() {
+    let server = Server::start(|seen| match &*seen.method {
+        "GET" => Reply::sse().bytes("retry: 0\nid: e1\ndata:\n\n"),
+        _ => usual(seen),
+    })
+    .await;
+    let mut client = Client::of(&server);
+    open(&mut client).await;
+    let gets = |seen: &[crate::server::Seen]| seen.iter().filter(|s| s.method == "GET").count();
+    server.until(|seen| gets(seen) >= 3).await;
+    let before = gets(&server.seen());
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let more = gets(&server.seen()) - before;
+    assert!((1..=11).contains(&more), "{more} in a second");
+    client.end().await;
+}
+
+#[tokio::test]
 async fn a_cancel_is_told_to_the_server_and_the_answer_kept_from_the_client() {
     let server = Server::start(|seen| match (seen.rpc(), seen.body["id"].as_u64()) {
         ("tools/call", Some(1)) => Reply::sse()

@@ -110,13 +110,14 @@ async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> Answer {
         Err(trouble) => return troubled(bridge, &trouble, None),
     };
     // Just as the client set them, so that a server sees what is missing.
-    let passed = fields::passed(&parts.headers);
-    let (mut id, mut lists) = (None, false);
+    let mut passed = fields::passed(&parts.headers);
+    // Which tools are destructive has to be known before the client can call them.
+    let (mut id, mut learns) = (None, false);
     if parts.method == Method::POST {
         match message(&parts.headers, &body) {
             Ok(message) => {
                 id = message.id().map(str::to_owned);
-                lists = message.method() == Some("tools/list");
+                learns = message.method() == Some("tools/list") && !bridge.confirm.is_empty();
                 // A person is shown the body: a field beside it must not tell another story.
                 if !bridge.confirm.is_empty()
                     && let Some(why) = contradicted(&passed, &message)
@@ -126,6 +127,10 @@ async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> Answer {
             }
             Err(trouble) => return troubled(bridge, &trouble, None),
         }
+    }
+    if learns {
+        // It has to be read here, too.
+        passed.retain(|(name, _)| name != header::ACCEPT_ENCODING);
     }
     let away = match bridge.agreed(&parts.method, &body, None).await {
         Ok(away) => away,
@@ -138,8 +143,7 @@ async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> Answer {
     };
     let (mut head, body) = response.into_parts();
     head.headers = fields::passed(&head.headers).into_iter().collect();
-    if lists && head.status.is_success() && !bridge.confirm.is_empty() {
-        // Which tools are destructive has to be known before the client can call them.
+    if learns && head.status.is_success() {
         let events = head
             .headers
             .get(header::CONTENT_TYPE)

@@ -18,6 +18,7 @@ use crate::message::shown::visible;
 use crate::tower::HEADER_MISMATCH;
 
 use super::rounds::{Alias, Round};
+use super::stream::LEAST;
 use super::{Front, read};
 
 /// How long a stream may stay open after its answer: as long as it takes to close it in an orderly
@@ -183,7 +184,7 @@ impl Front {
                     return Err(trouble);
                 }
                 let pause = events.retry.unwrap_or(Duration::from_secs(1));
-                tokio::time::sleep(pause.min(Duration::from_secs(60))).await;
+                tokio::time::sleep(pause.clamp(LEAST, Duration::from_secs(60))).await;
                 self.bridge.log.note("an answer broke off; taking it up again");
                 match self.listen_from(Some(&last)).await {
                     Ok(next) => {

@@ -19,6 +19,8 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 /// The pause before a stream is taken up again, at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// The shortest, whatever the server asks for: each time is a signature, and an entry of a log.
+pub(super) const LEAST: Duration = Duration::from_millis(100);
 
 impl Front {
     /// Opens the stream for what the server sends unasked, in place of an earlier one.
@@ -59,7 +61,7 @@ impl Front {
                     self.bridge.log.note(&format!("no stream of notifications: {words}"));
                 }
             }
-            tokio::time::sleep(asked_pause.unwrap_or(pause).min(PAUSE.1)).await;
+            tokio::time::sleep(asked_pause.unwrap_or(pause).clamp(LEAST, PAUSE.1)).await;
             pause = (pause * 2).min(PAUSE.1);
         }
     }
