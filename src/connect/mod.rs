@@ -27,6 +27,7 @@ use http::{HeaderName, HeaderValue, Method, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::mcp::body::{self, Scope};
@@ -66,6 +67,9 @@ pub const DEFAULT_SILENCE: Duration = Duration::from_secs(15 * 60);
 /// How long requests may take to end after the client closed its end: a client that has gone says
 /// so by a signal, and a script that pipes a message in may have to wait for a server's minute.
 pub const DEFAULT_DRAIN: Duration = Duration::from_secs(75);
+
+/// Questions that wait for a person at a time: who is asked more than can be read says yes to all.
+const QUESTIONS: usize = 32;
 
 /// Where the bridge says what happens, line by line: whatever the caller makes of it.
 #[derive(Clone)]
@@ -131,6 +135,8 @@ pub struct Bridge {
     log: Log,
     confirm: Confirm,
     asking: Asking,
+    /// Places for questions that wait.
+    places: Semaphore,
     /// What the server calls destructive.
     tools: Mutex<Tools>,
 }
@@ -187,6 +193,7 @@ impl Bridge {
             log: Log::silent(),
             confirm: Confirm::default(),
             asking: Asking::Nobody,
+            places: Semaphore::new(QUESTIONS),
             tools: Mutex::new(Tools::new()),
         })
     }
@@ -335,9 +342,12 @@ impl Bridge {
             (Asking::Client(_), by_client) => by_client,
             (Asking::Nobody, _) => None,
         };
-        let answer = match asker {
-            Some(asker) => asker.ask(&asked).await,
-            None => Answer::No(Refused::NoWay("nobody is there to be asked".to_owned())),
+        let answer = match (asker, self.places.try_acquire()) {
+            (Some(asker), Ok(_place)) => asker.ask(&asked).await,
+            (Some(_), Err(_)) => {
+                Answer::No(Refused::NoWay(format!("{QUESTIONS} questions wait already")))
+            }
+            (None, _) => Answer::No(Refused::NoWay("nobody is there to be asked".to_owned())),
         };
         match answer {
             // What was shown is what is signed.

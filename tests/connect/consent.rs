@@ -143,6 +143,26 @@ async fn a_cancelled_question_is_withdrawn_and_nothing_is_sent() {
 }
 
 #[tokio::test]
+async fn nobody_is_flooded_with_questions() {
+    let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
+    let mut person = Person::new((0..33).map(|_| Answer::Yes));
+    Arc::get_mut(&mut person).unwrap().waits = Duration::from_millis(700);
+    let asking = Asking::Person(Arc::clone(&person) as _);
+    let mut client = client(&server, &["tools/call:*"], asking);
+    for id in 0..40 {
+        client.send(&call(id, "t", json!({}))).await;
+    }
+    let mut refused = 0;
+    for _ in 0..40 {
+        let answer = client.receive().await;
+        let why = answer["error"]["message"].as_str().unwrap_or_default();
+        refused += usize::from(why.contains("32 questions wait already"));
+    }
+    assert_eq!((refused, person.shown().len(), server.seen().len()), (8, 32, 32));
+    assert!(client.ask(&call(41, "t", json!({}))).await.get("result").is_some());
+}
+
+#[tokio::test]
 async fn a_server_cannot_answer_what_it_was_not_sent() {
     let server = Server::start(|seen| match (&*seen.method, seen.rpc()) {
         ("GET", _) => Reply::sse()

@@ -163,7 +163,7 @@ async fn silence_is_a_no_and_questions_do_not_pile_up() {
     for id in 0..33 {
         last = client.ask(&asking(id, "delete_all", json!({}))).await;
     }
-    declined(&last, "too many questions are open");
+    declined(&last, "32 questions wait already");
     tokio::time::sleep(Duration::from_millis(900)).await;
     question(&client.ask(&call).await);
     assert!(server.seen().is_empty());

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use crate::connect::QUESTIONS;
 use crate::connect::consent::{self, Answer, Limits, Refused};
 use crate::connect::rpc::{Fault, Id, Inbound};
 use crate::connect::send::Away;
@@ -27,8 +28,6 @@ use super::{Front, ask, read};
 
 /// What the state of a question of the bridge begins with.
 const STATE: &str = "mcpid-consent-";
-/// Questions that are open at a time; each holds a whole message.
-const MOST: usize = 32;
 /// The requests that the revision lets a server answer so.
 const METHODS: &[&str] = &["tools/call", "prompts/get", "resources/read"];
 
@@ -50,7 +49,7 @@ impl Rounds {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         waiting.retain(|_, waiting| waiting.until > now);
-        if waiting.len() >= MOST {
+        if waiting.len() >= QUESTIONS {
             return false;
         }
         waiting.insert(state, Waiting { body, until: now + patience });
@@ -157,7 +156,7 @@ impl Front {
         };
         let state = format!("{STATE}{}", nonce.as_str());
         if !self.rounds.open(state.clone(), body.clone(), patience) {
-            return no("too many questions are open");
+            return no(&format!("{QUESTIONS} questions wait already"));
         }
         // Whoever takes the entry out may answer.
         if let Some(entry) = self.flight.finish(&asked.id)

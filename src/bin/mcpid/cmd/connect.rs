@@ -138,7 +138,9 @@ impl Plan {
         if listen.is_some() && args.confirm_via == Some(ConfirmVia::Client) {
             let message = "--confirm-via client cannot be used with --listen: \
                            a client that speaks HTTP has to be asked apart";
-            return Err(Failure::usage(message));
+            return Err(Failure::usage(message).hint(
+                "--confirm-via askpass with MCPID_ASKPASS=PROGRAM, or --confirm-via terminal",
+            ));
         }
         let (host, is_https) = (url.host().to_owned(), url.is_https());
         Ok(Plan { host, is_https, is_open_to_all: url.is_open_to_all(), listen, origins })
