@@ -21,7 +21,7 @@ use mcpid::key::trust::{Registry, TrustFile};
 use mcpid::key::{SecretKey, Sign as _};
 use mcpid::message::target::{Origin, Origins};
 use mcpid::message::{Head, RequestTarget};
-use mcpid::net::{Address, Limits, Listener, Server, tls};
+use mcpid::net::{Address, Crew, Limits, Listener, Server, tls};
 use mcpid::nonce::memory::Memory;
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signer};
@@ -190,10 +190,16 @@ impl Stand {
         let handle = gateway.handle();
         let (stop, mut stopped) = watch::channel(false);
         let server = Server::new(listener, limits);
-        let serving = server.run(gateway, async move {
-            let _ = stopped.wait_for(|stopped| *stopped).await;
+        // As the program serves, by threads of their own.
+        let crew = Crew::new(2).unwrap();
+        let ended = tokio::spawn(async move {
+            let stop = async move {
+                let _ = stopped.wait_for(|stopped| *stopped).await;
+            };
+            let cut = server.run_by(&crew, || gateway.apart(), stop).await;
+            tokio::task::spawn_blocking(move || drop(crew)).await.unwrap();
+            cut
         });
-        let ended = tokio::spawn(serving);
         Stand { address, metrics, lines, handle, stop, ended }
     }
 
