@@ -4,6 +4,7 @@
 
 mod bodies;
 mod bypass;
+mod clocks;
 mod crew;
 mod operation;
 mod pages;
