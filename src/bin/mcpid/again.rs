@@ -7,7 +7,8 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use crate::args::{
-    AuditCheckArgs, AuditPins, AuditVerifyArgs, ClaimingArgs, InspectArgs, JudgingArgs, ProfileName, SignArgs, Ttl, VerifyArgs, When,
+    AuditCheckArgs, AuditPins, AuditVerifyArgs, ClaimingArgs, InspectArgs, JudgingArgs,
+    ProfileName, SignArgs, Ttl, VerifyArgs, When,
 };
 use crate::ui::shell_word;
 
