@@ -46,6 +46,16 @@ enum Content<B> {
     Gone,
 }
 
+impl<B> Content<B> {
+    /// What was read.
+    fn bytes(&self) -> Option<Bytes> {
+        match self {
+            Content::Read(bytes, _) => Some(bytes.clone()),
+            Content::Unread(_) | Content::Gone => None,
+        }
+    }
+}
+
 /// What was found out about a request.
 pub(super) struct Findings {
     pub(super) status: Option<Status>,
@@ -94,23 +104,19 @@ where
 
     let mut evidence = None;
     let (findings, content) = weigh(settings, &verifier, &head, body, &mut evidence).await;
-    let bytes = match &content {
-        Content::Read(bytes, _) => Some(bytes.clone()),
-        _ => None,
-    };
-    let judged = (&*verifier, &head, bytes);
+    // Read once for all who want to know what it says.
+    let bytes = content.bytes();
+    let needs_reading = findings.refusal.is_some() || settings.is_observed() || evidence.is_some();
+    let reading = bytes.as_ref().filter(|_| needs_reading).and_then(|bytes| read(&head, bytes));
+    let judged = (&*verifier, &head, bytes.as_deref(), reading.as_ref());
     let findings = evidence::record(settings, judged, evidence, findings).await;
     let Findings { status, mode, refusal } = findings;
     let content = match (&refusal, content) {
         (Some(_), Content::Unread(body)) => for_its_id(settings, &head, body).await,
         (_, content) => content,
     };
-
-    let needs_reading = refusal.is_some() || settings.is_observed();
-    let reading = match &content {
-        Content::Read(bytes, _) if needs_reading => body::read(&head, bytes, Scope::Endpoint).ok(),
-        _ => None,
-    };
+    let late = content.bytes().filter(|_| refusal.is_some() && reading.is_none());
+    let reading = reading.or_else(|| late.as_ref().and_then(|bytes| read(&head, bytes)));
     let refused = refusal.map(|reason| {
         let id = reading.as_ref().and_then(id_to_echo);
         let refused = Refused::new(reason, Some(&head), id.is_some(), &settings.refuse_with);
@@ -146,6 +152,10 @@ where
         Content::Gone => RequestBody::read(Bytes::new(), None),
     };
     Outcome::Pass(Request::from_parts(parts, body))
+}
+
+fn read<'b>(head: &Head<'_>, bytes: &'b Bytes) -> Option<Reading<'b>> {
+    body::read(head, bytes, Scope::Endpoint).ok()
 }
 
 /// Finds out whether the request gets through.
