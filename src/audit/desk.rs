@@ -24,6 +24,14 @@ const BATCH: usize = 1_024;
 /// Bytes of such entries, beyond which no further one is added.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
+/// Where several requests come at once, batches begin at least this far apart: entries gather
+/// meanwhile without waking the writer one by one, which costs more than writing them, and share
+/// one write, one `fdatasync` and one round of waking up.
+const GATHER: Duration = Duration::from_micros(500);
+/// Whoever sends one request after the other is not made to wait for others that do not come: of
+/// so many batches of one entry, one waits to see whether they do.
+const PROBE: u32 = 16;
+
 /// An entry on its way.
 pub(super) struct Job {
     pub(super) record: Record,
@@ -84,9 +92,33 @@ struct Queue {
     waiting: VecDeque<Arc<Job>>,
     bytes: usize,
     in_hand: Vec<Arc<Job>>,
+    /// The writer waits for a sign; else it looks by itself.
+    idle: bool,
     unwatched: bool,
     closed: bool,
     gone: bool,
+}
+
+/// When batches were begun, and how they turned out.
+#[derive(Default)]
+pub(super) struct Pace {
+    begun: Option<Instant>,
+    /// Batches of one entry since the last of several.
+    alone: u32,
+}
+
+impl Pace {
+    /// How long to let entries gather.
+    fn wait(&self) -> Duration {
+        let since = self.begun.map_or(GATHER, |begun| begun.elapsed());
+        let wait = GATHER.saturating_sub(since);
+        if self.alone.is_multiple_of(PROBE) { wait } else { Duration::ZERO }
+    }
+
+    fn begin(&mut self, entries: usize) {
+        self.begun = Some(Instant::now());
+        self.alone = if entries > 1 { 0 } else { self.alone.wrapping_add(1) };
+    }
 }
 
 /// What the writer finds.
@@ -140,7 +172,7 @@ impl Desk {
         }
         queue.bytes = bytes;
         queue.waiting.push_back(Arc::clone(&job));
-        let idle = queue.in_hand.is_empty() && queue.waiting.len() == 1;
+        let idle = std::mem::take(&mut queue.idle);
         let unwatched = std::mem::take(&mut queue.unwatched);
         drop(queue);
         if idle {
@@ -153,11 +185,14 @@ impl Desk {
     }
 
     /// For the writer: what waits now, at latest after `patience`. What was in hand is done.
-    pub(super) fn take(&self, patience: Duration) -> Found {
+    pub(super) fn take(&self, patience: Duration, pace: &mut Pace) -> Found {
         let until = Instant::now() + patience;
+        let done = std::mem::take(&mut lock(&self.queue).in_hand);
+        drop(done);
+        thread::sleep(pace.wait());
         let mut queue = lock(&self.queue);
-        queue.in_hand.clear();
         loop {
+            queue.idle = false;
             let (mut jobs, mut bytes) = (Vec::new(), 0_usize);
             while jobs.len() < BATCH && bytes < BATCH_BYTES {
                 let Some(job) = queue.waiting.pop_front() else { break };
@@ -168,6 +203,7 @@ impl Desk {
                 }
             }
             if !jobs.is_empty() {
+                pace.begin(jobs.len());
                 queue.in_hand.extend(jobs.iter().cloned());
                 return Found::Jobs(jobs);
             }
@@ -178,6 +214,7 @@ impl Desk {
             if wait.is_zero() {
                 return Found::Nothing;
             }
+            queue.idle = true;
             let woken = self.work.wait_timeout(queue, wait);
             queue = woken.unwrap_or_else(PoisonError::into_inner).0;
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::desk::{Desk, Found, Job};
+use super::desk::{Desk, Found, Job, Pace};
 use super::fault::LogError;
 use super::folder::{Folder, LogKey};
 use super::note::NoteKey;
@@ -186,8 +186,9 @@ struct Work {
 
 impl Work {
     fn run(mut self, mut writer: Writer) {
+        let mut pace = Pace::default();
         loop {
-            match self.desk.0.take(LOOK) {
+            match self.desk.0.take(LOOK, &mut pace) {
                 Found::Jobs(jobs) => self.write(&mut writer, &jobs),
                 Found::Nothing => {}
                 Found::Closed => break,

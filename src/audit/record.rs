@@ -5,19 +5,20 @@
 //! to others. A signature over anything else is kept as the hash of its base: what is hashed
 //! cannot be read, and cannot be judged again either.
 
+use std::io::Write as _;
+use std::sync::LazyLock;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use crate::base::header;
-use crate::base::params::SignatureParams;
 use crate::clock::Timestamp;
 use crate::key::PublicKey;
 use crate::key::trust::Entry as Trusted;
 use crate::mcp::body::Reading;
-use crate::message::{Field, Head, RequestTarget, line};
+use crate::message::{Head, RequestTarget, line};
 use crate::profile::Profile;
 use crate::verify::{HeldSignature, Verifier};
 
@@ -68,14 +69,15 @@ pub struct Because<'a> {
 
 /// An entry but for its number and its time, which it gets when it is appended.
 #[derive(Clone, Debug)]
-pub struct Record(pub(super) String);
+pub struct Record(Vec<u8>);
 
 /// The signatures of a request that hold, written down before the body is judged.
 #[derive(Clone, Debug)]
 pub struct Evidence {
-    signatures: Vec<String>,
+    /// As JSON objects, with a comma between two of them.
+    signatures: Vec<u8>,
     /// The first of the signatures, which no other request has.
-    binding: String,
+    first: Option<[u8; 64]>,
 }
 
 /// The rules that a request was judged by, as far as they differ between verifiers.
@@ -96,9 +98,10 @@ struct Mcp<'a> {
     name: Option<&'a str>,
 }
 
-/// The members of an entry behind number and time, in their order.
+/// The members of an entry behind number and time, and before `signatures`, `request` and
+/// `redacted`.
 #[derive(Serialize)]
-struct Request<'a> {
+struct Front<'a> {
     event: &'static str,
     verdict: Verdict,
     step: Option<u8>,
@@ -106,10 +109,6 @@ struct Request<'a> {
     rules: Option<Rules<'a>>,
     mcp: Option<Mcp<'a>>,
     digest: Option<String>,
-    signatures: Vec<&'a RawValue>,
-    request: &'a RawValue,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    redacted: Option<&'a super::redact::Redacted>,
 }
 
 #[derive(Serialize)]
@@ -174,23 +173,19 @@ fn standing(entry: &Trusted) -> Standing<'_> {
 
 /// A trust entry as a JWK of a trust file.
 pub(super) fn trusted(entry: &Trusted) -> Box<RawValue> {
-    raw(json(&Jwk { mcpid: Some(standing(entry)), ..jwk(entry.key()) }))
+    let jwk = Jwk { mcpid: Some(standing(entry)), ..jwk(entry.key()) };
+    serde_json::value::to_raw_value(&jwk).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 impl Evidence {
     /// The signatures of a request that `judge_head` found to hold.
     pub fn of<'a>(head: &Head<'_>, held: impl Iterator<Item = HeldSignature<'a>>) -> Self {
-        let open = opaque(head);
-        let (mut signatures, mut binding) = (Vec::with_capacity(1), String::new());
+        let mut evidence = Evidence { signatures: Vec::with_capacity(1_024), first: None };
         for one in held {
             let key = Jwk { mcpid: Some(standing(one.entry)), ..jwk(one.entry.key()) };
-            let hidden = open.contains(one.label);
-            signatures.push(write_signature(one.label, key, one.base, one.signature, hidden));
-            if binding.is_empty() {
-                binding = STANDARD.encode(one.signature);
-            }
+            evidence.add(head, one.label, key, one.base, one.signature);
         }
-        Evidence { signatures, binding }
+        evidence
     }
 
     /// The signature that a client has made with `key`, before it is sent.
@@ -201,52 +196,58 @@ impl Evidence {
         base: &str,
         signature: &[u8; 64],
     ) -> Self {
-        let open = opaque(head).contains(label);
-        let signatures = vec![write_signature(label, jwk(key), base, signature, open)];
-        Evidence { signatures, binding: STANDARD.encode(signature) }
+        let mut evidence = Evidence { signatures: Vec::with_capacity(1_024), first: None };
+        evidence.add(head, label, jwk(key), base, signature);
+        evidence
+    }
+
+    fn add(
+        &mut self,
+        head: &Head<'_>,
+        label: &str,
+        key: Jwk<'_>,
+        base: &str,
+        signature: &[u8; 64],
+    ) {
+        if self.first.is_some() {
+            self.signatures.push(b',');
+        }
+        self.first.get_or_insert(*signature);
+        let opaque = is_opaque(head, base);
+        let hash = opaque.then(|| STANDARD.encode(Sha256::digest(base)));
+        let base = (!opaque).then_some(base);
+        let signature = STANDARD.encode(signature);
+        write_json(
+            &mut self.signatures,
+            &Signature { label, key, base, base_sha256: hash, signature },
+        );
     }
 
     /// What salts are bound to.
-    pub(super) fn binding(&self) -> &str {
-        &self.binding
+    pub(super) fn binding(&self) -> String {
+        self.first.map(|signature| STANDARD.encode(signature)).unwrap_or_default()
     }
 }
 
-fn write_signature(
-    label: &str,
-    key: Jwk<'_>,
-    base: &str,
-    signature: &[u8; 64],
-    opaque: bool,
-) -> String {
-    let hash = opaque.then(|| STANDARD.encode(Sha256::digest(base)));
-    let base = (!opaque).then_some(base);
-    let signature = STANDARD.encode(signature);
-    json(&Signature { label, key, base, base_sha256: hash, signature })
-}
-
-/// The labels of the signatures that cover what is not kept.
-fn opaque(head: &Head<'_>) -> std::collections::HashSet<String> {
-    let profile = Profile::mcp();
+/// Whether a signature over `base` covers what is not kept. Each line of a base begins with the
+/// name of a component in quotation marks (RFC 9421 section 2.5); what does not is not kept.
+fn is_opaque(head: &Head<'_>, base: &str) -> bool {
     let absolute = matches!(head.target(), RequestTarget::Absolute(_));
-    let hidden = |params: &SignatureParams<'_>| {
-        params.components().iter().any(|component| match component.name() {
+    base.lines().any(|line| {
+        match line.strip_prefix('"').and_then(|line| line.split_once('"')) {
             // A line keeps the target, but not in which form it stood on the request line.
-            "@request-target" => absolute,
-            name => !name.starts_with('@') && !is_kept(&profile, name),
-        })
-    };
-    let candidates = header::read(head).unwrap_or_default().into_iter();
-    candidates
-        .filter(|candidate| candidate.params.as_ref().is_ok_and(hidden))
-        .map(|candidate| candidate.label.into_owned())
-        .collect()
+            Some(("@request-target", _)) => absolute,
+            Some((name, _)) => !name.starts_with('@') && !is_kept(name),
+            None => true,
+        }
+    })
 }
 
 /// Whether a field is written down (DESIGN section 10).
-fn is_kept(mcp: &Profile, name: &str) -> bool {
+fn is_kept(name: &str) -> bool {
+    static MCP: LazyLock<Profile> = LazyLock::new(Profile::mcp);
     matches!(name, "host" | "content-digest" | "signature-input" | "signature")
-        || mcp.covers_if_carried(name)
+        || MCP.covers_if_carried(name)
 }
 
 /// Everything else about a request that is written down.
@@ -266,47 +267,47 @@ pub(super) struct Facts<'a, 'h> {
 
 /// Writes the record of a request.
 pub(super) fn write(facts: &Facts<'_, '_>, evidence: &Evidence) -> Record {
-    let profile = Profile::mcp();
-    let kept = kept_head(facts.head, &profile);
-    let request = line::write(&kept, facts.target_uri, facts.body, Some(facts.time));
-    // Values that are no UTF-8 were left out of the head, so it can always be written.
-    let request = raw(request.unwrap_or_else(|_| "null".to_owned()));
-    let signatures: Vec<Box<RawValue>> =
-        evidence.signatures.iter().map(|s| raw(s.clone())).collect();
+    // Values that are no UTF-8 are left out, so that a line can always be written.
+    let kept = facts.head.fields().iter().filter(|field| is_kept(field.name()));
+    let text = kept.filter_map(|f| Some((f.name(), std::str::from_utf8(f.value()).ok()?)));
+    let headers: Vec<(&str, &str)> = text.collect();
+    let digest = headers.iter().filter(|(name, _)| *name == "content-digest");
+    let digest: Vec<&str> = digest.map(|(_, value)| *value).collect();
     let operation = facts.reading.and_then(Reading::operation);
-    let digest: Vec<_> =
-        kept.values("content-digest").map(|v| String::from_utf8_lossy(v).into_owned()).collect();
-    Record(json(&Request {
-        event: "request",
-        verdict: facts.verdict,
-        step: facts.because.and_then(|because| because.step),
-        code: facts.because.map(|because| because.code),
-        rules: facts.verifier.map(|verifier| Rules {
-            profile: &verifier.profile().name,
-            window: verifier.profile().window.back,
-            ahead: verifier.profile().window.ahead,
-            require: &verifier.changes().require,
-            allow_uncovered: &verifier.changes().allow_uncovered,
-        }),
-        mcp: operation.map(|o| Mcp { method: o.method, name: o.name }),
-        digest: (!digest.is_empty()).then(|| digest.join(", ")),
-        signatures: signatures.iter().map(|s| &**s).collect(),
-        request: &request,
-        redacted: facts.redacted,
-    }))
-}
-
-fn kept_head<'h>(head: &'h Head<'_>, profile: &Profile) -> Head<'h> {
-    let target = RequestTarget::Uri("".into());
-    // The method comes from a head, so it is one.
-    let Ok(mut kept) = Head::new(head.method(), target.clone()) else {
-        return Head::new("GET", target).unwrap_or_else(|_| unreachable!("GET is a method"));
-    };
-    let text = |field: &&Field<'_>| std::str::from_utf8(field.value()).is_ok();
-    for field in head.fields().iter().filter(|field| is_kept(profile, field.name())).filter(text) {
-        let _ = kept.push(field.name(), field.value());
+    let size: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 16).sum();
+    let body = facts.body.map_or(0, |body| body.len().div_ceil(3).saturating_mul(4));
+    let mut out = Vec::with_capacity(512 + evidence.signatures.len() + size + body);
+    write_json(
+        &mut out,
+        &Front {
+            event: "request",
+            verdict: facts.verdict,
+            step: facts.because.and_then(|because| because.step),
+            code: facts.because.map(|because| because.code),
+            rules: facts.verifier.map(|verifier| Rules {
+                profile: &verifier.profile().name,
+                window: verifier.profile().window.back,
+                ahead: verifier.profile().window.ahead,
+                require: &verifier.changes().require,
+                allow_uncovered: &verifier.changes().allow_uncovered,
+            }),
+            mcp: operation.map(|o| Mcp { method: o.method, name: o.name }),
+            digest: (!digest.is_empty()).then(|| digest.join(", ")),
+        },
+    );
+    // What follows is JSON already, or is written in its place: nothing of it is made twice.
+    out.pop();
+    out.extend_from_slice(b",\"signatures\":[");
+    out.extend_from_slice(&evidence.signatures);
+    out.extend_from_slice(b"],\"request\":");
+    let (method, time) = (facts.head.method(), Some(facts.time));
+    line::write_to(&mut out, method, facts.target_uri, headers, facts.body, time);
+    if let Some(redacted) = facts.redacted {
+        out.extend_from_slice(b",\"redacted\":");
+        write_json(&mut out, redacted);
     }
-    kept
+    out.push(b'}');
+    Record(out)
 }
 
 /// How many requests were not written down one by one.
@@ -342,17 +343,20 @@ impl Dropped {
     }
 
     pub(super) fn record(&self) -> Record {
-        Record(json(&DroppedEntry { event: "dropped", dropped: self }))
+        let mut out = Vec::with_capacity(256);
+        write_json(&mut out, &DroppedEntry { event: "dropped", dropped: self });
+        Record(out)
     }
 }
 
 impl Record {
     /// The line of the entry, its line feed included.
-    pub(super) fn line(&self, n: u64, time: Timestamp, out: &mut Vec<u8>) {
-        let members = self.0.strip_prefix('{').unwrap_or(&self.0);
-        let head = format!("{{\"mcpid\":\"{VERSION}\",\"n\":{n},\"time\":\"{time}\",");
-        out.extend_from_slice(head.as_bytes());
-        out.extend_from_slice(members.as_bytes());
+    pub(super) fn line(&self, n: u64, time: &str, out: &mut Vec<u8>) {
+        let members = self.0.strip_prefix(b"{").unwrap_or(&self.0);
+        out.reserve(members.len() + 96);
+        // There is always room behind a vector.
+        let _ = write!(out, "{{\"mcpid\":\"{VERSION}\",\"n\":{n},\"time\":\"{time}\",");
+        out.extend_from_slice(members);
         out.push(b'\n');
     }
 
@@ -362,11 +366,8 @@ impl Record {
     }
 }
 
-fn raw(json: String) -> Box<RawValue> {
-    RawValue::from_string(json).unwrap_or_else(|_| RawValue::NULL.to_owned())
-}
-
-/// Strings, numbers and lists of such always make JSON.
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+/// Writes `value` behind what `out` holds. Strings, numbers and lists of such always make JSON, and
+/// there is always room behind a vector.
+fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
+    let _ = serde_json::to_writer(out, value);
 }

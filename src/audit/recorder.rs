@@ -8,7 +8,7 @@ use super::record::{self, Because, Evidence, Facts, Verdict};
 use super::redact::{self, Keep, Rule};
 use super::refused::Bucket;
 use crate::clock::Timestamp;
-use crate::mcp::body::{self, Scope};
+use crate::mcp::body::{self, Reading, Scope};
 use crate::message::Head;
 use crate::message::target::Origins;
 use crate::verify::{Statement, Verifier};
@@ -49,6 +49,8 @@ pub struct Judged<'a, 'h> {
     pub head: &'a Head<'h>,
     /// Its body, if it was read whole.
     pub body: Option<&'a [u8]>,
+    /// What the body says, if that is known already.
+    pub(crate) reading: Option<&'a Reading<'a>>,
     /// The rules and origins that it was judged by.
     pub verifier: &'a Verifier,
     /// The moment as of which it was judged.
@@ -58,13 +60,19 @@ pub struct Judged<'a, 'h> {
 impl<'a, 'h> Judged<'a, 'h> {
     /// A request with this head.
     pub fn new(head: &'a Head<'h>, verifier: &'a Verifier, now: Timestamp) -> Self {
-        Judged { head, body: None, verifier, now }
+        Judged { head, body: None, reading: None, verifier, now }
     }
 
     /// The same with its body.
     #[must_use]
     pub fn with_body(self, body: Option<&'a [u8]>) -> Self {
         Judged { body, ..self }
+    }
+
+    /// The same, whose body was read already; where it could not be, it is read again, in vain.
+    #[cfg(feature = "tower")]
+    pub(crate) fn read(self, reading: Option<&'a Reading<'a>>) -> Self {
+        Judged { reading, ..self }
     }
 }
 
@@ -154,7 +162,8 @@ impl Recorder {
         evidence: &Evidence,
         now: Timestamp,
     ) -> Result<(), LogError> {
-        let request = Request { head, body: Some(body), origins, verifier: None, now };
+        let (body, reading) = (Some(body), None);
+        let request = Request { head, body, reading, origins, verifier: None, now };
         self.write(&request, evidence, Verdict::Signed, None).await
     }
 
@@ -165,9 +174,10 @@ impl Recorder {
         verdict: Verdict,
         because: Option<Because<'_>>,
     ) -> Result<(), LogError> {
-        let Judged { head, body, verifier, now } = *judged;
+        let Judged { head, body, reading, verifier, now } = *judged;
         let origins = verifier.origins();
-        let request = Request { head, body, origins, verifier: Some(verifier), now };
+        let verifier = Some(verifier);
+        let request = Request { head, body, reading, origins, verifier, now };
         self.write(&request, evidence, verdict, because).await
     }
 
@@ -202,19 +212,19 @@ impl Recorder {
         verdict: Verdict,
         because: Option<Because<'_>>,
     ) -> Result<record::Record, LogError> {
-        let Request { head, body, origins, verifier, now } = *request;
+        let Request { head, body, reading, origins, verifier, now } = *request;
         // A head that was judged has a target.
         let target = origins.resolve(head).map(|target| target.target_uri()).unwrap_or_default();
         let scope = if verifier.is_some() { Scope::Endpoint } else { Scope::Anywhere };
-        let reading = body.and_then(|body| body::read(head, body, scope).ok());
+        let own = match reading {
+            Some(_) => None,
+            None => body.and_then(|body| body::read(head, body, scope).ok()),
+        };
+        let reading = reading.or(own.as_ref());
         let keep = match body.filter(|_| self.bodies) {
-            Some(body) => redact::apply(
-                &self.rules,
-                body,
-                reading.as_ref(),
-                evidence.binding(),
-                self.log.secret(),
-            )?,
+            Some(body) => {
+                redact::apply(&self.rules, body, reading, &evidence.binding(), self.log.secret())?
+            }
             None => Keep::Nothing,
         };
         let (kept, redacted) = match &keep {
@@ -228,7 +238,7 @@ impl Recorder {
             verifier,
             head,
             target_uri: &target,
-            reading: reading.as_ref(),
+            reading,
             body: kept,
             redacted,
             time: now,
@@ -241,6 +251,7 @@ impl Recorder {
 struct Request<'a, 'h> {
     head: &'a Head<'h>,
     body: Option<&'a [u8]>,
+    reading: Option<&'a Reading<'a>>,
     origins: &'a Origins,
     verifier: Option<&'a Verifier>,
     now: Timestamp,

@@ -144,11 +144,12 @@ impl Writer {
             none => none.insert(recover::open(folder, &self.key)?),
         };
         let time = state.time.max(now);
+        let stamp = time.to_string();
         let (mut lines, mut hashes) = (Vec::with_capacity(4096), Vec::with_capacity(256));
         let (mut edge, first) = (state.edge.clone(), state.edge.size());
         for record in records {
             let start = lines.len();
-            record.line(edge.size(), time, &mut lines);
+            record.line(edge.size(), &stamp, &mut lines);
             let line = lines.get(start..lines.len().saturating_sub(1)).unwrap_or_default();
             if line.len() >= MAX_LINE {
                 return Err(LogError::TooLarge(line.len()));

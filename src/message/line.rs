@@ -171,9 +171,23 @@ pub fn write(
             Err(_) => return Err(WriteError(super::uri::shown(field.name()))),
         }
     }
+    let mut line = Vec::new();
+    write_to(&mut line, head.method(), target_uri, headers, body, time);
+    Ok(String::from_utf8(line).unwrap_or_default())
+}
+
+/// As [`write`], behind what `out` holds, of these fields only.
+pub(crate) fn write_to(
+    out: &mut Vec<u8>,
+    method: &str,
+    target: &str,
+    headers: Vec<(&str, &str)>,
+    body: Option<&[u8]>,
+    time: Option<Timestamp>,
+) {
     let time = time.map(|time| time.to_string());
     let body = body.map(|body| STANDARD.encode(body));
-    let line = LineOut { time, method: head.method(), target: target_uri, headers, body };
-    // Strings and pairs of strings always serialise.
-    Ok(serde_json::to_string(&line).unwrap_or_default())
+    let line = LineOut { time, method, target, headers, body };
+    // Strings and pairs of strings always serialise, and there is always room behind a vector.
+    let _ = serde_json::to_writer(out, &line);
 }

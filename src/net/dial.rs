@@ -33,11 +33,12 @@ const LARGEST_HEAD: usize = 128 * 1024;
 /// `Host` is not added: what the caller puts there is sent.
 pub struct Dialer<B> {
     client: Client<Timed, B>,
+    connector: Timed,
 }
 
 impl<B> Clone for Dialer<B> {
     fn clone(&self) -> Self {
-        Dialer { client: self.client.clone() }
+        Dialer { client: self.client.clone(), connector: self.connector.clone() }
     }
 }
 
@@ -66,6 +67,16 @@ where
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(Plain { http, unix });
+        Dialer::by(Timed { inner: https, patience })
+    }
+
+    /// One that connects in the same way, and shares no connection with this one.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Dialer::by(self.connector.clone())
+    }
+
+    fn by(connector: Timed) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
@@ -77,8 +88,8 @@ where
             .set_host(false)
             // Only what was taken back before its first byte was written is sent elsewhere.
             .retry_canceled_requests(true)
-            .build(Timed { inner: https, patience });
-        Dialer { client }
+            .build(connector.clone());
+        Dialer { client, connector }
     }
 
     /// Sends `request`, whose URI is absolute.

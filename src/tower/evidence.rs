@@ -2,8 +2,7 @@
 //!
 //! Without the feature `audit` all of this is nothing.
 
-use bytes::Bytes;
-
+use crate::mcp::body::Reading;
 use crate::message::Head;
 use crate::verify::{HeadHeld, Verifier};
 
@@ -16,8 +15,9 @@ pub(super) use on::{Evidence, headless, of, record};
 #[cfg(not(feature = "audit"))]
 pub(super) use off::{Evidence, headless, of, record};
 
-/// A request that was judged, with its body, if that was read whole.
-type Judged<'a, 'h> = (&'a Verifier, &'a Head<'h>, Option<Bytes>);
+/// A request that was judged; its body, if that was read whole; and what that says, if it can be
+/// read in one way only.
+type Judged<'a, 'h> = (&'a Verifier, &'a Head<'h>, Option<&'a [u8]>, Option<&'a Reading<'a>>);
 
 #[cfg(feature = "audit")]
 mod on {
@@ -67,14 +67,13 @@ mod on {
     /// Records what was found out. What must not go on without an entry, and has none, is refused.
     pub(in crate::tower) async fn record(
         settings: &Settings,
-        (verifier, head, body): Judged<'_, '_>,
+        (verifier, head, body, reading): Judged<'_, '_>,
         evidence: Option<Evidence>,
         findings: Findings,
     ) -> Findings {
         let Some(recorder) = &settings.recorder else { return findings };
-        let body = body.as_deref();
         let signatures = evidence.as_ref().map(|evidence| &evidence.signatures);
-        let judged = |now| audit::Judged::new(head, verifier, now).with_body(body);
+        let judged = |now| audit::Judged::new(head, verifier, now).with_body(body).read(reading);
         let done = match (&findings.status, &findings.refusal, signatures) {
             (Some(Status::Verified(verified)), None, Some(signatures)) => {
                 recorder.verified(&judged(verified.now()), signatures).await

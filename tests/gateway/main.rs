@@ -4,6 +4,8 @@
 
 mod bodies;
 mod bypass;
+mod clocks;
+mod crew;
 mod operation;
 mod pages;
 mod paths;

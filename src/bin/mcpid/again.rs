@@ -7,7 +7,8 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use crate::args::{
-    ClaimingArgs, InspectArgs, JudgingArgs, ProfileName, SignArgs, Ttl, VerifyArgs, When,
+    AuditCheckArgs, AuditPins, AuditVerifyArgs, ClaimingArgs, InspectArgs, JudgingArgs,
+    ProfileName, SignArgs, Ttl, VerifyArgs, When,
 };
 use crate::ui::shell_word;
 
@@ -53,6 +54,13 @@ impl Again {
             .flag("--allow-uncovered", &args.allow_uncovered)
             .flag("--max-body", max_body.or(args.max_body))
             .flag("--origin", &args.origin)
+    }
+
+    fn pins(self, args: &AuditPins, log_key: &str) -> Self {
+        self.flag("--log-key", Some(log_key))
+            .flag("--checkpoint", args.checkpoint.iter().map(|path| text(path)))
+            .flag("--witness", &args.witness)
+            .flag("-r", args.trust.iter().map(|path| text(path)))
     }
 }
 
@@ -102,6 +110,17 @@ pub(crate) fn inspect(args: &InspectArgs) -> String {
         .flag("--nonces", &args.nonces)
         .bare("--allow-evicting-store", args.opening.allow_evicting_store)
         .inputs(args.inputs.iter().cloned())
+}
+
+/// `mcpid audit verify`, with the key of the log.
+pub(crate) fn audit_verify(args: &AuditVerifyArgs, log_key: &str) -> String {
+    let again = Again::of("audit verify").flag("--audit", args.log.audit.as_deref().map(text));
+    again.pins(&args.pins, log_key).inputs(std::iter::empty())
+}
+
+/// `mcpid audit check`, with the key of the log.
+pub(crate) fn audit_check(args: &AuditCheckArgs, log_key: &str) -> String {
+    Again::of("audit check").pins(&args.pins, log_key).inputs(args.file.iter().cloned())
 }
 
 /// What `mcpid sign` is to be told otherwise.

@@ -73,6 +73,16 @@ pub(crate) fn anchor(args: &AuditPins) -> Result<Anchor, Failure> {
     })
 }
 
+/// Nobody said whose log it is. Whoever can exchange a log can exchange the key in it as well, so
+/// that a "good" by that key would prove nothing, and look to a script as if it did.
+pub(crate) fn unpinned(found: &NoteKey, again: impl FnOnce(&str) -> String) -> Failure {
+    Failure::usage(
+        "whose log is this? --log-key is missing, and the key found in it proves nothing",
+    )
+    .hint(again(&found.to_string()))
+    .hint("compare that key first with the one that the log's operator gave you")
+}
+
 /// Whose word counts on the keys.
 ///
 /// # Errors
@@ -136,9 +146,8 @@ pub(crate) fn log_failure(error: &LogError, place: &Place) -> Failure {
         LogError::NotALog(_) => {
             Failure::new(Exit::Input, "not_a_log", line).hint(format!("mcpid audit init{flag}"))
         }
-        LogError::Exists(_) => {
-            Failure::new(Exit::Input, "exists", line).hint(format!("mcpid audit verify{flag}"))
-        }
+        LogError::Exists(_) => Failure::new(Exit::Input, "exists", line)
+            .hint(format!("mcpid audit verify{flag} --log-key log-key.pub")),
         LogError::TooOpen { path, .. } => Failure::new(Exit::Key, "too_open", line)
             .hint(format!("chmod go-w {}", shell_word(&path.to_string_lossy()))),
         LogError::Locked(_) => Failure::new(Exit::Unavailable, "locked", line),
@@ -154,7 +163,7 @@ pub(crate) fn log_failure(error: &LogError, place: &Place) -> Failure {
         }
         LogError::KeyUnfit(_) | LogError::Sign(_) => Failure::new(Exit::Key, "unfit_key", line),
         LogError::Changed { .. } => Failure::new(Exit::Unavailable, "changed", line)
-            .hint(format!("what was done to it: mcpid audit verify{flag}")),
+            .hint(format!("what was done to it: mcpid audit verify{flag} --log-key log-key.pub")),
         _ => Failure::new(Exit::Unavailable, "unavailable", line),
     }
 }

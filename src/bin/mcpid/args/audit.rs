@@ -130,11 +130,13 @@ pub(crate) struct AuditPins {
 /// in the log and those that were kept elsewhere; and looks for nonces that were used twice and
 /// times that go back. Names the first entry that does not fit, and what was done to it.
 ///
-/// Without a checkpoint kept elsewhere it says anchored: no, and what therefore cannot be excluded.
+/// The log's key has to be given: one that lies beside the entries could have been exchanged with
+/// them. Without a checkpoint kept elsewhere it says anchored: no, and what therefore cannot be
+/// excluded.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
-  mcpid audit verify
+  mcpid audit verify --log-key log-key.pub
   mcpid audit verify --audit log --log-key log-key.pub --checkpoint kept -r trust.json
   mcpid audit verify --audit log --log-key log-key.pub --checkpoint cosigned --witness witness.pub")]
 pub(crate) struct AuditVerifyArgs {
@@ -203,8 +205,9 @@ pub(crate) struct AuditProveArgs {
 
 /// Check the evidence of one entry, offline
 ///
-/// Judges the request again at its own time, and follows the proof up to the checkpoint. An entry
-/// proves that a request was authorised, not that it was carried out.
+/// Judges the request again at its own time, and follows the proof up to the checkpoint, which the
+/// log's key has to have signed: the one that was given, not the one in the file. An entry proves
+/// that a request was authorised, not that it was carried out.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:

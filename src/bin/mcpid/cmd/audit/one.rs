@@ -6,6 +6,7 @@ use mcpid::audit::entry::Event;
 use mcpid::audit::proof::{self, Checked, ProofError};
 use mcpid::clock::{Clock as _, SystemClock};
 
+use crate::again;
 use crate::args::{AuditCheckArgs, AuditProveArgs};
 use crate::auditing::{self, log_failure};
 use crate::exit::Exit;
@@ -37,7 +38,7 @@ pub(crate) fn prove(args: &AuditProveArgs, ui: &mut Ui) -> Result<Exit, Failure>
                 .and_then(|mut file| file.write_all(text.as_bytes()));
             written.map_err(|e| Failure::write(path, &e))?;
             let file = shell_word(&path.to_string_lossy()).into_owned();
-            ui.hint(&format!("mcpid audit check --log-key FILE {file}"));
+            ui.hint(&format!("mcpid audit check --log-key log-key.pub {file}"));
         }
         None if ui.json() => {
             // The same on one line.
@@ -63,7 +64,7 @@ pub(crate) fn proof_failure(error: &ProofError, place: &Place) -> Failure {
             .hint("a running log makes one within a minute; one that ends makes its last one"),
         ProofError::NoRequest(_) => Failure::new(Exit::Input, "no_request", line),
         ProofError::Damaged(_) => Failure::new(Exit::Rejected, "damaged", line)
-            .hint(format!("mcpid audit verify{}", place.as_flag("--audit"))),
+            .hint(format!("mcpid audit verify{} --log-key log-key.pub", place.as_flag("--audit"))),
         ProofError::Checkpoint(_) => Failure::new(Exit::Rejected, "checkpoint", line),
         _ => Failure::new(Exit::Input, "not_evidence", line),
     }
@@ -81,18 +82,15 @@ pub(crate) fn check(args: &AuditCheckArgs, ui: &mut Ui) -> Result<Exit, Failure>
         Failure::new(Exit::Input, "not_evidence", message)
             .hint("evidence is made by: mcpid audit prove N")
     })?;
+    if !checked.pinned {
+        return Err(auditing::unpinned(&checked.log_key, |key| again::audit_check(args, key)));
+    }
     print(&checked, args, &name, ui)?;
     Ok(if checked.fault.is_some() { Exit::Rejected } else { Exit::Ok })
 }
 
 fn open_ends(checked: &Checked, args: &AuditCheckArgs) -> Vec<String> {
     let mut open = Vec::new();
-    if !checked.pinned {
-        open.push(format!(
-            "without --log-key the file itself says whose log this is: {}",
-            checked.log_key
-        ));
-    }
     if !checked.anchored {
         open.push(
             "without a witness or a checkpoint kept elsewhere, whoever has the log's key can have \
@@ -129,7 +127,6 @@ fn print(checked: &Checked, args: &AuditCheckArgs, name: &str, ui: &mut Ui) -> R
             "message": checked.fault,
             "anchored": checked.anchored && checked.fault.is_none(),
             "log_key": checked.log_key.to_string(),
-            "log_key_pinned": checked.pinned,
             "witnessed_at": checked.witnessed.map(|time| time.to_string()),
             "entry": entry.as_ref().map(|entry| entry.n),
             "time": entry.as_ref().map(|entry| entry.time.to_string()),

@@ -60,7 +60,7 @@ pub(crate) fn run(args: &AuditShowArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     }
     if unreadable > 0 {
         ui.note(&format!("{unreadable} lines are no entries"));
-        ui.hint(&format!("mcpid audit verify{}", place.as_flag("--audit")));
+        ui.hint(&format!("mcpid audit verify{} --log-key log-key.pub", place.as_flag("--audit")));
     }
     ui.detail(&format!("{shown} shown"));
     Ok(Exit::Ok)

@@ -9,6 +9,7 @@ use mcpid::audit::LogError;
 use mcpid::audit::auditor::{self, Auditor, Line, Report};
 use mcpid::audit::judge::{Judge, Looked, Trust};
 
+use crate::again;
 use crate::args::AuditVerifyArgs;
 use crate::auditing::{self, log_failure};
 use crate::crew;
@@ -31,7 +32,10 @@ thread_local! {
 pub(crate) fn run(args: &AuditVerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let (folder, place) = auditing::folder(&args.log)?;
     // One that is not there must not be taken for one without entries.
-    folder.public().map_err(|e| log_failure(&e, &place))?;
+    let found = folder.public().map_err(|e| log_failure(&e, &place))?;
+    if args.pins.log_key.is_none() {
+        return Err(auditing::unpinned(&found, |key| again::audit_verify(args, key)));
+    }
     let anchor = auditing::anchor(&args.pins)?;
     let trust = auditing::trust(&args.pins, ui)?;
     let mut auditor = Auditor::new(&folder, &anchor).map_err(|e| log_failure(&e, &place))?;
@@ -86,13 +90,6 @@ fn look(batch: Vec<Result<Line, LogError>>, trust: &Trust) -> Result<Vec<Looked>
 /// What nothing here can exclude, each in a sentence.
 fn open_ends(report: &Report, args: &AuditVerifyArgs) -> Vec<String> {
     let mut open = Vec::new();
-    if args.pins.log_key.is_none() {
-        open.push(
-            "without --log-key nothing says whose checkpoints these are: the whole log can be \
-             another one"
-                .to_owned(),
-        );
-    }
     match report.anchored {
         // One that was given and does not fit is the finding.
         None if !args.pins.checkpoint.is_empty() => {}

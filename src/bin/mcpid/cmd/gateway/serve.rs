@@ -1,4 +1,4 @@
-//! Serving: the runtime works in threads of its own, this one talks and watches files.
+//! Serving: a crew works in threads of its own, another accepts, this one talks and watches files.
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -10,10 +10,10 @@ use mcpid::gateway::log::LogLine;
 use mcpid::gateway::report::Tally;
 use mcpid::gateway::{Admin, Gateway, Metrics, Readiness};
 use mcpid::net::tls::Shown;
-use mcpid::net::{Address, Limits, Listener, Server};
+use mcpid::net::{Address, Crew, Limits, Listener, Server};
 use mcpid::tower::Handle;
 use mcpid::verify::Replay;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -100,7 +100,11 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
     )
     .map_err(|error| Failure::usage(chain(&error)))?;
     let shown = shown.map(Shown::new);
-    let runtime = Runtime::new().map_err(|e| no_listener("start threads", &e))?;
+    let no_threads = |e| no_listener("start threads", &e);
+    // It accepts connections, hears signals and answers operators.
+    let front = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = front.map_err(no_threads)?;
+    let crew = Crew::of_this_machine().map_err(no_threads)?;
 
     let (stop, stopped) = watch::channel(false);
     let server = bind(&runtime, &listen, limits.clone())?;
@@ -138,7 +142,9 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
             let stop = async move {
                 let _ = stopped.wait_for(|stopped| *stopped).await;
             };
-            let cut = server.run(gateway, stop).await;
+            let cut = server.run_by(&crew, || gateway.apart(), stop).await;
+            // Whatever is left on its threads ends before the last word, with its lines in the log.
+            let _ = tokio::task::spawn_blocking(move || drop(crew)).await;
             let _ = said.send(Said::Over(cut));
         });
     }
