@@ -296,6 +296,8 @@ mod tests {
             "mcp-param-dry: true, mcp-param-n: 42, mcp-param-region: us-west1"
         );
         assert_eq!(headers(r#"{"region":"Köln"}"#), "mcp-param-region: =?base64?S8O2bG4=?=");
+        let split = headers(r#"{"region":"a\r\nX-Admin: 1"}"#);
+        assert_eq!(split, "mcp-param-region: =?base64?YQ0KWC1BZG1pbjogMQ==?=");
         assert_eq!(headers(r#"{"region":null,"deep":{"n":1.5},"dry":[]}"#), "");
         assert_eq!(headers(r#"{"deep":{"n":9007199254740993}}"#), "");
         assert_eq!(headers("{}"), "");

@@ -11,8 +11,12 @@ use serde_json::value::RawValue;
 use crate::mcp::body::{Message, MessageKind};
 use crate::mcp::headers;
 
+use super::trouble::Trouble;
+
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 pub(super) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+/// The longest session id that is sent back.
+const LONGEST_ID: usize = 4096;
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 
 /// The state of one client at one server.
@@ -94,8 +98,24 @@ impl Session {
     }
 
     /// The session id that an answer to `initialize` came with.
-    pub(super) fn id_of<B>(response: &Response<B>) -> Option<HeaderValue> {
-        response.headers().get(SESSION).cloned()
+    ///
+    /// # Errors
+    /// One that is not visible ASCII, as it has to be, or too long, or two of them: it would be in
+    /// everything that is signed from then on.
+    pub(super) fn id_of<B>(response: &Response<B>) -> Result<Option<HeaderValue>, Trouble> {
+        let mut ids = response.headers().get_all(SESSION).iter();
+        let id = match (ids.next(), ids.next()) {
+            (None, _) => return Ok(None),
+            (Some(id), None) => id.as_bytes(),
+            _ => return Err(Trouble::Garbage("it names two sessions".to_owned())),
+        };
+        let fits = (1..=LONGEST_ID).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic);
+        match HeaderValue::from_bytes(id) {
+            Ok(value) if fits => Ok(Some(value)),
+            _ => Err(Trouble::Garbage(format!(
+                "its session id is not 1 to {LONGEST_ID} visible ASCII characters"
+            ))),
+        }
     }
 
     /// The server opened a session, by an answer that came with `id` and has this `result`.

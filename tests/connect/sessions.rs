@@ -212,6 +212,36 @@ async fn the_stream_of_notifications_is_taken_up_again() {
 }
 
 #[tokio::test]
+async fn a_session_id_is_visible_ascii_or_none() {
+    for id in ["", "a b", "a\tb", "s\u{e9}ssion", "\u{1b}[2J", &*"x".repeat(4097)] {
+        let Ok(value) = http::HeaderValue::from_bytes(id.as_bytes()) else { continue };
+        let value = String::from_utf8(value.as_bytes().to_vec()).unwrap();
+        let server = Server::start(move |seen| match seen.rpc() {
+            "initialize" => Reply::json(seen.result(json!({ "protocolVersion": "2025-11-25" })))
+                .with("mcp-session-id", value.clone()),
+            _ => usual(seen),
+        })
+        .await;
+        let mut client = Client::of(&server);
+        let answer = client.ask(&initialize()).await;
+        assert_eq!(answer["error"]["data"]["reason"], "garbage", "{id:?}: {answer}");
+        assert!(answer["error"]["message"].as_str().unwrap().contains("its session id"));
+        // Nor is it ever sent back.
+        client.ask(&old_call(1, "t", json!({}))).await;
+        assert!(server.seen().iter().all(|seen| seen.header("mcp-session-id").is_none()));
+    }
+    let two = Server::start(|seen| match seen.rpc() {
+        "initialize" => Reply::json(seen.result(json!({ "protocolVersion": "2025-11-25" })))
+            .with("mcp-session-id", "a")
+            .with("mcp-session-id", "b"),
+        _ => usual(seen),
+    })
+    .await;
+    let answer = Client::of(&two).ask(&initialize()).await;
+    assert!(answer["error"]["message"].as_str().unwrap().contains("two sessions"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_server_that_asks_for_no_pause_is_not_asked_without_pause() {
     let server = Server::start(|seen| match &*seen.method {
         "GET" => Reply::sse().bytes("retry: 0\nid: e1\ndata:\n\n"),

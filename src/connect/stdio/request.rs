@@ -120,7 +120,10 @@ impl Front {
     }
 
     async fn answered(&self, asked: &Asked, response: Response<Incoming>) -> Result<(), Trouble> {
-        let session = Session::id_of(&response);
+        let session = match &*asked.method {
+            "initialize" => Session::id_of(&response)?,
+            _ => None,
+        };
         let status = response.status();
         let (limit, silence) = (self.bridge.max_answer, self.bridge.silence);
         let silence = silence.filter(|_| asked.method != "subscriptions/listen");

@@ -97,7 +97,7 @@ impl Front {
         if !response.status().is_success() {
             return Err(answer::refusal(response, &*self.bridge.sender.clock).await);
         }
-        let id = Session::id_of(&response);
+        let id = Session::id_of(&response)?;
         let mut opened = false;
         for text in self.texts(response).await? {
             for message in answer::messages(&text).flatten() {
