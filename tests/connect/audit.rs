@@ -125,7 +125,7 @@ async fn without_its_log_it_does_not_start() {
     }
     // One that another process writes.
     assert!(run(at, &["audit", "init", "--audit", "log", "--name", "me/audit"]).status.success());
-    let held = Log::open(Folder::at(&at.join("log")).unwrap(), Settings::default(), clock());
+    let held = Log::open(Folder::at(at.join("log")).unwrap(), Settings::default(), clock());
     let held = held.unwrap();
     let output = piped(connect(at, &["--audit", "log", &url]), vec![call(1, "t", json!({}))]).await;
     assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
