@@ -23,7 +23,7 @@ pub const UNANSWERED: i64 = -31402;
 pub const NOT_SENT: i64 = -31403;
 
 /// Characters of a stranger's text that are repeated in words.
-const SHOWN: usize = 200;
+const SHOWN: usize = 500;
 
 /// Why there is no answer, or not the one that was hoped for.
 #[derive(Clone, Debug)]
@@ -98,7 +98,7 @@ impl Trouble {
             Trouble::Broken(why) => format!("the connection broke before the answer: {why}"),
             Trouble::Silent(time) => format!("no answer for {} s, given up", time.as_secs()),
             Trouble::Redirected { status, to: Some(to) } => {
-                let to = visible(to);
+                let to = beginning(to);
                 format!(
                     "the server answers {status} and sends to {to}: use that URL if it is right"
                 )
@@ -178,7 +178,7 @@ impl Refusal {
 }
 
 /// As much of a stranger's text as a line of the log has room for.
-fn beginning(text: &str) -> String {
+pub(super) fn beginning(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", visible(&text[..end])),
         None => visible(text).into_owned(),

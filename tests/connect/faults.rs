@@ -8,7 +8,7 @@ use mcpid::clock::{Clock as _, FixedClock, SystemClock};
 use mcpid::connect::{Ended, UNANSWERED};
 use serde_json::{Value, json};
 
-use crate::client::{Client, bridge, bridge_at, call, old_call};
+use crate::client::{Client, bridge, bridge_at, call, old_call, request};
 use crate::server::{Piece, Reply, Server};
 use crate::sessions::{open, usual};
 
@@ -304,6 +304,35 @@ async fn garbage_among_events_is_left_out() {
     let answer = client.ask(&call(1, "t", json!({}))).await;
     assert_eq!(answer["result"]["content"][0]["text"], "ok", "{answer}");
     client.silence().await;
+}
+
+#[tokio::test]
+async fn a_line_of_the_log_has_an_end_whatever_the_server_says() {
+    let long = "x".repeat(300_000);
+    let server = Server::start(move |seen| match seen.rpc() {
+        "tools/list" => {
+            let schema = json!({ "properties": { "a": { "x-mcp-header": long } } });
+            Reply::json(seen.result(json!({ "tools": [{ "name": long, "inputSchema": schema }] })))
+        }
+        "prompts/list" => {
+            Reply::status(307).with("location", format!("https://h.example/{}", &long[..50_000]))
+        }
+        "prompts/get" => {
+            let error = json!({ "code": -1, "message": long, "data": { "reason": long } });
+            let body = json!({ "jsonrpc": "2.0", "id": seen.body["id"], "error": error });
+            Reply::status(400).with("content-type", "application/json").bytes(body.to_string())
+        }
+        "ping" => Reply::status(200).with("content-type", long[..50_000].to_owned()).bytes("x"),
+        _ => Reply::status(500).with("content-type", "text/plain").bytes(long.clone()),
+    })
+    .await;
+    let mut client = Client::of(&server);
+    for method in ["tools/list", "prompts/list", "prompts/get", "ping", "x"] {
+        client.ask(&request(1, method)).await;
+    }
+    let said = client.said();
+    assert!(said.len() >= 5, "{} lines", said.len());
+    assert!(said.iter().all(|line| line.len() < 2_000), "a line of the log is too long");
 }
 
 #[tokio::test]

@@ -13,8 +13,7 @@ use crate::connect::answer::{self, Answer, Events};
 use crate::connect::params::Lesson;
 use crate::connect::rpc::{self, Fault, Id, Inbound, Kind};
 use crate::connect::session::{Number, Session};
-use crate::connect::trouble::{Refusal, Trouble};
-use crate::message::shown::visible;
+use crate::connect::trouble::{Refusal, Trouble, beginning};
 use crate::tower::HEADER_MISMATCH;
 
 use super::rounds::{Alias, Round};
@@ -302,7 +301,7 @@ impl Front {
         }
         let Lesson { invalid, result: changed, .. } = self.params.learn(result);
         for (tool, why) in invalid {
-            let tool = visible(&tool);
+            let (tool, why) = (beginning(&tool), beginning(&why));
             self.bridge.log.warn(&format!("the tool {tool} is left out: x-mcp-header has {why}"));
         }
         let (whole, part) = (message.text, result.get());
