@@ -347,7 +347,31 @@ async fn a_field_cannot_name_another_tool_than_the_one_that_is_asked_about() {
         let got = proxy.send(&path, &fields, &body).await;
         assert_eq!((got.status, reason(&got.json())), (400, "unreadable"), "{fields:?}");
     }
+    // What a server would miss first does not hide what it would find next.
+    let new =
+        call(1, "get", json!({ "n": 42, "deep": [{ "a": "größe" }], "yes": true })).to_string();
+    for fields in [
+        vec![("Mcp-Name", "delete_all")],
+        vec![("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Name", "delete_all")],
+        vec![("MCP-Protocol-Version", "2025-11-25")],
+        vec![("Mcp-Param-N", "43")],
+        vec![("Mcp-Param-A", "=?base64?Z3LDtno=?=")],
+        vec![("Mcp-Param-A", "=?base64?Z3LDtn")],
+        vec![("Mcp-Param-A", "42"), ("Mcp-Param-B", "false")],
+    ] {
+        let got = proxy.send(&path, &fields, &new).await;
+        assert_eq!((got.status, reason(&got.json())), (400, "unreadable"), "{fields:?}");
+    }
     assert!(server.seen().is_empty());
+    let mirrored = [
+        ("MCP-Protocol-Version", "2026-07-28"),
+        ("Mcp-Method", "tools/call"),
+        ("Mcp-Name", "get"),
+        ("Mcp-Param-N", "42"),
+        ("Mcp-Param-A", "=?base64?Z3LDtsOfZQ==?="),
+        ("Mcp-Param-Yes", "true"),
+    ];
+    assert_eq!(proxy.send(&path, &mirrored, &new).await.status, 200);
     assert_eq!(proxy.send(&path, &[("Mcp-Name", "get")], &body).await.status, 200);
     assert_eq!(proxy.send(&path, &[], &body).await.status, 200);
     let body = old_call(1, "delete_all", json!({})).to_string();

@@ -17,7 +17,6 @@ use hyper::service::service_fn;
 use sse_stream::SseStream;
 
 use crate::mcp::body::{self, Message, Reading, Scope};
-use crate::mcp::headers;
 use crate::message::{Head, RequestTarget};
 use crate::net::Server;
 
@@ -26,9 +25,11 @@ use super::answer::within;
 use super::send::Outbound;
 use super::trouble::Trouble;
 use door::Shut;
+use story::contradicted;
 
 mod door;
 mod fields;
+mod story;
 
 pub use door::Door;
 
@@ -120,7 +121,7 @@ async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> Answer {
                 learns = message.method() == Some("tools/list") && !bridge.confirm.is_empty();
                 // A person is shown the body: a field beside it must not tell another story.
                 if !bridge.confirm.is_empty()
-                    && let Some(why) = contradicted(&passed, &message)
+                    && let Some(why) = contradicted(&passed, &message, &body)
                 {
                     return troubled(bridge, &Trouble::Unreadable(why), id.as_deref());
                 }
@@ -176,19 +177,6 @@ fn message<'b>(fields: &HeaderMap, body: &'b [u8]) -> Result<Message<'b>, Troubl
         Ok(_) => Err(Trouble::Unreadable("not a JSON-RPC message".to_owned())),
         Err(ambiguous) => Err(Trouble::Unreadable(ambiguous.to_string())),
     }
-}
-
-/// The first `Mcp-*` field that says something else than the body.
-fn contradicted(passed: &[(HeaderName, HeaderValue)], message: &Message<'_>) -> Option<String> {
-    let mut head = Head::new("POST", RequestTarget::Origin("/".into())).ok()?;
-    for (name, value) in passed.iter().filter(|(name, _)| name.as_str().starts_with("mcp-")) {
-        if let Err(error) = head.push(name.as_str().to_owned(), value.as_bytes().to_vec()) {
-            return Some(error.to_string());
-        }
-    }
-    let mismatch = headers::check(&head, &Reading::Message(message.clone())).err()?;
-    // One that is missing is the server's to miss.
-    head.has(&mismatch.header().to_ascii_lowercase()).then(|| mismatch.to_string())
 }
 
 /// What is wrong with an answer, in place of what would be wrong with a request.
