@@ -123,6 +123,11 @@ impl Gateway {
         Gateway::before(proxy.apart(), layer.clone(), Arc::clone(book), handle.clone())
     }
 
+    /// Reaches the upstream by `tls` from now on, in all that are [apart](Gateway::apart) too.
+    pub fn trust(&self, tls: ClientConfig) {
+        self.shared.proxy.dialer.trust(tls);
+    }
+
     /// Replaces the verifier while the gateway runs.
     pub fn handle(&self) -> Handle {
         self.shared.handle.clone()

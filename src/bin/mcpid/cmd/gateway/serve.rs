@@ -11,13 +11,12 @@ use mcpid::gateway::report::Tally;
 use mcpid::gateway::{Admin, Gateway, Metrics, Readiness};
 use mcpid::net::tls::Shown;
 use mcpid::net::{Address, Crew, Limits, Listener, Server};
-use mcpid::tower::Handle;
 use mcpid::verify::Replay;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::gating::{Gating, certificates};
+use super::gating::{Gating, certificates, to_upstream};
 use super::reload::Watch;
 use super::writer::Scribe;
 use crate::args::GatingArgs;
@@ -148,18 +147,8 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
             let _ = said.send(Said::Over(cut));
         });
     }
-    let mut desk = Desk {
-        args,
-        scribe,
-        metrics,
-        readiness,
-        handle: gateway.handle(),
-        replay,
-        clock,
-        shown,
-        opened,
-        watch,
-    };
+    let mut desk =
+        Desk { args, scribe, metrics, readiness, gateway, replay, clock, shown, opened, watch };
     let ended = desk.work(&heard, ui);
     runtime.shutdown_timeout(Duration::from_secs(1));
     if let Some(recorder) = recorder {
@@ -260,7 +249,7 @@ struct Desk<'a> {
     scribe: Scribe,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
-    handle: Handle,
+    gateway: Gateway,
     replay: Replay,
     clock: Arc<dyn Clock>,
     shown: Option<Shown>,
@@ -315,7 +304,7 @@ impl Desk<'_> {
         match Judging::read(&self.args.judging, ui) {
             Ok(judging) => {
                 let verifier = judging.verifier(Arc::clone(&self.clock), self.replay.clone());
-                match self.handle.replace(verifier) {
+                match self.gateway.handle().replace(verifier) {
                     Ok(()) => {
                         self.metrics.keys(judging.keys());
                         ui.note(&format!("read again: {} trusted", judging.keys()));
@@ -330,6 +319,12 @@ impl Desk<'_> {
         {
             match certificates(chain, key) {
                 Ok(config) => shown.replace(config),
+                Err(failure) => broken = Some(failure.message),
+            }
+        }
+        if let (Some(roots), Some(upstream)) = (&self.args.upstream_ca, &self.args.upstream) {
+            match to_upstream(Some(roots), upstream) {
+                Ok(config) => self.gateway.trust(config),
                 Err(failure) => broken = Some(failure.message),
             }
         }
