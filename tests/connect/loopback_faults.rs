@@ -303,7 +303,7 @@ async fn a_key_that_does_not_sign_is_said_on_both_fronts_and_nothing_is_sent() {
     let fickle = || {
         let key = Arc::new(Fickle { gone: Arc::clone(&gone) });
         let signer = Arc::new(Signer::new(key, &Profile::mcp()).unwrap());
-        let dialer = Dialer::new(tls::trusting_nobody().unwrap(), None, Duration::from_secs(5));
+        let dialer = Dialer::new(tls::distrustful().unwrap(), None, Duration::from_secs(5));
         let bridge = Bridge::new(&server.url(), dialer, signer, Arc::new(SystemClock), SysRng);
         bridge.unwrap().with_slow_key()
     };
