@@ -27,7 +27,7 @@ const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// Where several requests come at once, batches begin at least this far apart: entries gather
 /// meanwhile without waking the writer one by one, which costs more than writing them, and share
 /// one write, one `fdatasync` and one round of waking up.
-const GATHER: Duration = Duration::from_micros(500);
+const GATHER: Duration = Duration::from_millis(1);
 /// Whoever sends one request after the other is not made to wait for others that do not come: of
 /// so many batches of one entry, one waits to see whether they do.
 const PROBE: u32 = 16;
