@@ -172,14 +172,7 @@ impl Writer {
             }
             edge.push(tree::leaf(line), |hash| hashes.extend_from_slice(hash));
         }
-        let segment = match &mut state.segment {
-            Some(segment) => segment,
-            none => {
-                let path = folder.segment(first);
-                let file = folder::open(&path, OpenOptions::new().append(true).create_new(true))?;
-                none.insert(Segment { file, path, length: 0, day: i64::MIN })
-            }
-        };
+        let segment = state.segment(folder)?;
         let fresh = segment.length == 0;
         if fresh {
             segment.day = day_of(time);
@@ -197,6 +190,21 @@ impl Writer {
         state.tree.waiting.append(&mut hashes);
         (state.edge, state.time) = (edge, time);
         Ok(first)
+    }
+
+    /// Whether entries could be written now, without writing one.
+    pub(super) fn probe(&mut self) -> Result<(), LogError> {
+        if self.is_checkpoint_due() {
+            self.checkpoint()?;
+        }
+        if self.state.is_none() {
+            self.state = Some(recover::open(&self.folder, &self.key)?);
+        }
+        self.turn_over(self.clock.now())?;
+        if let Some(state) = &mut self.state {
+            state.segment(&self.folder)?;
+        }
+        self.folder.probe()
     }
 
     /// Ends a file of entries that is large enough, or of another day, behind a checkpoint over
@@ -250,6 +258,18 @@ impl Writer {
 }
 
 impl State {
+    /// The file for the next entry, which is made where there is none.
+    fn segment(&mut self, folder: &Folder) -> Result<&mut Segment, LogError> {
+        match &mut self.segment {
+            Some(segment) => Ok(segment),
+            none => {
+                let path = folder.segment(self.edge.size());
+                let file = folder::open(&path, OpenOptions::new().append(true).create_new(true))?;
+                Ok(none.insert(Segment { file, path, length: 0, day: i64::MIN }))
+            }
+        }
+    }
+
     /// Takes back what a failed append has written; nothing if that fails too.
     fn undo(&self) -> Option<()> {
         if let Some(segment) = &self.segment {
