@@ -128,9 +128,12 @@ fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, LineError> {
 /// # Errors
 /// As [`parse`]; [`LineError::Nested`] for an audit entry.
 pub(crate) fn read(text: &[u8]) -> Result<Request<'_>, LineError> {
-    let json: LineJson<'_> = object(text)?;
+    // One level, as audit entries have it; else depth would be the sender's choice.
+    let json: LineJson<'_> = object(text).map_err(|error| match object::<Outer<'_>>(text) {
+        Ok(outer) if outer.request.is_some() => LineError::Nested,
+        _ => error,
+    })?;
     if json.request.is_some() {
-        // One level, as audit entries have it; else depth would be the sender's choice.
         return Err(LineError::Nested);
     }
     let time = json.time.map(|Text(time)| Timestamp::parse_rfc3339(&time)).transpose()?;
