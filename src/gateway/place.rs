@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The places for requests with the upstream.
-#[derive(Debug)]
+/// The places for requests with the upstream. Clones share them.
+#[derive(Clone, Debug)]
 pub(super) struct Places {
     all: Arc<Semaphore>,
     /// For paths that are open to strangers, who must not keep out those who sign.

@@ -31,13 +31,14 @@ use super::sight::Fault;
 
 const SESSION: &str = "mcp-session-id";
 
-/// What is shared by all requests.
+/// What is shared by all requests; the dialer by those of one thread.
+#[derive(Clone)]
 pub(super) struct Proxy {
-    pub(super) config: Config,
+    pub(super) config: Arc<Config>,
     pub(super) dialer: Dialer<UnsyncBoxBody<Bytes, BoxError>>,
     pub(super) sessions: Arc<Sessions>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) pages: Pages,
+    pub(super) pages: Arc<Pages>,
     pub(super) places: Places,
     /// Of the public origin.
     pub(super) scheme: &'static str,
@@ -115,6 +116,11 @@ const SESSIONS_FULL: Fault = Fault {
 };
 
 impl Proxy {
+    /// The same with connections of its own.
+    pub(super) fn apart(&self) -> Self {
+        Proxy { dialer: self.dialer.apart(), ..self.clone() }
+    }
+
     /// Sends a request on, to `path` or to its own, and passes on what comes back.
     pub(super) async fn exchange<B>(
         &self,

@@ -39,6 +39,7 @@ pub struct Gateway {
 }
 
 struct Shared {
+    layer: VerifyLayer,
     judged: VerifyService<Behind>,
     proxy: Arc<Proxy>,
     book: Arc<Book>,
@@ -104,12 +105,30 @@ impl Gateway {
         };
         let handle = layer.handle();
         let dialer = Dialer::new(tls, config.upstream.unix.clone(), config.connect_time);
-        let pages = Pages::new(public, config.allow_origins.clone());
+        let pages = Arc::new(Pages::new(public, config.allow_origins.clone()));
         let book = Arc::new(Book::new(clock, Arc::clone(&metrics), log));
-        let places = Places::new(config.exchanges);
-        let proxy = Arc::new(Proxy { config, dialer, sessions, metrics, pages, places, scheme });
+        let (places, config) = (Places::new(config.exchanges), Arc::new(config));
+        let proxy = Proxy { config, dialer, sessions, metrics, pages, places, scheme };
+        Ok(Gateway::before(proxy, layer, book, handle))
+    }
+
+    fn before(proxy: Proxy, layer: VerifyLayer, book: Arc<Book>, handle: Handle) -> Self {
+        let proxy = Arc::new(proxy);
         let judged = layer.layer(Behind(Arc::clone(&proxy)));
-        Ok(Gateway { shared: Arc::new(Shared { judged, proxy, book, handle }) })
+        Gateway { shared: Arc::new(Shared { layer, judged, proxy, book, handle }) }
+    }
+
+    /// The same gateway, for another runtime: it shares everything but the connections to the
+    /// upstream, which belong to the runtime that they were made on.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        let Shared { layer, proxy, book, handle, .. } = &*self.shared;
+        Gateway::before(proxy.apart(), layer.clone(), Arc::clone(book), handle.clone())
+    }
+
+    /// Reaches the upstream by `tls` from now on, in all that are [apart](Gateway::apart) too.
+    pub fn trust(&self, tls: ClientConfig) {
+        self.shared.proxy.dialer.trust(tls);
     }
 
     /// Replaces the verifier while the gateway runs.

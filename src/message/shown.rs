@@ -48,7 +48,9 @@ pub fn escape(text: &str, bad: impl Fn(char) -> bool) -> Cow<'_, str> {
 /// The JSON `text` with unsafe characters as JSON escapes, which stand for the same text. They can
 /// only stand inside strings, if nothing but spaces, if anything, stands between the tokens.
 pub fn json(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unsafe) {
+    // Most text is plain ASCII, which takes but a glance.
+    let plain = text.bytes().all(|b| matches!(b, b' '..=b'~'));
+    if plain || !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() + 16);

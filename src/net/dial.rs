@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -33,11 +34,12 @@ const LARGEST_HEAD: usize = 128 * 1024;
 /// `Host` is not added: what the caller puts there is sent.
 pub struct Dialer<B> {
     client: Client<Timed, B>,
+    connector: Timed,
 }
 
 impl<B> Clone for Dialer<B> {
     fn clone(&self) -> Self {
-        Dialer { client: self.client.clone() }
+        Dialer { client: self.client.clone(), connector: self.connector.clone() }
     }
 }
 
@@ -61,11 +63,26 @@ where
         http.set_nodelay(true);
         http.set_keepalive(Some(Duration::from_secs(60)));
         http.set_connect_timeout(Some(patience));
-        let https = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_all_versions()
-            .wrap_connector(Plain { http, unix });
+        let plain = Plain { http, unix };
+        let inner = Arc::new(RwLock::new(secured(&plain, tls)));
+        Dialer::by(Timed { plain, inner, patience })
+    }
+
+    /// Connects by `tls` from now on, and so do all that were made [apart](Dialer::apart) from the
+    /// same one. A connection that is open already stays as it is for as long as it is in use.
+    pub fn trust(&self, tls: ClientConfig) {
+        let fresh = secured(&self.connector.plain, tls);
+        // Nothing that can panic is done under the lock.
+        *self.connector.inner.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+    }
+
+    /// One that connects in the same way, and shares no connection with this one.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Dialer::by(self.connector.clone())
+    }
+
+    fn by(connector: Timed) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
@@ -77,8 +94,8 @@ where
             .set_host(false)
             // Only what was taken back before its first byte was written is sent elsewhere.
             .retry_canceled_requests(true)
-            .build(Timed { inner: https, patience });
-        Dialer { client }
+            .build(connector.clone());
+        Dialer { client, connector }
     }
 
     /// Sends `request`, whose URI is absolute.
@@ -88,6 +105,14 @@ where
     pub async fn send(&self, request: Request<B>) -> Sent {
         self.client.request(request).await
     }
+}
+
+fn secured(plain: &Plain, tls: ClientConfig) -> HttpsConnector<Plain> {
+    HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_all_versions()
+        .wrap_connector(plain.clone())
 }
 
 /// Connects by TCP or to a Unix socket.
@@ -181,7 +206,8 @@ impl hyper::rt::Write for Io {
 /// The whole of connecting, the TLS handshake included, within a time.
 #[derive(Clone)]
 struct Timed {
-    inner: HttpsConnector<Plain>,
+    plain: Plain,
+    inner: Arc<RwLock<HttpsConnector<Plain>>>,
     patience: Duration,
 }
 
@@ -191,12 +217,17 @@ impl Service<Uri> for Timed {
     type Future = Connecting<Self::Response>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx)
+        self.plain.poll_ready(cx)
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let (connecting, patience) = (self.inner.call(uri), self.patience);
+        let mut inner = self.inner.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let patience = self.patience;
         Box::pin(async move {
+            let connecting = async {
+                std::future::poll_fn(|cx| inner.poll_ready(cx)).await?;
+                inner.call(uri).await
+            };
             match tokio::time::timeout(patience, connecting).await {
                 Ok(connected) => connected,
                 Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),

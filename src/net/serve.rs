@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,9 +15,11 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
+use super::crew::Crew;
 use super::listen::Listener;
 use super::tls::Shown;
 use activity::{Activity, Counting, Watched};
@@ -119,35 +122,78 @@ impl Server {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        self.run_on(vec![(Handle::current(), service)], stop).await
+    }
+
+    /// The same by the threads of `crew`: a connection is given to the one that has the fewest and
+    /// stays there. `service` is asked once for what each of them answers with; what these share
+    /// must not be bound to a runtime.
+    pub async fn run_by<S, B>(
+        self,
+        crew: &Crew,
+        mut service: impl FnMut() -> S,
+        stop: impl Future<Output = ()>,
+    ) -> usize
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let hands = crew.hands().iter().map(|hand| (hand.clone(), service())).collect();
+        self.run_on(hands, stop).await
+    }
+
+    async fn run_on<S, B>(self, hands: Vec<(Handle, S)>, stop: impl Future<Output = ()>) -> usize
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let Server { listener, limits, tls } = self;
         let all = u32::try_from(limits.connections).unwrap_or(u32::MAX).max(1);
+        let drain = limits.drain;
         let places = Arc::new(Semaphore::new(all as usize));
         let (phase, told) = watch::channel(Phase::Running);
-        let shared = Arc::new(Shared { builder: builder(&limits), limits, tls, service });
+        let hands: Vec<_> = hands
+            .into_iter()
+            .map(|(runtime, service)| {
+                let (builder, limits, tls) = (builder(&limits), limits.clone(), tls.clone());
+                (runtime, Arc::new(Shared { builder, limits, tls, service }))
+            })
+            .collect();
         let mut stop = pin!(stop);
         loop {
             let accepted = async {
                 // The place comes first: what cannot be served is not accepted.
                 let place = Arc::clone(&places).acquire_owned().await;
-                (place, listener.accept().await)
+                let (stream, peer) = listener.accept().await?;
+                Ok::<_, io::Error>((place, stream.loose()?, peer))
             };
-            let (place, accepted) = tokio::select! {
+            let accepted = tokio::select! {
                 () = &mut stop => break,
                 accepted = accepted => accepted,
             };
-            let Ok((stream, peer)) = accepted else {
+            let Ok((place, stream, peer)) = accepted else {
                 // A client that gave up while it waited, or no descriptors left.
                 tokio::time::sleep(BREATH).await;
                 continue;
             };
-            let (shared, told) = (Arc::clone(&shared), told.clone());
-            tokio::spawn(async move {
-                shared.connection(stream, peer, told).await;
+            // Each connection holds one reference.
+            let fewest = hands.iter().min_by_key(|(_, shared)| Arc::strong_count(shared));
+            let Some((runtime, shared)) = fewest else { break };
+            let (shared, told) = (Arc::clone(shared), told.clone());
+            runtime.spawn(async move {
+                if let Ok(stream) = stream.taken() {
+                    shared.connection(stream, peer, told).await;
+                }
                 drop(place);
             });
         }
         drop(listener);
-        let drain = shared.limits.drain;
         let _ = phase.send(Phase::Draining);
         if tokio::time::timeout(drain, places.acquire_many(all)).await.is_ok() {
             return 0;

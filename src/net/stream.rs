@@ -17,6 +17,35 @@ pub(super) enum Stream {
     Unix(UnixStream),
 }
 
+/// A connection that no runtime looks after.
+pub(super) enum Loose {
+    Tcp(std::net::TcpStream),
+    #[cfg(unix)]
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Stream {
+    /// Takes it from the runtime that accepted it.
+    pub(super) fn loose(self) -> io::Result<Loose> {
+        Ok(match self {
+            Stream::Tcp(stream) => Loose::Tcp(stream.into_std()?),
+            #[cfg(unix)]
+            Stream::Unix(stream) => Loose::Unix(stream.into_std()?),
+        })
+    }
+}
+
+impl Loose {
+    /// Gives it to the runtime that this runs on.
+    pub(super) fn taken(self) -> io::Result<Stream> {
+        Ok(match self {
+            Loose::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream)?),
+            #[cfg(unix)]
+            Loose::Unix(stream) => Stream::Unix(UnixStream::from_std(stream)?),
+        })
+    }
+}
+
 /// Passes a call on to whichever it is.
 macro_rules! either {
     ($self:expr, $stream:ident => $call:expr) => {

@@ -91,17 +91,6 @@ fn trusting(store: RootCertStore) -> Result<ClientConfig, TlsError> {
     Ok(config.with_root_certificates(store).with_no_client_auth())
 }
 
-/// The settings of a client that trusts no authority, for one that uses no TLS.
-///
-/// # Errors
-/// [`TlsError`].
-pub fn trusting_nobody() -> Result<ClientConfig, TlsError> {
-    let config = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(TlsError::Unusable)?;
-    Ok(config.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
-}
-
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()

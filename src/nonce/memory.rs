@@ -3,7 +3,7 @@
 //! 64 shards, each behind its own lock. A shard is a table of lines that a processor fetches in one
 //! go; claims take turns in sweeping what has ended from a few lines, so that no claim ever waits
 //! for a great clean-up. Nothing that is still kept is ever removed: a full store answers with an
-//! error instead. A nonce takes 28 to 57 bytes, by how full the tables are.
+//! error instead. A nonce takes 21 to 43 bytes, by how full the tables are.
 //!
 //! **Why one claim wins.** Claims of one nonce under one key have the same id, and the id names the
 //! shard. Looking and inserting happen under that shard's lock, in one go, so that of two claims
@@ -21,7 +21,7 @@ use std::sync::{Mutex, MutexGuard};
 use sha2::{Digest as _, Sha256};
 
 use super::ledger::{Ledger, Ledgers};
-use super::table::{Entry, Id, Shard};
+use super::table::{self, Entry, Id, Shard};
 use super::{BoxFuture, Claim, NonceStore, Retention, Seen, StoreError};
 use crate::clock::Timestamp;
 use crate::key::KeyId;
@@ -95,13 +95,13 @@ impl Memory {
         Memory { floor: AtomicI64::new(i64::MIN), ..self }
     }
 
-    /// What names a nonce, and in which shard: 13 bytes of SHA-256 over salt, key id, a zero byte
+    /// What names a nonce, and in which shard: 70 bits of SHA-256 over salt, key id, a zero byte
     /// and the nonce.
     ///
     /// Hashed, because its length is the client's choice. Salted, because its first bytes place it
     /// in the tables: without a salt a key's holder could search for nonces that all fall into one
     /// place. Cut, because with 2^24 live nonces a new one is taken for one of them with a chance of
-    /// 2^-78; that refuses a good request, and nobody can aim for it without knowing the salt.
+    /// 2^-46; that refuses a good request, and nobody can aim for it without knowing the salt.
     fn id(&self, key: &KeyId, nonce: &str) -> (&Mutex<Shard>, Id) {
         let hash = Sha256::new()
             .chain_update(self.salt)
@@ -112,7 +112,7 @@ impl Memory {
         let word = |i: usize| u32::from_le_bytes([hash[i], hash[i + 1], hash[i + 2], hash[i + 3]]);
         // The tables go by the first bytes, so the shard goes by the last.
         let shard = &self.shards[usize::from(hash[12]) % SHARDS];
-        (shard, Id([word(0), word(4), word(8)]))
+        (shard, Id([word(0), word(4)]))
     }
 
     fn ledger(&self, key: &KeyId) -> Result<MutexGuard<'_, Ledgers>, StoreError> {
@@ -153,6 +153,10 @@ impl Memory {
         let (shard, id) = self.id(key, nonce);
         let kept = self.seconds(until.max(now.plus(self.keep.load(Ordering::SeqCst))))?;
         let second = self.seconds(now)?;
+        if kept.saturating_sub(second) > table::LONGEST {
+            let days = table::LONGEST / 86_400;
+            return Err(StoreError::new(format!("memory keeps no nonce for over {days} days")));
+        }
         // Before anything is swept by it, so that whoever misses a nonce that this sweeps already
         // sees the floor that goes with it. Most claims only read: it moves once a second.
         if self.horizon.load(Ordering::SeqCst) < now.unix() {

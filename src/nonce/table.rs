@@ -1,7 +1,7 @@
 //! The table of a shard of the memory store: what is held, and until when.
 //!
 //! ```text
-//! line (64 bytes): 3 ids of 12 bytes · 3 × when claimed · 3 × until when · how many went by
+//! line (64 bytes): 4 ids of 8 bytes · 4 × when claimed · 4 × for how long · how many went by
 //! ```
 //!
 //! A nonce is looked for in the line that its id names, and in the next ones only while others had
@@ -13,7 +13,10 @@
 //! Seconds are counted from the store's base. Nothing here locks, and nothing looks at a clock.
 
 /// Nonces of a line.
-const PLACES: usize = 3;
+const PLACES: usize = 4;
+
+/// Seconds for which a nonce can be kept, some 194 days: three bytes of them.
+pub(super) const LONGEST: i32 = 0xFF_FFFF;
 
 /// Lines of a table that nothing was put into yet.
 const FIRST_LINES: usize = 4;
@@ -22,35 +25,56 @@ const FIRST_LINES: usize = 4;
 const LINES_PER_STEP: usize = 32;
 
 /// ...and is due at every so many insertions: four lines for each. A table is at least 3/8 full when
-/// it has just grown, so that at most a quarter of a lifetime passes until all of it was looked at.
+/// it has just grown, so that at most a sixth of a lifetime passes until all of it was looked at.
 const INSERTIONS_PER_STEP: u32 = 8;
 
-/// The end of a place that is empty.
-const EMPTY: i32 = i32::MIN;
-
-/// When a nonce was claimed and until when it is kept, in seconds from the store's base.
+/// When a nonce was claimed and until when it is kept, in seconds from the store's base. It is kept
+/// for a second at the least, and [`LONGEST`] at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) first: i32,
     pub(super) kept: i32,
 }
 
-/// Twelve bytes of a salted hash. They are spread evenly, so they say themselves where to look.
+/// Eight bytes of a salted hash. They are spread evenly, so they say themselves where to look.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Id(pub(super) [u32; 3]);
+pub(super) struct Id(pub(super) [u32; 2]);
 
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 struct Line {
-    ids: [[u32; 3]; PLACES],
+    ids: [[u32; 2]; PLACES],
     first: [i32; PLACES],
-    kept: [i32; PLACES],
+    /// For how long, low byte first; zero where the place is empty.
+    length: [[u8; 3]; PLACES],
     /// Nonces that lie further on, since this line was full when they came.
     passed: u32,
 }
 
 const NOTHING: Line =
-    Line { ids: [[0; 3]; PLACES], first: [0; PLACES], kept: [EMPTY; PLACES], passed: 0 };
+    Line { ids: [[0; 2]; PLACES], first: [0; PLACES], length: [[0; 3]; PLACES], passed: 0 };
+
+impl Line {
+    /// What is held there, if anything is.
+    fn get(&self, place: usize) -> Option<Entry> {
+        let [low, middle, high] = self.length[place];
+        let length = i32::from_le_bytes([low, middle, high, 0]);
+        let first = self.first[place];
+        (length != 0).then(|| Entry { first, kept: first.saturating_add(length) })
+    }
+
+    fn set(&mut self, place: usize, entry: Entry) {
+        // In bounds by what an entry is; of what is not, too long would be the safe side.
+        let length = entry.kept.saturating_sub(entry.first).clamp(1, LONGEST);
+        let [low, middle, high, _] = length.to_le_bytes();
+        self.first[place] = entry.first;
+        self.length[place] = [low, middle, high];
+    }
+
+    fn clear(&mut self, place: usize) {
+        self.length[place] = [0; 3];
+    }
+}
 
 const _: () = assert!(size_of::<Line>() == 64, "a line of the table is one of the caches");
 
@@ -90,7 +114,7 @@ impl Shard {
         for _ in 0..self.lines.len() {
             let line = &self.lines[at];
             for place in 0..PLACES {
-                if line.ids[place] == id.0 && line.kept[place] != EMPTY {
+                if line.ids[place] == id.0 && line.get(place).is_some() {
                     return Some((at, place));
                 }
             }
@@ -104,8 +128,7 @@ impl Shard {
 
     pub(super) fn get(&self, id: &Id) -> Option<Entry> {
         let (line, place) = self.find(id)?;
-        let line = &self.lines[line];
-        Some(Entry { first: line.first[place], kept: line.kept[place] })
+        self.lines[line].get(place)
     }
 
     /// Holds it, in place of what it held for the same id.
@@ -114,8 +137,7 @@ impl Shard {
         self.earliest = self.earliest.min(entry.kept);
         self.next_earliest = self.next_earliest.min(entry.kept);
         if let Some((line, place)) = self.find(&id) {
-            self.lines[line].first[place] = entry.first;
-            self.lines[line].kept[place] = entry.kept;
+            self.lines[line].set(place, entry);
             return;
         }
         // Three quarters full, most lines have room, and hardly any nonce goes far.
@@ -127,14 +149,13 @@ impl Shard {
     }
 
     /// There is room.
-    fn put(&mut self, id: [u32; 3], entry: Entry) {
+    fn put(&mut self, id: [u32; 2], entry: Entry) {
         let mut at = self.home(&Id(id));
         loop {
             let line = &mut self.lines[at];
-            if let Some(place) = line.kept.iter().position(|kept| *kept == EMPTY) {
+            if let Some(place) = line.length.iter().position(|length| *length == [0; 3]) {
                 line.ids[place] = id;
-                line.first[place] = entry.first;
-                line.kept[place] = entry.kept;
+                line.set(place, entry);
                 return;
             }
             line.passed += 1;
@@ -147,8 +168,7 @@ impl Shard {
         let old = std::mem::replace(&mut self.lines, lines);
         for line in old {
             for place in 0..PLACES {
-                if line.kept[place] != EMPTY {
-                    let entry = Entry { first: line.first[place], kept: line.kept[place] };
+                if let Some(entry) = line.get(place) {
                     self.put(line.ids[place], entry);
                 }
             }
@@ -163,7 +183,7 @@ impl Shard {
             self.lines[at].passed -= 1;
             at = self.after(at);
         }
-        self.lines[line].kept[place] = EMPTY;
+        self.lines[line].clear(place);
         self.held -= 1;
     }
 
@@ -196,13 +216,13 @@ impl Shard {
         let end = (self.hand + LINES_PER_STEP).min(self.lines.len());
         for line in self.hand..end {
             for place in 0..PLACES {
-                match self.lines[line].kept[place] {
-                    EMPTY => {}
-                    kept if kept <= now => {
+                match self.lines[line].get(place) {
+                    None => {}
+                    Some(entry) if entry.kept <= now => {
                         self.remove(line, place);
                         removed += 1;
                     }
-                    kept => self.next_earliest = self.next_earliest.min(kept),
+                    Some(entry) => self.next_earliest = self.next_earliest.min(entry.kept),
                 }
             }
         }

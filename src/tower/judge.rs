@@ -9,9 +9,9 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 
-use crate::mcp::body::{self, MessageKind, Reading, Scope};
+use crate::mcp::body::{self, Ambiguous, MessageKind, Reading, Scope};
 use crate::message::Head;
-use crate::verify::{Refusal, Rejection, Step, Verifier};
+use crate::verify::{HeadHeld, Refusal, Rejection, Step, Verifier};
 
 use super::BoxError;
 use super::budget::Share;
@@ -103,11 +103,22 @@ where
     };
 
     let mut evidence = None;
-    let (findings, content) = weigh(settings, &verifier, &head, body, &mut evidence).await;
+    let (settled, content) = match weigh(settings, &verifier, &head, body, &mut evidence).await {
+        Weighed::Settled(findings, content) => (Ok(findings), content),
+        Weighed::Whole(held, bytes, share) => (Err(held), Content::Read(bytes, share)),
+    };
     // Read once for all who want to know what it says.
     let bytes = content.bytes();
-    let needs_reading = findings.refusal.is_some() || settings.is_observed() || evidence.is_some();
-    let reading = bytes.as_ref().filter(|_| needs_reading).and_then(|bytes| read(&head, bytes));
+    let reading = bytes.as_ref().map(|bytes| body::read(&head, bytes, Scope::Endpoint));
+    let findings = match (settled, &bytes, &reading) {
+        (Ok(findings), ..) => findings,
+        (Err(held), Some(bytes), Some(reading)) => {
+            conclude(settings, &verifier, &head, held, (bytes, reading), &mut evidence).await
+        }
+        // What is whole has bytes.
+        (Err(_), ..) => Findings::refuse(Reason::Busy),
+    };
+    let reading = reading.and_then(Result::ok);
     let judged = (&*verifier, &head, bytes.as_deref(), reading.as_ref());
     let findings = evidence::record(settings, judged, evidence, findings).await;
     let Findings { status, mode, refusal } = findings;
@@ -116,7 +127,8 @@ where
         (_, content) => content,
     };
     let late = content.bytes().filter(|_| refusal.is_some() && reading.is_none());
-    let reading = reading.or_else(|| late.as_ref().and_then(|bytes| read(&head, bytes)));
+    let read = |bytes| body::read(&head, bytes, Scope::Endpoint).ok();
+    let reading = reading.or_else(|| late.as_deref().and_then(read));
     let refused = refusal.map(|reason| {
         let id = reading.as_ref().and_then(id_to_echo);
         let refused = Refused::new(reason, Some(&head), id.is_some(), &settings.refuse_with);
@@ -154,38 +166,43 @@ where
     Outcome::Pass(Request::from_parts(parts, body))
 }
 
-fn read<'b>(head: &Head<'_>, bytes: &'b Bytes) -> Option<Reading<'b>> {
-    body::read(head, bytes, Scope::Endpoint).ok()
+/// A request, as far as its head and the arrival of its body decide about it.
+enum Weighed<'h, B> {
+    /// It is found out already.
+    Settled(Findings, Content<B>),
+    /// The body is here, and is judged by what the head has come to.
+    Whole(Result<HeadHeld<'h>, Rejection>, Bytes, Share),
 }
 
-/// Finds out whether the request gets through.
-async fn weigh<B>(
+/// Judges the head, and reads the body if that is worth it.
+async fn weigh<'h, B>(
     settings: &Settings,
     verifier: &Verifier,
-    head: &Head<'_>,
+    head: &'h Head<'h>,
     body: B,
     evidence: &mut Option<Evidence>,
-) -> (Findings, Content<B>)
+) -> Weighed<'h, B>
 where
     B: Body,
     B::Error: Into<BoxError>,
 {
     // Who waits for a 100 would only send a body that nobody wants.
     if head.values("expect").any(|value| !value.eq_ignore_ascii_case(b"100-continue")) {
-        return (Findings::refuse(Reason::Expectation), Content::Gone);
+        return Weighed::Settled(Findings::refuse(Reason::Expectation), Content::Gone);
     }
     let limit = verifier.max_body();
     let held = match verifier.judge_head(head) {
         Ok(held) => Ok(held),
         // Permissive waives what comes after the first step.
         Err(rejection) if rejection.step() == Step::Limits => {
-            return (over_limits(rejection), Content::Unread(body));
+            return Weighed::Settled(over_limits(rejection), Content::Unread(body));
         }
         Err(rejection) => match settings.policy.uniform() {
             // What it does makes no difference, so it is not read: strict refuses it, permissive
             // lets it through as it is, if it is not known to be too long already.
             Some(mode) if mode == Mode::Strict || !content::announces_more(&body, limit) => {
-                return (rejected(settings, head, rejection, None), Content::Unread(body));
+                let findings = rejected(settings, rejection, None);
+                return Weighed::Settled(findings, Content::Unread(body));
             }
             _ => Err(rejection),
         },
@@ -196,17 +213,28 @@ where
         Ok(_) => settings.budget.share(),
         Err(_) => settings.budget.strangers_share(),
     };
-    let (bytes, share) = match content::read(body, limit, share).await {
-        Ok(read) => read,
+    match content::read(body, limit, share).await {
+        Ok((bytes, share)) => Weighed::Whole(held, bytes, share),
         Err(error) => {
             let reason = match error {
                 ReadError::TooLarge => Reason::BodyTooLarge { limit },
                 ReadError::Busy => Reason::Busy,
                 ReadError::Broken(error) => Reason::BodyBroken(error),
             };
-            return (Findings::refuse(reason), Content::Gone);
+            Weighed::Settled(Findings::refuse(reason), Content::Gone)
         }
-    };
+    }
+}
+
+/// Finds out whether a request gets through whose body is here and read.
+async fn conclude<'h>(
+    settings: &Settings,
+    verifier: &Verifier,
+    head: &'h Head<'h>,
+    held: Result<HeadHeld<'h>, Rejection>,
+    (bytes, reading): (&[u8], &Result<Reading<'_>, Ambiguous>),
+    evidence: &mut Option<Evidence>,
+) -> Findings {
     // A key that was revoked while the body was on its way has not authorised it.
     let current = settings.verifier();
     let held = match held {
@@ -218,14 +246,16 @@ where
         held => held,
     };
     let verifier = &*current;
-    let judged = match held.and_then(|held| verifier.judge_body(held, &bytes)) {
+    let held = held.and_then(|held| verifier.judge_read(held, bytes, || reading));
+    let judged = match held {
         Ok(held) => match settings.admit(head, &held) {
             Ok(()) => verifier.claim(held).await,
             Err(why) => Err(Refusal::Rejected(held.not_allowed(head, why))),
         },
         Err(rejection) => Err(Refusal::Rejected(rejection)),
     };
-    let findings = match judged {
+    let reading = reading.as_ref().ok();
+    match judged {
         Ok(verified) => Findings {
             status: Some(Status::Verified(Arc::new(verified))),
             mode: None,
@@ -234,15 +264,14 @@ where
         Err(Refusal::Rejected(rejection)) if rejection.step() == Step::Limits => {
             over_limits(rejection)
         }
-        Err(Refusal::Rejected(rejection)) => rejected(settings, head, rejection, Some(&bytes)),
+        Err(Refusal::Rejected(rejection)) => rejected(settings, rejection, reading),
         Err(Refusal::Unavailable(why)) => {
             let why = Arc::new(why);
-            let mode = mode(settings, head, Some(&bytes));
+            let mode = mode(settings, reading);
             let refusal = (mode == Mode::Strict).then(|| Reason::Unavailable(Arc::clone(&why)));
             Findings { status: Some(Status::Unavailable(why)), mode: Some(mode), refusal }
         }
-    };
-    (findings, Content::Read(bytes, share))
+    }
 }
 
 /// What becomes of a request that breaks a limit, which hold in every mode.
@@ -252,26 +281,19 @@ fn over_limits(rejection: Rejection) -> Findings {
     Findings { status, mode: None, refusal: Some(Reason::Rejected(rejection)) }
 }
 
-/// What becomes of a request that was judged, with the answer no.
-fn rejected(
-    settings: &Settings,
-    head: &Head<'_>,
-    rejection: Rejection,
-    body: Option<&[u8]>,
-) -> Findings {
+/// What becomes of a request that was judged, with the answer no. `reading` is what it says, where
+/// that makes a difference and can be told.
+fn rejected(settings: &Settings, rejection: Rejection, reading: Option<&Reading<'_>>) -> Findings {
     let rejection = Arc::new(rejection);
-    let mode = mode(settings, head, body);
+    let mode = mode(settings, reading);
     let refusal = (mode == Mode::Strict).then(|| Reason::Rejected(Arc::clone(&rejection)));
     Findings { status: Some(Status::rejected(rejection)), mode: Some(mode), refusal }
 }
 
-/// The mode for a request that is not verified. `body` is there unless it makes no difference.
-fn mode(settings: &Settings, head: &Head<'_>, body: Option<&[u8]>) -> Mode {
-    if let Some(mode) = settings.policy.uniform() {
-        return mode;
-    }
-    let reading = body.and_then(|body| body::read(head, body, Scope::Endpoint).ok());
-    settings.policy.mode(reading.as_ref().and_then(Reading::operation))
+/// The mode for a request that is not verified.
+fn mode(settings: &Settings, reading: Option<&Reading<'_>>) -> Mode {
+    let decided = settings.policy.uniform();
+    decided.unwrap_or_else(|| settings.policy.mode(reading.and_then(Reading::operation)))
 }
 
 /// Reads as much of a refused request as may be read to find its id.

@@ -251,10 +251,6 @@ impl Settings {
         self.admission.as_ref().map_or(Ok(()), |admission| admission(head, held.key()))
     }
 
-    pub(super) fn is_observed(&self) -> bool {
-        self.observer.is_some()
-    }
-
     pub(super) fn observe(&self, event: &Event<'_>) {
         if let Some(observer) = &self.observer {
             observer.judged(event);

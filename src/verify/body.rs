@@ -1,5 +1,7 @@
 //! Steps 9 to 11: the body, what it says, and whether this key may say it.
 
+use std::cell::OnceCell;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -22,6 +24,19 @@ impl Verifier {
     /// # Errors
     /// The rejection of the signature that got furthest; of several equally far, the first.
     pub fn judge_body(&self, request: HeadHeld<'_>, body: &[u8]) -> Result<BodyHeld, Rejection> {
+        let (head, reading) = (request.head, OnceCell::new());
+        self.judge_read(request, body, || {
+            reading.get_or_init(|| body::read(head, body, self.scope))
+        })
+    }
+
+    /// The same for a body that is read already, in this verifier's scope.
+    pub(crate) fn judge_read<'r>(
+        &self,
+        request: HeadHeld<'_>,
+        body: &[u8],
+        reading: impl FnOnce() -> &'r Result<Reading<'r>, Ambiguous>,
+    ) -> Result<BodyHeld, Rejection> {
         let HeadHeld { head, mut held, .. } = request;
         let now = self.clock.now();
         // What refuses the request as a whole is reported with what its first signature says.
@@ -50,7 +65,7 @@ impl Verifier {
         self.judge_digest(head, body).map_err(whole)?;
 
         // 10. MCP.
-        let reading = body::read(head, body, self.scope);
+        let reading = reading();
         if self.profile.judge_mcp {
             let reading = reading.as_ref().map_err(|e| whole(ambiguous(e)))?;
             headers::check(head, reading).map_err(|mismatch| {

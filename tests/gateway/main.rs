@@ -5,6 +5,8 @@
 mod audited;
 mod bodies;
 mod bypass;
+mod clocks;
+mod crew;
 mod operation;
 mod pages;
 mod paths;

@@ -14,14 +14,14 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use mcpid::clock::{Clock as _, SystemClock};
+use mcpid::clock::{Clock, SystemClock, Timestamp};
 use mcpid::gateway::log::LogLine;
 use mcpid::gateway::{Config, Gateway, Metrics, Upstream};
 use mcpid::key::trust::{Registry, TrustFile};
 use mcpid::key::{SecretKey, Sign as _};
 use mcpid::message::target::{Origin, Origins};
 use mcpid::message::{Head, RequestTarget};
-use mcpid::net::{Address, Limits, Listener, Server, tls};
+use mcpid::net::{Address, Crew, Limits, Listener, Server, tls};
 use mcpid::nonce::memory::Memory;
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signer};
@@ -134,8 +134,17 @@ pub(crate) fn key(number: u8) -> Arc<SecretKey> {
 
 /// The rules of every stand, for the origin `address`.
 pub(crate) fn rules(address: SocketAddr, names: &[(&str, u8)], replay: Replay) -> Verifier {
+    rules_by(Arc::new(SystemClock), address, names, replay)
+}
+
+fn rules_by(
+    clock: Arc<dyn Clock>,
+    address: SocketAddr,
+    names: &[(&str, u8)],
+    replay: Replay,
+) -> Verifier {
     let origins = Origins::new([Origin::parse(&format!("http://{address}")).unwrap()]);
-    Verifier::new(Profile::mcp(), registry(names), origins, Arc::new(SystemClock), replay)
+    Verifier::new(Profile::mcp(), registry(names), origins, clock, replay)
 }
 
 pub(crate) fn registry(names: &[(&str, u8)]) -> Arc<Registry> {
@@ -171,15 +180,25 @@ impl Stand {
         limits: Limits,
         change: impl FnOnce(Config) -> Config,
     ) -> Self {
+        Stand::by_clock(Arc::new(SystemClock), behind, limits, change).await
+    }
+
+    /// One that takes the time from `clock`.
+    pub(crate) async fn by_clock(
+        clock: Arc<dyn Clock>,
+        behind: &Behind,
+        limits: Limits,
+        change: impl FnOnce(Config) -> Config,
+    ) -> Self {
         let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
         let Address::Tcp(address) = *listener.address() else { unreachable!() };
         let config = change(Config::new(Upstream::parse(&behind.url()).unwrap()));
-        let clock = Arc::new(SystemClock);
         let metrics = Arc::new(Metrics::new());
-        let rules = |replay| rules(address, &[("alice", 1), ("Zoë", 2)], replay);
+        let names = [("alice", 1), ("Zoë", 2)];
+        let rules = |replay| rules_by(Arc::clone(&clock), address, &names, replay);
         let retention = rules(Replay::Unchecked).retention();
         // Every key was made after the store, as far as it can know.
-        let store = Memory::new(SystemClock.now(), retention, &mut SysRng).unwrap().without_floor();
+        let store = Memory::new(clock.now(), retention, &mut SysRng).unwrap().without_floor();
         let verifier = rules(Replay::Claim(metrics.watch(Arc::new(store))));
         let lines: Arc<Mutex<Vec<LogLine>>> = Arc::default();
         let kept = Arc::clone(&lines);
@@ -190,10 +209,16 @@ impl Stand {
         let handle = gateway.handle();
         let (stop, mut stopped) = watch::channel(false);
         let server = Server::new(listener, limits);
-        let serving = server.run(gateway, async move {
-            let _ = stopped.wait_for(|stopped| *stopped).await;
+        // As the program serves, by threads of their own.
+        let crew = Crew::new(2).unwrap();
+        let ended = tokio::spawn(async move {
+            let stop = async move {
+                let _ = stopped.wait_for(|stopped| *stopped).await;
+            };
+            let cut = server.run_by(&crew, || gateway.apart(), stop).await;
+            tokio::task::spawn_blocking(move || drop(crew)).await.unwrap();
+            cut
         });
-        let ended = tokio::spawn(serving);
         Stand { address, metrics, lines, handle, stop, ended }
     }
 
@@ -276,7 +301,11 @@ impl Wire {
 
     /// Signs what is there, for `url`.
     pub(crate) fn sign(self, number: u8, url: &str) -> Self {
-        let now = SystemClock.now();
+        self.sign_at(SystemClock.now(), number, url)
+    }
+
+    /// The same by a signer whose clock says `now`.
+    pub(crate) fn sign_at(self, now: Timestamp, number: u8, url: &str) -> Self {
         let method = self.line.split(' ').next().unwrap();
         let mut head = Head::new(method, RequestTarget::from_url(url).unwrap()).unwrap();
         for (name, value) in &self.fields {

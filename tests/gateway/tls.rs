@@ -222,6 +222,20 @@ async fn tls_stands_on_both_sides_and_certificates_change_while_it_runs() {
     let output = curl(&[&url], &wire);
     assert!(output.contains("upstream_unreachable") && output.contains("502"), "{output}");
     assert_eq!(behind.got().len(), reached);
+    // Once it is, it gets them, without a restart; what is no certificate changes nothing.
+    fs::write(&next, "no certificate").unwrap();
+    doubtful.wait_for("what was read before stays in use");
+    fs::copy(&inner_cert, &next).unwrap();
+    let mut output = String::new();
+    for _ in 0..60 {
+        let wire = Wire::post(&doubtful.address.to_string(), "/mcp", CALL).sign(1, &url);
+        output = curl(&[&url], &wire);
+        if output.contains("200") {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert!(output.contains("200"), "{output}");
     drop(inner);
 }
 

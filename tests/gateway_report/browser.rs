@@ -55,26 +55,31 @@ impl Server {
     fn show(&self, page: &str) -> (String, String, Vec<String>) {
         *self.page.lock().unwrap() = page.to_owned();
         self.asked.lock().unwrap().clear();
-        let profile = tempfile::tempdir().unwrap();
-        let output = Command::new("chromium")
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"])
-            .args(["--no-first-run", "--disable-background-networking", "--disable-sync"])
-            .args(["--disable-component-update", "--enable-logging=stderr"])
-            // The browser's own errands end here; the page's do not.
-            .arg("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
-            .arg("--virtual-time-budget=3000")
-            .arg(format!("--user-data-dir={}", profile.path().display()))
-            .args(["--dump-dom", &format!("http://{}/report", self.address)])
-            .stdin(Stdio::null())
-            .output()
-            .expect("this test needs chromium; tests/all installs it");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let said = String::from_utf8_lossy(&output.stderr);
-        let said = said.lines().filter(|line| line.contains("CONSOLE"));
-        let said = said.collect::<Vec<_>>().join("\n");
-        let dom = String::from_utf8(output.stdout).unwrap();
+        let (dom, said) = shown(&format!("http://{}/report", self.address));
         (dom, said, self.asked.lock().unwrap().clone())
     }
+}
+
+/// What a browser makes of the page at `url`, and what it says about it.
+pub(super) fn shown(url: &str) -> (String, String) {
+    let profile = tempfile::tempdir().unwrap();
+    let output = Command::new("chromium")
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"])
+        .args(["--no-first-run", "--disable-background-networking", "--disable-sync"])
+        .args(["--disable-component-update", "--enable-logging=stderr"])
+        // The browser's own errands end here; the page's do not.
+        .arg("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
+        .arg("--virtual-time-budget=3000")
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .args(["--dump-dom", url])
+        .stdin(Stdio::null())
+        .output()
+        .expect("this test needs chromium; tests/all installs it");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.lines().filter(|line| line.contains("CONSOLE"));
+    let said = said.collect::<Vec<_>>().join("\n");
+    (String::from_utf8(output.stdout).unwrap(), said)
 }
 
 #[test]

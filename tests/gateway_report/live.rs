@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use mcpid::gateway::report::content_security_policy;
 use tempfile::TempDir;
 
+use super::browser::shown;
+
 fn mcpid(folder: &Path, arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcpid"));
     for name in ["MCPID_KEY", "MCPID_TRUST", "MCPID_NONCES", "MCPID_PASSPHRASE"] {
@@ -161,6 +163,13 @@ fn a_running_gateway_shows_what_its_log_will_say() {
     let head = head.to_ascii_lowercase();
     assert!(head.contains("content-type: text/html; charset=utf-8"), "{head}");
     assert!(head.contains("content-security-policy: ") && head.contains("nosniff"), "{head}");
+
+    // A browser shows all of it: its charts, too, pass the policy that came as a header.
+    let (dom, said) = shown(&format!("http://{}/", gateway.operators));
+    assert_eq!(said, "", "no violation of the policy");
+    assert!(dom.contains(&format!("<h1>T{headline}.</h1>")) && !dom.contains("<script"), "{dom}");
+    let charts = |page: &str| (page.matches("<figure>").count(), page.matches("<svg").count());
+    assert!(charts(page) > (0, 0) && charts(&dom) == charts(page), "{dom}");
 
     // The process has to write what it holds before it is gone.
     let pid = gateway.child.id().to_string();

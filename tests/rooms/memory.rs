@@ -301,6 +301,13 @@ fn times_out_of_reach_are_an_error_and_not_a_panic() {
     assert!(ready(store.claim(early, &key(1), "n", at(100))).is_err());
     assert_eq!(ready(store.claim(far, &key(1), "n", far)).unwrap(), Claim::Expired);
     assert!(ready(store.peek(far, &key(1), "n")).unwrap().is_none());
+    // Three bytes of seconds are kept for each.
+    let longest = (1 << 24) - 1;
+    assert!(is_fresh(ready(store.claim(at(0), &key(1), "m", at(longest))).unwrap()));
+    let seen = ready(store.peek(at(longest - 1), &key(1), "m")).unwrap().unwrap();
+    assert_eq!(seen.until, at(longest));
+    let error = ready(store.claim(at(0), &key(1), "n", at(longest + 1))).unwrap_err();
+    assert!(error.to_string().contains("194 days"), "{error}");
     ready(store.register(far, Retention::new(u32::MAX, u32::MAX))).unwrap();
     assert!(ready(store.claim(at(0), &key(1), "n", at(10))).is_err(), "kept beyond reach");
     assert_eq!(ready(store.floor(at(0))).unwrap(), far);

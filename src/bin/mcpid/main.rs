@@ -38,6 +38,9 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::{Manner, Ui};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_bug));
     let argv: Vec<OsString> = std::env::args_os().collect();

@@ -150,7 +150,7 @@ impl Plan {
             }
             None if self.is_https => tls::client(None)
                 .map_err(|e| failed(None, &e).hint("name the authorities to trust: --ca FILE")),
-            None => tls::trusting_nobody().map_err(|e| failed(None, &e)),
+            None => tls::distrustful().map_err(|e| failed(None, &e)),
         }
     }
 }

@@ -227,7 +227,14 @@ pub(crate) fn certificates(chain_file: &Path, key: &Path) -> Result<Arc<ServerCo
     })
 }
 
-fn to_upstream(roots: Option<&Path>, upstream: &Upstream) -> Result<ClientConfig, Failure> {
+/// Reads whom to trust on the way to the upstream.
+///
+/// # Errors
+/// They cannot be read, or are no certificates.
+pub(crate) fn to_upstream(
+    roots: Option<&Path>,
+    upstream: &Upstream,
+) -> Result<ClientConfig, Failure> {
     let pem = roots.map(pem).transpose()?;
     let config = match &pem {
         Some(pem) => tls::client(Some(pem)),
@@ -248,6 +255,6 @@ fn pem(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, Failure> {
 /// The files that are watched for changes.
 fn watched(args: &GatingArgs) -> Result<Vec<PathBuf>, Failure> {
     let trusts = files::trusts(&args.judging.trust)?.into_iter().map(|place| place.path);
-    let tls = args.tls_cert.iter().chain(&args.tls_key).cloned();
+    let tls = args.tls_cert.iter().chain(&args.tls_key).chain(&args.upstream_ca).cloned();
     Ok(trusts.chain(tls).collect())
 }

@@ -1,4 +1,4 @@
-//! Serving: the runtime works in threads of its own, this one talks and watches files.
+//! Serving: a crew works in threads of its own, another accepts, this one talks and watches files.
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -10,14 +10,13 @@ use mcpid::gateway::log::LogLine;
 use mcpid::gateway::report::Tally;
 use mcpid::gateway::{Admin, Gateway, Metrics, Readiness};
 use mcpid::net::tls::Shown;
-use mcpid::net::{Address, Limits, Listener, Server};
-use mcpid::tower::Handle;
+use mcpid::net::{Address, Crew, Limits, Listener, Server};
 use mcpid::verify::Replay;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::gating::{Gating, certificates};
+use super::gating::{Gating, certificates, to_upstream};
 use super::reload::Watch;
 use super::writer::Scribe;
 use crate::args::GatingArgs;
@@ -101,7 +100,11 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
     )
     .map_err(|error| Failure::usage(chain(&error)))?;
     let shown = shown.map(Shown::new);
-    let runtime = Runtime::new().map_err(|e| no_listener("start threads", &e))?;
+    let no_threads = |e| no_listener("start threads", &e);
+    // It accepts connections, hears signals and answers operators.
+    let front = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = front.map_err(no_threads)?;
+    let crew = Crew::of_this_machine().map_err(no_threads)?;
 
     let (stop, stopped) = watch::channel(false);
     let server = bind(&runtime, &listen, limits.clone())?;
@@ -139,22 +142,14 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
             let stop = async move {
                 let _ = stopped.wait_for(|stopped| *stopped).await;
             };
-            let cut = server.run(gateway, stop).await;
+            let cut = server.run_by(&crew, || gateway.apart(), stop).await;
+            // Whatever is left on its threads ends before the last word, with its lines in the log.
+            let _ = tokio::task::spawn_blocking(move || drop(crew)).await;
             let _ = said.send(Said::Over(cut));
         });
     }
-    let mut desk = Desk {
-        args,
-        scribe,
-        metrics,
-        readiness,
-        handle: gateway.handle(),
-        replay,
-        clock,
-        shown,
-        opened,
-        watch,
-    };
+    let mut desk =
+        Desk { args, scribe, metrics, readiness, gateway, replay, clock, shown, opened, watch };
     let ended = desk.work(&heard, ui);
     runtime.shutdown_timeout(Duration::from_secs(1));
     if let Some(recorder) = recorder {
@@ -255,7 +250,7 @@ struct Desk<'a> {
     scribe: Scribe,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
-    handle: Handle,
+    gateway: Gateway,
     replay: Replay,
     clock: Arc<dyn Clock>,
     shown: Option<Shown>,
@@ -310,7 +305,7 @@ impl Desk<'_> {
         match Judging::read(&self.args.judging, ui) {
             Ok(judging) => {
                 let verifier = judging.verifier(Arc::clone(&self.clock), self.replay.clone());
-                match self.handle.replace(verifier) {
+                match self.gateway.handle().replace(verifier) {
                     Ok(()) => {
                         self.metrics.keys(judging.keys());
                         ui.note(&format!("read again: {} trusted", judging.keys()));
@@ -325,6 +320,12 @@ impl Desk<'_> {
         {
             match certificates(chain, key) {
                 Ok(config) => shown.replace(config),
+                Err(failure) => broken = Some(failure.message),
+            }
+        }
+        if let (Some(roots), Some(upstream)) = (&self.args.upstream_ca, &self.args.upstream) {
+            match to_upstream(Some(roots), upstream) {
+                Ok(config) => self.gateway.trust(config),
                 Err(failure) => broken = Some(failure.message),
             }
         }

@@ -1,0 +1,93 @@
+//! The gateway's clock steps, forward and back: what was accepted once is never accepted again, and
+//! what a stepped clock cannot judge is refused, until it can.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use mcpid::clock::{Clock, SystemClock, Timestamp};
+use mcpid::net::Limits;
+
+use crate::stand::{Behind, CALL, Stand, Wire, ok};
+
+/// The true time, and how far this machine is off.
+#[derive(Default)]
+struct Stepped(AtomicI64);
+
+impl Clock for Stepped {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus(self.0.load(Ordering::SeqCst))
+    }
+}
+
+const HOUR: i64 = 3_600;
+
+/// Signed by somebody whose clock is `off` seconds ahead.
+fn signed(stand: &Stand, off: i64) -> Wire {
+    let now = SystemClock.now().plus(off);
+    stand.plain(CALL).sign_at(now, 1, &stand.url("/mcp"))
+}
+
+async fn start(behind: &Behind) -> (Arc<Stepped>, Stand) {
+    let clock = Arc::new(Stepped::default());
+    let by: Arc<dyn Clock> = clock.clone();
+    let stand = Stand::by_clock(by, behind, Limits::default(), |config| config).await;
+    (clock, stand)
+}
+
+#[tokio::test]
+async fn a_step_forward_and_back_accepts_nothing_twice() {
+    let behind = Behind::with(|_| ok("{}")).await;
+    let (clock, stand) = start(&behind).await;
+    let answer = async |wire: &Wire| {
+        let reply = stand.send(wire).await;
+        (reply.status, if reply.status == 200 { String::new() } else { reply.reason() })
+    };
+    let no = |status: u16, reason: &str| (status, reason.to_owned());
+    let yes = (200, String::new());
+
+    let first = signed(&stand, 0);
+    assert_eq!(answer(&first).await, yes);
+    assert_eq!(answer(&first).await, no(403, "nonce_replayed"));
+
+    // An hour ahead, everybody else is late, and what is accepted sweeps the first nonce out.
+    clock.0.store(HOUR, Ordering::SeqCst);
+    assert_eq!(answer(&first).await, no(403, "expired"));
+    assert_eq!(answer(&signed(&stand, 0)).await, no(403, "expired"));
+    let ahead = signed(&stand, HOUR);
+    assert_eq!(answer(&ahead).await, yes);
+    for _ in 0..64 {
+        assert_eq!(answer(&signed(&stand, HOUR)).await, yes);
+    }
+
+    // Back again, nothing that was accepted in either time is accepted once more. Of what is new,
+    // nobody can tell that it is: it is unavailable, which is a no.
+    clock.0.store(0, Ordering::SeqCst);
+    let (status, reason) = answer(&first).await;
+    assert!([403, 503].contains(&status), "{status} {reason}");
+    assert_eq!(answer(&ahead).await, no(403, "not_yet_valid"));
+    assert_eq!(answer(&signed(&stand, 0)).await, no(503, "unavailable"));
+
+    // In the time that the store has seen, it goes on.
+    clock.0.store(HOUR, Ordering::SeqCst);
+    assert_eq!(answer(&ahead).await, no(403, "nonce_replayed"));
+    assert_eq!(answer(&signed(&stand, HOUR)).await, yes);
+    assert_eq!(behind.got().len(), 67, "one for each that was accepted");
+}
+
+#[tokio::test]
+async fn a_step_back_within_the_margin_closes_nothing_and_lets_nothing_in_twice() {
+    let behind = Behind::with(|_| ok("{}")).await;
+    let (clock, stand) = start(&behind).await;
+    let mut accepted = Vec::new();
+    for off in [0, 3, 0, -3, 0, 4, -2] {
+        clock.0.store(off, Ordering::SeqCst);
+        let wire = signed(&stand, 0);
+        assert_eq!(stand.send(&wire).await.status, 200, "{off} s off");
+        accepted.push(wire);
+        for wire in &accepted {
+            let reply = stand.send(wire).await;
+            assert_eq!((reply.status, reply.reason().as_str()), (403, "nonce_replayed"));
+        }
+    }
+    assert_eq!(behind.got().len(), accepted.len());
+}

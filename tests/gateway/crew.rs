@@ -1,0 +1,136 @@
+//! Connections among threads: each stays on one, and what the gateway knows is known to all.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use mcpid::net::{Address, Crew, Limits, Listener, Server};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::stand::{Behind, CALL, Reply, Stand, ok};
+
+/// Answers with the name of the thread that it answers on, and the number of its service.
+async fn named(limits: Limits) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<usize>) {
+    let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let Address::Tcp(address) = *listener.address() else { unreachable!() };
+    let crew = Crew::new(3).unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let ended = tokio::spawn(async move {
+        let mut count = 0;
+        let service = || {
+            count += 1;
+            let number = count;
+            service_fn(move |_: Request<Incoming>| async move {
+                let thread = std::thread::current().name().unwrap_or_default().to_owned();
+                let body = Full::new(Bytes::from(format!("{thread} {number}")));
+                Ok::<_, Infallible>(Response::new(body))
+            })
+        };
+        let server = Server::new(listener, limits);
+        let cut = server.run_by(&crew, service, async { drop(stopped.await) }).await;
+        tokio::task::spawn_blocking(move || drop(crew)).await.unwrap();
+        cut
+    });
+    (address, stop, ended)
+}
+
+async fn asks(stream: &mut TcpStream) -> String {
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+    String::from_utf8(Reply::read(stream).await.body).unwrap()
+}
+
+#[tokio::test]
+async fn connections_are_spread_evenly_and_stay_where_they_are() {
+    let (address, stop, ended) = named(Limits::default()).await;
+    let mut streams = Vec::new();
+    for _ in 0..9 {
+        streams.push(TcpStream::connect(address).await.unwrap());
+    }
+    let mut by_thread: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (number, stream) in streams.iter_mut().enumerate() {
+        let first = asks(stream).await;
+        assert_eq!(asks(stream).await, first);
+        by_thread.entry(first).or_default().push(number);
+    }
+    // Each has a service of its own, and a third of the connections.
+    let names: Vec<_> = by_thread.keys().map(String::as_str).collect();
+    assert_eq!(names, ["serve-0 1", "serve-1 2", "serve-2 3"]);
+    assert!(by_thread.values().all(|of_it| of_it.len() == 3), "{by_thread:?}");
+
+    // Where all have gone, the next ones go.
+    let second = by_thread.remove("serve-1 2").unwrap();
+    let mut number = 0;
+    streams.retain(|_| {
+        number += 1;
+        !second.contains(&(number - 1))
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        assert_eq!(asks(&mut stream).await, "serve-1 2");
+        streams.push(stream);
+    }
+    stop.send(()).unwrap();
+    assert_eq!(ended.await.unwrap(), 0, "none of them was in the middle of anything");
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn the_bound_on_connections_is_one_for_all_threads() {
+    let mut limits = Limits::default();
+    limits.connections = 4;
+    let (address, _stop, _ended) = named(limits).await;
+    let mut streams = Vec::new();
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        asks(&mut stream).await;
+        streams.push(stream);
+    }
+    // Others wait, and are taken once there is room.
+    let mut waiting = TcpStream::connect(address).await.unwrap();
+    waiting.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+    let mut byte = [0];
+    let read = tokio::time::timeout(Duration::from_millis(300), waiting.read(&mut byte)).await;
+    assert!(read.is_err(), "a fifth was served");
+    streams.pop();
+    assert_eq!(Reply::read(&mut waiting).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_replay_on_another_thread_is_one() {
+    let behind = Behind::with(|_| ok("{}")).await;
+    let stand = Stand::before(&behind).await;
+    for _ in 0..8 {
+        let wire = stand.signed(1, CALL).bytes();
+        // Of connections that are open together, two threads have one each.
+        let mut streams = Vec::new();
+        for _ in 0..2 {
+            streams.push(TcpStream::connect(stand.address).await.unwrap());
+        }
+        let [one, other] = &mut streams[..] else { unreachable!() };
+        let both = async {
+            tokio::join!(
+                async {
+                    one.write_all(&wire).await.unwrap();
+                    Reply::read(one).await.status
+                },
+                async {
+                    other.write_all(&wire).await.unwrap();
+                    Reply::read(other).await.status
+                },
+            )
+        };
+        let (a, b) = both.await;
+        assert_eq!((a.min(b), a.max(b)), (200, 403));
+    }
+    assert_eq!(behind.got().len(), 8, "each reached the upstream once");
+}
