@@ -13,6 +13,9 @@ use time::format_description::well_known::Rfc3339;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
+/// The Julian day of 1970-01-01.
+const UNIX_EPOCH_JULIAN_DAY: i64 = 2_440_588;
+
 /// A text that is not an RFC 3339 date and time, or lies outside the years 0000 to 9999.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an RFC 3339 time such as 2026-11-23T10:00:00Z")]
@@ -51,8 +54,36 @@ impl Timestamp {
         if text.as_bytes().get(10) != Some(&b'T') {
             return Err(TimestampError);
         }
+        if let Some(time) = Timestamp::parse_own(text.as_bytes()) {
+            return Ok(time);
+        }
         let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| TimestampError)?;
         Ok(Timestamp(moment.unix_timestamp()))
+    }
+
+    /// Reads the one spelling that [`Display`](fmt::Display) writes, `2026-11-23T10:00:00Z`, many
+    /// times faster than all that RFC 3339 allows; `None` for any other, right or wrong.
+    pub(crate) fn parse_own(text: &[u8]) -> Option<Self> {
+        let text: &[u8; 20] = text.try_into().ok()?;
+        let digits = |from: usize, count: usize| {
+            text.get(from..from + count)?.iter().try_fold(0_i64, |sum, digit| {
+                digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0'))
+            })
+        };
+        let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'Z')];
+        if marks.iter().any(|(at, mark)| text.get(*at) != Some(mark)) {
+            return None;
+        }
+        let (year, month, day) = (digits(0, 4)?, digits(5, 2)?, digits(8, 2)?);
+        let (hour, minute, second) = (digits(11, 2)?, digits(14, 2)?, digits(17, 2)?);
+        let month = time::Month::try_from(u8::try_from(month).ok()?).ok()?;
+        let year = i32::try_from(year).ok()?;
+        let date = time::Date::from_calendar_date(year, month, u8::try_from(day).ok()?).ok()?;
+        if hour > 23 || minute > 59 || second > 59 {
+            return None;
+        }
+        let days = i64::from(date.to_julian_day()) - UNIX_EPOCH_JULIAN_DAY;
+        Some(Timestamp(((days * 24 + hour) * 60 + minute) * 60 + second))
     }
 }
 

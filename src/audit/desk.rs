@@ -27,7 +27,7 @@ const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// Where several requests come at once, batches begin at least this far apart: entries gather
 /// meanwhile without waking the writer one by one, which costs more than writing them, and share
 /// one write, one `fdatasync` and one round of waking up.
-const GATHER: Duration = Duration::from_micros(500);
+const GATHER: Duration = Duration::from_millis(1);
 /// Whoever sends one request after the other is not made to wait for others that do not come: of
 /// so many batches of one entry, one waits to see whether they do.
 const PROBE: u32 = 16;
@@ -54,8 +54,8 @@ impl Job {
         matches!(*lock(&self.reply), Reply::Open(_) | Reply::Posted(_))
     }
 
-    /// Only the first answer counts.
-    pub(super) fn answer(&self, answer: Result<u64, LogError>) {
+    /// Only the first answer counts; whether this was it.
+    fn answer(&self, answer: Result<u64, LogError>) -> bool {
         let mut reply = lock(&self.reply);
         let given = match &*reply {
             Reply::Open(_) => Reply::Given(answer),
@@ -65,19 +65,24 @@ impl Job {
                 }
                 Reply::Over
             }
-            _ => return,
+            _ => return false,
         };
         let waiting = std::mem::replace(&mut *reply, given);
         drop(reply);
         if let Reply::Open(Some(waker)) = waiting {
             waker.wake();
         }
+        true
     }
 }
 
 /// The queue between requests and the writer.
 pub(super) struct Desk {
     budget: Duration,
+    /// Entries that were not written, or not in time.
+    failed: AtomicU64,
+    /// Why the last one was not; nothing since one was.
+    trouble: Mutex<Option<LogError>>,
     queue: Mutex<Queue>,
     /// Something waits, or it is over: for the writer.
     work: Condvar,
@@ -134,6 +139,8 @@ impl Desk {
     pub(super) fn new(budget: Duration) -> Self {
         Desk {
             budget,
+            failed: AtomicU64::new(0),
+            trouble: Mutex::default(),
             queue: Mutex::default(),
             work: Condvar::new(),
             watch: Condvar::new(),
@@ -153,7 +160,44 @@ impl Desk {
         }
     }
 
+    /// Entries that were not written, or not in time.
+    pub(super) fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Why entries are not written at present.
+    pub(super) fn trouble(&self) -> Option<LogError> {
+        lock(&self.trouble).clone()
+    }
+
+    /// Entries can be written, or cannot.
+    pub(super) fn fares(&self, outcome: Result<(), LogError>) {
+        *lock(&self.trouble) = outcome.err();
+    }
+
+    /// Tells those who wait for `jobs`, the first of which has the number `first`.
+    pub(super) fn answer(&self, jobs: &[Arc<Job>], first: &Result<u64, LogError>) {
+        let answers = (0_u64..).zip(jobs);
+        let told = answers.filter(|(place, job)| job.answer(first.clone().map(|n| n + place)));
+        let told = u64::try_from(told.count()).unwrap_or(u64::MAX);
+        if first.is_err() {
+            self.failed.fetch_add(told, Ordering::Relaxed);
+        }
+        // Whoever came too late to be told may have been told that it was slow; now it is not.
+        self.fares(first.clone().map(drop));
+    }
+
     fn hand_in(&self, record: Record, reply: Reply) -> Result<Arc<Job>, LogError> {
+        self.try_hand_in(record, reply).inspect_err(|error| {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+            // One that is too large says nothing of the others.
+            if !matches!(error, LogError::TooLarge(_)) {
+                self.fares(Err(error.clone()));
+            }
+        })
+    }
+
+    fn try_hand_in(&self, record: Record, reply: Reply) -> Result<Arc<Job>, LogError> {
         let due = Instant::now() + self.budget;
         let size = record.size();
         // Said to the one alone whose entry it is, and not to those whom it would share a batch with.
@@ -235,7 +279,7 @@ impl Desk {
             if !overdue.is_empty() {
                 // Whoever is woken may ask again at once.
                 drop(queue);
-                overdue.iter().for_each(|job| job.answer(Err(LogError::Slow)));
+                self.answer(&overdue, &Err(LogError::Slow));
                 queue = lock(&self.queue);
                 continue;
             }
@@ -262,7 +306,7 @@ impl Desk {
         let waiting: Vec<_> = queue.waiting.drain(..).collect();
         let left: Vec<_> = waiting.into_iter().chain(queue.in_hand.drain(..)).collect();
         drop(queue);
-        left.iter().for_each(|job| job.answer(Err(LogError::Closed)));
+        self.answer(&left, &Err(LogError::Closed));
         self.watch.notify_one();
         self.gone.notify_all();
     }

@@ -122,6 +122,10 @@ pub struct Signature<'a> {
     pub signature: Cow<'a, str>,
 }
 
+/// A string that is borrowed where it holds no escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
 /// All members that an entry may have.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an audit entry")]
@@ -135,8 +139,8 @@ struct Json<'a> {
     event: Cow<'a, str>,
     #[serde(default)]
     dropped: Option<Dropped>,
-    #[serde(default)]
-    verdict: Option<String>,
+    #[serde(borrow, default)]
+    verdict: Option<Text<'a>>,
     #[serde(default)]
     step: Option<u8>,
     #[serde(default)]
@@ -160,19 +164,26 @@ struct Json<'a> {
 /// # Errors
 /// [`EntryError`].
 pub fn parse(line: &[u8]) -> Result<Entry<'_>, EntryError> {
-    let json: Json<'_> = serde_json::from_slice(line)?;
+    // What is UTF-8 as a whole need not be looked at string by string.
+    let json: Json<'_> = match std::str::from_utf8(line) {
+        Ok(text) => serde_json::from_str(text)?,
+        Err(_) => serde_json::from_slice(line)?,
+    };
     if json.mcpid != VERSION {
         return Err(EntryError::Version(json.mcpid.chars().take(64).collect()));
     }
-    let time = Timestamp::parse_rfc3339(&json.time).map_err(|_| EntryError::Member("time"))?;
     // One moment has one spelling.
-    if time.to_string() != json.time {
-        return Err(EntryError::Member("time"));
-    }
+    let time = match Timestamp::parse_own(json.time.as_bytes()) {
+        Some(time) => time,
+        None => Timestamp::parse_rfc3339(&json.time)
+            .ok()
+            .filter(|time| time.to_string() == json.time)
+            .ok_or(EntryError::Member("time"))?,
+    };
     let event = match (&*json.event, json.dropped, json.request, json.verdict) {
         ("dropped", Some(dropped), None, None) => Event::Dropped(dropped),
         ("request", None, Some(request), Some(verdict)) => Event::Request(Box::new(Request {
-            verdict: Verdict::from_text(&verdict).ok_or(EntryError::Member("verdict"))?,
+            verdict: Verdict::from_text(&verdict.0).ok_or(EntryError::Member("verdict"))?,
             step: json.step,
             code: json.code,
             rules: json.rules,

@@ -12,12 +12,13 @@
 //! ```
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::checkpoint::Checkpoint;
 use super::fault::LogError;
 use super::note::{self, Kind, NoteKey};
 use crate::clock::Timestamp;
@@ -240,6 +241,49 @@ impl Folder {
 
     fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
+    }
+
+    /// Whether there is room for entries: writes a file that is no part of the log, and removes it.
+    pub(super) fn probe(&self) -> Result<(), LogError> {
+        let path = self.file("probe");
+        let mut file = open(&path, OpenOptions::new().write(true).create(true).truncate(true))?;
+        let written = file.write_all(&[0; 16 * 1024]).and_then(|()| file.sync_data());
+        let removed = fs::remove_file(&path);
+        written.and(removed).map_err(|e| LogError::io("write", &path, e))
+    }
+
+    /// Whether this process could write the log, as far as that shows without changing anything:
+    /// its key, its permissions, its files, and the latest checkpoint. Whether another process
+    /// writes it at present is the answer.
+    ///
+    /// # Errors
+    /// As [`Log::open`](super::Log::open), for what would keep it from opening this log.
+    pub fn look(&self) -> Result<bool, LogError> {
+        self.check()?;
+        let key = self.key()?;
+        let last = self.segments()?.pop().map(|(_, path)| path);
+        let files = [self.tree(), self.checkpoint(), self.checkpoints(), self.file("lock")];
+        for path in files.into_iter().chain(last).filter(|path| fs::symlink_metadata(path).is_ok())
+        {
+            open(&path, OpenOptions::new().append(true))?;
+        }
+        match fs::read(self.checkpoint()) {
+            Ok(note) => {
+                let signed = Checkpoint::signed(&note, key.public());
+                let changed = |e| LogError::changed(&self.0, format!("its checkpoint is {e}"));
+                signed.map_err(changed)?;
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(LogError::io("read", &self.checkpoint(), e)),
+        }
+        let path = self.file("lock");
+        match File::open(&path).map(|file| file.try_lock_shared()) {
+            Ok(Err(fs::TryLockError::WouldBlock)) => Ok(true),
+            Ok(Err(fs::TryLockError::Error(e))) => Err(LogError::io("lock", &path, e)),
+            Ok(Ok(())) => Ok(false),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(LogError::io("read", &path, e)),
+        }
     }
 
     /// Forces new names to the disk.

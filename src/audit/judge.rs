@@ -90,8 +90,13 @@ pub struct Judge {
     trust: Trust,
     clock: Arc<Then>,
     /// Verifiers by the keys and rules that entries name: few in any log.
-    verifiers: HashMap<(String, Option<Rules>), Arc<Verifier>>,
+    verifiers: HashMap<Place, Arc<Verifier>>,
+    /// That of the last entry: the next one often names the same.
+    last: Option<(Place, Arc<Verifier>)>,
 }
+
+/// The keys that an entry names, as JSON, and its rules.
+type Place = (Vec<Box<str>>, Option<Rules>);
 
 /// Verifiers that are kept; with more, all are made anew.
 const VERIFIERS: usize = 256;
@@ -100,7 +105,7 @@ impl Judge {
     /// A judge who goes by `trust`.
     pub fn new(trust: Trust) -> Self {
         let clock = Arc::new(Then(AtomicI64::new(0)));
-        Judge { trust, clock, verifiers: HashMap::new() }
+        Judge { trust, clock, verifiers: HashMap::new(), last: None }
     }
 
     /// Judges the entry in `line`.
@@ -147,7 +152,7 @@ impl Judge {
         if request.signatures.is_empty() {
             return Err("it holds no signature".to_owned());
         }
-        let line = line::parse(request.request.get().as_bytes());
+        let line = line::read(request.request.get().as_bytes());
         let line = line.map_err(|e| format!("its request cannot be read: {}", chain(&e)))?;
         let time = line.time.ok_or("its request bears no time")?;
         let mut judged = Judged::default();
@@ -185,23 +190,32 @@ impl Judge {
 
     /// The verifier for the keys and rules that an entry names.
     fn verifier(&mut self, request: &Request<'_>) -> Result<Arc<Verifier>, String> {
-        let mut keys = String::from("{\"keys\":[");
-        for (at, signature) in request.signatures.iter().enumerate() {
-            // Two signatures may be of one key, and a trust file has each once.
-            if request.signatures.iter().take(at).any(|s| s.key.get() == signature.key.get()) {
-                continue;
-            }
-            if at > 0 {
-                keys.push(',');
-            }
-            keys.push_str(signature.key.get());
-        }
-        keys.push_str("]}");
-        let place = (keys, request.rules.clone());
-        if let Some(verifier) = self.verifiers.get(&place) {
+        let keys = || request.signatures.iter().map(|signature| signature.key.get());
+        if let Some(((of, rules), verifier)) = &self.last
+            && of.iter().map(|key| &**key).eq(keys())
+            && *rules == request.rules
+        {
             return Ok(Arc::clone(verifier));
         }
-        let file = TrustFile::parse(place.0.as_bytes());
+        let place: Place = (keys().map(Box::from).collect(), request.rules.clone());
+        let verifier = match self.verifiers.get(&place) {
+            Some(verifier) => Arc::clone(verifier),
+            None => self.make(request, &place)?,
+        };
+        self.last = Some((place, Arc::clone(&verifier)));
+        Ok(verifier)
+    }
+
+    fn make(&mut self, request: &Request<'_>, place: &Place) -> Result<Arc<Verifier>, String> {
+        // Two signatures may be of one key, and a trust file has each once.
+        let mut keys: Vec<&str> = Vec::new();
+        for key in &place.0 {
+            if !keys.contains(&&**key) {
+                keys.push(key);
+            }
+        }
+        let keys = format!("{{\"keys\":[{}]}}", keys.join(","));
+        let file = TrustFile::parse(keys.as_bytes());
         let file = file.map_err(|e| format!("its keys cannot be read: {}", chain(&e)))?;
         let said = Arc::new(Registry::merge([file]));
         for signature in &request.signatures {
@@ -220,7 +234,7 @@ impl Judge {
             self.verifiers.clear();
         }
         let verifier = Arc::new(verifier);
-        self.verifiers.insert(place, Arc::clone(&verifier));
+        self.verifiers.insert(place.clone(), Arc::clone(&verifier));
         Ok(verifier)
     }
 
@@ -261,8 +275,9 @@ fn same_signatures(request: &Request<'_>, held: &HeadHeld<'_>) -> Result<(), Str
         let Some(told) = told.next().filter(|told| told.label == one.label) else {
             return Err(format!("the signature {:?} holds, and it does not tell", one.label));
         };
-        let signature = STANDARD.encode(one.signature);
-        if told.signature != signature {
+        let mut signature = [0; 88];
+        let length = STANDARD.encode_slice(one.signature, &mut signature).unwrap_or_default();
+        if Some(told.signature.as_bytes()) != signature.get(..length) {
             return Err("its signature is not that of its request".to_owned());
         }
         let base = told.base.map(|base| base.get()).unwrap_or_default();

@@ -19,6 +19,8 @@ use crate::verify::Statement;
 
 /// How often the writer looks whether a checkpoint is due.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often it tries whether what failed works again.
+const RETRY: Duration = Duration::from_secs(2);
 
 /// A log that this process writes. Clones are the same log; when the last one is dropped, what
 /// waits is written, and a last checkpoint with it.
@@ -39,10 +41,11 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Numbers {
     size: AtomicU64,
-    failed: AtomicU64,
     gaps: Arc<AtomicU64>,
     /// Refused requests behind their signature that got no entry.
     unsaid: Arc<AtomicU64>,
+    /// Requests of strangers that were not even noted.
+    unnoted: AtomicU64,
 }
 
 impl Log {
@@ -71,6 +74,7 @@ impl Log {
             numbers: Arc::clone(&numbers),
             interval,
             counted: Instant::now(),
+            tried: Instant::now(),
             told: 0,
         };
         let watching = Arc::clone(&desk);
@@ -123,7 +127,10 @@ impl Log {
         statement: Option<&Statement>,
     ) {
         let now = self.shared.clock.now();
-        lock(&self.shared.refused).note(now, verdict, because, head, statement);
+        let noted = lock(&self.shared.refused).note(now, verdict, because, head, statement);
+        if !noted {
+            self.shared.numbers.unnoted.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// The public half of the log's key.
@@ -140,9 +147,23 @@ impl Log {
         self.shared.numbers.size.load(Ordering::Relaxed)
     }
 
-    /// Entries that could not be written, whatever became of their requests.
+    /// Entries that could not be written, or not in time, whatever became of their requests.
     pub fn failed(&self) -> u64 {
-        self.shared.numbers.failed.load(Ordering::Relaxed)
+        self.shared.desk.failed()
+    }
+
+    /// Why the last entry could not be written, unless one could be since. Looked at every few
+    /// seconds too while there is nothing to write.
+    pub fn trouble(&self) -> Option<LogError> {
+        self.shared.desk.trouble()
+    }
+
+    /// Refused requests that were only counted: those of strangers, and those sent again and again,
+    /// beyond what is noted of them.
+    pub fn unnoted(&self) -> u64 {
+        let numbers = &self.shared.numbers;
+        let unsaid = numbers.unsaid.load(Ordering::Relaxed);
+        unsaid.saturating_add(numbers.unnoted.load(Ordering::Relaxed))
     }
 
     /// Requests that were handed on without an entry, under `best-effort`.
@@ -180,6 +201,8 @@ struct Work {
     interval: Duration,
     /// When refused requests were counted in the log last.
     counted: Instant,
+    /// When it was tried last whether entries can be written again.
+    tried: Instant,
     /// Gaps that the log tells of already.
     told: u64,
 }
@@ -190,6 +213,13 @@ impl Work {
         loop {
             match self.desk.0.take(LOOK, &mut pace) {
                 Found::Jobs(jobs) => self.write(&mut writer, &jobs),
+                // Where no requests come because of it, none would show that it is over.
+                Found::Nothing if self.tried.elapsed() >= RETRY => {
+                    if self.desk.0.trouble().is_some() {
+                        self.desk.0.fares(writer.probe());
+                    }
+                    self.tried = Instant::now();
+                }
                 Found::Nothing => {}
                 Found::Closed => break,
             }
@@ -210,13 +240,7 @@ impl Work {
     fn write(&self, writer: &mut Writer, jobs: &[Arc<Job>]) {
         let first = writer.append(jobs.iter().map(|job| &job.record));
         self.numbers.size.store(writer.size(), Ordering::Relaxed);
-        if first.is_err() {
-            let count = u64::try_from(jobs.len()).unwrap_or(u64::MAX);
-            self.numbers.failed.fetch_add(count, Ordering::Relaxed);
-        }
-        for (place, job) in (0_u64..).zip(jobs) {
-            job.answer(first.clone().map(|first| first + place));
-        }
+        self.desk.0.answer(jobs, &first);
     }
 
     /// Makes an entry of what was counted since the last one.

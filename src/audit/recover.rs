@@ -15,7 +15,7 @@ use super::fault::LogError;
 use super::folder::{self, Folder, LogKey};
 use super::segment::{self, Lines, TreeFile};
 use super::tree::{self, Edge, HASH};
-use super::writer::{self, Segment, State};
+use super::writer::{self, Hashes, Segment, State};
 use crate::clock::Timestamp;
 
 /// Opens the files for the next entry. Reads the last file of entries, and O(log n) hashes; all of
@@ -153,9 +153,8 @@ fn replay(
     if tail.len() <= 1 && last.as_ref().is_none_or(|segment| segment.length == 0) {
         time = before(segments, from)?;
     }
-    let tree = hashes.finish()?;
-    let tree_length = tree::stored(edge.size()).saturating_mul(HASH);
-    Ok(State { edge, time, segment: last, tree, tree_length, checkpointed: 0 })
+    let tree = Hashes::new(hashes.finish()?, folder.tree(), edge.size());
+    Ok(State { edge, time, segment: last, tree, checkpointed: 0 })
 }
 
 /// The time of the last entry before a file of entries.

@@ -82,7 +82,7 @@ impl Refused {
     }
 
     /// Counts a request, and writes a line of bounded length about it if there is room. What the
-    /// line says is a stranger's word.
+    /// line says is a stranger's word. Whether there was.
     pub(super) fn note(
         &mut self,
         time: Timestamp,
@@ -90,7 +90,7 @@ impl Refused {
         because: Because<'_>,
         head: Option<&Head<'_>>,
         statement: Option<&Statement>,
-    ) {
+    ) -> bool {
         let counts = &mut self.counts;
         counts.seen = counts.seen.saturating_add(1);
         // The codes are ours, and few.
@@ -116,6 +116,7 @@ impl Refused {
         if !written {
             self.counts.dropped = self.counts.dropped.saturating_add(1);
         }
+        written
     }
 
     fn write(&mut self, line: &Line<'_>) -> Option<()> {

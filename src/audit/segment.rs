@@ -35,22 +35,25 @@ pub(super) struct Lines {
     path: PathBuf,
     n: u64,
     offset: u64,
+    /// Bytes of the last line: the next one is hardly shorter.
+    length: usize,
 }
 
 impl Lines {
     pub(super) fn open(path: &Path, first: u64) -> Result<Self, LogError> {
         let file = File::open(path).map_err(|e| LogError::io("read", path, e))?;
         let reader = BufReader::with_capacity(256 * 1024, file);
-        Ok(Lines { reader, path: path.to_owned(), n: first, offset: 0 })
+        Ok(Lines { reader, path: path.to_owned(), n: first, offset: 0, length: 0 })
     }
 
     fn read(&mut self) -> io::Result<Option<Line>> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(self.length.min(64 * 1024) + 64);
         let limit = u64::try_from(MAX_LINE).unwrap_or(u64::MAX);
         let read = self.reader.by_ref().take(limit).read_until(b'\n', &mut bytes)?;
         if read == 0 {
             return Ok(None);
         }
+        self.length = read;
         let whole = bytes.last() == Some(&b'\n');
         if whole {
             bytes.pop();

@@ -69,14 +69,27 @@ pub(super) struct Segment {
     pub(super) day: i64,
 }
 
+/// The file of hashes, and those that are still to be written to it: with the next checkpoint, by
+/// whose word alone they count, or when there are many. Until then the entries have them.
+pub(super) struct Hashes {
+    file: File,
+    path: PathBuf,
+    length: u64,
+    /// More than `length` may stand in the file.
+    torn: bool,
+    waiting: Vec<u8>,
+}
+
+/// Bytes of hashes that wait.
+const WAITING_HASHES: usize = 256 * 1024;
+
 /// What is known of an open log.
 pub(super) struct State {
     pub(super) edge: Edge,
     /// Of the last entry.
     pub(super) time: Timestamp,
     pub(super) segment: Option<Segment>,
-    pub(super) tree: File,
-    pub(super) tree_length: u64,
+    pub(super) tree: Hashes,
     /// Entries under the latest checkpoint.
     pub(super) checkpointed: u64,
 }
@@ -143,6 +156,9 @@ impl Writer {
             Some(state) => state,
             none => none.insert(recover::open(folder, &self.key)?),
         };
+        if state.tree.waiting.len() >= WAITING_HASHES {
+            state.tree.write()?;
+        }
         let time = state.time.max(now);
         let stamp = time.to_string();
         let (mut lines, mut hashes) = (Vec::with_capacity(4096), Vec::with_capacity(256));
@@ -156,22 +172,13 @@ impl Writer {
             }
             edge.push(tree::leaf(line), |hash| hashes.extend_from_slice(hash));
         }
-        let segment = match &mut state.segment {
-            Some(segment) => segment,
-            none => {
-                let path = folder.segment(first);
-                let file = folder::open(&path, OpenOptions::new().append(true).create_new(true))?;
-                none.insert(Segment { file, path, length: 0, day: i64::MIN })
-            }
-        };
+        let segment = state.segment(folder)?;
         let fresh = segment.length == 0;
         if fresh {
             segment.day = day_of(time);
         }
         let wrong = |e| LogError::io("write", &segment.path, e);
         segment.file.write_all(&lines).map_err(wrong)?;
-        let tree_path = folder.tree();
-        state.tree.write_all(&hashes).map_err(|e| LogError::io("write", &tree_path, e))?;
         if sync == Sync::Batch {
             segment.file.sync_data().map_err(wrong)?;
         }
@@ -180,9 +187,24 @@ impl Writer {
             folder.sync()?;
         }
         segment.length += u64::try_from(lines.len()).unwrap_or(u64::MAX);
-        state.tree_length = tree::stored(edge.size()).saturating_mul(HASH);
+        state.tree.waiting.append(&mut hashes);
         (state.edge, state.time) = (edge, time);
         Ok(first)
+    }
+
+    /// Whether entries could be written now, without writing one.
+    pub(super) fn probe(&mut self) -> Result<(), LogError> {
+        if self.is_checkpoint_due() {
+            self.checkpoint()?;
+        }
+        if self.state.is_none() {
+            self.state = Some(recover::open(&self.folder, &self.key)?);
+        }
+        self.turn_over(self.clock.now())?;
+        if let Some(state) = &mut self.state {
+            state.segment(&self.folder)?;
+        }
+        self.folder.probe()
     }
 
     /// Ends a file of entries that is large enough, or of another day, behind a checkpoint over
@@ -222,7 +244,8 @@ impl Writer {
             let wrong = |e| LogError::io("write", &segment.path, e);
             segment.file.sync_data().map_err(wrong)?;
         }
-        state.tree.sync_data().map_err(|e| LogError::io("write", &self.folder.tree(), e))?;
+        state.tree.write()?;
+        state.tree.file.sync_data().map_err(|e| LogError::io("write", &state.tree.path, e))?;
         let origin = self.key.note.name().to_owned();
         let checkpoint = Checkpoint { origin, size, root: state.edge.root() };
         let note = checkpoint.sign(&self.key.note, &*self.key.secret)?;
@@ -235,12 +258,46 @@ impl Writer {
 }
 
 impl State {
+    /// The file for the next entry, which is made where there is none.
+    fn segment(&mut self, folder: &Folder) -> Result<&mut Segment, LogError> {
+        match &mut self.segment {
+            Some(segment) => Ok(segment),
+            none => {
+                let path = folder.segment(self.edge.size());
+                let file = folder::open(&path, OpenOptions::new().append(true).create_new(true))?;
+                Ok(none.insert(Segment { file, path, length: 0, day: i64::MIN }))
+            }
+        }
+    }
+
     /// Takes back what a failed append has written; nothing if that fails too.
     fn undo(&self) -> Option<()> {
         if let Some(segment) = &self.segment {
             segment.file.set_len(segment.length).ok()?;
         }
-        self.tree.set_len(self.tree_length).ok()
+        Some(())
+    }
+}
+
+impl Hashes {
+    /// The file at `path`, which ends with the hashes of `size` entries.
+    pub(super) fn new(file: File, path: PathBuf, size: u64) -> Self {
+        let length = tree::stored(size).saturating_mul(HASH);
+        Hashes { file, path, length, torn: false, waiting: Vec::new() }
+    }
+
+    /// Writes what waits.
+    fn write(&mut self) -> Result<(), LogError> {
+        let wrong = |e| LogError::io("write", &self.path, e);
+        if self.torn {
+            self.file.set_len(self.length).map_err(wrong)?;
+        }
+        self.torn = true;
+        self.file.write_all(&self.waiting).map_err(wrong)?;
+        self.torn = false;
+        self.length += u64::try_from(self.waiting.len()).unwrap_or(u64::MAX);
+        self.waiting.clear();
+        Ok(())
     }
 }
 

@@ -10,9 +10,11 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::service::Service;
 
+use crate::audit::{Policy, Recorder};
 use crate::clock::Clock;
 use crate::net::Address;
 use crate::nonce::NonceStore;
+use crate::verify::rejection::chain;
 
 use super::body::{Answer, GatewayBody};
 use super::metrics::Metrics;
@@ -25,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Readiness {
     clock: Arc<dyn Clock>,
     store: Arc<dyn NonceStore>,
+    /// Without whose entries nothing is passed on.
+    audit: Option<Arc<Recorder>>,
     /// What is wrong with the trust files or certificates, in words.
     broken: Mutex<Option<String>>,
     draining: AtomicBool,
@@ -33,7 +37,15 @@ pub struct Readiness {
 impl Readiness {
     /// Ready as soon as `store` answers and has forgotten nothing of what is accepted at `clock`.
     pub fn new(clock: Arc<dyn Clock>, store: Arc<dyn NonceStore>) -> Self {
-        Readiness { clock, store, broken: Mutex::default(), draining: AtomicBool::new(false) }
+        let (broken, draining) = (Mutex::default(), AtomicBool::new(false));
+        Readiness { clock, store, audit: None, broken, draining }
+    }
+
+    /// The same, and not ready while entries that are required cannot be written.
+    #[must_use]
+    pub fn with_audit(self, recorder: Option<Arc<Recorder>>) -> Self {
+        let audit = recorder.filter(|recorder| recorder.policy() == Policy::Required);
+        Readiness { audit, ..self }
     }
 
     /// Notes that a file which the gateway needs is broken, or whole again.
@@ -52,6 +64,9 @@ impl Readiness {
         }
         if let Some(why) = &*self.broken.lock().unwrap_or_else(PoisonError::into_inner) {
             return Err(why.clone());
+        }
+        if let Some(why) = self.audit.as_ref().and_then(|recorder| recorder.log().trouble()) {
+            return Err(format!("the audit log: {}", chain(&why)));
         }
         let now = self.clock.now();
         let floor = tokio::time::timeout(PATIENCE, self.store.floor(now)).await;

@@ -2,8 +2,8 @@
 //! has listed, so that no client can make the numbers grow.
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::audit;
 use crate::clock::Timestamp;
 use crate::key::KeyId;
 use crate::nonce::{BoxFuture, Claim, NonceStore, Retention, Seen, StoreError};
@@ -69,6 +70,7 @@ pub struct Metrics {
     sessions: Gauge,
     reload_failures: Counter,
     lost_lines: Counter,
+    audit: OnceLock<Audit>,
     tools: Mutex<Vec<Box<str>>>,
     fresh: Mutex<VecDeque<(i64, u64)>>,
 }
@@ -86,6 +88,7 @@ impl Default for Metrics {
             sessions: Gauge::default(),
             reload_failures: Counter::default(),
             lost_lines: Counter::default(),
+            audit: OnceLock::new(),
             tools: Mutex::default(),
             fresh: Mutex::default(),
         };
@@ -207,9 +210,22 @@ impl Metrics {
         self.lost_lines.inc();
     }
 
+    /// Tells of `log` too, whose numbers are read whenever these are.
+    pub(super) fn audited(&self, log: &audit::Log) {
+        let audit = Audit::new(log);
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.audit.get().is_none() {
+            audit.name_all(&mut registry);
+            let _ = self.audit.set(audit);
+        }
+    }
+
     /// The numbers as OpenMetrics text, at `now`.
     pub fn text(&self, now: Timestamp) -> String {
         self.live_nonces.set(i64::try_from(self.live(now)).unwrap_or(i64::MAX));
+        if let Some(audit) = self.audit.get() {
+            audit.look();
+        }
         let mut text = String::new();
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         // Writing to a string cannot fail.
@@ -242,6 +258,44 @@ impl Metrics {
     /// `store`, with its claims counted.
     pub fn watch(self: &Arc<Self>, store: Arc<dyn NonceStore>) -> Arc<dyn NonceStore> {
         Arc::new(WatchedStore { store, metrics: Arc::clone(self) })
+    }
+}
+
+/// The numbers of an audit log.
+struct Audit {
+    log: audit::Log,
+    entries: Gauge,
+    failures: Counter,
+    gaps: Counter,
+    unnoted: Counter,
+}
+
+impl Audit {
+    fn new(log: &audit::Log) -> Self {
+        Audit {
+            log: log.clone(),
+            entries: Gauge::default(),
+            failures: Counter::default(),
+            gaps: Counter::default(),
+            unnoted: Counter::default(),
+        }
+    }
+
+    fn name_all(&self, registry: &mut Registry) {
+        registry.register("audit_entries", "Entries in the audit log", self.entries.clone());
+        let failures = "Entries that could not be written, or not in time";
+        registry.register("audit_failures", failures, self.failures.clone());
+        let gaps = "Requests that were passed on without an entry";
+        registry.register("audit_gaps", gaps, self.gaps.clone());
+        let unnoted = "Refused requests that the audit log only counts";
+        registry.register("audit_unnoted", unnoted, self.unnoted.clone());
+    }
+
+    fn look(&self) {
+        self.entries.set(i64::try_from(self.log.size()).unwrap_or(i64::MAX));
+        self.failures.inner().store(self.log.failed(), Ordering::Relaxed);
+        self.gaps.inner().store(self.log.gaps(), Ordering::Relaxed);
+        self.unnoted.inner().store(self.log.unnoted(), Ordering::Relaxed);
     }
 }
 

@@ -97,7 +97,10 @@ impl Gateway {
                 response
             });
         let layer = match &config.audit {
-            Some(recorder) => layer.with_audit(Arc::clone(recorder)),
+            Some(recorder) => {
+                metrics.audited(recorder.log());
+                layer.with_audit(Arc::clone(recorder))
+            }
             None => layer,
         };
         let handle = layer.handle();

@@ -14,6 +14,7 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -51,27 +52,50 @@ pub enum LineError {
     Body(#[from] base64::DecodeError),
 }
 
-/// All members that are read, unread: a repeated one is an error whether or not it is needed.
+/// What tells an audit entry from a request line. What stands beside the `request` of one is not
+/// read, but nothing may stand twice.
 #[derive(Deserialize)]
 #[serde(expecting = "a request line")]
-struct LineJson<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    time: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    method: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    target: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    headers: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    body: Option<&'a RawValue>,
+struct Outer<'a> {
+    #[serde(default, rename = "time", deserialize_with = "present")]
+    _time: Option<IgnoredAny>,
+    #[serde(default, rename = "method", deserialize_with = "present")]
+    _method: Option<IgnoredAny>,
+    #[serde(default, rename = "target", deserialize_with = "present")]
+    _target: Option<IgnoredAny>,
+    #[serde(default, rename = "headers", deserialize_with = "present")]
+    _headers: Option<IgnoredAny>,
+    #[serde(default, rename = "body", deserialize_with = "present")]
+    _body: Option<IgnoredAny>,
     #[serde(borrow, default, deserialize_with = "present")]
     request: Option<&'a RawValue>,
 }
 
+/// All members of a request line that are read.
+#[derive(Deserialize)]
+#[serde(expecting = "a request line")]
+struct LineJson<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    time: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    method: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    target: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    headers: Option<Vec<(Text<'a>, Text<'a>)>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    body: Option<Text<'a>>,
+    #[serde(default, deserialize_with = "present")]
+    request: Option<IgnoredAny>,
+}
+
 /// Takes a `null` for a value of the wrong type rather than for nothing.
-fn present<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<&'de RawValue>, D::Error> {
-    Deserialize::deserialize(d).map(Some)
+fn present<'de, D, T>(d: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(d).map(Some)
 }
 
 /// A string that is borrowed where it holds no escapes.
@@ -83,38 +107,40 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 /// # Errors
 /// [`LineError`].
 pub fn parse(line: &[u8]) -> Result<Request<'_>, LineError> {
-    let json = members(line)?;
-    match json.request {
-        Some(inner) => {
-            let json = members(inner.get().as_bytes())?;
-            if json.request.is_some() {
-                // One level, as audit entries have it; else depth would be the sender's choice.
-                return Err(LineError::Nested);
-            }
-            read(&json)
-        }
-        None => read(&json),
-    }
+    let outer: Outer<'_> = object(line)?;
+    read(outer.request.map_or(line, |inner| inner.get().as_bytes()))
 }
 
-fn members(text: &[u8]) -> Result<LineJson<'_>, LineError> {
-    // The derived reader would take a list for a struct.
+/// Reads one object. The derived reader would take a list for a struct.
+fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, LineError> {
     if text.trim_ascii_start().first() != Some(&b'{') {
         return Err(LineError::NotAnObject);
     }
-    Ok(serde_json::from_slice(text)?)
+    Ok(match std::str::from_utf8(text) {
+        // What is UTF-8 as a whole need not be looked at string by string.
+        Ok(text) => serde_json::from_str(text)?,
+        Err(_) => serde_json::from_slice(text)?,
+    })
 }
 
-fn read<'a>(json: &LineJson<'a>) -> Result<Request<'a>, LineError> {
-    let time = match json.time {
-        Some(raw) => Some(Timestamp::parse_rfc3339(&text(raw)?)?),
-        None => None,
-    };
-    let method = text(json.method.ok_or(LineError::Missing("method"))?)?;
-    let target = text(json.target.ok_or(LineError::Missing("target"))?)?;
+/// Reads the request line itself, which is no audit entry.
+///
+/// # Errors
+/// As [`parse`]; [`LineError::Nested`] for an audit entry.
+pub(crate) fn read(text: &[u8]) -> Result<Request<'_>, LineError> {
+    // One level, as audit entries have it; else depth would be the sender's choice.
+    let json: LineJson<'_> = object(text).map_err(|error| match object::<Outer<'_>>(text) {
+        Ok(outer) if outer.request.is_some() => LineError::Nested,
+        _ => error,
+    })?;
+    if json.request.is_some() {
+        return Err(LineError::Nested);
+    }
+    let time = json.time.map(|Text(time)| Timestamp::parse_rfc3339(&time)).transpose()?;
+    let Text(method) = json.method.ok_or(LineError::Missing("method"))?;
+    let Text(target) = json.target.ok_or(LineError::Missing("target"))?;
     let headers = json.headers.ok_or(LineError::Missing("headers"))?;
     let mut head = Head::new(method, RequestTarget::from_url(target)?)?;
-    let headers: Vec<(Text<'a>, Text<'a>)> = serde_json::from_str(headers.get())?;
     for (Text(name), Text(value)) in headers {
         let value = match value {
             Cow::Borrowed(value) => Cow::Borrowed(value.as_bytes()),
@@ -123,15 +149,10 @@ fn read<'a>(json: &LineJson<'a>) -> Result<Request<'a>, LineError> {
         head.push(name, value)?;
     }
     let body = match json.body {
-        Some(raw) => Body::Kept(STANDARD.decode(text(raw)?.as_bytes())?.into()),
+        Some(Text(body)) => Body::Kept(STANDARD.decode(body.as_bytes())?.into()),
         None => Body::NotKept,
     };
     Ok(Request { head, body, time })
-}
-
-fn text(raw: &RawValue) -> Result<Cow<'_, str>, LineError> {
-    let Text(text) = serde_json::from_str(raw.get())?;
-    Ok(text)
 }
 
 /// A header value that JSON text cannot hold, because it is not UTF-8.

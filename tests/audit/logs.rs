@@ -115,9 +115,12 @@ fn a_folder_that_others_can_change_is_no_place_for_evidence() {
 #[test]
 fn only_one_writes_and_nothing_is_made_twice() {
     let scene = Scene::new();
+    assert!(matches!(scene.files().look(), Ok(false)));
     let log = scene.open();
     assert!(matches!(scene.try_open(settings()), Err(LogError::Locked(_))));
+    assert!(matches!(scene.files().look(), Ok(true)));
     drop(log);
+    assert!(matches!(scene.files().look(), Ok(false)));
     scene.open();
     let again = Folder::init(scene.path(), NAME, &key(201), Timestamp::from_unix(0));
     assert!(matches!(again, Err(LogError::Exists(_))), "{again:?}");
@@ -405,9 +408,17 @@ fn after_a_failure_required_refuses_and_best_effort_counts_a_gap() {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert_eq!((log.gaps(), log.size()), (1, 1));
-    // It mends by itself once the cause is gone, and tells of the gap.
+    assert_eq!((log.gaps(), log.size(), log.failed()), (1, 1, 2));
+    // It stays so until the cause is gone, mends by itself then, and tells of the gap.
+    std::thread::sleep(Duration::from_millis(2_700));
+    assert!(matches!(log.trouble(), Some(LogError::Io { .. })));
     fs::remove_dir(&blocked).unwrap();
+    let begun = std::time::Instant::now();
+    while log.trouble().is_some() {
+        assert!(begun.elapsed() < Duration::from_secs(10));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(!scene.path().join("probe").exists());
     scene.record(&required, &one()).unwrap();
     drop((required, lax, log));
     let last: Value = serde_json::from_str(scene.lines().last().unwrap()).unwrap();

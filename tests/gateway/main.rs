@@ -2,6 +2,7 @@
 //! is accepted, and what reached the upstream is the truth.
 #![allow(clippy::unwrap_used)]
 
+mod audited;
 mod bodies;
 mod bypass;
 mod clocks;

@@ -161,7 +161,7 @@ impl Drop for Running {
     }
 }
 
-async fn get(address: &str, path: &str, host: &str) -> Reply {
+pub(crate) async fn get(address: &str, path: &str, host: &str) -> Reply {
     use tokio::io::AsyncWriteExt as _;
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     stream.write_all(&Wire::get(host, path).bytes()).await.unwrap();

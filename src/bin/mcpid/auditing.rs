@@ -46,6 +46,28 @@ pub(crate) fn recorder(
     Ok(Some(Arc::new(recorder)))
 }
 
+/// A log that was only looked at.
+pub(crate) struct Seen {
+    pub(crate) place: Place,
+    /// Another process writes it.
+    pub(crate) in_use: bool,
+}
+
+/// Looks whether the log that the flags name could be opened for writing, and changes nothing.
+///
+/// # Errors
+/// It could not be.
+pub(crate) fn look(args: &AuditArgs) -> Result<Option<Seen>, Failure> {
+    let Some(path) = &args.audit else { return Ok(None) };
+    let place = files::audit(Some(path))?;
+    let in_use = open(&place)?.look().map_err(|e| log_failure(&e, &place))?;
+    // New files are begun in it.
+    #[cfg(unix)]
+    rustix::fs::access(&place.path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
+        .map_err(|e| Failure::write(&place.path, &e.into()))?;
+    Ok(Some(Seen { place, in_use }))
+}
+
 /// The folder that a command is about, which has to be there.
 ///
 /// # Errors

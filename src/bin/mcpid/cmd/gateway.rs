@@ -12,6 +12,7 @@ use std::ffi::OsString;
 use clap::Parser as _;
 
 use crate::args::{Cli, Command, GatewayAct, GatewayArgs, GatingArgs};
+use crate::auditing;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::Ui;
@@ -39,7 +40,8 @@ pub(crate) fn run(args: &GatewayArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 fn run_with(args: &GatingArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let gating = gating::Gating::read(args, ui)?;
     if args.check_config {
-        return gating.report(ui);
+        let audit = auditing::look(&args.audit)?;
+        return gating.report(audit.as_ref(), ui);
     }
     serve::run(gating, args, ui)
 }

@@ -13,6 +13,7 @@ use rustls::{ClientConfig, ServerConfig};
 
 use super::reload::Watch;
 use crate::args::{GatingArgs, ModeName, ProfileName, RefusalStatus};
+use crate::auditing::Seen;
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
 use crate::files;
@@ -103,7 +104,7 @@ impl Gating {
     }
 
     /// Says that all is well, and what would be done.
-    pub(crate) fn report(&self, ui: &mut Ui) -> Result<Exit, Failure> {
+    pub(crate) fn report(&self, audit: Option<&Seen>, ui: &mut Ui) -> Result<Exit, Failure> {
         let mode = match self.mode {
             ModeName::Strict => "strict",
             ModeName::Permissive => "permissive",
@@ -115,10 +116,22 @@ impl Gating {
             ui.json_line(&serde_json::json!({
                 "version": 1, "ok": true, "listen": listen, "path": path, "upstream": upstream,
                 "mode": mode, "keys": keys, "tls": self.shown.is_some(),
+                "audit": audit.map(|audit| audit.place.name()),
+                "audit_in_use": audit.map(|audit| audit.in_use),
             }))?;
         } else {
             let tls = if self.shown.is_some() { " with TLS" } else { "" };
-            ui.line(&format!("ok: {mode}, {listen}{tls}, {path} to {upstream}, {keys} trusted"))?;
+            let log = audit.map(|audit| format!(", audit log {}", audit.place.name()));
+            let log = log.unwrap_or_default();
+            ui.line(&format!(
+                "ok: {mode}, {listen}{tls}, {path} to {upstream}, {keys} trusted{log}"
+            ))?;
+        }
+        if let Some(audit) = audit.filter(|audit| audit.in_use) {
+            ui.note(&format!(
+                "another process writes the log in {}: it has to end before a gateway can start",
+                audit.place.name()
+            ));
         }
         Ok(Exit::Ok)
     }

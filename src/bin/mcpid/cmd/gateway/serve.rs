@@ -82,11 +82,12 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
             log.take(line.to_line());
         }
     };
-    let readiness = Arc::new(Readiness::new(Arc::clone(&clock), store));
+    let recorder = auditing::recorder(&args.audit, Arc::clone(&clock))?;
+    let readiness = Readiness::new(Arc::clone(&clock), store).with_audit(recorder.clone());
+    let readiness = Arc::new(readiness);
     let Gating { mut config, listen, admin, to_upstream, shown, watch, .. } = gating;
     // Half of the descriptors are for connections behind.
     config.exchanges = limits.connections;
-    let recorder = auditing::recorder(&args.audit, Arc::clone(&clock))?;
     config.audit = recorder.clone();
     let upstream = config.upstream.to_string();
     let gateway = Gateway::new(

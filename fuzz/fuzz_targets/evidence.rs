@@ -1,0 +1,26 @@
+//! Evidence files: whatever is in one, it is checked without a panic, and the word of a log's key
+//! that is not the pinned one never counts.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mcpid::audit::auditor::Anchor;
+use mcpid::audit::checkpoint::Checkpoint;
+use mcpid::audit::judge::Trust;
+use mcpid::audit::note::{Kind, Note, NoteKey};
+use mcpid::audit::proof;
+use mcpid::key::{SecretKey, Sign as _};
+
+fuzz_target!(|data: &[u8]| {
+    if let Ok(note) = Note::parse(data) {
+        let _ = Checkpoint::of(&note);
+    }
+    let Ok(free) = proof::check(data, &Anchor::default(), Trust::of_the_log()) else { return };
+    assert!(!free.pinned && !free.anchored);
+    let _ = free.entry();
+    let key = SecretKey::from_seed(&[7; 32]);
+    let log_key = NoteKey::new("example.com/another", Kind::Log, key.public().clone())
+        .expect("a name and a key");
+    let anchor = Anchor { log_key: Some(log_key), ..Anchor::default() };
+    let pinned = proof::check(data, &anchor, Trust::of_the_log()).expect("it was read before");
+    assert!(pinned.fault.is_some() && !pinned.anchored);
+});

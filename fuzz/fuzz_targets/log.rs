@@ -1,0 +1,93 @@
+//! A log's files: what is opened for writing is opened again, loses nothing that lies under its
+//! checkpoint, and is audited without a panic.
+//!
+//! Of the input, the first byte says what of hashes and checkpoint is as a writer would have left
+//! it, the second how many entries the checkpoint is over, the third where the hashes break off;
+//! the rest are the entries.
+#![no_main]
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use libfuzzer_sys::fuzz_target;
+use mcpid::audit::auditor::{self, Anchor, Auditor};
+use mcpid::audit::checkpoint::Checkpoint;
+use mcpid::audit::judge::{Judge, Trust};
+use mcpid::audit::note::{Kind, NoteKey};
+use mcpid::audit::tree::{self, Edge};
+use mcpid::audit::{Folder, Log, LogError, Settings};
+use mcpid::clock::{FixedClock, Timestamp};
+use mcpid::key::{SecretKey, Sign as _};
+
+const NAME: &str = "example.com/fuzz";
+
+thread_local! {
+    static FOLDER: RefCell<tempfile::TempDir> =
+        RefCell::new(tempfile::tempdir().expect("a folder"));
+}
+
+fuzz_target!(|data: &[u8]| {
+    let [flags, under, cut, entries @ ..] = data else { return };
+    FOLDER.with_borrow(|folder| {
+        let path = folder.path().join("log");
+        let _ = fs::remove_dir_all(&path);
+        let key = SecretKey::from_seed(&[7; 32]);
+        Folder::init(&path, NAME, &key, Timestamp::from_unix(0)).expect("a log");
+        let size = lay(&path, &key, *flags, (*under).into(), (*cut).into(), entries);
+        look(&path, &key);
+        let clock = || Arc::new(FixedClock(Timestamp::from_unix(2_000_000_000)));
+        let open = || Log::open(Folder::at(&path)?, Settings::default(), clock());
+        let log: Result<Log, LogError> = open();
+        let Ok(log) = log else { return };
+        let found = log.size();
+        assert!(found >= size, "{found} of {size} entries");
+        drop(log);
+        let again = open().expect("what was opened can be opened again");
+        assert_eq!(again.size(), found);
+        drop(again);
+        look(&path, &key);
+    });
+});
+
+/// Lays out the files. How many entries lie under the checkpoint.
+fn lay(path: &Path, key: &SecretKey, flags: u8, under: u64, cut: usize, entries: &[u8]) -> u64 {
+    fs::write(path.join("entries-000000000000.jsonl"), entries).expect("entries");
+    let (mut edge, mut hashes, mut note) = (Edge::new(), Vec::new(), None);
+    let lines = entries.split_inclusive(|b| *b == b'\n');
+    for line in lines.filter_map(|line| line.strip_suffix(b"\n")) {
+        if edge.size() == under {
+            note = Some((under, edge.root()));
+        }
+        edge.push(tree::leaf(line), |hash| hashes.extend_from_slice(hash));
+    }
+    if flags & 1 == 0 {
+        hashes.truncate(hashes.len().saturating_sub(cut));
+        fs::write(path.join("tree"), hashes).expect("hashes");
+    } else {
+        fs::write(path.join("tree"), entries).expect("no hashes");
+    }
+    let Some((size, root)) = note.filter(|_| flags & 2 == 0) else { return 0 };
+    let as_key = NoteKey::new(NAME, Kind::Log, key.public().clone()).expect("a key");
+    let note = Checkpoint { origin: NAME.to_owned(), size, root }.sign(&as_key, key).expect("a note");
+    let part = if flags & 4 == 0 { note.len() } else { note.len().saturating_sub(cut) };
+    fs::write(path.join("checkpoints"), &note[..part]).expect("checkpoints");
+    if flags & 8 == 0 {
+        fs::write(path.join("checkpoint"), &note).expect("a checkpoint");
+        return size;
+    }
+    if part == note.len() { size } else { 0 }
+}
+
+fn look(path: &Path, key: &SecretKey) {
+    let folder = Folder::at(path).expect("a folder");
+    let log_key = NoteKey::new(NAME, Kind::Log, key.public().clone()).expect("a key");
+    let anchor = Anchor { log_key: Some(log_key), ..Anchor::default() };
+    let mut auditor = Auditor::new(&folder, &anchor).expect("files that can be read");
+    let mut judge = Judge::new(Trust::of_the_log());
+    for line in auditor::lines(&folder).expect("files that can be read") {
+        auditor.take(judge.look(&line.expect("lines that can be read")));
+    }
+    let _ = auditor.finish().finding.map(|finding| finding.to_string());
+}
