@@ -165,7 +165,7 @@ def main():
     parser.add_argument("--load", required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=6)
-    parser.add_argument("--requests", type=int, default=100_000, help="signed for each run at most")
+    parser.add_argument("--requests", type=int, default=200_000, help="signed for each run at most")
     parser.add_argument("--soak", type=int, default=600)
     parser.add_argument("--rate", type=int, default=1000)
     parser.add_argument("--only", nargs="+", choices=SUBJECTS, default=[name for name in SUBJECTS if name != "audit"])
@@ -203,13 +203,15 @@ def run(options, processes):
     redis = processes.start("redis", ["redis-server", "--port", str(ports["server"]), "--bind", "127.0.0.1",
                                       "--save", "", "--dir", str(work)])
     wait_for(lambda: listens(ports["server"]), "redis")
-    stores = {"memory": "memory:", "sqlite": f"sqlite:{work}/nonces.db", "redis": f"redis://127.0.0.1:{ports['server']}"}
+    # One key signs everything here, and may hold an eighth of a store.
+    memory = "memory:?max=8000000"
+    stores = {"sqlite": f"sqlite:{work}/nonces.db", "redis": f"redis://127.0.0.1:{ports['server']}"}
     for name in gateways:
         # What is open to unsigned requests cannot be an endpoint, so that of `off` lies elsewhere.
         behind = upstream.replace("/mcp", "/elsewhere") if name == "off" else upstream
         command = [mcpid, "gateway", "--upstream", behind, "--origin", f"http://127.0.0.1:{ports[name]}",
                    "--listen", f"127.0.0.1:{ports[name]}", "--admin", f"127.0.0.1:{admin[name]}", "-r", trust,
-                   "--log", str(work / f"{name}.log"), "--nonces", stores.get(name, "memory:")]
+                   "--log", str(work / f"{name}.log"), "--nonces", stores.get(name, memory)]
         if name == "off":
             command += ["--open", "POST /mcp"]
         if name == "audit":
