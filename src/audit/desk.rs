@@ -24,10 +24,13 @@ const BATCH: usize = 1_024;
 /// Bytes of such entries, beyond which no further one is added.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
-/// Where several requests come at once, batches begin at least this far apart: entries gather
-/// meanwhile without waking the writer one by one, which costs more than writing them, and share
-/// one write, one `fdatasync` and one round of waking up.
-const GATHER: Duration = Duration::from_millis(1);
+/// Where several requests come at once, entries gather: then they share one write, one `fdatasync`
+/// and one round of waking up, which costs more than writing them. For so long from the beginning
+/// of the last batch at most...
+const GATHER: Duration = Duration::from_millis(4);
+/// ...and until so many wait, or as many as lately came together: then there may be nobody left to
+/// wait for.
+const ENOUGH: usize = 32;
 /// Whoever sends one request after the other is not made to wait for others that do not come: of
 /// so many batches of one entry, one waits to see whether they do.
 const PROBE: u32 = 16;
@@ -99,6 +102,8 @@ struct Queue {
     in_hand: Vec<Arc<Job>>,
     /// The writer waits for a sign; else it looks by itself.
     idle: bool,
+    /// It waits until so many are here, or for some time.
+    enough: Option<usize>,
     unwatched: bool,
     closed: bool,
     gone: bool,
@@ -110,19 +115,21 @@ pub(super) struct Pace {
     begun: Option<Instant>,
     /// Batches of one entry since the last of several.
     alone: u32,
+    /// The entries of the largest of the last batches.
+    most: usize,
 }
 
 impl Pace {
-    /// How long to let entries gather.
-    fn wait(&self) -> Duration {
-        let since = self.begun.map_or(GATHER, |begun| begun.elapsed());
-        let wait = GATHER.saturating_sub(since);
-        if self.alone.is_multiple_of(PROBE) { wait } else { Duration::ZERO }
+    /// How many entries to wait for, and until when; nothing where it would be for nobody.
+    fn gather(&self) -> Option<(usize, Instant)> {
+        let until = self.begun? + GATHER;
+        self.alone.is_multiple_of(PROBE).then(|| (self.most.clamp(2, ENOUGH), until))
     }
 
     fn begin(&mut self, entries: usize) {
         self.begun = Some(Instant::now());
         self.alone = if entries > 1 { 0 } else { self.alone.wrapping_add(1) };
+        self.most = entries.max(self.most - self.most.div_ceil(8));
     }
 }
 
@@ -216,7 +223,7 @@ impl Desk {
         }
         queue.bytes = bytes;
         queue.waiting.push_back(Arc::clone(&job));
-        let idle = std::mem::take(&mut queue.idle);
+        let idle = std::mem::take(&mut queue.idle) || queue.enough == Some(queue.waiting.len());
         let unwatched = std::mem::take(&mut queue.unwatched);
         drop(queue);
         if idle {
@@ -233,8 +240,19 @@ impl Desk {
         let until = Instant::now() + patience;
         let done = std::mem::take(&mut lock(&self.queue).in_hand);
         drop(done);
-        thread::sleep(pace.wait());
         let mut queue = lock(&self.queue);
+        if let Some((enough, until)) = pace.gather() {
+            queue.enough = Some(enough);
+            while queue.waiting.len() < enough && !queue.closed {
+                let wait = until.saturating_duration_since(Instant::now());
+                if wait.is_zero() {
+                    break;
+                }
+                let woken = self.work.wait_timeout(queue, wait);
+                queue = woken.unwrap_or_else(PoisonError::into_inner).0;
+            }
+            queue.enough = None;
+        }
         loop {
             queue.idle = false;
             let (mut jobs, mut bytes) = (Vec::new(), 0_usize);
