@@ -27,6 +27,10 @@ use mcpid::sign::{Nonce, Signed, Signer};
 use mcpid::verify::{Replay, Verifier};
 use rand::rngs::SysRng;
 
+/// As the program allocates.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const CALL: &[u8; 1024] = include_bytes!("tools_call.json");
 const NAME: &str = "example.com/bench";
 /// Entries in one round.

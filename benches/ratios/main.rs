@@ -24,6 +24,10 @@ use requests::{Kind, Request, TOOLS_CALL, World, polled};
 
 /// Requests in one round: enough that neither reading the clock counts nor what the caches hold
 /// of the signing before.
+/// As the program allocates.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const REQUESTS: usize = 32;
 const ROUNDS: usize = 600;
 
