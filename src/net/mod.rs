@@ -5,20 +5,20 @@
 //!
 //! - [`Address`]: where to listen, TCP or a Unix socket.
 //! - [`Server`]: accepts, limits, drains.
-//! - [`Crew`]: the threads that serve, a runtime each.
+//! - [`Hands`]: the threads that serve, a runtime each.
 //! - [`Dialer`]: the pooled client for one server.
 //! - [`tls`]: certificates for both.
 
 mod address;
-mod crew;
 mod dial;
+mod hands;
 mod listen;
 mod serve;
 mod stream;
 pub mod tls;
 
 pub use address::{Address, AddressError};
-pub use crew::Crew;
 pub use dial::{Dialer, Sent};
+pub use hands::Hands;
 pub use listen::Listener;
 pub use serve::{Limits, Peer, Server};

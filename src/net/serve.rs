@@ -19,7 +19,6 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
-use super::crew::Crew;
 use super::listen::Listener;
 use super::tls::Shown;
 use activity::{Activity, Counting, Watched};
@@ -113,39 +112,12 @@ impl Server {
     /// Serves until `stop` is done, then takes no more connections, lets the requests in flight
     /// end within [`Limits::drain`], and cuts off the rest. Returns how many connections were cut.
     ///
-    /// A panic of `service` ends its connection and nothing else.
-    pub async fn run<S, B>(self, service: S, stop: impl Future<Output = ()>) -> usize
-    where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-        S: Clone + Send + Sync + 'static,
-        S::Future: Send + 'static,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        self.run_on(vec![(Handle::current(), service)], stop).await
-    }
-
-    /// The same by the threads of `crew`: a connection is given to the one that has the fewest and
-    /// stays there. `service` is asked once for what each of them answers with; what these share
-    /// must not be bound to a runtime.
-    pub async fn run_by<S, B>(
-        self,
-        crew: &Crew,
-        mut service: impl FnMut() -> S,
-        stop: impl Future<Output = ()>,
-    ) -> usize
-    where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-        S: Clone + Send + Sync + 'static,
-        S::Future: Send + 'static,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let hands = crew.hands().iter().map(|hand| (hand.clone(), service())).collect();
-        self.run_on(hands, stop).await
-    }
-
-    async fn run_on<S, B>(self, hands: Vec<(Handle, S)>, stop: impl Future<Output = ()>) -> usize
+    /// `hands` are the runtimes that answer, each with a service of its own: the one that this runs
+    /// on, or those of [`Hands::each`](super::Hands::each). A connection is given to the one that
+    /// has the fewest, and stays there. With none of them, nobody is served.
+    ///
+    /// A panic of a service ends its connection and nothing else.
+    pub async fn run<S, B>(self, hands: Vec<(Handle, S)>, stop: impl Future<Output = ()>) -> usize
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
         S: Clone + Send + Sync + 'static,

@@ -6,7 +6,7 @@ mod audited;
 mod bodies;
 mod bypass;
 mod clocks;
-mod crew;
+mod hands;
 mod operation;
 mod pages;
 mod paths;

@@ -21,7 +21,7 @@ use mcpid::key::trust::{Registry, TrustFile};
 use mcpid::key::{SecretKey, Sign as _};
 use mcpid::message::target::{Origin, Origins};
 use mcpid::message::{Head, RequestTarget};
-use mcpid::net::{Address, Crew, Limits, Listener, Server, tls};
+use mcpid::net::{Address, Hands, Limits, Listener, Server, tls};
 use mcpid::nonce::memory::Memory;
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signer};
@@ -210,13 +210,13 @@ impl Stand {
         let (stop, mut stopped) = watch::channel(false);
         let server = Server::new(listener, limits);
         // As the program serves, by threads of their own.
-        let crew = Crew::new(2).unwrap();
+        let hands = Hands::new(2).unwrap();
         let ended = tokio::spawn(async move {
             let stop = async move {
                 let _ = stopped.wait_for(|stopped| *stopped).await;
             };
-            let cut = server.run_by(&crew, || gateway.apart(), stop).await;
-            tokio::task::spawn_blocking(move || drop(crew)).await.unwrap();
+            let cut = server.run(hands.each(|| gateway.apart()), stop).await;
+            tokio::task::spawn_blocking(move || drop(hands)).await.unwrap();
             cut
         });
         Stand { address, metrics, lines, handle, stop, ended }

@@ -15,6 +15,7 @@ use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use sse_stream::SseStream;
+use tokio::runtime::Handle;
 
 use crate::mcp::body::{self, Message, Reading, Scope};
 use crate::message::{Head, RequestTarget};
@@ -47,7 +48,7 @@ pub(super) async fn run(
         let (bridge, door) = (Arc::clone(&bridge), Arc::clone(&door));
         async move { Ok::<_, Infallible>(answer(&bridge, &door, request).await) }
     };
-    server.run(service_fn(service), stop).await
+    server.run(vec![(Handle::current(), service_fn(service))], stop).await
 }
 
 async fn answer(bridge: &Bridge, door: &Door, request: Request<Incoming>) -> Answer {

@@ -1,4 +1,4 @@
-//! Serving: a crew works in threads of its own, another accepts, this one talks and watches files.
+//! Serving: some threads answer, another accepts, this one talks and watches files.
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -10,7 +10,7 @@ use mcpid::gateway::log::LogLine;
 use mcpid::gateway::report::Tally;
 use mcpid::gateway::{Admin, Gateway, Metrics, Readiness};
 use mcpid::net::tls::Shown;
-use mcpid::net::{Address, Crew, Limits, Listener, Server};
+use mcpid::net::{Address, Hands, Limits, Listener, Server};
 use mcpid::verify::Replay;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -104,7 +104,7 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
     // It accepts connections, hears signals and answers operators.
     let front = Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = front.map_err(no_threads)?;
-    let crew = Crew::of_this_machine().map_err(no_threads)?;
+    let hands = Hands::of_this_machine().map_err(no_threads)?;
 
     let (stop, stopped) = watch::channel(false);
     let server = bind(&runtime, &listen, limits.clone())?;
@@ -128,7 +128,8 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
             });
         }
         // Operators are answered until the last request is through.
-        runtime.spawn(server.run(service, std::future::pending()));
+        let here = vec![(runtime.handle().clone(), service)];
+        runtime.spawn(server.run(here, std::future::pending()));
     }
     if shown.is_some() {
         to.push_str(" with TLS");
@@ -142,9 +143,9 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
             let stop = async move {
                 let _ = stopped.wait_for(|stopped| *stopped).await;
             };
-            let cut = server.run_by(&crew, || gateway.apart(), stop).await;
+            let cut = server.run(hands.each(|| gateway.apart()), stop).await;
             // Whatever is left on its threads ends before the last word, with its lines in the log.
-            let _ = tokio::task::spawn_blocking(move || drop(crew)).await;
+            let _ = tokio::task::spawn_blocking(move || drop(hands)).await;
             let _ = said.send(Said::Over(cut));
         });
     }

@@ -14,51 +14,53 @@ use tokio::sync::watch;
 /// How long whatever blocks in the background may take at the end.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Some threads, for [`Server::run_by`](super::Server::run_by). They end when this is dropped, and
+/// Some threads, for [`Server::run`](super::Server::run). They end when this is dropped, and
 /// whatever still runs on them ends with them.
 #[derive(Debug)]
-pub struct Crew {
-    hands: Vec<Handle>,
+pub struct Hands {
+    runtimes: Vec<Handle>,
     threads: Vec<JoinHandle<()>>,
     over: watch::Sender<bool>,
 }
 
-impl Crew {
+impl Hands {
     /// `size` threads, one at the least.
     ///
     /// # Errors
     /// The operating system's, where it gives no more threads or descriptors.
     pub fn new(size: usize) -> io::Result<Self> {
         let (over, told) = watch::channel(false);
-        let mut crew = Crew { hands: Vec::new(), threads: Vec::new(), over };
+        let mut hands = Hands { runtimes: Vec::new(), threads: Vec::new(), over };
         for number in 0..size.max(1) {
             let runtime = Builder::new_current_thread().enable_all().build()?;
-            let (hand, mut told) = (runtime.handle().clone(), told.clone());
+            let (handle, mut told) = (runtime.handle().clone(), told.clone());
             let work = move || {
                 let _ = runtime.block_on(told.wait_for(|over| *over));
                 runtime.shutdown_timeout(FAREWELL);
             };
             let thread = thread::Builder::new().name(format!("serve-{number}")).spawn(work)?;
-            crew.hands.push(hand);
-            crew.threads.push(thread);
+            hands.runtimes.push(handle);
+            hands.threads.push(thread);
         }
-        Ok(crew)
+        Ok(hands)
     }
 
     /// A thread for each processor that this process may use.
     ///
     /// # Errors
-    /// As [`Crew::new`].
+    /// As [`Hands::new`].
     pub fn of_this_machine() -> io::Result<Self> {
-        Crew::new(thread::available_parallelism().map_or(1, usize::from))
+        Hands::new(thread::available_parallelism().map_or(1, usize::from))
     }
 
-    pub(super) fn hands(&self) -> &[Handle] {
-        &self.hands
+    /// The runtime of each, with what it is to answer with. `service` is asked once for every one;
+    /// what these share must not be bound to a runtime.
+    pub fn each<S>(&self, mut service: impl FnMut() -> S) -> Vec<(Handle, S)> {
+        self.runtimes.iter().map(|runtime| (runtime.clone(), service())).collect()
     }
 }
 
-impl Drop for Crew {
+impl Drop for Hands {
     fn drop(&mut self) {
         let _ = self.over.send(true);
         for thread in self.threads.drain(..) {

@@ -10,7 +10,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use mcpid::net::{Address, Crew, Limits, Listener, Server};
+use mcpid::net::{Address, Hands, Limits, Listener, Server};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -22,7 +22,7 @@ use crate::stand::{Behind, CALL, Reply, Stand, ok};
 async fn named(limits: Limits) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<usize>) {
     let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
     let Address::Tcp(address) = *listener.address() else { unreachable!() };
-    let crew = Crew::new(3).unwrap();
+    let hands = Hands::new(3).unwrap();
     let (stop, stopped) = oneshot::channel();
     let ended = tokio::spawn(async move {
         let mut count = 0;
@@ -36,8 +36,8 @@ async fn named(limits: Limits) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<u
             })
         };
         let server = Server::new(listener, limits);
-        let cut = server.run_by(&crew, service, async { drop(stopped.await) }).await;
-        tokio::task::spawn_blocking(move || drop(crew)).await.unwrap();
+        let cut = server.run(hands.each(service), async { drop(stopped.await) }).await;
+        tokio::task::spawn_blocking(move || drop(hands)).await.unwrap();
         cut
     });
     (address, stop, ended)
@@ -73,7 +73,7 @@ async fn connections_are_spread_evenly_and_stay_where_they_are() {
         number += 1;
         !second.contains(&(number - 1))
     });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     for _ in 0..3 {
         let mut stream = TcpStream::connect(address).await.unwrap();
         assert_eq!(asks(&mut stream).await, "serve-1 2");
