@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::record::{Dropped, VERSION, Verdict};
 use super::redact::Redacted;
 use crate::clock::Timestamp;
+use crate::message::line::{self, Text};
 
 /// Why a line is not an entry.
 #[derive(Debug, thiserror::Error)]
@@ -122,10 +123,6 @@ pub struct Signature<'a> {
     pub signature: Cow<'a, str>,
 }
 
-/// A string that is borrowed where it holds no escapes.
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
 /// All members that an entry may have.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an audit entry")]
@@ -164,11 +161,7 @@ struct Json<'a> {
 /// # Errors
 /// [`EntryError`].
 pub fn parse(line: &[u8]) -> Result<Entry<'_>, EntryError> {
-    // What is UTF-8 as a whole need not be looked at string by string.
-    let json: Json<'_> = match std::str::from_utf8(line) {
-        Ok(text) => serde_json::from_str(text)?,
-        Err(_) => serde_json::from_slice(line)?,
-    };
+    let json: Json<'_> = line::json(line)?;
     if json.mcpid != VERSION {
         return Err(EntryError::Version(json.mcpid.chars().take(64).collect()));
     }

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use crate::message::is_override;
 use crate::net::Peer;
 use crate::tower::Status;
 
@@ -29,20 +30,14 @@ const HOP_BY_HOP: [&str; 11] = [
     "expect",
 ];
 
-/// Fields by which a server can be made to see another method, path, host or sender.
-const OVERRIDES: [&str; 5] =
-    ["x-method-override", "x-original-url", "x-rewrite-url", "forwarded", "x-real-ip"];
-
 /// Whether a client's field goes on to the upstream.
 fn passes(name: &str) -> bool {
     !(HOP_BY_HOP.contains(&name)
-        || OVERRIDES.contains(&name)
+        || is_override(name)
         // Servers behind CGI and its kind cannot tell an underscore, and some of them any other of
         // these, from a hyphen.
         || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         || name.starts_with("mcpid-")
-        || name.starts_with("x-http-method")
-        || name.starts_with("x-forwarded-")
         || name == "host"
         || name == "origin")
 }

@@ -100,7 +100,15 @@ where
 
 /// A string that is borrowed where it holds no escapes.
 #[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+
+/// Reads JSON. What is UTF-8 as a whole need not be looked at string by string.
+pub(crate) fn json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> serde_json::Result<T> {
+    match std::str::from_utf8(text) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(text),
+    }
+}
 
 /// Reads one line, with or without its line end, or the `request` of an audit entry.
 ///
@@ -116,11 +124,7 @@ fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, LineError> {
     if text.trim_ascii_start().first() != Some(&b'{') {
         return Err(LineError::NotAnObject);
     }
-    Ok(match std::str::from_utf8(text) {
-        // What is UTF-8 as a whole need not be looked at string by string.
-        Ok(text) => serde_json::from_str(text)?,
-        Err(_) => serde_json::from_slice(text)?,
-    })
+    Ok(json(text)?)
 }
 
 /// Reads the request line itself, which is no audit entry.

@@ -118,6 +118,16 @@ pub const fn is_tchar(byte: u8) -> bool {
     TCHAR[byte as usize]
 }
 
+/// Whether a field, its name in lower case, can make a server see another method, path, host or
+/// sender than those of the request.
+#[cfg(any(feature = "gateway", feature = "connect"))]
+pub(crate) fn is_override(name: &str) -> bool {
+    matches!(name, "x-method-override" | "x-original-url" | "x-rewrite-url")
+        || matches!(name, "forwarded" | "x-real-ip")
+        || name.starts_with("x-http-method")
+        || name.starts_with("x-forwarded-")
+}
+
 /// Looked up rather than compared: every name of every field and component is made of these.
 const TCHAR: [bool; 256] = {
     let others = b"!#$%&'*+-.^_`|~";

@@ -84,6 +84,17 @@ proptest! {
         prop_assert_eq!(Timestamp::parse_rfc3339(&time.to_string()).unwrap(), time);
     }
 
+    /// The spelling without a fraction, which is most of them, is read in a way of its own.
+    #[test]
+    fn the_quick_way_reads_what_the_long_way_does(
+        (year, month, day) in (0..=9999, 0..=13, 0..=32),
+        (hour, minute, second) in (0..=25, 0..=61, 0..=61),
+    ) {
+        let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
+        let quick = Timestamp::parse_rfc3339(&format!("{text}Z"));
+        prop_assert_eq!(quick, Timestamp::parse_rfc3339(&format!("{text}.0Z")), "{}", text);
+    }
+
     #[test]
     fn nothing_makes_it_panic(text in any::<String>(), seconds in any::<i64>()) {
         let _ = Timestamp::parse_rfc3339(&text);

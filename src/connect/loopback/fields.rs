@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use crate::message::is_override;
+
 /// Of one hop (RFC 9110 section 7.6.1), or made anew here.
 const DROPPED: &[&str] = &[
     "connection",
@@ -21,18 +23,13 @@ const DROPPED: &[&str] = &[
     "cookie",
     "set-cookie",
     "expect",
-    "forwarded",
-    // Some servers let these say what the method and the target are, which are signed otherwise.
-    "x-method-override",
-    "x-original-url",
-    "x-rewrite-url",
     "alt-svc",
     // Made by the signer.
     "signature",
     "signature-input",
     "content-digest",
 ];
-const PREFIXES: &[&str] = &["sec-", "x-forwarded-", "x-http-method", "access-control-", "mcpid-"];
+const PREFIXES: &[&str] = &["sec-", "access-control-", "mcpid-"];
 
 /// What a page may read of an answer.
 const EXPOSED: &str = "Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After";
@@ -51,6 +48,7 @@ pub(super) fn passed(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
         .collect();
     let passes = |name: &str| {
         !DROPPED.contains(&name)
+            && !is_override(name)
             && !PREFIXES.iter().any(|prefix| name.starts_with(prefix))
             // Some servers read it as the name with a hyphen, which was judged.
             && !name.contains('_')
@@ -109,6 +107,8 @@ mod tests {
             ("x-http-method-override", "DELETE"),
             ("x-http-method", "DELETE"),
             ("x-method-override", "DELETE"),
+            ("forwarded", "for=1"),
+            ("x-real-ip", "1"),
             ("x-original-url", "/admin"),
             ("x-rewrite-url", "/admin"),
         ] {
