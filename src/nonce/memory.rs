@@ -154,8 +154,7 @@ impl Memory {
         let kept = self.seconds(until.max(now.plus(self.keep.load(Ordering::SeqCst))))?;
         let second = self.seconds(now)?;
         if kept.saturating_sub(second) > table::LONGEST {
-            let days = table::LONGEST / 86_400;
-            return Err(StoreError::new(format!("memory keeps no nonce for over {days} days")));
+            return Err(too_long());
         }
         // Before anything is swept by it, so that whoever misses a nonce that this sweeps already
         // sees the floor that goes with it. Most claims only read: it moves once a second.
@@ -242,6 +241,9 @@ impl Memory {
     }
 
     fn register_now(&self, now: Timestamp, retention: Retention) -> Result<(), StoreError> {
+        if retention.keep() > i64::from(table::LONGEST) {
+            return Err(too_long());
+        }
         let mut longest = lock(&self.retention)?;
         let united = longest.united(retention);
         if united != *longest {
@@ -304,6 +306,11 @@ impl fmt::Debug for Memory {
 /// A thread that panicked inside a lock may have left half a change: nothing it guards is sure.
 fn poisoned() -> StoreError {
     StoreError::new("the store was left broken by a fault in this program")
+}
+
+fn too_long() -> StoreError {
+    let days = table::LONGEST / 86_400;
+    StoreError::new(format!("nonces are kept for {days} days at most"))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>, StoreError> {

@@ -308,8 +308,12 @@ fn times_out_of_reach_are_an_error_and_not_a_panic() {
     assert_eq!(seen.until, at(longest));
     let error = ready(store.claim(at(0), &key(1), "n", at(longest + 1))).unwrap_err();
     assert!(error.to_string().contains("194 days"), "{error}");
-    ready(store.register(far, Retention::new(u32::MAX, u32::MAX))).unwrap();
-    assert!(ready(store.claim(at(0), &key(1), "n", at(10))).is_err(), "kept beyond reach");
+    let before = ready(store.floor(at(0))).unwrap();
+    let error = ready(store.register(far, Retention::new(u32::MAX, u32::MAX))).unwrap_err();
+    assert!(error.to_string().contains("194 days"), "{error}");
+    assert_eq!(ready(store.floor(at(0))).unwrap(), before, "it was refused as a whole");
+    assert!(is_fresh(claim(&store, 0, &key(1), "n")));
+    ready(store.register(far, Retention::new(60, 5))).unwrap();
     assert_eq!(ready(store.floor(at(0))).unwrap(), far);
 }
 

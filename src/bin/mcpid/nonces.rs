@@ -263,8 +263,10 @@ pub(crate) fn read(path: PathBuf) -> Result<Sqlite, Failure> {
 }
 
 fn memory(max: Option<usize>, retention: Retention) -> Result<Arc<dyn NonceStore>, Failure> {
-    let store = Memory::new(SystemClock.now(), retention, &mut SysRng);
-    let store = store.map_err(|e| unavailable(&StoreUrl::Memory { max }, &e))?;
+    let (now, url) = (SystemClock.now(), StoreUrl::Memory { max });
+    let store = Memory::new(now, retention, &mut SysRng).map_err(|e| unavailable(&url, &e))?;
+    // A window that it cannot remember is refused here, not with every request.
+    wait(store.register(now, retention)).map_err(|e| unavailable(&url, &e))?;
     Ok(Arc::new(match max {
         Some(max) => store.bounded(max),
         None => store,
