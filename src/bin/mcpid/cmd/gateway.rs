@@ -17,6 +17,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::Ui;
 use crate::usage;
+use file::ConfigFile;
 
 /// Serves until it is told to stop, or looks at what was logged.
 pub(crate) fn run(args: &GatewayArgs, ui: &mut Ui) -> Result<Exit, Failure> {
@@ -27,12 +28,14 @@ pub(crate) fn run(args: &GatewayArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         return run_with(&args.gating, ui);
     };
     let argv: Vec<OsString> = std::env::args_os().collect();
-    let whole = file::complete(argv, path)?;
-    // What the file says was read as flags before, so this can only fail for two that do not go
-    // together.
+    let file = ConfigFile::read(path)?;
+    let whole = file.complete(&argv)?;
+    // The file was read as flags before, so this can only fail for two that do not go together.
     let cli = Cli::try_parse_from(&whole).map_err(|error| usage::failure(&error, &whole))?;
     match cli.command {
-        Command::Gateway(args) => run_with(&args.gating, ui),
+        Command::Gateway(args) => {
+            run_with(&args.gating, ui).map_err(|failure| file.locate(failure, &argv))
+        }
         _ => Err(Failure::new(Exit::Bug, "bug", "the configuration file changed the command")),
     }
 }

@@ -1,14 +1,16 @@
-//! The configuration file: flags, written down.
+//! The configuration file: the flags of `gateway`, written down in TOML.
 //!
-//! Each member is read as the flag of its name would be, so that the two cannot drift apart, and
-//! is left out where the command line has that flag.
+//! Each setting is read as the flag of its name would be, so that file and command line cannot
+//! drift apart, and is left out where the command line has that flag. Every failure names the file
+//! and the line.
 
 use std::ffi::OsString;
 use std::path::Path;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{CommandFactory as _, Parser as _};
-use toml::{Table, Value};
+use clap::{Arg, ArgAction, CommandFactory as _, Parser as _};
+use toml::de::{DeTable, DeValue};
 
 use crate::args::Cli;
 use crate::exit::Exit;
@@ -21,91 +23,197 @@ use crate::usage;
 const LARGEST: u64 = 1 << 20;
 
 /// Flags that make no sense in a file.
-const NOT_IN_FILES: [&str; 5] = ["config", "check-config", "help", "quiet", "verbose"];
+const NOT_IN_FILES: [&str; 7] =
+    ["config", "check-config", "help", "json", "quiet", "verbose", "version"];
 
-/// The command line `argv` with what the file at `path` adds to it.
-///
-/// # Errors
-/// A file that cannot be read, that is no TOML, or that says something no flag could.
-pub(crate) fn complete(argv: Vec<OsString>, path: &Path) -> Result<Vec<OsString>, Failure> {
-    let name = path.display().to_string();
-    let broken = |why: String| {
-        Failure::new(Exit::Usage, "config", format!("{name}: {why}"))
-            .hint(format!("mcpid gateway --config {} --check-config", shell_word(&name)))
-            .hint("mcpid gateway --help")
-    };
-    let bytes = files::open_quietly(Some(path))?.read(LARGEST)?;
-    let text = String::from_utf8(bytes).map_err(|_| broken("not UTF-8".to_owned()))?;
-    let table: Table = text.parse().map_err(|error: toml::de::Error| {
-        let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
-        let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-        // The library's text shows the line with a marker below it; the first line of it will do.
-        broken(format!("{line}{}", error.message().lines().next().unwrap_or_default()))
-    })?;
-
-    let command = Cli::command();
-    let flags = command.find_subcommand("gateway").ok_or_else(|| broken("no gateway".into()))?;
-    let mut written: Vec<(String, Vec<OsString>)> = Vec::with_capacity(table.len());
-    for (key, value) in table {
-        let known = flags.get_arguments().find(|arg| arg.get_long() == Some(&key));
-        let Some(known) = known.filter(|_| !NOT_IN_FILES.contains(&key.as_str())) else {
-            return Err(broken(format!("there is no setting {key:?}")));
-        };
-        if value.is_bool() && known.get_action().takes_values() {
-            return Err(broken(format!("{key:?} cannot be yes or no")));
-        }
-        written.push((key.clone(), words(&key, value).map_err(broken)?));
-    }
-
-    // Each by itself first, so that what is wrong is said of the file and not of the command line.
-    let alone = ["mcpid", "gateway"].map(OsString::from);
-    let of_file = written.iter().flat_map(|(_, words)| words.iter().cloned());
-    let alone: Vec<OsString> = alone.into_iter().chain(of_file).collect();
-    if let Err(error) = Cli::try_parse_from(&alone) {
-        return Err(broken(usage::failure(&error, &alone).message));
-    }
-
-    let given = Cli::command()
-        .try_get_matches_from(&argv)
-        .map_err(|error| usage::failure(&error, &argv))?;
-    let given = given.subcommand_matches("gateway");
-    let mut whole = argv.clone();
-    for (key, words) in written {
-        let id = key.replace('-', "_");
-        let by_flag = given.is_some_and(|given| {
-            given.try_contains_id(&id).unwrap_or(false)
-                && given.value_source(&id) == Some(ValueSource::CommandLine)
-        });
-        if !by_flag {
-            whole.extend(words);
-        }
-    }
-    Ok(whole)
+/// A configuration file as it was read: which settings stand where.
+pub(crate) struct ConfigFile {
+    name: String,
+    settings: Vec<Setting>,
 }
 
-/// A member as the words of its flag.
-fn words(key: &str, value: Value) -> Result<Vec<OsString>, String> {
-    let one = |value: &Value| match value {
+/// One setting of a configuration file.
+struct Setting {
+    key: String,
+    /// Counted from 1.
+    line: usize,
+    /// The flag of the same name with its values, as words of a command line.
+    words: Vec<OsString>,
+}
+
+impl ConfigFile {
+    /// Reads the file at `path`, and each setting in it by itself.
+    ///
+    /// # Errors
+    /// A file that cannot be read, that is no TOML, or that says something no flag could.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let bytes = files::open_quietly(Some(path))?.read(LARGEST)?;
+        let mut file = ConfigFile { name: path.display().to_string(), settings: Vec::new() };
+        let text = String::from_utf8(bytes).map_err(|_| file.broken(None, "not UTF-8"))?;
+        let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
+        let table = DeTable::parse(&text).map_err(|error| {
+            // The library's text shows the line with a marker below it, and so what stands there.
+            let why = error.message().lines().next().unwrap_or_default();
+            file.broken(error.span().map(|span| line(span.start)), why)
+        })?;
+
+        let mut command = Cli::command();
+        command.build();
+        let flags = command.find_subcommand("gateway").map(|gateway| gateway.get_arguments());
+        let flags: Vec<&Arg> = flags.into_iter().flatten().collect();
+        let mut table: Vec<_> = table.into_inner().into_iter().collect();
+        table.sort_by_key(|(key, _)| key.span().start);
+        for (key, value) in table {
+            let (at, key) = (line(key.span().start), key.into_inner().into_owned());
+            let known = flags.iter().find(|arg| arg.get_long() == Some(&key));
+            let words = match known {
+                _ if NOT_IN_FILES.contains(&key.as_str()) => {
+                    Err(format!("{key:?} is a flag only, not a setting of a file"))
+                }
+                Some(arg) => words(&key, value.into_inner(), arg),
+                None => {
+                    let nearest = nearest(&key).map(|near| format!("; did you mean {near:?}?"));
+                    let shown = key.chars().take(64).collect::<String>();
+                    Err(format!("there is no setting {shown:?}{}", nearest.unwrap_or_default()))
+                }
+            };
+            let words = words.map_err(|why| file.broken(Some(at), &why))?;
+            file.settings.push(Setting { key, line: at, words });
+            file.check_last()?;
+        }
+        file.check_all()?;
+        Ok(file)
+    }
+
+    /// The command line `argv` with what the file adds to it.
+    ///
+    /// # Errors
+    /// `argv` itself is wrong.
+    pub(crate) fn complete(&self, argv: &[OsString]) -> Result<Vec<OsString>, Failure> {
+        let given = Cli::command()
+            .try_get_matches_from(argv)
+            .map_err(|error| usage::failure(&error, argv))?;
+        let given = given.subcommand_matches("gateway");
+        let mut whole = argv.to_vec();
+        for setting in &self.settings {
+            let id = setting.key.replace('-', "_");
+            let by_flag = given.is_some_and(|given| {
+                given.try_contains_id(&id).unwrap_or(false)
+                    && given.value_source(&id) == Some(ValueSource::CommandLine)
+            });
+            if !by_flag {
+                whole.extend(setting.words.iter().cloned());
+            }
+        }
+        Ok(whole)
+    }
+
+    /// `failure` with the file and line of the setting that it is about, if its message begins
+    /// with the flag of a setting of this file that `argv` does not have.
+    pub(crate) fn locate(&self, mut failure: Failure, argv: &[OsString]) -> Failure {
+        let flag = |setting: &Setting| format!("--{}", setting.key);
+        let is_about = |setting: &&Setting| {
+            failure.message.strip_prefix(&flag(setting)).is_some_and(|rest| {
+                !rest.starts_with(|next: char| next == '-' || next.is_ascii_alphanumeric())
+            })
+        };
+        if let Some(setting) = self.settings.iter().find(is_about) {
+            let on_the_line = argv
+                .iter()
+                .filter_map(|word| word.to_str())
+                .any(|word| word.split('=').next() == Some(flag(setting).as_str()));
+            if !on_the_line {
+                failure.message =
+                    format!("{}: line {}: {}", self.name, setting.line, failure.message);
+            }
+        }
+        failure
+    }
+
+    /// Holds the setting that was read last against its flag, alone.
+    fn check_last(&self) -> Result<(), Failure> {
+        let Some(setting) = self.settings.last() else { return Ok(()) };
+        let alone = command_line(setting.words.iter());
+        match Cli::try_parse_from(&alone) {
+            // Whether it needs another setting beside it shows when all are put together.
+            Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => {
+                let why = usage::failure(&error, &alone).message;
+                Err(self.broken(Some(setting.line), &why))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Holds all settings together against the flags, so that what is wrong is said of the file
+    /// and not of the command line.
+    fn check_all(&self) -> Result<(), Failure> {
+        let all = command_line(self.settings.iter().flat_map(|setting| &setting.words));
+        match Cli::try_parse_from(&all) {
+            Err(error) => Err(self.broken(None, &usage::failure(&error, &all).message)),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    fn broken(&self, line: Option<usize>, why: &str) -> Failure {
+        let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        Failure::new(Exit::Usage, "config", format!("{}: {line}{why}", self.name))
+            .hint(format!("mcpid gateway --config {} --check-config", shell_word(&self.name)))
+            .hint("mcpid gateway --help")
+    }
+}
+
+fn command_line<'a>(words: impl Iterator<Item = &'a OsString>) -> Vec<OsString> {
+    ["mcpid", "gateway"].map(OsString::from).into_iter().chain(words.cloned()).collect()
+}
+
+/// The setting whose name is nearest to `key`, as the command line would suggest it for a flag.
+fn nearest(key: &str) -> Option<String> {
+    let flag = format!("--{}", key.replace('_', "-").to_lowercase());
+    let exact = Cli::command().find_subcommand("gateway").is_some_and(|gateway| {
+        gateway.get_arguments().any(|arg| arg.get_long() == flag.strip_prefix("--"))
+    });
+    if exact {
+        return flag.strip_prefix("--").map(str::to_owned);
+    }
+    let error = Cli::try_parse_from(["mcpid", "gateway", &flag]).err()?;
+    let suggested = match error.get(ContextKind::SuggestedArg)? {
+        ContextValue::String(text) => text.clone(),
+        ContextValue::Strings(texts) => texts.first()?.clone(),
+        _ => return None,
+    };
+    let name = suggested.split(' ').next()?.strip_prefix("--")?.to_owned();
+    (!NOT_IN_FILES.contains(&name.as_str())).then_some(name)
+}
+
+/// A setting as the words of its flag `arg`.
+fn words(key: &str, value: DeValue<'_>, arg: &Arg) -> Result<Vec<OsString>, String> {
+    let one = |value: &DeValue<'_>| match value {
         // `--flag=value`, so that a value that begins with a dash stays one.
-        Value::String(text) => Ok(OsString::from(format!("--{key}={text}"))),
-        Value::Integer(number) => Ok(OsString::from(format!("--{key}={number}"))),
+        DeValue::String(text) => Ok(OsString::from(format!("--{key}={text}"))),
+        DeValue::Integer(number) => Ok(OsString::from(format!("--{key}={number}"))),
         other => Err(format!("{key:?} cannot be {}", kind(other))),
     };
+    let takes_value = arg.get_action().takes_values();
     match &value {
-        Value::Boolean(true) => Ok(vec![OsString::from(format!("--{key}"))]),
-        Value::Boolean(false) => Ok(Vec::new()),
-        Value::Array(values) => values.iter().map(one).collect(),
+        DeValue::Boolean(_) if takes_value => Err(format!("{key:?} cannot be true or false")),
+        DeValue::Boolean(true) => Ok(vec![OsString::from(format!("--{key}"))]),
+        DeValue::Boolean(false) => Ok(Vec::new()),
+        _ if !takes_value => Err(format!("{key:?} is true or false, without quotes")),
+        DeValue::Array(_) if !matches!(arg.get_action(), ArgAction::Append) => {
+            Err(format!("{key:?} takes one value, not a list"))
+        }
+        DeValue::Array(values) => values.iter().map(|value| one(value.get_ref())).collect(),
         value => Ok(vec![one(value)?]),
     }
 }
 
-fn kind(value: &Value) -> &'static str {
+fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
-        Value::Float(_) => "a fraction",
-        Value::Datetime(_) => "a time",
-        Value::Table(_) => "a table",
-        Value::Array(_) => "a list in a list",
-        Value::Boolean(_) => "yes or no in a list",
-        Value::String(_) | Value::Integer(_) => "this",
+        DeValue::Float(_) => "a fraction",
+        DeValue::Datetime(_) => "a time",
+        DeValue::Table(_) => "a table",
+        DeValue::Array(_) => "a list in a list",
+        DeValue::Boolean(_) => "true or false in a list",
+        DeValue::String(_) | DeValue::Integer(_) => "this",
     }
 }
