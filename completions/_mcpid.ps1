@@ -26,8 +26,8 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Show the whole story in one run')
@@ -43,7 +43,6 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('connect', 'connect', [CompletionResultType]::ParameterValue, 'Let an unmodified MCP client sign')
             [CompletionResult]::new('agent', 'agent', [CompletionResultType]::ParameterValue, 'Keep a key in a running ssh-agent')
             [CompletionResult]::new('audit', 'audit', [CompletionResultType]::ParameterValue, 'Keep and check evidence of what was authorised')
-            [CompletionResult]::new('generate', 'generate', [CompletionResultType]::ParameterValue, 'Write man pages or completions into a folder')
             break
         }
         'mcpid;demo' {
@@ -52,8 +51,8 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'mcpid;keygen' {
@@ -69,13 +68,13 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'mcpid;sign' {
-            [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'The keyfile, or ssh-agent:ID for a key in the ssh-agent')
-            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'The keyfile, or ssh-agent:ID for a key in the ssh-agent')
+            [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]')
+            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The rules to sign by')
             [CompletionResult]::new('--client-id', '--client-id', [CompletionResultType]::ParameterName, 'The stable client id to send as tag, in place of the key id')
             [CompletionResult]::new('--cover', '--cover', [CompletionResultType]::ParameterName, 'Cover one more component, such as x-request-id or ''@authority''')
@@ -102,8 +101,8 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             break
         }
         'mcpid;verify' {
-            [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'A trust file, or a folder of them; may be repeated')
-            [CompletionResult]::new('--trust', '--trust', [CompletionResultType]::ParameterName, 'A trust file, or a folder of them; may be repeated')
+            [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'A trust file, or a folder of them; may be repeated [env: MCPID_TRUST]')
+            [CompletionResult]::new('--trust', '--trust', [CompletionResultType]::ParameterName, 'A trust file, or a folder of them; may be repeated [env: MCPID_TRUST]')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The rules to judge by')
             [CompletionResult]::new('--window', '--window', [CompletionResultType]::ParameterName, 'How old a signature may be; 30s under the profile mcp')
             [CompletionResult]::new('--ahead', '--ahead', [CompletionResultType]::ParameterName, 'How far the signer''s clock may be ahead; 5s under the profile mcp')
@@ -136,13 +135,13 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'mcpid;export' {
-            [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'The keyfile, or ssh-agent:ID')
-            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'The keyfile, or ssh-agent:ID')
+            [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'The keyfile, or ssh-agent:ID [env: MCPID_KEY]')
+            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'The keyfile, or ssh-agent:ID [env: MCPID_KEY]')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'In which form')
             [CompletionResult]::new('--jwk-alg', '--jwk-alg', [CompletionResultType]::ParameterName, 'Give the JWK an alg member, for programs that insist on one')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
@@ -155,8 +154,8 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             break
         }
         'mcpid;passwd' {
-            [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'The keyfile')
-            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'The keyfile')
+            [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'The keyfile [env: MCPID_KEY]')
+            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'The keyfile [env: MCPID_KEY]')
             [CompletionResult]::new('--passphrase-file', '--passphrase-file', [CompletionResultType]::ParameterName, 'Read the passphrase from this file; one trailing newline is dropped')
             [CompletionResult]::new('--passphrase-fd', '--passphrase-fd', [CompletionResultType]::ParameterName, 'Read the passphrase from this open file descriptor; one trailing newline is dropped')
             [CompletionResult]::new('--new-passphrase-file', '--new-passphrase-file', [CompletionResultType]::ParameterName, 'Read the new passphrase from this file; one trailing newline is dropped')
@@ -167,8 +166,8 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'mcpid;trust' {
@@ -177,8 +176,8 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('add', 'add', [CompletionResultType]::ParameterValue, 'Trust a key')
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'Show the keys of a trust file')
             [CompletionResult]::new('revoke', 'revoke', [CompletionResultType]::ParameterValue, 'Revoke a key, so that nothing it signs counts any more')
@@ -186,8 +185,8 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             break
         }
         'mcpid;trust;add' {
-            [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'The trust file')
-            [CompletionResult]::new('--trust', '--trust', [CompletionResultType]::ParameterName, 'The trust file')
+            [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'The trust file [env: MCPID_TRUST]')
+            [CompletionResult]::new('--trust', '--trust', [CompletionResultType]::ParameterName, 'The trust file [env: MCPID_TRUST]')
             [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'What to call the key; the keyfile''s own name where it has one')
             [CompletionResult]::new('--client-id', '--client-id', [CompletionResultType]::ParameterName, 'A client id that this key may send as tag, besides its key id; may be repeated')
             [CompletionResult]::new('--not-before', '--not-before', [CompletionResultType]::ParameterName, 'Not valid before this time: RFC 3339 or @UNIX')
@@ -198,45 +197,45 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'mcpid;trust;list' {
-            [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'The trust file')
-            [CompletionResult]::new('--trust', '--trust', [CompletionResultType]::ParameterName, 'The trust file')
+            [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'The trust file [env: MCPID_TRUST]')
+            [CompletionResult]::new('--trust', '--trust', [CompletionResultType]::ParameterName, 'The trust file [env: MCPID_TRUST]')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'mcpid;trust;revoke' {
-            [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'The trust file')
-            [CompletionResult]::new('--trust', '--trust', [CompletionResultType]::ParameterName, 'The trust file')
+            [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'The trust file [env: MCPID_TRUST]')
+            [CompletionResult]::new('--trust', '--trust', [CompletionResultType]::ParameterName, 'The trust file [env: MCPID_TRUST]')
             [CompletionResult]::new('--at', '--at', [CompletionResultType]::ParameterName, 'Since when: RFC 3339 or @UNIX; now, where it is not given')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'mcpid;trust;remove' {
-            [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'The trust file')
-            [CompletionResult]::new('--trust', '--trust', [CompletionResultType]::ParameterName, 'The trust file')
+            [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'The trust file [env: MCPID_TRUST]')
+            [CompletionResult]::new('--trust', '--trust', [CompletionResultType]::ParameterName, 'The trust file [env: MCPID_TRUST]')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'mcpid;nonce' {
@@ -245,42 +244,42 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'Show what is kept, and until when')
             [CompletionResult]::new('prune', 'prune', [CompletionResultType]::ParameterValue, 'Remove what is needed no longer')
             break
         }
         'mcpid;nonce;list' {
-            [CompletionResult]::new('--nonces', '--nonces', [CompletionResultType]::ParameterName, 'The store, such as sqlite:PATH')
+            [CompletionResult]::new('--nonces', '--nonces', [CompletionResultType]::ParameterName, 'The store, such as sqlite:PATH [env: MCPID_NONCES]')
             [CompletionResult]::new('--allow-evicting-store', '--allow-evicting-store', [CompletionResultType]::ParameterName, 'Use Redis servers though they evict when full: a nonce can then be used twice, unnoticed')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'mcpid;nonce;prune' {
-            [CompletionResult]::new('--nonces', '--nonces', [CompletionResultType]::ParameterName, 'The store, such as sqlite:PATH')
+            [CompletionResult]::new('--nonces', '--nonces', [CompletionResultType]::ParameterName, 'The store, such as sqlite:PATH [env: MCPID_NONCES]')
             [CompletionResult]::new('--allow-evicting-store', '--allow-evicting-store', [CompletionResultType]::ParameterName, 'Use Redis servers though they evict when full: a nonce can then be used twice, unnoticed')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'mcpid;gateway' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read what is not given by flags from this TOML file')
             [CompletionResult]::new('--upstream', '--upstream', [CompletionResultType]::ParameterName, 'The server behind: http://HOST[:PORT]/PATH, https://…, or unix:SOCKET')
             [CompletionResult]::new('--listen', '--listen', [CompletionResultType]::ParameterName, 'Where to listen [default: 127.0.0.1:8080]')
-            [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'A trust file, or a folder of them; may be repeated')
-            [CompletionResult]::new('--trust', '--trust', [CompletionResultType]::ParameterName, 'A trust file, or a folder of them; may be repeated')
+            [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'A trust file, or a folder of them; may be repeated [env: MCPID_TRUST]')
+            [CompletionResult]::new('--trust', '--trust', [CompletionResultType]::ParameterName, 'A trust file, or a folder of them; may be repeated [env: MCPID_TRUST]')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The rules to judge by')
             [CompletionResult]::new('--window', '--window', [CompletionResultType]::ParameterName, 'How old a signature may be; 30s under the profile mcp')
             [CompletionResult]::new('--ahead', '--ahead', [CompletionResultType]::ParameterName, 'How far the signer''s clock may be ahead; 5s under the profile mcp')
@@ -288,7 +287,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--allow-uncovered', '--allow-uncovered', [CompletionResultType]::ParameterName, 'Do not require this component to be covered')
             [CompletionResult]::new('--max-body', '--max-body', [CompletionResultType]::ParameterName, 'The largest body that is judged, in bytes or as 4MiB [default: 4MiB]')
             [CompletionResult]::new('--origin', '--origin', [CompletionResultType]::ParameterName, 'A scheme and host that is ours, such as https://mcp.example.com; may be repeated')
-            [CompletionResult]::new('--nonces', '--nonces', [CompletionResultType]::ParameterName, 'Where used nonces are kept: memory:, sqlite:PATH, redis://HOST… [default: a file of this user''s]')
+            [CompletionResult]::new('--nonces', '--nonces', [CompletionResultType]::ParameterName, 'Where used nonces are kept: memory:, sqlite:PATH, redis://HOST… [env: MCPID_NONCES] [default: a file of this user''s]')
             [CompletionResult]::new('--mode', '--mode', [CompletionResultType]::ParameterName, 'What becomes of requests that are not verified')
             [CompletionResult]::new('--strict', '--strict', [CompletionResultType]::ParameterName, 'Refuse what is not verified for METHOD[:NAME], * being anything, or for the tools that the server''s own list does not call harmless (destructive); may be repeated')
             [CompletionResult]::new('--permissive', '--permissive', [CompletionResultType]::ParameterName, 'Let METHOD[:NAME] through unverified, unless it is strict too; may be repeated')
@@ -340,13 +339,13 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'mcpid;connect' {
-            [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'The keyfile, or ssh-agent:ID for a key in the ssh-agent')
-            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'The keyfile, or ssh-agent:ID for a key in the ssh-agent')
+            [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]')
+            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The rules to sign by')
             [CompletionResult]::new('--client-id', '--client-id', [CompletionResultType]::ParameterName, 'The stable client id to send as tag, in place of the key id')
             [CompletionResult]::new('--ttl', '--ttl', [CompletionResultType]::ParameterName, 'After how long a signature expires, or none; 30s under the profile mcp')
@@ -385,14 +384,14 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('add', 'add', [CompletionResultType]::ParameterValue, 'Put a keyfile''s key into the ssh-agent')
             break
         }
         'mcpid;agent;add' {
-            [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'The keyfile')
-            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'The keyfile')
+            [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'The keyfile [env: MCPID_KEY]')
+            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'The keyfile [env: MCPID_KEY]')
             [CompletionResult]::new('--lifetime', '--lifetime', [CompletionResultType]::ParameterName, 'Have the agent forget the key after this time')
             [CompletionResult]::new('--passphrase-file', '--passphrase-file', [CompletionResultType]::ParameterName, 'Read the passphrase from this file; one trailing newline is dropped')
             [CompletionResult]::new('--passphrase-fd', '--passphrase-fd', [CompletionResultType]::ParameterName, 'Read the passphrase from this open file descriptor; one trailing newline is dropped')
@@ -402,8 +401,8 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'mcpid;audit' {
@@ -412,8 +411,8 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('init', 'init', [CompletionResultType]::ParameterValue, 'Make a log and its key')
             [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Check a whole log')
             [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Show entries')
@@ -431,8 +430,8 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'mcpid;audit;verify' {
@@ -447,8 +446,8 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'mcpid;audit;show' {
@@ -463,8 +462,8 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'mcpid;audit;prove' {
@@ -479,8 +478,8 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'mcpid;audit;check' {
@@ -494,8 +493,8 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'mcpid;audit;consistency' {
@@ -506,8 +505,8 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'mcpid;audit;cosign' {
@@ -525,40 +524,8 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            break
-        }
-        'mcpid;generate' {
-            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
-            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
-            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
-            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Write a man page for every command and an overview')
-            [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Write completions for bash, zsh, fish, PowerShell and elvish')
-            break
-        }
-        'mcpid;generate;man' {
-            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
-            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
-            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
-            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            break
-        }
-        'mcpid;generate;completions' {
-            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
-            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
-            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
-            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
     })

@@ -34,9 +34,6 @@ _mcpid() {
             mcpid,gateway)
                 cmd="mcpid__subcmd__gateway"
                 ;;
-            mcpid,generate)
-                cmd="mcpid__subcmd__generate"
-                ;;
             mcpid,inspect)
                 cmd="mcpid__subcmd__inspect"
                 ;;
@@ -85,12 +82,6 @@ _mcpid() {
             mcpid__subcmd__gateway,report)
                 cmd="mcpid__subcmd__gateway__subcmd__report"
                 ;;
-            mcpid__subcmd__generate,completions)
-                cmd="mcpid__subcmd__generate__subcmd__completions"
-                ;;
-            mcpid__subcmd__generate,man)
-                cmd="mcpid__subcmd__generate__subcmd__man"
-                ;;
             mcpid__subcmd__nonce,list)
                 cmd="mcpid__subcmd__nonce__subcmd__list"
                 ;;
@@ -116,7 +107,7 @@ _mcpid() {
 
     case "${cmd}" in
         mcpid)
-            opts="-q -v -h -V --json --quiet --verbose --help --version demo keygen sign verify inspect export passwd trust nonce gateway connect agent audit generate"
+            opts="-q -v -h -V --json --quiet --verbose --help --version demo keygen sign verify inspect export passwd trust nonce gateway connect agent audit"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -193,7 +184,7 @@ _mcpid() {
             ;;
         mcpid__subcmd__audit__subcmd__check)
             opts="-r -q -v -h --log-key --checkpoint --witness --trust --json --quiet --verbose --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+            if [[ ${cur} == -* ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -222,12 +213,12 @@ _mcpid() {
                     COMPREPLY=()
                     ;;
             esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            COMPREPLY=( $(compgen -f -- "${cur}") )
             return 0
             ;;
         mcpid__subcmd__audit__subcmd__consistency)
             opts="-q -v -h --audit --log-key --json --quiet --verbose --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+            if [[ ${cur} == -* ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -244,12 +235,12 @@ _mcpid() {
                     COMPREPLY=()
                     ;;
             esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            COMPREPLY=( $(compgen -f -- "${cur}") )
             return 0
             ;;
         mcpid__subcmd__audit__subcmd__cosign)
             opts="-k -q -v -h --audit --log-key --checkpoint --first --key --name --passphrase-file --passphrase-fd --json --quiet --verbose --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+            if [[ ${cur} == -* ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -290,7 +281,7 @@ _mcpid() {
                     COMPREPLY=()
                     ;;
             esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            COMPREPLY=( $(compgen -f -- "${cur}") )
             return 0
             ;;
         mcpid__subcmd__audit__subcmd__init)
@@ -501,7 +492,7 @@ _mcpid() {
                     return 0
                     ;;
                 --confirm)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "destructive" -- "${cur}"))
                     return 0
                     ;;
                 --confirm-via)
@@ -643,7 +634,7 @@ _mcpid() {
                     return 0
                     ;;
                 --strict)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "destructive" -- "${cur}"))
                     return 0
                     ;;
                 --permissive)
@@ -747,7 +738,7 @@ _mcpid() {
             ;;
         mcpid__subcmd__gateway__subcmd__report)
             opts="-q -v -h --html --since --until --json --quiet --verbose --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+            if [[ ${cur} == -* ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -768,54 +759,12 @@ _mcpid() {
                     COMPREPLY=()
                     ;;
             esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        mcpid__subcmd__generate)
-            opts="-q -v -h --json --quiet --verbose --help man completions"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        mcpid__subcmd__generate__subcmd__completions)
-            opts="-q -v -h --json --quiet --verbose --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        mcpid__subcmd__generate__subcmd__man)
-            opts="-q -v -h --json --quiet --verbose --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            COMPREPLY=( $(compgen -f -- "${cur}") )
             return 0
             ;;
         mcpid__subcmd__inspect)
             opts="-q -v -h --base --label --at --nonces --allow-evicting-store --json --quiet --verbose --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+            if [[ ${cur} == -* ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -836,7 +785,7 @@ _mcpid() {
                     COMPREPLY=()
                     ;;
             esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            COMPREPLY=( $(compgen -f -- "${cur}") )
             return 0
             ;;
         mcpid__subcmd__keygen)
@@ -967,7 +916,7 @@ _mcpid() {
             ;;
         mcpid__subcmd__sign)
             opts="-k -H -q -v -h --key --profile --client-id --cover --no-cover --label --ttl --at --format --passphrase-file --passphrase-fd --url --method --header --origin --replace --json --quiet --verbose --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+            if [[ ${cur} == -* ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1044,7 +993,7 @@ _mcpid() {
                     COMPREPLY=()
                     ;;
             esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            COMPREPLY=( $(compgen -f -- "${cur}") )
             return 0
             ;;
         mcpid__subcmd__trust)
@@ -1063,7 +1012,7 @@ _mcpid() {
             ;;
         mcpid__subcmd__trust__subcmd__add)
             opts="-r -q -v -h --trust --name --client-id --not-before --not-after --allow --json --quiet --verbose --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+            if [[ ${cur} == -* ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1100,7 +1049,7 @@ _mcpid() {
                     COMPREPLY=()
                     ;;
             esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            COMPREPLY=( $(compgen -f -- "${cur}") )
             return 0
             ;;
         mcpid__subcmd__trust__subcmd__list)
@@ -1175,7 +1124,7 @@ _mcpid() {
             ;;
         mcpid__subcmd__verify)
             opts="-r -q -v -h --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --at --nonces --allow-evicting-store --raise-retention --only --json --quiet --verbose --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+            if [[ ${cur} == -* ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1232,7 +1181,7 @@ _mcpid() {
                     COMPREPLY=()
                     ;;
             esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            COMPREPLY=( $(compgen -f -- "${cur}") )
             return 0
             ;;
     esac

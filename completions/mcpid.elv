@@ -23,8 +23,8 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --quiet 'Say nothing on stderr but failures and warnings'
             cand -v 'Say more on stderr'
             cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
             cand -V 'Print version'
             cand --version 'Print version'
             cand demo 'Show the whole story in one run'
@@ -40,7 +40,6 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand connect 'Let an unmodified MCP client sign'
             cand agent 'Keep a key in a running ssh-agent'
             cand audit 'Keep and check evidence of what was authorised'
-            cand generate 'Write man pages or completions into a folder'
         }
         &'mcpid;demo'= {
             cand --json 'Print results, and failures on stderr, as JSON'
@@ -48,8 +47,8 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --quiet 'Say nothing on stderr but failures and warnings'
             cand -v 'Say more on stderr'
             cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'mcpid;keygen'= {
             cand -o 'Where to write the keyfile'
@@ -64,12 +63,12 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --quiet 'Say nothing on stderr but failures and warnings'
             cand -v 'Say more on stderr'
             cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'mcpid;sign'= {
-            cand -k 'The keyfile, or ssh-agent:ID for a key in the ssh-agent'
-            cand --key 'The keyfile, or ssh-agent:ID for a key in the ssh-agent'
+            cand -k 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]'
+            cand --key 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]'
             cand --profile 'The rules to sign by'
             cand --client-id 'The stable client id to send as tag, in place of the key id'
             cand --cover 'Cover one more component, such as x-request-id or ''@authority'''
@@ -95,8 +94,8 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'mcpid;verify'= {
-            cand -r 'A trust file, or a folder of them; may be repeated'
-            cand --trust 'A trust file, or a folder of them; may be repeated'
+            cand -r 'A trust file, or a folder of them; may be repeated [env: MCPID_TRUST]'
+            cand --trust 'A trust file, or a folder of them; may be repeated [env: MCPID_TRUST]'
             cand --profile 'The rules to judge by'
             cand --window 'How old a signature may be; 30s under the profile mcp'
             cand --ahead 'How far the signer''s clock may be ahead; 5s under the profile mcp'
@@ -128,12 +127,12 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --quiet 'Say nothing on stderr but failures and warnings'
             cand -v 'Say more on stderr'
             cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'mcpid;export'= {
-            cand -k 'The keyfile, or ssh-agent:ID'
-            cand --key 'The keyfile, or ssh-agent:ID'
+            cand -k 'The keyfile, or ssh-agent:ID [env: MCPID_KEY]'
+            cand --key 'The keyfile, or ssh-agent:ID [env: MCPID_KEY]'
             cand --format 'In which form'
             cand --jwk-alg 'Give the JWK an alg member, for programs that insist on one'
             cand --json 'Print results, and failures on stderr, as JSON'
@@ -145,8 +144,8 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'mcpid;passwd'= {
-            cand -k 'The keyfile'
-            cand --key 'The keyfile'
+            cand -k 'The keyfile [env: MCPID_KEY]'
+            cand --key 'The keyfile [env: MCPID_KEY]'
             cand --passphrase-file 'Read the passphrase from this file; one trailing newline is dropped'
             cand --passphrase-fd 'Read the passphrase from this open file descriptor; one trailing newline is dropped'
             cand --new-passphrase-file 'Read the new passphrase from this file; one trailing newline is dropped'
@@ -157,8 +156,8 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --quiet 'Say nothing on stderr but failures and warnings'
             cand -v 'Say more on stderr'
             cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'mcpid;trust'= {
             cand --json 'Print results, and failures on stderr, as JSON'
@@ -166,16 +165,16 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --quiet 'Say nothing on stderr but failures and warnings'
             cand -v 'Say more on stderr'
             cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
             cand add 'Trust a key'
             cand list 'Show the keys of a trust file'
             cand revoke 'Revoke a key, so that nothing it signs counts any more'
             cand remove 'Remove a key, so that it is unknown'
         }
         &'mcpid;trust;add'= {
-            cand -r 'The trust file'
-            cand --trust 'The trust file'
+            cand -r 'The trust file [env: MCPID_TRUST]'
+            cand --trust 'The trust file [env: MCPID_TRUST]'
             cand --name 'What to call the key; the keyfile''s own name where it has one'
             cand --client-id 'A client id that this key may send as tag, besides its key id; may be repeated'
             cand --not-before 'Not valid before this time: RFC 3339 or @UNIX'
@@ -186,42 +185,42 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --quiet 'Say nothing on stderr but failures and warnings'
             cand -v 'Say more on stderr'
             cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'mcpid;trust;list'= {
-            cand -r 'The trust file'
-            cand --trust 'The trust file'
+            cand -r 'The trust file [env: MCPID_TRUST]'
+            cand --trust 'The trust file [env: MCPID_TRUST]'
             cand --json 'Print results, and failures on stderr, as JSON'
             cand -q 'Say nothing on stderr but failures and warnings'
             cand --quiet 'Say nothing on stderr but failures and warnings'
             cand -v 'Say more on stderr'
             cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'mcpid;trust;revoke'= {
-            cand -r 'The trust file'
-            cand --trust 'The trust file'
+            cand -r 'The trust file [env: MCPID_TRUST]'
+            cand --trust 'The trust file [env: MCPID_TRUST]'
             cand --at 'Since when: RFC 3339 or @UNIX; now, where it is not given'
             cand --json 'Print results, and failures on stderr, as JSON'
             cand -q 'Say nothing on stderr but failures and warnings'
             cand --quiet 'Say nothing on stderr but failures and warnings'
             cand -v 'Say more on stderr'
             cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'mcpid;trust;remove'= {
-            cand -r 'The trust file'
-            cand --trust 'The trust file'
+            cand -r 'The trust file [env: MCPID_TRUST]'
+            cand --trust 'The trust file [env: MCPID_TRUST]'
             cand --json 'Print results, and failures on stderr, as JSON'
             cand -q 'Say nothing on stderr but failures and warnings'
             cand --quiet 'Say nothing on stderr but failures and warnings'
             cand -v 'Say more on stderr'
             cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'mcpid;nonce'= {
             cand --json 'Print results, and failures on stderr, as JSON'
@@ -229,39 +228,39 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --quiet 'Say nothing on stderr but failures and warnings'
             cand -v 'Say more on stderr'
             cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
             cand list 'Show what is kept, and until when'
             cand prune 'Remove what is needed no longer'
         }
         &'mcpid;nonce;list'= {
-            cand --nonces 'The store, such as sqlite:PATH'
+            cand --nonces 'The store, such as sqlite:PATH [env: MCPID_NONCES]'
             cand --allow-evicting-store 'Use Redis servers though they evict when full: a nonce can then be used twice, unnoticed'
             cand --json 'Print results, and failures on stderr, as JSON'
             cand -q 'Say nothing on stderr but failures and warnings'
             cand --quiet 'Say nothing on stderr but failures and warnings'
             cand -v 'Say more on stderr'
             cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'mcpid;nonce;prune'= {
-            cand --nonces 'The store, such as sqlite:PATH'
+            cand --nonces 'The store, such as sqlite:PATH [env: MCPID_NONCES]'
             cand --allow-evicting-store 'Use Redis servers though they evict when full: a nonce can then be used twice, unnoticed'
             cand --json 'Print results, and failures on stderr, as JSON'
             cand -q 'Say nothing on stderr but failures and warnings'
             cand --quiet 'Say nothing on stderr but failures and warnings'
             cand -v 'Say more on stderr'
             cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'mcpid;gateway'= {
             cand --config 'Read what is not given by flags from this TOML file'
             cand --upstream 'The server behind: http://HOST[:PORT]/PATH, https://…, or unix:SOCKET'
             cand --listen 'Where to listen [default: 127.0.0.1:8080]'
-            cand -r 'A trust file, or a folder of them; may be repeated'
-            cand --trust 'A trust file, or a folder of them; may be repeated'
+            cand -r 'A trust file, or a folder of them; may be repeated [env: MCPID_TRUST]'
+            cand --trust 'A trust file, or a folder of them; may be repeated [env: MCPID_TRUST]'
             cand --profile 'The rules to judge by'
             cand --window 'How old a signature may be; 30s under the profile mcp'
             cand --ahead 'How far the signer''s clock may be ahead; 5s under the profile mcp'
@@ -269,7 +268,7 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --allow-uncovered 'Do not require this component to be covered'
             cand --max-body 'The largest body that is judged, in bytes or as 4MiB [default: 4MiB]'
             cand --origin 'A scheme and host that is ours, such as https://mcp.example.com; may be repeated'
-            cand --nonces 'Where used nonces are kept: memory:, sqlite:PATH, redis://HOST… [default: a file of this user''s]'
+            cand --nonces 'Where used nonces are kept: memory:, sqlite:PATH, redis://HOST… [env: MCPID_NONCES] [default: a file of this user''s]'
             cand --mode 'What becomes of requests that are not verified'
             cand --strict 'Refuse what is not verified for METHOD[:NAME], * being anything, or for the tools that the server''s own list does not call harmless (destructive); may be repeated'
             cand --permissive 'Let METHOD[:NAME] through unverified, unless it is strict too; may be repeated'
@@ -320,12 +319,12 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --quiet 'Say nothing on stderr but failures and warnings'
             cand -v 'Say more on stderr'
             cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'mcpid;connect'= {
-            cand -k 'The keyfile, or ssh-agent:ID for a key in the ssh-agent'
-            cand --key 'The keyfile, or ssh-agent:ID for a key in the ssh-agent'
+            cand -k 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]'
+            cand --key 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]'
             cand --profile 'The rules to sign by'
             cand --client-id 'The stable client id to send as tag, in place of the key id'
             cand --ttl 'After how long a signature expires, or none; 30s under the profile mcp'
@@ -363,13 +362,13 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --quiet 'Say nothing on stderr but failures and warnings'
             cand -v 'Say more on stderr'
             cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
             cand add 'Put a keyfile''s key into the ssh-agent'
         }
         &'mcpid;agent;add'= {
-            cand -k 'The keyfile'
-            cand --key 'The keyfile'
+            cand -k 'The keyfile [env: MCPID_KEY]'
+            cand --key 'The keyfile [env: MCPID_KEY]'
             cand --lifetime 'Have the agent forget the key after this time'
             cand --passphrase-file 'Read the passphrase from this file; one trailing newline is dropped'
             cand --passphrase-fd 'Read the passphrase from this open file descriptor; one trailing newline is dropped'
@@ -379,8 +378,8 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --quiet 'Say nothing on stderr but failures and warnings'
             cand -v 'Say more on stderr'
             cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'mcpid;audit'= {
             cand --json 'Print results, and failures on stderr, as JSON'
@@ -388,8 +387,8 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --quiet 'Say nothing on stderr but failures and warnings'
             cand -v 'Say more on stderr'
             cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
             cand init 'Make a log and its key'
             cand verify 'Check a whole log'
             cand show 'Show entries'
@@ -406,8 +405,8 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --quiet 'Say nothing on stderr but failures and warnings'
             cand -v 'Say more on stderr'
             cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'mcpid;audit;verify'= {
             cand --audit 'The folder of the log [default: a folder of this user''s]'
@@ -421,8 +420,8 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --quiet 'Say nothing on stderr but failures and warnings'
             cand -v 'Say more on stderr'
             cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'mcpid;audit;show'= {
             cand --audit 'The folder of the log [default: a folder of this user''s]'
@@ -436,8 +435,8 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --quiet 'Say nothing on stderr but failures and warnings'
             cand -v 'Say more on stderr'
             cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'mcpid;audit;prove'= {
             cand --audit 'The folder of the log [default: a folder of this user''s]'
@@ -451,8 +450,8 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --quiet 'Say nothing on stderr but failures and warnings'
             cand -v 'Say more on stderr'
             cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'mcpid;audit;check'= {
             cand --log-key 'The log''s public key, NAME+HASH+KEY, or a file that holds it; never taken from the log'
@@ -465,8 +464,8 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --quiet 'Say nothing on stderr but failures and warnings'
             cand -v 'Say more on stderr'
             cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'mcpid;audit;consistency'= {
             cand --audit 'The folder of the log [default: a folder of this user''s]'
@@ -476,8 +475,8 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --quiet 'Say nothing on stderr but failures and warnings'
             cand -v 'Say more on stderr'
             cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'mcpid;audit;cosign'= {
             cand --audit 'The folder of the log [default: a folder of this user''s]'
@@ -494,37 +493,8 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --quiet 'Say nothing on stderr but failures and warnings'
             cand -v 'Say more on stderr'
             cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
-        }
-        &'mcpid;generate'= {
-            cand --json 'Print results, and failures on stderr, as JSON'
-            cand -q 'Say nothing on stderr but failures and warnings'
-            cand --quiet 'Say nothing on stderr but failures and warnings'
-            cand -v 'Say more on stderr'
-            cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
-            cand man 'Write a man page for every command and an overview'
-            cand completions 'Write completions for bash, zsh, fish, PowerShell and elvish'
-        }
-        &'mcpid;generate;man'= {
-            cand --json 'Print results, and failures on stderr, as JSON'
-            cand -q 'Say nothing on stderr but failures and warnings'
-            cand --quiet 'Say nothing on stderr but failures and warnings'
-            cand -v 'Say more on stderr'
-            cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
-        }
-        &'mcpid;generate;completions'= {
-            cand --json 'Print results, and failures on stderr, as JSON'
-            cand -q 'Say nothing on stderr but failures and warnings'
-            cand --quiet 'Say nothing on stderr but failures and warnings'
-            cand -v 'Say more on stderr'
-            cand --verbose 'Say more on stderr'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
     ]
     $completions[$command]

@@ -27,7 +27,7 @@ end
 complete -c mcpid -n "__fish_mcpid_needs_command" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_needs_command" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_needs_command" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_needs_command" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_needs_command" -s V -l version -d 'Print version'
 complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "demo" -d 'Show the whole story in one run'
 complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "keygen" -d 'Make a key, or import one'
@@ -42,11 +42,10 @@ complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "gateway" -d 'Verify req
 complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "connect" -d 'Let an unmodified MCP client sign'
 complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "agent" -d 'Keep a key in a running ssh-agent'
 complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "audit" -d 'Keep and check evidence of what was authorised'
-complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "generate" -d 'Write man pages or completions into a folder'
 complete -c mcpid -n "__fish_mcpid_using_subcommand demo" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand demo" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand demo" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand demo" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s o -l output -d 'Where to write the keyfile' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -l name -d 'What to call the key; readable without the passphrase' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -l import -d 'Take the private key from this file, or - for stdin: JWK, PKCS#8 PEM, OpenSSH, or the seed in hex or base64' -r -F
@@ -56,8 +55,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -l no-passphrase -d 
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -s k -l key -d 'The keyfile, or ssh-agent:ID for a key in the ssh-agent' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s h -l help -d 'Print help'
+complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -s k -l key -d 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l profile -d 'The rules to sign by' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'What the draft SEP-2752 asks, and no more'
 rfc9421\t'Any signature of RFC 9421, for audits and interoperability'"
@@ -81,7 +80,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l json -d 'Print resu
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -s v -l verbose -d 'Say more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -s r -l trust -d 'A trust file, or a folder of them; may be repeated' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -s r -l trust -d 'A trust file, or a folder of them; may be repeated [env: MCPID_TRUST]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l profile -d 'The rules to judge by' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'What the draft SEP-2752 asks, and no more'
 rfc9421\t'Any signature of RFC 9421, for audits and interoperability'"
@@ -108,8 +107,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l allow-evicting-s
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mcpid -n "__fish_mcpid_using_subcommand export" -s k -l key -d 'The keyfile, or ssh-agent:ID' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -s h -l help -d 'Print help'
+complete -c mcpid -n "__fish_mcpid_using_subcommand export" -s k -l key -d 'The keyfile, or ssh-agent:ID [env: MCPID_KEY]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand export" -l format -d 'In which form' -r -f -a "jwk\t'A JSON Web Key (RFC 8037)'
 jwks\t'A JSON Web Key Set with this one key'
 pem\t'SubjectPublicKeyInfo in PEM (RFC 8410)'
@@ -123,7 +122,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand export" -l json -d 'Print re
 complete -c mcpid -n "__fish_mcpid_using_subcommand export" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand export" -s v -l verbose -d 'Say more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -s k -l key -d 'The keyfile' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -s k -l key -d 'The keyfile [env: MCPID_KEY]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -l passphrase-file -d 'Read the passphrase from this file; one trailing newline is dropped' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -l passphrase-fd -d 'Read the passphrase from this open file descriptor; one trailing newline is dropped' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -l new-passphrase-file -d 'Read the new passphrase from this file; one trailing newline is dropped' -r -F
@@ -132,16 +131,16 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -l no-passphrase -d 
 complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and not __fish_seen_subcommand_from add list revoke remove" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and not __fish_seen_subcommand_from add list revoke remove" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and not __fish_seen_subcommand_from add list revoke remove" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and not __fish_seen_subcommand_from add list revoke remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and not __fish_seen_subcommand_from add list revoke remove" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and not __fish_seen_subcommand_from add list revoke remove" -f -a "add" -d 'Trust a key'
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and not __fish_seen_subcommand_from add list revoke remove" -f -a "list" -d 'Show the keys of a trust file'
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and not __fish_seen_subcommand_from add list revoke remove" -f -a "revoke" -d 'Revoke a key, so that nothing it signs counts any more'
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and not __fish_seen_subcommand_from add list revoke remove" -f -a "remove" -d 'Remove a key, so that it is unknown'
-complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -s r -l trust -d 'The trust file' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -s r -l trust -d 'The trust file [env: MCPID_TRUST]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -l name -d 'What to call the key; the keyfile\'s own name where it has one' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -l client-id -d 'A client id that this key may send as tag, besides its key id; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -l not-before -d 'Not valid before this time: RFC 3339 or @UNIX' -r
@@ -150,45 +149,45 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from list" -s r -l trust -d 'The trust file' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
+complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from list" -s r -l trust -d 'The trust file [env: MCPID_TRUST]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from list" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from revoke" -s r -l trust -d 'The trust file' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from revoke" -s r -l trust -d 'The trust file [env: MCPID_TRUST]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from revoke" -l at -d 'Since when: RFC 3339 or @UNIX; now, where it is not given' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from revoke" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from revoke" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from revoke" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from remove" -s r -l trust -d 'The trust file' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
+complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from remove" -s r -l trust -d 'The trust file [env: MCPID_TRUST]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from remove" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from remove" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from remove" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and not __fish_seen_subcommand_from list prune" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and not __fish_seen_subcommand_from list prune" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and not __fish_seen_subcommand_from list prune" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and not __fish_seen_subcommand_from list prune" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and not __fish_seen_subcommand_from list prune" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and not __fish_seen_subcommand_from list prune" -f -a "list" -d 'Show what is kept, and until when'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and not __fish_seen_subcommand_from list prune" -f -a "prune" -d 'Remove what is needed no longer'
-complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -l nonces -d 'The store, such as sqlite:PATH' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -l nonces -d 'The store, such as sqlite:PATH [env: MCPID_NONCES]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -l allow-evicting-store -d 'Use Redis servers though they evict when full: a nonce can then be used twice, unnoticed'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -l nonces -d 'The store, such as sqlite:PATH' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -l nonces -d 'The store, such as sqlite:PATH [env: MCPID_NONCES]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -l allow-evicting-store -d 'Use Redis servers though they evict when full: a nonce can then be used twice, unnoticed'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l config -d 'Read what is not given by flags from this TOML file' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l upstream -d 'The server behind: http://HOST[:PORT]/PATH, https://…, or unix:SOCKET' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l listen -d 'Where to listen [default: 127.0.0.1:8080]' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -s r -l trust -d 'A trust file, or a folder of them; may be repeated' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -s r -l trust -d 'A trust file, or a folder of them; may be repeated [env: MCPID_TRUST]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l profile -d 'The rules to judge by' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'What the draft SEP-2752 asks, and no more'
 rfc9421\t'Any signature of RFC 9421, for audits and interoperability'"
@@ -198,10 +197,10 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-uncovered -d 'Do not require this component to be covered' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l max-body -d 'The largest body that is judged, in bytes or as 4MiB [default: 4MiB]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l origin -d 'A scheme and host that is ours, such as https://mcp.example.com; may be repeated' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l nonces -d 'Where used nonces are kept: memory:, sqlite:PATH, redis://HOST… [default: a file of this user\'s]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l nonces -d 'Where used nonces are kept: memory:, sqlite:PATH, redis://HOST… [env: MCPID_NONCES] [default: a file of this user\'s]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l mode -d 'What becomes of requests that are not verified' -r -f -a "strict\t'It is refused'
 permissive\t'It gets through, labelled'"
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l strict -d 'Refuse what is not verified for METHOD[:NAME], * being anything, or for the tools that the server\'s own list does not call harmless (destructive); may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l strict -d 'Refuse what is not verified for METHOD[:NAME], * being anything, or for the tools that the server\'s own list does not call harmless (destructive); may be repeated' -r -f -a "destructive\t''"
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l permissive -d 'Let METHOD[:NAME] through unverified, unless it is strict too; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l refuse-with -d 'The status of a refusal' -r -f -a "403\t'Forbidden: MCP clients take it for what it is'
 401\t'Unauthorized, with WWW-Authenticate: HTTPSig; other clients start an OAuth login'
@@ -247,8 +246,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_sub
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -s k -l key -d 'The keyfile, or ssh-agent:ID for a key in the ssh-agent' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -s h -l help -d 'Print help'
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -s k -l key -d 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l profile -d 'The rules to sign by' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'What the draft SEP-2752 asks, and no more'
 rfc9421\t'Any signature of RFC 9421, for audits and interoperability'"
@@ -267,7 +266,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l passphrase-file 
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l passphrase-fd -d 'Read the passphrase from this open file descriptor; one trailing newline is dropped' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l listen -d 'Be an HTTP server for the client: 127.0.0.1:PORT, port 0 for a free one, or unix:PATH' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l allow-origin -d 'Let web pages of this origin in, if they know the URL' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l confirm -d 'Ask a person before signing what this pattern matches, or calls of destructive tools' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l confirm -d 'Ask a person before signing what this pattern matches, or calls of destructive tools' -r -f -a "destructive\t''"
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l confirm-via -d 'Who asks [default: MCPID_ASKPASS, else the terminal if no other program has it, else SSH_ASKPASS]' -r -f -a "terminal\t'The terminal'
 askpass\t'The program that `MCPID_ASKPASS` or `SSH_ASKPASS` names'
 client\t'The client itself, by an elicitation: only for a client that may answer for its person'"
@@ -287,9 +286,9 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -s h -l help -d 'Pr
 complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and not __fish_seen_subcommand_from add" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and not __fish_seen_subcommand_from add" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and not __fish_seen_subcommand_from add" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and not __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and not __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and not __fish_seen_subcommand_from add" -f -a "add" -d 'Put a keyfile\'s key into the ssh-agent'
-complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -s k -l key -d 'The keyfile' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -s k -l key -d 'The keyfile [env: MCPID_KEY]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -l lifetime -d 'Have the agent forget the key after this time' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -l passphrase-file -d 'Read the passphrase from this file; one trailing newline is dropped' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -l passphrase-fd -d 'Read the passphrase from this open file descriptor; one trailing newline is dropped' -r
@@ -297,11 +296,11 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -f -a "init" -d 'Make a log and its key'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -f -a "verify" -d 'Check a whole log'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign" -f -a "show" -d 'Show entries'
@@ -314,7 +313,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l audit -d 'The folder of the log [default: a folder of this user\'s]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l log-key -d 'The log\'s public key, NAME+HASH+KEY, or a file that holds it; never taken from the log' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l checkpoint -d 'A checkpoint that was kept elsewhere; may be repeated' -r -F
@@ -323,7 +322,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l audit -d 'The folder of the log [default: a folder of this user\'s]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l key -d 'Only requests signed by the key of this id or name' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l tool -d 'Only requests for the tool, prompt, resource or task of this name, * being anything' -r
@@ -333,7 +332,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -l audit -d 'The folder of the log [default: a folder of this user\'s]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -l checkpoint -d 'Prove it under this checkpoint, such as one that a witness cosigned [default: the latest]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -s r -l trust -d 'Trust files that say what became of the keys since; may be repeated' -r -F
@@ -341,7 +340,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l log-key -d 'The log\'s public key, NAME+HASH+KEY, or a file that holds it; never taken from the log' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l checkpoint -d 'A checkpoint that was kept elsewhere; may be repeated' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l witness -d 'The public key of a witness, or a file that holds it: what it cosigned counts as kept elsewhere; may be repeated' -r
@@ -349,13 +348,13 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from consistency" -l audit -d 'The folder of the log [default: a folder of this user\'s]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from consistency" -l log-key -d 'The log\'s public key, NAME+HASH+KEY, or a file that holds it; never taken from the log' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from consistency" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from consistency" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from consistency" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from consistency" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from consistency" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l audit -d 'The folder of the log [default: a folder of this user\'s]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l log-key -d 'The log\'s public key, NAME+HASH+KEY, or a file that holds it; never taken from the log' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l checkpoint -d 'The checkpoint that this witness signed last' -r -F
@@ -367,18 +366,4 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mcpid -n "__fish_mcpid_using_subcommand generate; and not __fish_seen_subcommand_from man completions" -l json -d 'Print results, and failures on stderr, as JSON'
-complete -c mcpid -n "__fish_mcpid_using_subcommand generate; and not __fish_seen_subcommand_from man completions" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
-complete -c mcpid -n "__fish_mcpid_using_subcommand generate; and not __fish_seen_subcommand_from man completions" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand generate; and not __fish_seen_subcommand_from man completions" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mcpid -n "__fish_mcpid_using_subcommand generate; and not __fish_seen_subcommand_from man completions" -f -a "man" -d 'Write a man page for every command and an overview'
-complete -c mcpid -n "__fish_mcpid_using_subcommand generate; and not __fish_seen_subcommand_from man completions" -f -a "completions" -d 'Write completions for bash, zsh, fish, PowerShell and elvish'
-complete -c mcpid -n "__fish_mcpid_using_subcommand generate; and __fish_seen_subcommand_from man" -l json -d 'Print results, and failures on stderr, as JSON'
-complete -c mcpid -n "__fish_mcpid_using_subcommand generate; and __fish_seen_subcommand_from man" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
-complete -c mcpid -n "__fish_mcpid_using_subcommand generate; and __fish_seen_subcommand_from man" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand generate; and __fish_seen_subcommand_from man" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mcpid -n "__fish_mcpid_using_subcommand generate; and __fish_seen_subcommand_from completions" -l json -d 'Print results, and failures on stderr, as JSON'
-complete -c mcpid -n "__fish_mcpid_using_subcommand generate; and __fish_seen_subcommand_from completions" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
-complete -c mcpid -n "__fish_mcpid_using_subcommand generate; and __fish_seen_subcommand_from completions" -s v -l verbose -d 'Say more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand generate; and __fish_seen_subcommand_from completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -s h -l help -d 'Print help'

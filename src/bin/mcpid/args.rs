@@ -6,15 +6,17 @@
 mod agent;
 mod audit;
 mod connecting;
+mod environment;
 mod gateway;
 mod gating;
 mod keeping;
 mod requests;
 pub(crate) mod values;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub(crate) use agent::{AgentAct, AgentAddArgs, AgentArgs};
 pub(crate) use audit::{
@@ -63,28 +65,16 @@ Examples:
   mcpid sign --url https://mcp.example.com/mcp --format curl body.json
   mcpid verify --at capture session.har
 
-Environment:
-  MCPID_KEY         the keyfile or ssh-agent:ID, where no --key is given
-  MCPID_TRUST       the trust file, where no --trust is given
-  MCPID_NONCES      the nonce store, where no --nonces is given; only for gateway and
-                    nonce
-  MCPID_PASSPHRASE  the keyfile's passphrase, where neither --passphrase-file nor --passphrase-fd
-                    is given
-  MCPID_ASKPASS     the program by which connect --confirm asks, in place of the terminal
-  SSH_ASKPASS       that program, where neither is to be had
-  SSH_AUTH_SOCK     where the ssh-agent listens, for a key named ssh-agent:ID
-  NO_COLOR          honoured: nothing is ever coloured
-
 Files:
   ~/.config/mcpid/key.json    the default keyfile (on Linux; elsewhere in the user's own
                               configuration folder)
   ~/.config/mcpid/trust.json  the default trust file
   ~/.local/state/mcpid/nonces.db  the default nonce store (elsewhere in the user's own local data
                               folder)
-  ~/.local/state/mcpid/audit  the default audit log of the audit commands, likewise
+  ~/.local/state/mcpid/audit  the default audit log of the audit commands, likewise";
 
-Exit codes:
-  0    done; for verify: accepted
+/// What every command ends with, as `--help` of the program and every man page lists it.
+pub(crate) const EXIT_STATUS: &str = "  0    done; for verify: accepted
   1    judged, and the answer is no
   2    flags or arguments are wrong
   3    cannot read or write, output exists, or not an HTTP/1.1 request
@@ -92,6 +82,24 @@ Exit codes:
   5    could not judge: nonce store, upstream or listener
   101  a fault of mcpid
   130  interrupted";
+
+impl Cli {
+    /// The grammar with what is not written by hand: each command's `--help` names the variables
+    /// that it reads, and the program's own the exit codes too.
+    pub(crate) fn grammar() -> clap::Command {
+        let root = environment::name_variables(Cli::command(), "");
+        let help = root.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+        root.after_long_help(format!("{help}\n\nExit status:\n{EXIT_STATUS}"))
+    }
+
+    /// Reads the command line `argv`.
+    ///
+    /// # Errors
+    /// `argv` does not follow the grammar, or asks for help.
+    pub(crate) fn read(argv: &[OsString]) -> Result<Self, clap::Error> {
+        Cli::from_arg_matches(&Cli::grammar().try_get_matches_from(argv)?)
+    }
+}
 
 /// How the caller wants to be spoken to: the same for every command.
 #[derive(Args, Clone, Copy, Debug, Default)]

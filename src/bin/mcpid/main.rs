@@ -30,7 +30,6 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
 
 use crate::args::{Cli, Command, MannerArgs};
@@ -44,7 +43,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_bug));
     let argv: Vec<OsString> = std::env::args_os().collect();
-    let (mut ui, ended) = match Cli::try_parse_from(&argv) {
+    let (mut ui, ended) = match Cli::read(&argv) {
         Ok(cli) => {
             let mut ui = Ui::process(manner(cli.manner));
             let ended = run(cli.command, cli.manner, &mut ui);

@@ -17,10 +17,7 @@ use super::values::lifetime;
 Examples:
   mcpid agent add
   mcpid agent add --lifetime 8h --ask
-  mcpid sign -k ssh-agent: --url https://mcp.example.com/mcp body.json
-
-Environment:
-  SSH_AUTH_SOCK  where the agent listens")]
+  mcpid sign -k ssh-agent: --url https://mcp.example.com/mcp body.json")]
 pub(crate) struct AgentArgs {
     #[command(subcommand)]
     pub(crate) act: AgentAct,
@@ -43,7 +40,7 @@ Examples:
   mcpid agent add -k agent.json --lifetime 8h
   mcpid agent add --ask")]
 pub(crate) struct AgentAddArgs {
-    /// The keyfile
+    /// The keyfile [env: MCPID_KEY]
     #[arg(short, long, value_name = "KEY")]
     pub(crate) key: Option<PathBuf>,
     /// Have the agent forget the key after this time

@@ -51,7 +51,7 @@ pub(crate) struct ConnectArgs {
     /// The server's MCP endpoint
     #[arg(value_name = "URL")]
     pub(crate) url: String,
-    /// The keyfile, or ssh-agent:ID for a key in the ssh-agent
+    /// The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]
     #[arg(short, long, value_name = "KEY")]
     pub(crate) key: Option<PathBuf>,
     /// The rules to sign by

@@ -51,8 +51,8 @@ pub(crate) struct GatingArgs {
     pub(crate) listen: Option<Address>,
     #[command(flatten)]
     pub(crate) judging: JudgingArgs,
-    /// Where used nonces are kept: memory:, sqlite:PATH, redis://HOST… [default: a file of this
-    /// user's]
+    /// Where used nonces are kept: memory:, sqlite:PATH, redis://HOST… [env: MCPID_NONCES] [default: a
+    /// file of this user's]
     #[arg(long, value_name = "STORE")]
     pub(crate) nonces: Option<String>,
     #[command(flatten)]

@@ -81,7 +81,7 @@ Examples:
   mcpid export --format jwks --jwk-alg EdDSA
   mcpid export --format thumbprint")]
 pub(crate) struct ExportArgs {
-    /// The keyfile, or ssh-agent:ID
+    /// The keyfile, or ssh-agent:ID [env: MCPID_KEY]
     #[arg(short, long, value_name = "KEY")]
     pub(crate) key: Option<PathBuf>,
     /// In which form
@@ -104,7 +104,7 @@ Examples:
   mcpid passwd -k ci.json --passphrase-file old.pass --new-passphrase-file new.pass
   mcpid passwd -k agent.json --no-passphrase")]
 pub(crate) struct PasswdArgs {
-    /// The keyfile
+    /// The keyfile [env: MCPID_KEY]
     #[arg(short, long, value_name = "KEY")]
     pub(crate) key: Option<PathBuf>,
     #[command(flatten)]
@@ -159,7 +159,7 @@ pub(crate) struct TrustAddArgs {
     /// ssh-agent:ID
     #[arg(value_name = "KEY")]
     pub(crate) key: Option<PathBuf>,
-    /// The trust file
+    /// The trust file [env: MCPID_TRUST]
     #[arg(short = 'r', long, value_name = "TRUST")]
     pub(crate) trust: Option<PathBuf>,
     /// What to call the key; the keyfile's own name where it has one
@@ -187,7 +187,7 @@ Examples:
   mcpid trust list
   mcpid trust list -r server.json --json")]
 pub(crate) struct TrustListArgs {
-    /// The trust file
+    /// The trust file [env: MCPID_TRUST]
     #[arg(short = 'r', long, value_name = "TRUST")]
     pub(crate) trust: Option<PathBuf>,
 }
@@ -204,7 +204,7 @@ pub(crate) struct TrustRevokeArgs {
     /// Which key
     #[arg(value_name = "NAME|KEYID")]
     pub(crate) key: String,
-    /// The trust file
+    /// The trust file [env: MCPID_TRUST]
     #[arg(short = 'r', long, value_name = "TRUST")]
     pub(crate) trust: Option<PathBuf>,
     /// Since when: RFC 3339 or @UNIX; now, where it is not given
@@ -222,7 +222,7 @@ pub(crate) struct TrustRemoveArgs {
     /// Which key
     #[arg(value_name = "NAME|KEYID")]
     pub(crate) key: String,
-    /// The trust file
+    /// The trust file [env: MCPID_TRUST]
     #[arg(short = 'r', long, value_name = "TRUST")]
     pub(crate) trust: Option<PathBuf>,
 }
@@ -269,7 +269,7 @@ Examples:
 /// Which store.
 #[derive(Args, Debug)]
 pub(crate) struct NonceStoreArgs {
-    /// The store, such as sqlite:PATH
+    /// The store, such as sqlite:PATH [env: MCPID_NONCES]
     #[arg(long, value_name = "STORE")]
     pub(crate) nonces: Option<String>,
     #[command(flatten)]

@@ -48,7 +48,7 @@ pub(crate) struct SignArgs {
     /// The payload or HTTP request: a file, or - or nothing for stdin
     #[arg(value_name = "BODY|REQUEST")]
     pub(crate) input: Option<PathBuf>,
-    /// The keyfile, or ssh-agent:ID for a key in the ssh-agent
+    /// The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]
     #[arg(short, long, value_name = "KEY")]
     pub(crate) key: Option<PathBuf>,
     /// The rules to sign by
@@ -110,7 +110,7 @@ pub(crate) struct SignArgs {
 /// How requests are judged: the flags that `verify` and `gateway` share.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct JudgingArgs {
-    /// A trust file, or a folder of them; may be repeated
+    /// A trust file, or a folder of them; may be repeated [env: MCPID_TRUST]
     #[arg(short = 'r', long, value_name = "TRUST")]
     pub(crate) trust: Vec<PathBuf>,
     /// The rules to judge by

@@ -1,0 +1,130 @@
+//! The environment variables that commands read, in one table: `--help` and the man pages are made
+//! from it.
+
+use std::fmt::Write as _;
+
+use clap::Command;
+
+/// A variable, and which commands read it.
+struct Variable {
+    name: &'static str,
+    /// What it is, as it goes on from its name.
+    what: &'static str,
+    /// The ids of arguments: a command with one of them reads the variable. None stands for every
+    /// command.
+    beside: &'static [&'static str],
+    /// Full names of the commands that read it; empty is every command with such an argument.
+    only: &'static [&'static str],
+}
+
+const VARIABLES: [Variable; 10] = [
+    Variable {
+        name: "MCPID_KEY",
+        what: "the keyfile or ssh-agent:ID, where no --key is given",
+        beside: &["key", "keyfile"],
+        only: &[
+            "mcpid sign",
+            "mcpid export",
+            "mcpid passwd",
+            "mcpid trust add",
+            "mcpid connect",
+            "mcpid agent add",
+            "mcpid audit cosign",
+        ],
+    },
+    Variable {
+        name: "MCPID_TRUST",
+        what: "the trust file, where no --trust is given",
+        beside: &["trust"],
+        only: &[
+            "mcpid verify",
+            "mcpid gateway",
+            "mcpid trust add",
+            "mcpid trust list",
+            "mcpid trust revoke",
+            "mcpid trust remove",
+        ],
+    },
+    Variable {
+        name: "MCPID_NONCES",
+        what: "the nonce store, where no --nonces is given",
+        beside: &["nonces"],
+        only: &["mcpid gateway", "mcpid nonce list", "mcpid nonce prune"],
+    },
+    Variable {
+        name: "MCPID_NONCES_PASSWORD",
+        what: "the password of a Redis store, or with _FILE behind the name a file that holds it",
+        beside: &["nonces"],
+        only: &[],
+    },
+    Variable {
+        name: "MCPID_PASSPHRASE",
+        what: "the passphrase, where neither --passphrase-file nor --passphrase-fd is given",
+        beside: &["passphrase_file"],
+        only: &[],
+    },
+    Variable {
+        name: "MCPID_ASKPASS",
+        what: "the program that asks for consent, in place of the terminal",
+        beside: &["confirm"],
+        only: &[],
+    },
+    Variable {
+        name: "SSH_ASKPASS",
+        what: "that program, where there is neither MCPID_ASKPASS nor a terminal",
+        beside: &["confirm"],
+        only: &[],
+    },
+    Variable {
+        name: "SSH_AUTH_SOCK",
+        what: "where the ssh-agent listens, for a key named ssh-agent:ID",
+        beside: &["key"],
+        only: &["mcpid sign", "mcpid export", "mcpid connect", "mcpid agent add"],
+    },
+    Variable {
+        name: "XDG_CONFIG_HOME",
+        what: "in place of ~/.config, where the default keyfile and trust file are",
+        beside: &["key", "keyfile", "trust", "output"],
+        only: &[],
+    },
+    Variable { name: "NO_COLOR", what: "honoured: no output is coloured", beside: &[], only: &[] },
+];
+
+/// `command`, whose long help has a section on the variables that are read; so for all commands
+/// below. `above` is the full name of the command above, or empty.
+pub(crate) fn name_variables(mut command: Command, above: &str) -> Command {
+    let full = format!("{above}{}", command.get_name());
+    let names: Vec<String> =
+        command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    for name in names {
+        command = command.mut_subcommand(name, |sub| name_variables(sub, &format!("{full} ")));
+    }
+    let help = command.get_after_long_help().map(|help| format!("{help}\n\n"));
+    let help = format!("{}Environment:\n{}", help.unwrap_or_default(), lines(&command, &full));
+    command.after_long_help(help)
+}
+
+/// The lines of the variables that `command`, of this full name, or any command below it reads.
+fn lines(command: &Command, full: &str) -> String {
+    let read: Vec<&Variable> = VARIABLES.iter().filter(|v| v.is_read_by(command, full)).collect();
+    let width = read.iter().map(|v| v.name.len()).max().unwrap_or_default();
+    let mut lines = String::new();
+    for variable in read {
+        // Writing to a String does not fail.
+        let _ = writeln!(lines, "  {:width$}  {}", variable.name, variable.what);
+    }
+    lines.truncate(lines.trim_end().len());
+    lines
+}
+
+impl Variable {
+    fn is_read_by(&self, command: &Command, full: &str) -> bool {
+        let here = self.beside.is_empty()
+            || (self.only.is_empty() || self.only.contains(&full))
+                && command.get_arguments().any(|arg| self.beside.contains(&arg.get_id().as_str()));
+        here || command
+            .get_subcommands()
+            .filter(|sub| !sub.is_hide_set())
+            .any(|sub| self.is_read_by(sub, &format!("{full} {}", sub.get_name())))
+    }
+}
