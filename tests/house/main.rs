@@ -2,6 +2,8 @@
 //! reads the wall clock, nothing prints outside the binary, files stay readable in one sitting.
 #![allow(clippy::unwrap_used)]
 
+mod circles;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,273 @@
+//! Which file of `src` imports which, read from the text, and the circles in that.
+//!
+//! An item that a module only hands on (`pub use`) counts for the file that defines it. What a file
+//! takes from the modules around it, and they from it, is no circle: in Rust a module and its
+//! submodules are one unit.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{code, relative, sources};
+
+/// Segments of a module's path, the crate's root being empty; the program's begin with `bin`.
+type Module = Vec<String>;
+
+/// One file: what it imports, and all paths that stand in it.
+struct Source {
+    file: String,
+    /// The name under which an import is known here, and its path.
+    imports: BTreeMap<String, Vec<String>>,
+    /// Modules from which everything is imported.
+    globs: Vec<Vec<String>>,
+    paths: BTreeSet<Vec<String>>,
+}
+
+struct Crate {
+    modules: BTreeMap<Module, Source>,
+}
+
+/// Circles that are still there; a new one is refused, and one that is gone leaves this list.
+const LEFT: &[&str] = &[
+    "audit/fault.rs <-> audit/folder.rs <-> audit/segment.rs",
+    "audit/fault.rs <-> audit/segment.rs",
+    "audit/recover.rs <-> audit/writer.rs",
+    "connect/answer.rs <-> connect/send.rs",
+    "connect/stdio/request.rs <-> connect/stdio/rounds.rs",
+    "mcp/body.rs <-> mcp/json.rs",
+    "message/capture.rs <-> message/framing.rs",
+    "net/listen.rs <-> net/serve.rs",
+    "tower/judge.rs <-> tower/layer.rs <-> tower/service.rs",
+    "tower/layer.rs <-> tower/service.rs",
+    "verify/coverage.rs <-> verify/rejection.rs <-> verify/statement.rs",
+];
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let house = Crate::read();
+    let edges = house.edges();
+    let mut circles = BTreeSet::new();
+    for file in edges.keys() {
+        if let Some(circle) = shortest_circle(file, &edges) {
+            let mut sorted = circle.clone();
+            sorted.sort();
+            circles.insert(sorted.join(" <-> "));
+        }
+    }
+    let new: Vec<_> = circles.iter().filter(|circle| !LEFT.contains(&circle.as_str())).collect();
+    assert!(new.is_empty(), "circles: {new:#?}");
+    let gone: Vec<_> = LEFT.iter().filter(|circle| !circles.contains(**circle)).collect();
+    assert!(gone.is_empty(), "no circles any more, so take them from the list: {gone:#?}");
+}
+
+#[test]
+fn the_reader_of_imports_sees_what_is_there() {
+    let house = Crate::read();
+    let edges = house.edges();
+    let has = |from: &str, to: &str| edges.get(from).is_some_and(|to_files| to_files.contains(to));
+    // By a `use`, by a path in the code, through a module that hands it on, and in the program.
+    assert!(has("verify/window.rs", "clock.rs"));
+    assert!(has("sign.rs", "profile.rs"));
+    assert!(
+        has("gateway/service.rs", "tower/service.rs")
+            || has("gateway/service.rs", "tower/layer.rs")
+    );
+    assert!(edges.values().map(BTreeSet::len).sum::<usize>() > 500, "too few imports were seen");
+    let two = BTreeMap::from([
+        ("a".to_owned(), BTreeSet::from(["b".to_owned()])),
+        ("b".to_owned(), BTreeSet::from(["a".to_owned()])),
+    ]);
+    assert_eq!(shortest_circle("a", &two), Some(vec!["a".to_owned(), "b".to_owned()]));
+}
+
+impl Crate {
+    fn read() -> Self {
+        let mut modules = BTreeMap::new();
+        for (path, text) in sources() {
+            let file = relative(&path);
+            let code = code(text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default());
+            modules.insert(module_of(&file), Source::read(file, &code));
+        }
+        Crate { modules }
+    }
+
+    /// For each file, the files whose items it names.
+    fn edges(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let mut edges = BTreeMap::new();
+        for (module, source) in &self.modules {
+            let mut to = BTreeSet::new();
+            let all = source.paths.iter().chain(source.imports.values()).chain(&source.globs);
+            for path in all {
+                if let Some((found, file)) = self.resolve(module, path, 8)
+                    && file != source.file
+                    && !found.starts_with(module)
+                    && !module.starts_with(&found)
+                {
+                    to.insert(file);
+                }
+            }
+            edges.insert(source.file.clone(), to);
+        }
+        edges
+    }
+
+    /// The module and file that define what `path` names, seen from `from`; None for what is not
+    /// of this crate, and for a module alone.
+    fn resolve(&self, from: &Module, path: &[String], depth: u8) -> Option<(Module, String)> {
+        let source = self.modules.get(from)?;
+        let (mut here, mut rest) = match path.first()?.as_str() {
+            "crate" if from.first().is_some_and(|room| room == "bin") => {
+                (vec!["bin".to_owned()], &path[1..])
+            }
+            "crate" | "mcpid" => (Vec::new(), &path[1..]),
+            "self" => (from.clone(), &path[1..]),
+            "super" => (from[..from.len().checked_sub(1)?].to_vec(), &path[1..]),
+            first => {
+                let child: Module = from.iter().cloned().chain([first.to_owned()]).collect();
+                if self.modules.contains_key(&child) {
+                    (child, &path[1..])
+                } else {
+                    let import = source.imports.get(first)?;
+                    if import.as_slice() == path || depth == 0 {
+                        return None;
+                    }
+                    let whole: Vec<String> = import.iter().chain(&path[1..]).cloned().collect();
+                    return self.resolve(from, &whole, depth - 1);
+                }
+            }
+        };
+        while let Some(segment) = rest.first() {
+            if segment == "super" {
+                here.pop()?;
+            } else {
+                let child: Module = here.iter().cloned().chain([segment.clone()]).collect();
+                if self.modules.contains_key(&child) {
+                    here = child;
+                } else {
+                    // An item: of this module, or of the one from which it is handed on.
+                    let module = self.modules.get(&here)?;
+                    if let Some(handed_on) = module.imports.get(segment).filter(|_| depth > 0) {
+                        return self.resolve(&here, handed_on, depth - 1);
+                    }
+                    return Some((here.clone(), module.file.clone()));
+                }
+            }
+            rest = &rest[1..];
+        }
+        None
+    }
+}
+
+impl Source {
+    fn read(file: String, code: &str) -> Self {
+        let mut source =
+            Source { file, imports: BTreeMap::new(), globs: Vec::new(), paths: BTreeSet::new() };
+        let mut remaining = String::new();
+        for statement in code.split_inclusive(';') {
+            let start = statement.rfind("use ").filter(|&at| {
+                let before = statement[..at].trim_end();
+                before.is_empty()
+                    || before.ends_with(['}', ')', ']', '{'])
+                    || before.ends_with("pub")
+            });
+            match start {
+                Some(at) if statement.ends_with(';') => {
+                    remaining.push_str(&statement[..at]);
+                    source.import(&[], statement[at + 4..].trim_end_matches(';').trim());
+                }
+                _ => remaining.push_str(statement),
+            }
+        }
+        for text in remaining.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')) {
+            let path: Vec<String> = text.trim_matches(':').split("::").map(str::to_owned).collect();
+            if path.len() > 1 && path.iter().all(|segment| !segment.is_empty()) {
+                source.paths.insert(path);
+            }
+        }
+        source
+    }
+
+    /// One tree of a `use`, below `prefix`.
+    fn import(&mut self, prefix: &[String], tree: &str) {
+        let tree = tree.trim();
+        if let Some((head, group)) = tree.split_once('{') {
+            let mut prefix = prefix.to_vec();
+            prefix.extend(head.split("::").filter(|s| !s.is_empty()).map(|s| s.trim().to_owned()));
+            let (mut depth, mut from) = (0, 0);
+            let group = group.trim_end().trim_end_matches('}');
+            for (at, c) in group.char_indices().chain([(group.len(), ',')]) {
+                match c {
+                    '{' => depth += 1,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => {
+                        self.import(&prefix, &group[from..at]);
+                        from = (at + 1).min(group.len());
+                    }
+                    _ => {}
+                }
+            }
+            return;
+        }
+        let (path, alias) = match tree.split_once(" as ") {
+            Some((path, alias)) => (path, Some(alias.trim().to_owned())),
+            None => (tree, None),
+        };
+        let mut whole = prefix.to_vec();
+        whole.extend(path.split("::").filter(|s| !s.is_empty()).map(|s| s.trim().to_owned()));
+        match whole.last().map(String::as_str) {
+            None => {}
+            Some("*") => {
+                whole.pop();
+                // Something in it, whatever its name.
+                whole.push("*".to_owned());
+                self.globs.push(whole);
+            }
+            Some("self") => {
+                whole.pop();
+                if let Some(name) = alias.or_else(|| whole.last().cloned()) {
+                    self.imports.insert(name, whole);
+                }
+            }
+            Some(name) => {
+                let name = alias.unwrap_or_else(|| name.to_owned());
+                self.imports.insert(name, whole);
+            }
+        }
+    }
+}
+
+fn module_of(file: &str) -> Module {
+    let file = file.trim_end_matches(".rs");
+    let mut parts: Module = file.split('/').map(str::to_owned).collect();
+    if parts.last().is_some_and(|last| matches!(last.as_str(), "mod" | "lib" | "main")) {
+        parts.pop();
+    }
+    // The program's root is bin/mcpid/main.rs.
+    if parts.len() > 1 && parts[0] == "bin" {
+        parts.remove(1);
+    }
+    parts
+}
+
+/// The files of the shortest circle through `start`, beginning with it.
+fn shortest_circle(start: &str, edges: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
+    let mut came_from: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut queue = std::collections::VecDeque::from([start]);
+    while let Some(file) = queue.pop_front() {
+        for next in edges.get(file)? {
+            if next == start {
+                let mut circle = vec![file.to_owned()];
+                let mut at = file;
+                while at != start {
+                    at = came_from.get(at)?;
+                    circle.push(at.to_owned());
+                }
+                circle.reverse();
+                return Some(circle);
+            }
+            if edges.contains_key(next) && !came_from.contains_key(next.as_str()) {
+                came_from.insert(next, file);
+                queue.push_back(next);
+            }
+        }
+    }
+    None
+}
