@@ -4,24 +4,28 @@
 //! |---|---|---|---|
 //! | JWK (RFC 7517, 8037) | yes | yes | yes |
 //! | JWKS | no | yes | yes |
-//! | PEM (PKCS#8 and SPKI, RFC 8410) | yes | yes | public |
-//! | OpenSSH key file, `ssh-ed25519` line | unencrypted | yes | line |
+//! | PEM (PKCS#8 and SPKI, RFC 8410), text around it | yes | yes | public |
+//! | OpenSSH key file, `ssh-ed25519` lines, `authorized_keys` | unencrypted | yes | line |
+//! | SSH2 public key (RFC 4716) | | yes | |
 //! | `did:key:z6Mk…` | | yes | yes |
 //! | 32 bytes in hex | seed | key | key |
 //! | 32 bytes in base64 | seed | key, with padding | |
+//! | SPKI in base64, without PEM | | yes | |
 //! | keyfile | | its public part | |
 //!
-//! The form is found out by looking, never by a file's name. What is not a key that can be used
-//! is named for what it is.
+//! The form is found out by looking, never by a file's name. A byte order mark at the start and
+//! any line ending are accepted. What is not a key that can be used is named for what it is.
 
 use std::borrow::Cow;
 
 use super::json::{self, Json, Members};
 use super::keyfile::{Keyfile, KeyfileError};
 use super::{PublicKey, SecretKey};
+use crate::clock::Timestamp;
 
 mod export;
 pub(crate) mod jwk;
+mod lines;
 pub(super) mod openssh;
 mod pem;
 mod text;
@@ -39,15 +43,25 @@ pub struct Imported {
     pub name: Option<String>,
     /// The `kid` of a JWK: any text at all.
     pub kid: Option<String>,
+    /// The first moment at which the key is valid: `nbf` of a JWK.
+    pub not_before: Option<Timestamp>,
+    /// The first moment at which it is no longer valid: `exp` of a JWK. May have passed.
+    pub not_after: Option<Timestamp>,
+}
+
+impl Imported {
+    fn new(key: PublicKey) -> Self {
+        Imported { key, name: None, kid: None, not_before: None, not_after: None }
+    }
 }
 
 /// Public keys that were read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Import {
-    /// At least one; more only from a JWKS.
+    /// At least one; more only from a JWKS, from several PEM blocks or from several lines.
     pub keys: Vec<Imported>,
-    /// What a JWKS held besides, one fragment each.
+    /// What was held besides and does not count, one fragment each.
     pub skipped: Vec<String>,
 }
 
@@ -112,16 +126,16 @@ pub fn read_private(bytes: &[u8]) -> Result<SecretKey, FormatError> {
     match Form::of(bytes)? {
         Form::Json(json) => private_json(&json),
         Form::Pem(text) => pem::private(text),
-        Form::Line(line) if line.starts_with("did:") => Err(instead("a DID", PRIVATE)),
-        Form::Line(line) => match openssh::public_line(line) {
+        Form::Lines(text) if text.starts_with("did:") => Err(instead("a DID", PRIVATE)),
+        Form::Lines(text) => match lines::public(text) {
             Some(found) => found.and(Err(instead(PUBLIC, PRIVATE))),
-            None => text::seed(line),
+            None => text::seed(text),
         },
     }
 }
 
-/// Reads public keys: JWK, JWKS, SPKI PEM, an OpenSSH line, `did:key`, 32 bytes in hex or in
-/// padded base64, or the public part of a keyfile.
+/// Reads public keys: JWK, JWKS, SPKI PEM, OpenSSH lines, an SSH2 key, `did:key`, 32 bytes in hex or
+/// in padded base64, or the public part of a keyfile.
 ///
 /// # Errors
 /// [`FormatError`]. A private key is refused even though its public half could be told: it has
@@ -129,7 +143,7 @@ pub fn read_private(bytes: &[u8]) -> Result<SecretKey, FormatError> {
 /// which is how a key id is written.
 pub fn read_public(bytes: &[u8]) -> Result<Import, FormatError> {
     let one = |key, name| {
-        Ok(Import { keys: vec![Imported { key, name, kid: None }], skipped: Vec::new() })
+        Ok(Import { keys: vec![Imported { name, ..Imported::new(key) }], skipped: Vec::new() })
     };
     match Form::of(bytes)? {
         Form::Json(json) => {
@@ -140,11 +154,14 @@ pub fn read_public(bytes: &[u8]) -> Result<Import, FormatError> {
             }
             jwk::import(object)
         }
-        Form::Pem(text) => one(pem::public(text)?, None),
-        Form::Line(line) if line.starts_with("did:") => one(text::did_key(line)?, None),
-        Form::Line(line) => match openssh::public_line(line) {
-            Some(found) => found.and_then(|(key, comment)| one(key, comment)),
-            None => one(text::public(line)?, None),
+        Form::Pem(text) => {
+            let keys = pem::public(text)?.into_iter().map(Imported::new).collect();
+            Ok(Import { keys, skipped: Vec::new() })
+        }
+        Form::Lines(text) if text.starts_with("did:") => one(text::did_key(text)?, None),
+        Form::Lines(text) => match lines::public(text) {
+            Some(found) => found,
+            None => one(text::public(text)?, None),
         },
     }
 }
@@ -153,15 +170,17 @@ pub fn read_public(bytes: &[u8]) -> Result<Import, FormatError> {
 enum Form<'a> {
     Json(Json),
     Pem(&'a str),
-    Line(&'a str),
+    Lines(&'a str),
 }
 
 impl<'a> Form<'a> {
     fn of(bytes: &'a [u8]) -> Result<Self, FormatError> {
-        let text = std::str::from_utf8(bytes).map_err(|_| {
+        let bytes = json::without_bom(bytes);
+        let text = std::str::from_utf8(bytes).map_err(|_| match bytes {
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => instead("UTF-16 text", "UTF-8"),
             // 0x30 begins a DER sequence, such as the key inside a PEM block.
-            let der = bytes.first() == Some(&0x30);
-            instead(if der { "binary data, DER perhaps" } else { "binary data" }, "text")
+            [0x30, ..] => instead("binary data, DER perhaps", "text"),
+            _ => instead("binary data", "text"),
         })?;
         let text = text.trim_ascii();
         if text.is_empty() {
@@ -170,18 +189,7 @@ impl<'a> Form<'a> {
         if text.starts_with(['{', '[']) {
             return json::read(bytes).map(Form::Json).map_err(|e| malformed("JSON", e.to_string()));
         }
-        if text.starts_with("-----BEGIN ") || text.starts_with("---- BEGIN ") {
-            return Ok(Form::Pem(text));
-        }
-        if text.contains(['\n', '\r']) {
-            return Err(match text.lines().next() {
-                Some(first) if openssh::public_line(first).is_some() => {
-                    malformed("OpenSSH line", "there is more than one line")
-                }
-                _ => FormatError::Unrecognised,
-            });
-        }
-        Ok(Form::Line(text))
+        Ok(if pem::begins(text) { Form::Pem(text) } else { Form::Lines(text) })
     }
 }
 

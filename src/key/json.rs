@@ -3,7 +3,8 @@
 //! `serde_json` by itself takes the last of two members with one name, without a word. In a file
 //! that says who is trusted, two readers would then see two things, so a repeated name is an
 //! error here, at any depth. Everything else is RFC 8259 as `serde_json` reads it: no `NaN`, no
-//! lone surrogates, no byte order mark, no depth beyond 128.
+//! lone surrogates, no depth beyond 128. One byte order mark at the start is ignored (section 8.1
+//! lets a reader do so): editors and shells on Windows write it.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -17,8 +18,8 @@ pub(crate) enum Json {
     Bool,
     /// A number written without fraction and exponent, and not negative.
     Unsigned(u64),
-    /// Any other number.
-    Number,
+    /// Any other number, as near as an IEEE 754 double comes to it.
+    Number(f64),
     /// Wiped when dropped: it may be a private key.
     String(Zeroizing<String>),
     Array(Vec<Json>),
@@ -36,7 +37,12 @@ pub struct JsonError(pub(crate) serde_json::Error);
 
 /// Reads exactly one JSON value.
 pub(crate) fn read(bytes: &[u8]) -> Result<Json, JsonError> {
-    serde_json::from_slice(bytes).map_err(JsonError)
+    serde_json::from_slice(without_bom(bytes)).map_err(JsonError)
+}
+
+/// `bytes` without a byte order mark of UTF-8 at their start.
+pub(crate) fn without_bom(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 impl Json {
@@ -45,7 +51,7 @@ impl Json {
         match self {
             Json::Null => "null",
             Json::Bool => "a boolean",
-            Json::Unsigned(_) | Json::Number => "a number",
+            Json::Unsigned(_) | Json::Number(_) => "a number",
             Json::String(_) => "a string",
             Json::Array(_) => "an array",
             Json::Object(_) => "an object",
@@ -176,12 +182,12 @@ impl<'de> Visitor<'de> for JsonVisitor {
         Ok(Json::Unsigned(n))
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Json, E> {
-        Ok(Json::Number)
+    fn visit_i64<E>(self, n: i64) -> Result<Json, E> {
+        Ok(Json::Number(n as f64))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Json, E> {
-        Ok(Json::Number)
+    fn visit_f64<E>(self, n: f64) -> Result<Json, E> {
+        Ok(Json::Number(n))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Json, E> {

@@ -23,6 +23,7 @@ pub mod agent;
 pub mod format;
 mod json;
 pub mod keyfile;
+mod misplaced;
 mod published;
 pub mod store;
 pub mod trust;

@@ -26,10 +26,15 @@ use crate::mcp::pattern::{Operation, Pattern};
 
 mod edit;
 mod file;
+mod limits;
 mod load;
+mod settings;
 mod splice;
 
+use limits::Limits;
+
 pub use edit::{Document, EditError, NewEntry, create_or_edit, edit};
+use file::{Parts, Restriction};
 pub use file::{TrustError, TrustFile};
 pub use load::{LoadError, LoadErrorKind, MAX_BYTES};
 
@@ -54,11 +59,7 @@ pub struct Entry {
     name: Option<String>,
     kids: Vec<String>,
     client_ids: Vec<String>,
-    not_before: Option<Timestamp>,
-    not_after: Option<Timestamp>,
-    revoked_at: Option<Timestamp>,
-    /// One list for each file that has one; every list must let an operation pass.
-    allow: Vec<Vec<Pattern>>,
+    limits: Limits,
 }
 
 impl Entry {
@@ -85,33 +86,33 @@ impl Entry {
 
     /// The first moment at which the key is valid.
     pub fn not_before(&self) -> Option<Timestamp> {
-        self.not_before
+        self.limits.not_before
     }
 
     /// The first moment at which the key is no longer valid.
     pub fn not_after(&self) -> Option<Timestamp> {
-        self.not_after
+        self.limits.not_after
     }
 
     /// Since when the key is revoked; may lie ahead.
     pub fn revoked_at(&self) -> Option<Timestamp> {
-        self.revoked_at
+        self.limits.revoked_at
     }
 
     /// The lists of patterns, one for each file that has one.
     pub fn allow(&self) -> &[Vec<Pattern>] {
-        &self.allow
+        &self.limits.allow
     }
 
     /// Whether `moment` lies in the key's validity. Revocation is asked for apart from this.
     pub fn is_valid_at(&self, moment: Timestamp) -> bool {
-        self.not_before.is_none_or(|start| start <= moment)
-            && self.not_after.is_none_or(|end| moment < end)
+        self.limits.not_before.is_none_or(|start| start <= moment)
+            && self.limits.not_after.is_none_or(|end| moment < end)
     }
 
     /// Whether the key is revoked at `moment`.
     pub fn is_revoked_at(&self, moment: Timestamp) -> bool {
-        self.revoked_at.is_some_and(|revoked| revoked <= moment)
+        self.limits.revoked_at.is_some_and(|revoked| revoked <= moment)
     }
 
     /// Whether a signer with this key may call itself `tag`: the key's own id, or one of the
@@ -127,26 +128,22 @@ impl Entry {
     /// [`is_limited`](Self::is_limited) says so.
     pub fn allows(&self, operation: Operation<'_>) -> bool {
         operation.is_always_allowed()
-            || self.allow.iter().all(|list| list.iter().any(|pattern| pattern.grants(operation)))
+            || self
+                .limits
+                .allow
+                .iter()
+                .all(|list| list.iter().any(|pattern| pattern.grants(operation)))
     }
 
     /// Whether some `allow` limits the key at all.
     pub fn is_limited(&self) -> bool {
-        !self.allow.is_empty()
+        !self.limits.allow.is_empty()
     }
 
     /// Takes over what another file says about the same key, and keeps the stricter of the two.
     /// A second name is not taken over, and given back.
     fn tighten(&mut self, other: Entry) -> Option<String> {
-        let stricter =
-            |a: Option<Timestamp>, b: Option<Timestamp>, pick: fn(_, _) -> _| match (a, b) {
-                (Some(a), Some(b)) => Some(pick(a, b)),
-                (one, None) | (None, one) => one,
-            };
-        self.not_before = stricter(self.not_before, other.not_before, std::cmp::max);
-        self.not_after = stricter(self.not_after, other.not_after, std::cmp::min);
-        self.revoked_at = stricter(self.revoked_at, other.revoked_at, std::cmp::min);
-        self.allow.extend(other.allow);
+        self.limits.tighten(other.limits);
         unite(&mut self.kids, other.kids);
         unite(&mut self.client_ids, other.client_ids);
         match (&self.name, other.name) {
@@ -191,25 +188,32 @@ impl Registry {
 
     /// Combines files. Entries of one key become one, the strictest: `kid`s and client ids
     /// united, latest start, earliest end, earliest revocation, every `allow` must pass. The name
-    /// is that of the first file that has one.
+    /// is that of the first file that has one. An entry that is passed over grants nothing, and
+    /// still restricts the key that it names.
     pub fn merge(files: impl IntoIterator<Item = TrustFile>) -> Self {
         let mut registry = Registry::default();
+        let mut restrictions = Vec::new();
         for file in files {
             let path = file.path().map(Path::to_owned);
-            let (entries, notes) = file.into_parts();
+            let Parts { entries, passed_over, notes } = file.into_parts();
             registry.notes.extend(notes);
+            restrictions.extend(passed_over);
             for entry in entries {
                 registry.take(entry, path.as_deref());
+            }
+        }
+        for Restriction { key, limits } in restrictions {
+            let known = registry.by_id.get(&key).and_then(|at| registry.entries.get_mut(*at));
+            if let Some(known) = known {
+                Arc::make_mut(known).limits.tighten(limits);
             }
         }
         for (at, entry) in registry.entries.iter().enumerate() {
             for kid in &entry.kids {
                 registry.by_kid.entry(kid.clone()).or_default().push(at);
             }
-            if let (Some(start), Some(end)) = (entry.not_before, entry.not_after)
-                && end <= start
-            {
-                let text = format!("{} is never valid, by what several files say", entry.key.id());
+            if entry.limits.never_valid().is_some() {
+                let text = format!("{} is never valid, by what its entries say", entry.key.id());
                 registry.notes.push(Note { path: None, text });
             }
         }

@@ -138,7 +138,6 @@ pub(crate) fn edit_failure(error: EditError, place: &Place) -> Failure {
         EditError::Name | EditError::ClientId(_) | EditError::NeverValid { .. } => {
             Failure::usage(error.to_string()).hint("mcpid trust add --help")
         }
-        EditError::KidTaken(_) => Failure::new(Exit::Key, "kid_taken", format!("{name}: {error}")),
         _ => Failure::new(Exit::Key, "damaged", format!("{name}: {error}")),
     }
 }

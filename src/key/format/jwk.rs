@@ -5,11 +5,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
 use super::{ED25519, FormatError, Import, Imported, PRIVATE, PUBLIC, instead, malformed};
+use crate::clock::Timestamp;
 use crate::key::json::{Json, Members};
-use crate::key::{PublicKey, SecretKey, Sign as _};
+use crate::key::misplaced;
+use crate::key::{KeyId, PublicKey, SecretKey, Sign as _};
 
 /// What kind of key a JWK holds: `None` for an Ed25519 key, else its name.
-pub(crate) fn other_kind(jwk: &Members) -> Result<Option<String>, String> {
+fn other_kind(jwk: &Members) -> Result<Option<String>, String> {
     let Some(kty) = jwk.string("kty")? else { return Err("\"kty\" is missing".into()) };
     Ok(match (kty, jwk.string("crv").ok().flatten()) {
         ("OKP", Some("Ed25519")) => None,
@@ -32,7 +34,7 @@ pub(crate) fn holds_secret(jwk: &Members) -> bool {
 
 /// Why an Ed25519 JWK must not be used for `operation` (`sign` or `verify`), if there is a
 /// reason: `use` (RFC 7517 section 4.2), `key_ops` (section 4.3), `alg` (section 4.4).
-pub(crate) fn unfit(jwk: &Members, operation: &str) -> Result<Option<String>, String> {
+fn unfit(jwk: &Members, operation: &str) -> Result<Option<String>, String> {
     if let Some(r#use) = jwk.string("use")?
         && r#use != "sig"
     {
@@ -55,8 +57,94 @@ pub(crate) fn unfit(jwk: &Members, operation: &str) -> Result<Option<String>, St
     }
 }
 
+/// Why a JWK is not used.
+pub(crate) enum Unusable {
+    /// A key of another type, or for another use: RFC 7517 section 5 has it ignored.
+    NotForUs(String),
+    /// Not a proper JWK: a member is missing or has a wrong type or value.
+    Broken(String),
+}
+
+/// The key of a JWK whose signatures count, or with `sign` that may make some.
+pub(crate) fn usable(jwk: &Members, operation: &str) -> Result<PublicKey, Unusable> {
+    if let Some(kind) = other_kind(jwk).map_err(Unusable::Broken)? {
+        return Err(Unusable::NotForUs(format!("it is {kind}")));
+    }
+    jwk.string("kid").map_err(Unusable::Broken)?;
+    let unfit = unfit(jwk, operation).map_err(Unusable::Broken)?;
+    let key = public_key(jwk).map_err(Unusable::Broken);
+    match unfit {
+        Some(why) => Err(Unusable::NotForUs(why)),
+        None => key,
+    }
+}
+
+/// The id of an Ed25519 key, usable or not; `None` for another type or a key that is broken.
+pub(crate) fn id(jwk: &Members) -> Option<KeyId> {
+    let ed25519 = matches!(other_kind(jwk), Ok(None));
+    ed25519.then(|| x(jwk)).flatten().map(|x| KeyId::of(&x))
+}
+
+/// The 32 bytes of `x`, whatever the type of the key.
+pub(crate) fn x(jwk: &Members) -> Option<Zeroizing<[u8; 32]>> {
+    binary(jwk, "x").ok()
+}
+
+/// What a JWK says of its own validity, in registered members: `exp` and `nbf` as in RFC 7519
+/// section 4.1, `revoked` as in OpenID Federation 1.0.
+#[derive(Default)]
+pub(crate) struct Validity {
+    pub(crate) not_before: Option<Timestamp>,
+    pub(crate) not_after: Option<Timestamp>,
+    pub(crate) revoked_at: Option<Timestamp>,
+    /// Which of them cannot be read, as a fragment. The key is then taken for one that has ended.
+    pub(crate) unreadable: Option<String>,
+}
+
+impl Validity {
+    pub(crate) fn of(jwk: &Members) -> Self {
+        let mut validity = Validity::default();
+        for (name, json) in jwk.iter() {
+            let read = match (name, json) {
+                ("exp", json) => {
+                    numeric_date(json, f64::floor).map(|time| validity.not_after = Some(time))
+                }
+                ("nbf", json) => {
+                    numeric_date(json, f64::ceil).map(|time| validity.not_before = Some(time))
+                }
+                ("revoked", Json::Object(revoked)) => revoked
+                    .get("revoked_at")
+                    .and_then(|json| numeric_date(json, f64::floor))
+                    .map(|time| validity.revoked_at = Some(time)),
+                ("revoked", _) => None,
+                _ => continue,
+            };
+            if read.is_none() {
+                validity.unreadable = Some(format!("its {name:?} cannot be read"));
+            }
+        }
+        if validity.unreadable.is_some() {
+            validity.not_after = Some(Timestamp::from_unix(0));
+        }
+        validity
+    }
+}
+
+/// Seconds since 1970, rounded to whole ones by `round`. From 10^11 on, which as seconds is the
+/// year 5138, it is milliseconds: key directories of Web Bot Auth are written so.
+fn numeric_date(json: &Json, round: fn(f64) -> f64) -> Option<Timestamp> {
+    let number = match json {
+        Json::Unsigned(n) => *n as f64,
+        Json::Number(n) => *n,
+        _ => return None,
+    };
+    let seconds = if number.abs() >= 1e11 { number / 1000.0 } else { number };
+    // A double has every whole second up to 2^53; beyond the year 9999 there is no date.
+    (seconds.abs() < 2.6e11).then(|| Timestamp::from_unix(round(seconds) as i64))
+}
+
 /// The public key of an Ed25519 JWK.
-pub(crate) fn public_key(jwk: &Members) -> Result<PublicKey, String> {
+fn public_key(jwk: &Members) -> Result<PublicKey, String> {
     PublicKey::from_bytes(&*binary(jwk, "x")?).map_err(|e| format!("\"x\" is {e}"))
 }
 
@@ -100,7 +188,8 @@ pub(super) fn private(jwk: &Members) -> Result<SecretKey, FormatError> {
     Ok(secret)
 }
 
-/// The public keys of a JWK or a JWKS.
+/// The public keys of a JWK or a JWKS. In a set, what is no usable key is passed over (RFC 7517
+/// section 5); a private key is refused wherever it stands.
 pub(super) fn import(object: &Members) -> Result<Import, FormatError> {
     if !object.has("keys") {
         if !object.has("kty") {
@@ -108,24 +197,28 @@ pub(super) fn import(object: &Members) -> Result<Import, FormatError> {
         }
         return match one(object)? {
             Ok(key) => Ok(Import { keys: vec![key], skipped: Vec::new() }),
-            Err((found, None)) => Err(instead(found, ED25519)),
-            Err((_, Some(why))) => Err(bad(why)),
+            Err(Unusable::NotForUs(why)) => match why.strip_prefix("it is ") {
+                Some(kind) => Err(instead(kind.to_owned(), ED25519)),
+                None => Err(bad(why)),
+            },
+            Err(Unusable::Broken(why)) => Err(bad(why)),
         };
     }
+    misplaced::beside_keys(object).map_err(|why| malformed("JWK set", why))?;
     let keys = object
         .get("keys")
         .and_then(Json::as_array)
         .ok_or_else(|| malformed("JWK set", "\"keys\" is not an array"))?;
     let mut import = Import { keys: Vec::new(), skipped: Vec::new() };
     for (at, key) in keys.iter().enumerate() {
-        let jwk = key.as_object().ok_or_else(|| {
-            malformed("JWK set", format!("key {} is {}, not an object", at + 1, key.kind()))
-        })?;
-        match one(jwk)? {
+        let read = match key.as_object() {
+            Some(jwk) => one(jwk)?,
+            None => Err(Unusable::Broken(format!("it is {}, not an object", key.kind()))),
+        };
+        match read {
             Ok(key) => import.keys.push(key),
-            Err((found, why)) => {
-                let why = why.map(|w| format!(": {w}")).unwrap_or_default();
-                import.skipped.push(format!("key {} is {found}{why}", at + 1));
+            Err(Unusable::NotForUs(why) | Unusable::Broken(why)) => {
+                import.skipped.push(format!("key {} is passed over: {why}", at + 1));
             }
         }
     }
@@ -135,22 +228,27 @@ pub(super) fn import(object: &Members) -> Result<Import, FormatError> {
     Ok(import)
 }
 
-type NotForUs = (String, Option<String>);
-
-fn one(jwk: &Members) -> Result<Result<Imported, NotForUs>, FormatError> {
-    if let Some(other) = other_kind(jwk).map_err(bad)? {
-        return Ok(Err((other, None)));
-    }
+fn one(jwk: &Members) -> Result<Result<Imported, Unusable>, FormatError> {
     if holds_secret(jwk) {
         return Err(instead(PRIVATE, PUBLIC));
     }
-    if jwk.has("mcpid") {
+    if jwk.has(misplaced::SETTINGS) {
         // Its limits and its revocation would be lost on the way.
         return Err(instead("an entry of a trust file, with settings of its own", PUBLIC));
     }
-    if let Some(why) = unfit(jwk, "verify").map_err(bad)? {
-        return Ok(Err((ED25519.into(), Some(why))));
+    misplaced::in_key(jwk).map_err(bad)?;
+    let key = match usable(jwk, "verify") {
+        Ok(key) => key,
+        Err(why) => return Ok(Err(why)),
+    };
+    let Validity { not_before, not_after, revoked_at, unreadable } = Validity::of(jwk);
+    if let Some(why) = unreadable.or(revoked_at.map(|at| format!("it is revoked since {at}"))) {
+        return Ok(Err(Unusable::Broken(why)));
     }
-    let kid = jwk.string("kid").map_err(bad)?.map(str::to_owned);
-    Ok(Ok(Imported { key: public_key(jwk).map_err(bad)?, name: None, kid }))
+    let kid = jwk.string("kid").map_err(bad)?;
+    if kid.and_then(KeyId::from_text).is_some_and(|named| named != *key.id()) {
+        return Ok(Err(Unusable::Broken("its \"kid\" is the id of another key".to_owned())));
+    }
+    let kid = kid.map(str::to_owned);
+    Ok(Ok(Imported { kid, not_before, not_after, ..Imported::new(key) }))
 }

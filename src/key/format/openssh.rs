@@ -47,8 +47,11 @@ pub(in crate::key) fn encode_public(key: &PublicKey) -> Vec<u8> {
     blob
 }
 
+/// A key of a line, and its comment.
+pub(super) type Line = (PublicKey, Option<String>);
+
 /// Reads a public key line and its comment; `None` if it does not begin like one.
-pub(super) fn public_line(line: &str) -> Option<Result<(PublicKey, Option<String>), FormatError>> {
+pub(super) fn public_line(line: &str) -> Option<Result<Line, FormatError>> {
     let (kind, rest) = line.split_once([' ', '\t'])?;
     let other = match kind {
         TYPE => return Some(ed25519_line(rest)),
@@ -65,15 +68,27 @@ pub(super) fn public_line(line: &str) -> Option<Result<(PublicKey, Option<String
     Some(Err(instead(other, ED25519)))
 }
 
-fn ed25519_line(rest: &str) -> Result<(PublicKey, Option<String>), FormatError> {
-    let bad = |why: &str| malformed("OpenSSH line", why);
+fn ed25519_line(rest: &str) -> Result<Line, FormatError> {
     let rest = rest.trim_ascii_start();
     let (blob, comment) = rest.split_once([' ', '\t']).unwrap_or((rest, ""));
-    let blob = STANDARD.decode(blob).map_err(|_| bad("not base64"))?;
-    let key = public_blob(&blob).ok_or_else(|| bad("the key does not have 32 bytes"))?;
-    let key = PublicKey::from_bytes(&key).map_err(|e| bad(&e.to_string()))?;
+    let blob = STANDARD.decode(blob).map_err(|_| malformed("OpenSSH line", "not base64"))?;
+    let key = public_key(&blob)?;
     let comment = comment.trim_ascii();
     Ok((key, (!comment.is_empty()).then(|| comment.to_owned())))
+}
+
+/// The key in the bytes that a line or an SSH2 block (RFC 4716) holds.
+pub(super) fn public_key(blob: &[u8]) -> Result<PublicKey, FormatError> {
+    let bad = |why: &str| malformed("OpenSSH key", why);
+    match Wire(blob).string().unwrap_or_default() {
+        b"ssh-rsa" => return Err(instead("an RSA key", ED25519)),
+        b"ssh-dss" => return Err(instead("a DSA key", ED25519)),
+        t if t.starts_with(b"ecdsa-") => return Err(instead("an elliptic-curve key", ED25519)),
+        t if t.starts_with(b"sk-") => return Err(instead("a security-key (FIDO) key", ED25519)),
+        _ => {}
+    }
+    let key = public_blob(blob).ok_or_else(|| bad("the key does not have 32 bytes"))?;
+    PublicKey::from_bytes(&key).map_err(|e| bad(&e.to_string()))
 }
 
 /// Reads the content of an `OPENSSH PRIVATE KEY` block.
@@ -102,7 +117,8 @@ pub(super) fn private(bytes: &[u8]) -> Result<SecretKey, FormatError> {
         return Err(FormatError::EncryptedOpenSsh);
     }
     let inner = outer.string().ok_or_else(cut)?;
-    // PROTOCOL.key: one key, no options, padded to the block size of no cipher, which is 8.
+    // PROTOCOL.key: one key, no options, padded to a multiple of the block size, which for no
+    // cipher is 8. Some pad further: puttygen to 16, as for a cipher.
     if !options.is_empty() || count != 1 || !outer.0.is_empty() || inner.len() % 8 != 0 {
         return Err(bad("it holds more than one plain key"));
     }
@@ -116,7 +132,8 @@ pub(super) fn private(bytes: &[u8]) -> Result<SecretKey, FormatError> {
     let (seed, third) = both
         .split_first_chunk::<32>()
         .ok_or_else(|| bad("the private key does not have 64 bytes"))?;
-    let padded = inner.0.len() < 8 && inner.0.iter().zip(1..).all(|(byte, n)| *byte == n);
+    // 1, 2, 3 and so on, in single bytes; ssh-keygen takes any number of them.
+    let padded = inner.0.len() < 256 && inner.0.iter().zip(1..=u8::MAX).all(|(byte, n)| *byte == n);
     if checks.0 != checks.1 || of_type != TYPE.as_bytes() || !padded {
         return Err(bad("its inner part is broken"));
     }

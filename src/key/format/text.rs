@@ -1,10 +1,10 @@
-//! Keys that are one word: `did:key`, hex, base64.
+//! Keys that are one word: `did:key`, hex, base64. A text of several words or lines is none.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
-use super::{ED25519, FormatError, instead, malformed};
+use super::{ED25519, FormatError, instead, malformed, pem};
 use crate::key::{PublicKey, SecretKey};
 
 /// The multicodec prefix of an Ed25519 public key.
@@ -45,6 +45,12 @@ pub(super) fn seed(text: &str) -> Result<SecretKey, FormatError> {
 /// which key ids and JWK seeds are written is therefore not taken at all; hex is, since that is
 /// what is exported.
 pub(super) fn public(text: &str) -> Result<PublicKey, FormatError> {
+    // What key management services and Java print: the DER inside of a PEM block, by itself.
+    if text.len() == 60
+        && let Ok(der) = STANDARD.decode(text)
+    {
+        return pem::public_der(&der);
+    }
     let bytes = match (hex(text), base64(text)) {
         (Some(bytes), _) => bytes,
         (None, Some(bytes)) if text.len() == 44 => bytes,

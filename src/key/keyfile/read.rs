@@ -123,7 +123,7 @@ fn text<'m>(object: &'m Members, name: &str) -> Result<&'m str> {
 fn integer(object: &Members, name: &str) -> Result<u64> {
     match member(object, name)? {
         Json::Unsigned(n) => Ok(*n),
-        Json::Number => Err(damaged(format!("{name:?} is not a non-negative integer"))),
+        Json::Number(_) => Err(damaged(format!("{name:?} is not a non-negative integer"))),
         other => Err(damaged(format!("{name:?} is {}, not an integer", other.kind()))),
     }
 }

@@ -70,9 +70,6 @@ pub enum EditError {
         /// The name it has there.
         name: Option<String>,
     },
-    /// Another key of the file has this `kid`.
-    #[error("another key of the file has the kid {0:?}")]
-    KidTaken(String),
     /// The key has a component of small order.
     #[error("the key is weak: nothing signed by it counts")]
     Weak,
@@ -142,6 +139,7 @@ impl Document {
     /// As [`TrustFile::parse`].
     pub fn parse(bytes: &[u8]) -> Result<Self, TrustError> {
         let file = TrustFile::of(&json::read(bytes)?)?;
+        let bytes = json::without_bom(bytes);
         let raw = |e| TrustError::from(json::JsonError(e));
         let RawObject(mut others) = serde_json::from_slice(bytes).map_err(raw)?;
         let (mut keys, mut single) = (Vec::new(), true);
@@ -183,8 +181,8 @@ impl Document {
     /// Adds a key and gives back its entry.
     ///
     /// # Errors
-    /// [`EditError`]: a key that is there already, weak or published; a `kid` that is taken; a
-    /// name, client id or validity that cannot be.
+    /// [`EditError`]: a key that is there already, weak or published; a name, client id or validity
+    /// that cannot be.
     pub fn add(&mut self, new: &NewEntry) -> Result<Entry, EditError> {
         if new.key.is_weak() {
             return Err(EditError::Weak);
@@ -198,9 +196,6 @@ impl Document {
             return Err(EditError::AlreadyThere { id, name });
         }
         let kid = new.kid.as_deref().unwrap_or(id.as_str());
-        if self.file.entries().iter().any(|e| e.kids().iter().any(|k| k == kid)) {
-            return Err(EditError::KidTaken(kid.to_owned()));
-        }
         let settings = settings(new)?;
         let mut jwk = jwk_with_kid(&new.key, kid, None);
         if !settings.is_empty() {

@@ -1,23 +1,38 @@
 //! One trust file: what is an error in it, what is passed over, and what is kept.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::limits::Limits;
+use super::settings::Settings;
 use super::{Entry, Note};
-use crate::clock::Timestamp;
-use crate::key::JsonError;
-use crate::key::format::jwk;
-use crate::key::json::{self, Json, Members};
-use crate::mcp::pattern::Pattern;
+use crate::key::format::jwk::{self, Unusable};
+use crate::key::json::{self, Json};
+use crate::key::{JsonError, KeyId, misplaced};
 
 /// The entries of one trust file.
 #[derive(Clone, Debug)]
 pub struct TrustFile {
     entries: Vec<Entry>,
+    passed_over: Vec<Restriction>,
     /// Where in the file's `keys` each entry stands.
     positions: Vec<usize>,
     notes: Vec<Note>,
     path: Option<PathBuf>,
+}
+
+/// What an entry that is passed over still says of a key.
+#[derive(Clone, Debug)]
+pub(super) struct Restriction {
+    pub(super) key: KeyId,
+    pub(super) limits: Limits,
+}
+
+/// A trust file, taken apart.
+pub(super) struct Parts {
+    pub(super) entries: Vec<Entry>,
+    pub(super) passed_over: Vec<Restriction>,
+    pub(super) notes: Vec<Note>,
 }
 
 /// Why something is not a trust file.
@@ -44,11 +59,14 @@ pub enum TrustError {
         /// What is wrong.
         why: String,
     },
-    /// A `kid` or an `x` stands at two keys of one file.
-    #[error("keys {first} and {second} have the same {member:?}")]
+    /// A member beside `keys` would restrict a key if it stood inside one.
+    #[error("{0}")]
+    Misplaced(String),
+    /// One key stands in the file twice.
+    #[error("keys {first} and {second} are the same key, {id}")]
     Repeated {
-        /// `kid` or `x`.
-        member: &'static str,
+        /// The id of the key.
+        id: KeyId,
         /// The first of the two, from 1.
         first: usize,
         /// The second of the two, from 1.
@@ -66,13 +84,17 @@ impl TrustFile {
     /// Reads a JWK set or a single JWK.
     ///
     /// Keys that are not for us (other types, `use` other than `sig`, `key_ops` without `verify`,
-    /// an `alg` that is not Ed25519's) are passed over with a note; weak and published keys are
-    /// kept with a note, so that a verifier can name them.
+    /// an `alg` that is not Ed25519's) are passed over with a note, and so is a member of a set
+    /// that is no usable key (RFC 7517 section 5). What such an entry restricts holds all the
+    /// same. Weak and published keys are kept with a note, so that a verifier can name them.
+    /// `exp`, `nbf` and `revoked` beside the members of the key restrict it too.
     ///
     /// # Errors
-    /// [`TrustError`]: a private key of any type; a repeated `kid` or `x`; under `mcpid` an unknown
-    /// member, a wrong type, a time that is not RFC 3339, a pattern that is none, an end that is
-    /// not after the start; a public key that is not the canonical encoding of one.
+    /// [`TrustError`]: a private key of any type; one key twice; a `kid` that is the thumbprint of
+    /// another key; under `mcpid` an unknown member, a wrong type, a time that is not RFC 3339, a
+    /// pattern that is none, an end that is not after the start; a member that is nearly called
+    /// `mcpid`, or a restriction outside of it; a key that cannot be read, if it is the only one
+    /// or its entry restricts it.
     pub fn parse(bytes: &[u8]) -> Result<Self, TrustError> {
         Self::of(&json::read(bytes)?)
     }
@@ -82,19 +104,20 @@ impl TrustFile {
         if object.get("mcpid").and_then(Json::as_str).is_some() && !object.has("kty") {
             return Err(TrustError::NotKeys("a keyfile"));
         }
-        let mut file = TrustFile { entries: vec![], positions: vec![], notes: vec![], path: None };
+        let mut file = TrustFile {
+            entries: vec![],
+            passed_over: vec![],
+            positions: vec![],
+            notes: vec![],
+            path: None,
+        };
         match (object.get("keys"), object.has("kty")) {
             (Some(keys), false) => {
                 let keys = keys.as_array().ok_or(TrustError::NotKeys("an object"))?;
-                // Restrictions at the wrong level would silently restrict nothing.
-                if let Some((name, _)) = object.iter().find(|(n, _)| ours(n)) {
-                    return Err(entry(1)(format!(
-                        "{name:?} belongs into a key, not beside \"keys\""
-                    )));
-                }
-                file.keys(keys.iter())?;
+                misplaced::beside_keys(object).map_err(TrustError::Misplaced)?;
+                file.keys(keys, false)?;
             }
-            (None, true) => file.keys(std::iter::once(json))?,
+            (None, true) => file.keys(std::slice::from_ref(json), true)?,
             (Some(_), true) => {
                 return Err(TrustError::NotKeys("an object with \"keys\" and \"kty\""));
             }
@@ -103,61 +126,87 @@ impl TrustFile {
         Ok(file)
     }
 
-    fn keys<'j>(&mut self, keys: impl Iterator<Item = &'j Json>) -> Result<(), TrustError> {
-        let mut kids = std::collections::HashMap::new();
-        let mut xs = std::collections::HashMap::new();
-        let mut count = 0;
-        for (index, json) in keys.enumerate() {
+    fn keys(&mut self, keys: &[Json], alone: bool) -> Result<(), TrustError> {
+        let mut seen = HashMap::new();
+        for (index, json) in keys.iter().enumerate() {
             let position = index + 1;
-            count = position;
-            let wrong = entry(position);
-            let jwk = json
-                .as_object()
-                .ok_or_else(|| wrong(format!("it is {}, not an object", json.kind())))?;
-            if jwk::holds_secret(jwk) {
-                return Err(TrustError::PrivateKey { position });
+            if let Some(id) = self.key(index, json, alone)?
+                && let Some(first) = seen.insert(id, position)
+            {
+                return Err(TrustError::Repeated { id, first, second: position });
             }
-            let other = jwk::other_kind(jwk).map_err(&wrong)?;
-            let kid = jwk.string("kid").map_err(&wrong)?;
-            let x = if other.is_none() { jwk.string("x").map_err(&wrong)? } else { None };
-            for (member, value, seen) in [("kid", kid, &mut kids), ("x", x, &mut xs)] {
-                if let Some(value) = value
-                    && let Some(first) = seen.insert(value.to_owned(), position)
-                {
-                    return Err(TrustError::Repeated { member, first, second: position });
-                }
-            }
-            let settings = Settings::of(jwk).map_err(&wrong)?;
-            let unfit = match other {
-                Some(kind) => Some(format!("it is {kind}")),
-                None => jwk::unfit(jwk, "verify").map_err(&wrong)?,
-            };
-            if let Some(why) = unfit {
-                self.note(format!("key {position} is passed over: {why}"));
-                continue;
-            }
-            let key = jwk::public_key(jwk).map_err(&wrong)?;
-            for (bad, what) in [(key.is_weak(), "weak"), (key.is_published(), "published")] {
-                if bad {
-                    let id = key.id();
-                    self.note(format!(
-                        "key {position} ({id}) is {what}: nothing signed by it counts"
-                    ));
-                }
-            }
-            for (name, _) in jwk.iter().filter(|(name, _)| Settings::NAMES.contains(name)) {
-                self.note(format!("key {position}: {name:?} counts only inside \"mcpid\""));
-            }
-            self.positions.push(index);
-            self.entries.push(settings.into_entry(key, kid.map(str::to_owned)));
         }
         if self.entries.is_empty() {
-            self.note(match count {
-                0 => "holds no keys".to_owned(),
+            self.note(match keys {
+                [] => "holds no keys".to_owned(),
                 _ => "holds no Ed25519 signing key".to_owned(),
             });
         }
         Ok(())
+    }
+
+    /// Reads one key, and gives back its id if it is an Ed25519 key, usable or not.
+    fn key(&mut self, index: usize, json: &Json, alone: bool) -> Result<Option<KeyId>, TrustError> {
+        let position = index + 1;
+        let wrong = |why| TrustError::Entry { position, why };
+        let Some(jwk) = json.as_object() else {
+            self.pass_over(position, &format!("it is {}, not an object", json.kind()), false);
+            return Ok(None);
+        };
+        if jwk::holds_secret(jwk) {
+            return Err(TrustError::PrivateKey { position });
+        }
+        misplaced::in_key(jwk).map_err(wrong)?;
+        let mut settings = Settings::of(jwk).map_err(wrong)?;
+        let is_ours = settings.limits.restrict();
+        if let Some(why) = settings.narrow(jwk) {
+            self.note(format!("key {position}: {why}, so that nothing signed by it counts"));
+        }
+        let id = jwk::id(jwk);
+        let kid = jwk.string("kid").ok().flatten();
+        let named = kid.and_then(KeyId::from_text);
+        let usable = jwk::usable(jwk, "verify");
+        // A restriction of one key that names another would restrict the wrong one, or none.
+        if let (Some(own), Some(named)) = (id, named)
+            && own != named
+            && (usable.is_ok() || is_ours)
+        {
+            let why = format!("its \"kid\" is the id of another key: its own id is {own}");
+            return Err(wrong(why));
+        }
+        match usable {
+            Ok(key) => {
+                for (bad, what) in [(key.is_weak(), "weak"), (key.is_published(), "published")] {
+                    if bad {
+                        let id = key.id();
+                        self.note(format!(
+                            "key {position} ({id}) is {what}: nothing signed by it counts"
+                        ));
+                    }
+                }
+                self.positions.push(index);
+                self.entries.push(settings.into_entry(key, kid.map(str::to_owned)));
+            }
+            Err(Unusable::Broken(why)) if alone || is_ours => return Err(wrong(why)),
+            Err(Unusable::Broken(why) | Unusable::NotForUs(why)) => {
+                let limits = settings.limits;
+                let restricts = limits.restrict();
+                self.pass_over(position, &why, restricts);
+                if restricts {
+                    // The bytes of the key name it whatever its type is said to be.
+                    let x = jwk::x(jwk).map(|x| KeyId::of(&x));
+                    let ids = x.into_iter().chain(named);
+                    self.passed_over
+                        .extend(ids.map(|key| Restriction { key, limits: limits.clone() }));
+                }
+            }
+        }
+        Ok(id)
+    }
+
+    fn pass_over(&mut self, position: usize, why: &str, restricts: bool) {
+        let all_the_same = if restricts { "; what it restricts holds all the same" } else { "" };
+        self.note(format!("key {position} is passed over: {why}{all_the_same}"));
     }
 
     fn note(&mut self, text: String) {
@@ -193,95 +242,7 @@ impl TrustFile {
         &self.positions
     }
 
-    pub(super) fn into_parts(self) -> (Vec<Entry>, Vec<Note>) {
-        (self.entries, self.notes)
+    pub(super) fn into_parts(self) -> Parts {
+        Parts { entries: self.entries, passed_over: self.passed_over, notes: self.notes }
     }
-}
-
-fn entry(position: usize) -> impl Fn(String) -> TrustError {
-    move |why| TrustError::Entry { position, why }
-}
-
-fn ours(name: &str) -> bool {
-    name.eq_ignore_ascii_case("mcpid")
-}
-
-/// What stands under `mcpid`.
-#[derive(Default)]
-struct Settings {
-    name: Option<String>,
-    client_ids: Vec<String>,
-    not_before: Option<Timestamp>,
-    not_after: Option<Timestamp>,
-    revoked_at: Option<Timestamp>,
-    allow: Option<Vec<Pattern>>,
-}
-
-impl Settings {
-    const NAMES: [&'static str; 6] =
-        ["name", "client_ids", "not_before", "not_after", "revoked_at", "allow"];
-
-    /// Every member is known or an error: a typo in `revoked_at` must not leave a key trusted.
-    fn of(jwk: &Members) -> Result<Self, String> {
-        // The same goes for the name of the member itself.
-        if let Some((name, _)) = jwk.iter().find(|(name, _)| ours(name) && *name != "mcpid") {
-            return Err(format!("the member {name:?} must be spelled \"mcpid\""));
-        }
-        let Some(json) = jwk.get("mcpid") else { return Ok(Settings::default()) };
-        let Some(ours) = json.as_object() else {
-            return Err(format!("\"mcpid\" is {}, not an object", json.kind()));
-        };
-        if let Some((name, _)) = ours.iter().find(|(name, _)| !Self::NAMES.contains(name)) {
-            return Err(format!("the member {name:?} of \"mcpid\" is not known"));
-        }
-        let settings = Settings {
-            name: ours.string("name")?.map(str::to_owned),
-            client_ids: strings(ours, "client_ids")?.unwrap_or_default(),
-            not_before: time(ours, "not_before")?,
-            not_after: time(ours, "not_after")?,
-            revoked_at: time(ours, "revoked_at")?,
-            allow: strings(ours, "allow")?
-                .map(|list| {
-                    let parse = |text: &String| {
-                        Pattern::parse(text).map_err(|e| format!("\"allow\" holds {text:?}: {e}"))
-                    };
-                    list.iter().map(parse).collect::<Result<_, _>>()
-                })
-                .transpose()?,
-        };
-        match (settings.not_before, settings.not_after) {
-            (Some(start), Some(end)) if end <= start => {
-                Err(format!("\"not_after\" {end} is not later than \"not_before\" {start}"))
-            }
-            _ => Ok(settings),
-        }
-    }
-
-    fn into_entry(mut self, key: crate::key::PublicKey, kid: Option<String>) -> Entry {
-        let mut seen = HashSet::new();
-        self.client_ids.retain(|id| seen.insert(id.clone()));
-        Entry {
-            key,
-            name: self.name,
-            kids: kid.into_iter().collect(),
-            client_ids: self.client_ids,
-            not_before: self.not_before,
-            not_after: self.not_after,
-            revoked_at: self.revoked_at,
-            allow: self.allow.into_iter().collect(),
-        }
-    }
-}
-
-fn time(object: &Members, name: &str) -> Result<Option<Timestamp>, String> {
-    let parse = |text| Timestamp::parse_rfc3339(text).map_err(|e| format!("{name:?} is {e}"));
-    object.string(name)?.map(parse).transpose()
-}
-
-fn strings(object: &Members, name: &str) -> Result<Option<Vec<String>>, String> {
-    let Some(json) = object.get(name) else { return Ok(None) };
-    let wrong = || format!("{name:?} is not an array of strings");
-    let items = json.as_array().ok_or_else(wrong)?;
-    let texts = items.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong));
-    texts.collect::<Result<Vec<_>, _>>().map(Some)
 }

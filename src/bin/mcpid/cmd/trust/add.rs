@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::PublicKey;
-use mcpid::key::format::{self, FormatError, Import};
+use mcpid::key::format::{self, FormatError, Import, Imported};
 use mcpid::key::store::{self, StoreError};
 use mcpid::key::trust::{self, Entry, NewEntry};
 use mcpid::mcp::pattern::Pattern;
@@ -39,9 +40,15 @@ pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     new.kid = found.kid;
     // A name that came along may be anything; one that cannot be a name is left out.
     new.name = args.name.clone().or_else(|| values::name(&found.name?).ok());
+    if args.client_id.iter().any(|id| id == new.key.id().as_str()) {
+        let message =
+            "--client-id would change nothing: a key may always call itself by its key id";
+        return Err(Failure::usage(message).hint("leave --client-id out"));
+    }
     new.client_ids.clone_from(&args.client_id);
-    new.not_before = args.not_before;
-    new.not_after = args.not_after;
+    // What the key says of its own validity is narrowed by flags, never widened.
+    new.not_before = args.not_before.max(found.not_before);
+    new.not_after = args.not_after.into_iter().chain(found.not_after).min();
     new.allow = (!patterns.is_empty()).then_some(patterns);
 
     place.make_default_folder()?;
@@ -58,6 +65,9 @@ pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     if let (Some(name), 1..) = (&new.name, namesakes) {
         ui.note(&format!("{namesakes} more of the keys there have the name {name}"));
     }
+    if let Some(end) = added.not_after().filter(|end| *end <= SystemClock.now()) {
+        ui.note(&format!("it ended at {end}: nothing that it signs since then counts"));
+    }
     ui.detail(&format!("wrote {}", place.name()));
     report(&added, ui)
 }
@@ -67,12 +77,14 @@ struct Found {
     key: PublicKey,
     name: Option<String>,
     kid: Option<String>,
+    not_before: Option<Timestamp>,
+    not_after: Option<Timestamp>,
 }
 
 impl Found {
     fn held(holder: Holder) -> Found {
         let name = Some(holder.name().to_owned());
-        Found { key: holder.public().clone(), name, kid: None }
+        Found { key: holder.public().clone(), name, kid: None, not_before: None, not_after: None }
     }
 }
 
@@ -110,7 +122,10 @@ fn one(import: Import, name: &str, ui: &mut Ui) -> Result<Found, Failure> {
     let count = import.keys.len();
     let mut keys = import.keys.into_iter();
     match (keys.next(), keys.next()) {
-        (Some(found), None) => Ok(Found { key: found.key, name: found.name, kid: found.kid }),
+        (Some(found), None) => {
+            let Imported { key, name, kid, not_before, not_after, .. } = found;
+            Ok(Found { key, name, kid, not_before, not_after })
+        }
         (None, _) => Err(Failure::new(Exit::Key, "not_a_key", format!("{name} holds no key"))),
         (Some(_), Some(_)) => {
             let message = format!("{name} holds {count} keys; they are added one by one");

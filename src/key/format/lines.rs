@@ -1,0 +1,135 @@
+//! OpenSSH public keys as its programs list them: `.pub` files, `ssh-add -L`, `authorized_keys`.
+
+use super::{FormatError, Import, Imported, PUBLIC, instead, malformed, openssh};
+
+/// The options that may stand before a key in `authorized_keys`, sshd(8). They limit logins.
+const OPTIONS: [&str; 22] = [
+    "agent-forwarding",
+    "cert-authority",
+    "command",
+    "environment",
+    "expiry-time",
+    "from",
+    "no-agent-forwarding",
+    "no-port-forwarding",
+    "no-pty",
+    "no-touch-required",
+    "no-user-rc",
+    "no-x11-forwarding",
+    "permitlisten",
+    "permitopen",
+    "port-forwarding",
+    "principals",
+    "pty",
+    "restrict",
+    "tunnel",
+    "user-rc",
+    "verify-required",
+    "x11-forwarding",
+];
+
+/// Reads the Ed25519 keys of all lines; empty lines and comments are left out. `None` if some
+/// other line is not an OpenSSH key of any kind.
+///
+/// # Errors
+/// An Ed25519 key that is broken, or marked as revoked, as a certificate authority or with an end;
+/// no Ed25519 key at all.
+pub(super) fn public(text: &str) -> Option<Result<Import, FormatError>> {
+    let lines = text.split(['\n', '\r']).map(str::trim_ascii).zip(1_usize..);
+    let lines = lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
+    let read = lines.map(|(line, number)| Some((number, key(line)?)));
+    let read = read.collect::<Option<Vec<_>>>().filter(|read| !read.is_empty())?;
+    Some(keys(read))
+}
+
+fn keys(read: Vec<(usize, Result<Line, FormatError>)>) -> Result<Import, FormatError> {
+    let mut import = Import { keys: Vec::new(), skipped: Vec::new() };
+    let only = read.len() == 1;
+    for (number, line) in read {
+        match line {
+            Ok(Line { key: (key, name), options }) => {
+                if options {
+                    import.skipped.push(format!("line {number}: its options are for logins only"));
+                }
+                import.keys.push(Imported { name, ..Imported::new(key) });
+            }
+            Err(FormatError::Instead { found, .. }) if !only => {
+                import.skipped.push(format!("line {number} is {found}"));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if import.keys.is_empty() {
+        return Err(instead("OpenSSH lines without an Ed25519 key", PUBLIC));
+    }
+    Ok(import)
+}
+
+/// One line that holds an Ed25519 key.
+struct Line {
+    key: openssh::Line,
+    /// Whether options stood before it.
+    options: bool,
+}
+
+fn key(line: &str) -> Option<Result<Line, FormatError>> {
+    if let Some(found) = openssh::public_line(line) {
+        return Some(found.map(|key| Line { key, options: false }));
+    }
+    let (first, rest) = split_quoted(line)?;
+    let found = openssh::public_line(rest);
+    let bad = |why: &str| Some(Err(malformed("OpenSSH line", why)));
+    if let Some(marker) = first.strip_prefix('@') {
+        found.or_else(|| openssh::public_line(split_quoted(rest)?.1))?.ok();
+        return match marker {
+            "revoked" => bad("it is marked as revoked"),
+            _ => Some(Err(instead("a line of known_hosts", PUBLIC))),
+        };
+    }
+    let found = found?;
+    let Some(options) = options(first) else {
+        return Some(Err(instead("a line of known_hosts", PUBLIC)));
+    };
+    for (option, why) in [
+        ("cert-authority", "it is marked as a certificate authority"),
+        ("expiry-time", "its expiry-time would be lost"),
+    ] {
+        if options.iter().any(|name| name == option) {
+            return bad(why);
+        }
+    }
+    Some(found.map(|key| Line { key, options: true }))
+}
+
+/// The names of the options in a list of them, in lower case; `None` if it is something else.
+fn options(list: &str) -> Option<Vec<String>> {
+    let mut names = Vec::new();
+    let mut rest = list;
+    while !rest.is_empty() {
+        let (one, more) = split_at(rest, |c| c == ',').unwrap_or((rest, ""));
+        let name = one.split_once('=').map_or(one, |(name, _)| name).to_ascii_lowercase();
+        names.push(OPTIONS.contains(&name.as_str()).then_some(name)?);
+        rest = more;
+    }
+    Some(names)
+}
+
+fn split_quoted(line: &str) -> Option<(&str, &str)> {
+    let (first, rest) = split_at(line, |c| matches!(c, ' ' | '\t'))?;
+    Some((first, rest.trim_ascii_start()))
+}
+
+/// The text before and behind the first separator that stands outside of double quotes.
+fn split_at(text: &str, separates: impl Fn(char) -> bool) -> Option<(&str, &str)> {
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            c if !quoted && separates(c) => return Some((text.get(..at)?, text.get(at + 1..)?)),
+            _ => {}
+        }
+    }
+    None
+}

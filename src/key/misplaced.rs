@@ -1,0 +1,127 @@
+//! Members of a trust file that restrict a key, where no reader would look for them.
+//!
+//! RFC 7517 (sections 4 and 5) has readers ignore members that they do not know. A revocation that
+//! is misspelt, or that stands one level too high, would then be ignored in silence, and the key
+//! stay trusted. So the names that restrict are known at every level, and near misses of them too.
+
+use super::json::{Json, Members};
+
+/// The member of a JWK that holds our settings.
+pub(crate) const SETTINGS: &str = "mcpid";
+
+/// The members of `mcpid` that restrict a key.
+const RESTRICTIONS: [&str; 5] = ["revoked_at", "not_after", "not_before", "allow", "security_key"];
+
+/// Looks through the members of a JWK, at every depth but inside its `mcpid`.
+///
+/// # Errors
+/// The first member that would restrict the key if it were spelled or placed well, as a fragment.
+pub(crate) fn in_key(jwk: &Members) -> Result<(), String> {
+    jwk.iter().filter(|(name, _)| *name != SETTINGS).try_for_each(in_member)
+}
+
+/// Looks through the members that stand beside `keys`, at every depth.
+///
+/// # Errors
+/// As [`in_key`]; a second list of keys, which no reader of `keys` would see, is an error too.
+pub(crate) fn beside_keys(set: &Members) -> Result<(), String> {
+    for (name, value) in set.iter().filter(|(name, _)| *name != "keys") {
+        if name == SETTINGS {
+            return Err(format!("{name:?} belongs into a key, not beside \"keys\""));
+        }
+        if matches!(value, Json::Array(_) | Json::Object(_)) && is_near(name, "keys") {
+            return Err(format!("the member {name:?} beside \"keys\" would be ignored"));
+        }
+        in_member((name, value))?;
+    }
+    Ok(())
+}
+
+fn in_member((name, value): (&str, &Json)) -> Result<(), String> {
+    if name == SETTINGS {
+        return Err(format!("{name:?} belongs directly into a key"));
+    }
+    if is_near(name, SETTINGS) {
+        return Err(format!("the member {name:?} must be spelled {SETTINGS:?}"));
+    }
+    if let Some(meant) = RESTRICTIONS.into_iter().find(|meant| is_near(name, meant)) {
+        let meant = if name == meant { String::new() } else { format!(", as {meant:?}") };
+        return Err(format!("the member {name:?} belongs into {SETTINGS:?}{meant}"));
+    }
+    match value {
+        // What the registered member says (OpenID Federation 1.0) is read where keys are.
+        Json::Object(_) if name == "revoked" => Ok(()),
+        Json::Object(members) => members.iter().try_for_each(in_member),
+        Json::Array(items) => items.iter().try_for_each(|item| in_member(("", item))),
+        _ => Ok(()),
+    }
+}
+
+/// Whether `name` is `meant` after letter case and punctuation are dropped, or one edit away from
+/// it: an insertion, a deletion, a substitution, or a swap of neighbours.
+fn is_near(name: &str, meant: &str) -> bool {
+    let letters = |text: &str| -> Vec<char> {
+        text.chars().flat_map(char::to_lowercase).filter(|c| c.is_alphanumeric()).collect()
+    };
+    let (name, meant) = (letters(name), letters(meant));
+    let same = name.iter().zip(&meant).take_while(|(a, b)| a == b).count();
+    let (Some(a), Some(b)) = (name.get(same..), meant.get(same..)) else { return false };
+    match (a, b) {
+        ([], [] | [_]) | ([_], []) => true,
+        ([a0, a_rest @ ..], [b0, b_rest @ ..]) => {
+            let swapped = matches!((a_rest, b_rest), ([a1, a2 @ ..], [b1, b2 @ ..])
+                if (a0, a1) == (b1, b0) && a2 == b2);
+            a_rest == b_rest || a_rest == b || a == b_rest || swapped
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_edit_is_near_and_two_are_not() {
+        for near in [
+            "mcpid",
+            "MCPID",
+            "mcp-id",
+            "mcp_id",
+            "mcpid ",
+            " m.c.p.i.d",
+            "\u{200b}mcpid",
+            "mcipd",
+            "cmpid",
+            "mcpdi",
+            "mcpi",
+            "cpid",
+            "mcid",
+            "mcpids",
+            "xmcpid",
+            "mccpid",
+            "mcqid",
+            "ncpid",
+            "mcpie",
+            "MCP-Identity-".get(..6).unwrap_or_default(),
+            "m\u{441}pid",
+            "mcpid\u{301}",
+        ] {
+            assert!(is_near(near, "mcpid"), "{near:?}");
+        }
+        for far in
+            ["mcp", "", "pid", "mcpidentity", "mpcdi", "mcpidxy", "kid", "id", "mid", "dipcm"]
+        {
+            assert!(!is_near(far, "mcpid"), "{far:?}");
+        }
+        // No registered member of a JWK is near to a name of ours.
+        for member in [
+            "kty", "use", "key_ops", "alg", "kid", "x5u", "x5c", "x5t", "x5t#S256", "crv", "x",
+            "y", "d", "n", "e", "p", "q", "dp", "dq", "qi", "oth", "k", "ext", "iat", "nbf", "exp",
+            "revoked", "pub", "priv", "iss", "adcp_use", "issuer", "purpose", "key", "name",
+        ] {
+            assert!(!is_near(member, "mcpid"), "{member}");
+            assert!(RESTRICTIONS.iter().all(|meant| !is_near(member, meant)), "{member}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What restricts a key, wherever it is said: in its entry, in the entry of another file, or in one
+//! that is passed over.
+
+use crate::clock::Timestamp;
+use crate::mcp::pattern::Pattern;
+
+/// Restrictions of one key.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Limits {
+    /// The first moment at which the key is valid.
+    pub(super) not_before: Option<Timestamp>,
+    /// The first moment at which the key is no longer valid.
+    pub(super) not_after: Option<Timestamp>,
+    /// Since when the key is revoked.
+    pub(super) revoked_at: Option<Timestamp>,
+    /// One list for each entry that has one; every list must let an operation pass.
+    pub(super) allow: Vec<Vec<Pattern>>,
+}
+
+impl Limits {
+    /// Whether anything is restricted.
+    pub(super) fn restrict(&self) -> bool {
+        let times = [self.not_before, self.not_after, self.revoked_at];
+        times.iter().any(Option::is_some) || !self.allow.is_empty()
+    }
+
+    /// Takes over what `other` restricts: latest start, earliest end, earliest revocation, and
+    /// every list of patterns.
+    pub(super) fn tighten(&mut self, other: Limits) {
+        let stricter =
+            |a: Option<Timestamp>, b: Option<Timestamp>, pick: fn(_, _) -> _| match (a, b) {
+                (Some(a), Some(b)) => Some(pick(a, b)),
+                (one, None) | (None, one) => one,
+            };
+        self.not_before = stricter(self.not_before, other.not_before, std::cmp::max);
+        self.not_after = stricter(self.not_after, other.not_after, std::cmp::min);
+        self.revoked_at = stricter(self.revoked_at, other.revoked_at, std::cmp::min);
+        self.allow.extend(other.allow);
+    }
+
+    /// The start and the end, if the end is not later, so that the key is never valid.
+    pub(super) fn never_valid(&self) -> Option<(Timestamp, Timestamp)> {
+        self.not_before.zip(self.not_after).filter(|(start, end)| end <= start)
+    }
+}

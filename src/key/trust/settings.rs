@@ -1,0 +1,93 @@
+//! What stands under `mcpid` in a key of a trust file.
+
+use std::collections::HashSet;
+
+use super::Entry;
+use super::limits::Limits;
+use crate::clock::Timestamp;
+use crate::key::json::Members;
+use crate::key::misplaced::SETTINGS;
+use crate::key::{PublicKey, format::jwk};
+use crate::mcp::pattern::Pattern;
+
+/// The settings of one key.
+#[derive(Default)]
+pub(super) struct Settings {
+    name: Option<String>,
+    client_ids: Vec<String>,
+    pub(super) limits: Limits,
+}
+
+impl Settings {
+    const NAMES: [&'static str; 6] =
+        ["name", "client_ids", "not_before", "not_after", "revoked_at", "allow"];
+
+    /// Reads the member `mcpid` of a JWK; no settings where it is absent.
+    ///
+    /// # Errors
+    /// An unknown member (a typo in `revoked_at` must not leave a key trusted), a wrong type, a
+    /// time that is not RFC 3339, a pattern that is none, an end that is not after the start.
+    pub(super) fn of(jwk: &Members) -> Result<Self, String> {
+        let Some(json) = jwk.get(SETTINGS) else { return Ok(Settings::default()) };
+        let Some(ours) = json.as_object() else {
+            return Err(format!("\"mcpid\" is {}, not an object", json.kind()));
+        };
+        if let Some((name, _)) = ours.iter().find(|(name, _)| !Self::NAMES.contains(name)) {
+            return Err(format!("the member {name:?} of \"mcpid\" is not known"));
+        }
+        let allow = strings(ours, "allow")?.map(|list| {
+            let parse = |text: &String| {
+                Pattern::parse(text).map_err(|e| format!("\"allow\" holds {text:?}: {e}"))
+            };
+            list.iter().map(parse).collect::<Result<_, _>>()
+        });
+        let limits = Limits {
+            not_before: time(ours, "not_before")?,
+            not_after: time(ours, "not_after")?,
+            revoked_at: time(ours, "revoked_at")?,
+            allow: allow.transpose()?.into_iter().collect(),
+        };
+        if let Some((start, end)) = limits.never_valid() {
+            return Err(format!("\"not_after\" {end} is not later than \"not_before\" {start}"));
+        }
+        Ok(Settings {
+            name: ours.string("name")?.map(str::to_owned),
+            client_ids: strings(ours, "client_ids")?.unwrap_or_default(),
+            limits,
+        })
+    }
+
+    /// Adds what the JWK itself says of the key's validity. The first of `exp`, `nbf` and
+    /// `revoked` that cannot be read ends the validity of the key, and is given back.
+    pub(super) fn narrow(&mut self, jwk: &Members) -> Option<String> {
+        let jwk::Validity { not_before, not_after, revoked_at, unreadable } =
+            jwk::Validity::of(jwk);
+        self.limits.tighten(Limits { not_before, not_after, revoked_at, allow: Vec::new() });
+        unreadable
+    }
+
+    pub(super) fn into_entry(mut self, key: PublicKey, kid: Option<String>) -> Entry {
+        let mut seen = HashSet::new();
+        self.client_ids.retain(|id| seen.insert(id.clone()));
+        Entry {
+            key,
+            name: self.name,
+            kids: kid.into_iter().collect(),
+            client_ids: self.client_ids,
+            limits: self.limits,
+        }
+    }
+}
+
+fn time(object: &Members, name: &str) -> Result<Option<Timestamp>, String> {
+    let parse = |text| Timestamp::parse_rfc3339(text).map_err(|e| format!("{name:?} is {e}"));
+    object.string(name)?.map(parse).transpose()
+}
+
+fn strings(object: &Members, name: &str) -> Result<Option<Vec<String>>, String> {
+    let Some(json) = object.get(name) else { return Ok(None) };
+    let wrong = || format!("{name:?} is not an array of strings");
+    let items = json.as_array().ok_or_else(wrong)?;
+    let texts = items.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong));
+    texts.collect::<Result<Vec<_>, _>>().map(Some)
+}
