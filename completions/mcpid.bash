@@ -789,7 +789,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__keygen)
-            opts="-o -q -v -h --output --name --import --no-passphrase --passphrase-file --passphrase-fd --json --quiet --verbose --help"
+            opts="-o -q -v -h --output --name --import --no-passphrase --weak --passphrase-file --passphrase-fd --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -877,7 +877,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__passwd)
-            opts="-k -q -v -h --key --passphrase-file --passphrase-fd --new-passphrase-file --new-passphrase-fd --no-passphrase --json --quiet --verbose --help"
+            opts="-k -q -v -h --key --passphrase-file --passphrase-fd --new-passphrase-file --new-passphrase-fd --no-passphrase --weak --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -52,6 +52,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -l import -d 'Take t
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -l passphrase-file -d 'Read the passphrase from this file; one trailing newline is dropped' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -l passphrase-fd -d 'Read the passphrase from this open file descriptor; one trailing newline is dropped' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -l no-passphrase -d 'Do not encrypt: whoever can read the file can sign'
+complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -l weak -d 'Accept a passphrase of under 8 characters'
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s v -l verbose -d 'Say more on stderr'
@@ -128,6 +129,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -l passphrase-fd -d 
 complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -l new-passphrase-file -d 'Read the new passphrase from this file; one trailing newline is dropped' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -l new-passphrase-fd -d 'Read the new passphrase from this open file descriptor; one trailing newline is dropped' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -l no-passphrase -d 'Do not encrypt any more: whoever can read the file can sign'
+complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -l weak -d 'Accept a new passphrase of under 8 characters'
 complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -s v -l verbose -d 'Say more on stderr'

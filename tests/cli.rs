@@ -117,7 +117,10 @@ fn flags(folder: &Path, path: &str) -> BTreeSet<String> {
 /// added to the binary has to be added here, and the other way round.
 const GRAMMAR: &[(&str, &str)] = &[
     ("demo", ""),
-    ("keygen", "-o --output --name --import --no-passphrase --passphrase-file --passphrase-fd"),
+    (
+        "keygen",
+        "-o --output --name --import --no-passphrase --weak --passphrase-file --passphrase-fd",
+    ),
     (
         "sign",
         "-k --key --profile --client-id --cover --no-cover --label --ttl --at --format --url \
@@ -133,7 +136,7 @@ const GRAMMAR: &[(&str, &str)] = &[
     (
         "passwd",
         "-k --key --passphrase-file --passphrase-fd --new-passphrase-file --new-passphrase-fd \
-         --no-passphrase",
+         --no-passphrase --weak",
     ),
     ("trust add", "-r --trust --name --client-id --not-before --not-after --allow"),
     ("trust list", "-r --trust"),

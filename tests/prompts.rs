@@ -79,9 +79,9 @@ fn keygen_refuses_two_answers_that_differ() {
     let folder = TempDir::new().unwrap();
     let mut session = start(&folder, "mcpid keygen -o key.json");
     session.exp_string("new passphrase").unwrap();
-    session.send_line("one").unwrap();
+    session.send_line("number one").unwrap();
     session.exp_string("again: ").unwrap();
-    session.send_line("two").unwrap();
+    session.send_line("number two").unwrap();
     let seen = ends(session, 4);
     assert!(seen.contains("mcpid: the two passphrases differ; nothing was written"), "{seen}");
     assert!(!folder.path().join("key.json").exists());
@@ -124,28 +124,70 @@ fn sealed(folder: &TempDir, passphrase: &str) {
 }
 
 #[test]
+fn a_passphrase_that_is_typed_has_eight_characters() {
+    let folder = TempDir::new().unwrap();
+    // Seven characters of two bytes each are no fourteen.
+    for (typed, count) in
+        [("7letter", 7), ("\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}", 7), ("x", 1)]
+    {
+        let mut session = start(&folder, "mcpid keygen -o key.json");
+        session.exp_string("new passphrase for key.json").unwrap();
+        session.send_line(typed).unwrap();
+        let seen = ends(session, 4);
+        let plural = if count == 1 { "" } else { "s" };
+        let said = format!("mcpid: a passphrase of {count} character{plural} is guessed quickly");
+        assert!(seen.contains(&said) && !seen.contains("again"), "{seen}");
+        assert!(!folder.path().join("key.json").exists());
+    }
+    for (file, typed, flag) in [
+        ("a.json", "8letters", ""),
+        ("b.json", "\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}", ""),
+        ("c.json", "x", " --weak"),
+    ] {
+        let mut session = start(&folder, &format!("mcpid keygen -o {file}{flag}"));
+        session.exp_string("new passphrase for").unwrap();
+        session.send_line(typed).unwrap();
+        session.exp_string("again: ").unwrap();
+        session.send_line(typed).unwrap();
+        let seen = ends(session, 0);
+        assert!(seen.contains(&format!("mcpid: wrote {file}")), "{seen}");
+    }
+    // A new one that is given is looked at before the old one is asked for.
+    fs::write(folder.path().join("short"), "7letter\n").unwrap();
+    let command = "mcpid passwd -k a.json --new-passphrase-file short";
+    let seen = ends(start(&folder, command), 4);
+    assert!(seen.contains("7 characters") && !seen.contains("passphrase for"), "{seen}");
+    let seen = ends(start(&folder, "mcpid passwd -k a.json --new-passphrase-fd 5 5<short"), 4);
+    assert!(seen.contains("7 characters"), "{seen}");
+    let mut session = start(&folder, &format!("{command} --weak"));
+    session.exp_string("passphrase for a.json: ").unwrap();
+    session.send_line("8letters").unwrap();
+    assert!(ends(session, 0).contains("has a new passphrase"));
+}
+
+#[test]
 fn passwd_asks_for_the_old_and_twice_for_the_new() {
     let folder = TempDir::new().unwrap();
-    sealed(&folder, "old one");
+    sealed(&folder, "the old one");
     // What comes on stdin is not taken for an answer.
     let mut session = start(&folder, "printf 'no\\nno\\nno\\n' | mcpid passwd -k key.json");
     session.exp_string("passphrase for key.json: ").unwrap();
     // A slip of the finger, taken back.
-    session.send_line("old onn\u{7f}e").unwrap();
+    session.send_line("the old onn\u{7f}e").unwrap();
     session.exp_string("new passphrase for key.json").unwrap();
-    session.send_line("new one").unwrap();
+    session.send_line("the new one").unwrap();
     session.exp_string("again: ").unwrap();
-    session.send_line("new one").unwrap();
+    session.send_line("the new one").unwrap();
     let seen = ends(session, 0);
     assert!(seen.contains("mcpid: key.json has a new passphrase"), "{seen}");
-    assert!(opens(folder.path(), "key.json", "new one"));
-    assert!(!opens(folder.path(), "key.json", "old one"));
+    assert!(opens(folder.path(), "key.json", "the new one"));
+    assert!(!opens(folder.path(), "key.json", "the old one"));
 }
 
 #[test]
 fn a_wrong_passphrase_is_said_once_and_changes_nothing() {
     let folder = TempDir::new().unwrap();
-    sealed(&folder, "old one");
+    sealed(&folder, "the old one");
     let before = fs::read(folder.path().join("key.json")).unwrap();
     let mut session = start(&folder, "mcpid passwd -k key.json --no-passphrase");
     session.exp_string("passphrase for key.json: ").unwrap();
@@ -172,7 +214,7 @@ fn ctrl_c_at_the_second_question_too() {
     let folder = TempDir::new().unwrap();
     let mut session = start(&folder, "mcpid keygen -o key.json");
     session.exp_string("new passphrase").unwrap();
-    session.send_line("one").unwrap();
+    session.send_line("number one").unwrap();
     session.exp_string("again: ").unwrap();
     session.send_control('c').unwrap();
     ends(session, 130);
@@ -213,7 +255,7 @@ fn ctrl_d_is_no_passphrase() {
 #[test]
 fn what_can_be_checked_is_checked_before_the_question() {
     let folder = TempDir::new().unwrap();
-    sealed(&folder, "old one");
+    sealed(&folder, "the old one");
     fs::write(folder.path().join("text"), "no key").unwrap();
     std::os::unix::fs::symlink("key.json", folder.path().join("link")).unwrap();
     for (command, code, words) in [

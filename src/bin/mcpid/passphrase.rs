@@ -18,6 +18,8 @@ use crate::ui::{Ui, visible};
 const LIMIT: u32 = 4096;
 /// Words in a passphrase that is made up: 11 bits each, 77 in all.
 const WORDS: usize = 7;
+/// Characters of the shortest passphrase that protects a key, without `--weak`.
+const SHORTEST: usize = 8;
 const VARIABLE: &str = "MCPID_PASSPHRASE";
 
 /// A passphrase's bytes, exactly as given.
@@ -98,6 +100,17 @@ pub(crate) fn new_source(
 }
 
 impl Source {
+    /// Refuses a new passphrase that is given and short, before any question is asked.
+    ///
+    /// # Errors
+    /// Under 8 characters, unless `weak` ones are wanted.
+    pub(crate) fn strong_unless(self, weak: bool) -> Result<Self, Failure> {
+        if let Source::Given(given) = &self {
+            check_strength(given, weak)?;
+        }
+        Ok(self)
+    }
+
     /// The passphrase of a keyfile that exists; asked for once.
     ///
     /// # Errors
@@ -116,8 +129,8 @@ impl Source {
     /// one up and shows it, on the terminal and nowhere else.
     ///
     /// # Errors
-    /// The two answers differ, Ctrl-D or Ctrl-C.
-    pub(crate) fn fresh(self, whose: &str) -> Result<Passphrase, Failure> {
+    /// Under 8 characters, unless `weak` ones are wanted; the two answers differ, Ctrl-D or Ctrl-C.
+    pub(crate) fn fresh(self, whose: &str, weak: bool) -> Result<Passphrase, Failure> {
         let terminal = match self {
             Source::Given(given) => return Ok(given),
             Source::Ask(terminal) => terminal,
@@ -134,6 +147,7 @@ impl Source {
             terminal.show("\n\n")?;
             return Ok(made);
         }
+        check_strength(&first, weak)?;
         let second = terminal.ask("the same again: ")?;
         if first != second {
             let message = "the two passphrases differ; nothing was written";
@@ -141,6 +155,24 @@ impl Source {
         }
         Ok(first)
     }
+}
+
+/// Counts characters, not bytes; a byte that belongs to none counts as one.
+fn check_strength(given: &Passphrase, weak: bool) -> Result<(), Failure> {
+    let count: usize = given
+        .utf8_chunks()
+        .map(|chunk| chunk.valid().chars().count() + chunk.invalid().len())
+        .sum();
+    if weak || count >= SHORTEST {
+        return Ok(());
+    }
+    let plural = if count == 1 { "" } else { "s" };
+    let message = format!(
+        "a passphrase of {count} character{plural} is guessed quickly: {SHORTEST} or more are wanted"
+    );
+    Err(Failure::new(Exit::Key, "weak_passphrase", message)
+        .hint("a good one: openssl rand -base64 24")
+        .hint("to use it all the same: --weak"))
 }
 
 fn two(first: &str, second: &str) -> Failure {

@@ -14,7 +14,7 @@ use super::values::{descriptor, name, time};
 /// is never overwritten.
 ///
 /// The passphrase is asked for twice. An empty answer generates one of seven words and shows it
-/// once.
+/// once. One of under 8 characters needs --weak.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -36,6 +36,9 @@ pub(crate) struct KeygenArgs {
     /// Do not encrypt: whoever can read the file can sign
     #[arg(long, conflicts_with_all = ["passphrase_file", "passphrase_fd"])]
     pub(crate) no_passphrase: bool,
+    /// Accept a passphrase of under 8 characters
+    #[arg(long, conflicts_with = "no_passphrase", help_heading = "Passphrase")]
+    pub(crate) weak: bool,
     #[command(flatten)]
     pub(crate) passphrase: PassphraseArgs,
 }
@@ -94,7 +97,8 @@ pub(crate) struct ExportArgs {
 
 /// Change the passphrase of a keyfile
 ///
-/// Asks for the present passphrase, then twice for the new one. The file is replaced in one step:
+/// Asks for the present passphrase, then twice for the new one, which has 8 characters or more
+/// unless --weak says otherwise. The file is replaced in one step:
 /// whatever happens, either the old or the new one is there.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
@@ -118,6 +122,9 @@ pub(crate) struct PasswdArgs {
     /// Do not encrypt any more: whoever can read the file can sign
     #[arg(long, conflicts_with_all = ["new_passphrase_file", "new_passphrase_fd"])]
     pub(crate) no_passphrase: bool,
+    /// Accept a new passphrase of under 8 characters
+    #[arg(long, conflicts_with = "no_passphrase", help_heading = "Passphrase")]
+    pub(crate) weak: bool,
 }
 
 /// Say whose signatures count

@@ -27,6 +27,7 @@ pub(crate) fn run(args: &KeygenArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         true => None,
         false => Some(one_stdin(args).and_then(|()| passphrase::source(&args.passphrase, ui))),
     };
+    let source = source.map(|source| source.and_then(|source| source.strong_unless(args.weak)));
     let output = place.as_flag("-o");
     // Nowhere to ask is easily put right here, unlike for a key that is sealed already.
     let source = source.transpose().map_err(|failure| match failure.code {
@@ -47,7 +48,7 @@ pub(crate) fn run(args: &KeygenArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let plain = Keyfile::plain(&secret, &name, SystemClock.now());
     let mut keyfile = plain.map_err(|e| keyfile_failure(&place.path, &e))?;
     if let Some(source) = source {
-        let given = source.fresh(&place.name())?;
+        let given = source.fresh(&place.name(), args.weak)?;
         keyfile = keyfile
             .sealed_again(&secret, &given, KdfCost::DEFAULT, &mut SysRng)
             .map_err(|e| keyfile_failure(&place.path, &e))?;
@@ -143,10 +144,14 @@ fn report(place: &Place, keyfile: &Keyfile, ui: &mut Ui) -> Result<(), Failure> 
         );
     }
     if ui.json() {
-        return ui.json_line(&Made::of(place, keyfile));
+        ui.json_line(&Made::of(place, keyfile))?;
+    } else {
+        ui.line(id.as_str())?;
     }
-    ui.line(id.as_str())?;
-    ui.detail(&format!("wrote {}", place.name()));
+    ui.note(&format!("wrote {}", place.name()));
+    if ui.json() {
+        return Ok(());
+    }
     if keyfile.is_plain() {
         ui.note(&format!("{} is not encrypted: whoever can read it can sign", place.name()));
     }

@@ -39,17 +39,20 @@ pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let old = keyfiles::source(&keyfile, &place, &args.passphrase, ui)?;
     let new = match args.no_passphrase {
         true => None,
-        false => Some(passphrase::new_source(
-            args.new_passphrase_file.as_deref(),
-            args.new_passphrase_fd,
-            ui,
-        )?),
+        false => Some(
+            passphrase::new_source(
+                args.new_passphrase_file.as_deref(),
+                args.new_passphrase_fd,
+                ui,
+            )?
+            .strong_unless(args.weak)?,
+        ),
     };
     let secret = keyfiles::open(&keyfile, &place, old)?;
     let replaced = match new {
         None => keyfile.plain_again(&secret),
         Some(new) => {
-            let given = new.fresh(&place.name())?;
+            let given = new.fresh(&place.name(), args.weak)?;
             keyfile.sealed_again(&secret, &given, cost(&keyfile), &mut SysRng)
         }
     };
