@@ -14,6 +14,10 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::Ui;
 
+/// What a signature under a key that is revoked by now does not show: its `created` is the word of
+/// the key's holder, and so of a thief too.
+const ONLY_A_LOG: &str = "only a log proof shows that it was signed before";
+
 /// Where the moment comes from as of which a request is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -142,6 +146,9 @@ impl Verdict {
     pub(crate) fn accepted(mut self, seen: Seen) -> Self {
         (self.verdict, self.status, self.exit) = (Some("accepted"), Some("verified"), Exit::Ok);
         self.replay = seen.as_str();
+        if self.revoked_at.is_some() {
+            self.message = Some(format!("the key was revoked later; {ONLY_A_LOG}"));
+        }
         self
     }
 
@@ -312,7 +319,8 @@ impl Verdict {
             numbers.push(("created", created.to_string()));
         }
         if let Some(revoked) = self.revoked_at {
-            numbers.push(("revoked", Timestamp::from_unix(revoked).to_string()));
+            let revoked = Timestamp::from_unix(revoked);
+            numbers.push(("revoked", format!("{revoked}; {ONLY_A_LOG}")));
         }
         let target = self.target.as_deref().unwrap_or_default();
         numbers.push(("target", format!("{} {target}", self.method)));
