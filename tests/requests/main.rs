@@ -5,6 +5,7 @@
 
 mod bad;
 mod demo;
+mod effects;
 mod flags;
 mod har;
 mod inspect;

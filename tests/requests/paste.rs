@@ -13,7 +13,7 @@ fn an_old_request_can_be_judged_as_of_its_own_time() {
         vec!["-r", "odd 'dir/t.json"],
         vec!["--trust", "odd 'dir", "--window", "20s", "--ahead", "1s", "--require", "x-a"],
         vec!["--origin", "https://mcp.example.com", "--max-body", "1KiB", "--only", "https://mcp"],
-        vec!["--profile", "sep2752", "--allow-uncovered", "content-type", "--nonces", "memory:"],
+        vec!["--profile", "sep2752", "--allow-uncovered", "mcp-session-id", "--nonces", "memory:"],
     ] {
         let late = format!("@{}", NOON + 4000);
         let args = [&["verify", "--at", &late], &flags[..], &["--", "-dash it's.http"]].concat();

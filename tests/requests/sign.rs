@@ -153,17 +153,7 @@ fn what_is_covered_can_be_changed() {
     let home = Home::new();
     let ran = sign(
         &home,
-        &[
-            "-H",
-            "X-Request-Id: 7",
-            "--cover",
-            "x-request-id",
-            "--cover",
-            "@authority",
-            "--cover",
-            "@method",
-            "body.json",
-        ],
+        &["-H", "X-Request-Id: 7", "--cover", "x-request-id", "--cover", "@authority", "body.json"],
     );
     let ran = ran.well();
     let all =
@@ -183,8 +173,6 @@ fn what_is_covered_can_be_changed() {
         "mcpid: warning: verify would refuse this at step 6 (coverage_insufficient): \
          content-type is not covered by the signature\n"
     );
-    // What the other profile does not ask for is not missed.
-    sign(&home, &["--profile", "sep2752", "--no-cover", "content-type", "body.json"]).well();
     let part = r#""content-digest";key="sha-256""#;
     let ran = sign(&home, &["--cover", part, "--profile", "rfc9421", "body.json"]).well();
     assert!(ran.out.contains(part), "{}", ran.out);

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use mcpid::base::Component;
 use mcpid::clock::Clock;
 use mcpid::key::trust::Registry;
 use mcpid::message::target::{Origin, Origins};
@@ -11,6 +10,7 @@ use mcpid::verify::coverage::Changes;
 use mcpid::verify::{DEFAULT_MAX_BODY, Replay, Verifier};
 
 use crate::args::{JudgingArgs, ProfileName};
+use crate::coverage_flags;
 use crate::failure::{Failure, chain};
 use crate::trustfiles;
 use crate::ui::Ui;
@@ -47,17 +47,7 @@ impl Judging {
             back: args.window.map(i64::from).or(back),
             ahead: args.ahead.map_or(ahead, i64::from),
         };
-        let changes = Changes {
-            require: names("--require", &args.require)?,
-            allow_uncovered: names("--allow-uncovered", &args.allow_uncovered)?,
-        };
-        for name in &changes.allow_uncovered {
-            if profile.always.iter().any(|always| always == name) {
-                return Err(Failure::usage(format!(
-                    "--allow-uncovered {name}: without it a signature says nothing"
-                )));
-            }
-        }
+        let changes = coverage_flags::demands(&profile, &args.require, &args.allow_uncovered)?;
         let origins = origins(&args.origin)?;
         let max_body = args.max_body.unwrap_or(DEFAULT_MAX_BODY as u64);
         let registry = trustfiles::registry(&args.trust, ui)?;
@@ -103,20 +93,6 @@ pub(crate) fn origins(flags: &[String]) -> Result<Origins, Failure> {
         .map(|text| {
             Origin::parse(text)
                 .map_err(|e| Failure::usage(format!("--origin {text}: {}", chain(&e))))
-        })
-        .collect()
-}
-
-/// Names of components; identifiers with parameters cover a part only, and do not count.
-fn names(flag: &str, texts: &[String]) -> Result<Vec<String>, Failure> {
-    texts
-        .iter()
-        .map(|text| match Component::parse(text) {
-            Ok(component) if component.is_plain() => Ok(component.name().to_owned()),
-            Ok(_) => Err(Failure::usage(format!(
-                "{flag} {text}: only a component without parameters counts as covered"
-            ))),
-            Err(error) => Err(Failure::usage(format!("{flag} {text}: {}", chain(&error)))),
         })
         .collect()
 }

@@ -6,6 +6,7 @@ mod args;
 mod asking;
 mod auditing;
 mod cmd;
+mod coverage_flags;
 mod crew;
 mod exit;
 mod failure;

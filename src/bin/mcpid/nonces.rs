@@ -60,6 +60,23 @@ pub(crate) fn flags_need_a_store(
     }
 }
 
+/// That a flag which says how a store is opened fits the kind of store that it is.
+///
+/// # Errors
+/// It would change nothing.
+pub(crate) fn flags_fit(url: &StoreUrl, evicting: bool, raising: bool) -> Result<(), Failure> {
+    let why = match url {
+        StoreUrl::Redis(_) => return Ok(()),
+        StoreUrl::Memory { .. } if raising => {
+            ("--raise-retention", "a store in memory begins with what is needed")
+        }
+        _ if evicting => ("--allow-evicting-store", "only Redis servers evict"),
+        _ => return Ok(()),
+    };
+    Err(Failure::usage(format!("{} would change nothing: {}", why.0, why.1))
+        .hint(format!("leave {} out", why.0)))
+}
+
 /// Opens the store that `--nonces` names, for a user who claims in it and needs `retention`.
 ///
 /// # Errors
@@ -119,6 +136,7 @@ pub(crate) fn open_at(
     allowed: ClaimingArgs,
     ui: &mut Ui,
 ) -> Result<Opened, Failure> {
+    flags_fit(url, allowed.opening.allow_evicting_store, allowed.raise_retention)?;
     let now = SystemClock.now();
     let warned = Warned::default();
     let failed = |error: StoreError| match error.would_close() {
@@ -154,7 +172,9 @@ pub(crate) fn look(
     allowed: OpeningArgs,
     ui: &mut Ui,
 ) -> Result<Arc<dyn NonceStore>, Failure> {
-    match url(text, Named::Flag, ui)? {
+    let url = url(text, Named::Flag, ui)?;
+    flags_fit(&url, allowed.allow_evicting_store, false)?;
+    match url {
         // There is nothing to be seen in it, whatever its retention.
         StoreUrl::Memory { max } => memory(max, Retention::new(30, 5)),
         StoreUrl::Sqlite { path } => Ok(Arc::new(read(path)?)),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use mcpid::clock::Timestamp;
 
-use super::values::{Ttl, When, duration, size, time, ttl, when};
+use super::values::{Ttl, When, duration, size, target_prefix, time, ttl, when};
 use super::{ClaimingArgs, OpeningArgs, PassphraseArgs};
 
 /// The named profiles that the command line offers.
@@ -168,7 +168,7 @@ pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub(crate) claiming: ClaimingArgs,
     /// Judge only requests whose target begins with this; the rest is counted
-    #[arg(long, value_name = "PREFIX")]
+    #[arg(long, value_name = "PREFIX", value_parser = target_prefix)]
     pub(crate) only: Option<String>,
 }
 

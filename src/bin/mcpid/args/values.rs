@@ -107,6 +107,36 @@ pub(crate) fn count(text: &str) -> Result<usize, String> {
     number.ok_or_else(|| "not a number from 1 to 1000000".to_owned())
 }
 
+/// The beginning of a target, as targets are written: `http` or `https`, then a lower-case host
+/// without its default port. One with which no target begins, or each, picks nothing.
+pub(crate) fn target_prefix(text: &str) -> Result<String, String> {
+    if "http".starts_with(text) {
+        return Err("every target begins so".to_owned());
+    }
+    let wanted = |why: &str| Err(format!("no target begins so: {why}"));
+    let Some((scheme, port)) = [("https://", ":443"), ("http://", ":80")]
+        .into_iter()
+        .find(|(scheme, _)| text.starts_with(scheme) || scheme.starts_with(text))
+    else {
+        return wanted("it has a scheme and a host, as https://mcp.example.com/");
+    };
+    let rest = text.strip_prefix(scheme).unwrap_or_default();
+    let host = rest.split(['/', '?']).next().unwrap_or_default();
+    if text.contains(|c: char| c == '#' || c.is_ascii_control() || c == ' ') {
+        return wanted("it has no fragment, blank or control character");
+    }
+    if host.contains('@')
+        || host.bytes().any(|b| b.is_ascii_uppercase())
+        || host != rest && host.is_empty()
+    {
+        return wanted("its host is in lower case, without a user");
+    }
+    if host != rest && host.ends_with(port) {
+        return wanted("it is written without the default port");
+    }
+    Ok(text.to_owned())
+}
+
 /// The number of an open file.
 pub(crate) fn descriptor(text: &str) -> Result<u32, String> {
     let number = text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
@@ -147,6 +177,44 @@ mod tests {
             ["", "MiB", "4MB", "4 MiB", "-1", "+1", "1e3", "2000GiB", "99999999999999999999"]
         {
             assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_of_a_target() {
+        for text in [
+            "https://mcp.example.com/",
+            "https://mcp",
+            "https:",
+            "https",
+            "http://h:8080/a?b",
+            "http:/",
+            "https://h:443",
+            "https://[::1]/x",
+            "http://h:443/",
+            "https://h/A?B@C:443/",
+        ] {
+            assert_eq!(target_prefix(text).as_deref(), Ok(text));
+        }
+        for text in [
+            "",
+            "h",
+            "http",
+            "mcp.example.com",
+            "/mcp",
+            "HTTPS://h",
+            "https://H/",
+            "https://u@h/",
+            "ftp://h",
+            "https://h:443/",
+            "http://h:80?",
+            "https://h/#f",
+            "https://h/ x",
+            "https:///x",
+            "https//h",
+            "*",
+        ] {
+            assert!(target_prefix(text).is_err(), "{text}");
         }
     }
 

@@ -142,6 +142,15 @@ impl Plan {
                 "--confirm-via askpass with MCPID_ASKPASS=PROGRAM, or --confirm-via terminal",
             ));
         }
+        if args.ca.is_some() && !url.is_https() {
+            let message = "--ca would change nothing: the server is reached without TLS";
+            return Err(Failure::usage(message).hint("a URL with TLS begins with https://"));
+        }
+        if args.allow_remote && listen.as_ref().is_some_and(Address::is_local) {
+            let message =
+                "--allow-remote would change nothing: only this machine can connect there";
+            return Err(Failure::usage(message).hint("leave --allow-remote out"));
+        }
         let (host, is_https) = (url.host().to_owned(), url.is_https());
         Ok(Plan { host, is_https, is_open_to_all: url.is_open_to_all(), listen, origins })
     }

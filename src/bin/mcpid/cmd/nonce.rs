@@ -42,6 +42,7 @@ fn url(store: &NonceStoreArgs, act: &str, ui: &mut Ui) -> Result<StoreUrl, Failu
         files::Nonces::Default(place) => StoreUrl::Sqlite { path: place.path },
         files::Nonces::Named(text, named) => nonces::url(&text, named, ui)?,
     };
+    nonces::flags_fit(&url, store.opening.allow_evicting_store, false)?;
     match &url {
         StoreUrl::Sqlite { path } => {
             fs::metadata(path).map_err(|e| Failure::read(path, &e))?;

@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use crate::again::{self, Otherwise};
 use crate::args::{SignArgs, Ttl};
+use crate::coverage_flags;
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
 use crate::holder::{self, Holder};
@@ -59,9 +60,7 @@ pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 
 /// The flags whose values can be judged by themselves.
 fn check(args: &SignArgs) -> Result<(), Failure> {
-    for (flag, texts) in [("--cover", &args.cover), ("--no-cover", &args.no_cover)] {
-        texts.iter().try_for_each(|text| component(flag, text).map(drop))?;
-    }
+    coverage_flags::covered(&args.profile.profile(), &args.cover, &args.no_cover)?;
     let mut label = args.label.bytes();
     let first = label.next().is_some_and(|b| b.is_ascii_lowercase() || b == b'*');
     let rest = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-.*".contains(&b);
@@ -82,20 +81,6 @@ fn check(args: &SignArgs) -> Result<(), Failure> {
     }
 }
 
-fn component(flag: &str, text: &str) -> Result<Component<'static>, Failure> {
-    Component::parse(text).map(Component::into_owned).map_err(|error| {
-        let failure = Failure::usage(format!("{flag} {}: {}", shell_word(text), chain(&error)));
-        match text.split_once(';') {
-            // The shell has eaten the quotes, or nobody wrote any.
-            Some((name, rest)) if !name.starts_with('"') => {
-                let quoted = format!("\"{}\";{rest}", name.to_ascii_lowercase());
-                failure.hint(format!("with quotes around the name: {flag} {}", shell_word(&quoted)))
-            }
-            _ => failure.hint("such as x-request-id, @authority or '\"@query-param\";name=\"q\"'"),
-        }
-    })
-}
-
 fn signer(args: &SignArgs, profile: &Profile, key: Arc<dyn Sign>) -> Result<Signer, Failure> {
     let bug = |error: &SigningError| Failure::new(Exit::Bug, "bug", chain(error));
     let mut signer = Signer::new(key, profile).map_err(|e| bug(&e))?.with_label(&args.label);
@@ -111,13 +96,9 @@ fn signer(args: &SignArgs, profile: &Profile, key: Arc<dyn Sign>) -> Result<Sign
     if args.replace {
         signer = signer.replacing();
     }
-    for text in &args.cover {
-        signer = signer.cover(component("--cover", text)?);
-    }
-    for text in &args.no_cover {
-        signer = signer.no_cover(component("--no-cover", text)?);
-    }
-    Ok(signer)
+    let (cover, no_cover) = coverage_flags::covered(profile, &args.cover, &args.no_cover)?;
+    let signer = cover.into_iter().fold(signer, Signer::cover);
+    Ok(no_cover.into_iter().fold(signer, Signer::no_cover))
 }
 /// Says what `verify` would refuse at steps 6 and 10. It is signed all the same: whoever asks for
 /// it may have a server that reads it.

@@ -104,6 +104,11 @@ impl Bench {
         let ClaimingArgs { opening, raise_retention } = args.claiming;
         let evicting = opening.allow_evicting_store;
         nonces::flags_need_a_store(args.nonces.as_deref(), evicting, raise_retention)?;
+        if raise_retention && args.at.is_some() {
+            let message =
+                "--raise-retention would change nothing: with --at, nonces are only looked up";
+            return Err(Failure::usage(message).hint("leave --raise-retention or --at out"));
+        }
         let run = Arc::new(Ledger::default());
         let clock: Arc<dyn Clock> = match args.at {
             Some(When::At(time)) => Arc::new(FixedClock(time)),

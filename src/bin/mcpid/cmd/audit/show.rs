@@ -29,6 +29,11 @@ struct Standing {
 pub(crate) fn run(args: &AuditShowArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let (folder, place) = auditing::folder(&args.log)?;
     folder.public().map_err(|e| log_failure(&e, &place))?;
+    if let (Some(since), Some(until)) = (args.since, args.until)
+        && since >= until
+    {
+        return Err(Failure::usage(format!("--since {since} is not before --until {until}")));
+    }
     let tool = args.tool.as_ref().map(|name| Pattern::parse(&format!("*:{name}")));
     let tool = tool.transpose().map_err(|e| Failure::usage(format!("--tool: {}", chain(&e))))?;
     let lines = auditor::lines(&folder).map_err(|e| log_failure(&e, &place))?;

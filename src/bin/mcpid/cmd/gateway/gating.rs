@@ -18,7 +18,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, chain};
 use crate::files;
 use crate::judging::Judging;
-use crate::ui::Ui;
+use crate::ui::{Ui, shell_word};
 
 /// Bytes of a file of certificates.
 const LARGEST_PEM: u32 = 4 << 20;
@@ -79,6 +79,7 @@ impl Gating {
             .hint("--admin 127.0.0.1:9090, or --allow-remote-admin"));
         }
         let config = config(args, upstream)?;
+        without_effect(args, &config.upstream)?;
         // Looked at before they are read: what changes from here on is read again.
         let watch = Watch::new(watched(args)?);
         let shown = match (&args.tls_cert, &args.tls_key) {
@@ -182,6 +183,39 @@ fn config(args: &GatingArgs, upstream: Upstream) -> Result<Config, Failure> {
         config.budget = usize::try_from(budget).unwrap_or(usize::MAX);
     }
     Ok(config)
+}
+
+/// Refuses values that would change nothing: what is written down for nothing was meant otherwise.
+fn without_effect(args: &GatingArgs, upstream: &Upstream) -> Result<(), Failure> {
+    let nothing =
+        |flag: &str, why: &str| Err(Failure::usage(format!("{flag} would change nothing: {why}")));
+    let hinted = |refused: Result<(), Failure>, hint: String| refused.map_err(|e| e.hint(hint));
+    let flag = |flag: &str, text: &str| format!("{flag} {}", shell_word(text));
+    match (args.mode, args.strict.first(), args.permissive.first()) {
+        (ModeName::Permissive, _, Some(text)) => {
+            let permissive = flag("--permissive", text);
+            let why = "--mode permissive lets everything through that is not strict";
+            hinted(nothing(&permissive, why), format!("--mode strict {permissive}"))?;
+        }
+        (ModeName::Strict, Some(text), None) => {
+            let strict = flag("--strict", text);
+            let why = "--mode strict refuses everything that is not verified";
+            hinted(nothing(&strict, why), format!("--mode permissive {strict}"))?;
+        }
+        _ => {}
+    }
+    if let Some(both) = args.permissive.iter().find(|text| args.strict.contains(text)) {
+        nothing(&flag("--permissive", both), "it is --strict too, which wins")?;
+    }
+    if args.upstream_ca.is_some() && !upstream.is_tls() {
+        let hint = "an upstream with TLS begins with https://".to_owned();
+        hinted(nothing("--upstream-ca", "the upstream is reached without TLS"), hint)?;
+    }
+    if args.allow_remote_admin && args.admin.is_none() {
+        let hint = "--admin 127.0.0.1:9090".to_owned();
+        hinted(nothing("--allow-remote-admin", "there is no --admin"), hint)?;
+    }
+    Ok(())
 }
 
 fn policies(args: &GatingArgs) -> Result<Policies, Failure> {

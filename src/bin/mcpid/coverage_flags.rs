@@ -1,0 +1,145 @@
+//! The flags that change what a signature covers: `--cover` and `--no-cover` for a signer,
+//! `--require` and `--allow-uncovered` for a verifier. A value that would change nothing is a slip,
+//! and an error.
+
+use mcpid::base::Component;
+use mcpid::profile::Profile;
+use mcpid::verify::coverage::Changes;
+
+use crate::failure::{Failure, chain};
+use crate::ui::shell_word;
+
+/// What `--require` and `--allow-uncovered` change about the demands of `profile`.
+///
+/// # Errors
+/// A value that is no component of a request, or that changes nothing.
+pub(crate) fn demands(
+    profile: &Profile,
+    require: &[String],
+    allow_uncovered: &[String],
+) -> Result<Changes, Failure> {
+    let changes = Changes {
+        require: names("--require", require)?,
+        allow_uncovered: names("--allow-uncovered", allow_uncovered)?,
+    };
+    let always = |name: &String| profile.always.iter().any(|always| always == name);
+    if let Some(name) = changes.require.iter().find(|name| always(name)) {
+        return Err(without_effect(
+            "--require",
+            name,
+            &format!("the profile {} always requires it", profile.name),
+        ));
+    }
+    for name in &changes.allow_uncovered {
+        let flag = "--allow-uncovered";
+        if always(name) {
+            let why = "without it a signature says nothing";
+            return Err(Failure::usage(format!("{flag} {}: {why}", shell_word(name))));
+        }
+        if changes.require.contains(name) {
+            return Err(without_effect(flag, name, "--require demands it"));
+        }
+        if !profile.covers_if_carried(name) {
+            let why = format!("the profile {} does not require it", profile.name);
+            let failure = without_effect(flag, name, &why);
+            return Err(match relaxable(&profile.if_carried) {
+                Some(names) => failure.hint(format!("what can stay uncovered: {names}")),
+                None => failure,
+            });
+        }
+    }
+    Ok(changes)
+}
+
+/// The components that `--cover` adds to what a signer covers under `profile`, and those that
+/// `--no-cover` drops.
+///
+/// # Errors
+/// As [`demands`].
+pub(crate) fn covered(
+    profile: &Profile,
+    cover: &[String],
+    no_cover: &[String],
+) -> Result<(Vec<Component<'static>>, Vec<Component<'static>>), Failure> {
+    let components = |flag: &str, texts: &[String]| -> Result<Vec<_>, Failure> {
+        texts.iter().map(|text| component(flag, text)).collect()
+    };
+    let (cover, no_cover) = (components("--cover", cover)?, components("--no-cover", no_cover)?);
+    let (always, if_carried) = profile.signer_components();
+    let always = |c: &Component<'_>| c.is_plain() && always.iter().any(|name| name == c.name());
+    if let Some(twice) = cover.iter().find(|c| always(c)) {
+        return Err(without_effect("--cover", twice.name(), "it is covered always"));
+    }
+    for dropped in &no_cover {
+        let same = |c: &Component<'_>| c.same_as(dropped);
+        if cover.iter().any(same) {
+            let why = "--cover names it too";
+            return Err(without_effect("--no-cover", &written(dropped), why));
+        }
+        let carried = if_carried.iter().any(|rule| match rule.strip_suffix('*') {
+            Some(family) => dropped.name().starts_with(family),
+            None => rule == dropped.name(),
+        });
+        let is_covered = always(dropped) || (dropped.is_plain() && carried);
+        if !is_covered {
+            let why = format!("under the profile {} it is not covered anyway", profile.name);
+            let failure = without_effect("--no-cover", &written(dropped), &why);
+            return Err(match relaxable(&if_carried) {
+                Some(names) => failure.hint(format!("what can be left out: {names}")),
+                None => failure,
+            });
+        }
+    }
+    Ok((cover, no_cover))
+}
+
+/// The component that `text`, given by `flag`, names. Any request could have it.
+fn component(flag: &str, text: &str) -> Result<Component<'static>, Failure> {
+    let component = Component::parse(text).and_then(|component| {
+        component.check()?;
+        Ok(component.into_owned())
+    });
+    let component = component.map_err(|error| {
+        let failure = Failure::usage(format!("{flag} {}: {}", shell_word(text), chain(&error)));
+        match text.split_once(';') {
+            // The shell has eaten the quotes, or nobody wrote any.
+            Some((name, rest)) if !name.starts_with('"') => {
+                let quoted = format!("\"{}\";{rest}", name.to_ascii_lowercase());
+                failure.hint(format!("with quotes around the name: {flag} {}", shell_word(&quoted)))
+            }
+            _ => failure.hint("such as x-request-id, @authority or '\"@query-param\";name=\"q\"'"),
+        }
+    })?;
+    if let Some(at) = component.name().find('*') {
+        let family = component.name().get(..at).unwrap_or_default();
+        let message = format!("{flag} {}: it takes one name, without a *", shell_word(text));
+        return Err(Failure::usage(message).hint(format!("each by its name: {flag} {family}NAME")));
+    }
+    Ok(component)
+}
+
+/// Names of components; identifiers with parameters cover a part only, and do not count.
+fn names(flag: &str, texts: &[String]) -> Result<Vec<String>, Failure> {
+    let name = |text: &String| match component(flag, text)? {
+        component if component.is_plain() => Ok(component.name().to_owned()),
+        _ => Err(Failure::usage(format!(
+            "{flag} {}: only a component without parameters counts as covered",
+            shell_word(text)
+        ))),
+    };
+    texts.iter().map(name).collect()
+}
+
+fn without_effect(flag: &str, value: &str, why: &str) -> Failure {
+    Failure::usage(format!("{flag} {} would change nothing: {why}", shell_word(value)))
+}
+
+fn written(component: &Component<'_>) -> String {
+    mcpid::verify::coverage::shown(component)
+}
+
+/// The fields that are covered where a request carries them, as a list; `None` if there are none.
+fn relaxable(if_carried: &[std::borrow::Cow<'static, str>]) -> Option<String> {
+    let names: Vec<String> = if_carried.iter().map(|rule| rule.replace('*', "NAME")).collect();
+    (!names.is_empty()).then(|| names.join(" "))
+}
