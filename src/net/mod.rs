@@ -4,7 +4,7 @@
 //! the limits that a server on the open net needs, and nothing that knows of signatures.
 //!
 //! - [`Address`]: where to listen, TCP or a Unix socket.
-//! - [`Server`]: accepts, limits, drains.
+//! - [`Server`]: accepts, limits, drains, and checks the bytes of heads before they are parsed.
 //! - [`Hands`]: the threads that serve, a runtime each.
 //! - [`Dialer`]: the pooled client for one server.
 //! - [`tls`]: certificates for both.
@@ -21,4 +21,4 @@ pub use address::{Address, AddressError};
 pub use dial::{Dialer, Sent};
 pub use hands::Hands;
 pub use listen::Listener;
-pub use serve::{Limits, Peer, Server};
+pub use serve::{HeadFault, Limits, Peer, RefusedHead, Server};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use hyper::body::{Body, Incoming};
 use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -20,10 +20,17 @@ use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::listen::Listener;
+use super::stream::Stream;
 use super::tls::Shown;
-use activity::{Activity, Counting, Watched};
+use activity::{Activity, AnswerRefusedHead, Counting, Watched};
+use head_filter::{HeadFilter, RefusedRequest};
 
 mod activity;
+mod chunks;
+mod head_filter;
+mod raw_head;
+
+pub use raw_head::{HeadFault, RefusedHead};
 
 /// Who is at the other end of a connection. Found in the extensions of every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +61,7 @@ pub struct Limits {
     /// For which a connection may lie without a request, or its client take nothing of any answer
     /// that is there for it.
     pub idle: Duration,
-    /// Bytes of a request's head.
+    /// Bytes of a request's head. What is over it by more than 16 KiB is refused here.
     pub head_bytes: usize,
     /// Requests at once on one HTTP/2 connection.
     pub streams: u32,
@@ -77,15 +84,26 @@ impl Default for Limits {
 
 /// How long a connection that is asked to end may take for it.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// Bytes over the limit on heads for which the service is still asked.
+const HEAD_ROOM: usize = 16 * 1024;
 /// How long to wait when the operating system has no more descriptors.
 const BREATH: Duration = Duration::from_millis(50);
 
 /// A listening socket with its limits, and TLS if it has certificates.
-#[derive(Debug)]
+///
+/// HTTP/1 heads that two servers could frame differently are refused before they are parsed, as are
+/// those over the limits; see [`HeadFault`].
 pub struct Server {
     listener: Listener,
     limits: Limits,
     tls: Option<Shown>,
+    refused: AnswerRefusedHead,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("listener", &self.listener).finish_non_exhaustive()
+    }
 }
 
 /// What a running server tells each of its connections.
@@ -99,7 +117,18 @@ enum Phase {
 impl Server {
     /// A server at `listener`, without TLS.
     pub fn new(listener: Listener, limits: Limits) -> Self {
-        Server { listener, limits, tls: None }
+        Server { listener, limits, tls: None, refused: Arc::new(|head, _| plain_answer(head)) }
+    }
+
+    /// The same with `answer` in the place of a line of text for heads that are refused before they
+    /// are parsed. The service is not asked for these, and the connection is closed behind them.
+    #[must_use]
+    pub fn with_refused_heads<F>(mut self, answer: F) -> Self
+    where
+        F: Fn(&RefusedHead, Peer) -> Response<Bytes> + Send + Sync + 'static,
+    {
+        self.refused = Arc::new(answer);
+        self
     }
 
     /// The same with TLS; `shown` may change its certificates while it runs.
@@ -125,7 +154,7 @@ impl Server {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let Server { listener, limits, tls } = self;
+        let Server { listener, limits, tls, refused } = self;
         let all = u32::try_from(limits.connections).unwrap_or(u32::MAX).max(1);
         let drain = limits.drain;
         let places = Arc::new(Semaphore::new(all as usize));
@@ -134,7 +163,8 @@ impl Server {
             .into_iter()
             .map(|(runtime, service)| {
                 let (builder, limits, tls) = (builder(&limits), limits.clone(), tls.clone());
-                (runtime, Arc::new(Shared { builder, limits, tls, service }))
+                let refused = Arc::clone(&refused);
+                (runtime, Arc::new(Shared { builder, limits, tls, service, refused }))
             })
             .collect();
         let mut stop = pin!(stop);
@@ -185,21 +215,33 @@ impl Server {
 
 fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    // The times are watched by `Activity`, which knows an idle connection from a slow head. The
-    // buffer is somewhat larger than a head, so that one a little too long gets an answer.
+    // The times are watched by `Activity`, which knows an idle connection from a slow head. Heads are
+    // measured by the filter; somewhat more room than that, and one a little too long for the
+    // service gets the service's own answer. HTTP/2 answers what is beyond with an empty 431.
+    let room = limits.head_bytes.saturating_add(HEAD_ROOM);
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
-        .max_buf_size(limits.head_bytes.saturating_add(16 * 1024).max(16 * 1024));
+        .max_buf_size(room.saturating_add(HEAD_ROOM));
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
-        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(room).unwrap_or(u32::MAX))
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
     builder
+}
+
+/// The answer to a refused head where nothing else is wanted.
+fn plain_answer(head: &RefusedHead) -> Response<Bytes> {
+    let fault = head.fault();
+    let mut response = Response::new(Bytes::from(format!("{}\n", fault.words())));
+    *response.status_mut() = fault.status();
+    let media = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, media);
+    response
 }
 
 struct Shared<S> {
@@ -207,6 +249,7 @@ struct Shared<S> {
     limits: Limits,
     tls: Option<Shown>,
     service: S,
+    refused: AnswerRefusedHead,
 }
 
 impl<S, B> Shared<S>
@@ -217,10 +260,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    async fn connection<I>(&self, stream: I, peer: Peer, told: watch::Receiver<Phase>)
-    where
-        I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
+    async fn connection(&self, stream: Stream, peer: Peer, told: watch::Receiver<Phase>) {
         let activity = Arc::new(Activity::new(Instant::now()));
         let stream = Watched::new(stream, Arc::clone(&activity));
         match &self.tls {
@@ -244,7 +284,11 @@ where
     ) where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let counting = Counting::new(self.service.clone(), peer, Arc::clone(&activity));
+        let refused = RefusedRequest::default();
+        let most = self.limits.head_bytes.saturating_add(HEAD_ROOM);
+        let stream = HeadFilter::new(stream, most, Arc::clone(&refused));
+        let (service, answer) = (self.service.clone(), Arc::clone(&self.refused));
+        let counting = Counting::new(service, peer, Arc::clone(&activity), refused, answer);
         let connection = self.builder.serve_connection(TokioIo::new(stream), counting);
         let mut connection = pin!(connection);
         let (head_time, idle) = (self.limits.head_time, self.limits.idle);

@@ -33,6 +33,13 @@ impl Stream {
             Stream::Unix(stream) => Loose::Unix(stream.into_std()?),
         })
     }
+
+    /// Lets the other end see a reset instead of an orderly end. Unix sockets have no such thing.
+    pub(super) fn reset_when_dropped(&self) {
+        if let Stream::Tcp(stream) = self {
+            let _ = stream.set_zero_linger();
+        }
+    }
 }
 
 impl Loose {

@@ -10,13 +10,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use http::{Request, Response, Version};
+use bytes::Bytes;
+use http::{Method, Request, Response, Version};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::service::Service;
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Peer;
+use super::head_filter::RefusedRequest;
+use super::raw_head::RefusedHead;
+use crate::net::stream::Stream;
 
 /// The state of one connection, shared by its socket, its requests and its clock.
 #[derive(Debug)]
@@ -26,9 +30,8 @@ pub(super) struct Activity {
 
 #[derive(Debug)]
 struct State {
-    /// Requests whose answer is not at its end, by number, and since when each of them waits for
-    /// its client to take what is there; none for those that wait for something else.
-    in_flight: Vec<(u64, Option<Instant>)>,
+    /// Requests whose answer is not at its end.
+    in_flight: Vec<Open>,
     /// Requests so far.
     asked: u64,
     /// Since when nothing is in flight.
@@ -39,6 +42,19 @@ struct State {
     multiplexed: bool,
     /// Nothing was asked yet.
     new: bool,
+    /// An answer that ends with its connection did not come to its end.
+    cut: bool,
+}
+
+/// A request whose answer is not at its end.
+#[derive(Debug)]
+struct Open {
+    number: u64,
+    /// Since when it waits for its client to take what is there; none if it waits for something
+    /// else.
+    since: Option<Instant>,
+    /// The client takes the end of the connection for that of the answer.
+    ends_by_closing: bool,
 }
 
 /// A connection has taken longer than it may.
@@ -55,6 +71,7 @@ impl Activity {
                 begun: None,
                 multiplexed: false,
                 new: true,
+                cut: false,
             }),
         }
     }
@@ -75,8 +92,8 @@ impl Activity {
             State { in_flight, .. } if !in_flight.is_empty() => {
                 // As long as one of them gets on, the connection is of use to somebody: behind
                 // one that is multiplexed there may be many clients.
-                match in_flight.iter().map(|(_, since)| *since).min() {
-                    Some(Some(_)) => in_flight.iter().filter_map(|(_, since)| *since).max(),
+                match in_flight.iter().map(|open| open.since).min() {
+                    Some(Some(_)) => in_flight.iter().filter_map(|open| open.since).max(),
                     _ => None,
                 }
                 .map_or(now + head_time + idle, |since| since + idle)
@@ -96,11 +113,11 @@ impl Activity {
         }
     }
 
-    fn asked(self: &Arc<Self>, multiplexed: bool) -> InFlight {
+    fn asked(self: &Arc<Self>, multiplexed: bool, ends_by_closing: bool) -> InFlight {
         let mut state = self.state();
         state.asked += 1;
         let number = state.asked;
-        state.in_flight.push((number, None));
+        state.in_flight.push(Open { number, since: None, ends_by_closing });
         state.begun = None;
         state.new = false;
         state.multiplexed = multiplexed;
@@ -116,12 +133,14 @@ struct InFlight {
 }
 
 impl InFlight {
-    /// Whether it is the client that is waited for, from now on.
-    fn waits_for_client(&self, waits: bool) {
+    /// Whether it is the client that is waited for, from now on, and whether all of the answer has
+    /// been handed over.
+    fn waits_for_client(&self, waits: bool, whole: bool) {
         let now = waits.then(Instant::now);
         let mut state = self.activity.state();
-        if let Some(place) = state.in_flight.iter_mut().find(|(number, _)| *number == self.number) {
-            place.1 = now;
+        if let Some(open) = state.in_flight.iter_mut().find(|open| open.number == self.number) {
+            open.since = now;
+            open.ends_by_closing &= !whole;
         }
     }
 }
@@ -129,24 +148,37 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         let mut state = self.activity.state();
-        state.in_flight.retain(|(number, _)| *number != self.number);
+        if let Some(at) = state.in_flight.iter().position(|open| open.number == self.number) {
+            let open = state.in_flight.swap_remove(at);
+            state.cut |= open.ends_by_closing;
+        }
         state.quiet = Instant::now();
     }
 }
 
-/// A socket that tells when something arrives.
-pub(super) struct Watched<I> {
-    io: I,
+/// A socket that tells when something arrives. It is reset at the end if an answer broke off that
+/// an orderly end would make look whole, as all of HTTP/1.0 without a length (RFC 9112 section 8).
+pub(super) struct Watched {
+    io: Stream,
     activity: Arc<Activity>,
 }
 
-impl<I> Watched<I> {
-    pub(super) fn new(io: I, activity: Arc<Activity>) -> Self {
+impl Watched {
+    pub(super) fn new(io: Stream, activity: Arc<Activity>) -> Self {
         Watched { io, activity }
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let state = self.activity.state();
+        if state.cut || state.in_flight.iter().any(|open| open.ends_by_closing) {
+            self.io.reset_when_dropped();
+        }
+    }
+}
+
+impl AsyncRead for Watched {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -162,7 +194,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
+impl AsyncWrite for Watched {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -192,38 +224,63 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
     }
 }
 
-/// A service whose requests are counted, and know who asks.
+/// What answers a head that was refused before it was parsed.
+pub(super) type AnswerRefusedHead =
+    Arc<dyn Fn(&RefusedHead, Peer) -> Response<Bytes> + Send + Sync>;
+
+/// A service whose requests are counted, and know who asks. It is not asked for refused heads.
 pub(super) struct Counting<S> {
     service: S,
     peer: Peer,
     activity: Arc<Activity>,
+    refused: RefusedRequest,
+    answer: AnswerRefusedHead,
 }
 
 impl<S> Counting<S> {
-    pub(super) fn new(service: S, peer: Peer, activity: Arc<Activity>) -> Self {
-        Counting { service, peer, activity }
+    pub(super) fn new(
+        service: S,
+        peer: Peer,
+        activity: Arc<Activity>,
+        refused: RefusedRequest,
+        answer: AnswerRefusedHead,
+    ) -> Self {
+        Counting { service, peer, activity, refused, answer }
     }
 }
 
 impl<S, B> Service<Request<Incoming>> for Counting<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    B: Body<Data = Bytes>,
 {
     type Response = Response<Counted<B>>;
     type Error = Infallible;
     type Future = Answering<S::Future>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let in_flight = self.activity.asked(request.version() >= Version::HTTP_2);
-        request.extensions_mut().insert(self.peer);
-        Answering { future: self.service.call(request), in_flight: Some(in_flight) }
+        let version = request.version();
+        let ends_by_closing = version <= Version::HTTP_10 && request.method() != Method::HEAD;
+        let in_flight = self.activity.asked(version >= Version::HTTP_2, ends_by_closing);
+        let refusal = match self.refused.get() {
+            Some((number, head)) if *number == in_flight.number => {
+                Some((self.answer)(head, self.peer))
+            }
+            _ => None,
+        };
+        let future = refusal.is_none().then(|| {
+            request.extensions_mut().insert(self.peer);
+            self.service.call(request)
+        });
+        Answering { future, refusal, in_flight: Some(in_flight) }
     }
 }
 
 pin_project! {
     pub(super) struct Answering<F> {
         #[pin]
-        future: F,
+        future: Option<F>,
+        refusal: Option<Response<Bytes>>,
         in_flight: Option<InFlight>,
     }
 }
@@ -231,17 +288,27 @@ pin_project! {
 impl<F, B> Future for Answering<F>
 where
     F: Future<Output = Result<Response<B>, Infallible>>,
+    B: Body<Data = Bytes>,
 {
     type Output = Result<Response<Counted<B>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.future.poll(cx))?;
+        let response = match (this.future.as_pin_mut(), this.refusal.take()) {
+            (Some(future), _) => ready!(future.poll(cx))?.map(|body| (Some(body), None)),
+            (None, Some(refusal)) => refusal.map(|text| (None, Some(text))),
+            // Polled again after its end.
+            (None, None) => return Poll::Pending,
+        };
         let in_flight = this.in_flight.take();
-        if let Some(in_flight) = &in_flight {
-            in_flight.waits_for_client(true);
-        }
-        Poll::Ready(Ok(response.map(|body| Counted { body, in_flight })))
+        Poll::Ready(Ok(response.map(|(body, refusal)| {
+            let counted = Counted { body, refusal, in_flight };
+            if let Some(in_flight) = &counted.in_flight {
+                // The library does not ask for the frames of a body that has none.
+                in_flight.waits_for_client(true, counted.is_end_stream());
+            }
+            counted
+        })))
     }
 }
 
@@ -249,33 +316,51 @@ pin_project! {
     /// The body of an answer; the request is in flight as long as it is there.
     pub(super) struct Counted<B> {
         #[pin]
-        body: B,
+        body: Option<B>,
+        // The answer to a head that was refused, in the place of a body.
+        refusal: Option<Bytes>,
         in_flight: Option<InFlight>,
     }
 }
 
-impl<B: Body> Body for Counted<B> {
-    type Data = B::Data;
+impl<B: Body<Data = Bytes>> Body for Counted<B> {
+    type Data = Bytes;
     type Error = B::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let this = self.project();
-        let frame = this.body.poll_frame(cx);
-        // The library asks for more only when there is room for it.
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let mut this = self.project();
+        let frame = match this.body.as_mut().as_pin_mut() {
+            Some(body) => body.poll_frame(cx),
+            None => Poll::Ready(this.refusal.take().map(|text| Ok(Frame::data(text)))),
+        };
         if let Some(in_flight) = this.in_flight {
-            in_flight.waits_for_client(frame.is_ready());
+            // The library asks for more only when there is room for it.
+            let whole = match &frame {
+                Poll::Ready(None) => true,
+                Poll::Ready(Some(Ok(_))) => {
+                    this.body.as_ref().as_pin_ref().is_none_or(|body| body.is_end_stream())
+                }
+                _ => false,
+            };
+            in_flight.waits_for_client(frame.is_ready(), whole);
         }
         frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.body {
+            Some(body) => body.is_end_stream(),
+            None => self.refusal.is_none(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.body {
+            Some(body) => body.size_hint(),
+            None => SizeHint::with_exact(self.refusal.as_ref().map_or(0, Bytes::len) as u64),
+        }
     }
 }

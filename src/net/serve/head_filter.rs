@@ -1,0 +1,293 @@
+//! Holds back each HTTP/1 head until its bytes have been checked.
+//!
+//! The filter stands between the connection and the HTTP library. It passes on what is well formed,
+//! byte for byte. In the place of a head that is refused it writes a small one of its own, whose
+//! answer closes the connection, and passes on nothing more: the request is answered in its turn,
+//! behind those that came before it, and what follows it is never read as a request.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+use super::chunks::Chunks;
+use super::raw_head::{self, BodyFraming, HeadEnd, HeadFault, RefusedHead};
+
+/// Bytes of room below which heads are read into a buffer of the filter's own.
+const LEAST_ROOM: usize = 2048;
+const PIECE: usize = 8 * 1024;
+/// Bytes that a client may still send behind a refused head: closing at once would reset the
+/// connection, and the answer could be lost.
+const MOST_DISCARDED: usize = 1 << 20;
+/// How long it may take for that once the answer is sent.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// The refused head of a connection with the number of its request, counted from 1. There is at
+/// most one, and it is the last request.
+pub(super) type RefusedRequest = Arc<OnceLock<(u64, RefusedHead)>>;
+
+#[derive(Debug)]
+enum State {
+    Head(HeadEnd),
+    /// Bytes that are left.
+    Body(u64),
+    Chunked(Chunks),
+    /// Nothing is looked at any more.
+    Http2,
+    /// A head was refused; bytes that were discarded since.
+    Refused(usize),
+    /// A chunked body was malformed.
+    Broken,
+}
+
+/// A connection whose heads are checked as they come.
+pub(super) struct HeadFilter<I> {
+    io: I,
+    state: State,
+    /// Bytes that were read and not passed on, of which the first `checked` may be.
+    held: Vec<u8>,
+    checked: usize,
+    /// Heads so far.
+    heads: u64,
+    head_bytes: usize,
+    refused: RefusedRequest,
+    linger: Option<Pin<Box<Sleep>>>,
+}
+
+impl<I> HeadFilter<I> {
+    pub(super) fn new(io: I, head_bytes: usize, refused: RefusedRequest) -> Self {
+        HeadFilter {
+            io,
+            state: State::Head(HeadEnd::default()),
+            held: Vec::new(),
+            checked: 0,
+            heads: 0,
+            head_bytes,
+            refused,
+            linger: None,
+        }
+    }
+
+    /// How many bytes at the beginning of `bytes`, of which the first `checked` are known to be
+    /// good, may be passed on. An error says where the head begins that is refused.
+    fn check(&mut self, bytes: &[u8], mut checked: usize) -> Result<usize, (usize, HeadFault)> {
+        while let Some(rest) = bytes.get(checked..).filter(|rest| !rest.is_empty()) {
+            match &mut self.state {
+                State::Head(end) => {
+                    let head = match end.find(rest, self.head_bytes) {
+                        Ok(None) => return Ok(checked),
+                        Ok(Some(length)) => rest.get(..length).unwrap_or_default(),
+                        Err(fault) => return Err((checked, fault)),
+                    };
+                    self.state = match raw_head::check(head) {
+                        Ok(BodyFraming::Length(0)) => State::Head(HeadEnd::default()),
+                        Ok(BodyFraming::Length(length)) => State::Body(length),
+                        Ok(BodyFraming::Chunked) => State::Chunked(Chunks::new()),
+                        Ok(BodyFraming::Http2) if self.heads == 0 => State::Http2,
+                        Ok(BodyFraming::Http2) => return Err((checked, HeadFault::Malformed)),
+                        Err(fault) => return Err((checked, fault)),
+                    };
+                    self.heads += 1;
+                    checked += head.len();
+                }
+                State::Body(left) => {
+                    let here = rest.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                    *left -= here as u64;
+                    checked += here;
+                    if *left == 0 {
+                        self.state = State::Head(HeadEnd::default());
+                    }
+                }
+                State::Chunked(chunks) => match chunks.follow(rest) {
+                    Ok((here, ends)) => {
+                        checked += here;
+                        if ends {
+                            self.state = State::Head(HeadEnd::default());
+                        }
+                    }
+                    Err(_) => {
+                        self.state = State::Broken;
+                        return Ok(checked);
+                    }
+                },
+                State::Http2 => return Ok(bytes.len()),
+                State::Refused(_) | State::Broken => return Ok(checked),
+            }
+        }
+        Ok(checked)
+    }
+
+    /// Checks what is held.
+    fn check_held(&mut self) {
+        let mut held = std::mem::take(&mut self.held);
+        let outcome = self.check(&held, self.checked);
+        let checked = match outcome {
+            Ok(checked) | Err((checked, _)) => checked,
+        };
+        self.checked = checked;
+        match outcome {
+            Ok(_) if matches!(self.state, State::Broken) => held.truncate(checked),
+            Ok(_) => {}
+            Err((_, fault)) => {
+                let own = self.refuse(fault, held.get(checked..).unwrap_or_default());
+                held.truncate(checked);
+                held.extend_from_slice(own);
+                self.checked = held.len();
+            }
+        }
+        self.held = held;
+    }
+
+    /// Refuses the head that `bytes` begin with, for good; what is passed on in its place.
+    fn refuse(&mut self, fault: HeadFault, bytes: &[u8]) -> &'static [u8] {
+        let head = RefusedHead::new(fault, bytes);
+        let own: &[u8] = match head.is_http_10() {
+            true => b"GET / HTTP/1.0\r\nhost: -\r\n\r\n",
+            false => b"GET / HTTP/1.1\r\nhost: -\r\nconnection: close\r\n\r\n",
+        };
+        // The only place that sets it, once.
+        let _ = self.refused.set((self.heads + 1, head));
+        self.state = State::Refused(0);
+        own
+    }
+
+    /// Passes on what is checked of what is held; whether there was any.
+    fn pass(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        let length = self.checked.min(buf.remaining());
+        if length == 0 {
+            return false;
+        }
+        buf.put_slice(self.held.get(..length).unwrap_or_default());
+        self.held.drain(..length);
+        self.checked -= length;
+        if self.held.is_empty() {
+            self.held = Vec::new();
+        }
+        true
+    }
+}
+
+impl<I: AsyncRead + Unpin> HeadFilter<I> {
+    /// Reads what follows a refused head and throws it away. Ready at its end.
+    fn discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut piece = [0; 4096];
+        while let State::Refused(discarded) = &mut self.state {
+            let mut buf = ReadBuf::new(&mut piece);
+            if *discarded > MOST_DISCARDED {
+                break;
+            }
+            ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
+            if buf.filled().is_empty() {
+                break;
+            }
+            *discarded += buf.filled().len();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for HeadFilter<I> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            if buf.remaining() == 0 || this.pass(buf) {
+                return Poll::Ready(Ok(()));
+            }
+            match this.state {
+                State::Http2 => return Pin::new(&mut this.io).poll_read(cx, buf),
+                State::Refused(_) => return this.discard(cx),
+                State::Broken => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
+                State::Head(_) | State::Body(_) | State::Chunked(_) => {}
+            }
+            if this.held.is_empty() && buf.remaining() >= LEAST_ROOM {
+                // Most reads end with a request: all of it is passed on where it is.
+                let before = buf.filled().len();
+                ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
+                let read = buf.filled().get(before..).unwrap_or_default();
+                if read.is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+                let outcome = this.check(read, 0);
+                let checked = match outcome {
+                    Ok(checked) | Err((checked, _)) => checked,
+                };
+                let rest = read.get(checked..).unwrap_or_default();
+                match outcome {
+                    Ok(_) if matches!(this.state, State::Broken) => {}
+                    Ok(_) => this.held.extend_from_slice(rest),
+                    Err((_, fault)) => {
+                        let own = this.refuse(fault, rest);
+                        this.held.extend_from_slice(own);
+                        this.checked = own.len();
+                    }
+                }
+                buf.set_filled(before + checked);
+                if checked > 0 {
+                    return Poll::Ready(Ok(()));
+                }
+            } else {
+                let start = this.held.len();
+                this.held.resize(start + PIECE, 0);
+                let mut piece = ReadBuf::new(this.held.get_mut(start..).unwrap_or_default());
+                let polled = Pin::new(&mut this.io).poll_read(cx, &mut piece);
+                let read = piece.filled().len();
+                this.held.truncate(start + read);
+                ready!(polled)?;
+                if read == 0 {
+                    return Poll::Ready(Ok(()));
+                }
+                this.check_held();
+            }
+        }
+    }
+}
+
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for HeadFilter<I> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.linger.is_none() {
+            ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
+        }
+        if !matches!(this.state, State::Refused(_)) {
+            return Poll::Ready(Ok(()));
+        }
+        let linger = this.linger.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
+        if linger.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        // Whatever went wrong on the way out, the answer has been sent.
+        this.discard(cx).map(|_| Ok(()))
+    }
+}

@@ -1,0 +1,247 @@
+//! What the bytes of an HTTP/1 head must look like before the HTTP library parses them.
+//!
+//! The library repairs some heads without a word: it drops a `Content-Length` beside a
+//! `Transfer-Encoding`, merges two equal lengths, ends lines at a bare line feed and cuts a fragment
+//! off the target. A proxy in front may have read each of these in another way, which is how
+//! requests are smuggled (RFC 9112 sections 2.2, 6.1 and 11.2), so they are refused here.
+
+use http::{StatusCode, Uri};
+
+/// Lines of a head, beside the request line. As many as the library parses.
+pub(super) const MAX_LINES: usize = 100;
+/// Bytes of method and path that are kept of a refused head.
+const LONGEST_WORD: usize = 512;
+
+/// Why the head of a request is refused before it is parsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HeadFault {
+    /// More bytes than the server takes.
+    TooLong,
+    /// The request line alone is longer than that.
+    TargetTooLong,
+    /// More than 100 header lines.
+    TooManyLines,
+    /// A line that ends with a line feed alone.
+    BareLineFeed,
+    /// Not the syntax of RFC 9112: folded lines, control characters, blanks before a colon.
+    Malformed,
+    /// A target that is no URI reference, or has a fragment.
+    Target,
+    /// CONNECT, after which the connection would no longer be HTTP.
+    Method,
+    /// Two `Content-Length`, even if equal, or one that is no plain decimal number.
+    ContentLength,
+    /// `Content-Length` together with `Transfer-Encoding`.
+    LengthAndCoding,
+    /// A transfer coding other than `chunked`, which comes last.
+    Coding,
+    /// A transfer coding that leaves the end of the body unknown, or any in HTTP/1.0.
+    CodingWithoutEnd,
+}
+
+impl HeadFault {
+    /// The status of the answer (RFC 9110 section 15.5, RFC 6585 section 5).
+    pub const fn status(self) -> StatusCode {
+        match self {
+            HeadFault::TooLong | HeadFault::TooManyLines => {
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
+            HeadFault::TargetTooLong => StatusCode::URI_TOO_LONG,
+            HeadFault::Method => StatusCode::METHOD_NOT_ALLOWED,
+            HeadFault::Coding => StatusCode::NOT_IMPLEMENTED,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// A stable word.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            HeadFault::TooLong | HeadFault::TargetTooLong | HeadFault::TooManyLines => "too_large",
+            HeadFault::BareLineFeed => "bare_line_feed",
+            HeadFault::Malformed => "head_invalid",
+            HeadFault::Target => "target",
+            HeadFault::Method => "method",
+            HeadFault::ContentLength => "content_length",
+            HeadFault::LengthAndCoding => "length_and_coding",
+            HeadFault::Coding | HeadFault::CodingWithoutEnd => "transfer_coding",
+        }
+    }
+
+    /// What the client is told. Needs no escapes in JSON.
+    pub const fn words(self) -> &'static str {
+        match self {
+            HeadFault::TooLong => "the head of the request is too long",
+            HeadFault::TargetTooLong => "the target of the request is too long",
+            HeadFault::TooManyLines => "the request has more than 100 header lines",
+            HeadFault::BareLineFeed => "a line of the head ends with a line feed alone",
+            HeadFault::Malformed => "the head of the request cannot be read",
+            HeadFault::Target => "the target of the request cannot be read, or has a fragment",
+            HeadFault::Method => "neither CONNECT nor TRACE is for this server",
+            HeadFault::ContentLength => "content-length must be one decimal number, once",
+            HeadFault::LengthAndCoding => {
+                "content-length and transfer-encoding cannot be used together"
+            }
+            HeadFault::Coding | HeadFault::CodingWithoutEnd => {
+                "no transfer coding but chunked is understood, and none in http/1.0"
+            }
+        }
+    }
+}
+
+/// A head that was refused before it was parsed.
+#[derive(Clone, Debug)]
+pub struct RefusedHead {
+    fault: HeadFault,
+    method: String,
+    path: String,
+    is_http_10: bool,
+}
+
+impl RefusedHead {
+    /// `head` is what has come of it.
+    pub(super) fn new(fault: HeadFault, head: &[u8]) -> Self {
+        let start = head.iter().position(|b| !b.is_ascii_whitespace()).unwrap_or(head.len());
+        let line = head.get(start..).unwrap_or_default();
+        let line = line.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
+        let is_http_10 = line.ends_with(b" HTTP/1.0");
+        let mut words = line.split(|b| *b == b' ');
+        let mut word = |end: &[u8]| {
+            let word = words.next().unwrap_or_default();
+            let word = word.split(|b| end.contains(b)).next().unwrap_or_default();
+            String::from_utf8_lossy(word.get(..LONGEST_WORD).unwrap_or(word)).into_owned()
+        };
+        let (method, path) = (word(b""), word(b"?#"));
+        RefusedHead { fault, method, path, is_http_10 }
+    }
+
+    /// What is wrong with it.
+    pub fn fault(&self) -> HeadFault {
+        self.fault
+    }
+
+    /// The first word of the request line, cut at 512 bytes.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// The second word without query and fragment, cut at 512 bytes. In absolute form it begins
+    /// with a scheme.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether the request line says HTTP/1.0.
+    pub fn is_http_10(&self) -> bool {
+        self.is_http_10
+    }
+}
+
+/// How the body behind a head is framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodyFraming {
+    /// Bytes; 0 for none.
+    Length(u64),
+    Chunked,
+    /// The preface of HTTP/2, which has frames of its own.
+    Http2,
+}
+
+/// Looks for the end of a head that arrives in pieces. Each byte is looked at once.
+#[derive(Debug, Default)]
+pub(super) struct HeadEnd {
+    scanned: usize,
+    line_start: usize,
+    lines: usize,
+}
+
+impl HeadEnd {
+    /// The length of the head at the beginning of `bytes`, if it is whole. `bytes` are those of the
+    /// last call and what came since.
+    pub(super) fn find(&mut self, bytes: &[u8], most: usize) -> Result<Option<usize>, HeadFault> {
+        while let Some(found) = memchr::memchr(b'\n', bytes.get(self.scanned..).unwrap_or_default())
+        {
+            let at = self.scanned + found;
+            self.scanned = at + 1;
+            if at == self.line_start || bytes.get(at - 1) != Some(&b'\r') {
+                return Err(HeadFault::BareLineFeed);
+            }
+            let is_empty = at - 1 == self.line_start;
+            self.line_start = at + 1;
+            if at >= most {
+                return Err(self.too_long());
+            }
+            match (is_empty, self.lines) {
+                // RFC 9112 section 2.2: an empty line before a request line is passed over.
+                (true, 0) => {}
+                (true, _) => return Ok(Some(at + 1)),
+                (false, lines) if lines > MAX_LINES => return Err(HeadFault::TooManyLines),
+                (false, _) => self.lines += 1,
+            }
+        }
+        self.scanned = bytes.len();
+        if bytes.len() >= most { Err(self.too_long()) } else { Ok(None) }
+    }
+
+    fn too_long(&self) -> HeadFault {
+        if self.lines == 0 { HeadFault::TargetTooLong } else { HeadFault::TooLong }
+    }
+}
+
+/// Judges a whole head, whose lines all end with CRLF.
+pub(super) fn check(head: &[u8]) -> Result<BodyFraming, HeadFault> {
+    if head == b"PRI * HTTP/2.0\r\n\r\n" {
+        return Ok(BodyFraming::Http2);
+    }
+    let mut fields = [httparse::EMPTY_HEADER; MAX_LINES];
+    let mut request = httparse::Request::new(&mut fields);
+    match request.parse(head) {
+        Ok(httparse::Status::Complete(length)) if length == head.len() => {}
+        Err(httparse::Error::TooManyHeaders) => return Err(HeadFault::TooManyLines),
+        _ => return Err(HeadFault::Malformed),
+    }
+    if request.method == Some("CONNECT") {
+        return Err(HeadFault::Method);
+    }
+    let target = request.path.unwrap_or_default();
+    if target.contains('#') || target.parse::<Uri>().is_err() {
+        return Err(HeadFault::Target);
+    }
+    let (mut length, mut coding) = (None, None);
+    for field in request.headers.iter() {
+        if field.name.eq_ignore_ascii_case("content-length") {
+            if length.replace(field.value).is_some() {
+                return Err(HeadFault::ContentLength);
+            }
+        } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
+            let chunked = field.value.eq_ignore_ascii_case(b"chunked");
+            // The last of them says whether the body has an end (RFC 9112 section 6.1).
+            let last = field.value.rsplit(|b| *b == b',').next().unwrap_or_default();
+            let ends = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
+            let fault = match (ends, chunked && coding.is_none()) {
+                (true, true) => None,
+                (true, false) => Some(HeadFault::Coding),
+                (false, _) => Some(HeadFault::CodingWithoutEnd),
+            };
+            coding = Some(fault);
+        }
+    }
+    match (length, coding) {
+        (Some(_), Some(_)) => Err(HeadFault::LengthAndCoding),
+        (None, Some(_)) if request.version == Some(0) => Err(HeadFault::CodingWithoutEnd),
+        (None, Some(Some(fault))) => Err(fault),
+        (None, Some(None)) => Ok(BodyFraming::Chunked),
+        (Some(length), None) => {
+            decimal(length).map(BodyFraming::Length).ok_or(HeadFault::ContentLength)
+        }
+        (None, None) => Ok(BodyFraming::Length(0)),
+    }
+}
+
+/// A length in digits, without a sign and without a zero before it, which some take for octal.
+fn decimal(value: &[u8]) -> Option<u64> {
+    let plain = value.iter().all(u8::is_ascii_digit) && (value == b"0" || !value.starts_with(b"0"));
+    let length: u64 = std::str::from_utf8(value).ok().filter(|_| plain)?.parse().ok()?;
+    // The library keeps the last values of the type for itself.
+    (length <= i64::MAX as u64).then_some(length)
+}
