@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::Body;
 
 use crate::mcp::body::{self, Ambiguous, MessageKind, Reading, Scope};
@@ -103,7 +103,10 @@ where
     };
 
     let mut evidence = None;
-    let (settled, content) = match weigh(settings, &verifier, &head, body, &mut evidence).await {
+    // RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.
+    let expects = parts.version > Version::HTTP_10 && head.has("expect");
+    let weighed = weigh(settings, &verifier, &head, expects, body, &mut evidence).await;
+    let (settled, content) = match weighed {
         Weighed::Settled(findings, content) => (Ok(findings), content),
         Weighed::Whole(held, bytes, share) => (Err(held), Content::Read(bytes, share)),
     };
@@ -123,7 +126,9 @@ where
     let findings = evidence::record(settings, judged, evidence, findings).await;
     let Findings { status, mode, refusal } = findings;
     let content = match (&refusal, content) {
-        (Some(_), Content::Unread(body)) => for_its_id(settings, &head, body).await,
+        (Some(_), Content::Unread(body)) if !expects => for_its_id(settings, &head, body).await,
+        // A client that waits for a 100 has not sent it yet.
+        (Some(_), Content::Unread(_)) => Content::Gone,
         (_, content) => content,
     };
     let late = content.bytes().filter(|_| refusal.is_some() && reading.is_none());
@@ -179,6 +184,7 @@ async fn weigh<'h, B>(
     settings: &Settings,
     verifier: &Verifier,
     head: &'h Head<'h>,
+    expects: bool,
     body: B,
     evidence: &mut Option<Evidence>,
 ) -> Weighed<'h, B>
@@ -187,7 +193,7 @@ where
     B::Error: Into<BoxError>,
 {
     // Who waits for a 100 would only send a body that nobody wants.
-    if head.values("expect").any(|value| !value.eq_ignore_ascii_case(b"100-continue")) {
+    if expects && head.values("expect").any(|value| !value.eq_ignore_ascii_case(b"100-continue")) {
         return Weighed::Settled(Findings::refuse(Reason::Expectation), Content::Gone);
     }
     let limit = verifier.max_body();
@@ -302,8 +308,8 @@ where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    // Only a JSON-RPC request has one. A client that waits for a 100 has not sent it yet.
-    if head.method() != "POST" || head.has("expect") {
+    // Only a JSON-RPC request has one.
+    if head.method() != "POST" {
         return Content::Gone;
     }
     match content::read(body, ID_LIMIT, settings.budget.strangers_share()).await {

@@ -10,14 +10,18 @@ pub(super) fn words(code: Code) -> &'static str {
             "the signature fields, or others that must stand once, cannot be read"
         }
         Code::TargetMismatch => "the request is for another host",
-        Code::SignatureMissing => "this server wants requests to be signed",
+        Code::SignatureMissing => {
+            "this server wants requests to be signed: mcpid connect URL signs for any MCP client"
+        }
         Code::ParameterMissing => "a parameter of the signature is missing",
         Code::ParameterInvalid => "a parameter of the signature is not valid",
         Code::AlgNotAllowed => "the algorithm of the signature is not ed25519",
         Code::NotYetValid => "the signature was made in the future, compare the clocks",
         Code::Expired => "the signature is too old, sign again",
         Code::CoverageInsufficient => "the signature does not cover all that it has to",
-        Code::KeyUnknown => "no known key verifies this signature",
+        Code::KeyUnknown => {
+            "no known key verifies this signature: send the operator what mcpid export prints"
+        }
         Code::KeyWeak => "the key is weak",
         Code::KeyPublished => "the private half of the key is published",
         Code::KeyNotValid => "the key is not valid at this time",

@@ -32,7 +32,7 @@ async fn an_unsigned_request_is_told_all_that_it_needs() {
     assert_eq!(answer.header("www-authenticate"), None);
     assert_eq!(answer.header("retry-after"), None);
     let expected = json!({"jsonrpc": "2.0", "id": 1, "error": {"code": -31401,
-        "message": "this server wants requests to be signed",
+        "message": "this server wants requests to be signed: mcpid connect URL signs for any MCP client",
         "data": {"reason": "signature_missing"}}});
     assert_eq!(answer.json, expected);
     let refused = answer.refused.unwrap();
@@ -262,7 +262,10 @@ async fn strangers_do_not_learn_what_the_registry_holds() {
     assert_eq!(forged.headers, unknown.headers);
     assert_eq!(forged.status, unknown.status);
     assert_eq!(unknown.reason(), "key_unknown");
-    assert_eq!(unknown.json["error"]["message"], json!("no known key verifies this signature"));
+    assert_eq!(
+        unknown.json["error"]["message"],
+        json!("no known key verifies this signature: send the operator what mcpid export prints")
+    );
     // The application knows better.
     assert_eq!(forged.refused.as_ref().unwrap().code(), "key_revoked");
     assert_eq!(forged.refused.as_ref().unwrap().told(), "key_unknown");
@@ -391,7 +394,10 @@ async fn the_application_may_answer_in_its_own_words() {
     });
     let answer = refused(&layer, plain(CALL)).await;
     assert_eq!(answer.status, 418);
-    assert_eq!(answer.text, "no: this server wants requests to be signed");
+    assert_eq!(
+        answer.text,
+        "no: this server wants requests to be signed: mcpid connect URL signs for any MCP client"
+    );
     // Its answer carries the reason all the same.
     assert_eq!(answer.refused.as_ref().unwrap().code(), "signature_missing");
     assert_eq!(answer.header("cache-control"), None);
