@@ -9,6 +9,7 @@ use crate::message::target::{Origin, Scheme, UriError, is_loopback};
 use crate::message::{HeadError, RequestTarget};
 use crate::tower::RefuseWith;
 
+use super::client_address::TrustedProxy;
 use super::policy::Policies;
 use super::route::Paths;
 
@@ -110,6 +111,8 @@ pub struct Config {
     pub allow_origins: Vec<String>,
     /// Whether the upstream sees `Host` and `Origin` as the client sent them.
     pub preserve_host: bool,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<TrustedProxy>,
     /// How long connecting to the upstream may take.
     pub connect_time: Duration,
     /// How long the upstream may take to the head of its answer.
@@ -140,6 +143,7 @@ impl Config {
             refuse_with: RefuseWith::Forbidden,
             allow_origins: Vec::new(),
             preserve_host: false,
+            trusted_proxies: Vec::new(),
             connect_time: Duration::from_secs(5),
             answer_time: Duration::from_secs(300),
             body_time: Duration::from_secs(30),

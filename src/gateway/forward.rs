@@ -4,19 +4,20 @@
 //! that was read whole. What could make the upstream see another request than the one that was
 //! judged is dropped.
 
+use std::net::IpAddr;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::message::is_override;
-use crate::net::Peer;
 use crate::tower::Status;
 
 use super::config::Upstream;
 
 /// Fields that are for one connection only (RFC 9110 section 7.6.1), or for the framing.
-const HOP_BY_HOP: [&str; 11] = [
+const HOP_BY_HOP: [&str; 12] = [
     "connection",
     "keep-alive",
     "proxy-authenticate",
@@ -26,6 +27,7 @@ const HOP_BY_HOP: [&str; 11] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "http2-settings",
     "content-length",
     "expect",
 ];
@@ -42,10 +44,10 @@ fn passes(name: &str) -> bool {
         || name == "origin")
 }
 
-/// The fields for the upstream of a request that came with `parts` from `peer`.
+/// The fields for the upstream of a request that came with `parts` from `sender`.
 pub(super) fn request_fields(
     parts: &Parts,
-    peer: Option<Peer>,
+    sender: Option<IpAddr>,
     scheme: &'static str,
     upstream: &Upstream,
     preserve_host: bool,
@@ -66,10 +68,7 @@ pub(super) fn request_fields(
         }
     }
     join_crumbs(&mut fields);
-    let sender = match peer {
-        Some(Peer::Tcp(address)) => HeaderValue::try_from(address.ip().to_string()).ok(),
-        _ => None,
-    };
+    let sender = sender.and_then(|address| HeaderValue::try_from(address.to_string()).ok());
     let told = [
         ("x-forwarded-for", sender),
         ("x-forwarded-host", host),
@@ -125,8 +124,22 @@ fn encoded(text: &str) -> String {
     if plain { text.to_owned() } else { format!("=?base64?{}?=", STANDARD.encode(text)) }
 }
 
-/// Drops from the head of an answer what was for the connection to the upstream only.
-pub(super) fn answer_fields(fields: &mut HeaderMap) {
+/// Drops from the head of an answer what was for the connection to the upstream only, or names
+/// another way to the upstream (RFC 7838). Of a length that is said twice, or beside a transfer
+/// coding, at most one line is left (RFC 9112 section 6.3).
+///
+/// # Errors
+/// A transfer coding that the library has not taken off.
+pub(super) fn answer_fields(fields: &mut HeaderMap) -> Result<(), &'static str> {
+    let mut codings = fields.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => one_length(fields),
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
+            fields.remove(header::CONTENT_LENGTH);
+        }
+        _ => return Err("the upstream used a transfer coding other than chunked"),
+    }
+    fields.remove(header::ALT_SVC);
     // Whatever `Connection` names is for that connection too.
     let named: Vec<HeaderName> = fields
         .get_all(header::CONNECTION)
@@ -142,6 +155,22 @@ pub(super) fn answer_fields(fields: &mut HeaderMap) {
     for name in HOP_BY_HOP.iter().filter(|name| **name != "content-length") {
         if *name != "proxy-authenticate" {
             fields.remove(*name);
+        }
+    }
+    Ok(())
+}
+
+/// Leaves one of several lengths, which the library has found to be equal.
+fn one_length(fields: &mut HeaderMap) {
+    let repeated = {
+        let mut lengths = fields.get_all(header::CONTENT_LENGTH).iter();
+        let first = lengths.next();
+        first.is_some_and(|first| first.as_bytes().contains(&b',')) || lengths.next().is_some()
+    };
+    if repeated && let Some(lengths) = fields.remove(header::CONTENT_LENGTH) {
+        let length = lengths.to_str().ok().and_then(|lengths| lengths.split(',').next());
+        if let Some(length) = length.and_then(|length| HeaderValue::try_from(length.trim()).ok()) {
+            fields.insert(header::CONTENT_LENGTH, length);
         }
     }
 }

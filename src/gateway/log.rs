@@ -4,7 +4,7 @@
 //! {"version":1,"time":"2026-11-23T10:00:00Z","request":7,"peer":"127.0.0.1:5123","http":"1.1",
 //!  "method":"POST","path":"/mcp","mcp":{"method":"tools/call","name":"pay"},"status":"invalid",
 //!  "code":"expired","mode":"permissive","outcome":"passed","key":null,"tag":null,"answer":200,
-//!  "upstream":200,"ms":1.25,"sent":118,"received":2310,"note":null}
+//!  "upstream":200,"ms":1.25,"sent":118,"received":2310,"note":null,"via":null,"hint":null}
 //! ```
 //!
 //! (On one line.) There are no secrets in it: no query, no header, no body. What strangers chose is
@@ -33,8 +33,8 @@ pub const VERSION: u8 = 1;
 /// Characters of a text that a stranger chose; what is cut off leaves `…` behind.
 pub const LONGEST: usize = 128;
 
-/// Bytes that no line reaches: nine texts, each character an escape of twelve bytes, and the rest.
-pub const LONGEST_LINE: usize = 16 * 1024;
+/// Bytes that no line reaches: eleven texts, each character an escape of twelve bytes, and the rest.
+pub const LONGEST_LINE: usize = 20 * 1024;
 
 /// A text of at most [`LONGEST`] characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -182,7 +182,8 @@ pub struct LogLine {
     pub time: Timestamp,
     /// Its number since the start of the process, counted from 1.
     pub request: u64,
-    /// Whence it came: an address and port, or `unix`.
+    /// Whence it came: an address and port, or `unix`; an address alone where trusted proxies told
+    /// it.
     #[serde(default)]
     pub peer: Option<Short>,
     /// The version of HTTP, `1.1` or `2`.
@@ -230,6 +231,12 @@ pub struct LogLine {
     /// What else there is to say, in words of ours.
     #[serde(default)]
     pub note: Option<Short>,
+    /// The proxy that told the address of the peer: an address and port, or `unix`.
+    #[serde(default)]
+    pub via: Option<Short>,
+    /// Of a refusal, what would mend it.
+    #[serde(default)]
+    pub hint: Option<Short>,
 }
 
 impl LogLine {
@@ -257,6 +264,8 @@ impl LogLine {
             sent: 0,
             received: 0,
             note: None,
+            via: None,
+            hint: None,
         }
     }
 

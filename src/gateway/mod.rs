@@ -19,9 +19,11 @@
 
 mod admin;
 mod body;
+mod client_address;
 mod config;
 mod forward;
 mod learn;
+mod location;
 pub mod log;
 mod metrics;
 mod origin;
@@ -29,6 +31,7 @@ mod place;
 mod policy;
 mod proxy;
 mod record;
+mod remedy;
 pub mod report;
 mod route;
 mod service;
@@ -37,6 +40,7 @@ mod sight;
 
 pub use admin::{Admin, Readiness};
 pub use body::GatewayBody;
+pub use client_address::{TrustedProxy, TrustedProxyError};
 pub use config::{Config, Upstream, UpstreamError};
 pub use metrics::Metrics;
 pub use policy::Policies;

@@ -8,6 +8,7 @@ use http::response::Builder;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 use crate::message::target::{Origin, Origins};
+use crate::message::{Head, RequestTarget};
 
 use super::sight::Fault;
 
@@ -38,6 +39,19 @@ pub(super) type Asked = Option<HeaderValue>;
 impl Pages {
     pub(super) fn new(public: Origins, allowed: Vec<String>) -> Self {
         Pages { public, allowed }
+    }
+
+    /// The public origin that a request came under, if its host is one of ours.
+    pub(super) fn public_origin(&self, parts: &Parts) -> Option<Origin> {
+        let host = match (parts.headers.get(header::HOST), parts.uri.authority()) {
+            (Some(host), _) => host.as_bytes(),
+            (None, Some(authority)) => authority.as_str().as_bytes(),
+            (None, None) => return None,
+        };
+        let target = RequestTarget::Origin(parts.uri.path().into());
+        let mut head = Head::new(parts.method.as_str(), target).ok()?;
+        head.push("host", host).ok()?;
+        self.public.resolve(&head).ok().map(|target| target.origin())
     }
 
     /// Whether browsers are told anything at all.

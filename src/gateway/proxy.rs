@@ -6,21 +6,25 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body::Body;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, LengthLimitError};
 use tower_service::Service;
 
 use crate::key::KeyId;
-use crate::net::{Dialer, Peer};
+use crate::message::target::Origin;
+use crate::net::Dialer;
 use crate::tower::{BoxError, Status};
 
 use super::body::{Answer, TooSlow};
+use super::client_address::Client;
 use super::config::Config;
 use super::forward;
 use super::learn::Listening;
+use super::location::{self, Locations};
 use super::log::{Outcome, Short};
 use super::metrics::Metrics;
 use super::origin::Pages;
@@ -148,14 +152,14 @@ impl Proxy {
         let Some(place) = self.places.take(outcome == Outcome::Open) else {
             return fail(BUSY, None);
         };
-        let peer = parts.extensions.get::<Peer>().copied();
+        let sender = parts.extensions.get::<Client>().and_then(|client| client.address);
         let config = &self.config;
         let Some(uri) = self.uri(path.unwrap_or(parts.uri.path()), parts.uri.query()) else {
             return fail(TARGET, None);
         };
         let mut fields = forward::request_fields(
             &parts,
-            peer,
+            sender,
             self.scheme,
             &config.upstream,
             config.preserve_host,
@@ -208,7 +212,12 @@ impl Proxy {
                 return fail(fault, None);
             }
         }
-        forward::answer_fields(&mut head.headers);
+        if let Err(why) = forward::answer_fields(&mut head.headers) {
+            return fail(BROKEN, Some(why.to_owned()));
+        }
+        if location::has_location(&head.headers) {
+            self.rewrite_locations(&parts, &mut head.headers);
+        }
         self.pages.silence(&mut head.headers);
         let listening = (lists && code == StatusCode::OK)
             .then(|| Listening::to(&head.headers, &config.policies, &self.metrics))
@@ -220,6 +229,20 @@ impl Proxy {
         *answer.status_mut() = code;
         *answer.headers_mut() = head.headers;
         answer
+    }
+
+    /// Lets `Location` and its like name the gateway where they name the upstream.
+    fn rewrite_locations(&self, parts: &Parts, fields: &mut HeaderMap) {
+        let Some(public) = self.pages.public_origin(parts) else { return };
+        let upstream = &self.config.upstream;
+        let mut known_as = vec![upstream.origin.clone()];
+        // An upstream that sees the client's host takes it, with its own scheme, for its own.
+        let seen = format!("{}://{}", upstream.origin.scheme().as_str(), public.authority());
+        if let (true, Ok(seen)) = (self.config.preserve_host, Origin::parse(&seen)) {
+            known_as.push(seen);
+        }
+        let (upstream_path, endpoint) = (upstream.path(), self.config.paths.endpoint());
+        Locations { upstream: &known_as, upstream_path, public: &public, endpoint }.rewrite(fields);
     }
 
     fn uri(&self, path: &str, query: Option<&str>) -> Option<Uri> {
@@ -303,7 +326,7 @@ fn does(record: &Record, method: &str) -> bool {
 const INTERNAL_ERROR: i32 = -32603;
 
 /// An answer of the gateway's own, in the words of a JSON-RPC error. `id` is JSON.
-pub(super) fn own_answer(fault: Fault, id: Option<&str>) -> Response<Answer> {
+pub(super) fn own_answer<B: From<String>>(fault: Fault, id: Option<&str>) -> Response<B> {
     let code = match fault.status {
         StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => INTERNAL_ERROR,
         _ => crate::tower::REFUSED,
@@ -313,7 +336,7 @@ pub(super) fn own_answer(fault: Fault, id: Option<&str>) -> Response<Answer> {
     let text = format!(
         r#"{{"jsonrpc":"2.0",{id}"error":{{"code":{code},"message":"{words}","data":{{"reason":"{reason}"}}}}}}"#
     );
-    let mut response = Response::new(Answer::from(text));
+    let mut response = Response::new(B::from(text));
     *response.status_mut() = fault.status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

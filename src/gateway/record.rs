@@ -8,11 +8,13 @@ use http::Version;
 use http::request::Parts;
 
 use crate::clock::Clock;
-use crate::net::Peer;
+use crate::net::{Peer, RefusedHead};
 use crate::tower::{Event, Observer};
 
+use super::client_address::Client;
 use super::log::{Does, LogLine, Outcome, Short};
 use super::metrics::Metrics;
+use super::remedy::remedy;
 
 /// Takes the line of every request. It runs on the request's own task: what takes long belongs
 /// elsewhere.
@@ -41,16 +43,44 @@ impl Book {
     }
 
     /// Begins the record of a request.
-    pub(super) fn open(self: &Arc<Self>, parts: &Parts, peer: Option<Peer>) -> Arc<Record> {
-        let number = self.opened.fetch_add(1, Ordering::Relaxed) + 1;
-        let (method, path) = (parts.method.as_str(), parts.uri.path());
-        let mut line = LogLine::new(self.clock.now(), number, method, path);
-        line.peer = peer.map(|peer| Short::new(&peer.to_string()));
-        line.http = Some(Short::word(match parts.version {
+    pub(super) fn open(
+        self: &Arc<Self>,
+        parts: &Parts,
+        peer: Option<Peer>,
+        client: Client,
+    ) -> Arc<Record> {
+        let version = match parts.version {
             Version::HTTP_2 => "2",
             Version::HTTP_11 => "1.1",
             _ => "1.0",
-        }));
+        };
+        let record = self.begin(parts.method.as_str(), parts.uri.path(), peer, version);
+        if let Some(address) = client.address.filter(|_| client.is_forwarded) {
+            record.note(|line| {
+                line.via = line.peer.take();
+                line.peer = Some(Short::new(&address.to_string()));
+            });
+        }
+        record
+    }
+
+    /// Begins the record of a request whose head was refused before it was parsed.
+    pub(super) fn open_refused(self: &Arc<Self>, head: &RefusedHead, peer: Peer) -> Arc<Record> {
+        let version = if head.is_http_10() { "1.0" } else { "1.1" };
+        self.begin(head.method(), head.path(), Some(peer), version)
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        method: &str,
+        path: &str,
+        peer: Option<Peer>,
+        version: &'static str,
+    ) -> Arc<Record> {
+        let number = self.opened.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut line = LogLine::new(self.clock.now(), number, method, path);
+        line.peer = peer.map(|peer| Short::new(&peer.to_string()));
+        line.http = Some(Short::word(version));
         let state = Mutex::new(State { line, id: None, answered: None });
         Arc::new(Record { book: Arc::clone(self), begun: Instant::now(), state })
     }
@@ -125,6 +155,7 @@ impl Observer for Judged {
             }
             if let Some(refused) = event.refused {
                 line.outcome = Outcome::Refused;
+                line.hint = remedy(refused.code()).map(Short::word);
                 if line.code.is_none() {
                     line.note = Some(Short::word(refused.code()));
                 }

@@ -5,7 +5,8 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use http_body_util::Limited;
 use hyper::body::Incoming;
@@ -14,20 +15,20 @@ use rustls::ClientConfig;
 use tower_layer::Layer as _;
 
 use crate::clock::Clock;
-use crate::message::target::Origins;
-use crate::message::{Head, RequestTarget};
-use crate::net::{Dialer, Peer};
-use crate::tower::{Budget, Handle, LayerError, Reason, VerifyLayer, VerifyService};
+use crate::net::{Dialer, Peer, RefusedHead};
+use crate::tower::{Budget, Handle, LayerError, Reason, Refused, VerifyLayer, VerifyService};
 use crate::verify::Verifier;
 
 use super::body::{Answer, GatewayBody, Paced, TooSlow};
+use super::client_address::Client;
 use super::config::Config;
-use super::log::{Outcome, Short};
+use super::log::{LONGEST, Outcome, Short};
 use super::metrics::Metrics;
 use super::origin::Pages;
 use super::place::Places;
 use super::proxy::{Behind, Proxy, TOO_LARGE, own_answer};
 use super::record::{Book, Judged, Log, Record};
+use super::remedy::remedy;
 use super::route::Route;
 use super::session::Sessions;
 use super::sight::{self, Fault};
@@ -131,6 +132,15 @@ impl Gateway {
         self.shared.proxy.dialer.trust(tls);
     }
 
+    /// Answers a head that the server refused before it was parsed, and writes its line into the
+    /// log: for [`Server::with_refused_heads`](crate::net::Server::with_refused_heads).
+    pub fn refuse_head(&self, head: &RefusedHead, peer: Peer) -> Response<Bytes> {
+        let record = self.shared.book.open_refused(head, peer);
+        let fault = Fault::from(head.fault());
+        note_refusal(&record, fault);
+        own_answer(fault, None)
+    }
+
     /// Replaces the verifier while the gateway runs.
     pub fn handle(&self) -> Handle {
         self.shared.handle.clone()
@@ -156,9 +166,23 @@ impl Service<Request<Incoming>> for Gateway {
 
 impl Shared {
     async fn answer(&self, request: Request<Incoming>) -> Response<GatewayBody> {
+        let is_old = request.version() <= Version::HTTP_10;
+        let mut response = self.answer_any(request).await;
+        if is_old {
+            // The library then closes the connection, also of a client that would keep it.
+            *response.version_mut() = Version::HTTP_10;
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
+        response
+    }
+
+    async fn answer_any(&self, request: Request<Incoming>) -> Response<GatewayBody> {
         let (mut parts, body) = request.into_parts();
         let peer = parts.extensions.get::<Peer>().copied();
-        let record = self.book.open(&parts, peer);
+        let client = Client::of(&self.proxy.config.trusted_proxies, peer, &parts.headers);
+        parts.extensions.insert(client);
+        let record = self.book.open(&parts, peer, client);
         parts.extensions.insert(Arc::clone(&record));
         let proxy = &self.proxy;
 
@@ -171,8 +195,9 @@ impl Shared {
             return self.refuse(NOTHING, asked, record);
         }
         if (route == Route::Open || parts.method == Method::OPTIONS)
-            && !is_ours(self.handle.verifier().origins(), &parts)
+            && proxy.pages.public_origin(&parts).is_none()
         {
+            self.note_host(&record, parts.headers.get(header::HOST));
             return self.refuse(NOT_OURS, asked, record);
         }
         if let Some(response) = proxy.pages.preflight::<Answer>(&parts, &asked) {
@@ -183,12 +208,18 @@ impl Shared {
 
         let body = Paced::new(body, proxy.config.body_time, Arc::clone(&record));
         let mut response = if route == Route::Endpoint {
+            let host = parts.headers.get(header::HOST).cloned();
             let request = Request::from_parts(parts, body);
             let answering = tower_service::Service::call(&mut self.judged.clone(), request);
             let response = match answering.await {
                 Ok(response) => response,
                 Err(never) => match never {},
             };
+            if response.status() == StatusCode::MISDIRECTED_REQUEST
+                && response.extensions().get::<Refused>().is_some()
+            {
+                self.note_host(&record, host.as_ref());
+            }
             response.map(|body| GatewayBody::judged(body, Arc::clone(&record)))
         } else {
             let limit = self.handle.verifier().max_body();
@@ -213,23 +244,28 @@ impl Shared {
     ) -> Response<GatewayBody> {
         let mut response = own_answer(fault, None);
         self.proxy.pages.tell(&asked, response.headers_mut());
-        record.note(|line| {
-            line.outcome = Outcome::Refused;
-            line.note = Some(Short::word(fault.reason));
-        });
-        record.answered(fault.status.as_u16());
+        note_refusal(&record, fault);
         response.map(|body| GatewayBody::own(body, Some(record)))
+    }
+
+    /// Notes which host came, and which ones are ours.
+    fn note_host(&self, record: &Record, host: Option<&HeaderValue>) {
+        let given = host.map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
+        // Room for ours beside whatever came.
+        let given: String = given.unwrap_or_default().chars().take(LONGEST / 2).collect();
+        let verifier = self.handle.verifier();
+        let ours: Vec<String> = verifier.origins().iter().map(ToString::to_string).collect();
+        let note = Short::new(&format!("host {given:?}, ours: {}", ours.join(" ")));
+        record.note(|line| line.note = Some(note));
     }
 }
 
-/// Whether an unsigned request is for one of our hosts; the layer judges that of all others.
-fn is_ours(origins: &Origins, parts: &http::request::Parts) -> bool {
-    let host = match (parts.headers.get(header::HOST), parts.uri.authority()) {
-        (Some(host), _) => host.as_bytes(),
-        (None, Some(authority)) => authority.as_str().as_bytes(),
-        (None, None) => return false,
-    };
-    let target = RequestTarget::Origin(parts.uri.path().into());
-    let Ok(mut head) = Head::new(parts.method.as_str(), target) else { return false };
-    head.push("host", host).is_ok() && origins.resolve(&head).is_ok()
+/// Closes the line of a request that was refused without a verdict.
+fn note_refusal(record: &Record, fault: Fault) {
+    record.note(|line| {
+        line.outcome = Outcome::Refused;
+        line.note.get_or_insert(Short::word(fault.reason));
+        line.hint = remedy(fault.reason).map(Short::word);
+    });
+    record.answered(fault.status.as_u16());
 }

@@ -1,13 +1,14 @@
-//! What is refused on sight, before anything is judged: requests that two servers could frame or
-//! address differently.
+//! What is refused on sight, before anything is judged: requests that two servers could address or
+//! understand differently.
 //!
-//! The HTTP library has parsed the head by then, and has refused or repaired what it does not show
-//! (bare line feeds, folded lines, a length beside chunks). None of the client's framing goes on to
-//! the upstream, so a repair there cannot be seen from behind.
+//! The bytes of the head were checked by the server before they were parsed (see
+//! [`HeadFault`]), and none of the client's framing goes on to the upstream.
 
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode, Version, header};
+
+use crate::net::HeadFault;
 
 /// A fault that needs no verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,57 +26,45 @@ const fn fault(status: StatusCode, reason: &'static str, words: &'static str) ->
 
 const BAD: StatusCode = StatusCode::BAD_REQUEST;
 
+impl From<HeadFault> for Fault {
+    fn from(fault: HeadFault) -> Self {
+        self::fault(fault.status(), fault.reason(), fault.words())
+    }
+}
+
 /// The faults, each with its own word.
 pub(super) const VERSION: Fault = fault(
     StatusCode::HTTP_VERSION_NOT_SUPPORTED,
     "http_version",
-    "only HTTP/1.1 and HTTP/2 are spoken here",
+    "only HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken here",
 );
-pub(super) const METHOD: Fault =
-    fault(StatusCode::METHOD_NOT_ALLOWED, "method", "neither CONNECT nor TRACE is for this server");
 pub(super) const HOST: Fault =
     fault(BAD, "host", "the request must name its host once, and nowhere differently");
 pub(super) const USER_INFO: Fault =
     fault(BAD, "user_information", "the target holds user information");
-pub(super) const CODING: Fault = fault(
-    StatusCode::NOT_IMPLEMENTED,
-    "transfer_coding",
-    "no transfer coding but chunked is understood",
+pub(super) const CONNECTION: Fault = fault(
+    BAD,
+    "connection",
+    "connection options other than close, keep-alive, te, upgrade and http2-settings are refused",
 );
-pub(super) const UPGRADE: Fault =
-    fault(BAD, "upgrade", "the protocol cannot be changed on this connection");
-pub(super) const CONNECTION: Fault =
-    fault(BAD, "connection", "connection options other than close, keep-alive and te are refused");
+
+/// Connection options that hide no field which counts. An offer to change the protocol is ignored,
+/// as any server may (RFC 9110 section 7.8): the fields go no further.
+const OPTIONS: [&str; 5] = ["close", "keep-alive", "te", "upgrade", "http2-settings"];
 
 /// Looks at the head of a request.
 pub(super) fn check(parts: &Parts) -> Result<(), Fault> {
     let multiplexed = match parts.version {
-        Version::HTTP_11 => false,
+        Version::HTTP_10 | Version::HTTP_11 => false,
         Version::HTTP_2 => true,
         _ => return Err(VERSION),
     };
     if matches!(parts.method, Method::CONNECT | Method::TRACE) {
-        return Err(METHOD);
+        return Err(HeadFault::Method.into());
     }
     check_host(parts, multiplexed)?;
-    let headers = &parts.headers;
-    // `chunked` alone, once: the library has taken it off already, and what else there was would
-    // have to be as well.
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => {}
-        (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"chunked") => {}
-        _ => return Err(CODING),
-    }
-    if headers.contains_key(header::UPGRADE) || headers.contains_key("http2-settings") {
-        return Err(UPGRADE);
-    }
-    for option in options(headers) {
-        if !["close", "keep-alive", "te"].iter().any(|known| option.eq_ignore_ascii_case(known)) {
-            return Err(if option.eq_ignore_ascii_case("upgrade") { UPGRADE } else { CONNECTION });
-        }
-    }
-    Ok(())
+    let known = |option: &str| OPTIONS.iter().any(|known| option.eq_ignore_ascii_case(known));
+    if options(&parts.headers).all(known) { Ok(()) } else { Err(CONNECTION) }
 }
 
 fn check_host(parts: &Parts, multiplexed: bool) -> Result<(), Fault> {

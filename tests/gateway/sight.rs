@@ -44,12 +44,8 @@ async fn what_two_servers_could_frame_or_address_differently_is_refused() {
             400,
             "user_information",
         ),
-        ("HTTP/1.0", signed().line("POST /mcp HTTP/1.0"), 505, "http_version"),
         ("gzip, chunked", chunks("gzip, chunked"), 501, "transfer_coding"),
         ("chunked, chunked", chunks("chunked, chunked"), 501, "transfer_coding"),
-        ("upgrade", signed().with("Upgrade", "websocket"), 400, "upgrade"),
-        ("h2c", signed().with("Upgrade", "h2c").with("HTTP2-Settings", "AAMAAABk"), 400, "upgrade"),
-        ("connection: upgrade", signed().with("Connection", "Upgrade"), 400, "upgrade"),
         ("hiding a field", signed().with("Connection", "close, signature"), 400, "connection"),
         ("hiding a field", signed().with("Connection", "mcp-session-id"), 400, "connection"),
         ("trace", signed().line("TRACE /mcp HTTP/1.1"), 405, "method"),
@@ -60,42 +56,6 @@ async fn what_two_servers_could_frame_or_address_differently_is_refused() {
         let reply = stand.send(&wire).await;
         assert_eq!((reply.status, reply.reason().as_str()), (status, reason), "{what}: {reply:?}");
         assert_eq!(reply.header("cache-control"), Some("no-store"), "{what}");
-    }
-    // What the library itself refuses has no body of ours.
-    let lines = |text: &str| text.replace("HOST", &host).into_bytes();
-    for (what, bytes) in [
-        (
-            "two lengths",
-            lines(
-                "POST /mcp HTTP/1.1\r\nHost: HOST\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\n{}  ",
-            ),
-        ),
-        (
-            "a length with a sign",
-            lines("POST /mcp HTTP/1.1\r\nHost: HOST\r\nContent-Length: +2\r\n\r\n{}"),
-        ),
-        (
-            "a folded line",
-            lines("POST /mcp HTTP/1.1\r\nHost: HOST\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\n{}"),
-        ),
-        (
-            "a space before the colon",
-            lines("POST /mcp HTTP/1.1\r\nHost : HOST\r\nContent-Length: 2\r\n\r\n{}"),
-        ),
-        (
-            "a NUL",
-            lines("POST /mcp HTTP/1.1\r\nHost: HOST\r\nX: a\0b\r\nContent-Length: 2\r\n\r\n{}"),
-        ),
-        ("no HTTP", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03hello\r\n\r\n".to_vec()),
-        (
-            "a chunk that is none",
-            lines(
-                "POST /mcp HTTP/1.1\r\nHost: HOST\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
-            ),
-        ),
-    ] {
-        let reply = stand.raw(&bytes).await;
-        assert!(matches!(reply.status, 0 | 400 | 403 | 501), "{what}: {reply:?}");
     }
     assert_eq!(behind.got().len(), 1, "nothing of all that reached the upstream");
 }
@@ -136,7 +96,8 @@ async fn permissive_waives_none_of_it() {
     for (wire, status) in [
         (stand.plain(CALL).with("Host", &host), 400),
         (other("POST http://other.example/mcp HTTP/1.1"), 400),
-        (other("POST /mcp HTTP/1.0"), 505),
+        (other("POST /mcp#x HTTP/1.1"), 400),
+        (stand.plain(CALL).with("Content-Length", "1").with("Content-Length", "1"), 400),
         (other("POST /elsewhere HTTP/1.1"), 404),
         (stand.plain(CALL).with("Connection", "x"), 400),
         (stand.plain(CALL).with("Origin", "https://evil.example"), 403),

@@ -208,7 +208,9 @@ impl Stand {
             Gateway::new(config, verifier, no_tls, clock, Arc::clone(&metrics), log).unwrap();
         let handle = gateway.handle();
         let (stop, mut stopped) = watch::channel(false);
-        let server = Server::new(listener, limits);
+        let refusing = gateway.clone();
+        let server = Server::new(listener, limits)
+            .with_refused_heads(move |head, peer| refusing.refuse_head(head, peer));
         // As the program serves, by threads of their own.
         let hands = Hands::new(2).unwrap();
         let ended = tokio::spawn(async move {

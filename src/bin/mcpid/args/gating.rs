@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use mcpid::gateway::{Open, Upstream};
+use mcpid::gateway::{Open, TrustedProxy, Upstream};
 use mcpid::net::Address;
 
 use super::values::{count, duration, size};
@@ -89,6 +89,11 @@ pub(crate) struct GatingArgs {
     #[arg(long, help_heading = "Paths and pages")]
     pub(crate) preserve_host: bool,
 
+    /// Believe X-Forwarded-For of proxies at this address or network, or of those at the Unix socket
+    /// (unix), for the client's address in the log; may be repeated
+    #[arg(long, value_name = "CIDR|unix", help_heading = "Paths and pages", value_parser = proxy)]
+    pub(crate) trusted_proxy: Vec<TrustedProxy>,
+
     /// The certificates to show, PEM, the server's own first; with it TLS is spoken
     #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "TLS")]
     pub(crate) tls_cert: Option<PathBuf>,
@@ -143,4 +148,8 @@ pub(crate) struct GatingArgs {
 
 fn upstream(text: &str) -> Result<Upstream, String> {
     Upstream::parse(text).map_err(|error| mcpid::verify::rejection::chain(&error))
+}
+
+fn proxy(text: &str) -> Result<TrustedProxy, String> {
+    text.parse().map_err(|error: mcpid::gateway::TrustedProxyError| error.to_string())
 }

@@ -78,6 +78,16 @@ impl Gating {
             ))
             .hint("--admin 127.0.0.1:9090, or --allow-remote-admin"));
         }
+        let by_socket = matches!(listen, Address::Unix(_));
+        if args.trusted_proxy.iter().any(|proxy| proxy.is_unix()) != by_socket
+            && !args.trusted_proxy.is_empty()
+        {
+            let proxy = if by_socket { "unix" } else { "127.0.0.1" };
+            return Err(Failure::usage(format!(
+                "--trusted-proxy names no proxy that can connect to --listen {listen}"
+            ))
+            .hint(format!("--trusted-proxy {proxy}")));
+        }
         let config = config(args, upstream)?;
         without_effect(args, &config.upstream)?;
         // Looked at before they are read: what changes from here on is read again.
@@ -175,6 +185,7 @@ fn config(args: &GatingArgs, upstream: Upstream) -> Result<Config, Failure> {
         config.allow_origins.push(origin.clone());
     }
     config.preserve_host = args.preserve_host;
+    config.trusted_proxies.clone_from(&args.trusted_proxy);
     let seconds = |given: Option<u32>| given.map(|seconds| Duration::from_secs(seconds.into()));
     config.connect_time = seconds(args.connect_timeout).unwrap_or(config.connect_time);
     config.answer_time = seconds(args.answer_timeout).unwrap_or(config.answer_time);

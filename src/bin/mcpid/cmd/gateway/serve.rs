@@ -108,6 +108,10 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
 
     let (stop, stopped) = watch::channel(false);
     let server = bind(&runtime, &listen, limits.clone())?;
+    let server = {
+        let gateway = gateway.clone();
+        server.with_refused_heads(move |head, peer| gateway.refuse_head(head, peer))
+    };
     let mut to = server.address().to_string();
     let server = match &shown {
         Some(shown) => server.with_tls(shown.clone()),

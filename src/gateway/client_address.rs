@@ -1,0 +1,185 @@
+//! The address of a client behind proxies that are trusted to tell it.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use http::HeaderMap;
+
+use crate::net::Peer;
+
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// A proxy whose `X-Forwarded-For` is believed: a network in CIDR notation (RFC 4632), a single
+/// address, or the clients of a Unix socket. IPv4-mapped IPv6 (RFC 4291 section 2.5.5.2) counts as
+/// IPv4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrustedProxy(Network);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Network {
+    Unix,
+    /// The first address, with as many leading bits as count.
+    Ip(IpAddr, u32),
+}
+
+/// Why a text names no trusted proxy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrustedProxyError {
+    /// Neither an address with an optional prefix length, nor `unix`.
+    #[error("not a network such as 10.0.0.0/8, not an address, and not unix")]
+    Form,
+    /// A prefix length of 0: any client could say that it is another one.
+    #[error("a network of all addresses would let any client name another address")]
+    Everyone,
+    /// Bits behind the prefix: whether one address or its network is meant is not said.
+    #[error(
+        "{address} is not the first address of its /{prefix}: {network}/{prefix}, or {address} alone?"
+    )]
+    HostBits {
+        /// The address as given.
+        address: IpAddr,
+        /// The first address of the network.
+        network: IpAddr,
+        /// Leading bits.
+        prefix: u32,
+    },
+}
+
+impl FromStr for TrustedProxy {
+    type Err = TrustedProxyError;
+
+    fn from_str(text: &str) -> Result<Self, TrustedProxyError> {
+        if text == "unix" {
+            return Ok(TrustedProxy(Network::Unix));
+        }
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let given: IpAddr = address.parse().map_err(|_| TrustedProxyError::Form)?;
+        let address = given.to_canonical();
+        // A prefix is written for the address as given: of one that is mapped, 96 bits are the map.
+        let (bits, mapped) = (width(address), width(given) - width(address));
+        let prefix = match prefix {
+            None => bits,
+            Some(digits) => {
+                let plain = !digits.is_empty()
+                    && digits.bytes().all(|b| b.is_ascii_digit())
+                    && (digits == "0" || !digits.starts_with('0'));
+                let prefix = digits.parse::<u32>().ok().filter(|_| plain);
+                let prefix = prefix.filter(|prefix| *prefix <= width(given));
+                let prefix = prefix.ok_or(TrustedProxyError::Form)?;
+                if prefix == 0 {
+                    return Err(TrustedProxyError::Everyone);
+                }
+                prefix.checked_sub(mapped).ok_or(TrustedProxyError::Form)?
+            }
+        };
+        if prefix == 0 {
+            return Err(TrustedProxyError::Everyone);
+        }
+        let network = first(address, prefix);
+        if network != address {
+            return Err(TrustedProxyError::HostBits { address, network, prefix });
+        }
+        Ok(TrustedProxy(Network::Ip(network, prefix)))
+    }
+}
+
+/// Bits of an address.
+fn width(address: IpAddr) -> u32 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+/// The first address of the network that has `prefix` bits in common with `address`.
+fn first(address: IpAddr, prefix: u32) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
+            IpAddr::V4((u32::from(address) & mask).into())
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128 - prefix).unwrap_or(0);
+            IpAddr::V6((u128::from(address) & mask).into())
+        }
+    }
+}
+
+impl TrustedProxy {
+    /// Whether it is the other end of a Unix socket.
+    pub fn is_unix(self) -> bool {
+        self.0 == Network::Unix
+    }
+
+    fn is_at(self, peer: Peer) -> bool {
+        match (self.0, peer) {
+            (Network::Unix, Peer::Unix) => true,
+            (Network::Ip(..), Peer::Tcp(address)) => self.covers(address.ip().to_canonical()),
+            _ => false,
+        }
+    }
+
+    /// `address` is canonical.
+    fn covers(self, address: IpAddr) -> bool {
+        match self.0 {
+            Network::Unix => false,
+            Network::Ip(network, prefix) => {
+                network.is_ipv4() == address.is_ipv4() && first(address, prefix) == network
+            }
+        }
+    }
+}
+
+/// Who sent a request, as far as addresses tell. In the extensions of every request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Client {
+    /// `None` for the other end of a Unix socket.
+    pub(super) address: Option<IpAddr>,
+    /// Whether trusted proxies told it.
+    pub(super) is_forwarded: bool,
+}
+
+impl Client {
+    pub(super) fn of(proxies: &[TrustedProxy], peer: Option<Peer>, headers: &HeaderMap) -> Self {
+        let forwarded = forwarded_for(proxies, peer, headers);
+        let own = match peer {
+            Some(Peer::Tcp(address)) => Some(address.ip().to_canonical()),
+            _ => None,
+        };
+        Client { address: forwarded.or(own), is_forwarded: forwarded.is_some() }
+    }
+}
+
+/// The address that the client has according to the `proxies` that the request came through: read
+/// from all `X-Forwarded-For` lines from the right, past trusted addresses. `None` if `peer` is not
+/// one of them, or if there is no such address, or one that cannot be read before it.
+fn forwarded_for(
+    proxies: &[TrustedProxy],
+    peer: Option<Peer>,
+    headers: &HeaderMap,
+) -> Option<IpAddr> {
+    peer.filter(|peer| proxies.iter().any(|proxy| proxy.is_at(*peer)))?;
+    let lines: Vec<_> = headers.get_all(FORWARDED_FOR).iter().collect();
+    for line in lines.into_iter().rev() {
+        for entry in line.as_bytes().rsplit(|b| *b == b',') {
+            let address = std::str::from_utf8(entry.trim_ascii()).ok().and_then(read)?;
+            if !proxies.iter().any(|proxy| proxy.covers(address)) {
+                return Some(address);
+            }
+        }
+    }
+    None
+}
+
+/// An address, with or without a port, as some proxies write it.
+fn read(text: &str) -> Option<IpAddr> {
+    let address = text.parse::<IpAddr>().ok().or_else(|| {
+        let bracketed = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+        match bracketed {
+            Some(inside) => inside.parse::<std::net::Ipv6Addr>().ok().map(IpAddr::V6),
+            None => text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip()),
+        }
+    });
+    address.map(|address| address.to_canonical())
+}

@@ -1,0 +1,102 @@
+//! `Location` and `Content-Location` of answers, which name the upstream as it knows itself.
+//!
+//! A client that follows such a URL would go past the gateway. URLs are taken apart as lenient
+//! clients do (WHATWG URL standard): blanks around, a backslash for a slash, any number of slashes.
+
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::message::target::{Origin, Scheme};
+
+/// What stands for what.
+pub(super) struct Locations<'a> {
+    /// The origins by which the upstream knows itself.
+    pub(super) upstream: &'a [Origin],
+    /// The path of its endpoint.
+    pub(super) upstream_path: &'a str,
+    /// The origin that the request came under.
+    pub(super) public: &'a Origin,
+    /// The path of the endpoint there.
+    pub(super) endpoint: &'a str,
+}
+
+/// Whether there is anything to rewrite.
+pub(super) fn has_location(fields: &HeaderMap) -> bool {
+    fields.contains_key(header::LOCATION) || fields.contains_key(header::CONTENT_LOCATION)
+}
+
+impl Locations<'_> {
+    /// Rewrites both fields, all lines of them.
+    pub(super) fn rewrite(&self, fields: &mut HeaderMap) {
+        for (name, value) in fields.iter_mut() {
+            if (*name == header::LOCATION || *name == header::CONTENT_LOCATION)
+                && let Some(rewritten) = self.rewritten(value.as_bytes())
+                && let Ok(rewritten) = HeaderValue::try_from(rewritten)
+            {
+                *value = rewritten;
+            }
+        }
+    }
+
+    /// The public URL for one that names the upstream; `None` for any other, which stays.
+    fn rewritten(&self, value: &[u8]) -> Option<Vec<u8>> {
+        // Tabs inside are dropped by clients, and blanks around.
+        let value: Vec<u8> = value.iter().copied().filter(|b| *b != b'\t').collect();
+        let value = value.trim_ascii();
+        let is_slash = |b: &u8| matches!(b, b'/' | b'\\');
+        let after = |scheme: &str| {
+            let (start, rest) = value.split_at_checked(scheme.len())?;
+            start.eq_ignore_ascii_case(scheme.as_bytes()).then_some(rest)
+        };
+        let scheme_and_rest = after("http:")
+            .map(|rest| (Some(Scheme::Http), rest))
+            .or_else(|| after("https:").map(|rest| (Some(Scheme::Https), rest)));
+        let (scheme, rest) = match scheme_and_rest {
+            Some(found) => found,
+            None if value.iter().take(2).filter(|b| is_slash(b)).count() == 2 => (None, value),
+            None if value.first().is_some_and(is_slash) => {
+                // It is resolved by the client, against the URL that the client knows.
+                let (path, rest) = split_path(value);
+                let mapped = self.mapped(path);
+                return (mapped != path).then(|| [&mapped[..], rest].concat());
+            }
+            None => return None,
+        };
+        let start = rest.iter().position(|b| !is_slash(b)).unwrap_or(rest.len());
+        let rest = rest.get(start..).unwrap_or_default();
+        let end = rest.iter().position(|b| is_slash(b) || matches!(b, b'?' | b'#'));
+        let (authority, rest) = rest.split_at(end.unwrap_or(rest.len()));
+        let authority = std::str::from_utf8(authority).ok()?;
+        let named = |ours: &Origin| {
+            let scheme = scheme.unwrap_or(ours.scheme());
+            let text = format!("{}://{authority}", scheme.as_str());
+            // User information and hosts that are spelt in an odd way are errors there.
+            Origin::parse(&text).is_ok_and(|origin| origin == *ours)
+        };
+        if !self.upstream.iter().any(named) {
+            return None;
+        }
+        let (path, rest) = split_path(rest);
+        let public = self.public.to_string();
+        Some([public.as_bytes(), &self.mapped(path), rest].concat())
+    }
+
+    /// The path of the public endpoint for that of the upstream, and what lies below it likewise.
+    fn mapped(&self, path: &[u8]) -> Vec<u8> {
+        let (from, to) = (self.upstream_path.as_bytes(), self.endpoint.as_bytes());
+        if path == from || (from == b"/" && path.is_empty()) {
+            return to.to_vec();
+        }
+        let without_slash = |path: &'_ [u8]| path.strip_suffix(b"/").unwrap_or(path).to_vec();
+        let (from, to) = (without_slash(from), without_slash(to));
+        match path.strip_prefix(from.as_slice()) {
+            Some(below) if !from.is_empty() && below.starts_with(b"/") => [&to[..], below].concat(),
+            _ => path.to_vec(),
+        }
+    }
+}
+
+/// The path, and query and fragment behind it.
+fn split_path(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|b| matches!(b, b'?' | b'#')).unwrap_or(text.len());
+    text.split_at(end)
+}

@@ -1,0 +1,32 @@
+//! What would mend a refusal, for the operator who reads the log.
+
+/// What to change for the refusal `code`, in fixed words of at most 128 characters.
+pub(super) fn remedy(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "target_mismatch" | "host" => {
+            "add the host to --origin; a proxy in front must keep it: nginx proxy_set_header Host $http_host;"
+        }
+        "connection" => {
+            "a proxy in front must not pass this on: nginx proxy_set_header Connection \"\";"
+        }
+        "length_and_coding" | "content_length" | "bare_line_feed" | "transfer_coding" => {
+            "the client, or a proxy in front, frames requests in a way that servers read differently"
+        }
+        "origin" => "add the web origin with --allow-origin, if its pages may ask",
+        "not_found" => "the endpoint is at --path; other paths are opened with --open",
+        "too_large" => {
+            "a body may be longer with --max-body; the head is limited to 64 KiB and 100 lines"
+        }
+        "signature_missing" => {
+            "the client has to sign: mcpid connect, or --permissive until it does"
+        }
+        "key_unknown" => "if the key is to be trusted: mcpid trust add",
+        "tag_mismatch" => "if the client id is the key's: mcpid trust add --client-id",
+        "key_not_valid" => {
+            "the trust entry says from when until when the key counts: mcpid trust list"
+        }
+        "expired" | "not_yet_valid" => "compare the clocks of client and gateway",
+        "not_allowed" => "the trust entry says what the key may do: mcpid trust list",
+        _ => return None,
+    })
+}

@@ -1,0 +1,215 @@
+//! HTTP/1.0, as nginx speaks it by default, and offers to change the protocol, as OpenJDK's client
+//! makes them.
+
+use std::io::{Error, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body, Frame};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+
+use crate::stand::{Answered, Behind, CALL, Reply, Stand, Wire, ok};
+
+/// A signed request in HTTP/1.0.
+fn old(stand: &Stand) -> Wire {
+    stand.signed(1, CALL).line("POST /mcp HTTP/1.0")
+}
+
+/// All that comes until the connection ends, and how it ends.
+async fn all(stand: &Stand, bytes: &[u8]) -> (String, std::io::Result<()>) {
+    let mut stream = TcpStream::connect(stand.address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut text = Vec::new();
+    let ended = stream.read_to_end(&mut text).await.map(drop);
+    (String::from_utf8(text).unwrap(), ended)
+}
+
+type Piece = Result<&'static str, Error>;
+
+/// A body of pieces with a pause before each.
+struct Pieces {
+    pieces: std::vec::IntoIter<Piece>,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = self.get_mut();
+        let pause = || Box::pin(tokio::time::sleep(Duration::from_millis(100)));
+        ready!(this.pause.get_or_insert_with(pause).as_mut().poll(cx));
+        this.pause = None;
+        let frame =
+            |piece: Piece| piece.map(|text| Frame::data(Bytes::from_static(text.as_bytes())));
+        Poll::Ready(this.pieces.next().map(frame))
+    }
+}
+
+fn streamed(pieces: Vec<Piece>) -> Answered {
+    let body = Pieces { pieces: pieces.into_iter(), pause: None };
+    let builder = http::Response::builder().header("content-type", "text/event-stream");
+    builder.body(body.boxed()).unwrap()
+}
+
+#[tokio::test]
+async fn http_1_0_is_answered_in_kind() {
+    let behind = Behind::new().await;
+    let stand = Stand::before(&behind).await;
+    let expecting = old(&stand).with("Expect", "100-continue").with("Connection", "keep-alive");
+    let miracle = old(&stand).with("Expect", "a miracle").with("Upgrade", "h2c");
+    for wire in [old(&stand), expecting, miracle] {
+        let (text, ended) = all(&stand, &wire.bytes()).await;
+        ended.unwrap();
+        assert!(text.starts_with("HTTP/1.0 200 "), "{text}");
+        assert!(text.contains("\r\nconnection: close\r\n"), "{text}");
+        for never in ["100 Continue", "transfer-encoding"] {
+            assert!(!text.to_lowercase().contains(never), "{text}");
+        }
+        assert!(text.ends_with("\"result\":{}}"), "{text}");
+    }
+    for got in behind.got() {
+        assert_eq!(got.header("mcpid-status"), Some("verified"));
+        assert_eq!((got.header("expect"), got.header("upgrade")), (None, None));
+    }
+    assert_eq!(behind.got().len(), 3);
+    let line = stand.lines(1).await.remove(0);
+    assert_eq!(line.http.unwrap().as_str(), "1.0");
+    // An expectation that cannot be met is one in HTTP/1.1.
+    let reply = stand.send(&stand.signed(1, CALL).with("Expect", "a miracle")).await;
+    assert_eq!(reply.status, 417);
+    // And what is refused is refused in kind too, its id found although it says to expect.
+    let unsigned = Wire::post(&stand.address.to_string(), "/mcp", CALL)
+        .line("POST /mcp HTTP/1.0")
+        .with("Expect", "100-continue");
+    let (text, _) = all(&stand, &unsigned.bytes()).await;
+    assert!(text.starts_with("HTTP/1.0 403 "), "{text}");
+    assert!(text.contains("\"id\":7"), "{text}");
+    let no_host = {
+        let mut wire = old(&stand);
+        wire.fields.remove(0);
+        wire
+    };
+    let chunked = {
+        let mut wire = old(&stand).with("Transfer-Encoding", "chunked");
+        wire.body = format!("{:x}\r\n{CALL}\r\n0\r\n\r\n", CALL.len()).into_bytes();
+        wire
+    };
+    for (wire, reason) in [(no_host, "host"), (chunked, "transfer_coding")] {
+        let (text, _) = all(&stand, &wire.bytes()).await;
+        assert!(text.starts_with("HTTP/1.0 400 "), "{text}");
+        assert!(text.contains(reason), "{text}");
+    }
+    assert_eq!(behind.got().len(), 3);
+}
+
+/// The end of the connection is that of the answer, so one that breaks must not end in order.
+#[tokio::test]
+async fn a_stream_in_http_1_0_ends_in_order_only_if_it_is_whole() {
+    let behind = Behind::with(|got| {
+        let broken = || Error::other("broken");
+        match got.header("x-break") {
+            None => streamed(vec![Ok("data: 1\n\n"), Ok("data: 2\n\n")]),
+            Some(_) => streamed(vec![Ok("data: 1\n\n"), Err(broken())]),
+        }
+    })
+    .await;
+    let stand = Stand::before(&behind).await;
+    let (text, ended) = all(&stand, &old(&stand).bytes()).await;
+    ended.unwrap();
+    assert!(text.ends_with("\r\n\r\ndata: 1\n\ndata: 2\n\n"), "{text}");
+    assert!(!text.to_lowercase().contains("content-length"), "{text}");
+    let (text, ended) = all(&stand, &old(&stand).with("X-Break", "1").bytes()).await;
+    let error = ended.expect_err(&format!("a reset behind {text}"));
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
+/// What is cut off at the end of a drain is not whole either.
+#[tokio::test]
+async fn a_stream_that_the_drain_cuts_off_ends_by_reset() {
+    let behind = Behind::with(|_| {
+        let pieces = (0..600).map(|_| Ok("data: 1\n\n"));
+        streamed(pieces.collect())
+    })
+    .await;
+    let mut limits = mcpid::net::Limits::default();
+    limits.drain = Duration::from_millis(300);
+    let stand = Stand::with(&behind, limits, |config| config).await;
+    let mut stream = TcpStream::connect(stand.address).await.unwrap();
+    stream.write_all(&old(&stand).bytes()).await.unwrap();
+    let mut piece = [0; 512];
+    assert!(stream.read(&mut piece).await.unwrap() > 0);
+    stand.stop.send(true).unwrap();
+    let mut rest = Vec::new();
+    let ended = stream.read_to_end(&mut rest).await;
+    assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+/// RFC 9110 section 7.8: an offer may be ignored, and goes no further.
+#[tokio::test]
+async fn an_offer_to_change_the_protocol_is_ignored_and_dropped() {
+    let behind = Behind::new().await;
+    let stand = Stand::before(&behind).await;
+    // OpenJDK's default client; nginx's recipe with and without an offer; a browser; in parts.
+    let offers: [&[(&str, &str)]; 6] = [
+        &[
+            ("Connection", "Upgrade, HTTP2-Settings"),
+            ("HTTP2-Settings", "AAEAAEAAAAIAAAAAAAMAAAAAAAQBAAAAAAUAAEAAAAYABgAA"),
+            ("Upgrade", "h2c"),
+        ],
+        &[("Connection", "upgrade")],
+        &[("Connection", "UPGRADE"), ("Upgrade", "websocket")],
+        &[("Upgrade", "h2c")],
+        &[("HTTP2-Settings", "AAMAAABk")],
+        &[
+            ("Connection", "keep-alive"),
+            ("Connection", "http2-settings , TE"),
+            ("Upgrade", "foo/2"),
+        ],
+    ];
+    let mut stream = TcpStream::connect(stand.address).await.unwrap();
+    for offer in offers {
+        let mut wire = stand.signed(1, CALL);
+        for (name, value) in offer {
+            wire = wire.with(name, value);
+        }
+        // All on one connection, which goes on to be HTTP/1.1.
+        stream.write_all(&wire.bytes()).await.unwrap();
+        let reply = Reply::read(&mut stream).await;
+        assert_eq!(reply.status, 200, "{offer:?}: {reply:?}");
+        let got = behind.got().pop().unwrap();
+        for name in ["connection", "upgrade", "http2-settings"] {
+            assert_eq!(got.header(name), None, "{offer:?}");
+        }
+    }
+    assert_eq!(behind.got().len(), offers.len());
+    // An option that names a field would hide it from whoever drops what it names.
+    for option in
+        ["x", "signature", "close, mcp-session-id", "content-length", "upgrade, host", "\"te\""]
+    {
+        let reply = stand.send(&stand.signed(1, CALL).with("Connection", option)).await;
+        assert_eq!((reply.status, reply.reason().as_str()), (400, "connection"), "{option}");
+    }
+    assert_eq!(behind.got().len(), offers.len());
+}
+
+/// The preface of HTTP/2 in the middle of a connection is no request.
+#[tokio::test]
+async fn a_connection_does_not_become_http_2() {
+    let behind = Behind::with(|_| ok("{}")).await;
+    let stand = Stand::before(&behind).await;
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let both = [&stand.signed(1, CALL).bytes()[..], preface].concat();
+    let (text, _) = all(&stand, &both).await;
+    assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
+    assert!(text.contains("HTTP/1.1 400 ") && text.contains("head_invalid"), "{text}");
+}
