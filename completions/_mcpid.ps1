@@ -298,6 +298,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--path', '--path', [CompletionResultType]::ParameterName, 'The path of the endpoint [default: that of the upstream]')
             [CompletionResult]::new('--open', '--open', [CompletionResultType]::ParameterName, 'Pass [METHOD ]PATH, or with /* all below it, through unsigned; may be repeated')
             [CompletionResult]::new('--allow-origin', '--allow-origin', [CompletionResultType]::ParameterName, 'A web origin beside --origin whose pages may ask; with it browsers are answered (CORS); may be repeated')
+            [CompletionResult]::new('--trusted-proxy', '--trusted-proxy', [CompletionResultType]::ParameterName, 'Believe X-Forwarded-For of proxies at this address or network, or of those at the Unix socket (unix), for the client''s address in the log; may be repeated')
             [CompletionResult]::new('--tls-cert', '--tls-cert', [CompletionResultType]::ParameterName, 'The certificates to show, PEM, the server''s own first; with it TLS is spoken')
             [CompletionResult]::new('--tls-key', '--tls-key', [CompletionResultType]::ParameterName, 'Their private key, PEM')
             [CompletionResult]::new('--upstream-ca', '--upstream-ca', [CompletionResultType]::ParameterName, 'Trust an https upstream by these authorities, PEM, in place of this machine''s own')

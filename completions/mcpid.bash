@@ -571,7 +571,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__gateway)
-            opts="-r -q -v -h --config --check-config --upstream --listen --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store --raise-retention --mode --strict --permissive --refuse-with --realm --path --open --allow-origin --preserve-host --tls-cert --tls-key --upstream-ca --allow-remote-upstream --log --admin --allow-remote-admin --max-connections --budget --head-timeout --body-timeout --idle-timeout --connect-timeout --answer-timeout --drain-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --json --quiet --verbose --help report"
+            opts="-r -q -v -h --config --check-config --upstream --listen --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store --raise-retention --mode --strict --permissive --refuse-with --realm --path --open --allow-origin --preserve-host --trusted-proxy --tls-cert --tls-key --upstream-ca --allow-remote-upstream --log --admin --allow-remote-admin --max-connections --budget --head-timeout --body-timeout --idle-timeout --connect-timeout --answer-timeout --drain-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --json --quiet --verbose --help report"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -658,6 +658,10 @@ _mcpid() {
                     return 0
                     ;;
                 --allow-origin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trusted-proxy)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -279,6 +279,7 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --path 'The path of the endpoint [default: that of the upstream]'
             cand --open 'Pass [METHOD ]PATH, or with /* all below it, through unsigned; may be repeated'
             cand --allow-origin 'A web origin beside --origin whose pages may ask; with it browsers are answered (CORS); may be repeated'
+            cand --trusted-proxy 'Believe X-Forwarded-For of proxies at this address or network, or of those at the Unix socket (unix), for the client''s address in the log; may be repeated'
             cand --tls-cert 'The certificates to show, PEM, the server''s own first; with it TLS is spoken'
             cand --tls-key 'Their private key, PEM'
             cand --upstream-ca 'Trust an https upstream by these authorities, PEM, in place of this machine''s own'

@@ -149,7 +149,7 @@ const GRAMMAR: &[(&str, &str)] = &[
         "--config --check-config --upstream --listen -r --trust --profile --window --ahead \
          --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store \
          --raise-retention --mode --strict --permissive --refuse-with --realm --path --open \
-         --allow-origin --preserve-host --tls-cert --tls-key --upstream-ca \
+         --allow-origin --preserve-host --trusted-proxy --tls-cert --tls-key --upstream-ca \
          --allow-remote-upstream --log --admin --allow-remote-admin --max-connections --budget \
          --head-timeout --body-timeout --idle-timeout --connect-timeout --answer-timeout \
          --drain-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync",

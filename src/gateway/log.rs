@@ -4,12 +4,13 @@
 //! {"version":1,"time":"2026-11-23T10:00:00Z","request":7,"peer":"127.0.0.1:5123","http":"1.1",
 //!  "method":"POST","path":"/mcp","mcp":{"method":"tools/call","name":"pay"},"status":"invalid",
 //!  "code":"expired","mode":"permissive","outcome":"passed","key":null,"tag":null,"answer":200,
-//!  "upstream":200,"ms":1.25,"sent":118,"received":2310,"note":null,"via":null,"hint":null}
+//!  "upstream":200,"ms":1.25,"sent":118,"received":2310,"note":null}
 //! ```
 //!
-//! (On one line.) There are no secrets in it: no query, no header, no body. What strangers chose is
-//! cut at [`LONGEST`] characters, and whatever could break a line or steer a terminal is written as
-//! a JSON escape, so that no request can forge a line, break one, or hide in one.
+//! (On one line; `via` and `hint` stand there only if there is something to say.) There are no
+//! secrets in it: no query, no header, no body. What strangers chose is cut at [`LONGEST`]
+//! characters, and whatever could break a line or steer a terminal is written as a JSON escape, so
+//! that no request can forge a line, break one, or hide in one.
 //!
 //! Members may be added; who reads a log ignores those it does not know. `version` changes only if
 //! a member changes its meaning.
@@ -232,10 +233,10 @@ pub struct LogLine {
     #[serde(default)]
     pub note: Option<Short>,
     /// The proxy that told the address of the peer: an address and port, or `unix`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<Short>,
     /// Of a refusal, what would mend it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<Short>,
 }
 

@@ -138,7 +138,9 @@ impl Gateway {
         let record = self.shared.book.open_refused(head, peer);
         let fault = Fault::from(head.fault());
         note_refusal(&record, fault);
-        own_answer(fault, None)
+        let answer: Response<Bytes> = own_answer(fault, None);
+        record.note(|line| line.received = answer.body().len() as u64);
+        answer
     }
 
     /// Replaces the verifier while the gateway runs.

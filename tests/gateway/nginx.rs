@@ -17,8 +17,10 @@ use crate::stand::{Behind, CALL, Reply, Wire};
 const UPGRADE: &str = "proxy_http_version 1.1; proxy_set_header Host $http_host; \
                        proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";";
 
-/// What stands in `location` beside `proxy_pass`, and the line that is missing there.
-const CONFIGURATIONS: [(&str, &str, Option<(&str, u16)>); 7] = [
+/// A name, what stands in `location` beside `proxy_pass`, and the refusal if a line is missing there.
+type Configuration = (&'static str, &'static str, Option<(&'static str, u16)>);
+
+const CONFIGURATIONS: [Configuration; 7] = [
     ("as it comes", "", Some(("target_mismatch", 421))),
     ("$http_host", "proxy_set_header Host $http_host;", None),
     ("$host, which has no port", "proxy_set_header Host $host;", Some(("target_mismatch", 421))),
