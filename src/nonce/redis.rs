@@ -3,7 +3,7 @@
 //! ```text
 //!                                 ┌ SET mcpid:1:{T}:ID token NX GET PX ms ┐
 //! claims ─▶ one thread ─▶ batch ──┤ GET mcpid:1:{T}:epoch                 ├─▶ primary of {T}
-//!                                 └ TIME, and INFO once a second          ┘
+//!                                 └ TIME, INFO stats (all once a second)  ┘
 //! ```
 //!
 //! `ID` is [`super::id`] in base64url and `T` its first two hex digits, so that a cluster keeps a
@@ -12,11 +12,18 @@
 //!
 //! **What it can forget, and how that shows.** Everything, when it restarts, when another server
 //! takes its place, at `FLUSHALL`. So each of the 256 tags has an epoch: the term of the primary
-//! (its `run_id`, and whether it was made primary since), the floor F, and the longest retention
-//! of any user. It is read behind every claim, on the same connection. Where it is missing, or of
-//! another term, the claim is an error, and an epoch is written whose floor lies past everything
-//! that can have been claimed before: `now + ahead + margin`. After such a fault a strict verifier
-//! refuses for that long: 35 seconds with a window of 30 seconds.
+//! (its `run_id`, whether it was made primary since, what it loaded last, and the database), the
+//! floor F, the longest retention of any user, and how many keys the server had evicted. It is
+//! read behind every claim, on the same connection. Where it is missing, of another term, or keys
+//! were evicted since, the claim is an error, and an epoch is written whose floor lies past
+//! everything that can have been claimed before: `now + ahead + margin`. After such a fault a
+//! strict verifier refuses for that long: 35 seconds with a window of 30 seconds.
+//!
+//! **An epoch does not outlive the nonces.** It ends by itself `ahead + margin` after the last sign
+//! of life of a user, which is as much as a claim is kept for beyond the last use of its nonce. So
+//! a clock that ends a nonce early ends the epoch, even where it steps back unseen. Every store
+//! that is open renews the epochs, whether anything is claimed or not. The first claim after a
+//! pause of a second looks at all 256: where one is missing, all are written anew.
 //!
 //! **Whose window.** The same floor is the price of a longer retention, and everybody pays it. So
 //! who needs more than an epoch records is refused, unless its options say otherwise; and so is who
@@ -24,9 +31,8 @@
 //! once it writes again by itself, wherever it was forgotten.
 //!
 //! **Time.** Redis keeps it itself: claims end by the server's clock, a number of milliseconds
-//! after they are made. Where that clock jumps ahead, between two claims of one process, claims
-//! are errors and all floors rise. A clock that jumps ahead and back unseen is not noticed, nor is
-//! one that jumps while no process holds a connection.
+//! after they are made. Where that clock runs differently from our timer by more than 5 seconds
+//! within two minutes, in either direction, claims are errors and all floors rise.
 //!
 //! **Split brain.** Replicas lag behind, so that a fail-over loses the last claims; that is what
 //! the floor is for. A cluster's primary that is cut off stops within `cluster-node-timeout`,
@@ -59,11 +65,13 @@ use crate::key::KeyId;
 mod claims;
 mod engine;
 mod fault;
+mod keep_alive;
 mod link;
 mod listing;
 mod places;
 mod primary;
 mod settings;
+mod watch;
 mod wire;
 
 use claims::Job;

@@ -82,8 +82,10 @@ fn keys_look_as_documented() {
     let epoch = server.cli(&["-n", "3", "GET", &format!("{tag}epoch")]);
     let words: Vec<_> = epoch.split(' ').collect();
     let run_id = server.cli(&["INFO", "server"]);
-    assert!(run_id.contains(&format!("run_id:{}", words[0])), "{epoch}");
-    assert_eq!(words[1..], [(START + 5).to_string(), "30".into(), "5".into()]);
+    let term: Vec<_> = words[0].split('/').collect();
+    assert!(run_id.contains(&format!("run_id:{}", term[0])), "{epoch}");
+    assert_eq!(term[1..], ["-1", "0-0", "3"], "never put down, nothing loaded, the database");
+    assert_eq!(words[1..], [(START + 5).to_string(), "30".into(), "5".into(), "0".into()]);
     // Another prefix or database is another store.
     assert!(is_fresh(claim(&open(&server.url()).unwrap(), 10, &key(1), "n")));
 }
@@ -171,10 +173,12 @@ fn a_damaged_epoch_is_none() {
         format!("{good} 1"),
         good.replacen(' ', "  ", 1),
         good.replacen(words[0], "0000000000000000000000000000000000000000", 1),
-        format!("{} +{} {} {}", words[0], words[1], words[2], words[3]),
-        format!("{} {} 030 {}", words[0], words[1], words[3]),
-        format!("{} {} -30 {}", words[0], words[1], words[3]),
-        format!("{} {} {}", words[0], words[1], words[2]),
+        format!("{} +{} {} {} 0", words[0], words[1], words[2], words[3]),
+        format!("{} {} 030 {} 0", words[0], words[1], words[3]),
+        format!("{} {} -30 {} 0", words[0], words[1], words[3]),
+        format!("{} {} {} {}", words[0], words[1], words[2], words[3]),
+        format!("{} {} {} {} 1", words[0], words[1], words[2], words[3]),
+        format!("{} {} {} {} -1", words[0], words[1], words[2], words[3]),
     ];
     for bad in &bad {
         // The claim itself is of no matter: every one finds the epoch, but only a new one judges.
@@ -242,13 +246,19 @@ fn a_fail_over_in_a_cluster_shows() {
         }
     }
     assert!(gone > 30 && known > 60, "a third of the tags: {gone} {known}");
-    assert_eq!(wait(store.floor(at(20))).unwrap(), at(55));
+    assert!(has_a_new_floor(&store));
     for i in 0..30 {
         assert!(!is_fresh_above(&store, 20, &format!("old-{i}"), 10));
     }
     for i in 0..30 {
         assert!(accepts(&try_claim(&store, 56, &key(1), &format!("new-{i}")), 56));
     }
+}
+
+/// At second 20. What keeps the epochs alive may have found it before any claim, and goes by the
+/// time of the last claim and what has passed since.
+fn has_a_new_floor(store: &dyn mcpid::nonce::NonceStore) -> bool {
+    (at(45)..=at(55)).contains(&wait(store.floor(at(20))).unwrap())
 }
 
 fn is_fresh_above(
@@ -284,7 +294,7 @@ fn a_fail_over_by_sentinel_shows() {
         let answer = try_claim(&store, 20, &key(1), &format!("old-{i}"));
         assert!(!accepts(&answer, 20), "{answer:?}");
     }
-    assert_eq!(wait(store.floor(at(20))).unwrap(), at(55));
+    assert!(has_a_new_floor(&store));
     assert!(accepts(&try_claim(&store, 56, &key(1), "new"), 56));
     // The old one wakes up, and still takes itself for primary for a moment.
     watched.servers[0].signal("-CONT");

@@ -1,7 +1,7 @@
 //! Claims: gathered while others are on their way, asked in one pipeline, tried again where it is
 //! not known what became of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +11,11 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::engine::{Engine, Standing, TRIES};
 use super::fault::{Fault, Then};
-use super::link::{Link, info};
+use super::keep_alive;
+use super::link::{Link, counters, info};
 use super::places::{Map, Node};
-use super::wire::{first, milliseconds};
+use super::watch::Look;
+use super::wire::{Tag, first, milliseconds};
 use super::{Claim, StoreError};
 use crate::clock::Timestamp;
 
@@ -58,6 +60,7 @@ enum Outcome {
 
 /// Serves claims until nobody can ask any more.
 pub(super) async fn serve(engine: Arc<Engine>, mut jobs: mpsc::UnboundedReceiver<Job>) {
+    tokio::spawn(keep_alive::run(Arc::clone(&engine)));
     let under_way = Arc::new(Semaphore::new(UNDER_WAY));
     let mut batch = Vec::with_capacity(BATCH);
     while jobs.recv_many(&mut batch, BATCH).await > 0 {
@@ -86,7 +89,7 @@ pub(super) async fn serve(engine: Arc<Engine>, mut jobs: mpsc::UnboundedReceiver
 
 /// A claim that nobody else is on his way with is asked at once, from wherever it is awaited: another
 /// thread would only cost time, and there is nothing to gather. Only where all is as usual: a known
-/// primary, a connection that stands, nothing else to find out. Whatever else is none of its
+/// primary, a connection that stands, no look at everything due. Whatever else is none of its
 /// business: the same claim, with the same token, then goes the way of all others.
 pub(super) async fn alone(engine: &Engine, job: &mut Job) -> Option<Result<Claim, Fault>> {
     let map = engine.places.known_for_sure()?;
@@ -98,17 +101,19 @@ pub(super) async fn alone(engine: &Engine, job: &mut Job) -> Option<Result<Claim
     let mut pipeline = Pipeline::with_capacity(3);
     let set = pipeline.cmd("SET").arg(keys.claim(&job.id)).arg(&job.token);
     set.arg("NX").arg("GET").arg("PX").arg(ms);
-    pipeline.cmd("GET").arg(keys.epoch(job.id[0])).cmd("TIME");
+    pipeline.cmd("GET").arg(keys.epoch(job.id[0])).cmd("TIME").add_command(counters());
     job.extend = true;
+    let asked = std::time::Instant::now();
     let Ok(answers) = timeout_at(job.due, link.ask(&pipeline)).await else {
         node.drop_link();
         engine.places.forget(&map);
         return Some(Err(late(engine)));
     };
     let answers = answers.ok()?;
-    let [set, epoch, time] = answers.as_slice() else { return None };
-    link.tick(time).ok()?;
-    match judge(engine, &link, job, keep, set, epoch) {
+    let [set, epoch, time, counters] = answers.as_slice() else { return None };
+    let look = Look::read(&link.place, asked, time, counters).ok()?;
+    node.notice(&link, &look).ok()?;
+    match judge(engine, &link, job, keep, set, epoch, look.evicted) {
         Ok(Outcome::Done(claim)) => Some(Ok(claim)),
         _ => None,
     }
@@ -148,7 +153,7 @@ async fn route(engine: Arc<Engine>, jobs: Vec<Job>) {
 
 async fn attempt(engine: Arc<Engine>, map: Arc<Map>, node: Arc<Node>, jobs: Vec<Job>) {
     let Some(due) = jobs.iter().map(|job| job.due).min() else { return };
-    let outcomes = match timeout_at(due, try_once(&engine, &node, &jobs)).await {
+    let outcomes = match timeout_at(due, try_once(&engine, &map, &node, &jobs)).await {
         Ok(Ok(outcomes)) => outcomes,
         Ok(Err(fault)) => {
             if fault.then == Then::Reconnect {
@@ -187,16 +192,19 @@ async fn attempt(engine: Arc<Engine>, map: Arc<Map>, node: Arc<Node>, jobs: Vec<
 }
 
 /// One pipeline for all: the claims; behind them the epochs under which they were made; and what
-/// the server's clock said then. Whatever the server forgot before a claim shows behind it.
+/// the server's clock and counters said then. Whatever the server forgot before a claim shows
+/// behind it. Once a second the epochs of all its tags are looked at: where nonces end early, by
+/// a clock that has stepped back since, the server has removed only some of what ended.
 async fn try_once(
     engine: &Arc<Engine>,
+    map: &Map,
     node: &Arc<Node>,
     jobs: &[Job],
 ) -> Result<Vec<Outcome>, Fault> {
     let link = node.link(&engine.settings).await?;
     let keep = engine.keep()?;
     let keys = &engine.settings.keys;
-    let mut pipeline = Pipeline::with_capacity(2 * jobs.len() + 2);
+    let mut pipeline = Pipeline::new();
     let mut at = Vec::with_capacity(jobs.len());
     let mut count = 0;
     for job in jobs {
@@ -215,33 +223,41 @@ async fn try_once(
             count += 1;
         }
     }
-    let mut epochs: BTreeMap<u8, usize> = BTreeMap::new();
-    for job in jobs {
-        epochs.entry(job.id[0]).or_insert_with(|| {
-            pipeline.cmd("GET").arg(keys.epoch(job.id[0]));
-            count += 1;
-            count - 1
-        });
+    let whole = link.is_to_be_asked();
+    let mut tags: BTreeSet<Tag> = jobs.iter().map(|job| job.id[0]).collect();
+    if whole {
+        tags.extend(map.tags(node));
     }
-    pipeline.cmd("TIME");
-    let who = link.is_to_be_asked();
-    if who {
-        pipeline.add_command(info());
+    let first = count;
+    for tag in &tags {
+        pipeline.cmd("GET").arg(keys.epoch(*tag));
     }
+    pipeline.cmd("TIME").add_command(if whole { info() } else { counters() });
+    let asked = std::time::Instant::now();
     let answers = link.ask(&pipeline).await?;
-    if who && let Some(answer) = answers.get(count + 1) {
-        link.learn(answer, &engine.settings)?;
+    let [.., time, counters] = answers.as_slice() else {
+        return Err(Fault::odd(&link.place, "to claims"));
+    };
+    if whole {
+        link.learn(counters, &engine.settings)?;
     }
     let latest = jobs.iter().map(|job| job.now).max().unwrap_or_default();
-    let time = answers.get(count).unwrap_or(&Value::Nil);
-    engine.tick(&link, node, time, latest).await?;
+    let look = Look::read(&link.place, asked, time, counters)?;
+    engine.notice(&link, node, &look, latest).await?;
+    let epochs: BTreeMap<Tag, &Value> = tags.into_iter().zip(&answers[first..]).collect();
+    let lost = epochs.values().any(|epoch| {
+        let standing = engine.standing(&link, epoch, look.evicted);
+        standing.is_ok_and(|standing| matches!(standing, Standing::Lost))
+    });
     let judge = |(job, at): (&Job, Option<usize>)| {
         let set = at.and_then(|at| answers.get(at));
-        let epoch = epochs.get(&job.id[0]).and_then(|at| answers.get(*at));
-        let (Some(set), Some(epoch)) = (set, epoch) else {
+        let (Some(set), Some(epoch)) = (set, epochs.get(&job.id[0])) else {
             return Outcome::Failed(Fault::new(Then::GiveUp, "the times are out of reach"));
         };
-        judge(engine, &link, job, keep, set, epoch).unwrap_or_else(Outcome::Failed)
+        match judge(engine, &link, job, keep, set, epoch, look.evicted) {
+            Ok(Outcome::Done(Claim::Fresh { .. })) if lost => Outcome::Unsettled,
+            judged => judged.unwrap_or_else(Outcome::Failed),
+        }
     };
     Ok(jobs.iter().zip(at).map(judge).collect())
 }
@@ -253,6 +269,7 @@ fn judge(
     keep: i64,
     set: &Value,
     epoch: &Value,
+    evicted: u64,
 ) -> Result<Outcome, Fault> {
     match set {
         // Nothing was there; or our own token was, from a try whose answer we never saw.
@@ -264,10 +281,13 @@ fn judge(
         Value::ServerError(error) => return Err(Fault::refused(&link.place, error)),
         _ => return Err(Fault::odd(&link.place, "to a claim")),
     }
-    Ok(match engine.standing(link, epoch)? {
-        Standing::Bad => Outcome::Unsettled,
+    Ok(match engine.standing(link, epoch, evicted)? {
+        Standing::Other | Standing::Lost => Outcome::Unsettled,
         Standing::Good(epoch) if epoch.retention.keep() > keep => Outcome::KeptTooShort,
-        Standing::Good(epoch) => Outcome::Done(Claim::Fresh { floor: epoch.floor }),
+        Standing::Good(epoch) => {
+            let floor = epoch.floor.max(engine.horizon(job.now));
+            Outcome::Done(Claim::Fresh { floor })
+        }
     })
 }
 

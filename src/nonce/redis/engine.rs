@@ -1,16 +1,18 @@
 //! What is asked, and what the answers mean.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use redis::{Pipeline, Value};
 use tokio::task::JoinSet;
 
+use super::Retention;
 use super::fault::{Fault, Then};
-use super::link::{Link, Step};
+use super::link::{Link, counters};
 use super::places::{Node, Places};
 use super::settings::Settings;
-use super::wire::{COMPARE_AND_SET, Epoch, Tag, seen};
-use super::{Retention, Seen};
+use super::watch::{Look, evicted};
+use super::wire::{COMPARE_AND_SET, Epoch, Tag};
 use crate::clock::Timestamp;
 use crate::nonce::WouldClose;
 
@@ -30,6 +32,10 @@ pub(super) struct Engine {
     pub(super) places: Arc<Places>,
     kept: Mutex<Kept>,
     registering: tokio::sync::Mutex<()>,
+    /// Wakes what keeps the epochs alive, once somebody claims here.
+    pub(super) registered: tokio::sync::Notify,
+    /// The latest time that a user has told, and when that was.
+    told: Mutex<(Timestamp, Instant)>,
 }
 
 /// How long claims are kept.
@@ -55,8 +61,17 @@ struct Want {
 pub(super) enum Standing {
     /// They can be relied on.
     Good(Epoch),
-    /// It has to be written first, as it is missing, of another term, or for a shorter retention.
-    Bad,
+    /// It has to be written first: it is of another term, or for a shorter retention.
+    Other,
+    /// The same, and what goes missing with an epoch, or is evicted, was there: nonces of all the
+    /// server's tags may be lost.
+    Lost,
+}
+
+/// The epochs of some tags, and how many keys the server had evicted when they were read.
+pub(super) struct Epochs {
+    pub(super) answers: Vec<Value>,
+    pub(super) evicted: u64,
 }
 
 impl Engine {
@@ -64,7 +79,9 @@ impl Engine {
         let settings = Arc::new(settings);
         let places = Arc::new(Places::new(Arc::clone(&settings)));
         let kept = Mutex::new(Kept { own: None, known: Retention::new(0, 0) });
-        Engine { settings, places, kept, registering: tokio::sync::Mutex::default() }
+        let told = Mutex::new((Timestamp::from_unix(i64::MIN), Instant::now()));
+        let (registering, registered) = Default::default();
+        Engine { settings, places, kept, registering, registered, told }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -83,10 +100,36 @@ impl Engine {
         kept.own.map(|_| kept.known.keep()).ok_or_else(unsaid)
     }
 
-    /// What the epoch that was read on `link` is worth.
-    pub(super) fn standing(&self, link: &Link, answer: &Value) -> Result<Standing, Fault> {
+    /// That it is `now` for a user who claims. Returns the latest time that it can be for any
+    /// user, by what was told and what has passed since: it never moves back.
+    pub(super) fn tell_time(&self, now: Timestamp) -> Timestamp {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let (latest, then) = *told;
+        let passed = i64::try_from(then.elapsed().as_secs()).unwrap_or(i64::MAX);
+        let horizon = latest.plus(passed);
+        if now > horizon {
+            *told = (now, Instant::now());
+        }
+        now.max(horizon)
+    }
+
+    /// The floor for a user whose clock says `now`. What the server has let end was created a
+    /// length or more before the latest time; where the user's clock has stepped back since, that
+    /// could be accepted once more.
+    pub(super) fn horizon(&self, now: Timestamp) -> Timestamp {
+        let latest = self.tell_time(now);
+        latest.plus(self.kept().known.length().saturating_neg())
+    }
+
+    /// What the epoch that was read on `link` is worth, with so many keys `evicted` by then.
+    pub(super) fn standing(
+        &self,
+        link: &Link,
+        answer: &Value,
+        evicted: u64,
+    ) -> Result<Standing, Fault> {
         let own = self.own();
-        self.standing_for(link, answer, own)
+        self.standing_for(link, answer, evicted, own)
     }
 
     /// The same to somebody who needs `own`.
@@ -94,17 +137,21 @@ impl Engine {
         &self,
         link: &Link,
         answer: &Value,
+        evicted: u64,
         own: Option<Retention>,
     ) -> Result<Standing, Fault> {
-        let epoch = read_epoch(link, answer)?;
-        let Some(epoch) = epoch.filter(|epoch| *epoch.term == *link.term()) else {
-            return Ok(Standing::Bad);
-        };
+        let Some(epoch) = read_epoch(link, answer)? else { return Ok(Standing::Lost) };
+        if *epoch.term != *link.term() {
+            return Ok(Standing::Other);
+        }
+        if epoch.evicted != evicted && !self.settings.evicting_allowed {
+            return Ok(Standing::Lost);
+        }
         let mut kept = self.kept();
         kept.known = kept.known.united(epoch.retention);
         let own = own.unwrap_or(epoch.retention);
         let long_enough = epoch.retention.united(own) == epoch.retention;
-        Ok(if long_enough { Standing::Good(epoch) } else { Standing::Bad })
+        Ok(if long_enough { Standing::Good(epoch) } else { Standing::Other })
     }
 
     /// Sees to it that everything is kept for `retention` from now on.
@@ -125,7 +172,7 @@ impl Engine {
             self.everywhere(move |link, tags| {
                 let engine = Arc::clone(&engine);
                 async move {
-                    let epochs = engine.epochs(&link, &tags).await?;
+                    let epochs = engine.epochs(&link, &tags).await?.answers;
                     epochs.iter().try_for_each(|epoch| may_write(&link, epoch, wanted))
                 }
             })
@@ -138,9 +185,11 @@ impl Engine {
             async move { engine.settle(&link, tags, now, want).await }
         })
         .await?;
+        self.tell_time(now);
         let mut kept = self.kept();
         kept.own = Some(wanted);
         kept.known = kept.known.united(wanted);
+        self.registered.notify_one();
         Ok(())
     }
 
@@ -153,43 +202,6 @@ impl Engine {
     /// For how many seconds a claim is kept that has no end of its own, as far as we know.
     pub(super) fn longest(&self) -> i64 {
         self.kept().known.keep()
-    }
-
-    /// Looks for a claim, and changes nothing.
-    pub(super) async fn peek(
-        self: &Arc<Self>,
-        now: Timestamp,
-        id: [u8; 32],
-    ) -> Result<Option<Seen>, Fault> {
-        let key = self.settings.keys.claim(&id);
-        let keep = self.longest();
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let map = self.places.map().await?;
-            let once = async {
-                let link = map.node(id[0])?.link(&self.settings).await?;
-                let mut pipeline = Pipeline::new();
-                pipeline.cmd("GET").arg(&key).cmd("PTTL").arg(&key);
-                let answers = link.ask(&pipeline).await?;
-                if let Some(Value::ServerError(error)) =
-                    answers.iter().find(|answer| matches!(answer, Value::ServerError(_)))
-                {
-                    return Err(Fault::refused(&link.place, error));
-                }
-                let read = match answers.as_slice() {
-                    [value, ttl] => seen(now, value, ttl, keep),
-                    _ => None,
-                };
-                read.ok_or_else(|| Fault::odd(&link.place, "a claim"))
-            };
-            match once.await {
-                Err(fault) if fault.then != Then::GiveUp && tries < TRIES => {
-                    self.places.forget(&map);
-                }
-                answer => return answer,
-            }
-        }
     }
 
     /// Asks all primaries at once, each for the tags that it holds.
@@ -225,12 +237,15 @@ impl Engine {
         }
     }
 
-    pub(super) async fn epochs(&self, link: &Link, tags: &[Tag]) -> Result<Vec<Value>, Fault> {
-        let mut pipeline = Pipeline::with_capacity(tags.len());
+    pub(super) async fn epochs(&self, link: &Link, tags: &[Tag]) -> Result<Epochs, Fault> {
+        let mut pipeline = Pipeline::with_capacity(tags.len() + 1);
         for tag in tags {
             pipeline.cmd("GET").arg(self.settings.keys.epoch(*tag));
         }
-        link.ask(&pipeline).await
+        pipeline.add_command(counters());
+        let mut answers = link.ask(&pipeline).await?;
+        let evicted = evicted(&link.place, &answers.pop().unwrap_or_default())?;
+        Ok(Epochs { answers, evicted })
     }
 
     /// Writes the epochs of `tags` that need it.
@@ -246,11 +261,17 @@ impl Engine {
             if left.is_empty() {
                 return Ok(());
             }
+            let Epochs { answers, evicted } = self.epochs(link, &left).await?;
+            let standings = answers
+                .iter()
+                .map(|answer| self.standing_for(link, answer, evicted, want.retention))
+                .collect::<Result<Vec<_>, _>>()?;
+            // What is missed in one place may be missing in another.
+            let all = want.all || standings.iter().any(|s| matches!(s, Standing::Lost));
             let mut pipeline = Pipeline::new();
             let mut written = Vec::new();
-            for (tag, answer) in left.iter().zip(self.epochs(link, &left).await?) {
-                let standing = self.standing_for(link, &answer, want.retention)?;
-                if matches!(standing, Standing::Good(_)) && !want.all {
+            for ((tag, answer), standing) in left.iter().zip(answers).zip(standings) {
+                if matches!(standing, Standing::Good(_)) && !all {
                     continue;
                 }
                 // Somebody may have written it since it was looked at.
@@ -259,10 +280,12 @@ impl Engine {
                 {
                     may_write(link, &answer, wanted)?;
                 }
-                let text = self.anew(link, &answer, now, want.retention).text();
+                let epoch = self.anew(link, &answer, evicted, now, want.retention);
+                let text = epoch.text();
                 let held = if let Value::BulkString(held) = answer { held } else { Vec::new() };
                 let eval = pipeline.cmd("EVAL").arg(COMPARE_AND_SET).arg(1);
                 eval.arg(self.settings.keys.epoch(*tag)).arg(held).arg(&text);
+                eval.arg(Epoch::lifetime(epoch.retention));
                 written.push((*tag, text));
             }
             if written.is_empty() {
@@ -295,11 +318,9 @@ impl Engine {
     ) -> Result<(), Fault> {
         // Many claims find out at once; behind the first one there is nothing left to write.
         let _settling = node.settling.lock().await;
-        let map = self.places.map().await?;
-        let parts = map.parts()?.into_iter();
-        let tags = parts.filter(|(other, _)| Arc::ptr_eq(other, node)).flat_map(|(_, tags)| tags);
+        let tags = self.places.map().await?.tags(node);
         let want = Want { retention: self.own(), raising: true, all };
-        self.settle(link, tags.collect(), now, want).await
+        self.settle(link, tags, now, want).await
     }
 
     /// The epoch to be written where `answer` is, for somebody who needs `own`: past everything
@@ -308,6 +329,7 @@ impl Engine {
         &self,
         link: &Link,
         answer: &Value,
+        evicted: u64,
         now: Timestamp,
         own: Option<Retention>,
     ) -> Epoch {
@@ -317,26 +339,23 @@ impl Engine {
         let floor = retention.floor_when_raised(now);
         // A floor never sinks, whatever the clock of who writes it.
         let floor = old.map_or(floor, |old| old.floor.max(floor));
-        Epoch { term: link.term().to_string(), floor, retention }
+        Epoch { term: link.term().to_string(), floor, retention, evicted }
     }
 
-    /// Takes in an answer to `TIME`. Where the server's clock stepped forward, claims may have
-    /// ended early: all floors rise before anything else is believed.
-    pub(super) async fn tick(
+    /// Takes in a look at `node`. Where it shows that nonces may be lost, all floors rise before
+    /// anything else is believed.
+    pub(super) async fn notice(
         &self,
         link: &Link,
         node: &Arc<Node>,
-        answer: &Value,
+        look: &Look,
         now: Timestamp,
     ) -> Result<(), Fault> {
-        let reading = match link.tick(answer) {
-            Ok(()) => return Ok(()),
-            Err(Step::Fault(fault)) => return Err(fault),
-            Err(Step::Forward(reading)) => reading,
-        };
+        let Err(loss) = node.notice(link, look) else { return Ok(()) };
         self.settle_node(link, node, now, true).await?;
-        link.accept_clock(reading);
-        Err(Fault::new(Then::GiveUp, format!("the clock of {} stepped forward", link.place)))
+        node.settled(link, look);
+        let reason = format!("{} may have forgotten nonces: {loss}", link.place);
+        Err(Fault::new(Then::GiveUp, reason))
     }
 }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use redis::{Pipeline, Value};
 
-use super::engine::{Engine, Standing, read_epoch};
-use super::fault::Fault;
+use super::engine::{Engine, Epochs, Standing, TRIES, read_epoch};
+use super::fault::{Fault, Then};
 use super::link::Link;
 use super::places::Node;
 use super::wire::{Tag, seen};
-use super::{BoxFuture, Redis, Retention, StoreError};
+use super::{BoxFuture, Redis, Retention, Seen, StoreError};
 use crate::clock::Timestamp;
 use crate::nonce::{About, Kept};
 
@@ -77,10 +77,11 @@ impl Engine {
 
     async fn about_tags(&self, link: &Link, tags: &[Tag], now: Timestamp) -> Result<About, Fault> {
         let (mut floor, mut retention) = (Timestamp::from_unix(i64::MIN), None);
-        for answer in self.epochs(link, tags).await? {
-            floor = floor.max(match self.standing(link, &answer)? {
+        let Epochs { answers, evicted } = self.epochs(link, tags).await?;
+        for answer in answers {
+            floor = floor.max(match self.standing(link, &answer, evicted)? {
                 Standing::Good(epoch) => epoch.floor,
-                Standing::Bad => self.anew(link, &answer, now, self.own()).floor,
+                _ => self.anew(link, &answer, evicted, now, self.own()).floor,
             });
             if let Some(epoch) = read_epoch(link, &answer)? {
                 let known = retention.unwrap_or(epoch.retention);
@@ -88,6 +89,43 @@ impl Engine {
             }
         }
         Ok(About { floor, retention })
+    }
+
+    /// Looks for a claim, and changes nothing.
+    pub(super) async fn peek(
+        self: &Arc<Self>,
+        now: Timestamp,
+        id: [u8; 32],
+    ) -> Result<Option<Seen>, Fault> {
+        let key = self.settings.keys.claim(&id);
+        let keep = self.longest();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let map = self.places.map().await?;
+            let once = async {
+                let link = map.node(id[0])?.link(&self.settings).await?;
+                let mut pipeline = Pipeline::new();
+                pipeline.cmd("GET").arg(&key).cmd("PTTL").arg(&key);
+                let answers = link.ask(&pipeline).await?;
+                if let Some(Value::ServerError(error)) =
+                    answers.iter().find(|answer| matches!(answer, Value::ServerError(_)))
+                {
+                    return Err(Fault::refused(&link.place, error));
+                }
+                let read = match answers.as_slice() {
+                    [value, ttl] => seen(now, value, ttl, keep),
+                    _ => None,
+                };
+                read.ok_or_else(|| Fault::odd(&link.place, "a claim"))
+            };
+            match once.await {
+                Err(fault) if fault.then != Then::GiveUp && tries < TRIES => {
+                    self.places.forget(&map);
+                }
+                answer => return answer,
+            }
+        }
     }
 
     async fn page(

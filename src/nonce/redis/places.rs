@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::fault::{Fault, Then};
 use super::link::{Link, ask_once};
 use super::settings::Settings;
+use super::watch::{Look, Loss, Watch};
 use super::wire::{Tag, slot};
 use crate::nonce::url::{Address, Topology};
 
@@ -30,12 +31,15 @@ pub(super) struct Node {
     /// One settles its tags.
     pub(super) settling: tokio::sync::Mutex<()>,
     current: Mutex<Option<Arc<Link>>>,
+    /// What its answers have shown so far, also those on connections that are gone.
+    watch: Mutex<Option<Watch>>,
 }
 
 impl Node {
     fn new(address: Address) -> Arc<Self> {
         let (connecting, settling) = Default::default();
-        Arc::new(Node { address, connecting, settling, current: Mutex::default() })
+        let (current, watch) = Default::default();
+        Arc::new(Node { address, connecting, settling, current, watch })
     }
 
     /// The connection, if there is one.
@@ -55,6 +59,26 @@ impl Node {
         let link = Arc::new(Link::connect(&self.address, settings).await?);
         *lock(&self.current) = Some(Arc::clone(&link));
         Ok(link)
+    }
+
+    /// Takes in a look on `link`.
+    ///
+    /// # Errors
+    /// It shows that nonces may be lost, or one before it did, until [`Node::settled`].
+    pub(super) fn notice(&self, link: &Link, look: &Look) -> Result<(), Loss> {
+        let mut watch = lock(&self.watch);
+        match watch.as_mut().filter(|watch| watch.is_of(&link.term())) {
+            Some(watch) => watch.take(look).map_or(Ok(()), Err),
+            None => {
+                *watch = Some(Watch::new(link.term(), look));
+                Ok(())
+            }
+        }
+    }
+
+    /// The floors have risen past all that `look` can have shown.
+    pub(super) fn settled(&self, link: &Link, look: &Look) {
+        *lock(&self.watch) = Some(Watch::new(link.term(), look));
     }
 
     /// Ends the connection.
@@ -88,20 +112,25 @@ impl Map {
         })
     }
 
+    /// The nodes that hold tags.
+    pub(super) fn nodes(&self) -> &[Arc<Node>] {
+        &self.nodes
+    }
+
+    /// The tags that `node` holds.
+    pub(super) fn tags(&self, node: &Arc<Node>) -> Vec<Tag> {
+        let at = self.nodes.iter().position(|known| Arc::ptr_eq(known, node));
+        let holds = |(_, of): &(Tag, &Option<usize>)| of.is_some() && **of == at;
+        (0..=Tag::MAX).zip(&self.of).filter(holds).map(|(tag, _)| tag).collect()
+    }
+
     /// All nodes that hold tags, with those tags.
     ///
     /// # Errors
     /// A tag has no node.
     pub(super) fn parts(&self) -> Result<Vec<Part>, Fault> {
-        let mut parts: Vec<Part> = Vec::new();
-        for tag in 0..=Tag::MAX {
-            let node = self.node(tag)?;
-            match parts.iter_mut().find(|(known, _)| Arc::ptr_eq(known, node)) {
-                Some((_, tags)) => tags.push(tag),
-                None => parts.push((Arc::clone(node), vec![tag])),
-            }
-        }
-        Ok(parts)
+        (0..=Tag::MAX).try_for_each(|tag| self.node(tag).map(drop))?;
+        Ok(self.nodes.iter().map(|node| (Arc::clone(node), self.tags(node))).collect())
     }
 }
 

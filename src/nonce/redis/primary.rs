@@ -1,7 +1,6 @@
 //! What a server says about itself, and whether that will do.
 
 use std::fmt;
-use std::time::Instant;
 
 use super::fault::{Fault, Then};
 use crate::nonce::url::Address;
@@ -56,7 +55,9 @@ impl fmt::Display for Warning {
 pub(super) struct Primary {
     /// What an epoch names. The server's `run_id` changes with every start. A server that was
     /// put down and made primary again without a restart has lost what the one in between had,
-    /// and kept its `run_id`; where its data turned into its own, then, is part of the term.
+    /// and kept its `run_id`; where its data turned into its own, then, is part of the term. So
+    /// are the keys that its last loading found, since `DEBUG RELOAD` loads without a restart, and
+    /// the number of the database, which `SWAPDB` puts in another's place.
     pub(super) term: String,
     pub(super) policy: String,
     pub(super) persistent: bool,
@@ -65,15 +66,13 @@ pub(super) struct Primary {
 }
 
 impl Primary {
-    /// Reads the answer to `INFO server replication memory persistence` of the server at `place`.
+    /// Reads the answer to `INFO server replication memory persistence stats` of the server at
+    /// `place`, of which `database` is used.
     ///
     /// # Errors
     /// It is a replica, too old, still loading, or does not say.
-    pub(super) fn read(place: &Address, info: &str) -> Result<Self, Fault> {
-        let get = |name: &str| {
-            let line = |line: &str| line.strip_prefix(name)?.strip_prefix(':').map(str::to_owned);
-            info.lines().find_map(line).map(|value| value.trim_end().to_owned())
-        };
+    pub(super) fn read(place: &Address, info: &str, database: u32) -> Result<Self, Fault> {
+        let get = |name: &str| field(info, name).map(str::to_owned);
         let need = |name: &'static str| {
             get(name).ok_or_else(|| Fault::odd(place, &format!("INFO without {name}")))
         };
@@ -93,12 +92,16 @@ impl Primary {
         }
         let run_id = need("run_id")?;
         let promoted = need("second_repl_offset")?;
+        // Absent from the versions that do not say.
+        let loaded = ["rdb_last_load_keys_loaded", "rdb_last_load_keys_expired"]
+            .map(|name| get(name).unwrap_or_default())
+            .join("-");
         let plain = |text: &str| text.len() <= 64 && text.bytes().all(|b| b.is_ascii_graphic());
-        if run_id.is_empty() || !plain(&run_id) || !plain(&promoted) {
+        if run_id.is_empty() || !plain(&run_id) || !plain(&promoted) || !plain(&loaded) {
             return Err(Fault::odd(place, "a run_id that is none"));
         }
         Ok(Primary {
-            term: if promoted == "-1" { run_id } else { format!("{run_id}@{promoted}") },
+            term: format!("{run_id}/{promoted}/{loaded}/{database}"),
             policy: need("maxmemory_policy")?,
             persistent: get("aof_enabled").is_some_and(|enabled| enabled == "1"),
             guarded: get("min_slaves_good_slaves").is_some(),
@@ -136,26 +139,8 @@ impl Primary {
     }
 }
 
-/// The server's own clock beside a timer that only runs forward. Keys end by the server's clock,
-/// so that all of them end early where it steps forward.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Reading {
-    /// Microseconds.
-    pub(super) server: i64,
-    pub(super) here: Instant,
-}
-
-impl Reading {
-    /// How far the server's clock may get ahead between two answers: their time on the way, and
-    /// 1 in 1000 of what passed, for clocks that run fast. Every claim is kept for the margin of
-    /// 30 seconds or more beyond what exact clocks need.
-    const SLACK: i64 = 5_000_000;
-
-    /// Whether it stepped forward between `self` and `later`.
-    pub(super) fn steps(&self, later: Reading) -> bool {
-        let passed = later.here.saturating_duration_since(self.here).as_micros();
-        let passed = i64::try_from(passed).unwrap_or(i64::MAX);
-        let allowed = passed.saturating_add(passed / 1_000).saturating_add(Self::SLACK);
-        later.server.saturating_sub(self.server) > allowed
-    }
+/// The value of a line `NAME:VALUE` of `INFO`.
+pub(super) fn field<'i>(info: &'i str, name: &str) -> Option<&'i str> {
+    let value = |line: &'i str| line.strip_prefix(name)?.strip_prefix(':');
+    info.lines().find_map(value).map(str::trim_end)
 }

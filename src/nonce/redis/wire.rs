@@ -111,13 +111,23 @@ pub(super) struct Epoch {
     pub(super) term: String,
     pub(super) floor: Timestamp,
     pub(super) retention: Retention,
+    /// Keys that the primary had evicted by then: whatever it evicts later may be a nonce.
+    pub(super) evicted: u64,
 }
 
 impl Epoch {
-    /// `TERM FLOOR WINDOW AHEAD`; the margin follows from the window.
+    /// `TERM FLOOR WINDOW AHEAD EVICTED`; the margin follows from the window.
     pub(super) fn text(&self) -> String {
-        let Epoch { term, floor, retention } = self;
-        format!("{term} {} {} {}", floor.unix(), retention.window(), retention.ahead())
+        let Epoch { term, floor, retention, evicted } = self;
+        let (window, ahead) = (retention.window(), retention.ahead());
+        format!("{term} {} {window} {ahead} {evicted}", floor.unix())
+    }
+
+    /// For how long an epoch outlives the last sign of life of a user, in milliseconds. A claim is
+    /// kept for so much longer than anything can be accepted that bears its nonce. So a clock that
+    /// steps far enough to end a nonce early ends the epoch too, even if it steps back unseen.
+    pub(super) fn lifetime(retention: Retention) -> i64 {
+        retention.ahead().saturating_add(retention.margin()).saturating_mul(1_000)
     }
 
     /// What cannot be read was damaged, and is as good as missing.
@@ -125,23 +135,24 @@ impl Epoch {
         let mut words = std::str::from_utf8(text).ok()?.split(' ');
         let mut next = || words.next();
         let (term, floor, window, ahead) = (next()?, next()?, next()?, next()?);
+        let evicted = next()?.parse().ok()?;
         if next().is_some() {
             return None;
         }
         let floor = Timestamp::from_unix(floor.parse().ok()?);
         let retention = Retention::new(window.parse().ok()?, ahead.parse().ok()?);
-        let epoch = Epoch { term: term.to_owned(), floor, retention };
+        let epoch = Epoch { term: term.to_owned(), floor, retention, evicted };
         // One spelling only.
         (epoch.text().as_bytes() == text).then_some(epoch)
     }
 }
 
-/// Writes an epoch unless somebody else was faster; answers with what stands there then. `SET`
+/// Writes an epoch that ends by itself unless another user was faster; answers with what stands there then. `SET`
 /// itself can compare only in versions that are younger than those we ask for.
 pub(super) const COMPARE_AND_SET: &str = "\
 local held = redis.call('GET', KEYS[1]) or ''
 if held == ARGV[1] then
-  redis.call('SET', KEYS[1], ARGV[2])
+  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
   return ARGV[2]
 end
 return held";

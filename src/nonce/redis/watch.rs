@@ -1,0 +1,201 @@
+//! What the answers of a server show about keys that it may have lost while its epochs stayed:
+//! counters that were set back, and a clock that ran differently from our timer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redis::Value;
+
+use super::fault::Fault;
+use super::primary::field;
+use crate::nonce::url::Address;
+
+/// How far the server's clock may run ahead of our timer, or behind it, in microseconds. Every
+/// claim is kept for the margin of 30 seconds or more beyond what exact clocks need.
+const SLACK: i64 = 5_000_000;
+
+/// How long readings of the clock count. Two such periods are longer than a usual claim is kept.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// What a server said behind a claim: `TIME`, and the counters of `INFO stats`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    asked: Instant,
+    answered: Instant,
+    /// The server's clock, in microseconds.
+    server: i64,
+    /// Commands that it has processed since its start, or since its counters were reset.
+    commands: u64,
+    /// Keys that it has evicted, likewise.
+    pub(super) evicted: u64,
+}
+
+impl Look {
+    /// Reads the answers to `TIME` and `INFO stats`, which were asked for at `asked`.
+    ///
+    /// # Errors
+    /// An answer is an error, or none of Redis's.
+    pub(super) fn read(
+        place: &Address,
+        asked: Instant,
+        time: &Value,
+        info: &Value,
+    ) -> Result<Self, Fault> {
+        let answered = Instant::now();
+        let (server, (commands, evicted)) = (read_time(place, time)?, read_counters(place, info)?);
+        Ok(Look { asked, answered, server, commands, evicted })
+    }
+}
+
+/// Why nonces may be missing although the epochs are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// The server's clock stepped forward: keys end early.
+    ClockForward,
+    /// It stepped back, perhaps to where it was before an earlier step, or to an older snapshot.
+    ClockBack,
+    /// The counters were reset: keys may have been evicted before that.
+    CountersReset,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Loss::ClockForward => "its clock stepped forward",
+            Loss::ClockBack => "its clock stepped back",
+            Loss::CountersReset => "its statistics were reset",
+        })
+    }
+}
+
+/// What is remembered of the looks at one server, whatever connection they came by.
+#[derive(Debug)]
+pub(super) struct Watch {
+    /// The term of the primary: with another one all epochs are written anew, and so is this.
+    term: Arc<str>,
+    begun: Instant,
+    recent: Period,
+    before: Period,
+    /// The highest count of commands, and when it was answered.
+    commands: u64,
+    counted: Instant,
+    /// Stays until the floors have risen: a clock that steps back again must not hide it.
+    loss: Option<Loss>,
+}
+
+/// By how much the server's clock was ahead of our timer, in microseconds: at least and at most,
+/// since an answer was made at some time between question and answer.
+#[derive(Clone, Copy, Debug)]
+struct Period {
+    since: Instant,
+    least: i64,
+    most: i64,
+}
+
+impl Watch {
+    /// Begins with `look`.
+    pub(super) fn new(term: Arc<str>, look: &Look) -> Self {
+        let period = Period::new(look.asked, look.asked, look);
+        Watch {
+            term,
+            begun: look.asked,
+            recent: period,
+            before: period,
+            commands: look.commands,
+            counted: look.answered,
+            loss: None,
+        }
+    }
+
+    /// Whether these looks are at the same term.
+    pub(super) fn is_of(&self, term: &str) -> bool {
+        *self.term == *term
+    }
+
+    /// Takes in a look, and says what it shows, or an earlier one has shown.
+    pub(super) fn take(&mut self, look: &Look) -> Option<Loss> {
+        let now = Period::new(self.begun, look.asked, look);
+        if self.loss.is_none() {
+            let passed = look.answered.saturating_duration_since(self.before.since).as_micros();
+            // 1 in 1000 for clocks that run fast or slow while nothing was asked for long.
+            let allowed = SLACK.saturating_add(i64::try_from(passed / 1_000).unwrap_or(i64::MAX));
+            let most = self.recent.most.min(self.before.most);
+            let least = self.recent.least.max(self.before.least);
+            self.loss = if now.least.saturating_sub(most) > allowed {
+                Some(Loss::ClockForward)
+            } else if least.saturating_sub(now.most) > allowed {
+                Some(Loss::ClockBack)
+            } else if look.commands < self.commands && look.asked > self.counted {
+                Some(Loss::CountersReset)
+            } else {
+                None
+            };
+        }
+        if self.loss.is_some() {
+            return self.loss;
+        }
+        // Answers may be taken in out of order.
+        if look.commands >= self.commands {
+            (self.commands, self.counted) = (look.commands, look.answered);
+        }
+        if look.asked.saturating_duration_since(self.recent.since) > PERIOD {
+            self.before = std::mem::replace(&mut self.recent, now);
+        } else {
+            self.recent.least = self.recent.least.max(now.least);
+            self.recent.most = self.recent.most.min(now.most);
+        }
+        None
+    }
+}
+
+impl Period {
+    fn new(begun: Instant, since: Instant, look: &Look) -> Self {
+        let after = |moment: Instant| {
+            i64::try_from(moment.saturating_duration_since(begun).as_micros()).unwrap_or(i64::MAX)
+        };
+        let least = look.server.saturating_sub(after(look.answered));
+        let most = look.server.saturating_sub(after(look.asked));
+        Period { since, least, most }
+    }
+}
+
+fn read_time(place: &Address, time: &Value) -> Result<i64, Fault> {
+    let number = |value: &Value| match value {
+        Value::BulkString(digits) => std::str::from_utf8(digits).ok()?.parse::<i64>().ok(),
+        _ => None,
+    };
+    let server = match time {
+        Value::Array(parts) => match parts.as_slice() {
+            [seconds, micros] => number(seconds)
+                .zip(number(micros))
+                .and_then(|(s, us)| s.checked_mul(1_000_000)?.checked_add(us)),
+            _ => None,
+        },
+        Value::ServerError(error) => return Err(Fault::refused(place, error)),
+        _ => None,
+    };
+    server.ok_or_else(|| Fault::odd(place, "no TIME"))
+}
+
+/// How many keys the server has evicted, by an answer to `INFO stats`.
+pub(super) fn evicted(place: &Address, info: &Value) -> Result<u64, Fault> {
+    read_counters(place, info).map(|(_, evicted)| evicted)
+}
+
+fn read_counters(place: &Address, info: &Value) -> Result<(u64, u64), Fault> {
+    let text = match info {
+        Value::BulkString(text) => std::str::from_utf8(text).ok(),
+        Value::ServerError(error) => return Err(Fault::refused(place, error)),
+        _ => None,
+    };
+    let text = text.ok_or_else(|| Fault::odd(place, "no INFO"))?;
+    let count = |name: &'static str| {
+        let count = field(text, name).and_then(|count| count.parse().ok());
+        count.ok_or_else(|| Fault::odd(place, &format!("INFO without {name}")))
+    };
+    Ok((count("total_commands_processed")?, count("evicted_keys")?))
+}
+
+#[cfg(test)]
+mod tests;

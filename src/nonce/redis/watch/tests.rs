@@ -1,0 +1,105 @@
+#![allow(clippy::unwrap_used)]
+
+use std::time::{Duration, Instant};
+
+use super::{Look, Loss, PERIOD, Watch};
+
+/// Looks at a server whose clock and counters the test moves.
+struct Server {
+    begun: Instant,
+    watch: Watch,
+}
+
+const SECOND: i64 = 1_000_000;
+
+impl Server {
+    fn new() -> Self {
+        // Far enough from the start of the machine's timer.
+        let begun = Instant::now() + Duration::from_secs(1_000);
+        let look = Server::look(begun, 0, 0, 0, 100);
+        Server { begun, watch: Watch::new("term".into(), &look) }
+    }
+
+    /// At `ms`, with an answer `slow` milliseconds later, from a clock that is `ahead`.
+    fn look(begun: Instant, ms: u64, slow: u64, ahead: i64, commands: u64) -> Look {
+        Look {
+            asked: begun + Duration::from_millis(ms),
+            answered: begun + Duration::from_millis(ms + slow),
+            server: 1_700_000_000 * SECOND + i64::try_from(ms).unwrap() * 1_000 + ahead,
+            commands,
+            evicted: 0,
+        }
+    }
+
+    fn sees(&mut self, ms: u64, slow: u64, ahead: i64, commands: u64) -> Option<Loss> {
+        self.watch.take(&Server::look(self.begun, ms, slow, ahead, commands))
+    }
+}
+
+#[test]
+fn a_clock_that_runs_like_our_timer_shows_nothing() {
+    let mut server = Server::new();
+    for i in 1..10_000 {
+        // Slow answers, as long as a budget can be, and NTP's corrections.
+        let (slow, ahead) = (i % 7 * 1_500, i64::try_from(i % 5).unwrap() * SECOND);
+        assert_eq!(server.sees(i * 10_000, slow, ahead, 100 + i), None, "{i}");
+    }
+    // Nothing was asked for a day, and the server's quartz is one of the worst.
+    assert_eq!(server.sees(186_400_000, 0, 10 * SECOND, 20_000), None);
+}
+
+#[test]
+fn a_step_shows_and_stays_until_it_is_settled() {
+    for (ahead, loss) in [(6, Loss::ClockForward), (-6, Loss::ClockBack)] {
+        for seconds in [1, 20, 20_000] {
+            let mut server = Server::new();
+            assert_eq!(server.sees(1_000, 0, 0, 101), None);
+            let ahead = ahead * seconds * SECOND;
+            assert_eq!(server.sees(2_000, 0, ahead, 102), Some(loss));
+            // Back where it was: what it has lost in between is lost.
+            assert_eq!(server.sees(3_000, 0, 0, 103), Some(loss));
+        }
+    }
+}
+
+#[test]
+fn many_small_steps_are_one() {
+    let mut server = Server::new();
+    let seen = (1..=60).find_map(|i| {
+        let ahead = i64::try_from(i).unwrap() * SECOND;
+        server.sees(i * 1_000, 0, ahead, 100 + i).map(|loss| (i, loss))
+    });
+    assert_eq!(seen, Some((6, Loss::ClockForward)));
+}
+
+#[test]
+fn what_a_slow_answer_leaves_open_is_no_step() {
+    let mut server = Server::new();
+    // Made at any time of the 10 seconds.
+    for ahead in [0, 5 * SECOND, 10 * SECOND] {
+        assert_eq!(server.sees(20_000, 10_000, ahead, 101), None);
+    }
+    assert_eq!(server.sees(40_000, 10_000, 16 * SECOND, 103), Some(Loss::ClockForward));
+}
+
+#[test]
+fn an_old_reading_counts_for_two_periods_at_the_most() {
+    let mut server = Server::new();
+    let period = u64::try_from(PERIOD.as_millis()).unwrap();
+    assert_eq!(server.sees(period / 2, 0, -4 * SECOND, 101), None);
+    assert_eq!(server.sees(period + 1, 0, -4 * SECOND, 102), None);
+    // Twice 4 seconds within two periods is a step, and not later.
+    assert_eq!(server.sees(2 * period + 2, 0, -4 * SECOND, 103), None);
+    assert_eq!(server.sees(3 * period + 3, 0, -8 * SECOND, 104), None);
+    assert_eq!(server.sees(3 * period + 4, 0, -12 * SECOND, 105), Some(Loss::ClockBack));
+}
+
+#[test]
+fn counters_only_grow() {
+    let mut server = Server::new();
+    assert_eq!(server.sees(1_000, 50, 0, 200), None);
+    // Two pipelines under way at once may be taken in in either order.
+    assert_eq!(server.sees(1_020, 10, 0, 190), None);
+    assert_eq!(server.sees(2_000, 0, 0, 199), Some(Loss::CountersReset));
+    assert_eq!(server.sees(3_000, 0, 0, 500), Some(Loss::CountersReset), "until it is settled");
+}
