@@ -18,8 +18,14 @@
 //! **Whose window.** A longer retention closes the file for everybody for `ahead + margin`, so who
 //! needs more than the file records is refused, unless the options say otherwise.
 //!
-//! **What it cannot see**: a file put back from a copy while nobody has it open, within one boot;
-//! and two hosts that share a file, which WAL does not allow.
+//! **An older copy.** Beside the file stands which file it was, when it last changed, and which
+//! claim was the last (`NAME-last`). Where that does not fit, the floor rises as if the machine had
+//! booted: a copy was put back, by renaming or over the file itself, the log was removed, or another
+//! program changed the file.
+//!
+//! **What it cannot see**: a snapshot of the whole file system, or of the whole machine, to which
+//! it is set back within one boot; a file that is mounted under two names; and two hosts that
+//! share a file, which WAL does not allow.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -33,6 +39,7 @@ use crate::key::KeyId;
 mod desk;
 mod fault;
 mod file;
+mod last_claim;
 mod state;
 mod statements;
 mod worker;
@@ -104,8 +111,8 @@ impl Options {
     /// Opens the store at `start` for a user who needs `retention`; a file that is not there is
     /// made, readable for its owner only. Blocks, for the budget at most.
     ///
-    /// A file that is new, or was last opened under another boot id or none, sets the floor to
-    /// `start + ahead`.
+    /// A file that is new, was last opened under another boot id or none, or is not what was noted
+    /// beside it, sets the floor to `start + ahead`.
     ///
     /// # Errors
     /// The folder is missing, the file is no store, of a newer version, a link, writable for

@@ -116,6 +116,8 @@ struct Queue {
     unwatched: bool,
     closed: bool,
     gone: bool,
+    /// Why the last batch failed, if it did.
+    failed: Option<Fault>,
 }
 
 impl Desk {
@@ -197,9 +199,13 @@ impl Desk {
         }
     }
 
+    /// For the worker: how a batch ended.
+    pub(super) fn ended(&self, failed: Option<Fault>) {
+        lock(&self.queue).failed = failed;
+    }
+
     /// For the watch: answers whatever is late, until the desk is closed and nothing waits.
     pub(super) fn keep_watch(&self) {
-        let late = Fault::passing("the store did not answer in time");
         let mut queue = lock(&self.queue);
         loop {
             let now = Instant::now();
@@ -212,6 +218,7 @@ impl Desk {
             }
             let next = open.peek().map(|job| job.due);
             if !overdue.is_empty() {
+                let late = Fault::late(queue.failed.as_ref());
                 // Whoever is woken may ask again at once.
                 drop(queue);
                 overdue.iter().for_each(|job| job.answer(Err(late.error())));

@@ -29,6 +29,12 @@ impl Fault {
         Fault { reason, detail: None, reopen: false }
     }
 
+    /// There was no answer in time; `before` is why those before it failed.
+    pub(super) fn late(before: Option<&Fault>) -> Self {
+        let detail = before.map(|fault| fault.reason.to_owned());
+        Fault { detail, ..Fault::passing("the store did not answer in time") }
+    }
+
     pub(super) fn error(&self) -> StoreError {
         match &self.detail {
             None => StoreError::new(self.reason),

@@ -1,6 +1,7 @@
 //! The file itself: made so that nobody else can read it, opened without following links, told
 //! from other files, and looked after while it is open.
 
+use std::cell::Cell;
 use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::fault::Fault;
+use super::last_claim::{Claimed, LastClaim, Version, beside};
 use super::state::{self, Opening};
 use super::{Options, Retention};
 
@@ -31,6 +33,11 @@ const PAGE: u64 = 4_096;
 /// connection too. So a file is made, and let go of, before anybody here can have it open.
 static MAKING: Mutex<()> = Mutex::new(());
 
+/// How often it is looked again whether another process has noted a change of its own, and the
+/// pause before each look.
+const LOOKS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// Where the file is, and all that opening it again needs.
 pub(super) struct Place {
     options: Options,
@@ -47,7 +54,9 @@ pub(super) struct OpenFile {
     pub(super) connection: Connection,
     path: PathBuf,
     identity: Identity,
-    read_only: bool,
+    /// The note beside it, and the version of the file that we noted last; none where it is only
+    /// read.
+    noted: Option<(LastClaim, Cell<Version>)>,
 }
 
 impl Place {
@@ -70,6 +79,9 @@ impl Place {
             make(&path)?;
         }
         let identity = Identity::of_file(&path)?;
+        let last = if self.read_only { None } else { Some(LastClaim::open(&path)?) };
+        // Before SQLite writes anything.
+        let note = last.as_ref().and_then(|last| last_of(last, &path));
         let mode = match self.read_only {
             true => OpenFlags::SQLITE_OPEN_READ_ONLY,
             false => OpenFlags::SQLITE_OPEN_READ_WRITE,
@@ -77,7 +89,8 @@ impl Place {
         // Without CREATE: it would follow the umask. Without a mutex: one thread has it.
         let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let connection = Connection::open_with_flags(&path, flags)?;
-        connection.busy_timeout(self.options.budget)?;
+        // Shorter than the budget, so that a claim is told that another program has the lock.
+        connection.busy_timeout(self.options.budget * 3 / 4)?;
         // What a file holds is data: it must not call functions.
         connection.pragma_update(None, "trusted_schema", false)?;
         connection.pragma_update(None, "cell_size_check", true)?;
@@ -101,7 +114,8 @@ impl Place {
                 &Opening {
                     now,
                     boot: self.options.boot.as_deref(),
-                    trusted: !self.opened,
+                    trusted: !self.opened && note.is_some(),
+                    last: note.flatten(),
                     asked,
                     granted: self.granted,
                     application: APPLICATION,
@@ -115,7 +129,14 @@ impl Place {
             return Err(Fault::new("the file was replaced while it was opened"));
         }
         self.opened = true;
-        Ok(OpenFile { connection, path, identity: opened, read_only: self.read_only })
+        let noted = match last {
+            None => None,
+            Some(last) => {
+                let noted = last.write(|| version(&path), None, note.is_none())?;
+                Some((last, Cell::new(noted)))
+            }
+        };
+        Ok(OpenFile { connection, path, identity: opened, noted })
     }
 
     /// The path with all links in its folder resolved, so that the file itself is all that could
@@ -139,7 +160,49 @@ impl Place {
 
 impl OpenFile {
     pub(super) fn is_read_only(&self) -> bool {
-        self.read_only
+        self.noted.is_none()
+    }
+
+    /// That nobody but the processes that share the store has changed it since the last time: an
+    /// older copy can be written into the very file that is open.
+    ///
+    /// # Errors
+    /// Somebody has.
+    pub(super) fn check_version(&self) -> Result<(), Fault> {
+        let Some((last, noted)) = &self.noted else { return Ok(()) };
+        let now = version(&self.path)?;
+        if now == noted.get() || last_of(last, &self.path).is_some() {
+            noted.set(now);
+            return Ok(());
+        }
+        Err(Fault::new("the file was changed by another program while it was open"))
+    }
+
+    /// Notes what is there now, after a commit with `claimed` as its last claim, if it had any.
+    ///
+    /// # Errors
+    /// The note cannot be written.
+    pub(super) fn note(&self, claimed: Option<Claimed>) -> Result<(), Fault> {
+        let Some((last, noted)) = &self.noted else { return Ok(()) };
+        if claimed.is_some() || version(&self.path)? != noted.get() {
+            noted.set(last.write(|| version(&self.path), claimed, false)?);
+        }
+        Ok(())
+    }
+
+    /// Closes it. What SQLite then writes is noted too, if it is still our file.
+    pub(super) fn close(self) {
+        let OpenFile { connection, path, identity, noted } = self;
+        let unchanged = |noted: &Cell<Version>| version(&path).is_ok_and(|now| now == noted.get());
+        let noted = noted.filter(|(_, noted)| unchanged(noted));
+        let closed = connection.close().is_ok();
+        if let Some((last, _)) = noted
+            && closed
+            && Identity::of_file(&path).is_ok_and(|now| now.is_same_file(&identity))
+        {
+            // Without it, the next to open the file sets a floor.
+            let _noted = last.write(|| version(&path), None, false);
+        }
     }
 
     /// That what the path names is still what is open. A nonce that was written to a file which
@@ -150,12 +213,43 @@ impl OpenFile {
     pub(super) fn check(&self) -> Result<(), Fault> {
         let now = Identity::of_file(&self.path)
             .map_err(|_| Fault::new("the file was deleted while it was open"))?;
-        let same = match self.read_only {
+        let same = match self.is_read_only() {
             true => now.is_same_file(&self.identity),
             false => now == self.identity,
         };
         if same { Ok(()) } else { Err(Fault::new("the file was replaced while it was open")) }
     }
+}
+
+/// The last claim that is noted, if what is noted is the very version of the file at `path` that is
+/// there. A process that shares it may be about to note a change.
+#[allow(clippy::option_option, reason = "a note without a claim is a note")]
+fn last_of(last: &LastClaim, path: &Path) -> Option<Option<Claimed>> {
+    for look in 0..LOOKS {
+        if look > 0 {
+            std::thread::sleep(PAUSE);
+        }
+        if let (Some(note), Ok(version)) = (last.read(), version(path))
+            && note.version == version
+        {
+            return Some(note.claimed);
+        }
+    }
+    None
+}
+
+/// The file at `path`, and when it changed.
+#[cfg(unix)]
+fn version(path: &Path) -> Result<Version, Fault> {
+    use std::os::unix::fs::MetadataExt as _;
+    let about = fs::symlink_metadata(path).map_err(|e| Fault::io("the file is gone", &e))?;
+    let (device, inode) = number(&about);
+    Ok([device.cast_signed(), inode.cast_signed(), about.ctime(), about.ctime_nsec()])
+}
+
+#[cfg(not(unix))]
+fn version(_path: &Path) -> Result<Version, Fault> {
+    Ok([0; 4])
 }
 
 /// Makes an empty file for its owner only, unless one is there.
@@ -243,16 +337,19 @@ impl Identity {
         if (1..100).contains(&about.len()) {
             return Err(Fault::new("the file is not a nonce store"));
         }
+        // SQLite's log goes by the name: under two names there would be two, and neither's claims
+        // would be known to the other.
+        if has_other_names(&about) {
+            return Err(Fault::new("the file has another name too (a hard link)"));
+        }
         if is_open_to_all(&about) {
             return Err(Fault::new("everybody may write to the file"));
         }
         // SQLite names them like that, and whoever removes one takes nonces along.
-        let beside = |suffix: &str| {
-            let mut name = path.as_os_str().to_owned();
-            name.push(suffix);
-            fs::symlink_metadata(Path::new(&name)).ok().map(|about| number(&about))
+        let known = |suffix: &str| {
+            fs::symlink_metadata(beside(path, suffix)).ok().map(|about| number(&about))
         };
-        Ok(Identity { file: number(&about), log: beside("-wal"), index: beside("-shm") })
+        Ok(Identity { file: number(&about), log: known("-wal"), index: known("-shm") })
     }
 
     fn is_same_file(&self, other: &Identity) -> bool {
@@ -267,6 +364,11 @@ fn number(about: &fs::Metadata) -> (u64, u64) {
 }
 
 #[cfg(unix)]
+fn has_other_names(about: &fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(about) > 1
+}
+
+#[cfg(unix)]
 fn is_open_to_all(about: &fs::Metadata) -> bool {
     std::os::unix::fs::PermissionsExt::mode(&about.permissions()) & 0o002 != 0
 }
@@ -274,6 +376,11 @@ fn is_open_to_all(about: &fs::Metadata) -> bool {
 #[cfg(not(unix))]
 fn number(_about: &fs::Metadata) -> (u64, u64) {
     (0, 0)
+}
+
+#[cfg(not(unix))]
+fn has_other_names(_about: &fs::Metadata) -> bool {
+    false
 }
 
 #[cfg(not(unix))]

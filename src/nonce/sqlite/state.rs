@@ -8,6 +8,7 @@
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use super::fault::Fault;
+use super::last_claim::Claimed;
 use super::{REACH, Retention};
 use crate::nonce::WouldClose;
 
@@ -37,6 +38,8 @@ pub(super) struct Opening<'a> {
     pub(super) boot: Option<&'a str>,
     /// Whether the boot id may show that nothing is lost.
     pub(super) trusted: bool,
+    /// The last claim that was noted beside the file. Where it is missing, others are.
+    pub(super) last: Option<Claimed>,
     /// What a file that is made now has to know from the start.
     pub(super) asked: Option<Retention>,
     /// What was granted to our users before: a file that records less is raised to it.
@@ -54,7 +57,8 @@ struct Row {
 }
 
 /// Makes the tables of a new file, and sets the floor where nonces may be missing: in a new file,
-/// and in one that was last opened under another boot id or none. All in one step.
+/// in one that was last opened under another boot id or none, and in one that is not what was
+/// noted beside it. All in one step.
 pub(super) fn settle(connection: &Connection, opening: &Opening<'_>) -> Result<(), Fault> {
     // Immediate: who has read before it writes may find that another one was faster.
     let behaviour = TransactionBehavior::Immediate;
@@ -70,7 +74,10 @@ pub(super) fn settle(connection: &Connection, opening: &Opening<'_>) -> Result<(
         row.write(&change)?;
     } else {
         let mut row = Row::read(&change)?;
-        let known = opening.trusted && row.boot.is_some() && row.boot.as_deref() == opening.boot;
+        let known = opening.trusted
+            && row.boot.is_some()
+            && row.boot.as_deref() == opening.boot
+            && row.holds(&change, opening.last)?;
         if !known {
             let ahead = opening.granted.map_or(0, Retention::ahead).max(row.retention.ahead());
             // The clock of a machine that has just booted may be behind, and be put right later;
@@ -153,6 +160,14 @@ impl Row {
             ],
         )?;
         Ok(())
+    }
+
+    /// Whether `last` is there, or was swept in its time.
+    fn holds(&self, connection: &Connection, last: Option<Claimed>) -> Result<bool, Fault> {
+        let Some((id, until)) = last else { return Ok(true) };
+        let sql = "SELECT count(*) FROM used WHERE id = ?1";
+        let found: i64 = connection.query_row(sql, params![id], |row| row.get(0))?;
+        Ok(found > 0 || until <= self.horizon)
     }
 
     /// The latest moment at which anything in the file can have been claimed or swept, by what is

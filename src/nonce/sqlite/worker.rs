@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::thread;
 
-use super::StoreError;
 use super::desk::{Answer, Ask, Desk, Job};
 use super::fault::Fault;
 use super::file::{OpenFile, Place};
 use super::statements::Statements;
+use super::{Claim, StoreError};
 
 /// Nonces that are removed behind a batch of claims, at most: some milliseconds.
 const SWEPT: u32 = 256;
@@ -55,11 +55,13 @@ fn work(desk: &Desk, mut place: Place) {
         };
         match opened {
             Ok(file) => {
-                if serve(desk, &file, &mut place, jobs).is_none() {
+                let ended = serve(desk, &file, &mut place, jobs).is_none();
+                file.close();
+                if ended {
                     return;
                 }
             }
-            Err(fault) => refuse(&jobs, &fault),
+            Err(fault) => refuse(desk, &jobs, &fault),
         }
     }
 }
@@ -69,7 +71,7 @@ fn serve(desk: &Desk, file: &OpenFile, place: &mut Place, first: Vec<Arc<Job>>) 
     let mut statements = match Statements::new(&file.connection) {
         Ok(statements) => statements,
         Err(fault) => {
-            refuse(&first, &fault);
+            refuse(desk, &first, &fault);
             return Some(());
         }
     };
@@ -79,6 +81,7 @@ fn serve(desk: &Desk, file: &OpenFile, place: &mut Place, first: Vec<Arc<Job>>) 
         let done = batch(&mut statements, file, &jobs);
         let broken = match done {
             Ok(answers) => {
+                desk.ended(None);
                 for (job, answer) in jobs.iter().zip(answers) {
                     if let (Ask::Register { retention, .. }, Ok(_)) = (&job.ask, &answer) {
                         place.grant(*retention);
@@ -88,7 +91,7 @@ fn serve(desk: &Desk, file: &OpenFile, place: &mut Place, first: Vec<Arc<Job>>) 
                 false
             }
             Err(fault) => {
-                refuse(&jobs, &fault);
+                refuse(desk, &jobs, &fault);
                 // A change that could not be taken back would swallow what comes next.
                 fault.reopen || !file.connection.is_autocommit()
             }
@@ -127,6 +130,7 @@ fn batch(
         return Err(Fault::passing("the store was opened for reading only"));
     }
     let alone = matches!(jobs, [job] if matches!(job.ask, Ask::Claim { .. }));
+    file.check_version()?;
     let together = !alone && jobs.iter().any(|job| writes(&job.ask));
     let connection = &file.connection;
     if together {
@@ -148,10 +152,19 @@ fn batch(
     let answers = answers?;
     // After the commit: a file that was deleted before it has taken the claims along.
     file.check()?;
+    let claimed =
+        jobs.iter().zip(&answers).rev().find_map(|(job, answer)| match (&job.ask, answer) {
+            (Ask::Claim { id, until, .. }, Ok(Answer::Claim(Claim::Fresh { .. }))) => {
+                Some((*id, *until))
+            }
+            _ => None,
+        });
+    file.note(claimed)?;
     Ok(answers)
 }
 
-fn refuse(jobs: &[Arc<Job>], fault: &Fault) {
+fn refuse(desk: &Desk, jobs: &[Arc<Job>], fault: &Fault) {
+    desk.ended(Some(fault.clone()));
     jobs.iter().for_each(|job| job.answer(Err(fault.error())));
 }
 
@@ -199,6 +212,6 @@ impl Sweeping {
         }
         ended?;
         self.behind = swept? >= u64::from(SWEPT);
-        Ok(())
+        file.note(None)
     }
 }

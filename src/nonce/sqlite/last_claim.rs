@@ -1,0 +1,141 @@
+//! The last claim, noted beside the file: what shows that an older copy was put in its place.
+//!
+//! A copy carries along everything that a file says about itself. So a second file, `NAME-last`,
+//! says which file was written last (device and inode), when it changed (its `ctime`, which the
+//! kernel sets and no program can), and which claim was the last one. A copy that is put back is
+//! another inode, or the same one changed at another time; a file without its log has lost the
+//! last claim. Only where all of it is put back at once by the file system itself, as by a
+//! snapshot, does nothing show.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::fault::Fault;
+
+/// How the note begins. A note in another form counts as none.
+const FORM: &str = "mcpid-last/1";
+
+/// Bytes of a note, filled up with blanks: written over in place, it needs no room on a full disk.
+const LENGTH: usize = 192;
+
+/// A file, and when it changed: device, inode, seconds and nanoseconds.
+pub(super) type Version = [i64; 4];
+
+/// A claim: its id, and until when it was to be kept at least.
+pub(super) type Claimed = ([u8; 32], i64);
+
+/// What is noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Note {
+    pub(super) version: Version,
+    pub(super) claimed: Option<Claimed>,
+}
+
+/// The file that the note is in. It is locked while it is written, together with the look at the
+/// store that it tells of, so that no process overwrites what it has not seen.
+#[derive(Debug)]
+pub(super) struct LastClaim {
+    file: File,
+}
+
+impl LastClaim {
+    /// Opens the note of the store at `store`, and makes it if there is none; readable for its
+    /// owner only, and never by following a link.
+    ///
+    /// # Errors
+    /// It cannot be opened or made.
+    pub(super) fn open(store: &Path) -> Result<Self, Fault> {
+        let failed = |e: io::Error| Fault::io("the file beside it cannot be opened", &e);
+        let path = beside(store, "-last");
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        // `create` follows links, so a link must not be there; nor anything that blocks.
+        if path.symlink_metadata().is_ok_and(|about| !about.is_file()) {
+            return Err(Fault::new("the file beside it is not a regular file"));
+        }
+        let file = options.open(&path).map_err(failed)?;
+        Ok(LastClaim { file })
+    }
+
+    /// What is noted, if it can be read.
+    pub(super) fn read(&self) -> Option<Note> {
+        let mut text = Vec::with_capacity(LENGTH + 1);
+        let mut file = &self.file;
+        file.rewind().ok()?;
+        file.take(LENGTH as u64 + 1).read_to_end(&mut text).ok()?;
+        (text.len() == LENGTH).then_some(text).and_then(|text| Note::parse(&text))
+    }
+
+    /// Notes the version that `version` finds, and `claimed`; where that is none, the last claim
+    /// that anybody has noted stays, unless it is to be `forgotten`.
+    ///
+    /// # Errors
+    /// It cannot be written, or `version` fails.
+    pub(super) fn write(
+        &self,
+        version: impl FnOnce() -> Result<Version, Fault>,
+        claimed: Option<Claimed>,
+        forgotten: bool,
+    ) -> Result<Version, Fault> {
+        let failed = |e: io::Error| Fault::io("the file beside it cannot be written", &e);
+        self.file.lock().map_err(failed)?;
+        let written = version().and_then(|version| {
+            let old = if forgotten { None } else { self.read().and_then(|note| note.claimed) };
+            let text = Note { version, claimed: claimed.or(old) }.text();
+            let mut file = &self.file;
+            file.rewind().and_then(|()| file.write_all(&text)).map_err(failed)?;
+            Ok(version)
+        });
+        self.file.unlock().map_err(failed)?;
+        written
+    }
+}
+
+impl Note {
+    fn text(&self) -> Vec<u8> {
+        let [device, inode, seconds, nanos] = self.version;
+        let mut text = format!("{FORM} {device} {inode} {seconds} {nanos} ");
+        match self.claimed {
+            Some((id, until)) => {
+                text.extend(id.iter().map(|byte| format!("{byte:02x}")));
+                text.push_str(&format!(" {until}"));
+            }
+            None => text.push('-'),
+        }
+        let mut bytes = text.into_bytes();
+        bytes.resize(LENGTH - 1, b' ');
+        bytes.push(b'\n');
+        bytes
+    }
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        let words: Vec<&str> = std::str::from_utf8(text).ok()?.split_ascii_whitespace().collect();
+        let [form, device, inode, seconds, nanos, ref claimed @ ..] = *words else { return None };
+        let version = [device, inode, seconds, nanos].map(|word| word.parse().ok());
+        let [Some(device), Some(inode), Some(seconds), Some(nanos)] = version else { return None };
+        let claimed = match *claimed {
+            ["-"] => None,
+            [id, until] if id.len() == 64 && id.is_ascii() => {
+                let mut bytes = [0; 32];
+                for (byte, digits) in bytes.iter_mut().zip(id.as_bytes().chunks_exact(2)) {
+                    *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+                }
+                Some((bytes, until.parse().ok()?))
+            }
+            _ => return None,
+        };
+        let note = Note { version: [device, inode, seconds, nanos], claimed };
+        // One spelling only.
+        (form == FORM && note.text() == text).then_some(note)
+    }
+}
+
+/// The path of a file that belongs to `store` by its name.
+pub(super) fn beside(store: &Path, suffix: &str) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
