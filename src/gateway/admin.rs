@@ -4,24 +4,34 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::service::Service;
+use rand::rngs::SysRng;
 
 use crate::audit::{Policy, Recorder};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
+use crate::key::KeyId;
 use crate::net::Address;
-use crate::nonce::NonceStore;
+use crate::nonce::{Claim, NonceStore, StoreError};
+use crate::sign::Nonce;
 use crate::verify::rejection::chain;
 
 use super::body::{Answer, GatewayBody};
 use super::metrics::Metrics;
 use super::report;
 
-/// How long the nonce store may take to say that it is there.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the nonce store may take for a claim: longer than its own budget, so that its own
+/// reason is heard.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// How long the outcome of a claim counts, so that no number of questions fills the store.
+const CLAIMED: Duration = Duration::from_secs(1);
+
+/// The id that readiness claims under: the base64url of zeros, which no key has.
+const NO_KEY: [u8; 43] = [b'A'; 43];
 
 /// Whether requests should be sent here.
 pub struct Readiness {
@@ -32,13 +42,17 @@ pub struct Readiness {
     /// What is wrong with the trust files or certificates, in words.
     broken: Mutex<Option<String>>,
     draining: AtomicBool,
+    /// The last claim: when it was made, and the floor, or why there was none.
+    claimed: tokio::sync::Mutex<Option<(Instant, Result<Timestamp, String>)>>,
 }
 
 impl Readiness {
-    /// Ready as soon as `store` answers and has forgotten nothing of what is accepted at `clock`.
+    /// Ready as soon as `store` takes a claim, and has forgotten nothing of what is accepted at
+    /// `clock`. A claim is made for every question, once a second at most, under a key of its own.
     pub fn new(clock: Arc<dyn Clock>, store: Arc<dyn NonceStore>) -> Self {
         let (broken, draining) = (Mutex::default(), AtomicBool::new(false));
-        Readiness { clock, store, audit: None, broken, draining }
+        let claimed = tokio::sync::Mutex::default();
+        Readiness { clock, store, audit: None, broken, draining, claimed }
     }
 
     /// The same, and not ready while entries that are required cannot be written.
@@ -68,16 +82,44 @@ impl Readiness {
         if let Some(why) = self.audit.as_ref().and_then(|recorder| recorder.log().trouble()) {
             return Err(format!("the audit log: {}", chain(&why)));
         }
+        let floor = self.floor().await?;
         let now = self.clock.now();
-        let floor = tokio::time::timeout(PATIENCE, self.store.floor(now)).await;
-        match floor {
+        if now <= floor {
+            let wait = floor.since(now).saturating_add(1);
+            return Err(format!(
+                "the nonce store may have forgotten what was used; {wait} s to go"
+            ));
+        }
+        Ok(())
+    }
+
+    /// The floor behind a real claim: a store that can be read may still not be written.
+    async fn floor(&self) -> Result<Timestamp, String> {
+        // Others that ask in the meantime wait for this one's answer.
+        let mut claimed = self.claimed.lock().await;
+        if let Some((then, outcome)) = &*claimed
+            && then.elapsed() < CLAIMED
+        {
+            return outcome.clone();
+        }
+        let outcome = match tokio::time::timeout(PATIENCE, self.claim()).await {
+            Ok(outcome) => outcome.map_err(|error| format!("the nonce store: {}", chain(&error))),
             Err(_) => Err("the nonce store does not answer".to_owned()),
-            Ok(Err(error)) => Err(format!("the nonce store: {error}")),
-            Ok(Ok(floor)) if now <= floor => {
-                let wait = floor.since(now).saturating_add(1);
-                Err(format!("the nonce store may have forgotten what was used; {wait} s to go"))
-            }
-            Ok(Ok(_)) => Ok(()),
+        };
+        *claimed = Some((Instant::now(), outcome.clone()));
+        outcome
+    }
+
+    async fn claim(&self) -> Result<Timestamp, StoreError> {
+        let now = self.clock.now();
+        let failed = |e| StoreError::because("the system gave no random numbers", e);
+        let nonce = Nonce::generate(&mut SysRng).map_err(failed)?;
+        let key = KeyId::from_text(std::str::from_utf8(&NO_KEY).unwrap_or_default());
+        let key = key.ok_or_else(|| StoreError::new("no key to claim under"))?;
+        match self.store.claim(now, &key, nonce.as_str(), now.plus(1)).await? {
+            Claim::Fresh { floor } => Ok(floor),
+            // It works, and has no more room for claims under this key.
+            _ => self.store.floor(now).await,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -15,8 +15,6 @@ use prometheus_client::registry::Registry;
 
 use crate::audit;
 use crate::clock::Timestamp;
-use crate::key::KeyId;
-use crate::nonce::{BoxFuture, Claim, NonceStore, Retention, Seen, StoreError};
 
 use super::log::{LogLine, Outcome, Standing};
 
@@ -234,7 +232,7 @@ impl Metrics {
     }
 
     /// A second's claims are kept as one number, so that this does not grow with them.
-    fn claimed(&self, until: Timestamp, now: Timestamp) {
+    pub(super) fn claimed(&self, until: Timestamp, now: Timestamp) {
         let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
         while fresh.front().is_some_and(|(end, _)| *end <= now.unix()) {
             fresh.pop_front();
@@ -255,9 +253,8 @@ impl Metrics {
         fresh.iter().filter(|(end, _)| *end > now.unix()).map(|(_, count)| count).sum()
     }
 
-    /// `store`, with its claims counted.
-    pub fn watch(self: &Arc<Self>, store: Arc<dyn NonceStore>) -> Arc<dyn NonceStore> {
-        Arc::new(WatchedStore { store, metrics: Arc::clone(self) })
+    pub(super) fn store_failed(&self) {
+        self.store_errors.inc();
     }
 }
 
@@ -301,53 +298,4 @@ impl Audit {
 
 fn known_method(method: &str) -> &'static str {
     METHODS.iter().find(|known| **known == method).copied().unwrap_or("other")
-}
-
-struct WatchedStore {
-    store: Arc<dyn NonceStore>,
-    metrics: Arc<Metrics>,
-}
-
-impl NonceStore for WatchedStore {
-    fn register<'a>(
-        &'a self,
-        now: Timestamp,
-        retention: Retention,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.store.register(now, retention)
-    }
-
-    fn claim<'a>(
-        &'a self,
-        now: Timestamp,
-        key: &'a KeyId,
-        nonce: &'a str,
-        until: Timestamp,
-    ) -> BoxFuture<'a, Result<Claim, StoreError>> {
-        let claiming = self.store.claim(now, key, nonce, until);
-        Box::pin(async move {
-            let answer = claiming.await;
-            match &answer {
-                Ok(Claim::Fresh { .. }) => self.metrics.claimed(until, now),
-                Ok(_) => {}
-                Err(_) => {
-                    self.metrics.store_errors.inc();
-                }
-            }
-            answer
-        })
-    }
-
-    fn peek<'a>(
-        &'a self,
-        now: Timestamp,
-        key: &'a KeyId,
-        nonce: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Seen>, StoreError>> {
-        self.store.peek(now, key, nonce)
-    }
-
-    fn floor<'a>(&'a self, now: Timestamp) -> BoxFuture<'a, Result<Timestamp, StoreError>> {
-        self.store.floor(now)
-    }
 }

@@ -37,6 +37,7 @@ mod route;
 mod service;
 mod session;
 mod sight;
+mod watched_store;
 
 pub use admin::{Admin, Readiness};
 pub use body::GatewayBody;

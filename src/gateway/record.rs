@@ -9,7 +9,9 @@ use http::request::Parts;
 
 use crate::clock::Clock;
 use crate::net::{Peer, RefusedHead};
-use crate::tower::{Event, Observer};
+use crate::tower::{Event, Observer, Status};
+use crate::verify::Unavailable;
+use crate::verify::rejection::chain;
 
 use super::client_address::Client;
 use super::log::{Does, LogLine, Outcome, Short};
@@ -159,6 +161,12 @@ impl Observer for Judged {
                 if line.code.is_none() {
                     line.note = Some(Short::word(refused.code()));
                 }
+            }
+            if let Some(Status::Unavailable(why)) = event.status {
+                line.note = Some(Short::new(&match &**why {
+                    Unavailable::Store(error) => format!("the nonce store: {}", chain(error)),
+                    why => chain(why),
+                }));
             }
         });
     }

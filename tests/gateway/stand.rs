@@ -199,7 +199,7 @@ impl Stand {
         let retention = rules(Replay::Unchecked).retention();
         // Every key was made after the store, as far as it can know.
         let store = Memory::new(clock.now(), retention, &mut SysRng).unwrap().without_floor();
-        let verifier = rules(Replay::Claim(metrics.watch(Arc::new(store))));
+        let verifier = rules(Replay::Claim(metrics.watch(Arc::new(store), drop)));
         let lines: Arc<Mutex<Vec<LogLine>>> = Arc::default();
         let kept = Arc::clone(&lines);
         let log = Arc::new(move |line: &LogLine| kept.lock().unwrap().push(line.clone()));

@@ -6,6 +6,8 @@
 mod cli;
 mod contract;
 #[cfg(all(feature = "cli", unix))]
+mod gateways;
+#[cfg(all(feature = "cli", unix))]
 mod layers;
 mod memory;
 #[cfg(all(feature = "redis", unix))]
@@ -16,6 +18,8 @@ mod redis_access;
 mod redis_cli;
 #[cfg(all(feature = "redis", unix))]
 mod redis_faults;
+#[cfg(all(feature = "redis", unix))]
+mod redis_forgets;
 #[cfg(all(feature = "redis", unix))]
 mod redis_listing;
 #[cfg(all(feature = "redis", unix))]
@@ -28,6 +32,8 @@ mod redis_tls;
 mod redis_windows;
 #[cfg(all(feature = "sqlite", unix))]
 mod sqlite;
+#[cfg(all(feature = "sqlite", unix))]
+mod sqlite_copies;
 #[cfg(all(feature = "sqlite", unix))]
 mod sqlite_crash;
 #[cfg(all(feature = "sqlite", unix))]

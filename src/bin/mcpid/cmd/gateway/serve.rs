@@ -58,14 +58,18 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
             }
             _ => failure,
         })?;
-    let store = metrics.watch(Arc::clone(&opened.store));
-    let replay = Replay::Claim(Arc::clone(&store));
+    // Few words, all of them from operators or about what they have to know: none is lost.
+    let (said, heard) = channel();
+    let store = {
+        let said = said.clone();
+        let warn = move |words| drop(said.send(Said::Warning(words)));
+        metrics.watch(Arc::clone(&opened.store), warn)
+    };
+    let replay = Replay::Claim(store);
     let verifier = gating.judging.verifier(Arc::clone(&clock), replay.clone());
     metrics.keys(gating.judging.keys());
     let limits = fitted(&gating.limits, args.max_connections, ui);
 
-    // Few words, all of them from operators or about what they have to know: none is lost.
-    let (said, heard) = channel();
     let (scribe, log) = {
         let said = said.clone();
         let warn = move |words| drop(said.send(Said::Warning(words)));
@@ -83,7 +87,8 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
         }
     };
     let recorder = auditing::recorder(&args.audit, Arc::clone(&clock))?;
-    let readiness = Readiness::new(Arc::clone(&clock), store).with_audit(recorder.clone());
+    let probed = Arc::clone(&opened.store);
+    let readiness = Readiness::new(Arc::clone(&clock), probed).with_audit(recorder.clone());
     let readiness = Arc::new(readiness);
     let Gating { mut config, listen, admin, to_upstream, shown, watch, .. } = gating;
     // Half of the descriptors are for connections behind.

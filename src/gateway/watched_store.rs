@@ -1,0 +1,126 @@
+//! The nonce store as a gateway uses it: claims are counted, and what goes wrong is said.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::clock::Timestamp;
+use crate::key::KeyId;
+use crate::nonce::{BoxFuture, Claim, NonceStore, Retention, Seen, StoreError};
+use crate::verify::rejection::chain;
+
+use super::metrics::Metrics;
+
+/// How long after a warning the next one waits, whatever there is to say.
+const PAUSE: Duration = Duration::from_secs(60);
+
+type Warn = Box<dyn Fn(String) + Send + Sync>;
+
+impl Metrics {
+    /// `store`, with its claims counted. `warn` is told in one line why a claim could not be
+    /// answered, and when the floor rises; once a minute at most, on the claim's own task: it must
+    /// not block.
+    pub fn watch(
+        self: &Arc<Self>,
+        store: Arc<dyn NonceStore>,
+        warn: impl Fn(String) + Send + Sync + 'static,
+    ) -> Arc<dyn NonceStore> {
+        let (metrics, warnings) = (Arc::clone(self), Mutex::new(Warnings::default()));
+        let floor = AtomicI64::new(i64::MIN);
+        Arc::new(WatchedStore { store, metrics, warn: Box::new(warn), warnings, floor })
+    }
+}
+
+struct WatchedStore {
+    store: Arc<dyn NonceStore>,
+    metrics: Arc<Metrics>,
+    warn: Warn,
+    warnings: Mutex<Warnings>,
+    /// The highest that was seen.
+    floor: AtomicI64,
+}
+
+#[derive(Default)]
+struct Warnings {
+    /// When the last one was said.
+    said: Option<Instant>,
+    /// How many failures were not said since.
+    unsaid: u64,
+}
+
+impl WatchedStore {
+    fn say(&self, words: impl FnOnce() -> String) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if warnings.said.is_some_and(|said| said.elapsed() < PAUSE) {
+            warnings.unsaid = warnings.unsaid.saturating_add(1);
+            return;
+        }
+        warnings.said = Some(Instant::now());
+        let unsaid = std::mem::take(&mut warnings.unsaid);
+        drop(warnings);
+        let more = match unsaid {
+            0 => String::new(),
+            _ => format!(" ({unsaid} times more since the last warning)"),
+        };
+        (self.warn)(words() + &more);
+    }
+
+    fn note(&self, now: Timestamp, until: Timestamp, answer: &Result<Claim, StoreError>) {
+        match answer {
+            Ok(Claim::Fresh { floor }) => {
+                self.metrics.claimed(until, now);
+                // While it lies ahead, everything is refused.
+                let known = self.floor.fetch_max(floor.unix(), Ordering::Relaxed);
+                if known < floor.unix() && now <= *floor {
+                    let wait = floor.since(now).saturating_add(1);
+                    self.say(|| {
+                        format!("the nonce store may have forgotten what was used; {wait} s to go")
+                    });
+                }
+            }
+            Ok(_) => {}
+            Err(error) => {
+                self.metrics.store_failed();
+                self.say(|| format!("the nonce store: {}", chain(error)));
+            }
+        }
+    }
+}
+
+impl NonceStore for WatchedStore {
+    fn register<'a>(
+        &'a self,
+        now: Timestamp,
+        retention: Retention,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.store.register(now, retention)
+    }
+
+    fn claim<'a>(
+        &'a self,
+        now: Timestamp,
+        key: &'a KeyId,
+        nonce: &'a str,
+        until: Timestamp,
+    ) -> BoxFuture<'a, Result<Claim, StoreError>> {
+        let claiming = self.store.claim(now, key, nonce, until);
+        Box::pin(async move {
+            let answer = claiming.await;
+            self.note(now, until, &answer);
+            answer
+        })
+    }
+
+    fn peek<'a>(
+        &'a self,
+        now: Timestamp,
+        key: &'a KeyId,
+        nonce: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Seen>, StoreError>> {
+        self.store.peek(now, key, nonce)
+    }
+
+    fn floor<'a>(&'a self, now: Timestamp) -> BoxFuture<'a, Result<Timestamp, StoreError>> {
+        self.store.floor(now)
+    }
+}
