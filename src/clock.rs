@@ -49,9 +49,9 @@ impl Timestamp {
     /// # Errors
     /// [`TimestampError`] for anything else, a missing offset included.
     pub fn parse_rfc3339(text: &str) -> Result<Self, TimestampError> {
-        // The separator may only be "T": the crate also reads "t" and a space, which RFC 3339
-        // leaves to the application, and one spelling is enough for files that are signed.
-        if text.as_bytes().get(10) != Some(&b'T') {
+        // "t" and "z" are as good as "T" and "Z" (RFC 3339 section 5.6). The crate also reads a
+        // space for the "T", which the RFC leaves to the application: it is refused.
+        if !matches!(text.as_bytes().get(10), Some(b'T' | b't')) {
             return Err(TimestampError);
         }
         if let Some(time) = Timestamp::parse_own(text.as_bytes()) {

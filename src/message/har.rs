@@ -10,9 +10,12 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+mod time;
+
+pub use time::TimeFault;
+
 use super::uri::{Authority, Parts, UriError, shown};
 use super::{Body, Head, HeadError, Inexact, Request, RequestTarget};
-use crate::clock::Timestamp;
 
 /// An archive; its entries are read one by one when they are asked for.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ pub struct Entry {
     /// Whether the URL had a fragment. Browsers keep them in archives and never send them, so it
     /// was cut off.
     pub fragment_dropped: bool,
+    /// Why the request bears no time, if the archive gives one that names no moment.
+    pub time_fault: Option<TimeFault>,
     /// The request, if the entry can be read. Its target is a [`RequestTarget::Uri`].
     pub request: Result<Request<'static>, EntryError>,
 }
@@ -162,6 +167,7 @@ impl Entry {
             index,
             url: String::new(),
             fragment_dropped: false,
+            time_fault: None,
             request: Err(EntryError::Missing("request")),
         };
         entry.request = entry.read_request(raw);
@@ -197,9 +203,16 @@ impl Entry {
         let size = request.body_size.and_then(|raw| raw.get().parse().ok());
         let body = read_body(request.post_data, size, &head)?;
         // An archive is not to be refused for a time that nothing may ask for.
-        let time = text(json.started_date_time, "startedDateTime")
-            .ok()
-            .and_then(|time| Timestamp::parse_rfc3339(&time).ok());
+        let time = json.started_date_time.map(|raw| {
+            let written = serde_json::from_str::<String>(raw.get());
+            time::read(&written.unwrap_or_else(|_| raw.get().to_owned()))
+        });
+        let (time, fault) = match time {
+            None => (None, None),
+            Some(Ok(time)) => (Some(time), None),
+            Some(Err(fault)) => (None, Some(fault)),
+        };
+        self.time_fault = fault;
         Ok(Request { head, body, time })
     }
 }
@@ -260,7 +273,7 @@ fn read_body(
     let Some(raw) = post.text else {
         return match size.or(announced) {
             _ if has_params(post.params) => inexact(Vec::new(), Inexact::ParamsOnly),
-            Some(0) => Ok(Body::Kept(Vec::new().into())),
+            Some(0) if announced == Some(0) => Ok(Body::Kept(Vec::new().into())),
             size => inexact(Vec::new(), Inexact::Missing { size }),
         };
     };
@@ -270,6 +283,11 @@ fn read_body(
     };
     if text.is_empty() && has_params(post.params) {
         return inexact(Vec::new(), Inexact::ParamsOnly);
+    }
+    // Exporters write an empty text and the size 0 for a body that they did not keep. Only the
+    // request itself says that it was empty.
+    if text.is_empty() && announced != Some(0) {
+        return inexact(Vec::new(), Inexact::Missing { size: announced.or(size) });
     }
 
     let bytes = if encoding.eq_ignore_ascii_case("base64") {

@@ -76,7 +76,8 @@ impl Body<'_> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Inexact {
-    /// The archive has no body, and its size is not given or not zero.
+    /// The archive has no body. Exporters give the size 0 to one that they did not keep, so that
+    /// only the request's own `Content-Length` says that it was empty.
     Missing {
         /// The size given, in bytes.
         size: Option<u64>,
@@ -107,7 +108,7 @@ pub enum Inexact {
 impl fmt::Display for Inexact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Inexact::Missing { size: None } => f.write_str("the archive holds no body"),
+            Inexact::Missing { size: None | Some(0) } => f.write_str("the archive holds no body"),
             Inexact::Missing { size: Some(size) } => {
                 write!(f, "the archive says the body has {size} bytes, and holds none of them")
             }

@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use sha2::{Digest as _, Sha256};
+
 /// C0 and C1 controls, and the two line separators of Unicode: what can break a line.
 pub fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
@@ -45,6 +47,75 @@ pub fn escape(text: &str, bad: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// Characters of one text from outside that are printed; what is cut off is counted and hashed.
+pub const MOST_PRINTED: usize = 200;
+
+/// The first `most` characters of `text`, and a mark with the length of the whole and the
+/// beginning of its SHA-256 if that is not all: two long texts that differ never print alike.
+///
+/// No text of at most `most` characters looks like one that was cut, because the mark comes on top.
+pub fn capped(text: &str, most: usize) -> Cow<'_, str> {
+    let Some((end, _)) = text.char_indices().nth(most) else { return Cow::Borrowed(text) };
+    let mut cut = text[..end].to_owned();
+    let characters = text.chars().count();
+    let _ = write!(cut, "… ({characters} characters, sha256 ");
+    for byte in Sha256::digest(text.as_bytes()).iter().take(MARK_BYTES) {
+        let _ = write!(cut, "{byte:02x}");
+    }
+    cut.push(')');
+    Cow::Owned(cut)
+}
+
+/// Whether `text` is what [`capped`] makes of a longer one.
+pub fn is_capped(text: &str, most: usize) -> bool {
+    let mark = text.char_indices().nth(most).and_then(|(end, _)| text[end..].strip_prefix("… ("));
+    let parts = mark.and_then(|mark| mark.strip_suffix(')')?.split_once(" characters, sha256 "));
+    parts.is_some_and(|(characters, hash)| {
+        let whole =
+            characters.parse::<usize>().is_ok_and(|n| n > most && n.to_string() == characters);
+        let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        whole && hash.len() == 2 * MARK_BYTES && hash.bytes().all(hex)
+    })
+}
+
+/// Bytes of the SHA-256 in the mark of a text that was cut. Half of it still takes 2^64 attempts
+/// before two texts with one mark are found.
+const MARK_BYTES: usize = 16;
+
+/// A name that a stranger chose, as it stands in a line: capped and [`quoted`]. Names that differ
+/// never print alike.
+pub fn printed(name: &str) -> Cow<'_, str> {
+    match capped(name, MOST_PRINTED) {
+        Cow::Borrowed(name) => quoted(name),
+        Cow::Owned(cut) => Cow::Owned(quoted(&cut).into_owned()),
+    }
+}
+
+/// A name with unsafe characters as `\u{HEX}`, and in quotes if it is empty or holds blanks, quotes
+/// or backslashes, so that it takes no blank of its line for its own.
+pub fn quoted(name: &str) -> Cow<'_, str> {
+    let blank = |c: char| c.is_whitespace() && c != ' ';
+    let quoted =
+        name.is_empty() || name.contains(|c: char| c.is_whitespace() || c == '"' || c == '\\');
+    if !quoted && !name.chars().any(is_unsafe) {
+        return Cow::Borrowed(name);
+    }
+    let mut shown = String::with_capacity(name.len() + 16);
+    let quote = if quoted { "\"" } else { "" };
+    shown.push_str(quote);
+    for c in name.chars() {
+        match c {
+            '"' | '\\' => shown.extend(['\\', c]),
+            c if is_unsafe(c) || blank(c) => {
+                let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
+            }
+            c => shown.push(c),
+        }
+    }
+    shown.push_str(quote);
+    Cow::Owned(shown)
+}
+
 /// The JSON `text` with unsafe characters as JSON escapes, which stand for the same text. They can
 /// only stand inside strings, if nothing but spaces, if anything, stands between the tokens.
 pub fn json(text: &str) -> Cow<'_, str> {
@@ -73,4 +144,79 @@ pub fn shell_word(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     Cow::Owned(format!("'{}'", text.replace('\'', r"'\''")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_differ_print_differently() {
+        let long = |end: &str| format!("{}{end}", "a".repeat(5_000));
+        let cut = capped(&long("x"), MOST_PRINTED).into_owned();
+        let names = [
+            "get_weather",
+            "get_weather ",
+            " get_weather",
+            "get_weather\u{2028}",
+            "get_weather\t",
+            "get_weather\u{a0}",
+            "get_weather\u{3000}",
+            "get_weather\u{2003}",
+            "get_weather\u{200b}",
+            "get_weather\\u{2028}",
+            "get_weather\\\\u{2028}",
+            "\"get_weather\"",
+            "\"get_weather \"",
+            "get_weather\u{202e}",
+            "get_weather\\u{202e}",
+            "get weather",
+            "get  weather",
+            "",
+            "\"\"",
+            " ",
+            "  ",
+            "\u{feff}",
+            "\\",
+            "\\\\",
+            &long("x"),
+            &long("y"),
+            &long(""),
+            &cut,
+        ];
+        let mut seen = std::collections::HashMap::new();
+        for name in names {
+            let shown = printed(name).into_owned();
+            assert!(!shown.contains(is_unsafe), "{shown:?}");
+            assert!(shown.chars().count() < 2 * MOST_PRINTED, "{shown:?}");
+            // What stands beside the name in a line is never part of it.
+            let bare = !shown.starts_with('"');
+            assert!(!(bare && shown.contains(char::is_whitespace)), "{shown:?}");
+            assert_eq!(seen.insert(shown, name), None, "{name:?}");
+        }
+        assert_eq!(printed("get_weather"), "get_weather");
+        assert_eq!(printed("मौसम"), "मौसम");
+        assert_eq!(printed("get_weather "), "\"get_weather \"");
+    }
+
+    #[test]
+    fn what_was_cut_says_how_long_it_was() {
+        let edge = "é".repeat(200);
+        assert_eq!(capped(&edge, 200), edge);
+        let over = format!("{edge}é");
+        let cut = capped(&over, 200);
+        assert!(cut.starts_with(&format!("{edge}… (201 characters, sha256 ")), "{cut}");
+        assert!(is_capped(&cut, 200) && !is_capped(&cut, 199) && !is_capped(&over, 200));
+        for forged in [
+            cut.replace("201", "200"),
+            cut.replace("201", "0201"),
+            cut.replace("201", "+201"),
+            cut.replace(')', ""),
+            cut.replace(')', "0)"),
+            cut.to_uppercase(),
+            format!("{cut} "),
+        ] {
+            assert!(!is_capped(&forged, 200), "{forged}");
+        }
+    }
 }
