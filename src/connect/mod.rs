@@ -354,7 +354,7 @@ impl Bridge {
             Answer::Yes if asked.is_of(body) => Ok(Away::Never),
             Answer::Yes => Err(Trouble::Declined("the yes was for another request".to_owned())),
             Answer::No(why) => {
-                let what = visible(&asked.operation().to_string()).into_owned();
+                let what = asked.operation().printed();
                 Err(Trouble::Declined(format!("{what} was not agreed to: {why}")))
             }
         }

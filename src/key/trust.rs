@@ -171,6 +171,17 @@ pub struct Registry {
     by_id: HashMap<KeyId, usize>,
     by_kid: HashMap<String, Vec<usize>>,
     notes: Vec<Note>,
+    sources: Vec<Source>,
+}
+
+/// A file that a registry was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Source {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The SHA-256 of the bytes that were read.
+    pub sha256: [u8; 32],
 }
 
 impl Registry {
@@ -195,6 +206,9 @@ impl Registry {
         let mut restrictions = Vec::new();
         for file in files {
             let path = file.path().map(Path::to_owned);
+            if let (Some(path), Some(sha256)) = (&path, file.sha256) {
+                registry.sources.push(Source { path: path.clone(), sha256 });
+            }
             let Parts { entries, passed_over, notes } = file.into_parts();
             registry.notes.extend(notes);
             restrictions.extend(passed_over);
@@ -283,5 +297,10 @@ impl Registry {
     /// What the operator should know.
     pub fn notes(&self) -> &[Note] {
         &self.notes
+    }
+
+    /// The files that it was read from, in the order in which they were read.
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
     }
 }

@@ -7,6 +7,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::message::shown::printed;
+
 /// What one request does, as patterns see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Operation<'a> {
@@ -18,6 +20,19 @@ pub struct Operation<'a> {
 }
 
 impl Operation<'_> {
+    /// As it stands in a line for people: `METHOD:NAME`, each part as [`printed`] has it, so that
+    /// operations that differ never print alike.
+    pub fn printed(&self) -> String {
+        let method = match printed(self.method) {
+            bare if bare.contains(':') && !bare.starts_with('"') => format!("\"{bare}\"").into(),
+            method => method,
+        };
+        match self.name {
+            Some(name) => format!("{method}:{}", printed(name)),
+            None => method.into_owned(),
+        }
+    }
+
     /// Whether a verified key may always do this, whatever its `allow` says: without these a
     /// session cannot even be opened or closed, and none of them acts on anything.
     pub fn is_always_allowed(&self) -> bool {

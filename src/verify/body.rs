@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::key::trust::Entry;
 use crate::mcp::body::{self, Ambiguous, Reading};
 use crate::mcp::headers;
-use crate::mcp::pattern::Pattern;
+use crate::mcp::pattern::{Operation, Pattern};
 use crate::message::Head;
 use crate::message::digest::{ContentDigest, DigestError};
 use crate::profile::Presence;
@@ -37,7 +37,7 @@ impl Verifier {
         body: &[u8],
         reading: impl FnOnce() -> &'r Result<Reading<'r>, Ambiguous>,
     ) -> Result<BodyHeld, Rejection> {
-        let HeadHeld { head, mut held, .. } = request;
+        let HeadHeld { head, mut held, mut failed, .. } = request;
         let now = self.clock.now();
         // What refuses the request as a whole is reported with what its first signature says.
         let whole = |rejection: Rejection| {
@@ -89,22 +89,24 @@ impl Verifier {
             None => !one.entry.is_limited(),
         };
         if !held.iter().any(|one| late(one).is_none() && may(one)) {
-            let what = match operation {
-                Some(operation) => operation.to_string(),
-                None => "a body that is no MCP message".to_owned(),
+            let first = held.first().map(|one| not_allowed(operation, &one.entry));
+            return Err(whole(first.unwrap_or_else(unsigned)));
+        }
+        // Those beside one that holds and may: reported, and without a say.
+        for one in held.iter().filter(|_| held.len() > 1) {
+            let rejection = match late(one) {
+                None if may(one) => continue,
+                None => not_allowed(operation, &one.entry),
+                Some(late) => late,
             };
-            return Err(whole(
-                Rejection::new(Step::Allowed, Code::NotAllowed, "this key may not do this")
-                    .with("asked", what)
-                    .with("allow", held.first().map(|one| grants(&one.entry)).unwrap_or_default()),
-            ));
+            failed.push(rejection.after_signature(true).stating(verdict::of_one(head, one)));
         }
 
         // The verdict names the first that may. The others that hold keep their place: their
         // nonces are claimed too.
         held.retain(|one| late(one).is_none());
         held.sort_by_key(|one| !may(one));
-        Ok(BodyHeld { held, now })
+        Ok(BodyHeld { held, failed, now })
     }
 
     fn judge_digest(&self, head: &Head<'_>, body: &[u8]) -> Result<(), Rejection> {
@@ -136,6 +138,16 @@ fn unsigned() -> Rejection {
 
 fn ambiguous(error: &Ambiguous) -> Rejection {
     Rejection::new(Step::Mcp, Code::BodyAmbiguous, chain(error))
+}
+
+fn not_allowed(operation: Option<Operation<'_>>, entry: &Entry) -> Rejection {
+    let asked = match operation {
+        Some(operation) => operation.printed(),
+        None => "a body that is no MCP message".to_owned(),
+    };
+    Rejection::new(Step::Allowed, Code::NotAllowed, "this key may not do this")
+        .with("asked", asked)
+        .with("allow", grants(entry))
 }
 
 /// The lists of what an entry grants, as they stand in its trust files.

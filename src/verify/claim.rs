@@ -24,7 +24,7 @@ impl Verifier {
     /// `nonce_replayed`, `nonce_quota`, `expired`, or [`Refusal::Unavailable`]. The rejection
     /// carries no statement; [`BodyHeld::statement`] has it.
     pub async fn claim(&self, request: BodyHeld) -> Result<Verified, Refusal> {
-        let BodyHeld { held, now } = request;
+        let BodyHeld { held, now, .. } = request;
         let seen = self.claim_pairs(&held, now).await?;
         Ok(Verified { held, now, seen })
     }

@@ -171,7 +171,7 @@ impl Verifier {
     /// [`Refusal::Rejected`] with step, code and numbers, or [`Refusal::Unavailable`] where the
     /// nonce store could not say.
     pub async fn verify(&self, head: &Head<'_>, body: &[u8]) -> Result<Verified, Refusal> {
-        let BodyHeld { held, now } = self.judge_body(self.judge_head(head)?, body)?;
+        let BodyHeld { held, now, .. } = self.judge_body(self.judge_head(head)?, body)?;
         match self.claim_pairs(&held, now).await {
             Ok(seen) => Ok(Verified { held, now, seen }),
             Err(Refusal::Rejected(r)) => {
@@ -217,20 +217,18 @@ impl Verifier {
         let (profile, changes, registry) = (&self.profile, &self.changes, &*self.registry);
         let scene = Scene { profile, changes, registry, head, target: &target, now };
         let mut held = Vec::with_capacity(1);
-        let mut furthest: Option<Rejection> = None;
+        let mut failed = Vec::new();
         for (place, candidate) in candidates.into_iter().enumerate() {
             match scene.judge(place, candidate) {
                 Ok(one) => held.push(one),
-                Err(r) if furthest.as_ref().is_none_or(|f| r.step() > f.step()) => {
-                    furthest = Some(r);
-                }
-                Err(_) => {}
+                Err(rejection) => failed.push(rejection),
             }
         }
         if held.is_empty() {
-            return Err(furthest.unwrap_or_else(nothing_in_them));
+            let further = |f: Rejection, r: Rejection| if r.step() > f.step() { r } else { f };
+            return Err(failed.into_iter().reduce(further).unwrap_or_else(nothing_in_them));
         }
-        Ok(HeadHeld { head, held, now })
+        Ok(HeadHeld { head, held, failed, now })
     }
 
     fn judge_limits<'a>(&'a self, head: &'a Head<'_>) -> Result<Target<'a>, Rejection> {

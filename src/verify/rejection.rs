@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::message::shown::{MOST_PRINTED, capped};
 use crate::nonce::StoreError;
 
 use super::statement::Statement;
@@ -228,13 +229,16 @@ impl fmt::Display for Rejection {
 
 impl std::error::Error for Rejection {}
 
-/// An error and what caused it, in one line.
+/// An error and what caused it, in one line. Each part is capped: parsers of JSON and TOML repeat
+/// what they were given, however long it is.
 pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
+    let part =
+        |error: &dyn std::error::Error| capped(&error.to_string(), MOST_PRINTED).into_owned();
+    let mut line = part(error);
     let mut cause = error.source();
     while let Some(error) = cause {
         line.push_str(": ");
-        line.push_str(&error.to_string());
+        line.push_str(&part(error));
         cause = error.source();
     }
     line

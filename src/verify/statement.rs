@@ -15,6 +15,8 @@ pub struct Statement {
     pub label: String,
     /// `keyid` as received, or the key's id if the key was found.
     pub key: Option<String>,
+    /// Whether the key was found in the registry.
+    pub key_known: bool,
     /// The name that the trust entry gives the key, if the key was found.
     pub key_name: Option<String>,
     /// When the trust entry says that the key was revoked, if it does.
@@ -58,6 +60,7 @@ impl Statement {
         }
         if let Some(entry) = entry {
             statement.key = Some(entry.key().id().to_string());
+            statement.key_known = true;
             statement.key_name = entry.name().map(str::to_owned);
             statement.revoked_at = entry.revoked_at();
         }

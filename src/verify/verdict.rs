@@ -15,6 +15,7 @@ use super::statement::Statement;
 pub struct HeadHeld<'h> {
     pub(super) head: &'h Head<'h>,
     pub(super) held: Vec<Held>,
+    pub(super) failed: Vec<Rejection>,
     pub(super) now: Timestamp,
 }
 
@@ -23,6 +24,7 @@ pub struct HeadHeld<'h> {
 pub struct BodyHeld {
     /// The signatures that hold, the one that the verdict names first.
     pub(super) held: Vec<Held>,
+    pub(super) failed: Vec<Rejection>,
     pub(super) now: Timestamp,
 }
 
@@ -70,6 +72,12 @@ impl HeadHeld<'_> {
         of(self.head, &self.held)
     }
 
+    /// The signatures that do not hold beside those that do, in the order of the request, each
+    /// with its statement. They change nothing about the verdict.
+    pub fn failed(&self) -> &[Rejection] {
+        &self.failed
+    }
+
     /// The moment as of which the head was judged.
     pub fn now(&self) -> Timestamp {
         self.now
@@ -97,6 +105,12 @@ impl BodyHeld {
             .with("key", self.key())
     }
 
+    /// The signatures of the request that do not hold, or may not do this, beside one that does,
+    /// each with its statement.
+    pub fn failed(&self) -> &[Rejection] {
+        &self.failed
+    }
+
     /// What the signature that the verdict names says of itself; `head` is the request's.
     pub fn statement(&self, head: &Head<'_>) -> Statement {
         of(head, &self.held)
@@ -108,10 +122,14 @@ impl BodyHeld {
     }
 }
 
-/// What the first of these says of itself. Its label is on `head` once: a repeated one would have
-/// refused the request.
+/// What the first of these says of itself.
 pub(super) fn of(head: &Head<'_>, held: &[Held]) -> Statement {
-    let Some(one) = held.first() else { return Statement::default() };
+    held.first().map(|one| of_one(head, one)).unwrap_or_default()
+}
+
+/// What this one says of itself. Its label is on `head` once: a repeated one would have refused the
+/// request.
+pub(super) fn of_one(head: &Head<'_>, one: &Held) -> Statement {
     let candidates = header::read(head).unwrap_or_default();
     let same = candidates.into_iter().find(|candidate| candidate.label == one.label);
     let params = same.and_then(|candidate| candidate.params.ok());

@@ -249,7 +249,12 @@ fn a_body_of_a_hundred_mebibytes() {
     let ran = home.verify(&["huge"]).ends(1);
     assert_eq!(
         ran.out,
-        "rejected at step 1 (limits): the body is 104857600 bytes long, 4194304 at most\n"
+        format!(
+            "rejected at step 1 (limits): the body is 104857600 bytes long, 4194304 at most, \
+             judged as of {} (--at)\n    target  POST {}\n",
+            super::NOON_TEXT,
+            super::URL
+        )
     );
     let ran = home.verify(&["--max-body", "100MiB", "huge"]).ends(1);
     assert!(ran.out.starts_with("rejected at step 9 (digest): "), "{}", ran.out);
@@ -302,7 +307,7 @@ fn what_others_wrote_cannot_fake_a_line() {
     home.write("s", home.signed(&[]).ends(0).bytes);
     for command in ["verify", "inspect"] {
         let ran = home.mcpid(&[command, "--at", super::NOON_TEXT, "s"]).ends(0);
-        assert_eq!(ran.number("mcp"), "tools/call get\\u{a}    key      alice\\u{1b}[2J\\u{9b}");
+        assert_eq!(ran.number("mcp"), r#"tools/call "get\u{a}    key      alice\u{1b}[2J\u{9b}""#);
         assert!(!ran.out.contains('\u{1b}'));
     }
     assert!(home.verify(&["s"]).out.contains(ALICE));

@@ -119,6 +119,69 @@ fn a_body_that_may_not_be_exact_is_unjudged_rather_than_mismatched() {
     assert_eq!(ran.err, "mcpid: 0 accepted, 0 rejected, 2 unjudged\n");
 }
 
+/// As Chrome, Firefox, Safari, mitmproxy and Charles write a body that they did not keep.
+#[test]
+fn a_body_that_was_not_kept_is_unjudged() {
+    let home = Home::new();
+    let post = |post: Value| Some(post);
+    let mime = "application/json";
+    let bodies = [
+        (None, json!(0)),
+        (None, json!(-1)),
+        (None, json!(null)),
+        (None, json!(CALL.len())),
+        (post(json!(null)), json!(0)),
+        (post(json!({ "mimeType": mime, "text": "" })), json!(0)),
+        (post(json!({ "mimeType": mime, "text": "", "params": [] })), json!(-1)),
+        (post(json!({ "mimeType": mime, "params": [], "comment": "too large" })), json!(0)),
+        (post(json!({ "mimeType": mime, "params": [{ "name": "a" }] })), json!(0)),
+        (post(json!({ "mimeType": mime, "text": null })), json!(CALL.len())),
+        (post(json!({ "mimeType": mime, "comment": "discarded" })), json!(CALL.len())),
+    ];
+    for (post, size) in bodies {
+        let mut one = entry("POST", URL, headers(&home), post);
+        one["request"]["bodySize"] = size;
+        one["request"]["_transferSize"] = json!(12);
+        one["request"]["comment"] = json!("x");
+        home.write("h.har", archive(&[one.clone()]));
+        let verdict = has_all_members(&home.verify(&["--json", "h.har"]).ends(5).out);
+        assert_eq!(verdict["unjudged"], json!([9, 10, 11]), "{one}");
+        // What is claimed of its head is still there.
+        assert_eq!(verdict["verdict"], "unjudged", "{one}");
+        assert_eq!(verdict["key"]["name"], "alice");
+    }
+    // That the request itself says that it has no body is no gap in the archive.
+    let mut one = entry("POST", URL, headers(&home), None);
+    let length = json!({ "name": "Content-Length", "value": "0" });
+    one["request"]["headers"].as_array_mut().unwrap().push(length);
+    home.write("h.har", archive(&[one]));
+    let ran = home.verify(&["h.har"]).ends(1);
+    assert!(ran.out.starts_with("rejected at step 9 (digest)"), "{}", ran.out);
+}
+
+#[test]
+fn times_of_exporters_are_read_and_those_without_a_zone_are_unjudged() {
+    let home = Home::new();
+    let at = |time: Value| {
+        let mut one = entry("POST", URL, headers(&home), text(CALL));
+        one["startedDateTime"] = time;
+        home.write("h.har", archive(&[one]));
+        home.mcpid(&["verify", "--at", "capture", "--json", "h.har"])
+    };
+    for time in ["2026-11-27T11:00:00+0100", "2026-11-27t10:00:00z", "2026-11-27 10:00:00 UTC"] {
+        assert_eq!(at(json!(time)).ends(0).json()["captured"], NOON, "{time}");
+    }
+    for time in [json!("2026-11-27T10:00:00"), json!("yesterday"), json!(1_795_773_600)] {
+        let verdict = has_all_members(&at(time.clone()).ends(5).out);
+        assert_eq!(verdict["verdict"], "unjudged");
+        assert!(verdict["message"].as_str().unwrap().starts_with("its time "), "{time}");
+        assert_eq!(verdict["target"], URL);
+        // By another clock it is judged all the same.
+        home.verify(&["h.har"]).ends(0);
+    }
+    assert!(at(json!(null)).ends(3).err.contains("bears no time of its own"));
+}
+
 #[test]
 fn archives_with_nothing_to_judge_or_that_are_none() {
     let home = Home::new();

@@ -17,8 +17,8 @@ fn each_claim_is_shown_with_its_age() {
     assert_eq!(
         ran.out,
         format!(
-            "signature mcp\n    keyid    {ALICE}\n    tag      {ALICE}\n    created  {NOON_TEXT}, 10 s ago\n    \
-             expires  2026-11-27T10:00:30Z, in 20 s\n    nonce    {nonce}\n    target   POST {URL}\n    \
+            "signature mcp, ages as of 2026-11-27T10:00:10Z (--at)\n    keyid    {ALICE}\n    tag      {ALICE}\n    created  {NOON_TEXT}, 10 s before\n    \
+             expires  2026-11-27T10:00:30Z, 20 s after\n    nonce    {nonce}\n    target   POST {URL}\n    \
              mcp      tools/call get_weather\n    covered  @method @target-uri content-digest content-type\n    \
              open     accept content-length\n    seen     not asked\n"
         )
@@ -142,16 +142,16 @@ fn lines_and_times_of_captures() {
     let one = line(&home, &[]);
     home.write("l", format!("{one}\n{{\"target\":1}}\n{one}\n"));
     let ran = home.mcpid(&["inspect", "--at", "capture", "l"]).ends(3);
-    assert!(ran.out.starts_with("l [0]: signature mcp\n"), "{}", ran.out);
-    assert!(ran.out.contains("\nl [2]: signature mcp\n"), "{}", ran.out);
+    assert!(ran.out.starts_with("l [0]: signature mcp, ages as of "), "{}", ran.out);
+    assert!(ran.out.contains("\nl [2]: signature mcp, ages as of "), "{}", ran.out);
     assert!(ran.err.starts_with("mcpid: l: request 1: "), "{}", ran.err);
-    assert_eq!(ran.number("created"), format!("{NOON_TEXT}, just now"));
+    assert_eq!(ran.number("created"), format!("{NOON_TEXT}, 0 s before"));
     home.write("l", one.to_string());
     let json = home.mcpid(&["inspect", "--json", "--at", "capture", "l"]).well().json();
     assert_eq!((&json["time_source"], &json["now"]), (&json!("capture"), &json!(NOON)));
     let names = ["verdict", "step", "code", "message", "profile", "status"];
     assert!(names.iter().all(|name| json[*name].is_null()), "{json}");
-    assert_eq!(json.as_object().unwrap().len(), 28);
+    assert_eq!(json.as_object().unwrap().len(), 33);
 }
 
 #[test]

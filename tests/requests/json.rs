@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{ALICE, Home, NOON, URL, parameter};
 
 /// DESIGN section 7, in its order.
-const MEMBERS: [&str; 25] = [
+const MEMBERS: [&str; 30] = [
     "version",
     "input",
     "index",
@@ -31,6 +31,11 @@ const MEMBERS: [&str; 25] = [
     "method",
     "target",
     "mcp",
+    "captured",
+    "failed",
+    "input_sha256",
+    "trust",
+    "program",
 ];
 
 /// All members, once each and in order: read from the text, since a map would sort them.
@@ -62,7 +67,13 @@ fn yes_no_and_unjudged_have_the_same_members() {
         "revoked_at": null, "replay": "unchecked", "unjudged": [], "covered": covered,
         "not_covered": ["accept", "content-length"], "method": "POST", "target": URL,
         "mcp": { "method": "tools/call", "name": "get_weather" },
+        "captured": null, "failed": [], "program": format!("mcpid {}", env!("CARGO_PKG_VERSION")),
     });
+    let mut expected = expected;
+    let judged = has_all_members(yes.out.trim_end());
+    for name in ["input_sha256", "trust"] {
+        expected[name] = judged[name].clone();
+    }
     assert_eq!(has_all_members(yes.out.trim_end()), expected);
     // No: the same, but what was judged.
     let late = format!("@{}", NOON + 72);

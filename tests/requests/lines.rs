@@ -89,7 +89,10 @@ fn a_line_that_cannot_be_read_is_named_and_can_be_looked_at() {
     let twice = good.replacen("{", "{\"method\":\"POST\",", 1);
     home.write("l", format!("{good}\n\n  \n{{}}\n{good}x\n[1]\n{twice}\n"));
     let ran = home.verify(&["l"]).ends(3);
-    assert_eq!(ran.out.lines().next(), Some("l [0]: accepted: signed just now"));
+    assert_eq!(
+        ran.out.lines().next(),
+        Some("l [0]: accepted: signed 0 s before, judged as of 2026-11-27T10:00:00Z (--at)")
+    );
     for index in 1..5 {
         assert!(ran.err.contains(&format!("mcpid: l: request {index}: ")), "{index}: {}", ran.err);
     }

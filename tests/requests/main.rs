@@ -16,6 +16,7 @@ mod paste;
 mod sign;
 mod signed;
 mod terminal;
+mod verdict;
 mod verify;
 
 use std::fs;

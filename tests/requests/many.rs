@@ -108,7 +108,8 @@ fn a_reader_that_goes_and_a_disk_that_is_full_end_it() {
     let good = line(&home, &[]).to_string();
     home.write("l", format!("{good}\n").repeat(5_000));
     let ran = home.sh(&format!("mcpid verify --at {NOON_TEXT} l | head -n 1")).ends(0);
-    assert_eq!((ran.out.as_str(), ran.err.as_str()), ("l [0]: accepted: signed just now\n", ""));
+    let first = format!("l [0]: accepted: signed 0 s before, judged as of {NOON_TEXT} (--at)\n");
+    assert_eq!((ran.out, ran.err.as_str()), (first, ""));
     for command in ["verify", "inspect"] {
         let ran = home.sh(&format!("mcpid {command} --at {NOON_TEXT} l >/dev/full")).ends(3);
         assert_eq!(ran.err, "mcpid: cannot write to stdout: no space left on the device\n");

@@ -10,7 +10,7 @@ fn an_accepted_request_says_who_when_and_what() {
     assert_eq!(
         ran.out,
         format!(
-            "accepted: signed 3 s ago\n    key      {ALICE} (alice)\n    created  {NOON_TEXT}\n    \
+            "accepted: signed 3 s before, judged as of 2026-11-27T10:00:03Z (--at)\n    key      {ALICE} (alice)\n    created  {NOON_TEXT}\n    \
              target   POST {URL}\n    mcp      tools/call get_weather\n    replay   unchecked\n"
         )
     );
@@ -208,7 +208,10 @@ fn a_body_may_be_as_large_as_is_told() {
     let ran = home.sh(&format!("mcpid sign --url {URL} --at {NOON_TEXT} --format http big >s; mcpid verify --at {NOON_TEXT} s")).ends(1);
     assert_eq!(
         ran.out,
-        "rejected at step 1 (limits): the body is 5242880 bytes long, 4194304 at most\n"
+        format!(
+            "rejected at step 1 (limits): the body is 5242880 bytes long, 4194304 at most, \
+             judged as of {NOON_TEXT} (--at)\n    target  POST {URL}\n"
+        )
     );
     assert_eq!(
         ran.hints(),

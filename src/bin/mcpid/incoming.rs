@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mcpid::message::capture::{CaptureError, Captured, Fault};
-use mcpid::message::har::{Har, HarError};
+use mcpid::message::har::{Har, HarError, TimeFault};
 use mcpid::message::line::LineError;
 use mcpid::message::{Kind, Request, detect};
+use sha2::{Digest as _, Sha256};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, chain, reason};
@@ -41,8 +42,26 @@ pub(crate) struct Unit {
     pub(crate) input: Arc<str>,
     /// Its place there, counted from 0.
     pub(crate) index: u64,
+    /// The SHA-256 of the whole input in hex, where it was asked for and is known before its end.
+    pub(crate) sha256: Option<Arc<str>>,
+    /// Why the request bears no time, if its input gives one that names no moment.
+    pub(crate) time_fault: Option<TimeFault>,
     /// The request, as far as it is read.
     pub(crate) what: What,
+}
+
+/// The input that units come from.
+#[derive(Clone)]
+struct Source {
+    name: Arc<str>,
+    sha256: Option<Arc<str>>,
+}
+
+impl Source {
+    fn unit(&self, index: u64, what: What) -> Unit {
+        let (input, sha256) = (Arc::clone(&self.name), self.sha256.clone());
+        Unit { input, index, sha256, time_fault: None, what }
+    }
 }
 
 /// What a unit holds.
@@ -83,6 +102,8 @@ pub(crate) struct Inputs {
     paths: Vec<Option<PathBuf>>,
     largest_line: u64,
     only: Option<String>,
+    /// Whether inputs are hashed.
+    hashed: bool,
 }
 
 impl Inputs {
@@ -99,7 +120,12 @@ impl Inputs {
         // Base64 takes four bytes for three; the head has its own limit, and the rest of an audit
         // entry repeats parts of it.
         let largest_line = max_body.saturating_mul(2).saturating_add(1024 * 1024);
-        Inputs { paths, largest_line, only }
+        Inputs { paths, largest_line, only, hashed: ui.json() }
+    }
+
+    /// The SHA-256 of an input in hex, if it is asked for.
+    fn hash(&self, bytes: &[u8]) -> Option<Arc<str>> {
+        self.hashed.then(|| hex(&Sha256::digest(bytes)).into())
     }
 
     /// Whether there is more than one input.
@@ -124,10 +150,10 @@ impl Inputs {
                 Some(path) => path.display().to_string().into(),
                 None => STDIN.into(),
             };
-            let give_on = self.input(path.as_deref(), &name, counts, give).unwrap_or_else(|e| {
-                let what = What::Failed(Box::new(e));
-                give(Unit { input: Arc::clone(&name), index: 0, what })
-            });
+            let source = Source { name, sha256: None };
+            let give_on = self
+                .input(path.as_deref(), &source, counts, give)
+                .unwrap_or_else(|e| give(source.unit(0, What::Failed(Box::new(e)))));
             if give_on.is_break() {
                 return;
             }
@@ -137,10 +163,11 @@ impl Inputs {
     fn input(
         &self,
         path: Option<&Path>,
-        name: &Arc<str>,
+        source: &Source,
         counts: &Counts,
         give: &mut dyn FnMut(Unit) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, Failure> {
+        let (mut source, name) = (source.clone(), &*source.name);
         let mut reader = BufReader::new(files::open_quietly(path)?.reader);
         let unreadable = |e: io::Error| {
             let (code, why) = reason(&e);
@@ -153,7 +180,23 @@ impl Inputs {
         let mut rest: Box<dyn Read> = if ended { Box::new(io::empty()) } else { Box::new(reader) };
         let kind = detect(&start).map_err(|e| not_a_request(name, &e).hint(PAYLOAD))?;
         if kind == Kind::Lines {
-            return Ok(self.lines(start, rest, name, counts, give));
+            if !self.hashed {
+                return Ok(self.lines(start.chain(rest), &source, counts, give));
+            }
+            source.sha256 = match path {
+                _ if ended => self.hash(&start),
+                Some(path) => hash_of_file(path)?,
+                // The end of a stream is not known before it is judged.
+                None => None,
+            };
+            let mut lines = Hashed { input: start.chain(rest), hash: Sha256::new() };
+            let flow = self.lines(&mut lines, &source, counts, give);
+            let read: Arc<str> = hex(&lines.hash.finalize()).into();
+            if flow.is_continue() && source.sha256.as_ref().is_some_and(|before| *before != read) {
+                let message = format!("{name} was changed while it was read");
+                return Err(Failure::new(Exit::Input, "changed", message));
+            }
+            return Ok(flow);
         }
         rest.by_ref().take(MOST).read_to_end(&mut start).map_err(unreadable)?;
         counts.bytes.fetch_add(start.len() as u64, Ordering::Relaxed);
@@ -161,21 +204,22 @@ impl Inputs {
             let message = format!("{name} is larger than {MOST} bytes");
             return Err(Failure::new(Exit::Input, "too_large", message));
         }
+        source.sha256 = self.hash(&start);
         if kind == Kind::Har {
-            return self.archive(&start, name, counts, give);
+            return self.archive(&start, &source, counts, give);
         }
         let request = capture(name, &start, MOST)?.into_request().into_owned();
-        let what = What::Request(Box::new(request));
-        Ok(give(Unit { input: Arc::clone(name), index: 0, what }))
+        Ok(give(source.unit(0, What::Request(Box::new(request)))))
     }
 
     fn archive(
         &self,
         bytes: &[u8],
-        name: &Arc<str>,
+        source: &Source,
         counts: &Counts,
         give: &mut dyn FnMut(Unit) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, Failure> {
+        let name = &*source.name;
         let har = Har::parse(bytes).map_err(|e: HarError| not_a_request(name, &e))?;
         for (place, entry) in (0..).zip(har.iter()) {
             if self.only.as_ref().is_some_and(|only| !entry.url.starts_with(only.as_str())) {
@@ -193,7 +237,7 @@ impl Inputs {
                     What::Failed(Box::new(Failure::new(Exit::Input, "not_a_request", message)))
                 }
             };
-            let unit = Unit { input: Arc::clone(name), index: place, what };
+            let unit = Unit { time_fault: entry.time_fault, ..source.unit(place, what) };
             if give(unit).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -203,13 +247,13 @@ impl Inputs {
 
     fn lines(
         &self,
-        start: Vec<u8>,
-        rest: impl Read,
-        name: &Arc<str>,
+        input: impl Read,
+        source: &Source,
         counts: &Counts,
         give: &mut dyn FnMut(Unit) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        let mut lines = BufReader::new(io::Cursor::new(start).chain(rest));
+        let name = &*source.name;
+        let mut lines = BufReader::new(input);
         let (mut number, mut index) = (0_u64, 0);
         loop {
             let mut line = Vec::new();
@@ -225,7 +269,7 @@ impl Inputs {
                         let failure = Failure::new(Exit::Input, "too_large", message);
                         let what = What::Failed(Box::new(failure));
                         // What follows belongs to no line that could be told from the next.
-                        return give(Unit { input: Arc::clone(name), index, what });
+                        return give(source.unit(index, what));
                     }
                     if line.trim_ascii().is_empty() {
                         continue;
@@ -236,15 +280,46 @@ impl Inputs {
                     let (code, why) = reason(&error);
                     let message = format!("cannot read {name}: line {number}: {why}");
                     let what = What::Failed(Box::new(Failure::new(Exit::Input, code, message)));
-                    return give(Unit { input: Arc::clone(name), index, what });
+                    return give(source.unit(index, what));
                 }
             };
-            if give(Unit { input: Arc::clone(name), index, what }).is_break() {
+            if give(source.unit(index, what)).is_break() {
                 return ControlFlow::Break(());
             }
             index += 1;
         }
     }
+}
+
+/// A reader that hashes what it hands on.
+struct Hashed<R> {
+    input: R,
+    hash: Sha256,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(into)?;
+        self.hash.update(into.get(..read).unwrap_or_default());
+        Ok(read)
+    }
+}
+
+/// The SHA-256 in hex of a regular file, which can be read again; None for what cannot.
+fn hash_of_file(path: &Path) -> Result<Option<Arc<str>>, Failure> {
+    let failure = |e: io::Error| Failure::read(path, &e);
+    if !std::fs::metadata(path).map_err(failure)?.is_file() {
+        return Ok(None);
+    }
+    let input = std::fs::File::open(path).map_err(failure)?;
+    let mut hashed = Hashed { input, hash: Sha256::new() };
+    io::copy(&mut hashed, &mut io::sink()).map_err(failure)?;
+    Ok(Some(hex(&hashed.hash.finalize()).into()))
+}
+
+/// Bytes in lower-case hex, as `sha256sum` prints them.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads a raw request.

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use mcpid::clock::Clock;
-use mcpid::key::trust::Registry;
+use mcpid::key::trust::{Registry, Source};
 use mcpid::message::target::{Origin, Origins};
 use mcpid::profile::{Profile, Window};
 use mcpid::verify::coverage::Changes;
 use mcpid::verify::{DEFAULT_MAX_BODY, Replay, Verifier};
+use serde_json::value::RawValue;
 
 use crate::args::{JudgingArgs, ProfileName};
 use crate::coverage_flags;
+use crate::exit::Exit;
 use crate::failure::{Failure, chain};
+use crate::incoming::hex;
 use crate::trustfiles;
 use crate::ui::Ui;
 
@@ -70,6 +73,17 @@ impl Judging {
     /// Bytes of the largest body that is judged.
     pub(crate) fn max_body(&self) -> u64 {
         self.max_body
+    }
+
+    /// The trust files that are judged by and the SHA-256 of each, as JSON.
+    pub(crate) fn sources(&self) -> Result<Arc<RawValue>, Failure> {
+        let source = |source: &Source| {
+            let file = source.path.display().to_string();
+            serde_json::json!({ "file": file, "sha256": hex(&source.sha256) })
+        };
+        let list: Vec<_> = self.registry.sources().iter().map(source).collect();
+        let list = serde_json::value::to_raw_value(&list);
+        list.map(Arc::from).map_err(|e| Failure::new(Exit::Bug, "bug", chain(&e)))
     }
 
     /// How many keys are trusted.

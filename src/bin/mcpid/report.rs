@@ -1,18 +1,27 @@
 //! Verdicts as people and programs read them. One schema for yes and no.
 
-use std::fmt::Write as _;
+mod text;
+
+use std::sync::Arc;
 
 use mcpid::clock::Timestamp;
 use mcpid::mcp::body::{self, Scope};
 use mcpid::message::Request;
+use mcpid::message::shown::{MOST_PRINTED, capped};
 use mcpid::message::target::Origins;
-use mcpid::verify::window::span;
 use mcpid::verify::{Code, Rejection, Seen, Statement};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::ui::Ui;
+
+/// No origins at all: a target is what its request says.
+static UNKNOWN: Origins = Origins::unknown();
+
+/// Characters of a target in JSON: programs compare it, and few are longer.
+const MOST_TARGET: usize = 2048;
+/// Characters of a key id, tag or nonce in JSON: more than any that is accepted.
+const MOST_PARAMETER: usize = 256;
 
 /// What a signature under a key that is revoked by now does not show: its `created` is the word of
 /// the key's holder, and so of a thief too.
@@ -44,9 +53,11 @@ pub(crate) struct Verdict {
     message: Option<String>,
     label: Option<String>,
     key: Option<Key>,
+    #[serde(serialize_with = "parameter")]
     tag: Option<String>,
     created: Option<i64>,
     expires: Option<i64>,
+    #[serde(serialize_with = "parameter")]
     nonce: Option<String>,
     now: i64,
     time_source: TimeSource,
@@ -56,8 +67,21 @@ pub(crate) struct Verdict {
     covered: Vec<String>,
     not_covered: Vec<String>,
     method: String,
+    #[serde(serialize_with = "target")]
     target: Option<String>,
     mcp: Option<Mcp>,
+    /// When the request was made, as the input says it.
+    captured: Option<i64>,
+    /// The signatures that do not hold beside one that does.
+    failed: Vec<FailedSignature>,
+    /// The SHA-256 of the input's bytes, where it is known before its end.
+    #[serde(serialize_with = "shared")]
+    input_sha256: Option<Arc<str>>,
+    /// The trust files by which it was judged, with the SHA-256 of each.
+    #[serde(serialize_with = "shared")]
+    trust: Option<Arc<RawValue>>,
+    /// The program and its version.
+    program: &'static str,
     /// For people only.
     #[serde(skip)]
     rejection: Option<Rejection>,
@@ -70,8 +94,35 @@ pub(crate) struct Verdict {
 
 #[derive(Debug, Serialize)]
 struct Key {
+    #[serde(serialize_with = "text")]
     id: String,
     name: Option<String>,
+}
+
+/// A signature that does not hold, of a request that has one that does.
+#[derive(Debug, Serialize)]
+pub(crate) struct FailedSignature {
+    label: String,
+    key: Option<Key>,
+    /// Whether the key is in a trust file.
+    key_known: bool,
+    step: u8,
+    code: &'static str,
+    message: String,
+}
+
+impl From<&Rejection> for FailedSignature {
+    fn from(rejection: &Rejection) -> Self {
+        let statement = rejection.statement().cloned().unwrap_or_default();
+        FailedSignature {
+            label: short(&statement.label),
+            key: statement.key.map(|id| Key { id, name: statement.key_name }),
+            key_known: statement.key_known,
+            step: rejection.step().number(),
+            code: rejection.code().as_str(),
+            message: short(rejection.message()),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -92,9 +143,12 @@ impl Verdict {
         let bytes = request.body.bytes().unwrap_or_default();
         let reading = body::read(&request.head, bytes, Scope::Anywhere).ok();
         let mcp = reading.as_ref().and_then(|reading| reading.message()).map(|message| Mcp {
-            method: message.method().map(str::to_owned),
-            name: message.name().map(str::to_owned),
+            method: message.method().map(short),
+            name: message.name().map(short),
         });
+        // One that is not ours is named as it would be without our origins.
+        let target = origins.resolve(&request.head);
+        let target = target.or_else(|_| UNKNOWN.resolve(&request.head)).ok();
         Verdict {
             version: 1,
             input: input.to_owned(),
@@ -118,9 +172,14 @@ impl Verdict {
             unjudged: Vec::new(),
             covered: Vec::new(),
             not_covered: Vec::new(),
-            method: request.head.method().to_owned(),
-            target: origins.resolve(&request.head).ok().map(|target| target.target_uri()),
+            method: short(request.head.method()),
+            target: target.map(|target| target.target_uri()),
             mcp,
+            captured: request.time.map(Timestamp::unix),
+            failed: Vec::new(),
+            input_sha256: None,
+            trust: None,
+            program: concat!("mcpid ", env!("CARGO_PKG_VERSION")),
             rejection: None,
             exit: Exit::Unavailable,
             body_size: bytes.len() as u64,
@@ -130,15 +189,27 @@ impl Verdict {
     /// Takes over what a signature says of itself.
     pub(crate) fn stating(mut self, statement: Statement) -> Self {
         let seconds = |time: Option<Timestamp>| time.map(Timestamp::unix);
-        self.label = Some(statement.label);
+        self.label = Some(short(&statement.label));
         self.key = statement.key.map(|id| Key { id, name: statement.key_name });
         self.tag = statement.tag;
         self.created = seconds(statement.created);
         self.expires = seconds(statement.expires);
         self.nonce = statement.nonce;
         self.revoked_at = seconds(statement.revoked_at);
-        self.covered = statement.covered;
-        self.not_covered = statement.not_covered;
+        self.covered = statement.covered.iter().map(|one| short(one)).collect();
+        self.not_covered = statement.not_covered.iter().map(|one| short(one)).collect();
+        self
+    }
+
+    /// Adds by which bytes it was judged: the input's, and the trust files'.
+    pub(crate) fn by(mut self, input: Option<Arc<str>>, trust: Option<Arc<RawValue>>) -> Self {
+        (self.input_sha256, self.trust) = (input, trust);
+        self
+    }
+
+    /// Adds the signatures that do not hold beside one that does; `all` of them.
+    pub(crate) fn beside(mut self, all: &[Rejection]) -> Self {
+        self.failed = all.iter().map(FailedSignature::from).collect();
         self
     }
 
@@ -174,11 +245,18 @@ impl Verdict {
         self
     }
 
-    /// The head holds, and nobody has the body, or not exactly.
+    /// The head holds, and the body is not there, or not exactly.
     pub(crate) fn unjudged(mut self, why: &str, seen: Seen) -> Self {
         self.unjudged = vec![9, 10, 11];
         self.message = Some(why.to_owned());
         self.replay = seen.as_str();
+        self
+    }
+
+    /// No moment is known as of which it could be judged.
+    pub(crate) fn timeless(mut self, why: String) -> Self {
+        self.unjudged = (1..=12).collect();
+        self.message = Some(why);
         self
     }
 
@@ -197,44 +275,6 @@ impl Verdict {
     /// The key id and the nonce, as claimed.
     pub(crate) fn pair(&self) -> Option<(&str, &str)> {
         Some((self.key.as_ref()?.id.as_str(), self.nonce.as_deref()?))
-    }
-
-    /// Prints what is claimed, and what else there is to say, with ages.
-    ///
-    /// # Errors
-    /// Stdout cannot be written.
-    pub(crate) fn print_facts(
-        &self,
-        more: &[(&'static str, String)],
-        ui: &mut Ui,
-    ) -> Result<(), Failure> {
-        let now = Timestamp::from_unix(self.now);
-        let age = |time: i64| {
-            let time = Timestamp::from_unix(time);
-            let away = time.since(now);
-            match away > 0 {
-                true => format!("{time}, in {}", span(away)),
-                false => format!("{time}, {}", relative(away.saturating_neg())),
-            }
-        };
-        let mut facts: Vec<(&str, String)> = Vec::new();
-        let mut add = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
-        add("keyid", self.key.as_ref().map(|key| key.id.clone()));
-        add("tag", self.tag.clone());
-        add("created", self.created.map(age));
-        add("expires", self.expires.map(age));
-        add("nonce", self.nonce.clone());
-        let target = self.target.as_deref().unwrap_or("(cannot be told)");
-        add("target", Some(format!("{} {target}", self.method)));
-        if let Some(Mcp { method: Some(method), name }) = &self.mcp {
-            add("mcp", Some(named_call(method, name.as_deref())));
-        }
-        if self.label.is_some() {
-            add("covered", Some(self.covered.join(" ")));
-            add("open", Some(self.not_covered.join(" ")));
-        }
-        facts.extend(more.iter().cloned());
-        print_numbers(&facts, ui)
     }
 
     /// Whether the target begins with `prefix`; nothing begins one that cannot be told.
@@ -266,109 +306,28 @@ impl Verdict {
     pub(crate) fn rests_on_revoked_key(&self) -> bool {
         self.exit == Exit::Ok && self.revoked_at.is_some()
     }
-
-    /// Prints the verdict; `named` says whether it needs to say on what.
-    ///
-    /// # Errors
-    /// Stdout cannot be written.
-    pub(crate) fn print(&self, named: bool, ui: &mut Ui) -> Result<(), Failure> {
-        if ui.json() {
-            return ui.json_line(self);
-        }
-        let mut first = match named {
-            true => format!("{} [{}]: ", ui.shown(&self.input), self.index),
-            false => String::new(),
-        };
-        let mut numbers: Vec<(&str, String)> = Vec::new();
-        match &self.rejection {
-            Some(r) => {
-                let (number, name) = (r.step().number(), r.step().name());
-                let _ = write!(first, "rejected at step {number} ({name}): {}", r.message());
-                numbers.extend(r.details().iter().map(|(name, value)| (*name, value.clone())));
-            }
-            None if self.exit == Exit::Ok => {
-                first.push_str("accepted");
-                if let Some(created) = self.created() {
-                    let ago = Timestamp::from_unix(self.now).since(created);
-                    let _ = write!(first, ": signed {}", relative(ago));
-                }
-                self.facts(&mut numbers);
-            }
-            None => {
-                let _ = write!(
-                    first,
-                    "unjudged: the signature holds, but {}",
-                    self.message.as_deref().unwrap_or("the body is not there")
-                );
-                self.facts(&mut numbers);
-            }
-        }
-        ui.line(&ui.shown(&first))?;
-        print_numbers(&numbers, ui)
-    }
-
-    /// Who, when, what: the numbers of a request that held.
-    fn facts(&self, numbers: &mut Vec<(&'static str, String)>) {
-        if let Some(Key { id, name }) = &self.key {
-            numbers.push(("key", named(id, name.as_deref())));
-            if let Some(tag) = self.tag.as_ref().filter(|tag| *tag != id) {
-                numbers.push(("tag", tag.clone()));
-            }
-        }
-        if let Some(created) = self.created() {
-            numbers.push(("created", created.to_string()));
-        }
-        if let Some(revoked) = self.revoked_at {
-            let revoked = Timestamp::from_unix(revoked);
-            numbers.push(("revoked", format!("{revoked}; {ONLY_A_LOG}")));
-        }
-        let target = self.target.as_deref().unwrap_or_default();
-        numbers.push(("target", format!("{} {target}", self.method)));
-        if let Some(Mcp { method: Some(method), name }) = &self.mcp {
-            numbers.push(("mcp", named_call(method, name.as_deref())));
-        }
-        if self.profile.as_deref() == Some("rfc9421") {
-            let open = self.not_covered.join(" ");
-            numbers.push(("open", if open.is_empty() { "nothing".to_owned() } else { open }));
-        }
-        let replay = match self.replay {
-            "fresh" => "the nonce is fresh",
-            "replayed" => "the store has seen the nonce",
-            "below_floor" => "the nonce is fresh, but the store may have forgotten",
-            _ => "unchecked",
-        };
-        numbers.push(("replay", replay.to_owned()));
-    }
 }
 
-fn print_numbers(numbers: &[(&str, String)], ui: &mut Ui) -> Result<(), Failure> {
-    let width = numbers.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    for (name, value) in numbers {
-        let line = format!("    {name:width$}  {value}");
-        ui.line(ui.shown(line.trim_end()).into_owned().as_str())?;
-    }
-    Ok(())
+/// At most [`MOST_PRINTED`] characters of it.
+fn short(text: &str) -> String {
+    capped(text, MOST_PRINTED).into_owned()
 }
 
-/// `3 s ago`, `2 s ahead`, `just now`.
-fn relative(ago: i64) -> String {
-    match ago {
-        0 => "just now".to_owned(),
-        1.. => format!("{} ago", span(ago)),
-        _ => format!("{} ahead", span(ago)),
-    }
+fn text<S: Serializer>(text: &str, into: S) -> Result<S::Ok, S::Error> {
+    into.serialize_str(&capped(text, MOST_PARAMETER))
 }
 
-fn named(id: &str, name: Option<&str>) -> String {
-    match name {
-        Some(name) => format!("{id} ({name})"),
-        None => id.to_owned(),
-    }
+fn parameter<S: Serializer>(text: &Option<String>, into: S) -> Result<S::Ok, S::Error> {
+    text.as_ref().map(|text| capped(text, MOST_PARAMETER)).serialize(into)
 }
 
-fn named_call(method: &str, name: Option<&str>) -> String {
-    match name {
-        Some(name) => format!("{method} {name}"),
-        None => method.to_owned(),
-    }
+fn target<S: Serializer>(text: &Option<String>, into: S) -> Result<S::Ok, S::Error> {
+    text.as_ref().map(|text| capped(text, MOST_TARGET)).serialize(into)
+}
+
+fn shared<T: Serialize + ?Sized, S: Serializer>(
+    value: &Option<Arc<T>>,
+    into: S,
+) -> Result<S::Ok, S::Error> {
+    value.as_deref().serialize(into)
 }

@@ -21,7 +21,7 @@ use crate::connect::rpc::{Fault, Id, Inbound};
 use crate::connect::send::Away;
 use crate::connect::session::can_elicit;
 use crate::connect::trouble::Trouble;
-use crate::message::shown::visible;
+use crate::message::shown::printed;
 
 use super::request::Asked;
 use super::{Front, ask, read};
@@ -138,7 +138,7 @@ impl Front {
             call.params.meta.capabilities.elicitation.as_ref().is_some_and(can_elicit)
         });
         let no = |why: &str| {
-            let what = visible(&question.operation().to_string()).into_owned();
+            let what = question.operation().printed();
             let why = Refused::NoWay(why.to_owned());
             Err(Trouble::Declined(format!("{what} was not agreed to: {why}")))
         };
@@ -178,7 +178,7 @@ impl Front {
 
     /// The round that brings the answer.
     fn second(&self, asked: &mut Asked, call: &Call<'_>, state: &str) -> Result<Round, Trouble> {
-        let what = visible(&asked.method).into_owned();
+        let what = printed(&asked.method).into_owned();
         let declined = |why: &str| Trouble::Declined(format!("{what} was not agreed to: {why}"));
         let Some(first) = self.rounds.take(state) else {
             return Err(declined("the question is not open any more"));

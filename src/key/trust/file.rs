@@ -11,7 +11,7 @@ use crate::key::json::{self, Json};
 use crate::key::{JsonError, KeyId, misplaced};
 
 /// The entries of one trust file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct TrustFile {
     entries: Vec<Entry>,
     passed_over: Vec<Restriction>,
@@ -19,6 +19,7 @@ pub struct TrustFile {
     positions: Vec<usize>,
     notes: Vec<Note>,
     path: Option<PathBuf>,
+    pub(super) sha256: Option<[u8; 32]>,
 }
 
 /// What an entry that is passed over still says of a key.
@@ -104,13 +105,7 @@ impl TrustFile {
         if object.get("mcpid").and_then(Json::as_str).is_some() && !object.has("kty") {
             return Err(TrustError::NotKeys("a keyfile"));
         }
-        let mut file = TrustFile {
-            entries: vec![],
-            passed_over: vec![],
-            positions: vec![],
-            notes: vec![],
-            path: None,
-        };
+        let mut file = TrustFile::default();
         match (object.get("keys"), object.has("kty")) {
             (Some(keys), false) => {
                 let keys = keys.as_array().ok_or(TrustError::NotKeys("an object"))?;

@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
+
 use super::{Registry, TrustError, TrustFile};
 use crate::key::store::{self, StoreError};
 
@@ -81,7 +83,9 @@ impl TrustFile {
             store::read_regular(path, MAX_BYTES).map_err(|e| LoadError::new(path, e))?;
         let note = writers(path, &metadata)?;
         let file = TrustFile::parse(&bytes).map_err(|e| LoadError::new(path, e))?;
-        Ok(file.at(path, note))
+        let mut file = file.at(path, note);
+        file.sha256 = Some(Sha256::digest(&bytes).into());
+        Ok(file)
     }
 }
 

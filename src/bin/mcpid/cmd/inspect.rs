@@ -10,7 +10,9 @@ use mcpid::base::header::{self, Candidate, HeaderError};
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::KeyId;
 use mcpid::message::Request;
+use mcpid::message::har::TimeFault;
 use mcpid::message::line;
+use mcpid::message::shown::quoted;
 use mcpid::message::target::Origins;
 use mcpid::nonce::NonceStore;
 use mcpid::verify::{DEFAULT_MAX_BODY, MAX_HEAD, Statement};
@@ -111,7 +113,7 @@ struct Look<'a> {
 impl Look<'_> {
     /// Everything that one request claims; what cannot be read of it is a failure among the rest.
     fn unit(&self, unit: Unit) -> Vec<Result<Found, Failure>> {
-        let Unit { input, index, what } = unit;
+        let Unit { input, index, sha256, time_fault, what } = unit;
         let request = match what {
             What::Failed(failure) => return vec![Err(*failure)],
             What::Request(request) => *request,
@@ -125,11 +127,12 @@ impl Look<'_> {
             Some(When::At(time)) => (time, TimeSource::Flag),
             Some(When::Capture) => match request.time {
                 Some(time) => (time, TimeSource::Capture),
-                None => return vec![Err(self.no_time(&input, index))],
+                None => return vec![Err(self.no_time(&input, index, time_fault))],
             },
         };
         let origins = Origins::unknown();
-        let about = || Verdict::of((&*input, index), &request, &origins, "", time);
+        let about =
+            || Verdict::of((&*input, index), &request, &origins, "", time).by(sha256.clone(), None);
         let malformed = |why: String| {
             let message = format!("{input} [{index}]: {why}");
             Failure::new(Exit::Input, "signature_malformed", message)
@@ -217,8 +220,10 @@ impl Look<'_> {
         }
     }
 
-    fn no_time(&self, input: &str, index: u64) -> Failure {
-        let message = format!("{input} [{index}]: the capture bears no time of its own");
+    fn no_time(&self, input: &str, index: u64, fault: Option<TimeFault>) -> Failure {
+        let why =
+            fault.map_or("the capture bears no time of its own".to_owned(), |f| f.to_string());
+        let message = format!("{input} [{index}]: {why}");
         let by_the_clock = InspectArgs { at: None, ..self.args.clone() };
         Failure::new(Exit::Input, "no_time", message)
             .hint(format!("to tell ages by the clock: {}", again::inspect(&by_the_clock)))
@@ -289,7 +294,7 @@ impl Found {
         match claims.label() {
             None => first.push_str("unsigned"),
             Some(label) => {
-                first += &format!("signature {label}");
+                first += &format!("signature {}{}", quoted(label), claims.as_of("ages"));
                 more.push(("seen", seen.as_ref().map_or("not asked".to_owned(), SeenJson::shown)));
             }
         }

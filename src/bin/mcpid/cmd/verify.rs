@@ -4,9 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mcpid::clock::{Clock, FixedClock, SystemClock};
+use mcpid::message::har::TimeFault;
 use mcpid::message::line;
 use mcpid::message::{Body, Request};
 use mcpid::verify::{BodyHeld, DEFAULT_MAX_BODY, Refusal, Replay, Unread, Verifier};
+use serde_json::value::RawValue;
 
 use crate::again;
 use crate::args::{ClaimingArgs, VerifyArgs, When};
@@ -95,6 +97,8 @@ struct Bench {
     at: Option<When>,
     replay: Replay,
     only: Option<String>,
+    /// The trust files, where they are to be printed.
+    trust: Option<Arc<RawValue>>,
     /// What judges a capture that bears no time.
     by_the_clock: String,
 }
@@ -134,12 +138,14 @@ impl Bench {
             };
         let verifier = judging.verifier(clock, replay.clone());
         let by_the_clock = again::verify(args, None, None);
-        Ok(Bench { judging, verifier, at: args.at, replay, only: args.only.clone(), by_the_clock })
+        let trust = if ui.json() { Some(judging.sources()?) } else { None };
+        let (at, only) = (args.at, args.only.clone());
+        Ok(Bench { judging, verifier, at, replay, only, trust, by_the_clock })
     }
 
     /// Steps 1 to 11, on whichever core.
     fn judge(&self, unit: Unit, counts: &Counts) -> Outcome {
-        let Unit { input, index, what } = unit;
+        let Unit { input, index, sha256, time_fault, what } = unit;
         let parsed;
         let request = match &what {
             What::Failed(failure) => return Outcome::Failed((**failure).clone()),
@@ -152,34 +158,51 @@ impl Bench {
                 Err(error) => return Outcome::Failed(bad_line(&input, index, &error)),
             },
         };
-        self.judge_request((&*input, index), request, counts)
+        self.judge_request((&*input, index), request, (sha256, time_fault), counts)
     }
 
-    fn judge_request(&self, place: (&str, u64), request: &Request<'_>, counts: &Counts) -> Outcome {
+    fn judge_request(
+        &self,
+        place: (&str, u64),
+        request: &Request<'_>,
+        (sha256, time_fault): (Option<Arc<str>>, Option<TimeFault>),
+        counts: &Counts,
+    ) -> Outcome {
+        let mut timeless = None;
         let own;
         let (verifier, now, source) = match self.at {
             None => (&self.verifier, SystemClock.now(), TimeSource::Clock),
             Some(When::At(time)) => (&self.verifier, time, TimeSource::Flag),
             Some(When::Capture) => {
-                let Some(time) = request.time else { return Outcome::Failed(self.no_time(place)) };
+                if let Some(fault) = &time_fault {
+                    timeless = Some(fault.to_string());
+                } else if request.time.is_none() {
+                    return Outcome::Failed(self.no_time(place));
+                }
+                let time = request.time.unwrap_or_else(|| SystemClock.now());
                 own = self.judging.verifier(Arc::new(FixedClock(time)), self.replay.clone());
-                (&own, time, TimeSource::Capture)
+                let source = request.time.map_or(TimeSource::Clock, |_| TimeSource::Capture);
+                (&own, time, source)
             }
         };
         let (origins, profile) = (self.judging.origins(), &self.judging.profile().name);
-        let verdict = Verdict::of(place, request, origins, profile, (now, source));
+        let verdict = Verdict::of(place, request, origins, profile, (now, source))
+            .by(sha256, self.trust.clone());
         if let Some(only) = &self.only
             && !verdict.is_for(only)
         {
             Counts::one(&counts.elsewhere);
             return Outcome::Elsewhere;
         }
-        let verdict = Box::new(verdict);
+        if let Some(why) = timeless {
+            return Outcome::Done(Box::new(verdict.timeless(why)));
+        }
         let head = &request.head;
         let head_held = match verifier.judge_head(head) {
             Ok(held) => held,
             Err(rejection) => return Outcome::Done(Box::new(verdict.rejected(rejection))),
         };
+        let verdict = verdict.beside(head_held.failed());
         let (bytes, doubt) = match &request.body {
             Body::Kept(bytes) => (bytes, None),
             Body::NotKept => {
@@ -199,7 +222,7 @@ impl Bench {
         match verifier.judge_body(head_held, bytes) {
             Ok(held) => {
                 let statement = held.statement(head);
-                Outcome::Claim(Box::new(verdict.stating(statement)), held)
+                Outcome::Claim(Box::new(verdict.stating(statement).beside(held.failed())), held)
             }
             Err(rejection) => Outcome::Done(Box::new(verdict.rejected(rejection))),
         }

@@ -1,0 +1,226 @@
+//! A verdict says what it is about, and as of when: every name that a stranger chose is told from
+//! every other, long ones are cut with a mark, and no time is taken for now.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::{ALICE, CALL, Home, KEYS, NOON, NOON_TEXT, URL};
+
+fn call(name: &str) -> String {
+    json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name}}).to_string()
+}
+
+/// Signs a call of this tool, as a whole request in a file.
+fn signed(home: &Home, name: &str, file: &str) {
+    home.write("call.json", call(name));
+    let args = ["sign", "--url", URL, "--at", NOON_TEXT, "--format", "http", "call.json"];
+    let request = home.mcpid(&args).ends(0).bytes;
+    home.write(file, request);
+}
+
+#[test]
+fn two_operations_that_differ_never_print_the_same_line() {
+    let home = Home::new();
+    let long = "a".repeat(5000);
+    let names = [
+        "get_weather".to_owned(),
+        "get_weather ".to_owned(),
+        " get_weather".to_owned(),
+        "get_weather\u{2028}".to_owned(),
+        "get_weather\u{a0}".to_owned(),
+        "get_weather\u{200b}".to_owned(),
+        "get_weather\\u{2028}".to_owned(),
+        "get_weather\t".to_owned(),
+        "\"get_weather \"".to_owned(),
+        String::new(),
+        format!("{long}x"),
+        format!("{long}y"),
+    ];
+    for command in ["verify", "inspect"] {
+        let mut seen = HashMap::new();
+        for name in &names {
+            signed(&home, name, "s.http");
+            let ran = home.mcpid(&[command, "--at", NOON_TEXT, "s.http"]).ends(0);
+            let line = ran.number("mcp").to_owned();
+            assert!(line.starts_with("tools/call ") && line.chars().count() < 300, "{line}");
+            assert_eq!(seen.insert(line, name), None, "{command}: {name:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_long_is_cut_and_says_how_long_it_was() {
+    let home = Home::new();
+    let name = "n".repeat(3_000_000);
+    signed(&home, &name, "s.http");
+    let more = ["--max-body", "8MiB"];
+    for at in [NOON_TEXT, "2026-11-27T12:00:00Z"] {
+        for json in [&[][..], &["--json"]] {
+            let args = [&["verify", "--at", at][..], &more, json, &["s.http"]].concat();
+            let ran = home.mcpid(&args);
+            assert!(ran.out.len() + ran.err.len() < 4000, "{} bytes", ran.out.len());
+            assert!(ran.out.contains("… (3000000 characters, sha256 "), "{}", ran.out);
+        }
+    }
+    // Also where the name is part of a refusal's numbers.
+    home.mcpid(&["trust", "remove", "-q", "alice"]).ends(0);
+    let key = format!("{KEYS}/alice.hex");
+    home.mcpid(&["keygen", "-q", "--import", &key, "--no-passphrase", "-o", "again.json"]).ends(0);
+    home.mcpid(&["trust", "add", "-q", "--allow", "tools/call:pay", "again.json"]).ends(0);
+    let ran = home.verify(&["--max-body", "8MiB", "s.http"]).ends(1);
+    assert!(ran.out.contains("rejected at step 11") && ran.out.len() < 4000, "{}", ran.out.len());
+    // And where it is a header against the body.
+    let text = String::from_utf8(std::fs::read(home.path("s.http")).unwrap()).unwrap();
+    home.write("s.http", text.replace("\r\nAccept:", "\r\nMcp-Name: x\r\nAccept:"));
+    home.sh("mcpid sign --replace --at @1795773600 s.http > t.http").ends(0);
+    let ran = home.verify(&["--max-body", "8MiB", "t.http"]).ends(1);
+    assert!(ran.out.contains("rejected at step 10") && ran.out.len() < 4000, "{}", ran.out.len());
+    // A target keeps its beginning.
+    let url = format!("{URL}?q={}", "x".repeat(5000));
+    home.sh(&format!("mcpid sign --url '{url}' --format http body.json > u.http")).ends(0);
+    for json in [&["u.http"][..], &["--json", "u.http"]] {
+        let ran = home.mcpid(&[&["verify"], json].concat());
+        assert!(ran.out.len() < 5000 && ran.out.contains("… (5030 characters"), "{}", ran.out);
+    }
+}
+
+#[test]
+fn every_verdict_names_target_tool_and_times() {
+    let home = Home::new();
+    home.capture("s.http");
+    let ten = format!("@{}", NOON + 10);
+    let ran = home.mcpid(&["verify", "--at", &ten, "s.http"]).ends(0);
+    let as_of = "judged as of 2026-11-27T10:00:10Z (--at)";
+    assert!(
+        ran.out.starts_with(&format!("accepted: signed 10 s before, {as_of}\n")),
+        "{}",
+        ran.out
+    );
+    assert!(!ran.out.contains(" ago"), "{}", ran.out);
+    // A refusal at each end: of one that is late, of one that is unsigned, of another host.
+    home.write("plain.http", format!("POST /mcp HTTP/1.1\r\nHost: mcp.example.com\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{CALL}", CALL.len()));
+    for (args, file) in [
+        (&["--at", "2026-11-27T12:00:00Z"][..], "s.http"),
+        (&["--at", &ten], "plain.http"),
+        (&["--at", &ten, "--origin", "https://other.example.com"], "s.http"),
+        (&[], "plain.http"),
+    ] {
+        let ran = home.mcpid(&[&["verify"], args, &[file]].concat()).ends(1);
+        assert_eq!(ran.number("target"), format!("POST {URL}"));
+        assert_eq!(ran.number("mcp"), "tools/call get_weather");
+        assert_eq!(ran.out.contains("(--at)"), !args.is_empty(), "{}", ran.out);
+    }
+    // The time that the input bears.
+    let args = ["sign", "--json", "--url", URL, "--at", NOON_TEXT, "body.json"];
+    let headers = home.mcpid(&args).ends(0).json()["headers"].clone();
+    let line = json!({"time": "2026-11-27t10:00:02z", "method": "POST", "target": URL,
+        "headers": headers, "body": null});
+    let body = "eyJqc29ucnBjIjoiMi4wIn0=";
+    let line = line.to_string().replace("\"body\":null", &format!("\"body\":\"{body}\""));
+    home.write("line", line);
+    let ran = home.mcpid(&["verify", "--at", "capture", "line"]).ends(1);
+    assert!(ran.out.contains("judged as of 2026-11-27T10:00:02Z (--at capture)"), "{}", ran.out);
+    assert_eq!(ran.number("captured"), "2026-11-27T10:00:02Z");
+    let ran = home.mcpid(&["verify", "--json", "line"]).ends(1).json();
+    assert_eq!(ran["captured"], NOON + 2);
+}
+
+#[test]
+fn a_known_key_that_fails_beside_one_that_holds_is_named() {
+    let home = Home::new();
+    // The second signature is alice's too, and one byte of it is another.
+    let bob = ["keygen", "-q", "--no-passphrase", "--name", "bob", "-o", "bob.json"];
+    home.mcpid(&bob).ends(0);
+    home.mcpid(&["trust", "add", "-q", "bob.json"]).ends(0);
+    home.capture("s.http");
+    home.sh("mcpid sign -k bob.json --label second --at @1795773600 s.http > two.http").ends(0);
+    let text = String::from_utf8(std::fs::read(home.path("two.http")).unwrap()).unwrap();
+    home.verify(&["two.http"]).ends(0);
+    let at = text.find("second=:").unwrap() + 8;
+    let other = if &text[at..=at] == "A" { "B" } else { "A" };
+    let broken = format!("{}{other}{}", &text[..at], &text[at + 1..]);
+    home.write("two.http", &broken);
+    let ran = home.verify(&["two.http"]).ends(0);
+    let failed = ran.number("failed");
+    assert!(failed.starts_with("signature second by "), "{failed}");
+    assert!(failed.ends_with(" (bob), step 8 (signature_invalid)"), "{failed}");
+    assert_eq!(ran.err, "");
+    let ran = home.verify(&["-v", "two.http"]).ends(0);
+    assert!(
+        ran.err.contains("(bob), step 8 (signature_invalid): the signature does not hold"),
+        "{}",
+        ran.err
+    );
+    let verdict = home.verify(&["--json", "two.http"]).ends(0).json();
+    let failed = &verdict["failed"][0];
+    assert_eq!(failed["key"]["name"], "bob");
+    assert_eq!((&failed["key_known"], &failed["step"]), (&json!(true), &json!(8)));
+    assert_eq!(failed["code"], "signature_invalid");
+    // Also if the request is refused later, for its body.
+    home.write("two.http", broken.replace("get_weather", "get_whether"));
+    let ran = home.verify(&["two.http"]).ends(1);
+    assert!(ran.number("failed").contains("(bob)"), "{}", ran.out);
+    // An unknown key's is in JSON only.
+    home.write("two.http", &broken);
+    home.mcpid(&["trust", "remove", "-q", "bob"]).ends(0);
+    let ran = home.verify(&["two.http"]).ends(0);
+    assert!(!ran.out.contains("failed"), "{}", ran.out);
+    let verdict = home.verify(&["--json", "two.http"]).ends(0).json();
+    assert_eq!(verdict["failed"][0]["key_known"], false);
+    // Nor is one that holds.
+    home.write("one.http", text);
+    home.mcpid(&["trust", "add", "-q", "bob.json"]).ends(0);
+    let verdict = home.verify(&["--json", "one.http"]).ends(0).json();
+    assert_eq!(verdict["failed"], json!([]));
+}
+
+#[test]
+fn one_that_may_not_do_this_is_named_beside_one_that_may() {
+    let home = Home::new();
+    home.mcpid(&["keygen", "-q", "--no-passphrase", "--name", "bob", "-o", "bob.json"]).ends(0);
+    home.mcpid(&["trust", "add", "-q", "--allow", "tools/call:pay", "bob.json"]).ends(0);
+    home.capture("s.http");
+    home.sh("mcpid sign -k bob.json --label second --at @1795773600 s.http > two.http").ends(0);
+    let ran = home.verify(&["two.http"]).ends(0);
+    assert!(ran.number("failed").ends_with("(bob), step 11 (not_allowed)"), "{}", ran.out);
+}
+
+#[test]
+fn json_names_the_bytes_that_were_judged_and_by_which() {
+    let home = Home::new();
+    home.capture("s.http");
+    let sum = |file: &str| home.sh(&format!("sha256sum '{file}'")).ends(0).out[..64].to_owned();
+    let verdict = home.verify(&["--json", "s.http"]).ends(0).json();
+    assert_eq!(verdict["input_sha256"], sum("s.http"));
+    assert_eq!(verdict["key"]["id"], ALICE);
+    assert_eq!(verdict["program"], format!("mcpid {}", env!("CARGO_PKG_VERSION")));
+    let trust = verdict["trust"][0]["file"].as_str().unwrap();
+    assert_eq!(verdict["trust"][0]["sha256"], sum(trust));
+    assert_eq!(verdict["trust"].as_array().unwrap().len(), 1);
+    // Each file of a folder; lines longer than what is looked at first; a stream; an empty rest.
+    std::fs::create_dir(home.path("folder")).unwrap();
+    std::fs::copy(trust, home.path("folder/a.json")).unwrap();
+    home.write("folder/b.json", "{\"keys\":[]}");
+    let args = ["sign", "--json", "--url", URL, "--at", NOON_TEXT, "body.json"];
+    let headers = home.mcpid(&args).ends(0).json()["headers"].clone();
+    let line = json!({"method": "POST", "target": URL, "headers": headers});
+    let lines = format!("{line}\n").repeat(400);
+    assert!(lines.len() > 128 * 1024);
+    home.write("lines", &lines);
+    let ran = home.verify(&["--json", "-r", "folder", "lines"]);
+    let verdicts: Vec<Value> = ran.out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(verdicts.len(), 400);
+    for verdict in &verdicts {
+        assert_eq!(verdict["input_sha256"], sum("lines"));
+        assert_eq!(verdict["trust"][1]["sha256"], sum("folder/b.json"));
+    }
+    let noon = ["verify", "--json", "--at", NOON_TEXT];
+    let ran = home.mcpid_on(&noon, line.to_string().as_bytes());
+    home.write("one", line.to_string());
+    assert_eq!(ran.json()["input_sha256"], sum("one"));
+    let ran = home.mcpid_on(&noon, lines.as_bytes());
+    assert!(ran.out.lines().all(|line| line.contains("\"input_sha256\":null")));
+    let claims = home.mcpid(&["inspect", "--json", "s.http"]).ends(0).json();
+    assert_eq!(claims["input_sha256"], sum("s.http"));
+}
