@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::Command;
 
-use super::{CALL, Home, KEYS, NOON_TEXT, Ran, parameter};
+use super::{CALL, Home, KEYS, NOON_TEXT, Ran, URL, parameter};
 
 #[test]
 fn a_printed_request_needs_no_flag_to_be_verified() {
@@ -268,7 +268,71 @@ fn curl_sends_what_was_signed() {
         "{}",
         ran.err
     );
-    // A body from stdin is given to both.
-    let ran = home.mcpid_on(&["sign", "--format", "curl", "--url", &base], CALL.as_bytes()).well();
+    // A body that curl cannot find again stands in the command, whatever its bytes.
+    let every: Vec<u8> = (0..=255).collect();
+    for body in [
+        CALL.as_bytes(),
+        b"@body.json",
+        b"it's\n\"$HOME\" `id` \\ %d %% !\n\n",
+        b"-n",
+        b"-",
+        b"{\"a\":\t1}\r\n",
+        "\u{202e}\u{feff}é".as_bytes(),
+        b"\0",
+        b"\xff\xfe",
+        &every,
+    ] {
+        home.write("raw", body);
+        for sign in [
+            format!("mcpid sign --format curl --url {base} < raw"),
+            format!("cat raw | mcpid sign --format curl --url {base} -"),
+            format!("cat raw | mcpid sign --format curl --url {base} /dev/stdin"),
+        ] {
+            let bytes = recorded(&home, &sign, &server);
+            home.write("recorded", &bytes);
+            assert!(bytes.ends_with(body), "{body:?}");
+            home.sh("mcpid verify recorded").ends(0);
+        }
+    }
+    // One that is too long for that has to be given to both.
+    let long = "x".repeat(20_000);
+    let args = ["sign", "--format", "curl", "--url", &base];
+    let ran = home.mcpid_on(&args, long.as_bytes()).ends(0);
     assert!(ran.out.contains(" --data-binary @- "), "{}", ran.out);
+    assert_eq!(ran.err, "mcpid: curl takes the body from stdin: the 20000 bytes signed\n");
+}
+
+#[test]
+fn what_servers_will_refuse_is_remarked() {
+    let home = Home::new();
+    for (body, place) in [
+        ("{'jsonrpc': 1}", "line 1, column 2"),
+        ("{\"a\":1,\n \"b\":}", "line 2, column 6"),
+        ("[1,\n2", "line 2, column 2"),
+        ("{\"é\": x}", "line 1, column 7"),
+        ("{\"a\": NaN}", "line 1, column 7"),
+        ("{} {}", "line 1, column 4"),
+        ("\u{feff}{}", "line 1, column 1"),
+    ] {
+        let ran = home.mcpid_on(&["sign", "--url", URL], body.as_bytes()).ends(0);
+        let says = format!("not JSON ({place}): MCP servers will refuse it");
+        assert!(ran.err.contains(&says), "{body}: {}", ran.err);
+    }
+    let ran = home.mcpid_on(&["sign", "--url", URL], b"{\"a\":\"\xff\"}").ends(0);
+    assert!(ran.err.contains("not JSON (line 1, column 7)"), "{}", ran.err);
+    let typed = ["sign", "--url", URL, "-H", "Content-Type: application/json; charset=utf-8"];
+    let ran = home.mcpid_on(&typed, b"nonsense").ends(0);
+    assert!(ran.err.contains("not JSON (line 1, column 2)"), "{}", ran.err);
+    for body in ["{}", "[]", "{\"a\":1}\n", "plain text", ""] {
+        let ran = home.mcpid_on(&["sign", "--url", URL], body.as_bytes()).ends(0);
+        assert!(!ran.err.contains("not JSON"), "{body}: {}", ran.err);
+    }
+    for (method, meant) in [("get", "GET"), ("Post", "POST"), ("dELETE", "DELETE")] {
+        let ran = home.mcpid(&["sign", "--url", URL, "--method", method]).ends(0);
+        assert!(ran.err.contains(&format!("{method} is not {meant}: ")), "{}", ran.err);
+        assert!(ran.hints().contains(&&*format!("--method {meant}")), "{}", ran.err);
+    }
+    for method in ["GET", "DELETE", "x-own"] {
+        home.mcpid(&["sign", "--url", URL, "--method", method]).well();
+    }
 }

@@ -1,6 +1,7 @@
 //! The request that `sign` signs: put together from a URL and a payload, or read from a capture,
 //! and how it is printed afterwards.
 
+mod curl;
 mod headers;
 
 use std::borrow::Cow;
@@ -107,7 +108,18 @@ impl Outgoing {
             (SignFormat::Http, Outgoing::Read { source, target, .. }) => {
                 ui.data(&amended(source, target.as_deref(), signed)?)
             }
-            (SignFormat::Curl, _) => ui.line(&self.as_curl(signed)),
+            (SignFormat::Curl, Outgoing::Made { head, body, url, file, .. }) => {
+                let headers = self.headers(signed);
+                let (command, fed) = curl::command(head, &headers, body, url, file.as_deref());
+                ui.line(&command)?;
+                if fed {
+                    let length = body.len();
+                    ui.note(&format!("curl takes the body from stdin: the {length} bytes signed"));
+                }
+                Ok(())
+            }
+            // Refused when the flags were read.
+            (SignFormat::Curl, Outgoing::Read { .. }) => Ok(()),
         }
     }
 
@@ -129,43 +141,6 @@ impl Outgoing {
         let mut bytes = text.into_bytes();
         bytes.extend_from_slice(body);
         bytes
-    }
-
-    /// A command that sends exactly the signed bytes. Left to itself, curl squeezes dot segments,
-    /// globs brackets, drops newlines, and sends a content type and an `Expect` of its own.
-    fn as_curl(&self, signed: &Signed) -> String {
-        let Outgoing::Made { head, body, url, file, .. } = self else { return String::new() };
-        let mut words = vec!["curl".to_owned(), "--path-as-is".to_owned(), "--globoff".to_owned()];
-        let mut add = |flag: &str, value: &str| {
-            words.push(flag.to_owned());
-            words.push(shell_word(value).into_owned());
-        };
-        match head.method() {
-            // With -X HEAD, curl waits for a body that never comes.
-            "HEAD" => add("--request", "HEAD"),
-            method => add("--request", method),
-        }
-        for (name, value) in self.headers(signed) {
-            // A colon with nothing behind it would take the header away.
-            match value.is_empty() {
-                true => add("--header", &format!("{name};")),
-                false => add("--header", &format!("{name}: {value}")),
-            }
-        }
-        if body.is_empty() {
-            if !bodiless(head.method()) {
-                add("--header", "Content-Length: 0");
-            }
-        } else {
-            add("--header", "Expect:");
-            let file = file.as_deref().map_or("-".into(), |file| file.to_string_lossy());
-            add("--data-binary", &format!("@{file}"));
-        }
-        if head.method() == "HEAD" {
-            words.push("--head".to_owned());
-        }
-        words.push(shell_word(url).into_owned());
-        words.join(" ")
     }
 }
 
@@ -210,9 +185,24 @@ impl Plan {
     /// What cannot be read, or is no request.
     pub(crate) fn read(self, args: &SignArgs, ui: &mut Ui) -> Result<Outgoing, Failure> {
         match self {
-            Plan::Make { head, given } => made(args, head, given, ui),
+            Plan::Make { head, given } => {
+                remark_method(head.method(), ui);
+                made(args, head, given, ui)
+            }
             Plan::Read { origins } => captured(args, origins, ui),
         }
+    }
+}
+
+/// Methods are case-sensitive (RFC 9110 section 9.1), and servers know them in capitals only.
+fn remark_method(method: &str, ui: &mut Ui) {
+    const KNOWN: [&str; 9] =
+        ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    if let Some(meant) = KNOWN.iter().find(|m| method.eq_ignore_ascii_case(m) && *m != &method) {
+        ui.warning(&format!(
+            "{method} is not {meant}: methods are case-sensitive, {method} is sent"
+        ));
+        ui.hint(&format!("--method {meant}"));
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct Ui {
     /// When one was drawn last, be it gone or not: work whose results are printed takes it away
     /// with each, and must not draw as often.
     drawn: Option<Instant>,
+    /// Whether data for a terminal had to be escaped.
+    escaped: bool,
     /// The first failure of a write to stdout that had no caller to tell.
     broken: Option<io::Error>,
 }
@@ -71,6 +73,7 @@ impl Ui {
             verbose,
             progress: false,
             drawn: None,
+            escaped: false,
             broken: None,
         }
     }
@@ -78,6 +81,11 @@ impl Ui {
     /// Whether results and failures are to be JSON.
     pub(crate) fn json(&self) -> bool {
         self.json
+    }
+
+    /// Whether data was written to a terminal that is not what stands there now.
+    pub(crate) fn has_escaped(&self) -> bool {
+        self.escaped
     }
 
     /// Whether stderr is a terminal where progress may be drawn.
@@ -94,7 +102,10 @@ impl Ui {
         self.clear_progress();
         let written = if self.out_terminal {
             let text = String::from_utf8_lossy(bytes);
-            self.out.write_all(escape(&text, |c| c != '\n' && c != '\t' && is_unsafe(c)).as_bytes())
+            let shown = escape(&text, |c| c != '\n' && c != '\t' && is_unsafe(c));
+            // A carriage return before its line feed is none to a reader.
+            self.escaped |= shown.replace("\\u{d}\n", "\r\n").as_bytes() != bytes;
+            self.out.write_all(shown.as_bytes())
         } else {
             self.out.write_all(bytes)
         };

@@ -54,6 +54,9 @@ pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         ui.json_line(&json(args, &outgoing, &signed, &name))?;
     } else {
         outgoing.print(args, &signed, ui)?;
+        if ui.has_escaped() {
+            ui.warning("the terminal is shown escapes that were not signed: print it to a file");
+        }
     }
     Ok(Exit::Ok)
 }
@@ -108,6 +111,9 @@ fn warn(profile: &Profile, head: &Head<'_>, body: &[u8], signed: &Signed, ui: &m
         let (code, why) = (refused.code().as_str(), refused.message());
         ui.warning(&format!("verify would refuse this at step 6 ({code}): {why}"));
     }
+    if let Some((line, column)) = not_json(head, body) {
+        ui.warning(&format!("not JSON (line {line}, column {column}): MCP servers will refuse it"));
+    }
     if !profile.judge_mcp {
         return;
     }
@@ -120,6 +126,35 @@ fn warn(profile: &Profile, head: &Head<'_>, body: &[u8], signed: &Signed, ui: &m
     if let Some((code, why)) = refused {
         ui.warning(&format!("verify would refuse this at step 10 ({code}): {why}"));
     }
+}
+
+/// Where a body that wants to be JSON is not, as line and column in characters, both from 1. One
+/// that neither its content type nor its first character calls JSON is opaque, and fine.
+fn not_json(head: &Head<'_>, body: &[u8]) -> Option<(usize, usize)> {
+    let media = head.single("content-type").ok().flatten().unwrap_or_default();
+    let media = String::from_utf8_lossy(media).to_ascii_lowercase();
+    let first = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start().first();
+    if body.is_empty() || !(media.contains("json") || matches!(first, Some(b'{' | b'['))) {
+        return None;
+    }
+    let (at, text) = match std::str::from_utf8(body) {
+        Ok(text) => {
+            let error = serde_json::from_str::<serde::de::IgnoredAny>(text).err()?;
+            // Its column is in bytes, 0 at the end of a line.
+            let start = text.split_inclusive('\n').take(error.line().saturating_sub(1));
+            let start: usize = start.map(str::len).sum();
+            // It names the last character before the end, and the one that is wrong elsewhere.
+            (start + error.column().saturating_sub(usize::from(!error.is_eof())), text)
+        }
+        Err(error) => {
+            let text = body.get(..error.valid_up_to()).unwrap_or_default();
+            (text.len(), std::str::from_utf8(text).unwrap_or_default())
+        }
+    };
+    let before = text.get(..text.floor_char_boundary(at)).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    Some((line, column))
 }
 
 fn failure(args: &SignArgs, head: &Head<'_>, error: &SigningError) -> Failure {
