@@ -31,7 +31,8 @@ use crate::verify::{Code, Verified};
 /// The version of the format, the first member of every line.
 pub const VERSION: u8 = 1;
 
-/// Characters of a text that a stranger chose; what is cut off leaves `…` behind.
+/// Characters of a text that a stranger chose; what is cut off leaves its length and the beginning
+/// of its SHA-256 behind ([`shown::capped`]).
 pub const LONGEST: usize = 128;
 
 /// Bytes that no line reaches: eleven texts, each character an escape of twelve bytes, and the rest.
@@ -45,13 +46,12 @@ pub struct Short(Cow<'static, str>);
 impl Short {
     /// The beginning of `text`.
     pub fn new(text: &str) -> Self {
-        match text.char_indices().nth(LONGEST) {
-            // Cut once and read back, it is cut at the same place.
-            Some((end, rest)) if text.len() > end + rest.len_utf8() || rest != '…' => {
-                Short(Cow::Owned(format!("{}…", &text[..end])))
-            }
-            _ => Short(Cow::Owned(text.to_owned())),
-        }
+        Short(Cow::Owned(shown::capped(text, LONGEST).into_owned()))
+    }
+
+    /// Whether this is only the beginning of a text.
+    pub fn is_cut(&self) -> bool {
+        self.0.chars().count() > LONGEST
     }
 
     /// A word of ours, taken as it is.
@@ -73,7 +73,11 @@ impl fmt::Display for Short {
 
 impl<'de> Deserialize<'de> for Short {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Ok(Short::new(&Cow::<'de, str>::deserialize(from)?))
+        let text = Cow::<'de, str>::deserialize(from)?;
+        // What was cut when it was written is not cut again; older versions left only `…` behind.
+        let bare = || text.strip_suffix('…').is_some_and(|text| text.chars().count() == LONGEST);
+        let cut = shown::is_capped(&text, LONGEST) || bare();
+        Ok(if cut { Short(Cow::Owned(text.into_owned())) } else { Short::new(&text) })
     }
 }
 

@@ -11,6 +11,7 @@
 //! [`Tally::add`] is called once a request, behind a lock; clone the tally under the lock, and make
 //! the report of the clone.
 
+mod addresses;
 mod chart;
 mod figures;
 mod html;
@@ -21,6 +22,7 @@ mod text;
 
 use std::collections::{BTreeMap, HashMap};
 
+pub use addresses::{Address, MOST_ADDRESSES, Times};
 pub use html::{MARK, content_security_policy};
 pub use reason::Reason;
 pub use scale::{Cell, MOST_BUCKETS};
@@ -29,6 +31,7 @@ pub use summary::{Count, Operation, OverTime, Report, Share, Sight, Signer, Why}
 use crate::clock::Timestamp;
 
 use super::log::{Does, Key, LogLine, Outcome, Short, Standing};
+use addresses::Addresses;
 use scale::{Scale, Series};
 
 /// Operations that are told apart. Of these, half are kept for operations that were verified at
@@ -137,6 +140,7 @@ pub struct Tally {
     other_operations: Counts,
     keys: HashMap<Short, Signs>,
     other_keys: u64,
+    addresses: Addresses,
     on_sight: BTreeMap<Option<u16>, u64>,
     open: u64,
     failed: u64,
@@ -163,6 +167,7 @@ impl Tally {
             other_operations: Counts::default(),
             keys: HashMap::new(),
             other_keys: 0,
+            addresses: Addresses::default(),
             on_sight: BTreeMap::new(),
             open: 0,
             failed: 0,
@@ -228,6 +233,9 @@ impl Tally {
         };
         for (known, count) in Standing::ALL.iter().zip(&mut self.standings) {
             *count += u64::from(*known == standing);
+        }
+        if verdict != Verdict::Verified {
+            self.addresses.add(line, why);
         }
         self.all.add(verdict, line.time, bucket);
         let verified = verdict == Verdict::Verified;

@@ -13,11 +13,17 @@ use super::summary::OverTime;
 /// Units of height; those of width are buckets times ten.
 const HEIGHT: u64 = 100;
 
-/// The smallest round number that is not below `n` and has a round half: 2, 4, 6, 8, 10, 20, 40…
-fn round_above(n: u64) -> u64 {
+/// Where the axis of a chart ends whose highest bar is `n`: at `n` itself up to 10, then at a number
+/// of two digits and zeros that has a round half and leaves at most a sixth of the height empty.
+fn axis(n: u64) -> u64 {
+    const STEPS: [u64; 18] =
+        [10, 12, 14, 16, 18, 20, 24, 28, 32, 36, 40, 48, 50, 60, 70, 80, 90, 100];
+    if n <= 10 {
+        return n.max(1);
+    }
     let mut unit = 1_u64;
     loop {
-        for step in [2, 4, 6, 8, 10] {
+        for step in STEPS {
             let round = unit.saturating_mul(step);
             if round >= n {
                 return round;
@@ -30,7 +36,7 @@ fn round_above(n: u64) -> u64 {
 /// Requests over time, stacked: verified below, then those that strict would refuse, then those
 /// that were refused. Each bucket says its numbers to a pointer that rests on it.
 pub(super) fn volume(time: &OverTime) -> String {
-    let most = round_above(time.buckets.iter().map(Cell::requests).max().unwrap_or(0));
+    let most = axis(time.buckets.iter().map(Cell::requests).max().unwrap_or(0));
     let mut svg = open(time.buckets.len(), "Requests over time");
     for half in [0, HEIGHT / 2] {
         let _ = write!(svg, "<path class=\"grid\" d=\"M0 {half}H{}\"/>", time.buckets.len() * 10);
@@ -45,13 +51,17 @@ pub(super) fn volume(time: &OverTime) -> String {
             if part > 0 {
                 let (low, high) = (level(below, most), level(below + part, most));
                 let _ = write!(svg, "<path class=\"{class}\" d=\"{}\"/>", bar(n, low, high));
+                if class == "would" {
+                    let line = hatch(n, low, high);
+                    let _ = write!(svg, "<path class=\"hatch\" d=\"{line}\"/>");
+                }
             }
             below += part;
         }
         svg.push_str("</g>");
     }
     svg.push_str("</svg>");
-    let half = grouped(most / 2);
+    let half = if most.is_multiple_of(2) { grouped(most / 2) } else { String::new() };
     frame(&svg, [&grouped(most), &half, "0"], time)
 }
 
@@ -68,7 +78,7 @@ pub(super) fn buckets_a_bar(time: &OverTime) -> usize {
 pub(super) fn share(cells: &[Cell], time: &OverTime) -> String {
     let spans = time.buckets.chunks(buckets_a_bar(time));
     let mut svg = open(spans.len(), &told(cells));
-    let (mut signed, mut rest) = (String::new(), String::new());
+    let (mut signed, mut rest, mut lines) = (String::new(), String::new(), String::new());
     let mut cells = cells.iter().peekable();
     for (n, span) in spans.enumerate() {
         let end = span.last().map_or(i64::MAX, |last| last.from);
@@ -82,9 +92,10 @@ pub(super) fn share(cells: &[Cell], time: &OverTime) -> String {
         }
         if all.verified < all.requests() {
             rest.push_str(&bar(n, height, 0.0));
+            lines.push_str(&hatch(n, height, 0.0));
         }
     }
-    for (class, d) in [("rest", rest), ("signed", signed)] {
+    for (class, d) in [("rest", rest), ("hatch", lines), ("signed", signed)] {
         if !d.is_empty() {
             let _ = write!(svg, "<path class=\"{class}\" d=\"{d}\"/>");
         }
@@ -108,6 +119,9 @@ pub(super) fn strip(cell: &Cell) -> String {
         let width = if part == 0 { 0 } else { super::figures::per_mille(part, all).max(12) };
         if width > 0 {
             let _ = write!(svg, "<path class=\"{class}\" d=\"M{left} 0h{width}v10h-{width}z\"/>");
+            if class == "would" {
+                let _ = write!(svg, "<path class=\"hatch\" d=\"M{left} 5h{width}\"/>");
+            }
         }
         left += width;
     }
@@ -131,6 +145,12 @@ fn level(part: u64, whole: u64) -> f64 {
 
 fn bar(n: usize, low: f64, high: f64) -> String {
     format!("M{}.5 {low}V{high}h9V{low}z", n * 10)
+}
+
+/// The middle line of a bar: drawn as wide as the bar and dashed, it is a hatch that survives any
+/// stretching, and that tells the bar from others where all colours are grey.
+fn hatch(n: usize, low: f64, high: f64) -> String {
+    format!("M{}5 {low}V{high}", if n == 0 { String::new() } else { n.to_string() })
 }
 
 /// A chart with its labels: three on the left, three below.
@@ -192,11 +212,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn axes_end_at_round_numbers() {
-        for (n, round) in [(0, 2), (2, 2), (3, 4), (5, 6), (11, 20), (53, 60), (999, 1000)] {
-            assert_eq!(round_above(n), round);
+    fn axes_fit_the_data_and_end_at_round_numbers() {
+        for (n, end) in
+            [(0, 1), (1, 1), (3, 3), (10, 10), (11, 12), (21, 24), (53, 60), (999, 1000)]
+        {
+            assert_eq!(axis(n), end);
         }
-        assert_eq!(round_above(u64::MAX), u64::MAX);
+        for n in 1..100_000_u64 {
+            let end = axis(n);
+            assert!(end >= n && (n + 1) * 6 >= end * 5, "{n}: {end}");
+            assert!(n <= 10 || end.is_multiple_of(2), "{n}: {end}");
+        }
+        assert_eq!(axis(u64::MAX), u64::MAX);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use crate::clock::Timestamp;
-use crate::gateway::log::Does;
-use crate::message::shown::visible;
+use crate::gateway::log::{Does, Short};
+use crate::mcp::pattern::Operation;
 
 /// `1,204`.
 pub(super) fn grouped(n: u64) -> String {
@@ -78,14 +78,11 @@ pub(super) fn minute(time: Timestamp) -> String {
     }
 }
 
-/// An operation as people read it: every character visible, a name of spaces too.
+/// An operation as people read it: every character visible, blanks around a name too.
 pub(super) fn operation(does: Option<&Does>) -> Cow<'static, str> {
     let Some(Does { method, name }) = does else { return Cow::Borrowed(UNREAD) };
-    Cow::Owned(match name.as_ref().map(|name| visible(name.as_str())) {
-        None => visible(method.as_str()).into_owned(),
-        Some(name) if name.trim().is_empty() => format!("{method}:\"{name}\""),
-        Some(name) => format!("{method}:{name}"),
-    })
+    let name = name.as_ref().map(Short::as_str);
+    Cow::Owned(Operation { method: method.as_str(), name }.printed())
 }
 
 /// What a request does whose body was not read, or can be read in more than one way.

@@ -18,6 +18,8 @@ use sha2::{Digest as _, Sha256};
 use crate::clock::Timestamp;
 use crate::message::shown::visible;
 
+use crate::gateway::log::Does;
+
 use super::figures::{self, count, grouped, minute, percent, span};
 use super::summary::{Operation, Report};
 
@@ -61,7 +63,9 @@ fn name(operation: &Operation) -> String {
     let Some(does) = operation.does.as_ref().filter(|does| does.name.is_some()) else {
         return format!("<bdi class=\"name\">{}</bdi>", breakable(&whole));
     };
-    let (method, name) = whole.split_at(visible(does.method.as_str()).len() + 1);
+    // A name can hold a colon; what stands before the first one is the method's.
+    let method = Does { name: None, ..does.clone() };
+    let (method, name) = whole.split_at(figures::operation(Some(&method)).len() + 1);
     format!(
         "<bdi class=\"name\"><span class=\"method\">{}</span><wbr>{}</bdi>",
         text(method),

@@ -8,6 +8,7 @@ use crate::mcp::pattern::{self, Pattern};
 use crate::message::shown::is_unsafe;
 use crate::tower::{Mode, Modes, Policy as _};
 
+use super::addresses::Address;
 use super::figures::{count, grouped, percent};
 use super::reason::Reason;
 use super::scale::Cell;
@@ -48,6 +49,10 @@ pub struct Report {
     pub keys: Vec<Signer>,
     /// Requests by keys that are not told apart.
     pub other_keys: u64,
+    /// Where requests that were not verified come from, those first from which most came.
+    pub not_verified_by: Vec<Address>,
+    /// Requests that were not verified, from addresses that are not told apart.
+    pub other_addresses: u64,
     /// All requests over time.
     pub over_time: OverTime,
     /// Patterns of operations of which every request was verified: `--strict` them first.
@@ -206,6 +211,8 @@ impl Report {
             other_operations: other,
             keys: keys.collect(),
             other_keys: tally.other_keys,
+            not_verified_by: tally.addresses.report(),
+            other_addresses: tally.addresses.other(),
             over_time: OverTime { seconds: tally.scale.width(), buckets: over_time(tally) },
             ends: tally.ends,
         }
@@ -317,10 +324,10 @@ impl Operation {
     fn pattern(&self) -> Option<Pattern> {
         let operation = self.operation()?;
         let text = operation.to_string();
-        let cut = |text: &str| text.ends_with('…');
+        let does = self.does.as_ref()?;
         if text.contains(|c| c == '*' || is_unsafe(c))
-            || cut(operation.method)
-            || operation.name.is_some_and(cut)
+            || does.method.is_cut()
+            || does.name.as_ref().is_some_and(Short::is_cut)
             || text == "destructive"
         {
             return None;

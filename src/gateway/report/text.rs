@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::message::shown::visible;
+use crate::message::shown::{capped, printed};
 
 use super::figures::{self, count, grouped, percent};
 use super::summary::{Count, Report, Why};
@@ -31,6 +31,10 @@ impl Report {
         if !self.keys.is_empty() {
             text.push('\n');
             table(&mut text, &self.key_rows(), &[2]);
+        }
+        if !self.not_verified_by.is_empty() {
+            text.push('\n');
+            table(&mut text, &self.address_rows(), &[1]);
         }
         text
     }
@@ -97,8 +101,8 @@ impl Report {
         let mut rows =
             vec![["KEY", "NAME", "REQUESTS", "FIRST", "LAST"].map(str::to_owned).to_vec()];
         for key in self.keys.iter().take(MOST_ROWS) {
-            let name = cut(&key.name.as_deref().map_or("-".into(), visible));
-            let id = cut(&visible(&key.id));
+            let name = cut(&key.name.as_deref().map_or("-".into(), printed));
+            let id = cut(&printed(&key.id));
             rows.push(vec![id, name, grouped(key.requests), key.first.clone(), key.last.clone()]);
         }
         if let Some(more) = self.keys.len().checked_sub(MOST_ROWS).filter(|n| *n > 0) {
@@ -110,13 +114,28 @@ impl Report {
         }
         rows
     }
+
+    fn address_rows(&self) -> Vec<Vec<String>> {
+        let mut rows = vec![["ADDRESS", "NOT VERIFIED", "LAST", "WHY"].map(str::to_owned).to_vec()];
+        for from in self.not_verified_by.iter().take(MOST_ROWS) {
+            let address = cut(&from.address.as_deref().map_or("-".into(), printed));
+            let why =
+                from.reasons.iter().map(|why| format!("{} {}", why.code, grouped(why.requests)));
+            let why = why.collect::<Vec<_>>().join(", ");
+            rows.push(vec![address, grouped(from.requests), from.last.clone(), why]);
+        }
+        let more = self.not_verified_by.iter().skip(MOST_ROWS);
+        let more = more.fold(self.other_addresses, |sum, from| sum + from.requests);
+        if more > 0 {
+            let requests = count(more, "request", "requests");
+            rows.push(vec![format!("(other addresses: {requests})")]);
+        }
+        rows
+    }
 }
 
 fn cut(name: &str) -> String {
-    match name.char_indices().nth(WIDEST) {
-        Some((end, _)) => format!("{}…", &name[..end]),
-        None => name.to_owned(),
-    }
+    capped(name, WIDEST).into_owned()
 }
 
 fn why(reasons: &[Why]) -> String {
@@ -143,7 +162,8 @@ fn table(text: &mut String, rows: &[Vec<String>], right: &[usize]) {
                 false => write!(line, "{cell:width$}  "),
             };
         }
-        text.push_str(line.trim_end());
+        // Blanks at the end are the table's: a name with such stands in quotes.
+        text.push_str(line.trim_end_matches(' '));
         text.push('\n');
     }
 }

@@ -47,16 +47,21 @@ impl Report {
         }
         if !self.strict_next.is_empty() {
             page.push_str(
-                "<p>Every request for these was verified. Made strict, they refuse nobody who came \
-                 by in this time. Flags for <code>mcpid gateway</code>:</p>\n",
+                "<p>Every request for these was verified. Made strict, they refuse no \
+                 request of this time. Flags for <code>mcpid gateway</code>:</p>\n",
             );
             flags(page, None, "--strict", &self.strict_next);
         }
         match &self.still_permissive {
             Some(waiting) if waiting.len() <= MOST_FLAGS => {
-                page.push_str(
-                    "<p>Or strict for everything but what is still in the way, which protects \
-                     whatever nobody thought of:</p>\n",
+                let begin = match self.strict_next.is_empty() {
+                    true => "Strict can be set",
+                    false => "A wider step: set strict",
+                };
+                let _ = writeln!(
+                    page,
+                    "<p>{begin} for everything except the operations that still get unverified \
+                     requests. New operations are then protected too:</p>"
                 );
                 flags(page, Some("--mode strict"), "--permissive", waiting);
             }

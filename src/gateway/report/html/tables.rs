@@ -7,8 +7,12 @@ use crate::gateway::report::chart;
 use crate::gateway::report::figures::{count, grouped, minute, percent};
 use crate::gateway::report::scale::Cell;
 use crate::gateway::report::summary::{Count, Report, Why};
+use crate::message::shown::printed;
 
 use super::{name, text};
+
+/// Addresses in the table; JSON has more.
+const MOST_ADDRESSES: usize = 50;
 
 /// Codes in a row; the section on codes has all of them.
 const MOST_CODES: usize = 3;
@@ -38,7 +42,7 @@ impl Report {
     pub(super) fn signers(&self, page: &mut String) {
         page.push_str("<section>\n<h2>Who signs</h2>\n");
         if self.keys.is_empty() {
-            page.push_str("<p>Nobody yet.</p>\n");
+            page.push_str("<p>No key yet.</p>\n");
         } else {
             page.push_str(
                 "<div class=\"scroll\"><table class=\"cards\"><thead><tr><th>Name<th>Key\
@@ -46,7 +50,7 @@ impl Report {
             );
             for key in &self.keys {
                 let name = match key.name.as_deref() {
-                    Some(name) => format!("<bdi class=\"name\">{}</bdi>", text(name)),
+                    Some(name) => format!("<bdi class=\"name\">{}</bdi>", text(&printed(name))),
                     None => "<span class=\"soft\">(no name)</span>".to_owned(),
                 };
                 let _ = writeln!(
@@ -54,7 +58,7 @@ impl Report {
                     "<tr><td class=\"wide\">{name}<td class=\"wide\"><span class=\"id\">{}</span>\
                      <td class=\"n\" data-l=\"Requests\">{}<td class=\"t wide\" data-l=\"First\">{}\
                      <td class=\"t wide\" data-l=\"Last\">{}</tr>",
-                    text(&key.id),
+                    text(&printed(&key.id)),
                     grouped(key.requests),
                     short(&key.first),
                     short(&key.last)
@@ -71,9 +75,9 @@ impl Report {
 
     pub(super) fn others(&self, page: &mut String) {
         page.push_str(
-            "<section>\n<h2>Who does not</h2>\n<p class=\"note\">Without a signature that holds, \
-             nobody is known: an address is no identity, so there are only numbers.</p>\n\
-             <table class=\"others\"><tbody>\n",
+            "<section>\n<h2>Who does not sign</h2>\n\
+             <table class=\"cards others\"><thead><tr><th>Status<th>Meaning<th class=\"n\">Requests\
+             <th class=\"n\">Share</tr></thead><tbody>\n",
         );
         for share in self.by_status.iter().filter(|share| share.status != "verified") {
             let words = match share.status {
@@ -84,14 +88,55 @@ impl Report {
             };
             let _ = writeln!(
                 page,
-                "<tr><td><code>{}</code><td>{words}<td class=\"n{}\">{}<td class=\"n soft\">{}</tr>",
+                "<tr><td class=\"wide\"><code>{}</code><td class=\"wide\">{words}<td class=\"n{}\" \
+                 data-l=\"Requests\">{}<td class=\"n soft\" data-l=\"Share\">{}</tr>",
                 share.status,
                 if share.requests == 0 { " zero" } else { "" },
                 grouped(share.requests),
                 text(&percent(share.requests, self.all.requests))
             );
         }
-        page.push_str("</tbody></table>\n</section>\n");
+        page.push_str("</tbody></table>\n");
+        if !self.not_verified_by.is_empty() {
+            self.addresses(page);
+        }
+        page.push_str("</section>\n");
+    }
+
+    /// Where they come from: the only trace of a client without a signature.
+    fn addresses(&self, page: &mut String) {
+        page.push_str(
+            "<p class=\"note\">By address, as the log has it, without the port. An address is no \
+             identity: several clients can share one, and one client can have several.</p>\n\
+             <div class=\"scroll\"><table class=\"cards\"><thead><tr><th>Address<th class=\"n\">\
+             Not verified<th>Why<th>First<th>Last</tr></thead><tbody>\n",
+        );
+        for from in self.not_verified_by.iter().take(MOST_ADDRESSES) {
+            let address = match from.address.as_deref() {
+                Some(address) => format!("<bdi class=\"name\">{}</bdi>", text(&printed(address))),
+                None => "<span class=\"soft\">(not in the log)</span>".to_owned(),
+            };
+            let reasons = from.reasons.iter().take(MOST_CODES).map(|why| {
+                format!("<span><code>{}</code> {}</span>", why.code, grouped(why.requests))
+            });
+            let _ = writeln!(
+                page,
+                "<tr><td class=\"wide\">{address}<td class=\"n\" data-l=\"Not verified\">{}<td \
+                 class=\"codes wide\">{}<td class=\"t wide\" data-l=\"First\">{}<td class=\"t wide\" \
+                 data-l=\"Last\">{}</tr>",
+                grouped(from.requests),
+                reasons.collect::<Vec<_>>().join(", "),
+                short(&from.first),
+                short(&from.last)
+            );
+        }
+        page.push_str("</tbody></table></div>\n");
+        let rest = self.not_verified_by.iter().skip(MOST_ADDRESSES);
+        let rest = rest.fold(self.other_addresses, |sum, from| sum + from.requests);
+        if rest > 0 {
+            let requests = count(rest, "request", "requests");
+            let _ = writeln!(page, "<p class=\"note\">{requests} more from other addresses.</p>");
+        }
     }
 }
 

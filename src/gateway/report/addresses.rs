@@ -1,0 +1,162 @@
+//! Where requests that were not verified come from. An address is no identity, but it leads an
+//! operator to the client that does not sign.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use serde::Serialize;
+
+use super::reason::Reason;
+use crate::clock::Timestamp;
+use crate::gateway::log::{LogLine, Short};
+
+/// Addresses that are told apart. Strangers choose theirs, so that the rarest makes room.
+pub const MOST_ADDRESSES: usize = 1000;
+
+/// Requests from one address that were not verified.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Address {
+    /// The address without the port, or `unix`, as the log has it; none where it has none.
+    pub address: Option<String>,
+    /// How many requests.
+    pub requests: u64,
+    /// Why, the commonest first.
+    pub reasons: Vec<Times>,
+    /// When the first came.
+    pub first: String,
+    /// When the last came.
+    pub last: String,
+}
+
+/// How often a reason was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Times {
+    /// The code, `unavailable` or `other`.
+    pub code: Reason,
+    /// How many requests.
+    pub requests: u64,
+}
+
+/// What came from one address.
+#[derive(Clone, Debug)]
+struct Seen {
+    requests: u64,
+    reasons: Vec<Times>,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+/// Counts by address, bounded.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Addresses {
+    seen: HashMap<Option<Short>, Seen>,
+    other: u64,
+}
+
+impl Addresses {
+    /// Counts one request that was not verified.
+    pub(super) fn add(&mut self, line: &LogLine, why: Reason) {
+        let address = line.peer.as_ref().map(without_port);
+        if !self.seen.contains_key(&address) && self.seen.len() >= MOST_ADDRESSES {
+            let rarest = self.seen.iter().min_by_key(|(_, seen)| (seen.requests, seen.last));
+            let rarest = rarest.map(|(address, _)| address.clone());
+            if let Some(seen) = rarest.and_then(|address| self.seen.remove(&address)) {
+                self.other += seen.requests;
+            }
+        }
+        let (first, last) = (line.time, line.time);
+        let empty = Seen { requests: 0, reasons: Vec::new(), first, last };
+        let seen = self.seen.entry(address).or_insert(empty);
+        seen.requests += 1;
+        (seen.first, seen.last) = (seen.first.min(first), seen.last.max(last));
+        match seen.reasons.iter_mut().find(|known| known.code == why) {
+            Some(times) => times.requests += 1,
+            None => seen.reasons.push(Times { code: why, requests: 1 }),
+        }
+    }
+
+    /// Requests from addresses that are not told apart.
+    pub(super) fn other(&self) -> u64 {
+        self.other
+    }
+
+    /// Each address, those first from which most came.
+    pub(super) fn report(&self) -> Vec<Address> {
+        let mut sorted: Vec<_> = self.seen.iter().collect();
+        sorted.sort_by(|(a_name, a), (b_name, b)| {
+            b.requests.cmp(&a.requests).then_with(|| a_name.cmp(b_name))
+        });
+        let address = |(address, seen): (&Option<Short>, &Seen)| {
+            let mut reasons = seen.reasons.clone();
+            reasons.sort_by_key(|why| (std::cmp::Reverse(why.requests), why.code.as_str()));
+            Address {
+                address: address.as_ref().map(|text| text.as_str().to_owned()),
+                requests: seen.requests,
+                reasons,
+                first: seen.first.to_string(),
+                last: seen.last.to_string(),
+            }
+        };
+        sorted.into_iter().map(address).collect()
+    }
+}
+
+/// A client has another port with each connection.
+fn without_port(peer: &Short) -> Short {
+    match peer.as_str().parse::<SocketAddr>() {
+        Ok(address) => Short::new(&address.ip().to_string()),
+        Err(_) => peer.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::Code;
+
+    fn line(peer: &str, at: i64) -> LogLine {
+        let mut line = LogLine::new(Timestamp::from_unix(at), 1, "POST", "/mcp");
+        line.peer = Some(Short::new(peer));
+        line
+    }
+
+    #[test]
+    fn ports_are_no_part_of_an_address() {
+        let mut addresses = Addresses::default();
+        let unsigned = Reason::Code(Code::SignatureMissing);
+        for (peer, at) in [("10.0.0.9:1", 2), ("10.0.0.9:2", 1), ("[2001:db8::1]:4", 3)] {
+            addresses.add(&line(peer, at), unsigned);
+        }
+        for peer in ["unix", "10.0.0.9", "10.0.0.9:99999", "<b>"] {
+            addresses.add(&line(peer, 4), Reason::Code(Code::Expired));
+        }
+        let report = addresses.report();
+        let shown: Vec<_> =
+            report.iter().map(|a| (a.address.as_deref().unwrap_or("-"), a.requests)).collect();
+        assert_eq!(
+            shown,
+            [("10.0.0.9", 3), ("10.0.0.9:99999", 1), ("2001:db8::1", 1), ("<b>", 1), ("unix", 1)]
+        );
+        let why = |code, requests| Times { code, requests };
+        assert_eq!(report[0].reasons, [why(unsigned, 2), why(Reason::Code(Code::Expired), 1)]);
+        assert_eq!(
+            (&*report[0].first, &*report[0].last),
+            ("1970-01-01T00:00:01Z", "1970-01-01T00:00:04Z")
+        );
+    }
+
+    #[test]
+    fn strangers_cannot_crowd_out_a_client_that_comes_again() {
+        let mut addresses = Addresses::default();
+        for n in 0..20_000_u32 {
+            addresses.add(&line("10.0.0.9:1", 0), Reason::Other);
+            addresses.add(&line(&format!("stranger {n}"), i64::from(n)), Reason::Other);
+        }
+        let report = addresses.report();
+        assert_eq!((report.len(), report[0].requests), (MOST_ADDRESSES, 20_000));
+        let sum: u64 = report.iter().map(|a| a.requests).sum();
+        assert_eq!(sum + addresses.other(), 40_000);
+    }
+}
