@@ -335,8 +335,8 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
         }
         'mcpid;gateway;report' {
             [CompletionResult]::new('--html', '--html', [CompletionResultType]::ParameterName, 'Write one self-contained page here, or to stdout for -; an older report is replaced, any other file is not')
-            [CompletionResult]::new('--since', '--since', [CompletionResultType]::ParameterName, 'Leave out what came before this time: RFC 3339 or @UNIX')
-            [CompletionResult]::new('--until', '--until', [CompletionResultType]::ParameterName, 'Leave out what came at this time or later: RFC 3339 or @UNIX')
+            [CompletionResult]::new('--since', '--since', [CompletionResultType]::ParameterName, 'Leave out what came before this time: RFC 3339, @UNIX, a date (its begin, UTC), or an age such as 24h')
+            [CompletionResult]::new('--until', '--until', [CompletionResultType]::ParameterName, 'Leave out what came at this time or later, likewise')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
@@ -458,8 +458,8 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'Only requests signed by the key of this id or name')
             [CompletionResult]::new('--tool', '--tool', [CompletionResultType]::ParameterName, 'Only requests for the tool, prompt, resource or task of this name, * being anything')
             [CompletionResult]::new('--status', '--status', [CompletionResultType]::ParameterName, 'Only requests with this verdict or code: verified, refused, would_refuse, signed, expired, …')
-            [CompletionResult]::new('--since', '--since', [CompletionResultType]::ParameterName, 'Leave out what came before this time: RFC 3339 or @UNIX')
-            [CompletionResult]::new('--until', '--until', [CompletionResultType]::ParameterName, 'Leave out what came at this time or later: RFC 3339 or @UNIX')
+            [CompletionResult]::new('--since', '--since', [CompletionResultType]::ParameterName, 'Leave out what came before this time: RFC 3339, @UNIX, a date (its begin, UTC), or an age such as 24h')
+            [CompletionResult]::new('--until', '--until', [CompletionResultType]::ParameterName, 'Leave out what came at this time or later, likewise')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')

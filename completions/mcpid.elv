@@ -315,8 +315,8 @@ set edit:completion:arg-completer[mcpid] = {|@words|
         }
         &'mcpid;gateway;report'= {
             cand --html 'Write one self-contained page here, or to stdout for -; an older report is replaced, any other file is not'
-            cand --since 'Leave out what came before this time: RFC 3339 or @UNIX'
-            cand --until 'Leave out what came at this time or later: RFC 3339 or @UNIX'
+            cand --since 'Leave out what came before this time: RFC 3339, @UNIX, a date (its begin, UTC), or an age such as 24h'
+            cand --until 'Leave out what came at this time or later, likewise'
             cand --json 'Print results, and failures on stderr, as JSON'
             cand -q 'Say nothing on stderr but failures and warnings'
             cand --quiet 'Say nothing on stderr but failures and warnings'
@@ -431,8 +431,8 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --key 'Only requests signed by the key of this id or name'
             cand --tool 'Only requests for the tool, prompt, resource or task of this name, * being anything'
             cand --status 'Only requests with this verdict or code: verified, refused, would_refuse, signed, expired, …'
-            cand --since 'Leave out what came before this time: RFC 3339 or @UNIX'
-            cand --until 'Leave out what came at this time or later: RFC 3339 or @UNIX'
+            cand --since 'Leave out what came before this time: RFC 3339, @UNIX, a date (its begin, UTC), or an age such as 24h'
+            cand --until 'Leave out what came at this time or later, likewise'
             cand --json 'Print results, and failures on stderr, as JSON'
             cand -q 'Say nothing on stderr but failures and warnings'
             cand --quiet 'Say nothing on stderr but failures and warnings'

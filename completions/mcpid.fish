@@ -244,8 +244,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -f -a "report" -d 'Say from a gateway\'s log whom strict would refuse, and why'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -l html -d 'Write one self-contained page here, or to stdout for -; an older report is replaced, any other file is not' -r -F
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -l since -d 'Leave out what came before this time: RFC 3339 or @UNIX' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -l until -d 'Leave out what came at this time or later: RFC 3339 or @UNIX' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -l since -d 'Leave out what came before this time: RFC 3339, @UNIX, a date (its begin, UTC), or an age such as 24h' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -l until -d 'Leave out what came at this time or later, likewise' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -s v -l verbose -d 'Say more on stderr'
@@ -330,8 +330,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l key -d 'Only requests signed by the key of this id or name' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l tool -d 'Only requests for the tool, prompt, resource or task of this name, * being anything' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l status -d 'Only requests with this verdict or code: verified, refused, would_refuse, signed, expired, …' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l since -d 'Leave out what came before this time: RFC 3339 or @UNIX' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l until -d 'Leave out what came at this time or later: RFC 3339 or @UNIX' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l since -d 'Leave out what came before this time: RFC 3339, @UNIX, a date (its begin, UTC), or an age such as 24h' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l until -d 'Leave out what came at this time or later, likewise' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more on stderr'

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mcpid::audit::auditor::Anchor;
+use mcpid::audit::checkpoint::{Checkpoint, CheckpointError};
 use mcpid::audit::judge::Trust;
-use mcpid::audit::note::{Kind, MAX_NOTE, NoteKey};
+use mcpid::audit::note::{Kind, MAX_NOTE, Note, NoteKey};
 use mcpid::audit::{Folder, Log, LogError, Policy, Recorder, Settings, Sync};
 use mcpid::clock::Clock;
 
@@ -90,7 +91,7 @@ pub(crate) fn anchor(args: &AuditPins) -> Result<Anchor, Failure> {
     let witness = |text: &String| note_key("--witness", text, Kind::Witness);
     Ok(Anchor {
         log_key: log_key.transpose()?,
-        kept: args.checkpoint.iter().map(|path| note(path)).collect::<Result<_, _>>()?,
+        kept: args.checkpoint.iter().map(|path| checkpoint(path)).collect::<Result<_, _>>()?,
         witnesses: args.witness.iter().map(witness).collect::<Result<_, _>>()?,
     })
 }
@@ -130,7 +131,7 @@ pub(crate) fn note_key(flag: &str, text: &str, kind: Kind) -> Result<NoteKey, Fa
         Err(_) => {
             let bytes = note(Path::new(text))?;
             let line = String::from_utf8_lossy(&bytes);
-            line.trim_end().parse().map_err(|e| {
+            line.trim_start_matches('\u{feff}').trim_end().parse().map_err(|e| {
                 Failure::new(Exit::Key, "damaged", format!("{text} holds no such key: {e}"))
                     .hint("the line that mcpid audit init printed is wanted")
             })?
@@ -153,6 +154,46 @@ pub(crate) fn note_key(flag: &str, text: &str, kind: Kind) -> Result<NoteKey, Fa
 /// It cannot be read, or is larger than any note.
 pub(crate) fn note(path: &Path) -> Result<Vec<u8>, Failure> {
     files::open_quietly(Some(path))?.read(u64::try_from(MAX_NOTE).unwrap_or(u64::MAX))
+}
+
+/// The bytes of a checkpoint that was kept elsewhere. A copy that a mail program or an editor has
+/// changed says nothing about the log, so that it must not look like a finding.
+///
+/// # Errors
+/// It cannot be read, or is not as it was written.
+pub(crate) fn checkpoint(path: &Path) -> Result<Vec<u8>, Failure> {
+    let bytes = note(path)?;
+    let name = path.display();
+    let damaged = |why: &str| {
+        Failure::new(Exit::Input, "damaged_copy", format!("{name} {why}"))
+            .hint("a checkpoint is kept byte for byte: take the copy as it was written")
+    };
+    whole_text(&bytes).map_err(damaged)?;
+    if bytes.contains(&b'\r') {
+        return Err(damaged("has the line ends of Windows (CRLF), which were not signed")
+            .hint(format!("tr -d '\\r' < {}", shell_word(&name.to_string()))));
+    }
+    if bytes.last() != Some(&b'\n') {
+        return Err(damaged("has lost its last newline, or what came before it"));
+    }
+    let read = Note::parse(&bytes).map_err(CheckpointError::from);
+    match read.and_then(|note| Checkpoint::of(&note)) {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(damaged(&format!("is {}", chain(&error)))),
+    }
+}
+
+/// What was put before or instead of UTF-8 text on the way, if something was.
+///
+/// # Errors
+/// In words that follow the name of the file.
+pub(crate) fn whole_text(bytes: &[u8]) -> Result<(), &'static str> {
+    match bytes {
+        [] => Err("is empty"),
+        [0xef, 0xbb, 0xbf, ..] => Err("begins with a byte order mark, which was not there"),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Err("was changed into UTF-16"),
+        _ => Ok(()),
+    }
 }
 
 /// What to say of a log that cannot be used.

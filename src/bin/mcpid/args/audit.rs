@@ -7,7 +7,7 @@ use mcpid::audit::redact::Rule;
 use mcpid::clock::Timestamp;
 
 use super::PassphraseArgs;
-use super::values::time;
+use super::values::moment;
 
 /// What follows if a request cannot be written down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -153,7 +153,7 @@ pub(crate) struct AuditVerifyArgs {
 #[command(after_long_help = "\
 Examples:
   mcpid audit show
-  mcpid audit show --tool 'pay*' --since 2026-11-23T00:00:00Z
+  mcpid audit show --tool 'pay*' --since 24h
   mcpid audit show --status refused --json | jq .code
   mcpid audit show --key alice")]
 pub(crate) struct AuditShowArgs {
@@ -168,11 +168,12 @@ pub(crate) struct AuditShowArgs {
     /// Only requests with this verdict or code: verified, refused, would_refuse, signed, expired, …
     #[arg(long, value_name = "STATUS")]
     pub(crate) status: Option<String>,
-    /// Leave out what came before this time: RFC 3339 or @UNIX
-    #[arg(long, value_name = "T", value_parser = time, allow_hyphen_values = true)]
+    /// Leave out what came before this time: RFC 3339, @UNIX, a date (its begin, UTC), or an age
+    /// such as 24h
+    #[arg(long, value_name = "T", value_parser = moment, allow_hyphen_values = true)]
     pub(crate) since: Option<Timestamp>,
-    /// Leave out what came at this time or later: RFC 3339 or @UNIX
-    #[arg(long, value_name = "T", value_parser = time, allow_hyphen_values = true)]
+    /// Leave out what came at this time or later, likewise
+    #[arg(long, value_name = "T", value_parser = moment, allow_hyphen_values = true)]
     pub(crate) until: Option<Timestamp>,
 }
 

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use mcpid::clock::Timestamp;
 
 use super::gating::GatingArgs;
-use super::values::time;
+use super::values::moment;
 
 /// Verify requests before they reach an MCP server
 ///
@@ -59,7 +59,7 @@ pub(crate) enum GatewayAct {
 Examples:
   mcpid gateway report gateway.log
   mcpid gateway report --html report.html gateway.log.1 gateway.log
-  mcpid gateway report --since 2026-11-23T00:00:00Z --json gateway.log
+  mcpid gateway report --since 2026-11-23 --json gateway.log
   journalctl -u mcpid -o cat | mcpid gateway report --html report.html")]
 pub(crate) struct GatewayReportArgs {
     /// Log files, in any order; stdin where none is given, or for -
@@ -69,10 +69,11 @@ pub(crate) struct GatewayReportArgs {
     /// other file is not
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
-    /// Leave out what came before this time: RFC 3339 or @UNIX
-    #[arg(long, value_name = "T", value_parser = time, allow_hyphen_values = true)]
+    /// Leave out what came before this time: RFC 3339, @UNIX, a date (its begin, UTC), or an age
+    /// such as 24h
+    #[arg(long, value_name = "T", value_parser = moment, allow_hyphen_values = true)]
     pub(crate) since: Option<Timestamp>,
-    /// Leave out what came at this time or later: RFC 3339 or @UNIX
-    #[arg(long, value_name = "T", value_parser = time, allow_hyphen_values = true)]
+    /// Leave out what came at this time or later, likewise
+    #[arg(long, value_name = "T", value_parser = moment, allow_hyphen_values = true)]
     pub(crate) until: Option<Timestamp>,
 }

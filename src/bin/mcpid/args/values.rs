@@ -1,6 +1,6 @@
 //! The values of flags: times, durations, sizes. Strict, with one way to write each thing.
 
-use mcpid::clock::Timestamp;
+use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::keyfile::MAX_NAME_BYTES;
 
 /// The `--at` of commands that look at captures.
@@ -35,6 +35,27 @@ pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
     }
     Timestamp::parse_rfc3339(text)
         .map_err(|e| format!("{e}, nor seconds since 1970 such as @1795773600"))
+}
+
+/// A moment of the past that a filter names: as [`time`], a bare date for its begin in UTC, or an
+/// age such as `24h` before now.
+pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
+    moment_at(text, SystemClock.now())
+}
+
+fn moment_at(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    const FORMS: &str = "not a time such as 2026-11-23T10:00:00Z or @1795773600, a date such as \
+                         2026-11-23, or an age such as 24h";
+    let age =
+        text.ends_with(['s', 'm', 'h', 'd']) && text.starts_with(|c: char| c.is_ascii_digit());
+    if age {
+        return Ok(now.plus(-i64::from(duration(text)?)));
+    }
+    if text.starts_with('@') {
+        return time(text);
+    }
+    let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
+    Timestamp::parse_rfc3339(&whole).map_err(|_| FORMS.to_owned())
 }
 
 /// As [`time`], or `capture`.
@@ -215,6 +236,50 @@ mod tests {
             "*",
         ] {
             assert!(target_prefix(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn filters_take_dates_and_ages_too() {
+        let now = Timestamp::from_unix(1_795_773_600);
+        for (text, unix) in [
+            ("24h", 1_795_773_600 - 86_400),
+            ("0s", 1_795_773_600),
+            ("7d", 1_795_773_600 - 604_800),
+            ("30m", 1_795_773_600 - 1800),
+            ("2026-11-27", 1_795_737_600),
+            ("2026-11-27T10:00:00Z", 1_795_773_600),
+            ("2026-11-27t11:00:00+01:00", 1_795_773_600),
+            ("@0", 0),
+            ("@-1", -1),
+        ] {
+            assert_eq!(moment_at(text, now), Ok(Timestamp::from_unix(unix)), "{text}");
+        }
+        for text in [
+            "",
+            "24",
+            "h",
+            "-24h",
+            "+24h",
+            "24 h",
+            "24H",
+            "1w",
+            "yesterday",
+            "now",
+            "2026-11",
+            "2026-1-1",
+            "2026-02-30",
+            "20261127",
+            "27.11.2026",
+            "2026-11-27Z",
+            "2026-11-27 10:00",
+            "@1.5",
+            "99999d",
+            "2026-11-27T10:00:00",
+            "2026/11/27",
+            "é026-11-2",
+        ] {
+            assert!(moment_at(text, now).is_err(), "{text}");
         }
     }
 

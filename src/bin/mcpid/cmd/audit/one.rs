@@ -5,6 +5,7 @@ use std::io::Write as _;
 use mcpid::audit::entry::Event;
 use mcpid::audit::proof::{self, Checked, ProofError};
 use mcpid::clock::{Clock as _, SystemClock};
+use mcpid::message::shown::printed;
 
 use crate::again;
 use crate::args::{AuditCheckArgs, AuditProveArgs};
@@ -21,7 +22,7 @@ pub(crate) fn prove(args: &AuditProveArgs, ui: &mut Ui) -> Result<Exit, Failure>
     if let Some(output) = &args.output {
         files::check_free(output)?;
     }
-    let checkpoint = args.checkpoint.as_deref().map(auditing::note).transpose()?;
+    let checkpoint = args.checkpoint.as_deref().map(auditing::checkpoint).transpose()?;
     let registry = match args.trust.as_slice() {
         [] => None,
         paths => Some(trustfiles::registry(paths, ui)?),
@@ -77,6 +78,8 @@ pub(crate) fn check(args: &AuditCheckArgs, ui: &mut Ui) -> Result<Exit, Failure>
     let input = files::open(args.file.as_deref(), ui)?;
     let name = input.name.clone();
     let bytes = input.read(proof::MAX_BYTES)?;
+    auditing::whole_text(&bytes)
+        .map_err(|why| Failure::new(Exit::Input, "damaged_copy", format!("{name} {why}")))?;
     let checked = proof::check(&bytes, &anchor, trust).map_err(|error| {
         let message = format!("{name} is {}", chain(&error));
         Failure::new(Exit::Input, "not_evidence", message)
@@ -165,14 +168,21 @@ fn print(checked: &Checked, args: &AuditCheckArgs, name: &str, ui: &mut Ui) -> R
     if checked.fault.is_none() {
         let key = text("/signatures/0/key/kid");
         let name = text("/signatures/0/key/mcpid/name");
-        add("key", if name.is_empty() { key } else { format!("{key} ({name})") });
+        let key = printed(&key).into_owned();
+        add("key", if name.is_empty() { key } else { format!("{key} ({})", printed(&name)) });
         if let Some(revoked) = checked.revoked_at {
             add("revoked", revoked.to_string());
         }
-        add("target", format!("{} {}", text("/request/method"), text("/request/target")));
-        let asked = [text("/mcp/method"), text("/mcp/name")].join(" ");
-        if !asked.trim().is_empty() {
-            add("mcp", asked.trim().to_owned());
+        let shown = |path: &str| {
+            member(path).and_then(|value| value.as_str().map(|text| printed(text).into_owned()))
+        };
+        let both = |one: &str, two: &str| {
+            [shown(one), shown(two)].into_iter().flatten().collect::<Vec<_>>().join(" ")
+        };
+        add("target", both("/request/method", "/request/target"));
+        let asked = both("/mcp/method", "/mcp/name");
+        if !asked.is_empty() {
+            add("mcp", asked);
         }
         if let Some(time) = checked.witnessed {
             add("witnessed", time.to_string());

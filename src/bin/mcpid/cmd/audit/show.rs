@@ -3,6 +3,7 @@
 use mcpid::audit::auditor;
 use mcpid::audit::entry::{self, Entry, Event, Request};
 use mcpid::mcp::pattern::{Operation, Pattern};
+use mcpid::message::shown::printed;
 use serde::Deserialize;
 
 use crate::args::AuditShowArgs;
@@ -27,6 +28,11 @@ struct Standing {
 
 /// Prints the entries that are asked for.
 pub(crate) fn run(args: &AuditShowArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+    if let (Some(since), Some(until)) = (args.since, args.until)
+        && since >= until
+    {
+        return Err(Failure::usage(format!("--since {since} is not before --until {until}")));
+    }
     let (folder, place) = auditing::folder(&args.log)?;
     folder.public().map_err(|e| log_failure(&e, &place))?;
     if let (Some(since), Some(until)) = (args.since, args.until)
@@ -67,7 +73,10 @@ pub(crate) fn run(args: &AuditShowArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         ui.note(&format!("{unreadable} lines are no entries"));
         ui.hint(&format!("mcpid audit verify{} --log-key log-key.pub", place.as_flag("--audit")));
     }
-    ui.detail(&format!("{shown} shown"));
+    match shown {
+        0 if unreadable == 0 => ui.note("no entry to show: none was written, or none fits"),
+        _ => ui.detail(&format!("{shown} shown")),
+    }
     Ok(Exit::Ok)
 }
 
@@ -101,12 +110,11 @@ fn show(entry: &Entry<'_>, ui: &mut Ui) -> Result<(), Failure> {
         Event::Request(request) => {
             let key = key(request);
             let key = key.mcpid.name.unwrap_or(key.kid);
-            let asked = request.mcp.as_ref().map_or_else(String::new, |mcp| match &mcp.name {
-                Some(name) => format!("{}:{name}", mcp.method),
-                None => mcp.method.clone(),
+            let asked = request.mcp.as_ref().map_or_else(String::new, |mcp| {
+                Operation { method: &mcp.method, name: mcp.name.as_deref() }.printed()
             });
-            let code = request.code.as_deref().unwrap_or("-");
-            row(&n, &time, request.verdict.as_str(), code, &key, &asked)
+            let code = printed(request.code.as_deref().unwrap_or("-"));
+            row(&n, &time, request.verdict.as_str(), &code, &printed(&key), &asked)
         }
         Event::Dropped(dropped) => {
             let codes: Vec<String> =
@@ -126,6 +134,7 @@ fn show(entry: &Entry<'_>, ui: &mut Ui) -> Result<(), Failure> {
 
 /// Long names of keys and codes push what follows aside rather than being cut.
 fn row(n: &str, time: &str, verdict: &str, code: &str, key: &str, asked: &str) -> String {
+    // No name ends with a blank: what is trimmed is the width of an empty column.
     let line = format!("{n:<8}  {time:<20}  {verdict:<12}  {code:<20}  {key:<16}  {asked}");
-    line.trim_end().to_owned()
+    line.trim_end_matches(' ').to_owned()
 }

@@ -17,7 +17,7 @@ use crate::ui::Ui;
 pub(crate) fn consistency(args: &AuditConsistencyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let (folder, place) = auditing::folder(&args.log)?;
     let key = note_key("--log-key", &args.log_key, Kind::Log)?;
-    let (old, new) = (auditing::note(&args.old)?, auditing::note(&args.new)?);
+    let (old, new) = (auditing::checkpoint(&args.old)?, auditing::checkpoint(&args.new)?);
     match growth::consistent(&folder, &key, &old, &new) {
         Ok((old, new)) => {
             if ui.json() {
@@ -54,8 +54,8 @@ pub(crate) fn consistency(args: &AuditConsistencyArgs, ui: &mut Ui) -> Result<Ex
 pub(crate) fn cosign(args: &AuditCosignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let (folder, place) = auditing::folder(&args.log)?;
     let key = note_key("--log-key", &args.log_key, Kind::Log)?;
-    let kept = args.checkpoint.as_deref().map(auditing::note).transpose()?;
-    let new = args.new.as_deref().map(auditing::note).transpose()?;
+    let kept = args.checkpoint.as_deref().map(auditing::checkpoint).transpose()?;
+    let new = args.new.as_deref().map(auditing::checkpoint).transpose()?;
     let holder = Holder::find(args.key.as_deref())?;
     let name = args.name.clone().unwrap_or_else(|| holder.name().to_owned());
     if !note::is_name(&name) {
