@@ -10,6 +10,7 @@ mod flags;
 mod har;
 mod inspect;
 mod json;
+mod kept;
 mod lines;
 mod many;
 mod paste;
