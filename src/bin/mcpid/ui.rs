@@ -7,11 +7,15 @@ use std::borrow::Cow;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::time::{Duration, Instant};
 
-use mcpid::message::shown::{self, escape, is_control, is_unsafe};
+use mcpid::message::shown::{self, capped, escape, is_control, is_unsafe};
 pub(crate) use mcpid::message::shown::{shell_word, visible};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, reason};
+
+/// Characters of one line of talk but a hint, which is pasted whole. Each text in it is capped by
+/// itself; this bounds the whole line.
+const MOST_SAID: usize = 2000;
 
 /// Where the program's words go.
 pub(crate) struct Ui {
@@ -145,20 +149,20 @@ impl Ui {
     /// Silent under `--quiet`.
     pub(crate) fn note(&mut self, text: &str) {
         if !self.quiet {
-            self.say(text);
+            self.say(&capped(text, MOST_SAID));
         }
     }
 
     /// As [`Ui::note`], but only under `--verbose`.
     pub(crate) fn detail(&mut self, text: &str) {
         if self.verbose && !self.quiet {
-            self.say(text);
+            self.say(&capped(text, MOST_SAID));
         }
     }
 
     /// A warning about safety. Neither `--quiet` nor `--json` silences it.
     pub(crate) fn warning(&mut self, text: &str) {
-        self.say(&format!("warning: {text}"));
+        self.say(&capped(&format!("warning: {text}"), MOST_SAID));
     }
 
     /// A next step that can be pasted: `mcpid: hint: TEXT`. Silent under `--quiet` and `--json`.
@@ -181,7 +185,7 @@ impl Ui {
             let _ = writeln!(self.err, "{text}");
             return;
         }
-        self.say(&failure.message);
+        self.say(&capped(&failure.message, MOST_SAID));
         for hint in &failure.hints {
             self.hint(hint);
         }
