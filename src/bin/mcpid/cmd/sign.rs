@@ -151,7 +151,8 @@ fn not_json(head: &Head<'_>, body: &[u8]) -> Option<(usize, usize)> {
             (text.len(), std::str::from_utf8(text).unwrap_or_default())
         }
     };
-    let before = text.get(..text.floor_char_boundary(at)).unwrap_or(text);
+    let start = (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    let before = text.get(..start.unwrap_or_default()).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     Some((line, column))
