@@ -279,9 +279,10 @@ fn a_file_that_is_locked_or_replaced_shows() {
             until("the log says why", || {
                 world.read("log").contains("the nonce store: the file was ")
             });
-            // The floor of the new file passes within seconds.
-            until("it is ready again", || world.get("/readyz").starts_with("HTTP/1.1 200"));
-            assert_eq!(world.send(&world.signed()), 200);
+            // The floor of the new file passes within seconds. (`/readyz` goes by a claim that is a
+            // second old at most, and may still be green.)
+            until("it takes requests again", || world.send(&world.signed()) == 200);
+            assert!(world.get("/readyz").starts_with("HTTP/1.1 200"));
         });
     });
 }
