@@ -23,6 +23,7 @@
 //! # Modules, in walking order
 //!
 //! - [`clock`]: wall time, the one place that reads it, and RFC 3339.
+//! - [`secret`]: which text may hold a secret, and how a message names it instead of repeating it.
 //! - [`message`]: captured requests, HTTP archives, request lines; targets; `Content-Digest`.
 //! - [`mcp`]: the one strict reading of a body, the `Mcp-*` headers beside it, patterns.
 //! - [`base`]: components and parameters, the signature base, and the three signature fields.
@@ -147,6 +148,7 @@ pub mod message;
 pub mod net;
 pub mod nonce;
 pub mod profile;
+pub mod secret;
 pub mod sign;
 #[cfg(feature = "tower")]
 pub mod tower;

@@ -9,6 +9,7 @@ use super::record::{Dropped, VERSION, Verdict};
 use super::redact::Redacted;
 use crate::clock::Timestamp;
 use crate::message::line::{self, Text};
+use crate::secret::quoted;
 
 /// Why a line is not an entry.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +19,7 @@ pub enum EntryError {
     #[error("not an audit entry")]
     Json(#[from] serde_json::Error),
     /// An entry of a version that this program does not know.
-    #[error("an entry of the unknown version {0:?}")]
+    #[error("an entry of the unknown version {}", quoted(.0))]
     Version(String),
     /// A member says something that no entry says.
     #[error("the member {0} cannot be read")]

@@ -36,6 +36,7 @@ use super::tree::{self, Hash};
 use crate::clock::Timestamp;
 use crate::key::format;
 use crate::key::trust::{Registry, TrustFile};
+use crate::secret::{json_fault, quoted};
 use crate::verify::rejection::chain;
 
 const VERSION: &str = "evidence/1";
@@ -231,11 +232,12 @@ impl Checked {
 /// [`ProofError::Form`]. What can be read and does not hold is a [`Checked::fault`].
 pub fn check(bytes: &[u8], anchor: &Anchor, trust: Trust) -> Result<Checked, ProofError> {
     let form = |why: String| ProofError::Form(format!("not an evidence file: {why}"));
-    let json: Json = serde_json::from_slice(bytes).map_err(|e| form(e.to_string()))?;
+    let json: Json = serde_json::from_slice(bytes).map_err(|e| form(json_fault(&e)))?;
     if json.mcpid != VERSION {
-        return Err(form(format!("an unknown version {:?}", json.mcpid)));
+        return Err(form(format!("an unknown version {}", quoted(&json.mcpid))));
     }
-    let decode = |text: &str| STANDARD.decode(text).map_err(|e| form(e.to_string()));
+    let not_base64 = |_| form("a member is not base64".to_owned());
+    let decode = |text: &str| STANDARD.decode(text).map_err(not_base64);
     let line = decode(&json.entry)?;
     let note = decode(&json.checkpoint)?;
     let proof = json.proof.iter().map(|hash| {

@@ -12,6 +12,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use zeroize::Zeroizing;
 
+use crate::secret::{json_fault, quoted};
+
 /// A JSON value whose objects keep the order of their members and have none twice.
 pub(crate) enum Json {
     Null,
@@ -31,7 +33,7 @@ pub(crate) struct Members(Vec<(String, Json)>);
 
 /// A text that is not JSON, or has a member twice; says where.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
+#[error("{}", json_fault(.0))]
 #[non_exhaustive]
 pub struct JsonError(pub(crate) serde_json::Error);
 
@@ -207,7 +209,8 @@ impl<'de> Visitor<'de> for JsonVisitor {
         let mut seen = HashSet::new();
         while let Some(name) = map.next_key::<String>()? {
             if !seen.insert(name.clone()) {
-                return Err(A::Error::custom(format_args!("the member {name:?} stands twice")));
+                let name = quoted(&name);
+                return Err(A::Error::custom(format_args!("the member {name} stands twice")));
             }
             members.push((name, map.next_value()?));
         }

@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 use super::json::quote;
 use super::{KeyId, PublicKey, SecretKey, Sign as _};
 use crate::clock::Timestamp;
+use crate::secret::quoted;
 
 mod read;
 mod seal;
@@ -60,7 +61,7 @@ pub enum KeyfileError {
     #[error("not a keyfile")]
     NotAKeyfile,
     /// A keyfile of a version that this program does not know.
-    #[error("a keyfile of the unknown version {0:?}")]
+    #[error("a keyfile of the unknown version {}", quoted(.0))]
     UnknownVersion(String),
     /// A keyfile, but not a whole and proper one; says what is wrong. Never holds secret text.
     #[error("damaged: {0}")]

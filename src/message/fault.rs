@@ -49,7 +49,8 @@ impl std::error::Error for CaptureError {
     }
 }
 
-/// What is wrong with a capture.
+/// What is wrong with a capture. The text of a fault holds nothing of the capture, which may be any
+/// file at all, a private key among them; the members do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
@@ -60,7 +61,7 @@ pub enum Fault {
     #[error("TLS bytes, not an HTTP request")]
     Tls,
     /// HTTP/2, or a version other than 1.1.
-    #[error("{0:?} is not HTTP/1.1")]
+    #[error("not HTTP/1.1")]
     Version(String),
     /// A status line.
     #[error("an HTTP response, not a request")]
@@ -72,13 +73,13 @@ pub enum Fault {
     #[error("a byte order mark before the request line")]
     ByteOrderMark,
     /// Not `METHOD TARGET HTTP/1.1` with one space between.
-    #[error("{0:?} is not a request line")]
+    #[error("not a request line")]
     RequestLine(String),
     /// A target that cannot be signed.
     #[error("the request target cannot be read")]
     Target(#[source] UriError),
     /// Neither path nor URL, nor the `*` of an `OPTIONS`.
-    #[error("{0:?} is not a request target")]
+    #[error("not a request target")]
     TargetForm(String),
     /// Request line and fields go on past [`MAX_HEAD`](super::capture::MAX_HEAD).
     #[error("the head is longer than {limit} bytes")]
@@ -124,7 +125,7 @@ pub enum Fault {
         first: usize,
     },
     /// Not plain decimal digits without leading zeros behind at most one space.
-    #[error("{0:?} is not a content-length")]
+    #[error("not a content-length")]
     Length(String),
     /// `Content-Length` and `Transfer-Encoding` together (RFC 9112 section 6.1).
     #[error(
@@ -135,7 +136,7 @@ pub enum Fault {
         first: usize,
     },
     /// A transfer coding other than `chunked`.
-    #[error("{0:?} is not the transfer coding chunked")]
+    #[error("a transfer coding other than chunked")]
     Coding(String),
     /// The body is shorter than announced.
     #[error("content-length says {says}, {follow} bytes follow")]
@@ -174,7 +175,7 @@ pub enum Fault {
         limit: u64,
     },
     /// Not a chunk size in hexadecimal digits.
-    #[error("{0:?} is not a chunk size")]
+    #[error("not a chunk size")]
     ChunkSize(String),
     /// A chunk extension: nothing can vouch for it, and servers drop it.
     #[error("a chunk extension")]
@@ -189,6 +190,6 @@ pub enum Fault {
     #[error("the input ends before the last chunk")]
     ChunkCut,
     /// A trailer field that would decide about the request, had it stood in the head.
-    #[error("{0:?} as a trailer field")]
+    #[error("a trailer field that would decide about the request")]
     Trailer(String),
 }

@@ -63,7 +63,7 @@ pub enum EntryError {
     Url(#[from] UriError),
     /// An HTTP/2 pseudo-header field that does not say what method and URL say (RFC 9113
     /// section 8.3.1), is not known, or stands twice.
-    #[error("{name} is {says:?}, method and URL of the entry say otherwise")]
+    #[error("{} is not what method and URL of the entry say", crate::secret::quoted(name))]
     Pseudo {
         /// Its name.
         name: String,

@@ -161,7 +161,7 @@ pub(crate) fn read(text: &[u8]) -> Result<Request<'_>, LineError> {
 
 /// A header value that JSON text cannot hold, because it is not UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the value of {0:?} is not UTF-8, a request line cannot hold it")]
+#[error("the value of {} is not UTF-8, a request line cannot hold it", crate::secret::quoted(.0))]
 pub struct WriteError(String);
 
 #[derive(Serialize)]

@@ -106,10 +106,10 @@ pub enum HeadError {
     #[error("the method is not a token")]
     Method,
     /// A field name is not a token (RFC 9110 section 5.1).
-    #[error("the field name {0:?} is not a token")]
+    #[error("a field name is not a token")]
     FieldName(String),
     /// A field value holds a control character or a line break (RFC 9110 section 5.5).
-    #[error("the value of {0:?} holds a control character")]
+    #[error("the value of a field holds a control character")]
     FieldValue(String),
 }
 

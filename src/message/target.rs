@@ -11,6 +11,7 @@ use std::borrow::Cow;
 
 use super::uri::{Authority, Parts, check_characters, shown, split_query};
 use super::{Head, RequestTarget};
+use crate::secret::quoted;
 
 pub use super::uri::{Origin, Scheme, UriError, is_loopback};
 
@@ -31,7 +32,7 @@ pub enum TargetError {
     #[error("the request target cannot be read")]
     Uri(#[source] UriError),
     /// Neither a path, nor a URL, nor the `*` of an `OPTIONS` request.
-    #[error("{0:?} is not a request target")]
+    #[error("{} is not a request target", quoted(.0))]
     Form(String),
     /// The request line names one host and the `Host` field another.
     #[error("the target is for {target:?}, the host field says {host:?}")]

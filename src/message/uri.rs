@@ -8,6 +8,8 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use crate::secret::quoted;
+
 /// The two schemes that HTTP has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scheme {
@@ -101,16 +103,16 @@ pub enum UriError {
     #[error("the target has a fragment, which is never sent")]
     Fragment,
     /// Neither `http://` nor `https://`.
-    #[error("{0:?} is not an http or https URL")]
+    #[error("{} is not an http or https URL", quoted(.0))]
     Scheme(String),
     /// A user name or password before the host.
     #[error("the target holds user information")]
     UserInfo,
     /// Not a name, a dotted IPv4 address or a bracketed IPv6 address.
-    #[error("{0:?} is not a host name or address")]
+    #[error("{} is not a host name or address", quoted(.0))]
     Host(String),
     /// Not a number from 1 to 65535 without leading zeros.
-    #[error("{0:?} is not a port")]
+    #[error("{} is not a port", quoted(.0))]
     Port(String),
     /// An origin with a path or query behind it.
     #[error("an origin has no path and no query")]

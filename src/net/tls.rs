@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
@@ -14,19 +14,65 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 pub enum TlsError {
     /// The PEM text of the certificates cannot be read.
     #[error("the certificates are not PEM")]
-    Certificates(#[source] rustls::pki_types::pem::Error),
+    Certificates(#[source] PemFault),
     /// There is none in it.
     #[error("there is no certificate in it")]
     NoCertificate,
     /// The PEM text of the key cannot be read, or there is none in it.
     #[error("there is no private key in it")]
-    Key(#[source] rustls::pki_types::pem::Error),
+    Key(#[source] PemFault),
     /// Key and certificate do not fit, or are of a kind that is not supported.
     #[error("the certificate cannot be used")]
     Unusable(#[source] rustls::Error),
     /// This machine's own roots cannot be read.
     #[error("this machine has no root certificates that could be read")]
     NoRoots(#[source] Option<io::Error>),
+}
+
+/// What is wrong with PEM text, and on which line. The errors of the PEM reader hold the line itself,
+/// which may be a private key, so they are not passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {what}")]
+#[non_exhaustive]
+pub struct PemFault {
+    /// The line, counted from 1.
+    pub line: usize,
+    what: &'static str,
+}
+
+impl PemFault {
+    /// Finds what is wrong with `pem`, which gave `error`.
+    fn of(pem: &[u8], error: &pem::Error) -> Self {
+        let marker = |line: &[u8]| line.starts_with(b"-----");
+        let lines = || (1..).zip(pem.split(|&b| b == b'\n').map(<[u8]>::trim_ascii));
+        let first = |of: &dyn Fn(&[u8]) -> bool| lines().find(|(_, line)| of(line));
+        let (place, what): (_, &'static str) = match error {
+            pem::Error::NoItemsFound => (None, "no such PEM block from here on"),
+            pem::Error::MissingSectionEnd { .. } => {
+                let last = lines().filter(|(_, line)| line.starts_with(b"-----BEGIN ")).last();
+                let dashes =
+                    |(_, line): (usize, &[u8])| line.windows(5).filter(|w| w == b"-----").count();
+                match last.map_or(0, dashes) {
+                    0..=2 => (last, "the END line of this PEM block is missing"),
+                    _ => (last, "the line breaks of this PEM block are lost"),
+                }
+            }
+            pem::Error::IllegalSectionStart { .. } => {
+                let broken = |line: &[u8]| {
+                    let text = line.strip_prefix(b"-----BEGIN ");
+                    text.is_some_and(|t| t.strip_suffix(b"-----").is_none_or(|t| t.contains(&b'-')))
+                };
+                (first(&broken), "the BEGIN line is broken, or line breaks are lost")
+            }
+            pem::Error::Base64Decode(_) => {
+                let of_base64 = |b: &u8| b.is_ascii_alphanumeric() || b"+/=".contains(b);
+                let broken = |line: &[u8]| !marker(line) && !line.iter().all(of_base64);
+                (first(&broken).or(first(&marker)), "the PEM block is not base64")
+            }
+            _ => (None, "the PEM block cannot be read"),
+        };
+        PemFault { line: place.map_or(1, |(line, _)| line), what }
+    }
 }
 
 /// The provider of the ciphers; named, so that another one in the same program changes nothing.
@@ -41,7 +87,8 @@ fn provider() -> Arc<CryptoProvider> {
 /// [`TlsError`].
 pub fn server(chain: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
     let chain = certificates(chain)?;
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(TlsError::Key)?;
+    let key =
+        PrivateKeyDer::from_pem_slice(key).map_err(|e| TlsError::Key(PemFault::of(key, &e)))?;
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
@@ -94,7 +141,7 @@ fn trusting(store: RootCertStore) -> Result<ClientConfig, TlsError> {
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
-        .map_err(TlsError::Certificates)?;
+        .map_err(|error| TlsError::Certificates(PemFault::of(pem, &error)))?;
     if chain.is_empty() { Err(TlsError::NoCertificate) } else { Ok(chain) }
 }
 

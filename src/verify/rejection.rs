@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::message::shown::{MOST_PRINTED, capped};
 use crate::nonce::StoreError;
+use crate::secret::json_fault;
 
 use super::statement::Statement;
 
@@ -229,16 +230,18 @@ impl fmt::Display for Rejection {
 
 impl std::error::Error for Rejection {}
 
-/// An error and what caused it, in one line. Each part is capped: parsers of JSON and TOML repeat
-/// what they were given, however long it is.
+/// An error and what caused it, in one line. Each part is capped. Of JSON that cannot be read, only
+/// the place is told: its parser repeats what it was given.
 pub fn chain(error: &dyn std::error::Error) -> String {
-    let part =
-        |error: &dyn std::error::Error| capped(&error.to_string(), MOST_PRINTED).into_owned();
-    let mut line = part(error);
+    let part = |text: String| capped(&text, MOST_PRINTED).into_owned();
+    let mut line = part(error.to_string());
     let mut cause = error.source();
     while let Some(error) = cause {
         line.push_str(": ");
-        line.push_str(&part(error));
+        line.push_str(&part(match error.downcast_ref() {
+            Some(json) => json_fault(json),
+            None => error.to_string(),
+        }));
         cause = error.source();
     }
     line

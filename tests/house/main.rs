@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 /// and `verify` stand side by side, so neither imports the other.
 const WALK: &[&[&str]] = &[
     &["clock"],
+    &["secret"],
     &["message"],
     &["mcp"],
     &["base"],

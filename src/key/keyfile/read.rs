@@ -9,6 +9,7 @@ use super::{Keyfile, KeyfileError, MAX_BYTES, Secret};
 use crate::clock::Timestamp;
 use crate::key::json::{self, Json, Members};
 use crate::key::{PublicKey, SecretKey, Sign as _};
+use crate::secret::quoted;
 
 type Result<T> = std::result::Result<T, KeyfileError>;
 
@@ -99,7 +100,7 @@ fn kdf(kdf: &Members) -> Result<Kdf> {
 /// Refuses members that the format does not know: they could mean anything to another reader.
 fn only(object: &Members, known: &[&str]) -> Result<()> {
     match object.iter().find(|(name, _)| !known.contains(name)) {
-        Some((name, _)) => Err(damaged(format!("the member {name:?} is not known"))),
+        Some((name, _)) => Err(damaged(format!("the member {} is not known", quoted(name)))),
         None => Ok(()),
     }
 }
@@ -133,7 +134,7 @@ fn expect(object: &Members, name: &str, value: &str) -> Result<()> {
     if found == value {
         Ok(())
     } else {
-        Err(damaged(format!("{name:?} is {found:?}, not {value:?}")))
+        Err(damaged(format!("{name:?} is {}, not {value:?}", quoted(found))))
     }
 }
 
