@@ -34,6 +34,9 @@ _mcpid() {
             mcpid,gateway)
                 cmd="mcpid__subcmd__gateway"
                 ;;
+            mcpid,help)
+                cmd="mcpid__subcmd__help"
+                ;;
             mcpid,inspect)
                 cmd="mcpid__subcmd__inspect"
                 ;;
@@ -54,6 +57,9 @@ _mcpid() {
                 ;;
             mcpid,verify)
                 cmd="mcpid__subcmd__verify"
+                ;;
+            mcpid,version)
+                cmd="mcpid__subcmd__version"
                 ;;
             mcpid__subcmd__agent,add)
                 cmd="mcpid__subcmd__agent__subcmd__add"
@@ -107,7 +113,7 @@ _mcpid() {
 
     case "${cmd}" in
         mcpid)
-            opts="-q -v -h -V --json --quiet --verbose --help --version demo keygen sign verify inspect export passwd trust nonce gateway connect agent audit"
+            opts="-q -v -h -V --json --quiet --verbose --help --version demo keygen sign verify inspect export passwd trust nonce gateway connect agent audit help version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -766,6 +772,20 @@ _mcpid() {
             COMPREPLY=( $(compgen -f -- "${cur}") )
             return 0
             ;;
+        mcpid__subcmd__help)
+            opts="-q -v -h --json --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mcpid__subcmd__inspect)
             opts="-q -v -h --base --label --at --nonces --allow-evicting-store --json --quiet --verbose --help"
             if [[ ${cur} == -* ]] ; then
@@ -1186,6 +1206,20 @@ _mcpid() {
                     ;;
             esac
             COMPREPLY=( $(compgen -f -- "${cur}") )
+            return 0
+            ;;
+        mcpid__subcmd__version)
+            opts="-q -v -h --json --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
     esac

@@ -40,6 +40,8 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand connect 'Let an unmodified MCP client sign'
             cand agent 'Keep a key in a running ssh-agent'
             cand audit 'Keep and check evidence of what was authorised'
+            cand help 'Show how a command is used'
+            cand version 'Print the version'
         }
         &'mcpid;demo'= {
             cand --json 'Print results, and failures on stderr, as JSON'
@@ -491,6 +493,24 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --passphrase-file 'Read the passphrase from this file; one trailing newline is dropped'
             cand --passphrase-fd 'Read the passphrase from this open file descriptor; one trailing newline is dropped'
             cand --first 'There is none yet: this is the first'
+            cand --json 'Print results, and failures on stderr, as JSON'
+            cand -q 'Say nothing on stderr but failures and warnings'
+            cand --quiet 'Say nothing on stderr but failures and warnings'
+            cand -v 'Say more on stderr'
+            cand --verbose 'Say more on stderr'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'mcpid;help'= {
+            cand --json 'Print results, and failures on stderr, as JSON'
+            cand -q 'Say nothing on stderr but failures and warnings'
+            cand --quiet 'Say nothing on stderr but failures and warnings'
+            cand -v 'Say more on stderr'
+            cand --verbose 'Say more on stderr'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'mcpid;version'= {
             cand --json 'Print results, and failures on stderr, as JSON'
             cand -q 'Say nothing on stderr but failures and warnings'
             cand --quiet 'Say nothing on stderr but failures and warnings'

@@ -173,6 +173,8 @@ const GRAMMAR: &[(&str, &str)] = &[
         "audit cosign",
         "--audit --log-key --checkpoint --first -k --key --name --passphrase-file --passphrase-fd",
     ),
+    ("help", ""),
+    ("version", ""),
     ("generate man", ""),
     ("generate completions", ""),
 ];

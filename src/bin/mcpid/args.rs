@@ -13,10 +13,9 @@ mod keeping;
 mod requests;
 pub(crate) mod values;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 pub(crate) use agent::{AgentAct, AgentAddArgs, AgentArgs};
 pub(crate) use audit::{
@@ -91,14 +90,6 @@ impl Cli {
         let help = root.get_after_long_help().map(ToString::to_string).unwrap_or_default();
         root.after_long_help(format!("{help}\n\nExit status:\n{EXIT_STATUS}"))
     }
-
-    /// Reads the command line `argv`.
-    ///
-    /// # Errors
-    /// `argv` does not follow the grammar, or asks for help.
-    pub(crate) fn read(argv: &[OsString]) -> Result<Self, clap::Error> {
-        Cli::from_arg_matches(&Cli::grammar().try_get_matches_from(argv)?)
-    }
 }
 
 /// How the caller wants to be spoken to: the same for every command.
@@ -138,6 +129,10 @@ pub(crate) enum Command {
     Connect(Box<ConnectArgs>),
     Agent(AgentArgs),
     Audit(AuditCommand),
+    Help(HelpArgs),
+    /// Print the version
+    #[command(after_long_help = "Examples:\n  mcpid version\n  mcpid version --json")]
+    Version,
     #[command(hide = true)]
     Generate(GenerateArgs),
 }
@@ -156,6 +151,21 @@ Examples:
   mcpid demo --json
   mcpid demo --quiet && echo it works here")]
 pub(crate) struct DemoArgs {}
+
+/// Show how a command is used
+///
+/// The same as --help behind the command.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  mcpid help
+  mcpid help sign
+  mcpid help trust add")]
+pub(crate) struct HelpArgs {
+    /// The command, of one or two words
+    #[arg(value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+}
 
 /// Write man pages or completions into a folder
 #[derive(Args, Debug)]

@@ -17,7 +17,7 @@ use crate::failure::{Failure, chain, reason};
 use crate::files::{self, Place};
 use crate::keyfiles;
 use crate::trustfiles;
-use crate::ui::{Ui, shell_word};
+use crate::ui::{Ui, path_word};
 
 /// Opens the log that the flags name for writing; nothing where they name none.
 ///
@@ -212,7 +212,7 @@ pub(crate) fn log_failure(error: &LogError, place: &Place) -> Failure {
         LogError::Exists(_) => Failure::new(Exit::Input, "exists", line)
             .hint(format!("mcpid audit verify{flag} --log-key log-key.pub")),
         LogError::TooOpen { path, .. } => Failure::new(Exit::Key, "too_open", line)
-            .hint(format!("chmod go-w {}", shell_word(&path.to_string_lossy()))),
+            .hint(format!("chmod go-w {}", path_word(path))),
         LogError::Locked(_) => Failure::new(Exit::Unavailable, "locked", line),
         LogError::Key(store) => {
             let path = place.path.join("log-key.json");

@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod gateway;
 pub(crate) mod generate;
+pub(crate) mod help;
 pub(crate) mod inspect;
 pub(crate) mod keygen;
 pub(crate) mod nonce;

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use mcpid::secret::overlaps;
 use mcpid::verify::MAX_HEAD;
+use zeroize::Zeroizing;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -30,9 +32,20 @@ pub(crate) fn given<T>(
         let text = String::from_utf8(bytes).map_err(|_| {
             Failure::new(Exit::Input, "not_text", format!("{path} is not UTF-8 text"))
         })?;
-        for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            headers.push(read(line)?);
+        let text = Zeroizing::new(text);
+        for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+            headers.push(read(line).map_err(|failure| in_file(failure, path, number, line))?);
         }
     }
     Ok(headers)
+}
+
+/// A failure about a line of a file. The names of fields that are refused are no secrets; a line
+/// that is a bare password has its name for what stands before the first colon.
+fn in_file(failure: Failure, path: &str, number: u32, line: &str) -> Failure {
+    let why = match failure.message {
+        why if why.contains("follows from") || !overlaps(line, &why) => why,
+        _ => "not a header that can be sent".to_owned(),
+    };
+    Failure { message: format!("{path}: line {number}: {why}"), ..failure }
 }

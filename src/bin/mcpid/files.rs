@@ -10,7 +10,8 @@ use zeroize::Zeroizing;
 
 use crate::exit::Exit;
 use crate::failure::{Failure, reason};
-use crate::ui::{Ui, shell_word};
+use crate::misplaced::check_path;
+use crate::ui::{Ui, path_word};
 
 /// How the caller named a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl Place {
     /// leads to the same file by itself.
     pub(crate) fn as_flag(&self, flag: &str) -> String {
         match self.named {
-            Named::Flag => format!(" {flag} {}", shell_word(&self.name())),
+            Named::Flag => format!(" {flag} {}", path_word(&self.path)),
             Named::Variable | Named::Default => String::new(),
         }
     }
@@ -151,6 +152,7 @@ fn place(flag: Option<&Path>, variable: &str, file: &str, name: &str) -> Result<
             return Err(Failure::usage(format!("{variable} is set but empty"))
                 .hint(format!("unset {variable}")));
         }
+        check_path(variable, Path::new(&path))?;
         return Ok(Place { path: path.into(), named: Named::Variable });
     }
     let folder = dirs::config_dir().ok_or_else(|| {
@@ -163,11 +165,10 @@ fn place(flag: Option<&Path>, variable: &str, file: &str, name: &str) -> Result<
 /// Shows where to look for a file that was not what it should be.
 fn look_there(failure: Failure, path: &Path) -> Failure {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let word = |path: &Path| shell_word(&path.to_string_lossy()).into_owned();
     match failure.code {
-        "not_found" => failure.hint(format!("ls {}", word(folder))),
-        "is_folder" => failure.hint(format!("ls {}", word(path))),
-        "permission" => failure.hint(format!("ls -l {}", word(path))),
+        "not_found" => failure.hint(format!("ls {}", path_word(folder))),
+        "is_folder" => failure.hint(format!("ls {}", path_word(path))),
+        "permission" => failure.hint(format!("ls -l {}", path_word(path))),
         _ => failure,
     }
 }
@@ -305,7 +306,7 @@ pub(crate) fn check_folder(path: &Path) -> Result<(), Failure> {
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             let message = format!("no such folder: {}", folder.display());
-            let made = format!("mkdir -p {}", shell_word(&folder.to_string_lossy()));
+            let made = format!("mkdir -p {}", path_word(folder));
             Err(Failure::new(Exit::Input, "no_folder", message).hint(made))
         }
         Err(e) => Err(Failure::read(folder, &e)),

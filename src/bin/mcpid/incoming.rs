@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use crate::exit::Exit;
 use crate::failure::{Failure, chain, reason};
 use crate::files;
-use crate::ui::{Ui, shell_word};
+use crate::ui::{Ui, path_word};
 
 /// Bytes of a raw request or an archive. A body limit is the verifier's; this one only keeps a
 /// wrong file from filling the memory.
@@ -359,7 +359,11 @@ fn bad_capture(name: &str, error: &CaptureError) -> Failure {
         }
         // Stdin has gone by; a file can be looked at.
         _ if name == STDIN => failure,
-        _ => failure.hint(format!("sed -n {}p {} | cat -A", error.line(), shell_word(name))),
+        _ => failure.hint(format!(
+            "sed -n {}p {} | cat -A",
+            error.line(),
+            path_word(Path::new(name))
+        )),
     }
 }
 
@@ -371,7 +375,7 @@ pub(crate) fn bad_line(unit_name: &str, index: u64, error: &LineError) -> Failur
         return failure;
     }
     // Blank lines are passed over, and requests are counted from 0.
-    let (file, place) = (shell_word(unit_name), index.saturating_add(1));
+    let (file, place) = (path_word(Path::new(unit_name)), index.saturating_add(1));
     failure.hint(format!("grep -n '[^[:space:]]' {file} | sed -n {place}p"))
 }
 

@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files::{Named, Place};
 use crate::passphrase::{self, Source};
-use crate::ui::{Ui, shell_word};
+use crate::ui::{Ui, path_word};
 
 /// Reads the keyfile at `place`; its secret stays sealed.
 ///
@@ -26,7 +26,7 @@ pub(crate) fn load(place: &Place) -> Result<Keyfile, Failure> {
         let failure = store_failure(&place.path, error);
         match place.named {
             _ if !missing => failure,
-            Named::Flag => failure.hint(format!("mcpid keygen -o {}", word(&place.path))),
+            Named::Flag => failure.hint(format!("mcpid keygen -o {}", path_word(&place.path))),
             Named::Variable | Named::Default => failure.hint("mcpid keygen"),
         }
     })
@@ -77,8 +77,8 @@ pub(crate) fn store_failure(path: &Path, error: StoreError) -> Failure {
             let message = format!("{name} is {what}, not a regular file");
             let failure = Failure::new(Exit::Input, "not_a_file", message);
             match what {
-                "a folder" => failure.hint(format!("ls {}", word(path))),
-                _ => failure.hint(format!("ls -l {}", word(path))),
+                "a folder" => failure.hint(format!("ls {}", path_word(path))),
+                _ => failure.hint(format!("ls -l {}", path_word(path))),
             }
         }
         StoreError::Exists => Failure::new(Exit::Input, "exists", format!("output exists: {name}")),
@@ -86,7 +86,8 @@ pub(crate) fn store_failure(path: &Path, error: StoreError) -> Failure {
             let message = format!(
                 "{name} is not encrypted, and its mode {mode:04o} lets others than its owner at it"
             );
-            Failure::new(Exit::Key, "too_open", message).hint(format!("chmod 600 {}", word(path)))
+            Failure::new(Exit::Key, "too_open", message)
+                .hint(format!("chmod 600 {}", path_word(path)))
         }
         StoreError::Keyfile(error) => keyfile_failure(path, &error),
         other => Failure::new(Exit::Key, "damaged", format!("{name}: {other}")),
@@ -108,7 +109,7 @@ pub(crate) fn keyfile_failure(path: &Path, error: &KeyfileError) -> Failure {
         _ => ("damaged", format!("{name}: {error}")),
     };
     let failure = Failure::new(Exit::Key, code, message);
-    let word = word(path);
+    let word = path_word(path);
     match code {
         "wrong_passphrase" => {
             failure.hint(format!("which key it is: mcpid export -k {word} --format thumbprint"))
@@ -120,8 +121,4 @@ pub(crate) fn keyfile_failure(path: &Path, error: &KeyfileError) -> Failure {
         }
         _ => failure,
     }
-}
-
-fn word(path: &Path) -> String {
-    shell_word(&path.to_string_lossy()).into_owned()
 }

@@ -8,6 +8,7 @@ mod auditing;
 mod cmd;
 mod coverage_flags;
 mod crew;
+mod echo;
 mod exit;
 mod failure;
 mod fields;
@@ -17,6 +18,7 @@ mod incoming;
 mod judging;
 mod keyfiles;
 mod ledger;
+mod misplaced;
 mod nonces;
 mod outgoing;
 mod passphrase;
@@ -31,12 +33,11 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
-
-use crate::args::{Cli, Command, MannerArgs};
+use crate::args::{Command, MannerArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::{Manner, Ui};
+use crate::usage::Unparsed;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -44,20 +45,19 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_bug));
     let argv: Vec<OsString> = std::env::args_os().collect();
-    let (mut ui, ended) = match Cli::read(&argv) {
+    let (mut ui, ended) = match usage::parse(&argv) {
         Ok(cli) => {
-            let mut ui = Ui::process(manner(cli.manner));
+            let mut ui = Ui::process(manner(cli.manner)).withholding(&argv);
             let ended = run(cli.command, cli.manner, &mut ui);
             (ui, ended)
         }
-        Err(error) => {
+        Err(unparsed) => {
             let json = usage::wants_json(&argv);
-            let mut ui = Ui::process(Manner { json, ..Manner::default() });
-            let ended = match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-                    ui.data(error.render().to_string().as_bytes()).map(|()| Exit::Ok)
-                }
-                _ => Err(usage::failure(&error, &argv)),
+            let manner = Manner { json, ..Manner::default() };
+            let mut ui = Ui::process(manner).withholding(&argv);
+            let ended = match unparsed {
+                Unparsed::Help(text) => ui.data(text.as_bytes()).map(|()| Exit::Ok),
+                Unparsed::Wrong(failure) => Err(failure),
             };
             (ui, ended)
         }
@@ -93,6 +93,8 @@ fn run(command: Command, manner: MannerArgs, ui: &mut Ui) -> Result<Exit, Failur
         Command::Connect(args) => cmd::connect::run(&args, manner, ui),
         Command::Agent(args) => cmd::agent::run(&args, ui),
         Command::Audit(args) => cmd::audit::run(&args.act, ui),
+        Command::Help(args) => cmd::help::run(&args, ui),
+        Command::Version => cmd::help::version(ui),
         Command::Generate(args) => cmd::generate::run(&args, ui),
     }
 }

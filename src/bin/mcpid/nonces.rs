@@ -20,6 +20,7 @@ use crate::args::{ClaimingArgs, OpeningArgs};
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
 use crate::files::{self, Named};
+use crate::misplaced::check_path;
 use crate::ui::Ui;
 
 /// Reads the name of a store, which `named` says where it stands.
@@ -32,6 +33,11 @@ pub(crate) fn url(text: &str, named: Named, ui: &mut Ui) -> Result<StoreUrl, Fai
         let failure = Failure::usage(format!("{source}: {e}"));
         failure.hint("such as --nonces sqlite:nonces.db")
     })?;
+    match &url {
+        StoreUrl::Sqlite { path } => check_path(source, path)?,
+        StoreUrl::Redis(RedisUrl { ca: Some(ca), .. }) => check_path("ca", ca)?,
+        _ => {}
+    }
     if named == Named::Flag && url.holds_password() {
         ui.warning("other users of this machine can see a password that stands in a flag");
     }

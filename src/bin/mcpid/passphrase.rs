@@ -209,6 +209,10 @@ fn from_flags(
             format!("{flag}-fd {fd}: that file descriptor is not open"),
         )
         .hint(format!("in a shell: {flag}-fd {fd} {fd}<FILE")),
+        // Whoever takes the flag for another has written the passphrase itself.
+        _ if failure.code == "not_found" => {
+            Failure::new(Exit::Input, "not_found", format!("{flag}-file names no file"))
+        }
         _ => failure,
     })?;
     checked(opened.read_secret(LIMIT)?, &name).map(Some)

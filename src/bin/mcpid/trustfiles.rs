@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files::{self, Place};
 use crate::keyfiles::store_failure;
-use crate::ui::{Ui, shell_word};
+use crate::ui::{Ui, path_word};
 
 /// Whose signatures count: all the files and folders that the flags name, else the default file.
 /// What the operator should know of them is said.
@@ -58,13 +58,13 @@ pub(crate) fn load_failure(error: LoadError, flag: &str) -> Failure {
 
 fn kind_failure(path: &Path, kind: LoadErrorKind, flag: &str) -> Failure {
     let name = path.display().to_string();
-    let word = shell_word(&name).into_owned();
+    let word = path_word(path);
     match kind {
         LoadErrorKind::Store(StoreError::Io(e)) if e.kind() == io::ErrorKind::NotFound => {
             Failure::read(path, &e).hint(format!("mcpid trust add{flag}"))
         }
         LoadErrorKind::Store(e @ StoreError::NotRegular("a folder")) => {
-            let inside = shell_word(&format!("{name}/trust.json")).into_owned();
+            let inside = path_word(&path.join("trust.json"));
             Failure { hints: Vec::new(), ..store_failure(path, e) }
                 .hint(format!("one file is shown or changed: mcpid trust list -r {inside}"))
         }
@@ -76,7 +76,7 @@ fn kind_failure(path: &Path, kind: LoadErrorKind, flag: &str) -> Failure {
         LoadErrorKind::NoFiles => {
             let message = format!("{name} holds no trust files, which are named *.json or *.jwk");
             Failure::new(Exit::Input, "not_found", message)
-                .hint(format!("mcpid trust add -r {}", shell_word(&format!("{name}/trust.json"))))
+                .hint(format!("mcpid trust add -r {}", path_word(&path.join("trust.json"))))
         }
         LoadErrorKind::Trust(TrustError::NotKeys("a keyfile")) => {
             let message = format!("{name} is a keyfile, not a trust file");

@@ -4,12 +4,15 @@
 //! terminal escape in someone's header are each dealt with in one place.
 
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mcpid::message::shown::{self, capped, escape, is_control, is_unsafe};
 pub(crate) use mcpid::message::shown::{shell_word, visible};
 
+use crate::echo::Echo;
 use crate::exit::Exit;
 use crate::failure::{Failure, reason};
 
@@ -26,6 +29,8 @@ pub(crate) struct Ui {
     json: bool,
     quiet: bool,
     verbose: bool,
+    /// What messages must not repeat.
+    echo: Echo,
     /// Whether a progress line stands on the terminal now.
     progress: bool,
     /// When one was drawn last, be it gone or not: work whose results are printed takes it away
@@ -75,11 +80,28 @@ impl Ui {
             json,
             quiet,
             verbose,
+            echo: Echo::default(),
             progress: false,
             drawn: None,
             escaped: false,
             broken: None,
         }
+    }
+
+    /// Never repeats what looks like a secret in these arguments, nor in the environment.
+    pub(crate) fn withholding(mut self, argv: &[OsString]) -> Self {
+        self.echo = Echo::of(argv);
+        self
+    }
+
+    /// Never repeats what looks like a secret in these arguments either.
+    pub(crate) fn withhold(&mut self, argv: &[OsString]) {
+        self.echo.add(argv);
+    }
+
+    /// What messages must not repeat, for those that are written elsewhere.
+    pub(crate) fn echo(&self) -> &Echo {
+        &self.echo
     }
 
     /// Whether results and failures are to be JSON.
@@ -167,7 +189,7 @@ impl Ui {
 
     /// A next step that can be pasted: `mcpid: hint: TEXT`. Silent under `--quiet` and `--json`.
     pub(crate) fn hint(&mut self, text: &str) {
-        if !self.quiet && !self.json {
+        if !self.quiet && !self.json && self.echo.allows_hint(text) {
             self.say(&format!("hint: {text}"));
         }
     }
@@ -180,6 +202,9 @@ impl Ui {
         }
         if self.json {
             self.before_talk();
+            let mut failure = failure.clone();
+            failure.message = self.echo.message(&failure.message).into_owned();
+            failure.hints.retain(|hint| self.echo.allows_hint(hint));
             let text = failure.to_json();
             let text = if self.err_terminal { shown::json(&text) } else { Cow::Borrowed(&*text) };
             let _ = writeln!(self.err, "{text}");
@@ -217,7 +242,8 @@ impl Ui {
     fn say(&mut self, text: &str) {
         self.before_talk();
         // Talk is lines, also in a log file, so what could break a line is always escaped.
-        let _ = writeln!(self.err, "mcpid: {}", escape(text, is_unsafe));
+        let text = self.echo.message(text);
+        let _ = writeln!(self.err, "mcpid: {}", escape(&text, is_unsafe));
     }
 
     /// On a terminal both streams meet: a hint must come after the verdict it belongs to.
@@ -233,6 +259,13 @@ impl Ui {
             let _ = write!(self.err, "\r\u{1b}[K");
         }
     }
+}
+
+/// A path as one word of a POSIX shell. One that begins with a dash would be read as a flag.
+pub(crate) fn path_word(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let dashed = if text.starts_with('-') { "./" } else { "" };
+    shell_word(&format!("{dashed}{text}")).into_owned()
 }
 
 /// What a failed write to stdout means.

@@ -1,13 +1,41 @@
 //! What clap found wrong with the arguments, said in our own voice: one line and a hint.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
-use clap::{Command, CommandFactory as _};
+use clap::{Command, CommandFactory as _, FromArgMatches as _};
+use mcpid::secret::{SecretKind, description, overlaps};
 
 use crate::args::Cli;
 use crate::failure::Failure;
+use crate::misplaced;
 use crate::ui::shell_word;
+
+/// Arguments that are no command to run.
+pub(crate) enum Unparsed {
+    /// A help text or the version, which was asked for.
+    Help(String),
+    /// What is wrong with them.
+    Wrong(Failure),
+}
+
+/// Parses the command line, and refuses a secret that stands where none belongs.
+///
+/// # Errors
+/// [`Unparsed`].
+pub(crate) fn parse(argv: &[OsString]) -> Result<Cli, Unparsed> {
+    let unparsed = |error: Error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            Unparsed::Help(error.render().to_string())
+        }
+        _ => Unparsed::Wrong(failure(&error, argv)),
+    };
+    let mut command = Cli::grammar();
+    let matches = command.try_get_matches_from_mut(argv).map_err(unparsed)?;
+    misplaced::check(&command, &matches).map_err(Unparsed::Wrong)?;
+    Cli::from_arg_matches(&matches).map_err(|error| unparsed(error.format(&mut command)))
+}
 
 /// Whether `--json` stands among the arguments, for when they cannot be parsed.
 pub(crate) fn wants_json(argv: &[OsString]) -> bool {
@@ -28,24 +56,30 @@ pub(crate) fn failure(error: &Error, argv: &[OsString]) -> Failure {
 
 fn message(error: &Error, argv: &[OsString]) -> String {
     let arg = text(error, ContextKind::InvalidArg);
-    let value = without_user(&text(error, ContextKind::InvalidValue));
+    let value = text(error, ContextKind::InvalidValue);
     match error.kind() {
-        ErrorKind::UnknownArgument if arg.starts_with('-') => format!("no such flag here: {arg}"),
-        ErrorKind::UnknownArgument => format!("one argument too many: {arg}"),
+        ErrorKind::UnknownArgument if arg.starts_with('-') && arg != "-" => {
+            format!("no such flag here: {}", word(&arg))
+        }
+        ErrorKind::UnknownArgument => format!("one argument too many: {}", word(&arg)),
         ErrorKind::InvalidSubcommand => {
-            format!("no such command: {}", text(error, ContextKind::InvalidSubcommand))
+            format!("no such command: {}", word(&text(error, ContextKind::InvalidSubcommand)))
         }
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let commands = next_commands(argv);
             let are = if commands.len() == 1 { "is" } else { "are" };
             format!("which command? there {are} {}", commands.join(", "))
         }
-        ErrorKind::InvalidValue if value.is_empty() => format!("{} wants a value", flag(&arg)),
+        ErrorKind::InvalidValue if value.is_empty() => {
+            let ends = |word: &OsString| word.to_string_lossy().ends_with('=');
+            let is_empty = argv.iter().any(|word| word.is_empty() || ends(word));
+            format!("{} {}", flag(&arg), if is_empty { "is empty" } else { "wants a value" })
+        }
         ErrorKind::InvalidValue => match list(error, ContextKind::ValidValue) {
             Some(known) if !known.is_empty() => {
-                format!("{} cannot be '{value}', only {}", flag(&arg), known.join(", "))
+                format!("{} cannot be {}, only {}", flag(&arg), given(&value), known.join(", "))
             }
-            _ => format!("{} cannot be '{value}'", flag(&arg)),
+            _ => format!("{} cannot be {}", flag(&arg), given(&value)),
         },
         ErrorKind::ValueValidation => {
             let why =
@@ -54,7 +88,9 @@ fn message(error: &Error, argv: &[OsString]) -> String {
             if arg.contains("passphrase") {
                 return format!("{}{why}", flag(&arg));
             }
-            format!("{} cannot be '{value}'{why}", flag(&arg))
+            let why =
+                if description(&value).is_some() && overlaps(&value, &why) { "" } else { &why };
+            format!("{} cannot be {}{why}", flag(&arg), given(&value))
         }
         ErrorKind::ArgumentConflict => {
             let prior = list(error, ContextKind::PriorArg).unwrap_or_default();
@@ -62,21 +98,35 @@ fn message(error: &Error, argv: &[OsString]) -> String {
                 None => format!("{} cannot be used here", flag(&arg)),
                 Some((one, [])) if *one == arg => format!("{} is given twice", flag(&arg)),
                 _ => {
+                    // A command below takes none of the flags of the one above.
+                    let below = text(error, ContextKind::InvalidSubcommand);
                     let prior: Vec<_> = prior.iter().map(|p| flag(p)).collect();
-                    format!("{} and {} cannot be used together", flag(&arg), prior.join(" and "))
+                    match arg.is_empty() {
+                        true => format!("{below} does not take {}", prior.join(" and ")),
+                        false => {
+                            let first = flag(&arg);
+                            format!("{first} and {} cannot be used together", prior.join(" and "))
+                        }
+                    }
                 }
             }
         }
         ErrorKind::MissingRequiredArgument => {
             let missing = list(error, ContextKind::InvalidArg).unwrap_or_default();
             let missing: Vec<_> = missing.iter().map(|m| flag(m)).collect();
-            format!("{} is missing", missing.join(" and "))
+            let are = if missing.len() == 1 { "is" } else { "are" };
+            format!("{} {are} missing", missing.join(" and "))
         }
-        ErrorKind::TooManyValues => format!("{} has a value too many: {value}", flag(&arg)),
+        ErrorKind::TooManyValues => {
+            format!("{} has a value too many: {}", flag(&arg), word(&value))
+        }
         ErrorKind::NoEquals | ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues => {
             format!("{} wants a value", flag(&arg))
         }
-        ErrorKind::InvalidUtf8 => "an argument is not UTF-8".to_owned(),
+        ErrorKind::InvalidUtf8 => match argv.iter().position(|word| word.to_str().is_none()) {
+            Some(at) => format!("argument {at} is not UTF-8"),
+            None => "an argument is not UTF-8".to_owned(),
+        },
         // The rest cannot be reached by our grammar; clap's first line then has to do.
         _ => {
             let text = error.to_string();
@@ -86,25 +136,78 @@ fn message(error: &Error, argv: &[OsString]) -> String {
     }
 }
 
-/// The caller's own command line with the likely slip put right.
+/// What was given, in quotes if it may be repeated.
+fn given(value: &str) -> String {
+    match description(value) {
+        None => format!("'{value}'"),
+        Some(description) => format!("what was given {description}"),
+    }
+}
+
+/// The same as one word, in quotes where it needs them.
+fn word(value: &str) -> String {
+    description(value).unwrap_or_else(|| shell_word(value).into_owned())
+}
+
+/// The caller's own command line with the likely slip put right, if all of it is right then.
 fn repair(error: &Error, argv: &[OsString], path: &str) -> Option<String> {
-    let (wrong, right) = match error.kind() {
-        ErrorKind::InvalidSubcommand => (
-            text(error, ContextKind::InvalidSubcommand),
-            list(error, ContextKind::SuggestedSubcommand)?.first()?.clone(),
-        ),
-        ErrorKind::UnknownArgument => match list(error, ContextKind::SuggestedArg) {
-            Some(right) => (text(error, ContextKind::InvalidArg), right.first()?.clone()),
-            None => return key_id_behind_dashes(argv, path),
-        },
-        ErrorKind::InvalidValue => (
-            text(error, ContextKind::InvalidValue),
-            list(error, ContextKind::SuggestedValue)?.first()?.clone(),
-        ),
+    match error.kind() {
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
             if path.is_empty() =>
         {
             return Some("mcpid demo".to_owned());
+        }
+        ErrorKind::UnknownArgument if error.get(ContextKind::SuggestedArg).is_none() => {
+            return behind_dashes(error, argv, path);
+        }
+        ErrorKind::InvalidSubcommand if text(error, ContextKind::InvalidSubcommand) == "help" => {
+            return Some(format!("mcpid help {}", path.trim_end()));
+        }
+        _ => {}
+    }
+    let mut words: Vec<String> =
+        argv.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let mut next = repaired(error, &words)?;
+    // Three slips in one line are rare, and a hint that does not work is worse than none.
+    for _ in 0..3 {
+        if let Fixed::Instead(hint) = next {
+            return Some(format!("mcpid {path}{hint}"));
+        }
+        let Fixed::Words(fixed) = next else { return None };
+        words = fixed;
+        let all = ["mcpid"].into_iter().chain(words.iter().map(String::as_str));
+        match Cli::command().try_get_matches_from(all) {
+            Err(error) if error.use_stderr() => next = repaired(&error, &words)?,
+            // It is right, or asks for help.
+            _ => {
+                let words: Vec<_> = words.iter().map(|word| shell_word(word)).collect();
+                return Some(format!("mcpid {}", words.join(" ")));
+            }
+        }
+    }
+    None
+}
+
+/// One slip put right.
+enum Fixed {
+    /// The whole line.
+    Words(Vec<String>),
+    /// Another flag, where the line must not be repeated.
+    Instead(String),
+}
+
+fn repaired(error: &Error, words: &[String]) -> Option<Fixed> {
+    // The library puts the likeliest last.
+    let best = |kind| list(error, kind)?.pop();
+    let (wrong, right) = match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            (text(error, ContextKind::InvalidSubcommand), best(ContextKind::SuggestedSubcommand)?)
+        }
+        ErrorKind::UnknownArgument => {
+            (text(error, ContextKind::InvalidArg), best(ContextKind::SuggestedArg)?)
+        }
+        ErrorKind::InvalidValue => {
+            (text(error, ContextKind::InvalidValue), best(ContextKind::SuggestedValue)?)
         }
         _ => return None,
     };
@@ -112,49 +215,42 @@ fn repair(error: &Error, argv: &[OsString], path: &str) -> Option<String> {
     let right = right.split(' ').next()?.to_owned();
     // What stands behind it is the passphrase itself, which must not end in a log.
     if let Some((flag, _)) = right.split_once("passphrase") {
-        return Some(format!("mcpid {path}{flag}passphrase-file FILE"));
+        return Some(Fixed::Instead(format!("{flag}passphrase-file FILE")));
     }
-    if argv.iter().any(|word| may_hold_secret(&word.to_string_lossy(), &right)) {
+    if words.iter().any(|word| may_hold_secret(word, &right)) {
         return None;
     }
-    let words = argv.iter().skip(1).map(|word| {
-        let word = word.to_string_lossy();
-        let word = match word.strip_prefix(wrong.as_str()) {
-            Some(rest) if rest.is_empty() || rest.starts_with('=') => format!("{right}{rest}"),
-            _ => match word.split_once('=') {
-                Some((name, value)) if value == wrong => format!("{name}={right}"),
-                _ => word.into_owned(),
-            },
-        };
-        shell_word(&word).into_owned()
+    let fixed = words.iter().map(|word| match word.strip_prefix(wrong.as_str()) {
+        Some(rest) if rest.is_empty() || rest.starts_with('=') => format!("{right}{rest}"),
+        _ => match word.split_once('=') {
+            Some((name, value)) if value == wrong => format!("{name}={right}"),
+            _ => word.clone(),
+        },
     });
-    Some(format!("mcpid {}", words.collect::<Vec<_>>().join(" ")))
+    Some(Fixed::Words(fixed.collect()))
 }
 
-/// Headers may hold a token, and URLs of stores a password.
+/// Headers may hold a token, and what looks like a secret is one.
 fn may_hold_secret(word: &str, right: &str) -> bool {
     right == "--header"
         || word.starts_with("-H")
         || word.starts_with("--header")
-        || (word.contains("://") && word.contains('@'))
+        || SecretKind::of(word).is_some_and(|kind| kind != SecretKind::Passphrase)
 }
 
-/// A URL without what may be a password in it.
-fn without_user(value: &str) -> String {
-    match value.split_once("://") {
-        Some((scheme, rest)) if rest.contains('@') => {
-            let host = rest.rsplit('@').next().unwrap_or_default();
-            format!("{scheme}://…@{host}")
-        }
-        _ => value.to_owned(),
+/// A key id or a file's name that begins with a dash; of the ids, one in 64 does.
+fn behind_dashes(error: &Error, argv: &[OsString], path: &str) -> Option<String> {
+    let arg = text(error, ContextKind::InvalidArg);
+    let given = argv.iter().filter_map(|word| word.to_str()).find(|word| word.starts_with(&arg))?;
+    if path.starts_with("trust re") {
+        // An id may be a seed, by its looks.
+        let shown = if description(given).is_none() { shell_word(given) } else { "KEYID".into() };
+        return Some(format!("mcpid {path}-- {shown}"));
     }
-}
-
-/// One key id in 64 begins with a dash.
-fn key_id_behind_dashes(argv: &[OsString], path: &str) -> Option<String> {
-    let id =
-        argv.iter().filter_map(|w| w.to_str()).find(|w| w.starts_with('-') && w.len() == 43)?;
-    path.starts_with("trust ").then(|| format!("mcpid {path}-- {id}"))
+    let is_file = arg.starts_with('-') && Path::new(given).symlink_metadata().is_ok();
+    is_file.then(|| {
+        format!("a file whose name begins with a dash: {}", shell_word(&format!("./{given}")))
+    })
 }
 
 /// The commands that `argv` walks through, each followed by a space.

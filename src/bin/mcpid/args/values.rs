@@ -74,7 +74,8 @@ pub(crate) fn duration(text: &str) -> Result<u32, String> {
         Some(b'm') => 60,
         Some(b'h') => 3600,
         Some(b'd') => 86_400,
-        Some(b) if b.is_ascii_digit() => {
+        // Only a number is repeated: anything else could be a secret that ends with a digit.
+        Some(_) if text.len() <= 10 && text.bytes().all(|b| b.is_ascii_digit()) => {
             return Err(format!("a unit is missing: {text}s, {text}m or {text}h"));
         }
         _ => return Err("not a duration such as 30s, 5m or 2h".to_owned()),

@@ -11,6 +11,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use mcpid::connect::consent::{Answer, Asked, Limits, Refused};
+use mcpid::secret::description;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::Wait;
@@ -39,7 +40,10 @@ fn set(variable: &str) -> Option<PathBuf> {
 /// Runs `program`, and ends it when `wait` is over.
 pub(super) fn ask(program: &std::path::Path, asked: &Asked, wait: &Wait) -> Answer {
     let failed = |why: String| {
-        let message = format!("the askpass program {}: {why}", program.display());
+        // A client sees this, and what stands in the variable may be no program.
+        let name = program.to_string_lossy();
+        let name = description(&name).unwrap_or_else(|| name.into_owned());
+        let message = format!("the askpass program {name}: {why}");
         Answer::No(Refused::Failed(message))
     };
     let mut limits = Limits::default().with_width(72);

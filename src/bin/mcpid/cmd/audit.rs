@@ -64,7 +64,7 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     ui.line(&key.to_string())?;
     ui.detail(&format!("made {}", place.name()));
     ui.note("keep this line elsewhere: by it an auditor knows the log's checkpoints");
-    let folder = crate::ui::shell_word(&place.name()).into_owned();
+    let folder = crate::ui::path_word(&place.path);
     ui.hint(&format!("mcpid gateway --audit {folder} --upstream URL --origin ORIGIN"));
     Ok(Exit::Ok)
 }

@@ -40,7 +40,7 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
     let plan = Plan::of(args)?;
     let fields = headers::given(&args.header)?;
     let confirm = confirm(args)?;
-    let journal = Journal::open(args.log_file.as_deref(), manner)?;
+    let journal = Journal::open(args.log_file.as_deref(), manner, ui.echo().clone())?;
     let holder = Holder::find(args.key.as_deref())?;
     if let Some(client) = args.print_config {
         config::print(client, args, &plan.host, ui)?;

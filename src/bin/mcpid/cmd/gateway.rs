@@ -9,8 +9,6 @@ mod writer;
 
 use std::ffi::OsString;
 
-use clap::Parser as _;
-
 use crate::args::{Cli, Command, GatewayAct, GatewayArgs, GatingArgs};
 use crate::auditing;
 use crate::exit::Exit;
@@ -30,12 +28,13 @@ pub(crate) fn run(args: &GatewayArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let argv: Vec<OsString> = std::env::args_os().collect();
     let file = ConfigFile::read(path)?;
     let whole = file.complete(&argv)?;
+    ui.withhold(&whole);
     // The file was read as flags before, so this can only fail for two that do not go together.
-    let cli = Cli::try_parse_from(&whole).map_err(|error| usage::failure(&error, &whole))?;
-    match cli.command {
-        Command::Gateway(args) => {
+    match usage::parse(&whole) {
+        Ok(Cli { command: Command::Gateway(args), .. }) => {
             run_with(&args.gating, ui).map_err(|failure| file.locate(failure, &argv))
         }
+        Err(usage::Unparsed::Wrong(failure)) => Err(failure),
         _ => Err(Failure::new(Exit::Bug, "bug", "the configuration file changed the command")),
     }
 }

@@ -14,7 +14,7 @@ use crate::files::{self, Named, Place};
 use crate::holder;
 use crate::keyfiles::{keyfile_failure, store_failure};
 use crate::passphrase;
-use crate::ui::{Ui, shell_word};
+use crate::ui::{Ui, path_word};
 
 /// More than any private key file of one Ed25519 key has.
 const IMPORT_LIMIT: u32 = 64 * 1024;
@@ -64,7 +64,7 @@ fn check_output(place: &Place) -> Result<(), Failure> {
     files::check_free(&place.path).map_err(|failure| match failure.code {
         "is_folder" => {
             let inside = place.path.join("key.json");
-            failure.hint(format!("mcpid keygen -o {}", shell_word(&inside.to_string_lossy())))
+            failure.hint(format!("mcpid keygen -o {}", path_word(&inside)))
         }
         "exists" => failure
             .hint(format!("mcpid export{} --format thumbprint", place.as_flag("-k")))
@@ -96,8 +96,8 @@ fn import(path: &Path, output: &str, ui: &mut Ui) -> Result<SecretKey, Failure> 
         }
         let failure = Failure::new(Exit::Key, "not_a_key", format!("{name}: {error}"));
         let file = match name.as_str() {
-            "stdin" => "FILE".into(),
-            name => shell_word(name),
+            "stdin" => "FILE".to_owned(),
+            _ => path_word(path),
         };
         match error {
             // In a copy: ssh-keygen writes over the file it is given.
@@ -156,7 +156,7 @@ fn report(place: &Place, keyfile: &Keyfile, ui: &mut Ui) -> Result<(), Failure> 
         ui.note(&format!("{} is not encrypted: whoever can read it can sign", place.name()));
     }
     let file = match place.named {
-        Named::Flag => format!(" {}", shell_word(&place.name())),
+        Named::Flag => format!(" {}", path_word(&place.path)),
         Named::Variable | Named::Default => String::new(),
     };
     ui.hint(&format!("mcpid trust add{file}"));

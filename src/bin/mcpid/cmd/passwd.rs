@@ -14,7 +14,7 @@ use crate::files;
 use crate::holder;
 use crate::keyfiles::{self, keyfile_failure, store_failure};
 use crate::passphrase;
-use crate::ui::{Ui, shell_word};
+use crate::ui::{Ui, path_word};
 
 /// Replaces the keyfile.
 pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
@@ -28,9 +28,7 @@ pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         let failure = Failure { hints: Vec::new(), ..store_failure(&place.path, error) };
         let folder = place.path.parent().unwrap_or(Path::new(""));
         return Err(match std::fs::read_link(&place.path).map(|target| folder.join(target)) {
-            Ok(target) => {
-                failure.hint(format!("mcpid passwd -k {}", shell_word(&target.to_string_lossy())))
-            }
+            Ok(target) => failure.hint(format!("mcpid passwd -k {}", path_word(&target))),
             Err(_) => failure,
         });
     }

@@ -24,7 +24,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, chain};
 use crate::holder::{self, Holder};
 use crate::outgoing::{Outgoing, Plan};
-use crate::ui::{Ui, shell_word};
+use crate::ui::{Ui, path_word};
 
 /// Signs and prints.
 pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
@@ -190,7 +190,7 @@ fn failure(args: &SignArgs, head: &Head<'_>, error: &SigningError) -> Failure {
             match args.input.as_deref().filter(|path| *path != Path::new("-")) {
                 Some(path) => failure.hint(format!(
                     "to have it computed anew: sed -i '/^content-digest:/Id' {}",
-                    shell_word(&path.to_string_lossy())
+                    path_word(path)
                 )),
                 None => failure,
             }

@@ -352,5 +352,5 @@ fn hints(args: &VerifyArgs, verdict: &Verdict, ui: &mut Ui) {
 }
 
 fn word(path: &Path) -> String {
-    crate::ui::shell_word(&path.to_string_lossy()).into_owned()
+    crate::ui::path_word(path)
 }

@@ -2,9 +2,9 @@
 
 use mcpid::mcp::body::{self, Reading, Scope};
 use mcpid::mcp::headers;
-use mcpid::message::Head;
+use mcpid::message::{Head, HeadError, is_tchar};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 use crate::fields;
 
 /// The headers of `-H`, in the order given; a file has one a line.
@@ -21,6 +21,9 @@ fn header(line: &str) -> Result<(String, String), Failure> {
         return Err(Failure::usage("a header is a name, a colon and a value")
             .hint("mcpid sign -H 'Mcp-Session-Id: 42' --url URL body.json"));
     };
+    if !name.bytes().all(is_tchar) {
+        return Err(Failure::usage(chain(&HeadError::FieldName(name.to_owned()))));
+    }
     let lower = name.to_ascii_lowercase();
     if matches!(&*lower, "content-length" | "transfer-encoding" | "signature" | "signature-input") {
         return Err(Failure::usage(format!("{lower} is not for -H: it follows from the request"))

@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, chain};
 use crate::files::{self, Place};
 use crate::trustfiles;
-use crate::ui::{Ui, shell_word};
+use crate::ui::{Ui, path_word};
 
 /// Writes the evidence of one entry.
 pub(crate) fn prove(args: &AuditProveArgs, ui: &mut Ui) -> Result<Exit, Failure> {
@@ -38,7 +38,7 @@ pub(crate) fn prove(args: &AuditProveArgs, ui: &mut Ui) -> Result<Exit, Failure>
                 .open(path)
                 .and_then(|mut file| file.write_all(text.as_bytes()));
             written.map_err(|e| Failure::write(path, &e))?;
-            let file = shell_word(&path.to_string_lossy()).into_owned();
+            let file = path_word(path);
             ui.hint(&format!("mcpid audit check --log-key log-key.pub {file}"));
         }
         None if ui.json() => {

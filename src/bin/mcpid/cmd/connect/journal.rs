@@ -16,6 +16,7 @@ use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::connect::{Log, Weight};
 
 use crate::args::MannerArgs;
+use crate::echo::Echo;
 use crate::exit::Exit;
 use crate::failure::{Failure, reason};
 
@@ -46,11 +47,15 @@ enum Place {
 }
 
 impl Journal {
-    /// The log, to be opened before anything is asked.
+    /// The log, to be opened before anything is asked; `echo` knows what it must not repeat.
     ///
     /// # Errors
     /// The file cannot be opened.
-    pub(super) fn open(file: Option<&Path>, manner: MannerArgs) -> Result<Self, Failure> {
+    pub(super) fn open(
+        file: Option<&Path>,
+        manner: MannerArgs,
+        echo: Echo,
+    ) -> Result<Self, Failure> {
         let place = match file {
             None => Place::Stderr,
             Some(path) => {
@@ -72,7 +77,8 @@ impl Journal {
         let sender = queue.clone();
         let log = Log::new(move |weight, words| {
             let wanted = to_file || weight == Weight::Warning || (manner.verbose && !manner.quiet);
-            if wanted && sender.try_send(Entry::Line(line(to_file, weight, words))).is_err() {
+            let words = echo.message(words);
+            if wanted && sender.try_send(Entry::Line(line(to_file, weight, &words))).is_err() {
                 lost.fetch_add(1, Ordering::Relaxed);
             }
         });

@@ -10,13 +10,14 @@ use std::path::Path;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, CommandFactory as _, Parser as _};
+use mcpid::secret::quoted;
 use toml::de::{DeTable, DeValue};
 
 use crate::args::Cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files;
-use crate::ui::shell_word;
+use crate::ui::path_word;
 use crate::usage;
 
 /// Bytes of a configuration file.
@@ -73,8 +74,8 @@ impl ConfigFile {
                 Some(arg) => words(&key, value.into_inner(), arg),
                 None => {
                     let nearest = nearest(&key).map(|near| format!("; did you mean {near:?}?"));
-                    let shown = key.chars().take(64).collect::<String>();
-                    Err(format!("there is no setting {shown:?}{}", nearest.unwrap_or_default()))
+                    let shown = quoted(&key);
+                    Err(format!("there is no setting {shown}{}", nearest.unwrap_or_default()))
                 }
             };
             let words = words.map_err(|why| file.broken(Some(at), &why))?;
@@ -157,7 +158,10 @@ impl ConfigFile {
     fn broken(&self, line: Option<usize>, why: &str) -> Failure {
         let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
         Failure::new(Exit::Usage, "config", format!("{}: {line}{why}", self.name))
-            .hint(format!("mcpid gateway --config {} --check-config", shell_word(&self.name)))
+            .hint(format!(
+                "mcpid gateway --config {} --check-config",
+                path_word(Path::new(&self.name))
+            ))
             .hint("mcpid gateway --help")
     }
 }

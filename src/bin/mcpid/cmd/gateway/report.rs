@@ -12,7 +12,7 @@ use crate::args::GatewayReportArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, reason};
 use crate::files;
-use crate::ui::{Ui, shell_word};
+use crate::ui::{Ui, path_word, shell_word};
 
 /// Lines between two looks at the terminal.
 const OFTEN: u64 = 10_000;
@@ -88,9 +88,7 @@ fn read(args: &GatewayReportArgs, ui: &mut Ui) -> Result<Tally, Failure> {
         };
         let failure = Failure::new(Exit::Input, "not_a_log", message);
         return Err(match logs {
-            [log] if log != Path::new("-") => {
-                failure.hint(format!("head -n 3 {}", shell_word(&log.to_string_lossy())))
-            }
+            [log] if log != Path::new("-") => failure.hint(format!("head -n 3 {}", path_word(log))),
             _ => failure,
         });
     }
@@ -146,7 +144,7 @@ fn check(path: &Path, logs: &[PathBuf]) -> Result<(), Failure> {
         // The name of the page comes first, and is forgotten easily.
         let page = [path.to_owned()];
         let logs = if logs.is_empty() { &page[..] } else { logs };
-        let logs = logs.iter().map(|log| format!(" {}", shell_word(&log.to_string_lossy())));
+        let logs = logs.iter().map(|log| format!(" {}", path_word(log)));
         let again = format!("mcpid gateway report --html report.html{}", logs.collect::<String>());
         return Err(Failure::new(Exit::Input, "exists", message).hint(again));
     }

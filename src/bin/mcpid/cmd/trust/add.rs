@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::holder::{self, Holder};
 use crate::keyfiles::store_failure;
 use crate::trustfiles::edit_failure;
-use crate::ui::{Ui, shell_word};
+use crate::ui::{Ui, path_word};
 use crate::{files, passphrase};
 
 /// Room for a JWK with a certificate chain, or a set of them.
@@ -129,7 +129,7 @@ fn one(import: Import, name: &str, ui: &mut Ui) -> Result<Found, Failure> {
         (None, _) => Err(Failure::new(Exit::Key, "not_a_key", format!("{name} holds no key"))),
         (Some(_), Some(_)) => {
             let message = format!("{name} holds {count} keys; they are added one by one");
-            let file = shell_word(name).into_owned();
+            let file = path_word(Path::new(name));
             Err(Failure::new(Exit::Key, "several_keys", message)
                 .hint(format!("a set of keys is a trust file by itself: mcpid verify -r {file}")))
         }
@@ -144,7 +144,7 @@ fn not_a_key(name: &str, file: Option<&str>, error: FormatError) -> Failure {
     let failure = Failure::new(Exit::Key, "not_a_key", format!("{name}: {error}"));
     match (&error, file) {
         (FormatError::Instead { found, .. }, Some(file)) if found.contains("private") => {
-            let file = shell_word(file);
+            let file = path_word(Path::new(file));
             failure.hint(format!(
                 "mcpid keygen -o key.json --import {file} && mcpid trust add key.json"
             ))

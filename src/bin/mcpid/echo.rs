@@ -1,0 +1,245 @@
+//! What the caller wrote, as far as messages may repeat it.
+//!
+//! A key that is pasted where a file's name belongs must not end in a log. Every message goes through
+//! [`Echo`], whatever put the argument into it: a path that cannot be read, a flag's own check, a hint
+//! that repeats the command line.
+
+use std::borrow::Cow;
+use std::env;
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::ValueHint;
+use mcpid::audit::note::NoteKey;
+use mcpid::secret::{MAX_SHOWN, SecretKind, description, overlaps};
+
+use crate::ui::shell_word;
+
+/// Variables whose value a message may repeat: names of files, programs and stores.
+const VARIABLES: [&str; 10] = [
+    "HOME",
+    "MCPID_ASKPASS",
+    "MCPID_KEY",
+    "MCPID_NONCES",
+    "MCPID_NONCES_PASSWORD_FILE",
+    "MCPID_TRUST",
+    "SSH_ASKPASS",
+    "SSH_AUTH_SOCK",
+    "XDG_CONFIG_HOME",
+    "XDG_STATE_HOME",
+];
+
+/// Flags whose value is a name, which may well have four words.
+const NAMES: [&str; 5] = ["--client-id", "--label", "--name", "--realm", "--tool"];
+
+/// Characters of the longest message.
+const LONGEST: usize = 2_000;
+
+/// The arguments and variables that messages must not repeat.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Echo {
+    /// The whole command line, as a shell takes it.
+    command: String,
+    withheld: Vec<Withheld>,
+}
+
+/// A text that is not repeated.
+#[derive(Clone, Debug)]
+struct Withheld {
+    text: String,
+    /// What stands in its place.
+    shown: String,
+    /// The parts that no message may hold, not even a piece of.
+    parts: Vec<String>,
+    /// Whether a hint may repeat it: a long path whose folder is there.
+    in_hints: bool,
+}
+
+impl Echo {
+    /// Looks through the arguments and the environment of this process.
+    pub(crate) fn of(argv: &[OsString]) -> Self {
+        let words = argv.iter().skip(1).map(|word| word.to_string_lossy());
+        let words: Vec<_> = words.map(|word| shell_word(&word).into_owned()).collect();
+        let mut echo = Echo { command: format!("mcpid {}", words.join(" ")), withheld: Vec::new() };
+        echo.add(argv);
+        for name in VARIABLES {
+            if let Some(value) = env::var_os(name) {
+                echo.withhold(&value.to_string_lossy(), &format!("the value of {name}"), false);
+            }
+        }
+        echo
+    }
+
+    /// Looks through more arguments, such as those of a configuration file.
+    pub(crate) fn add(&mut self, argv: &[OsString]) {
+        let mut before: Option<String> = None;
+        for word in argv.iter().skip(1) {
+            let word = word.to_string_lossy();
+            let (flag, value) = match split(&word) {
+                Some((flag, value)) => (Some(flag.to_owned()), value),
+                None => (before.take(), &*word),
+            };
+            before = is_flag(&word).then(|| word.clone().into_owned());
+            let name = match &flag {
+                Some(flag) => format!("the value given to {flag}"),
+                None => "an argument".to_owned(),
+            };
+            let is_name = flag.as_deref().is_some_and(|flag| NAMES.contains(&flag));
+            self.withhold(value, &name, is_name);
+        }
+    }
+
+    fn withhold(&mut self, text: &str, name: &str, is_name: bool) {
+        // Only what stands behind these is the caller's own.
+        let own = ["@", "sqlite:", "unix:"].iter().find_map(|before| text.strip_prefix(before));
+        let text = own.unwrap_or(text);
+        let path = Path::new(text);
+        // What is a file's name already is no secret that was pasted in its place.
+        if text.is_empty() || path.symlink_metadata().is_ok() || text.parse::<NoteKey>().is_ok() {
+            return;
+        }
+        let kind = SecretKind::of(text);
+        let kind = kind.filter(|kind| *kind != SecretKind::Passphrase || !is_name);
+        let parts = kind.map(|kind| kind.parts(text)).unwrap_or_default();
+        let parts = parts.into_iter().map(str::to_owned).collect();
+        let described = description(text).unwrap_or_default();
+        let mut withheld = Withheld {
+            text: text.to_owned(),
+            shown: format!("{name} {described}"),
+            parts,
+            in_hints: false,
+        };
+        if kind.is_none() {
+            let is_url = text.starts_with("https://") || text.starts_with("http://");
+            if is_url || text.chars().count() <= MAX_SHOWN {
+                return;
+            }
+            if let Some(file) = file_name(path) {
+                withheld.shown = format!("…/{file}");
+                withheld.in_hints = path.parent().is_some_and(Path::exists);
+            }
+        }
+        self.withheld.push(withheld);
+    }
+
+    /// Returns `message` without what must not be repeated, and not longer than a screen.
+    pub(crate) fn message<'a>(&self, message: &'a str) -> Cow<'a, str> {
+        let mut shown = self.replaced(message, |_| true);
+        if let Some((at, _)) = shown.char_indices().nth(LONGEST) {
+            shown.to_mut().truncate(at);
+            shown.to_mut().push('…');
+        }
+        shown
+    }
+
+    /// Returns whether `hint` helps: it repeats no secret, and is not the command that was typed.
+    pub(crate) fn allows_hint(&self, hint: &str) -> bool {
+        let command = hint.rsplit_once(": ").map_or(hint, |(_, command)| command);
+        let typed = !self.command.is_empty() && [hint, command].contains(&self.command.as_str());
+        !typed && self.replaced(hint, |withheld| !withheld.in_hints) == hint
+    }
+
+    fn replaced<'a>(&self, line: &'a str, of: impl Fn(&Withheld) -> bool) -> Cow<'a, str> {
+        let mut line = Cow::Borrowed(line);
+        for withheld in self.withheld.iter().filter(|withheld| of(withheld)) {
+            let Withheld { text, shown, .. } = withheld;
+            for form in [format!("{text:?}"), format!("'{text}'"), shell_word(text).into_owned()] {
+                if line.contains(&form) {
+                    line = Cow::Owned(line.replace(&form, shown));
+                }
+            }
+            if line.contains(text) {
+                line = Cow::Owned(line.replace(text, shown));
+            }
+        }
+        // What was changed on its way into the message, or cut.
+        let left = |w: &&Withheld| w.parts.iter().any(|part| overlaps(part, &line));
+        match self.withheld.iter().filter(|w| of(w)).find(left) {
+            Some(withheld) => Cow::Owned(format!("{} cannot be used", withheld.shown)),
+            None => line,
+        }
+    }
+}
+
+/// The last part of a path that has several, if it may be shown.
+fn file_name(path: &Path) -> Option<String> {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    description(&name).is_none().then_some(name)
+}
+
+/// A flag and the value in the same word.
+fn split(word: &str) -> Option<(&str, &str)> {
+    if let Some((flag, value)) = word.split_once('=')
+        && is_flag(flag)
+    {
+        return Some((flag, value));
+    }
+    let (flag, value) = word.split_at_checked(2)?;
+    (is_flag(flag) && !word.starts_with("--") && !value.is_empty()).then_some((flag, value))
+}
+
+/// Whether `word` is written as a flag is: lower-case words behind two dashes, a letter behind one.
+fn is_flag(word: &str) -> bool {
+    let letters = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    match word.strip_prefix("--") {
+        Some(name) => {
+            name.len() <= MAX_SHOWN && name.starts_with(char::is_alphabetic) && letters(name)
+        }
+        None => word.len() == 2 && word.starts_with('-') && word.ends_with(char::is_alphabetic),
+    }
+}
+
+/// Whether the value of `arg` is a path.
+pub(crate) fn is_path(arg: &clap::Arg) -> bool {
+    matches!(
+        arg.get_value_hint(),
+        ValueHint::AnyPath | ValueHint::FilePath | ValueHint::DirPath | ValueHint::ExecutablePath
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEM: &str = "-----BEGIN PRIVATE KEY-----MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06";
+
+    fn echo(words: &[&str]) -> Echo {
+        let mut echo = Echo::default();
+        let words = ["mcpid"].iter().chain(words);
+        echo.add(&words.map(OsString::from).collect::<Vec<_>>());
+        echo
+    }
+
+    #[test]
+    fn a_key_in_place_of_a_path_is_described() {
+        for words in [&["verify", "-k", PEM][..], &["-k", PEM], &[&format!("--key={PEM}")]] {
+            let echo = echo(words);
+            let message = echo.message(&format!("cannot read {PEM}: no such file")).into_owned();
+            let flag = if words.len() == 1 { "--key" } else { "-k" };
+            let expected = format!(
+                "cannot read the value given to {flag} ({} characters, looks like a PEM block): no \
+                 such file",
+                PEM.len()
+            );
+            assert_eq!(message, expected);
+            assert!(!echo.allows_hint(&format!("ls {PEM}")));
+            assert!(!echo.allows_hint(&format!("ls {}", &PEM[30..50])));
+            assert!(echo.allows_hint("mcpid verify --help"));
+        }
+        let cut = echo(&[PEM]).message(&format!("scheme {}", &PEM[30..44])).into_owned();
+        assert!(cut.starts_with("an argument (") && cut.ends_with("cannot be used"), "{cut}");
+    }
+
+    #[test]
+    fn what_is_no_secret_is_repeated() {
+        let long = format!("/no/{}/such.http", "folder".repeat(20));
+        let echo = echo(&["verify", "singed.http", &long, "--name", "four words are fine"]);
+        for text in ["cannot read singed.http", "the name four words are fine"] {
+            assert_eq!(echo.message(text), text);
+        }
+        assert_eq!(echo.message(&format!("cannot read {long}")), "cannot read …/such.http");
+        let here = format!("{}/missing.json", std::env::temp_dir().display());
+        assert!(echo.allows_hint(&format!("mcpid keygen -o {here}")));
+    }
+}

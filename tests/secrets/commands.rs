@@ -1,0 +1,156 @@
+//! The commands as the program lists them, and a command line for each that gets as far as to look
+//! at the value that is tried.
+
+use std::process::Command;
+
+use crate::BINARY;
+use crate::kinds::Secret;
+
+/// A command, what it takes, and what it needs to come as far as the value.
+pub(crate) struct Shape {
+    pub(crate) path: Vec<String>,
+    pub(crate) flags: Vec<String>,
+    pub(crate) has_positional: bool,
+}
+
+/// Asks the program for its commands.
+pub(crate) fn shapes(path: &[String], found: &mut Vec<Shape>) {
+    let help = Command::new(BINARY).args(path).arg("--help").output().unwrap().stdout;
+    let help = String::from_utf8(help).unwrap();
+    let below = |heading: &str| {
+        let lines: Vec<_> = help
+            .lines()
+            .skip_while(|line| *line != heading)
+            .skip(1)
+            .take_while(|line| line.is_empty() || line.starts_with(' '))
+            .map(str::to_owned)
+            .collect();
+        lines
+    };
+    let mut commands: Vec<_> = below("Commands:")
+        .iter()
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .map(|line| line.trim().split(' ').next().unwrap().to_owned())
+        .collect();
+    if path.is_empty() {
+        commands.push("generate".to_owned());
+    }
+    for command in &commands {
+        shapes(&[path, std::slice::from_ref(command)].concat(), found);
+    }
+    let flags: Vec<_> = help
+        .lines()
+        .filter_map(|line| {
+            let flag = line.trim_start().split("  ").next()?;
+            let name = flag.split([' ', ',']).find(|word| word.starts_with("--"))?;
+            (line.starts_with("  ") && line.trim_start().starts_with('-') && flag.contains('<'))
+                .then(|| name.to_owned())
+        })
+        .collect();
+    if commands.is_empty() || !flags.is_empty() {
+        found.push(Shape {
+            path: path.to_vec(),
+            flags,
+            has_positional: !below("Arguments:").is_empty(),
+        });
+    }
+}
+
+/// What a command needs so that it gets as far as to look at the value.
+fn base(path: &str) -> &'static str {
+    match path {
+        "keygen" => "--output new.json --passphrase-file pass",
+        "sign" => "--key key.json --url https://a.example/mcp",
+        "verify" | "trust list" | "trust revoke" | "trust remove" => "--trust trust.json",
+        "trust add" => "--trust trust.json",
+        "export" => "--key key.json",
+        "passwd" => "--key key.json --no-passphrase",
+        "agent add" => "--key key.json",
+        "nonce list" | "nonce prune" => "--nonces sqlite:nonces.db",
+        "gateway" => {
+            "--upstream http://127.0.0.1:9/mcp --origin https://a.example --trust trust.json \
+             --nonces memory: --check-config"
+        }
+        "connect" => "--key key.json",
+        "audit init" => "--audit log",
+        "audit cosign" => "--key key.json --audit log --log-key k+00000000+AQ== --first",
+        "audit consistency" => "--log-key k+00000000+AQ== --audit log",
+        path if path.starts_with("audit") => "--audit log",
+        _ => "",
+    }
+}
+
+/// What stands where the command wants an argument.
+fn positional(path: &str) -> &'static [&'static str] {
+    match path {
+        "sign" => &["body.json"],
+        "verify" | "inspect" | "gateway report" | "audit check" => &["body.json"],
+        "trust add" => &["key.json"],
+        "trust revoke" | "trust remove" => &["alice"],
+        "connect" => &["http://127.0.0.1:9/mcp"],
+        "audit prove" => &["0"],
+        "audit consistency" => &["body.json", "body.json"],
+        "generate man" | "generate completions" => &["none"],
+        _ => &[],
+    }
+}
+
+/// Flags that others need.
+fn needed(flag: &str) -> &'static str {
+    match flag {
+        "--tls-key" => "--tls-cert @FILE@",
+        "--tls-cert" => "--tls-key @FILE@",
+        "--audit-redact" => "--audit log --audit-bodies",
+        "--audit-policy" | "--audit-sync" => "--audit log",
+        "--allow-origin" => "--listen 127.0.0.1:0",
+        "--confirm-via" | "--confirm-timeout" => "--confirm tools/call",
+        _ => "",
+    }
+}
+
+/// Values that a command is there to show: who calls a key so has said it to all. A private key is
+/// refused in a name, but an id may be any text.
+pub(crate) fn is_shown(path: &str, flag: &str, secret: &Secret) -> bool {
+    match flag {
+        "--name" | "--label" | "--realm" => !secret.is_key,
+        "--client-id" => true,
+        // What has a colon is a header, and printing it is what was asked for.
+        "--header" => path == "sign" && !secret.is_key && secret.text.contains(':'),
+        _ => false,
+    }
+}
+
+pub(crate) fn arguments(
+    shape: &Shape,
+    path: &str,
+    tried: Option<Option<&str>>,
+    value: &str,
+) -> Vec<String> {
+    let mut words = shape.path.clone();
+    let base = base(path).split_whitespace().collect::<Vec<_>>();
+    let flag = tried.flatten();
+    let mut at = 0;
+    while at < base.len() {
+        let takes = base.get(at + 1).is_some_and(|next| !next.starts_with("--"));
+        let end = if takes { at + 2 } else { at + 1 };
+        // Each flag once, and none that rules the tried one out.
+        let clashes = flag == Some(base[at])
+            || (flag == Some("--checkpoint") && base[at] == "--first")
+            || (flag == Some("--origin") && base[at] == "--url")
+            || (flag.is_some_and(|f| f.contains("new-passphrase"))
+                && base[at] == "--no-passphrase");
+        if !clashes {
+            words.extend(base[at..end].iter().map(|word| (*word).to_owned()));
+        }
+        at = end;
+    }
+    if let Some(flag) = flag {
+        words.extend(needed(flag).split_whitespace().map(|word| word.replace("@FILE@", "secret")));
+        words.push(format!("{flag}={value}"));
+    }
+    match tried {
+        Some(None) => words.extend(["--".to_owned(), value.to_owned()]),
+        _ => words.extend(positional(path).iter().map(|word| (*word).to_owned())),
+    }
+    words
+}
