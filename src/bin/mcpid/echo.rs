@@ -32,9 +32,6 @@ const VARIABLES: [&str; 10] = [
 /// Flags whose value is a name, which may well have four words.
 const NAMES: [&str; 5] = ["--client-id", "--label", "--name", "--realm", "--tool"];
 
-/// Characters of the longest message.
-const LONGEST: usize = 2_000;
-
 /// The arguments and variables that messages must not repeat.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Echo {
@@ -122,14 +119,9 @@ impl Echo {
         self.withheld.push(withheld);
     }
 
-    /// Returns `message` without what must not be repeated, and not longer than a screen.
+    /// Returns `message` without what must not be repeated.
     pub(crate) fn message<'a>(&self, message: &'a str) -> Cow<'a, str> {
-        let mut shown = self.replaced(message, |_| true);
-        if let Some((at, _)) = shown.char_indices().nth(LONGEST) {
-            shown.to_mut().truncate(at);
-            shown.to_mut().push('…');
-        }
-        shown
+        self.replaced(message, |_| true)
     }
 
     /// Returns whether `hint` helps: it repeats no secret, and is not the command that was typed.
