@@ -171,7 +171,7 @@ pub(crate) fn checkpoint(path: &Path) -> Result<Vec<u8>, Failure> {
     whole_text(&bytes).map_err(damaged)?;
     if bytes.contains(&b'\r') {
         return Err(damaged("has the line ends of Windows (CRLF), which were not signed")
-            .hint(format!("tr -d '\\r' < {}", shell_word(&name.to_string()))));
+            .hint(format!("tr -d '\\r' < {}", path_word(path))));
     }
     if bytes.last() != Some(&b'\n') {
         return Err(damaged("has lost its last newline, or what came before it"));
