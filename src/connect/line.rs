@@ -2,6 +2,7 @@
 
 use std::io;
 
+use bytes::Bytes;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
@@ -51,11 +52,13 @@ fn whole(line: Vec<u8>, bytes: usize, most: usize) -> Line {
 
 /// Messages on their way out that nobody has read yet, before those who bring more have to wait.
 const QUEUE: usize = 16;
+/// A line shorter than this is written with its end by one call; a longer one is not copied.
+const SHORT: usize = 16 * 1024;
 
 /// Where lines go; one is never torn by another, nor by a sender that is dropped.
 #[derive(Clone, Debug)]
 pub(super) struct Out {
-    queue: mpsc::Sender<String>,
+    queue: mpsc::Sender<Bytes>,
 }
 
 impl Out {
@@ -70,8 +73,9 @@ impl Out {
     }
 
     /// Hands on one message, which has no line break in it. Waits while the queue is full.
-    pub(super) async fn line(&self, message: String) {
-        debug_assert!(!message.contains('\n'), "a message is one line");
+    pub(super) async fn line(&self, message: impl Into<Bytes>) {
+        let message = message.into();
+        debug_assert!(!message.contains(&b'\n'), "a message is one line");
         // Nobody reads any more: the session is about to end.
         let _ = self.queue.send(message).await;
     }
@@ -79,11 +83,19 @@ impl Out {
 
 async fn write<W: AsyncWrite + Unpin>(
     mut output: W,
-    mut lines: mpsc::Receiver<String>,
+    mut lines: mpsc::Receiver<Bytes>,
 ) -> io::Result<()> {
-    while let Some(mut line) = lines.recv().await {
-        line.push('\n');
-        output.write_all(line.as_bytes()).await?;
+    let mut whole = Vec::new();
+    while let Some(line) = lines.recv().await {
+        if line.len() < SHORT {
+            whole.clear();
+            whole.extend_from_slice(&line);
+            whole.push(b'\n');
+            output.write_all(&whole).await?;
+        } else {
+            output.write_all(&line).await?;
+            output.write_all(b"\n").await?;
+        }
         output.flush().await?;
     }
     Ok(())

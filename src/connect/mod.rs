@@ -32,7 +32,6 @@ use tokio::sync::Semaphore;
 use crate::clock::Clock;
 use crate::mcp::body::{self, Scope};
 use crate::mcp::tools::Tools;
-use crate::message::shown::visible;
 use crate::message::{Head, RequestTarget};
 use crate::net::{Dialer, Server};
 use crate::sign::Signer;
@@ -42,25 +41,33 @@ use crate::verify::rejection::chain;
 mod answer;
 pub mod consent;
 mod copy;
+mod events;
+mod held;
 mod line;
+mod log;
 mod loopback;
 mod params;
 mod rpc;
 mod send;
 mod session;
 mod stdio;
+mod timing;
 mod trouble;
 
 use consent::{Answer, Confirm, Consent, Need, Refused};
+use held::AnswerRoom;
 use send::{Away, Endpoint, Outbound, Sender};
 use trouble::Trouble;
 
+pub use log::{Log, Weight};
 pub use loopback::Door;
 pub use send::{Endpoint as Url, UrlError};
 pub use trouble::{NOT_SENT, UNANSWERED};
 
 /// Bytes of an answer, or of one event of a stream, that are held to be handed on.
 pub const DEFAULT_MAX_ANSWER: usize = 64 << 20;
+/// Bytes of all answers together that are held until the client has read them.
+pub const DEFAULT_MAX_HELD: usize = 128 << 20;
 /// How long a server may say nothing before a request is given up: long, since tools may be slow
 /// and clients have a limit of their own.
 pub const DEFAULT_SILENCE: Duration = Duration::from_secs(15 * 60);
@@ -70,47 +77,6 @@ pub const DEFAULT_DRAIN: Duration = Duration::from_secs(75);
 
 /// Questions that wait for a person at a time: who is asked more than can be read says yes to all.
 const QUESTIONS: usize = 32;
-
-/// Where the bridge says what happens, line by line: whatever the caller makes of it.
-#[derive(Clone)]
-pub struct Log(Arc<Say>);
-
-type Say = dyn Fn(Weight, &str) + Send + Sync;
-
-/// How much a line of the log matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weight {
-    /// For whoever wants to know.
-    Note,
-    /// Something did not work.
-    Warning,
-}
-
-impl Log {
-    /// Calls `say` with every line, which holds no control characters and no secrets.
-    pub fn new(say: impl Fn(Weight, &str) + Send + Sync + 'static) -> Self {
-        Log(Arc::new(say))
-    }
-
-    /// Says nothing.
-    pub fn silent() -> Self {
-        Log::new(|_, _| ())
-    }
-
-    fn note(&self, line: &str) {
-        (self.0)(Weight::Note, &visible(line));
-    }
-
-    fn warn(&self, line: &str) {
-        (self.0)(Weight::Warning, &visible(line));
-    }
-}
-
-impl fmt::Debug for Log {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Log")
-    }
-}
 
 /// How a session of [`Bridge::stdio`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,9 +96,11 @@ pub struct Bridge {
     sender: Sender,
     max_body: usize,
     max_answer: usize,
+    room: AnswerRoom,
     silence: Option<Duration>,
     drain: Duration,
     log: Log,
+    unknown_key_hint: Option<String>,
     confirm: Confirm,
     asking: Asking,
     /// Places for questions that wait.
@@ -188,9 +156,11 @@ impl Bridge {
             sender,
             max_body: DEFAULT_MAX_BODY,
             max_answer: DEFAULT_MAX_ANSWER,
+            room: AnswerRoom::new(DEFAULT_MAX_HELD),
             silence: Some(DEFAULT_SILENCE),
             drain: DEFAULT_DRAIN,
             log: Log::silent(),
+            unknown_key_hint: None,
             confirm: Confirm::default(),
             asking: Asking::Nobody,
             places: Semaphore::new(QUESTIONS),
@@ -240,6 +210,23 @@ impl Bridge {
     #[must_use]
     pub fn with_max_answer(mut self, bytes: usize) -> Self {
         self.max_answer = bytes;
+        self
+    }
+
+    /// Holds at most `bytes` of all answers together that the client has not read, the first 64 KiB
+    /// of each not counted. Until there is room for an answer it is not read from the server; one
+    /// that has waited for as long as a server may say nothing is given up. Answers on their way
+    /// through [`Bridge::http`] are not held.
+    #[must_use]
+    pub fn with_max_held(mut self, bytes: usize) -> Self {
+        self.room = AnswerRoom::new(bytes);
+        self
+    }
+
+    /// Says `hint` where a server does not know the key: what its operator has to do.
+    #[must_use]
+    pub fn with_unknown_key_hint(mut self, hint: String) -> Self {
+        self.unknown_key_hint = Some(hint);
         self
     }
 

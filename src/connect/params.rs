@@ -15,6 +15,8 @@ use serde_json::value::RawValue;
 use crate::mcp::headers::encode;
 use crate::message::is_tchar;
 
+use super::rpc;
+
 const ANNOTATION: &str = "x-mcp-header";
 /// Bytes that the names, headers and paths of annotated tools may take together: thousands of tools
 /// of an honest server, and no more of another. A call of one that is not remembered goes without
@@ -118,12 +120,8 @@ impl Params {
             }
         }
         if !lesson.invalid.is_empty() {
-            // Both are slices of one text, of which only this part changes.
-            let (whole, part) = (result.get(), tools.get());
-            let at = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
-            let (before, rest) = whole.split_at(at.min(whole.len()));
-            let after = rest.get(part.len()..).unwrap_or_default();
-            lesson.result = Some(format!("{before}[{}]{after}", kept.join(",")));
+            let kept = format!("[{}]", kept.join(","));
+            lesson.result = rpc::splice(result.get(), tools.get(), &kept);
         }
         lesson
     }

@@ -25,6 +25,31 @@ impl Id {
             _ => None,
         }
     }
+
+    /// Whether one is a number and the other the same number as a string, as servers exist that
+    /// answer 1 by "1".
+    pub(super) fn is_spelt_like(&self, other: &Id) -> bool {
+        match (self, other) {
+            (Id::Number(number), Id::Text(text)) | (Id::Text(text), Id::Number(number)) => {
+                number == text
+            }
+            _ => false,
+        }
+    }
+}
+
+/// `json` with `part`, a slice of it, replaced; nothing if `part` is none.
+pub(super) fn splice(json: &str, part: &str, replacement: &str) -> Option<String> {
+    let at = (part.as_ptr() as usize).checked_sub(json.as_ptr() as usize)?;
+    let (before, rest) = json.split_at_checked(at)?;
+    let after = rest.get(part.len()..)?;
+    Some([before, replacement, after].concat())
+}
+
+/// The message `json` with `id` (JSON) in place of its own; nothing if it has none.
+pub(super) fn renamed(json: &str, id: &str) -> Option<String> {
+    let message = read(json).ok()?;
+    splice(message.text, message.id?.get(), id)
 }
 
 /// Whole numbers in one spelling, others as they were written: nobody sends them.
@@ -50,6 +75,8 @@ pub(super) struct Inbound<'m> {
     pub(super) kind: Kind,
     /// The JSON as it came, white space around it cut off.
     pub(super) text: &'m str,
+    /// The JSON of its id, if it has one.
+    pub(super) id: Option<&'m RawValue>,
     pub(super) result: Option<&'m RawValue>,
     pub(super) error: Option<&'m RawValue>,
 }
@@ -83,14 +110,15 @@ pub(super) fn read(text: &str) -> Result<Inbound<'_>, &'static str> {
     if envelope.jsonrpc != "2.0" {
         return Err("not a JSON-RPC 2.0 message");
     }
-    let id = envelope.id.and_then(|id| Id::read(id.get()));
+    let named = envelope.id.and_then(|id| Id::read(id.get()));
     let kind = match (&envelope.method, envelope.result, envelope.error) {
         (Some(_), None, None) => Kind::Other,
-        (None, Some(_), None) => Kind::Response(id.ok_or("a result that names no request")?),
-        (None, None, Some(_)) => id.map_or(Kind::NobodysError, Kind::Response),
+        (None, Some(_), None) => Kind::Response(named.ok_or("a result that names no request")?),
+        (None, None, Some(_)) => named.map_or(Kind::NobodysError, Kind::Response),
         _ => return Err("not a request, a notification, a result or an error"),
     };
-    Ok(Inbound { kind, text, result: envelope.result, error: envelope.error })
+    let Envelope { id, result, error, .. } = envelope;
+    Ok(Inbound { kind, text, id, result, error })
 }
 
 /// Splits an array of messages, which the revision of 2025-03-26 allowed, into its own; anything
@@ -177,6 +205,17 @@ mod tests {
         assert_ne!(Id::read("9007199254740993"), Id::read("9007199254740992"));
         for json in ["null", "true", "[1]", "{}", ""] {
             assert_eq!(Id::read(json), None, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_number_and_its_string_are_spelt_alike_and_nothing_else_is() {
+        let alike = |a, b| Id::read(a).unwrap().is_spelt_like(&Id::read(b).unwrap());
+        for (a, b) in [("1", r#""1""#), (r#""-7""#, "-7"), ("1.0", r#""1""#)] {
+            assert!(alike(a, b), "{a} {b}");
+        }
+        for (a, b) in [("1", r#""01""#), ("1", r#"" 1""#), ("1", "1"), (r#""1""#, r#""1""#)] {
+            assert!(!alike(a, b), "{a} {b}");
         }
     }
 

@@ -10,19 +10,23 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use crate::audit::Recorder;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::message::target::{Origin, Origins, UriError, is_loopback};
 use crate::message::{Head, RequestTarget};
 use crate::net::Dialer;
 use crate::sign::{Nonce, Signer};
 use crate::tower::BoxError;
 
-use super::answer::within;
 use super::copy;
+use super::timing::{Retry, RetryWaits, within};
 use super::trouble::{Trouble, of_sending};
 
-/// The longest time that a server may ask for before the next try.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Sent where neither client nor flags say otherwise: firewalls refuse requests without one.
+const USER_AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("mcpid/", env!("CARGO_PKG_VERSION")));
+/// Sent likewise: an answer in a coding could not be read (RFC 9110 section 12.5.3 lets a server
+/// choose any where nothing is said).
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 type Nonces = dyn Fn() -> Result<Nonce, BoxError> + Send + Sync;
 
@@ -77,6 +81,11 @@ impl Endpoint {
     /// Host and port.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The URL as it is sent.
+    pub fn uri(&self) -> &Uri {
+        &self.uri
     }
 
     /// Whether TLS is used.
@@ -166,26 +175,40 @@ impl Sender {
 
     /// Sends `outbound`, and gives back the head of the answer, whatever its status, with its body
     /// still streaming. A redirect within the origin is followed once, and a server that asks for
-    /// up to a minute of patience is asked again once, each time signed anew.
+    /// pauses gets them, a minute in all; each time it is signed anew.
     pub(super) async fn send(
         &self,
         outbound: &Outbound,
         away: Away,
     ) -> Result<Response<Incoming>, Trouble> {
-        let (mut followed, mut waited) = (None, false);
+        let (mut followed, mut waits) = (None, RetryWaits::default());
         loop {
             let endpoint = followed.as_ref().unwrap_or(&self.endpoint);
             let response = self.attempt(endpoint, outbound).await?;
             let status = response.status();
             let now = self.clock.now();
-            if let Some(wait) = patience(&response, now).filter(|_| !waited) {
-                let seconds = wait.as_secs();
-                let host = &endpoint.host;
-                self.log.warn(&format!("{host} answers {status}: once more in {seconds} s"));
-                waited = true;
-                drop(response);
-                tokio::time::sleep(wait).await;
-            } else if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
+            let host = &endpoint.host;
+            match waits.next(&response, now) {
+                Retry::No => {}
+                Retry::After(wait) => {
+                    let seconds = wait.as_secs();
+                    self.log.warn(&format!(
+                        "{host} answers {status}: trying again in {seconds} s, signed anew"
+                    ));
+                    drop(response);
+                    tokio::time::sleep(wait).await;
+                    continue;
+                }
+                Retry::TooLong { asked, waited } => {
+                    let (asked, waited) = (asked.as_secs(), waited.as_secs());
+                    self.log.warn(&format!(
+                        "{host} answers {status} and asks for {asked} s: given up, {waited} s of \
+                         60 s were waited for"
+                    ));
+                    return Ok(response);
+                }
+            }
+            if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
                 let location = response.headers().get(header::LOCATION);
                 let to = location.and_then(|to| to.to_str().ok()).map(str::to_owned);
                 let keeps_method = matches!(
@@ -236,7 +259,12 @@ impl Sender {
         let mut request = Request::builder().method(outbound.method.clone());
         request = request.uri(endpoint.uri.clone());
         request = request.header(header::HOST, endpoint.host_value.clone());
-        for (name, value) in given.chain(&self.fixed) {
+        let is_set = |name: &HeaderName| {
+            fixed(name) || outbound.fields.iter().any(|(given, _)| given == name)
+        };
+        let ours = [(header::USER_AGENT, USER_AGENT), (header::ACCEPT_ENCODING, IDENTITY)];
+        let ours = ours.iter().filter(|(name, _)| !is_set(name));
+        for (name, value) in given.chain(&self.fixed).chain(ours) {
             head.push(name.as_str().to_owned(), value.as_bytes().to_vec())
                 .map_err(|e| failed(&e))?;
             request = request.header(name, value);
@@ -262,37 +290,6 @@ impl Sender {
     }
 }
 
-/// How long a server that cannot answer now asks to wait, if that is not too long.
-fn patience<B>(response: &Response<B>, now: Timestamp) -> Option<Duration> {
-    if !matches!(response.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS)
-    {
-        return None;
-    }
-    let text = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
-    let seconds = match text.parse::<u64>() {
-        Ok(seconds) => seconds,
-        // The time is the server's, so that the distance is measured by its own clock.
-        Err(_) => {
-            let until = date(text)?;
-            let from = server_time(response).unwrap_or(now);
-            u64::try_from(until.since(from)).unwrap_or(0)
-        }
-    };
-    Some(Duration::from_secs(seconds)).filter(|wait| *wait <= LONGEST_WAIT)
-}
-
-/// What the server's clock says.
-pub(super) fn server_time<B>(response: &Response<B>) -> Option<Timestamp> {
-    date(response.headers().get(header::DATE)?.to_str().ok()?)
-}
-
-/// A date of HTTP (RFC 9110 section 5.6.7).
-fn date(text: &str) -> Option<Timestamp> {
-    let time = httpdate::parse_http_date(text).ok()?;
-    let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
-    i64::try_from(since.as_secs()).ok().map(Timestamp::from_unix)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -314,25 +311,6 @@ mod tests {
             "",
         ] {
             assert_eq!(moved(to), None, "{to}");
-        }
-    }
-
-    #[test]
-    fn a_minute_is_waited_for_and_no_longer() {
-        let wait = |status: u16, after: &str| {
-            let response = Response::builder().status(status).header("retry-after", after);
-            let response = response.header("date", "Wed, 25 Nov 2026 10:00:00 GMT");
-            patience(&response.body(()).unwrap(), Timestamp::default()).map(|wait| wait.as_secs())
-        };
-        assert_eq!(wait(503, "0"), Some(0));
-        assert_eq!(wait(503, "60"), Some(60));
-        assert_eq!(wait(429, "7"), Some(7));
-        assert_eq!(wait(503, "Wed, 25 Nov 2026 10:00:09 GMT"), Some(9));
-        assert_eq!(wait(503, "Wed, 25 Nov 2026 09:00:00 GMT"), Some(0));
-        for (status, after) in
-            [(503, "61"), (503, "-1"), (503, "soon"), (500, "1"), (403, "1"), (200, "1")]
-        {
-            assert_eq!(wait(status, after), None, "{status} {after}");
         }
     }
 }

@@ -10,7 +10,9 @@ use http::StatusCode;
 use serde_json::json;
 
 use crate::message::shown::visible;
+use crate::net::TunnelFailed;
 use crate::sign::SigningError;
+use crate::tower::{HEADER_MISMATCH, REFUSED};
 use crate::verify::rejection::chain;
 
 use super::rpc::Fault;
@@ -21,6 +23,12 @@ pub const UNANSWERED: i64 = -31402;
 /// The JSON-RPC error code of a request that the bridge did not send: a person declined it, or it
 /// could not be read or signed.
 pub const NOT_SENT: i64 = -31403;
+
+/// JSON-RPC: there is no such method.
+const METHOD_NOT_FOUND: i64 = -32601;
+
+/// Said where an answer was there and is not handed on.
+const CARRIED_OUT: &str = "the server may have carried out the request";
 
 /// Characters of a stranger's text that are repeated in words.
 const SHOWN: usize = 500;
@@ -36,6 +44,8 @@ pub(super) enum Trouble {
     NotSigned(String),
     /// Not sent: nobody said yes.
     Declined(String),
+    /// Not sent: a field beside the body says otherwise than the body.
+    Contradicted(String),
     /// No connection: a stable name and words.
     Unreachable { code: &'static str, words: String },
     /// The connection broke before the answer.
@@ -50,6 +60,10 @@ pub(super) enum Trouble {
     Garbage(String),
     /// The answer is longer than the limit.
     AnswerTooLong { limit: usize },
+    /// The answers that the client has not read leave no room for this one.
+    NoRoom { total: usize },
+    /// The answer is in a coding that was not asked for.
+    Encoded { coding: String },
     /// The answer ended before it was whole.
     Ended,
 }
@@ -74,6 +88,7 @@ impl Trouble {
             Trouble::TooLong { .. } => "too_long",
             Trouble::NotSigned(_) => "not_signed",
             Trouble::Declined(_) => "declined",
+            Trouble::Contradicted(_) => "header_body_mismatch",
             Trouble::Unreachable { code, .. } => code,
             Trouble::Broken(_) => "broken",
             Trouble::Silent(_) => "silent",
@@ -81,6 +96,8 @@ impl Trouble {
             Trouble::Refused(_) => "refused",
             Trouble::Garbage(_) => "garbage",
             Trouble::AnswerTooLong { .. } => "answer_too_long",
+            Trouble::NoRoom { .. } => "no_room",
+            Trouble::Encoded { .. } => "encoded",
             Trouble::Ended => "ended",
         }
     }
@@ -94,6 +111,7 @@ impl Trouble {
             }
             Trouble::NotSigned(why) => format!("not sent: {why}"),
             Trouble::Declined(why) => format!("not sent: {why}"),
+            Trouble::Contradicted(why) => format!("not sent: {why}"),
             Trouble::Unreachable { words, .. } => words.clone(),
             Trouble::Broken(why) => format!("the connection broke before the answer: {why}"),
             Trouble::Silent(time) => format!("no answer for {} s, given up", time.as_secs()),
@@ -109,8 +127,16 @@ impl Trouble {
             Trouble::Refused(refusal) => refusal.words(),
             Trouble::Garbage(why) => format!("what the server sent is no answer: {why}"),
             Trouble::AnswerTooLong { limit } => {
-                format!("the answer is over {limit} bytes long")
+                format!("the answer is over {limit} bytes long and is lost; {CARRIED_OUT}")
             }
+            Trouble::NoRoom { total } => format!(
+                "the answer is lost: the {total} bytes for answers that the client has not read \
+                 are full; {CARRIED_OUT}"
+            ),
+            Trouble::Encoded { coding } => format!(
+                "the answer is compressed ({}), which was not asked for, and is lost; {CARRIED_OUT}",
+                beginning(coding)
+            ),
             Trouble::Ended => "the answer broke off before it was whole".to_owned(),
         }
     }
@@ -127,6 +153,7 @@ impl Trouble {
             return fault;
         }
         let code = match self {
+            Trouble::Contradicted(_) => HEADER_MISMATCH.into(),
             Trouble::Unreadable(_)
             | Trouble::TooLong { .. }
             | Trouble::NotSigned(_)
@@ -151,16 +178,36 @@ impl Trouble {
             && refusal.fault.as_ref().is_some_and(|fault| fault.code == code))
     }
 
-    /// The status of a refusal.
-    pub(super) fn status(&self) -> Option<StatusCode> {
-        match self {
-            Trouble::Refused(refusal) => Some(refusal.status),
-            _ => None,
-        }
+    /// Whether the server said that it does not have the session that the request named.
+    pub(super) fn is_lost_session(&self) -> bool {
+        matches!(self, Trouble::Refused(refusal) if refusal.is_lost_session())
     }
 }
 
 impl Refusal {
+    /// MCP wants 404 for a session that is over. Older Python SDKs (python-sdk issue 1004), servers
+    /// made after the TypeScript SDK's examples (typescript-sdk issue 389) and older mcp-go (pull
+    /// request 689) answer 400 and say "No valid session ID provided" or "Server not initialized";
+    /// older rmcp answers 401, and 410 means the same. Each does so before it acts on the request.
+    fn is_lost_session(&self) -> bool {
+        let code = self.fault.as_ref().map(|fault| fault.code);
+        let ours = [REFUSED, HEADER_MISMATCH].map(i64::from);
+        match self.status {
+            // Other things that are not there are said in JSON-RPC.
+            StatusCode::NOT_FOUND | StatusCode::GONE => code != Some(METHOD_NOT_FOUND),
+            // A server that wants a token has nothing to say about sessions.
+            StatusCode::UNAUTHORIZED if self.hint.is_some() => false,
+            StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED
+                if code.is_none_or(|code| !ours.contains(&code)) =>
+            {
+                let said = self.fault.as_ref().map(|fault| &*fault.message);
+                let said = said.or(self.text.as_deref()).unwrap_or_default().to_ascii_lowercase();
+                said.contains("session") || said.contains("not initialized")
+            }
+            _ => false,
+        }
+    }
+
     fn words(&self) -> String {
         let Refusal { status, fault, text, hint } = self;
         let said = fault.as_ref().map(|fault| match fault.reason() {
@@ -198,6 +245,9 @@ pub(super) fn of_sending(error: &(dyn Error + 'static), connecting: bool, host: 
     while let Some(error) = next {
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
             return unreachable("tls", format!("no TLS with {host}: {}", of_tls(tls)));
+        }
+        if let Some(failed) = error.downcast_ref::<TunnelFailed>() {
+            return unreachable("proxy", failed.to_string());
         }
         last = error.to_string();
         if connecting && last.contains("dns error") {

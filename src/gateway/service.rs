@@ -15,7 +15,7 @@ use rustls::ClientConfig;
 use tower_layer::Layer as _;
 
 use crate::clock::Clock;
-use crate::net::{Dialer, Peer, RefusedHead};
+use crate::net::{Dialer, Peer, RefusedHead, Via};
 use crate::tower::{Budget, Handle, LayerError, Reason, Refused, VerifyLayer, VerifyService};
 use crate::verify::Verifier;
 
@@ -105,7 +105,8 @@ impl Gateway {
             None => layer,
         };
         let handle = layer.handle();
-        let dialer = Dialer::new(tls, config.upstream.unix.clone(), config.connect_time);
+        let via = config.upstream.unix.clone().map_or(Via::Direct, Via::Unix);
+        let dialer = Dialer::new(tls, via, config.connect_time);
         let pages = Arc::new(Pages::new(public, config.allow_origins.clone()));
         let book = Arc::new(Book::new(clock, Arc::clone(&metrics), log));
         let (places, config) = (Places::new(config.exchanges), Arc::new(config));

@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::{Request, Response, Uri};
 use hyper::body::{Body, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -17,6 +18,7 @@ use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
+use super::proxy::{Proxy, TunnelFailed};
 use super::stream::Stream;
 
 /// What an exchange ends with: the head of the response, with its body still streaming.
@@ -55,15 +57,15 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    /// Connects where the URI of each request says, or always to the Unix socket `unix`, within
-    /// `patience` for address, connection and TLS handshake together.
-    pub fn new(tls: ClientConfig, unix: Option<PathBuf>, patience: Duration) -> Self {
+    /// Connects by `via`, within `patience` for address, connection, tunnel and TLS handshake
+    /// together.
+    pub fn new(tls: ClientConfig, via: Via, patience: Duration) -> Self {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
         http.set_keepalive(Some(Duration::from_secs(60)));
         http.set_connect_timeout(Some(patience));
-        let plain = Plain { http, unix };
+        let plain = Plain { http, via };
         let inner = Arc::new(RwLock::new(secured(&plain, tls)));
         Dialer::by(Timed { plain, inner, patience })
     }
@@ -115,11 +117,22 @@ fn secured(plain: &Plain, tls: ClientConfig) -> HttpsConnector<Plain> {
         .wrap_connector(plain.clone())
 }
 
-/// Connects by TCP or to a Unix socket.
+/// The way to a server.
+#[derive(Clone, Debug)]
+pub enum Via {
+    /// Where the URI of each request says.
+    Direct,
+    /// Always to this Unix socket.
+    Unix(PathBuf),
+    /// Where the URI of each request says, through a tunnel.
+    Proxy(Proxy),
+}
+
+/// Connects by TCP, to a Unix socket or through a tunnel.
 #[derive(Clone)]
 struct Plain {
     http: HttpConnector,
-    unix: Option<PathBuf>,
+    via: Via,
 }
 
 /// A connection as the client library wants it.
@@ -138,23 +151,46 @@ impl Service<Uri> for Plain {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        match self.unix.clone() {
+        match self.via.clone() {
             #[cfg(unix)]
-            Some(path) => Box::pin(async move {
+            Via::Unix(path) => Box::pin(async move {
                 let stream = tokio::net::UnixStream::connect(path).await?;
                 Ok(Io(TokioIo::new(Stream::Unix(stream))))
             }),
             #[cfg(not(unix))]
-            Some(_) => Box::pin(async { Err(io::Error::from(io::ErrorKind::Unsupported).into()) }),
-            None => {
+            Via::Unix(_) => {
+                Box::pin(async { Err(io::Error::from(io::ErrorKind::Unsupported).into()) })
+            }
+            Via::Direct => {
                 let connecting = self.http.call(uri);
+                Box::pin(async move { Ok(Io::tcp(connecting.await?)) })
+            }
+            Via::Proxy(proxy) => {
+                let mut tunnel = Tunnel::new(proxy.uri().clone(), self.http.clone());
+                if let Some(value) = proxy.authorization() {
+                    tunnel = tunnel.with_auth(value.clone());
+                }
                 Box::pin(async move {
-                    let stream: TokioIo<TcpStream> = connecting.await?;
-                    Ok(Io(TokioIo::new(Stream::Tcp(stream.into_inner()))))
+                    let connecting = tunnel.call(with_port(&uri)?).await;
+                    let stream = connecting.map_err(|error| TunnelFailed::new(&proxy, &error))?;
+                    Ok(Io::tcp(stream))
                 })
             }
         }
     }
+}
+
+impl Io {
+    fn tcp(stream: TokioIo<TcpStream>) -> Self {
+        Io(TokioIo::new(Stream::Tcp(stream.into_inner())))
+    }
+}
+
+/// Scheme, host and port of `uri`: a tunnel takes 443 for every port that is not named.
+fn with_port(uri: &Uri) -> Result<Uri, http::Error> {
+    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
+    let authority = format!("{}:{port}", uri.host().unwrap_or_default());
+    Uri::builder().scheme("http").authority(authority).path_and_query("/").build()
 }
 
 impl Connection for Io {

@@ -7,18 +7,21 @@
 //! - [`Server`]: accepts, limits, drains, and checks the bytes of heads before they are parsed.
 //! - [`Hands`]: the threads that serve, a runtime each.
 //! - [`Dialer`]: the pooled client for one server.
+//! - [`Proxy`]: the HTTP proxy that a client's connections go through.
 //! - [`tls`]: certificates for both.
 
 mod address;
 mod dial;
 mod hands;
 mod listen;
+mod proxy;
 mod serve;
 mod stream;
 pub mod tls;
 
 pub use address::{Address, AddressError};
-pub use dial::{Dialer, Sent};
+pub use dial::{Dialer, Sent, Via};
 pub use hands::Hands;
 pub use listen::Listener;
+pub use proxy::{Proxy, ProxyError, ProxySettings, TunnelFailed};
 pub use serve::{HeadFault, Limits, Peer, RefusedHead, Server};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mcpid::clock::{Clock, SystemClock};
 use mcpid::connect::{Bridge, Ended, Log, Weight};
-use mcpid::net::{Dialer, tls};
+use mcpid::net::{Dialer, Via, tls};
 use mcpid::profile::Profile;
 use mcpid::sign::Signer;
 use rand::rngs::SysRng;
@@ -30,7 +30,7 @@ pub(crate) struct Client {
 /// A bridge to `url` at the time of `clock`, and what it says.
 pub(crate) fn bridge_at(url: &str, clock: Arc<dyn Clock>) -> (Bridge, Said) {
     let signer = Arc::new(Signer::new(key(), &Profile::mcp()).unwrap());
-    let dialer = Dialer::new(tls::distrustful().unwrap(), None, Duration::from_secs(5));
+    let dialer = Dialer::new(tls::distrustful().unwrap(), Via::Direct, Duration::from_secs(5));
     let said = Said::default();
     let log = Arc::clone(&said);
     let log = Log::new(move |weight, line| {

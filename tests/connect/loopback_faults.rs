@@ -9,7 +9,7 @@ use mcpid::clock::SystemClock;
 use mcpid::connect::consent::Confirm;
 use mcpid::connect::{Asking, Bridge};
 use mcpid::key::{PublicKey, Sign, SignError};
-use mcpid::net::{Dialer, Limits, tls};
+use mcpid::net::{Dialer, Limits, Via, tls};
 use mcpid::profile::Profile;
 use mcpid::sign::Signer;
 use rand::rngs::SysRng;
@@ -94,16 +94,21 @@ async fn what_the_server_says_passes_whatever_it_is() {
 }
 
 #[tokio::test]
-async fn patience_that_the_server_asks_for_is_had_once_and_signed_anew() {
+async fn pauses_that_the_server_asks_for_are_had_and_signed_anew() {
     let asked = AtomicUsize::new(0);
-    let server = Server::start(move |seen| match asked.fetch_add(1, Ordering::SeqCst) {
-        0 | 2 | 3 => Reply::error(503, seen, -31401, "unavailable").with("retry-after", "1"),
-        _ => Reply::json(seen.text("ok")),
+    let server = Server::start(move |seen| {
+        let busy = Reply::error(503, seen, -31401, "unavailable");
+        match asked.fetch_add(1, Ordering::SeqCst) {
+            0 | 1 => busy.with("retry-after", "1"),
+            3 => busy.with("retry-after", "61"),
+            _ => Reply::json(seen.text("ok")),
+        }
     })
     .await;
     let proxy = proxy(&server).await;
     // That all were verified shows that no nonce came twice.
     assert_eq!(proxy.post(&call(1, "t", json!({}))).await.status, 200);
+    assert_eq!(server.seen().len(), 3);
     assert_eq!(proxy.post(&call(2, "t", json!({}))).await.status, 503);
     assert_eq!(server.seen().len(), 4);
 }
@@ -198,7 +203,7 @@ async fn a_list_that_has_to_be_read_is_not_asked_for_in_a_coding() {
         .iter()
         .map(|seen| seen.header("accept-encoding").map(str::to_owned))
         .collect();
-    assert_eq!(codings, [None, Some("gzip".to_owned())]);
+    assert_eq!(codings, [Some("identity".to_owned()), Some("gzip".to_owned())]);
 }
 
 #[tokio::test]
@@ -303,7 +308,7 @@ async fn a_key_that_does_not_sign_is_said_on_both_fronts_and_nothing_is_sent() {
     let fickle = || {
         let key = Arc::new(Fickle { gone: Arc::clone(&gone) });
         let signer = Arc::new(Signer::new(key, &Profile::mcp()).unwrap());
-        let dialer = Dialer::new(tls::distrustful().unwrap(), None, Duration::from_secs(5));
+        let dialer = Dialer::new(tls::distrustful().unwrap(), Via::Direct, Duration::from_secs(5));
         let bridge = Bridge::new(&server.url(), dialer, signer, Arc::new(SystemClock), SysRng);
         bridge.unwrap().with_slow_key()
     };
@@ -324,56 +329,4 @@ async fn a_key_that_does_not_sign_is_said_on_both_fronts_and_nothing_is_sent() {
             assert!(answer.get("result").is_some(), "{answer}");
         }
     }
-}
-
-#[tokio::test]
-async fn a_field_cannot_name_another_tool_than_the_one_that_is_asked_about() {
-    let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
-    let guarded = |bridge: Bridge| {
-        let mut confirm = Confirm::default();
-        confirm.add("tools/call:delete_*").unwrap();
-        bridge.with_consent(confirm, Asking::Nobody)
-    };
-    let proxy = proxy_with(&server, guarded).await;
-    let path = format!("POST /{SECRET}/mcp");
-    let body = old_call(1, "get", json!({})).to_string();
-    for fields in [
-        vec![("Mcp-Name", "delete_all")],
-        vec![("Mcp-Name", "=?base64?ZGVsZXRlX2FsbA==?=")],
-        vec![("Mcp-Name", "=?base64?ZGVsZXRl")],
-        vec![("Mcp-Method", "prompts/get")],
-        vec![("Mcp-Method", "tools/call"), ("Mcp-Name", "Get")],
-    ] {
-        let got = proxy.send(&path, &fields, &body).await;
-        assert_eq!((got.status, reason(&got.json())), (400, "unreadable"), "{fields:?}");
-    }
-    // What a server would miss first does not hide what it would find next.
-    let new =
-        call(1, "get", json!({ "n": 42, "deep": [{ "a": "größe" }], "yes": true })).to_string();
-    for fields in [
-        vec![("Mcp-Name", "delete_all")],
-        vec![("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Name", "delete_all")],
-        vec![("MCP-Protocol-Version", "2025-11-25")],
-        vec![("Mcp-Param-N", "43")],
-        vec![("Mcp-Param-A", "=?base64?Z3LDtno=?=")],
-        vec![("Mcp-Param-A", "=?base64?Z3LDtn")],
-        vec![("Mcp-Param-A", "42"), ("Mcp-Param-B", "false")],
-    ] {
-        let got = proxy.send(&path, &fields, &new).await;
-        assert_eq!((got.status, reason(&got.json())), (400, "unreadable"), "{fields:?}");
-    }
-    assert!(server.seen().is_empty());
-    let mirrored = [
-        ("MCP-Protocol-Version", "2026-07-28"),
-        ("Mcp-Method", "tools/call"),
-        ("Mcp-Name", "get"),
-        ("Mcp-Param-N", "42"),
-        ("Mcp-Param-A", "=?base64?Z3LDtsOfZQ==?="),
-        ("Mcp-Param-Yes", "true"),
-    ];
-    assert_eq!(proxy.send(&path, &mirrored, &new).await.status, 200);
-    assert_eq!(proxy.send(&path, &[("Mcp-Name", "get")], &body).await.status, 200);
-    assert_eq!(proxy.send(&path, &[], &body).await.status, 200);
-    let body = old_call(1, "delete_all", json!({})).to_string();
-    assert_eq!(proxy.send(&path, &[("Mcp-Name", "delete_all")], &body).await.status, 403);
 }

@@ -4,6 +4,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
+mod answers;
 mod audit;
 mod browser;
 mod client;
@@ -12,7 +13,10 @@ mod faults;
 mod lines;
 mod loopback;
 mod loopback_faults;
+mod loopback_fields;
+mod lost_sessions;
 mod program;
+mod room;
 mod rounds;
 mod server;
 mod sessions;

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream as _;
@@ -22,11 +21,13 @@ use crate::message::{Head, RequestTarget};
 use crate::net::Server;
 
 use super::Bridge;
-use super::answer::within;
+use super::answer::{self, ERROR_LIMIT, KEY_UNKNOWN};
+use super::held;
+use super::rpc::{self, Fault};
 use super::send::Outbound;
 use super::trouble::Trouble;
 use door::Shut;
-use story::contradicted;
+use story::{bodiless, contradicted};
 
 mod door;
 mod fields;
@@ -107,7 +108,7 @@ fn admit(parts: &Parts, body: &Incoming) -> Result<(), Shut> {
 }
 
 async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> Answer {
-    let body = match read(body, bridge.max_body, None).await {
+    let body = match read(body, bridge.max_body).await {
         Ok(body) => body,
         Err(trouble) => return troubled(bridge, &trouble, None),
     };
@@ -120,15 +121,15 @@ async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> Answer {
             Ok(message) => {
                 id = message.id().map(str::to_owned);
                 learns = message.method() == Some("tools/list") && !bridge.confirm.is_empty();
-                // A person is shown the body: a field beside it must not tell another story.
-                if !bridge.confirm.is_empty()
-                    && let Some(why) = contradicted(&passed, &message, &body)
-                {
-                    return troubled(bridge, &Trouble::Unreadable(why), id.as_deref());
+                // A signature would make a lie of the client's one of the key's holder.
+                if let Some(why) = contradicted(&passed, &message, &body) {
+                    return troubled(bridge, &Trouble::Contradicted(why), id.as_deref());
                 }
             }
             Err(trouble) => return troubled(bridge, &trouble, None),
         }
+    } else if let Some(why) = bodiless(&passed) {
+        return troubled(bridge, &Trouble::Contradicted(why), None);
     }
     if learns {
         // It has to be read here, too.
@@ -146,16 +147,31 @@ async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> Answer {
     let (mut head, body) = response.into_parts();
     head.headers = fields::passed(&head.headers).into_iter().collect();
     if learns && head.status.is_success() {
+        if let Some(coding) = answer::coding(&head.headers) {
+            return troubled(bridge, &Trouble::Encoded { coding }, id.as_deref());
+        }
         let events = head
             .headers
             .get(header::CONTENT_TYPE)
             .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-        return match read(body, bridge.max_answer, bridge.silence).await {
-            Ok(body) => {
+        return match held::whole(body, bridge.max_answer, bridge.silence, &bridge.room).await {
+            Ok((body, reservation)) => {
+                let body = held::bytes(body, reservation);
                 learn(bridge, &body, events);
                 Response::from_parts(head, Either::Right(Full::new(body)))
             }
-            Err(trouble) => troubled(bridge, &of_answer(trouble), id.as_deref()),
+            Err(trouble) => troubled(bridge, &trouble, id.as_deref()),
+        };
+    }
+    let length = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
+    if head.status == StatusCode::FORBIDDEN && length.is_some_and(|bytes| bytes <= ERROR_LIMIT) {
+        return match held::whole(body, ERROR_LIMIT, bridge.silence, &bridge.room).await {
+            Ok((body, reservation)) => {
+                hint(bridge, &body);
+                let body = held::bytes(body, reservation);
+                Response::from_parts(head, Either::Right(Full::new(body)))
+            }
+            Err(trouble) => troubled(bridge, &trouble, id.as_deref()),
         };
     }
     // Byte for byte as it comes, and closed as soon as the client closes.
@@ -180,22 +196,21 @@ fn message<'b>(fields: &HeaderMap, body: &'b [u8]) -> Result<Message<'b>, Troubl
     }
 }
 
-/// What is wrong with an answer, in place of what would be wrong with a request.
-fn of_answer(trouble: Trouble) -> Trouble {
-    match trouble {
-        Trouble::TooLong { limit, .. } => Trouble::AnswerTooLong { limit },
-        silent @ Trouble::Silent(_) => silent,
-        _ => Trouble::Ended,
+/// Says what helps where the server does not know the key; the client gets the answer as it is.
+fn hint(bridge: &Bridge, body: &[u8]) {
+    let text = std::str::from_utf8(body).ok();
+    let fault = text.and_then(|text| Fault::read(rpc::read(text).ok()?.error?));
+    if fault.and_then(|fault| fault.reason()).as_deref() == Some(KEY_UNKNOWN)
+        && let Some(hint) = &bridge.unknown_key_hint
+    {
+        bridge.log.warn(&format!("the server does not know the key: {hint}"));
     }
 }
 
-async fn read(
-    mut body: Incoming,
-    limit: usize,
-    silence: Option<Duration>,
-) -> Result<Bytes, Trouble> {
+/// Reads a client's message of at most `limit` bytes.
+async fn read(mut body: Incoming, limit: usize) -> Result<Bytes, Trouble> {
     let mut bytes = Vec::new();
-    while let Some(frame) = within(silence, body.frame()).await? {
+    while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Trouble::Unreadable("it broke off".to_owned()))?;
         if let Ok(data) = frame.into_data() {
             let length = bytes.len().saturating_add(data.len());
@@ -217,7 +232,7 @@ fn learn(bridge: &Bridge, body: &Bytes, events: bool) {
     let mut cx = Context::from_waker(Waker::noop());
     while let Poll::Ready(Some(Ok(event))) = Pin::new(&mut stream).poll_next(&mut cx) {
         let data = event.data.unwrap_or_default();
-        if super::rpc::read(&data).is_ok_and(|message| message.result.is_some()) {
+        if rpc::read(&data).is_ok_and(|message| message.result.is_some()) {
             bridge.learn(&data);
         }
     }
@@ -230,7 +245,7 @@ fn empty(status: StatusCode) -> Answer {
 }
 
 fn refused(shut: Shut, id: Option<&str>) -> Answer {
-    let fault = super::rpc::Fault {
+    let fault = rpc::Fault {
         code: super::NOT_SENT,
         message: format!("not sent: {}", shut.why),
         data: None,
@@ -241,7 +256,7 @@ fn refused(shut: Shut, id: Option<&str>) -> Answer {
 fn troubled(bridge: &Bridge, trouble: &Trouble, id: Option<&str>) -> Answer {
     bridge.log.warn(&trouble.words());
     let status = match trouble {
-        Trouble::Unreadable(_) => StatusCode::BAD_REQUEST,
+        Trouble::Unreadable(_) | Trouble::Contradicted(_) => StatusCode::BAD_REQUEST,
         Trouble::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Trouble::NotSigned(_) | Trouble::Declined(_) => StatusCode::FORBIDDEN,
         Trouble::Silent(_) => StatusCode::GATEWAY_TIMEOUT,

@@ -1,7 +1,8 @@
-//! Where a person is asked, no field may tell another story than the body that is shown.
+//! No `Mcp-*` field may say otherwise than the body beside it.
 //!
 //! The fields are signed, so that a server that goes by them would do with a good signature what
-//! nobody was asked about. One that is missing is the server's to miss.
+//! the body does not say, and what a person who was asked was not shown. A field that is missing is
+//! the server's to miss.
 
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
@@ -38,6 +39,13 @@ pub(super) fn contradicted(
         let value = String::from_utf8_lossy(value.as_bytes());
         (!agrees).then(|| format!("{name} is {}, and the body does not say so", visible(&value)))
     })
+}
+
+/// The first field of `passed` that says what is in a body, for a request that has none.
+pub(super) fn bodiless(passed: &[(HeaderName, HeaderValue)]) -> Option<String> {
+    let says = |name: &str| matches!(name, "mcp-method" | "mcp-name") || name.starts_with(PARAM);
+    let (name, _) = passed.iter().find(|(name, _)| says(name.as_str()))?;
+    Some(format!("{name} stands beside no body"))
 }
 
 /// Whether a text, a number or a truth value somewhere in `arguments` is `said`. Which one the

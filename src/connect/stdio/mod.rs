@@ -30,11 +30,13 @@ use request::Asked;
 use rounds::Rounds;
 
 mod ask;
+mod deliver;
 mod flight;
 mod reading;
 mod request;
 mod rounds;
 mod stream;
+mod tools;
 
 /// How long the next message may have to wait for a notification before it to arrive.
 const IN_ORDER: Duration = Duration::from_secs(5);
@@ -346,10 +348,10 @@ impl Front {
         if response.status().is_success() {
             // Nothing is wanted, but a connection whose answer was read can be used again.
             let silence = Some(FAREWELL);
-            let _ = answer::read(response, self.bridge.max_answer, silence).await;
+            let _ = answer::read(response, &self.bridge, silence).await;
             return Ok(());
         }
-        Err(answer::refusal(response, &*self.bridge.sender.clock).await)
+        Err(answer::refusal(response, &self.bridge).await)
     }
 
     fn stop_listening(&self) {

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use crate::connect::QUESTIONS;
 use crate::connect::consent::{self, Answer, Limits, Refused};
-use crate::connect::rpc::{Fault, Id, Inbound};
+use crate::connect::rpc::{self, Id};
 use crate::connect::send::Away;
 use crate::connect::session::can_elicit;
 use crate::connect::trouble::Trouble;
@@ -77,8 +77,6 @@ pub(super) enum Round {
 pub(super) struct Alias {
     /// The id that is sent.
     pub(super) sent: Id,
-    /// The id that the client waits for, as it wrote it.
-    id: String,
     /// Its token for progress as it is sent, and as the client waits for it.
     tokens: Option<(Id, String)>,
 }
@@ -198,7 +196,7 @@ impl Front {
             .ok_or_else(|| Trouble::Unreadable("it has no id".to_owned()))?;
         let tokens = agreed.params.meta.token.zip(call.params.meta.token);
         let tokens = tokens.and_then(|(sent, own)| Some((Id::read(sent.get())?, own.get().into())));
-        asked.alias = Some(Alias { sent, id: call.id.get().to_owned(), tokens });
+        asked.alias = Some(Alias { sent, tokens });
         let message = read(&first).map_err(Trouble::Unreadable)?;
         (asked.fields, asked.number) = self.session.fields(&message);
         asked.body = first.clone();
@@ -221,17 +219,6 @@ fn same(first: &[u8], second: &[u8]) -> bool {
 }
 
 impl Alias {
-    /// The answer by the name that the client waits for.
-    pub(super) fn response(&self, message: &Inbound<'_>) -> String {
-        let id = &self.id;
-        match (message.result, message.error) {
-            (Some(result), _) => format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#),
-            (None, Some(error)) => format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#),
-            // A response has one of the two.
-            (None, None) => Fault::default().response(Some(id)),
-        }
-    }
-
     /// A notification of progress by the token that the client waits for; nothing if `text` is
     /// something else.
     pub(super) fn progress(&self, text: &str) -> Option<String> {
@@ -252,9 +239,6 @@ impl Alias {
         if progress.method != "notifications/progress" || Id::read(token).as_ref() != Some(sent) {
             return None;
         }
-        // The token is a slice of the text.
-        let at = (token.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
-        let (before, rest) = text.split_at_checked(at)?;
-        Some(format!("{before}{own}{}", rest.get(token.len()..)?))
+        rpc::splice(text, token, own)
     }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
-use crate::connect::answer::{self, Answer, Events};
+use crate::connect::answer::{self, Answer};
+use crate::connect::events::Events;
 use crate::connect::rpc::Kind;
 use crate::connect::session::{Number, Session};
 use crate::connect::trouble::Trouble;
@@ -76,9 +77,9 @@ impl Front {
         }
         let response = self.send(Method::GET, fields, Bytes::new()).await?;
         if !response.status().is_success() {
-            return Err(answer::refusal(response, &*self.bridge.sender.clock).await);
+            return Err(answer::refusal(response, &self.bridge).await);
         }
-        match answer::read(response, self.bridge.max_answer, None).await? {
+        match answer::read(response, &self.bridge, None).await? {
             Answer::Events(events) => Ok(*events),
             _ => Err(Trouble::Garbage("no events in answer to GET".to_owned())),
         }
@@ -95,12 +96,12 @@ impl Front {
         self.bridge.log.warn("the server has lost the session; opening another");
         let response = self.send(Method::POST, Vec::new(), body).await?;
         if !response.status().is_success() {
-            return Err(answer::refusal(response, &*self.bridge.sender.clock).await);
+            return Err(answer::refusal(response, &self.bridge).await);
         }
         let id = Session::id_of(&response)?;
         let mut opened = false;
         for text in self.texts(response).await? {
-            for message in answer::messages(&text).flatten() {
+            for message in answer::messages(answer::as_text(&text)).flatten() {
                 if let (Kind::Response(_), Some(result)) = (&message.kind, message.result) {
                     self.session.opened(id.clone(), result);
                     opened = true;

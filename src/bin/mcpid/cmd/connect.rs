@@ -3,9 +3,9 @@
 mod config;
 mod headers;
 mod journal;
+mod network;
 mod streams;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,14 +13,14 @@ use std::time::Duration;
 use mcpid::clock::SystemClock;
 use mcpid::connect::consent::Confirm;
 use mcpid::connect::{Asking, Bridge, Door, Ended};
-use mcpid::key::Sign;
+use mcpid::key::{Sign, format};
 use mcpid::message::target::Origin;
-use mcpid::net::{Address, Dialer, Limits, Listener, Server, tls};
+use mcpid::net::{Address, Dialer, Limits, Listener, Server, Via};
 use mcpid::sign::{Nonce, Signer};
 use rand::rngs::SysRng;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::args::{ConfirmVia, ConnectArgs, MannerArgs, Ttl};
+use crate::args::{ConfirmVia, ConnectArgs, MannerArgs, Ttl, values};
 use crate::asking::{self, Asker, Way};
 use crate::auditing;
 use crate::exit::Exit;
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
         return Ok(Exit::Ok);
     }
     let source = holder.source(&args.passphrase, ui)?;
-    let roots = plan.roots(args)?;
+    let roots = network::roots(args, plan.is_https)?;
     if plan.is_open_to_all {
         ui.warning(&format!(
             "http without TLS: everyone on the way to {} can read along",
@@ -63,12 +63,17 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
     let key = holder.open(source)?;
     ui.detail(&format!("{} ({name}) signs for {}", key.public().id(), plan.host));
 
+    if let Via::Proxy(proxy) = &plan.via {
+        ui.detail(&format!("connections go through the proxy {}", proxy.host()));
+    }
+    let dialer = Dialer::new(roots, plan.via.clone(), CONNECTING);
+    let unknown = unknown_key_hint(args, &*key, &name)?;
     let signer = Arc::new(signer(args, key)?);
-    let dialer = Dialer::new(roots, None, CONNECTING);
     let mut bridge = Bridge::new(&args.url, dialer, signer, Arc::new(SystemClock), SysRng)
         .map_err(|e| bad_url(&args.url, &chain(&e)))?
         .with_log(journal.log())
         .with_fields(fields)
+        .with_unknown_key_hint(unknown)
         .with_consent(confirm, asking(args));
     if in_agent {
         bridge = bridge.with_slow_key();
@@ -121,6 +126,7 @@ struct Plan {
     host: String,
     is_https: bool,
     is_open_to_all: bool,
+    via: Via,
     listen: Option<Address>,
     origins: Vec<Origin>,
 }
@@ -152,23 +158,8 @@ impl Plan {
             return Err(Failure::usage(message).hint("leave --allow-remote out"));
         }
         let (host, is_https) = (url.host().to_owned(), url.is_https());
-        Ok(Plan { host, is_https, is_open_to_all: url.is_open_to_all(), listen, origins })
-    }
-
-    fn roots(&self, args: &ConnectArgs) -> Result<rustls::ClientConfig, Failure> {
-        let failed = |path: Option<&Path>, error: &tls::TlsError| {
-            let whose = path.map_or("this machine".to_owned(), |path| path.display().to_string());
-            Failure::new(Exit::Input, "tls", format!("{whose}: {}", chain(error)))
-        };
-        match &args.ca {
-            Some(path) => {
-                let pem = files::open_quietly(Some(path))?.read(16 << 20)?;
-                tls::client(Some(&pem)).map_err(|e| failed(Some(path), &e))
-            }
-            None if self.is_https => tls::client(None)
-                .map_err(|e| failed(None, &e).hint("name the authorities to trust: --ca FILE")),
-            None => tls::distrustful().map_err(|e| failed(None, &e)),
-        }
+        let (is_open_to_all, via) = (url.is_open_to_all(), network::via(&url)?);
+        Ok(Plan { host, is_https, is_open_to_all, via, listen, origins })
     }
 }
 
@@ -211,6 +202,20 @@ fn confirm(args: &ConnectArgs) -> Result<Confirm, Failure> {
         })?;
     }
     Ok(confirm)
+}
+
+/// What the operator of a server that does not know the key has to do, as lines to paste.
+fn unknown_key_hint(args: &ConnectArgs, key: &dyn Sign, name: &str) -> Result<String, Failure> {
+    let did = format::did_key(key.public());
+    let name =
+        if values::name(name).is_ok() { shell_word(name).into_owned() } else { "NAME".into() };
+    let place = files::key(args.key.as_deref())?;
+    let path = config::key_path(&place.path)?;
+    Ok(format!(
+        "send this line to the server's operator: mcpid trust add --name {name} {did} (or the key \
+         itself: mcpid export -k {} --format jwk)",
+        shell_word(&path)
+    ))
 }
 
 fn asking(args: &ConnectArgs) -> Asking {

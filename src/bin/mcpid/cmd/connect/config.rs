@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use crate::args::{ClientName, ConnectArgs, ProfileName, Ttl};
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::holder::AGENT;
 use crate::ui::Ui;
@@ -64,7 +65,7 @@ fn arguments(args: &ConnectArgs) -> Vec<String> {
     let mut words = vec!["connect".to_owned()];
     let mut flag = |name: &str, value: String| words.extend([name.to_owned(), value]);
     if let Some(key) = &args.key {
-        flag("--key", key_path(key));
+        flag("--key", key_path(key).unwrap_or_default());
     }
     if args.profile != ProfileName::Mcp {
         flag("--profile", args.profile.profile().name.into_owned());
@@ -113,10 +114,15 @@ fn arguments(args: &ConnectArgs) -> Vec<String> {
     words
 }
 
-/// A key that is no file is named as it was.
-fn key_path(key: &Path) -> String {
-    let text = key.to_string_lossy();
-    if text.starts_with(AGENT) { text.into_owned() } else { whole(key) }
+/// The absolute path of a keyfile; a key that is no file is named as it was.
+///
+/// # Errors
+/// The path is not UTF-8, so that it cannot be written down.
+pub(super) fn key_path(key: &Path) -> Result<String, Failure> {
+    let text = key.to_str().ok_or_else(|| {
+        Failure::new(Exit::Input, "not_text", "the path of the keyfile is not UTF-8")
+    })?;
+    Ok(if text.starts_with(AGENT) { text.to_owned() } else { whole(key) })
 }
 
 fn whole(path: &Path) -> String {

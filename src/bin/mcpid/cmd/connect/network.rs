@@ -1,0 +1,63 @@
+//! The way to the server: through which proxy, and whose certificates count.
+
+use std::env;
+use std::path::Path;
+
+use mcpid::connect::Url;
+use mcpid::net::{Proxy, ProxySettings, Via, tls};
+
+use crate::args::ConnectArgs;
+use crate::exit::Exit;
+use crate::failure::{Failure, chain};
+use crate::files;
+use crate::ui::shell_word;
+
+/// The route to `url`: through the proxy that the environment names for it, if it names one.
+///
+/// # Errors
+/// The proxy that is meant cannot be used.
+pub(super) fn via(url: &Url) -> Result<Via, Failure> {
+    // What a CGI program finds in HTTP_PROXY is a header of its client.
+    let http = if env::var_os("REQUEST_METHOD").is_some() { None } else { Some("HTTP_PROXY") };
+    let settings = ProxySettings {
+        https: variable([Some("https_proxy"), Some("HTTPS_PROXY")]),
+        http: variable([Some("http_proxy"), http]),
+        all: variable([Some("all_proxy"), Some("ALL_PROXY")]),
+        no: variable([Some("no_proxy"), Some("NO_PROXY")]),
+    };
+    match Proxy::choose(&settings, url.uri()) {
+        Ok(proxy) => Ok(proxy.map_or(Via::Direct, Via::Proxy)),
+        Err(error) => {
+            let host = url.uri().host().unwrap_or_default();
+            Err(Failure::usage(chain(&error))
+                .hint(format!("to connect without a proxy: export NO_PROXY={}", shell_word(host))))
+        }
+    }
+}
+
+/// The first of these variables that says something, as curl reads them.
+fn variable(names: [Option<&str>; 2]) -> String {
+    let values = names.into_iter().flatten().filter_map(env::var_os);
+    let mut values = values.map(|value| value.to_string_lossy().into_owned());
+    values.find(|value| !value.trim().is_empty()).unwrap_or_default()
+}
+
+/// The authorities that may vouch for the server.
+///
+/// # Errors
+/// A file that cannot be read or has none, or a machine that has none.
+pub(super) fn roots(args: &ConnectArgs, is_https: bool) -> Result<rustls::ClientConfig, Failure> {
+    let failed = |path: Option<&Path>, error: &tls::TlsError| {
+        let whose = path.map_or("this machine".to_owned(), |path| path.display().to_string());
+        Failure::new(Exit::Input, "tls", format!("{whose}: {}", chain(error)))
+    };
+    match &args.ca {
+        Some(path) => {
+            let pem = files::open_quietly(Some(path))?.read(16 << 20)?;
+            tls::client(Some(&pem)).map_err(|e| failed(Some(path), &e))
+        }
+        None if is_https => tls::client(None)
+            .map_err(|e| failed(None, &e).hint("name the authorities to trust: --ca FILE")),
+        None => tls::distrustful().map_err(|e| failed(None, &e)),
+    }
+}

@@ -1,0 +1,170 @@
+//! A stream of events, each bounded in size.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_core::Stream as _;
+use http::Response;
+use http_body::{Body, Frame};
+use hyper::body::Incoming;
+use sse_stream::{Sse, SseStream};
+
+use super::held::{self, AnswerRoom, FREE, Reservation};
+use super::timing::within;
+use super::trouble::Trouble;
+
+/// A stream of events.
+pub(super) struct Events {
+    stream: SseStream<Bounded>,
+    flow: Arc<Flow>,
+    limit: usize,
+    silence: Option<Duration>,
+    /// Bytes of the room for all answers.
+    room: usize,
+    /// The id of the last event that had one.
+    pub(super) last_id: Option<String>,
+    /// What the server wants to be waited for before the stream is taken up again.
+    pub(super) retry: Option<Duration>,
+}
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Events").field("last_id", &self.last_id).finish_non_exhaustive()
+    }
+}
+
+impl Events {
+    /// The events of `response`, each of at most `limit` bytes.
+    pub(super) fn new(
+        response: Response<Incoming>,
+        limit: usize,
+        silence: Option<Duration>,
+        room: &AnswerRoom,
+    ) -> Self {
+        let flow = Arc::new(Flow::default());
+        let (body, room, total) = (response.into_body(), room.clone(), room.total());
+        let bounded = Bounded { body, flow: Arc::clone(&flow), limit, room, reserving: None };
+        let stream = SseStream::new(bounded);
+        Events { stream, flow, limit, silence, room: total, last_id: None, retry: None }
+    }
+
+    /// The data of the next event that is a message; nothing at the end of the stream.
+    ///
+    /// # Errors
+    /// The stream broke, an event is too long, or nothing came for too long.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Trouble> {
+        loop {
+            let frames = self.flow.frames.load(Ordering::Relaxed);
+            let stream = &mut self.stream;
+            let event = std::future::poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx));
+            let event = match within(self.silence, event).await {
+                // A long event, or comments that say that the server is there.
+                Err(_) if self.flow.is_reserving.load(Ordering::Relaxed) => {
+                    return Err(Trouble::NoRoom { total: self.room });
+                }
+                Err(_) if self.flow.frames.load(Ordering::Relaxed) != frames => continue,
+                event => event?,
+            };
+            let Some(event) = event else { return Ok(None) };
+            let Sse { event, data, id, retry } = event.map_err(|error| match error {
+                sse_stream::Error::Utf8Parse(_) => {
+                    Trouble::Garbage("an event is not UTF-8".to_owned())
+                }
+                _ if self.flow.since.load(Ordering::Relaxed) > self.limit => {
+                    Trouble::AnswerTooLong { limit: self.limit }
+                }
+                _ => Trouble::Ended,
+            })?;
+            self.flow.since.store(0, Ordering::Relaxed);
+            let reservation = self.flow.reservation().take();
+            if let Some(id) = id {
+                // An empty id takes the id back (HTML, server-sent events).
+                self.last_id = Some(id).filter(|id| !id.is_empty());
+            }
+            if let Some(retry) = retry {
+                self.retry = Some(Duration::from_millis(retry));
+            }
+            let is_message = event.is_none_or(|kind| kind.is_empty() || kind == "message");
+            match data {
+                Some(data) if is_message && !data.is_empty() => {
+                    return Ok(Some(held::text(data.into_bytes(), reservation)));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A body that breaks off when an event grows over the limit: the reader of events itself would
+/// take whatever comes.
+struct Bounded {
+    body: Incoming,
+    flow: Arc<Flow>,
+    limit: usize,
+    room: AnswerRoom,
+    /// The wait for room for a long event.
+    reserving: Option<Pin<Box<dyn Future<Output = Reservation> + Send>>>,
+}
+
+/// What came so far.
+#[derive(Default)]
+struct Flow {
+    /// Bytes since the last event.
+    since: AtomicUsize,
+    /// Frames, whatever they held.
+    frames: AtomicUsize,
+    /// Of the event that is read, if it is a long one.
+    reservation: Mutex<Option<Reservation>>,
+    /// Whether nothing is read until there is room.
+    is_reserving: AtomicBool,
+}
+
+impl Flow {
+    fn reservation(&self) -> MutexGuard<'_, Option<Reservation>> {
+        self.reservation.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The reason is in the counter.
+#[derive(Debug, thiserror::Error)]
+#[error("the stream broke")]
+struct Broke;
+
+impl Body for Bounded {
+    type Data = Bytes;
+    type Error = Broke;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broke>>> {
+        let this = &mut *self;
+        if this.flow.since.load(Ordering::Relaxed) > FREE && this.flow.reservation().is_none() {
+            let (room, limit) = (&this.room, this.limit);
+            let reserving =
+                this.reserving.get_or_insert_with(|| Box::pin(room.clone().reserve(limit)));
+            this.flow.is_reserving.store(true, Ordering::Relaxed);
+            let reservation = ready!(reserving.as_mut().poll(cx));
+            this.flow.is_reserving.store(false, Ordering::Relaxed);
+            this.reserving = None;
+            *this.flow.reservation() = Some(reservation);
+        }
+        let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            None => return Poll::Ready(None),
+            Some(Err(_)) => return Poll::Ready(Some(Err(Broke))),
+            Some(Ok(frame)) => frame,
+        };
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        self.flow.frames.fetch_add(1, Ordering::Relaxed);
+        let since = self.flow.since.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        // A frame may hold the ends of many events; its own length is not held against them.
+        if since.saturating_sub(bytes) > self.limit {
+            return Poll::Ready(Some(Err(Broke)));
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+}

@@ -1,0 +1,200 @@
+//! A bound on the bytes of answers that the bridge holds, all answers together.
+//!
+//! An answer is held from its first byte until the client has read it. An answer of up to
+//! [`FREE`] bytes needs no permission. A longer one reserves its whole length once, before more
+//! of it is read: what `Content-Length` says, or the limit of one answer where the length is not
+//! known, of which the rest is given back at its end. Until there is room nothing is read from
+//! the server, so that the server waits too. No answer waits for a second reservation while it
+//! holds one, so no two of them can wait for each other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::timing::within;
+use super::trouble::Trouble;
+
+/// Bytes of an answer that are held without a reservation.
+pub(super) const FREE: usize = 64 * 1024;
+
+/// The room for all answers.
+#[derive(Clone, Debug)]
+pub(super) struct AnswerRoom {
+    bytes: Arc<Semaphore>,
+    total: usize,
+}
+
+/// A part of the room, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Reservation(OwnedSemaphorePermit);
+
+impl AnswerRoom {
+    /// Room for `total` bytes.
+    pub(super) fn new(total: usize) -> Self {
+        let total = total.min(Semaphore::MAX_PERMITS);
+        AnswerRoom { bytes: Arc::new(Semaphore::new(total)), total }
+    }
+
+    /// Bytes of all of it.
+    pub(super) fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Waits until there is room for `bytes`; for more than there is in all, until it is empty.
+    pub(super) async fn reserve(self, bytes: usize) -> Reservation {
+        let bytes = u32::try_from(bytes.min(self.total)).unwrap_or(u32::MAX);
+        match self.bytes.acquire_many_owned(bytes).await {
+            Ok(permit) => Reservation(permit),
+            // It is never closed.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl Reservation {
+    /// Gives back all but `bytes`.
+    fn keep(&mut self, bytes: usize) {
+        let surplus = self.0.num_permits().saturating_sub(bytes);
+        drop(self.0.split(surplus));
+    }
+}
+
+/// Bytes with their part of the room, which is given back with the last reference to them.
+struct Held {
+    bytes: Vec<u8>,
+    _reservation: Option<Reservation>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The JSON text `bytes`, on one line, with its reservation.
+pub(super) fn text(mut bytes: Vec<u8>, reservation: Option<Reservation>) -> Bytes {
+    join_lines(&mut bytes);
+    self::bytes(bytes, reservation)
+}
+
+/// `bytes` as they are, with their reservation.
+pub(super) fn bytes(mut bytes: Vec<u8>, mut reservation: Option<Reservation>) -> Bytes {
+    bytes.shrink_to_fit();
+    if let Some(reservation) = &mut reservation {
+        reservation.keep(bytes.len());
+    }
+    Bytes::from_owner(Held { bytes, _reservation: reservation })
+}
+
+/// A text that was made of `of`, whose part of the room it keeps.
+pub(super) fn derived(text: String, of: &Bytes) -> Bytes {
+    struct Derived {
+        text: String,
+        _of: Bytes,
+    }
+    impl AsRef<[u8]> for Derived {
+        fn as_ref(&self) -> &[u8] {
+            self.text.as_bytes()
+        }
+    }
+    Bytes::from_owner(Derived { text, _of: of.clone() })
+}
+
+/// Reads the whole of a body of at most `limit` bytes.
+///
+/// # Errors
+/// [`Trouble::AnswerTooLong`], [`Trouble::NoRoom`], [`Trouble::Silent`], [`Trouble::Ended`].
+pub(super) async fn whole(
+    mut body: Incoming,
+    limit: usize,
+    silence: Option<Duration>,
+    room: &AnswerRoom,
+) -> Result<(Vec<u8>, Option<Reservation>), Trouble> {
+    let reserve = async |bytes| {
+        let waiting = within(silence, room.clone().reserve(bytes)).await;
+        waiting.map_err(|_| Trouble::NoRoom { total: room.total })
+    };
+    let known = body.size_hint().exact().map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+    let (mut bytes, mut reservation) = (Vec::new(), None);
+    match known {
+        Some(known) if known > limit => return Err(Trouble::AnswerTooLong { limit }),
+        Some(known) if known > FREE => {
+            reservation = Some(reserve(known).await?);
+            bytes.reserve_exact(known);
+        }
+        _ => {}
+    }
+    while let Some(frame) = within(silence, body.frame()).await? {
+        let frame = frame.map_err(|_| Trouble::Ended)?;
+        if let Ok(data) = frame.into_data() {
+            let length = bytes.len().saturating_add(data.len());
+            if length > limit {
+                return Err(Trouble::AnswerTooLong { limit });
+            }
+            if length > FREE && reservation.is_none() {
+                reservation = Some(reserve(limit).await?);
+            }
+            bytes.extend_from_slice(&data);
+        }
+    }
+    Ok((bytes, reservation))
+}
+
+/// Replaces the line breaks of a JSON text, which may only stand between its tokens, by blanks. A
+/// line break inside a string is left, since it makes the text no JSON.
+fn join_lines(json: &mut [u8]) {
+    if !json.iter().any(|b| matches!(b, b'\n' | b'\r')) {
+        return;
+    }
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in json {
+        match *byte {
+            b'"' if !escaped => in_string = !in_string,
+            b'\n' | b'\r' if !in_string => *byte = b' ',
+            _ => {}
+        }
+        escaped = in_string && *byte == b'\\' && !escaped;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn line_breaks_between_tokens_become_blanks_and_no_others() {
+        for (given, joined) in [
+            ("{\r\n \"a\": 1\n}", "{   \"a\": 1 }"),
+            (r#"{"a":"\\","b":"\"\n"}"#, r#"{"a":"\\","b":"\"\n"}"#),
+            ("{\"a\\\\\":\n1}", "{\"a\\\\\": 1}"),
+            ("{\"a\\\"\n\":\n1}", "{\"a\\\"\n\": 1}"),
+            ("{\"a\nb\"}", "{\"a\nb\"}"),
+        ] {
+            assert_eq!(text(given.into(), None), joined, "{given:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn room_is_given_back_with_the_last_reference() {
+        let room = AnswerRoom::new(100);
+        let reservation = room.clone().reserve(80).await;
+        let held = text(vec![b'x'; 30], Some(reservation));
+        assert_eq!(room.bytes.available_permits(), 70, "what was not needed is given back");
+        let line = derived("y".to_owned(), &held.slice(3..4));
+        drop(held);
+        assert_eq!(room.bytes.available_permits(), 70);
+        drop(line);
+        assert_eq!(room.bytes.available_permits(), 100);
+        // Longer than all the room: it has to be alone, and does not wait for ever.
+        let all = room.clone().reserve(1000).await;
+        assert_eq!(room.bytes.available_permits(), 0);
+        drop(all);
+        assert_eq!(room.bytes.available_permits(), 100);
+    }
+}

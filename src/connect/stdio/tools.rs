@@ -1,0 +1,87 @@
+//! Requests of the bridge's own, such as the server's list of tools once more.
+
+use bytes::Bytes;
+use http::{Method, Response};
+use hyper::body::Incoming;
+use serde_json::value::RawValue;
+
+use crate::connect::answer::{self, Answer};
+use crate::connect::rpc::Kind;
+use crate::connect::trouble::Trouble;
+
+use super::request::Asked;
+use super::{Front, read};
+
+/// Pages of a tool list that are read to find the schema of one tool.
+const PAGES: usize = 100;
+
+impl Front {
+    /// Asks for the list of tools once more, so that the parameters of a call can be mirrored.
+    pub(super) async fn refresh(&self, asked: &Asked) -> Result<(), Trouble> {
+        self.bridge.log.note("the server wants other headers; asking for its tools again");
+        let mut cursor: Option<String> = None;
+        for _ in 0..PAGES {
+            let Some(body) = list_request(&asked.body, cursor.as_deref()) else { return Ok(()) };
+            let body = Bytes::from(body);
+            let Ok(message) = read(&body) else { return Ok(()) };
+            let (fields, _) = self.session.fields(&message);
+            let response = self.send(Method::POST, fields, body.clone()).await?;
+            if !response.status().is_success() {
+                return Err(answer::refusal(response, &self.bridge).await);
+            }
+            cursor = None;
+            for text in self.texts(response).await? {
+                for message in answer::messages(answer::as_text(&text)).flatten() {
+                    if let Some(result) = message.result {
+                        cursor = self.params.learn(result).cursor;
+                    }
+                }
+            }
+            if cursor.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The messages of an answer up to the response, for a request of the bridge's own.
+    pub(super) async fn texts(&self, response: Response<Incoming>) -> Result<Vec<Bytes>, Trouble> {
+        match answer::read(response, &self.bridge, self.bridge.silence).await? {
+            Answer::Nothing => Ok(Vec::new()),
+            Answer::Json(text) => Ok(vec![text]),
+            Answer::Events(mut events) => {
+                while let Some(data) = events.next().await? {
+                    let answers = answer::messages(answer::as_text(&data))
+                        .flatten()
+                        .any(|message| !matches!(message.kind, Kind::Other));
+                    if answers {
+                        return Ok(vec![data]);
+                    }
+                }
+                Err(Trouble::Ended)
+            }
+        }
+    }
+}
+
+/// A `tools/list` that speaks as the call `body` does.
+fn list_request(body: &[u8], cursor: Option<&str>) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Call<'c> {
+        #[serde(borrow)]
+        params: Meta<'c>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Meta<'c> {
+        #[serde(borrow, rename = "_meta")]
+        meta: &'c RawValue,
+    }
+    let meta = serde_json::from_slice::<Call<'_>>(body).ok()?.params.meta.get();
+    let cursor = match cursor {
+        Some(cursor) => format!(r#","cursor":{}"#, serde_json::to_string(cursor).ok()?),
+        None => String::new(),
+    };
+    Some(format!(
+        r#"{{"jsonrpc":"2.0","id":"mcpid-tools","method":"tools/list","params":{{"_meta":{meta}{cursor}}}}}"#
+    ))
+}

@@ -1,0 +1,242 @@
+//! The HTTP proxy that connections go through, by CONNECT (RFC 9110 section 9.3.6).
+//!
+//! A tunnel is used for `http` targets too: a proxy that rewrites what is signed would break the
+//! signature. A loopback target is never reached through a proxy, which would look for it on its
+//! own machine.
+
+use std::fmt;
+
+use http::Uri;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+
+use crate::message::target::is_loopback;
+
+/// What the environment says about proxies: the values of the usual variables, each empty if its
+/// variable is not set.
+#[derive(Clone, Default)]
+pub struct ProxySettings {
+    /// `HTTPS_PROXY`: for `https` targets.
+    pub https: String,
+    /// `HTTP_PROXY`: for `http` targets.
+    pub http: String,
+    /// `ALL_PROXY`: for both, where they have none of their own.
+    pub all: String,
+    /// `NO_PROXY`: hosts, domains, addresses and networks that are reached directly, between
+    /// commas, or `*`.
+    pub no: String,
+}
+
+impl fmt::Debug for ProxySettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // They may hold passwords.
+        f.write_str("ProxySettings")
+    }
+}
+
+/// A value that names no proxy that can be used. The value may hold a password, and is not shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProxyError {
+    /// A proxy of another kind.
+    #[error(
+        "{variable} names a proxy that is not spoken to by HTTP: only http://HOST:PORT is supported"
+    )]
+    Scheme {
+        /// The variable.
+        variable: &'static str,
+    },
+    /// Anything else.
+    #[error("{variable} is no URL of a proxy, such as http://HOST:PORT")]
+    Form {
+        /// The variable.
+        variable: &'static str,
+    },
+}
+
+/// A proxy and how to log in there.
+#[derive(Clone)]
+pub struct Proxy(Intercept);
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Proxy({})", self.host())
+    }
+}
+
+impl Proxy {
+    /// The proxy for `target`, an absolute URL, or `None` if it is reached directly.
+    ///
+    /// # Errors
+    /// [`ProxyError`] for the variable that would count: a proxy that is meant is never passed by.
+    pub fn choose(settings: &ProxySettings, target: &Uri) -> Result<Option<Proxy>, ProxyError> {
+        let ProxySettings { https, http, all, no } = settings;
+        let (name, own) = match target.scheme_str() {
+            Some("https") => ("HTTPS_PROXY", https.trim()),
+            _ => ("HTTP_PROXY", http.trim()),
+        };
+        let (variable, value) =
+            if own.is_empty() { ("ALL_PROXY", all.trim()) } else { (name, own) };
+        if value.is_empty() || target.host().is_none_or(is_loopback) {
+            return Ok(None);
+        }
+        // Whether it is meant for this target is asked with a value that is good.
+        let meant = Matcher::builder().all("http://proxy.invalid").no(no.as_str()).build();
+        if meant.intercept(target).is_none() {
+            return Ok(None);
+        }
+        let scheme = value.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        if scheme.is_some_and(|scheme| scheme != "http") {
+            return Err(ProxyError::Scheme { variable });
+        }
+        let found = Matcher::builder().all(value).build().intercept(target);
+        let found = found.filter(|proxy| is_host_and_port(proxy.uri()));
+        found.map(|proxy| Some(Proxy(proxy))).ok_or(ProxyError::Form { variable })
+    }
+
+    /// Host and port, for people.
+    pub fn host(&self) -> String {
+        let uri = self.0.uri();
+        format!("{}:{}", uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(80))
+    }
+
+    /// Where to connect to.
+    pub(super) fn uri(&self) -> &Uri {
+        self.0.uri()
+    }
+
+    /// The value of `Proxy-Authorization`, if there is a name or password.
+    pub(super) fn authorization(&self) -> Option<&http::HeaderValue> {
+        self.0.basic_auth()
+    }
+}
+
+/// Whether there is a host, and a port that is one or none at all: `http` takes any text for one.
+fn is_host_and_port(proxy: &Uri) -> bool {
+    let Some(authority) = proxy.authority() else { return false };
+    let host = authority.host();
+    let has_port = authority.as_str().rsplit('@').next() != Some(host);
+    !host.is_empty() && (!has_port || authority.port_u16().is_some())
+}
+
+/// A proxy that did not make a tunnel.
+#[derive(Debug, thiserror::Error)]
+#[error("no connection through the proxy {proxy}: {why}")]
+pub struct TunnelFailed {
+    proxy: String,
+    why: String,
+}
+
+impl TunnelFailed {
+    pub(super) fn new(proxy: &Proxy, error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut last = error;
+        while let Some(next) = last.source() {
+            last = next;
+        }
+        let last = last.to_string();
+        let why = match last.split(" (os error").next().unwrap_or_default() {
+            "tunnel error: proxy authorization required" => {
+                "it wants a user and a password, http://USER:PASSWORD@HOST:PORT (407)"
+            }
+            "tunnel error: unsuccessful" => "it refuses to connect to the server",
+            "tunnel error: unexpected end of file" => "it closes the connection",
+            "tunnel error: proxy response headers too long" => "it does not speak HTTP",
+            other => other,
+        };
+        TunnelFailed { proxy: proxy.host(), why: why.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn chosen(settings: &ProxySettings, target: &str) -> Result<Option<String>, ProxyError> {
+        let chosen = Proxy::choose(settings, &target.parse().unwrap());
+        chosen.map(|proxy| proxy.map(|proxy| proxy.host()))
+    }
+
+    fn all(value: &str, no: &str) -> ProxySettings {
+        ProxySettings { all: value.to_owned(), no: no.to_owned(), ..ProxySettings::default() }
+    }
+
+    #[test]
+    fn each_scheme_has_its_own_and_all_is_for_the_rest() {
+        let settings = ProxySettings {
+            https: "http://s:1".to_owned(),
+            http: "h:2".to_owned(),
+            all: "http://a:3/".to_owned(),
+            no: String::new(),
+        };
+        let host = |settings: &ProxySettings, target| chosen(settings, target).unwrap();
+        assert_eq!(host(&settings, "https://m.example/").as_deref(), Some("s:1"));
+        assert_eq!(host(&settings, "http://m.example/").as_deref(), Some("h:2"));
+        let settings = ProxySettings { https: " ".to_owned(), ..settings };
+        assert_eq!(host(&settings, "https://m.example/").as_deref(), Some("a:3"));
+        assert_eq!(host(&ProxySettings::default(), "https://m.example/"), None);
+        assert_eq!(host(&all("HTTP://p", ""), "https://m.example/").as_deref(), Some("p:80"));
+    }
+
+    #[test]
+    fn what_is_excepted_is_reached_directly() {
+        for (no, target, direct) in [
+            ("m.example", "https://m.example/", true),
+            ("example", "https://m.example:8443/", true),
+            (".m.example", "https://a.m.example/", true),
+            ("*", "https://m.example/", true),
+            ("a.example, m.example", "https://M.example/", true),
+            ("10.0.0.0/8", "http://10.1.2.3/", true),
+            ("fd00::/8", "http://[fd00::1]/", true),
+            ("m.example", "https://notm.example/", false),
+            ("m.example", "https://m.example.evil/", false),
+            ("10.0.0.0/8", "http://11.1.2.3/", false),
+            ("", "https://m.example/", false),
+            ("", "http://127.0.0.1:8080/", true),
+            ("", "http://localhost:8080/", true),
+            ("", "http://[::1]/", true),
+            ("", "http://localhost.example/", false),
+        ] {
+            let host = chosen(&all("http://p:1", no), target).unwrap();
+            assert_eq!(host.is_none(), direct, "{no:?} {target}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_is_meant_is_never_passed_by_in_silence() {
+        for value in ["socks5://p:1", "socks5h://u:p4ss@p:1", "https://p:1", "ftp://p:1"] {
+            let error = chosen(&all(value, ""), "https://m.example/").unwrap_err();
+            assert_eq!(error, ProxyError::Scheme { variable: "ALL_PROXY" }, "{value}");
+        }
+        for value in [
+            "http://",
+            "http://p:port",
+            "p:p",
+            "http://p:65536",
+            "http://p:",
+            "http://p q:1",
+            "/p",
+            "http://u:p4ss@:1",
+            "ü",
+        ] {
+            let error = chosen(&all(value, ""), "https://m.example/").unwrap_err();
+            assert_eq!(error, ProxyError::Form { variable: "ALL_PROXY" }, "{value}");
+            assert!(!error.to_string().contains("p4ss"));
+        }
+        // One that is not meant is nobody's trouble.
+        let other = ProxySettings { http: "socks5://p:1".to_owned(), ..all("http://p:1", "") };
+        assert_eq!(chosen(&other, "https://m.example/").unwrap().as_deref(), Some("p:1"));
+        assert_eq!(chosen(&all("socks5://p:1", "m.example"), "https://m.example/"), Ok(None));
+    }
+
+    #[test]
+    fn a_password_is_shown_nowhere() {
+        let settings = all("http://user:p4ss%21@p.example:8080", "");
+        let proxy = Proxy::choose(&settings, &"https://m.example/".parse().unwrap());
+        let proxy = proxy.unwrap().unwrap();
+        assert_eq!(proxy.host(), "p.example:8080");
+        // "user:p4ss!" in base64.
+        assert_eq!(proxy.authorization().unwrap(), "Basic dXNlcjpwNHNzIQ==");
+        let shown = format!("{settings:?} {proxy:?} {:?}", proxy.authorization());
+        assert!(!shown.contains("p4ss") && !shown.contains("dXNlcj"), "{shown}");
+    }
+}
