@@ -47,8 +47,20 @@ pub enum RuleError {
     #[error("the path has an empty part, or more than {MAX_PATH}")]
     Path,
     /// What stands before the path is no pattern.
-    #[error("not a pattern")]
-    Pattern(#[from] PatternError),
+    #[error("{error}{}", .meant.as_ref().map(|m| format!("; {m} was meant?")).unwrap_or_default())]
+    Pattern {
+        /// What is wrong with it.
+        error: PatternError,
+        /// The rule that was most likely meant.
+        meant: Option<String>,
+    },
+}
+
+impl Rule {
+    /// Which bodies it is for.
+    pub fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
 }
 
 impl FromStr for Rule {
@@ -56,11 +68,17 @@ impl FromStr for Rule {
 
     fn from_str(text: &str) -> Result<Self, RuleError> {
         let (pattern, path) = text.rsplit_once(':').ok_or(RuleError::Form)?;
-        let path: Vec<String> = path.split('.').map(str::to_owned).collect();
-        if path.iter().any(String::is_empty) || path.len() > MAX_PATH {
+        let members: Vec<String> = path.split('.').map(str::to_owned).collect();
+        if members.iter().any(String::is_empty) || members.len() > MAX_PATH {
             return Err(RuleError::Path);
         }
-        Ok(Rule { pattern: Pattern::parse(pattern)?, path })
+        let pattern = Pattern::parse(pattern).map_err(|error| {
+            // A word that is no pattern cannot be meant.
+            let meant = error.suggestion().filter(|meant| *meant != "destructive");
+            let meant = meant.map(|meant| format!("{meant}:{path}"));
+            RuleError::Pattern { error, meant }
+        })?;
+        Ok(Rule { pattern, path: members })
     }
 }
 
@@ -121,7 +139,9 @@ pub(super) fn apply(
         return Ok(Keep::Nothing);
     };
     // The side that hides more: a pattern with a name is also for a message without one.
-    let mine: Vec<&Rule> = rules.iter().filter(|rule| rule.pattern.restricts(operation)).collect();
+    let forms = operation.forms();
+    let mine: Vec<&Rule> =
+        rules.iter().filter(|rule| rule.pattern.restricts_forms(&forms)).collect();
     if mine.is_empty() {
         return Ok(Keep::Whole);
     }

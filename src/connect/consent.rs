@@ -53,10 +53,20 @@ impl Confirm {
     /// [`PatternError`].
     pub fn add(&mut self, text: &str) -> Result<(), PatternError> {
         match text {
-            "destructive" => self.destructive = true,
-            pattern => self.patterns.push(Pattern::parse(pattern)?),
+            "destructive" => self.add_destructive(),
+            pattern => self.add_pattern(Pattern::parse(pattern)?),
         }
         Ok(())
+    }
+
+    /// Asks about what `pattern` matches.
+    pub fn add_pattern(&mut self, pattern: Pattern) {
+        self.patterns.push(pattern);
+    }
+
+    /// Asks about calls of tools that the server's own list calls destructive or has not listed.
+    pub fn add_destructive(&mut self) {
+        self.destructive = true;
     }
 
     /// Whether nothing at all is asked about.
@@ -91,7 +101,8 @@ impl Confirm {
 
     /// The first rule that wants `operation` to be asked about.
     fn because(&self, operation: Operation<'_>, tools: &Tools) -> Option<String> {
-        let pattern = self.patterns.iter().find(|pattern| pattern.restricts(operation));
+        let forms = operation.forms();
+        let pattern = self.patterns.iter().find(|pattern| pattern.restricts_forms(&forms));
         if let Some(pattern) = pattern {
             return Some(pattern.to_string());
         }

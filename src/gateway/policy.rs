@@ -45,8 +45,7 @@ impl Policies {
 
     fn is_destructive(&self, operation: Operation<'_>) -> bool {
         // An unsigned answer could approve a call.
-        operation.method == "@response"
-            || self.with_tools(|tools| tools.calls_destructive(operation))
+        operation.may_approve_call() || self.with_tools(|tools| tools.calls_destructive(operation))
     }
 }
 

@@ -152,6 +152,10 @@ impl Observer for Judged {
         record.note(|line| {
             line.mcp = event.operation.map(Does::from);
             line.mode = event.mode;
+            // Why a strict pattern held that nobody would expect to.
+            if event.operation.is_some_and(|operation| operation.forms().ambiguous().is_some()) {
+                line.note = Some(Short::word("name ambiguous"));
+            }
             if let Some(status) = event.status {
                 line.judged(status);
             }

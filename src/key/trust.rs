@@ -127,12 +127,12 @@ impl Entry {
     /// A body that cannot be read has no operation; who judges it must refuse it wherever
     /// [`is_limited`](Self::is_limited) says so.
     pub fn allows(&self, operation: Operation<'_>) -> bool {
-        operation.is_always_allowed()
-            || self
-                .limits
-                .allow
-                .iter()
-                .all(|list| list.iter().any(|pattern| pattern.grants(operation)))
+        if self.limits.allow.is_empty() || operation.is_always_allowed() {
+            return true;
+        }
+        let forms = operation.forms();
+        let granted = |list: &Vec<Pattern>| list.iter().any(|p| p.grants_forms(&forms));
+        self.limits.allow.iter().all(granted)
     }
 
     /// Whether some `allow` limits the key at all.

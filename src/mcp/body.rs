@@ -10,6 +10,7 @@ use std::fmt;
 
 use super::json::{self, Found, Kind};
 use super::media::{self, Media};
+pub use super::methods::name_member;
 use super::pattern::Operation;
 use crate::message::Head;
 
@@ -115,16 +116,6 @@ impl Message<'_> {
     /// What patterns see.
     pub fn operation(&self) -> Operation<'_> {
         Operation { method: self.method().unwrap_or("@response"), name: self.name() }
-    }
-}
-
-/// The member of `params` that names what a method acts on, if the method has one.
-pub fn name_member(method: &str) -> Option<&'static str> {
-    match method.split_once('/')?.0 {
-        "tools" | "prompts" => Some("name"),
-        "resources" => Some("uri"),
-        "tasks" => Some("taskId"),
-        _ => None,
     }
 }
 

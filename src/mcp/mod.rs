@@ -6,7 +6,13 @@
 
 pub mod body;
 pub mod headers;
+mod invisible;
 mod json;
 mod media;
+pub mod methods;
+pub mod name_forms;
+mod name_pattern;
 pub mod pattern;
+mod percent;
 pub mod tools;
+mod uri;

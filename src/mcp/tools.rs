@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use super::body::Ambiguity;
 use super::json;
+use super::name_forms::NameForms;
 use super::pattern::Operation;
 
 /// How many tools are remembered; those of a larger server that come later stay unknown.
@@ -106,10 +107,20 @@ impl Tools {
     }
 
     /// Whether `operation` calls a tool that counts as destructive. A `tools/call` that names no
-    /// tool does.
+    /// tool does, and so does one whose name is ambiguous, or reads in another form like the name
+    /// of a tool that the server calls so.
     pub fn calls_destructive(&self, operation: Operation<'_>) -> bool {
+        let Some(name) = operation.name else { return operation.method == "tools/call" };
         operation.method == "tools/call"
-            && operation.name.is_none_or(|name| self.is_destructive(name))
+            && (self.is_destructive(name)
+                || match operation.forms().name() {
+                    Some(NameForms::Several(forms)) => forms.iter().any(|form| {
+                        let form = std::str::from_utf8(form).ok();
+                        form.and_then(|form| self.destructive.get(form)) == Some(&true)
+                    }),
+                    Some(NameForms::Ambiguous(_)) => true,
+                    Some(NameForms::Plain(_)) | None => false,
+                })
     }
 
     /// Whether the server has listed a tool of this name, and it is remembered.

@@ -3,7 +3,7 @@
 //! What a request does is read from its body, by the one strict reading, and never from a header
 //! that nobody signed.
 
-use crate::mcp::pattern::{Operation, Pattern};
+use crate::mcp::pattern::{Operation, OperationForms, Pattern};
 
 /// What happens to a request that is not verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,8 +60,8 @@ impl Modes {
     }
 
     /// Strict also for what `pattern` matches, and for every body that cannot be read. A pattern
-    /// that may match a `tools/call` makes `@response` strict too: an unsigned answer could
-    /// approve what the call asks back.
+    /// that may match a `tools/call` makes `@response` and `tasks/update` strict too: an unsigned
+    /// answer could approve what the call asks back.
     #[must_use]
     pub fn with_strict(mut self, pattern: Pattern) -> Self {
         self.strict.push(pattern);
@@ -75,12 +75,11 @@ impl Modes {
         self
     }
 
-    fn restricts(&self, operation: Operation<'_>) -> bool {
+    fn restricts(&self, operation: &OperationForms<'_>, answers: bool) -> bool {
         // Without a name, a pattern restricts whatever its method matches.
-        let any_call = Operation { method: "tools/call", name: None };
+        let any_call = Operation { method: "tools/call", name: None }.forms();
         self.strict.iter().any(|pattern| {
-            pattern.restricts(operation)
-                || (operation.method == "@response" && pattern.restricts(any_call))
+            pattern.restricts_forms(operation) || (answers && pattern.restricts_forms(&any_call))
         })
     }
 }
@@ -91,9 +90,13 @@ impl Policy for Modes {
             // It matches every strict pattern and no permissive one.
             return if self.strict.is_empty() { self.default } else { Mode::Strict };
         };
-        if self.restricts(operation) {
+        if self.strict.is_empty() && self.permissive.is_empty() {
+            return self.default;
+        }
+        let forms = operation.forms();
+        if self.restricts(&forms, operation.may_approve_call()) {
             Mode::Strict
-        } else if self.permissive.iter().any(|pattern| pattern.grants(operation)) {
+        } else if self.permissive.iter().any(|pattern| pattern.grants_forms(&forms)) {
             Mode::Permissive
         } else {
             self.default

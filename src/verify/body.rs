@@ -141,11 +141,17 @@ fn ambiguous(error: &Ambiguous) -> Rejection {
 }
 
 fn not_allowed(operation: Option<Operation<'_>>, entry: &Entry) -> Rejection {
-    let asked = match operation {
-        Some(operation) => operation.printed(),
-        None => "a body that is no MCP message".to_owned(),
+    let ambiguous = operation.and_then(|operation| operation.forms().ambiguous());
+    let asked = match (operation, ambiguous) {
+        (Some(operation), Some(why)) => format!("{} (name ambiguous: {why})", operation.printed()),
+        (Some(operation), None) => operation.printed(),
+        (None, _) => "a body that is no MCP message".to_owned(),
     };
-    Rejection::new(Step::Allowed, Code::NotAllowed, "this key may not do this")
+    let message = match ambiguous {
+        Some(_) => "this key may not do this: name ambiguous",
+        None => "this key may not do this",
+    };
+    Rejection::new(Step::Allowed, Code::NotAllowed, message)
         .with("asked", asked)
         .with("allow", grants(entry))
 }

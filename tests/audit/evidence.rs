@@ -244,7 +244,9 @@ fn rules_find_every_way_to_write_a_name_and_keep_nothing_they_cannot_read() {
             r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"pay","arguments":{arguments}}}}}"#
         )
     };
+    let padded = of(r#"{"a":{"secret":"hidden"}}"#).replace("\"pay\"", "\"pay\u{200b}\"");
     let bodies = [
+        padded,
         of(r#"{"a":{"secret":"hidden"},"b":{"secret":["hidden",{"x":"hidden"}]}}"#),
         of(r#"{"a":{"\u0073ecret":"hidden"}}"#),
         of(r#"{"list":["plain",{"secret":"hidden"}]}"#),
@@ -254,7 +256,7 @@ fn rules_find_every_way_to_write_a_name_and_keep_nothing_they_cannot_read() {
     }
     drop(recorder);
     let lines = scene.lines();
-    assert_eq!(lines.len(), 3);
+    assert_eq!(lines.len(), 4);
     for line in &lines {
         assert!(!line.contains("hidden"), "{line}");
         assert!(line.contains("redacted"), "{line}");
@@ -267,6 +269,9 @@ fn rules_find_every_way_to_write_a_name_and_keep_nothing_they_cannot_read() {
         (":a", true),
         ("tools/call:*:", true),
         ("tools/call::a", true),
+        ("pay:*:arguments.secret", true),
+        ("tools/cal:*:arguments.secret", true),
+        ("=acme/run:*:secret", false),
         ("tools/call:a", false),
         ("resources/read:file://*:uri", false),
     ] {

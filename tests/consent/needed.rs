@@ -68,6 +68,23 @@ fn destructive_is_the_servers_word_and_unknown_counts() {
 }
 
 #[test]
+fn a_name_in_any_form_is_asked_about() {
+    let read = |uri: &str| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{{"uri":"{uri}"}}}}"#
+        )
+    };
+    let rules = &["resources/read:file:///priv/*"][..];
+    for uri in ["file:///priv/a", "FILE:///priv/a", "file:///pub/%2e%2e/priv/a", "file:///pub/a "] {
+        assert_eq!(need(rules, &read(uri), &Tools::new()), "ask", "{uri}");
+    }
+    assert_eq!(need(rules, &read("file:///pub/a"), &Tools::new()), "nothing");
+    let harmless = tools(r#"{"tools":[{"name":"delete ","annotations":{"readOnlyHint":true}}]}"#);
+    let padded = call("{}").replace("\"delete\"", "\"delete \"");
+    assert_eq!(need(&["destructive"], &padded, &harmless), "ask", "an ambiguous name");
+}
+
+#[test]
 fn what_cannot_be_read_is_refused_unasked() {
     let twice = r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call"}"#;
     for body in [
@@ -103,7 +120,17 @@ fn a_get_and_a_delete_have_nothing_to_show_but_themselves() {
 
 #[test]
 fn a_rule_that_is_no_pattern_is_an_error() {
-    for rule in ["", ":delete", "tools/call:", "tools/call: x", "tools/call\n"] {
+    for rule in [
+        "",
+        ":delete",
+        "tools/call:",
+        "tools/call: x",
+        "tools/call\n",
+        "delete_*",
+        "destructve",
+        "tools/cal:x",
+        "tools/call:a\\*",
+    ] {
         assert!(Confirm::default().add(rule).is_err(), "{rule:?}");
     }
     assert!(Confirm::default().is_empty());

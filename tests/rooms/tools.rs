@@ -208,6 +208,13 @@ fn only_calls_of_tools_can_be_destructive() {
     assert!(!tools.calls_destructive(op("tools/call", Some("t"))));
     assert!(tools.calls_destructive(op("tools/call", Some("other"))));
     assert!(tools.calls_destructive(op("tools/call", None)));
+    // Whatever the server calls it, a name that could be read as another one is not harmless.
+    let list = r#"{"tools":[{"name":"t ","annotations":{"readOnlyHint":true}},
+        {"name":"e\u0301","annotations":{"readOnlyHint":true}},
+        {"name":"\u00e9","annotations":{"destructiveHint":true}}]}"#;
+    let odd = learned(&[list]);
+    assert!(!odd.is_destructive("t ") && odd.calls_destructive(op("tools/call", Some("t "))));
+    assert!(odd.calls_destructive(op("tools/call", Some("e\u{301}"))), "in NFC it is the other");
     for method in ["tools/list", "Tools/call", "resources/read", "@response", "@get"] {
         assert!(!tools.calls_destructive(op(method, Some("other"))), "{method}");
     }

@@ -147,6 +147,45 @@ fn allow_lets_pass_what_a_session_needs_and_what_it_names() {
 }
 
 #[test]
+fn allow_holds_for_every_form_of_a_name() {
+    let limited = r#","mcpid":{"allow":["resources/read:file:///pub/*","tools/call:*"]}"#;
+    let registry = merged(&[&jwk(&key(1), limited)]);
+    let entry = registry.iter().next().unwrap();
+    let read = |uri| Operation { method: "resources/read", name: Some(uri) };
+    assert!(entry.allows(read("file:///pub/a")) && entry.allows(call("get_weather")));
+    for uri in ["file:///pub/../priv/a", "file:///pub/%2e%2e/priv/a", "file:///pub/a\u{200b}"] {
+        assert!(!entry.allows(read(uri)), "{uri}");
+    }
+    assert!(!entry.allows(call("get_weather ")), "an ambiguous name needs a pattern without NAME");
+    let any = merged(&[&jwk(&key(1), r#","mcpid":{"allow":["tools/call"]}"#)]);
+    assert!(any.iter().next().unwrap().allows(call("get_weather ")));
+}
+
+#[test]
+fn an_allow_that_can_match_nothing_is_noted_and_denies() {
+    for (pattern, note) in [
+        ("delete_*", "names no MCP method"),
+        ("destructive", "names no MCP method"),
+        ("tools/cal:x", "the nearest is tools/call"),
+        ("acme/run", "vendor's method"),
+        ("ping:x", "can allow nothing"),
+        ("resources/read:/pub/*", "no URI begins"),
+        ("tools/call:a\u{200b}", "U+200B"),
+    ] {
+        let text = format!(r#","mcpid":{{"allow":["tools/list","{pattern}"]}}"#);
+        let file = TrustFile::parse(jwk(&key(1), &text).as_bytes()).unwrap();
+        let notes: Vec<_> = file.notes().iter().map(|note| &*note.text).collect();
+        assert!(matches!(&notes[..], [one] if one.contains(note)), "{pattern}: {notes:?}");
+        let entry = &file.entries()[0];
+        assert!(!entry.allows(call("delete_db")) && !entry.allows(call("x")), "{pattern}");
+    }
+    for pattern in ["=acme/run", "tools/call:get_*", "resources/read:file:///pub/*", "=delete_db"] {
+        let text = format!(r#","mcpid":{{"allow":["{pattern}"]}}"#);
+        assert_eq!(TrustFile::parse(jwk(&key(1), &text).as_bytes()).unwrap().notes(), []);
+    }
+}
+
+#[test]
 fn a_mistake_in_an_entry_is_an_error() {
     let good = set(&[jwk(&key(2), ""), jwk(&key(1), FULL)]);
     parse(&good).unwrap();

@@ -204,6 +204,10 @@ fn answers_are_strict_as_soon_as_calls_are() {
         let modes =
             Modes::permissive().with_strict(pattern(strict)).with_permissive(pattern("@response"));
         assert_eq!(modes.mode(response), mode, "{strict}");
+        // The other way to answer what a call asks back.
+        let update = Some(Operation { method: "tasks/update", name: Some("1") });
+        let update_mode = if strict == "@response" { Mode::Permissive } else { mode };
+        assert_eq!(modes.mode(update), update_mode, "{strict}");
         assert_eq!(modes.uniform(), None);
         assert_eq!(modes.mode(None), Mode::Strict);
     }
@@ -215,6 +219,19 @@ fn answers_are_strict_as_soon_as_calls_are() {
     assert_eq!(Modes::permissive().uniform(), Some(Mode::Permissive));
     assert_eq!(Modes::permissive().mode(None), Mode::Permissive);
     assert_eq!(Modes::permissive().with_permissive(pattern("*")).uniform(), Some(Mode::Permissive));
+}
+
+#[test]
+fn names_are_compared_in_every_form() {
+    let strict = Modes::permissive().with_strict(pattern("resources/read:file:///priv/*"));
+    let permissive = Modes::strict().with_permissive(pattern("resources/read:file:///pub/*"));
+    let read = |uri| Some(Operation { method: "resources/read", name: Some(uri) });
+    for uri in ["FILE:///priv/a", "file:////priv/a", "file:///pub/../priv/a", "file:///pub/a\\x"] {
+        assert_eq!(strict.mode(read(uri)), Mode::Strict, "{uri}");
+        assert_eq!(permissive.mode(read(uri)), Mode::Strict, "{uri}");
+    }
+    assert_eq!(strict.mode(read("file:///pub/a")), Mode::Permissive);
+    assert_eq!(permissive.mode(read("file:///pub/a")), Mode::Permissive);
 }
 
 /// A policy of the application's own, such as one that knows the tools of its upstream.

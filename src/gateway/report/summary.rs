@@ -332,7 +332,9 @@ impl Operation {
         {
             return None;
         }
-        Pattern::parse(&text).ok().filter(|pattern| pattern.grants(operation))
+        // A method that MCP does not define is written as one that is meant.
+        let pattern = Pattern::parse(&text).or_else(|_| Pattern::parse(&format!("={text}")));
+        pattern.ok().filter(|pattern| pattern.grants(operation))
     }
 }
 

@@ -157,6 +157,13 @@ impl TrustFile {
         if let Some(why) = settings.narrow(jwk) {
             self.note(format!("key {position}: {why}, so that nothing signed by it counts"));
         }
+        // What can match nothing denies everything, which is safe, and never what was meant.
+        for pattern in settings.limits.allow.iter().flatten() {
+            let remark = pattern.check_grant().err().map(|error| error.to_string());
+            if let Some(remark) = remark.or_else(|| pattern.remark()) {
+                self.note(format!("key {position}: \"allow\" holds \"{pattern}\": {remark}"));
+            }
+        }
         let id = jwk::id(jwk);
         let kid = jwk.string("kid").ok().flatten();
         let named = kid.and_then(KeyId::from_text);

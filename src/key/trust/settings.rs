@@ -37,7 +37,7 @@ impl Settings {
         }
         let allow = strings(ours, "allow")?.map(|list| {
             let parse = |text: &String| {
-                Pattern::parse(text).map_err(|e| format!("\"allow\" holds {text:?}: {e}"))
+                Pattern::read(text).map_err(|e| format!("\"allow\" holds {text:?}: {e}"))
             };
             list.iter().map(parse).collect::<Result<_, _>>()
         });

@@ -1,0 +1,118 @@
+//! The methods that MCP defines, and how far a text is from one of them.
+//!
+//! A policy that names a method which does not exist restricts nothing, and nothing says so. This
+//! table is what a written pattern is compared with. It holds the methods of the revisions
+//! 2025-11-25 and 2026-07-28 and of the official extensions `tasks` (SEP-1686, SEP-2663) and
+//! `skills` (SEP-2640), in both directions, as the official SDKs for Rust, Python and TypeScript
+//! define them; and the words that stand for messages without a method.
+
+/// Every method that is known.
+pub const KNOWN: [&str; 42] = [
+    "@delete",
+    "@get",
+    "@response",
+    "completion/complete",
+    "elicitation/create",
+    "initialize",
+    "logging/setLevel",
+    "notifications/cancelled",
+    "notifications/elicitation/complete",
+    "notifications/initialized",
+    "notifications/message",
+    "notifications/progress",
+    "notifications/prompts/list_changed",
+    "notifications/resources/list_changed",
+    "notifications/resources/updated",
+    "notifications/roots/list_changed",
+    "notifications/subscriptions/acknowledged",
+    "notifications/tasks",
+    "notifications/tasks/status",
+    "notifications/tools/list_changed",
+    "ping",
+    "prompts/get",
+    "prompts/list",
+    "resources/directory/read",
+    "resources/list",
+    "resources/read",
+    "resources/subscribe",
+    "resources/templates/list",
+    "resources/unsubscribe",
+    "roots/list",
+    "sampling/createMessage",
+    "server/discover",
+    "skills/get",
+    "skills/list",
+    "subscriptions/listen",
+    "tasks/cancel",
+    "tasks/get",
+    "tasks/list",
+    "tasks/result",
+    "tasks/update",
+    "tools/call",
+    "tools/list",
+];
+
+/// The member of `params` that names what a method acts on, if the method has one.
+pub fn name_member(method: &str) -> Option<&'static str> {
+    match method.split_once('/')?.0 {
+        "tools" | "prompts" => Some("name"),
+        "resources" => Some("uri"),
+        "tasks" => Some("taskId"),
+        _ => None,
+    }
+}
+
+/// The known method that a pattern's METHOD was most likely meant to be: the closest one within
+/// one edit, or two where the known method has 12 characters or more. An edit is an insertion, a
+/// deletion, a substitution or a swap of neighbours; letter case is ignored. A `*` in `text` stands
+/// for any run of characters; then a short text has no neighbours (`a*/*`), and no slash is edited.
+pub fn nearest(text: &str) -> Option<&'static str> {
+    let literal = text.bytes().filter(|b| *b != b'*').count();
+    let near = KNOWN.into_iter().filter_map(|known| {
+        let by_length = if known.len() >= 12 { 2 } else { 1 };
+        let most = if text.contains('*') { by_length.min(literal / 4) } else { by_length };
+        let edits = edits(text, known, most)?;
+        Some((edits, known.len(), known))
+    });
+    near.min().map(|(.., known)| known)
+}
+
+/// How many edits turn `text` into `word`, if `most` suffice. Both are compared without regard to
+/// ASCII letter case. The work is at most 2 KiB of `text` times the length of `word`.
+pub fn edits(text: &str, word: &str, most: usize) -> Option<usize> {
+    let starred = text.contains('*');
+    if text.len() > 2_048 || (!starred && text.len().abs_diff(word.len()) > 4 * (most + 1)) {
+        return None;
+    }
+    let text: Vec<char> = text.to_ascii_lowercase().chars().collect();
+    let word: Vec<char> = word.to_ascii_lowercase().chars().collect();
+    // A slash divides; where a star may take over what it divides, an edited slash says nothing.
+    let cost = |c: char| if starred && c == '/' { 1_000 } else { 1 };
+    // Optimal string alignment, three rows of it; `before[j]` are the edits from the text so far
+    // to the first j characters of the word.
+    let mut two_before = vec![0; word.len() + 1];
+    let mut before: Vec<usize> = vec![0; word.len() + 1];
+    for (j, c) in word.iter().enumerate() {
+        before[j + 1] = before[j] + cost(*c);
+    }
+    for (i, t) in text.iter().enumerate() {
+        let mut row = vec![0; word.len() + 1];
+        let star = *t == '*';
+        row[0] = before[0] + if star { 0 } else { cost(*t) };
+        for (j, w) in word.iter().enumerate() {
+            row[j + 1] = if star {
+                before[j + 1].min(row[j])
+            } else {
+                let other = if t == w { 0 } else { cost(*t).max(cost(*w)) };
+                let mut least = before[j] + other;
+                least = least.min(before[j + 1] + cost(*t)).min(row[j] + cost(*w));
+                if i > 0 && j > 0 && text[i - 1] == *w && word[j - 1] == *t && t != w {
+                    least = least.min(two_before[j - 1] + cost(*t).max(cost(*w)));
+                }
+                least
+            };
+        }
+        two_before = std::mem::replace(&mut before, row);
+    }
+    before.last().copied().filter(|edits| *edits <= most)
+}

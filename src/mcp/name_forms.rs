@@ -1,0 +1,267 @@
+//! The forms in which servers may read one name.
+//!
+//! A server behind a policy may rewrite `params.uri` before it looks a resource up, decode it, or
+//! take it for a path. A policy that compares bytes then decides about another resource than the
+//! one that is read: `file:///pub/../priv/a` begins with `file:///pub/`. So a name is compared in
+//! every form that a server is known to give it, each with the like form of the pattern:
+//!
+//! ```text
+//! 0  as sent                                                 FILE:////pub/%2e%2e/priv/a%41
+//! 1  as the WHATWG URL parser writes it (params.uri)         file:////priv/a%41
+//! 2  the same by the crate `url` and pydantic (params.uri)   file:///priv/a%41
+//! 3  by RFC 3986 section 6.2.2                               file:////priv/aA
+//! 4  percent-decoded to the end, without dot segments        file:////priv/aA
+//! 5  as a path of files: no empty or dot segments            file:///priv/aA
+//! 6  NFC of that
+//! ```
+//!
+//! A name without such a form is [`Ambiguous`].
+
+use std::borrow::Cow;
+
+use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
+
+use super::invisible;
+use super::percent;
+use super::uri::{Dialect, Parts, Written, is_special, write_url};
+
+/// The longest name, in bytes, that is put into its forms. A longer one that is not plain is
+/// ambiguous, so that no request buys much work or memory.
+pub const MAX_NAME: usize = 16 * 1024;
+
+/// How many forms there are.
+pub(super) const FORMS: usize = 7;
+
+/// What a name is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameKind {
+    /// `params.uri`: servers run it through a URL parser.
+    Uri,
+    /// `params.name`, `params.taskId`: servers compare it as text, or take it for a path.
+    Text,
+}
+
+/// Why a name has no form that could be compared. The words go after "name ambiguous".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Ambiguous {
+    /// It begins or ends with a blank.
+    #[error("a blank around it")]
+    Blank,
+    /// A control, bidi or other invisible character, also percent-encoded.
+    #[error("the invisible character U+{:04X} in it", u32::from(*.0))]
+    Invisible(char),
+    /// A backslash, also percent-encoded; on some systems it divides a path.
+    #[error("a backslash in it")]
+    Backslash,
+    /// Percent-encoded bytes that some decoders take for another character.
+    #[error("overlong UTF-8 in it")]
+    Overlong,
+    /// A URL with a host that is not well formed, international or an address in a rare form.
+    #[error("a URL that parsers could read differently")]
+    Url,
+    /// Too long to be put into its forms.
+    #[error("longer than {MAX_NAME} bytes")]
+    TooLong,
+}
+
+/// A name in all its forms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameForms<'a> {
+    /// All forms are the same.
+    Plain(&'a str),
+    /// The form of each number above.
+    Several(Box<[Cow<'a, [u8]>; FORMS]>),
+    /// There is none.
+    Ambiguous(Ambiguous),
+}
+
+impl<'a> NameForms<'a> {
+    /// Puts a name into its forms. A plain one costs one look at its bytes.
+    pub fn of(name: &'a str, kind: NameKind) -> Self {
+        if is_plain(name, kind) {
+            return NameForms::Plain(name);
+        }
+        if name.len() > MAX_NAME {
+            return NameForms::Ambiguous(Ambiguous::TooLong);
+        }
+        // A NUL is no wildcard here.
+        if name.contains('\0') {
+            return NameForms::Ambiguous(Ambiguous::Invisible('\0'));
+        }
+        match forms(name, kind) {
+            Ok(forms) => NameForms::Several(Box::new(forms)),
+            Err(why) => NameForms::Ambiguous(why),
+        }
+    }
+
+    /// Why it has none, if it has none.
+    pub fn ambiguous(&self) -> Option<Ambiguous> {
+        match self {
+            NameForms::Ambiguous(why) => Some(*why),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a name is sure to be the same in all forms. Most are.
+fn is_plain(name: &str, kind: NameKind) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_~$&()*+,;=/.!?".contains(&b);
+    match kind {
+        NameKind::Text => {
+            !name.starts_with('.')
+                && !name.contains("/.")
+                && name.bytes().all(|b| plain(b) || matches!(b, b':' | b'@' | b'#'))
+        }
+        NameKind::Uri => {
+            let Some((scheme, rest)) = name.split_once("://") else { return false };
+            let is_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase())
+                && scheme
+                    .bytes()
+                    .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'+' | b'-' | b'.'));
+            let as_it_is = match scheme {
+                "file" => rest.starts_with('/') && !rest.contains("//"),
+                scheme => !is_special(scheme) && !rest.starts_with('.'),
+            };
+            is_scheme && as_it_is && !rest.contains("/.") && rest.bytes().all(plain)
+        }
+    }
+}
+
+/// All forms of `name`; a NUL in it is the wildcard of a pattern.
+///
+/// # Errors
+/// [`Ambiguous`].
+pub(super) fn forms(name: &str, kind: NameKind) -> Result<[Cow<'_, [u8]>; FORMS], Ambiguous> {
+    if name.trim() != name {
+        return Err(Ambiguous::Blank);
+    }
+    if name.contains('\\') {
+        return Err(Ambiguous::Backslash);
+    }
+    if let Some(c) = invisible::first(name) {
+        return Err(Ambiguous::Invisible(c));
+    }
+    let (current, by_crate) = match kind {
+        NameKind::Uri => (url(name, Dialect::Current)?, url(name, Dialect::CrateUrl)?),
+        NameKind::Text => (Cow::Borrowed(name), Cow::Borrowed(name)),
+    };
+    let rfc = percent::rfc3986(&parts(name, kind));
+    let decoded = Decoded::of(&parts(&current, kind))?;
+    // A file system gets what was sent: with empty segments, a parser goes another way.
+    let files = match kind {
+        NameKind::Uri => Decoded::of(&parts(name, kind))?.as_files(),
+        NameKind::Text => decoded.as_url(),
+    };
+    let path = decoded.as_url();
+    let composed = match std::str::from_utf8(&files) {
+        Ok(text) if is_nfc_quick(text.chars()) != IsNormalized::Yes => {
+            Cow::Owned(text.nfc().collect::<String>().into_bytes())
+        }
+        _ => Cow::Owned(files.clone()),
+    };
+    let bytes = |text: Cow<'_, str>| text.into_owned().into_bytes().into();
+    let sent = Cow::Borrowed(name.as_bytes());
+    Ok([sent, bytes(current), bytes(by_crate), rfc.into(), path.into(), files.into(), composed])
+}
+
+fn parts(name: &str, kind: NameKind) -> Parts<'_> {
+    match kind {
+        NameKind::Uri => Parts::of(name),
+        NameKind::Text => Parts { path: name, ..Parts::default() },
+    }
+}
+
+/// What a URL parser makes of it; the text itself where it is no URL.
+fn url(name: &str, dialect: Dialect) -> Result<Cow<'_, str>, Ambiguous> {
+    match write_url(name, dialect) {
+        Written::As(text) => Ok(Cow::Owned(text)),
+        Written::NoUrl => Ok(Cow::Borrowed(name)),
+        Written::Unknown => Err(Ambiguous::Url),
+    }
+}
+
+/// The parts of a name, decoded one by one: what an encoded delimiter stands for divides nothing.
+struct Decoded {
+    /// In lower case.
+    scheme: Option<String>,
+    authority: Option<Vec<u8>>,
+    path: Vec<u8>,
+    query: Option<Vec<u8>>,
+    fragment: Option<Vec<u8>>,
+}
+
+impl Decoded {
+    fn of(parts: &Parts<'_>) -> Result<Self, Ambiguous> {
+        let decode = |part: Option<&str>| part.map(decoded).transpose();
+        Ok(Decoded {
+            scheme: parts.scheme.map(str::to_ascii_lowercase),
+            authority: decode(parts.authority)?,
+            path: decoded(parts.path)?,
+            query: decode(parts.query)?,
+            fragment: decode(parts.fragment)?,
+        })
+    }
+
+    /// As a URL whose path has no dot segments.
+    fn as_url(&self) -> Vec<u8> {
+        self.joined(self.authority.as_deref(), &percent::without_dots(&self.path, false), true)
+    }
+
+    /// As a path in a file system. A `file:` URL has no query there, and its empty segments say
+    /// nothing; a server with a scheme of its own may take the authority for the first folder.
+    fn as_files(&self) -> Vec<u8> {
+        match (self.scheme.as_deref(), &self.authority) {
+            (Some("file"), authority) => {
+                let here = authority.as_ref().filter(|a| !a.eq_ignore_ascii_case(b"localhost"));
+                let mut path = [b"/", &self.path[..]].concat();
+                if let Some(query) = &self.query {
+                    path.push(b'?');
+                    path.extend_from_slice(query);
+                }
+                let host = here.map_or(&[][..], Vec::as_slice);
+                self.joined(Some(host), &percent::without_dots(&path, true), false)
+            }
+            (Some(scheme), Some(authority)) if !is_special(scheme) => {
+                let whole = [&authority[..], &self.path].concat();
+                self.joined(Some(&[]), &percent::without_dots(&whole, false), true)
+            }
+            _ => self.as_url(),
+        }
+    }
+
+    fn joined(&self, authority: Option<&[u8]>, path: &[u8], query: bool) -> Vec<u8> {
+        let mut out = Vec::with_capacity(path.len() + 64);
+        let mut part = |before: &[u8], part: Option<&[u8]>, after: &[u8]| {
+            if let Some(part) = part {
+                out.extend_from_slice(before);
+                out.extend_from_slice(part);
+                out.extend_from_slice(after);
+            }
+        };
+        part(b"", self.scheme.as_deref().map(str::as_bytes), b":");
+        part(b"//", authority, b"");
+        part(b"", Some(path), b"");
+        part(b"?", self.query.as_deref().filter(|_| query), b"");
+        part(b"#", self.fragment.as_deref(), b"");
+        out
+    }
+}
+
+/// Decoded until nothing is left to decode, if what comes out can be compared.
+fn decoded(part: &str) -> Result<Vec<u8>, Ambiguous> {
+    if !part.contains('%') {
+        return Ok(part.as_bytes().to_owned());
+    }
+    let bytes = percent::decode_fully(part.as_bytes()).ok_or(Ambiguous::Invisible('\0'))?;
+    if bytes.contains(&b'\\') {
+        return Err(Ambiguous::Backslash);
+    }
+    if percent::is_overlong(&bytes) {
+        return Err(Ambiguous::Overlong);
+    }
+    match invisible::first(&String::from_utf8_lossy(&bytes)) {
+        Some(c) => Err(Ambiguous::Invisible(c)),
+        None => Ok(bytes),
+    }
+}

@@ -1,0 +1,354 @@
+//! URIs as other programs write them: the WHATWG URL parser, and RFC 3986 section 6.2.2.
+//!
+//! `pydantic` (Python's MCP SDK 1.x, by the Rust crate `url`) and `new URL` (TypeScript's) rewrite
+//! `params.uri` before a server sees it. The crate `url` would bring 29 more crates into the core,
+//! so what it does is written down here, and a test compares the two. What would take tables of
+//! Unicode (international host names) or is rare (an IPv4 address in hexadecimal) is not computed
+//! but refused as [`Written::Unknown`].
+//!
+//! The text has no control characters, no backslash and no blanks around: those are refused before.
+//! A NUL is the wildcard of a pattern, and passes through everywhere.
+
+use std::fmt::Write as _;
+use std::net::Ipv6Addr;
+
+/// The parts of RFC 3986 section 3, as they stand in the text, without their delimiters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Parts<'a> {
+    /// Absent for a text that is no URI; then the rest is in `path`.
+    pub(super) scheme: Option<&'a str>,
+    pub(super) authority: Option<&'a str>,
+    pub(super) path: &'a str,
+    pub(super) query: Option<&'a str>,
+    pub(super) fragment: Option<&'a str>,
+}
+
+/// What a URL parser makes of a text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// This text.
+    As(String),
+    /// Nothing: for the parser it is no URL, and servers that use one refuse it.
+    NoUrl,
+    /// Something that is not computed here, or an error in a scheme that has rules for its host.
+    Unknown,
+}
+
+/// The two ways in which the WHATWG's rules are in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// The standard as Node.js and browsers follow it.
+    Current,
+    /// The crate `url` 2.5, and with it `pydantic`: `^` in a path stays, no `..` removes a drive
+    /// letter, and a `file:` URL loses leading empty segments, and its host before a drive letter.
+    CrateUrl,
+}
+
+impl<'a> Parts<'a> {
+    /// Splits a text. A text without a scheme is all path.
+    pub(super) fn of(text: &'a str) -> Self {
+        let Some((scheme, rest)) = text.split_once(':').filter(|(scheme, _)| is_scheme(scheme))
+        else {
+            return Parts { path: text, ..Parts::default() };
+        };
+        let (rest, fragment) = cut(rest, '#');
+        let (rest, query) = cut(rest, '?');
+        let (authority, path) = match rest.strip_prefix("//") {
+            Some(rest) => {
+                let end = rest.find('/').unwrap_or(rest.len());
+                (Some(&rest[..end]), &rest[end..])
+            }
+            None => (None, rest),
+        };
+        Parts { scheme: Some(scheme), authority, path, query, fragment }
+    }
+}
+
+fn cut(text: &str, at: char) -> (&str, Option<&str>) {
+    text.split_once(at).map_or((text, None), |(before, after)| (before, Some(after)))
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+}
+
+/// The port that a special scheme does not write; `None` for every other scheme.
+fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" | "ws" => Some(80),
+        "https" | "wss" => Some(443),
+        "ftp" => Some(21),
+        _ => None,
+    }
+}
+
+/// Whether the letter case of a scheme's host is known to say nothing.
+pub(super) fn is_special(scheme: &str) -> bool {
+    scheme == "file" || default_port(scheme).is_some()
+}
+
+/// Which ASCII characters a part of a URL does not hold as they are; others never do.
+mod escaped {
+    pub(super) const FRAGMENT: &str = " \"<>`";
+    pub(super) const QUERY: &str = " \"#<>";
+    pub(super) const SPECIAL_QUERY: &str = " \"#<>'";
+    pub(super) const PATH: &str = " \"<>`#?{}";
+    pub(super) const CURRENT_PATH: &str = " \"<>`#?{}^";
+    pub(super) const USER: &str = " \"<>`#?{}/:;=@[\\]^|";
+    pub(super) const NOTHING: &str = "";
+}
+
+fn encode(out: &mut String, text: &str, set: &str) {
+    for c in text.chars() {
+        if c == '\0' || (c.is_ascii() && c != '\u{7f}' && !set.contains(c)) {
+            out.push(c);
+        } else {
+            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
+    }
+}
+
+/// Writes `text` as a URL parser serialises it (<https://url.spec.whatwg.org/#url-parsing>).
+pub(super) fn write_url(text: &str, dialect: Dialect) -> Written {
+    let Some((scheme, rest)) = text.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
+        return Written::NoUrl;
+    };
+    let scheme = scheme.to_ascii_lowercase();
+    let (rest, fragment) = cut(rest, '#');
+    let (rest, query) = cut(rest, '?');
+    let mut out = format!("{scheme}:");
+    if scheme == "file" {
+        if write_file(&mut out, rest, dialect).is_none() {
+            return Written::Unknown;
+        }
+    } else if is_special(&scheme) {
+        let rest = rest.trim_start_matches('/');
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        out.push_str("//");
+        if write_authority(&mut out, authority, &scheme) != Some(true) {
+            return Written::Unknown;
+        }
+        let path = path.strip_prefix('/').unwrap_or_default();
+        write_path(&mut out, path, dialect, false);
+    } else if let Some(rest) = rest.strip_prefix("//") {
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        out.push_str("//");
+        match write_authority(&mut out, authority, &scheme) {
+            Some(true) => {}
+            Some(false) => return Written::NoUrl,
+            None => return Written::Unknown,
+        }
+        if let Some(path) = path.strip_prefix('/') {
+            write_path(&mut out, path, dialect, false);
+        }
+    } else if let Some(path) = rest.strip_prefix('/') {
+        let start = out.len();
+        write_path(&mut out, path, dialect, false);
+        // Without it, the path would read as an authority.
+        if out[start..].starts_with("//") {
+            out.insert_str(start, "/.");
+        }
+    } else {
+        let ends = query.is_some() || fragment.is_some();
+        match rest.strip_suffix(' ').filter(|_| ends && dialect == Dialect::Current) {
+            Some(rest) => {
+                encode(&mut out, rest, escaped::NOTHING);
+                out.push_str("%20");
+            }
+            None => encode(&mut out, rest, escaped::NOTHING),
+        }
+    }
+    if let Some(query) = query {
+        let set = if is_special(&scheme) { escaped::SPECIAL_QUERY } else { escaped::QUERY };
+        out.push('?');
+        encode(&mut out, query, set);
+    }
+    if let Some(fragment) = fragment {
+        out.push('#');
+        encode(&mut out, fragment, escaped::FRAGMENT);
+    }
+    Written::As(out)
+}
+
+/// A `file:` URL behind its colon: three slashes whatever was written, or a host that is not
+/// `localhost`. `None` for a host that is not computed.
+fn write_file(out: &mut String, rest: &str, dialect: Dialect) -> Option<()> {
+    let (mut host, mut path) = (String::new(), rest.strip_prefix('/').unwrap_or(rest));
+    if let Some(rest) = rest.strip_prefix("//") {
+        let end = rest.find('/').unwrap_or(rest.len());
+        if is_drive(&rest[..end]) {
+            path = rest;
+        } else {
+            path = rest[end..].strip_prefix('/').unwrap_or_default();
+            if end > 0 {
+                host = domain(&rest[..end])?;
+            }
+        }
+    }
+    let mut written = String::with_capacity(path.len() + 1);
+    let drive = write_path(&mut written, path, dialect, true);
+    let crate_url = dialect == Dialect::CrateUrl;
+    out.push_str("//");
+    if host != "localhost" && !(crate_url && drive) {
+        out.push_str(&host);
+    }
+    if crate_url {
+        out.push('/');
+        out.push_str(written.trim_start_matches('/'));
+    } else {
+        out.push_str(&written);
+    }
+    Some(())
+}
+
+/// A Windows drive letter with its colon, or the bar that stands for one in old URLs.
+fn is_drive(segment: &str) -> bool {
+    matches!(segment.as_bytes(), [letter, b':' | b'|'] if letter.is_ascii_alphabetic())
+}
+
+/// Writes the segments of a path with a slash before each, dot segments carried out. In a `file:`
+/// URL a drive letter at the beginning is written with a colon, and no `..` removes it: then `true`.
+fn write_path(out: &mut String, path: &str, dialect: Dialect, file: bool) -> bool {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let last = segments.peek().is_none();
+        // The crate keeps one in any URL, and wherever it stands.
+        let drive = match dialect {
+            Dialect::Current => file && kept.len() == 1 && is_drive(kept[0]),
+            Dialect::CrateUrl => kept.last().is_some_and(|last| is_drive(last)),
+        };
+        match dots(segment) {
+            Some(count) => {
+                if count == 2 && !drive {
+                    kept.pop();
+                }
+                kept.extend(last.then_some(""));
+            }
+            None => kept.push(segment),
+        }
+    }
+    let drive = file && kept.first().is_some_and(|first| is_drive(first));
+    let set = if dialect == Dialect::Current { escaped::CURRENT_PATH } else { escaped::PATH };
+    for (at, segment) in kept.iter().enumerate() {
+        out.push('/');
+        if drive && at == 0 {
+            out.extend(segment.chars().next().into_iter().chain([':']));
+        } else {
+            encode(out, segment, set);
+        }
+    }
+    drive
+}
+
+/// 1 for `.`, 2 for `..`, dots written as `%2e` too.
+fn dots(segment: &str) -> Option<usize> {
+    let (mut rest, mut count) = (segment, 0);
+    while !rest.is_empty() {
+        rest = rest.strip_prefix('.').or_else(|| {
+            rest.get(..3).filter(|dot| dot.eq_ignore_ascii_case("%2e")).map(|_| &rest[3..])
+        })?;
+        count += 1;
+    }
+    (1..=2).contains(&count).then_some(count)
+}
+
+/// User-info, host and port. `Some(false)` if a parser refuses it, `None` if it is not computed.
+fn write_authority(out: &mut String, authority: &str, scheme: &str) -> Option<bool> {
+    let (user, server) = match authority.rsplit_once('@') {
+        Some((user, server)) => (Some(user), server),
+        None => (None, authority),
+    };
+    if user.is_some() && server.is_empty() {
+        return None;
+    }
+    if let Some(user) = user {
+        let (name, password) = cut(user, ':');
+        let password = password.filter(|password| !password.is_empty());
+        encode(out, name, escaped::USER);
+        if let Some(password) = password {
+            out.push(':');
+            encode(out, password, escaped::USER);
+        }
+        if !name.is_empty() || password.is_some() {
+            out.push('@');
+        }
+    }
+    // A colon inside brackets belongs to the address.
+    let (host, port) = match server.rfind(']') {
+        Some(end) => match server[end..].split_once(':') {
+            Some((bracket, port)) => (&server[..end + bracket.len()], Some(port)),
+            None => (server, None),
+        },
+        None => cut(server, ':'),
+    };
+    let special = is_special(scheme);
+    if special {
+        out.push_str(&domain(host)?);
+    } else if let Some(address) = host.strip_prefix('[') {
+        match address.strip_suffix(']').and_then(|inner| inner.parse().ok()) {
+            Some(address) => out.push_str(&ipv6(address)?),
+            None => return Some(false),
+        }
+    } else if host.contains([' ', '<', '>', '[', ']', '^', '|']) {
+        return Some(false);
+    } else {
+        encode(out, host, escaped::NOTHING);
+    }
+    let Some(port) = port else { return Some(true) };
+    if host.is_empty() {
+        return Some(false);
+    }
+    if port.contains('\0') {
+        let _ = write!(out, ":{port}");
+        return Some(true);
+    }
+    if port.is_empty() {
+        return Some(true);
+    }
+    let digits = port.bytes().all(|b| b.is_ascii_digit());
+    match port.trim_start_matches('0') {
+        _ if !digits => return Some(false),
+        "" => out.push_str(":0"),
+        number => match number.parse::<u16>() {
+            Ok(number) if default_port(scheme) == Some(number) => {}
+            Ok(number) => {
+                let _ = write!(out, ":{number}");
+            }
+            Err(_) => return Some(false),
+        },
+    }
+    Some(true)
+}
+
+/// A host in a special scheme: a name in lower case, or an address as a parser writes it. `None`
+/// for one that is international, percent-encoded or not well formed, and for an IPv4 address in
+/// any form but four decimal numbers.
+fn domain(host: &str) -> Option<String> {
+    if let Some(address) = host.strip_prefix('[') {
+        return ipv6(address.strip_suffix(']')?.parse().ok()?);
+    }
+    let good = |b: u8| b == 0 || (b.is_ascii_graphic() && !b"#/:<>?@[\\]^|%".contains(&b));
+    if host.is_empty() || !host.bytes().all(good) {
+        return None;
+    }
+    let last = host.strip_suffix('.').unwrap_or(host).rsplit('.').next().unwrap_or_default();
+    let hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let is_number =
+        number(last) || hex.is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+    if is_number && host.parse::<std::net::Ipv4Addr>().is_err() {
+        return None;
+    }
+    Some(host.to_ascii_lowercase())
+}
+
+/// The address in brackets. Parsers write one that maps an IPv4 address in hexadecimal, and the
+/// standard library with dots: those are not computed.
+fn ipv6(address: Ipv6Addr) -> Option<String> {
+    Some(format!("[{address}]")).filter(|text| !text.contains('.'))
+}
