@@ -140,7 +140,7 @@ fn what_is_wrong_is_said_before_anything_is_started() {
             "NOT_SET_ANYWHERE, which -H a names, is not set",
         ),
         (vec!["-H", "@nowhere", "https://h/"], 3, "cannot read nowhere"),
-        (vec!["--confirm", ":x", "https://h/"], 2, "--confirm :x"),
+        (vec!["--confirm", ":x", "https://h/"], 2, "--confirm cannot be ':x'"),
         (vec!["--confirm-via", "client", "https://h/"], 2, "--confirm"),
         (vec!["--listen", "127.0.0.1", "https://h/"], 2, "--listen 127.0.0.1"),
         (vec!["--listen", "0.0.0.0:0", "https://h/"], 2, "other machines can connect there"),

@@ -375,7 +375,7 @@ fn a_wrong_file_is_said_to_be() {
     }
     // What only shows when everything is put together.
     for (more, words) in [
-        (&["--strict", "a:"][..], "--strict a:: a pattern with a colon needs a name"),
+        (&["--strict", "a:"][..], "--strict cannot be 'a:': a pattern with a colon needs a name"),
         (&["--permissive", "destructive"], "that is what strict is for"),
         (&["--open", "/mcp"], "leads to the endpoint"),
         (&["--path", "mcp"], "not a path such as /mcp"),

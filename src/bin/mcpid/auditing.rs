@@ -16,6 +16,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, chain, reason};
 use crate::files::{self, Place};
 use crate::keyfiles;
+use crate::pattern_flag;
 use crate::trustfiles;
 use crate::ui::{Ui, path_word};
 
@@ -45,6 +46,13 @@ pub(crate) fn recorder(
         recorder = recorder.with_bodies(args.audit_redact.clone());
     }
     Ok(Some(Arc::new(recorder)))
+}
+
+/// Says what the writer of the flags should know.
+pub(crate) fn remark(args: &AuditArgs, ui: &mut Ui) {
+    for rule in &args.audit_redact {
+        pattern_flag::remark("--audit-redact", rule.pattern(), ui);
+    }
 }
 
 /// A log that was only looked at.

@@ -22,6 +22,7 @@ mod misplaced;
 mod nonces;
 mod outgoing;
 mod passphrase;
+mod pattern_flag;
 mod report;
 mod stage;
 mod terminal;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use mcpid::clock::Timestamp;
 use mcpid::mcp::body::{self, Scope};
+use mcpid::mcp::name_forms::Ambiguous;
 use mcpid::message::Request;
 use mcpid::message::shown::{MOST_PRINTED, capped};
 use mcpid::message::target::Origins;
@@ -129,6 +130,11 @@ impl From<&Rejection> for FailedSignature {
 struct Mcp {
     method: Option<String>,
     name: Option<String>,
+    /// Whether servers may read the name in ways that no pattern can be compared with.
+    name_ambiguous: bool,
+    /// Why; for people only.
+    #[serde(skip)]
+    ambiguous: Option<Ambiguous>,
 }
 
 impl Verdict {
@@ -142,9 +148,14 @@ impl Verdict {
     ) -> Self {
         let bytes = request.body.bytes().unwrap_or_default();
         let reading = body::read(&request.head, bytes, Scope::Anywhere).ok();
-        let mcp = reading.as_ref().and_then(|reading| reading.message()).map(|message| Mcp {
-            method: message.method().map(short),
-            name: message.name().map(short),
+        let mcp = reading.as_ref().and_then(|reading| reading.message()).map(|message| {
+            let ambiguous = message.operation().forms().ambiguous();
+            Mcp {
+                method: message.method().map(short),
+                name: message.name().map(short),
+                name_ambiguous: ambiguous.is_some(),
+                ambiguous,
+            }
         });
         // One that is not ours is named as it would be without our origins.
         let target = origins.resolve(&request.head);

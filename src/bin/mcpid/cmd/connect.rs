@@ -27,6 +27,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, chain, reason};
 use crate::files;
 use crate::holder::Holder;
+use crate::pattern_flag::{self, Restricted};
 use crate::terminal;
 use crate::ui::{Ui, shell_word};
 use journal::Journal;
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
     // All that can fail is tried before anyone is asked for a passphrase.
     let plan = Plan::of(args)?;
     let fields = headers::given(&args.header)?;
-    let confirm = confirm(args)?;
+    let confirm = confirm(args, ui)?;
     let journal = Journal::open(args.log_file.as_deref(), manner, ui.echo().clone())?;
     let holder = Holder::find(args.key.as_deref())?;
     if let Some(client) = args.print_config {
@@ -78,6 +79,7 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
     if in_agent {
         bridge = bridge.with_slow_key();
     }
+    auditing::remark(&args.audit, ui);
     let recorder = auditing::recorder(&args.audit, Arc::new(SystemClock))?;
     if let Some(recorder) = &recorder {
         bridge = bridge.with_audit(Arc::clone(recorder));
@@ -193,13 +195,13 @@ fn bad_url(url: &str, why: &str) -> Failure {
     }
 }
 
-fn confirm(args: &ConnectArgs) -> Result<Confirm, Failure> {
+fn confirm(args: &ConnectArgs, ui: &mut Ui) -> Result<Confirm, Failure> {
     let mut confirm = Confirm::default();
     for text in &args.confirm {
-        confirm.add(text).map_err(|e| {
-            Failure::usage(format!("--confirm {}: {}", shell_word(text), chain(&e)))
-                .hint("such as 'tools/call:delete_*', 'tools/call:*' or destructive")
-        })?;
+        match pattern_flag::restricting("--confirm", text, ui)? {
+            Restricted::Destructive => confirm.add_destructive(),
+            Restricted::Pattern(pattern) => confirm.add_pattern(pattern),
+        }
     }
     Ok(confirm)
 }

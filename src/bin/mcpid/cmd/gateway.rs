@@ -41,6 +41,7 @@ pub(crate) fn run(args: &GatewayArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 
 fn run_with(args: &GatingArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let gating = gating::Gating::read(args, ui)?;
+    auditing::remark(&args.audit, ui);
     if args.check_config {
         let audit = auditing::look(&args.audit)?;
         return gating.report(audit.as_ref(), ui);

@@ -153,9 +153,10 @@ impl Verdict {
     fn about(&self, facts: &mut Vec<Fact>) {
         let target = self.target.as_deref().map_or("(cannot be told)".into(), printed);
         facts.push(("target", format!("{} {target}", quoted(&self.method))));
-        if let Some(Mcp { method: Some(method), name }) = &self.mcp {
+        if let Some(Mcp { method: Some(method), name, ambiguous, .. }) = &self.mcp {
             let name = name.as_deref().map(|name| format!(" {}", quoted(name)));
-            facts.push(("mcp", format!("{}{}", quoted(method), name.unwrap_or_default())));
+            let why = ambiguous.map(|why| format!(" (name ambiguous: {why})")).unwrap_or_default();
+            facts.push(("mcp", format!("{}{}{why}", quoted(method), name.unwrap_or_default())));
         }
         if let Some(captured) = self.captured {
             facts.push(("captured", Timestamp::from_unix(captured).to_string()));

@@ -93,7 +93,9 @@ fn wanted(entry: &Entry<'_>, args: &AuditShowArgs, tool: Option<&Pattern>) -> bo
     });
     let tool = tool.is_none_or(|pattern| {
         request.mcp.as_ref().is_some_and(|mcp| {
-            pattern.grants(Operation { method: &mcp.method, name: mcp.name.as_deref() })
+            // A name that could be read as the wanted one is shown too.
+            mcp.name.is_some()
+                && pattern.restricts(Operation { method: &mcp.method, name: mcp.name.as_deref() })
         })
     });
     key && status && tool

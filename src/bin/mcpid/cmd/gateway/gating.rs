@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcpid::gateway::{Config, Paths, Policies, Upstream};
-use mcpid::mcp::pattern::Pattern;
 use mcpid::message::target::Origin;
 use mcpid::net::{Address, Limits, tls};
 use mcpid::tower::{Modes, RefuseWith};
@@ -18,6 +17,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, chain};
 use crate::files;
 use crate::judging::Judging;
+use crate::pattern_flag::{self, Restricted};
 use crate::ui::{Ui, shell_word};
 
 /// Bytes of a file of certificates.
@@ -88,7 +88,7 @@ impl Gating {
             ))
             .hint(format!("--trusted-proxy {proxy}")));
         }
-        let config = config(args, upstream)?;
+        let config = config(args, upstream, ui)?;
         without_effect(args, &config.upstream)?;
         // Looked at before they are read: what changes from here on is read again.
         let watch = Watch::new(watched(args)?);
@@ -148,7 +148,7 @@ impl Gating {
     }
 }
 
-fn config(args: &GatingArgs, upstream: Upstream) -> Result<Config, Failure> {
+fn config(args: &GatingArgs, upstream: Upstream, ui: &mut Ui) -> Result<Config, Failure> {
     let mut config = Config::new(upstream);
     if let Some(path) = &args.path {
         config.paths =
@@ -161,7 +161,7 @@ fn config(args: &GatingArgs, upstream: Upstream) -> Result<Config, Failure> {
             .with_open(open.clone())
             .map_err(|e| Failure::usage(format!("--open: {}", chain(&e))))?;
     }
-    config.policies = policies(args)?;
+    config.policies = policies(args, ui)?;
     let realm = args.realm.clone().unwrap_or_else(|| "mcp".to_owned());
     if args.realm.is_some() && args.refuse_with != RefusalStatus::Unauthorized {
         return Err(Failure::usage("--realm is for --refuse-with 401")
@@ -229,21 +229,16 @@ fn without_effect(args: &GatingArgs, upstream: &Upstream) -> Result<(), Failure>
     Ok(())
 }
 
-fn policies(args: &GatingArgs) -> Result<Policies, Failure> {
+fn policies(args: &GatingArgs, ui: &mut Ui) -> Result<Policies, Failure> {
     let mut modes = match args.mode {
         ModeName::Strict => Modes::strict(),
         ModeName::Permissive => Modes::permissive(),
     };
-    let pattern = |flag: &str, text: &str| {
-        Pattern::parse(text)
-            .map_err(|error| Failure::usage(format!("{flag} {text}: {}", chain(&error))))
-    };
     let mut destructive = false;
     for text in &args.strict {
-        if text == "destructive" {
-            destructive = true;
-        } else {
-            modes = modes.with_strict(pattern("--strict", text)?);
+        match pattern_flag::restricting("--strict", text, ui)? {
+            Restricted::Destructive => destructive = true,
+            Restricted::Pattern(pattern) => modes = modes.with_strict(pattern),
         }
     }
     for text in &args.permissive {
@@ -251,7 +246,7 @@ fn policies(args: &GatingArgs) -> Result<Policies, Failure> {
             return Err(Failure::usage("--permissive destructive: that is what strict is for")
                 .hint("mcpid gateway --mode permissive --strict destructive"));
         }
-        modes = modes.with_permissive(pattern("--permissive", text)?);
+        modes = modes.with_permissive(pattern_flag::granting("--permissive", text, ui)?);
     }
     let policies = Policies::new(modes);
     Ok(if destructive { policies.with_destructive() } else { policies })

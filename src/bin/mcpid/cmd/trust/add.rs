@@ -17,7 +17,7 @@ use crate::holder::{self, Holder};
 use crate::keyfiles::store_failure;
 use crate::trustfiles::edit_failure;
 use crate::ui::{Ui, path_word};
-use crate::{files, passphrase};
+use crate::{files, passphrase, pattern_flag};
 
 /// Room for a JWK with a certificate chain, or a set of them.
 const LIMIT: u32 = 1024 * 1024;
@@ -25,12 +25,7 @@ const LIMIT: u32 = 1024 * 1024;
 /// Prints the id of the key that is now trusted.
 pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let place = files::trust(args.trust.as_deref())?;
-    let patterns = args.allow.iter().map(|text| {
-        Pattern::parse(text).map_err(|e| {
-            Failure::usage(format!("--allow cannot be '{text}': {e}"))
-                .hint("mcpid trust add --help")
-        })
-    });
+    let patterns = args.allow.iter().map(|text| pattern_flag::granting("--allow", text, ui));
     let patterns: Vec<Pattern> = patterns.collect::<Result<_, _>>()?;
     let found = match &args.key {
         None => default_key()?,
