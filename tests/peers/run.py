@@ -40,6 +40,7 @@ import framing
 import http2
 import matrix
 import refusing
+import resources
 import shared_nonces
 from stand import Stand, Tools
 
@@ -52,6 +53,7 @@ def cases(stand: Stand):
     yield from conformance.cases(stand)
     yield from refusing.cases(stand)
     yield from bodies.cases(stand)
+    yield from resources.cases(stand)
     yield from framing.cases(stand)
     yield from bridging.cases(stand)
     yield from http2.cases(stand)

@@ -91,6 +91,17 @@ export function addTools(server, z, shape, handle, called) {
   });
 }
 
+// The resources of server.py. The SDK compares with what its URL parser writes.
+export function addResources(server, called) {
+  for (const uri of ['file:///priv/a', 'file:///pub/a', 'file:///C:/x', 'memo://Insights', 'postgres://user@Host/db',
+    'ui://Widget/x?y=1', 'note://notes/नोट', 'note://notes/한국어']) {
+    server.registerResource(uri, new URL(uri).href, { description: uri }, async (asked) => {
+      called('resource', { name: uri });
+      return { contents: [{ uri: asked.href ?? String(asked), text: `content of ${uri}` }] };
+    });
+  }
+}
+
 export const variants = {
   'stateful-sse': { stateful: true, json: false },
   'stateful-json': { stateful: true, json: true },

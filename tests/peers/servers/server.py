@@ -105,6 +105,31 @@ def add_tools(server, Context, annotations, called) -> None:
         return f"slept {name}"
 
 
+# The resources that recorder.mjs has too; a read is recorded as a call of the tool "resource".
+RESOURCES = [
+    "file:///priv/a",
+    "file:///pub/a",
+    "file:///C:/x",
+    "memo://Insights",
+    "postgres://user@Host/db",
+    "ui://Widget/x?y=1",
+    "note://notes/नोट",
+    "note://notes/한국어",
+]
+
+
+def add_resources(server, called) -> None:
+    def reader(uri):
+        def read() -> str:
+            called("resource", name=uri)
+            return f"content of {uri}"
+
+        return read
+
+    for uri in RESOURCES:
+        server.resource(uri, name=uri)(reader(uri))
+
+
 async def main() -> None:
     package, path = sys.argv[1:]
     record = Record(path)
@@ -117,6 +142,7 @@ async def main() -> None:
 
         server = new()
         add_tools(server, Context, annotations, called)
+        add_resources(server, called)
         app = Recorded(app_of(server, flags), record, variant)
         listening = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, backlog=2048)

@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { addTools, Record, run } from './recorder.mjs';
+import { addResources, addTools, Record, run } from './recorder.mjs';
 
 const [parent, path] = process.argv.slice(2);
 const load = createRequire(join(parent, 'package.json'));
@@ -25,6 +25,7 @@ await run(new Record(path), ({ stateful, json }, called) => {
   const fresh = () => {
     const server = new sdk.McpServer({ name: 'fixture', version: '1' });
     addTools(server, z, (input) => z.object(input), handle, called);
+    addResources(server, called);
     return server;
   };
   const modern = sdk.createMcpHandler(fresh, {

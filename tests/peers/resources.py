@@ -1,0 +1,173 @@
+"""Spellings of one resource, sent to real servers: Python's `mcp` 1.x (pydantic `AnyUrl`), TypeScript's
+`sdk` 1.x (`new URL`) and the 2.x of both. Whatever a server would read as `file:///priv/a`, it does not
+read behind a gateway that is strict for it, not for a key that may only read `file:///pub/*`, and not
+by a bridge that asks first; and honest URIs are read as they are written.
+"""
+
+import json
+import subprocess
+
+from bridging import command
+from stand import Server, Stand
+from wire import ACCEPT, JSON, Answer, post
+
+SERVERS = ["py1", "py2", "fastmcp", "ts1", "ts2"]
+PROTECTED, PATTERN, OTHERS = "file:///priv/a", "resources/read:file:///priv/*", "resources/read:file:///pub/*"
+HONEST = [
+    "file:///pub/a",
+    "file:///C:/x",
+    "memo://Insights",
+    "postgres://user@Host/db",
+    "ui://Widget/x?y=1",
+    "note://notes/नोट",
+    "note://notes/한국어",
+]
+SPELLINGS = [
+    PROTECTED,
+    "FILE:///priv/a",
+    "File:///priv/a",
+    "file:////priv/a",
+    "file://///priv/a",
+    "file:/priv/a",
+    "file:priv/a",
+    "file://localhost/priv/a",
+    "file://LOCALHOST/priv/a",
+    "file:///pub/../priv/a",
+    "file:///pub/x/../../priv/a",
+    "file:///pub/./../priv/a",
+    "file:///pub/%2e%2e/priv/a",
+    "file:///pub/.%2E/priv/a",
+    "file:///pub/..%2fpriv%2fa",
+    "file:///pub/%252e%252e/priv/a",
+    "file:///pub//../../priv/a",
+    "file:///pub/..\\priv/a",
+    "file:\\\\\\priv\\a",
+    "file:///%70riv/a",
+    "file:///priv/%61",
+    "file:///priv/./a",
+    "file:///priv//a",
+    "file:///priv/b/../a",
+    " file:///priv/a",
+    "file:///priv/a ",
+    "file:///pr\tiv/a",
+    "fi\nle:///priv/a",
+    "file:///priv/a\x00",
+    "\ufefffile:///priv/a",
+    "file:///pri\u200bv/a",
+    "file:///priv/a\u200b",
+]
+# As each SDK really reads them: so many at least are the protected resource to it.
+AT_LEAST = {"py1": 15, "ts1": 10}
+
+
+def honest(name: str) -> list[str]:
+    """Those that the server finds at all: fastmcp registers a URI encoded, and looks it up as sent."""
+    return [uri for uri in HONEST if name != "fastmcp" or uri.isascii()]
+
+
+def reading(uri: str) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {"uri": uri}}).encode()
+
+
+def reads(server: Server, after: int) -> list[str]:
+    return [line["arguments"]["name"] for line in server.record("call", after) if line["tool"] == "resource"]
+
+
+def sent(port: int, uri: str, sign=None) -> Answer:
+    """One request; signed by `sign`, a pair of key and URL, if given."""
+    body = reading(uri)
+    more = []
+    if sign:
+        key, url = sign
+        more = key.sign("POST", url, [JSON, ACCEPT], body)
+    return post(port, "/mcp", body, more)
+
+
+def directly(server: Server, name: str) -> dict[str, list[str]]:
+    """What each spelling reads without anything before the server."""
+    port = int(server.urls["stateless-json"].split(":")[2].split("/")[0])
+    found = {}
+    for uri in [*SPELLINGS, *honest(name)]:
+        mark = server.mark()
+        sent(port, uri)
+        found[uri] = reads(server, mark)
+    return found
+
+
+def truth(stand: Stand, name: str) -> None:
+    """The spellings are not made up: the server does read the resource by them."""
+    found = directly(stand.server(name), name)
+    same = [uri for uri in SPELLINGS if found[uri] == [PROTECTED]]
+    assert PROTECTED in same and len(same) >= AT_LEAST.get(name, 1), same
+    for uri in honest(name):
+        assert found[uri] == [uri], (uri, found[uri])
+
+
+def strict(stand: Stand, name: str) -> None:
+    server = stand.server(name)
+    with stand.gateway(server.urls["stateless-json"], "--mode", "permissive", "--strict", PATTERN) as gateway:
+        mark = server.mark()
+        for uri in SPELLINGS:
+            answer = sent(gateway.port, uri)
+            assert answer.status == 403 and answer.reason == "signature_missing", (uri, answer)
+        assert reads(server, mark) == [], reads(server, mark)
+        for uri in honest(name):
+            assert sent(gateway.port, uri).status == 200, uri
+        assert reads(server, mark) == honest(name)
+
+
+def allowed(stand: Stand, name: str) -> None:
+    server, key = stand.server(name), stand.new_key(f"limited-{name}")
+    trust = stand.folder / f"limited-{name}.json"
+    allow = [flag for uri in honest(name)[1:] for flag in ("--allow", f"resources/read:{uri}")]
+    stand.command(stand.tools.mcpid, "trust", "add", "-r", trust, "--allow", OTHERS, *allow, key.file)
+    with stand.gateway(server.urls["stateless-json"], trust=trust) as gateway:
+        mark = server.mark()
+        for uri in SPELLINGS:
+            answer = sent(gateway.port, uri, (key, gateway.url))
+            assert answer.status == 403 and answer.reason == "not_allowed", (uri, answer)
+        assert reads(server, mark) == [], reads(server, mark)
+        for uri in honest(name):
+            answer = sent(gateway.port, uri, (key, gateway.url))
+            assert answer.status == 200, (uri, answer)
+        assert reads(server, mark) == honest(name)
+
+
+def permissive(stand: Stand, name: str) -> None:
+    server = stand.server(name)
+    flags = [flag for uri in [OTHERS, *(f"resources/read:{uri}" for uri in honest(name)[1:])] for flag in ("--permissive", uri)]
+    with stand.gateway(server.urls["stateless-json"], *flags) as gateway:
+        mark = server.mark()
+        for uri in SPELLINGS:
+            assert sent(gateway.port, uri).status == 403, uri
+        for uri in honest(name):
+            assert sent(gateway.port, uri).status == 200, uri
+        assert reads(server, mark) == honest(name)
+
+
+def asked(stand: Stand, name: str) -> None:
+    """The bridge puts every spelling to a person, who says no, and honest ones to nobody."""
+    server = stand.server(name)
+    questions = stand.folder / f"asked-{name}"
+    no = stand.folder / f"say-no-{name}.sh"
+    no.write_text(f'#!/bin/sh\necho asked >>"{questions}"\nexit 1\n')
+    no.chmod(0o700)
+    uris = [*SPELLINGS, *honest(name)]
+    lines = [json.loads(reading(uri)) | {"id": number} for number, uri in enumerate(uris)]
+    mark = server.mark()
+    done = subprocess.run(
+        command(stand, server.urls["stateless-json"], "--confirm", PATTERN, "--confirm-via", "askpass"),
+        input="".join(json.dumps(line) + "\n" for line in lines).encode(), capture_output=True, timeout=120,
+        env={**stand.environment, "MCPID_ASKPASS": str(no)},
+    )
+    answers = {answer["id"]: answer for answer in map(json.loads, done.stdout.splitlines()) if "id" in answer}
+    for number, uri in enumerate(uris):
+        assert ("result" in answers[number]) == (uri in honest(name)), (uri, answers[number], done.stderr[-2000:])
+    assert sorted(reads(server, mark)) == sorted(honest(name))
+    assert len(questions.read_text().splitlines()) == len(SPELLINGS)
+
+
+def cases(stand: Stand):
+    for name in SERVERS:
+        for case in (truth, strict, allowed, permissive, asked):
+            yield f"resources: {case.__name__} before {name}", lambda case=case, name=name: case(stand, name)
