@@ -66,7 +66,7 @@ fn yes_no_and_unjudged_have_the_same_members() {
         "expires": NOON + 30, "nonce": nonce, "now": NOON, "time_source": "flag",
         "revoked_at": null, "replay": "unchecked", "unjudged": [], "covered": covered,
         "not_covered": ["accept", "content-length"], "method": "POST", "target": URL,
-        "mcp": { "method": "tools/call", "name": "get_weather" },
+        "mcp": { "method": "tools/call", "name": "get_weather", "name_ambiguous": false },
         "captured": null, "failed": [], "program": format!("mcpid {}", env!("CARGO_PKG_VERSION")),
     });
     let mut expected = expected;
