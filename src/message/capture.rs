@@ -10,13 +10,12 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::framing::Framing;
+use super::lines::{Lines, split_field};
 use super::uri::{Parts, check_characters, shown};
 use super::{Body, Field, Head, HeadError, Request, RequestTarget};
 
 pub use super::fault::{CaptureError, Fault};
-
-/// The most that request line and header fields may take, in bytes.
-pub const MAX_HEAD: usize = 64 * 1024;
+pub use super::lines::{LineEnd, MAX_HEAD};
 
 /// One request, read, beside the bytes it was read from.
 #[derive(Clone, Debug)]
@@ -33,25 +32,6 @@ pub struct Captured<'a> {
     line_end: LineEnd,
     chunked: bool,
     trailers: usize,
-}
-
-/// How the lines of a capture end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LineEnd {
-    /// Carriage return and line feed, as on the wire.
-    CrLf,
-    /// Line feed only.
-    Lf,
-}
-
-impl LineEnd {
-    /// The characters.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            LineEnd::CrLf => "\r\n",
-            LineEnd::Lf => "\n",
-        }
-    }
 }
 
 /// What [`Captured::print`] does with a field line.
@@ -156,43 +136,6 @@ impl<'a> Captured<'a> {
     }
 }
 
-/// The lines of a capture, one after the other.
-pub(super) struct Lines<'a> {
-    pub(super) source: &'a [u8],
-    pub(super) at: usize,
-    /// The number of the line that was read last.
-    pub(super) number: usize,
-    /// Known once the first line was read.
-    pub(super) end: Option<LineEnd>,
-}
-
-impl<'a> Lines<'a> {
-    /// The next line without its end, if it ends before the offset `limit`.
-    pub(super) fn next(&mut self, limit: usize) -> Result<Option<&'a [u8]>, CaptureError> {
-        let window = self.source.get(self.at..limit.min(self.source.len())).unwrap_or_default();
-        let found = window.iter().position(|&b| b == b'\n');
-        let (line, end) = match window.get(..found.unwrap_or(window.len())).unwrap_or_default() {
-            [line @ .., b'\r'] => (line, LineEnd::CrLf),
-            line => (line, LineEnd::Lf),
-        };
-        self.number += 1;
-        // This finds a carriage return that no line feed follows, too.
-        if let Some(&byte) = line.iter().find(|&&b| (b < b' ' && b != b'\t') || b == 0x7f) {
-            return Err(self.error(Fault::Control(byte)));
-        }
-        let Some(length) = found else { return Ok(None) };
-        if *self.end.get_or_insert(end) != end {
-            return Err(self.error(Fault::LineEnd));
-        }
-        self.at += length + 1;
-        Ok(Some(line))
-    }
-
-    pub(super) fn error(&self, fault: Fault) -> CaptureError {
-        CaptureError::new(self.number, fault)
-    }
-}
-
 fn read(source: &[u8], max_body: u64) -> Result<Captured<'_>, CaptureError> {
     sniff(source).map_err(|fault| CaptureError::new(1, fault))?;
     let mut lines = Lines { source, at: 0, number: 0, end: None };
@@ -281,21 +224,5 @@ fn request_target<'a>(method: &str, text: &'a str) -> Result<RequestTarget<'a>, 
     } else {
         // The authority form of CONNECT among them: it asks for a tunnel, not for a resource.
         Err(Fault::TargetForm(shown(text)))
-    }
-}
-
-/// Name and value, which still has its white space.
-pub(super) fn split_field(line: &[u8]) -> Result<(&str, &[u8]), Fault> {
-    if matches!(line.first(), Some(b' ' | b'\t')) {
-        return Err(Fault::Folded);
-    }
-    let colon = line.iter().position(|&b| b == b':').ok_or(Fault::NoColon)?;
-    let (name, value) = line.split_at(colon);
-    match std::str::from_utf8(name) {
-        Ok(name) => Ok((name, value.get(1..).unwrap_or_default())),
-        Err(_) => {
-            let name = shown(&String::from_utf8_lossy(name));
-            Err(Fault::Field(HeadError::FieldName(name)))
-        }
     }
 }

@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use super::Field;
-use super::capture::{Lines, MAX_HEAD, split_field};
 use super::fault::{CaptureError, Fault};
+use super::lines::{Lines, MAX_HEAD, split_field};
 use super::uri::{Authority, UriError, shown};
 
 /// A chunk size in hexadecimal digits: what fits in 64 bits.

@@ -13,6 +13,7 @@ mod framing;
 pub mod har;
 mod input;
 pub mod line;
+mod lines;
 pub mod shown;
 pub mod structured;
 pub mod target;

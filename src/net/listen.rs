@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
 use super::Address;
-use super::serve::Peer;
+use super::peer::Peer;
 use super::stream::Stream;
 
 /// Connections that may wait to be accepted.

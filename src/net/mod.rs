@@ -12,16 +12,18 @@
 
 mod address;
 mod dial;
-mod hands;
 mod listen;
+mod peer;
 mod proxy;
 mod serve;
 mod stream;
 pub mod tls;
+mod workers;
 
 pub use address::{Address, AddressError};
 pub use dial::{Dialer, Sent, Via};
-pub use hands::Hands;
 pub use listen::Listener;
+pub use peer::Peer;
 pub use proxy::{Proxy, ProxyError, ProxySettings, TunnelFailed};
-pub use serve::{HeadFault, Limits, Peer, RefusedHead, Server};
+pub use serve::{HeadFault, Limits, RefusedHead, Server};
+pub use workers::Hands;

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +19,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::listen::Listener;
+use super::peer::Peer;
 use super::stream::Stream;
 use super::tls::Shown;
 use activity::{Activity, AnswerRefusedHead, Counting, Watched};
@@ -31,24 +31,6 @@ mod head_filter;
 mod raw_head;
 
 pub use raw_head::{HeadFault, RefusedHead};
-
-/// Who is at the other end of a connection. Found in the extensions of every request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
-    /// A TCP address.
-    Tcp(SocketAddr),
-    /// The other end of a Unix socket, which has no address.
-    Unix,
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Peer::Tcp(address) => address.fmt(f),
-            Peer::Unix => f.write_str("unix"),
-        }
-    }
-}
 
 /// What one server gives to all of its clients together, and to each.
 #[derive(Clone, Debug)]

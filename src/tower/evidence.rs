@@ -6,8 +6,8 @@ use crate::mcp::body::Reading;
 use crate::message::Head;
 use crate::verify::{HeadHeld, Verifier};
 
-use super::judge::Findings;
-use super::layer::Settings;
+use super::findings::Findings;
+use super::settings::Settings;
 
 #[cfg(feature = "audit")]
 pub(super) use on::{Evidence, headless, of, record};
@@ -21,12 +21,9 @@ type Judged<'a, 'h> = (&'a Verifier, &'a Head<'h>, Option<&'a [u8]>, Option<&'a 
 
 #[cfg(feature = "audit")]
 mod on {
-    use std::sync::Arc;
-
     use super::{Findings, Head, HeadHeld, Judged, Settings};
-    use crate::audit::{self, Because, Recorder};
+    use crate::audit::{self, Because};
     use crate::clock::Timestamp;
-    use crate::tower::VerifyLayer;
     use crate::tower::refusal::Reason;
     use crate::tower::status::Status;
     use crate::verify::{Code, Rejection};
@@ -35,15 +32,6 @@ mod on {
     pub(in crate::tower) struct Evidence {
         signatures: audit::Evidence,
         now: Timestamp,
-    }
-
-    impl VerifyLayer {
-        /// Writes every request down. Under [`audit::Policy::Required`] a request that is verified
-        /// is on the disk before the service behind gets it, and refused with 503 if it cannot be.
-        #[must_use]
-        pub fn with_audit(self, recorder: Arc<Recorder>) -> Self {
-            self.with(|settings| settings.recorder = Some(recorder))
-        }
     }
 
     /// Takes down what held, before the body is judged.

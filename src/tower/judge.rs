@@ -17,11 +17,12 @@ use super::BoxError;
 use super::budget::Share;
 use super::content::{self, ReadError, RequestBody};
 use super::evidence::{self, Evidence};
+use super::findings::Findings;
 use super::head;
-use super::layer::Settings;
 use super::modes::Mode;
 use super::observe::Event;
 use super::refusal::{self, Reason, Refused};
+use super::settings::Settings;
 use super::status::Status;
 
 /// Bytes that are read of a request that is refused already.
@@ -53,20 +54,6 @@ impl<B> Content<B> {
             Content::Read(bytes, _) => Some(bytes.clone()),
             Content::Unread(_) | Content::Gone => None,
         }
-    }
-}
-
-/// What was found out about a request.
-pub(super) struct Findings {
-    pub(super) status: Option<Status>,
-    pub(super) mode: Option<Mode>,
-    /// Why it does not get through.
-    pub(super) refusal: Option<Reason>,
-}
-
-impl Findings {
-    pub(super) fn refuse(reason: Reason) -> Self {
-        Findings { status: None, mode: None, refusal: Some(reason) }
     }
 }
 

@@ -1,8 +1,7 @@
 //! The layer and its settings.
 
-use std::borrow::Cow;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -10,39 +9,16 @@ use http::{Response, Uri};
 use tower_layer::Layer;
 
 use crate::key::KeyId;
-use crate::mcp::body::Scope;
 use crate::message::Head;
-use crate::profile::Presence;
-use crate::verify::{BodyHeld, Replay, Verifier};
+use crate::verify::Verifier;
 
 use super::budget::Budget;
+use super::handle::{Handle, LayerError};
 use super::modes::{Modes, Policy};
-use super::observe::{Event, Observer};
+use super::observe::Observer;
 use super::refusal::{self, RefuseWith, Refused};
 use super::service::VerifyService;
-
-type Answer = Arc<dyn Fn(&Refused, Response<Bytes>) -> Response<Bytes> + Send + Sync>;
-type Admission = Arc<dyn Fn(&Head<'_>, &KeyId) -> Result<(), String> + Send + Sync>;
-type WireTarget = Arc<dyn Fn(&Parts) -> Option<Uri> + Send + Sync>;
-
-/// A layer cannot be built so.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum LayerError {
-    /// The verifier takes any origin at its word: a request that was signed for another server
-    /// would be accepted.
-    #[error("no origin is known to be ours")]
-    NoOrigin,
-    /// The verifier does not claim nonces: every request could be replayed.
-    #[error("nonces are not claimed in a store")]
-    NoStore,
-    /// The profile accepts signatures without coverage, nonce, digest or an end.
-    #[error("the profile {0:?} is for audits and not for servers")]
-    Profile(String),
-    /// A realm that no header can hold.
-    #[error("the realm holds something else than visible ascii")]
-    Realm,
-}
+use super::settings::Settings;
 
 /// Verifies the requests to a service; see [the module](super).
 ///
@@ -50,26 +26,6 @@ pub enum LayerError {
 #[derive(Clone)]
 pub struct VerifyLayer {
     settings: Arc<Settings>,
-}
-
-#[derive(Clone)]
-pub(super) struct Settings {
-    verifier: Handle,
-    pub(super) policy: Arc<dyn Policy>,
-    pub(super) refuse_with: RefuseWith,
-    pub(super) budget: Arc<Budget>,
-    observer: Option<Arc<dyn Observer>>,
-    answer: Option<Answer>,
-    admission: Option<Admission>,
-    wire_target: Option<WireTarget>,
-    #[cfg(feature = "audit")]
-    pub(super) recorder: Option<Arc<crate::audit::Recorder>>,
-}
-
-/// Replaces the verifier of a running layer, as when a trust file has changed.
-#[derive(Clone)]
-pub struct Handle {
-    verifier: Arc<RwLock<Arc<Verifier>>>,
 }
 
 impl VerifyLayer {
@@ -80,7 +36,7 @@ impl VerifyLayer {
     /// # Errors
     /// [`LayerError`] for a verifier that would let through what nobody authorised here and now.
     pub fn new(verifier: Verifier) -> Result<Self, LayerError> {
-        let verifier = Handle { verifier: Arc::new(RwLock::new(Arc::new(fit(verifier)?))) };
+        let verifier = Handle::new(verifier)?;
         Ok(VerifyLayer {
             settings: Arc::new(Settings {
                 verifier,
@@ -169,7 +125,16 @@ impl VerifyLayer {
         self.settings.verifier.clone()
     }
 
-    pub(super) fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+    /// Writes every request down. Under [`Policy::Required`](crate::audit::Policy::Required) a
+    /// request that is verified is on the disk before the service behind gets it, and refused with
+    /// 503 if it cannot be.
+    #[cfg(feature = "audit")]
+    #[must_use]
+    pub fn with_audit(self, recorder: Arc<crate::audit::Recorder>) -> Self {
+        self.with(|settings| settings.recorder = Some(recorder))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(Arc::make_mut(&mut self.settings));
         self
     }
@@ -186,84 +151,5 @@ impl<S> Layer<S> for VerifyLayer {
 impl fmt::Debug for VerifyLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifyLayer").finish_non_exhaustive()
-    }
-}
-
-impl Handle {
-    /// Judges by `verifier` from now on: a request whose body is not here yet is judged by it too,
-    /// so that a key which is revoked counts for nothing at once. What was verified before stays so.
-    ///
-    /// # Errors
-    /// As [`VerifyLayer::new`]; the old verifier stays then.
-    pub fn replace(&self, verifier: Verifier) -> Result<(), LayerError> {
-        let verifier = Arc::new(fit(verifier)?);
-        // Nothing that can panic is done under the lock.
-        *self.verifier.write().unwrap_or_else(PoisonError::into_inner) = verifier;
-        Ok(())
-    }
-
-    /// The verifier as it stands.
-    pub fn verifier(&self) -> Arc<Verifier> {
-        Arc::clone(&self.verifier.read().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl fmt::Debug for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").finish_non_exhaustive()
-    }
-}
-
-/// Whether a server may rely on `verifier`.
-fn fit(verifier: Verifier) -> Result<Verifier, LayerError> {
-    if verifier.origins().is_empty() {
-        return Err(LayerError::NoOrigin);
-    }
-    if !matches!(verifier.replay(), Replay::Claim(_)) {
-        return Err(LayerError::NoStore);
-    }
-    let profile = verifier.profile();
-    let covers = |name: &str| profile.always.iter().any(|c| c == name);
-    if profile.nonce != Presence::Required
-        || profile.created != Presence::Required
-        || profile.digest != Presence::Required
-        || profile.window.back.is_none()
-        || !["@method", "@target-uri", "content-digest"].into_iter().all(covers)
-    {
-        return Err(LayerError::Profile(profile.name.to_string()));
-    }
-    Ok(verifier.at(Scope::Endpoint))
-}
-
-impl Settings {
-    pub(super) fn verifier(&self) -> Arc<Verifier> {
-        self.verifier.verifier()
-    }
-
-    pub(super) fn wire_target<'p>(&self, parts: &'p Parts) -> Cow<'p, Uri> {
-        match self.wire_target.as_ref().and_then(|find| find(parts)) {
-            Some(uri) => Cow::Owned(uri),
-            None => Cow::Borrowed(&parts.uri),
-        }
-    }
-
-    pub(super) fn admit(&self, head: &Head<'_>, held: &BodyHeld) -> Result<(), String> {
-        self.admission.as_ref().map_or(Ok(()), |admission| admission(head, held.key()))
-    }
-
-    pub(super) fn observe(&self, event: &Event<'_>) {
-        if let Some(observer) = &self.observer {
-            observer.judged(event);
-        }
-    }
-
-    /// The response to a refused request, by the application if it wants to.
-    pub(super) fn answer(&self, refused: Refused, response: Response<Bytes>) -> Response<Bytes> {
-        let mut response = match &self.answer {
-            Some(answer) => answer(&refused, response),
-            None => response,
-        };
-        response.extensions_mut().insert(refused);
-        response
     }
 }

@@ -56,8 +56,11 @@
 //! [`VerifyLayer::with_wire_target`].
 
 mod budget;
+mod client_messages;
 mod content;
 mod evidence;
+mod findings;
+mod handle;
 mod head;
 mod judge;
 mod layer;
@@ -65,14 +68,15 @@ mod modes;
 mod observe;
 mod refusal;
 mod service;
+mod settings;
 mod signing;
 mod status;
-mod told;
 
 pub use budget::Budget;
 pub use content::{RequestBody, ResponseBody};
+pub use handle::{Handle, LayerError};
 pub use judge::ID_LIMIT;
-pub use layer::{Handle, LayerError, VerifyLayer};
+pub use layer::VerifyLayer;
 pub use modes::{Mode, Modes, Policy};
 pub use observe::{Counters, Event, Observer};
 pub use refusal::{HEADER_MISMATCH, REFUSED, Reason, RefuseWith, Refused};

@@ -16,7 +16,7 @@ use crate::verify::rejection::chain;
 use crate::verify::{Code, MAX_COMPONENTS, Rejection, Step, Unavailable, Verifier};
 
 use super::BoxError;
-use super::told::words;
+use super::client_messages::words;
 
 /// The JSON-RPC error code of a refusal: outside the range that JSON-RPC 2.0 and MCP keep for
 /// themselves.

@@ -13,7 +13,7 @@ use tower_service::Service;
 use super::BoxError;
 use super::content::{RequestBody, ResponseBody};
 use super::judge::{Outcome, judge};
-use super::layer::Settings;
+use super::settings::Settings;
 
 /// A service behind verification. Made by [`VerifyLayer`](super::VerifyLayer).
 #[derive(Clone)]

@@ -22,6 +22,7 @@ mod body;
 mod candidate;
 mod claim;
 pub mod coverage;
+pub mod covered;
 pub mod parameters;
 pub mod rejection;
 mod standing;

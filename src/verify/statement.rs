@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 use crate::key::trust::Entry;
 use crate::message::Head;
 
-use super::coverage;
+use super::covered;
 
 /// What a signature says of itself. Of a refused request, nothing of this is proven.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -55,8 +55,8 @@ impl Statement {
             statement.nonce = text("nonce");
             statement.created = time("created");
             statement.expires = time("expires");
-            statement.covered = params.components().iter().map(coverage::shown).collect();
-            statement.not_covered = coverage::not_covered(head, params.components());
+            statement.covered = params.components().iter().map(covered::shown).collect();
+            statement.not_covered = covered::not_covered(head, params.components());
         }
         if let Some(entry) = entry {
             statement.key = Some(entry.key().id().to_string());

@@ -33,11 +33,6 @@ const LEFT: &[&str] = &[
     "connect/answer.rs <-> connect/send.rs",
     "connect/stdio/request.rs <-> connect/stdio/rounds.rs",
     "mcp/body.rs <-> mcp/json.rs",
-    "message/capture.rs <-> message/framing.rs",
-    "net/listen.rs <-> net/serve.rs",
-    "tower/judge.rs <-> tower/layer.rs <-> tower/service.rs",
-    "tower/layer.rs <-> tower/service.rs",
-    "verify/coverage.rs <-> verify/rejection.rs <-> verify/statement.rs",
 ];
 
 #[test]

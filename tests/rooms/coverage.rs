@@ -5,7 +5,8 @@ use mcpid::key::Sign as _;
 use mcpid::message::{Head, RequestTarget};
 use mcpid::profile::Profile;
 use mcpid::verify::Code;
-use mcpid::verify::coverage::{Changes, judge, not_covered, shown};
+use mcpid::verify::coverage::{Changes, judge};
+use mcpid::verify::covered::{not_covered, shown};
 
 use crate::scene::{Call, Input, Judge, key};
 

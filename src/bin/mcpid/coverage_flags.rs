@@ -135,7 +135,7 @@ fn without_effect(flag: &str, value: &str, why: &str) -> Failure {
 }
 
 fn written(component: &Component<'_>) -> String {
-    mcpid::verify::coverage::shown(component)
+    mcpid::verify::covered::shown(component)
 }
 
 /// The fields that are covered where a request carries them, as a list; `None` if there are none.

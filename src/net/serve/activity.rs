@@ -17,9 +17,9 @@ use hyper::service::Service;
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::Peer;
 use super::head_filter::RefusedRequest;
 use super::raw_head::RefusedHead;
+use crate::net::peer::Peer;
 use crate::net::stream::Stream;
 
 /// The state of one connection, shared by its socket, its requests and its clock.

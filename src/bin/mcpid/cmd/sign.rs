@@ -14,6 +14,7 @@ use mcpid::message::target::Origins;
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signed, Signer, SigningError};
 use mcpid::verify::coverage::{self, Changes};
+use mcpid::verify::covered;
 use rand::rngs::SysRng;
 use serde::Serialize;
 
@@ -253,7 +254,7 @@ fn json<'a>(
 ) -> SignedJson<'a> {
     // As a verdict names them: bare where there are no parameters.
     let bare = |text: &String| match Component::parse(text) {
-        Ok(component) => coverage::shown(&component),
+        Ok(component) => covered::shown(&component),
         Err(_) => text.clone(),
     };
     SignedJson {

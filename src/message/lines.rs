@@ -1,0 +1,80 @@
+//! The lines of a captured request, all of which must end in the same way.
+
+use super::HeadError;
+use super::fault::{CaptureError, Fault};
+use super::uri::shown;
+
+/// The most that request line and header fields may take, in bytes.
+pub const MAX_HEAD: usize = 64 * 1024;
+
+/// How the lines of a capture end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineEnd {
+    /// Carriage return and line feed, as on the wire.
+    CrLf,
+    /// Line feed only.
+    Lf,
+}
+
+impl LineEnd {
+    /// The characters.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            LineEnd::CrLf => "\r\n",
+            LineEnd::Lf => "\n",
+        }
+    }
+}
+
+/// The lines of a capture, one after the other.
+pub(super) struct Lines<'a> {
+    pub(super) source: &'a [u8],
+    pub(super) at: usize,
+    /// The number of the line that was read last.
+    pub(super) number: usize,
+    /// Known once the first line was read.
+    pub(super) end: Option<LineEnd>,
+}
+
+impl<'a> Lines<'a> {
+    /// The next line without its end, if it ends before the offset `limit`.
+    pub(super) fn next(&mut self, limit: usize) -> Result<Option<&'a [u8]>, CaptureError> {
+        let window = self.source.get(self.at..limit.min(self.source.len())).unwrap_or_default();
+        let found = window.iter().position(|&b| b == b'\n');
+        let (line, end) = match window.get(..found.unwrap_or(window.len())).unwrap_or_default() {
+            [line @ .., b'\r'] => (line, LineEnd::CrLf),
+            line => (line, LineEnd::Lf),
+        };
+        self.number += 1;
+        // This finds a carriage return that no line feed follows, too.
+        if let Some(&byte) = line.iter().find(|&&b| (b < b' ' && b != b'\t') || b == 0x7f) {
+            return Err(self.error(Fault::Control(byte)));
+        }
+        let Some(length) = found else { return Ok(None) };
+        if *self.end.get_or_insert(end) != end {
+            return Err(self.error(Fault::LineEnd));
+        }
+        self.at += length + 1;
+        Ok(Some(line))
+    }
+
+    pub(super) fn error(&self, fault: Fault) -> CaptureError {
+        CaptureError::new(self.number, fault)
+    }
+}
+
+/// Name and value, which still has its white space.
+pub(super) fn split_field(line: &[u8]) -> Result<(&str, &[u8]), Fault> {
+    if matches!(line.first(), Some(b' ' | b'\t')) {
+        return Err(Fault::Folded);
+    }
+    let colon = line.iter().position(|&b| b == b':').ok_or(Fault::NoColon)?;
+    let (name, value) = line.split_at(colon);
+    match std::str::from_utf8(name) {
+        Ok(name) => Ok((name, value.get(1..).unwrap_or_default())),
+        Err(_) => {
+            let name = shown(&String::from_utf8_lossy(name));
+            Err(Fault::Field(HeadError::FieldName(name)))
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Which components a signature covers and which it leaves open, as reports name them.
+
+use std::collections::HashSet;
+
+use crate::base::component::Component;
+use crate::message::Head;
+
+/// A component as reports name it: bare where it has no parameters, else as on the wire.
+pub fn shown(component: &Component<'_>) -> String {
+    match component.is_plain() {
+        true => component.name().to_owned(),
+        false => component.to_string(),
+    }
+}
+
+/// What of a request no candidate's base binds, for reports: the pieces of the target and every
+/// field that is not covered whole, in the order received and each once. The signature fields
+/// themselves are left out.
+pub fn not_covered(head: &Head<'_>, covered: &[Component<'_>]) -> Vec<String> {
+    // A set: a stranger's signature may list a thousand components over thousands of fields.
+    let plain: HashSet<&str> =
+        covered.iter().filter(|c| c.is_plain()).map(Component::name).collect();
+    let has = |name: &str| plain.contains(name);
+    let mut open = Vec::new();
+    let mut seen = HashSet::new();
+    if !has("@method") {
+        open.push("@method".to_owned());
+    }
+    if !has("@target-uri") {
+        // The whole URI is bound if its pieces are.
+        let pieces = ["@scheme", "@authority", "@path", "@query"];
+        let path_and_query = has("@request-target");
+        for piece in pieces {
+            let bound = has(piece) || (path_and_query && matches!(piece, "@path" | "@query"));
+            if !bound {
+                open.push(piece.to_owned());
+            }
+        }
+    }
+    for field in head.fields() {
+        let name = field.name();
+        // `Host` is what the authority is read from.
+        let bound = has(name)
+            || matches!(name, "signature" | "signature-input")
+            || (name == "host" && (has("@authority") || has("@target-uri")));
+        if !bound && seen.insert(name) {
+            open.push(name.to_owned());
+        }
+    }
+    open
+}
