@@ -224,7 +224,7 @@ impl Signer {
         let params = SignatureParams::for_signing(self.components(&head)?, &claims)?;
         let base = base::signature_base(&params, &head, &target)?;
         let signature = self.key.sign(base.as_bytes())?;
-        let header::Signed { signature_input, signature } =
+        let header::SignatureFields { signature_input, signature } =
             header::add(&head, &self.label, &params, &signature, self.existing)?;
         let covered = params.components().iter().map(ToString::to_string).collect();
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();

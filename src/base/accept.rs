@@ -12,17 +12,17 @@ pub const ACCEPT_SIGNATURE: &str = "accept-signature";
 
 /// One signature that is asked for.
 #[derive(Clone, Debug)]
-pub struct Wanted<'a> {
+pub struct RequestedSignature<'a> {
     /// The label to use.
     pub label: Cow<'a, str>,
     /// What to cover, and the parameters to set: `created` and `expires` are flags here, the
-    /// others carry the value to use (section 5.1). [`Wish`] makes them.
+    /// others carry the value to use (section 5.1). [`RequestedParameters`] makes them.
     pub params: Result<SignatureParams<'a>, MemberFault>,
 }
 
 /// The parameters to ask for.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Wish<'a> {
+pub struct RequestedParameters<'a> {
     /// Say when the signature is made.
     pub created: bool,
     /// Say when it becomes void.
@@ -40,13 +40,16 @@ pub struct Wish<'a> {
 ///
 /// # Errors
 /// [`HeaderError::Malformed`] for a fault of the dictionary, a repeated label among them.
-pub fn read(value: &[u8]) -> Result<Vec<Wanted<'_>>, HeaderError> {
+pub fn read(value: &[u8]) -> Result<Vec<RequestedSignature<'_>>, HeaderError> {
     let malformed = |source| HeaderError::Malformed { field: ACCEPT_SIGNATURE, source };
     let dictionary = Dictionary::parse(value).map_err(malformed)?;
     if let Some(fault) = dictionary.duplicate {
         return Err(malformed(fault));
     }
-    let wanted = |(label, member)| Wanted { label, params: SignatureParams::from_member(member) };
+    let wanted = |(label, member)| RequestedSignature {
+        label,
+        params: SignatureParams::from_member(member),
+    };
     Ok(dictionary.members.into_iter().map(wanted).collect())
 }
 
@@ -57,7 +60,7 @@ pub fn read(value: &[u8]) -> Result<Vec<Wanted<'_>>, HeaderError> {
 /// [`ParamsError`].
 pub fn wanted<'a>(
     components: Vec<Component<'a>>,
-    wish: &Wish<'a>,
+    wish: &RequestedParameters<'a>,
 ) -> Result<SignatureParams<'a>, ParamsError> {
     let flag = |wanted: bool| wanted.then_some(BareItem::Boolean(true));
     let string = |s: Option<&'a str>| s.map(|s| BareItem::String(Cow::Borrowed(s)));

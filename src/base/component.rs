@@ -9,9 +9,9 @@ use std::collections::HashSet;
 use std::fmt;
 
 use crate::message::is_tchar;
-use crate::message::structured::{BareItem, Fault, Item, Parameters, Unwritable};
+use crate::message::structured::{BareItem, Item, Parameters, ParseFault, Unwritable};
 
-use super::fields::{self, Kind};
+use super::fields::{self, FieldType};
 
 /// What names are made of: tokens without capital letters.
 const LOWER_TCHAR: [bool; 256] = {
@@ -43,7 +43,7 @@ pub enum ComponentError {
     Name(String),
     /// A text from outside a message that is not RFC 9651.
     #[error("not a component identifier")]
-    Syntax(#[source] Fault),
+    Syntax(#[source] ParseFault),
     /// A name with `@` that RFC 9421 section 2.2 does not define.
     #[error("no such derived component")]
     UnknownDerived,
@@ -85,7 +85,7 @@ pub enum ComponentError {
     Absent,
     /// The value of a structured field is not one, or can be read in two ways.
     #[error("the value of the structured field cannot be read")]
-    Value(#[source] Fault),
+    Value(#[source] ParseFault),
     /// The dictionary has no member of that key.
     #[error("the dictionary has no such member")]
     KeyAbsent,
@@ -121,11 +121,11 @@ pub(super) enum Derived {
 
 /// How the value of a component is found.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Plan<'c> {
+pub(super) enum ValueSource<'c> {
     Derived(Derived),
     QueryParam(&'c str),
     Field,
-    Strict(Kind),
+    Strict(FieldType),
     Key(&'c str),
     Wrapped,
 }
@@ -207,7 +207,7 @@ impl<'a> Component<'a> {
     /// [`ComponentError`]: names and parameters that are unknown, or not for requests, or exclude
     /// each other.
     pub fn check(&self) -> Result<(), ComponentError> {
-        self.plan().map(|_| ())
+        self.value_source().map(|_| ())
     }
 
     /// Appends the identifier to `out`, parameters in the order received (section 2.5).
@@ -228,7 +228,7 @@ impl<'a> Component<'a> {
         Component { name, params: self.params.into_owned() }
     }
 
-    pub(super) fn plan(&self) -> Result<Plan<'_>, ComponentError> {
+    pub(super) fn value_source(&self) -> Result<ValueSource<'_>, ComponentError> {
         let (mut sf, mut bs, mut key, mut query_name) = (false, false, None, None);
         for (name, value) in self.params.iter() {
             let flag = |known| match value {
@@ -257,24 +257,24 @@ impl<'a> Component<'a> {
             return Err(ComponentError::Misplaced(name));
         }
         if query_param {
-            return query_name.map(Plan::QueryParam).ok_or(ComponentError::NameMissing);
+            return query_name.map(ValueSource::QueryParam).ok_or(ComponentError::NameMissing);
         }
         if self.is_derived() {
-            return derived(&self.name).map(Plan::Derived);
+            return derived(&self.name).map(ValueSource::Derived);
         }
         match (bs, sf, key) {
-            (true, false, None) => Ok(Plan::Wrapped),
+            (true, false, None) => Ok(ValueSource::Wrapped),
             (true, ..) => Err(ComponentError::Conflict),
             // `sf` beside `key` says nothing more (section 2.1). Who names a key says that the
             // field is a dictionary; that is believed unless the field is known to be another.
             (false, _, Some(key)) => match fields::kind(&self.name) {
-                None | Some(Kind::Dictionary) => Ok(Plan::Key(key)),
+                None | Some(FieldType::Dictionary) => Ok(ValueSource::Key(key)),
                 Some(_) => Err(ComponentError::NotDictionary),
             },
-            (false, true, None) => {
-                fields::kind(&self.name).map(Plan::Strict).ok_or(ComponentError::NotStructured)
-            }
-            (false, false, None) => Ok(Plan::Field),
+            (false, true, None) => fields::kind(&self.name)
+                .map(ValueSource::Strict)
+                .ok_or(ComponentError::NotStructured),
+            (false, false, None) => Ok(ValueSource::Field),
         }
     }
 }

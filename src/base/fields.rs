@@ -2,7 +2,7 @@
 
 /// The type of a structured field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FieldType {
     Dictionary,
     Item,
     List,
@@ -13,7 +13,7 @@ pub(super) enum Kind {
 /// These are the fields that the IANA registry of HTTP field names marks as structured, and
 /// `signature-agent`, which web-bot-auth defines. Fields that only look so, such as
 /// `cache-control`, stay out: their senders need not write what RFC 9651 can read.
-pub(super) fn kind(name: &str) -> Option<Kind> {
+pub(super) fn kind(name: &str) -> Option<FieldType> {
     match name {
         "accept-signature"
         | "cdn-cache-control"
@@ -32,7 +32,7 @@ pub(super) fn kind(name: &str) -> Option<Kind> {
         | "use-as-dictionary"
         | "want-content-digest"
         | "want-repr-digest"
-        | "want-unencoded-digest" => Some(Kind::Dictionary),
+        | "want-unencoded-digest" => Some(FieldType::Dictionary),
         "accept-ch"
         | "cache-group-invalidation"
         | "cache-groups"
@@ -42,7 +42,7 @@ pub(super) fn kind(name: &str) -> Option<Kind> {
         | "link-template"
         | "proxy-status"
         | "ratelimit"
-        | "ratelimit-policy" => Some(Kind::List),
+        | "ratelimit-policy" => Some(FieldType::List),
         "available-dictionary"
         | "capsule-protocol"
         | "client-cert"
@@ -54,7 +54,7 @@ pub(super) fn kind(name: &str) -> Option<Kind> {
         | "deprecation"
         | "dictionary-id"
         | "incremental"
-        | "origin-agent-cluster" => Some(Kind::Item),
+        | "origin-agent-cluster" => Some(FieldType::Item),
         _ => None,
     }
 }

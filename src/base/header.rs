@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use super::params::{MemberFault, SignatureParams};
 use crate::message::Head;
 use crate::message::structured::{
-    self, BareItem, Dictionary, Fault, Item, Member, Parameters, Received, Unwritable, write_key,
+    self, BareItem, Dictionary, Item, Member, Parameters, ParseFault, Received, Unwritable,
+    write_key,
 };
 
 /// The name of the field that says what is covered.
@@ -49,7 +50,7 @@ pub enum HeaderError {
         /// Which field.
         field: &'static str,
         /// Where and why.
-        source: Fault,
+        source: ParseFault,
     },
     /// A label stands in one of the two fields only.
     #[error("the label {label:?} is not in the {missing} field")]
@@ -137,7 +138,7 @@ fn signature_bytes(member: Received<Member<'_>>) -> Result<Vec<u8>, MemberFault>
 
 /// The values of the two fields once a signature is added.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signed {
+pub struct SignatureFields {
     /// The whole value of `Signature-Input`, on one line.
     pub signature_input: String,
     /// The whole value of `Signature`, on one line.
@@ -183,7 +184,7 @@ pub fn add(
     params: &SignatureParams<'_>,
     signature: &[u8],
     existing: Existing,
-) -> Result<Signed, AddError> {
+) -> Result<SignatureFields, AddError> {
     let unwritable = |source| AddError::Unwritable { label: label.to_owned(), source };
     let bytes = BareItem::Bytes(signature.to_vec());
     let member = Member::Item(Item { value: bytes, params: Parameters::default() });
@@ -196,7 +197,7 @@ pub fn add(
     write_key(label, &mut input.text).map_err(unwritable)?;
     input.text.push('=');
     params.write_to(&mut input.text).map_err(unwritable)?;
-    Ok(Signed { signature_input: input.text, signature: output.text })
+    Ok(SignatureFields { signature_input: input.text, signature: output.text })
 }
 
 /// The members of a field that stay, and the separator for the one to come.

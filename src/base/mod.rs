@@ -40,7 +40,7 @@ pub fn signature_base(
     target: &Target<'_>,
 ) -> Result<String, BaseError> {
     let mut base = String::with_capacity(1024);
-    let mut parts = value::Parts::default();
+    let mut parts = value::ParsedParts::default();
     for component in params.components() {
         component
             .write_to(&mut base)

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::component::{self, Component, ComponentError};
 use crate::message::structured::{
-    BareItem, Fault, InnerList, Member, Parameters, Received, Unwritable,
+    BareItem, InnerList, Member, Parameters, ParseFault, Received, Unwritable,
 };
 
 /// The covered components and the parameters of one signature.
@@ -45,7 +45,7 @@ impl<T> Param<T> {
 pub enum MemberFault {
     /// A repeated parameter, or base64 that is not canonical.
     #[error(transparent)]
-    Structured(Fault),
+    Structured(ParseFault),
     /// The member of `Signature-Input` or `Accept-Signature` is not an inner list (section 4.1).
     #[error("not a list of components")]
     NotComponents,

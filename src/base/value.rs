@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::component::{Component, ComponentError, Derived, Plan};
-use super::fields::Kind;
+use super::component::{Component, ComponentError, Derived, ValueSource};
+use super::fields::FieldType;
 use crate::message::structured::{self, Dictionary, Item, List};
 use crate::message::target::Target;
 use crate::message::{Field, Head};
@@ -18,16 +18,16 @@ impl Component<'_> {
         &self,
         head: &'h Head<'_>,
         target: &'h Target<'_>,
-        parts: &mut Parts<'h>,
+        parts: &mut ParsedParts<'h>,
         out: &mut String,
     ) -> Result<(), ComponentError> {
-        match self.plan()? {
-            Plan::Derived(derived) => write_derived(derived, head, target, out),
-            Plan::QueryParam(name) => parts.write_param(target.query(), name, out),
-            Plan::Field => write_lines(head, self.name(), out),
-            Plan::Wrapped => write_wrapped(head, self.name(), out),
-            Plan::Strict(kind) => write_strict(kind, &combined(head, self.name())?, out),
-            Plan::Key(key) => parts.write_member(head, self.name(), key, out),
+        match self.value_source()? {
+            ValueSource::Derived(derived) => write_derived(derived, head, target, out),
+            ValueSource::QueryParam(name) => parts.write_param(target.query(), name, out),
+            ValueSource::Field => write_lines(head, self.name(), out),
+            ValueSource::Wrapped => write_wrapped(head, self.name(), out),
+            ValueSource::Strict(kind) => write_strict(kind, &combined(head, self.name())?, out),
+            ValueSource::Key(key) => parts.write_member(head, self.name(), key, out),
         }
     }
 }
@@ -85,13 +85,13 @@ fn combined<'h>(head: &'h Head<'_>, name: &'h str) -> Result<Cow<'h, [u8]>, Comp
 }
 
 /// Section 2.1.1. A value that two parsers could read in two ways has no strict form.
-fn write_strict(kind: Kind, value: &[u8], out: &mut String) -> Result<(), ComponentError> {
+fn write_strict(kind: FieldType, value: &[u8], out: &mut String) -> Result<(), ComponentError> {
     match kind {
-        Kind::Dictionary => {
+        FieldType::Dictionary => {
             Dictionary::strict(value).map_err(ComponentError::Value)?.write_to(out)?;
         }
-        Kind::List => List::strict(value).map_err(ComponentError::Value)?.write_to(out)?,
-        Kind::Item => Item::strict(value).map_err(ComponentError::Value)?.write_to(out)?,
+        FieldType::List => List::strict(value).map_err(ComponentError::Value)?.write_to(out)?,
+        FieldType::Item => Item::strict(value).map_err(ComponentError::Value)?.write_to(out)?,
     }
     Ok(())
 }
@@ -99,12 +99,12 @@ fn write_strict(kind: Kind, value: &[u8], out: &mut String) -> Result<(), Compon
 /// What was read of one request, each part once: a stranger's signature may name thirty keys of a
 /// field that takes all of the head, or thirty parameters of such a query.
 #[derive(Default)]
-pub(super) struct Parts<'h> {
+pub(super) struct ParsedParts<'h> {
     dictionaries: Vec<(String, Dictionary<'h>)>,
-    params: Option<Params<'h>>,
+    params: Option<QueryParams<'h>>,
 }
 
-impl<'h> Parts<'h> {
+impl<'h> ParsedParts<'h> {
     /// Section 2.1.2. Faults inside other members do not matter here, a repeated key does.
     fn write_member(
         &mut self,
@@ -162,10 +162,10 @@ fn dictionary<'h>(head: &'h Head<'_>, name: &str) -> Result<Dictionary<'h>, Comp
 }
 
 /// The parameters of a query by their names, encoded again; None for a name that stands twice.
-type Params<'h> = HashMap<String, Option<(&'h str, &'h str)>>;
+type QueryParams<'h> = HashMap<String, Option<(&'h str, &'h str)>>;
 
-fn params(query: &str) -> Params<'_> {
-    let mut params = Params::new();
+fn params(query: &str) -> QueryParams<'_> {
+    let mut params = QueryParams::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let bytes: Vec<u8> = decoded(name).collect();

@@ -14,7 +14,7 @@ use rand::rngs::SysRng;
 use crate::audit::{Policy, Recorder};
 use crate::clock::{Clock, Timestamp};
 use crate::key::KeyId;
-use crate::net::Address;
+use crate::net::ListenAddress;
 use crate::nonce::{Claim, NonceStore, StoreError};
 use crate::sign::Nonce;
 use crate::verify::rejection::chain;
@@ -138,14 +138,14 @@ type Page = Arc<dyn Fn() -> String + Send + Sync>;
 pub struct Admin {
     readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
-    address: Address,
+    address: ListenAddress,
     page: Option<Page>,
 }
 
 impl Admin {
     /// At `address`; the names by which it is asked must be those of an address too, so that no
     /// web page can reach it through a name of its own.
-    pub fn new(readiness: Arc<Readiness>, metrics: Arc<Metrics>, address: Address) -> Self {
+    pub fn new(readiness: Arc<Readiness>, metrics: Arc<Metrics>, address: ListenAddress) -> Self {
         Admin { readiness, metrics, address, page: None }
     }
 
@@ -196,7 +196,7 @@ impl Admin {
 
     /// A name that some page's owner points at this machine is neither.
     fn is_asked_by_address(&self, request: &Request<Incoming>) -> bool {
-        if let Address::Unix(_) = self.address {
+        if let ListenAddress::Unix(_) = self.address {
             return true;
         }
         let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());

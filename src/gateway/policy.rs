@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::mcp::pattern::Operation;
 use crate::mcp::tools::Tools;
-use crate::tower::{Mode, Modes, Policy};
+use crate::tower::{Mode, ModePolicy, Modes};
 
 /// The modes of a gateway. Cloning is cheap; all clones learn together.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ impl Policies {
     }
 }
 
-impl Policy for Policies {
+impl ModePolicy for Policies {
     fn mode(&self, operation: Option<Operation<'_>>) -> Mode {
         let destructive = self.destructive
             // What cannot be read could be the worst that a strict pattern is there for.

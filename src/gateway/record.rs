@@ -9,7 +9,7 @@ use http::request::Parts;
 
 use crate::clock::Clock;
 use crate::net::{Peer, RefusedHead};
-use crate::tower::{Event, Observer, Status};
+use crate::tower::{Observer, RequestEvent, Status};
 use crate::verify::Unavailable;
 use crate::verify::rejection::chain;
 
@@ -144,7 +144,7 @@ impl Drop for Record {
 pub(super) struct Judged;
 
 impl Observer for Judged {
-    fn judged(&self, event: &Event<'_>) {
+    fn judged(&self, event: &RequestEvent<'_>) {
         let Some(record) = event.extensions.get::<Arc<Record>>() else { return };
         if let Some(id) = event.id {
             record.state.lock().unwrap_or_else(PoisonError::into_inner).id = Some(id.into());

@@ -16,7 +16,9 @@ use tower_layer::Layer as _;
 
 use crate::clock::Clock;
 use crate::net::{Dialer, Peer, RefusedHead, Via};
-use crate::tower::{Budget, Handle, LayerError, Reason, Refused, VerifyLayer, VerifyService};
+use crate::tower::{
+    Budget, Handle, LayerError, RefusalReason, RefusedRequest, VerifyLayer, VerifyService,
+};
 use crate::verify::Verifier;
 
 use super::body::{Answer, GatewayBody, Paced, TooSlow};
@@ -88,7 +90,7 @@ impl Gateway {
                     .map_err(str::to_owned)
             })
             .with_answers(|refused, mut response| {
-                if let Reason::BodyBroken(error) = refused.reason()
+                if let RefusalReason::BodyBroken(error) = refused.reason()
                     && error.is::<TooSlow>()
                 {
                     *response.status_mut() = StatusCode::REQUEST_TIMEOUT;
@@ -219,7 +221,7 @@ impl Shared {
                 Err(never) => match never {},
             };
             if response.status() == StatusCode::MISDIRECTED_REQUEST
-                && response.extensions().get::<Refused>().is_some()
+                && response.extensions().get::<RefusedRequest>().is_some()
             {
                 self.note_host(&record, host.as_ref());
             }

@@ -28,7 +28,7 @@ const BAD: StatusCode = StatusCode::BAD_REQUEST;
 
 impl From<HeadFault> for Fault {
     fn from(fault: HeadFault) -> Self {
-        self::fault(fault.status(), fault.reason(), fault.words())
+        self::fault(fault.status(), fault.reason(), fault.message())
     }
 }
 

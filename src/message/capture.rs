@@ -11,10 +11,10 @@ use std::ops::Range;
 
 use super::framing::Framing;
 use super::lines::{Lines, split_field};
-use super::uri::{Parts, check_characters, shown};
-use super::{Body, Field, Head, HeadError, Request, RequestTarget};
+use super::uri::{UriParts, check_characters, shown};
+use super::{Body, Field, Head, HeadError, InputRequest, RequestTarget};
 
-pub use super::fault::{CaptureError, Fault};
+pub use super::fault::{CaptureError, CaptureFault};
 pub use super::lines::{LineEnd, MAX_HEAD};
 
 /// One request, read, beside the bytes it was read from.
@@ -83,8 +83,8 @@ impl<'a> Captured<'a> {
     }
 
     /// The same as what the readers of other formats give. A capture bears no time.
-    pub fn into_request(self) -> Request<'a> {
-        Request { head: self.head, body: Body::Kept(self.body), time: None }
+    pub fn into_request(self) -> InputRequest<'a> {
+        InputRequest { head: self.head, body: Body::Kept(self.body), time: None }
     }
 
     /// The bytes of this request with some header lines changed and others added at the end of
@@ -144,8 +144,9 @@ fn read(source: &[u8], max_body: u64) -> Result<Captured<'_>, CaptureError> {
     let target_start = method.len() + 1;
     let target_range = target_start..target_start + target.len();
     let target = request_target(method, target).map_err(|fault| lines.error(fault))?;
-    let mut head = Head::new(method, target)
-        .map_err(|_| lines.error(Fault::RequestLine(shown(&String::from_utf8_lossy(first)))))?;
+    let mut head = Head::new(method, target).map_err(|_| {
+        lines.error(CaptureFault::RequestLine(shown(&String::from_utf8_lossy(first))))
+    })?;
 
     let mut spans = Vec::with_capacity(16);
     let mut framing = Framing::default();
@@ -156,7 +157,7 @@ fn read(source: &[u8], max_body: u64) -> Result<Captured<'_>, CaptureError> {
             break start;
         }
         let (name, value) = split_field(line).map_err(|fault| lines.error(fault))?;
-        head.push(name, value).map_err(|error| lines.error(Fault::Field(error)))?;
+        head.push(name, value).map_err(|error| lines.error(CaptureFault::Field(error)))?;
         let name = head.fields().last().map(Field::name).unwrap_or_default();
         framing.field(name, value, lines.number).map_err(|fault| lines.error(fault))?;
         spans.push(start..lines.at);
@@ -174,30 +175,32 @@ fn head_line<'a>(lines: &mut Lines<'a>) -> Result<&'a [u8], CaptureError> {
     match lines.next(MAX_HEAD)? {
         Some(line) => Ok(line),
         None if lines.source.len() >= MAX_HEAD => {
-            Err(lines.error(Fault::HeadTooLarge { limit: MAX_HEAD }))
+            Err(lines.error(CaptureFault::HeadTooLarge { limit: MAX_HEAD }))
         }
-        None => Err(lines.error(Fault::HeadCut)),
+        None => Err(lines.error(CaptureFault::HeadCut)),
     }
 }
 
 /// Names what people hand over by mistake, before it fails as a malformed request line.
-fn sniff(source: &[u8]) -> Result<(), Fault> {
+fn sniff(source: &[u8]) -> Result<(), CaptureFault> {
     let text = source.trim_ascii_start();
     match source {
-        [] => Err(Fault::Empty),
+        [] => Err(CaptureFault::Empty),
         // A TLS record of type handshake, RFC 8446 section 5.1.
-        [0x16, 0x03, ..] => Err(Fault::Tls),
-        [0xef, 0xbb, 0xbf, ..] => Err(Fault::ByteOrderMark),
-        _ if source.starts_with(b"HTTP/") => Err(Fault::Response),
-        _ if source.starts_with(b"PRI * HTTP/2.0") => Err(Fault::Version("HTTP/2.0".to_owned())),
-        _ if matches!(text.first(), Some(b'{' | b'[' | b'"')) => Err(Fault::Json),
+        [0x16, 0x03, ..] => Err(CaptureFault::Tls),
+        [0xef, 0xbb, 0xbf, ..] => Err(CaptureFault::ByteOrderMark),
+        _ if source.starts_with(b"HTTP/") => Err(CaptureFault::Response),
+        _ if source.starts_with(b"PRI * HTTP/2.0") => {
+            Err(CaptureFault::Version("HTTP/2.0".to_owned()))
+        }
+        _ if matches!(text.first(), Some(b'{' | b'[' | b'"')) => Err(CaptureFault::Json),
         _ => Ok(()),
     }
 }
 
 /// `METHOD TARGET HTTP/1.1`, single spaces only (RFC 9112 section 3).
-fn request_line(line: &[u8]) -> Result<(&str, &str), Fault> {
-    let malformed = || Fault::RequestLine(shown(&String::from_utf8_lossy(line)));
+fn request_line(line: &[u8]) -> Result<(&str, &str), CaptureFault> {
+    let malformed = || CaptureFault::RequestLine(shown(&String::from_utf8_lossy(line)));
     let text = match std::str::from_utf8(line) {
         Ok(text) => text,
         Err(_) => return Err(malformed()),
@@ -206,23 +209,23 @@ fn request_line(line: &[u8]) -> Result<(&str, &str), Fault> {
     match (words.next(), words.next(), words.next(), words.next()) {
         (Some(method), Some(target), Some("HTTP/1.1"), None) => Ok((method, target)),
         (Some(_), Some(_), Some(version), None) if version.starts_with("HTTP/") => {
-            Err(Fault::Version(shown(version)))
+            Err(CaptureFault::Version(shown(version)))
         }
         _ => Err(malformed()),
     }
 }
 
-fn request_target<'a>(method: &str, text: &'a str) -> Result<RequestTarget<'a>, Fault> {
-    check_characters(text).map_err(Fault::Target)?;
+fn request_target<'a>(method: &str, text: &'a str) -> Result<RequestTarget<'a>, CaptureFault> {
+    check_characters(text).map_err(CaptureFault::Target)?;
     if text.starts_with('/') {
         Ok(RequestTarget::Origin(Cow::Borrowed(text)))
     } else if text == "*" && method == "OPTIONS" {
         Ok(RequestTarget::Asterisk)
     } else if text.contains("://") {
-        Parts::split(text).map_err(Fault::Target)?;
+        UriParts::split(text).map_err(CaptureFault::Target)?;
         Ok(RequestTarget::Absolute(Cow::Borrowed(text)))
     } else {
         // The authority form of CONNECT among them: it asks for a tunnel, not for a resource.
-        Err(Fault::TargetForm(shown(text)))
+        Err(CaptureFault::TargetForm(shown(text)))
     }
 }

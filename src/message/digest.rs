@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256, Sha512};
 
 use super::Head;
-use super::structured::{BareItem, Dictionary, Fault, Item, Member, Received};
+use super::structured::{BareItem, Dictionary, Item, Member, ParseFault, Received};
 use super::uri::shown;
 
 /// The algorithms that count (RFC 9530 section 5). The others of its registry are broken or are
@@ -55,7 +55,7 @@ pub enum DigestError {
     /// Not a dictionary that RFC 9651 allows, or one that lists an algorithm twice or in
     /// non-canonical base64.
     #[error("content-digest is not RFC 9530")]
-    Malformed(#[source] Fault),
+    Malformed(#[source] ParseFault),
     /// Not a byte sequence of the algorithm's length.
     #[error("{} in content-digest is not {expected} bytes", .algorithm.as_str())]
     Invalid {

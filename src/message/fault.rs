@@ -9,11 +9,11 @@ use super::uri::UriError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaptureError {
     line: usize,
-    fault: Fault,
+    fault: CaptureFault,
 }
 
 impl CaptureError {
-    pub(super) fn new(line: usize, fault: Fault) -> Self {
+    pub(super) fn new(line: usize, fault: CaptureFault) -> Self {
         CaptureError { line, fault }
     }
 
@@ -23,7 +23,7 @@ impl CaptureError {
     }
 
     /// What is wrong with it.
-    pub fn fault(&self) -> &Fault {
+    pub fn fault(&self) -> &CaptureFault {
         &self.fault
     }
 
@@ -31,7 +31,10 @@ impl CaptureError {
     pub fn is_incomplete(&self) -> bool {
         matches!(
             self.fault,
-            Fault::Empty | Fault::HeadCut | Fault::BodyCut { .. } | Fault::ChunkCut
+            CaptureFault::Empty
+                | CaptureFault::HeadCut
+                | CaptureFault::BodyCut { .. }
+                | CaptureFault::ChunkCut
         )
     }
 }
@@ -53,7 +56,7 @@ impl std::error::Error for CaptureError {
 /// file at all, a private key among them; the members do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum CaptureFault {
     /// No bytes at all.
     #[error("the input is empty")]
     Empty,

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::Field;
-use super::fault::{CaptureError, Fault};
+use super::fault::{CaptureError, CaptureFault};
 use super::lines::{Lines, MAX_HEAD, split_field};
 use super::uri::{Authority, UriError, shown};
 
@@ -24,7 +24,12 @@ pub(super) struct Framing {
 
 impl Framing {
     /// Takes note of one field. `value` still has the white space around it.
-    pub(super) fn field(&mut self, name: &str, value: &[u8], line: usize) -> Result<(), Fault> {
+    pub(super) fn field(
+        &mut self,
+        name: &str,
+        value: &[u8],
+        line: usize,
+    ) -> Result<(), CaptureFault> {
         match name {
             "host" => self.host(value, line),
             "content-length" => self.length(value, line),
@@ -33,24 +38,26 @@ impl Framing {
         }
     }
 
-    fn host(&mut self, value: &[u8], line: usize) -> Result<(), Fault> {
+    fn host(&mut self, value: &[u8], line: usize) -> Result<(), CaptureFault> {
         if let Some(first) = self.host_line.replace(line) {
-            return Err(Fault::HostRepeated { first });
+            return Err(CaptureFault::HostRepeated { first });
         }
         match std::str::from_utf8(value) {
-            Ok(host) => {
-                Authority::read(host.trim_matches([' ', '\t'])).map_err(Fault::Host).map(drop)
+            Ok(host) => Authority::read(host.trim_matches([' ', '\t']))
+                .map_err(CaptureFault::Host)
+                .map(drop),
+            Err(_) => {
+                Err(CaptureFault::Host(UriError::Host(shown(&String::from_utf8_lossy(value)))))
             }
-            Err(_) => Err(Fault::Host(UriError::Host(shown(&String::from_utf8_lossy(value))))),
         }
     }
 
-    fn length(&mut self, value: &[u8], line: usize) -> Result<(), Fault> {
+    fn length(&mut self, value: &[u8], line: usize) -> Result<(), CaptureFault> {
         if let Some((first, _)) = self.length {
-            return Err(Fault::LengthRepeated { first });
+            return Err(CaptureFault::LengthRepeated { first });
         }
         if let Some(first) = self.coding_line {
-            return Err(Fault::LengthAndCoding { first });
+            return Err(CaptureFault::LengthAndCoding { first });
         }
         let text = String::from_utf8_lossy(value);
         let digits = text.strip_prefix(' ').unwrap_or(&text);
@@ -59,26 +66,26 @@ impl Framing {
             && (digits == "0" || !digits.starts_with('0'));
         match digits.parse() {
             Ok(length) if plain => self.length = Some((line, length)),
-            _ => return Err(Fault::Length(shown(&text))),
+            _ => return Err(CaptureFault::Length(shown(&text))),
         }
         Ok(())
     }
 
-    fn coding(&mut self, value: &[u8], line: usize) -> Result<(), Fault> {
+    fn coding(&mut self, value: &[u8], line: usize) -> Result<(), CaptureFault> {
         if let Some(first) = self.coding_line.or(self.length.map(|(line, _)| line)) {
-            return Err(Fault::LengthAndCoding { first });
+            return Err(CaptureFault::LengthAndCoding { first });
         }
         let value = value.strip_prefix(b" ").unwrap_or(value);
         if !value.eq_ignore_ascii_case(b"chunked") {
-            return Err(Fault::Coding(shown(&String::from_utf8_lossy(value))));
+            return Err(CaptureFault::Coding(shown(&String::from_utf8_lossy(value))));
         }
         self.coding_line = Some(line);
         Ok(())
     }
 
     /// Holds that there was a `Host` field, as RFC 9112 section 3.2 asks of every request.
-    pub(super) fn check_host(&self) -> Result<(), Fault> {
-        self.host_line.map(drop).ok_or(Fault::HostMissing)
+    pub(super) fn check_host(&self) -> Result<(), CaptureFault> {
+        self.host_line.map(drop).ok_or(CaptureFault::HostMissing)
     }
 
     pub(super) fn is_chunked(&self) -> bool {
@@ -98,10 +105,12 @@ impl Framing {
         let follow = count(rest.len());
         let (line, fault) = match self.length {
             None if follow == 0 => return Ok((Cow::Borrowed(rest), 0)),
-            None => (lines.number + 1, Fault::BodyUnannounced { follow }),
-            Some((line, size)) if size > limit => (line, Fault::BodyTooLarge { size, limit }),
-            Some((line, says)) if follow < says => (line, Fault::BodyCut { says, follow }),
-            Some((line, says)) if follow > says => (line, Fault::BodyLong { says, follow }),
+            None => (lines.number + 1, CaptureFault::BodyUnannounced { follow }),
+            Some((line, size)) if size > limit => {
+                (line, CaptureFault::BodyTooLarge { size, limit })
+            }
+            Some((line, says)) if follow < says => (line, CaptureFault::BodyCut { says, follow }),
+            Some((line, says)) if follow > says => (line, CaptureFault::BodyLong { says, follow }),
             Some(_) => return Ok((Cow::Borrowed(rest), 0)),
         };
         Err(CaptureError::new(line, fault))
@@ -118,18 +127,18 @@ fn chunks(mut lines: Lines<'_>, limit: u64) -> Result<(Cow<'_, [u8]>, usize), Ca
         }
         let total = count(body.len()).saturating_add(size);
         if total > limit {
-            return Err(lines.error(Fault::BodyTooLarge { size: total, limit }));
+            return Err(lines.error(CaptureFault::BodyTooLarge { size: total, limit }));
         }
         let rest = lines.source.get(lines.at..).unwrap_or_default();
         let end = usize::try_from(size).ok().filter(|&end| end <= rest.len());
         let (data, rest) = match end {
             Some(end) => rest.split_at(end),
-            None => return Err(lines.error(Fault::ChunkCut)),
+            None => return Err(lines.error(CaptureFault::ChunkCut)),
         };
         let line_end = lines.end.map_or("", |end| end.as_str()).as_bytes();
         if !rest.starts_with(line_end) {
             let cut = line_end.starts_with(rest);
-            let fault = if cut { Fault::ChunkCut } else { Fault::ChunkEnd { size } };
+            let fault = if cut { CaptureFault::ChunkCut } else { CaptureFault::ChunkEnd { size } };
             return Err(lines.error(fault));
         }
         body.extend_from_slice(data);
@@ -141,7 +150,7 @@ fn chunks(mut lines: Lines<'_>, limit: u64) -> Result<(Cow<'_, [u8]>, usize), Ca
         0 => Ok((Cow::Owned(body), trailers)),
         follow => {
             lines.number += 1;
-            Err(lines.error(Fault::AfterLastChunk { follow: count(follow) }))
+            Err(lines.error(CaptureFault::AfterLastChunk { follow: count(follow) }))
         }
     }
 }
@@ -153,22 +162,22 @@ fn chunk_size(lines: &mut Lines<'_>) -> Result<u64, CaptureError> {
         let rest = lines.source.get(start..limit).or_else(|| lines.source.get(start..));
         let rest = rest.unwrap_or_default();
         let fault = if rest.contains(&b';') {
-            Fault::ChunkExtension
+            CaptureFault::ChunkExtension
         } else if rest.len() < MAX_SIZE_DIGITS + 2 {
-            Fault::ChunkCut
+            CaptureFault::ChunkCut
         } else {
-            Fault::ChunkSize(shown(&String::from_utf8_lossy(rest)))
+            CaptureFault::ChunkSize(shown(&String::from_utf8_lossy(rest)))
         };
         return Err(lines.error(fault));
     };
     if line.contains(&b';') {
-        return Err(lines.error(Fault::ChunkExtension));
+        return Err(lines.error(CaptureFault::ChunkExtension));
     }
     let text = String::from_utf8_lossy(line);
     match u64::from_str_radix(&text, 16) {
         // from_str_radix() alone would take "+5".
         Ok(size) if text.bytes().all(|b| b.is_ascii_hexdigit()) => Ok(size),
-        _ => Err(lines.error(Fault::ChunkSize(shown(&text)))),
+        _ => Err(lines.error(CaptureFault::ChunkSize(shown(&text)))),
     }
 }
 
@@ -181,14 +190,14 @@ fn trailers(lines: &mut Lines<'_>) -> Result<usize, CaptureError> {
             Some([]) => return Ok(dropped),
             Some(line) => line,
             None if lines.source.len() >= limit => {
-                return Err(lines.error(Fault::HeadTooLarge { limit: MAX_HEAD }));
+                return Err(lines.error(CaptureFault::HeadTooLarge { limit: MAX_HEAD }));
             }
-            None => return Err(lines.error(Fault::ChunkCut)),
+            None => return Err(lines.error(CaptureFault::ChunkCut)),
         };
         let checked = split_field(line)
-            .and_then(|(name, value)| Field::new(name, value).map_err(Fault::Field))
+            .and_then(|(name, value)| Field::new(name, value).map_err(CaptureFault::Field))
             .and_then(|field| match is_forbidden_trailer(field.name()) {
-                true => Err(Fault::Trailer(shown(field.name()))),
+                true => Err(CaptureFault::Trailer(shown(field.name()))),
                 false => Ok(()),
             });
         checked.map_err(|fault| lines.error(fault))?;

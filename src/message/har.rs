@@ -14,8 +14,8 @@ mod time;
 
 pub use time::TimeFault;
 
-use super::uri::{Authority, Parts, UriError, shown};
-use super::{Body, Head, HeadError, Inexact, Request, RequestTarget};
+use super::uri::{Authority, UriError, UriParts, shown};
+use super::{Body, Head, HeadError, Inexact, InputRequest, RequestTarget};
 
 /// An archive; its entries are read one by one when they are asked for.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub struct HarError(#[from] serde_json::Error);
 /// One request of an archive.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Entry {
+pub struct HarEntry {
     /// Its place in the archive, counted from 0.
     pub index: usize,
     /// The URL as the archive holds it, empty if it holds none; for picking entries by target.
@@ -42,13 +42,13 @@ pub struct Entry {
     /// Why the request bears no time, if the archive gives one that names no moment.
     pub time_fault: Option<TimeFault>,
     /// The request, if the entry can be read. Its target is a [`RequestTarget::Uri`].
-    pub request: Result<Request<'static>, EntryError>,
+    pub request: Result<InputRequest<'static>, HarEntryError>,
 }
 
 /// Why an entry is not a request.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum EntryError {
+pub enum HarEntryError {
     /// A member has the wrong type or stands twice.
     #[error("the entry cannot be read")]
     Json(#[from] serde_json::Error),
@@ -151,32 +151,32 @@ impl<'a> Har<'a> {
     }
 
     /// Reads the entry at `index`, counted from 0.
-    pub fn entry(&self, index: usize) -> Option<Entry> {
-        self.entries.get(index).map(|raw| Entry::read(index, raw))
+    pub fn entry(&self, index: usize) -> Option<HarEntry> {
+        self.entries.get(index).map(|raw| HarEntry::read(index, raw))
     }
 
     /// Reads the entries in the order of the archive.
-    pub fn iter(&self) -> impl Iterator<Item = Entry> {
-        self.entries.iter().enumerate().map(|(index, raw)| Entry::read(index, raw))
+    pub fn iter(&self) -> impl Iterator<Item = HarEntry> {
+        self.entries.iter().enumerate().map(|(index, raw)| HarEntry::read(index, raw))
     }
 }
 
-impl Entry {
+impl HarEntry {
     fn read(index: usize, raw: &RawValue) -> Self {
-        let mut entry = Entry {
+        let mut entry = HarEntry {
             index,
             url: String::new(),
             fragment_dropped: false,
             time_fault: None,
-            request: Err(EntryError::Missing("request")),
+            request: Err(HarEntryError::Missing("request")),
         };
         entry.request = entry.read_request(raw);
         entry
     }
 
-    fn read_request(&mut self, raw: &RawValue) -> Result<Request<'static>, EntryError> {
+    fn read_request(&mut self, raw: &RawValue) -> Result<InputRequest<'static>, HarEntryError> {
         let json: EntryJson<'_> = object(raw)?;
-        let request = json.request.ok_or(EntryError::Missing("request"))?;
+        let request = json.request.ok_or(HarEntryError::Missing("request"))?;
         let request: RequestJson<'_> = object(request)?;
         // First of all, so that entries can be picked by their URL whatever else is wrong.
         self.url = text(request.url, "request.url")?;
@@ -213,7 +213,7 @@ impl Entry {
             Some(Err(fault)) => (None, Some(fault)),
         };
         self.time_fault = fault;
-        Ok(Request { head, body, time })
+        Ok(InputRequest { head, body, time })
     }
 }
 
@@ -226,8 +226,8 @@ fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, serde_json::Er
     serde_json::from_str(raw.get())
 }
 
-fn text(raw: Option<&RawValue>, name: &'static str) -> Result<String, EntryError> {
-    let raw = raw.ok_or(EntryError::Missing(name))?;
+fn text(raw: Option<&RawValue>, name: &'static str) -> Result<String, HarEntryError> {
+    let raw = raw.ok_or(HarEntryError::Missing(name))?;
     Ok(serde_json::from_str(raw.get())?)
 }
 
@@ -238,11 +238,11 @@ fn check_pseudo(
     seen: &mut Vec<String>,
     name: String,
     says: String,
-) -> Result<(), EntryError> {
+) -> Result<(), HarEntryError> {
     let RequestTarget::Uri(url) = head.target() else {
-        return Err(EntryError::Missing("request.url"));
+        return Err(HarEntryError::Missing("request.url"));
     };
-    let url = Parts::split(url)?;
+    let url = UriParts::split(url)?;
     let agrees = match name.as_str() {
         ":method" => says == head.method(),
         ":scheme" => says == url.scheme.as_str(),
@@ -251,7 +251,7 @@ fn check_pseudo(
         _ => false,
     };
     if !agrees || seen.contains(&name) {
-        return Err(EntryError::Pseudo { name: shown(&name), says: shown(&says) });
+        return Err(HarEntryError::Pseudo { name: shown(&name), says: shown(&says) });
     }
     seen.push(name);
     Ok(())
@@ -261,7 +261,7 @@ fn read_body(
     post: Option<&RawValue>,
     size: Option<u64>,
     head: &Head<'_>,
-) -> Result<Body<'static>, EntryError> {
+) -> Result<Body<'static>, HarEntryError> {
     let post: PostJson<'_> = match post {
         Some(raw) => object(raw)?,
         None => PostJson::default(),

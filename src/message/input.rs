@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 
 /// One request, from whichever kind of input it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request<'a> {
+pub struct InputRequest<'a> {
     /// Method, target and fields.
     pub head: Head<'a>,
     /// The content, as far as the input holds it.
@@ -19,7 +19,7 @@ pub struct Request<'a> {
     pub time: Option<Timestamp>,
 }
 
-impl Request<'_> {
+impl InputRequest<'_> {
     /// Whether this is a CORS preflight (Fetch standard, section 3.2.2): a browser makes these by
     /// itself, before a request, and never signs them.
     pub fn is_preflight(&self) -> bool {
@@ -29,8 +29,8 @@ impl Request<'_> {
     }
 
     /// The same, holding its own bytes.
-    pub fn into_owned(self) -> Request<'static> {
-        Request { head: self.head.into_owned(), body: self.body.into_owned(), time: self.time }
+    pub fn into_owned(self) -> InputRequest<'static> {
+        InputRequest { head: self.head.into_owned(), body: self.body.into_owned(), time: self.time }
     }
 }
 
@@ -139,7 +139,7 @@ impl fmt::Display for Inexact {
 /// What an input is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Kind {
+pub enum InputKind {
     /// Not JSON: a raw HTTP/1.1 request, if anything; for [`capture`](super::capture).
     Raw,
     /// An HTTP archive; for [`har`](super::har).
@@ -152,7 +152,7 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("JSON, but neither a HAR file nor request lines")]
 #[non_exhaustive]
-pub struct KindError;
+pub struct InputKindError;
 
 /// Tells what an input is from how it begins.
 ///
@@ -161,26 +161,26 @@ pub struct KindError;
 /// request line makes it lines.
 ///
 /// # Errors
-/// [`KindError`] for JSON that shows neither.
-pub fn detect(start: &[u8]) -> Result<Kind, KindError> {
+/// [`InputKindError`] for JSON that shows neither.
+pub fn detect(start: &[u8]) -> Result<InputKind, InputKindError> {
     // Some exporters of archives begin with a byte order mark; nothing else may.
     let marked = start.strip_prefix(b"\xef\xbb\xbf").filter(|rest| rest.starts_with(b"{"));
     let start = marked.unwrap_or(start);
     match start.trim_ascii_start().first() {
         Some(b'{') => {}
-        Some(b'[' | b'"') => return Err(KindError),
-        _ => return Ok(Kind::Raw),
+        Some(b'[' | b'"') => return Err(InputKindError),
+        _ => return Ok(InputKind::Raw),
     }
     let mut kind = None;
     // The start of a file ends somewhere inside; what was seen until then counts.
-    let _ = serde_json::Deserializer::from_slice(start).deserialize_map(Members(&mut kind));
-    kind.ok_or(KindError)
+    let _ = serde_json::Deserializer::from_slice(start).deserialize_map(KindVisitor(&mut kind));
+    kind.ok_or(InputKindError)
 }
 
 /// Looks at the names of an object's members until one decides.
-struct Members<'k>(&'k mut Option<Kind>);
+struct KindVisitor<'k>(&'k mut Option<InputKind>);
 
-impl<'de> Visitor<'de> for Members<'_> {
+impl<'de> Visitor<'de> for KindVisitor<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -190,8 +190,8 @@ impl<'de> Visitor<'de> for Members<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<String>()? {
             *self.0 = match name.as_str() {
-                "log" => Some(Kind::Har),
-                "target" | "headers" | "request" => Some(Kind::Lines),
+                "log" => Some(InputKind::Har),
+                "target" | "headers" | "request" => Some(InputKind::Lines),
                 // A JSON-RPC message: the body of a request, and the likeliest mistake. It has a
                 // `method` too, so that one decides nothing.
                 "jsonrpc" => return Ok(()),

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::uri::UriError;
-use super::{Body, Head, HeadError, Request, RequestTarget};
+use super::{Body, Head, HeadError, InputRequest, RequestTarget};
 use crate::clock::{Timestamp, TimestampError};
 
 /// Why a line is not a request line.
@@ -56,7 +56,7 @@ pub enum LineError {
 /// read, but nothing may stand twice.
 #[derive(Deserialize)]
 #[serde(expecting = "a request line")]
-struct Outer<'a> {
+struct LineEnvelope<'a> {
     #[serde(default, rename = "time", deserialize_with = "present")]
     _time: Option<IgnoredAny>,
     #[serde(default, rename = "method", deserialize_with = "present")]
@@ -114,8 +114,8 @@ pub(crate) fn json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> serde_json::Result
 ///
 /// # Errors
 /// [`LineError`].
-pub fn parse(line: &[u8]) -> Result<Request<'_>, LineError> {
-    let outer: Outer<'_> = object(line)?;
+pub fn parse(line: &[u8]) -> Result<InputRequest<'_>, LineError> {
+    let outer: LineEnvelope<'_> = object(line)?;
     read(outer.request.map_or(line, |inner| inner.get().as_bytes()))
 }
 
@@ -131,12 +131,13 @@ fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, LineError> {
 ///
 /// # Errors
 /// As [`parse`]; [`LineError::Nested`] for an audit entry.
-pub(crate) fn read(text: &[u8]) -> Result<Request<'_>, LineError> {
+pub(crate) fn read(text: &[u8]) -> Result<InputRequest<'_>, LineError> {
     // One level, as audit entries have it; else depth would be the sender's choice.
-    let json: LineJson<'_> = object(text).map_err(|error| match object::<Outer<'_>>(text) {
-        Ok(outer) if outer.request.is_some() => LineError::Nested,
-        _ => error,
-    })?;
+    let json: LineJson<'_> =
+        object(text).map_err(|error| match object::<LineEnvelope<'_>>(text) {
+            Ok(outer) if outer.request.is_some() => LineError::Nested,
+            _ => error,
+        })?;
     if json.request.is_some() {
         return Err(LineError::Nested);
     }
@@ -156,7 +157,7 @@ pub(crate) fn read(text: &[u8]) -> Result<Request<'_>, LineError> {
         Some(Text(body)) => Body::Kept(STANDARD.decode(body.as_bytes())?.into()),
         None => Body::NotKept,
     };
-    Ok(Request { head, body, time })
+    Ok(InputRequest { head, body, time })
 }
 
 /// A header value that JSON text cannot hold, because it is not UTF-8.

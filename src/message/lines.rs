@@ -1,7 +1,7 @@
 //! The lines of a captured request, all of which must end in the same way.
 
 use super::HeadError;
-use super::fault::{CaptureError, Fault};
+use super::fault::{CaptureError, CaptureFault};
 use super::uri::shown;
 
 /// The most that request line and header fields may take, in bytes.
@@ -48,33 +48,33 @@ impl<'a> Lines<'a> {
         self.number += 1;
         // This finds a carriage return that no line feed follows, too.
         if let Some(&byte) = line.iter().find(|&&b| (b < b' ' && b != b'\t') || b == 0x7f) {
-            return Err(self.error(Fault::Control(byte)));
+            return Err(self.error(CaptureFault::Control(byte)));
         }
         let Some(length) = found else { return Ok(None) };
         if *self.end.get_or_insert(end) != end {
-            return Err(self.error(Fault::LineEnd));
+            return Err(self.error(CaptureFault::LineEnd));
         }
         self.at += length + 1;
         Ok(Some(line))
     }
 
-    pub(super) fn error(&self, fault: Fault) -> CaptureError {
+    pub(super) fn error(&self, fault: CaptureFault) -> CaptureError {
         CaptureError::new(self.number, fault)
     }
 }
 
 /// Name and value, which still has its white space.
-pub(super) fn split_field(line: &[u8]) -> Result<(&str, &[u8]), Fault> {
+pub(super) fn split_field(line: &[u8]) -> Result<(&str, &[u8]), CaptureFault> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
-        return Err(Fault::Folded);
+        return Err(CaptureFault::Folded);
     }
-    let colon = line.iter().position(|&b| b == b':').ok_or(Fault::NoColon)?;
+    let colon = line.iter().position(|&b| b == b':').ok_or(CaptureFault::NoColon)?;
     let (name, value) = line.split_at(colon);
     match std::str::from_utf8(name) {
         Ok(name) => Ok((name, value.get(1..).unwrap_or_default())),
         Err(_) => {
             let name = shown(&String::from_utf8_lossy(name));
-            Err(Fault::Field(HeadError::FieldName(name)))
+            Err(CaptureFault::Field(HeadError::FieldName(name)))
         }
     }
 }

@@ -19,7 +19,7 @@ pub mod structured;
 pub mod target;
 mod uri;
 
-pub use input::{Body, Inexact, Kind, KindError, Request, detect};
+pub use input::{Body, Inexact, InputKind, InputKindError, InputRequest, detect};
 
 /// One header field line: its name in lower case, its value without surrounding white space.
 #[derive(Clone, Debug, PartialEq, Eq)]

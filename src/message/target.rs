@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 
-use super::uri::{Authority, Parts, check_characters, shown, split_query};
+use super::uri::{Authority, UriParts, check_characters, shown, split_query};
 use super::{Head, RequestTarget};
 use crate::secret::quoted;
 
@@ -128,8 +128,8 @@ impl Origins {
         text: &'a str,
         on_the_line: bool,
     ) -> Result<Target<'a>, TargetError> {
-        let Parts { scheme, authority, path, rest, after_authority } =
-            Parts::split(text).map_err(TargetError::Uri)?;
+        let UriParts { scheme, authority, path, rest, after_authority } =
+            UriParts::split(text).map_err(TargetError::Uri)?;
         if let Some(host) = host {
             // RFC 9112 section 3.2.2 lets a server ignore Host here, and section 3.2 demands that
             // a client sends the same in both. A request that differs means two things at once.
@@ -259,7 +259,7 @@ impl<'a> RequestTarget<'a> {
     /// [`UriError`]; a fragment is [`UriError::Fragment`].
     pub fn from_url(url: impl Into<Cow<'a, str>>) -> Result<Self, UriError> {
         let mut url = url.into();
-        let parts = Parts::split(&url)?;
+        let parts = UriParts::split(&url)?;
         if parts.path.is_empty() {
             let at = url.len() - parts.rest.len();
             url.to_mut().insert(at, '/');

@@ -50,7 +50,7 @@ impl Origin {
     /// [`UriError`]; a path, even a lone `/`, and a query are errors, because an origin names a
     /// server and not a place on it.
     pub fn parse(text: &str) -> Result<Self, UriError> {
-        let parts = Parts::split(text)?;
+        let parts = UriParts::split(text)?;
         if !parts.path.is_empty() || !parts.rest.is_empty() {
             return Err(UriError::NotAnOrigin);
         }
@@ -133,7 +133,7 @@ pub fn is_loopback(host: &str) -> bool {
 }
 
 /// An `http` or `https` URI, taken apart without changing path and query.
-pub(super) struct Parts<'a> {
+pub(super) struct UriParts<'a> {
     pub(super) scheme: Scheme,
     pub(super) authority: Cow<'a, str>,
     pub(super) path: &'a str,
@@ -143,7 +143,7 @@ pub(super) struct Parts<'a> {
     pub(super) after_authority: &'a str,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> UriParts<'a> {
     pub(super) fn split(text: &'a str) -> Result<Self, UriError> {
         check_characters(text)?;
         let (scheme, after) = match text.split_once("://") {
@@ -155,7 +155,7 @@ impl<'a> Parts<'a> {
         let (authority, after_authority) = after.split_at(end);
         let authority = Authority::read(authority)?.normal(scheme);
         let (path, rest) = split_query(after_authority);
-        Ok(Parts { scheme, authority, path, rest, after_authority })
+        Ok(UriParts { scheme, authority, path, rest, after_authority })
     }
 }
 

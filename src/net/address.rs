@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 /// A TCP address, or a Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
+pub enum ListenAddress {
     /// `127.0.0.1:8080`, `[::1]:8080`; names are not looked up.
     Tcp(SocketAddr),
     /// `unix:PATH`.
@@ -17,7 +17,7 @@ pub enum Address {
 /// Why a text names no address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum AddressError {
+pub enum ListenAddressError {
     /// `unix:` with nothing behind it.
     #[error("unix: needs a path behind it")]
     NoPath,
@@ -26,12 +26,12 @@ pub enum AddressError {
     Form,
 }
 
-impl Address {
+impl ListenAddress {
     /// Whether only this machine can connect to it.
     pub fn is_local(&self) -> bool {
         match self {
-            Address::Tcp(address) => is_loopback(address.ip()),
-            Address::Unix(_) => true,
+            ListenAddress::Tcp(address) => is_loopback(address.ip()),
+            ListenAddress::Unix(_) => true,
         }
     }
 }
@@ -46,29 +46,29 @@ pub(crate) fn is_loopback(ip: IpAddr) -> bool {
     }
 }
 
-impl FromStr for Address {
-    type Err = AddressError;
+impl FromStr for ListenAddress {
+    type Err = ListenAddressError;
 
-    fn from_str(text: &str) -> Result<Self, AddressError> {
+    fn from_str(text: &str) -> Result<Self, ListenAddressError> {
         match text.strip_prefix("unix:") {
-            Some("") => Err(AddressError::NoPath),
-            Some(path) => Ok(Address::Unix(PathBuf::from(path))),
+            Some("") => Err(ListenAddressError::NoPath),
+            Some(path) => Ok(ListenAddress::Unix(PathBuf::from(path))),
             // For people who know that this machine is meant.
             None => match text.strip_prefix("localhost:") {
                 Some(port) => format!("127.0.0.1:{port}").parse(),
                 None => text.parse(),
             }
-            .map(Address::Tcp)
-            .map_err(|_| AddressError::Form),
+            .map(ListenAddress::Tcp)
+            .map_err(|_| ListenAddressError::Form),
         }
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::Tcp(address) => address.fmt(f),
-            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+            ListenAddress::Tcp(address) => address.fmt(f),
+            ListenAddress::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }

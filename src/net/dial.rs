@@ -19,10 +19,10 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 
 use super::proxy::{Proxy, TunnelFailed};
-use super::stream::Stream;
+use super::stream::SocketStream;
 
 /// What an exchange ends with: the head of the response, with its body still streaming.
-pub type Sent = Result<Response<Incoming>, Error>;
+pub type SendResult = Result<Response<Incoming>, Error>;
 
 /// How long an unused connection is kept for the next request. Uvicorn and Node close theirs after 5
 /// seconds, and a request that crosses the close is lost, since none is ever sent twice.
@@ -35,8 +35,8 @@ const LARGEST_HEAD: usize = 128 * 1024;
 ///
 /// `Host` is not added: what the caller puts there is sent.
 pub struct Dialer<B> {
-    client: Client<Timed, B>,
-    connector: Timed,
+    client: Client<TimedConnector, B>,
+    connector: TimedConnector,
 }
 
 impl<B> Clone for Dialer<B> {
@@ -57,17 +57,17 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    /// Connects by `via`, within `patience` for address, connection, tunnel and TLS handshake
+    /// Connects by `via`, within `connect_timeout` for address, connection, tunnel and TLS handshake
     /// together.
-    pub fn new(tls: ClientConfig, via: Via, patience: Duration) -> Self {
+    pub fn new(tls: ClientConfig, via: Via, connect_timeout: Duration) -> Self {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
         http.set_keepalive(Some(Duration::from_secs(60)));
-        http.set_connect_timeout(Some(patience));
-        let plain = Plain { http, via };
+        http.set_connect_timeout(Some(connect_timeout));
+        let plain = PlainConnector { http, via };
         let inner = Arc::new(RwLock::new(secured(&plain, tls)));
-        Dialer::by(Timed { plain, inner, patience })
+        Dialer::by(TimedConnector { plain, inner, connect_timeout })
     }
 
     /// Connects by `tls` from now on, and so do all that were made [apart](Dialer::apart) from the
@@ -84,7 +84,7 @@ where
         Dialer::by(self.connector.clone())
     }
 
-    fn by(connector: Timed) -> Self {
+    fn by(connector: TimedConnector) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
@@ -104,12 +104,12 @@ where
     ///
     /// # Errors
     /// No connection, or one that broke before the head of the response.
-    pub async fn send(&self, request: Request<B>) -> Sent {
+    pub async fn send(&self, request: Request<B>) -> SendResult {
         self.client.request(request).await
     }
 }
 
-fn secured(plain: &Plain, tls: ClientConfig) -> HttpsConnector<Plain> {
+fn secured(plain: &PlainConnector, tls: ClientConfig) -> HttpsConnector<PlainConnector> {
     HttpsConnectorBuilder::new()
         .with_tls_config(tls)
         .https_or_http()
@@ -130,21 +130,21 @@ pub enum Via {
 
 /// Connects by TCP, to a Unix socket or through a tunnel.
 #[derive(Clone)]
-struct Plain {
+struct PlainConnector {
     http: HttpConnector,
     via: Via,
 }
 
 /// A connection as the client library wants it.
-struct Io(TokioIo<Stream>);
+struct ConnectionIo(TokioIo<SocketStream>);
 
 type Connecting<T> =
     Pin<Box<dyn Future<Output = Result<T, Box<dyn std::error::Error + Send + Sync>>> + Send>>;
 
-impl Service<Uri> for Plain {
-    type Response = Io;
+impl Service<Uri> for PlainConnector {
+    type Response = ConnectionIo;
     type Error = Box<dyn std::error::Error + Send + Sync>;
-    type Future = Connecting<Io>;
+    type Future = Connecting<ConnectionIo>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.http.poll_ready(cx).map_err(Into::into)
@@ -155,7 +155,7 @@ impl Service<Uri> for Plain {
             #[cfg(unix)]
             Via::Unix(path) => Box::pin(async move {
                 let stream = tokio::net::UnixStream::connect(path).await?;
-                Ok(Io(TokioIo::new(Stream::Unix(stream))))
+                Ok(ConnectionIo(TokioIo::new(SocketStream::Unix(stream))))
             }),
             #[cfg(not(unix))]
             Via::Unix(_) => {
@@ -163,7 +163,7 @@ impl Service<Uri> for Plain {
             }
             Via::Direct => {
                 let connecting = self.http.call(uri);
-                Box::pin(async move { Ok(Io::tcp(connecting.await?)) })
+                Box::pin(async move { Ok(ConnectionIo::tcp(connecting.await?)) })
             }
             Via::Proxy(proxy) => {
                 let mut tunnel = Tunnel::new(proxy.uri().clone(), self.http.clone());
@@ -173,16 +173,16 @@ impl Service<Uri> for Plain {
                 Box::pin(async move {
                     let connecting = tunnel.call(with_port(&uri)?).await;
                     let stream = connecting.map_err(|error| TunnelFailed::new(&proxy, &error))?;
-                    Ok(Io::tcp(stream))
+                    Ok(ConnectionIo::tcp(stream))
                 })
             }
         }
     }
 }
 
-impl Io {
+impl ConnectionIo {
     fn tcp(stream: TokioIo<TcpStream>) -> Self {
-        Io(TokioIo::new(Stream::Tcp(stream.into_inner())))
+        ConnectionIo(TokioIo::new(SocketStream::Tcp(stream.into_inner())))
     }
 }
 
@@ -193,13 +193,13 @@ fn with_port(uri: &Uri) -> Result<Uri, http::Error> {
     Uri::builder().scheme("http").authority(authority).path_and_query("/").build()
 }
 
-impl Connection for Io {
+impl Connection for ConnectionIo {
     fn connected(&self) -> Connected {
         Connected::new()
     }
 }
 
-impl hyper::rt::Read for Io {
+impl hyper::rt::Read for ConnectionIo {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -209,7 +209,7 @@ impl hyper::rt::Read for Io {
     }
 }
 
-impl hyper::rt::Write for Io {
+impl hyper::rt::Write for ConnectionIo {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -241,14 +241,14 @@ impl hyper::rt::Write for Io {
 
 /// The whole of connecting, the TLS handshake included, within a time.
 #[derive(Clone)]
-struct Timed {
-    plain: Plain,
-    inner: Arc<RwLock<HttpsConnector<Plain>>>,
-    patience: Duration,
+struct TimedConnector {
+    plain: PlainConnector,
+    inner: Arc<RwLock<HttpsConnector<PlainConnector>>>,
+    connect_timeout: Duration,
 }
 
-impl Service<Uri> for Timed {
-    type Response = hyper_rustls::MaybeHttpsStream<Io>;
+impl Service<Uri> for TimedConnector {
+    type Response = hyper_rustls::MaybeHttpsStream<ConnectionIo>;
     type Error = Box<dyn std::error::Error + Send + Sync>;
     type Future = Connecting<Self::Response>;
 
@@ -258,13 +258,13 @@ impl Service<Uri> for Timed {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let mut inner = self.inner.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let patience = self.patience;
+        let connect_timeout = self.connect_timeout;
         Box::pin(async move {
             let connecting = async {
                 std::future::poll_fn(|cx| inner.poll_ready(cx)).await?;
                 inner.call(uri).await
             };
-            match tokio::time::timeout(patience, connecting).await {
+            match tokio::time::timeout(connect_timeout, connecting).await {
                 Ok(connected) => connected,
                 Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
             }

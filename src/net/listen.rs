@@ -11,9 +11,9 @@ use tokio::net::{TcpListener, TcpSocket};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
-use super::Address;
+use super::ListenAddress;
 use super::peer::Peer;
-use super::stream::Stream;
+use super::stream::SocketStream;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -23,23 +23,23 @@ const BACKLOG: u32 = 1024;
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
-    address: Address,
+    address: ListenAddress,
 }
 
 #[derive(Debug)]
 enum Socket {
     Tcp(TcpListener),
     #[cfg(unix)]
-    Unix(UnixListener, #[allow(dead_code)] Leave),
+    Unix(UnixListener, #[allow(dead_code)] UnlinkOnDrop),
 }
 
 /// Removes the file of a Unix socket.
 #[cfg(unix)]
 #[derive(Debug)]
-struct Leave(PathBuf);
+struct UnlinkOnDrop(PathBuf);
 
 #[cfg(unix)]
-impl Drop for Leave {
+impl Drop for UnlinkOnDrop {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
@@ -53,41 +53,41 @@ impl Listener {
     ///
     /// # Errors
     /// The operating system's; `AddrInUse` for a Unix socket that is in use.
-    pub async fn bind(address: &Address) -> io::Result<Self> {
+    pub async fn bind(address: &ListenAddress) -> io::Result<Self> {
         match address {
-            Address::Tcp(wanted) => {
+            ListenAddress::Tcp(wanted) => {
                 let listener = bind_tcp(*wanted)?;
-                let address = Address::Tcp(listener.local_addr()?);
+                let address = ListenAddress::Tcp(listener.local_addr()?);
                 Ok(Listener { socket: Socket::Tcp(listener), address })
             }
             #[cfg(unix)]
-            Address::Unix(path) => {
+            ListenAddress::Unix(path) => {
                 let listener = bind_unix(path).await?;
-                let socket = Socket::Unix(listener, Leave(path.clone()));
+                let socket = Socket::Unix(listener, UnlinkOnDrop(path.clone()));
                 Ok(Listener { socket, address: address.clone() })
             }
             #[cfg(not(unix))]
-            Address::Unix(_) => Err(io::Error::from(io::ErrorKind::Unsupported)),
+            ListenAddress::Unix(_) => Err(io::Error::from(io::ErrorKind::Unsupported)),
         }
     }
 
     /// Where it listens, with the port that was taken.
-    pub fn address(&self) -> &Address {
+    pub fn address(&self) -> &ListenAddress {
         &self.address
     }
 
-    pub(super) async fn accept(&self) -> io::Result<(Stream, Peer)> {
+    pub(super) async fn accept(&self) -> io::Result<(SocketStream, Peer)> {
         match &self.socket {
             Socket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 // Answers are small and waited for.
                 let _ = stream.set_nodelay(true);
-                Ok((Stream::Tcp(stream), Peer::Tcp(peer)))
+                Ok((SocketStream::Tcp(stream), Peer::Tcp(peer)))
             }
             #[cfg(unix)]
             Socket::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Stream::Unix(stream), Peer::Unix))
+                Ok((SocketStream::Unix(stream), Peer::Unix))
             }
         }
     }

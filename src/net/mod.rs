@@ -3,9 +3,9 @@
 //! Sockets, TLS and HTTP/1.1 and HTTP/2 framing are the libraries' (tokio, rustls, hyper); here are
 //! the limits that a server on the open net needs, and nothing that knows of signatures.
 //!
-//! - [`Address`]: where to listen, TCP or a Unix socket.
+//! - [`ListenAddress`]: where to listen, TCP or a Unix socket.
 //! - [`Server`]: accepts, limits, drains, and checks the bytes of heads before they are parsed.
-//! - [`Hands`]: the threads that serve, a runtime each.
+//! - [`Workers`]: the threads that serve, a runtime each.
 //! - [`Dialer`]: the pooled client for one server.
 //! - [`Proxy`]: the HTTP proxy that a client's connections go through.
 //! - [`tls`]: certificates for both.
@@ -20,10 +20,10 @@ mod stream;
 pub mod tls;
 mod workers;
 
-pub use address::{Address, AddressError};
-pub use dial::{Dialer, Sent, Via};
+pub use address::{ListenAddress, ListenAddressError};
+pub use dial::{Dialer, SendResult, Via};
 pub use listen::Listener;
 pub use peer::Peer;
 pub use proxy::{Proxy, ProxyError, ProxySettings, TunnelFailed};
-pub use serve::{HeadFault, Limits, RefusedHead, Server};
-pub use workers::Hands;
+pub use serve::{HeadFault, RefusedHead, Server, ServerLimits};
+pub use workers::Workers;

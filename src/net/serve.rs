@@ -20,10 +20,10 @@ use tokio_rustls::TlsAcceptor;
 
 use super::listen::Listener;
 use super::peer::Peer;
-use super::stream::Stream;
-use super::tls::Shown;
-use activity::{Activity, AnswerRefusedHead, Counting, Watched};
-use head_filter::{HeadFilter, RefusedRequest};
+use super::stream::SocketStream;
+use super::tls::ReloadableCertificates;
+use activity::{Activity, AnswerRefusedHead, CountingService, WatchedStream};
+use head_filter::{HeadFilter, RefusedHeadCell};
 
 mod activity;
 mod chunks;
@@ -35,7 +35,7 @@ pub use raw_head::{HeadFault, RefusedHead};
 /// What one server gives to all of its clients together, and to each.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Limits {
+pub struct ServerLimits {
     /// Connections at once; more wait in the operating system's queue.
     pub connections: usize,
     /// For the TLS handshake, and again from the first to the last byte of a request's head.
@@ -51,9 +51,9 @@ pub struct Limits {
     pub drain: Duration,
 }
 
-impl Default for Limits {
+impl Default for ServerLimits {
     fn default() -> Self {
-        Limits {
+        ServerLimits {
             connections: 10_000,
             head_time: Duration::from_secs(10),
             idle: Duration::from_secs(75),
@@ -65,11 +65,11 @@ impl Default for Limits {
 }
 
 /// How long a connection that is asked to end may take for it.
-const FAREWELL: Duration = Duration::from_secs(2);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 /// Bytes over the limit on heads for which the service is still asked.
 const HEAD_ROOM: usize = 16 * 1024;
 /// How long to wait when the operating system has no more descriptors.
-const BREATH: Duration = Duration::from_millis(50);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A listening socket with its limits, and TLS if it has certificates.
 ///
@@ -77,8 +77,8 @@ const BREATH: Duration = Duration::from_millis(50);
 /// those over the limits; see [`HeadFault`].
 pub struct Server {
     listener: Listener,
-    limits: Limits,
-    tls: Option<Shown>,
+    limits: ServerLimits,
+    tls: Option<ReloadableCertificates>,
     refused: AnswerRefusedHead,
 }
 
@@ -98,7 +98,7 @@ enum Phase {
 
 impl Server {
     /// A server at `listener`, without TLS.
-    pub fn new(listener: Listener, limits: Limits) -> Self {
+    pub fn new(listener: Listener, limits: ServerLimits) -> Self {
         Server { listener, limits, tls: None, refused: Arc::new(|head, _| plain_answer(head)) }
     }
 
@@ -113,22 +113,22 @@ impl Server {
         self
     }
 
-    /// The same with TLS; `shown` may change its certificates while it runs.
+    /// The same with TLS; `certificates` may change its certificates while it runs.
     #[must_use]
-    pub fn with_tls(mut self, shown: Shown) -> Self {
-        self.tls = Some(shown);
+    pub fn with_tls(mut self, certificates: ReloadableCertificates) -> Self {
+        self.tls = Some(certificates);
         self
     }
 
     /// Serves until `stop` is done, then takes no more connections, lets the requests in flight
-    /// end within [`Limits::drain`], and cuts off the rest. Returns how many connections were cut.
+    /// end within [`ServerLimits::drain`], and cuts off the rest. Returns how many connections were cut.
     ///
-    /// `hands` are the runtimes that answer, each with a service of its own: the one that this runs
-    /// on, or those of [`Hands::each`](super::Hands::each). A connection is given to the one that
+    /// `workers` are the runtimes that answer, each with a service of its own: the one that this runs
+    /// on, or those of [`Workers::each`](super::Workers::each). A connection is given to the one that
     /// has the fewest, and stays there. With none of them, nobody is served.
     ///
     /// A panic of a service ends its connection and nothing else.
-    pub async fn run<S, B>(self, hands: Vec<(Handle, S)>, stop: impl Future<Output = ()>) -> usize
+    pub async fn run<S, B>(self, workers: Vec<(Handle, S)>, stop: impl Future<Output = ()>) -> usize
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
         S: Clone + Send + Sync + 'static,
@@ -140,13 +140,13 @@ impl Server {
         let all = u32::try_from(limits.connections).unwrap_or(u32::MAX).max(1);
         let drain = limits.drain;
         let places = Arc::new(Semaphore::new(all as usize));
-        let (phase, told) = watch::channel(Phase::Running);
-        let hands: Vec<_> = hands
+        let (phase, phase_changes) = watch::channel(Phase::Running);
+        let workers: Vec<_> = workers
             .into_iter()
             .map(|(runtime, service)| {
                 let (builder, limits, tls) = (builder(&limits), limits.clone(), tls.clone());
                 let refused = Arc::clone(&refused);
-                (runtime, Arc::new(Shared { builder, limits, tls, service, refused }))
+                (runtime, Arc::new(ConnectionContext { builder, limits, tls, service, refused }))
             })
             .collect();
         let mut stop = pin!(stop);
@@ -155,7 +155,7 @@ impl Server {
                 // The place comes first: what cannot be served is not accepted.
                 let place = Arc::clone(&places).acquire_owned().await;
                 let (stream, peer) = listener.accept().await?;
-                Ok::<_, io::Error>((place, stream.loose()?, peer))
+                Ok::<_, io::Error>((place, stream.detach()?, peer))
             };
             let accepted = tokio::select! {
                 () = &mut stop => break,
@@ -163,16 +163,16 @@ impl Server {
             };
             let Ok((place, stream, peer)) = accepted else {
                 // A client that gave up while it waited, or no descriptors left.
-                tokio::time::sleep(BREATH).await;
+                tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             };
             // Each connection holds one reference.
-            let fewest = hands.iter().min_by_key(|(_, shared)| Arc::strong_count(shared));
+            let fewest = workers.iter().min_by_key(|(_, shared)| Arc::strong_count(shared));
             let Some((runtime, shared)) = fewest else { break };
-            let (shared, told) = (Arc::clone(shared), told.clone());
+            let (shared, phase_changes) = (Arc::clone(shared), phase_changes.clone());
             runtime.spawn(async move {
-                if let Ok(stream) = stream.taken() {
-                    shared.connection(stream, peer, told).await;
+                if let Ok(stream) = stream.attach() {
+                    shared.connection(stream, peer, phase_changes).await;
                 }
                 drop(place);
             });
@@ -185,17 +185,17 @@ impl Server {
         let cut = (all as usize).saturating_sub(places.available_permits());
         let _ = phase.send(Phase::Over);
         // They end at their next turn.
-        let _ = tokio::time::timeout(FAREWELL, places.acquire_many(all)).await;
+        let _ = tokio::time::timeout(SHUTDOWN_GRACE, places.acquire_many(all)).await;
         cut
     }
 
     /// Where it listens.
-    pub fn address(&self) -> &super::Address {
+    pub fn address(&self) -> &super::ListenAddress {
         self.listener.address()
     }
 }
 
-fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
+fn builder(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // The times are watched by `Activity`, which knows an idle connection from a slow head. Heads are
     // measured by the filter; somewhat more room than that, and one a little too long for the
@@ -219,22 +219,22 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
 /// The answer to a refused head where nothing else is wanted.
 fn plain_answer(head: &RefusedHead) -> Response<Bytes> {
     let fault = head.fault();
-    let mut response = Response::new(Bytes::from(format!("{}\n", fault.words())));
+    let mut response = Response::new(Bytes::from(format!("{}\n", fault.message())));
     *response.status_mut() = fault.status();
     let media = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, media);
     response
 }
 
-struct Shared<S> {
+struct ConnectionContext<S> {
     builder: auto::Builder<TokioExecutor>,
-    limits: Limits,
-    tls: Option<Shown>,
+    limits: ServerLimits,
+    tls: Option<ReloadableCertificates>,
     service: S,
     refused: AnswerRefusedHead,
 }
 
-impl<S, B> Shared<S>
+impl<S, B> ConnectionContext<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     S: Clone + Send + Sync + 'static,
@@ -242,16 +242,21 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    async fn connection(&self, stream: Stream, peer: Peer, told: watch::Receiver<Phase>) {
+    async fn connection(
+        &self,
+        stream: SocketStream,
+        peer: Peer,
+        phase_changes: watch::Receiver<Phase>,
+    ) {
         let activity = Arc::new(Activity::new(Instant::now()));
-        let stream = Watched::new(stream, Arc::clone(&activity));
+        let stream = WatchedStream::new(stream, Arc::clone(&activity));
         match &self.tls {
-            None => self.http(stream, peer, activity, told).await,
-            Some(shown) => {
-                let handshake = TlsAcceptor::from(shown.config()).accept(stream);
+            None => self.http(stream, peer, activity, phase_changes).await,
+            Some(certificates) => {
+                let handshake = TlsAcceptor::from(certificates.config()).accept(stream);
                 if let Ok(Ok(stream)) = tokio::time::timeout(self.limits.head_time, handshake).await
                 {
-                    self.http(stream, peer, activity, told).await;
+                    self.http(stream, peer, activity, phase_changes).await;
                 }
             }
         }
@@ -262,15 +267,15 @@ where
         stream: I,
         peer: Peer,
         activity: Arc<Activity>,
-        mut told: watch::Receiver<Phase>,
+        mut phase_changes: watch::Receiver<Phase>,
     ) where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let refused = RefusedRequest::default();
+        let refused = RefusedHeadCell::default();
         let most = self.limits.head_bytes.saturating_add(HEAD_ROOM);
         let stream = HeadFilter::new(stream, most, Arc::clone(&refused));
         let (service, answer) = (self.service.clone(), Arc::clone(&self.refused));
-        let counting = Counting::new(service, peer, Arc::clone(&activity), refused, answer);
+        let counting = CountingService::new(service, peer, Arc::clone(&activity), refused, answer);
         let connection = self.builder.serve_connection(TokioIo::new(stream), counting);
         let mut connection = pin!(connection);
         let (head_time, idle) = (self.limits.head_time, self.limits.idle);
@@ -288,7 +293,7 @@ where
                     Ok(wake) => wake,
                     Err(_) => {
                         connection.as_mut().graceful_shutdown();
-                        let end = now + FAREWELL;
+                        let end = now + SHUTDOWN_GRACE;
                         ending = Some(end);
                         end
                     }
@@ -297,8 +302,8 @@ where
             let phase = tokio::select! {
                 // Whatever went wrong on a connection is its client's to see.
                 _ = connection.as_mut() => return,
-                changed = told.changed() => match changed {
-                    Ok(()) => *told.borrow_and_update(),
+                changed = phase_changes.changed() => match changed {
+                    Ok(()) => *phase_changes.borrow_and_update(),
                     Err(_) => Phase::Over,
                 },
                 () = tokio::time::sleep_until(wake.into()) => Phase::Running,

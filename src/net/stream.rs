@@ -11,44 +11,44 @@ use tokio::net::UnixStream;
 
 /// A connection, before TLS.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(super) enum SocketStream {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
 }
 
 /// A connection that no runtime looks after.
-pub(super) enum Loose {
+pub(super) enum DetachedStream {
     Tcp(std::net::TcpStream),
     #[cfg(unix)]
     Unix(std::os::unix::net::UnixStream),
 }
 
-impl Stream {
+impl SocketStream {
     /// Takes it from the runtime that accepted it.
-    pub(super) fn loose(self) -> io::Result<Loose> {
+    pub(super) fn detach(self) -> io::Result<DetachedStream> {
         Ok(match self {
-            Stream::Tcp(stream) => Loose::Tcp(stream.into_std()?),
+            SocketStream::Tcp(stream) => DetachedStream::Tcp(stream.into_std()?),
             #[cfg(unix)]
-            Stream::Unix(stream) => Loose::Unix(stream.into_std()?),
+            SocketStream::Unix(stream) => DetachedStream::Unix(stream.into_std()?),
         })
     }
 
     /// Lets the other end see a reset instead of an orderly end. Unix sockets have no such thing.
     pub(super) fn reset_when_dropped(&self) {
-        if let Stream::Tcp(stream) = self {
+        if let SocketStream::Tcp(stream) = self {
             let _ = stream.set_zero_linger();
         }
     }
 }
 
-impl Loose {
+impl DetachedStream {
     /// Gives it to the runtime that this runs on.
-    pub(super) fn taken(self) -> io::Result<Stream> {
+    pub(super) fn attach(self) -> io::Result<SocketStream> {
         Ok(match self {
-            Loose::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream)?),
+            DetachedStream::Tcp(stream) => SocketStream::Tcp(TcpStream::from_std(stream)?),
             #[cfg(unix)]
-            Loose::Unix(stream) => Stream::Unix(UnixStream::from_std(stream)?),
+            DetachedStream::Unix(stream) => SocketStream::Unix(UnixStream::from_std(stream)?),
         })
     }
 }
@@ -57,14 +57,14 @@ impl Loose {
 macro_rules! either {
     ($self:expr, $stream:ident => $call:expr) => {
         match $self {
-            Stream::Tcp($stream) => $call,
+            SocketStream::Tcp($stream) => $call,
             #[cfg(unix)]
-            Stream::Unix($stream) => $call,
+            SocketStream::Unix($stream) => $call,
         }
     };
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for SocketStream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -74,7 +74,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for SocketStream {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -127,7 +127,7 @@ pub fn client(roots: Option<&[u8]>) -> Result<ClientConfig, TlsError> {
 ///
 /// # Errors
 /// [`TlsError::Unusable`].
-pub fn distrustful() -> Result<ClientConfig, TlsError> {
+pub fn client_without_roots() -> Result<ClientConfig, TlsError> {
     trusting(RootCertStore::empty())
 }
 
@@ -147,14 +147,14 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 
 /// The certificates that a server shows, to be replaced while it runs.
 #[derive(Clone, Debug)]
-pub struct Shown {
+pub struct ReloadableCertificates {
     config: Arc<RwLock<Arc<ServerConfig>>>,
 }
 
-impl Shown {
+impl ReloadableCertificates {
     /// Shows what `config` holds.
     pub fn new(config: Arc<ServerConfig>) -> Self {
-        Shown { config: Arc::new(RwLock::new(config)) }
+        ReloadableCertificates { config: Arc::new(RwLock::new(config)) }
     }
 
     /// Shows something else to every connection from now on.

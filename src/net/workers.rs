@@ -12,45 +12,45 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 
 /// How long whatever blocks in the background may take at the end.
-const FAREWELL: Duration = Duration::from_secs(1);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
 /// Some threads, for [`Server::run`](super::Server::run). They end when this is dropped, and
 /// whatever still runs on them ends with them.
 #[derive(Debug)]
-pub struct Hands {
+pub struct Workers {
     runtimes: Vec<Handle>,
     threads: Vec<JoinHandle<()>>,
     over: watch::Sender<bool>,
 }
 
-impl Hands {
+impl Workers {
     /// `size` threads, one at the least.
     ///
     /// # Errors
     /// The operating system's, where it gives no more threads or descriptors.
     pub fn new(size: usize) -> io::Result<Self> {
-        let (over, told) = watch::channel(false);
-        let mut hands = Hands { runtimes: Vec::new(), threads: Vec::new(), over };
+        let (over, stopped) = watch::channel(false);
+        let mut workers = Workers { runtimes: Vec::new(), threads: Vec::new(), over };
         for number in 0..size.max(1) {
             let runtime = Builder::new_current_thread().enable_all().build()?;
-            let (handle, mut told) = (runtime.handle().clone(), told.clone());
+            let (handle, mut stopped) = (runtime.handle().clone(), stopped.clone());
             let work = move || {
-                let _ = runtime.block_on(told.wait_for(|over| *over));
-                runtime.shutdown_timeout(FAREWELL);
+                let _ = runtime.block_on(stopped.wait_for(|over| *over));
+                runtime.shutdown_timeout(SHUTDOWN_GRACE);
             };
             let thread = thread::Builder::new().name(format!("serve-{number}")).spawn(work)?;
-            hands.runtimes.push(handle);
-            hands.threads.push(thread);
+            workers.runtimes.push(handle);
+            workers.threads.push(thread);
         }
-        Ok(hands)
+        Ok(workers)
     }
 
     /// A thread for each processor that this process may use.
     ///
     /// # Errors
-    /// As [`Hands::new`].
+    /// As [`Workers::new`].
     pub fn of_this_machine() -> io::Result<Self> {
-        Hands::new(thread::available_parallelism().map_or(1, usize::from))
+        Workers::new(thread::available_parallelism().map_or(1, usize::from))
     }
 
     /// The runtime of each, with what it is to answer with. `service` is asked once for every one;
@@ -60,11 +60,11 @@ impl Hands {
     }
 }
 
-impl Drop for Hands {
+impl Drop for Workers {
     fn drop(&mut self) {
         let _ = self.over.send(true);
         for thread in self.threads.drain(..) {
-            // A panic in it was told by its own hook.
+            // The panic hook already reported it.
             let _ = thread.join();
         }
     }

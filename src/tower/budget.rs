@@ -27,26 +27,26 @@ impl Budget {
 
     /// An empty share, to be grown as bytes arrive: a length that a stranger only announces
     /// takes nothing away from others.
-    pub(super) fn share(self: &Arc<Self>) -> Share {
-        Share { budget: Arc::clone(self), bytes: 0, left: 0 }
+    pub(super) fn share(self: &Arc<Self>) -> BudgetShare {
+        BudgetShare { budget: Arc::clone(self), bytes: 0, left: 0 }
     }
 
     /// The same for a request without a signature that holds.
-    pub(super) fn strangers_share(self: &Arc<Self>) -> Share {
-        Share { budget: Arc::clone(self), bytes: 0, left: self.whole / 4 }
+    pub(super) fn unsigned_share(self: &Arc<Self>) -> BudgetShare {
+        BudgetShare { budget: Arc::clone(self), bytes: 0, left: self.whole / 4 }
     }
 }
 
 /// A part of the budget, given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(super) struct BudgetShare {
     budget: Arc<Budget>,
     bytes: usize,
     /// What has to be left for others.
     left: usize,
 }
 
-impl Share {
+impl BudgetShare {
     /// Makes this share `bytes` large, if it is smaller; `false` if the budget does not hold that.
     pub(super) fn grow_to(&mut self, bytes: usize) -> bool {
         let Some(more) = bytes.checked_sub(self.bytes) else { return true };
@@ -64,7 +64,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for BudgetShare {
     fn drop(&mut self) {
         self.budget.free.fetch_add(self.bytes, Ordering::Relaxed);
     }

@@ -3,7 +3,7 @@
 use crate::verify::Code;
 
 /// What a client is told beside the code. Needs no escapes in JSON.
-pub(super) fn words(code: Code) -> &'static str {
+pub(super) fn client_message(code: Code) -> &'static str {
     match code {
         Code::TooLarge => "the request is too large",
         Code::SignatureMalformed => {

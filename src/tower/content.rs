@@ -9,7 +9,7 @@ use http_body_util::{Full, LengthLimitError, Limited};
 use pin_project_lite::pin_project;
 
 use super::BoxError;
-use super::budget::Share;
+use super::budget::BudgetShare;
 
 /// Why a body could not be read to its end.
 #[derive(Debug)]
@@ -27,8 +27,8 @@ pub(super) enum ReadError {
 pub(super) async fn read<B>(
     body: B,
     limit: usize,
-    mut share: Share,
-) -> Result<(Bytes, Share), ReadError>
+    mut share: BudgetShare,
+) -> Result<(Bytes, BudgetShare), ReadError>
 where
     B: Body,
     B::Error: Into<BoxError>,
@@ -99,13 +99,13 @@ pin_project! {
     #[project = ProjectedRequest]
     enum RequestShape<B> {
         // What nobody vouched for counts as long as it lies here.
-        Read { content: Option<Bytes>, _share: Option<Share> },
+        Read { content: Option<Bytes>, _share: Option<BudgetShare> },
         Streamed { #[pin] body: Limited<B>, done: bool },
     }
 }
 
 impl<B> RequestBody<B> {
-    pub(super) fn read(content: Bytes, share: Option<Share>) -> Self {
+    pub(super) fn read(content: Bytes, share: Option<BudgetShare>) -> Self {
         let content = (!content.is_empty()).then_some(content);
         RequestBody { shape: RequestShape::Read { content, _share: share } }
     }

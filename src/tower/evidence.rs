@@ -7,46 +7,46 @@ use crate::message::Head;
 use crate::verify::{HeadHeld, Verifier};
 
 use super::findings::Findings;
-use super::settings::Settings;
+use super::settings::VerifySettings;
 
 #[cfg(feature = "audit")]
-pub(super) use on::{Evidence, headless, of, record};
+pub(super) use on::{HeadEvidence, headless, of, record};
 
 #[cfg(not(feature = "audit"))]
-pub(super) use off::{Evidence, headless, of, record};
+pub(super) use off::{HeadEvidence, headless, of, record};
 
 /// A request that was judged; its body, if that was read whole; and what that says, if it can be
 /// read in one way only.
-type Judged<'a, 'h> = (&'a Verifier, &'a Head<'h>, Option<&'a [u8]>, Option<&'a Reading<'a>>);
+type JudgedParts<'a, 'h> = (&'a Verifier, &'a Head<'h>, Option<&'a [u8]>, Option<&'a Reading<'a>>);
 
 #[cfg(feature = "audit")]
 mod on {
-    use super::{Findings, Head, HeadHeld, Judged, Settings};
+    use super::{Findings, Head, HeadHeld, JudgedParts, VerifySettings};
     use crate::audit::{self, Because};
     use crate::clock::Timestamp;
-    use crate::tower::refusal::Reason;
+    use crate::tower::refusal::RefusalReason;
     use crate::tower::status::Status;
     use crate::verify::{Code, Rejection};
 
     /// The signatures that hold, and the moment at which they did.
-    pub(in crate::tower) struct Evidence {
+    pub(in crate::tower) struct HeadEvidence {
         signatures: audit::Evidence,
         now: Timestamp,
     }
 
     /// Takes down what held, before the body is judged.
     pub(in crate::tower) fn of(
-        settings: &Settings,
+        settings: &VerifySettings,
         head: &Head<'_>,
         held: &HeadHeld<'_>,
-    ) -> Option<Evidence> {
+    ) -> Option<HeadEvidence> {
         settings.recorder.as_ref()?;
         let signatures = audit::Evidence::of(head, held.signatures());
-        Some(Evidence { signatures, now: held.now() })
+        Some(HeadEvidence { signatures, now: held.now() })
     }
 
     /// Counts a request without a head that could be judged.
-    pub(in crate::tower) fn headless(settings: &Settings, code: &str) {
+    pub(in crate::tower) fn headless(settings: &VerifySettings, code: &str) {
         if let Some(recorder) = &settings.recorder {
             recorder.headless(code);
         }
@@ -54,9 +54,9 @@ mod on {
 
     /// Records what was found out. What must not go on without an entry, and has none, is refused.
     pub(in crate::tower) async fn record(
-        settings: &Settings,
-        (verifier, head, body, reading): Judged<'_, '_>,
-        evidence: Option<Evidence>,
+        settings: &VerifySettings,
+        (verifier, head, body, reading): JudgedParts<'_, '_>,
+        evidence: Option<HeadEvidence>,
         findings: Findings,
     ) -> Findings {
         let Some(recorder) = &settings.recorder else { return findings };
@@ -77,16 +77,16 @@ mod on {
         };
         match done {
             Ok(()) => findings,
-            Err(error) => Findings::refuse(Reason::Unrecorded(Box::new(error))),
+            Err(error) => Findings::refuse(RefusalReason::Unrecorded(Box::new(error))),
         }
     }
 
-    fn because<'a>(rejection: Option<&Rejection>, refusal: Option<&Reason>) -> Because<'a> {
+    fn because<'a>(rejection: Option<&Rejection>, refusal: Option<&RefusalReason>) -> Because<'a> {
         let code = match (rejection, refusal) {
             (Some(rejection), _) => rejection.code().as_str(),
-            (None, Some(Reason::BodyTooLarge { .. })) => Code::TooLarge.as_str(),
-            (None, Some(Reason::Expectation)) => "expectation_failed",
-            (None, Some(Reason::BodyBroken(_))) => "body_broken",
+            (None, Some(RefusalReason::BodyTooLarge { .. })) => Code::TooLarge.as_str(),
+            (None, Some(RefusalReason::Expectation)) => "expectation_failed",
+            (None, Some(RefusalReason::BodyBroken(_))) => "body_broken",
             _ => "unavailable",
         };
         Because { step: rejection.map(|rejection| rejection.step().number()), code }
@@ -95,21 +95,25 @@ mod on {
 
 #[cfg(not(feature = "audit"))]
 mod off {
-    use super::{Findings, Head, HeadHeld, Judged, Settings};
+    use super::{Findings, Head, HeadHeld, JudgedParts, VerifySettings};
 
-    pub(in crate::tower) enum Evidence {}
+    pub(in crate::tower) enum HeadEvidence {}
 
-    pub(in crate::tower) fn of(_: &Settings, _: &Head<'_>, _: &HeadHeld<'_>) -> Option<Evidence> {
+    pub(in crate::tower) fn of(
+        _: &VerifySettings,
+        _: &Head<'_>,
+        _: &HeadHeld<'_>,
+    ) -> Option<HeadEvidence> {
         None
     }
 
-    pub(in crate::tower) fn headless(_: &Settings, _: &str) {}
+    pub(in crate::tower) fn headless(_: &VerifySettings, _: &str) {}
 
     #[allow(clippy::unused_async)]
     pub(in crate::tower) async fn record(
-        _: &Settings,
-        _: Judged<'_, '_>,
-        _: Option<Evidence>,
+        _: &VerifySettings,
+        _: JudgedParts<'_, '_>,
+        _: Option<HeadEvidence>,
         findings: Findings,
     ) -> Findings {
         findings

@@ -14,15 +14,15 @@ use crate::message::Head;
 use crate::verify::{HeadHeld, Refusal, Rejection, Step, Verifier};
 
 use super::BoxError;
-use super::budget::Share;
+use super::budget::BudgetShare;
 use super::content::{self, ReadError, RequestBody};
-use super::evidence::{self, Evidence};
+use super::evidence::{self, HeadEvidence};
 use super::findings::Findings;
 use super::head;
 use super::modes::Mode;
-use super::observe::Event;
-use super::refusal::{self, Reason, Refused};
-use super::settings::Settings;
+use super::observe::RequestEvent;
+use super::refusal::{self, RefusalReason, RefusedRequest};
+use super::settings::VerifySettings;
 use super::status::Status;
 
 /// Bytes that are read of a request that is refused already.
@@ -32,7 +32,7 @@ pub const ID_LIMIT: usize = 64 * 1024;
 const LONGEST_ID: usize = 256;
 
 /// What becomes of a request.
-pub(super) enum Outcome<B> {
+pub(super) enum RequestOutcome<B> {
     /// It goes on to the service.
     Pass(Request<RequestBody<B>>),
     /// It is answered here.
@@ -40,26 +40,26 @@ pub(super) enum Outcome<B> {
 }
 
 /// A body, as far as it was touched.
-enum Content<B> {
+enum BodyState<B> {
     Unread(B),
-    Read(Bytes, Share),
+    Read(Bytes, BudgetShare),
     /// There is nothing to find an id in: too long, broken, or better left alone.
     Gone,
 }
 
-impl<B> Content<B> {
+impl<B> BodyState<B> {
     /// What was read.
     fn bytes(&self) -> Option<Bytes> {
         match self {
-            Content::Read(bytes, _) => Some(bytes.clone()),
-            Content::Unread(_) | Content::Gone => None,
+            BodyState::Read(bytes, _) => Some(bytes.clone()),
+            BodyState::Unread(_) | BodyState::Gone => None,
         }
     }
 }
 
 /// Judges `request`. Runs on no particular runtime, and waits for the body and the nonce store
 /// only; dropping it abandons the request.
-pub(super) async fn judge<B>(settings: &Settings, request: Request<B>) -> Outcome<B>
+pub(super) async fn judge<B>(settings: &VerifySettings, request: Request<B>) -> RequestOutcome<B>
 where
     B: Body,
     B::Error: Into<BoxError>,
@@ -70,10 +70,11 @@ where
     let head = match head::received(&parts, &uri) {
         Ok(head) => head,
         Err(error) => {
-            let refused = Refused::new(Reason::Head(error), None, false, &settings.refuse_with);
+            let refused =
+                RefusedRequest::new(RefusalReason::Head(error), None, false, &settings.refuse_with);
             let response =
                 refusal::response(&refused, None, &verifier, None, &settings.refuse_with);
-            let event = Event {
+            let event = RequestEvent {
                 extensions: &parts.extensions,
                 method: parts.method.as_str(),
                 path: uri.path(),
@@ -85,17 +86,17 @@ where
             };
             settings.observe(&event);
             evidence::headless(settings, refused.code());
-            return Outcome::Refuse(settings.answer(refused, response));
+            return RequestOutcome::Refuse(settings.answer(refused, response));
         }
     };
 
     let mut evidence = None;
     // RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.
     let expects = parts.version > Version::HTTP_10 && head.has("expect");
-    let weighed = weigh(settings, &verifier, &head, expects, body, &mut evidence).await;
-    let (settled, content) = match weighed {
-        Weighed::Settled(findings, content) => (Ok(findings), content),
-        Weighed::Whole(held, bytes, share) => (Err(held), Content::Read(bytes, share)),
+    let outcome = judge_head(settings, &verifier, &head, expects, body, &mut evidence).await;
+    let (settled, content) = match outcome {
+        HeadOutcome::Settled(findings, content) => (Ok(findings), content),
+        HeadOutcome::Whole(held, bytes, share) => (Err(held), BodyState::Read(bytes, share)),
     };
     // Read once for all who want to know what it says.
     let bytes = content.bytes();
@@ -106,16 +107,16 @@ where
             conclude(settings, &verifier, &head, held, (bytes, reading), &mut evidence).await
         }
         // What is whole has bytes.
-        (Err(_), ..) => Findings::refuse(Reason::Busy),
+        (Err(_), ..) => Findings::refuse(RefusalReason::Busy),
     };
     let reading = reading.and_then(Result::ok);
     let judged = (&*verifier, &head, bytes.as_deref(), reading.as_ref());
     let findings = evidence::record(settings, judged, evidence, findings).await;
     let Findings { status, mode, refusal } = findings;
     let content = match (&refusal, content) {
-        (Some(_), Content::Unread(body)) if !expects => for_its_id(settings, &head, body).await,
+        (Some(_), BodyState::Unread(body)) if !expects => for_its_id(settings, &head, body).await,
         // A client that waits for a 100 has not sent it yet.
-        (Some(_), Content::Unread(_)) => Content::Gone,
+        (Some(_), BodyState::Unread(_)) => BodyState::Gone,
         (_, content) => content,
     };
     let late = content.bytes().filter(|_| refusal.is_some() && reading.is_none());
@@ -123,12 +124,12 @@ where
     let reading = reading.or_else(|| late.as_deref().and_then(read));
     let refused = refusal.map(|reason| {
         let id = reading.as_ref().and_then(id_to_echo);
-        let refused = Refused::new(reason, Some(&head), id.is_some(), &settings.refuse_with);
+        let refused = RefusedRequest::new(reason, Some(&head), id.is_some(), &settings.refuse_with);
         let response =
             refusal::response(&refused, Some(&head), &verifier, id, &settings.refuse_with);
         (refused, response)
     });
-    let event = Event {
+    let event = RequestEvent {
         extensions: &parts.extensions,
         method: head.method(),
         path: uri.path(),
@@ -140,7 +141,7 @@ where
     };
     settings.observe(&event);
     if let Some((refused, response)) = refused {
-        return Outcome::Refuse(settings.answer(refused, response));
+        return RequestOutcome::Refuse(settings.answer(refused, response));
     }
     drop(reading);
     drop(head);
@@ -150,52 +151,52 @@ where
         parts.extensions.insert(status);
     }
     let body = match content {
-        Content::Unread(body) => RequestBody::streamed(body, verifier.max_body()),
+        BodyState::Unread(body) => RequestBody::streamed(body, verifier.max_body()),
         // A body that someone vouched for is the application's business from here on.
-        Content::Read(bytes, share) => RequestBody::read(bytes, (!verified).then_some(share)),
-        Content::Gone => RequestBody::read(Bytes::new(), None),
+        BodyState::Read(bytes, share) => RequestBody::read(bytes, (!verified).then_some(share)),
+        BodyState::Gone => RequestBody::read(Bytes::new(), None),
     };
-    Outcome::Pass(Request::from_parts(parts, body))
+    RequestOutcome::Pass(Request::from_parts(parts, body))
 }
 
 /// A request, as far as its head and the arrival of its body decide about it.
-enum Weighed<'h, B> {
+enum HeadOutcome<'h, B> {
     /// It is found out already.
-    Settled(Findings, Content<B>),
+    Settled(Findings, BodyState<B>),
     /// The body is here, and is judged by what the head has come to.
-    Whole(Result<HeadHeld<'h>, Rejection>, Bytes, Share),
+    Whole(Result<HeadHeld<'h>, Rejection>, Bytes, BudgetShare),
 }
 
 /// Judges the head, and reads the body if that is worth it.
-async fn weigh<'h, B>(
-    settings: &Settings,
+async fn judge_head<'h, B>(
+    settings: &VerifySettings,
     verifier: &Verifier,
     head: &'h Head<'h>,
     expects: bool,
     body: B,
-    evidence: &mut Option<Evidence>,
-) -> Weighed<'h, B>
+    evidence: &mut Option<HeadEvidence>,
+) -> HeadOutcome<'h, B>
 where
     B: Body,
     B::Error: Into<BoxError>,
 {
     // Who waits for a 100 would only send a body that nobody wants.
     if expects && head.values("expect").any(|value| !value.eq_ignore_ascii_case(b"100-continue")) {
-        return Weighed::Settled(Findings::refuse(Reason::Expectation), Content::Gone);
+        return HeadOutcome::Settled(Findings::refuse(RefusalReason::Expectation), BodyState::Gone);
     }
     let limit = verifier.max_body();
     let held = match verifier.judge_head(head) {
         Ok(held) => Ok(held),
         // Permissive waives what comes after the first step.
         Err(rejection) if rejection.step() == Step::Limits => {
-            return Weighed::Settled(over_limits(rejection), Content::Unread(body));
+            return HeadOutcome::Settled(over_limits(rejection), BodyState::Unread(body));
         }
         Err(rejection) => match settings.policy.uniform() {
             // What it does makes no difference, so it is not read: strict refuses it, permissive
             // lets it through as it is, if it is not known to be too long already.
             Some(mode) if mode == Mode::Strict || !content::announces_more(&body, limit) => {
                 let findings = rejected(settings, rejection, None);
-                return Weighed::Settled(findings, Content::Unread(body));
+                return HeadOutcome::Settled(findings, BodyState::Unread(body));
             }
             _ => Err(rejection),
         },
@@ -204,29 +205,29 @@ where
     *evidence = held.as_ref().ok().and_then(|held| evidence::of(settings, head, held));
     let share = match &held {
         Ok(_) => settings.budget.share(),
-        Err(_) => settings.budget.strangers_share(),
+        Err(_) => settings.budget.unsigned_share(),
     };
     match content::read(body, limit, share).await {
-        Ok((bytes, share)) => Weighed::Whole(held, bytes, share),
+        Ok((bytes, share)) => HeadOutcome::Whole(held, bytes, share),
         Err(error) => {
             let reason = match error {
-                ReadError::TooLarge => Reason::BodyTooLarge { limit },
-                ReadError::Busy => Reason::Busy,
-                ReadError::Broken(error) => Reason::BodyBroken(error),
+                ReadError::TooLarge => RefusalReason::BodyTooLarge { limit },
+                ReadError::Busy => RefusalReason::Busy,
+                ReadError::Broken(error) => RefusalReason::BodyBroken(error),
             };
-            Weighed::Settled(Findings::refuse(reason), Content::Gone)
+            HeadOutcome::Settled(Findings::refuse(reason), BodyState::Gone)
         }
     }
 }
 
 /// Finds out whether a request gets through whose body is here and read.
 async fn conclude<'h>(
-    settings: &Settings,
+    settings: &VerifySettings,
     verifier: &Verifier,
     head: &'h Head<'h>,
     held: Result<HeadHeld<'h>, Rejection>,
     (bytes, reading): (&[u8], &Result<Reading<'_>, Ambiguous>),
-    evidence: &mut Option<Evidence>,
+    evidence: &mut Option<HeadEvidence>,
 ) -> Findings {
     // A key that was revoked while the body was on its way has not authorised it.
     let current = settings.verifier();
@@ -261,7 +262,8 @@ async fn conclude<'h>(
         Err(Refusal::Unavailable(why)) => {
             let why = Arc::new(why);
             let mode = mode(settings, reading);
-            let refusal = (mode == Mode::Strict).then(|| Reason::Unavailable(Arc::clone(&why)));
+            let refusal =
+                (mode == Mode::Strict).then(|| RefusalReason::Unavailable(Arc::clone(&why)));
             Findings { status: Some(Status::Unavailable(why)), mode: Some(mode), refusal }
         }
     }
@@ -271,37 +273,41 @@ async fn conclude<'h>(
 fn over_limits(rejection: Rejection) -> Findings {
     let rejection = Arc::new(rejection);
     let status = Some(Status::rejected(Arc::clone(&rejection)));
-    Findings { status, mode: None, refusal: Some(Reason::Rejected(rejection)) }
+    Findings { status, mode: None, refusal: Some(RefusalReason::Rejected(rejection)) }
 }
 
 /// What becomes of a request that was judged, with the answer no. `reading` is what it says, where
 /// that makes a difference and can be told.
-fn rejected(settings: &Settings, rejection: Rejection, reading: Option<&Reading<'_>>) -> Findings {
+fn rejected(
+    settings: &VerifySettings,
+    rejection: Rejection,
+    reading: Option<&Reading<'_>>,
+) -> Findings {
     let rejection = Arc::new(rejection);
     let mode = mode(settings, reading);
-    let refusal = (mode == Mode::Strict).then(|| Reason::Rejected(Arc::clone(&rejection)));
+    let refusal = (mode == Mode::Strict).then(|| RefusalReason::Rejected(Arc::clone(&rejection)));
     Findings { status: Some(Status::rejected(rejection)), mode: Some(mode), refusal }
 }
 
 /// The mode for a request that is not verified.
-fn mode(settings: &Settings, reading: Option<&Reading<'_>>) -> Mode {
+fn mode(settings: &VerifySettings, reading: Option<&Reading<'_>>) -> Mode {
     let decided = settings.policy.uniform();
     decided.unwrap_or_else(|| settings.policy.mode(reading.and_then(Reading::operation)))
 }
 
 /// Reads as much of a refused request as may be read to find its id.
-async fn for_its_id<B>(settings: &Settings, head: &Head<'_>, body: B) -> Content<B>
+async fn for_its_id<B>(settings: &VerifySettings, head: &Head<'_>, body: B) -> BodyState<B>
 where
     B: Body,
     B::Error: Into<BoxError>,
 {
     // Only a JSON-RPC request has one.
     if head.method() != "POST" {
-        return Content::Gone;
+        return BodyState::Gone;
     }
-    match content::read(body, ID_LIMIT, settings.budget.strangers_share()).await {
-        Ok((bytes, share)) => Content::Read(bytes, share),
-        Err(_) => Content::Gone,
+    match content::read(body, ID_LIMIT, settings.budget.unsigned_share()).await {
+        Ok((bytes, share)) => BodyState::Read(bytes, share),
+        Err(_) => BodyState::Gone,
     }
 }
 

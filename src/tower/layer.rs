@@ -14,18 +14,18 @@ use crate::verify::Verifier;
 
 use super::budget::Budget;
 use super::handle::{Handle, LayerError};
-use super::modes::{Modes, Policy};
+use super::modes::{ModePolicy, Modes};
 use super::observe::Observer;
-use super::refusal::{self, RefuseWith, Refused};
+use super::refusal::{self, RefuseWith, RefusedRequest};
 use super::service::VerifyService;
-use super::settings::Settings;
+use super::settings::VerifySettings;
 
 /// Verifies the requests to a service; see [the module](super).
 ///
 /// Cloning is cheap; all clones share the verifier, the budget and the observer.
 #[derive(Clone)]
 pub struct VerifyLayer {
-    settings: Arc<Settings>,
+    settings: Arc<VerifySettings>,
 }
 
 impl VerifyLayer {
@@ -38,7 +38,7 @@ impl VerifyLayer {
     pub fn new(verifier: Verifier) -> Result<Self, LayerError> {
         let verifier = Handle::new(verifier)?;
         Ok(VerifyLayer {
-            settings: Arc::new(Settings {
+            settings: Arc::new(VerifySettings {
                 verifier,
                 policy: Arc::new(Modes::strict()),
                 refuse_with: RefuseWith::Forbidden,
@@ -55,7 +55,7 @@ impl VerifyLayer {
 
     /// Decides by `policy`, such as [`Modes`], what gets through without being verified.
     #[must_use]
-    pub fn with_modes(self, policy: impl Policy + 'static) -> Self {
+    pub fn with_modes(self, policy: impl ModePolicy + 'static) -> Self {
         self.with(|settings| settings.policy = Arc::new(policy))
     }
 
@@ -89,7 +89,7 @@ impl VerifyLayer {
     #[must_use]
     pub fn with_answers<F>(self, answer: F) -> Self
     where
-        F: Fn(&Refused, Response<Bytes>) -> Response<Bytes> + Send + Sync + 'static,
+        F: Fn(&RefusedRequest, Response<Bytes>) -> Response<Bytes> + Send + Sync + 'static,
     {
         self.with(|settings| settings.answer = Some(Arc::new(answer)))
     }
@@ -125,7 +125,7 @@ impl VerifyLayer {
         self.settings.verifier.clone()
     }
 
-    /// Writes every request down. Under [`Policy::Required`](crate::audit::Policy::Required) a
+    /// Writes every request down. Under [`ModePolicy::Required`](crate::audit::Policy::Required) a
     /// request that is verified is on the disk before the service behind gets it, and refused with
     /// 503 if it cannot be.
     #[cfg(feature = "audit")]
@@ -134,7 +134,7 @@ impl VerifyLayer {
         self.with(|settings| settings.recorder = Some(recorder))
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+    fn with(mut self, change: impl FnOnce(&mut VerifySettings)) -> Self {
         change(Arc::make_mut(&mut self.settings));
         self
     }

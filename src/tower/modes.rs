@@ -26,7 +26,7 @@ impl Mode {
 
 /// Decides the mode of each request. [`Modes`] does for most servers; implement this where the
 /// decision depends on something that changes, such as the tools that an upstream lists.
-pub trait Policy: Send + Sync {
+pub trait ModePolicy: Send + Sync {
     /// The mode for a request that does `operation`; `None` is a body that cannot be read in one
     /// way only, and could do anything.
     fn mode(&self, operation: Option<Operation<'_>>) -> Mode;
@@ -84,7 +84,7 @@ impl Modes {
     }
 }
 
-impl Policy for Modes {
+impl ModePolicy for Modes {
     fn mode(&self, operation: Option<Operation<'_>>) -> Mode {
         let Some(operation) = operation else {
             // It matches every strict pattern and no permissive one.

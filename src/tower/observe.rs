@@ -7,14 +7,14 @@ use crate::mcp::pattern::Operation;
 use crate::verify::Code;
 
 use super::modes::Mode;
-use super::refusal::Refused;
+use super::refusal::RefusedRequest;
 use super::status::Status;
 
 /// One request, judged. `Display` is one line for a log: no secrets, and what strangers chose is
 /// escaped and short.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct Event<'a> {
+pub struct RequestEvent<'a> {
     /// The request's extensions as they came to the layer, by which an application knows its own
     /// request again.
     pub extensions: &'a http::Extensions,
@@ -32,37 +32,37 @@ pub struct Event<'a> {
     /// The mode that decided about a request that is not verified.
     pub mode: Option<Mode>,
     /// The refusal, if it did not get through.
-    pub refused: Option<&'a Refused>,
+    pub refused: Option<&'a RefusedRequest>,
 }
 
 /// Is told of every request, before it is handed on or answered. It runs on the request's own
 /// task: what takes long belongs elsewhere.
 pub trait Observer: Send + Sync {
     /// A request was judged.
-    fn judged(&self, event: &Event<'_>);
+    fn judged(&self, event: &RequestEvent<'_>);
 }
 
-impl<F: Fn(&Event<'_>) + Send + Sync> Observer for F {
-    fn judged(&self, event: &Event<'_>) {
+impl<F: Fn(&RequestEvent<'_>) + Send + Sync> Observer for F {
+    fn judged(&self, event: &RequestEvent<'_>) {
         self(event);
     }
 }
 
-impl fmt::Display for Event<'_> {
+impl fmt::Display for RequestEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = if self.refused.is_some() { "refused" } else { "passed" };
         let status = self.status.map_or("unjudged", Status::as_str);
-        write!(f, "{verdict} {status} {:?} {:?}", Short(self.method), Short(self.path))?;
+        write!(f, "{verdict} {status} {:?} {:?}", ShortText(self.method), ShortText(self.path))?;
         if let Some(Operation { method, name }) = self.operation {
-            write!(f, " does {:?}", Short(method))?;
+            write!(f, " does {:?}", ShortText(method))?;
             if let Some(name) = name {
-                write!(f, " {:?}", Short(name))?;
+                write!(f, " {:?}", ShortText(name))?;
             }
         }
         if let Some(verified) = self.status.and_then(Status::verified) {
             write!(f, " key {}", verified.key())?;
             if let Some(name) = verified.name() {
-                write!(f, " name {:?}", Short(name))?;
+                write!(f, " name {:?}", ShortText(name))?;
             }
         }
         match (self.refused, self.status) {
@@ -77,9 +77,9 @@ impl fmt::Display for Event<'_> {
 }
 
 /// At most 128 characters.
-struct Short<'a>(&'a str);
+struct ShortText<'a>(&'a str);
 
-impl fmt::Debug for Short<'_> {
+impl fmt::Debug for ShortText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.char_indices().nth(128) {
             Some((end, _)) => write!(f, "{:?}…", &self.0[..end]),
@@ -147,7 +147,7 @@ impl Counters {
 }
 
 impl Observer for Counters {
-    fn judged(&self, event: &Event<'_>) {
+    fn judged(&self, event: &RequestEvent<'_>) {
         let code = event.status.and_then(Status::code);
         let counter = match (event.refused, event.status, code) {
             (None, Some(Status::Verified(_)), _) => &self.verified,
@@ -156,7 +156,7 @@ impl Observer for Counters {
             }
             (None, _, None) => &self.passed_unavailable,
             (Some(refused), _, _) => match refused.reason() {
-                super::Reason::Rejected(rejection) => {
+                super::RefusalReason::Rejected(rejection) => {
                     self.refused.get(place(rejection.code())).unwrap_or(&self.refused_otherwise)
                 }
                 _ => &self.refused_otherwise,
@@ -167,7 +167,7 @@ impl Observer for Counters {
 }
 
 impl<O: Observer + ?Sized> Observer for std::sync::Arc<O> {
-    fn judged(&self, event: &Event<'_>) {
+    fn judged(&self, event: &RequestEvent<'_>) {
         (**self).judged(event);
     }
 }

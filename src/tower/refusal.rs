@@ -10,13 +10,13 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::base::Component;
-use crate::base::accept::{self, Wish};
+use crate::base::accept::{self, RequestedParameters};
 use crate::message::Head;
 use crate::verify::rejection::chain;
 use crate::verify::{Code, MAX_COMPONENTS, Rejection, Step, Unavailable, Verifier};
 
 use super::BoxError;
-use super::client_messages::words;
+use super::client_messages::client_message;
 
 /// The JSON-RPC error code of a refusal: outside the range that JSON-RPC 2.0 and MCP keep for
 /// themselves.
@@ -29,7 +29,7 @@ const RETRY_SOON: i64 = 5;
 
 /// How a request is refused that is unsigned, or whose signature is not good enough.
 ///
-/// Other faults have a status of their own; see [`Refused::status`].
+/// Other faults have a status of their own; see [`RefusedRequest::status`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefuseWith {
@@ -48,7 +48,7 @@ pub enum RefuseWith {
 /// Why a request does not get through.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Reason {
+pub enum RefusalReason {
     /// It was judged, and the answer is no.
     Rejected(Arc<Rejection>),
     /// It could not be judged.
@@ -72,24 +72,24 @@ pub enum Reason {
 
 /// A refusal, as hooks get it and as it lies in the extensions of the response.
 #[derive(Clone, Debug)]
-pub struct Refused {
-    reason: Arc<Reason>,
+pub struct RefusedRequest {
+    reason: Arc<RefusalReason>,
     status: StatusCode,
 }
 
-impl Refused {
+impl RefusedRequest {
     pub(super) fn new(
-        reason: Reason,
+        reason: RefusalReason,
         head: Option<&Head<'_>>,
         has_id: bool,
         with: &RefuseWith,
     ) -> Self {
         let status = status_of(&reason, head, has_id, with);
-        Refused { reason: Arc::new(reason), status }
+        RefusedRequest { reason: Arc::new(reason), status }
     }
 
     /// The true reason. Not for the client.
-    pub fn reason(&self) -> &Reason {
+    pub fn reason(&self) -> &RefusalReason {
         &self.reason
     }
 
@@ -104,75 +104,81 @@ impl Refused {
     /// `head_invalid` or `body_broken`.
     pub fn code(&self) -> &'static str {
         match &*self.reason {
-            Reason::Rejected(rejection) => rejection.code().as_str(),
-            Reason::Unavailable(_) | Reason::Unrecorded(_) | Reason::Busy => "unavailable",
-            Reason::BodyTooLarge { .. } => Code::TooLarge.as_str(),
-            Reason::Expectation => "expectation_failed",
-            Reason::Head(_) => "head_invalid",
-            Reason::BodyBroken(_) => "body_broken",
+            RefusalReason::Rejected(rejection) => rejection.code().as_str(),
+            RefusalReason::Unavailable(_) | RefusalReason::Unrecorded(_) | RefusalReason::Busy => {
+                "unavailable"
+            }
+            RefusalReason::BodyTooLarge { .. } => Code::TooLarge.as_str(),
+            RefusalReason::Expectation => "expectation_failed",
+            RefusalReason::Head(_) => "head_invalid",
+            RefusalReason::BodyBroken(_) => "body_broken",
         }
     }
 
     /// The code that the client is told.
-    pub fn told(&self) -> &'static str {
+    pub fn public_code(&self) -> &'static str {
         match &*self.reason {
-            Reason::Rejected(rejection) => rejection.told().as_str(),
+            RefusalReason::Rejected(rejection) => rejection.public_code().as_str(),
             _ => self.code(),
         }
     }
 
     /// The fixed words that the client is told.
-    pub fn words(&self) -> &'static str {
+    pub fn client_message(&self) -> &'static str {
         match &*self.reason {
-            Reason::Rejected(rejection) => words(rejection.told()),
-            Reason::Unavailable(_) | Reason::Unrecorded(_) => {
+            RefusalReason::Rejected(rejection) => client_message(rejection.public_code()),
+            RefusalReason::Unavailable(_) | RefusalReason::Unrecorded(_) => {
                 "the request could not be judged now, try again later"
             }
-            Reason::BodyTooLarge { .. } => words(Code::TooLarge),
-            Reason::Busy => "too many requests are being read, try again later",
-            Reason::Expectation => "no expectation but 100-continue can be met",
-            Reason::Head(_) => "the head of the request cannot be read",
-            Reason::BodyBroken(_) => "the body of the request broke off",
+            RefusalReason::BodyTooLarge { .. } => client_message(Code::TooLarge),
+            RefusalReason::Busy => "too many requests are being read, try again later",
+            RefusalReason::Expectation => "no expectation but 100-continue can be met",
+            RefusalReason::Head(_) => "the head of the request cannot be read",
+            RefusalReason::BodyBroken(_) => "the body of the request broke off",
         }
     }
 
     /// Seconds after which trying again may help.
     pub fn retry_after(&self) -> Option<i64> {
         match &*self.reason {
-            Reason::Unavailable(why) => Some(match &**why {
+            RefusalReason::Unavailable(why) => Some(match &**why {
                 Unavailable::BelowFloor { retry_after, .. } => (*retry_after).max(1),
                 _ => RETRY_SOON,
             }),
-            Reason::Unrecorded(_) | Reason::Busy => Some(RETRY_SOON),
+            RefusalReason::Unrecorded(_) | RefusalReason::Busy => Some(RETRY_SOON),
             _ => None,
         }
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for RefusedRequest {
     /// One line for a log, with the true code and its numbers.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.status.as_u16(), self.code())?;
         match &*self.reason {
-            Reason::Rejected(rejection) => write!(f, " at {rejection}"),
-            Reason::Unavailable(why) => write!(f, ": {}", chain(&**why)),
-            Reason::Unrecorded(why) => write!(f, ": not recorded: {}", chain(&**why)),
-            Reason::BodyTooLarge { limit } => write!(f, ": the body is over {limit} bytes long"),
-            Reason::Head(error) => write!(f, ": {error}"),
-            Reason::BodyBroken(error) => write!(f, ": {error}"),
-            Reason::Busy | Reason::Expectation => write!(f, ": {}", self.words()),
+            RefusalReason::Rejected(rejection) => write!(f, " at {rejection}"),
+            RefusalReason::Unavailable(why) => write!(f, ": {}", chain(&**why)),
+            RefusalReason::Unrecorded(why) => write!(f, ": not recorded: {}", chain(&**why)),
+            RefusalReason::BodyTooLarge { limit } => {
+                write!(f, ": the body is over {limit} bytes long")
+            }
+            RefusalReason::Head(error) => write!(f, ": {error}"),
+            RefusalReason::BodyBroken(error) => write!(f, ": {error}"),
+            RefusalReason::Busy | RefusalReason::Expectation => {
+                write!(f, ": {}", self.client_message())
+            }
         }
     }
 }
 
 fn status_of(
-    reason: &Reason,
+    reason: &RefusalReason,
     head: Option<&Head<'_>>,
     has_id: bool,
     with: &RefuseWith,
 ) -> StatusCode {
     match reason {
-        Reason::Rejected(rejection) => match rejection.code() {
+        RefusalReason::Rejected(rejection) => match rejection.code() {
             Code::HeaderBodyMismatch => StatusCode::BAD_REQUEST,
             Code::TargetMismatch => StatusCode::MISDIRECTED_REQUEST,
             Code::NonceQuota => StatusCode::TOO_MANY_REQUESTS,
@@ -193,33 +199,33 @@ fn status_of(
                 RefuseWith::Forbidden | RefuseWith::Ok => StatusCode::FORBIDDEN,
             },
         },
-        Reason::Unavailable(_) | Reason::Unrecorded(_) | Reason::Busy => {
+        RefusalReason::Unavailable(_) | RefusalReason::Unrecorded(_) | RefusalReason::Busy => {
             StatusCode::SERVICE_UNAVAILABLE
         }
-        Reason::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-        Reason::Expectation => StatusCode::EXPECTATION_FAILED,
-        Reason::Head(_) | Reason::BodyBroken(_) => StatusCode::BAD_REQUEST,
+        RefusalReason::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        RefusalReason::Expectation => StatusCode::EXPECTATION_FAILED,
+        RefusalReason::Head(_) | RefusalReason::BodyBroken(_) => StatusCode::BAD_REQUEST,
     }
 }
 
 /// The response to a refusal. `id` is JSON, as the request wrote it.
 pub(super) fn response(
-    refused: &Refused,
+    refused: &RefusedRequest,
     head: Option<&Head<'_>>,
     verifier: &Verifier,
     id: Option<&str>,
     with: &RefuseWith,
 ) -> Response<Bytes> {
-    let told = refused.told();
-    let code = match told {
+    let public_code = refused.public_code();
+    let code = match public_code {
         "header_body_mismatch" => HEADER_MISMATCH,
         _ => REFUSED,
     };
     // All but the id are words of ours, which need no escapes; the id is JSON already.
     let id = id.map(|id| format!(r#""id":{id},"#)).unwrap_or_default();
     let text = format!(
-        r#"{{"jsonrpc":"2.0",{id}"error":{{"code":{code},"message":"{}","data":{{"reason":"{told}"}}}}}}"#,
-        refused.words()
+        r#"{{"jsonrpc":"2.0",{id}"error":{{"code":{code},"message":"{}","data":{{"reason":"{public_code}"}}}}}}"#,
+        refused.client_message()
     );
     let mut response = Response::new(Bytes::from(text));
     *response.status_mut() = refused.status();
@@ -231,7 +237,7 @@ pub(super) fn response(
     }
     match (refused.status(), with) {
         (StatusCode::UNAUTHORIZED, RefuseWith::Unauthorized { realm }) => {
-            let challenge = format!("HTTPSig realm={}, error=\"{told}\"", quoted(realm));
+            let challenge = format!("HTTPSig realm={}, error=\"{public_code}\"", quoted(realm));
             if let Ok(value) = HeaderValue::try_from(challenge) {
                 headers.insert(header::WWW_AUTHENTICATE, value);
             }
@@ -243,7 +249,7 @@ pub(super) fn response(
         _ => {}
     }
     // Whoever may not do this will not be allowed to by signing again.
-    if told != Code::NotAllowed.as_str()
+    if public_code != Code::NotAllowed.as_str()
         && let Some(value) = head.and_then(|head| accept_signature(verifier, head))
     {
         headers.insert(accept::ACCEPT_SIGNATURE, value);
@@ -259,7 +265,11 @@ fn accept_signature(verifier: &Verifier, head: &Head<'_>) -> Option<HeaderValue>
         return None;
     }
     let components = names.into_iter().map(Component::new).collect::<Result<Vec<_>, _>>().ok()?;
-    let wish = Wish { created: true, expires: verifier.profile().ttl.is_some(), ..Wish::default() };
+    let wish = RequestedParameters {
+        created: true,
+        expires: verifier.profile().ttl.is_some(),
+        ..RequestedParameters::default()
+    };
     let params = accept::wanted(components, &wish).ok()?;
     HeaderValue::try_from(accept::write("mcp", &params).ok()?).ok()
 }

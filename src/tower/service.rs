@@ -12,18 +12,18 @@ use tower_service::Service;
 
 use super::BoxError;
 use super::content::{RequestBody, ResponseBody};
-use super::judge::{Outcome, judge};
-use super::settings::Settings;
+use super::judge::{RequestOutcome, judge};
+use super::settings::VerifySettings;
 
 /// A service behind verification. Made by [`VerifyLayer`](super::VerifyLayer).
 #[derive(Clone)]
 pub struct VerifyService<S> {
     inner: S,
-    settings: Arc<Settings>,
+    settings: Arc<VerifySettings>,
 }
 
 impl<S> VerifyService<S> {
-    pub(super) fn new(inner: S, settings: Arc<Settings>) -> Self {
+    pub(super) fn new(inner: S, settings: Arc<VerifySettings>) -> Self {
         VerifyService { inner, settings }
     }
 
@@ -64,13 +64,13 @@ where
         ResponseFuture {
             future: Box::pin(async move {
                 match judge(&settings, request).await {
-                    Outcome::Pass(request) => {
+                    RequestOutcome::Pass(request) => {
                         // The future of the service need not keep anything of ours alive.
                         let response = inner.call(request);
                         drop(settings);
                         Ok(response.await?.map(ResponseBody::service))
                     }
-                    Outcome::Refuse(response) => {
+                    RequestOutcome::Refuse(response) => {
                         Ok(response.map(|text: Bytes| ResponseBody::refusal(text)))
                     }
                 }

@@ -13,29 +13,29 @@ use crate::verify::{BodyHeld, Verifier};
 
 use super::budget::Budget;
 use super::handle::Handle;
-use super::modes::Policy;
-use super::observe::{Event, Observer};
-use super::refusal::{RefuseWith, Refused};
+use super::modes::ModePolicy;
+use super::observe::{Observer, RequestEvent};
+use super::refusal::{RefuseWith, RefusedRequest};
 
-type Answer = Arc<dyn Fn(&Refused, Response<Bytes>) -> Response<Bytes> + Send + Sync>;
-type Admission = Arc<dyn Fn(&Head<'_>, &KeyId) -> Result<(), String> + Send + Sync>;
-type WireTarget = Arc<dyn Fn(&Parts) -> Option<Uri> + Send + Sync>;
+type AnswerHook = Arc<dyn Fn(&RefusedRequest, Response<Bytes>) -> Response<Bytes> + Send + Sync>;
+type AdmissionHook = Arc<dyn Fn(&Head<'_>, &KeyId) -> Result<(), String> + Send + Sync>;
+type WireTargetHook = Arc<dyn Fn(&Parts) -> Option<Uri> + Send + Sync>;
 
 #[derive(Clone)]
-pub(super) struct Settings {
+pub(super) struct VerifySettings {
     pub(super) verifier: Handle,
-    pub(super) policy: Arc<dyn Policy>,
+    pub(super) policy: Arc<dyn ModePolicy>,
     pub(super) refuse_with: RefuseWith,
     pub(super) budget: Arc<Budget>,
     pub(super) observer: Option<Arc<dyn Observer>>,
-    pub(super) answer: Option<Answer>,
-    pub(super) admission: Option<Admission>,
-    pub(super) wire_target: Option<WireTarget>,
+    pub(super) answer: Option<AnswerHook>,
+    pub(super) admission: Option<AdmissionHook>,
+    pub(super) wire_target: Option<WireTargetHook>,
     #[cfg(feature = "audit")]
     pub(super) recorder: Option<Arc<crate::audit::Recorder>>,
 }
 
-impl Settings {
+impl VerifySettings {
     pub(super) fn verifier(&self) -> Arc<Verifier> {
         self.verifier.verifier()
     }
@@ -51,14 +51,18 @@ impl Settings {
         self.admission.as_ref().map_or(Ok(()), |admission| admission(head, held.key()))
     }
 
-    pub(super) fn observe(&self, event: &Event<'_>) {
+    pub(super) fn observe(&self, event: &RequestEvent<'_>) {
         if let Some(observer) = &self.observer {
             observer.judged(event);
         }
     }
 
     /// The response to a refused request, by the application if it wants to.
-    pub(super) fn answer(&self, refused: Refused, response: Response<Bytes>) -> Response<Bytes> {
+    pub(super) fn answer(
+        &self,
+        refused: RefusedRequest,
+        response: Response<Bytes>,
+    ) -> Response<Bytes> {
         let mut response = match &self.answer {
             Some(answer) => answer(&refused, response),
             None => response,

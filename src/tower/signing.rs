@@ -23,7 +23,7 @@ use super::budget::Budget;
 use super::content::{self, ReadError};
 use super::head;
 
-type Nonces = dyn Fn() -> Result<Nonce, BoxError> + Send + Sync;
+type NonceSource = dyn Fn() -> Result<Nonce, BoxError> + Send + Sync;
 
 /// A request could not be signed, and was not sent.
 #[derive(Debug, thiserror::Error)]
@@ -60,14 +60,14 @@ pub enum NotSigned {
 /// [`NotSigned`] behind the error.
 #[derive(Clone)]
 pub struct SignLayer {
-    settings: Arc<Settings>,
+    settings: Arc<SignSettings>,
 }
 
 #[derive(Clone)]
-struct Settings {
+struct SignSettings {
     signer: Arc<Signer>,
     clock: Arc<dyn Clock>,
-    nonces: Arc<Nonces>,
+    nonces: Arc<NonceSource>,
     origins: Origins,
     max_body: usize,
     budget: Arc<Budget>,
@@ -87,7 +87,7 @@ impl SignLayer {
             Nonce::generate(&mut *random).map_err(BoxError::from)
         };
         SignLayer {
-            settings: Arc::new(Settings {
+            settings: Arc::new(SignSettings {
                 signer,
                 clock,
                 nonces: Arc::new(nonces),
@@ -112,7 +112,7 @@ impl SignLayer {
         self.with(|settings| settings.max_body = bytes)
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+    fn with(mut self, change: impl FnOnce(&mut SignSettings)) -> Self {
         change(Arc::make_mut(&mut self.settings));
         self
     }
@@ -136,7 +136,7 @@ impl fmt::Debug for SignLayer {
 #[derive(Clone)]
 pub struct SignService<S> {
     inner: S,
-    settings: Arc<Settings>,
+    settings: Arc<SignSettings>,
 }
 
 impl<S> SignService<S> {
@@ -183,7 +183,7 @@ where
     }
 }
 
-impl Settings {
+impl SignSettings {
     async fn sign<B>(&self, request: Request<B>) -> Result<Request<Full<Bytes>>, NotSigned>
     where
         B: Body,

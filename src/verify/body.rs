@@ -13,7 +13,7 @@ use crate::message::Head;
 use crate::message::digest::{ContentDigest, DigestError};
 use crate::profile::Presence;
 
-use super::candidate::Held;
+use super::candidate::HeldCandidate;
 use super::rejection::{Code, Rejection, Step, chain};
 use super::{BodyHeld, HeadHeld, Verifier, verdict, window};
 
@@ -51,8 +51,8 @@ impl Verifier {
             return Err(whole(Rejection::new(Step::Limits, Code::TooLarge, message)));
         }
         // 5. Window, again.
-        let times = |one: &Held| (one.created, one.expires);
-        let late = |one: &Held| {
+        let times = |one: &HeldCandidate| (one.created, one.expires);
+        let late = |one: &HeldCandidate| {
             let (created, expires) = times(one);
             window::judge(self.profile.window, created, expires, now).err()
         };
@@ -84,7 +84,7 @@ impl Verifier {
 
         // 11. Allowed. What cannot be read is matched by no grant.
         let operation = reading.as_ref().ok().and_then(Reading::operation);
-        let may = |one: &Held| match operation {
+        let may = |one: &HeldCandidate| match operation {
             Some(operation) => one.entry.allows(operation),
             None => !one.entry.is_limited(),
         };

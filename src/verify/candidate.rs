@@ -13,13 +13,13 @@ use crate::message::target::Target;
 use crate::profile::{KeyLookup, Profile};
 
 use super::coverage::{self, Changes};
-use super::parameters::{self, Parameters};
+use super::parameters::{self, CheckedParameters};
 use super::rejection::{Code, Rejection, Step, chain};
 use super::statement::Statement;
 use super::{MAX_COMPONENTS, standing, window};
 
 /// What all candidates of a request are judged against.
-pub(super) struct Scene<'a> {
+pub(super) struct JudgeContext<'a> {
     pub(super) profile: &'a Profile,
     pub(super) changes: &'a Changes,
     pub(super) registry: &'a Registry,
@@ -31,7 +31,7 @@ pub(super) struct Scene<'a> {
 /// A signature that held: steps 3 to 8 are behind it. Only what later steps and the verdict need;
 /// a report reads the rest from the head again, which most requests never ask for.
 #[derive(Clone, Debug)]
-pub(super) struct Held {
+pub(super) struct HeldCandidate {
     /// Where it stands among the request's signatures.
     pub(super) place: usize,
     pub(super) label: String,
@@ -49,12 +49,16 @@ pub(super) struct Held {
 type Proof = (String, [u8; 64]);
 
 /// A refusal, and the trust entry of the key, if there is one.
-type Refused = (Rejection, Option<Arc<Entry>>);
+type CandidateRefusal = (Rejection, Option<Arc<Entry>>);
 
-impl Scene<'_> {
+impl JudgeContext<'_> {
     /// Judges one candidate, step by step; the first step that refuses ends it. The rejection
     /// carries what the signature says of itself.
-    pub(super) fn judge(&self, place: usize, candidate: Candidate<'_>) -> Result<Held, Rejection> {
+    pub(super) fn judge(
+        &self,
+        place: usize,
+        candidate: Candidate<'_>,
+    ) -> Result<HeldCandidate, Rejection> {
         let Candidate { label, params, signature } = candidate;
 
         // 3. The member itself: nothing twice, canonical base64, an inner list of strings.
@@ -64,17 +68,19 @@ impl Scene<'_> {
         })?;
         let mut found = None;
         match self.judge_read(&params, signature, &mut found) {
-            Ok((Parameters { created, expires, nonce, tag, .. }, entry, proof)) => Ok(Held {
-                place,
-                label: label.into_owned(),
-                created,
-                expires,
-                nonce: nonce.map(str::to_owned),
-                tag: tag.map(str::to_owned),
-                entry,
-                base: proof.0,
-                signature: proof.1,
-            }),
+            Ok((CheckedParameters { created, expires, nonce, tag, .. }, entry, proof)) => {
+                Ok(HeldCandidate {
+                    place,
+                    label: label.into_owned(),
+                    created,
+                    expires,
+                    nonce: nonce.map(str::to_owned),
+                    tag: tag.map(str::to_owned),
+                    entry,
+                    base: proof.0,
+                    signature: proof.1,
+                })
+            }
             Err(rejection) => {
                 // Also what was refused before its key was looked up is reported by the name that
                 // the key it claims would have.
@@ -93,7 +99,7 @@ impl Scene<'_> {
         params: &'p SignatureParams<'_>,
         signature: Result<Vec<u8>, MemberFault>,
         found: &mut Option<Arc<Entry>>,
-    ) -> Result<(Parameters<'p>, Arc<Entry>, Proof), Rejection> {
+    ) -> Result<(CheckedParameters<'p>, Arc<Entry>, Proof), Rejection> {
         let signature = signature.map_err(|fault| malformed("signature", &fault))?;
         // 1. Its share of the limits, before any work is done on each component.
         let count = params.components().len();
@@ -121,9 +127,9 @@ impl Scene<'_> {
     fn judge_key(
         &self,
         params: &SignatureParams<'_>,
-        parameters: &Parameters<'_>,
+        parameters: &CheckedParameters<'_>,
         signature: &[u8],
-    ) -> Result<(Arc<Entry>, Proof), Refused> {
+    ) -> Result<(Arc<Entry>, Proof), CandidateRefusal> {
         let registry = self.registry;
         let by_id = registry.by_id(parameters.keyid);
         let by_kid = (by_id.is_none() && self.profile.key_lookup == KeyLookup::ThumbprintThenKid)
@@ -155,7 +161,7 @@ impl Scene<'_> {
         &self,
         entry: &Entry,
         params: &SignatureParams<'_>,
-        parameters: &Parameters<'_>,
+        parameters: &CheckedParameters<'_>,
         signature: &[u8],
     ) -> Result<Proof, Rejection> {
         let signature = self.judge_signature(entry, params, signature);

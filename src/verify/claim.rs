@@ -5,10 +5,10 @@ use crate::key::KeyId;
 use crate::nonce::{Claim, NonceStore, Retention};
 use crate::profile::Presence;
 
-use super::candidate::Held;
+use super::candidate::HeldCandidate;
 use super::rejection::{Code, Refusal, Rejection, Step, Unavailable};
 use super::window::span;
-use super::{BodyHeld, Replay, Seen, Unread, Verified, Verifier};
+use super::{BodyHeld, NonceOutcome, Replay, Unread, Verified, Verifier};
 
 /// The longest time for which something may be good and its nonce still be remembered: a day.
 const LONGEST: i64 = 24 * 60 * 60;
@@ -34,18 +34,22 @@ impl Verifier {
     ///
     /// # Errors
     /// As [`Verifier::claim`].
-    pub async fn claim_unread(&self, request: Unread) -> Result<Seen, Refusal> {
+    pub async fn claim_unread(&self, request: Unread) -> Result<NonceOutcome, Refusal> {
         self.claim_pairs(&request.held, request.now).await
     }
 
-    pub(super) async fn claim_pairs(&self, held: &[Held], now: Timestamp) -> Result<Seen, Refusal> {
-        let mut seen = Seen::Unchecked;
-        for Pair { key, nonce, until, created } in self.pairs(held, now) {
+    pub(super) async fn claim_pairs(
+        &self,
+        held: &[HeldCandidate],
+        now: Timestamp,
+    ) -> Result<NonceOutcome, Refusal> {
+        let mut seen = NonceOutcome::Unchecked;
+        for NoncePair { key, nonce, until, created } in self.pairs(held, now) {
             let outcome = match &self.replay {
-                Replay::Unchecked => Seen::Unchecked,
+                Replay::Unchecked => NonceOutcome::Unchecked,
                 Replay::WithinRun(run) => {
                     claim(&**run, now, key, nonce, until).await?;
-                    Seen::Unchecked
+                    NonceOutcome::Unchecked
                 }
                 Replay::LookUp { store, run } => {
                     claim(&**run, now, key, nonce, until).await?;
@@ -64,13 +68,13 @@ impl Verifier {
     /// What is to be claimed, in order of first appearance. Signatures that share key and nonce
     /// are one pair, which is remembered until the last of them is over; and as a whole it is as
     /// old as the first of them, for that one may have been shown before.
-    fn pairs<'v>(&self, held: &'v [Held], now: Timestamp) -> Vec<Pair<'v>> {
+    fn pairs<'v>(&self, held: &'v [HeldCandidate], now: Timestamp) -> Vec<NoncePair<'v>> {
         if let [one] = held {
             return self.pair(one, now).into_iter().collect();
         }
-        let mut order: Vec<&Held> = held.iter().collect();
+        let mut order: Vec<&HeldCandidate> = held.iter().collect();
         order.sort_by_key(|one| one.place);
-        let mut pairs: Vec<Pair<'v>> = Vec::with_capacity(1);
+        let mut pairs: Vec<NoncePair<'v>> = Vec::with_capacity(1);
         for one in order {
             let Some(new) = self.pair(one, now) else { continue };
             match pairs.iter_mut().find(|pair| pair.key == new.key && pair.nonce == new.nonce) {
@@ -85,9 +89,9 @@ impl Verifier {
         pairs
     }
 
-    fn pair<'v>(&self, one: &'v Held, now: Timestamp) -> Option<Pair<'v>> {
+    fn pair<'v>(&self, one: &'v HeldCandidate, now: Timestamp) -> Option<NoncePair<'v>> {
         let (nonce, until) = (one.nonce.as_ref()?, self.until(one, now)?);
-        Some(Pair { key: one.entry.key().id(), nonce, until, created: one.created })
+        Some(NoncePair { key: one.entry.key().id(), nonce, until, created: one.created })
     }
 
     /// How long this verifier needs a store to keep what it claims; to be registered with the
@@ -105,8 +109,8 @@ impl Verifier {
     /// Until when a nonce has to be remembered: as long as any clock within the margin could
     /// still accept the request. None where a nonce may be absent and nothing bounds that, or only
     /// something beyond a day.
-    fn until(&self, one: &Held, now: Timestamp) -> Option<Timestamp> {
-        let Held { created, expires, .. } = *one;
+    fn until(&self, one: &HeldCandidate, now: Timestamp) -> Option<Timestamp> {
+        let HeldCandidate { created, expires, .. } = *one;
         match (self.profile.window.back, created, expires) {
             // A profile that demands a nonce demands that it is used once, whatever that costs.
             (Some(back), Some(created), _)
@@ -125,10 +129,10 @@ impl Verifier {
         created: Option<Timestamp>,
         floor: Timestamp,
         now: Timestamp,
-    ) -> Result<Seen, Refusal> {
+    ) -> Result<NonceOutcome, Refusal> {
         match created {
-            Some(created) if created > floor => Ok(Seen::Fresh),
-            _ if matches!(self.replay, Replay::ClaimOnce(_)) => Ok(Seen::BelowFloor),
+            Some(created) if created > floor => Ok(NonceOutcome::Fresh),
+            _ if matches!(self.replay, Replay::ClaimOnce(_)) => Ok(NonceOutcome::BelowFloor),
             _ => Err(Refusal::Unavailable(Unavailable::BelowFloor {
                 floor,
                 created,
@@ -139,7 +143,7 @@ impl Verifier {
 }
 
 /// A nonce of a key, whichever signatures of the request bear it.
-struct Pair<'v> {
+struct NoncePair<'v> {
     key: &'v KeyId,
     nonce: &'v str,
     until: Timestamp,
@@ -184,23 +188,27 @@ async fn look_up(
     key: &KeyId,
     nonce: &str,
     created: Option<Timestamp>,
-) -> Result<Seen, Refusal> {
+) -> Result<NonceOutcome, Refusal> {
     let unavailable = |error| Refusal::Unavailable(Unavailable::Store(error));
     if store.peek(now, key, nonce).await.map_err(unavailable)?.is_some() {
-        return Ok(Seen::Replayed);
+        return Ok(NonceOutcome::Replayed);
     }
     // That a store does not know a nonce says nothing where it may have forgotten it.
     let floor = store.floor(now).await.map_err(unavailable)?;
-    Ok(if created.is_some_and(|created| created > floor) { Seen::Fresh } else { Seen::BelowFloor })
+    Ok(if created.is_some_and(|created| created > floor) {
+        NonceOutcome::Fresh
+    } else {
+        NonceOutcome::BelowFloor
+    })
 }
 
 /// Of several signatures, the most worrying outcome is the request's.
-fn worse(one: Seen, other: Seen) -> Seen {
+fn worse(one: NonceOutcome, other: NonceOutcome) -> NonceOutcome {
     let rank = |seen| match seen {
-        Seen::Unchecked => 0,
-        Seen::Fresh => 1,
-        Seen::BelowFloor => 2,
-        Seen::Replayed => 3,
+        NonceOutcome::Unchecked => 0,
+        NonceOutcome::Fresh => 1,
+        NonceOutcome::BelowFloor => 2,
+        NonceOutcome::Replayed => 3,
     };
     if rank(other) > rank(one) { other } else { one }
 }

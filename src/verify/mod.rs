@@ -30,13 +30,13 @@ mod statement;
 mod verdict;
 pub mod window;
 
-use candidate::Scene;
+use candidate::JudgeContext;
 use coverage::Changes;
 
 pub use crate::message::capture::MAX_HEAD;
 pub use rejection::{Code, Refusal, Rejection, Step, Unavailable};
 pub use statement::Statement;
-pub use verdict::{BodyHeld, HeadHeld, HeldSignature, Seen, Unread, Verified};
+pub use verdict::{BodyHeld, HeadHeld, HeldSignature, NonceOutcome, Unread, Verified};
 
 /// Signatures on one request.
 pub const MAX_LABELS: usize = 4;
@@ -216,11 +216,11 @@ impl Verifier {
         // 4 to 8, for each candidate.
         let now = self.clock.now();
         let (profile, changes, registry) = (&self.profile, &self.changes, &*self.registry);
-        let scene = Scene { profile, changes, registry, head, target: &target, now };
+        let context = JudgeContext { profile, changes, registry, head, target: &target, now };
         let mut held = Vec::with_capacity(1);
         let mut failed = Vec::new();
         for (place, candidate) in candidates.into_iter().enumerate() {
-            match scene.judge(place, candidate) {
+            match context.judge(place, candidate) {
                 Ok(one) => held.push(one),
                 Err(rejection) => failed.push(rejection),
             }

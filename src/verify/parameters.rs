@@ -9,7 +9,7 @@ use super::rejection::{Code, Rejection, Step};
 
 /// The parameters that the checklist looks at, read once. Others are signed, kept and reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Parameters<'p> {
+pub struct CheckedParameters<'p> {
     /// When the signature was made.
     pub created: Option<Timestamp>,
     /// When it stops to be good, excluded.
@@ -29,7 +29,7 @@ pub struct Parameters<'p> {
 pub fn judge<'p>(
     profile: &Profile,
     params: &'p SignatureParams<'_>,
-) -> Result<Parameters<'p>, Rejection> {
+) -> Result<CheckedParameters<'p>, Rejection> {
     // RFC 9421 section 3.2, step 6: the algorithm is the key's. A sender may repeat it, but
     // never choose it.
     match params.params().get("alg") {
@@ -72,7 +72,7 @@ pub fn judge<'p>(
     if tag.is_none() && profile.tag != TagRule::Ignored {
         return Err(missing("tag"));
     }
-    Ok(Parameters { created, expires, nonce, keyid, tag })
+    Ok(CheckedParameters { created, expires, nonce, keyid, tag })
 }
 
 /// 16 to 256 characters of the two base64 alphabets, then at most two `=`.

@@ -204,7 +204,7 @@ impl Rejection {
     /// The code that a stranger may be told. What a registry holds is none of a stranger's
     /// business, so that a refusal at step 7 or 8 reads "no known key verifies this signature"
     /// unless the signature was seen to hold.
-    pub fn told(&self) -> Code {
+    pub fn public_code(&self) -> Code {
         match self.step {
             Step::Key | Step::Signature if !self.signature_held => Code::KeyUnknown,
             _ => self.code,

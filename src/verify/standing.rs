@@ -4,7 +4,7 @@ use crate::clock::Timestamp;
 use crate::key::trust::Entry;
 use crate::profile::{Profile, TagRule};
 
-use super::parameters::Parameters;
+use super::parameters::CheckedParameters;
 use super::rejection::{Code, Rejection, Step};
 
 /// Judges one entry of the registry for one signature.
@@ -14,7 +14,7 @@ use super::rejection::{Code, Rejection, Step};
 pub(super) fn judge(
     profile: &Profile,
     entry: &Entry,
-    parameters: &Parameters<'_>,
+    parameters: &CheckedParameters<'_>,
     now: Timestamp,
 ) -> Result<(), Rejection> {
     let refuse = |code, message: String| {

@@ -6,7 +6,7 @@ use crate::key::KeyId;
 use crate::key::trust::Entry;
 use crate::message::Head;
 
-use super::candidate::Held;
+use super::candidate::HeldCandidate;
 use super::rejection::{Code, Rejection, Step};
 use super::statement::Statement;
 
@@ -14,7 +14,7 @@ use super::statement::Statement;
 #[derive(Debug)]
 pub struct HeadHeld<'h> {
     pub(super) head: &'h Head<'h>,
-    pub(super) held: Vec<Held>,
+    pub(super) held: Vec<HeldCandidate>,
     pub(super) failed: Vec<Rejection>,
     pub(super) now: Timestamp,
 }
@@ -23,7 +23,7 @@ pub struct HeadHeld<'h> {
 #[derive(Debug)]
 pub struct BodyHeld {
     /// The signatures that hold, the one that the verdict names first.
-    pub(super) held: Vec<Held>,
+    pub(super) held: Vec<HeldCandidate>,
     pub(super) failed: Vec<Rejection>,
     pub(super) now: Timestamp,
 }
@@ -31,7 +31,7 @@ pub struct BodyHeld {
 /// Steps 1 to 8 hold for a request whose body nobody has. It can never be verified.
 #[derive(Debug)]
 pub struct Unread {
-    pub(super) held: Vec<Held>,
+    pub(super) held: Vec<HeldCandidate>,
     pub(super) now: Timestamp,
 }
 
@@ -123,13 +123,13 @@ impl BodyHeld {
 }
 
 /// What the first of these says of itself.
-pub(super) fn of(head: &Head<'_>, held: &[Held]) -> Statement {
+pub(super) fn of(head: &Head<'_>, held: &[HeldCandidate]) -> Statement {
     held.first().map(|one| of_one(head, one)).unwrap_or_default()
 }
 
 /// What this one says of itself. Its label is on `head` once: a repeated one would have refused the
 /// request.
-pub(super) fn of_one(head: &Head<'_>, one: &Held) -> Statement {
+pub(super) fn of_one(head: &Head<'_>, one: &HeldCandidate) -> Statement {
     let candidates = header::read(head).unwrap_or_default();
     let same = candidates.into_iter().find(|candidate| candidate.label == one.label);
     let params = same.and_then(|candidate| candidate.params.ok());
@@ -139,7 +139,7 @@ pub(super) fn of_one(head: &Head<'_>, one: &Held) -> Statement {
 /// What the memory of nonces had to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Seen {
+pub enum NonceOutcome {
     /// Claimed, and never used before.
     Fresh,
     /// Used before; only a look-up reports this, a claim refuses.
@@ -150,14 +150,14 @@ pub enum Seen {
     BelowFloor,
 }
 
-impl Seen {
+impl NonceOutcome {
     /// As it is written in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
-            Seen::Fresh => "fresh",
-            Seen::Replayed => "replayed",
-            Seen::Unchecked => "unchecked",
-            Seen::BelowFloor => "below_floor",
+            NonceOutcome::Fresh => "fresh",
+            NonceOutcome::Replayed => "replayed",
+            NonceOutcome::Unchecked => "unchecked",
+            NonceOutcome::BelowFloor => "below_floor",
         }
     }
 }
@@ -165,9 +165,9 @@ impl Seen {
 /// The proof that a request passed all twelve steps: who authorised exactly this, and when.
 #[derive(Clone, Debug)]
 pub struct Verified {
-    pub(super) held: Vec<Held>,
+    pub(super) held: Vec<HeldCandidate>,
     pub(super) now: Timestamp,
-    pub(super) seen: Seen,
+    pub(super) seen: NonceOutcome,
 }
 
 impl Verified {
@@ -208,7 +208,7 @@ impl Verified {
     }
 
     /// What the memory of nonces had to say.
-    pub fn seen(&self) -> Seen {
+    pub fn seen(&self) -> NonceOutcome {
         self.seen
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use mcpid::connect::Door;
 use mcpid::message::target::Origin;
-use mcpid::net::{Address, Limits, Listener, Server as Front};
+use mcpid::net::{ListenAddress, Listener, Server as Front, ServerLimits};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -106,7 +106,7 @@ async fn a_page_that_knows_the_path_cannot_borrow_the_key_unless_it_is_let_in() 
         let server = Server::start(usual).await;
         let (at, pages, page) = page_server().await;
         let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let Address::Tcp(address) = *listener.address() else { unreachable!() };
+        let ListenAddress::Tcp(address) = *listener.address() else { unreachable!() };
         let mut door = Door::new(listener.address(), SECRET);
         if let_in {
             door = door.with_origin(Origin::parse(&format!("http://{at}")).unwrap());
@@ -116,7 +116,7 @@ async fn a_page_that_knows_the_path_cannot_borrow_the_key_unless_it_is_let_in() 
         let quoted = serde_json::to_string(&body).unwrap();
         *page.lock().unwrap() = PAGE.replace("URL", &url).replace("BODY", &quoted);
         let (bridge, _) = bridge(&server.url());
-        let front = Front::new(listener, Limits::default());
+        let front = Front::new(listener, ServerLimits::default());
         let run = tokio::spawn(bridge.http(front, door, std::future::pending()));
         let wrote = browse(at).await;
         let seen = server.seen();

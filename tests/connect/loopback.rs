@@ -6,7 +6,7 @@ use std::time::Duration;
 use mcpid::connect::consent::Confirm;
 use mcpid::connect::{Bridge, Door};
 use mcpid::message::target::Origin;
-use mcpid::net::{Address, Limits, Listener, Server as Front};
+use mcpid::net::{ListenAddress, Listener, Server as Front, ServerLimits};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -30,9 +30,9 @@ impl Drop for Proxy {
     }
 }
 
-pub(crate) async fn proxy_of(bridge: Bridge, limits: Limits) -> Proxy {
+pub(crate) async fn proxy_of(bridge: Bridge, limits: ServerLimits) -> Proxy {
     let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let Address::Tcp(address) = *listener.address() else { unreachable!() };
+    let ListenAddress::Tcp(address) = *listener.address() else { unreachable!() };
     let door = Door::new(listener.address(), SECRET)
         .with_origin(Origin::parse("https://app.example").unwrap());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -46,7 +46,7 @@ pub(crate) async fn proxy_of(bridge: Bridge, limits: Limits) -> Proxy {
 }
 
 pub(crate) async fn proxy_with(server: &Server, change: impl FnOnce(Bridge) -> Bridge) -> Proxy {
-    proxy_of(change(bridge(&server.url()).0), Limits::default()).await
+    proxy_of(change(bridge(&server.url()).0), ServerLimits::default()).await
 }
 
 pub(crate) async fn proxy(server: &Server) -> Proxy {
@@ -327,11 +327,11 @@ async fn a_unix_socket_is_its_owners_alone() {
     let server = Server::start(usual).await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s");
-    let address: Address = format!("unix:{}", path.display()).parse().unwrap();
+    let address: ListenAddress = format!("unix:{}", path.display()).parse().unwrap();
     let listener = Listener::bind(&address).await.unwrap();
     let door = Door::new(listener.address(), SECRET);
     let (bridge, _) = bridge(&server.url());
-    let front = Front::new(listener, Limits::default());
+    let front = Front::new(listener, ServerLimits::default());
     let run = tokio::spawn(bridge.http(front, door, std::future::pending()));
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let body = old_call(1, "t", json!({})).to_string();

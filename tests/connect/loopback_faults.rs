@@ -9,7 +9,7 @@ use mcpid::clock::SystemClock;
 use mcpid::connect::consent::Confirm;
 use mcpid::connect::{Asking, Bridge};
 use mcpid::key::{PublicKey, Sign, SignError};
-use mcpid::net::{Dialer, Limits, Via, tls};
+use mcpid::net::{Dialer, ServerLimits, Via, tls};
 use mcpid::profile::Profile;
 use mcpid::sign::Signer;
 use rand::rngs::SysRng;
@@ -41,7 +41,7 @@ async fn begun(proxy: &Proxy, body: &str, length: usize) -> TcpStream {
 async fn a_server_that_is_down_is_found_when_it_is_up() {
     let address = Server::start(usual).await.address;
     let (down, _) = bridge(&format!("http://{address}/mcp"));
-    let proxy = proxy_of(down, Limits::default()).await;
+    let proxy = proxy_of(down, ServerLimits::default()).await;
     for id in 1..3 {
         let got = proxy.post(&call(id, "t", json!({}))).await;
         assert_eq!((got.status, reason(&got.json())), (502, "connect"), "{}", got.body);
@@ -262,7 +262,7 @@ async fn told_to_stop_it_lets_answers_end_and_cuts_off_what_does_not() {
         _ => Reply::json(seen.text("late")).after(Duration::from_millis(300)),
     })
     .await;
-    let mut limits = Limits::default();
+    let mut limits = ServerLimits::default();
     limits.drain = Duration::from_secs(1);
     let (bridge, _) = bridge(&server.url());
     let mut proxy = proxy_of(bridge, limits).await;
@@ -308,11 +308,12 @@ async fn a_key_that_does_not_sign_is_said_on_both_fronts_and_nothing_is_sent() {
     let fickle = || {
         let key = Arc::new(Fickle { gone: Arc::clone(&gone) });
         let signer = Arc::new(Signer::new(key, &Profile::mcp()).unwrap());
-        let dialer = Dialer::new(tls::distrustful().unwrap(), Via::Direct, Duration::from_secs(5));
+        let dialer =
+            Dialer::new(tls::client_without_roots().unwrap(), Via::Direct, Duration::from_secs(5));
         let bridge = Bridge::new(&server.url(), dialer, signer, Arc::new(SystemClock), SysRng);
         bridge.unwrap().with_slow_key()
     };
-    let proxy = proxy_of(fickle(), Limits::default()).await;
+    let proxy = proxy_of(fickle(), ServerLimits::default()).await;
     let mut client = Client::by((fickle(), crate::client::Said::default()));
     for locked in [false, true, false] {
         gone.store(locked, Ordering::SeqCst);

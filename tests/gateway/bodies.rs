@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use mcpid::net::Limits;
+use mcpid::net::ServerLimits;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::stand::{Behind, CALL, Reply, Stand};
 
-fn quick() -> Limits {
-    let mut limits = Limits::default();
+fn quick() -> ServerLimits {
+    let mut limits = ServerLimits::default();
     limits.head_time = Duration::from_millis(400);
     limits.idle = Duration::from_millis(900);
     limits.drain = Duration::from_millis(600);
@@ -62,7 +62,7 @@ async fn slow_heads_and_idle_connections_are_closed() {
 #[tokio::test]
 async fn a_body_has_its_time() {
     let behind = Behind::new().await;
-    let stand = Stand::with(&behind, Limits::default(), |mut config| {
+    let stand = Stand::with(&behind, ServerLimits::default(), |mut config| {
         config.body_time = Duration::from_millis(500);
         config
     })
@@ -105,7 +105,7 @@ async fn sizes_are_bounded() {
 #[tokio::test]
 async fn unverified_bodies_share_a_budget() {
     let behind = Behind::new().await;
-    let stand = Stand::with(&behind, Limits::default(), |mut config| {
+    let stand = Stand::with(&behind, ServerLimits::default(), |mut config| {
         config.budget = 1 << 20;
         config
     })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use mcpid::clock::{Clock, SystemClock, Timestamp};
-use mcpid::net::Limits;
+use mcpid::net::ServerLimits;
 
 use crate::stand::{Behind, CALL, Stand, Wire, ok};
 
@@ -30,7 +30,7 @@ fn signed(stand: &Stand, off: i64) -> Wire {
 async fn start(behind: &Behind) -> (Arc<Stepped>, Stand) {
     let clock = Arc::new(Stepped::default());
     let by: Arc<dyn Clock> = clock.clone();
-    let stand = Stand::by_clock(by, behind, Limits::default(), |config| config).await;
+    let stand = Stand::by_clock(by, behind, ServerLimits::default(), |config| config).await;
     (clock, stand)
 }
 

@@ -141,7 +141,7 @@ async fn a_stream_that_the_drain_cuts_off_ends_by_reset() {
         streamed(pieces.collect())
     })
     .await;
-    let mut limits = mcpid::net::Limits::default();
+    let mut limits = mcpid::net::ServerLimits::default();
     limits.drain = Duration::from_millis(300);
     let stand = Stand::with(&behind, limits, |config| config).await;
     let mut stream = TcpStream::connect(stand.address).await.unwrap();

@@ -5,14 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use mcpid::net::Limits;
+use mcpid::net::ServerLimits;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::stand::{Behind, CALL, Stand, Wire, body};
 
-fn quick() -> Limits {
-    let mut limits = Limits::default();
+fn quick() -> ServerLimits {
+    let mut limits = ServerLimits::default();
     limits.head_time = Duration::from_millis(400);
     limits.idle = Duration::from_millis(900);
     limits
@@ -97,7 +97,7 @@ async fn a_slow_reader_and_a_silent_server_are_left_alone() {
 #[tokio::test]
 async fn what_is_open_to_strangers_takes_only_a_part_of_what_the_server_gets() {
     let behind = talkative().await;
-    let stand = Stand::with(&behind, Limits::default(), |mut config| {
+    let stand = Stand::with(&behind, ServerLimits::default(), |mut config| {
         config.exchanges = 8;
         config
     })
@@ -149,7 +149,7 @@ async fn strangers_leave_room_for_the_bodies_of_those_who_sign() {
     let pattern = || "tools/call:delete_*".parse().unwrap();
     // They are read for their id, or for what they do.
     for modes in [Modes::strict(), Modes::permissive().with_strict(pattern())] {
-        let stand = Stand::with(&behind, Limits::default(), |mut config| {
+        let stand = Stand::with(&behind, ServerLimits::default(), |mut config| {
             config.budget = 1 << 20;
             config.policies = Policies::new(modes);
             config

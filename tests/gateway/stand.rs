@@ -21,7 +21,7 @@ use mcpid::key::trust::{Registry, TrustFile};
 use mcpid::key::{SecretKey, Sign as _};
 use mcpid::message::target::{Origin, Origins};
 use mcpid::message::{Head, RequestTarget};
-use mcpid::net::{Address, Hands, Limits, Listener, Server, tls};
+use mcpid::net::{ListenAddress, Listener, Server, ServerLimits, Workers, tls};
 use mcpid::nonce::memory::Memory;
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signer};
@@ -172,12 +172,12 @@ pub(crate) struct Stand {
 impl Stand {
     /// Before `behind`, with the keys 1 (alice) and 2 (Zoë) trusted.
     pub(crate) async fn before(behind: &Behind) -> Self {
-        Stand::with(behind, Limits::default(), |config| config).await
+        Stand::with(behind, ServerLimits::default(), |config| config).await
     }
 
     pub(crate) async fn with(
         behind: &Behind,
-        limits: Limits,
+        limits: ServerLimits,
         change: impl FnOnce(Config) -> Config,
     ) -> Self {
         Stand::by_clock(Arc::new(SystemClock), behind, limits, change).await
@@ -187,11 +187,11 @@ impl Stand {
     pub(crate) async fn by_clock(
         clock: Arc<dyn Clock>,
         behind: &Behind,
-        limits: Limits,
+        limits: ServerLimits,
         change: impl FnOnce(Config) -> Config,
     ) -> Self {
         let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let Address::Tcp(address) = *listener.address() else { unreachable!() };
+        let ListenAddress::Tcp(address) = *listener.address() else { unreachable!() };
         let config = change(Config::new(Upstream::parse(&behind.url()).unwrap()));
         let metrics = Arc::new(Metrics::new());
         let names = [("alice", 1), ("Zoë", 2)];
@@ -203,7 +203,7 @@ impl Stand {
         let lines: Arc<Mutex<Vec<LogLine>>> = Arc::default();
         let kept = Arc::clone(&lines);
         let log = Arc::new(move |line: &LogLine| kept.lock().unwrap().push(line.clone()));
-        let no_tls = tls::distrustful().unwrap();
+        let no_tls = tls::client_without_roots().unwrap();
         let gateway =
             Gateway::new(config, verifier, no_tls, clock, Arc::clone(&metrics), log).unwrap();
         let handle = gateway.handle();
@@ -212,13 +212,13 @@ impl Stand {
         let server = Server::new(listener, limits)
             .with_refused_heads(move |head, peer| refusing.refuse_head(head, peer));
         // As the program serves, by threads of their own.
-        let hands = Hands::new(2).unwrap();
+        let workers = Workers::new(2).unwrap();
         let ended = tokio::spawn(async move {
             let stop = async move {
                 let _ = stopped.wait_for(|stopped| *stopped).await;
             };
-            let cut = server.run(hands.each(|| gateway.apart()), stop).await;
-            tokio::task::spawn_blocking(move || drop(hands)).await.unwrap();
+            let cut = server.run(workers.each(|| gateway.apart()), stop).await;
+            tokio::task::spawn_blocking(move || drop(workers)).await.unwrap();
             cut
         });
         Stand { address, metrics, lines, handle, stop, ended }

@@ -2,8 +2,8 @@
 
 use std::error::Error as _;
 
-use mcpid::message::capture::{CaptureError, Captured, Edit, Fault, LineEnd, MAX_HEAD};
-use mcpid::message::{Body, HeadError, Kind, RequestTarget, detect};
+use mcpid::message::capture::{CaptureError, CaptureFault, Captured, Edit, LineEnd, MAX_HEAD};
+use mcpid::message::{Body, HeadError, InputKind, RequestTarget, detect};
 use proptest::prelude::*;
 
 const LIMIT: u64 = 4096;
@@ -38,13 +38,13 @@ fn parse(text: &str) -> Result<Captured<'_>, CaptureError> {
 }
 
 /// What is wrong with `text`, and on which line.
-fn wrong(text: &str) -> (usize, Fault) {
+fn wrong(text: &str) -> (usize, CaptureFault) {
     let error = parse(text).expect_err(text);
     (error.line(), error.fault().clone())
 }
 
 /// What is wrong once one thing of `from` is changed.
-fn changed(from: &str, old: &str, new: &str) -> (usize, Fault) {
+fn changed(from: &str, old: &str, new: &str) -> (usize, CaptureFault) {
     assert_eq!(from.matches(old).count(), 1, "{old:?} must stand once");
     wrong(&from.replace(old, new))
 }
@@ -78,10 +78,10 @@ fn line_feeds_will_do_if_all_lines_have_them() {
         assert_eq!(captured.body(), BODY);
         assert_eq!(captured.line_end(), LineEnd::Lf);
     }
-    assert_eq!(changed(PLAIN, "com\r\nC", "com\nC"), (2, Fault::LineEnd));
-    assert_eq!(changed(PLAIN, "13\r\n\r\n", "13\r\n\n"), (8, Fault::LineEnd));
-    assert_eq!(changed(PLAIN, "1.1\r\n", "1.1\n"), (2, Fault::LineEnd));
-    assert_eq!(changed(CHUNKED, "004\r\n", "004\n"), (8, Fault::LineEnd));
+    assert_eq!(changed(PLAIN, "com\r\nC", "com\nC"), (2, CaptureFault::LineEnd));
+    assert_eq!(changed(PLAIN, "13\r\n\r\n", "13\r\n\n"), (8, CaptureFault::LineEnd));
+    assert_eq!(changed(PLAIN, "1.1\r\n", "1.1\n"), (2, CaptureFault::LineEnd));
+    assert_eq!(changed(CHUNKED, "004\r\n", "004\n"), (8, CaptureFault::LineEnd));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn all_forms_of_target() {
 
     for target in ["*", "mcp.example.com:443", "mcp", "?x", "\\x"] {
         let (line, fault) = changed(PLAIN, "/mcp?a=%41", target);
-        assert_eq!((line, fault), (1, Fault::TargetForm(target.into())));
+        assert_eq!((line, fault), (1, CaptureFault::TargetForm(target.into())));
     }
     for target in [
         "/a\u{e4}",
@@ -111,8 +111,11 @@ fn all_forms_of_target() {
         "https://a%62/",
     ] {
         let (line, fault) = changed(PLAIN, "/mcp?a=%41", target);
-        let control = target.contains('\u{7f}') && fault == Fault::Control(0x7f);
-        assert!(line == 1 && (control || matches!(fault, Fault::Target(_))), "{target}: {fault:?}");
+        let control = target.contains('\u{7f}') && fault == CaptureFault::Control(0x7f);
+        assert!(
+            line == 1 && (control || matches!(fault, CaptureFault::Target(_))),
+            "{target}: {fault:?}"
+        );
     }
 }
 
@@ -136,41 +139,41 @@ fn the_request_line_has_one_spelling() {
         "Host: a.example",
     ] {
         let (number, fault) = changed(PLAIN, "POST /mcp?a=%41 HTTP/1.1", line);
-        let named = matches!(&fault, Fault::RequestLine(text) if text == line);
+        let named = matches!(&fault, CaptureFault::RequestLine(text) if text == line);
         assert!(number == 1 && named, "{line:?}: {fault:?}");
     }
     // No method at all is a method that is empty.
-    assert!(matches!(changed(PLAIN, "POST /", " /"), (1, Fault::RequestLine(_))));
+    assert!(matches!(changed(PLAIN, "POST /", " /"), (1, CaptureFault::RequestLine(_))));
     for version in ["HTTP/1.0", "HTTP/2", "HTTP/0.9", "HTTP/1.10", "HTTP/11", "HTTP/1.1\u{b2}"] {
-        assert_eq!(changed(PLAIN, "HTTP/1.1", version), (1, Fault::Version(version.into())));
+        assert_eq!(changed(PLAIN, "HTTP/1.1", version), (1, CaptureFault::Version(version.into())));
     }
 }
 
 #[test]
 fn what_is_handed_over_by_mistake_is_named() {
     let named = |bytes: &[u8]| Captured::parse(bytes, LIMIT).unwrap_err().fault().clone();
-    assert_eq!(named(b""), Fault::Empty);
-    assert_eq!(named(b"\x16\x03\x01\x02\x00\x01\x00"), Fault::Tls);
-    assert_eq!(named(b"HTTP/1.1 200 OK\r\n\r\n"), Fault::Response);
+    assert_eq!(named(b""), CaptureFault::Empty);
+    assert_eq!(named(b"\x16\x03\x01\x02\x00\x01\x00"), CaptureFault::Tls);
+    assert_eq!(named(b"HTTP/1.1 200 OK\r\n\r\n"), CaptureFault::Response);
     assert_eq!(
         named(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x12\x04"),
-        Fault::Version("HTTP/2.0".into())
+        CaptureFault::Version("HTTP/2.0".into())
     );
     for json in ["{\"jsonrpc\":\"2.0\"}", " \n[1]", "\"text\"", "{"] {
-        assert_eq!(named(json.as_bytes()), Fault::Json);
+        assert_eq!(named(json.as_bytes()), CaptureFault::Json);
     }
-    assert_eq!(named(b"\xef\xbb\xbfPOST / HTTP/1.1\r\n"), Fault::ByteOrderMark);
-    assert_eq!(named(b"\x7fELF\x02\x01\x01\0\0"), Fault::Control(0x7f));
-    assert_eq!(named(b"\x89PNG\r\n\x1a\n"), Fault::RequestLine("\u{fffd}PNG".into()));
-    assert_eq!(named(b"P\0O\0S\0T\0"), Fault::Control(0));
+    assert_eq!(named(b"\xef\xbb\xbfPOST / HTTP/1.1\r\n"), CaptureFault::ByteOrderMark);
+    assert_eq!(named(b"\x7fELF\x02\x01\x01\0\0"), CaptureFault::Control(0x7f));
+    assert_eq!(named(b"\x89PNG\r\n\x1a\n"), CaptureFault::RequestLine("\u{fffd}PNG".into()));
+    assert_eq!(named(b"P\0O\0S\0T\0"), CaptureFault::Control(0));
 }
 
 #[test]
 fn header_lines_have_one_spelling() {
     let swap = |line: &str| changed(PLAIN, "Content-Type: application/json", line);
-    assert_eq!(swap(" folded"), (3, Fault::Folded));
-    assert_eq!(swap("\tfolded"), (3, Fault::Folded));
-    assert_eq!(swap("no colon"), (3, Fault::NoColon));
+    assert_eq!(swap(" folded"), (3, CaptureFault::Folded));
+    assert_eq!(swap("\tfolded"), (3, CaptureFault::Folded));
+    assert_eq!(swap("no colon"), (3, CaptureFault::NoColon));
     for (line, name) in [
         ("Content-Type : x", "Content-Type "),
         (": x", ""),
@@ -178,19 +181,19 @@ fn header_lines_have_one_spelling() {
         ("C\u{f6}ntent: x", "C\u{f6}ntent"),
         ("(c): x", "(c)"),
     ] {
-        let wanted = Fault::Field(HeadError::FieldName(name.into()));
+        let wanted = CaptureFault::Field(HeadError::FieldName(name.into()));
         assert_eq!(swap(line), (3, wanted), "{line}");
     }
-    assert_eq!(swap("A: x\ry"), (3, Fault::Control(b'\r')));
-    assert_eq!(swap("A: x\r"), (3, Fault::Control(b'\r')));
-    assert_eq!(swap("A: \0"), (3, Fault::Control(0)));
-    assert_eq!(swap("A: \x0b"), (3, Fault::Control(0x0b)));
-    assert_eq!(swap("A: \x7f"), (3, Fault::Control(0x7f)));
-    assert_eq!(swap("A\x1b[1m: x"), (3, Fault::Control(0x1b)));
+    assert_eq!(swap("A: x\ry"), (3, CaptureFault::Control(b'\r')));
+    assert_eq!(swap("A: x\r"), (3, CaptureFault::Control(b'\r')));
+    assert_eq!(swap("A: \0"), (3, CaptureFault::Control(0)));
+    assert_eq!(swap("A: \x0b"), (3, CaptureFault::Control(0x0b)));
+    assert_eq!(swap("A: \x7f"), (3, CaptureFault::Control(0x7f)));
+    assert_eq!(swap("A\x1b[1m: x"), (3, CaptureFault::Control(0x1b)));
     // A name that is not even text.
     let bytes = [b"GET / HTTP/1.1\nHost: a\n\xff\xfe: x\n\n".as_slice()].concat();
     let error = Captured::parse(&bytes, LIMIT).unwrap_err();
-    assert!(error.line() == 3 && matches!(error.fault(), Fault::Field(_)), "{error}");
+    assert!(error.line() == 3 && matches!(error.fault(), CaptureFault::Field(_)), "{error}");
     // A value may hold any byte above ASCII: RFC 9110 section 5.5 calls it opaque.
     let bytes = b"GET / HTTP/1.1\nHost: a\nX: \xff\n\n";
     let captured = Captured::parse(bytes, LIMIT).unwrap();
@@ -200,12 +203,12 @@ fn header_lines_have_one_spelling() {
 #[test]
 fn one_host_and_no_other_number() {
     let host = "Host: mcp.example.com\r\n";
-    assert_eq!(changed(PLAIN, host, ""), (7, Fault::HostMissing));
+    assert_eq!(changed(PLAIN, host, ""), (7, CaptureFault::HostMissing));
     let twice = format!("{host}X: y\r\nhOST: mcp.example.com\r\n");
-    assert_eq!(changed(PLAIN, host, &twice), (4, Fault::HostRepeated { first: 2 }));
+    assert_eq!(changed(PLAIN, host, &twice), (4, CaptureFault::HostRepeated { first: 2 }));
     for host in ["", "a b", "u@a", "a/b", "a%62", "a:0", "a:80:80", "[::1", "127.1", "\u{e4}"] {
         let (line, fault) = changed(PLAIN, "mcp.example.com", host);
-        assert!(line == 2 && matches!(fault, Fault::Host(_)), "{host:?}: {fault:?}");
+        assert!(line == 2 && matches!(fault, CaptureFault::Host(_)), "{host:?}: {fault:?}");
     }
 }
 
@@ -234,12 +237,12 @@ fn content_length_has_one_spelling() {
     ] {
         let line = format!("Content-Length: {length}");
         let (number, fault) = changed(PLAIN, "Content-Length: 13", &line);
-        assert!(number == 7 && matches!(fault, Fault::Length(_)), "{length:?}: {fault:?}");
+        assert!(number == 7 && matches!(fault, CaptureFault::Length(_)), "{length:?}: {fault:?}");
     }
     assert!(parse(&PLAIN.replace("Length: 13", "Length:13")).is_ok());
     for second in ["13", "12"] {
         let lines = format!("Content-Length: 13\r\nContent-Length: {second}");
-        let wanted = (8, Fault::LengthRepeated { first: 7 });
+        let wanted = (8, CaptureFault::LengthRepeated { first: 7 });
         assert_eq!(changed(PLAIN, "Content-Length: 13", &lines), wanted);
     }
 }
@@ -247,24 +250,27 @@ fn content_length_has_one_spelling() {
 #[test]
 fn both_numbers_are_named_where_they_differ() {
     let shorter = changed(PLAIN, "h: 13", "h: 12");
-    assert_eq!(shorter, (7, Fault::BodyLong { says: 12, follow: 13 }));
+    assert_eq!(shorter, (7, CaptureFault::BodyLong { says: 12, follow: 13 }));
     let longer = changed(PLAIN, "h: 13", "h: 14");
-    assert_eq!(longer, (7, Fault::BodyCut { says: 14, follow: 13 }));
+    assert_eq!(longer, (7, CaptureFault::BodyCut { says: 14, follow: 13 }));
     let error = parse(&PLAIN.replace("h: 13", "h: 120").replace("{\"id\":1,\n", "")).err().unwrap();
     assert_eq!(error.to_string(), "line 7: content-length says 120, 4 bytes follow");
     let none = changed(PLAIN, "Content-Length: 13\r\n", "");
-    assert_eq!(none, (8, Fault::BodyUnannounced { follow: 13 }));
+    assert_eq!(none, (8, CaptureFault::BodyUnannounced { follow: 13 }));
     // The newline that an editor adds is a byte like any other.
-    assert_eq!(wrong(&format!("{PLAIN}\n")), (7, Fault::BodyLong { says: 13, follow: 14 }));
+    assert_eq!(wrong(&format!("{PLAIN}\n")), (7, CaptureFault::BodyLong { says: 13, follow: 14 }));
     // A second request behind the first.
     let two = "GET / HTTP/1.1\nHost: a\n\nGET / HTTP/1.1\nHost: a\n\n";
-    assert_eq!(wrong(two), (4, Fault::BodyUnannounced { follow: 24 }));
+    assert_eq!(wrong(two), (4, CaptureFault::BodyUnannounced { follow: 24 }));
     assert_eq!(
         changed(PLAIN, "h: 13", "h: 4097"),
-        (7, Fault::BodyTooLarge { size: 4097, limit: LIMIT })
+        (7, CaptureFault::BodyTooLarge { size: 4097, limit: LIMIT })
     );
     let huge = u64::MAX.to_string();
-    assert!(matches!(changed(PLAIN, "h: 13", &format!("h: {huge}")).1, Fault::BodyTooLarge { .. }));
+    assert!(matches!(
+        changed(PLAIN, "h: 13", &format!("h: {huge}")).1,
+        CaptureFault::BodyTooLarge { .. }
+    ));
 }
 
 #[test]
@@ -273,13 +279,13 @@ fn a_body_may_have_the_limit_and_no_more() {
         format!("POST / HTTP/1.1\nHost: a\nContent-Length: {size}\n\n{}", "x".repeat(size))
     };
     assert_eq!(parse(&plain(4096)).unwrap().body().len(), 4096);
-    assert!(matches!(wrong(&plain(4097)).1, Fault::BodyTooLarge { size: 4097, .. }));
+    assert!(matches!(wrong(&plain(4097)).1, CaptureFault::BodyTooLarge { size: 4097, .. }));
     let chunks = |count: usize| {
         let chunk = format!("400\n{}\n", "x".repeat(1024)).repeat(count);
         format!("POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n{chunk}0\n\n")
     };
     assert_eq!(parse(&chunks(4)).unwrap().body().len(), 4096);
-    assert_eq!(wrong(&chunks(5)), (13, Fault::BodyTooLarge { size: 5120, limit: LIMIT }));
+    assert_eq!(wrong(&chunks(5)), (13, CaptureFault::BodyTooLarge { size: 5120, limit: LIMIT }));
 }
 
 #[test]
@@ -304,7 +310,7 @@ fn transfer_encoding_is_chunked_and_alone() {
     ] {
         let line = format!("Transfer-Encoding: {coding}");
         let (number, fault) = changed(CHUNKED, "Transfer-Encoding: chunked", &line);
-        assert!(number == 3 && matches!(fault, Fault::Coding(_)), "{coding:?}: {fault:?}");
+        assert!(number == 3 && matches!(fault, CaptureFault::Coding(_)), "{coding:?}: {fault:?}");
     }
     let both = "Transfer-Encoding: chunked\r\n";
     for (lines, first) in [
@@ -313,7 +319,10 @@ fn transfer_encoding_is_chunked_and_alone() {
         ("Transfer-Encoding: chunked\r\nX: y\r\nTransfer-Encoding: chunked\r\n", 3),
     ] {
         let (line, fault) = changed(CHUNKED, both, lines);
-        assert_eq!((line, fault), (2 + lines.lines().count(), Fault::LengthAndCoding { first }));
+        assert_eq!(
+            (line, fault),
+            (2 + lines.lines().count(), CaptureFault::LengthAndCoding { first })
+        );
     }
 }
 
@@ -322,22 +331,31 @@ fn chunks_have_one_spelling() {
     for size in ["", "-9", "+9", "0x9", "9 ", " 9", "9h", "g", "00000000000000009", "9\t"] {
         let (line, fault) = changed(CHUNKED, "9\r\n", &format!("{size}\r\n"));
         let control = size == "9\t" && line == 5;
-        assert!(line == 5 && (control || matches!(fault, Fault::ChunkSize(_))), "{size:?} {fault}");
+        assert!(
+            line == 5 && (control || matches!(fault, CaptureFault::ChunkSize(_))),
+            "{size:?} {fault}"
+        );
     }
     for extension in ["9;a=b", "9;", "9;aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"] {
         let line = format!("{extension}\r\n");
-        assert_eq!(changed(CHUNKED, "9\r\n", &line), (5, Fault::ChunkExtension));
+        assert_eq!(changed(CHUNKED, "9\r\n", &line), (5, CaptureFault::ChunkExtension));
     }
-    assert_eq!(changed(CHUNKED, "9\r\n", "8\r\n"), (5, Fault::ChunkEnd { size: 8 }));
-    assert!(matches!(changed(CHUNKED, "9\r\n", "a\r\n"), (5, Fault::ChunkEnd { size: 10 })));
+    assert_eq!(changed(CHUNKED, "9\r\n", "8\r\n"), (5, CaptureFault::ChunkEnd { size: 8 }));
+    assert!(matches!(changed(CHUNKED, "9\r\n", "a\r\n"), (5, CaptureFault::ChunkEnd { size: 10 })));
     // The line after the first chunk counts the line feed in it.
-    assert_eq!(changed(CHUNKED, "004", "00x"), (8, Fault::ChunkSize("00x".into())));
-    assert!(matches!(changed(CHUNKED, "004", "fffffffffffffff").1, Fault::BodyTooLarge { .. }));
-    assert!(matches!(changed(CHUNKED, "004", "ffffffffffffffff").1, Fault::BodyTooLarge { .. }));
-    assert_eq!(wrong(&format!("{CHUNKED}x")), (12, Fault::AfterLastChunk { follow: 1 }));
-    assert_eq!(wrong(&format!("{CHUNKED}\r\n")), (12, Fault::AfterLastChunk { follow: 2 }));
+    assert_eq!(changed(CHUNKED, "004", "00x"), (8, CaptureFault::ChunkSize("00x".into())));
+    assert!(matches!(
+        changed(CHUNKED, "004", "fffffffffffffff").1,
+        CaptureFault::BodyTooLarge { .. }
+    ));
+    assert!(matches!(
+        changed(CHUNKED, "004", "ffffffffffffffff").1,
+        CaptureFault::BodyTooLarge { .. }
+    ));
+    assert_eq!(wrong(&format!("{CHUNKED}x")), (12, CaptureFault::AfterLastChunk { follow: 1 }));
+    assert_eq!(wrong(&format!("{CHUNKED}\r\n")), (12, CaptureFault::AfterLastChunk { follow: 2 }));
     let cut = CHUNKED.replace("004\r\n", "f00\r\n");
-    assert_eq!(wrong(&cut), (8, Fault::ChunkCut));
+    assert_eq!(wrong(&cut), (8, CaptureFault::ChunkCut));
 }
 
 #[test]
@@ -370,13 +388,13 @@ fn trailer_fields_are_dropped_unless_they_would_steer() {
         "Mcp_Session-Id",
     ] {
         let (line, fault) = wrong(&with(&format!("{name}: x")));
-        assert_eq!((line, fault), (11, Fault::Trailer(name.to_ascii_lowercase())));
+        assert_eq!((line, fault), (11, CaptureFault::Trailer(name.to_ascii_lowercase())));
     }
-    assert_eq!(wrong(&with("X: y\r\n z")), (12, Fault::Folded));
-    assert_eq!(wrong(&with("X")), (11, Fault::NoColon));
-    assert_eq!(wrong(&with("X: \x01")), (11, Fault::Control(1)));
+    assert_eq!(wrong(&with("X: y\r\n z")), (12, CaptureFault::Folded));
+    assert_eq!(wrong(&with("X")), (11, CaptureFault::NoColon));
+    assert_eq!(wrong(&with("X: \x01")), (11, CaptureFault::Control(1)));
     let long = with(&format!("X: {}", "y".repeat(MAX_HEAD)));
-    assert!(matches!(wrong(&long).1, Fault::HeadTooLarge { .. }));
+    assert!(matches!(wrong(&long).1, CaptureFault::HeadTooLarge { .. }));
 }
 
 #[test]
@@ -386,10 +404,10 @@ fn the_head_has_a_limit() {
         format!("GET / HTTP/1.1\nHost: a\nX: {}\n\n", "y".repeat(size - rest))
     };
     assert!(parse(&head(MAX_HEAD)).is_ok());
-    assert!(matches!(wrong(&head(MAX_HEAD + 1)).1, Fault::HeadTooLarge { limit: MAX_HEAD }));
-    assert!(matches!(wrong(&head(MAX_HEAD + 99)), (3, Fault::HeadTooLarge { .. })));
+    assert!(matches!(wrong(&head(MAX_HEAD + 1)).1, CaptureFault::HeadTooLarge { limit: MAX_HEAD }));
+    assert!(matches!(wrong(&head(MAX_HEAD + 99)), (3, CaptureFault::HeadTooLarge { .. })));
     let endless = "G".repeat(MAX_HEAD * 2);
-    assert!(matches!(wrong(&endless), (1, Fault::HeadTooLarge { .. })));
+    assert!(matches!(wrong(&endless), (1, CaptureFault::HeadTooLarge { .. })));
 }
 
 #[test]
@@ -446,15 +464,15 @@ fn a_request_is_printed_again_byte_for_byte() {
 #[test]
 fn kinds_of_input_are_told_apart() {
     for (text, kind) in [
-        (PLAIN, Kind::Raw),
-        ("", Kind::Raw),
-        ("\u{feff}POST", Kind::Raw),
-        ("{\"log\":{\"entries\":[]}}", Kind::Har),
-        ("\u{feff}{\"log\":{}}", Kind::Har),
-        ("\n {\"x\":{\"method\":[1]},\n\"log\":{\"version\":\"1.2\",\"entr", Kind::Har),
-        ("{\"time\":\"2026-11-23T10:00:00Z\",\"method\":\"POST\",\"target\":\"h", Kind::Lines),
-        ("{\"headers\":[[\"a", Kind::Lines),
-        ("{\"seq\":1,\"key\":{\"log\":1},\"request\":{}}", Kind::Lines),
+        (PLAIN, InputKind::Raw),
+        ("", InputKind::Raw),
+        ("\u{feff}POST", InputKind::Raw),
+        ("{\"log\":{\"entries\":[]}}", InputKind::Har),
+        ("\u{feff}{\"log\":{}}", InputKind::Har),
+        ("\n {\"x\":{\"method\":[1]},\n\"log\":{\"version\":\"1.2\",\"entr", InputKind::Har),
+        ("{\"time\":\"2026-11-23T10:00:00Z\",\"method\":\"POST\",\"target\":\"h", InputKind::Lines),
+        ("{\"headers\":[[\"a", InputKind::Lines),
+        ("{\"seq\":1,\"key\":{\"log\":1},\"request\":{}}", InputKind::Lines),
     ] {
         assert_eq!(detect(text.as_bytes()).unwrap(), kind, "{text}");
     }

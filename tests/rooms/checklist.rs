@@ -9,7 +9,7 @@ use mcpid::key::{SecretKey, Sign as _};
 use mcpid::mcp::body::Scope;
 use mcpid::nonce::{NonceStore as _, Retention};
 use mcpid::profile::{Profile, Window};
-use mcpid::verify::{Code, Refusal, Rejection, Replay, Seen, Unavailable};
+use mcpid::verify::{Code, NonceOutcome, Refusal, Rejection, Replay, Unavailable};
 use serde_json::json;
 
 use crate::refusals::{Play, use_up};
@@ -97,7 +97,7 @@ fn of_two_faults_the_earlier_step_is_reported() {
 }
 
 fn told(rejection: &Rejection) -> (Code, Code) {
-    (rejection.code(), rejection.told())
+    (rejection.code(), rejection.public_code())
 }
 
 /// What a registry holds is none of a stranger's business: who does not hold the key cannot tell
@@ -137,7 +137,7 @@ fn a_stranger_is_told_nothing_of_the_registry() {
         let mut short = play.call.clone();
         short.remove("signature").remove("signature-input");
         short.attach("mcp", &play.input.to_string(), &[9; 63]);
-        assert_eq!(play.judge.refuses(&short).told(), Code::KeyUnknown);
+        assert_eq!(play.judge.refuses(&short).public_code(), Code::KeyUnknown);
     }
     // Before and after these two steps there is nothing to hide.
     for case in crate::refusals::cases() {
@@ -149,7 +149,7 @@ fn a_stranger_is_told_nothing_of_the_registry() {
         play.sign();
         (case.after)(&mut play);
         let rejection = play.judge.refuses(&play.call);
-        assert_eq!(rejection.told(), rejection.code(), "{}", case.why);
+        assert_eq!(rejection.public_code(), rejection.code(), "{}", case.why);
     }
 }
 

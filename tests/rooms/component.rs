@@ -3,7 +3,7 @@
 use mcpid::base::{
     Claims, Component, ComponentError, ParamsError, SignatureParams, signature_base,
 };
-use mcpid::message::structured::{BareItem, Item, Parameters, Reason};
+use mcpid::message::structured::{BareItem, Item, Parameters, ParseReason};
 use mcpid::message::target::{Origin, Origins};
 use mcpid::message::{Head, RequestTarget};
 
@@ -116,11 +116,11 @@ fn strict_serialisation_as_in_section_2_1_1() {
         Err(ComponentError::Value(fault)) => fault.reason,
         other => panic!("{identifier}: {other:?}"),
     };
-    assert_eq!(broken("\"content-digest\";sf"), Reason::NonCanonicalBase64);
-    assert_eq!(broken("\"repr-digest\";sf"), Reason::DuplicateKey);
-    assert_eq!(broken("\"proxy-status\";sf"), Reason::DuplicateParameter);
-    assert_eq!(broken("\"capsule-protocol\";sf"), Reason::Trailing);
-    assert_eq!(broken("\"want-repr-digest\";sf"), Reason::TrailingComma);
+    assert_eq!(broken("\"content-digest\";sf"), ParseReason::NonCanonicalBase64);
+    assert_eq!(broken("\"repr-digest\";sf"), ParseReason::DuplicateKey);
+    assert_eq!(broken("\"proxy-status\";sf"), ParseReason::DuplicateParameter);
+    assert_eq!(broken("\"capsule-protocol\";sf"), ParseReason::Trailing);
+    assert_eq!(broken("\"want-repr-digest\";sf"), ParseReason::TrailingComma);
 }
 
 #[test]
@@ -147,9 +147,9 @@ fn dictionary_members_as_in_section_2_1_2() {
     gives(&head, "\"split\";key=\"b\"", "2");
     gives(&head, "\"odd\";key=\"a\"", "1");
     for (identifier, reason) in [
-        ("\"twice\";key=\"b\"", Reason::DuplicateKey),
-        ("\"odd\";key=\"b\"", Reason::DuplicateParameter),
-        ("\"not\";key=\"a\"", Reason::Comma),
+        ("\"twice\";key=\"b\"", ParseReason::DuplicateKey),
+        ("\"odd\";key=\"b\"", ParseReason::DuplicateParameter),
+        ("\"not\";key=\"a\"", ParseReason::Comma),
     ] {
         match value(&head, identifier) {
             Err(ComponentError::Value(fault)) => assert_eq!(fault.reason, reason, "{identifier}"),
@@ -184,7 +184,7 @@ fn bytes_outside_ascii_are_signed_only_when_wrapped() {
     }
     gives(&head, "\"x-name\";bs", ":Wm/Dqw==:");
     match value(&head, "\"x-name\";key=\"a\"") {
-        Err(ComponentError::Value(fault)) => assert_eq!(fault.reason, Reason::NotAscii),
+        Err(ComponentError::Value(fault)) => assert_eq!(fault.reason, ParseReason::NotAscii),
         other => panic!("{other:?}"),
     }
 }

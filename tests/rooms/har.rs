@@ -1,7 +1,7 @@
 //! HTTP archives: what exporters write, and where an archive cannot hold what was sent.
 
 use mcpid::clock::Timestamp;
-use mcpid::message::har::{Entry, EntryError, Har};
+use mcpid::message::har::{Har, HarEntry, HarEntryError};
 use mcpid::message::{Body, Inexact, RequestTarget};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ fn archive(entries: &[Value]) -> String {
     json!({"log": {"version": "1.2", "creator": {}, "entries": entries}}).to_string()
 }
 
-fn read(entry: &Value) -> Entry {
+fn read(entry: &Value) -> HarEntry {
     Har::parse(archive(std::slice::from_ref(entry)).as_bytes()).unwrap().entry(0).unwrap()
 }
 
@@ -168,7 +168,7 @@ fn a_bad_entry_fails_by_itself() {
     all.push(entry());
     let text = archive(&all);
     let har = Har::parse(text.as_bytes()).unwrap();
-    let read: Vec<Entry> = har.iter().collect();
+    let read: Vec<HarEntry> = har.iter().collect();
     assert_eq!(read.len(), bad.len() + 2);
     for (index, entry) in read.iter().enumerate() {
         assert_eq!(entry.index, index);
@@ -197,7 +197,7 @@ fn a_member_that_stands_twice_is_refused() {
         assert_eq!(text.matches(once).count(), 1, "{once}");
         let text = text.replace(once, twice);
         let error = Har::parse(text.as_bytes()).unwrap().entry(0).unwrap().request.unwrap_err();
-        assert!(matches!(error, EntryError::Json(_)), "{once}: {error}");
+        assert!(matches!(error, HarEntryError::Json(_)), "{once}: {error}");
     }
 }
 
@@ -221,10 +221,10 @@ fn pseudo_header_fields_must_agree() {
         (":METHOD", "POST"),
     ] {
         let error = read(&headers(&[(name, value)])).request.unwrap_err();
-        assert!(matches!(error, EntryError::Pseudo { .. }), "{name} {value}: {error}");
+        assert!(matches!(error, HarEntryError::Pseudo { .. }), "{name} {value}: {error}");
     }
     let twice = headers(&[(":method", "POST"), (":method", "POST")]);
-    assert!(matches!(read(&twice).request, Err(EntryError::Pseudo { .. })));
+    assert!(matches!(read(&twice).request, Err(HarEntryError::Pseudo { .. })));
     let port = headers(&[(":authority", "MCP.example.com:443")]);
     assert!(read(&port).request.is_ok());
     let mut empty_path = headers(&[(":path", "/")]);

@@ -13,7 +13,7 @@ use mcpid::message::target::{Origin, Origins};
 use mcpid::message::{Head, RequestTarget};
 use mcpid::profile::{Profile, Window};
 use mcpid::sign::{Nonce, Signer};
-use mcpid::verify::{Code, Refusal, Rejection, Replay, Seen};
+use mcpid::verify::{Code, NonceOutcome, Refusal, Rejection, Replay};
 use proptest::prelude::*;
 use rand::rngs::SysRng;
 use serde_json::{Value, json};
@@ -251,7 +251,7 @@ proptest! {
         prop_assert_eq!(verified.tag(), Some(signed.tag.as_str()));
         // `rfc9421` claims what `expires` bounds, and its signer sends none.
         let bounded = profile.name != "rfc9421";
-        prop_assert_eq!(verified.seen(), if bounded { Seen::Fresh } else { Seen::Unchecked });
+        prop_assert_eq!(verified.seen(), if bounded { NonceOutcome::Fresh } else { NonceOutcome::Unchecked });
         if bounded {
             prop_assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
         }
@@ -364,7 +364,7 @@ fn our_vectors_hold_whole() {
             .trusting(vec![published.clone()]);
         let verified = judge.accepts(&call);
         assert_eq!(verified.key().as_str(), file["key"]["thumbprint"].as_str().unwrap());
-        assert_eq!((verified.label(), verified.seen()), ("mcp", Seen::Fresh));
+        assert_eq!((verified.label(), verified.seen()), ("mcp", NonceOutcome::Fresh));
         assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
         call.body.push(b' ');
         assert_eq!(judge.refusal(&call), (9, Code::DigestMismatch));
@@ -373,7 +373,7 @@ fn our_vectors_hold_whole() {
         let strict = Judge::mcp().at(file["now"].as_i64().unwrap());
         let rejection = strict.trusting(vec![published.clone()]).refuses(&call);
         assert_eq!((rejection.step().number(), rejection.code()), (7, Code::KeyPublished));
-        assert_eq!(rejection.told(), Code::KeyPublished);
+        assert_eq!(rejection.public_code(), Code::KeyPublished);
         seen += 1;
     }
     assert_eq!(seen, 3);
@@ -416,7 +416,7 @@ fn the_example_of_the_rfc_holds_whole() {
     .trusting(vec![trust]);
     let verified = judge.accepts(&call);
     assert_eq!(verified.created(), Some(time(1_618_884_473)));
-    assert_eq!(verified.seen(), Seen::Unchecked);
+    assert_eq!(verified.seen(), NonceOutcome::Unchecked);
     // The named profile knows the key for what it is.
     let named = Judge { profile: Profile::rfc9421(), ..judge.clone() };
     assert_eq!(named.refusal(&call), (7, Code::KeyPublished));

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use mcpid::base::accept::{self, Wish};
+use mcpid::base::accept::{self, RequestedParameters};
 use mcpid::base::header::{self, AddError, Candidate, Existing, HeaderError};
 use mcpid::base::{Claims, Component, MemberFault, Param, SignatureParams, signature_base};
-use mcpid::message::structured::Reason;
+use mcpid::message::structured::ParseReason;
 use mcpid::message::target::Origins;
 use mcpid::message::{Head, RequestTarget};
 use proptest::prelude::*;
@@ -74,18 +74,18 @@ fn a_fault_of_the_fields_refuses_the_request() {
         other => panic!("{input} {signature}: {other:?}"),
     };
     let (input, signature) = ("signature-input", "signature");
-    malformed(input, "a=(), a=()", "a=:AQ==:", Reason::DuplicateKey);
-    malformed(signature, "a=()", "a=:AQ==:, a=:AQ==:", Reason::DuplicateKey);
-    malformed(signature, "a=(), b=()", "a=:AQ==:, b=:AQ==:, a=:Ag==:", Reason::DuplicateKey);
-    malformed(input, "a=(),", "a=:AQ==:", Reason::TrailingComma);
-    malformed(input, "a=(\"date\"", "a=:AQ==:", Reason::End);
-    malformed(input, "a=(\"date\",\"etag\")", "a=:AQ==:", Reason::InnerList);
-    malformed(input, "A=()", "A=:AQ==:", Reason::Key);
-    malformed(signature, "a=()", "a=:A:", Reason::Bytes);
-    malformed(input, "a=();created=\u{b2}", "a=:AQ==:", Reason::NotAscii);
-    malformed(signature, "a=()", "a=AQ==", Reason::Comma);
-    malformed(signature, "a=()", "a=:AQ==", Reason::End);
-    malformed(signature, "a=()", "a=:AQ==: b", Reason::Comma);
+    malformed(input, "a=(), a=()", "a=:AQ==:", ParseReason::DuplicateKey);
+    malformed(signature, "a=()", "a=:AQ==:, a=:AQ==:", ParseReason::DuplicateKey);
+    malformed(signature, "a=(), b=()", "a=:AQ==:, b=:AQ==:, a=:Ag==:", ParseReason::DuplicateKey);
+    malformed(input, "a=(),", "a=:AQ==:", ParseReason::TrailingComma);
+    malformed(input, "a=(\"date\"", "a=:AQ==:", ParseReason::End);
+    malformed(input, "a=(\"date\",\"etag\")", "a=:AQ==:", ParseReason::InnerList);
+    malformed(input, "A=()", "A=:AQ==:", ParseReason::Key);
+    malformed(signature, "a=()", "a=:A:", ParseReason::Bytes);
+    malformed(input, "a=();created=\u{b2}", "a=:AQ==:", ParseReason::NotAscii);
+    malformed(signature, "a=()", "a=AQ==", ParseReason::Comma);
+    malformed(signature, "a=()", "a=:AQ==", ParseReason::End);
+    malformed(signature, "a=()", "a=:AQ==: b", ParseReason::Comma);
 
     let unpaired = |input, signature, label: &str, missing| {
         let expected = HeaderError::Unpaired { label: label.to_owned(), missing };
@@ -113,11 +113,11 @@ fn a_fault_inside_a_member_is_that_candidates_only() {
     assert_eq!(faulty(good.0, good.1), (Ok(()), Ok(vec![1])));
 
     for (input, reason) in [
-        ("();created=1;created=1", Reason::DuplicateParameter),
-        ("();created=1;created=2", Reason::DuplicateParameter),
-        ("();x;nonce=\"a\";x", Reason::DuplicateParameter),
-        ("(\"date\";sf;sf)", Reason::DuplicateParameter),
-        ("();x=:AA:", Reason::NonCanonicalBase64),
+        ("();created=1;created=1", ParseReason::DuplicateParameter),
+        ("();created=1;created=2", ParseReason::DuplicateParameter),
+        ("();x;nonce=\"a\";x", ParseReason::DuplicateParameter),
+        ("(\"date\";sf;sf)", ParseReason::DuplicateParameter),
+        ("();x=:AA:", ParseReason::NonCanonicalBase64),
     ] {
         match faulty(input, good.1) {
             (Err(MemberFault::Structured(fault)), Ok(_)) => assert_eq!(fault.reason, reason),
@@ -163,7 +163,7 @@ fn a_fault_inside_a_member_is_that_candidates_only() {
     for signature in [":AQ:", ":AR==:", ":AQ=:"] {
         match faulty(good.0, signature) {
             (Ok(()), Err(MemberFault::Structured(fault))) => {
-                assert_eq!(fault.reason, Reason::NonCanonicalBase64);
+                assert_eq!(fault.reason, ParseReason::NonCanonicalBase64);
             }
             other => panic!("{signature}: {other:?}"),
         }
@@ -293,7 +293,7 @@ fn accept_signature_as_in_section_5_1() {
         b"sig1=(\"@method\" \"@target-uri\" \"@authority\" \"content-digest\" \"cache-control\");\
                  keyid=\"test-key-rsa-pss\";created;tag=\"app-123\"";
     let wanted = accept::read(value).unwrap();
-    let [accept::Wanted { label, params }] = &wanted[..] else { panic!() };
+    let [accept::RequestedSignature { label, params }] = &wanted[..] else { panic!() };
     let params = params.as_ref().unwrap();
     assert_eq!(label, "sig1");
     assert_eq!(params.components().len(), 5);
@@ -304,7 +304,13 @@ fn accept_signature_as_in_section_5_1() {
     assert_eq!(params.created(), Param::WrongType, "a flag here, and no time");
     assert_eq!(accept::write(label, params).unwrap().as_bytes(), value);
 
-    let wish = Wish { created: true, expires: true, nonce: Some("n"), keyid: None, tag: Some("t") };
+    let wish = RequestedParameters {
+        created: true,
+        expires: true,
+        nonce: Some("n"),
+        keyid: None,
+        tag: Some("t"),
+    };
     let components =
         vec![Component::parse("@method").unwrap(), Component::parse("mcp-name").unwrap()];
     let params = accept::wanted(components, &wish).unwrap();

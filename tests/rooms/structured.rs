@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use mcpid::message::structured::{
-    BareItem, Decimal, Dictionary, Fault, InnerList, Item, List, MAX_INTEGER, Member, Parameters,
-    Reason, Received, Unwritable, combine,
+    BareItem, Decimal, Dictionary, InnerList, Item, List, MAX_INTEGER, Member, Parameters,
+    ParseFault, ParseReason, Received, Unwritable, combine,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -53,7 +53,7 @@ enum Top {
 
 impl Top {
     /// Reads `text` as the RFC does and, second, as strictly as we can.
-    fn read(kind: &str, text: &[u8]) -> (Result<Top, Fault>, Result<(), Fault>) {
+    fn read(kind: &str, text: &[u8]) -> (Result<Top, ParseFault>, Result<(), ParseFault>) {
         match kind {
             "item" => (
                 Item::parse(text).map(|i| match Member::Item(i.value).into_owned() {
@@ -285,83 +285,83 @@ fn every_type_is_read_and_written() {
 #[test]
 fn what_is_not_well_formed_is_refused_where_it_breaks() {
     for (kind, text, offset, reason) in [
-        ("item", "", 0, Reason::End),
-        ("item", "\t1", 0, Reason::Item),
-        ("item", "1\t", 1, Reason::Trailing),
-        ("item", "1, 2", 1, Reason::Trailing),
-        ("item", "1000000000000000", 0, Reason::Number),
-        ("item", "1000000000000.1", 0, Reason::Number),
-        ("item", "1.", 0, Reason::Number),
-        ("item", "1.2345", 0, Reason::Number),
-        ("item", "-", 0, Reason::Number),
-        ("item", "--1", 0, Reason::Number),
-        ("item", "+1", 0, Reason::Item),
-        ("item", "\"a", 2, Reason::End),
-        ("item", "\"a\\", 3, Reason::End),
-        ("item", "\"a\\n\"", 3, Reason::String),
-        ("item", "\"a\tb\"", 2, Reason::String),
-        ("item", "\"a\x7f\"", 2, Reason::String),
-        ("item", "\"\u{e9}\"", 1, Reason::NotAscii),
-        ("item", "a{", 1, Reason::Trailing),
-        ("item", ":AQI", 1, Reason::End),
-        ("item", ":A:", 1, Reason::Bytes),
-        ("item", ":AQ I:", 1, Reason::Bytes),
-        ("item", ":_-__:", 1, Reason::Bytes),
-        ("item", ":====:", 1, Reason::Bytes),
-        ("item", "?2", 1, Reason::Boolean),
-        ("item", "?", 1, Reason::End),
-        ("item", "@1.5", 0, Reason::Date),
-        ("item", "@", 0, Reason::Date),
-        ("item", "%\"%C3%BC\"", 3, Reason::DisplayString),
-        ("item", "%\"%ff\"", 0, Reason::DisplayString),
-        ("item", "%x", 0, Reason::DisplayString),
-        ("item", "%\"%c", 3, Reason::DisplayString),
-        ("item", "1;A", 2, Reason::Key),
-        ("item", "1;", 2, Reason::End),
-        ("item", "1;a=", 4, Reason::End),
-        ("item", "1 ;a", 2, Reason::Trailing),
-        ("item", "(1)", 0, Reason::Item),
-        ("list", "1,", 2, Reason::TrailingComma),
-        ("list", "1,,2", 2, Reason::Item),
-        ("list", "1 2", 1, Reason::Comma),
-        ("list", "(1 2", 4, Reason::End),
-        ("list", "(1,2)", 2, Reason::InnerList),
-        ("list", "(1\t2)", 2, Reason::InnerList),
-        ("list", "((1))", 1, Reason::Item),
-        ("dictionary", "A=1", 0, Reason::Key),
-        ("dictionary", "a =1", 1, Reason::Comma),
-        ("dictionary", "a= 1", 2, Reason::Item),
-        ("dictionary", "a=1, ", 5, Reason::TrailingComma),
-        ("dictionary", "a=1;b=1 ;c=2", 7, Reason::Comma),
-        ("dictionary", "\t a=1", 0, Reason::Key),
+        ("item", "", 0, ParseReason::End),
+        ("item", "\t1", 0, ParseReason::Item),
+        ("item", "1\t", 1, ParseReason::Trailing),
+        ("item", "1, 2", 1, ParseReason::Trailing),
+        ("item", "1000000000000000", 0, ParseReason::Number),
+        ("item", "1000000000000.1", 0, ParseReason::Number),
+        ("item", "1.", 0, ParseReason::Number),
+        ("item", "1.2345", 0, ParseReason::Number),
+        ("item", "-", 0, ParseReason::Number),
+        ("item", "--1", 0, ParseReason::Number),
+        ("item", "+1", 0, ParseReason::Item),
+        ("item", "\"a", 2, ParseReason::End),
+        ("item", "\"a\\", 3, ParseReason::End),
+        ("item", "\"a\\n\"", 3, ParseReason::String),
+        ("item", "\"a\tb\"", 2, ParseReason::String),
+        ("item", "\"a\x7f\"", 2, ParseReason::String),
+        ("item", "\"\u{e9}\"", 1, ParseReason::NotAscii),
+        ("item", "a{", 1, ParseReason::Trailing),
+        ("item", ":AQI", 1, ParseReason::End),
+        ("item", ":A:", 1, ParseReason::Bytes),
+        ("item", ":AQ I:", 1, ParseReason::Bytes),
+        ("item", ":_-__:", 1, ParseReason::Bytes),
+        ("item", ":====:", 1, ParseReason::Bytes),
+        ("item", "?2", 1, ParseReason::Boolean),
+        ("item", "?", 1, ParseReason::End),
+        ("item", "@1.5", 0, ParseReason::Date),
+        ("item", "@", 0, ParseReason::Date),
+        ("item", "%\"%C3%BC\"", 3, ParseReason::DisplayString),
+        ("item", "%\"%ff\"", 0, ParseReason::DisplayString),
+        ("item", "%x", 0, ParseReason::DisplayString),
+        ("item", "%\"%c", 3, ParseReason::DisplayString),
+        ("item", "1;A", 2, ParseReason::Key),
+        ("item", "1;", 2, ParseReason::End),
+        ("item", "1;a=", 4, ParseReason::End),
+        ("item", "1 ;a", 2, ParseReason::Trailing),
+        ("item", "(1)", 0, ParseReason::Item),
+        ("list", "1,", 2, ParseReason::TrailingComma),
+        ("list", "1,,2", 2, ParseReason::Item),
+        ("list", "1 2", 1, ParseReason::Comma),
+        ("list", "(1 2", 4, ParseReason::End),
+        ("list", "(1,2)", 2, ParseReason::InnerList),
+        ("list", "(1\t2)", 2, ParseReason::InnerList),
+        ("list", "((1))", 1, ParseReason::Item),
+        ("dictionary", "A=1", 0, ParseReason::Key),
+        ("dictionary", "a =1", 1, ParseReason::Comma),
+        ("dictionary", "a= 1", 2, ParseReason::Item),
+        ("dictionary", "a=1, ", 5, ParseReason::TrailingComma),
+        ("dictionary", "a=1;b=1 ;c=2", 7, ParseReason::Comma),
+        ("dictionary", "\t a=1", 0, ParseReason::Key),
     ] {
         let (lenient, strict) = Top::read(kind, text.as_bytes());
-        assert_eq!(lenient, Err(Fault { offset, reason }), "{text:?}");
-        assert_eq!(strict, Err(Fault { offset, reason }), "{text:?}");
+        assert_eq!(lenient, Err(ParseFault { offset, reason }), "{text:?}");
+        assert_eq!(strict, Err(ParseFault { offset, reason }), "{text:?}");
     }
 }
 
 #[test]
 fn what_lenient_parsers_swallow_is_recorded() {
-    let fault = |offset, reason| Some(Fault { offset, reason });
+    let fault = |offset, reason| Some(ParseFault { offset, reason });
     let dictionary = Dictionary::parse(b"a=1, b=2, a=3, b=4").unwrap();
-    assert_eq!(dictionary.duplicate, fault(10, Reason::DuplicateKey));
+    assert_eq!(dictionary.duplicate, fault(10, ParseReason::DuplicateKey));
     assert_eq!(dictionary.members.len(), 4, "both are kept, in order");
     let mut out = String::new();
     assert_eq!(dictionary.write_to(&mut out), Err(Unwritable::DuplicateKey));
 
     // Each of these is the fault of the member that holds it, and of no other.
     for (text, expected) in [
-        ("a=1;x=1;x=2, b=2", [fault(8, Reason::DuplicateParameter), None]),
-        ("a=1;x;x, b=2", [fault(6, Reason::DuplicateParameter), None]),
-        ("a=(1;x;x);y, b=2", [fault(7, Reason::DuplicateParameter), None]),
-        ("a=(1;x);y;y, b=2", [fault(10, Reason::DuplicateParameter), None]),
+        ("a=1;x=1;x=2, b=2", [fault(8, ParseReason::DuplicateParameter), None]),
+        ("a=1;x;x, b=2", [fault(6, ParseReason::DuplicateParameter), None]),
+        ("a=(1;x;x);y, b=2", [fault(7, ParseReason::DuplicateParameter), None]),
+        ("a=(1;x);y;y, b=2", [fault(10, ParseReason::DuplicateParameter), None]),
         ("a=1, b=(1;x 2;x);x", [None, None]),
-        ("a=1, b=:AA:", [None, fault(7, Reason::NonCanonicalBase64)]),
-        ("a=:AB==:, b=:AA==:", [fault(2, Reason::NonCanonicalBase64), None]),
-        ("a=:AAA:, b=1", [fault(2, Reason::NonCanonicalBase64), None]),
-        ("a=:AAB=:, b=1", [fault(2, Reason::NonCanonicalBase64), None]),
-        ("a=1;p=:AB==:;p, b=1", [fault(6, Reason::NonCanonicalBase64), None]),
+        ("a=1, b=:AA:", [None, fault(7, ParseReason::NonCanonicalBase64)]),
+        ("a=:AB==:, b=:AA==:", [fault(2, ParseReason::NonCanonicalBase64), None]),
+        ("a=:AAA:, b=1", [fault(2, ParseReason::NonCanonicalBase64), None]),
+        ("a=:AAB=:, b=1", [fault(2, ParseReason::NonCanonicalBase64), None]),
+        ("a=1;p=:AB==:;p, b=1", [fault(6, ParseReason::NonCanonicalBase64), None]),
     ] {
         let dictionary = Dictionary::parse(text.as_bytes()).unwrap();
         let faults: Vec<_> = dictionary.members.iter().map(|(_, m)| m.fault).collect();
@@ -383,11 +383,13 @@ fn repeats_are_found_behind_the_number_from_which_on_a_set_is_used() {
         assert_eq!(Dictionary::parse(distinct.as_bytes()).unwrap().duplicate, None, "{many}");
         for at in [0, many / 2, many - 1] {
             let repeated = format!("{distinct},k{at}");
-            let fault = Fault { offset: distinct.len() + 1, reason: Reason::DuplicateKey };
+            let fault =
+                ParseFault { offset: distinct.len() + 1, reason: ParseReason::DuplicateKey };
             let dictionary = Dictionary::parse(repeated.as_bytes()).unwrap();
             assert_eq!(dictionary.duplicate, Some(fault), "{many} {at}");
             let params = format!("1;{}", repeated.replace(',', ";"));
-            let fault = Fault { offset: fault.offset + 2, reason: Reason::DuplicateParameter };
+            let fault =
+                ParseFault { offset: fault.offset + 2, reason: ParseReason::DuplicateParameter };
             assert_eq!(Item::parse(params.as_bytes()).unwrap().fault, Some(fault), "{many} {at}");
         }
     }

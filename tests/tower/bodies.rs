@@ -8,7 +8,7 @@ use http::{HeaderMap, Response};
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt as _, Full, Limited};
 use mcpid::mcp::pattern::Pattern;
-use mcpid::tower::{BoxError, Budget, Modes, Reason, RequestBody};
+use mcpid::tower::{BoxError, Budget, Modes, RefusalReason, RequestBody};
 use tower::{Layer as _, ServiceExt as _};
 
 use crate::stand::*;
@@ -217,7 +217,7 @@ async fn a_body_that_breaks_off_is_refused_and_uses_no_nonce_up() {
     let answer = refused(&layer, with_body(request.clone(), body)).await;
     assert_eq!((answer.status, answer.reason()), (400, "body_broken"));
     assert!(!answer.text.contains("10.0.0.7"));
-    assert!(matches!(answer.refused.unwrap().reason(), Reason::BodyBroken(_)));
+    assert!(matches!(answer.refused.unwrap().reason(), RefusalReason::BodyBroken(_)));
     // Cut short without an error: not what was signed.
     let body = Frames::of(&CALL.as_bytes()[..20], 5);
     assert_eq!(refused(&layer, with_body(request.clone(), body)).await.reason(), "digest_mismatch");

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use http_body_util::Full;
 use mcpid::mcp::pattern::{Operation, Pattern};
-use mcpid::tower::{Counters, Mode, Modes, Observer, Policy, VerifyLayer};
+use mcpid::tower::{Counters, Mode, ModePolicy, Modes, Observer, VerifyLayer};
 use mcpid::verify::Code;
 use serde_json::json;
 
@@ -237,7 +237,7 @@ fn names_are_compared_in_every_form() {
 /// A policy of the application's own, such as one that knows the tools of its upstream.
 struct Listed(Mutex<Vec<String>>);
 
-impl Policy for Listed {
+impl ModePolicy for Listed {
     fn mode(&self, operation: Option<Operation<'_>>) -> Mode {
         match operation.and_then(|o| o.name) {
             Some(name) if self.0.lock().unwrap().iter().any(|n| n == name) => Mode::Permissive,
@@ -257,7 +257,7 @@ async fn a_policy_may_be_the_applications_own() {
 struct Lines(Mutex<Vec<String>>);
 
 impl Observer for Lines {
-    fn judged(&self, event: &mcpid::tower::Event<'_>) {
+    fn judged(&self, event: &mcpid::tower::RequestEvent<'_>) {
         self.0.lock().unwrap().push(event.to_string());
     }
 }

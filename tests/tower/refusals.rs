@@ -11,7 +11,9 @@ use mcpid::mcp::pattern::Pattern;
 use mcpid::nonce::memory::Memory;
 use mcpid::nonce::{BoxFuture, Claim, NonceStore, Retention, Seen as Known, StoreError};
 use mcpid::profile::Profile;
-use mcpid::tower::{Counters, LayerError, Modes, Reason, RefuseWith, Refused, VerifyLayer};
+use mcpid::tower::{
+    Counters, LayerError, Modes, RefusalReason, RefuseWith, RefusedRequest, VerifyLayer,
+};
 use mcpid::verify::coverage::Changes;
 use mcpid::verify::{Code, Replay, Unavailable, Verifier};
 use rand::rngs::SysRng;
@@ -36,7 +38,7 @@ async fn an_unsigned_request_is_told_all_that_it_needs() {
         "data": {"reason": "signature_missing"}}});
     assert_eq!(answer.json, expected);
     let refused = answer.refused.unwrap();
-    assert_eq!((refused.code(), refused.told()), ("signature_missing", "signature_missing"));
+    assert_eq!((refused.code(), refused.public_code()), ("signature_missing", "signature_missing"));
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
 }
 
@@ -268,7 +270,7 @@ async fn strangers_do_not_learn_what_the_registry_holds() {
     );
     // The application knows better.
     assert_eq!(forged.refused.as_ref().unwrap().code(), "key_revoked");
-    assert_eq!(forged.refused.as_ref().unwrap().told(), "key_unknown");
+    assert_eq!(forged.refused.as_ref().unwrap().public_code(), "key_unknown");
     assert!(forged.refused.unwrap().to_string().contains("key_revoked"));
     assert_eq!(unknown.refused.unwrap().code(), "key_unknown");
 }
@@ -353,7 +355,7 @@ async fn what_cannot_be_judged_is_503_and_never_passes() {
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("6")));
     assert!(matches!(
         answer.refused.unwrap().reason(),
-        Reason::Unavailable(why) if matches!(**why, Unavailable::BelowFloor { .. })
+        RefusalReason::Unavailable(why) if matches!(**why, Unavailable::BelowFloor { .. })
     ));
     clock.forward(6);
     let seen = Seen::default();
@@ -387,9 +389,9 @@ async fn permissive_passes_what_could_not_be_judged_and_says_so() {
 #[tokio::test]
 async fn the_application_may_answer_in_its_own_words() {
     let layer = strict(&clock()).with_answers(|refused, response| {
-        assert_eq!(refused.told(), "signature_missing");
+        assert_eq!(refused.public_code(), "signature_missing");
         assert_eq!(response.status(), 403);
-        let text = format!("no: {}", refused.words());
+        let text = format!("no: {}", refused.client_message());
         Response::builder().status(418).body(Bytes::from(text)).unwrap()
     });
     let answer = refused(&layer, plain(CALL)).await;
@@ -471,11 +473,11 @@ async fn a_replaced_verifier_judges_the_next_request() {
     assert_eq!(refused(&layer, signed(&clock, CALL).await).await.reason(), "key_unknown");
 }
 
-/// `Refused` is what a log gets: it must be usable from other threads and cheap to keep.
+/// `RefusedRequest` is what a log gets: it must be usable from other threads and cheap to keep.
 #[test]
 fn a_refusal_can_be_kept() {
     fn keep<T: Clone + Send + Sync + 'static>() {}
-    keep::<Refused>();
+    keep::<RefusedRequest>();
     keep::<mcpid::tower::Status>();
     keep::<VerifyLayer>();
 }

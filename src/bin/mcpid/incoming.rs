@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use mcpid::message::capture::{CaptureError, Captured, Fault};
+use mcpid::message::capture::{CaptureError, CaptureFault, Captured};
 use mcpid::message::har::{Har, HarError, TimeFault};
 use mcpid::message::line::LineError;
-use mcpid::message::{Kind, Request, detect};
+use mcpid::message::{InputKind, InputRequest, detect};
 use sha2::{Digest as _, Sha256};
 
 use crate::exit::Exit;
@@ -67,7 +67,7 @@ impl Source {
 /// What a unit holds.
 pub(crate) enum What {
     /// A request that was read.
-    Request(Box<Request<'static>>),
+    Request(Box<InputRequest<'static>>),
     /// A request line, still to be parsed: that is work for many cores.
     Line(Vec<u8>),
     /// Something that is no request.
@@ -179,7 +179,7 @@ impl Inputs {
         let ended = (start.len() as u64) < START;
         let mut rest: Box<dyn Read> = if ended { Box::new(io::empty()) } else { Box::new(reader) };
         let kind = detect(&start).map_err(|e| not_a_request(name, &e).hint(PAYLOAD))?;
-        if kind == Kind::Lines {
+        if kind == InputKind::Lines {
             if !self.hashed {
                 return Ok(self.lines(start.chain(rest), &source, counts, give));
             }
@@ -205,7 +205,7 @@ impl Inputs {
             return Err(Failure::new(Exit::Input, "too_large", message));
         }
         source.sha256 = self.hash(&start);
-        if kind == Kind::Har {
+        if kind == InputKind::Har {
             return self.archive(&start, &source, counts, give);
         }
         let request = capture(name, &start, MOST)?.into_request().into_owned();
@@ -334,27 +334,30 @@ pub(crate) fn capture<'a>(name: &str, bytes: &'a [u8], most: u64) -> Result<Capt
 fn bad_capture(name: &str, error: &CaptureError) -> Failure {
     let failure = match error.fault() {
         // An empty input has no line 1.
-        Fault::Empty => {
+        CaptureFault::Empty => {
             Failure::new(Exit::Input, "not_a_request", format!("{name}: {}", error.fault()))
         }
         _ => not_a_request(name, error),
     };
     match error.fault() {
-        Fault::Empty | Fault::Tls | Fault::Version(_) | Fault::Response => failure.hint(FIRST_LINE),
-        Fault::RequestLine(_) | Fault::ByteOrderMark => failure.hint(FIRST_LINE),
-        Fault::Control(_) if error.line() == 1 => failure.hint(FIRST_LINE),
-        Fault::Json => failure.hint(PAYLOAD),
-        Fault::BodyCut { says, follow } => {
+        CaptureFault::Empty
+        | CaptureFault::Tls
+        | CaptureFault::Version(_)
+        | CaptureFault::Response => failure.hint(FIRST_LINE),
+        CaptureFault::RequestLine(_) | CaptureFault::ByteOrderMark => failure.hint(FIRST_LINE),
+        CaptureFault::Control(_) if error.line() == 1 => failure.hint(FIRST_LINE),
+        CaptureFault::Json => failure.hint(PAYLOAD),
+        CaptureFault::BodyCut { says, follow } => {
             let missing = says.saturating_sub(*follow);
             failure.hint(format!("capture it again, whole: {missing} bytes are missing at its end"))
         }
-        Fault::HeadCut | Fault::ChunkCut => {
+        CaptureFault::HeadCut | CaptureFault::ChunkCut => {
             failure.hint("capture it again, whole: its end is missing")
         }
-        Fault::BodyLong { .. } | Fault::AfterLastChunk { .. } => {
+        CaptureFault::BodyLong { .. } | CaptureFault::AfterLastChunk { .. } => {
             failure.hint("a capture holds one request; some editors add a newline to its end")
         }
-        Fault::BodyUnannounced { follow } => {
+        CaptureFault::BodyUnannounced { follow } => {
             failure.hint(format!("a body is announced by a header line: Content-Length: {follow}"))
         }
         // Stdin has gone by; a file can be looked at.

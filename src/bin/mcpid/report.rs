@@ -7,10 +7,10 @@ use std::sync::Arc;
 use mcpid::clock::Timestamp;
 use mcpid::mcp::body::{self, Scope};
 use mcpid::mcp::name_forms::Ambiguous;
-use mcpid::message::Request;
+use mcpid::message::InputRequest;
 use mcpid::message::shown::{MOST_PRINTED, capped};
 use mcpid::message::target::Origins;
-use mcpid::verify::{Code, Rejection, Seen, Statement};
+use mcpid::verify::{Code, NonceOutcome, Rejection, Statement};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -141,7 +141,7 @@ impl Verdict {
     /// What can be said of a request before it is judged.
     pub(crate) fn of(
         (input, index): (&str, u64),
-        request: &Request<'_>,
+        request: &InputRequest<'_>,
         origins: &Origins,
         profile: &str,
         (now, time_source): (Timestamp, TimeSource),
@@ -179,7 +179,7 @@ impl Verdict {
             now: now.unix(),
             time_source,
             revoked_at: None,
-            replay: Seen::Unchecked.as_str(),
+            replay: NonceOutcome::Unchecked.as_str(),
             unjudged: Vec::new(),
             covered: Vec::new(),
             not_covered: Vec::new(),
@@ -225,7 +225,7 @@ impl Verdict {
     }
 
     /// Judged: yes.
-    pub(crate) fn accepted(mut self, seen: Seen) -> Self {
+    pub(crate) fn accepted(mut self, seen: NonceOutcome) -> Self {
         (self.verdict, self.status, self.exit) = (Some("accepted"), Some("verified"), Exit::Ok);
         self.replay = seen.as_str();
         if self.revoked_at.is_some() {
@@ -246,7 +246,7 @@ impl Verdict {
             _ => "invalid",
         });
         if rejection.code() == Code::NonceReplayed {
-            self.replay = Seen::Replayed.as_str();
+            self.replay = NonceOutcome::Replayed.as_str();
         }
         self.step = Some(rejection.step().number());
         self.code = Some(rejection.code().as_str());
@@ -257,7 +257,7 @@ impl Verdict {
     }
 
     /// The head holds, and the body is not there, or not exactly.
-    pub(crate) fn unjudged(mut self, why: &str, seen: Seen) -> Self {
+    pub(crate) fn unjudged(mut self, why: &str, seen: NonceOutcome) -> Self {
         self.unjudged = vec![9, 10, 11];
         self.message = Some(why.to_owned());
         self.replay = seen.as_str();

@@ -108,7 +108,7 @@ fn judge(captured: &Captured<'_>, verifier: &Verifier) -> (&'static str, String)
     match wait(verifier.verify(captured.head(), captured.body())) {
         Ok(verified) => ("200 OK", paid(&verified)),
         Err(Refusal::Rejected(rejection)) => {
-            ("403 Forbidden", refusal("not authorised", rejection.told().as_str()))
+            ("403 Forbidden", refusal("not authorised", rejection.public_code().as_str()))
         }
         Err(_) => ("503 Service Unavailable", refusal("could not be judged", "unavailable")),
     }

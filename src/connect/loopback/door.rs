@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 
 use crate::message::target::Origin;
-use crate::net::Address;
+use crate::net::ListenAddress;
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -50,10 +50,10 @@ const fn shut(status: StatusCode, why: &'static str) -> Shut {
 impl Door {
     /// A door at `address`, the one that was bound, behind a path with `secret`, which nobody can
     /// guess. A Unix socket needs none.
-    pub fn new(address: &Address, secret: &str) -> Self {
+    pub fn new(address: &ListenAddress, secret: &str) -> Self {
         let (path, bound) = match address {
-            Address::Tcp(address) => (format!("/{secret}/mcp"), Bound::Tcp(*address)),
-            Address::Unix(_) => ("/mcp".to_owned(), Bound::Unix),
+            ListenAddress::Tcp(address) => (format!("/{secret}/mcp"), Bound::Tcp(*address)),
+            ListenAddress::Unix(_) => ("/mcp".to_owned(), Bound::Unix),
         };
         Door { path, bound, origins: Vec::new() }
     }

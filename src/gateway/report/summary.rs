@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::gateway::log::{Does, Short, Standing};
 use crate::mcp::pattern::{self, Pattern};
 use crate::message::shown::is_unsafe;
-use crate::tower::{Mode, Modes, Policy as _};
+use crate::tower::{Mode, ModePolicy as _, Modes};
 
 use super::addresses::Address;
 use super::figures::{count, grouped, percent};

@@ -8,7 +8,7 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 
 use super::parse::Parser;
-use super::{BareItem, Decimal, Fault, Reason};
+use super::{BareItem, Decimal, ParseFault, ParseReason};
 use crate::message::is_tchar;
 
 /// What RFC 9651 lets a parser read; only used to tell a second spelling from what is not base64.
@@ -20,7 +20,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 );
 
 impl<'a> Parser<'a> {
-    pub(super) fn bare_item(&mut self) -> Result<BareItem<'a>, Fault> {
+    pub(super) fn bare_item(&mut self) -> Result<BareItem<'a>, ParseFault> {
         match self.peek() {
             Some(b'"') => self.string().map(BareItem::String),
             Some(b'-' | b'0'..=b'9') => self.number(),
@@ -33,20 +33,20 @@ impl<'a> Parser<'a> {
                 self.skip_while(|b| is_tchar(b) || matches!(b, b':' | b'/'));
                 Ok(BareItem::Token(Cow::Borrowed(self.since(start))))
             }
-            Some(_) => self.fail(Reason::Item),
-            None => self.fail(Reason::End),
+            Some(_) => self.fail(ParseReason::Item),
+            None => self.fail(ParseReason::End),
         }
     }
 
     /// Section 4.2.4. Kept as whole thousandths: no float ever touches what is signed.
-    fn number(&mut self) -> Result<BareItem<'a>, Fault> {
+    fn number(&mut self) -> Result<BareItem<'a>, ParseFault> {
         let start = self.at;
         let negative = self.eat(b'-');
         let (whole, digits) = self.digits();
         let sign = if negative { -1 } else { 1 };
         if digits == 0 || digits > 15 {
             self.at = start;
-            return self.fail(Reason::Number);
+            return self.fail(ParseReason::Number);
         }
         if !self.eat(b'.') {
             return Ok(BareItem::Integer(sign * whole));
@@ -60,7 +60,7 @@ impl<'a> Parser<'a> {
         };
         if digits > 12 || scale == 0 {
             self.at = start;
-            return self.fail(Reason::Number);
+            return self.fail(ParseReason::Number);
         }
         Ok(BareItem::Decimal(Decimal(sign * (whole * 1000 + fraction * scale))))
     }
@@ -78,7 +78,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Section 4.2.5. A string without escapes, and almost all are, is borrowed.
-    fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
+    fn string(&mut self) -> Result<Cow<'a, str>, ParseFault> {
         self.at += 1;
         let start = self.at;
         let plain = |b: u8| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\';
@@ -102,65 +102,65 @@ impl<'a> Parser<'a> {
                     self.at += 1;
                     match self.peek() {
                         Some(escaped @ (b'"' | b'\\')) => text.push(char::from(escaped)),
-                        Some(_) => return self.fail(Reason::String),
-                        None => return self.fail(Reason::End),
+                        Some(_) => return self.fail(ParseReason::String),
+                        None => return self.fail(ParseReason::End),
                     }
                     self.at += 1;
                 }
-                Some(_) => return self.fail(Reason::String),
-                None => return self.fail(Reason::End),
+                Some(_) => return self.fail(ParseReason::String),
+                None => return self.fail(ParseReason::End),
             }
         }
     }
 
     /// Section 4.2.7. The section allows, but does not ask for, missing padding and unused bits
     /// that are set; both give a second spelling of the same bytes, so they are recorded.
-    fn byte_sequence(&mut self) -> Result<Vec<u8>, Fault> {
+    fn byte_sequence(&mut self) -> Result<Vec<u8>, ParseFault> {
         let start = self.at;
         self.at += 1;
         // Finding in a text is the standard library's quick search.
         let Some(length) = self.text.get(self.at..).and_then(|rest| rest.find(':')) else {
-            return self.fail(Reason::End);
+            return self.fail(ParseReason::End);
         };
         let encoded = self.bytes.get(self.at..self.at + length).unwrap_or_default();
         let bytes = match STANDARD.decode(encoded) {
             Ok(bytes) => bytes,
             Err(_) => match LENIENT.decode(encoded) {
                 Ok(bytes) => {
-                    self.record(start, Reason::NonCanonicalBase64);
+                    self.record(start, ParseReason::NonCanonicalBase64);
                     bytes
                 }
-                Err(_) => return self.fail(Reason::Bytes),
+                Err(_) => return self.fail(ParseReason::Bytes),
             },
         };
         self.at += length + 1;
         Ok(bytes)
     }
 
-    fn boolean(&mut self) -> Result<BareItem<'a>, Fault> {
+    fn boolean(&mut self) -> Result<BareItem<'a>, ParseFault> {
         self.at += 1;
         let value = match self.peek() {
             Some(b'0') => false,
             Some(b'1') => true,
-            Some(_) => return self.fail(Reason::Boolean),
-            None => return self.fail(Reason::End),
+            Some(_) => return self.fail(ParseReason::Boolean),
+            None => return self.fail(ParseReason::End),
         };
         self.at += 1;
         Ok(BareItem::Boolean(value))
     }
 
-    fn date(&mut self) -> Result<BareItem<'a>, Fault> {
+    fn date(&mut self) -> Result<BareItem<'a>, ParseFault> {
         let start = self.at;
         self.at += 1;
         match self.number() {
             Ok(BareItem::Integer(seconds)) => Ok(BareItem::Date(seconds)),
-            _ => Err(Fault { offset: start, reason: Reason::Date }),
+            _ => Err(ParseFault { offset: start, reason: ParseReason::Date }),
         }
     }
 
     /// Section 4.2.10: percent-encoded UTF-8, the digits in lower case.
-    fn display_string(&mut self) -> Result<Cow<'a, str>, Fault> {
-        let broken = Fault { offset: self.at, reason: Reason::DisplayString };
+    fn display_string(&mut self) -> Result<Cow<'a, str>, ParseFault> {
+        let broken = ParseFault { offset: self.at, reason: ParseReason::DisplayString };
         self.at += 1;
         if !self.eat(b'"') {
             return Err(broken);
@@ -168,7 +168,7 @@ impl<'a> Parser<'a> {
         let mut bytes = Vec::new();
         loop {
             let Some(byte) = self.peek() else {
-                return self.fail(Reason::End);
+                return self.fail(ParseReason::End);
             };
             self.at += 1;
             match byte {
@@ -182,7 +182,7 @@ impl<'a> Parser<'a> {
                     let (high, low) = (self.bytes.get(self.at), self.bytes.get(self.at + 1));
                     match (digit(high.copied()), digit(low.copied())) {
                         (Some(high), Some(low)) => bytes.push(high << 4 | low),
-                        _ => return self.fail(Reason::DisplayString),
+                        _ => return self.fail(ParseReason::DisplayString),
                     }
                     self.at += 2;
                 }

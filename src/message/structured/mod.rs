@@ -3,7 +3,7 @@
 //! The RFC's own algorithm keeps the last of two equal keys, and leaves it to the reader whether
 //! base64 without its padding is one. Two readers can then see different values in the same
 //! bytes, which is what a signature must rule out. So this parser accepts what the RFC calls well
-//! formed, keeps everything in the order received, and *records* those two things as a [`Fault`]:
+//! formed, keeps everything in the order received, and *records* those two things as a [`ParseFault`]:
 //! of the dictionary for a repeated key, of one member for anything inside it. The caller decides
 //! how far a fault reaches; [`Dictionary::strict`] and its siblings take it for an error.
 
@@ -32,17 +32,17 @@ pub fn combine<'v>(lines: impl IntoIterator<Item = &'v [u8]>) -> Option<Cow<'v, 
 /// Where a value stops being acceptable, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason} at byte {offset}")]
-pub struct Fault {
+pub struct ParseFault {
     /// Bytes from the start of the value, of its lines joined with `", "` if there are several.
     pub offset: usize,
     /// What is wrong there.
-    pub reason: Reason,
+    pub reason: ParseReason,
 }
 
 /// What can be wrong with a structured field value. The last two are well formed by RFC 9651.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Reason {
+pub enum ParseReason {
     /// A byte above 0x7f.
     #[error("a byte outside ASCII")]
     NotAscii,
@@ -258,7 +258,7 @@ pub struct Received<T> {
     /// The member.
     pub value: T,
     /// The first repeated parameter or byte sequence of a second spelling in it.
-    pub fault: Option<Fault>,
+    pub fault: Option<ParseFault>,
     /// Where it stands in the value, from its key, if it has one, to its last parameter.
     pub span: Range<usize>,
 }
@@ -276,7 +276,7 @@ pub struct Dictionary<'a> {
     /// Keys and members.
     pub members: Vec<(Cow<'a, str>, Received<Member<'a>>)>,
     /// The first repeated key, if one is.
-    pub duplicate: Option<Fault>,
+    pub duplicate: Option<ParseFault>,
 }
 
 impl<'a> Dictionary<'a> {
@@ -284,7 +284,7 @@ impl<'a> Dictionary<'a> {
     ///
     /// # Errors
     /// The first place that is not RFC 9651.
-    pub fn parse(value: &'a [u8]) -> Result<Self, Fault> {
+    pub fn parse(value: &'a [u8]) -> Result<Self, ParseFault> {
         parse::dictionary(value)
     }
 
@@ -292,7 +292,7 @@ impl<'a> Dictionary<'a> {
     ///
     /// # Errors
     /// The first place that is not RFC 9651, else a repeated key, else the first member's fault.
-    pub fn strict(value: &'a [u8]) -> Result<Self, Fault> {
+    pub fn strict(value: &'a [u8]) -> Result<Self, ParseFault> {
         let dictionary = parse::dictionary(value)?;
         let inner = dictionary.members.iter().find_map(|(_, member)| member.fault);
         dictionary.duplicate.or(inner).map_or(Ok(dictionary), Err)
@@ -321,7 +321,7 @@ impl<'a> List<'a> {
     ///
     /// # Errors
     /// The first place that is not RFC 9651.
-    pub fn parse(value: &'a [u8]) -> Result<Self, Fault> {
+    pub fn parse(value: &'a [u8]) -> Result<Self, ParseFault> {
         parse::list(value)
     }
 
@@ -329,7 +329,7 @@ impl<'a> List<'a> {
     ///
     /// # Errors
     /// The first place that is not RFC 9651, else the first member's fault.
-    pub fn strict(value: &'a [u8]) -> Result<Self, Fault> {
+    pub fn strict(value: &'a [u8]) -> Result<Self, ParseFault> {
         let list = parse::list(value)?;
         list.members.iter().find_map(|member| member.fault).map_or(Ok(list), Err)
     }
@@ -340,7 +340,7 @@ impl<'a> Item<'a> {
     ///
     /// # Errors
     /// The first place that is not RFC 9651.
-    pub fn parse(value: &'a [u8]) -> Result<Received<Self>, Fault> {
+    pub fn parse(value: &'a [u8]) -> Result<Received<Self>, ParseFault> {
         parse::item(value)
     }
 
@@ -348,7 +348,7 @@ impl<'a> Item<'a> {
     ///
     /// # Errors
     /// The first place that is not RFC 9651, else the recorded fault.
-    pub fn strict(value: &'a [u8]) -> Result<Self, Fault> {
+    pub fn strict(value: &'a [u8]) -> Result<Self, ParseFault> {
         let item = parse::item(value)?;
         item.fault.map_or(Ok(item.value), Err)
     }

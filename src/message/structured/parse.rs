@@ -5,22 +5,23 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::{
-    BareItem, Dictionary, Fault, InnerList, Item, List, Member, Parameters, Reason, Received,
+    BareItem, Dictionary, InnerList, Item, List, Member, Parameters, ParseFault, ParseReason,
+    Received,
 };
 
 /// Up to here names are compared one by one, which is quicker; beyond, a set keeps it linear.
 const FEW: usize = 16;
 
-pub(super) fn dictionary(value: &[u8]) -> Result<Dictionary<'_>, Fault> {
+pub(super) fn dictionary(value: &[u8]) -> Result<Dictionary<'_>, ParseFault> {
     let mut parser = Parser::new(value)?;
     // One signature, one digest: more than one member is rare.
     let mut dictionary = Dictionary { members: Vec::with_capacity(1), duplicate: None };
-    let mut seen = Seen::default();
+    let mut seen = NameSet::default();
     while parser.another(dictionary.members.is_empty())? {
         let at = parser.at;
         let key = parser.key()?;
         if seen.repeats(key, &dictionary.members) {
-            let fault = Fault { offset: at, reason: Reason::DuplicateKey };
+            let fault = ParseFault { offset: at, reason: ParseReason::DuplicateKey };
             dictionary.duplicate.get_or_insert(fault);
         }
         let value = if parser.eat(b'=') {
@@ -37,7 +38,7 @@ pub(super) fn dictionary(value: &[u8]) -> Result<Dictionary<'_>, Fault> {
     Ok(dictionary)
 }
 
-pub(super) fn list(value: &[u8]) -> Result<List<'_>, Fault> {
+pub(super) fn list(value: &[u8]) -> Result<List<'_>, ParseFault> {
     let mut parser = Parser::new(value)?;
     let mut list = List::default();
     while parser.another(list.members.is_empty())? {
@@ -49,7 +50,7 @@ pub(super) fn list(value: &[u8]) -> Result<List<'_>, Fault> {
     Ok(list)
 }
 
-pub(super) fn item(value: &[u8]) -> Result<Received<Item<'_>>, Fault> {
+pub(super) fn item(value: &[u8]) -> Result<Received<Item<'_>>, ParseFault> {
     let mut parser = Parser::new(value)?;
     let at = parser.at;
     let value = parser.item()?;
@@ -57,15 +58,15 @@ pub(super) fn item(value: &[u8]) -> Result<Received<Item<'_>>, Fault> {
     parser.skip(b" ");
     match parser.peek() {
         None => Ok(Received { value, fault: parser.fault, span }),
-        Some(_) => parser.fail(Reason::Trailing),
+        Some(_) => parser.fail(ParseReason::Trailing),
     }
 }
 
 /// Notices repeated names without comparing every pair once there are many.
 #[derive(Default)]
-struct Seen<'a>(Option<HashSet<&'a str>>);
+struct NameSet<'a>(Option<HashSet<&'a str>>);
 
-impl<'a> Seen<'a> {
+impl<'a> NameSet<'a> {
     /// Whether `name` is among `before`, which are the names so far.
     fn repeats<'b, T: 'b>(&mut self, name: &'a str, before: &'b [(Cow<'a, str>, T)]) -> bool {
         if before.len() < FEW {
@@ -88,17 +89,17 @@ pub(super) struct Parser<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) at: usize,
     /// The first fault since it was last taken.
-    fault: Option<Fault>,
+    fault: Option<ParseFault>,
 }
 
 impl<'a> Parser<'a> {
     /// Section 4.2, steps 1 to 3: ASCII only, leading spaces dropped.
-    fn new(value: &'a [u8]) -> Result<Self, Fault> {
+    fn new(value: &'a [u8]) -> Result<Self, ParseFault> {
         let text = match std::str::from_utf8(value) {
             Ok(text) if text.is_ascii() => text,
             _ => {
                 let offset = value.iter().take_while(|b| b.is_ascii()).count();
-                return Err(Fault { offset, reason: Reason::NotAscii });
+                return Err(ParseFault { offset, reason: ParseReason::NotAscii });
             }
         };
         let mut parser = Parser { text, bytes: value, at: 0, fault: None };
@@ -133,17 +134,17 @@ impl<'a> Parser<'a> {
         self.text.get(start..self.at).unwrap_or_default()
     }
 
-    pub(super) fn fail<T>(&self, reason: Reason) -> Result<T, Fault> {
-        Err(Fault { offset: self.at, reason })
+    pub(super) fn fail<T>(&self, reason: ParseReason) -> Result<T, ParseFault> {
+        Err(ParseFault { offset: self.at, reason })
     }
 
-    pub(super) fn record(&mut self, offset: usize, reason: Reason) {
-        self.fault.get_or_insert(Fault { offset, reason });
+    pub(super) fn record(&mut self, offset: usize, reason: ParseReason) {
+        self.fault.get_or_insert(ParseFault { offset, reason });
     }
 
     /// Between the members of a list or dictionary: whether one more follows (sections 4.2.1 and
     /// 4.2.2). Spaces and tabs may stand around commas, only spaces at the two ends.
-    fn another(&mut self, first: bool) -> Result<bool, Fault> {
+    fn another(&mut self, first: bool) -> Result<bool, ParseFault> {
         if first {
             return Ok(self.peek().is_some());
         }
@@ -156,13 +157,13 @@ impl<'a> Parser<'a> {
         }
         if !self.eat(b',') {
             self.at = start;
-            return self.fail(Reason::Comma);
+            return self.fail(ParseReason::Comma);
         }
         self.skip(b" \t");
-        if self.peek().is_none() { self.fail(Reason::TrailingComma) } else { Ok(true) }
+        if self.peek().is_none() { self.fail(ParseReason::TrailingComma) } else { Ok(true) }
     }
 
-    fn member(&mut self) -> Result<Member<'a>, Fault> {
+    fn member(&mut self) -> Result<Member<'a>, ParseFault> {
         if self.peek() == Some(b'(') {
             self.inner_list().map(Member::InnerList)
         } else {
@@ -170,7 +171,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn inner_list(&mut self) -> Result<InnerList<'a>, Fault> {
+    fn inner_list(&mut self) -> Result<InnerList<'a>, ParseFault> {
         self.at += 1;
         let mut items = Vec::new();
         loop {
@@ -186,33 +187,33 @@ impl<'a> Parser<'a> {
             items.push(self.item()?);
             match self.peek() {
                 Some(b' ' | b')') => {}
-                Some(_) => return self.fail(Reason::InnerList),
-                None => return self.fail(Reason::End),
+                Some(_) => return self.fail(ParseReason::InnerList),
+                None => return self.fail(ParseReason::End),
             }
         }
     }
 
-    fn item(&mut self) -> Result<Item<'a>, Fault> {
+    fn item(&mut self) -> Result<Item<'a>, ParseFault> {
         let value = self.bare_item()?;
         Ok(Item { value, params: self.parameters()? })
     }
 
     #[inline]
-    fn parameters(&mut self) -> Result<Parameters<'a>, Fault> {
+    fn parameters(&mut self) -> Result<Parameters<'a>, ParseFault> {
         // Most places where parameters may stand have none.
         if self.peek() == Some(b';') { self.some_parameters() } else { Ok(Parameters::default()) }
     }
 
-    fn some_parameters(&mut self) -> Result<Parameters<'a>, Fault> {
+    fn some_parameters(&mut self) -> Result<Parameters<'a>, ParseFault> {
         let mut params = Vec::new();
-        let mut seen = Seen::default();
+        let mut seen = NameSet::default();
         while self.eat(b';') {
             self.skip(b" ");
             let at = self.at;
             let key = self.key()?;
             let value = if self.eat(b'=') { self.bare_item()? } else { BareItem::Boolean(true) };
             if seen.repeats(key, &params) {
-                self.record(at, Reason::DuplicateParameter);
+                self.record(at, ParseReason::DuplicateParameter);
             }
             if params.is_empty() {
                 // As above: a signature has five.
@@ -223,15 +224,15 @@ impl<'a> Parser<'a> {
         Ok(Parameters(params))
     }
 
-    fn key(&mut self) -> Result<&'a str, Fault> {
+    fn key(&mut self) -> Result<&'a str, ParseFault> {
         let start = self.at;
         match self.peek() {
             Some(b'a'..=b'z' | b'*') => {
                 self.skip_while(is_key_char);
                 Ok(self.since(start))
             }
-            Some(_) => self.fail(Reason::Key),
-            None => self.fail(Reason::End),
+            Some(_) => self.fail(ParseReason::Key),
+            None => self.fail(ParseReason::End),
         }
     }
 }

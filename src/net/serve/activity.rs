@@ -17,21 +17,21 @@ use hyper::service::Service;
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::head_filter::RefusedRequest;
+use super::head_filter::RefusedHeadCell;
 use super::raw_head::RefusedHead;
 use crate::net::peer::Peer;
-use crate::net::stream::Stream;
+use crate::net::stream::SocketStream;
 
 /// The state of one connection, shared by its socket, its requests and its clock.
 #[derive(Debug)]
 pub(super) struct Activity {
-    state: Mutex<State>,
+    state: Mutex<ActivityState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct ActivityState {
     /// Requests whose answer is not at its end.
-    in_flight: Vec<Open>,
+    in_flight: Vec<OpenRequest>,
     /// Requests so far.
     asked: u64,
     /// Since when nothing is in flight.
@@ -48,7 +48,7 @@ struct State {
 
 /// A request whose answer is not at its end.
 #[derive(Debug)]
-struct Open {
+struct OpenRequest {
     number: u64,
     /// Since when it waits for its client to take what is there; none if it waits for something
     /// else.
@@ -64,7 +64,7 @@ pub(super) struct Overdue;
 impl Activity {
     pub(super) fn new(now: Instant) -> Self {
         Activity {
-            state: Mutex::new(State {
+            state: Mutex::new(ActivityState {
                 in_flight: Vec::new(),
                 asked: 0,
                 quiet: now,
@@ -76,7 +76,7 @@ impl Activity {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ActivityState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -89,7 +89,7 @@ impl Activity {
     ) -> Result<Instant, Overdue> {
         let state = self.state();
         let end = match &*state {
-            State { in_flight, .. } if !in_flight.is_empty() => {
+            ActivityState { in_flight, .. } if !in_flight.is_empty() => {
                 // As long as one of them gets on, the connection is of use to somebody: behind
                 // one that is multiplexed there may be many clients.
                 match in_flight.iter().map(|open| open.since).min() {
@@ -98,9 +98,9 @@ impl Activity {
                 }
                 .map_or(now + head_time + idle, |since| since + idle)
             }
-            State { new: true, quiet, .. } => *quiet + head_time,
-            State { begun: Some(begun), multiplexed: false, .. } => *begun + head_time,
-            State { quiet, .. } => *quiet + idle,
+            ActivityState { new: true, quiet, .. } => *quiet + head_time,
+            ActivityState { begun: Some(begun), multiplexed: false, .. } => *begun + head_time,
+            ActivityState { quiet, .. } => *quiet + idle,
         };
         // A head may begin at any moment, and its time is the shorter one.
         if now >= end { Err(Overdue) } else { Ok(end.min(now + head_time)) }
@@ -117,7 +117,7 @@ impl Activity {
         let mut state = self.state();
         state.asked += 1;
         let number = state.asked;
-        state.in_flight.push(Open { number, since: None, ends_by_closing });
+        state.in_flight.push(OpenRequest { number, since: None, ends_by_closing });
         state.begun = None;
         state.new = false;
         state.multiplexed = multiplexed;
@@ -158,18 +158,18 @@ impl Drop for InFlight {
 
 /// A socket that tells when something arrives. It is reset at the end if an answer broke off that
 /// an orderly end would make look whole, as all of HTTP/1.0 without a length (RFC 9112 section 8).
-pub(super) struct Watched {
-    io: Stream,
+pub(super) struct WatchedStream {
+    io: SocketStream,
     activity: Arc<Activity>,
 }
 
-impl Watched {
-    pub(super) fn new(io: Stream, activity: Arc<Activity>) -> Self {
-        Watched { io, activity }
+impl WatchedStream {
+    pub(super) fn new(io: SocketStream, activity: Arc<Activity>) -> Self {
+        WatchedStream { io, activity }
     }
 }
 
-impl Drop for Watched {
+impl Drop for WatchedStream {
     fn drop(&mut self) {
         let state = self.activity.state();
         if state.cut || state.in_flight.iter().any(|open| open.ends_by_closing) {
@@ -178,7 +178,7 @@ impl Drop for Watched {
     }
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for WatchedStream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -194,7 +194,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for WatchedStream {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -229,34 +229,34 @@ pub(super) type AnswerRefusedHead =
     Arc<dyn Fn(&RefusedHead, Peer) -> Response<Bytes> + Send + Sync>;
 
 /// A service whose requests are counted, and know who asks. It is not asked for refused heads.
-pub(super) struct Counting<S> {
+pub(super) struct CountingService<S> {
     service: S,
     peer: Peer,
     activity: Arc<Activity>,
-    refused: RefusedRequest,
+    refused: RefusedHeadCell,
     answer: AnswerRefusedHead,
 }
 
-impl<S> Counting<S> {
+impl<S> CountingService<S> {
     pub(super) fn new(
         service: S,
         peer: Peer,
         activity: Arc<Activity>,
-        refused: RefusedRequest,
+        refused: RefusedHeadCell,
         answer: AnswerRefusedHead,
     ) -> Self {
-        Counting { service, peer, activity, refused, answer }
+        CountingService { service, peer, activity, refused, answer }
     }
 }
 
-impl<S, B> Service<Request<Incoming>> for Counting<S>
+impl<S, B> Service<Request<Incoming>> for CountingService<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     B: Body<Data = Bytes>,
 {
-    type Response = Response<Counted<B>>;
+    type Response = Response<CountedBody<B>>;
     type Error = Infallible;
-    type Future = Answering<S::Future>;
+    type Future = AnsweringFuture<S::Future>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let version = request.version();
@@ -272,12 +272,12 @@ where
             request.extensions_mut().insert(self.peer);
             self.service.call(request)
         });
-        Answering { future, refusal, in_flight: Some(in_flight) }
+        AnsweringFuture { future, refusal, in_flight: Some(in_flight) }
     }
 }
 
 pin_project! {
-    pub(super) struct Answering<F> {
+    pub(super) struct AnsweringFuture<F> {
         #[pin]
         future: Option<F>,
         refusal: Option<Response<Bytes>>,
@@ -285,12 +285,12 @@ pin_project! {
     }
 }
 
-impl<F, B> Future for Answering<F>
+impl<F, B> Future for AnsweringFuture<F>
 where
     F: Future<Output = Result<Response<B>, Infallible>>,
     B: Body<Data = Bytes>,
 {
-    type Output = Result<Response<Counted<B>>, Infallible>;
+    type Output = Result<Response<CountedBody<B>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
@@ -302,7 +302,7 @@ where
         };
         let in_flight = this.in_flight.take();
         Poll::Ready(Ok(response.map(|(body, refusal)| {
-            let counted = Counted { body, refusal, in_flight };
+            let counted = CountedBody { body, refusal, in_flight };
             if let Some(in_flight) = &counted.in_flight {
                 // The library does not ask for the frames of a body that has none.
                 in_flight.waits_for_client(true, counted.is_end_stream());
@@ -314,7 +314,7 @@ where
 
 pin_project! {
     /// The body of an answer; the request is in flight as long as it is there.
-    pub(super) struct Counted<B> {
+    pub(super) struct CountedBody<B> {
         #[pin]
         body: Option<B>,
         // The answer to a head that was refused, in the place of a body.
@@ -323,7 +323,7 @@ pin_project! {
     }
 }
 
-impl<B: Body<Data = Bytes>> Body for Counted<B> {
+impl<B: Body<Data = Bytes>> Body for CountedBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 

@@ -11,7 +11,7 @@ pub(super) struct ChunkFault;
 const MAX_BESIDES: usize = 16 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ChunkState {
     /// In a size of so many digits.
     Size(u8),
     Extension,
@@ -31,7 +31,7 @@ enum State {
 /// Follows a chunked body that arrives in pieces.
 #[derive(Debug)]
 pub(super) struct Chunks {
-    state: State,
+    state: ChunkState,
     /// Of the size that is being read, or of the data that is left of this chunk.
     left: u64,
     /// Bytes of extensions and trailers so far.
@@ -40,19 +40,19 @@ pub(super) struct Chunks {
 
 impl Chunks {
     pub(super) fn new() -> Self {
-        Chunks { state: State::Size(0), left: 0, besides: 0 }
+        Chunks { state: ChunkState::Size(0), left: 0, besides: 0 }
     }
 
     /// How many of `bytes` belong to the body, and whether it ends with them.
     pub(super) fn follow(&mut self, bytes: &[u8]) -> Result<(usize, bool), ChunkFault> {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
-            if self.state == State::Data {
+            if self.state == ChunkState::Data {
                 let here = (bytes.len() - at).min(usize::try_from(self.left).unwrap_or(usize::MAX));
                 at += here;
                 self.left -= here as u64;
                 if self.left == 0 {
-                    self.state = State::DataCr;
+                    self.state = ChunkState::DataCr;
                 }
                 continue;
             }
@@ -67,28 +67,28 @@ impl Chunks {
     /// Takes one byte that is not data; whether it was the last one of the body.
     fn step(&mut self, byte: u8) -> Result<bool, ChunkFault> {
         self.state = match (self.state, byte) {
-            (State::Size(digits), _) if byte.is_ascii_hexdigit() && digits < 16 => {
+            (ChunkState::Size(digits), _) if byte.is_ascii_hexdigit() && digits < 16 => {
                 let digit = (byte as char).to_digit(16).unwrap_or_default();
                 self.left = self.left << 4 | u64::from(digit);
-                State::Size(digits + 1)
+                ChunkState::Size(digits + 1)
             }
-            (State::Size(1..), b'\r') | (State::Extension, b'\r') => State::SizeEnd,
-            (State::Size(1..), b';') => State::Extension,
-            (State::Extension, _) => {
+            (ChunkState::Size(1..), b'\r') | (ChunkState::Extension, b'\r') => ChunkState::SizeEnd,
+            (ChunkState::Size(1..), b';') => ChunkState::Extension,
+            (ChunkState::Extension, _) => {
                 self.beside(byte)?;
-                State::Extension
+                ChunkState::Extension
             }
-            (State::SizeEnd, b'\n') if self.left == 0 => State::Trailer { empty: true },
-            (State::SizeEnd, b'\n') => State::Data,
-            (State::DataCr, b'\r') => State::DataLf,
-            (State::DataLf, b'\n') => State::Size(0),
-            (State::Trailer { empty }, b'\r') => State::TrailerEnd { empty },
-            (State::Trailer { .. }, _) => {
+            (ChunkState::SizeEnd, b'\n') if self.left == 0 => ChunkState::Trailer { empty: true },
+            (ChunkState::SizeEnd, b'\n') => ChunkState::Data,
+            (ChunkState::DataCr, b'\r') => ChunkState::DataLf,
+            (ChunkState::DataLf, b'\n') => ChunkState::Size(0),
+            (ChunkState::Trailer { empty }, b'\r') => ChunkState::TrailerEnd { empty },
+            (ChunkState::Trailer { .. }, _) => {
                 self.beside(byte)?;
-                State::Trailer { empty: false }
+                ChunkState::Trailer { empty: false }
             }
-            (State::TrailerEnd { empty: true }, b'\n') => return Ok(true),
-            (State::TrailerEnd { empty: false }, b'\n') => State::Trailer { empty: true },
+            (ChunkState::TrailerEnd { empty: true }, b'\n') => return Ok(true),
+            (ChunkState::TrailerEnd { empty: false }, b'\n') => ChunkState::Trailer { empty: true },
             _ => return Err(ChunkFault),
         };
         Ok(false)

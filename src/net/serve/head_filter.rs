@@ -28,10 +28,10 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// The refused head of a connection with the number of its request, counted from 1. There is at
 /// most one, and it is the last request.
-pub(super) type RefusedRequest = Arc<OnceLock<(u64, RefusedHead)>>;
+pub(super) type RefusedHeadCell = Arc<OnceLock<(u64, RefusedHead)>>;
 
 #[derive(Debug)]
-enum State {
+enum FilterState {
     Head(HeadEnd),
     /// Bytes that are left.
     Body(u64),
@@ -47,22 +47,22 @@ enum State {
 /// A connection whose heads are checked as they come.
 pub(super) struct HeadFilter<I> {
     io: I,
-    state: State,
+    state: FilterState,
     /// Bytes that were read and not passed on, of which the first `checked` may be.
     held: Vec<u8>,
     checked: usize,
     /// Heads so far.
     heads: u64,
     head_bytes: usize,
-    refused: RefusedRequest,
+    refused: RefusedHeadCell,
     linger: Option<Pin<Box<Sleep>>>,
 }
 
 impl<I> HeadFilter<I> {
-    pub(super) fn new(io: I, head_bytes: usize, refused: RefusedRequest) -> Self {
+    pub(super) fn new(io: I, head_bytes: usize, refused: RefusedHeadCell) -> Self {
         HeadFilter {
             io,
-            state: State::Head(HeadEnd::default()),
+            state: FilterState::Head(HeadEnd::default()),
             held: Vec::new(),
             checked: 0,
             heads: 0,
@@ -77,45 +77,45 @@ impl<I> HeadFilter<I> {
     fn check(&mut self, bytes: &[u8], mut checked: usize) -> Result<usize, (usize, HeadFault)> {
         while let Some(rest) = bytes.get(checked..).filter(|rest| !rest.is_empty()) {
             match &mut self.state {
-                State::Head(end) => {
+                FilterState::Head(end) => {
                     let head = match end.find(rest, self.head_bytes) {
                         Ok(None) => return Ok(checked),
                         Ok(Some(length)) => rest.get(..length).unwrap_or_default(),
                         Err(fault) => return Err((checked, fault)),
                     };
                     self.state = match raw_head::check(head) {
-                        Ok(BodyFraming::Length(0)) => State::Head(HeadEnd::default()),
-                        Ok(BodyFraming::Length(length)) => State::Body(length),
-                        Ok(BodyFraming::Chunked) => State::Chunked(Chunks::new()),
-                        Ok(BodyFraming::Http2) if self.heads == 0 => State::Http2,
+                        Ok(BodyFraming::Length(0)) => FilterState::Head(HeadEnd::default()),
+                        Ok(BodyFraming::Length(length)) => FilterState::Body(length),
+                        Ok(BodyFraming::Chunked) => FilterState::Chunked(Chunks::new()),
+                        Ok(BodyFraming::Http2) if self.heads == 0 => FilterState::Http2,
                         Ok(BodyFraming::Http2) => return Err((checked, HeadFault::Malformed)),
                         Err(fault) => return Err((checked, fault)),
                     };
                     self.heads += 1;
                     checked += head.len();
                 }
-                State::Body(left) => {
+                FilterState::Body(left) => {
                     let here = rest.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                     *left -= here as u64;
                     checked += here;
                     if *left == 0 {
-                        self.state = State::Head(HeadEnd::default());
+                        self.state = FilterState::Head(HeadEnd::default());
                     }
                 }
-                State::Chunked(chunks) => match chunks.follow(rest) {
+                FilterState::Chunked(chunks) => match chunks.follow(rest) {
                     Ok((here, ends)) => {
                         checked += here;
                         if ends {
-                            self.state = State::Head(HeadEnd::default());
+                            self.state = FilterState::Head(HeadEnd::default());
                         }
                     }
                     Err(_) => {
-                        self.state = State::Broken;
+                        self.state = FilterState::Broken;
                         return Ok(checked);
                     }
                 },
-                State::Http2 => return Ok(bytes.len()),
-                State::Refused(_) | State::Broken => return Ok(checked),
+                FilterState::Http2 => return Ok(bytes.len()),
+                FilterState::Refused(_) | FilterState::Broken => return Ok(checked),
             }
         }
         Ok(checked)
@@ -130,7 +130,7 @@ impl<I> HeadFilter<I> {
         };
         self.checked = checked;
         match outcome {
-            Ok(_) if matches!(self.state, State::Broken) => held.truncate(checked),
+            Ok(_) if matches!(self.state, FilterState::Broken) => held.truncate(checked),
             Ok(_) => {}
             Err((_, fault)) => {
                 let own = self.refuse(fault, held.get(checked..).unwrap_or_default());
@@ -151,7 +151,7 @@ impl<I> HeadFilter<I> {
         };
         // The only place that sets it, once.
         let _ = self.refused.set((self.heads + 1, head));
-        self.state = State::Refused(0);
+        self.state = FilterState::Refused(0);
         own
     }
 
@@ -175,7 +175,7 @@ impl<I: AsyncRead + Unpin> HeadFilter<I> {
     /// Reads what follows a refused head and throws it away. Ready at its end.
     fn discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut piece = [0; 4096];
-        while let State::Refused(discarded) = &mut self.state {
+        while let FilterState::Refused(discarded) = &mut self.state {
             let mut buf = ReadBuf::new(&mut piece);
             if *discarded > MOST_DISCARDED {
                 break;
@@ -202,10 +202,10 @@ impl<I: AsyncRead + Unpin> AsyncRead for HeadFilter<I> {
                 return Poll::Ready(Ok(()));
             }
             match this.state {
-                State::Http2 => return Pin::new(&mut this.io).poll_read(cx, buf),
-                State::Refused(_) => return this.discard(cx),
-                State::Broken => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
-                State::Head(_) | State::Body(_) | State::Chunked(_) => {}
+                FilterState::Http2 => return Pin::new(&mut this.io).poll_read(cx, buf),
+                FilterState::Refused(_) => return this.discard(cx),
+                FilterState::Broken => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
+                FilterState::Head(_) | FilterState::Body(_) | FilterState::Chunked(_) => {}
             }
             if this.held.is_empty() && buf.remaining() >= LEAST_ROOM {
                 // Most reads end with a request: all of it is passed on where it is.
@@ -221,7 +221,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for HeadFilter<I> {
                 };
                 let rest = read.get(checked..).unwrap_or_default();
                 match outcome {
-                    Ok(_) if matches!(this.state, State::Broken) => {}
+                    Ok(_) if matches!(this.state, FilterState::Broken) => {}
                     Ok(_) => this.held.extend_from_slice(rest),
                     Err((_, fault)) => {
                         let own = this.refuse(fault, rest);
@@ -280,7 +280,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for HeadFilter<I> {
         if this.linger.is_none() {
             ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
         }
-        if !matches!(this.state, State::Refused(_)) {
+        if !matches!(this.state, FilterState::Refused(_)) {
             return Poll::Ready(Ok(()));
         }
         let linger = this.linger.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));

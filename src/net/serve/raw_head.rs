@@ -69,7 +69,7 @@ impl HeadFault {
     }
 
     /// What the client is told. Needs no escapes in JSON.
-    pub const fn words(self) -> &'static str {
+    pub const fn message(self) -> &'static str {
         match self {
             HeadFault::TooLong => "the head of the request is too long",
             HeadFault::TargetTooLong => "the target of the request is too long",

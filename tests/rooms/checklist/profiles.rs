@@ -110,7 +110,7 @@ fn rfc9421_takes_what_verifies() {
         i.components.clear();
         i.unset("created").unset("expires").unset("nonce").unset("tag");
     });
-    assert_eq!(judge().accepts(&bare).seen(), Seen::Unchecked);
+    assert_eq!(judge().accepts(&bare).seen(), NonceOutcome::Unchecked);
     assert_eq!(judge().accepts(&bare).created(), None);
     let anonymous = rfc(|i| {
         i.unset("keyid");
@@ -160,9 +160,9 @@ fn rfc9421_claims_what_is_bounded() {
     let counting = Counting::new();
     let judge = Judge::by(Profile::rfc9421()).replay(Replay::Claim(counting.clone()));
     for (ends, seen) in [
-        (None, Seen::Unchecked),
-        (Some(NOW + 86_401), Seen::Unchecked),
-        (Some(NOW + 86_400), Seen::Fresh),
+        (None, NonceOutcome::Unchecked),
+        (Some(NOW + 86_401), NonceOutcome::Unchecked),
+        (Some(NOW + 86_400), NonceOutcome::Fresh),
     ] {
         let call = rfc(|i| {
             match ends {
@@ -172,8 +172,8 @@ fn rfc9421_claims_what_is_bounded() {
         });
         let before = counting.claimed();
         assert_eq!(judge.accepts(&call).seen(), seen, "{ends:?}");
-        assert_eq!(counting.claimed() - before, usize::from(seen == Seen::Fresh));
-        if seen == Seen::Unchecked {
+        assert_eq!(counting.claimed() - before, usize::from(seen == NonceOutcome::Fresh));
+        if seen == NonceOutcome::Unchecked {
             judge.accepts(&call);
         } else {
             assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
@@ -189,9 +189,9 @@ fn rfc9421_claims_what_is_bounded() {
         })
     };
     let judge = Judge::by(Profile::rfc9421());
-    assert_eq!(judge.accepts(&short(Some("\"x\""))).seen(), Seen::Fresh);
+    assert_eq!(judge.accepts(&short(Some("\"x\""))).seen(), NonceOutcome::Fresh);
     assert_eq!(judge.refusal(&short(Some("\"x\""))), (12, Code::NonceReplayed));
-    assert_eq!(judge.accepts(&short(None)).seen(), Seen::Unchecked);
+    assert_eq!(judge.accepts(&short(None)).seen(), NonceOutcome::Unchecked);
     assert_eq!(judge.refusal(&short(Some("x"))), (4, Code::ParameterInvalid));
 }
 
@@ -245,11 +245,11 @@ fn rfc9421_finds_keys_by_kid() {
 fn a_window_of_days() {
     let day = 86_400;
     for (profile, back, seen) in [
-        (Profile::rfc9421(), day, Seen::Fresh),
-        (Profile::rfc9421(), day + 1, Seen::Unchecked),
-        (Profile::mcp(), day, Seen::Fresh),
-        (Profile::mcp(), day + 1, Seen::Fresh),
-        (Profile::mcp(), 30 * day, Seen::Fresh),
+        (Profile::rfc9421(), day, NonceOutcome::Fresh),
+        (Profile::rfc9421(), day + 1, NonceOutcome::Unchecked),
+        (Profile::mcp(), day, NonceOutcome::Fresh),
+        (Profile::mcp(), day + 1, NonceOutcome::Fresh),
+        (Profile::mcp(), 30 * day, NonceOutcome::Fresh),
     ] {
         let window = Window { back: Some(back), ahead: 5 };
         let judge = Judge::by(Profile { window, ..profile });
@@ -258,7 +258,9 @@ fn a_window_of_days() {
         });
         assert_eq!(judge.accepts(&call).seen(), seen, "{back}");
         match seen {
-            Seen::Fresh => assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed), "{back}"),
+            NonceOutcome::Fresh => {
+                assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed), "{back}")
+            }
             _ => assert_eq!(judge.accepts(&call).seen(), seen),
         }
     }
@@ -266,6 +268,6 @@ fn a_window_of_days() {
     let window = Window { back: Some(day + 1), ahead: 5 };
     let judge = Judge::by(Profile { window, ..Profile::rfc9421() });
     let call = rfc(|_| ());
-    assert_eq!(judge.accepts(&call).seen(), Seen::Fresh);
+    assert_eq!(judge.accepts(&call).seen(), NonceOutcome::Fresh);
     assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
 }

@@ -48,7 +48,7 @@ fn the_three_stages_are_the_whole() {
     let held = verifier.judge_body(held, &call.body).unwrap();
     assert_eq!(held.statement(&head).nonce.as_deref(), Some(NONCE));
     let verified = ready(verifier.claim(held)).unwrap();
-    assert_eq!((verified.name(), verified.seen()), (Some("alice"), Seen::Fresh));
+    assert_eq!((verified.name(), verified.seen()), (Some("alice"), NonceOutcome::Fresh));
     assert_eq!(verified.key(), key(1).public().id());
     assert_eq!(verified.tag(), Some(key(1).public().id().as_str()));
     assert_eq!(verified.created(), Some(time(CREATED)));
@@ -66,7 +66,7 @@ fn unread_and_read_requests_share_their_nonces() {
     let verifier = judge.verifier();
     let head = call.head();
     let held = verifier.judge_head(&head).unwrap().unread();
-    assert_eq!(ready(verifier.claim_unread(held)).unwrap(), Seen::Fresh);
+    assert_eq!(ready(verifier.claim_unread(held)).unwrap(), NonceOutcome::Fresh);
     assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
 }
 
@@ -127,7 +127,7 @@ fn below_the_floor_nothing_is_verified() {
         let judge = Judge::mcp().at(NOW + 4).replay(Replay::Claim(Arc::new(memory())));
         let call = signed_at(created);
         if fresh {
-            assert_eq!(judge.accepts(&call).seen(), Seen::Fresh);
+            assert_eq!(judge.accepts(&call).seen(), NonceOutcome::Fresh);
             continue;
         }
         let below = unavailable(&judge, &call);
@@ -139,7 +139,7 @@ fn below_the_floor_nothing_is_verified() {
         assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
         // A program that lives for one verdict reports it.
         let judge = judge.replay(Replay::ClaimOnce(Arc::new(memory())));
-        assert_eq!(judge.accepts(&call).seen(), Seen::BelowFloor);
+        assert_eq!(judge.accepts(&call).seen(), NonceOutcome::BelowFloor);
         assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
     }
 }
@@ -149,24 +149,24 @@ fn what_is_done_with_nonces() {
     let call = Call::signed();
     // Within a run the second use is refused, and no more is said.
     let judge = Judge::mcp().replay(Replay::WithinRun(store()));
-    assert_eq!(judge.accepts(&call).seen(), Seen::Unchecked);
+    assert_eq!(judge.accepts(&call).seen(), NonceOutcome::Unchecked);
     assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
     // A look-up changes nothing in the store that it looks at.
     let theirs = Counting::new();
     let look = || Replay::LookUp { store: theirs.clone(), run: store() };
     let judge = Judge::mcp().replay(look());
-    assert_eq!(judge.accepts(&call).seen(), Seen::Fresh);
+    assert_eq!(judge.accepts(&call).seen(), NonceOutcome::Fresh);
     assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed), "twice in this run");
     assert_eq!((theirs.claimed(), theirs.peeked()), (0, 1));
     Judge::mcp().replay(Replay::Claim(theirs.clone())).accepts(&call);
-    assert_eq!(Judge::mcp().replay(look()).accepts(&call).seen(), Seen::Replayed);
+    assert_eq!(Judge::mcp().replay(look()).accepts(&call).seen(), NonceOutcome::Replayed);
     // A store that may have forgotten proves nothing.
     let young = Replay::LookUp { store: Arc::new(memory()), run: store() };
-    assert_eq!(Judge::mcp().replay(young).accepts(&call).seen(), Seen::BelowFloor);
+    assert_eq!(Judge::mcp().replay(young).accepts(&call).seen(), NonceOutcome::BelowFloor);
     // Unchecked is unchecked.
     let judge = Judge::mcp().replay(Replay::Unchecked);
     for _ in 0..2 {
-        assert_eq!(judge.accepts(&call).seen(), Seen::Unchecked);
+        assert_eq!(judge.accepts(&call).seen(), NonceOutcome::Unchecked);
     }
 }
 

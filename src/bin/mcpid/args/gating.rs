@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use mcpid::gateway::{Open, TrustedProxy, Upstream};
-use mcpid::net::Address;
+use mcpid::net::ListenAddress;
 
 use super::values::{count, duration, size};
 use super::{AuditArgs, ClaimingArgs, JudgingArgs};
@@ -48,7 +48,7 @@ pub(crate) struct GatingArgs {
     pub(crate) upstream: Option<Upstream>,
     /// Where to listen [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR|unix:PATH")]
-    pub(crate) listen: Option<Address>,
+    pub(crate) listen: Option<ListenAddress>,
     #[command(flatten)]
     pub(crate) judging: JudgingArgs,
     /// Where used nonces are kept: memory:, sqlite:PATH, redis://HOST… [env: MCPID_NONCES] [default: a
@@ -112,7 +112,7 @@ pub(crate) struct GatingArgs {
     pub(crate) log: Option<PathBuf>,
     /// Serve /healthz, /readyz and /metrics there
     #[arg(long, value_name = "ADDR|unix:PATH", help_heading = "Operation")]
-    pub(crate) admin: Option<Address>,
+    pub(crate) admin: Option<ListenAddress>,
     /// Let --admin be an address that other machines reach
     #[arg(long, help_heading = "Operation")]
     pub(crate) allow_remote_admin: bool,

@@ -15,7 +15,7 @@ use mcpid::connect::consent::Confirm;
 use mcpid::connect::{Asking, Bridge, Door, Ended};
 use mcpid::key::{Sign, format};
 use mcpid::message::target::Origin;
-use mcpid::net::{Address, Dialer, Limits, Listener, Server, Via};
+use mcpid::net::{Dialer, ListenAddress, Listener, Server, ServerLimits, Via};
 use mcpid::sign::{Nonce, Signer};
 use rand::rngs::SysRng;
 use tokio::signal::unix::{SignalKind, signal};
@@ -129,7 +129,7 @@ struct Plan {
     is_https: bool,
     is_open_to_all: bool,
     via: Via,
-    listen: Option<Address>,
+    listen: Option<ListenAddress>,
     origins: Vec<Origin>,
 }
 
@@ -154,7 +154,7 @@ impl Plan {
             let message = "--ca would change nothing: the server is reached without TLS";
             return Err(Failure::usage(message).hint("a URL with TLS begins with https://"));
         }
-        if args.allow_remote && listen.as_ref().is_some_and(Address::is_local) {
+        if args.allow_remote && listen.as_ref().is_some_and(ListenAddress::is_local) {
             let message =
                 "--allow-remote would change nothing: only this machine can connect there";
             return Err(Failure::usage(message).hint("leave --allow-remote out"));
@@ -165,8 +165,8 @@ impl Plan {
     }
 }
 
-fn address(args: &ConnectArgs, text: &str) -> Result<Address, Failure> {
-    let address: Address = text.parse().map_err(|e: mcpid::net::AddressError| {
+fn address(args: &ConnectArgs, text: &str) -> Result<ListenAddress, Failure> {
+    let address: ListenAddress = text.parse().map_err(|e: mcpid::net::ListenAddressError| {
         Failure::usage(format!("--listen {}: {}", shell_word(text), chain(&e)))
     })?;
     if !address.is_local() && !args.allow_remote {
@@ -254,7 +254,7 @@ fn signer(args: &ConnectArgs, key: Arc<dyn Sign>) -> Result<Signer, Failure> {
 
 async fn listen(
     bridge: Bridge,
-    address: &Address,
+    address: &ListenAddress,
     origins: &[Origin],
     ui: &mut Ui,
 ) -> Result<Exit, Failure> {
@@ -270,8 +270,8 @@ async fn listen(
         door = door.with_origin(origin.clone());
     }
     let url = match listener.address() {
-        Address::Tcp(address) => format!("http://{address}{}", door.path()),
-        unix @ Address::Unix(_) => format!("{unix} (POST http://localhost{})", door.path()),
+        ListenAddress::Tcp(address) => format!("http://{address}{}", door.path()),
+        unix @ ListenAddress::Unix(_) => format!("{unix} (POST http://localhost{})", door.path()),
     };
     if ui.json() {
         ui.json_line(&serde_json::json!({ "version": 1, "url": url }))?;
@@ -279,7 +279,7 @@ async fn listen(
         ui.line(&url)?;
     }
     ui.finish()?;
-    bridge.http(Server::new(listener, Limits::default()), door, stop).await;
+    bridge.http(Server::new(listener, ServerLimits::default()), door, stop).await;
     Ok(stopped(&interrupted))
 }
 

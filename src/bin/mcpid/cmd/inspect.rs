@@ -9,7 +9,7 @@ use mcpid::base;
 use mcpid::base::header::{self, Candidate, HeaderError};
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::KeyId;
-use mcpid::message::Request;
+use mcpid::message::InputRequest;
 use mcpid::message::har::TimeFault;
 use mcpid::message::line;
 use mcpid::message::shown::quoted;
@@ -117,7 +117,7 @@ impl Look<'_> {
         let request = match what {
             What::Failed(failure) => return vec![Err(*failure)],
             What::Request(request) => *request,
-            What::Line(bytes) => match line::parse(&bytes).map(Request::into_owned) {
+            What::Line(bytes) => match line::parse(&bytes).map(InputRequest::into_owned) {
                 Ok(request) => request,
                 Err(error) => return vec![Err(bad_line(&input, index, &error))],
             },
@@ -180,7 +180,7 @@ impl Look<'_> {
     fn candidate(
         &self,
         about: Verdict,
-        request: &Request<'_>,
+        request: &InputRequest<'_>,
         candidate: Candidate<'_>,
     ) -> Result<Found, Failure> {
         let malformed = |why: String| Failure::new(Exit::Input, "signature_malformed", why);

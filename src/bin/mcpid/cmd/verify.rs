@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mcpid::clock::{Clock, FixedClock, SystemClock};
 use mcpid::message::har::TimeFault;
 use mcpid::message::line;
-use mcpid::message::{Body, Request};
+use mcpid::message::{Body, InputRequest};
 use mcpid::verify::{BodyHeld, DEFAULT_MAX_BODY, Refusal, Replay, Unread, Verifier};
 use serde_json::value::RawValue;
 
@@ -164,7 +164,7 @@ impl Bench {
     fn judge_request(
         &self,
         place: (&str, u64),
-        request: &Request<'_>,
+        request: &InputRequest<'_>,
         (sha256, time_fault): (Option<Arc<str>>, Option<TimeFault>),
         counts: &Counts,
     ) -> Outcome {
@@ -260,7 +260,7 @@ impl Bench {
     }
 }
 
-fn digest_fits(request: &Request<'_>, bytes: &[u8]) -> bool {
+fn digest_fits(request: &InputRequest<'_>, bytes: &[u8]) -> bool {
     use mcpid::message::digest::ContentDigest;
     ContentDigest::read(&request.head).and_then(|digest| digest.check(bytes)).is_ok()
 }

@@ -58,6 +58,6 @@ pub(super) fn roots(args: &ConnectArgs, is_https: bool) -> Result<rustls::Client
         }
         None if is_https => tls::client(None)
             .map_err(|e| failed(None, &e).hint("name the authorities to trust: --ca FILE")),
-        None => tls::distrustful().map_err(|e| failed(None, &e)),
+        None => tls::client_without_roots().map_err(|e| failed(None, &e)),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mcpid::gateway::{Config, Paths, Policies, Upstream};
 use mcpid::message::target::Origin;
-use mcpid::net::{Address, Limits, tls};
+use mcpid::net::{ListenAddress, ServerLimits, tls};
 use mcpid::tower::{Modes, RefuseWith};
 use rustls::{ClientConfig, ServerConfig};
 
@@ -27,9 +27,9 @@ const LARGEST_PEM: u32 = 4 << 20;
 pub(crate) struct Gating {
     pub(crate) config: Config,
     pub(crate) judging: Judging,
-    pub(crate) listen: Address,
-    pub(crate) admin: Option<Address>,
-    pub(crate) limits: Limits,
+    pub(crate) listen: ListenAddress,
+    pub(crate) admin: Option<ListenAddress>,
+    pub(crate) limits: ServerLimits,
     pub(crate) to_upstream: ClientConfig,
     pub(crate) shown: Option<Arc<ServerConfig>>,
     pub(crate) watch: Watch,
@@ -68,7 +68,8 @@ impl Gating {
             )
             .hint("mcpid gateway --profile mcp"));
         }
-        let listen = args.listen.clone().unwrap_or(Address::Tcp(([127, 0, 0, 1], 8080).into()));
+        let listen =
+            args.listen.clone().unwrap_or(ListenAddress::Tcp(([127, 0, 0, 1], 8080).into()));
         if let Some(admin) = &args.admin
             && !admin.is_local()
             && !args.allow_remote_admin
@@ -78,7 +79,7 @@ impl Gating {
             ))
             .hint("--admin 127.0.0.1:9090, or --allow-remote-admin"));
         }
-        let by_socket = matches!(listen, Address::Unix(_));
+        let by_socket = matches!(listen, ListenAddress::Unix(_));
         if args.trusted_proxy.iter().any(|proxy| proxy.is_unix()) != by_socket
             && !args.trusted_proxy.is_empty()
         {
@@ -98,7 +99,7 @@ impl Gating {
         };
         let to_upstream = to_upstream(args.upstream_ca.as_deref(), &config.upstream)?;
         let judging = Judging::read(&args.judging, ui)?;
-        let mut limits = Limits::default();
+        let mut limits = ServerLimits::default();
         let seconds = |given: Option<u32>, into: &mut Duration| {
             if let Some(seconds) = given {
                 *into = Duration::from_secs(u64::from(seconds));
@@ -280,7 +281,7 @@ pub(crate) fn to_upstream(
         Some(pem) => tls::client(Some(pem)),
         None if upstream.is_tls() => tls::client(None),
         // Reading all roots of the machine for nothing takes longer than the rest of the start.
-        None => tls::distrustful(),
+        None => tls::client_without_roots(),
     };
     config.map_err(|error| {
         let about = roots.map(|p| format!("{}: ", p.display())).unwrap_or_default();

@@ -9,8 +9,8 @@ use mcpid::clock::{Clock, SystemClock};
 use mcpid::gateway::log::LogLine;
 use mcpid::gateway::report::Tally;
 use mcpid::gateway::{Admin, Gateway, Metrics, Readiness};
-use mcpid::net::tls::Shown;
-use mcpid::net::{Address, Hands, Limits, Listener, Server};
+use mcpid::net::tls::ReloadableCertificates;
+use mcpid::net::{ListenAddress, Listener, Server, ServerLimits, Workers};
 use mcpid::verify::Replay;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -104,12 +104,12 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
         Arc::new(lines),
     )
     .map_err(|error| Failure::usage(chain(&error)))?;
-    let shown = shown.map(Shown::new);
+    let shown = shown.map(ReloadableCertificates::new);
     let no_threads = |e| no_listener("start threads", &e);
     // It accepts connections, hears signals and answers operators.
     let front = Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = front.map_err(no_threads)?;
-    let hands = Hands::of_this_machine().map_err(no_threads)?;
+    let hands = Workers::of_this_machine().map_err(no_threads)?;
 
     let (stop, stopped) = watch::channel(false);
     let server = bind(&runtime, &listen, limits.clone())?;
@@ -123,7 +123,7 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
         None => server,
     };
     if let Some(address) = &admin {
-        let mut few = Limits::default();
+        let mut few = ServerLimits::default();
         few.connections = OPERATORS;
         let server = bind(&runtime, address, few)?;
         let here = server.address().clone();
@@ -169,7 +169,11 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
     ended
 }
 
-fn bind(runtime: &Runtime, address: &Address, limits: Limits) -> Result<Server, Failure> {
+fn bind(
+    runtime: &Runtime,
+    address: &ListenAddress,
+    limits: ServerLimits,
+) -> Result<Server, Failure> {
     let listener = runtime
         .block_on(Listener::bind(address))
         .map_err(|e| no_listener(&format!("listen at {address}"), &e))?;
@@ -188,7 +192,7 @@ fn no_listener(act: &str, error: &io::Error) -> Failure {
 
 /// The limits that the operating system's own limit on open files allows, after raising it as far
 /// as it goes: each connection needs one more to the upstream.
-fn fitted(limits: &Limits, asked: Option<usize>, ui: &mut Ui) -> Limits {
+fn fitted(limits: &ServerLimits, asked: Option<usize>, ui: &mut Ui) -> ServerLimits {
     let mut limits = limits.clone();
     #[cfg(unix)]
     {
@@ -263,7 +267,7 @@ struct Desk<'a> {
     gateway: Gateway,
     replay: Replay,
     clock: Arc<dyn Clock>,
-    shown: Option<Shown>,
+    shown: Option<ReloadableCertificates>,
     opened: Opened,
     watch: Watch,
 }

@@ -10,7 +10,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use mcpid::net::{Address, Hands, Limits, Listener, Server};
+use mcpid::net::{ListenAddress, Listener, Server, ServerLimits, Workers};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -19,10 +19,10 @@ use tokio::task::JoinHandle;
 use crate::stand::{Behind, CALL, Reply, Stand, ok};
 
 /// Answers with the name of the thread that it answers on, and the number of its service.
-async fn named(limits: Limits) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<usize>) {
+async fn named(limits: ServerLimits) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<usize>) {
     let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let Address::Tcp(address) = *listener.address() else { unreachable!() };
-    let hands = Hands::new(3).unwrap();
+    let ListenAddress::Tcp(address) = *listener.address() else { unreachable!() };
+    let workers = Workers::new(3).unwrap();
     let (stop, stopped) = oneshot::channel();
     let ended = tokio::spawn(async move {
         let mut count = 0;
@@ -36,8 +36,8 @@ async fn named(limits: Limits) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<u
             })
         };
         let server = Server::new(listener, limits);
-        let cut = server.run(hands.each(service), async { drop(stopped.await) }).await;
-        tokio::task::spawn_blocking(move || drop(hands)).await.unwrap();
+        let cut = server.run(workers.each(service), async { drop(stopped.await) }).await;
+        tokio::task::spawn_blocking(move || drop(workers)).await.unwrap();
         cut
     });
     (address, stop, ended)
@@ -50,7 +50,7 @@ async fn asks(stream: &mut TcpStream) -> String {
 
 #[tokio::test]
 async fn connections_are_spread_evenly_and_stay_where_they_are() {
-    let (address, stop, ended) = named(Limits::default()).await;
+    let (address, stop, ended) = named(ServerLimits::default()).await;
     let mut streams = Vec::new();
     for _ in 0..9 {
         streams.push(TcpStream::connect(address).await.unwrap());
@@ -86,7 +86,7 @@ async fn connections_are_spread_evenly_and_stay_where_they_are() {
 
 #[tokio::test]
 async fn the_bound_on_connections_is_one_for_all_threads() {
-    let mut limits = Limits::default();
+    let mut limits = ServerLimits::default();
     limits.connections = 4;
     let (address, _stop, _ended) = named(limits).await;
     let mut streams = Vec::new();
