@@ -1,6 +1,6 @@
-//! Wall time: the one place that reads it, and RFC 3339 in and out.
+//! Wall time: the only module that reads the system clock, and RFC 3339 parsing and printing.
 //!
-//! Everything else takes time as an argument, so that a captured request can be judged at the
+//! All other modules take the time as an argument, so that a captured request can be judged at the
 //! moment of its capture and a test never sleeps. Times are whole seconds, rounded down.
 
 use std::fmt;
@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// A moment: whole seconds since 1970-01-01T00:00:00Z, rounded down; negative before it.
+/// A point in time: whole seconds since 1970-01-01T00:00:00Z, rounded down; negative before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
@@ -23,31 +23,32 @@ const UNIX_EPOCH_JULIAN_DAY: i64 = 2_440_588;
 pub struct TimestampError;
 
 impl Timestamp {
-    /// The moment that lies `seconds` after the Unix epoch.
+    /// Returns the moment `seconds` after the Unix epoch.
     pub const fn from_unix(seconds: i64) -> Self {
         Timestamp(seconds)
     }
 
-    /// Seconds since the Unix epoch.
+    /// Returns the seconds since the Unix epoch.
     pub const fn unix(self) -> i64 {
         self.0
     }
 
-    /// This moment moved by `seconds`, which may be negative. Saturates at the ends of `i64`, so
-    /// that no sum of attacker-chosen numbers can wrap a window around.
+    /// Returns this moment plus `seconds`, which may be negative. Saturates at the ends of `i64`,
+    /// so that no attacker-chosen number can overflow into an earlier time.
     pub const fn plus(self, seconds: i64) -> Self {
         Timestamp(self.0.saturating_add(seconds))
     }
 
-    /// Seconds from `earlier` to this moment; saturating.
+    /// Returns the seconds from `earlier` to this moment, negative if `earlier` is later.
+    /// Saturates.
     pub const fn since(self, earlier: Timestamp) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// Reads an RFC 3339 date-time (section 5.6) with any offset; fractions are cut off.
+    /// Parses an RFC 3339 date-time (section 5.6) with any offset; fractions are cut off.
     ///
     /// # Errors
-    /// [`TimestampError`] for anything else, a missing offset included.
+    /// [`TimestampError`] for every other text, also for one without an offset.
     pub fn parse_rfc3339(text: &str) -> Result<Self, TimestampError> {
         // "t" and "z" are as good as "T" and "Z" (RFC 3339 section 5.6). The crate also reads a
         // space for the "T", which the RFC leaves to the application: it is refused.
@@ -61,8 +62,8 @@ impl Timestamp {
         Ok(Timestamp(moment.unix_timestamp()))
     }
 
-    /// Reads the one spelling that [`Display`](fmt::Display) writes, `2026-11-23T10:00:00Z`, many
-    /// times faster than all that RFC 3339 allows; `None` for any other, right or wrong.
+    /// Parses the spelling that [`Display`](fmt::Display) writes, such as `2026-11-23T10:00:00Z`.
+    /// Returns `None` for every other text, valid or not. Faster than the full RFC 3339 parser.
     pub(crate) fn parse_own(text: &[u8]) -> Option<Self> {
         let text: &[u8; 20] = text.try_into().ok()?;
         let digits = |from: usize, count: usize| {
@@ -88,7 +89,7 @@ impl Timestamp {
 }
 
 impl fmt::Display for Timestamp {
-    /// RFC 3339 in UTC with whole seconds, or `@SECONDS` outside the years 0000 to 9999.
+    /// Writes RFC 3339 in UTC with whole seconds, or `@SECONDS` outside the years 0000 to 9999.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match OffsetDateTime::from_unix_timestamp(self.0) {
             Ok(t) if (0..=9999).contains(&t.year()) => write!(
@@ -106,9 +107,9 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Something that tells the wall time.
+/// A source of the current time.
 pub trait Clock: Send + Sync {
-    /// The present moment.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 }
 
@@ -118,14 +119,15 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        // A clock before 1970 is a fault of the machine; the epoch makes every signature
-        // "not yet valid", which is the side to fail on.
+        // A clock before 1970 is set wrong. The epoch makes every signature "not yet valid", so
+        // that requests are refused.
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX))
     }
 }
 
-/// A clock that stands still: for captures, which are judged at their own time, and for tests.
+/// A clock that always returns the same moment: for captures, which are judged at the time of
+/// their capture, and for tests.
 #[derive(Clone, Copy, Debug)]
 pub struct FixedClock(pub Timestamp);
 

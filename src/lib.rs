@@ -6,11 +6,11 @@
 //! (RFC 9530) and the headers that steer an MCP server, with a window of time and a nonce that can
 //! be used once.
 //!
-//! This is the library; the program `mcpid` is one of its customers.
+//! This is the library. The program `mcpid` uses its public interface only.
 //!
-//! # The walk
+//! # The path of a request
 //!
-//! A request walks through the crate in one direction, and imports run only against it:
+//! A request passes the modules from left to right; imports only run from right to left:
 //!
 //! ```text
 //!   bytes ─► message ─► mcp ─► base ─► key ─► nonce ─► profile ─┬─► sign    ─► Signed
@@ -20,28 +20,29 @@
 //!                       says    signed            (clock: what time is it)
 //! ```
 //!
-//! # Modules, in walking order
+//! # Modules, in the order in which a request passes them
 //!
 //! - [`clock`]: wall time, the one place that reads it, and RFC 3339.
 //! - [`secret`]: which text may hold a secret, and how a message names it instead of repeating it.
-//! - [`message`]: captured requests, HTTP archives, request lines; targets; `Content-Digest`.
-//! - [`mcp`]: the one strict reading of a body, the `Mcp-*` headers beside it, patterns.
+//! - [`message`]: captured requests, HTTP archives (HAR), request lines; targets; `Content-Digest`.
+//! - [`mcp`]: the strict JSON-RPC parser, the `Mcp-*` headers, and patterns of methods and tools.
 //! - [`base`]: components and parameters, the signature base, and the three signature fields.
 //! - [`key`]: keys, key formats, encrypted keyfiles, the registry of trusted keys.
-//! - [`nonce`]: the store of nonces: in memory, in SQLite, on Redis.
-//! - [`profile`]: rules as data; `mcp` is the default.
-//! - [`sign`]: a key, a profile and a request make a signature.
-//! - [`verify`]: the checklist of twelve steps, and refusals as data.
-//! - `net`, with the feature of that name: connections in and out, for what stands on the ends.
+//! - [`nonce`]: the store of used nonces: in memory, in SQLite, on Redis.
+//! - [`profile`]: the rules of signing and verifying as data; `mcp` is the default.
+//! - [`sign`]: makes a signature from a key, a profile and a request.
+//! - [`verify`]: judges a request in twelve steps; a refusal is data.
+//! - `net`, with the feature of that name: listeners, limits, TLS and a pooled HTTP client.
 //! - `audit`, with the feature of that name: the tamper-evident log.
-//! - `tower`, with the feature of that name: layers that verify before a service and sign in a client.
+//! - `tower`, with the feature of that name: layers that verify before a service and sign in a
+//!   client.
 //! - `gateway`, with the feature of that name: a verifying reverse proxy, its log and its report.
-//! - `connect`, with the feature of that name: a bridge that signs for clients which know nothing of
-//!   it, and asks a person first where that is wanted.
+//! - `connect`, with the feature of that name: a bridge that signs for MCP clients that cannot
+//!   sign, and can ask a person before it does.
 //!
 //! # Signing and verifying
 //!
-//! Time, randomness and storage are arguments, so this example stands still at one moment.
+//! Time, randomness and storage are arguments, so this example always runs at the same moment.
 //!
 //! ```
 //! use std::pin::pin;
@@ -74,8 +75,8 @@
 //!     head.push(name, value.as_bytes())?;
 //! }
 //!
-//! // The server: whom it trusts, what it remembers, what time it is. This one made the key itself,
-//! // a moment ago, so nobody can have shown it a nonce before its start: no floor.
+//! // The server: the keys that it trusts, its nonce store and its clock. The key was made a moment
+//! // ago, so no nonce of it can have been used before the store was made: no floor is needed.
 //! let trusted = TrustFile::parse(format::jwk(key.public(), None).as_bytes())?;
 //! let registry = Arc::new(Registry::merge([trusted]));
 //! let clock = Arc::new(FixedClock(now.plus(2)));
@@ -111,28 +112,23 @@
 //! }
 //! ```
 //!
-//! # House rules
+//! # Rules that all modules keep
 //!
-//! 1. Every room has one way in and one way out.
-//! 2. Time, randomness and storage are handed in. Only [`clock`] reads the wall clock, and it does
-//!    so because someone asked for a [`clock::SystemClock`].
-//! 3. What cannot be judged is refused, and said to be unjudged. It is never a quiet yes.
-//! 4. A refusal carries its step, its code and its numbers.
-//! 5. Bytes stay as they came until the signature over them holds. Nothing is normalised first.
-//! 6. Nothing grows from input that nobody has authenticated.
-//! 7. The library does not print, prompt or exit. In the program, stdout is data, stderr is talk,
-//!    and the terminal is for people.
-//! 8. A hint is a command that can be pasted.
-//! 9. If two files would get like names, one of them is wrong.
-//! 10. There is one way to do a thing; the second is deleted.
+//! 1. Time, randomness and storage are arguments. Only [`clock::SystemClock`] reads the wall clock.
+//! 2. A request that cannot be judged is refused, and the refusal says that it was not judged.
+//! 3. A refusal carries its step, its code and its numbers.
+//! 4. Received bytes are not normalised before the signature over them is verified.
+//! 5. Unauthenticated input never allocates state that outlives the request.
+//! 6. The library does not print, prompt or exit.
+//! 7. Every hint of the program is a command that can be pasted.
+//! 8. There is one way to do a thing; a second way is deleted.
 //!
 //! # Features
 //!
-//! `cli` (on by default) brings what the program needs. With `default-features = false` the crate
+//! `cli` (on by default) enables what the program needs. With `default-features = false` the crate
 //! is the library alone. Features only add items.
 
-// The walking order is above; the list is alphabetic because rustfmt keeps it so. The imports run
-// one way; `tests/house.rs` holds that.
+// Imports between these modules run one way; `tests/house` checks that.
 #[cfg(feature = "audit")]
 pub mod audit;
 pub mod base;

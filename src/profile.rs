@@ -1,46 +1,47 @@
-//! A profile is data: what a verifier demands and what a signer sends. No code asks for a
-//! profile by name; it asks for the one property it needs.
+//! Profiles: what a verifier demands and what a signer sends, as data.
+//!
+//! Code never compares the name of a profile. It reads the property that it needs.
 
 use std::borrow::Cow;
 
-/// How long before and after its creation a request is good, in seconds.
+/// How long before and after its creation a request is valid, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Seconds after `created`; `None` leaves the end to `expires` alone.
+    /// The most seconds that may have passed since `created`; `None` leaves the end to `expires`.
     pub back: Option<i64>,
-    /// Seconds by which `created` may lie in the future, because clocks differ.
+    /// The most seconds by which `created` may lie in the future, because clocks differ.
     pub ahead: i64,
 }
 
-/// What a profile says of a signature parameter or of `Content-Digest`.
+/// Whether a signature parameter or `Content-Digest` must be present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Presence {
-    /// It has to be there.
+    /// It must be present.
     Required,
-    /// It is judged if it is there.
+    /// It may be absent; it is checked if it is present.
     IfPresent,
 }
 
-/// How `keyid` finds a key.
+/// How `keyid` selects a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyLookup {
-    /// It is the RFC 7638 thumbprint and nothing else.
+    /// `keyid` is the RFC 7638 thumbprint of the key.
     Thumbprint,
-    /// It is tried as a thumbprint, then against the `kid`s of the registry.
+    /// `keyid` is looked up as a thumbprint, then among the `kid`s of the registry.
     ThumbprintThenKid,
 }
 
-/// What binds `tag` to the key.
+/// How `tag` relates to the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TagRule {
-    /// It is the key id, or one of the client ids that the trust entry lists.
+    /// `tag` must be the key id or a client id that the trust entry lists.
     Bound,
-    /// It has to be there, and may say anything.
+    /// `tag` must be present and may have any value.
     AnyText,
-    /// It is reported and not judged.
+    /// `tag` is reported and not checked.
     Ignored,
 }
 
@@ -48,27 +49,27 @@ pub enum TagRule {
 /// `Profile { window: …, ..Profile::mcp() }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
-    /// The name that flags and JSON use.
+    /// The name in flags and in JSON.
     pub name: Cow<'static, str>,
     /// Components that every signature covers, in the order in which a signer covers them.
     pub always: Vec<Cow<'static, str>>,
     /// Field names that a signature covers if the request carries them, in the signer's order.
     /// One that ends in `*` stands for every field that starts so, in byte order.
     pub if_carried: Vec<Cow<'static, str>>,
-    /// Step 5.
+    /// The window of step 5.
     pub window: Window,
-    /// Whether `created` has to be there.
+    /// Whether `created` must be present.
     pub created: Presence,
-    /// Whether `nonce` has to be there. Where it may be absent, a nonce is claimed only if
-    /// `expires` or the window bounds how long it has to be remembered.
+    /// Whether `nonce` must be present. If it may be absent, a nonce is claimed only if `expires`
+    /// or the window limits how long the store has to keep it.
     pub nonce: Presence,
-    /// How `keyid` finds a key.
+    /// How `keyid` selects a key.
     pub key_lookup: KeyLookup,
-    /// What binds `tag` to the key.
+    /// How `tag` relates to the key.
     pub tag: TagRule,
-    /// Whether `Content-Digest` has to be there.
+    /// Whether `Content-Digest` must be present.
     pub digest: Presence,
-    /// Whether step 10 is judged.
+    /// Whether step 10 (the MCP body and headers) is checked.
     pub judge_mcp: bool,
     /// Whether only component identifiers without parameters count as coverage.
     pub plain_identifiers: bool,
@@ -93,8 +94,8 @@ impl Profile {
         }
     }
 
-    /// The default: nothing that steers an MCP server stays outside the signature, thirty
-    /// seconds, one use.
+    /// Returns the default profile: the signature covers everything that decides what an MCP server
+    /// does, is valid for thirty seconds, and its nonce can be used once.
     pub fn mcp() -> Self {
         Profile {
             name: "mcp".into(),
@@ -122,9 +123,10 @@ impl Profile {
         }
     }
 
-    /// What the draft SEP-2752 (section 2) asks and no more: its five components, five minutes
-    /// back and one ahead, any `tag`, no `expires`. Nonces are scoped by key all the same, and
-    /// an `alg` that does not fit the key is refused rather than ignored.
+    /// Returns the profile of the draft SEP-2752 (section 2), which demands no more than it says:
+    /// its five components, five minutes back and one ahead, any `tag`, no `expires`. Nonces are
+    /// scoped by key all the same, and an `alg` that does not fit the key is refused rather than
+    /// ignored.
     pub fn sep2752() -> Self {
         Profile {
             name: "sep2752".into(),
@@ -137,8 +139,9 @@ impl Profile {
         }
     }
 
-    /// Any RFC 9421 signature that verifies under a trusted key, for audits and interoperation:
-    /// what it does not cover is reported, not refused. Never for a server in strict mode.
+    /// Returns the profile that accepts any RFC 9421 signature that verifies under a trusted key,
+    /// for audits and interoperation: components that are not covered are reported, not refused. A
+    /// server must not use it.
     pub fn rfc9421() -> Self {
         Profile {
             name: "rfc9421".into(),
@@ -157,8 +160,8 @@ impl Profile {
         }
     }
 
-    /// The rules that a signer covers a request by. A verifier of `rfc9421` demands nothing, but
-    /// a signer that covered nothing would prove nothing: it covers what `mcp` does.
+    /// Returns what a signer covers: `(always, if_carried)`. The profile `rfc9421` demands no
+    /// components, but a signature over none proves nothing, so its signers cover what `mcp` does.
     pub fn signer_components(&self) -> (Vec<Cow<'static, str>>, Vec<Cow<'static, str>>) {
         if self.always.is_empty() {
             let mcp = Profile::mcp();
@@ -168,10 +171,10 @@ impl Profile {
         }
     }
 
-    /// Whether `field` (lower case) is one of those that a signature covers if it is carried.
+    /// Whether a signature must cover `field` (lower case) if the request carries it.
     ///
-    /// An underscore is taken for a hyphen: servers behind CGI, WSGI and their kind cannot tell
-    /// `Mcp_Session_Id` from `Mcp-Session-Id`, so that one must not be added either.
+    /// An underscore counts as a hyphen: servers behind CGI or WSGI cannot tell `Mcp_Session_Id`
+    /// from `Mcp-Session-Id`, so an attacker must not be able to add either one.
     pub fn covers_if_carried(&self, field: &str) -> bool {
         let covers = |field: &[u8]| {
             self.if_carried.iter().any(|rule| match rule.as_bytes() {

@@ -1,4 +1,4 @@
-//! A signer: a key, a profile, and what is to be covered. Time and nonce are arguments.
+//! Signing: a [`Signer`] holds a key and the components to cover; time and nonce are arguments.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -23,17 +23,17 @@ const CONTENT_DIGEST: &str = "content-digest";
 pub struct Nonce(String);
 
 impl Nonce {
-    /// A fresh nonce from `random`, which must be a cryptographic generator.
+    /// Makes a nonce from `random`, which must be a cryptographic generator.
     ///
     /// # Errors
-    /// Whatever the generator fails with.
+    /// The error of the generator.
     pub fn generate<R: rand::TryCryptoRng>(random: &mut R) -> Result<Self, R::Error> {
         let mut bytes = [0; 16];
         random.try_fill_bytes(&mut bytes)?;
         Ok(Nonce(URL_SAFE_NO_PAD.encode(bytes)))
     }
 
-    /// The 22 characters.
+    /// Returns the nonce, 22 characters.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -57,39 +57,39 @@ pub struct Signer {
     existing: Existing,
 }
 
-/// A request cannot be signed.
+/// Why a request cannot be signed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SigningError {
-    /// It does not say where it is sent to.
+    /// The request does not name its target.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// It carries a `Content-Digest` that its body does not match, or that cannot be read. To
-    /// sign that would be to vouch for a request that every verifier refuses.
+    /// The request carries a `Content-Digest` that does not match its body or cannot be parsed.
+    /// Every verifier would refuse such a request.
     #[error("the content-digest that the request carries does not fit its body")]
     Digest(#[source] DigestError),
-    /// What is to be covered cannot be.
+    /// A component or a parameter cannot be signed.
     #[error(transparent)]
     Params(#[from] ParamsError),
-    /// What is to be covered is not there.
+    /// The request has no value for a component that is to be covered.
     #[error(transparent)]
     Base(#[from] BaseError),
-    /// The signatures that are there already.
+    /// The signature cannot be added to those that the request has.
     #[error(transparent)]
     Add(#[from] AddError),
-    /// The signatures that are there already cannot be read.
+    /// The signatures that the request has cannot be parsed.
     #[error("the signatures that the request has cannot be read")]
     Present(#[from] HeaderError),
-    /// The key's holder did not sign.
+    /// The key, or the agent that holds it, did not sign.
     #[error("the key did not sign")]
     Key(#[from] SignError),
 }
 
-/// What a signature adds to a request.
+/// A new signature: the values of the header fields, and what they say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Signed {
-    /// `Content-Digest`, if the request did not carry it yet.
+    /// The value of `Content-Digest`; `None` if the request already carries it.
     pub content_digest: Option<String>,
     /// The whole new value of `Signature-Input`, signatures that were there before included.
     pub signature_input: String,
@@ -101,7 +101,7 @@ pub struct Signed {
     pub covered: Vec<String>,
     /// When the signature was made.
     pub created: Timestamp,
-    /// When it stops to be good, excluded.
+    /// End of validity (exclusive).
     pub expires: Option<Timestamp>,
     /// The one-time value.
     pub nonce: String,
@@ -112,8 +112,8 @@ pub struct Signed {
 }
 
 impl Signed {
-    /// Names and values of the fields that the request has to carry now, in the order in which
-    /// they are usually written. A field of the same name that it carried is replaced.
+    /// Returns names and values of the header fields to set on the request. Each replaces a field
+    /// of the same name.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let digest = self.content_digest.as_deref().map(|digest| ("Content-Digest", digest));
         let input = ("Signature-Input", self.signature_input.as_str());
@@ -122,7 +122,7 @@ impl Signed {
 }
 
 impl Signer {
-    /// A signer by the rules of `profile`.
+    /// Makes a signer by the rules of `profile`.
     ///
     /// # Errors
     /// [`SigningError::Params`] if the profile covers what no request has a value for.
@@ -134,21 +134,21 @@ impl Signer {
         Ok(Signer { key, always, if_carried, dropped, label, tag, ttl, existing })
     }
 
-    /// Signs under another label; a verifier gives labels no meaning.
+    /// Signs under another label than `mcp`. A verifier gives labels no meaning.
     #[must_use]
     pub fn with_label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
     }
 
-    /// Sends `id` as `tag`, the stable client id, in place of the key id.
+    /// Sends `id` as `tag`, the stable client id, instead of the key id.
     #[must_use]
     pub fn with_client_id(mut self, id: impl Into<String>) -> Self {
         self.tag = Some(id.into());
         self
     }
 
-    /// Sends `expires` that many seconds after `created`, or no `expires`.
+    /// Sends an `expires` that is `seconds` after `created`; `None` sends no `expires`.
     #[must_use]
     pub fn with_ttl(mut self, seconds: Option<i64>) -> Self {
         self.ttl = seconds;
@@ -162,7 +162,7 @@ impl Signer {
         self
     }
 
-    /// Covers `component` too, whether or not the profile asks for it.
+    /// Covers `component` also if the profile does not ask for it.
     #[must_use]
     pub fn cover(mut self, component: Component<'static>) -> Self {
         if !self.always.iter().any(|c| c.same_as(&component)) {
@@ -171,20 +171,21 @@ impl Signer {
         self
     }
 
-    /// Leaves `component` out although the profile asks for it. A verifier may refuse that.
+    /// Does not cover `component`, also if the profile asks for it. A verifier may refuse such a
+    /// signature.
     #[must_use]
     pub fn no_cover(mut self, component: Component<'static>) -> Self {
         self.dropped.push(component);
         self
     }
 
-    /// Who signs.
+    /// Returns the key that signs.
     pub fn key(&self) -> &dyn Sign {
         &*self.key
     }
 
-    /// Signs the request of `head` and `body`, as made at `created` with the one-time value
-    /// `nonce`. `origins` says where a request line in origin form is sent to.
+    /// Signs the request of `head` and `body` with the given time and `nonce`. A request line in
+    /// origin form, such as `/mcp`, is resolved against `origins`.
     ///
     /// If the request already bears a signature of this key that holds, its nonce is used again:
     /// the nonce belongs to the request, and a verifier claims each (key, nonce) pair once.
@@ -244,8 +245,8 @@ impl Signer {
         })
     }
 
-    /// What is covered of this request: the profile's components, in its order, then the added
-    /// ones; of a family such as `mcp-param-*` each field that is carried, in byte order.
+    /// Returns the components to cover: those of the profile, in its order, then the added ones. A
+    /// rule such as `mcp-param-*` stands for each such field of the request, in byte order.
     fn components(&self, head: &Head<'_>) -> Result<Vec<Component<'static>>, SigningError> {
         let profile_always = self.always.iter();
         let mut components: Vec<Component<'static>> = Vec::new();
@@ -255,7 +256,7 @@ impl Signer {
                 components.push(one);
             }
         };
-        // The three that every signature covers come first, what was asked for comes last.
+        // First the three components that every signature covers, last those of `cover`.
         let (own, extra): (Vec<_>, Vec<_>) = profile_always.partition(|c| {
             c.is_plain() && matches!(c.name(), "@method" | "@target-uri" | "content-digest")
         });
@@ -283,9 +284,9 @@ impl Signer {
         Ok(components)
     }
 
-    /// The nonce of a signature by this key that is there already and holds. One that only names
-    /// the key is somebody else's word: to take its nonce over would let whoever planted it make
-    /// this request a replay.
+    /// Returns the nonce of a signature on the request that verifies under this key. The signature
+    /// must verify: an attacker could add one that only names the key, with a nonce that was used,
+    /// and the new signature would be refused as a replay.
     fn earlier_nonce(
         &self,
         head: &Head<'_>,

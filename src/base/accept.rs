@@ -1,4 +1,4 @@
-//! `Accept-Signature`: asking the other side for a signature (RFC 9421 section 5).
+//! `Accept-Signature`: the field that asks a client for a signature (RFC 9421 section 5).
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use crate::message::structured::{BareItem, Dictionary, Unwritable, write_key};
 /// The name of the field.
 pub const ACCEPT_SIGNATURE: &str = "accept-signature";
 
-/// One signature that is asked for.
+/// One signature that the field asks for.
 #[derive(Clone, Debug)]
 pub struct RequestedSignature<'a> {
     /// The label to use.
@@ -20,23 +20,23 @@ pub struct RequestedSignature<'a> {
     pub params: Result<SignatureParams<'a>, MemberFault>,
 }
 
-/// The parameters to ask for.
+/// The signature parameters to ask for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestedParameters<'a> {
-    /// Say when the signature is made.
+    /// Ask for `created`.
     pub created: bool,
-    /// Say when it becomes void.
+    /// Ask for `expires`.
     pub expires: bool,
-    /// Use this nonce.
+    /// Ask for this nonce.
     pub nonce: Option<&'a str>,
-    /// Use this key.
+    /// Ask for a signature by this key.
     pub keyid: Option<&'a str>,
-    /// Use this tag.
+    /// Ask for this tag.
     pub tag: Option<&'a str>,
 }
 
-/// What `Accept-Signature` asks for, in order. `value` is the field's one line, or its lines as
-/// [`crate::message::structured::combine`] joins them.
+/// Parses the value of `Accept-Signature`. Several lines have to be joined by
+/// [`combine`](crate::message::structured::combine) before.
 ///
 /// # Errors
 /// [`HeaderError::Malformed`] for a fault of the dictionary, a repeated label among them.
@@ -53,8 +53,7 @@ pub fn read(value: &[u8]) -> Result<Vec<RequestedSignature<'_>>, HeaderError> {
     Ok(dictionary.members.into_iter().map(wanted).collect())
 }
 
-/// The parameters of a signature that is asked for, in the order created, expires, nonce, keyid,
-/// tag.
+/// Makes the parameters to ask for, in the order created, expires, nonce, keyid, tag.
 ///
 /// # Errors
 /// [`ParamsError`].
@@ -74,7 +73,7 @@ pub fn wanted<'a>(
     SignatureParams::made(components, values)
 }
 
-/// The value of an `Accept-Signature` field that asks for one signature.
+/// Returns the value of an `Accept-Signature` field that asks for one signature.
 ///
 /// # Errors
 /// [`Unwritable`] if the label is not a key of RFC 9651.

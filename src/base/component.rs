@@ -1,8 +1,8 @@
 //! Component identifiers: which part of a message a signature covers (RFC 9421 section 2).
 //!
-//! Reading an identifier only asks that it be well formed. Whether a request can give it a value
-//! is told by [`Component::check`] and in the end by the signature base, because a verifier must
-//! be able to show what a signature claims to cover even if it cannot follow it there.
+//! Parsing accepts every well-formed identifier. [`Component::check`] says whether a request can
+//! have a value for it. The two are apart because a verifier must also report components that it
+//! does not know.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -13,7 +13,7 @@ use crate::message::structured::{BareItem, Item, Parameters, ParseFault, Unwrita
 
 use super::fields::{self, FieldType};
 
-/// What names are made of: tokens without capital letters.
+/// The characters of names: those of tokens, without capital letters.
 const LOWER_TCHAR: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0_u8;
@@ -31,7 +31,7 @@ pub struct Component<'a> {
     params: Parameters<'a>,
 }
 
-/// Why an identifier is not one, or why a request has no value for it.
+/// Why a component identifier is not valid, or why a request has no value for it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ComponentError {
@@ -50,7 +50,7 @@ pub enum ComponentError {
     /// `@status`, which only a response has (section 2.2.9).
     #[error("only a response has a status")]
     Status,
-    /// `@signature-params`, which is covered always and may not be listed (section 2.3).
+    /// `@signature-params`, which is always covered and must not be listed (section 2.3).
     #[error("the signature parameters are covered already and may not be listed")]
     SignatureParams,
     /// A parameter that section 2 does not define.
@@ -59,7 +59,7 @@ pub enum ComponentError {
     /// A flag with a value, or a `key` or `name` that is not a string.
     #[error("the parameter {0:?} has the wrong type")]
     ParameterType(&'static str),
-    /// A parameter that this component cannot have, such as `sf` on `@method`.
+    /// A parameter that does not apply to this component, such as `sf` on `@method`.
     #[error("the parameter {0:?} does not apply to it")]
     Misplaced(&'static str),
     /// `bs` with `sf` or `key`: the raw lines and the parsed value at once (section 2.1).
@@ -96,18 +96,18 @@ pub enum ComponentError {
     /// The query has the parameter more than once (section 2.2.8).
     #[error("the query has the parameter more than once")]
     QueryParamRepeated,
-    /// The parameter is not UTF-8, so that readers differ about it.
+    /// The parameter is not UTF-8, and parsers differ about such a value.
     #[error("the query parameter is not utf-8")]
     QueryParamEncoding,
     /// The value holds bytes that cannot stand in a signature base.
     #[error("the value holds a control character or a byte outside ascii")]
     Characters,
-    /// The identifier was not read but made, and has no spelling.
+    /// The identifier was made by the program and has no spelling in RFC 9651.
     #[error("the identifier cannot be written")]
     Unwritable(#[from] Unwritable),
 }
 
-/// A derived component that a request has, but for `@query-param`.
+/// A derived component of requests, other than `@query-param`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Derived {
     Method,
@@ -119,7 +119,7 @@ pub(super) enum Derived {
     Query,
 }
 
-/// How the value of a component is found.
+/// Where the value of a component comes from.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ValueSource<'c> {
     Derived(Derived),
@@ -131,10 +131,10 @@ pub(super) enum ValueSource<'c> {
 }
 
 impl<'a> Component<'a> {
-    /// The component `name` without parameters.
+    /// Makes the component `name` without parameters.
     ///
     /// # Errors
-    /// [`ComponentError::Name`]: capital letters are one reason, section 2.1 wants lower case.
+    /// [`ComponentError::Name`], for example for capital letters (section 2.1 demands lower case).
     pub fn new(name: impl Into<Cow<'a, str>>) -> Result<Self, ComponentError> {
         let name = name.into();
         let bare = name.strip_prefix('@').unwrap_or(&name);
@@ -145,7 +145,7 @@ impl<'a> Component<'a> {
         Ok(Component { name, params: Parameters::default() })
     }
 
-    /// An item of the covered components of a signature.
+    /// Converts an item of the covered components of a signature.
     ///
     /// # Errors
     /// [`ComponentError::NotString`], [`ComponentError::Name`].
@@ -158,11 +158,11 @@ impl<'a> Component<'a> {
         }
     }
 
-    /// What a person writes: a bare name, `content-type` or `@method`, or a whole identifier,
-    /// `"@query-param";name="Pet"`.
+    /// Parses what a person writes: a bare name, `content-type` or `@method`, or a whole
+    /// identifier, `"@query-param";name="Pet"`.
     ///
     /// # Errors
-    /// [`ComponentError`], also for what no request can give a value to.
+    /// [`ComponentError`], also for a component for which no request has a value.
     pub fn parse(text: &'a str) -> Result<Self, ComponentError> {
         let component = if text.starts_with('"') {
             Component::from_item(Item::strict(text.as_bytes()).map_err(ComponentError::Syntax)?)?
@@ -173,17 +173,17 @@ impl<'a> Component<'a> {
         Ok(component)
     }
 
-    /// The name, with its `@` if it is a derived component.
+    /// Returns the name, with its `@` if it is a derived component.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The parameters, as received.
+    /// Returns the parameters, as received.
     pub fn params(&self) -> &Parameters<'a> {
         &self.params
     }
 
-    /// Whether the identifier is a name and nothing else, so that the whole component is covered.
+    /// Whether the identifier has no parameters, so that the whole component is covered.
     pub fn is_plain(&self) -> bool {
         self.params.is_empty()
     }
@@ -193,15 +193,15 @@ impl<'a> Component<'a> {
         self.name.starts_with('@')
     }
 
-    /// Whether the two are one identifier: the same name and the same parameters in any order
-    /// (section 2).
+    /// Whether both are the same identifier: the same name and parameters, in any order (section
+    /// 2).
     pub fn same_as(&self, other: &Component<'_>) -> bool {
         self.name == other.name
             && self.params.len() == other.params.len()
             && self.params.iter().all(|(name, value)| other.params.get(name) == Some(value))
     }
 
-    /// Whether a request could have a value for it.
+    /// Checks that a request can have a value for this component.
     ///
     /// # Errors
     /// [`ComponentError`]: names and parameters that are unknown, or not for requests, or exclude
@@ -213,16 +213,16 @@ impl<'a> Component<'a> {
     /// Appends the identifier to `out`, parameters in the order received (section 2.5).
     ///
     /// # Errors
-    /// [`Unwritable`], only for an identifier that was made and not read.
+    /// [`Unwritable`], only for an identifier that was made by the program and not parsed.
     pub fn write_to(&self, out: &mut String) -> Result<(), Unwritable> {
-        // A name holds nothing that a string would have to escape.
+        // A name has no characters that need escapes in a string.
         out.push('"');
         out.push_str(&self.name);
         out.push('"');
         self.params.write_to(out)
     }
 
-    /// The same identifier on its own.
+    /// Copies borrowed text, so that the component borrows nothing.
     pub fn into_owned(self) -> Component<'static> {
         let name = Cow::Owned(self.name.into_owned());
         Component { name, params: self.params.into_owned() }
@@ -265,8 +265,8 @@ impl<'a> Component<'a> {
         match (bs, sf, key) {
             (true, false, None) => Ok(ValueSource::Wrapped),
             (true, ..) => Err(ComponentError::Conflict),
-            // `sf` beside `key` says nothing more (section 2.1). Who names a key says that the
-            // field is a dictionary; that is believed unless the field is known to be another.
+            // `sf` beside `key` says nothing more (section 2.1). A key means that the
+            // field is a dictionary, unless it is known to be of another type.
             (false, _, Some(key)) => match fields::kind(&self.name) {
                 None | Some(FieldType::Dictionary) => Ok(ValueSource::Key(key)),
                 Some(_) => Err(ComponentError::NotDictionary),
@@ -280,8 +280,8 @@ impl<'a> Component<'a> {
 }
 
 impl fmt::Display for Component<'_> {
-    /// The identifier as it stands in a signature base. One that was made with parameters that
-    /// have no spelling shows its name only.
+    /// Writes the identifier as in a signature base. If a parameter has no spelling, only the name
+    /// is written.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
         match self.write_to(&mut text) {
@@ -306,14 +306,15 @@ fn derived(name: &str) -> Result<Derived, ComponentError> {
     })
 }
 
-/// The place of the first identifier that stood before, in whatever order of its parameters.
+/// Returns the index of the first identifier that repeats an earlier one. The order of parameters
+/// does not matter.
 pub(super) fn repeated(components: &[Component<'_>]) -> Option<usize> {
     let few = components.len() <= 32 && components.iter().all(|c| c.params.len() <= 4);
     if few {
         return (1..components.len())
             .find(|&at| components[..at].iter().any(|before| before.same_as(&components[at])));
     }
-    // Whoever sends thousands must not make us compare every pair.
+    // A client may send thousands of components; a set avoids comparing all pairs.
     let mut seen = HashSet::new();
     components.iter().position(|component| {
         let mut params: Vec<_> =

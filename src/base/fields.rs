@@ -1,4 +1,4 @@
-//! Which fields are structured, and of which type: `sf` needs to know (RFC 9421 section 2.1.1).
+//! The types of the registered structured fields, for the parameter `sf` (RFC 9421 section 2.1.1).
 
 /// The type of a structured field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -8,11 +8,12 @@ pub(super) enum FieldType {
     List,
 }
 
-/// The type of the field `name`, lower case; `None` if it is not known to be structured.
+/// Returns the type of the field `name` (lower case), or `None` if it is not a known structured
+/// field.
 ///
 /// These are the fields that the IANA registry of HTTP field names marks as structured, and
-/// `signature-agent`, which web-bot-auth defines. Fields that only look so, such as
-/// `cache-control`, stay out: their senders need not write what RFC 9651 can read.
+/// `signature-agent`, which web-bot-auth defines. Fields such as `cache-control` look
+/// structured but are not in the list: their values need not be valid by RFC 9651.
 pub(super) fn kind(name: &str) -> Option<FieldType> {
     match name {
         "accept-signature"

@@ -1,4 +1,4 @@
-//! `Signature-Input` and `Signature`, RFC 9421 section 4, in and out.
+//! Parsing and writing of `Signature-Input` and `Signature` (RFC 9421 section 4).
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,19 +15,19 @@ pub const SIGNATURE_INPUT: &str = "signature-input";
 /// The name of the field that holds the signatures.
 pub const SIGNATURE: &str = "signature";
 
-/// One signature of a request, as far as it could be read.
+/// One signature of a request, as far as it could be parsed.
 #[derive(Clone, Debug)]
 pub struct Candidate<'a> {
     /// The label that ties the two fields together. It has no meaning beyond that.
     pub label: Cow<'a, str>,
-    /// What is covered, and the parameters.
+    /// The covered components and the parameters.
     pub params: Result<SignatureParams<'a>, MemberFault>,
     /// The bytes of the signature, of any length.
     pub signature: Result<Vec<u8>, MemberFault>,
 }
 
 impl Candidate<'_> {
-    /// The same candidate on its own.
+    /// Copies borrowed text, so that the candidate borrows nothing.
     pub fn into_owned(self) -> Candidate<'static> {
         Candidate {
             label: Cow::Owned(self.label.into_owned()),
@@ -37,11 +37,11 @@ impl Candidate<'_> {
     }
 }
 
-/// The signature fields as a whole cannot be read.
+/// Why the signature fields as a whole cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HeaderError {
-    /// One of the fields is not there, or both are and neither has a member: unsigned.
+    /// The request is unsigned: a field is absent, or both are empty.
     #[error("there is no {0} field")]
     Missing(&'static str),
     /// A field is not an RFC 9651 dictionary, or has a label twice.
@@ -52,7 +52,7 @@ pub enum HeaderError {
         /// Where and why.
         source: ParseFault,
     },
-    /// A label stands in one of the two fields only.
+    /// A label is present in only one of the two fields.
     #[error("the label {label:?} is not in the {missing} field")]
     Unpaired {
         /// The label.
@@ -62,14 +62,14 @@ pub enum HeaderError {
     },
 }
 
-/// The signatures of a request, in the order of `Signature-Input`.
+/// Parses the signatures of a request, in the order of `Signature-Input`.
 ///
-/// Several lines of one field are one dictionary (section 4.1). Nothing is copied from a single
-/// line but the signature bytes. Lengths and counts are the caller's to bound.
+/// Several lines of one field are one dictionary (section 4.1). The caller limits lengths and
+/// counts.
 ///
 /// # Errors
-/// [`HeaderError`]: a fault of the fields themselves. A fault inside one member is that
-/// candidate's, and stands in it.
+/// [`HeaderError`] for a fault of a field as a whole. A fault inside one member is an error of that
+/// [`Candidate`] only.
 pub fn read<'h>(head: &'h Head<'_>) -> Result<Vec<Candidate<'h>>, HeaderError> {
     let field = |name| structured::combine(head.values(name)).ok_or(HeaderError::Missing(name));
     let input = dictionary(SIGNATURE_INPUT, field(SIGNATURE_INPUT)?)?;
@@ -83,7 +83,7 @@ pub fn read<'h>(head: &'h Head<'_>) -> Result<Vec<Candidate<'h>>, HeaderError> {
         signature: signature_bytes(signature),
     };
     let same_order = |(one, other): (&(Cow<'_, str>, _), &(Cow<'_, str>, _))| one.0 == other.0;
-    // As every signer writes them: the same labels in the same order.
+    // The usual case: the same labels in the same order.
     if input.members.len() == signature.members.len()
         && input.members.iter().zip(&signature.members).all(same_order)
     {
@@ -106,7 +106,7 @@ fn dictionary<'h>(
     dictionary.duplicate.map_or(Ok(dictionary), |fault| Err(malformed(fault)))
 }
 
-/// The members of `signature` in the order of `input`'s labels, which must be the same ones.
+/// Returns the members of `signature` in the order of the labels of `input`.
 fn paired<'h>(
     input: &Dictionary<'h>,
     signature: Dictionary<'h>,
@@ -114,7 +114,7 @@ fn paired<'h>(
     let unpaired =
         |label: &str, missing| HeaderError::Unpaired { label: label.to_owned(), missing };
     let labels = input.members.iter().map(|(label, _)| label);
-    // A map, so that thousands of labels in two orders are not compared in pairs.
+    // A map, because comparing thousands of labels in pairs would take too long.
     let first_stray = |rest: &HashMap<Cow<'_, str>, _>| rest.keys().min().map(ToString::to_string);
     let mut rest: HashMap<_, _> = signature.members.into_iter().collect();
     let members = labels
@@ -145,23 +145,23 @@ pub struct SignatureFields {
     pub signature: String,
 }
 
-/// What to do about a signature that is already there under the same label.
+/// What to do if the request already has a signature of the same label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
-    /// It is an error.
+    /// Return an error.
     Refuse,
-    /// It is dropped.
+    /// Drop the old signature.
     Replace,
 }
 
-/// A signature cannot be added.
+/// Why a signature cannot be added.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddError {
     /// The request has a signature of that label.
     #[error("the request already has a signature {0:?}")]
     LabelTaken(String),
-    /// The label is not a key, or the parameters were made with something that has no spelling.
+    /// The label is not a dictionary key, or a parameter has no spelling in RFC 9651.
     #[error("the signature {label:?} cannot be written")]
     Unwritable {
         /// The label.
@@ -169,12 +169,12 @@ pub enum AddError {
         /// Why.
         source: Unwritable,
     },
-    /// What is there cannot be read, so that no verifier would accept the sum of both.
+    /// The existing signatures cannot be parsed, so a verifier would refuse the result.
     #[error("the signatures that the request has cannot be read")]
     Header(#[from] HeaderError),
 }
 
-/// Adds a signature behind those that the request has. The others stay byte for byte.
+/// Adds a signature after those that the request has, which stay byte for byte.
 ///
 /// # Errors
 /// [`AddError`].
@@ -200,7 +200,7 @@ pub fn add(
     Ok(SignatureFields { signature_input: input.text, signature: output.text })
 }
 
-/// The members of a field that stay, and the separator for the one to come.
+/// The members of a field that are kept, each followed by a separator.
 struct Others {
     text: String,
     labels: Vec<String>,
@@ -234,7 +234,7 @@ fn others(
     Ok(others)
 }
 
-/// The first label that is in one of two sorted lists only.
+/// Returns an error for the first label that is in only one of two sorted lists.
 fn unlike(input: &[String], signature: &[String]) -> Option<HeaderError> {
     let lacks = |label: &&String, list: &[String]| list.binary_search(label).is_err();
     let stray = |list: &[String], other: &[String], missing| {

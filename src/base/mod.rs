@@ -1,5 +1,5 @@
-//! From a message and its signature parameters to the exact bytes that are signed (RFC 9421
-//! section 2.5).
+//! The signature base (RFC 9421 section 2.5): the exact bytes that are signed, built from a request
+//! and its signature parameters.
 
 use crate::message::Head;
 use crate::message::target::Target;
@@ -14,7 +14,7 @@ mod value;
 pub use component::{Component, ComponentError};
 pub use params::{Claims, MemberFault, Param, ParamsError, SignatureParams};
 
-/// A covered component has no value in this request.
+/// The error for a covered component that has no value in this request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no value for {component}")]
 #[non_exhaustive]
@@ -25,15 +25,13 @@ pub struct BaseError {
     pub source: ComponentError,
 }
 
-/// The signature base: one line for each covered component, in their order, then the parameters
-/// themselves, with no newline at the end. It is ASCII.
+/// Returns the signature base: one line for each covered component, in their order, then the
+/// parameters, without a newline at the end. It is ASCII.
 ///
-/// The time this takes grows with the number of components times the number of fields; callers
-/// bound both.
+/// The time grows with the number of components times the number of fields; callers limit both.
 ///
 /// # Errors
-/// [`BaseError`] for the first component that is absent, unknown, or not to be derived from a
-/// request. There is no base with a hole in it.
+/// [`BaseError`] for the first component that is absent, unknown, or not available in a request.
 pub fn signature_base(
     params: &SignatureParams<'_>,
     head: &Head<'_>,

@@ -1,7 +1,8 @@
-//! Signature parameters: what is covered, and what the signature says about itself (RFC 9421
-//! section 2.3). They are kept exactly in the order received, unknown ones included: an
-//! implementation that reads them into fields and writes them out again signs its own idea of
-//! them, and lets others be added or moved behind the signer's back.
+//! Signature parameters: the covered components and the metadata of a signature (RFC 9421 section
+//! 2.3).
+//!
+//! All parameters are kept in the order received, also unknown ones. A verifier that kept only
+//! known parameters would rebuild another signature base than the signer.
 
 use std::borrow::Cow;
 
@@ -17,19 +18,19 @@ pub struct SignatureParams<'a> {
     params: Parameters<'a>,
 }
 
-/// A parameter, as far as it is there.
+/// The value of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Param<T> {
-    /// Not there.
+    /// The parameter is absent.
     Absent,
-    /// There, with a type that section 2.3 does not give it.
+    /// The parameter has another type than section 2.3 defines.
     WrongType,
-    /// There.
+    /// The parameter is present.
     Value(T),
 }
 
 impl<T> Param<T> {
-    /// The value, if there is one of the right type.
+    /// Returns the value, or `None` if it is absent or has the wrong type.
     pub fn value(self) -> Option<T> {
         match self {
             Param::Value(value) => Some(value),
@@ -38,8 +39,8 @@ impl<T> Param<T> {
     }
 }
 
-/// What is wrong inside one member of `Signature-Input` or `Signature`. It is that candidate's
-/// fault only.
+/// What is wrong inside one member of `Signature-Input` or `Signature`. It affects only the
+/// signature of that label.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MemberFault {
@@ -52,39 +53,39 @@ pub enum MemberFault {
     /// The member of `Signature` is not a byte sequence (section 4.2).
     #[error("not a byte sequence")]
     NotBytes,
-    /// The member of `Signature` has parameters. RFC 9421 gives them no meaning and no signature
-    /// covers them.
+    /// The member of `Signature` has parameters, which RFC 9421 does not define and no signature
+    /// covers.
     #[error("a signature has no parameters")]
     SignatureParameters,
-    /// A covered component is none.
+    /// A covered component is not valid.
     #[error("component {place} is malformed")]
     Component {
-        /// Which one, from 1.
+        /// Its position, counted from 1.
         place: usize,
         /// Why.
         source: ComponentError,
     },
-    /// The same identifier twice, maybe with its parameters in another order (section 2).
+    /// An identifier is repeated, possibly with its parameters in another order (section 2).
     #[error("{0} is listed twice")]
     DuplicateComponent(String),
 }
 
-/// The parameters that a signer sets. `alg` is not among them: the key says it.
+/// The parameters that a signer sets. `alg` is not sent, because the key determines it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Claims<'a> {
-    /// When the signature was made, seconds since 1970.
+    /// When the signature was made, in seconds since 1970.
     pub created: Option<i64>,
-    /// From when on it is void, seconds since 1970.
+    /// End of validity (exclusive), in seconds since 1970.
     pub expires: Option<i64>,
-    /// What makes it unique.
+    /// The one-time value.
     pub nonce: Option<&'a str>,
-    /// Which key made it.
+    /// The id of the key.
     pub keyid: Option<&'a str>,
-    /// What it is for.
+    /// The purpose or client of the signature.
     pub tag: Option<&'a str>,
 }
 
-/// Why something cannot be signed so.
+/// Why parameters cannot be signed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParamsError {
@@ -110,7 +111,7 @@ pub enum ParamsError {
 }
 
 impl<'a> SignatureParams<'a> {
-    /// The parameters of a new signature, in the order created, expires, nonce, keyid, tag.
+    /// Makes the parameters of a new signature, in the order created, expires, nonce, keyid, tag.
     ///
     /// # Errors
     /// [`ParamsError`].
@@ -130,7 +131,7 @@ impl<'a> SignatureParams<'a> {
         Self::made(components, values)
     }
 
-    /// Parameters that are made, not read: everything must be writable and mean something.
+    /// Makes parameters, and checks that all components and values can be written.
     pub(super) fn made<const N: usize>(
         components: Vec<Component<'a>>,
         values: [(&'static str, Option<BareItem<'a>>); N],
@@ -158,7 +159,7 @@ impl<'a> SignatureParams<'a> {
         Ok(SignatureParams { components, params })
     }
 
-    /// A member of `Signature-Input`, as received.
+    /// Converts a member of `Signature-Input`.
     ///
     /// # Errors
     /// [`MemberFault`].
@@ -182,7 +183,7 @@ impl<'a> SignatureParams<'a> {
         }
     }
 
-    /// The covered components, in order; none is listed twice.
+    /// Returns the covered components, in order and without repetition.
     pub fn components(&self) -> &[Component<'a>] {
         &self.components
     }
@@ -193,46 +194,46 @@ impl<'a> SignatureParams<'a> {
         self.components.iter().any(|component| component.is_plain() && component.name() == name)
     }
 
-    /// All parameters, in order.
+    /// Returns all parameters, in order.
     pub fn params(&self) -> &Parameters<'a> {
         &self.params
     }
 
-    /// When the signature was made, seconds since 1970.
+    /// When the signature was made, in seconds since 1970.
     pub fn created(&self) -> Param<i64> {
         self.integer("created")
     }
 
-    /// From when on it is void, seconds since 1970.
+    /// End of validity (exclusive), in seconds since 1970.
     pub fn expires(&self) -> Param<i64> {
         self.integer("expires")
     }
 
-    /// What makes it unique.
+    /// The one-time value.
     pub fn nonce(&self) -> Param<&str> {
         self.string("nonce")
     }
 
-    /// Which key made it.
+    /// The id of the key.
     pub fn keyid(&self) -> Param<&str> {
         self.string("keyid")
     }
 
-    /// What it is for.
+    /// The purpose or client of the signature.
     pub fn tag(&self) -> Param<&str> {
         self.string("tag")
     }
 
-    /// The algorithm it says it was made with.
+    /// The algorithm that the signature names.
     pub fn alg(&self) -> Param<&str> {
         self.string("alg")
     }
 
-    /// Appends the value of `@signature-params` to `out`, which is also the member's value in
-    /// `Signature-Input` (sections 2.3 and 2.5).
+    /// Appends the value of `@signature-params` to `out`. The member of `Signature-Input` has the
+    /// same value (sections 2.3 and 2.5).
     ///
     /// # Errors
-    /// [`Unwritable`]; not for what was read or made by this module.
+    /// [`Unwritable`]; never for parameters that this module parsed or made.
     pub fn write_to(&self, out: &mut String) -> Result<(), Unwritable> {
         out.push('(');
         for (index, component) in self.components.iter().enumerate() {
@@ -245,7 +246,7 @@ impl<'a> SignatureParams<'a> {
         self.params.write_to(out)
     }
 
-    /// The same parameters on their own.
+    /// Copies borrowed text, so that the parameters borrow nothing.
     pub fn into_owned(self) -> SignatureParams<'static> {
         SignatureParams {
             components: self.components.into_iter().map(Component::into_owned).collect(),

@@ -1,4 +1,4 @@
-//! The values of components (RFC 9421 sections 2.1 and 2.2).
+//! The values of covered components (RFC 9421 sections 2.1 and 2.2).
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -55,7 +55,7 @@ fn write_derived(
     }
 }
 
-/// Section 2.1: all lines in order, a comma and a space between them. The head holds no
+/// Appends all lines of a field, joined with a comma and a space (section 2.1). A [`Head`] has no
 /// surrounding white space and no folded lines.
 fn write_lines(head: &Head<'_>, name: &str, out: &mut String) -> Result<(), ComponentError> {
     let mut lines = head.values(name);
@@ -66,8 +66,8 @@ fn write_lines(head: &Head<'_>, name: &str, out: &mut String) -> Result<(), Comp
     })
 }
 
-/// Section 2.1.3: every line as a byte sequence, so that it may hold anything, and two lines do
-/// not look like one with a comma in it.
+/// Appends every line as a byte sequence (section 2.1.3), so that two lines differ from one line
+/// with a comma in it.
 fn write_wrapped(head: &Head<'_>, name: &str, out: &mut String) -> Result<(), ComponentError> {
     let mut separator = "";
     for line in head.values(name) {
@@ -84,7 +84,8 @@ fn combined<'h>(head: &'h Head<'_>, name: &'h str) -> Result<Cow<'h, [u8]>, Comp
     structured::combine(head.values(name)).ok_or(ComponentError::Absent)
 }
 
-/// Section 2.1.1. A value that two parsers could read in two ways has no strict form.
+/// Appends the strict serialisation of a field (section 2.1.1). A value that two parsers could read
+/// in two ways is an error.
 fn write_strict(kind: FieldType, value: &[u8], out: &mut String) -> Result<(), ComponentError> {
     match kind {
         FieldType::Dictionary => {
@@ -96,8 +97,8 @@ fn write_strict(kind: FieldType, value: &[u8], out: &mut String) -> Result<(), C
     Ok(())
 }
 
-/// What was read of one request, each part once: a stranger's signature may name thirty keys of a
-/// field that takes all of the head, or thirty parameters of such a query.
+/// Parsed fields and query parameters of one request. Each is parsed once: an attacker's signature
+/// may cover thirty keys of one very long field, or thirty parameters of one very long query.
 #[derive(Default)]
 pub(super) struct ParsedParts<'h> {
     dictionaries: Vec<(String, Dictionary<'h>)>,
@@ -105,7 +106,8 @@ pub(super) struct ParsedParts<'h> {
 }
 
 impl<'h> ParsedParts<'h> {
-    /// Section 2.1.2. Faults inside other members do not matter here, a repeated key does.
+    /// Appends one dictionary member (section 2.1.2). Faults in other members are ignored; a
+    /// repeated key is an error.
     fn write_member(
         &mut self,
         head: &'h Head<'_>,
@@ -128,8 +130,9 @@ impl<'h> ParsedParts<'h> {
         }
     }
 
-    /// Section 2.2.8: the query is read as a form is, and name and value are then encoded again in
-    /// the one way of the URL standard's form encoding, but with `%20` for a space.
+    /// Appends the value of one query parameter (section 2.2.8): the query is parsed as a form;
+    /// name and value are encoded again by the form encoding of the URL standard, but with `%20`
+    /// for a space.
     fn write_param(
         &mut self,
         query: Option<&'h str>,
@@ -139,7 +142,8 @@ impl<'h> ParsedParts<'h> {
         let params = self.params.get_or_insert_with(|| params(query.unwrap_or_default()));
         let pair = params.get(name).ok_or(ComponentError::QueryParamAbsent)?;
         let (name, value) = pair.ok_or(ComponentError::QueryParamRepeated)?;
-        // The URL standard puts U+FFFD where bytes are not UTF-8; then many queries have one value.
+        // The URL standard replaces bytes that are not UTF-8 by U+FFFD, so that many different
+        // queries would have the same value.
         if [name, value].iter().any(|text| String::from_utf8(decoded(text).collect()).is_err()) {
             return Err(ComponentError::QueryParamEncoding);
         }
@@ -161,7 +165,7 @@ fn dictionary<'h>(head: &'h Head<'_>, name: &str) -> Result<Dictionary<'h>, Comp
     }
 }
 
-/// The parameters of a query by their names, encoded again; None for a name that stands twice.
+/// The parameters of a query by their re-encoded names; `None` for a name that stands twice.
 type QueryParams<'h> = HashMap<String, Option<(&'h str, &'h str)>>;
 
 fn params(query: &str) -> QueryParams<'_> {
@@ -176,7 +180,7 @@ fn params(query: &str) -> QueryParams<'_> {
     params
 }
 
-/// `+` and percent-encoded bytes undone; a `%` without two hexadecimal digits stays itself.
+/// Decodes `+` and percent-encoded bytes; a `%` without two hexadecimal digits stays as it is.
 fn decoded(text: &str) -> impl Iterator<Item = u8> {
     let mut rest = text.as_bytes();
     let hex = |b: u8| char::from(b).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
@@ -206,9 +210,9 @@ fn encode(bytes: impl Iterator<Item = u8>, out: &mut String) {
     }
 }
 
-/// Section 2.5: a signature base is ASCII, its lines hold visible characters, spaces and tabs.
+/// Appends a value if it may stand in a signature base (section 2.5): visible ASCII, spaces, tabs.
 fn push(value: &[u8], out: &mut String) -> Result<(), ComponentError> {
-    // Without an early end, so that the compiler looks at many bytes at once.
+    // No early exit, so that the compiler can compare many bytes at once.
     if !value.iter().fold(true, |good, b| good & matches!(b, b' '..=b'~' | b'\t')) {
         return Err(ComponentError::Characters);
     }

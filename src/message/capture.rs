@@ -1,10 +1,9 @@
 //! A captured HTTP/1.1 request: the bytes of one request as they went over the wire.
 //!
-//! The reading is stricter than RFC 9112 asks of a server. Where two servers could disagree about
-//! where a request ends or what its fields are, a verdict on it would hold for one of them only.
-//! Lines end with CRLF, or all with LF, as captures that went through an editor do; line ends of
-//! both kinds in one request are refused, because strict and lenient servers split such a request
-//! differently.
+//! The parser is stricter than RFC 9112 demands of a server. It refuses each request for which two
+//! servers could disagree about its end or its fields. All lines end with CRLF, or all with LF (as
+//! in captures that were saved with an editor). A mix is refused, because strict and lenient
+//! servers split such a request differently.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -17,7 +16,7 @@ use super::{Body, Field, Head, HeadError, InputRequest, RequestTarget};
 pub use super::fault::{CaptureError, CaptureFault};
 pub use super::lines::{LineEnd, MAX_HEAD};
 
-/// One request, read, beside the bytes it was read from.
+/// A parsed request together with the bytes from which it was parsed.
 #[derive(Clone, Debug)]
 pub struct Captured<'a> {
     source: &'a [u8],
@@ -25,31 +24,31 @@ pub struct Captured<'a> {
     body: Cow<'a, [u8]>,
     /// The request line's target.
     target: Range<usize>,
-    /// The line of each field, with its line end.
+    /// The byte range of each field line, with its line end.
     lines: Vec<Range<usize>>,
-    /// Where the empty line begins that ends the head.
+    /// The offset of the empty line that ends the head.
     head_end: usize,
     line_end: LineEnd,
     chunked: bool,
     trailers: usize,
 }
 
-/// What [`Captured::print`] does with a field line.
+/// What [`Captured::print`] does with one field line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit<'e> {
-    /// It stays, byte for byte.
+    /// The line stays, byte for byte.
     Keep,
-    /// It goes.
+    /// The line is removed.
     Drop,
     /// The name stays as it was spelt, the value is replaced.
     Value(Cow<'e, str>),
 }
 
 impl<'a> Captured<'a> {
-    /// Reads one request, which must be all that `source` holds. `max_body` is in bytes.
+    /// Parses `source`, which must hold one request and nothing else. `max_body` is in bytes.
     ///
-    /// A chunked body is decoded. Trailer fields are counted and left out, as RFC 9110
-    /// section 6.5.1 has it; one that would steer framing, routing or signatures is an error.
+    /// A chunked body is decoded. Trailer fields are counted and dropped (RFC 9110 section 6.5.1).
+    /// A trailer field that affects framing, routing or signatures is an error.
     ///
     /// # Errors
     /// [`CaptureError`], with the line.
@@ -57,41 +56,41 @@ impl<'a> Captured<'a> {
         read(source, max_body)
     }
 
-    /// The head.
+    /// Returns the head.
     pub fn head(&self) -> &Head<'a> {
         &self.head
     }
 
-    /// The content, after decoding of chunks and before any content decoding.
+    /// Returns the body: chunks are decoded, content codings such as gzip are not.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// How the lines end.
+    /// Returns how the lines end.
     pub fn line_end(&self) -> LineEnd {
         self.line_end
     }
 
-    /// Whether the body came in chunks.
+    /// Whether the body was chunked.
     pub fn is_chunked(&self) -> bool {
         self.chunked
     }
 
-    /// How many trailer fields were left out.
+    /// Returns the number of trailer fields that were dropped.
     pub fn trailers(&self) -> usize {
         self.trailers
     }
 
-    /// The same as what the readers of other formats give. A capture bears no time.
+    /// Converts to the type that all input formats share. A capture holds no time.
     pub fn into_request(self) -> InputRequest<'a> {
         InputRequest { head: self.head, body: Body::Kept(self.body), time: None }
     }
 
-    /// The bytes of this request with some header lines changed and others added at the end of
-    /// the head; every other byte stays as it came. `target` replaces the request line's.
+    /// Returns the bytes of this request with some field lines changed and others added at the end
+    /// of the head; all other bytes stay the same. `target` replaces that of the request line.
     ///
     /// # Errors
-    /// [`HeadError`] where a new name or value could not stand in a header line.
+    /// [`HeadError`] if a new name or value is not valid in a header line.
     pub fn print<'e>(
         &self,
         target: Option<&str>,
@@ -181,7 +180,8 @@ fn head_line<'a>(lines: &mut Lines<'a>) -> Result<&'a [u8], CaptureError> {
     }
 }
 
-/// Names what people hand over by mistake, before it fails as a malformed request line.
+/// Recognises frequent mistakes, such as a TLS record or JSON, for a better error than "not a
+/// request line".
 fn sniff(source: &[u8]) -> Result<(), CaptureFault> {
     let text = source.trim_ascii_start();
     match source {

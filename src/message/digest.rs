@@ -1,7 +1,7 @@
-//! `Content-Digest` (RFC 9530): which bytes the body has.
+//! `Content-Digest` (RFC 9530): binds the body to the signature.
 //!
-//! A signature covers this field and not the body itself, so the body is only as authentic as
-//! this check is strict. It is made over the content as received, before any content decoding.
+//! A signature covers this field and not the body itself, so this check alone protects the body.
+//! The digest is computed over the body as received, before any content decoding.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,8 +14,8 @@ use super::Head;
 use super::structured::{BareItem, Dictionary, Item, Member, ParseFault, Received};
 use super::uri::shown;
 
-/// The algorithms that count (RFC 9530 section 5). The others of its registry are broken or are
-/// checksums, and say nothing about who chose the body.
+/// The digest algorithms that are accepted (RFC 9530 section 5). All others of the registry are
+/// broken or are checksums: an attacker can find another body with the same value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -35,14 +35,14 @@ impl Algorithm {
     }
 }
 
-/// What a request's `Content-Digest` says, as far as it counts. At least one digest is there.
+/// The accepted digests of a `Content-Digest` field, at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContentDigest {
     sha256: Option<[u8; 32]>,
     sha512: Option<[u8; 64]>,
 }
 
-/// Why a `Content-Digest` does not settle what the body is.
+/// Why a `Content-Digest` does not prove what the body is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DigestError {
@@ -95,14 +95,14 @@ impl fmt::Display for Missing<'_> {
     }
 }
 
-/// The value of the `Content-Digest` that we send with `body`.
+/// Returns the value of `Content-Digest` for `body`, with SHA-256.
 pub fn content_digest(body: &[u8]) -> String {
     format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(body)))
 }
 
 impl ContentDigest {
-    /// Reads the field. Several lines of it are one dictionary (RFC 9651 section 4.2); members
-    /// of other algorithms are passed over.
+    /// Parses the field. Several lines of it are one dictionary (RFC 9651 section 4.2); members of
+    /// other algorithms are ignored.
     ///
     /// # Errors
     /// [`DigestError::Missing`], [`DigestError::Malformed`], [`DigestError::Invalid`].
@@ -122,14 +122,14 @@ impl ContentDigest {
             sha512: member(&dictionary, Algorithm::Sha512)?,
         };
         if read.sha256.is_none() && read.sha512.is_none() {
-            // A few will do to see what was sent.
+            // Eight names are enough for an error message.
             let names = dictionary.members.iter().take(8).map(|(name, _)| shown(name));
             return Err(DigestError::Missing { algorithms: names.collect() });
         }
         Ok(read)
     }
 
-    /// Holds `body` against every digest that counts.
+    /// Compares `body` with each accepted digest.
     ///
     /// # Errors
     /// [`DigestError::Mismatch`].

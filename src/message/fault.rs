@@ -1,11 +1,11 @@
-//! What can be wrong with a captured request.
+//! The errors of a captured request.
 
 use std::fmt;
 
 use super::HeadError;
 use super::uri::UriError;
 
-/// Bytes that are not one HTTP/1.1 request, and the line on which that shows.
+/// Why bytes are not one HTTP/1.1 request, with the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaptureError {
     line: usize,
@@ -17,17 +17,17 @@ impl CaptureError {
         CaptureError { line, fault }
     }
 
-    /// The line, counted from 1; line feeds in the body count too.
+    /// Returns the line, counted from 1; line feeds in the body count too.
     pub fn line(&self) -> usize {
         self.line
     }
 
-    /// What is wrong with it.
+    /// Returns what is wrong with the line.
     pub fn fault(&self) -> &CaptureFault {
         &self.fault
     }
 
-    /// Whether more bytes could make a whole request of it; for reading from a connection.
+    /// Whether more bytes could complete the request. A reader of a connection then continues.
     pub fn is_incomplete(&self) -> bool {
         matches!(
             self.fault,
@@ -69,7 +69,7 @@ pub enum CaptureFault {
     /// A status line.
     #[error("an HTTP response, not a request")]
     Response,
-    /// JSON; a body without its request, perhaps.
+    /// JSON, such as a body without its request.
     #[error("JSON, not an HTTP request")]
     Json,
     /// A byte order mark in front.
@@ -93,7 +93,7 @@ pub enum CaptureFault {
     /// No empty line ends the head.
     #[error("the input ends before the empty line that ends the head")]
     HeadCut,
-    /// CRLF here and LF there.
+    /// Some lines end with CRLF and some with LF.
     #[error("the line ends unlike line 1, of LF and CRLF only one may be used")]
     LineEnd,
     /// A control character, a carriage return without line feed among them.
@@ -157,7 +157,7 @@ pub enum CaptureFault {
         /// What the input holds.
         follow: u64,
     },
-    /// Neither `Content-Length` nor `Transfer-Encoding`, and yet there is a body.
+    /// There is a body, but neither `Content-Length` nor `Transfer-Encoding`.
     #[error("no content-length, {follow} bytes follow")]
     BodyUnannounced {
         /// What the input holds.
@@ -180,7 +180,7 @@ pub enum CaptureFault {
     /// Not a chunk size in hexadecimal digits.
     #[error("not a chunk size")]
     ChunkSize(String),
-    /// A chunk extension: nothing can vouch for it, and servers drop it.
+    /// A chunk extension: no signature can cover it, and servers drop it.
     #[error("a chunk extension")]
     ChunkExtension,
     /// No line end where the chunk's size says it ends.
@@ -192,7 +192,7 @@ pub enum CaptureFault {
     /// The input ends inside the chunks.
     #[error("the input ends before the last chunk")]
     ChunkCut,
-    /// A trailer field that would decide about the request, had it stood in the head.
+    /// A trailer field that would change the request if it stood in the head.
     #[error("a trailer field that would decide about the request")]
     Trailer(String),
 }

@@ -1,7 +1,7 @@
 //! Where the body of a captured request begins and ends (RFC 9112 section 6).
 //!
-//! This is where requests are smuggled: two readers that see different ends see different
-//! requests. So each field that takes part stands once, in its plainest spelling, or not at all.
+//! Request smuggling uses two readers that see different ends of one request. So each field that
+//! takes part in framing may stand once, and only in its plainest spelling.
 
 use std::borrow::Cow;
 
@@ -10,10 +10,10 @@ use super::fault::{CaptureError, CaptureFault};
 use super::lines::{Lines, MAX_HEAD, split_field};
 use super::uri::{Authority, UriError, shown};
 
-/// A chunk size in hexadecimal digits: what fits in 64 bits.
+/// The most hexadecimal digits of a chunk size: 64 bits.
 const MAX_SIZE_DIGITS: usize = 16;
 
-/// What the head says about host and body, gathered line by line.
+/// What the head says about host and body, collected line by line.
 #[derive(Default)]
 pub(super) struct Framing {
     host_line: Option<usize>,
@@ -23,7 +23,7 @@ pub(super) struct Framing {
 }
 
 impl Framing {
-    /// Takes note of one field. `value` still has the white space around it.
+    /// Records one field. `value` still has the white space around it.
     pub(super) fn field(
         &mut self,
         name: &str,
@@ -83,7 +83,7 @@ impl Framing {
         Ok(())
     }
 
-    /// Holds that there was a `Host` field, as RFC 9112 section 3.2 asks of every request.
+    /// Checks that there was a `Host` field, which RFC 9112 section 3.2 demands of every request.
     pub(super) fn check_host(&self) -> Result<(), CaptureFault> {
         self.host_line.map(drop).ok_or(CaptureFault::HostMissing)
     }
@@ -92,7 +92,7 @@ impl Framing {
         self.coding_line.is_some()
     }
 
-    /// The body, which is all that is left of the lines, and the number of trailer fields.
+    /// Returns the body, which is the rest of the input, and the number of trailer fields.
     pub(super) fn body<'a>(
         &self,
         lines: Lines<'a>,
@@ -205,8 +205,8 @@ fn trailers(lines: &mut Lines<'_>) -> Result<usize, CaptureError> {
     }
 }
 
-/// Fields that would change what the request is, or who vouches for it, if a server merged its
-/// trailers into the head (RFC 9110 section 6.5.1 tells it not to; some do).
+/// Whether the trailer field `name` would change the request or its signatures if a server merged
+/// trailers into the head. RFC 9110 section 6.5.1 forbids the merge; some servers do it.
 fn is_forbidden_trailer(name: &str) -> bool {
     const NAMES: [&str; 14] = [
         "authorization",
@@ -224,12 +224,12 @@ fn is_forbidden_trailer(name: &str) -> bool {
         "trailer",
         "transfer-encoding",
     ];
-    // CGI and its kind cannot tell an underscore from a hyphen.
+    // CGI and WSGI cannot tell an underscore from a hyphen.
     let name = name.replace('_', "-");
     NAMES.contains(&name.as_str()) || name.starts_with("signature") || name.starts_with("mcp")
 }
 
-/// A length as the number that errors show.
+/// Converts a length to the number type of the errors.
 fn count(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }

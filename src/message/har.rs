@@ -1,9 +1,9 @@
 //! HTTP archives (HAR 1.2), as browsers and proxies save them.
 //!
-//! Exporters leave members out and add their own, so only what a request is made of is read, and
-//! an entry that cannot be read fails by itself. A member that stands twice is an error: which
-//! one holds is anyone's guess. An archive holds bodies as text, so it cannot always say which
-//! bytes were sent; where it cannot, the body says why ([`Inexact`]).
+//! Exporters leave members out and add their own. So only the members that a request needs are
+//! read, and an entry that cannot be read does not affect the others. A repeated member is an
+//! error, because parsers differ in which of the two they use. An archive holds bodies as text, so
+//! it does not always say which bytes were sent; [`Inexact`] then says why.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,13 +17,13 @@ pub use time::TimeFault;
 use super::uri::{Authority, UriError, UriParts, shown};
 use super::{Body, Head, HeadError, Inexact, InputRequest, RequestTarget};
 
-/// An archive; its entries are read one by one when they are asked for.
+/// An HTTP archive. Each entry is parsed when it is asked for.
 #[derive(Debug)]
 pub struct Har<'a> {
     entries: Vec<&'a RawValue>,
 }
 
-/// A file that is not an HTTP archive.
+/// The error for a file that is not an HTTP archive.
 #[derive(Debug, thiserror::Error)]
 #[error("not an HTTP archive")]
 pub struct HarError(#[from] serde_json::Error);
@@ -34,10 +34,10 @@ pub struct HarError(#[from] serde_json::Error);
 pub struct HarEntry {
     /// Its place in the archive, counted from 0.
     pub index: usize,
-    /// The URL as the archive holds it, empty if it holds none; for picking entries by target.
+    /// The URL as the archive holds it, empty if there is none.
     pub url: String,
-    /// Whether the URL had a fragment. Browsers keep them in archives and never send them, so it
-    /// was cut off.
+    /// Whether a fragment was cut off the URL. Browsers write fragments to archives and never send
+    /// them.
     pub fragment_dropped: bool,
     /// Why the request bears no time, if the archive gives one that names no moment.
     pub time_fault: Option<TimeFault>,
@@ -45,14 +45,14 @@ pub struct HarEntry {
     pub request: Result<InputRequest<'static>, HarEntryError>,
 }
 
-/// Why an entry is not a request.
+/// Why an entry of an archive is not a request.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HarEntryError {
     /// A member has the wrong type or stands twice.
     #[error("the entry cannot be read")]
     Json(#[from] serde_json::Error),
-    /// A member without which there is no request.
+    /// A required member is missing.
     #[error("the entry has no {0}")]
     Missing(&'static str),
     /// Method or field that HTTP does not know.
@@ -178,7 +178,7 @@ impl HarEntry {
         let json: EntryJson<'_> = object(raw)?;
         let request = json.request.ok_or(HarEntryError::Missing("request"))?;
         let request: RequestJson<'_> = object(request)?;
-        // First of all, so that entries can be picked by their URL whatever else is wrong.
+        // The URL is read first, so that an entry can be selected by URL also if it is malformed.
         self.url = text(request.url, "request.url")?;
         let method = text(request.method, "request.method")?;
 
@@ -217,8 +217,7 @@ impl HarEntry {
     }
 }
 
-/// Reads an object. The derived readers would also take an array of its values, in an order that
-/// no archive has.
+/// Parses an object. A derived `Deserialize` would also accept an array of the values.
 fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, serde_json::Error> {
     if !raw.get().trim_ascii_start().starts_with('{') {
         return Err(serde::de::Error::custom("an array or a plain value in place of an object"));
@@ -231,8 +230,8 @@ fn text(raw: Option<&RawValue>, name: &'static str) -> Result<String, HarEntryEr
     Ok(serde_json::from_str(raw.get())?)
 }
 
-/// HTTP/2 has no request line; archives list its parts among the header fields. They are dropped
-/// once it is clear that they say what method and URL say.
+/// Checks one HTTP/2 pseudo-header field, which archives list among the header fields, against
+/// method and URL of the entry. Pseudo-header fields are not kept.
 fn check_pseudo(
     head: &Head<'_>,
     seen: &mut Vec<String>,
@@ -278,7 +277,7 @@ fn read_body(
         };
     };
     let Ok(text) = serde_json::from_str::<String>(raw.get()) else {
-        // Either not a string at all, or one with half a surrogate pair in it.
+        // Not a string, or a string with half of a surrogate pair.
         return inexact(Vec::new(), Inexact::NotUnicode);
     };
     if text.is_empty() && has_params(post.params) {

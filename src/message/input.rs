@@ -1,4 +1,4 @@
-//! What the readers of captures, archives and request lines have in common.
+//! The request type that captures, HTTP archives and request lines share, and format detection.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,51 +8,51 @@ use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use super::Head;
 use crate::clock::Timestamp;
 
-/// One request, from whichever kind of input it came.
+/// A request that was read from a capture, an HTTP archive or a request line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputRequest<'a> {
     /// Method, target and fields.
     pub head: Head<'a>,
-    /// The content, as far as the input holds it.
+    /// The body, as far as the input holds it.
     pub body: Body<'a>,
-    /// When the request was made, as far as the input says it.
+    /// When the request was made; `None` if the input does not say it.
     pub time: Option<Timestamp>,
 }
 
 impl InputRequest<'_> {
-    /// Whether this is a CORS preflight (Fetch standard, section 3.2.2): a browser makes these by
-    /// itself, before a request, and never signs them.
+    /// Whether this is a CORS preflight (Fetch standard, section 3.2.2). A browser sends preflights
+    /// by itself before a request, and never signs them.
     pub fn is_preflight(&self) -> bool {
         self.head.method() == "OPTIONS"
             && self.head.has("origin")
             && self.head.has("access-control-request-method")
     }
 
-    /// The same, holding its own bytes.
+    /// Copies borrowed bytes, so that the request borrows nothing.
     pub fn into_owned(self) -> InputRequest<'static> {
         InputRequest { head: self.head.into_owned(), body: self.body.into_owned(), time: self.time }
     }
 }
 
-/// The content of a request, as far as an input holds it.
+/// The body of a request, as far as the input holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body<'a> {
-    /// Exactly these bytes.
+    /// The body is exactly these bytes.
     Kept(Cow<'a, [u8]>),
-    /// The body was not kept; nothing can be said about it.
+    /// The input does not hold the body.
     NotKept,
-    /// Perhaps these bytes, perhaps others. A digest that matches them settles that they are the
-    /// ones; a digest that does not match proves nothing, and must not be reported as a mismatch.
+    /// The input may have changed the body. A digest that matches proves that these bytes were
+    /// sent. A digest that does not match proves nothing, and must not be reported as a mismatch.
     Inexact {
-        /// What the input holds.
+        /// The bytes that the input holds.
         bytes: Cow<'a, [u8]>,
-        /// Why that may not be what was sent.
+        /// Why these may not be the bytes that were sent.
         why: Inexact,
     },
 }
 
 impl Body<'_> {
-    /// The bytes, if there are any to look at.
+    /// Returns the bytes, or `None` if the body was not kept.
     pub fn bytes(&self) -> Option<&[u8]> {
         match self {
             Body::Kept(bytes) | Body::Inexact { bytes, .. } => Some(bytes),
@@ -60,7 +60,7 @@ impl Body<'_> {
         }
     }
 
-    /// The same, holding its own bytes.
+    /// Copies borrowed bytes, so that the body borrows nothing.
     pub fn into_owned(self) -> Body<'static> {
         match self {
             Body::Kept(bytes) => Body::Kept(Cow::Owned(bytes.into_owned())),
@@ -136,34 +136,34 @@ impl fmt::Display for Inexact {
     }
 }
 
-/// What an input is.
+/// The format of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InputKind {
-    /// Not JSON: a raw HTTP/1.1 request, if anything; for [`capture`](super::capture).
+    /// Not JSON, so it can only be a raw HTTP/1.1 request; see [`capture`](super::capture).
     Raw,
-    /// An HTTP archive; for [`har`](super::har).
+    /// An HTTP archive; see [`har`](super::har).
     Har,
-    /// Request lines or audit entries; for [`line`](super::line).
+    /// Request lines or audit entries; see [`line`](super::line).
     Lines,
 }
 
-/// JSON of some other kind.
+/// The error for JSON that is neither an HTTP archive nor request lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("JSON, but neither a HAR file nor request lines")]
 #[non_exhaustive]
 pub struct InputKindError;
 
-/// Tells what an input is from how it begins.
+/// Detects the format of an input from its first bytes.
 ///
-/// `start` is the whole input or its first bytes; some 64 KiB are enough. The first member that
-/// decides is looked for in the first JSON object: `log` makes it an archive, a member of a
-/// request line makes it lines.
+/// `start` is the whole input or its beginning; 64 KiB are enough. The member names of the first
+/// JSON object decide: `log` means an HTTP archive, `target`, `headers` or `request` mean request
+/// lines.
 ///
 /// # Errors
 /// [`InputKindError`] for JSON that shows neither.
 pub fn detect(start: &[u8]) -> Result<InputKind, InputKindError> {
-    // Some exporters of archives begin with a byte order mark; nothing else may.
+    // Some exporters write a byte order mark before an archive; other formats must not have one.
     let marked = start.strip_prefix(b"\xef\xbb\xbf").filter(|rest| rest.starts_with(b"{"));
     let start = marked.unwrap_or(start);
     match start.trim_ascii_start().first() {
@@ -172,12 +172,12 @@ pub fn detect(start: &[u8]) -> Result<InputKind, InputKindError> {
         _ => return Ok(InputKind::Raw),
     }
     let mut kind = None;
-    // The start of a file ends somewhere inside; what was seen until then counts.
+    // `start` may end inside a value, so an error is expected; the names before it count.
     let _ = serde_json::Deserializer::from_slice(start).deserialize_map(KindVisitor(&mut kind));
     kind.ok_or(InputKindError)
 }
 
-/// Looks at the names of an object's members until one decides.
+/// Reads member names of an object until one decides the format.
 struct KindVisitor<'k>(&'k mut Option<InputKind>);
 
 impl<'de> Visitor<'de> for KindVisitor<'_> {
@@ -192,8 +192,8 @@ impl<'de> Visitor<'de> for KindVisitor<'_> {
             *self.0 = match name.as_str() {
                 "log" => Some(InputKind::Har),
                 "target" | "headers" | "request" => Some(InputKind::Lines),
-                // A JSON-RPC message: the body of a request, and the likeliest mistake. It has a
-                // `method` too, so that one decides nothing.
+                // A JSON-RPC message, which is the body of a request: the most frequent mistake. It
+                // has a `method` like a request line, so `method` decides nothing.
                 "jsonrpc" => return Ok(()),
                 _ => None,
             };

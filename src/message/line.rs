@@ -1,14 +1,14 @@
-//! Request lines: one request a line, as JSON; the form in which requests are kept in logs.
+//! Request lines: one request per line, as JSON. Logs keep requests in this form.
 //!
 //! ```json
 //! {"time":"2026-11-23T10:00:00Z","method":"POST","target":"https://mcp.example.com/mcp",
 //!  "headers":[["content-type","application/json"]],"body":"e30="}
 //! ```
 //!
-//! (on one line.) `body` is base64 of the standard alphabet with padding and no stray bits, so
-//! that one body has one spelling; absent, the body was not kept. `time` may be absent. Members
-//! of other names are ignored. An object with a member `request` is an audit entry: the request
-//! line is in there, and what stands beside it is not read.
+//! All of this stands on one line. `body` is base64 (standard alphabet, padded, unused bits zero),
+//! so that one body has one spelling. If `body` is absent, the body was not kept. `time` may be
+//! absent. Members of other names are ignored. An object with a member `request` is an audit entry:
+//! only that member is read, and it is the request line.
 
 use std::borrow::Cow;
 
@@ -32,7 +32,7 @@ pub enum LineError {
     /// Not JSON, a member of the wrong type, or one that stands twice.
     #[error("not a request line")]
     Json(#[from] serde_json::Error),
-    /// A member without which there is no request.
+    /// A required member is missing.
     #[error("the request line has no {0}")]
     Missing(&'static str),
     /// The `request` of an audit entry has a `request` itself.
@@ -52,8 +52,8 @@ pub enum LineError {
     Body(#[from] base64::DecodeError),
 }
 
-/// What tells an audit entry from a request line. What stands beside the `request` of one is not
-/// read, but nothing may stand twice.
+/// The members of a request line or an audit entry, to tell the two apart. The values are not read,
+/// but a repeated member is an error.
 #[derive(Deserialize)]
 #[serde(expecting = "a request line")]
 struct LineEnvelope<'a> {
@@ -71,7 +71,7 @@ struct LineEnvelope<'a> {
     request: Option<&'a RawValue>,
 }
 
-/// All members of a request line that are read.
+/// The members of a request line.
 #[derive(Deserialize)]
 #[serde(expecting = "a request line")]
 struct LineJson<'a> {
@@ -89,7 +89,7 @@ struct LineJson<'a> {
     request: Option<IgnoredAny>,
 }
 
-/// Takes a `null` for a value of the wrong type rather than for nothing.
+/// Reads a member so that `null` is an error instead of an absent member.
 fn present<'de, D, T>(d: D) -> Result<Option<T>, D::Error>
 where
     D: serde::Deserializer<'de>,
@@ -98,11 +98,11 @@ where
     T::deserialize(d).map(Some)
 }
 
-/// A string that is borrowed where it holds no escapes.
+/// A JSON string, borrowed if it holds no escapes.
 #[derive(Deserialize)]
 pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
-/// Reads JSON. What is UTF-8 as a whole need not be looked at string by string.
+/// Parses JSON. Checking UTF-8 once for the whole text is faster than for each string.
 pub(crate) fn json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> serde_json::Result<T> {
     match std::str::from_utf8(text) {
         Ok(text) => serde_json::from_str(text),
@@ -110,7 +110,7 @@ pub(crate) fn json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> serde_json::Result
     }
 }
 
-/// Reads one line, with or without its line end, or the `request` of an audit entry.
+/// Parses one line, with or without its line end: a request line or an audit entry.
 ///
 /// # Errors
 /// [`LineError`].
@@ -119,7 +119,7 @@ pub fn parse(line: &[u8]) -> Result<InputRequest<'_>, LineError> {
     read(outer.request.map_or(line, |inner| inner.get().as_bytes()))
 }
 
-/// Reads one object. The derived reader would take a list for a struct.
+/// Parses one JSON object. A derived `Deserialize` would also accept a list for a struct.
 fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, LineError> {
     if text.trim_ascii_start().first() != Some(&b'{') {
         return Err(LineError::NotAnObject);
@@ -127,12 +127,12 @@ fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, LineError> {
     Ok(json(text)?)
 }
 
-/// Reads the request line itself, which is no audit entry.
+/// Parses a request line that must not be an audit entry.
 ///
 /// # Errors
 /// As [`parse`]; [`LineError::Nested`] for an audit entry.
 pub(crate) fn read(text: &[u8]) -> Result<InputRequest<'_>, LineError> {
-    // One level, as audit entries have it; else depth would be the sender's choice.
+    // Only one level of `request`; otherwise a client could choose the depth of nesting.
     let json: LineJson<'_> =
         object(text).map_err(|error| match object::<LineEnvelope<'_>>(text) {
             Ok(outer) if outer.request.is_some() => LineError::Nested,
@@ -176,11 +176,10 @@ struct LineOut<'a> {
     body: Option<String>,
 }
 
-/// The request line of a request, without a line end.
+/// Returns the request line of a request, without a line end.
 ///
-/// `target_uri` is the resolved one ([`Target::target_uri`](super::target::Target::target_uri)):
-/// a line stands for itself, without the origins that it was received under. `body` is None
-/// where it is not to be kept.
+/// `target_uri` is resolved ([`Target::target_uri`](super::target::Target::target_uri)), because a
+/// line does not hold the origins of the server. `body` is `None` if the body is not to be kept.
 ///
 /// # Errors
 /// [`WriteError`].
@@ -202,7 +201,7 @@ pub fn write(
     Ok(String::from_utf8(line).unwrap_or_default())
 }
 
-/// As [`write`], behind what `out` holds, of these fields only.
+/// Appends a request line with these headers to `out`; see [`write`].
 pub(crate) fn write_to(
     out: &mut Vec<u8>,
     method: &str,
@@ -214,6 +213,6 @@ pub(crate) fn write_to(
     let time = time.map(|time| time.to_string());
     let body = body.map(|body| STANDARD.encode(body));
     let line = LineOut { time, method, target, headers, body };
-    // Strings and pairs of strings always serialise, and there is always room behind a vector.
+    // Strings always serialise, and writing to a vector does not fail.
     let _ = serde_json::to_writer(out, &line);
 }

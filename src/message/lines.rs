@@ -4,7 +4,7 @@ use super::HeadError;
 use super::fault::{CaptureError, CaptureFault};
 use super::uri::shown;
 
-/// The most that request line and header fields may take, in bytes.
+/// The largest length of request line and header fields together, in bytes.
 pub const MAX_HEAD: usize = 64 * 1024;
 
 /// How the lines of a capture end.
@@ -17,7 +17,7 @@ pub enum LineEnd {
 }
 
 impl LineEnd {
-    /// The characters.
+    /// Returns the characters of the line end.
     pub const fn as_str(self) -> &'static str {
         match self {
             LineEnd::CrLf => "\r\n",
@@ -26,18 +26,18 @@ impl LineEnd {
     }
 }
 
-/// The lines of a capture, one after the other.
+/// Reads a capture line by line.
 pub(super) struct Lines<'a> {
     pub(super) source: &'a [u8],
     pub(super) at: usize,
     /// The number of the line that was read last.
     pub(super) number: usize,
-    /// Known once the first line was read.
+    /// `None` until the first line was read.
     pub(super) end: Option<LineEnd>,
 }
 
 impl<'a> Lines<'a> {
-    /// The next line without its end, if it ends before the offset `limit`.
+    /// Returns the next line without its line end, or `None` if no line ends before offset `limit`.
     pub(super) fn next(&mut self, limit: usize) -> Result<Option<&'a [u8]>, CaptureError> {
         let window = self.source.get(self.at..limit.min(self.source.len())).unwrap_or_default();
         let found = window.iter().position(|&b| b == b'\n');
@@ -46,7 +46,7 @@ impl<'a> Lines<'a> {
             line => (line, LineEnd::Lf),
         };
         self.number += 1;
-        // This finds a carriage return that no line feed follows, too.
+        // This also refuses a carriage return that is not followed by a line feed.
         if let Some(&byte) = line.iter().find(|&&b| (b < b' ' && b != b'\t') || b == 0x7f) {
             return Err(self.error(CaptureFault::Control(byte)));
         }
@@ -63,7 +63,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// Name and value, which still has its white space.
+/// Splits a field line into its name and its value, which still has its white space.
 pub(super) fn split_field(line: &[u8]) -> Result<(&str, &[u8]), CaptureFault> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err(CaptureFault::Folded);

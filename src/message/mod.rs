@@ -1,8 +1,8 @@
-//! From bytes to a request that can be reasoned about.
+//! Requests as they were received: head, body and target, and the formats that hold them.
 //!
-//! A [`Head`] holds what the signature base is built from, as it came: nothing in it is decoded,
-//! joined or normalised. Which origin a request was sent to is not the sender's to say, so the
-//! target is resolved later, against the origins that are ours (see [`target`]).
+//! A [`Head`] holds method, target and fields exactly as received: values are not decoded, joined
+//! or normalised. A client must not decide for which origin its request counts, so the target is
+//! resolved later against the origins of the server (see [`target`]).
 
 use std::borrow::Cow;
 
@@ -29,8 +29,8 @@ pub struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// One field line. The name is brought to lower case, spaces and tabs around the value are
-    /// cut off (RFC 9110 section 5.5 says they are not part of it).
+    /// Makes a field line. The name is converted to lower case; spaces and tabs around the value
+    /// are removed (RFC 9110 section 5.5: they are not part of the value).
     ///
     /// # Errors
     /// [`HeadError::FieldName`] or [`HeadError::FieldValue`].
@@ -50,7 +50,8 @@ impl<'a> Field<'a> {
             Cow::Owned(bytes) if trim(&bytes).len() == bytes.len() => Cow::Owned(bytes),
             Cow::Owned(bytes) => Cow::Owned(trim(&bytes).to_vec()),
         };
-        // Without an early end: nearly every value is good, and whole registers are compared so.
+        // No early exit, so that the compiler can compare many bytes at once; nearly every value is
+        // valid.
         let control = |&b: &u8| (b < b' ' && b != b'\t') || b == 0x7f;
         if value.iter().fold(false, |found, b| found | control(b)) {
             return Err(HeadError::FieldValue(uri::shown(&name)));
@@ -58,7 +59,7 @@ impl<'a> Field<'a> {
         Ok(Field { name, value })
     }
 
-    /// The same, holding its own bytes.
+    /// Copies borrowed bytes, so that the field borrows nothing.
     pub fn into_owned(self) -> Field<'static> {
         Field {
             name: Cow::Owned(self.name.into_owned()),
@@ -66,12 +67,12 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The name, in lower case.
+    /// Returns the name, in lower case.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The value as received, without leading and trailing spaces and tabs.
+    /// Returns the value as received, without leading and trailing spaces and tabs.
     pub fn value(&self) -> &[u8] {
         &self.value
     }
@@ -84,8 +85,8 @@ pub enum RequestTarget<'a> {
     Origin(Cow<'a, str>),
     /// A whole URI on the request line.
     Absolute(Cow<'a, str>),
-    /// A whole URI, known from elsewhere than a request line: HTTP/2 pseudo-header fields, a HAR
-    /// or request line file, a URL to be signed. Its `@request-target` is the path and query.
+    /// A whole URI that did not stand on a request line: from HTTP/2 pseudo-header fields, an HTTP
+    /// archive, a request line file, or a URL to sign. Its `@request-target` is path and query.
     Uri(Cow<'a, str>),
     /// `*`, for a server-wide `OPTIONS`.
     Asterisk,
@@ -99,7 +100,7 @@ pub struct Head<'a> {
     fields: Vec<Field<'a>>,
 }
 
-/// Why something cannot be the head of an HTTP request.
+/// Why a method or field cannot stand in the head of an HTTP request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HeadError {
@@ -119,8 +120,8 @@ pub const fn is_tchar(byte: u8) -> bool {
     TCHAR[byte as usize]
 }
 
-/// Whether a field, its name in lower case, can make a server see another method, path, host or
-/// sender than those of the request.
+/// Whether the field `name` (lower case) can make a server use another method, path, host or client
+/// address than those of the request, such as `x-http-method-override`.
 #[cfg(any(feature = "gateway", feature = "connect"))]
 pub(crate) fn is_override(name: &str) -> bool {
     matches!(name, "x-method-override" | "x-original-url" | "x-rewrite-url")
@@ -129,7 +130,7 @@ pub(crate) fn is_override(name: &str) -> bool {
         || name.starts_with("x-forwarded-")
 }
 
-/// Looked up rather than compared: every name of every field and component is made of these.
+/// The characters of tokens. A table, because this is checked for every byte of every name.
 const TCHAR: [bool; 256] = {
     let others = b"!#$%&'*+-.^_`|~";
     let mut table = [false; 256];
@@ -147,7 +148,7 @@ const TCHAR: [bool; 256] = {
 };
 
 impl<'a> Head<'a> {
-    /// A head with no fields yet.
+    /// Makes a head without fields.
     ///
     /// # Errors
     /// [`HeadError::Method`].
@@ -175,8 +176,8 @@ impl<'a> Head<'a> {
         Ok(())
     }
 
-    /// The bytes that this head takes as HTTP/1.1: what a limit on heads is held against,
-    /// wherever the head came from.
+    /// Returns the length of this head as HTTP/1.1, in bytes. Limits on heads use this length for
+    /// HTTP/2 and files too.
     pub fn wire_len(&self) -> usize {
         let target = match &self.target {
             RequestTarget::Origin(t) | RequestTarget::Absolute(t) | RequestTarget::Uri(t) => {
@@ -184,12 +185,12 @@ impl<'a> Head<'a> {
             }
             RequestTarget::Asterisk => 1,
         };
-        // Beside the texts: two spaces, "HTTP/1.1", and CRLF twice; ": " and CRLF for each field.
+        // 14 for two spaces, "HTTP/1.1" and two CRLF; 4 for ": " and CRLF of each field.
         let fields = self.fields.iter().map(|f| f.name.len() + f.value.len() + 4);
         self.method.len() + target + 14 + fields.sum::<usize>()
     }
 
-    /// The same, holding its own bytes.
+    /// Copies borrowed bytes, so that the head borrows nothing.
     pub fn into_owned(self) -> Head<'static> {
         let target = match self.target {
             RequestTarget::Origin(t) => RequestTarget::Origin(Cow::Owned(t.into_owned())),
@@ -204,36 +205,36 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// The method, as received: methods are case-sensitive (RFC 9110 section 9.1).
+    /// Returns the method as received: methods are case-sensitive (RFC 9110 section 9.1).
     pub fn method(&self) -> &str {
         &self.method
     }
 
-    /// The target, as the request named it.
+    /// Returns the target as the request named it.
     pub fn target(&self) -> &RequestTarget<'a> {
         &self.target
     }
 
-    /// All field lines in the order received.
+    /// Returns all field lines in the order received.
     pub fn fields(&self) -> &[Field<'a>] {
         &self.fields
     }
 
-    /// The values of every line of the field `name` (lower case), in the order received.
+    /// Returns the values of every line of the field `name` (lower case), in the order received.
     pub fn values<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s [u8]> {
         self.fields.iter().filter(move |f| f.name == name).map(|f| f.value.as_ref())
     }
 
-    /// Whether the field `name` (lower case) is there at all.
+    /// Whether the request carries the field `name` (lower case).
     pub fn has(&self, name: &str) -> bool {
         self.fields.iter().any(|f| f.name == name)
     }
 
-    /// The value of a field that may stand on one line only.
+    /// Returns the value of a field that must not stand on more than one line, or `None` if the
+    /// request does not carry it.
     ///
     /// # Errors
-    /// [`Repeated`] if there are two or more lines: which of them a server would take is anyone's
-    /// guess.
+    /// [`Repeated`] if there are two or more lines: servers differ in which of them they use.
     pub fn single(&self, name: &str) -> Result<Option<&[u8]>, Repeated> {
         let mut lines = self.fields.iter().filter(|f| f.name == name);
         let first = lines.next().map(Field::value);
@@ -241,7 +242,7 @@ impl<'a> Head<'a> {
     }
 }
 
-/// A field that may stand on one line only stands on several.
+/// The error for a field that stands on several lines and may stand on one only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("stands on more than one line")]
 pub struct Repeated;

@@ -1,4 +1,4 @@
-//! Text that strangers chose, as it may be shown to a person.
+//! Escaping of text that an attacker may have chosen, before a person reads it.
 //!
 //! A tool's name, a header or a path can hold characters that move a cursor, hide themselves, or
 //! make text read in another order than it is stored. Wherever such text meets a person, on a

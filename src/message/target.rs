@@ -1,11 +1,11 @@
 //! Where a request is sent: the derived components of RFC 9421 section 2.2 that name its target.
 //!
 //! Path and query stay exactly as on the wire. A URL type that decodes, encodes or removes dot
-//! segments would make two requests look alike that a server tells apart. Only the scheme and
-//! the authority are brought to one spelling: lower case, no default port (RFC 9110 section 4.2.3).
+//! segments would make two requests equal that a server handles differently. Only scheme and
+//! authority are normalised: lower case, no default port (RFC 9110 section 4.2.3).
 //!
-//! A request line in origin form does not say the scheme, and `Host` is whatever the sender
-//! wrote. [`Origins`] says which origins are ours; nothing is ever taken from `Forwarded` fields.
+//! A request line in origin form does not name the scheme, and the client chooses `Host`. So
+//! [`Origins`] lists the origins of the server. `Forwarded` fields are never used.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ use crate::secret::quoted;
 
 pub use super::uri::{Origin, Scheme, UriError, is_loopback};
 
-/// Why the target of a request cannot be told, or is not ours.
+/// Why a request has no target, or one that is not an origin of this server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TargetError {
@@ -52,11 +52,11 @@ pub enum TargetError {
     },
 }
 
-/// The origins that are ours.
+/// The origins of a server, such as `https://mcp.example.com`.
 ///
-/// With none, any origin is taken at its word: that is for judging captures. A request line in
-/// origin form then means `https`, and `http` for loopback hosts ([`is_loopback`]). Something
-/// that serves requests must have at least one.
+/// An empty list accepts every origin, which is for judging captures. A request line in origin
+/// form then means `https`, or `http` for loopback hosts ([`is_loopback`]). A server must list at
+/// least one origin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins(Vec<Origin>);
 
@@ -67,30 +67,30 @@ impl FromIterator<Origin> for Origins {
 }
 
 impl Origins {
-    /// No origin is known to be ours; see the type.
+    /// Returns the empty list, which accepts every origin; see the type.
     pub const fn unknown() -> Self {
         Origins(Vec::new())
     }
 
-    /// Exactly these.
+    /// Makes a list of exactly these origins.
     pub fn new(origins: impl IntoIterator<Item = Origin>) -> Self {
         origins.into_iter().collect()
     }
 
-    /// Whether no origin is known to be ours.
+    /// Whether the list is empty, so that every origin is accepted.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Our origins, in the order given.
+    /// Returns the origins, in the order given.
     pub fn iter(&self) -> impl Iterator<Item = &Origin> {
         self.0.iter()
     }
 
-    /// Finds out where `head` was sent to.
+    /// Returns the target of the request `head`.
     ///
-    /// Where two of our origins differ in the scheme only and the request does not name it, the
-    /// one that was given first holds.
+    /// If two origins of the list differ in the scheme only and the request does not name a scheme,
+    /// the origin that was given first is used.
     ///
     /// # Errors
     /// [`TargetError`]: no `Host` or several, a target or `Host` that cannot be read, a `Host`
@@ -132,7 +132,7 @@ impl Origins {
             UriParts::split(text).map_err(TargetError::Uri)?;
         if let Some(host) = host {
             // RFC 9112 section 3.2.2 lets a server ignore Host here, and section 3.2 demands that
-            // a client sends the same in both. A request that differs means two things at once.
+            // a client sends the same host in both. Servers would differ about any other request.
             let host = read_host(host)?.normal(scheme);
             if host != authority {
                 let (host, target) = (shown(&host), shown(&authority));
@@ -160,7 +160,7 @@ impl Origins {
         host: Option<&'a [u8]>,
     ) -> Result<(Scheme, Cow<'a, str>), TargetError> {
         let host = host.ok_or(TargetError::HostMissing)?;
-        // The usual case, without reading it: our own spelling is a valid one.
+        // The usual case needs no parsing: an origin of the list is valid.
         if let Some(ours) = self.0.first().filter(|o| o.authority().as_bytes() == host) {
             return Ok((ours.scheme(), Cow::Borrowed(ours.authority())));
         }

@@ -1,7 +1,7 @@
-//! An `http` or `https` URI, taken apart without changing its path and query.
+//! Parsing of `http` and `https` URIs without changing path and query.
 //!
-//! What RFC 3986 allows in an authority and two readers could read in two ways is refused here:
-//! user information, percent-encoded hosts, numbers that only some resolvers take for addresses.
+//! Some authorities that RFC 3986 allows have two readings, and are refused here: user information,
+//! percent-encoded hosts, and numbers that only some resolvers accept as addresses.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -44,11 +44,11 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Reads an origin and brings it to lower case without the default port.
+    /// Parses an origin. It is converted to lower case, and a default port is removed.
     ///
     /// # Errors
-    /// [`UriError`]; a path, even a lone `/`, and a query are errors, because an origin names a
-    /// server and not a place on it.
+    /// [`UriError`]. A path, also a lone `/`, and a query are errors: an origin names a server
+    /// only.
     pub fn parse(text: &str) -> Result<Self, UriError> {
         let parts = UriParts::split(text)?;
         if !parts.path.is_empty() || !parts.rest.is_empty() {
@@ -57,17 +57,17 @@ impl Origin {
         Ok(Origin { scheme: parts.scheme, authority: parts.authority.into_owned() })
     }
 
-    /// Of parts that are already in their normal spelling.
+    /// Makes an origin of parts that are already normalised.
     pub(super) fn from_normal(scheme: Scheme, authority: &str) -> Self {
         Origin { scheme, authority: authority.to_owned() }
     }
 
-    /// The scheme.
+    /// Returns the scheme.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// The authority: lower case, no default port, IPv6 addresses in brackets.
+    /// Returns the authority: lower case, no default port, IPv6 addresses in brackets.
     pub fn authority(&self) -> &str {
         &self.authority
     }
@@ -94,12 +94,12 @@ pub enum UriError {
     /// Not visible ASCII; a client sends such a character percent-encoded, if at all.
     #[error("byte {at} of the target is 0x{byte:02x}, which is not visible ASCII")]
     Character {
-        /// Where, counted from 1.
+        /// Its place, counted from 1.
         at: usize,
-        /// What.
+        /// The byte.
         byte: u8,
     },
-    /// A `#`: fragments are never sent (RFC 9110 section 7.1), so nothing can vouch for one.
+    /// A `#`: fragments are never sent (RFC 9110 section 7.1), so no signature can cover one.
     #[error("the target has a fragment, which is never sent")]
     Fragment,
     /// Neither `http://` nor `https://`.
@@ -119,7 +119,7 @@ pub enum UriError {
     NotAnOrigin,
 }
 
-/// Whether `host` (no port, IPv6 in brackets) never leaves this machine: `localhost` and names
+/// Whether `host` (without a port, IPv6 in brackets) is always this machine: `localhost` and names
 /// below it (RFC 6761 section 6.3), `127.0.0.0/8`, `[::1]`.
 pub fn is_loopback(host: &str) -> bool {
     if let Some(address) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
@@ -132,7 +132,7 @@ pub fn is_loopback(host: &str) -> bool {
     last.eq_ignore_ascii_case("localhost")
 }
 
-/// An `http` or `https` URI, taken apart without changing path and query.
+/// The parts of an `http` or `https` URI; path and query are not changed.
 pub(super) struct UriParts<'a> {
     pub(super) scheme: Scheme,
     pub(super) authority: Cow<'a, str>,
@@ -159,7 +159,7 @@ impl<'a> UriParts<'a> {
     }
 }
 
-/// Visible ASCII only, and no fragment.
+/// Checks that `text` is visible ASCII and has no fragment.
 pub(super) fn check_characters(text: &str) -> Result<(), UriError> {
     match text.bytes().position(|b| !b.is_ascii_graphic() || b == b'#') {
         None => Ok(()),
@@ -175,7 +175,7 @@ pub(super) fn split_query(text: &str) -> (&str, &str) {
     text.split_at(text.bytes().position(|b| b == b'?').unwrap_or(text.len()))
 }
 
-/// A host and a port, both valid, as they were written.
+/// A valid host and port, as they were written.
 pub(super) struct Authority<'a> {
     text: &'a str,
     pub(super) host: &'a str,
@@ -183,7 +183,7 @@ pub(super) struct Authority<'a> {
 }
 
 impl<'a> Authority<'a> {
-    /// Splits host and port. An empty port is no port (RFC 3986 section 6.2.3).
+    /// Parses host and port. An empty port counts as none (RFC 3986 section 6.2.3).
     pub(super) fn read(text: &'a str) -> Result<Self, UriError> {
         if text.bytes().any(|b| b == b'@') {
             return Err(UriError::UserInfo);
@@ -199,7 +199,7 @@ impl<'a> Authority<'a> {
         if digits.is_empty() {
             return Ok(Authority { text, host, port: None });
         }
-        // "0443" is port 443 to one reader and unknown to the next; u16 would also take "+443".
+        // Readers differ about "0443", and `u16` would also parse "+443".
         let plain = digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
         match digits.parse() {
             Ok(port) if plain => Ok(Authority { text, host, port: Some(port) }),
@@ -207,7 +207,7 @@ impl<'a> Authority<'a> {
         }
     }
 
-    /// In lower case and without the default port of `scheme`.
+    /// Returns the authority in lower case and without the default port of `scheme`.
     pub(super) fn normal(&self, scheme: Scheme) -> Cow<'a, str> {
         let text = match self.port {
             Some(port) if port != scheme.default_port() => self.text,
@@ -221,8 +221,9 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// Names of letters, digits, `-` and `_` between single dots; addresses in their plain spelling.
-/// RFC 3986 also allows percent-encoding and punctuation, which resolvers read in several ways.
+/// Whether `host` is a name of letters, digits, `-` and `_` between single dots, or an address in
+/// its plain spelling. RFC 3986 also allows percent-encoding and punctuation, about which resolvers
+/// differ.
 fn is_host(host: &str) -> bool {
     if let Some(address) = host.strip_prefix('[') {
         return address.strip_suffix(']').is_some_and(|a| a.parse::<Ipv6Addr>().is_ok());
@@ -244,8 +245,8 @@ fn is_host(host: &str) -> bool {
     if label_length == 0 {
         return false;
     }
-    // A last label that is a number makes the whole an IPv4 address to a resolver, also as
-    // "127.1", "017700000001" or "0x7f.1": of those only the dotted form has one reading.
+    // If the last label is a number, resolvers take the host for an IPv4 address, also "127.1",
+    // "017700000001" and "0x7f.1". Only the form with four decimal parts has one reading.
     let last = name.rsplit('.').next().unwrap_or_default();
     let hexadecimal = last
         .strip_prefix("0x")

@@ -1,11 +1,11 @@
-//! Where a server listens.
+//! The addresses at which a server can listen.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// A TCP address, or a Unix socket.
+/// The address of a listener: TCP or a Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
     /// `127.0.0.1:8080`, `[::1]:8080`; names are not looked up.
@@ -14,20 +14,20 @@ pub enum ListenAddress {
     Unix(PathBuf),
 }
 
-/// Why a text names no address.
+/// Why a text is not an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenAddressError {
     /// `unix:` with nothing behind it.
     #[error("unix: needs a path behind it")]
     NoPath,
-    /// Anything else.
+    /// The text is not an address.
     #[error("not an address such as 127.0.0.1:8080, [::1]:8080 or unix:PATH")]
     Form,
 }
 
 impl ListenAddress {
-    /// Whether only this machine can connect to it.
+    /// Whether only clients on this machine can connect.
     pub fn is_local(&self) -> bool {
         match self {
             ListenAddress::Tcp(address) => is_loopback(address.ip()),
@@ -36,7 +36,7 @@ impl ListenAddress {
     }
 }
 
-/// Whether `ip` is of this machine only; `::ffff:127.0.0.1` is as well.
+/// Whether `ip` is a loopback address, also if it is mapped: `::ffff:127.0.0.1`.
 pub(crate) fn is_loopback(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_loopback(),
@@ -53,7 +53,7 @@ impl FromStr for ListenAddress {
         match text.strip_prefix("unix:") {
             Some("") => Err(ListenAddressError::NoPath),
             Some(path) => Ok(ListenAddress::Unix(PathBuf::from(path))),
-            // For people who know that this machine is meant.
+            // `localhost` is accepted for 127.0.0.1 without a look-up.
             None => match text.strip_prefix("localhost:") {
                 Some(port) => format!("127.0.0.1:{port}").parse(),
                 None => text.parse(),

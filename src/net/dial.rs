@@ -1,4 +1,4 @@
-//! The client for one server: a pool of connections over TCP, TLS or a Unix socket.
+//! A client with a pool of connections to one server, over TCP, TLS or a Unix socket.
 
 use std::io;
 use std::path::PathBuf;
@@ -21,19 +21,19 @@ use tower_service::Service;
 use super::proxy::{Proxy, TunnelFailed};
 use super::stream::SocketStream;
 
-/// What an exchange ends with: the head of the response, with its body still streaming.
+/// The result of a request: the response, whose body is still streaming, or an error.
 pub type SendResult = Result<Response<Incoming>, Error>;
 
-/// How long an unused connection is kept for the next request. Uvicorn and Node close theirs after 5
-/// seconds, and a request that crosses the close is lost, since none is ever sent twice.
+/// How long an idle connection is kept. Uvicorn and Node close theirs after 5 seconds, and a
+/// request that is sent at that moment is lost, because requests are never sent twice.
 const IDLE: Duration = Duration::from_secs(3);
-/// Bytes of a response's head.
+/// The most bytes of the head of a response.
 const LARGEST_HEAD: usize = 128 * 1024;
 
 /// Sends requests. Cloning is cheap; all clones share the connections. Dropping a response's
 /// future or body closes the connection (HTTP/1.1) or resets the stream (HTTP/2) at once.
 ///
-/// `Host` is not added: what the caller puts there is sent.
+/// `Host` is not added; the caller has to set it.
 pub struct Dialer<B> {
     client: Client<TimedConnector, B>,
     connector: TimedConnector,
@@ -57,8 +57,8 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    /// Connects by `via`, within `connect_timeout` for address, connection, tunnel and TLS handshake
-    /// together.
+    /// Makes a client that connects by `via`. `connect_timeout` limits look-up, connection, tunnel
+    /// and TLS handshake together.
     pub fn new(tls: ClientConfig, via: Via, connect_timeout: Duration) -> Self {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
@@ -70,15 +70,15 @@ where
         Dialer::by(TimedConnector { plain, inner, connect_timeout })
     }
 
-    /// Connects by `tls` from now on, and so do all that were made [apart](Dialer::apart) from the
-    /// same one. A connection that is open already stays as it is for as long as it is in use.
+    /// Uses the TLS settings `tls` for new connections, also in all clients that were made with
+    /// [`Dialer::apart`] from the same one. Open connections are not changed.
     pub fn trust(&self, tls: ClientConfig) {
         let fresh = secured(&self.connector.plain, tls);
-        // Nothing that can panic is done under the lock.
+        // No code that can panic runs under the lock.
         *self.connector.inner.write().unwrap_or_else(PoisonError::into_inner) = fresh;
     }
 
-    /// One that connects in the same way, and shares no connection with this one.
+    /// Returns a client with the same settings and a pool of its own.
     #[must_use]
     pub fn apart(&self) -> Self {
         Dialer::by(self.connector.clone())
@@ -91,10 +91,10 @@ where
             .pool_idle_timeout(IDLE)
             .http1_max_buf_size(LARGEST_HEAD)
             .http2_adaptive_window(true)
-            // A server that is gone without a word is noticed, also behind a silent stream.
+            // Detects a server that disappeared without closing the connection.
             .http2_keep_alive_interval(Duration::from_secs(30))
             .set_host(false)
-            // Only what was taken back before its first byte was written is sent elsewhere.
+            // Only a request of which no byte was written is sent on another connection.
             .retry_canceled_requests(true)
             .build(connector.clone());
         Dialer { client, connector }
@@ -117,25 +117,25 @@ fn secured(plain: &PlainConnector, tls: ClientConfig) -> HttpsConnector<PlainCon
         .wrap_connector(plain.clone())
 }
 
-/// The way to a server.
+/// How to reach a server.
 #[derive(Clone, Debug)]
 pub enum Via {
-    /// Where the URI of each request says.
+    /// Connects to the host in the URI of each request.
     Direct,
-    /// Always to this Unix socket.
+    /// Always connects to this Unix socket.
     Unix(PathBuf),
-    /// Where the URI of each request says, through a tunnel.
+    /// Connects to the host in the URI of each request through a tunnel.
     Proxy(Proxy),
 }
 
-/// Connects by TCP, to a Unix socket or through a tunnel.
+/// Connects over TCP, to a Unix socket or through a tunnel, without TLS.
 #[derive(Clone)]
 struct PlainConnector {
     http: HttpConnector,
     via: Via,
 }
 
-/// A connection as the client library wants it.
+/// A connection with the traits of the client library.
 struct ConnectionIo(TokioIo<SocketStream>);
 
 type Connecting<T> =
@@ -239,7 +239,7 @@ impl hyper::rt::Write for ConnectionIo {
     }
 }
 
-/// The whole of connecting, the TLS handshake included, within a time.
+/// Limits the time of a connection attempt, including the TLS handshake.
 #[derive(Clone)]
 struct TimedConnector {
     plain: PlainConnector,

@@ -1,4 +1,4 @@
-//! A socket that connections come in by.
+//! Listening sockets.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,11 +15,11 @@ use super::ListenAddress;
 use super::peer::Peer;
 use super::stream::SocketStream;
 
-/// Connections that may wait to be accepted.
+/// The most connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
-/// A bound socket. A Unix socket is one that only its owner can connect to, and its file goes
-/// when this is dropped.
+/// A listening socket. Only the owner can connect to a Unix socket, and its file is removed when
+/// this is dropped.
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
@@ -33,7 +33,7 @@ enum Socket {
     Unix(UnixListener, #[allow(dead_code)] UnlinkOnDrop),
 }
 
-/// Removes the file of a Unix socket.
+/// Removes the file of a Unix socket when it is dropped.
 #[cfg(unix)]
 #[derive(Debug)]
 struct UnlinkOnDrop(PathBuf);
@@ -46,13 +46,13 @@ impl Drop for UnlinkOnDrop {
 }
 
 impl Listener {
-    /// Listens at `address`; port 0 takes a free one. Runs on a tokio runtime.
+    /// Listens at `address`; port 0 selects a free port. Needs a tokio runtime.
     ///
-    /// A Unix socket that nobody listens at any more is replaced; one that is in use, and any other
-    /// kind of file, is left alone.
+    /// The file of a Unix socket is replaced if no process listens at it any more. A socket that is
+    /// in use, or a file of another kind, is an error.
     ///
     /// # Errors
-    /// The operating system's; `AddrInUse` for a Unix socket that is in use.
+    /// Errors of the operating system; `AddrInUse` for a Unix socket that is in use.
     pub async fn bind(address: &ListenAddress) -> io::Result<Self> {
         match address {
             ListenAddress::Tcp(wanted) => {
@@ -71,7 +71,7 @@ impl Listener {
         }
     }
 
-    /// Where it listens, with the port that was taken.
+    /// Returns the address, with the port that was selected.
     pub fn address(&self) -> &ListenAddress {
         &self.address
     }
@@ -80,7 +80,7 @@ impl Listener {
         match &self.socket {
             Socket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                // Answers are small and waited for.
+                // Responses are small, so they are sent at once.
                 let _ = stream.set_nodelay(true);
                 Ok((SocketStream::Tcp(stream), Peer::Tcp(peer)))
             }
@@ -93,13 +93,14 @@ impl Listener {
     }
 }
 
-/// As `TcpListener::bind`, whose queue of 128 makes a client of a busy moment wait a second.
+/// Like `TcpListener::bind`, but with a longer queue: with 128, clients wait a second when many
+/// connect at once.
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // Not on Windows, where it would let others take a port that is in use.
+    // Not on Windows, where this option would let other processes use the same port.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
@@ -124,7 +125,7 @@ async fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     }
     let socket = UnixSocket::new_stream()?;
     socket.bind(path)?;
-    // Nobody can connect before `listen`, so nobody gets in before the mode is set.
+    // No client can connect before `listen`, so the mode is set in time.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     socket.listen(BACKLOG)
 }

@@ -1,12 +1,13 @@
-//! Connections in and out: what the gateway and the bridge stand on.
+//! HTTP server and client for the gateway and the bridge.
 //!
-//! Sockets, TLS and HTTP/1.1 and HTTP/2 framing are the libraries' (tokio, rustls, hyper); here are
-//! the limits that a server on the open net needs, and nothing that knows of signatures.
+//! The libraries tokio, rustls and hyper do sockets, TLS and HTTP framing. This module adds the
+//! limits that a public server needs. It does not know signatures.
 //!
 //! - [`ListenAddress`]: where to listen, TCP or a Unix socket.
-//! - [`Server`]: accepts, limits, drains, and checks the bytes of heads before they are parsed.
-//! - [`Workers`]: the threads that serve, a runtime each.
-//! - [`Dialer`]: the pooled client for one server.
+//! - [`Server`]: accepts connections, limits them, stops without cutting requests off, and checks
+//!   the bytes of heads before they are parsed.
+//! - [`Workers`]: the threads that serve, each with its own runtime.
+//! - [`Dialer`]: a client with a pool of connections to one server.
 //! - [`Proxy`]: the HTTP proxy that a client's connections go through.
 //! - [`tls`]: certificates for both.
 

@@ -1,8 +1,8 @@
-//! The HTTP proxy that connections go through, by CONNECT (RFC 9110 section 9.3.6).
+//! Connections through an HTTP proxy, with CONNECT (RFC 9110 section 9.3.6).
 //!
-//! A tunnel is used for `http` targets too: a proxy that rewrites what is signed would break the
-//! signature. A loopback target is never reached through a proxy, which would look for it on its
-//! own machine.
+//! A tunnel is used for `http` targets too, because a proxy that rewrites signed parts would break
+//! the signature. Loopback targets are always reached directly: the proxy would look for them on
+//! its own machine.
 
 use std::fmt;
 
@@ -11,15 +11,14 @@ use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 
 use crate::message::target::is_loopback;
 
-/// What the environment says about proxies: the values of the usual variables, each empty if its
-/// variable is not set.
+/// The values of the environment variables for proxies, each empty if the variable is not set.
 #[derive(Clone, Default)]
 pub struct ProxySettings {
     /// `HTTPS_PROXY`: for `https` targets.
     pub https: String,
     /// `HTTP_PROXY`: for `http` targets.
     pub http: String,
-    /// `ALL_PROXY`: for both, where they have none of their own.
+    /// `ALL_PROXY`: for both, if the more specific variable is empty.
     pub all: String,
     /// `NO_PROXY`: hosts, domains, addresses and networks that are reached directly, between
     /// commas, or `*`.
@@ -33,11 +32,11 @@ impl fmt::Debug for ProxySettings {
     }
 }
 
-/// A value that names no proxy that can be used. The value may hold a password, and is not shown.
+/// Why a value does not name a usable proxy. The value may hold a password, so it is not printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProxyError {
-    /// A proxy of another kind.
+    /// The value names a proxy of another scheme than `http`.
     #[error(
         "{variable} names a proxy that is not spoken to by HTTP: only http://HOST:PORT is supported"
     )]
@@ -45,7 +44,7 @@ pub enum ProxyError {
         /// The variable.
         variable: &'static str,
     },
-    /// Anything else.
+    /// The value is not the URL of a proxy.
     #[error("{variable} is no URL of a proxy, such as http://HOST:PORT")]
     Form {
         /// The variable.

@@ -1,4 +1,4 @@
-//! A server that strangers may connect to: limits, time-outs, and an orderly end.
+//! An HTTP server for public networks: limits, timeouts, and a graceful shutdown.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -32,22 +32,23 @@ mod raw_head;
 
 pub use raw_head::{HeadFault, RefusedHead};
 
-/// What one server gives to all of its clients together, and to each.
+/// The limits of a server, for all clients together and for each connection.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerLimits {
-    /// Connections at once; more wait in the operating system's queue.
+    /// The most connections at once; more wait in the queue of the operating system.
     pub connections: usize,
-    /// For the TLS handshake, and again from the first to the last byte of a request's head.
+    /// The time limit for the TLS handshake, and for each head from its first to its last byte.
     pub head_time: Duration,
-    /// For which a connection may lie without a request, or its client take nothing of any answer
-    /// that is there for it.
+    /// How long a connection may be idle, or its client read nothing of the responses that are
+    /// ready.
     pub idle: Duration,
-    /// Bytes of a request's head. What is over it by more than 16 KiB is refused here.
+    /// The most bytes of a head. Only heads that are more than 16 KiB longer are refused before the
+    /// service is called; the service has to refuse the others.
     pub head_bytes: usize,
-    /// Requests at once on one HTTP/2 connection.
+    /// The most requests at once on one HTTP/2 connection.
     pub streams: u32,
-    /// For the requests in flight when the server is told to stop.
+    /// How long requests in flight may take when the server stops.
     pub drain: Duration,
 }
 
@@ -64,9 +65,9 @@ impl Default for ServerLimits {
     }
 }
 
-/// How long a connection that is asked to end may take for it.
+/// How long a connection may take to close after it was asked to.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
-/// Bytes over the limit on heads for which the service is still asked.
+/// Heads that exceed the limit by at most this many bytes still go to the service.
 const HEAD_ROOM: usize = 16 * 1024;
 /// How long to wait when the operating system has no more descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -88,7 +89,7 @@ impl fmt::Debug for Server {
     }
 }
 
-/// What a running server tells each of its connections.
+/// The state of the server, which each connection watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Running,
@@ -97,13 +98,14 @@ enum Phase {
 }
 
 impl Server {
-    /// A server at `listener`, without TLS.
+    /// Makes a server at `listener`, without TLS.
     pub fn new(listener: Listener, limits: ServerLimits) -> Self {
         Server { listener, limits, tls: None, refused: Arc::new(|head, _| plain_answer(head)) }
     }
 
-    /// The same with `answer` in the place of a line of text for heads that are refused before they
-    /// are parsed. The service is not asked for these, and the connection is closed behind them.
+    /// Sets the response to heads that are refused before they are parsed; the default is a line of
+    /// text. The service is not called for these heads, and the connection is closed after the
+    /// response.
     #[must_use]
     pub fn with_refused_heads<F>(mut self, answer: F) -> Self
     where
@@ -113,19 +115,21 @@ impl Server {
         self
     }
 
-    /// The same with TLS; `certificates` may change its certificates while it runs.
+    /// Uses TLS with `certificates`, which can be replaced while the server runs.
     #[must_use]
     pub fn with_tls(mut self, certificates: ReloadableCertificates) -> Self {
         self.tls = Some(certificates);
         self
     }
 
-    /// Serves until `stop` is done, then takes no more connections, lets the requests in flight
-    /// end within [`ServerLimits::drain`], and cuts off the rest. Returns how many connections were cut.
+    /// Serves until `stop` completes. Then it accepts no more connections, lets the requests in
+    /// flight end within [`ServerLimits::drain`], and cuts off the rest. Returns how many
+    /// connections were cut.
     ///
-    /// `workers` are the runtimes that answer, each with a service of its own: the one that this runs
-    /// on, or those of [`Workers::each`](super::Workers::each). A connection is given to the one that
-    /// has the fewest, and stays there. With none of them, nobody is served.
+    /// `workers` are the runtimes that answer, each with a service of its own: the one that this
+    /// runs on, or those of [`Workers::each`](super::Workers::each). A connection is given to the
+    /// one that has the fewest, and stays there. With no workers, the server stops at the first
+    /// connection.
     ///
     /// A panic of a service ends its connection and nothing else.
     pub async fn run<S, B>(self, workers: Vec<(Handle, S)>, stop: impl Future<Output = ()>) -> usize
@@ -152,7 +156,7 @@ impl Server {
         let mut stop = pin!(stop);
         loop {
             let accepted = async {
-                // The place comes first: what cannot be served is not accepted.
+                // The permit comes first: a connection that cannot be served is not accepted.
                 let place = Arc::clone(&places).acquire_owned().await;
                 let (stream, peer) = listener.accept().await?;
                 Ok::<_, io::Error>((place, stream.detach()?, peer))
@@ -162,7 +166,7 @@ impl Server {
                 accepted = accepted => accepted,
             };
             let Ok((place, stream, peer)) = accepted else {
-                // A client that gave up while it waited, or no descriptors left.
+                // The client gave up while it waited, or there are no descriptors left.
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             };
@@ -184,12 +188,12 @@ impl Server {
         }
         let cut = (all as usize).saturating_sub(places.available_permits());
         let _ = phase.send(Phase::Over);
-        // They end at their next turn.
+        // Connections end when their task runs next.
         let _ = tokio::time::timeout(SHUTDOWN_GRACE, places.acquire_many(all)).await;
         cut
     }
 
-    /// Where it listens.
+    /// Returns the address of the listener.
     pub fn address(&self) -> &super::ListenAddress {
         self.listener.address()
     }
@@ -197,8 +201,8 @@ impl Server {
 
 fn builder(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    // The times are watched by `Activity`, which knows an idle connection from a slow head. Heads are
-    // measured by the filter; somewhat more room than that, and one a little too long for the
+    // The times are watched by `Activity`, which knows an idle connection from a slow head. Heads
+    // are measured by the filter; somewhat more room than that, and one a little too long for the
     // service gets the service's own answer. HTTP/2 answers what is beyond with an empty 431.
     let room = limits.head_bytes.saturating_add(HEAD_ROOM);
     builder
@@ -216,7 +220,7 @@ fn builder(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// The answer to a refused head where nothing else is wanted.
+/// The default response to a refused head: one line of text.
 fn plain_answer(head: &RefusedHead) -> Response<Bytes> {
     let fault = head.fault();
     let mut response = Response::new(Bytes::from(format!("{}\n", fault.message())));
@@ -283,7 +287,7 @@ where
         loop {
             let now = Instant::now();
             let wake = match ending {
-                // Whatever was asked for in the last moment may still be answered.
+                // A request that arrived in the meantime may still be answered.
                 Some(end) if now >= end => match activity.overdue(now, head_time, idle) {
                     Ok(wake) => wake,
                     Err(_) => return,
@@ -300,7 +304,7 @@ where
                 },
             };
             let phase = tokio::select! {
-                // Whatever went wrong on a connection is its client's to see.
+                // Errors of a connection are not reported; its client notices them.
                 _ = connection.as_mut() => return,
                 changed = phase_changes.changed() => match changed {
                     Ok(()) => *phase_changes.borrow_and_update(),

@@ -1,4 +1,4 @@
-//! One type for a TCP connection and a connection to a Unix socket.
+//! A connection over TCP or a Unix socket.
 
 use std::io;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ pub(super) enum SocketStream {
     Unix(UnixStream),
 }
 
-/// A connection that no runtime looks after.
+/// A connection that is not registered with a runtime.
 pub(super) enum DetachedStream {
     Tcp(std::net::TcpStream),
     #[cfg(unix)]
@@ -25,7 +25,7 @@ pub(super) enum DetachedStream {
 }
 
 impl SocketStream {
-    /// Takes it from the runtime that accepted it.
+    /// Removes the connection from its runtime.
     pub(super) fn detach(self) -> io::Result<DetachedStream> {
         Ok(match self {
             SocketStream::Tcp(stream) => DetachedStream::Tcp(stream.into_std()?),
@@ -34,7 +34,7 @@ impl SocketStream {
         })
     }
 
-    /// Lets the other end see a reset instead of an orderly end. Unix sockets have no such thing.
+    /// Makes the client see a reset instead of a normal end. Unix sockets have no reset.
     pub(super) fn reset_when_dropped(&self) {
         if let SocketStream::Tcp(stream) = self {
             let _ = stream.set_zero_linger();
@@ -43,7 +43,7 @@ impl SocketStream {
 }
 
 impl DetachedStream {
-    /// Gives it to the runtime that this runs on.
+    /// Registers the connection with the current runtime.
     pub(super) fn attach(self) -> io::Result<SocketStream> {
         Ok(match self {
             DetachedStream::Tcp(stream) => SocketStream::Tcp(TcpStream::from_std(stream)?),
@@ -53,7 +53,7 @@ impl DetachedStream {
     }
 }
 
-/// Passes a call on to whichever it is.
+/// Calls the same method of either variant.
 macro_rules! either {
     ($self:expr, $stream:ident => $call:expr) => {
         match $self {

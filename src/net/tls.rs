@@ -1,4 +1,4 @@
-//! TLS by rustls: certificates in, roots of trust out.
+//! TLS settings for servers and clients, with rustls.
 
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -8,29 +8,29 @@ use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
-/// Certificates or a key that cannot be used.
+/// Why certificates or a key cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
     /// The PEM text of the certificates cannot be read.
     #[error("the certificates are not PEM")]
     Certificates(#[source] PemFault),
-    /// There is none in it.
+    /// The text holds no certificate.
     #[error("there is no certificate in it")]
     NoCertificate,
     /// The PEM text of the key cannot be read, or there is none in it.
     #[error("there is no private key in it")]
     Key(#[source] PemFault),
-    /// Key and certificate do not fit, or are of a kind that is not supported.
+    /// Key and certificate do not match, or are not supported.
     #[error("the certificate cannot be used")]
     Unusable(#[source] rustls::Error),
-    /// This machine's own roots cannot be read.
+    /// The root certificates of this machine cannot be read.
     #[error("this machine has no root certificates that could be read")]
     NoRoots(#[source] Option<io::Error>),
 }
 
-/// What is wrong with PEM text, and on which line. The errors of the PEM reader hold the line itself,
-/// which may be a private key, so they are not passed on.
+/// What is wrong with PEM text, and on which line. The errors of the PEM reader hold the line
+/// itself, which may be a private key, so they are not passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
 #[non_exhaustive]
@@ -75,13 +75,14 @@ impl PemFault {
     }
 }
 
-/// The provider of the ciphers; named, so that another one in the same program changes nothing.
+/// Returns the crypto provider. It is set explicitly, so that the default of the process has no
+/// effect.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-/// The settings of a server that shows the certificates `chain` (PEM, its own first) and holds
-/// `key` (PEM). It speaks TLS 1.2 and 1.3, and HTTP/2 or HTTP/1.1.
+/// Returns the settings of a server with the certificates `chain` (PEM, its own first) and the
+/// private key `key` (PEM). It supports TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
 ///
 /// # Errors
 /// [`TlsError`].
@@ -97,8 +98,8 @@ pub fn server(chain: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
     Ok(Arc::new(config))
 }
 
-/// The settings of a client that trusts the authorities in `roots` (PEM), or without it those of
-/// this machine.
+/// Returns the settings of a client that trusts the certificate authorities in `roots` (PEM), or
+/// those of this machine if `roots` is `None`.
 ///
 /// # Errors
 /// [`TlsError`].
@@ -112,7 +113,8 @@ pub fn client(roots: Option<&[u8]>) -> Result<ClientConfig, TlsError> {
         }
         None => {
             let loaded = rustls_native_certs::load_native_certs();
-            // A machine's store holds oddities that no client wants; the good ones count.
+            // The store of a machine may hold certificates that cannot be parsed; these are
+            // skipped.
             store.add_parsable_certificates(loaded.certs);
             if store.is_empty() {
                 let first = loaded.errors.into_iter().next();
@@ -123,7 +125,7 @@ pub fn client(roots: Option<&[u8]>) -> Result<ClientConfig, TlsError> {
     trusting(store)
 }
 
-/// The settings of a client that trusts nobody, for one that speaks no TLS.
+/// Returns the settings of a client that trusts no certificate, for a client that does not use TLS.
 ///
 /// # Errors
 /// [`TlsError::Unusable`].
@@ -145,19 +147,19 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     if chain.is_empty() { Err(TlsError::NoCertificate) } else { Ok(chain) }
 }
 
-/// The certificates that a server shows, to be replaced while it runs.
+/// The certificates of a server, which can be replaced while it runs.
 #[derive(Clone, Debug)]
 pub struct ReloadableCertificates {
     config: Arc<RwLock<Arc<ServerConfig>>>,
 }
 
 impl ReloadableCertificates {
-    /// Shows what `config` holds.
+    /// Uses the certificates of `config`.
     pub fn new(config: Arc<ServerConfig>) -> Self {
         ReloadableCertificates { config: Arc::new(RwLock::new(config)) }
     }
 
-    /// Shows something else to every connection from now on.
+    /// Uses the certificates of `config` for new connections.
     pub fn replace(&self, config: Arc<ServerConfig>) {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
     }

@@ -1,8 +1,8 @@
-//! Threads that serve, each with a runtime of its own.
+//! Worker threads, each with its own runtime.
 //!
-//! A request is read, judged, passed on and answered by the thread that its connection was given to,
-//! with connections of that thread's own to the server behind. Threads that share one runtime wake
-//! each other several times a request, which costs more than everything that is done for it.
+//! Each connection belongs to one thread. That thread reads, judges, forwards and answers all
+//! requests of the connection, and has its own connections to the upstream. Threads of one shared
+//! runtime would wake each other several times per request, which costs more than the work itself.
 
 use std::io;
 use std::thread::{self, JoinHandle};
@@ -11,11 +11,11 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 
-/// How long whatever blocks in the background may take at the end.
+/// How long blocking background tasks may take at the end.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
-/// Some threads, for [`Server::run`](super::Server::run). They end when this is dropped, and
-/// whatever still runs on them ends with them.
+/// A pool of threads for [`Server::run`](super::Server::run). Dropping it ends the threads and all
+/// tasks on them.
 #[derive(Debug)]
 pub struct Workers {
     runtimes: Vec<Handle>,
@@ -24,10 +24,10 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// `size` threads, one at the least.
+    /// Starts `size` threads, at least one.
     ///
     /// # Errors
-    /// The operating system's, where it gives no more threads or descriptors.
+    /// Errors of the operating system, for example if there are no more threads or descriptors.
     pub fn new(size: usize) -> io::Result<Self> {
         let (over, stopped) = watch::channel(false);
         let mut workers = Workers { runtimes: Vec::new(), threads: Vec::new(), over };
@@ -45,7 +45,7 @@ impl Workers {
         Ok(workers)
     }
 
-    /// A thread for each processor that this process may use.
+    /// Starts one thread for each processor that this process may use.
     ///
     /// # Errors
     /// As [`Workers::new`].
@@ -53,8 +53,8 @@ impl Workers {
         Workers::new(thread::available_parallelism().map_or(1, usize::from))
     }
 
-    /// The runtime of each, with what it is to answer with. `service` is asked once for every one;
-    /// what these share must not be bound to a runtime.
+    /// Returns the runtime of each thread with a service from `service`, which is called once for
+    /// each thread. Data that the services share must not be bound to one runtime.
     pub fn each<S>(&self, mut service: impl FnMut() -> S) -> Vec<(Handle, S)> {
         self.runtimes.iter().map(|runtime| (runtime.clone(), service())).collect()
     }

@@ -1,10 +1,11 @@
-//! How many bytes of bodies that nobody has vouched for yet may lie in memory at once.
+//! The limit on memory for bodies of requests that are not verified yet.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A number of bytes that requests in flight share. What is over it is answered with 503. The last
-/// quarter is for requests with a signature that holds: whoever has none cannot keep them out.
+/// A number of bytes that all requests in flight share. A request beyond it is answered with 503.
+/// The last quarter is only for requests with a verified signature, so that unsigned requests
+/// cannot block them.
 #[derive(Debug)]
 pub struct Budget {
     free: AtomicUsize,
@@ -12,46 +13,46 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// What a layer takes unless it is given another: 256 MiB.
+    /// The default: 256 MiB.
     pub const DEFAULT: usize = 256 * 1024 * 1024;
 
-    /// A budget of `bytes`.
+    /// Makes a budget of `bytes`.
     pub const fn new(bytes: usize) -> Self {
         Budget { free: AtomicUsize::new(bytes), whole: bytes }
     }
 
-    /// The bytes that are held at this moment.
+    /// Returns the bytes that are in use.
     pub fn used(&self) -> usize {
         self.whole.saturating_sub(self.free.load(Ordering::Relaxed))
     }
 
-    /// An empty share, to be grown as bytes arrive: a length that a stranger only announces
-    /// takes nothing away from others.
+    /// Returns an empty share that grows as bytes arrive. A length that a client only announces
+    /// reserves nothing.
     pub(super) fn share(self: &Arc<Self>) -> BudgetShare {
         BudgetShare { budget: Arc::clone(self), bytes: 0, left: 0 }
     }
 
-    /// The same for a request without a signature that holds.
+    /// Returns a share for a request without a verified signature.
     pub(super) fn unsigned_share(self: &Arc<Self>) -> BudgetShare {
         BudgetShare { budget: Arc::clone(self), bytes: 0, left: self.whole / 4 }
     }
 }
 
-/// A part of the budget, given back when it is dropped.
+/// A part of the budget, returned when it is dropped.
 #[derive(Debug)]
 pub(super) struct BudgetShare {
     budget: Arc<Budget>,
     bytes: usize,
-    /// What has to be left for others.
+    /// The bytes that must stay free for other requests.
     left: usize,
 }
 
 impl BudgetShare {
-    /// Makes this share `bytes` large, if it is smaller; `false` if the budget does not hold that.
+    /// Grows this share to `bytes`. Returns `false` if the budget has too few free bytes.
     pub(super) fn grow_to(&mut self, bytes: usize) -> bool {
         let Some(more) = bytes.checked_sub(self.bytes) else { return true };
         let free = &self.budget.free;
-        // Nothing else is ordered by this number, so relaxed is enough.
+        // No other memory depends on this number, so relaxed ordering is enough.
         let taken = free
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| {
                 free.checked_sub(more).filter(|free| *free >= self.left)

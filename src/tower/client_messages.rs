@@ -1,8 +1,9 @@
-//! The words for each code: fixed, without numbers and without what the registry holds.
+//! The messages that a client receives: one for each code, without numbers and without any content
+//! of the registry.
 
 use crate::verify::Code;
 
-/// What a client is told beside the code. Needs no escapes in JSON.
+/// Returns the message of a code. It needs no escapes in JSON.
 pub(super) fn client_message(code: Code) -> &'static str {
     match code {
         Code::TooLarge => "the request is too large",

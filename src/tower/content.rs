@@ -1,4 +1,4 @@
-//! Bodies: how one is read up to a limit, and in what shape it is handed on.
+//! Bodies: reads them up to a limit, and passes them on.
 
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
@@ -14,16 +14,15 @@ use super::budget::BudgetShare;
 /// Why a body could not be read to its end.
 #[derive(Debug)]
 pub(super) enum ReadError {
-    /// It is longer than the limit; at most one frame more than that was taken.
+    /// The body is longer than the limit.
     TooLarge,
-    /// Too many bytes of other requests are in memory.
+    /// The memory budget is used up.
     Busy,
-    /// It broke off, or its framing is wrong.
+    /// The body ended early or its framing is wrong.
     Broken(BoxError),
 }
 
-/// Reads `body` to its end, if that is at most `limit` bytes away, growing `share` with it.
-/// Trailers are dropped.
+/// Reads the whole `body`, at most `limit` bytes, and grows `share` with it. Trailers are dropped.
 pub(super) async fn read<B>(
     body: B,
     limit: usize,
@@ -37,8 +36,8 @@ where
         return Err(ReadError::TooLarge);
     }
     let mut body = pin!(body);
-    // Most bodies come in one piece, which is handed on without a copy. Of several, each might
-    // keep a whole read buffer alive, however short it is: they are put together.
+    // Most bodies are one frame, which is passed on without a copy. Several frames are copied into
+    // one buffer, because even a short frame could keep a whole read buffer in memory.
     let mut first = Bytes::new();
     let mut whole: Vec<u8> = Vec::new();
     while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
@@ -72,23 +71,23 @@ where
     Ok((if whole.is_empty() { first } else { Bytes::from(whole) }, share))
 }
 
-/// Whether a body says before its first byte that it is longer than `limit`.
+/// Whether the announced length of a body is over `limit`.
 pub(super) fn announces_more<B: Body>(body: &B, limit: usize) -> bool {
     u64::try_from(limit).is_ok_and(|limit| body.size_hint().lower() > limit)
 }
 
-/// A limit that stands around this layer may be the smaller one.
+/// Converts a read error. A layer outside of this one may have a smaller limit.
 fn broken(error: impl Into<BoxError>) -> ReadError {
     let error = error.into();
     if error.is::<LengthLimitError>() { ReadError::TooLarge } else { ReadError::Broken(error) }
 }
 
 pin_project! {
-    /// The body of a request behind the layer: the same bytes, without trailers, which no
-    /// signature covers.
+    /// The body of a request behind the layer: the same bytes, without trailers, because no
+    /// signature covers them.
     ///
-    /// It was read whole before, unless the request was let through unread; then it breaks with
-    /// [`LengthLimitError`] where it is longer than the limit.
+    /// It was read completely before, unless the request got through unread. Then it fails with
+    /// [`LengthLimitError`] if it is longer than the limit.
     pub struct RequestBody<B> {
         #[pin]
         shape: RequestShape<B>,
@@ -98,7 +97,7 @@ pin_project! {
 pin_project! {
     #[project = ProjectedRequest]
     enum RequestShape<B> {
-        // What nobody vouched for counts as long as it lies here.
+        // The body of an unverified request counts for the budget until it is dropped.
         Read { content: Option<Bytes>, _share: Option<BudgetShare> },
         Streamed { #[pin] body: Limited<B>, done: bool },
     }
@@ -177,7 +176,7 @@ where
 }
 
 pin_project! {
-    /// The body of a response: the service's own, frame by frame as it comes, or a refusal.
+    /// The body of a response: that of the service, unchanged, or a refusal.
     pub struct ResponseBody<B> {
         #[pin]
         shape: ResponseShape<B>,

@@ -1,6 +1,6 @@
-//! The audit log's hook: what is written down of a request between its verdict and its dispatch.
+//! Records each request in the audit log, after its verdict and before the service receives it.
 //!
-//! Without the feature `audit` all of this is nothing.
+//! Without the feature `audit`, these functions do nothing.
 
 use crate::mcp::body::Reading;
 use crate::message::Head;
@@ -15,8 +15,8 @@ pub(super) use on::{HeadEvidence, headless, of, record};
 #[cfg(not(feature = "audit"))]
 pub(super) use off::{HeadEvidence, headless, of, record};
 
-/// A request that was judged; its body, if that was read whole; and what that says, if it can be
-/// read in one way only.
+/// A judged request: verifier, head, the body if it is complete, and the parsed body if it is
+/// unambiguous.
 type JudgedParts<'a, 'h> = (&'a Verifier, &'a Head<'h>, Option<&'a [u8]>, Option<&'a Reading<'a>>);
 
 #[cfg(feature = "audit")]
@@ -28,13 +28,13 @@ mod on {
     use crate::tower::status::Status;
     use crate::verify::{Code, Rejection};
 
-    /// The signatures that hold, and the moment at which they did.
+    /// The verified signatures and the time at which they were verified.
     pub(in crate::tower) struct HeadEvidence {
         signatures: audit::Evidence,
         now: Timestamp,
     }
 
-    /// Takes down what held, before the body is judged.
+    /// Keeps the verified signatures, before the body is judged.
     pub(in crate::tower) fn of(
         settings: &VerifySettings,
         head: &Head<'_>,
@@ -52,7 +52,7 @@ mod on {
         }
     }
 
-    /// Records what was found out. What must not go on without an entry, and has none, is refused.
+    /// Records the result. If a required entry cannot be written, the request is refused.
     pub(in crate::tower) async fn record(
         settings: &VerifySettings,
         (verifier, head, body, reading): JudgedParts<'_, '_>,

@@ -1,14 +1,14 @@
-//! What the layer found out about one request.
+//! The result of judging one request.
 
 use super::modes::Mode;
 use super::refusal::RefusalReason;
 use super::status::Status;
 
-/// What was found out about a request.
+/// The result of judging a request.
 pub(super) struct Findings {
     pub(super) status: Option<Status>,
     pub(super) mode: Option<Mode>,
-    /// Why it does not get through.
+    /// Why the request is refused; `None` if it gets through.
     pub(super) refusal: Option<RefusalReason>,
 }
 

@@ -1,4 +1,4 @@
-//! The handle of a running layer, by which its verifier is replaced.
+//! The handle that replaces the verifier of a running layer.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -7,12 +7,12 @@ use crate::mcp::body::Scope;
 use crate::profile::Presence;
 use crate::verify::{Replay, Verifier};
 
-/// A layer cannot be built so.
+/// Why a verifier or setting cannot be used for a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LayerError {
-    /// The verifier takes any origin at its word: a request that was signed for another server
-    /// would be accepted.
+    /// The verifier accepts every origin: a request that was signed for another server would be
+    /// accepted.
     #[error("no origin is known to be ours")]
     NoOrigin,
     /// The verifier does not claim nonces: every request could be replayed.
@@ -21,7 +21,7 @@ pub enum LayerError {
     /// The profile accepts signatures without coverage, nonce, digest or an end.
     #[error("the profile {0:?} is for audits and not for servers")]
     Profile(String),
-    /// A realm that no header can hold.
+    /// The realm cannot stand in a header.
     #[error("the realm holds something else than visible ascii")]
     Realm,
 }
@@ -38,19 +38,19 @@ impl Handle {
         Ok(Handle { verifier: Arc::new(RwLock::new(Arc::new(fit(verifier)?))) })
     }
 
-    /// Judges by `verifier` from now on: a request whose body is not here yet is judged by it too,
-    /// so that a key which is revoked counts for nothing at once. What was verified before stays so.
+    /// Judges by `verifier` from now on, also requests whose body is not complete yet, so that a
+    /// revoked key has no effect at once. Requests that were verified before stay verified.
     ///
     /// # Errors
-    /// As [`VerifyLayer::new`]; the old verifier stays then.
+    /// [`LayerError`], and the old verifier stays in use.
     pub fn replace(&self, verifier: Verifier) -> Result<(), LayerError> {
         let verifier = Arc::new(fit(verifier)?);
-        // Nothing that can panic is done under the lock.
+        // No code that can panic runs under the lock.
         *self.verifier.write().unwrap_or_else(PoisonError::into_inner) = verifier;
         Ok(())
     }
 
-    /// The verifier as it stands.
+    /// Returns the verifier that is in use.
     pub fn verifier(&self) -> Arc<Verifier> {
         Arc::clone(&self.verifier.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -62,7 +62,7 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// Whether a server may rely on `verifier`.
+/// Checks that a server can rely on `verifier`.
 fn fit(verifier: Verifier) -> Result<Verifier, LayerError> {
     if verifier.origins().is_empty() {
         return Err(LayerError::NoOrigin);

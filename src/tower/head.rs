@@ -1,17 +1,17 @@
-//! From the head that a server or client crate parsed to the one that the checklist reads.
+//! Converts `http::request::Parts` of a server or client to a [`Head`].
 
 use http::request::Parts;
 use http::{Uri, Version};
 
 use crate::message::{Head, HeadError, RequestTarget};
 
-/// The head as a server received it. `uri` is the target as it stood on the wire, which a router
-/// between the server and this layer may have cut.
+/// Returns the head as a server received it. `uri` is the target as on the wire; a router may have
+/// shortened that of `parts`.
 pub(super) fn received<'a>(parts: &'a Parts, uri: &'a Uri) -> Result<Head<'a>, HeadError> {
     let multiplexed = parts.version >= Version::HTTP_2;
-    // HTTP/2 names the scheme beside the authority (RFC 9113 section 8.3.1), as the client sees
-    // it or as a proxy put it there. Like HTTP/1.1 in origin form, it is judged by its authority
-    // alone: the scheme is that of our origin, and only a signature over that one holds.
+    // In HTTP/2 the scheme stands beside the authority (RFC 9113 section 8.3.1), but a proxy may
+    // have set it. So only the authority is used, as with HTTP/1.1 in origin form. The scheme is
+    // that of the configured origin, and the signature must cover that scheme.
     let target = match uri.authority() {
         Some(_) if !multiplexed && uri.scheme().is_some() => {
             RequestTarget::Absolute(uri.to_string().into())
@@ -20,8 +20,8 @@ pub(super) fn received<'a>(parts: &'a Parts, uri: &'a Uri) -> Result<Head<'a>, H
     };
     let mut head = Head::new(parts.method.as_str(), target)?;
     if let (true, Some(authority)) = (multiplexed, uri.authority()) {
-        // RFC 9113 section 8.3.1: the two must not differ. Two lines are what a request that says
-        // two things gets refused for; a repetition of the same is not counted.
+        // RFC 9113 section 8.3.1: `Host` must not differ from the authority. If it does, the head
+        // gets two `Host` lines, for which it is refused.
         let mut hosts = parts.headers.get_all(http::header::HOST).iter();
         let repeated =
             hosts.next().is_some_and(|host| host.as_bytes() == authority.as_str().as_bytes())
@@ -34,7 +34,7 @@ pub(super) fn received<'a>(parts: &'a Parts, uri: &'a Uri) -> Result<Head<'a>, H
     Ok(head)
 }
 
-/// The head as a client is about to send it.
+/// Returns the head of a request that a client is about to send.
 pub(super) fn to_send(parts: &Parts) -> Result<Head<'_>, HeadError> {
     let target = match (parts.uri.scheme(), parts.uri.authority()) {
         (Some(_), Some(_)) => RequestTarget::Uri(parts.uri.to_string().into()),
@@ -49,13 +49,13 @@ fn origin_form(uri: &Uri) -> RequestTarget<'_> {
     match uri.path_and_query().map(http::uri::PathAndQuery::as_str) {
         Some("*") => RequestTarget::Asterisk,
         Some(text) => RequestTarget::Origin(text.into()),
-        // The authority form of CONNECT, which is no target of ours.
+        // The authority form of CONNECT, which is refused as a target later.
         None => RequestTarget::Origin("".into()),
     }
 }
 
 fn fields<'a>(head: &mut Head<'a>, parts: &'a Parts) -> Result<(), HeadError> {
-    // The map keeps the lines of one name in the order received, which is all that counts.
+    // The map keeps the order of lines of the same name. Other order has no meaning.
     for (name, value) in &parts.headers {
         head.push(name.as_str(), value.as_bytes())?;
     }

@@ -1,7 +1,7 @@
-//! One request through the layer: head first, then, if it is worth it, the body.
+//! Judges one request in the layer: first the head, then the body if it is needed.
 //!
-//! What can be refused without the body is; at most [`ID_LIMIT`] bytes of it are read then, to
-//! find the id that the client waits for.
+//! A request is refused without its body if possible. Then at most [`ID_LIMIT`] bytes of the body
+//! are read, to find the JSON-RPC id for the answer.
 
 use std::sync::Arc;
 
@@ -25,30 +25,30 @@ use super::refusal::{self, RefusalReason, RefusedRequest};
 use super::settings::VerifySettings;
 use super::status::Status;
 
-/// Bytes that are read of a request that is refused already.
+/// The most bytes that are read of the body of a refused request.
 pub const ID_LIMIT: usize = 64 * 1024;
 
-/// Bytes of an `id` that is echoed.
+/// The most bytes of an `id` that an answer repeats.
 const LONGEST_ID: usize = 256;
 
-/// What becomes of a request.
+/// The decision about a request.
 pub(super) enum RequestOutcome<B> {
-    /// It goes on to the service.
+    /// The request goes to the service.
     Pass(Request<RequestBody<B>>),
-    /// It is answered here.
+    /// The layer answers the request.
     Refuse(Response<Bytes>),
 }
 
-/// A body, as far as it was touched.
+/// How much of a body was read.
 enum BodyState<B> {
     Unread(B),
     Read(Bytes, BudgetShare),
-    /// There is nothing to find an id in: too long, broken, or better left alone.
+    /// No id can be found in the body: it is too long, broken, or must not be read.
     Gone,
 }
 
 impl<B> BodyState<B> {
-    /// What was read.
+    /// Returns the bytes, if the body was read.
     fn bytes(&self) -> Option<Bytes> {
         match self {
             BodyState::Read(bytes, _) => Some(bytes.clone()),
@@ -57,8 +57,8 @@ impl<B> BodyState<B> {
     }
 }
 
-/// Judges `request`. Runs on no particular runtime, and waits for the body and the nonce store
-/// only; dropping it abandons the request.
+/// Judges `request`. It needs no particular runtime and only waits for the body and the nonce
+/// store. Dropping the future abandons the request.
 pub(super) async fn judge<B>(settings: &VerifySettings, request: Request<B>) -> RequestOutcome<B>
 where
     B: Body,
@@ -98,7 +98,7 @@ where
         HeadOutcome::Settled(findings, content) => (Ok(findings), content),
         HeadOutcome::Whole(held, bytes, share) => (Err(held), BodyState::Read(bytes, share)),
     };
-    // Read once for all who want to know what it says.
+    // The body is parsed once.
     let bytes = content.bytes();
     let reading = bytes.as_ref().map(|bytes| body::read(&head, bytes, Scope::Endpoint));
     let findings = match (settled, &bytes, &reading) {
@@ -106,7 +106,7 @@ where
         (Err(held), Some(bytes), Some(reading)) => {
             conclude(settings, &verifier, &head, held, (bytes, reading), &mut evidence).await
         }
-        // What is whole has bytes.
+        // Not reached: a complete body has bytes.
         (Err(_), ..) => Findings::refuse(RefusalReason::Busy),
     };
     let reading = reading.and_then(Result::ok);
@@ -152,22 +152,22 @@ where
     }
     let body = match content {
         BodyState::Unread(body) => RequestBody::streamed(body, verifier.max_body()),
-        // A body that someone vouched for is the application's business from here on.
+        // The body of a verified request no longer counts for the budget.
         BodyState::Read(bytes, share) => RequestBody::read(bytes, (!verified).then_some(share)),
         BodyState::Gone => RequestBody::read(Bytes::new(), None),
     };
     RequestOutcome::Pass(Request::from_parts(parts, body))
 }
 
-/// A request, as far as its head and the arrival of its body decide about it.
+/// The decision after the head was judged and the body arrived.
 enum HeadOutcome<'h, B> {
-    /// It is found out already.
+    /// The request is decided already.
     Settled(Findings, BodyState<B>),
-    /// The body is here, and is judged by what the head has come to.
+    /// The body is complete and is judged next, with the result of the head.
     Whole(Result<HeadHeld<'h>, Rejection>, Bytes, BudgetShare),
 }
 
-/// Judges the head, and reads the body if that is worth it.
+/// Judges the head, and reads the body if it is needed.
 async fn judge_head<'h, B>(
     settings: &VerifySettings,
     verifier: &Verifier,
@@ -180,20 +180,20 @@ where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    // Who waits for a 100 would only send a body that nobody wants.
+    // A request with another expectation is refused before the client sends its body.
     if expects && head.values("expect").any(|value| !value.eq_ignore_ascii_case(b"100-continue")) {
         return HeadOutcome::Settled(Findings::refuse(RefusalReason::Expectation), BodyState::Gone);
     }
     let limit = verifier.max_body();
     let held = match verifier.judge_head(head) {
         Ok(held) => Ok(held),
-        // Permissive waives what comes after the first step.
+        // Step 1 holds in permissive mode too.
         Err(rejection) if rejection.step() == Step::Limits => {
             return HeadOutcome::Settled(over_limits(rejection), BodyState::Unread(body));
         }
         Err(rejection) => match settings.policy.uniform() {
-            // What it does makes no difference, so it is not read: strict refuses it, permissive
-            // lets it through as it is, if it is not known to be too long already.
+            // The operation makes no difference, so the body is not read. Strict mode refuses the
+            // request; permissive mode passes it on, unless its announced length is over the limit.
             Some(mode) if mode == Mode::Strict || !content::announces_more(&body, limit) => {
                 let findings = rejected(settings, rejection, None);
                 return HeadOutcome::Settled(findings, BodyState::Unread(body));
@@ -220,7 +220,7 @@ where
     }
 }
 
-/// Finds out whether a request gets through whose body is here and read.
+/// Decides about a request whose body is complete.
 async fn conclude<'h>(
     settings: &VerifySettings,
     verifier: &Verifier,
@@ -229,7 +229,7 @@ async fn conclude<'h>(
     (bytes, reading): (&[u8], &Result<Reading<'_>, Ambiguous>),
     evidence: &mut Option<HeadEvidence>,
 ) -> Findings {
-    // A key that was revoked while the body was on its way has not authorised it.
+    // The registry may have changed while the body arrived, for example by a revocation.
     let current = settings.verifier();
     let held = match held {
         Ok(_) if !std::ptr::eq(&*current, verifier) => {
@@ -269,15 +269,15 @@ async fn conclude<'h>(
     }
 }
 
-/// What becomes of a request that breaks a limit, which hold in every mode.
+/// Refuses a request that exceeds a limit, in every mode.
 fn over_limits(rejection: Rejection) -> Findings {
     let rejection = Arc::new(rejection);
     let status = Some(Status::rejected(Arc::clone(&rejection)));
     Findings { status, mode: None, refusal: Some(RefusalReason::Rejected(rejection)) }
 }
 
-/// What becomes of a request that was judged, with the answer no. `reading` is what it says, where
-/// that makes a difference and can be told.
+/// Decides by the mode about a request that was judged and rejected. `reading` is its parsed body,
+/// if the mode depends on it and it can be parsed.
 fn rejected(
     settings: &VerifySettings,
     rejection: Rejection,
@@ -289,13 +289,13 @@ fn rejected(
     Findings { status: Some(Status::rejected(rejection)), mode: Some(mode), refusal }
 }
 
-/// The mode for a request that is not verified.
+/// Returns the mode for a request that is not verified.
 fn mode(settings: &VerifySettings, reading: Option<&Reading<'_>>) -> Mode {
     let decided = settings.policy.uniform();
     decided.unwrap_or_else(|| settings.policy.mode(reading.and_then(Reading::operation)))
 }
 
-/// Reads as much of a refused request as may be read to find its id.
+/// Reads the start of the body of a refused request, to find its id.
 async fn for_its_id<B>(settings: &VerifySettings, head: &Head<'_>, body: B) -> BodyState<B>
 where
     B: Body,
@@ -311,8 +311,8 @@ where
     }
 }
 
-/// The id that the client waits for an answer to, as it was written. The id of a response names
-/// a request of the server, and to echo it would answer something else.
+/// Returns the id of a JSON-RPC request, as it was written. The id of a JSON-RPC response is not
+/// returned, because it names a request of the server.
 fn id_to_echo<'r>(reading: &'r Reading<'_>) -> Option<&'r str> {
     let message = reading.message().filter(|m| m.kind() == MessageKind::Request)?;
     let id = message.id()?;

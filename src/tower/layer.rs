@@ -1,4 +1,4 @@
-//! The layer and its settings.
+//! The layer that verifies, and its builder methods.
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,11 +30,11 @@ pub struct VerifyLayer {
 
 impl VerifyLayer {
     /// A strict layer that judges by `verifier`, which it sets to read every body as that of an
-    /// MCP endpoint. Whoever gives the verifier its store has registered
-    /// [`Verifier::retention`] with it.
+    /// MCP endpoint. Register [`Verifier::retention`] with the
+    /// nonce store before.
     ///
     /// # Errors
-    /// [`LayerError`] for a verifier that would let through what nobody authorised here and now.
+    /// [`LayerError`] for a verifier that would accept requests for other servers, or replays.
     pub fn new(verifier: Verifier) -> Result<Self, LayerError> {
         let verifier = Handle::new(verifier)?;
         Ok(VerifyLayer {
@@ -53,7 +53,7 @@ impl VerifyLayer {
         })
     }
 
-    /// Decides by `policy`, such as [`Modes`], what gets through without being verified.
+    /// Decides by `policy`, such as [`Modes`], which requests get through without being verified.
     #[must_use]
     pub fn with_modes(self, policy: impl ModePolicy + 'static) -> Self {
         self.with(|settings| settings.policy = Arc::new(policy))
@@ -72,20 +72,20 @@ impl VerifyLayer {
         Ok(self.with(|settings| settings.refuse_with = with))
     }
 
-    /// Shares `budget` for bodies that nobody has vouched for with other layers.
+    /// Sets the memory budget for bodies of unverified requests, to share it with other layers.
     #[must_use]
     pub fn with_budget(self, budget: Arc<Budget>) -> Self {
         self.with(|settings| settings.budget = budget)
     }
 
-    /// Tells `observer` of every request.
+    /// Calls `observer` for every request.
     #[must_use]
     pub fn with_observer(self, observer: impl Observer + 'static) -> Self {
         self.with(|settings| settings.observer = Some(Arc::new(observer)))
     }
 
-    /// Lets the application answer refused requests. `answer` gets the refusal and the response
-    /// that would be sent; what it returns is sent, with the refusal in its extensions.
+    /// Lets the application answer refused requests. `answer` receives the refusal and the default
+    /// response. The response that it returns is sent, with the refusal in its extensions.
     #[must_use]
     pub fn with_answers<F>(self, answer: F) -> Self
     where
@@ -94,9 +94,9 @@ impl VerifyLayer {
         self.with(|settings| settings.answer = Some(Arc::new(answer)))
     }
 
-    /// Asks `admission` about every request whose signature and body hold, before its nonce is
-    /// claimed: whether this key may do what the head asks. The words of a no, a lower-case
-    /// fragment, are for the log; the request is refused at step 11 as `not_allowed`.
+    /// Calls `admission` for every request that passed steps 1 to 11, before its nonce is claimed.
+    /// An error refuses the request at step 11 as `not_allowed`; its text, a lower-case fragment,
+    /// is for the log.
     #[must_use]
     pub fn with_admission<F>(self, admission: F) -> Self
     where
@@ -105,13 +105,13 @@ impl VerifyLayer {
         self.with(|settings| settings.admission = Some(Arc::new(admission)))
     }
 
-    /// Says how to get the target as it stood on the wire, where a router cut it before this layer
-    /// sees it. Without it every signature behind such a router fails. `None` means that the
-    /// request's own target is whole.
+    /// Sets how to find the target as on the wire, if a router removes a part of the path before
+    /// this layer. Without it, every signature behind such a router fails. If `wire_target` returns
+    /// `None`, the target of the request is used.
     ///
     /// In axum, for a layer inside of `Router::nest`:
     /// `layer.with_wire_target(|parts| Some(parts.extensions.get::<OriginalUri>()?.0.clone()))`.
-    /// It must not take anything from a header.
+    /// `wire_target` must not use a header, because clients choose these.
     #[must_use]
     pub fn with_wire_target<F>(self, wire_target: F) -> Self
     where
@@ -120,14 +120,14 @@ impl VerifyLayer {
         self.with(|settings| settings.wire_target = Some(Arc::new(wire_target)))
     }
 
-    /// A handle that replaces the verifier while the layer is in use.
+    /// Returns a handle that replaces the verifier while the layer is in use.
     pub fn handle(&self) -> Handle {
         self.settings.verifier.clone()
     }
 
-    /// Writes every request down. Under [`ModePolicy::Required`](crate::audit::Policy::Required) a
-    /// request that is verified is on the disk before the service behind gets it, and refused with
-    /// 503 if it cannot be.
+    /// Records every request in the audit log. With
+    /// [`Policy::Required`](crate::audit::Policy::Required) a verified request is on the disk
+    /// before the service receives it, and refused with 503 if it cannot be written.
     #[cfg(feature = "audit")]
     #[must_use]
     pub fn with_audit(self, recorder: Arc<crate::audit::Recorder>) -> Self {

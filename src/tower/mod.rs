@@ -1,5 +1,5 @@
-//! The checklist as a [`tower`](tower_service) middleware: [`VerifyLayer`] stands before any
-//! service of the `http` crate (axum, rmcp's Streamable HTTP service), [`SignLayer`] before any
+//! Verification and signing as [`tower`](tower_service) middleware: [`VerifyLayer`] wraps any
+//! service of the `http` crate (axum, the Streamable HTTP service of rmcp), [`SignLayer`] wraps any
 //! client.
 //!
 //! ```text
@@ -8,11 +8,11 @@
 //!                └───────── refusal: status, headers, JSON-RPC error ◄──────┘
 //! ```
 //!
-//! - **Strict** lets through only what is verified. An unsigned or forged request is refused after
+//! - **Strict** lets only verified requests through. An unsigned or forged request is refused after
 //!   its head; at most 64 KiB of its body are read, to find the JSON-RPC id for the answer.
-//! - **Permissive** lets everything through, with a [`Status`] that says what strict would have
-//!   said. Limits on sizes, and that the authority is one of ours, hold all the same. [`Modes`]
-//!   sets either for single MCP methods and tools.
+//! - **Permissive** lets all requests through, with a [`Status`] that holds the verdict of strict
+//!   mode. Limits on sizes and the check of the authority still apply. [`Modes`] sets the mode for
+//!   single MCP methods and tools.
 //!
 //! ```
 //! # use std::sync::Arc;
@@ -35,7 +35,8 @@
 //!     Replay::Claim(store.clone()),
 //! );
 //! store.register(now, verifier.retention()).await?;
-//! // Everything gets through for now, but for what deletes; the counters say when that can change.
+//! // All requests get through for now, except calls of tools that delete. The counters show how many
+//! // requests strict mode would refuse.
 //! let counters = Arc::new(Counters::new());
 //! let layer = VerifyLayer::new(verifier)?
 //!     .with_modes(Modes::permissive().with_strict("tools/call:delete_*".parse()?))
@@ -44,16 +45,15 @@
 //! # }
 //! ```
 //!
-//! The body is handed on byte for byte; trailers are dropped, because no signature covers them.
-//! Responses pass untouched, frame by frame. Waiting has no end of its own: how long a body may
-//! take is for the server around the layer to limit, and a body that comes too late for its
-//! signature is refused as `expired`.
+//! The body is passed on byte for byte; trailers are dropped, because no signature covers them.
+//! Responses are not changed. The layer has no timeouts: the server has to limit how long a body
+//! may take. A body that arrives after its signature has expired is refused as `expired`.
 //!
-//! The layer judges what its server parsed. How requests are framed (lengths, chunks, repeated or
-//! folded header lines, HTTP/1.0, upgrades) is that server's to refuse, and what stands around the
-//! layer must not change method, target or headers. A layer that answers CORS preflights belongs
-//! around it: preflights are never signed. Behind a router that cuts the path, see
-//! [`VerifyLayer::with_wire_target`].
+//! The layer judges the request that its server parsed. The server has to refuse bad framing
+//! (lengths, chunks, repeated or folded header lines, HTTP/1.0, upgrades), and layers outside of
+//! this one must not change method, target or headers. A layer that answers CORS preflights belongs
+//! outside, because preflights are never signed. Behind a router that removes a part of the path,
+//! see [`VerifyLayer::with_wire_target`].
 
 mod budget;
 mod client_messages;
@@ -84,5 +84,5 @@ pub use service::{ResponseFuture, VerifyService};
 pub use signing::{NotSigned, SignLayer, SignService, SignedFuture};
 pub use status::Status;
 
-/// Any error that can cross threads.
+/// Any error that can be sent to another thread.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,16 +1,16 @@
-//! Which requests must be verified to get through, and which are only labelled.
+//! Which requests must be verified, and which get through with a [`Status`](super::Status) only.
 //!
-//! What a request does is read from its body, by the one strict reading, and never from a header
-//! that nobody signed.
+//! The mode depends on the operation in the body, never on an unsigned header.
 
 use crate::mcp::pattern::{Operation, OperationForms, Pattern};
 
 /// What happens to a request that is not verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
-    /// It is refused.
+    /// The request is refused.
     Strict,
-    /// It gets through, labelled. Limits on sizes and the check of the authority hold all the same.
+    /// The request gets through with its status. Limits on sizes and the check of the authority
+    /// still apply.
     Permissive,
 }
 
@@ -24,23 +24,23 @@ impl Mode {
     }
 }
 
-/// Decides the mode of each request. [`Modes`] does for most servers; implement this where the
-/// decision depends on something that changes, such as the tools that an upstream lists.
+/// Decides the mode of each request. [`Modes`] is enough for most servers. Implement this trait if
+/// the decision depends on changing data, such as the list of tools of an upstream.
 pub trait ModePolicy: Send + Sync {
-    /// The mode for a request that does `operation`; `None` is a body that cannot be read in one
-    /// way only, and could do anything.
+    /// Returns the mode for a request that does `operation`. `None` stands for an ambiguous body,
+    /// which could do anything.
     fn mode(&self, operation: Option<Operation<'_>>) -> Mode;
 
-    /// The mode of every request, if what it does makes no difference. Then no body of a request
-    /// without a valid signature is read.
+    /// Returns the mode if it is the same for every operation. Then the body of a request without a
+    /// valid signature is not read.
     fn uniform(&self) -> Option<Mode> {
         None
     }
 }
 
-/// A default mode, and patterns for which another one holds.
+/// A default mode, and patterns of operations with the other mode.
 ///
-/// Where both kinds of pattern match, strict wins.
+/// If a strict and a permissive pattern match, the mode is strict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Modes {
     default: Mode,
@@ -54,7 +54,7 @@ impl Modes {
         Modes { default: Mode::Strict, strict: Vec::new(), permissive: Vec::new() }
     }
 
-    /// Every request gets through and carries what strict would have said.
+    /// Every request gets through, with the verdict of strict mode in its status.
     pub const fn permissive() -> Self {
         Modes { default: Mode::Permissive, strict: Vec::new(), permissive: Vec::new() }
     }
@@ -68,7 +68,7 @@ impl Modes {
         self
     }
 
-    /// Permissive for what `pattern` matches, unless a strict pattern matches too.
+    /// Makes operations permissive that match `pattern`, unless a strict pattern matches too.
     #[must_use]
     pub fn with_permissive(mut self, pattern: Pattern) -> Self {
         self.permissive.push(pattern);
@@ -76,7 +76,7 @@ impl Modes {
     }
 
     fn restricts(&self, operation: &OperationForms<'_>, answers: bool) -> bool {
-        // Without a name, a pattern restricts whatever its method matches.
+        // Without a name, a pattern restricts every call of a method that it matches.
         let any_call = Operation { method: "tools/call", name: None }.forms();
         self.strict.iter().any(|pattern| {
             pattern.restricts_forms(operation) || (answers && pattern.restricts_forms(&any_call))
@@ -87,7 +87,7 @@ impl Modes {
 impl ModePolicy for Modes {
     fn mode(&self, operation: Option<Operation<'_>>) -> Mode {
         let Some(operation) = operation else {
-            // It matches every strict pattern and no permissive one.
+            // An ambiguous body counts as matching every strict pattern and no permissive one.
             return if self.strict.is_empty() { self.default } else { Mode::Strict };
         };
         if self.strict.is_empty() && self.permissive.is_empty() {

@@ -1,4 +1,4 @@
-//! Watching a roll-out: one event a request, to be counted and logged by the application.
+//! One event for each request, for logs and counters of the application.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,35 +10,34 @@ use super::modes::Mode;
 use super::refusal::RefusedRequest;
 use super::status::Status;
 
-/// One request, judged. `Display` is one line for a log: no secrets, and what strangers chose is
-/// escaped and short.
+/// The result of one request. `Display` writes one line for a log: no secrets, and text of the
+/// client is escaped and short.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct RequestEvent<'a> {
-    /// The request's extensions as they came to the layer, by which an application knows its own
-    /// request again.
+    /// The extensions of the request, so that an application can find its own data.
     pub extensions: &'a http::Extensions,
     /// The HTTP method.
     pub method: &'a str,
     /// The path as received, without the query, which may hold secrets.
     pub path: &'a str,
-    /// What the request does, if its body was read and can be read in one way only.
+    /// What the request does, if its body was read and is unambiguous.
     pub operation: Option<Operation<'a>>,
     /// The id of the JSON-RPC request, as JSON and as it was written, if an answer may name it: at
     /// most 256 bytes.
     pub id: Option<&'a str>,
-    /// The status; `None` where the request was refused before there was any.
+    /// The status; `None` if the request was refused before it was judged.
     pub status: Option<&'a Status>,
     /// The mode that decided about a request that is not verified.
     pub mode: Option<Mode>,
-    /// The refusal, if it did not get through.
+    /// The refusal; `None` if the request got through.
     pub refused: Option<&'a RefusedRequest>,
 }
 
-/// Is told of every request, before it is handed on or answered. It runs on the request's own
-/// task: what takes long belongs elsewhere.
+/// A callback for every request, before it is passed on or answered. It runs on the task of the
+/// request, so it must not block.
 pub trait Observer: Send + Sync {
-    /// A request was judged.
+    /// Called after a request was judged.
     fn judged(&self, event: &RequestEvent<'_>);
 }
 
@@ -88,8 +87,8 @@ impl fmt::Debug for ShortText<'_> {
     }
 }
 
-/// Counts requests by what became of them. Free of locks; put it into an [`Arc`](std::sync::Arc)
-/// and give a clone to the layer.
+/// Counts requests by their result, without locks. Put it into an [`Arc`](std::sync::Arc) and give
+/// a clone to the layer.
 #[derive(Debug)]
 pub struct Counters {
     verified: AtomicU64,
@@ -113,34 +112,34 @@ impl Default for Counters {
 }
 
 impl Counters {
-    /// All zero.
+    /// Makes counters that are all zero.
     pub fn new() -> Self {
         Counters::default()
     }
 
-    /// Requests that were verified.
+    /// Returns the number of verified requests.
     pub fn verified(&self) -> u64 {
         self.verified.load(Ordering::Relaxed)
     }
 
-    /// Requests that got through in permissive mode, and that strict mode would have refused with
-    /// `code`: what is left to do before the mode can be changed.
+    /// Returns the number of requests that got through in permissive mode and that strict mode
+    /// would have refused with `code`.
     pub fn passed_despite(&self, code: Code) -> u64 {
         self.passed.get(place(code)).map_or(0, |n| n.load(Ordering::Relaxed))
     }
 
-    /// Requests that were refused with `code`.
+    /// Returns the number of requests that were refused with `code`.
     pub fn refused_with(&self, code: Code) -> u64 {
         self.refused.get(place(code)).map_or(0, |n| n.load(Ordering::Relaxed))
     }
 
-    /// Requests that got through in permissive mode although they could not be judged.
+    /// Returns the number of requests that got through in permissive mode and could not be judged.
     pub fn passed_unjudged(&self) -> u64 {
         self.passed_unavailable.load(Ordering::Relaxed)
     }
 
-    /// Requests that were refused without a code: they could not be judged, or their framing or
-    /// the size of their body forbade it.
+    /// Returns the number of requests that were refused without a [`Code`]: they could not be
+    /// judged, or their head, body or size was not acceptable.
     pub fn refused_otherwise(&self) -> u64 {
         self.refused_otherwise.load(Ordering::Relaxed)
     }

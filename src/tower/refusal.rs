@@ -1,7 +1,7 @@
 //! Refusals: status, headers and JSON-RPC error.
 //!
-//! A refusal is for a stranger to read. It tells the code and fixed words, never the numbers, and
-//! not what the registry holds; the true reason is for the application and its log.
+//! An unauthenticated client reads the response. So it holds a code and a fixed message, never
+//! numbers and no content of the registry. The true reason is for the application and its log.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,25 +18,24 @@ use crate::verify::{Code, MAX_COMPONENTS, Rejection, Step, Unavailable, Verifier
 use super::BoxError;
 use super::client_messages::client_message;
 
-/// The JSON-RPC error code of a refusal: outside the range that JSON-RPC 2.0 and MCP keep for
-/// themselves.
+/// The JSON-RPC error code of a refusal, outside the ranges that JSON-RPC 2.0 and MCP reserve.
 pub const REFUSED: i32 = -31401;
 /// The JSON-RPC error code with which MCP answers headers that contradict the body.
 pub const HEADER_MISMATCH: i32 = -32020;
 
-/// Seconds after which it is worth to try again, where nothing better is known.
+/// The default `Retry-After`, in seconds.
 const RETRY_SOON: i64 = 5;
 
-/// How a request is refused that is unsigned, or whose signature is not good enough.
+/// The status for requests that are unsigned or whose signature is refused.
 ///
 /// Other faults have a status of their own; see [`RefusedRequest::status`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefuseWith {
-    /// 403, the default: MCP clients take it for what it is.
+    /// 403, the default, which MCP clients show as a refusal.
     Forbidden,
-    /// 401 with `WWW-Authenticate: HTTPSig`, for clients that follow SEP-2752. Others start to
-    /// look for an OAuth server. `not_allowed` stays 403: to sign again would change nothing.
+    /// 401 with `WWW-Authenticate: HTTPSig`, for clients that follow SEP-2752. Other clients look
+    /// for an OAuth server then. `not_allowed` is 403, because signing again would not help.
     Unauthorized {
         /// The realm of the challenge.
         realm: String,
@@ -45,32 +44,32 @@ pub enum RefuseWith {
     Ok,
 }
 
-/// Why a request does not get through.
+/// Why a request is refused.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RefusalReason {
-    /// It was judged, and the answer is no.
+    /// The request was judged and rejected.
     Rejected(Arc<Rejection>),
-    /// It could not be judged.
+    /// The request could not be judged.
     Unavailable(Arc<Unavailable>),
-    /// Its body is longer than the limit, which holds in every mode.
+    /// The body is longer than the limit, which applies in every mode.
     BodyTooLarge {
         /// Bytes.
         limit: usize,
     },
-    /// It was verified, and could not be written down, without which it must not be handed on.
+    /// The request was verified, but the required audit entry could not be written.
     Unrecorded(BoxError),
-    /// Bodies that nobody has vouched for take all the memory that they may.
+    /// The memory budget for bodies of unverified requests is used up.
     Busy,
-    /// It expects something else than `100-continue` (RFC 9110 section 10.1.1).
+    /// The request has an `Expect` other than `100-continue` (RFC 9110 section 10.1.1).
     Expectation,
-    /// Its head has no form that could be judged.
+    /// The head is not valid HTTP.
     Head(crate::message::HeadError),
-    /// Its body broke off.
+    /// The body ended early or its framing is wrong.
     BodyBroken(BoxError),
 }
 
-/// A refusal, as hooks get it and as it lies in the extensions of the response.
+/// A refusal, as hooks receive it and as it stands in the extensions of the response.
 #[derive(Clone, Debug)]
 pub struct RefusedRequest {
     reason: Arc<RefusalReason>,
@@ -88,7 +87,7 @@ impl RefusedRequest {
         RefusedRequest { reason: Arc::new(reason), status }
     }
 
-    /// The true reason. Not for the client.
+    /// Returns the true reason, which is not for the client.
     pub fn reason(&self) -> &RefusalReason {
         &self.reason
     }
@@ -100,7 +99,7 @@ impl RefusedRequest {
         self.status
     }
 
-    /// The true code, for logs: one of [`Code`], else `unavailable`, `expectation_failed`,
+    /// Returns the true code, for logs: one of [`Code`], else `unavailable`, `expectation_failed`,
     /// `head_invalid` or `body_broken`.
     pub fn code(&self) -> &'static str {
         match &*self.reason {
@@ -115,7 +114,7 @@ impl RefusedRequest {
         }
     }
 
-    /// The code that the client is told.
+    /// Returns the code that the client receives.
     pub fn public_code(&self) -> &'static str {
         match &*self.reason {
             RefusalReason::Rejected(rejection) => rejection.public_code().as_str(),
@@ -123,7 +122,7 @@ impl RefusedRequest {
         }
     }
 
-    /// The fixed words that the client is told.
+    /// Returns the fixed message that the client receives.
     pub fn client_message(&self) -> &'static str {
         match &*self.reason {
             RefusalReason::Rejected(rejection) => client_message(rejection.public_code()),
@@ -138,7 +137,7 @@ impl RefusedRequest {
         }
     }
 
-    /// Seconds after which trying again may help.
+    /// Returns the seconds of `Retry-After`, or `None` if trying again does not help.
     pub fn retry_after(&self) -> Option<i64> {
         match &*self.reason {
             RefusalReason::Unavailable(why) => Some(match &**why {
@@ -182,7 +181,7 @@ fn status_of(
             Code::HeaderBodyMismatch => StatusCode::BAD_REQUEST,
             Code::TargetMismatch => StatusCode::MISDIRECTED_REQUEST,
             Code::NonceQuota => StatusCode::TOO_MANY_REQUESTS,
-            // Bodies are measured before they are judged, so it is the head that is meant.
+            // The length of a body is checked before, so this is about the head.
             Code::TooLarge if rejection.step() == Step::Limits => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
@@ -190,7 +189,7 @@ fn status_of(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
             }
             code => match with {
-                // Who signs may not do this; another try is no use (RFC 9110 section 15.5.4).
+                // Signing again would not help (RFC 9110 section 15.5.4).
                 RefuseWith::Unauthorized { .. } if code == Code::NotAllowed => {
                     StatusCode::FORBIDDEN
                 }
@@ -208,7 +207,7 @@ fn status_of(
     }
 }
 
-/// The response to a refusal. `id` is JSON, as the request wrote it.
+/// Returns the response to a refusal. `id` is JSON, as in the request.
 pub(super) fn response(
     refused: &RefusedRequest,
     head: Option<&Head<'_>>,
@@ -221,7 +220,7 @@ pub(super) fn response(
         "header_body_mismatch" => HEADER_MISMATCH,
         _ => REFUSED,
     };
-    // All but the id are words of ours, which need no escapes; the id is JSON already.
+    // The messages need no escapes, and the id is JSON already.
     let id = id.map(|id| format!(r#""id":{id},"#)).unwrap_or_default();
     let text = format!(
         r#"{{"jsonrpc":"2.0",{id}"error":{{"code":{code},"message":"{}","data":{{"reason":"{public_code}"}}}}}}"#,
@@ -242,13 +241,13 @@ pub(super) fn response(
                 headers.insert(header::WWW_AUTHENTICATE, value);
             }
         }
-        // RFC 9110 section 15.5.16: say which coding would do.
+        // RFC 9110 section 15.5.16: name the accepted coding.
         (StatusCode::UNSUPPORTED_MEDIA_TYPE, _) => {
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         _ => {}
     }
-    // Whoever may not do this will not be allowed to by signing again.
+    // After `not_allowed`, signing again would not help.
     if public_code != Code::NotAllowed.as_str()
         && let Some(value) = head.and_then(|head| accept_signature(verifier, head))
     {
@@ -257,8 +256,8 @@ pub(super) fn response(
     response
 }
 
-/// What a signature over this very request has to cover (RFC 9421 section 5). Nothing for a
-/// request that carries more than one signature may cover: it cannot be signed.
+/// Returns the value of `Accept-Signature` for this request (RFC 9421 section 5). Returns `None` if
+/// the request has more fields than one signature may cover.
 fn accept_signature(verifier: &Verifier, head: &Head<'_>) -> Option<HeaderValue> {
     let names = verifier.wanted(head);
     if names.len() > MAX_COMPONENTS {
@@ -274,12 +273,12 @@ fn accept_signature(verifier: &Verifier, head: &Head<'_>) -> Option<HeaderValue>
     HeaderValue::try_from(accept::write("mcp", &params).ok()?).ok()
 }
 
-/// A quoted string (RFC 9110 section 5.6.4).
+/// Returns `text` as a quoted string (RFC 9110 section 5.6.4).
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))
 }
 
-/// Whether a realm can be written in a header.
+/// Whether `text` can be the realm of a challenge.
 pub(super) fn is_realm(text: &str) -> bool {
     text.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
 }

@@ -1,4 +1,4 @@
-//! The service that a [`VerifyLayer`](super::VerifyLayer) makes, and its future.
+//! The service of a [`VerifyLayer`](super::VerifyLayer), and its future.
 
 use std::fmt;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use super::content::{RequestBody, ResponseBody};
 use super::judge::{RequestOutcome, judge};
 use super::settings::VerifySettings;
 
-/// A service behind verification. Made by [`VerifyLayer`](super::VerifyLayer).
+/// Verifies requests before the service that it wraps. Made by [`VerifyLayer`](super::VerifyLayer).
 #[derive(Clone)]
 pub struct VerifyService<S> {
     inner: S,
@@ -27,7 +27,7 @@ impl<S> VerifyService<S> {
         VerifyService { inner, settings }
     }
 
-    /// The service behind.
+    /// Returns the wrapped service.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
@@ -56,8 +56,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // It is `self.inner` that was polled until it was ready, and that may hold a permit for
-        // this call. Its clone holds none, so the clone stays behind.
+        // `self.inner` was polled until it was ready, and may hold a permit for this call. Its
+        // clone holds none, so the clone stays here for the next call.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let settings = Arc::clone(&self.settings);
@@ -65,7 +65,7 @@ where
             future: Box::pin(async move {
                 match judge(&settings, request).await {
                     RequestOutcome::Pass(request) => {
-                        // The future of the service need not keep anything of ours alive.
+                        // The settings are not needed while the service runs.
                         let response = inner.call(request);
                         drop(settings);
                         Ok(response.await?.map(ResponseBody::service))
@@ -79,7 +79,7 @@ where
     }
 }
 
-/// The answer of a [`VerifyService`] to one request. Dropping it drops the service's own.
+/// The future of a [`VerifyService`]. Dropping it also drops the future of the wrapped service.
 pub struct ResponseFuture<R, E> {
     #[allow(clippy::type_complexity)]
     future: Pin<Box<dyn Future<Output = Result<Response<ResponseBody<R>>, E>> + Send>>,

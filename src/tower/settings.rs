@@ -1,4 +1,4 @@
-//! What a layer was set to do, shared by all of its services.
+//! The settings of a [`VerifyLayer`](super::VerifyLayer), shared by all of its services.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl VerifySettings {
         }
     }
 
-    /// The response to a refused request, by the application if it wants to.
+    /// Returns the response to a refused request; the hook of the application may change it.
     pub(super) fn answer(
         &self,
         refused: RefusedRequest,

@@ -1,4 +1,4 @@
-//! The client's side: signs what is about to be sent.
+//! The layer that signs the requests of a client.
 
 use std::fmt;
 use std::pin::Pin;
@@ -25,39 +25,39 @@ use super::head;
 
 type NonceSource = dyn Fn() -> Result<Nonce, BoxError> + Send + Sync;
 
-/// A request could not be signed, and was not sent.
+/// Why a request could not be signed. It was not sent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotSigned {
-    /// It has no form that could be signed.
+    /// The head is not valid for signing.
     #[error("the head of the request cannot be signed")]
     Head(#[from] HeadError),
-    /// Its body is longer than the limit.
+    /// The body is longer than the limit.
     #[error("the body of the request is over {limit} bytes long")]
     BodyTooLarge {
         /// Bytes.
         limit: usize,
     },
-    /// Its body could not be read.
+    /// The body could not be read.
     #[error("the body of the request could not be read")]
     Body(#[source] BoxError),
-    /// There are no random numbers.
+    /// The random generator failed.
     #[error("no nonce could be made")]
     Nonce(#[source] BoxError),
-    /// The signer refused it.
+    /// The signer refused the request.
     #[error("the request could not be signed")]
     Signing(#[from] SigningError),
-    /// The signer made something that no header can hold.
+    /// The signature cannot stand in a header.
     #[error("the signature does not fit into a header")]
     Header(#[from] http::header::InvalidHeaderValue),
 }
 
-/// Signs every request anew, with a time and a nonce of its own, as it passes to the client
-/// behind. A retry or redirect layer stands around this one, so that each attempt is signed;
-/// whatever changes method, target, body or covered headers stands there too.
+/// Signs every request of the client that it wraps, each with a new time and nonce.
 ///
-/// The body is read whole first, because its digest is signed. What fails is not sent; it is a
-/// [`NotSigned`] behind the error.
+/// A retry or redirect layer belongs outside of this one, so that each attempt is signed. Layers
+/// that change method, target, body or covered headers belong outside too. The body is read
+/// completely first, because its digest is signed. A request that cannot be signed is not sent; the
+/// source of the error is [`NotSigned`].
 #[derive(Clone)]
 pub struct SignLayer {
     settings: Arc<SignSettings>,
@@ -93,14 +93,14 @@ impl SignLayer {
                 nonces: Arc::new(nonces),
                 origins: Origins::unknown(),
                 max_body: DEFAULT_MAX_BODY,
-                // A client's own bodies lie in its memory anyway.
+                // The client already holds these bodies in memory.
                 budget: Arc::new(Budget::new(usize::MAX)),
             }),
         }
     }
 
-    /// Says where requests go whose target is a path only, with the authority in `Host`. Without
-    /// it they go to `https`, or `http` on loopback.
+    /// Sets the origin for requests whose target is a path only. Without it, their `Host` is used
+    /// with `https`, or `http` for loopback hosts.
     #[must_use]
     pub fn with_origin(self, origin: Origin) -> Self {
         self.with(|settings| settings.origins = Origins::new([origin]))
@@ -140,7 +140,7 @@ pub struct SignService<S> {
 }
 
 impl<S> SignService<S> {
-    /// The client behind.
+    /// Returns the wrapped client.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
@@ -170,7 +170,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The one that is ready makes the call; see `VerifyService`.
+        // The instance that is ready makes the call; see `VerifyService`.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let settings = Arc::clone(&self.settings);
@@ -198,13 +198,13 @@ impl SignSettings {
                 }
             })?;
         let nonce = (self.nonces)().map_err(NotSigned::Nonce)?;
-        // The time is read last: it is when the request leaves.
+        // The time is read last, so that it is when the request is sent.
         let created = self.clock.now();
         let head = head::to_send(&parts)?;
         let signed = self.signer.sign(&head, &self.origins, &body, created, &nonce)?;
         drop(head);
         for (name, value) in signed.headers() {
-            // What the signer returns takes the place of what was there.
+            // The new value replaces the fields of that name.
             if let Ok(name) = HeaderName::try_from(name) {
                 parts.headers.insert(name, HeaderValue::try_from(value)?);
             }
@@ -213,7 +213,7 @@ impl SignSettings {
     }
 }
 
-/// The answer to one signed request.
+/// The future of a [`SignService`].
 pub struct SignedFuture<T> {
     future: Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>,
 }

@@ -1,10 +1,10 @@
-//! What is known about a request that gets through: a label in its extensions.
+//! The verification status of a request that gets through, in its extensions.
 
 use std::sync::Arc;
 
 use crate::verify::{Code, Rejection, Unavailable, Verified};
 
-/// The verification status of a request, found in its extensions by everything behind the layer.
+/// The verification status of a request. Services behind the layer find it in the extensions.
 ///
 /// ```
 /// # fn f(request: &http::Request<()>) -> Option<&str> {
@@ -14,25 +14,25 @@ use crate::verify::{Code, Rejection, Unavailable, Verified};
 /// # }
 /// ```
 ///
-/// Extensions never come from the wire, and the layer replaces one that is there already. Only
-/// [`Status::Verified`] says who sent a request; everything that the others hold is a claim.
+/// A client cannot set extensions, and the layer replaces an earlier status. Only
+/// [`Status::Verified`] proves the key; the other variants hold unproven claims.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Status {
-    /// All twelve steps hold; the witness says by whose key.
+    /// All twelve steps passed; the value holds the key.
     Verified(Arc<Verified>),
-    /// No signature.
+    /// The request has no signature.
     Unsigned(Arc<Rejection>),
     /// A well-formed signature under a key that the registry does not have.
     UnknownKey(Arc<Rejection>),
-    /// A signature, refused at some other step.
+    /// A signature that was refused for another reason.
     Invalid(Arc<Rejection>),
-    /// It could not be judged.
+    /// The request could not be judged.
     Unavailable(Arc<Unavailable>),
 }
 
 impl Status {
-    /// The status of a request that was judged, with the answer no.
+    /// Returns the status of a rejected request.
     pub(super) fn rejected(rejection: Arc<Rejection>) -> Self {
         match rejection.code() {
             Code::SignatureMissing => Status::Unsigned(rejection),
@@ -52,7 +52,7 @@ impl Status {
         }
     }
 
-    /// Who authorised exactly this request, if anyone did.
+    /// Returns the verified signature, or `None` for every other status.
     pub fn verified(&self) -> Option<&Verified> {
         match self {
             Status::Verified(verified) => Some(verified),
@@ -60,7 +60,7 @@ impl Status {
         }
     }
 
-    /// Step, code and numbers with which strict mode refuses this request.
+    /// Returns the rejection with which strict mode refuses this request.
     pub fn rejection(&self) -> Option<&Rejection> {
         match self {
             Status::Unsigned(r) | Status::UnknownKey(r) | Status::Invalid(r) => Some(r),
@@ -68,7 +68,7 @@ impl Status {
         }
     }
 
-    /// The code with which strict mode refuses this request; `None` where it is verified, or
+    /// Returns the code with which strict mode refuses this request, or `None` if it is verified or
     /// could not be judged.
     pub fn code(&self) -> Option<Code> {
         self.rejection().map(Rejection::code)

@@ -1,4 +1,4 @@
-//! Steps 9 to 11: the body, what it says, and whether this key may say it.
+//! Steps 9 to 11: the digest of the body, its content, and what the key may do.
 
 use std::cell::OnceCell;
 
@@ -18,8 +18,8 @@ use super::rejection::{Code, Rejection, Step, chain};
 use super::{BodyHeld, HeadHeld, Verifier, verdict, window};
 
 impl Verifier {
-    /// Steps 9 to 11, after the last byte of the body, and step 5 once more: a body can trickle
-    /// until its signature has expired.
+    /// Judges steps 9 to 11 after the last byte of the body, and step 5 again: the signature may
+    /// have expired while the body arrived.
     ///
     /// # Errors
     /// The rejection of the signature that got furthest; of several equally far, the first.
@@ -30,7 +30,8 @@ impl Verifier {
         })
     }
 
-    /// The same for a body that is read already, in this verifier's scope.
+    /// Like [`Verifier::judge_body`], for a body that the caller already parsed in this verifier's
+    /// scope.
     pub(crate) fn judge_read<'r>(
         &self,
         request: HeadHeld<'_>,
@@ -39,12 +40,12 @@ impl Verifier {
     ) -> Result<BodyHeld, Rejection> {
         let HeadHeld { head, mut held, mut failed, .. } = request;
         let now = self.clock.now();
-        // What refuses the request as a whole is reported with what its first signature says.
+        // A refusal of the whole request is reported with the statements of its first signature.
         let whole = |rejection: Rejection| {
             rejection.after_signature(true).stating(verdict::of(head, &held))
         };
 
-        // 1. Its share of the limits.
+        // 1. The limit on the body.
         if body.len() > self.max_body {
             let message =
                 format!("the body is {} bytes long, {} at most", body.len(), self.max_body);
@@ -82,7 +83,7 @@ impl Verifier {
             })?;
         }
 
-        // 11. Allowed. What cannot be read is matched by no grant.
+        // 11. Allowed. A body that cannot be parsed matches no grant.
         let operation = reading.as_ref().ok().and_then(Reading::operation);
         let may = |one: &HeldCandidate| match operation {
             Some(operation) => one.entry.allows(operation),
@@ -102,8 +103,8 @@ impl Verifier {
             failed.push(rejection.after_signature(true).stating(verdict::of_one(head, one)));
         }
 
-        // The verdict names the first that may. The others that hold keep their place: their
-        // nonces are claimed too.
+        // The verdict names the first signature whose key may do this. The others stay in the list,
+        // because their nonces are claimed too.
         held.retain(|one| late(one).is_none());
         held.sort_by_key(|one| !may(one));
         Ok(BodyHeld { held, failed, now })
@@ -131,7 +132,7 @@ impl Verifier {
     }
 }
 
-/// Cannot happen: a head is only held by at least one signature. Refusing costs nothing.
+/// The refusal of a head without signatures. [`HeadHeld`] has at least one, so this is not reached.
 fn unsigned() -> Rejection {
     Rejection::new(Step::Present, Code::SignatureMissing, "the request is unsigned")
 }
@@ -156,7 +157,7 @@ fn not_allowed(operation: Option<Operation<'_>>, entry: &Entry) -> Rejection {
         .with("allow", grants(entry))
 }
 
-/// The lists of what an entry grants, as they stand in its trust files.
+/// Returns what an entry grants, as in its trust files.
 fn grants(entry: &Entry) -> String {
     let list = |list: &Vec<_>| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let lists: Vec<String> = entry.allow().iter().map(|l: &Vec<Pattern>| list(l)).collect();

@@ -1,4 +1,4 @@
-//! Steps 3 to 8 for one signature of a request. A fault here refuses this one only.
+//! Steps 3 to 8 for one signature of a request. A fault refuses this signature only.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use super::rejection::{Code, Rejection, Step, chain};
 use super::statement::Statement;
 use super::{MAX_COMPONENTS, standing, window};
 
-/// What all candidates of a request are judged against.
+/// What all signatures of a request are judged with.
 pub(super) struct JudgeContext<'a> {
     pub(super) profile: &'a Profile,
     pub(super) changes: &'a Changes,
@@ -28,11 +28,11 @@ pub(super) struct JudgeContext<'a> {
     pub(super) now: Timestamp,
 }
 
-/// A signature that held: steps 3 to 8 are behind it. Only what later steps and the verdict need;
-/// a report reads the rest from the head again, which most requests never ask for.
+/// A signature that passed steps 3 to 8. It holds only what later steps and the verdict need; a
+/// report parses the head again for the rest, which few requests need.
 #[derive(Clone, Debug)]
 pub(super) struct HeldCandidate {
-    /// Where it stands among the request's signatures.
+    /// Its index among the signatures of the request.
     pub(super) place: usize,
     pub(super) label: String,
     pub(super) created: Option<Timestamp>,
@@ -40,20 +40,20 @@ pub(super) struct HeldCandidate {
     pub(super) nonce: Option<String>,
     pub(super) tag: Option<String>,
     pub(super) entry: Arc<Entry>,
-    /// The bytes that were signed, and the signature over them: what a third party needs.
+    /// The bytes that were signed.
     pub(super) base: String,
     pub(super) signature: [u8; 64],
 }
 
-/// A base over which a signature holds.
+/// A signature base and the verified signature over it.
 type Proof = (String, [u8; 64]);
 
-/// A refusal, and the trust entry of the key, if there is one.
+/// A refusal, and the trust entry of the key if one was found.
 type CandidateRefusal = (Rejection, Option<Arc<Entry>>);
 
 impl JudgeContext<'_> {
-    /// Judges one candidate, step by step; the first step that refuses ends it. The rejection
-    /// carries what the signature says of itself.
+    /// Judges one signature. The first step that refuses it ends the check. The rejection carries
+    /// the statements of the signature.
     pub(super) fn judge(
         &self,
         place: usize,
@@ -82,8 +82,8 @@ impl JudgeContext<'_> {
                 })
             }
             Err(rejection) => {
-                // Also what was refused before its key was looked up is reported by the name that
-                // the key it claims would have.
+                // If the key was not looked up yet, the report names the key that the signature
+                // claims.
                 let claimed = || self.registry.by_id(params.keyid().value()?);
                 let entry = found.as_ref().or_else(claimed).map(|entry| &**entry);
                 let statement = Statement::of(self.head, &label, Some(&params), entry);
@@ -92,8 +92,8 @@ impl JudgeContext<'_> {
         }
     }
 
-    /// The same, once the signature parameters could be read. `found` is the trust entry of the
-    /// key, if there is one, whatever becomes of the signature.
+    /// Judges a signature whose parameters could be parsed. `found` is set to the trust entry of
+    /// the key, if there is one, also if the signature is refused.
     fn judge_read<'p>(
         &self,
         params: &'p SignatureParams<'_>,
@@ -101,7 +101,7 @@ impl JudgeContext<'_> {
         found: &mut Option<Arc<Entry>>,
     ) -> Result<(CheckedParameters<'p>, Arc<Entry>, Proof), Rejection> {
         let signature = signature.map_err(|fault| malformed("signature", &fault))?;
-        // 1. Its share of the limits, before any work is done on each component.
+        // 1. The limit on components, before any work on each of them.
         let count = params.components().len();
         if count > MAX_COMPONENTS {
             let message = format!("{count} components are covered, {MAX_COMPONENTS} at most");
@@ -122,8 +122,8 @@ impl JudgeContext<'_> {
         Ok((parameters, entry, proof))
     }
 
-    /// Steps 7 and 8. A thumbprint names one key; a `kid` may be shared by a few, and then the
-    /// one under which the signature holds is meant: if that one is refused, this is the reason.
+    /// Judges steps 7 and 8. A thumbprint names one key. Several keys may share a `kid`; then the
+    /// key under which the signature verifies is used, and if it is refused, so is the signature.
     fn judge_key(
         &self,
         params: &SignatureParams<'_>,
@@ -165,8 +165,8 @@ impl JudgeContext<'_> {
         signature: &[u8],
     ) -> Result<Proof, Rejection> {
         let signature = self.judge_signature(entry, params, signature);
-        // Step 7 comes first, but whoever proves to hold the key may be told why it is refused,
-        // and that has to be known by then (DESIGN section 8).
+        // Step 7 comes before step 8 in the report, but a client whose signature verifies may learn
+        // why its key is refused. So the signature is verified first.
         standing::judge(self.profile, entry, parameters, self.now)
             .map_err(|rejection| rejection.after_signature(signature.is_ok()))?;
         signature

@@ -1,4 +1,4 @@
-//! Step 12: each nonce is claimed once, last, and only for a signature that held.
+//! Step 12: claims the nonces, as the last step and only for verified signatures.
 
 use crate::clock::Timestamp;
 use crate::key::KeyId;
@@ -10,27 +10,29 @@ use super::rejection::{Code, Refusal, Rejection, Step, Unavailable};
 use super::window::span;
 use super::{BodyHeld, NonceOutcome, Replay, Unread, Verified, Verifier};
 
-/// The longest time for which something may be good and its nonce still be remembered: a day.
+/// The longest time for which a nonce is kept, unless the profile demands nonces: one day, in
+/// seconds.
 const LONGEST: i64 = 24 * 60 * 60;
 
-/// How long a nonce outlives the `expires` that bounds it, in seconds: clocks differ.
+/// How long a nonce is kept after `expires`, in seconds, because clocks differ.
 const MARGIN: i64 = 30;
 
 impl Verifier {
-    /// Step 12. The distinct (key, nonce) pairs of **all** signatures that hold are claimed, in
-    /// order of first appearance: if only one were, stripping it would make a replay look fresh.
+    /// Does step 12: claims the (key, nonce) pairs of **all** verified signatures, each once, in
+    /// the order of the request. If only one were claimed, an attacker could remove that signature
+    /// and replay the rest.
     ///
     /// # Errors
     /// `nonce_replayed`, `nonce_quota`, `expired`, or [`Refusal::Unavailable`]. The rejection
-    /// carries no statement; [`BodyHeld::statement`] has it.
+    /// has no statement; see [`BodyHeld::statement`].
     pub async fn claim(&self, request: BodyHeld) -> Result<Verified, Refusal> {
         let BodyHeld { held, now, .. } = request;
         let seen = self.claim_pairs(&held, now).await?;
         Ok(Verified { held, now, seen })
     }
 
-    /// Step 12 for a request whose body was not kept, so that its digest cannot be judged. That
-    /// makes it no verified request, but a replay shows all the same.
+    /// Does step 12 for a request whose body was not kept. The request is not verified, because its
+    /// digest cannot be checked, but a replay is found.
     ///
     /// # Errors
     /// As [`Verifier::claim`].
@@ -65,9 +67,9 @@ impl Verifier {
         Ok(seen)
     }
 
-    /// What is to be claimed, in order of first appearance. Signatures that share key and nonce
-    /// are one pair, which is remembered until the last of them is over; and as a whole it is as
-    /// old as the first of them, for that one may have been shown before.
+    /// Returns the pairs to claim, in the order of the request. Signatures with the same key and
+    /// nonce are one pair. It is kept until the last of them has expired, and its `created` is the
+    /// earliest one, because that signature may have been used before.
     fn pairs<'v>(&self, held: &'v [HeldCandidate], now: Timestamp) -> Vec<NoncePair<'v>> {
         if let [one] = held {
             return self.pair(one, now).into_iter().collect();
@@ -80,7 +82,7 @@ impl Verifier {
             match pairs.iter_mut().find(|pair| pair.key == new.key && pair.nonce == new.nonce) {
                 Some(pair) => {
                     pair.until = pair.until.max(new.until);
-                    // None, which is before every moment, is a time that nobody knows.
+                    // `None` is smaller than every time: the time is unknown.
                     pair.created = pair.created.min(new.created);
                 }
                 None => pairs.push(new),
@@ -94,25 +96,24 @@ impl Verifier {
         Some(NoncePair { key: one.entry.key().id(), nonce, until, created: one.created })
     }
 
-    /// How long this verifier needs a store to keep what it claims; to be registered with the
-    /// store before the first claim.
+    /// Returns how long this verifier needs a store to keep nonces. Register it with the store
+    /// before the first claim.
     ///
-    /// A profile without a window of its own registers none: what it claims is kept until the end
-    /// that `expires` sets, and to make a shared store keep everything for a day would raise the
-    /// floor of all its other users by as much. For old requests it reports the floor instead.
+    /// A profile without a window needs no retention: its nonces are kept until `expires`. A longer
+    /// retention would raise the floor for all other users of a shared store.
     pub fn retention(&self) -> Retention {
         let window = self.profile.window;
         let whole = |seconds: i64| u32::try_from(seconds).unwrap_or(u32::MAX);
         Retention::new(whole(window.back.unwrap_or(0)), whole(window.ahead))
     }
 
-    /// Until when a nonce has to be remembered: as long as any clock within the margin could
-    /// still accept the request. None where a nonce may be absent and nothing bounds that, or only
-    /// something beyond a day.
+    /// Returns until when a nonce has to be kept: as long as a verifier whose clock differs by the
+    /// margin could accept the request. Returns `None` if the profile allows requests without a
+    /// nonce and neither window nor `expires` ends within a day.
     fn until(&self, one: &HeldCandidate, now: Timestamp) -> Option<Timestamp> {
         let HeldCandidate { created, expires, .. } = *one;
         match (self.profile.window.back, created, expires) {
-            // A profile that demands a nonce demands that it is used once, whatever that costs.
+            // A profile that demands a nonce needs each one kept, also for more than a day.
             (Some(back), Some(created), _)
                 if back <= LONGEST || self.profile.nonce == Presence::Required =>
             {
@@ -123,7 +124,7 @@ impl Verifier {
         }
     }
 
-    /// A request made when the store may already have forgotten is not judged, or only reported.
+    /// Checks `created` against the floor: before it, the store may have lost nonces.
     fn judge_floor(
         &self,
         created: Option<Timestamp>,
@@ -142,7 +143,7 @@ impl Verifier {
     }
 }
 
-/// A nonce of a key, whichever signatures of the request bear it.
+/// A key and a nonce, which one or more signatures of the request have.
 struct NoncePair<'v> {
     key: &'v KeyId,
     nonce: &'v str,
@@ -193,7 +194,7 @@ async fn look_up(
     if store.peek(now, key, nonce).await.map_err(unavailable)?.is_some() {
         return Ok(NonceOutcome::Replayed);
     }
-    // That a store does not know a nonce says nothing where it may have forgotten it.
+    // An unknown nonce proves nothing for a time of which the store may have lost nonces.
     let floor = store.floor(now).await.map_err(unavailable)?;
     Ok(if created.is_some_and(|created| created > floor) {
         NonceOutcome::Fresh
@@ -202,7 +203,7 @@ async fn look_up(
     })
 }
 
-/// Of several signatures, the most worrying outcome is the request's.
+/// Returns the worse of two outcomes; a request with several signatures has the worst of them.
 fn worse(one: NonceOutcome, other: NonceOutcome) -> NonceOutcome {
     let rank = |seen| match seen {
         NonceOutcome::Unchecked => 0,

@@ -1,7 +1,7 @@
-//! Step 6, pure: what a profile demands against what a signature covers.
+//! Step 6: compares the components that a profile demands with those that a signature covers.
 //!
-//! The head alone says what is demanded: a field that steers an MCP server has to be covered as
-//! soon as the request carries it, so that nobody on the way can add one.
+//! A field that decides what an MCP server does must be covered if the request carries it. So an
+//! attacker between client and server cannot add such a field.
 
 use std::borrow::Cow;
 
@@ -12,13 +12,13 @@ use crate::profile::Profile;
 use super::covered::shown;
 use super::rejection::{Code, Rejection, Step};
 
-/// What an operator changed about a profile's demands.
+/// Changes of an operator to the components that a profile demands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Names that have to be covered beside the profile's own, whether carried or not.
+    /// Names that must be covered in addition, also if the request does not carry them.
     pub require: Vec<String>,
-    /// Names that may stay uncovered although the request carries them. The three that make a
-    /// signature say anything at all (`always` of the profile) cannot be waived.
+    /// Names that need not be covered if the request carries them. The components of `always` of
+    /// the profile must be covered in any case.
     pub allow_uncovered: Vec<String>,
 }
 
@@ -36,8 +36,8 @@ pub fn judge(
         covered.iter().any(|c| c.name() == name && (c.is_plain() || !profile.plain_identifiers))
     };
     let mut missing: Vec<&str> = Vec::new();
-    // A stranger may send thousands of fields; naming the first few is enough, and keeps the
-    // search for repeats short.
+    // A client may send thousands of fields. 32 names are enough for a message, and keep the search
+    // for repeated names short.
     let mut demand = |name| {
         if missing.len() < 32 && !has(name) && !missing.contains(&name) {
             missing.push(name);
@@ -67,8 +67,8 @@ pub fn judge(
         .with("covered", covered.iter().map(shown).collect::<Vec<_>>().join(" ")))
 }
 
-/// What a signature over `head` should cover, each name once and in a signer's order: for asking
-/// the other side for one. A profile that demands nothing still asks for what its signers cover.
+/// Returns what a signature over `head` should cover, each name once and in the order of a signer.
+/// For a profile that demands nothing, these are the components that its signers cover.
 pub(super) fn wanted<'a>(
     profile: &Profile,
     changes: &Changes,

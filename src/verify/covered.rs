@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use crate::base::component::Component;
 use crate::message::Head;
 
-/// A component as reports name it: bare where it has no parameters, else as on the wire.
+/// Returns the name of a component for reports: the bare name if it has no parameters, otherwise as
+/// on the wire.
 pub fn shown(component: &Component<'_>) -> String {
     match component.is_plain() {
         true => component.name().to_owned(),
@@ -13,11 +14,11 @@ pub fn shown(component: &Component<'_>) -> String {
     }
 }
 
-/// What of a request no candidate's base binds, for reports: the pieces of the target and every
-/// field that is not covered whole, in the order received and each once. The signature fields
-/// themselves are left out.
+/// Returns what the signature does not protect, for reports: the parts of the target and every
+/// field that is not covered as a whole, in the order received and each once. The signature fields
+/// themselves are not listed.
 pub fn not_covered(head: &Head<'_>, covered: &[Component<'_>]) -> Vec<String> {
-    // A set: a stranger's signature may list a thousand components over thousands of fields.
+    // A set, because a signature may list a thousand components over thousands of fields.
     let plain: HashSet<&str> =
         covered.iter().filter(|c| c.is_plain()).map(Component::name).collect();
     let has = |name: &str| plain.contains(name);
@@ -27,7 +28,7 @@ pub fn not_covered(head: &Head<'_>, covered: &[Component<'_>]) -> Vec<String> {
         open.push("@method".to_owned());
     }
     if !has("@target-uri") {
-        // The whole URI is bound if its pieces are.
+        // The whole URI is protected if all its parts are.
         let pieces = ["@scheme", "@authority", "@path", "@query"];
         let path_and_query = has("@request-target");
         for piece in pieces {

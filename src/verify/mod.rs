@@ -1,10 +1,10 @@
-//! The checklist of DESIGN section 4: twelve steps, cheap before costly, and nothing that an
-//! outsider can grow before the signature holds.
+//! Verification in twelve steps (see [`Step`] and ARCHITECTURE.md). Cheap checks come before costly
+//! ones, and an unauthenticated request never changes state.
 //!
-//! [`Verifier::verify`] does all of it. A server that wants to refuse a request before it reads
-//! the body takes it in three: [`Verifier::judge_head`] (steps 1 to 8), [`Verifier::judge_body`]
-//! (9 to 11, and the window once more, because a body can trickle) and [`Verifier::claim`] (12).
-//! Each stage hands over a value that cannot be made in another way.
+//! [`Verifier::verify`] does all steps. A server that refuses a request before it reads the body
+//! uses three calls: [`Verifier::judge_head`] (steps 1 to 8), [`Verifier::judge_body`] (9 to 11,
+//! and the window again, because a slow body can outlast it) and [`Verifier::claim`] (12). Each
+//! call needs the value that the call before it returned, so that no step can be left out.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -38,17 +38,17 @@ pub use rejection::{Code, Refusal, Rejection, Step, Unavailable};
 pub use statement::Statement;
 pub use verdict::{BodyHeld, HeadHeld, HeldSignature, NonceOutcome, Unread, Verified};
 
-/// Signatures on one request.
+/// The most signatures on one request.
 pub const MAX_LABELS: usize = 4;
-/// Components that one signature covers.
+/// The most components that one signature may cover.
 pub const MAX_COMPONENTS: usize = 32;
-/// Bytes of all `Signature-Input` lines together.
+/// The most bytes of all `Signature-Input` lines together.
 pub const MAX_SIGNATURE_INPUT: usize = 8 * 1024;
-/// Bytes of a request's body, unless the caller says otherwise.
+/// The default limit on bodies, in bytes.
 pub const DEFAULT_MAX_BODY: usize = 4 * 1024 * 1024;
 
-/// The place of a field among those that may stand on one line only: which of two a server takes
-/// is anyone's guess. `Host` is judged with the target.
+/// Returns the index of a field that must not stand on two lines, because servers differ in which
+/// of the two they use; `None` for all other fields. `Host` is judged with the target.
 fn singleton(name: &str) -> Option<u32> {
     Some(match name {
         "content-type" => 0,
@@ -67,28 +67,29 @@ fn singleton(name: &str) -> Option<u32> {
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Replay {
-    /// Claims them, and judges nothing that the store may have forgotten. For servers.
+    /// Claims them, and refuses requests from a time of which the store may have lost nonces. For
+    /// servers.
     Claim(Arc<dyn NonceStore>),
-    /// Claims them, and only reports what the store may have forgotten. For a program that was
-    /// started a moment ago and lives for one verdict.
+    /// Claims them, and only reports that the store may have lost nonces. For a program that runs
+    /// for one verdict.
     ClaimOnce(Arc<dyn NonceStore>),
-    /// Looks whether they were claimed in `store`, and reports it. For captures judged at their
-    /// own time: a nonce that is found may be this very request's. Among the requests that `run`
-    /// is shown, the second use is refused.
+    /// Looks them up in `store` and reports the result. For captures that are judged at their own
+    /// time: a nonce that is found may be of this very request. A second use within `run` is
+    /// refused.
     LookUp {
-        /// What the server that was asked first remembers.
+        /// The store of the server that received the request first.
         store: Arc<dyn NonceStore>,
-        /// What this run remembers.
+        /// The nonces of the requests that were judged in this run.
         run: Arc<dyn NonceStore>,
     },
-    /// Refuses the second use among the requests that this store is shown, and reports nothing
-    /// else: a second look at a capture is not a replay, but the same request twice in it is.
+    /// Refuses a second use within this store, and reports nothing else. Judging a capture twice is
+    /// not a replay, but the same request twice in one capture is.
     WithinRun(Arc<dyn NonceStore>),
-    /// Does not look at them.
+    /// Ignores them.
     Unchecked,
 }
 
-/// Judges requests. Cheap to share, and free of any runtime.
+/// Judges requests by the rules of a profile. It needs no particular async runtime.
 pub struct Verifier {
     profile: Profile,
     changes: Changes,
@@ -101,7 +102,7 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier by `profile` of requests to `origins`, signed by keys of `registry`.
+    /// Makes a verifier by `profile` for requests to `origins`, signed by keys of `registry`.
     pub fn new(
         profile: Profile,
         registry: Arc<Registry>,
@@ -114,54 +115,55 @@ impl Verifier {
         Verifier { profile, changes, registry, origins, clock, replay, scope, max_body }
     }
 
-    /// The same verifier with changed demands on coverage.
+    /// Changes which components have to be covered.
     #[must_use]
     pub fn with_changes(mut self, changes: Changes) -> Self {
         self.changes = changes;
         self
     }
 
-    /// The same verifier with bodies of at most `bytes`.
+    /// Limits bodies to `bytes`; the default is [`DEFAULT_MAX_BODY`].
     #[must_use]
     pub fn with_max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self
     }
 
-    /// The same verifier before an MCP endpoint, where every body has to be a JSON-RPC message.
+    /// Sets whether requests are for an MCP endpoint, where every body must be a JSON-RPC message.
     #[must_use]
     pub fn at(mut self, scope: Scope) -> Self {
         self.scope = scope;
         self
     }
 
-    /// The rules that this verifier goes by.
+    /// Returns the rules of this verifier.
     pub fn profile(&self) -> &Profile {
         &self.profile
     }
 
-    /// What its operator changed about the profile's demands on coverage.
+    /// Returns the changes of [`Verifier::with_changes`].
     pub fn changes(&self) -> &Changes {
         &self.changes
     }
 
-    /// The origins that requests have to be sent to.
+    /// Returns the origins that requests must be sent to.
     pub fn origins(&self) -> &Origins {
         &self.origins
     }
 
-    /// What step 12 does.
+    /// Returns what step 12 does.
     pub fn replay(&self) -> &Replay {
         &self.replay
     }
 
-    /// What a signature over this request should cover, each name once and in a signer's order:
-    /// for an `Accept-Signature` (RFC 9421 section 5). As many names as the request has fields.
+    /// Returns the names that a signature over this request should cover, each once, in the order
+    /// of a signer: for `Accept-Signature` (RFC 9421 section 5). The number of names is not
+    /// limited.
     pub fn wanted<'a>(&self, head: &'a Head<'_>) -> Vec<Cow<'a, str>> {
         coverage::wanted(&self.profile, &self.changes, head)
     }
 
-    /// The largest body that is judged, in bytes.
+    /// Returns the limit on bodies, in bytes.
     pub fn max_body(&self) -> usize {
         self.max_body
     }
@@ -169,8 +171,8 @@ impl Verifier {
     /// Judges a whole request, steps 1 to 12.
     ///
     /// # Errors
-    /// [`Refusal::Rejected`] with step, code and numbers, or [`Refusal::Unavailable`] where the
-    /// nonce store could not say.
+    /// [`Refusal::Rejected`] with step, code and numbers, or [`Refusal::Unavailable`] if the nonce
+    /// store could not answer.
     pub async fn verify(&self, head: &Head<'_>, body: &[u8]) -> Result<Verified, Refusal> {
         let BodyHeld { held, now, .. } = self.judge_body(self.judge_head(head)?, body)?;
         match self.claim_pairs(&held, now).await {
@@ -182,7 +184,7 @@ impl Verifier {
         }
     }
 
-    /// Steps 1 to 8, which need no byte of the body.
+    /// Judges steps 1 to 8, which do not need the body.
     ///
     /// # Errors
     /// The rejection of the signature that got furthest; of several equally far, the first.
@@ -281,10 +283,10 @@ fn nothing_in_them() -> Rejection {
     )
 }
 
-/// An `Mcp-Param-*` field that stands on two lines; their names are the server's to choose.
+/// Returns an `Mcp-Param-*` field that stands on two lines.
 fn repeated_param<'a>(head: &'a Head<'_>) -> Option<&'a str> {
     let params = || head.fields().iter().map(|f| f.name()).filter(|n| n.starts_with("mcp-param-"));
-    // Two are few, and most requests have none.
+    // Most requests have less than two such fields.
     params().nth(1)?;
     let mut names = std::collections::HashSet::new();
     params().find(|name| !names.insert(*name))

@@ -1,4 +1,4 @@
-//! Step 4: the parameters that a profile needs are there, once each, with the right type and form.
+//! Step 4: checks presence, type and form of the signature parameters that a profile demands.
 
 use crate::base::params::SignatureParams;
 use crate::clock::Timestamp;
@@ -7,22 +7,22 @@ use crate::profile::{Presence, Profile, TagRule};
 
 use super::rejection::{Code, Rejection, Step};
 
-/// The parameters that the checklist looks at, read once. Others are signed, kept and reported.
+/// The parameters that verification uses. Others are signed and reported, but have no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckedParameters<'p> {
     /// When the signature was made.
     pub created: Option<Timestamp>,
-    /// When it stops to be good, excluded.
+    /// End of validity (exclusive).
     pub expires: Option<Timestamp>,
     /// The one-time value, exactly as received.
     pub nonce: Option<&'p str>,
-    /// Which key.
+    /// The id of the key.
     pub keyid: &'p str,
-    /// Who, as a stable name.
+    /// The stable client id.
     pub tag: Option<&'p str>,
 }
 
-/// Reads the parameters.
+/// Reads and checks the parameters.
 ///
 /// # Errors
 /// `parameter_missing`, `parameter_invalid`, `alg_not_allowed`.
@@ -30,8 +30,8 @@ pub fn judge<'p>(
     profile: &Profile,
     params: &'p SignatureParams<'_>,
 ) -> Result<CheckedParameters<'p>, Rejection> {
-    // RFC 9421 section 3.2, step 6: the algorithm is the key's. A sender may repeat it, but
-    // never choose it.
+    // RFC 9421 section 3.2, step 6: the key determines the algorithm. A client may name it, but
+    // cannot choose another.
     match params.params().get("alg") {
         None => {}
         Some(BareItem::String(alg)) if alg == "ed25519" => {}
@@ -46,7 +46,7 @@ pub fn judge<'p>(
     }
     let created = seconds(params, "created")?;
     let expires = seconds(params, "expires")?;
-    // A window can only be held against a time of creation.
+    // The window is counted from `created`.
     if created.is_none() && (profile.created == Presence::Required || profile.window.back.is_some())
     {
         return Err(missing("created"));
@@ -75,7 +75,7 @@ pub fn judge<'p>(
     Ok(CheckedParameters { created, expires, nonce, keyid, tag })
 }
 
-/// 16 to 256 characters of the two base64 alphabets, then at most two `=`.
+/// Whether `text` is 16 to 256 characters of the two base64 alphabets and at most two `=`.
 fn is_nonce(text: &str) -> bool {
     let body = text.strip_suffix('=').unwrap_or(text);
     let body = body.strip_suffix('=').unwrap_or(body);
@@ -122,9 +122,9 @@ fn string<'p>(
     }
 }
 
-/// A value as it stands on the wire.
+/// Returns a value as on the wire.
 fn written(value: &BareItem<'_>) -> String {
     let mut text = String::new();
-    // What was read can be written.
+    // A parsed value can always be written.
     value.write_to(&mut text).map_or_else(|_| "?".to_owned(), |()| text)
 }

@@ -1,7 +1,7 @@
 //! Refusals as data: the step, the code and the numbers.
 //!
-//! Steps and codes are public: they stand in JSON, in logs and in the test vectors. The list of
-//! codes only grows.
+//! Steps and codes are a public interface: JSON reports, logs and test vectors hold them. Codes are
+//! never removed.
 
 use std::fmt;
 
@@ -11,11 +11,11 @@ use crate::secret::json_fault;
 
 use super::statement::Statement;
 
-/// One check of the list in [`super`], in the order in which they are made.
+/// A step of verification. The steps are in the order in which they are done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Step {
-    /// 1: sizes and counts, one line per singleton header, the authority one of ours.
+    /// 1: sizes and counts, fields that must not be repeated, and an authority of this server.
     Limits = 1,
     /// 2: `Signature-Input` and `Signature` are both there.
     Present = 2,
@@ -37,7 +37,7 @@ pub enum Step {
     Mcp = 10,
     /// 11: the trust entry lets this key do this.
     Allowed = 11,
-    /// 12: the nonce was never used before.
+    /// 12: the nonce was not used before.
     Nonce = 12,
 }
 
@@ -66,7 +66,7 @@ impl Step {
     }
 }
 
-/// Makes the codes, their texts and the list of all of them from one table.
+/// Generates [`Code`] with the texts and the list of all codes from one table.
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
         /// Why a request was refused, as a stable machine-readable word.
@@ -91,7 +91,7 @@ codes! {
     TooLarge = "too_large",
     /// The signature fields are not what RFC 9421 and 9651 allow, or something stands there twice.
     SignatureMalformed = "signature_malformed",
-    /// The request was sent to an authority that is not ours.
+    /// The request was sent to an authority that is not one of this server.
     TargetMismatch = "target_mismatch",
     /// The request is unsigned.
     SignatureMissing = "signature_missing",
@@ -145,7 +145,7 @@ impl fmt::Display for Code {
     }
 }
 
-/// Judged, and the answer is no.
+/// The refusal of a request that was judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     step: Step,
@@ -162,48 +162,48 @@ impl Rejection {
         Rejection { step, code, message, details, signature_held: false, statement: None }
     }
 
-    /// Adds one line of numbers.
+    /// Adds one detail.
     pub(super) fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
         self.details.push((name, value.to_string()));
         self
     }
 
-    /// Notes that the signature itself held, so that its holder may be told more.
+    /// Records whether the signature itself verified: only then the client may learn the code.
     pub(super) fn after_signature(mut self, held: bool) -> Self {
         self.signature_held = held;
         self
     }
 
-    /// Whether the signature itself held.
+    /// Whether the signature itself verified.
     pub(super) fn signature_held(&self) -> bool {
         self.signature_held
     }
 
-    /// Adds what the signature says of itself.
+    /// Adds the statements of the signature.
     pub(super) fn stating(mut self, statement: Statement) -> Self {
         self.statement = Some(Box::new(statement));
         self
     }
 
-    /// What the signature that got furthest says of itself; none of it is proven. None if no
-    /// signature could be read.
+    /// Returns the statements of the signature that passed the most steps, or `None` if no
+    /// signature could be parsed. None of the statements is proven.
     pub fn statement(&self) -> Option<&Statement> {
         self.statement.as_deref()
     }
 
-    /// The step that refused.
+    /// Returns the step that refused.
     pub fn step(&self) -> Step {
         self.step
     }
 
-    /// Why, as a stable word: for the operator, the log and the auditor.
+    /// Returns the true code, for the operator, the log and the auditor.
     pub fn code(&self) -> Code {
         self.code
     }
 
-    /// The code that a stranger may be told. What a registry holds is none of a stranger's
-    /// business, so that a refusal at step 7 or 8 reads "no known key verifies this signature"
-    /// unless the signature was seen to hold.
+    /// Returns the code that the client may learn. An unauthenticated client must not learn which
+    /// keys the registry holds. So a refusal at step 7 or 8 is reported as `key_unknown`, unless
+    /// the signature itself verified.
     pub fn public_code(&self) -> Code {
         match self.step {
             Step::Key | Step::Signature if !self.signature_held => Code::KeyUnknown,
@@ -211,12 +211,12 @@ impl Rejection {
         }
     }
 
-    /// What was refused, with the numbers: one lower-case line.
+    /// Returns what was refused, with the numbers: one lower-case line.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Both sides of the mismatch, name and value, in the order in which they are to be shown.
+    /// Returns names and values of both sides of the mismatch, in the order in which to show them.
     pub fn details(&self) -> &[(&'static str, String)] {
         &self.details
     }
@@ -230,8 +230,8 @@ impl fmt::Display for Rejection {
 
 impl std::error::Error for Rejection {}
 
-/// An error and what caused it, in one line. Each part is capped. Of JSON that cannot be read, only
-/// the place is told: its parser repeats what it was given.
+/// Returns an error and its causes, joined with colons in one line. Each part is capped. Of JSON
+/// that cannot be read, only the place is told: its parser repeats what it was given.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let part = |text: String| capped(&text, MOST_PRINTED).into_owned();
     let mut line = part(error.to_string());
@@ -247,14 +247,14 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     line
 }
 
-/// Not verified, and why.
+/// Why a request is not verified.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// Judged: no.
+    /// The request was judged and refused.
     #[error("rejected at {0}")]
     Rejected(#[from] Rejection),
-    /// It could not be judged; this is never a yes.
+    /// The request could not be judged. A server must not let it through.
     #[error("could not be judged")]
     Unavailable(#[from] Unavailable),
 }
@@ -263,18 +263,18 @@ pub enum Refusal {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unavailable {
-    /// The nonce store did not answer, or not in a way that can be relied on.
+    /// The nonce store did not answer, or its answer cannot be relied on.
     #[error("the nonce store could not say whether the nonce is new")]
     Store(#[from] StoreError),
-    /// The store may have forgotten nonces of requests made at or before `floor` (a restart, a
-    /// fail-over): a replay of one would look fresh.
+    /// The store may have lost nonces of requests made at or before `floor`, for example after a
+    /// restart or a fail-over: a replay of such a request would look new.
     #[error("the nonce store may have forgotten what was used until {floor}")]
     BelowFloor {
-        /// The last second of which the store may have forgotten something.
+        /// The last second of which the store may have lost nonces.
         floor: crate::clock::Timestamp,
-        /// When the request says that it was made, if it does.
+        /// `created` of the request, if present.
         created: Option<crate::clock::Timestamp>,
-        /// Seconds until a request made then would be judged.
+        /// Seconds until newly signed requests can be judged.
         retry_after: i64,
     },
 }

@@ -1,4 +1,4 @@
-//! Step 7: whether the key that a signature names may speak at all.
+//! Step 7: whether the key of a signature is strong, valid, not revoked and bound to the tag.
 
 use crate::clock::Timestamp;
 use crate::key::trust::Entry;
@@ -7,7 +7,7 @@ use crate::profile::{Profile, TagRule};
 use super::parameters::CheckedParameters;
 use super::rejection::{Code, Rejection, Step};
 
-/// Judges one entry of the registry for one signature.
+/// Checks one trust entry for one signature.
 ///
 /// # Errors
 /// `key_weak`, `key_published`, `key_not_valid`, `key_revoked`, `tag_mismatch`.
@@ -32,7 +32,7 @@ pub(super) fn judge(
             "the private half of this key is published: anyone can sign under it".to_owned(),
         ));
     }
-    // A key has to be good when it signed and when it is judged: `created` is the signer's word.
+    // The key must be valid at `created` and now, because the client chooses `created`.
     for (what, moment) in [("created", parameters.created), ("now", Some(now))] {
         let Some(moment) = moment else { continue };
         if let Some(start) = entry.not_before()

@@ -1,4 +1,4 @@
-//! What a signature says of itself, as a report shows it.
+//! The unverified statements of a signature, for reports.
 
 use crate::base::params::SignatureParams;
 use crate::clock::Timestamp;
@@ -7,7 +7,8 @@ use crate::message::Head;
 
 use super::covered;
 
-/// What a signature says of itself. Of a refused request, nothing of this is proven.
+/// What a signature states: its key, times, nonce and components. For a refused request, none of
+/// this is proven.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Statement {
@@ -31,12 +32,12 @@ pub struct Statement {
     pub nonce: Option<String>,
     /// The covered components, in the order received.
     pub covered: Vec<String>,
-    /// What the request carries and the signature does not bind.
+    /// The parts of the request that the signature does not cover.
     pub not_covered: Vec<String>,
 }
 
 impl Statement {
-    /// Reads what can be read, without judging it.
+    /// Collects the statements of a signature, without judging them.
     pub fn of(
         head: &Head<'_>,
         label: &str,

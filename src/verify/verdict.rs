@@ -1,4 +1,4 @@
-//! What the stages hand over. None of these can be made outside this room.
+//! The values that the calls of verification return. Only this module can make them.
 
 use crate::base::header;
 use crate::clock::Timestamp;
@@ -10,7 +10,7 @@ use super::candidate::HeldCandidate;
 use super::rejection::{Code, Rejection, Step};
 use super::statement::Statement;
 
-/// Steps 1 to 8 hold for at least one signature of this head. The body is still to be judged.
+/// A head of which at least one signature passed steps 1 to 8. The body is still to be judged.
 #[derive(Debug)]
 pub struct HeadHeld<'h> {
     pub(super) head: &'h Head<'h>,
@@ -19,7 +19,8 @@ pub struct HeadHeld<'h> {
     pub(super) now: Timestamp,
 }
 
-/// Steps 1 to 11 hold for at least one signature. Its nonce is still to be claimed.
+/// A request of which at least one signature passed steps 1 to 11. Its nonce is still to be
+/// claimed.
 #[derive(Debug)]
 pub struct BodyHeld {
     /// The signatures that hold, the one that the verdict names first.
@@ -28,14 +29,14 @@ pub struct BodyHeld {
     pub(super) now: Timestamp,
 }
 
-/// Steps 1 to 8 hold for a request whose body nobody has. It can never be verified.
+/// A request that passed steps 1 to 8 and whose body was not kept. It can never be verified.
 #[derive(Debug)]
 pub struct Unread {
     pub(super) held: Vec<HeldCandidate>,
     pub(super) now: Timestamp,
 }
 
-/// One signature that holds, with all that a third party needs to see it too.
+/// A verified signature, with all that a third party needs to verify it again.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct HeldSignature<'a> {
@@ -54,8 +55,8 @@ pub struct HeldSignature<'a> {
 }
 
 impl HeadHeld<'_> {
-    /// The signatures that hold, at least one, in the order of the request. Which of them the
-    /// verdict will name is not known yet.
+    /// Returns the verified signatures, at least one, in the order of the request. The body decides
+    /// later which of them the verdict names.
     pub fn signatures(&self) -> impl Iterator<Item = HeldSignature<'_>> {
         self.held.iter().map(|one| HeldSignature {
             label: &one.label,
@@ -67,7 +68,7 @@ impl HeadHeld<'_> {
         })
     }
 
-    /// What the first signature that held says of itself.
+    /// Returns the statements of the first verified signature.
     pub fn statement(&self) -> Statement {
         of(self.head, &self.held)
     }
@@ -78,26 +79,26 @@ impl HeadHeld<'_> {
         &self.failed
     }
 
-    /// The moment as of which the head was judged.
+    /// Returns the time at which the head was judged.
     pub fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// Gives up on the body, because it was not kept.
+    /// Continues without the body, because it was not kept.
     pub fn unread(self) -> Unread {
         Unread { held: self.held, now: self.now }
     }
 }
 
 impl BodyHeld {
-    /// The id of the key that the verdict will name.
+    /// Returns the id of the key that the verdict will name.
     pub fn key(&self) -> &KeyId {
-        // Nothing holds without at least one signature.
+        // There is at least one signature.
         self.held[0].entry.key().id()
     }
 
-    /// Refuses at step 11 for a reason of the caller's own, such as a session that is another
-    /// key's. `why` is a lower-case fragment for the log; the client is told `not_allowed`.
+    /// Makes a refusal at step 11 for a reason of the caller, such as a session of another key.
+    /// `why` is a lower-case fragment for the log; the client receives `not_allowed`.
     pub fn not_allowed(&self, head: &Head<'_>, why: impl Into<String>) -> Rejection {
         Rejection::new(Step::Allowed, Code::NotAllowed, why)
             .after_signature(true)
@@ -111,24 +112,25 @@ impl BodyHeld {
         &self.failed
     }
 
-    /// What the signature that the verdict names says of itself; `head` is the request's.
+    /// Returns the statements of the signature that the verdict names; `head` is that of the
+    /// request.
     pub fn statement(&self, head: &Head<'_>) -> Statement {
         of(head, &self.held)
     }
 
-    /// The moment as of which the request was judged.
+    /// Returns the time at which the request was judged.
     pub fn now(&self) -> Timestamp {
         self.now
     }
 }
 
-/// What the first of these says of itself.
+/// Returns the statements of the first signature of `held`.
 pub(super) fn of(head: &Head<'_>, held: &[HeldCandidate]) -> Statement {
     held.first().map(|one| of_one(head, one)).unwrap_or_default()
 }
 
-/// What this one says of itself. Its label is on `head` once: a repeated one would have refused the
-/// request.
+/// Returns the statements of one signature. Its label is unique on `head`: step 3 refuses repeated
+/// labels.
 pub(super) fn of_one(head: &Head<'_>, one: &HeldCandidate) -> Statement {
     let candidates = header::read(head).unwrap_or_default();
     let same = candidates.into_iter().find(|candidate| candidate.label == one.label);
@@ -136,22 +138,22 @@ pub(super) fn of_one(head: &Head<'_>, one: &HeldCandidate) -> Statement {
     Statement::of(head, &one.label, params.as_ref(), Some(&one.entry))
 }
 
-/// What the memory of nonces had to say.
+/// What the nonce store answered about the nonces of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NonceOutcome {
-    /// Claimed, and never used before.
+    /// Claimed, and not used before.
     Fresh,
-    /// Used before; only a look-up reports this, a claim refuses.
+    /// Used before. Only a look-up reports this; a claim refuses the request.
     Replayed,
-    /// Not asked, or nothing bounds how long it would have to be remembered.
+    /// Not checked, or nothing limits how long the store would have to keep the nonce.
     Unchecked,
-    /// Claimed or looked up, but the store may have forgotten an earlier use.
+    /// Claimed or looked up, but the store may have lost an earlier use.
     BelowFloor,
 }
 
 impl NonceOutcome {
-    /// As it is written in JSON.
+    /// Returns the word that stands in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             NonceOutcome::Fresh => "fresh",
@@ -162,7 +164,7 @@ impl NonceOutcome {
     }
 }
 
-/// The proof that a request passed all twelve steps: who authorised exactly this, and when.
+/// The proof that a request passed all twelve steps: the key that authorised it, and when.
 #[derive(Clone, Debug)]
 pub struct Verified {
     pub(super) held: Vec<HeldCandidate>,
@@ -171,34 +173,34 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// The id of the key that signed.
+    /// Returns the id of the key that signed.
     pub fn key(&self) -> &KeyId {
         self.entry().key().id()
     }
 
-    /// The name that the trust entry gives the key.
+    /// Returns the name of the key in its trust entry.
     pub fn name(&self) -> Option<&str> {
         self.entry().name()
     }
 
-    /// The stable client id that the signature bears.
+    /// Returns `tag`, the stable client id.
     pub fn tag(&self) -> Option<&str> {
         self.held[0].tag.as_deref()
     }
 
-    /// The label of the signature.
+    /// Returns the label of the signature.
     pub fn label(&self) -> &str {
         &self.held[0].label
     }
 
-    /// When the signature says that it was made.
+    /// Returns `created` of the signature.
     pub fn created(&self) -> Option<Timestamp> {
         self.held[0].created
     }
 
-    /// The trust entry of the key.
+    /// Returns the trust entry of the key.
     pub fn entry(&self) -> &Entry {
-        // A verdict is only made of at least one signature that held.
+        // There is at least one signature.
         &self.held[0].entry
     }
 
@@ -207,7 +209,7 @@ impl Verified {
         self.now
     }
 
-    /// What the memory of nonces had to say.
+    /// Returns what the nonce store answered.
     pub fn seen(&self) -> NonceOutcome {
         self.seen
     }

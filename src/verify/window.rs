@@ -1,14 +1,14 @@
-//! Step 5, pure arithmetic: `created` and `expires` against a moment.
+//! Step 5: compares `created` and `expires` with the current time.
 //!
-//! A request is good from `created − ahead` to `created + window`, both ends included, and only
-//! before `expires`. All sums saturate: the numbers come from strangers.
+//! A request is valid from `created − ahead` to `created + back` (both inclusive) and before
+//! `expires`. All sums saturate, because the client chooses the numbers.
 
 use crate::clock::Timestamp;
 use crate::profile::Window;
 
 use super::rejection::{Code, Rejection, Step};
 
-/// Judges the two times of a signature at `now`.
+/// Checks the two times of a signature at `now`.
 ///
 /// # Errors
 /// `not_yet_valid` or `expired`.
@@ -64,7 +64,7 @@ fn now_and(now: Timestamp, window: Window) -> String {
     }
 }
 
-/// A length of time as people say it, never rounded up: `42 s`, `3 min 5 s`, `2 h 10 min`, `12 d`.
+/// Formats a length of time in two units, rounded down: `42 s`, `3 min 5 s`, `2 h 10 min`, `12 d`.
 pub fn span(seconds: i64) -> String {
     let s = seconds.unsigned_abs();
     let pair = |big: u64, unit: &str, small: u64, small_unit: &str| match small {

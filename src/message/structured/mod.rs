@@ -1,11 +1,11 @@
-//! Structured field values, RFC 9651, read so that nothing is swallowed.
+//! Structured field values (RFC 9651): a parser that keeps repeated keys and their order.
 //!
-//! The RFC's own algorithm keeps the last of two equal keys, and leaves it to the reader whether
-//! base64 without its padding is one. Two readers can then see different values in the same
-//! bytes, which is what a signature must rule out. So this parser accepts what the RFC calls well
-//! formed, keeps everything in the order received, and *records* those two things as a [`ParseFault`]:
-//! of the dictionary for a repeated key, of one member for anything inside it. The caller decides
-//! how far a fault reaches; [`Dictionary::strict`] and its siblings take it for an error.
+//! The algorithm of the RFC keeps the last of two equal keys, and lets a parser choose whether to
+//! accept base64 without its padding. Two parsers can then see different values in the same bytes,
+//! and a signature must rule that out. So this parser accepts what the RFC calls well formed, keeps
+//! all members in the order received, and *records* those two things as a [`ParseFault`]: of the
+//! dictionary for a repeated key, of one member for anything inside it. The caller decides what a
+//! fault affects; [`Dictionary::strict`] and the other `strict` functions return it as an error.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -16,8 +16,8 @@ mod write;
 
 pub use write::{Unwritable, write_key};
 
-/// The one value of a field that may stand on several lines: they are joined with `", "` (RFC 9110
-/// section 5.3). A single line is not copied; `None` if there is no line.
+/// Joins the lines of a field to one value, with `", "` between them (RFC
+/// 9110 section 5.3). Returns `None` if there is no line. A single line is not copied.
 pub fn combine<'v>(lines: impl IntoIterator<Item = &'v [u8]>) -> Option<Cow<'v, [u8]>> {
     let mut lines = lines.into_iter();
     let mut value = Cow::Borrowed(lines.next()?);
@@ -29,7 +29,7 @@ pub fn combine<'v>(lines: impl IntoIterator<Item = &'v [u8]>) -> Option<Cow<'v, 
     Some(value)
 }
 
-/// Where a value stops being acceptable, and why.
+/// What is wrong with a structured field value, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason} at byte {offset}")]
 pub struct ParseFault {
@@ -102,12 +102,12 @@ pub enum ParseReason {
 pub struct Decimal(i64);
 
 impl Decimal {
-    /// The decimal of that many thousandths; `None` where RFC 9651 has no room for it.
+    /// Makes a decimal of `thousandths`. Returns `None` if it is too large for RFC 9651.
     pub fn from_thousandths(thousandths: i64) -> Option<Self> {
         (-MAX_INTEGER..=MAX_INTEGER).contains(&thousandths).then_some(Decimal(thousandths))
     }
 
-    /// The value in thousandths.
+    /// Returns the value in thousandths.
     pub fn thousandths(self) -> i64 {
         self.0
     }
@@ -138,7 +138,7 @@ pub enum BareItem<'a> {
 }
 
 impl<'a> BareItem<'a> {
-    /// The text of a string; `None` for every other type, tokens too.
+    /// Returns the text of a string, or `None` for every other type, also for a token.
     pub fn as_string(&self) -> Option<&str> {
         match self {
             BareItem::String(text) => Some(text),
@@ -146,7 +146,7 @@ impl<'a> BareItem<'a> {
         }
     }
 
-    /// The number of an integer; `None` for every other type, decimals and dates too.
+    /// Returns the number of an integer, or `None` for every other type, also decimals and dates.
     pub fn as_integer(&self) -> Option<i64> {
         match self {
             BareItem::Integer(number) => Some(*number),
@@ -154,7 +154,7 @@ impl<'a> BareItem<'a> {
         }
     }
 
-    /// The same value on its own.
+    /// Copies borrowed text, so that the value borrows nothing.
     pub fn into_owned(self) -> BareItem<'static> {
         match self {
             BareItem::Integer(n) => BareItem::Integer(n),
@@ -174,29 +174,29 @@ impl<'a> BareItem<'a> {
 pub struct Parameters<'a>(Vec<(Cow<'a, str>, BareItem<'a>)>);
 
 impl<'a> Parameters<'a> {
-    /// The first parameter of that name. Where a name is repeated, the member is at fault, and
-    /// which one is meant is not for this function to say.
+    /// Returns the first parameter of that name. If a name is repeated, the member has a fault,
+    /// which the caller has to check.
     pub fn get(&self, name: &str) -> Option<&BareItem<'a>> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
-    /// Names and values in order.
+    /// Returns names and values in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &BareItem<'a>)> {
         self.0.iter().map(|(key, value)| (key.as_ref(), value))
     }
 
-    /// How many there are.
+    /// Returns the number of parameters.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no parameters.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Sets one parameter: in its old place if it is there, else at the end. A name that is not
-    /// a key shows when the parameters are written.
+    /// Sets one parameter: in its place if it exists, else at the end. Whether the name is valid is
+    /// checked when the parameters are written.
     pub fn set(&mut self, name: impl Into<Cow<'a, str>>, value: BareItem<'a>) {
         let name = name.into();
         match self.0.iter_mut().find(|(key, _)| *key == name) {
@@ -205,7 +205,7 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// The same parameters on their own.
+    /// Copies borrowed text, so that the parameters borrow nothing.
     pub fn into_owned(self) -> Parameters<'static> {
         Parameters(self.0.into_iter().map(|(k, v)| (owned(k), v.into_owned())).collect())
     }
@@ -229,7 +229,7 @@ pub struct InnerList<'a> {
     pub params: Parameters<'a>,
 }
 
-/// What a list or a dictionary is made of.
+/// A member of a list or dictionary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Member<'a> {
     /// An item.
@@ -239,7 +239,7 @@ pub enum Member<'a> {
 }
 
 impl Member<'_> {
-    /// The same member on its own.
+    /// Copies borrowed text, so that the member borrows nothing.
     pub fn into_owned(self) -> Member<'static> {
         let own = |i: Item<'_>| Item { value: i.value.into_owned(), params: i.params.into_owned() };
         match self {
@@ -252,14 +252,14 @@ impl Member<'_> {
     }
 }
 
-/// A member as it came, with what a lenient parser would not have told.
+/// A member as received, with the fault that a lenient parser would hide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received<T> {
     /// The member.
     pub value: T,
-    /// The first repeated parameter or byte sequence of a second spelling in it.
+    /// The first repeated parameter or non-canonical byte sequence in the member.
     pub fault: Option<ParseFault>,
-    /// Where it stands in the value, from its key, if it has one, to its last parameter.
+    /// Its byte range in the value, from its key (if it has one) to its last parameter.
     pub span: Range<usize>,
 }
 
@@ -280,7 +280,7 @@ pub struct Dictionary<'a> {
 }
 
 impl<'a> Dictionary<'a> {
-    /// Reads a dictionary; repeated keys and faults inside members are recorded, not refused.
+    /// Parses a dictionary; repeated keys and faults inside members are recorded, not refused.
     ///
     /// # Errors
     /// The first place that is not RFC 9651.
@@ -288,7 +288,7 @@ impl<'a> Dictionary<'a> {
         parse::dictionary(value)
     }
 
-    /// Reads a dictionary and takes every recorded fault for an error.
+    /// Parses a dictionary; a recorded fault is an error.
     ///
     /// # Errors
     /// The first place that is not RFC 9651, else a repeated key, else the first member's fault.
@@ -298,12 +298,12 @@ impl<'a> Dictionary<'a> {
         dictionary.duplicate.or(inner).map_or(Ok(dictionary), Err)
     }
 
-    /// The first member under `key`.
+    /// Returns the first member of the key `key`.
     pub fn get(&self, key: &str) -> Option<&Received<Member<'a>>> {
         self.members.iter().find(|(name, _)| name == key).map(|(_, member)| member)
     }
 
-    /// The same dictionary on its own.
+    /// Copies borrowed text, so that the dictionary borrows nothing.
     pub fn into_owned(self) -> Dictionary<'static> {
         let own = |(key, member): (_, Received<Member<'_>>)| {
             let Received { value, fault, span } = member;
@@ -317,7 +317,7 @@ impl<'a> Dictionary<'a> {
 }
 
 impl<'a> List<'a> {
-    /// Reads a list; faults inside members are recorded, not refused.
+    /// Parses a list; faults inside members are recorded, not refused.
     ///
     /// # Errors
     /// The first place that is not RFC 9651.
@@ -325,7 +325,7 @@ impl<'a> List<'a> {
         parse::list(value)
     }
 
-    /// Reads a list and takes every recorded fault for an error.
+    /// Parses a list; a recorded fault is an error.
     ///
     /// # Errors
     /// The first place that is not RFC 9651, else the first member's fault.
@@ -336,7 +336,7 @@ impl<'a> List<'a> {
 }
 
 impl<'a> Item<'a> {
-    /// Reads one item; a fault inside it is recorded, not refused.
+    /// Parses one item; a fault inside it is recorded, not refused.
     ///
     /// # Errors
     /// The first place that is not RFC 9651.
@@ -344,7 +344,7 @@ impl<'a> Item<'a> {
         parse::item(value)
     }
 
-    /// Reads one item and takes a recorded fault for an error.
+    /// Parses one item; a recorded fault is an error.
     ///
     /// # Errors
     /// The first place that is not RFC 9651, else the recorded fault.

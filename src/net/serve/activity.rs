@@ -1,7 +1,7 @@
-//! What a connection is doing: waiting for a request, in the middle of a head, or at work.
+//! Tracks the state of a connection: idle, receiving a head, or answering requests.
 //!
-//! The library's own time for heads also runs while a connection merely lies idle, so that one of
-//! the two would have to be far too long or too short.
+//! The timeout for heads of the HTTP library also runs while a connection is idle, so that one
+//! limit would have to serve for both.
 
 use std::convert::Infallible;
 use std::io;
@@ -22,7 +22,7 @@ use super::raw_head::RefusedHead;
 use crate::net::peer::Peer;
 use crate::net::stream::SocketStream;
 
-/// The state of one connection, shared by its socket, its requests and its clock.
+/// The state of one connection, shared by its socket, its requests and its timer.
 #[derive(Debug)]
 pub(super) struct Activity {
     state: Mutex<ActivityState>,
@@ -30,34 +30,34 @@ pub(super) struct Activity {
 
 #[derive(Debug)]
 struct ActivityState {
-    /// Requests whose answer is not at its end.
+    /// Requests whose response is not complete.
     in_flight: Vec<OpenRequest>,
-    /// Requests so far.
+    /// The number of requests so far.
     asked: u64,
-    /// Since when nothing is in flight.
+    /// Since when no request is in flight.
     quiet: Instant,
-    /// When the first byte since then came.
+    /// When the first byte after that arrived.
     begun: Option<Instant>,
-    /// Several requests share the connection, so that bytes between them need not be a head.
+    /// Whether requests are multiplexed (HTTP/2), so that bytes between them need not be a head.
     multiplexed: bool,
-    /// Nothing was asked yet.
+    /// Whether there was no request yet.
     new: bool,
-    /// An answer that ends with its connection did not come to its end.
+    /// Whether a response broke off whose end is the end of the connection.
     cut: bool,
 }
 
-/// A request whose answer is not at its end.
+/// A request whose response is not complete.
 #[derive(Debug)]
 struct OpenRequest {
     number: u64,
-    /// Since when it waits for its client to take what is there; none if it waits for something
-    /// else.
+    /// Since when the request waits for its client to read the response; `None` if it waits for
+    /// something else.
     since: Option<Instant>,
-    /// The client takes the end of the connection for that of the answer.
+    /// Whether the end of the connection marks the end of the response.
     ends_by_closing: bool,
 }
 
-/// A connection has taken longer than it may.
+/// The error for a connection that exceeded a time limit.
 #[derive(Debug)]
 pub(super) struct Overdue;
 
@@ -80,7 +80,7 @@ impl Activity {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// When to look again.
+    /// Returns when to check again.
     pub(super) fn overdue(
         &self,
         now: Instant,
@@ -90,8 +90,8 @@ impl Activity {
         let state = self.state();
         let end = match &*state {
             ActivityState { in_flight, .. } if !in_flight.is_empty() => {
-                // As long as one of them gets on, the connection is of use to somebody: behind
-                // one that is multiplexed there may be many clients.
+                // As long as one request makes progress, the connection stays open: many clients
+                // may share a multiplexed connection.
                 match in_flight.iter().map(|open| open.since).min() {
                     Some(Some(_)) => in_flight.iter().filter_map(|open| open.since).max(),
                     _ => None,
@@ -102,7 +102,7 @@ impl Activity {
             ActivityState { begun: Some(begun), multiplexed: false, .. } => *begun + head_time,
             ActivityState { quiet, .. } => *quiet + idle,
         };
-        // A head may begin at any moment, and its time is the shorter one.
+        // A head may begin at any moment, and its limit is the shorter one.
         if now >= end { Err(Overdue) } else { Ok(end.min(now + head_time)) }
     }
 
@@ -126,15 +126,15 @@ impl Activity {
     }
 }
 
-/// One request, until its answer has ended or nobody wants it any more.
+/// One request, until its response is complete or dropped.
 struct InFlight {
     activity: Arc<Activity>,
     number: u64,
 }
 
 impl InFlight {
-    /// Whether it is the client that is waited for, from now on, and whether all of the answer has
-    /// been handed over.
+    /// Records whether the request now waits for its client, and whether the whole response was
+    /// given to the HTTP library.
     fn waits_for_client(&self, waits: bool, whole: bool) {
         let now = waits.then(Instant::now);
         let mut state = self.activity.state();
@@ -156,8 +156,8 @@ impl Drop for InFlight {
     }
 }
 
-/// A socket that tells when something arrives. It is reset at the end if an answer broke off that
-/// an orderly end would make look whole, as all of HTTP/1.0 without a length (RFC 9112 section 8).
+/// A socket that records when bytes arrive. If a response without a length broke off, the socket is
+/// reset, because a normal end would make the response look complete (RFC 9112 section 8).
 pub(super) struct WatchedStream {
     io: SocketStream,
     activity: Arc<Activity>,
@@ -224,11 +224,11 @@ impl AsyncWrite for WatchedStream {
     }
 }
 
-/// What answers a head that was refused before it was parsed.
+/// The function that answers heads that were refused before they were parsed.
 pub(super) type AnswerRefusedHead =
     Arc<dyn Fn(&RefusedHead, Peer) -> Response<Bytes> + Send + Sync>;
 
-/// A service whose requests are counted, and know who asks. It is not asked for refused heads.
+/// Wraps a service: counts its requests, adds the [`Peer`], and answers refused heads itself.
 pub(super) struct CountingService<S> {
     service: S,
     peer: Peer,
@@ -304,7 +304,7 @@ where
         Poll::Ready(Ok(response.map(|(body, refusal)| {
             let counted = CountedBody { body, refusal, in_flight };
             if let Some(in_flight) = &counted.in_flight {
-                // The library does not ask for the frames of a body that has none.
+                // The library does not poll a body without frames.
                 in_flight.waits_for_client(true, counted.is_end_stream());
             }
             counted
@@ -313,11 +313,11 @@ where
 }
 
 pin_project! {
-    /// The body of an answer; the request is in flight as long as it is there.
+    /// The body of a response; the request is in flight as long as this exists.
     pub(super) struct CountedBody<B> {
         #[pin]
         body: Option<B>,
-        // The answer to a head that was refused, in the place of a body.
+        // The response to a refused head, instead of a body.
         refusal: Option<Bytes>,
         in_flight: Option<InFlight>,
     }
@@ -337,7 +337,7 @@ impl<B: Body<Data = Bytes>> Body for CountedBody<B> {
             None => Poll::Ready(this.refusal.take().map(|text| Ok(Frame::data(text)))),
         };
         if let Some(in_flight) = this.in_flight {
-            // The library asks for more only when there is room for it.
+            // The library polls only when it has room for more bytes.
             let whole = match &frame {
                 Poll::Ready(None) => true,
                 Poll::Ready(Some(Ok(_))) => {

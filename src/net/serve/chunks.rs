@@ -1,25 +1,25 @@
-//! Where a chunked body ends (RFC 9112 section 7.1), without decoding it.
+//! Finds the end of a chunked body (RFC 9112 section 7.1) without decoding it.
 //!
-//! Lines end with CRLF, and a size is up to 16 hexadecimal digits and nothing else before an
-//! extension. The library decodes the same bytes afterwards.
+//! Lines must end with CRLF, and a size is 1 to 16 hexadecimal digits. The HTTP library decodes the
+//! same bytes afterwards.
 
-/// A chunked body that could be read in another way, or not at all.
+/// The error for a chunked body that is malformed or that parsers could read differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ChunkFault;
 
-/// Bytes of chunk extensions and trailers that one body may have.
+/// The most bytes of chunk extensions and trailers in one body.
 const MAX_BESIDES: usize = 16 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ChunkState {
-    /// In a size of so many digits.
+    /// In a size, after this many digits.
     Size(u8),
     Extension,
     SizeEnd,
     Data,
     DataCr,
     DataLf,
-    /// In a trailer line, empty so far or not.
+    /// In a trailer line; `empty` before its first character.
     Trailer {
         empty: bool,
     },
@@ -32,7 +32,7 @@ enum ChunkState {
 #[derive(Debug)]
 pub(super) struct Chunks {
     state: ChunkState,
-    /// Of the size that is being read, or of the data that is left of this chunk.
+    /// The size that is being read, then the number of bytes left in this chunk.
     left: u64,
     /// Bytes of extensions and trailers so far.
     besides: usize,
@@ -43,7 +43,7 @@ impl Chunks {
         Chunks { state: ChunkState::Size(0), left: 0, besides: 0 }
     }
 
-    /// How many of `bytes` belong to the body, and whether it ends with them.
+    /// Returns how many of `bytes` belong to the body, and whether the body ends with them.
     pub(super) fn follow(&mut self, bytes: &[u8]) -> Result<(usize, bool), ChunkFault> {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
@@ -64,7 +64,7 @@ impl Chunks {
         Ok((at, false))
     }
 
-    /// Takes one byte that is not data; whether it was the last one of the body.
+    /// Takes one byte that is not data. Returns whether it was the last byte of the body.
     fn step(&mut self, byte: u8) -> Result<bool, ChunkFault> {
         self.state = match (self.state, byte) {
             (ChunkState::Size(digits), _) if byte.is_ascii_hexdigit() && digits < 16 => {
@@ -94,7 +94,7 @@ impl Chunks {
         Ok(false)
     }
 
-    /// Counts a byte of an extension or a trailer, which is text.
+    /// Counts a byte of an extension or a trailer, which must be text.
     fn beside(&mut self, byte: u8) -> Result<(), ChunkFault> {
         self.besides += 1;
         let text = byte == b'\t' || !byte.is_ascii_control();

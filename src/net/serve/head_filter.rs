@@ -1,9 +1,9 @@
 //! Holds back each HTTP/1 head until its bytes have been checked.
 //!
-//! The filter stands between the connection and the HTTP library. It passes on what is well formed,
-//! byte for byte. In the place of a head that is refused it writes a small one of its own, whose
-//! answer closes the connection, and passes on nothing more: the request is answered in its turn,
-//! behind those that came before it, and what follows it is never read as a request.
+//! The filter stands between the connection and the HTTP library. It passes valid requests on byte
+//! for byte. It replaces a refused head by a small head of its own, whose response closes the
+//! connection, and passes nothing more on. So the refusal is sent in order, after the responses to
+//! earlier requests, and the bytes after a refused head are never parsed as a request.
 
 use std::io;
 use std::pin::Pin;
@@ -17,17 +17,17 @@ use tokio::time::Sleep;
 use super::chunks::Chunks;
 use super::raw_head::{self, BodyFraming, HeadEnd, HeadFault, RefusedHead};
 
-/// Bytes of room below which heads are read into a buffer of the filter's own.
+/// If the caller has fewer bytes of room, heads are read into a buffer of the filter.
 const LEAST_ROOM: usize = 2048;
 const PIECE: usize = 8 * 1024;
-/// Bytes that a client may still send behind a refused head: closing at once would reset the
-/// connection, and the answer could be lost.
+/// The most bytes that are read and dropped after a refused head. Closing at once would reset the
+/// connection, and the client could lose the response.
 const MOST_DISCARDED: usize = 1 << 20;
-/// How long it may take for that once the answer is sent.
+/// How long to read and drop bytes after the response was sent.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// The refused head of a connection with the number of its request, counted from 1. There is at
-/// most one, and it is the last request.
+/// The refused head of a connection and the number of its request, counted from 1. A connection has
+/// at most one, which is its last request.
 pub(super) type RefusedHeadCell = Arc<OnceLock<(u64, RefusedHead)>>;
 
 #[derive(Debug)]
@@ -36,19 +36,19 @@ enum FilterState {
     /// Bytes that are left.
     Body(u64),
     Chunked(Chunks),
-    /// Nothing is looked at any more.
+    /// HTTP/2, which is not checked here.
     Http2,
-    /// A head was refused; bytes that were discarded since.
+    /// A head was refused; the number of bytes that were dropped since.
     Refused(usize),
     /// A chunked body was malformed.
     Broken,
 }
 
-/// A connection whose heads are checked as they come.
+/// A connection whose heads are checked before they are passed on.
 pub(super) struct HeadFilter<I> {
     io: I,
     state: FilterState,
-    /// Bytes that were read and not passed on, of which the first `checked` may be.
+    /// Bytes that were read and not passed on yet; the first `checked` of them are valid.
     held: Vec<u8>,
     checked: usize,
     /// Heads so far.
@@ -72,8 +72,8 @@ impl<I> HeadFilter<I> {
         }
     }
 
-    /// How many bytes at the beginning of `bytes`, of which the first `checked` are known to be
-    /// good, may be passed on. An error says where the head begins that is refused.
+    /// Returns how many bytes at the start of `bytes` may be passed on; the first `checked` are
+    /// known to be valid. An error holds the offset of the refused head.
     fn check(&mut self, bytes: &[u8], mut checked: usize) -> Result<usize, (usize, HeadFault)> {
         while let Some(rest) = bytes.get(checked..).filter(|rest| !rest.is_empty()) {
             match &mut self.state {
@@ -121,7 +121,7 @@ impl<I> HeadFilter<I> {
         Ok(checked)
     }
 
-    /// Checks what is held.
+    /// Checks the held bytes.
     fn check_held(&mut self) {
         let mut held = std::mem::take(&mut self.held);
         let outcome = self.check(&held, self.checked);
@@ -142,20 +142,20 @@ impl<I> HeadFilter<I> {
         self.held = held;
     }
 
-    /// Refuses the head that `bytes` begin with, for good; what is passed on in its place.
+    /// Refuses the head at the start of `bytes`. Returns the head that replaces it.
     fn refuse(&mut self, fault: HeadFault, bytes: &[u8]) -> &'static [u8] {
         let head = RefusedHead::new(fault, bytes);
         let own: &[u8] = match head.is_http_10() {
             true => b"GET / HTTP/1.0\r\nhost: -\r\n\r\n",
             false => b"GET / HTTP/1.1\r\nhost: -\r\nconnection: close\r\n\r\n",
         };
-        // The only place that sets it, once.
+        // This is set here only, and once.
         let _ = self.refused.set((self.heads + 1, head));
         self.state = FilterState::Refused(0);
         own
     }
 
-    /// Passes on what is checked of what is held; whether there was any.
+    /// Passes valid held bytes on. Returns whether there were any.
     fn pass(&mut self, buf: &mut ReadBuf<'_>) -> bool {
         let length = self.checked.min(buf.remaining());
         if length == 0 {
@@ -172,7 +172,7 @@ impl<I> HeadFilter<I> {
 }
 
 impl<I: AsyncRead + Unpin> HeadFilter<I> {
-    /// Reads what follows a refused head and throws it away. Ready at its end.
+    /// Reads and drops the bytes after a refused head, until the end of the stream or the limit.
     fn discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut piece = [0; 4096];
         while let FilterState::Refused(discarded) = &mut self.state {
@@ -208,7 +208,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for HeadFilter<I> {
                 FilterState::Head(_) | FilterState::Body(_) | FilterState::Chunked(_) => {}
             }
             if this.held.is_empty() && buf.remaining() >= LEAST_ROOM {
-                // Most reads end with a request: all of it is passed on where it is.
+                // Most reads end with a complete request, which is passed on without a copy.
                 let before = buf.filled().len();
                 ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
                 let read = buf.filled().get(before..).unwrap_or_default();
@@ -287,7 +287,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for HeadFilter<I> {
         if linger.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
-        // Whatever went wrong on the way out, the answer has been sent.
+        // Errors are ignored here, because the response has been sent.
         this.discard(cx).map(|_| Ok(()))
     }
 }

@@ -1,47 +1,47 @@
-//! What the bytes of an HTTP/1 head must look like before the HTTP library parses them.
+//! Checks the bytes of an HTTP/1 head before the HTTP library parses them.
 //!
-//! The library repairs some heads without a word: it drops a `Content-Length` beside a
-//! `Transfer-Encoding`, merges two equal lengths, ends lines at a bare line feed and cuts a fragment
-//! off the target. A proxy in front may have read each of these in another way, which is how
-//! requests are smuggled (RFC 9112 sections 2.2, 6.1 and 11.2), so they are refused here.
+//! The library silently repairs some heads: it drops a `Content-Length` beside a
+//! `Transfer-Encoding`, merges two equal lengths, ends lines at a bare line feed and cuts a
+//! fragment off the target. A proxy in front may have read each of these differently, which allows
+//! request smuggling (RFC 9112 sections 2.2, 6.1 and 11.2). So these heads are refused here.
 
 use http::{StatusCode, Uri};
 
-/// Lines of a head, beside the request line. As many as the library parses.
+/// The most field lines of a head: as many as the library parses.
 pub(super) const MAX_LINES: usize = 100;
-/// Bytes of method and path that are kept of a refused head.
+/// The most bytes of method and path that are kept of a refused head.
 const LONGEST_WORD: usize = 512;
 
 /// Why the head of a request is refused before it is parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeadFault {
-    /// More bytes than the server takes.
+    /// The head is longer than the limit.
     TooLong,
-    /// The request line alone is longer than that.
+    /// The request line alone is longer than the limit.
     TargetTooLong,
     /// More than 100 header lines.
     TooManyLines,
     /// A line that ends with a line feed alone.
     BareLineFeed,
-    /// Not the syntax of RFC 9112: folded lines, control characters, blanks before a colon.
+    /// Not valid by RFC 9112: folded lines, control characters, spaces before a colon.
     Malformed,
-    /// A target that is no URI reference, or has a fragment.
+    /// A target that is not a URI reference, or has a fragment.
     Target,
     /// CONNECT, after which the connection would no longer be HTTP.
     Method,
-    /// Two `Content-Length`, even if equal, or one that is no plain decimal number.
+    /// Two `Content-Length`, also if they are equal, or one that is not a plain decimal number.
     ContentLength,
     /// `Content-Length` together with `Transfer-Encoding`.
     LengthAndCoding,
-    /// A transfer coding other than `chunked`, which comes last.
+    /// A list of transfer codings other than `chunked` alone, which ends with `chunked`.
     Coding,
     /// A transfer coding that leaves the end of the body unknown, or any in HTTP/1.0.
     CodingWithoutEnd,
 }
 
 impl HeadFault {
-    /// The status of the answer (RFC 9110 section 15.5, RFC 6585 section 5).
+    /// Returns the status of the response (RFC 9110 section 15.5, RFC 6585 section 5).
     pub const fn status(self) -> StatusCode {
         match self {
             HeadFault::TooLong | HeadFault::TooManyLines => {
@@ -54,7 +54,7 @@ impl HeadFault {
         }
     }
 
-    /// A stable word.
+    /// Returns a stable word for JSON and logs.
     pub const fn reason(self) -> &'static str {
         match self {
             HeadFault::TooLong | HeadFault::TargetTooLong | HeadFault::TooManyLines => "too_large",
@@ -68,7 +68,7 @@ impl HeadFault {
         }
     }
 
-    /// What the client is told. Needs no escapes in JSON.
+    /// Returns the message for the client. It needs no escapes in JSON.
     pub const fn message(self) -> &'static str {
         match self {
             HeadFault::TooLong => "the head of the request is too long",
@@ -99,7 +99,7 @@ pub struct RefusedHead {
 }
 
 impl RefusedHead {
-    /// `head` is what has come of it.
+    /// Makes the refusal; `head` is the part of the head that has arrived.
     pub(super) fn new(fault: HeadFault, head: &[u8]) -> Self {
         let start = head.iter().position(|b| !b.is_ascii_whitespace()).unwrap_or(head.len());
         let line = head.get(start..).unwrap_or_default();
@@ -115,18 +115,18 @@ impl RefusedHead {
         RefusedHead { fault, method, path, is_http_10 }
     }
 
-    /// What is wrong with it.
+    /// Returns what is wrong with the head.
     pub fn fault(&self) -> HeadFault {
         self.fault
     }
 
-    /// The first word of the request line, cut at 512 bytes.
+    /// Returns the first word of the request line, cut at 512 bytes.
     pub fn method(&self) -> &str {
         &self.method
     }
 
-    /// The second word without query and fragment, cut at 512 bytes. In absolute form it begins
-    /// with a scheme.
+    /// Returns the second word without query and fragment, cut at 512 bytes. A target in absolute
+    /// form begins with a scheme.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -143,11 +143,11 @@ pub(super) enum BodyFraming {
     /// Bytes; 0 for none.
     Length(u64),
     Chunked,
-    /// The preface of HTTP/2, which has frames of its own.
+    /// The connection preface of HTTP/2, after which there are no HTTP/1 heads.
     Http2,
 }
 
-/// Looks for the end of a head that arrives in pieces. Each byte is looked at once.
+/// Finds the end of a head that arrives in pieces. Each byte is scanned once.
 #[derive(Debug, Default)]
 pub(super) struct HeadEnd {
     scanned: usize,
@@ -156,8 +156,8 @@ pub(super) struct HeadEnd {
 }
 
 impl HeadEnd {
-    /// The length of the head at the beginning of `bytes`, if it is whole. `bytes` are those of the
-    /// last call and what came since.
+    /// Returns the length of the head at the start of `bytes`, or `None` if it is not complete.
+    /// `bytes` begins with the bytes of the last call.
     pub(super) fn find(&mut self, bytes: &[u8], most: usize) -> Result<Option<usize>, HeadFault> {
         while let Some(found) = memchr::memchr(b'\n', bytes.get(self.scanned..).unwrap_or_default())
         {
@@ -172,7 +172,7 @@ impl HeadEnd {
                 return Err(self.too_long());
             }
             match (is_empty, self.lines) {
-                // RFC 9112 section 2.2: an empty line before a request line is passed over.
+                // RFC 9112 section 2.2: an empty line before a request line is ignored.
                 (true, 0) => {}
                 (true, _) => return Ok(Some(at + 1)),
                 (false, lines) if lines > MAX_LINES => return Err(HeadFault::TooManyLines),
@@ -188,7 +188,7 @@ impl HeadEnd {
     }
 }
 
-/// Judges a whole head, whose lines all end with CRLF.
+/// Checks a complete head, whose lines all end with CRLF.
 pub(super) fn check(head: &[u8]) -> Result<BodyFraming, HeadFault> {
     if head == b"PRI * HTTP/2.0\r\n\r\n" {
         return Ok(BodyFraming::Http2);
@@ -215,7 +215,7 @@ pub(super) fn check(head: &[u8]) -> Result<BodyFraming, HeadFault> {
             }
         } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
             let chunked = field.value.eq_ignore_ascii_case(b"chunked");
-            // The last of them says whether the body has an end (RFC 9112 section 6.1).
+            // Only `chunked` as the last coding marks the end of the body (RFC 9112 section 6.1).
             let last = field.value.rsplit(|b| *b == b',').next().unwrap_or_default();
             let ends = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
             let fault = match (ends, chunked && coding.is_none()) {
@@ -238,10 +238,11 @@ pub(super) fn check(head: &[u8]) -> Result<BodyFraming, HeadFault> {
     }
 }
 
-/// A length in digits, without a sign and without a zero before it, which some take for octal.
+/// Parses a length in digits, without a sign and without leading zeros, which some parsers take for
+/// octal.
 fn decimal(value: &[u8]) -> Option<u64> {
     let plain = value.iter().all(u8::is_ascii_digit) && (value == b"0" || !value.starts_with(b"0"));
     let length: u64 = std::str::from_utf8(value).ok().filter(|_| plain)?.parse().ok()?;
-    // The library keeps the last values of the type for itself.
+    // The library uses the largest values of the type for other purposes.
     (length <= i64::MAX as u64).then_some(length)
 }
