@@ -404,7 +404,7 @@ fn every_flag_that_is_named_exists() {
 #[test]
 fn the_exit_codes_are_those_of_the_program() {
     let help = help("");
-    let (_, listed) = help.split_once("Exit codes:\n").unwrap();
+    let (_, listed) = help.split_once("Exit status:\n").unwrap();
     let program: Vec<(String, String)> = listed
         .lines()
         .map_while(|line| line.strip_prefix("  ")?.split_once("  "))
