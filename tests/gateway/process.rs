@@ -332,10 +332,30 @@ fn a_wrong_file_is_said_to_be() {
     let good = "upstream = \"http://127.0.0.1:8000/mcp\"\norigin = [\"https://mcp.example.com\"]\n";
     let (code, said, result) = check(good, &[]);
     assert_eq!(code, 0, "{said}");
-    assert_eq!(
-        result,
-        "ok: strict, 127.0.0.1:8080, /mcp to http://127.0.0.1:8000/mcp, 1 trusted\n"
-    );
+    let first = "ok: strict, 127.0.0.1:8080, /mcp to http://127.0.0.1:8000/mcp, 1 trusted\n";
+    assert!(result.starts_with(first), "{result}");
+    assert!(result.contains("\n    origins      https://mcp.example.com\n"), "{result}");
+    // What holds is shown as it was understood: each pattern with the methods that it matches.
+    let patterns = "mode = \"permissive\"\nnonces = \"redis://u:s3cr3t@127.0.0.1:1\"\n\
+                    strict = [\"tools/call:delete_*\", \"resources/*\", \"acme/x\", \"destructive\"]\n";
+    let (code, said, result) = check(&format!("{good}{patterns}"), &[]);
+    assert_eq!(code, 0, "{said}");
+    for line in [
+        "    strict       tools/call:delete_*: tools/call, of such a name\n",
+        "    strict       acme/x: no method of MCP\n",
+        "    strict       destructive: tools/call, unless ",
+        "    strict       @response and tasks/update, since they can approve a tools/call\n",
+        "    strict       resources/*: resources/directory/read resources/list resources/read ",
+        "    nonces       redis://127.0.0.1:1\n",
+        "    admin        none\n",
+    ] {
+        assert!(result.contains(line), "no {line:?} in {result}");
+    }
+    assert!(!format!("{said}{result}").contains("s3cr3t"), "{said}{result}");
+    // Nothing is connected to, opened or made.
+    let store = folder.path().join("new.db");
+    let (code, _, result) = check(good, &["--nonces", &format!("sqlite:{}", store.display())]);
+    assert_eq!((code, store.exists()), (0, false), "{result}");
     // Flags win.
     let (_, _, result) =
         check(good, &["--upstream", "http://127.0.0.1:9/other", "--mode=permissive"]);
@@ -354,6 +374,15 @@ fn a_wrong_file_is_said_to_be() {
         ),
         ("Mode = \"strict\"", "did you mean \"mode\"?"),
         ("listen = [\"127.0.0.1:1\"]", "line 1: \"listen\" takes one value, not a list"),
+        (
+            "nonces = \"redi://x\"\nupstream = \"http://h/mcp\"\norigin = \"https://h\"\n\
+          allow-remote-upstream = true",
+            "line 1: --nonces",
+        ),
+        (
+            "\nadmin = \"0.0.0.0:9\"\nupstream = \"http://127.0.0.1/mcp\"\norigin = \"https://h\"",
+            "line 2: --admin",
+        ),
         ("listen = []", "line 1: \"listen\" takes one value, not a list"),
         ("realm = { a = 1 }", "\"realm\" cannot be a table"),
         ("trust-me = true", "there is no setting \"trust-me\""),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcpid::clock::Clock;
-use mcpid::key::trust::{Registry, Source};
+use mcpid::key::trust::{Entry, Registry, Source};
 use mcpid::message::target::{Origin, Origins};
 use mcpid::profile::{Profile, Window};
 use mcpid::verify::coverage::Changes;
@@ -89,6 +89,11 @@ impl Judging {
     /// How many keys are trusted.
     pub(crate) fn keys(&self) -> usize {
         self.registry.len()
+    }
+
+    /// The entries of the trusted keys.
+    pub(crate) fn trusted(&self) -> impl Iterator<Item = &Entry> {
+        self.registry.iter().map(|entry| &**entry)
     }
 
     /// Which origins are ours.

@@ -111,6 +111,17 @@ impl Opened {
     }
 }
 
+/// The store of something that serves, by name only: nothing is opened or made.
+///
+/// # Errors
+/// What names it is no store's URL.
+pub(crate) fn named_to_serve(flag: Option<&str>, ui: &mut Ui) -> Result<StoreUrl, Failure> {
+    match files::nonces(flag)? {
+        files::Nonces::Named(text, named) => url(&text, named, ui),
+        files::Nonces::Default(place) => Ok(StoreUrl::Sqlite { path: place.path }),
+    }
+}
+
 /// Opens the store of something that serves: the flag's, else the variable's, else the file that
 /// nobody needs to name.
 ///
@@ -122,13 +133,10 @@ pub(crate) fn open_to_serve(
     allowed: ClaimingArgs,
     ui: &mut Ui,
 ) -> Result<Opened, Failure> {
-    let url = match files::nonces(flag)? {
-        files::Nonces::Named(text, named) => url(&text, named, ui)?,
-        files::Nonces::Default(place) => {
-            place.make_default_folder()?;
-            StoreUrl::Sqlite { path: place.path }
-        }
-    };
+    if let files::Nonces::Default(place) = files::nonces(flag)? {
+        place.make_default_folder()?;
+    }
+    let url = named_to_serve(flag, ui)?;
     open_at(&url, retention, allowed, ui)
 }
 

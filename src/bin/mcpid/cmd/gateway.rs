@@ -1,5 +1,6 @@
 //! `mcpid gateway`: attestation before any MCP server.
 
+mod check;
 mod file;
 mod gating;
 mod reload;
@@ -44,7 +45,7 @@ fn run_with(args: &GatingArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     auditing::remark(&args.audit, ui);
     if args.check_config {
         let audit = auditing::look(&args.audit)?;
-        return gating.report(audit.as_ref(), ui);
+        return check::report(&gating, args, audit.as_ref(), ui);
     }
     serve::run(gating, args, ui)
 }

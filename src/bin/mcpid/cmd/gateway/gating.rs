@@ -12,7 +12,6 @@ use rustls::{ClientConfig, ServerConfig};
 
 use super::reload::Watch;
 use crate::args::{GatingArgs, ModeName, ProfileName, RefusalStatus};
-use crate::auditing::Seen;
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
 use crate::files;
@@ -33,7 +32,7 @@ pub(crate) struct Gating {
     pub(crate) to_upstream: ClientConfig,
     pub(crate) shown: Option<Arc<ServerConfig>>,
     pub(crate) watch: Watch,
-    mode: ModeName,
+    pub(crate) mode: ModeName,
 }
 
 impl Gating {
@@ -113,39 +112,6 @@ impl Gating {
         }
         let (admin, mode) = (args.admin.clone(), args.mode);
         Ok(Gating { config, judging, listen, admin, limits, to_upstream, shown, watch, mode })
-    }
-
-    /// Says that all is well, and what would be done.
-    pub(crate) fn report(&self, audit: Option<&Seen>, ui: &mut Ui) -> Result<Exit, Failure> {
-        let mode = match self.mode {
-            ModeName::Strict => "strict",
-            ModeName::Permissive => "permissive",
-        };
-        let keys = self.judging.keys();
-        let (listen, upstream) = (self.listen.to_string(), self.config.upstream.to_string());
-        let path = self.config.paths.endpoint();
-        if ui.json() {
-            ui.json_line(&serde_json::json!({
-                "version": 1, "ok": true, "listen": listen, "path": path, "upstream": upstream,
-                "mode": mode, "keys": keys, "tls": self.shown.is_some(),
-                "audit": audit.map(|audit| audit.place.name()),
-                "audit_in_use": audit.map(|audit| audit.in_use),
-            }))?;
-        } else {
-            let tls = if self.shown.is_some() { " with TLS" } else { "" };
-            let log = audit.map(|audit| format!(", audit log {}", audit.place.name()));
-            let log = log.unwrap_or_default();
-            ui.line(&format!(
-                "ok: {mode}, {listen}{tls}, {path} to {upstream}, {keys} trusted{log}"
-            ))?;
-        }
-        if let Some(audit) = audit.filter(|audit| audit.in_use) {
-            ui.note(&format!(
-                "another process writes the log in {}: it has to end before a gateway can start",
-                audit.place.name()
-            ));
-        }
-        Ok(Exit::Ok)
     }
 }
 

@@ -1,0 +1,173 @@
+//! `gateway --check-config`: what would hold, as it was understood, without listening.
+
+use mcpid::mcp::methods::KNOWN;
+use mcpid::mcp::pattern::{Operation, Pattern};
+use serde::Serialize;
+
+use super::gating::Gating;
+use crate::args::{GatingArgs, ModeName};
+use crate::auditing::Seen;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::nonces;
+use crate::ui::Ui;
+
+/// How many keys are shown by name.
+const MOST_KEYS: usize = 50;
+
+/// All that is told, as `--json` prints it.
+#[derive(Serialize)]
+struct Checked<'a> {
+    version: u8,
+    ok: bool,
+    listen: String,
+    path: &'a str,
+    upstream: String,
+    mode: &'static str,
+    /// How many keys are trusted.
+    keys: usize,
+    tls: bool,
+    audit: Option<String>,
+    audit_in_use: Option<bool>,
+    origins: &'a [String],
+    strict: Vec<Matched<'a>>,
+    permissive: Vec<Matched<'a>>,
+    nonces: String,
+    admin: Option<String>,
+    /// The first keys, by id and name.
+    trusted: Vec<TrustedKey<'a>>,
+}
+
+/// A pattern of a flag, and the methods of MCP that it matches, whatever NAME a request has.
+#[derive(Serialize)]
+struct Matched<'a> {
+    pattern: &'a str,
+    methods: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct TrustedKey<'a> {
+    id: &'a str,
+    name: Option<&'a str>,
+}
+
+/// Says that all is well, and what would hold.
+///
+/// # Errors
+/// The nonce store's name cannot be read, or stdout is closed.
+pub(crate) fn report(
+    gating: &Gating,
+    args: &GatingArgs,
+    audit: Option<&Seen>,
+    ui: &mut Ui,
+) -> Result<Exit, Failure> {
+    let trusted = gating.judging.trusted().take(MOST_KEYS);
+    let checked = Checked {
+        version: 1,
+        ok: true,
+        listen: gating.listen.to_string(),
+        path: gating.config.paths.endpoint(),
+        upstream: gating.config.upstream.to_string(),
+        mode: match gating.mode {
+            ModeName::Strict => "strict",
+            ModeName::Permissive => "permissive",
+        },
+        keys: gating.judging.keys(),
+        tls: gating.shown.is_some(),
+        audit: audit.map(|audit| audit.place.name()),
+        audit_in_use: audit.map(|audit| audit.in_use),
+        origins: &args.judging.origin,
+        strict: args.strict.iter().map(|text| matched(text)).collect(),
+        permissive: args.permissive.iter().map(|text| matched(text)).collect(),
+        nonces: nonces::named_to_serve(args.nonces.as_deref(), ui)?.to_string(),
+        admin: gating.admin.as_ref().map(ToString::to_string),
+        trusted: trusted
+            .map(|entry| TrustedKey { id: entry.key().id().as_str(), name: entry.name() })
+            .collect(),
+    };
+    if ui.json() {
+        ui.json_line(&checked)?;
+    } else {
+        checked.print(ui)?;
+    }
+    if let Some(audit) = audit.filter(|audit| audit.in_use) {
+        ui.note(&format!(
+            "another process writes the log in {}: it has to end before a gateway can start",
+            audit.place.name()
+        ));
+    }
+    Ok(Exit::Ok)
+}
+
+fn matched(text: &str) -> Matched<'_> {
+    if text == "destructive" {
+        return Matched { pattern: text, methods: vec!["tools/call"] };
+    }
+    let pattern = Pattern::parse(text).ok();
+    let matches = |method: &&'static str| {
+        // Without a NAME, a pattern restricts all that its METHOD matches.
+        pattern.as_ref().is_some_and(|p| p.restricts(Operation { method, name: None }))
+    };
+    Matched {
+        pattern: text,
+        methods: KNOWN.into_iter().filter(|method| matches(&method)).collect(),
+    }
+}
+
+impl Checked<'_> {
+    fn print(&self, ui: &mut Ui) -> Result<(), Failure> {
+        let tls = if self.tls { " with TLS" } else { "" };
+        ui.line(&format!(
+            "ok: {}, {}{tls}, {} to {}, {} trusted",
+            self.mode, self.listen, self.path, self.upstream, self.keys
+        ))?;
+        let mut rows: Vec<(&str, String)> = Vec::new();
+        rows.push(("origins", self.origins.join(" ")));
+        for strict in &self.strict {
+            let what = match strict.pattern {
+                "destructive" => {
+                    "tools/call, unless the upstream's list calls the tool harmless".to_owned()
+                }
+                _ => strict.described(),
+            };
+            rows.push(("strict", format!("{}: {what}", strict.pattern)));
+        }
+        // An answer that nobody signed could approve what a call asks back.
+        if self.mode == "permissive"
+            && self.strict.iter().any(|s| s.methods.contains(&"tools/call"))
+        {
+            rows.push((
+                "strict",
+                "@response and tasks/update, since they can approve a tools/call".to_owned(),
+            ));
+        }
+        for permissive in &self.permissive {
+            rows.push((
+                "permissive",
+                format!("{}: {}", permissive.pattern, permissive.described()),
+            ));
+        }
+        let none = || "none".to_owned();
+        rows.push(("nonces", self.nonces.clone()));
+        rows.push(("admin", self.admin.clone().unwrap_or_else(none)));
+        rows.push(("audit", self.audit.clone().unwrap_or_else(none)));
+        for key in &self.trusted {
+            let name = key.name.map(|name| format!(" ({})", ui.shown(name))).unwrap_or_default();
+            rows.push(("key", format!("{}{name}", key.id)));
+        }
+        if self.keys > self.trusted.len() {
+            rows.push(("key", format!("and {} more", self.keys - self.trusted.len())));
+        }
+        rows.iter().try_for_each(|(label, text)| ui.line(&format!("    {label:<12} {text}")))
+    }
+}
+
+impl Matched<'_> {
+    fn described(&self) -> String {
+        match (self.methods.as_slice(), self.pattern.contains(':')) {
+            ([], _) => "no method of MCP".to_owned(),
+            (methods, true) => format!("{}, of such a name", methods.join(" ")),
+            (methods, false) => methods.join(" "),
+        }
+    }
+}
