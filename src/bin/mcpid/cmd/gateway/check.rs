@@ -110,7 +110,7 @@ fn matched(text: &str) -> Matched<'_> {
     };
     Matched {
         pattern: text,
-        methods: KNOWN.into_iter().filter(|method| matches(&method)).collect(),
+        methods: KNOWN.into_iter().filter(|method| matches(method)).collect(),
     }
 }
 
