@@ -285,6 +285,37 @@ fn non_canonical_nonce_points_are_refused() {
 }
 
 #[test]
+fn the_curve_library_accepts_the_same_under_keys_that_are_not_weak() {
+    let (a, r) = scalars();
+    let identity = EdwardsPoint::identity();
+    let mut cases = vec![forge(a, identity, r, identity)];
+    for torsion in EIGHT_TORSION {
+        cases.push(forge(a, identity, Scalar::ZERO, torsion));
+        cases.push(forge(a, identity, r, torsion));
+    }
+    // Every encoding of a point of small order as R, with the S for which most is right.
+    let key = (B * a).compress();
+    let message = b"message".to_vec();
+    let canonical = EIGHT_TORSION.iter().map(|torsion| torsion.compress().0);
+    for encoding in canonical.chain(non_canonical()) {
+        let r = CompressedEdwardsY(encoding);
+        let s = challenge(&r, &key, &message) * a;
+        cases.push(Forged { key, message: message.clone(), r, s });
+    }
+    let mut lenient = 0;
+    for case in &cases {
+        let library = ed25519_dalek::VerifyingKey::from_bytes(&case.key.0).unwrap();
+        let bytes: [u8; 64] = [case.r.0, case.s.to_bytes()].concat().try_into().unwrap();
+        let signature = ed25519_dalek::Signature::from_bytes(&bytes);
+        let strict = library.verify_strict(&case.message, &signature).is_ok();
+        assert_eq!(case.accepted(), strict, "R {:02x?}", case.r.0);
+        let verify = ed25519_dalek::Verifier::verify;
+        lenient += usize::from(!strict && verify(&library, &case.message, &signature).is_ok());
+    }
+    assert!(lenient > 0, "its verification that is not strict takes some of them");
+}
+
+#[test]
 fn s_has_one_spelling() {
     let (a, r) = scalars();
     let honest = forge(a, EdwardsPoint::identity(), r, EdwardsPoint::identity());
