@@ -10,6 +10,15 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// A point in time: whole seconds since 1970-01-01T00:00:00Z, rounded down; negative before it.
+///
+/// ```
+/// use mcpid::clock::Timestamp;
+///
+/// let made = Timestamp::parse_rfc3339("2026-11-23T11:00:00+01:00")?;
+/// assert_eq!(made.to_string(), "2026-11-23T10:00:00Z");
+/// assert_eq!(made.plus(30).since(made), 30);
+/// # Ok::<(), mcpid::clock::TimestampError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
@@ -128,6 +137,13 @@ impl Clock for SystemClock {
 
 /// A clock that always returns the same moment: for captures, which are judged at the time of
 /// their capture, and for tests.
+///
+/// ```
+/// use mcpid::clock::{Clock as _, FixedClock, Timestamp};
+///
+/// let clock = FixedClock(Timestamp::from_unix(1_790_000_000));
+/// assert_eq!(clock.now(), clock.now());
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct FixedClock(pub Timestamp);
 

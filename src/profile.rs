@@ -47,6 +47,16 @@ pub enum TagRule {
 
 /// A set of rules for signing and verifying. Build one from a named profile and change fields:
 /// `Profile { window: …, ..Profile::mcp() }`.
+///
+/// ```
+/// use mcpid::profile::{Profile, Window};
+///
+/// let patient = Profile { window: Window { back: Some(120), ahead: 5 }, ..Profile::mcp() };
+/// assert!(patient.covers_if_carried("mcp-session-id"));
+/// assert!(patient.covers_if_carried("mcp-param-region"));
+/// assert!(!patient.covers_if_carried("user-agent"));
+/// assert_eq!(Profile::named("mcp"), Some(Profile::mcp()));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// The name in flags and in JSON.

@@ -19,6 +19,14 @@ use crate::profile::Profile;
 const CONTENT_DIGEST: &str = "content-digest";
 
 /// A one-time value: 16 random bytes, base64url without padding.
+///
+/// ```
+/// use mcpid::sign::Nonce;
+///
+/// let nonce = Nonce::generate(&mut rand::rngs::SysRng)?;
+/// assert_eq!(nonce.as_str().len(), 22);
+/// # Ok::<(), rand::rngs::SysError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Nonce(String);
 
@@ -46,6 +54,27 @@ impl fmt::Debug for Nonce {
 }
 
 /// Signs requests with one key.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use mcpid::clock::Timestamp;
+/// use mcpid::key::SecretKey;
+/// use mcpid::message::target::Origins;
+/// use mcpid::message::{Head, RequestTarget};
+/// use mcpid::profile::Profile;
+/// use mcpid::sign::{Nonce, Signer};
+/// use rand::rngs::SysRng;
+///
+/// let key = Arc::new(SecretKey::generate(&mut SysRng)?);
+/// let signer = Signer::new(key, &Profile::mcp())?.with_ttl(Some(10));
+/// let head = Head::new("GET", RequestTarget::from_url("https://mcp.example.com/mcp")?)?;
+/// let (now, nonce) = (Timestamp::from_unix(1_790_000_000), Nonce::generate(&mut SysRng)?);
+/// let signed = signer.sign(&head, &Origins::unknown(), b"", now, &nonce)?;
+/// assert_eq!(signed.covered, ["@method", "@target-uri", "content-digest"].map(|c| format!("{c:?}")));
+/// assert_eq!(signed.expires, Some(now.plus(10)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Signer {
     key: Arc<dyn Sign>,
     always: Vec<Component<'static>>,

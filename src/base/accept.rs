@@ -77,6 +77,16 @@ pub fn wanted<'a>(
 ///
 /// # Errors
 /// [`Unwritable`] if the label is not a key of RFC 9651.
+///
+/// ```
+/// use mcpid::base::Component;
+/// use mcpid::base::accept::{self, RequestedParameters};
+///
+/// let asked = RequestedParameters { created: true, ..RequestedParameters::default() };
+/// let params = accept::wanted(vec![Component::parse("@method")?], &asked)?;
+/// assert_eq!(accept::write("mcp", &params)?, "mcp=(\"@method\");created");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn write(label: &str, params: &SignatureParams<'_>) -> Result<String, Unwritable> {
     let mut out = String::new();
     write_key(label, &mut out)?;

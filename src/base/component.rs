@@ -25,6 +25,15 @@ const LOWER_TCHAR: [bool; 256] = {
 };
 
 /// A component name with its parameters, in the order received.
+///
+/// ```
+/// use mcpid::base::{Component, ComponentError};
+///
+/// let pet = Component::parse("\"@query-param\";name=\"pet\"")?;
+/// assert_eq!((pet.name(), pet.is_plain(), pet.is_derived()), ("@query-param", false, true));
+/// assert_eq!(Component::parse("@status").unwrap_err(), ComponentError::Status);
+/// # Ok::<(), ComponentError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Component<'a> {
     name: Cow<'a, str>,
@@ -109,7 +118,7 @@ pub enum ComponentError {
 
 /// A derived component of requests, other than `@query-param`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Derived {
+pub(super) enum DerivedComponent {
     Method,
     TargetUri,
     Authority,
@@ -122,7 +131,7 @@ pub(super) enum Derived {
 /// Where the value of a component comes from.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ValueSource<'c> {
-    Derived(Derived),
+    Derived(DerivedComponent),
     QueryParam(&'c str),
     Field,
     Strict(FieldType),
@@ -291,15 +300,15 @@ impl fmt::Display for Component<'_> {
     }
 }
 
-fn derived(name: &str) -> Result<Derived, ComponentError> {
+fn derived(name: &str) -> Result<DerivedComponent, ComponentError> {
     Ok(match name {
-        "@method" => Derived::Method,
-        "@target-uri" => Derived::TargetUri,
-        "@authority" => Derived::Authority,
-        "@scheme" => Derived::Scheme,
-        "@request-target" => Derived::RequestTarget,
-        "@path" => Derived::Path,
-        "@query" => Derived::Query,
+        "@method" => DerivedComponent::Method,
+        "@target-uri" => DerivedComponent::TargetUri,
+        "@authority" => DerivedComponent::Authority,
+        "@scheme" => DerivedComponent::Scheme,
+        "@request-target" => DerivedComponent::RequestTarget,
+        "@path" => DerivedComponent::Path,
+        "@query" => DerivedComponent::Query,
         "@status" => return Err(ComponentError::Status),
         "@signature-params" => return Err(ComponentError::SignatureParams),
         _ => return Err(ComponentError::UnknownDerived),

@@ -70,6 +70,20 @@ pub enum HeaderError {
 /// # Errors
 /// [`HeaderError`] for a fault of a field as a whole. A fault inside one member is an error of that
 /// [`Candidate`] only.
+///
+/// ```
+/// use mcpid::base::header::{self, HeaderError};
+/// use mcpid::message::{Head, RequestTarget};
+///
+/// let mut head = Head::new("GET", RequestTarget::Origin("/mcp".into()))?;
+/// assert_eq!(header::read(&head).unwrap_err(), HeaderError::Missing("signature-input"));
+/// head.push("signature-input", b"mcp=(\"@method\");nonce=\"n\"")?;
+/// head.push("signature", b"mcp=:AQID:")?;
+/// let candidates = header::read(&head)?;
+/// assert_eq!(candidates[0].label, "mcp");
+/// assert_eq!(candidates[0].signature, Ok(vec![1, 2, 3]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn read<'h>(head: &'h Head<'_>) -> Result<Vec<Candidate<'h>>, HeaderError> {
     let field = |name| structured::combine(head.values(name)).ok_or(HeaderError::Missing(name));
     let input = dictionary(SIGNATURE_INPUT, field(SIGNATURE_INPUT)?)?;

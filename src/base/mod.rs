@@ -32,6 +32,24 @@ pub struct BaseError {
 ///
 /// # Errors
 /// [`BaseError`] for the first component that is absent, unknown, or not available in a request.
+///
+/// ```
+/// use mcpid::base::{Claims, Component, SignatureParams, signature_base};
+/// use mcpid::message::target::Origins;
+/// use mcpid::message::{Head, RequestTarget};
+///
+/// let head = Head::new("POST", RequestTarget::from_url("https://mcp.example.com/mcp")?)?;
+/// let components = vec![Component::parse("@method")?, Component::parse("@path")?];
+/// let claims = Claims { created: Some(1_790_000_000), ..Claims::default() };
+/// let params = SignatureParams::for_signing(components, &claims)?;
+/// let origins = Origins::unknown();
+/// assert_eq!(
+///     signature_base(&params, &head, &origins.resolve(&head)?)?,
+///     "\"@method\": POST\n\"@path\": /mcp\n\
+///      \"@signature-params\": (\"@method\" \"@path\");created=1790000000"
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn signature_base(
     params: &SignatureParams<'_>,
     head: &Head<'_>,

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::component::{Component, ComponentError, Derived, ValueSource};
+use super::component::{Component, ComponentError, DerivedComponent, ValueSource};
 use super::fields::FieldType;
 use crate::message::structured::{self, Dictionary, Item, List};
 use crate::message::target::Target;
@@ -33,21 +33,23 @@ impl Component<'_> {
 }
 
 fn write_derived(
-    derived: Derived,
+    derived: DerivedComponent,
     head: &Head<'_>,
     target: &Target<'_>,
     out: &mut String,
 ) -> Result<(), ComponentError> {
     match derived {
-        Derived::Method => push(head.method().as_bytes(), out),
-        Derived::TargetUri => {
+        DerivedComponent::Method => push(head.method().as_bytes(), out),
+        DerivedComponent::TargetUri => {
             target.target_uri_pieces().iter().try_for_each(|piece| push(piece.as_bytes(), out))
         }
-        Derived::Authority => push(target.authority().as_bytes(), out),
-        Derived::Scheme => push(target.scheme().as_bytes(), out),
-        Derived::RequestTarget => push(target.request_target().as_bytes(), out),
-        Derived::Path => push(target.path().ok_or(ComponentError::Absent)?.as_bytes(), out),
-        Derived::Query => {
+        DerivedComponent::Authority => push(target.authority().as_bytes(), out),
+        DerivedComponent::Scheme => push(target.scheme().as_bytes(), out),
+        DerivedComponent::RequestTarget => push(target.request_target().as_bytes(), out),
+        DerivedComponent::Path => {
+            push(target.path().ok_or(ComponentError::Absent)?.as_bytes(), out)
+        }
+        DerivedComponent::Query => {
             // Section 2.2.7: without a query the value is the question mark alone.
             out.push('?');
             push(target.query().unwrap_or_default().as_bytes(), out)

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::framing::Framing;
-use super::lines::{Lines, split_field};
+use super::lines::{CaptureLines, split_field};
 use super::uri::{UriParts, check_characters, shown};
 use super::{Body, Field, Head, HeadError, InputRequest, RequestTarget};
 
@@ -17,6 +17,19 @@ pub use super::fault::{CaptureError, CaptureFault};
 pub use super::lines::{LineEnd, MAX_HEAD};
 
 /// A parsed request together with the bytes from which it was parsed.
+///
+/// ```
+/// use mcpid::message::capture::Captured;
+///
+/// let bytes = b"POST /mcp HTTP/1.1\r\nHost: mcp.example.com\r\nContent-Length: 2\r\n\r\n{}";
+/// let request = Captured::parse(bytes, 1024)?;
+/// assert_eq!((request.head().method(), request.body()), ("POST", &b"{}"[..]));
+///
+/// // A second Content-Length is refused, also if it is equal.
+/// let twice = b"GET / HTTP/1.1\nHost: a\nContent-Length: 0\nContent-Length: 0\n\n";
+/// assert_eq!(Captured::parse(twice, 1024).unwrap_err().line(), 4);
+/// # Ok::<(), mcpid::message::capture::CaptureError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Captured<'a> {
     source: &'a [u8],
@@ -137,7 +150,7 @@ impl<'a> Captured<'a> {
 
 fn read(source: &[u8], max_body: u64) -> Result<Captured<'_>, CaptureError> {
     sniff(source).map_err(|fault| CaptureError::new(1, fault))?;
-    let mut lines = Lines { source, at: 0, number: 0, end: None };
+    let mut lines = CaptureLines { source, at: 0, number: 0, end: None };
     let first = head_line(&mut lines)?;
     let (method, target) = request_line(first).map_err(|fault| lines.error(fault))?;
     let target_start = method.len() + 1;
@@ -170,7 +183,7 @@ fn read(source: &[u8], max_body: u64) -> Result<Captured<'_>, CaptureError> {
     Ok(Captured { source, head, body, target, lines: spans, head_end, line_end, chunked, trailers })
 }
 
-fn head_line<'a>(lines: &mut Lines<'a>) -> Result<&'a [u8], CaptureError> {
+fn head_line<'a>(lines: &mut CaptureLines<'a>) -> Result<&'a [u8], CaptureError> {
     match lines.next(MAX_HEAD)? {
         Some(line) => Ok(line),
         None if lines.source.len() >= MAX_HEAD => {

@@ -36,6 +36,18 @@ impl Algorithm {
 }
 
 /// The accepted digests of a `Content-Digest` field, at least one.
+///
+/// ```
+/// use mcpid::message::digest::{ContentDigest, DigestError, content_digest};
+/// use mcpid::message::{Head, RequestTarget};
+///
+/// let mut head = Head::new("POST", RequestTarget::Origin("/mcp".into()))?;
+/// head.push("content-digest", content_digest(b"{}").into_bytes())?;
+/// let digest = ContentDigest::read(&head)?;
+/// assert!(digest.check(b"{}").is_ok());
+/// assert!(matches!(digest.check(b"[]"), Err(DigestError::Mismatch { .. })));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContentDigest {
     sha256: Option<[u8; 32]>,

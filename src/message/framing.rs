@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::Field;
 use super::fault::{CaptureError, CaptureFault};
-use super::lines::{Lines, MAX_HEAD, split_field};
+use super::lines::{CaptureLines, MAX_HEAD, split_field};
 use super::uri::{Authority, UriError, shown};
 
 /// The most hexadecimal digits of a chunk size: 64 bits.
@@ -95,7 +95,7 @@ impl Framing {
     /// Returns the body, which is the rest of the input, and the number of trailer fields.
     pub(super) fn body<'a>(
         &self,
-        lines: Lines<'a>,
+        lines: CaptureLines<'a>,
         limit: u64,
     ) -> Result<(Cow<'a, [u8]>, usize), CaptureError> {
         if self.is_chunked() {
@@ -118,7 +118,7 @@ impl Framing {
 }
 
 /// Decodes the chunked transfer coding (RFC 9112 section 7.1).
-fn chunks(mut lines: Lines<'_>, limit: u64) -> Result<(Cow<'_, [u8]>, usize), CaptureError> {
+fn chunks(mut lines: CaptureLines<'_>, limit: u64) -> Result<(Cow<'_, [u8]>, usize), CaptureError> {
     let mut body = Vec::new();
     loop {
         let size = chunk_size(&mut lines)?;
@@ -155,7 +155,7 @@ fn chunks(mut lines: Lines<'_>, limit: u64) -> Result<(Cow<'_, [u8]>, usize), Ca
     }
 }
 
-fn chunk_size(lines: &mut Lines<'_>) -> Result<u64, CaptureError> {
+fn chunk_size(lines: &mut CaptureLines<'_>) -> Result<u64, CaptureError> {
     let start = lines.at;
     let limit = start.saturating_add(MAX_SIZE_DIGITS + 2);
     let Some(line) = lines.next(limit)? else {
@@ -182,7 +182,7 @@ fn chunk_size(lines: &mut Lines<'_>) -> Result<u64, CaptureError> {
 }
 
 /// Reads and drops the trailer section, up to its empty line.
-fn trailers(lines: &mut Lines<'_>) -> Result<usize, CaptureError> {
+fn trailers(lines: &mut CaptureLines<'_>) -> Result<usize, CaptureError> {
     let limit = lines.at.saturating_add(MAX_HEAD);
     let mut dropped = 0;
     loop {

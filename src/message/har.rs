@@ -18,6 +18,18 @@ use super::uri::{Authority, UriError, UriParts, shown};
 use super::{Body, Head, HeadError, Inexact, InputRequest, RequestTarget};
 
 /// An HTTP archive. Each entry is parsed when it is asked for.
+///
+/// ```
+/// use mcpid::message::har::Har;
+///
+/// let archive = br#"{"log":{"entries":[{"request":{
+///     "method":"GET","url":"https://mcp.example.com/mcp#top","headers":[]}}]}}"#;
+/// let har = Har::parse(archive)?;
+/// let entry = har.entry(0).expect("there is one entry");
+/// assert!(entry.fragment_dropped);
+/// assert_eq!(entry.request.expect("it can be read").head.method(), "GET");
+/// # Ok::<(), mcpid::message::har::HarError>(())
+/// ```
 #[derive(Debug)]
 pub struct Har<'a> {
     entries: Vec<&'a RawValue>,

@@ -162,6 +162,14 @@ pub struct InputKindError;
 ///
 /// # Errors
 /// [`InputKindError`] for JSON that shows neither.
+///
+/// ```
+/// use mcpid::message::{InputKind, detect};
+///
+/// assert_eq!(detect(b"POST /mcp HTTP/1.1"), Ok(InputKind::Raw));
+/// assert_eq!(detect(br#"{"log":{"version":"1.2","#), Ok(InputKind::Har));
+/// assert!(detect(b"[1, 2]").is_err());
+/// ```
 pub fn detect(start: &[u8]) -> Result<InputKind, InputKindError> {
     // Some exporters write a byte order mark before an archive; other formats must not have one.
     let marked = start.strip_prefix(b"\xef\xbb\xbf").filter(|rest| rest.starts_with(b"{"));

@@ -114,6 +114,16 @@ pub(crate) fn json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> serde_json::Result
 ///
 /// # Errors
 /// [`LineError`].
+///
+/// ```
+/// use mcpid::message::line;
+///
+/// let text = br#"{"method":"GET","target":"https://mcp.example.com/mcp","headers":[]}"#;
+/// let request = line::parse(text)?;
+/// assert_eq!(request.head.method(), "GET");
+/// assert_eq!(request.time, None);
+/// # Ok::<(), line::LineError>(())
+/// ```
 pub fn parse(line: &[u8]) -> Result<InputRequest<'_>, LineError> {
     let outer: LineEnvelope<'_> = object(line)?;
     read(outer.request.map_or(line, |inner| inner.get().as_bytes()))

@@ -27,7 +27,7 @@ impl LineEnd {
 }
 
 /// Reads a capture line by line.
-pub(super) struct Lines<'a> {
+pub(super) struct CaptureLines<'a> {
     pub(super) source: &'a [u8],
     pub(super) at: usize,
     /// The number of the line that was read last.
@@ -36,7 +36,7 @@ pub(super) struct Lines<'a> {
     pub(super) end: Option<LineEnd>,
 }
 
-impl<'a> Lines<'a> {
+impl<'a> CaptureLines<'a> {
     /// Returns the next line without its line end, or `None` if no line ends before offset `limit`.
     pub(super) fn next(&mut self, limit: usize) -> Result<Option<&'a [u8]>, CaptureError> {
         let window = self.source.get(self.at..limit.min(self.source.len())).unwrap_or_default();

@@ -93,6 +93,16 @@ pub enum RequestTarget<'a> {
 }
 
 /// A request without its body: method, target and fields in the order received.
+///
+/// ```
+/// use mcpid::message::{Head, HeadError, RequestTarget};
+///
+/// let mut head = Head::new("POST", RequestTarget::Origin("/mcp".into()))?;
+/// head.push("Content-Type", b" application/json ")?;
+/// assert_eq!(head.single("content-type"), Ok(Some(&b"application/json"[..])));
+/// assert!(matches!(head.push("bad name", b""), Err(HeadError::FieldName(_))));
+/// # Ok::<(), HeadError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head<'a> {
     method: Cow<'a, str>,

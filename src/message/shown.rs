@@ -27,6 +27,14 @@ pub fn is_unsafe(c: char) -> bool {
 }
 
 /// `text` with every unsafe character as `\u{HEX}`.
+///
+/// ```
+/// use mcpid::message::shown::visible;
+///
+/// // A right-to-left override could make this name read as another one.
+/// assert_eq!(visible("pay\u{202e}eerf"), "pay\\u{202e}eerf");
+/// assert_eq!(visible("plain"), "plain");
+/// ```
 pub fn visible(text: &str) -> Cow<'_, str> {
     escape(text, is_unsafe)
 }

@@ -57,6 +57,21 @@ pub enum TargetError {
 /// An empty list accepts every origin, which is for judging captures. A request line in origin
 /// form then means `https`, or `http` for loopback hosts ([`is_loopback`]). A server must list at
 /// least one origin.
+///
+/// ```
+/// use mcpid::message::target::{Origin, Origins, TargetError};
+/// use mcpid::message::{Head, RequestTarget};
+///
+/// let origins = Origins::new([Origin::parse("https://mcp.example.com")?]);
+/// let mut head = Head::new("POST", RequestTarget::Origin("/mcp?a=1".into()))?;
+/// head.push("host", b"MCP.example.com:443")?;
+/// assert_eq!(origins.resolve(&head)?.target_uri(), "https://mcp.example.com/mcp?a=1");
+///
+/// let mut other = Head::new("POST", RequestTarget::Origin("/mcp".into()))?;
+/// other.push("host", b"other.example.com")?;
+/// assert!(matches!(origins.resolve(&other), Err(TargetError::NotOurs { .. })));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins(Vec<Origin>);
 

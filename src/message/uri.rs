@@ -37,6 +37,15 @@ impl Scheme {
 }
 
 /// A scheme and an authority, such as `https://mcp.example.com` or `http://[::1]:8080`.
+///
+/// ```
+/// use mcpid::message::target::Origin;
+///
+/// let origin = Origin::parse("HTTPS://MCP.example.com:443")?;
+/// assert_eq!(origin.to_string(), "https://mcp.example.com");
+/// assert!(Origin::parse("https://mcp.example.com/").is_err());
+/// # Ok::<(), mcpid::message::target::UriError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Origin {
     scheme: Scheme,

@@ -6,6 +6,16 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 /// The address of a listener: TCP or a Unix socket.
+///
+/// ```
+/// use mcpid::net::ListenAddress;
+///
+/// let address: ListenAddress = "127.0.0.1:8080".parse()?;
+/// assert!(address.is_local());
+/// assert!("unix:/run/mcpid.sock".parse::<ListenAddress>()?.is_local());
+/// assert!("mcp.example.com:80".parse::<ListenAddress>().is_err());
+/// # Ok::<(), mcpid::net::ListenAddressError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
     /// `127.0.0.1:8080`, `[::1]:8080`; names are not looked up.

@@ -221,7 +221,7 @@ mod tests {
             assert_eq!(error, ProxyError::Form { variable: "ALL_PROXY" }, "{value}");
             assert!(!error.to_string().contains("p4ss"));
         }
-        // One that is not meant is nobody's trouble.
+        // A variable that does not apply to the target is ignored.
         let other = ProxySettings { http: "socks5://p:1".to_owned(), ..all("http://p:1", "") };
         assert_eq!(chosen(&other, "https://m.example/").unwrap().as_deref(), Some("p:1"));
         assert_eq!(chosen(&all("socks5://p:1", "m.example"), "https://m.example/"), Ok(None));

@@ -16,6 +16,15 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
 /// A pool of threads for [`Server::run`](super::Server::run). Dropping it ends the threads and all
 /// tasks on them.
+///
+/// ```
+/// use mcpid::net::Workers;
+///
+/// let workers = Workers::new(2)?;
+/// let services = workers.each(|| "a service");
+/// assert_eq!(services.len(), 2);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Workers {
     runtimes: Vec<Handle>,

@@ -6,6 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// A number of bytes that all requests in flight share. A request beyond it is answered with 503.
 /// The last quarter is only for requests with a verified signature, so that unsigned requests
 /// cannot block them.
+///
+/// ```
+/// use mcpid::tower::Budget;
+///
+/// let budget = Budget::new(1 << 20);
+/// assert_eq!(budget.used(), 0);
+/// ```
 #[derive(Debug)]
 pub struct Budget {
     free: AtomicUsize,

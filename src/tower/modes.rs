@@ -41,6 +41,19 @@ pub trait ModePolicy: Send + Sync {
 /// A default mode, and patterns of operations with the other mode.
 ///
 /// If a strict and a permissive pattern match, the mode is strict.
+///
+/// ```
+/// use mcpid::mcp::pattern::Operation;
+/// use mcpid::tower::{Mode, ModePolicy as _, Modes};
+///
+/// let modes = Modes::permissive().with_strict("tools/call:delete_*".parse()?);
+/// let call = |name| Some(Operation { method: "tools/call", name: Some(name) });
+/// assert_eq!(modes.mode(call("delete_user")), Mode::Strict);
+/// assert_eq!(modes.mode(call("list_users")), Mode::Permissive);
+/// // An ambiguous body could call any tool.
+/// assert_eq!(modes.mode(None), Mode::Strict);
+/// # Ok::<(), mcpid::mcp::pattern::PatternError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Modes {
     default: Mode,

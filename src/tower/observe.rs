@@ -89,6 +89,14 @@ impl fmt::Debug for ShortText<'_> {
 
 /// Counts requests by their result, without locks. Put it into an [`Arc`](std::sync::Arc) and give
 /// a clone to the layer.
+///
+/// ```
+/// use mcpid::tower::Counters;
+/// use mcpid::verify::Code;
+///
+/// let counters = Counters::new();
+/// assert_eq!(counters.verified() + counters.passed_despite(Code::Expired), 0);
+/// ```
 #[derive(Debug)]
 pub struct Counters {
     verified: AtomicU64,

@@ -58,6 +58,23 @@ pub enum NotSigned {
 /// that change method, target, body or covered headers belong outside too. The body is read
 /// completely first, because its digest is signed. A request that cannot be signed is not sent; the
 /// source of the error is [`NotSigned`].
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use mcpid::clock::SystemClock;
+/// use mcpid::key::SecretKey;
+/// use mcpid::profile::Profile;
+/// use mcpid::sign::Signer;
+/// use mcpid::tower::SignLayer;
+/// use rand::rngs::SysRng;
+///
+/// let key = Arc::new(SecretKey::generate(&mut SysRng)?);
+/// let signer = Arc::new(Signer::new(key, &Profile::mcp())?);
+/// let layer = SignLayer::new(signer, Arc::new(SystemClock), SysRng).with_max_body(1 << 20);
+/// # let _ = layer;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct SignLayer {
     settings: Arc<SignSettings>,

@@ -13,6 +13,18 @@ use super::covered::shown;
 use super::rejection::{Code, Rejection, Step};
 
 /// Changes of an operator to the components that a profile demands.
+///
+/// ```
+/// use mcpid::message::{Head, RequestTarget};
+/// use mcpid::profile::Profile;
+/// use mcpid::verify::coverage::{self, Changes};
+///
+/// let head = Head::new("GET", RequestTarget::Origin("/mcp".into()))?;
+/// let changes = Changes { require: vec!["date".to_owned()], ..Changes::default() };
+/// let rejection = coverage::judge(&Profile::mcp(), &changes, &head, &[]).unwrap_err();
+/// assert_eq!(rejection.details()[0].1, "@method @target-uri content-digest date");
+/// # Ok::<(), mcpid::message::HeadError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Names that must be covered in addition, also if the request does not carry them.

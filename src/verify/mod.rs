@@ -90,6 +90,28 @@ pub enum Replay {
 }
 
 /// Judges requests by the rules of a profile. It needs no particular async runtime.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use mcpid::clock::SystemClock;
+/// use mcpid::key::trust::Registry;
+/// use mcpid::message::target::{Origin, Origins};
+/// use mcpid::message::{Head, RequestTarget};
+/// use mcpid::profile::Profile;
+/// use mcpid::verify::{Code, Replay, Step, Verifier};
+///
+/// let origins = Origins::new([Origin::parse("https://mcp.example.com")?]);
+/// let registry = Arc::new(Registry::merge([]));
+/// let (clock, replay) = (Arc::new(SystemClock), Replay::Unchecked);
+/// let verifier = Verifier::new(Profile::mcp(), registry, origins, clock, replay);
+///
+/// // An unsigned request is refused before its body is read.
+/// let head = Head::new("POST", RequestTarget::from_url("https://mcp.example.com/mcp")?)?;
+/// let rejection = verifier.judge_head(&head).unwrap_err();
+/// assert_eq!((rejection.step(), rejection.code()), (Step::Present, Code::SignatureMissing));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Verifier {
     profile: Profile,
     changes: Changes,

@@ -12,6 +12,13 @@ use crate::secret::json_fault;
 use super::statement::Statement;
 
 /// A step of verification. The steps are in the order in which they are done.
+///
+/// ```
+/// use mcpid::verify::Step;
+///
+/// assert_eq!((Step::Nonce.number(), Step::Nonce.name()), (12, "nonce"));
+/// assert!(Step::Key < Step::Signature);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Step {

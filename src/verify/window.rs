@@ -12,6 +12,19 @@ use super::rejection::{Code, Rejection, Step};
 ///
 /// # Errors
 /// `not_yet_valid` or `expired`.
+///
+/// ```
+/// use mcpid::clock::Timestamp;
+/// use mcpid::profile::Window;
+/// use mcpid::verify::{Code, window};
+///
+/// let rules = Window { back: Some(30), ahead: 5 };
+/// let created = Timestamp::from_unix(1_790_000_000);
+/// let at = |later| window::judge(rules, Some(created), None, created.plus(later));
+/// assert!(at(30).is_ok());
+/// assert_eq!(at(31).unwrap_err().code(), Code::Expired);
+/// assert_eq!(at(-6).unwrap_err().code(), Code::NotYetValid);
+/// ```
 pub fn judge(
     window: Window,
     created: Option<Timestamp>,
@@ -65,6 +78,12 @@ fn now_and(now: Timestamp, window: Window) -> String {
 }
 
 /// Formats a length of time in two units, rounded down: `42 s`, `3 min 5 s`, `2 h 10 min`, `12 d`.
+///
+/// ```
+/// use mcpid::verify::window::span;
+///
+/// assert_eq!((span(42), span(185), span(7_800)), ("42 s".into(), "3 min 5 s".into(), "2 h 10 min".into()));
+/// ```
 pub fn span(seconds: i64) -> String {
     let s = seconds.unsigned_abs();
     let pair = |big: u64, unit: &str, small: u64, small_unit: &str| match small {

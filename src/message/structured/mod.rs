@@ -271,6 +271,16 @@ pub struct List<'a> {
 }
 
 /// A dictionary (section 3.2): its members in the order received, repeated keys included.
+///
+/// ```
+/// use mcpid::message::structured::{Dictionary, ParseReason};
+///
+/// let dictionary = Dictionary::parse(b"a=1, b=?0, a=2")?;
+/// assert_eq!(dictionary.members.len(), 3);
+/// assert_eq!(dictionary.duplicate.map(|fault| fault.reason), Some(ParseReason::DuplicateKey));
+/// assert!(Dictionary::strict(b"a=1, b=?0, a=2").is_err());
+/// # Ok::<(), mcpid::message::structured::ParseFault>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Dictionary<'a> {
     /// Keys and members.

@@ -13,6 +13,13 @@ pub(super) const MAX_LINES: usize = 100;
 const LONGEST_WORD: usize = 512;
 
 /// Why the head of a request is refused before it is parsed.
+///
+/// ```
+/// use mcpid::net::HeadFault;
+///
+/// let fault = HeadFault::LengthAndCoding;
+/// assert_eq!((fault.status().as_u16(), fault.reason()), (400, "length_and_coding"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeadFault {
