@@ -372,6 +372,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--audit-policy', '--audit-policy', [CompletionResultType]::ParameterName, 'What becomes of a request that cannot be written down [default: required]')
             [CompletionResult]::new('--audit-redact', '--audit-redact', [CompletionResultType]::ParameterName, 'Keep a salted hash in place of what METHOD:NAME:PATH names in a body, such as tools/call:*:arguments.password; may be repeated')
             [CompletionResult]::new('--audit-sync', '--audit-sync', [CompletionResultType]::ParameterName, 'When an entry counts as written [default: batch]')
+            [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'Try the server once, say what a client would meet there, and end')
             [CompletionResult]::new('--allow-remote', '--allow-remote', [CompletionResultType]::ParameterName, 'Listen where other machines can connect, too')
             [CompletionResult]::new('--audit-bodies', '--audit-bodies', [CompletionResultType]::ParameterName, 'Keep bodies, and not only their digests')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')

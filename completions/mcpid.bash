@@ -427,7 +427,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__connect)
-            opts="-k -H -q -v -h --key --profile --client-id --ttl --header --max-body --timeout --ca --log-file --print-config --passphrase-file --passphrase-fd --listen --allow-origin --allow-remote --confirm --confirm-via --confirm-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --json --quiet --verbose --help"
+            opts="-k -H -q -v -h --key --profile --client-id --ttl --header --max-body --timeout --ca --log-file --print-config --check --passphrase-file --passphrase-fd --listen --allow-origin --allow-remote --confirm --confirm-via --confirm-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -351,6 +351,7 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --audit-policy 'What becomes of a request that cannot be written down [default: required]'
             cand --audit-redact 'Keep a salted hash in place of what METHOD:NAME:PATH names in a body, such as tools/call:*:arguments.password; may be repeated'
             cand --audit-sync 'When an entry counts as written [default: batch]'
+            cand --check 'Try the server once, say what a client would meet there, and end'
             cand --allow-remote 'Listen where other machines can connect, too'
             cand --audit-bodies 'Keep bodies, and not only their digests'
             cand --json 'Print results, and failures on stderr, as JSON'

@@ -282,6 +282,7 @@ best-effort\t'It is passed on, and counted as a gap'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l audit-redact -d 'Keep a salted hash in place of what METHOD:NAME:PATH names in a body, such as tools/call:*:arguments.password; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l audit-sync -d 'When an entry counts as written [default: batch]' -r -f -a "batch\t'When it is on the disk; entries that wait together share one fdatasync'
 checkpoint\t'When the system has it; a power cut can take what came since the last checkpoint'"
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l check -d 'Try the server once, say what a client would meet there, and end'
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l allow-remote -d 'Listen where other machines can connect, too'
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l audit-bodies -d 'Keep bodies, and not only their digests'
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l json -d 'Print results, and failures on stderr, as JSON'

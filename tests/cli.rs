@@ -158,8 +158,8 @@ const GRAMMAR: &[(&str, &str)] = &[
     (
         "connect",
         "-k --key --profile --client-id --ttl -H --header --max-body --timeout --ca --log-file \
-         --print-config --passphrase-file --passphrase-fd --listen --allow-origin --allow-remote \
-         --confirm --confirm-via --confirm-timeout --audit --audit-policy --audit-bodies \
+         --print-config --check --passphrase-file --passphrase-fd --listen --allow-origin \
+         --allow-remote --confirm --confirm-via --confirm-timeout --audit --audit-policy --audit-bodies \
          --audit-redact --audit-sync",
     ),
     ("agent add", "-k --key --lifetime --ask --passphrase-file --passphrase-fd"),

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use super::Bridge;
 use super::events::Events;
 use super::held;
-use super::rpc::{self, Fault, Inbound};
+use super::rpc::{self, Fault, Inbound, Kind};
 use super::timing::server_time;
 use super::trouble::{Refusal, Trouble};
 
@@ -150,4 +150,25 @@ pub(super) async fn refusal(response: Response<Incoming>, bridge: &Bridge) -> Tr
 /// The messages of a JSON text that can be handed on, with a word on those that cannot.
 pub(super) fn messages(text: &str) -> impl Iterator<Item = Result<Inbound<'_>, &'static str>> {
     rpc::each(text).into_iter().map(rpc::read)
+}
+
+impl Bridge {
+    /// The messages of an answer up to the response, for a request of the bridge's own.
+    pub(super) async fn texts(&self, response: Response<Incoming>) -> Result<Vec<Bytes>, Trouble> {
+        match read(response, self, self.silence).await? {
+            Answer::Nothing => Ok(Vec::new()),
+            Answer::Json(text) => Ok(vec![text]),
+            Answer::Events(mut events) => {
+                while let Some(data) = events.next().await? {
+                    let answers = messages(as_text(&data))
+                        .flatten()
+                        .any(|message| !matches!(message.kind, Kind::Other));
+                    if answers {
+                        return Ok(vec![data]);
+                    }
+                }
+                Err(Trouble::Ended)
+            }
+        }
+    }
 }

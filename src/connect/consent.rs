@@ -122,6 +122,8 @@ pub struct Asked {
     digest: [u8; 32],
     size: usize,
     because: String,
+    /// Name and id of the key that is to sign.
+    signer: Option<(String, String)>,
 }
 
 /// A member of the body, and its JSON exactly as it was written.
@@ -149,7 +151,16 @@ impl Asked {
             digest: Sha256::digest(body).into(),
             size: body.len(),
             because: String::new(),
+            signer: None,
         })
+    }
+
+    /// The same, to be signed by the key that is called `name`, which may be any text, and has the
+    /// id `id`.
+    #[must_use]
+    pub fn signed_by(mut self, name: &str, id: &str) -> Self {
+        self.signer = Some((name.to_owned(), id.to_owned()));
+        self
     }
 
     /// The absolute URL that the request goes to, as it will be signed.
@@ -219,6 +230,9 @@ pub enum Refused {
     /// A person said no.
     #[error("declined")]
     Declined,
+    /// A person ended the program instead of an answer.
+    #[error("interrupted")]
+    Interrupted,
     /// Nobody answered.
     #[error("nobody answered within {} s", .0.as_secs())]
     TimedOut(Duration),

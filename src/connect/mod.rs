@@ -39,6 +39,7 @@ use crate::verify::DEFAULT_MAX_BODY;
 use crate::verify::rejection::chain;
 
 mod answer;
+mod check;
 pub mod consent;
 mod copy;
 mod events;
@@ -59,6 +60,7 @@ use held::AnswerRoom;
 use send::{Away, Endpoint, Outbound, Sender};
 use trouble::Trouble;
 
+pub use check::{CheckOutcome, ServerCheck};
 pub use log::{Log, Weight};
 pub use loopback::Door;
 pub use send::{Endpoint as Url, UrlError};
@@ -100,6 +102,7 @@ pub struct Bridge {
     silence: Option<Duration>,
     drain: Duration,
     log: Log,
+    key_name: String,
     unknown_key_hint: Option<String>,
     confirm: Confirm,
     asking: Asking,
@@ -160,6 +163,7 @@ impl Bridge {
             silence: Some(DEFAULT_SILENCE),
             drain: DEFAULT_DRAIN,
             log: Log::silent(),
+            key_name: String::new(),
             unknown_key_hint: None,
             confirm: Confirm::default(),
             asking: Asking::Nobody,
@@ -223,6 +227,13 @@ impl Bridge {
         self
     }
 
+    /// Calls the key `name` where a person is asked.
+    #[must_use]
+    pub fn with_key_name(mut self, name: String) -> Self {
+        self.key_name = name;
+        self
+    }
+
     /// Says `hint` where a server does not know the key: what its operator has to do.
     #[must_use]
     pub fn with_unknown_key_hint(mut self, hint: String) -> Self {
@@ -274,16 +285,8 @@ impl Bridge {
         body: Bytes,
         away: Away,
     ) -> Result<Response<Incoming>, Trouble> {
-        let mut all = Vec::with_capacity(fields.len() + 2);
-        if method == Method::POST {
-            all.push((header::CONTENT_TYPE, HeaderValue::from_static("application/json")));
-            let both = HeaderValue::from_static("application/json, text/event-stream");
-            all.push((header::ACCEPT, both));
-        } else if method == Method::GET {
-            all.push((header::ACCEPT, HeaderValue::from_static("text/event-stream")));
-        }
-        all.extend(fields);
-        self.sender.send(&Outbound { method, fields: all, body }, away).await
+        let fields = with_accept(&method, fields);
+        self.sender.send(&Outbound { method, fields, body }, away).await
     }
 
     /// What has to happen to a request before it is signed.
@@ -300,7 +303,13 @@ impl Bridge {
         }
         let reading = body::read(&head, body, Scope::Endpoint);
         let tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
-        self.confirm.judge(&self.sender.endpoint.url, reading.as_ref(), body, &tools)
+        match self.confirm.judge(&self.sender.endpoint.url, reading.as_ref(), body, &tools) {
+            Need::Ask(asked) => {
+                let id = self.sender.signer.key().public().id().to_string();
+                Need::Ask(Box::new(asked.signed_by(&self.key_name, &id)))
+            }
+            need => need,
+        }
     }
 
     /// Serves clients that speak HTTP to `server`, those that `door` lets in, until `stop` is done.
@@ -358,4 +367,21 @@ impl Bridge {
             }
         }
     }
+}
+
+/// `fields` behind those that say what is sent and what is wanted back.
+fn with_accept(
+    method: &Method,
+    fields: Vec<(HeaderName, HeaderValue)>,
+) -> Vec<(HeaderName, HeaderValue)> {
+    let mut all = Vec::with_capacity(fields.len() + 2);
+    if *method == Method::POST {
+        all.push((header::CONTENT_TYPE, HeaderValue::from_static("application/json")));
+        let both = HeaderValue::from_static("application/json, text/event-stream");
+        all.push((header::ACCEPT, both));
+    } else if *method == Method::GET {
+        all.push((header::ACCEPT, HeaderValue::from_static("text/event-stream")));
+    }
+    all.extend(fields);
+    all
 }

@@ -245,6 +245,38 @@ impl Sender {
         })
     }
 
+    /// Sends `outbound` without a signature.
+    pub(super) async fn send_unsigned(
+        &self,
+        outbound: &Outbound,
+    ) -> Result<Response<Incoming>, Trouble> {
+        let request = self
+            .fields(outbound)
+            .fold(request(&self.endpoint, outbound), |request, (name, value)| {
+                request.header(name, value)
+            })
+            .body(Full::new(outbound.body.clone()))
+            .map_err(|error| Trouble::Garbage(error.to_string()))?;
+        within(self.silence, self.dialer.send(request))
+            .await?
+            .map_err(|error| of_sending(&error, error.is_connect(), &self.endpoint.host))
+    }
+
+    /// The fields that go with `outbound`, but for `Host` and the signature's.
+    fn fields<'a>(
+        &'a self,
+        outbound: &'a Outbound,
+    ) -> impl Iterator<Item = (HeaderName, HeaderValue)> + 'a {
+        let fixed = |name: &HeaderName| self.fixed.iter().any(|(fixed, _)| fixed == name);
+        let is_set = move |name: &HeaderName| {
+            fixed(name) || outbound.fields.iter().any(|(given, _)| given == name)
+        };
+        let given = outbound.fields.iter().filter(move |(name, _)| !fixed(name));
+        let ours = [(header::USER_AGENT, USER_AGENT), (header::ACCEPT_ENCODING, IDENTITY)];
+        let ours = ours.into_iter().filter(move |(name, _)| !is_set(name));
+        given.chain(&self.fixed).cloned().chain(ours)
+    }
+
     async fn signed(
         &self,
         endpoint: &Endpoint,
@@ -254,17 +286,8 @@ impl Sender {
         let target = RequestTarget::Uri(endpoint.url.clone().into());
         let mut head =
             Head::new(outbound.method.as_str().to_owned(), target).map_err(|e| failed(&e))?;
-        let fixed = |name: &HeaderName| self.fixed.iter().any(|(fixed, _)| fixed == name);
-        let given = outbound.fields.iter().filter(|(name, _)| !fixed(name));
-        let mut request = Request::builder().method(outbound.method.clone());
-        request = request.uri(endpoint.uri.clone());
-        request = request.header(header::HOST, endpoint.host_value.clone());
-        let is_set = |name: &HeaderName| {
-            fixed(name) || outbound.fields.iter().any(|(given, _)| given == name)
-        };
-        let ours = [(header::USER_AGENT, USER_AGENT), (header::ACCEPT_ENCODING, IDENTITY)];
-        let ours = ours.iter().filter(|(name, _)| !is_set(name));
-        for (name, value) in given.chain(&self.fixed).chain(ours) {
+        let mut request = request(endpoint, outbound);
+        for (name, value) in self.fields(outbound) {
             head.push(name.as_str().to_owned(), value.as_bytes().to_vec())
                 .map_err(|e| failed(&e))?;
             request = request.header(name, value);
@@ -288,6 +311,12 @@ impl Sender {
         }
         request.body(Full::new(outbound.body.clone())).map_err(|e| failed(&e))
     }
+}
+
+/// The beginning of a request.
+fn request(endpoint: &Endpoint, outbound: &Outbound) -> http::request::Builder {
+    let request = Request::builder().method(outbound.method.clone()).uri(endpoint.uri.clone());
+    request.header(header::HOST, endpoint.host_value.clone())
 }
 
 #[cfg(test)]

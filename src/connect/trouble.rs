@@ -178,6 +178,14 @@ impl Trouble {
             && refusal.fault.as_ref().is_some_and(|fault| fault.code == code))
     }
 
+    /// The reason that the server gave in `data.reason` of a JSON-RPC error.
+    pub(super) fn reason(&self) -> Option<String> {
+        match self {
+            Trouble::Refused(refusal) => refusal.fault.as_ref()?.reason(),
+            _ => None,
+        }
+    }
+
     /// Whether the server said that it does not have the session that the request named.
     pub(super) fn is_lost_session(&self) -> bool {
         matches!(self, Trouble::Refused(refusal) if refusal.is_lost_session())

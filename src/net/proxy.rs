@@ -139,6 +139,7 @@ impl TunnelFailed {
             "tunnel error: unsuccessful" => "it refuses to connect to the server",
             "tunnel error: unexpected end of file" => "it closes the connection",
             "tunnel error: proxy response headers too long" => "it does not speak HTTP",
+            "Connection refused" => "nothing listens there",
             other => other,
         };
         TunnelFailed { proxy: proxy.host(), why: why.to_owned() }

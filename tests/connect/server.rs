@@ -30,6 +30,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
+/// What a proxy in a test takes for this machine.
+pub(crate) const NAME: &str = "mcp.example.test";
+
 /// One request as it arrived, its signature verified.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
@@ -108,6 +111,12 @@ impl Reply {
         self
     }
 
+    /// Bytes of the body.
+    pub(crate) fn length(&self) -> usize {
+        let bytes = |piece: &Piece| if let Piece::Bytes(bytes) = piece { bytes.len() } else { 0 };
+        self.pieces.iter().map(bytes).sum()
+    }
+
     /// One event with `value` as its data.
     pub(crate) fn event(self, value: &Value) -> Self {
         self.bytes(format!("data: {value}\n\n"))
@@ -145,7 +154,9 @@ pub(crate) fn key() -> Arc<SecretKey> {
 
 fn verifier(address: SocketAddr, clock_ahead: i64) -> Verifier {
     let trusted = TrustFile::parse(format::jwk(key().public(), None).as_bytes()).unwrap();
-    let origins = Origins::new([Origin::parse(&format!("http://{address}")).unwrap()]);
+    let named = format!("http://{NAME}:{}", address.port());
+    let origins = [format!("http://{address}"), named].map(|text| Origin::parse(&text).unwrap());
+    let origins = Origins::new(origins);
     let now = SystemClock.now().plus(clock_ahead);
     // The key is of these tests, and nobody can have shown a nonce before.
     let store = Memory::new(now, Retention::new(30, 5), &mut SysRng).unwrap().without_floor();

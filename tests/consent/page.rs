@@ -309,9 +309,28 @@ proptest! {
         let page = asked(&call(&arguments)).shown(&Limits::default().with_width(n));
         prop_assert!(!page.text.contains(|c: char| c != '\n' && mcpid::message::shown::is_unsafe(c)));
         for line in page.text.lines() {
-            let ours = ["  target:", "  method:", "  name:", "  arguments, ", "  body: ", "  beware: ", "    ", "  and in "];
+            let ours = ["  target:", "  method:", "  name:", "  signed by", "  arguments, ", "  in short:", "  body: ", "  beware: ", "    ", "  and in "];
             prop_assert!(line.starts_with("  | ") || ours.iter().any(|o| line.starts_with(o)), "{}", line);
         }
         prop_assert_eq!(page.hidden, 0);
     }
+}
+
+#[test]
+fn the_key_is_named_and_a_long_page_ends_with_what_it_is_about() {
+    let lines = "line\n".repeat(30);
+    let body = call(&format!("{{\"text\":{}}}", json(&lines)));
+    let asked = asked(&body).signed_by("lap\u{202e}top", "0123456789abcdef");
+    for limits in [Limits::default(), Limits::none()] {
+        let text = asked.shown(&limits).text;
+        let key = "  signed by the key:\n  | \"lap\\u{202e}top\" 0123456789abcdef\n";
+        assert!(text.contains(key), "{key} is not in {text}");
+        let end = text.rsplit("  in short:\n").next().unwrap();
+        assert!(end.lines().all(|line| line.starts_with("  | ")), "{end}");
+        let end = end.replace("\n  |   ", " ").replace('\n', "");
+        for part in ["\"tools/call\" \"delete\"", TARGET, "lap\\u{202e}top"] {
+            assert!(end.contains(part), "{part} is not in {end}");
+        }
+    }
+    assert!(!shown("{}").text.contains("in short"), "a short page needs no summary");
 }

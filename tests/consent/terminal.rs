@@ -26,6 +26,7 @@ fn yes_sends_exactly_what_was_shown() {
         "mcpid: a request wants your yes before it is signed (--confirm tools/call)\r\n",
         &format!("  target:\r\n  | \"{}\"\r\n", server.url),
         "  | \"delete\"\r\n",
+        "  signed by the key:\r\n  | \"",
         "  | {\"path\": \"/home/me/notes.txt\", \"n\": 1.00}\r\n",
     ] {
         assert!(seen.contains(part), "{part:?} is not in {seen}");
@@ -143,7 +144,9 @@ fn ctrl_c_ends_the_program_and_leaves_the_terminal_as_it_was() {
     session.exp_string(QUESTION).unwrap();
     session.send("y").unwrap();
     session.send_control('c').unwrap();
-    ends(session, 130);
+    let after = ends(session, 130);
+    let words = "mcpid: interrupted: this request was not signed, and nothing of it was sent";
+    assert!(after.contains(words), "{after}");
     assert!(server.calls().is_empty());
 }
 
@@ -205,6 +208,11 @@ fn long_arguments_are_shown_whole_on_demand() {
     session.send_line("a").unwrap();
     let seen = session.exp_string(QUESTION).unwrap();
     assert!(seen.contains("THE END") && !seen.contains("not shown"), "{seen}");
+    // Tool, target and key stand right above the question, however long the page was.
+    let last: String = seen.lines().rev().take(4).map(str::trim_end).collect::<Vec<_>>().join(" ");
+    for part in ["\"tools/call\" \"delete\" at", &*server.url, "in short:"] {
+        assert!(last.contains(part), "{part} is not in {last}");
+    }
     assert!(seen.matches("word").count() >= 1_000 - 70, "{}", seen.matches("word").count());
     session.send_line("y").unwrap();
     ends(session, 0);

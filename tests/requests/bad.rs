@@ -172,7 +172,7 @@ fn keys_and_trust() {
     assert_eq!(
         ran.err,
         "mcpid: no passphrase: there is no terminal to ask on, and none of --passphrase-file, \
-         --passphrase-fd and MCPID_PASSPHRASE is given\n"
+         --passphrase-fd, MCPID_PASSPHRASE, MCPID_ASKPASS and SSH_ASKPASS is given\n"
     );
     let ran = home.sh(&format!("MCPID_PASSPHRASE=x mcpid sign -k '{sealed}' --passphrase-file wrong --url {URL} body.json")).ends(2);
     assert!(

@@ -3,7 +3,7 @@
 //! stdin and stdout carry MCP while this happens, so neither is touched. Whatever is not an
 //! express yes in time is a no.
 
-mod askpass;
+pub(crate) mod askpass;
 mod question;
 
 use std::sync::Arc;
@@ -108,7 +108,7 @@ fn put(way: Way, asked: &Asked, wait: &Wait) -> Answer {
             None => "neither MCPID_ASKPASS nor SSH_ASKPASS is set".to_owned(),
         },
         Way::Any => {
-            if let Some(program) = askpass::own() {
+            if let Some(program) = askpass::own().or_else(askpass::of_ssh_first) {
                 return askpass::ask(&program, asked, wait);
             }
             match (by_terminal(asked, wait), askpass::of_ssh()) {

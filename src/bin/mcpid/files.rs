@@ -70,6 +70,17 @@ pub(crate) fn key(flag: Option<&Path>) -> Result<Place, Failure> {
     place(flag, "MCPID_KEY", "key.json", "--key")
 }
 
+/// A file of this name in the configuration folder.
+///
+/// # Errors
+/// There is no configuration folder.
+pub(crate) fn configuration(name: &str) -> Result<PathBuf, Failure> {
+    let folder = dirs::config_dir().ok_or_else(|| {
+        Failure::new(Exit::Input, "no_home", "there is no home folder to look for files in")
+    })?;
+    Ok(folder.join("mcpid").join(name))
+}
+
 /// The one trust file that is shown or changed, likewise, by `MCPID_TRUST` or `trust.json`.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
-//! Where a passphrase comes from: one of three given sources, else the terminal. Never an
-//! argument, which every process can read, and never stdin unasked, which is data.
+//! Where a passphrase comes from: one of three given sources, else a person, by an askpass program
+//! or on the terminal. Never an argument, which every process can read, and never stdin unasked,
+//! which is data.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use rand::TryRng as _;
 use zeroize::Zeroizing;
 
 use crate::args::PassphraseArgs;
+use crate::asking::askpass;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files;
@@ -30,8 +32,24 @@ pub(crate) type Passphrase = Zeroizing<Vec<u8>>;
 pub(crate) enum Source {
     /// It was given, and is here.
     Given(Passphrase),
-    /// It will be asked for.
+    /// It will be asked for on the terminal.
     Ask(Terminal),
+    /// It will be asked for by this program.
+    Askpass(PathBuf),
+}
+
+/// How a person can be asked: by `MCPID_ASKPASS`, which is set for this very purpose, else on the
+/// terminal, if no other program has it, else by `SSH_ASKPASS`.
+fn person() -> Option<Source> {
+    if let Some(program) = askpass::own().or_else(askpass::of_ssh_first) {
+        return Some(Source::Askpass(program));
+    }
+    match (Terminal::open(), askpass::of_ssh()) {
+        (Some(terminal), program) if terminal.is_free() || program.is_none() => {
+            Some(Source::Ask(terminal))
+        }
+        (_, program) => program.map(Source::Askpass),
+    }
 }
 
 /// Refuses two given passphrases, whether or not one is needed.
@@ -54,7 +72,7 @@ pub(crate) fn check(args: &PassphraseArgs) -> Result<(), Failure> {
 }
 
 /// Finds the source of an existing or new passphrase: `--passphrase-file`, `--passphrase-fd`,
-/// `MCPID_PASSPHRASE`, else the terminal.
+/// `MCPID_PASSPHRASE`, else a person.
 ///
 /// # Errors
 /// Two are given, the one that is given cannot be read or is empty, or there is none at all.
@@ -69,9 +87,10 @@ pub(crate) fn source(args: &PassphraseArgs, ui: &mut Ui) -> Result<Source, Failu
     if let Some(given) = from_flags(file, args.passphrase_fd, "--passphrase", ui)? {
         return Ok(Source::Given(given));
     }
-    Terminal::open().map(Source::Ask).ok_or_else(|| {
+    person().ok_or_else(|| {
         let message = "no passphrase: there is no terminal to ask on, and none of \
-                       --passphrase-file, --passphrase-fd and MCPID_PASSPHRASE is given";
+                       --passphrase-file, --passphrase-fd, MCPID_PASSPHRASE, MCPID_ASKPASS and \
+                       SSH_ASKPASS is given";
         Failure::new(Exit::Key, "no_passphrase", message)
     })
 }
@@ -92,9 +111,10 @@ pub(crate) fn new_source(
     if let Some(given) = from_flags(file, fd, "--new-passphrase", ui)? {
         return Ok(Source::Given(given));
     }
-    Terminal::open().map(Source::Ask).ok_or_else(|| {
+    person().ok_or_else(|| {
         let message = "no new passphrase: there is no terminal to ask on, and none of \
-                       --new-passphrase-file, --new-passphrase-fd and --no-passphrase is given";
+                       --new-passphrase-file, --new-passphrase-fd, --no-passphrase, MCPID_ASKPASS \
+                       and SSH_ASKPASS is given";
         Failure::new(Exit::Key, "no_passphrase", message)
     })
 }
@@ -122,6 +142,10 @@ impl Source {
                 let answer = terminal.ask(&format!("passphrase for {}: ", visible(whose)))?;
                 checked(answer, "the passphrase")
             }
+            Source::Askpass(program) => {
+                let question = format!("passphrase for {}: ", visible(whose));
+                checked(askpass::passphrase(&program, &question, LIMIT as usize)?, "the passphrase")
+            }
         }
     }
 
@@ -134,6 +158,19 @@ impl Source {
         let terminal = match self {
             Source::Given(given) => return Ok(given),
             Source::Ask(terminal) => terminal,
+            Source::Askpass(program) => {
+                let ask = |question: &str| {
+                    let question = format!("{question} for {}: ", visible(whose));
+                    checked(
+                        askpass::passphrase(&program, &question, LIMIT as usize)?,
+                        "the new passphrase",
+                    )
+                };
+                let first = ask("new passphrase")?;
+                check_strength(&first, weak)?;
+                let second = ask("the same passphrase again")?;
+                return if first == second { Ok(first) } else { Err(differ()) };
+            }
         };
         let whose = visible(whose);
         let first = terminal.ask(&format!("new passphrase for {whose} (empty: make one up): "))?;
@@ -149,11 +186,7 @@ impl Source {
         }
         check_strength(&first, weak)?;
         let second = terminal.ask("the same again: ")?;
-        if first != second {
-            let message = "the two passphrases differ; nothing was written";
-            return Err(Failure::new(Exit::Key, "passphrases_differ", message));
-        }
-        Ok(first)
+        if first == second { Ok(first) } else { Err(differ()) }
     }
 }
 
@@ -173,6 +206,11 @@ fn check_strength(given: &Passphrase, weak: bool) -> Result<(), Failure> {
     Err(Failure::new(Exit::Key, "weak_passphrase", message)
         .hint("a good one: openssl rand -base64 24")
         .hint("to use it all the same: --weak"))
+}
+
+fn differ() -> Failure {
+    let message = "the two passphrases differ; nothing was written";
+    Failure::new(Exit::Key, "passphrases_differ", message)
 }
 
 fn two(first: &str, second: &str) -> Failure {

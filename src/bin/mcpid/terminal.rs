@@ -6,12 +6,15 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process_group};
 use rustix::termios::{LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -268,6 +271,27 @@ pub(crate) fn restore() -> bool {
     true
 }
 
+/// The process group of a program that asks for us, if there is one.
+static ASKER: Mutex<Option<Pid>> = Mutex::new(None);
+
+/// Starts a program that asks for us, in a process group of its own, which ends, too, when a signal
+/// ends this process.
+pub(crate) fn start_asker(command: &mut Command) -> io::Result<(Child, Option<Pid>)> {
+    // Without the thread the program only stays open for longer.
+    let _ = watch_signals();
+    // A signal that comes while the program starts waits for its number.
+    let mut asker = ASKER.lock().unwrap_or_else(PoisonError::into_inner);
+    let child = command.process_group(0).spawn()?;
+    *asker = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let group = *asker;
+    Ok((child, group))
+}
+
+/// The program that asked has ended.
+pub(crate) fn asker_ended() {
+    *ASKER.lock().unwrap_or_else(PoisonError::into_inner) = None;
+}
+
 /// Starts, once, a thread that puts the terminal back when a signal ends the process.
 fn watch_signals() -> io::Result<()> {
     static WATCH: OnceLock<()> = OnceLock::new();
@@ -278,6 +302,9 @@ fn watch_signals() -> io::Result<()> {
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
             let stood = restore();
+            if let Some(group) = ASKER.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
             if LEFT.load(Ordering::SeqCst) && matches!(signal, SIGINT | SIGTERM) {
                 continue;
             }

@@ -60,6 +60,10 @@ pub struct Shown {
 const GUTTER: &str = "  | ";
 /// No deeper nesting is indented any further, so that there is always room for text.
 const DEEPEST: usize = 10;
+/// Lines of a page that needs no summary.
+const SHORT: usize = 12;
+/// Characters of each text in a summary.
+const BRIEF: usize = 60;
 /// Words with letters that pass for others which are named; more are counted.
 const WORDS: usize = 3;
 
@@ -70,6 +74,11 @@ pub(super) fn page(asked: &Asked, limits: &Limits) -> Shown {
     page.field("method", &asked.method);
     if let Some(name) = &asked.name {
         page.field(name_member(&asked.method).unwrap_or("name"), name);
+    }
+    if let Some((name, id)) = &asked.signer {
+        let name = page.string(name);
+        page.remark("signed by the key:");
+        page.lines(0, &format!("{name} {id}"));
     }
     for (n, part) in asked.parts.iter().enumerate() {
         if page.is_full() {
@@ -87,10 +96,27 @@ pub(super) fn page(asked: &Asked, limits: &Limits) -> Shown {
     page.remark(&format!("body: {} bytes, sha-256", asked.size));
     page.remark(&format!("  {digest}"));
     page.beware(asked);
+    // Of a long page the beginning may have left the screen.
+    if page.lines > SHORT {
+        page.remark("in short:");
+        page.lines(0, &in_short(asked));
+    }
     if page.hidden > 0 {
         page.remark(&format!("{} bytes of this request are NOT shown", page.hidden));
     }
     Shown { text: page.text, hidden: page.hidden }
+}
+
+/// What is done, where, and by which key, each cut to a few words that were shown above.
+fn in_short(asked: &Asked) -> String {
+    let cut = |text: &str| match text.char_indices().nth(BRIEF) {
+        Some((end, _)) => format!("{}(and more)", quoted(&text[..end])),
+        None => quoted(text),
+    };
+    let name = asked.name.as_deref().map(|name| format!(" {}", cut(name))).unwrap_or_default();
+    let by = asked.signer.as_ref().map(|(name, _)| format!(" by {}", cut(name)));
+    let (method, target) = (cut(&asked.method), cut(&asked.target));
+    format!("{method}{name} at {target}{}", by.unwrap_or_default())
 }
 
 struct Page {

@@ -32,7 +32,7 @@ use rounds::Rounds;
 mod ask;
 mod deliver;
 mod flight;
-mod reading;
+pub(super) mod reading;
 mod request;
 mod rounds;
 mod stream;

@@ -8,7 +8,7 @@ use crate::mcp::body::{self, Message, Scope};
 use crate::message::{Head, RequestTarget};
 
 /// Reads a message of the client, as strictly as a verifier will.
-pub(super) fn read(line: &[u8]) -> Result<Message<'_>, String> {
+pub(in crate::connect) fn read(line: &[u8]) -> Result<Message<'_>, String> {
     let mut head =
         Head::new("POST", RequestTarget::Origin("/".into())).map_err(|e| e.to_string())?;
     head.push("content-type", b"application/json".as_slice()).map_err(|e| e.to_string())?;

@@ -100,7 +100,7 @@ impl Front {
         }
         let id = Session::id_of(&response)?;
         let mut opened = false;
-        for text in self.texts(response).await? {
+        for text in self.bridge.texts(response).await? {
             for message in answer::messages(answer::as_text(&text)).flatten() {
                 if let (Kind::Response(_), Some(result)) = (&message.kind, message.result) {
                     self.session.opened(id.clone(), result);

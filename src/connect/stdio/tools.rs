@@ -1,12 +1,10 @@
 //! Requests of the bridge's own, such as the server's list of tools once more.
 
 use bytes::Bytes;
-use http::{Method, Response};
-use hyper::body::Incoming;
+use http::Method;
 use serde_json::value::RawValue;
 
-use crate::connect::answer::{self, Answer};
-use crate::connect::rpc::Kind;
+use crate::connect::answer;
 use crate::connect::trouble::Trouble;
 
 use super::request::Asked;
@@ -30,7 +28,7 @@ impl Front {
                 return Err(answer::refusal(response, &self.bridge).await);
             }
             cursor = None;
-            for text in self.texts(response).await? {
+            for text in self.bridge.texts(response).await? {
                 for message in answer::messages(answer::as_text(&text)).flatten() {
                     if let Some(result) = message.result {
                         cursor = self.params.learn(result).cursor;
@@ -42,25 +40,6 @@ impl Front {
             }
         }
         Ok(())
-    }
-
-    /// The messages of an answer up to the response, for a request of the bridge's own.
-    pub(super) async fn texts(&self, response: Response<Incoming>) -> Result<Vec<Bytes>, Trouble> {
-        match answer::read(response, &self.bridge, self.bridge.silence).await? {
-            Answer::Nothing => Ok(Vec::new()),
-            Answer::Json(text) => Ok(vec![text]),
-            Answer::Events(mut events) => {
-                while let Some(data) = events.next().await? {
-                    let answers = answer::messages(answer::as_text(&data))
-                        .flatten()
-                        .any(|message| !matches!(message.kind, Kind::Other));
-                    if answers {
-                        return Ok(vec![data]);
-                    }
-                }
-                Err(Trouble::Ended)
-            }
-        }
     }
 }
 

@@ -38,11 +38,17 @@ pub(crate) enum ConfirmVia {
 /// is a signing proxy for clients that speak HTTP, at the URL that it prints. Every attempt is
 /// signed anew. Tokens are passed along (-H), not obtained.
 ///
-/// In a header's value, ${NAME} stands for an environment variable.
+/// In a header's value, ${NAME} stands for an environment variable. Connections go through the
+/// HTTP proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names, but for NO_PROXY and this machine.
+///
+/// --check sends a signed server/discover or initialize, which changes nothing, and, if that is
+/// accepted, a server/discover or ping without a signature, to see whether signatures count there. It
+/// exits with 0 if the server accepts, 1 if it refuses, 5 if it cannot be reached.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
   mcpid connect https://mcp.example.com/mcp
+  mcpid connect --check https://mcp.example.com/mcp
   mcpid connect --print-config claude https://mcp.example.com/mcp
   mcpid connect --confirm 'tools/call:delete_*' https://mcp.example.com/mcp
   mcpid connect -H 'Authorization: Bearer ${TOKEN}' https://mcp.example.com/mcp
@@ -81,6 +87,9 @@ pub(crate) struct ConnectArgs {
     /// Print the configuration that makes a client start this command, and end
     #[arg(long, value_name = "CLIENT", conflicts_with = "listen")]
     pub(crate) print_config: Option<ClientName>,
+    /// Try the server once, say what a client would meet there, and end
+    #[arg(long, conflicts_with_all = ["listen", "print_config"])]
+    pub(crate) check: bool,
     #[command(flatten)]
     pub(crate) passphrase: PassphraseArgs,
 

@@ -17,7 +17,7 @@ struct Variable {
     only: &'static [&'static str],
 }
 
-const VARIABLES: [Variable; 10] = [
+const VARIABLES: [Variable; 12] = [
     Variable {
         name: "MCPID_KEY",
         what: "the keyfile or ssh-agent:ID, where no --key is given",
@@ -65,14 +65,14 @@ const VARIABLES: [Variable; 10] = [
     },
     Variable {
         name: "MCPID_ASKPASS",
-        what: "the program that asks for consent, in place of the terminal",
-        beside: &["confirm"],
+        what: "the program that asks for passphrases and for consent, in place of the terminal",
+        beside: &["confirm", "passphrase_file"],
         only: &[],
     },
     Variable {
         name: "SSH_ASKPASS",
-        what: "that program, where there is neither MCPID_ASKPASS nor a terminal",
-        beside: &["confirm"],
+        what: "the same, where there is neither that nor a terminal; SSH_ASKPASS_REQUIRE counts",
+        beside: &["confirm", "passphrase_file"],
         only: &[],
     },
     Variable {
@@ -80,6 +80,18 @@ const VARIABLES: [Variable; 10] = [
         what: "where the ssh-agent listens, for a key named ssh-agent:ID",
         beside: &["key"],
         only: &["mcpid sign", "mcpid export", "mcpid connect", "mcpid agent add"],
+    },
+    Variable {
+        name: "HTTPS_PROXY",
+        what: "the HTTP proxy for https servers; HTTP_PROXY for http, ALL_PROXY for both",
+        beside: &["print_config"],
+        only: &[],
+    },
+    Variable {
+        name: "NO_PROXY",
+        what: "the hosts, domains and networks that no proxy is used for",
+        beside: &["print_config"],
+        only: &[],
     },
     Variable {
         name: "XDG_CONFIG_HOME",

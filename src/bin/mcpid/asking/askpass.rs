@@ -1,90 +1,161 @@
-//! The question by an askpass program, as OpenSSH asks whether a key may be used: the text is its
-//! one argument, `SSH_ASKPASS_PROMPT=confirm` says that yes or no is wanted, and yes is an exit
-//! code of 0 with nothing, or `yes`, on its stdout.
+//! Asking by an askpass program, as OpenSSH does: the text is its one argument. Whether a key may
+//! be used is asked with `SSH_ASKPASS_PROMPT=confirm`, and yes is an exit code of 0 with nothing,
+//! or `yes`, on its stdout; a passphrase is what it writes there.
 
 use std::env;
 use std::ffi::OsString;
-use std::io::{self, Read as _};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use mcpid::connect::consent::{Answer, Asked, Limits, Refused};
 use mcpid::secret::description;
 use rustix::process::{Pid, Signal, kill_process_group};
+use zeroize::Zeroizing;
 
 use super::Wait;
-use crate::failure::reason;
+use crate::exit::Exit;
+use crate::failure::{Failure, reason};
+use crate::terminal;
 
 /// What is read of the answer; more than this is no yes.
-const LONGEST: u64 = 64;
+const LONGEST: usize = 64;
+/// How long a passphrase is waited for: a client that started us gives up sooner.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Variables that hold secrets of ours, which are no business of the program.
 const SECRETS: [&str; 3] = ["MCPID_PASSPHRASE", "MCPID_NONCES", "MCPID_NONCES_PASSWORD"];
 
 /// The program that is set for us.
-pub(super) fn own() -> Option<PathBuf> {
+pub(crate) fn own() -> Option<PathBuf> {
     set("MCPID_ASKPASS")
 }
 
-/// The program that is set for OpenSSH.
-pub(super) fn of_ssh() -> Option<PathBuf> {
-    set("SSH_ASKPASS")
+/// The program that is set for OpenSSH, unless `SSH_ASKPASS_REQUIRE` says never.
+pub(crate) fn of_ssh() -> Option<PathBuf> {
+    set("SSH_ASKPASS").filter(|_| required() != Some("never".into()))
+}
+
+/// That program, if it is to be asked rather than a terminal (ssh(1), `SSH_ASKPASS_REQUIRE`).
+pub(crate) fn of_ssh_first() -> Option<PathBuf> {
+    of_ssh().filter(|_| required().is_some_and(|word| word == "prefer" || word == "force"))
+}
+
+fn required() -> Option<OsString> {
+    env::var_os("SSH_ASKPASS_REQUIRE")
 }
 
 fn set(variable: &str) -> Option<PathBuf> {
     env::var_os(variable).filter(|program: &OsString| !program.is_empty()).map(PathBuf::from)
 }
 
-/// Runs `program`, and ends it when `wait` is over.
-pub(super) fn ask(program: &std::path::Path, asked: &Asked, wait: &Wait) -> Answer {
-    let failed = |why: String| {
-        // A client sees this, and what stands in the variable may be no program.
-        let name = program.to_string_lossy();
-        let name = description(&name).unwrap_or_else(|| name.into_owned());
-        let message = format!("the askpass program {name}: {why}");
-        Answer::No(Refused::Failed(message))
-    };
+/// Asks by `program`, and ends it when `wait` is over.
+pub(super) fn ask(program: &Path, asked: &Asked, wait: &Wait) -> Answer {
     let mut limits = Limits::default().with_width(72);
     (limits.lines, limits.text) = (30, 300);
     let text =
         format!("mcpid: may this request be signed and sent?\n\n{}", asked.shown(&limits).text);
     let mut command = Command::new(program);
     command.arg(text).env("SSH_ASKPASS_PROMPT", "confirm");
+    let ran = run(command, LONGEST, || wait.ended());
+    let judged = ran.and_then(|ran| match ran {
+        Ran::Done(status, said) => judge(status, &said),
+        Ran::Stopped(refused) => Ok(Answer::No(refused)),
+    });
+    judged.unwrap_or_else(|why| Answer::No(Refused::Failed(failed(program, &why))))
+}
+
+/// Asks for a passphrase by `program`, as ssh-add does: what it writes on its first line.
+///
+/// # Errors
+/// The program does not run, ends otherwise than well, or says more than a passphrase has.
+pub(crate) fn passphrase(
+    program: &Path,
+    question: &str,
+    longest: usize,
+) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let none = |why: &str| Failure::new(Exit::Key, "no_passphrase", failed(program, why));
+    let mut command = Command::new(program);
+    command.arg(question).env_remove("SSH_ASKPASS_PROMPT");
+    let until = Instant::now() + PATIENCE;
+    let stop = || (Instant::now() >= until).then_some(());
+    let (status, mut said) = match run(command, longest + 1, stop) {
+        Ok(Ran::Done(status, said)) => (status, said),
+        Ok(Ran::Stopped(())) => {
+            return Err(none(&format!("no answer within {} s", PATIENCE.as_secs())));
+        }
+        Err(why) => return Err(none(&why)),
+    };
+    if let Some(signal) = status.signal() {
+        return Err(none(&format!("signal {signal} ended it")));
+    }
+    if !status.success() {
+        return Err(none("no passphrase was given"));
+    }
+    if said.len() > longest {
+        return Err(none(&format!("it says more than the {longest} bytes of a passphrase")));
+    }
+    let line = said.iter().position(|&b| b == b'\n').unwrap_or(said.len());
+    said.truncate(line);
+    Ok(said)
+}
+
+fn failed(program: &Path, why: &str) -> String {
+    // A client sees this, and what stands in the variable may be no program.
+    let name = program.to_string_lossy();
+    let name = description(&name).unwrap_or_else(|| name.into_owned());
+    format!("the askpass program {name}: {why}")
+}
+
+/// How a program ended.
+enum Ran<E> {
+    /// By itself; with the beginning of what it wrote.
+    Done(ExitStatus, Zeroizing<Vec<u8>>),
+    /// It was ended.
+    Stopped(E),
+}
+
+/// Runs an askpass program until it ends, or `stop` says why it is to.
+fn run<E>(
+    mut command: Command,
+    longest: usize,
+    stop: impl Fn() -> Option<E>,
+) -> Result<Ran<E>, String> {
     for name in SECRETS {
         command.env_remove(name);
     }
-    // In a group of its own: what it has started ends with it.
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
-    let child = match command.spawn() {
-        Ok(child) => child,
-        Err(error) => return failed(reason(&error).1),
-    };
-    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let mut running = Running { child, group };
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    // What it has started ends with it.
+    let (child, group) = terminal::start_asker(&mut command).map_err(|error| reason(&error).1)?;
+    // Room for all of it at once: no half of a secret is left behind by growth.
+    let said = Zeroizing::new(Vec::with_capacity(longest));
+    let mut running = Running { child, group, stdout: None, said };
+    running.listen().map_err(|error| reason(&error).1)?;
     let status = loop {
-        match running.child.try_wait() {
-            Ok(Some(status)) => break status,
-            Ok(None) => {}
-            Err(error) => return failed(reason(&error).1),
+        // Read as it comes, or a program with much to say would never end.
+        running.read(longest).map_err(|error| reason(&error).1)?;
+        if let Some(status) = running.child.try_wait().map_err(|error| reason(&error).1)? {
+            break status;
         }
-        if let Some(refused) = wait.ended() {
-            return Answer::No(refused);
+        if let Some(why) = stop() {
+            return Ok(Ran::Stopped(why));
         }
         std::thread::sleep(Duration::from_millis(50));
     };
-    judge(status, running.said()).unwrap_or_else(failed)
+    running.end();
+    running.read(longest).map_err(|error| reason(&error).1)?;
+    Ok(Ran::Done(status, std::mem::take(&mut running.said)))
 }
 
-fn judge(status: ExitStatus, said: io::Result<Vec<u8>>) -> Result<Answer, String> {
+fn judge(status: ExitStatus, said: &[u8]) -> Result<Answer, String> {
     if let Some(signal) = status.signal() {
         return Err(format!("signal {signal} ended it"));
     }
     if !status.success() {
         return Ok(Answer::No(Refused::Declined));
     }
-    let said = said.map_err(|error| reason(&error).1)?;
     let line = said.split(|&b| b == b'\n' || b == b'\r').next().unwrap_or_default();
     Ok(match line {
         b"" => Answer::Yes,
@@ -98,22 +169,43 @@ struct Running {
     child: Child,
     /// Its process group, as long as that is to be ended.
     group: Option<Pid>,
+    stdout: Option<ChildStdout>,
+    /// The beginning of what it wrote.
+    said: Zeroizing<Vec<u8>>,
 }
 
 impl Running {
-    /// The beginning of what it wrote. It has ended; whoever holds its stdout on is not waited for.
-    fn said(&mut self) -> io::Result<Vec<u8>> {
-        let mut said = Vec::new();
-        self.end();
-        if let Some(stdout) = self.child.stdout.take() {
-            stdout.take(LONGEST).read_to_end(&mut said)?;
+    /// From now on [`Self::read`] does not wait.
+    fn listen(&mut self) -> io::Result<()> {
+        self.stdout = self.child.stdout.take();
+        self.stdout.as_ref().map_or(Ok(()), |stdout| Ok(rustix::io::ioctl_fionbio(stdout, true)?))
+    }
+
+    /// Takes what it has written by now. Another program may hold its stdout on: that is not
+    /// waited for.
+    fn read(&mut self, longest: usize) -> io::Result<()> {
+        let Some(stdout) = &mut self.stdout else { return Ok(()) };
+        let mut some = Zeroizing::new([0; 4096]);
+        // More than a pipe holds.
+        for _ in 0..64 {
+            match stdout.read(&mut *some) {
+                Ok(0) => break,
+                Ok(n) => {
+                    let room = longest.saturating_sub(self.said.len());
+                    self.said.extend_from_slice(&some[..n.min(room)]);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
-        Ok(said)
+        Ok(())
     }
 
     fn end(&mut self) {
         // Once only: the number may be another group's later.
         if let Some(group) = self.group.take() {
+            terminal::asker_ended();
             let _ = kill_process_group(group, Signal::KILL);
         }
     }

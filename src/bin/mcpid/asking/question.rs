@@ -20,11 +20,19 @@ pub(super) fn ask(terminal: &Terminal, asked: &Asked, wait: &Wait) -> Answer {
     };
     let words = match &answer {
         Answer::Yes => "mcpid: yes, it is signed and sent\n".to_owned(),
+        Answer::No(Refused::Interrupted) => {
+            "mcpid: interrupted: this request was not signed, and nothing of it was sent\n"
+                .to_owned()
+        }
         Answer::No(Refused::Withdrawn) => "mcpid: withdrawn, and not sent\n".to_owned(),
         Answer::No(why) => format!("mcpid: not sent: {why}\n"),
     };
     // The answer stands, whether or not anybody can read this.
     let _ = terminal.show(&words);
+    if answer == Answer::No(Refused::Interrupted) {
+        // As if the terminal had made the signal: the program is to end in its own way.
+        let _ = signal_hook::low_level::raise(SIGINT);
+    }
     answer
 }
 
@@ -36,7 +44,7 @@ fn put(terminal: &Terminal, asked: &Asked, wait: &Wait) -> std::io::Result<Answe
     let (columns, rows) = terminal.size();
     let mut limits = Limits::default().with_width(columns.min(120));
     // So that the first line of it has not left the screen when the last one is written.
-    limits.lines = rows.saturating_sub(16).clamp(8, limits.lines);
+    limits.lines = rows.saturating_sub(22).clamp(8, limits.lines);
     let mut hidden = page(terminal, asked, &limits)?;
     for _ in 0..PATIENT {
         let (all, seconds) =
@@ -46,12 +54,7 @@ fn put(terminal: &Terminal, asked: &Asked, wait: &Wait) -> std::io::Result<Answe
         typing.forget();
         match line(terminal, &mut typing, wait)? {
             Line::Ended(refused) => return Ok(Answer::No(refused)),
-            Line::Interrupted => {
-                drop(typing);
-                // As if the terminal had made the signal: the program is to end in its own way.
-                let _ = signal_hook::low_level::raise(SIGINT);
-                return Ok(Answer::No(Refused::Declined));
-            }
+            Line::Interrupted => return Ok(Answer::No(Refused::Interrupted)),
             Line::Text(text) => match text.to_ascii_lowercase().trim() {
                 "y" | "yes" => return Ok(Answer::Yes),
                 "" | "n" | "no" => return Ok(Answer::No(Refused::Declined)),

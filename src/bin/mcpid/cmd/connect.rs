@@ -1,5 +1,6 @@
 //! `mcpid connect`: an unmodified client's messages in, signed requests out.
 
+mod check;
 mod config;
 mod headers;
 mod journal;
@@ -39,19 +40,20 @@ const CONNECTING: Duration = Duration::from_secs(20);
 pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     // All that can fail is tried before anyone is asked for a passphrase.
     let plan = Plan::of(args)?;
-    let fields = headers::given(&args.header)?;
     let confirm = confirm(args, ui)?;
-    let journal = Journal::open(args.log_file.as_deref(), manner, ui.echo().clone())?;
     let holder = Holder::find(args.key.as_deref())?;
     if let Some(client) = args.print_config {
         config::print(client, args, &plan.host, ui)?;
         if holder.is_sealed() && args.passphrase.passphrase_file.is_none() {
-            let hint = "the keyfile is encrypted: add --passphrase-file FILE, or keep the key in the \
-                        ssh-agent (mcpid agent add) and use -k ssh-agent:";
+            let hint = "the keyfile is encrypted: let the client set MCPID_ASKPASS, add \
+                        --passphrase-file FILE, or keep the key in the ssh-agent (mcpid agent add) \
+                        and use -k ssh-agent:";
             ui.hint(hint);
         }
         return Ok(Exit::Ok);
     }
+    let fields = headers::given(&args.header)?;
+    let journal = Journal::open(args.log_file.as_deref(), manner, ui.echo().clone())?;
     let source = holder.source(&args.passphrase, ui)?;
     let roots = network::roots(args, plan.is_https)?;
     if plan.is_open_to_all {
@@ -69,11 +71,13 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
     }
     let dialer = Dialer::new(roots, plan.via.clone(), CONNECTING);
     let unknown = unknown_key_hint(args, &*key, &name)?;
+    let id = key.public().id().to_string();
     let signer = Arc::new(signer(args, key)?);
     let mut bridge = Bridge::new(&args.url, dialer, signer, Arc::new(SystemClock), SysRng)
         .map_err(|e| bad_url(&args.url, &chain(&e)))?
         .with_log(journal.log())
         .with_fields(fields)
+        .with_key_name(name)
         .with_unknown_key_hint(unknown)
         .with_consent(confirm, asking(args));
     if in_agent {
@@ -100,6 +104,13 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
         .build()
         .map_err(|e| Failure::new(Exit::Unavailable, "runtime", reason(&e).1))?;
     let ended = match &plan.listen {
+        None if args.check => runtime.block_on(async {
+            let (interrupted, stop) = signals()?;
+            tokio::select! {
+                checked = bridge.check() => check::report(&checked, args, &id, ui),
+                () = stop => Ok(stopped(&interrupted)),
+            }
+        }),
         None => runtime.block_on(async {
             let (interrupted, stop) = signals()?;
             let (input, output) = streams::open();

@@ -7,8 +7,11 @@ use serde_json::{Map, Value, json};
 use crate::args::{ClientName, ConnectArgs, ProfileName, Ttl};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::files::{self, Named};
 use crate::holder::AGENT;
-use crate::ui::Ui;
+use crate::ui::{Ui, shell_word};
+
+use super::headers;
 
 /// Prints the block, with everything else that was given as arguments in it.
 ///
@@ -23,8 +26,13 @@ pub(super) fn print(
     // Programs with a window are seldom started where PATH says what a shell's says.
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("mcpid"));
     let command = program.to_string_lossy().into_owned();
-    let arguments = arguments(args);
     let name = name(host);
+    let headers = headers::written(&args.header)?;
+    let file = match headers.lines.is_empty() {
+        true => None,
+        false => Some(files::configuration(&format!("{name}.headers"))?),
+    };
+    let arguments = arguments(args, &headers.flags, file.as_deref())?;
     let entry = json!({ "command": command, "args": arguments });
     let within = |member: &str, entry: Value| {
         let servers: Map<_, _> = [(name.clone(), entry)].into_iter().collect();
@@ -45,11 +53,25 @@ pub(super) fn print(
         ClientName::Generic => (entry, "what the client has to start"),
     };
     if ui.json() {
-        return ui.json_line(&block);
+        ui.json_line(&block)?;
+        return Ok(());
     }
     let text = serde_json::to_string_pretty(&block).unwrap_or_default();
     ui.line(&text)?;
     ui.note(place);
+    if let Some(file) = file {
+        // A client starts its servers without the variables of a shell, and keeps its settings
+        // where others can read them.
+        let lines: Vec<_> = headers.lines.iter().map(|line| shell_word(line)).collect();
+        let (file, lines) = (file.to_string_lossy(), lines.join(" "));
+        let folder = Path::new(&*file).parent().unwrap_or(Path::new("/")).to_string_lossy();
+        ui.note("what may be secret is read from a file: put the value in place of TOKEN");
+        ui.hint(&format!(
+            "(umask 077; mkdir -p {} && printf '%s\\n' {lines} >{})",
+            shell_word(&folder),
+            shell_word(&file)
+        ));
+    }
     Ok(())
 }
 
@@ -61,11 +83,16 @@ fn name(host: &str) -> String {
 
 /// The command line that was given, without what made it print this. Files get their whole path:
 /// a client starts its servers in a folder of its own.
-fn arguments(args: &ConnectArgs) -> Vec<String> {
+fn arguments(
+    args: &ConnectArgs,
+    headers: &[String],
+    file: Option<&Path>,
+) -> Result<Vec<String>, Failure> {
     let mut words = vec!["connect".to_owned()];
     let mut flag = |name: &str, value: String| words.extend([name.to_owned(), value]);
-    if let Some(key) = &args.key {
-        flag("--key", key_path(key).unwrap_or_default());
+    let key = files::key(args.key.as_deref())?;
+    if !matches!(key.named, Named::Default) {
+        flag("--key", key_path(&key.path)?);
     }
     if args.profile != ProfileName::Mcp {
         flag("--profile", args.profile.profile().name.into_owned());
@@ -78,12 +105,11 @@ fn arguments(args: &ConnectArgs) -> Vec<String> {
         Some(Ttl::None) => flag("--ttl", "none".to_owned()),
         None => {}
     }
-    for header in &args.header {
-        let header = match header.strip_prefix('@') {
-            Some(file) => format!("@{}", whole(Path::new(file))),
-            None => header.clone(),
-        };
-        flag("--header", header);
+    for header in headers {
+        flag("--header", header.clone());
+    }
+    if let Some(file) = file {
+        flag("--header", format!("@{}", file.to_string_lossy()));
     }
     if let Some(bytes) = args.max_body {
         flag("--max-body", bytes.to_string());
@@ -95,6 +121,7 @@ fn arguments(args: &ConnectArgs) -> Vec<String> {
         ("--ca", &args.ca),
         ("--log-file", &args.log_file),
         ("--passphrase-file", &args.passphrase.passphrase_file),
+        ("--audit", &args.audit.audit),
     ] {
         if let Some(file) = file {
             flag(name, whole(file));
@@ -104,14 +131,30 @@ fn arguments(args: &ConnectArgs) -> Vec<String> {
         flag("--confirm", pattern.clone());
     }
     if let Some(via) = args.confirm_via {
-        let value = clap::ValueEnum::to_possible_value(&via);
-        flag("--confirm-via", value.map(|v| v.get_name().to_owned()).unwrap_or_default());
+        flag("--confirm-via", word_of(&via));
     }
     if let Some(seconds) = args.confirm_timeout {
         flag("--confirm-timeout", format!("{seconds}s"));
     }
+    if let Some(policy) = args.audit.audit_policy {
+        flag("--audit-policy", word_of(&policy));
+    }
+    for rule in &args.audit.audit_redact {
+        flag("--audit-redact", rule.to_string());
+    }
+    if let Some(sync) = args.audit.audit_sync {
+        flag("--audit-sync", word_of(&sync));
+    }
+    if args.audit.audit_bodies {
+        words.push("--audit-bodies".to_owned());
+    }
     words.push(args.url.clone());
-    words
+    Ok(words)
+}
+
+/// How a value is written on the command line.
+fn word_of(value: &impl clap::ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 /// The absolute path of a keyfile; a key that is no file is named as it was.

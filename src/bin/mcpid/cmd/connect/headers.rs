@@ -15,10 +15,60 @@ const AGAIN: &str = "mcpid connect -H 'Authorization: Bearer ${TOKEN}' URL";
 /// A file that cannot be read, what is no header, one that follows from the message, a variable
 /// that is not set.
 pub(super) fn given(flags: &[String]) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
-    fields::given(flags, "mcpid connect -H @headers.txt URL", header)
+    fields::given(flags, "mcpid connect -H @headers.txt URL", |line| {
+        header(line, |name| env::var_os(name).map(|value| value.into_string().unwrap_or_default()))
+    })
 }
 
-fn header(line: &str) -> Result<(HeaderName, HeaderValue), Failure> {
+/// Headers of `-H` as they go into a configuration.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// Values of `-H` that may stand there.
+    pub(super) flags: Vec<String>,
+    /// Lines that belong into a file of their own, with the word TOKEN for a value that may be a
+    /// secret, or stands in a variable: messages do not repeat either.
+    pub(super) lines: Vec<String>,
+}
+
+/// Reads the flags without what they refer to: no variable has to be set, and no file is read.
+///
+/// # Errors
+/// What is no header, or one that follows from the message.
+pub(super) fn written(flags: &[String]) -> Result<Written, Failure> {
+    let mut written = Written::default();
+    for flag in flags {
+        if let Some(path) = flag.strip_prefix('@') {
+            if path.is_empty() {
+                return Err(Failure::usage("-H @ wants the name of a file"));
+            }
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
+            written.flags.push(format!("@{}", path.to_string_lossy()));
+            continue;
+        }
+        let (name, _) = header(flag, |_| Some("x".to_owned()))?;
+        let value = flag.split_once(':').map_or("", |(_, value)| value.trim());
+        if value.contains("${") || may_be_secret(name.as_str()) {
+            let scheme = value.split_once(' ').map_or("", |(scheme, _)| scheme);
+            let known = ["Bearer", "Basic", "DPoP"].iter().find(|known| **known == scheme);
+            let scheme = known.map(|known| format!("{known} ")).unwrap_or_default();
+            written.lines.push(format!("{name}: {scheme}TOKEN"));
+        } else {
+            written.flags.push(flag.clone());
+        }
+    }
+    Ok(written)
+}
+
+fn may_be_secret(name: &str) -> bool {
+    let words =
+        ["auth", "cookie", "key", "token", "secret", "pass", "session", "credential", "dpop"];
+    words.iter().any(|word| name.contains(word))
+}
+
+fn header(
+    line: &str,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<(HeaderName, HeaderValue), Failure> {
     // It may hold a token that nobody wants in a log: only the name is ever repeated.
     let Some((name, value)) = line.split_once(':') else {
         return Err(Failure::usage("a header is a name, a colon and a value").hint(AGAIN));
@@ -29,9 +79,7 @@ fn header(line: &str) -> Result<(HeaderName, HeaderValue), Failure> {
         let message = format!("{name} is not for -H: it follows from the message");
         return Err(Failure::usage(message).hint("leave it out"));
     }
-    let value = filled(name.as_str(), value.trim_matches([' ', '\t']), |name| {
-        env::var_os(name).map(|value| value.into_string().unwrap_or_default())
-    })?;
+    let value = filled(name.as_str(), value.trim_matches([' ', '\t']), variable)?;
     let mut value = HeaderValue::from_str(value.trim_matches([' ', '\t'])).map_err(|_| {
         Failure::usage(format!("the value of {name} holds a control character or a line break"))
     })?;
@@ -44,6 +92,7 @@ fn follows(name: &str) -> bool {
     matches!(
         name,
         "accept"
+            | "accept-encoding"
             | "connection"
             | "content-digest"
             | "content-encoding"
@@ -122,15 +171,33 @@ mod tests {
     }
 
     #[test]
+    fn no_secret_is_written_into_a_configuration() {
+        let flags = ["Authorization: Bearer s3cret", "X-Api-Key: s3cret", "X-Team: blue"];
+        let more = ["X-Trace: a${T}\"$(s3cret)`", "Cookie: s3cret"];
+        let flags: Vec<String> = flags.iter().chain(&more).map(|flag| (*flag).to_owned()).collect();
+        let written = written(&flags).unwrap();
+        assert_eq!(written.flags, ["X-Team: blue"]);
+        let expected =
+            ["authorization: Bearer TOKEN", "x-api-key: TOKEN", "x-trace: TOKEN", "cookie: TOKEN"];
+        assert_eq!(written.lines, expected);
+    }
+
+    #[test]
     fn what_follows_from_the_message_is_refused() {
-        for name in ["Host", "Content-Type", "Signature", "Mcp-Session-Id", "MCP-Protocol-Version"]
-        {
-            assert!(header(&format!("{name}: x")).is_err(), "{name}");
+        for name in [
+            "Host",
+            "Accept-Encoding",
+            "Content-Type",
+            "Signature",
+            "Mcp-Session-Id",
+            "MCP-Protocol-Version",
+        ] {
+            assert!(header(&format!("{name}: x"), |_| None).is_err(), "{name}");
         }
         for line in ["", "x", ": y", "a b: c", "a: b\rc"] {
-            assert!(header(line).is_err(), "{line:?}");
+            assert!(header(line, |_| None).is_err(), "{line:?}");
         }
-        let (name, value) = header("X-Team:  a b \t").unwrap();
+        let (name, value) = header("X-Team:  a b \t", |_| None).unwrap();
         assert_eq!((name.as_str(), value.to_str().unwrap()), ("x-team", "a b"));
         assert!(!format!("{value:?}").contains("a b"), "it may be a secret");
     }

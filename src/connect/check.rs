@@ -1,0 +1,226 @@
+//! One try of a server, without a client: whether it answers, in which revision, and whether it
+//! knows the key.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::Bridge;
+use super::answer::{self, KEY_UNKNOWN};
+use super::rpc::{Fault, Kind};
+use super::send::{Away, Outbound};
+use super::session::{SESSION, Session, VERSION};
+use super::stdio::reading;
+use super::trouble::{Refusal, Trouble};
+use crate::tower::REFUSED;
+
+/// The revisions that are tried, in this order.
+const REVISIONS: [&str; 2] = ["2026-07-28", "2025-11-25"];
+/// The reason of a server that refuses what is not signed.
+const SIGNATURE_MISSING: &str = "signature_missing";
+
+/// What a server made of a harmless request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServerCheck {
+    /// How it ended.
+    pub outcome: CheckOutcome,
+    /// The revision that the server speaks, if it answered.
+    pub revision: Option<String>,
+    /// Name and version that the server gives itself: any text at all.
+    pub server: Option<String>,
+    /// Whether the server knows the key. It does if it accepts what is signed and refuses what is
+    /// not; `None` if that cannot be told, as of a server that accepts both.
+    pub is_key_known: Option<bool>,
+    /// A stable name of what went wrong, such as `key_unknown` or `dns`.
+    pub code: Option<String>,
+    /// One line without prefix and final period.
+    pub message: String,
+    /// What may help.
+    pub hint: Option<String>,
+}
+
+/// How a [`ServerCheck`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CheckOutcome {
+    /// The signed request was answered.
+    Accepted,
+    /// The server said no.
+    Refused,
+    /// The key's holder did not sign.
+    NotSigned,
+    /// The server could not be reached, or could not answer.
+    Unavailable,
+}
+
+/// The good answer of a server.
+struct Greeting {
+    revision: String,
+    server: Option<String>,
+    session: Option<HeaderValue>,
+}
+
+impl Bridge {
+    /// Sends a signed `server/discover` or, to a server of an older revision, a signed `initialize`,
+    /// whose session is closed again; and, if that is accepted, a harmless request without a
+    /// signature, which shows whether signatures count there. Runs on a tokio runtime.
+    pub async fn check(&self) -> ServerCheck {
+        match self.greet().await {
+            Ok(Greeting { revision, server, session }) => {
+                let is_key_known = self.refuses_unsigned(&revision).await.then_some(true);
+                if let Some(session) = session {
+                    let version = HeaderValue::from_str(&revision).map(|value| (VERSION, value));
+                    let fields = [Some((SESSION, session)), version.ok()];
+                    let fields = fields.into_iter().flatten().collect();
+                    // It would end by itself.
+                    let _ = self.send(Method::DELETE, fields, Bytes::new(), Away::Once).await;
+                }
+                ServerCheck {
+                    outcome: CheckOutcome::Accepted,
+                    revision: Some(revision),
+                    server,
+                    is_key_known,
+                    code: None,
+                    message: "the server answers what this key signs".to_owned(),
+                    hint: None,
+                }
+            }
+            Err(trouble) => failed(trouble),
+        }
+    }
+
+    async fn greet(&self) -> Result<Greeting, Trouble> {
+        match self.exchange(&probe("server/discover", REVISIONS[0])).await {
+            // It does not know the revision, which older servers say in many ways.
+            Err(Trouble::Refused(refusal)) if refusal.may_be_of_an_older_server() => {}
+            answered => {
+                let (result, _) = answered?;
+                let (revision, server) = (REVISIONS[0].to_owned(), named(&result));
+                return Ok(Greeting { revision, server, session: None });
+            }
+        }
+        let (result, session) = self.exchange(&probe("initialize", REVISIONS[1])).await?;
+        let revision = result["protocolVersion"].as_str().unwrap_or(REVISIONS[1]).to_owned();
+        Ok(Greeting { revision, server: named(&result), session })
+    }
+
+    /// Sends a message; the result in the answer, and the session id beside it.
+    async fn exchange(&self, body: &Bytes) -> Result<(Value, Option<HeaderValue>), Trouble> {
+        let message = reading::read(body).map_err(Trouble::Unreadable)?;
+        let fields = Session::default().fields(&message).0;
+        let away = self.agreed(&Method::POST, body, None).await?;
+        let response = self.send(Method::POST, fields, body.clone(), away).await?;
+        if !response.status().is_success() {
+            return Err(answer::refusal(response, self).await);
+        }
+        let (status, session) = (response.status(), Session::id_of(&response)?);
+        for text in self.texts(response).await? {
+            for message in answer::messages(answer::as_text(&text)).flatten() {
+                match (message.kind, message.result, message.error) {
+                    (Kind::Response(_), Some(result), _) => {
+                        let result = serde_json::from_str(result.get()).unwrap_or_default();
+                        return Ok((result, session));
+                    }
+                    (_, _, Some(error)) => {
+                        let (fault, text, hint) = (Fault::read(error), None, None);
+                        return Err(Trouble::Refused(Box::new(Refusal {
+                            status,
+                            fault,
+                            text,
+                            hint,
+                        })));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Err(Trouble::Garbage("there is no answer in it".to_owned()))
+    }
+
+    /// Whether the server refuses a request that is not signed, because it is not.
+    async fn refuses_unsigned(&self, revision: &str) -> bool {
+        let method = if revision == REVISIONS[0] { "server/discover" } else { "ping" };
+        let body = probe(method, revision);
+        let Ok(message) = reading::read(&body) else { return false };
+        let fields = super::with_accept(&Method::POST, Session::default().fields(&message).0);
+        let outbound = Outbound { method: Method::POST, fields, body: body.clone() };
+        let Ok(response) = self.sender.send_unsigned(&outbound).await else { return false };
+        if response.status().is_success() {
+            return false;
+        }
+        let refusal = answer::refusal(response, self).await;
+        refusal.reason().as_deref() == Some(SIGNATURE_MISSING)
+    }
+}
+
+/// A request of `revision` that changes nothing.
+fn probe(method: &str, revision: &str) -> Bytes {
+    let client = json!({ "name": "mcpid", "version": env!("CARGO_PKG_VERSION") });
+    let params = match method {
+        "ping" => json!({}),
+        "initialize" => json!({
+            "protocolVersion": revision,
+            "capabilities": {},
+            "clientInfo": client,
+        }),
+        _ => json!({ "_meta": {
+            "io.modelcontextprotocol/protocolVersion": revision,
+            "io.modelcontextprotocol/clientInfo": client,
+            "io.modelcontextprotocol/clientCapabilities": {},
+        } }),
+    };
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    Bytes::from(body.to_string())
+}
+
+/// Name and version of the server in the result of `initialize` or `server/discover`.
+fn named(result: &Value) -> Option<String> {
+    let beside = &result["_meta"]["io.modelcontextprotocol/serverInfo"];
+    let about = [&result["serverInfo"], beside].into_iter().find(|about| about.is_object())?;
+    let name = about["name"].as_str()?;
+    Some(match about["version"].as_str() {
+        Some(version) => format!("{name} {version}"),
+        None => name.to_owned(),
+    })
+}
+
+impl Refusal {
+    /// Whether it may mean that the server does not speak the revision.
+    fn may_be_of_an_older_server(&self) -> bool {
+        let is_ours = self.fault.as_ref().is_some_and(|fault| fault.code == i64::from(REFUSED));
+        let says_no = matches!(
+            self.status,
+            StatusCode::UNAUTHORIZED
+                | StatusCode::FORBIDDEN
+                | StatusCode::MISDIRECTED_REQUEST
+                | StatusCode::TOO_MANY_REQUESTS
+                | StatusCode::BAD_GATEWAY
+                | StatusCode::SERVICE_UNAVAILABLE
+                | StatusCode::GATEWAY_TIMEOUT
+        );
+        !is_ours && !says_no
+    }
+}
+
+fn failed(mut trouble: Trouble) -> ServerCheck {
+    let hint = match &mut trouble {
+        Trouble::Refused(refusal) => refusal.hint.take(),
+        _ => None,
+    };
+    let outcome = match &trouble {
+        Trouble::Refused(refusal) if refusal.status.is_server_error() => CheckOutcome::Unavailable,
+        Trouble::Refused(refusal) if refusal.status == StatusCode::TOO_MANY_REQUESTS => {
+            CheckOutcome::Unavailable
+        }
+        Trouble::Refused(_) | Trouble::Declined(_) => CheckOutcome::Refused,
+        Trouble::NotSigned(_) => CheckOutcome::NotSigned,
+        _ => CheckOutcome::Unavailable,
+    };
+    let reason = trouble.reason();
+    let is_key_known = (reason.as_deref() == Some(KEY_UNKNOWN)).then_some(false);
+    let code = reason.unwrap_or_else(|| trouble.code().to_owned());
+    let message = trouble.words();
+    let (revision, server, code) = (None, None, Some(code));
+    ServerCheck { outcome, revision, server, is_key_known, code, message, hint }
+}
