@@ -229,7 +229,7 @@ fn is_words(text: &str) -> bool {
         let mut words = 0;
         let plain = text.split(*between).all(|word| {
             words += 1;
-            !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || c == '\'')
+            !word.is_empty() && word.chars().all(|c| c.is_alphabetic() || c == '\'')
         });
         plain && words >= PASSPHRASE_WORDS
     })
@@ -294,6 +294,7 @@ mod tests {
             "9999999d",
             "my signed request.http",
             "3f2a7c1e-8f4d-4e1b-9a2b-1c2d3e4f5a6b",
+            "get-weather-2026-11-23",
         ] {
             assert_eq!(SecretKind::of(text), None, "{text}");
             assert_eq!(quoted(text), format!("{text:?}"));
