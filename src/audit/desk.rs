@@ -11,9 +11,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use super::fault::LogError;
+use super::fault::{LogError, MAX_LINE};
 use super::record::Record;
-use super::segment::MAX_LINE;
 
 /// Entries that may wait.
 const WAITING: usize = 16_384;

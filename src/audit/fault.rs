@@ -7,6 +7,10 @@ use std::sync::Arc;
 use crate::key::SignError;
 use crate::key::store::StoreError;
 
+/// Bytes of one entry, its line feed included: a body of the largest size that is common, in
+/// base64, and much room.
+pub(super) const MAX_LINE: usize = 64 * 1024 * 1024;
+
 /// Why a log cannot be opened, or an entry not be written. Cheap to clone: it goes to everybody
 /// who waits.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -57,7 +61,7 @@ pub enum LogError {
         why: String,
     },
     /// One entry takes more than a line may have.
-    #[error("the entry is {0} bytes long, {max} at most", max = super::segment::MAX_LINE)]
+    #[error("the entry is {0} bytes long, {max} at most", max = MAX_LINE)]
     TooLarge(usize),
     /// More entries wait than the disk can take.
     #[error("too many entries wait to be written")]

@@ -39,6 +39,7 @@ pub mod redact;
 mod refused;
 mod reuse;
 mod segment;
+mod state;
 pub mod tree;
 mod writer;
 

@@ -14,8 +14,8 @@ use super::entry;
 use super::fault::LogError;
 use super::folder::{self, Folder, LogKey};
 use super::segment::{self, Lines, TreeFile};
+use super::state::{self, Hashes, Segment, State, day_of};
 use super::tree::{self, Edge, HASH};
-use super::writer::{self, Hashes, Segment, State};
 use crate::clock::Timestamp;
 
 /// Opens the files for the next entry. Reads the last file of entries, and O(log n) hashes; all of
@@ -68,7 +68,7 @@ fn latest(folder: &Folder, key: &LogKey) -> Result<Option<Checkpoint>, LogError>
     let (checkpoint, _) = Checkpoint::signed(last, key.public())
         .map_err(|e| changed(format!("its last checkpoint is {e}")))?;
     if alone.as_ref() != Some(last) {
-        writer::show(folder, last)?;
+        state::show(folder, last)?;
     }
     Ok(Some(checkpoint))
 }
@@ -165,11 +165,6 @@ fn before(segments: &[(u64, std::path::PathBuf)], from: usize) -> Result<Timesta
     };
     let last = Lines::open(path, *first)?.last().transpose()?;
     Ok(last.and_then(|line| entry::stamp(&line.bytes)).map_or(earliest, |(_, time)| time))
-}
-
-/// The day that a file of entries is for.
-pub(super) fn day_of(time: Timestamp) -> i64 {
-    time.unix().div_euclid(24 * 60 * 60)
 }
 
 /// Writes hashes behind those that are known to be good.

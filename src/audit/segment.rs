@@ -5,13 +5,9 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use super::fault::LogError;
+use super::fault::{LogError, MAX_LINE};
 use super::folder::Folder;
 use super::tree::{self, HASH, Hash, Nodes};
-
-/// Bytes of one entry, its line feed included: a body of the largest size that is common, in
-/// base64, and much room.
-pub(super) const MAX_LINE: usize = 64 * 1024 * 1024;
 
 /// Bytes of all checkpoints that are read: ten years of one a minute.
 const MAX_CHECKPOINTS: u64 = 2 * 1024 * 1024 * 1024;

@@ -1,20 +1,18 @@
 //! The one writer of a log: entries in batches, hashes, files by size and day, checkpoints.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::checkpoint::Checkpoint;
-use super::fault::LogError;
-use super::folder::{self, Folder, LogKey};
+use super::fault::{LogError, MAX_LINE};
+use super::folder::{Folder, LogKey};
 use super::record::Record;
-use super::recover::{self, day_of};
-use super::segment::MAX_LINE;
-use super::tree::{self, Edge, HASH};
+use super::recover;
+use super::state::{Segment, State, WAITING_HASHES, day_of, remember, show};
+use super::tree;
 use crate::clock::{Clock, Timestamp};
-use crate::key::store::{self, StoreError};
 
 /// When an entry counts as written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,39 +57,6 @@ impl Default for Settings {
             refused_size: 16 * 1024 * 1024,
         }
     }
-}
-
-/// A file of entries that is written to.
-pub(super) struct Segment {
-    pub(super) file: File,
-    pub(super) path: PathBuf,
-    pub(super) length: u64,
-    pub(super) day: i64,
-}
-
-/// The file of hashes, and those that are still to be written to it: with the next checkpoint, by
-/// whose word alone they count, or when there are many. Until then the entries have them.
-pub(super) struct Hashes {
-    file: File,
-    path: PathBuf,
-    length: u64,
-    /// More than `length` may stand in the file.
-    torn: bool,
-    waiting: Vec<u8>,
-}
-
-/// Bytes of hashes that wait.
-const WAITING_HASHES: usize = 256 * 1024;
-
-/// What is known of an open log.
-pub(super) struct State {
-    pub(super) edge: Edge,
-    /// Of the last entry.
-    pub(super) time: Timestamp,
-    pub(super) segment: Option<Segment>,
-    pub(super) tree: Hashes,
-    /// Entries under the latest checkpoint.
-    pub(super) checkpointed: u64,
 }
 
 /// Writes one log; nobody else does while it lives.
@@ -255,70 +220,4 @@ impl Writer {
         self.last_checkpoint = Instant::now();
         Ok(())
     }
-}
-
-impl State {
-    /// The file for the next entry, which is made where there is none.
-    fn segment(&mut self, folder: &Folder) -> Result<&mut Segment, LogError> {
-        match &mut self.segment {
-            Some(segment) => Ok(segment),
-            none => {
-                let path = folder.segment(self.edge.size());
-                let file = folder::open(&path, OpenOptions::new().append(true).create_new(true))?;
-                Ok(none.insert(Segment { file, path, length: 0, day: i64::MIN }))
-            }
-        }
-    }
-
-    /// Takes back what a failed append has written; nothing if that fails too.
-    fn undo(&self) -> Option<()> {
-        if let Some(segment) = &self.segment {
-            segment.file.set_len(segment.length).ok()?;
-        }
-        Some(())
-    }
-}
-
-impl Hashes {
-    /// The file at `path`, which ends with the hashes of `size` entries.
-    pub(super) fn new(file: File, path: PathBuf, size: u64) -> Self {
-        let length = tree::stored(size).saturating_mul(HASH);
-        Hashes { file, path, length, torn: false, waiting: Vec::new() }
-    }
-
-    /// Writes what waits.
-    fn write(&mut self) -> Result<(), LogError> {
-        let wrong = |e| LogError::io("write", &self.path, e);
-        if self.torn {
-            self.file.set_len(self.length).map_err(wrong)?;
-        }
-        self.torn = true;
-        self.file.write_all(&self.waiting).map_err(wrong)?;
-        self.torn = false;
-        self.length += u64::try_from(self.waiting.len()).unwrap_or(u64::MAX);
-        self.waiting.clear();
-        Ok(())
-    }
-}
-
-/// Makes a checkpoint the latest one.
-pub(super) fn show(folder: &Folder, note: &[u8]) -> Result<(), LogError> {
-    let path = folder.checkpoint();
-    store::replace(&path, note, 0o600, None).map_err(|error| match error {
-        StoreError::Io(e) => LogError::io("write", &path, e),
-        other => LogError::io("write", &path, std::io::Error::other(other)),
-    })
-}
-
-/// Puts a checkpoint behind the earlier ones.
-fn remember(folder: &Folder, note: &str) -> Result<(), LogError> {
-    let path = folder.checkpoints();
-    let wrong = |e| LogError::io("write", &path, e);
-    let mut file = folder::open(&path, OpenOptions::new().append(true).create(true))?;
-    let length = file.metadata().map_err(wrong)?.len();
-    file.write_all(note.as_bytes()).and_then(|()| file.sync_data()).map_err(|e| {
-        // Half of one would make those behind it unreadable.
-        let _ = file.set_len(length);
-        wrong(e)
-    })
 }
