@@ -207,7 +207,7 @@ fn fill(path: &Path, key: &SecretKey, entries: u64, now: Timestamp) {
         }
         for n in first..end {
             let line = format!(
-                "{{\"mcpid\":\"audit/1\",\"n\":{n},\"time\":\"{now}\",\"event\":\"dropped\",\
+                "{{\"mcpid\":\"audit/2\",\"n\":{n},\"time\":\"{now}\",\"event\":\"dropped\",\
                  \"dropped\":{{\"seen\":1,\"dropped\":0,\"codes\":{{\"{filler}\":1}},\"gaps\":0}}}}"
             );
             edge.push(tree::leaf(line.as_bytes()), |hash| hashes.write_all(hash).unwrap());
@@ -270,8 +270,8 @@ fn audit(entries: u64) {
             most = most.max(resident());
         }
     }
-    let report = auditor.finish();
-    assert_eq!((report.finding, report.anchored), (None, Some(entries)));
+    let report = auditor.finish().unwrap();
+    assert_eq!((report.finding(), report.anchored), (None, Some(report.entries)));
     assert_eq!(report.signatures, entries);
     let quickest = [0, 1].map(|which: usize| times[which].iter().copied().fold(1.0, f64::min));
     let [audited, bare] = times.map(median);

@@ -77,6 +77,7 @@ impl fmt::Debug for Nonce {
 /// ```
 pub struct Signer {
     key: Arc<dyn Sign>,
+    profile: Profile,
     always: Vec<Component<'static>>,
     if_carried: Vec<Cow<'static, str>>,
     dropped: Vec<Component<'static>>,
@@ -160,7 +161,8 @@ impl Signer {
         let always = always.into_iter().map(component).collect::<Result<_, _>>()?;
         let (dropped, label) = (Vec::new(), "mcp".to_owned());
         let (tag, ttl, existing) = (None, profile.ttl, Existing::Refuse);
-        Ok(Signer { key, always, if_carried, dropped, label, tag, ttl, existing })
+        let profile = profile.clone();
+        Ok(Signer { key, profile, always, if_carried, dropped, label, tag, ttl, existing })
     }
 
     /// Signs under another label than `mcp`. A verifier gives labels no meaning.
@@ -211,6 +213,11 @@ impl Signer {
     /// Returns the key that signs.
     pub fn key(&self) -> &dyn Sign {
         &*self.key
+    }
+
+    /// The profile that this signer was made by, without later changes to what it covers.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
     }
 
     /// Signs the request of `head` and `body` with the given time and `nonce`. A request line in

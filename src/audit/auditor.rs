@@ -1,79 +1,48 @@
 //! All entries in their order: the tree, the checkpoints, the clock and the nonces, and what was
-//! done to the first entry that does not fit.
+//! done to those that do not fit.
 
-use std::collections::BTreeMap;
 use std::io::Read as _;
 
-use super::checkpoint::Checkpoint;
+use super::context::Context;
 use super::fault::LogError;
+use super::finding;
 use super::folder::Folder;
-use super::judge::Looked;
-use super::note::{Note, NoteKey};
+use super::held::{Checkpoints, Held};
+use super::judge::{Looked, Notice, Reason};
 use super::reuse::Nonces;
-use super::segment::{self, TreeFile};
+use super::segment::TreeFile;
 use super::tree::{Edge, Hash};
 use crate::clock::Timestamp;
-use crate::verify::rejection::chain;
 
+pub use super::anchor::Anchor;
+pub use super::context::CLOCK_LEEWAY;
 pub use super::finding::{Finding, What};
+pub use super::report::{Link, Report};
+pub use super::reuse::UsedNonces;
 pub use super::segment::{Line, lines};
 
-/// What the auditor brings along, and nobody who can write the log can change.
-#[derive(Clone, Debug, Default)]
-pub struct Anchor {
-    /// The log's key.
-    pub log_key: Option<NoteKey>,
-    /// Checkpoints that were kept elsewhere, as they were read.
-    pub kept: Vec<Vec<u8>>,
-    /// Keys of witnesses whose cosignature counts as a checkpoint kept elsewhere.
-    pub witnesses: Vec<NoteKey>,
-}
-
-/// What was found out about a whole log.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct Report {
-    /// Entries that were read.
-    pub entries: u64,
-    /// Bytes of them.
-    pub bytes: u64,
-    /// Signatures that hold.
-    pub signatures: u64,
-    /// Entries whose body was not kept.
-    pub without_body: u64,
-    /// Entries whose signature covers what is not kept.
-    pub opaque: u64,
-    /// Checkpoints in the log that fit.
-    pub checkpoints: u64,
-    /// Entries that lie under a checkpoint or cosignature that was kept elsewhere.
-    pub anchored: Option<u64>,
-    /// Whether an entry was being written at the end.
-    pub unfinished: bool,
-    /// The root over the entries.
-    pub root: Option<Hash>,
-    /// The times of the first and the last entry.
-    pub span: Option<(Timestamp, Timestamp)>,
-    /// The first thing that does not fit.
-    pub finding: Option<Finding>,
-}
-
-/// A checkpoint to be held against the tree, and whose word it is.
-struct Held {
-    checkpoint: Checkpoint,
-    kept: bool,
-    witnessed: bool,
-}
+/// Findings that are listed; of more, the number is given.
+const FINDINGS: usize = 1_000;
 
 /// Takes entries in their order.
 pub struct Auditor {
+    folder: Folder,
     edge: Edge,
     stored: Option<std::io::BufReader<std::fs::File>>,
     /// Entries whose hashes were stored when the audit began; a writer may go on meanwhile.
     promised: u64,
-    /// By size; several may be of one.
-    held: BTreeMap<u64, Vec<Held>>,
+    checkpoints: Checkpoints,
+    /// Beginnings of files of entries that were there when the audit began.
+    files: Vec<u64>,
+    context: Context,
     time: Option<Timestamp>,
     nonces: Nonces,
+    allow_clock: bool,
+    all: bool,
+    /// Something structural was found: hashes and checkpoints say nothing about what follows.
+    broken: bool,
+    /// The number that the next entry should bear.
+    expected: u64,
     /// The first entry that did not fit by itself, until the next one is seen.
     suspect: Option<Suspect>,
     /// The first entry whose hash is not the stored one, until a checkpoint decides.
@@ -91,90 +60,65 @@ struct Suspect {
 }
 
 impl Auditor {
-    /// An audit of the log in `folder`. Reads its checkpoints.
+    /// An audit of the log in `folder`. Opens its checkpoints.
     ///
     /// # Errors
     /// The folder cannot be read.
     pub fn new(folder: &Folder, anchor: &Anchor) -> Result<Self, LogError> {
         // Before the first entry is read: a writer stores hashes behind their entries.
-        let promised = TreeFile::open(folder).and_then(|tree| tree.leaves()).unwrap_or(0);
+        let leaves = || TreeFile::open(folder).and_then(|tree| tree.leaves()).unwrap_or(0);
+        let promised = leaves();
+        let mut findings = Vec::new();
+        let checkpoints = Checkpoints::open(folder, anchor, |why| {
+            findings.push(Finding { what: What::Checkpoint, n: None, why });
+        })?;
+        let files = folder.segments()?.into_iter().map(|(first, _)| first).collect();
         let mut auditor = Auditor {
+            folder: folder.clone(),
             promised,
             edge: Edge::new(),
             stored: TreeFile::in_order(folder).ok(),
-            held: BTreeMap::new(),
+            files,
+            context: Context::new(),
             time: None,
             nonces: Nonces::default(),
+            allow_clock: anchor.allow_clock,
+            all: anchor.all,
+            broken: false,
+            expected: 0,
             suspect: None,
             other_hash: None,
             good: 0,
             report: Report::default(),
+            checkpoints,
         };
-        for (at, bytes) in anchor.kept.iter().enumerate() {
-            let place = format!("the checkpoint that was kept, number {}", at + 1);
-            auditor.checkpoint(bytes, &place, true, anchor);
+        // Hashes are stored before a checkpoint over them is signed.
+        let (stored, signed) = (leaves(), auditor.checkpoints.latest_size());
+        for finding in findings {
+            auditor.find(finding.what, None, finding.why);
         }
-        // The latest is read first: what a writer adds meanwhile stands behind it then.
-        let latest = std::fs::read(folder.checkpoint()).ok();
-        let (notes, whole) = segment::notes(folder)?;
-        auditor.report.unfinished = !whole;
-        let count = notes.len();
-        let mut size = 0;
-        for (at, note) in notes.iter().enumerate() {
-            let place = format!("checkpoint {} of {count} in the log", at + 1);
-            match auditor.checkpoint(note, &place, false, anchor) {
-                Some(next) if next < size => {
-                    let why = format!("{place} is over less than the one before");
-                    auditor.find(What::Checkpoint, None, why);
-                }
-                Some(next) => size = next,
-                None => {}
-            }
+        if signed > stored {
+            let why = match auditor.stored {
+                Some(_) => format!(
+                    "hashes are stored of {stored} entries, and its latest checkpoint is over {signed}"
+                ),
+                None => "the file of hashes is missing".to_owned(),
+            };
+            auditor.find(What::Tree, Some(stored), why);
         }
-        let fault = match latest {
-            // It is written to the file of all of them first.
-            Some(latest) if !notes.contains(&latest) => "is not in the file of all of them",
-            None if count > 1 => "is missing",
-            _ => return Ok(auditor),
-        };
-        auditor.find(What::Checkpoint, None, format!("the latest checkpoint {fault}"));
         Ok(auditor)
     }
 
-    /// Reads one checkpoint, and gives its size.
-    fn checkpoint(
-        &mut self,
-        bytes: &[u8],
-        place: &str,
-        kept: bool,
-        anchor: &Anchor,
-    ) -> Option<u64> {
-        let read = match &anchor.log_key {
-            Some(key) => Checkpoint::signed(bytes, key),
-            None => Note::parse(bytes)
-                .map_err(Into::into)
-                .and_then(|note| Checkpoint::of(&note).map(|checkpoint| (checkpoint, note))),
-        };
-        match read {
-            Ok((checkpoint, note)) => {
-                let witnessed = anchor.witnesses.iter().any(|key| note.signed_by(key).is_some());
-                // Without the log's key nothing says that it is one of this log.
-                let kept = kept && anchor.log_key.is_some();
-                let size = checkpoint.size;
-                let held = self.held.entry(size).or_default();
-                held.push(Held { checkpoint, kept, witnessed });
-                Some(size)
-            }
-            Err(error) => {
-                self.find(What::Checkpoint, None, format!("{place}: {}", chain(&error)));
-                None
-            }
-        }
+    /// The same, with the nonces that the log before this one has used up.
+    #[must_use]
+    pub fn behind(mut self, before: UsedNonces) -> Self {
+        self.nonces = before.0;
+        self
     }
 
     /// Whether something was found already: what follows it could not be relied on.
     pub fn is_over(&self) -> bool {
-        self.report.finding.is_some()
+        !self.all && !self.report.findings.is_empty()
     }
 
     /// Entries so far.
@@ -197,18 +141,23 @@ impl Auditor {
         }
         if let Some(suspect) = self.suspect.take() {
             self.conclude(suspect, looked.stamp.map(|(n, _)| n));
-            return;
+            if self.is_over() {
+                return;
+            }
         }
         if !looked.whole {
             self.broken_off(&looked);
             return;
         }
-        let place = looked.n;
+        let place = self.expected;
         let n = looked.stamp.map(|(n, _)| n);
         if let Some(why) = looked.fault.filter(|_| n == Some(place) || n.is_none()) {
             self.suspect = Some(Suspect { place, n, why: Some(why), what: What::Changed });
         } else if n != Some(place) {
             self.suspect = Some(Suspect { place, n, why: None, what: What::Changed });
+        } else if looked.named != looked.n && !self.broken {
+            let why = format!("by its name it would begin with entry {}", looked.named);
+            self.find(What::File, Some(place), why);
         } else if let Some(time) = looked.stamp.map(|(_, time)| time) {
             match self.time {
                 Some(last) if time < last => {
@@ -220,21 +169,36 @@ impl Auditor {
                     self.time = Some(time);
                     let first = self.report.span.map_or(time, |(first, _)| first);
                     self.report.span = Some((first, time));
-                    self.nonces.forget(time.unix());
                 }
             }
         }
-        for (id, until) in &looked.nonces {
-            if !self.nonces.use_up(*id, *until) && self.suspect.is_none() {
+        let mut reasons = looked.judged.reasons;
+        if self.suspect.is_none()
+            && let (Some((version, notice)), Some((_, time))) = (looked.notice, looked.stamp)
+        {
+            let is_request = matches!(notice, Notice::Request { .. });
+            match self.context.heed(place, version, time, notice) {
+                Ok(certain) => {
+                    self.report.under_offset += u64::from(!certain);
+                    if !certain && !self.allow_clock && is_request {
+                        reasons.add(Reason::Clock);
+                    }
+                }
+                Err((what, why)) => {
+                    self.suspect = Some(Suspect { place, n, why: Some(why), what });
+                }
+            }
+            self.report.requests += u64::from(is_request);
+        }
+        for nonce in &looked.nonces {
+            if !self.nonces.use_up(place, *nonce) && self.suspect.is_none() {
                 let why = "its nonce was used before by the same key".to_owned();
                 self.suspect = Some(Suspect { place, n, why: Some(why), what: What::Replayed });
             }
+            self.nonces.forget(nonce.at);
         }
-        self.report.entries += 1;
-        self.report.bytes = self.report.bytes.saturating_add(looked.bytes + 1);
-        self.report.signatures += looked.judged.signatures;
-        self.report.without_body += u64::from(looked.judged.without_body);
-        self.report.opaque += u64::from(looked.judged.opaque);
+        self.report.count(looked.bytes, &looked.judged, reasons);
+        self.expected = place.saturating_add(1);
         self.grow(looked.leaf, place);
         if self.suspect.is_none() {
             self.meet();
@@ -256,7 +220,7 @@ impl Auditor {
         });
         if missing {
             self.stored = None;
-        } else if !same && self.other_hash.is_none() {
+        } else if !same && self.other_hash.is_none() && !self.broken {
             self.other_hash = Some(place);
         }
     }
@@ -264,34 +228,18 @@ impl Auditor {
     /// Holds the tree against the checkpoints of its size.
     fn meet(&mut self) {
         let size = self.edge.size();
-        let Some(held) = self.held.remove(&size) else { return };
+        let mut faults = Vec::new();
+        let held = self.checkpoints.over(size, |why| faults.push(why));
+        for why in faults {
+            self.find(What::Checkpoint, None, why);
+        }
+        if held.is_empty() || self.broken {
+            return;
+        }
         let root = self.edge.root();
-        for one in held {
+        for one in &held {
             if one.checkpoint.root != root {
-                let (good, kept) = (self.good, one.kept || one.witnessed);
-                let whose = if kept { "the checkpoint that was kept" } else { "a checkpoint" };
-                match self.other_hash {
-                    // The next entry tells whether this one was changed, or put in.
-                    Some(n) if n + 1 == size => {
-                        let why =
-                            Some(format!("it is not the one under {whose} over {size} entries"));
-                        let (place, what) = (n, What::Changed);
-                        self.suspect = Some(Suspect { place, n: Some(n), why, what });
-                    }
-                    Some(n) => {
-                        let why = format!(
-                            "{whose} over {size} entries, and the hash stored for it, are of another"
-                        );
-                        self.find(What::Changed, Some(n), why);
-                    }
-                    None => {
-                        let why = format!(
-                            "{whose} over {size} entries has another root: entries {good} to {} were rewritten with all their hashes",
-                            size.saturating_sub(1)
-                        );
-                        self.find(What::Rewritten, Some(good), why);
-                    }
-                }
+                self.other_root(one, size);
                 return;
             }
             self.report.checkpoints += u64::from(!one.kept);
@@ -300,12 +248,42 @@ impl Auditor {
             }
         }
         self.good = size;
-        if let Some(n) = self.other_hash {
+        if let Some(n) = self.other_hash.take() {
             let why = format!(
                 "the entries are those of a checkpoint over {size}, but the stored hashes from entry {n} on are not theirs"
             );
+            self.stored = None;
             self.find(What::Tree, Some(n), why);
         }
+    }
+
+    /// A checkpoint has another root than the entries.
+    fn other_root(&mut self, one: &Held, size: u64) {
+        let good = self.good;
+        let whose =
+            if one.kept || one.witnessed { "the checkpoint that was kept" } else { "a checkpoint" };
+        match self.other_hash.take() {
+            // The next entry tells whether this one was changed, or put in.
+            Some(n) if n + 1 == size => {
+                let why = Some(format!("it is not the one under {whose} over {size} entries"));
+                self.suspect = Some(Suspect { place: n, n: Some(n), why, what: What::Changed });
+            }
+            Some(n) => {
+                let why = format!(
+                    "{whose} over {size} entries, and the hash stored for it, are of another"
+                );
+                self.find(What::Changed, Some(n), why);
+            }
+            None => {
+                let why = format!(
+                    "{whose} over {size} entries has another root: entries {good} to {} were rewritten with all their hashes",
+                    size.saturating_sub(1)
+                );
+                self.find(What::Rewritten, Some(good), why);
+            }
+        }
+        self.broken = true;
+        self.stored = None;
     }
 
     /// Says what was done, once it is known what follows.
@@ -321,50 +299,60 @@ impl Auditor {
                 );
                 self.find(What::Changed, Some(first), why);
             }
+            self.go_on_at(next);
             return;
         }
-        match (n, next) {
-            (Some(n), Some(next)) if n == place + 1 && next == place => {
-                self.find(What::Swapped, Some(place), format!("it stands behind entry {n}"));
-            }
-            (Some(n), _) if n > place => {
-                let why = match n - 1 {
-                    last if last == place => format!("entry {n} follows"),
-                    last => format!("entry {n} follows, those up to {last} are not there either"),
-                };
-                self.find(What::Removed, Some(place), why);
-            }
-            (Some(n), _) if n < place => {
-                self.find(What::Repeated, Some(n), format!("it stands again at place {place}"));
-            }
-            (_, Some(next)) if next == place => {
-                let why = why.unwrap_or_else(|| "the true one follows it".to_owned());
-                self.find(What::Inserted, Some(place), format!("the true entry follows: {why}"));
-            }
-            _ => {
-                let why = why.unwrap_or_else(|| "it bears no number that can be read".to_owned());
-                self.find(what, Some(place), why);
-            }
+        let (finding, structural) = finding::of_a_misfit(place, (n, next), what, why);
+        self.find(finding.what, finding.n, finding.why);
+        // Else only this one is in doubt.
+        if structural {
+            self.go_on_at(next);
+        }
+    }
+
+    /// Where all findings are wanted: counts on from what the next entry says.
+    fn go_on_at(&mut self, next: Option<u64>) {
+        (self.broken, self.stored, self.other_hash) = (true, None, None);
+        if let Some(next) = next {
+            self.expected = next;
         }
     }
 
     /// The last line has no end: it is being written, or was cut.
     fn broken_off(&mut self, looked: &Looked) {
-        let promised = self.held.keys().any(|size| *size > looked.n);
-        if promised {
+        if self.checkpoints.most() > self.edge.size() {
             let why = format!("its line breaks off after {} bytes", looked.bytes);
-            self.find(What::Truncated, Some(looked.n), why);
+            self.find(What::Truncated, Some(self.expected), why);
+        } else if looked.bytes > 16 * 1024 * 1024 && looked.bytes as usize >= super::fault::MAX_LINE
+        {
+            let why = format!("its line has no end within {} bytes", looked.bytes);
+            self.find(What::Changed, Some(self.expected), why);
         } else {
             self.report.unfinished = true;
         }
     }
 
     fn find(&mut self, what: What, n: Option<u64>, why: String) {
-        self.report.finding.get_or_insert(Finding { what, n, why });
+        let room = if self.all { FINDINGS } else { 1 };
+        match self.report.findings.len() < room {
+            true => self.report.findings.push(Finding { what, n, why }),
+            false => self.report.more_findings += u64::from(self.all),
+        }
     }
 
     /// All entries were taken.
-    pub fn finish(mut self) -> Report {
+    ///
+    /// # Errors
+    /// The log cannot be read again, where its clock went back so far that this was needed.
+    pub fn finish(self) -> Result<Report, LogError> {
+        self.finish_with_nonces().map(|(report, _)| report)
+    }
+
+    /// As [`Auditor::finish`], with the nonces for the log that follows this one.
+    ///
+    /// # Errors
+    /// As [`Auditor::finish`].
+    pub fn finish_with_nonces(mut self) -> Result<(Report, UsedNonces), LogError> {
         if self.edge.size() == 0 {
             self.meet();
         }
@@ -372,8 +360,12 @@ impl Auditor {
             self.conclude(suspect, None);
         }
         let size = self.edge.size();
-        if let Some((most, held)) = self.held.last_key_value().filter(|(most, _)| **most > size) {
-            let kept = held.iter().any(|one| one.kept || one.witnessed);
+        let mut faults = Vec::new();
+        let rest = self.checkpoints.rest(|why| faults.push(why));
+        for why in faults {
+            self.find(What::Checkpoint, None, why);
+        }
+        if let Some((most, kept)) = rest.filter(|(most, _)| *most > size && !self.broken) {
             let whose = if kept { "the checkpoint that was kept" } else { "a checkpoint" };
             let why = format!("{whose} is over {most} entries, and the log has {size}");
             self.find(What::Truncated, Some(size), why);
@@ -382,12 +374,25 @@ impl Auditor {
             let why = "it is not the one that its hash was stored of; no checkpoint says which of the two was changed".to_owned();
             self.find(What::Changed, Some(n), why);
         }
-        if self.promised > size {
+        if self.promised > size && !self.broken {
             let stored = self.promised;
             let why = format!("hashes are stored of {stored} entries, and the log has {size}");
             self.find(What::Truncated, Some(size), why);
         }
+        if let Some(first) =
+            self.files.last().copied().filter(|first| *first > size && !self.broken)
+        {
+            let why = format!("by its name it would begin with entry {first}, and it is empty");
+            self.find(What::File, Some(first), why);
+        }
+        // Where requests are older than what was forgotten, the whole log is looked at again.
+        if let Some((earlier, later)) = self.nonces.look_again(&self.folder)? {
+            let why = format!("its nonce was used before by the same key, in entry {earlier}");
+            self.find(What::Replayed, Some(later), why);
+        }
+        self.report.unfinished |= self.checkpoints.is_unfinished();
         self.report.root = Some(self.edge.root());
-        self.report
+        self.report.link = self.context.link;
+        Ok((self.report, UsedNonces(self.nonces)))
     }
 }

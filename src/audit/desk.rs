@@ -181,16 +181,19 @@ impl Desk {
         *lock(&self.trouble) = outcome.err();
     }
 
-    /// Tells those who wait for `jobs`, the first of which has the number `first`.
-    pub(super) fn answer(&self, jobs: &[Arc<Job>], first: &Result<u64, LogError>) {
-        let answers = (0_u64..).zip(jobs);
-        let told = answers.filter(|(place, job)| job.answer(first.clone().map(|n| n + place)));
+    /// Tells those who wait for `jobs`, each by its place in `numbers`.
+    pub(super) fn answer(&self, jobs: &[Arc<Job>], numbers: &Result<Vec<u64>, LogError>) {
+        let of = |place: usize| match numbers {
+            Ok(numbers) => numbers.get(place).copied().ok_or(LogError::Closed),
+            Err(error) => Err(error.clone()),
+        };
+        let told = jobs.iter().enumerate().filter(|(place, job)| job.answer(of(*place)));
         let told = u64::try_from(told.count()).unwrap_or(u64::MAX);
-        if first.is_err() {
+        if numbers.is_err() {
             self.failed.fetch_add(told, Ordering::Relaxed);
         }
         // Whoever came too late to be told may have been told that it was slow; now it is not.
-        self.fares(first.clone().map(drop));
+        self.fares(numbers.as_ref().map(drop).map_err(Clone::clone));
     }
 
     fn hand_in(&self, record: Record, reply: Reply) -> Result<Arc<Job>, LogError> {

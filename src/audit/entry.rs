@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::record::{Dropped, VERSION, Verdict};
+use super::record::{Dropped, FIRST_VERSION, VERSION, Verdict};
 use super::redact::Redacted;
 use crate::clock::Timestamp;
 use crate::message::line::{self, Text};
@@ -26,10 +26,23 @@ pub enum EntryError {
     Member(&'static str),
 }
 
+/// The format of an entry; later ones are greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Version {
+    /// `audit/1`: a signer's own copy has no rules, and a clock
+    /// that stepped left no entry.
+    First,
+    /// `audit/2`.
+    Second,
+}
+
 /// One entry, as it stands.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Entry<'a> {
+    /// The version of its format.
+    pub version: Version,
     /// Its number, from 0.
     pub n: u64,
     /// When it was appended.
@@ -46,6 +59,59 @@ pub enum Event<'a> {
     Request(Box<Request<'a>>),
     /// How many requests got no entry of their own.
     Dropped(Dropped),
+    /// The clock of the writer stepped: the times of entries from here on are ahead of it.
+    Clock(ClockStep),
+    /// The rules by which requests are judged from here on.
+    Rules(Rules),
+    /// The first entry of a log that follows another one.
+    After(After),
+    /// The last entry of a log that another one follows.
+    Closed(Closed),
+}
+
+impl Event<'_> {
+    /// The word of the member `event`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Event::Request(_) => "request",
+            Event::Dropped(_) => "dropped",
+            Event::Clock(_) => "clock",
+            Event::Rules(_) => "rules",
+            Event::After(_) => "after",
+            Event::Closed(_) => "closed",
+        }
+    }
+}
+
+/// By how much the times of entries are ahead of the clock: it stepped back, and the time of an
+/// entry never does.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct ClockStep {
+    /// Seconds, in force until the next such entry.
+    pub offset: i64,
+}
+
+/// The log that this one follows.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct After {
+    /// Its public key, NAME+HASH+KEY.
+    pub log_key: String,
+    /// Its last checkpoint, the signed note in base64.
+    pub checkpoint: String,
+    /// Whether its last entry names this log; else it was abandoned.
+    pub closed: bool,
+    /// How many logs there are before this one, by its own word.
+    pub predecessors: u64,
+}
+
+/// The log that follows this one.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Closed {
+    /// Its public key, NAME+HASH+KEY; the name is its origin.
+    pub successor: String,
 }
 
 /// A request in the log.
@@ -72,8 +138,8 @@ pub struct Request<'a> {
     pub redacted: Option<Redacted>,
 }
 
-/// The rules that a request was judged by.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Hash)]
+/// The rules that a request was judged by; written as they are in a record.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq, Hash)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Rules {
@@ -84,11 +150,14 @@ pub struct Rules {
     /// Seconds ahead.
     pub ahead: i64,
     /// Names that had to be covered besides.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub require: Vec<String>,
     /// Names that could stay uncovered.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow_uncovered: Vec<String>,
+    /// The origins that requests had to be sent to; any where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub origins: Vec<String>,
 }
 
 /// What a request asks for.
@@ -137,6 +206,12 @@ struct Json<'a> {
     event: Cow<'a, str>,
     #[serde(default)]
     dropped: Option<Dropped>,
+    #[serde(default)]
+    clock: Option<ClockStep>,
+    #[serde(default)]
+    after: Option<After>,
+    #[serde(default)]
+    closed: Option<Closed>,
     #[serde(borrow, default)]
     verdict: Option<Text<'a>>,
     #[serde(default)]
@@ -163,9 +238,11 @@ struct Json<'a> {
 /// [`EntryError`].
 pub fn parse(line: &[u8]) -> Result<Entry<'_>, EntryError> {
     let json: Json<'_> = line::json(line)?;
-    if json.mcpid != VERSION {
-        return Err(EntryError::Version(json.mcpid.chars().take(64).collect()));
-    }
+    let version = match &*json.mcpid {
+        VERSION => Version::Second,
+        FIRST_VERSION => Version::First,
+        other => return Err(EntryError::Version(other.chars().take(64).collect())),
+    };
     // One moment has one spelling.
     let time = match Timestamp::parse_own(json.time.as_bytes()) {
         Some(time) => time,
@@ -174,9 +251,27 @@ pub fn parse(line: &[u8]) -> Result<Entry<'_>, EntryError> {
             .filter(|time| time.to_string() == json.time)
             .ok_or(EntryError::Member("time"))?,
     };
-    let event = match (&*json.event, json.dropped, json.request, json.verdict) {
-        ("dropped", Some(dropped), None, None) => Event::Dropped(dropped),
-        ("request", None, Some(request), Some(verdict)) => Event::Request(Box::new(Request {
+    let n = json.n;
+    let event = event(json)?;
+    let of_the_first = matches!(event, Event::Request(_) | Event::Dropped(_));
+    if version == Version::First && !of_the_first {
+        return Err(EntryError::Member("event"));
+    }
+    Ok(Entry { version, n, time, event })
+}
+
+/// What an entry tells of. Members that another event has are no part of it.
+fn event(mut json: Json<'_>) -> Result<Event<'_>, EntryError> {
+    let wrong = EntryError::Member("event");
+    if json.event == "request" {
+        let others = [json.dropped.is_some(), json.clock.is_some(), json.after.is_some()];
+        let (Some(request), Some(verdict)) = (json.request, &json.verdict) else {
+            return Err(wrong);
+        };
+        if others.contains(&true) || json.closed.is_some() {
+            return Err(wrong);
+        }
+        return Ok(Event::Request(Box::new(Request {
             verdict: Verdict::from_text(&verdict.0).ok_or(EntryError::Member("verdict"))?,
             step: json.step,
             code: json.code,
@@ -186,17 +281,38 @@ pub fn parse(line: &[u8]) -> Result<Entry<'_>, EntryError> {
             signatures: json.signatures,
             request,
             redacted: json.redacted,
-        })),
-        _ => return Err(EntryError::Member("event")),
+        })));
+    }
+    let event = match &*json.event {
+        "dropped" => json.dropped.take().map(Event::Dropped),
+        "clock" => json.clock.take().map(Event::Clock),
+        "rules" => json.rules.take().map(Event::Rules),
+        "after" => json.after.take().map(Event::After),
+        "closed" => json.closed.take().map(Event::Closed),
+        _ => None,
     };
-    Ok(Entry { n: json.n, time, event })
+    let rest = json.dropped.is_some()
+        || json.clock.is_some()
+        || json.rules.is_some()
+        || json.after.is_some()
+        || json.closed.is_some()
+        || json.verdict.is_some()
+        || json.step.is_some()
+        || json.code.is_some()
+        || json.mcp.is_some()
+        || json.digest.is_some()
+        || !json.signatures.is_empty()
+        || json.request.is_some()
+        || json.redacted.is_some();
+    event.filter(|_| !rest).ok_or(wrong)
 }
 
 /// Number and time of an entry, of which nothing else is looked at: they stand in front, in one
 /// spelling.
 pub(super) fn stamp(line: &[u8]) -> Option<(u64, Timestamp)> {
     let text = std::str::from_utf8(line).ok().filter(|text| text.ends_with('}'))?;
-    let rest = text.strip_prefix("{\"mcpid\":\"")?.strip_prefix(VERSION)?;
+    let rest = text.strip_prefix("{\"mcpid\":\"")?;
+    let rest = rest.strip_prefix(VERSION).or_else(|| rest.strip_prefix(FIRST_VERSION))?;
     let (n, rest) = rest.strip_prefix("\",\"n\":")?.split_once(',')?;
     let (time, _) = rest.strip_prefix("\"time\":\"")?.split_once('"')?;
     Some((n.parse().ok()?, Timestamp::parse_rfc3339(time).ok()?))

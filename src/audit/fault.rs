@@ -60,6 +60,14 @@ pub enum LogError {
         /// What does not fit.
         why: String,
     },
+    /// Its last entry names the log that follows it.
+    #[error("the log in {} is closed: {successor} follows it", path.display())]
+    Followed {
+        /// The folder.
+        path: PathBuf,
+        /// The key of the log that follows.
+        successor: String,
+    },
     /// One entry takes more than a line may have.
     #[error("the entry is {0} bytes long, {max} at most", max = MAX_LINE)]
     TooLarge(usize),
@@ -77,6 +85,11 @@ pub enum LogError {
 impl LogError {
     pub(super) fn io(act: &'static str, path: &Path, source: io::Error) -> Self {
         LogError::Io { act, path: path.to_owned(), source: Arc::new(source) }
+    }
+
+    /// Whether there is no such file.
+    pub(super) fn is_not_found(&self) -> bool {
+        matches!(self, LogError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 
     pub(super) fn changed(path: &Path, why: impl Into<String>) -> Self {

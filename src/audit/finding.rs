@@ -28,6 +28,10 @@ pub enum What {
     Tree,
     /// A checkpoint is none of this log.
     Checkpoint,
+    /// A file of entries does not bear the number of its first entry.
+    File,
+    /// The log that this one follows, or that follows it, is another one.
+    Successor,
 }
 
 impl What {
@@ -45,6 +49,8 @@ impl What {
             What::Replayed => "replayed",
             What::Tree => "tree",
             What::Checkpoint => "checkpoint",
+            What::File => "file",
+            What::Successor => "successor",
         }
     }
 }
@@ -76,7 +82,44 @@ impl fmt::Display for Finding {
             What::Replayed => write!(f, "entry {n} is a replay"),
             What::Tree => write!(f, "the stored hashes were changed from entry {n} on"),
             What::Checkpoint => f.write_str("a checkpoint does not fit"),
+            What::File => write!(f, "the file of entry {n} was renamed or put in"),
+            What::Successor => f.write_str("the logs do not follow each other"),
         }?;
         write!(f, ": {}", self.why)
     }
+}
+
+/// What was done to an entry that does not fit at `place`, by the number that it bears and the one
+/// that the next entry bears; and whether the entries behind it stand at other places because of it.
+pub(super) fn of_a_misfit(
+    place: u64,
+    (n, next): (Option<u64>, Option<u64>),
+    what: What,
+    why: Option<String>,
+) -> (Finding, bool) {
+    let find = |what, n, why| Finding { what, n: Some(n), why };
+    let finding = match (n, next) {
+        (Some(n), Some(next)) if n == place + 1 && next == place => {
+            find(What::Swapped, place, format!("it stands behind entry {n}"))
+        }
+        (Some(n), _) if n > place => {
+            let why = match n - 1 {
+                last if last == place => format!("entry {n} follows"),
+                last => format!("entry {n} follows, those up to {last} are not there either"),
+            };
+            find(What::Removed, place, why)
+        }
+        (Some(n), _) if n < place => {
+            find(What::Repeated, n, format!("it stands again at place {place}"))
+        }
+        (_, Some(next)) if next == place => {
+            let why = why.unwrap_or_else(|| "the true one follows it".to_owned());
+            find(What::Inserted, place, format!("the true entry follows: {why}"))
+        }
+        _ => {
+            let why = why.unwrap_or_else(|| "it bears no number that can be read".to_owned());
+            return (find(what, place, why), false);
+        }
+    };
+    (finding, true)
 }

@@ -8,19 +8,21 @@
 //! checkpoint                 the latest signed checkpoint
 //! checkpoints                all of them, one behind the other
 //! refused.jsonl              requests of strangers: capped, no part of the tree
-//! lock                       held by the one process that writes
 //! ```
+//!
+//! The one process that writes holds a lock on the folder itself and on the newest file of entries,
+//! so that no file has to be there for it, and removing one changes nothing.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use super::checkpoint::Checkpoint;
 use super::fault::LogError;
+use super::files;
 use super::note::{self, Kind, NoteKey};
+use super::tree;
 use crate::clock::Timestamp;
 use crate::key::keyfile::Keyfile;
 use crate::key::store::{self, StoreError};
@@ -29,9 +31,6 @@ use crate::key::{SecretKey, Sign};
 const KEY: &str = "log-key.json";
 const PUBLIC: &str = "log-key.pub";
 const SEGMENT: (&str, &str) = ("entries-", ".jsonl");
-
-/// How long another writer is waited for.
-const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Where a log lies.
 #[derive(Clone, Debug)]
@@ -110,6 +109,14 @@ impl Folder {
         store::create_keyfile(&path, &keyfile).map_err(wrong(&path))?;
         let path = folder.file(PUBLIC);
         store::write_new(&path, format!("{key}\n").as_bytes(), 0o644).map_err(wrong(&path))?;
+        store::write_new(&folder.tree(), b"", 0o600).map_err(wrong(&folder.tree()))?;
+        // Signed while it is empty: a log without any checkpoint was robbed of them.
+        let origin = key.name().to_owned();
+        let checkpoint = Checkpoint { origin, size: 0, root: tree::empty() };
+        let note = checkpoint.sign(&key, secret)?;
+        for path in [folder.checkpoints(), folder.checkpoint()] {
+            store::write_new(&path, note.as_bytes(), 0o600).map_err(wrong(&path))?;
+        }
         Ok(key)
     }
 
@@ -148,10 +155,9 @@ impl Folder {
     /// As [`Folder::key`].
     pub fn public(&self) -> Result<NoteKey, LogError> {
         let path = self.file(PUBLIC);
-        let text = fs::read_to_string(&path).map_err(|e| match e.kind() {
-            io::ErrorKind::NotFound => LogError::NotALog(self.0.clone()),
-            _ => LogError::io("read", &path, e),
-        })?;
+        let bytes = files::small(&path, note::MAX_NOTE)?;
+        let bytes = bytes.ok_or_else(|| LogError::NotALog(self.0.clone()))?;
+        let text = String::from_utf8_lossy(&bytes);
         text.trim_end().parse().map_err(|_| LogError::KeyUnfit("log-key.pub is not one"))
     }
 
@@ -174,22 +180,10 @@ impl Folder {
     /// # Errors
     /// [`LogError::Locked`].
     pub(super) fn lock(&self) -> Result<File, LogError> {
-        let path = self.file("lock");
-        let file = open(&path, OpenOptions::new().write(true).create(true).truncate(false))?;
-        // Whoever is about to end lets go in a moment; so does a child between its fork and exec,
-        // which holds whatever its parent had open.
-        let until = Instant::now() + PATIENCE;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(fs::TryLockError::WouldBlock) if Instant::now() < until => {
-                    thread::sleep(Duration::from_millis(10));
-                }
-                Err(fs::TryLockError::WouldBlock) => {
-                    return Err(LogError::Locked(self.0.clone()));
-                }
-                Err(fs::TryLockError::Error(e)) => return Err(LogError::io("lock", &path, e)),
-            }
+        let folder = File::open(&self.0).map_err(|e| LogError::io("lock", &self.0, e))?;
+        match files::lock(&folder, &self.0)? {
+            true => Ok(folder),
+            false => Err(LogError::Locked(self.0.clone())),
         }
     }
 
@@ -246,7 +240,8 @@ impl Folder {
     /// Whether there is room for entries: writes a file that is no part of the log, and removes it.
     pub(super) fn probe(&self) -> Result<(), LogError> {
         let path = self.file("probe");
-        let mut file = open(&path, OpenOptions::new().write(true).create(true).truncate(true))?;
+        let mut file =
+            files::open(&path, OpenOptions::new().write(true).create(true).truncate(true))?;
         let written = file.write_all(&[0; 16 * 1024]).and_then(|()| file.sync_data());
         let removed = fs::remove_file(&path);
         written.and(removed).map_err(|e| LogError::io("write", &path, e))
@@ -262,28 +257,30 @@ impl Folder {
         self.check()?;
         let key = self.key()?;
         let last = self.segments()?.pop().map(|(_, path)| path);
-        let files = [self.tree(), self.checkpoint(), self.checkpoints(), self.file("lock")];
-        for path in files.into_iter().chain(last).filter(|path| fs::symlink_metadata(path).is_ok())
+        let paths = [self.tree(), self.checkpoint(), self.checkpoints()];
+        for path in paths.into_iter().chain(last).filter(|path| fs::symlink_metadata(path).is_ok())
         {
-            open(&path, OpenOptions::new().append(true))?;
+            files::open(&path, OpenOptions::new().append(true))?;
         }
-        match fs::read(self.checkpoint()) {
-            Ok(note) => {
-                let signed = Checkpoint::signed(&note, key.public());
-                let changed = |e| LogError::changed(&self.0, format!("its checkpoint is {e}"));
-                signed.map_err(changed)?;
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(LogError::io("read", &self.checkpoint(), e)),
+        if let Some(note) = self.latest()? {
+            let signed = Checkpoint::signed(&note, key.public());
+            let changed = |e| LogError::changed(&self.0, format!("its checkpoint is {e}"));
+            signed.map_err(changed)?;
         }
-        let path = self.file("lock");
-        match File::open(&path).map(|file| file.try_lock_shared()) {
-            Ok(Err(fs::TryLockError::WouldBlock)) => Ok(true),
-            Ok(Err(fs::TryLockError::Error(e))) => Err(LogError::io("lock", &path, e)),
-            Ok(Ok(())) => Ok(false),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(e) => Err(LogError::io("read", &path, e)),
+        let folder = File::open(&self.0).map_err(|e| LogError::io("read", &self.0, e))?;
+        match folder.try_lock_shared() {
+            Err(fs::TryLockError::WouldBlock) => Ok(true),
+            Err(fs::TryLockError::Error(e)) => Err(LogError::io("lock", &self.0, e)),
+            Ok(()) => Ok(false),
         }
+    }
+
+    /// The latest checkpoint, as it stands in its file; `None` where there is none.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn latest(&self) -> Result<Option<Vec<u8>>, LogError> {
+        files::small(&self.checkpoint(), note::MAX_NOTE)
     }
 
     /// Forces new names to the disk.
@@ -294,19 +291,4 @@ impl Folder {
             .map_err(|e| LogError::io("write", &self.0, e))?;
         Ok(())
     }
-}
-
-/// Opens a file of the log, for this user only if it is made now. A symbolic link in its place
-/// would have us write elsewhere.
-pub(super) fn open(path: &Path, options: &mut OpenOptions) -> Result<File, LogError> {
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    match fs::symlink_metadata(path) {
-        Ok(about) if !about.is_file() => {
-            let why = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
-            return Err(LogError::io("write", path, why));
-        }
-        _ => {}
-    }
-    options.open(path).map_err(|e| LogError::io("write", path, e))
 }

@@ -1,17 +1,37 @@
-//! That a log only grows: between two checkpoints, and by the word of a witness.
+//! That a log only grows: between two checkpoints, and what a witness is given to see it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use super::checkpoint::Checkpoint;
-use super::fault::LogError;
 use super::folder::Folder;
-use super::note::{Kind, NoteKey};
-use super::proof::{ProofError, latest};
+use super::note::NoteKey;
+use super::proof::ProofError;
 use super::segment::TreeFile;
-use super::tree;
-use crate::clock::Timestamp;
-use crate::key::Sign;
+use super::tree::{self, Hash};
 
-/// Whether the log between two checkpoints has only grown, by the hashes that it stores: the
-/// older and the newer one.
+/// Two checkpoints of a log, between which it has only grown.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Growth {
+    /// The older one.
+    pub old: Checkpoint,
+    /// The newer one.
+    pub new: Checkpoint,
+    /// The proof (RFC 9162 section 2.1.4).
+    pub proof: Vec<Hash>,
+}
+
+impl Growth {
+    /// What a witness is sent to see it: the body of an `add-checkpoint` request (C2SP
+    /// `tlog-witness`), with the newer checkpoint as it was signed.
+    pub fn request(&self, new: &str) -> String {
+        let proof: String = self.proof.iter().map(|hash| STANDARD.encode(hash) + "\n").collect();
+        format!("old {}\n{proof}\n{new}", self.old.size)
+    }
+}
+
+/// Whether the log between two checkpoints has only grown, by the hashes that it stores.
 ///
 /// # Errors
 /// [`ProofError::Checkpoint`], [`ProofError::Log`]; [`ProofError::Damaged`] where it has not, or
@@ -21,7 +41,7 @@ pub fn consistent(
     log_key: &NoteKey,
     old: &[u8],
     new: &[u8],
-) -> Result<(Checkpoint, Checkpoint), ProofError> {
+) -> Result<Growth, ProofError> {
     let (old, _) = Checkpoint::signed(old, log_key)?;
     let (new, _) = Checkpoint::signed(new, log_key)?;
     if old.size > new.size {
@@ -38,35 +58,10 @@ pub fn consistent(
     }
     let proof = tree::consistency(&nodes, old.size, new.size)?;
     match tree::is_consistent((old.size, &old.root), (new.size, &new.root), &proof) {
-        true => Ok((old, new)),
+        true => Ok(Growth { old, new, proof }),
         false => Err(ProofError::Damaged(format!(
             "the first {} entries under the newer checkpoint are not those under the older",
             old.size
         ))),
     }
-}
-
-/// A witness's signature behind those of a checkpoint: that the log has only grown since `kept`,
-/// the one that the witness signed last.
-///
-/// # Errors
-/// As [`consistent`].
-pub fn cosign(
-    folder: &Folder,
-    log_key: &NoteKey,
-    (kept, new): (Option<&[u8]>, Option<&[u8]>),
-    (name, key): (&str, &dyn Sign),
-    now: Timestamp,
-) -> Result<(Checkpoint, String), ProofError> {
-    let new = match new {
-        Some(new) => new.to_vec(),
-        None => latest(folder)?.ok_or(ProofError::Form("the log has no checkpoint yet".into()))?,
-    };
-    // What a witness has seen first, it holds the log to from then on.
-    consistent(folder, log_key, kept.unwrap_or(&new), &new)?;
-    let (checkpoint, note) = Checkpoint::signed(&new, log_key)?;
-    let witness = NoteKey::new(name, Kind::Witness, key.public().clone())
-        .map_err(|e| ProofError::Form(e.to_string()))?;
-    let text = note.cosign(&witness, key, now).map_err(LogError::from)?;
-    Ok((checkpoint, text))
 }

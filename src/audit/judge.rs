@@ -1,78 +1,72 @@
 //! One entry, judged again by what it holds: on any core, and without the others.
+//!
+//! Three answers are kept apart. An entry is *bad* where it contradicts itself, or a signature does
+//! not hold: someone has made or changed it. It is *unjudged* for a [`Reason`] where nothing
+//! contradicts it, and what would make it good is not there, such as a key that the auditor knows.
+//! Else it is good. Whoever holds the log's key can write any line; what it cannot do is sign for a
+//! key that the auditor knows.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest as _, Sha256};
-
-use super::entry::{self, Entry, Event, Request, Rules};
+use super::entry::{self, Entry, Event, Request, Rules, Version};
 use super::record::Verdict;
 use super::segment::Line;
-use super::tree::{self, Hash};
+use super::tree;
+use crate::base::header::{self, Candidate};
 use crate::clock::{Clock, Timestamp};
-use crate::key::trust::{Registry, TrustFile};
-use crate::mcp::body::Scope;
-use crate::message::target::Origins;
-use crate::message::{Body, line};
-use crate::nonce::Retention;
-use crate::profile::{Profile, Window};
-use crate::verify::coverage::Changes;
+use crate::key::trust::Registry;
+use crate::mcp::body::{self, Reading, Scope};
+use crate::mcp::pattern::Operation;
+use crate::message::{Body, Head, line};
 use crate::verify::rejection::chain;
-use crate::verify::{HeadHeld, Rejection, Replay, Verifier};
+use crate::verify::{HeadHeld, Replay, Verifier};
 
-/// Bytes of SHA-256 that stand for a key and a nonce.
-pub(super) type NonceId = [u8; 24];
+mod facts;
+mod keys;
+mod looked;
+mod nonces;
+mod opaque;
+mod reason;
+mod rules;
+mod signatures;
+mod standing;
 
-/// What was found out about one entry.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Looked {
-    /// Its place by counting.
-    pub n: u64,
-    /// The hash of its leaf.
-    pub leaf: Hash,
-    /// Whether a line feed ends it.
-    pub whole: bool,
-    /// The number and time that it bears, if they can be read.
-    pub stamp: Option<(u64, Timestamp)>,
-    /// What is wrong with it by itself.
-    pub fault: Option<String>,
-    /// How far it could be judged.
-    pub judged: Judged,
-    /// Nonces that it uses up, and until when nobody may use them again.
-    pub(super) nonces: Vec<(NonceId, i64)>,
-    /// Bytes of its line.
-    pub bytes: u64,
-}
+pub use looked::{Judged, Looked};
+pub use reason::{Reason, Reasons};
+pub use rules::PinnedRules;
+pub use standing::Known;
 
-/// How far an entry could be judged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Judged {
-    /// Signatures that were verified.
-    pub signatures: u64,
-    /// The body was not kept, or not whole: steps 9 to 11 rest on the log's word.
-    pub without_body: bool,
-    /// A signature covers what is not kept, and cannot be verified again.
-    pub opaque: bool,
-}
+pub(super) use looked::Notice;
+pub(super) use nonces::{NonceId, NonceUse, nonces_of};
 
-/// Whose word counts on who was trusted.
+use nonces::nonce_id;
+use signatures::Signed;
+
+/// What the auditor brings along, and no holder of the log's key can change: whom to trust, and by
+/// which rules.
 #[derive(Clone, Default)]
-pub struct Trust(Option<Arc<Registry>>);
+pub struct Trust {
+    registry: Option<Arc<Registry>>,
+    rules: PinnedRules,
+}
 
 impl Trust {
-    /// What each entry says of its key.
+    /// No key is known to the auditor: nothing can be good.
     pub fn of_the_log() -> Self {
-        Trust(None)
+        Trust::default()
     }
 
-    /// The auditor's own trust files. A key that is not in them is a fault.
+    /// The auditor's own trust files.
     pub fn pinned(registry: Arc<Registry>) -> Self {
-        Trust(Some(registry))
+        Trust { registry: Some(registry), rules: PinnedRules::default() }
+    }
+
+    /// The same with rules of the auditor's own.
+    #[must_use]
+    pub fn with_rules(self, rules: PinnedRules) -> Self {
+        Trust { rules, ..self }
     }
 }
 
@@ -90,13 +84,20 @@ pub struct Judge {
     trust: Trust,
     clock: Arc<Then>,
     /// Verifiers by the keys and rules that entries name: few in any log.
-    verifiers: HashMap<Place, Arc<Verifier>>,
+    verifiers: HashMap<Place, Arc<Engine>>,
     /// That of the last entry: the next one often names the same.
-    last: Option<(Place, Arc<Verifier>)>,
+    last: Option<(Place, Arc<Engine>)>,
 }
 
-/// The keys that an entry names, as JSON, and its rules.
-type Place = (Vec<Box<str>>, Option<Rules>);
+/// What judges entries of the same keys and rules.
+struct Engine {
+    verifier: Verifier,
+    /// The thumbprint of each key, in the order of the signatures.
+    ids: Vec<String>,
+}
+
+/// The keys that an entry names, as JSON, its rules, and what is special about how they are read.
+type Place = (Vec<Box<str>>, Option<Rules>, (Version, bool));
 
 /// Verifiers that are kept; with more, all are made anew.
 const VERIFIERS: usize = 256;
@@ -113,232 +114,272 @@ impl Judge {
         let bytes = u64::try_from(line.bytes.len()).unwrap_or(u64::MAX);
         let mut looked = Looked {
             n: line.n,
+            named: line.named,
             leaf: tree::leaf(&line.bytes),
             whole: line.whole,
             stamp: None,
+            notice: None,
             fault: None,
             judged: Judged::default(),
             nonces: Vec::new(),
             bytes,
         };
+        if !line.whole {
+            return looked;
+        }
         match entry::parse(&line.bytes) {
-            Ok(entry) => {
-                looked.stamp = Some((entry.n, entry.time));
-                if let Err(fault) = self.entry(&entry, &mut looked) {
-                    looked.fault = Some(fault);
-                }
-            }
             Err(error) => {
                 looked.stamp = entry::stamp(&line.bytes);
                 looked.fault = Some(chain(&error));
+            }
+            Ok(entry) => {
+                looked.stamp = Some((entry.n, entry.time));
+                looked.fault = self.entry(&entry, &mut looked).err();
             }
         }
         looked
     }
 
     fn entry(&mut self, entry: &Entry<'_>, looked: &mut Looked) -> Result<(), String> {
-        let Event::Request(request) = &entry.event else { return Ok(()) };
-        let judged = self.request(request, &mut looked.nonces)?;
-        looked.judged = judged;
+        let notice = match &entry.event {
+            Event::Request(request) => {
+                let judged = self.request(request, entry.version, None, &mut looked.nonces)?;
+                looked.judged = judged.0;
+                let rules = request.rules.clone().filter(|_| request.verdict != Verdict::Signed);
+                Notice::Request { time: judged.1, rules }
+            }
+            Event::Dropped(dropped) if !dropped.adds_up() => {
+                return Err("its counts do not add up".to_owned());
+            }
+            Event::Dropped(_) => Notice::Counts,
+            Event::Clock(step) => Notice::Clock(step.offset),
+            Event::Rules(rules) => Notice::Rules(rules.clone()),
+            Event::After(after) => Notice::After(after.clone()),
+            Event::Closed(closed) => Notice::Closed(closed.successor.clone()),
+        };
+        looked.notice = Some((entry.version, notice));
         Ok(())
     }
 
-    /// Judges a request again, at its own time.
+    /// Judges a request again, at its own time, which it gives too. `elsewhere` is the body where
+    /// the auditor has it and the log does not.
     pub(super) fn request(
         &mut self,
         request: &Request<'_>,
-        nonces: &mut Vec<(NonceId, i64)>,
-    ) -> Result<Judged, String> {
+        version: Version,
+        elsewhere: Option<&[u8]>,
+        nonces: &mut Vec<NonceUse>,
+    ) -> Result<(Judged, Timestamp), String> {
+        facts::check_verdict(request)?;
         if request.signatures.is_empty() {
             return Err("it holds no signature".to_owned());
         }
         let line = line::read(request.request.get().as_bytes());
         let line = line.map_err(|e| format!("its request cannot be read: {}", chain(&e)))?;
-        let time = line.time.ok_or("its request bears no time")?;
-        let mut judged = Judged::default();
-        let verifier = self.verifier(request)?;
-        self.clock.0.store(time.unix(), Ordering::Relaxed);
-        // What a signature covers and the log does not keep cannot be judged again.
-        if request.signatures.iter().any(|one| one.base.is_none()) {
-            judged.opaque = true;
-            judged.without_body = !matches!(line.body, Body::Kept(_));
-            return Ok(judged);
+        let (head, time) = (&line.head, line.time.ok_or("its request bears no time")?);
+        facts::check_head(request, head)?;
+        let kept = match &line.body {
+            Body::Kept(body) => Some(&**body),
+            _ => None,
+        };
+        if elsewhere.is_some() && kept.is_some() && elsewhere != kept {
+            return Err("the body that was given is not the one in the log".to_owned());
         }
-        let held = verifier.judge_head(&line.head).map_err(|no| refused(&no))?;
-        same_signatures(request, &held)?;
-        judged.signatures = u64::try_from(request.signatures.len()).unwrap_or(u64::MAX);
+        if let Some(body) = elsewhere {
+            facts::check_given(request, head, body)?;
+        }
+        if let Some(redacted) = &request.redacted {
+            facts::check_redacted(redacted, kept.is_some())?;
+            if let Some(body) = elsewhere {
+                redacted.follows_from(body)?;
+            }
+        }
+        let engine = self.engine(request, version)?;
+        let verifier = &engine.verifier;
+        self.clock.0.store(time.unix(), Ordering::Relaxed);
+        let held = signatures::hold(verifier, &engine.ids, request, head)?;
+        let candidates = header::read(head).unwrap_or_default();
+        let signed = self.signed(&engine, request, (head, time), (held.as_ref(), &candidates))?;
         if matches!(request.verdict, Verdict::Verified | Verdict::Signed) {
-            let retention = verifier.retention();
-            nonces.extend(held.signatures().filter_map(|one| {
-                let id = nonce_id(one.entry.key().id().as_str(), one.nonce?);
-                Some((id, until(retention, one.created?)))
+            nonces.extend(signed.iter().filter_map(|one| {
+                let id = nonce_id(&one.id, one.nonce?);
+                let until = verifier.retention().until(one.created?).unix();
+                Some(NonceUse { id, until, at: time.unix() })
             }));
         }
-        match line.body {
-            Body::Kept(body) => {
-                let done = verifier.judge_body(held, &body).map(drop);
-                // Of one that was refused behind its signature, the refusal is what the log tells.
-                match request.verdict {
-                    Verdict::Verified | Verdict::Signed => done.map_err(|no| refused(&no))?,
-                    _ => {}
-                }
-            }
-            _ => judged.without_body = true,
+        let mut judged = Judged {
+            signatures: u64::try_from(signed.iter().filter(|one| one.base).count()).unwrap_or(0),
+            opaque: signed.iter().any(|one| !one.base),
+            ..Judged::default()
+        };
+        let scope = scope(request);
+        let body = kept.or(elsewhere);
+        judged.without_body = body.is_none();
+        let reading = body.map(|body| body::read(head, body, scope));
+        let read = reading.as_ref().and_then(|reading| reading.as_ref().ok());
+        if reading.is_some() {
+            facts::check_operation(request.mcp.as_ref(), read.and_then(Reading::operation))?;
+        } else if request.mcp.is_some() || verifier.profile().judge_mcp {
+            judged.operation_claimed = signatures::claimed(request, verifier, head, &signed)?;
         }
-        Ok(judged)
+        self.stand(request, (&signed, time), &mut judged);
+        let pinned = &self.trust.rules;
+        let demanded = rules::demanded(request.rules.as_ref(), pinned);
+        judged.reasons.join(rules::lax(request.rules.as_ref(), &demanded, pinned));
+        if !pinned.origins.is_empty() && pinned.origins.resolve(head).is_err() {
+            judged.reasons.add(Reason::Origin);
+        }
+        if judged.opaque {
+            judged.reasons.add(Reason::Base);
+        }
+        drop(signed);
+        let found = match (body, &reading, held) {
+            (Some(body), Some(reading), Some(held)) => {
+                Some(verifier.judge_read(held, body, || reading).map(drop))
+            }
+            _ => None,
+        };
+        facts::check_outcome(request, found)?;
+        Ok((judged, time))
     }
 
-    /// The verifier for the keys and rules that an entry names.
-    fn verifier(&mut self, request: &Request<'_>) -> Result<Arc<Verifier>, String> {
+    /// What is known of each signature of an entry, in its order.
+    fn signed<'s>(
+        &self,
+        engine: &Engine,
+        request: &'s Request<'_>,
+        (head, time): (&'s Head<'_>, Timestamp),
+        (held, candidates): (Option<&'s HeadHeld<'_>>, &'s [Candidate<'_>]),
+    ) -> Result<Vec<Signed<'s>>, String> {
+        let pinned = &self.trust.rules;
+        let demanded = rules::demanded(request.rules.as_ref(), pinned);
+        let mut holding = held.into_iter().flat_map(HeadHeld::signatures);
+        let rules = (engine.verifier.profile(), engine.verifier.changes());
+        request
+            .signatures
+            .iter()
+            .zip(&engine.ids)
+            .map(|(told, id)| {
+                let id = id.clone();
+                if told.base.is_none() {
+                    let at = (head, time);
+                    let params = opaque::check(told, candidates, at, rules)?;
+                    let keyid = params.keyid().value();
+                    signatures::check_kid(told, &id, keyid)?;
+                    if keyid != Some(&*id) && keyid != facts::kid(told.key.get()).ok().as_deref() {
+                        return Err(format!("the signature {:?} is of another key", told.label));
+                    }
+                    let created = params.created().value().map(Timestamp::from_unix);
+                    let (nonce, tag) = (params.nonce().value(), params.tag().value());
+                    let mirror = facts::Mirror::default();
+                    let (base, whole, entry) = (false, false, None);
+                    return Ok(Signed { id, base, created, nonce, tag, whole, mirror, entry });
+                }
+                // They are as many as there are with a base, and of the same labels.
+                let one = holding.next().ok_or("a signature does not hold")?;
+                let covered = rules::Covered::of_base(one.base);
+                let candidate = candidates.iter().find(|candidate| candidate.label == one.label);
+                let params = candidate.and_then(|candidate| candidate.params.as_ref().ok());
+                signatures::check_kid(told, &id, params.and_then(|p| p.keyid().value()))?;
+                let mirror = facts::Mirror {
+                    method: covered.has("mcp-method"),
+                    name: covered.has("mcp-name"),
+                };
+                Ok(Signed {
+                    id,
+                    base: true,
+                    created: one.created,
+                    nonce: one.nonce,
+                    tag: params.and_then(|params| params.tag().value()),
+                    whole: rules::is_whole(&covered, &demanded, pinned),
+                    mirror,
+                    entry: Some(one.entry),
+                })
+            })
+            .collect()
+    }
+
+    /// Finds the signature that vouches for the entry: of those whose key the auditor knows, one
+    /// that could speak then and binds the whole request.
+    fn stand(
+        &self,
+        request: &Request<'_>,
+        (signed, time): (&[Signed<'_>], Timestamp),
+        judged: &mut Judged,
+    ) {
+        let operation = request.mcp.as_ref();
+        let operation =
+            operation.map(|mcp| Operation { method: &mcp.method, name: mcp.name.as_deref() });
+        let known = |one: &Signed<'_>| {
+            let (key, tag, created) = (&*one.id, one.tag, one.created);
+            let claim = standing::Claim { key, tag, created, time, operation };
+            standing::of(self.trust.registry.as_deref()?, &claim)
+        };
+        let all = signed.iter().enumerate().map(|(place, one)| (place, one, known(one)));
+        // The order of what matters: known, able to speak then, verified, whole; the first of equals.
+        let best = all.min_by_key(|(_, one, known)| {
+            let then = known.as_ref().is_some_and(|known| known.not_then.is_none());
+            (known.is_none(), !then, !one.base, !one.whole)
+        });
+        let Some((place, one, known)) = best else { return };
+        judged.key = Some(one.id.clone());
+        match &known {
+            None => judged.reasons.add(Reason::Signer),
+            Some(known) if known.not_then.is_some() => judged.reasons.add(Reason::NotTrustedThen),
+            Some(_) => {}
+        }
+        if one.base && !one.whole {
+            judged.reasons.add(Reason::PartlySigned);
+        }
+        (judged.vouching, judged.known) = (Some(place), known);
+    }
+
+    /// What judges entries of the keys and rules that this one names.
+    fn engine(&mut self, request: &Request<'_>, version: Version) -> Result<Arc<Engine>, String> {
         let keys = || request.signatures.iter().map(|signature| signature.key.get());
-        if let Some(((of, rules), verifier)) = &self.last
+        let how = (version, request.verdict == Verdict::Signed);
+        if let Some(((of, rules, last), engine)) = &self.last
             && of.iter().map(|key| &**key).eq(keys())
             && *rules == request.rules
+            && *last == how
         {
-            return Ok(Arc::clone(verifier));
+            return Ok(Arc::clone(engine));
         }
-        let place: Place = (keys().map(Box::from).collect(), request.rules.clone());
-        let verifier = match self.verifiers.get(&place) {
-            Some(verifier) => Arc::clone(verifier),
-            None => self.make(request, &place)?,
+        let place: Place = (keys().map(Box::from).collect(), request.rules.clone(), how);
+        let engine = match self.verifiers.get(&place) {
+            Some(engine) => Arc::clone(engine),
+            None => self.make(request, version, &place)?,
         };
-        self.last = Some((place, Arc::clone(&verifier)));
-        Ok(verifier)
+        self.last = Some((place, Arc::clone(&engine)));
+        Ok(engine)
     }
 
-    fn make(&mut self, request: &Request<'_>, place: &Place) -> Result<Arc<Verifier>, String> {
-        // Two signatures may be of one key, and a trust file has each once.
-        let mut keys: Vec<&str> = Vec::new();
-        for key in &place.0 {
-            if !keys.contains(&&**key) {
-                keys.push(key);
-            }
-        }
-        let keys = format!("{{\"keys\":[{}]}}", keys.join(","));
-        let file = TrustFile::parse(keys.as_bytes());
-        let file = file.map_err(|e| format!("its keys cannot be read: {}", chain(&e)))?;
-        let said = Arc::new(Registry::merge([file]));
-        for signature in &request.signatures {
-            self.known(&said, signature.key.get())?;
-        }
-        let registry = self.trust.0.clone().unwrap_or(said);
-        let (profile, changes) = rules(place.1.as_ref())?;
+    fn make(
+        &mut self,
+        request: &Request<'_>,
+        version: Version,
+        place: &Place,
+    ) -> Result<Arc<Engine>, String> {
+        let (said, ids) = keys::of(place.0.iter().map(|key| &**key))?;
+        let rules::Applied { profile, changes, origins } = rules::of(request, version)?;
         let clock: Arc<dyn Clock> = self.clock.clone();
-        let scope = if place.1.is_some() { Scope::Endpoint } else { Scope::Anywhere };
-        let verifier =
-            Verifier::new(profile, registry, Origins::unknown(), clock, Replay::Unchecked)
-                .with_changes(changes)
-                .with_max_body(usize::MAX)
-                .at(scope);
+        let verifier = Verifier::new(profile, Arc::new(said), origins, clock, Replay::Unchecked)
+            .with_changes(changes)
+            .with_max_body(usize::MAX)
+            .at(scope(request));
         if self.verifiers.len() >= VERIFIERS {
             self.verifiers.clear();
         }
-        let verifier = Arc::new(verifier);
-        self.verifiers.insert(place.clone(), Arc::clone(&verifier));
-        Ok(verifier)
-    }
-
-    /// Whether the key's id is that of the key, and the auditor knows it too.
-    fn known(&self, said: &Registry, jwk: &str) -> Result<(), String> {
-        #[derive(serde::Deserialize)]
-        struct Kid {
-            kid: String,
-        }
-        let Kid { kid } = serde_json::from_str(jwk).map_err(|_| "a key has no id".to_owned())?;
-        if said.by_id(&kid).is_none() {
-            return Err(format!("the id {kid} is not that of its key"));
-        }
-        match &self.trust.0 {
-            Some(registry) if registry.by_id(&kid).is_none() => {
-                Err(format!("its key {kid} is in none of the trust files"))
-            }
-            _ => Ok(()),
-        }
+        let engine = Arc::new(Engine { verifier, ids });
+        self.verifiers.insert(place.clone(), Arc::clone(&engine));
+        Ok(engine)
     }
 }
 
-/// The rules of an entry; its signer's own copy is held against the signature alone.
-fn rules(rules: Option<&Rules>) -> Result<(Profile, Changes), String> {
-    let Some(rules) = rules else { return Ok((Profile::rfc9421(), Changes::default())) };
-    let profile = Profile::named(&rules.profile);
-    let profile = profile.ok_or(format!("there is no profile {:?}", rules.profile))?;
-    let window = Window { back: rules.window, ahead: rules.ahead };
-    let changes =
-        Changes { require: rules.require.clone(), allow_uncovered: rules.allow_uncovered.clone() };
-    Ok((Profile { window, ..profile }, changes))
-}
-
-/// The signatures that the entry tells of are those that hold, and nothing was left out.
-fn same_signatures(request: &Request<'_>, held: &HeadHeld<'_>) -> Result<(), String> {
-    let mut told = request.signatures.iter();
-    for one in held.signatures() {
-        let Some(told) = told.next().filter(|told| told.label == one.label) else {
-            return Err(format!("the signature {:?} holds, and it does not tell", one.label));
-        };
-        let mut signature = [0; 88];
-        let length = STANDARD.encode_slice(one.signature, &mut signature).unwrap_or_default();
-        if Some(told.signature.as_bytes()) != signature.get(..length) {
-            return Err("its signature is not that of its request".to_owned());
-        }
-        let base = told.base.map(|base| base.get()).unwrap_or_default();
-        if !is_json_of(base, one.base) {
-            return Err("its signature base is not that of its request".to_owned());
-        }
+/// Where the body of an entry was read.
+fn scope(request: &Request<'_>) -> Scope {
+    match request.verdict {
+        Verdict::Signed => Scope::Anywhere,
+        _ => Scope::Endpoint,
     }
-    match told.next() {
-        None => Ok(()),
-        Some(told) => Err(format!("the signature {:?} does not hold", told.label)),
-    }
-}
-
-/// Whether `json` is `text` as a JSON string, as we write it. A base is ASCII, and what of it
-/// needs an escape is the quotation marks, the backslash, line feeds and tabs.
-fn is_json_of(json: &str, text: &str) -> bool {
-    let Some(inner) = json.strip_prefix('"').and_then(|json| json.strip_suffix('"')) else {
-        return false;
-    };
-    let (mut json, mut text) = (inner.as_bytes(), text.as_bytes());
-    // Whole runs without an escape are compared at once.
-    loop {
-        let run = json.iter().position(|b| *b == b'\\').unwrap_or(json.len());
-        let (Some((plain, escaped)), Some((same, rest))) =
-            (json.split_at_checked(run), text.split_at_checked(run))
-        else {
-            return false;
-        };
-        if plain != same {
-            return false;
-        }
-        let (Some(escaped), Some((first, rest))) = (escaped.get(1..), rest.split_first()) else {
-            return escaped.is_empty() && rest.is_empty();
-        };
-        let meant = match escaped.first() {
-            Some(b'n') => b'\n',
-            Some(b't') => b'\t',
-            Some(other @ (b'"' | b'\\')) => *other,
-            _ => return false,
-        };
-        if *first != meant {
-            return false;
-        }
-        (json, text) = (escaped.get(1..).unwrap_or_default(), rest);
-    }
-}
-
-fn refused(no: &Rejection) -> String {
-    format!("judged again it is refused: {} at {no}", no.code())
-}
-
-fn nonce_id(key: &str, nonce: &str) -> NonceId {
-    let mut hash = Sha256::new();
-    hash.update(key);
-    hash.update([0]);
-    hash.update(nonce);
-    let digest = hash.finalize();
-    std::array::from_fn(|at| digest.get(at).copied().unwrap_or_default())
-}
-
-/// Until when a second use is a fault. Stores may keep a nonce longer, and never less long.
-fn until(retention: Retention, created: Timestamp) -> i64 {
-    retention.until(created).unix()
 }

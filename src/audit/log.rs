@@ -238,9 +238,9 @@ impl Work {
     }
 
     fn write(&self, writer: &mut Writer, jobs: &[Arc<Job>]) {
-        let first = writer.append(jobs.iter().map(|job| &job.record));
+        let numbers = writer.append(jobs.iter().map(|job| &job.record));
         self.numbers.size.store(writer.size(), Ordering::Relaxed);
-        self.desk.0.answer(jobs, &first);
+        self.desk.0.answer(jobs, &numbers);
     }
 
     /// Makes an entry of what was counted since the last one.

@@ -20,14 +20,22 @@
 //! **What strangers can do.** The log takes requests whose signature holds. All others are counted,
 //! and a few of them noted in a file of limited size; the counts are entries of the log.
 
+mod anchor;
 pub mod auditor;
+pub mod check;
 pub mod checkpoint;
+mod context;
+pub mod cosign;
 mod desk;
 pub mod entry;
+mod evidence;
+pub mod explain;
 mod fault;
+mod files;
 mod finding;
 mod folder;
 pub mod growth;
+mod held;
 pub mod judge;
 mod log;
 pub mod note;
@@ -37,15 +45,18 @@ mod recorder;
 mod recover;
 pub mod redact;
 mod refused;
+mod report;
 mod reuse;
 mod segment;
 mod state;
+pub mod succession;
 pub mod tree;
 mod writer;
 
+pub use evidence::Evidence;
 pub use fault::LogError;
 pub use folder::{Folder, LogKey};
 pub use log::Log;
-pub use record::{Because, Dropped, Evidence, Record, Verdict};
+pub use record::{Because, Dropped, Record, Verdict};
 pub use recorder::{Judged, Policy, Recorder};
 pub use writer::{Settings, Sync};

@@ -1,29 +1,23 @@
 //! What is written of one request: everything that is needed to judge it again, and no live secret.
-//!
-//! Of the head only `Host`, the signature fields, `Content-Digest` and what the profile `mcp`
-//! covers are kept, so that no `Authorization`, `DPoP` or `Cookie` gets into a file that is handed
-//! to others. A signature over anything else is kept as the hash of its base: what is hashed
-//! cannot be read, and cannot be judged again either.
 
 use std::io::Write as _;
-use std::sync::LazyLock;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use sha2::{Digest as _, Sha256};
 
+use super::evidence::{Evidence, is_kept, write_json};
 use crate::clock::Timestamp;
-use crate::key::PublicKey;
-use crate::key::trust::Entry as Trusted;
 use crate::mcp::body::Reading;
-use crate::message::{Head, RequestTarget, line};
+use crate::message::{Head, line};
 use crate::profile::Profile;
-use crate::verify::{HeldSignature, Verifier};
+use crate::verify::Verifier;
 
-/// The format of an entry, its first member.
-pub(super) const VERSION: &str = "audit/1";
+/// The format of an entry that is written, its first member.
+pub(super) const VERSION: &str = "audit/2";
+
+/// The first format: it is read, and never written. A signer's own copy
+/// has no rules in it, and a clock that stepped left no entry of its own.
+pub(super) const FIRST_VERSION: &str = "audit/1";
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -69,15 +63,13 @@ pub struct Because<'a> {
 
 /// An entry but for its number and its time, which it gets when it is appended.
 #[derive(Clone, Debug)]
-pub struct Record(Vec<u8>);
-
-/// The signatures of a request that hold, written down before the body is judged.
-#[derive(Clone, Debug)]
-pub struct Evidence {
-    /// As JSON objects, with a comma between two of them.
-    signatures: Vec<u8>,
-    /// The first of the signatures, which no other request has.
-    first: Option<[u8; 64]>,
+pub struct Record {
+    /// The members of the entry, as one JSON object.
+    members: Vec<u8>,
+    /// The moment as of which its request was judged, to which the time of the entry has to fit.
+    pub(super) judged: Option<Timestamp>,
+    /// The rules that it was judged by, as JSON: a change of them is an entry of its own.
+    pub(super) rules: Option<Vec<u8>>,
 }
 
 /// The rules that a request was judged by, as far as they differ between verifiers.
@@ -90,6 +82,34 @@ struct Rules<'a> {
     require: &'a [String],
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     allow_uncovered: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    origins: Vec<String>,
+}
+
+impl<'a> Rules<'a> {
+    fn of(verifier: &'a Verifier) -> Self {
+        let profile = verifier.profile();
+        Rules {
+            profile: &profile.name,
+            window: profile.window.back,
+            ahead: profile.window.ahead,
+            require: &verifier.changes().require,
+            allow_uncovered: &verifier.changes().allow_uncovered,
+            origins: verifier.origins().iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// What a signer goes by: the profile alone.
+    fn of_profile(profile: &'a Profile) -> Self {
+        Rules {
+            profile: &profile.name,
+            window: profile.window.back,
+            ahead: profile.window.ahead,
+            require: &[],
+            allow_uncovered: &[],
+            origins: Vec::new(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -106,155 +126,25 @@ struct Front<'a> {
     verdict: Verdict,
     step: Option<u8>,
     code: Option<&'a str>,
-    rules: Option<Rules<'a>>,
+    rules: &'a RawValue,
     mcp: Option<Mcp<'a>>,
     digest: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Signature<'a> {
-    label: &'a str,
-    key: Jwk<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    base: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    base_sha256: Option<String>,
-    signature: String,
-}
-
-/// A key of a trust file, as it stood when the request was judged.
-#[derive(Serialize)]
-struct Jwk<'a> {
-    kty: &'static str,
-    crv: &'static str,
-    x: String,
-    kid: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mcpid: Option<Standing<'a>>,
-}
-
-#[derive(Serialize)]
-struct Standing<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    client_ids: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    not_before: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    not_after: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    revoked_at: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    allow: Vec<String>,
-}
-
-fn jwk(key: &PublicKey) -> Jwk<'_> {
-    let x = URL_SAFE_NO_PAD.encode(key.as_bytes());
-    Jwk { kty: "OKP", crv: "Ed25519", x, kid: key.id().as_str(), mcpid: None }
-}
-
-fn standing(entry: &Trusted) -> Standing<'_> {
-    let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
-    // Of several files' lists every one must pass, which one list cannot say.
-    let allow = match entry.allow() {
-        [one] => one.iter().map(ToString::to_string).collect(),
-        _ => Vec::new(),
-    };
-    Standing {
-        name: entry.name(),
-        client_ids: entry.client_ids(),
-        not_before: time(entry.not_before()),
-        not_after: time(entry.not_after()),
-        revoked_at: time(entry.revoked_at()),
-        allow,
-    }
-}
-
-/// A trust entry as a JWK of a trust file.
-pub(super) fn trusted(entry: &Trusted) -> Box<RawValue> {
-    let jwk = Jwk { mcpid: Some(standing(entry)), ..jwk(entry.key()) };
-    serde_json::value::to_raw_value(&jwk).unwrap_or_else(|_| RawValue::NULL.to_owned())
-}
-
-impl Evidence {
-    /// The signatures of a request that `judge_head` found to hold.
-    pub fn of<'a>(head: &Head<'_>, held: impl Iterator<Item = HeldSignature<'a>>) -> Self {
-        let mut evidence = Evidence { signatures: Vec::with_capacity(1_024), first: None };
-        for one in held {
-            let key = Jwk { mcpid: Some(standing(one.entry)), ..jwk(one.entry.key()) };
-            evidence.add(head, one.label, key, one.base, one.signature);
-        }
-        evidence
-    }
-
-    /// The signature that a client has made with `key`, before it is sent.
-    pub fn signed(
-        head: &Head<'_>,
-        label: &str,
-        key: &PublicKey,
-        base: &str,
-        signature: &[u8; 64],
-    ) -> Self {
-        let mut evidence = Evidence { signatures: Vec::with_capacity(1_024), first: None };
-        evidence.add(head, label, jwk(key), base, signature);
-        evidence
-    }
-
-    fn add(
-        &mut self,
-        head: &Head<'_>,
-        label: &str,
-        key: Jwk<'_>,
-        base: &str,
-        signature: &[u8; 64],
-    ) {
-        if self.first.is_some() {
-            self.signatures.push(b',');
-        }
-        self.first.get_or_insert(*signature);
-        let opaque = is_opaque(head, base);
-        let hash = opaque.then(|| STANDARD.encode(Sha256::digest(base)));
-        let base = (!opaque).then_some(base);
-        let signature = STANDARD.encode(signature);
-        write_json(
-            &mut self.signatures,
-            &Signature { label, key, base, base_sha256: hash, signature },
-        );
-    }
-
-    /// What salts are bound to.
-    pub(super) fn binding(&self) -> String {
-        self.first.map(|signature| STANDARD.encode(signature)).unwrap_or_default()
-    }
-}
-
-/// Whether a signature over `base` covers what is not kept. Each line of a base begins with the
-/// name of a component in quotation marks (RFC 9421 section 2.5); what does not is not kept.
-fn is_opaque(head: &Head<'_>, base: &str) -> bool {
-    let absolute = matches!(head.target(), RequestTarget::Absolute(_));
-    base.lines().any(|line| {
-        match line.strip_prefix('"').and_then(|line| line.split_once('"')) {
-            // A line keeps the target, but not in which form it stood on the request line.
-            Some(("@request-target", _)) => absolute,
-            Some((name, _)) => !name.starts_with('@') && !is_kept(name),
-            None => true,
-        }
-    })
-}
-
-/// Whether a field is written down (DESIGN section 10).
-fn is_kept(name: &str) -> bool {
-    static MCP: LazyLock<Profile> = LazyLock::new(Profile::mcp);
-    matches!(name, "host" | "content-digest" | "signature-input" | "signature")
-        || MCP.covers_if_carried(name)
+/// Whose rules a request was judged or signed by.
+#[derive(Clone, Copy)]
+pub(super) enum By<'a> {
+    /// A verifier's.
+    Verifier(&'a Verifier),
+    /// The signer's own.
+    Signer(&'a Profile),
 }
 
 /// Everything else about a request that is written down.
 pub(super) struct Facts<'a, 'h> {
     pub(super) verdict: Verdict,
     pub(super) because: Option<Because<'a>>,
-    pub(super) verifier: Option<&'a Verifier>,
+    pub(super) by: By<'a>,
     pub(super) head: &'a Head<'h>,
     pub(super) target_uri: &'a str,
     pub(super) reading: Option<&'a Reading<'a>>,
@@ -277,6 +167,13 @@ pub(super) fn write(facts: &Facts<'_, '_>, evidence: &Evidence) -> Record {
     let size: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 16).sum();
     let body = facts.body.map_or(0, |body| body.len().div_ceil(3).saturating_mul(4));
     let mut out = Vec::with_capacity(512 + evidence.signatures.len() + size + body);
+    let rules = match facts.by {
+        By::Verifier(verifier) => Rules::of(verifier),
+        By::Signer(profile) => Rules::of_profile(profile),
+    };
+    // Numbers and strings always make JSON.
+    let rules =
+        serde_json::value::to_raw_value(&rules).unwrap_or_else(|_| RawValue::NULL.to_owned());
     write_json(
         &mut out,
         &Front {
@@ -284,13 +181,7 @@ pub(super) fn write(facts: &Facts<'_, '_>, evidence: &Evidence) -> Record {
             verdict: facts.verdict,
             step: facts.because.and_then(|because| because.step),
             code: facts.because.map(|because| because.code),
-            rules: facts.verifier.map(|verifier| Rules {
-                profile: &verifier.profile().name,
-                window: verifier.profile().window.back,
-                ahead: verifier.profile().window.ahead,
-                require: &verifier.changes().require,
-                allow_uncovered: &verifier.changes().allow_uncovered,
-            }),
+            rules: &rules,
             mcp: operation.map(|o| Mcp { method: o.method, name: o.name }),
             digest: (!digest.is_empty()).then(|| digest.join(", ")),
         },
@@ -307,7 +198,8 @@ pub(super) fn write(facts: &Facts<'_, '_>, evidence: &Evidence) -> Record {
         write_json(&mut out, redacted);
     }
     out.push(b'}');
-    Record(out)
+    let rules = matches!(facts.by, By::Verifier(_)).then(|| rules.get().as_bytes().to_vec());
+    Record { members: out, judged: Some(facts.time), rules }
 }
 
 /// How many requests were not written down one by one.
@@ -324,12 +216,6 @@ pub struct Dropped {
     pub gaps: u64,
 }
 
-#[derive(Serialize)]
-struct DroppedEntry<'a> {
-    event: &'static str,
-    dropped: &'a Dropped,
-}
-
 impl Dropped {
     /// Adds what was counted elsewhere.
     pub(super) fn add(&mut self, other: &Dropped) {
@@ -342,17 +228,30 @@ impl Dropped {
         }
     }
 
+    /// Whether the numbers can be: no more without a line, and no more by code, than were seen.
+    pub(super) fn adds_up(&self) -> bool {
+        let by_code = self.codes.values().fold(0_u64, |sum, count| sum.saturating_add(*count));
+        self.dropped <= self.seen && by_code <= self.seen
+    }
+
     pub(super) fn record(&self) -> Record {
-        let mut out = Vec::with_capacity(256);
-        write_json(&mut out, &DroppedEntry { event: "dropped", dropped: self });
-        Record(out)
+        Record::event("dropped", self)
     }
 }
 
 impl Record {
+    /// An entry about something else than a request: `{"event":NAME,NAME:VALUE}`.
+    pub(super) fn event(name: &'static str, value: &impl Serialize) -> Self {
+        let mut members = Vec::with_capacity(256);
+        let _ = write!(members, "{{\"event\":\"{name}\",\"{name}\":");
+        write_json(&mut members, value);
+        members.push(b'}');
+        Record { members, judged: None, rules: None }
+    }
+
     /// The line of the entry, its line feed included.
     pub(super) fn line(&self, n: u64, time: &str, out: &mut Vec<u8>) {
-        let members = self.0.strip_prefix(b"{").unwrap_or(&self.0);
+        let members = self.members.strip_prefix(b"{").unwrap_or(&self.members);
         out.reserve(members.len() + 96);
         // There is always room behind a vector.
         let _ = write!(out, "{{\"mcpid\":\"{VERSION}\",\"n\":{n},\"time\":\"{time}\",");
@@ -362,12 +261,6 @@ impl Record {
 
     /// Bytes that it takes in memory.
     pub(super) fn size(&self) -> usize {
-        self.0.len()
+        self.members.len()
     }
-}
-
-/// Writes `value` behind what `out` holds. Strings, numbers and lists of such always make JSON, and
-/// there is always room behind a vector.
-fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
-    let _ = serde_json::to_writer(out, value);
 }

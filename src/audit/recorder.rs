@@ -2,15 +2,17 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use super::evidence::Evidence;
 use super::fault::LogError;
 use super::log::Log;
-use super::record::{self, Because, Evidence, Facts, Verdict};
+use super::record::{self, Because, By, Facts, Verdict};
 use super::redact::{self, Keep, Rule};
 use super::refused::Bucket;
 use crate::clock::Timestamp;
 use crate::mcp::body::{self, Reading, Scope};
 use crate::message::Head;
 use crate::message::target::Origins;
+use crate::profile::Profile;
 use crate::verify::{Statement, Verifier};
 
 /// Entries a second, in the long run, about requests whose signature holds and that are not
@@ -150,20 +152,20 @@ impl Recorder {
     }
 
     /// Records the signer's own copy of a request, before it is sent: `head` has the signature on
-    /// it that `evidence` tells of, and `origins` are as they were when it was signed.
+    /// it that `evidence` tells of, made by `profile`, with `origins` as they were then.
     ///
     /// # Errors
     /// As [`Recorder::verified`]; the request must not be sent then.
     pub async fn signed(
         &self,
         head: &Head<'_>,
-        origins: &Origins,
+        (profile, origins): (&Profile, &Origins),
         body: &[u8],
         evidence: &Evidence,
         now: Timestamp,
     ) -> Result<(), LogError> {
-        let (body, reading) = (Some(body), None);
-        let request = Request { head, body, reading, origins, verifier: None, now };
+        let (body, reading, by) = (Some(body), None, By::Signer(profile));
+        let request = Request { head, body, reading, origins, by, now };
         self.write(&request, evidence, Verdict::Signed, None).await
     }
 
@@ -176,8 +178,8 @@ impl Recorder {
     ) -> Result<(), LogError> {
         let Judged { head, body, reading, verifier, now } = *judged;
         let origins = verifier.origins();
-        let verifier = Some(verifier);
-        let request = Request { head, body, reading, origins, verifier, now };
+        let by = By::Verifier(verifier);
+        let request = Request { head, body, reading, origins, by, now };
         self.write(&request, evidence, verdict, because).await
     }
 
@@ -212,10 +214,13 @@ impl Recorder {
         verdict: Verdict,
         because: Option<Because<'_>>,
     ) -> Result<record::Record, LogError> {
-        let Request { head, body, reading, origins, verifier, now } = *request;
+        let Request { head, body, reading, origins, by, now } = *request;
         // A head that was judged has a target.
         let target = origins.resolve(head).map(|target| target.target_uri()).unwrap_or_default();
-        let scope = if verifier.is_some() { Scope::Endpoint } else { Scope::Anywhere };
+        let scope = match by {
+            By::Verifier(_) => Scope::Endpoint,
+            By::Signer(_) => Scope::Anywhere,
+        };
         let own = match reading {
             Some(_) => None,
             None => body.and_then(|body| body::read(head, body, scope).ok()),
@@ -235,7 +240,7 @@ impl Recorder {
         let facts = Facts {
             verdict,
             because,
-            verifier,
+            by,
             head,
             target_uri: &target,
             reading,
@@ -253,6 +258,6 @@ struct Request<'a, 'h> {
     body: Option<&'a [u8]>,
     reading: Option<&'a Reading<'a>>,
     origins: &'a Origins,
-    verifier: Option<&'a Verifier>,
+    by: By<'a>,
     now: Timestamp,
 }

@@ -4,73 +4,102 @@
 //! can only leave something behind it: the beginning of a line, or blocks that were never filled.
 //! That much is cut off. Anything else that does not fit was done by somebody, and the log is not
 //! opened: a writer that went on would sign over the traces.
+//!
+//! All is read before anything is written: a log that is refused is left as it was.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
-use std::path::Path;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::PathBuf;
 
 use super::checkpoint::Checkpoint;
-use super::entry;
+use super::entry::{self, Event, Rules};
 use super::fault::LogError;
-use super::folder::{self, Folder, LogKey};
-use super::segment::{self, Lines, TreeFile};
-use super::state::{self, Hashes, Segment, State, day_of};
+use super::files;
+use super::folder::{Folder, LogKey};
+use super::record::Verdict;
+use super::segment::{Lines, Notes, TreeFile};
+use super::state::{self, Hashes, RulesInForce, Segment, State, day_of};
 use super::tree::{self, Edge, HASH};
 use crate::clock::Timestamp;
+
+/// What is known of the checkpoints of a sound log.
+struct Latest {
+    checkpoint: Checkpoint,
+    note: Vec<u8>,
+    /// Whether the file of the latest one still has to be written.
+    to_show: bool,
+    /// Bytes of the file of all of them that are whole notes, where more stand in it.
+    cut: Option<u64>,
+}
+
+/// What the files of entries hold.
+struct Replayed {
+    edge: Edge,
+    time: Timestamp,
+    offset: i64,
+    rules: RulesInForce,
+    successor: Option<String>,
+    /// The newest file, and the bytes of it that are whole entries.
+    last: Option<(PathBuf, u64, i64)>,
+    /// The hashes from `hashes_from` on, in the order of storage.
+    hashes_from: u64,
+    hashes: Vec<u8>,
+}
 
 /// Opens the files for the next entry. Reads the last file of entries, and O(log n) hashes; all of
 /// them only where the hashes are lost.
 pub(super) fn open(folder: &Folder, key: &LogKey) -> Result<State, LogError> {
-    let checkpoint = latest(folder, key)?;
+    let latest = latest(folder, key)?;
     let segments = folder.segments()?;
-    if checkpoint.is_none() && segments.len() > 1 {
-        return Err(LogError::changed(folder.path(), "its checkpoint was removed"));
-    }
     let last = segments.last().map_or(0, |(first, _)| *first);
     let from = match edge_at(folder, last) {
-        Some(edge) if fits(&edge, checkpoint.as_ref()) => (edge, segments.len().saturating_sub(1)),
+        Some(edge) if fits(&edge, &latest.checkpoint) => (edge, segments.len().saturating_sub(1)),
         _ => (Edge::new(), 0),
     };
-    let mut state = replay(folder, &segments, from, checkpoint.as_ref())?;
-    if let Some(checkpoint) = &checkpoint
-        && checkpoint.size > state.edge.size()
-    {
-        let (held, said) = (state.edge.size(), checkpoint.size);
+    let replayed = replay(folder, &segments, from, &latest.checkpoint)?;
+    let (held, said) = (replayed.edge.size(), latest.checkpoint.size);
+    if said > held {
         let why = format!("it holds {held} entries, and its checkpoint says {said}");
         return Err(LogError::changed(folder.path(), why));
     }
-    state.checkpointed = checkpoint.map_or(0, |checkpoint| checkpoint.size);
-    Ok(state)
+    let stored = stored_hashes(folder, &replayed, said)?;
+    take_up(folder, latest, replayed, stored)
 }
 
 /// The latest checkpoint, which the log's own key has to have signed. It is written behind the
-/// others first, and then on its own: where the process ended between the two, that is made good.
-fn latest(folder: &Folder, key: &LogKey) -> Result<Option<Checkpoint>, LogError> {
-    let (notes, whole) = segment::notes(folder)?;
-    if !whole {
-        cut_checkpoints(folder, notes.iter().map(Vec::len).sum())?;
-    }
-    let path = folder.checkpoint();
-    let alone = match std::fs::read(&path) {
-        Ok(note) => Some(note),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
-        Err(e) => return Err(LogError::io("read", &path, e)),
-    };
+/// others first, and then on its own: the process may have ended between the two.
+fn latest(folder: &Folder, key: &LogKey) -> Result<Latest, LogError> {
     let changed = |why: String| LogError::changed(folder.path(), why);
-    if let Some(note) = &alone {
-        Checkpoint::signed(note, key.public())
+    let alone = folder.latest()?;
+    let mut notes = Notes::open(folder)?;
+    let (mut last, mut among) = (None, false);
+    for note in notes.by_ref() {
+        let note = note?;
+        among |= alone.as_ref() == Some(&note);
+        last = Some(note);
+    }
+    // What was never finished is the beginning of one.
+    let origin = key.public().name().as_bytes();
+    let torn = notes.rest.as_slice();
+    if !torn.starts_with(origin) && !origin.starts_with(torn) {
+        return Err(changed("what stands behind its checkpoints is none of them".to_owned()));
+    }
+    let Some(note) = last else {
+        let why = "it has no checkpoint, not even the one over no entries that it began with";
+        return Err(changed(why.to_owned()));
+    };
+    let (checkpoint, _) = Checkpoint::signed(&note, key.public())
+        .map_err(|e| changed(format!("its last checkpoint is {e}")))?;
+    if let Some(alone) = &alone {
+        Checkpoint::signed(alone, key.public())
             .map_err(|e| changed(format!("its checkpoint is {e}")))?;
-        if !notes.contains(note) {
+        if !among {
             return Err(changed("its checkpoint is not among all of them".to_owned()));
         }
     }
-    let Some(last) = notes.last() else { return Ok(None) };
-    let (checkpoint, _) = Checkpoint::signed(last, key.public())
-        .map_err(|e| changed(format!("its last checkpoint is {e}")))?;
-    if alone.as_ref() != Some(last) {
-        state::show(folder, last)?;
-    }
-    Ok(Some(checkpoint))
+    let cut = (!torn.is_empty()).then_some(notes.length);
+    let to_show = alone.as_ref() != Some(&note);
+    Ok(Latest { checkpoint, note, to_show, cut })
 }
 
 /// The edge before the last file of entries, if the stored hashes have it.
@@ -83,27 +112,27 @@ fn edge_at(folder: &Folder, first: u64) -> Option<Edge> {
     all.then(|| tree::edge(&nodes, first).ok()).flatten()
 }
 
-fn fits(edge: &Edge, checkpoint: Option<&Checkpoint>) -> bool {
-    match checkpoint {
-        Some(checkpoint) if checkpoint.size == edge.size() => checkpoint.root == edge.root(),
+fn fits(edge: &Edge, checkpoint: &Checkpoint) -> bool {
+    match checkpoint.size == edge.size() {
+        true => checkpoint.root == edge.root(),
         // A file is only begun behind a checkpoint over all before it.
-        Some(checkpoint) => checkpoint.size > edge.size(),
-        None => edge.size() == 0,
+        false => checkpoint.size > edge.size(),
     }
 }
 
-/// Reads the files of entries from one on, and puts the hashes of what is in them into place.
+/// Reads the files of entries from one on.
 fn replay(
     folder: &Folder,
-    segments: &[(u64, std::path::PathBuf)],
+    segments: &[(u64, PathBuf)],
     (mut edge, from): (Edge, usize),
-    checkpoint: Option<&Checkpoint>,
-) -> Result<State, LogError> {
+    checkpoint: &Checkpoint,
+) -> Result<Replayed, LogError> {
     let changed = |why: String| LogError::changed(folder.path(), why);
-    let hashes_before = tree::stored(edge.size());
-    let mut hashes = TreeWriter::at(folder, hashes_before)?;
+    let hashes_from = tree::stored(edge.size());
+    let (mut hashes, mut offset, mut successor) = (Vec::new(), 0, None);
+    let mut rules = if from == 0 { RulesInForce::None } else { RulesInForce::Unknown };
     let mut time = Timestamp::from_unix(i64::MIN);
-    let mut last: Option<Segment> = None;
+    let mut last = None;
     let tail = segments.get(from..).unwrap_or_default();
     for (at, (first, path)) in tail.iter().enumerate() {
         if *first != edge.size() {
@@ -118,90 +147,152 @@ fn replay(
         for line in Lines::open(path, *first)? {
             let line = line?;
             let torn = !line.whole || line.bytes.contains(&0);
-            if torn && is_last && checkpoint.is_none_or(|c| c.size <= line.n) {
+            if torn && is_last && checkpoint.size <= line.n {
                 break;
             }
-            let stamp = entry::stamp(&line.bytes).filter(|_| line.whole);
-            let Some((n, stamp)) = stamp.filter(|(n, t)| *n == line.n && *t >= time) else {
+            let entry = entry::parse(&line.bytes).ok().filter(|_| line.whole);
+            let Some(entry) = entry.filter(|e| e.n == line.n && e.time >= time) else {
                 return Err(changed(format!("entry {} is not what was written", line.n)));
             };
-            debug_assert_eq!(n, line.n);
-            time = stamp;
-            day.get_or_insert(day_of(stamp));
-            hashes.push(&mut edge, tree::leaf(&line.bytes))?;
+            if successor.is_some() {
+                return Err(changed(format!("entry {} stands behind its end", line.n)));
+            }
+            match entry.event {
+                Event::Clock(step) => offset = step.offset,
+                Event::Rules(said) => rules = known(&said),
+                Event::Request(request) if request.verdict != Verdict::Signed => {
+                    rules = request.rules.as_ref().map_or(rules, known);
+                }
+                Event::Closed(closed) => successor = Some(closed.successor),
+                _ => {}
+            }
+            time = entry.time;
+            day.get_or_insert(day_of(time));
+            edge.push(tree::leaf(&line.bytes), |hash| hashes.extend_from_slice(hash));
             end = line.offset + u64::try_from(line.bytes.len()).unwrap_or(u64::MAX) + 1;
-            if let Some(checkpoint) = checkpoint
-                && checkpoint.size == edge.size()
-                && checkpoint.root != edge.root()
-            {
+            if checkpoint.size == edge.size() && checkpoint.root != edge.root() {
                 let why =
                     format!("its first {} entries are not those of its checkpoint", edge.size());
                 return Err(changed(why));
             }
         }
-        let file = folder::open(path, OpenOptions::new().append(true))?;
-        let length = file.metadata().map_err(|e| LogError::io("read", path, e))?.len();
-        if length > end {
-            file.set_len(end)
-                .and_then(|()| file.sync_all())
-                .map_err(|e| LogError::io("write", path, e))?;
-        }
         // A file that was begun and got nothing has no day yet.
-        let day = day.unwrap_or(i64::MIN);
-        last = Some(Segment { file, path: path.clone(), length: end, day });
+        last = Some((path.clone(), end, day.unwrap_or(i64::MIN)));
     }
-    if tail.len() <= 1 && last.as_ref().is_none_or(|segment| segment.length == 0) {
-        time = before(segments, from)?;
+    if tail.len() <= 1 && last.as_ref().is_none_or(|(_, end, _)| *end == 0) {
+        (time, successor) = before(segments, from)?;
     }
-    let tree = Hashes::new(hashes.finish()?, folder.tree(), edge.size());
-    Ok(State { edge, time, segment: last, tree, checkpointed: 0 })
+    Ok(Replayed { edge, time, offset, rules, successor, last, hashes_from, hashes })
 }
 
-/// The time of the last entry before a file of entries.
-fn before(segments: &[(u64, std::path::PathBuf)], from: usize) -> Result<Timestamp, LogError> {
+/// Numbers and strings always make JSON.
+fn known(rules: &Rules) -> RulesInForce {
+    serde_json::to_vec(rules).map_or(RulesInForce::Unknown, RulesInForce::Known)
+}
+
+/// The time of the last entry before a file of entries, and whether that entry is the log's end.
+fn before(
+    segments: &[(u64, PathBuf)],
+    from: usize,
+) -> Result<(Timestamp, Option<String>), LogError> {
     let earliest = Timestamp::from_unix(i64::MIN);
     let Some((first, path)) = from.checked_sub(1).and_then(|at| segments.get(at)) else {
-        return Ok(earliest);
+        return Ok((earliest, None));
     };
     let last = Lines::open(path, *first)?.last().transpose()?;
-    Ok(last.and_then(|line| entry::stamp(&line.bytes)).map_or(earliest, |(_, time)| time))
+    let entry = last.as_ref().and_then(|line| entry::parse(&line.bytes).ok());
+    Ok(entry.map_or((earliest, None), |entry| match entry.event {
+        Event::Closed(closed) => (entry.time, Some(closed.successor)),
+        _ => (entry.time, None),
+    }))
 }
 
-/// Writes hashes behind those that are known to be good.
-struct TreeWriter {
-    out: std::io::BufWriter<File>,
-    path: std::path::PathBuf,
-    failed: Option<std::io::Error>,
-}
-
-impl TreeWriter {
-    fn at(folder: &Folder, hashes: u64) -> Result<Self, LogError> {
-        let path = folder.tree();
-        let file = folder::open(&path, OpenOptions::new().append(true).create(true))?;
-        let wrong = |e| LogError::io("write", &path, e);
-        file.set_len(hashes.saturating_mul(HASH)).map_err(wrong)?;
-        Ok(TreeWriter { out: std::io::BufWriter::new(file), path, failed: None })
+/// How many of the bytes in the file of hashes are those of the entries. What is stored of entries
+/// under a checkpoint can be made again from them; of the others, nothing else says what they were.
+fn stored_hashes(folder: &Folder, replayed: &Replayed, signed: u64) -> Result<u64, LogError> {
+    let changed = |why: &str| LogError::changed(folder.path(), why.to_owned());
+    let mut file = match files::read(&folder.tree()) {
+        Ok(file) => file,
+        Err(error) if error.is_not_found() && signed == replayed.edge.size() => return Ok(0),
+        Err(error) if error.is_not_found() => {
+            return Err(changed(
+                "its stored hashes were removed, and its last entries are signed by nothing",
+            ));
+        }
+        Err(error) => return Err(error),
+    };
+    let wrong = |e| LogError::io("read", &folder.tree(), e);
+    let length = file.metadata().map_err(wrong)?.len();
+    let whole = tree::stored(replayed.edge.size()).saturating_mul(HASH);
+    // A write that was cut short leaves less than one hash too much, never a whole one.
+    if length >= whole.saturating_add(HASH) && signed < replayed.edge.size() {
+        return Err(changed("more hashes are stored than it has entries"));
     }
+    let from = replayed.hashes_from.saturating_mul(HASH);
+    let mut same = from;
+    file.seek(SeekFrom::Start(from)).map_err(wrong)?;
+    let mut reader = std::io::BufReader::new(file);
+    for hash in replayed.hashes.chunks_exact(32) {
+        let mut stored = [0; 32];
+        match reader.read_exact(&mut stored) {
+            Ok(()) if stored == *hash => same = same.saturating_add(HASH),
+            Ok(()) => break,
+            Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(same),
+            Err(e) => return Err(wrong(e)),
+        }
+    }
+    match same < length.min(whole) && same >= tree::stored(signed).saturating_mul(HASH) {
+        true => Err(changed("an entry is not the one whose hash is stored")),
+        false => Ok(same),
+    }
+}
 
-    fn push(&mut self, edge: &mut Edge, leaf: tree::Hash) -> Result<(), LogError> {
-        edge.push(leaf, |hash| {
-            if let Err(e) = self.out.write_all(hash) {
-                self.failed.get_or_insert(e);
+/// Cuts off what was never finished, and opens the files: the first writing of all.
+fn take_up(
+    folder: &Folder,
+    latest: Latest,
+    replayed: Replayed,
+    stored: u64,
+) -> Result<State, LogError> {
+    let Replayed { edge, time, offset, rules, successor, last, hashes_from, hashes } = replayed;
+    let segment = match last {
+        None => None,
+        Some((path, length, day)) => {
+            let wrong = |e| LogError::io("write", &path, e);
+            let file = files::open(&path, OpenOptions::new().append(true))?;
+            if !files::lock(&file, &path)? {
+                return Err(LogError::Locked(folder.path().to_owned()));
             }
-        });
-        self.failed.take().map_or(Ok(()), |e| Err(LogError::io("write", &self.path, e)))
+            if file.metadata().map_err(wrong)?.len() > length {
+                file.set_len(length).and_then(|()| file.sync_all()).map_err(wrong)?;
+            }
+            Some(Segment { file, path, length, day })
+        }
+    };
+    if let Some(length) = latest.cut {
+        let path = folder.checkpoints();
+        let file = files::open(&path, OpenOptions::new().write(true))?;
+        file.set_len(length).map_err(|e| LogError::io("write", &path, e))?;
     }
-
-    fn finish(self) -> Result<File, LogError> {
-        let path = self.path;
-        self.out.into_inner().map_err(|e| LogError::io("write", &path, e.into_error()))
+    if latest.to_show {
+        state::show(folder, &latest.note)?;
     }
+    let known = usize::try_from(stored.saturating_sub(hashes_from.saturating_mul(HASH)));
+    let missing = known.ok().and_then(|known| hashes.get(known..)).unwrap_or_default();
+    let file = write_hashes(folder, stored, missing)?;
+    let tree = Hashes::new(file, folder.tree(), edge.size());
+    let checkpointed = latest.checkpoint.size;
+    Ok(State { edge, time, segment, tree, checkpointed, offset, rules, successor })
 }
 
-/// Cuts off the beginning of a checkpoint that was never finished.
-fn cut_checkpoints(folder: &Folder, length: usize) -> Result<(), LogError> {
-    let path: &Path = &folder.checkpoints();
-    let file = folder::open(path, OpenOptions::new().write(true))?;
-    file.set_len(u64::try_from(length).unwrap_or(u64::MAX))
-        .map_err(|e| LogError::io("write", path, e))
+/// Writes hashes behind the bytes that are known to be good.
+fn write_hashes(folder: &Folder, good: u64, missing: &[u8]) -> Result<File, LogError> {
+    let path = folder.tree();
+    let wrong = |e| LogError::io("write", &path, e);
+    let mut file = files::open(&path, OpenOptions::new().append(true).create(true))?;
+    if file.metadata().map_err(wrong)?.len() != good {
+        file.set_len(good).map_err(wrong)?;
+    }
+    file.write_all(missing).map_err(wrong)?;
+    Ok(file)
 }

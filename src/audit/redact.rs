@@ -99,6 +99,62 @@ pub struct Redacted {
     pub cuts: Vec<Cut>,
 }
 
+impl Redacted {
+    /// Whether there are cuts, each at a place of its own and with a hash, and a piece of text
+    /// around each.
+    pub(super) fn is_well_formed(&self) -> bool {
+        let hash = |cut: &Cut| STANDARD.decode(&cut.sha256).is_ok_and(|hash| hash.len() == 32);
+        let places: std::collections::HashSet<&str> =
+            self.cuts.iter().map(|cut| &*cut.at).collect();
+        !self.cuts.is_empty()
+            && self.cuts.len() <= MAX_CUTS
+            && self.rest.len() == self.cuts.len() + 1
+            && places.len() == self.cuts.len()
+            && self.cuts.iter().all(hash)
+    }
+
+    /// Whether this is what is left of `body` once the values at these places are cut out.
+    ///
+    /// # Errors
+    /// What does not fit, as a sentence.
+    pub(super) fn follows_from(&self, body: &[u8]) -> Result<(), String> {
+        let text = std::str::from_utf8(body).map_err(|_| "the body is not text".to_owned())?;
+        let whole = serde_json::from_str::<&RawValue>(text);
+        let whole = whole.map_err(|_| "the body is not JSON".to_owned())?;
+        let mut from = 0;
+        let mut rest = self.rest.iter();
+        let mut piece = |text: Option<&str>| match rest.next().map(String::as_str) == text {
+            true => Ok(()),
+            false => Err("what is kept of the body does not follow from it".to_owned()),
+        };
+        for cut in &self.cuts {
+            let value =
+                at(whole, &cut.at).ok_or(format!("the body has nothing at {:?}", cut.at))?;
+            // A raw value borrows from the text it was read from.
+            let start = (value.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+            piece(text.get(from..start))?;
+            from = start.saturating_add(value.len());
+        }
+        piece(text.get(from..))
+    }
+}
+
+/// The value at an RFC 6901 pointer.
+fn at<'t>(value: &'t RawValue, path: &str) -> Option<&'t str> {
+    let mut raw = value.get();
+    for part in path.strip_prefix('/')?.split('/') {
+        let part = part.replace("~1", "/").replace("~0", "~");
+        let next: &RawValue = if raw.starts_with('{') {
+            serde_json::from_str::<BTreeMap<String, &RawValue>>(raw).ok()?.remove(&part)?
+        } else {
+            let items: Vec<&RawValue> = serde_json::from_str(raw).ok()?;
+            items.get(part.parse::<usize>().ok()?).copied()?
+        };
+        raw = next.get();
+    }
+    Some(raw)
+}
+
 /// A value that was cut out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -11,7 +11,8 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::folder::{self, Folder};
+use super::files;
+use super::folder::Folder;
 use super::record::{Because, Dropped, Verdict};
 use crate::clock::Timestamp;
 use crate::message::Head;
@@ -131,8 +132,7 @@ impl Refused {
         let (file, length) = match &mut self.file {
             Some(open) => open,
             none => {
-                let file =
-                    folder::open(&path, OpenOptions::new().append(true).create(true)).ok()?;
+                let file = files::open(&path, OpenOptions::new().append(true).create(true)).ok()?;
                 let length = file.metadata().ok()?.len();
                 none.insert((file, length))
             }

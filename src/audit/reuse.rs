@@ -1,37 +1,88 @@
 //! Nonces that were used, and may not be used again while a store would remember them.
 //!
-//! What is kept grows with the requests within that time, and not with the log.
+//! What is kept grows with the requests within that time, and not with the log. Time here is that
+//! of the requests. Where it goes back, because the clock of the log stepped, what was forgotten is
+//! looked for in the log once more.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
-use super::judge::NonceId;
+use super::entry;
+use super::fault::LogError;
+use super::folder::Folder;
+use super::judge::{self, NonceId, NonceUse};
+use super::segment;
 
 /// Nonces in use, and when each falls free.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Nonces {
-    used: HashSet<NonceId>,
+    used: HashMap<NonceId, i64>,
     ends: BTreeMap<i64, Vec<NonceId>>,
+    /// Up to here nonces were forgotten.
+    forgotten: i64,
+    /// Uses at a time whose nonces may have been forgotten, with the entry that each stands in.
+    late: HashMap<NonceId, (u64, NonceUse)>,
 }
 
-/// How long after a nonce is free its second use is still looked for: clocks of verifiers differ.
-const SLACK: i64 = 60;
+/// How far the times of requests may go back from one entry to the next before anything is said of
+/// a clock: both of two entries may be off by the leeway of an entry's time.
+const SLACK: i64 = 2 * 300 + 60;
 
 impl Nonces {
-    /// Whether nobody has used it up.
-    pub(super) fn use_up(&mut self, id: NonceId, until: i64) -> bool {
-        let fresh = self.used.insert(id);
-        if fresh {
-            self.ends.entry(until).or_default().push(id);
+    /// Whether entry `n` is the first to use it.
+    pub(super) fn use_up(&mut self, n: u64, use_: NonceUse) -> bool {
+        if use_.at < self.forgotten {
+            self.late.entry(use_.id).or_insert((n, use_));
         }
-        fresh
-    }
-
-    pub(super) fn forget(&mut self, now: i64) {
-        let now = now.saturating_sub(SLACK);
-        while let Some(first) = self.ends.first_entry().filter(|first| *first.key() < now) {
-            for id in first.remove() {
-                self.used.remove(&id);
+        match self.used.insert(use_.id, use_.until) {
+            // A store that had forgotten it has taken it for a new one.
+            Some(until) => use_.at >= until,
+            None => {
+                self.ends.entry(use_.until).or_default().push(use_.id);
+                true
             }
         }
     }
+
+    /// Forgets what nobody would refuse at `now`.
+    pub(super) fn forget(&mut self, now: i64) {
+        let now = now.saturating_sub(SLACK);
+        self.forgotten = self.forgotten.max(now);
+        while let Some(first) = self.ends.first_entry().filter(|first| *first.key() < now) {
+            for id in first.remove() {
+                if self.used.get(&id).is_some_and(|until| *until < now) {
+                    self.used.remove(&id);
+                } else if let Some(until) = self.used.get(&id).copied() {
+                    self.ends.entry(until).or_default().push(id);
+                }
+            }
+        }
+    }
+
+    /// Where requests are older than what was forgotten, looks for their nonces in the whole log:
+    /// the entries of the first and the second use of one.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub(super) fn look_again(&self, folder: &Folder) -> Result<Option<(u64, u64)>, LogError> {
+        if self.late.is_empty() {
+            return Ok(None);
+        }
+        for line in segment::lines(folder)? {
+            let line = line?;
+            let Ok(entry) = entry::parse(&line.bytes) else { continue };
+            for earlier in judge::nonces_of(&entry) {
+                let later = self.late.get(&earlier.id);
+                if let Some((n, _)) =
+                    later.filter(|(n, later)| entry.n < *n && later.at < earlier.until)
+                {
+                    return Ok(Some((entry.n, *n)));
+                }
+            }
+        }
+        Ok(None)
+    }
 }
+
+/// The nonces that a log has used up, for the log that follows it.
+#[derive(Debug, Default)]
+pub struct UsedNonces(pub(super) Nonces);

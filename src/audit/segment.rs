@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use super::fault::{LogError, MAX_LINE};
+use super::files;
 use super::folder::Folder;
+use super::note::MAX_NOTE;
 use super::tree::{self, HASH, Hash, Nodes};
-
-/// Bytes of all checkpoints that are read: ten years of one a minute.
-const MAX_CHECKPOINTS: u64 = 2 * 1024 * 1024 * 1024;
 
 /// One line of a file of entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +22,8 @@ pub struct Line {
     pub whole: bool,
     /// Where it begins in its file.
     pub offset: u64,
+    /// The number that the name of its file gives it.
+    pub named: u64,
 }
 
 /// The lines of one file of entries.
@@ -33,16 +34,20 @@ pub(super) struct Lines {
     offset: u64,
     /// Bytes of the last line: the next one is hardly shorter.
     length: usize,
+    /// A line was longer than any entry is: what follows in this file is not read.
+    over: bool,
 }
 
 impl Lines {
     pub(super) fn open(path: &Path, first: u64) -> Result<Self, LogError> {
-        let file = File::open(path).map_err(|e| LogError::io("read", path, e))?;
-        let reader = BufReader::with_capacity(256 * 1024, file);
-        Ok(Lines { reader, path: path.to_owned(), n: first, offset: 0, length: 0 })
+        let reader = BufReader::with_capacity(256 * 1024, files::read(path)?);
+        Ok(Lines { reader, path: path.to_owned(), n: first, offset: 0, length: 0, over: false })
     }
 
     fn read(&mut self) -> io::Result<Option<Line>> {
+        if self.over {
+            return Ok(None);
+        }
         let mut bytes = Vec::with_capacity(self.length.min(64 * 1024) + 64);
         let limit = u64::try_from(MAX_LINE).unwrap_or(u64::MAX);
         let read = self.reader.by_ref().take(limit).read_until(b'\n', &mut bytes)?;
@@ -54,12 +59,12 @@ impl Lines {
         if whole {
             bytes.pop();
         } else if read >= MAX_LINE {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a line without end"));
+            self.over = true;
         }
         let (n, offset) = (self.n, self.offset);
         self.n = self.n.saturating_add(1);
         self.offset = self.offset.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
-        Ok(Some(Line { n, bytes, whole, offset }))
+        Ok(Some(Line { n, bytes, whole, offset, named: n }))
     }
 }
 
@@ -96,18 +101,31 @@ pub fn lines(folder: &Folder) -> Result<impl Iterator<Item = Result<Line, LogErr
         }))
 }
 
-/// The line of entry `n`.
+/// The line of entry `n`, and before it the last one in the same file that `wanted` picks.
 ///
 /// # Errors
 /// The files cannot be read. `None` if there is no such entry.
-pub(super) fn line(folder: &Folder, n: u64) -> Result<Option<Line>, LogError> {
+pub(super) fn line(
+    folder: &Folder,
+    n: u64,
+    wanted: impl Fn(&Line) -> bool,
+) -> Result<Option<(Line, Option<Line>)>, LogError> {
     let segments = folder.segments()?;
     let at = segments.partition_point(|(first, _)| *first <= n);
     let Some((first, path)) = at.checked_sub(1).and_then(|at| segments.get(at)) else {
         return Ok(None);
     };
-    let skipped = usize::try_from(n - first).unwrap_or(usize::MAX);
-    Lines::open(path, *first)?.nth(skipped).transpose().map(|line| line.filter(|l| l.whole))
+    let mut picked = None;
+    for line in Lines::open(path, *first)? {
+        let line = line?;
+        if line.n == n {
+            return Ok(line.whole.then_some((line, picked)));
+        }
+        if wanted(&line) {
+            picked = Some(line);
+        }
+    }
+    Ok(None)
 }
 
 /// The stored hashes of a log.
@@ -119,7 +137,7 @@ pub(super) struct TreeFile {
 impl TreeFile {
     pub(super) fn open(folder: &Folder) -> Result<Self, LogError> {
         let path = folder.tree();
-        let file = File::open(&path).map_err(|e| LogError::io("read", &path, e))?;
+        let file = files::read(&path)?;
         Ok(TreeFile { file: Mutex::new(file), path })
     }
 
@@ -132,9 +150,7 @@ impl TreeFile {
 
     /// A reader of the hashes in the order of storage.
     pub(super) fn in_order(folder: &Folder) -> Result<BufReader<File>, LogError> {
-        let path = folder.tree();
-        let file = File::open(&path).map_err(|e| LogError::io("read", &path, e))?;
-        Ok(BufReader::with_capacity(64 * 1024, file))
+        Ok(BufReader::with_capacity(64 * 1024, files::read(&folder.tree())?))
     }
 }
 
@@ -151,22 +167,60 @@ impl Nodes for TreeFile {
     }
 }
 
-/// The notes in the file of all checkpoints, and whether the last one is whole. Ours have five
-/// lines: origin, size, root, none, signature.
-pub(super) fn notes(folder: &Folder) -> Result<(Vec<Vec<u8>>, bool), LogError> {
-    let path = folder.checkpoints();
-    let wrong = |e| LogError::io("read", &path, e);
-    let mut text = Vec::new();
-    match File::open(&path) {
-        Ok(file) => {
-            file.take(MAX_CHECKPOINTS).read_to_end(&mut text).map_err(wrong)?;
-        }
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-        Err(e) => return Err(wrong(e)),
+/// The notes in the file of all checkpoints, one by one. Ours have five lines: origin, size, root,
+/// none, signature.
+pub(super) struct Notes {
+    reader: Option<BufReader<File>>,
+    path: PathBuf,
+    /// Bytes of the notes so far.
+    pub(super) length: u64,
+    /// What stands behind the last whole note.
+    pub(super) rest: Vec<u8>,
+}
+
+impl Notes {
+    /// Opens the file; one that is not there has no notes.
+    pub(super) fn open(folder: &Folder) -> Result<Self, LogError> {
+        let path = folder.checkpoints();
+        let reader = match files::read(&path) {
+            Ok(file) => Some(BufReader::with_capacity(64 * 1024, file)),
+            Err(error) if error.is_not_found() => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Notes { reader, path, length: 0, rest: Vec::new() })
     }
-    let mut lines: Vec<&[u8]> = text.split_inclusive(|b| *b == b'\n').collect();
-    let broken_off = lines.pop_if(|line| !line.ends_with(b"\n")).is_some();
-    let notes = lines.chunks_exact(5);
-    let whole = !broken_off && notes.remainder().is_empty();
-    Ok((notes.map(<[_]>::concat).collect(), whole))
+
+    fn read(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let Some(reader) = &mut self.reader else { return Ok(None) };
+        let mut note = Vec::with_capacity(256);
+        for _ in 0..5 {
+            let room = (MAX_NOTE + 1).saturating_sub(note.len());
+            let limit = u64::try_from(room).unwrap_or(u64::MAX);
+            let read = reader.by_ref().take(limit).read_until(b'\n', &mut note)?;
+            // No note is that long: what is there is handed on as one that cannot be read.
+            if note.len() > MAX_NOTE {
+                self.reader = None;
+                return Ok(Some(note));
+            }
+            if read == 0 || note.last() != Some(&b'\n') {
+                self.reader = None;
+                self.rest = note;
+                return Ok(None);
+            }
+        }
+        self.length = self.length.saturating_add(u64::try_from(note.len()).unwrap_or(u64::MAX));
+        Ok(Some(note))
+    }
+}
+
+impl Iterator for Notes {
+    type Item = Result<Vec<u8>, LogError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let read = self.read().map_err(|e| LogError::io("read", &self.path, e));
+        if read.is_err() {
+            self.reader = None;
+        }
+        read.transpose()
+    }
 }

@@ -6,7 +6,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use super::fault::LogError;
-use super::folder::{self, Folder};
+use super::files;
+use super::folder::Folder;
 use super::tree::{self, Edge, HASH};
 use crate::clock::Timestamp;
 use crate::key::store::{self, StoreError};
@@ -33,6 +34,17 @@ pub(super) struct Hashes {
 /// Bytes of hashes that wait.
 pub(super) const WAITING_HASHES: usize = 256 * 1024;
 
+/// The rules that a log says are in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum RulesInForce {
+    /// None: there was no request yet, and those of the first one are.
+    None,
+    /// What was read of the log does not say.
+    Unknown,
+    /// These, as JSON.
+    Known(Vec<u8>),
+}
+
 /// What is known of an open log.
 pub(super) struct State {
     pub(super) edge: Edge,
@@ -42,6 +54,12 @@ pub(super) struct State {
     pub(super) tree: Hashes,
     /// Entries under the latest checkpoint.
     pub(super) checkpointed: u64,
+    /// Seconds by which the times of entries are ahead of the clock, as the log says it.
+    pub(super) offset: i64,
+    /// The rules that the log says are in force, as JSON: those of its last request.
+    pub(super) rules: RulesInForce,
+    /// The log that follows this one, once its last entry is written.
+    pub(super) successor: Option<String>,
 }
 
 /// The day that a file of entries is for.
@@ -56,10 +74,36 @@ impl State {
             Some(segment) => Ok(segment),
             none => {
                 let path = folder.segment(self.edge.size());
-                let file = folder::open(&path, OpenOptions::new().append(true).create_new(true))?;
+                let file = files::open(&path, OpenOptions::new().append(true).create_new(true))?;
+                if !files::lock(&file, &path)? {
+                    return Err(LogError::Locked(folder.path().to_owned()));
+                }
                 Ok(none.insert(Segment { file, path, length: 0, day: i64::MIN }))
             }
         }
+    }
+
+    /// Whether the files that are open are those that the folder has, as they were left: another
+    /// process may have removed, exchanged or written to one.
+    ///
+    /// # Errors
+    /// [`LogError::Changed`]; then nothing of what is in them may be touched.
+    pub(super) fn hold(&self, folder: &Folder) -> Result<(), LogError> {
+        let tree =
+            (&self.tree.file, &self.tree.path, (!self.tree.torn).then_some(self.tree.length));
+        let segment = self.segment.as_ref().map(|s| (&s.file, &s.path, Some(s.length)));
+        for (file, path, length) in std::iter::once(tree).chain(segment) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let why = match files::is_same(file, path) {
+                Ok(Some(found)) if length.is_none_or(|length| length == found) => continue,
+                Ok(Some(_)) => "was written to by another process",
+                Ok(None) => "was exchanged",
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => "was removed",
+                Err(e) => return Err(LogError::io("read", path, e)),
+            };
+            return Err(LogError::changed(folder.path(), format!("its file {name} {why}")));
+        }
+        Ok(())
     }
 
     /// Takes back what a failed append has written; nothing if that fails too.
@@ -106,7 +150,7 @@ pub(super) fn show(folder: &Folder, note: &[u8]) -> Result<(), LogError> {
 pub(super) fn remember(folder: &Folder, note: &str) -> Result<(), LogError> {
     let path = folder.checkpoints();
     let wrong = |e| LogError::io("write", &path, e);
-    let mut file = folder::open(&path, OpenOptions::new().append(true).create(true))?;
+    let mut file = files::open(&path, OpenOptions::new().append(true).create(true))?;
     let length = file.metadata().map_err(wrong)?.len();
     file.write_all(note.as_bytes()).and_then(|()| file.sync_data()).map_err(|e| {
         // Half of one would make those behind it unreadable.

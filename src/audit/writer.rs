@@ -5,13 +5,18 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::value::RawValue;
+
 use super::checkpoint::Checkpoint;
+use super::entry::{ClockStep, Closed};
 use super::fault::{LogError, MAX_LINE};
+use super::files;
 use super::folder::{Folder, LogKey};
+use super::note::NoteKey;
 use super::record::Record;
 use super::recover;
-use super::state::{Segment, State, WAITING_HASHES, day_of, remember, show};
-use super::tree;
+use super::state::{RulesInForce, Segment, State, WAITING_HASHES, day_of, remember, show};
+use super::tree::{self, Edge};
 use crate::clock::{Clock, Timestamp};
 
 /// When an entry counts as written.
@@ -59,6 +64,10 @@ impl Default for Settings {
     }
 }
 
+/// How far the time of an entry may be from the moment at which its request was judged before the
+/// log says that the clock stepped. An auditor allows a minute more.
+const CLOCK_LEEWAY: i64 = 240;
+
 /// Writes one log; nobody else does while it lives.
 pub(super) struct Writer {
     folder: Folder,
@@ -68,7 +77,8 @@ pub(super) struct Writer {
     /// None after a failure that left the files in doubt: then all is read again.
     state: Option<State>,
     last_checkpoint: Instant,
-    _lock: File,
+    /// The folder, locked.
+    lock: File,
 }
 
 impl Writer {
@@ -80,9 +90,12 @@ impl Writer {
     ) -> Result<Self, LogError> {
         folder.check()?;
         let lock = folder.lock()?;
-        let state = Some(recover::open(&folder, &key)?);
-        let last_checkpoint = Instant::now();
-        Ok(Writer { folder, key, settings, clock, state, last_checkpoint, _lock: lock })
+        let state = recover::open(&folder, &key)?;
+        if let Some(successor) = state.successor {
+            return Err(LogError::Followed { path: folder.path().to_owned(), successor });
+        }
+        let (state, last_checkpoint) = (Some(state), Instant::now());
+        Ok(Writer { folder, key, settings, clock, state, last_checkpoint, lock })
     }
 
     /// Entries in the log.
@@ -90,19 +103,20 @@ impl Writer {
         self.state.as_ref().map_or(0, |state| state.edge.size())
     }
 
-    /// Appends the records in one go; gives the number of the first.
+    /// Appends the records in one go; gives their numbers.
     pub(super) fn append<'r>(
         &mut self,
         records: impl Iterator<Item = &'r Record> + Clone,
-    ) -> Result<u64, LogError> {
+    ) -> Result<Vec<u64>, LogError> {
         // Whoever cannot vouch for what is written must not go on to write.
         if self.is_checkpoint_due() {
             self.checkpoint()?;
         }
-        self.try_append(records).inspect_err(|_| {
-            // Cut off what may have been written of it. If not even that works, the files are
-            // read again before the next try.
+        self.try_append(records).inspect_err(|error| {
+            // Cut off what may have been written of it, unless it is another process that writes.
+            // If not even that works, the files are read again before the next try.
             if let Some(state) = self.state.take()
+                && !matches!(error, LogError::Changed { .. })
                 && state.undo().is_some()
             {
                 self.state = Some(state);
@@ -113,8 +127,9 @@ impl Writer {
     fn try_append<'r>(
         &mut self,
         records: impl Iterator<Item = &'r Record>,
-    ) -> Result<u64, LogError> {
+    ) -> Result<Vec<u64>, LogError> {
         let now = self.clock.now();
+        self.hold()?;
         self.turn_over(now)?;
         let (folder, sync) = (&self.folder, self.settings.sync);
         let state = match &mut self.state {
@@ -124,26 +139,22 @@ impl Writer {
         if state.tree.waiting.len() >= WAITING_HASHES {
             state.tree.write()?;
         }
-        let time = state.time.max(now);
-        let stamp = time.to_string();
-        let (mut lines, mut hashes) = (Vec::with_capacity(4096), Vec::with_capacity(256));
-        let (mut edge, first) = (state.edge.clone(), state.edge.size());
+        let mut batch = Batch::new(state);
+        // A file that is begun while the clock is behind says so again: it may be read alone.
+        if state.offset != 0 && state.segment.as_ref().is_none_or(|segment| segment.length == 0) {
+            batch.say_offset(state.time.max(now))?;
+        }
+        let mut numbers = Vec::new();
         for record in records {
-            let start = lines.len();
-            record.line(edge.size(), &stamp, &mut lines);
-            let line = lines.get(start..lines.len().saturating_sub(1)).unwrap_or_default();
-            if line.len() >= MAX_LINE {
-                return Err(LogError::TooLarge(line.len()));
-            }
-            edge.push(tree::leaf(line), |hash| hashes.extend_from_slice(hash));
+            numbers.push(batch.add(record, now)?);
         }
         let segment = state.segment(folder)?;
         let fresh = segment.length == 0;
         if fresh {
-            segment.day = day_of(time);
+            segment.day = day_of(batch.first_time.unwrap_or(now));
         }
         let wrong = |e| LogError::io("write", &segment.path, e);
-        segment.file.write_all(&lines).map_err(wrong)?;
+        segment.file.write_all(&batch.lines).map_err(wrong)?;
         if sync == Sync::Batch {
             segment.file.sync_data().map_err(wrong)?;
         }
@@ -151,10 +162,31 @@ impl Writer {
             // The name has to last as long as what stands under it.
             folder.sync()?;
         }
-        segment.length += u64::try_from(lines.len()).unwrap_or(u64::MAX);
-        state.tree.waiting.append(&mut hashes);
-        (state.edge, state.time) = (edge, time);
-        Ok(first)
+        segment.length += u64::try_from(batch.lines.len()).unwrap_or(u64::MAX);
+        state.tree.waiting.append(&mut batch.hashes);
+        (state.edge, state.time, state.offset) = (batch.edge, batch.time, batch.offset);
+        state.rules = batch.rules;
+        Ok(numbers)
+    }
+
+    /// Whether the folder and the files in it are still those that were opened.
+    fn hold(&self) -> Result<(), LogError> {
+        let path = self.folder.path();
+        match files::is_same(&self.lock, path) {
+            Ok(Some(_)) => {}
+            _ => return Err(LogError::changed(path, "its folder was exchanged")),
+        }
+        self.state.as_ref().map_or(Ok(()), |state| state.hold(&self.folder))
+    }
+
+    /// Ends the log: its last entry names the log that follows, under a last checkpoint, which is
+    /// given back.
+    pub(super) fn end(&mut self, successor: &NoteKey) -> Result<Vec<u8>, LogError> {
+        let successor = successor.to_string();
+        self.append(std::iter::once(&Record::event("closed", &Closed { successor })))?;
+        self.checkpoint()?;
+        let note = self.folder.latest()?;
+        note.ok_or_else(|| LogError::changed(self.folder.path(), "its checkpoint was removed"))
     }
 
     /// Whether entries could be written now, without writing one.
@@ -162,6 +194,7 @@ impl Writer {
         if self.is_checkpoint_due() {
             self.checkpoint()?;
         }
+        self.hold()?;
         if self.state.is_none() {
             self.state = Some(recover::open(&self.folder, &self.key)?);
         }
@@ -205,6 +238,7 @@ impl Writer {
             self.last_checkpoint = Instant::now();
             return Ok(());
         }
+        state.hold(&self.folder)?;
         if let Some(segment) = &state.segment {
             let wrong = |e| LogError::io("write", &segment.path, e);
             segment.file.sync_data().map_err(wrong)?;
@@ -219,5 +253,81 @@ impl Writer {
         state.checkpointed = size;
         self.last_checkpoint = Instant::now();
         Ok(())
+    }
+}
+
+/// Entries that are about to be written together.
+struct Batch {
+    edge: Edge,
+    time: Timestamp,
+    offset: i64,
+    rules: RulesInForce,
+    first_time: Option<Timestamp>,
+    stamp: (Timestamp, String),
+    lines: Vec<u8>,
+    hashes: Vec<u8>,
+}
+
+impl Batch {
+    fn new(state: &State) -> Self {
+        Batch {
+            edge: state.edge.clone(),
+            time: state.time,
+            offset: state.offset,
+            rules: state.rules.clone(),
+            first_time: None,
+            stamp: (state.time, state.time.to_string()),
+            lines: Vec::with_capacity(4096),
+            hashes: Vec::with_capacity(256),
+        }
+    }
+
+    /// Adds a record, and before it what has to be said of the clock and the rules. Its number.
+    fn add(&mut self, record: &Record, now: Timestamp) -> Result<u64, LogError> {
+        let judged = record.judged;
+        // No entry is before the one in front of it, nor before its request was judged.
+        let time = judged.map_or(now, |judged| judged.max(now)).max(self.time);
+        if let Some(judged) = judged {
+            let late = time.since(judged);
+            if late.saturating_sub(self.offset).saturating_abs() > CLOCK_LEEWAY {
+                self.offset = if late <= CLOCK_LEEWAY { 0 } else { late };
+                self.say_offset(time)?;
+            }
+        }
+        if let Some(rules) = &record.rules {
+            let known = match &self.rules {
+                RulesInForce::None => true,
+                RulesInForce::Unknown => false,
+                RulesInForce::Known(known) => known == rules,
+            };
+            if !known && let Ok(rules) = serde_json::from_slice::<&RawValue>(rules) {
+                self.push(&Record::event("rules", &rules), time)?;
+            }
+            if !known || self.rules == RulesInForce::None {
+                self.rules = RulesInForce::Known(rules.clone());
+            }
+        }
+        self.push(record, time)
+    }
+
+    fn say_offset(&mut self, time: Timestamp) -> Result<(), LogError> {
+        let step = ClockStep { offset: self.offset };
+        self.push(&Record::event("clock", &step), time).map(drop)
+    }
+
+    fn push(&mut self, record: &Record, time: Timestamp) -> Result<u64, LogError> {
+        let (n, start) = (self.edge.size(), self.lines.len());
+        if self.stamp.0 != time {
+            self.stamp = (time, time.to_string());
+        }
+        record.line(n, &self.stamp.1, &mut self.lines);
+        let line = self.lines.get(start..self.lines.len().saturating_sub(1)).unwrap_or_default();
+        if line.len() >= MAX_LINE {
+            return Err(LogError::TooLarge(line.len()));
+        }
+        self.edge.push(tree::leaf(line), |hash| self.hashes.extend_from_slice(hash));
+        self.time = time;
+        self.first_time.get_or_insert(time);
+        Ok(n)
     }
 }

@@ -37,6 +37,7 @@ pub(super) async fn keep(
     };
     let key = signer.key().public();
     let evidence = Evidence::signed(&head, &label, key, &signed.base, &signature);
-    let done = recorder.signed(&head, &Origins::unknown(), body, &evidence, signed.created).await;
+    let by = (signer.profile(), &Origins::unknown());
+    let done = recorder.signed(&head, by, body, &evidence, signed.created).await;
     done.map_err(|e| failed(&e))
 }

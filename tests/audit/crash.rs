@@ -89,7 +89,7 @@ fn nonce(fields: &[(String, String)]) -> String {
 /// Twenty here; two hundred by `tests/long audit-crash`.
 #[test]
 fn no_end_of_the_process_takes_back_what_was_acknowledged() {
-    let rounds = env::var("MCPID_TEST_AUDIT_KILLS").map_or(20, |n| n.parse().unwrap());
+    let rounds: usize = env::var("MCPID_TEST_AUDIT_KILLS").map_or(20, |n| n.parse().unwrap());
     let mut seed = [0; 8];
     SysRng.try_fill_bytes(&mut seed).unwrap();
     let mut random = rand::rngs::StdRng::seed_from_u64(u64::from_ne_bytes(seed));
@@ -107,22 +107,25 @@ fn no_end_of_the_process_takes_back_what_was_acknowledged() {
             let lines = BufReader::new(out).lines().map_while(Result::ok);
             lines.filter_map(|line| line.strip_prefix('=').map(str::to_owned)).collect::<Vec<_>>()
         });
-        thread::sleep(Duration::from_micros(random.random_range(0..120_000)));
+        // Longer where the machine is so busy that nothing would be written before.
+        let most = if acknowledged.len() < round { 2_000_000 } else { 120_000 };
+        thread::sleep(Duration::from_micros(random.random_range(0..most)));
         child.kill().unwrap();
         child.wait().unwrap();
         acknowledged.extend(reader.join().unwrap());
         // What it has left is a log that verifies, before anybody has mended it.
         let report = scene.audit(&[]);
-        assert_eq!(report.finding, None, "round {round}, seed {seed:?}");
+        assert_eq!(report.finding().cloned(), None, "round {round}, seed {seed:?}");
     }
     drop(scene.open());
     let report = scene.audit(&[scene.checkpoint()]);
-    assert_eq!((&report.finding, report.unfinished), (&None, false), "seed {seed:?}");
+    assert_eq!((&report.finding().cloned(), report.unfinished), (&None, false), "seed {seed:?}");
     assert_eq!(report.anchored, Some(report.entries));
     let held: BTreeSet<String> = scene
         .lines()
         .iter()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|json| json["event"] == "request")
         .map(|json| {
             let base = json["signatures"][0]["base"].as_str().unwrap().to_owned();
             base.split_once("nonce=\"").unwrap().1.split_once('"').unwrap().0.to_owned()
@@ -130,7 +133,7 @@ fn no_end_of_the_process_takes_back_what_was_acknowledged() {
         .collect();
     let lost: Vec<_> = acknowledged.difference(&held).collect();
     assert!(lost.is_empty(), "lost {lost:?}, seed {seed:?}");
-    assert!(acknowledged.len() >= usize::try_from(rounds).unwrap(), "{}", acknowledged.len());
+    assert!(acknowledged.len() >= rounds, "{}", acknowledged.len());
 }
 
 /// A file system of 256 KiB, in a namespace of its own, that ends with the process.
@@ -178,13 +181,13 @@ fn full(path: &Path) {
     assert_eq!(log.gaps(), 5);
     assert_eq!(scene.lines().len(), written);
     let report = scene.audit(&[]);
-    assert_eq!((report.finding, report.unfinished), (None, false));
+    assert_eq!((report.finding().cloned(), report.unfinished), (None, false));
     // Room again: it mends by itself, and the entries go on where they were.
     std::fs::remove_file(path.join("ballast")).unwrap();
     scene.record(&required, &one()).unwrap();
     drop((required, lax, log));
     let report = scene.audit(&[scene.checkpoint()]);
-    assert_eq!((&report.finding, report.anchored), (&None, Some(report.entries)));
+    assert_eq!((&report.finding().cloned(), report.anchored), (&None, Some(report.entries)));
     assert!(report.entries > written as u64);
     say("refused=mended");
 }

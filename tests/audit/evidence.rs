@@ -5,13 +5,16 @@ use std::fs;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mcpid::audit::auditor::Anchor;
+use mcpid::audit::check::{self, Checked};
+use mcpid::audit::cosign::{self, WitnessState};
 use mcpid::audit::growth;
-use mcpid::audit::judge::Trust;
+use mcpid::audit::judge::{Reason, Trust};
 use mcpid::audit::note::{Kind, NoteKey};
-use mcpid::audit::proof::{self, Checked, ProofError};
+use mcpid::audit::proof::{self, ProofError};
 use mcpid::audit::{Evidence, Recorder, Settings, redact};
 use mcpid::clock::{Clock as _, Timestamp};
 use mcpid::key::Sign as _;
+use mcpid::profile::Profile;
 use serde_json::{Value, json};
 
 use crate::scene::{self, START, Scene, body, call, key, registry, wait};
@@ -21,7 +24,7 @@ fn pinned(scene: &Scene) -> Anchor {
 }
 
 fn check(scene: &Scene, evidence: &str) -> Checked {
-    proof::check(evidence.as_bytes(), &pinned(scene), Trust::of_the_log()).unwrap()
+    check::check(evidence.as_bytes(), &pinned(scene), scene.trust(), None).unwrap()
 }
 
 #[test]
@@ -30,7 +33,7 @@ fn every_entry_of_every_size_can_be_proved() {
     for size in 1..=9 {
         scene.fill(1, Settings::default());
         for n in 0..size {
-            let evidence = proof::prove(&scene.files(), n, None, None).unwrap();
+            let evidence = proof::prove(&scene.files(), n, None).unwrap();
             let checked = check(&scene, &evidence);
             assert_eq!(checked.fault, None, "{n} of {size}");
             assert_eq!(checked.checkpoint.size, size);
@@ -38,7 +41,7 @@ fn every_entry_of_every_size_can_be_proved() {
             assert!(checked.judged.without_body);
             assert_eq!(checked.judged.signatures, 1);
         }
-        let beyond = proof::prove(&scene.files(), size, None, None);
+        let beyond = proof::prove(&scene.files(), size, None);
         assert!(matches!(beyond, Err(ProofError::NoEntry(n)) if n == size));
     }
 }
@@ -48,31 +51,30 @@ fn an_entry_waits_for_its_checkpoint() {
     let scene = Scene::new();
     let recorder = Recorder::new(scene.open());
     scene.record(&recorder, &call(1, START, &body(1), &[])).unwrap();
-    let early = proof::prove(&scene.files(), 0, None, None);
+    let early = proof::prove(&scene.files(), 0, None);
     assert!(matches!(early, Err(ProofError::NoCheckpoint { n: 0, size: 0 })), "{early:?}");
     drop(recorder);
-    proof::prove(&scene.files(), 0, None, None).unwrap();
+    proof::prove(&scene.files(), 0, None).unwrap();
 }
 
 #[test]
 fn no_live_secret_gets_into_evidence_and_what_it_needs_is_inside() {
     let scene = Scene::new();
     scene.fill(3, Settings::default());
-    let known = registry(vec![scene::entry(1, json!({"revoked_at": "2027-01-01T00:00:00Z"}))]);
-    let evidence =
-        proof::prove(&scene.files(), 1, None, Some((&known, scene.clock.now()))).unwrap();
+    let evidence = proof::prove(&scene.files(), 1, None).unwrap();
     let json: Value = serde_json::from_str(&evidence).unwrap();
     let entry = STANDARD.decode(json["entry"].as_str().unwrap()).unwrap();
     for secret in ["live-token", "live-cookie", "live-dpop", "hunter2"] {
         assert!(!evidence.contains(secret) && !String::from_utf8_lossy(&entry).contains(secret));
     }
-    assert_eq!(json["history"].as_array().unwrap().len(), 2);
-    assert_eq!(json["history"][1]["key"]["mcpid"]["revoked_at"], "2027-01-01T00:00:00Z");
     assert!(json["key_pems"][0].as_str().unwrap().starts_with("-----BEGIN PUBLIC KEY-----"));
-    // A key that was revoked since is told of, and is no fault.
-    let checked = check(&scene, &evidence);
-    assert_eq!(checked.fault, None);
-    assert_eq!(checked.revoked_at, Some(Timestamp::parse_rfc3339("2027-01-01T00:00:00Z").unwrap()));
+    // A key that was revoked since is told of, by the reader's own file, and is no fault.
+    let revoked = registry(vec![scene::entry(1, json!({"revoked_at": "2027-01-01T00:00:00Z"}))]);
+    let trust = Trust::pinned(revoked);
+    let checked = check::check(evidence.as_bytes(), &pinned(&scene), trust, None).unwrap();
+    assert!(checked.is_good(), "{checked:?}");
+    let revoked = checked.judged.known.unwrap().revoked_at;
+    assert_eq!(revoked, Some(Timestamp::parse_rfc3339("2027-01-01T00:00:00Z").unwrap()));
     // Nothing but the file is needed.
     fs::remove_dir_all(scene.path()).unwrap();
     assert_eq!(check(&scene, &evidence).fault, None);
@@ -82,15 +84,14 @@ fn no_live_secret_gets_into_evidence_and_what_it_needs_is_inside() {
 fn evidence_with_one_thing_changed_does_not_hold() {
     let scene = Scene::new();
     scene.fill(5, Settings::default());
-    let good = proof::prove(&scene.files(), 2, None, None).unwrap();
+    let good = proof::prove(&scene.files(), 2, None).unwrap();
     let json: Value = serde_json::from_str(&good).unwrap();
     let other: Value =
-        serde_json::from_str(&proof::prove(&scene.files(), 3, None, None).unwrap()).unwrap();
+        serde_json::from_str(&proof::prove(&scene.files(), 3, None).unwrap()).unwrap();
     let strange = {
         let scene = Scene::new();
         scene.fill(5, Settings::default());
-        serde_json::from_str::<Value>(&proof::prove(&scene.files(), 2, None, None).unwrap())
-            .unwrap()
+        serde_json::from_str::<Value>(&proof::prove(&scene.files(), 2, None).unwrap()).unwrap()
     };
     let with = |path: &str, value: Value| {
         let mut json = json.clone();
@@ -113,7 +114,11 @@ fn evidence_with_one_thing_changed_does_not_hold() {
         with("/log_key", json!(log_key.to_string())),
         with("/keys", json!({"keys": [scene::entry(2, json!({}))]})),
         with("/keys", json!({"keys": []})),
-        with("/history/0/key", scene::entry(2, json!({}))),
+        with("/log_key_pem", other["key_pems"][0].clone()),
+        with("/key_pems/0", other["log_key_pem"].clone()),
+        with("/key_pems", json!([])),
+        with("/keys/keys/0/mcpid/name", json!("mallory")),
+        with("/keys/keys/0/mcpid", json!({})),
     ];
     for (case, text) in changed.iter().enumerate() {
         assert!(check(&scene, text).fault.is_some(), "case {case}");
@@ -122,79 +127,119 @@ fn evidence_with_one_thing_changed_does_not_hold() {
     for text in [
         "{}".to_owned(),
         String::new(),
-        with("/mcpid", json!("evidence/2")),
+        with("/mcpid", json!("evidence/3")),
         with("/entry", json!("?")),
         with("/proof/0", json!("AAAA")),
         with("/log_key", json!("x")),
         good.replacen("\"n\"", "\"n\":2,\"n\"", 1),
         good.replacen("{", "{\"more\":1,", 1),
+        good.replacen("{", "{\"history\":[],", 1),
+        with("/mcpid", json!("evidence/1")),
     ] {
-        let error = proof::check(text.as_bytes(), &pinned(&scene), Trust::of_the_log());
+        let error = check::check(text.as_bytes(), &pinned(&scene), scene.trust(), None);
         assert!(matches!(error, Err(ProofError::Form(_))), "{text:.60}");
     }
     // A whole log that somebody else has made is not the one that was pinned.
     let foreign = strange.to_string();
     assert_eq!(
-        proof::check(foreign.as_bytes(), &Anchor::default(), Trust::of_the_log()).unwrap().fault,
+        check::check(foreign.as_bytes(), &Anchor::default(), scene.trust(), None).unwrap().fault,
         None
     );
     let key = NoteKey::new("example.com/audit", Kind::Log, key(77).public().clone()).unwrap();
     let anchor = Anchor { log_key: Some(key), ..Anchor::default() };
-    let fault = proof::check(foreign.as_bytes(), &anchor, Trust::of_the_log()).unwrap().fault;
+    let fault = check::check(foreign.as_bytes(), &anchor, scene.trust(), None).unwrap().fault;
     assert!(fault.unwrap().contains("not of the one that was pinned"));
 }
 
 #[test]
-fn a_key_that_the_auditor_does_not_know_or_that_was_not_valid_is_a_fault() {
+fn a_key_that_the_auditor_does_not_know_or_that_was_not_valid_is_never_good() {
     let scene = Scene::new();
     scene.fill(2, Settings::default());
-    let good = proof::prove(&scene.files(), 1, None, None).unwrap();
-    let fault = |entries: Vec<Value>| {
-        let trust = Trust::pinned(registry(entries));
-        proof::check(good.as_bytes(), &pinned(&scene), trust).unwrap().fault
+    let good = proof::prove(&scene.files(), 1, None).unwrap();
+    let by = |trust: Trust| check::check(good.as_bytes(), &pinned(&scene), trust, None).unwrap();
+    let reasons = |entries: Vec<Value>| {
+        let checked = by(Trust::pinned(registry(entries)));
+        assert_eq!(checked.fault, None, "none of these is a changed entry");
+        checked.judged.reasons.iter().collect::<Vec<_>>()
     };
-    assert_eq!(fault(vec![scene::entry(1, json!({}))]), None);
-    let unknown = fault(vec![scene::entry(2, json!({}))]).unwrap();
-    assert!(unknown.contains("in none of the trust files"), "{unknown}");
+    assert_eq!(reasons(vec![scene::entry(1, json!({}))]), []);
+    assert_eq!(reasons(vec![scene::entry(2, json!({}))]), [Reason::Signer]);
     let before = Timestamp::from_unix(START).to_string();
-    let revoked = fault(vec![scene::entry(1, json!({"revoked_at": before}))]).unwrap();
-    assert!(revoked.contains("key_revoked"), "{revoked}");
+    for then in ["revoked_at", "not_after"] {
+        assert_eq!(reasons(vec![scene::entry(1, json!({then: before}))]), [Reason::NotTrustedThen]);
+    }
+    let after = Timestamp::from_unix(START + 60).to_string();
+    assert_eq!(
+        reasons(vec![scene::entry(1, json!({"not_before": after}))]),
+        [Reason::NotTrustedThen]
+    );
+    // What was allowed then and is not today is said, and is no reason.
+    let limited = registry(vec![scene::entry(1, json!({"allow": ["tools/list"]}))]);
+    let checked = by(Trust::pinned(limited));
+    assert!(checked.is_good() && checked.judged.known.unwrap().no_longer_allowed);
+    // Without any trust file nobody is known, whatever the log calls the key.
+    let checked = by(Trust::of_the_log());
+    assert!(!checked.is_good() && checked.judged.known.is_none());
+    assert!(checked.judged.reasons.has(Reason::Signer));
 }
 
 #[test]
-fn a_witness_signs_what_has_only_grown() {
+fn a_witness_signs_what_has_only_grown_and_remembers_it() {
     let scene = Scene::new();
     scene.fill(3, Settings::default());
-    let first = scene.checkpoint();
-    let cosign = |kept: Option<&[u8]>, new: Option<&[u8]>| {
-        let now = scene.clock.now();
-        growth::cosign(&scene.files(), &scene.log_key, (kept, new), ("w", &key(50)), now)
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("witness.state");
+    let sign = |bytes: &[u8], first: bool| {
+        let mut state = WitnessState::open(&state).unwrap();
+        let request = cosign::Request::parse(bytes).unwrap();
+        let (key, now) = (key(50), scene.clock.now());
+        cosign::cosign(&mut state, &scene.log_key, &request, first, ("w", &key), now)
     };
-    let (checkpoint, signed) = cosign(None, None).unwrap();
-    assert_eq!(checkpoint.size, 3);
+    let damaged = |bytes: &[u8], first: bool| match sign(bytes, first) {
+        Err(ProofError::Damaged(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    let first = scene.checkpoint();
+    assert!(damaged(&first, false).contains("nothing of the log"));
+    assert_eq!(sign(&first, true).unwrap().0.size, 3);
+    assert!(damaged(&first, true).contains("were signed for already"));
+    // Another history of the same length, by the holder of the log's key.
+    let other = Scene::new();
+    other.fill(3, Settings::default());
+    assert!(damaged(&other.checkpoint(), false).contains("another root"));
     scene.fill(4, Settings::default());
     let second = scene.checkpoint();
-    let (checkpoint, cosigned) = cosign(Some(signed.as_bytes()), None).unwrap();
+    assert!(damaged(&second, false).contains("no proof"));
+    let growth = growth::consistent(&scene.files(), &scene.log_key, &first, &second).unwrap();
+    let request = growth.request(std::str::from_utf8(&second).unwrap());
+    let shorter = request.replacen("old 3\n", "old 2\n", 1);
+    assert!(damaged(shorter.as_bytes(), false).contains("begins at 2"));
+    let bent = request.replacen(&request.lines().nth(1).unwrap()[..4], "AAAA", 1);
+    assert!(damaged(bent.as_bytes(), false).contains("no proof"));
+    let (checkpoint, cosigned) = sign(request.as_bytes(), false).unwrap();
     assert_eq!(checkpoint.size, 7);
-    growth::consistent(&scene.files(), &scene.log_key, &first, &second).unwrap();
+    assert!(damaged(&first, false).contains("7 were signed"));
+    // The same again is the same.
+    sign(&second, false).unwrap();
     let back = growth::consistent(&scene.files(), &scene.log_key, &second, &first);
     assert!(matches!(back, Err(ProofError::Damaged(_))));
-    assert!(matches!(cosign(Some(&second), Some(&first)), Err(ProofError::Damaged(_))));
     // The proof of an entry under it is anchored by the witness alone.
-    let evidence = proof::prove(&scene.files(), 5, Some(cosigned.as_bytes()), None).unwrap();
+    let evidence = proof::prove(&scene.files(), 5, Some(cosigned.as_bytes())).unwrap();
     let witness = NoteKey::new("w", Kind::Witness, key(50).public().clone()).unwrap();
     let anchor = Anchor { witnesses: vec![witness], ..pinned(&scene) };
-    let checked = proof::check(evidence.as_bytes(), &anchor, Trust::of_the_log()).unwrap();
+    let checked = check::check(evidence.as_bytes(), &anchor, scene.trust(), None).unwrap();
     assert!(checked.anchored && checked.fault.is_none());
     assert_eq!(checked.witnessed, Some(scene.clock.now()));
-    // Another history of the same length, by whoever has the log's key.
-    let other = Scene::new();
-    other.fill(7, Settings::default());
-    let split = other.checkpoint();
-    assert!(matches!(cosign(Some(signed.as_bytes()), Some(&split)), Err(ProofError::Damaged(_))));
-    let kept = Anchor { kept: vec![split], ..pinned(&scene) };
-    let checked = proof::check(evidence.as_bytes(), &kept, Trust::of_the_log()).unwrap();
+    let split = Scene::new();
+    split.fill(7, Settings::default());
+    let kept = Anchor { kept: vec![split.checkpoint()], ..pinned(&scene) };
+    let checked = check::check(evidence.as_bytes(), &kept, scene.trust(), None).unwrap();
     assert!(checked.fault.unwrap().contains("another root"));
+    // A state that cannot be read is not an empty one.
+    for text in ["", "{}", "{\"mcpid\":\"witness-state/2\",\"logs\":{}}"] {
+        fs::write(&state, text).unwrap();
+        assert!(matches!(WitnessState::open(&state), Err(ProofError::Form(_))), "{text}");
+    }
 }
 
 #[test]
@@ -228,7 +273,20 @@ fn what_is_redacted_is_gone_and_can_be_shown_again_by_its_salt() {
     let json: Value = serde_json::from_str(&lines[1]).unwrap();
     assert_eq!(json["request"]["body"], STANDARD.encode(other));
     let report = scene.audit(&[scene.checkpoint()]);
-    assert_eq!((report.finding, report.signatures, report.without_body), (None, 2, 1));
+    assert_eq!((report.finding().cloned(), report.signatures, report.without_body), (None, 2, 1));
+    // With the body at hand nothing is the log's word any more.
+    let evidence = proof::prove(&scene.files(), 0, None).unwrap();
+    let by = |body: Option<&str>| {
+        let body = body.map(str::as_bytes);
+        check::check(evidence.as_bytes(), &pinned(&scene), scene.trust(), body).unwrap()
+    };
+    let alone = by(None);
+    assert!(alone.judged.without_body && alone.judged.operation_claimed);
+    let whole = by(Some(&secret));
+    assert!(whole.is_good() && !whole.judged.without_body && !whole.judged.operation_claimed);
+    for wrong in [body(8), secret.replace("hunter2", "hunter3"), secret.replace("bob", "eve")] {
+        assert!(by(Some(&wrong)).fault.is_some(), "{wrong}");
+    }
 }
 
 #[test]
@@ -294,12 +352,13 @@ fn a_signers_own_copy_holds_too() {
     let one = held.signatures().next().unwrap();
     let evidence = Evidence::signed(&head, one.label, key(1).public(), one.base, one.signature);
     let (origins, now) = (scene::origins(), scene.clock.now());
-    wait(recorder.signed(&head, &origins, &sent.body, &evidence, now)).unwrap();
+    let by = (&Profile::mcp(), &origins);
+    wait(recorder.signed(&head, by, &sent.body, &evidence, now)).unwrap();
     drop(held);
     drop(recorder);
     let json: Value = serde_json::from_str(&scene.lines()[0]).unwrap();
-    assert_eq!((&json["verdict"], &json["rules"]), (&json!("signed"), &Value::Null));
+    assert_eq!((&json["verdict"], &json["rules"]["profile"]), (&json!("signed"), &json!("mcp")));
     assert!(!scene.lines()[0].contains("live-"));
     let report = scene.audit(&[scene.checkpoint()]);
-    assert_eq!((report.finding, report.signatures), (None, 1));
+    assert_eq!((report.finding().cloned(), report.signatures, report.not_good), (None, 1, 0));
 }

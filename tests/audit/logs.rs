@@ -22,7 +22,7 @@ fn entries_are_lines_that_hold_all_to_judge_again_and_no_secret() {
     assert_eq!(lines.len(), 3);
     for (n, line) in lines.iter().enumerate() {
         let json: Value = serde_json::from_str(line).unwrap();
-        assert!(line.starts_with(r#"{"mcpid":"audit/1","n":"#), "{line}");
+        assert!(line.starts_with(r#"{"mcpid":"audit/2","n":"#), "{line}");
         assert_eq!(json["n"], n);
         assert_eq!(json["verdict"], "verified");
         assert_eq!(json["mcp"]["name"], "pay");
@@ -36,7 +36,7 @@ fn entries_are_lines_that_hold_all_to_judge_again_and_no_secret() {
         }
     }
     let report = scene.audit(&[scene.checkpoint()]);
-    assert_eq!(report.finding, None);
+    assert_eq!(report.finding().cloned(), None);
     assert_eq!((report.entries, report.signatures, report.without_body), (3, 3, 3));
     assert_eq!(report.anchored, Some(3));
 }
@@ -62,7 +62,7 @@ fn bodies_are_kept_where_they_are_asked_for_and_judged_again() {
     let request = mcpid::message::line::parse(request.as_bytes()).unwrap();
     assert_eq!(request.body, mcpid::message::Body::Kept(body(7).into_bytes().into()));
     let report = scene.audit(&[]);
-    assert_eq!((report.finding, report.without_body), (None, 0));
+    assert_eq!((report.finding().cloned(), report.without_body), (None, 0));
 }
 
 #[test]
@@ -86,7 +86,6 @@ fn every_file_is_the_owners_alone() {
         "checkpoint",
         "checkpoints",
         "entries-000000000000.jsonl",
-        "lock",
         "log-key.json",
         "log-key.pub",
         "refused.jsonl",
@@ -140,6 +139,7 @@ fn a_symbolic_link_does_not_lead_the_log_elsewhere() {
     let scene = Scene::new();
     let target = scene.path().with_file_name("elsewhere");
     fs::write(&target, "").unwrap();
+    fs::remove_file(scene.path().join("tree")).unwrap();
     std::os::unix::fs::symlink(&target, scene.path().join("tree")).unwrap();
     assert!(matches!(scene.try_open(settings()), Err(LogError::Io { .. })));
     assert_eq!(fs::read(&target).unwrap(), b"");
@@ -159,7 +159,7 @@ fn files_turn_over_by_size_and_by_day_and_stay_one_tree() {
     scene.fill(1, small);
     assert_eq!(scene.segments().len(), by_size + 2);
     let report = scene.audit(&[scene.checkpoint()]);
-    assert_eq!((report.finding, report.entries, report.anchored), (None, 12, Some(12)));
+    assert_eq!((report.finding().cloned(), report.entries, report.anchored), (None, 12, Some(12)));
     // Opened without reading more than the last file: the hashes have the rest.
     let second = scene.segments()[1].clone();
     let lines = fs::read(&second).unwrap();
@@ -168,32 +168,61 @@ fn files_turn_over_by_size_and_by_day_and_stay_one_tree() {
     fs::write(&second, lines).unwrap();
 }
 
+/// The clock of a server that stepped forward, and back again.
 #[test]
-fn the_time_of_an_entry_never_goes_back() {
+fn the_time_of_an_entry_never_goes_back_and_the_log_says_by_how_much_it_is_ahead() {
     let scene = Scene::new();
     scene.fill(2, settings());
     let late = scene.clock.now().unix();
     scene.clock.set(START - 1_000);
     scene.fill(2, settings());
-    let times: Vec<Value> = scene
-        .lines()
-        .iter()
-        .map(|l| serde_json::from_str::<Value>(l).unwrap()["time"].clone())
-        .collect();
-    assert_eq!(times[1], Timestamp::from_unix(late).to_string());
-    assert_eq!(times[2], times[1]);
-    assert_eq!(times[3], times[1]);
+    let entries: Vec<Value> =
+        scene.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(entries.len(), 5);
+    for entry in &entries[1..] {
+        assert_eq!(entry["time"], Timestamp::from_unix(late).to_string());
+    }
+    assert_eq!(entries[2]["event"], "clock");
+    assert_eq!(entries[2]["clock"]["offset"], 1_001);
     // The request keeps the time at which it was judged.
-    let last: Value = serde_json::from_str(&scene.lines()[3]).unwrap();
-    assert_eq!(last["request"]["time"], Timestamp::from_unix(START - 998).to_string());
-    assert_eq!(scene.audit(&[]).finding, None);
+    assert_eq!(entries[4]["request"]["time"], Timestamp::from_unix(START - 998).to_string());
+    let report = scene.audit(&[]);
+    assert_eq!((report.finding().cloned(), report.under_offset), (None, 2));
+    assert_eq!(report.unjudged, [("clock", 2)].into());
+    // Once the clock has caught up, times are certain again.
+    scene.clock.set(late + 10);
+    scene.fill(1, settings());
+    let report = scene.audit(&[]);
+    assert_eq!((report.finding().cloned(), report.entries, report.under_offset), (None, 7, 2));
+    let evidence = |n| {
+        let evidence = mcpid::audit::proof::prove(&scene.files(), n, None).unwrap();
+        let key = Some(scene.log_key.clone());
+        let anchor = mcpid::audit::auditor::Anchor { log_key: key, ..Default::default() };
+        let check = mcpid::audit::check::check;
+        let checked = check(evidence.as_bytes(), &anchor, scene.trust(), None).unwrap();
+        (checked.fault.clone(), checked.is_good(), checked.offset)
+    };
+    assert_eq!(evidence(1), (None, true, 0));
+    assert_eq!(evidence(3), (None, false, 1_001));
+    assert_eq!(evidence(6), (None, true, 0));
+}
+
+/// A small step is no more than clocks differ anyway.
+#[test]
+fn a_clock_that_is_set_back_a_little_leaves_no_entry() {
+    let scene = Scene::new();
+    scene.fill(2, settings());
+    scene.clock.forward(-100);
+    scene.fill(2, settings());
+    let report = scene.audit(&[]);
+    assert_eq!((report.finding().cloned(), report.entries, report.not_good), (None, 4, 0));
 }
 
 #[test]
 fn checkpoints_come_by_number_and_by_time_and_at_the_end() {
     let scene = Scene::new();
     let mut often = settings();
-    (often.every, often.interval) = (3, Duration::from_millis(100));
+    often.every = 3;
     scene.fill(7, often.clone());
     let notes = fs::read_to_string(scene.path().join("checkpoints")).unwrap();
     let sizes: Vec<&str> = notes.lines().skip(1).step_by(5).collect();
@@ -201,7 +230,7 @@ fn checkpoints_come_by_number_and_by_time_and_at_the_end() {
     assert!(sizes.contains(&"3") && sizes.contains(&"6"), "{sizes:?}");
     assert!(notes.ends_with(std::str::from_utf8(&scene.checkpoint()).unwrap()));
     // By time alone.
-    often.every = 1_000_000;
+    (often.every, often.interval) = (1_000_000, Duration::from_millis(100));
     let recorder = Recorder::new(scene.try_open(often).unwrap());
     scene.record(&recorder, &call(1, scene.clock.now().unix(), &body(1), &[])).unwrap();
     let mut waited = 0;
@@ -211,7 +240,7 @@ fn checkpoints_come_by_number_and_by_time_and_at_the_end() {
         assert!(waited < 100, "no checkpoint in five seconds");
     }
     drop(recorder);
-    assert_eq!(scene.audit(&[]).finding, None);
+    assert_eq!(scene.audit(&[]).finding().cloned(), None);
 }
 
 #[test]
@@ -220,6 +249,7 @@ fn strangers_fill_a_small_file_and_are_counted_in_the_log() {
     let mut small = settings();
     small.refused_size = 20_000;
     let recorder = Recorder::new(scene.try_open(small).unwrap());
+    let begun = std::time::Instant::now();
     for n in 0..2_000 {
         let mut stranger = call(9, START, &body(n), &[]);
         if n % 2 == 0 {
@@ -240,9 +270,11 @@ fn strangers_fill_a_small_file_and_are_counted_in_the_log() {
     assert_eq!(json["dropped"]["codes"]["signature_missing"], 1_000);
     assert_eq!(json["dropped"]["codes"]["key_unknown"], 1_000);
     let dropped = json["dropped"]["dropped"].as_u64().unwrap();
-    assert!((1_000..=1_500).contains(&dropped), "{dropped}");
+    // Five hundred at once, and fifty a second.
+    let more = 100 + 50 * begun.elapsed().as_secs();
+    assert!(dropped <= 1_500 && dropped + more >= 1_500, "{dropped}, {more}");
     assert!(!fs::read_to_string(scene.path().join("refused.jsonl")).unwrap().contains("live-"));
-    assert_eq!(scene.audit(&[scene.checkpoint()]).finding, None);
+    assert_eq!(scene.audit(&[scene.checkpoint()]).finding().cloned(), None);
 }
 
 #[test]
@@ -250,6 +282,7 @@ fn what_was_refused_behind_its_signature_is_an_entry_up_to_a_rate() {
     let scene = Scene::new();
     let recorder = Recorder::new(scene.open());
     let good = call(1, START, &body(1), &[]);
+    let begun = std::time::Instant::now();
     for _ in 0..1_500 {
         let mut changed = good.clone();
         changed.body = body(2).into_bytes();
@@ -258,13 +291,14 @@ fn what_was_refused_behind_its_signature_is_an_entry_up_to_a_rate() {
     scene.record(&recorder, &good).unwrap();
     drop(recorder);
     let lines = scene.lines();
-    assert!((1_000..1_400).contains(&lines.len()), "{}", lines.len());
+    let most = 1_100 + begun.elapsed().as_millis() as usize / 10;
+    assert!((1_000..most).contains(&lines.len()), "{} of {most}", lines.len());
     let json: Value = serde_json::from_str(&lines[0]).unwrap();
     let facts = [&json["verdict"], &json["step"], &json["code"]];
     assert_eq!(facts, [&Value::from("refused"), &Value::from(9), &Value::from("digest_mismatch")]);
     let verified = lines.iter().filter(|line| line.contains(r#""verdict":"verified""#)).count();
     assert_eq!(verified, 1);
-    assert_eq!(scene.audit(&[]).finding, None);
+    assert_eq!(scene.audit(&[]).finding().cloned(), None);
 }
 
 #[test]
@@ -289,7 +323,7 @@ fn what_covers_a_secret_is_kept_as_a_hash_and_said_to_be_so() {
         assert_eq!(json["signatures"][0]["base_sha256"].as_str().unwrap().len(), 44);
     }
     let report = scene.audit(&[scene.checkpoint()]);
-    assert_eq!((report.finding, report.opaque, report.signatures), (None, 4, 0));
+    assert_eq!((report.finding().cloned(), report.opaque, report.signatures), (None, 4, 0));
 }
 
 #[test]
@@ -310,12 +344,12 @@ fn a_lost_tree_is_made_anew_and_a_wrong_one_is_not_believed() {
     fs::write(&tree, &good[..70]).unwrap();
     drop(scene.open());
     assert_eq!(fs::read(&tree).unwrap(), good);
-    assert_eq!(scene.audit(&[scene.checkpoint()]).finding, None);
+    assert_eq!(scene.audit(&[scene.checkpoint()]).finding().cloned(), None);
 }
 
 #[test]
 fn a_torn_end_is_cut_and_the_log_goes_on() {
-    for torn in ["{\"mcpid\":\"audit/1\",\"n\":3", "\0\0\0\0\0\0", "{\"mcpid\"\0\0\0\n\0\0\n", "{"]
+    for torn in ["{\"mcpid\":\"audit/2\",\"n\":3", "\0\0\0\0\0\0", "{\"mcpid\"\0\0\0\n\0\0\n", "{"]
     {
         let scene = Scene::new();
         scene.fill(3, settings());
@@ -326,7 +360,7 @@ fn a_torn_end_is_cut_and_the_log_goes_on() {
         assert_eq!(fs::read(&path).unwrap(), good, "{torn:?}");
         scene.fill(2, settings());
         let report = scene.audit(&[scene.checkpoint()]);
-        assert_eq!((report.finding, report.entries), (None, 5), "{torn:?}");
+        assert_eq!((report.finding().cloned(), report.entries), (None, 5), "{torn:?}");
     }
 }
 
@@ -384,7 +418,7 @@ fn sync_at_checkpoints_writes_the_same_log() {
     lazy.sync = Sync::Checkpoint;
     scene.fill(5, lazy);
     let report = scene.audit(&[scene.checkpoint()]);
-    assert_eq!((report.finding, report.entries), (None, 5));
+    assert_eq!((report.finding().cloned(), report.entries), (None, 5));
 }
 
 #[test]
@@ -423,5 +457,5 @@ fn after_a_failure_required_refuses_and_best_effort_counts_a_gap() {
     drop((required, lax, log));
     let last: Value = serde_json::from_str(scene.lines().last().unwrap()).unwrap();
     assert_eq!(last["dropped"]["gaps"], 1);
-    assert_eq!(scene.audit(&[scene.checkpoint()]).finding, None);
+    assert_eq!(scene.audit(&[scene.checkpoint()]).finding().cloned(), None);
 }

@@ -1,8 +1,13 @@
 //! The audit log: its tree, its files, what survives, and what an auditor finds.
 #![allow(clippy::unwrap_used)]
 
+mod attacks;
 mod crash;
 mod evidence;
+mod folders;
+mod forged;
+mod forger;
+mod honest;
 mod logs;
 mod notes;
 mod scene;

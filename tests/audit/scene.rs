@@ -18,6 +18,7 @@ use mcpid::audit::{Because, Evidence, Folder, Judged, Log, LogError, Recorder, S
 use mcpid::clock::{Clock, Timestamp};
 use mcpid::key::trust::{Registry, TrustFile};
 use mcpid::key::{SecretKey, Sign as _};
+use mcpid::mcp::body::Scope;
 use mcpid::message::target::{Origin, Origins};
 use mcpid::message::{Head, RequestTarget};
 use mcpid::profile::Profile;
@@ -87,6 +88,7 @@ pub(crate) fn wait<F: Future>(future: F) -> F::Output {
 /// A request that was signed.
 #[derive(Clone)]
 pub(crate) struct Call {
+    pub(crate) method: String,
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
@@ -94,7 +96,8 @@ pub(crate) struct Call {
 impl Call {
     pub(crate) fn head(&self) -> Head<'_> {
         let mut head =
-            Head::new("POST", RequestTarget::Origin("/mcp?tenant=a%2fb".into())).unwrap();
+            Head::new(self.method.as_str(), RequestTarget::Origin("/mcp?tenant=a%2fb".into()))
+                .unwrap();
         for (name, value) in &self.fields {
             head.push(name.as_str(), value.as_bytes()).unwrap();
         }
@@ -123,7 +126,7 @@ pub(crate) fn call(signer: u8, at: i64, body: &str, more: &[(&str, &str)]) -> Ca
         ("x-other".to_owned(), "live-other".to_owned()),
     ];
     fields.extend(more.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())));
-    let mut call = Call { fields, body: body.as_bytes().to_vec() };
+    let mut call = Call { method: "POST".to_owned(), fields, body: body.as_bytes().to_vec() };
     let signer = Signer::new(Arc::new(key(signer)), &Profile::mcp()).unwrap();
     sign(&mut call, &signer, at);
     call
@@ -182,15 +185,30 @@ impl Scene {
     }
 
     pub(crate) fn verifier(&self) -> Verifier {
+        self.verifier_by(Profile::mcp())
+    }
+
+    /// A verifier before an MCP endpoint, by other rules.
+    pub(crate) fn verifier_by(&self, profile: Profile) -> Verifier {
         let clock: Arc<dyn Clock> = self.clock.clone();
-        Verifier::new(Profile::mcp(), self.registry.clone(), origins(), clock, Replay::Unchecked)
+        let (registry, replay) = (self.registry.clone(), Replay::Unchecked);
+        Verifier::new(profile, registry, origins(), clock, replay).at(Scope::Endpoint)
     }
 
     /// Records a request as the layer does, by what the verifier says of it.
     pub(crate) fn record(&self, recorder: &Recorder, call: &Call) -> Result<(), LogError> {
-        let verifier = self.verifier();
+        self.record_by(recorder, call, &self.verifier())
+    }
+
+    /// The same by another verifier.
+    pub(crate) fn record_by(
+        &self,
+        recorder: &Recorder,
+        call: &Call,
+        verifier: &Verifier,
+    ) -> Result<(), LogError> {
         let head = call.head();
-        let judged = Judged::new(&head, &verifier, self.clock.now()).with_body(Some(&call.body));
+        let judged = Judged::new(&head, verifier, self.clock.now()).with_body(Some(&call.body));
         let held = match verifier.judge_head(&head) {
             Ok(held) => held,
             Err(no) => {
@@ -228,7 +246,18 @@ impl Scene {
             kept: kept.to_vec(),
             ..Anchor::default()
         };
-        audit(&self.path(), &anchor, Trust::of_the_log())
+        audit(&self.path(), &anchor, self.trust())
+    }
+
+    /// An audit by an auditor who brings this along.
+    pub(crate) fn audit_by(&self, trust: Trust) -> Report {
+        let anchor = Anchor { log_key: Some(self.log_key.clone()), ..Anchor::default() };
+        audit(&self.path(), &anchor, trust)
+    }
+
+    /// What an auditor knows who trusts the keys that the log's server trusted.
+    pub(crate) fn trust(&self) -> Trust {
+        Trust::pinned(self.registry.clone())
     }
 
     pub(crate) fn checkpoint(&self) -> Vec<u8> {
@@ -269,5 +298,5 @@ pub(crate) fn audit(path: &Path, anchor: &Anchor, trust: Trust) -> Report {
     for line in auditor::lines(&folder).unwrap() {
         auditor.take(judge.look(&line.unwrap()));
     }
-    auditor.finish()
+    auditor.finish().unwrap()
 }

@@ -61,6 +61,13 @@ impl Again {
             .flag("--checkpoint", args.checkpoint.iter().map(|path| text(path)))
             .flag("--witness", &args.witness)
             .flag("-r", args.trust.iter().map(|path| text(path)))
+            .flag("--profile", args.profile.map(|p| p.profile().name))
+            .flag("--window", args.window.map(|s| format!("{s}s")))
+            .flag("--ahead", args.ahead.map(|s| format!("{s}s")))
+            .flag("--require", &args.require)
+            .flag("--allow-uncovered", &args.allow_uncovered)
+            .flag("--origin", &args.origin)
+            .bare("--allow-clock", args.allow_clock)
     }
 }
 
@@ -115,12 +122,16 @@ pub(crate) fn inspect(args: &InspectArgs) -> String {
 /// `mcpid audit verify`, with the key of the log.
 pub(crate) fn audit_verify(args: &AuditVerifyArgs, log_key: &str) -> String {
     let again = Again::of("audit verify").flag("--audit", args.log.audit.as_deref().map(text));
-    again.pins(&args.pins, log_key).inputs(std::iter::empty())
+    let again = again.pins(&args.pins, log_key);
+    let again = again.flag("--predecessor", args.predecessor.iter().map(|path| text(path)));
+    again.bare("--all", args.all).inputs(std::iter::empty())
 }
 
 /// `mcpid audit check`, with the key of the log.
 pub(crate) fn audit_check(args: &AuditCheckArgs, log_key: &str) -> String {
-    Again::of("audit check").pins(&args.pins, log_key).inputs(args.file.iter().cloned())
+    let again = Again::of("audit check").pins(&args.pins, log_key);
+    let again = again.flag("--body", args.body.as_deref().map(text));
+    again.inputs(args.file.iter().cloned())
 }
 
 /// What `mcpid sign` is to be told otherwise.

@@ -20,8 +20,8 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 pub(crate) use agent::{AgentAct, AgentAddArgs, AgentArgs};
 pub(crate) use audit::{
     AuditAct, AuditArgs, AuditCheckArgs, AuditCommand, AuditConsistencyArgs, AuditCosignArgs,
-    AuditFolder, AuditInitArgs, AuditPins, AuditPolicy, AuditProveArgs, AuditShowArgs, AuditSync,
-    AuditVerifyArgs,
+    AuditFolder, AuditFormat, AuditInitArgs, AuditPins, AuditPolicy, AuditProveArgs, AuditShowArgs,
+    AuditSync, AuditVerifyArgs,
 };
 pub(crate) use connecting::{ClientName, ConfirmVia, ConnectArgs};
 pub(crate) use gateway::{GatewayAct, GatewayArgs, GatewayReportArgs};

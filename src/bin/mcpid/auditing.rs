@@ -6,15 +6,18 @@ use std::sync::Arc;
 
 use mcpid::audit::auditor::Anchor;
 use mcpid::audit::checkpoint::{Checkpoint, CheckpointError};
-use mcpid::audit::judge::Trust;
+use mcpid::audit::judge::{PinnedRules, Trust};
 use mcpid::audit::note::{Kind, MAX_NOTE, Note, NoteKey};
 use mcpid::audit::{Folder, Log, LogError, Policy, Recorder, Settings, Sync};
 use mcpid::clock::Clock;
+use mcpid::verify::coverage::Changes;
 
-use crate::args::{AuditArgs, AuditFolder, AuditPins, AuditPolicy, AuditSync};
+use crate::args::{AuditArgs, AuditFolder, AuditPins, AuditPolicy, AuditSync, ProfileName};
+use crate::coverage_flags;
 use crate::exit::Exit;
 use crate::failure::{Failure, chain, reason};
 use crate::files::{self, Place};
+use crate::judging;
 use crate::keyfiles;
 use crate::pattern_flag;
 use crate::trustfiles;
@@ -101,6 +104,8 @@ pub(crate) fn anchor(args: &AuditPins) -> Result<Anchor, Failure> {
         log_key: log_key.transpose()?,
         kept: args.checkpoint.iter().map(|path| checkpoint(path)).collect::<Result<_, _>>()?,
         witnesses: args.witness.iter().map(witness).collect::<Result<_, _>>()?,
+        allow_clock: args.allow_clock,
+        all: false,
     })
 }
 
@@ -114,15 +119,26 @@ pub(crate) fn unpinned(found: &NoteKey, again: impl FnOnce(&str) -> String) -> F
     .hint("compare that key first with the one that the log's operator gave you")
 }
 
-/// Whose word counts on the keys.
+/// The keys that the auditor knows, and the rules that the auditor demands.
 ///
 /// # Errors
-/// A trust file that cannot be used.
+/// A trust file or a rule that cannot be used.
 pub(crate) fn trust(args: &AuditPins, ui: &mut Ui) -> Result<Trust, Failure> {
-    Ok(match args.trust.as_slice() {
+    let rules = PinnedRules {
+        profile: args.profile.map(ProfileName::profile),
+        window: args.window.map(i64::from),
+        ahead: args.ahead.map(i64::from),
+        changes: Changes {
+            require: coverage_flags::names("--require", &args.require)?,
+            allow_uncovered: coverage_flags::names("--allow-uncovered", &args.allow_uncovered)?,
+        },
+        origins: judging::origins(&args.origin)?,
+    };
+    let trust = match args.trust.as_slice() {
         [] => Trust::of_the_log(),
         paths => Trust::pinned(Arc::new(trustfiles::registry(paths, ui)?)),
-    })
+    };
+    Ok(trust.with_rules(rules))
 }
 
 /// A public key of a log or witness, written out or in a file.
@@ -232,9 +248,11 @@ pub(crate) fn log_failure(error: &LogError, place: &Place) -> Failure {
                 other => Failure::new(Exit::Key, "damaged", format!("{}: {other}", path.display())),
             }
         }
+        LogError::Followed { .. } => Failure::new(Exit::Unavailable, "closed", line),
         LogError::KeyUnfit(_) | LogError::Sign(_) => Failure::new(Exit::Key, "unfit_key", line),
         LogError::Changed { .. } => Failure::new(Exit::Unavailable, "changed", line)
-            .hint(format!("what was done to it: mcpid audit verify{flag} --log-key log-key.pub")),
+            .hint(format!("what was done to it: mcpid audit verify{flag} --log-key log-key.pub"))
+            .hint("to go on in a new log: mcpid audit init --audit NEW --name NAME --after CHECKPOINT"),
         _ => Failure::new(Exit::Unavailable, "unavailable", line),
     }
 }

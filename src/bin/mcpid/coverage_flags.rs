@@ -119,7 +119,7 @@ fn component(flag: &str, text: &str) -> Result<Component<'static>, Failure> {
 }
 
 /// Names of components; identifiers with parameters cover a part only, and do not count.
-fn names(flag: &str, texts: &[String]) -> Result<Vec<String>, Failure> {
+pub(crate) fn names(flag: &str, texts: &[String]) -> Result<Vec<String>, Failure> {
     let name = |text: &String| match component(flag, text)? {
         component if component.is_plain() => Ok(component.name().to_owned()),
         _ => Err(Failure::usage(format!(

@@ -6,8 +6,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use mcpid::audit::redact::Rule;
 use mcpid::clock::Timestamp;
 
-use super::PassphraseArgs;
-use super::values::moment;
+use super::values::{duration, moment};
+use super::{PassphraseArgs, ProfileName};
 
 /// What follows if a request cannot be written down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -89,13 +89,22 @@ pub(crate) enum AuditAct {
 #[command(after_long_help = "\
 Examples:
   mcpid audit init
-  mcpid audit init --audit /var/lib/mcpid/audit --name mcp.example.com/audit > log-key.pub")]
+  mcpid audit init --audit /var/lib/mcpid/audit --name mcp.example.com/audit > log-key.pub
+  mcpid audit init --audit log-2 --name example.com/audit-2 --after log
+  mcpid audit init --audit log-2 --name example.com/audit-2 --after kept --log-key log-key.pub")]
 pub(crate) struct AuditInitArgs {
     #[command(flatten)]
     pub(crate) log: AuditFolder,
     /// What to call the log, in each of its checkpoints; without white space and plus signs
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
+    /// The log that this one follows: its folder, where it is closed by an entry that names this one;
+    /// or a checkpoint of it, if it is lost or damaged, and so abandoned
+    #[arg(long, value_name = "DIR|CHECKPOINT")]
+    pub(crate) after: Option<PathBuf>,
+    /// The public key of an abandoned log [default: log-key.pub beside the checkpoint]
+    #[arg(long, value_name = "KEY|FILE", requires = "after")]
+    pub(crate) log_key: Option<String>,
 }
 
 /// Which log.
@@ -119,9 +128,31 @@ pub(crate) struct AuditPins {
     /// elsewhere; may be repeated
     #[arg(long, value_name = "KEY|FILE", help_heading = "Kept elsewhere")]
     pub(crate) witness: Vec<String>,
-    /// Trust files: a key that is not in them, or was not valid then, is found; may be repeated
+    /// Your own trust files: without one that has the key nothing is good, since anyone can make a
+    /// key and give it a name; may be repeated
     #[arg(short = 'r', long, value_name = "TRUST", help_heading = "Kept elsewhere")]
     pub(crate) trust: Vec<PathBuf>,
+    /// The rules that hold, whatever the log says [default: the log's, where they are not laxer]
+    #[arg(long, value_name = "P", help_heading = "Rules")]
+    pub(crate) profile: Option<ProfileName>,
+    /// The longest window that is not lax [default: that of the profile]
+    #[arg(long, value_name = "D", value_parser = duration, allow_hyphen_values = true, help_heading = "Rules")]
+    pub(crate) window: Option<u32>,
+    /// The longest time ahead that is not lax [default: that of the profile]
+    #[arg(long, value_name = "D", value_parser = duration, allow_hyphen_values = true, help_heading = "Rules")]
+    pub(crate) ahead: Option<u32>,
+    /// This component has to be covered too; may be repeated
+    #[arg(long, value_name = "C", help_heading = "Rules")]
+    pub(crate) require: Vec<String>,
+    /// This component may stay uncovered; may be repeated
+    #[arg(long, value_name = "C", help_heading = "Rules")]
+    pub(crate) allow_uncovered: Vec<String>,
+    /// Requests had to be sent to this origin; may be repeated
+    #[arg(long, value_name = "ORIGIN", help_heading = "Rules")]
+    pub(crate) origin: Vec<String>,
+    /// Take the times of entries as they are where the log's clock stepped
+    #[arg(long, help_heading = "Rules")]
+    pub(crate) allow_clock: bool,
 }
 
 /// Check a whole log
@@ -132,33 +163,47 @@ pub(crate) struct AuditPins {
 ///
 /// The log's key has to be given: one that lies beside the entries could have been exchanged with
 /// them. Without a checkpoint kept elsewhere it says anchored: no, and what therefore cannot be
-/// excluded.
+/// excluded. It says good (exit 0) only of entries whose key your own trust files have, and whose
+/// signature covers the whole request; what contradicts itself is bad (exit 1), and all else is
+/// unjudged (exit 5).
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
-  mcpid audit verify --log-key log-key.pub
+  mcpid audit verify --log-key log-key.pub -r trust.json
   mcpid audit verify --audit log --log-key log-key.pub --checkpoint kept -r trust.json
-  mcpid audit verify --audit log --log-key log-key.pub --checkpoint cosigned --witness witness.pub")]
+  mcpid audit verify --audit log-2 --log-key log-2.pub -r trust.json --predecessor log
+  mcpid audit verify --audit log --log-key log-key.pub --checkpoint cosigned --witness witness.pub -r trust.json")]
 pub(crate) struct AuditVerifyArgs {
     #[command(flatten)]
     pub(crate) log: AuditFolder,
     #[command(flatten)]
     pub(crate) pins: AuditPins,
+    /// A log before this one, to be verified with it; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub(crate) predecessor: Vec<PathBuf>,
+    /// List every finding, and not the first alone
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
-/// Show entries
+/// Show entries, or one of them
 ///
-/// A table, or with --json the entries themselves, byte for byte. Nothing is verified.
+/// A table; with N all that one entry says; with --json, or as --format jsonl, the entries themselves,
+/// byte for byte. Nothing is verified: mcpid audit verify and mcpid audit check do that.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
   mcpid audit show
-  mcpid audit show --tool 'pay*' --since 24h
-  mcpid audit show --status refused --json | jq .code
-  mcpid audit show --key alice")]
+  mcpid audit show 17
+  mcpid audit show --tool 'pay*' --since 2026-11-23
+  mcpid audit show --status refused --since 24h --json | jq .code
+  mcpid audit show --key alice --format csv > alice.csv")]
 pub(crate) struct AuditShowArgs {
     #[command(flatten)]
     pub(crate) log: AuditFolder,
+    /// The number of one entry, from 0
+    #[arg(value_name = "N", conflicts_with_all = ["key", "tool", "status", "since", "until"])]
+    pub(crate) n: Option<u64>,
     /// Only requests signed by the key of this id or name
     #[arg(long, value_name = "NAME|KEYID")]
     pub(crate) key: Option<String>,
@@ -175,18 +220,30 @@ pub(crate) struct AuditShowArgs {
     /// Leave out what came at this time or later, likewise
     #[arg(long, value_name = "T", value_parser = moment, allow_hyphen_values = true)]
     pub(crate) until: Option<Timestamp>,
+    /// How to write entries [default: a table]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<AuditFormat>,
+}
+
+/// How entries are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AuditFormat {
+    /// Comma-separated values (RFC 4180), with a line of names
+    Csv,
+    /// The entries as they are
+    Jsonl,
 }
 
 /// Write one entry's evidence into a file of its own
 ///
-/// The file holds the entry, the proof that it lies under a checkpoint, the checkpoint, the public
-/// keys, and what was known of them. It can be checked with mcpid audit check, or by hand with
+/// The file holds the entry, the proof that it lies under a checkpoint, the checkpoint, and the public
+/// keys. It can be checked with mcpid audit check, or by hand with
 /// openssl and sha256sum.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
   mcpid audit prove 17 > evidence.json
-  mcpid audit prove --audit log --checkpoint cosigned -r trust.json -o evidence.json 17")]
+  mcpid audit prove --audit log --checkpoint cosigned -o evidence.json 17")]
 pub(crate) struct AuditProveArgs {
     #[command(flatten)]
     pub(crate) log: AuditFolder,
@@ -196,9 +253,6 @@ pub(crate) struct AuditProveArgs {
     /// Prove it under this checkpoint, such as one that a witness cosigned [default: the latest]
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Option<PathBuf>,
-    /// Trust files that say what became of the keys since; may be repeated
-    #[arg(short = 'r', long, value_name = "TRUST")]
-    pub(crate) trust: Vec<PathBuf>,
     /// Where to write it; stdout where none is named
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -212,7 +266,8 @@ pub(crate) struct AuditProveArgs {
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
-  mcpid audit check --log-key log-key.pub evidence.json
+  mcpid audit check --log-key log-key.pub -r trust.json evidence.json
+  mcpid audit check --log-key log-key.pub -r trust.json --body call.json evidence.json
   mcpid audit check --log-key log-key.pub --witness witness.pub -r trust.json evidence.json")]
 pub(crate) struct AuditCheckArgs {
     /// The evidence; stdin where none is named, or for -
@@ -220,19 +275,26 @@ pub(crate) struct AuditCheckArgs {
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) pins: AuditPins,
+    /// The body of the request, where it was kept and the log has it not, or only in part
+    #[arg(long, value_name = "FILE", help_heading = "Kept elsewhere")]
+    pub(crate) body: Option<PathBuf>,
 }
 
 /// Check that a log has only grown between two checkpoints
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
-  mcpid audit consistency --audit log --log-key log-key.pub kept log/checkpoint")]
+  mcpid audit consistency --audit log --log-key log-key.pub kept log/checkpoint
+  mcpid audit consistency --audit log --log-key log-key.pub --print kept log/checkpoint > request")]
 pub(crate) struct AuditConsistencyArgs {
     #[command(flatten)]
     pub(crate) log: AuditFolder,
     /// The log's public key, NAME+HASH+KEY, or a file that holds it; never taken from the log
     #[arg(long, value_name = "KEY|FILE")]
     pub(crate) log_key: String,
+    /// Print the proof with the newer checkpoint, as a witness is sent it (C2SP add-checkpoint)
+    #[arg(long)]
+    pub(crate) print: bool,
     /// The older checkpoint
     #[arg(value_name = "OLD")]
     pub(crate) old: PathBuf,
@@ -243,25 +305,26 @@ pub(crate) struct AuditConsistencyArgs {
 
 /// Sign a checkpoint as a witness
 ///
-/// Checks that the log has only grown since the checkpoint that was signed last, and prints the new
-/// one with a signature behind it (C2SP cosignature/v1). Keep what is printed: it is the --checkpoint
-/// of the next time. With it the operator alone cannot rewrite history.
+/// Checks that the log has only grown since the last checkpoint of it that was signed, and prints
+/// the new one with a signature behind it (C2SP cosignature/v1). The log's folder is not needed: the
+/// input is a checkpoint, or what mcpid audit consistency --print has printed. What was signed is
+/// kept in the state file, before the signature is printed. With it the operator alone cannot rewrite
+/// history.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
-  mcpid audit cosign --audit log --log-key log-key.pub --first > cosigned
-  mcpid audit cosign --audit log --log-key log-key.pub --checkpoint cosigned > cosigned.new")]
+  mcpid audit cosign --log-key log-key.pub --state witness.state -k witness.json --first checkpoint
+  mcpid audit consistency --audit log --log-key log-key.pub --print kept log/checkpoint |
+    mcpid audit cosign --log-key log-key.pub --state witness.state -k witness.json > cosigned")]
 pub(crate) struct AuditCosignArgs {
-    #[command(flatten)]
-    pub(crate) log: AuditFolder,
     /// The log's public key, NAME+HASH+KEY, or a file that holds it; never taken from the log
     #[arg(long, value_name = "KEY|FILE")]
     pub(crate) log_key: String,
-    /// The checkpoint that this witness signed last
-    #[arg(long, value_name = "FILE", required_unless_present = "first")]
-    pub(crate) checkpoint: Option<PathBuf>,
-    /// There is none yet: this is the first
-    #[arg(long, conflicts_with = "checkpoint")]
+    /// What this witness has signed, by log; made where it is not there
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: PathBuf,
+    /// Nothing of this log was signed yet: only then
+    #[arg(long)]
     pub(crate) first: bool,
     /// The witness's keyfile
     #[arg(short, long, value_name = "KEY")]
@@ -271,7 +334,7 @@ pub(crate) struct AuditCosignArgs {
     pub(crate) name: Option<String>,
     #[command(flatten)]
     pub(crate) passphrase: PassphraseArgs,
-    /// The checkpoint to sign [default: the latest of the log]
-    #[arg(value_name = "NEW")]
-    pub(crate) new: Option<PathBuf>,
+    /// The checkpoint, or a proof with it; stdin where none is named, or for -
+    #[arg(value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
 }

@@ -1,21 +1,27 @@
 //! `mcpid audit`: evidence of what was authorised, kept and checked.
 
+mod check;
 mod one;
 mod show;
 mod verify;
 mod witness;
+mod words;
 
-use mcpid::audit::Folder;
+use std::path::Path;
+use std::sync::Arc;
+
+use mcpid::audit::note::{Kind, NoteKey};
+use mcpid::audit::{Folder, LogError, succession};
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::key::SecretKey;
 use mcpid::key::Sign as _;
 use rand::rngs::SysRng;
 
 use crate::args::{AuditAct, AuditInitArgs};
-use crate::auditing::log_failure;
+use crate::auditing::{self, log_failure, note_key};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::files;
+use crate::files::{self, Place};
 use crate::passphrase;
 use crate::ui::Ui;
 
@@ -26,7 +32,7 @@ pub(crate) fn run(act: &AuditAct, ui: &mut Ui) -> Result<Exit, Failure> {
         AuditAct::Verify(args) => verify::run(args, ui),
         AuditAct::Show(args) => show::run(args, ui),
         AuditAct::Prove(args) => one::prove(args, ui),
-        AuditAct::Check(args) => one::check(args, ui),
+        AuditAct::Check(args) => check::check(args, ui),
         AuditAct::Consistency(args) => witness::consistency(args, ui),
         AuditAct::Cosign(args) => witness::cosign(args, ui),
     }
@@ -48,12 +54,34 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         None => format!("mcpid-audit-{}", id.get(..12).unwrap_or(id)),
     };
     let now = SystemClock.now();
-    let key = Folder::init(&place.path, &name, &secret, now).map_err(|e| match e {
-        mcpid::audit::LogError::KeyUnfit(why) if args.name.is_some() => {
+    let wrong = |e: LogError| match e {
+        LogError::KeyUnfit(why) if args.name.is_some() => {
             Failure::usage(format!("--name cannot be '{name}': {why}"))
         }
         other => log_failure(&other, &place),
-    })?;
+    };
+    let before = args.after.as_deref().map(|path| before(path, args)).transpose()?;
+    let key = match (Folder::init(&place.path, &name, &secret, now), &before) {
+        // Cut short between two logs, it is done again with the key that is there.
+        (Err(LogError::Exists(_)), Some(Before::Log(..))) => {
+            let folder = Folder::at(&place.path).map_err(wrong)?;
+            folder.public().map_err(wrong)?
+        }
+        (made, _) => made.map_err(wrong)?,
+    };
+    if let Some(before) = &before {
+        let new = Folder::at(&place.path).map_err(wrong)?;
+        let clock: Arc<dyn mcpid::clock::Clock> = Arc::new(SystemClock);
+        match before {
+            Before::Log(old, old_place) => {
+                succession::follow(&new, old, &clock).map_err(|e| log_failure(&e, old_place))?
+            }
+            Before::Abandoned(old_key, note) => {
+                succession::follow_abandoned(&new, (old_key, note), &clock).map_err(wrong)?;
+                ui.note("what came in the old log after that checkpoint cannot be excluded");
+            }
+        }
+    }
     if ui.json() {
         ui.json_line(&serde_json::json!({
             "version": 1, "audit": place.name(), "name": name, "log_key": key.to_string(),
@@ -67,4 +95,32 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let folder = crate::ui::path_word(&place.path);
     ui.hint(&format!("mcpid gateway --audit {folder} --upstream URL --origin ORIGIN"));
     Ok(Exit::Ok)
+}
+
+/// The log before a new one.
+enum Before {
+    /// It can be closed.
+    Log(Folder, Place),
+    /// Only a checkpoint of it is to be had.
+    Abandoned(Box<NoteKey>, Vec<u8>),
+}
+
+/// Reads what `--after` names.
+fn before(path: &Path, args: &AuditInitArgs) -> Result<Before, Failure> {
+    if path.is_dir() {
+        let place = files::audit(Some(path))?;
+        let folder = Folder::at(path).map_err(|e| log_failure(&e, &place))?;
+        return Ok(Before::Log(folder, place));
+    }
+    let note = auditing::checkpoint(path)?;
+    let beside = path.with_file_name("log-key.pub");
+    let text = match &args.log_key {
+        Some(text) => text.clone(),
+        None if beside.is_file() => beside.to_string_lossy().into_owned(),
+        None => {
+            return Err(Failure::usage("whose checkpoint is this? --log-key is missing"));
+        }
+    };
+    let key = note_key("--log-key", &text, Kind::Log)?;
+    Ok(Before::Abandoned(Box::new(key), note))
 }

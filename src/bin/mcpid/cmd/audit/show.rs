@@ -1,4 +1,4 @@
-//! `mcpid audit show`: entries, as a table or as they are.
+//! `mcpid audit show`: entries, as a table, one by one, or as they are.
 
 use mcpid::audit::auditor;
 use mcpid::audit::entry::{self, Entry, Event, Request};
@@ -6,13 +6,14 @@ use mcpid::mcp::pattern::{Operation, Pattern};
 use mcpid::message::shown::printed;
 use serde::Deserialize;
 
-use crate::args::AuditShowArgs;
+use super::words;
+use crate::args::{AuditFormat, AuditShowArgs};
 use crate::auditing::{self, log_failure};
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
 use crate::ui::Ui;
 
-/// The key of an entry, as far as it is shown.
+/// The key of an entry, by the log's word.
 #[derive(Default, Deserialize)]
 struct Jwk {
     #[serde(default)]
@@ -26,6 +27,12 @@ struct Standing {
     name: Option<String>,
 }
 
+/// What entries are wanted.
+struct Wanted<'a> {
+    args: &'a AuditShowArgs,
+    tool: Option<Pattern>,
+}
+
 /// Prints the entries that are asked for.
 pub(crate) fn run(args: &AuditShowArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     if let (Some(since), Some(until)) = (args.since, args.until)
@@ -35,14 +42,11 @@ pub(crate) fn run(args: &AuditShowArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     }
     let (folder, place) = auditing::folder(&args.log)?;
     folder.public().map_err(|e| log_failure(&e, &place))?;
-    if let (Some(since), Some(until)) = (args.since, args.until)
-        && since >= until
-    {
-        return Err(Failure::usage(format!("--since {since} is not before --until {until}")));
-    }
     let tool = args.tool.as_ref().map(|name| Pattern::parse(&format!("*:{name}")));
     let tool = tool.transpose().map_err(|e| Failure::usage(format!("--tool: {}", chain(&e))))?;
+    let wanted = Wanted { args, tool };
     let lines = auditor::lines(&folder).map_err(|e| log_failure(&e, &place))?;
+    let raw = ui.json() || args.format == Some(AuditFormat::Jsonl);
     let (mut shown, mut unreadable) = (0_u64, 0_u64);
     for line in lines {
         let line = line.map_err(|e| log_failure(&e, &place))?;
@@ -50,24 +54,40 @@ pub(crate) fn run(args: &AuditShowArgs, ui: &mut Ui) -> Result<Exit, Failure> {
             unreadable += 1;
             continue;
         };
-        let before = args.since.is_some_and(|since| entry.time < since);
-        let after = args.until.is_some_and(|until| entry.time >= until);
-        if before || after || !wanted(&entry, args, tool.as_ref()) {
+        if args.n.is_some_and(|n| n != entry.n) || !wanted.has(&entry) {
             continue;
         }
-        if ui.json() {
-            let value = serde_json::from_slice::<&serde_json::value::RawValue>(&line.bytes);
-            // It was read as an entry, so it is JSON.
-            if let Ok(value) = value {
-                ui.json_line(&value)?;
+        match (raw, args.format) {
+            (true, _) => {
+                // It was read as an entry, so it is JSON.
+                if let Ok(value) =
+                    serde_json::from_slice::<&serde_json::value::RawValue>(&line.bytes)
+                {
+                    ui.json_line(&value)?;
+                }
             }
-        } else {
-            if shown == 0 {
-                ui.line(&row("N", "TIME", "VERDICT", "CODE", "KEY", "ASKED"))?;
+            (_, Some(AuditFormat::Csv)) => {
+                if shown == 0 {
+                    ui.data(CSV.as_bytes())?;
+                }
+                ui.data(csv(&entry).as_bytes())?;
             }
-            show(&entry, ui)?;
+            _ if args.n.is_some() => page(&entry, ui)?,
+            _ => {
+                if shown == 0 {
+                    ui.line(&row("N", "TIME", "VERDICT", "CODE", "KEY", "ASKED"))?;
+                }
+                show(&entry, ui)?;
+            }
         }
         shown += 1;
+        if args.n.is_some() {
+            break;
+        }
+    }
+    if let Some(n) = args.n.filter(|_| shown == 0) {
+        return Err(Failure::new(Exit::Input, "no_entry", format!("the log has no entry {n}"))
+            .hint(format!("mcpid audit show{}", place.as_flag("--audit"))));
     }
     if unreadable > 0 {
         ui.note(&format!("{unreadable} lines are no entries"));
@@ -80,25 +100,31 @@ pub(crate) fn run(args: &AuditShowArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn wanted(entry: &Entry<'_>, args: &AuditShowArgs, tool: Option<&Pattern>) -> bool {
-    let Event::Request(request) = &entry.event else {
-        return args.key.is_none() && tool.is_none() && args.status.is_none();
-    };
-    let key = args.key.as_deref().is_none_or(|wanted| {
-        let key = key(request);
-        key.kid == wanted || key.mcpid.name.as_deref() == Some(wanted)
-    });
-    let status = args.status.as_deref().is_none_or(|wanted| {
-        request.verdict.as_str() == wanted || request.code.as_deref() == Some(wanted)
-    });
-    let tool = tool.is_none_or(|pattern| {
-        request.mcp.as_ref().is_some_and(|mcp| {
-            // A name that could be read as the wanted one is shown too.
-            mcp.name.is_some()
-                && pattern.restricts(Operation { method: &mcp.method, name: mcp.name.as_deref() })
-        })
-    });
-    key && status && tool
+impl Wanted<'_> {
+    fn has(&self, entry: &Entry<'_>) -> bool {
+        let (args, tool) = (self.args, self.tool.as_ref());
+        let before = args.since.is_some_and(|since| entry.time < since);
+        let after = args.until.is_some_and(|until| entry.time >= until);
+        let Event::Request(request) = &entry.event else {
+            let any = args.key.is_none() && tool.is_none() && args.status.is_none();
+            return any && !before && !after;
+        };
+        let key = args.key.as_deref().is_none_or(|wanted| {
+            let key = key(request);
+            key.kid == wanted || key.mcpid.name.as_deref() == Some(wanted)
+        });
+        let status = args.status.as_deref().is_none_or(|wanted| {
+            request.verdict.as_str() == wanted || request.code.as_deref() == Some(wanted)
+        });
+        let tool = tool.is_none_or(|pattern| {
+            request.mcp.as_ref().is_some_and(|mcp| {
+                // A name that could be read as the wanted one is shown too.
+                let operation = Operation { method: &mcp.method, name: mcp.name.as_deref() };
+                mcp.name.is_some() && pattern.restricts(operation)
+            })
+        });
+        key && status && tool && !before && !after
+    }
 }
 
 fn key(request: &Request<'_>) -> Jwk {
@@ -106,18 +132,15 @@ fn key(request: &Request<'_>) -> Jwk {
     first.and_then(|s| serde_json::from_str(s.key.get()).ok()).unwrap_or_default()
 }
 
-fn show(entry: &Entry<'_>, ui: &mut Ui) -> Result<(), Failure> {
-    let (n, time) = (entry.n.to_string(), entry.time.to_string());
-    let line = match &entry.event {
-        Event::Request(request) => {
-            let key = key(request);
-            let key = key.mcpid.name.unwrap_or(key.kid);
-            let asked = request.mcp.as_ref().map_or_else(String::new, |mcp| {
-                Operation { method: &mcp.method, name: mcp.name.as_deref() }.printed()
-            });
-            let code = printed(request.code.as_deref().unwrap_or("-"));
-            row(&n, &time, request.verdict.as_str(), &code, &printed(&key), &asked)
-        }
+fn asked(request: &Request<'_>) -> String {
+    request.mcp.as_ref().map_or_else(String::new, |mcp| {
+        Operation { method: &mcp.method, name: mcp.name.as_deref() }.printed()
+    })
+}
+
+/// What an entry that is not about a request says.
+fn said(event: &Event<'_>) -> String {
+    match event {
         Event::Dropped(dropped) => {
             let codes: Vec<String> =
                 dropped.codes.iter().map(|(code, count)| format!("{count} {code}")).collect();
@@ -125,10 +148,37 @@ fn show(entry: &Entry<'_>, ui: &mut Ui) -> Result<(), Failure> {
                 0 => String::new(),
                 gaps => format!("; {gaps} passed on without an entry"),
             };
-            let text = format!("{} without an entry: {}{gaps}", dropped.seen, codes.join(", "));
-            row(&n, &time, "counted", "-", "-", &text)
+            format!("{} without an entry: {}{gaps}", dropped.seen, codes.join(", "))
         }
-        _ => return Ok(()),
+        Event::Clock(step) => {
+            format!("times are {} s ahead of the clock from here on", step.offset)
+        }
+        Event::Rules(rules) => format!("{}, from here on", words::rules(rules)),
+        Event::After(after) => format!("this log follows that of {}", after.log_key),
+        Event::Closed(closed) => format!("this log ends, {} follows it", closed.successor),
+        _ => String::new(),
+    }
+}
+
+/// The word in the column of verdicts.
+fn verdict<'a>(event: &'a Event<'_>) -> &'a str {
+    match event {
+        Event::Request(request) => request.verdict.as_str(),
+        Event::Dropped(_) => "counted",
+        other => other.as_str(),
+    }
+}
+
+fn show(entry: &Entry<'_>, ui: &mut Ui) -> Result<(), Failure> {
+    let (n, time, verdict) = (entry.n.to_string(), entry.time.to_string(), verdict(&entry.event));
+    let line = match &entry.event {
+        Event::Request(request) => {
+            let key = key(request);
+            let key = key.mcpid.name.unwrap_or(key.kid);
+            let code = printed(request.code.as_deref().unwrap_or("-"));
+            row(&n, &time, verdict, &code, &printed(&key), &asked(request))
+        }
+        other => row(&n, &time, verdict, "-", "-", &said(other)),
     };
     let line = ui.shown(&line).into_owned();
     ui.line(&line)
@@ -139,4 +189,63 @@ fn row(n: &str, time: &str, verdict: &str, code: &str, key: &str, asked: &str) -
     // No name ends with a blank: what is trimmed is the width of an empty column.
     let line = format!("{n:<8}  {time:<20}  {verdict:<12}  {code:<20}  {key:<16}  {asked}");
     line.trim_end_matches(' ').to_owned()
+}
+
+/// All that one entry says.
+fn page(entry: &Entry<'_>, ui: &mut Ui) -> Result<(), Failure> {
+    let mut lines = vec![format!("entry {}: {} at {}", entry.n, verdict(&entry.event), entry.time)];
+    let mut add = |name: &str, value: String| lines.push(format!("    {name:<12} {value}"));
+    match &entry.event {
+        Event::Request(request) => {
+            if let Some(code) = &request.code {
+                let step = request.step.map_or(String::new(), |step| format!(" at step {step}"));
+                add("code", format!("{code}{step}"));
+            }
+            for (place, signature) in request.signatures.iter().enumerate() {
+                let key: Jwk = serde_json::from_str(signature.key.get()).unwrap_or_default();
+                let name =
+                    key.mcpid.name.map(|name| format!(" (the log calls it {})", printed(&name)));
+                add("key", format!("{}{}", printed(&key.kid), name.unwrap_or_default()));
+                words::signature(request, place, &mut add);
+            }
+            words::request(request, &mut add);
+            if let Some(rules) = &request.rules {
+                add("rules", words::rules(rules));
+            }
+        }
+        other => add("says", said(other)),
+    }
+    for line in lines {
+        let line = ui.shown(&line).into_owned();
+        ui.line(&line)?;
+    }
+    ui.note("nothing of this is verified: mcpid audit prove and mcpid audit check do that");
+    Ok(())
+}
+
+const CSV: &str = "n,time,verdict,step,code,key,name,method,tool,says\r\n";
+
+/// An entry as one line (RFC 4180). What a spreadsheet would take for a formula gets a quote.
+fn csv(entry: &Entry<'_>) -> String {
+    let text = |text: &str| {
+        let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+        format!("\"{}{}\"", if formula { "'" } else { "" }, text.replace('"', "\"\""))
+    };
+    let (n, time, verdict) = (entry.n, entry.time, verdict(&entry.event));
+    match &entry.event {
+        Event::Request(request) => {
+            let key = key(request);
+            let mcp = request.mcp.as_ref();
+            format!(
+                "{n},{time},{verdict},{},{},{},{},{},{},\r\n",
+                request.step.map(|step| step.to_string()).unwrap_or_default(),
+                text(request.code.as_deref().unwrap_or_default()),
+                text(&key.kid),
+                text(key.mcpid.name.as_deref().unwrap_or_default()),
+                text(mcp.map_or("", |mcp| &mcp.method)),
+                text(mcp.and_then(|mcp| mcp.name.as_deref()).unwrap_or_default()),
+            )
+        }
+        other => format!("{n},{time},{verdict},,,,,,,{}\r\n", text(&said(other))),
+    }
 }

@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mcpid::audit::LogError;
-use mcpid::audit::auditor::{self, Auditor, Line, Report};
-use mcpid::audit::judge::{Judge, Looked, Trust};
+use mcpid::audit::auditor::{self, Anchor, Auditor, Line, Report, UsedNonces};
+use mcpid::audit::entry::{self, Event};
+use mcpid::audit::judge::{Judge, Looked, Reason, Trust};
+use mcpid::audit::note::NoteKey;
+use mcpid::audit::{Folder, LogError, succession};
 
 use crate::again;
 use crate::args::AuditVerifyArgs;
@@ -15,7 +17,7 @@ use crate::auditing::{self, log_failure};
 use crate::crew;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::files::Place;
+use crate::files::{self, Place};
 use crate::ui::Ui;
 
 /// Lines that one core judges in one go; fewer where they are long.
@@ -36,10 +38,122 @@ pub(crate) fn run(args: &AuditVerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> 
     if args.pins.log_key.is_none() {
         return Err(auditing::unpinned(&found, |key| again::audit_verify(args, key)));
     }
-    let anchor = auditing::anchor(&args.pins)?;
+    let anchor = Anchor { all: args.all, ..auditing::anchor(&args.pins)? };
     let trust = auditing::trust(&args.pins, ui)?;
-    let mut auditor = Auditor::new(&folder, &anchor).map_err(|e| log_failure(&e, &place))?;
-    let lines = auditor::lines(&folder).map_err(|e| log_failure(&e, &place))?;
+    let key = anchor.log_key.clone().unwrap_or(found);
+    let mut outcome = Outcome::default();
+    let mut nonces = UsedNonces::default();
+    // The oldest first: a nonce is used up for all the logs behind it.
+    let mut last: Option<(Report, NoteKey)> = None;
+    for (before, before_place, before_key) in predecessors(&folder, args)?.into_iter().rev() {
+        let pins = Anchor { log_key: Some(before_key.clone()), kept: Vec::new(), ..anchor.clone() };
+        let (report, used) = audit((&before, &before_place), &pins, &trust, nonces, ui)?;
+        nonces = used;
+        outcome.add(&before_place.name(), &report);
+        outcome.follows((&report, &before_key), last.as_ref());
+        last = Some((report, before_key));
+        outcome.verified += 1;
+    }
+    let (mut report, _) = audit((&folder, &place), &anchor, &trust, nonces, ui)?;
+    outcome.follows((&report, &key), last.as_ref());
+    report.findings.append(&mut outcome.findings);
+    print(&report, args, &place, &outcome, ui)?;
+    Ok(match (report.finding(), report.is_good() && outcome.is_good()) {
+        (Some(_), _) => Exit::Rejected,
+        (None, true) => Exit::Ok,
+        (None, false) => Exit::Unavailable,
+    })
+}
+
+/// What the logs before this one come to.
+#[derive(Default)]
+struct Outcome {
+    verified: u64,
+    /// What contradicts something.
+    findings: Vec<auditor::Finding>,
+    /// What is not certain, each in a sentence.
+    uncertain: Vec<String>,
+}
+
+impl Outcome {
+    fn is_good(&self) -> bool {
+        self.uncertain.is_empty()
+    }
+
+    fn add(&mut self, name: &str, report: &Report) {
+        self.findings.extend(report.findings.iter().cloned().map(|mut finding| {
+            finding.why = format!("{} (in {name})", finding.why);
+            finding
+        }));
+        if report.not_good > 0 {
+            self.uncertain.push(format!(
+                "{} of {name} {} unjudged",
+                plural(report.not_good, "entry", "entries"),
+                if report.not_good == 1 { "is" } else { "are" }
+            ));
+        }
+    }
+
+    fn follows(&mut self, log: (&Report, &NoteKey), before: Option<&(Report, NoteKey)>) {
+        let Some((before, before_key)) = before else { return };
+        match succession::follows(log, (before, before_key)) {
+            Ok(None) => {}
+            Ok(Some(why)) => self.uncertain.push(why),
+            Err(finding) => self.findings.push(finding),
+        }
+    }
+}
+
+/// The logs before this one that were given, the newest first: each is named by the first entry of
+/// the one behind it.
+fn predecessors(
+    folder: &Folder,
+    args: &AuditVerifyArgs,
+) -> Result<Vec<(Folder, Place, NoteKey)>, Failure> {
+    let mut given = Vec::new();
+    for path in &args.predecessor {
+        let place = files::audit(Some(path))?;
+        let folder = Folder::at(&place.path).map_err(|e| log_failure(&e, &place))?;
+        let key = folder.public().map_err(|e| log_failure(&e, &place))?;
+        given.push((folder, place, key));
+    }
+    let mut chain: Vec<(Folder, Place, NoteKey)> = Vec::new();
+    while !given.is_empty() {
+        let behind = chain.last().map_or(folder, |(folder, ..)| folder);
+        let named = named_before(behind);
+        let at = given.iter().position(|(.., key)| Some(key.to_string()) == named);
+        let Some(at) = at else {
+            let (_, place, _) = &given[0];
+            return Err(Failure::usage(format!(
+                "--predecessor {}: no log here names it as the one that it follows",
+                place.name()
+            )));
+        };
+        chain.push(given.swap_remove(at));
+    }
+    Ok(chain)
+}
+
+/// The key of the log that the first entry of a log names.
+fn named_before(folder: &Folder) -> Option<String> {
+    let line = auditor::lines(folder).ok()?.next()?.ok()?;
+    match entry::parse(&line.bytes).ok()?.event {
+        Event::After(after) => Some(after.log_key),
+        _ => None,
+    }
+}
+
+/// Judges every entry of one log, on all cores.
+fn audit(
+    (folder, place): (&Folder, &Place),
+    anchor: &Anchor,
+    trust: &Trust,
+    nonces: UsedNonces,
+    ui: &mut Ui,
+) -> Result<(Report, UsedNonces), Failure> {
+    let failed = |e: &LogError| log_failure(e, place);
+    let mut auditor = Auditor::new(folder, anchor).map_err(|e| failed(&e))?.behind(nonces);
+    let lines = auditor::lines(folder).map_err(|e| failed(&e))?;
     let started = Instant::now();
     let done = crew::in_order(
         |giver| {
@@ -57,7 +171,7 @@ pub(crate) fn run(args: &AuditVerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> 
             }
             let _ = giver.give(batch);
         },
-        |batch| look(batch, &trust),
+        |batch| look(batch, trust),
         |looked: Result<Vec<Looked>, LogError>| {
             for looked in looked.map_err(Some)? {
                 auditor.take(looked);
@@ -73,11 +187,9 @@ pub(crate) fn run(args: &AuditVerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> 
         },
     );
     if let Err(Some(error)) = done {
-        return Err(log_failure(&error, &place));
+        return Err(failed(&error));
     }
-    let whole = auditor.finish();
-    print(&whole, args, &place, ui)?;
-    Ok(if whole.finding.is_some() { Exit::Rejected } else { Exit::Ok })
+    auditor.finish_with_nonces().map_err(|e| failed(&e))
 }
 
 fn look(batch: Vec<Result<Line, LogError>>, trust: &Trust) -> Result<Vec<Looked>, LogError> {
@@ -88,13 +200,13 @@ fn look(batch: Vec<Result<Line, LogError>>, trust: &Trust) -> Result<Vec<Looked>
 }
 
 /// What nothing here can exclude, each in a sentence.
-fn open_ends(report: &Report, args: &AuditVerifyArgs) -> Vec<String> {
+fn open_ends(report: &Report, args: &AuditVerifyArgs, outcome: &Outcome) -> Vec<String> {
     let mut open = Vec::new();
     match report.anchored {
         // One that was given and does not fit is the finding.
         None if !args.pins.checkpoint.is_empty() => {}
         None => open.push(
-            "without a --checkpoint kept elsewhere, whoever has the log's key can have removed, \
+            "without a --checkpoint kept elsewhere, the holder of the log's key can have removed, \
              changed, added or rolled back anything"
                 .to_owned(),
         ),
@@ -105,78 +217,127 @@ fn open_ends(report: &Report, args: &AuditVerifyArgs) -> Vec<String> {
         Some(_) => {}
     }
     if args.pins.trust.is_empty() {
-        open.push("without -r it is the log's own word whose keys were valid when".to_owned());
+        open.push(
+            "without -r nothing says whose keys these are: anyone can make one and give it a name"
+                .to_owned(),
+        );
     }
+    if let Some(successor) = &report.link.successor {
+        open.push(format!("the log is closed, and goes on as {successor}"));
+    }
+    open.extend(outcome.uncertain.iter().cloned());
     open
+}
+
+fn predecessors_of(report: &Report) -> u64 {
+    report.link.after.as_ref().map_or(0, |after| after.predecessors)
 }
 
 fn print(
     report: &Report,
     args: &AuditVerifyArgs,
     place: &Place,
+    outcome: &Outcome,
     ui: &mut Ui,
 ) -> Result<(), Failure> {
-    let open = open_ends(report, args);
-    let anchored = report.anchored.is_some() && report.finding.is_none();
+    let open = open_ends(report, args, outcome);
+    let finding = report.finding();
+    let anchored = report.anchored.is_some() && finding.is_none();
+    let good = report.is_good() && outcome.is_good();
     let root = report.root.map(|root| STANDARD.encode(root));
     if ui.json() {
-        let finding = report.finding.as_ref().map(|finding| {
+        let shown = |finding: &auditor::Finding| {
             serde_json::json!({
                 "what": finding.what.as_str(), "entry": finding.n, "message": finding.to_string(),
             })
-        });
+        };
+        let all: Vec<_> = report.findings.iter().map(shown).collect();
         return ui.json_line(&serde_json::json!({
             "version": 1,
             "audit": place.name(),
-            "verdict": if report.finding.is_some() { "bad" } else { "good" },
-            "finding": finding,
+            "verdict": match (finding, good) {
+                (Some(_), _) => "bad",
+                (None, true) => "good",
+                (None, false) => "unjudged",
+            },
+            "finding": finding.map(shown),
+            "findings": args.all.then_some(all),
+            "unjudged": report.unjudged,
+            "unjudged_entries": report.not_good,
             "anchored": anchored,
             "anchored_entries": report.anchored,
             "entries": report.entries,
+            "requests": report.requests,
             "first": report.span.map(|(first, _)| first.to_string()),
             "last": report.span.map(|(_, last)| last.to_string()),
             "signatures": report.signatures,
             "without_body": report.without_body,
             "opaque": report.opaque,
+            "claimed": report.claimed,
+            "under_clock_offset": report.under_offset,
             "checkpoints": report.checkpoints,
             "unfinished": report.unfinished,
+            "predecessors": predecessors_of(report),
+            "predecessors_verified": outcome.verified,
+            "successor": report.link.successor,
             "root": root,
             "not_excluded": open,
         }));
     }
-    match &report.finding {
-        Some(finding) => {
-            let line = format!("bad: {finding}");
-            let line = ui.shown(&line).into_owned();
-            ui.line(&line)?;
-            ui.line(&format!(
-                "    {:<12} {}",
-                "before it",
-                plural(report.entries, "entry", "entries")
-            ))?;
+    let count = plural(report.entries, "entry", "entries");
+    let mut lines = Vec::new();
+    let mut numbers = Vec::new();
+    match finding {
+        Some(first) => {
+            let rest = if args.all { report.findings.len() } else { 1 };
+            lines.push(format!("bad: {first}"));
+            let others = report.findings.get(1..rest).unwrap_or_default();
+            lines.extend(others.iter().map(|finding| format!("bad: {finding}")));
+            if report.more_findings > 0 {
+                lines.push(format!("bad: {} more findings", report.more_findings));
+            }
+            numbers.push((if args.all { "entries" } else { "before it" }, count));
         }
         None => {
             let span = report.span.map(|(first, last)| format!(", {first} to {last}"));
-            let count = plural(report.entries, "entry", "entries");
-            ui.line(&format!("good: {count}{}", span.unwrap_or_default()))?;
+            let span = span.unwrap_or_default();
+            lines.push(match (good, report.not_good) {
+                (true, _) => format!("good: {count}{span}"),
+                (false, 0) => format!("unjudged: the logs before it: {count}{span}"),
+                (false, n) => {
+                    let reasons: Vec<&str> = report.unjudged.keys().copied().collect();
+                    format!("unjudged: {}: {n} of {count}{span}", reasons.join(", "))
+                }
+            });
         }
     }
-    let anchor = match report.anchored {
-        Some(size) => format!("up to {}", plural(size, "entry", "entries")),
-        None => "no".to_owned(),
-    };
-    let mut numbers = vec![
-        ("anchored", anchor),
-        ("signatures", format!("{} verified", report.signatures)),
-        ("checkpoints", format!("{} fit", report.checkpoints)),
-    ];
+    for reason in Reason::ALL {
+        if let Some(n) = report.unjudged.get(reason.as_str()) {
+            let n = plural(*n, "entry", "entries");
+            numbers.push(("unjudged", format!("{n}: {}", reason.text())));
+        }
+    }
+    numbers.push((
+        "anchored",
+        match report.anchored {
+            Some(size) => format!("up to {}", plural(size, "entry", "entries")),
+            None => "no".to_owned(),
+        },
+    ));
+    numbers.push(("signatures", format!("{} verified", report.signatures)));
+    numbers.push(("checkpoints", format!("{} fit", report.checkpoints)));
     if report.without_body > 0 {
         let count = plural(report.without_body, "body was", "bodies were");
         numbers.push(("bodies", format!("{count} not kept: steps 9 to 11 rest on the log's word")));
     }
-    if report.opaque > 0 {
-        let count = plural(report.opaque, "entry covers", "entries cover");
-        numbers.push(("opaque", format!("{count} what is not kept, and cannot be judged again")));
+    if report.claimed > 0 {
+        let count = plural(report.claimed, "entry asks", "entries ask");
+        numbers.push(("claimed", format!("{count} for what only the log's word says")));
+    }
+    match (predecessors_of(report), outcome.verified) {
+        (0, _) => {}
+        (n, 0) => numbers.push(("predecessors", format!("{n}, not verified here"))),
+        (n, verified) => numbers.push(("predecessors", format!("{n}, {verified} verified here"))),
     }
     if report.unfinished {
         numbers.push(("unfinished", "the last write was not completed, or goes on".to_owned()));
@@ -184,8 +345,10 @@ fn print(
     if let Some(root) = root {
         numbers.push(("root", root));
     }
-    for (name, value) in numbers {
-        ui.line(&format!("    {name:<12} {value}"))?;
+    lines.extend(numbers.into_iter().map(|(name, value)| format!("    {name:<12} {value}")));
+    for line in lines {
+        let line = ui.shown(&line).into_owned();
+        ui.line(&line)?;
     }
     for sentence in open {
         ui.note(&sentence);

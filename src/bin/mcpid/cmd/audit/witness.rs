@@ -1,5 +1,7 @@
 //! `mcpid audit consistency` and `mcpid audit cosign`: that a log only grows.
 
+use mcpid::audit::LogError;
+use mcpid::audit::cosign::{self, WitnessState};
 use mcpid::audit::growth;
 use mcpid::audit::note::{self, Kind, NoteKey};
 use mcpid::audit::proof::ProofError;
@@ -9,7 +11,8 @@ use super::one::proof_failure;
 use crate::args::{AuditConsistencyArgs, AuditCosignArgs};
 use crate::auditing::{self, note_key};
 use crate::exit::Exit;
-use crate::failure::{Failure, chain};
+use crate::failure::{Failure, chain, reason};
+use crate::files;
 use crate::holder::Holder;
 use crate::ui::Ui;
 
@@ -17,10 +20,14 @@ use crate::ui::Ui;
 pub(crate) fn consistency(args: &AuditConsistencyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let (folder, place) = auditing::folder(&args.log)?;
     let key = note_key("--log-key", &args.log_key, Kind::Log)?;
-    let (old, new) = (auditing::checkpoint(&args.old)?, auditing::checkpoint(&args.new)?);
-    match growth::consistent(&folder, &key, &old, &new) {
-        Ok((old, new)) => {
-            if ui.json() {
+    let (old, new_note) = (auditing::checkpoint(&args.old)?, auditing::checkpoint(&args.new)?);
+    match growth::consistent(&folder, &key, &old, &new_note) {
+        Ok(growth) => {
+            let (old, new) = (&growth.old, &growth.new);
+            if args.print {
+                let note = String::from_utf8_lossy(&new_note);
+                ui.data(growth.request(&note).as_bytes())?;
+            } else if ui.json() {
                 ui.json_line(&serde_json::json!({
                     "version": 1, "verdict": "good", "old": old.size, "new": new.size,
                     "message": null,
@@ -52,10 +59,7 @@ pub(crate) fn consistency(args: &AuditConsistencyArgs, ui: &mut Ui) -> Result<Ex
 
 /// Signs a checkpoint as a witness.
 pub(crate) fn cosign(args: &AuditCosignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
-    let (folder, place) = auditing::folder(&args.log)?;
     let key = note_key("--log-key", &args.log_key, Kind::Log)?;
-    let kept = args.checkpoint.as_deref().map(auditing::checkpoint).transpose()?;
-    let new = args.new.as_deref().map(auditing::checkpoint).transpose()?;
     let holder = Holder::find(args.key.as_deref())?;
     let name = args.name.clone().unwrap_or_else(|| holder.name().to_owned());
     if !note::is_name(&name) {
@@ -64,22 +68,38 @@ pub(crate) fn cosign(args: &AuditCosignArgs, ui: &mut Ui) -> Result<Exit, Failur
         ))
         .hint("give it another name: --name example.com/witness"));
     }
+    let mut state = WitnessState::open(&args.state).map_err(|e| state_failure(&e))?;
+    if args.first && state.knows(key.name()) {
+        return Err(Failure::new(
+            Exit::Rejected,
+            "not_first",
+            format!("not signed: checkpoints of {} were signed before", key.name()),
+        )
+        .hint("without --first, with what mcpid audit consistency --print prints"));
+    }
+    let input = files::open(args.input.as_deref(), ui)?;
+    let bytes = input.read(u64::try_from(cosign::MAX_REQUEST).unwrap_or(u64::MAX))?;
+    auditing::whole_text(&bytes)
+        .map_err(|why| Failure::new(Exit::Input, "damaged_copy", format!("the input {why}")))?;
+    let request = cosign::Request::parse(&bytes).map_err(|e| state_failure(&e))?;
     let source = holder.source(&args.passphrase, ui)?;
     let secret = holder.open(source)?;
-    let done = growth::cosign(
-        &folder,
-        &key,
-        (kept.as_deref(), new.as_deref()),
-        (&name, &*secret),
-        SystemClock.now(),
-    );
+    let now = SystemClock.now();
+    let done = cosign::cosign(&mut state, &key, &request, args.first, (&name, &*secret), now);
     let (checkpoint, text) = done.map_err(|e| match e {
         // It must not look like something that was merely mistyped.
         error @ (ProofError::Damaged(_) | ProofError::Checkpoint(_)) => {
-            Failure::new(Exit::Rejected, "inconsistent", format!("not signed: {}", chain(&error)))
-                .hint("keep both checkpoints: together they show that history was rewritten")
+            let failure = Failure::new(
+                Exit::Rejected,
+                "inconsistent",
+                format!("not signed: {}", chain(&error)),
+            );
+            match state.knows(key.name()) {
+                true => failure.hint("keep the checkpoint: it may show that history was rewritten"),
+                false => failure.hint("the first one is signed with --first"),
+            }
         }
-        error => proof_failure(&error, &place),
+        error => state_failure(&error),
     })?;
     let public = NoteKey::new(&name, Kind::Witness, secret.public().clone())
         .map_err(|e| Failure::usage(e.to_string()))?;
@@ -92,4 +112,19 @@ pub(crate) fn cosign(args: &AuditCosignArgs, ui: &mut Ui) -> Result<Exit, Failur
     }
     ui.note(&format!("signed for {} entries as {public}", checkpoint.size));
     Ok(Exit::Ok)
+}
+
+fn state_failure(error: &ProofError) -> Failure {
+    let line = chain(error);
+    match error {
+        ProofError::Log(LogError::Locked(path)) => {
+            let message = format!("another process has {}", path.display());
+            Failure::new(Exit::Unavailable, "locked", message)
+        }
+        ProofError::Log(LogError::Io { act, path, source }) => {
+            let (code, why) = reason(source);
+            Failure::new(Exit::Input, code, format!("cannot {act} {}: {why}", path.display()))
+        }
+        _ => Failure::new(Exit::Input, "not_a_checkpoint", line),
+    }
 }

@@ -108,10 +108,7 @@ fn matched(text: &str) -> Matched<'_> {
         // Without a NAME, a pattern restricts all that its METHOD matches.
         pattern.as_ref().is_some_and(|p| p.restricts(Operation { method, name: None }))
     };
-    Matched {
-        pattern: text,
-        methods: KNOWN.into_iter().filter(|method| matches(method)).collect(),
-    }
+    Matched { pattern: text, methods: KNOWN.into_iter().filter(|method| matches(method)).collect() }
 }
 
 impl Checked<'_> {

@@ -1,0 +1,18 @@
+//! What an auditor brings along to hold a log against.
+
+use super::note::NoteKey;
+
+/// What the auditor brings along, and nobody who can write the log can change.
+#[derive(Clone, Debug, Default)]
+pub struct Anchor {
+    /// The log's key.
+    pub log_key: Option<NoteKey>,
+    /// Checkpoints that were kept elsewhere, as they were read.
+    pub kept: Vec<Vec<u8>>,
+    /// Keys of witnesses whose cosignature counts as a checkpoint kept elsewhere.
+    pub witnesses: Vec<NoteKey>,
+    /// Times of which the log's clock makes nothing certain are taken as they are.
+    pub allow_clock: bool,
+    /// All findings are wanted, and not the first alone.
+    pub all: bool,
+}

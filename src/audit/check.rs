@@ -1,0 +1,224 @@
+//! Checking an evidence file, against what its reader pins: checkpoint, proof, keys, and the entry
+//! itself.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::anchor::Anchor;
+use super::checkpoint::Checkpoint;
+use super::context::CLOCK_LEEWAY;
+use super::entry::{self, Entry, Event, Version};
+use super::judge::{Judge, Judged, Reason, Trust};
+use super::note::{Note, NoteKey};
+use super::proof::{self, ClockEntry, Json, ProofError, VERSION};
+use super::tree::{self, Hash};
+use crate::clock::Timestamp;
+use crate::key::format;
+use crate::secret::{json_fault, quoted};
+use crate::verify::rejection::chain;
+
+/// What an evidence file shows.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Checked {
+    /// The line of the entry, to be shown.
+    pub line: Vec<u8>,
+    /// The checkpoint that the proof leads to.
+    pub checkpoint: Checkpoint,
+    /// Whose word the checkpoint is.
+    pub log_key: NoteKey,
+    /// Whether that key was pinned by the reader.
+    pub pinned: bool,
+    /// Whether the checkpoint was kept elsewhere, or cosigned by a witness that was pinned.
+    pub anchored: bool,
+    /// When a pinned witness cosigned it.
+    pub witnessed: Option<Timestamp>,
+    /// How far the request could be judged again.
+    pub judged: Judged,
+    /// The time of the request, where it could be judged.
+    pub asked: Option<Timestamp>,
+    /// By how much the times of the log were ahead of its clock.
+    pub offset: i64,
+    /// The first thing that does not fit.
+    pub fault: Option<String>,
+}
+
+impl Checked {
+    /// The entry, if it can be read.
+    pub fn entry(&self) -> Option<Entry<'_>> {
+        entry::parse(&self.line).ok()
+    }
+
+    /// Whether nothing contradicts anything, and nothing is missing to say so.
+    pub fn is_good(&self) -> bool {
+        self.fault.is_none() && self.judged.reasons.is_empty()
+    }
+}
+
+/// The members that hold bytes, read.
+struct Read {
+    note: Vec<u8>,
+    proof: Vec<Hash>,
+    named: NoteKey,
+}
+
+/// Checks an evidence file against what `anchor` pins, and judges its request again at its time.
+/// `body` is the request's, where the reader has it and the log does not.
+///
+/// # Errors
+/// [`ProofError::Form`]. What can be read and does not hold is a [`Checked::fault`].
+pub fn check(
+    bytes: &[u8],
+    anchor: &Anchor,
+    trust: Trust,
+    body: Option<&[u8]>,
+) -> Result<Checked, ProofError> {
+    let form = |why: String| ProofError::Form(format!("not an evidence file: {why}"));
+    let json: Json = serde_json::from_slice(bytes).map_err(|error| match version(bytes) {
+        Some(other) if other != VERSION => form(format!(
+            "it is of the format {}, and this is {VERSION:?}: make it anew with mcpid audit prove",
+            quoted(&other)
+        )),
+        _ => form(json_fault(&error)),
+    })?;
+    if json.mcpid != VERSION {
+        return Err(form(format!("an unknown version {}", quoted(&json.mcpid))));
+    }
+    let named: NoteKey = json.log_key.parse().map_err(|e| form(format!("its log_key is {e}")))?;
+    let read = Read { note: decode(&json.checkpoint)?, proof: hashes(&json.proof)?, named };
+    let log_key = anchor.log_key.clone().unwrap_or(read.named.clone());
+    let parsed = Note::parse(&read.note).map_err(|e| form(e.to_string()))?;
+    let mut checked = Checked {
+        line: decode(&json.entry)?,
+        pinned: anchor.log_key.is_some(),
+        anchored: false,
+        witnessed: None,
+        judged: Judged::default(),
+        asked: None,
+        offset: 0,
+        fault: None,
+        checkpoint: Checkpoint::of(&parsed).map_err(|e| form(e.to_string()))?,
+        log_key,
+    };
+    let fault = hold(&json, &read, anchor, &mut checked)
+        .and_then(|()| judge(&json, trust, (anchor, body), &mut checked))
+        .err();
+    checked.fault = fault;
+    Ok(checked)
+}
+
+/// The version that a file gives itself, whatever else is in it.
+fn version(bytes: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Any {
+        mcpid: String,
+    }
+    serde_json::from_slice::<Any>(bytes).ok().map(|any| any.mcpid)
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, ProofError> {
+    let wrong = |_| ProofError::Form("not an evidence file: a member is not base64".to_owned());
+    STANDARD.decode(text).map_err(wrong)
+}
+
+fn hashes(texts: &[String]) -> Result<Vec<Hash>, ProofError> {
+    let wrong = |_| {
+        ProofError::Form("not an evidence file: a hash of the proof has not 32 bytes".to_owned())
+    };
+    texts.iter().map(|hash| decode(hash)?.try_into().map_err(wrong)).collect()
+}
+
+/// Checkpoint, proof and whose word they are.
+fn hold(json: &Json, read: &Read, anchor: &Anchor, checked: &mut Checked) -> Result<(), String> {
+    if read.named != checked.log_key {
+        return Err(format!("it is of the log {}, not of the one that was pinned", read.named));
+    }
+    if json.log_key_pem != format::spki_pem(checked.log_key.public()) {
+        return Err("its log_key_pem is another key than its log_key".to_owned());
+    }
+    let (checkpoint, parsed) = Checkpoint::signed(&read.note, &checked.log_key)
+        .map_err(|e| format!("its checkpoint is {e}"))?;
+    if json.size != checkpoint.size {
+        return Err(format!("it says {}, its checkpoint {}", json.size, checkpoint.size));
+    }
+    let leaf = tree::leaf(&checked.line);
+    let root = tree::root_of_inclusion(&leaf, json.n, checkpoint.size, &read.proof);
+    if root != Some(checkpoint.root) {
+        return Err("the entry is not under the root of its checkpoint".to_owned());
+    }
+    checked.witnessed = anchor.witnesses.iter().find_map(|key| parsed.signed_by(key));
+    let mut kept = false;
+    for bytes in &anchor.kept {
+        let (other, _) = Checkpoint::signed(bytes, &checked.log_key)
+            .map_err(|e| format!("the checkpoint that was kept is {e}"))?;
+        if other.size == checkpoint.size {
+            if other.root != checkpoint.root {
+                return Err("the checkpoint that was kept has another root".to_owned());
+            }
+            kept = true;
+        }
+    }
+    checked.anchored = checked.pinned && (kept || checked.witnessed.is_some());
+    if let Some(clock) = &json.clock {
+        checked.offset = clock_entry(clock, json.n, &checkpoint)?;
+    }
+    Ok(())
+}
+
+/// The entry about the clock, which lies under the same checkpoint and before the other.
+fn clock_entry(clock: &ClockEntry, n: u64, checkpoint: &Checkpoint) -> Result<i64, String> {
+    let line = decode(&clock.entry).map_err(|e| e.to_string())?;
+    let proof = hashes(&clock.proof).map_err(|e| e.to_string())?;
+    let root = tree::root_of_inclusion(&tree::leaf(&line), clock.n, checkpoint.size, &proof);
+    let entry = entry::parse(&line).ok().filter(|entry| entry.n == clock.n && clock.n < n);
+    match (root == Some(checkpoint.root), entry.map(|entry| entry.event)) {
+        (true, Some(Event::Clock(step))) if step.offset != 0 => Ok(step.offset),
+        (true, _) => Err("its entry about the clock says nothing of it".to_owned()),
+        (false, _) => Err("its entry about the clock is not under its checkpoint".to_owned()),
+    }
+}
+
+/// The entry itself.
+fn judge(
+    json: &Json,
+    trust: Trust,
+    (anchor, body): (&Anchor, Option<&[u8]>),
+    checked: &mut Checked,
+) -> Result<(), String> {
+    let entry = entry::parse(&checked.line).map_err(|e| format!("its entry is {}", chain(&e)))?;
+    if entry.n != json.n {
+        return Err(format!("it says entry {}, and the entry says {}", json.n, entry.n));
+    }
+    let Event::Request(request) = &entry.event else {
+        return Err("its entry tells of no request".to_owned());
+    };
+    // Compared as what they say: a file may have been written again by any JSON tool.
+    let value = |key: &serde_json::value::RawValue| {
+        serde_json::from_str::<serde_json::Value>(key.get()).ok()
+    };
+    let own = proof::keys_of(request);
+    let same = own.len() == json.keys.keys.len()
+        && own.iter().zip(&json.keys.keys).all(|(own, other)| value(own) == value(other));
+    if !same {
+        return Err("its keys are not those of its entry".to_owned());
+    }
+    if proof::pems(&own).map_err(|e| chain(&e))? != json.key_pems {
+        return Err("its key_pems are other keys than those of its entry".to_owned());
+    }
+    let mut nonces = Vec::new();
+    let (mut judged, asked) =
+        Judge::new(trust).request(request, entry.version, body, &mut nonces)?;
+    let off = entry.time.since(asked).saturating_sub(checked.offset);
+    let fits = (-CLOCK_LEEWAY..=CLOCK_LEEWAY).contains(&off);
+    if !fits && entry.version >= Version::Second {
+        return Err(format!(
+            "its time {} does not fit that of its request, {asked}, of {CLOCK_LEEWAY} s allowed",
+            entry.time
+        ));
+    }
+    if (!fits || checked.offset != 0) && !anchor.allow_clock {
+        judged.reasons.add(Reason::Clock);
+    }
+    (checked.judged, checked.asked) = (judged, Some(asked));
+    Ok(())
+}

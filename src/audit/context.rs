@@ -1,0 +1,74 @@
+//! What a log says about itself as it goes: its format, its clock, the rules in force, and the logs
+//! before and behind it.
+
+use super::entry::{Rules, Version};
+use super::finding::What;
+use super::judge::Notice;
+use super::report::Link;
+use crate::clock::Timestamp;
+
+/// How far the time of an entry may be from that of its request, in seconds, after what the log
+/// says of its clock.
+pub const CLOCK_LEEWAY: i64 = 300;
+
+/// What the entries so far have said.
+#[derive(Debug)]
+pub(super) struct Context {
+    version: Version,
+    offset: i64,
+    rules: Option<Rules>,
+    pub(super) link: Link,
+}
+
+impl Context {
+    /// Before the first entry.
+    pub(super) fn new() -> Self {
+        Context { version: Version::First, offset: 0, rules: None, link: Link::default() }
+    }
+
+    /// What an entry means for those behind it, and whether it fits what those before it have
+    /// said. Gives whether its time is certain.
+    pub(super) fn heed(
+        &mut self,
+        n: u64,
+        version: Version,
+        time: Timestamp,
+        notice: Notice,
+    ) -> Result<bool, (What, String)> {
+        let changed = |why: &str| Err((What::Changed, why.to_owned()));
+        if version < self.version {
+            return changed("it is of an older format than the entry before it");
+        }
+        self.version = version;
+        if self.link.successor.is_some() {
+            return changed("it stands behind the entry that closes the log");
+        }
+        match notice {
+            Notice::Request { time: asked, rules } => {
+                let second = version >= Version::Second;
+                if rules.is_some() && rules != self.rules {
+                    if second && self.rules.is_some() {
+                        return changed("its rules are not those that the log says were in force");
+                    }
+                    self.rules = rules;
+                }
+                let off = time.since(asked).saturating_sub(self.offset);
+                let fits = (-CLOCK_LEEWAY..=CLOCK_LEEWAY).contains(&off);
+                if !fits && second {
+                    let why = format!(
+                        "its time {time} does not fit that of its request, {asked}, of {CLOCK_LEEWAY} s allowed"
+                    );
+                    return Err((What::Clock, why));
+                }
+                return Ok(fits && self.offset == 0);
+            }
+            Notice::Counts => {}
+            Notice::Clock(offset) => self.offset = offset,
+            Notice::Rules(rules) => self.rules = Some(rules),
+            Notice::After(_) if n > 0 => return changed("only a first entry says what it follows"),
+            Notice::After(after) => self.link.after = Some(after),
+            Notice::Closed(successor) => self.link.successor = Some(successor),
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,210 @@
+//! A witness: it signs a checkpoint once it has seen that the log has only grown since the last one
+//! that it signed, and needs nothing of the log for that but the checkpoint and a proof.
+//!
+//! What it has signed is kept in a file of its own, by origin, and is on the disk before a
+//! signature leaves: a witness that could forget would sign two histories.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use super::checkpoint::Checkpoint;
+use super::fault::LogError;
+use super::files;
+use super::note::{Kind, MAX_NOTE, NoteKey};
+use super::proof::ProofError;
+use super::tree::{self, Hash};
+use crate::clock::Timestamp;
+use crate::key::Sign;
+use crate::key::store::{self, StoreError};
+
+/// Hashes of a proof at most (C2SP `tlog-witness`).
+const MAX_PROOF: usize = 63;
+
+/// Bytes of a request at most.
+pub const MAX_REQUEST: usize = MAX_NOTE + 64 * 46;
+
+/// Bytes of a state file at most.
+const MAX_STATE: usize = 16 * 1024 * 1024;
+
+const VERSION: &str = "witness-state/1";
+
+/// What a witness is asked to sign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Request {
+    /// The size that the proof begins at; `None` where there is only a checkpoint.
+    pub old: Option<u64>,
+    /// The proof of consistency.
+    pub proof: Vec<Hash>,
+    /// The checkpoint, a signed note.
+    pub note: Vec<u8>,
+}
+
+impl Request {
+    /// Reads a checkpoint, or the body of an `add-checkpoint` request: `old N`, the hashes of the
+    /// proof, an empty line and the checkpoint.
+    ///
+    /// # Errors
+    /// [`ProofError::Form`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, ProofError> {
+        let form = |why: &str| ProofError::Form(format!("not a request to a witness: {why}"));
+        if !bytes.starts_with(b"old ") {
+            return Ok(Request { old: None, proof: Vec::new(), note: bytes.to_vec() });
+        }
+        let at = bytes.windows(2).position(|two| two == b"\n\n");
+        let at = at.ok_or(form("no empty line behind the proof"))?;
+        let head = std::str::from_utf8(bytes.get(..at).unwrap_or_default());
+        let mut lines = head.map_err(|_| form("it is not UTF-8"))?.split('\n');
+        let digits = lines.next().and_then(|line| line.strip_prefix("old ")).unwrap_or_default();
+        let old = digits.parse::<u64>().ok().filter(|old| old.to_string() == digits);
+        let old = old.ok_or(form("the old size is not a number"))?;
+        let hash = |line: &str| STANDARD.decode(line).ok()?.try_into().ok();
+        let proof = lines.map(hash).collect::<Option<Vec<Hash>>>();
+        let proof = proof.ok_or(form("a line of the proof is not a hash"))?;
+        if proof.len() > MAX_PROOF {
+            return Err(form("the proof has over 63 hashes"));
+        }
+        let note = bytes.get(at + 2..).unwrap_or_default().to_vec();
+        Ok(Request { old: Some(old), proof, note })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a witness's state")]
+struct Json {
+    mcpid: String,
+    logs: BTreeMap<String, Signed>,
+}
+
+/// What was signed last of one log.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Signed {
+    size: u64,
+    root: String,
+}
+
+/// What a witness has signed, in a file that this process alone has for the moment.
+#[derive(Debug)]
+pub struct WitnessState {
+    path: PathBuf,
+    /// The folder of the file, locked: the file itself is replaced when it is written.
+    _lock: File,
+    logs: BTreeMap<String, (u64, Hash)>,
+}
+
+impl WitnessState {
+    /// Opens the state at `path`; a file that is not there is one without logs.
+    ///
+    /// # Errors
+    /// [`ProofError::Log`] if it cannot be read or another process has it, [`ProofError::Form`] if
+    /// it is none.
+    pub fn open(path: &Path) -> Result<Self, ProofError> {
+        let folder = store::folder_of(path);
+        let lock = File::open(folder).map_err(|e| LogError::io("read", folder, e))?;
+        if !files::lock(&lock, folder)? {
+            return Err(LogError::Locked(path.to_owned()).into());
+        }
+        let logs = match files::small(path, MAX_STATE)? {
+            None => BTreeMap::new(),
+            Some(bytes) => {
+                let form =
+                    || ProofError::Form(format!("{} is no state of a witness", path.display()));
+                let json: Json = serde_json::from_slice(&bytes).map_err(|_| form())?;
+                if json.mcpid != VERSION {
+                    return Err(form());
+                }
+                let log = |(origin, signed): (String, Signed)| {
+                    let root = STANDARD.decode(&signed.root).ok()?.try_into().ok()?;
+                    Some((origin, (signed.size, root)))
+                };
+                json.logs.into_iter().map(log).collect::<Option<_>>().ok_or_else(form)?
+            }
+        };
+        Ok(WitnessState { path: path.to_owned(), _lock: lock, logs })
+    }
+
+    /// Whether a checkpoint of this log was ever signed.
+    pub fn knows(&self, origin: &str) -> bool {
+        self.logs.contains_key(origin)
+    }
+
+    fn keep(&mut self, checkpoint: &Checkpoint) -> Result<(), ProofError> {
+        self.logs.insert(checkpoint.origin.clone(), (checkpoint.size, checkpoint.root));
+        let signed =
+            |(size, root): &(u64, Hash)| Signed { size: *size, root: STANDARD.encode(root) };
+        let logs = self.logs.iter().map(|(origin, log)| (origin.clone(), signed(log))).collect();
+        let json = Json { mcpid: VERSION.to_owned(), logs };
+        let text = serde_json::to_string_pretty(&json).unwrap_or_default() + "\n";
+        store::replace(&self.path, text.as_bytes(), 0o600, None).map_err(|error| {
+            ProofError::Log(match error {
+                StoreError::Io(e) => LogError::io("write", &self.path, e),
+                other => LogError::Key(Arc::new(other)),
+            })
+        })
+    }
+}
+
+/// A witness's signature behind those of a checkpoint, once it is kept that it was given. `first`
+/// says that the witness has signed nothing of this log yet.
+///
+/// # Errors
+/// [`ProofError::Checkpoint`]; [`ProofError::Damaged`] if the log has not only grown, or the state
+/// does not fit `first`; [`ProofError::Log`] if the state cannot be written.
+pub fn cosign(
+    state: &mut WitnessState,
+    log_key: &NoteKey,
+    request: &Request,
+    first: bool,
+    (name, key): (&str, &dyn Sign),
+    now: Timestamp,
+) -> Result<(Checkpoint, String), ProofError> {
+    let damaged = |why: String| Err(ProofError::Damaged(why));
+    let (checkpoint, note) = Checkpoint::signed(&request.note, log_key)?;
+    match state.logs.get(&checkpoint.origin) {
+        None if !first => {
+            return damaged(format!(
+                "nothing of the log {:?} was signed before",
+                checkpoint.origin
+            ));
+        }
+        None if checkpoint.size == 0 && checkpoint.root != tree::empty() => {
+            return damaged("a log without entries has another root".to_owned());
+        }
+        None => {}
+        Some((size, _)) if first => {
+            return damaged(format!("{size} entries of this log were signed for already"));
+        }
+        Some((size, root)) => {
+            if checkpoint.size < *size {
+                return damaged(format!(
+                    "it is over {} entries, and {size} were signed for already",
+                    checkpoint.size
+                ));
+            }
+            let new = (checkpoint.size, &checkpoint.root);
+            if checkpoint.size == *size && checkpoint.root != *root {
+                return damaged(format!("another root over the same {size} entries was signed"));
+            }
+            if checkpoint.size != *size && request.old.is_some_and(|old| old != *size) {
+                let old = request.old.unwrap_or_default();
+                return damaged(format!("its proof begins at {old} entries, not at {size}"));
+            }
+            let proof = if checkpoint.size == *size { &[][..] } else { &request.proof };
+            if !tree::is_consistent((*size, root), new, proof) {
+                return damaged(format!("no proof shows that the {size} entries are still there"));
+            }
+        }
+    }
+    let witness = NoteKey::new(name, Kind::Witness, key.public().clone())
+        .map_err(|e| ProofError::Form(e.to_string()))?;
+    let text = note.cosign(&witness, key, now).map_err(LogError::from)?;
+    state.keep(&checkpoint)?;
+    Ok((checkpoint, text))
+}

@@ -1,0 +1,180 @@
+//! The signatures of a request as they are written down: label, key, base and signature.
+//!
+//! Of the head only `Host`, the signature fields, `Content-Digest` and what the profile `mcp`
+//! covers are kept, so that no `Authorization`, `DPoP` or `Cookie` gets into a file that is handed
+//! to others. A signature over anything else is kept as the hash of its base: what is hashed
+//! cannot be read, and cannot be judged again either.
+
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::clock::Timestamp;
+use crate::key::PublicKey;
+use crate::key::trust::Entry as Trusted;
+use crate::message::{Head, RequestTarget};
+use crate::profile::Profile;
+use crate::verify::HeldSignature;
+
+/// The signatures of a request that hold, written down before the body is judged.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// As JSON objects, with a comma between two of them.
+    pub(super) signatures: Vec<u8>,
+    /// The first of the signatures, which no other request has.
+    first: Option<[u8; 64]>,
+}
+
+#[derive(Serialize)]
+struct Signature<'a> {
+    label: &'a str,
+    key: Jwk<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base_sha256: Option<String>,
+    signature: String,
+}
+
+/// A key of a trust file, as it stood when the request was judged.
+#[derive(Serialize)]
+struct Jwk<'a> {
+    kty: &'static str,
+    crv: &'static str,
+    x: String,
+    kid: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mcpid: Option<Standing<'a>>,
+}
+
+#[derive(Serialize)]
+struct Standing<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    client_ids: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_before: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_after: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked_at: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    allow: Vec<String>,
+}
+
+fn jwk(key: &PublicKey) -> Jwk<'_> {
+    let x = URL_SAFE_NO_PAD.encode(key.as_bytes());
+    Jwk { kty: "OKP", crv: "Ed25519", x, kid: key.id().as_str(), mcpid: None }
+}
+
+fn standing(entry: &Trusted) -> Standing<'_> {
+    let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
+    // Of several files' lists every one must pass, which one list cannot say.
+    let allow = match entry.allow() {
+        [one] => one.iter().map(ToString::to_string).collect(),
+        _ => Vec::new(),
+    };
+    Standing {
+        name: entry.name(),
+        client_ids: entry.client_ids(),
+        not_before: time(entry.not_before()),
+        not_after: time(entry.not_after()),
+        revoked_at: time(entry.revoked_at()),
+        allow,
+    }
+}
+
+impl Evidence {
+    /// The signatures of a request that `judge_head` found to hold.
+    pub fn of<'a>(head: &Head<'_>, held: impl Iterator<Item = HeldSignature<'a>>) -> Self {
+        let mut evidence = Evidence { signatures: Vec::with_capacity(1_024), first: None };
+        for one in held {
+            let mut key = Jwk { mcpid: Some(standing(one.entry)), ..jwk(one.entry.key()) };
+            // A key that was found by another name has to be found by it again.
+            if let Some(kid) = keyid(one.base).filter(|id| one.entry.kids().iter().any(|k| k == id))
+            {
+                key.kid = kid;
+            }
+            evidence.add(head, one.label, key, one.base, one.signature);
+        }
+        evidence
+    }
+
+    /// The signature that a client has made with `key`, before it is sent.
+    pub fn signed(
+        head: &Head<'_>,
+        label: &str,
+        key: &PublicKey,
+        base: &str,
+        signature: &[u8; 64],
+    ) -> Self {
+        let mut evidence = Evidence { signatures: Vec::with_capacity(1_024), first: None };
+        evidence.add(head, label, jwk(key), base, signature);
+        evidence
+    }
+
+    fn add(
+        &mut self,
+        head: &Head<'_>,
+        label: &str,
+        key: Jwk<'_>,
+        base: &str,
+        signature: &[u8; 64],
+    ) {
+        if self.first.is_some() {
+            self.signatures.push(b',');
+        }
+        self.first.get_or_insert(*signature);
+        let opaque = is_opaque(head, base);
+        let hash = opaque.then(|| STANDARD.encode(Sha256::digest(base)));
+        let base = (!opaque).then_some(base);
+        let signature = STANDARD.encode(signature);
+        write_json(
+            &mut self.signatures,
+            &Signature { label, key, base, base_sha256: hash, signature },
+        );
+    }
+
+    /// What salts are bound to.
+    pub(super) fn binding(&self) -> String {
+        self.first.map(|signature| STANDARD.encode(signature)).unwrap_or_default()
+    }
+}
+
+/// The `keyid` of a base, whose last line has it as it was signed, where that needs no escapes.
+fn keyid(base: &str) -> Option<&str> {
+    let (_, rest) = base.rsplit_once('\n')?.1.rsplit_once(";keyid=\"")?;
+    let (id, _) = rest.split_once('"')?;
+    (!id.contains('\\')).then_some(id)
+}
+
+/// Whether a signature over `base` covers what is not kept. Each line of a base begins with the
+/// name of a component in quotation marks (RFC 9421 section 2.5); what does not is not kept.
+fn is_opaque(head: &Head<'_>, base: &str) -> bool {
+    let absolute = matches!(head.target(), RequestTarget::Absolute(_));
+    base.lines().any(|line| {
+        match line.strip_prefix('"').and_then(|line| line.split_once('"')) {
+            // A line keeps the target, but not in which form it stood on the request line.
+            Some(("@request-target", _)) => absolute,
+            Some((name, _)) => !name.starts_with('@') && !is_kept(name),
+            None => true,
+        }
+    })
+}
+
+/// Whether a field is written down (DESIGN section 10).
+pub(super) fn is_kept(name: &str) -> bool {
+    static MCP: LazyLock<Profile> = LazyLock::new(Profile::mcp);
+    matches!(name, "host" | "content-digest" | "signature-input" | "signature")
+        || MCP.covers_if_carried(name)
+}
+
+/// Writes `value` behind what `out` holds. Strings, numbers and lists of such always make JSON, and
+/// there is always room behind a vector.
+pub(super) fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
+    let _ = serde_json::to_writer(out, value);
+}

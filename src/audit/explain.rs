@@ -1,0 +1,49 @@
+//! What a reader of one entry has to be told besides the verdict: what the signature covers, what it
+//! says of itself, and what is only the log's word.
+
+use super::entry::Request;
+use crate::base::header;
+use crate::clock::Timestamp;
+use crate::message::line;
+use crate::verify::covered;
+
+/// The signature that vouches for an entry, in the words of its request.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// The label of the signature.
+    pub label: String,
+    /// The components that it covers, as reports name them.
+    pub covered: Vec<String>,
+    /// What of the kept request it does not cover.
+    pub claimed: Vec<String>,
+    /// When it says that it was made.
+    pub created: Option<Timestamp>,
+    /// When it says that it ends.
+    pub expires: Option<Timestamp>,
+    /// Its one-time value.
+    pub nonce: Option<String>,
+    /// What it says it is for.
+    pub tag: Option<String>,
+}
+
+/// Reads what the signature of an entry at `place` says, counted from 0; `None` if there is none.
+/// Nothing is verified.
+pub fn explain(request: &Request<'_>, place: usize) -> Option<Explanation> {
+    let told = request.signatures.get(place)?;
+    let line = line::read(request.request.get().as_bytes()).ok()?;
+    let candidates = header::read(&line.head).ok()?;
+    let candidate = candidates.into_iter().find(|candidate| candidate.label == told.label)?;
+    let params = candidate.params.ok()?;
+    let claimed = covered::not_covered(&line.head, params.components());
+    let moment = |seconds: Option<i64>| seconds.map(Timestamp::from_unix);
+    Some(Explanation {
+        label: told.label.to_string(),
+        covered: params.components().iter().map(covered::shown).collect(),
+        claimed,
+        created: moment(params.created().value()),
+        expires: moment(params.expires().value()),
+        nonce: params.nonce().value().map(str::to_owned),
+        tag: params.tag().value().map(str::to_owned),
+    })
+}

@@ -1,0 +1,177 @@
+//! The checkpoints that a log is held against: its own, one by one in the order of its file, and
+//! those that were kept elsewhere.
+
+use std::collections::BTreeMap;
+
+use super::anchor::Anchor;
+use super::checkpoint::Checkpoint;
+use super::fault::LogError;
+use super::folder::Folder;
+use super::note::{Note, NoteKey};
+use super::segment::Notes;
+use crate::verify::rejection::chain;
+
+/// A checkpoint to be held against the tree, and whose word it is.
+pub(super) struct Held {
+    pub(super) checkpoint: Checkpoint,
+    /// It was kept elsewhere, and is the log's.
+    pub(super) kept: bool,
+    /// A witness that is known has signed it.
+    pub(super) witnessed: bool,
+}
+
+/// The checkpoints of a log. Those of the log itself are read as they are needed: there may be one
+/// for every minute of ten years.
+pub(super) struct Checkpoints {
+    log_key: Option<NoteKey>,
+    witnesses: Vec<NoteKey>,
+    notes: Notes,
+    /// The next of the log's own.
+    next: Option<Held>,
+    /// How many were read.
+    count: u64,
+    /// The file of the latest one, until it was met among all of them.
+    latest: Option<Vec<u8>>,
+    latest_size: u64,
+    /// By size; several may be of one.
+    kept: BTreeMap<u64, Vec<Held>>,
+}
+
+impl Checkpoints {
+    /// Opens the checkpoints of the log in `folder`. What cannot be one goes to `fault`.
+    pub(super) fn open(
+        folder: &Folder,
+        anchor: &Anchor,
+        mut fault: impl FnMut(String),
+    ) -> Result<Self, LogError> {
+        let (log_key, witnesses) = (anchor.log_key.clone(), anchor.witnesses.clone());
+        // The latest is read first: what a writer adds meanwhile stands behind it then.
+        let latest = folder.latest().unwrap_or_else(|error| {
+            fault(format!("the latest checkpoint: {}", chain(&error)));
+            None
+        });
+        let mut checkpoints = Checkpoints {
+            log_key,
+            witnesses,
+            notes: Notes::open(folder)?,
+            next: None,
+            count: 0,
+            latest_size: 0,
+            latest: None,
+            kept: BTreeMap::new(),
+        };
+        match &latest {
+            None => fault("the latest checkpoint is missing".to_owned()),
+            Some(note) => match read(&checkpoints.log_key, &checkpoints.witnesses, note, false) {
+                Ok(held) => checkpoints.latest_size = held.checkpoint.size,
+                Err(why) => fault(format!("the latest checkpoint: {why}")),
+            },
+        }
+        checkpoints.latest = latest;
+        for (at, bytes) in anchor.kept.iter().enumerate() {
+            match read(&checkpoints.log_key, &checkpoints.witnesses, bytes, true) {
+                Ok(held) => {
+                    checkpoints.kept.entry(held.checkpoint.size).or_default().push(held);
+                }
+                Err(why) => {
+                    fault(format!("the checkpoint that was kept, number {}: {why}", at + 1));
+                }
+            }
+        }
+        checkpoints.step(0, &mut fault);
+        if checkpoints.next.is_none() && checkpoints.count == 0 {
+            fault("the log has no checkpoint, not even the one that it began with".to_owned());
+        }
+        Ok(checkpoints)
+    }
+
+    /// Reads on to the next of the log's own, which is over `least` entries or more.
+    fn step(&mut self, least: u64, fault: &mut impl FnMut(String)) {
+        self.next = None;
+        if let Some(note) = self.notes.next() {
+            let note = match note {
+                Ok(note) => note,
+                Err(error) => return fault(chain(&error)),
+            };
+            self.count += 1;
+            if self.latest.as_ref() == Some(&note) {
+                self.latest = None;
+            }
+            let place = format!("checkpoint {} in the log", self.count);
+            match read(&self.log_key, &self.witnesses, &note, false) {
+                Ok(held) if held.checkpoint.size < least => {
+                    fault(format!("{place} is over less than the one before"));
+                }
+                Ok(held) => self.next = Some(held),
+                // One is enough: a file of nothing but these is as long as its writer likes.
+                Err(why) => fault(format!("{place}: {why}")),
+            }
+        }
+    }
+
+    /// Entries under the latest checkpoint.
+    pub(super) fn latest_size(&self) -> u64 {
+        self.latest_size
+    }
+
+    /// The checkpoints over exactly `size` entries.
+    pub(super) fn over(&mut self, size: u64, mut fault: impl FnMut(String)) -> Vec<Held> {
+        let mut held = self.kept.remove(&size).unwrap_or_default();
+        while let Some(next) = self.next.take_if(|next| next.checkpoint.size <= size) {
+            let least = next.checkpoint.size;
+            held.extend((next.checkpoint.size == size).then_some(next));
+            self.step(least, &mut fault);
+        }
+        held
+    }
+
+    /// The largest size that a checkpoint promises, as far as is known without reading on.
+    pub(super) fn most(&self) -> u64 {
+        let next = self.next.as_ref().map_or(0, |next| next.checkpoint.size);
+        let kept = self.kept.last_key_value().map_or(0, |(size, _)| *size);
+        self.latest_size.max(next).max(kept)
+    }
+
+    /// Reads all that is left: the largest size beyond what was met, and whether that one was kept
+    /// elsewhere.
+    pub(super) fn rest(&mut self, mut fault: impl FnMut(String)) -> Option<(u64, bool)> {
+        let mut most = self.latest_size;
+        while let Some(next) = self.next.take() {
+            most = most.max(next.checkpoint.size);
+            self.step(next.checkpoint.size, &mut fault);
+        }
+        // It is written to the file of all of them first.
+        if self.latest.is_some() {
+            fault("the latest checkpoint is not in the file of all of them".to_owned());
+        }
+        let kept = self.kept.last_key_value();
+        match kept.map(|(size, held)| (*size, held.iter().any(|one| one.kept || one.witnessed))) {
+            Some((size, kept)) if size >= most => Some((size, kept)),
+            _ => Some((most, false)),
+        }
+    }
+
+    /// Whether a checkpoint was being written at the end.
+    pub(super) fn is_unfinished(&self) -> bool {
+        !self.notes.rest.is_empty()
+    }
+}
+
+fn read(
+    log_key: &Option<NoteKey>,
+    witnesses: &[NoteKey],
+    bytes: &[u8],
+    kept: bool,
+) -> Result<Held, String> {
+    let read = match log_key {
+        Some(key) => Checkpoint::signed(bytes, key),
+        None => Note::parse(bytes)
+            .map_err(Into::into)
+            .and_then(|note| Checkpoint::of(&note).map(|checkpoint| (checkpoint, note))),
+    };
+    let (checkpoint, note) = read.map_err(|error| chain(&error))?;
+    let witnessed = witnesses.iter().any(|key| note.signed_by(key).is_some());
+    // Without the log's key nothing says that it is one of this log.
+    let kept = kept && log_key.is_some();
+    Ok(Held { checkpoint, kept, witnessed })
+}

@@ -1,0 +1,267 @@
+//! What of an entry can be derived from its request is derived, and compared: a contradiction
+//! inside an entry is a false entry, whoever signed it.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::super::entry::{Mcp, Request};
+use super::super::evidence;
+use super::super::record::Verdict;
+use super::super::redact::Redacted;
+use crate::mcp::headers;
+use crate::mcp::pattern::Operation;
+use crate::message::Head;
+use crate::message::digest::ContentDigest;
+use crate::secret::json_fault;
+use crate::verify::rejection::chain;
+use crate::verify::{Rejection, Step};
+
+/// The members of a request line: in a log there are no others.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RequestMembers {
+    #[serde(rename = "time")]
+    _time: IgnoredAny,
+    #[serde(rename = "method")]
+    _method: IgnoredAny,
+    #[serde(rename = "target")]
+    _target: IgnoredAny,
+    #[serde(rename = "headers")]
+    _headers: IgnoredAny,
+    #[serde(default, rename = "body")]
+    _body: Option<IgnoredAny>,
+}
+
+/// The members of a key in a log.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyMembers {
+    #[serde(rename = "kty")]
+    _kty: IgnoredAny,
+    #[serde(rename = "crv")]
+    _crv: IgnoredAny,
+    #[serde(rename = "x")]
+    _x: IgnoredAny,
+    #[serde(default, rename = "y")]
+    _y: Option<IgnoredAny>,
+    kid: String,
+    #[serde(default, rename = "mcpid")]
+    _mcpid: Option<IgnoredAny>,
+}
+
+/// The `kid` that a key in a log has: its thumbprint, or what its signature calls it.
+pub(super) fn kid(jwk: &str) -> Result<String, String> {
+    let key: KeyMembers = serde_json::from_str(jwk)
+        .map_err(|e| format!("a key cannot be read: {}", json_fault(&e)))?;
+    Ok(key.kid)
+}
+
+/// The steps at which a code is given; none for what is no judgement of the request.
+fn steps_of(code: &str) -> Option<&'static [u8]> {
+    Some(match code {
+        "too_large" | "target_mismatch" => &[1],
+        "signature_malformed" => &[1, 3],
+        "signature_missing" => &[2],
+        "parameter_missing" | "parameter_invalid" | "alg_not_allowed" => &[4],
+        "not_yet_valid" | "expired" => &[5],
+        "coverage_insufficient" => &[6],
+        "key_unknown"
+        | "key_weak"
+        | "key_published"
+        | "key_not_valid"
+        | "key_revoked"
+        | "tag_mismatch"
+        | "key_purpose_invalid" => &[7],
+        "signature_invalid" => &[8],
+        "digest_missing" | "digest_invalid" | "digest_mismatch" => &[9],
+        "body_ambiguous" | "header_body_mismatch" => &[10],
+        "not_allowed" | "touch_required" => &[11],
+        "nonce_replayed" | "nonce_quota" => &[12],
+        "unavailable" | "expectation_failed" | "body_broken" => &[],
+        _ => return None,
+    })
+}
+
+/// Codes that a request whose signature holds can be refused with although judging it again finds
+/// nothing: they rest on a store, a session, the clock of a later moment, or a limit of the server.
+const NOT_REPEATABLE: &[&str] = &[
+    "nonce_replayed",
+    "nonce_quota",
+    "not_allowed",
+    "touch_required",
+    "expired",
+    "too_large",
+    "unavailable",
+    "body_broken",
+];
+
+/// Verdict, step and code fit each other.
+pub(super) fn check_verdict(request: &Request<'_>) -> Result<(), String> {
+    let said = request.verdict.as_str();
+    match (request.verdict, &request.code, request.step) {
+        (Verdict::Verified | Verdict::Signed, None, None) => Ok(()),
+        (Verdict::Verified | Verdict::Signed, Some(code), _) => {
+            Err(format!("it says {said}, and the code {code:?}"))
+        }
+        (Verdict::Verified | Verdict::Signed, None, Some(step)) => {
+            Err(format!("it says {said}, and that step {step} refused it"))
+        }
+        (_, None, _) => Err(format!("it says {said}, and no code")),
+        (_, Some(code), step) => {
+            let steps = steps_of(code).ok_or(format!("there is no code {code:?}"))?;
+            // A body that is too long may be refused before anything of it is judged.
+            let stepless = steps.is_empty() || code == "too_large";
+            let fits = step.map_or(stepless, |step| steps.contains(&step));
+            let step = step.map_or("no step".to_owned(), |step| format!("step {step}"));
+            fits.then_some(()).ok_or(format!("the code {code:?} is not one of {step}"))
+        }
+    }
+}
+
+/// Nothing stands in the request that a log does not keep, and `digest` is that of its head.
+pub(super) fn check_head(request: &Request<'_>, head: &Head<'_>) -> Result<(), String> {
+    serde_json::from_str::<RequestMembers>(request.request.get())
+        .map_err(|e| format!("its request cannot be read: {}", json_fault(&e)))?;
+    if let Some(other) = head.fields().iter().find(|field| !evidence::is_kept(field.name())) {
+        return Err(format!("its request has the field {:?}, which no log keeps", other.name()));
+    }
+    let digest: Vec<&str> =
+        head.values("content-digest").filter_map(|v| std::str::from_utf8(v).ok()).collect();
+    let digest = (!digest.is_empty()).then(|| digest.join(", "));
+    if digest != request.digest {
+        return Err("its digest is not that of its request".to_owned());
+    }
+    Ok(())
+}
+
+/// A body with values cut out has one piece more than cuts, and no body beside it.
+pub(super) fn check_redacted(redacted: &Redacted, whole: bool) -> Result<(), String> {
+    if whole {
+        return Err("it has its body whole, and with values cut out".to_owned());
+    }
+    match redacted.is_well_formed() {
+        true => Ok(()),
+        false => Err("what is kept of its body cannot be read".to_owned()),
+    }
+}
+
+/// A body that the auditor has, and the log has not, is the one that was signed.
+pub(super) fn check_given(
+    request: &Request<'_>,
+    head: &Head<'_>,
+    body: &[u8],
+) -> Result<(), String> {
+    let other = "the body that was given is not the one that was signed";
+    match ContentDigest::read(head).and_then(|digest| digest.check(body)) {
+        Ok(()) => Ok(()),
+        Err(_) if request.code.as_deref().is_some_and(|code| code.starts_with("digest_")) => Ok(()),
+        Err(error) => Err(format!("{other}: {}", chain(&error))),
+    }
+}
+
+/// Which of the `Mcp-*` fields one of the signatures covers.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Mirror {
+    pub(super) method: bool,
+    pub(super) name: bool,
+}
+
+/// What the request asks for, where the body says it: `read` is what it says.
+pub(super) fn check_operation(
+    mcp: Option<&Mcp>,
+    read: Option<Operation<'_>>,
+) -> Result<(), String> {
+    let said = mcp.map(|mcp| Operation { method: &mcp.method, name: mcp.name.as_deref() });
+    if said == read {
+        return Ok(());
+    }
+    let show = |o: Option<Operation<'_>>| o.map_or("nothing".to_owned(), |o| o.to_string());
+    Err(format!("its body asks for {}, and it says {}", show(read), show(said)))
+}
+
+/// What the request asks for, by its head, where the body is not kept: of one that was accepted,
+/// the covered fields agreed with the body. `Ok(true)` where nothing signed says what it asks for.
+pub(super) fn check_mirror(
+    mcp: Option<&Mcp>,
+    head: &Head<'_>,
+    covered: Mirror,
+) -> Result<bool, String> {
+    let field = |name: &'static str| {
+        head.single(name).ok().flatten().and_then(headers::decode).map(|value| value.into_owned())
+    };
+    let Some(mcp) = mcp else {
+        return Err("it does not say what its request asks for".to_owned());
+    };
+    let bodiless = match head.method() {
+        "GET" | "HEAD" => Some("@get"),
+        "DELETE" => Some("@delete"),
+        _ => None,
+    };
+    if let Some(wanted) = bodiless {
+        return match mcp.method == wanted && mcp.name.is_none() {
+            true => Ok(false),
+            false => Err(format!("its method is {}, and it says {:?}", head.method(), mcp.method)),
+        };
+    }
+    let is_response = mcp.method == "@response";
+    if (mcp.method.starts_with('@') && !is_response) || (is_response && mcp.name.is_some()) {
+        return Err(format!("its method is {}, and it says {:?}", head.method(), mcp.method));
+    }
+    let method = field("mcp-method");
+    if let Some(method) = &method
+        && (is_response || *method != mcp.method)
+    {
+        return Err(format!("its field mcp-method is {method:?}, and it says {:?}", mcp.method));
+    }
+    let by_name = crate::mcp::body::name_member(&mcp.method).is_some();
+    if !by_name && mcp.name.is_some() {
+        return Err(format!("{:?} has no name, and it says {:?}", mcp.method, mcp.name));
+    }
+    let name = field("mcp-name").filter(|_| by_name);
+    if let Some(name) = &name
+        && mcp.name.as_deref() != Some(name)
+    {
+        return Err(format!(
+            "its field mcp-name is {name:?}, and it says {:?}",
+            mcp.name.as_deref().unwrap_or_default()
+        ));
+    }
+    Ok(!(covered.method && method.is_some())
+        || (mcp.name.is_some() && !(covered.name && name.is_some())))
+}
+
+/// What judging again has found, against what the entry says. `found` is `None` where the body was
+/// not kept, so that nothing behind step 8 could be judged.
+pub(super) fn check_outcome(
+    request: &Request<'_>,
+    found: Option<Result<(), Rejection>>,
+) -> Result<(), String> {
+    let code = match (request.verdict, request.code.as_deref()) {
+        (Verdict::Verified | Verdict::Signed, _) | (_, None) => {
+            return match found {
+                Some(Err(no)) => Err(refused(&no)),
+                _ => Ok(()),
+            };
+        }
+        (_, Some(code)) => code,
+    };
+    match found {
+        Some(Err(no)) if no.code().as_str() == code => Ok(()),
+        // What is judged before the body's own steps: the time after its last byte, and its length.
+        Some(Err(_)) if matches!(code, "expired" | "too_large") => Ok(()),
+        Some(Err(no)) => Err(format!("{}, and it says {code}", refused(&no))),
+        Some(Ok(())) if NOT_REPEATABLE.contains(&code) => Ok(()),
+        Some(Ok(())) => Err(format!("judged again nothing refuses it, and it says {code}")),
+        None => {
+            let behind = request.step.is_some_and(|step| step >= Step::Digest.number());
+            match behind || NOT_REPEATABLE.contains(&code) {
+                true => Ok(()),
+                false => Err(format!("its signature holds, and it says {code}")),
+            }
+        }
+    }
+}
+
+pub(super) fn refused(no: &Rejection) -> String {
+    format!("judged again it is refused: {} at {no}", no.code())
+}

@@ -1,0 +1,57 @@
+//! The nonces that an entry uses up.
+
+use sha2::{Digest as _, Sha256};
+
+use super::super::entry::{Entry, Event};
+use super::super::record::Verdict;
+use super::keys;
+use crate::base::header;
+use crate::clock::Timestamp;
+use crate::message::line;
+use crate::nonce::Retention;
+
+/// Bytes of SHA-256 that stand for a key and a nonce.
+pub(in crate::audit) type NonceId = [u8; 24];
+
+/// A nonce that a request uses up.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::audit) struct NonceUse {
+    pub(in crate::audit) id: NonceId,
+    /// Until when a second use is a replay.
+    pub(in crate::audit) until: i64,
+    /// When it was used: the time of the request, not that of the entry.
+    pub(in crate::audit) at: i64,
+}
+
+/// Key and nonce, as a store knows them.
+pub(in crate::audit) fn nonce_id(key: &str, nonce: &str) -> NonceId {
+    let mut hash = Sha256::new();
+    hash.update(key);
+    hash.update([0]);
+    hash.update(nonce);
+    let digest = hash.finalize();
+    std::array::from_fn(|at| digest.get(at).copied().unwrap_or_default())
+}
+
+/// The nonces of an entry that a verifier has taken for new, of which nothing is verified again.
+pub(in crate::audit) fn nonces_of(entry: &Entry<'_>) -> Vec<NonceUse> {
+    let Event::Request(request) = &entry.event else { return Vec::new() };
+    if !matches!(request.verdict, Verdict::Verified | Verdict::Signed) {
+        return Vec::new();
+    }
+    let Ok(line) = line::read(request.request.get().as_bytes()) else { return Vec::new() };
+    let (Some(time), Ok(candidates)) = (line.time, header::read(&line.head)) else {
+        return Vec::new();
+    };
+    let Some(rules) = &request.rules else { return Vec::new() };
+    let whole = |seconds: i64| u32::try_from(seconds).unwrap_or(u32::MAX);
+    let retention = Retention::new(whole(rules.window.unwrap_or(0)), whole(rules.ahead));
+    let uses = request.signatures.iter().filter_map(|told| {
+        let candidate = candidates.iter().find(|candidate| candidate.label == told.label)?;
+        let params = candidate.params.as_ref().ok()?;
+        let id = nonce_id(&keys::thumbprint(told.key.get()).ok()?, params.nonce().value()?);
+        let created = Timestamp::from_unix(params.created().value()?);
+        Some(NonceUse { id, until: retention.until(created).unix(), at: time.unix() })
+    });
+    uses.collect()
+}

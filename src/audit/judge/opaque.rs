@@ -1,0 +1,51 @@
+//! A signature whose base is not kept: nothing can be verified of it, and little has to be true for
+//! all that. It is allowed only where the signature really covers what no log keeps.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::super::entry::Signature;
+use super::super::evidence;
+use crate::base::header::Candidate;
+use crate::base::params::SignatureParams;
+use crate::clock::Timestamp;
+use crate::message::Head;
+use crate::profile::Profile;
+use crate::verify::coverage::{self, Changes};
+use crate::verify::window;
+
+/// Checks what can be checked of `told`, whose base is not kept, and gives what it says of itself.
+pub(super) fn check<'c>(
+    told: &Signature<'_>,
+    candidates: &'c [Candidate<'_>],
+    (head, time): (&Head<'_>, Timestamp),
+    (profile, changes): (&Profile, &Changes),
+) -> Result<&'c SignatureParams<'c>, String> {
+    let label = &told.label;
+    let hash = told.base_sha256.as_deref().and_then(|hash| STANDARD.decode(hash).ok());
+    if hash.is_none_or(|hash| hash.len() != 32) {
+        return Err(format!("the signature {label:?} has neither a base nor the hash of one"));
+    }
+    let candidate = candidates.iter().find(|candidate| candidate.label == *label);
+    let candidate = candidate.ok_or(format!("its request has no signature {label:?}"))?;
+    let signature = candidate.signature.as_ref().map_err(|e| e.to_string())?;
+    if signature.len() != 64 || STANDARD.encode(signature) != told.signature {
+        return Err("its signature is not that of its request".to_owned());
+    }
+    let params = candidate.params.as_ref().map_err(|e| e.to_string())?;
+    let kept = |name: &str| {
+        // Of the target the form in which it stood on the request line is not kept.
+        name != "@request-target" && (name.starts_with('@') || evidence::is_kept(name))
+    };
+    if params.components().iter().all(|component| kept(component.name())) {
+        return Err(format!(
+            "the base of the signature {label:?} is missing, although all that it covers is kept"
+        ));
+    }
+    let moment = |seconds: Option<i64>| seconds.map(Timestamp::from_unix);
+    let times = (moment(params.created().value()), moment(params.expires().value()));
+    let no = window::judge(profile.window, times.0, times.1, time)
+        .and_then(|()| coverage::judge(profile, changes, head, params.components()));
+    no.map_err(|no| super::facts::refused(&no))?;
+    Ok(params)
+}

@@ -1,0 +1,100 @@
+//! Why an entry is not good, though nothing contradicts it.
+
+/// What an auditor would need, and does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// No trust file of the auditor has the key: anyone can make one and give it a name.
+    Signer,
+    /// By the auditor's trust files the key was revoked or not valid at that time.
+    NotTrustedThen,
+    /// A signature covers what is not kept.
+    Base,
+    /// Method, target or the digest of the content are outside of the signature.
+    PartlySigned,
+    /// The window, or the time ahead, is above that of the profile.
+    LaxRules,
+    /// An entry of the format `audit/1` that names no rules.
+    Rules,
+    /// The request was sent to another origin than the auditor's.
+    Origin,
+    /// The clock of the log stepped: when it was is not certain.
+    Clock,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: &'static [Reason] = &[
+        Reason::Signer,
+        Reason::NotTrustedThen,
+        Reason::Base,
+        Reason::PartlySigned,
+        Reason::LaxRules,
+        Reason::Rules,
+        Reason::Origin,
+        Reason::Clock,
+    ];
+
+    /// One word, for programs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Signer => "signer",
+            Reason::NotTrustedThen => "not_trusted_then",
+            Reason::Base => "base",
+            Reason::PartlySigned => "partly_signed",
+            Reason::LaxRules => "lax",
+            Reason::Rules => "rules",
+            Reason::Origin => "origin",
+            Reason::Clock => "clock",
+        }
+    }
+
+    /// A sentence, for people.
+    pub fn text(self) -> &'static str {
+        match self {
+            Reason::Signer => "no trust file that was given has the key",
+            Reason::NotTrustedThen => "by the trust files the key was revoked or not valid then",
+            Reason::Base => "a signature covers what is not kept, and cannot be verified again",
+            Reason::PartlySigned => "method, target or content are not covered by the signature",
+            Reason::LaxRules => "the log's window is above that of the profile",
+            Reason::Rules => "an entry of the format audit/1, which names no rules",
+            Reason::Origin => "it was sent to an origin that was not named",
+            Reason::Clock => "the log's clock stepped, so that the time is not certain",
+        }
+    }
+
+    fn bit(self) -> u16 {
+        1 << self as u8
+    }
+}
+
+/// A set of reasons.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reasons(u16);
+
+impl Reasons {
+    /// Adds one.
+    pub fn add(&mut self, reason: Reason) {
+        self.0 |= reason.bit();
+    }
+
+    /// Adds all of `others`.
+    pub fn join(&mut self, others: Reasons) {
+        self.0 |= others.0;
+    }
+
+    /// Whether there is none: then the entry is good.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether `reason` is among them.
+    pub fn has(self, reason: Reason) -> bool {
+        self.0 & reason.bit() != 0
+    }
+
+    /// Each of them.
+    pub fn iter(self) -> impl Iterator<Item = Reason> {
+        Reason::ALL.iter().copied().filter(move |reason| self.has(*reason))
+    }
+}

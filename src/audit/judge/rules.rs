@@ -1,0 +1,145 @@
+//! The rules of an entry are its keeper's word, and can only narrow: whatever is laxer than the
+//! profile that they name needs an auditor who says so too.
+
+use super::super::entry::{Request, Rules, Version};
+use super::super::record::Verdict;
+use super::reason::{Reason, Reasons};
+use crate::message::target::{Origin, Origins};
+use crate::profile::{Profile, TagRule, Window};
+use crate::verify::coverage::Changes;
+
+/// The rules that an auditor brings along. What is absent is the profile's own.
+#[derive(Clone, Debug, Default)]
+pub struct PinnedRules {
+    /// The profile; else the one that the entry names.
+    pub profile: Option<Profile>,
+    /// Seconds back.
+    pub window: Option<i64>,
+    /// Seconds ahead.
+    pub ahead: Option<i64>,
+    /// Names that have to be covered too, and such as may stay uncovered.
+    pub changes: Changes,
+    /// The origins that requests have to be sent to; any where there is none.
+    pub origins: Origins,
+}
+
+impl PinnedRules {
+    /// Whether nothing is pinned.
+    fn is_empty(&self) -> bool {
+        self.profile.is_none()
+            && self.changes == Changes::default()
+            && self.window.is_none()
+            && self.ahead.is_none()
+    }
+}
+
+/// What an entry is judged by.
+pub(super) struct Applied {
+    pub(super) profile: Profile,
+    pub(super) changes: Changes,
+    pub(super) origins: Origins,
+}
+
+/// The rules of an entry. A signer's own copy is held against the signature alone: what the signer
+/// has covered is what it is.
+pub(super) fn of(request: &Request<'_>, version: Version) -> Result<Applied, String> {
+    let signer = request.verdict == Verdict::Signed;
+    let own = |profile: Profile| Profile {
+        always: Vec::new(),
+        if_carried: Vec::new(),
+        tag: TagRule::Ignored,
+        ..profile
+    };
+    let Some(rules) = &request.rules else {
+        if signer && version == Version::First {
+            let (changes, origins) = (Changes::default(), Origins::unknown());
+            return Ok(Applied { profile: own(Profile::rfc9421()), changes, origins });
+        }
+        return Err("it names no rules".to_owned());
+    };
+    let profile = Profile::named(&rules.profile);
+    let profile = profile.ok_or(format!("there is no profile {:?}", rules.profile))?;
+    let window = Window { back: rules.window, ahead: rules.ahead };
+    let origins = rules.origins.iter().map(|origin| Origin::parse(origin));
+    let origins = origins.collect::<Result<_, _>>().map_err(|e| format!("its origins: {e}"))?;
+    let changes =
+        Changes { require: rules.require.clone(), allow_uncovered: rules.allow_uncovered.clone() };
+    let profile = Profile { window, ..profile };
+    Ok(Applied { profile: if signer { own(profile) } else { profile }, changes, origins })
+}
+
+/// The rules that the auditor demands of an entry that names `rules`.
+pub(super) fn demanded(rules: Option<&Rules>, pinned: &PinnedRules) -> Profile {
+    let named = rules.and_then(|rules| Profile::named(&rules.profile));
+    let profile = pinned.profile.clone().or(named).unwrap_or_else(Profile::mcp);
+    let window = Window {
+        back: pinned.window.or(profile.window.back),
+        ahead: pinned.ahead.unwrap_or(profile.window.ahead),
+    };
+    Profile { window, ..profile }
+}
+
+/// What of the rules of an entry is laxer than what the auditor demands.
+pub(super) fn lax(rules: Option<&Rules>, demanded: &Profile, pinned: &PinnedRules) -> Reasons {
+    let mut reasons = Reasons::default();
+    let Some(rules) = rules else {
+        reasons.add(Reason::Rules);
+        return reasons;
+    };
+    let back = match (rules.window, demanded.window.back) {
+        (Some(said), Some(most)) => said > most,
+        // Without a window an old signature passes for a new one.
+        (None, None) => pinned.profile.is_none(),
+        (None, Some(_)) => true,
+        (Some(_), None) => false,
+    };
+    if back || rules.ahead > demanded.window.ahead {
+        reasons.add(Reason::LaxRules);
+    }
+    reasons
+}
+
+/// Whether a signature that covers `covered` binds what the auditor demands: method, target and
+/// the digest of the content, or what was pinned.
+pub(super) fn is_whole(covered: &Covered<'_>, demanded: &Profile, pinned: &PinnedRules) -> bool {
+    let waived = |name: &str| pinned.changes.allow_uncovered.iter().any(|other| other == name);
+    let bound = |name: &str| match name {
+        "@target-uri" => covered.target(),
+        name => covered.has(name),
+    };
+    let basic: &[&str] = match &pinned.profile {
+        Some(profile) if profile.always.is_empty() => &[],
+        _ => &["@method", "@target-uri", "content-digest"],
+    };
+    let pinned_ones = pinned.changes.require.iter().map(String::as_str);
+    let of_profile = demanded.always.iter().map(|name| &**name).filter(|_| !pinned.is_empty());
+    basic
+        .iter()
+        .copied()
+        .chain(pinned_ones)
+        .chain(of_profile)
+        .all(|name| waived(name) || bound(name))
+}
+
+/// The components without parameters that a signature base covers.
+pub(super) struct Covered<'a>(Vec<&'a str>);
+
+impl<'a> Covered<'a> {
+    /// Of a base that was verified: each of its lines begins with the name of a component in
+    /// quotation marks (RFC 9421 section 2.5).
+    pub(super) fn of_base(base: &'a str) -> Self {
+        let lines = base.lines().filter_map(|line| line.strip_prefix('"')?.split_once('"'));
+        Covered(lines.filter(|(_, rest)| rest.starts_with(": ")).map(|(name, _)| name).collect())
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains(&name)
+    }
+
+    fn target(&self) -> bool {
+        let pieces = ["@scheme", "@authority"].iter().all(|name| self.has(name));
+        self.has("@target-uri")
+            || (pieces
+                && (self.has("@request-target") || (self.has("@path") && self.has("@query"))))
+    }
+}

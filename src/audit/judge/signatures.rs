@@ -1,0 +1,157 @@
+//! The signatures of an entry, held against those of its request: each one that is told of holds, and
+//! each one that holds is told of.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::super::entry::{Mcp, Request, Signature};
+use super::super::record::Verdict;
+use super::facts;
+use crate::clock::Timestamp;
+use crate::key::trust::Entry as Trusted;
+use crate::mcp::pattern::Operation;
+use crate::message::Head;
+use crate::verify::{HeadHeld, Step, Verifier};
+
+/// Steps 1 to 8 of all signatures whose base is kept; `None` where there is none of these.
+pub(super) fn hold<'h>(
+    verifier: &Verifier,
+    ids: &[String],
+    request: &Request<'_>,
+    head: &'h Head<'h>,
+) -> Result<Option<HeadHeld<'h>>, String> {
+    match verifier.judge_head(head) {
+        Ok(held) => same_signatures(request, ids, &held).map(|()| Some(held)),
+        // Without a field that is covered and not kept, no base can be rebuilt.
+        Err(no)
+            if no.step() == Step::Signature
+                && request.signatures.iter().all(|one| one.base.is_none()) =>
+        {
+            Ok(None)
+        }
+        Err(no) => Err(facts::refused(&no)),
+    }
+}
+
+/// The signatures that the entry tells of with their base are those that hold, and nothing was
+/// left out.
+fn same_signatures(
+    request: &Request<'_>,
+    ids: &[String],
+    held: &HeadHeld<'_>,
+) -> Result<(), String> {
+    let mut told = request.signatures.iter().zip(ids).filter(|(told, _)| told.base.is_some());
+    for one in held.signatures() {
+        let Some((told, id)) = told.next().filter(|(told, _)| told.label == one.label) else {
+            return Err(format!("the signature {:?} holds, and it does not tell", one.label));
+        };
+        if told.base_sha256.is_some() {
+            return Err(format!("the signature {:?} has a base, and a hash of one", one.label));
+        }
+        if *id != one.entry.key().id().as_str() {
+            return Err(format!("the signature {:?} is of another key", one.label));
+        }
+        let mut signature = [0; 88];
+        let length = STANDARD.encode_slice(one.signature, &mut signature).unwrap_or_default();
+        if Some(told.signature.as_bytes()) != signature.get(..length) {
+            return Err("its signature is not that of its request".to_owned());
+        }
+        let base = told.base.map(|base| base.get()).unwrap_or_default();
+        if !is_json_of(base, one.base) {
+            return Err("its signature base is not that of its request".to_owned());
+        }
+    }
+    match told.next() {
+        None => Ok(()),
+        Some((told, _)) => Err(format!("the signature {:?} does not hold", told.label)),
+    }
+}
+
+/// The key calls itself what it is, or what its signature calls it.
+pub(super) fn check_kid(told: &Signature<'_>, id: &str, keyid: Option<&str>) -> Result<(), String> {
+    let kid = facts::kid(told.key.get())?;
+    match kid == id || Some(&*kid) == keyid {
+        true => Ok(()),
+        false => Err(format!("the id {kid} is not that of its key")),
+    }
+}
+
+/// Whether `json` is `text` as a JSON string, as we write it. A base is ASCII, and what of it
+/// needs an escape is the quotation marks, the backslash, line feeds and tabs.
+fn is_json_of(json: &str, text: &str) -> bool {
+    let Some(inner) = json.strip_prefix('"').and_then(|json| json.strip_suffix('"')) else {
+        return false;
+    };
+    let (mut json, mut text) = (inner.as_bytes(), text.as_bytes());
+    // Whole runs without an escape are compared at once.
+    loop {
+        let run = json.iter().position(|b| *b == b'\\').unwrap_or(json.len());
+        let (Some((plain, escaped)), Some((same, rest))) =
+            (json.split_at_checked(run), text.split_at_checked(run))
+        else {
+            return false;
+        };
+        if plain != same {
+            return false;
+        }
+        let (Some(escaped), Some((first, rest))) = (escaped.get(1..), rest.split_first()) else {
+            return escaped.is_empty() && rest.is_empty();
+        };
+        let meant = match escaped.first() {
+            Some(b'n') => b'\n',
+            Some(b't') => b'\t',
+            Some(other @ (b'"' | b'\\')) => *other,
+            _ => return false,
+        };
+        if *first != meant {
+            return false;
+        }
+        (json, text) = (escaped.get(1..).unwrap_or_default(), rest);
+    }
+}
+
+/// What is known of one signature of an entry.
+pub(super) struct Signed<'a> {
+    pub(super) id: String,
+    /// Its base is kept, and was verified.
+    pub(super) base: bool,
+    pub(super) created: Option<Timestamp>,
+    pub(super) nonce: Option<&'a str>,
+    pub(super) tag: Option<&'a str>,
+    /// It binds method, target and the digest of the content, or what the auditor demands.
+    pub(super) whole: bool,
+    pub(super) mirror: facts::Mirror,
+    /// What the log says of its key, where it was verified.
+    pub(super) entry: Option<&'a Trusted>,
+}
+
+/// Whether what a request without a body asks for is the log's word alone.
+pub(super) fn claimed(
+    request: &Request<'_>,
+    verifier: &Verifier,
+    head: &Head<'_>,
+    signed: &[Signed<'_>],
+) -> Result<bool, String> {
+    let agreed = match request.verdict {
+        Verdict::Verified => verifier.profile().judge_mcp,
+        Verdict::Signed => request.mcp.is_some(),
+        _ => false,
+    };
+    if !agreed {
+        return Ok(true);
+    }
+    // What is recorded of the key has to let it ask for that.
+    let may = |mcp: &Mcp| {
+        let operation = Operation { method: &mcp.method, name: mcp.name.as_deref() };
+        signed.iter().any(|one| one.entry.is_none_or(|entry| entry.allows(operation)))
+    };
+    if request.verdict == Verdict::Verified && request.mcp.as_ref().is_some_and(|mcp| !may(mcp)) {
+        return Err("it says verified, and what it says of its key does not allow that".to_owned());
+    }
+    let mut covered = facts::Mirror::default();
+    for one in signed.iter().filter(|one| one.base) {
+        covered.method |= one.mirror.method;
+        covered.name |= one.mirror.name;
+    }
+    facts::check_mirror(request.mcp.as_ref(), head, covered)
+}

@@ -1,0 +1,87 @@
+//! What an audit of a whole log comes to.
+
+use std::collections::BTreeMap;
+
+use super::entry::After;
+use super::finding::Finding;
+use super::judge::{Judged, Reasons};
+use super::tree::Hash;
+use crate::clock::Timestamp;
+
+/// What was found out about a whole log.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Report {
+    /// Entries that were read.
+    pub entries: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Signatures that hold.
+    pub signatures: u64,
+    /// Entries about requests.
+    pub requests: u64,
+    /// Entries whose body was not kept.
+    pub without_body: u64,
+    /// Entries whose signature covers what is not kept.
+    pub opaque: u64,
+    /// Entries under an offset of the log's clock.
+    pub under_offset: u64,
+    /// Entries about requests whose tool or method is the log's word alone.
+    pub claimed: u64,
+    /// How many entries are not good for which reason.
+    pub unjudged: BTreeMap<&'static str, u64>,
+    /// Entries that are not good for some reason.
+    pub not_good: u64,
+    /// Checkpoints in the log that fit.
+    pub checkpoints: u64,
+    /// Entries that lie under a checkpoint or cosignature that was kept elsewhere.
+    pub anchored: Option<u64>,
+    /// Whether an entry was being written at the end.
+    pub unfinished: bool,
+    /// The root over the entries.
+    pub root: Option<Hash>,
+    /// The times of the first and the last entry.
+    pub span: Option<(Timestamp, Timestamp)>,
+    /// The log that this one follows, by its own word.
+    pub link: Link,
+    /// What does not fit; only the first, unless all were asked for.
+    pub findings: Vec<Finding>,
+    /// Findings beyond those that are listed.
+    pub more_findings: u64,
+}
+
+impl Report {
+    /// The first thing that does not fit.
+    pub fn finding(&self) -> Option<&Finding> {
+        self.findings.first()
+    }
+
+    /// Counts an entry that was judged so.
+    pub(super) fn count(&mut self, bytes: u64, judged: &Judged, reasons: Reasons) {
+        self.entries += 1;
+        self.bytes = self.bytes.saturating_add(bytes).saturating_add(1);
+        self.signatures += judged.signatures;
+        self.without_body += u64::from(judged.without_body);
+        self.opaque += u64::from(judged.opaque);
+        self.claimed += u64::from(judged.operation_claimed);
+        self.not_good += u64::from(!reasons.is_empty());
+        for reason in reasons.iter() {
+            *self.unjudged.entry(reason.as_str()).or_default() += 1;
+        }
+    }
+
+    /// Whether nothing contradicts anything, and nothing is missing to say so.
+    pub fn is_good(&self) -> bool {
+        self.findings.is_empty() && self.not_good == 0
+    }
+}
+
+/// The logs before and behind this one, by its own word.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Link {
+    /// The log that this one follows.
+    pub after: Option<After>,
+    /// The key of the log that follows this one.
+    pub successor: Option<String>,
+}

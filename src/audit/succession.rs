@@ -1,0 +1,126 @@
+//! Logs that follow each other: one that is closed names the log that follows it, and that one's
+//! first entry names the last checkpoint of the one before. Without the first half the old log is
+//! *abandoned*: what came after the checkpoint cannot be excluded.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::checkpoint::Checkpoint;
+use super::entry::{self, After, Event};
+use super::fault::LogError;
+use super::finding::{Finding, What};
+use super::folder::{Folder, LogKey};
+use super::note::NoteKey;
+use super::record::Record;
+use super::report::Report;
+use super::segment;
+use super::writer::{Settings, Writer};
+use crate::clock::Clock;
+
+/// Closes the log in `old`, and makes the new and empty log in `new` the one that follows it.
+/// Done again after it was cut short, it goes on where it was.
+///
+/// # Errors
+/// [`LogError`]: `old` is damaged or was followed by another log, `new` is not empty, or has the
+/// origin of the old one.
+pub fn follow(new: &Folder, old: &Folder, clock: &Arc<dyn Clock>) -> Result<(), LogError> {
+    let (key, old_key) = (new.key()?, old.key()?);
+    let note = match Writer::open(old.clone(), old_key.clone(), settings(), Arc::clone(clock)) {
+        Ok(mut writer) => {
+            apart(&key, old_key.public())?;
+            writer.end(key.public())?
+        }
+        Err(LogError::Followed { successor, .. }) if successor == key.public().to_string() => {
+            let note = old.latest()?;
+            note.ok_or_else(|| LogError::changed(old.path(), "its checkpoint was removed"))?
+        }
+        Err(error) => return Err(error),
+    };
+    let log_key = old_key.public().to_string();
+    let (checkpoint, predecessors) = (STANDARD.encode(note), predecessors(old)?);
+    begin(new, key, &After { log_key, checkpoint, closed: true, predecessors }, clock)
+}
+
+/// Makes the new and empty log in `new` the one that follows an abandoned log, of which `note` is
+/// a checkpoint that `old_key` has signed.
+///
+/// # Errors
+/// As [`follow`]; [`LogError::Changed`] if it is no such checkpoint.
+pub fn follow_abandoned(
+    new: &Folder,
+    (old_key, note): (&NoteKey, &[u8]),
+    clock: &Arc<dyn Clock>,
+) -> Result<(), LogError> {
+    let key = new.key()?;
+    apart(&key, old_key)?;
+    Checkpoint::signed(note, old_key)
+        .map_err(|e| LogError::changed(new.path(), format!("the checkpoint before it is {e}")))?;
+    let (log_key, checkpoint) = (old_key.to_string(), STANDARD.encode(note));
+    begin(new, key, &After { log_key, checkpoint, closed: false, predecessors: 1 }, clock)
+}
+
+fn settings() -> Settings {
+    Settings::default()
+}
+
+/// Two logs of one origin would be two histories of one log.
+fn apart(new: &LogKey, old: &NoteKey) -> Result<(), LogError> {
+    match new.public().name() == old.name() {
+        true => Err(LogError::KeyUnfit("its name is that of the log before it")),
+        false => Ok(()),
+    }
+}
+
+/// How many logs there are before one that follows `old`, by the word of that log.
+fn predecessors(old: &Folder) -> Result<u64, LogError> {
+    let first = segment::lines(old)?.next().transpose()?;
+    let entry = first.as_ref().and_then(|line| entry::parse(&line.bytes).ok());
+    Ok(match entry.map(|entry| entry.event) {
+        Some(Event::After(after)) => after.predecessors.saturating_add(1),
+        _ => 1,
+    })
+}
+
+fn begin(new: &Folder, key: LogKey, after: &After, clock: &Arc<dyn Clock>) -> Result<(), LogError> {
+    let mut writer = Writer::open(new.clone(), key, settings(), Arc::clone(clock))?;
+    if writer.size() > 0 {
+        return Err(LogError::Exists(new.path().to_owned()));
+    }
+    writer.append(std::iter::once(&Record::event("after", after)))?;
+    writer.checkpoint()
+}
+
+/// Whether the log of `report`, whose key is `key`, follows the one of `before`, whose key is
+/// `before_key`: `None`, or what is not certain although it does.
+///
+/// # Errors
+/// What does not fit.
+pub fn follows(
+    (report, key): (&Report, &NoteKey),
+    (before, before_key): (&Report, &NoteKey),
+) -> Result<Option<String>, Finding> {
+    let fault = |why: String| Finding { what: What::Successor, n: Some(0), why };
+    let after = report.link.after.as_ref();
+    let after = after.ok_or_else(|| fault("its first entry names no log before it".to_owned()))?;
+    if after.log_key != before_key.to_string() {
+        return Err(fault(format!("it follows the log of {}", after.log_key)));
+    }
+    let note = STANDARD.decode(&after.checkpoint).unwrap_or_default();
+    let (checkpoint, _) = Checkpoint::signed(&note, before_key)
+        .map_err(|e| fault(format!("the checkpoint that it follows is {e}")))?;
+    let same = checkpoint.size == before.entries && Some(checkpoint.root) == before.root;
+    match (&before.link.successor, after.closed) {
+        (Some(successor), _) if *successor != key.to_string() => {
+            Err(fault(format!("the log before it names another successor, {successor}")))
+        }
+        (Some(_), true) if same => Ok(None),
+        (Some(_), _) => Err(fault("it does not follow the end of the log before it".to_owned())),
+        (None, true) => Err(fault("the log before it was never closed".to_owned())),
+        (None, false) => Ok(Some(format!(
+            "the log before was abandoned: what came after entry {} cannot be excluded",
+            checkpoint.size.saturating_sub(1)
+        ))),
+    }
+}

@@ -1,0 +1,314 @@
+//! `mcpid audit check`: what one entry shows, to a reader who was not there.
+
+use mcpid::audit::check::{self, Checked};
+use mcpid::audit::entry::{Event, Request};
+use mcpid::audit::explain::{Explanation, explain};
+use mcpid::audit::judge::Reason;
+use mcpid::audit::{Verdict, proof};
+use mcpid::clock::Timestamp;
+use mcpid::message::shown::printed;
+
+use super::words;
+use crate::again;
+use crate::args::AuditCheckArgs;
+use crate::auditing;
+use crate::exit::Exit;
+use crate::failure::{Failure, chain};
+use crate::files;
+use crate::ui::Ui;
+
+/// Checks the evidence of one entry.
+pub(crate) fn check(args: &AuditCheckArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+    let anchor = auditing::anchor(&args.pins)?;
+    let trust = auditing::trust(&args.pins, ui)?;
+    let body = match &args.body {
+        Some(path) => Some(files::open_quietly(Some(path))?.read(proof::MAX_BYTES)?),
+        None => None,
+    };
+    let input = files::open(args.file.as_deref(), ui)?;
+    let name = input.name.clone();
+    let bytes = input.read(proof::MAX_BYTES)?;
+    auditing::whole_text(&bytes)
+        .map_err(|why| Failure::new(Exit::Input, "damaged_copy", format!("{name} {why}")))?;
+    let checked = check::check(&bytes, &anchor, trust, body.as_deref()).map_err(|error| {
+        let message = format!("{name} is {}", chain(&error));
+        Failure::new(Exit::Input, "not_evidence", message)
+            .hint("evidence is made by: mcpid audit prove N")
+    })?;
+    if !checked.pinned {
+        return Err(auditing::unpinned(&checked.log_key, |key| again::audit_check(args, key)));
+    }
+    let entry = checked.entry();
+    let request = entry.as_ref().and_then(|entry| match &entry.event {
+        Event::Request(request) => Some(&**request),
+        _ => None,
+    });
+    let page = Page { checked: &checked, request, open: open_ends(&checked, args, request) };
+    match ui.json() {
+        true => page.json(&name, ui)?,
+        false => page.print(ui)?,
+    }
+    Ok(match (&checked.fault, checked.is_good()) {
+        (Some(_), _) => Exit::Rejected,
+        (None, true) => Exit::Ok,
+        (None, false) => Exit::Unavailable,
+    })
+}
+
+/// What nothing here can exclude, each in a sentence.
+fn open_ends(
+    checked: &Checked,
+    args: &AuditCheckArgs,
+    request: Option<&Request<'_>>,
+) -> Vec<String> {
+    let mut open = Vec::new();
+    if !checked.anchored {
+        open.push(
+            "without a witness or a checkpoint kept elsewhere, the holder of the log's key can have \
+             made this at any time"
+                .to_owned(),
+        );
+    }
+    if args.pins.trust.is_empty() {
+        open.push(
+            "without -r nothing says whose key this is: anyone can make one and give it a name"
+                .to_owned(),
+        );
+    }
+    if request
+        .is_some_and(|request| matches!(request.verdict, Verdict::Refused | Verdict::WouldRefuse))
+    {
+        open.push(
+            "a refusal is the log keeper's word: it does not show that nothing was carried out"
+                .to_owned(),
+        );
+    }
+    open
+}
+
+/// What is shown of one piece of evidence.
+struct Page<'a> {
+    checked: &'a Checked,
+    request: Option<&'a Request<'a>>,
+    open: Vec<String>,
+}
+
+impl Page<'_> {
+    fn reasons(&self) -> Vec<&'static str> {
+        self.checked.judged.reasons.iter().map(Reason::as_str).collect()
+    }
+
+    /// The steps that could not be judged again.
+    fn steps(&self) -> Vec<u8> {
+        match (self.checked.judged.opaque, self.checked.judged.without_body) {
+            (true, _) => (1..=11).collect(),
+            (_, true) => vec![9, 10, 11],
+            _ => Vec::new(),
+        }
+    }
+
+    fn member(&self, path: &str) -> Option<serde_json::Value> {
+        let line: serde_json::Value = serde_json::from_slice(&self.checked.line).ok()?;
+        line.pointer(path).cloned()
+    }
+
+    fn text(&self, path: &str) -> String {
+        let value = self.member(path);
+        value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+
+    fn key(&self) -> String {
+        self.checked.judged.key.clone().unwrap_or_default()
+    }
+
+    fn explanation(&self) -> Option<Explanation> {
+        let judged = &self.checked.judged;
+        let mut about = explain(self.request?, judged.vouching?)?;
+        if judged.operation_claimed && self.request?.mcp.is_some() {
+            about.claimed.push("mcp".to_owned());
+        }
+        Some(about)
+    }
+
+    fn verdict(&self) -> &'static str {
+        match (&self.checked.fault, self.checked.is_good()) {
+            (Some(_), _) => "bad",
+            (None, true) => "good",
+            (None, false) => "unjudged",
+        }
+    }
+
+    fn json(&self, name: &str, ui: &mut Ui) -> Result<(), Failure> {
+        let checked = self.checked;
+        let entry = checked.entry();
+        let known = checked.judged.known.as_ref();
+        let about = self.explanation().unwrap_or_default();
+        let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
+        ui.json_line(&serde_json::json!({
+            "version": 1,
+            "input": name,
+            "verdict": self.verdict(),
+            "message": checked.fault,
+            "reasons": self.reasons(),
+            "anchored": checked.anchored && checked.fault.is_none(),
+            "log_key": checked.log_key.to_string(),
+            "witnessed_at": time(checked.witnessed),
+            "entry": entry.as_ref().map(|entry| entry.n),
+            "time": entry.as_ref().map(|entry| entry.time.to_string()),
+            "asked_at": time(checked.asked),
+            "signed_at": time(about.created),
+            "clock_offset": checked.offset,
+            "entry_verdict": self.request.map(|request| request.verdict.as_str()),
+            "code": self.request.and_then(|request| request.code.clone()),
+            "key": self.key(),
+            "key_name": known.and_then(|known| known.name.clone()),
+            "revoked_at": time(known.and_then(|known| known.revoked_at)),
+            "no_longer_allowed": known.is_some_and(|known| known.no_longer_allowed),
+            "tag": about.tag,
+            "touch": null,
+            "method": self.member("/request/method"),
+            "target": self.member("/request/target"),
+            "mcp": self.member("/mcp"),
+            "rules": self.member("/rules"),
+            "covered": about.covered,
+            "claimed": about.claimed,
+            "unjudged": self.steps(),
+            "size": checked.checkpoint.size,
+            "not_excluded": self.open,
+        }))
+    }
+
+    /// The one line that says what it comes to.
+    fn first(&self) -> String {
+        let checked = self.checked;
+        if let Some(fault) = &checked.fault {
+            return format!("bad: {fault}");
+        }
+        let (Some(entry), Some(request)) = (checked.entry(), self.request) else {
+            return "bad: its entry tells of no request".to_owned();
+        };
+        let (n, log, time) = (entry.n, checked.log_key.name(), entry.time);
+        let code = request.code.as_deref().unwrap_or_default();
+        if !checked.is_good() {
+            let code = request.code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
+            let (reasons, verdict) = (self.reasons().join(", "), request.verdict.as_str());
+            return format!(
+                "unjudged: {reasons}: entry {n} of {log} says {verdict}{code} at {time}"
+            );
+        }
+        match request.verdict {
+            Verdict::Refused => format!(
+                "genuine entry: the request was REFUSED ({code}): entry {n} of {log} at {time}"
+            ),
+            Verdict::WouldRefuse => format!(
+                "genuine entry: the request was PASSED ON UNVERIFIED ({code}): entry {n} of {log} at {time}"
+            ),
+            other => format!("good: entry {n} of {log}: {} at {time}", other.as_str()),
+        }
+    }
+
+    fn print(&self, ui: &mut Ui) -> Result<(), Failure> {
+        let checked = self.checked;
+        let mut lines = vec![self.first()];
+        let mut add = |name: &str, value: String| lines.push(format!("    {name:<12} {value}"));
+        if checked.fault.is_none() {
+            self.who(&mut add);
+            self.what(&mut add);
+            self.when(&mut add);
+            if let Some(rules) = self.request.and_then(|request| request.rules.as_ref()) {
+                add("rules", words::rules(rules));
+            }
+            if let Some(about) = self.explanation() {
+                add("covered", about.covered.join(" "));
+                if !about.claimed.is_empty() {
+                    add(
+                        "claimed",
+                        format!("{} (not signed: the log's word)", about.claimed.join(" ")),
+                    );
+                }
+            }
+            add("touch", "none".to_owned());
+            for reason in checked.judged.reasons.iter() {
+                add("unjudged", reason.text().to_owned());
+            }
+            if !checked.judged.opaque && checked.judged.without_body {
+                add("unjudged", "steps 9 to 11: the body was not kept".to_owned());
+            }
+        }
+        add("anchored", if checked.anchored { "yes" } else { "no" }.to_owned());
+        for line in lines {
+            let line = ui.shown(&line).into_owned();
+            ui.line(&line)?;
+        }
+        for sentence in &self.open {
+            ui.note(sentence);
+        }
+        if checked.fault.is_none() {
+            ui.detail("an entry proves that this was authorised, not that it was carried out");
+        }
+        Ok(())
+    }
+
+    fn who(&self, add: &mut impl FnMut(&str, String)) {
+        let key = self.key();
+        let Some(known) = &self.checked.judged.known else {
+            return add("key", format!("{key} (in no trust file that was given)"));
+        };
+        add(
+            "key",
+            match &known.name {
+                Some(name) => format!("{key} ({})", printed(name)),
+                None => key,
+            },
+        );
+        if let Some(revoked) = known.revoked_at {
+            add("revoked", revoked.to_string());
+        }
+        if let Some(why) = known.not_then {
+            add("then", format!("by the trust file {why} at that time"));
+        }
+        if known.no_longer_allowed {
+            add("allowed", "no longer: the key's allow of today does not grant this".to_owned());
+        }
+        if known.tag_not_listed {
+            add("tag", "not among the client ids of the key today".to_owned());
+        }
+    }
+
+    fn what(&self, add: &mut impl FnMut(&str, String)) {
+        let both = |one: &str, two: &str| {
+            let shown = [one, two].map(|path| self.member(path));
+            let shown = shown.iter().flatten().filter_map(|value| value.as_str());
+            shown.map(|text| printed(text).into_owned()).collect::<Vec<_>>().join(" ")
+        };
+        add("target", both("/request/method", "/request/target"));
+        let asked = both("/mcp/method", "/mcp/name");
+        if !asked.is_empty() {
+            let claimed = if self.checked.judged.operation_claimed { " (claimed)" } else { "" };
+            add("mcp", format!("{asked}{claimed}"));
+        }
+        let digest = self.text("/digest");
+        if !digest.is_empty() {
+            add("content", digest);
+        }
+    }
+
+    fn when(&self, add: &mut impl FnMut(&str, String)) {
+        let about = self.explanation().unwrap_or_default();
+        if let Some(created) = about.created {
+            add("signed", created.to_string());
+        }
+        if let Some(asked) = self.checked.asked {
+            add("judged", asked.to_string());
+        }
+        if self.checked.offset != 0 {
+            add(
+                "clock",
+                format!("the log's times are {} s ahead of its clock", self.checked.offset),
+            );
+        }
+        if let Some(time) = self.checked.witnessed {
+            add("witnessed", time.to_string());
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What entries say, in words that show and check share.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mcpid::audit::entry::{Request, Rules};
+use mcpid::audit::explain::explain;
+use mcpid::message::shown::printed;
+use mcpid::message::{Body, line};
+
+/// The rules of an entry in one line.
+pub(super) fn rules(rules: &Rules) -> String {
+    let window = rules.window.map_or("no window".to_owned(), |s| format!("window {s} s"));
+    let mut text = format!("{}, {window}, {} s ahead", rules.profile, rules.ahead);
+    for (what, names) in [
+        ("required too", &rules.require),
+        ("may be uncovered", &rules.allow_uncovered),
+        ("sent to", &rules.origins),
+    ] {
+        if !names.is_empty() {
+            text.push_str(&format!(", {what}: {}", names.join(" ")));
+        }
+    }
+    text
+}
+
+/// What the signature at `place` covers, and says of itself.
+pub(super) fn signature(request: &Request<'_>, place: usize, add: &mut impl FnMut(&str, String)) {
+    let Some(about) = explain(request, place) else { return };
+    if let Some(created) = about.created {
+        add("signed", created.to_string());
+    }
+    if let Some(expires) = about.expires {
+        add("expires", expires.to_string());
+    }
+    if let Some(tag) = about.tag {
+        add("tag", printed(&tag).into_owned());
+    }
+    if let Some(nonce) = about.nonce {
+        add("nonce", printed(&nonce).into_owned());
+    }
+    add("covered", about.covered.join(" "));
+    if !about.claimed.is_empty() {
+        add("not covered", about.claimed.join(" "));
+    }
+}
+
+/// The request itself: when it was judged, where it went, what it asks for, its content.
+pub(super) fn request(request: &Request<'_>, add: &mut impl FnMut(&str, String)) {
+    let Ok(line) = line::parse(request.request.get().as_bytes()) else { return };
+    if let Some(time) = line.time {
+        add("judged", time.to_string());
+    }
+    let target = serde_json::from_str::<serde_json::Value>(request.request.get());
+    let target = target.ok().and_then(|value| value["target"].as_str().map(str::to_owned));
+    add("target", format!("{} {}", line.head.method(), printed(&target.unwrap_or_default())));
+    if let Some(mcp) = &request.mcp {
+        let name = mcp.name.as_deref().unwrap_or_default();
+        let asked = format!("{} {}", printed(&mcp.method), printed(name));
+        add("mcp", asked.trim_end_matches(' ').to_owned());
+    }
+    if let Some(digest) = &request.digest {
+        add("content", digest.clone());
+    }
+    match (&line.body, &request.redacted) {
+        (_, Some(redacted)) => {
+            let places: Vec<&str> = redacted.cuts.iter().map(|cut| &*cut.at).collect();
+            add("body", redacted.rest.join("…"));
+            add("cut out", places.join(" "));
+        }
+        (Body::Kept(body), _) => add(
+            "body",
+            match std::str::from_utf8(body) {
+                Ok(text) => text.to_owned(),
+                Err(_) => format!("{} bytes, base64 {}", body.len(), STANDARD.encode(body)),
+            },
+        ),
+        _ => add("body", "not kept".to_owned()),
+    }
+}

@@ -1,0 +1,392 @@
+//! Each lie that a keeper of the log may tell, by name: what it comes to, and which word an auditor
+//! gets.
+
+use std::sync::Arc;
+
+use mcpid::audit::Recorder;
+use mcpid::audit::auditor::{Anchor, What};
+use mcpid::audit::check::{self, Checked};
+use mcpid::audit::judge::{PinnedRules, Reason, Trust};
+use mcpid::base::Component;
+use mcpid::clock::Timestamp;
+use mcpid::profile::Profile;
+use mcpid::sign::Signer;
+use serde_json::{Value, json};
+
+use crate::forged;
+use crate::forger::{forge, signed_by};
+use crate::scene::{self, START, Scene, body, call, entry, key, registry};
+
+/// One verified entry of alice's, with its body.
+fn one(bodies: bool, more: &[(&str, &str)]) -> (Scene, Value) {
+    let scene = Scene::new();
+    let recorder = Recorder::new(scene.open());
+    let recorder = if bodies { recorder.with_bodies(Vec::new()) } else { recorder };
+    scene.record(&recorder, &call(1, START, &body(1000), more)).unwrap();
+    drop(recorder);
+    let line = serde_json::from_str(&scene.lines()[0]).unwrap();
+    (scene, line)
+}
+
+#[track_caller]
+fn check_line(scene: &Scene, line: &Value) -> Checked {
+    forged::check_line(scene, line).unwrap()
+}
+
+#[track_caller]
+fn bad(scene: &Scene, line: &Value, words: &str) {
+    let fault = check_line(scene, line).fault.unwrap_or_else(|| panic!("called good: {words}"));
+    assert!(fault.contains(words), "{fault:?} does not say {words:?}");
+}
+
+#[track_caller]
+fn unjudged(checked: &Checked, reasons: &[Reason]) {
+    assert_eq!(checked.fault, None);
+    assert_eq!(checked.judged.reasons.iter().collect::<Vec<_>>(), reasons);
+}
+
+const MIRRORED: &[(&str, &str)] = &[("mcp-method", "tools/call"), ("mcp-name", "pay")];
+
+#[test]
+fn a_signature_without_its_base_vouches_for_nothing() {
+    let (scene, line) = one(true, &[]);
+    assert!(check_line(&scene, &line).is_good());
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut line = line.clone();
+        change(&mut line["signatures"][0]);
+        line
+    };
+    let hash = json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    let arbitrary = "A".repeat(86) + "==";
+    // The genuine signature, hidden; and one that was made up, in entry and request.
+    let hidden = with(&|one| {
+        one.as_object_mut().unwrap().remove("base");
+        one["base_sha256"] = hash.clone();
+    });
+    bad(&scene, &hidden, "it does not tell");
+    let mut made_up = hidden.clone();
+    made_up["signatures"][0]["signature"] = json!(arbitrary);
+    let field = format!("mcp=:{arbitrary}:");
+    for header in made_up["request"]["headers"].as_array_mut().unwrap() {
+        if header[0] == "signature" {
+            header[1] = json!(field);
+        }
+    }
+    bad(&scene, &made_up, "all that it covers is kept");
+    // Beside a genuine one, a false one.
+    let mut beside = line.clone();
+    let mut second = made_up["signatures"][0].clone();
+    second["label"] = json!("two");
+    beside["signatures"].as_array_mut().unwrap().push(second);
+    bad(&scene, &beside, "no signature \"two\"");
+    for header in beside["request"]["headers"].as_array_mut().unwrap() {
+        let value = header[1].as_str().unwrap().to_owned();
+        if header[0] == "signature" {
+            header[1] = json!(format!("{value}, two=:{arbitrary}:"));
+        } else if header[0] == "signature-input" {
+            header[1] = json!(format!("{value}, two={}", value.strip_prefix("mcp=").unwrap()));
+        }
+    }
+    bad(&scene, &beside, "all that it covers is kept");
+    bad(&scene, &with(&|one| one["base_sha256"] = hash.clone()), "a hash of one");
+}
+
+#[test]
+fn what_a_signature_leaves_out_is_said_and_never_good_by_the_keepers_rules() {
+    let rfc9421 = |window| Profile {
+        window: mcpid::profile::Window { back: window, ahead: 5 },
+        ..Profile::rfc9421()
+    };
+    let record = |covers: &[&str], profile: Profile| {
+        let scene = Scene::new();
+        let recorder = Recorder::new(scene.open()).with_bodies(Vec::new());
+        let mut signer = Signer::new(Arc::new(key(1)), &Profile::mcp()).unwrap();
+        let all = ["@method", "@target-uri", "content-digest", "content-type"];
+        for name in all.iter().filter(|name| !covers.contains(name)) {
+            signer = signer.no_cover(Component::new(*name).unwrap());
+        }
+        for name in covers.iter().filter(|name| !all.contains(name)) {
+            signer = signer.cover(Component::new((*name).to_owned()).unwrap());
+        }
+        let sent = signed_by(&signer, START, &body(1000));
+        scene.record_by(&recorder, &sent, &scene.verifier_by(profile)).unwrap();
+        drop(recorder);
+        let line: Value = serde_json::from_str(&scene.lines()[0]).unwrap();
+        assert_eq!(line["verdict"], "verified");
+        let checked = check_line(&scene, &line);
+        let pinned = |rules: PinnedRules| {
+            let report = scene.audit_by(Trust::pinned(scene.registry.clone()).with_rules(rules));
+            assert_eq!(report.finding(), None);
+            report.is_good()
+        };
+        (checked, pinned(PinnedRules { profile: Some(Profile::rfc9421()), ..Default::default() }))
+    };
+    let partly = [Reason::PartlySigned, Reason::LaxRules];
+    let all = ["@method", "@target-uri", "content-digest"];
+    let (checked, by_choice) = record(&all, rfc9421(None));
+    unjudged(&checked, &[Reason::LaxRules]);
+    assert!(by_choice, "an auditor may say that these rules are enough");
+    for covers in [&["@method"][..], &all[..2], &all[1..], &["@method", "content-digest", "@path"]]
+    {
+        let (checked, by_choice) = record(covers, rfc9421(None));
+        unjudged(&checked, &partly);
+        assert!(by_choice, "{covers:?}");
+    }
+    // The pieces of a target are the whole of it.
+    let pieces = ["@method", "content-digest", "@scheme", "@authority", "@path", "@query"];
+    unjudged(&record(&pieces, rfc9421(Some(30))).0, &[]);
+    unjudged(&record(&pieces[..5], rfc9421(Some(30))).0, &[Reason::PartlySigned]);
+}
+
+#[test]
+fn the_keepers_rules_can_only_narrow() {
+    let (scene, line) = one(true, &[]);
+    let with = |path: &str, value: Value| {
+        let mut line = line.clone();
+        *line.pointer_mut(path).unwrap() = value;
+        line
+    };
+    bad(&scene, &with("/rules", Value::Null), "names no rules");
+    bad(&scene, &with("/rules/profile", json!("none")), "there is no profile");
+    bad(&scene, &with("/rules/origins", json!(["https://other.example"])), "target_mismatch");
+    let mut required = line.clone();
+    required["rules"]["require"] = json!(["x-other"]);
+    bad(&scene, &required, "coverage_insufficient");
+    for (path, value) in [
+        ("/rules/window", json!(315_360_000)),
+        ("/rules/window", Value::Null),
+        ("/rules/ahead", json!(3_600)),
+    ] {
+        unjudged(&check_line(&scene, &with(path, value)), &[Reason::LaxRules]);
+    }
+    // A window of ten years, and the request a year after it was signed.
+    let mut late = with("/rules/window", json!(315_360_000));
+    let then = Timestamp::from_unix(START + 31_536_000).to_string();
+    (late["time"], late["request"]["time"]) = (json!(then), json!(then));
+    bad(&scene, &late, "expired");
+    assert!(check_line(&scene, &with("/rules/window", json!(10))).is_good(), "narrower is fine");
+}
+
+#[test]
+fn an_old_request_cannot_be_logged_again_as_a_new_one() {
+    let (scene, line) = one(true, &[]);
+    let later = |seconds: i64| json!(Timestamp::from_unix(START + seconds).to_string());
+    let mut again = line.clone();
+    again["time"] = later(31_536_000);
+    bad(&scene, &again, "does not fit that of its request");
+    again["request"]["time"] = later(31_536_000);
+    bad(&scene, &again, "expired");
+    // An entry about the clock excuses it, and makes nothing certain.
+    let mut lines = vec![line.clone()];
+    let clock = json!({"mcpid": "audit/2", "n": 1, "time": later(31_536_000), "event": "clock",
+        "clock": {"offset": 31_536_000}});
+    let mut again = line.clone();
+    (again["n"], again["time"]) = (json!(2), later(31_536_000));
+    lines.extend([clock, again]);
+    let forged: Vec<String> = lines.iter().map(Value::to_string).collect();
+    forge(&scene, &forged, 200);
+    let report = scene.audit(&[]);
+    assert_eq!(report.finding().unwrap().what, What::Replayed);
+    // Also where what was used up is forgotten since.
+    let mut between = Vec::new();
+    for n in 1..4 {
+        let other = Scene::new();
+        other.clock.set(START + 86_400 * n);
+        let recorder = Recorder::new(other.open()).with_bodies(Vec::new());
+        other.record(&recorder, &call(1, START + 86_400 * n, &body(7), &[])).unwrap();
+        drop(recorder);
+        let mut line: Value = serde_json::from_str(&other.lines()[0]).unwrap();
+        line["n"] = json!(n);
+        between.push(line);
+    }
+    lines.splice(1..1, between);
+    for (n, line) in lines.iter_mut().enumerate() {
+        line["n"] = json!(n);
+    }
+    let forged: Vec<String> = lines.iter().map(Value::to_string).collect();
+    forge(&scene, &forged, 200);
+    let report = scene.audit(&[]);
+    assert_eq!(report.finding().unwrap().what, What::Replayed, "{:?}", report.findings);
+    // Without the second use nothing is false, and the last entry's time is not certain.
+    let mut honest = forged.clone();
+    honest.remove(0);
+    let honest: Vec<Value> = honest.iter().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let honest: Vec<String> = (0..)
+        .zip(honest)
+        .map(|(n, mut line)| {
+            line["n"] = json!(n);
+            line.to_string()
+        })
+        .collect();
+    forge(&scene, &honest, 200);
+    let report = scene.audit(&[]);
+    assert_eq!((report.finding(), &report.unjudged), (None, &[("clock", 1)].into()));
+}
+
+#[test]
+fn a_contradiction_inside_an_entry_is_bad() {
+    let (scene, line) = one(true, MIRRORED);
+    let (bare_scene, bare) = one(false, MIRRORED);
+    let of = |line: &Value, path: &str, value: Value| {
+        let mut line = line.clone();
+        *line.pointer_mut(path).unwrap() = value;
+        line
+    };
+    for (scene, line) in [(&scene, &line), (&bare_scene, &bare)] {
+        assert!(check_line(scene, line).is_good());
+        bad(scene, &of(line, "/mcp/name", json!("transfer")), "and it says");
+        bad(scene, &of(line, "/mcp/method", json!("tools/list")), "and it says");
+        bad(scene, &of(line, "/mcp", Value::Null), "ask");
+        bad(scene, &of(line, "/digest", json!("sha-256=:AAAA:")), "digest is not that");
+        bad(scene, &of(line, "/digest", Value::Null), "digest is not that");
+        bad(scene, &of(line, "/code", json!("expired")), "the code");
+        bad(scene, &of(line, "/step", json!(12)), "step 12");
+        let allow = json!({"name": "key 1", "allow": ["tools/call:get_*"]});
+        bad(scene, &of(line, "/signatures/0/key/mcpid", allow), "allow");
+        let revoked = json!({"name": "key 1", "revoked_at": "2020-01-01T00:00:00Z"});
+        bad(scene, &of(line, "/signatures/0/key/mcpid", revoked), "key_revoked");
+        // The name that the log gives the key is not the one that is shown.
+        let mallory = of(line, "/signatures/0/key/mcpid/name", json!("mallory"));
+        let checked = check_line(scene, &mallory);
+        assert_eq!(checked.judged.known.unwrap().name.as_deref(), Some("key 1"));
+        // A field that no log keeps.
+        let mut more = line.clone();
+        more["request"]["headers"].as_array_mut().unwrap().push(json!(["x-other", "1"]));
+        bad(scene, &more, "which no log keeps");
+        let mut host = line.clone();
+        for header in host["request"]["headers"].as_array_mut().unwrap() {
+            if header[0] == "host" {
+                header[1] = json!("other.example");
+            }
+        }
+        bad(scene, &host, "target_mismatch");
+        for (verdict, step, code) in [
+            ("refused", json!(8), "signature_invalid"),
+            ("refused", json!(9), "expired"),
+            ("refused", Value::Null, "nonce_replayed"),
+            ("would_refuse", json!(7), "key_unknown"),
+            ("refused", json!(12), "no_such_code"),
+        ] {
+            let mut no = line.clone();
+            (no["verdict"], no["step"], no["code"]) = (json!(verdict), step, json!(code));
+            bad(scene, &no, code);
+        }
+    }
+    for code in ["digest_mismatch", "body_ambiguous"] {
+        let mut no = line.clone();
+        let step = if code == "digest_mismatch" { 9 } else { 10 };
+        (no["verdict"], no["step"], no["code"]) = (json!("refused"), json!(step), json!(code));
+        bad(&scene, &no, "nothing refuses it");
+    }
+    // Renamed, it is not there.
+    let mut renamed = line.clone();
+    let body = renamed["request"].as_object_mut().unwrap().remove("body").unwrap();
+    renamed["request"]["Body"] = body;
+    bad(&scene, &renamed, "cannot be read");
+}
+
+#[test]
+fn what_is_left_of_a_body_is_claimed_until_the_body_is_there() {
+    let scene = Scene::new();
+    let rules = vec!["tools/call:*:arguments.password".parse().unwrap()];
+    let recorder = Recorder::new(scene.open()).with_bodies(rules);
+    scene.record(&recorder, &call(1, START, &body(1000), &[])).unwrap();
+    drop(recorder);
+    let line = scene.lines().remove(0);
+    let less: Value =
+        serde_json::from_str(&line.replace("\\\"amount\\\":1000", "\\\"amount\\\":10")).unwrap();
+    assert_ne!(less.to_string(), serde_json::from_str::<Value>(&line).unwrap().to_string());
+    let checked = check_line(&scene, &less);
+    assert!(checked.judged.without_body && checked.judged.operation_claimed);
+    forge(&scene, &[less.to_string()], 200);
+    let evidence = mcpid::audit::proof::prove(&scene.files(), 0, None).unwrap();
+    let anchor = Anchor { log_key: Some(scene.log_key.clone()), ..Anchor::default() };
+    for text in [body(1000), body(10)] {
+        let checked =
+            check::check(evidence.as_bytes(), &anchor, scene.trust(), Some(text.as_bytes()));
+        assert!(checked.unwrap().fault.is_some(), "{text}");
+    }
+}
+
+#[test]
+fn what_the_log_says_about_itself_has_its_place() {
+    let (scene, line) = one(true, &[]);
+    let time = line["time"].clone();
+    let own = |event: &str, value: Value| {
+        let mut entry = json!({"mcpid": "audit/2", "time": time, "event": event});
+        entry[event] = value;
+        entry
+    };
+    let after = own(
+        "after",
+        json!({"log_key": "x", "checkpoint": "", "closed": true,
+        "predecessors": 1}),
+    );
+    let closed = own("closed", json!({"successor": "x"}));
+    let mut narrower = line["rules"].clone();
+    narrower["window"] = json!(20);
+    let mut by_others = line.clone();
+    by_others["rules"] = narrower.clone();
+    let rules = own("rules", narrower);
+    let mut first = own("dropped", json!({"seen": 1, "dropped": 0, "codes": {}, "gaps": 0}));
+    first["mcpid"] = json!("audit/1");
+    let found = |lines: &[&Value]| {
+        let numbered = (0..).zip(lines).map(|(n, line)| {
+            let mut line = (*line).clone();
+            line["n"] = json!(n);
+            line.to_string()
+        });
+        forge(&scene, &numbered.collect::<Vec<_>>(), 200);
+        scene.audit(&[]).finding().map(ToString::to_string)
+    };
+    assert_eq!(found(&[&line]), None);
+    assert_eq!(found(&[&after, &line, &closed]), None);
+    assert_eq!(found(&[&first, &line]), None);
+    assert!(found(&[&line, &after]).unwrap().contains("only a first entry"));
+    assert!(found(&[&closed, &line]).unwrap().contains("behind the entry that closes"));
+    assert!(found(&[&line, &first]).unwrap().contains("older format"));
+    let other = {
+        let (_, mut other) = one(true, &[]);
+        other["rules"] = by_others["rules"].clone();
+        other
+    };
+    assert!(found(&[&line, &other]).unwrap().contains("were in force"));
+    assert_eq!(found(&[&line, &rules, &other]), None);
+    let counts = json!({"seen": 1, "dropped": 2, "codes": {}, "gaps": 0});
+    assert!(found(&[&own("dropped", counts)]).unwrap().contains("add up"));
+}
+
+/// A log of the first format: it is read, and what it does not say is not good.
+#[test]
+fn an_entry_of_the_first_version_is_read() {
+    let (scene, line) = one(true, &[]);
+    let mut first = line.clone();
+    first["mcpid"] = json!("audit/1");
+    first["rules"].as_object_mut().unwrap().remove("origins");
+    assert!(check_line(&scene, &first).is_good());
+    let mut signed = first.clone();
+    (signed["verdict"], signed["rules"]) = (json!("signed"), Value::Null);
+    unjudged(&check_line(&scene, &signed), &[Reason::Rules]);
+    let mut stepped = first.clone();
+    stepped["time"] = json!(Timestamp::from_unix(START + 86_400).to_string());
+    unjudged(&check_line(&scene, &stepped), &[Reason::Clock]);
+    signed["mcpid"] = json!("audit/2");
+    bad(&scene, &signed, "names no rules");
+}
+
+/// Two signatures of two people: the one that the auditor knows vouches.
+#[test]
+fn an_unknown_signature_beside_a_known_one_takes_nothing_away() {
+    let scene = Scene::new();
+    let recorder = Recorder::new(scene.open()).with_bodies(Vec::new());
+    let mut sent = call(1, START, &body(1), &[]);
+    let second = Signer::new(Arc::new(key(2)), &Profile::mcp()).unwrap().with_label("two");
+    scene::sign(&mut sent, &second, START);
+    scene.record(&recorder, &sent).unwrap();
+    drop(recorder);
+    for (known, good) in [(vec![1], true), (vec![2], true), (vec![1, 2], true), (vec![3], false)] {
+        let entries = known.iter().map(|n| entry(*n, json!({}))).collect();
+        let report = scene.audit_by(Trust::pinned(registry(entries)));
+        assert_eq!((report.finding(), report.is_good()), (None, good), "{known:?}");
+    }
+}

@@ -1,0 +1,364 @@
+//! What is done to the folder of a log, by anyone who can write there: it is found, and a log that
+//! cannot be continued is left as it was.
+
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mcpid::audit::auditor::{self, Auditor, What};
+use mcpid::audit::judge::Judge;
+use mcpid::audit::note::{Kind, NoteKey};
+use mcpid::audit::{Folder, LogError, Recorder, Settings, succession};
+use mcpid::clock::{Clock, Timestamp};
+use mcpid::key::Sign as _;
+
+use crate::forger::{forge, sealed};
+use crate::scene::{NAME, START, Scene, audit, body, call, key};
+
+fn all(path: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = fs::read_dir(path)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .map(|path| {
+            (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(path).unwrap())
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+/// A log of eight entries in several files.
+fn several() -> Scene {
+    let scene = Scene::new();
+    let mut small = Settings::default();
+    small.file_size = 5_000;
+    scene.fill(8, small);
+    assert!(scene.segments().len() >= 3);
+    scene
+}
+
+fn what(scene: &Scene) -> Option<What> {
+    scene.audit(&[]).finding().map(|finding| finding.what)
+}
+
+#[test]
+fn what_is_removed_renamed_or_emptied_in_the_folder_is_found_and_not_written_on() {
+    type Act = fn(&Scene);
+    let acts: [(&str, Act, What); 12] = [
+        (
+            "a file of entries renamed",
+            |s| {
+                let last = s.segments().pop().unwrap();
+                fs::rename(last, s.path().join("entries-000000000099.jsonl")).unwrap();
+            },
+            What::File,
+        ),
+        (
+            "the first file renamed",
+            |s| {
+                let first = s.segments().remove(0);
+                fs::rename(first, s.path().join("entries-000000000001.jsonl")).unwrap();
+            },
+            What::File,
+        ),
+        (
+            "an empty file put in",
+            |s| {
+                fs::write(s.path().join("entries-000000000099.jsonl"), "").unwrap();
+            },
+            What::File,
+        ),
+        ("the first file emptied", |s| fs::write(&s.segments()[0], "").unwrap(), What::Removed),
+        (
+            "the last file emptied",
+            |s| fs::write(s.segments().pop().unwrap(), "").unwrap(),
+            What::Truncated,
+        ),
+        (
+            "the hashes cut",
+            |s| {
+                let tree = s.path().join("tree");
+                let bytes = fs::read(&tree).unwrap();
+                fs::write(&tree, &bytes[..64]).unwrap();
+            },
+            What::Tree,
+        ),
+        ("the hashes gone", |s| fs::remove_file(s.path().join("tree")).unwrap(), What::Tree),
+        ("the hashes emptied", |s| fs::write(s.path().join("tree"), "").unwrap(), What::Tree),
+        (
+            "checkpoints gone",
+            |s| fs::remove_file(s.path().join("checkpoints")).unwrap(),
+            What::Checkpoint,
+        ),
+        (
+            "the latest gone",
+            |s| fs::remove_file(s.path().join("checkpoint")).unwrap(),
+            What::Checkpoint,
+        ),
+        (
+            "checkpoints emptied",
+            |s| fs::write(s.path().join("checkpoints"), "").unwrap(),
+            What::Checkpoint,
+        ),
+        (
+            "both gone",
+            |s| {
+                fs::remove_file(s.path().join("checkpoints")).unwrap();
+                fs::remove_file(s.path().join("checkpoint")).unwrap();
+            },
+            What::Checkpoint,
+        ),
+    ];
+    for (case, act, wanted) in acts {
+        let scene = several();
+        act(&scene);
+        assert_eq!(what(&scene), Some(wanted), "{case}");
+        // Opening reads the last file alone: what is in the others is for an audit to find.
+        if case.starts_with("the first file") {
+            continue;
+        }
+        let before = all(&scene.path());
+        match scene.try_open(Settings::default()) {
+            // Hashes that are lost are made again from entries that a checkpoint vouches for, and
+            // so is the copy of the latest checkpoint.
+            Ok(log) => {
+                assert!(case.contains("hashes") || case == "the latest gone", "{case}");
+                drop(log);
+                assert_eq!(what(&scene), None, "{case}");
+            }
+            Err(error) => {
+                assert!(matches!(error, LogError::Changed { .. }), "{case}: {error:?}");
+                assert_eq!(all(&scene.path()), before, "{case}: it was written to");
+            }
+        }
+    }
+}
+
+/// Entries behind the last checkpoint are vouched for by nothing but their hashes.
+#[test]
+fn a_tail_that_was_changed_or_renumbered_is_not_signed() {
+    let scene = several();
+    let tail = {
+        let recorder = Recorder::new(scene.open());
+        for n in 0..3 {
+            scene.record(&recorder, &call(1, scene.clock.now().unix(), &body(n), &[])).unwrap();
+        }
+        // As a process that was killed leaves it.
+        let copy = tempfile::tempdir().unwrap();
+        for (name, bytes) in all(&scene.path()) {
+            fs::write(copy.path().join(name), bytes).unwrap();
+        }
+        copy
+    };
+    for (name, bytes) in all(tail.path()) {
+        fs::write(scene.path().join(name), bytes).unwrap();
+    }
+    let last = scene.segments().pop().unwrap();
+    let good = fs::read_to_string(&last).unwrap();
+    let renumbered: Vec<String> = {
+        let mut lines: Vec<&str> = good.lines().collect();
+        let gone = lines.remove(lines.len() - 2);
+        let number =
+            |line: &str| line.split("\"n\":").nth(1).unwrap().split(',').next().unwrap().to_owned();
+        let (from, to) = (number(lines[lines.len() - 1]), number(gone));
+        let end =
+            lines.pop().unwrap().replacen(&format!("\"n\":{from},"), &format!("\"n\":{to},"), 1);
+        lines.iter().map(|line| (*line).to_owned()).chain([end]).collect()
+    };
+    // Renumbered without the hashes: refused, and left.
+    fs::write(&last, renumbered.join("\n") + "\n").unwrap();
+    fs::remove_file(scene.path().join("tree")).unwrap();
+    let before = all(&scene.path());
+    let error = scene.try_open(Settings::default()).unwrap_err();
+    assert!(matches!(error, LogError::Changed { .. }), "{error:?}");
+    assert_eq!(all(&scene.path()), before);
+}
+
+#[test]
+fn nothing_but_regular_files_is_opened_and_nothing_hangs() {
+    let begun = Instant::now();
+    for name in ["checkpoint", "checkpoints", "tree", "entries-000000000000.jsonl", "log-key.pub"] {
+        let scene = Scene::new();
+        scene.fill(2, Settings::default());
+        let path = scene.path().join(name);
+        fs::remove_file(&path).unwrap();
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let audited = || {
+            let anchor =
+                auditor::Anchor { log_key: Some(scene.log_key.clone()), ..Default::default() };
+            let mut auditor = Auditor::new(&scene.files(), &anchor)?;
+            let mut judge = Judge::new(scene.trust());
+            for line in auditor::lines(&scene.files())? {
+                auditor.take(judge.look(&line?));
+            }
+            auditor.finish()
+        };
+        if name != "log-key.pub" {
+            assert!(
+                audited().is_ok_and(|report| !report.is_good()) || audited().is_err(),
+                "{name}"
+            );
+            assert!(scene.try_open(Settings::default()).is_err(), "{name}");
+        }
+        let _ = mcpid::audit::proof::prove(&scene.files(), 0, None);
+        let _ = scene.files().look();
+        let _ = scene.files().public();
+    }
+    assert!(begun.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn a_file_of_any_length_takes_no_memory() {
+    let scene = Scene::new();
+    scene.fill(2, Settings::default());
+    let good = fs::read(scene.path().join("checkpoints")).unwrap();
+    let sparse =
+        |name: &str| File::create(scene.path().join(name)).unwrap().set_len(1 << 30).unwrap();
+    sparse("checkpoint");
+    assert_eq!(what(&scene), Some(What::Checkpoint));
+    assert!(scene.try_open(Settings::default()).is_err());
+    fs::write(scene.path().join("checkpoint"), &good[good.len() / 2..]).unwrap();
+    fs::write(scene.path().join("checkpoints"), vec![b'\n'; 60_000_000]).unwrap();
+    assert_eq!(what(&scene), Some(What::Checkpoint));
+    assert!(scene.try_open(Settings::default()).is_err());
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    let peak: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!(peak < 700_000, "{peak} KiB");
+}
+
+/// `rm lock` let a second writer in: there is no such file any more.
+#[test]
+fn no_file_that_is_removed_or_exchanged_lets_a_second_writer_in() {
+    let scene = Scene::new();
+    let log = scene.open();
+    let recorder = Recorder::new(log.clone());
+    let one = |n| call(1, scene.clock.now().unix(), &body(n), &[]);
+    scene.record(&recorder, &one(1)).unwrap();
+    assert!(!scene.path().join("lock").exists());
+    for (name, _) in all(&scene.path()) {
+        let (path, aside) = (scene.path().join(&name), scene.path().join("aside"));
+        // Exchanged for a copy, and back.
+        fs::copy(&path, &aside).unwrap();
+        let inode = fs::metadata(&path).unwrap().ino();
+        fs::rename(&aside, &path).unwrap();
+        assert_ne!(fs::metadata(&path).unwrap().ino(), inode);
+        let second = scene.try_open(Settings::default());
+        assert!(matches!(second, Err(LogError::Locked(_))), "{name}: {second:?}");
+    }
+    // What this process had open is not what is there: it says so, and reads it again.
+    let error = scene.record(&recorder, &one(2)).unwrap_err();
+    assert!(matches!(error, LogError::Changed { .. }), "{error:?}");
+    scene.record(&recorder, &one(3)).unwrap();
+    // What another process has written behind our back stays, and nothing goes on.
+    let path = scene.only_segment();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.extend_from_slice(b"{\"mcpid\":\"audit/2\",\"n\":2,\"ti\n");
+    fs::write(&path, &bytes).unwrap();
+    for n in 4..6 {
+        let error = scene.record(&recorder, &one(n)).unwrap_err();
+        assert!(matches!(error, LogError::Changed { .. }), "{error:?}");
+    }
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+    // Another folder in the place of this one.
+    let (path, aside) = (scene.path(), scene.path().with_file_name("aside"));
+    fs::rename(&path, &aside).unwrap();
+    Folder::init(&path, NAME, &key(200), Timestamp::from_unix(START)).unwrap();
+    assert!(scene.record(&recorder, &one(6)).is_err());
+}
+
+#[test]
+fn a_log_begins_with_a_checkpoint_over_nothing() {
+    let scene = Scene::new();
+    let report = scene.audit(&[]);
+    assert_eq!((report.finding(), report.checkpoints, report.entries), (None, 1, 0));
+    drop(scene.open());
+    fs::write(scene.path().join("checkpoints"), "").unwrap();
+    fs::remove_file(scene.path().join("checkpoint")).unwrap();
+    assert!(matches!(scene.try_open(Settings::default()), Err(LogError::Changed { .. })));
+}
+
+fn second(scene: &Scene, number: u8, name: &str) -> (Folder, NoteKey) {
+    let path = scene.path().with_file_name(name.replace('/', "-"));
+    let key = Folder::init(&path, name, &key(number), Timestamp::from_unix(START)).unwrap();
+    (Folder::at(path).unwrap(), key)
+}
+
+#[test]
+fn a_log_follows_another_and_both_say_so() {
+    let scene = Scene::new();
+    scene.fill(3, Settings::default());
+    let clock: Arc<dyn Clock> = scene.clock.clone();
+    let (next, next_key) = second(&scene, 201, "example.com/next");
+    succession::follow(&next, &scene.files(), &clock).unwrap();
+    let old = scene.audit(&[]);
+    assert_eq!((old.finding(), old.entries), (None, 4));
+    assert_eq!(old.link.successor.as_deref(), Some(&*next_key.to_string()));
+    let at = |folder: &Folder, key: &NoteKey| {
+        let anchor = auditor::Anchor { log_key: Some(key.clone()), ..Default::default() };
+        audit(folder.path(), &anchor, scene.trust())
+    };
+    let new = at(&next, &next_key);
+    assert_eq!((new.finding(), new.entries), (None, 1));
+    assert_eq!(new.link.after.as_ref().unwrap().predecessors, 1);
+    let follows = |new, old| succession::follows(new, old);
+    let key_of = &scene.log_key;
+    assert_eq!(follows((&new, &next_key), (&old, key_of)), Ok(None));
+    // It is at its end, and stays there.
+    let closed = scene.try_open(Settings::default()).unwrap_err();
+    assert!(matches!(closed, LogError::Followed { .. }), "{closed:?}");
+    // Done twice it is the same; another log cannot follow too.
+    assert!(matches!(succession::follow(&next, &scene.files(), &clock), Err(LogError::Exists(_))));
+    let (third, third_key) = second(&scene, 202, "example.com/third");
+    let error = succession::follow(&third, &scene.files(), &clock).unwrap_err();
+    assert!(matches!(error, LogError::Followed { .. }), "{error:?}");
+    // By the checkpoint alone it is a fork, which the old log shows.
+    let note = scene.checkpoint();
+    succession::follow_abandoned(&third, (key_of, &note), &clock).unwrap();
+    let fork = at(&third, &third_key);
+    let finding = follows((&fork, &third_key), (&old, key_of)).unwrap_err();
+    assert!(finding.why.contains("names another successor"), "{finding}");
+    // A log that was abandoned is not whole.
+    let lost = Scene::new();
+    lost.fill(2, Settings::default());
+    let (next, next_key) = second(&lost, 203, "example.com/after");
+    succession::follow_abandoned(&next, (&lost.log_key, &lost.checkpoint()), &clock).unwrap();
+    let (new, old) = (at(&next, &next_key), lost.audit(&[]));
+    let why = follows((&new, &next_key), (&old, &lost.log_key)).unwrap().unwrap();
+    assert!(why.contains("abandoned"), "{why}");
+    // An origin of its own.
+    let path = lost.path().with_file_name("same");
+    Folder::init(&path, NAME, &key(204), Timestamp::from_unix(START)).unwrap();
+    let same = Folder::at(path).unwrap();
+    let error = succession::follow(&same, &lost.files(), &clock).unwrap_err();
+    assert!(matches!(error, LogError::KeyUnfit(_)), "{error:?}");
+    drop(lost.open());
+}
+
+/// A closed log whose end was cut off with the log's key is found by the log behind it.
+#[test]
+fn a_successor_shows_what_was_cut_from_the_log_before() {
+    let scene = Scene::new();
+    scene.fill(3, Settings::default());
+    let clock: Arc<dyn Clock> = scene.clock.clone();
+    let (next, next_key) = second(&scene, 201, "example.com/next");
+    succession::follow(&next, &scene.files(), &clock).unwrap();
+    let anchor = auditor::Anchor { log_key: Some(next_key.clone()), ..Default::default() };
+    let new = audit(next.path(), &anchor, scene.trust());
+    let lines = scene.lines();
+    for keep in [lines[..3].to_vec(), lines[..2].to_vec()] {
+        forge(&scene, &keep, 200);
+        let old = scene.audit(&[]);
+        assert_eq!(old.finding(), None);
+        let follows = succession::follows((&new, &next_key), (&old, &scene.log_key));
+        assert!(follows.is_err());
+    }
+    let other = NoteKey::new("example.com/x", Kind::Log, key(9).public().clone()).unwrap();
+    let old = scene.audit(&[]);
+    assert!(succession::follows((&new, &next_key), (&old, &other)).is_err());
+    let _ = sealed(0, mcpid::audit::tree::empty(), 200);
+}

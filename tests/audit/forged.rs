@@ -1,0 +1,254 @@
+//! The holder of the log's key makes a false log or false evidence, and everything else fit: hashes,
+//! numbers, checkpoints. Nothing false may be called good.
+//!
+//! One member of one entry, or of one evidence file, is changed at a time: each member there is, in
+//! every way that the generator knows, in an order and with values that hang on a seed.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mcpid::audit::auditor::Anchor;
+use mcpid::audit::check::{self, Checked};
+use mcpid::audit::judge::Trust;
+use mcpid::audit::proof::{self, ProofError};
+use mcpid::audit::tree;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use serde_json::{Value, json};
+
+use crate::forger::{forge, sealed, various};
+use crate::scene::{Scene, entry, registry};
+
+/// Every path to a member or item of `value`, with the value there.
+fn paths(value: &Value) -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    let mut waiting = vec![(String::new(), value.clone())];
+    while let Some((path, value)) = waiting.pop() {
+        match &value {
+            Value::Object(members) => waiting.extend(members.iter().map(|(name, value)| {
+                let name = name.replace('~', "~0").replace('/', "~1");
+                (format!("{path}/{name}"), value.clone())
+            })),
+            Value::Array(items) => waiting.extend(
+                items.iter().enumerate().map(|(n, value)| (format!("{path}/{n}"), value.clone())),
+            ),
+            _ => {}
+        }
+        found.push((path, value));
+    }
+    found.retain(|(path, _)| !path.is_empty());
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    found
+}
+
+/// Other values for the one at a path; `None` removes it.
+fn others(value: &Value, random: &mut StdRng) -> Vec<Option<Value>> {
+    let mut others = vec![None, Some(Value::Null), Some(json!({"more": 1}))];
+    match value {
+        Value::String(text) => {
+            let mut bent: Vec<char> = text.chars().collect();
+            if !bent.is_empty() {
+                let at = random.random_range(0..bent.len());
+                bent[at] = if bent[at] == 'b' { 'c' } else { 'b' };
+            }
+            others.push(Some(json!(bent.into_iter().collect::<String>())));
+            others.push(Some(json!(format!("{text}x"))));
+            others.push(Some(json!("")));
+        }
+        Value::Number(number) => {
+            let n = number.as_i64().unwrap();
+            for other in [n + 1, n - 1, n + 1_000_000, -n - 1] {
+                others.push(Some(json!(other)));
+            }
+        }
+        Value::Array(items) => {
+            others.push(Some(json!([])));
+            let mut twice = items.clone();
+            twice.extend(items.first().cloned());
+            others.push(Some(json!(twice)));
+        }
+        Value::Object(members) => {
+            let mut more = members.clone();
+            more.insert("more".to_owned(), json!(1));
+            others.push(Some(json!(more)));
+            others.push(Some(json!({})));
+        }
+        _ => others.extend([Some(json!(7)), Some(json!("digest_mismatch"))]),
+    }
+    others.retain(|other| other.as_ref() != Some(value));
+    others
+}
+
+fn with(value: &Value, path: &str, other: Option<&Value>) -> Value {
+    let mut changed = value.clone();
+    let (parent, name) = path.rsplit_once('/').unwrap();
+    let name = name.replace("~1", "/").replace("~0", "~");
+    match (changed.pointer_mut(parent).unwrap(), other) {
+        (Value::Object(members), Some(other)) => drop(members.insert(name, other.clone())),
+        (Value::Object(members), None) => drop(members.remove(&name)),
+        (Value::Array(items), Some(other)) => items[name.parse::<usize>().unwrap()] = other.clone(),
+        (Value::Array(items), None) => drop(items.remove(name.parse().unwrap())),
+        _ => unreachable!(),
+    }
+    changed
+}
+
+/// What is the keeper's word and shown as such: that a key is limited or named so, the counts of
+/// requests without an entry, and of a refusal the reason where nothing can repeat it.
+fn is_keepers_word(path: &str, original: &Value, changed: &Value) -> bool {
+    let of_key = path.contains("/key/mcpid");
+    let absent = |path: &str| changed.pointer(path).is_none_or(Value::is_null);
+    let same_but = |names: &[&str]| names.iter().any(|name| path.starts_with(name));
+    let refused = original["verdict"] == "refused" || original["verdict"] == "would_refuse";
+    of_key
+        || same_but(&["/dropped"])
+        || (refused && same_but(&["/code", "/step", "/mcp"]))
+        // A member that is null is one that is not there.
+        || (original.pointer(path).is_none_or(Value::is_null) && absent(path))
+        // Rules that are narrower hold as well; the whole log shows that others were in force.
+        || same_but(&["/rules"])
+        // The target names the host too, and times under an offset are not certain anyway.
+        || (path == "/request/headers/0" && original.pointer("/request/headers/0/0") == Some(&json!("host")))
+        || same_but(&["/clock/offset"])
+        // What was cut out of a body is the keeper's to say: the body is one that was not kept.
+        || same_but(&["/redacted"])
+        || (path == "/request/body" && changed.pointer(path).is_none())
+}
+
+fn anchor(scene: &Scene) -> Anchor {
+    Anchor { log_key: Some(scene.log_key.clone()), ..Anchor::default() }
+}
+
+#[test]
+fn no_changed_member_of_any_entry_is_called_good() {
+    let seed = 20_261_129;
+    let mut random = StdRng::seed_from_u64(seed);
+    let scene = various();
+    let lines = scene.lines();
+    let untouched: Vec<String> =
+        lines.iter().map(|l| serde_json::from_str::<Value>(l).unwrap().to_string()).collect();
+    forge(&scene, &untouched, 200);
+    let report = scene.audit(&[]);
+    assert!(report.finding().is_none(), "{:?}", report.findings);
+    let (mut cases, mut wrong) = (0, Vec::new());
+    for (n, line) in untouched.iter().enumerate() {
+        let value: Value = serde_json::from_str(line).unwrap();
+        let is_request = value["event"] == "request";
+        // What an entry about a request says can be seen from it alone; of the others, the whole log.
+        let before = is_request.then(|| check_line(&scene, &value).unwrap());
+        for (path, original) in paths(&value) {
+            for other in others(&original, &mut random) {
+                let changed = with(&value, &path, other.as_ref());
+                cases += 1;
+                let seen = match &before {
+                    Some(before) if path != "/n" => match check_line(&scene, &changed) {
+                        Err(_) => true,
+                        Ok(now) => {
+                            let claimed = now.judged.operation_claimed && path.starts_with("/mcp");
+                            let less = now.judged.reasons != before.judged.reasons;
+                            now.fault.is_some() || !now.is_good() || less || claimed
+                        }
+                    },
+                    _ => {
+                        let mut lines = untouched.clone();
+                        lines[n] = changed.to_string();
+                        forge(&scene, &lines, 200);
+                        scene.audit(&[]).finding().is_some()
+                    }
+                };
+                if !seen && !is_keepers_word(&path, &value, &changed) {
+                    wrong.push(format!("entry {n} {path} = {other:?}"));
+                }
+            }
+        }
+    }
+    assert!(cases > 1_500, "{cases}");
+    assert!(wrong.is_empty(), "{} of {cases}, seed {seed}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn no_changed_member_of_any_evidence_is_called_good() {
+    let seed = 20_261_130;
+    let mut random = StdRng::seed_from_u64(seed);
+    let scene = various();
+    let (mut cases, mut wrong) = (0, Vec::new());
+    for n in 0..scene.lines().len() as u64 {
+        let evidence = match proof::prove(&scene.files(), n, None) {
+            Ok(evidence) => evidence,
+            Err(ProofError::NoRequest(_)) => continue,
+            Err(error) => panic!("{error}"),
+        };
+        let check =
+            |text: &str| check::check(text.as_bytes(), &anchor(&scene), scene.trust(), None);
+        let whole = check(&evidence).unwrap();
+        assert_eq!(whole.fault, None, "entry {n}");
+        let value: Value = serde_json::from_str(&evidence).unwrap();
+        for (path, original) in paths(&value) {
+            for other in others(&original, &mut random) {
+                let changed = with(&value, &path, other.as_ref());
+                cases += 1;
+                if check(&changed.to_string()).is_ok_and(|checked| checked.fault.is_none()) {
+                    wrong.push(format!("entry {n} {path} = {other:?}"));
+                }
+            }
+        }
+    }
+    assert!(cases > 500, "{cases}");
+    // The clock's entry may be left out of a file: then its times do not fit.
+    assert!(wrong.is_empty(), "{} of {cases}, seed {seed}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Evidence of one entry that was never in any log, by the holder of the log's key.
+fn evidence_of(scene: &Scene, line: &str) -> String {
+    let at = json!({"n": 0, "size": 1, "proof": []});
+    let value: Value = serde_json::from_str(line).unwrap();
+    let signatures = value["signatures"].as_array().cloned().unwrap_or_default();
+    let keys: Vec<Value> = signatures.iter().map(|s| s["key"].clone()).collect();
+    let mut distinct: Vec<Value> = Vec::new();
+    for key in keys {
+        if !distinct.contains(&key) {
+            distinct.push(key);
+        }
+    }
+    let file =
+        mcpid::key::trust::TrustFile::parse(json!({"keys": distinct}).to_string().as_bytes());
+    let registry = mcpid::key::trust::Registry::merge(file);
+    let pems: Vec<String> =
+        registry.iter().map(|e| mcpid::key::format::spki_pem(e.key())).collect();
+    let note = sealed(1, tree::leaf(line.as_bytes()), 200);
+    json!({
+        "mcpid": "evidence/2", "n": at["n"], "size": at["size"], "proof": at["proof"],
+        "entry": STANDARD.encode(line), "checkpoint": STANDARD.encode(note),
+        "log_key": scene.log_key.to_string(),
+        "log_key_pem": mcpid::key::format::spki_pem(scene.log_key.public()),
+        "keys": {"keys": distinct}, "key_pems": pems,
+    })
+    .to_string()
+}
+
+/// Checks a forged entry by itself, with all that its forger can make.
+pub(crate) fn check_line(scene: &Scene, line: &Value) -> Result<Checked, ProofError> {
+    let mut line = line.clone();
+    line["n"] = json!(0);
+    let evidence = evidence_of(scene, &line.to_string());
+    check::check(evidence.as_bytes(), &anchor(scene), scene.trust(), None)
+}
+
+/// A key of the keeper's own, called alice: with the auditor's trust file it is no one's.
+#[test]
+fn a_key_that_the_keeper_made_is_not_alice() {
+    let scene = various();
+    let line: Value = serde_json::from_str(&scene.lines()[0]).unwrap();
+    let trust = Trust::pinned(registry(vec![entry(2, json!({}))]));
+    let evidence = {
+        let mut line = line;
+        line["n"] = json!(0);
+        evidence_of(&scene, &line.to_string())
+    };
+    let by =
+        |trust: Trust| check::check(evidence.as_bytes(), &anchor(&scene), trust, None).unwrap();
+    for trust in [trust, Trust::of_the_log()] {
+        let checked = by(trust);
+        assert!(!checked.is_good() && checked.fault.is_none() && checked.judged.known.is_none());
+    }
+    assert!(by(scene.trust()).is_good());
+}

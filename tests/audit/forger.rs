@@ -1,0 +1,96 @@
+//! What the holder of the log's key can do, and a log with every kind of entry for it.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use mcpid::audit::checkpoint::Checkpoint;
+use mcpid::audit::note::{Kind, NoteKey};
+use mcpid::audit::tree::{self, Edge, Hash};
+use mcpid::audit::{Evidence, Recorder};
+use mcpid::base::Component;
+use mcpid::clock::Clock as _;
+use mcpid::key::Sign as _;
+use mcpid::profile::Profile;
+use mcpid::sign::Signer;
+
+use crate::scene::{self, NAME, Scene, body, call, key, wait};
+
+pub(crate) fn write_lines(path: &Path, lines: &[String]) {
+    fs::write(path, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+}
+
+/// A checkpoint over this root, as the log's key signs it.
+pub(crate) fn sealed(size: u64, root: Hash, signer: u8) -> String {
+    let checkpoint = Checkpoint { origin: NAME.to_owned(), size, root };
+    let as_key = NoteKey::new(NAME, Kind::Log, key(signer).public().clone()).unwrap();
+    checkpoint.sign(&as_key, &key(signer)).unwrap()
+}
+
+/// Puts `lines` in the place of all entries, and makes everything else fit.
+pub(crate) fn forge(scene: &Scene, lines: &[String], signer: u8) {
+    let mut edge = Edge::new();
+    let mut hashes = Vec::new();
+    for line in lines {
+        edge.push(tree::leaf(line.as_bytes()), |hash| hashes.extend_from_slice(hash));
+    }
+    write_lines(&scene.only_segment(), lines);
+    fs::write(scene.path().join("tree"), hashes).unwrap();
+    let first = sealed(0, tree::empty(), signer);
+    let note = sealed(edge.size(), edge.root(), signer);
+    fs::write(scene.path().join("checkpoint"), &note).unwrap();
+    fs::write(scene.path().join("checkpoints"), first + &note).unwrap();
+}
+
+/// A signature over more or less than the profile asks.
+pub(crate) fn signed_by(signer: &Signer, at: i64, text: &str) -> scene::Call {
+    let mut call = call(1, at, text, &[]);
+    call.fields.retain(|(name, _)| {
+        !name.eq_ignore_ascii_case("signature") && !name.eq_ignore_ascii_case("signature-input")
+    });
+    scene::sign(&mut call, signer, at);
+    call
+}
+
+/// A log with an entry of each kind: verified with body, without, with values cut out, with covered
+/// mirror fields, with two signatures; refused and passed on for several reasons; counted; signed;
+/// opaque; and under a clock that stepped.
+pub(crate) fn various() -> Scene {
+    let scene = Scene::new();
+    let now = || scene.clock.now().unix();
+    let log = scene.open();
+    let plain = Recorder::new(log.clone());
+    let bodies = Recorder::new(log.clone()).with_bodies(Vec::new());
+    let cut = "tools/call:*:arguments.password".parse().unwrap();
+    let redacting = Recorder::new(log.clone()).with_bodies(vec![cut]);
+    let mirrored = [("mcp-method", "tools/call"), ("mcp-name", "pay")];
+    scene.record(&plain, &call(1, now(), &body(0), &mirrored)).unwrap();
+    scene.record(&bodies, &call(1, now(), &body(1), &[])).unwrap();
+    scene.record(&redacting, &call(1, now(), &body(2), &mirrored)).unwrap();
+    // Refused behind its signature: another body, kept and not kept.
+    for recorder in [&plain, &bodies] {
+        let mut other = call(1, now(), &body(3), &[]);
+        other.body = body(4).into_bytes();
+        scene.record(recorder, &other).unwrap();
+    }
+    // Counted.
+    scene.record(&plain, &call(9, now(), &body(5), &[])).unwrap();
+    // The signer's own copy.
+    let sent = call(1, now(), &body(6), &mirrored);
+    let (head, verifier) = (sent.head(), scene.verifier());
+    let held = verifier.judge_head(&head).unwrap();
+    let one = held.signatures().next().unwrap();
+    let evidence = Evidence::signed(&head, one.label, key(1).public(), one.base, one.signature);
+    let by = (&Profile::mcp(), &scene::origins());
+    wait(bodies.signed(&head, by, &sent.body, &evidence, scene.clock.now())).unwrap();
+    // A signature over what no log keeps.
+    let signer = Signer::new(Arc::new(key(1)), &Profile::mcp()).unwrap();
+    let signer = signer.cover(Component::new("authorization").unwrap());
+    scene.record(&bodies, &signed_by(&signer, now(), &body(7))).unwrap();
+    // The clock is set back.
+    scene.clock.forward(1_000);
+    scene.record(&plain, &call(1, now(), &body(8), &mirrored)).unwrap();
+    scene.clock.forward(-2_000);
+    scene.record(&plain, &call(1, now(), &body(9), &mirrored)).unwrap();
+    scene
+}

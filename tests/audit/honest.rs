@@ -1,0 +1,176 @@
+//! Odd logs that are honest all the same: none of them may be accused.
+
+use mcpid::audit::judge::{PinnedRules, Trust};
+use mcpid::audit::{Recorder, Settings, proof};
+use mcpid::clock::Clock as _;
+use mcpid::message::Head;
+use mcpid::profile::{Profile, Window};
+use mcpid::verify::coverage::Changes;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use serde_json::json;
+
+use crate::scene::{Scene, body, call, entry, registry};
+
+/// How many; each is a log of its own, made and audited.
+const LOGS: u64 = 500;
+
+fn one(seed: u64) {
+    let mut random = StdRng::seed_from_u64(seed);
+    let scene = Scene::new();
+    let mut settings = Settings::default();
+    settings.file_size = random.random_range(1_000..20_000);
+    settings.every = random.random_range(1..6);
+    let wide = random.random_range(0..4) == 0;
+    let rounds = random.random_range(1..4);
+    for _ in 0..rounds {
+        let log = scene.try_open(settings.clone()).unwrap();
+        let recorders = [
+            Recorder::new(log.clone()),
+            Recorder::new(log.clone()).with_bodies(Vec::new()),
+            Recorder::new(log).with_bodies(vec![
+                "tools/call:*:arguments.password".parse().unwrap(),
+                "tools/call:pay:arguments.amount".parse().unwrap(),
+            ]),
+        ];
+        let profile = match wide {
+            true => Profile { window: Window { back: Some(120), ahead: 60 }, ..Profile::mcp() },
+            false => Profile::mcp(),
+        };
+        let verifier = scene.verifier_by(profile);
+        let lax = scene.verifier_by(Profile::mcp()).with_changes(Changes {
+            require: Vec::new(),
+            allow_uncovered: vec!["mcp-name".to_owned()],
+        });
+        for n in 0..random.random_range(1..6) {
+            match random.random_range(0..10) {
+                0 => scene.clock.forward(random.random_range(-5..5)),
+                1 => scene.clock.forward(random.random_range(-7_200..7_200)),
+                2 => scene.clock.forward(86_400),
+                _ => scene.clock.forward(random.random_range(0..3)),
+            }
+            let text = match random.random_range(0..5) {
+                0 => r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#.to_owned(),
+                1 => r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_owned(),
+                2 => r#"{"jsonrpc":"2.0","id":"größe","result":{}}"#.to_owned(),
+                3 => format!(
+                    r#"{{"jsonrpc":"2.0","id":{n},"method":"resources/read","params":{{"uri":"file:///a b/{n}\u0021"}}}}"#
+                ),
+                _ => body(n),
+            };
+            let name = format!("X{n}");
+            let param = ("mcp-param-region", name.as_str());
+            let more: &[(&str, &str)] = match random.random_range(0..4) {
+                0 => &[("mcp-session-id", "s-1"), ("mcp-protocol-version", "2025-11-25")],
+                1 if text.contains("tools/call") => {
+                    &[("mcp-method", "tools/call"), ("mcp-name", "=?base64?cGF5?="), param]
+                }
+                _ => &[],
+            };
+            let signer = if random.random_range(0..4) == 0 { 2 } else { 1 };
+            let signed = scene.clock.now().unix() - random.random_range(0..20);
+            let mut sent = call(signer, signed, &text, more);
+            match random.random_range(0..8) {
+                0 => sent.body = b"not json".to_vec(),
+                1 => sent.body.push(b' '),
+                _ => {}
+            }
+            let recorder = &recorders[random.random_range(0..3)];
+            let by = if random.random_range(0..6) == 0 { &lax } else { &verifier };
+            let _ = scene.record_by(recorder, &sent, by);
+        }
+    }
+    let report = scene.audit(&[scene.checkpoint()]);
+    assert_eq!(report.finding(), None, "seed {seed}");
+    // With the auditor's own rules, and where no clock stepped, it is good.
+    let rules = PinnedRules { window: Some(120), ahead: Some(60), ..PinnedRules::default() };
+    let trust = Trust::pinned(scene.registry.clone()).with_rules(rules);
+    let report = scene.audit_by(trust);
+    let other: Vec<_> = report.unjudged.keys().filter(|reason| **reason != "clock").collect();
+    assert!(other.is_empty(), "seed {seed}: {other:?}");
+    // With today's trust file: a key was removed, another one revoked since, a limit set.
+    let later = scene.clock.now().plus(10_000_000).to_string();
+    for today in [
+        vec![entry(2, json!({}))],
+        vec![entry(1, json!({"revoked_at": later}))],
+        vec![
+            entry(1, json!({"allow": ["tools/list"]})),
+            entry(2, json!({"revoked_at": "2020-01-01T00:00:00Z"})),
+        ],
+    ] {
+        let report = scene.audit_by(Trust::pinned(registry(today)));
+        assert_eq!(report.finding(), None, "seed {seed}");
+    }
+    let anchor = mcpid::audit::auditor::Anchor {
+        log_key: Some(scene.log_key.clone()),
+        ..Default::default()
+    };
+    for n in 0..report.entries {
+        let Ok(evidence) = proof::prove(&scene.files(), n, None) else { continue };
+        let checked =
+            mcpid::audit::check::check(evidence.as_bytes(), &anchor, scene.trust(), None).unwrap();
+        assert_eq!(checked.fault, None, "seed {seed}, entry {n}");
+    }
+}
+
+#[test]
+fn no_odd_but_honest_log_is_accused() {
+    for seed in 0..LOGS {
+        one(seed);
+    }
+}
+
+/// Nothing is assumed of a head that the recorder did not see.
+#[test]
+fn a_request_without_a_body_is_as_good_as_any() {
+    let scene = Scene::new();
+    let recorder = Recorder::new(scene.open());
+    for method in ["GET", "DELETE"] {
+        let mut sent = call(1, scene.clock.now().unix(), "", &[]);
+        sent.method = method.to_owned();
+        sent.fields.retain(|(name, _)| {
+            let name = name.to_ascii_lowercase();
+            !name.starts_with("signature") && name != "content-digest" && name != "content-type"
+        });
+        let signer =
+            mcpid::sign::Signer::new(std::sync::Arc::new(crate::scene::key(1)), &Profile::mcp());
+        crate::scene::sign(&mut sent, &signer.unwrap(), scene.clock.now().unix());
+        let _: Head<'_> = sent.head();
+        scene.record(&recorder, &sent).unwrap();
+    }
+    drop(recorder);
+    let report = scene.audit(&[]);
+    assert_eq!((report.finding(), report.entries, report.is_good()), (None, 2, true));
+}
+
+/// What a server refuses although the signature holds, for reasons that no audit can repeat.
+#[test]
+fn a_refusal_that_cannot_be_repeated_is_no_contradiction() {
+    let scene = Scene::new();
+    let recorder = Recorder::new(scene.open());
+    let verifier = scene.verifier();
+    for (step, code) in [
+        (None, "too_large"),
+        (Some(1), "too_large"),
+        (None, "unavailable"),
+        (None, "body_broken"),
+        (Some(5), "expired"),
+        (Some(11), "not_allowed"),
+        (Some(12), "nonce_quota"),
+    ] {
+        let sent = call(1, scene.clock.now().unix(), &body(1), &[]);
+        let head = sent.head();
+        let held = verifier.judge_head(&head).unwrap();
+        let evidence = mcpid::audit::Evidence::of(&head, held.signatures());
+        let mut because = mcpid::audit::Because::default();
+        (because.step, because.code) = (step, code);
+        for passes in [true, false] {
+            let judged = mcpid::audit::Judged::new(&head, &verifier, scene.clock.now());
+            let done = recorder.rejected(&judged, Some(&evidence), because, None, passes);
+            crate::scene::wait(done).unwrap();
+        }
+    }
+    drop(recorder);
+    let report = scene.audit(&[]);
+    assert_eq!((report.finding(), report.entries, report.is_good()), (None, 14, true));
+}
