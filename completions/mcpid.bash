@@ -189,7 +189,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__audit__subcmd__check)
-            opts="-r -q -v -h --log-key --checkpoint --witness --trust --json --quiet --verbose --help"
+            opts="-r -q -v -h --log-key --checkpoint --witness --trust --profile --window --ahead --require --allow-uncovered --origin --allow-clock --body --json --quiet --verbose --help"
             if [[ ${cur} == -* ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -215,6 +215,34 @@ _mcpid() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421" -- "${cur}"))
+                    return 0
+                    ;;
+                --window)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ahead)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --require)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --allow-uncovered)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --origin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --body)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -223,7 +251,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__audit__subcmd__consistency)
-            opts="-q -v -h --audit --log-key --json --quiet --verbose --help"
+            opts="-q -v -h --audit --log-key --print --json --quiet --verbose --help"
             if [[ ${cur} == -* ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -245,21 +273,17 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__audit__subcmd__cosign)
-            opts="-k -q -v -h --audit --log-key --checkpoint --first --key --name --passphrase-file --passphrase-fd --json --quiet --verbose --help"
+            opts="-k -q -v -h --log-key --state --first --key --name --passphrase-file --passphrase-fd --json --quiet --verbose --help"
             if [[ ${cur} == -* ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                --audit)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --log-key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --checkpoint)
+                --state)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -291,7 +315,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__audit__subcmd__init)
-            opts="-q -v -h --audit --name --json --quiet --verbose --help"
+            opts="-q -v -h --audit --name --after --log-key --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -305,6 +329,14 @@ _mcpid() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -313,7 +345,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__audit__subcmd__prove)
-            opts="-r -o -q -v -h --audit --checkpoint --trust --output --json --quiet --verbose --help"
+            opts="-o -q -v -h --audit --checkpoint --output --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -324,14 +356,6 @@ _mcpid() {
                     return 0
                     ;;
                 --checkpoint)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --trust)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -r)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -351,7 +375,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__audit__subcmd__show)
-            opts="-q -v -h --audit --key --tool --status --since --until --json --quiet --verbose --help"
+            opts="-q -v -h --audit --key --tool --status --since --until --format --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -381,6 +405,10 @@ _mcpid() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --format)
+                    COMPREPLY=($(compgen -W "csv jsonl" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -389,7 +417,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__audit__subcmd__verify)
-            opts="-r -q -v -h --audit --log-key --checkpoint --witness --trust --json --quiet --verbose --help"
+            opts="-r -q -v -h --audit --log-key --checkpoint --witness --trust --profile --window --ahead --require --allow-uncovered --origin --allow-clock --predecessor --all --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -416,6 +444,34 @@ _mcpid() {
                     return 0
                     ;;
                 -r)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421" -- "${cur}"))
+                    return 0
+                    ;;
+                --window)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ahead)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --require)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --allow-uncovered)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --origin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --predecessor)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
