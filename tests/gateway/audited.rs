@@ -135,7 +135,7 @@ fn a_configuration_is_checked_down_to_the_log_and_nothing_is_changed() {
     let before = names();
     let (code, said) = check(&[]);
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains(&format!(", audit log {}", log.display())), "{said}");
+    assert!(said.contains(&format!("audit        {}", log.display())), "{said}");
     let (_, said) = check(&["--json"]);
     assert!(said.contains("\"audit_in_use\":false"), "{said}");
 
@@ -150,14 +150,18 @@ fn a_configuration_is_checked_down_to_the_log_and_nothing_is_changed() {
     fs::set_permissions(&log, fs::Permissions::from_mode(0o777)).unwrap();
     assert_eq!(check(&[]).0, 4);
     fs::set_permissions(&log, fs::Permissions::from_mode(0o700)).unwrap();
-    fs::write(log.join("checkpoint"), "no note").unwrap();
+    let (checkpoint, tree) = (log.join("checkpoint"), log.join("tree"));
+    let good = fs::read(&checkpoint).unwrap();
+    fs::write(&checkpoint, "no note").unwrap();
     let (code, said) = check(&[]);
     assert_eq!(code, 5, "{said}");
     assert!(said.contains("was changed: its checkpoint is"), "{said}");
-    fs::remove_file(log.join("checkpoint")).unwrap();
-    std::os::unix::fs::symlink("/dev/null", log.join("tree")).unwrap();
+    fs::write(&checkpoint, good).unwrap();
+    fs::remove_file(&tree).unwrap();
+    std::os::unix::fs::symlink("/dev/null", &tree).unwrap();
     assert_eq!(check(&[]).0, 3);
-    fs::remove_file(log.join("tree")).unwrap();
+    fs::remove_file(&tree).unwrap();
+    fs::write(&tree, "").unwrap();
     assert_eq!(check(&[]).0, 0);
     assert_eq!(names(), before, "nothing was made");
     fs::remove_file(log.join("log-key.json")).unwrap();
