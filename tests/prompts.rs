@@ -267,7 +267,11 @@ fn what_can_be_checked_is_checked_before_the_question() {
         ("passwd -k nothing", 3, "cannot read nothing: no such file"),
         ("passwd -k text", 4, "text is not a keyfile"),
         ("passwd -k link", 3, "link is a symbolic link"),
-        ("passwd -k key.json --new-passphrase-file nothing", 3, "cannot read nothing"),
+        (
+            "passwd -k key.json --new-passphrase-file nothing",
+            3,
+            "--new-passphrase-file names no file",
+        ),
     ] {
         let session = start(&folder, &format!("mcpid {command}"));
         let seen = ends(session, code);

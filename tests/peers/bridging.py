@@ -65,12 +65,12 @@ def redis(stand: Stand) -> str:
     until(lambda: listens(port), "redis listens", 10)
     store, there = f"redis://127.0.0.1:{port}", stand.server("py2").urls["stateless-json"]
     with stand.gateway(there, nonces=store) as gateway:
-        # The first call is told to wait, which the bridge does by itself, once.
+        # The first call is told to wait, which the bridge does by itself.
         process = subprocess.run(
             command(stand, gateway.url), input=DISCOVER, capture_output=True, timeout=90, env=stand.environment
         )
         assert b'"result"' in process.stdout, process
-        assert b"once more in" in process.stderr, process
+        assert b"trying again in" in process.stderr, process
     return store
 
 

@@ -81,8 +81,9 @@ def attacks() -> dict[str, Attack]:
         "chunked, folded": Attack(with_te("\r\n chunked", chunked(READ)), bad),
         "a space before the colon of chunked": Attack(
             with_te("chunked", chunked(READ)).replace(b"Transfer-Encoding:", b"Transfer-Encoding :"), bad),
+        # The few bytes behind the length are no head; the time for a head ends the connection.
         "chunked by an underscore": Attack(
-            request(b"0\r\n\r\n" + inner(), more=[("Transfer_Encoding", "chunked")]), [403, 400]),
+            request(b"0\r\n\r\n" + inner(), more=[("Transfer_Encoding", "chunked")]), [403]),
         # ---- chunks
         "a size that wraps": Attack(with_te("chunked", chunked(b"", b"1" + b"0" * 16 + b"\r\n" + READ)), bad),
         "a size with a sign": Attack(with_te("chunked", chunked(b"", b"+3\r\nabc\r\n0\r\n\r\n")), bad),

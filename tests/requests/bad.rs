@@ -302,7 +302,8 @@ fn what_others_wrote_cannot_fake_a_line() {
     home.write("s", home.signed(&[]).ends(0).bytes);
     for command in ["verify", "inspect"] {
         let ran = home.mcpid(&[command, "--at", super::NOON_TEXT, "s"]).ends(0);
-        assert_eq!(ran.number("mcp"), r#"tools/call "get\u{a}    key      alice\u{1b}[2J\u{9b}""#);
+        let shown = r#"tools/call "get\u{a}    key      alice\u{1b}[2J\u{9b}" (name ambiguous: "#;
+        assert!(ran.number("mcp").starts_with(shown), "{}", ran.number("mcp"));
         assert!(!ran.out.contains('\u{1b}'));
     }
     assert!(home.verify(&["s"]).out.contains(ALICE));

@@ -33,7 +33,8 @@ fn a_changed_copy_of_a_checkpoint_is_no_finding() {
     let older = [&["audit", "consistency"][..], &log, &["copy", "in/log/checkpoint"]].concat();
     let newer = [&["audit", "consistency"][..], &log, &["in/log/checkpoint", "copy"]].concat();
     let prove = ["audit", "prove", "--audit", "in/log", "--checkpoint", "copy", "0"].to_vec();
-    let cosign = [&["audit", "cosign"][..], &log, &["--checkpoint", "copy"]].concat();
+    let cosign = ["audit", "cosign", "--log-key", "in/log-key.pub", "--state", "state", "--first"];
+    let cosign = [&cosign[..], &["-k", "key.json", "copy"]].concat();
     let good = std::fs::read(home.path("in/log/checkpoint")).unwrap();
     for (why, bytes) in changed(&good) {
         home.write("copy", bytes);
@@ -44,7 +45,8 @@ fn a_changed_copy_of_a_checkpoint_is_no_finding() {
         }
     }
     home.write("copy", good);
-    home.mcpid(&verify).ends(0);
+    let trusting = [&verify[..], &["-r", "in/trust.json"]].concat();
+    home.mcpid(&trusting).ends(0);
 }
 
 #[test]

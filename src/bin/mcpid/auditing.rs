@@ -187,22 +187,35 @@ pub(crate) fn note(path: &Path) -> Result<Vec<u8>, Failure> {
 /// It cannot be read, or is not as it was written.
 pub(crate) fn checkpoint(path: &Path) -> Result<Vec<u8>, Failure> {
     let bytes = note(path)?;
-    let name = path.display();
+    check_copy(&bytes, Some(path))?;
+    Ok(bytes)
+}
+
+/// Checks that `bytes`, the content of the file at `path` or of stdin, are a checkpoint as it was
+/// written.
+///
+/// # Errors
+/// They are not.
+pub(crate) fn check_copy(bytes: &[u8], path: Option<&Path>) -> Result<(), Failure> {
+    let name = path.map_or_else(|| "stdin".to_owned(), |path| path.display().to_string());
     let damaged = |why: &str| {
         Failure::new(Exit::Input, "damaged_copy", format!("{name} {why}"))
             .hint("a checkpoint is kept byte for byte: take the copy as it was written")
     };
-    whole_text(&bytes).map_err(damaged)?;
+    whole_text(bytes).map_err(damaged)?;
     if bytes.contains(&b'\r') {
-        return Err(damaged("has the line ends of Windows (CRLF), which were not signed")
-            .hint(format!("tr -d '\\r' < {}", path_word(path))));
+        let failure = damaged("has the line ends of Windows (CRLF), which were not signed");
+        return Err(match path {
+            Some(path) => failure.hint(format!("tr -d '\\r' < {}", path_word(path))),
+            None => failure,
+        });
     }
     if bytes.last() != Some(&b'\n') {
         return Err(damaged("has lost its last newline, or what came before it"));
     }
-    let read = Note::parse(&bytes).map_err(CheckpointError::from);
+    let read = Note::parse(bytes).map_err(CheckpointError::from);
     match read.and_then(|note| Checkpoint::of(&note)) {
-        Ok(_) => Ok(bytes),
+        Ok(_) => Ok(()),
         Err(error) => Err(damaged(&format!("is {}", chain(&error)))),
     }
 }

@@ -79,9 +79,9 @@ pub(crate) fn cosign(args: &AuditCosignArgs, ui: &mut Ui) -> Result<Exit, Failur
     }
     let input = files::open(args.input.as_deref(), ui)?;
     let bytes = input.read(u64::try_from(cosign::MAX_REQUEST).unwrap_or(u64::MAX))?;
-    auditing::whole_text(&bytes)
-        .map_err(|why| Failure::new(Exit::Input, "damaged_copy", format!("the input {why}")))?;
     let request = cosign::Request::parse(&bytes).map_err(|e| state_failure(&e))?;
+    let path = args.input.as_deref().filter(|path| *path != std::path::Path::new("-"));
+    auditing::check_copy(&request.note, path)?;
     let source = holder.source(&args.passphrase, ui)?;
     let secret = holder.open(source)?;
     let now = SystemClock.now();
