@@ -34,7 +34,7 @@ fn a_changed_copy_of_a_checkpoint_is_no_finding() {
     let newer = [&["audit", "consistency"][..], &log, &["in/log/checkpoint", "copy"]].concat();
     let prove = ["audit", "prove", "--audit", "in/log", "--checkpoint", "copy", "0"].to_vec();
     let cosign = ["audit", "cosign", "--log-key", "in/log-key.pub", "--state", "state", "--first"];
-    let cosign = [&cosign[..], &["-k", "key.json", "copy"]].concat();
+    let cosign = [&cosign[..], &["--name", "example.com/witness", "copy"]].concat();
     let good = std::fs::read(home.path("in/log/checkpoint")).unwrap();
     for (why, bytes) in changed(&good) {
         home.write("copy", bytes);
