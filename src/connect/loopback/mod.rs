@@ -122,7 +122,8 @@ async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> Answer {
                 id = message.id().map(str::to_owned);
                 learns = message.method() == Some("tools/list") && !bridge.confirm.is_empty();
                 // A signature would make a lie of the client's one of the key's holder.
-                if let Some(why) = contradicted(&passed, &message, &body) {
+                let asks = !bridge.confirm.is_empty();
+                if let Some(why) = contradicted(&passed, &message, &body, asks) {
                     return troubled(bridge, &Trouble::Contradicted(why), id.as_deref());
                 }
             }

@@ -14,10 +14,13 @@ use crate::message::shown::visible;
 const PARAM: &str = "mcp-param-";
 
 /// The first `Mcp-*` field of `passed` that says what `message`, whose text is `body`, does not.
+/// `Mcp-Param-*` counts only with `params`, where a person is asked about the body: which argument
+/// it repeats is in a schema that the server has, and servers read odd encodings differently.
 pub(super) fn contradicted(
     passed: &[(HeaderName, HeaderValue)],
     message: &Message<'_>,
     body: &[u8],
+    params: bool,
 ) -> Option<String> {
     passed.iter().find_map(|(name, value)| {
         let said = decode(value.as_bytes());
@@ -28,6 +31,7 @@ pub(super) fn contradicted(
             "mcp-protocol-version" => {
                 said.is_some() && message.protocol_version().is_none_or(|shown| told(Some(shown)))
             }
+            name if name.starts_with(PARAM) && !params => true,
             name if name.starts_with(PARAM) => said.as_deref().is_some_and(|said| {
                 let body: Option<Value> = serde_json::from_slice(body).ok();
                 body.is_some_and(|body| {
