@@ -2,7 +2,7 @@
 
 use super::note::NoteKey;
 
-/// What the auditor brings along, and nobody who can write the log can change.
+/// What the auditor brings along: a writer of the log cannot change it.
 #[derive(Clone, Debug, Default)]
 pub struct Anchor {
     /// The log's key.

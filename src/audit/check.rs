@@ -107,7 +107,7 @@ pub fn check(
     Ok(checked)
 }
 
-/// The version that a file gives itself, whatever else is in it.
+/// The version that a file gives itself; the other members are not read.
 fn version(bytes: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Any {

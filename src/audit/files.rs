@@ -104,7 +104,7 @@ pub(super) fn is_same(file: &File, path: &Path) -> io::Result<Option<u64>> {
 /// The file system knows no locks.
 pub(super) fn lock(file: &File, path: &Path) -> Result<bool, LogError> {
     // A process that is about to end lets go in a moment; so does a child between its fork and
-    // exec, which holds whatever its parent had open.
+    // exec, which holds all files that its parent had open.
     let until = Instant::now() + LOCK_WAIT;
     loop {
         match file.try_lock() {

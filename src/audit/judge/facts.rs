@@ -1,5 +1,5 @@
 //! What of an entry can be derived from its request is derived, and compared: a contradiction
-//! inside an entry is a false entry, whoever signed it.
+//! inside an entry is a false entry, also under a good signature.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;

@@ -1,5 +1,5 @@
-//! The rules of an entry are its keeper's word, and can only narrow: whatever is laxer than the
-//! profile that they name needs an auditor who says so too.
+//! The rules of an entry are its keeper's word, and can only narrow: a rule that is laxer than the
+//! profile that the entry names counts only if the auditor pins it too.
 
 use super::super::entry::{Request, Rules, Version};
 use super::super::record::Verdict;
