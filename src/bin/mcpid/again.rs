@@ -10,7 +10,7 @@ use crate::args::{
     AuditCheckArgs, AuditPins, AuditVerifyArgs, ClaimingArgs, InspectArgs, JudgingArgs,
     ProfileName, SignArgs, Ttl, VerifyArgs, When,
 };
-use crate::ui::shell_word;
+use crate::output::ui::shell_word;
 
 /// A command line that grows.
 pub(crate) struct Again(Vec<String>);

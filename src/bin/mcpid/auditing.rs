@@ -14,14 +14,14 @@ use mcpid::verify::coverage::Changes;
 
 use crate::args::{AuditArgs, AuditFolder, AuditPins, AuditPolicy, AuditSync, ProfileName};
 use crate::coverage_flags;
-use crate::exit::Exit;
-use crate::failure::{Failure, chain, reason};
 use crate::files::{self, Place};
 use crate::judging;
 use crate::keyfiles;
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, chain, reason};
+use crate::output::ui::{Ui, path_word};
 use crate::pattern_flag;
 use crate::trustfiles;
-use crate::ui::{Ui, path_word};
 
 /// Opens the log that the flags name for writing; nothing where they name none.
 ///

@@ -6,8 +6,8 @@ use mcpid::base::Component;
 use mcpid::profile::Profile;
 use mcpid::verify::coverage::Changes;
 
-use crate::failure::{Failure, chain};
-use crate::ui::shell_word;
+use crate::output::failure::{Failure, chain};
+use crate::output::ui::shell_word;
 
 /// What `--require` and `--allow-uncovered` change about the demands of `profile`.
 ///

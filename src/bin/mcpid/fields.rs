@@ -6,9 +6,9 @@ use mcpid::secret::overlaps;
 use mcpid::verify::MAX_HEAD;
 use zeroize::Zeroizing;
 
-use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::files;
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
 
 /// Reads each header of `flags` by `read`, in the order given. `example` shows a use of a file.
 ///

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::exit::Exit;
-use crate::failure::{Failure, reason};
 use crate::misplaced::check_path;
-use crate::ui::{Ui, path_word};
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, reason};
+use crate::output::ui::{Ui, path_word};
 
 /// How the caller named a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,12 +9,12 @@ use mcpid::key::keyfile::Keyfile;
 use mcpid::key::{PublicKey, Sign};
 
 use crate::args::PassphraseArgs;
-use crate::exit::Exit;
-use crate::failure::{Failure, reason};
 use crate::files::{self, Named, Place};
 use crate::keyfiles;
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, reason};
+use crate::output::ui::{Ui, shell_word};
 use crate::passphrase::Source;
-use crate::ui::{Ui, shell_word};
 
 /// What names a key in an agent; a file of that name is `./ssh-agent:…`.
 pub(crate) const AGENT: &str = "ssh-agent:";

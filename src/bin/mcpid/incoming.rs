@@ -14,10 +14,10 @@ use mcpid::message::line::LineError;
 use mcpid::message::{InputKind, InputRequest, detect};
 use sha2::{Digest as _, Sha256};
 
-use crate::exit::Exit;
-use crate::failure::{Failure, chain, reason};
 use crate::files;
-use crate::ui::{Ui, path_word};
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, chain, reason};
+use crate::output::ui::{Ui, path_word};
 
 /// Bytes of a raw request or an archive. A body limit is the verifier's; this one only keeps a
 /// wrong file from filling the memory.

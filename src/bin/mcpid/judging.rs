@@ -12,11 +12,11 @@ use serde_json::value::RawValue;
 
 use crate::args::{JudgingArgs, ProfileName};
 use crate::coverage_flags;
-use crate::exit::Exit;
-use crate::failure::{Failure, chain};
 use crate::incoming::hex;
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, chain};
+use crate::output::ui::Ui;
 use crate::trustfiles;
-use crate::ui::Ui;
 
 /// All that judging needs but the clock and the nonces.
 pub(crate) struct Judging {

@@ -7,11 +7,11 @@ use mcpid::key::keyfile::{Keyfile, KeyfileError};
 use mcpid::key::store::{self, StoreError};
 
 use crate::args::PassphraseArgs;
-use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::files::{Named, Place};
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+use crate::output::ui::{Ui, path_word};
 use crate::passphrase::{self, Source};
-use crate::ui::{Ui, path_word};
 
 /// Reads the keyfile at `place`; its secret stays sealed.
 ///

@@ -8,9 +8,6 @@ mod auditing;
 mod cmd;
 mod coverage_flags;
 mod crew;
-mod echo;
-mod exit;
-mod failure;
 mod fields;
 mod files;
 mod holder;
@@ -21,13 +18,12 @@ mod ledger;
 mod misplaced;
 mod nonces;
 mod outgoing;
+mod output;
 mod passphrase;
 mod pattern_flag;
-mod report;
 mod stage;
 mod terminal;
 mod trustfiles;
-mod ui;
 mod usage;
 
 use std::ffi::OsString;
@@ -35,9 +31,9 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::args::{Command, MannerArgs};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::ui::{Manner, Ui};
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+use crate::output::ui::{Manner, Ui};
 use crate::usage::Unparsed;
 
 #[global_allocator]

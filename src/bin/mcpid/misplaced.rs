@@ -7,8 +7,8 @@ use std::path::Path;
 use clap::{ArgMatches, Command};
 use mcpid::secret::{SecretKind, description};
 
-use crate::echo::is_path;
-use crate::failure::Failure;
+use crate::output::echo::is_path;
+use crate::output::failure::Failure;
 
 /// Refuses a value that looks like a secret and can be none of what its flag takes.
 ///

@@ -17,11 +17,11 @@ use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
 use crate::args::{ClaimingArgs, OpeningArgs};
-use crate::exit::Exit;
-use crate::failure::{Failure, chain};
 use crate::files::{self, Named};
 use crate::misplaced::check_path;
-use crate::ui::Ui;
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, chain};
+use crate::output::ui::Ui;
 
 /// Reads the name of a store, which `named` says where it stands.
 ///

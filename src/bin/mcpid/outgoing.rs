@@ -14,10 +14,10 @@ use mcpid::sign::Signed;
 
 use crate::again::{self, Otherwise};
 use crate::args::{SignArgs, SignFormat};
-use crate::exit::Exit;
-use crate::failure::{Failure, chain};
 use crate::files;
-use crate::ui::{Ui, shell_word};
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, chain};
+use crate::output::ui::{Ui, shell_word};
 
 /// Bytes of a body or capture that is signed. Nothing larger passes a verifier's limit, but that
 /// limit can be raised; this one only keeps a wrong file from filling the memory.

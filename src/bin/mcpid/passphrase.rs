@@ -10,11 +10,11 @@ use zeroize::Zeroizing;
 
 use crate::args::PassphraseArgs;
 use crate::asking::askpass;
-use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::files;
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+use crate::output::ui::{Ui, visible};
 use crate::terminal::Terminal;
-use crate::ui::{Ui, visible};
 
 /// More than anyone types, and little enough that a wrong file is noticed.
 const LIMIT: u32 = 4096;

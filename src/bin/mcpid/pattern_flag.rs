@@ -3,8 +3,8 @@
 
 use mcpid::mcp::pattern::{Pattern, PatternError};
 
-use crate::failure::Failure;
-use crate::ui::{Ui, shell_word};
+use crate::output::failure::Failure;
+use crate::output::ui::{Ui, shell_word};
 
 /// What a restricting flag names.
 pub(crate) enum Restricted {

@@ -20,8 +20,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 use zeroize::Zeroizing;
 
-use crate::exit::Exit;
-use crate::failure::{Failure, reason};
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, reason};
 
 /// The terminal that this process belongs to.
 pub(crate) struct Terminal {

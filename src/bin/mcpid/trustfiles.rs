@@ -8,11 +8,11 @@ use mcpid::key::trust::{
     EditError, LoadError, LoadErrorKind, Note, Registry, TrustError, TrustFile,
 };
 
-use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::files::{self, Place};
 use crate::keyfiles::store_failure;
-use crate::ui::{Ui, path_word};
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+use crate::output::ui::{Ui, path_word};
 
 /// Whose signatures count: all the files and folders that the flags name, else the default file.
 /// What the operator should know of them is said.

@@ -8,9 +8,9 @@ use clap::{Command, CommandFactory as _, FromArgMatches as _};
 use mcpid::secret::{SecretKind, description, overlaps};
 
 use crate::args::Cli;
-use crate::failure::Failure;
 use crate::misplaced;
-use crate::ui::shell_word;
+use crate::output::failure::Failure;
+use crate::output::ui::shell_word;
 
 /// Arguments that are no command to run.
 pub(crate) enum Unparsed {

@@ -16,8 +16,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use zeroize::Zeroizing;
 
 use super::Wait;
-use crate::exit::Exit;
-use crate::failure::{Failure, reason};
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, reason};
 use crate::terminal;
 
 /// What is read of the answer; more than this is no yes.

@@ -4,7 +4,7 @@ use mcpid::connect::consent::{Answer, Asked, Limits, Refused};
 use signal_hook::consts::SIGINT;
 
 use super::Wait;
-use crate::failure::reason;
+use crate::output::failure::reason;
 use crate::terminal::{Terminal, Typing};
 
 /// Answers that are neither yes nor no are asked for again, so many times.

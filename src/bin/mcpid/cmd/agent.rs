@@ -4,11 +4,11 @@ use mcpid::key::Sign as _;
 use mcpid::key::agent::{Constraints, ssh_fingerprint};
 
 use crate::args::{AgentAct, AgentAddArgs, AgentArgs};
-use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::holder::{self, AGENT};
 use crate::keyfiles;
-use crate::ui::Ui;
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+use crate::output::ui::Ui;
 
 /// Does the one act there is.
 pub(crate) fn run(args: &AgentArgs, ui: &mut Ui) -> Result<Exit, Failure> {

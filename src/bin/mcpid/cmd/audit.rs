@@ -19,11 +19,11 @@ use rand::rngs::SysRng;
 
 use crate::args::{AuditAct, AuditInitArgs};
 use crate::auditing::{self, log_failure, note_key};
-use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::files::{self, Place};
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+use crate::output::ui::Ui;
 use crate::passphrase;
-use crate::ui::Ui;
 
 /// Does one of the seven acts.
 pub(crate) fn run(act: &AuditAct, ui: &mut Ui) -> Result<Exit, Failure> {
@@ -92,7 +92,7 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     ui.line(&key.to_string())?;
     ui.detail(&format!("made {}", place.name()));
     ui.note("keep this line elsewhere: by it an auditor knows the log's checkpoints");
-    let folder = crate::ui::path_word(&place.path);
+    let folder = crate::output::ui::path_word(&place.path);
     ui.hint(&format!("mcpid gateway --audit {folder} --upstream URL --origin ORIGIN"));
     Ok(Exit::Ok)
 }

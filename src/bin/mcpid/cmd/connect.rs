@@ -24,13 +24,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::args::{ConfirmVia, ConnectArgs, MannerArgs, Ttl, values};
 use crate::asking::{self, Asker, Way};
 use crate::auditing;
-use crate::exit::Exit;
-use crate::failure::{Failure, chain, reason};
 use crate::files;
 use crate::holder::Holder;
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, chain, reason};
+use crate::output::ui::{Ui, shell_word};
 use crate::pattern_flag::{self, Restricted};
 use crate::terminal;
-use crate::ui::{Ui, shell_word};
 use journal::Journal;
 
 /// How long a connection may take to be there, name, TCP and TLS together.

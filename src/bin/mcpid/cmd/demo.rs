@@ -18,10 +18,10 @@ use rand::rngs::SysRng;
 use serde_json::{Value, json};
 
 use crate::args::DemoArgs;
-use crate::exit::Exit;
-use crate::failure::{Failure, chain, reason};
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, chain, reason};
+use crate::output::ui::Ui;
 use crate::stage::Stage;
-use crate::ui::Ui;
 
 /// What is paid, and what a thief would rather have paid: one byte apart.
 const BODY: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"pay","arguments":{"to":"bob","amount":100}}}"#;

@@ -3,10 +3,10 @@
 use mcpid::key::format::{self, JwkAlg};
 
 use crate::args::{ExportArgs, JwkAlgName, KeyFormat};
-use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::holder::Holder;
-use crate::ui::Ui;
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+use crate::output::ui::Ui;
 
 /// Prints the key. The public part is readable without the passphrase, so none is asked for.
 pub(crate) fn run(args: &ExportArgs, ui: &mut Ui) -> Result<Exit, Failure> {

@@ -12,9 +12,9 @@ use std::ffi::OsString;
 
 use crate::args::{Cli, Command, GatewayAct, GatewayArgs, GatingArgs};
 use crate::auditing;
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::ui::Ui;
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+use crate::output::ui::Ui;
 use crate::usage;
 use file::ConfigFile;
 

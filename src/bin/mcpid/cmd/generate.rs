@@ -13,9 +13,9 @@ use anyhow::Context as _;
 use clap_complete::aot::Shell;
 
 use crate::args::{GenerateArgs, GenerateWhat};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::ui::Ui;
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+use crate::output::ui::Ui;
 
 /// Writes the files and names each on stdout.
 pub(crate) fn run(args: &GenerateArgs, ui: &mut Ui) -> Result<Exit, Failure> {

@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 
 use crate::args::HelpArgs;
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::ui::Ui;
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+use crate::output::ui::Ui;
 use crate::usage::{self, Unparsed};
 
 /// Prints what `--help` behind the command prints.

@@ -20,12 +20,12 @@ use serde::Serialize;
 
 use crate::again;
 use crate::args::{InspectArgs, When};
-use crate::exit::Exit;
-use crate::failure::{Failure, chain};
 use crate::incoming::{Counts, Inputs, Unit, What, bad_line};
 use crate::nonces::{self, wait};
-use crate::report::{TimeSource, Verdict};
-use crate::ui::Ui;
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, chain};
+use crate::output::ui::Ui;
+use crate::output::verdict::{TimeSource, Verdict};
 
 /// Signatures of one request that are shown. More than a verifier takes, so that one can see why it
 /// refused; but each is shown with what it leaves open, and a stranger chose how many there are.

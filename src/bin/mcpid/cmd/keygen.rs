@@ -8,13 +8,13 @@ use mcpid::key::{SecretKey, format, store};
 use rand::rngs::SysRng;
 
 use crate::args::KeygenArgs;
-use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::files::{self, Named, Place};
 use crate::holder;
 use crate::keyfiles::{keyfile_failure, store_failure};
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+use crate::output::ui::{Ui, path_word};
 use crate::passphrase;
-use crate::ui::{Ui, path_word};
 
 /// More than any private key file of one Ed25519 key has.
 const IMPORT_LIMIT: u32 = 64 * 1024;

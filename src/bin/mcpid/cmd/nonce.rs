@@ -12,11 +12,11 @@ use mcpid::nonce::url::StoreUrl;
 use mcpid::nonce::{About, Kept, Retention, StoreError};
 
 use crate::args::{NonceAct, NonceArgs, NonceStoreArgs};
-use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::files;
 use crate::nonces::{self, unavailable, wait};
-use crate::ui::Ui;
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+use crate::output::ui::Ui;
 
 /// Nonces that are fetched at once: enough to be quick, few enough to hold up no claim.
 const PAGE: u32 = 1_000;

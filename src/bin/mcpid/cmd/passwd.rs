@@ -8,13 +8,13 @@ use rand::rngs::SysRng;
 
 use crate::args::PasswdArgs;
 use crate::cmd::keygen::Made;
-use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::files;
 use crate::holder;
 use crate::keyfiles::{self, keyfile_failure, store_failure};
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+use crate::output::ui::{Ui, path_word};
 use crate::passphrase;
-use crate::ui::{Ui, path_word};
 
 /// Replaces the keyfile.
 pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {

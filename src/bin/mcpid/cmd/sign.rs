@@ -21,11 +21,11 @@ use serde::Serialize;
 use crate::again::{self, Otherwise};
 use crate::args::{SignArgs, Ttl};
 use crate::coverage_flags;
-use crate::exit::Exit;
-use crate::failure::{Failure, chain};
 use crate::holder::{self, Holder};
 use crate::outgoing::{Outgoing, Plan};
-use crate::ui::{Ui, path_word};
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, chain};
+use crate::output::ui::{Ui, path_word};
 
 /// Signs and prints.
 pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {

@@ -7,11 +7,11 @@ use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::key::trust::{self, Document, EditError, Entry};
 
 use crate::args::{TrustAct, TrustArgs, TrustRemoveArgs, TrustRevokeArgs};
-use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::files;
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+use crate::output::ui::Ui;
 use crate::trustfiles::edit_failure;
-use crate::ui::Ui;
 
 /// Does one of the four acts.
 pub(crate) fn run(args: &TrustArgs, ui: &mut Ui) -> Result<Exit, Failure> {

@@ -13,14 +13,14 @@ use serde_json::value::RawValue;
 use crate::again;
 use crate::args::{ClaimingArgs, VerifyArgs, When};
 use crate::crew;
-use crate::exit::Exit;
-use crate::failure::{Failure, chain};
 use crate::incoming::{Counts, Inputs, Unit, What, bad_line};
 use crate::judging::Judging;
 use crate::ledger::Ledger;
 use crate::nonces::{self, wait};
-use crate::report::{TimeSource, Verdict};
-use crate::ui::Ui;
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, chain};
+use crate::output::ui::Ui;
+use crate::output::verdict::{TimeSource, Verdict};
 
 /// Judges and prints.
 pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
@@ -352,5 +352,5 @@ fn hints(args: &VerifyArgs, verdict: &Verdict, ui: &mut Ui) {
 }
 
 fn word(path: &Path) -> String {
-    crate::ui::path_word(path)
+    crate::output::ui::path_word(path)
 }

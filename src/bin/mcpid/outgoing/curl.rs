@@ -7,7 +7,7 @@ use mcpid::message::Head;
 use mcpid::message::shown::is_unsafe;
 
 use super::bodiless;
-use crate::ui::shell_word;
+use crate::output::ui::shell_word;
 
 /// Bytes of a body that is written into the command itself. An argument has room for 128 KiB.
 const MOST_INLINE: usize = 16 * 1024;

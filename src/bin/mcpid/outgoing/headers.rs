@@ -4,8 +4,8 @@ use mcpid::mcp::body::{self, Reading, Scope};
 use mcpid::mcp::headers;
 use mcpid::message::{Head, HeadError, is_tchar};
 
-use crate::failure::{Failure, chain};
 use crate::fields;
+use crate::output::failure::{Failure, chain};
 
 /// The headers of `-H`, in the order given; a file has one a line.
 ///

@@ -12,10 +12,10 @@ use super::words;
 use crate::again;
 use crate::args::AuditCheckArgs;
 use crate::auditing;
-use crate::exit::Exit;
-use crate::failure::{Failure, chain};
 use crate::files;
-use crate::ui::Ui;
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, chain};
+use crate::output::ui::Ui;
 
 /// Checks the evidence of one entry.
 pub(crate) fn check(args: &AuditCheckArgs, ui: &mut Ui) -> Result<Exit, Failure> {

@@ -6,10 +6,10 @@ use mcpid::audit::proof::{self, ProofError};
 
 use crate::args::AuditProveArgs;
 use crate::auditing::{self, log_failure};
-use crate::exit::Exit;
-use crate::failure::{Failure, chain};
 use crate::files::{self, Place};
-use crate::ui::{Ui, path_word};
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, chain};
+use crate::output::ui::{Ui, path_word};
 
 /// Writes the evidence of one entry.
 pub(crate) fn prove(args: &AuditProveArgs, ui: &mut Ui) -> Result<Exit, Failure> {

@@ -9,9 +9,9 @@ use serde::Deserialize;
 use super::words;
 use crate::args::{AuditFormat, AuditShowArgs};
 use crate::auditing::{self, log_failure};
-use crate::exit::Exit;
-use crate::failure::{Failure, chain};
-use crate::ui::Ui;
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, chain};
+use crate::output::ui::Ui;
 
 /// The key of an entry, by the log's word.
 #[derive(Default, Deserialize)]

@@ -15,10 +15,10 @@ use crate::again;
 use crate::args::AuditVerifyArgs;
 use crate::auditing::{self, log_failure};
 use crate::crew;
-use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::files::{self, Place};
-use crate::ui::Ui;
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+use crate::output::ui::Ui;
 
 /// Lines that one core judges in one go; fewer where they are long.
 const LINES: usize = 32;

@@ -10,11 +10,11 @@ use mcpid::clock::{Clock as _, SystemClock};
 use super::one::proof_failure;
 use crate::args::{AuditConsistencyArgs, AuditCosignArgs};
 use crate::auditing::{self, note_key};
-use crate::exit::Exit;
-use crate::failure::{Failure, chain, reason};
 use crate::files;
 use crate::holder::Holder;
-use crate::ui::Ui;
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, chain, reason};
+use crate::output::ui::Ui;
 
 /// Compares two checkpoints.
 pub(crate) fn consistency(args: &AuditConsistencyArgs, ui: &mut Ui) -> Result<Exit, Failure> {

@@ -4,9 +4,9 @@ use mcpid::connect::{CheckOutcome, ServerCheck};
 use serde_json::json;
 
 use crate::args::ConnectArgs;
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::ui::Ui;
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+use crate::output::ui::Ui;
 
 /// Characters of a server's name that are shown.
 const SHOWN: usize = 200;

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use crate::args::{ClientName, ConnectArgs, ProfileName, Ttl};
-use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::files::{self, Named};
 use crate::holder::AGENT;
-use crate::ui::{Ui, shell_word};
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+use crate::output::ui::{Ui, shell_word};
 
 use super::headers;
 

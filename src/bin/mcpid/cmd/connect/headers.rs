@@ -4,8 +4,8 @@ use std::env;
 
 use http::{HeaderName, HeaderValue};
 
-use crate::failure::Failure;
 use crate::fields;
+use crate::output::failure::Failure;
 
 const AGAIN: &str = "mcpid connect -H 'Authorization: Bearer ${TOKEN}' URL";
 
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(fill("$TOKEN $5 {x}").unwrap(), "$TOKEN $5 {x}");
         for value in ["${OTHER}", "${EMPTY}", "${TOKEN", "${}", "${a-b}", "${1}", "s3cret ${"] {
             let failure = fill(value).unwrap_err();
-            assert_eq!(failure.exit, crate::exit::Exit::Usage, "{value}");
+            assert_eq!(failure.exit, crate::output::exit::Exit::Usage, "{value}");
             assert!(!failure.message.contains("s3cret"), "{value}: {}", failure.message);
         }
     }

@@ -16,9 +16,9 @@ use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::connect::{Log, Weight};
 
 use crate::args::MannerArgs;
-use crate::echo::Echo;
-use crate::exit::Exit;
-use crate::failure::{Failure, reason};
+use crate::output::echo::Echo;
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, reason};
 
 /// Lines that wait to be written.
 const QUEUE: usize = 1024;

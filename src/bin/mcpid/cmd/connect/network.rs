@@ -7,10 +7,10 @@ use mcpid::connect::Url;
 use mcpid::net::{Proxy, ProxySettings, Via, tls};
 
 use crate::args::ConnectArgs;
-use crate::exit::Exit;
-use crate::failure::{Failure, chain};
 use crate::files;
-use crate::ui::shell_word;
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, chain};
+use crate::output::ui::shell_word;
 
 /// The route to `url`: through the proxy that the environment names for it, if it names one.
 ///

@@ -7,10 +7,10 @@ use serde::Serialize;
 use super::gating::Gating;
 use crate::args::{GatingArgs, ModeName};
 use crate::auditing::Seen;
-use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::nonces;
-use crate::ui::Ui;
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+use crate::output::ui::Ui;
 
 /// How many keys are shown by name.
 const MOST_KEYS: usize = 50;

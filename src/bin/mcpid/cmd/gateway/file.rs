@@ -14,10 +14,10 @@ use mcpid::secret::quoted;
 use toml::de::{DeTable, DeValue};
 
 use crate::args::Cli;
-use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::files;
-use crate::ui::path_word;
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+use crate::output::ui::path_word;
 use crate::usage;
 
 /// Bytes of a configuration file.

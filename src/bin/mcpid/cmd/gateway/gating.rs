@@ -12,12 +12,12 @@ use rustls::{ClientConfig, ServerConfig};
 
 use super::reload::Watch;
 use crate::args::{GatingArgs, ModeName, ProfileName, RefusalStatus};
-use crate::exit::Exit;
-use crate::failure::{Failure, chain};
 use crate::files;
 use crate::judging::Judging;
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, chain};
+use crate::output::ui::{Ui, shell_word};
 use crate::pattern_flag::{self, Restricted};
-use crate::ui::{Ui, shell_word};
 
 /// Bytes of a file of certificates.
 const LARGEST_PEM: u32 = 4 << 20;

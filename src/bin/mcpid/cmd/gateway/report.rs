@@ -9,10 +9,10 @@ use mcpid::gateway::log::Lines;
 use mcpid::gateway::report::{MARK, Report, Tally};
 
 use crate::args::GatewayReportArgs;
-use crate::exit::Exit;
-use crate::failure::{Failure, reason};
 use crate::files;
-use crate::ui::{Ui, path_word, shell_word};
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, reason};
+use crate::output::ui::{Ui, path_word, shell_word};
 
 /// Lines between two looks at the terminal.
 const OFTEN: u64 = 10_000;

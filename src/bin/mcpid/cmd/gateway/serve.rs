@@ -21,11 +21,11 @@ use super::reload::Watch;
 use super::writer::Scribe;
 use crate::args::GatingArgs;
 use crate::auditing;
-use crate::exit::Exit;
-use crate::failure::{Failure, chain, reason};
 use crate::judging::Judging;
 use crate::nonces::{self, Opened};
-use crate::ui::Ui;
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, chain, reason};
+use crate::output::ui::Ui;
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(1);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use mcpid::gateway::Metrics;
 
-use crate::failure::Failure;
+use crate::output::failure::Failure;
 
 /// Lines that may wait to be written; what is more is lost, and counted.
 const WAITING: usize = 16 * 1024;

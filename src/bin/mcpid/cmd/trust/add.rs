@@ -11,13 +11,15 @@ use mcpid::mcp::pattern::Pattern;
 
 use super::report;
 use crate::args::{TrustAddArgs, values};
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::files;
 use crate::holder::{self, Holder};
 use crate::keyfiles::store_failure;
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+use crate::output::ui::{Ui, path_word};
+use crate::passphrase;
+use crate::pattern_flag;
 use crate::trustfiles::edit_failure;
-use crate::ui::{Ui, path_word};
-use crate::{files, passphrase, pattern_flag};
 
 /// Room for a JWK with a certificate chain, or a set of them.
 const LIMIT: u32 = 1024 * 1024;

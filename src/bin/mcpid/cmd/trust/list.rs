@@ -4,10 +4,11 @@ use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::trust::Entry;
 
 use crate::args::TrustListArgs;
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::ui::Ui;
-use crate::{files, trustfiles};
+use crate::files;
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+use crate::output::ui::Ui;
+use crate::trustfiles;
 
 /// Prints the keys in the order of the file.
 pub(crate) fn run(args: &TrustListArgs, ui: &mut Ui) -> Result<Exit, Failure> {

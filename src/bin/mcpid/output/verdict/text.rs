@@ -10,9 +10,9 @@ use mcpid::message::shown::{MOST_PRINTED, capped, printed, quoted};
 use mcpid::verify::window::span;
 
 use super::{FailedSignature, Key, Mcp, ONLY_A_LOG, TimeSource, Verdict};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::ui::Ui;
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+use crate::output::ui::Ui;
 
 /// Components in one line.
 const MOST_COMPONENTS: usize = 32;

@@ -13,7 +13,7 @@ use clap::ValueHint;
 use mcpid::audit::note::NoteKey;
 use mcpid::secret::{MAX_SHOWN, SecretKind, description, overlaps};
 
-use crate::ui::shell_word;
+use crate::output::ui::shell_word;
 
 /// Variables whose value a message may repeat: names of files, programs and stores.
 const VARIABLES: [&str; 10] = [

@@ -14,7 +14,7 @@ use mcpid::verify::{Code, NonceOutcome, Rejection, Statement};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::exit::Exit;
+use crate::output::exit::Exit;
 
 /// No origins at all: a target is what its request says.
 static UNKNOWN: Origins = Origins::unknown();

@@ -9,7 +9,7 @@ use std::path::Path;
 
 pub(crate) use mcpid::verify::rejection::chain;
 
-use crate::exit::Exit;
+use crate::output::exit::Exit;
 
 /// The end of a command that could not do its work.
 #[derive(Clone, Debug)]

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use mcpid::message::shown::{self, capped, escape, is_control, is_unsafe};
 pub(crate) use mcpid::message::shown::{shell_word, visible};
 
-use crate::echo::Echo;
-use crate::exit::Exit;
-use crate::failure::{Failure, reason};
+use crate::output::echo::Echo;
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, reason};
 
 /// Characters of one line of talk but a hint, which is pasted whole. Each text in it is capped by
 /// itself; this bounds the whole line.
