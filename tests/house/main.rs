@@ -163,8 +163,8 @@ fn the_library_neither_prints_nor_exits_nor_knows_default_paths() {
                 assert!(!code.contains(word), "{file}: {word}");
             }
         }
-        if file != "bin/mcpid/files.rs" {
-            assert!(!code.contains("dirs::"), "{file}: default paths live in files.rs");
+        if file != "bin/mcpid/input/files.rs" {
+            assert!(!code.contains("dirs::"), "{file}: default paths live in input/files.rs");
         }
     }
 }

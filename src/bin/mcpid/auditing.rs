@@ -14,7 +14,7 @@ use mcpid::verify::coverage::Changes;
 
 use crate::args::{AuditArgs, AuditFolder, AuditPins, AuditPolicy, AuditSync, ProfileName};
 use crate::coverage_flags;
-use crate::files::{self, Place};
+use crate::input::files::{self, Place};
 use crate::judging;
 use crate::keyfiles;
 use crate::output::exit::Exit;

@@ -9,7 +9,7 @@ use mcpid::key::keyfile::Keyfile;
 use mcpid::key::{PublicKey, Sign};
 
 use crate::args::PassphraseArgs;
-use crate::files::{self, Named, Place};
+use crate::input::files::{self, Named, Place};
 use crate::keyfiles;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};

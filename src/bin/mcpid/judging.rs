@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::args::{JudgingArgs, ProfileName};
 use crate::coverage_flags;
-use crate::incoming::hex;
+use crate::input::captures::hex;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;

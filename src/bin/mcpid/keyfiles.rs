@@ -7,7 +7,7 @@ use mcpid::key::keyfile::{Keyfile, KeyfileError};
 use mcpid::key::store::{self, StoreError};
 
 use crate::args::PassphraseArgs;
-use crate::files::{Named, Place};
+use crate::input::files::{Named, Place};
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};

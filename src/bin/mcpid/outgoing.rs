@@ -14,7 +14,7 @@ use mcpid::sign::Signed;
 
 use crate::again::{self, Otherwise};
 use crate::args::{SignArgs, SignFormat};
-use crate::files;
+use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::{Ui, shell_word};
@@ -314,7 +314,7 @@ fn captured(args: &SignArgs, origins: Origins, ui: &mut Ui) -> Result<Outgoing, 
     let input = files::open(args.input.as_deref(), ui)?;
     let name = input.name.clone();
     let source = input.read(MOST).map_err(too_large)?;
-    let captured = crate::incoming::capture(&name, &source, MOST)?;
+    let captured = crate::input::captures::capture(&name, &source, MOST)?;
     let mut head = captured.head().clone().into_owned();
     let body = captured.body().to_vec();
     let mut target = None;

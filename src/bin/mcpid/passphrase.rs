@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::args::PassphraseArgs;
 use crate::asking::askpass;
-use crate::files;
+use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, visible};

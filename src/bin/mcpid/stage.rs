@@ -12,7 +12,7 @@ use mcpid::message::capture::Captured;
 use mcpid::verify::{Refusal, Verified, Verifier};
 use serde_json::json;
 
-use crate::nonces::wait;
+use crate::input::nonce_store::wait;
 
 /// How long either side waits for the other.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -8,7 +8,7 @@ use mcpid::key::trust::{
     EditError, LoadError, LoadErrorKind, Note, Registry, TrustError, TrustFile,
 };
 
-use crate::files::{self, Place};
+use crate::input::files::{self, Place};
 use crate::keyfiles::store_failure;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;

@@ -19,7 +19,7 @@ use rand::rngs::SysRng;
 
 use crate::args::{AuditAct, AuditInitArgs};
 use crate::auditing::{self, log_failure, note_key};
-use crate::files::{self, Place};
+use crate::input::files::{self, Place};
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;

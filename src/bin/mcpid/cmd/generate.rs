@@ -48,7 +48,7 @@ fn write(dir: &Path, files: Files) -> Result<Vec<String>, Failure> {
     let mut names = Vec::new();
     for (name, bytes) in files {
         let path = dir.join(&name);
-        crate::files::check_folder(&path)?;
+        crate::input::files::check_folder(&path)?;
         fs::write(&path, bytes).map_err(|e| Failure::write(&path, &e))?;
         names.push(path.display().to_string());
     }

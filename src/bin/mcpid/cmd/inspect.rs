@@ -20,8 +20,8 @@ use serde::Serialize;
 
 use crate::again;
 use crate::args::{InspectArgs, When};
-use crate::incoming::{Counts, Inputs, Unit, What, bad_line};
-use crate::nonces::{self, wait};
+use crate::input::captures::{Counts, Inputs, Unit, What, bad_line};
+use crate::input::nonce_store::{self, wait};
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;
@@ -37,9 +37,13 @@ pub(crate) fn run(args: &InspectArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         return Err(Failure::usage("--base prints bytes, and --json an object that holds them")
             .hint("mcpid inspect --json REQUEST"));
     }
-    nonces::flags_need_a_store(args.nonces.as_deref(), args.opening.allow_evicting_store, false)?;
+    nonce_store::flags_need_a_store(
+        args.nonces.as_deref(),
+        args.opening.allow_evicting_store,
+        false,
+    )?;
     let store = match &args.nonces {
-        Some(text) => Some(nonces::look(text, args.opening, ui)?),
+        Some(text) => Some(nonce_store::look(text, args.opening, ui)?),
         None => None,
     };
     let inputs = Inputs::new(&args.inputs, DEFAULT_MAX_BODY as u64, None, ui);

@@ -8,8 +8,8 @@ use mcpid::key::{SecretKey, format, store};
 use rand::rngs::SysRng;
 
 use crate::args::KeygenArgs;
-use crate::files::{self, Named, Place};
 use crate::holder;
+use crate::input::files::{self, Named, Place};
 use crate::keyfiles::{keyfile_failure, store_failure};
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;

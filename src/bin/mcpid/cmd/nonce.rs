@@ -12,8 +12,8 @@ use mcpid::nonce::url::StoreUrl;
 use mcpid::nonce::{About, Kept, Retention, StoreError};
 
 use crate::args::{NonceAct, NonceArgs, NonceStoreArgs};
-use crate::files;
-use crate::nonces::{self, unavailable, wait};
+use crate::input::files;
+use crate::input::nonce_store::{self, unavailable, wait};
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
@@ -40,9 +40,9 @@ pub(crate) fn run(args: &NonceArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 fn url(store: &NonceStoreArgs, act: &str, ui: &mut Ui) -> Result<StoreUrl, Failure> {
     let url = match files::nonces(store.nonces.as_deref())? {
         files::Nonces::Default(place) => StoreUrl::Sqlite { path: place.path },
-        files::Nonces::Named(text, named) => nonces::url(&text, named, ui)?,
+        files::Nonces::Named(text, named) => nonce_store::url(&text, named, ui)?,
     };
-    nonces::flags_fit(&url, store.opening.allow_evicting_store, false)?;
+    nonce_store::flags_fit(&url, store.opening.allow_evicting_store, false)?;
     match &url {
         StoreUrl::Sqlite { path } => {
             fs::metadata(path).map_err(|e| Failure::read(path, &e))?;
@@ -66,11 +66,11 @@ enum Held {
 impl Held {
     fn open(url: &StoreUrl, store: &NonceStoreArgs, ui: &mut Ui) -> Result<Self, Failure> {
         match url {
-            StoreUrl::Sqlite { path } => Ok(Held::File(nonces::read(path.clone())?)),
+            StoreUrl::Sqlite { path } => Ok(Held::File(nonce_store::read(path.clone())?)),
             StoreUrl::Redis(servers) => {
-                Ok(Held::Servers(nonces::read_servers(servers, store.opening, ui)?))
+                Ok(Held::Servers(nonce_store::read_servers(servers, store.opening, ui)?))
             }
-            other => Err(nonces::unknown(other)),
+            other => Err(nonce_store::unknown(other)),
         }
     }
 

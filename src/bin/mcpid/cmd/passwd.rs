@@ -8,8 +8,8 @@ use rand::rngs::SysRng;
 
 use crate::args::PasswdArgs;
 use crate::cmd::keygen::Made;
-use crate::files;
 use crate::holder;
+use crate::input::files;
 use crate::keyfiles::{self, keyfile_failure, store_failure};
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;

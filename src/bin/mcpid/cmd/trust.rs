@@ -7,7 +7,7 @@ use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::key::trust::{self, Document, EditError, Entry};
 
 use crate::args::{TrustAct, TrustArgs, TrustRemoveArgs, TrustRevokeArgs};
-use crate::files;
+use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;

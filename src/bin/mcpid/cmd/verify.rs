@@ -13,10 +13,10 @@ use serde_json::value::RawValue;
 use crate::again;
 use crate::args::{ClaimingArgs, VerifyArgs, When};
 use crate::crew;
-use crate::incoming::{Counts, Inputs, Unit, What, bad_line};
+use crate::input::captures::{Counts, Inputs, Unit, What, bad_line};
+use crate::input::nonce_store::{self, wait};
 use crate::judging::Judging;
 use crate::ledger::Ledger;
-use crate::nonces::{self, wait};
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;
@@ -107,7 +107,7 @@ impl Bench {
     fn new(args: &VerifyArgs, judging: Judging, ui: &mut Ui) -> Result<Self, Failure> {
         let ClaimingArgs { opening, raise_retention } = args.claiming;
         let evicting = opening.allow_evicting_store;
-        nonces::flags_need_a_store(args.nonces.as_deref(), evicting, raise_retention)?;
+        nonce_store::flags_need_a_store(args.nonces.as_deref(), evicting, raise_retention)?;
         if raise_retention && args.at.is_some() {
             let message =
                 "--raise-retention would change nothing: with --at, nonces are only looked up";
@@ -119,23 +119,24 @@ impl Bench {
             _ => Arc::new(SystemClock),
         };
         let retention = judging.verifier(Arc::clone(&clock), Replay::Unchecked).retention();
-        let replay =
-            match (&args.nonces, args.at) {
-                (None, _) => Replay::WithinRun(run),
-                (Some(text), None) => {
-                    let opened = nonces::open(text, retention, args.claiming, ui);
-                    Replay::ClaimOnce(opened.map_err(|failure| match failure.code {
-                        nonces::TOO_SHORT => failure.hint(format!(
+        let replay = match (&args.nonces, args.at) {
+            (None, _) => Replay::WithinRun(run),
+            (Some(text), None) => {
+                let opened = nonce_store::open(text, retention, args.claiming, ui);
+                Replay::ClaimOnce(opened.map_err(|failure| {
+                    match failure.code {
+                        nonce_store::TOO_SHORT => failure.hint(format!(
                             "to do so all the same: {}",
                             again::verify_raising(args)
                         )),
                         _ => failure,
-                    })?)
-                }
-                (Some(text), Some(_)) => {
-                    Replay::LookUp { store: nonces::look(text, args.claiming.opening, ui)?, run }
-                }
-            };
+                    }
+                })?)
+            }
+            (Some(text), Some(_)) => {
+                Replay::LookUp { store: nonce_store::look(text, args.claiming.opening, ui)?, run }
+            }
+        };
         let verifier = judging.verifier(clock, replay.clone());
         let by_the_clock = again::verify(args, None, None);
         let trust = if ui.json() { Some(judging.sources()?) } else { None };

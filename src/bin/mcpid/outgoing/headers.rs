@@ -4,7 +4,7 @@ use mcpid::mcp::body::{self, Reading, Scope};
 use mcpid::mcp::headers;
 use mcpid::message::{Head, HeadError, is_tchar};
 
-use crate::fields;
+use crate::input::header_flag;
 use crate::output::failure::{Failure, chain};
 
 /// The headers of `-H`, in the order given; a file has one a line.
@@ -12,7 +12,7 @@ use crate::output::failure::{Failure, chain};
 /// # Errors
 /// A file that cannot be read, or what is no header.
 pub(super) fn given(flags: &[String]) -> Result<Vec<(String, String)>, Failure> {
-    fields::given(flags, "mcpid sign -H @headers.txt --url URL body.json", header)
+    header_flag::given(flags, "mcpid sign -H @headers.txt --url URL body.json", header)
 }
 
 fn header(line: &str) -> Result<(String, String), Failure> {

@@ -12,7 +12,7 @@ use super::words;
 use crate::again;
 use crate::args::AuditCheckArgs;
 use crate::auditing;
-use crate::files;
+use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;

@@ -6,7 +6,7 @@ use mcpid::audit::proof::{self, ProofError};
 
 use crate::args::AuditProveArgs;
 use crate::auditing::{self, log_failure};
-use crate::files::{self, Place};
+use crate::input::files::{self, Place};
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::{Ui, path_word};

@@ -15,7 +15,7 @@ use crate::again;
 use crate::args::AuditVerifyArgs;
 use crate::auditing::{self, log_failure};
 use crate::crew;
-use crate::files::{self, Place};
+use crate::input::files::{self, Place};
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;

@@ -4,7 +4,7 @@ use std::env;
 
 use http::{HeaderName, HeaderValue};
 
-use crate::fields;
+use crate::input::header_flag;
 use crate::output::failure::Failure;
 
 const AGAIN: &str = "mcpid connect -H 'Authorization: Bearer ${TOKEN}' URL";
@@ -15,7 +15,7 @@ const AGAIN: &str = "mcpid connect -H 'Authorization: Bearer ${TOKEN}' URL";
 /// A file that cannot be read, what is no header, one that follows from the message, a variable
 /// that is not set.
 pub(super) fn given(flags: &[String]) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
-    fields::given(flags, "mcpid connect -H @headers.txt URL", |line| {
+    header_flag::given(flags, "mcpid connect -H @headers.txt URL", |line| {
         header(line, |name| env::var_os(name).map(|value| value.into_string().unwrap_or_default()))
     })
 }

@@ -7,7 +7,7 @@ use mcpid::connect::Url;
 use mcpid::net::{Proxy, ProxySettings, Via, tls};
 
 use crate::args::ConnectArgs;
-use crate::files;
+use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::shell_word;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::gating::Gating;
 use crate::args::{GatingArgs, ModeName};
 use crate::auditing::Seen;
-use crate::nonces;
+use crate::input::nonce_store;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
@@ -79,7 +79,7 @@ pub(crate) fn report(
         origins: &args.judging.origin,
         strict: args.strict.iter().map(|text| matched(text)).collect(),
         permissive: args.permissive.iter().map(|text| matched(text)).collect(),
-        nonces: nonces::named_to_serve(args.nonces.as_deref(), ui)?.to_string(),
+        nonces: nonce_store::named_to_serve(args.nonces.as_deref(), ui)?.to_string(),
         admin: gating.admin.as_ref().map(ToString::to_string),
         trusted: trusted
             .map(|entry| TrustedKey { id: entry.key().id().as_str(), name: entry.name() })

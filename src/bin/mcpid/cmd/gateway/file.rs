@@ -14,7 +14,7 @@ use mcpid::secret::quoted;
 use toml::de::{DeTable, DeValue};
 
 use crate::args::Cli;
-use crate::files;
+use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::path_word;

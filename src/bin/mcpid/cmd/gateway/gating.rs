@@ -12,7 +12,7 @@ use rustls::{ClientConfig, ServerConfig};
 
 use super::reload::Watch;
 use crate::args::{GatingArgs, ModeName, ProfileName, RefusalStatus};
-use crate::files;
+use crate::input::files;
 use crate::judging::Judging;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};

@@ -9,7 +9,7 @@ use mcpid::gateway::log::Lines;
 use mcpid::gateway::report::{MARK, Report, Tally};
 
 use crate::args::GatewayReportArgs;
-use crate::files;
+use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
 use crate::output::ui::{Ui, path_word, shell_word};

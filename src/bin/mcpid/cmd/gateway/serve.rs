@@ -21,8 +21,8 @@ use super::reload::Watch;
 use super::writer::Scribe;
 use crate::args::GatingArgs;
 use crate::auditing;
+use crate::input::nonce_store::{self, Opened};
 use crate::judging::Judging;
-use crate::nonces::{self, Opened};
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain, reason};
 use crate::output::ui::Ui;
@@ -51,13 +51,13 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::new());
     let retention = gating.judging.verifier(Arc::clone(&clock), Replay::Unchecked).retention();
-    let opened = nonces::open_to_serve(args.nonces.as_deref(), retention, args.claiming, ui)
+    let opened = nonce_store::open_to_serve(args.nonces.as_deref(), retention, args.claiming, ui)
         .map_err(|failure| match failure.code {
-            nonces::TOO_SHORT => {
-                failure.hint("all its users can wait for so long? --raise-retention")
-            }
-            _ => failure,
-        })?;
+        nonce_store::TOO_SHORT => {
+            failure.hint("all its users can wait for so long? --raise-retention")
+        }
+        _ => failure,
+    })?;
     // Few words, all of them from operators or about what they have to know: none is lost.
     let (said, heard) = channel();
     let store = {

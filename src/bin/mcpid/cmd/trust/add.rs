@@ -11,8 +11,8 @@ use mcpid::mcp::pattern::Pattern;
 
 use super::report;
 use crate::args::{TrustAddArgs, values};
-use crate::files;
 use crate::holder::{self, Holder};
+use crate::input::files;
 use crate::keyfiles::store_failure;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;

@@ -4,7 +4,7 @@ use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::trust::Entry;
 
 use crate::args::TrustListArgs;
-use crate::files;
+use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;

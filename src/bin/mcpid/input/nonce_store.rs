@@ -17,7 +17,7 @@ use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
 use crate::args::{ClaimingArgs, OpeningArgs};
-use crate::files::{self, Named};
+use crate::input::files::{self, Named};
 use crate::misplaced::check_path;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};

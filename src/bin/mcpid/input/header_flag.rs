@@ -6,7 +6,7 @@ use mcpid::secret::overlaps;
 use mcpid::verify::MAX_HEAD;
 use zeroize::Zeroizing;
 
-use crate::files;
+use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 

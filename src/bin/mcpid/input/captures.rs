@@ -14,7 +14,7 @@ use mcpid::message::line::LineError;
 use mcpid::message::{InputKind, InputRequest, detect};
 use sha2::{Digest as _, Sha256};
 
-use crate::files;
+use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain, reason};
 use crate::output::ui::{Ui, path_word};
