@@ -16,12 +16,12 @@ use crate::args::{AuditArgs, AuditFolder, AuditPins, AuditPolicy, AuditSync, Pro
 use crate::coverage_flags;
 use crate::input::files::{self, Place};
 use crate::judging;
-use crate::keyfiles;
+use crate::keys::keyfile;
+use crate::keys::trust_file;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain, reason};
 use crate::output::ui::{Ui, path_word};
 use crate::pattern_flag;
-use crate::trustfiles;
 
 /// Opens the log that the flags name for writing; nothing where they name none.
 ///
@@ -136,7 +136,7 @@ pub(crate) fn trust(args: &AuditPins, ui: &mut Ui) -> Result<Trust, Failure> {
     };
     let trust = match args.trust.as_slice() {
         [] => Trust::of_the_log(),
-        paths => Trust::pinned(Arc::new(trustfiles::registry(paths, ui)?)),
+        paths => Trust::pinned(Arc::new(trust_file::registry(paths, ui)?)),
     };
     Ok(trust.with_rules(rules))
 }
@@ -254,7 +254,7 @@ pub(crate) fn log_failure(error: &LogError, place: &Place) -> Failure {
         LogError::Key(store) => {
             let path = place.path.join("log-key.json");
             match &**store {
-                mcpid::key::store::StoreError::TooOpen { mode } => keyfiles::store_failure(
+                mcpid::key::store::StoreError::TooOpen { mode } => keyfile::store_failure(
                     &path,
                     mcpid::key::store::StoreError::TooOpen { mode: *mode },
                 ),

@@ -13,10 +13,10 @@ use serde_json::value::RawValue;
 use crate::args::{JudgingArgs, ProfileName};
 use crate::coverage_flags;
 use crate::input::captures::hex;
+use crate::keys::trust_file;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;
-use crate::trustfiles;
 
 /// All that judging needs but the clock and the nonces.
 pub(crate) struct Judging {
@@ -53,7 +53,7 @@ impl Judging {
         let changes = coverage_flags::demands(&profile, &args.require, &args.allow_uncovered)?;
         let origins = origins(&args.origin)?;
         let max_body = args.max_body.unwrap_or(DEFAULT_MAX_BODY as u64);
-        let registry = trustfiles::registry(&args.trust, ui)?;
+        let registry = trust_file::registry(&args.trust, ui)?;
         Ok(Judging { profile, changes, registry: Arc::new(registry), origins, max_body })
     }
 

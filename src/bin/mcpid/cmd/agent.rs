@@ -4,8 +4,8 @@ use mcpid::key::Sign as _;
 use mcpid::key::agent::{Constraints, ssh_fingerprint};
 
 use crate::args::{AgentAct, AgentAddArgs, AgentArgs};
-use crate::holder::{self, AGENT};
-use crate::keyfiles;
+use crate::keys::keyfile;
+use crate::keys::signing_key::{self, AGENT};
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
@@ -19,15 +19,17 @@ pub(crate) fn run(args: &AgentArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 
 /// Prints the id of the key that the agent now has.
 fn add(args: &AgentAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
-    let place = holder::keyfile_place(args.key.as_deref(), "--key")?;
-    let keyfile = keyfiles::load(&place)?;
-    let agent = holder::agent()?;
+    let place = signing_key::keyfile_place(args.key.as_deref(), "--key")?;
+    let keyfile = keyfile::load(&place)?;
+    let agent = signing_key::agent()?;
     // An agent that is gone is told of before anyone is asked for a passphrase.
-    agent.identities().map_err(|error| holder::agent_failure(&error))?;
-    let source = keyfiles::source(&keyfile, &place, &args.passphrase, ui)?;
-    let key = keyfiles::open(&keyfile, &place, source)?;
+    agent.identities().map_err(|error| signing_key::agent_failure(&error))?;
+    let source = keyfile::source(&keyfile, &place, &args.passphrase, ui)?;
+    let key = keyfile::open(&keyfile, &place, source)?;
     let constraints = Constraints { lifetime: args.lifetime, confirm: args.ask };
-    agent.add(&key, keyfile.name(), constraints).map_err(|error| holder::agent_failure(&error))?;
+    agent
+        .add(&key, keyfile.name(), constraints)
+        .map_err(|error| signing_key::agent_failure(&error))?;
 
     let (id, fingerprint) = (key.public().id().as_str(), ssh_fingerprint(key.public()));
     ui.note(&format!("it can sign from now on: -k {AGENT}{fingerprint}"));

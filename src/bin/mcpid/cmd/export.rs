@@ -3,7 +3,7 @@
 use mcpid::key::format::{self, JwkAlg};
 
 use crate::args::{ExportArgs, JwkAlgName, KeyFormat};
-use crate::holder::Holder;
+use crate::keys::signing_key::Holder;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;

@@ -8,9 +8,9 @@ use mcpid::key::{SecretKey, format, store};
 use rand::rngs::SysRng;
 
 use crate::args::KeygenArgs;
-use crate::holder;
 use crate::input::files::{self, Named, Place};
-use crate::keyfiles::{keyfile_failure, store_failure};
+use crate::keys::keyfile::{keyfile_failure, store_failure};
+use crate::keys::signing_key;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
@@ -21,7 +21,7 @@ const IMPORT_LIMIT: u32 = 64 * 1024;
 
 /// Makes the keyfile and prints the key's id.
 pub(crate) fn run(args: &KeygenArgs, ui: &mut Ui) -> Result<Exit, Failure> {
-    let place = holder::keyfile_place(args.output.as_deref(), "--output")?;
+    let place = signing_key::keyfile_place(args.output.as_deref(), "--output")?;
     check_output(&place)?;
     let source = match args.no_passphrase {
         true => None,

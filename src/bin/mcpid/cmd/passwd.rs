@@ -8,9 +8,9 @@ use rand::rngs::SysRng;
 
 use crate::args::PasswdArgs;
 use crate::cmd::keygen::Made;
-use crate::holder;
 use crate::input::files;
-use crate::keyfiles::{self, keyfile_failure, store_failure};
+use crate::keys::keyfile::{self, keyfile_failure, store_failure};
+use crate::keys::signing_key;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
@@ -18,8 +18,8 @@ use crate::passphrase;
 
 /// Replaces the keyfile.
 pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
-    let place = holder::keyfile_place(args.key.as_deref(), "--key")?;
-    let keyfile = keyfiles::load(&place)?;
+    let place = signing_key::keyfile_place(args.key.as_deref(), "--key")?;
+    let keyfile = keyfile::load(&place)?;
     // What would fail after the questions is tried before them.
     let link = std::fs::symlink_metadata(&place.path).is_ok_and(|about| about.is_symlink());
     if link {
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     }
     files::check_folder(&place.path)?;
     one_descriptor(args)?;
-    let old = keyfiles::source(&keyfile, &place, &args.passphrase, ui)?;
+    let old = keyfile::source(&keyfile, &place, &args.passphrase, ui)?;
     let new = match args.no_passphrase {
         true => None,
         false => Some(
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
             .strong_unless(args.weak)?,
         ),
     };
-    let secret = keyfiles::open(&keyfile, &place, old)?;
+    let secret = keyfile::open(&keyfile, &place, old)?;
     let replaced = match new {
         None => keyfile.plain_again(&secret),
         Some(new) => {

@@ -21,7 +21,7 @@ use serde::Serialize;
 use crate::again::{self, Otherwise};
 use crate::args::{SignArgs, Ttl};
 use crate::coverage_flags;
-use crate::holder::{self, Holder};
+use crate::keys::signing_key::{self, Holder};
 use crate::outgoing::{Outgoing, Plan};
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
@@ -216,7 +216,7 @@ fn failure(args: &SignArgs, head: &Head<'_>, error: &SigningError) -> Failure {
             again(failure, "to add a second signature", second)
         }
         SigningError::Key(why) => match why.0.downcast_ref() {
-            Some(error) => holder::agent_failure(error),
+            Some(error) => signing_key::agent_failure(error),
             None => Failure::new(Exit::Key, "key", message),
         },
         _ => Failure::new(Exit::Input, "not_signable", message),

@@ -8,10 +8,10 @@ use mcpid::key::trust::{self, Document, EditError, Entry};
 
 use crate::args::{TrustAct, TrustArgs, TrustRemoveArgs, TrustRevokeArgs};
 use crate::input::files;
+use crate::keys::trust_file::edit_failure;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
-use crate::trustfiles::edit_failure;
 
 /// Does one of the four acts.
 pub(crate) fn run(args: &TrustArgs, ui: &mut Ui) -> Result<Exit, Failure> {

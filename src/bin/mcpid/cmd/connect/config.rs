@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use crate::args::{ClientName, ConnectArgs, ProfileName, Ttl};
-use crate::holder::AGENT;
 use crate::input::files::{self, Named};
+use crate::keys::signing_key::AGENT;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, shell_word};

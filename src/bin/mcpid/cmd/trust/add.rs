@@ -11,15 +11,15 @@ use mcpid::mcp::pattern::Pattern;
 
 use super::report;
 use crate::args::{TrustAddArgs, values};
-use crate::holder::{self, Holder};
 use crate::input::files;
-use crate::keyfiles::store_failure;
+use crate::keys::keyfile::store_failure;
+use crate::keys::signing_key::{self, Holder};
+use crate::keys::trust_file::edit_failure;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
 use crate::passphrase;
 use crate::pattern_flag;
-use crate::trustfiles::edit_failure;
 
 /// Room for a JWK with a certificate chain, or a set of them.
 const LIMIT: u32 = 1024 * 1024;
@@ -95,8 +95,8 @@ fn read(key: &Path, ui: &mut Ui) -> Result<Found, Failure> {
         let import = format::read_public(did.as_bytes());
         return one(import.map_err(|e| not_a_key("that DID", None, e))?, "that DID", ui);
     }
-    if let Some(wanted) = holder::in_agent(key) {
-        return holder::agent_key(wanted).map(Holder::Agent).map(Found::held);
+    if let Some(wanted) = signing_key::in_agent(key) {
+        return signing_key::agent_key(wanted).map(Holder::Agent).map(Found::held);
     }
     // It may be a plain keyfile, or by mistake a private key.
     passphrase::keep_out_of_dumps();

@@ -5,15 +5,15 @@ use mcpid::key::trust::Entry;
 
 use crate::args::TrustListArgs;
 use crate::input::files;
+use crate::keys::trust_file;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
-use crate::trustfiles;
 
 /// Prints the keys in the order of the file.
 pub(crate) fn run(args: &TrustListArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let place = files::trust(args.trust.as_deref())?;
-    let file = trustfiles::load(&place, ui)?;
+    let file = trust_file::load(&place, ui)?;
     let now = SystemClock.now();
     let keys: Vec<Shown> = file.entries().iter().map(|entry| Shown::of(entry, now)).collect();
     if ui.json() {

@@ -9,7 +9,7 @@ use mcpid::key::trust::{
 };
 
 use crate::input::files::{self, Place};
-use crate::keyfiles::store_failure;
+use crate::keys::keyfile::store_failure;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};

@@ -10,7 +10,7 @@ use mcpid::key::{PublicKey, Sign};
 
 use crate::args::PassphraseArgs;
 use crate::input::files::{self, Named, Place};
-use crate::keyfiles;
+use crate::keys::keyfile;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
 use crate::output::ui::{Ui, shell_word};
@@ -41,7 +41,7 @@ impl Holder {
         if let Some(wanted) = in_agent(&place.path) {
             return agent_key(wanted).map(Holder::Agent);
         }
-        let keyfile = keyfiles::load(&place).map_err(|failure| {
+        let keyfile = keyfile::load(&place).map_err(|failure| {
             let meant = place.path == Path::new("ssh-agent") && failure.code == "not_found";
             let hint = format!("a key in the ssh-agent: -k {AGENT}");
             if meant { Failure { hints: vec![hint], ..failure } } else { failure }
@@ -79,14 +79,14 @@ impl Holder {
     /// is needed.
     ///
     /// # Errors
-    /// As [`keyfiles::source`].
+    /// As [`keyfile::source`].
     pub(crate) fn source(
         &self,
         args: &PassphraseArgs,
         ui: &mut Ui,
     ) -> Result<Option<Source>, Failure> {
         match self {
-            Holder::File(keyfile, place) => keyfiles::source(keyfile, place, args, ui),
+            Holder::File(keyfile, place) => keyfile::source(keyfile, place, args, ui),
             Holder::Agent(_) => {
                 crate::passphrase::check(args)?;
                 if args.passphrase_file.is_some() || args.passphrase_fd.is_some() {
@@ -101,10 +101,10 @@ impl Holder {
     /// blocks at each signature until the agent has answered.
     ///
     /// # Errors
-    /// As [`keyfiles::open`].
+    /// As [`keyfile::open`].
     pub(crate) fn open(self, source: Option<Source>) -> Result<Arc<dyn Sign>, Failure> {
         match self {
-            Holder::File(keyfile, place) => Ok(Arc::new(keyfiles::open(&keyfile, &place, source)?)),
+            Holder::File(keyfile, place) => Ok(Arc::new(keyfile::open(&keyfile, &place, source)?)),
             Holder::Agent(key) => Ok(key),
         }
     }

@@ -1,0 +1,5 @@
+//! Finds and opens the signing keys, key files and trust files that a command needs.
+
+pub(crate) mod keyfile;
+pub(crate) mod signing_key;
+pub(crate) mod trust_file;
