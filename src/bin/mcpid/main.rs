@@ -3,7 +3,6 @@
 
 mod again;
 mod args;
-mod asking;
 mod auditing;
 mod cmd;
 mod coverage_flags;
@@ -15,10 +14,9 @@ mod ledger;
 mod misplaced;
 mod outgoing;
 mod output;
-mod passphrase;
 mod pattern_flag;
+mod prompt;
 mod stage;
-mod terminal;
 mod usage;
 
 use std::ffi::OsString;

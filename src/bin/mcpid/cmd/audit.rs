@@ -23,7 +23,7 @@ use crate::input::files::{self, Place};
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
-use crate::passphrase;
+use crate::prompt::passphrase;
 
 /// Does one of the seven acts.
 pub(crate) fn run(act: &AuditAct, ui: &mut Ui) -> Result<Exit, Failure> {

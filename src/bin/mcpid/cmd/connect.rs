@@ -22,7 +22,6 @@ use rand::rngs::SysRng;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{ConfirmVia, ConnectArgs, MannerArgs, Ttl, values};
-use crate::asking::{self, Asker, Way};
 use crate::auditing;
 use crate::input::files;
 use crate::keys::signing_key::Holder;
@@ -30,7 +29,8 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain, reason};
 use crate::output::ui::{Ui, shell_word};
 use crate::pattern_flag::{self, Restricted};
-use crate::terminal;
+use crate::prompt::consent::{self, Asker, Way};
+use crate::prompt::terminal;
 use journal::Journal;
 
 /// How long a connection may take to be there, name, TCP and TLS together.
@@ -232,7 +232,7 @@ fn unknown_key_hint(args: &ConnectArgs, key: &dyn Sign, name: &str) -> Result<St
 }
 
 fn asking(args: &ConnectArgs) -> Asking {
-    let patience = args.confirm_timeout.unwrap_or(asking::ANSWERING);
+    let patience = args.confirm_timeout.unwrap_or(consent::ANSWERING);
     let patience = Duration::from_secs(patience.into());
     let person = |way| Asking::Person(Arc::new(Asker::new(way, patience)));
     match args.confirm_via {

@@ -14,7 +14,7 @@ use crate::keys::signing_key;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
-use crate::passphrase;
+use crate::prompt::passphrase;
 
 /// More than any private key file of one Ed25519 key has.
 const IMPORT_LIMIT: u32 = 64 * 1024;

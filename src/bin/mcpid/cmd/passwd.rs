@@ -14,7 +14,7 @@ use crate::keys::signing_key;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
-use crate::passphrase;
+use crate::prompt::passphrase;
 
 /// Replaces the keyfile.
 pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {

@@ -11,7 +11,7 @@ use crate::input::files::{Named, Place};
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
-use crate::passphrase::{self, Source};
+use crate::prompt::passphrase::{self, Source};
 
 /// Reads the keyfile at `place`; its secret stays sealed.
 ///

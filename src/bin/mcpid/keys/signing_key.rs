@@ -14,7 +14,7 @@ use crate::keys::keyfile;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
 use crate::output::ui::{Ui, shell_word};
-use crate::passphrase::Source;
+use crate::prompt::passphrase::Source;
 
 /// What names a key in an agent; a file of that name is `./ssh-agent:…`.
 pub(crate) const AGENT: &str = "ssh-agent:";
@@ -88,7 +88,7 @@ impl Holder {
         match self {
             Holder::File(keyfile, place) => keyfile::source(keyfile, place, args, ui),
             Holder::Agent(_) => {
-                crate::passphrase::check(args)?;
+                crate::prompt::passphrase::check(args)?;
                 if args.passphrase_file.is_some() || args.passphrase_fd.is_some() {
                     ui.note("the key is in the ssh-agent; the passphrase is not used");
                 }

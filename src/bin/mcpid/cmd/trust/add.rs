@@ -18,8 +18,8 @@ use crate::keys::trust_file::edit_failure;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
-use crate::passphrase;
 use crate::pattern_flag;
+use crate::prompt::passphrase;
 
 /// Room for a JWK with a certificate chain, or a set of them.
 const LIMIT: u32 = 1024 * 1024;

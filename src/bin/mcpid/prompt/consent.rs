@@ -3,16 +3,15 @@
 //! stdin and stdout carry MCP while this happens, so neither is touched. Whatever is not an
 //! express yes in time is a no.
 
-pub(crate) mod askpass;
-mod question;
-
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use mcpid::connect::consent::{Answer, Asked, BoxFuture, Consent, Refused};
 
-use crate::terminal::{self, Terminal};
+use super::wait::Wait;
+use super::{askpass, consent_terminal};
+use crate::prompt::terminal::{self, Terminal};
 
 /// How long a person has to answer, in seconds: MCP clients give up after a minute themselves.
 pub(crate) const ANSWERING: u32 = 60;
@@ -63,25 +62,6 @@ impl Consent for Asker {
             drop(withdrawal);
             answer
         })
-    }
-}
-
-/// How long an answer is waited for.
-#[derive(Clone)]
-struct Wait {
-    until: Instant,
-    patience: Duration,
-    /// Whether the question was taken back.
-    over: Arc<AtomicBool>,
-}
-
-impl Wait {
-    /// Why to wait no longer, if so.
-    fn ended(&self) -> Option<Refused> {
-        if self.over.load(Ordering::SeqCst) {
-            return Some(Refused::Withdrawn);
-        }
-        (Instant::now() >= self.until).then_some(Refused::TimedOut(self.patience))
     }
 }
 
@@ -144,7 +124,7 @@ fn by_terminal(asked: &Asked, wait: &Wait) -> Result<Answer, &'static str> {
     if !terminal.is_free() {
         return Err("another program has the terminal");
     }
-    let answer = question::ask(&terminal, asked, wait);
+    let answer = consent_terminal::ask(&terminal, asked, wait);
     drop(turn);
     Ok(answer)
 }

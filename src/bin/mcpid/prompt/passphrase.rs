@@ -9,12 +9,12 @@ use rand::TryRng as _;
 use zeroize::Zeroizing;
 
 use crate::args::PassphraseArgs;
-use crate::asking::askpass;
 use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, visible};
-use crate::terminal::Terminal;
+use crate::prompt::askpass;
+use crate::prompt::terminal::Terminal;
 
 /// More than anyone types, and little enough that a wrong file is noticed.
 const LIMIT: u32 = 4096;

@@ -3,9 +3,9 @@
 use mcpid::connect::consent::{Answer, Asked, Limits, Refused};
 use signal_hook::consts::SIGINT;
 
-use super::Wait;
+use super::wait::Wait;
 use crate::output::failure::reason;
-use crate::terminal::{Terminal, Typing};
+use crate::prompt::terminal::{Terminal, Typing};
 
 /// Answers that are neither yes nor no are asked for again, so many times.
 const PATIENT: usize = 3;

@@ -15,10 +15,10 @@ use mcpid::secret::description;
 use rustix::process::{Pid, Signal, kill_process_group};
 use zeroize::Zeroizing;
 
-use super::Wait;
+use super::wait::Wait;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
-use crate::terminal;
+use crate::prompt::terminal;
 
 /// What is read of the answer; more than this is no yes.
 const LONGEST: usize = 64;
