@@ -6,11 +6,16 @@
 mod agent;
 mod audit;
 mod connecting;
+pub(crate) mod coverage_flags;
 mod environment;
 mod gateway;
 mod gating;
 mod keeping;
+pub(crate) mod misplaced;
+pub(crate) mod pattern_flag;
 mod requests;
+pub(crate) mod rerun_hint;
+pub(crate) mod usage_error;
 pub(crate) mod values;
 
 use std::path::PathBuf;

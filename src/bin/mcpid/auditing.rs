@@ -12,8 +12,9 @@ use mcpid::audit::{Folder, Log, LogError, Policy, Recorder, Settings, Sync};
 use mcpid::clock::Clock;
 use mcpid::verify::coverage::Changes;
 
+use crate::args::coverage_flags;
+use crate::args::pattern_flag;
 use crate::args::{AuditArgs, AuditFolder, AuditPins, AuditPolicy, AuditSync, ProfileName};
-use crate::coverage_flags;
 use crate::input::files::{self, Place};
 use crate::judging;
 use crate::keys::keyfile;
@@ -21,7 +22,6 @@ use crate::keys::trust_file;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain, reason};
 use crate::output::ui::{Ui, path_word};
-use crate::pattern_flag;
 
 /// Opens the log that the flags name for writing; nothing where they name none.
 ///

@@ -10,8 +10,8 @@ use mcpid::verify::coverage::Changes;
 use mcpid::verify::{DEFAULT_MAX_BODY, Replay, Verifier};
 use serde_json::value::RawValue;
 
+use crate::args::coverage_flags;
 use crate::args::{JudgingArgs, ProfileName};
-use crate::coverage_flags;
 use crate::input::captures::hex;
 use crate::keys::trust_file;
 use crate::output::exit::Exit;

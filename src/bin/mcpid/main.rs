@@ -1,33 +1,28 @@
 //! The `mcpid` command line: a customer of the library, and the only place that prints, prompts,
 //! exits or knows where files rest by default.
 
-mod again;
 mod args;
 mod auditing;
 mod cmd;
-mod coverage_flags;
 mod crew;
 mod input;
 mod judging;
 mod keys;
 mod ledger;
-mod misplaced;
 mod outgoing;
 mod output;
-mod pattern_flag;
 mod prompt;
 mod stage;
-mod usage;
 
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use crate::args::usage_error::{self, Unparsed};
 use crate::args::{Command, MannerArgs};
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Manner, Ui};
-use crate::usage::Unparsed;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -35,14 +30,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_bug));
     let argv: Vec<OsString> = std::env::args_os().collect();
-    let (mut ui, ended) = match usage::parse(&argv) {
+    let (mut ui, ended) = match usage_error::parse(&argv) {
         Ok(cli) => {
             let mut ui = Ui::process(manner(cli.manner)).withholding(&argv);
             let ended = run(cli.command, cli.manner, &mut ui);
             (ui, ended)
         }
         Err(unparsed) => {
-            let json = usage::wants_json(&argv);
+            let json = usage_error::wants_json(&argv);
             let manner = Manner { json, ..Manner::default() };
             let mut ui = Ui::process(manner).withholding(&argv);
             let ended = match unparsed {

@@ -12,7 +12,7 @@ use mcpid::message::target::{Origin, Origins, UriError};
 use mcpid::message::{Field, Head, RequestTarget};
 use mcpid::sign::Signed;
 
-use crate::again::{self, Otherwise};
+use crate::args::rerun_hint::{self, Otherwise};
 use crate::args::{SignArgs, SignFormat};
 use crate::input::files;
 use crate::output::exit::Exit;
@@ -234,7 +234,7 @@ fn bad_url(args: &SignArgs, url: &str, error: &UriError) -> Failure {
         None => failure,
         Some(better) => {
             let otherwise = Otherwise { url: Some(&better), ..Otherwise::default() };
-            let again = again::sign(args, &otherwise);
+            let again = rerun_hint::sign(args, &otherwise);
             failure.hint(again.unwrap_or_else(|| format!("--url {}", shell_word(&better))))
         }
     }

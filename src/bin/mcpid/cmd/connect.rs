@@ -21,6 +21,7 @@ use mcpid::sign::{Nonce, Signer};
 use rand::rngs::SysRng;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::args::pattern_flag::{self, Restricted};
 use crate::args::{ConfirmVia, ConnectArgs, MannerArgs, Ttl, values};
 use crate::auditing;
 use crate::input::files;
@@ -28,7 +29,6 @@ use crate::keys::signing_key::Holder;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain, reason};
 use crate::output::ui::{Ui, shell_word};
-use crate::pattern_flag::{self, Restricted};
 use crate::prompt::consent::{self, Asker, Way};
 use crate::prompt::terminal;
 use journal::Journal;

@@ -10,12 +10,12 @@ mod writer;
 
 use std::ffi::OsString;
 
+use crate::args::usage_error;
 use crate::args::{Cli, Command, GatewayAct, GatewayArgs, GatingArgs};
 use crate::auditing;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
-use crate::usage;
 use file::ConfigFile;
 
 /// Serves until it is told to stop, or looks at what was logged.
@@ -31,11 +31,11 @@ pub(crate) fn run(args: &GatewayArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let whole = file.complete(&argv)?;
     ui.withhold(&whole);
     // The file was read as flags before, so this can only fail for two that do not go together.
-    match usage::parse(&whole) {
+    match usage_error::parse(&whole) {
         Ok(Cli { command: Command::Gateway(args), .. }) => {
             run_with(&args.gating, ui).map_err(|failure| file.locate(failure, &argv))
         }
-        Err(usage::Unparsed::Wrong(failure)) => Err(failure),
+        Err(usage_error::Unparsed::Wrong(failure)) => Err(failure),
         _ => Err(Failure::new(Exit::Bug, "bug", "the configuration file changed the command")),
     }
 }

@@ -3,16 +3,16 @@
 use std::ffi::OsString;
 
 use crate::args::HelpArgs;
+use crate::args::usage_error::{self, Unparsed};
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
-use crate::usage::{self, Unparsed};
 
 /// Prints what `--help` behind the command prints.
 pub(crate) fn run(args: &HelpArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let words = ["mcpid"].into_iter().chain(args.command.iter().map(String::as_str));
     let words: Vec<OsString> = words.chain(["--help"]).map(OsString::from).collect();
-    match usage::parse(&words) {
+    match usage_error::parse(&words) {
         Err(Unparsed::Help(text)) => ui.data(text.as_bytes()).map(|()| Exit::Ok),
         Err(Unparsed::Wrong(failure)) => Err(failure),
         Ok(_) => Err(Failure::new(Exit::Bug, "bug", "--help is a flag like any other")),

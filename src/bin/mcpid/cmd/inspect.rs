@@ -18,7 +18,7 @@ use mcpid::nonce::NonceStore;
 use mcpid::verify::{DEFAULT_MAX_BODY, MAX_HEAD, Statement};
 use serde::Serialize;
 
-use crate::again;
+use crate::args::rerun_hint;
 use crate::args::{InspectArgs, When};
 use crate::input::captures::{Counts, Inputs, Unit, What, bad_line};
 use crate::input::nonce_store::{self, wait};
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &InspectArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         let message = format!("no request bears a signature labelled {label:?}");
         let every = InspectArgs { label: None, base: false, ..args.clone() };
         return Err(Failure::new(Exit::Input, "no_such_label", message)
-            .hint(format!("those that there are: {}", again::inspect(&every))));
+            .hint(format!("those that there are: {}", rerun_hint::inspect(&every))));
     }
     Ok(exit)
 }
@@ -230,7 +230,7 @@ impl Look<'_> {
         let message = format!("{input} [{index}]: {why}");
         let by_the_clock = InspectArgs { at: None, ..self.args.clone() };
         Failure::new(Exit::Input, "no_time", message)
-            .hint(format!("to tell ages by the clock: {}", again::inspect(&by_the_clock)))
+            .hint(format!("to tell ages by the clock: {}", rerun_hint::inspect(&by_the_clock)))
     }
 }
 
@@ -255,7 +255,7 @@ impl Shown<'_> {
             let label = here.rev().find_map(|found| found.claims.label()).map(str::to_owned);
             let one = InspectArgs { label, ..self.args.clone() };
             return Err(Failure::usage("--base prints one signature's bytes, and here are more")
-                .hint(again::inspect(&one)));
+                .hint(rerun_hint::inspect(&one)));
         }
         if let Some(first) = self.held_back.take() {
             first.print(true, ui)?;

@@ -18,9 +18,9 @@ use mcpid::verify::covered;
 use rand::rngs::SysRng;
 use serde::Serialize;
 
-use crate::again::{self, Otherwise};
+use crate::args::coverage_flags;
+use crate::args::rerun_hint::{self, Otherwise};
 use crate::args::{SignArgs, Ttl};
-use crate::coverage_flags;
 use crate::keys::signing_key::{self, Holder};
 use crate::outgoing::{Outgoing, Plan};
 use crate::output::exit::Exit;
@@ -161,12 +161,12 @@ fn not_json(head: &Head<'_>, body: &[u8]) -> Option<(usize, usize)> {
 
 fn failure(args: &SignArgs, head: &Head<'_>, error: &SigningError) -> Failure {
     let message = chain(error);
-    let again =
-        |failure: Failure, why: &str, otherwise: Otherwise<'_>| match again::sign(args, &otherwise)
-        {
-            Some(command) => failure.hint(format!("{why}: {command}")),
-            None => failure,
-        };
+    let again = |failure: Failure, why: &str, otherwise: Otherwise<'_>| match rerun_hint::sign(
+        args, &otherwise,
+    ) {
+        Some(command) => failure.hint(format!("{why}: {command}")),
+        None => failure,
+    };
     match error {
         SigningError::Target(_) => {
             let failure = Failure::new(Exit::Input, "target", message);

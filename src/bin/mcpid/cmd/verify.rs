@@ -10,7 +10,7 @@ use mcpid::message::{Body, InputRequest};
 use mcpid::verify::{BodyHeld, DEFAULT_MAX_BODY, Refusal, Replay, Unread, Verifier};
 use serde_json::value::RawValue;
 
-use crate::again;
+use crate::args::rerun_hint;
 use crate::args::{ClaimingArgs, VerifyArgs, When};
 use crate::crew;
 use crate::input::captures::{Counts, Inputs, Unit, What, bad_line};
@@ -123,14 +123,12 @@ impl Bench {
             (None, _) => Replay::WithinRun(run),
             (Some(text), None) => {
                 let opened = nonce_store::open(text, retention, args.claiming, ui);
-                Replay::ClaimOnce(opened.map_err(|failure| {
-                    match failure.code {
-                        nonce_store::TOO_SHORT => failure.hint(format!(
-                            "to do so all the same: {}",
-                            again::verify_raising(args)
-                        )),
-                        _ => failure,
-                    }
+                Replay::ClaimOnce(opened.map_err(|failure| match failure.code {
+                    nonce_store::TOO_SHORT => failure.hint(format!(
+                        "to do so all the same: {}",
+                        rerun_hint::verify_raising(args)
+                    )),
+                    _ => failure,
                 })?)
             }
             (Some(text), Some(_)) => {
@@ -138,7 +136,7 @@ impl Bench {
             }
         };
         let verifier = judging.verifier(clock, replay.clone());
-        let by_the_clock = again::verify(args, None, None);
+        let by_the_clock = rerun_hint::verify(args, None, None);
         let trust = if ui.json() { Some(judging.sources()?) } else { None };
         let (at, only) = (args.at, args.only.clone());
         Ok(Bench { judging, verifier, at, replay, only, trust, by_the_clock })
@@ -328,7 +326,7 @@ fn hints(args: &VerifyArgs, verdict: &Verdict, ui: &mut Ui) {
     match rejection.code().as_str() {
         "expired" | "not_yet_valid" => {
             if let Some(created) = verdict.created() {
-                let command = again::verify(args, Some(When::At(created)), None);
+                let command = rerun_hint::verify(args, Some(When::At(created)), None);
                 ui.hint(&format!("to judge it as of its own time: {command}"));
                 ui.hint("that shows it was valid then, not that it was sent then");
             }
@@ -345,7 +343,7 @@ fn hints(args: &VerifyArgs, verdict: &Verdict, ui: &mut Ui) {
         "too_large"
             if verdict.body_size > args.judging.max_body.unwrap_or(DEFAULT_MAX_BODY as u64) =>
         {
-            let command = again::verify(args, args.at, Some(verdict.body_size));
+            let command = rerun_hint::verify(args, args.at, Some(verdict.body_size));
             ui.hint(&format!("to judge it all the same: {command}"));
         }
         _ => {}

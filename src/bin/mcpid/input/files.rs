@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::misplaced::check_path;
+use crate::args::misplaced::check_path;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
 use crate::output::ui::{Ui, path_word};

@@ -16,9 +16,9 @@ use mcpid::nonce::{NonceStore, Retention, StoreError};
 use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
+use crate::args::misplaced::check_path;
 use crate::args::{ClaimingArgs, OpeningArgs};
 use crate::input::files::{self, Named};
-use crate::misplaced::check_path;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;

@@ -9,8 +9,8 @@ use mcpid::clock::Timestamp;
 use mcpid::message::shown::printed;
 
 use super::words;
-use crate::again;
 use crate::args::AuditCheckArgs;
+use crate::args::rerun_hint;
 use crate::auditing;
 use crate::input::files;
 use crate::output::exit::Exit;
@@ -36,7 +36,7 @@ pub(crate) fn check(args: &AuditCheckArgs, ui: &mut Ui) -> Result<Exit, Failure>
             .hint("evidence is made by: mcpid audit prove N")
     })?;
     if !checked.pinned {
-        return Err(auditing::unpinned(&checked.log_key, |key| again::audit_check(args, key)));
+        return Err(auditing::unpinned(&checked.log_key, |key| rerun_hint::audit_check(args, key)));
     }
     let entry = checked.entry();
     let request = entry.as_ref().and_then(|entry| match &entry.event {

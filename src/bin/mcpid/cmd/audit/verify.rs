@@ -11,8 +11,8 @@ use mcpid::audit::judge::{Judge, Looked, Reason, Trust};
 use mcpid::audit::note::NoteKey;
 use mcpid::audit::{Folder, LogError, succession};
 
-use crate::again;
 use crate::args::AuditVerifyArgs;
+use crate::args::rerun_hint;
 use crate::auditing::{self, log_failure};
 use crate::crew;
 use crate::input::files::{self, Place};
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &AuditVerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> 
     // One that is not there must not be taken for one without entries.
     let found = folder.public().map_err(|e| log_failure(&e, &place))?;
     if args.pins.log_key.is_none() {
-        return Err(auditing::unpinned(&found, |key| again::audit_verify(args, key)));
+        return Err(auditing::unpinned(&found, |key| rerun_hint::audit_verify(args, key)));
     }
     let anchor = Anchor { all: args.all, ..auditing::anchor(&args.pins)? };
     let trust = auditing::trust(&args.pins, ui)?;

@@ -14,11 +14,11 @@ use mcpid::secret::quoted;
 use toml::de::{DeTable, DeValue};
 
 use crate::args::Cli;
+use crate::args::usage_error;
 use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::path_word;
-use crate::usage;
 
 /// Bytes of a configuration file.
 const LARGEST: u64 = 1 << 20;
@@ -93,7 +93,7 @@ impl ConfigFile {
     pub(crate) fn complete(&self, argv: &[OsString]) -> Result<Vec<OsString>, Failure> {
         let given = Cli::command()
             .try_get_matches_from(argv)
-            .map_err(|error| usage::failure(&error, argv))?;
+            .map_err(|error| usage_error::failure(&error, argv))?;
         let given = given.subcommand_matches("gateway");
         let mut whole = argv.to_vec();
         for setting in &self.settings {
@@ -138,7 +138,7 @@ impl ConfigFile {
         match Cli::try_parse_from(&alone) {
             // Whether it needs another setting beside it shows when all are put together.
             Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => {
-                let why = usage::failure(&error, &alone).message;
+                let why = usage_error::failure(&error, &alone).message;
                 Err(self.broken(Some(setting.line), &why))
             }
             _ => Ok(()),
@@ -150,7 +150,7 @@ impl ConfigFile {
     fn check_all(&self) -> Result<(), Failure> {
         let all = command_line(self.settings.iter().flat_map(|setting| &setting.words));
         match Cli::try_parse_from(&all) {
-            Err(error) => Err(self.broken(None, &usage::failure(&error, &all).message)),
+            Err(error) => Err(self.broken(None, &usage_error::failure(&error, &all).message)),
             Ok(_) => Ok(()),
         }
     }

@@ -11,13 +11,13 @@ use mcpid::tower::{Modes, RefuseWith};
 use rustls::{ClientConfig, ServerConfig};
 
 use super::reload::Watch;
+use crate::args::pattern_flag::{self, Restricted};
 use crate::args::{GatingArgs, ModeName, ProfileName, RefusalStatus};
 use crate::input::files;
 use crate::judging::Judging;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::{Ui, shell_word};
-use crate::pattern_flag::{self, Restricted};
 
 /// Bytes of a file of certificates.
 const LARGEST_PEM: u32 = 4 << 20;

@@ -10,6 +10,7 @@ use mcpid::key::trust::{self, Entry, NewEntry};
 use mcpid::mcp::pattern::Pattern;
 
 use super::report;
+use crate::args::pattern_flag;
 use crate::args::{TrustAddArgs, values};
 use crate::input::files;
 use crate::keys::keyfile::store_failure;
@@ -18,7 +19,6 @@ use crate::keys::trust_file::edit_failure;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
-use crate::pattern_flag;
 use crate::prompt::passphrase;
 
 /// Room for a JWK with a certificate chain, or a set of them.

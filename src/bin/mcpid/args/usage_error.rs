@@ -8,7 +8,7 @@ use clap::{Command, CommandFactory as _, FromArgMatches as _};
 use mcpid::secret::{SecretKind, description, overlaps};
 
 use crate::args::Cli;
-use crate::misplaced;
+use crate::args::misplaced;
 use crate::output::failure::Failure;
 use crate::output::ui::shell_word;
 
