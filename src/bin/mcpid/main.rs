@@ -9,7 +9,6 @@ mod input;
 mod judging;
 mod keys;
 mod ledger;
-mod outgoing;
 mod output;
 mod prompt;
 mod stage;

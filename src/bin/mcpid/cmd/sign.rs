@@ -1,5 +1,8 @@
 //! `mcpid sign`: a payload or a captured request in, what proves who sent it out.
 
+pub(crate) mod headers;
+pub(crate) mod request;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,7 +11,7 @@ use mcpid::base::header::AddError;
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::key::{PublicKey, Sign, SignError};
 use mcpid::mcp::body::{self, Scope};
-use mcpid::mcp::headers;
+use mcpid::mcp::headers as mcp_headers;
 use mcpid::message::Head;
 use mcpid::message::target::Origins;
 use mcpid::profile::Profile;
@@ -21,8 +24,8 @@ use serde::Serialize;
 use crate::args::coverage_flags;
 use crate::args::rerun_hint::{self, Otherwise};
 use crate::args::{SignArgs, Ttl};
+use crate::cmd::sign::request::{Outgoing, Plan};
 use crate::keys::signing_key::{self, Holder};
-use crate::outgoing::{Outgoing, Plan};
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::{Ui, path_word};
@@ -120,9 +123,9 @@ fn warn(profile: &Profile, head: &Head<'_>, body: &[u8], signed: &Signed, ui: &m
     }
     let refused = match body::read(head, body, Scope::Anywhere) {
         Err(ambiguous) => Some(("body_ambiguous", chain(&ambiguous))),
-        Ok(reading) => {
-            headers::check(head, &reading).err().map(|m| ("header_body_mismatch", m.to_string()))
-        }
+        Ok(reading) => mcp_headers::check(head, &reading)
+            .err()
+            .map(|m| ("header_body_mismatch", m.to_string())),
     };
     if let Some((code, why)) = refused {
         ui.warning(&format!("verify would refuse this at step 10 ({code}): {why}"));

@@ -2,7 +2,6 @@
 //! and how it is printed afterwards.
 
 mod curl;
-mod headers;
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -170,7 +169,7 @@ impl Plan {
         let method = args.method.as_deref().unwrap_or("POST");
         let mut head = Head::new(method.to_owned(), target)
             .map_err(|e| Failure::usage(format!("--method {method:?}: {}", chain(&e))))?;
-        let given = headers::given(&args.header)?;
+        let given = super::headers::given(&args.header)?;
         for (name, value) in &given {
             head.push(name.clone(), value.clone().into_bytes()).map_err(|e| usage(&e))?;
         }
@@ -259,7 +258,7 @@ fn made(
             .hint("mcpid sign --format http prints the request itself"));
     }
     let mut headers = given;
-    for (name, value) in headers::usual(&head, &body) {
+    for (name, value) in super::headers::usual(&head, &body) {
         if !head.has(&name.to_ascii_lowercase()) {
             head.push(name, value.clone().into_bytes()).map_err(|e| usage(&e))?;
             headers.push((name.to_owned(), value));
