@@ -15,8 +15,8 @@ use mcpid::verify::coverage::Changes;
 use crate::args::coverage_flags;
 use crate::args::pattern_flag;
 use crate::args::{AuditArgs, AuditFolder, AuditPins, AuditPolicy, AuditSync, ProfileName};
+use crate::cmd::verify::verifier;
 use crate::input::files::{self, Place};
-use crate::judging;
 use crate::keys::keyfile;
 use crate::keys::trust_file;
 use crate::output::exit::Exit;
@@ -132,7 +132,7 @@ pub(crate) fn trust(args: &AuditPins, ui: &mut Ui) -> Result<Trust, Failure> {
             require: coverage_flags::names("--require", &args.require)?,
             allow_uncovered: coverage_flags::names("--allow-uncovered", &args.allow_uncovered)?,
         },
-        origins: judging::origins(&args.origin)?,
+        origins: verifier::origins(&args.origin)?,
     };
     let trust = match args.trust.as_slice() {
         [] => Trust::of_the_log(),

@@ -4,9 +4,7 @@
 mod args;
 mod auditing;
 mod cmd;
-mod crew;
 mod input;
-mod judging;
 mod keys;
 mod ledger;
 mod output;

@@ -1,5 +1,8 @@
 //! `mcpid verify`: one verdict for each request, in input order, from all cores.
 
+pub(crate) mod parallel;
+pub(crate) mod verifier;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,10 +15,10 @@ use serde_json::value::RawValue;
 
 use crate::args::rerun_hint;
 use crate::args::{ClaimingArgs, VerifyArgs, When};
-use crate::crew;
+use crate::cmd::verify::parallel;
+use crate::cmd::verify::verifier::Judging;
 use crate::input::captures::{Counts, Inputs, Unit, What, bad_line};
 use crate::input::nonce_store::{self, wait};
-use crate::judging::Judging;
 use crate::ledger::Ledger;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
@@ -31,7 +34,7 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let mut tally = Tally::default();
     // Whether a verdict stands alone is known when a second one follows.
     let mut held_back: Option<Verdict> = None;
-    crew::in_order(
+    parallel::in_order(
         |giver| inputs.each(&counts, &mut |unit| giver.give(unit)),
         |unit| bench.judge(unit, &counts),
         |outcome| {

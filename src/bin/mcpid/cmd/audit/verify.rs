@@ -14,7 +14,7 @@ use mcpid::audit::{Folder, LogError, succession};
 use crate::args::AuditVerifyArgs;
 use crate::args::rerun_hint;
 use crate::auditing::{self, log_failure};
-use crate::crew;
+use crate::cmd::verify::parallel;
 use crate::input::files::{self, Place};
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
@@ -155,7 +155,7 @@ fn audit(
     let mut auditor = Auditor::new(folder, anchor).map_err(|e| failed(&e))?.behind(nonces);
     let lines = auditor::lines(folder).map_err(|e| failed(&e))?;
     let started = Instant::now();
-    let done = crew::in_order(
+    let done = parallel::in_order(
         |giver| {
             let (mut batch, mut bytes) = (Vec::with_capacity(LINES), 0);
             for line in lines {
