@@ -2,7 +2,6 @@
 //! exits or knows where files rest by default.
 
 mod args;
-mod auditing;
 mod cmd;
 mod input;
 mod keys;

@@ -2,6 +2,7 @@
 
 mod check;
 mod one;
+pub(crate) mod open;
 mod show;
 mod verify;
 mod witness;
@@ -18,12 +19,12 @@ use mcpid::key::Sign as _;
 use rand::rngs::SysRng;
 
 use crate::args::{AuditAct, AuditInitArgs};
-use crate::auditing::{self, log_failure, note_key};
 use crate::input::files::{self, Place};
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 use crate::prompt::passphrase;
+use open::{log_failure, note_key};
 
 /// Does one of the seven acts.
 pub(crate) fn run(act: &AuditAct, ui: &mut Ui) -> Result<Exit, Failure> {
@@ -112,7 +113,7 @@ fn before(path: &Path, args: &AuditInitArgs) -> Result<Before, Failure> {
         let folder = Folder::at(path).map_err(|e| log_failure(&e, &place))?;
         return Ok(Before::Log(folder, place));
     }
-    let note = auditing::checkpoint(path)?;
+    let note = open::checkpoint(path)?;
     let beside = path.with_file_name("log-key.pub");
     let text = match &args.log_key {
         Some(text) => text.clone(),

@@ -23,7 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::pattern_flag::{self, Restricted};
 use crate::args::{ConfirmVia, ConnectArgs, MannerArgs, Ttl, values};
-use crate::auditing;
+use crate::cmd::audit::open;
 use crate::input::files;
 use crate::keys::signing_key::Holder;
 use crate::output::exit::Exit;
@@ -83,8 +83,8 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
     if in_agent {
         bridge = bridge.with_slow_key();
     }
-    auditing::remark(&args.audit, ui);
-    let recorder = auditing::recorder(&args.audit, Arc::new(SystemClock))?;
+    open::remark(&args.audit, ui);
+    let recorder = open::recorder(&args.audit, Arc::new(SystemClock))?;
     if let Some(recorder) = &recorder {
         bridge = bridge.with_audit(Arc::clone(recorder));
     }

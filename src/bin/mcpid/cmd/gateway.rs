@@ -12,7 +12,7 @@ use std::ffi::OsString;
 
 use crate::args::usage_error;
 use crate::args::{Cli, Command, GatewayAct, GatewayArgs, GatingArgs};
-use crate::auditing;
+use crate::cmd::audit::open;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
@@ -42,9 +42,9 @@ pub(crate) fn run(args: &GatewayArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 
 fn run_with(args: &GatingArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let gating = gating::Gating::read(args, ui)?;
-    auditing::remark(&args.audit, ui);
+    open::remark(&args.audit, ui);
     if args.check_config {
-        let audit = auditing::look(&args.audit)?;
+        let audit = open::look(&args.audit)?;
         return check::report(&gating, args, audit.as_ref(), ui);
     }
     serve::run(gating, args, ui)

@@ -15,8 +15,6 @@ use serde_json::value::RawValue;
 
 use crate::args::rerun_hint;
 use crate::args::{ClaimingArgs, VerifyArgs, When};
-use crate::cmd::verify::parallel;
-use crate::cmd::verify::verifier::Judging;
 use crate::input::captures::{Counts, Inputs, Unit, What, bad_line};
 use crate::input::nonce_store::{self, wait};
 use crate::ledger::Ledger;
@@ -24,6 +22,7 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;
 use crate::output::verdict::{TimeSource, Verdict};
+use verifier::Judging;
 
 /// Judges and prints.
 pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {

@@ -11,7 +11,7 @@ use mcpid::message::shown::printed;
 use super::words;
 use crate::args::AuditCheckArgs;
 use crate::args::rerun_hint;
-use crate::auditing;
+use crate::cmd::audit::open;
 use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
@@ -19,8 +19,8 @@ use crate::output::ui::Ui;
 
 /// Checks the evidence of one entry.
 pub(crate) fn check(args: &AuditCheckArgs, ui: &mut Ui) -> Result<Exit, Failure> {
-    let anchor = auditing::anchor(&args.pins)?;
-    let trust = auditing::trust(&args.pins, ui)?;
+    let anchor = open::anchor(&args.pins)?;
+    let trust = open::trust(&args.pins, ui)?;
     let body = match &args.body {
         Some(path) => Some(files::open_quietly(Some(path))?.read(proof::MAX_BYTES)?),
         None => None,
@@ -28,7 +28,7 @@ pub(crate) fn check(args: &AuditCheckArgs, ui: &mut Ui) -> Result<Exit, Failure>
     let input = files::open(args.file.as_deref(), ui)?;
     let name = input.name.clone();
     let bytes = input.read(proof::MAX_BYTES)?;
-    auditing::whole_text(&bytes)
+    open::whole_text(&bytes)
         .map_err(|why| Failure::new(Exit::Input, "damaged_copy", format!("{name} {why}")))?;
     let checked = check::check(&bytes, &anchor, trust, body.as_deref()).map_err(|error| {
         let message = format!("{name} is {}", chain(&error));
@@ -36,7 +36,7 @@ pub(crate) fn check(args: &AuditCheckArgs, ui: &mut Ui) -> Result<Exit, Failure>
             .hint("evidence is made by: mcpid audit prove N")
     })?;
     if !checked.pinned {
-        return Err(auditing::unpinned(&checked.log_key, |key| rerun_hint::audit_check(args, key)));
+        return Err(open::unpinned(&checked.log_key, |key| rerun_hint::audit_check(args, key)));
     }
     let entry = checked.entry();
     let request = entry.as_ref().and_then(|entry| match &entry.event {

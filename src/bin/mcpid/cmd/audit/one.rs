@@ -5,7 +5,7 @@ use std::io::Write as _;
 use mcpid::audit::proof::{self, ProofError};
 
 use crate::args::AuditProveArgs;
-use crate::auditing::{self, log_failure};
+use crate::cmd::audit::open::{self, log_failure};
 use crate::input::files::{self, Place};
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
@@ -13,11 +13,11 @@ use crate::output::ui::{Ui, path_word};
 
 /// Writes the evidence of one entry.
 pub(crate) fn prove(args: &AuditProveArgs, ui: &mut Ui) -> Result<Exit, Failure> {
-    let (folder, place) = auditing::folder(&args.log)?;
+    let (folder, place) = open::folder(&args.log)?;
     if let Some(output) = &args.output {
         files::check_free(output)?;
     }
-    let checkpoint = args.checkpoint.as_deref().map(auditing::checkpoint).transpose()?;
+    let checkpoint = args.checkpoint.as_deref().map(open::checkpoint).transpose()?;
     let text = proof::prove(&folder, args.n, checkpoint.as_deref())
         .map_err(|e| proof_failure(&e, &place))?;
     match &args.output {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::words;
 use crate::args::{AuditFormat, AuditShowArgs};
-use crate::auditing::{self, log_failure};
+use crate::cmd::audit::open::{self, log_failure};
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &AuditShowArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     {
         return Err(Failure::usage(format!("--since {since} is not before --until {until}")));
     }
-    let (folder, place) = auditing::folder(&args.log)?;
+    let (folder, place) = open::folder(&args.log)?;
     folder.public().map_err(|e| log_failure(&e, &place))?;
     let tool = args.tool.as_ref().map(|name| Pattern::parse(&format!("*:{name}")));
     let tool = tool.transpose().map_err(|e| Failure::usage(format!("--tool: {}", chain(&e))))?;

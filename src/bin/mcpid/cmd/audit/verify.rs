@@ -13,7 +13,7 @@ use mcpid::audit::{Folder, LogError, succession};
 
 use crate::args::AuditVerifyArgs;
 use crate::args::rerun_hint;
-use crate::auditing::{self, log_failure};
+use crate::cmd::audit::open::{self, log_failure};
 use crate::cmd::verify::parallel;
 use crate::input::files::{self, Place};
 use crate::output::exit::Exit;
@@ -32,14 +32,14 @@ thread_local! {
 
 /// Audits, and prints what was found.
 pub(crate) fn run(args: &AuditVerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
-    let (folder, place) = auditing::folder(&args.log)?;
+    let (folder, place) = open::folder(&args.log)?;
     // One that is not there must not be taken for one without entries.
     let found = folder.public().map_err(|e| log_failure(&e, &place))?;
     if args.pins.log_key.is_none() {
-        return Err(auditing::unpinned(&found, |key| rerun_hint::audit_verify(args, key)));
+        return Err(open::unpinned(&found, |key| rerun_hint::audit_verify(args, key)));
     }
-    let anchor = Anchor { all: args.all, ..auditing::anchor(&args.pins)? };
-    let trust = auditing::trust(&args.pins, ui)?;
+    let anchor = Anchor { all: args.all, ..open::anchor(&args.pins)? };
+    let trust = open::trust(&args.pins, ui)?;
     let key = anchor.log_key.clone().unwrap_or(found);
     let mut outcome = Outcome::default();
     let mut nonces = UsedNonces::default();

@@ -9,7 +9,7 @@ use mcpid::clock::{Clock as _, SystemClock};
 
 use super::one::proof_failure;
 use crate::args::{AuditConsistencyArgs, AuditCosignArgs};
-use crate::auditing::{self, note_key};
+use crate::cmd::audit::open::{self, note_key};
 use crate::input::files;
 use crate::keys::signing_key::Holder;
 use crate::output::exit::Exit;
@@ -18,9 +18,9 @@ use crate::output::ui::Ui;
 
 /// Compares two checkpoints.
 pub(crate) fn consistency(args: &AuditConsistencyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
-    let (folder, place) = auditing::folder(&args.log)?;
+    let (folder, place) = open::folder(&args.log)?;
     let key = note_key("--log-key", &args.log_key, Kind::Log)?;
-    let (old, new_note) = (auditing::checkpoint(&args.old)?, auditing::checkpoint(&args.new)?);
+    let (old, new_note) = (open::checkpoint(&args.old)?, open::checkpoint(&args.new)?);
     match growth::consistent(&folder, &key, &old, &new_note) {
         Ok(growth) => {
             let (old, new) = (&growth.old, &growth.new);
@@ -81,7 +81,7 @@ pub(crate) fn cosign(args: &AuditCosignArgs, ui: &mut Ui) -> Result<Exit, Failur
     let bytes = input.read(u64::try_from(cosign::MAX_REQUEST).unwrap_or(u64::MAX))?;
     let request = cosign::Request::parse(&bytes).map_err(|e| state_failure(&e))?;
     let path = args.input.as_deref().filter(|path| *path != std::path::Path::new("-"));
-    auditing::check_copy(&request.note, path)?;
+    open::check_copy(&request.note, path)?;
     let source = holder.source(&args.passphrase, ui)?;
     let secret = holder.open(source)?;
     let now = SystemClock.now();

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::gating::Gating;
 use crate::args::{GatingArgs, ModeName};
-use crate::auditing::Seen;
+use crate::cmd::audit::open::Seen;
 use crate::input::nonce_store;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;

@@ -20,7 +20,7 @@ use super::gating::{Gating, certificates, to_upstream};
 use super::reload::Watch;
 use super::writer::Scribe;
 use crate::args::GatingArgs;
-use crate::auditing;
+use crate::cmd::audit::open;
 use crate::cmd::verify::verifier::Judging;
 use crate::input::nonce_store::{self, Opened};
 use crate::output::exit::Exit;
@@ -86,7 +86,7 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
             log.take(line.to_line());
         }
     };
-    let recorder = auditing::recorder(&args.audit, Arc::clone(&clock))?;
+    let recorder = open::recorder(&args.audit, Arc::clone(&clock))?;
     let probed = Arc::clone(&opened.store);
     let readiness = Readiness::new(Arc::clone(&clock), probed).with_audit(recorder.clone());
     let readiness = Arc::new(readiness);
