@@ -94,7 +94,7 @@ impl Reason {
                  the signing layer in it; until then leave the operation permissive."
             }
             Code::KeyUnknown => {
-                "Somebody signs with a key that is not in the registry. If it is one of yours, add \
+                "A client signs with a key that is not in the registry. If it is one of yours, add \
                  it: `mcpid trust add --name NAME KEY`."
             }
             Code::Expired => {
