@@ -14,7 +14,7 @@ use rand::rngs::SysRng;
 use crate::audit::{Policy, Recorder};
 use crate::clock::{Clock, Timestamp};
 use crate::key::KeyId;
-use crate::net::ListenAddress;
+use crate::net::Peer;
 use crate::nonce::{Claim, NonceStore, StoreError};
 use crate::sign::Nonce;
 use crate::verify::rejection::chain;
@@ -138,15 +138,18 @@ type Page = Arc<dyn Fn() -> String + Send + Sync>;
 pub struct Admin {
     readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
-    address: ListenAddress,
     page: Option<Page>,
 }
 
 impl Admin {
-    /// At `address`; the names by which it is asked must be those of an address too, so that no
-    /// web page can reach it through a name of its own.
-    pub fn new(readiness: Arc<Readiness>, metrics: Arc<Metrics>, address: ListenAddress) -> Self {
-        Admin { readiness, metrics, address, page: None }
+    /// Makes the service. Requests over TCP must name it by an address or as `localhost`, so that
+    /// no web page can reach it through a host name of its own (DNS rebinding).
+    pub fn new(readiness: Arc<Readiness>, metrics: Arc<Metrics>) -> Self {
+        Admin { readiness, metrics, page: None }
+    }
+
+    pub(super) fn readiness(&self) -> Arc<Readiness> {
+        Arc::clone(&self.readiness)
     }
 
     /// The same with the page of a [`Report`](report::Report) at `/`, which `page` makes each time
@@ -161,7 +164,7 @@ impl Admin {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here\n".to_owned());
         }
-        if !self.is_asked_by_address(request) {
+        if !Admin::is_asked_by_address(request) {
             let words = "ask by address or as localhost\n";
             return text(StatusCode::MISDIRECTED_REQUEST, words.to_owned());
         }
@@ -194,9 +197,10 @@ impl Admin {
         }
     }
 
-    /// A name that some page's owner points at this machine is neither.
-    fn is_asked_by_address(&self, request: &Request<Incoming>) -> bool {
-        if let ListenAddress::Unix(_) = self.address {
+    /// Whether `Host` is an address or `localhost`, and no name whose owner points it at this
+    /// machine.
+    fn is_asked_by_address(request: &Request<Incoming>) -> bool {
+        if request.extensions().get::<Peer>() == Some(&Peer::Unix) {
             return true;
         }
         let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
@@ -214,7 +218,7 @@ impl Admin {
 
 impl std::fmt::Debug for Admin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Admin").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Admin").finish_non_exhaustive()
     }
 }
 

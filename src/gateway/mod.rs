@@ -11,8 +11,8 @@
 //! for the upstream, which learns in `Mcpid-*` fields who authorised what it gets. Answers stream
 //! back byte for byte.
 //!
-//! - [`Config`]: what it is told. [`Gateway`]: the service, to be run by a
-//!   [`net::Server`](crate::net::Server).
+//! - [`Config`]: the settings. [`Gateway`]: the service. [`GatewayServer`]: the service with its
+//!   sockets, for programs that embed a gateway; `examples/gateway.rs` is one.
 //! - [`log`]: one line a request, for programs and for the report.
 //! - [`report`]: what the lines say, for who wants to turn strict on.
 //! - [`Metrics`]: numbers for Prometheus, and [`Admin`], the service that tells them.
@@ -34,6 +34,7 @@ mod record;
 mod remedy;
 pub mod report;
 mod route;
+mod run;
 mod service;
 mod session;
 mod sight;
@@ -47,4 +48,5 @@ pub use metrics::Metrics;
 pub use policy::Policies;
 pub use record::Log;
 pub use route::{Open, PathError, Paths};
+pub use run::GatewayServer;
 pub use service::Gateway;

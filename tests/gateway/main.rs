@@ -6,6 +6,7 @@ mod audited;
 mod bodies;
 mod bypass;
 mod clocks;
+mod embedded;
 mod framing;
 mod locations;
 mod nginx;

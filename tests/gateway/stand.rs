@@ -16,12 +16,12 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use mcpid::clock::{Clock, SystemClock, Timestamp};
 use mcpid::gateway::log::LogLine;
-use mcpid::gateway::{Config, Gateway, Metrics, Upstream};
+use mcpid::gateway::{Config, Gateway, GatewayServer, Metrics, Upstream};
 use mcpid::key::trust::{Registry, TrustFile};
 use mcpid::key::{SecretKey, Sign as _};
 use mcpid::message::target::{Origin, Origins};
 use mcpid::message::{Head, RequestTarget};
-use mcpid::net::{ListenAddress, Listener, Server, ServerLimits, Workers, tls};
+use mcpid::net::{ListenAddress, Listener, ServerLimits, Workers, tls};
 use mcpid::nonce::memory::Memory;
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signer};
@@ -148,6 +148,11 @@ fn rules_by(
 }
 
 pub(crate) fn registry(names: &[(&str, u8)]) -> Arc<Registry> {
+    Arc::new(Registry::merge([TrustFile::parse(&trust_file(names)).unwrap()]))
+}
+
+/// A trust file of these keys, by name and number.
+pub(crate) fn trust_file(names: &[(&str, u8)]) -> Vec<u8> {
     let entries: Vec<Value> = names
         .iter()
         .map(|(name, number)| {
@@ -155,8 +160,7 @@ pub(crate) fn registry(names: &[(&str, u8)]) -> Arc<Registry> {
             json!({"kty": "OKP", "crv": "Ed25519", "x": x, "mcpid": {"name": name}})
         })
         .collect();
-    let file = TrustFile::parse(json!({"keys": entries}).to_string().as_bytes()).unwrap();
-    Arc::new(Registry::merge([file]))
+    json!({"keys": entries}).to_string().into_bytes()
 }
 
 /// A running gateway. Its clients know it by its own loopback address.
@@ -208,19 +212,11 @@ impl Stand {
             Gateway::new(config, verifier, no_tls, clock, Arc::clone(&metrics), log).unwrap();
         let handle = gateway.handle();
         let (stop, mut stopped) = watch::channel(false);
-        let refusing = gateway.clone();
-        let server = Server::new(listener, limits)
-            .with_refused_heads(move |head, peer| refusing.refuse_head(head, peer));
-        // As the program serves, by threads of their own.
+        let server = GatewayServer::new(gateway, listener, limits);
         let workers = Workers::new(2).unwrap();
-        let ended = tokio::spawn(async move {
-            let stop = async move {
-                let _ = stopped.wait_for(|stopped| *stopped).await;
-            };
-            let cut = server.run(workers.each(|| gateway.apart()), stop).await;
-            tokio::task::spawn_blocking(move || drop(workers)).await.unwrap();
-            cut
-        });
+        let ended = tokio::spawn(server.run(workers, async move {
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        }));
         Stand { address, metrics, lines, handle, stop, ended }
     }
 

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use mcpid::clock::{Clock, SystemClock};
 use mcpid::gateway::log::LogLine;
 use mcpid::gateway::report::Tally;
-use mcpid::gateway::{Admin, Gateway, Metrics, Readiness};
+use mcpid::gateway::{Admin, Gateway, GatewayServer, Metrics, Readiness};
 use mcpid::net::tls::ReloadableCertificates;
-use mcpid::net::{ListenAddress, Listener, Server, ServerLimits, Workers};
+use mcpid::net::{ListenAddress, Listener, ServerLimits, Workers};
 use mcpid::verify::Replay;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,8 +31,6 @@ use crate::output::ui::Ui;
 const LOOK: Duration = Duration::from_secs(1);
 /// Descriptors that are not for clients: listeners, stores, logs, operators.
 const OTHER_FILES: u64 = 96;
-/// Connections of operators.
-const OPERATORS: usize = 32;
 /// How long the log may take to its end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -109,53 +107,38 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
     // It accepts connections, hears signals and answers operators.
     let front = Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = front.map_err(no_threads)?;
-    let hands = Workers::of_this_machine().map_err(no_threads)?;
+    let workers = Workers::of_this_machine().map_err(no_threads)?;
 
-    let (stop, stopped) = watch::channel(false);
-    let server = bind(&runtime, &listen, limits.clone())?;
-    let server = {
-        let gateway = gateway.clone();
-        server.with_refused_heads(move |head, peer| gateway.refuse_head(head, peer))
-    };
+    let mut server = GatewayServer::new(gateway.clone(), bind(&runtime, &listen)?, limits);
     let mut to = server.address().to_string();
-    let server = match &shown {
-        Some(shown) => server.with_tls(shown.clone()),
-        None => server,
-    };
+    if let Some(shown) = &shown {
+        server = server.with_tls(shown.clone());
+        to.push_str(" with TLS");
+    }
     if let Some(address) = &admin {
-        let mut few = ServerLimits::default();
-        few.connections = OPERATORS;
-        let server = bind(&runtime, address, few)?;
-        let here = server.address().clone();
-        ui.note(&format!("operators are answered at {here}"));
-        let mut service = Admin::new(Arc::clone(&readiness), Arc::clone(&metrics), here);
+        let listener = bind(&runtime, address)?;
+        ui.note(&format!("operators are answered at {}", listener.address()));
+        let mut admin = Admin::new(Arc::clone(&readiness), Arc::clone(&metrics));
         if let Some(tally) = tally {
             let clock = Arc::clone(&clock);
-            service = service.with_page(move || {
+            admin = admin.with_page(move || {
                 let report = tally.lock().unwrap_or_else(PoisonError::into_inner).report();
                 report.to_html(clock.now())
             });
         }
-        // Operators are answered until the last request is through.
-        let here = vec![(runtime.handle().clone(), service)];
-        runtime.spawn(server.run(here, std::future::pending()));
-    }
-    if shown.is_some() {
-        to.push_str(" with TLS");
+        server = server.with_admin(listener, admin);
     }
     ui.note(&format!("listening at {to}, before {upstream}"));
 
-    signals(&runtime, &said, stop, Arc::clone(&readiness))?;
+    let (stop, mut stopped) = watch::channel(false);
+    signals(&runtime, &said, stop)?;
     {
-        let (said, gateway, mut stopped) = (said.clone(), gateway.clone(), stopped);
+        let said = said.clone();
         runtime.spawn(async move {
             let stop = async move {
                 let _ = stopped.wait_for(|stopped| *stopped).await;
             };
-            let cut = server.run(hands.each(|| gateway.apart()), stop).await;
-            // Whatever is left on its threads ends before the last word, with its lines in the log.
-            let _ = tokio::task::spawn_blocking(move || drop(hands)).await;
-            let _ = said.send(Said::Over(cut));
+            let _ = said.send(Said::Over(server.run(workers, stop).await));
         });
     }
     let mut desk =
@@ -169,15 +152,10 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
     ended
 }
 
-fn bind(
-    runtime: &Runtime,
-    address: &ListenAddress,
-    limits: ServerLimits,
-) -> Result<Server, Failure> {
-    let listener = runtime
+fn bind(runtime: &Runtime, address: &ListenAddress) -> Result<Listener, Failure> {
+    runtime
         .block_on(Listener::bind(address))
-        .map_err(|e| no_listener(&format!("listen at {address}"), &e))?;
-    Ok(Server::new(listener, limits))
+        .map_err(|e| no_listener(&format!("listen at {address}"), &e))
 }
 
 fn no_listener(act: &str, error: &io::Error) -> Failure {
@@ -223,7 +201,6 @@ fn signals(
     runtime: &Runtime,
     said: &Sender<Said>,
     stop: watch::Sender<bool>,
-    readiness: Arc<Readiness>,
 ) -> Result<(), Failure> {
     let _inside = runtime.enter();
     let listen = |kind| signal(kind).map_err(|e| no_listener("watch for signals", &e));
@@ -244,7 +221,6 @@ fn signals(
             match word {
                 Said::Interrupted if !ending => {
                     ending = true;
-                    readiness.drain();
                     let _ = stop.send(true);
                     let words = "ending: requests in flight are let through, new ones are not";
                     let _ = said.send(Said::Note(words.to_owned()));
