@@ -150,7 +150,7 @@ pub mod sign;
 pub mod tower;
 pub mod verify;
 
-/// The README's Rust blocks are compiled and run with the other examples.
+/// The Rust blocks of the page for library users are compiled with the other examples.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-pub struct Readme;
+#[doc = include_str!("../docs/library.md")]
+pub struct LibraryPage;

@@ -1,4 +1,4 @@
-"""Checking by hand, as the README shows it: openssl over the signature base, sha256 over the body."""
+"""Checking by hand, as docs/captures.md shows it: openssl over the signature base, sha256 over the body."""
 
 import base64
 import hashlib

@@ -1,0 +1,52 @@
+//! The documents are true: every session of the README and of `docs` runs, in bash, as a new user
+//! would run it, and prints what the page shows; every link, file, flag, code and exit code that a
+//! document names exists.
+//!
+//! All blocks of one page run in order in one fresh home. What a fenced block may be:
+//!
+//! - `console`: lines that begin with `$ ` are commands, `> ` continues one, the rest is what the
+//!   command prints, stdout and stderr as they come. A command has to exit with 0, unless the next
+//!   one is `echo $?`, which shows what it did.
+//! - `sh`: a script, which has to succeed and print nothing.
+//! - `rust`: compiled with the doc tests (`src/lib.rs`).
+//! - `text`, `json`, `toml`: not run.
+//!
+//! Any other tag fails. In shown output `[..]` stands for any text within a line, and a line `...`
+//! for any number of lines.
+//!
+//! Two programs are stand-ins. `cargo` knows the two commands that the README shows and no other; it
+//! runs, or copies, the binary under test rather than build one. `pip` leaves a package that can be
+//! imported as it is, and installs any other into an environment of the test's own.
+#![cfg(all(unix, feature = "cli"))]
+#![allow(clippy::unwrap_used)]
+
+mod blocks;
+mod links;
+mod named;
+mod sessions;
+
+use std::fs;
+use std::path::Path;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_mcpid");
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Every document for users and contributors, by its path from the root.
+fn documents() -> Vec<String> {
+    let mut names = vec!["tests/peers/CLIENTS.md".to_owned()];
+    for folder in ["", "docs/"] {
+        for entry in fs::read_dir(Path::new(ROOT).join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.ends_with(".md") {
+                names.push(format!("{folder}{name}"));
+            }
+        }
+    }
+    names.sort();
+    assert!(names.len() >= 15, "{names:?}");
+    names
+}
+
+fn document(name: &str) -> String {
+    fs::read_to_string(Path::new(ROOT).join(name)).unwrap()
+}
