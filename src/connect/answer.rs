@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header};
 use hyper::body::Incoming;
 
-use super::Bridge;
+use super::bridge::Bridge;
 use super::events::Events;
 use super::held;
 use super::rpc::{self, Fault, Inbound, Kind};

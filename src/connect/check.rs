@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::Bridge;
+use super::bridge::{Bridge, with_accept};
 use super::answer::{self, KEY_UNKNOWN};
 use super::rpc::{Fault, Kind};
 use super::send::{Away, Outbound};
@@ -143,7 +143,7 @@ impl Bridge {
         let method = if revision == REVISIONS[0] { "server/discover" } else { "ping" };
         let body = probe(method, revision);
         let Ok(message) = reading::read(&body) else { return false };
-        let fields = super::with_accept(&Method::POST, Session::default().fields(&message).0);
+        let fields = with_accept(&Method::POST, Session::default().fields(&message).0);
         let outbound = Outbound { method: Method::POST, fields, body: body.clone() };
         let Ok(response) = self.sender.send_unsigned(&outbound).await else { return false };
         if response.status().is_success() {

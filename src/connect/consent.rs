@@ -20,7 +20,7 @@ use crate::mcp::body::{Ambiguous, Reading};
 use crate::mcp::pattern::{Operation, Pattern, PatternError};
 use crate::mcp::tools::Tools;
 
-mod letters;
+mod escape;
 mod members;
 mod page;
 

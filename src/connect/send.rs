@@ -17,7 +17,8 @@ use crate::net::Dialer;
 use crate::sign::{Nonce, Signer};
 use crate::tower::BoxError;
 
-use super::copy;
+use super::audit_copy;
+use super::log::Log;
 use super::timing::{Retry, RetryWaits, within};
 use super::trouble::{Trouble, of_sending};
 
@@ -139,7 +140,7 @@ pub(super) struct Sender {
     /// Sent with everything; they take the place of fields of the same name.
     pub(super) fixed: Vec<(HeaderName, HeaderValue)>,
     /// Told when a request waits or goes another way.
-    pub(super) log: super::Log,
+    pub(super) log: Log,
     /// Where what is signed is written down before it is sent, if it is.
     pub(super) audit: Option<Arc<Recorder>>,
 }
@@ -169,7 +170,7 @@ impl Sender {
             Nonce::generate(&mut *random).map_err(BoxError::from)
         });
         let (waits, silence) = (false, None);
-        let (fixed, log, audit) = (Vec::new(), super::Log::silent(), None);
+        let (fixed, log, audit) = (Vec::new(), Log::silent(), None);
         Sender { endpoint, dialer, signer, waits, clock, nonces, silence, fixed, log, audit }
     }
 
@@ -304,7 +305,7 @@ impl Sender {
             self.signer.sign(&head, &origins, &outbound.body, created, &nonce)
         }?;
         if let Some((recorder, head)) = sent {
-            copy::keep(recorder, &self.signer, head, &signed, &outbound.body).await?;
+            audit_copy::keep(recorder, &self.signer, head, &signed, &outbound.body).await?;
         }
         for (name, value) in signed.headers() {
             request = request.header(name, value);

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use serde_json::value::RawValue;
 
-use super::letters::{mixed_words, quoted, spelt_out, width};
+use super::escape::{mixed_words, quoted, spelt_out, width};
 use super::members::{BESIDE, Members};
 use super::{Asked, Part};
 use crate::mcp::body::name_member;

@@ -20,36 +20,34 @@ use crate::mcp::body::{self, Message, Reading, Scope};
 use crate::message::{Head, RequestTarget};
 use crate::net::Server;
 
-use super::Bridge;
+use super::bridge::Bridge;
 use super::answer::{self, ERROR_LIMIT, KEY_UNKNOWN};
 use super::held;
 use super::rpc::{self, Fault};
 use super::send::Outbound;
-use super::trouble::Trouble;
-use door::Shut;
-use story::{bodiless, contradicted};
+use super::trouble::{NOT_SENT, Trouble};
+use access::Shut;
+use mirror_check::{bodiless, contradicted};
 
-mod door;
+mod access;
 mod fields;
-mod story;
+mod mirror_check;
 
-pub use door::Door;
+pub use access::Door;
 
 type Answer = Response<Either<Incoming, Full<Bytes>>>;
 
-/// Serves clients at `server` until `stop`; how many connections were cut off then.
-pub(super) async fn run(
-    bridge: Arc<Bridge>,
-    server: Server,
-    door: Door,
-    stop: impl Future<Output = ()>,
-) -> usize {
-    let door = Arc::new(door);
-    let service = move |request: Request<Incoming>| {
-        let (bridge, door) = (Arc::clone(&bridge), Arc::clone(&door));
-        async move { Ok::<_, Infallible>(answer(&bridge, &door, request).await) }
-    };
-    server.run(vec![(Handle::current(), service_fn(service))], stop).await
+impl Bridge {
+    /// Serves clients that speak HTTP to `server`, those that `door` lets in, until `stop` is done.
+    /// Returns how many connections were cut off then.
+    pub async fn http(self, server: Server, door: Door, stop: impl Future<Output = ()>) -> usize {
+        let (bridge, door) = (Arc::new(self), Arc::new(door));
+        let service = move |request: Request<Incoming>| {
+            let (bridge, door) = (Arc::clone(&bridge), Arc::clone(&door));
+            async move { Ok::<_, Infallible>(answer(&bridge, &door, request).await) }
+        };
+        server.run(vec![(Handle::current(), service_fn(service))], stop).await
+    }
 }
 
 async fn answer(bridge: &Bridge, door: &Door, request: Request<Incoming>) -> Answer {
@@ -247,7 +245,7 @@ fn empty(status: StatusCode) -> Answer {
 
 fn refused(shut: Shut, id: Option<&str>) -> Answer {
     let fault = rpc::Fault {
-        code: super::NOT_SENT,
+        code: NOT_SENT,
         message: format!("not sent: {}", shut.why),
         data: None,
     };

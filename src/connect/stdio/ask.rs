@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::connect::Asking;
+use crate::connect::bridge::Asking;
 use crate::connect::consent::{Answer, Asked, BoxFuture, Consent, Limits, Refused};
 use crate::connect::rpc::Id;
 use crate::mcp::body::Message;

@@ -13,7 +13,7 @@ use crate::connect::trouble::{Refusal, Trouble, beginning};
 use crate::connect::{answer, held};
 
 use super::Front;
-use super::request::Asked;
+use super::call::Asked;
 
 /// How long an answer keeps apart from a notification right before it. Clients exist that read both
 /// at once, handle the answer first, and drop the last progress of what is then over.

@@ -1,21 +1,20 @@
 //! One request of the client, from its line to its answer.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
 
-use crate::connect::Asking;
+use crate::connect::bridge::Asking;
 use crate::connect::answer::{self, Answer};
 use crate::connect::events::Events;
-use crate::connect::rpc::Id;
-use crate::connect::session::{Number, Session};
+use crate::connect::session::Session;
 use crate::connect::trouble::Trouble;
 use crate::tower::HEADER_MISMATCH;
 
-use super::rounds::{Alias, Round};
+use super::call::Asked;
+use super::rounds::Round;
 use super::stream::LEAST;
 use super::{Front, read};
 
@@ -24,28 +23,6 @@ use super::{Front, read};
 const LINGER: Duration = Duration::from_secs(2);
 /// How often in a row an answer is taken up again without anything new.
 const RESUMPTIONS: u32 = 5;
-
-/// A request of the client.
-pub(super) struct Asked {
-    pub(super) id: Id,
-    pub(super) method: String,
-    pub(super) name: Option<String>,
-    /// It names a protocol version itself.
-    pub(super) stateless: bool,
-    pub(super) body: Bytes,
-    pub(super) fields: Vec<(HeaderName, HeaderValue)>,
-    pub(super) number: Number,
-    /// When the last notification about it was handed on.
-    pub(super) told: Mutex<Option<Instant>>,
-    /// It came a second time, with a yes, and is sent as it came the first time.
-    pub(super) alias: Option<Alias>,
-}
-
-impl Asked {
-    pub(super) fn told(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 impl Front {
     /// Gets `asked` answered, by the server or by an error that says why not.

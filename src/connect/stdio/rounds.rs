@@ -15,15 +15,15 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::connect::QUESTIONS;
+use crate::connect::bridge::QUESTIONS;
 use crate::connect::consent::{self, Answer, Limits, Refused};
-use crate::connect::rpc::{self, Id};
+use crate::connect::rpc::Id;
 use crate::connect::send::Away;
 use crate::connect::session::can_elicit;
 use crate::connect::trouble::Trouble;
 use crate::message::shown::printed;
 
-use super::request::Asked;
+use super::call::{Alias, Asked};
 use super::{Front, ask, read};
 
 /// What the state of a question of the bridge begins with.
@@ -70,15 +70,6 @@ pub(super) enum Round {
     Go(Away),
     /// It has its answer: a question.
     Asked,
-}
-
-/// How a request that came in a second round goes by its name of the first.
-#[derive(Debug)]
-pub(super) struct Alias {
-    /// The id that is sent.
-    pub(super) sent: Id,
-    /// Its token for progress as it is sent, and as the client waits for it.
-    tokens: Option<(Id, String)>,
 }
 
 #[derive(Deserialize)]
@@ -216,29 +207,4 @@ fn same(first: &[u8], second: &[u8]) -> bool {
         Some(call)
     };
     bare(first).is_some_and(|first| bare(second) == Some(first))
-}
-
-impl Alias {
-    /// A notification of progress by the token that the client waits for; nothing if `text` is
-    /// something else.
-    pub(super) fn progress(&self, text: &str) -> Option<String> {
-        #[derive(Deserialize)]
-        struct Progress<'p> {
-            method: &'p str,
-            #[serde(borrow)]
-            params: Token<'p>,
-        }
-        #[derive(Deserialize)]
-        struct Token<'p> {
-            #[serde(borrow, rename = "progressToken")]
-            token: &'p RawValue,
-        }
-        let (sent, own) = self.tokens.as_ref()?;
-        let progress: Progress<'_> = serde_json::from_str(text).ok()?;
-        let token = progress.params.token.get();
-        if progress.method != "notifications/progress" || Id::read(token).as_ref() != Some(sent) {
-            return None;
-        }
-        rpc::splice(text, token, own)
-    }
 }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use crate::connect::answer;
 use crate::connect::trouble::Trouble;
 
-use super::request::Asked;
+use super::call::Asked;
 use super::{Front, read};
 
 /// Pages of a tool list that are read to find the schema of one tool.

@@ -1,0 +1,68 @@
+//! A request of the client while its answer is waited for.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::connect::rpc::{self, Id};
+use crate::connect::session::Number;
+
+/// A request of the client.
+pub(super) struct Asked {
+    pub(super) id: Id,
+    pub(super) method: String,
+    pub(super) name: Option<String>,
+    /// It names a protocol version itself.
+    pub(super) stateless: bool,
+    pub(super) body: Bytes,
+    pub(super) fields: Vec<(HeaderName, HeaderValue)>,
+    pub(super) number: Number,
+    /// When the last notification about it was handed on.
+    pub(super) told: Mutex<Option<Instant>>,
+    /// It came a second time, with a yes, and is sent as it came the first time.
+    pub(super) alias: Option<Alias>,
+}
+
+impl Asked {
+    pub(super) fn told(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How a request that came in a second round goes by its name of the first.
+#[derive(Debug)]
+pub(super) struct Alias {
+    /// The id that is sent.
+    pub(super) sent: Id,
+    /// Its token for progress as it is sent, and as the client waits for it.
+    pub(super) tokens: Option<(Id, String)>,
+}
+
+impl Alias {
+    /// A notification of progress by the token that the client waits for; nothing if `text` is
+    /// something else.
+    pub(super) fn progress(&self, text: &str) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Progress<'p> {
+            method: &'p str,
+            #[serde(borrow)]
+            params: Token<'p>,
+        }
+        #[derive(Deserialize)]
+        struct Token<'p> {
+            #[serde(borrow, rename = "progressToken")]
+            token: &'p RawValue,
+        }
+        let (sent, own) = self.tokens.as_ref()?;
+        let progress: Progress<'_> = serde_json::from_str(text).ok()?;
+        let token = progress.params.token.get();
+        if progress.method != "notifications/progress" || Id::read(token).as_ref() != Some(sent) {
+            return None;
+        }
+        rpc::splice(text, token, own)
+    }
+}

@@ -1,0 +1,201 @@
+//! The tasks of a session: which message of the client begins which.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio::task::{self, AbortHandle, JoinError, JoinSet};
+
+use crate::connect::line::Line;
+use crate::connect::rpc::Id;
+use crate::connect::trouble::Trouble;
+use crate::mcp::body::{Message, MessageKind};
+use crate::message::shown::visible;
+
+use super::Front;
+use super::call::Asked;
+use super::flight::{Cancelled, Entry};
+use super::reading::{cancels, lenient_id, read};
+
+/// How long a server has to end what was cancelled.
+const CANCELLING: Duration = Duration::from_secs(10);
+
+/// What is under way.
+pub(super) struct Work {
+    front: Arc<Front>,
+    requests: JoinSet<()>,
+    /// Which request each of them is about.
+    ids: HashMap<task::Id, Id>,
+    posts: JoinSet<()>,
+}
+
+impl Work {
+    pub(super) fn new(front: Arc<Front>) -> Self {
+        Work { front, requests: JoinSet::new(), ids: HashMap::new(), posts: JoinSet::new() }
+    }
+
+    /// Gives up all tasks, and waits until they are gone.
+    pub(super) async fn give_up(mut self) {
+        self.requests.shutdown().await;
+        self.posts.shutdown().await;
+    }
+
+    /// Waits until a task has ended; forever, if there is none.
+    pub(super) async fn one_done(&mut self) {
+        tokio::select! {
+            Some(done) = self.requests.join_next_with_id() => self.done(done).await,
+            Some(_) = self.posts.join_next() => {}
+            else => std::future::pending().await,
+        }
+    }
+
+    pub(super) async fn all_done(&mut self) {
+        while let Some(done) = self.requests.join_next_with_id().await {
+            self.done(done).await;
+        }
+        while self.posts.join_next().await.is_some() {}
+    }
+
+    /// A request's work is over. If it died of a fault of ours, its client hears of it.
+    async fn done(&mut self, done: Result<(task::Id, ()), JoinError>) {
+        let task = done.as_ref().map_or_else(JoinError::id, |(task, ())| *task);
+        let Some(id) = self.ids.remove(&task) else { return };
+        if done.is_err_and(|error| error.is_panic())
+            && let Some(entry) = self.front.flight.finish(&id)
+        {
+            let trouble = Trouble::Broken("this is a bug of mcpid, please report it".to_owned());
+            self.front.refuse(Some(&entry.id), &trouble).await;
+        }
+    }
+
+    /// Takes one line of the client; what is returned is done when the next may follow.
+    pub(super) async fn handle(&mut self, line: Line) -> Option<oneshot::Receiver<()>> {
+        let front = &self.front;
+        let limit = front.bridge.max_body;
+        let line = match line {
+            Line::TooLong(bytes) => {
+                front.refuse(None, &Trouble::TooLong { bytes, limit }).await;
+                return None;
+            }
+            Line::Whole(line) if line.trim_ascii().is_empty() => return None,
+            Line::Whole(line) => Bytes::from(line),
+        };
+        // The end of a line may be two characters, of which the message has neither.
+        let line = line.slice_ref(line.trim_ascii());
+        if line.len() > limit {
+            let trouble = Trouble::TooLong { bytes: line.len(), limit };
+            front.refuse(lenient_id(&line).as_deref(), &trouble).await;
+            return None;
+        }
+        let message = match read(&line) {
+            Ok(message) => message,
+            Err(why) => {
+                front.refuse(lenient_id(&line).as_deref(), &Trouble::Unreadable(why)).await;
+                return None;
+            }
+        };
+        match message.kind() {
+            MessageKind::Request => {
+                self.request(&line, &message).await;
+                None
+            }
+            MessageKind::Notification => self.notification(&line, &message),
+            MessageKind::Response if front.asking.answered(&line, &message) => None,
+            MessageKind::Response => Some(self.post(line.clone(), &message)),
+        }
+    }
+
+    async fn request(&mut self, line: &Bytes, message: &Message<'_>) {
+        let front = &self.front;
+        let method = message.method().unwrap_or_default();
+        let Some(raw) = message.id() else {
+            let why = "the id is neither a number nor a string".to_owned();
+            return front.refuse(None, &Trouble::Unreadable(why)).await;
+        };
+        let Some(id) = Id::read(raw) else { return };
+        let stateless = message.protocol_version().is_some();
+        let entry = Entry {
+            id: raw.to_owned(),
+            stateless,
+            listens: method == "subscriptions/listen",
+            sent: false,
+            cancelled: false,
+            work: None,
+        };
+        if !front.flight.begin(id.clone(), entry) {
+            // An answer with this id would be taken for the other request's.
+            let why = format!("a request with the id {} waits already", visible(raw));
+            return front.refuse(None, &Trouble::Unreadable(why)).await;
+        }
+        if method == "initialize" {
+            front.session.asked(line.clone());
+        }
+        let (fields, number) = front.session.fields(message);
+        let asked = Asked {
+            id: id.clone(),
+            method: method.to_owned(),
+            name: message.name().map(str::to_owned),
+            stateless,
+            body: line.clone(),
+            fields,
+            number,
+            told: Mutex::new(None),
+            alias: None,
+        };
+        let front = Arc::clone(front);
+        let work = self.requests.spawn(async move { front.request(asked).await });
+        self.ids.insert(work.id(), id.clone());
+        self.front.flight.work(&id, work);
+    }
+
+    fn notification(
+        &mut self,
+        line: &Bytes,
+        message: &Message<'_>,
+    ) -> Option<oneshot::Receiver<()>> {
+        if message.method() == Some("notifications/cancelled") {
+            let id = cancels(line);
+            let cancelled = id.as_ref().map(|id| self.front.flight.cancel(id));
+            match (cancelled.unwrap_or(Cancelled::Unknown), id) {
+                // Closing the request has told the server, or there is nothing to tell.
+                (Cancelled::Closed, _) => return None,
+                (Cancelled::Unknown, _) if !self.front.session.is_open() => return None,
+                (Cancelled::Tell, Some(id)) => {
+                    let front = Arc::clone(&self.front);
+                    self.posts.spawn(async move {
+                        tokio::time::sleep(CANCELLING).await;
+                        if let Some(entry) = front.flight.finish(&id) {
+                            entry.work.iter().for_each(AbortHandle::abort);
+                        }
+                    });
+                }
+                _ => {}
+            }
+        }
+        Some(self.post(line.clone(), message))
+    }
+
+    /// Sends what wants no answer.
+    fn post(&mut self, body: Bytes, message: &Message<'_>) -> oneshot::Receiver<()> {
+        let (fields, number) = self.front.session.fields(message);
+        let begins = message.method() == Some("notifications/initialized");
+        let what = message.method().unwrap_or("an answer of the client").to_owned();
+        let front = Arc::clone(&self.front);
+        let (done, posted) = oneshot::channel();
+        self.posts.spawn(async move {
+            match front.post(fields, body).await {
+                Ok(()) if begins && front.session.is_open() => front.listen(number),
+                Ok(()) => {}
+                Err(trouble) => front.bridge.log.warn(&format!(
+                    "{} did not arrive: {}",
+                    visible(&what),
+                    trouble.words()
+                )),
+            }
+            let _ = done.send(());
+        });
+        posted
+    }
+}
