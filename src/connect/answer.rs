@@ -6,12 +6,12 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header};
 use hyper::body::Incoming;
 
+use super::answer_budget;
 use super::bridge::Bridge;
-use super::events::Events;
-use super::held;
-use super::rpc::{self, Fault, Inbound, Kind};
+use super::error::{BridgeError, ServerRefusal};
+use super::events::EventStream;
+use super::json_rpc::{self, InboundKind, InboundMessage, JsonRpcError};
 use super::timing::server_time;
-use super::trouble::{Refusal, Trouble};
 
 /// Bytes of an error's body that are read to find out what it says.
 pub(super) const ERROR_LIMIT: usize = 1 << 20;
@@ -25,13 +25,13 @@ pub(super) const KEY_UNKNOWN: &str = "key_unknown";
 
 /// What an answer is made of.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(super) enum ServerAnswer {
     /// 202, or an empty answer.
     Nothing,
     /// The whole of it, UTF-8.
     Json(Bytes),
     /// Events, to be read one by one.
-    Events(Box<Events>),
+    Events(Box<EventStream>),
 }
 
 /// The text of an answer or an event, which was found to be UTF-8 when it arrived.
@@ -44,30 +44,33 @@ pub(super) async fn read(
     response: Response<Incoming>,
     bridge: &Bridge,
     silence: Option<Duration>,
-) -> Result<Answer, Trouble> {
+) -> Result<ServerAnswer, BridgeError> {
     if matches!(response.status(), StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
-        return Ok(Answer::Nothing);
+        return Ok(ServerAnswer::Nothing);
     }
     if let Some(coding) = coding(response.headers()) {
-        return Err(Trouble::Encoded { coding });
+        return Err(BridgeError::Encoded { coding });
     }
-    let (limit, room) = (bridge.max_answer, &bridge.room);
+    let (limit, budget) = (bridge.max_answer, &bridge.answer_budget);
     match media(&response) {
-        Media::Events => Ok(Answer::Events(Box::new(Events::new(response, limit, silence, room)))),
-        Media::Json => {
-            let (bytes, reservation) =
-                held::whole(response.into_body(), limit, silence, room).await?;
-            if std::str::from_utf8(&bytes).is_err() {
-                return Err(Trouble::Garbage("it is not UTF-8".to_owned()));
-            }
-            Ok(Answer::Json(held::text(bytes, reservation)))
+        AnswerMedia::Events => {
+            Ok(ServerAnswer::Events(Box::new(EventStream::new(response, limit, silence, budget))))
         }
-        Media::Other(given) => {
+        AnswerMedia::Json => {
+            let (bytes, reservation) =
+                answer_budget::whole(response.into_body(), limit, silence, budget).await?;
+            if std::str::from_utf8(&bytes).is_err() {
+                return Err(BridgeError::Garbage("it is not UTF-8".to_owned()));
+            }
+            Ok(ServerAnswer::Json(answer_budget::text(bytes, reservation)))
+        }
+        AnswerMedia::Other(given) => {
             // Some servers take a notification with 200 and nothing.
-            let (bytes, _) = held::whole(response.into_body(), ERROR_LIMIT, silence, room).await?;
+            let (bytes, _) =
+                answer_budget::whole(response.into_body(), ERROR_LIMIT, silence, budget).await?;
             match bytes.is_empty() {
-                true => Ok(Answer::Nothing),
-                false => Err(Trouble::Garbage(format!("its content type is {given}"))),
+                true => Ok(ServerAnswer::Nothing),
+                false => Err(BridgeError::Garbage(format!("its content type is {given}"))),
             }
         }
     }
@@ -87,20 +90,20 @@ pub(super) fn coding(headers: &HeaderMap) -> Option<String> {
     })
 }
 
-enum Media {
+enum AnswerMedia {
     Json,
     Events,
     Other(String),
 }
 
-fn media<B>(response: &Response<B>) -> Media {
+fn media<B>(response: &Response<B>) -> AnswerMedia {
     let value = response.headers().get(header::CONTENT_TYPE);
     let text = value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let essence = text.as_deref().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     match () {
-        () if essence.eq_ignore_ascii_case("application/json") => Media::Json,
-        () if essence.eq_ignore_ascii_case("text/event-stream") => Media::Events,
-        () => Media::Other(match text {
+        () if essence.eq_ignore_ascii_case("application/json") => AnswerMedia::Json,
+        () if essence.eq_ignore_ascii_case("text/event-stream") => AnswerMedia::Events,
+        () => AnswerMedia::Other(match text {
             Some(text) => format!("{:?}", text.chars().take(SHOWN).collect::<String>()),
             None => "absent".to_owned(),
         }),
@@ -108,23 +111,23 @@ fn media<B>(response: &Response<B>) -> Media {
 }
 
 /// What a server meant with an error status.
-pub(super) async fn refusal(response: Response<Incoming>, bridge: &Bridge) -> Trouble {
+pub(super) async fn refusal(response: Response<Incoming>, bridge: &Bridge) -> BridgeError {
     let status = response.status();
     let (theirs, ours) = (server_time(&response), bridge.sender.clock.now());
     let challenge = response.headers().get(header::WWW_AUTHENTICATE).is_some();
     let text = match media(&response) {
-        Media::Other(given) if !given.starts_with("\"text/plain") => String::new(),
+        AnswerMedia::Other(given) if !given.starts_with("\"text/plain") => String::new(),
         _ if coding(response.headers()).is_some() => String::new(),
         // An error that does not end is an error all the same.
         _ => {
-            let (body, room) = (response.into_body(), &bridge.room);
-            let read = held::whole(body, ERROR_LIMIT, Some(ERROR_TIME), room).await;
+            let (body, budget) = (response.into_body(), &bridge.answer_budget);
+            let read = answer_budget::whole(body, ERROR_LIMIT, Some(ERROR_TIME), budget).await;
             let bytes = read.map(|(bytes, _)| bytes).unwrap_or_default();
             String::from_utf8_lossy(&bytes).into_owned()
         }
     };
-    let fault = rpc::read(&text).ok().and_then(|message| Fault::read(message.error?));
-    let reason = fault.as_ref().and_then(Fault::reason);
+    let fault = json_rpc::read(&text).ok().and_then(|message| JsonRpcError::read(message.error?));
+    let reason = fault.as_ref().and_then(JsonRpcError::reason);
     let hint = match (reason.as_deref(), theirs) {
         (Some("expired" | "not_yet_valid"), Some(theirs)) => {
             let skew = theirs.since(ours);
@@ -144,30 +147,35 @@ pub(super) async fn refusal(response: Response<Incoming>, bridge: &Bridge) -> Tr
     let text = text.trim();
     let text =
         (fault.is_none() && !text.is_empty()).then(|| text.chars().take(SHOWN).collect::<String>());
-    Trouble::Refused(Box::new(Refusal { status, fault, text, hint }))
+    BridgeError::Refused(Box::new(ServerRefusal { status, fault, text, hint }))
 }
 
 /// The messages of a JSON text that can be handed on, with a word on those that cannot.
-pub(super) fn messages(text: &str) -> impl Iterator<Item = Result<Inbound<'_>, &'static str>> {
-    rpc::each(text).into_iter().map(rpc::read)
+pub(super) fn messages(
+    text: &str,
+) -> impl Iterator<Item = Result<InboundMessage<'_>, &'static str>> {
+    json_rpc::each(text).into_iter().map(json_rpc::read)
 }
 
 impl Bridge {
     /// The messages of an answer up to the response, for a request of the bridge's own.
-    pub(super) async fn texts(&self, response: Response<Incoming>) -> Result<Vec<Bytes>, Trouble> {
+    pub(super) async fn texts(
+        &self,
+        response: Response<Incoming>,
+    ) -> Result<Vec<Bytes>, BridgeError> {
         match read(response, self, self.silence).await? {
-            Answer::Nothing => Ok(Vec::new()),
-            Answer::Json(text) => Ok(vec![text]),
-            Answer::Events(mut events) => {
+            ServerAnswer::Nothing => Ok(Vec::new()),
+            ServerAnswer::Json(text) => Ok(vec![text]),
+            ServerAnswer::Events(mut events) => {
                 while let Some(data) = events.next().await? {
                     let answers = messages(as_text(&data))
                         .flatten()
-                        .any(|message| !matches!(message.kind, Kind::Other));
+                        .any(|message| !matches!(message.kind, InboundKind::Other));
                     if answers {
                         return Ok(vec![data]);
                     }
                 }
-                Err(Trouble::Ended)
+                Err(BridgeError::Ended)
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::message::target::Origins;
 use crate::sign::{Signed, Signer};
 use crate::verify::rejection::chain;
 
-use super::trouble::Trouble;
+use super::error::BridgeError;
 
 /// Records a request; `head` is as it was signed.
 ///
@@ -19,9 +19,9 @@ pub(super) async fn keep(
     mut head: Head<'static>,
     signed: &Signed,
     body: &[u8],
-) -> Result<(), Trouble> {
+) -> Result<(), BridgeError> {
     let failed = |why: &dyn std::error::Error| {
-        Trouble::NotSigned(format!("it could not be written down: {}", chain(why)))
+        BridgeError::NotSigned(format!("it could not be written down: {}", chain(why)))
     };
     for (name, value) in signed.headers() {
         head.push(name, value.as_bytes().to_vec()).map_err(|e| failed(&e))?;
@@ -33,7 +33,9 @@ pub(super) async fn keep(
         Some((one.label.clone(), signature))
     });
     let Some((label, signature)) = one else {
-        return Err(Trouble::NotSigned("the signature that was made cannot be read".to_owned()));
+        return Err(BridgeError::NotSigned(
+            "the signature that was made cannot be read".to_owned(),
+        ));
     };
     let key = signer.key().public();
     let evidence = Evidence::signed(&head, &label, key, &signed.base, &signature);

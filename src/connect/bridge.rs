@@ -19,11 +19,11 @@ use crate::sign::Signer;
 use crate::verify::DEFAULT_MAX_BODY;
 use crate::verify::rejection::chain;
 
-use super::consent::{Answer, Confirm, Consent, Need, Refused};
-use super::held::AnswerRoom;
-use super::log::Log;
-use super::send::{Away, Endpoint, Outbound, Sender, UrlError};
-use super::trouble::Trouble;
+use super::answer_budget::AnswerBudget;
+use super::consent::{ConfirmPolicy, Consent, ConsentAnswer, ConsentNeed, NoConsent};
+use super::error::BridgeError;
+use super::log::LogSink;
+use super::send::{EndpointUrl, OutboundRequest, RedirectPolicy, SigningSender, UrlError};
 
 /// Bytes of an answer, or of one event of a stream, that are held to be handed on.
 pub const DEFAULT_MAX_ANSWER: usize = 64 << 20;
@@ -42,7 +42,7 @@ pub(super) const QUESTIONS: usize = 32;
 /// How a session of [`Bridge::stdio`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Ended {
+pub enum StdioEnd {
     /// The client closed its end, as it should.
     InputClosed,
     /// Nobody reads the answers any more.
@@ -54,28 +54,28 @@ pub enum Ended {
 /// A signing bridge to one server.
 #[derive(Debug)]
 pub struct Bridge {
-    pub(super) sender: Sender,
+    pub(super) sender: SigningSender,
     pub(super) max_body: usize,
     pub(super) max_answer: usize,
-    pub(super) room: AnswerRoom,
+    pub(super) answer_budget: AnswerBudget,
     pub(super) silence: Option<Duration>,
     pub(super) drain: Duration,
-    pub(super) log: Log,
+    pub(super) log: LogSink,
     key_name: String,
     pub(super) unknown_key_hint: Option<String>,
-    pub(super) confirm: Confirm,
-    pub(super) asking: Asking,
+    pub(super) confirm: ConfirmPolicy,
+    pub(super) consent_via: ConsentVia,
     /// Places for questions that wait.
-    places: Semaphore,
+    question_slots: Semaphore,
     /// What the server calls destructive.
     tools: Mutex<Tools>,
 }
 
 /// How a person is asked.
 #[non_exhaustive]
-pub enum Asking {
+pub enum ConsentVia {
     /// Not at all: whatever would have to be asked is refused.
-    Nobody,
+    None,
     /// Apart from the client.
     Person(Arc<dyn Consent>),
     /// Through the client itself, by an MCP elicitation that is given up after this time. Whoever
@@ -85,12 +85,12 @@ pub enum Asking {
     Client(Duration),
 }
 
-impl fmt::Debug for Asking {
+impl fmt::Debug for ConsentVia {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Asking::Nobody => "Nobody",
-            Asking::Person(_) => "Person",
-            Asking::Client(_) => "Client",
+            ConsentVia::None => "None",
+            ConsentVia::Person(_) => "Person",
+            ConsentVia::Client(_) => "Client",
         })
     }
 }
@@ -112,28 +112,29 @@ impl Bridge {
         R: rand::TryCryptoRng + Send + 'static,
         R::Error: Send + Sync + 'static,
     {
-        let mut sender = Sender::new(Endpoint::parse(url)?, dialer, signer, clock, random);
+        let mut sender =
+            SigningSender::new(EndpointUrl::parse(url)?, dialer, signer, clock, random);
         sender.silence = Some(DEFAULT_SILENCE);
         Ok(Bridge {
             sender,
             max_body: DEFAULT_MAX_BODY,
             max_answer: DEFAULT_MAX_ANSWER,
-            room: AnswerRoom::new(DEFAULT_MAX_HELD),
+            answer_budget: AnswerBudget::new(DEFAULT_MAX_HELD),
             silence: Some(DEFAULT_SILENCE),
             drain: DEFAULT_DRAIN,
-            log: Log::silent(),
+            log: LogSink::silent(),
             key_name: String::new(),
             unknown_key_hint: None,
-            confirm: Confirm::default(),
-            asking: Asking::Nobody,
-            places: Semaphore::new(QUESTIONS),
+            confirm: ConfirmPolicy::default(),
+            consent_via: ConsentVia::None,
+            question_slots: Semaphore::new(QUESTIONS),
             tools: Mutex::new(Tools::new()),
         })
     }
 
     /// Says what happens to `log`.
     #[must_use]
-    pub fn with_log(mut self, log: Log) -> Self {
+    pub fn with_log(mut self, log: LogSink) -> Self {
         self.sender.log = log.clone();
         self.log = log;
         self
@@ -182,7 +183,7 @@ impl Bridge {
     /// through [`Bridge::http`] are not held.
     #[must_use]
     pub fn with_max_held(mut self, bytes: usize) -> Self {
-        self.room = AnswerRoom::new(bytes);
+        self.answer_budget = AnswerBudget::new(bytes);
         self
     }
 
@@ -215,11 +216,11 @@ impl Bridge {
         self
     }
 
-    /// Has a person asked by `asking` about what `confirm` names, before it is signed.
+    /// Has a person asked by `consent_via` about what `confirm` names, before it is signed.
     #[must_use]
-    pub fn with_consent(mut self, confirm: Confirm, asking: Asking) -> Self {
+    pub fn with_consent(mut self, confirm: ConfirmPolicy, consent_via: ConsentVia) -> Self {
         self.confirm = confirm;
-        self.asking = asking;
+        self.consent_via = consent_via;
         self
     }
 
@@ -229,30 +230,30 @@ impl Bridge {
         method: Method,
         fields: Vec<(HeaderName, HeaderValue)>,
         body: Bytes,
-        away: Away,
-    ) -> Result<Response<Incoming>, Trouble> {
+        redirects: RedirectPolicy,
+    ) -> Result<Response<Incoming>, BridgeError> {
         let fields = with_accept(&method, fields);
-        self.sender.send(&Outbound { method, fields, body }, away).await
+        self.sender.send(&OutboundRequest { method, fields, body }, redirects).await
     }
 
     /// What has to happen to a request before it is signed.
-    pub(super) fn need(&self, method: &Method, body: &[u8]) -> Need {
+    pub(super) fn need(&self, method: &Method, body: &[u8]) -> ConsentNeed {
         if self.confirm.is_empty() {
-            return Need::Nothing;
+            return ConsentNeed::Nothing;
         }
         let Ok(mut head) = Head::new(method.as_str(), RequestTarget::Origin("/".into())) else {
-            return Need::Refuse;
+            return ConsentNeed::Refuse;
         };
         // It is sent as JSON whatever it is.
         if head.push("content-type", b"application/json".as_slice()).is_err() {
-            return Need::Refuse;
+            return ConsentNeed::Refuse;
         }
         let reading = body::read(&head, body, Scope::Endpoint);
         let tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
         match self.confirm.judge(&self.sender.endpoint.url, reading.as_ref(), body, &tools) {
-            Need::Ask(asked) => {
+            ConsentNeed::Ask(question) => {
                 let id = self.sender.signer.key().public().id().to_string();
-                Need::Ask(Box::new(asked.signed_by(&self.key_name, &id)))
+                ConsentNeed::Ask(Box::new(question.signed_by(&self.key_name, &id)))
             }
             need => need,
         }
@@ -267,31 +268,37 @@ impl Bridge {
         method: &Method,
         body: &[u8],
         by_client: Option<&dyn Consent>,
-    ) -> Result<Away, Trouble> {
-        let asked = match self.need(method, body) {
-            Need::Nothing => return Ok(Away::Once),
-            Need::Ask(asked) => asked,
-            _ => return Err(Trouble::Declined("nobody could be shown what it does".to_owned())),
-        };
-        let asker = match (&self.asking, by_client) {
-            (Asking::Person(person), _) => Some(&**person),
-            (Asking::Client(_), by_client) => by_client,
-            (Asking::Nobody, _) => None,
-        };
-        let answer = match (asker, self.places.try_acquire()) {
-            (Some(asker), Ok(_place)) => asker.ask(&asked).await,
-            (Some(_), Err(_)) => {
-                Answer::No(Refused::NoWay(format!("{QUESTIONS} questions wait already")))
+    ) -> Result<RedirectPolicy, BridgeError> {
+        let question = match self.need(method, body) {
+            ConsentNeed::Nothing => return Ok(RedirectPolicy::FollowOnce),
+            ConsentNeed::Ask(question) => question,
+            _ => {
+                return Err(BridgeError::Declined("nobody could be shown what it does".to_owned()));
             }
-            (None, _) => Answer::No(Refused::NoWay("nobody is there to be asked".to_owned())),
+        };
+        let asker = match (&self.consent_via, by_client) {
+            (ConsentVia::Person(person), _) => Some(&**person),
+            (ConsentVia::Client(_), by_client) => by_client,
+            (ConsentVia::None, _) => None,
+        };
+        let answer = match (asker, self.question_slots.try_acquire()) {
+            (Some(asker), Ok(_slot)) => asker.ask(&question).await,
+            (Some(_), Err(_)) => {
+                ConsentAnswer::No(NoConsent::NoWay(format!("{QUESTIONS} questions wait already")))
+            }
+            (None, _) => {
+                ConsentAnswer::No(NoConsent::NoWay("nobody is there to be asked".to_owned()))
+            }
         };
         match answer {
             // What was shown is what is signed.
-            Answer::Yes if asked.is_of(body) => Ok(Away::Never),
-            Answer::Yes => Err(Trouble::Declined("the yes was for another request".to_owned())),
-            Answer::No(why) => {
-                let what = asked.operation().printed();
-                Err(Trouble::Declined(format!("{what} was not agreed to: {why}")))
+            ConsentAnswer::Yes if question.is_of(body) => Ok(RedirectPolicy::Never),
+            ConsentAnswer::Yes => {
+                Err(BridgeError::Declined("the yes was for another request".to_owned()))
+            }
+            ConsentAnswer::No(why) => {
+                let what = question.operation().printed();
+                Err(BridgeError::Declined(format!("{what} was not agreed to: {why}")))
             }
         }
     }

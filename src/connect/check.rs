@@ -5,13 +5,13 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::bridge::{Bridge, with_accept};
 use super::answer::{self, KEY_UNKNOWN};
-use super::rpc::{Fault, Kind};
-use super::send::{Away, Outbound};
-use super::session::{SESSION, Session, VERSION};
+use super::bridge::{Bridge, with_accept};
+use super::error::{BridgeError, ServerRefusal};
+use super::json_rpc::{InboundKind, JsonRpcError};
+use super::send::{OutboundRequest, RedirectPolicy};
+use super::session::{McpSession, SESSION, VERSION};
 use super::stdio::reading;
-use super::trouble::{Refusal, Trouble};
 use crate::tower::REFUSED;
 
 /// The revisions that are tried, in this order.
@@ -55,7 +55,7 @@ pub enum CheckOutcome {
 }
 
 /// The good answer of a server.
-struct Greeting {
+struct ServerGreeting {
     revision: String,
     server: Option<String>,
     session: Option<HeaderValue>,
@@ -67,14 +67,16 @@ impl Bridge {
     /// signature, which shows whether signatures count there. Runs on a tokio runtime.
     pub async fn check(&self) -> ServerCheck {
         match self.greet().await {
-            Ok(Greeting { revision, server, session }) => {
+            Ok(ServerGreeting { revision, server, session }) => {
                 let is_key_known = self.refuses_unsigned(&revision).await.then_some(true);
                 if let Some(session) = session {
                     let version = HeaderValue::from_str(&revision).map(|value| (VERSION, value));
                     let fields = [Some((SESSION, session)), version.ok()];
                     let fields = fields.into_iter().flatten().collect();
                     // It would end by itself.
-                    let _ = self.send(Method::DELETE, fields, Bytes::new(), Away::Once).await;
+                    let _ = self
+                        .send(Method::DELETE, fields, Bytes::new(), RedirectPolicy::FollowOnce)
+                        .await;
                 }
                 ServerCheck {
                     outcome: CheckOutcome::Accepted,
@@ -86,45 +88,45 @@ impl Bridge {
                     hint: None,
                 }
             }
-            Err(trouble) => failed(trouble),
+            Err(error) => failed(error),
         }
     }
 
-    async fn greet(&self) -> Result<Greeting, Trouble> {
+    async fn greet(&self) -> Result<ServerGreeting, BridgeError> {
         match self.exchange(&probe("server/discover", REVISIONS[0])).await {
             // It does not know the revision, which older servers say in many ways.
-            Err(Trouble::Refused(refusal)) if refusal.may_be_of_an_older_server() => {}
+            Err(BridgeError::Refused(refusal)) if refusal.may_be_of_an_older_server() => {}
             answered => {
                 let (result, _) = answered?;
                 let (revision, server) = (REVISIONS[0].to_owned(), named(&result));
-                return Ok(Greeting { revision, server, session: None });
+                return Ok(ServerGreeting { revision, server, session: None });
             }
         }
         let (result, session) = self.exchange(&probe("initialize", REVISIONS[1])).await?;
         let revision = result["protocolVersion"].as_str().unwrap_or(REVISIONS[1]).to_owned();
-        Ok(Greeting { revision, server: named(&result), session })
+        Ok(ServerGreeting { revision, server: named(&result), session })
     }
 
     /// Sends a message; the result in the answer, and the session id beside it.
-    async fn exchange(&self, body: &Bytes) -> Result<(Value, Option<HeaderValue>), Trouble> {
-        let message = reading::read(body).map_err(Trouble::Unreadable)?;
-        let fields = Session::default().fields(&message).0;
-        let away = self.agreed(&Method::POST, body, None).await?;
-        let response = self.send(Method::POST, fields, body.clone(), away).await?;
+    async fn exchange(&self, body: &Bytes) -> Result<(Value, Option<HeaderValue>), BridgeError> {
+        let message = reading::read(body).map_err(BridgeError::Unreadable)?;
+        let fields = McpSession::default().fields(&message).0;
+        let redirects = self.agreed(&Method::POST, body, None).await?;
+        let response = self.send(Method::POST, fields, body.clone(), redirects).await?;
         if !response.status().is_success() {
             return Err(answer::refusal(response, self).await);
         }
-        let (status, session) = (response.status(), Session::id_of(&response)?);
+        let (status, session) = (response.status(), McpSession::id_of(&response)?);
         for text in self.texts(response).await? {
             for message in answer::messages(answer::as_text(&text)).flatten() {
                 match (message.kind, message.result, message.error) {
-                    (Kind::Response(_), Some(result), _) => {
+                    (InboundKind::Response(_), Some(result), _) => {
                         let result = serde_json::from_str(result.get()).unwrap_or_default();
                         return Ok((result, session));
                     }
                     (_, _, Some(error)) => {
-                        let (fault, text, hint) = (Fault::read(error), None, None);
-                        return Err(Trouble::Refused(Box::new(Refusal {
+                        let (fault, text, hint) = (JsonRpcError::read(error), None, None);
+                        return Err(BridgeError::Refused(Box::new(ServerRefusal {
                             status,
                             fault,
                             text,
@@ -135,7 +137,7 @@ impl Bridge {
                 }
             }
         }
-        Err(Trouble::Garbage("there is no answer in it".to_owned()))
+        Err(BridgeError::Garbage("there is no answer in it".to_owned()))
     }
 
     /// Whether the server refuses a request that is not signed, because it is not.
@@ -143,8 +145,8 @@ impl Bridge {
         let method = if revision == REVISIONS[0] { "server/discover" } else { "ping" };
         let body = probe(method, revision);
         let Ok(message) = reading::read(&body) else { return false };
-        let fields = with_accept(&Method::POST, Session::default().fields(&message).0);
-        let outbound = Outbound { method: Method::POST, fields, body: body.clone() };
+        let fields = with_accept(&Method::POST, McpSession::default().fields(&message).0);
+        let outbound = OutboundRequest { method: Method::POST, fields, body: body.clone() };
         let Ok(response) = self.sender.send_unsigned(&outbound).await else { return false };
         if response.status().is_success() {
             return false;
@@ -185,7 +187,7 @@ fn named(result: &Value) -> Option<String> {
     })
 }
 
-impl Refusal {
+impl ServerRefusal {
     /// Whether it may mean that the server does not speak the revision.
     fn may_be_of_an_older_server(&self) -> bool {
         let is_ours = self.fault.as_ref().is_some_and(|fault| fault.code == i64::from(REFUSED));
@@ -203,24 +205,26 @@ impl Refusal {
     }
 }
 
-fn failed(mut trouble: Trouble) -> ServerCheck {
-    let hint = match &mut trouble {
-        Trouble::Refused(refusal) => refusal.hint.take(),
+fn failed(mut error: BridgeError) -> ServerCheck {
+    let hint = match &mut error {
+        BridgeError::Refused(refusal) => refusal.hint.take(),
         _ => None,
     };
-    let outcome = match &trouble {
-        Trouble::Refused(refusal) if refusal.status.is_server_error() => CheckOutcome::Unavailable,
-        Trouble::Refused(refusal) if refusal.status == StatusCode::TOO_MANY_REQUESTS => {
+    let outcome = match &error {
+        BridgeError::Refused(refusal) if refusal.status.is_server_error() => {
             CheckOutcome::Unavailable
         }
-        Trouble::Refused(_) | Trouble::Declined(_) => CheckOutcome::Refused,
-        Trouble::NotSigned(_) => CheckOutcome::NotSigned,
+        BridgeError::Refused(refusal) if refusal.status == StatusCode::TOO_MANY_REQUESTS => {
+            CheckOutcome::Unavailable
+        }
+        BridgeError::Refused(_) | BridgeError::Declined(_) => CheckOutcome::Refused,
+        BridgeError::NotSigned(_) => CheckOutcome::NotSigned,
         _ => CheckOutcome::Unavailable,
     };
-    let reason = trouble.reason();
+    let reason = error.reason();
     let is_key_known = (reason.as_deref() == Some(KEY_UNKNOWN)).then_some(false);
-    let code = reason.unwrap_or_else(|| trouble.code().to_owned());
-    let message = trouble.words();
+    let code = reason.unwrap_or_else(|| error.code().to_owned());
+    let message = error.words();
     let (revision, server, code) = (None, None, Some(code));
     ServerCheck { outcome, revision, server, is_key_known, code, message, hint }
 }

@@ -7,7 +7,7 @@
 //! This room knows what has to be asked and how it is shown; where the question is put is up to
 //! whoever implements [`Consent`]. Everything but an express yes is a no: silence, no way to ask,
 //! a question that fails. `created` and nonce are made after the yes, by the caller, and what was
-//! shown is what is signed: [`Asked::is_of`] holds a body against it.
+//! shown is what is signed: [`ConsentQuestion::is_of`] holds a body against it.
 
 use std::fmt;
 use std::time::Duration;
@@ -24,11 +24,11 @@ mod escape;
 mod members;
 mod page;
 
-pub use page::{Limits, Shown};
+pub use page::{PageLimits, ShownPage};
 
 /// Which requests a person is asked about: `METHOD[:NAME]` patterns, and the word `destructive`.
 #[derive(Clone, Debug, Default)]
-pub struct Confirm {
+pub struct ConfirmPolicy {
     patterns: Vec<Pattern>,
     destructive: bool,
 }
@@ -36,16 +36,16 @@ pub struct Confirm {
 /// What has to happen to a request before it is signed.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Need {
+pub enum ConsentNeed {
     /// Nothing: it may be signed unasked.
     Nothing,
     /// A person has to say yes.
-    Ask(Box<Asked>),
+    Ask(Box<ConsentQuestion>),
     /// It cannot be read, so nobody could be shown what it does: it must not be signed.
     Refuse,
 }
 
-impl Confirm {
+impl ConfirmPolicy {
     /// Reads one `--confirm`: a pattern, or `destructive` for calls of tools that the server's own
     /// list calls so or has not listed.
     ///
@@ -82,20 +82,20 @@ impl Confirm {
         reading: Result<&Reading<'_>, &Ambiguous>,
         body: &[u8],
         tools: &Tools,
-    ) -> Need {
+    ) -> ConsentNeed {
         if self.is_empty() {
-            return Need::Nothing;
+            return ConsentNeed::Nothing;
         }
         // What no pattern can be held against could be anything.
         let Some((reading, operation)) =
             reading.ok().and_then(|reading| Some((reading, reading.operation()?)))
         else {
-            return Need::Refuse;
+            return ConsentNeed::Refuse;
         };
-        let Some(because) = self.because(operation, tools) else { return Need::Nothing };
-        match Asked::new(target, reading, body) {
-            Some(asked) => Need::Ask(Box::new(Asked { because, ..asked })),
-            None => Need::Refuse,
+        let Some(because) = self.because(operation, tools) else { return ConsentNeed::Nothing };
+        match ConsentQuestion::new(target, reading, body) {
+            Some(asked) => ConsentNeed::Ask(Box::new(ConsentQuestion { because, ..asked })),
+            None => ConsentNeed::Refuse,
         }
     }
 
@@ -114,11 +114,11 @@ impl Confirm {
 ///
 /// Of the body it holds every member but `jsonrpc`, `id` and `method`, each as it was written.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct ConsentQuestion {
     target: String,
     method: String,
     name: Option<String>,
-    parts: Vec<Part>,
+    parts: Vec<BodyMember>,
     digest: [u8; 32],
     size: usize,
     because: String,
@@ -128,12 +128,12 @@ pub struct Asked {
 
 /// A member of the body, and its JSON exactly as it was written.
 #[derive(Clone, PartialEq, Eq)]
-struct Part {
+struct BodyMember {
     label: String,
     json: String,
 }
 
-impl Asked {
+impl ConsentQuestion {
     /// The question about the request of `body` to `target`; nothing if it is no MCP message, or
     /// if `reading` is not the reading of `body`.
     pub fn new(target: &str, reading: &Reading<'_>, body: &[u8]) -> Option<Self> {
@@ -143,7 +143,7 @@ impl Asked {
             None if body.is_empty() => Vec::new(),
             None => return None,
         };
-        Some(Asked {
+        Some(ConsentQuestion {
             target: target.to_owned(),
             method: operation.method.to_owned(),
             name: operation.name.map(str::to_owned),
@@ -188,8 +188,8 @@ impl Asked {
         self.size
     }
 
-    /// The rule that wants it to be asked about, as it was given; empty for an [`Asked`] that no
-    /// [`Confirm`] has made.
+    /// The rule that wants it to be asked about, as it was given; empty for an [`ConsentQuestion`] that no
+    /// [`ConfirmPolicy`] has made.
     pub fn because(&self) -> &str {
         &self.because
     }
@@ -201,32 +201,38 @@ impl Asked {
 
     /// The question as text for a person: lines of at most `limits.width` columns, each ending in
     /// a line feed, safe on a terminal. What the limits hide is counted, where it is missing and
-    /// in [`Shown::hidden`].
-    pub fn shown(&self, limits: &Limits) -> Shown {
+    /// in [`ShownPage::hidden`].
+    pub fn shown(&self, limits: &PageLimits) -> ShownPage {
         page::page(self, limits)
     }
 }
 
-impl fmt::Debug for Asked {
+impl fmt::Debug for ConsentQuestion {
     /// Without the arguments: they are the caller's business, not a log's.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Asked({:?} to {:?}, {} bytes)", self.operation(), self.target, self.size)
+        write!(
+            f,
+            "ConsentQuestion({:?} to {:?}, {} bytes)",
+            self.operation(),
+            self.target,
+            self.size
+        )
     }
 }
 
 /// What came of asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum ConsentAnswer {
     /// A person said yes to exactly this request.
     Yes,
     /// Nobody did.
-    No(Refused),
+    No(NoConsent),
 }
 
 /// Why there was no yes. The words are what the client that made the request is told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Refused {
+pub enum NoConsent {
     /// A person said no.
     #[error("declined")]
     Declined,
@@ -253,5 +259,5 @@ pub trait Consent: Send + Sync {
     /// future is dropped, the question is withdrawn, and no later answer counts.
     ///
     /// Of several questions at a time each is shown alone, one after another.
-    fn ask<'a>(&'a self, asked: &'a Asked) -> BoxFuture<'a, Answer>;
+    fn ask<'a>(&'a self, asked: &'a ConsentQuestion) -> BoxFuture<'a, ConsentAnswer>;
 }

@@ -13,50 +13,50 @@ use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use sse_stream::{Sse, SseStream};
 
-use super::held::{self, AnswerRoom, FREE, Reservation};
+use super::answer_budget::{self, AnswerBudget, FREE, Reservation};
+use super::error::BridgeError;
 use super::timing::within;
-use super::trouble::Trouble;
 
 /// A stream of events.
-pub(super) struct Events {
-    stream: SseStream<Bounded>,
-    flow: Arc<Flow>,
+pub(super) struct EventStream {
+    stream: SseStream<BoundedBody>,
+    flow: Arc<StreamProgress>,
     limit: usize,
     silence: Option<Duration>,
     /// Bytes of the room for all answers.
-    room: usize,
+    budget: usize,
     /// The id of the last event that had one.
     pub(super) last_id: Option<String>,
     /// What the server wants to be waited for before the stream is taken up again.
     pub(super) retry: Option<Duration>,
 }
 
-impl std::fmt::Debug for Events {
+impl std::fmt::Debug for EventStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Events").field("last_id", &self.last_id).finish_non_exhaustive()
+        f.debug_struct("EventStream").field("last_id", &self.last_id).finish_non_exhaustive()
     }
 }
 
-impl Events {
+impl EventStream {
     /// The events of `response`, each of at most `limit` bytes.
     pub(super) fn new(
         response: Response<Incoming>,
         limit: usize,
         silence: Option<Duration>,
-        room: &AnswerRoom,
+        budget: &AnswerBudget,
     ) -> Self {
-        let flow = Arc::new(Flow::default());
-        let (body, room, total) = (response.into_body(), room.clone(), room.total());
-        let bounded = Bounded { body, flow: Arc::clone(&flow), limit, room, reserving: None };
+        let flow = Arc::new(StreamProgress::default());
+        let (body, budget, total) = (response.into_body(), budget.clone(), budget.total());
+        let bounded = BoundedBody { body, flow: Arc::clone(&flow), limit, budget, reserving: None };
         let stream = SseStream::new(bounded);
-        Events { stream, flow, limit, silence, room: total, last_id: None, retry: None }
+        EventStream { stream, flow, limit, silence, budget: total, last_id: None, retry: None }
     }
 
     /// The data of the next event that is a message; nothing at the end of the stream.
     ///
     /// # Errors
     /// The stream broke, an event is too long, or nothing came for too long.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Trouble> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, BridgeError> {
         loop {
             let frames = self.flow.frames.load(Ordering::Relaxed);
             let stream = &mut self.stream;
@@ -64,7 +64,7 @@ impl Events {
             let event = match within(self.silence, event).await {
                 // A long event, or comments that say that the server is there.
                 Err(_) if self.flow.is_reserving.load(Ordering::Relaxed) => {
-                    return Err(Trouble::NoRoom { total: self.room });
+                    return Err(BridgeError::NoRoom { total: self.budget });
                 }
                 Err(_) if self.flow.frames.load(Ordering::Relaxed) != frames => continue,
                 event => event?,
@@ -72,12 +72,12 @@ impl Events {
             let Some(event) = event else { return Ok(None) };
             let Sse { event, data, id, retry } = event.map_err(|error| match error {
                 sse_stream::Error::Utf8Parse(_) => {
-                    Trouble::Garbage("an event is not UTF-8".to_owned())
+                    BridgeError::Garbage("an event is not UTF-8".to_owned())
                 }
                 _ if self.flow.since.load(Ordering::Relaxed) > self.limit => {
-                    Trouble::AnswerTooLong { limit: self.limit }
+                    BridgeError::AnswerTooLong { limit: self.limit }
                 }
-                _ => Trouble::Ended,
+                _ => BridgeError::Ended,
             })?;
             self.flow.since.store(0, Ordering::Relaxed);
             let reservation = self.flow.reservation().take();
@@ -91,7 +91,7 @@ impl Events {
             let is_message = event.is_none_or(|kind| kind.is_empty() || kind == "message");
             match data {
                 Some(data) if is_message && !data.is_empty() => {
-                    return Ok(Some(held::text(data.into_bytes(), reservation)));
+                    return Ok(Some(answer_budget::text(data.into_bytes(), reservation)));
                 }
                 _ => {}
             }
@@ -101,18 +101,18 @@ impl Events {
 
 /// A body that breaks off when an event grows over the limit: the reader of events itself would
 /// take whatever comes.
-struct Bounded {
+struct BoundedBody {
     body: Incoming,
-    flow: Arc<Flow>,
+    flow: Arc<StreamProgress>,
     limit: usize,
-    room: AnswerRoom,
+    budget: AnswerBudget,
     /// The wait for room for a long event.
     reserving: Option<Pin<Box<dyn Future<Output = Reservation> + Send>>>,
 }
 
 /// What came so far.
 #[derive(Default)]
-struct Flow {
+struct StreamProgress {
     /// Bytes since the last event.
     since: AtomicUsize,
     /// Frames, whatever they held.
@@ -123,7 +123,7 @@ struct Flow {
     is_reserving: AtomicBool,
 }
 
-impl Flow {
+impl StreamProgress {
     fn reservation(&self) -> MutexGuard<'_, Option<Reservation>> {
         self.reservation.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -132,21 +132,21 @@ impl Flow {
 /// The reason is in the counter.
 #[derive(Debug, thiserror::Error)]
 #[error("the stream broke")]
-struct Broke;
+struct BrokenStream;
 
-impl Body for Bounded {
+impl Body for BoundedBody {
     type Data = Bytes;
-    type Error = Broke;
+    type Error = BrokenStream;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broke>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenStream>>> {
         let this = &mut *self;
         if this.flow.since.load(Ordering::Relaxed) > FREE && this.flow.reservation().is_none() {
-            let (room, limit) = (&this.room, this.limit);
+            let (budget, limit) = (&this.budget, this.limit);
             let reserving =
-                this.reserving.get_or_insert_with(|| Box::pin(room.clone().reserve(limit)));
+                this.reserving.get_or_insert_with(|| Box::pin(budget.clone().reserve(limit)));
             this.flow.is_reserving.store(true, Ordering::Relaxed);
             let reservation = ready!(reserving.as_mut().poll(cx));
             this.flow.is_reserving.store(false, Ordering::Relaxed);
@@ -155,7 +155,7 @@ impl Body for Bounded {
         }
         let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
             None => return Poll::Ready(None),
-            Some(Err(_)) => return Poll::Ready(Some(Err(Broke))),
+            Some(Err(_)) => return Poll::Ready(Some(Err(BrokenStream))),
             Some(Ok(frame)) => frame,
         };
         let bytes = frame.data_ref().map_or(0, Bytes::len);
@@ -163,7 +163,7 @@ impl Body for Bounded {
         let since = self.flow.since.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         // A frame may hold the ends of many events; its own length is not held against them.
         if since.saturating_sub(bytes) > self.limit {
-            return Poll::Ready(Some(Err(Broke)));
+            return Poll::Ready(Some(Err(BrokenStream)));
         }
         Poll::Ready(Some(Ok(frame)))
     }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 /// What was read.
 #[derive(Debug, PartialEq)]
-pub(super) enum Line {
+pub(super) enum ClientLine {
     /// A line, without its end.
     Whole(Vec<u8>),
     /// A line of so many bytes, which were not kept.
@@ -22,7 +22,7 @@ pub(super) enum Line {
 pub(super) async fn read<R: AsyncBufRead + Unpin>(
     input: &mut R,
     most: usize,
-) -> io::Result<Option<Line>> {
+) -> io::Result<Option<ClientLine>> {
     let mut line = Vec::new();
     let mut bytes = 0_usize;
     loop {
@@ -46,8 +46,8 @@ pub(super) async fn read<R: AsyncBufRead + Unpin>(
     }
 }
 
-fn whole(line: Vec<u8>, bytes: usize, most: usize) -> Line {
-    if bytes > most { Line::TooLong(bytes) } else { Line::Whole(line) }
+fn whole(line: Vec<u8>, bytes: usize, most: usize) -> ClientLine {
+    if bytes > most { ClientLine::TooLong(bytes) } else { ClientLine::Whole(line) }
 }
 
 /// Messages on their way out that nobody has read yet, before those who bring more have to wait.
@@ -57,19 +57,19 @@ const SHORT: usize = 16 * 1024;
 
 /// Where lines go; one is never torn by another, nor by a sender that is dropped.
 #[derive(Clone, Debug)]
-pub(super) struct Out {
+pub(super) struct OutputQueue {
     queue: mpsc::Sender<Bytes>,
 }
 
-impl Out {
-    /// The queue, and the work of writing it out: it ends when every [`Out`] is gone and all is
+impl OutputQueue {
+    /// The queue, and the work of writing it out: it ends when every [`OutputQueue`] is gone and all is
     /// written, or when nobody reads any more.
     pub(super) fn new<W>(output: W) -> (Self, impl Future<Output = io::Result<()>>)
     where
         W: AsyncWrite + Unpin,
     {
         let (queue, lines) = mpsc::channel(QUEUE);
-        (Out { queue }, write(output, lines))
+        (OutputQueue { queue }, write(output, lines))
     }
 
     /// Hands on one message, which has no line break in it. Waits while the queue is full.
@@ -112,11 +112,11 @@ mod tests {
         let text: &[u8] = b"one\n\nthree three\nlong long long\r\nlast";
         let mut input = tokio::io::BufReader::with_capacity(4, text);
         let mut next = async || read(&mut input, 11).await.unwrap();
-        assert_eq!(next().await, Some(Line::Whole(b"one".to_vec())));
-        assert_eq!(next().await, Some(Line::Whole(Vec::new())));
-        assert_eq!(next().await, Some(Line::Whole(b"three three".to_vec())));
-        assert_eq!(next().await, Some(Line::TooLong(15)));
-        assert_eq!(next().await, Some(Line::Whole(b"last".to_vec())));
+        assert_eq!(next().await, Some(ClientLine::Whole(b"one".to_vec())));
+        assert_eq!(next().await, Some(ClientLine::Whole(Vec::new())));
+        assert_eq!(next().await, Some(ClientLine::Whole(b"three three".to_vec())));
+        assert_eq!(next().await, Some(ClientLine::TooLong(15)));
+        assert_eq!(next().await, Some(ClientLine::Whole(b"last".to_vec())));
         assert_eq!(next().await, None);
     }
 }

@@ -7,41 +7,41 @@ use crate::message::shown::visible;
 
 /// Where the bridge says what happens, line by line; the caller decides what becomes of a line.
 #[derive(Clone)]
-pub struct Log(Arc<Say>);
+pub struct LogSink(Arc<Say>);
 
-type Say = dyn Fn(Weight, &str) + Send + Sync;
+type Say = dyn Fn(LogLevel, &str) + Send + Sync;
 
 /// How much a line of the log matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weight {
+pub enum LogLevel {
     /// A detail.
     Note,
     /// Something did not work.
     Warning,
 }
 
-impl Log {
+impl LogSink {
     /// Calls `say` with every line, which holds no control characters and no secrets.
-    pub fn new(say: impl Fn(Weight, &str) + Send + Sync + 'static) -> Self {
-        Log(Arc::new(say))
+    pub fn new(say: impl Fn(LogLevel, &str) + Send + Sync + 'static) -> Self {
+        LogSink(Arc::new(say))
     }
 
     /// Says nothing.
     pub fn silent() -> Self {
-        Log::new(|_, _| ())
+        LogSink::new(|_, _| ())
     }
 
     pub(super) fn note(&self, line: &str) {
-        (self.0)(Weight::Note, &visible(line));
+        (self.0)(LogLevel::Note, &visible(line));
     }
 
     pub(super) fn warn(&self, line: &str) {
-        (self.0)(Weight::Warning, &visible(line));
+        (self.0)(LogLevel::Warning, &visible(line));
     }
 }
 
-impl fmt::Debug for Log {
+impl fmt::Debug for LogSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Log")
+        f.write_str("LogSink")
     }
 }

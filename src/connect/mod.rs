@@ -19,28 +19,29 @@
 //! - It passes tokens along and obtains none.
 
 mod answer;
+mod answer_budget;
 mod audit_copy;
 mod bridge;
 mod check;
 pub mod consent;
+mod error;
 mod events;
-mod held;
+mod json_rpc;
 mod line;
 mod log;
 mod loopback;
 mod params;
-mod rpc;
 mod send;
 mod session;
 mod stdio;
 mod timing;
-mod trouble;
 
 pub use bridge::{
-    Asking, Bridge, DEFAULT_DRAIN, DEFAULT_MAX_ANSWER, DEFAULT_MAX_HELD, DEFAULT_SILENCE, Ended,
+    Bridge, ConsentVia, DEFAULT_DRAIN, DEFAULT_MAX_ANSWER, DEFAULT_MAX_HELD, DEFAULT_SILENCE,
+    StdioEnd,
 };
 pub use check::{CheckOutcome, ServerCheck};
-pub use log::{Log, Weight};
-pub use loopback::Door;
-pub use send::{Endpoint as Url, UrlError};
-pub use trouble::{NOT_SENT, UNANSWERED};
+pub use error::{NOT_SENT, UNANSWERED};
+pub use log::{LogLevel, LogSink};
+pub use loopback::LoopbackAccess;
+pub use send::{EndpointUrl, UrlError};

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use crate::mcp::headers::encode;
 use crate::message::is_tchar;
 
-use super::rpc;
+use super::json_rpc;
 
 const ANNOTATION: &str = "x-mcp-header";
 /// Bytes that the names, headers and paths of annotated tools may take together: thousands of tools
@@ -30,25 +30,25 @@ const SAFE: i64 = (1 << 53) - 1;
 
 /// One annotated parameter.
 #[derive(Clone, Debug, PartialEq)]
-struct Mirrored {
+struct MirroredParam {
     header: HeaderName,
     path: Vec<String>,
 }
 
 /// What is known of one server's tools.
 #[derive(Debug, Default)]
-pub(super) struct Params {
-    tools: Mutex<Known>,
+pub(super) struct ParamMirror {
+    tools: Mutex<KnownParams>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
-    by_name: HashMap<String, Arc<[Mirrored]>>,
+struct KnownParams {
+    by_name: HashMap<String, Arc<[MirroredParam]>>,
     /// Bytes that they take.
     size: usize,
 }
 
-impl Known {
+impl KnownParams {
     fn forget(&mut self, tool: &str) {
         if let Some(mirrored) = self.by_name.remove(tool) {
             self.size = self.size.saturating_sub(size(tool, &mirrored));
@@ -56,17 +56,17 @@ impl Known {
     }
 }
 
-fn size(tool: &str, mirrored: &[Mirrored]) -> usize {
-    let one = |mirrored: &Mirrored| {
+fn size(tool: &str, mirrored: &[MirroredParam]) -> usize {
+    let one = |mirrored: &MirroredParam| {
         let path = mirrored.path.iter().map(|step| step.len() + size_of::<String>());
-        mirrored.header.as_str().len() + path.sum::<usize>() + size_of::<Mirrored>()
+        mirrored.header.as_str().len() + path.sum::<usize>() + size_of::<MirroredParam>()
     };
     tool.len() + mirrored.iter().map(one).sum::<usize>()
 }
 
 /// What a list of tools taught.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Lesson {
+pub(super) struct ToolListReading {
     /// The tools that must be left out, and why.
     pub(super) invalid: Vec<(String, String)>,
     /// The result without them, if there are any.
@@ -75,28 +75,29 @@ pub(super) struct Lesson {
     pub(super) cursor: Option<String>,
 }
 
-impl Params {
-    fn tools(&self) -> MutexGuard<'_, Known> {
+impl ParamMirror {
+    fn tools(&self) -> MutexGuard<'_, KnownParams> {
         self.tools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Learns from the result of `tools/list`.
-    pub(super) fn learn(&self, result: &RawValue) -> Lesson {
+    pub(super) fn learn(&self, result: &RawValue) -> ToolListReading {
         #[derive(Deserialize)]
-        struct List<'r> {
+        struct ToolPage<'r> {
             #[serde(borrow)]
             tools: &'r RawValue,
             #[serde(rename = "nextCursor", default)]
             cursor: Option<String>,
         }
         #[derive(Deserialize)]
-        struct Tool<'r> {
+        struct ListedTool<'r> {
             name: String,
             #[serde(borrow, rename = "inputSchema", default)]
             schema: Option<&'r RawValue>,
         }
-        let mut lesson = Lesson::default();
-        let Ok(List { tools, cursor }) = serde_json::from_str::<List<'_>>(result.get()) else {
+        let mut lesson = ToolListReading::default();
+        let Ok(ToolPage { tools, cursor }) = serde_json::from_str::<ToolPage<'_>>(result.get())
+        else {
             return lesson;
         };
         lesson.cursor = cursor;
@@ -104,7 +105,7 @@ impl Params {
         let mut kept = Vec::with_capacity(listed.len());
         for raw in listed {
             // What is no tool is for the client to say.
-            let Ok(tool) = serde_json::from_str::<Tool<'_>>(raw.get()) else {
+            let Ok(tool) = serde_json::from_str::<ListedTool<'_>>(raw.get()) else {
                 kept.push(raw.get());
                 continue;
             };
@@ -121,12 +122,12 @@ impl Params {
         }
         if !lesson.invalid.is_empty() {
             let kept = format!("[{}]", kept.join(","));
-            lesson.result = rpc::splice(result.get(), tools.get(), &kept);
+            lesson.result = json_rpc::splice(result.get(), tools.get(), &kept);
         }
         lesson
     }
 
-    fn remember(&self, tool: String, mirrored: Vec<Mirrored>) {
+    fn remember(&self, tool: String, mirrored: Vec<MirroredParam>) {
         let mut tools = self.tools();
         tools.forget(&tool);
         let size = size(&tool, &mirrored);
@@ -141,7 +142,7 @@ impl Params {
         let Some(mirrored) = self.tools().by_name.get(tool).cloned() else { return Vec::new() };
         let Ok(body) = serde_json::from_slice::<Value>(body) else { return Vec::new() };
         let arguments = body.pointer("/params/arguments");
-        let header = |mirrored: &Mirrored| {
+        let header = |mirrored: &MirroredParam| {
             let path = mirrored.path.iter();
             let value = path.fold(arguments, |at, step| at?.get(step))?;
             let text = match value {
@@ -171,7 +172,7 @@ fn whole(number: &serde_json::Number) -> Option<i64> {
 ///
 /// # Errors
 /// In a few words, which rule an annotation breaks.
-fn annotated(schema: &str) -> Result<Vec<Mirrored>, String> {
+fn annotated(schema: &str) -> Result<Vec<MirroredParam>, String> {
     // Most have none, and need not be taken apart. A key can be spelled with escapes.
     if !schema.contains(ANNOTATION) && !schema.contains("\\u") {
         return Ok(Vec::new());
@@ -189,7 +190,7 @@ fn annotated(schema: &str) -> Result<Vec<Mirrored>, String> {
 ///
 /// # Errors
 /// In a few words, which rule an annotation breaks.
-fn mirrored(schema: &Value) -> Result<Vec<Mirrored>, String> {
+fn mirrored(schema: &Value) -> Result<Vec<MirroredParam>, String> {
     let mut found = Vec::new();
     walk(schema, Some(&mut Vec::new()), &mut found)?;
     let mut names = HashSet::new();
@@ -204,7 +205,7 @@ fn mirrored(schema: &Value) -> Result<Vec<Mirrored>, String> {
 fn walk(
     schema: &Value,
     mut path: Option<&mut Vec<String>>,
-    found: &mut Vec<Mirrored>,
+    found: &mut Vec<MirroredParam>,
 ) -> Result<(), String> {
     let Value::Object(members) = schema else {
         // A list of schemas, such as `anyOf` has.
@@ -244,7 +245,7 @@ fn walk(
     Ok(())
 }
 
-fn annotation(value: &Value, of: Option<&Value>, path: &[String]) -> Result<Mirrored, String> {
+fn annotation(value: &Value, of: Option<&Value>, path: &[String]) -> Result<MirroredParam, String> {
     let name = value.as_str().ok_or("an annotation that is no string")?;
     if name.is_empty() || !name.bytes().all(is_tchar) {
         return Err("an annotation that is no header name".to_owned());
@@ -255,7 +256,7 @@ fn annotation(value: &Value, of: Option<&Value>, path: &[String]) -> Result<Mirr
     }
     let header = HeaderName::from_bytes(format!("mcp-param-{name}").as_bytes())
         .map_err(|_| "an annotation that is too long".to_owned())?;
-    Ok(Mirrored { header, path: path.to_vec() })
+    Ok(MirroredParam { header, path: path.to_vec() })
 }
 
 #[cfg(test)]
@@ -269,7 +270,7 @@ mod tests {
 
     #[test]
     fn annotated_values_become_headers() {
-        let params = Params::default();
+        let params = ParamMirror::default();
         let list = r#"{"tools":[{"name":"sql","inputSchema":{"type":"object","properties":{
             "region":{"type":"string","x-mcp-header":"Region"},
             "deep":{"type":"object","properties":{"n":{"type":"integer","x-mcp-header":"N"}}},
@@ -313,7 +314,7 @@ mod tests {
             );
             raw(&format!(r#"{{"tools":[{{"name":"{name}","inputSchema":{schema}}}]}}"#))
         };
-        let params = Params::default();
+        let params = ParamMirror::default();
         let call = br#"{"params":{"arguments":{"a":"x"}}}"#;
         for n in 0..6 {
             params.learn(&list(&format!("{n}{}", "n".repeat(1 << 20)), "A"));
@@ -357,7 +358,7 @@ mod tests {
             r#"{"if":{"properties":{"a":{"type":"string","x-mcp-header":"A"}}}}"#,
         ];
         for schema in bad {
-            let params = Params::default();
+            let params = ParamMirror::default();
             let good = r#"{"name":"good","n":1.00}"#;
             let list = format!(
                 r#"{{"a":1.0, "tools": [{good}, {{"name":"bad","inputSchema":{schema}}}] ,"z":2}}"#
@@ -367,7 +368,10 @@ mod tests {
             let expected = format!(r#"{{"a":1.0, "tools": [{good}] ,"z":2}}"#);
             assert_eq!(lesson.result.as_deref(), Some(&*expected), "{schema}");
         }
-        assert_eq!(Params::default().learn(&raw("[]")), Lesson::default());
-        assert_eq!(Params::default().learn(&raw(r#"{"tools":{}}"#)), Lesson::default());
+        assert_eq!(ParamMirror::default().learn(&raw("[]")), ToolListReading::default());
+        assert_eq!(
+            ParamMirror::default().learn(&raw(r#"{"tools":{}}"#)),
+            ToolListReading::default()
+        );
     }
 }

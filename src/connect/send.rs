@@ -18,9 +18,9 @@ use crate::sign::{Nonce, Signer};
 use crate::tower::BoxError;
 
 use super::audit_copy;
-use super::log::Log;
-use super::timing::{Retry, RetryWaits, within};
-use super::trouble::{Trouble, of_sending};
+use super::error::{BridgeError, of_sending};
+use super::log::LogSink;
+use super::timing::{RetryDecision, RetryWaits, within};
 
 /// Sent where neither client nor flags say otherwise: firewalls refuse requests without one.
 const USER_AGENT: HeaderValue =
@@ -29,11 +29,11 @@ const USER_AGENT: HeaderValue =
 /// choose any where nothing is said).
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
-type Nonces = dyn Fn() -> Result<Nonce, BoxError> + Send + Sync;
+type MakeNonce = dyn Fn() -> Result<Nonce, BoxError> + Send + Sync;
 
 /// The URL of an MCP endpoint.
 #[derive(Clone, Debug)]
-pub struct Endpoint {
+pub struct EndpointUrl {
     /// As it is signed.
     pub(super) url: String,
     /// As it is sent: the same bytes.
@@ -56,7 +56,7 @@ pub enum UrlError {
     Wire,
 }
 
-impl Endpoint {
+impl EndpointUrl {
     /// Reads a URL that can be sent exactly as it is signed.
     ///
     /// # Errors
@@ -76,7 +76,7 @@ impl Endpoint {
         let host = target.authority().to_owned();
         let host_value = HeaderValue::from_str(&host).map_err(|_| UrlError::Wire)?;
         let origin = target.origin();
-        Ok(Endpoint { url, uri, host, host_value, origin })
+        Ok(EndpointUrl { url, uri, host, host_value, origin })
     }
 
     /// Host and port.
@@ -101,60 +101,60 @@ impl Endpoint {
     }
 
     /// Where `location` leads from here, if it stays on this origin.
-    fn moved(&self, location: &str) -> Option<Endpoint> {
+    fn moved(&self, location: &str) -> Option<EndpointUrl> {
         let url = match location.strip_prefix('/') {
             Some(rest) if !rest.starts_with('/') => format!("{}{location}", self.origin),
             _ => location.to_owned(),
         };
-        Endpoint::parse(&url).ok().filter(|there| there.origin == self.origin)
+        EndpointUrl::parse(&url).ok().filter(|there| there.origin == self.origin)
     }
 }
 
 /// Whether another place on the same origin will do, where the server sends there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Away {
-    Once,
+pub(super) enum RedirectPolicy {
+    FollowOnce,
     /// A person said yes to this target and no other.
     Never,
 }
 
 /// What is to be sent, but for its signature.
 #[derive(Clone, Debug)]
-pub(super) struct Outbound {
+pub(super) struct OutboundRequest {
     pub(super) method: Method,
     pub(super) fields: Vec<(HeaderName, HeaderValue)>,
     pub(super) body: Bytes,
 }
 
 /// Signs and sends to one server.
-pub(super) struct Sender {
-    pub(super) endpoint: Endpoint,
+pub(super) struct SigningSender {
+    pub(super) endpoint: EndpointUrl,
     pub(super) dialer: Dialer<Full<Bytes>>,
     pub(super) signer: Arc<Signer>,
     /// The key's holder may take its time: a person, or another process.
     pub(super) waits: bool,
     pub(super) clock: Arc<dyn Clock>,
-    nonces: Arc<Nonces>,
+    nonces: Arc<MakeNonce>,
     /// How long the head of an answer may take.
     pub(super) silence: Option<Duration>,
     /// Sent with everything; they take the place of fields of the same name.
     pub(super) fixed: Vec<(HeaderName, HeaderValue)>,
     /// Told when a request waits or goes another way.
-    pub(super) log: Log,
+    pub(super) log: LogSink,
     /// Where what is signed is written down before it is sent, if it is.
     pub(super) audit: Option<Arc<Recorder>>,
 }
 
-impl fmt::Debug for Sender {
+impl fmt::Debug for SigningSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The fixed fields may hold a token.
-        f.debug_struct("Sender").field("endpoint", &self.endpoint).finish_non_exhaustive()
+        f.debug_struct("SigningSender").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }
 
-impl Sender {
+impl SigningSender {
     pub(super) fn new<R>(
-        endpoint: Endpoint,
+        endpoint: EndpointUrl,
         dialer: Dialer<Full<Bytes>>,
         signer: Arc<Signer>,
         clock: Arc<dyn Clock>,
@@ -170,8 +170,8 @@ impl Sender {
             Nonce::generate(&mut *random).map_err(BoxError::from)
         });
         let (waits, silence) = (false, None);
-        let (fixed, log, audit) = (Vec::new(), Log::silent(), None);
-        Sender { endpoint, dialer, signer, waits, clock, nonces, silence, fixed, log, audit }
+        let (fixed, log, audit) = (Vec::new(), LogSink::silent(), None);
+        SigningSender { endpoint, dialer, signer, waits, clock, nonces, silence, fixed, log, audit }
     }
 
     /// Sends `outbound`, and gives back the head of the answer, whatever its status, with its body
@@ -179,9 +179,9 @@ impl Sender {
     /// pauses gets them, a minute in all; each time it is signed anew.
     pub(super) async fn send(
         &self,
-        outbound: &Outbound,
-        away: Away,
-    ) -> Result<Response<Incoming>, Trouble> {
+        outbound: &OutboundRequest,
+        redirects: RedirectPolicy,
+    ) -> Result<Response<Incoming>, BridgeError> {
         let (mut followed, mut waits) = (None, RetryWaits::default());
         loop {
             let endpoint = followed.as_ref().unwrap_or(&self.endpoint);
@@ -190,8 +190,8 @@ impl Sender {
             let now = self.clock.now();
             let host = &endpoint.host;
             match waits.next(&response, now) {
-                Retry::No => {}
-                Retry::After(wait) => {
+                RetryDecision::No => {}
+                RetryDecision::After(wait) => {
                     let seconds = wait.as_secs();
                     self.log.warn(&format!(
                         "{host} answers {status}: trying again in {seconds} s, signed anew"
@@ -200,7 +200,7 @@ impl Sender {
                     tokio::time::sleep(wait).await;
                     continue;
                 }
-                Retry::TooLong { asked, waited } => {
+                RetryDecision::TooLong { asked, waited } => {
                     let (asked, waited) = (asked.as_secs(), waited.as_secs());
                     self.log.warn(&format!(
                         "{host} answers {status} and asks for {asked} s: given up, {waited} s of \
@@ -218,10 +218,14 @@ impl Sender {
                 );
                 let there = to.as_deref().and_then(|to| endpoint.moved(to));
                 match there {
-                    Some(there) if keeps_method && followed.is_none() && away == Away::Once => {
+                    Some(there)
+                        if keeps_method
+                            && followed.is_none()
+                            && redirects == RedirectPolicy::FollowOnce =>
+                    {
                         followed = Some(there);
                     }
-                    _ => return Err(Trouble::Redirected { status, to }),
+                    _ => return Err(BridgeError::Redirected { status, to }),
                 }
             } else {
                 return Ok(response);
@@ -230,15 +234,15 @@ impl Sender {
     }
 
     /// A value that nobody can guess.
-    pub(super) fn nonce(&self) -> Result<Nonce, Trouble> {
-        (self.nonces)().map_err(|error| Trouble::NotSigned(error.to_string()))
+    pub(super) fn nonce(&self) -> Result<Nonce, BridgeError> {
+        (self.nonces)().map_err(|error| BridgeError::NotSigned(error.to_string()))
     }
 
     async fn attempt(
         &self,
-        endpoint: &Endpoint,
-        outbound: &Outbound,
-    ) -> Result<Response<Incoming>, Trouble> {
+        endpoint: &EndpointUrl,
+        outbound: &OutboundRequest,
+    ) -> Result<Response<Incoming>, BridgeError> {
         let request = self.signed(endpoint, outbound).await?;
         within(self.silence, self.dialer.send(request)).await?.map_err(|error| {
             let connecting = error.is_connect();
@@ -249,15 +253,15 @@ impl Sender {
     /// Sends `outbound` without a signature.
     pub(super) async fn send_unsigned(
         &self,
-        outbound: &Outbound,
-    ) -> Result<Response<Incoming>, Trouble> {
+        outbound: &OutboundRequest,
+    ) -> Result<Response<Incoming>, BridgeError> {
         let request = self
             .fields(outbound)
             .fold(request(&self.endpoint, outbound), |request, (name, value)| {
                 request.header(name, value)
             })
             .body(Full::new(outbound.body.clone()))
-            .map_err(|error| Trouble::Garbage(error.to_string()))?;
+            .map_err(|error| BridgeError::Garbage(error.to_string()))?;
         within(self.silence, self.dialer.send(request))
             .await?
             .map_err(|error| of_sending(&error, error.is_connect(), &self.endpoint.host))
@@ -266,7 +270,7 @@ impl Sender {
     /// The fields that go with `outbound`, but for `Host` and the signature's.
     fn fields<'a>(
         &'a self,
-        outbound: &'a Outbound,
+        outbound: &'a OutboundRequest,
     ) -> impl Iterator<Item = (HeaderName, HeaderValue)> + 'a {
         let fixed = |name: &HeaderName| self.fixed.iter().any(|(fixed, _)| fixed == name);
         let is_set = move |name: &HeaderName| {
@@ -280,10 +284,10 @@ impl Sender {
 
     async fn signed(
         &self,
-        endpoint: &Endpoint,
-        outbound: &Outbound,
-    ) -> Result<Request<Full<Bytes>>, Trouble> {
-        let failed = |error: &dyn std::error::Error| Trouble::NotSigned(error.to_string());
+        endpoint: &EndpointUrl,
+        outbound: &OutboundRequest,
+    ) -> Result<Request<Full<Bytes>>, BridgeError> {
+        let failed = |error: &dyn std::error::Error| BridgeError::NotSigned(error.to_string());
         let target = RequestTarget::Uri(endpoint.url.clone().into());
         let mut head =
             Head::new(outbound.method.as_str().to_owned(), target).map_err(|e| failed(&e))?;
@@ -315,7 +319,7 @@ impl Sender {
 }
 
 /// The beginning of a request.
-fn request(endpoint: &Endpoint, outbound: &Outbound) -> http::request::Builder {
+fn request(endpoint: &EndpointUrl, outbound: &OutboundRequest) -> http::request::Builder {
     let request = Request::builder().method(outbound.method.clone()).uri(endpoint.uri.clone());
     request.header(header::HOST, endpoint.host_value.clone())
 }
@@ -327,7 +331,7 @@ mod tests {
 
     #[test]
     fn only_the_same_origin_is_followed() {
-        let here = Endpoint::parse("https://h.example/mcp?x=1").unwrap();
+        let here = EndpointUrl::parse("https://h.example/mcp?x=1").unwrap();
         let moved = |to: &str| here.moved(to).map(|there| there.url);
         assert_eq!(moved("/mcp/").as_deref(), Some("https://h.example/mcp/"));
         assert_eq!(moved("https://H.example:443/b").as_deref(), Some("https://H.example:443/b"));

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::mcp::body::{Message, MessageKind};
 use crate::mcp::headers;
 
-use super::trouble::Trouble;
+use super::error::BridgeError;
 
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 pub(super) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -21,14 +21,14 @@ const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 
 /// The state of one client at one server.
 #[derive(Debug, Default)]
-pub(super) struct Session {
-    state: Mutex<State>,
+pub(super) struct McpSession {
+    state: Mutex<SessionState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct SessionState {
     /// Of an older revision: what `initialize` agreed on.
-    agreed: Option<Agreed>,
+    agreed: Option<AgreedSession>,
     /// The client's `initialize`, to open another session when the server has lost this one.
     initialize: Option<Bytes>,
     /// The version that the client's stateless requests name.
@@ -38,24 +38,27 @@ struct State {
 }
 
 #[derive(Clone, Debug)]
-struct Agreed {
+struct AgreedSession {
     version: Option<HeaderValue>,
     id: Option<HeaderValue>,
 }
 
 /// Which session something was sent in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Number(u64);
+pub(super) struct SessionNumber(u64);
 
-impl Session {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl McpSession {
+    fn state(&self) -> MutexGuard<'_, SessionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The fields that go with `message`, and the session that they name.
-    pub(super) fn fields(&self, message: &Message<'_>) -> (Vec<(HeaderName, HeaderValue)>, Number) {
+    pub(super) fn fields(
+        &self,
+        message: &Message<'_>,
+    ) -> (Vec<(HeaderName, HeaderValue)>, SessionNumber) {
         let mut state = self.state();
-        let number = Number(state.number);
+        let number = SessionNumber(state.number);
         let mirror: Vec<_> = headers::for_message(message)
             .into_iter()
             .filter_map(|(name, value)| {
@@ -87,13 +90,13 @@ impl Session {
     }
 
     /// The fields of a request without a message, such as GET and DELETE.
-    pub(super) fn bare_fields(&self) -> (Vec<(HeaderName, HeaderValue)>, Number) {
+    pub(super) fn bare_fields(&self) -> (Vec<(HeaderName, HeaderValue)>, SessionNumber) {
         let state = self.state();
-        (agreed(&state), Number(state.number))
+        (agreed(&state), SessionNumber(state.number))
     }
 
     /// The client asked to open a session by `message`.
-    pub(super) fn asked(&self, message: Bytes) {
+    pub(super) fn note_initialize(&self, message: Bytes) {
         self.state().initialize = Some(message);
     }
 
@@ -102,17 +105,17 @@ impl Session {
     /// # Errors
     /// One that is not visible ASCII, as it has to be, or too long, or two of them: it would be in
     /// everything that is signed from then on.
-    pub(super) fn id_of<B>(response: &Response<B>) -> Result<Option<HeaderValue>, Trouble> {
+    pub(super) fn id_of<B>(response: &Response<B>) -> Result<Option<HeaderValue>, BridgeError> {
         let mut ids = response.headers().get_all(SESSION).iter();
         let id = match (ids.next(), ids.next()) {
             (None, _) => return Ok(None),
             (Some(id), None) => id.as_bytes(),
-            _ => return Err(Trouble::Garbage("it names two sessions".to_owned())),
+            _ => return Err(BridgeError::Garbage("it names two sessions".to_owned())),
         };
         let fits = (1..=LONGEST_ID).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic);
         match HeaderValue::from_bytes(id) {
             Ok(value) if fits => Ok(Some(value)),
-            _ => Err(Trouble::Garbage(format!(
+            _ => Err(BridgeError::Garbage(format!(
                 "its session id is not 1 to {LONGEST_ID} visible ASCII characters"
             ))),
         }
@@ -121,14 +124,14 @@ impl Session {
     /// The server opened a session, by an answer that came with `id` and has this `result`.
     pub(super) fn opened(&self, id: Option<HeaderValue>, result: &RawValue) {
         #[derive(Deserialize)]
-        struct Opened {
+        struct InitializeResult {
             #[serde(rename = "protocolVersion")]
             version: String,
         }
-        let opened = serde_json::from_str::<Opened>(result.get()).ok();
+        let opened = serde_json::from_str::<InitializeResult>(result.get()).ok();
         let version = opened.and_then(|opened| HeaderValue::from_str(&opened.version).ok());
         let mut state = self.state();
-        state.agreed = Some(Agreed { version, id });
+        state.agreed = Some(AgreedSession { version, id });
         state.number += 1;
     }
 
@@ -143,28 +146,28 @@ impl Session {
     }
 
     /// Whether `number` is the session of now.
-    pub(super) fn is_now(&self, number: Number) -> bool {
+    pub(super) fn is_now(&self, number: SessionNumber) -> bool {
         self.state().number == number.0
     }
 
     /// Whether the client said that it can put a question to a person.
     pub(super) fn elicits(&self) -> bool {
         #[derive(Deserialize)]
-        struct Initialize {
-            params: Params,
+        struct InitializeRequest {
+            params: InitializeParams,
         }
         #[derive(Deserialize)]
-        struct Params {
-            capabilities: Capabilities,
+        struct InitializeParams {
+            capabilities: DeclaredCapabilities,
         }
         #[derive(Deserialize)]
-        struct Capabilities {
+        struct DeclaredCapabilities {
             elicitation: serde_json::Map<String, serde_json::Value>,
         }
         let state = self.state();
         let initialize = state.agreed.as_ref().and(state.initialize.as_ref());
         initialize
-            .and_then(|message| serde_json::from_slice::<Initialize>(message).ok())
+            .and_then(|message| serde_json::from_slice::<InitializeRequest>(message).ok())
             .is_some_and(|initialize| can_elicit(&initialize.params.capabilities.elicitation))
     }
 
@@ -180,8 +183,8 @@ pub(super) fn can_elicit(declared: &serde_json::Map<String, serde_json::Value>) 
     declared.is_empty() || declared.contains_key("form")
 }
 
-fn agreed(state: &State) -> Vec<(HeaderName, HeaderValue)> {
-    let Some(Agreed { version, id }) = &state.agreed else { return Vec::new() };
+fn agreed(state: &SessionState) -> Vec<(HeaderName, HeaderValue)> {
+    let Some(AgreedSession { version, id }) = &state.agreed else { return Vec::new() };
     let version = version.iter().map(|version| (VERSION, version.clone()));
     version.chain(id.iter().map(|id| (SESSION, id.clone()))).collect()
 }

@@ -6,7 +6,7 @@ use http::{Response, StatusCode, header};
 
 use crate::clock::Timestamp;
 
-use super::trouble::Trouble;
+use super::error::BridgeError;
 
 /// The most that is waited for one message, all pauses together.
 const ALL_WAITS: Duration = Duration::from_secs(60);
@@ -17,10 +17,12 @@ const LEAST_WAIT: Duration = Duration::from_secs(1);
 pub(super) async fn within<T>(
     silence: Option<Duration>,
     future: impl Future<Output = T>,
-) -> Result<T, Trouble> {
+) -> Result<T, BridgeError> {
     match silence {
         None => Ok(future.await),
-        Some(time) => tokio::time::timeout(time, future).await.map_err(|_| Trouble::Silent(time)),
+        Some(time) => {
+            tokio::time::timeout(time, future).await.map_err(|_| BridgeError::Silent(time))
+        }
     }
 }
 
@@ -34,7 +36,7 @@ pub(super) struct RetryWaits {
 
 /// What becomes of a message after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Retry {
+pub(super) enum RetryDecision {
     /// The server asks for no pause: the answer counts.
     No,
     /// Once more after this time.
@@ -50,16 +52,16 @@ pub(super) enum Retry {
 
 impl RetryWaits {
     /// Decides about `response`, which arrived at `now`.
-    pub(super) fn next<B>(&mut self, response: &Response<B>, now: Timestamp) -> Retry {
-        let Some(asked) = retry_after(response, now) else { return Retry::No };
+    pub(super) fn next<B>(&mut self, response: &Response<B>, now: Timestamp) -> RetryDecision {
+        let Some(asked) = retry_after(response, now) else { return RetryDecision::No };
         let wait = if self.attempts == 0 { asked } else { asked.max(LEAST_WAIT) };
         let waited = self.waited.saturating_add(wait);
         if waited > ALL_WAITS {
-            return Retry::TooLong { asked, waited: self.waited };
+            return RetryDecision::TooLong { asked, waited: self.waited };
         }
         self.waited = waited;
         self.attempts += 1;
-        Retry::After(wait)
+        RetryDecision::After(wait)
     }
 }
 
@@ -113,18 +115,18 @@ mod tests {
         let first = |status, after: &str| {
             RetryWaits::default().next(&answer(status, after), Timestamp::default())
         };
-        assert_eq!(first(503, "0"), Retry::After(seconds(0)));
-        assert_eq!(first(503, "60"), Retry::After(seconds(60)));
-        assert_eq!(first(429, "7"), Retry::After(seconds(7)));
-        assert_eq!(first(503, "Wed, 25 Nov 2026 10:00:09 GMT"), Retry::After(seconds(9)));
-        assert_eq!(first(503, "Wed, 25 Nov 2026 09:00:00 GMT"), Retry::After(seconds(0)));
+        assert_eq!(first(503, "0"), RetryDecision::After(seconds(0)));
+        assert_eq!(first(503, "60"), RetryDecision::After(seconds(60)));
+        assert_eq!(first(429, "7"), RetryDecision::After(seconds(7)));
+        assert_eq!(first(503, "Wed, 25 Nov 2026 10:00:09 GMT"), RetryDecision::After(seconds(9)));
+        assert_eq!(first(503, "Wed, 25 Nov 2026 09:00:00 GMT"), RetryDecision::After(seconds(0)));
         for (status, after) in [(503, "-1"), (503, "soon"), (500, "1"), (403, "1"), (200, "1")] {
-            assert_eq!(first(status, after), Retry::No, "{status} {after}");
+            assert_eq!(first(status, after), RetryDecision::No, "{status} {after}");
         }
         let (asked, waited) = (seconds(61), seconds(0));
-        assert_eq!(first(503, "61"), Retry::TooLong { asked, waited });
+        assert_eq!(first(503, "61"), RetryDecision::TooLong { asked, waited });
         let asked = seconds(u64::MAX);
-        assert_eq!(first(503, &u64::MAX.to_string()), Retry::TooLong { asked, waited });
+        assert_eq!(first(503, &u64::MAX.to_string()), RetryDecision::TooLong { asked, waited });
     }
 
     #[test]
@@ -132,17 +134,17 @@ mod tests {
         let mut waits = RetryWaits::default();
         let mut next = |after: &str| waits.next(&answer(503, after), Timestamp::default());
         for _ in 0..11 {
-            assert_eq!(next("5"), Retry::After(seconds(5)));
+            assert_eq!(next("5"), RetryDecision::After(seconds(5)));
         }
         let (asked, waited) = (seconds(6), seconds(55));
-        assert_eq!(next("6"), Retry::TooLong { asked, waited });
-        assert_eq!(next("5"), Retry::After(seconds(5)), "what fits is waited for");
+        assert_eq!(next("6"), RetryDecision::TooLong { asked, waited });
+        assert_eq!(next("5"), RetryDecision::After(seconds(5)), "what fits is waited for");
         let (asked, waited) = (seconds(0), seconds(60));
-        assert_eq!(next("0"), Retry::TooLong { asked, waited });
+        assert_eq!(next("0"), RetryDecision::TooLong { asked, waited });
         // A server that asks for no time at all cannot make it ask without end.
         let mut waits = RetryWaits::default();
         let attempts =
             std::iter::repeat_with(|| waits.next(&answer(503, "0"), Timestamp::default()));
-        assert_eq!(attempts.take_while(|next| matches!(next, Retry::After(_))).count(), 61);
+        assert_eq!(attempts.take_while(|next| matches!(next, RetryDecision::After(_))).count(), 61);
     }
 }

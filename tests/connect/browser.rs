@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use mcpid::connect::Door;
+use mcpid::connect::LoopbackAccess;
 use mcpid::message::target::Origin;
 use mcpid::net::{ListenAddress, Listener, Server as Front, ServerLimits};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -109,17 +109,17 @@ async fn a_page_that_knows_the_path_cannot_borrow_the_key_unless_it_is_let_in() 
         let (at, pages, page) = page_server().await;
         let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
         let ListenAddress::Tcp(address) = *listener.address() else { unreachable!() };
-        let mut door = Door::new(listener.address(), SECRET);
+        let mut access = LoopbackAccess::new(listener.address(), SECRET);
         if let_in {
-            door = door.with_origin(Origin::parse(&format!("http://{at}")).unwrap());
+            access = access.with_origin(Origin::parse(&format!("http://{at}")).unwrap());
         }
-        let url = format!("http://{address}{}", door.path());
+        let url = format!("http://{address}{}", access.path());
         let body = old_call(1, "t", serde_json::json!({})).to_string();
         let quoted = serde_json::to_string(&body).unwrap();
         *page.lock().unwrap() = PAGE.replace("URL", &url).replace("BODY", &quoted);
         let (bridge, _) = bridge(&server.url());
         let front = Front::new(listener, ServerLimits::default());
-        let run = tokio::spawn(bridge.http(front, door, std::future::pending()));
+        let run = tokio::spawn(bridge.http(front, access, std::future::pending()));
         let wrote = browse(at).await;
         let seen = server.seen();
         if let_in {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mcpid::clock::{Clock, SystemClock};
-use mcpid::connect::{Bridge, Ended, Log, Weight};
+use mcpid::connect::{Bridge, LogLevel, LogSink, StdioEnd};
 use mcpid::net::{Dialer, Via, tls};
 use mcpid::profile::Profile;
 use mcpid::sign::Signer;
@@ -22,7 +22,7 @@ pub(crate) type Said = Arc<Mutex<Vec<String>>>;
 pub(crate) struct Client {
     input: Option<DuplexStream>,
     output: BufReader<DuplexStream>,
-    ended: JoinHandle<Ended>,
+    ended: JoinHandle<StdioEnd>,
     stop: Option<oneshot::Sender<()>>,
     said: Said,
 }
@@ -34,8 +34,8 @@ pub(crate) fn bridge_at(url: &str, clock: Arc<dyn Clock>) -> (Bridge, Said) {
         Dialer::new(tls::client_without_roots().unwrap(), Via::Direct, Duration::from_secs(5));
     let said = Said::default();
     let log = Arc::clone(&said);
-    let log = Log::new(move |weight, line| {
-        let word = if weight == Weight::Warning { "warning" } else { "note" };
+    let log = LogSink::new(move |weight, line| {
+        let word = if weight == LogLevel::Warning { "warning" } else { "note" };
         log.lock().unwrap().push(format!("{word}: {line}"));
     });
     (Bridge::new(url, dialer, signer, clock, SysRng).unwrap().with_log(log), said)
@@ -122,12 +122,12 @@ impl Client {
     }
 
     /// The client goes; what it still reads, and how the bridge ended.
-    pub(crate) async fn end(mut self) -> (Vec<Value>, Ended) {
+    pub(crate) async fn end(mut self) -> (Vec<Value>, StdioEnd) {
         self.close_input();
         self.rest().await
     }
 
-    pub(crate) async fn rest(mut self) -> (Vec<Value>, Ended) {
+    pub(crate) async fn rest(mut self) -> (Vec<Value>, StdioEnd) {
         let mut left = Vec::new();
         let mut line = String::new();
         while self.output.read_line(&mut line).await.unwrap() > 0 {

@@ -3,8 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mcpid::connect::Asking;
-use mcpid::connect::consent::{Answer, Asked, BoxFuture, Confirm, Consent, Refused};
+use mcpid::connect::ConsentVia;
+use mcpid::connect::consent::{
+    BoxFuture, ConfirmPolicy, Consent, ConsentAnswer, ConsentQuestion, NoConsent,
+};
 use serde_json::{Value, json};
 
 use crate::client::{Client, bridge, call, old_call, request};
@@ -13,13 +15,13 @@ use crate::sessions::{initialize, initialized, open, usual};
 
 /// Says what it is told to, and remembers what it was shown.
 struct Person {
-    answers: Mutex<Vec<Answer>>,
+    answers: Mutex<Vec<ConsentAnswer>>,
     shown: Mutex<Vec<(String, Option<String>)>>,
     waits: Duration,
 }
 
 impl Person {
-    fn new(answers: impl IntoIterator<Item = Answer>) -> Arc<Self> {
+    fn new(answers: impl IntoIterator<Item = ConsentAnswer>) -> Arc<Self> {
         let mut answers: Vec<_> = answers.into_iter().collect();
         answers.reverse();
         Arc::new(Person {
@@ -35,7 +37,7 @@ impl Person {
 }
 
 impl Consent for Person {
-    fn ask<'a>(&'a self, asked: &'a Asked) -> BoxFuture<'a, Answer> {
+    fn ask<'a>(&'a self, asked: &'a ConsentQuestion) -> BoxFuture<'a, ConsentAnswer> {
         Box::pin(async move {
             let arguments = asked.arguments().map(str::to_owned);
             self.shown.lock().unwrap().push((asked.operation().to_string(), arguments));
@@ -45,13 +47,13 @@ impl Consent for Person {
     }
 }
 
-fn confirm(rules: &[&str]) -> Confirm {
-    let mut confirm = Confirm::default();
+fn confirm(rules: &[&str]) -> ConfirmPolicy {
+    let mut confirm = ConfirmPolicy::default();
     rules.iter().for_each(|rule| confirm.add(rule).unwrap());
     confirm
 }
 
-fn client(server: &Server, rules: &[&str], asking: Asking) -> Client {
+fn client(server: &Server, rules: &[&str], asking: ConsentVia) -> Client {
     let (bridge, said) = bridge(&server.url());
     Client::by((bridge.with_consent(confirm(rules), asking), said))
 }
@@ -59,10 +61,10 @@ fn client(server: &Server, rules: &[&str], asking: Asking) -> Client {
 #[tokio::test]
 async fn a_yes_is_sent_a_no_is_not_and_the_rest_is_not_asked_about() {
     let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
-    let no = Answer::No(Refused::TimedOut(Duration::from_secs(3)));
-    let person = Person::new([Answer::Yes, Answer::No(Refused::Declined), no]);
+    let no = ConsentAnswer::No(NoConsent::TimedOut(Duration::from_secs(3)));
+    let person = Person::new([ConsentAnswer::Yes, ConsentAnswer::No(NoConsent::Declined), no]);
     let mut client =
-        client(&server, &["tools/call:delete_*"], Asking::Person(Arc::clone(&person) as _));
+        client(&server, &["tools/call:delete_*"], ConsentVia::Person(Arc::clone(&person) as _));
     assert!(
         client.ask(&call(1, "delete_all", json!({ "of": "bob" }))).await.get("result").is_some()
     );
@@ -82,7 +84,7 @@ async fn a_yes_is_sent_a_no_is_not_and_the_rest_is_not_asked_about() {
 #[tokio::test]
 async fn without_a_way_to_ask_the_answer_is_no() {
     let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
-    let mut client = client(&server, &["tools/call:*"], Asking::Nobody);
+    let mut client = client(&server, &["tools/call:*"], ConsentVia::None);
     let answer = client.ask(&call(1, "t", json!({}))).await;
     assert!(answer["error"]["message"].as_str().unwrap().contains("no way to ask"), "{answer}");
     assert!(server.seen().is_empty());
@@ -98,8 +100,9 @@ async fn destructive_is_the_servers_word_and_unknown_counts() {
         _ => Reply::json(seen.text("ok")),
     })
     .await;
-    let person = Person::new([Answer::Yes, Answer::No(Refused::Declined)]);
-    let mut client = client(&server, &["destructive"], Asking::Person(Arc::clone(&person) as _));
+    let person = Person::new([ConsentAnswer::Yes, ConsentAnswer::No(NoConsent::Declined)]);
+    let mut client =
+        client(&server, &["destructive"], ConsentVia::Person(Arc::clone(&person) as _));
     client.ask(&call(1, "get", json!({}))).await;
     client.ask(&request(2, "tools/list")).await;
     client.ask(&call(3, "get", json!({}))).await;
@@ -113,9 +116,9 @@ async fn the_signature_is_made_after_the_yes() {
     // The test server verifies with the usual window: a signature made before the wait would
     // still hold, so that the time itself is looked at.
     let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
-    let mut person = Person::new([Answer::Yes]);
+    let mut person = Person::new([ConsentAnswer::Yes]);
     Arc::get_mut(&mut person).unwrap().waits = Duration::from_millis(2100);
-    let mut client = client(&server, &["tools/call:*"], Asking::Person(person));
+    let mut client = client(&server, &["tools/call:*"], ConsentVia::Person(person));
     let begun = mcpid::clock::Clock::now(&mcpid::clock::SystemClock).unix();
     client.ask(&call(1, "t", json!({}))).await;
     let input = server.seen()[0].header("signature-input").unwrap().to_owned();
@@ -127,9 +130,10 @@ async fn the_signature_is_made_after_the_yes() {
 #[tokio::test]
 async fn a_cancelled_question_is_withdrawn_and_nothing_is_sent() {
     let server = Server::start(usual).await;
-    let mut person = Person::new([Answer::Yes]);
+    let mut person = Person::new([ConsentAnswer::Yes]);
     Arc::get_mut(&mut person).unwrap().waits = Duration::from_millis(600);
-    let mut client = client(&server, &["tools/call:*"], Asking::Person(Arc::clone(&person) as _));
+    let mut client =
+        client(&server, &["tools/call:*"], ConsentVia::Person(Arc::clone(&person) as _));
     open(&mut client).await;
     client.send(&old_call(1, "t", json!({}))).await;
     while person.shown().is_empty() {
@@ -145,9 +149,9 @@ async fn a_cancelled_question_is_withdrawn_and_nothing_is_sent() {
 #[tokio::test]
 async fn nobody_is_flooded_with_questions() {
     let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
-    let mut person = Person::new((0..33).map(|_| Answer::Yes));
+    let mut person = Person::new((0..33).map(|_| ConsentAnswer::Yes));
     Arc::get_mut(&mut person).unwrap().waits = Duration::from_millis(700);
-    let asking = Asking::Person(Arc::clone(&person) as _);
+    let asking = ConsentVia::Person(Arc::clone(&person) as _);
     let mut client = client(&server, &["tools/call:*"], asking);
     for id in 0..40 {
         client.send(&call(id, "t", json!({}))).await;
@@ -173,9 +177,9 @@ async fn a_server_cannot_answer_what_it_was_not_sent() {
         _ => usual(seen),
     })
     .await;
-    let mut person = Person::new([Answer::Yes]);
+    let mut person = Person::new([ConsentAnswer::Yes]);
     Arc::get_mut(&mut person).unwrap().waits = Duration::from_millis(900);
-    let mut client = client(&server, &["tools/call:*"], Asking::Person(person));
+    let mut client = client(&server, &["tools/call:*"], ConsentVia::Person(person));
     open(&mut client).await;
     client.send(&old_call(1, "t", json!({}))).await;
     let answer = client.receive().await;
@@ -190,8 +194,8 @@ async fn a_yes_is_for_the_target_that_was_shown() {
         _ => Reply::json(seen.text("ok")),
     })
     .await;
-    let person = Person::new([Answer::Yes]);
-    let mut client = client(&server, &["tools/call:*"], Asking::Person(person));
+    let person = Person::new([ConsentAnswer::Yes]);
+    let mut client = client(&server, &["tools/call:*"], ConsentVia::Person(person));
     let answer = client.ask(&call(1, "t", json!({}))).await;
     assert_eq!(answer["error"]["data"]["reason"], "redirected", "{answer}");
     assert_eq!(server.seen().len(), 1);
@@ -212,7 +216,7 @@ async fn answered(client: &mut Client, result: Value) -> Value {
 #[tokio::test]
 async fn the_client_is_asked_where_that_was_chosen() {
     let server = Server::start(usual).await;
-    let ask = || Asking::Client(Duration::from_secs(5));
+    let ask = || ConsentVia::Client(Duration::from_secs(5));
     let mut client = client(&server, &["tools/call:delete_*"], ask());
     open(&mut client).await;
     let yes = json!({ "action": "accept", "content": { "approve": true } });
@@ -240,7 +244,8 @@ async fn the_client_is_asked_where_that_was_chosen() {
 async fn a_client_that_cannot_ask_is_no_way_to_ask() {
     let server = Server::start(usual).await;
     for capabilities in [json!({}), json!({ "elicitation": { "url": {} } })] {
-        let mut client = client(&server, &["tools/call:*"], Asking::Client(Duration::from_secs(5)));
+        let mut client =
+            client(&server, &["tools/call:*"], ConsentVia::Client(Duration::from_secs(5)));
         let mut initialize = initialize();
         initialize["params"]["capabilities"] = capabilities;
         client.ask(&initialize).await;
@@ -250,7 +255,7 @@ async fn a_client_that_cannot_ask_is_no_way_to_ask() {
         client.end().await;
     }
     // Nor is one that asks by rounds.
-    let mut client = client(&server, &["tools/call:*"], Asking::Client(Duration::from_secs(5)));
+    let mut client = client(&server, &["tools/call:*"], ConsentVia::Client(Duration::from_secs(5)));
     let answer = client.ask(&call(1, "t", json!({}))).await;
     assert!(answer["error"]["message"].as_str().unwrap().contains("no way to ask"), "{answer}");
     assert!(server.of("tools/call").is_empty());
@@ -260,7 +265,7 @@ async fn a_client_that_cannot_ask_is_no_way_to_ask() {
 async fn a_question_that_nobody_answers_is_taken_back() {
     let server = Server::start(usual).await;
     let mut client =
-        client(&server, &["tools/call:*"], Asking::Client(Duration::from_millis(1200)));
+        client(&server, &["tools/call:*"], ConsentVia::Client(Duration::from_millis(1200)));
     open(&mut client).await;
     client.send(&old_call(1, "t", json!({}))).await;
     let question = client.receive().await;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use mcpid::clock::{Clock as _, FixedClock, SystemClock};
-use mcpid::connect::{Ended, UNANSWERED};
+use mcpid::connect::{StdioEnd, UNANSWERED};
 use serde_json::{Value, json};
 
 use crate::client::{Client, bridge, bridge_at, call, old_call};
@@ -284,7 +284,7 @@ async fn a_client_that_closes_its_end_gets_what_is_on_its_way() {
     open(&mut client).await;
     client.send(&old_call(1, "t", json!({}))).await;
     let (left, ended) = client.end().await;
-    assert_eq!((left.len(), ended), (1, Ended::InputClosed));
+    assert_eq!((left.len(), ended), (1, StdioEnd::InputClosed));
     assert_eq!(left[0]["result"]["content"][0]["text"], "late");
     assert_eq!(server.seen().last().unwrap().method, "DELETE");
 }
@@ -304,7 +304,7 @@ async fn what_does_not_end_is_given_up_when_the_client_has_gone() {
     let begun = Instant::now();
     let (left, ended) = client.end().await;
     assert!(begun.elapsed() < Duration::from_secs(3));
-    assert_eq!((left.len(), ended), (1, Ended::InputClosed));
+    assert_eq!((left.len(), ended), (1, StdioEnd::InputClosed));
     assert_eq!(
         (&left[0]["id"], &left[0]["error"]["data"]["reason"]),
         (&json!(1), &json!("broken"))
@@ -328,7 +328,7 @@ async fn told_to_stop_it_answers_what_waits_and_closes_the_session() {
     server.until(|seen| seen.iter().filter(|seen| seen.rpc() == "tools/call").count() == 3).await;
     client.stop();
     let (left, ended) = client.rest().await;
-    assert_eq!((left.len(), ended), (3, Ended::Stopped));
+    assert_eq!((left.len(), ended), (3, StdioEnd::Stopped));
     assert!(
         left.iter()
             .all(|answer| answer["error"]["message"].as_str().unwrap().contains("told to stop"))
@@ -352,7 +352,7 @@ async fn a_client_that_does_not_read_cannot_keep_it_from_stopping() {
     }
     stop.send(()).unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(10), run).await.unwrap().unwrap();
-    assert_eq!(ended, Ended::Stopped);
+    assert_eq!(ended, StdioEnd::Stopped);
 }
 
 #[tokio::test]
@@ -366,5 +366,5 @@ async fn nobody_to_read_ends_it() {
     let call = format!("{}\n", call(1, "t", json!({})));
     tokio::io::AsyncWriteExt::write_all(&mut input, call.as_bytes()).await.unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(5), run).await.unwrap().unwrap();
-    assert_eq!(ended, Ended::OutputClosed);
+    assert_eq!(ended, StdioEnd::OutputClosed);
 }

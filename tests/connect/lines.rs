@@ -100,6 +100,6 @@ async fn the_last_message_needs_no_line_end() {
     let (_server, mut client) = client().await;
     client.raw(call(1, "t", json!({})).to_string().as_bytes()).await;
     let (left, ended) = client.end().await;
-    assert_eq!((left.len(), ended), (1, mcpid::connect::Ended::InputClosed));
+    assert_eq!((left.len(), ended), (1, mcpid::connect::StdioEnd::InputClosed));
     assert_eq!(left[0]["result"]["content"][0]["text"], "ok");
 }

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use mcpid::connect::consent::Confirm;
-use mcpid::connect::{Bridge, Door};
+use mcpid::connect::consent::ConfirmPolicy;
+use mcpid::connect::{Bridge, LoopbackAccess};
 use mcpid::message::target::Origin;
 use mcpid::net::{ListenAddress, Listener, Server as Front, ServerLimits};
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ impl Drop for Proxy {
 pub(crate) async fn proxy_of(bridge: Bridge, limits: ServerLimits) -> Proxy {
     let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
     let ListenAddress::Tcp(address) = *listener.address() else { unreachable!() };
-    let door = Door::new(listener.address(), SECRET)
+    let access = LoopbackAccess::new(listener.address(), SECRET)
         .with_origin(Origin::parse("https://app.example").unwrap());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let stopped = async {
@@ -41,7 +41,7 @@ pub(crate) async fn proxy_of(bridge: Bridge, limits: ServerLimits) -> Proxy {
             std::future::pending().await
         }
     };
-    let run = tokio::spawn(bridge.http(Front::new(listener, limits), door, stopped));
+    let run = tokio::spawn(bridge.http(Front::new(listener, limits), access, stopped));
     Proxy { address, run, stop: Some(stop) }
 }
 
@@ -309,9 +309,9 @@ async fn what_has_to_be_asked_about_is_not_signed_unasked() {
     })
     .await;
     for _ in 0..2 {
-        let mut confirm = Confirm::default();
+        let mut confirm = ConfirmPolicy::default();
         confirm.add("destructive").unwrap();
-        let asking = mcpid::connect::Asking::Nobody;
+        let asking = mcpid::connect::ConsentVia::None;
         let proxy = proxy_with(&server, |bridge| bridge.with_consent(confirm, asking)).await;
         let got = proxy.post(&call(1, "get", json!({}))).await;
         assert_eq!((got.status, &got.json()["error"]["data"]["reason"]), (403, &json!("declined")));
@@ -329,10 +329,10 @@ async fn a_unix_socket_is_its_owners_alone() {
     let path = folder.path().join("s");
     let address: ListenAddress = format!("unix:{}", path.display()).parse().unwrap();
     let listener = Listener::bind(&address).await.unwrap();
-    let door = Door::new(listener.address(), SECRET);
+    let access = LoopbackAccess::new(listener.address(), SECRET);
     let (bridge, _) = bridge(&server.url());
     let front = Front::new(listener, ServerLimits::default());
-    let run = tokio::spawn(bridge.http(front, door, std::future::pending()));
+    let run = tokio::spawn(bridge.http(front, access, std::future::pending()));
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let body = old_call(1, "t", json!({})).to_string();
     let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use mcpid::clock::SystemClock;
-use mcpid::connect::consent::Confirm;
-use mcpid::connect::{Asking, Bridge};
+use mcpid::connect::consent::ConfirmPolicy;
+use mcpid::connect::{Bridge, ConsentVia};
 use mcpid::key::{PublicKey, Sign, SignError};
 use mcpid::net::{Dialer, ServerLimits, Via, tls};
 use mcpid::profile::Profile;
@@ -166,9 +166,9 @@ async fn a_list_that_has_to_be_read_first_is_bounded_in_time_and_size() {
     })
     .await;
     let proxy = proxy_with(&server, |bridge| {
-        let mut confirm = Confirm::default();
+        let mut confirm = ConfirmPolicy::default();
         confirm.add("destructive").unwrap();
-        let bridge = bridge.with_consent(confirm, Asking::Nobody).with_max_answer(1 << 20);
+        let bridge = bridge.with_consent(confirm, ConsentVia::None).with_max_answer(1 << 20);
         bridge.with_silence(Some(Duration::from_secs(1)))
     })
     .await;
@@ -188,9 +188,9 @@ async fn a_list_that_has_to_be_read_first_is_bounded_in_time_and_size() {
 async fn a_list_that_has_to_be_read_is_not_asked_for_in_a_coding() {
     let server = Server::start(|seen| Reply::json(seen.result(json!({ "tools": [] })))).await;
     let proxy = proxy_with(&server, |bridge| {
-        let mut confirm = Confirm::default();
+        let mut confirm = ConfirmPolicy::default();
         confirm.add("destructive").unwrap();
-        bridge.with_consent(confirm, Asking::Nobody)
+        bridge.with_consent(confirm, ConsentVia::None)
     })
     .await;
     for method in ["tools/list", "prompts/list"] {

@@ -1,7 +1,7 @@
 //! What a client that speaks HTTP says in fields beside the body.
 
-use mcpid::connect::consent::Confirm;
-use mcpid::connect::{Asking, Bridge};
+use mcpid::connect::consent::ConfirmPolicy;
+use mcpid::connect::{Bridge, ConsentVia};
 use serde_json::{Value, json};
 
 use crate::client::{call, old_call};
@@ -22,9 +22,9 @@ async fn a_field_cannot_say_otherwise_than_the_body() {
 async fn check(is_guarded: bool) {
     let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
     let guarded = |bridge: Bridge| {
-        let mut confirm = Confirm::default();
+        let mut confirm = ConfirmPolicy::default();
         confirm.add("tools/call:delete_*").unwrap();
-        if is_guarded { bridge.with_consent(confirm, Asking::Nobody) } else { bridge }
+        if is_guarded { bridge.with_consent(confirm, ConsentVia::None) } else { bridge }
     };
     let proxy = proxy_with(&server, guarded).await;
     let path = format!("POST /{SECRET}/mcp");

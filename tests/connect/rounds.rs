@@ -1,10 +1,10 @@
-//! Asking through a client of revision 2026-07-28: the call is answered with a question, and comes
+//! ConsentVia through a client of revision 2026-07-28: the call is answered with a question, and comes
 //! again with what a person said.
 
 use std::time::Duration;
 
-use mcpid::connect::Asking;
-use mcpid::connect::consent::Confirm;
+use mcpid::connect::ConsentVia;
+use mcpid::connect::consent::ConfirmPolicy;
 use serde_json::{Value, json};
 
 use crate::client::{Client, bridge, call};
@@ -14,9 +14,9 @@ const RULES: &[&str] = &["tools/call:delete_*", "prompts/get", "completion/compl
 
 fn client_for(server: &Server, patience: Duration) -> Client {
     let (bridge, said) = bridge(&server.url());
-    let mut confirm = Confirm::default();
+    let mut confirm = ConfirmPolicy::default();
     RULES.iter().for_each(|rule| confirm.add(rule).unwrap());
-    Client::by((bridge.with_consent(confirm, Asking::Client(patience)), said))
+    Client::by((bridge.with_consent(confirm, ConsentVia::Client(patience)), said))
 }
 
 fn client(server: &Server) -> Client {

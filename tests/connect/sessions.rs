@@ -52,7 +52,7 @@ async fn a_session_is_opened_named_in_everything_and_closed() {
     server.until(|seen| seen.iter().any(|seen| seen.method == "GET")).await;
     let (left, ended) = client.end().await;
     assert!(left.is_empty());
-    assert_eq!(ended, mcpid::connect::Ended::InputClosed);
+    assert_eq!(ended, mcpid::connect::StdioEnd::InputClosed);
     let seen = server.seen();
     for seen in &seen {
         let first = seen.rpc() == "initialize";

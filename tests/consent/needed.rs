@@ -1,13 +1,13 @@
 //! Which requests a person is asked about.
 
-use mcpid::connect::consent::{Asked, Confirm, Limits, Need};
+use mcpid::connect::consent::{ConfirmPolicy, ConsentNeed, ConsentQuestion, PageLimits};
 use mcpid::mcp::body::Reading;
 use mcpid::mcp::tools::Tools;
 
 use super::{TARGET, call, read};
 
-fn confirm(rules: &[&str]) -> Confirm {
-    let mut confirm = Confirm::default();
+fn confirm(rules: &[&str]) -> ConfirmPolicy {
+    let mut confirm = ConfirmPolicy::default();
     rules.iter().for_each(|rule| confirm.add(rule).unwrap());
     confirm
 }
@@ -15,9 +15,9 @@ fn confirm(rules: &[&str]) -> Confirm {
 fn need(rules: &[&str], body: &str, tools: &Tools) -> &'static str {
     let reading = read(body.as_bytes());
     match confirm(rules).judge(TARGET, reading.as_ref(), body.as_bytes(), tools) {
-        Need::Nothing => "nothing",
-        Need::Ask(_) => "ask",
-        Need::Refuse => "refuse",
+        ConsentNeed::Nothing => "nothing",
+        ConsentNeed::Ask(_) => "ask",
+        ConsentNeed::Refuse => "refuse",
         other => panic!("{other:?}"),
     }
 }
@@ -107,15 +107,15 @@ fn what_cannot_be_read_is_refused_unasked() {
 #[test]
 fn a_get_and_a_delete_have_nothing_to_show_but_themselves() {
     let judged = confirm(&["@delete"]).judge(TARGET, Ok(&Reading::Delete), b"", &Tools::new());
-    let Need::Ask(asked) = judged else { panic!("{judged:?}") };
-    assert!(asked.shown(&Limits::default()).text.contains("\"@delete\""));
+    let ConsentNeed::Ask(asked) = judged else { panic!("{judged:?}") };
+    assert!(asked.shown(&PageLimits::default()).text.contains("\"@delete\""));
     let judged = confirm(&["@delete"]).judge(TARGET, Ok(&Reading::Get), b"", &Tools::new());
-    assert!(matches!(judged, Need::Nothing));
+    assert!(matches!(judged, ConsentNeed::Nothing));
     // A body that no reading speaks of.
     let judged = confirm(&["@get"]).judge(TARGET, Ok(&Reading::Get), b"x", &Tools::new());
-    assert!(matches!(judged, Need::Refuse));
+    assert!(matches!(judged, ConsentNeed::Refuse));
     let judged = confirm(&["@get"]).judge(TARGET, Ok(&Reading::Opaque), b"x", &Tools::new());
-    assert!(matches!(judged, Need::Refuse));
+    assert!(matches!(judged, ConsentNeed::Refuse));
 }
 
 #[test]
@@ -131,9 +131,9 @@ fn a_rule_that_is_no_pattern_is_an_error() {
         "tools/cal:x",
         "tools/call:a\\*",
     ] {
-        assert!(Confirm::default().add(rule).is_err(), "{rule:?}");
+        assert!(ConfirmPolicy::default().add(rule).is_err(), "{rule:?}");
     }
-    assert!(Confirm::default().is_empty());
+    assert!(ConfirmPolicy::default().is_empty());
     assert!(!confirm(&["destructive"]).is_empty());
     assert!(!confirm(&["ping"]).is_empty());
 }
@@ -141,7 +141,8 @@ fn a_rule_that_is_no_pattern_is_an_error() {
 #[test]
 fn what_is_asked_is_bound_to_the_bytes() {
     let body = call(r#"{"path": "/tmp/x",  "n":1.00}"#);
-    let asked = Asked::new(TARGET, &read(body.as_bytes()).unwrap(), body.as_bytes()).unwrap();
+    let asked =
+        ConsentQuestion::new(TARGET, &read(body.as_bytes()).unwrap(), body.as_bytes()).unwrap();
     assert_eq!(asked.arguments(), Some(r#"{"path": "/tmp/x",  "n":1.00}"#));
     assert_eq!((asked.target(), asked.size()), (TARGET, body.len()));
     assert_eq!(asked.operation().to_string(), "tools/call:delete");
@@ -158,8 +159,8 @@ fn what_is_asked_is_bound_to_the_bytes() {
     // The reading of one body and the bytes of another.
     let reading = read(body.as_bytes()).unwrap();
     let ping = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
-    assert!(Asked::new(TARGET, &reading, ping).is_none());
-    assert!(Asked::new(TARGET, &reading, b"").is_none());
+    assert!(ConsentQuestion::new(TARGET, &reading, ping).is_none());
+    assert!(ConsentQuestion::new(TARGET, &reading, b"").is_none());
     assert!(!format!("{asked:?}").contains("/tmp/x"));
 }
 
@@ -170,7 +171,7 @@ fn the_rule_that_asks_is_named() {
         let reading = read(body.as_bytes());
         let tools = Tools::new();
         match confirm(rules).judge(TARGET, reading.as_ref(), body.as_bytes(), &tools) {
-            Need::Ask(asked) => asked.because().to_owned(),
+            ConsentNeed::Ask(asked) => asked.because().to_owned(),
             other => panic!("{other:?}"),
         }
     };

@@ -1,18 +1,18 @@
 //! What a person sees: everything, or how much of it is missing, and nothing that can pass for
 //! something else.
 
-use mcpid::connect::consent::{Asked, Limits, Shown};
+use mcpid::connect::consent::{ConsentQuestion, PageLimits, ShownPage};
 use proptest::prelude::*;
 
 use super::{TARGET, call, read};
 
-fn asked(body: &str) -> Asked {
+fn asked(body: &str) -> ConsentQuestion {
     let reading = read(body.as_bytes()).unwrap_or_else(|e| panic!("{e}: {body}"));
-    Asked::new(TARGET, &reading, body.as_bytes()).unwrap()
+    ConsentQuestion::new(TARGET, &reading, body.as_bytes()).unwrap()
 }
 
-fn shown(arguments: &str) -> Shown {
-    asked(&call(arguments)).shown(&Limits::default())
+fn shown(arguments: &str) -> ShownPage {
+    asked(&call(arguments)).shown(&PageLimits::default())
 }
 
 /// The lines behind the gutter that belong to the arguments.
@@ -29,7 +29,7 @@ fn json(text: &str) -> String {
 #[test]
 fn the_whole_page_of_an_ordinary_call() {
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"progressToken":7},"name":"delete","arguments":{"path":"/home/me/notes.txt","recursive":true,"tags":["a","b"],"why":"it is old and nobody has looked at it for years"}}}"#;
-    let Shown { text, hidden, .. } = asked(body).shown(&Limits::default());
+    let ShownPage { text, hidden, .. } = asked(body).shown(&PageLimits::default());
     let expected = "  \
   target:
   | \"https://mcp.example.com/mcp\"
@@ -132,7 +132,7 @@ fn no_text_passes_for_a_line_of_ours() {
         call("{}").replace("tools/call", r"x\n  body: 1 bytes"),
         format!("{{\"a\\n  body: 1 bytes\":1,{}", &call("{}")[1..]),
     ] {
-        let text = asked(&body).shown(&Limits::default()).text;
+        let text = asked(&body).shown(&PageLimits::default()).text;
         let ours = text.lines().filter(|line| line.starts_with("  body:")).count();
         assert_eq!(ours, 1, "{text}");
         assert!(text.contains(r"x\u{a}") || text.contains(r"a\u{a}"), "{text}");
@@ -152,7 +152,7 @@ fn numbers_are_shown_as_they_were_sent() {
 #[test]
 fn everything_of_the_body_has_its_place() {
     let body = r#"{"trick":"1","jsonrpc":"2.0","id":1,"method":"tools/call","params":{"task":{"ttl":2},"name":"delete","uri":"3","arguments":{"a":4},"name ":"5"}}"#;
-    let text = asked(body).shown(&Limits::default()).text;
+    let text = asked(body).shown(&PageLimits::default()).text;
     let places: Vec<usize> = [
         "\n  | {\"a\": 4}\n",
         "\n  | {\"ttl\": 2}\n",
@@ -165,12 +165,12 @@ fn everything_of_the_body_has_its_place() {
     .collect();
     assert!(places.is_sorted(), "{text}");
     let response = asked(r#"{"jsonrpc":"2.0","id":1,"error":{"code":1}}"#);
-    let text = response.shown(&Limits::default()).text;
+    let text = response.shown(&PageLimits::default()).text;
     assert!(text.contains("  error, 10 bytes:\n  | {\"code\": 1}\n"), "{text}");
     // Arguments that are no object, or none.
     assert_eq!(arguments(&shown("null").text), ["null"]);
     let none = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"delete"}}"#;
-    assert!(!asked(none).shown(&Limits::default()).text.contains("arguments"));
+    assert!(!asked(none).shown(&PageLimits::default()).text.contains("arguments"));
 }
 
 #[test]
@@ -210,14 +210,14 @@ fn what_is_long_is_cut_and_counted() {
         call(&format!("{{\"{}\":1}}", "k".repeat(5_000))),
         call("{}").replace("delete", &"n".repeat(5_000)),
     ] {
-        let page = asked(&body).shown(&Limits::default());
+        let page = asked(&body).shown(&PageLimits::default());
         assert_eq!(page.hidden, 4_600, "{}", page.text);
     }
 
     // Many members beside the arguments.
     let extra: String = (0..1_000).map(|n| format!("\"m{n:03}\":1,")).collect();
     let page = asked(&call("{}").replace("\"arguments\"", &format!("{extra}\"arguments\"")))
-        .shown(&Limits::default());
+        .shown(&PageLimits::default());
     assert!(page.text.lines().count() < 120, "{}", page.text);
     assert!(page.text.contains(" more members of the request, "), "{}", page.text);
     assert!(page.hidden > 4_000, "{}", page.hidden);
@@ -229,7 +229,7 @@ fn without_limits_nothing_is_missing() {
     let long = "x".repeat(10_000);
     let many: Vec<String> = (0..1_000).map(|n| format!("\"k{n}\":\"v{n}\"")).collect();
     let body = call(&format!("{{\"a\":{},{}}}", json(&long), many.join(",")));
-    let page = asked(&body).shown(&Limits::none());
+    let page = asked(&body).shown(&PageLimits::none());
     assert_eq!(page.hidden, 0);
     assert_eq!(page.text.matches('x').count() - page.text.matches("example").count(), 10_000);
     assert!(page.text.contains("\"k999\": \"v999\""));
@@ -241,7 +241,7 @@ fn deep_nesting_stays_on_the_page() {
     let json = format!("{}\"core\"{}", "{\"a\":[".repeat(depth / 2), "]}".repeat(depth / 2));
     let page = shown(&json);
     assert!(page.text.contains("\"core\"") || page.hidden > 0, "{}", page.text);
-    let page = asked(&call(&json)).shown(&Limits::none());
+    let page = asked(&call(&json)).shown(&PageLimits::none());
     assert!(page.text.contains("\"core\""), "{}", page.text);
     assert!(page.text.lines().all(|line| line.chars().count() <= 80), "{}", page.text);
 }
@@ -257,7 +257,7 @@ fn lines_fit_and_escapes_are_not_broken() {
             "\\".repeat(99),
         ] {
             let body = call(&format!("{{\"key\":{}}}", json(&text)));
-            let page = asked(&body).shown(&Limits::default().with_width(width));
+            let page = asked(&body).shown(&PageLimits::default().with_width(width));
             for line in page.text.lines() {
                 let columns: usize =
                     line.chars().map(|c| if c >= '\u{1100}' { 2 } else { 1 }).sum();
@@ -287,13 +287,13 @@ fn letters_that_pass_for_others_are_named() {
     }
     // A tool's name has no need of any letter but the plain ones.
     let body = call("{}").replace("delete", "d\u{435}lete");
-    let text = asked(&body).shown(&Limits::default()).text;
+    let text = asked(&body).shown(&PageLimits::default()).text;
     assert!(text.contains("  which is not plain ASCII, but:\n  | \"d\\u{435}lete\"\n"), "{text}");
     let asked = |target: &str| {
         let body = call("{}");
         let reading = read(body.as_bytes()).unwrap();
-        let asked = Asked::new(target, &reading, body.as_bytes()).unwrap();
-        asked.shown(&Limits::default()).text
+        let asked = ConsentQuestion::new(target, &reading, body.as_bytes()).unwrap();
+        asked.shown(&PageLimits::default()).text
     };
     assert!(asked("https://mcp.xn--exmple-cua.com/mcp").contains("beware: the host's name"));
     assert!(asked("https://XN--exmple-cua.com/mcp").contains("beware: the host's name"));
@@ -306,7 +306,7 @@ proptest! {
     #[test]
     fn no_arguments_get_out_of_their_place(texts in prop::collection::vec(".{0,60}", 0..6), n in 40_usize..120) {
         let arguments = serde_json::to_string(&texts).unwrap();
-        let page = asked(&call(&arguments)).shown(&Limits::default().with_width(n));
+        let page = asked(&call(&arguments)).shown(&PageLimits::default().with_width(n));
         prop_assert!(!page.text.contains(|c: char| c != '\n' && mcpid::message::shown::is_unsafe(c)));
         for line in page.text.lines() {
             let ours = ["  target:", "  method:", "  name:", "  signed by", "  arguments, ", "  in short:", "  body: ", "  beware: ", "    ", "  and in "];
@@ -321,7 +321,7 @@ fn the_key_is_named_and_a_long_page_ends_with_what_it_is_about() {
     let lines = "line\n".repeat(30);
     let body = call(&format!("{{\"text\":{}}}", json(&lines)));
     let asked = asked(&body).signed_by("lap\u{202e}top", "0123456789abcdef");
-    for limits in [Limits::default(), Limits::none()] {
+    for limits in [PageLimits::default(), PageLimits::none()] {
         let text = asked.shown(&limits).text;
         let key = "  signed by the key:\n  | \"lap\\u{202e}top\" 0123456789abcdef\n";
         assert!(text.contains(key), "{key} is not in {text}");

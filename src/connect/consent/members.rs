@@ -11,24 +11,24 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::Part;
+use super::BodyMember;
 use crate::mcp::body::{Message, name_member};
 
 /// The members of one object, in their order.
-pub(super) struct Members<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(super) struct JsonMembers<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
 
 /// What is said of a member that stands where a JSON-RPC request has no use for it.
 pub(super) const BESIDE: &str = " (beside params)";
 
 /// A key, borrowed where it has no escapes.
 #[derive(Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+struct MemberKey<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for JsonMembers<'a> {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        struct Read;
-        impl<'de> Visitor<'de> for Read {
-            type Value = Members<'de>;
+        struct MemberVisitor;
+        impl<'de> Visitor<'de> for MemberVisitor {
+            type Value = JsonMembers<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
@@ -36,20 +36,20 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
-                while let Some((Key(key), value)) = map.next_entry()? {
+                while let Some((MemberKey(key), value)) = map.next_entry()? {
                     members.push((key, value));
                 }
-                Ok(Members(members))
+                Ok(JsonMembers(members))
             }
         }
-        input.deserialize_map(Read)
+        input.deserialize_map(MemberVisitor)
     }
 }
 
 /// What is shown of `body`, whose reading is `message`: the arguments first, then the other
 /// members of `params`, then what stands beside `params`. Nothing if `body` is not that message.
-pub(super) fn parts(body: &[u8], message: &Message<'_>) -> Option<Vec<Part>> {
-    let Members(envelope) = serde_json::from_slice(body).ok()?;
+pub(super) fn parts(body: &[u8], message: &Message<'_>) -> Option<Vec<BodyMember>> {
+    let JsonMembers(envelope) = serde_json::from_slice(body).ok()?;
     let method = message.method();
     let (mut params, mut beside) = (Vec::new(), Vec::new());
     for (key, value) in envelope {
@@ -61,7 +61,7 @@ pub(super) fn parts(body: &[u8], message: &Message<'_>) -> Option<Vec<Part>> {
                     return None;
                 }
             }
-            "params" => params = serde_json::from_str::<Members<'_>>(value.get()).ok()?.0,
+            "params" => params = serde_json::from_str::<JsonMembers<'_>>(value.get()).ok()?.0,
             _ if method.is_some() => beside.push((format!("{key}{BESIDE}").into(), value)),
             _ => beside.push((key, value)),
         }
@@ -76,7 +76,7 @@ pub(super) fn parts(body: &[u8], message: &Message<'_>) -> Option<Vec<Part>> {
     params.sort_by_key(|(key, _)| key != "arguments");
     let params = params.into_iter().map(|(key, value)| (key, value.get()));
     let beside = beside.into_iter().map(|(key, value)| (key, value.get()));
-    let part = |(label, json): (Cow<'_, str>, &str)| Part {
+    let part = |(label, json): (Cow<'_, str>, &str)| BodyMember {
         label: label.into_owned(),
         json: json.to_owned(),
     };

@@ -9,14 +9,14 @@ use std::fmt::Write as _;
 use serde_json::value::RawValue;
 
 use super::escape::{mixed_words, quoted, spelt_out, width};
-use super::members::{BESIDE, Members};
-use super::{Asked, Part};
+use super::members::{BESIDE, JsonMembers};
+use super::{BodyMember, ConsentQuestion};
 use crate::mcp::body::name_member;
 
 /// How much of a question is shown at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Limits {
+pub struct PageLimits {
     /// Columns of a line; fewer than 40 count as 40.
     pub width: usize,
     /// Lines of text that others chose; those that close what is open then, and our own, come on
@@ -27,30 +27,30 @@ pub struct Limits {
     pub text: usize,
 }
 
-impl Default for Limits {
+impl Default for PageLimits {
     /// What fits a page: 80 columns, 50 lines, 400 characters.
     fn default() -> Self {
-        Limits { width: 80, lines: 50, text: 400 }
+        PageLimits { width: 80, lines: 50, text: 400 }
     }
 }
 
-impl Limits {
+impl PageLimits {
     /// Everything, in lines of 80 columns.
     pub fn none() -> Self {
-        Limits { width: 80, lines: usize::MAX, text: usize::MAX }
+        PageLimits { width: 80, lines: usize::MAX, text: usize::MAX }
     }
 
     /// The same for lines of `width` columns.
     #[must_use]
     pub fn with_width(self, width: usize) -> Self {
-        Limits { width, ..self }
+        PageLimits { width, ..self }
     }
 }
 
 /// A question as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Shown {
+pub struct ShownPage {
     /// Whole lines, each ending in a line feed.
     pub text: String,
     /// Bytes of the request that are not shown because of the limits.
@@ -67,9 +67,9 @@ const BRIEF: usize = 60;
 /// Words with letters that pass for others which are named; more are counted.
 const WORDS: usize = 3;
 
-pub(super) fn page(asked: &Asked, limits: &Limits) -> Shown {
-    let limits = Limits { width: limits.width.max(40), ..*limits };
-    let mut page = Page { limits, text: String::new(), lines: 0, hidden: 0 };
+pub(super) fn page(asked: &ConsentQuestion, limits: &PageLimits) -> ShownPage {
+    let limits = PageLimits { width: limits.width.max(40), ..*limits };
+    let mut page = PageWriter { limits, text: String::new(), lines: 0, hidden: 0 };
     page.field("target", &asked.target);
     page.field("method", &asked.method);
     if let Some(name) = &asked.name {
@@ -104,11 +104,11 @@ pub(super) fn page(asked: &Asked, limits: &Limits) -> Shown {
     if page.hidden > 0 {
         page.remark(&format!("{} bytes of this request are NOT shown", page.hidden));
     }
-    Shown { text: page.text, hidden: page.hidden }
+    ShownPage { text: page.text, hidden: page.hidden }
 }
 
 /// What is done, where, and by which key, each cut to a few words that were shown above.
-fn in_short(asked: &Asked) -> String {
+fn in_short(asked: &ConsentQuestion) -> String {
     let cut = |text: &str| match text.char_indices().nth(BRIEF) {
         Some((end, _)) => format!("{}(and more)", quoted(&text[..end])),
         None => quoted(text),
@@ -119,8 +119,8 @@ fn in_short(asked: &Asked) -> String {
     format!("{method}{name} at {target}{}", by.unwrap_or_default())
 }
 
-struct Page {
-    limits: Limits,
+struct PageWriter {
+    limits: PageLimits,
     text: String,
     /// Lines that hold text which others chose.
     lines: usize,
@@ -129,7 +129,7 @@ struct Page {
 
 /// What stands around a value on its lines.
 #[derive(Clone, Copy)]
-struct Around<'a> {
+struct ValueFrame<'a> {
     depth: usize,
     /// The key and its colon, or nothing.
     before: &'a str,
@@ -137,7 +137,7 @@ struct Around<'a> {
     after: &'a str,
 }
 
-impl Page {
+impl PageWriter {
     /// A line of our own words.
     fn remark(&mut self, words: &str) {
         self.text.push_str("  ");
@@ -158,7 +158,7 @@ impl Page {
     }
 
     /// A member of the request under its own name, if that is a plain one.
-    fn part(&mut self, part: &Part) {
+    fn part(&mut self, part: &BodyMember) {
         let bytes = part.json.len();
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./".contains(&b);
         let name = part.label.trim_end_matches(BESIDE);
@@ -170,20 +170,20 @@ impl Page {
             self.lines(0, &label);
             self.remark("which says:");
         }
-        self.value(&part.json, Around { depth: 0, before: "", after: "" });
+        self.value(&part.json, ValueFrame { depth: 0, before: "", after: "" });
     }
 
     /// One JSON value: on one line if it fits, else with its members on lines of their own.
-    fn value(&mut self, json: &str, around: Around<'_>) {
+    fn value(&mut self, json: &str, around: ValueFrame<'_>) {
         let json = json.trim_ascii();
-        let Around { depth, before, after } = around;
+        let ValueFrame { depth, before, after } = around;
         let room = self.limits.width.saturating_sub(
             GUTTER.len() + 2 * depth.min(DEEPEST) + before.chars().map(width).sum::<usize>() + 1,
         );
         if let Some(whole) = self.compact(json, room) {
             return self.lines(depth, &format!("{before}{whole}{after}"));
         }
-        if let Ok(Members(members)) = serde_json::from_str::<Members<'_>>(json) {
+        if let Ok(JsonMembers(members)) = serde_json::from_str::<JsonMembers<'_>>(json) {
             self.lines(depth, &format!("{before}{{"));
             let sizes: Vec<usize> =
                 members.iter().map(|(key, value)| key.len() + value.get().len()).collect();
@@ -194,7 +194,7 @@ impl Page {
                 }
                 let key = format!("{}: ", self.string(key));
                 let after = if n + 1 < members.len() { "," } else { "" };
-                self.value(value.get(), Around { depth: depth + 1, before: &key, after });
+                self.value(value.get(), ValueFrame { depth: depth + 1, before: &key, after });
             }
             self.lines(depth, &format!("}}{after}"));
         } else if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(json) {
@@ -206,7 +206,7 @@ impl Page {
                     break;
                 }
                 let after = if n + 1 < items.len() { "," } else { "" };
-                self.value(item.get(), Around { depth: depth + 1, before: "", after });
+                self.value(item.get(), ValueFrame { depth: depth + 1, before: "", after });
             }
             self.lines(depth, &format!("]{after}"));
         } else {
@@ -266,7 +266,7 @@ impl Page {
         if json.len() > self.limits.text || json.len() > room.saturating_mul(4) {
             return None;
         }
-        if let Ok(Members(members)) = serde_json::from_str::<Members<'_>>(json) {
+        if let Ok(JsonMembers(members)) = serde_json::from_str::<JsonMembers<'_>>(json) {
             line.push('{');
             for (n, (key, value)) in members.iter().enumerate() {
                 line.push_str(if n == 0 { "" } else { ", " });
@@ -322,7 +322,7 @@ impl Page {
     }
 
     /// Names words that may not be what they look like.
-    fn beware(&mut self, asked: &Asked) {
+    fn beware(&mut self, asked: &ConsentQuestion) {
         let host = asked.target.split('/').nth(2).unwrap_or_default();
         if host.to_ascii_lowercase().split('.').any(|label| label.starts_with("xn--")) {
             self.remark("beware: the host's name stands for one with letters outside ASCII (xn--)");
@@ -356,7 +356,7 @@ impl Page {
 
 /// Calls `look` with every key and string of `json`.
 fn each_text(json: &str, look: &mut impl FnMut(&str)) {
-    if let Ok(Members(members)) = serde_json::from_str::<Members<'_>>(json) {
+    if let Ok(JsonMembers(members)) = serde_json::from_str::<JsonMembers<'_>>(json) {
         for (key, value) in members {
             look(&key);
             each_text(value.get(), look);

@@ -16,46 +16,46 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Where requests are taken, and from whom.
 #[derive(Clone)]
-pub struct Door {
+pub struct LoopbackAccess {
     path: String,
-    bound: Bound,
+    bound: BoundSocket,
     origins: Vec<Origin>,
 }
 
 #[derive(Clone, Debug)]
-enum Bound {
+enum BoundSocket {
     Tcp(SocketAddr),
     /// The file's mode says who may connect.
     Unix,
 }
 
-impl std::fmt::Debug for Door {
+impl std::fmt::Debug for LoopbackAccess {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The path is a secret.
-        f.debug_struct("Door").field("bound", &self.bound).finish_non_exhaustive()
+        f.debug_struct("LoopbackAccess").field("bound", &self.bound).finish_non_exhaustive()
     }
 }
 
 /// What is said to those who may not enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shut {
+pub(super) struct AccessDenied {
     pub(super) status: StatusCode,
     pub(super) why: &'static str,
 }
 
-const fn shut(status: StatusCode, why: &'static str) -> Shut {
-    Shut { status, why }
+const fn denied(status: StatusCode, why: &'static str) -> AccessDenied {
+    AccessDenied { status, why }
 }
 
-impl Door {
+impl LoopbackAccess {
     /// A door at `address`, the one that was bound, behind a path with `secret`, which nobody can
     /// guess. A Unix socket needs none.
     pub fn new(address: &ListenAddress, secret: &str) -> Self {
         let (path, bound) = match address {
-            ListenAddress::Tcp(address) => (format!("/{secret}/mcp"), Bound::Tcp(*address)),
-            ListenAddress::Unix(_) => ("/mcp".to_owned(), Bound::Unix),
+            ListenAddress::Tcp(address) => (format!("/{secret}/mcp"), BoundSocket::Tcp(*address)),
+            ListenAddress::Unix(_) => ("/mcp".to_owned(), BoundSocket::Unix),
         };
-        Door { path, bound, origins: Vec::new() }
+        LoopbackAccess { path, bound, origins: Vec::new() }
     }
 
     /// Lets pages of `origin` in, if they know the path.
@@ -71,27 +71,27 @@ impl Door {
     }
 
     /// Whether a request may enter; the origin it comes from, if it is a page's.
-    pub(super) fn enter(
+    pub(super) fn check(
         &self,
         method: &Method,
         path: &str,
         authority: Option<&str>,
         headers: &HeaderMap,
-    ) -> Result<Option<String>, Shut> {
+    ) -> Result<Option<String>, AccessDenied> {
         if !same(path.as_bytes(), self.path.as_bytes()) {
-            return Err(shut(StatusCode::NOT_FOUND, "there is nothing here"));
+            return Err(denied(StatusCode::NOT_FOUND, "there is nothing here"));
         }
         let host = match authority {
             Some(authority) => Some(authority),
             None => single(headers, &header::HOST)?,
         };
         if !host.is_some_and(|host| self.is_here(host)) {
-            return Err(shut(StatusCode::FORBIDDEN, "the host field names another host"));
+            return Err(denied(StatusCode::FORBIDDEN, "the host field names another host"));
         }
         let origin = single(headers, &header::ORIGIN)?;
         match origin {
             Some(origin) if !self.lets_in(origin) => {
-                return Err(shut(
+                return Err(denied(
                     StatusCode::FORBIDDEN,
                     "pages of this origin may not use the key",
                 ));
@@ -100,19 +100,21 @@ impl Door {
             None => {
                 let site = single(headers, &FETCH_SITE)?;
                 if !matches!(site, None | Some("none" | "same-origin")) {
-                    return Err(shut(StatusCode::FORBIDDEN, "other sites may not use the key"));
+                    return Err(denied(StatusCode::FORBIDDEN, "other sites may not use the key"));
                 }
             }
         }
         if *method == Method::OPTIONS && origin.is_none() {
-            return Err(shut(StatusCode::METHOD_NOT_ALLOWED, "OPTIONS is for pages"));
+            return Err(denied(StatusCode::METHOD_NOT_ALLOWED, "OPTIONS is for pages"));
         }
         Ok(origin.map(str::to_owned))
     }
 
     /// Whether `host` is what only this machine is called.
     fn is_here(&self, host: &str) -> bool {
-        let Bound::Tcp(bound) = self.bound else { return host.eq_ignore_ascii_case("localhost") };
+        let BoundSocket::Tcp(bound) = self.bound else {
+            return host.eq_ignore_ascii_case("localhost");
+        };
         // Port 80 may be left out.
         let (name, port) = match host.rsplit_once(':') {
             Some((name, port)) if !host.ends_with(']') => (name, port.parse().ok()),
@@ -139,15 +141,15 @@ impl Door {
 }
 
 /// The one value of a field, if it is there.
-fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Shut> {
+fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, AccessDenied> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
         (Some(value), None) => value
             .to_str()
             .map(Some)
-            .map_err(|_| shut(StatusCode::BAD_REQUEST, "a field that is no text")),
-        _ => Err(shut(StatusCode::BAD_REQUEST, "a field that must stand once stands twice")),
+            .map_err(|_| denied(StatusCode::BAD_REQUEST, "a field that is no text")),
+        _ => Err(denied(StatusCode::BAD_REQUEST, "a field that must stand once stands twice")),
     }
 }
 
@@ -161,26 +163,26 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn door(at: &str) -> Door {
-        let door = Door::new(&at.parse().unwrap(), "secret");
-        door.with_origin(Origin::parse("https://app.example").unwrap())
+    fn access(at: &str) -> LoopbackAccess {
+        let access = LoopbackAccess::new(&at.parse().unwrap(), "secret");
+        access.with_origin(Origin::parse("https://app.example").unwrap())
     }
 
-    fn status(door: &Door, path: &str, fields: &[(&str, &str)]) -> u16 {
+    fn status(access: &LoopbackAccess, path: &str, fields: &[(&str, &str)]) -> u16 {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
             headers.append(name, value.parse().unwrap());
         }
-        match door.enter(&Method::POST, path, None, &headers) {
+        match access.check(&Method::POST, path, None, &headers) {
             Ok(_) => 200,
-            Err(shut) => shut.status.as_u16(),
+            Err(denied) => denied.status.as_u16(),
         }
     }
 
     #[test]
     fn only_who_knows_the_path_and_comes_from_here_enters() {
-        let door = door("127.0.0.1:4000");
+        let access = access("127.0.0.1:4000");
         let good = ("host", "127.0.0.1:4000");
         for fields in [
             vec![good],
@@ -191,7 +193,7 @@ mod tests {
             vec![good, ("origin", "https://app.example")],
             vec![good, ("origin", "https://app.example"), ("sec-fetch-site", "cross-site")],
         ] {
-            assert_eq!(status(&door, "/secret/mcp", &fields), 200, "{fields:?}");
+            assert_eq!(status(&access, "/secret/mcp", &fields), 200, "{fields:?}");
         }
         for path in [
             "/",
@@ -203,7 +205,7 @@ mod tests {
             "/Secret/mcp",
             "/secret/mcp?x",
         ] {
-            assert_eq!(status(&door, path, &[good]), 404, "{path}");
+            assert_eq!(status(&access, path, &[good]), 404, "{path}");
         }
         for (expected, fields) in [
             (403, vec![]),
@@ -226,19 +228,19 @@ mod tests {
             (403, vec![good, ("sec-fetch-site", "same-site")]),
             (403, vec![good, ("sec-fetch-site", "")]),
         ] {
-            assert_eq!(status(&door, "/secret/mcp", &fields), expected, "{fields:?}");
+            assert_eq!(status(&access, "/secret/mcp", &fields), expected, "{fields:?}");
         }
     }
 
     #[test]
     fn other_sockets_have_other_names() {
-        let six = door("[::1]:4000");
+        let six = access("[::1]:4000");
         assert_eq!(status(&six, "/secret/mcp", &[("host", "[::1]:4000")]), 200);
         assert_eq!(status(&six, "/secret/mcp", &[("host", "127.0.0.1:4000")]), 403);
-        let all = door("0.0.0.0:4000");
+        let all = access("0.0.0.0:4000");
         assert_eq!(status(&all, "/secret/mcp", &[("host", "192.0.2.7:4000")]), 200);
         assert_eq!(status(&all, "/secret/mcp", &[("host", "rebound.example:4000")]), 403);
-        let unix = door("unix:/run/x.sock");
+        let unix = access("unix:/run/x.sock");
         assert_eq!(status(&unix, "/mcp", &[("host", "localhost")]), 200);
         assert_eq!(status(&unix, "/secret/mcp", &[("host", "localhost")]), 404);
         assert_eq!(status(&unix, "/mcp", &[("host", "evil.example")]), 403);

@@ -20,46 +20,55 @@ use crate::mcp::body::{self, Message, Reading, Scope};
 use crate::message::{Head, RequestTarget};
 use crate::net::Server;
 
-use super::bridge::Bridge;
 use super::answer::{self, ERROR_LIMIT, KEY_UNKNOWN};
-use super::held;
-use super::rpc::{self, Fault};
-use super::send::Outbound;
-use super::trouble::{NOT_SENT, Trouble};
-use access::Shut;
+use super::answer_budget;
+use super::bridge::Bridge;
+use super::error::{BridgeError, NOT_SENT};
+use super::json_rpc::{self, JsonRpcError};
+use super::send::OutboundRequest;
+use access::AccessDenied;
 use mirror_check::{bodiless, contradicted};
 
 mod access;
 mod fields;
 mod mirror_check;
 
-pub use access::Door;
+pub use access::LoopbackAccess;
 
-type Answer = Response<Either<Incoming, Full<Bytes>>>;
+type LoopbackResponse = Response<Either<Incoming, Full<Bytes>>>;
 
 impl Bridge {
-    /// Serves clients that speak HTTP to `server`, those that `door` lets in, until `stop` is done.
+    /// Serves clients that speak HTTP to `server`, those that `access` lets in, until `stop` is done.
     /// Returns how many connections were cut off then.
-    pub async fn http(self, server: Server, door: Door, stop: impl Future<Output = ()>) -> usize {
-        let (bridge, door) = (Arc::new(self), Arc::new(door));
+    pub async fn http(
+        self,
+        server: Server,
+        access: LoopbackAccess,
+        stop: impl Future<Output = ()>,
+    ) -> usize {
+        let (bridge, access) = (Arc::new(self), Arc::new(access));
         let service = move |request: Request<Incoming>| {
-            let (bridge, door) = (Arc::clone(&bridge), Arc::clone(&door));
-            async move { Ok::<_, Infallible>(answer(&bridge, &door, request).await) }
+            let (bridge, access) = (Arc::clone(&bridge), Arc::clone(&access));
+            async move { Ok::<_, Infallible>(answer(&bridge, &access, request).await) }
         };
         server.run(vec![(Handle::current(), service_fn(service))], stop).await
     }
 }
 
-async fn answer(bridge: &Bridge, door: &Door, request: Request<Incoming>) -> Answer {
+async fn answer(
+    bridge: &Bridge,
+    access: &LoopbackAccess,
+    request: Request<Incoming>,
+) -> LoopbackResponse {
     let (parts, body) = request.into_parts();
     let authority = parts.uri.authority().map(http::uri::Authority::as_str);
     let path = parts.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
-    let origin = match door.enter(&parts.method, path, authority, &parts.headers) {
+    let origin = match access.check(&parts.method, path, authority, &parts.headers) {
         Ok(origin) => origin,
-        Err(shut) => {
+        Err(denied) => {
             // A door that many try is worth a word, and the path worth none.
-            bridge.log.note(&format!("refused a request with {}: {}", shut.status, shut.why));
-            return refused(shut, None);
+            bridge.log.note(&format!("refused a request with {}: {}", denied.status, denied.why));
+            return refused(denied, None);
         }
     };
     let mut answer = match (&parts.method, origin.is_some()) {
@@ -70,7 +79,7 @@ async fn answer(bridge: &Bridge, door: &Door, request: Request<Incoming>) -> Ans
         }
         _ => match admit(&parts, &body) {
             Ok(()) => forward(bridge, parts, body).await,
-            Err(shut) => refused(shut, None),
+            Err(denied) => refused(denied, None),
         },
     };
     if let Some(origin) = origin {
@@ -80,8 +89,8 @@ async fn answer(bridge: &Bridge, door: &Door, request: Request<Incoming>) -> Ans
 }
 
 /// What the MCP endpoint takes, whoever asks.
-fn admit(parts: &Parts, body: &Incoming) -> Result<(), Shut> {
-    let no = |status, why| Err(Shut { status, why });
+fn admit(parts: &Parts, body: &Incoming) -> Result<(), AccessDenied> {
+    let no = |status, why| Err(AccessDenied { status, why });
     let has = |name: HeaderName, wanted: &str| {
         let mut values = parts.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
         values.any(|value| {
@@ -105,10 +114,10 @@ fn admit(parts: &Parts, body: &Incoming) -> Result<(), Shut> {
     }
 }
 
-async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> Answer {
+async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> LoopbackResponse {
     let body = match read(body, bridge.max_body).await {
         Ok(body) => body,
-        Err(trouble) => return troubled(bridge, &trouble, None),
+        Err(error) => return error_response(bridge, &error, None),
     };
     // Just as the client set them, so that a server sees what is missing.
     let mut passed = fields::passed(&parts.headers);
@@ -122,55 +131,64 @@ async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> Answer {
                 // A signature would make a lie of the client's one of the key's holder.
                 let asks = !bridge.confirm.is_empty();
                 if let Some(why) = contradicted(&passed, &message, &body, asks) {
-                    return troubled(bridge, &Trouble::Contradicted(why), id.as_deref());
+                    return error_response(bridge, &BridgeError::Contradicted(why), id.as_deref());
                 }
             }
-            Err(trouble) => return troubled(bridge, &trouble, None),
+            Err(error) => return error_response(bridge, &error, None),
         }
     } else if let Some(why) = bodiless(&passed) {
-        return troubled(bridge, &Trouble::Contradicted(why), None);
+        return error_response(bridge, &BridgeError::Contradicted(why), None);
     }
     if learns {
         // It has to be read here, too.
         passed.retain(|(name, _)| name != header::ACCEPT_ENCODING);
     }
-    let away = match bridge.agreed(&parts.method, &body, None).await {
-        Ok(away) => away,
-        Err(trouble) => return troubled(bridge, &trouble, id.as_deref()),
+    let redirects = match bridge.agreed(&parts.method, &body, None).await {
+        Ok(redirects) => redirects,
+        Err(error) => return error_response(bridge, &error, id.as_deref()),
     };
-    let outbound = Outbound { method: parts.method, fields: passed, body };
-    let response = match bridge.sender.send(&outbound, away).await {
+    let outbound = OutboundRequest { method: parts.method, fields: passed, body };
+    let response = match bridge.sender.send(&outbound, redirects).await {
         Ok(response) => response,
-        Err(trouble) => return troubled(bridge, &trouble, id.as_deref()),
+        Err(error) => return error_response(bridge, &error, id.as_deref()),
     };
     let (mut head, body) = response.into_parts();
     head.headers = fields::passed(&head.headers).into_iter().collect();
     if learns && head.status.is_success() {
         if let Some(coding) = answer::coding(&head.headers) {
-            return troubled(bridge, &Trouble::Encoded { coding }, id.as_deref());
+            return error_response(bridge, &BridgeError::Encoded { coding }, id.as_deref());
         }
         let events = head
             .headers
             .get(header::CONTENT_TYPE)
             .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-        return match held::whole(body, bridge.max_answer, bridge.silence, &bridge.room).await {
+        return match answer_budget::whole(
+            body,
+            bridge.max_answer,
+            bridge.silence,
+            &bridge.answer_budget,
+        )
+        .await
+        {
             Ok((body, reservation)) => {
-                let body = held::bytes(body, reservation);
+                let body = answer_budget::bytes(body, reservation);
                 learn(bridge, &body, events);
                 Response::from_parts(head, Either::Right(Full::new(body)))
             }
-            Err(trouble) => troubled(bridge, &trouble, id.as_deref()),
+            Err(error) => error_response(bridge, &error, id.as_deref()),
         };
     }
     let length = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
     if head.status == StatusCode::FORBIDDEN && length.is_some_and(|bytes| bytes <= ERROR_LIMIT) {
-        return match held::whole(body, ERROR_LIMIT, bridge.silence, &bridge.room).await {
+        return match answer_budget::whole(body, ERROR_LIMIT, bridge.silence, &bridge.answer_budget)
+            .await
+        {
             Ok((body, reservation)) => {
                 hint(bridge, &body);
-                let body = held::bytes(body, reservation);
+                let body = answer_budget::bytes(body, reservation);
                 Response::from_parts(head, Either::Right(Full::new(body)))
             }
-            Err(trouble) => troubled(bridge, &trouble, id.as_deref()),
+            Err(error) => error_response(bridge, &error, id.as_deref()),
         };
     }
     // Byte for byte as it comes, and closed as soon as the client closes.
@@ -178,8 +196,8 @@ async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> Answer {
 }
 
 /// Reads the message as strictly as a verifier will.
-fn message<'b>(fields: &HeaderMap, body: &'b [u8]) -> Result<Message<'b>, Trouble> {
-    let unreadable = |error: &dyn std::error::Error| Trouble::Unreadable(error.to_string());
+fn message<'b>(fields: &HeaderMap, body: &'b [u8]) -> Result<Message<'b>, BridgeError> {
+    let unreadable = |error: &dyn std::error::Error| BridgeError::Unreadable(error.to_string());
     let mut head =
         Head::new("POST", RequestTarget::Origin("/".into())).map_err(|e| unreadable(&e))?;
     for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
@@ -190,15 +208,15 @@ fn message<'b>(fields: &HeaderMap, body: &'b [u8]) -> Result<Message<'b>, Troubl
     }
     match body::read(&head, body, Scope::Endpoint) {
         Ok(Reading::Message(message)) => Ok(message),
-        Ok(_) => Err(Trouble::Unreadable("not a JSON-RPC message".to_owned())),
-        Err(ambiguous) => Err(Trouble::Unreadable(ambiguous.to_string())),
+        Ok(_) => Err(BridgeError::Unreadable("not a JSON-RPC message".to_owned())),
+        Err(ambiguous) => Err(BridgeError::Unreadable(ambiguous.to_string())),
     }
 }
 
 /// Says what helps where the server does not know the key; the client gets the answer as it is.
 fn hint(bridge: &Bridge, body: &[u8]) {
     let text = std::str::from_utf8(body).ok();
-    let fault = text.and_then(|text| Fault::read(rpc::read(text).ok()?.error?));
+    let fault = text.and_then(|text| JsonRpcError::read(json_rpc::read(text).ok()?.error?));
     if fault.and_then(|fault| fault.reason()).as_deref() == Some(KEY_UNKNOWN)
         && let Some(hint) = &bridge.unknown_key_hint
     {
@@ -207,14 +225,14 @@ fn hint(bridge: &Bridge, body: &[u8]) {
 }
 
 /// Reads a client's message of at most `limit` bytes.
-async fn read(mut body: Incoming, limit: usize) -> Result<Bytes, Trouble> {
+async fn read(mut body: Incoming, limit: usize) -> Result<Bytes, BridgeError> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Trouble::Unreadable("it broke off".to_owned()))?;
+        let frame = frame.map_err(|_| BridgeError::Unreadable("it broke off".to_owned()))?;
         if let Ok(data) = frame.into_data() {
             let length = bytes.len().saturating_add(data.len());
             if length > limit {
-                return Err(Trouble::TooLong { bytes: length, limit });
+                return Err(BridgeError::TooLong { bytes: length, limit });
             }
             bytes.extend_from_slice(&data);
         }
@@ -231,40 +249,40 @@ fn learn(bridge: &Bridge, body: &Bytes, events: bool) {
     let mut cx = Context::from_waker(Waker::noop());
     while let Poll::Ready(Some(Ok(event))) = Pin::new(&mut stream).poll_next(&mut cx) {
         let data = event.data.unwrap_or_default();
-        if rpc::read(&data).is_ok_and(|message| message.result.is_some()) {
+        if json_rpc::read(&data).is_ok_and(|message| message.result.is_some()) {
             bridge.learn(&data);
         }
     }
 }
 
-fn empty(status: StatusCode) -> Answer {
+fn empty(status: StatusCode) -> LoopbackResponse {
     let mut answer = Response::new(Either::Right(Full::default()));
     *answer.status_mut() = status;
     answer
 }
 
-fn refused(shut: Shut, id: Option<&str>) -> Answer {
-    let fault = rpc::Fault {
+fn refused(denied: AccessDenied, id: Option<&str>) -> LoopbackResponse {
+    let fault = json_rpc::JsonRpcError {
         code: NOT_SENT,
-        message: format!("not sent: {}", shut.why),
+        message: format!("not sent: {}", denied.why),
         data: None,
     };
-    json(shut.status, fault.response(id))
+    json(denied.status, fault.response(id))
 }
 
-fn troubled(bridge: &Bridge, trouble: &Trouble, id: Option<&str>) -> Answer {
-    bridge.log.warn(&trouble.words());
-    let status = match trouble {
-        Trouble::Unreadable(_) | Trouble::Contradicted(_) => StatusCode::BAD_REQUEST,
-        Trouble::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-        Trouble::NotSigned(_) | Trouble::Declined(_) => StatusCode::FORBIDDEN,
-        Trouble::Silent(_) => StatusCode::GATEWAY_TIMEOUT,
+fn error_response(bridge: &Bridge, error: &BridgeError, id: Option<&str>) -> LoopbackResponse {
+    bridge.log.warn(&error.words());
+    let status = match error {
+        BridgeError::Unreadable(_) | BridgeError::Contradicted(_) => StatusCode::BAD_REQUEST,
+        BridgeError::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        BridgeError::NotSigned(_) | BridgeError::Declined(_) => StatusCode::FORBIDDEN,
+        BridgeError::Silent(_) => StatusCode::GATEWAY_TIMEOUT,
         _ => StatusCode::BAD_GATEWAY,
     };
-    json(status, trouble.fault().response(id))
+    json(status, error.fault().response(id))
 }
 
-fn json(status: StatusCode, text: String) -> Answer {
+fn json(status: StatusCode, text: String) -> LoopbackResponse {
     let mut answer = Response::new(Either::Right(Full::new(Bytes::from(text))));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();

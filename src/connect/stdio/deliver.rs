@@ -7,25 +7,25 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use serde_json::value::RawValue;
 
-use crate::connect::params::Lesson;
-use crate::connect::rpc::{self, Fault, Id, Inbound, Kind};
-use crate::connect::trouble::{Refusal, Trouble, beginning};
-use crate::connect::{answer, held};
+use crate::connect::error::{BridgeError, ServerRefusal, beginning};
+use crate::connect::json_rpc::{self, InboundKind, InboundMessage, JsonRpcError, RequestId};
+use crate::connect::params::ToolListReading;
+use crate::connect::{answer, answer_budget};
 
-use super::Front;
-use super::call::Asked;
+use super::StdioSession;
+use super::call::PendingCall;
 
 /// How long an answer keeps apart from a notification right before it. Clients exist that read both
 /// at once, handle the answer first, and drop the last progress of what is then over.
 const APART: Duration = Duration::from_millis(5);
 
-impl Front {
+impl StdioSession {
     /// Hands on each message in `data`; what is none is only logged, for its stream may go on.
     pub(super) async fn deliver_all(
         &self,
         data: &Bytes,
-        of: Option<(&Asked, Option<&HeaderValue>)>,
-    ) -> Result<(), Trouble> {
+        of: Option<(&PendingCall, Option<&HeaderValue>)>,
+    ) -> Result<(), BridgeError> {
         for message in answer::messages(answer::as_text(data)) {
             match message {
                 Ok(message) => self.deliver(data, message, of).await?,
@@ -42,69 +42,78 @@ impl Front {
     pub(super) async fn deliver(
         &self,
         whole: &Bytes,
-        message: Inbound<'_>,
-        of: Option<(&Asked, Option<&HeaderValue>)>,
-    ) -> Result<(), Trouble> {
-        let own = of.map(|(asked, _)| asked);
+        message: InboundMessage<'_>,
+        of: Option<(&PendingCall, Option<&HeaderValue>)>,
+    ) -> Result<(), BridgeError> {
+        let own = of.map(|(pending, _)| pending);
         let line = |changed: Option<String>| match changed {
-            Some(changed) => held::derived(changed, whole),
+            Some(changed) => answer_budget::derived(changed, whole),
             None => whole.slice_ref(message.text.as_bytes()),
         };
         let id = match (&message.kind, own) {
-            (Kind::Other, _) => {
-                let alias = own.and_then(|asked| asked.alias.as_ref());
+            (InboundKind::Other, _) => {
+                let alias = own.and_then(|pending| pending.alias.as_ref());
                 let renamed = alias.and_then(|alias| alias.progress(message.text));
                 self.out.line(line(renamed)).await;
-                if let Some(asked) = own {
-                    *asked.told() = Some(Instant::now());
+                if let Some(pending) = own {
+                    *pending.last_notified() = Some(Instant::now());
                 }
                 return Ok(());
             }
-            (Kind::Response(id), _) => id.clone(),
+            (InboundKind::Response(id), _) => id.clone(),
             // It came for this request, so that it is about this request.
-            (Kind::NobodysError, Some(_)) => {
-                let fault = message.error.and_then(Fault::read);
+            (InboundKind::UnaddressedError, Some(_)) => {
+                let fault = message.error.and_then(JsonRpcError::read);
                 let (status, text, hint) = (StatusCode::OK, None, None);
-                return Err(Trouble::Refused(Box::new(Refusal { status, fault, text, hint })));
+                return Err(BridgeError::Refused(Box::new(ServerRefusal {
+                    status,
+                    fault,
+                    text,
+                    hint,
+                })));
             }
-            (Kind::NobodysError, None) => {
+            (InboundKind::UnaddressedError, None) => {
                 self.bridge.log.warn("the server sent an error that names no request");
                 return Ok(());
             }
         };
-        let sent = own.map(|asked| (asked, asked.alias.as_ref().map_or(&asked.id, |a| &a.sent)));
+        let sent =
+            own.map(|pending| (pending, pending.alias.as_ref().map_or(&pending.id, |a| &a.sent)));
         let id = match sent {
             // It came for this request, and there is no other that it could be about.
-            Some((asked, sent)) if sent.is_spelt_like(&id) && !self.flight.waits(&id) => {
+            Some((pending, sent)) if sent.is_spelt_like(&id) && !self.in_flight.waits(&id) => {
                 self.bridge.log.note("the server answers by the request's id in another JSON type");
-                asked.id.clone()
+                pending.id.clone()
             }
-            Some((asked, sent)) if *sent == id => asked.id.clone(),
+            Some((pending, sent)) if *sent == id => pending.id.clone(),
             _ => id,
         };
         let mut changed = None;
-        if let (Some(asked), Some(result)) = (own.filter(|asked| asked.id == id), message.result) {
-            match &*asked.method {
+        if let (Some(pending), Some(result)) =
+            (own.filter(|pending| pending.id == id), message.result)
+        {
+            match &*pending.method {
                 "initialize" => {
-                    self.session.opened(of.and_then(|(_, session)| session.cloned()), result);
+                    self.mcp_session.opened(of.and_then(|(_, session)| session.cloned()), result);
                 }
                 "tools/list" => {
                     self.bridge.learn(message.text);
-                    changed = self.tools_listed(asked, &message, result);
+                    changed = self.tools_listed(pending, &message, result);
                 }
                 _ => {}
             }
         }
-        let told = own.and_then(|asked| asked.told().take());
-        if let Some(rest) = told.and_then(|told| APART.checked_sub(told.elapsed())) {
+        let notified = own.and_then(|pending| pending.last_notified().take());
+        if let Some(rest) = notified.and_then(|notified| APART.checked_sub(notified.elapsed())) {
             tokio::time::sleep(rest).await;
         }
-        match self.flight.answer(&id) {
+        match self.in_flight.answer(&id) {
             Some(entry) if !entry.cancelled => {
                 // The client knows its request by what it wrote itself.
-                if message.id.and_then(|id| Id::read(id.get())) != Id::read(&entry.id) {
+                if message.id.and_then(|id| RequestId::read(id.get())) != RequestId::read(&entry.id)
+                {
                     let text = changed.as_deref().unwrap_or(message.text);
-                    changed = rpc::renamed(text, &entry.id).or(changed);
+                    changed = json_rpc::renamed(text, &entry.id).or(changed);
                 }
                 self.out.line(line(changed)).await;
             }
@@ -118,19 +127,19 @@ impl Front {
     /// are any.
     fn tools_listed(
         &self,
-        asked: &Asked,
-        message: &Inbound<'_>,
+        pending: &PendingCall,
+        message: &InboundMessage<'_>,
         result: &RawValue,
     ) -> Option<String> {
-        if !asked.stateless {
+        if !pending.stateless {
             // The annotations came with the revision that has no sessions.
             return None;
         }
-        let Lesson { invalid, result: changed, .. } = self.params.learn(result);
+        let ToolListReading { invalid, result: changed, .. } = self.params.learn(result);
         for (tool, why) in invalid {
             let (tool, why) = (beginning(&tool), beginning(&why));
             self.bridge.log.warn(&format!("the tool {tool} is left out: x-mcp-header has {why}"));
         }
-        rpc::splice(message.text, result.get(), &changed?)
+        json_rpc::splice(message.text, result.get(), &changed?)
     }
 }

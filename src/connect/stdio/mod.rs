@@ -11,23 +11,23 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinHandle};
 
 use super::answer;
-use super::consent::Need;
-use super::line::{self, Out};
-use super::params::Params;
-use super::send::Away;
-use super::session::Session;
-use super::trouble::Trouble;
-use super::bridge::{Bridge, Ended};
-use ask::Questions;
-use flight::Flight;
+use super::bridge::{Bridge, StdioEnd};
+use super::consent::ConsentNeed;
+use super::error::BridgeError;
+use super::line::{self, OutputQueue};
+use super::params::ParamMirror;
+use super::send::RedirectPolicy;
+use super::session::McpSession;
+use elicitation::ClientQuestions;
+use in_flight::RequestsInFlight;
 use reading::read;
-use rounds::Rounds;
-use tasks::Work;
+use rounds::ConsentRounds;
+use tasks::SessionTasks;
 
-mod ask;
 mod call;
 mod deliver;
-mod flight;
+mod elicitation;
+mod in_flight;
 pub(super) mod reading;
 mod request;
 mod rounds;
@@ -43,20 +43,20 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const HELD: usize = 8;
 
 /// One client.
-struct Front {
+struct StdioSession {
     /// For work that outlives the request that began it.
-    myself: Weak<Front>,
+    myself: Weak<StdioSession>,
     bridge: Arc<Bridge>,
-    out: Out,
-    session: Session,
+    out: OutputQueue,
+    mcp_session: McpSession,
     /// Held while a lost session is opened anew.
     renewing: tokio::sync::Mutex<()>,
-    params: Params,
-    flight: Flight,
+    params: ParamMirror,
+    in_flight: RequestsInFlight,
     /// Questions that the client was asked to pass on.
-    asking: Questions,
+    questions: ClientQuestions,
     /// Calls that wait for the client to come back with a yes.
-    rounds: Rounds,
+    rounds: ConsentRounds,
     /// The stream for what the server sends unasked.
     listening: Mutex<Option<AbortHandle>>,
 }
@@ -67,13 +67,13 @@ impl Bridge {
     ///
     /// Ends when the client closes its end and what waits is answered or [`Bridge::with_drain`] is
     /// over, when nobody reads `output`, or when `stop` is done. Runs on a tokio runtime.
-    pub async fn stdio<R, W>(self, input: R, output: W, stop: impl Future<Output = ()>) -> Ended
+    pub async fn stdio<R, W>(self, input: R, output: W, stop: impl Future<Output = ()>) -> StdioEnd
     where
         R: AsyncRead + Send + Unpin + 'static,
         W: AsyncWrite + Send + Unpin + 'static,
     {
         let most = self.max_body.saturating_mul(HELD);
-        let (out, writing) = Out::new(output);
+        let (out, writing) = OutputQueue::new(output);
         let mut writing = tokio::spawn(writing);
         let (sender, mut lines) = mpsc::channel(1);
         let reading = tokio::spawn(async move {
@@ -85,19 +85,19 @@ impl Bridge {
                 }
             }
         });
-        let front = Arc::new_cyclic(|myself| Front {
+        let session = Arc::new_cyclic(|myself| StdioSession {
             myself: Weak::clone(myself),
             bridge: Arc::new(self),
             out,
-            session: Session::default(),
+            mcp_session: McpSession::default(),
             renewing: tokio::sync::Mutex::new(()),
-            params: Params::default(),
-            flight: Flight::default(),
-            asking: Questions::default(),
-            rounds: Rounds::default(),
+            params: ParamMirror::default(),
+            in_flight: RequestsInFlight::default(),
+            questions: ClientQuestions::default(),
+            rounds: ConsentRounds::default(),
             listening: Mutex::new(None),
         });
-        let mut work = Work::new(Arc::clone(&front));
+        let mut work = SessionTasks::new(Arc::clone(&session));
         let mut stop = std::pin::pin!(stop);
         let mut before: Option<oneshot::Receiver<()>> = None;
         let mut ended = loop {
@@ -109,43 +109,43 @@ impl Bridge {
                 lines.recv().await
             };
             tokio::select! {
-                () = &mut stop => break Ended::Stopped,
-                _ = &mut writing => break Ended::OutputClosed,
+                () = &mut stop => break StdioEnd::Stopped,
+                _ = &mut writing => break StdioEnd::OutputClosed,
                 () = work.one_done() => {}
                 line = next => match line {
-                    None => break Ended::InputClosed,
+                    None => break StdioEnd::InputClosed,
                     // It may have to wait for a client that does not read.
                     Some(line) => tokio::select! {
-                        () = &mut stop => break Ended::Stopped,
-                        _ = &mut writing => break Ended::OutputClosed,
+                        () = &mut stop => break StdioEnd::Stopped,
+                        _ = &mut writing => break StdioEnd::OutputClosed,
                         posted = work.handle(line) => before = posted,
                     },
                 },
             }
         };
-        if ended == Ended::InputClosed {
+        if ended == StdioEnd::InputClosed {
             // Whoever pipes a message in wants its answer; a client that has gone waits for nothing.
-            front.flight.close_listening();
-            front.stop_listening();
+            session.in_flight.close_listening();
+            session.stop_listening();
             tokio::select! {
-                () = &mut stop => ended = Ended::Stopped,
-                _ = &mut writing => ended = Ended::OutputClosed,
-                _ = tokio::time::timeout(front.bridge.drain, work.all_done()) => {}
+                () = &mut stop => ended = StdioEnd::Stopped,
+                _ = &mut writing => ended = StdioEnd::OutputClosed,
+                _ = tokio::time::timeout(session.bridge.drain, work.all_done()) => {}
             }
         }
         reading.abort();
         // With the last task the output ends.
         work.give_up().await;
-        front.end(writing, ended).await;
+        session.end(writing, ended).await;
         ended
     }
 }
 
-impl Front {
+impl StdioSession {
     /// Answers the request whose id is `id` (JSON), or nobody's, with an error.
-    async fn refuse(&self, id: Option<&str>, trouble: &Trouble) {
-        self.bridge.log.warn(&trouble.words());
-        self.out.line(trouble.fault().response(id)).await;
+    async fn refuse(&self, id: Option<&str>, error: &BridgeError) {
+        self.bridge.log.warn(&error.words());
+        self.out.line(error.fault().response(id)).await;
     }
 
     /// Sends what a person need not be asked about, or said yes to.
@@ -154,9 +154,9 @@ impl Front {
         method: Method,
         fields: Vec<(HeaderName, HeaderValue)>,
         body: Bytes,
-    ) -> Result<Response<Incoming>, Trouble> {
-        let away = self.bridge.agreed(&method, &body, Some(self)).await?;
-        self.bridge.send(method, fields, body, away).await
+    ) -> Result<Response<Incoming>, BridgeError> {
+        let redirects = self.bridge.agreed(&method, &body, Some(self)).await?;
+        self.bridge.send(method, fields, body, redirects).await
     }
 
     /// Sends a message that wants no answer.
@@ -164,7 +164,7 @@ impl Front {
         &self,
         fields: Vec<(HeaderName, HeaderValue)>,
         body: Bytes,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), BridgeError> {
         let response = self.send(Method::POST, fields, body).await?;
         if response.status().is_success() {
             // Nothing is wanted, but a connection whose answer was read can be used again.
@@ -181,30 +181,31 @@ impl Front {
     }
 
     /// The orderly end: what waits is answered, the session closed, the last line written.
-    async fn end(self: Arc<Self>, mut writing: JoinHandle<std::io::Result<()>>, ended: Ended) {
+    async fn end(self: Arc<Self>, mut writing: JoinHandle<std::io::Result<()>>, ended: StdioEnd) {
         self.stop_listening();
-        if ended != Ended::OutputClosed {
+        if ended != StdioEnd::OutputClosed {
             let why = match ended {
-                Ended::Stopped => "mcpid was told to stop".to_owned(),
+                StdioEnd::Stopped => "mcpid was told to stop".to_owned(),
                 _ => "the client closed its end".to_owned(),
             };
-            let trouble = Trouble::Broken(why);
-            for entry in self.flight.give_up() {
-                let told = self.out.line(trouble.fault().response(Some(&entry.id)));
+            let error = BridgeError::Broken(why);
+            for entry in self.in_flight.give_up() {
+                let told = self.out.line(error.fault().response(Some(&entry.id)));
                 let _ = tokio::time::timeout(FAREWELL, told).await;
             }
         }
         // At the end nobody is asked any more.
-        let unasked = matches!(self.bridge.need(&Method::DELETE, &[]), Need::Nothing);
-        if self.session.has_id() && unasked {
-            let (fields, _) = self.session.bare_fields();
-            let farewell = self.bridge.send(Method::DELETE, fields, Bytes::new(), Away::Once);
+        let unasked = matches!(self.bridge.need(&Method::DELETE, &[]), ConsentNeed::Nothing);
+        if self.mcp_session.has_id() && unasked {
+            let (fields, _) = self.mcp_session.bare_fields();
+            let farewell =
+                self.bridge.send(Method::DELETE, fields, Bytes::new(), RedirectPolicy::FollowOnce);
             if !matches!(tokio::time::timeout(FAREWELL, farewell).await, Ok(Ok(_))) {
                 self.bridge.log.note("the server was not told that the session is over");
             }
         }
         drop(self);
-        if ended != Ended::OutputClosed {
+        if ended != StdioEnd::OutputClosed {
             let _ = tokio::time::timeout(FAREWELL, &mut writing).await;
         }
         writing.abort();

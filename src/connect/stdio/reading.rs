@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::connect::rpc::Id;
+use crate::connect::json_rpc::RequestId;
 use crate::mcp::body::{self, Message, Scope};
 use crate::message::{Head, RequestTarget};
 
@@ -30,11 +30,11 @@ pub(super) fn lenient_id(line: &[u8]) -> Option<String> {
         return None;
     }
     let loose: Loose<'_> = serde_json::from_slice(line).ok()?;
-    Id::read(loose.id.get()).map(|_| loose.id.get().to_owned())
+    RequestId::read(loose.id.get()).map(|_| loose.id.get().to_owned())
 }
 
 /// Which request a `notifications/cancelled` is about.
-pub(super) fn cancels(line: &[u8]) -> Option<Id> {
+pub(super) fn cancels(line: &[u8]) -> Option<RequestId> {
     #[derive(Deserialize)]
     struct Cancel<'l> {
         #[serde(borrow)]
@@ -45,5 +45,5 @@ pub(super) fn cancels(line: &[u8]) -> Option<Id> {
         #[serde(borrow, rename = "requestId")]
         request: &'l RawValue,
     }
-    Id::read(serde_json::from_slice::<Cancel<'_>>(line).ok()?.params.request.get())
+    RequestId::read(serde_json::from_slice::<Cancel<'_>>(line).ok()?.params.request.get())
 }

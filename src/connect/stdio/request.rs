@@ -6,17 +6,17 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
 
-use crate::connect::bridge::Asking;
-use crate::connect::answer::{self, Answer};
-use crate::connect::events::Events;
-use crate::connect::session::Session;
-use crate::connect::trouble::Trouble;
+use crate::connect::answer::{self, ServerAnswer};
+use crate::connect::bridge::ConsentVia;
+use crate::connect::error::BridgeError;
+use crate::connect::events::EventStream;
+use crate::connect::session::McpSession;
 use crate::tower::HEADER_MISMATCH;
 
-use super::call::Asked;
-use super::rounds::Round;
+use super::call::PendingCall;
+use super::rounds::RoundOutcome;
 use super::stream::LEAST;
-use super::{Front, read};
+use super::{StdioSession, read};
 
 /// How long a stream may stay open after its answer: as long as it takes to close it in an orderly
 /// way, so that the connection can be used again.
@@ -24,132 +24,137 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How often in a row an answer is taken up again without anything new.
 const RESUMPTIONS: u32 = 5;
 
-impl Front {
-    /// Gets `asked` answered, by the server or by an error that says why not.
-    pub(super) async fn request(&self, asked: Asked) {
-        let id = asked.id.clone();
-        let failed = self.converse(asked).await.err();
-        if let (Some(trouble), Some(entry)) = (failed, self.flight.finish(&id))
+impl StdioSession {
+    /// Gets `pending` answered, by the server or by an error that says why not.
+    pub(super) async fn request(&self, pending: PendingCall) {
+        let id = pending.id.clone();
+        let failed = self.converse(pending).await.err();
+        if let (Some(error), Some(entry)) = (failed, self.in_flight.finish(&id))
             && !entry.cancelled
         {
-            self.refuse(Some(&entry.id), &trouble).await;
+            self.refuse(Some(&entry.id), &error).await;
         }
     }
 
-    async fn converse(&self, mut asked: Asked) -> Result<(), Trouble> {
-        let away = match self.bridge.asking {
-            Asking::Client(patience) if asked.stateless => {
-                match self.round(&mut asked, patience).await? {
-                    Round::Go(away) => away,
-                    Round::Asked => return Ok(()),
+    async fn converse(&self, mut pending: PendingCall) -> Result<(), BridgeError> {
+        let redirects = match self.bridge.consent_via {
+            ConsentVia::Client(time_limit) if pending.stateless => {
+                match self.round(&mut pending, time_limit).await? {
+                    RoundOutcome::Go(redirects) => redirects,
+                    RoundOutcome::QuestionSent => return Ok(()),
                 }
             }
-            _ => self.bridge.agreed(&Method::POST, &asked.body, Some(self)).await?,
+            _ => self.bridge.agreed(&Method::POST, &pending.body, Some(self)).await?,
         };
-        self.flight.sent(&asked.id);
+        self.in_flight.sent(&pending.id);
         let (mut renewed, mut refreshed) = (false, false);
         loop {
-            let mut fields = asked.fields.clone();
-            if let ("tools/call", true, Some(tool)) = (&*asked.method, asked.stateless, &asked.name)
+            let mut fields = pending.fields.clone();
+            if let ("tools/call", true, Some(tool)) =
+                (&*pending.method, pending.stateless, &pending.name)
             {
-                fields.extend(self.params.headers(tool, &asked.body));
+                fields.extend(self.params.headers(tool, &pending.body));
             }
-            let body = asked.body.clone();
-            let response = self.bridge.send(Method::POST, fields, body, away).await?;
+            let body = pending.body.clone();
+            let response = self.bridge.send(Method::POST, fields, body, redirects).await?;
             if response.status().is_success() {
-                return self.answered(&asked, response).await;
+                return self.answered(&pending, response).await;
             }
-            let trouble = answer::refusal(response, &self.bridge).await;
-            let mismatch = trouble.is_fault(StatusCode::BAD_REQUEST, HEADER_MISMATCH.into());
-            if mismatch && asked.stateless && asked.method == "tools/call" && !refreshed {
+            let error = answer::refusal(response, &self.bridge).await;
+            let mismatch = error.is_fault(StatusCode::BAD_REQUEST, HEADER_MISMATCH.into());
+            if mismatch && pending.stateless && pending.method == "tools/call" && !refreshed {
                 // The server mirrors other parameters than it did when its tools were listed.
                 refreshed = true;
-                self.refresh(&asked).await?;
-            } else if self.session_is_lost(&asked, &trouble) && !renewed {
+                self.refresh(&pending).await?;
+            } else if self.session_is_lost(&pending, &error) && !renewed {
                 renewed = true;
-                self.renew(asked.number).await?;
-                if let Ok(message) = read(&asked.body) {
-                    (asked.fields, asked.number) = self.session.fields(&message);
+                self.renew(pending.number).await?;
+                if let Ok(message) = read(&pending.body) {
+                    (pending.fields, pending.number) = self.mcp_session.fields(&message);
                 }
             } else {
-                return Err(trouble);
+                return Err(error);
             }
         }
     }
 
     /// Whether the request was sent in a session that the server does not have any more.
-    fn session_is_lost(&self, asked: &Asked, trouble: &Trouble) -> bool {
-        trouble.is_lost_session()
-            && !asked.stateless
-            && asked.method != "initialize"
-            && self.session.has_id()
+    fn session_is_lost(&self, pending: &PendingCall, error: &BridgeError) -> bool {
+        error.is_lost_session()
+            && !pending.stateless
+            && pending.method != "initialize"
+            && self.mcp_session.has_id()
     }
 
-    async fn answered(&self, asked: &Asked, response: Response<Incoming>) -> Result<(), Trouble> {
-        let session = match &*asked.method {
-            "initialize" => Session::id_of(&response)?,
+    async fn answered(
+        &self,
+        pending: &PendingCall,
+        response: Response<Incoming>,
+    ) -> Result<(), BridgeError> {
+        let session = match &*pending.method {
+            "initialize" => McpSession::id_of(&response)?,
             _ => None,
         };
         let status = response.status();
-        let silence = self.bridge.silence.filter(|_| asked.method != "subscriptions/listen");
+        let silence = self.bridge.silence.filter(|_| pending.method != "subscriptions/listen");
         match answer::read(response, &self.bridge, silence).await? {
-            Answer::Nothing => {
-                Err(Trouble::Garbage(format!("{status} without an answer to a request")))
+            ServerAnswer::Nothing => {
+                Err(BridgeError::Garbage(format!("{status} without an answer to a request")))
             }
-            Answer::Json(text) => {
+            ServerAnswer::Json(text) => {
                 let mut why = "it does not answer this request";
                 for message in answer::messages(answer::as_text(&text)) {
                     match message {
                         Ok(message) => {
-                            self.deliver(&text, message, Some((asked, session.as_ref()))).await?;
+                            self.deliver(&text, message, Some((pending, session.as_ref()))).await?;
                         }
                         Err(words) => why = words,
                     }
                 }
-                match self.flight.waits(&asked.id) {
-                    true => Err(Trouble::Garbage(why.to_owned())),
+                match self.in_flight.waits(&pending.id) {
+                    true => Err(BridgeError::Garbage(why.to_owned())),
                     false => Ok(()),
                 }
             }
-            Answer::Events(events) => self.follow(asked, session.as_ref(), *events).await,
+            ServerAnswer::Events(events) => self.follow(pending, session.as_ref(), *events).await,
         }
     }
 
     /// Reads events until the answer is there, over as many connections as it takes.
     async fn follow(
         &self,
-        asked: &Asked,
+        pending: &PendingCall,
         session: Option<&HeaderValue>,
-        mut events: Events,
-    ) -> Result<(), Trouble> {
+        mut events: EventStream,
+    ) -> Result<(), BridgeError> {
         let mut without_news = 0;
         loop {
-            let trouble = loop {
+            let error = loop {
                 match events.next().await {
                     Ok(Some(data)) => {
                         without_news = 0;
-                        self.deliver_all(&data, Some((asked, session))).await?;
-                        if !self.flight.waits(&asked.id) {
+                        self.deliver_all(&data, Some((pending, session))).await?;
+                        if !self.in_flight.waits(&pending.id) {
                             let rest = async { while let Ok(Some(_)) = events.next().await {} };
                             let _ = tokio::time::timeout(LINGER, rest).await;
                             return Ok(());
                         }
                     }
-                    Ok(None) => break Trouble::Ended,
-                    Err(trouble @ Trouble::Ended) => break trouble,
-                    Err(trouble) => return Err(trouble),
+                    Ok(None) => break BridgeError::Ended,
+                    Err(error @ BridgeError::Ended) => break error,
+                    Err(error) => return Err(error),
                 }
             };
-            if self.flight.is_cancelled(&asked.id) {
-                return Err(trouble);
+            if self.in_flight.is_cancelled(&pending.id) {
+                return Err(error);
             }
-            let Some(last) = events.last_id.clone().filter(|_| !asked.stateless) else {
-                return Err(trouble);
+            let Some(last) = events.last_id.clone().filter(|_| !pending.stateless) else {
+                return Err(error);
             };
             loop {
                 without_news += 1;
                 if without_news > RESUMPTIONS {
-                    return Err(trouble);
+                    return Err(error);
                 }
                 let pause = events.retry.unwrap_or(Duration::from_secs(1));
                 tokio::time::sleep(pause.clamp(LEAST, Duration::from_secs(60))).await;
@@ -161,8 +166,8 @@ impl Front {
                         (events.last_id, events.retry) = (last_id, retry);
                         break;
                     }
-                    Err(Trouble::Refused(refusal)) if refusal.status.is_client_error() => {
-                        return Err(trouble);
+                    Err(BridgeError::Refused(refusal)) if refusal.status.is_client_error() => {
+                        return Err(error);
                     }
                     Err(_) => {}
                 }

@@ -16,15 +16,15 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::connect::bridge::QUESTIONS;
-use crate::connect::consent::{self, Answer, Limits, Refused};
-use crate::connect::rpc::Id;
-use crate::connect::send::Away;
+use crate::connect::consent::{self, ConsentAnswer, NoConsent, PageLimits};
+use crate::connect::error::BridgeError;
+use crate::connect::json_rpc::RequestId;
+use crate::connect::send::RedirectPolicy;
 use crate::connect::session::can_elicit;
-use crate::connect::trouble::Trouble;
 use crate::message::shown::printed;
 
-use super::call::{Alias, Asked};
-use super::{Front, ask, read};
+use super::call::{CallAlias, PendingCall};
+use super::{StdioSession, elicitation, read};
 
 /// What the state of a question of the bridge begins with.
 const STATE: &str = "mcpid-consent-";
@@ -33,26 +33,26 @@ const METHODS: &[&str] = &["tools/call", "prompts/get", "resources/read"];
 
 /// Calls that wait for the round that says yes.
 #[derive(Debug, Default)]
-pub(super) struct Rounds {
-    waiting: Mutex<HashMap<String, Waiting>>,
+pub(super) struct ConsentRounds {
+    waiting: Mutex<HashMap<String, HeldCall>>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct HeldCall {
     body: Bytes,
     until: Instant,
 }
 
-impl Rounds {
+impl ConsentRounds {
     /// Keeps `body` until the answer comes; no, if too many wait.
-    fn open(&self, state: String, body: Bytes, patience: Duration) -> bool {
+    fn open(&self, state: String, body: Bytes, time_limit: Duration) -> bool {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         waiting.retain(|_, waiting| waiting.until > now);
         if waiting.len() >= QUESTIONS {
             return false;
         }
-        waiting.insert(state, Waiting { body, until: now + patience });
+        waiting.insert(state, HeldCall { body, until: now + time_limit });
         true
     }
 
@@ -65,26 +65,26 @@ impl Rounds {
 }
 
 /// What becomes of a request.
-pub(super) enum Round {
+pub(super) enum RoundOutcome {
     /// It goes on.
-    Go(Away),
+    Go(RedirectPolicy),
     /// It has its answer: a question.
-    Asked,
+    QuestionSent,
 }
 
 #[derive(Deserialize)]
-struct Call<'c> {
+struct RoundCall<'c> {
     #[serde(borrow)]
     id: &'c RawValue,
     #[serde(borrow)]
-    params: Params<'c>,
+    params: RoundParams<'c>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Params<'c> {
+struct RoundParams<'c> {
     #[serde(borrow, rename = "_meta")]
-    meta: Meta<'c>,
+    meta: RoundMeta<'c>,
     #[serde(default)]
     request_state: Option<Value>,
     #[serde(borrow, default)]
@@ -92,68 +92,71 @@ struct Params<'c> {
 }
 
 #[derive(Deserialize)]
-struct Meta<'c> {
+struct RoundMeta<'c> {
     #[serde(rename = "io.modelcontextprotocol/clientCapabilities", default)]
-    capabilities: Capabilities,
+    capabilities: RoundCapabilities,
     #[serde(borrow, rename = "progressToken", default)]
     token: Option<&'c RawValue>,
 }
 
 #[derive(Default, Deserialize)]
-struct Capabilities {
+struct RoundCapabilities {
     #[serde(default)]
     elicitation: Option<Map<String, Value>>,
 }
 
-impl Front {
-    /// Makes sure of the yes to a request of this revision; `asked` is then what was agreed to.
+impl StdioSession {
+    /// Makes sure of the yes to a request of this revision; `pending` is then what was agreed to.
     pub(super) async fn round(
         &self,
-        asked: &mut Asked,
-        patience: Duration,
-    ) -> Result<Round, Trouble> {
-        let body = asked.body.clone();
-        let call: Option<Call<'_>> = serde_json::from_slice(&body).ok();
+        pending: &mut PendingCall,
+        time_limit: Duration,
+    ) -> Result<RoundOutcome, BridgeError> {
+        let body = pending.body.clone();
+        let call: Option<RoundCall<'_>> = serde_json::from_slice(&body).ok();
         let state = call.as_ref().and_then(|call| call.params.request_state.as_ref()?.as_str());
         if let (Some(call), Some(state)) = (&call, state.filter(|state| state.starts_with(STATE))) {
-            return self.second(asked, call, state);
+            return self.second(pending, call, state);
         }
         let question = match self.bridge.need(&http::Method::POST, &body) {
-            consent::Need::Nothing => return Ok(Round::Go(Away::Once)),
-            consent::Need::Ask(question) => question,
-            _ => return Err(Trouble::Declined("nobody could be shown what it does".to_owned())),
+            consent::ConsentNeed::Nothing => {
+                return Ok(RoundOutcome::Go(RedirectPolicy::FollowOnce));
+            }
+            consent::ConsentNeed::Ask(question) => question,
+            _ => {
+                return Err(BridgeError::Declined("nobody could be shown what it does".to_owned()));
+            }
         };
         let can = call.is_some_and(|call| {
             call.params.meta.capabilities.elicitation.as_ref().is_some_and(can_elicit)
         });
         let no = |why: &str| {
             let what = question.operation().printed();
-            let why = Refused::NoWay(why.to_owned());
-            Err(Trouble::Declined(format!("{what} was not agreed to: {why}")))
+            let why = NoConsent::NoWay(why.to_owned());
+            Err(BridgeError::Declined(format!("{what} was not agreed to: {why}")))
         };
-        if !METHODS.contains(&&*asked.method) {
+        if !METHODS.contains(&&*pending.method) {
             return no(
                 "a client of this revision can only be asked about tools/call, prompts/get \
                        and resources/read; a terminal or an askpass program can",
             );
         }
         if !can {
-            return no(ask::CANNOT);
+            return no(elicitation::CANNOT);
         }
         let Ok(nonce) = self.bridge.sender.nonce() else {
             return no("there are no random numbers");
         };
         let state = format!("{STATE}{}", nonce.as_str());
-        if !self.rounds.open(state.clone(), body.clone(), patience) {
+        if !self.rounds.open(state.clone(), body.clone(), time_limit) {
             return no(&format!("{QUESTIONS} questions wait already"));
         }
         // Whoever takes the entry out may answer.
-        if let Some(entry) = self.flight.finish(&asked.id)
+        if let Some(entry) = self.in_flight.finish(&pending.id)
             && !entry.cancelled
         {
-            let shown = question.shown(&Limits::default()).text;
-            let wanted =
-                json!({ &state: { "method": "elicitation/create", "params": ask::form(&shown) } });
+            let shown = question.shown(&PageLimits::default()).text;
+            let wanted = json!({ &state: { "method": "elicitation/create", "params": elicitation::form(&shown) } });
             let result = json!({
                 "resultType": "input_required",
                 "inputRequests": wanted,
@@ -162,36 +165,43 @@ impl Front {
             let id = &entry.id;
             self.out.line(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)).await;
         }
-        Ok(Round::Asked)
+        Ok(RoundOutcome::QuestionSent)
     }
 
     /// The round that brings the answer.
-    fn second(&self, asked: &mut Asked, call: &Call<'_>, state: &str) -> Result<Round, Trouble> {
-        let what = printed(&asked.method).into_owned();
-        let declined = |why: &str| Trouble::Declined(format!("{what} was not agreed to: {why}"));
+    fn second(
+        &self,
+        pending: &mut PendingCall,
+        call: &RoundCall<'_>,
+        state: &str,
+    ) -> Result<RoundOutcome, BridgeError> {
+        let what = printed(&pending.method).into_owned();
+        let declined =
+            |why: &str| BridgeError::Declined(format!("{what} was not agreed to: {why}"));
         let Some(first) = self.rounds.take(state) else {
             return Err(declined("the question is not open any more"));
         };
-        if !same(&first, &asked.body) {
+        if !same(&first, &pending.body) {
             return Err(declined("it is not the request that was asked about"));
         }
         let answer = call.params.input_responses.as_ref().and_then(|all| all.get(state));
-        match answer.map(|answer| ask::elicited(answer.get())) {
-            Some(Answer::Yes) => {}
-            Some(Answer::No(why)) => return Err(declined(&why.to_string())),
+        match answer.map(|answer| elicitation::elicited(answer.get())) {
+            Some(ConsentAnswer::Yes) => {}
+            Some(ConsentAnswer::No(why)) => return Err(declined(&why.to_string())),
             None => return Err(declined("there is no answer to the question")),
         }
-        let unreadable = |_| Trouble::Unreadable("it cannot be read again".to_owned());
-        let agreed: Call<'_> = serde_json::from_slice(&first).map_err(unreadable)?;
-        let sent = Id::read(agreed.id.get())
-            .ok_or_else(|| Trouble::Unreadable("it has no id".to_owned()))?;
+        let unreadable = |_| BridgeError::Unreadable("it cannot be read again".to_owned());
+        let agreed: RoundCall<'_> = serde_json::from_slice(&first).map_err(unreadable)?;
+        let sent = RequestId::read(agreed.id.get())
+            .ok_or_else(|| BridgeError::Unreadable("it has no id".to_owned()))?;
         let tokens = agreed.params.meta.token.zip(call.params.meta.token);
-        let tokens = tokens.and_then(|(sent, own)| Some((Id::read(sent.get())?, own.get().into())));
-        asked.alias = Some(Alias { sent, tokens });
-        let message = read(&first).map_err(Trouble::Unreadable)?;
-        (asked.fields, asked.number) = self.session.fields(&message);
-        asked.body = first.clone();
-        Ok(Round::Go(Away::Never))
+        let tokens =
+            tokens.and_then(|(sent, own)| Some((RequestId::read(sent.get())?, own.get().into())));
+        pending.alias = Some(CallAlias { sent, tokens });
+        let message = read(&first).map_err(BridgeError::Unreadable)?;
+        (pending.fields, pending.number) = self.mcp_session.fields(&message);
+        pending.body = first.clone();
+        Ok(RoundOutcome::Go(RedirectPolicy::Never))
     }
 }
 

@@ -7,13 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
-use crate::connect::answer::{self, Answer};
-use crate::connect::events::Events;
-use crate::connect::rpc::Kind;
-use crate::connect::session::{Number, Session};
-use crate::connect::trouble::Trouble;
+use crate::connect::answer::{self, ServerAnswer};
+use crate::connect::error::BridgeError;
+use crate::connect::events::EventStream;
+use crate::connect::json_rpc::InboundKind;
+use crate::connect::session::{McpSession, SessionNumber};
 
-use super::{Front, read};
+use super::{StdioSession, read};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// The notification that ends the opening of a session.
@@ -23,20 +23,20 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 /// The shortest, whatever the server asks for: each time is a signature, and an entry of a log.
 pub(super) const LEAST: Duration = Duration::from_millis(100);
 
-impl Front {
+impl StdioSession {
     /// Opens the stream for what the server sends unasked, in place of an earlier one.
-    pub(super) fn listen(self: &Arc<Self>, number: Number) {
-        let front = Arc::clone(self);
-        let work = tokio::spawn(async move { front.listening(number).await });
+    pub(super) fn listen(self: &Arc<Self>, number: SessionNumber) {
+        let session = Arc::clone(self);
+        let work = tokio::spawn(async move { session.listening(number).await });
         let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(earlier) = listening.replace(work.abort_handle()) {
             earlier.abort();
         }
     }
 
-    async fn listening(&self, number: Number) {
+    async fn listening(&self, number: SessionNumber) {
         let (mut last, mut pause) = (None::<String>, PAUSE.0);
-        while self.session.is_now(number) {
+        while self.mcp_session.is_now(number) {
             let mut asked_pause = None;
             match self.listen_from(last.as_deref()).await {
                 Ok(mut events) => {
@@ -50,15 +50,15 @@ impl Front {
                     last = events.last_id;
                 }
                 // The server has no such stream, which is its right, or not for us.
-                Err(Trouble::Refused(refusal)) if refusal.status.is_client_error() => {
+                Err(BridgeError::Refused(refusal)) if refusal.status.is_client_error() => {
                     if refusal.status != StatusCode::METHOD_NOT_ALLOWED {
-                        let words = Trouble::Refused(refusal).words();
+                        let words = BridgeError::Refused(refusal).words();
                         self.bridge.log.warn(&format!("no stream of notifications: {words}"));
                     }
                     return;
                 }
-                Err(trouble) => {
-                    let words = trouble.words();
+                Err(error) => {
+                    let words = error.words();
                     self.bridge.log.note(&format!("no stream of notifications: {words}"));
                 }
             }
@@ -68,11 +68,12 @@ impl Front {
     }
 
     /// Asks for the events after the one whose id is `last`, or for those of no request.
-    pub(super) async fn listen_from(&self, last: Option<&str>) -> Result<Events, Trouble> {
-        let (mut fields, _) = self.session.bare_fields();
+    pub(super) async fn listen_from(&self, last: Option<&str>) -> Result<EventStream, BridgeError> {
+        let (mut fields, _) = self.mcp_session.bare_fields();
         if let Some(last) = last {
-            let last = HeaderValue::from_str(last)
-                .map_err(|_| Trouble::Garbage("an event id that no header can hold".to_owned()))?;
+            let last = HeaderValue::from_str(last).map_err(|_| {
+                BridgeError::Garbage("an event id that no header can hold".to_owned())
+            })?;
             fields.push((LAST_EVENT_ID, last));
         }
         let response = self.send(Method::GET, fields, Bytes::new()).await?;
@@ -80,46 +81,46 @@ impl Front {
             return Err(answer::refusal(response, &self.bridge).await);
         }
         match answer::read(response, &self.bridge, None).await? {
-            Answer::Events(events) => Ok(*events),
-            _ => Err(Trouble::Garbage("no events in answer to GET".to_owned())),
+            ServerAnswer::Events(events) => Ok(*events),
+            _ => Err(BridgeError::Garbage("no events in answer to GET".to_owned())),
         }
     }
 
     /// Opens another session in place of the one that the server has lost, as the client opened
     /// that one. Of several requests that find it lost at once, one does so.
-    pub(super) async fn renew(self: &Front, lost: Number) -> Result<(), Trouble> {
+    pub(super) async fn renew(self: &StdioSession, lost: SessionNumber) -> Result<(), BridgeError> {
         let _one = self.renewing.lock().await;
-        if !self.session.is_now(lost) {
+        if !self.mcp_session.is_now(lost) {
             return Ok(());
         }
-        let Some(body) = self.session.initialize() else { return Ok(()) };
+        let Some(body) = self.mcp_session.initialize() else { return Ok(()) };
         self.bridge.log.warn("the server has lost the session; opening another");
         let response = self.send(Method::POST, Vec::new(), body).await?;
         if !response.status().is_success() {
             return Err(answer::refusal(response, &self.bridge).await);
         }
-        let id = Session::id_of(&response)?;
+        let id = McpSession::id_of(&response)?;
         let mut opened = false;
         for text in self.bridge.texts(response).await? {
             for message in answer::messages(answer::as_text(&text)).flatten() {
-                if let (Kind::Response(_), Some(result)) = (&message.kind, message.result) {
-                    self.session.opened(id.clone(), result);
+                if let (InboundKind::Response(_), Some(result)) = (&message.kind, message.result) {
+                    self.mcp_session.opened(id.clone(), result);
                     opened = true;
                 }
             }
         }
         if !opened {
-            return Err(Trouble::Garbage("no session in answer to initialize".to_owned()));
+            return Err(BridgeError::Garbage("no session in answer to initialize".to_owned()));
         }
         let body = Bytes::from_static(INITIALIZED);
         let fields = match read(&body) {
-            Ok(message) => self.session.fields(&message).0,
-            Err(_) => self.session.bare_fields().0,
+            Ok(message) => self.mcp_session.fields(&message).0,
+            Err(_) => self.mcp_session.bare_fields().0,
         };
         self.post(fields, body).await?;
-        let (_, number) = self.session.bare_fields();
-        if let Some(front) = self.myself.upgrade() {
-            front.listen(number);
+        let (_, number) = self.mcp_session.bare_fields();
+        if let Some(session) = self.myself.upgrade() {
+            session.listen(number);
         }
         Ok(())
     }

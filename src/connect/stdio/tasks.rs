@@ -8,32 +8,37 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::task::{self, AbortHandle, JoinError, JoinSet};
 
-use crate::connect::line::Line;
-use crate::connect::rpc::Id;
-use crate::connect::trouble::Trouble;
+use crate::connect::error::BridgeError;
+use crate::connect::json_rpc::RequestId;
+use crate::connect::line::ClientLine;
 use crate::mcp::body::{Message, MessageKind};
 use crate::message::shown::visible;
 
-use super::Front;
-use super::call::Asked;
-use super::flight::{Cancelled, Entry};
+use super::StdioSession;
+use super::call::PendingCall;
+use super::in_flight::{CancelEffect, InFlightRequest};
 use super::reading::{cancels, lenient_id, read};
 
 /// How long a server has to end what was cancelled.
 const CANCELLING: Duration = Duration::from_secs(10);
 
 /// What is under way.
-pub(super) struct Work {
-    front: Arc<Front>,
+pub(super) struct SessionTasks {
+    session: Arc<StdioSession>,
     requests: JoinSet<()>,
     /// Which request each of them is about.
-    ids: HashMap<task::Id, Id>,
+    ids: HashMap<task::Id, RequestId>,
     posts: JoinSet<()>,
 }
 
-impl Work {
-    pub(super) fn new(front: Arc<Front>) -> Self {
-        Work { front, requests: JoinSet::new(), ids: HashMap::new(), posts: JoinSet::new() }
+impl SessionTasks {
+    pub(super) fn new(session: Arc<StdioSession>) -> Self {
+        SessionTasks {
+            session,
+            requests: JoinSet::new(),
+            ids: HashMap::new(),
+            posts: JoinSet::new(),
+        }
     }
 
     /// Gives up all tasks, and waits until they are gone.
@@ -63,36 +68,36 @@ impl Work {
         let task = done.as_ref().map_or_else(JoinError::id, |(task, ())| *task);
         let Some(id) = self.ids.remove(&task) else { return };
         if done.is_err_and(|error| error.is_panic())
-            && let Some(entry) = self.front.flight.finish(&id)
+            && let Some(entry) = self.session.in_flight.finish(&id)
         {
-            let trouble = Trouble::Broken("this is a bug of mcpid, please report it".to_owned());
-            self.front.refuse(Some(&entry.id), &trouble).await;
+            let error = BridgeError::Broken("this is a bug of mcpid, please report it".to_owned());
+            self.session.refuse(Some(&entry.id), &error).await;
         }
     }
 
     /// Takes one line of the client; what is returned is done when the next may follow.
-    pub(super) async fn handle(&mut self, line: Line) -> Option<oneshot::Receiver<()>> {
-        let front = &self.front;
-        let limit = front.bridge.max_body;
+    pub(super) async fn handle(&mut self, line: ClientLine) -> Option<oneshot::Receiver<()>> {
+        let session = &self.session;
+        let limit = session.bridge.max_body;
         let line = match line {
-            Line::TooLong(bytes) => {
-                front.refuse(None, &Trouble::TooLong { bytes, limit }).await;
+            ClientLine::TooLong(bytes) => {
+                session.refuse(None, &BridgeError::TooLong { bytes, limit }).await;
                 return None;
             }
-            Line::Whole(line) if line.trim_ascii().is_empty() => return None,
-            Line::Whole(line) => Bytes::from(line),
+            ClientLine::Whole(line) if line.trim_ascii().is_empty() => return None,
+            ClientLine::Whole(line) => Bytes::from(line),
         };
         // The end of a line may be two characters, of which the message has neither.
         let line = line.slice_ref(line.trim_ascii());
         if line.len() > limit {
-            let trouble = Trouble::TooLong { bytes: line.len(), limit };
-            front.refuse(lenient_id(&line).as_deref(), &trouble).await;
+            let error = BridgeError::TooLong { bytes: line.len(), limit };
+            session.refuse(lenient_id(&line).as_deref(), &error).await;
             return None;
         }
         let message = match read(&line) {
             Ok(message) => message,
             Err(why) => {
-                front.refuse(lenient_id(&line).as_deref(), &Trouble::Unreadable(why)).await;
+                session.refuse(lenient_id(&line).as_deref(), &BridgeError::Unreadable(why)).await;
                 return None;
             }
         };
@@ -102,21 +107,21 @@ impl Work {
                 None
             }
             MessageKind::Notification => self.notification(&line, &message),
-            MessageKind::Response if front.asking.answered(&line, &message) => None,
+            MessageKind::Response if session.questions.answered(&line, &message) => None,
             MessageKind::Response => Some(self.post(line.clone(), &message)),
         }
     }
 
     async fn request(&mut self, line: &Bytes, message: &Message<'_>) {
-        let front = &self.front;
+        let session = &self.session;
         let method = message.method().unwrap_or_default();
         let Some(raw) = message.id() else {
             let why = "the id is neither a number nor a string".to_owned();
-            return front.refuse(None, &Trouble::Unreadable(why)).await;
+            return session.refuse(None, &BridgeError::Unreadable(why)).await;
         };
-        let Some(id) = Id::read(raw) else { return };
+        let Some(id) = RequestId::read(raw) else { return };
         let stateless = message.protocol_version().is_some();
-        let entry = Entry {
+        let entry = InFlightRequest {
             id: raw.to_owned(),
             stateless,
             listens: method == "subscriptions/listen",
@@ -124,16 +129,16 @@ impl Work {
             cancelled: false,
             work: None,
         };
-        if !front.flight.begin(id.clone(), entry) {
+        if !session.in_flight.begin(id.clone(), entry) {
             // An answer with this id would be taken for the other request's.
             let why = format!("a request with the id {} waits already", visible(raw));
-            return front.refuse(None, &Trouble::Unreadable(why)).await;
+            return session.refuse(None, &BridgeError::Unreadable(why)).await;
         }
         if method == "initialize" {
-            front.session.asked(line.clone());
+            session.mcp_session.note_initialize(line.clone());
         }
-        let (fields, number) = front.session.fields(message);
-        let asked = Asked {
+        let (fields, number) = session.mcp_session.fields(message);
+        let pending = PendingCall {
             id: id.clone(),
             method: method.to_owned(),
             name: message.name().map(str::to_owned),
@@ -141,13 +146,13 @@ impl Work {
             body: line.clone(),
             fields,
             number,
-            told: Mutex::new(None),
+            last_notified: Mutex::new(None),
             alias: None,
         };
-        let front = Arc::clone(front);
-        let work = self.requests.spawn(async move { front.request(asked).await });
+        let session = Arc::clone(session);
+        let work = self.requests.spawn(async move { session.request(pending).await });
         self.ids.insert(work.id(), id.clone());
-        self.front.flight.work(&id, work);
+        self.session.in_flight.work(&id, work);
     }
 
     fn notification(
@@ -157,16 +162,16 @@ impl Work {
     ) -> Option<oneshot::Receiver<()>> {
         if message.method() == Some("notifications/cancelled") {
             let id = cancels(line);
-            let cancelled = id.as_ref().map(|id| self.front.flight.cancel(id));
-            match (cancelled.unwrap_or(Cancelled::Unknown), id) {
+            let cancelled = id.as_ref().map(|id| self.session.in_flight.cancel(id));
+            match (cancelled.unwrap_or(CancelEffect::Unknown), id) {
                 // Closing the request has told the server, or there is nothing to tell.
-                (Cancelled::Closed, _) => return None,
-                (Cancelled::Unknown, _) if !self.front.session.is_open() => return None,
-                (Cancelled::Tell, Some(id)) => {
-                    let front = Arc::clone(&self.front);
+                (CancelEffect::Closed, _) => return None,
+                (CancelEffect::Unknown, _) if !self.session.mcp_session.is_open() => return None,
+                (CancelEffect::Tell, Some(id)) => {
+                    let session = Arc::clone(&self.session);
                     self.posts.spawn(async move {
                         tokio::time::sleep(CANCELLING).await;
-                        if let Some(entry) = front.flight.finish(&id) {
+                        if let Some(entry) = session.in_flight.finish(&id) {
                             entry.work.iter().for_each(AbortHandle::abort);
                         }
                     });
@@ -179,19 +184,19 @@ impl Work {
 
     /// Sends what wants no answer.
     fn post(&mut self, body: Bytes, message: &Message<'_>) -> oneshot::Receiver<()> {
-        let (fields, number) = self.front.session.fields(message);
+        let (fields, number) = self.session.mcp_session.fields(message);
         let begins = message.method() == Some("notifications/initialized");
         let what = message.method().unwrap_or("an answer of the client").to_owned();
-        let front = Arc::clone(&self.front);
+        let session = Arc::clone(&self.session);
         let (done, posted) = oneshot::channel();
         self.posts.spawn(async move {
-            match front.post(fields, body).await {
-                Ok(()) if begins && front.session.is_open() => front.listen(number),
+            match session.post(fields, body).await {
+                Ok(()) if begins && session.mcp_session.is_open() => session.listen(number),
                 Ok(()) => {}
-                Err(trouble) => front.bridge.log.warn(&format!(
+                Err(error) => session.bridge.log.warn(&format!(
                     "{} did not arrive: {}",
                     visible(&what),
-                    trouble.words()
+                    error.words()
                 )),
             }
             let _ = done.send(());

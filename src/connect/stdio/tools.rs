@@ -5,24 +5,24 @@ use http::Method;
 use serde_json::value::RawValue;
 
 use crate::connect::answer;
-use crate::connect::trouble::Trouble;
+use crate::connect::error::BridgeError;
 
-use super::call::Asked;
-use super::{Front, read};
+use super::call::PendingCall;
+use super::{StdioSession, read};
 
 /// Pages of a tool list that are read to find the schema of one tool.
 const PAGES: usize = 100;
 
-impl Front {
+impl StdioSession {
     /// Asks for the list of tools once more, so that the parameters of a call can be mirrored.
-    pub(super) async fn refresh(&self, asked: &Asked) -> Result<(), Trouble> {
+    pub(super) async fn refresh(&self, pending: &PendingCall) -> Result<(), BridgeError> {
         self.bridge.log.note("the server wants other headers; asking for its tools again");
         let mut cursor: Option<String> = None;
         for _ in 0..PAGES {
-            let Some(body) = list_request(&asked.body, cursor.as_deref()) else { return Ok(()) };
+            let Some(body) = list_request(&pending.body, cursor.as_deref()) else { return Ok(()) };
             let body = Bytes::from(body);
             let Ok(message) = read(&body) else { return Ok(()) };
-            let (fields, _) = self.session.fields(&message);
+            let (fields, _) = self.mcp_session.fields(&message);
             let response = self.send(Method::POST, fields, body.clone()).await?;
             if !response.status().is_success() {
                 return Err(answer::refusal(response, &self.bridge).await);
@@ -46,16 +46,16 @@ impl Front {
 /// A `tools/list` that speaks as the call `body` does.
 fn list_request(body: &[u8], cursor: Option<&str>) -> Option<String> {
     #[derive(serde::Deserialize)]
-    struct Call<'c> {
+    struct ListedCall<'c> {
         #[serde(borrow)]
-        params: Meta<'c>,
+        params: ListedMeta<'c>,
     }
     #[derive(serde::Deserialize)]
-    struct Meta<'c> {
+    struct ListedMeta<'c> {
         #[serde(borrow, rename = "_meta")]
         meta: &'c RawValue,
     }
-    let meta = serde_json::from_slice::<Call<'_>>(body).ok()?.params.meta.get();
+    let meta = serde_json::from_slice::<ListedCall<'_>>(body).ok()?.params.meta.get();
     let cursor = match cursor {
         Some(cursor) => format!(r#","cursor":{}"#, serde_json::to_string(cursor).ok()?),
         None => String::new(),

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use mcpid::clock::SystemClock;
 use mcpid::connect::consent::Confirm;
-use mcpid::connect::{Asking, Bridge, Door, Ended};
+use mcpid::connect::{Bridge, ConsentVia, LoopbackAccess, StdioEnd};
 use mcpid::key::{Sign, format};
 use mcpid::message::target::Origin;
 use mcpid::net::{Dialer, ListenAddress, Listener, Server, ServerLimits, Via};
@@ -115,8 +115,8 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
             let (interrupted, stop) = signals()?;
             let (input, output) = streams::open();
             Ok(match bridge.stdio(input, output, stop).await {
-                Ended::OutputClosed => Exit::Closed,
-                Ended::Stopped => stopped(&interrupted),
+                StdioEnd::OutputClosed => Exit::Closed,
+                StdioEnd::Stopped => stopped(&interrupted),
                 _ => Exit::Ok,
             })
         }),
@@ -146,8 +146,8 @@ struct Plan {
 
 impl Plan {
     fn of(args: &ConnectArgs) -> Result<Self, Failure> {
-        let url =
-            mcpid::connect::Url::parse(&args.url).map_err(|e| bad_url(&args.url, &chain(&e)))?;
+        let url = mcpid::connect::EndpointUrl::parse(&args.url)
+            .map_err(|e| bad_url(&args.url, &chain(&e)))?;
         let origins = args.allow_origin.iter().map(|text| {
             Origin::parse(text)
                 .map_err(|e| Failure::usage(format!("--allow-origin {text}: {}", chain(&e))))
@@ -200,14 +200,14 @@ fn bad_url(url: &str, why: &str) -> Failure {
         None if !url.contains("://") && !url.is_empty() => format!("https://{url}"),
         None => return failure,
     };
-    match mcpid::connect::Url::parse(&better) {
+    match mcpid::connect::EndpointUrl::parse(&better) {
         Ok(_) => failure.hint(format!("mcpid connect {}", shell_word(&better))),
         Err(_) => failure,
     }
 }
 
-fn confirm(args: &ConnectArgs, ui: &mut Ui) -> Result<Confirm, Failure> {
-    let mut confirm = Confirm::default();
+fn confirm(args: &ConnectArgs, ui: &mut Ui) -> Result<ConfirmPolicy, Failure> {
+    let mut confirm = ConfirmPolicy::default();
     for text in &args.confirm {
         match pattern_flag::restricting("--confirm", text, ui)? {
             Restricted::Destructive => confirm.add_destructive(),
@@ -231,12 +231,12 @@ fn unknown_key_hint(args: &ConnectArgs, key: &dyn Sign, name: &str) -> Result<St
     ))
 }
 
-fn asking(args: &ConnectArgs) -> Asking {
+fn asking(args: &ConnectArgs) -> ConsentVia {
     let patience = args.confirm_timeout.unwrap_or(consent::ANSWERING);
     let patience = Duration::from_secs(patience.into());
-    let person = |way| Asking::Person(Arc::new(Asker::new(way, patience)));
+    let person = |way| ConsentVia::Person(Arc::new(Asker::new(way, patience)));
     match args.confirm_via {
-        Some(ConfirmVia::Client) => Asking::Client(patience),
+        Some(ConfirmVia::Client) => ConsentVia::Client(patience),
         Some(ConfirmVia::Terminal) => person(Way::Terminal),
         Some(ConfirmVia::Askpass) => person(Way::Askpass),
         None => person(Way::Any),
@@ -276,13 +276,13 @@ async fn listen(
     })?;
     let secret = Nonce::generate(&mut SysRng)
         .map_err(|e| Failure::new(Exit::Key, "no_random", format!("no random numbers: {e}")))?;
-    let mut door = Door::new(listener.address(), secret.as_str());
+    let mut access = LoopbackAccess::new(listener.address(), secret.as_str());
     for origin in origins {
-        door = door.with_origin(origin.clone());
+        access = access.with_origin(origin.clone());
     }
     let url = match listener.address() {
-        ListenAddress::Tcp(address) => format!("http://{address}{}", door.path()),
-        unix @ ListenAddress::Unix(_) => format!("{unix} (POST http://localhost{})", door.path()),
+        ListenAddress::Tcp(address) => format!("http://{address}{}", access.path()),
+        unix @ ListenAddress::Unix(_) => format!("{unix} (POST http://localhost{})", access.path()),
     };
     if ui.json() {
         ui.json_line(&serde_json::json!({ "version": 1, "url": url }))?;
@@ -290,7 +290,7 @@ async fn listen(
         ui.line(&url)?;
     }
     ui.finish()?;
-    bridge.http(Server::new(listener, ServerLimits::default()), door, stop).await;
+    bridge.http(Server::new(listener, ServerLimits::default()), access, stop).await;
     Ok(stopped(&interrupted))
 }
 

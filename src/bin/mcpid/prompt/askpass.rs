@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use mcpid::connect::consent::{Answer, Asked, Limits, Refused};
+use mcpid::connect::consent::{ConsentAnswer, ConsentQuestion, NoConsent, PageLimits};
 use mcpid::secret::description;
 use rustix::process::{Pid, Signal, kill_process_group};
 use zeroize::Zeroizing;
@@ -52,8 +52,8 @@ fn set(variable: &str) -> Option<PathBuf> {
 }
 
 /// Asks by `program`, and ends it when `wait` is over.
-pub(super) fn ask(program: &Path, asked: &Asked, wait: &Wait) -> Answer {
-    let mut limits = Limits::default().with_width(72);
+pub(super) fn ask(program: &Path, asked: &ConsentQuestion, wait: &Wait) -> ConsentAnswer {
+    let mut limits = PageLimits::default().with_width(72);
     (limits.lines, limits.text) = (30, 300);
     let text =
         format!("mcpid: may this request be signed and sent?\n\n{}", asked.shown(&limits).text);
@@ -62,9 +62,9 @@ pub(super) fn ask(program: &Path, asked: &Asked, wait: &Wait) -> Answer {
     let ran = run(command, LONGEST, || wait.ended());
     let judged = ran.and_then(|ran| match ran {
         Ran::Done(status, said) => judge(status, &said),
-        Ran::Stopped(refused) => Ok(Answer::No(refused)),
+        Ran::Stopped(refused) => Ok(ConsentAnswer::No(refused)),
     });
-    judged.unwrap_or_else(|why| Answer::No(Refused::Failed(failed(program, &why))))
+    judged.unwrap_or_else(|why| ConsentAnswer::No(NoConsent::Failed(failed(program, &why))))
 }
 
 /// Asks for a passphrase by `program`, as ssh-add does: what it writes on its first line.
@@ -149,18 +149,18 @@ fn run<E>(
     Ok(Ran::Done(status, std::mem::take(&mut running.said)))
 }
 
-fn judge(status: ExitStatus, said: &[u8]) -> Result<Answer, String> {
+fn judge(status: ExitStatus, said: &[u8]) -> Result<ConsentAnswer, String> {
     if let Some(signal) = status.signal() {
         return Err(format!("signal {signal} ended it"));
     }
     if !status.success() {
-        return Ok(Answer::No(Refused::Declined));
+        return Ok(ConsentAnswer::No(NoConsent::Declined));
     }
     let line = said.split(|&b| b == b'\n' || b == b'\r').next().unwrap_or_default();
     Ok(match line {
-        b"" => Answer::Yes,
-        word if word.eq_ignore_ascii_case(b"yes") => Answer::Yes,
-        _ => Answer::No(Refused::Declined),
+        b"" => ConsentAnswer::Yes,
+        word if word.eq_ignore_ascii_case(b"yes") => ConsentAnswer::Yes,
+        _ => ConsentAnswer::No(NoConsent::Declined),
     })
 }
 

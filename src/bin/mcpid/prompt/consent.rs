@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use mcpid::connect::consent::{Answer, Asked, BoxFuture, Consent, Refused};
+use mcpid::connect::consent::{BoxFuture, Consent, ConsentAnswer, ConsentQuestion, NoConsent};
 
 use super::wait::Wait;
 use super::{askpass, consent_terminal};
@@ -46,7 +46,7 @@ impl Asker {
 }
 
 impl Consent for Asker {
-    fn ask<'a>(&'a self, asked: &'a Asked) -> BoxFuture<'a, Answer> {
+    fn ask<'a>(&'a self, asked: &'a ConsentQuestion) -> BoxFuture<'a, ConsentAnswer> {
         Box::pin(async move {
             let _turn = self.turn.lock().await;
             let (way, patience, asked) = (self.way, self.patience, asked.clone());
@@ -56,8 +56,10 @@ impl Consent for Asker {
             let asking = tokio::task::spawn_blocking(move || put(way, &asked, &wait));
             let answer = match tokio::time::timeout(patience + GRACE, asking).await {
                 Ok(Ok(answer)) => answer,
-                Ok(Err(_)) => Answer::No(Refused::Failed("the asker broke off".to_owned())),
-                Err(_) => Answer::No(Refused::TimedOut(patience)),
+                Ok(Err(_)) => {
+                    ConsentAnswer::No(NoConsent::Failed("the asker broke off".to_owned()))
+                }
+                Err(_) => ConsentAnswer::No(NoConsent::TimedOut(patience)),
             };
             drop(withdrawal);
             answer
@@ -77,7 +79,7 @@ impl Drop for Withdrawal {
 }
 
 /// Puts the question, and blocks until there is an answer or `wait` is over.
-fn put(way: Way, asked: &Asked, wait: &Wait) -> Answer {
+fn put(way: Way, asked: &ConsentQuestion, wait: &Wait) -> ConsentAnswer {
     let refused = match way {
         Way::Terminal => match by_terminal(asked, wait) {
             Ok(answer) => return answer,
@@ -100,14 +102,14 @@ fn put(way: Way, asked: &Asked, wait: &Wait) -> Answer {
             }
         }
     };
-    Answer::No(Refused::NoWay(refused))
+    ConsentAnswer::No(NoConsent::NoWay(refused))
 }
 
 /// Asks on the terminal, once no other of these programs does.
 ///
 /// # Errors
 /// Why it cannot be asked on, in words.
-fn by_terminal(asked: &Asked, wait: &Wait) -> Result<Answer, &'static str> {
+fn by_terminal(asked: &ConsentQuestion, wait: &Wait) -> Result<ConsentAnswer, &'static str> {
     let terminal = Terminal::open().ok_or("there is no terminal")?;
     // A client may have started several of us on one terminal.
     let turn = loop {
@@ -117,7 +119,7 @@ fn by_terminal(asked: &Asked, wait: &Wait) -> Result<Answer, &'static str> {
             Err(_) => return Err("the terminal is gone"),
         }
         if let Some(refused) = wait.ended() {
-            return Ok(Answer::No(refused));
+            return Ok(ConsentAnswer::No(refused));
         }
         std::thread::sleep(Duration::from_millis(50));
     };

@@ -1,6 +1,6 @@
 //! The question on the terminal.
 
-use mcpid::connect::consent::{Answer, Asked, Limits, Refused};
+use mcpid::connect::consent::{ConsentAnswer, ConsentQuestion, NoConsent, PageLimits};
 use signal_hook::consts::SIGINT;
 
 use super::wait::Wait;
@@ -13,36 +13,42 @@ const PATIENT: usize = 3;
 const LONGEST: usize = 16;
 
 /// Shows what is asked, and waits for a line that says yes or no.
-pub(super) fn ask(terminal: &Terminal, asked: &Asked, wait: &Wait) -> Answer {
+pub(super) fn ask(terminal: &Terminal, asked: &ConsentQuestion, wait: &Wait) -> ConsentAnswer {
     let answer = match put(terminal, asked, wait) {
         Ok(answer) => answer,
-        Err(error) => Answer::No(Refused::Failed(format!("the terminal: {}", reason(&error).1))),
+        Err(error) => {
+            ConsentAnswer::No(NoConsent::Failed(format!("the terminal: {}", reason(&error).1)))
+        }
     };
     let words = match &answer {
-        Answer::Yes => "mcpid: yes, it is signed and sent\n".to_owned(),
-        Answer::No(Refused::Interrupted) => {
+        ConsentAnswer::Yes => "mcpid: yes, it is signed and sent\n".to_owned(),
+        ConsentAnswer::No(NoConsent::Interrupted) => {
             "mcpid: interrupted: this request was not signed, and nothing of it was sent\n"
                 .to_owned()
         }
-        Answer::No(Refused::Withdrawn) => "mcpid: withdrawn, and not sent\n".to_owned(),
-        Answer::No(why) => format!("mcpid: not sent: {why}\n"),
+        ConsentAnswer::No(NoConsent::Withdrawn) => "mcpid: withdrawn, and not sent\n".to_owned(),
+        ConsentAnswer::No(why) => format!("mcpid: not sent: {why}\n"),
     };
     // The answer stands, whether or not anybody can read this.
     let _ = terminal.show(&words);
-    if answer == Answer::No(Refused::Interrupted) {
+    if answer == ConsentAnswer::No(NoConsent::Interrupted) {
         // As if the terminal had made the signal: the program is to end in its own way.
         let _ = signal_hook::low_level::raise(SIGINT);
     }
     answer
 }
 
-fn put(terminal: &Terminal, asked: &Asked, wait: &Wait) -> std::io::Result<Answer> {
+fn put(
+    terminal: &Terminal,
+    asked: &ConsentQuestion,
+    wait: &Wait,
+) -> std::io::Result<ConsentAnswer> {
     let mut typing = terminal.typing()?;
     if let Some(refused) = wait.ended() {
-        return Ok(Answer::No(refused));
+        return Ok(ConsentAnswer::No(refused));
     }
     let (columns, rows) = terminal.size();
-    let mut limits = Limits::default().with_width(columns.min(120));
+    let mut limits = PageLimits::default().with_width(columns.min(120));
     // So that the first line of it has not left the screen when the last one is written.
     limits.lines = rows.saturating_sub(22).clamp(8, limits.lines);
     let mut hidden = page(terminal, asked, &limits)?;
@@ -53,22 +59,27 @@ fn put(terminal: &Terminal, asked: &Asked, wait: &Wait) -> std::io::Result<Answe
         // Keys that were hit while the page was written were no answer to it.
         typing.forget();
         match line(terminal, &mut typing, wait)? {
-            Line::Ended(refused) => return Ok(Answer::No(refused)),
-            Line::Interrupted => return Ok(Answer::No(Refused::Interrupted)),
+            Line::Ended(refused) => return Ok(ConsentAnswer::No(refused)),
+            Line::Interrupted => return Ok(ConsentAnswer::No(NoConsent::Interrupted)),
             Line::Text(text) => match text.to_ascii_lowercase().trim() {
-                "y" | "yes" => return Ok(Answer::Yes),
-                "" | "n" | "no" => return Ok(Answer::No(Refused::Declined)),
+                "y" | "yes" => return Ok(ConsentAnswer::Yes),
+                "" | "n" | "no" => return Ok(ConsentAnswer::No(NoConsent::Declined)),
                 "a" | "all" if hidden > 0 => {
-                    hidden = page(terminal, asked, &Limits::none().with_width(columns.min(120)))?;
+                    hidden =
+                        page(terminal, asked, &PageLimits::none().with_width(columns.min(120)))?;
                 }
                 _ => show(terminal, "mcpid: y is yes, n is no, and so is nothing\n")?,
             },
         }
     }
-    Ok(Answer::No(Refused::Declined))
+    Ok(ConsentAnswer::No(NoConsent::Declined))
 }
 
-fn page(terminal: &Terminal, asked: &Asked, limits: &Limits) -> std::io::Result<usize> {
+fn page(
+    terminal: &Terminal,
+    asked: &ConsentQuestion,
+    limits: &PageLimits,
+) -> std::io::Result<usize> {
     let shown = asked.shown(limits);
     let why = match asked.because() {
         "" => String::new(),
@@ -88,7 +99,7 @@ enum Line {
     Text(String),
     /// Ctrl-C.
     Interrupted,
-    Ended(Refused),
+    Ended(NoConsent),
 }
 
 /// Reads one line, echoing it; Ctrl-D is an empty one.
@@ -101,7 +112,7 @@ fn line(terminal: &Terminal, typing: &mut Typing, wait: &Wait) -> std::io::Resul
             return Ok(Line::Ended(refused));
         }
         let Some(typed) = typing.read(&mut keys)? else {
-            return Ok(Line::Ended(Refused::Withdrawn));
+            return Ok(Line::Ended(NoConsent::Withdrawn));
         };
         for &key in typed {
             match key {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use mcpid::connect::consent::Refused;
+use mcpid::connect::consent::NoConsent;
 
 /// How long an answer is waited for.
 #[derive(Clone)]
@@ -17,10 +17,10 @@ pub(super) struct Wait {
 
 impl Wait {
     /// Why to wait no longer, if so.
-    pub(super) fn ended(&self) -> Option<Refused> {
+    pub(super) fn ended(&self) -> Option<NoConsent> {
         if self.over.load(Ordering::SeqCst) {
-            return Some(Refused::Withdrawn);
+            return Some(NoConsent::Withdrawn);
         }
-        (Instant::now() >= self.until).then_some(Refused::TimedOut(self.patience))
+        (Instant::now() >= self.until).then_some(NoConsent::TimedOut(self.patience))
     }
 }

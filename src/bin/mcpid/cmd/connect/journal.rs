@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mcpid::clock::{Clock as _, SystemClock};
-use mcpid::connect::{Log, Weight};
+use mcpid::connect::{LogLevel, LogSink};
 
 use crate::args::MannerArgs;
 use crate::output::echo::Echo;
@@ -32,7 +32,7 @@ const LAST: Duration = Duration::from_secs(1);
 /// The bridge's log.
 pub(super) struct Journal {
     queue: mpsc::SyncSender<Entry>,
-    log: Log,
+    log: LogSink,
 }
 
 enum Entry {
@@ -75,8 +75,9 @@ impl Journal {
             .spawn(move || write(place, &lines, &counted))
             .map_err(|e| Failure::new(Exit::Unavailable, "thread", reason(&e).1))?;
         let sender = queue.clone();
-        let log = Log::new(move |weight, words| {
-            let wanted = to_file || weight == Weight::Warning || (manner.verbose && !manner.quiet);
+        let log = LogSink::new(move |weight, words| {
+            let wanted =
+                to_file || weight == LogLevel::Warning || (manner.verbose && !manner.quiet);
             let words = echo.message(words);
             if wanted && sender.try_send(Entry::Line(line(to_file, weight, &words))).is_err() {
                 lost.fetch_add(1, Ordering::Relaxed);
@@ -85,7 +86,7 @@ impl Journal {
         Ok(Journal { queue, log })
     }
 
-    pub(super) fn log(&self) -> Log {
+    pub(super) fn log(&self) -> LogSink {
         self.log.clone()
     }
 
@@ -98,9 +99,9 @@ impl Journal {
     }
 }
 
-fn line(to_file: bool, weight: Weight, words: &str) -> String {
+fn line(to_file: bool, weight: LogLevel, words: &str) -> String {
     match (to_file, weight) {
-        (true, Weight::Note) => format!("{} note: {words}\n", SystemClock.now()),
+        (true, LogLevel::Note) => format!("{} note: {words}\n", SystemClock.now()),
         (true, _) => format!("{} warning: {words}\n", SystemClock.now()),
         (false, _) => format!("mcpid: {words}\n"),
     }
@@ -120,7 +121,7 @@ fn write(mut place: Place, entries: &mpsc::Receiver<Entry>, lost: &AtomicU64) {
         let lost = lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
             let words = format!("{lost} lines of the log were too many, and are left out");
-            put(&line(to_file, Weight::Warning, &words));
+            put(&line(to_file, LogLevel::Warning, &words));
         }
     };
     let (mut since, mut written) = (Instant::now(), 0);

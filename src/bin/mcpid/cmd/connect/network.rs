@@ -3,7 +3,7 @@
 use std::env;
 use std::path::Path;
 
-use mcpid::connect::Url;
+use mcpid::connect::EndpointUrl;
 use mcpid::net::{Proxy, ProxySettings, Via, tls};
 
 use crate::args::ConnectArgs;
@@ -16,7 +16,7 @@ use crate::output::ui::shell_word;
 ///
 /// # Errors
 /// The proxy that is meant cannot be used.
-pub(super) fn via(url: &Url) -> Result<Via, Failure> {
+pub(super) fn via(url: &EndpointUrl) -> Result<Via, Failure> {
     // What a CGI program finds in HTTP_PROXY is a header of its client.
     let http = if env::var_os("REQUEST_METHOD").is_some() { None } else { Some("HTTP_PROXY") };
     let settings = ProxySettings {

@@ -15,7 +15,7 @@ use crate::sign::SigningError;
 use crate::tower::{HEADER_MISMATCH, REFUSED};
 use crate::verify::rejection::chain;
 
-use super::rpc::Fault;
+use super::json_rpc::JsonRpcError;
 
 /// The JSON-RPC error code of a request that the bridge could not get answered. Outside the ranges
 /// that JSON-RPC 2.0 and MCP keep for themselves, like [`crate::tower::REFUSED`].
@@ -35,7 +35,7 @@ const SHOWN: usize = 500;
 
 /// Why there is no answer, or not the one that was hoped for.
 #[derive(Clone, Debug)]
-pub(super) enum Trouble {
+pub(super) enum BridgeError {
     /// Not sent: it is no message that a verifier would read.
     Unreadable(String),
     /// Not sent: longer than the limit.
@@ -55,7 +55,7 @@ pub(super) enum Trouble {
     /// The server sends elsewhere.
     Redirected { status: StatusCode, to: Option<String> },
     /// The server said no.
-    Refused(Box<Refusal>),
+    Refused(Box<ServerRefusal>),
     /// What came is no MCP.
     Garbage(String),
     /// The answer is longer than the limit.
@@ -70,80 +70,80 @@ pub(super) enum Trouble {
 
 /// What a server said with an error status.
 #[derive(Clone, Debug)]
-pub(super) struct Refusal {
+pub(super) struct ServerRefusal {
     pub(super) status: StatusCode,
     /// The JSON-RPC error in the body, if there was one.
-    pub(super) fault: Option<Fault>,
+    pub(super) fault: Option<JsonRpcError>,
     /// The beginning of a body that is text.
     pub(super) text: Option<String>,
     /// What may help.
     pub(super) hint: Option<String>,
 }
 
-impl Trouble {
+impl BridgeError {
     /// A stable name.
     pub(super) fn code(&self) -> &'static str {
         match self {
-            Trouble::Unreadable(_) => "unreadable",
-            Trouble::TooLong { .. } => "too_long",
-            Trouble::NotSigned(_) => "not_signed",
-            Trouble::Declined(_) => "declined",
-            Trouble::Contradicted(_) => "header_body_mismatch",
-            Trouble::Unreachable { code, .. } => code,
-            Trouble::Broken(_) => "broken",
-            Trouble::Silent(_) => "silent",
-            Trouble::Redirected { .. } => "redirected",
-            Trouble::Refused(_) => "refused",
-            Trouble::Garbage(_) => "garbage",
-            Trouble::AnswerTooLong { .. } => "answer_too_long",
-            Trouble::NoRoom { .. } => "no_room",
-            Trouble::Encoded { .. } => "encoded",
-            Trouble::Ended => "ended",
+            BridgeError::Unreadable(_) => "unreadable",
+            BridgeError::TooLong { .. } => "too_long",
+            BridgeError::NotSigned(_) => "not_signed",
+            BridgeError::Declined(_) => "declined",
+            BridgeError::Contradicted(_) => "header_body_mismatch",
+            BridgeError::Unreachable { code, .. } => code,
+            BridgeError::Broken(_) => "broken",
+            BridgeError::Silent(_) => "silent",
+            BridgeError::Redirected { .. } => "redirected",
+            BridgeError::Refused(_) => "refused",
+            BridgeError::Garbage(_) => "garbage",
+            BridgeError::AnswerTooLong { .. } => "answer_too_long",
+            BridgeError::NoRoom { .. } => "no_room",
+            BridgeError::Encoded { .. } => "encoded",
+            BridgeError::Ended => "ended",
         }
     }
 
     /// One line without prefix and final period. What strangers wrote in it is made visible.
     pub(super) fn words(&self) -> String {
         match self {
-            Trouble::Unreadable(why) => format!("not sent: {why}"),
-            Trouble::TooLong { bytes, limit } => {
+            BridgeError::Unreadable(why) => format!("not sent: {why}"),
+            BridgeError::TooLong { bytes, limit } => {
                 format!("not sent: the message has {bytes} bytes, and the limit is {limit}")
             }
-            Trouble::NotSigned(why) => format!("not sent: {why}"),
-            Trouble::Declined(why) => format!("not sent: {why}"),
-            Trouble::Contradicted(why) => format!("not sent: {why}"),
-            Trouble::Unreachable { words, .. } => words.clone(),
-            Trouble::Broken(why) => format!("the connection broke before the answer: {why}"),
-            Trouble::Silent(time) => format!("no answer for {} s, given up", time.as_secs()),
-            Trouble::Redirected { status, to: Some(to) } => {
+            BridgeError::NotSigned(why) => format!("not sent: {why}"),
+            BridgeError::Declined(why) => format!("not sent: {why}"),
+            BridgeError::Contradicted(why) => format!("not sent: {why}"),
+            BridgeError::Unreachable { words, .. } => words.clone(),
+            BridgeError::Broken(why) => format!("the connection broke before the answer: {why}"),
+            BridgeError::Silent(time) => format!("no answer for {} s, given up", time.as_secs()),
+            BridgeError::Redirected { status, to: Some(to) } => {
                 let to = beginning(to);
                 format!(
                     "the server answers {status} and sends to {to}: use that URL if it is right"
                 )
             }
-            Trouble::Redirected { status, to: None } => {
+            BridgeError::Redirected { status, to: None } => {
                 format!("the server answers {status} and does not say where to")
             }
-            Trouble::Refused(refusal) => refusal.words(),
-            Trouble::Garbage(why) => format!("what the server sent is no answer: {why}"),
-            Trouble::AnswerTooLong { limit } => {
+            BridgeError::Refused(refusal) => refusal.words(),
+            BridgeError::Garbage(why) => format!("what the server sent is no answer: {why}"),
+            BridgeError::AnswerTooLong { limit } => {
                 format!("the answer is over {limit} bytes long and is lost; {CARRIED_OUT}")
             }
-            Trouble::NoRoom { total } => format!(
+            BridgeError::NoRoom { total } => format!(
                 "the answer is lost: the {total} bytes for answers that the client has not read \
                  are full; {CARRIED_OUT}"
             ),
-            Trouble::Encoded { coding } => format!(
+            BridgeError::Encoded { coding } => format!(
                 "the answer is compressed ({}), which was not asked for, and is lost; {CARRIED_OUT}",
                 beginning(coding)
             ),
-            Trouble::Ended => "the answer broke off before it was whole".to_owned(),
+            BridgeError::Ended => "the answer broke off before it was whole".to_owned(),
         }
     }
 
     /// What the client is told. Where the server said it in JSON-RPC, that is it, with the hint.
-    pub(super) fn fault(&self) -> Fault {
-        if let Trouble::Refused(refusal) = self
+    pub(super) fn fault(&self) -> JsonRpcError {
+        if let BridgeError::Refused(refusal) = self
             && let Some(fault) = &refusal.fault
         {
             let mut fault = fault.clone();
@@ -153,46 +153,46 @@ impl Trouble {
             return fault;
         }
         let code = match self {
-            Trouble::Contradicted(_) => HEADER_MISMATCH.into(),
-            Trouble::Unreadable(_)
-            | Trouble::TooLong { .. }
-            | Trouble::NotSigned(_)
-            | Trouble::Declined(_) => NOT_SENT,
+            BridgeError::Contradicted(_) => HEADER_MISMATCH.into(),
+            BridgeError::Unreadable(_)
+            | BridgeError::TooLong { .. }
+            | BridgeError::NotSigned(_)
+            | BridgeError::Declined(_) => NOT_SENT,
             _ => UNANSWERED,
         };
         let status = match self {
-            Trouble::Refused(refusal) => Some(refusal.status.as_u16()),
-            Trouble::Redirected { status, .. } => Some(status.as_u16()),
+            BridgeError::Refused(refusal) => Some(refusal.status.as_u16()),
+            BridgeError::Redirected { status, .. } => Some(status.as_u16()),
             _ => None,
         };
         let data = match status {
             Some(status) => json!({ "reason": self.code(), "status": status }),
             None => json!({ "reason": self.code() }),
         };
-        Fault { code, message: self.words(), data: Some(data.to_string()) }
+        JsonRpcError { code, message: self.words(), data: Some(data.to_string()) }
     }
 
     /// Whether the server said with this JSON-RPC code that the request was not for it.
     pub(super) fn is_fault(&self, status: StatusCode, code: i64) -> bool {
-        matches!(self, Trouble::Refused(refusal) if refusal.status == status
+        matches!(self, BridgeError::Refused(refusal) if refusal.status == status
             && refusal.fault.as_ref().is_some_and(|fault| fault.code == code))
     }
 
     /// The reason that the server gave in `data.reason` of a JSON-RPC error.
     pub(super) fn reason(&self) -> Option<String> {
         match self {
-            Trouble::Refused(refusal) => refusal.fault.as_ref()?.reason(),
+            BridgeError::Refused(refusal) => refusal.fault.as_ref()?.reason(),
             _ => None,
         }
     }
 
     /// Whether the server said that it does not have the session that the request named.
     pub(super) fn is_lost_session(&self) -> bool {
-        matches!(self, Trouble::Refused(refusal) if refusal.is_lost_session())
+        matches!(self, BridgeError::Refused(refusal) if refusal.is_lost_session())
     }
 }
 
-impl Refusal {
+impl ServerRefusal {
     /// MCP wants 404 for a session that is over. Older Python SDKs (python-sdk issue 1004), servers
     /// made after the TypeScript SDK's examples (typescript-sdk issue 389) and older mcp-go (pull
     /// request 689) answer 400 and say "No valid session ID provided" or "Server not initialized";
@@ -217,7 +217,7 @@ impl Refusal {
     }
 
     fn words(&self) -> String {
-        let Refusal { status, fault, text, hint } = self;
+        let ServerRefusal { status, fault, text, hint } = self;
         let said = fault.as_ref().map(|fault| match fault.reason() {
             Some(reason) => format!("{} [{}]", beginning(&fault.message), beginning(&reason)),
             None => beginning(&fault.message),
@@ -240,14 +240,18 @@ pub(super) fn beginning(text: &str) -> String {
     }
 }
 
-impl From<SigningError> for Trouble {
+impl From<SigningError> for BridgeError {
     fn from(error: SigningError) -> Self {
-        Trouble::NotSigned(chain(&error))
+        BridgeError::NotSigned(chain(&error))
     }
 }
 
 /// What an error of the client library means for the person who waits; `host` is whom it asked.
-pub(super) fn of_sending(error: &(dyn Error + 'static), connecting: bool, host: &str) -> Trouble {
+pub(super) fn of_sending(
+    error: &(dyn Error + 'static),
+    connecting: bool,
+    host: &str,
+) -> BridgeError {
     let mut last = error.to_string();
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = next {
@@ -263,8 +267,8 @@ pub(super) fn of_sending(error: &(dyn Error + 'static), connecting: bool, host: 
         }
         // An error of the operating system may have another one inside, which is not its source.
         let io = error.downcast_ref::<io::Error>();
-        if let Some(trouble) = io.filter(|_| connecting).and_then(|io| of_connecting(io, host)) {
-            return trouble;
+        if let Some(error) = io.filter(|_| connecting).and_then(|io| of_connecting(io, host)) {
+            return error;
         }
         next = match io.and_then(io::Error::get_ref) {
             Some(inner) => Some(inner),
@@ -274,11 +278,11 @@ pub(super) fn of_sending(error: &(dyn Error + 'static), connecting: bool, host: 
     let last = last.split(" (os error").next().unwrap_or_default();
     match connecting {
         true => unreachable("connect", format!("cannot connect to {host}: {last}")),
-        false => Trouble::Broken(last.to_owned()),
+        false => BridgeError::Broken(last.to_owned()),
     }
 }
 
-fn of_connecting(error: &io::Error, host: &str) -> Option<Trouble> {
+fn of_connecting(error: &io::Error, host: &str) -> Option<BridgeError> {
     Some(match error.kind() {
         io::ErrorKind::ConnectionRefused => {
             unreachable("connect", format!("nothing listens at {host}: connection refused"))
@@ -301,6 +305,6 @@ fn of_tls(error: &rustls::Error) -> String {
     }
 }
 
-fn unreachable(code: &'static str, words: String) -> Trouble {
-    Trouble::Unreachable { code, words }
+fn unreachable(code: &'static str, words: String) -> BridgeError {
+    BridgeError::Unreachable { code, words }
 }

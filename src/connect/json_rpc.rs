@@ -11,28 +11,27 @@ use serde_json::value::RawValue;
 
 /// A JSON-RPC id, so that one written in two ways is one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Id {
+pub(super) enum RequestId {
     Number(String),
     Text(String),
 }
 
-impl Id {
+impl RequestId {
     /// Reads the JSON of an id; nothing for what JSON-RPC has no ids of.
     pub(super) fn read(json: &str) -> Option<Self> {
         match json.as_bytes().first()? {
-            b'"' => serde_json::from_str(json).ok().map(Id::Text),
-            b'-' | b'0'..=b'9' => Some(Id::Number(number(json))),
+            b'"' => serde_json::from_str(json).ok().map(RequestId::Text),
+            b'-' | b'0'..=b'9' => Some(RequestId::Number(number(json))),
             _ => None,
         }
     }
 
     /// Whether one is a number and the other the same number as a string, as servers exist that
     /// answer 1 by "1".
-    pub(super) fn is_spelt_like(&self, other: &Id) -> bool {
+    pub(super) fn is_spelt_like(&self, other: &RequestId) -> bool {
         match (self, other) {
-            (Id::Number(number), Id::Text(text)) | (Id::Text(text), Id::Number(number)) => {
-                number == text
-            }
+            (RequestId::Number(number), RequestId::Text(text))
+            | (RequestId::Text(text), RequestId::Number(number)) => number == text,
             _ => false,
         }
     }
@@ -60,19 +59,19 @@ fn number(json: &str) -> String {
 
 /// What a message from the server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum InboundKind {
     /// It answers this request of the client.
-    Response(Id),
+    Response(RequestId),
     /// An error that names no request.
-    NobodysError,
+    UnaddressedError,
     /// A request or notification of the server's own.
     Other,
 }
 
 /// One message from the server.
 #[derive(Debug)]
-pub(super) struct Inbound<'m> {
-    pub(super) kind: Kind,
+pub(super) struct InboundMessage<'m> {
+    pub(super) kind: InboundKind,
     /// The JSON as it came, white space around it cut off.
     pub(super) text: &'m str,
     /// The JSON of its id, if it has one.
@@ -99,7 +98,7 @@ struct Envelope<'m> {
 ///
 /// # Errors
 /// A few words on why it is none.
-pub(super) fn read(text: &str) -> Result<Inbound<'_>, &'static str> {
+pub(super) fn read(text: &str) -> Result<InboundMessage<'_>, &'static str> {
     let text = text.trim_matches([' ', '\t', '\r', '\n']);
     // serde would take an array for an object, its items for the members in their order.
     if !text.starts_with('{') {
@@ -110,15 +109,17 @@ pub(super) fn read(text: &str) -> Result<Inbound<'_>, &'static str> {
     if envelope.jsonrpc != "2.0" {
         return Err("not a JSON-RPC 2.0 message");
     }
-    let named = envelope.id.and_then(|id| Id::read(id.get()));
+    let named = envelope.id.and_then(|id| RequestId::read(id.get()));
     let kind = match (&envelope.method, envelope.result, envelope.error) {
-        (Some(_), None, None) => Kind::Other,
-        (None, Some(_), None) => Kind::Response(named.ok_or("a result that names no request")?),
-        (None, None, Some(_)) => named.map_or(Kind::NobodysError, Kind::Response),
+        (Some(_), None, None) => InboundKind::Other,
+        (None, Some(_), None) => {
+            InboundKind::Response(named.ok_or("a result that names no request")?)
+        }
+        (None, None, Some(_)) => named.map_or(InboundKind::UnaddressedError, InboundKind::Response),
         _ => return Err("not a request, a notification, a result or an error"),
     };
     let Envelope { id, result, error, .. } = envelope;
-    Ok(Inbound { kind, text, id, result, error })
+    Ok(InboundMessage { kind, text, id, result, error })
 }
 
 /// Splits an array of messages, which the revision of 2025-03-26 allowed, into its own; anything
@@ -141,7 +142,7 @@ pub(super) fn one_line(json: &str) -> Cow<'_, str> {
 
 /// The error object of a response, as far as it can be read.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Fault {
+pub(super) struct JsonRpcError {
     pub(super) code: i64,
     pub(super) message: String,
     /// JSON.
@@ -157,13 +158,13 @@ struct FaultJson<'m> {
     data: Option<&'m RawValue>,
 }
 
-impl Fault {
+impl JsonRpcError {
     /// Reads an error object.
     pub(super) fn read(json: &RawValue) -> Option<Self> {
         let json = json.get();
         let fault: FaultJson<'_> =
             json.starts_with('{').then(|| serde_json::from_str(json).ok()).flatten()?;
-        Some(Fault {
+        Some(JsonRpcError {
             code: fault.code,
             message: fault.message.into_owned(),
             data: fault.data.map(|data| data.get().to_owned()),
@@ -182,7 +183,7 @@ impl Fault {
 
     /// The whole response, for the request whose id is `id` (JSON), or for none.
     pub(super) fn response(&self, id: Option<&str>) -> String {
-        let Fault { code, message, data } = self;
+        let JsonRpcError { code, message, data } = self;
         // A string always makes JSON.
         let message = serde_json::to_string(message).unwrap_or_else(|_| "\"\"".to_owned());
         let data = data.as_deref().map(|data| format!(r#","data":{data}"#)).unwrap_or_default();
@@ -199,18 +200,18 @@ mod tests {
 
     #[test]
     fn an_id_written_in_two_ways_is_one() {
-        assert_eq!(Id::read("1"), Id::read("1.0"));
-        assert_eq!(Id::read(r#""a""#), Id::read(r#""\u0061""#));
-        assert_ne!(Id::read("1"), Id::read(r#""1""#));
-        assert_ne!(Id::read("9007199254740993"), Id::read("9007199254740992"));
+        assert_eq!(RequestId::read("1"), RequestId::read("1.0"));
+        assert_eq!(RequestId::read(r#""a""#), RequestId::read(r#""\u0061""#));
+        assert_ne!(RequestId::read("1"), RequestId::read(r#""1""#));
+        assert_ne!(RequestId::read("9007199254740993"), RequestId::read("9007199254740992"));
         for json in ["null", "true", "[1]", "{}", ""] {
-            assert_eq!(Id::read(json), None, "{json}");
+            assert_eq!(RequestId::read(json), None, "{json}");
         }
     }
 
     #[test]
     fn a_number_and_its_string_are_spelt_alike_and_nothing_else_is() {
-        let alike = |a, b| Id::read(a).unwrap().is_spelt_like(&Id::read(b).unwrap());
+        let alike = |a, b| RequestId::read(a).unwrap().is_spelt_like(&RequestId::read(b).unwrap());
         for (a, b) in [("1", r#""1""#), (r#""-7""#, "-7"), ("1.0", r#""1""#)] {
             assert!(alike(a, b), "{a} {b}");
         }
@@ -222,15 +223,18 @@ mod tests {
     #[test]
     fn only_messages_are_messages() {
         let kind = |text| read(text).map(|message| message.kind);
-        assert_eq!(kind(r#" {"jsonrpc":"2.0","method":"ping","id":7}"#), Ok(Kind::Other));
-        assert_eq!(kind(r#"{"jsonrpc":"2.0","method":"notifications/x"}"#), Ok(Kind::Other));
-        let one = Id::Number("1".to_owned());
+        assert_eq!(kind(r#" {"jsonrpc":"2.0","method":"ping","id":7}"#), Ok(InboundKind::Other));
+        assert_eq!(kind(r#"{"jsonrpc":"2.0","method":"notifications/x"}"#), Ok(InboundKind::Other));
+        let one = RequestId::Number("1".to_owned());
         assert_eq!(
             kind(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#),
-            Ok(Kind::Response(one.clone()))
+            Ok(InboundKind::Response(one.clone()))
         );
-        assert_eq!(kind(r#"{"jsonrpc":"2.0","id":1,"error":{}}"#), Ok(Kind::Response(one)));
-        assert_eq!(kind(r#"{"jsonrpc":"2.0","id":null,"error":{}}"#), Ok(Kind::NobodysError));
+        assert_eq!(kind(r#"{"jsonrpc":"2.0","id":1,"error":{}}"#), Ok(InboundKind::Response(one)));
+        assert_eq!(
+            kind(r#"{"jsonrpc":"2.0","id":null,"error":{}}"#),
+            Ok(InboundKind::UnaddressedError)
+        );
         for text in [
             "",
             "1",
@@ -252,7 +256,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_one_line_and_reads_back() {
-        let fault = Fault {
+        let fault = JsonRpcError {
             code: -1,
             message: "a \"b\"\nc".to_owned(),
             data: Some("{\n\"reason\":\"expired\"}".to_owned()),
@@ -260,8 +264,8 @@ mod tests {
         let text = fault.response(Some("\"x\""));
         assert!(!text.contains('\n'));
         let again = read(&text).unwrap();
-        assert_eq!(again.kind, Kind::Response(Id::Text("x".to_owned())));
-        let read_back = Fault::read(again.error.unwrap()).unwrap();
+        assert_eq!(again.kind, InboundKind::Response(RequestId::Text("x".to_owned())));
+        let read_back = JsonRpcError::read(again.error.unwrap()).unwrap();
         assert_eq!((read_back.code, &*read_back.message), (-1, "a \"b\"\nc"));
         assert_eq!(read_back.reason().as_deref(), Some("expired"));
         assert_eq!(one_line("{\r\n \"a\": 1\n}"), "{   \"a\": 1 }");

@@ -16,15 +16,15 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::error::BridgeError;
 use super::timing::within;
-use super::trouble::Trouble;
 
 /// Bytes of an answer that are held without a reservation.
 pub(super) const FREE: usize = 64 * 1024;
 
 /// The room for all answers.
 #[derive(Clone, Debug)]
-pub(super) struct AnswerRoom {
+pub(super) struct AnswerBudget {
     bytes: Arc<Semaphore>,
     total: usize,
 }
@@ -33,11 +33,11 @@ pub(super) struct AnswerRoom {
 #[derive(Debug)]
 pub(super) struct Reservation(OwnedSemaphorePermit);
 
-impl AnswerRoom {
+impl AnswerBudget {
     /// Room for `total` bytes.
     pub(super) fn new(total: usize) -> Self {
         let total = total.min(Semaphore::MAX_PERMITS);
-        AnswerRoom { bytes: Arc::new(Semaphore::new(total)), total }
+        AnswerBudget { bytes: Arc::new(Semaphore::new(total)), total }
     }
 
     /// Bytes of all of it.
@@ -65,12 +65,12 @@ impl Reservation {
 }
 
 /// Bytes with their part of the room, which is given back with the last reference to them.
-struct Held {
+struct HeldBytes {
     bytes: Vec<u8>,
     _reservation: Option<Reservation>,
 }
 
-impl AsRef<[u8]> for Held {
+impl AsRef<[u8]> for HeldBytes {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
@@ -88,41 +88,41 @@ pub(super) fn bytes(mut bytes: Vec<u8>, mut reservation: Option<Reservation>) ->
     if let Some(reservation) = &mut reservation {
         reservation.keep(bytes.len());
     }
-    Bytes::from_owner(Held { bytes, _reservation: reservation })
+    Bytes::from_owner(HeldBytes { bytes, _reservation: reservation })
 }
 
 /// A text that was made of `of`, whose part of the room it keeps.
 pub(super) fn derived(text: String, of: &Bytes) -> Bytes {
-    struct Derived {
+    struct DerivedText {
         text: String,
         _of: Bytes,
     }
-    impl AsRef<[u8]> for Derived {
+    impl AsRef<[u8]> for DerivedText {
         fn as_ref(&self) -> &[u8] {
             self.text.as_bytes()
         }
     }
-    Bytes::from_owner(Derived { text, _of: of.clone() })
+    Bytes::from_owner(DerivedText { text, _of: of.clone() })
 }
 
 /// Reads the whole of a body of at most `limit` bytes.
 ///
 /// # Errors
-/// [`Trouble::AnswerTooLong`], [`Trouble::NoRoom`], [`Trouble::Silent`], [`Trouble::Ended`].
+/// [`BridgeError::AnswerTooLong`], [`BridgeError::NoRoom`], [`BridgeError::Silent`], [`BridgeError::Ended`].
 pub(super) async fn whole(
     mut body: Incoming,
     limit: usize,
     silence: Option<Duration>,
-    room: &AnswerRoom,
-) -> Result<(Vec<u8>, Option<Reservation>), Trouble> {
+    budget: &AnswerBudget,
+) -> Result<(Vec<u8>, Option<Reservation>), BridgeError> {
     let reserve = async |bytes| {
-        let waiting = within(silence, room.clone().reserve(bytes)).await;
-        waiting.map_err(|_| Trouble::NoRoom { total: room.total })
+        let waiting = within(silence, budget.clone().reserve(bytes)).await;
+        waiting.map_err(|_| BridgeError::NoRoom { total: budget.total })
     };
     let known = body.size_hint().exact().map(|n| usize::try_from(n).unwrap_or(usize::MAX));
     let (mut bytes, mut reservation) = (Vec::new(), None);
     match known {
-        Some(known) if known > limit => return Err(Trouble::AnswerTooLong { limit }),
+        Some(known) if known > limit => return Err(BridgeError::AnswerTooLong { limit }),
         Some(known) if known > FREE => {
             reservation = Some(reserve(known).await?);
             bytes.reserve_exact(known);
@@ -130,11 +130,11 @@ pub(super) async fn whole(
         _ => {}
     }
     while let Some(frame) = within(silence, body.frame()).await? {
-        let frame = frame.map_err(|_| Trouble::Ended)?;
+        let frame = frame.map_err(|_| BridgeError::Ended)?;
         if let Ok(data) = frame.into_data() {
             let length = bytes.len().saturating_add(data.len());
             if length > limit {
-                return Err(Trouble::AnswerTooLong { limit });
+                return Err(BridgeError::AnswerTooLong { limit });
             }
             if length > FREE && reservation.is_none() {
                 reservation = Some(reserve(limit).await?);
@@ -182,19 +182,19 @@ mod tests {
 
     #[tokio::test]
     async fn room_is_given_back_with_the_last_reference() {
-        let room = AnswerRoom::new(100);
-        let reservation = room.clone().reserve(80).await;
+        let budget = AnswerBudget::new(100);
+        let reservation = budget.clone().reserve(80).await;
         let held = text(vec![b'x'; 30], Some(reservation));
-        assert_eq!(room.bytes.available_permits(), 70, "what was not needed is given back");
+        assert_eq!(budget.bytes.available_permits(), 70, "what was not needed is given back");
         let line = derived("y".to_owned(), &held.slice(3..4));
         drop(held);
-        assert_eq!(room.bytes.available_permits(), 70);
+        assert_eq!(budget.bytes.available_permits(), 70);
         drop(line);
-        assert_eq!(room.bytes.available_permits(), 100);
+        assert_eq!(budget.bytes.available_permits(), 100);
         // Longer than all the room: it has to be alone, and does not wait for ever.
-        let all = room.clone().reserve(1000).await;
-        assert_eq!(room.bytes.available_permits(), 0);
+        let all = budget.clone().reserve(1000).await;
+        assert_eq!(budget.bytes.available_permits(), 0);
         drop(all);
-        assert_eq!(room.bytes.available_permits(), 100);
+        assert_eq!(budget.bytes.available_permits(), 100);
     }
 }

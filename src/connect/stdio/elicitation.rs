@@ -12,29 +12,31 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::connect::bridge::Asking;
-use crate::connect::consent::{Answer, Asked, BoxFuture, Consent, Limits, Refused};
-use crate::connect::rpc::Id;
+use crate::connect::bridge::ConsentVia;
+use crate::connect::consent::{
+    BoxFuture, Consent, ConsentAnswer, ConsentQuestion, NoConsent, PageLimits,
+};
+use crate::connect::json_rpc::RequestId;
 use crate::mcp::body::Message;
 
-use super::Front;
+use super::StdioSession;
 
 /// Questions that wait for an answer of the client.
 #[derive(Debug, Default)]
-pub(super) struct Questions {
-    waiting: Mutex<HashMap<Id, oneshot::Sender<Answer>>>,
+pub(super) struct ClientQuestions {
+    waiting: Mutex<HashMap<RequestId, oneshot::Sender<ConsentAnswer>>>,
     /// Of several questions each is shown alone.
     turn: tokio::sync::Mutex<()>,
 }
 
-impl Questions {
-    fn waiting(&self) -> MutexGuard<'_, HashMap<Id, oneshot::Sender<Answer>>> {
+impl ClientQuestions {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<RequestId, oneshot::Sender<ConsentAnswer>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes `message`, whose text is `line`, if it answers one of the questions.
     pub(super) fn answered(&self, line: &[u8], message: &Message<'_>) -> bool {
-        let Some(id) = message.id().and_then(Id::read) else { return false };
+        let Some(id) = message.id().and_then(RequestId::read) else { return false };
         let Some(answer) = self.waiting().remove(&id) else { return false };
         // Whoever asked may have given up.
         let _ = answer.send(self::answer(line));
@@ -61,7 +63,7 @@ pub(super) fn form(shown: &str) -> Value {
 }
 
 /// The answer that a response to a question holds.
-fn answer(line: &[u8]) -> Answer {
+fn answer(line: &[u8]) -> ConsentAnswer {
     #[derive(Deserialize)]
     struct Response<'r> {
         #[serde(borrow)]
@@ -69,12 +71,12 @@ fn answer(line: &[u8]) -> Answer {
     }
     match serde_json::from_slice::<Response<'_>>(line) {
         Ok(Response { result }) => elicited(result.get()),
-        Err(_) => Answer::No(Refused::Failed("the client's answer is none".to_owned())),
+        Err(_) => ConsentAnswer::No(NoConsent::Failed("the client's answer is none".to_owned())),
     }
 }
 
 /// The answer that the result of an elicitation, JSON, is. Only an express yes is one.
-pub(super) fn elicited(result: &str) -> Answer {
+pub(super) fn elicited(result: &str) -> ConsentAnswer {
     #[derive(Deserialize)]
     struct Elicited {
         action: String,
@@ -87,50 +89,52 @@ pub(super) fn elicited(result: &str) -> Answer {
     }
     match serde_json::from_str::<Elicited>(result) {
         Ok(Elicited { action, content: Some(Content { approve: true }) }) if action == "accept" => {
-            Answer::Yes
+            ConsentAnswer::Yes
         }
-        Ok(_) => Answer::No(Refused::Declined),
-        Err(_) => Answer::No(Refused::Failed("the client's answer is none".to_owned())),
+        Ok(_) => ConsentAnswer::No(NoConsent::Declined),
+        Err(_) => ConsentAnswer::No(NoConsent::Failed("the client's answer is none".to_owned())),
     }
 }
 
-impl Consent for Front {
-    fn ask<'a>(&'a self, asked: &'a Asked) -> BoxFuture<'a, Answer> {
+impl Consent for StdioSession {
+    fn ask<'a>(&'a self, question: &'a ConsentQuestion) -> BoxFuture<'a, ConsentAnswer> {
         Box::pin(async move {
-            let Asking::Client(patience) = self.bridge.asking else {
-                return Answer::No(Refused::NoWay("the client is not to be asked".to_owned()));
+            let ConsentVia::Client(time_limit) = self.bridge.consent_via else {
+                return ConsentAnswer::No(NoConsent::NoWay(
+                    "the client is not to be asked".to_owned(),
+                ));
             };
-            if !self.session.elicits() {
-                return Answer::No(Refused::NoWay(CANNOT.to_owned()));
+            if !self.mcp_session.elicits() {
+                return ConsentAnswer::No(NoConsent::NoWay(CANNOT.to_owned()));
             }
-            let _turn = self.asking.turn.lock().await;
-            self.elicit(asked, patience).await
+            let _turn = self.questions.turn.lock().await;
+            self.elicit(question, time_limit).await
         })
     }
 }
 
-impl Front {
-    async fn elicit(&self, asked: &Asked, patience: Duration) -> Answer {
+impl StdioSession {
+    async fn elicit(&self, question: &ConsentQuestion, time_limit: Duration) -> ConsentAnswer {
         let Ok(nonce) = self.bridge.sender.nonce() else {
-            return Answer::No(Refused::Failed("there are no random numbers".to_owned()));
+            return ConsentAnswer::No(NoConsent::Failed("there are no random numbers".to_owned()));
         };
         let id = format!("mcpid-consent-{}", nonce.as_str());
-        let shown = asked.shown(&Limits::default()).text;
-        let question = json!({
+        let shown = question.shown(&PageLimits::default()).text;
+        let request = json!({
             "jsonrpc": "2.0",
             "id": id,
             "method": "elicitation/create",
             "params": form(&shown),
         });
         let (answer, answered) = oneshot::channel();
-        let key = Id::Text(id.clone());
-        self.asking.waiting().insert(key.clone(), answer);
+        let key = RequestId::Text(id.clone());
+        self.questions.waiting().insert(key.clone(), answer);
         // Dropped with this future, so that no late answer counts.
-        let _withdrawn = Withdraw { questions: &self.asking, key };
-        self.out.line(question.to_string()).await;
-        match tokio::time::timeout(patience, answered).await {
+        let _withdrawn = Withdraw { questions: &self.questions, key };
+        self.out.line(request.to_string()).await;
+        match tokio::time::timeout(time_limit, answered).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Answer::No(Refused::Withdrawn),
+            Ok(Err(_)) => ConsentAnswer::No(NoConsent::Withdrawn),
             Err(_) => {
                 let cancel = json!({
                     "jsonrpc": "2.0",
@@ -138,15 +142,15 @@ impl Front {
                     "params": { "requestId": id, "reason": "nobody answered in time" },
                 });
                 self.out.line(cancel.to_string()).await;
-                Answer::No(Refused::TimedOut(patience))
+                ConsentAnswer::No(NoConsent::TimedOut(time_limit))
             }
         }
     }
 }
 
 struct Withdraw<'q> {
-    questions: &'q Questions,
-    key: Id,
+    questions: &'q ClientQuestions,
+    key: RequestId,
 }
 
 impl Drop for Withdraw<'_> {
