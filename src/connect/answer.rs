@@ -1,4 +1,4 @@
-//! What the server answers: one JSON text, or a stream of events, bounded in size and in silence.
+//! Answers of the server: one JSON text or a stream of events, bounded in size and in time.
 
 use std::time::Duration;
 
@@ -13,33 +13,36 @@ use super::events::EventStream;
 use super::json_rpc::{self, InboundKind, InboundMessage, JsonRpcError};
 use super::timing::server_time;
 
-/// Bytes of an error's body that are read to find out what it says.
+/// Most bytes that are read of the body of an error response.
 pub(super) const ERROR_LIMIT: usize = 1 << 20;
-/// How long an error's body may take.
+/// Longest time that is spent on the body of an error response.
 const ERROR_TIME: Duration = Duration::from_secs(10);
-/// Characters of an error's text that are repeated.
+/// Characters of the server's text that are repeated in messages.
 const SHOWN: usize = 200;
 
-/// The reason of a server that does not know the key, or says no more than that.
+/// The refusal code of a verifier that does not know the key.
 pub(super) const KEY_UNKNOWN: &str = "key_unknown";
 
-/// What an answer is made of.
+/// An answer with a good status.
 #[derive(Debug)]
 pub(super) enum ServerAnswer {
-    /// 202, or an empty answer.
+    /// Status 202, or an empty body.
     Nothing,
-    /// The whole of it, UTF-8.
+    /// One JSON text, which is UTF-8.
     Json(Bytes),
-    /// Events, to be read one by one.
+    /// A stream of events.
     Events(Box<EventStream>),
 }
 
-/// The text of an answer or an event, which was found to be UTF-8 when it arrived.
+/// Returns the text of an answer or event. That it is UTF-8 was checked when it arrived.
 pub(super) fn as_text(bytes: &Bytes) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
 
-/// Reads an answer whose status is good as far as it takes to know what it is.
+/// Reads an answer with a good status: all of a JSON text, nothing yet of a stream of events.
+///
+/// # Errors
+/// [`BridgeError::Encoded`], [`BridgeError::Garbage`], and those of [`answer_budget::whole`].
 pub(super) async fn read(
     response: Response<Incoming>,
     bridge: &Bridge,
@@ -65,7 +68,7 @@ pub(super) async fn read(
             Ok(ServerAnswer::Json(answer_budget::text(bytes, reservation)))
         }
         AnswerMedia::Other(given) => {
-            // Some servers take a notification with 200 and nothing.
+            // Some servers answer a notification by status 200 and no body.
             let (bytes, _) =
                 answer_budget::whole(response.into_body(), ERROR_LIMIT, silence, budget).await?;
             match bytes.is_empty() {
@@ -76,8 +79,8 @@ pub(super) async fn read(
     }
 }
 
-/// The coding that an answer is in, if it is in one: by `Content-Encoding` or, which clients see
-/// more seldom, by `Transfer-Encoding`.
+/// Returns the content coding or transfer coding of an answer, for example `gzip`. Returns None if
+/// the answer is not coded.
 pub(super) fn coding(headers: &HeaderMap) -> Option<String> {
     let codings = [(header::CONTENT_ENCODING, "identity"), (header::TRANSFER_ENCODING, "chunked")];
     codings.into_iter().find_map(|(name, plain)| {
@@ -110,7 +113,7 @@ fn media<B>(response: &Response<B>) -> AnswerMedia {
     }
 }
 
-/// What a server meant with an error status.
+/// Reads an error response: what the server says in JSON-RPC or text, and a hint for the user.
 pub(super) async fn refusal(response: Response<Incoming>, bridge: &Bridge) -> BridgeError {
     let status = response.status();
     let (theirs, ours) = (server_time(&response), bridge.sender.clock.now());
@@ -118,7 +121,7 @@ pub(super) async fn refusal(response: Response<Incoming>, bridge: &Bridge) -> Br
     let text = match media(&response) {
         AnswerMedia::Other(given) if !given.starts_with("\"text/plain") => String::new(),
         _ if coding(response.headers()).is_some() => String::new(),
-        // An error that does not end is an error all the same.
+        // A body that breaks off or does not end is left out; the status is enough.
         _ => {
             let (body, budget) = (response.into_body(), &bridge.answer_budget);
             let read = answer_budget::whole(body, ERROR_LIMIT, Some(ERROR_TIME), budget).await;
@@ -150,7 +153,7 @@ pub(super) async fn refusal(response: Response<Incoming>, bridge: &Bridge) -> Br
     BridgeError::Refused(Box::new(ServerRefusal { status, fault, text, hint }))
 }
 
-/// The messages of a JSON text that can be handed on, with a word on those that cannot.
+/// Splits a JSON text into JSON-RPC messages. An error says in words why a part is none.
 pub(super) fn messages(
     text: &str,
 ) -> impl Iterator<Item = Result<InboundMessage<'_>, &'static str>> {
@@ -158,7 +161,8 @@ pub(super) fn messages(
 }
 
 impl Bridge {
-    /// The messages of an answer up to the response, for a request of the bridge's own.
+    /// Returns the JSON texts of an answer to one of the bridge's own requests. Of a stream of events
+    /// this is the event that holds the response.
     pub(super) async fn texts(
         &self,
         response: Response<Incoming>,

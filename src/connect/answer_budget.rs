@@ -1,11 +1,11 @@
-//! A bound on the bytes of answers that the bridge holds, all answers together.
+//! A bound on the bytes of all answers that the bridge holds.
 //!
-//! An answer is held from its first byte until the client has read it. An answer of up to
-//! [`FREE`] bytes needs no permission. A longer one reserves its whole length once, before more
-//! of it is read: what `Content-Length` says, or the limit of one answer where the length is not
-//! known, of which the rest is given back at its end. Until there is room nothing is read from
-//! the server, so that the server waits too. No answer waits for a second reservation while it
-//! holds one, so no two of them can wait for each other.
+//! The bridge holds an answer from its first byte until the client has read it. An answer of up to
+//! [`FREE`] bytes needs no reservation. A longer answer makes one reservation before more of it is
+//! read: its `Content-Length`, or the limit of one answer if the length is unknown, and what was
+//! not needed is given back at the end. Until the reservation is granted nothing more is read, so
+//! the server has to wait too. An answer never waits for a second reservation, so two answers
+//! cannot wait for each other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,52 +19,53 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::error::BridgeError;
 use super::timing::within;
 
-/// Bytes of an answer that are held without a reservation.
+/// Bytes of each answer that need no reservation.
 pub(super) const FREE: usize = 64 * 1024;
 
-/// The room for all answers.
+/// The bytes that all answers together may take.
 #[derive(Clone, Debug)]
 pub(super) struct AnswerBudget {
     bytes: Arc<Semaphore>,
     total: usize,
 }
 
-/// A part of the room, given back when it is dropped.
+/// A part of an [`AnswerBudget`]. It is given back when this is dropped.
 #[derive(Debug)]
 pub(super) struct Reservation(OwnedSemaphorePermit);
 
 impl AnswerBudget {
-    /// Room for `total` bytes.
+    /// Creates a budget of `total` bytes.
     pub(super) fn new(total: usize) -> Self {
         let total = total.min(Semaphore::MAX_PERMITS);
         AnswerBudget { bytes: Arc::new(Semaphore::new(total)), total }
     }
 
-    /// Bytes of all of it.
+    /// Returns the size of the whole budget in bytes.
     pub(super) fn total(&self) -> usize {
         self.total
     }
 
-    /// Waits until there is room for `bytes`; for more than there is in all, until it is empty.
+    /// Waits until `bytes` are free, and reserves them. More bytes than the whole budget wait until
+    /// nothing else is reserved.
     pub(super) async fn reserve(self, bytes: usize) -> Reservation {
         let bytes = u32::try_from(bytes.min(self.total)).unwrap_or(u32::MAX);
         match self.bytes.acquire_many_owned(bytes).await {
             Ok(permit) => Reservation(permit),
-            // It is never closed.
+            // The semaphore is never closed.
             Err(_) => std::future::pending().await,
         }
     }
 }
 
 impl Reservation {
-    /// Gives back all but `bytes`.
+    /// Keeps `bytes`, and gives back the rest.
     fn keep(&mut self, bytes: usize) {
         let surplus = self.0.num_permits().saturating_sub(bytes);
         drop(self.0.split(surplus));
     }
 }
 
-/// Bytes with their part of the room, which is given back with the last reference to them.
+/// Bytes with their reservation, which ends with the last reference to the bytes.
 struct HeldBytes {
     bytes: Vec<u8>,
     _reservation: Option<Reservation>,
@@ -76,13 +77,13 @@ impl AsRef<[u8]> for HeldBytes {
     }
 }
 
-/// The JSON text `bytes`, on one line, with its reservation.
+/// Returns the JSON text `bytes` on one line. It keeps the reservation.
 pub(super) fn text(mut bytes: Vec<u8>, reservation: Option<Reservation>) -> Bytes {
     join_lines(&mut bytes);
     self::bytes(bytes, reservation)
 }
 
-/// `bytes` as they are, with their reservation.
+/// Returns `bytes` unchanged. They keep the reservation.
 pub(super) fn bytes(mut bytes: Vec<u8>, mut reservation: Option<Reservation>) -> Bytes {
     bytes.shrink_to_fit();
     if let Some(reservation) = &mut reservation {
@@ -91,7 +92,7 @@ pub(super) fn bytes(mut bytes: Vec<u8>, mut reservation: Option<Reservation>) ->
     Bytes::from_owner(HeldBytes { bytes, _reservation: reservation })
 }
 
-/// A text that was made of `of`, whose part of the room it keeps.
+/// Returns `text`, which was made from `of`. It keeps the reservation of `of`.
 pub(super) fn derived(text: String, of: &Bytes) -> Bytes {
     struct DerivedText {
         text: String,
@@ -105,7 +106,7 @@ pub(super) fn derived(text: String, of: &Bytes) -> Bytes {
     Bytes::from_owner(DerivedText { text, _of: of.clone() })
 }
 
-/// Reads the whole of a body of at most `limit` bytes.
+/// Reads a whole body of at most `limit` bytes.
 ///
 /// # Errors
 /// [`BridgeError::AnswerTooLong`], [`BridgeError::NoRoom`], [`BridgeError::Silent`], [`BridgeError::Ended`].
@@ -145,8 +146,8 @@ pub(super) async fn whole(
     Ok((bytes, reservation))
 }
 
-/// Replaces the line breaks of a JSON text, which may only stand between its tokens, by blanks. A
-/// line break inside a string is left, since it makes the text no JSON.
+/// Replaces the line breaks between the tokens of a JSON text by blanks. A line break inside a
+/// string is not valid JSON and is left as it is.
 fn join_lines(json: &mut [u8]) {
     if !json.iter().any(|b| matches!(b, b'\n' | b'\r')) {
         return;
@@ -168,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn line_breaks_between_tokens_become_blanks_and_no_others() {
+    fn only_line_breaks_between_tokens_become_blanks() {
         for (given, joined) in [
             ("{\r\n \"a\": 1\n}", "{   \"a\": 1 }"),
             (r#"{"a":"\\","b":"\"\n"}"#, r#"{"a":"\\","b":"\"\n"}"#),
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn room_is_given_back_with_the_last_reference() {
+    async fn a_reservation_ends_with_the_last_reference() {
         let budget = AnswerBudget::new(100);
         let reservation = budget.clone().reserve(80).await;
         let held = text(vec![b'x'; 30], Some(reservation));
@@ -191,7 +192,7 @@ mod tests {
         assert_eq!(budget.bytes.available_permits(), 70);
         drop(line);
         assert_eq!(budget.bytes.available_permits(), 100);
-        // Longer than all the room: it has to be alone, and does not wait for ever.
+        // More than the whole budget: it does not wait for ever, but until nothing else is reserved.
         let all = budget.clone().reserve(1000).await;
         assert_eq!(budget.bytes.available_permits(), 0);
         drop(all);

@@ -1,4 +1,4 @@
-//! The signer's own copy of what it has signed: written down before it is sent.
+//! The signer's own audit entry, written before the signed request is sent.
 
 use crate::audit::{Evidence, Recorder};
 use crate::base::header;
@@ -9,10 +9,11 @@ use crate::verify::rejection::chain;
 
 use super::error::BridgeError;
 
-/// Records a request; `head` is as it was signed.
+/// Writes the audit entry for a request whose head, as it was signed, is `head`.
 ///
 /// # Errors
-/// There is no entry, and the policy wants one: it must not be sent.
+/// [`BridgeError::NotSigned`] if the policy wants an entry and it could not be written: the request
+/// must not be sent.
 pub(super) async fn keep(
     recorder: &Recorder,
     signer: &Signer,

@@ -1,4 +1,4 @@
-//! The bridge: what it is made of, what has to be agreed to, and what it learns.
+//! The bridge itself: its settings, the consent it needs before it signs, and what it learns.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,33 +25,34 @@ use super::error::BridgeError;
 use super::log::LogSink;
 use super::send::{EndpointUrl, OutboundRequest, RedirectPolicy, SigningSender, UrlError};
 
-/// Bytes of an answer, or of one event of a stream, that are held to be handed on.
+/// Longest answer, or event of a stream, in bytes.
 pub const DEFAULT_MAX_ANSWER: usize = 64 << 20;
-/// Bytes of all answers together that are held until the client has read them.
+/// Bytes of all answers together that are held until the client reads them.
 pub const DEFAULT_MAX_HELD: usize = 128 << 20;
-/// How long a server may say nothing before a request is given up: long, since tools may be slow
-/// and clients have a limit of their own.
+/// How long a server may send nothing before the request is given up. The time is long because
+/// tools may be slow and clients have a time limit of their own.
 pub const DEFAULT_SILENCE: Duration = Duration::from_secs(15 * 60);
-/// How long requests may take to end after the client closed its end: a client that has gone says
-/// so by a signal, and a script that pipes a message in may have to wait for a server's minute.
+/// How long open requests may run on after the client closed its input. A script that pipes one
+/// message in still gets its answer; a client that has ended stops the bridge by a signal.
 pub const DEFAULT_DRAIN: Duration = Duration::from_secs(75);
 
-/// Questions that wait for a person at a time: who is asked more than can be read says yes to all.
+/// Most questions that wait for a person at a time: a person who is asked more than can be read
+/// answers yes to all of them.
 pub(super) const QUESTIONS: usize = 32;
 
 /// How a session of [`Bridge::stdio`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StdioEnd {
-    /// The client closed its end, as it should.
+    /// The client closed its input, as the MCP specification wants.
     InputClosed,
-    /// Nobody reads the answers any more.
+    /// The client no longer reads the answers.
     OutputClosed,
-    /// It was told to.
+    /// The caller's `stop` future completed.
     Stopped,
 }
 
-/// A signing bridge to one server.
+/// A signing bridge to one MCP server.
 #[derive(Debug)]
 pub struct Bridge {
     pub(super) sender: SigningSender,
@@ -65,23 +66,23 @@ pub struct Bridge {
     pub(super) unknown_key_hint: Option<String>,
     pub(super) confirm: ConfirmPolicy,
     pub(super) consent_via: ConsentVia,
-    /// Places for questions that wait.
+    /// One permit for each question that may wait.
     question_slots: Semaphore,
-    /// What the server calls destructive.
+    /// The tools that the server calls destructive.
     tools: Mutex<Tools>,
 }
 
-/// How a person is asked.
+/// How a person is asked for consent.
 #[non_exhaustive]
 pub enum ConsentVia {
-    /// Not at all: whatever would have to be asked is refused.
+    /// Not at all: a request that needs consent is refused.
     None,
-    /// Apart from the client.
+    /// By the program around the bridge, for example on a terminal.
     Person(Arc<dyn Consent>),
-    /// Through the client itself, by an MCP elicitation that is given up after this time. Whoever
-    /// chooses this trusts the client to pass the question on and not to answer it itself. Only a
-    /// client on stdio that declared it can elicit by forms is asked; one of revision 2026-07-28
-    /// about `tools/call`, `prompts/get` and `resources/read` alone.
+    /// Through the client itself, by an MCP elicitation that is given up after this time. This
+    /// trusts the client to pass the question on and not to answer it itself. It works only for a
+    /// client on stdio that declared elicitation by forms, and with revision 2026-07-28 only for
+    /// `tools/call`, `prompts/get` and `resources/read`.
     Client(Duration),
 }
 
@@ -96,11 +97,11 @@ impl fmt::Debug for ConsentVia {
 }
 
 impl Bridge {
-    /// A bridge to the MCP endpoint `url`, which signs with `signer` at the time of `clock`, with
-    /// nonces from `random`, which must be a cryptographic generator.
+    /// Creates a bridge to the MCP endpoint `url`. It signs with `signer`, at the time of `clock`,
+    /// with nonces from `random`, which must be a cryptographic generator.
     ///
     /// # Errors
-    /// [`UrlError`].
+    /// [`UrlError`] if no request can be sent to `url` exactly as it is signed.
     pub fn new<R>(
         url: &str,
         dialer: Dialer<Full<Bytes>>,
@@ -132,7 +133,7 @@ impl Bridge {
         })
     }
 
-    /// Says what happens to `log`.
+    /// Reports to `log` what happens. By default nothing is reported.
     #[must_use]
     pub fn with_log(mut self, log: LogSink) -> Self {
         self.sender.log = log.clone();
@@ -140,68 +141,69 @@ impl Bridge {
         self
     }
 
-    /// Sends these fields with every request, in place of any of the same name.
+    /// Sends these header fields with every request. They replace fields of the same name.
     #[must_use]
     pub fn with_fields(mut self, fields: Vec<(HeaderName, HeaderValue)>) -> Self {
         self.sender.fixed = fields;
         self
     }
 
-    /// Writes down what is signed before it is sent. Under the policy `required` nothing is sent
-    /// without its entry.
+    /// Writes an audit entry for each signed request before it is sent. Under the policy
+    /// `required`, a request whose entry cannot be written is not sent.
     #[must_use]
     pub fn with_audit(mut self, recorder: Arc<crate::audit::Recorder>) -> Self {
         self.sender.audit = Some(recorder);
         self
     }
 
-    /// The key's holder may take its time, as an agent that asks a person does: others are served
-    /// meanwhile.
+    /// Signs on a thread of its own. A key in an agent that asks a person for each use may need
+    /// seconds, and other requests are served meanwhile.
     #[must_use]
     pub fn with_slow_key(mut self) -> Self {
-        self.sender.waits = true;
+        self.sender.is_slow_key = true;
         self
     }
 
-    /// Signs messages of at most `bytes`. What verifiers accept by default is 4 MiB.
+    /// Signs messages of at most `bytes`. Verifiers accept 4 MiB by default.
     #[must_use]
     pub fn with_max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self
     }
 
-    /// Takes answers, and events of a stream, of at most `bytes`.
+    /// Accepts answers, and events of a stream, of at most `bytes` ([`DEFAULT_MAX_ANSWER`]).
     #[must_use]
     pub fn with_max_answer(mut self, bytes: usize) -> Self {
         self.max_answer = bytes;
         self
     }
 
-    /// Holds at most `bytes` of all answers together that the client has not read, the first 64 KiB
-    /// of each not counted. Until there is room for an answer it is not read from the server; one
-    /// that has waited for as long as a server may say nothing is given up. Answers on their way
-    /// through [`Bridge::http`] are not held.
+    /// Holds at most `bytes` of answers that the client has not read yet, all answers together
+    /// ([`DEFAULT_MAX_HELD`]). The first 64 KiB of each answer are not counted. An answer that does
+    /// not fit is not read from the server until others are gone, and is given up after the time of
+    /// [`Bridge::with_silence`]. [`Bridge::http`] holds no answers: it passes them on as they come.
     #[must_use]
     pub fn with_max_held(mut self, bytes: usize) -> Self {
         self.answer_budget = AnswerBudget::new(bytes);
         self
     }
 
-    /// Calls the key `name` where a person is asked.
+    /// Calls the key `name` in questions to a person.
     #[must_use]
     pub fn with_key_name(mut self, name: String) -> Self {
         self.key_name = name;
         self
     }
 
-    /// Says `hint` where a server does not know the key: what its operator has to do.
+    /// Reports `hint` if a server does not know the key: what the operator of the server has to do.
     #[must_use]
     pub fn with_unknown_key_hint(mut self, hint: String) -> Self {
         self.unknown_key_hint = Some(hint);
         self
     }
 
-    /// Gives a request up when the server said nothing for `time`; never without one.
+    /// Gives a request up when the server sends nothing for `time` ([`DEFAULT_SILENCE`]). With `None`
+    /// a request is never given up.
     #[must_use]
     pub fn with_silence(mut self, time: Option<Duration>) -> Self {
         self.silence = time;
@@ -209,14 +211,14 @@ impl Bridge {
         self
     }
 
-    /// Lets requests end for `time` after the client closed its end.
+    /// Lets open requests run on for `time` after the client closed its input ([`DEFAULT_DRAIN`]).
     #[must_use]
     pub fn with_drain(mut self, time: Duration) -> Self {
         self.drain = time;
         self
     }
 
-    /// Has a person asked by `consent_via` about what `confirm` names, before it is signed.
+    /// Asks a person by `consent_via` before a request is signed that `confirm` names.
     #[must_use]
     pub fn with_consent(mut self, confirm: ConfirmPolicy, consent_via: ConsentVia) -> Self {
         self.confirm = confirm;
@@ -224,7 +226,7 @@ impl Bridge {
         self
     }
 
-    /// Sends one message, or asks for a stream. What consent there is was given before.
+    /// Sends one message, or asks for a stream. The caller has made sure of consent.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -232,11 +234,24 @@ impl Bridge {
         body: Bytes,
         redirects: RedirectPolicy,
     ) -> Result<Response<Incoming>, BridgeError> {
-        let fields = with_accept(&method, fields);
-        self.sender.send(&OutboundRequest { method, fields, body }, redirects).await
+        self.send_noting(method, fields, body, redirects, &|| ()).await
     }
 
-    /// What has to happen to a request before it is signed.
+    /// Does the same, and calls `before_send` when the request is signed and about to be sent.
+    pub(super) async fn send_noting(
+        &self,
+        method: Method,
+        fields: Vec<(HeaderName, HeaderValue)>,
+        body: Bytes,
+        redirects: RedirectPolicy,
+        before_send: &(dyn Fn() + Sync),
+    ) -> Result<Response<Incoming>, BridgeError> {
+        let fields = with_accept(&method, fields);
+        let outbound = OutboundRequest { method, fields, body };
+        self.sender.send(&outbound, redirects, before_send).await
+    }
+
+    /// Returns whether a person has to be asked before the request is signed.
     pub(super) fn need(&self, method: &Method, body: &[u8]) -> ConsentNeed {
         if self.confirm.is_empty() {
             return ConsentNeed::Nothing;
@@ -244,7 +259,7 @@ impl Bridge {
         let Ok(mut head) = Head::new(method.as_str(), RequestTarget::Origin("/".into())) else {
             return ConsentNeed::Refuse;
         };
-        // It is sent as JSON whatever it is.
+        // The body is always sent as JSON.
         if head.push("content-type", b"application/json".as_slice()).is_err() {
             return ConsentNeed::Refuse;
         }
@@ -259,10 +274,11 @@ impl Bridge {
         }
     }
 
-    /// Makes sure that a person has said yes to what a person has to be asked about.
+    /// Asks a person, if the request needs consent. The question goes to `by_client` if the client
+    /// itself is to ask.
     ///
     /// # Errors
-    /// Nobody did; then it must not be signed.
+    /// [`BridgeError::Declined`] if there is no consent: the request must not be signed.
     pub(super) async fn agreed(
         &self,
         method: &Method,
@@ -291,8 +307,8 @@ impl Bridge {
             }
         };
         match answer {
-            // What was shown is what is signed.
-            ConsentAnswer::Yes if question.is_of(body) => Ok(RedirectPolicy::Never),
+            // The person saw this body and no other.
+            ConsentAnswer::Yes if question.is_about(body) => Ok(RedirectPolicy::Never),
             ConsentAnswer::Yes => {
                 Err(BridgeError::Declined("the yes was for another request".to_owned()))
             }
@@ -303,7 +319,7 @@ impl Bridge {
         }
     }
 
-    /// Learns from the server's list of tools which of them are destructive.
+    /// Learns from a list of tools, which the server sent, which of them are destructive.
     pub(super) fn learn(&self, answer: &str) {
         if !self.confirm.is_empty() {
             let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
@@ -316,7 +332,7 @@ impl Bridge {
     }
 }
 
-/// `fields` behind those that say what is sent and what is wanted back.
+/// Returns `fields` behind `Content-Type` and `Accept`, which MCP prescribes for `method`.
 pub(super) fn with_accept(
     method: &Method,
     fields: Vec<(HeaderName, HeaderValue)>,

@@ -1,5 +1,5 @@
-//! One try of a server, without a client: whether it answers, in which revision, and whether it
-//! knows the key.
+//! `connect --check`: whether a server answers, in which revision, and whether it knows the key. No
+//! client is needed for it.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
@@ -16,45 +16,45 @@ use crate::tower::REFUSED;
 
 /// The revisions that are tried, in this order.
 const REVISIONS: [&str; 2] = ["2026-07-28", "2025-11-25"];
-/// The reason of a server that refuses what is not signed.
+/// The refusal code of a verifier for a request without a signature.
 const SIGNATURE_MISSING: &str = "signature_missing";
 
-/// What a server made of a harmless request.
+/// The result of a harmless request to a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerCheck {
-    /// How it ended.
+    /// Whether the signed request was accepted.
     pub outcome: CheckOutcome,
-    /// The revision that the server speaks, if it answered.
+    /// The MCP revision that the server speaks, if it answered.
     pub revision: Option<String>,
-    /// Name and version that the server gives itself: any text at all.
+    /// Name and version that the server gives itself. This is unchecked text of the server.
     pub server: Option<String>,
-    /// Whether the server knows the key. It does if it accepts what is signed and refuses what is
-    /// not; `None` if that cannot be told, as of a server that accepts both.
+    /// Whether the server knows the key. It does if it accepts a signed request and refuses an
+    /// unsigned one. `None` if this cannot be told, for example because the server accepts both.
     pub is_key_known: Option<bool>,
-    /// A stable name of what went wrong, such as `key_unknown` or `dns`.
+    /// A stable name of the failure, for example `key_unknown` or `dns`.
     pub code: Option<String>,
-    /// One line without prefix and final period.
+    /// The result in words: one line without prefix and final period.
     pub message: String,
-    /// What may help.
+    /// Advice for the user.
     pub hint: Option<String>,
 }
 
-/// How a [`ServerCheck`] ended.
+/// The outcome of a [`ServerCheck`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CheckOutcome {
     /// The signed request was answered.
     Accepted,
-    /// The server said no.
+    /// The server refused the signed request.
     Refused,
-    /// The key's holder did not sign.
+    /// The request could not be signed.
     NotSigned,
-    /// The server could not be reached, or could not answer.
+    /// The server could not be reached, or did not answer.
     Unavailable,
 }
 
-/// The good answer of a server.
+/// What a server says about itself in a good answer.
 struct ServerGreeting {
     revision: String,
     server: Option<String>,
@@ -62,9 +62,11 @@ struct ServerGreeting {
 }
 
 impl Bridge {
+    /// Checks whether the server answers and knows the key. Runs on a tokio runtime.
+    ///
     /// Sends a signed `server/discover` or, to a server of an older revision, a signed `initialize`,
-    /// whose session is closed again; and, if that is accepted, a harmless request without a
-    /// signature, which shows whether signatures count there. Runs on a tokio runtime.
+    /// and closes the session again. If the server accepts that, a second request goes without a
+    /// signature: a server that refuses it checks signatures.
     pub async fn check(&self) -> ServerCheck {
         match self.greet().await {
             Ok(ServerGreeting { revision, server, session }) => {
@@ -73,7 +75,7 @@ impl Bridge {
                     let version = HeaderValue::from_str(&revision).map(|value| (VERSION, value));
                     let fields = [Some((SESSION, session)), version.ok()];
                     let fields = fields.into_iter().flatten().collect();
-                    // It would end by itself.
+                    // A session that is not closed expires by itself.
                     let _ = self
                         .send(Method::DELETE, fields, Bytes::new(), RedirectPolicy::FollowOnce)
                         .await;
@@ -94,7 +96,7 @@ impl Bridge {
 
     async fn greet(&self) -> Result<ServerGreeting, BridgeError> {
         match self.exchange(&probe("server/discover", REVISIONS[0])).await {
-            // It does not know the revision, which older servers say in many ways.
+            // Older servers refuse an unknown revision in many ways.
             Err(BridgeError::Refused(refusal)) if refusal.may_be_of_an_older_server() => {}
             answered => {
                 let (result, _) = answered?;
@@ -107,7 +109,7 @@ impl Bridge {
         Ok(ServerGreeting { revision, server: named(&result), session })
     }
 
-    /// Sends a message; the result in the answer, and the session id beside it.
+    /// Sends a message. Returns the result of the answer, and the session id of its head.
     async fn exchange(&self, body: &Bytes) -> Result<(Value, Option<HeaderValue>), BridgeError> {
         let message = reading::read(body).map_err(BridgeError::Unreadable)?;
         let fields = McpSession::default().fields(&message).0;
@@ -140,7 +142,7 @@ impl Bridge {
         Err(BridgeError::Garbage("there is no answer in it".to_owned()))
     }
 
-    /// Whether the server refuses a request that is not signed, because it is not.
+    /// Returns whether the server refuses an unsigned request because it is unsigned.
     async fn refuses_unsigned(&self, revision: &str) -> bool {
         let method = if revision == REVISIONS[0] { "server/discover" } else { "ping" };
         let body = probe(method, revision);
@@ -156,7 +158,7 @@ impl Bridge {
     }
 }
 
-/// A request of `revision` that changes nothing.
+/// Returns the body of a request of `revision` that changes nothing at the server.
 fn probe(method: &str, revision: &str) -> Bytes {
     let client = json!({ "name": "mcpid", "version": env!("CARGO_PKG_VERSION") });
     let params = match method {
@@ -176,7 +178,7 @@ fn probe(method: &str, revision: &str) -> Bytes {
     Bytes::from(body.to_string())
 }
 
-/// Name and version of the server in the result of `initialize` or `server/discover`.
+/// Returns name and version of the server from the result of `initialize` or `server/discover`.
 fn named(result: &Value) -> Option<String> {
     let beside = &result["_meta"]["io.modelcontextprotocol/serverInfo"];
     let about = [&result["serverInfo"], beside].into_iter().find(|about| about.is_object())?;
@@ -188,7 +190,7 @@ fn named(result: &Value) -> Option<String> {
 }
 
 impl ServerRefusal {
-    /// Whether it may mean that the server does not speak the revision.
+    /// Returns whether the refusal may mean that the server does not speak the revision.
     fn may_be_of_an_older_server(&self) -> bool {
         let is_ours = self.fault.as_ref().is_some_and(|fault| fault.code == i64::from(REFUSED));
         let says_no = matches!(

@@ -1,13 +1,37 @@
-//! Consent: before a request is signed, a person sees what it does and says yes.
+//! Consent: before a request is signed, a person sees what it does and says yes or no.
 //!
 //! ```text
-//! body ─ Confirm::judge ─► nothing to ask | refuse unasked | Asked ─ Consent::ask ─► Yes | No(why)
+//! body ─► ConfirmPolicy::judge ─┬─► nothing to ask: sign
+//!                               ├─► unreadable: refuse
+//!                               └─► ConsentQuestion ─► Consent::ask ─► yes: sign | no: refuse
 //! ```
 //!
-//! This room knows what has to be asked and how it is shown; where the question is put is up to
-//! whoever implements [`Consent`]. Everything but an express yes is a no: silence, no way to ask,
-//! a question that fails. `created` and nonce are made after the yes, by the caller, and what was
-//! shown is what is signed: [`ConsentQuestion::is_of`] holds a body against it.
+//! This module decides which requests need consent and how a request is shown. An implementation
+//! of [`Consent`] puts the question, for example on a terminal. Only an express yes is consent; no
+//! answer, no way to ask and a question that fails are a no. The signature is made after the yes,
+//! and [`ConsentQuestion::is_about`] checks that the signed body is the body that was shown.
+//!
+//! ```
+//! use mcpid::connect::consent::{ConfirmPolicy, ConsentNeed, PageLimits};
+//! use mcpid::mcp::body::{self, Scope};
+//! use mcpid::mcp::tools::Tools;
+//! use mcpid::message::{Head, RequestTarget};
+//!
+//! let body = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call",
+//!     "params":{"name":"delete_file","arguments":{"path":"/home/me/notes.txt"}}}"#;
+//! let mut head = Head::new("POST", RequestTarget::Origin("/mcp".into()))?;
+//! head.push("content-type", b"application/json".as_slice())?;
+//! let reading = body::read(&head, body, Scope::Endpoint);
+//!
+//! let mut policy = ConfirmPolicy::default();
+//! policy.add("tools/call:delete_*")?;
+//! let url = "https://mcp.example.com/mcp";
+//! let need = policy.judge(url, reading.as_ref(), body, &Tools::new());
+//! let ConsentNeed::Ask(question) = need else { panic!("a person has to be asked") };
+//! assert!(question.shown(&PageLimits::default()).text.contains("/home/me/notes.txt"));
+//! assert!(question.is_about(body));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::fmt;
 use std::time::Duration;
@@ -26,31 +50,42 @@ mod page;
 
 pub use page::{PageLimits, ShownPage};
 
-/// Which requests a person is asked about: `METHOD[:NAME]` patterns, and the word `destructive`.
+/// Which requests need consent: `METHOD[:NAME]` patterns, and the word `destructive`.
+///
+/// ```
+/// use mcpid::connect::consent::ConfirmPolicy;
+///
+/// let mut policy = ConfirmPolicy::default();
+/// assert!(policy.is_empty());
+/// policy.add("tools/call:delete_*")?;
+/// policy.add("destructive")?;
+/// assert!(policy.add("tools/call:").is_err());
+/// # Ok::<(), mcpid::mcp::pattern::PatternError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct ConfirmPolicy {
     patterns: Vec<Pattern>,
     destructive: bool,
 }
 
-/// What has to happen to a request before it is signed.
+/// What a [`ConfirmPolicy`] wants before a request is signed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConsentNeed {
-    /// Nothing: it may be signed unasked.
+    /// Nothing: the request is signed without a question.
     Nothing,
-    /// A person has to say yes.
+    /// A person has to say yes to this question.
     Ask(Box<ConsentQuestion>),
-    /// It cannot be read, so nobody could be shown what it does: it must not be signed.
+    /// The request cannot be read, so it cannot be shown. It must not be signed.
     Refuse,
 }
 
 impl ConfirmPolicy {
-    /// Reads one `--confirm`: a pattern, or `destructive` for calls of tools that the server's own
-    /// list calls so or has not listed.
+    /// Adds one rule: a pattern such as `tools/call:delete_*`, or the word `destructive` (see
+    /// [`ConfirmPolicy::add_destructive`]).
     ///
     /// # Errors
-    /// [`PatternError`].
+    /// [`PatternError`] if `text` is neither.
     pub fn add(&mut self, text: &str) -> Result<(), PatternError> {
         match text {
             "destructive" => self.add_destructive(),
@@ -59,23 +94,24 @@ impl ConfirmPolicy {
         Ok(())
     }
 
-    /// Asks about what `pattern` matches.
+    /// Asks about requests that `pattern` matches.
     pub fn add_pattern(&mut self, pattern: Pattern) {
         self.patterns.push(pattern);
     }
 
-    /// Asks about calls of tools that the server's own list calls destructive or has not listed.
+    /// Asks about calls of tools that the server lists as destructive, or has not listed.
     pub fn add_destructive(&mut self) {
         self.destructive = true;
     }
 
-    /// Whether nothing at all is asked about.
+    /// Returns whether no request needs consent.
     pub fn is_empty(&self) -> bool {
         self.patterns.is_empty() && !self.destructive
     }
 
-    /// What has to happen to the request of `body` to `target`, the absolute URL it goes to, where
-    /// `reading` is the strict reading of the body and `tools` is what the server has listed.
+    /// Returns what is needed before the request with this `body` is signed. `target` is the absolute
+    /// URL it goes to, `reading` the strict reading of the body, and `tools` what the server has
+    /// listed.
     pub fn judge(
         &self,
         target: &str,
@@ -86,7 +122,7 @@ impl ConfirmPolicy {
         if self.is_empty() {
             return ConsentNeed::Nothing;
         }
-        // What no pattern can be held against could be anything.
+        // No pattern can match an unreadable request, so it could do anything.
         let Some((reading, operation)) =
             reading.ok().and_then(|reading| Some((reading, reading.operation()?)))
         else {
@@ -99,7 +135,7 @@ impl ConfirmPolicy {
         }
     }
 
-    /// The first rule that wants `operation` to be asked about.
+    /// Returns the first rule that wants consent for `operation`.
     fn because(&self, operation: Operation<'_>, tools: &Tools) -> Option<String> {
         let forms = operation.forms();
         let pattern = self.patterns.iter().find(|pattern| pattern.restricts_forms(&forms));
@@ -110,9 +146,9 @@ impl ConfirmPolicy {
     }
 }
 
-/// A request that a person is asked about, with everything of it that is shown.
+/// The question whether a request may be signed, with all that a person is shown.
 ///
-/// Of the body it holds every member but `jsonrpc`, `id` and `method`, each as it was written.
+/// It holds every member of the body except `jsonrpc`, `id` and `method`, each as it was written.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConsentQuestion {
     target: String,
@@ -122,7 +158,7 @@ pub struct ConsentQuestion {
     digest: [u8; 32],
     size: usize,
     because: String,
-    /// Name and id of the key that is to sign.
+    /// Name and id of the key that would sign.
     signer: Option<(String, String)>,
 }
 
@@ -134,8 +170,8 @@ struct BodyMember {
 }
 
 impl ConsentQuestion {
-    /// The question about the request of `body` to `target`; nothing if it is no MCP message, or
-    /// if `reading` is not the reading of `body`.
+    /// Creates the question about the request with this `body` to the URL `target`. Returns None if
+    /// the body is no MCP message, or if `reading` is not the reading of `body`.
     pub fn new(target: &str, reading: &Reading<'_>, body: &[u8]) -> Option<Self> {
         let operation = reading.operation()?;
         let parts = match reading.message() {
@@ -155,60 +191,61 @@ impl ConsentQuestion {
         })
     }
 
-    /// The same, to be signed by the key that is called `name`, which may be any text, and has the
-    /// id `id`.
+    /// Names the key that would sign. `name` may be any text; `id` is the key id.
     #[must_use]
     pub fn signed_by(mut self, name: &str, id: &str) -> Self {
         self.signer = Some((name.to_owned(), id.to_owned()));
         self
     }
 
-    /// The absolute URL that the request goes to, as it will be signed.
+    /// Returns the absolute URL of the request, as it is signed.
     pub fn target(&self) -> &str {
         &self.target
     }
 
-    /// What patterns see of it.
+    /// Returns method and name of the request, which patterns match.
     pub fn operation(&self) -> Operation<'_> {
         Operation { method: &self.method, name: self.name.as_deref() }
     }
 
-    /// The JSON of `params.arguments` exactly as it was written, if the request has arguments.
+    /// Returns the JSON of `params.arguments` exactly as it was written. Returns None if the request
+    /// has no arguments.
     pub fn arguments(&self) -> Option<&str> {
         self.parts.iter().find(|part| part.label == "arguments").map(|part| &*part.json)
     }
 
-    /// The SHA-256 of the body.
+    /// Returns the SHA-256 of the body.
     pub fn sha256(&self) -> &[u8; 32] {
         &self.digest
     }
 
-    /// The length of the body in bytes.
+    /// Returns the length of the body in bytes.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// The rule that wants it to be asked about, as it was given; empty for an [`ConsentQuestion`] that no
-    /// [`ConfirmPolicy`] has made.
+    /// Returns the rule that wants consent, as it was given to the [`ConfirmPolicy`]. Returns an empty
+    /// text for a question that was made by [`ConsentQuestion::new`].
     pub fn because(&self) -> &str {
         &self.because
     }
 
-    /// Whether `body` is, byte for byte, what was asked about. To be held right before signing.
-    pub fn is_of(&self, body: &[u8]) -> bool {
+    /// Returns whether `body` is, byte for byte, the body that was asked about. To be checked right
+    /// before signing.
+    pub fn is_about(&self, body: &[u8]) -> bool {
         body.len() == self.size && Sha256::digest(body)[..] == self.digest
     }
 
-    /// The question as text for a person: lines of at most `limits.width` columns, each ending in
-    /// a line feed, safe on a terminal. What the limits hide is counted, where it is missing and
-    /// in [`ShownPage::hidden`].
+    /// Returns the question as text for a person, which is safe on a terminal: lines of at most
+    /// `limits.width` columns, each ending in a line feed. The text says how much the limits hide,
+    /// and [`ShownPage::hidden`] says it too.
     pub fn shown(&self, limits: &PageLimits) -> ShownPage {
         page::page(self, limits)
     }
 }
 
 impl fmt::Debug for ConsentQuestion {
-    /// Without the arguments: they are the caller's business, not a log's.
+    /// Leaves out the arguments, which do not belong into a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -220,44 +257,44 @@ impl fmt::Debug for ConsentQuestion {
     }
 }
 
-/// What came of asking.
+/// The answer to a [`ConsentQuestion`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConsentAnswer {
     /// A person said yes to exactly this request.
     Yes,
-    /// Nobody did.
+    /// There is no consent.
     No(NoConsent),
 }
 
-/// Why there was no yes. The words are what the client that made the request is told.
+/// Why there is no consent. The client that sent the request gets these words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoConsent {
     /// A person said no.
     #[error("declined")]
     Declined,
-    /// A person ended the program instead of an answer.
+    /// The person ended the program (Ctrl-C) instead of answering.
     #[error("interrupted")]
     Interrupted,
-    /// Nobody answered.
+    /// There was no answer within this time.
     #[error("nobody answered within {} s", .0.as_secs())]
     TimedOut(Duration),
-    /// There is nobody to ask: no terminal, no askpass program.
+    /// There is no way to ask, for example no terminal and no askpass program.
     #[error("there is no way to ask: {0}")]
     NoWay(String),
-    /// There is a way to ask, and it did not work.
+    /// The question could not be put, for example because the terminal was closed.
     #[error("asking failed: {0}")]
     Failed(String),
-    /// The question was withdrawn: the client cancelled the request, or the program ends.
+    /// The question was withdrawn because the client cancelled the request or the program ends.
     #[error("withdrawn")]
     Withdrawn,
 }
 
-/// A way to ask a person.
+/// A way to ask a person, for example on a terminal.
 pub trait Consent: Send + Sync {
-    /// Puts the question, and waits for the answer no longer than the asker's own time-out. If the
-    /// future is dropped, the question is withdrawn, and no later answer counts.
+    /// Puts the question and waits for the answer, at most for a time limit of its own. If the
+    /// future is dropped, the question is withdrawn and a later answer does not count.
     ///
-    /// Of several questions at a time each is shown alone, one after another.
-    fn ask<'a>(&'a self, asked: &'a ConsentQuestion) -> BoxFuture<'a, ConsentAnswer>;
+    /// Several questions at a time are shown one after another.
+    fn ask<'a>(&'a self, question: &'a ConsentQuestion) -> BoxFuture<'a, ConsentAnswer>;
 }

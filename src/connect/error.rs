@@ -1,6 +1,7 @@
-//! What can keep a message from its answer, in words for the person whose client it is.
+//! Why a message has no answer, in words for the user of the client.
 //!
-//! Each becomes a JSON-RPC error with the request's id: a client that waits for an answer gets one.
+//! Each [`BridgeError`] becomes a JSON-RPC error with the id of the request, so a client that waits
+//! for an answer gets one.
 
 use std::error::Error;
 use std::io;
@@ -17,77 +18,90 @@ use crate::verify::rejection::chain;
 
 use super::json_rpc::JsonRpcError;
 
-/// The JSON-RPC error code of a request that the bridge could not get answered. Outside the ranges
-/// that JSON-RPC 2.0 and MCP keep for themselves, like [`crate::tower::REFUSED`].
+/// The JSON-RPC error code of a request that was sent, or may have been sent, and got no answer.
+///
+/// The code lies outside the ranges that JSON-RPC 2.0 and MCP reserve, like
+/// [`crate::tower::REFUSED`].
+///
+/// ```
+/// assert_eq!(mcpid::connect::UNANSWERED, -31402);
+/// ```
 pub const UNANSWERED: i64 = -31402;
-/// The JSON-RPC error code of a request that the bridge did not send: a person declined it, or it
-/// could not be read or signed.
+/// The JSON-RPC error code of a request that the bridge did not send: it could not be read or
+/// signed, a person declined it, or the bridge ended before it was sent.
+///
+/// ```
+/// assert_eq!(mcpid::connect::NOT_SENT, -31403);
+/// ```
 pub const NOT_SENT: i64 = -31403;
 
-/// JSON-RPC: there is no such method.
+/// The JSON-RPC error code for an unknown method.
 const METHOD_NOT_FOUND: i64 = -32601;
 
-/// Said where an answer was there and is not handed on.
+/// Part of each message about an answer that arrived and is not passed on.
 const CARRIED_OUT: &str = "the server may have carried out the request";
 
-/// Characters of a stranger's text that are repeated in words.
+/// Most characters of the server's text that a message repeats.
 const SHOWN: usize = 500;
 
-/// Why there is no answer, or not the one that was hoped for.
+/// Why a request has no answer, or an answer that is an error.
 #[derive(Clone, Debug)]
 pub(super) enum BridgeError {
-    /// Not sent: it is no message that a verifier would read.
+    /// Not sent: the message is not valid JSON-RPC for a strict reader.
     Unreadable(String),
-    /// Not sent: longer than the limit.
+    /// Not sent: the message is longer than the limit.
     TooLong { bytes: usize, limit: usize },
-    /// Not sent: the key's holder did not sign.
+    /// Not sent: it could not be signed.
     NotSigned(String),
-    /// Not sent: nobody said yes.
+    /// Not sent: there is no consent of a person.
     Declined(String),
-    /// Not sent: a field beside the body says otherwise than the body.
+    /// Not sent: the bridge ended before.
+    Withdrawn(String),
+    /// Not sent: a header field contradicts the body.
     Contradicted(String),
-    /// No connection: a stable name and words.
+    /// There is no connection; `code` is a stable name for the reason.
     Unreachable { code: &'static str, words: String },
     /// The connection broke before the answer.
     Broken(String),
-    /// Nothing came for so long.
+    /// The server sent nothing for this time.
     Silent(Duration),
-    /// The server sends elsewhere.
+    /// The server redirects to another URL, and the redirect is not followed.
     Redirected { status: StatusCode, to: Option<String> },
-    /// The server said no.
+    /// The server answered with an error.
     Refused(Box<ServerRefusal>),
-    /// What came is no MCP.
+    /// The answer is no valid MCP.
     Garbage(String),
     /// The answer is longer than the limit.
     AnswerTooLong { limit: usize },
-    /// The answers that the client has not read leave no room for this one.
+    /// The answers that the client has not read use up the budget of `total` bytes.
     NoRoom { total: usize },
-    /// The answer is in a coding that was not asked for.
+    /// The answer is compressed, which was not asked for.
     Encoded { coding: String },
-    /// The answer ended before it was whole.
+    /// The answer broke off.
     Ended,
 }
 
-/// What a server said with an error status.
+/// The error that a server answered with.
 #[derive(Clone, Debug)]
 pub(super) struct ServerRefusal {
     pub(super) status: StatusCode,
-    /// The JSON-RPC error in the body, if there was one.
+    /// The JSON-RPC error in the body, if there is one.
     pub(super) fault: Option<JsonRpcError>,
-    /// The beginning of a body that is text.
+    /// The beginning of the body, if it is plain text.
     pub(super) text: Option<String>,
-    /// What may help.
+    /// Advice for the user.
     pub(super) hint: Option<String>,
 }
 
 impl BridgeError {
-    /// A stable name.
+    /// Returns a stable name for the kind of error, which is `data.reason` of the JSON-RPC error.
     pub(super) fn code(&self) -> &'static str {
         match self {
             BridgeError::Unreadable(_) => "unreadable",
             BridgeError::TooLong { .. } => "too_long",
             BridgeError::NotSigned(_) => "not_signed",
             BridgeError::Declined(_) => "declined",
+            BridgeError::Withdrawn(_) => "withdrawn",
             BridgeError::Contradicted(_) => "header_body_mismatch",
             BridgeError::Unreachable { code, .. } => code,
             BridgeError::Broken(_) => "broken",
@@ -102,16 +116,18 @@ impl BridgeError {
         }
     }
 
-    /// One line without prefix and final period. What strangers wrote in it is made visible.
+    /// Returns the error as one line without prefix and final period. Control characters in text of
+    /// the server are escaped.
     pub(super) fn words(&self) -> String {
         match self {
-            BridgeError::Unreadable(why) => format!("not sent: {why}"),
+            BridgeError::Unreadable(why)
+            | BridgeError::NotSigned(why)
+            | BridgeError::Declined(why)
+            | BridgeError::Withdrawn(why)
+            | BridgeError::Contradicted(why) => format!("not sent: {why}"),
             BridgeError::TooLong { bytes, limit } => {
                 format!("not sent: the message has {bytes} bytes, and the limit is {limit}")
             }
-            BridgeError::NotSigned(why) => format!("not sent: {why}"),
-            BridgeError::Declined(why) => format!("not sent: {why}"),
-            BridgeError::Contradicted(why) => format!("not sent: {why}"),
             BridgeError::Unreachable { words, .. } => words.clone(),
             BridgeError::Broken(why) => format!("the connection broke before the answer: {why}"),
             BridgeError::Silent(time) => format!("no answer for {} s, given up", time.as_secs()),
@@ -141,7 +157,8 @@ impl BridgeError {
         }
     }
 
-    /// What the client is told. Where the server said it in JSON-RPC, that is it, with the hint.
+    /// Returns the JSON-RPC error for the client. An error that the server sent in JSON-RPC is passed
+    /// on as it is, with the hint.
     pub(super) fn fault(&self) -> JsonRpcError {
         if let BridgeError::Refused(refusal) = self
             && let Some(fault) = &refusal.fault
@@ -157,7 +174,8 @@ impl BridgeError {
             BridgeError::Unreadable(_)
             | BridgeError::TooLong { .. }
             | BridgeError::NotSigned(_)
-            | BridgeError::Declined(_) => NOT_SENT,
+            | BridgeError::Declined(_)
+            | BridgeError::Withdrawn(_) => NOT_SENT,
             _ => UNANSWERED,
         };
         let status = match self {
@@ -172,13 +190,13 @@ impl BridgeError {
         JsonRpcError { code, message: self.words(), data: Some(data.to_string()) }
     }
 
-    /// Whether the server said with this JSON-RPC code that the request was not for it.
+    /// Returns whether the server refused with this status and this JSON-RPC code.
     pub(super) fn is_fault(&self, status: StatusCode, code: i64) -> bool {
         matches!(self, BridgeError::Refused(refusal) if refusal.status == status
             && refusal.fault.as_ref().is_some_and(|fault| fault.code == code))
     }
 
-    /// The reason that the server gave in `data.reason` of a JSON-RPC error.
+    /// Returns `data.reason` of the JSON-RPC error that the server sent, if it has one.
     pub(super) fn reason(&self) -> Option<String> {
         match self {
             BridgeError::Refused(refusal) => refusal.fault.as_ref()?.reason(),
@@ -186,24 +204,26 @@ impl BridgeError {
         }
     }
 
-    /// Whether the server said that it does not have the session that the request named.
+    /// Returns whether the server says that it does not have the session of the request.
     pub(super) fn is_lost_session(&self) -> bool {
         matches!(self, BridgeError::Refused(refusal) if refusal.is_lost_session())
     }
 }
 
 impl ServerRefusal {
-    /// MCP wants 404 for a session that is over. Older Python SDKs (python-sdk issue 1004), servers
-    /// made after the TypeScript SDK's examples (typescript-sdk issue 389) and older mcp-go (pull
-    /// request 689) answer 400 and say "No valid session ID provided" or "Server not initialized";
-    /// older rmcp answers 401, and 410 means the same. Each does so before it acts on the request.
+    /// Returns whether the server says that it does not have the session of the request.
+    ///
+    /// MCP prescribes 404 for it. Older Python SDKs (python-sdk issue 1004), servers made after the
+    /// examples of the TypeScript SDK (typescript-sdk issue 389) and older mcp-go (pull request 689)
+    /// answer 400 with "No valid session ID provided" or "Server not initialized"; older rmcp
+    /// answers 401, and 410 means the same. All of them do so before they act on the request.
     fn is_lost_session(&self) -> bool {
         let code = self.fault.as_ref().map(|fault| fault.code);
         let ours = [REFUSED, HEADER_MISMATCH].map(i64::from);
         match self.status {
-            // Other things that are not there are said in JSON-RPC.
+            // A server that misses a method says so in JSON-RPC.
             StatusCode::NOT_FOUND | StatusCode::GONE => code != Some(METHOD_NOT_FOUND),
-            // A server that wants a token has nothing to say about sessions.
+            // A server that wants a token says nothing about sessions.
             StatusCode::UNAUTHORIZED if self.hint.is_some() => false,
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED
                 if code.is_none_or(|code| !ours.contains(&code)) =>
@@ -232,7 +252,7 @@ impl ServerRefusal {
     }
 }
 
-/// As much of a stranger's text as a line of the log has room for.
+/// Returns the beginning of a text of the server, as much as fits a line of the log.
 pub(super) fn beginning(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", visible(&text[..end])),
@@ -246,7 +266,7 @@ impl From<SigningError> for BridgeError {
     }
 }
 
-/// What an error of the client library means for the person who waits; `host` is whom it asked.
+/// Translates an error of the HTTP client library; `host` is the server that was asked.
 pub(super) fn of_sending(
     error: &(dyn Error + 'static),
     connecting: bool,
@@ -265,7 +285,7 @@ pub(super) fn of_sending(
         if connecting && last.contains("dns error") {
             return unreachable("dns", format!("the name of {host} is not known"));
         }
-        // An error of the operating system may have another one inside, which is not its source.
+        // `io::Error::get_ref` is an inner error that `source` does not return.
         let io = error.downcast_ref::<io::Error>();
         if let Some(error) = io.filter(|_| connecting).and_then(|io| of_connecting(io, host)) {
             return error;

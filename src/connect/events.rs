@@ -1,4 +1,4 @@
-//! A stream of events, each bounded in size.
+//! A stream of server-sent events, each bounded in size.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,17 +17,17 @@ use super::answer_budget::{self, AnswerBudget, FREE, Reservation};
 use super::error::BridgeError;
 use super::timing::within;
 
-/// A stream of events.
+/// The events of one HTTP response.
 pub(super) struct EventStream {
     stream: SseStream<BoundedBody>,
     flow: Arc<StreamProgress>,
     limit: usize,
     silence: Option<Duration>,
-    /// Bytes of the room for all answers.
+    /// Bytes of the budget for all answers.
     budget: usize,
-    /// The id of the last event that had one.
+    /// The id of the last event that had an id.
     pub(super) last_id: Option<String>,
-    /// What the server wants to be waited for before the stream is taken up again.
+    /// The pause that the server wants before the stream is resumed.
     pub(super) retry: Option<Duration>,
 }
 
@@ -38,7 +38,7 @@ impl std::fmt::Debug for EventStream {
 }
 
 impl EventStream {
-    /// The events of `response`, each of at most `limit` bytes.
+    /// Reads the events of `response`, each of at most `limit` bytes.
     pub(super) fn new(
         response: Response<Incoming>,
         limit: usize,
@@ -52,17 +52,19 @@ impl EventStream {
         EventStream { stream, flow, limit, silence, budget: total, last_id: None, retry: None }
     }
 
-    /// The data of the next event that is a message; nothing at the end of the stream.
+    /// Returns the data of the next event that is a message. Returns None at the end of the stream.
     ///
     /// # Errors
-    /// The stream broke, an event is too long, or nothing came for too long.
+    /// [`BridgeError::Ended`] if the stream breaks, [`BridgeError::AnswerTooLong`],
+    /// [`BridgeError::Silent`], [`BridgeError::NoRoom`], and [`BridgeError::Garbage`] for an event
+    /// that is not UTF-8.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, BridgeError> {
         loop {
             let frames = self.flow.frames.load(Ordering::Relaxed);
             let stream = &mut self.stream;
             let event = std::future::poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx));
             let event = match within(self.silence, event).await {
-                // A long event, or comments that say that the server is there.
+                // A part of a long event arrived, or a comment that keeps the connection alive.
                 Err(_) if self.flow.is_reserving.load(Ordering::Relaxed) => {
                     return Err(BridgeError::NoRoom { total: self.budget });
                 }
@@ -82,7 +84,7 @@ impl EventStream {
             self.flow.since.store(0, Ordering::Relaxed);
             let reservation = self.flow.reservation().take();
             if let Some(id) = id {
-                // An empty id takes the id back (HTML, server-sent events).
+                // An empty id resets the last id (HTML standard, server-sent events).
                 self.last_id = Some(id).filter(|id| !id.is_empty());
             }
             if let Some(retry) = retry {
@@ -99,27 +101,26 @@ impl EventStream {
     }
 }
 
-/// A body that breaks off when an event grows over the limit: the reader of events itself would
-/// take whatever comes.
+/// A body that fails when an event grows over the limit. The parser of events has no limit itself.
 struct BoundedBody {
     body: Incoming,
     flow: Arc<StreamProgress>,
     limit: usize,
     budget: AnswerBudget,
-    /// The wait for room for a long event.
+    /// The wait for a reservation for a long event.
     reserving: Option<Pin<Box<dyn Future<Output = Reservation> + Send>>>,
 }
 
-/// What came so far.
+/// Counts what has arrived.
 #[derive(Default)]
 struct StreamProgress {
-    /// Bytes since the last event.
+    /// Bytes since the end of the last event.
     since: AtomicUsize,
-    /// Frames, whatever they held.
+    /// Frames of the body, empty ones too.
     frames: AtomicUsize,
-    /// Of the event that is read, if it is a long one.
+    /// The reservation of the event that is being read, if that is a long one.
     reservation: Mutex<Option<Reservation>>,
-    /// Whether nothing is read until there is room.
+    /// Whether reading waits for a reservation.
     is_reserving: AtomicBool,
 }
 
@@ -129,7 +130,7 @@ impl StreamProgress {
     }
 }
 
-/// The reason is in the counter.
+/// The body failed. [`StreamProgress::since`] says whether an event was too long.
 #[derive(Debug, thiserror::Error)]
 #[error("the stream broke")]
 struct BrokenStream;
@@ -161,7 +162,7 @@ impl Body for BoundedBody {
         let bytes = frame.data_ref().map_or(0, Bytes::len);
         self.flow.frames.fetch_add(1, Ordering::Relaxed);
         let since = self.flow.since.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        // A frame may hold the ends of many events; its own length is not held against them.
+        // A frame may hold the ends of many events, so its own length does not count.
         if since.saturating_sub(bytes) > self.limit {
             return Poll::Ready(Some(Err(BrokenStream)));
         }

@@ -1,15 +1,16 @@
-//! JSON-RPC as far as a bridge has to know it: which message is whose answer.
+//! JSON-RPC messages of the server, as far as a bridge has to understand them: which message
+//! answers which request.
 //!
-//! What the client sends is read strictly, since it is signed (see [`crate::mcp::body`]). What the
-//! server sends is the client's to judge; it only has to be one JSON-RPC message a line, so that
-//! nothing else ever stands on stdout.
+//! Messages of the client are read strictly, since they are signed (see [`crate::mcp::body`]).
+//! Messages of the server are for the client to judge. They only have to be one JSON-RPC message a
+//! line, so that nothing else is ever written to stdout.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// A JSON-RPC id, so that one written in two ways is one.
+/// A JSON-RPC id. Two spellings of one id, such as `1` and `1.0`, are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum RequestId {
     Number(String),
@@ -17,7 +18,7 @@ pub(super) enum RequestId {
 }
 
 impl RequestId {
-    /// Reads the JSON of an id; nothing for what JSON-RPC has no ids of.
+    /// Parses the JSON of an id. Returns None if it is neither a number nor a string.
     pub(super) fn read(json: &str) -> Option<Self> {
         match json.as_bytes().first()? {
             b'"' => serde_json::from_str(json).ok().map(RequestId::Text),
@@ -26,8 +27,8 @@ impl RequestId {
         }
     }
 
-    /// Whether one is a number and the other the same number as a string, as servers exist that
-    /// answer 1 by "1".
+    /// Returns whether one id is a number and the other the same number as a string: some servers
+    /// answer the request `1` with the id `"1"`.
     pub(super) fn is_spelt_like(&self, other: &RequestId) -> bool {
         match (self, other) {
             (RequestId::Number(number), RequestId::Text(text))
@@ -37,7 +38,7 @@ impl RequestId {
     }
 }
 
-/// `json` with `part`, a slice of it, replaced; nothing if `part` is none.
+/// Returns `json` with `part` replaced. Returns None if `part` is not a slice of `json`.
 pub(super) fn splice(json: &str, part: &str, replacement: &str) -> Option<String> {
     let at = (part.as_ptr() as usize).checked_sub(json.as_ptr() as usize)?;
     let (before, rest) = json.split_at_checked(at)?;
@@ -45,26 +46,26 @@ pub(super) fn splice(json: &str, part: &str, replacement: &str) -> Option<String
     Some([before, replacement, after].concat())
 }
 
-/// The message `json` with `id` (JSON) in place of its own; nothing if it has none.
+/// Returns the message `json` with `id` (JSON) in place of its own id. Returns None if it has none.
 pub(super) fn renamed(json: &str, id: &str) -> Option<String> {
     let message = read(json).ok()?;
     splice(message.text, message.id?.get(), id)
 }
 
-/// Whole numbers in one spelling, others as they were written: nobody sends them.
+/// Returns a whole number in one spelling, and any other number, which no client sends, as it is.
 fn number(json: &str) -> String {
     let whole = json.strip_suffix(".0").unwrap_or(json);
     whole.parse::<i64>().map_or_else(|_| json.to_owned(), |number| number.to_string())
 }
 
-/// What a message from the server is.
+/// The kind of a message from the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum InboundKind {
-    /// It answers this request of the client.
+    /// The answer to the request with this id.
     Response(RequestId),
-    /// An error that names no request.
+    /// An error without the id of a request.
     UnaddressedError,
-    /// A request or notification of the server's own.
+    /// A request or notification of the server.
     Other,
 }
 
@@ -72,7 +73,7 @@ pub(super) enum InboundKind {
 #[derive(Debug)]
 pub(super) struct InboundMessage<'m> {
     pub(super) kind: InboundKind,
-    /// The JSON as it came, white space around it cut off.
+    /// The JSON as it arrived, without white space around it.
     pub(super) text: &'m str,
     /// The JSON of its id, if it has one.
     pub(super) id: Option<&'m RawValue>,
@@ -94,13 +95,13 @@ struct Envelope<'m> {
     error: Option<&'m RawValue>,
 }
 
-/// Reads what the server sent as one message.
+/// Parses a text of the server as one message.
 ///
 /// # Errors
-/// A few words on why it is none.
+/// Says in words why it is no message.
 pub(super) fn read(text: &str) -> Result<InboundMessage<'_>, &'static str> {
     let text = text.trim_matches([' ', '\t', '\r', '\n']);
-    // serde would take an array for an object, its items for the members in their order.
+    // serde reads an array as a struct, its items as the members in their order.
     if !text.starts_with('{') {
         return Err("not a JSON object");
     }
@@ -122,8 +123,7 @@ pub(super) fn read(text: &str) -> Result<InboundMessage<'_>, &'static str> {
     Ok(InboundMessage { kind, text, id, result, error })
 }
 
-/// Splits an array of messages, which the revision of 2025-03-26 allowed, into its own; anything
-/// else is one.
+/// Splits an array of messages, which MCP revision 2025-03-26 allowed. Any other text is one message.
 pub(super) fn each(text: &str) -> Vec<&str> {
     match serde_json::from_str::<Vec<&RawValue>>(text) {
         Ok(items) => items.into_iter().map(RawValue::get).collect(),
@@ -131,7 +131,7 @@ pub(super) fn each(text: &str) -> Vec<&str> {
     }
 }
 
-/// Valid JSON on one line. A line break can only stand between its tokens.
+/// Returns valid JSON on one line. Its line breaks can only stand between tokens.
 pub(super) fn one_line(json: &str) -> Cow<'_, str> {
     if json.contains(['\n', '\r']) {
         Cow::Owned(json.replace(['\n', '\r'], " "))
@@ -140,12 +140,12 @@ pub(super) fn one_line(json: &str) -> Cow<'_, str> {
     }
 }
 
-/// The error object of a response, as far as it can be read.
+/// The error object of a JSON-RPC response.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct JsonRpcError {
     pub(super) code: i64,
     pub(super) message: String,
-    /// JSON.
+    /// The member `data` as JSON.
     pub(super) data: Option<String>,
 }
 
@@ -159,7 +159,7 @@ struct FaultJson<'m> {
 }
 
 impl JsonRpcError {
-    /// Reads an error object.
+    /// Parses an error object. Returns None if it has no code or no message.
     pub(super) fn read(json: &RawValue) -> Option<Self> {
         let json = json.get();
         let fault: FaultJson<'_> =
@@ -171,7 +171,7 @@ impl JsonRpcError {
         })
     }
 
-    /// `data.reason`, by which a verifier says its code.
+    /// Returns `data.reason`, in which a verifier sends its refusal code.
     pub(super) fn reason(&self) -> Option<String> {
         #[derive(Deserialize)]
         struct Data {
@@ -181,10 +181,10 @@ impl JsonRpcError {
         serde_json::from_str::<Data>(data).ok().map(|data| data.reason)
     }
 
-    /// The whole response, for the request whose id is `id` (JSON), or for none.
+    /// Returns the whole error response for the request whose id is `id` (JSON), or with the id null.
     pub(super) fn response(&self, id: Option<&str>) -> String {
         let JsonRpcError { code, message, data } = self;
-        // A string always makes JSON.
+        // A string can always be written as JSON.
         let message = serde_json::to_string(message).unwrap_or_else(|_| "\"\"".to_owned());
         let data = data.as_deref().map(|data| format!(r#","data":{data}"#)).unwrap_or_default();
         let id = id.unwrap_or("null");
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_written_in_two_ways_is_one() {
+    fn two_spellings_of_an_id_are_equal() {
         assert_eq!(RequestId::read("1"), RequestId::read("1.0"));
         assert_eq!(RequestId::read(r#""a""#), RequestId::read(r#""\u0061""#));
         assert_ne!(RequestId::read("1"), RequestId::read(r#""1""#));
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_and_its_string_are_spelt_alike_and_nothing_else_is() {
+    fn only_a_number_and_its_string_are_spelt_alike() {
         let alike = |a, b| RequestId::read(a).unwrap().is_spelt_like(&RequestId::read(b).unwrap());
         for (a, b) in [("1", r#""1""#), (r#""-7""#, "-7"), ("1.0", r#""1""#)] {
             assert!(alike(a, b), "{a} {b}");

@@ -1,4 +1,4 @@
-//! One message a line, in and out.
+//! Messages as lines: reading the input of a client, writing its output.
 
 use std::io;
 
@@ -6,19 +6,20 @@ use bytes::Bytes;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
-/// What was read.
+/// One line of the input.
 #[derive(Debug, PartialEq)]
 pub(super) enum ClientLine {
-    /// A line, without its end.
+    /// The bytes of the line, without the line feed.
     Whole(Vec<u8>),
-    /// A line of so many bytes, which were not kept.
+    /// A line of this many bytes, which is over the limit and was skipped.
     TooLong(usize),
 }
 
-/// Reads the next line; the last may lack its end. One of more than `most` bytes is skipped.
+/// Reads the next line. The last line may lack its line feed. A line of more than `most` bytes is
+/// skipped. Returns None at the end of the input.
 ///
 /// # Errors
-/// The stream's.
+/// The error of the stream.
 pub(super) async fn read<R: AsyncBufRead + Unpin>(
     input: &mut R,
     most: usize,
@@ -50,20 +51,21 @@ fn whole(line: Vec<u8>, bytes: usize, most: usize) -> ClientLine {
     if bytes > most { ClientLine::TooLong(bytes) } else { ClientLine::Whole(line) }
 }
 
-/// Messages on their way out that nobody has read yet, before those who bring more have to wait.
+/// Most messages that wait to be written; a task that adds another one has to wait.
 const QUEUE: usize = 16;
-/// A line shorter than this is written with its end by one call; a longer one is not copied.
+/// A line of fewer bytes is copied, so that it is written together with its line feed.
 const SHORT: usize = 16 * 1024;
 
-/// Where lines go; one is never torn by another, nor by a sender that is dropped.
+/// The queue of lines for the client. Lines are written whole, also if the task that added a line is
+/// dropped.
 #[derive(Clone, Debug)]
 pub(super) struct OutputQueue {
     queue: mpsc::Sender<Bytes>,
 }
 
 impl OutputQueue {
-    /// The queue, and the work of writing it out: it ends when every [`OutputQueue`] is gone and all is
-    /// written, or when nobody reads any more.
+    /// Creates the queue, and the future that writes it to `output`. The future ends when every
+    /// [`OutputQueue`] is dropped and all lines are written, or when `output` is closed.
     pub(super) fn new<W>(output: W) -> (Self, impl Future<Output = io::Result<()>>)
     where
         W: AsyncWrite + Unpin,
@@ -72,11 +74,11 @@ impl OutputQueue {
         (OutputQueue { queue }, write(output, lines))
     }
 
-    /// Hands on one message, which has no line break in it. Waits while the queue is full.
+    /// Adds one message, which must not contain a line break. Waits while the queue is full.
     pub(super) async fn line(&self, message: impl Into<Bytes>) {
         let message = message.into();
         debug_assert!(!message.contains(&b'\n'), "a message is one line");
-        // Nobody reads any more: the session is about to end.
+        // An error means that the client no longer reads; the session is about to end.
         let _ = self.queue.send(message).await;
     }
 }
@@ -107,8 +109,8 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn lines_are_read_whole_or_not_at_all() {
-        // A tiny buffer, so that lines come in pieces.
+    async fn lines_are_read_whole_or_skipped() {
+        // With a tiny buffer, lines arrive in pieces.
         let text: &[u8] = b"one\n\nthree three\nlong long long\r\nlast";
         let mut input = tokio::io::BufReader::with_capacity(4, text);
         let mut next = async || read(&mut input, 11).await.unwrap();

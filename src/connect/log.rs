@@ -1,32 +1,44 @@
-//! Where the bridge says what happens.
+//! The log of a bridge: lines for the program around it.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::message::shown::visible;
 
-/// Where the bridge says what happens, line by line; the caller decides what becomes of a line.
+/// Receives what a bridge reports, line by line.
+///
+/// ```
+/// use mcpid::connect::{LogLevel, LogSink};
+///
+/// let log = LogSink::new(|level, line| {
+///     if level == LogLevel::Warning {
+///         eprintln!("warning: {line}");
+///     }
+/// });
+/// # let _ = log;
+/// ```
 #[derive(Clone)]
-pub struct LogSink(Arc<Say>);
+pub struct LogSink(Arc<ReportLine>);
 
-type Say = dyn Fn(LogLevel, &str) + Send + Sync;
+type ReportLine = dyn Fn(LogLevel, &str) + Send + Sync;
 
-/// How much a line of the log matters.
+/// The importance of a line of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
-    /// A detail.
+    /// A detail, for example that an answer is resumed.
     Note,
-    /// Something did not work.
+    /// A failure, for example a request that could not be sent.
     Warning,
 }
 
 impl LogSink {
-    /// Calls `say` with every line, which holds no control characters and no secrets.
-    pub fn new(say: impl Fn(LogLevel, &str) + Send + Sync + 'static) -> Self {
-        LogSink(Arc::new(say))
+    /// Creates a log that calls `report` with every line. A line holds no control characters and no
+    /// secrets.
+    pub fn new(report: impl Fn(LogLevel, &str) + Send + Sync + 'static) -> Self {
+        LogSink(Arc::new(report))
     }
 
-    /// Says nothing.
+    /// Creates a log that drops every line.
     pub fn silent() -> Self {
         LogSink::new(|_, _| ())
     }

@@ -6,17 +6,41 @@
 //! client ─► HTTP on loopback ──────────┘
 //! ```
 //!
-//! Both revisions are spoken: 2026-07-28, in which each request stands for itself, and the ones up
-//! to 2025-11-25, with sessions, a stream for what the server sends unasked, and resumption. The
-//! client decides which; the bridge follows.
+//! The bridge speaks both kinds of MCP revisions, and the client decides which one is used:
+//! 2026-07-28, in which each request stands for itself, and the revisions up to 2025-11-25, with
+//! sessions, a stream for messages that the server sends on its own, and resumption.
 //!
-//! - Every attempt is signed anew, with a time and a nonce of its own. What may have been
-//!   processed is never sent again.
-//! - Every request gets an answer; what kept it from the server's is said in a JSON-RPC error
-//!   ([`UNANSWERED`], [`NOT_SENT`], or the server's own).
-//! - A message that a verifier could not read in one way only is refused, not signed.
-//! - What a key is lent for can be put before a person first: [`consent`].
-//! - It passes tokens along and obtains none.
+//! - Every attempt is signed anew, with a time and a nonce of its own. A request that the server
+//!   may have processed is never sent again.
+//! - Every request gets an answer: the server's, or a JSON-RPC error that says why there is none
+//!   ([`UNANSWERED`], [`NOT_SENT`], or the error of the server).
+//! - A message that two readers could understand differently is refused and not signed.
+//! - A person can be asked before a request is signed: see [`consent`].
+//! - The bridge passes access tokens along and obtains none.
+//!
+//! A bridge on stdin and stdout, with a key in memory:
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use mcpid::clock::SystemClock;
+//! use mcpid::connect::Bridge;
+//! use mcpid::key::SecretKey;
+//! use mcpid::net::{Dialer, Via, tls};
+//! use mcpid::profile::Profile;
+//! use mcpid::sign::Signer;
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let key = Arc::new(SecretKey::from_seed(&[7; 32]));
+//! let signer = Arc::new(Signer::new(key, &Profile::mcp())?);
+//! let dialer = Dialer::new(tls::client(None)?, Via::Direct, Duration::from_secs(20));
+//! let url = "https://mcp.example.com/mcp";
+//! let bridge = Bridge::new(url, dialer, signer, Arc::new(SystemClock), rand::rngs::SysRng)?;
+//! bridge.stdio(tokio::io::stdin(), tokio::io::stdout(), std::future::pending()).await;
+//! # Ok(())
+//! # }
+//! ```
 
 mod answer;
 mod answer_budget;

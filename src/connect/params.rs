@@ -1,8 +1,9 @@
-//! `Mcp-Param-*`: parameters that a server wants to see in headers too, by `x-mcp-header` in the
-//! input schemas of its tools (MCP 2026-07-28, Streamable HTTP, custom headers).
+//! `Mcp-Param-*` fields: arguments of a tool call that are repeated in header fields.
 //!
-//! Learned from the `tools/list` answers that pass through. A client must leave a tool out whose
-//! annotations break the rules, so that its list is rewritten here, and only then.
+//! A server marks such arguments by `x-mcp-header` in the input schema of a tool (MCP 2026-07-28,
+//! Streamable HTTP, custom headers). The bridge learns the marks from the answers to `tools/list`
+//! that pass through. A client has to leave out a tool whose marks break the rules, so the bridge
+//! removes such tools from the list; it changes nothing else.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,14 +19,14 @@ use crate::message::is_tchar;
 use super::json_rpc;
 
 const ANNOTATION: &str = "x-mcp-header";
-/// Bytes that the names, headers and paths of annotated tools may take together: thousands of tools
-/// of an honest server, and no more of another. A call of one that is not remembered goes without
-/// its headers, and the server says what it misses.
+/// Most bytes that names, headers and paths of all annotated tools may take together, which is
+/// enough for thousands of tools. A call of a tool that is not remembered is sent without the
+/// fields, and the server says that they are missing.
 const MOST: usize = 4 << 20;
-/// The longest schema that is searched for annotations. Whoever has a longer one that mentions them
-/// leaves its client no way to follow.
+/// Longest schema, in bytes, that is searched for annotations. A tool with a longer schema that
+/// mentions them is left out.
 const LONGEST: usize = 1 << 20;
-/// The whole numbers that JavaScript can tell apart, of which the rules speak.
+/// Largest whole number that JavaScript represents exactly (the rules of MCP refer to it).
 const SAFE: i64 = (1 << 53) - 1;
 
 /// One annotated parameter.
@@ -35,7 +36,7 @@ struct MirroredParam {
     path: Vec<String>,
 }
 
-/// What is known of one server's tools.
+/// The annotated tools of one server.
 #[derive(Debug, Default)]
 pub(super) struct ParamMirror {
     tools: Mutex<KnownParams>,
@@ -44,7 +45,7 @@ pub(super) struct ParamMirror {
 #[derive(Debug, Default)]
 struct KnownParams {
     by_name: HashMap<String, Arc<[MirroredParam]>>,
-    /// Bytes that they take.
+    /// Bytes that they take; see [`MOST`].
     size: usize,
 }
 
@@ -64,14 +65,14 @@ fn size(tool: &str, mirrored: &[MirroredParam]) -> usize {
     tool.len() + mirrored.iter().map(one).sum::<usize>()
 }
 
-/// What a list of tools taught.
+/// The result of reading a list of tools.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct ToolListReading {
-    /// The tools that must be left out, and why.
+    /// The tools that must be left out, each with the reason.
     pub(super) invalid: Vec<(String, String)>,
-    /// The result without them, if there are any.
+    /// The result without these tools, if there are any.
     pub(super) result: Option<String>,
-    /// Where the list goes on.
+    /// The cursor of the next page.
     pub(super) cursor: Option<String>,
 }
 
@@ -104,7 +105,7 @@ impl ParamMirror {
         let Ok(listed) = serde_json::from_str::<Vec<&RawValue>>(tools.get()) else { return lesson };
         let mut kept = Vec::with_capacity(listed.len());
         for raw in listed {
-            // What is no tool is for the client to say.
+            // An item that is no tool is left for the client to report.
             let Ok(tool) = serde_json::from_str::<ListedTool<'_>>(raw.get()) else {
                 kept.push(raw.get());
                 continue;
@@ -137,7 +138,7 @@ impl ParamMirror {
         }
     }
 
-    /// The headers for a call of `tool` by the message `body`.
+    /// Returns the `Mcp-Param-*` fields for a call of `tool` with the message `body`.
     pub(super) fn headers(&self, tool: &str, body: &[u8]) -> Vec<(HeaderName, HeaderValue)> {
         let Some(mirrored) = self.tools().by_name.get(tool).cloned() else { return Vec::new() };
         let Ok(body) = serde_json::from_slice::<Value>(body) else { return Vec::new() };
@@ -158,22 +159,23 @@ impl ParamMirror {
     }
 }
 
-/// A number that is an integer in the safe range, be it written as `42` or `42.0`.
+/// Returns the whole number in the safe range that `number` stands for, written as `42` or `42.0`.
+/// Returns None for any other number.
 fn whole(number: &serde_json::Number) -> Option<i64> {
     let whole = number.as_i64().or_else(|| {
         let float = number.as_f64()?;
-        // Beyond the safe range a float is no particular number.
+        // Beyond the safe range, one float stands for several whole numbers.
         (float.fract() == 0.0 && float.abs() <= SAFE as f64).then_some(float as i64)
     })?;
     (-SAFE..=SAFE).contains(&whole).then_some(whole)
 }
 
-/// The annotated parameters of a schema, JSON.
+/// Returns the annotated parameters of a schema, which is JSON.
 ///
 /// # Errors
-/// In a few words, which rule an annotation breaks.
+/// Says in words which rule an annotation breaks.
 fn annotated(schema: &str) -> Result<Vec<MirroredParam>, String> {
-    // Most have none, and need not be taken apart. A key can be spelled with escapes.
+    // Most schemas have no annotation and need not be parsed. A key may be written with escapes.
     if !schema.contains(ANNOTATION) && !schema.contains("\\u") {
         return Ok(Vec::new());
     }
@@ -186,10 +188,10 @@ fn annotated(schema: &str) -> Result<Vec<MirroredParam>, String> {
     mirrored(&serde_json::from_str(schema).unwrap_or_default())
 }
 
-/// The annotated parameters of a schema.
+/// Returns the annotated parameters of a parsed schema.
 ///
 /// # Errors
-/// In a few words, which rule an annotation breaks.
+/// Says in words which rule an annotation breaks.
 fn mirrored(schema: &Value) -> Result<Vec<MirroredParam>, String> {
     let mut found = Vec::new();
     walk(schema, Some(&mut Vec::new()), &mut found)?;
@@ -200,15 +202,15 @@ fn mirrored(schema: &Value) -> Result<Vec<MirroredParam>, String> {
     }
 }
 
-/// Walks one schema. `path` leads to it by `properties` alone; without one, nothing in it may be
-/// annotated.
+/// Collects the annotations of one schema. `path` is the way to it through `properties`; without a
+/// path, the schema must not have annotations.
 fn walk(
     schema: &Value,
     mut path: Option<&mut Vec<String>>,
     found: &mut Vec<MirroredParam>,
 ) -> Result<(), String> {
     let Value::Object(members) = schema else {
-        // A list of schemas, such as `anyOf` has.
+        // A list of schemas, for example that of `anyOf`.
         let items = schema.as_array().into_iter().flatten();
         return items.into_iter().try_for_each(|item| walk(item, None, found));
     };
@@ -229,7 +231,7 @@ fn walk(
                     }
                 }
             }
-            // Names and schemas; a name is no annotation.
+            // The keys are names here, so `x-mcp-header` as a key is no annotation.
             (
                 "$defs" | "definitions" | "dependencies" | "dependentSchemas" | "patternProperties",
                 _,
@@ -237,7 +239,7 @@ fn walk(
                 let inner = value.as_object().into_iter().flatten();
                 inner.into_iter().try_for_each(|(_, inner)| walk(inner, None, found))?;
             }
-            // Data, in which anything may stand.
+            // The values are data and not schemas.
             ("default" | "const" | "enum" | "examples" | "dependentRequired", _) => {}
             _ => walk(value, None, found)?,
         }
@@ -301,13 +303,13 @@ mod tests {
         assert_eq!(headers(r#"{"deep":{"n":9007199254740993}}"#), "");
         assert_eq!(headers("{}"), "");
         assert!(params.headers("other", b"{}").is_empty());
-        // A newer list takes the place of the older.
+        // A newer list replaces the older one.
         params.learn(&raw(r#"{"tools":[{"name":"sql","inputSchema":{}}]}"#));
         assert_eq!(headers(r#"{"region":"x"}"#), "");
     }
 
     #[test]
-    fn what_is_remembered_of_a_server_is_bounded() {
+    fn remembered_tools_are_bounded() {
         let list = |name: &str, header: &str| {
             let schema = format!(
                 r#"{{"properties":{{"a":{{"type":"string","x-mcp-header":"{header}"}}}}}}"#
@@ -322,7 +324,7 @@ mod tests {
         let held = params.tools();
         assert!(held.by_name.len() == 3 && held.size <= MOST, "{} bytes", held.size);
         drop(held);
-        // A tool that is listed over and over takes its place once.
+        // A tool that is listed many times is counted once.
         for n in 0..20_000 {
             params.learn(&list("t", if n % 2 == 0 { "A" } else { "Abc" }));
         }
@@ -330,7 +332,7 @@ mod tests {
         let names: Vec<_> = params.tools().by_name.keys().cloned().collect();
         names.iter().for_each(|name| params.tools().forget(name));
         assert_eq!(params.tools().size, 0);
-        // A key may be spelled with an escape.
+        // A key may be written with an escape.
         let escaped = r#"{"properties":{"a":{"type":"string","x\u002dmcp-header":"A"}}}"#;
         params.learn(&raw(&format!(r#"{{"tools":[{{"name":"e","inputSchema":{escaped}}}]}}"#)));
         assert_eq!(params.headers("e", call).len(), 1);
@@ -341,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn tools_that_break_the_rules_are_left_out_and_nothing_else_changes() {
+    fn only_tools_that_break_the_rules_are_left_out() {
         let bad = [
             r#"{"properties":{"a":{"type":"string","x-mcp-header":""}}}"#,
             r#"{"properties":{"a":{"type":"string","x-mcp-header":7}}}"#,

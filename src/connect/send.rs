@@ -1,4 +1,4 @@
-//! One message signed and sent: every attempt with a nonce and a time of its own.
+//! Signing and sending: each attempt has a nonce and a time of its own.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,52 +22,62 @@ use super::error::{BridgeError, of_sending};
 use super::log::LogSink;
 use super::timing::{RetryDecision, RetryWaits, within};
 
-/// Sent where neither client nor flags say otherwise: firewalls refuse requests without one.
+/// `User-Agent`, unless the client or a flag sets one. Firewalls refuse requests without it.
 const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("mcpid/", env!("CARGO_PKG_VERSION")));
-/// Sent likewise: an answer in a coding could not be read (RFC 9110 section 12.5.3 lets a server
-/// choose any where nothing is said).
+/// `Accept-Encoding`, unless the client or a flag sets it. Without it a server may compress the
+/// answer (RFC 9110, section 12.5.3), and the bridge does not decompress.
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 type MakeNonce = dyn Fn() -> Result<Nonce, BoxError> + Send + Sync;
 
-/// The URL of an MCP endpoint.
+/// The URL of an MCP endpoint, checked to be sent exactly as it is signed.
+///
+/// ```
+/// use mcpid::connect::EndpointUrl;
+///
+/// let url = EndpointUrl::parse("https://mcp.example.com/mcp")?;
+/// assert_eq!(url.host(), "mcp.example.com");
+/// assert!(url.is_https());
+/// assert!(EndpointUrl::parse("ftp://mcp.example.com/mcp").is_err());
+/// # Ok::<(), mcpid::connect::UrlError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct EndpointUrl {
-    /// As it is signed.
+    /// The text that is signed.
     pub(super) url: String,
-    /// As it is sent: the same bytes.
+    /// The URL that is sent: the same bytes.
     uri: Uri,
-    /// `Host`, and whom to name in words.
+    /// Host and port, for the field `Host` and for messages.
     pub(super) host: String,
     host_value: HeaderValue,
     origin: Origin,
 }
 
-/// A URL that nothing can be sent to.
+/// Why a URL cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {
-    /// It is no URL of HTTP.
+    /// The text is no HTTP URL.
     #[error(transparent)]
     Uri(#[from] UriError),
-    /// It could not be sent as it is signed.
+    /// The URL would be sent in other bytes than it is signed.
     #[error("it has a character that has to be percent-encoded")]
     Wire,
 }
 
 impl EndpointUrl {
-    /// Reads a URL that can be sent exactly as it is signed.
+    /// Parses an absolute HTTP URL.
     ///
     /// # Errors
-    /// [`UrlError`].
+    /// [`UrlError`] if it is none, or cannot be sent exactly as it is signed.
     pub fn parse(url: &str) -> Result<Self, UrlError> {
         let target = RequestTarget::from_url(url.to_owned())?;
         let RequestTarget::Uri(url) = &target else { return Err(UrlError::Wire) };
         let url = url.clone().into_owned();
         let head = Head::new("POST", target).map_err(|_| UrlError::Wire)?;
         let origins = Origins::unknown();
-        // A URL that was read has an authority and no `Host` beside it.
+        // The URL has an authority, and the head has no `Host` that could differ from it.
         let target = origins.resolve(&head).map_err(|_| UrlError::Wire)?;
         let uri: Uri = url.parse().map_err(|_| UrlError::Wire)?;
         if uri.path_and_query().map(|sent| sent.as_str()) != Some(target.request_target()) {
@@ -79,28 +89,28 @@ impl EndpointUrl {
         Ok(EndpointUrl { url, uri, host, host_value, origin })
     }
 
-    /// Host and port.
+    /// Returns the host, with the port if the URL names one.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The URL as it is sent.
+    /// Returns the URL.
     pub fn uri(&self) -> &Uri {
         &self.uri
     }
 
-    /// Whether TLS is used.
+    /// Returns whether requests are sent with TLS.
     pub fn is_https(&self) -> bool {
         self.uri.scheme_str() == Some("https")
     }
 
-    /// Whether requests leave this machine without TLS.
+    /// Returns whether requests leave this machine without TLS.
     pub fn is_open_to_all(&self) -> bool {
         let host = self.uri.host().unwrap_or_default();
         !self.is_https() && !is_loopback(host)
     }
 
-    /// Where `location` leads from here, if it stays on this origin.
+    /// Returns the target of a redirect to `location`. Returns None if it has another origin.
     fn moved(&self, location: &str) -> Option<EndpointUrl> {
         let url = match location.strip_prefix('/') {
             Some(rest) if !rest.starts_with('/') => format!("{}{location}", self.origin),
@@ -110,15 +120,16 @@ impl EndpointUrl {
     }
 }
 
-/// Whether another place on the same origin will do, where the server sends there.
+/// Whether a redirect of the server to another URL of the same origin is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RedirectPolicy {
+    /// The first redirect is followed.
     FollowOnce,
-    /// A person said yes to this target and no other.
+    /// No redirect is followed: a person agreed to this URL only.
     Never,
 }
 
-/// What is to be sent, but for its signature.
+/// A request before it is signed.
 #[derive(Clone, Debug)]
 pub(super) struct OutboundRequest {
     pub(super) method: Method,
@@ -126,28 +137,28 @@ pub(super) struct OutboundRequest {
     pub(super) body: Bytes,
 }
 
-/// Signs and sends to one server.
+/// Signs requests and sends them to one server.
 pub(super) struct SigningSender {
     pub(super) endpoint: EndpointUrl,
     pub(super) dialer: Dialer<Full<Bytes>>,
     pub(super) signer: Arc<Signer>,
-    /// The key's holder may take its time: a person, or another process.
-    pub(super) waits: bool,
+    /// Whether signing may take long, for example because an agent asks a person.
+    pub(super) is_slow_key: bool,
     pub(super) clock: Arc<dyn Clock>,
-    nonces: Arc<MakeNonce>,
-    /// How long the head of an answer may take.
+    make_nonce: Arc<MakeNonce>,
+    /// Longest time until the head of an answer.
     pub(super) silence: Option<Duration>,
-    /// Sent with everything; they take the place of fields of the same name.
+    /// Fields of every request. They replace fields of the same name.
     pub(super) fixed: Vec<(HeaderName, HeaderValue)>,
-    /// Told when a request waits or goes another way.
+    /// Receives a line when a request waits or is redirected.
     pub(super) log: LogSink,
-    /// Where what is signed is written down before it is sent, if it is.
+    /// The audit log for signed requests, if there is one.
     pub(super) audit: Option<Arc<Recorder>>,
 }
 
 impl fmt::Debug for SigningSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The fixed fields may hold a token.
+        // The fixed fields may hold an access token, so they are left out.
         f.debug_struct("SigningSender").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }
@@ -165,27 +176,44 @@ impl SigningSender {
         R::Error: Send + Sync + 'static,
     {
         let random = Mutex::new(random);
-        let nonces = Arc::new(move || {
+        let make_nonce = Arc::new(move || {
             let mut random = random.lock().unwrap_or_else(PoisonError::into_inner);
             Nonce::generate(&mut *random).map_err(BoxError::from)
         });
-        let (waits, silence) = (false, None);
+        let (is_slow_key, silence) = (false, None);
         let (fixed, log, audit) = (Vec::new(), LogSink::silent(), None);
-        SigningSender { endpoint, dialer, signer, waits, clock, nonces, silence, fixed, log, audit }
+        SigningSender {
+            endpoint,
+            dialer,
+            signer,
+            is_slow_key,
+            clock,
+            make_nonce,
+            silence,
+            fixed,
+            log,
+            audit,
+        }
     }
 
-    /// Sends `outbound`, and gives back the head of the answer, whatever its status, with its body
-    /// still streaming. A redirect within the origin is followed once, and a server that asks for
-    /// pauses gets them, a minute in all; each time it is signed anew.
+    /// Sends `outbound`. Returns the head of the answer, of any status, with its body still
+    /// streaming.
+    ///
+    /// A redirect within the origin is followed once, and the pauses that a server asks for are
+    /// kept, 60 s in all. Each attempt is signed anew. `before_send` is called when the request is
+    /// signed and is about to be sent.
     pub(super) async fn send(
         &self,
         outbound: &OutboundRequest,
         redirects: RedirectPolicy,
+        before_send: &(dyn Fn() + Sync),
     ) -> Result<Response<Incoming>, BridgeError> {
         let (mut followed, mut waits) = (None, RetryWaits::default());
         loop {
             let endpoint = followed.as_ref().unwrap_or(&self.endpoint);
-            let response = self.attempt(endpoint, outbound).await?;
+            let request = self.signed(endpoint, outbound).await?;
+            before_send();
+            let response = self.dispatch(request, endpoint).await?;
             let status = response.status();
             let now = self.clock.now();
             let host = &endpoint.host;
@@ -233,21 +261,19 @@ impl SigningSender {
         }
     }
 
-    /// A value that nobody can guess.
+    /// Returns a random value that cannot be guessed.
     pub(super) fn nonce(&self) -> Result<Nonce, BridgeError> {
-        (self.nonces)().map_err(|error| BridgeError::NotSigned(error.to_string()))
+        (self.make_nonce)().map_err(|error| BridgeError::NotSigned(error.to_string()))
     }
 
-    async fn attempt(
+    async fn dispatch(
         &self,
+        request: Request<Full<Bytes>>,
         endpoint: &EndpointUrl,
-        outbound: &OutboundRequest,
     ) -> Result<Response<Incoming>, BridgeError> {
-        let request = self.signed(endpoint, outbound).await?;
-        within(self.silence, self.dialer.send(request)).await?.map_err(|error| {
-            let connecting = error.is_connect();
-            of_sending(&error, connecting, &endpoint.host)
-        })
+        within(self.silence, self.dialer.send(request))
+            .await?
+            .map_err(|error| of_sending(&error, error.is_connect(), &endpoint.host))
     }
 
     /// Sends `outbound` without a signature.
@@ -262,12 +288,10 @@ impl SigningSender {
             })
             .body(Full::new(outbound.body.clone()))
             .map_err(|error| BridgeError::Garbage(error.to_string()))?;
-        within(self.silence, self.dialer.send(request))
-            .await?
-            .map_err(|error| of_sending(&error, error.is_connect(), &self.endpoint.host))
+        self.dispatch(request, &self.endpoint).await
     }
 
-    /// The fields that go with `outbound`, but for `Host` and the signature's.
+    /// Returns the fields of `outbound`, except `Host` and those of the signature.
     fn fields<'a>(
         &'a self,
         outbound: &'a OutboundRequest,
@@ -298,10 +322,10 @@ impl SigningSender {
             request = request.header(name, value);
         }
         let nonce = self.nonce()?;
-        // The time is read last: it is when the request leaves.
+        // The time is read last, so that `created` is the time at which the request is sent.
         let (created, origins) = (self.clock.now(), Origins::unknown());
         let sent = self.audit.as_ref().map(|recorder| (recorder, head.clone()));
-        let signed = if self.waits {
+        let signed = if self.is_slow_key {
             let (signer, body) = (Arc::clone(&self.signer), outbound.body.clone());
             let sign = move || signer.sign(&head, &origins, &body, created, &nonce);
             tokio::task::spawn_blocking(sign).await.map_err(|e| failed(&e))?
@@ -318,7 +342,7 @@ impl SigningSender {
     }
 }
 
-/// The beginning of a request.
+/// Returns a request with method, URL and `Host`.
 fn request(endpoint: &EndpointUrl, outbound: &OutboundRequest) -> http::request::Builder {
     let request = Request::builder().method(outbound.method.clone()).uri(endpoint.uri.clone());
     request.header(header::HOST, endpoint.host_value.clone())
@@ -330,7 +354,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_same_origin_is_followed() {
+    fn redirects_are_followed_within_the_origin() {
         let here = EndpointUrl::parse("https://h.example/mcp?x=1").unwrap();
         let moved = |to: &str| here.moved(to).map(|there| there.url);
         assert_eq!(moved("/mcp/").as_deref(), Some("https://h.example/mcp/"));

@@ -1,5 +1,6 @@
-//! What a server and its client have agreed on: nothing since revision 2026-07-28, before it a
-//! protocol version and mostly a session id.
+//! The MCP session of a client: protocol version and session id, which each request names.
+//!
+//! Since revision 2026-07-28 there are no sessions; each request names its version itself.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,11 +16,11 @@ use super::error::BridgeError;
 
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 pub(super) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-/// The longest session id that is sent back.
+/// Longest session id in bytes.
 const LONGEST_ID: usize = 4096;
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 
-/// The state of one client at one server.
+/// The session of one client at one server.
 #[derive(Debug, Default)]
 pub(super) struct McpSession {
     state: Mutex<SessionState>,
@@ -27,13 +28,13 @@ pub(super) struct McpSession {
 
 #[derive(Debug, Default)]
 struct SessionState {
-    /// Of an older revision: what `initialize` agreed on.
+    /// The open session, if the client speaks a revision with sessions.
     agreed: Option<AgreedSession>,
-    /// The client's `initialize`, to open another session when the server has lost this one.
+    /// The `initialize` of the client, to open another session if the server loses this one.
     initialize: Option<Bytes>,
-    /// The version that the client's stateless requests name.
+    /// The version that requests of a revision without sessions name.
     stateless: Option<HeaderValue>,
-    /// Counts the sessions, so that what belongs to an earlier one is not taken for this one's.
+    /// Counts the sessions, to tell messages of an earlier session apart.
     number: u64,
 }
 
@@ -43,7 +44,7 @@ struct AgreedSession {
     id: Option<HeaderValue>,
 }
 
-/// Which session something was sent in.
+/// The number of the session in which a message was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SessionNumber(u64);
 
@@ -52,7 +53,7 @@ impl McpSession {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The fields that go with `message`, and the session that they name.
+    /// Returns the `Mcp-*` fields for `message`, and the session that they name.
     pub(super) fn fields(
         &self,
         message: &Message<'_>,
@@ -79,7 +80,8 @@ impl McpSession {
         if state.agreed.is_none()
             && let (Some(version), Some(method)) = (&state.stateless, message.method())
         {
-            // A notification of a stateless client, whose fields the revision leaves open.
+            // A notification of a client without a session. Revision 2026-07-28 does not say which
+            // fields it has.
             let mut fields = vec![(VERSION, version.clone())];
             if let Ok(value) = HeaderValue::from_str(&headers::encode(method)) {
                 fields.push((METHOD, value));
@@ -89,22 +91,22 @@ impl McpSession {
         (agreed(&state), number)
     }
 
-    /// The fields of a request without a message, such as GET and DELETE.
+    /// Returns the fields of a request without a message (GET and DELETE).
     pub(super) fn bare_fields(&self) -> (Vec<(HeaderName, HeaderValue)>, SessionNumber) {
         let state = self.state();
         (agreed(&state), SessionNumber(state.number))
     }
 
-    /// The client asked to open a session by `message`.
+    /// Remembers the `initialize` by which the client opens a session.
     pub(super) fn note_initialize(&self, message: Bytes) {
         self.state().initialize = Some(message);
     }
 
-    /// The session id that an answer to `initialize` came with.
+    /// Returns the session id in the head of an answer to `initialize`, if there is one.
     ///
     /// # Errors
-    /// One that is not visible ASCII, as it has to be, or too long, or two of them: it would be in
-    /// everything that is signed from then on.
+    /// [`BridgeError::Garbage`] if there are two ids, or if it is longer than 4,096 bytes or has
+    /// other characters than visible ASCII. The id is a part of all requests that are signed later.
     pub(super) fn id_of<B>(response: &Response<B>) -> Result<Option<HeaderValue>, BridgeError> {
         let mut ids = response.headers().get_all(SESSION).iter();
         let id = match (ids.next(), ids.next()) {
@@ -121,7 +123,7 @@ impl McpSession {
         }
     }
 
-    /// The server opened a session, by an answer that came with `id` and has this `result`.
+    /// Opens a session with the `id` and the `result` of the answer to `initialize`.
     pub(super) fn opened(&self, id: Option<HeaderValue>, result: &RawValue) {
         #[derive(Deserialize)]
         struct InitializeResult {
@@ -135,22 +137,22 @@ impl McpSession {
         state.number += 1;
     }
 
-    /// Whether there is a session of an older revision.
+    /// Returns whether a session is open.
     pub(super) fn is_open(&self) -> bool {
         self.state().agreed.is_some()
     }
 
-    /// Whether the session has an id, so that the server keeps something that can be lost.
+    /// Returns whether the session has an id. Only then the server keeps a state that it can lose.
     pub(super) fn has_id(&self) -> bool {
         self.state().agreed.as_ref().is_some_and(|agreed| agreed.id.is_some())
     }
 
-    /// Whether `number` is the session of now.
-    pub(super) fn is_now(&self, number: SessionNumber) -> bool {
+    /// Returns whether `number` is the current session.
+    pub(super) fn is_current(&self, number: SessionNumber) -> bool {
         self.state().number == number.0
     }
 
-    /// Whether the client said that it can put a question to a person.
+    /// Returns whether the client declared that it can show a form to a person.
     pub(super) fn elicits(&self) -> bool {
         #[derive(Deserialize)]
         struct InitializeRequest {
@@ -171,14 +173,14 @@ impl McpSession {
             .is_some_and(|initialize| can_elicit(&initialize.params.capabilities.elicitation))
     }
 
-    /// The message that opened the session.
+    /// Returns the `initialize` of the client.
     pub(super) fn initialize(&self) -> Option<Bytes> {
         self.state().initialize.clone()
     }
 }
 
-/// Whether a client that declares this under `elicitation` shows forms: nothing said means so, and
-/// it may also say that it only opens URLs.
+/// Returns whether a client that declares this under `elicitation` can show forms. An empty object
+/// means that it can; `{"url":{}}` means that it only opens URLs.
 pub(super) fn can_elicit(declared: &serde_json::Map<String, serde_json::Value>) -> bool {
     declared.is_empty() || declared.contains_key("form")
 }

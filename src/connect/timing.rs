@@ -1,4 +1,4 @@
-//! How long a server is waited for: its silence, and the pauses that it asks for.
+//! Time limits: how long a server may be silent, and the pauses that it asks for.
 
 use std::time::Duration;
 
@@ -8,12 +8,15 @@ use crate::clock::Timestamp;
 
 use super::error::BridgeError;
 
-/// The most that is waited for one message, all pauses together.
+/// Most time that the pauses for one message may take together.
 const ALL_WAITS: Duration = Duration::from_secs(60);
-/// The shortest pause but the first: each attempt is a signature, and an entry of a log.
+/// Shortest pause after the first one: each attempt makes a signature and an audit entry.
 const LEAST_WAIT: Duration = Duration::from_secs(1);
 
-/// Waits no longer than `silence`, if there is a limit.
+/// Awaits `future`, for at most `silence` if that is a time.
+///
+/// # Errors
+/// [`BridgeError::Silent`] after that time.
 pub(super) async fn within<T>(
     silence: Option<Duration>,
     future: impl Future<Output = T>,
@@ -26,32 +29,32 @@ pub(super) async fn within<T>(
     }
 }
 
-/// The pauses that a server asked for by `Retry-After` while one message is sent: as many as it
-/// asks for, 60 s in all.
+/// Counts the pauses that a server asks for by `Retry-After` while one message is sent. There may be
+/// many of them, 60 s in all.
 #[derive(Debug, Default)]
 pub(super) struct RetryWaits {
     waited: Duration,
     attempts: u32,
 }
 
-/// What becomes of a message after an answer.
+/// Whether a message is sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RetryDecision {
-    /// The server asks for no pause: the answer counts.
+    /// No: the server asks for no pause, so its answer is final.
     No,
-    /// Once more after this time.
+    /// Yes, after this time.
     After(Duration),
-    /// The server asks for a pause that is longer than what is left of the 60 s.
+    /// No: the server asks for a pause that is longer than the rest of the 60 s.
     TooLong {
         /// The pause that the server asks for.
         asked: Duration,
-        /// All pauses before it.
+        /// The time of all pauses before.
         waited: Duration,
     },
 }
 
 impl RetryWaits {
-    /// Decides about `response`, which arrived at `now`.
+    /// Decides whether to send again after `response`, which arrived at `now`.
     pub(super) fn next<B>(&mut self, response: &Response<B>, now: Timestamp) -> RetryDecision {
         let Some(asked) = retry_after(response, now) else { return RetryDecision::No };
         let wait = if self.attempts == 0 { asked } else { asked.max(LEAST_WAIT) };
@@ -65,7 +68,7 @@ impl RetryWaits {
     }
 }
 
-/// The pause of a 503 or 429 with `Retry-After` (RFC 9110 section 10.2.3).
+/// Returns the pause that a 503 or 429 asks for by `Retry-After` (RFC 9110, section 10.2.3).
 fn retry_after<B>(response: &Response<B>, now: Timestamp) -> Option<Duration> {
     if !matches!(response.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS)
     {
@@ -74,7 +77,7 @@ fn retry_after<B>(response: &Response<B>, now: Timestamp) -> Option<Duration> {
     let text = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
     let seconds = match text.parse::<u64>() {
         Ok(seconds) => seconds,
-        // The time is the server's, so that the distance is measured by its own clock.
+        // The time is of the server's clock, so the same clock says how far away it is.
         Err(_) => {
             let until = date(text)?;
             let from = server_time(response).unwrap_or(now);
@@ -84,12 +87,12 @@ fn retry_after<B>(response: &Response<B>, now: Timestamp) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// What the server's clock says.
+/// Returns the time of the server's clock, from the field `Date`.
 pub(super) fn server_time<B>(response: &Response<B>) -> Option<Timestamp> {
     date(response.headers().get(header::DATE)?.to_str().ok()?)
 }
 
-/// A date of HTTP (RFC 9110 section 5.6.7).
+/// Parses an HTTP date (RFC 9110, section 5.6.7).
 fn date(text: &str) -> Option<Timestamp> {
     let time = httpdate::parse_http_date(text).ok()?;
     let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
@@ -111,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_server_that_is_busy_asks_for_a_pause() {
+    fn only_status_503_and_429_ask_for_a_pause() {
         let first = |status, after: &str| {
             RetryWaits::default().next(&answer(status, after), Timestamp::default())
         };
@@ -130,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_are_had_as_often_as_told_and_last_a_minute_in_all() {
+    fn pauses_last_60_seconds_in_all() {
         let mut waits = RetryWaits::default();
         let mut next = |after: &str| waits.next(&answer(503, after), Timestamp::default());
         for _ in 0..11 {
@@ -138,10 +141,10 @@ mod tests {
         }
         let (asked, waited) = (seconds(6), seconds(55));
         assert_eq!(next("6"), RetryDecision::TooLong { asked, waited });
-        assert_eq!(next("5"), RetryDecision::After(seconds(5)), "what fits is waited for");
+        assert_eq!(next("5"), RetryDecision::After(seconds(5)), "a pause that still fits");
         let (asked, waited) = (seconds(0), seconds(60));
         assert_eq!(next("0"), RetryDecision::TooLong { asked, waited });
-        // A server that asks for no time at all cannot make it ask without end.
+        // `Retry-After: 0` does not make the bridge send without end.
         let mut waits = RetryWaits::default();
         let attempts =
             std::iter::repeat_with(|| waits.next(&answer(503, "0"), Timestamp::default()));

@@ -1,12 +1,19 @@
 //! A person is asked before the bridge signs.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mcpid::connect::ConsentVia;
+use mcpid::clock::SystemClock;
 use mcpid::connect::consent::{
     BoxFuture, ConfirmPolicy, Consent, ConsentAnswer, ConsentQuestion, NoConsent,
 };
+use mcpid::connect::{Bridge, ConsentVia};
+use mcpid::key::{PublicKey, SecretKey, Sign, SignError};
+use mcpid::net::{Dialer, Via, tls};
+use mcpid::profile::Profile;
+use mcpid::sign::Signer;
+use rand::rngs::SysRng;
 use serde_json::{Value, json};
 
 use crate::client::{Client, bridge, call, old_call, request};
@@ -281,4 +288,71 @@ async fn a_question_that_nobody_answers_is_taken_back() {
     client.send(&json!({ "jsonrpc": "2.0", "id": question["id"], "result": { "action": "accept", "content": { "approve": true } } })).await;
     client.end().await;
     assert!(server.of("tools/call").is_empty());
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_consent_at_the_end_was_not_sent() {
+    for is_stopped in [true, false] {
+        let server = Server::start(usual).await;
+        let mut person = Person::new([ConsentAnswer::Yes]);
+        Arc::get_mut(&mut person).unwrap().waits = Duration::from_secs(60);
+        let (bridge, said) = bridge(&server.url());
+        let bridge = bridge
+            .with_consent(confirm(&["tools/call:*"]), ConsentVia::Person(Arc::clone(&person) as _))
+            .with_drain(Duration::from_millis(300));
+        let mut client = Client::by((bridge, said));
+        client.send(&call(1, "t", json!({}))).await;
+        while person.shown().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        if is_stopped {
+            client.stop();
+        } else {
+            client.close_input();
+        }
+        let (left, _) = client.rest().await;
+        let error = &left[0]["error"];
+        assert_eq!((left.len(), &left[0]["id"]), (1, &json!(1)));
+        assert_eq!(error["code"], mcpid::connect::NOT_SENT, "{error}");
+        assert_eq!(error["data"]["reason"], "withdrawn");
+        let why = if is_stopped { "mcpid was told to stop" } else { "the client closed its end" };
+        assert_eq!(error["message"], format!("not sent: {why}"));
+        assert!(server.of("tools/call").is_empty());
+    }
+}
+
+/// A key that needs two seconds for a signature, as an agent does that asks a person.
+struct SlowKey(SecretKey, Arc<AtomicBool>);
+
+impl Sign for SlowKey {
+    fn public(&self) -> &PublicKey {
+        self.0.public()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
+        self.1.store(true, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_secs(2));
+        self.0.sign(message)
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_being_signed_at_the_end_was_not_sent() {
+    let server = Server::start(usual).await;
+    let is_signing = Arc::new(AtomicBool::new(false));
+    let key = Arc::new(SlowKey(SecretKey::from_seed(&[7; 32]), Arc::clone(&is_signing)));
+    let signer = Arc::new(Signer::new(key, &Profile::mcp()).unwrap());
+    let roots = tls::client_without_roots().unwrap();
+    let dialer = Dialer::new(roots, Via::Direct, Duration::from_secs(5));
+    let clock = Arc::new(SystemClock);
+    let bridge = Bridge::new(&server.url(), dialer, signer, clock, SysRng).unwrap();
+    let mut client = Client::by((bridge.with_slow_key(), Default::default()));
+    client.send(&call(1, "t", json!({}))).await;
+    while !is_signing.load(Ordering::SeqCst) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    client.stop();
+    let (left, _) = client.rest().await;
+    assert_eq!(left[0]["error"]["code"], mcpid::connect::NOT_SENT, "{left:?}");
+    assert!(server.seen().is_empty());
 }

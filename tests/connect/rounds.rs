@@ -1,4 +1,4 @@
-//! ConsentVia through a client of revision 2026-07-28: the call is answered with a question, and comes
+//! Asking through a client of revision 2026-07-28: the call is answered with a question, and comes
 //! again with what a person said.
 
 use std::time::Duration;

@@ -146,7 +146,7 @@ fn what_is_asked_is_bound_to_the_bytes() {
     assert_eq!(asked.arguments(), Some(r#"{"path": "/tmp/x",  "n":1.00}"#));
     assert_eq!((asked.target(), asked.size()), (TARGET, body.len()));
     assert_eq!(asked.operation().to_string(), "tools/call:delete");
-    assert!(asked.is_of(body.as_bytes()));
+    assert!(asked.is_about(body.as_bytes()));
     for other in [
         body.replace("  ", " "),
         body.replace("1.00", "1.0"),
@@ -154,7 +154,7 @@ fn what_is_asked_is_bound_to_the_bytes() {
         format!("{body}\n"),
         String::new(),
     ] {
-        assert!(!asked.is_of(other.as_bytes()), "{other}");
+        assert!(!asked.is_about(other.as_bytes()), "{other}");
     }
     // The reading of one body and the bytes of another.
     let reading = read(body.as_bytes()).unwrap();

@@ -13,6 +13,7 @@ fn refused(folder: &tempfile::TempDir, id: u32, why: &str) {
     let answer = answers.iter().find(|a| a["id"] == id).unwrap_or_else(|| panic!("{answers:?}"));
     let message = answer["error"]["message"].as_str().unwrap();
     assert!(message.contains(why), "{why:?} is not in {answer}");
+    assert_eq!(answer["error"]["code"], mcpid::connect::NOT_SENT, "{answer}");
 }
 
 #[test]
@@ -148,6 +149,7 @@ fn ctrl_c_ends_the_program_and_leaves_the_terminal_as_it_was() {
     let words = "mcpid: interrupted: this request was not signed, and nothing of it was sent";
     assert!(after.contains(words), "{after}");
     assert!(server.calls().is_empty());
+    refused(&folder, 1, "");
 }
 
 #[test]
@@ -170,6 +172,7 @@ fn a_signal_ends_it_too() {
         };
         ends(session, code);
         assert!(server.calls().is_empty());
+        refused(&folder, 1, "");
     }
 }
 

@@ -1,11 +1,13 @@
-//! Single characters: which are shown as `\u{…}`, how wide they are, and which pass for others.
+//! Escapes for text in a question: which characters are shown as `\u{…}`, how wide a character is,
+//! and which letters look like other letters.
 
 use std::fmt::Write as _;
 
 use crate::message::shown::is_unsafe;
 
-/// Beside what is unsafe anywhere: blanks other than the space, variation selectors, private use
-/// (whose looks are up to a font) and code points that are no characters.
+/// Returns whether `c` is shown as an escape: characters that are unsafe on any terminal, blanks
+/// other than the space, variation selectors, private-use characters (which look different in each
+/// font) and code points that are not characters.
 fn is_hidden(c: char) -> bool {
     is_unsafe(c)
         || (c.is_whitespace() && c != ' ')
@@ -15,19 +17,21 @@ fn is_hidden(c: char) -> bool {
         || (u32::from(c) & 0xfffe) == 0xfffe
 }
 
-/// Marks that are drawn over the character before them.
+/// Returns whether `c` is a combining mark, which is drawn over the character before it.
 fn is_mark(c: char) -> bool {
     matches!(c,
         '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{1ab0}'..='\u{1aff}'
         | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}')
 }
 
-/// Up to this many spaces in a row are shown as they are.
+/// Most spaces in a row that are shown as spaces; a longer run is counted.
 const SPACES: usize = 8;
 
-/// `text` between quotation marks, safe on a terminal and in one reading only: `"` and `\` are
-/// escaped, what cannot be seen is `\u{…}`, marks beyond two on one character too, and a long run
-/// of spaces is counted, outside the quotation marks. A real line feed follows each `\u{a}`.
+/// Returns `text` between quotation marks, safe on a terminal and unambiguous.
+///
+/// `"` and `\` are escaped. Invisible characters, and the third and later marks on one character,
+/// are shown as `\u{…}`. A long run of spaces is counted outside the quotation marks, for example
+/// `"a" (20 spaces) "b"`. A line feed follows each `\u{a}`.
 pub(super) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
@@ -60,7 +64,7 @@ pub(super) fn quoted(text: &str) -> String {
     out
 }
 
-/// `text` with everything that is not printable ASCII as `\u{…}`.
+/// Returns `text` with all characters but printable ASCII as `\u{…}`.
 pub(super) fn spelt_out(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
         match c {
@@ -73,14 +77,16 @@ pub(super) fn spelt_out(text: &str) -> String {
     })
 }
 
-/// How many columns `c` takes on a terminal; never too few.
+/// Returns how many columns `c` takes on a terminal, rather too many than too few.
 pub(super) fn width(c: char) -> usize {
-    // East Asian wide characters and emoji begin here; counting others as wide only wraps sooner.
+    // East Asian wide characters and emoji begin here. Other characters that are counted as wide
+    // only make a line wrap sooner.
     if u32::from(c) >= 0x1100 { 2 } else { 1 }
 }
 
-/// Letters that are drawn like Latin ones: of Greek, Cyrillic, Armenian, Cherokee, Lisu, full-width
-/// forms and the mathematical alphabets. The pages of UTS #39 without its tables.
+/// Returns whether `c` may look like a Latin letter: letters of Greek, Cyrillic, Armenian, Cherokee
+/// and Lisu, full-width forms and mathematical alphabets. These are the Unicode blocks that UTS #39
+/// names, without its tables of single characters.
 fn passes_for_latin(c: char) -> bool {
     c.is_alphanumeric()
         && matches!(c,
@@ -91,7 +97,8 @@ fn passes_for_latin(c: char) -> bool {
             | '\u{1d400}'..='\u{1d7ff}')
 }
 
-/// The words of `text` that mix ASCII letters with letters that pass for such.
+/// Returns the words of `text` that mix ASCII letters with letters that look like them, for example
+/// `pаypal` with a Cyrillic `а`.
 pub(super) fn mixed_words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| {
         !word.is_ascii()

@@ -1,8 +1,8 @@
-//! The members of a body that are shown, each as it was written.
+//! The members of a body that a question shows, each as it was written.
 //!
-//! The body has passed the strict reading, so no key stands twice and nothing nests deep. It is
-//! taken apart again here without a change to any token: a number that a parser would round is
-//! shown as it was sent.
+//! The body has passed the strict reading, so no key stands twice and the nesting is bounded. It is
+//! parsed again here with every token unchanged: a number that a JSON parser would round, such as
+//! `1.00`, is shown as it was sent.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,13 +14,13 @@ use serde_json::value::RawValue;
 use super::BodyMember;
 use crate::mcp::body::{Message, name_member};
 
-/// The members of one object, in their order.
+/// The members of one JSON object, in their order.
 pub(super) struct JsonMembers<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
 
-/// What is said of a member that stands where a JSON-RPC request has no use for it.
+/// Stands behind the label of a member that is not inside `params`.
 pub(super) const BESIDE: &str = " (beside params)";
 
-/// A key, borrowed where it has no escapes.
+/// The key of a member, borrowed if it has no escapes.
 #[derive(Deserialize)]
 struct MemberKey<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -46,8 +46,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for JsonMembers<'a> {
     }
 }
 
-/// What is shown of `body`, whose reading is `message`: the arguments first, then the other
-/// members of `params`, then what stands beside `params`. Nothing if `body` is not that message.
+/// Returns the members of `body` that are shown: the arguments first, then the other members of
+/// `params`, then the members beside `params`. Returns None if `message` is not the reading of
+/// `body`.
 pub(super) fn parts(body: &[u8], message: &Message<'_>) -> Option<Vec<BodyMember>> {
     let JsonMembers(envelope) = serde_json::from_slice(body).ok()?;
     let method = message.method();
@@ -66,7 +67,7 @@ pub(super) fn parts(body: &[u8], message: &Message<'_>) -> Option<Vec<BodyMember
             _ => beside.push((key, value)),
         }
     }
-    // The name is shown above them all, and here only if it is not the one shown.
+    // The page shows the name at its top, so it is left out here if it is the same text.
     let shown = method.and_then(name_member);
     let named = |key: &str, value: &RawValue| {
         let text: Option<String> = serde_json::from_str(value.get()).ok();

@@ -1,7 +1,7 @@
-//! A question as lines on a page.
+//! The page that shows a question to a person.
 //!
-//! Every line that holds text which others chose begins with a gutter, and that text stands
-//! between quotation marks, so none of it can pass for a line or a remark of ours.
+//! Client and server choose parts of the text. A line with such text begins with `  | ` and the
+//! text stands between quotation marks, so it cannot look like a line that mcpid wrote.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -13,58 +13,65 @@ use super::members::{BESIDE, JsonMembers};
 use super::{BodyMember, ConsentQuestion};
 use crate::mcp::body::name_member;
 
-/// How much of a question is shown at once.
+/// How much of a question is shown.
+///
+/// ```
+/// use mcpid::connect::consent::PageLimits;
+///
+/// let limits = PageLimits::default().with_width(120);
+/// assert_eq!((limits.width, limits.lines, limits.text), (120, 50, 400));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PageLimits {
-    /// Columns of a line; fewer than 40 count as 40.
+    /// Columns of a line, at least 40 (a smaller number counts as 40).
     pub width: usize,
-    /// Lines of text that others chose; those that close what is open then, and our own, come on
-    /// top.
+    /// Most lines of text that client or server chose. Lines that close open brackets, and the
+    /// lines that mcpid writes, are not counted.
     pub lines: usize,
-    /// Characters of one string, key or number: of a longer one the first three quarters of that
-    /// many and the last quarter are shown.
+    /// Most characters of one string, key or number. Of a longer text the beginning (three quarters
+    /// of the limit) and the end (one quarter) are shown.
     pub text: usize,
 }
 
 impl Default for PageLimits {
-    /// What fits a page: 80 columns, 50 lines, 400 characters.
+    /// 80 columns, 50 lines, 400 characters.
     fn default() -> Self {
         PageLimits { width: 80, lines: 50, text: 400 }
     }
 }
 
 impl PageLimits {
-    /// Everything, in lines of 80 columns.
+    /// Returns limits that hide nothing, with lines of 80 columns.
     pub fn none() -> Self {
         PageLimits { width: 80, lines: usize::MAX, text: usize::MAX }
     }
 
-    /// The same for lines of `width` columns.
+    /// Sets the width of a line to `width` columns.
     #[must_use]
     pub fn with_width(self, width: usize) -> Self {
         PageLimits { width, ..self }
     }
 }
 
-/// A question as text.
+/// A question as text for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShownPage {
-    /// Whole lines, each ending in a line feed.
+    /// The lines, each ending in a line feed.
     pub text: String,
-    /// Bytes of the request that are not shown because of the limits.
+    /// Bytes of the request that the limits hide.
     pub hidden: usize,
 }
 
 const GUTTER: &str = "  | ";
-/// No deeper nesting is indented any further, so that there is always room for text.
+/// Deepest nesting that is indented further, so that a line always has room for text.
 const DEEPEST: usize = 10;
-/// Lines of a page that needs no summary.
+/// A page of at most so many lines needs no summary.
 const SHORT: usize = 12;
-/// Characters of each text in a summary.
+/// Most characters of each text in a summary.
 const BRIEF: usize = 60;
-/// Words with letters that pass for others which are named; more are counted.
+/// Most words with look-alike letters that are named; further words are counted.
 const WORDS: usize = 3;
 
 pub(super) fn page(asked: &ConsentQuestion, limits: &PageLimits) -> ShownPage {
@@ -96,7 +103,7 @@ pub(super) fn page(asked: &ConsentQuestion, limits: &PageLimits) -> ShownPage {
     page.remark(&format!("body: {} bytes, sha-256", asked.size));
     page.remark(&format!("  {digest}"));
     page.beware(asked);
-    // Of a long page the beginning may have left the screen.
+    // The beginning of a long page may have scrolled off the screen.
     if page.lines > SHORT {
         page.remark("in short:");
         page.lines(0, &in_short(asked));
@@ -107,7 +114,7 @@ pub(super) fn page(asked: &ConsentQuestion, limits: &PageLimits) -> ShownPage {
     ShownPage { text: page.text, hidden: page.hidden }
 }
 
-/// What is done, where, and by which key, each cut to a few words that were shown above.
+/// Returns the summary of a long page: method, name, target and key, each shortened.
 fn in_short(asked: &ConsentQuestion) -> String {
     let cut = |text: &str| match text.char_indices().nth(BRIEF) {
         Some((end, _)) => format!("{}(and more)", quoted(&text[..end])),
@@ -122,30 +129,30 @@ fn in_short(asked: &ConsentQuestion) -> String {
 struct PageWriter {
     limits: PageLimits,
     text: String,
-    /// Lines that hold text which others chose.
+    /// Lines so far with text that client or server chose.
     lines: usize,
     hidden: usize,
 }
 
-/// What stands around a value on its lines.
+/// The text around a value on its lines.
 #[derive(Clone, Copy)]
 struct ValueFrame<'a> {
     depth: usize,
-    /// The key and its colon, or nothing.
+    /// The key and its colon, or empty.
     before: &'a str,
-    /// A comma, or nothing.
+    /// A comma, or empty.
     after: &'a str,
 }
 
 impl PageWriter {
-    /// A line of our own words.
+    /// Writes a line in the words of mcpid.
     fn remark(&mut self, words: &str) {
         self.text.push_str("  ");
         self.text.push_str(words);
         self.text.push('\n');
     }
 
-    /// Text that others chose under a label of ours.
+    /// Writes a text that client or server chose, under a label.
     fn field(&mut self, label: &str, value: &str) {
         self.remark(&format!("{label}:"));
         let quoted = self.string(value);
@@ -157,7 +164,7 @@ impl PageWriter {
         }
     }
 
-    /// A member of the request under its own name, if that is a plain one.
+    /// Writes a member of the request under its own name, if the name is plain ASCII and short.
     fn part(&mut self, part: &BodyMember) {
         let bytes = part.json.len();
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./".contains(&b);
@@ -173,7 +180,7 @@ impl PageWriter {
         self.value(&part.json, ValueFrame { depth: 0, before: "", after: "" });
     }
 
-    /// One JSON value: on one line if it fits, else with its members on lines of their own.
+    /// Writes a JSON value: on one line if it fits, else each of its members on lines of its own.
     fn value(&mut self, json: &str, around: ValueFrame<'_>) {
         let json = json.trim_ascii();
         let ValueFrame { depth, before, after } = around;
@@ -219,14 +226,14 @@ impl PageWriter {
         self.lines >= self.limits.lines
     }
 
-    /// Says what of an object or array is left out.
+    /// Writes how many members of an object or array are left out.
     fn rest(&mut self, depth: usize, what: &str, sizes: &[usize]) {
         let bytes: usize = sizes.iter().sum();
         self.hidden += bytes;
         self.lines(depth, &format!("({} more {what}, {bytes} bytes, not shown)", sizes.len()));
     }
 
-    /// A string, number, `true`, `false` or `null`.
+    /// Returns a string, number, `true`, `false` or `null` as it is shown.
     fn scalar(&mut self, json: &str) -> String {
         match serde_json::from_str::<Cow<'_, str>>(json) {
             Ok(text) => self.string(&text),
@@ -238,10 +245,10 @@ impl PageWriter {
         self.cut(text, quoted)
     }
 
-    /// `text` as `shown` shows it, or only its ends.
+    /// Returns `text` as `shown` shows it, or only its beginning and end if it is too long.
     fn cut(&mut self, text: &str, shown: impl Fn(&str) -> String) -> String {
         let limit = self.limits.text;
-        // Bytes are at least as many as characters.
+        // A text has at least as many bytes as characters.
         let characters = if text.len() > limit { text.chars().count() } else { 0 };
         if characters <= limit {
             return shown(text);
@@ -254,7 +261,8 @@ impl PageWriter {
         format!("{} ({hidden} characters not shown) {}", shown(&text[..from]), shown(&text[to..]))
     }
 
-    /// The whole value on one line of at most `room` columns, if it fits and nothing is cut.
+    /// Returns the whole value on one line of at most `room` columns. Returns None if it does not fit
+    /// or would be cut.
     fn compact(&self, json: &str, room: usize) -> Option<String> {
         let mut line = String::new();
         self.compact_into(json.trim_ascii(), room, &mut line)?;
@@ -262,7 +270,7 @@ impl PageWriter {
     }
 
     fn compact_into(&self, json: &str, room: usize, line: &mut String) -> Option<()> {
-        // Not worth a try: only escapes and blanks could be that long and take so little room.
+        // So long a text could only fit if it was mostly escapes and blanks; it is not tried.
         if json.len() > self.limits.text || json.len() > room.saturating_mul(4) {
             return None;
         }
@@ -292,7 +300,7 @@ impl PageWriter {
         fits.then_some(())
     }
 
-    /// Writes `text` behind the gutter, broken at its line feeds and wherever a line is full.
+    /// Writes `text` in lines that begin with the gutter, broken at line feeds and at the width.
     fn lines(&mut self, depth: usize, text: &str) {
         let indent = 2 * depth.min(DEEPEST);
         let room = self.limits.width - GUTTER.len() - indent;
@@ -304,7 +312,7 @@ impl PageWriter {
             }
             let mut rest = piece;
             loop {
-                // Behind the first line of a value the others stand back by one level.
+                // All lines of a value but the first are indented by one more level.
                 let back = if first { 0 } else { 2 };
                 let (line, after) = split(rest, room - back);
                 self.text.push_str(GUTTER);
@@ -321,7 +329,7 @@ impl PageWriter {
         }
     }
 
-    /// Names words that may not be what they look like.
+    /// Warns about words that may not be what they look like.
     fn beware(&mut self, asked: &ConsentQuestion) {
         let host = asked.target.split('/').nth(2).unwrap_or_default();
         if host.to_ascii_lowercase().split('.').any(|label| label.starts_with("xn--")) {
@@ -354,7 +362,7 @@ impl PageWriter {
     }
 }
 
-/// Calls `look` with every key and string of `json`.
+/// Calls `look` with each key and string of `json`.
 fn each_text(json: &str, look: &mut impl FnMut(&str)) {
     if let Ok(JsonMembers(members)) = serde_json::from_str::<JsonMembers<'_>>(json) {
         for (key, value) in members {
@@ -368,8 +376,8 @@ fn each_text(json: &str, look: &mut impl FnMut(&str)) {
     }
 }
 
-/// The part of `text` that fits into `room` columns, at least one character or one escape, and the
-/// rest. An escape is not broken: its halves would read as something else.
+/// Splits `text` into the part that fits into `room` columns, at least one character or escape, and
+/// the rest. An escape is not split, since its parts would read as something else.
 fn split(text: &str, room: usize) -> (&str, &str) {
     let mut columns = 0;
     let mut at = 0;

@@ -1,9 +1,9 @@
-//! Who may borrow the key: not another user of this machine, and not a page in a browser.
+//! The access check: which requests on loopback may use the key.
 //!
-//! A page can make its visitor's browser send requests to loopback, and a name that it controls
-//! can be made to stand for this machine (DNS rebinding). Another user can connect to any port. So
-//! the path holds a secret, `Host` has to be what only this machine is called, and whatever a
-//! browser says about where a request comes from has to be good.
+//! Another user of this machine can connect to any port on loopback. A web page can make the browser
+//! of its visitor send requests there, and can make a host name of its own resolve to this machine
+//! (DNS rebinding). So the path holds a secret, `Host` must be a name or address that only this
+//! machine has, and the fields in which a browser names the origin of a request are checked.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,7 +14,19 @@ use crate::net::ListenAddress;
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Where requests are taken, and from whom.
+/// The address, secret path and allowed origins of a bridge on loopback.
+///
+/// ```
+/// use mcpid::connect::LoopbackAccess;
+/// use mcpid::message::target::Origin;
+/// use mcpid::net::ListenAddress;
+///
+/// let address: ListenAddress = "127.0.0.1:4000".parse()?;
+/// let access = LoopbackAccess::new(&address, "hQ9wX2m4Zk7sT1vB8nYc3g")
+///     .with_origin(Origin::parse("https://app.example.com")?);
+/// assert_eq!(access.path(), "/hQ9wX2m4Zk7sT1vB8nYc3g/mcp");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct LoopbackAccess {
     path: String,
@@ -25,7 +37,7 @@ pub struct LoopbackAccess {
 #[derive(Clone, Debug)]
 enum BoundSocket {
     Tcp(SocketAddr),
-    /// The file's mode says who may connect.
+    /// The mode of the socket file decides which users may connect.
     Unix,
 }
 
@@ -36,7 +48,7 @@ impl std::fmt::Debug for LoopbackAccess {
     }
 }
 
-/// What is said to those who may not enter.
+/// A request without access: the status and the words of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AccessDenied {
     pub(super) status: StatusCode,
@@ -48,8 +60,9 @@ const fn denied(status: StatusCode, why: &'static str) -> AccessDenied {
 }
 
 impl LoopbackAccess {
-    /// A door at `address`, the one that was bound, behind a path with `secret`, which nobody can
-    /// guess. A Unix socket needs none.
+    /// Creates the access check for `address`, which is the bound address with its port. `secret`
+    /// becomes a part of the path and must not be guessable. A Unix socket has no secret: its path
+    /// is `/mcp`.
     pub fn new(address: &ListenAddress, secret: &str) -> Self {
         let (path, bound) = match address {
             ListenAddress::Tcp(address) => (format!("/{secret}/mcp"), BoundSocket::Tcp(*address)),
@@ -58,19 +71,23 @@ impl LoopbackAccess {
         LoopbackAccess { path, bound, origins: Vec::new() }
     }
 
-    /// Lets pages of `origin` in, if they know the path.
+    /// Allows pages of `origin`, if they know the path.
     #[must_use]
     pub fn with_origin(mut self, origin: Origin) -> Self {
         self.origins.push(origin);
         self
     }
 
-    /// The only path that is answered.
+    /// Returns the only path that is served.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Whether a request may enter; the origin it comes from, if it is a page's.
+    /// Checks whether a request may use the key. Returns its origin, if a web page sent it.
+    ///
+    /// # Errors
+    /// [`AccessDenied`] with status 404 for another path, 403 for a host or origin that is not
+    /// allowed, 400 for a field that cannot be read, 405 for `OPTIONS` without an origin.
     pub(super) fn check(
         &self,
         method: &Method,
@@ -110,12 +127,12 @@ impl LoopbackAccess {
         Ok(origin.map(str::to_owned))
     }
 
-    /// Whether `host` is what only this machine is called.
+    /// Returns whether `host` is a name or address that only this machine has.
     fn is_here(&self, host: &str) -> bool {
         let BoundSocket::Tcp(bound) = self.bound else {
             return host.eq_ignore_ascii_case("localhost");
         };
-        // Port 80 may be left out.
+        // A client may leave out port 80.
         let (name, port) = match host.rsplit_once(':') {
             Some((name, port)) if !host.ends_with(']') => (name, port.parse().ok()),
             _ => (host, Some(80)),
@@ -129,7 +146,7 @@ impl LoopbackAccess {
             None => name.parse().ok().map(IpAddr::V4),
         };
         match literal {
-            // An address cannot be made to stand for another.
+            // DNS cannot make one address stand for another.
             Some(ip) => ip == bound.ip() || bound.ip().is_unspecified(),
             None => name.eq_ignore_ascii_case("localhost"),
         }
@@ -140,7 +157,7 @@ impl LoopbackAccess {
     }
 }
 
-/// The one value of a field, if it is there.
+/// Returns the value of a field that may stand once. Returns None if it is absent.
 fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, AccessDenied> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
@@ -153,7 +170,7 @@ fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h st
     }
 }
 
-/// Compares in a time that says nothing about where they differ.
+/// Compares in constant time, so that the time does not show how much of a guess is right.
 fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
 }
@@ -181,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_knows_the_path_and_comes_from_here_enters() {
+    fn a_request_needs_the_path_and_a_local_host_and_origin() {
         let access = access("127.0.0.1:4000");
         let good = ("host", "127.0.0.1:4000");
         for fields in [
@@ -233,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn other_sockets_have_other_names() {
+    fn the_host_depends_on_the_socket() {
         let six = access("[::1]:4000");
         assert_eq!(status(&six, "/secret/mcp", &[("host", "[::1]:4000")]), 200);
         assert_eq!(status(&six, "/secret/mcp", &[("host", "127.0.0.1:4000")]), 403);

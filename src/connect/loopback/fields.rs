@@ -1,10 +1,10 @@
-//! Which fields pass between a client and the server.
+//! Which header fields are passed on between a client on loopback and the server.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::message::is_override;
 
-/// Of one hop (RFC 9110 section 7.6.1), or made anew here.
+/// Fields that are not passed on: hop-by-hop fields (RFC 9110, section 7.6.1) and the fields below.
 const DROPPED: &[&str] = &[
     "connection",
     "keep-alive",
@@ -16,7 +16,7 @@ const DROPPED: &[&str] = &[
     "transfer-encoding",
     "upgrade",
     "content-length",
-    // Of browsers, about a site that is not the server's.
+    // A browser sets these for the loopback site, not for the server.
     "host",
     "origin",
     "referer",
@@ -24,20 +24,20 @@ const DROPPED: &[&str] = &[
     "set-cookie",
     "expect",
     "alt-svc",
-    // Made by the signer.
+    // The signer makes these.
     "signature",
     "signature-input",
     "content-digest",
 ];
 const PREFIXES: &[&str] = &["sec-", "access-control-", "mcpid-"];
 
-/// What a page may read of an answer.
+/// Fields of an answer that a web page may read.
 const EXPOSED: &str = "Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After";
-/// What a page may send where its browser does not say what it wants to.
+/// Fields that a web page may send if its preflight names none.
 const USUAL: &str = "Content-Type, Accept, Authorization, Last-Event-ID, Mcp-Session-Id, \
                      MCP-Protocol-Version, Mcp-Method, Mcp-Name";
 
-/// The fields of `headers` that go on.
+/// Returns the fields of `headers` that are passed on.
 pub(super) fn passed(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
     let named: Vec<String> = headers
         .get_all(header::CONNECTION)
@@ -50,7 +50,7 @@ pub(super) fn passed(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
         !DROPPED.contains(&name)
             && !is_override(name)
             && !PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-            // Some servers read it as the name with a hyphen, which was judged.
+            // Some servers read `mcp_name` as `mcp-name`, which has been checked.
             && !name.contains('_')
             && !named.iter().any(|named| named == name)
     };
@@ -61,7 +61,7 @@ pub(super) fn passed(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
         .collect()
 }
 
-/// Lets a page of `origin` read the answer.
+/// Adds the CORS fields that let a page of `origin` read the answer.
 pub(super) fn for_page(headers: &mut HeaderMap, origin: &str) {
     if let Ok(origin) = HeaderValue::from_str(origin) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -70,7 +70,7 @@ pub(super) fn for_page(headers: &mut HeaderMap, origin: &str) {
     }
 }
 
-/// Answers the question whether a page may send what it wants to.
+/// Adds the CORS fields of the answer to a preflight with the fields `asked`.
 pub(super) fn for_preflight(headers: &mut HeaderMap, asked: &HeaderMap) {
     let methods = HeaderValue::from_static("POST, GET, DELETE");
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_of_the_message_passes_and_what_is_of_the_hop_does_not() {
+    fn only_end_to_end_fields_are_passed_on() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("accept", "application/json"),

@@ -1,8 +1,9 @@
-//! No `Mcp-*` field may say otherwise than the body beside it.
+//! Refuses `Mcp-*` fields that contradict the body.
 //!
-//! The fields are signed, so that a server that goes by them would do with a good signature what
-//! the body does not say, and what a person who was asked was not shown. A field that is missing is
-//! the server's to miss.
+//! `Mcp-Method`, `Mcp-Name` and the others repeat parts of the body, and they are signed with it. A
+//! server that acts on a field with another tool name would do, under a good signature, what the
+//! body does not say and what the person who was asked has not seen. Whether a field is missing is
+//! for the server to check.
 
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
@@ -13,9 +14,12 @@ use crate::message::shown::visible;
 
 const PARAM: &str = "mcp-param-";
 
-/// The first `Mcp-*` field of `passed` that says what `message`, whose text is `body`, does not.
-/// `Mcp-Param-*` counts only with `params`, where a person is asked about the body: which argument
-/// it repeats is in a schema that the server has, and servers read odd encodings differently.
+/// Returns, in words, the first `Mcp-*` field of `passed` that contradicts `message`, whose text is
+/// `body`. Returns None if no field does.
+///
+/// `Mcp-Param-*` is checked only with `params`, when a person is asked about the body. Only the
+/// server's schema says which argument such a field repeats, and servers read odd encodings of it
+/// differently.
 pub(super) fn contradicted(
     passed: &[(HeaderName, HeaderValue)],
     message: &Message<'_>,
@@ -24,12 +28,12 @@ pub(super) fn contradicted(
 ) -> Option<String> {
     passed.iter().find_map(|(name, value)| {
         let said = decode(value.as_bytes());
-        let told = |shown: Option<&str>| said.is_some() && said.as_deref() == shown;
+        let equals = |shown: Option<&str>| said.is_some() && said.as_deref() == shown;
         let agrees = match name.as_str() {
-            "mcp-method" => told(message.method()),
-            "mcp-name" => told(message.name()),
+            "mcp-method" => equals(message.method()),
+            "mcp-name" => equals(message.name()),
             "mcp-protocol-version" => {
-                said.is_some() && message.protocol_version().is_none_or(|shown| told(Some(shown)))
+                said.is_some() && message.protocol_version().is_none_or(|shown| equals(Some(shown)))
             }
             name if name.starts_with(PARAM) && !params => true,
             name if name.starts_with(PARAM) => said.as_deref().is_some_and(|said| {
@@ -45,15 +49,17 @@ pub(super) fn contradicted(
     })
 }
 
-/// The first field of `passed` that says what is in a body, for a request that has none.
+/// Returns, in words, the first field of `passed` that repeats a part of a body, for a request that
+/// has no body. Returns None if there is no such field.
 pub(super) fn bodiless(passed: &[(HeaderName, HeaderValue)]) -> Option<String> {
     let says = |name: &str| matches!(name, "mcp-method" | "mcp-name") || name.starts_with(PARAM);
     let (name, _) = passed.iter().find(|(name, _)| says(name.as_str()))?;
     Some(format!("{name} stands beside no body"))
 }
 
-/// Whether a text, a number or a truth value somewhere in `arguments` is `said`. Which one the
-/// field stands for is in a schema that was not seen here; that it is shown is what counts.
+/// Returns whether a string, number or boolean somewhere in `arguments` equals `said`. The schema
+/// that says which argument the field repeats is not known here. It is enough that the person who
+/// is asked sees the value.
 fn holds(arguments: &Value, said: &str) -> bool {
     match arguments {
         Value::String(text) => text == said,

@@ -1,4 +1,4 @@
-//! The front for clients that speak HTTP: a signing proxy that only they can use.
+//! The bridge for clients that speak HTTP: a signing proxy on loopback.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -38,8 +38,8 @@ pub use access::LoopbackAccess;
 type LoopbackResponse = Response<Either<Incoming, Full<Bytes>>>;
 
 impl Bridge {
-    /// Serves clients that speak HTTP to `server`, those that `access` lets in, until `stop` is done.
-    /// Returns how many connections were cut off then.
+    /// Serves the clients that connect to `server` and pass the check of `access`, until `stop` is
+    /// done. Returns how many connections were cut off at the end.
     pub async fn http(
         self,
         server: Server,
@@ -66,7 +66,7 @@ async fn answer(
     let origin = match access.check(&parts.method, path, authority, &parts.headers) {
         Ok(origin) => origin,
         Err(denied) => {
-            // A door that many try is worth a word, and the path worth none.
+            // The path is left out: it may be close to the secret.
             bridge.log.note(&format!("refused a request with {}: {}", denied.status, denied.why));
             return refused(denied, None);
         }
@@ -88,7 +88,7 @@ async fn answer(
     answer
 }
 
-/// What the MCP endpoint takes, whoever asks.
+/// Checks method, content type and `Accept`, for all clients alike.
 fn admit(parts: &Parts, body: &Incoming) -> Result<(), AccessDenied> {
     let no = |status, why| Err(AccessDenied { status, why });
     let has = |name: HeaderName, wanted: &str| {
@@ -99,7 +99,7 @@ fn admit(parts: &Parts, body: &Incoming) -> Result<(), AccessDenied> {
         })
     };
     match parts.method {
-        // A page may send other types to other sites without asking first.
+        // A web page can send other content types to any site without a preflight.
         Method::POST if !has(header::CONTENT_TYPE, "application/json") => {
             no(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type is not application/json")
         }
@@ -119,16 +119,16 @@ async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> LoopbackRespo
         Ok(body) => body,
         Err(error) => return error_response(bridge, &error, None),
     };
-    // Just as the client set them, so that a server sees what is missing.
+    // The fields are not completed, so that the server sees which ones the client left out.
     let mut passed = fields::passed(&parts.headers);
-    // Which tools are destructive has to be known before the client can call them.
+    // Which tools are destructive has to be known before the client calls one.
     let (mut id, mut learns) = (None, false);
     if parts.method == Method::POST {
         match message(&parts.headers, &body) {
             Ok(message) => {
                 id = message.id().map(str::to_owned);
                 learns = message.method() == Some("tools/list") && !bridge.confirm.is_empty();
-                // A signature would make a lie of the client's one of the key's holder.
+                // The signature would vouch for a field that contradicts the body.
                 let asks = !bridge.confirm.is_empty();
                 if let Some(why) = contradicted(&passed, &message, &body, asks) {
                     return error_response(bridge, &BridgeError::Contradicted(why), id.as_deref());
@@ -140,7 +140,7 @@ async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> LoopbackRespo
         return error_response(bridge, &BridgeError::Contradicted(why), None);
     }
     if learns {
-        // It has to be read here, too.
+        // The bridge has to read the answer, so it must not be compressed.
         passed.retain(|(name, _)| name != header::ACCEPT_ENCODING);
     }
     let redirects = match bridge.agreed(&parts.method, &body, None).await {
@@ -148,7 +148,7 @@ async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> LoopbackRespo
         Err(error) => return error_response(bridge, &error, id.as_deref()),
     };
     let outbound = OutboundRequest { method: parts.method, fields: passed, body };
-    let response = match bridge.sender.send(&outbound, redirects).await {
+    let response = match bridge.sender.send(&outbound, redirects, &|| ()).await {
         Ok(response) => response,
         Err(error) => return error_response(bridge, &error, id.as_deref()),
     };
@@ -191,11 +191,11 @@ async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> LoopbackRespo
             Err(error) => error_response(bridge, &error, id.as_deref()),
         };
     }
-    // Byte for byte as it comes, and closed as soon as the client closes.
+    // The body streams byte for byte, and ends when the client closes its connection.
     Response::from_parts(head, Either::Left(body))
 }
 
-/// Reads the message as strictly as a verifier will.
+/// Reads the message as strictly as a verifier does.
 fn message<'b>(fields: &HeaderMap, body: &'b [u8]) -> Result<Message<'b>, BridgeError> {
     let unreadable = |error: &dyn std::error::Error| BridgeError::Unreadable(error.to_string());
     let mut head =
@@ -213,7 +213,7 @@ fn message<'b>(fields: &HeaderMap, body: &'b [u8]) -> Result<Message<'b>, Bridge
     }
 }
 
-/// Says what helps where the server does not know the key; the client gets the answer as it is.
+/// Logs a hint if the server does not know the key. The client gets the answer unchanged.
 fn hint(bridge: &Bridge, body: &[u8]) {
     let text = std::str::from_utf8(body).ok();
     let fault = text.and_then(|text| JsonRpcError::read(json_rpc::read(text).ok()?.error?));
@@ -224,7 +224,7 @@ fn hint(bridge: &Bridge, body: &[u8]) {
     }
 }
 
-/// Reads a client's message of at most `limit` bytes.
+/// Reads a message of at most `limit` bytes.
 async fn read(mut body: Incoming, limit: usize) -> Result<Bytes, BridgeError> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
@@ -245,7 +245,7 @@ fn learn(bridge: &Bridge, body: &Bytes, events: bool) {
         return bridge.learn(&String::from_utf8_lossy(body));
     }
     let mut stream = SseStream::new(Full::new(body.clone()));
-    // It is all there, so that the stream never has to wait.
+    // The whole body is there, so the stream is never pending.
     let mut cx = Context::from_waker(Waker::noop());
     while let Poll::Ready(Some(Ok(event))) = Pin::new(&mut stream).poll_next(&mut cx) {
         let data = event.data.unwrap_or_default();

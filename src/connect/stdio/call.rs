@@ -11,19 +11,20 @@ use serde_json::value::RawValue;
 use crate::connect::json_rpc::{self, RequestId};
 use crate::connect::session::SessionNumber;
 
-/// A request of the client.
+/// A request of the client that waits for its answer.
 pub(super) struct PendingCall {
     pub(super) id: RequestId,
     pub(super) method: String,
     pub(super) name: Option<String>,
-    /// It names a protocol version itself.
+    /// Whether it names its protocol version itself (2026-07-28 or later).
     pub(super) stateless: bool,
     pub(super) body: Bytes,
     pub(super) fields: Vec<(HeaderName, HeaderValue)>,
     pub(super) number: SessionNumber,
-    /// When the last notification about it was handed on.
+    /// When the last notification about the request was passed on.
     pub(super) last_notified: Mutex<Option<Instant>>,
-    /// It came a second time, with a yes, and is sent as it came the first time.
+    /// Set if the client sent the request a second time with a person's yes: the request is sent as
+    /// it was the first time.
     pub(super) alias: Option<CallAlias>,
 }
 
@@ -33,18 +34,18 @@ impl PendingCall {
     }
 }
 
-/// How a request that came in a second round goes by its name of the first.
+/// The id and progress token of the first round, under which a request of the second round is sent.
 #[derive(Debug)]
 pub(super) struct CallAlias {
     /// The id that is sent.
     pub(super) sent: RequestId,
-    /// Its token for progress as it is sent, and as the client waits for it.
+    /// The progress token that is sent, and the token that the client waits for.
     pub(super) tokens: Option<(RequestId, String)>,
 }
 
 impl CallAlias {
-    /// A notification of progress by the token that the client waits for; nothing if `text` is
-    /// something else.
+    /// Returns a progress notification with the token that the client waits for. Returns None if
+    /// `text` is no progress notification of this request.
     pub(super) fn progress(&self, text: &str) -> Option<String> {
         #[derive(Deserialize)]
         struct Progress<'p> {

@@ -1,5 +1,5 @@
-//! Handing on what the server sends: which message is whose answer, and what the bridge learns
-//! from it.
+//! Passing on the messages of the server: which message answers which request, and what the bridge
+//! learns from it.
 
 use std::time::{Duration, Instant};
 
@@ -15,12 +15,12 @@ use crate::connect::{answer, answer_budget};
 use super::StdioSession;
 use super::call::PendingCall;
 
-/// How long an answer keeps apart from a notification right before it. Clients exist that read both
-/// at once, handle the answer first, and drop the last progress of what is then over.
+/// Shortest time between a notification and the answer behind it. Some clients read both at once,
+/// handle the answer first, and then drop the last progress notification.
 const APART: Duration = Duration::from_millis(5);
 
 impl StdioSession {
-    /// Hands on each message in `data`; what is none is only logged, for its stream may go on.
+    /// Passes on each message in `data`. Other data is logged, and the stream goes on.
     pub(super) async fn deliver_all(
         &self,
         data: &Bytes,
@@ -37,8 +37,9 @@ impl StdioSession {
         Ok(())
     }
 
-    /// Hands on one message of the server, a part of the text `whole`, which came with the answer
-    /// to the request `of` and the session id beside it, or unasked.
+    /// Passes on one message of the server, which is a part of the text `whole`. `of` is the request
+    /// whose answer brought the message, and the session id in the head of that answer; None for a
+    /// message that the server sent on its own.
     pub(super) async fn deliver(
         &self,
         whole: &Bytes,
@@ -61,7 +62,7 @@ impl StdioSession {
                 return Ok(());
             }
             (InboundKind::Response(id), _) => id.clone(),
-            // It came for this request, so that it is about this request.
+            // The error came in the answer to this request, so it is about this request.
             (InboundKind::UnaddressedError, Some(_)) => {
                 let fault = message.error.and_then(JsonRpcError::read);
                 let (status, text, hint) = (StatusCode::OK, None, None);
@@ -80,7 +81,7 @@ impl StdioSession {
         let sent =
             own.map(|pending| (pending, pending.alias.as_ref().map_or(&pending.id, |a| &a.sent)));
         let id = match sent {
-            // It came for this request, and there is no other that it could be about.
+            // The message came in the answer to this request, and no other request has its id.
             Some((pending, sent)) if sent.is_spelt_like(&id) && !self.in_flight.waits(&id) => {
                 self.bridge.log.note("the server answers by the request's id in another JSON type");
                 pending.id.clone()
@@ -109,7 +110,7 @@ impl StdioSession {
         }
         match self.in_flight.answer(&id) {
             Some(entry) if !entry.cancelled => {
-                // The client knows its request by what it wrote itself.
+                // The client expects the id in its own spelling.
                 if message.id.and_then(|id| RequestId::read(id.get())) != RequestId::read(&entry.id)
                 {
                     let text = changed.as_deref().unwrap_or(message.text);
@@ -123,8 +124,8 @@ impl StdioSession {
         Ok(())
     }
 
-    /// Learns from a list of tools; the message without the tools that must be left out, if there
-    /// are any.
+    /// Learns from a list of tools. Returns the message without the tools that must be left out.
+    /// Returns None if it stays as it is.
     fn tools_listed(
         &self,
         pending: &PendingCall,
@@ -132,7 +133,7 @@ impl StdioSession {
         result: &RawValue,
     ) -> Option<String> {
         if !pending.stateless {
-            // The annotations came with the revision that has no sessions.
+            // `x-mcp-header` exists since revision 2026-07-28.
             return None;
         }
         let ToolListReading { invalid, result: changed, .. } = self.params.learn(result);

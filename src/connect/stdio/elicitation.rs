@@ -1,7 +1,7 @@
-//! Asking a person through the client itself, by an elicitation (MCP 2025-11-25, client features;
-//! for clients of 2026-07-28 see [`super::rounds`]).
+//! Asking a person through the client itself, by an elicitation (MCP 2025-11-25, client features).
 //!
-//! An agent must not approve its own acts, so that this is only done where somebody chose it.
+//! An agent must not approve its own calls, so this is done only if the user chose it with
+//! `--confirm-via client`. For clients of 2026-07-28 see [`super::rounds`].
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,11 +21,11 @@ use crate::mcp::body::Message;
 
 use super::StdioSession;
 
-/// Questions that wait for an answer of the client.
+/// The questions that wait for an answer of the client.
 #[derive(Debug, Default)]
 pub(super) struct ClientQuestions {
     waiting: Mutex<HashMap<RequestId, oneshot::Sender<ConsentAnswer>>>,
-    /// Of several questions each is shown alone.
+    /// Held while one question is shown, so that several are shown one after another.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -34,21 +34,21 @@ impl ClientQuestions {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes `message`, whose text is `line`, if it answers one of the questions.
+    /// Handles `message`, whose text is `line`, if it answers a question. Returns whether it does.
     pub(super) fn answered(&self, line: &[u8], message: &Message<'_>) -> bool {
         let Some(id) = message.id().and_then(RequestId::read) else { return false };
         let Some(answer) = self.waiting().remove(&id) else { return false };
-        // Whoever asked may have given up.
+        // The task that asked may have ended.
         let _ = answer.send(self::answer(line));
         true
     }
 }
 
-/// Why a client is not asked.
+/// Why a client that declared no forms is not asked.
 pub(super) const CANNOT: &str = "the client did not say that it can put a form before a person; a \
                                  terminal or an askpass program can";
 
-/// The question as the parameters of an elicitation; `shown` is what it is about.
+/// Returns the parameters of an elicitation; `shown` is the question as text.
 pub(super) fn form(shown: &str) -> Value {
     json!({
         "message": format!("Sign and send this request?\n{shown}"),
@@ -62,7 +62,7 @@ pub(super) fn form(shown: &str) -> Value {
     })
 }
 
-/// The answer that a response to a question holds.
+/// Reads the answer in a response to a question.
 fn answer(line: &[u8]) -> ConsentAnswer {
     #[derive(Deserialize)]
     struct Response<'r> {
@@ -75,7 +75,7 @@ fn answer(line: &[u8]) -> ConsentAnswer {
     }
 }
 
-/// The answer that the result of an elicitation, JSON, is. Only an express yes is one.
+/// Reads the result of an elicitation, which is JSON. Only an express yes is consent.
 pub(super) fn elicited(result: &str) -> ConsentAnswer {
     #[derive(Deserialize)]
     struct Elicited {
@@ -129,7 +129,7 @@ impl StdioSession {
         let (answer, answered) = oneshot::channel();
         let key = RequestId::Text(id.clone());
         self.questions.waiting().insert(key.clone(), answer);
-        // Dropped with this future, so that no late answer counts.
+        // Dropped with this future, so that a late answer does not count.
         let _withdrawn = Withdraw { questions: &self.questions, key };
         self.out.line(request.to_string()).await;
         match tokio::time::timeout(time_limit, answered).await {

@@ -1,39 +1,53 @@
-//! Which requests of the client wait for an answer. Each gets exactly one.
+//! The requests of the client that wait for an answer. Each of them gets exactly one.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::task::AbortHandle;
 
+use crate::connect::error::BridgeError;
 use crate::connect::json_rpc::RequestId;
 
-/// A request that waits.
+/// A request that waits for an answer.
 #[derive(Debug)]
 pub(super) struct InFlightRequest {
     /// The id as the client wrote it.
     pub(super) id: String,
-    /// Of revision 2026-07-28 or later: closing the request cancels it.
+    /// Whether it is of revision 2026-07-28 or later: then closing the connection cancels it.
     pub(super) stateless: bool,
-    /// It stays open on purpose, so that nobody waits for its end.
-    pub(super) listens: bool,
-    /// It may have reached the server.
+    /// Whether it is a subscription, which stays open on purpose.
+    pub(super) is_subscription: bool,
+    /// Whether it may have reached the server.
     pub(super) sent: bool,
-    /// The client wants no answer any more.
+    /// Whether the client cancelled it and wants no answer.
     pub(super) cancelled: bool,
     pub(super) work: Option<AbortHandle>,
 }
 
-/// What becomes of a request that the client cancels.
+impl InFlightRequest {
+    /// Returns the error for a request that the bridge gives up: not sent, if it never reached the
+    /// server.
+    pub(super) fn given_up(&self, why: &str) -> BridgeError {
+        if self.sent {
+            BridgeError::Broken(why.to_owned())
+        } else {
+            BridgeError::Withdrawn(why.to_owned())
+        }
+    }
+}
+
+/// The effect of cancelling a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum CancelEffect {
-    /// Nothing of this id waits.
+    /// No request with this id waits.
     Unknown,
-    /// It is over: nothing was sent, or the request was closed, which tells the server.
+    /// The request has ended: it was not sent, or its connection was closed, which the server sees.
     Closed,
-    /// The server has to be told.
+    /// The notification has to be sent to the server.
     Tell,
 }
 
+/// All requests that wait for an answer.
 #[derive(Debug, Default)]
 pub(super) struct RequestsInFlight {
     entries: Mutex<HashMap<RequestId, InFlightRequest>>,
@@ -44,7 +58,7 @@ impl RequestsInFlight {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a request; no, if one of this id waits already.
+    /// Adds a request. Returns false if a request with this id waits already.
     pub(super) fn begin(&self, id: RequestId, entry: InFlightRequest) -> bool {
         match self.entries().entry(id) {
             std::collections::hash_map::Entry::Occupied(_) => false,
@@ -55,43 +69,43 @@ impl RequestsInFlight {
         }
     }
 
-    /// By what the request can be given up.
-    pub(super) fn work(&self, id: &RequestId, work: AbortHandle) {
+    /// Sets the task of the request, by which it can be given up.
+    pub(super) fn set_work(&self, id: &RequestId, work: AbortHandle) {
         if let Some(entry) = self.entries().get_mut(id) {
             entry.work = Some(work);
         }
     }
 
-    /// The request is about to reach the server.
-    pub(super) fn sent(&self, id: &RequestId) {
+    /// Notes that the request is about to be sent.
+    pub(super) fn note_sent(&self, id: &RequestId) {
         if let Some(entry) = self.entries().get_mut(id) {
             entry.sent = true;
         }
     }
 
-    /// Takes the request out: whoever gets it, and only they, may answer it.
+    /// Removes the request. The caller that gets it, and no other, may answer it.
     pub(super) fn finish(&self, id: &RequestId) -> Option<InFlightRequest> {
         self.entries().remove(id)
     }
 
-    /// Takes the request out for the server's answer to it. One that was not sent, because a person
-    /// is still asked, has none.
+    /// Removes the request for an answer of the server. Returns None if the request was not sent, for
+    /// example because a person is still asked: a server cannot answer it.
     pub(super) fn answer(&self, id: &RequestId) -> Option<InFlightRequest> {
         let mut entries = self.entries();
         if entries.get(id)?.sent { entries.remove(id) } else { None }
     }
 
-    /// Whether it still waits.
+    /// Returns whether the request still waits.
     pub(super) fn waits(&self, id: &RequestId) -> bool {
         self.entries().contains_key(id)
     }
 
-    /// Whether the client wants no answer any more.
+    /// Returns whether the client cancelled the request, or it waits no longer.
     pub(super) fn is_cancelled(&self, id: &RequestId) -> bool {
         self.entries().get(id).is_none_or(|entry| entry.cancelled)
     }
 
-    /// The client wants no answer any more.
+    /// Cancels the request for the client.
     pub(super) fn cancel(&self, id: &RequestId) -> CancelEffect {
         let mut entries = self.entries();
         let Some(entry) = entries.get_mut(id) else { return CancelEffect::Unknown };
@@ -105,17 +119,17 @@ impl RequestsInFlight {
         CancelEffect::Closed
     }
 
-    /// Gives up what stays open on purpose.
-    pub(super) fn close_listening(&self) {
+    /// Gives up the subscriptions.
+    pub(super) fn close_subscriptions(&self) {
         self.entries().retain(|_, entry| {
-            if entry.listens {
+            if entry.is_subscription {
                 entry.work.iter().for_each(AbortHandle::abort);
             }
-            !entry.listens
+            !entry.is_subscription
         });
     }
 
-    /// Gives up everything, and tells what the client still waits for.
+    /// Gives up all requests. Returns those for which the client still expects an answer.
     pub(super) fn give_up(&self) -> Vec<InFlightRequest> {
         let all = self.entries().drain().map(|(_, entry)| entry).collect::<Vec<_>>();
         all.iter().filter_map(|entry| entry.work.as_ref()).for_each(AbortHandle::abort);

@@ -1,4 +1,4 @@
-//! The front for clients that start a server as a process and speak to it by its streams.
+//! The bridge for clients that start a server as a process and use its stdin and stdout.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -35,50 +35,52 @@ mod stream;
 mod tasks;
 mod tools;
 
-/// How long the next message may have to wait for a notification before it to arrive.
+/// Longest time that a message waits until the notification before it has arrived at the server.
 const IN_ORDER: Duration = Duration::from_secs(5);
-/// How long the end of a session may take.
-const FAREWELL: Duration = Duration::from_secs(2);
-/// A message so many times over the limit is not even held to be refused.
-const HELD: usize = 8;
+/// Longest time for each step at the end of a session.
+const END_TIMEOUT: Duration = Duration::from_secs(2);
+/// A message this many times longer than the limit is skipped while it is read. A shorter one is
+/// read, and refused with its id.
+const SKIPPED_FROM: usize = 8;
 
-/// One client.
+/// One client on stdin and stdout.
 struct StdioSession {
-    /// For work that outlives the request that began it.
+    /// For tasks that outlive the request that started them.
     myself: Weak<StdioSession>,
     bridge: Arc<Bridge>,
     out: OutputQueue,
     mcp_session: McpSession,
-    /// Held while a lost session is opened anew.
+    /// Held while another session is opened in place of a lost one.
     renewing: tokio::sync::Mutex<()>,
     params: ParamMirror,
     in_flight: RequestsInFlight,
-    /// Questions that the client was asked to pass on.
+    /// Questions to a person that the client shows (revisions up to 2025-11-25).
     questions: ClientQuestions,
-    /// Calls that wait for the client to come back with a yes.
+    /// Calls that wait for their second round (revision 2026-07-28).
     rounds: ConsentRounds,
-    /// The stream for what the server sends unasked.
+    /// The task that reads messages which the server sends on its own.
     listening: Mutex<Option<AbortHandle>>,
 }
 
 impl Bridge {
-    /// Serves one client that writes its messages to `input`, one a line, and reads those of the
-    /// server from `output`. Nothing else is ever written there.
+    /// Serves one client that writes its messages to `input`, one a line, and reads the messages of
+    /// the server from `output`. Nothing but MCP messages is written to `output`.
     ///
-    /// Ends when the client closes its end and what waits is answered or [`Bridge::with_drain`] is
-    /// over, when nobody reads `output`, or when `stop` is done. Runs on a tokio runtime.
+    /// Ends when the client has closed `input` and its requests are answered or the time of
+    /// [`Bridge::with_drain`] is over, when the client no longer reads `output`, or when `stop` is
+    /// done. Runs on a tokio runtime.
     pub async fn stdio<R, W>(self, input: R, output: W, stop: impl Future<Output = ()>) -> StdioEnd
     where
         R: AsyncRead + Send + Unpin + 'static,
         W: AsyncWrite + Send + Unpin + 'static,
     {
-        let most = self.max_body.saturating_mul(HELD);
+        let most = self.max_body.saturating_mul(SKIPPED_FROM);
         let (out, writing) = OutputQueue::new(output);
         let mut writing = tokio::spawn(writing);
         let (sender, mut lines) = mpsc::channel(1);
         let reading = tokio::spawn(async move {
             let mut input = BufReader::with_capacity(64 * 1024, input);
-            // A stream that breaks has ended.
+            // An error of the stream counts as its end.
             while let Ok(Some(line)) = line::read(&mut input, most).await {
                 if sender.send(line).await.is_err() {
                     return;
@@ -114,7 +116,7 @@ impl Bridge {
                 () = work.one_done() => {}
                 line = next => match line {
                     None => break StdioEnd::InputClosed,
-                    // It may have to wait for a client that does not read.
+                    // Handling a line may have to wait for a client that does not read.
                     Some(line) => tokio::select! {
                         () = &mut stop => break StdioEnd::Stopped,
                         _ = &mut writing => break StdioEnd::OutputClosed,
@@ -124,8 +126,8 @@ impl Bridge {
             }
         };
         if ended == StdioEnd::InputClosed {
-            // Whoever pipes a message in wants its answer; a client that has gone waits for nothing.
-            session.in_flight.close_listening();
+            // A script that pipes a message in still waits for its answer.
+            session.in_flight.close_subscriptions();
             session.stop_listening();
             tokio::select! {
                 () = &mut stop => ended = StdioEnd::Stopped,
@@ -134,7 +136,7 @@ impl Bridge {
             }
         }
         reading.abort();
-        // With the last task the output ends.
+        // The output ends with the last task.
         work.give_up().await;
         session.end(writing, ended).await;
         ended
@@ -142,13 +144,13 @@ impl Bridge {
 }
 
 impl StdioSession {
-    /// Answers the request whose id is `id` (JSON), or nobody's, with an error.
+    /// Writes an error for the request whose id is `id` (JSON), or with the id null, and logs it.
     async fn refuse(&self, id: Option<&str>, error: &BridgeError) {
         self.bridge.log.warn(&error.words());
         self.out.line(error.fault().response(id)).await;
     }
 
-    /// Sends what a person need not be asked about, or said yes to.
+    /// Sends a message after asking a person, if it needs consent.
     async fn send(
         &self,
         method: Method,
@@ -159,7 +161,7 @@ impl StdioSession {
         self.bridge.send(method, fields, body, redirects).await
     }
 
-    /// Sends a message that wants no answer.
+    /// Sends a message that gets no answer.
     async fn post(
         &self,
         fields: Vec<(HeaderName, HeaderValue)>,
@@ -167,8 +169,8 @@ impl StdioSession {
     ) -> Result<(), BridgeError> {
         let response = self.send(Method::POST, fields, body).await?;
         if response.status().is_success() {
-            // Nothing is wanted, but a connection whose answer was read can be used again.
-            let silence = Some(FAREWELL);
+            // The body is read, so that the connection can be used again.
+            let silence = Some(END_TIMEOUT);
             let _ = answer::read(response, &self.bridge, silence).await;
             return Ok(());
         }
@@ -180,33 +182,33 @@ impl StdioSession {
         listening.iter().for_each(AbortHandle::abort);
     }
 
-    /// The orderly end: what waits is answered, the session closed, the last line written.
+    /// Ends the session: answers open requests with an error, closes the MCP session, and writes the
+    /// lines that wait.
     async fn end(self: Arc<Self>, mut writing: JoinHandle<std::io::Result<()>>, ended: StdioEnd) {
         self.stop_listening();
         if ended != StdioEnd::OutputClosed {
             let why = match ended {
-                StdioEnd::Stopped => "mcpid was told to stop".to_owned(),
-                _ => "the client closed its end".to_owned(),
+                StdioEnd::Stopped => "mcpid was told to stop",
+                _ => "the client closed its end",
             };
-            let error = BridgeError::Broken(why);
             for entry in self.in_flight.give_up() {
-                let told = self.out.line(error.fault().response(Some(&entry.id)));
-                let _ = tokio::time::timeout(FAREWELL, told).await;
+                let answer = entry.given_up(why).fault().response(Some(&entry.id));
+                let _ = tokio::time::timeout(END_TIMEOUT, self.out.line(answer)).await;
             }
         }
-        // At the end nobody is asked any more.
+        // At the end no more questions are put to a person.
         let unasked = matches!(self.bridge.need(&Method::DELETE, &[]), ConsentNeed::Nothing);
         if self.mcp_session.has_id() && unasked {
             let (fields, _) = self.mcp_session.bare_fields();
-            let farewell =
+            let closing =
                 self.bridge.send(Method::DELETE, fields, Bytes::new(), RedirectPolicy::FollowOnce);
-            if !matches!(tokio::time::timeout(FAREWELL, farewell).await, Ok(Ok(_))) {
+            if !matches!(tokio::time::timeout(END_TIMEOUT, closing).await, Ok(Ok(_))) {
                 self.bridge.log.note("the server was not told that the session is over");
             }
         }
         drop(self);
         if ended != StdioEnd::OutputClosed {
-            let _ = tokio::time::timeout(FAREWELL, &mut writing).await;
+            let _ = tokio::time::timeout(END_TIMEOUT, &mut writing).await;
         }
         writing.abort();
     }

@@ -1,4 +1,4 @@
-//! The client's lines as messages.
+//! Reading the lines of a client as messages.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -7,7 +7,10 @@ use crate::connect::json_rpc::RequestId;
 use crate::mcp::body::{self, Message, Scope};
 use crate::message::{Head, RequestTarget};
 
-/// Reads a message of the client, as strictly as a verifier will.
+/// Reads a message as strictly as a verifier does.
+///
+/// # Errors
+/// Says in words why the line is no message.
 pub(in crate::connect) fn read(line: &[u8]) -> Result<Message<'_>, String> {
     let mut head =
         Head::new("POST", RequestTarget::Origin("/".into())).map_err(|e| e.to_string())?;
@@ -19,7 +22,8 @@ pub(in crate::connect) fn read(line: &[u8]) -> Result<Message<'_>, String> {
     }
 }
 
-/// The id of something that could not be read strictly, so that its sender hears of it.
+/// Returns the id of a message that the strict reading refuses, so that the client gets an error with
+/// this id. Returns None if there is no id.
 pub(super) fn lenient_id(line: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Loose<'l> {
@@ -33,7 +37,7 @@ pub(super) fn lenient_id(line: &[u8]) -> Option<String> {
     RequestId::read(loose.id.get()).map(|_| loose.id.get().to_owned())
 }
 
-/// Which request a `notifications/cancelled` is about.
+/// Returns the id of the request that a `notifications/cancelled` cancels.
 pub(super) fn cancels(line: &[u8]) -> Option<RequestId> {
     #[derive(Deserialize)]
     struct Cancel<'l> {

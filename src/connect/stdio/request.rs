@@ -1,8 +1,7 @@
-//! One request of the client, from its line to its answer.
+//! Handling one request of the client, from the message to its answer.
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
 
@@ -18,14 +17,14 @@ use super::rounds::RoundOutcome;
 use super::stream::LEAST;
 use super::{StdioSession, read};
 
-/// How long a stream may stay open after its answer: as long as it takes to close it in an orderly
-/// way, so that the connection can be used again.
+/// How long a stream may stay open after the answer. A stream that ends properly lets the connection
+/// be used again.
 const LINGER: Duration = Duration::from_secs(2);
-/// How often in a row an answer is taken up again without anything new.
+/// Most attempts in a row to resume an answer without a new event.
 const RESUMPTIONS: u32 = 5;
 
 impl StdioSession {
-    /// Gets `pending` answered, by the server or by an error that says why not.
+    /// Answers the request `pending`: with the answer of the server, or with an error.
     pub(super) async fn request(&self, pending: PendingCall) {
         let id = pending.id.clone();
         let failed = self.converse(pending).await.err();
@@ -46,7 +45,6 @@ impl StdioSession {
             }
             _ => self.bridge.agreed(&Method::POST, &pending.body, Some(self)).await?,
         };
-        self.in_flight.sent(&pending.id);
         let (mut renewed, mut refreshed) = (false, false);
         loop {
             let mut fields = pending.fields.clone();
@@ -56,14 +54,16 @@ impl StdioSession {
                 fields.extend(self.params.headers(tool, &pending.body));
             }
             let body = pending.body.clone();
-            let response = self.bridge.send(Method::POST, fields, body, redirects).await?;
+            let note_sent = || self.in_flight.note_sent(&pending.id);
+            let sent = self.bridge.send_noting(Method::POST, fields, body, redirects, &note_sent);
+            let response = sent.await?;
             if response.status().is_success() {
                 return self.answered(&pending, response).await;
             }
             let error = answer::refusal(response, &self.bridge).await;
             let mismatch = error.is_fault(StatusCode::BAD_REQUEST, HEADER_MISMATCH.into());
             if mismatch && pending.stateless && pending.method == "tools/call" && !refreshed {
-                // The server mirrors other parameters than it did when its tools were listed.
+                // The server wants other fields than when the client listed its tools.
                 refreshed = true;
                 self.refresh(&pending).await?;
             } else if self.session_is_lost(&pending, &error) && !renewed {
@@ -78,7 +78,7 @@ impl StdioSession {
         }
     }
 
-    /// Whether the request was sent in a session that the server does not have any more.
+    /// Returns whether the request was sent in a session that the server has lost.
     fn session_is_lost(&self, pending: &PendingCall, error: &BridgeError) -> bool {
         error.is_lost_session()
             && !pending.stateless
@@ -120,7 +120,7 @@ impl StdioSession {
         }
     }
 
-    /// Reads events until the answer is there, over as many connections as it takes.
+    /// Reads events until the answer has arrived. A stream that breaks off is resumed.
     async fn follow(
         &self,
         pending: &PendingCall,

@@ -1,10 +1,9 @@
-//! Asking a person through a client of revision 2026-07-28, in which nobody but the client begins a
-//! request: the call is answered with what is wanted of it (`input_required`), and the client makes
-//! it again with the answer (multi round-trip requests).
+//! Asking a person through a client of revision 2026-07-28 (multi round-trip requests).
 //!
-//! What was asked about is kept and sent as it was, byte for byte; what comes back only says yes.
-//! So the server never learns of the round, its own rounds are not disturbed, and a client that
-//! changes the call between the rounds gets an error.
+//! In this revision only the client starts a request. So the bridge answers the call with
+//! `input_required` and a question, and the client sends the call again with the answer. The bridge
+//! keeps the first call and sends it byte for byte; the second one only brings the yes. The server
+//! does not notice the extra round, and a client that changes the call in between gets an error.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -26,12 +25,12 @@ use crate::message::shown::printed;
 use super::call::{CallAlias, PendingCall};
 use super::{StdioSession, elicitation, read};
 
-/// What the state of a question of the bridge begins with.
+/// The beginning of `requestState` for a question of the bridge.
 const STATE: &str = "mcpid-consent-";
-/// The requests that the revision lets a server answer so.
+/// The methods that a server may answer with `input_required`.
 const METHODS: &[&str] = &["tools/call", "prompts/get", "resources/read"];
 
-/// Calls that wait for the round that says yes.
+/// The calls that wait for their second round.
 #[derive(Debug, Default)]
 pub(super) struct ConsentRounds {
     waiting: Mutex<HashMap<String, HeldCall>>,
@@ -44,7 +43,7 @@ struct HeldCall {
 }
 
 impl ConsentRounds {
-    /// Keeps `body` until the answer comes; no, if too many wait.
+    /// Keeps `body` for the second round. Returns false if too many calls wait.
     fn open(&self, state: String, body: Bytes, time_limit: Duration) -> bool {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -56,7 +55,8 @@ impl ConsentRounds {
         true
     }
 
-    /// What the question was about, which is over with that.
+    /// Removes and returns the call that the question was about. Returns None if it is not known, or
+    /// if its time is over.
     fn take(&self, state: &str) -> Option<Bytes> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = waiting.remove(state)?;
@@ -64,11 +64,11 @@ impl ConsentRounds {
     }
 }
 
-/// What becomes of a request.
+/// How a request goes on after a round.
 pub(super) enum RoundOutcome {
-    /// It goes on.
+    /// The request is sent.
     Go(RedirectPolicy),
-    /// It has its answer: a question.
+    /// The request was answered with a question.
     QuestionSent,
 }
 
@@ -106,7 +106,8 @@ struct RoundCapabilities {
 }
 
 impl StdioSession {
-    /// Makes sure of the yes to a request of this revision; `pending` is then what was agreed to.
+    /// Makes sure of consent for a request of this revision. In the second round `pending` becomes
+    /// the call that the person agreed to.
     pub(super) async fn round(
         &self,
         pending: &mut PendingCall,
@@ -151,7 +152,7 @@ impl StdioSession {
         if !self.rounds.open(state.clone(), body.clone(), time_limit) {
             return no(&format!("{QUESTIONS} questions wait already"));
         }
-        // Whoever takes the entry out may answer.
+        // Only the task that removes the entry may answer.
         if let Some(entry) = self.in_flight.finish(&pending.id)
             && !entry.cancelled
         {
@@ -168,7 +169,7 @@ impl StdioSession {
         Ok(RoundOutcome::QuestionSent)
     }
 
-    /// The round that brings the answer.
+    /// Handles the second round, which brings the answer.
     fn second(
         &self,
         pending: &mut PendingCall,
@@ -205,7 +206,7 @@ impl StdioSession {
     }
 }
 
-/// Whether two rounds are of one call: all is equal but what a round brings with it.
+/// Returns whether two rounds are of one call: all members are equal except those of a round.
 fn same(first: &[u8], second: &[u8]) -> bool {
     let bare = |body: &[u8]| {
         let mut call: Value = serde_json::from_slice(body).ok()?;

@@ -1,5 +1,5 @@
-//! What a session of the older revisions needs: the stream for what the server sends unasked, and
-//! another session when the server has lost one.
+//! For the MCP revisions with sessions: the stream of messages that the server sends on its own, and
+//! opening another session when the server has lost one.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -18,13 +18,14 @@ use super::{StdioSession, read};
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// The notification that ends the opening of a session.
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-/// The pause before a stream is taken up again, at first and at most.
+/// The pause before a stream is resumed: the first one and the longest one.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// The shortest, whatever the server asks for: each time is a signature, and an entry of a log.
+/// The shortest pause, also if the server asks for less: each attempt makes a signature and an audit
+/// entry.
 pub(super) const LEAST: Duration = Duration::from_millis(100);
 
 impl StdioSession {
-    /// Opens the stream for what the server sends unasked, in place of an earlier one.
+    /// Opens the stream for messages that the server sends on its own, and closes an earlier one.
     pub(super) fn listen(self: &Arc<Self>, number: SessionNumber) {
         let session = Arc::clone(self);
         let work = tokio::spawn(async move { session.listening(number).await });
@@ -36,20 +37,20 @@ impl StdioSession {
 
     async fn listening(&self, number: SessionNumber) {
         let (mut last, mut pause) = (None::<String>, PAUSE.0);
-        while self.mcp_session.is_now(number) {
+        while self.mcp_session.is_current(number) {
             let mut asked_pause = None;
             match self.listen_from(last.as_deref()).await {
                 Ok(mut events) => {
                     events.last_id.clone_from(&last);
                     while let Ok(Some(data)) = events.next().await {
                         pause = PAUSE.0;
-                        // Nothing in it is about a request of ours.
+                        // The stream carries no answers, so an error concerns no request.
                         let _ = self.deliver_all(&data, None).await;
                     }
                     asked_pause = events.retry;
                     last = events.last_id;
                 }
-                // The server has no such stream, which is its right, or not for us.
+                // A server need not have such a stream (405), or refuses it.
                 Err(BridgeError::Refused(refusal)) if refusal.status.is_client_error() => {
                     if refusal.status != StatusCode::METHOD_NOT_ALLOWED {
                         let words = BridgeError::Refused(refusal).words();
@@ -67,7 +68,8 @@ impl StdioSession {
         }
     }
 
-    /// Asks for the events after the one whose id is `last`, or for those of no request.
+    /// Asks for the events after the event with the id `last`. With None, asks for the messages that
+    /// the server sends on its own.
     pub(super) async fn listen_from(&self, last: Option<&str>) -> Result<EventStream, BridgeError> {
         let (mut fields, _) = self.mcp_session.bare_fields();
         if let Some(last) = last {
@@ -86,11 +88,11 @@ impl StdioSession {
         }
     }
 
-    /// Opens another session in place of the one that the server has lost, as the client opened
-    /// that one. Of several requests that find it lost at once, one does so.
+    /// Opens another session after the server has lost the session `lost`, by the client's own
+    /// `initialize`. If several requests find the session lost at once, one of them does so.
     pub(super) async fn renew(self: &StdioSession, lost: SessionNumber) -> Result<(), BridgeError> {
         let _one = self.renewing.lock().await;
-        if !self.mcp_session.is_now(lost) {
+        if !self.mcp_session.is_current(lost) {
             return Ok(());
         }
         let Some(body) = self.mcp_session.initialize() else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! The tasks of a session: which message of the client begins which.
+//! The tasks of a stdio session: each message of the client starts one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -19,14 +19,14 @@ use super::call::PendingCall;
 use super::in_flight::{CancelEffect, InFlightRequest};
 use super::reading::{cancels, lenient_id, read};
 
-/// How long a server has to end what was cancelled.
+/// How long a server has to end a cancelled request.
 const CANCELLING: Duration = Duration::from_secs(10);
 
-/// What is under way.
+/// The running tasks of a session.
 pub(super) struct SessionTasks {
     session: Arc<StdioSession>,
     requests: JoinSet<()>,
-    /// Which request each of them is about.
+    /// The request of each task.
     ids: HashMap<task::Id, RequestId>,
     posts: JoinSet<()>,
 }
@@ -41,13 +41,13 @@ impl SessionTasks {
         }
     }
 
-    /// Gives up all tasks, and waits until they are gone.
+    /// Aborts all tasks, and waits until they have ended.
     pub(super) async fn give_up(mut self) {
         self.requests.shutdown().await;
         self.posts.shutdown().await;
     }
 
-    /// Waits until a task has ended; forever, if there is none.
+    /// Waits until a task ends. Waits forever if there is none.
     pub(super) async fn one_done(&mut self) {
         tokio::select! {
             Some(done) = self.requests.join_next_with_id() => self.done(done).await,
@@ -63,19 +63,20 @@ impl SessionTasks {
         while self.posts.join_next().await.is_some() {}
     }
 
-    /// A request's work is over. If it died of a fault of ours, its client hears of it.
+    /// Handles the end of the task of a request. If the task panicked, the client gets an error.
     async fn done(&mut self, done: Result<(task::Id, ()), JoinError>) {
         let task = done.as_ref().map_or_else(JoinError::id, |(task, ())| *task);
         let Some(id) = self.ids.remove(&task) else { return };
         if done.is_err_and(|error| error.is_panic())
             && let Some(entry) = self.session.in_flight.finish(&id)
         {
-            let error = BridgeError::Broken("this is a bug of mcpid, please report it".to_owned());
+            let error = entry.given_up("this is a bug of mcpid, please report it");
             self.session.refuse(Some(&entry.id), &error).await;
         }
     }
 
-    /// Takes one line of the client; what is returned is done when the next may follow.
+    /// Handles one line of the client. The receiver, if there is one, completes when the next line
+    /// may be handled.
     pub(super) async fn handle(&mut self, line: ClientLine) -> Option<oneshot::Receiver<()>> {
         let session = &self.session;
         let limit = session.bridge.max_body;
@@ -87,7 +88,7 @@ impl SessionTasks {
             ClientLine::Whole(line) if line.trim_ascii().is_empty() => return None,
             ClientLine::Whole(line) => Bytes::from(line),
         };
-        // The end of a line may be two characters, of which the message has neither.
+        // A line may end in CR LF.
         let line = line.slice_ref(line.trim_ascii());
         if line.len() > limit {
             let error = BridgeError::TooLong { bytes: line.len(), limit };
@@ -124,13 +125,13 @@ impl SessionTasks {
         let entry = InFlightRequest {
             id: raw.to_owned(),
             stateless,
-            listens: method == "subscriptions/listen",
+            is_subscription: method == "subscriptions/listen",
             sent: false,
             cancelled: false,
             work: None,
         };
         if !session.in_flight.begin(id.clone(), entry) {
-            // An answer with this id would be taken for the other request's.
+            // An error with this id would answer the other request.
             let why = format!("a request with the id {} waits already", visible(raw));
             return session.refuse(None, &BridgeError::Unreadable(why)).await;
         }
@@ -152,7 +153,7 @@ impl SessionTasks {
         let session = Arc::clone(session);
         let work = self.requests.spawn(async move { session.request(pending).await });
         self.ids.insert(work.id(), id.clone());
-        self.session.in_flight.work(&id, work);
+        self.session.in_flight.set_work(&id, work);
     }
 
     fn notification(
@@ -164,7 +165,7 @@ impl SessionTasks {
             let id = cancels(line);
             let cancelled = id.as_ref().map(|id| self.session.in_flight.cancel(id));
             match (cancelled.unwrap_or(CancelEffect::Unknown), id) {
-                // Closing the request has told the server, or there is nothing to tell.
+                // The server saw the connection close, or never got the request.
                 (CancelEffect::Closed, _) => return None,
                 (CancelEffect::Unknown, _) if !self.session.mcp_session.is_open() => return None,
                 (CancelEffect::Tell, Some(id)) => {
@@ -182,7 +183,7 @@ impl SessionTasks {
         Some(self.post(line.clone(), message))
     }
 
-    /// Sends what wants no answer.
+    /// Sends a message that gets no answer, on a task of its own.
     fn post(&mut self, body: Bytes, message: &Message<'_>) -> oneshot::Receiver<()> {
         let (fields, number) = self.session.mcp_session.fields(message);
         let begins = message.method() == Some("notifications/initialized");

@@ -1,4 +1,4 @@
-//! Requests of the bridge's own, such as the server's list of tools once more.
+//! Requests that the bridge makes itself: the list of tools, if a tool call lacked header fields.
 
 use bytes::Bytes;
 use http::Method;
@@ -10,11 +10,12 @@ use crate::connect::error::BridgeError;
 use super::call::PendingCall;
 use super::{StdioSession, read};
 
-/// Pages of a tool list that are read to find the schema of one tool.
+/// Most pages of a tool list that are read.
 const PAGES: usize = 100;
 
 impl StdioSession {
-    /// Asks for the list of tools once more, so that the parameters of a call can be mirrored.
+    /// Asks for the list of tools again, to learn which arguments of the call `pending` have to be
+    /// repeated in header fields.
     pub(super) async fn refresh(&self, pending: &PendingCall) -> Result<(), BridgeError> {
         self.bridge.log.note("the server wants other headers; asking for its tools again");
         let mut cursor: Option<String> = None;
@@ -43,7 +44,7 @@ impl StdioSession {
     }
 }
 
-/// A `tools/list` that speaks as the call `body` does.
+/// Returns a `tools/list` request with the `_meta` of the call `body`.
 fn list_request(body: &[u8], cursor: Option<&str>) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct ListedCall<'c> {

@@ -131,6 +131,7 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
         recorder.log().close();
     }
     journal.finish();
+    terminal::end_by_hangup();
     ended
 }
 

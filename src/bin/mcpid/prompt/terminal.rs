@@ -196,6 +196,14 @@ pub(crate) fn leave_signals() {
     LEFT.store(true, Ordering::SeqCst);
 }
 
+/// Ends this process by SIGHUP, if its terminal was closed while a question stood on it. To be called
+/// after the orderly end that [`leave_signals`] asks for.
+pub(crate) fn end_by_hangup() {
+    if HUNG_UP.load(Ordering::SeqCst) {
+        let _ = signal_hook::low_level::emulate_default_handler(SIGHUP);
+    }
+}
+
 /// Puts the terminal back for good: the program ends, and whatever still runs asks nothing more.
 pub(crate) fn close() {
     CLOSED.store(true, Ordering::SeqCst);
@@ -207,6 +215,9 @@ static CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// Whether SIGINT and SIGTERM are somebody else's.
 static LEFT: AtomicBool = AtomicBool::new(false);
+
+/// Whether a SIGHUP was turned into the SIGTERM of an orderly end.
+static HUNG_UP: AtomicBool = AtomicBool::new(false);
 
 /// How keys are waited for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -307,6 +318,13 @@ fn watch_signals() -> io::Result<()> {
             }
             if LEFT.load(Ordering::SeqCst) && matches!(signal, SIGINT | SIGTERM) {
                 continue;
+            }
+            if LEFT.load(Ordering::SeqCst) && signal == SIGHUP {
+                // The terminal is gone, but a client may still wait for its answers.
+                HUNG_UP.store(true, Ordering::SeqCst);
+                if signal_hook::low_level::raise(SIGTERM).is_ok() {
+                    continue;
+                }
             }
             if stood && signal == SIGINT {
                 std::process::exit(Exit::Interrupted.code().into());
