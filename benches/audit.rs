@@ -251,7 +251,7 @@ fn audit(entries: u64) {
     let mut judge = Judge::new(Trust::of_the_log());
     let mut lines = auditor::lines(&folder).unwrap();
     let mut most = 0;
-    // In short rounds that take turns: whatever else the machine does, it does to both.
+    // In short rounds that take turns: other load of the machine hits both alike.
     let mut times = [Vec::new(), Vec::new()];
     let library = VerifyingKey::from_bytes(world.key.public().as_bytes()).unwrap();
     let mut bare = bases.iter().cycle();

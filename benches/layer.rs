@@ -151,7 +151,7 @@ impl World {
         VerifyLayer::new(verifier).unwrap()
     }
 
-    /// A request that nobody has seen yet, created now.
+    /// A request with a fresh nonce, created now.
     fn signed(&self) -> Signed {
         let fields = [
             ("host", "mcp.example.com"),

@@ -113,7 +113,7 @@ where
     f64::from(u32::try_from(CLAIMS).unwrap()) / begun.elapsed().as_secs_f64()
 }
 
-/// With the same work before it: an id, and a value that nobody else has.
+/// With the same work before it: an id, and a value of its own.
 async fn bare_claims(mut connection: MultiplexedConnection, name: String, count: usize) {
     let key = *SecretKey::from_seed(&[8; 32]).public().id();
     for i in 0..count {

@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# Persons that a reader has to guess. "someone" and "anyone" count with them.
+# Pronouns for persons that a reader has to guess.
 INDEFINITE = re.compile(
     r"\b(whoever|whomever|nobody|somebody|anybody|everybody|someone|anyone|whatever)\b", re.I
 )

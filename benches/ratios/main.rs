@@ -2,7 +2,7 @@
 //!
 //! Everything is measured in one run of one build, in many short rounds in which the candidates
 //! take turns. A round gives one ratio for each candidate, and the median of all rounds is told:
-//! whatever else the machine does hits a few rounds, or all candidates of a round alike.
+//! other load of the machine hits a few rounds, or all candidates of a round alike.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench talks, and may fail")]
 
 use std::hint::black_box;
@@ -68,7 +68,7 @@ fn verifying(world: &World, rounds: usize) {
                 })
                 .collect();
             // The two take turns request by request, so that each finds the processor's caches as
-            // the other left them: nobody verifies the same base in a tight loop.
+            // the other left them: no server verifies the same base in a tight loop.
             let (mut bare, mut whole) = (Duration::ZERO, Duration::ZERO);
             for (at, r) in fresh.iter().enumerate() {
                 let mut one = || {

@@ -89,7 +89,7 @@ impl World {
         head
     }
 
-    /// A request that nobody has seen yet, created now.
+    /// A request with a fresh nonce, created now.
     pub(crate) fn signed(&self, kind: Kind) -> Request {
         let mut head = self.unsigned(kind);
         let nonce = Nonce::generate(&mut SysRng).unwrap();

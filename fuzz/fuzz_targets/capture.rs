@@ -1,4 +1,4 @@
-//! A captured request: whatever is read prints back to the very same bytes, and reads as the same.
+//! A captured request: each input that can be read prints back to the very same bytes, and reads as the same.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

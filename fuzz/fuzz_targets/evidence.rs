@@ -1,4 +1,4 @@
-//! Evidence files: whatever is in one, it is checked without a panic, and the word of a log's key
+//! Evidence files: each input is checked without a panic, and the word of a log's key
 //! that is not the pinned one never counts.
 #![no_main]
 

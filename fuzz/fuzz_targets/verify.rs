@@ -1,5 +1,5 @@
 //! The whole walk, from bytes to a verdict. The private key that made the seeds is gone, so that
-//! whatever is verified has to be one of them in all that steers a server: method, target, body
+//! each request that is verified has to be one of them in all that steers a server: method, target, body
 //! and the fields that a signature binds.
 #![no_main]
 

@@ -4,7 +4,7 @@
 //! it stays. Whoever reads the RFC can then sign. So such keys are known by sight.
 //!
 //! The table holds the first eight bytes of each public key. That is enough: that an honest key
-//! is mistaken for one of them has odds of one in 2^55. `tests/rooms/curve.rs` derives every row
+//! is mistaken for one of them has odds of one in 2^55. `tests/engine/curve.rs` derives every row
 //! from its seed, so the table proves itself.
 
 /// Whether the private half of `key` is published.

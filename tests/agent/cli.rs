@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use mcpid::key::agent::ssh_fingerprint;
 use mcpid::key::{SecretKey, Sign};
 
-use crate::stand::{Fake, OpenSsh, blob, listed, reply, signed, within_ten_seconds};
+use crate::servers::{Fake, OpenSsh, blob, listed, reply, signed, within_ten_seconds};
 
 const BODY: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 const SIGN: &[&str] = &["sign", "--url", "https://mcp.example.com/mcp", "body.json"];

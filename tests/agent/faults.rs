@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use mcpid::key::agent::{Agent, AgentError, ChooseError, Constraints};
 use mcpid::key::{SecretKey, Sign};
 
-use crate::stand::{Fake, blob, framed, listed, reply, signed, string};
+use crate::servers::{Fake, blob, framed, listed, reply, signed, string};
 
 fn secret() -> SecretKey {
     SecretKey::from_seed(&[9; 32])

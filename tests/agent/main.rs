@@ -6,4 +6,4 @@
 mod cli;
 mod faults;
 mod openssh;
-mod stand;
+mod servers;

@@ -7,7 +7,7 @@ use mcpid::key::agent::{Agent, AgentError, ChooseError, Constraints, ssh_fingerp
 use mcpid::key::format;
 use mcpid::key::{SecretKey, Sign};
 
-use crate::stand::{OpenSsh, script, within_ten_seconds};
+use crate::servers::{OpenSsh, script, within_ten_seconds};
 
 fn key(byte: u8) -> SecretKey {
     SecretKey::from_seed(&[byte; 32])

@@ -13,9 +13,9 @@ use mcpid::profile::Profile;
 use mcpid::sign::Signer;
 use serde_json::{Value, json};
 
+use crate::fixtures::{self, START, Scene, body, call, entry, key, registry};
 use crate::forged;
 use crate::forger::{forge, signed_by};
-use crate::scene::{self, START, Scene, body, call, entry, key, registry};
 
 /// One verified entry of alice's, with its body.
 fn one(bodies: bool, more: &[(&str, &str)]) -> (Scene, Value) {
@@ -381,7 +381,7 @@ fn an_unknown_signature_beside_a_known_one_takes_nothing_away() {
     let recorder = Recorder::new(scene.open()).with_bodies(Vec::new());
     let mut sent = call(1, START, &body(1), &[]);
     let second = Signer::new(Arc::new(key(2)), &Profile::mcp()).unwrap().with_label("two");
-    scene::sign(&mut sent, &second, START);
+    fixtures::sign(&mut sent, &second, START);
     scene.record(&recorder, &sent).unwrap();
     drop(recorder);
     for (known, good) in [(vec![1], true), (vec![2], true), (vec![1, 2], true), (vec![3], false)] {

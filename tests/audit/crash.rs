@@ -16,7 +16,7 @@ use rand::rngs::SysRng;
 use rand::{RngExt as _, SeedableRng as _, TryRng as _};
 use serde_json::Value;
 
-use crate::scene::{Scene, body, call};
+use crate::fixtures::{Scene, body, call};
 
 const ROLE: &str = "MCPID_TEST_AUDIT_ROLE";
 const FOLDER: &str = "MCPID_TEST_AUDIT_FOLDER";
@@ -70,7 +70,7 @@ fn victim(path: &Path) {
             scope.spawn(|| {
                 loop {
                     let n = count.fetch_add(1, Ordering::Relaxed);
-                    let one = call(1, crate::scene::START, &body(n), &[]);
+                    let one = call(1, crate::fixtures::START, &body(n), &[]);
                     let nonce = nonce(&one.fields);
                     scene.record(&recorder, &one).unwrap();
                     say(&nonce);
@@ -155,7 +155,7 @@ fn full(path: &Path) {
     let log = scene.open();
     let required = Recorder::new(log.clone());
     let lax = Recorder::new(log.clone()).with_policy(Policy::BestEffort);
-    let one = || call(1, crate::scene::START, &body(1), &[]);
+    let one = || call(1, crate::fixtures::START, &body(1), &[]);
     let mut written = 0;
     let error = loop {
         match scene.record(&required, &one()) {

@@ -17,7 +17,7 @@ use mcpid::key::Sign as _;
 use mcpid::profile::Profile;
 use serde_json::{Value, json};
 
-use crate::scene::{self, START, Scene, body, call, key, registry, wait};
+use crate::fixtures::{self, START, Scene, body, call, key, registry, wait};
 
 fn pinned(scene: &Scene) -> Anchor {
     Anchor { log_key: Some(scene.log_key.clone()), ..Anchor::default() }
@@ -69,7 +69,7 @@ fn no_live_secret_gets_into_evidence_and_what_it_needs_is_inside() {
     }
     assert!(json["key_pems"][0].as_str().unwrap().starts_with("-----BEGIN PUBLIC KEY-----"));
     // A key that was revoked since is told of, by the reader's own file, and is no fault.
-    let revoked = registry(vec![scene::entry(1, json!({"revoked_at": "2027-01-01T00:00:00Z"}))]);
+    let revoked = registry(vec![fixtures::entry(1, json!({"revoked_at": "2027-01-01T00:00:00Z"}))]);
     let trust = Trust::pinned(revoked);
     let checked = check::check(evidence.as_bytes(), &pinned(&scene), trust, None).unwrap();
     assert!(checked.is_good(), "{checked:?}");
@@ -112,7 +112,7 @@ fn evidence_with_one_thing_changed_does_not_hold() {
         with("/proof", json!([])),
         with("/checkpoint", strange["checkpoint"].clone()),
         with("/log_key", json!(log_key.to_string())),
-        with("/keys", json!({"keys": [scene::entry(2, json!({}))]})),
+        with("/keys", json!({"keys": [fixtures::entry(2, json!({}))]})),
         with("/keys", json!({"keys": []})),
         with("/log_key_pem", other["key_pems"][0].clone()),
         with("/key_pems/0", other["log_key_pem"].clone()),
@@ -162,19 +162,22 @@ fn a_key_that_the_auditor_does_not_know_or_that_was_not_valid_is_never_good() {
         assert_eq!(checked.fault, None, "none of these is a changed entry");
         checked.judged.reasons.iter().collect::<Vec<_>>()
     };
-    assert_eq!(reasons(vec![scene::entry(1, json!({}))]), []);
-    assert_eq!(reasons(vec![scene::entry(2, json!({}))]), [Reason::Signer]);
+    assert_eq!(reasons(vec![fixtures::entry(1, json!({}))]), []);
+    assert_eq!(reasons(vec![fixtures::entry(2, json!({}))]), [Reason::Signer]);
     let before = Timestamp::from_unix(START).to_string();
     for then in ["revoked_at", "not_after"] {
-        assert_eq!(reasons(vec![scene::entry(1, json!({then: before}))]), [Reason::NotTrustedThen]);
+        assert_eq!(
+            reasons(vec![fixtures::entry(1, json!({then: before}))]),
+            [Reason::NotTrustedThen]
+        );
     }
     let after = Timestamp::from_unix(START + 60).to_string();
     assert_eq!(
-        reasons(vec![scene::entry(1, json!({"not_before": after}))]),
+        reasons(vec![fixtures::entry(1, json!({"not_before": after}))]),
         [Reason::NotTrustedThen]
     );
     // What was allowed then and is not today is said, and is no reason.
-    let limited = registry(vec![scene::entry(1, json!({"allow": ["tools/list"]}))]);
+    let limited = registry(vec![fixtures::entry(1, json!({"allow": ["tools/list"]}))]);
     let checked = by(Trust::pinned(limited));
     assert!(checked.is_good() && checked.judged.known.unwrap().no_longer_allowed);
     // Without any trust file nobody is known, whatever the log calls the key.
@@ -351,7 +354,7 @@ fn a_signers_own_copy_holds_too() {
     let held = verifier.judge_head(&head).unwrap();
     let one = held.signatures().next().unwrap();
     let evidence = Evidence::signed(&head, one.label, key(1).public(), one.base, one.signature);
-    let (origins, now) = (scene::origins(), scene.clock.now());
+    let (origins, now) = (fixtures::origins(), scene.clock.now());
     let by = (&Profile::mcp(), &origins);
     wait(recorder.signed(&head, by, &sent.body, &evidence, now)).unwrap();
     drop(held);

@@ -15,8 +15,8 @@ use mcpid::audit::{Folder, LogError, Recorder, Settings, succession};
 use mcpid::clock::{Clock, Timestamp};
 use mcpid::key::Sign as _;
 
+use crate::fixtures::{NAME, START, Scene, audit, body, call, key};
 use crate::forger::{forge, sealed};
-use crate::scene::{NAME, START, Scene, audit, body, call, key};
 
 fn all(path: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<_> = fs::read_dir(path)

@@ -15,8 +15,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
+use crate::fixtures::{Scene, entry, registry};
 use crate::forger::{forge, sealed, various};
-use crate::scene::{Scene, entry, registry};
 
 /// Every path to a member or item of `value`, with the value there.
 fn paths(value: &Value) -> Vec<(String, Value)> {

@@ -14,7 +14,7 @@ use mcpid::key::Sign as _;
 use mcpid::profile::Profile;
 use mcpid::sign::Signer;
 
-use crate::scene::{self, NAME, Scene, body, call, key, wait};
+use crate::fixtures::{self, NAME, Scene, body, call, key, wait};
 
 pub(crate) fn write_lines(path: &Path, lines: &[String]) {
     fs::write(path, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
@@ -43,12 +43,12 @@ pub(crate) fn forge(scene: &Scene, lines: &[String], signer: u8) {
 }
 
 /// A signature over more or less than the profile asks.
-pub(crate) fn signed_by(signer: &Signer, at: i64, text: &str) -> scene::Call {
+pub(crate) fn signed_by(signer: &Signer, at: i64, text: &str) -> fixtures::Call {
     let mut call = call(1, at, text, &[]);
     call.fields.retain(|(name, _)| {
         !name.eq_ignore_ascii_case("signature") && !name.eq_ignore_ascii_case("signature-input")
     });
-    scene::sign(&mut call, signer, at);
+    fixtures::sign(&mut call, signer, at);
     call
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn various() -> Scene {
     let held = verifier.judge_head(&head).unwrap();
     let one = held.signatures().next().unwrap();
     let evidence = Evidence::signed(&head, one.label, key(1).public(), one.base, one.signature);
-    let by = (&Profile::mcp(), &scene::origins());
+    let by = (&Profile::mcp(), &fixtures::origins());
     wait(bodies.signed(&head, by, &sent.body, &evidence, scene.clock.now())).unwrap();
     // A signature over what no log keeps.
     let signer = Signer::new(Arc::new(key(1)), &Profile::mcp()).unwrap();

@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::json;
 
-use crate::scene::{Scene, body, call, entry, registry};
+use crate::fixtures::{Scene, body, call, entry, registry};
 
 /// How many; each is a log of its own, made and audited.
 const LOGS: u64 = 500;
@@ -133,8 +133,8 @@ fn a_request_without_a_body_is_as_good_as_any() {
             !name.starts_with("signature") && name != "content-digest" && name != "content-type"
         });
         let signer =
-            mcpid::sign::Signer::new(std::sync::Arc::new(crate::scene::key(1)), &Profile::mcp());
-        crate::scene::sign(&mut sent, &signer.unwrap(), scene.clock.now().unix());
+            mcpid::sign::Signer::new(std::sync::Arc::new(crate::fixtures::key(1)), &Profile::mcp());
+        crate::fixtures::sign(&mut sent, &signer.unwrap(), scene.clock.now().unix());
         let _: Head<'_> = sent.head();
         scene.record(&recorder, &sent).unwrap();
     }
@@ -167,7 +167,7 @@ fn a_refusal_that_cannot_be_repeated_is_no_contradiction() {
         for passes in [true, false] {
             let judged = mcpid::audit::Judged::new(&head, &verifier, scene.clock.now());
             let done = recorder.rejected(&judged, Some(&evidence), because, None, passes);
-            crate::scene::wait(done).unwrap();
+            crate::fixtures::wait(done).unwrap();
         }
     }
     drop(recorder);

@@ -1,14 +1,16 @@
 //! What a log writes, where, and what opening one finds.
 
+mod checkpoints;
+mod damage;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::Duration;
 
-use mcpid::audit::{Folder, LogError, Policy, Recorder, Settings, Sync};
-use mcpid::clock::{Clock as _, Timestamp};
+use mcpid::audit::{Folder, LogError, Recorder, Settings};
+use mcpid::clock::Timestamp;
 use serde_json::Value;
 
-use crate::scene::{self, NAME, START, Scene, body, call, key};
+use crate::fixtures::{self, NAME, START, Scene, body, call, key};
 
 fn settings() -> Settings {
     Settings::default()
@@ -146,104 +148,6 @@ fn a_symbolic_link_does_not_lead_the_log_elsewhere() {
 }
 
 #[test]
-fn files_turn_over_by_size_and_by_day_and_stay_one_tree() {
-    let scene = Scene::new();
-    let mut small = settings();
-    small.file_size = 5_000;
-    scene.fill(10, small.clone());
-    let by_size = scene.segments().len();
-    assert!((3..=5).contains(&by_size), "{by_size}");
-    scene.clock.forward(24 * 60 * 60);
-    scene.fill(1, small.clone());
-    scene.clock.forward(24 * 60 * 60);
-    scene.fill(1, small);
-    assert_eq!(scene.segments().len(), by_size + 2);
-    let report = scene.audit(&[scene.checkpoint()]);
-    assert_eq!((report.finding().cloned(), report.entries, report.anchored), (None, 12, Some(12)));
-    // Opened without reading more than the last file: the hashes have the rest.
-    let second = scene.segments()[1].clone();
-    let lines = fs::read(&second).unwrap();
-    fs::write(&second, "").unwrap();
-    drop(scene.open());
-    fs::write(&second, lines).unwrap();
-}
-
-/// The clock of a server that stepped forward, and back again.
-#[test]
-fn the_time_of_an_entry_never_goes_back_and_the_log_says_by_how_much_it_is_ahead() {
-    let scene = Scene::new();
-    scene.fill(2, settings());
-    let late = scene.clock.now().unix();
-    scene.clock.set(START - 1_000);
-    scene.fill(2, settings());
-    let entries: Vec<Value> =
-        scene.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(entries.len(), 5);
-    for entry in &entries[1..] {
-        assert_eq!(entry["time"], Timestamp::from_unix(late).to_string());
-    }
-    assert_eq!(entries[2]["event"], "clock");
-    assert_eq!(entries[2]["clock"]["offset"], 1_001);
-    // The request keeps the time at which it was judged.
-    assert_eq!(entries[4]["request"]["time"], Timestamp::from_unix(START - 998).to_string());
-    let report = scene.audit(&[]);
-    assert_eq!((report.finding().cloned(), report.under_offset), (None, 2));
-    assert_eq!(report.unjudged, [("clock", 2)].into());
-    // Once the clock has caught up, times are certain again.
-    scene.clock.set(late + 10);
-    scene.fill(1, settings());
-    let report = scene.audit(&[]);
-    assert_eq!((report.finding().cloned(), report.entries, report.under_offset), (None, 7, 2));
-    let evidence = |n| {
-        let evidence = mcpid::audit::proof::prove(&scene.files(), n, None).unwrap();
-        let key = Some(scene.log_key.clone());
-        let anchor = mcpid::audit::auditor::Anchor { log_key: key, ..Default::default() };
-        let check = mcpid::audit::check::check;
-        let checked = check(evidence.as_bytes(), &anchor, scene.trust(), None).unwrap();
-        (checked.fault.clone(), checked.is_good(), checked.offset)
-    };
-    assert_eq!(evidence(1), (None, true, 0));
-    assert_eq!(evidence(3), (None, false, 1_001));
-    assert_eq!(evidence(6), (None, true, 0));
-}
-
-/// A small step is no more than clocks differ anyway.
-#[test]
-fn a_clock_that_is_set_back_a_little_leaves_no_entry() {
-    let scene = Scene::new();
-    scene.fill(2, settings());
-    scene.clock.forward(-100);
-    scene.fill(2, settings());
-    let report = scene.audit(&[]);
-    assert_eq!((report.finding().cloned(), report.entries, report.not_good), (None, 4, 0));
-}
-
-#[test]
-fn checkpoints_come_by_number_and_by_time_and_at_the_end() {
-    let scene = Scene::new();
-    let mut often = settings();
-    often.every = 3;
-    scene.fill(7, often.clone());
-    let notes = fs::read_to_string(scene.path().join("checkpoints")).unwrap();
-    let sizes: Vec<&str> = notes.lines().skip(1).step_by(5).collect();
-    assert_eq!(sizes.last(), Some(&"7"));
-    assert!(sizes.contains(&"3") && sizes.contains(&"6"), "{sizes:?}");
-    assert!(notes.ends_with(std::str::from_utf8(&scene.checkpoint()).unwrap()));
-    // By time alone.
-    (often.every, often.interval) = (1_000_000, Duration::from_millis(100));
-    let recorder = Recorder::new(scene.try_open(often).unwrap());
-    scene.record(&recorder, &call(1, scene.clock.now().unix(), &body(1), &[])).unwrap();
-    let mut waited = 0;
-    while !String::from_utf8(scene.checkpoint()).unwrap().contains("\n8\n") {
-        std::thread::sleep(Duration::from_millis(50));
-        waited += 1;
-        assert!(waited < 100, "no checkpoint in five seconds");
-    }
-    drop(recorder);
-    assert_eq!(scene.audit(&[]).finding().cloned(), None);
-}
-
-#[test]
 fn strangers_fill_a_small_file_and_are_counted_in_the_log() {
     let scene = Scene::new();
     let mut small = settings();
@@ -312,7 +216,7 @@ fn what_covers_a_secret_is_kept_as_a_hash_and_said_to_be_so() {
         call.fields.retain(|(name, _)| !name.to_lowercase().starts_with("signature"));
         let signer = Signer::new(std::sync::Arc::new(key(1)), &mcpid::profile::Profile::mcp());
         let signer = signer.unwrap().cover(Component::new(name).unwrap());
-        scene::sign(&mut call, &signer, START);
+        fixtures::sign(&mut call, &signer, START);
         scene.record(&recorder, &call).unwrap();
     }
     drop(recorder);
@@ -324,138 +228,4 @@ fn what_covers_a_secret_is_kept_as_a_hash_and_said_to_be_so() {
     }
     let report = scene.audit(&[scene.checkpoint()]);
     assert_eq!((report.finding().cloned(), report.opaque, report.signatures), (None, 4, 0));
-}
-
-#[test]
-fn a_lost_tree_is_made_anew_and_a_wrong_one_is_not_believed() {
-    let scene = Scene::new();
-    let mut small = settings();
-    small.file_size = 5_000;
-    scene.fill(8, small.clone());
-    let tree = scene.path().join("tree");
-    let good = fs::read(&tree).unwrap();
-    fs::remove_file(&tree).unwrap();
-    drop(scene.open());
-    assert_eq!(fs::read(&tree).unwrap(), good);
-    let mut bent = good.clone();
-    bent[40] ^= 1;
-    fs::write(&tree, &bent).unwrap();
-    drop(scene.open());
-    fs::write(&tree, &good[..70]).unwrap();
-    drop(scene.open());
-    assert_eq!(fs::read(&tree).unwrap(), good);
-    assert_eq!(scene.audit(&[scene.checkpoint()]).finding().cloned(), None);
-}
-
-#[test]
-fn a_torn_end_is_cut_and_the_log_goes_on() {
-    for torn in ["{\"mcpid\":\"audit/2\",\"n\":3", "\0\0\0\0\0\0", "{\"mcpid\"\0\0\0\n\0\0\n", "{"]
-    {
-        let scene = Scene::new();
-        scene.fill(3, settings());
-        let path = scene.only_segment();
-        let good = fs::read(&path).unwrap();
-        fs::write(&path, [&good, torn.as_bytes()].concat()).unwrap();
-        drop(scene.open());
-        assert_eq!(fs::read(&path).unwrap(), good, "{torn:?}");
-        scene.fill(2, settings());
-        let report = scene.audit(&[scene.checkpoint()]);
-        assert_eq!((report.finding().cloned(), report.entries), (None, 5), "{torn:?}");
-    }
-}
-
-#[test]
-fn a_half_written_checkpoint_is_cut_too() {
-    let scene = Scene::new();
-    scene.fill(3, settings());
-    let path = scene.path().join("checkpoints");
-    let good = fs::read(&path).unwrap();
-    for cut in [1, 20, 60, 90] {
-        fs::write(&path, [&good[..], &good[..cut]].concat()).unwrap();
-        drop(scene.open());
-        assert_eq!(fs::read(&path).unwrap(), good, "{cut}");
-    }
-}
-
-/// A writer that went on would sign over the traces.
-#[test]
-fn what_somebody_changed_is_not_written_on() {
-    let scene = Scene::new();
-    scene.fill(4, settings());
-    let path = scene.only_segment();
-    let good = fs::read_to_string(&path).unwrap();
-    let lines: Vec<&str> = good.lines().collect();
-    let whole = |lines: &[&str]| lines.join("\n") + "\n";
-    let changed = [
-        good.replacen("verified", "refused", 1),
-        whole(&lines[..3]),
-        whole(&[lines[0], lines[2], lines[3]]),
-        whole(&[lines[0], lines[2], lines[1], lines[3]]),
-        whole(&[lines[0], lines[1], lines[1], lines[2], lines[3]]),
-        whole(&[lines[0], lines[1], lines[2], lines[3], "{}"]),
-        whole(&[lines[0], lines[1], "\0", lines[2], lines[3]]),
-        good[..good.len() - 1].to_owned(),
-        String::new(),
-    ];
-    for (case, text) in changed.iter().enumerate() {
-        fs::write(&path, text).unwrap();
-        let error = scene.try_open(settings()).err();
-        assert!(matches!(error, Some(LogError::Changed { .. })), "case {case}: {error:?}");
-    }
-    fs::write(&path, &good).unwrap();
-    let checkpoint = scene.checkpoint();
-    fs::write(scene.path().join("checkpoint"), &checkpoint[..50]).unwrap();
-    assert!(matches!(scene.try_open(settings()), Err(LogError::Changed { .. })));
-    fs::write(scene.path().join("checkpoint"), &checkpoint).unwrap();
-    fs::remove_file(&path).unwrap();
-    assert!(matches!(scene.try_open(settings()), Err(LogError::Changed { .. })));
-}
-
-#[test]
-fn sync_at_checkpoints_writes_the_same_log() {
-    let scene = Scene::new();
-    let mut lazy = settings();
-    lazy.sync = Sync::Checkpoint;
-    scene.fill(5, lazy);
-    let report = scene.audit(&[scene.checkpoint()]);
-    assert_eq!((report.finding().cloned(), report.entries), (None, 5));
-}
-
-#[test]
-fn after_a_failure_required_refuses_and_best_effort_counts_a_gap() {
-    let scene = Scene::new();
-    let log = scene.open();
-    let required = Recorder::new(log.clone());
-    let lax = Recorder::new(log.clone()).with_policy(Policy::BestEffort);
-    let one = || call(1, scene.clock.now().unix(), &body(1), &[]);
-    scene.record(&required, &one()).unwrap();
-    // The file of the next day cannot be made: there is something in its place.
-    scene.clock.forward(24 * 60 * 60);
-    let blocked = scene.path().join("entries-000000000001.jsonl");
-    fs::create_dir(&blocked).unwrap();
-    let error = scene.record(&required, &one()).unwrap_err();
-    assert!(matches!(error, LogError::Io { .. }), "{error:?}");
-    scene.record(&lax, &one()).unwrap();
-    for _ in 0..100 {
-        if log.gaps() == 1 {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert_eq!((log.gaps(), log.size(), log.failed()), (1, 1, 2));
-    // It stays so until the cause is gone, mends by itself then, and tells of the gap.
-    std::thread::sleep(Duration::from_millis(2_700));
-    assert!(matches!(log.trouble(), Some(LogError::Io { .. })));
-    fs::remove_dir(&blocked).unwrap();
-    let begun = std::time::Instant::now();
-    while log.trouble().is_some() {
-        assert!(begun.elapsed() < Duration::from_secs(10));
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert!(!scene.path().join("probe").exists());
-    scene.record(&required, &one()).unwrap();
-    drop((required, lax, log));
-    let last: Value = serde_json::from_str(scene.lines().last().unwrap()).unwrap();
-    assert_eq!(last["dropped"]["gaps"], 1);
-    assert_eq!(scene.audit(&[scene.checkpoint()]).finding().cloned(), None);
 }

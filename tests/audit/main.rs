@@ -4,12 +4,12 @@
 mod attacks;
 mod crash;
 mod evidence;
+mod fixtures;
 mod folders;
 mod forged;
 mod forger;
 mod honest;
 mod logs;
 mod notes;
-mod scene;
 mod tamper;
 mod trees;

@@ -11,8 +11,8 @@ use mcpid::clock::{Clock as _, Timestamp};
 use mcpid::key::Sign as _;
 use serde_json::{Value, json};
 
+use crate::fixtures::{self, START, Scene, body, call, key, registry};
 use crate::forger::{forge, write_lines};
-use crate::scene::{self, START, Scene, body, call, key, registry};
 
 /// A log of six entries, under checkpoints over 2, 4 and 6; the last one was kept.
 fn small() -> (Scene, Vec<u8>) {
@@ -224,7 +224,7 @@ fn another_log_key_is_found_by_the_pinned_one() {
     assert!(report.finding().cloned().unwrap().why.contains("not signed by the key"));
     // Without a pinned key nothing is anchored, whatever was kept.
     let anchor = Anchor { kept: vec![kept], ..Anchor::default() };
-    let report = scene::audit(&scene.path(), &anchor, scene.trust());
+    let report = fixtures::audit(&scene.path(), &anchor, scene.trust());
     assert_eq!((report.finding().cloned(), report.anchored), (None, None));
 }
 
@@ -263,7 +263,7 @@ fn a_witness_anchors_what_it_signed() {
         witnesses: vec![witness.clone()],
         ..Anchor::default()
     };
-    let report = scene::audit(&scene.path(), &anchor(&witness), scene.trust());
+    let report = fixtures::audit(&scene.path(), &anchor(&witness), scene.trust());
     assert_eq!((report.finding().cloned(), report.anchored), (None, Some(6)));
 }
 
@@ -273,10 +273,10 @@ fn an_entry_under_a_key_that_was_not_valid_then_is_found() {
     let (scene, _) = small();
     let at = |seconds: i64| Timestamp::from_unix(START + seconds).to_string();
     let trust = |ours: Value| {
-        Trust::pinned(registry(vec![scene::entry(1, ours), scene::entry(2, json!({}))]))
+        Trust::pinned(registry(vec![fixtures::entry(1, ours), fixtures::entry(2, json!({}))]))
     };
     let anchor = Anchor { log_key: Some(scene.log_key.clone()), ..Anchor::default() };
-    let audit = |trust| scene::audit(&scene.path(), &anchor, trust);
+    let audit = |trust| fixtures::audit(&scene.path(), &anchor, trust);
     assert!(audit(trust(json!({}))).is_good());
     assert!(audit(trust(json!({"revoked_at": at(7)}))).is_good());
     for (ours, count) in [
@@ -289,7 +289,7 @@ fn an_entry_under_a_key_that_was_not_valid_then_is_found() {
         assert_eq!(report.unjudged, [("not_trusted_then", count)].into(), "{ours}");
     }
     assert!(audit(trust(json!({"allow": ["tools/list"]}))).is_good(), "it was allowed then");
-    let stranger = Trust::pinned(registry(vec![scene::entry(2, json!({}))]));
+    let stranger = Trust::pinned(registry(vec![fixtures::entry(2, json!({}))]));
     assert_eq!(audit(stranger).unjudged, [("signer", 6)].into());
 }
 

@@ -1,5 +1,5 @@
 //! The signer's own copy: what the bridge has signed is in its log before a server gets it, and
-//! an auditor finds whatever was changed since.
+//! an auditor finds each later change.
 
 use std::fs;
 use std::path::Path;
@@ -72,7 +72,7 @@ async fn what_was_signed_is_in_the_log_and_a_changed_word_is_found() {
     assert!(!format!("{kept:?}").contains("s3cret"));
     let called = kept.iter().position(|entry| entry["mcp"]["name"] == "größe").unwrap();
 
-    // Anyone can judge the call again by its line alone.
+    // The line alone is enough to judge the call again.
     fs::write(at.join("entry"), kept[called].to_string()).unwrap();
     let judged = run(at, &["verify", "-r", "trust.json", "--at", "capture", "entry"]);
     assert!(judged.status.success(), "{judged:?}");

@@ -1,4 +1,4 @@
-//! Servers that are down, refuse, break off, hang, or send what nobody can read.
+//! Servers that are down, refuse, break off, hang, or send what cannot be read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -343,7 +343,7 @@ async fn a_client_that_does_not_read_cannot_keep_it_from_stopping() {
     let server = Server::start(usual).await;
     let (bridge, _) = bridge(&server.url());
     let (mut input, theirs) = tokio::io::duplex(64 * 1024);
-    // Nobody ever reads the other end, which holds a few bytes.
+    // The other end holds a few bytes and is never read.
     let (_output, written) = tokio::io::duplex(16);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let stopped = async { stopped.await.unwrap_or_default() };

@@ -1,5 +1,5 @@
 //! The front for clients that speak HTTP when something goes wrong: every request gets an answer,
-//! nobody else is held up, and what the server says passes as it is.
+//! no other client is held up, and what the server says passes as it is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

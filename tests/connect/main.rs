@@ -1,5 +1,5 @@
 //! The bridge between scripted clients and a scripted server, which verifies every request in
-//! full and claims its nonce: whatever else a test shows, nothing arrives unsigned, badly signed
+//! full and claims its nonce: in each of these tests nothing arrives unsigned, badly signed
 //! or twice under one nonce.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]

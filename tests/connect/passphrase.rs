@@ -71,7 +71,7 @@ fn it_is_asked_for_as_ssh_add_asks() {
     assert_eq!(run(at, &bridge, &variables).status.code(), Some(0));
     bridge.insert(1, "--check");
     assert_eq!(run(at, &bridge, &variables).status.code(), Some(5));
-    // What is given counts before anyone is asked.
+    // A passphrase that is given is used before the user is asked.
     fs::remove_file(at.join("told")).unwrap();
     let given = [SIGN, &["--passphrase-file", "pass"]].concat();
     assert!(run(at, &given, &variables).status.success());

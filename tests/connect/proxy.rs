@@ -12,7 +12,7 @@ use crate::program::{connect, err, folder, messages, piped};
 use crate::server::{NAME, Reply, Server};
 
 /// A proxy on a thread: it notes the heads of CONNECT requests, and answers with `answer`; if that
-/// says 200, it tunnels to `to`, whatever was asked for.
+/// says 200, it tunnels to `to`, not to the target that was asked for.
 struct Proxy {
     address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,

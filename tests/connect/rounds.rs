@@ -82,7 +82,7 @@ async fn a_yes_sends_what_was_asked_about_byte_for_byte() {
     let seen = server.seen();
     assert_eq!((seen.len(), &*seen[0].raw), (1, call.to_string().as_bytes()));
     assert_eq!(seen[0].header("mcp-name"), Some("delete_all"));
-    // What need not be asked about is sent at once, whatever the client can.
+    // A call that needs no consent is sent at once, with or without the capability.
     let other = asking(2, "get", json!({}));
     assert!(client.ask(&other).await.get("result").is_some());
     assert_eq!(&*server.seen()[1].raw, other.to_string().as_bytes());

@@ -158,7 +158,7 @@ fn verifier(address: SocketAddr, clock_ahead: i64) -> Verifier {
     let origins = [format!("http://{address}"), named].map(|text| Origin::parse(&text).unwrap());
     let origins = Origins::new(origins);
     let now = SystemClock.now().plus(clock_ahead);
-    // The key is of these tests, and nobody can have shown a nonce before.
+    // Only these tests use the key, so no nonce was used before.
     let store = Memory::new(now, Retention::new(30, 5), &mut SysRng).unwrap().without_floor();
     let registry = Arc::new(Registry::merge([trusted]));
     let replay = Replay::Claim(Arc::new(store));

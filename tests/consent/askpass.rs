@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::stand::{Server, answers, call, folder, without_terminal};
+use crate::servers::{Server, answers, call, folder, without_terminal};
 
 const PATH: &str = r#"{"path":"/home/me/notes.txt","note":"\u202e<b>x</b>"}"#;
 const CONFIRM: &[&str] = &["--confirm", "destructive"];

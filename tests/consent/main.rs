@@ -7,7 +7,7 @@ mod askpass;
 mod needed;
 mod page;
 #[cfg(all(unix, feature = "cli"))]
-mod stand;
+mod servers;
 #[cfg(all(unix, feature = "cli"))]
 mod terminal;
 

@@ -99,7 +99,7 @@ fn what_cannot_be_read_is_refused_unasked() {
         for rules in [&["tools/call:delete"][..], &["destructive"], &["@response"]] {
             assert_eq!(need(rules, body, &Tools::new()), "refuse", "{rules:?} {body}");
         }
-        // Where nobody is to be asked, this is not the place that refuses.
+        // A request that needs no consent is not refused here.
         assert_eq!(need(&[], body, &Tools::new()), "nothing", "{body}");
     }
 }

@@ -301,7 +301,7 @@ fn letters_that_pass_for_others_are_named() {
 }
 
 proptest! {
-    /// Whatever the arguments hold, the page has no character that a terminal could obey, and
+    /// With any arguments, the page has no character that a terminal could obey, and
     /// every line is ours or behind the gutter.
     #[test]
     fn no_arguments_get_out_of_their_place(texts in prop::collection::vec(".{0,60}", 0..6), n in 40_usize..120) {

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use crate::stand::{Server, answers, call, ends, folder, on_terminal};
+use crate::servers::{Server, answers, call, ends, folder, on_terminal};
 
 const PATH: &str = r#"{"path":"/home/me/notes.txt"}"#;
 const QUESTION: &str = "sign it and send it? [y/N; 60 s] ";
@@ -158,7 +158,7 @@ fn a_signal_ends_it_too() {
         let server = Server::start();
         let folder = folder(&[call(1, "delete", PATH)]);
         let mut session =
-            crate::stand::with_its_id_shown(&folder, &server, "--confirm destructive");
+            crate::servers::with_its_id_shown(&folder, &server, "--confirm destructive");
         let (_, id) = session.exp_regex("id=[0-9]+\\.").unwrap();
         let id = id.trim_matches(|c: char| !c.is_ascii_digit()).to_owned();
         session.exp_string(QUESTION).unwrap();
@@ -181,7 +181,7 @@ fn only_what_is_named_is_asked_about() {
     let server = Server::start();
     let list = r#"{"jsonrpc":"2.0","id":9,"method":"tools/list"}"#.to_owned();
     let folder = folder(&[list, call(1, "look", "{}")]);
-    // Of an unknown tool a person is asked; the list and this pattern ask nobody.
+    // Of an unknown tool a person is asked; the list and this pattern need no consent.
     let session = on_terminal(&folder, &server, "--confirm 'tools/call:delete'");
     let seen = ends(session, 0);
     assert!(!seen.contains("wants your yes"), "{seen}");
@@ -242,12 +242,12 @@ fn a_terminal_that_another_program_has_is_not_asked_on() {
     let folder = folder(&[call(1, "delete", PATH)]);
     let flags = "--confirm destructive --confirm-timeout 2s";
     // As an editor or a client with a full screen leaves it.
-    let mut session = crate::stand::on_terminal_after(&folder, &server, flags, "stty -icanon");
+    let mut session = crate::servers::on_terminal_after(&folder, &server, flags, "stty -icanon");
     let seen = session.exp_string("ended 0").unwrap();
     assert!(!seen.contains("wants your yes"), "{seen}");
     refused(&folder, 1, "there is no way to ask: another program has the terminal");
     // In the background, as a job of the shell.
-    let mut session = crate::stand::in_background(&folder, &server, flags);
+    let mut session = crate::servers::in_background(&folder, &server, flags);
     let seen = session.exp_string("ended 0").unwrap();
     assert!(!seen.contains("wants your yes"), "{seen}");
     refused(&folder, 1, "there is no way to ask: another program has the terminal");
@@ -258,7 +258,7 @@ fn a_terminal_that_another_program_has_is_not_asked_on() {
 fn two_bridges_on_one_terminal_ask_one_after_the_other() {
     let server = Server::start();
     let folder = folder(&[call(1, "delete", PATH)]);
-    let mut session = crate::stand::two(&folder, &server, "--confirm destructive");
+    let mut session = crate::servers::two(&folder, &server, "--confirm destructive");
     for _ in 0..2 {
         let seen = session.exp_string(QUESTION).unwrap();
         assert_eq!(seen.matches("wants your yes").count(), 1, "{seen}");
@@ -297,12 +297,12 @@ fn a_question_whose_request_is_cancelled_is_taken_back() {
 fn an_http_client_is_asked_about_as_well() {
     let server = Server::start();
     let folder = folder(&[]);
-    let mut session = crate::stand::listening(&folder, &server, "--confirm destructive");
+    let mut session = crate::servers::listening(&folder, &server, "--confirm destructive");
     let (_, url) = session.exp_regex("http://127.0.0.1:[0-9]+/[A-Za-z0-9_-]{22}/mcp").unwrap();
     for (typed, sent) in [("n", false), ("y", true)] {
         let client = {
             let url = url.clone();
-            std::thread::spawn(move || crate::stand::post(&url, &call(1, "delete", PATH)))
+            std::thread::spawn(move || crate::servers::post(&url, &call(1, "delete", PATH)))
         };
         session.exp_string(QUESTION).unwrap();
         session.send_line(typed).unwrap();

@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::process::{free_port, get, program, trust};
-use crate::stand::{Behind, CALL, Reply, Wire};
+use crate::servers::{Behind, CALL, Reply, Wire};
 
 /// Ends with the test.
 struct Ending(Child);

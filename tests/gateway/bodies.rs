@@ -6,7 +6,7 @@ use mcpid::net::ServerLimits;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::stand::{Behind, CALL, Reply, Stand};
+use crate::servers::{Behind, CALL, Reply, Stand};
 
 fn quick() -> ServerLimits {
     let mut limits = ServerLimits::default();

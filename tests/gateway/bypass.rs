@@ -6,7 +6,7 @@ use mcpid::gateway::{Open, PathError, Paths};
 use mcpid::nonce::NonceStore;
 use mcpid::verify::Replay;
 
-use crate::stand::{Behind, CALL, INITIALIZE, Reply, Stand, Wire, body, rules};
+use crate::servers::{Behind, CALL, INITIALIZE, Reply, Stand, Wire, body, rules};
 use crate::tls::{answer, connect, multiplexed};
 
 /// Where clients know the endpoint by another path than the server has it at, the server's own is

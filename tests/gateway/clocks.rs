@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use mcpid::clock::{Clock, SystemClock, Timestamp};
 use mcpid::net::ServerLimits;
 
-use crate::stand::{Behind, CALL, Stand, Wire, ok};
+use crate::servers::{Behind, CALL, Stand, Wire, ok};
 
 /// The true time, and how far this machine is off.
 #[derive(Default)]

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use crate::stand::{CALL, Reply, Wire, trust_file};
+use crate::servers::{CALL, Reply, Wire, trust_file};
 
 #[path = "../../examples/gateway.rs"]
 #[allow(dead_code, unreachable_pub, reason = "an example has a main of its own")]

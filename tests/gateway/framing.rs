@@ -4,7 +4,7 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::stand::{Behind, CALL, Reply, Stand, Wire};
+use crate::servers::{Behind, CALL, Reply, Stand, Wire};
 
 /// A signed request whose head is changed by `change`, and whose body is `body`.
 fn changed(wire: Wire, change: impl Fn(String) -> String, body: &str) -> Vec<u8> {

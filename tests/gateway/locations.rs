@@ -7,7 +7,7 @@ use http::Response;
 use mcpid::gateway::Paths;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::stand::{Behind, CALL, Stand, Wire, body};
+use crate::servers::{Behind, CALL, Stand, Wire, body};
 
 /// A gateway at `/public` before an upstream at `/mcp` that answers with the `Location` set last.
 async fn redirecting(

@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::process::{Running, free_port};
-use crate::stand::{Behind, CALL, Reply, Wire};
+use crate::servers::{Behind, CALL, Reply, Wire};
 
 const UPGRADE: &str = "proxy_http_version 1.1; proxy_set_header Host $http_host; \
                        proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";";

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-use crate::stand::{Answered, Behind, CALL, Reply, Stand, Wire, ok};
+use crate::servers::{Answered, Behind, CALL, Reply, Stand, Wire, ok};
 
 /// A signed request in HTTP/1.0.
 fn old(stand: &Stand) -> Wire {

@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::process::{free_port, program, trust};
-use crate::stand::{Behind, CALL, Reply, Wire};
+use crate::servers::{Behind, CALL, Reply, Wire};
 
 /// A gateway that ends with the test.
 struct Started {

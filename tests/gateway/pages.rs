@@ -1,6 +1,6 @@
 //! Web pages: whose may ask, and what browsers are told.
 
-use crate::stand::{Behind, CALL, Stand, Wire, body};
+use crate::servers::{Behind, CALL, Stand, Wire, body};
 
 const APP: &str = "https://app.example.com";
 

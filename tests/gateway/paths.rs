@@ -2,7 +2,7 @@
 
 use mcpid::gateway::{Open, PathError, Paths};
 
-use crate::stand::{Behind, CALL, Stand, Wire};
+use crate::servers::{Behind, CALL, Stand, Wire};
 
 #[tokio::test]
 async fn only_the_endpoint_and_what_is_open_is_there() {

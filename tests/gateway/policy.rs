@@ -4,7 +4,7 @@ use http::Response;
 use mcpid::gateway::Policies;
 use mcpid::tower::{Modes, RefuseWith};
 
-use crate::stand::{Behind, CALL, LIST, Stand, Wire, body};
+use crate::servers::{Behind, CALL, LIST, Stand, Wire, body};
 
 fn pattern(text: &str) -> mcpid::mcp::pattern::Pattern {
     text.parse().unwrap()
@@ -133,7 +133,7 @@ async fn destructive_is_what_the_upstream_does_not_call_harmless() {
 #[tokio::test]
 async fn no_client_can_make_the_numbers_grow() {
     let list = r#"{"jsonrpc":"2.0","id":8,"result":{"tools":[{"name":"known"}]}}"#;
-    let behind = Behind::with(move |_| crate::stand::ok(list)).await;
+    let behind = Behind::with(move |_| crate::servers::ok(list)).await;
     let stand = stand(&behind, Policies::new(Modes::permissive())).await;
     assert_eq!(stand.send(&stand.plain(LIST)).await.status, 200);
     for tool in ["known", "made_up_1", "made_up_2"] {
@@ -189,10 +189,10 @@ async fn labels_are_bounded() {
     let stand = stand(&behind, Policies::new(Modes::permissive())).await;
     let mut stream = tokio::net::TcpStream::connect(stand.address).await.unwrap();
     stream.write_all(&stand.plain(LIST).bytes()).await.unwrap();
-    assert_eq!(crate::stand::Reply::read(&mut stream).await.status, 200);
+    assert_eq!(crate::servers::Reply::read(&mut stream).await.status, 200);
     for number in 0..1_100 {
         stream.write_all(&stand.plain(&call(&format!("t{number}"))).bytes()).await.unwrap();
-        assert_eq!(crate::stand::Reply::read(&mut stream).await.status, 200);
+        assert_eq!(crate::servers::Reply::read(&mut stream).await.status, 200);
     }
     let _ = stand.lines(1_101).await;
     let text = stand.metrics.text(mcpid::clock::Timestamp::from_unix(0));

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use mcpid::key::{Sign as _, format};
 use tempfile::TempDir;
 
-use crate::stand::{Behind, CALL, Reply, Wire, key};
+use crate::servers::{Behind, CALL, Reply, Wire, key};
 
 /// A gateway as a user starts it. Ended when dropped.
 pub(crate) struct Running {
@@ -188,7 +188,7 @@ async fn a_gateway_is_told_by_a_file_watched_reloaded_and_ended() {
 
     assert_eq!(gateway.send(&gateway.signed()).await.status, 200);
     assert_eq!(gateway.send(&gateway.plain()).await.status, 403);
-    let list = Wire::post(&gateway.address.to_string(), "/mcp", crate::stand::LIST);
+    let list = Wire::post(&gateway.address.to_string(), "/mcp", crate::servers::LIST);
     assert_eq!(gateway.send(&list).await.status, 200);
 
     // Operators are answered, by address only.

@@ -3,7 +3,7 @@
 use mcpid::gateway::{TrustedProxy, TrustedProxyError};
 
 use crate::process::Running;
-use crate::stand::{Behind, CALL, Stand};
+use crate::servers::{Behind, CALL, Stand};
 
 async fn trusting(behind: &Behind, proxies: &[&str]) -> Stand {
     Stand::with(behind, Default::default(), |mut config| {

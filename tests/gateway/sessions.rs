@@ -6,7 +6,7 @@ use http::Response;
 use mcpid::gateway::Policies;
 use mcpid::tower::Modes;
 
-use crate::stand::{Behind, CALL, INITIALIZE, LIST, Stand, Wire, body};
+use crate::servers::{Behind, CALL, INITIALIZE, LIST, Stand, Wire, body};
 
 /// Opens a session for every `initialize`, named after what was asked before.
 async fn with_sessions() -> Behind {

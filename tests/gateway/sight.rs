@@ -1,6 +1,6 @@
 //! What is refused on sight, and what of a client's framing reaches the upstream: nothing.
 
-use crate::stand::{Behind, CALL, Stand};
+use crate::servers::{Behind, CALL, Stand};
 
 /// Each case is a signed request with one thing changed that no signature covers.
 #[tokio::test]

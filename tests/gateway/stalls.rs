@@ -9,7 +9,7 @@ use mcpid::net::ServerLimits;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::stand::{Behind, CALL, Stand, Wire, body};
+use crate::servers::{Behind, CALL, Stand, Wire, body};
 
 fn quick() -> ServerLimits {
     let mut limits = ServerLimits::default();

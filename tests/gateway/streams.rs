@@ -13,7 +13,7 @@ use mcpid::gateway::log::Outcome;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::stand::{Behind, CALL, Stand};
+use crate::servers::{Behind, CALL, Stand};
 
 /// One event, and then nothing until somebody gives up; notes that it was dropped.
 struct Silent {

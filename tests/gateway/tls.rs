@@ -12,7 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::process::Running;
-use crate::stand::{Behind, CALL, Stand, Wire};
+use crate::servers::{Behind, CALL, Stand, Wire};
 
 pub(crate) type Client = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
 

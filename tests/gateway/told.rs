@@ -6,7 +6,7 @@ use mcpid::gateway::Policies;
 use mcpid::key::Sign as _;
 use mcpid::tower::Modes;
 
-use crate::stand::{Behind, CALL, Stand, body, key};
+use crate::servers::{Behind, CALL, Stand, body, key};
 
 /// Names by which a client could say something that only the gateway may, or make the server see
 /// another request than the one that was judged.

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::stand::{Behind, CALL, Reply, Stand, ok};
+use crate::servers::{Behind, CALL, Reply, Stand, ok};
 
 /// Answers with the name of the thread that it answers on, and the number of its service.
 async fn named(limits: ServerLimits) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<usize>) {

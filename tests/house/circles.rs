@@ -204,7 +204,7 @@ impl Source {
             None => {}
             Some("*") => {
                 whole.pop();
-                // Something in it, whatever its name.
+                // An item of the module, with any name.
                 whole.push("*".to_owned());
                 self.globs.push(whole);
             }

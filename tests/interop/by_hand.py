@@ -5,7 +5,7 @@ import hashlib
 import json
 
 from signatures import MESSAGES
-from stand import Key, Stand
+from servers import Key, Stand
 
 
 def by_hand(stand: Stand, key: Key, flags: tuple[str, ...]):

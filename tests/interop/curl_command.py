@@ -11,7 +11,7 @@ import threading
 
 from request import Request, tampered
 from signatures import CALL
-from stand import Stand
+from servers import Stand
 
 
 class Recorder:

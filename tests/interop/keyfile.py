@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from joserfc.jwk import OKPKey
 
 from signatures import MESSAGES
-from stand import Key, Stand, unbase64url
+from servers import Key, Stand, unbase64url
 
 PASSPHRASE = "korrekt pferd batterie ✓".encode()
 

@@ -10,7 +10,7 @@ from joserfc.jwk import KeySet, OKPKey
 from jwcrypto.jwk import JWK, JWKSet
 
 from signatures import MESSAGES
-from stand import Key, Stand, unbase64url
+from servers import Key, Stand, unbase64url
 
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
@@ -120,7 +120,7 @@ def imports(stand: Stand):
     yield "a key of jwcrypto imports", jose
 
     def other_kinds():
-        # Keys that are no Ed25519 keys are refused, whoever made them.
+        # Keys that are no Ed25519 keys are refused, by any maker.
         stand.command("openssl", "genpkey", "-algorithm", "x25519", "-out", "x25519.pem").expect(0)
         curve = ("-pkeyopt", "ec_paramgen_curve:P-256")
         stand.command("openssl", "genpkey", "-algorithm", "EC", *curve, "-out", "p256.pem").expect(0)

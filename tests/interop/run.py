@@ -17,7 +17,7 @@ import keyfile
 import keys
 import signatures
 from peers import Node, all_peers
-from stand import Stand
+from servers import Stand
 
 
 def cases(stand: Stand, node: Node):

@@ -7,7 +7,7 @@ import time
 
 from peers import Refused
 from request import Request, tampered
-from stand import Key, Stand
+from servers import Key, Stand
 
 CALL = json.dumps(
     {

@@ -241,7 +241,7 @@ def run(options, processes):
             spent = cpu_seconds(pids[name]) - before[0], cpu_seconds(redis) - before[1]
             match = re.search(r"FIGURES (\d+) (\d+) ([\d.]+) ([\d.]+) (\d+)", wrk.stdout)
             requests, micros, p50, p99, errors = (float(part) for part in match.groups())
-            # Whoever has to see each request once ran out of them: the time then is not its own.
+            # A candidate that must see each request once ran out of requests: the time then is not its own.
             ended = name in strict and requests > options.requests - 2 * connections
             if errors or requests < 100 or ended:
                 wrong += 1

@@ -1,4 +1,4 @@
-//! The contract, for nonces in memory. Its own rules are in `tests/rooms/memory.rs`.
+//! The contract, for nonces in memory. Its own rules are in `tests/engine/memory.rs`.
 
 use std::sync::Arc;
 

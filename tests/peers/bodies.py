@@ -8,7 +8,7 @@ import json
 import zlib
 
 from matrix import SERVERS
-from stand import Server, Stand
+from servers import Server, Stand
 from wire import Answer, call, post
 
 POLICY = ["--mode", "permissive", "--strict", "tools/call:delete_*"]

@@ -14,7 +14,7 @@ from pathlib import Path
 import conformance
 from callers import CLIENTS, inspector, walk
 from matrix import SERVERS, check, direct, in_threads, same, speaks, statuses
-from stand import HERE, VARIANTS, Running, Stand, free_port, listens, until
+from servers import HERE, VARIANTS, Running, Stand, free_port, listens, until
 
 
 META = {

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from stand import Stand
+from servers import Stand
 
 # Name: (process, what its jobs say besides). py2 and ts2 ask for 2026-07-28 first, the legacy ones do not.
 CLIENTS = {

@@ -5,7 +5,7 @@ every scenario must be the same, whatever they are.
 import re
 from functools import cache
 
-from stand import Stand
+from servers import Stand
 
 # Name: (package, arguments).
 SUITES = {

@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from faults import READ, request, signed
-from stand import Gateway, Stand, until
+from servers import Gateway, Stand, until
 from upstream import Upstream
 from wire import Connection, ask, call, post
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from callers import CLIENTS
-from stand import Gateway, Stand, free_port, until
+from servers import Gateway, Stand, free_port, until
 from upstream import EVENTS, OK, Upstream, chunk, event, reset
 from wire import ACCEPT, JSON, Answer, Connection, ask, call, head, post
 
@@ -180,7 +180,7 @@ def streams_at_once(stand: Stand) -> None:
         for number in range(4):
             client.until(f"number {number}\n\n".encode())
             lag = time.monotonic() - said[number]
-            # One that waits for the next, or for a tick of somebody's clock, is later than that.
+            # One that waits for the next, or for a tick of a clock, is later than that.
             assert lag < 0.4, f"event {number} took {lag:.3f} s"
         assert len(client.until(b"0\r\n\r\n")) > 10_000_000
 

@@ -5,7 +5,7 @@ gateway makes of it, behind it there are only whole requests in one form, and ne
 from dataclasses import dataclass
 from functools import cache
 
-from stand import Stand
+from servers import Stand
 from upstream import Upstream
 from wire import ACCEPT, JSON, Connection, call, head
 
@@ -172,7 +172,7 @@ def all_answers(port: int, data: bytes, count: int) -> list:
                 found.append(connection.answer(data.split(b" ")[0].decode("latin-1")).status)
             except (EOFError, TimeoutError):
                 break
-        # Whatever else is made of the bytes shows by now.
+        # Any other reading of the bytes shows by now.
         found += [answer.status for answer in connection.answers(0.05)]
     return found
 

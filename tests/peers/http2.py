@@ -10,7 +10,7 @@ import h2.events
 import h2.exceptions
 
 from framing import INNER, POLICY, READ, check
-from stand import Stand
+from servers import Stand
 from upstream import Upstream
 
 CLOSED = "reset"

@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from callers import mcp_remote
-from stand import Stand, Tools
+from servers import Stand, Tools
 
 ROUND = 100
 INITIALIZE = {
@@ -103,7 +103,7 @@ def main() -> None:
         }
         times: dict[str, list[float]] = {name: [] for name in ways}
         number = 0
-        # In turns, so that whatever else the machine does falls on all alike.
+        # In turns, so that other load of the machine falls on all alike.
         for turn in range(given.calls // ROUND + 1):
             for name, way in ways.items():
                 for _ in range(ROUND):

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from callers import CLIENTS, inspector, mcp_remote, walk
-from stand import VARIANTS, Server, Stand
+from servers import VARIANTS, Server, Stand
 
 SERVERS = ["py1", "py2", "fastmcp", "ts1", "ts2"]
 

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from callers import CLIENTS, inspector, mcp_remote
-from stand import HERE, Stand
+from servers import HERE, Stand
 
 TABLE = HERE / "CLIENTS.md"
 STATUSES = ["403", "401", "200"]

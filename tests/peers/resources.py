@@ -8,7 +8,7 @@ import json
 import subprocess
 
 from bridging import command
-from stand import Server, Stand
+from servers import Server, Stand
 from wire import ACCEPT, JSON, Answer, post
 
 SERVERS = ["py1", "py2", "fastmcp", "ts1", "ts2"]

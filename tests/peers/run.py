@@ -10,7 +10,7 @@ What there is:
                compare with that record, not with what a client believes. Stand.server(NAME).urls
   clients/     each package as a client: a process that takes jobs ("walk" calls every tool and tells
                what came back) and keeps nothing between them. Stand.client(NAME).do(**job)
-  stand.py     the processes, the keys, `mcpid gateway` (Stand.gateway) and a signing proxy
+  servers.py   the processes, the keys, `mcpid gateway` (Stand.gateway) and a signing proxy
   signing.py   a signer of our profile that shares no code with the binary
   wire.py      HTTP by hand, for what no client would send
 
@@ -42,7 +42,7 @@ import matrix
 import refusing
 import resources
 import shared_nonces
-from stand import Stand, Tools
+from servers import Stand, Tools
 
 
 def cases(stand: Stand):

@@ -7,7 +7,7 @@ import threading
 import time
 
 from faults import READ, signed
-from stand import Gateway, Running, Stand, free_port, listens, until
+from servers import Gateway, Running, Stand, free_port, listens, until
 from upstream import Upstream
 from wire import Answer, ask
 
@@ -43,7 +43,7 @@ class Story:
             "redis-server", "--port", self._port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
             "--dir", self._stand.folder,
         ])
-        # Its stdout is a log of its own that nobody reads here.
+        # Its stdout is a log that this test does not read.
         threading.Thread(target=running.process.stdout.read, daemon=True).start()
         until(lambda: listens(self._port), "redis listens", 10)
         return running

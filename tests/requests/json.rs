@@ -103,7 +103,7 @@ fn yes_no_and_unjudged_have_the_same_members() {
         (&json!("unsigned"), &json!("signature_missing"))
     );
     assert_eq!((&unsigned["covered"], &unsigned["unjudged"]), (&json!([]), &json!([])));
-    // A key that nobody knows has a status of its own.
+    // An unknown key has a status of its own.
     home.write("none.json", r#"{"keys":[]}"#);
     let unknown = home.verify(&["--json", "-r", "none.json", &s]).ends(1).json();
     assert_eq!(

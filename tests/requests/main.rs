@@ -171,7 +171,7 @@ pub(crate) fn run(command: &mut Command, stdin: &[u8]) -> Ran {
         .unwrap();
     let mut pipe = child.stdin.take().unwrap();
     let stdin = stdin.to_vec();
-    // Whoever does not read it may have gone before.
+    // A program that does not read its input may have ended.
     let writer = std::thread::spawn(move || drop(pipe.write_all(&stdin)));
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();

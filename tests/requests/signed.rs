@@ -268,7 +268,7 @@ fn curl_sends_what_was_signed() {
         "{}",
         ran.err
     );
-    // A body that curl cannot find again stands in the command, whatever its bytes.
+    // A body that curl cannot find again stands in the command, with any bytes.
     let every: Vec<u8> = (0..=255).collect();
     for body in [
         CALL.as_bytes(),

@@ -192,7 +192,7 @@ fn a_password_of_a_store_is_given_once_and_never_repeated() {
         ("MCPID_NONCES_PASSWORD_FILE=none", 3, "cannot read none: no such file"),
         ("MCPID_NONCES_PASSWORD_FILE=/dev/zero", 3, "larger than 4096 bytes"),
         ("MCPID_NONCES_PASSWORD=s3cret MCPID_NONCES_PASSWORD_FILE=pw", 2, "both give a password"),
-        // Nobody listens there: it was read, and is not told.
+        // No server listens there: the address was read, and is not repeated.
         ("MCPID_NONCES_PASSWORD_FILE=pw", 5, "the nonce store redis://127.0.0.1:1"),
     ] {
         let ran = home.sh(&format!("{given} {store}")).ends(exit);

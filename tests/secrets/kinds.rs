@@ -58,7 +58,7 @@ pub(crate) fn secrets() -> Vec<Secret> {
     ]
 }
 
-/// The ways in which a secret is mangled before someone puts it where it does not belong.
+/// The ways in which a secret is mangled before a user puts it where it does not belong.
 pub(crate) const FORMS: [&str; 7] = ["whole", "one line", "CRLF", "BOM", "cut", "twice", "base64"];
 
 pub(crate) fn mangled(text: &str, form: &str) -> String {

@@ -8,7 +8,7 @@ use mcpid::mcp::pattern::Pattern;
 use mcpid::tower::Modes;
 use proptest::prelude::*;
 
-use crate::stand::*;
+use crate::servers::*;
 
 /// A change to a request after it was signed.
 type Change = fn(&mut Request<Full<Bytes>>);

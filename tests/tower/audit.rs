@@ -8,7 +8,7 @@ use mcpid::clock::Timestamp;
 use mcpid::tower::{Modes, VerifyLayer};
 use serde_json::Value;
 
-use crate::stand::{
+use crate::servers::{
     CALL, START, Seen, bare, clock, key, plain, refused, sign_by, signed, strict, through,
 };
 
@@ -121,7 +121,7 @@ async fn a_stranger_does_not_stop_anything_where_the_log_is_gone() {
     let (at, kept) = (clock(), kept());
     let recorder = kept.recorder();
     let strict = strict(&at).with_audit(recorder.clone());
-    let open: VerifyLayer = crate::stand::strict(&at).with_modes(Modes::permissive());
+    let open: VerifyLayer = crate::servers::strict(&at).with_modes(Modes::permissive());
     let open = open.with_audit(recorder);
     kept.close();
     assert_eq!(refused(&strict, plain(CALL)).await.status, 403);

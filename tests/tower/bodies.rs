@@ -11,7 +11,7 @@ use mcpid::mcp::pattern::Pattern;
 use mcpid::tower::{BoxError, Budget, Modes, RefusalReason, RequestBody};
 use tower::{Layer as _, ServiceExt as _};
 
-use crate::stand::*;
+use crate::servers::*;
 
 /// Nine megabytes and more that nobody has signed.
 const HUGE: usize = 10 * 1024 * 1024;

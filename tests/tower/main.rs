@@ -10,6 +10,6 @@ mod modes;
 mod readiness;
 mod refusals;
 mod replays;
+mod servers;
 mod signing;
-mod stand;
 mod targets;

@@ -9,7 +9,7 @@ use mcpid::tower::{Counters, Mode, ModePolicy, Modes, Observer, VerifyLayer};
 use mcpid::verify::Code;
 use serde_json::json;
 
-use crate::stand::*;
+use crate::servers::*;
 
 fn pattern(text: &str) -> Pattern {
     Pattern::parse(text).unwrap()

@@ -13,7 +13,7 @@ use mcpid::tower::{BoxError, RequestBody, Status};
 use tokio::sync::mpsc;
 use tower::{Layer as _, Service, ServiceExt as _};
 
-use crate::stand::*;
+use crate::servers::*;
 
 /// A service that is ready only after it was asked, that loses its readiness when it is cloned,
 /// and that fails if it is called without.

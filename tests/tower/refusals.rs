@@ -19,7 +19,7 @@ use mcpid::verify::{Code, Replay, Unavailable, Verifier};
 use rand::rngs::SysRng;
 use serde_json::json;
 
-use crate::stand::*;
+use crate::servers::*;
 
 const ACCEPT: &str =
     r#"mcp=("@method" "@target-uri" "content-digest" "content-type");created;expires"#;

@@ -6,7 +6,7 @@ use http::StatusCode;
 use mcpid::tower::Modes;
 use tokio::task::JoinSet;
 
-use crate::stand::*;
+use crate::servers::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_parallel_replays_one_wins() {

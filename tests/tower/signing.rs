@@ -15,7 +15,7 @@ use mcpid::tower::{BoxError, NotSigned, RequestBody, SignLayer, Status};
 use rand::rngs::SysRng;
 use tower::{Layer as _, Service, ServiceExt};
 
-use crate::stand::*;
+use crate::servers::*;
 
 const URL: &str = "https://mcp.example.com/mcp?tenant=a%2fb";
 

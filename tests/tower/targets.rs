@@ -13,7 +13,7 @@ use mcpid::mcp::pattern::Pattern;
 use mcpid::tower::{Modes, Status, VerifyLayer};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::stand::*;
+use crate::servers::*;
 
 /// Says who called.
 async fn who(request: axum::extract::Request) -> String {

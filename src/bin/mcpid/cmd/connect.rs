@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mcpid::clock::SystemClock;
-use mcpid::connect::consent::Confirm;
+use mcpid::connect::consent::ConfirmPolicy;
 use mcpid::connect::{Bridge, ConsentVia, LoopbackAccess, StdioEnd};
 use mcpid::key::{Sign, format};
 use mcpid::message::target::Origin;

@@ -1,0 +1,125 @@
+//! Keyfiles and passphrases as a user gives them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use tempfile::TempDir;
+
+use super::{ALICE, KEYS, ends, err, mcpid, out, shell};
+
+#[test]
+fn without_a_terminal_all_three_other_ways_are_named() {
+    let folder = TempDir::new().unwrap();
+    fs::copy(format!("{KEYS}/sealed.json"), folder.path().join("sealed.json")).unwrap();
+    // Stdin holds the passphrase, and is not asked for it.
+    for arguments in ["keygen -o new.json", "passwd -k sealed.json --no-passphrase"] {
+        let script = format!("exec setsid -w \"$mcpid\" {arguments} <\"$keys/correct\"");
+        let output = shell(folder.path(), &script);
+        ends(&output, 4);
+        for way in ["--passphrase-file", "--passphrase-fd", "MCPID_PASSPHRASE"] {
+            assert!(err(&output).lines().next().unwrap().contains(way), "{output:?}");
+        }
+    }
+    let script =
+        "exec setsid -w \"$mcpid\" passwd -k sealed.json --passphrase-file \"$keys/correct\"";
+    let output = shell(folder.path(), script);
+    ends(&output, 4);
+    for way in ["--new-passphrase-file", "--new-passphrase-fd", "--no-passphrase"] {
+        assert!(err(&output).lines().next().unwrap().contains(way), "{output:?}");
+    }
+    assert!(!folder.path().join("new.json").exists());
+}
+
+#[test]
+fn a_passphrase_is_bytes_without_one_trailing_newline() {
+    let folder = TempDir::new().unwrap();
+    let keyfile = folder.path().join("key.json");
+    let try_with = |passphrase: &[u8]| {
+        fs::write(folder.path().join("pass"), passphrase).unwrap();
+        fs::copy(&keyfile, folder.path().join("copy.json")).unwrap();
+        let tried =
+            mcpid(folder.path(), "passwd -k copy.json --no-passphrase --passphrase-file pass");
+        match tried.status.code() {
+            Some(0) => true,
+            Some(4) => false,
+            other => panic!("{other:?} {}", err(&tried)),
+        }
+    };
+    fs::write(folder.path().join("pass"), b"\xffno text\n\r\n").unwrap();
+    ends(&mcpid(folder.path(), "keygen -o key.json --passphrase-file pass"), 0);
+    for (passphrase, opens) in [
+        (&b"\xffno text\n"[..], false),
+        (b"\xffno text\n\n", true),
+        (b"\xffno text\n\r\n", true),
+        (b"\xffno text", false),
+        (b"\xffno text\n\n\n", false),
+        (b"\xfeno text\n\n", false),
+        ("\u{ff}no text\n\n".as_bytes(), false),
+        ("\u{fffd}no text\n\n".as_bytes(), false),
+    ] {
+        assert_eq!(try_with(passphrase), opens, "{passphrase:?}");
+    }
+    // The other two ways give the same bytes.
+    let script = "pass=$(printf '\\377no text\\n.'); pass=${pass%.}\n\
+                  cp key.json a.json; cp key.json b.json; cp key.json c.json\n\
+                  MCPID_PASSPHRASE=$pass\"\n\" \"$mcpid\" passwd -k a.json --no-passphrase || exit 1\n\
+                  printf '\\377no text\\n\\n' | \"$mcpid\" passwd -k b.json --passphrase-fd 0 --no-passphrase || exit 2\n\
+                  printf '\\377no text\\n\\n' >file\n\
+                  \"$mcpid\" passwd -k c.json --passphrase-fd 7 --no-passphrase 7<file || exit 3";
+    ends(&shell(folder.path(), script), 0);
+}
+
+#[test]
+fn keys_come_from_stdin_where_a_dash_says_so() {
+    let folder = TempDir::new().unwrap();
+    let script = "\"$mcpid\" keygen -q -o a.json --import - --no-passphrase <\"$keys/alice.hex\"\n\
+                  \"$mcpid\" export -k a.json --format pem | \"$mcpid\" trust add -r t.json --name alice -\n\
+                  \"$mcpid\" trust list -q -r t.json";
+    let output = shell(folder.path(), script);
+    ends(&output, 0);
+    let expected = format!(
+        "{ALICE}\n{ALICE}\nNAME   KEY ID{:37}  STATUS  CLIENT IDS  MAY\nalice  {ALICE}  valid   -           anything\n",
+        ""
+    );
+    assert_eq!(out(&output), expected);
+}
+
+#[test]
+fn no_flag_for_files_is_needed() {
+    let folder = TempDir::new().unwrap();
+    let script = "\"$mcpid\" keygen -q --no-passphrase && \"$mcpid\" trust add -q && \"$mcpid\" trust list -q --json";
+    let output = shell(folder.path(), script);
+    ends(&output, 0);
+    let printed = out(&output);
+    let lines: Vec<_> = printed.lines().collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[0], lines[1]);
+    let list: serde_json::Value = serde_json::from_str(lines[2]).unwrap();
+    assert_eq!(list["keys"][0]["id"], lines[0]);
+    assert_eq!(list["keys"][0]["status"], "valid");
+    let mode =
+        |path: &str| fs::metadata(folder.path().join(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(".config/mcpid"), 0o700);
+    assert_eq!(mode(".config/mcpid/key.json"), 0o600);
+}
+
+#[test]
+fn a_keyfile_with_any_bit_flipped_opens_nothing() {
+    let sealed = fs::read(format!("{KEYS}/sealed.json")).unwrap();
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("key.json");
+    // Every bit is flipped in the tests of the library; here a few, to see the words and the code.
+    for place in (0..sealed.len()).step_by(29) {
+        let mut flipped = sealed.clone();
+        flipped[place] ^= 1 << (place % 8);
+        fs::write(&path, &flipped).unwrap();
+        let output = mcpid(
+            folder.path(),
+            "passwd -k key.json --no-passphrase --passphrase-file $keys/correct",
+        );
+        ends(&output, 4);
+        let said = err(&output);
+        assert!(said.starts_with("mcpid: ") && said.contains("key.json"), "{place}: {said}");
+        assert_eq!(fs::read(&path).unwrap(), flipped, "{place}: it was written");
+    }
+}

@@ -1,0 +1,225 @@
+//! A server that notes what reaches it, and the bridge before it on a terminal.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use rexpect::session::{PtySession, spawn_command};
+use tempfile::TempDir;
+
+/// An MCP server of a kind: one tool that destroys, one that does not.
+pub(crate) struct Server {
+    pub(crate) url: String,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let note = seen.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else { return };
+                let note = note.clone();
+                std::thread::spawn(move || serve(stream, &note));
+            }
+        });
+        Server { url, seen }
+    }
+
+    /// The bodies of the calls that were let through.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        let seen = self.seen.lock().unwrap();
+        seen.iter().filter(|body| body.contains("tools/call")).cloned().collect()
+    }
+}
+
+fn serve(mut stream: TcpStream, seen: &Mutex<Vec<String>>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    loop {
+        let (mut length, mut signed) = (0, false);
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                return;
+            }
+            let line = line.trim_end().to_ascii_lowercase();
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            signed |= line.starts_with("signature-input:");
+            if line.is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        assert!(signed, "an unsigned request got through");
+        let body = String::from_utf8(body).unwrap();
+        let message: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let result = match message["method"].as_str() {
+            Some("tools/list") => {
+                r#"{"tools":[{"name":"delete","annotations":{"destructiveHint":true}},{"name":"look","annotations":{"readOnlyHint":true}}]}"#
+            }
+            _ => r#"{"content":[{"type":"text","text":"done"}]}"#,
+        };
+        let id = &message["id"];
+        let answer = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#);
+        seen.lock().unwrap().push(body);
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ";
+        if write!(stream, "{head}{}\r\n\r\n{answer}", answer.len()).is_err() {
+            return;
+        }
+    }
+}
+
+/// A `tools/call` as a client sends it.
+pub(crate) fn call(id: u32, tool: &str, arguments: &str) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{tool}","arguments":{arguments}}}}}"#
+    )
+}
+
+/// A folder with a plain key and a client's messages.
+pub(crate) fn folder(messages: &[String]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let made = Command::new(env!("CARGO_BIN_EXE_mcpid"))
+        .args(["keygen", "-q", "-o", "key.json", "--no-passphrase"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    fs::write(folder.path().join("in"), messages.join("\n") + "\n").unwrap();
+    folder
+}
+
+fn settings(command: &mut Command, folder: &Path) {
+    command.current_dir(folder).env("HOME", folder);
+    for name in ["MCPID_KEY", "MCPID_PASSPHRASE", "MCPID_ASKPASS", "SSH_ASKPASS", "XDG_CONFIG_HOME"]
+    {
+        command.env_remove(name);
+    }
+}
+
+/// The bridge on a pty, its stdin and stdout files. The shell shows how it ended and in what state
+/// the terminal is.
+pub(crate) fn on_terminal(folder: &TempDir, server: &Server, flags: &str) -> PtySession {
+    on_terminal_after(folder, server, flags, "true")
+}
+
+/// The same with the shell in another state.
+pub(crate) fn on_terminal_after(
+    folder: &TempDir,
+    server: &Server,
+    flags: &str,
+    before: &str,
+) -> PtySession {
+    start(folder, server, flags, before, "")
+}
+
+/// The same as a job in the background.
+pub(crate) fn in_background(folder: &TempDir, server: &Server, flags: &str) -> PtySession {
+    start(folder, server, flags, "set -m", "& wait $!")
+}
+
+/// The same, with `id=N.` before anything else, where N is the id of its process.
+pub(crate) fn with_its_id_shown(folder: &TempDir, server: &Server, flags: &str) -> PtySession {
+    // A shell without job control lets what it starts by & ignore Ctrl-C, but for this.
+    start(folder, server, flags, "trap '' INT; trap - INT", "& echo \"id=$!.\"; wait $!")
+}
+
+/// Two bridges on one terminal.
+pub(crate) fn two(folder: &TempDir, server: &Server, flags: &str) -> PtySession {
+    let second = format!(
+        "& first=$!; '{}' connect -k key.json {flags} {} <in >out2 2>err2; wait $first",
+        env!("CARGO_BIN_EXE_mcpid"),
+        server.url
+    );
+    start(folder, server, flags, "true", &second)
+}
+
+/// The bridge as an HTTP server in the foreground of a terminal, which gets its URL too.
+pub(crate) fn listening(folder: &TempDir, server: &Server, flags: &str) -> PtySession {
+    let mut shell = Command::new("sh");
+    let script = format!(
+        // The shell gets the Ctrl-C too, and is to see what becomes of it.
+        "stty echo sane; trap : INT; '{}' connect -k key.json {flags} --listen 127.0.0.1:0 {} 2>err\n\
+         echo \"ended $?\"; stty -a | grep -q -- '-echo ' && echo silent || echo echoes; \
+         stty -a | grep -q -- '-icanon' && echo raw || echo cooked",
+        env!("CARGO_BIN_EXE_mcpid"),
+        server.url
+    );
+    shell.args(["-c", &script]);
+    settings(&mut shell, folder.path());
+    spawn_command(shell, Some(20_000)).unwrap()
+}
+
+/// POSTs `body` to `url` and gives back the whole answer.
+pub(crate) fn post(url: &str, body: &str) -> String {
+    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "POST /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+         Accept: application/json, text/event-stream\r\nConnection: close\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn start(folder: &TempDir, server: &Server, flags: &str, before: &str, job: &str) -> PtySession {
+    let mut shell = Command::new("sh");
+    let script = format!(
+        "stty echo sane; {before}; '{}' connect -k key.json {flags} {} <in >out 2>err {job}\n\
+         echo \"ended $?\"; stty -a | grep -q -- '-echo ' && echo silent || echo echoes; \
+         stty -a | grep -q -- '-icanon' && echo raw || echo cooked",
+        env!("CARGO_BIN_EXE_mcpid"),
+        server.url
+    );
+    shell.args(["-c", &script]);
+    settings(&mut shell, folder.path());
+    spawn_command(shell, Some(20_000)).unwrap()
+}
+
+/// What was still shown, after checking how it ended and what state the terminal is in.
+pub(crate) fn ends(mut session: PtySession, code: u8) -> String {
+    let before = session.exp_string(&format!("ended {code}")).unwrap();
+    let after = session.exp_eof().unwrap();
+    assert!(after.contains("echoes"), "the terminal was left without echo: {after}");
+    assert!(after.contains("cooked"), "the terminal was left raw: {after}");
+    before
+}
+
+/// What the client got, one message a line.
+pub(crate) fn answers(folder: &TempDir) -> Vec<serde_json::Value> {
+    let out = fs::read_to_string(folder.path().join("out")).unwrap();
+    out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Runs the bridge without any terminal, with these variables.
+pub(crate) fn without_terminal(
+    folder: &TempDir,
+    server: &Server,
+    flags: &[&str],
+    variables: &[(&str, &Path)],
+) -> std::process::Output {
+    // setsid: without a terminal, also if the tests were started from one.
+    let mut command = Command::new("setsid");
+    command.args(["-w", env!("CARGO_BIN_EXE_mcpid"), "connect", "-k", "key.json"]);
+    command.args(flags).arg(&server.url);
+    settings(&mut command, folder.path());
+    command.envs(variables.iter().copied());
+    command.stdin(fs::File::open(folder.path().join("in")).unwrap());
+    command.stdout(fs::File::create(folder.path().join("out")).unwrap());
+    command.stderr(Stdio::piped());
+    command.output().unwrap()
+}

@@ -1,0 +1,197 @@
+//! Trickling bodies, stores that are full, young or broken, and what is done with nonces.
+
+use super::*;
+
+/// A clock that goes on between two looks at it.
+struct Ticking {
+    now: AtomicI64,
+    step: i64,
+}
+
+impl Clock for Ticking {
+    fn now(&self) -> Timestamp {
+        time(self.now.fetch_add(self.step, Ordering::SeqCst))
+    }
+}
+
+#[test]
+fn a_body_that_trickles_expires() {
+    let counting = Counting::new();
+    let ticking = |step| {
+        let clock = Arc::new(Ticking { now: AtomicI64::new(CREATED), step });
+        Judge { clock, ..Judge::mcp() }.replay(Replay::Claim(counting.clone()))
+    };
+    assert_eq!(ticking(30).refusal(&Call::signed()), (5, Code::Expired));
+    assert_eq!(counting.claimed(), 0);
+    let verified = ticking(29).accepts(&Call::signed());
+    assert_eq!(verified.now(), time(CREATED + 29));
+    // A clock that steps back makes it early.
+    assert_eq!(ticking(-6).refusal(&Call::signed()), (5, Code::NotYetValid));
+    // Two signatures: the one that lasts carries the request.
+    let mut call = Call::unsigned();
+    for (label, ends) in [("a", CREATED + 5), ("b", CREATED + 30)] {
+        let mut input = Input::of(&call, &key(1));
+        let nonce = format!("\"another-nonce-of-{label}\"");
+        call.sign(&key(1), label, input.set("expires", ends).set("nonce", nonce));
+    }
+    assert_eq!(ticking(10).accepts(&call).label(), "b");
+}
+
+#[test]
+fn the_three_stages_are_the_whole() {
+    let (judge, call) = (Judge::mcp(), Call::signed());
+    let verifier = judge.verifier();
+    let head = call.head();
+    let held = verifier.judge_head(&head).unwrap();
+    assert_eq!(held.statement().key_name.as_deref(), Some("alice"));
+    assert_eq!(held.now(), time(NOW));
+    let held = verifier.judge_body(held, &call.body).unwrap();
+    assert_eq!(held.statement(&head).nonce.as_deref(), Some(NONCE));
+    let verified = ready(verifier.claim(held)).unwrap();
+    assert_eq!((verified.name(), verified.seen()), (Some("alice"), NonceOutcome::Fresh));
+    assert_eq!(verified.key(), key(1).public().id());
+    assert_eq!(verified.tag(), Some(key(1).public().id().as_str()));
+    assert_eq!(verified.created(), Some(time(CREATED)));
+    // A body that was not kept: never verified, but a replay shows.
+    let held = verifier.judge_head(&head).unwrap().unread();
+    let Err(Refusal::Rejected(again)) = ready(verifier.claim_unread(held)) else {
+        panic!("a replay")
+    };
+    assert_eq!((again.step().number(), again.code()), (12, Code::NonceReplayed));
+}
+
+#[test]
+fn unread_and_read_requests_share_their_nonces() {
+    let (judge, call) = (Judge::mcp(), Call::signed());
+    let verifier = judge.verifier();
+    let head = call.head();
+    let held = verifier.judge_head(&head).unwrap().unread();
+    assert_eq!(ready(verifier.claim_unread(held)).unwrap(), NonceOutcome::Fresh);
+    assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
+}
+
+fn unavailable(judge: &Judge, call: &Call) -> Unavailable {
+    match judge.judge(call) {
+        Err(Refusal::Unavailable(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_full_or_broken_store_is_no_yes() {
+    // Room for eight, one for each key.
+    let full = Arc::new(memory().without_floor().bounded(8));
+    for n in 0..8 {
+        let id = *key(100 + n).public().id();
+        ready(full.claim(time(NOW), &id, "n", time(NOW + 60))).unwrap();
+    }
+    let judge = Judge::mcp().replay(Replay::Claim(full.clone()));
+    let Unavailable::Store(_) = unavailable(&judge, &Call::signed()) else { panic!() };
+    // Nothing that is live was pushed out for it.
+    for n in 0..8 {
+        let id = *key(100 + n).public().id();
+        assert!(ready(full.peek(time(NOW), &id, "n")).unwrap().is_some(), "{n}");
+    }
+    // There is room again once the others are over; the request was not used up.
+    let later = judge.clone().at(NOW + 300);
+    let mut call = Call::unsigned();
+    let mut input = Input::of(&call, &key(1));
+    call.sign(&key(1), "mcp", input.set("created", NOW + 300).set("expires", NOW + 330));
+    later.accepts(&call);
+
+    let broken = Counting::broken();
+    for replay in [
+        Replay::Claim(broken.clone()),
+        Replay::ClaimOnce(broken.clone()),
+        Replay::WithinRun(broken.clone()),
+        Replay::LookUp { store: broken.clone(), run: store() },
+        Replay::LookUp { store: store(), run: broken.clone() },
+    ] {
+        let judge = Judge::mcp().replay(replay);
+        let Unavailable::Store(_) = unavailable(&judge, &Call::signed()) else { panic!() };
+    }
+    Judge::mcp().replay(Replay::Unchecked).accepts(&Call::signed());
+}
+
+#[test]
+fn below_the_floor_nothing_is_verified() {
+    // Started at NOW, so that its floor is NOW + 5.
+    let signed_at = |created: i64| {
+        let mut call = Call::unsigned();
+        let mut input = Input::of(&call, &key(1));
+        input.set("created", created).unset("expires");
+        call.sign(&key(1), "mcp", &input);
+        call
+    };
+    for (created, fresh) in [(NOW, false), (NOW + 4, false), (NOW + 5, false), (NOW + 6, true)] {
+        let judge = Judge::mcp().at(NOW + 4).replay(Replay::Claim(Arc::new(memory())));
+        let call = signed_at(created);
+        if fresh {
+            assert_eq!(judge.accepts(&call).seen(), NonceOutcome::Fresh);
+            continue;
+        }
+        let below = unavailable(&judge, &call);
+        let Unavailable::BelowFloor { floor, created: said, retry_after } = below else {
+            panic!("{below:?}")
+        };
+        assert_eq!((floor, said, retry_after), (time(NOW + 5), Some(time(created)), 2));
+        // The nonce is used up all the same, so a request cannot be tried until it passes.
+        assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
+        // A program that lives for one verdict reports it.
+        let judge = judge.replay(Replay::ClaimOnce(Arc::new(memory())));
+        assert_eq!(judge.accepts(&call).seen(), NonceOutcome::BelowFloor);
+        assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
+    }
+}
+
+#[test]
+fn what_is_done_with_nonces() {
+    let call = Call::signed();
+    // Within a run the second use is refused, and no more is said.
+    let judge = Judge::mcp().replay(Replay::WithinRun(store()));
+    assert_eq!(judge.accepts(&call).seen(), NonceOutcome::Unchecked);
+    assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
+    // A look-up changes nothing in the store that it looks at.
+    let theirs = Counting::new();
+    let look = || Replay::LookUp { store: theirs.clone(), run: store() };
+    let judge = Judge::mcp().replay(look());
+    assert_eq!(judge.accepts(&call).seen(), NonceOutcome::Fresh);
+    assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed), "twice in this run");
+    assert_eq!((theirs.claimed(), theirs.peeked()), (0, 1));
+    Judge::mcp().replay(Replay::Claim(theirs.clone())).accepts(&call);
+    assert_eq!(Judge::mcp().replay(look()).accepts(&call).seen(), NonceOutcome::Replayed);
+    // A store that may have forgotten proves nothing.
+    let young = Replay::LookUp { store: Arc::new(memory()), run: store() };
+    assert_eq!(Judge::mcp().replay(young).accepts(&call).seen(), NonceOutcome::BelowFloor);
+    // Unchecked is unchecked.
+    let judge = Judge::mcp().replay(Replay::Unchecked);
+    for _ in 0..2 {
+        assert_eq!(judge.accepts(&call).seen(), NonceOutcome::Unchecked);
+    }
+}
+
+/// Many verifications of one request at once: one is the first.
+#[test]
+fn of_many_at_once_one_is_verified() {
+    let judge = Judge::mcp();
+    let verifier = judge.verifier();
+    let call = Call::signed();
+    let start = std::sync::Barrier::new(64);
+    let (mut verified, mut replayed) = (0, 0);
+    std::thread::scope(|scope| {
+        let one = || {
+            let head = call.head();
+            start.wait();
+            ready(verifier.verify(&head, &call.body))
+        };
+        let threads: Vec<_> = (0..64).map(|_| scope.spawn(one)).collect();
+        for thread in threads {
+            match thread.join().unwrap() {
+                Ok(_) => verified += 1,
+                Err(Refusal::Rejected(r)) if r.code() == Code::NonceReplayed => replayed += 1,
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+    });
+    assert_eq!((verified, replayed), (1, 63));
+}

@@ -1,0 +1,243 @@
+//! Fixtures of the verifying tests: a key that a registry trusts, a signed `tools/call` to one of our
+//! origins, and a verifier at a time at which the call is accepted. A test changes one thing of it.
+
+mod judge;
+mod store;
+
+pub(crate) use judge::Judge;
+pub(crate) use store::{Counting, memory, store};
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mcpid::base::{header, signature_base};
+use mcpid::clock::Timestamp;
+use mcpid::key::trust::{Registry, TrustFile};
+use mcpid::key::{SecretKey, Sign};
+use mcpid::message::digest::content_digest;
+use mcpid::message::target::Origins;
+use mcpid::message::{Head, RequestTarget};
+use mcpid::profile::Profile;
+use serde_json::{Value, json};
+
+pub(crate) const CREATED: i64 = 1_795_392_000;
+pub(crate) const NOW: i64 = CREATED + 10;
+pub(crate) const NONCE: &str = "AAECAwQFBgcICQoLDA0ODw";
+pub(crate) const ORIGIN: &str = "https://mcp.example.com";
+pub(crate) const BODY: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_weather","arguments":{"city":"Oslo"},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#;
+
+/// A key that stands in no table of published ones, the same for the same number.
+pub(crate) fn key(number: u8) -> SecretKey {
+    let mut seed = *b"0 seed that no specification has";
+    seed[0] = number;
+    SecretKey::from_seed(&seed)
+}
+
+/// The trust entry of a key, without any limit.
+pub(crate) fn trusted(key: &dyn Sign) -> Value {
+    let x = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(key.public().as_bytes());
+    json!({"kty": "OKP", "crv": "Ed25519", "x": x,
+        "mcpid": {"name": "alice", "client_ids": ["alice-laptop"]}})
+}
+
+/// Each entry as if it stood in a file of its own.
+pub(crate) fn registry(entries: &[Value]) -> Arc<Registry> {
+    let file =
+        |entry: &Value| TrustFile::parse(json!({"keys": [entry]}).to_string().as_bytes()).unwrap();
+    Arc::new(Registry::merge(entries.iter().map(file)))
+}
+
+/// What a future gives that has nothing to wait for.
+pub(crate) fn ready<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("nothing here has to wait"),
+    }
+}
+
+pub(crate) fn time(seconds: i64) -> Timestamp {
+    Timestamp::from_unix(seconds)
+}
+
+/// A request that can be changed.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) method: String,
+    pub(crate) target: RequestTarget<'static>,
+    pub(crate) fields: Vec<(String, Vec<u8>)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Call {
+    /// A `tools/call` of revision 2026-07-28, not signed yet.
+    pub(crate) fn unsigned() -> Self {
+        let fields = [
+            ("host", "mcp.example.com"),
+            ("accept", "application/json, text/event-stream"),
+            ("content-type", "application/json"),
+            ("mcp-protocol-version", "2026-07-28"),
+            ("mcp-method", "tools/call"),
+            ("mcp-name", "get_weather"),
+            ("mcp-param-city", "Oslo"),
+            ("content-digest", &content_digest(BODY.as_bytes())),
+        ];
+        Call {
+            method: "POST".to_owned(),
+            target: RequestTarget::Origin("/mcp?tenant=a%2fb".into()),
+            fields: fields.map(|(n, v)| (n.to_owned(), v.as_bytes().to_vec())).to_vec(),
+            body: BODY.as_bytes().to_vec(),
+        }
+    }
+
+    /// The same, signed by key 1 as the profile `mcp` wants it.
+    pub(crate) fn signed() -> Self {
+        let mut call = Call::unsigned();
+        let input = Input::of(&call, &key(1));
+        call.sign(&key(1), "mcp", &input);
+        call
+    }
+
+    /// Signs with the parameters of `input`, valid or not, and adds the signature as lines of its own.
+    pub(crate) fn sign(&mut self, key: &SecretKey, label: &str, input: &Input) {
+        let signature = key.sign(self.base(input).as_bytes()).unwrap();
+        self.attach(label, &input.to_string(), &signature);
+    }
+
+    /// Adds a signature of any bytes.
+    pub(crate) fn attach(&mut self, label: &str, input: &str, signature: &[u8]) {
+        self.push("signature-input", &format!("{label}={input}"));
+        self.push("signature", &format!("{label}=:{}:", STANDARD.encode(signature)));
+    }
+
+    /// The signature base that `input` stands for.
+    pub(crate) fn base(&self, input: &Input) -> String {
+        let mut bare = self.clone();
+        bare.remove("signature-input").remove("signature").attach("x", &input.to_string(), &[]);
+        let mut head = bare.head();
+        let candidates = header::read(&head).unwrap();
+        let params = candidates[0].params.clone().unwrap().into_owned();
+        drop(candidates);
+        head = self.head();
+        let origins = Origins::unknown();
+        signature_base(&params, &head, &origins.resolve(&head).unwrap()).unwrap()
+    }
+
+    pub(crate) fn head(&self) -> Head<'_> {
+        let mut head = Head::new(self.method.as_str(), self.target.clone()).unwrap();
+        for (name, value) in &self.fields {
+            head.push(name.as_str(), value.as_slice()).unwrap();
+        }
+        head
+    }
+
+    pub(crate) fn push(&mut self, name: &str, value: &str) -> &mut Self {
+        self.fields.push((name.to_owned(), value.as_bytes().to_vec()));
+        self
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) -> &mut Self {
+        self.fields.retain(|(n, _)| n != name);
+        self
+    }
+
+    /// Puts one line of `name` where the first one stood.
+    pub(crate) fn set(&mut self, name: &str, value: &str) -> &mut Self {
+        match self.fields.iter_mut().find(|(n, _)| n == name) {
+            Some((_, old)) => *old = value.as_bytes().to_vec(),
+            None => {
+                self.push(name, value);
+            }
+        }
+        self
+    }
+
+    pub(crate) fn get(&self, name: &str) -> &str {
+        let (_, value) = self.fields.iter().find(|(n, _)| n == name).unwrap();
+        std::str::from_utf8(value).unwrap()
+    }
+
+    /// Replaces a piece of the first line of `name`, which must hold it.
+    pub(crate) fn edit(&mut self, name: &str, from: &str, to: &str) -> &mut Self {
+        let old = self.get(name).to_owned();
+        assert!(old.contains(from), "{name}: {old} holds no {from}");
+        self.set(name, &old.replacen(from, to, 1))
+    }
+
+    /// Another body, and the digest that goes with it.
+    pub(crate) fn with_body(&mut self, body: &str) -> &mut Self {
+        self.body = body.as_bytes().to_vec();
+        self.set("content-digest", &content_digest(body.as_bytes()))
+    }
+}
+
+/// A member of `Signature-Input`, in pieces as they stand on the wire.
+#[derive(Clone, Debug)]
+pub(crate) struct Input {
+    pub(crate) components: Vec<String>,
+    pub(crate) params: Vec<(String, String)>,
+}
+
+impl Input {
+    /// What the profile `mcp` wants of this request, from this key.
+    pub(crate) fn of(call: &Call, key: &SecretKey) -> Self {
+        let head = call.head();
+        let profile = Profile::mcp();
+        let carried = head.fields().iter().map(|f| f.name());
+        let carried = carried.filter(|name| profile.covers_if_carried(name));
+        let mut components: Vec<String> = Vec::new();
+        for name in ["@method", "@target-uri", "content-digest"].into_iter().chain(carried) {
+            let quoted = format!("\"{name}\"");
+            if !components.contains(&quoted) {
+                components.push(quoted);
+            }
+        }
+        let id = key.public().id();
+        let params = [
+            ("created", CREATED.to_string()),
+            ("expires", (CREATED + 30).to_string()),
+            ("nonce", format!("\"{NONCE}\"")),
+            ("keyid", format!("\"{id}\"")),
+            ("tag", format!("\"{id}\"")),
+        ];
+        Input { components, params: params.map(|(n, v)| (n.to_owned(), v)).to_vec() }
+    }
+
+    /// Sets a parameter to a value as on the wire.
+    pub(crate) fn set(&mut self, name: &str, value: impl fmt::Display) -> &mut Self {
+        match self.params.iter_mut().find(|(n, _)| n == name) {
+            Some((_, old)) => *old = value.to_string(),
+            None => self.params.push((name.to_owned(), value.to_string())),
+        }
+        self
+    }
+
+    pub(crate) fn unset(&mut self, name: &str) -> &mut Self {
+        self.params.retain(|(n, _)| n != name);
+        self
+    }
+
+    /// Puts `to` (an identifier as on the wire) in the place of the plain component `name`.
+    pub(crate) fn recover(&mut self, name: &str, to: &str) -> &mut Self {
+        let at = self.components.iter().position(|c| *c == format!("\"{name}\"")).unwrap();
+        self.components[at] = to.to_owned();
+        self
+    }
+
+    pub(crate) fn uncover(&mut self, name: &str) -> &mut Self {
+        let before = self.components.len();
+        self.components.retain(|c| *c != format!("\"{name}\""));
+        assert_eq!(self.components.len() + 1, before, "{name} was covered");
+        self
+    }
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({})", self.components.join(" "))?;
+        self.params.iter().try_for_each(|(name, value)| write!(f, ";{name}={value}"))
+    }
+}

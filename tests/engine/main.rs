@@ -1,0 +1,34 @@
+//! The modules that sign and verify, each tested through its public interface.
+#![allow(clippy::unwrap_used)]
+
+mod base_vectors;
+mod body;
+mod capture;
+mod checklist;
+mod clock;
+mod component;
+mod coverage;
+mod curve;
+mod digest;
+mod fixtures;
+mod formats;
+mod har;
+mod key_inputs;
+mod keyfile;
+mod line;
+mod memory;
+mod methods;
+mod mirror;
+mod name_forms;
+mod name_forms_url;
+mod pattern;
+mod properties;
+mod refusals;
+mod signature_header;
+mod signer;
+mod structured;
+mod target;
+mod tools;
+mod trust;
+mod trust_slips;
+mod window;

@@ -1,0 +1,327 @@
+//! Nonces in memory: fresh once, bounded, and never fresh again for having been forgotten.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use mcpid::clock::Timestamp;
+use mcpid::key::{KeyId, SecretKey, Sign};
+use mcpid::nonce::memory::Memory;
+use mcpid::nonce::{BoxFuture, Claim, NonceStore, Retention, StoreError};
+use rand::rngs::SysRng;
+
+const START: i64 = 1_795_392_000;
+/// Window 30, ahead 5, margin 30.
+const LENGTH: i64 = 65;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_unix(START + seconds)
+}
+
+fn key(seed: u8) -> KeyId {
+    *SecretKey::from_seed(&[seed; 32]).public().id()
+}
+
+fn store() -> Memory {
+    Memory::new(at(0), Retention::new(30, 5), &mut SysRng).unwrap()
+}
+
+/// Nothing in memory ever waits.
+fn ready<T>(mut future: BoxFuture<'_, T>) -> T {
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("a store in memory has nothing to wait for"),
+    }
+}
+
+fn try_claim(store: &Memory, now: i64, key: &KeyId, nonce: &str) -> Result<Claim, StoreError> {
+    ready(store.claim(at(now), key, nonce, at(now + LENGTH)))
+}
+
+fn claim(store: &Memory, now: i64, key: &KeyId, nonce: &str) -> Claim {
+    try_claim(store, now, key, nonce).unwrap()
+}
+
+fn is_fresh(claim: Claim) -> bool {
+    matches!(claim, Claim::Fresh { .. })
+}
+
+#[test]
+fn a_nonce_is_fresh_once() {
+    let store = store();
+    let (a, b) = (key(1), key(2));
+    assert!(is_fresh(claim(&store, 10, &a, "nonce-0")));
+    for now in [10, 11, 40, 74] {
+        let again = claim(&store, now, &a, "nonce-0");
+        assert_eq!(again, Claim::Replayed { first: Some(at(10)) }, "{now}");
+    }
+    for other in ["nonce-1", "Nonce-0", "nonce-0 ", "nonce-", "nonce-0=", ""] {
+        assert!(is_fresh(claim(&store, 10, &a, other)), "{other:?}");
+    }
+    assert!(is_fresh(claim(&store, 10, &b, "nonce-0")), "another key's is another nonce");
+}
+
+#[test]
+fn a_nonce_is_kept_as_long_as_anyone_needs_it() {
+    let store = store();
+    let key = key(1);
+    // Created five seconds ahead, the latest that may be, and so needed until 75.
+    ready(store.claim(at(5), &key, "n", at(10 + LENGTH))).unwrap();
+    assert!(!is_fresh(claim(&store, 10 + LENGTH - 1, &key, "n")));
+    assert!(is_fresh(claim(&store, 200, &key, "n")), "and not for ever");
+    // Longer than the retention, if it is asked.
+    ready(store.claim(at(5), &key, "long", at(10_000))).unwrap();
+    assert!(!is_fresh(claim(&store, 9_999, &key, "long")));
+    assert!(is_fresh(claim(&store, 10_000, &key, "long")));
+}
+
+#[test]
+fn what_is_over_is_never_fresh() {
+    let store = store();
+    for until in [-1000, 9, 10] {
+        let claim = ready(store.claim(at(10), &key(1), "n", at(until))).unwrap();
+        assert_eq!(claim, Claim::Expired, "{until}");
+    }
+    assert_eq!(ready(store.peek(at(10), &key(1), "n")).unwrap(), None, "nothing was written");
+    assert!(is_fresh(ready(store.claim(at(10), &key(1), "n", at(11))).unwrap()));
+}
+
+#[test]
+fn looking_changes_nothing() {
+    let store = store();
+    assert_eq!(ready(store.peek(at(10), &key(1), "n")).unwrap(), None);
+    assert!(is_fresh(claim(&store, 10, &key(1), "n")));
+    let seen = ready(store.peek(at(20), &key(1), "n")).unwrap().unwrap();
+    assert_eq!(seen.first, Some(at(10)));
+    assert!(seen.until >= at(10 + LENGTH));
+    assert_eq!(ready(store.peek(at(20), &key(2), "n")).unwrap(), None);
+    assert_eq!(ready(store.peek(seen.until, &key(1), "n")).unwrap(), None);
+}
+
+#[test]
+fn the_floor_is_the_start_unless_there_is_none() {
+    let store = store();
+    assert_eq!(ready(store.floor(at(0))).unwrap(), at(5));
+    assert_eq!(claim(&store, 10, &key(1), "n"), Claim::Fresh { floor: at(5) });
+    let without = self::store().without_floor();
+    assert!(ready(without.floor(at(0))).unwrap() < at(-1_000_000));
+    // What may be accepted now always lies above it.
+    assert!(matches!(claim(&without, 0, &key(1), "n"), Claim::Fresh { floor } if floor < at(-30)));
+}
+
+#[test]
+fn a_longer_retention_raises_the_floor_past_what_was_claimed() {
+    let store = store();
+    let same = [Retention::new(30, 5), Retention::new(10, 0), Retention::new(0, 5)];
+    for retention in same {
+        ready(store.register(at(100), retention)).unwrap();
+        assert_eq!(ready(store.floor(at(100))).unwrap(), at(5), "{retention:?}");
+    }
+    assert!(is_fresh(claim(&store, 100, &key(1), "before")));
+    ready(store.register(at(100), Retention::new(300, 60))).unwrap();
+    assert_eq!(ready(store.floor(at(100))).unwrap(), at(100 + 60 + 300));
+    // From now on all are kept for 300 + 60 + 300 seconds, also the short-lived user's.
+    assert_eq!(claim(&store, 100, &key(1), "n"), Claim::Fresh { floor: at(460) });
+    assert!(!is_fresh(claim(&store, 100 + 659, &key(1), "n")));
+    // Asking for less again lowers nothing.
+    ready(store.register(at(200), Retention::new(30, 5))).unwrap();
+    assert_eq!(ready(store.floor(at(200))).unwrap(), at(460));
+    assert!(is_fresh(claim(&store, 200, &key(1), "m")));
+    assert!(!is_fresh(claim(&store, 200 + 659, &key(1), "m")));
+}
+
+#[test]
+fn a_clock_that_steps_forward_and_back_makes_nothing_fresh_again() {
+    let store = store().without_floor();
+    let key = key(1);
+    // Created at 100, claimed at 100.
+    assert!(is_fresh(claim(&store, 100, &key, "old")));
+    // The clock steps an hour ahead, and enough is claimed there for everything to be swept.
+    for i in 0..2_000 {
+        assert!(is_fresh(claim(&store, 3_600, &key, &format!("ahead-{i}"))));
+    }
+    assert_eq!(ready(store.peek(at(100), &key, "old")).unwrap(), None, "it was swept");
+    // Back again, inside the window: the floor forbids it, also if the store does not know the nonce.
+    match claim(&store, 101, &key, "old") {
+        Claim::Fresh { floor } => assert!(at(100) <= floor && floor >= at(3_600 - LENGTH)),
+        other => assert!(matches!(other, Claim::Replayed { .. }), "{other:?}"),
+    }
+    // What is claimed while the clock stands back is remembered none the less.
+    assert!(is_fresh(claim(&store, 101, &key, "back")));
+    for i in 0..2_000 {
+        claim(&store, 102, &key, &format!("back-{i}"));
+    }
+    assert!(!is_fresh(claim(&store, 103, &key, "back")));
+    // The horizon never moves back, and goes on when the time has caught up.
+    assert!(ready(store.floor(at(103))).unwrap() >= at(3_600 - LENGTH));
+    assert!(
+        matches!(claim(&store, 4_000, &key, "x"), Claim::Fresh { floor } if floor == at(4_000 - LENGTH))
+    );
+    // A retention raised while the clock stands back goes by the latest claim, not by the clock.
+    ready(store.register(at(100), Retention::new(60, 5))).unwrap();
+    assert_eq!(ready(store.floor(at(100))).unwrap(), at(4_000 + 5 + 60));
+}
+
+#[test]
+fn a_full_store_says_so_and_forgets_nothing() {
+    let store = store().bounded(80);
+    let keys: Vec<_> = (1..=8).map(key).collect();
+    for (k, key) in keys.iter().enumerate() {
+        for i in 0..10 {
+            assert!(is_fresh(claim(&store, 10, key, &format!("{k}-{i}"))));
+        }
+    }
+    let error = try_claim(&store, 10, &key(9), "more").unwrap_err();
+    assert!(error.to_string().contains("80"), "{error}");
+    for (k, key) in keys.iter().enumerate() {
+        for i in 0..10 {
+            assert!(!is_fresh(claim(&store, 20, key, &format!("{k}-{i}"))));
+        }
+    }
+    // All of it passes, and there is room again, wherever the old ones lie.
+    for i in 0..10 {
+        assert!(is_fresh(claim(&store, 1_000, &key(9), &format!("{i}"))), "{i}");
+    }
+    assert_eq!(claim(&store, 1_000, &key(9), "10"), Claim::OverQuota);
+}
+
+#[test]
+fn one_key_gets_an_eighth_and_spoils_nothing_for_others() {
+    let store = store().bounded(800);
+    for i in 0..100 {
+        assert!(is_fresh(claim(&store, i / 10, &key(1), &format!("{i}"))));
+    }
+    for i in 100..200 {
+        assert_eq!(claim(&store, 10, &key(1), &format!("{i}")), Claim::OverQuota);
+    }
+    assert!(matches!(claim(&store, 10, &key(1), "0"), Claim::Replayed { .. }));
+    assert!(is_fresh(claim(&store, 10, &key(2), "0")));
+    // As its own pass, and not before.
+    let kept = ready(store.peek(at(10), &key(1), "0")).unwrap().unwrap().until.unix() - START;
+    assert_eq!(claim(&store, kept - 1, &key(1), "new"), Claim::OverQuota);
+    for i in 0..10 {
+        assert!(is_fresh(claim(&store, kept, &key(1), &format!("new-{i}"))), "{i}");
+    }
+    assert_eq!(claim(&store, kept, &key(1), "new-10"), Claim::OverQuota);
+}
+
+#[test]
+fn of_many_threads_one_wins_every_nonce() {
+    let store = Arc::new(store());
+    let wins: Arc<Vec<AtomicUsize>> = Arc::new((0..50).map(|_| AtomicUsize::new(0)).collect());
+    std::thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(|| {
+                let key = key(1);
+                for (i, won) in wins.iter().enumerate() {
+                    if is_fresh(claim(&store, 10, &key, &format!("{i}"))) {
+                        won.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+            });
+        }
+    });
+    assert!(wins.iter().all(|won| won.load(Ordering::SeqCst) == 1));
+}
+
+#[test]
+fn the_bounds_hold_among_threads() {
+    let store = Arc::new(store().bounded(400));
+    let (fresh, full, over) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    let per_key: Vec<AtomicUsize> = (0..16).map(|_| AtomicUsize::new(0)).collect();
+    std::thread::scope(|scope| {
+        for thread in 0..32_u8 {
+            let (store, per_key, fresh, full, over) = (&store, &per_key, &fresh, &full, &over);
+            scope.spawn(move || {
+                let key = key(thread % 16);
+                for i in 0..60 {
+                    match try_claim(store, 10, &key, &format!("{thread}-{i}")) {
+                        Ok(Claim::Fresh { .. }) => {
+                            fresh.fetch_add(1, Ordering::SeqCst);
+                            per_key[usize::from(thread % 16)].fetch_add(1, Ordering::SeqCst);
+                        }
+                        Ok(Claim::OverQuota) => _ = over.fetch_add(1, Ordering::SeqCst),
+                        Err(_) => _ = full.fetch_add(1, Ordering::SeqCst),
+                        Ok(other) => panic!("{other:?}"),
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(fresh.load(Ordering::SeqCst), 400, "exactly as many as there is room for");
+    assert!(per_key.iter().all(|n| n.load(Ordering::SeqCst) <= 50));
+    assert_eq!(full.load(Ordering::SeqCst) + over.load(Ordering::SeqCst), 32 * 60 - 400);
+}
+
+#[test]
+fn claims_and_sweeps_among_threads_let_nothing_in_twice() {
+    // Every nonce is claimed by two threads, each at its own pace, while old ones are swept. A
+    // thread that falls a whole retention behind meets swept nonces: then the floor refuses.
+    let store = Arc::new(store().bounded(100_000));
+    let accepted: Vec<AtomicUsize> = (0..4 * 3_000).map(|_| AtomicUsize::new(0)).collect();
+    std::thread::scope(|scope| {
+        for pair in 0..4_u8 {
+            for _ in 0..2 {
+                let (store, accepted) = (&store, &accepted[usize::from(pair) * 3_000..]);
+                scope.spawn(move || {
+                    let key = key(pair);
+                    for (i, accepted) in accepted.iter().take(3_000).enumerate() {
+                        let now = 100 + i64::try_from(i).unwrap() / 5;
+                        match claim(store, now, &key, &format!("{i}")) {
+                            Claim::Fresh { floor } if floor < at(now) => {
+                                accepted.fetch_add(1, Ordering::SeqCst);
+                            }
+                            _ => {}
+                        }
+                    }
+                });
+            }
+        }
+    });
+    let counts: Vec<_> = accepted.iter().map(|n| n.load(Ordering::SeqCst)).collect();
+    assert!(counts.iter().all(|&n| n <= 1));
+    assert!(counts.contains(&1));
+}
+
+#[test]
+fn old_nonces_make_room_and_are_counted_out() {
+    let store = store().bounded(1_000);
+    for i in 0..20_000_i64 {
+        // Nine a second and seventy seconds: never more than 630 live of a thousand.
+        let owner = key(u8::try_from(i % 10).unwrap());
+        assert!(is_fresh(claim(&store, 100 + i / 9, &owner, &format!("{i}"))), "{i}");
+    }
+}
+
+#[test]
+fn times_out_of_reach_are_an_error_and_not_a_panic() {
+    let store = store();
+    let (far, early) = (Timestamp::from_unix(i64::MAX), Timestamp::from_unix(i64::MIN));
+    assert!(ready(store.claim(at(0), &key(1), "n", far)).is_err());
+    assert!(ready(store.claim(early, &key(1), "n", at(100))).is_err());
+    assert_eq!(ready(store.claim(far, &key(1), "n", far)).unwrap(), Claim::Expired);
+    assert!(ready(store.peek(far, &key(1), "n")).unwrap().is_none());
+    // Three bytes of seconds are kept for each.
+    let longest = (1 << 24) - 1;
+    assert!(is_fresh(ready(store.claim(at(0), &key(1), "m", at(longest))).unwrap()));
+    let seen = ready(store.peek(at(longest - 1), &key(1), "m")).unwrap().unwrap();
+    assert_eq!(seen.until, at(longest));
+    let error = ready(store.claim(at(0), &key(1), "n", at(longest + 1))).unwrap_err();
+    assert!(error.to_string().contains("194 days"), "{error}");
+    let before = ready(store.floor(at(0))).unwrap();
+    let error = ready(store.register(far, Retention::new(u32::MAX, u32::MAX))).unwrap_err();
+    assert!(error.to_string().contains("194 days"), "{error}");
+    assert_eq!(ready(store.floor(at(0))).unwrap(), before, "it was refused as a whole");
+    assert!(is_fresh(claim(&store, 0, &key(1), "n")));
+    ready(store.register(far, Retention::new(60, 5))).unwrap();
+    assert_eq!(ready(store.floor(at(0))).unwrap(), far);
+}
+
+#[test]
+fn stores_are_usable_as_dyn() {
+    let store: Box<dyn NonceStore> = Box::new(store());
+    assert!(is_fresh(ready(store.claim(at(10), &key(1), "n", at(20))).unwrap()));
+    let error = StoreError::because("the store cannot be reached", "no route");
+    assert_eq!(error.to_string(), "the store cannot be reached");
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "no route");
+}

@@ -1,0 +1,130 @@
+//! The forms of a name, compared with what the crate `url` makes of it.
+
+use mcpid::mcp::name_forms::{NameForms, NameKind};
+use mcpid::mcp::pattern::{Operation, Pattern};
+use proptest::prelude::*;
+
+fn read(uri: &str) -> Operation<'_> {
+    Operation { method: "resources/read", name: Some(uri) }
+}
+
+/// A text that is likely to be read in several ways.
+fn uris() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        prop::sample::select(vec![
+            "/",
+            "//",
+            ".",
+            "..",
+            "/../",
+            "/./",
+            "%2e",
+            "%2E%2e",
+            "%2f",
+            "%25",
+            "?",
+            "#",
+            ":",
+            "@",
+            "|",
+            "^",
+            "`",
+            "{",
+            "}",
+            "'",
+            "\"",
+            "<",
+            " ",
+            "%",
+            "é",
+            "e\u{301}",
+            "C:",
+            "C|",
+            "localhost",
+            "[::1]",
+            "[",
+            "]",
+            "1.2.3.4",
+            ":80",
+            ":443",
+            ":0080",
+            "xn--",
+            "A",
+            "b",
+            "%41",
+            "*",
+            "~",
+            "0x1",
+            "ड़",
+            "\u{200d}",
+        ])
+        .prop_map(str::to_owned),
+        "[a-zA-Z0-9.]{1,4}",
+        any::<char>().prop_map(String::from),
+    ];
+    let scheme = prop::sample::select(vec![
+        "file:",
+        "file:/",
+        "file://",
+        "file:///",
+        "FILE://h/",
+        "http:",
+        "https://",
+        "HTTP://h",
+        "ws:/",
+        "ftp://h:21/",
+        "memo://",
+        "memo:",
+        "memo:/",
+        "X-y+z.1://",
+        "postgres://u@",
+        "urn:",
+        "",
+        "a:/",
+        "file://h/",
+        "file:///C:/",
+    ]);
+    (scheme, prop::collection::vec(piece, 0..8))
+        .prop_map(|(scheme, pieces)| scheme.to_owned() + &pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(4_096), ..ProptestConfig::default() })]
+
+    /// What the crate `url` makes of a text is among the forms, or the text is ambiguous.
+    #[test]
+    fn what_a_url_parser_rewrites_is_a_form_or_ambiguous(uri in uris()) {
+        let forms = NameForms::of(&uri, NameKind::Uri);
+        match (url::Url::parse(&uri), &forms) {
+            (_, NameForms::Ambiguous(_)) | (Err(_), _) => {}
+            (Ok(url), NameForms::Plain(text)) => prop_assert_eq!(url.as_str(), *text),
+            (Ok(url), NameForms::Several(forms)) => {
+                let found = forms.iter().any(|form| **form == *url.as_str().as_bytes());
+                let shown: Vec<_> = forms.iter().map(|f| String::from_utf8_lossy(f)).collect();
+                prop_assert!(found, "{:?} is {} and not in {:?}", uri, url, shown);
+            }
+        }
+    }
+
+    /// A name that a pattern grants is one that it restricts, and a pattern without stars matches
+    /// itself.
+    #[test]
+    fn what_grants_restricts(name in uris(), other in uris()) {
+        if let Ok(pattern) = Pattern::read(&format!("resources/read:{other}")) {
+            prop_assert!(!pattern.grants(read(&name)) || pattern.restricts(read(&name)));
+            if read(&other).forms().ambiguous().is_none() {
+                prop_assert!(pattern.grants(read(&other)), "{}", pattern);
+            }
+        }
+    }
+
+    /// Where the parser reads two texts as one, a pattern for the one restricts the other.
+    #[test]
+    fn what_a_parser_reads_alike_is_restricted_alike(name in uris()) {
+        if let Ok(url) = url::Url::parse(&name)
+            && let Ok(pattern) = Pattern::read(&format!("resources/read:{url}"))
+        {
+            prop_assert!(pattern.restricts(read(&name)), "{} {:?}", pattern, name);
+        }
+    }
+}
