@@ -6,9 +6,13 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+/* Wall time is this many seconds ahead: CLOCK_BASE, and what the file CLOCK_AHEAD holds now. */
+static long base;
 static volatile long *ahead;
 
 __attribute__((constructor)) static void begin(void) {
+    if (getenv("CLOCK_BASE")) base = atol(getenv("CLOCK_BASE"));
+    if (!getenv("CLOCK_AHEAD")) return;
     int file = open(getenv("CLOCK_AHEAD"), O_RDONLY);
     ahead = mmap(0, sizeof *ahead, PROT_READ, MAP_SHARED, file, 0);
 }
@@ -16,6 +20,7 @@ __attribute__((constructor)) static void begin(void) {
 int gettimeofday(struct timeval *restrict now, void *restrict zone) {
     (void)zone;
     long done = syscall(SYS_gettimeofday, now, 0);
+    now->tv_sec += base;
     if (ahead && ahead != MAP_FAILED) now->tv_sec += *ahead;
     return (int)done;
 }
