@@ -40,7 +40,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use crate::nonce::BoxFuture;
 
-use crate::mcp::body::{Ambiguous, Reading};
+use crate::mcp::body::{AmbiguousBody, Reading};
 use crate::mcp::pattern::{Operation, Pattern, PatternError};
 use crate::mcp::tools::Tools;
 
@@ -115,7 +115,7 @@ impl ConfirmPolicy {
     pub fn judge(
         &self,
         target: &str,
-        reading: Result<&Reading<'_>, &Ambiguous>,
+        reading: Result<&Reading<'_>, &AmbiguousBody>,
         body: &[u8],
         tools: &Tools,
     ) -> ConsentNeed {

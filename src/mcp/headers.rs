@@ -1,8 +1,8 @@
 //! The `Mcp-*` fields, which repeat what the body says.
 //!
 //! Revision 2026-07-28 lets proxies route and meter by these fields instead of the body. A field
-//! that tells another story than the body would make them act on something that was never done,
-//! so the two are held against each other, and a request of that revision must carry them.
+//! that disagrees with the body would make a proxy act on another operation than the server does.
+//! So the fields are compared with the body, and a request of that revision must carry them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,8 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::body::{Message, MessageKind, Reading, name_member, shorten};
+use super::ambiguity::shorten;
+use super::body::{Message, MessageKind, Reading, name_member};
 use crate::message::Head;
 
 /// The first revision that wants the fields.
@@ -27,13 +28,13 @@ const CLOSING: &str = "?=";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
     header: &'static str,
-    fault: Fault,
+    kind: MismatchKind,
     header_value: Option<String>,
     body_value: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+enum MismatchKind {
     Differs,
     Repeated,
     Unreadable,
@@ -45,13 +46,13 @@ impl Mismatch {
         self.header
     }
 
-    /// What the field says, decoded where that was possible; nothing if it is absent or stands
-    /// on several lines. At most 64 characters.
+    /// Returns the field's value, decoded if that was possible, of at most 64 characters. Returns
+    /// `None` if the field is absent or stands on several lines.
     pub fn header_value(&self) -> Option<&str> {
         self.header_value.as_deref()
     }
 
-    /// What the body says; nothing if it says nothing. At most 64 characters.
+    /// Returns the body's value, of at most 64 characters, or `None` if the body has none.
     pub fn body_value(&self) -> Option<&str> {
         self.body_value.as_deref()
     }
@@ -60,9 +61,9 @@ impl Mismatch {
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let header = self.header;
-        match (self.fault, &self.header_value, &self.body_value) {
-            (Fault::Repeated, ..) => write!(f, "{header} stands on more than one line"),
-            (Fault::Unreadable, Some(said), _) => {
+        match (self.kind, &self.header_value, &self.body_value) {
+            (MismatchKind::Repeated, ..) => write!(f, "{header} stands on more than one line"),
+            (MismatchKind::Unreadable, Some(said), _) => {
                 write!(f, "{header} is {said:?}, which is neither visible ASCII nor strict base64")
             }
             (_, Some(said), Some(body)) => {
@@ -79,8 +80,15 @@ impl std::error::Error for Mismatch {}
 
 /// Whether a protocol version wants the fields.
 ///
-/// Versions are dates and compare as text. One that is no date is of an unknown age: it is held
-/// to the stricter rules, which is also what a draft of a later revision would ask.
+/// Versions are dates and compare as text. A version that is no date, such as `draft`, is of unknown
+/// age, so the stricter rules apply.
+///
+/// ```
+/// use mcpid::mcp::headers::wants_mirror;
+///
+/// assert!(wants_mirror("2026-07-28") && wants_mirror("draft"));
+/// assert!(!wants_mirror("2025-11-25"));
+/// ```
 pub fn wants_mirror(version: &str) -> bool {
     let is_date = version.len() == 10
         && version.bytes().enumerate().all(|(i, b)| match i {
@@ -95,13 +103,13 @@ fn wants_name(method: &str) -> bool {
     matches!(method, "tools/call" | "prompts/get" | "resources/read")
 }
 
-/// Holds the `Mcp-*` fields of `head` against what the body says. `Mcp-Param-*` is not judged.
+/// Compares the `Mcp-*` fields of `head` with the body. `Mcp-Param-*` is not judged.
 ///
 /// # Errors
 /// [`Mismatch`] for the first field that is missing, repeated, not readable or not equal.
 pub fn check(head: &Head<'_>, reading: &Reading<'_>) -> Result<(), Mismatch> {
     match reading {
-        // Nothing to hold them against: there is no body that could say otherwise.
+        // There is no JSON body that the fields could disagree with.
         Reading::Get | Reading::Delete | Reading::Opaque => Ok(()),
         Reading::Json => {
             agree(METHOD, decoded(head, METHOD)?, None)?;
@@ -121,9 +129,8 @@ fn check_message(head: &Head<'_>, message: &Message<'_>) -> Result<(), Mismatch>
     if required {
         match (&version, body_version) {
             (Some(said), Some(body)) if said == body => {}
-            // A body that names no version leaves nothing to disagree with. It lacks what the
-            // revision wants in `_meta`, which is the server's to say (-32602). Nothing hangs on
-            // the body here: the field alone has asked for the other two.
+            // A body that names no version cannot disagree with the field. Such a body lacks a
+            // member of `_meta` that the revision demands; the server refuses it (-32602).
             (Some(_), None) => {}
             _ => return Err(differs(VERSION, version.as_deref(), body_version)),
         }
@@ -137,8 +144,8 @@ fn check_message(head: &Head<'_>, message: &Message<'_>) -> Result<(), Mismatch>
         agree(VERSION, version, body_version)?;
     }
     agree(METHOD, method, message.method())?;
-    // A method that goes by no name leaves nothing to disagree with either; a response does, for
-    // it has no business with the field at all.
+    // A method that acts on no name cannot disagree with `Mcp-Name`. A response can: the field is
+    // not defined for it.
     match message.method() {
         Some(method) if name_member(method).is_none() => Ok(()),
         _ => agree(NAME, name, message.name()),
@@ -160,7 +167,7 @@ fn agree(
 fn differs(header: &'static str, said: Option<&str>, body: Option<&str>) -> Mismatch {
     Mismatch {
         header,
-        fault: Fault::Differs,
+        kind: MismatchKind::Differs,
         header_value: said.map(shorten),
         body_value: body.map(shorten),
     }
@@ -173,9 +180,9 @@ fn decoded<'h>(head: &'h Head<'_>, header: &'static str) -> Result<Option<Cow<'h
         NAME => "mcp-name",
         _ => "mcp-protocol-version",
     };
-    let fault = |fault, said: Option<&[u8]>| Mismatch {
+    let mismatch = |kind, said: Option<&[u8]>| Mismatch {
         header,
-        fault,
+        kind,
         header_value: said.map(|said| shorten(&String::from_utf8_lossy(said))),
         body_value: None,
     };
@@ -183,17 +190,18 @@ fn decoded<'h>(head: &'h Head<'_>, header: &'static str) -> Result<Option<Cow<'h
         Ok(None) => Ok(None),
         Ok(Some(said)) => match decode(said) {
             Some(text) => Ok(Some(text)),
-            None => Err(fault(Fault::Unreadable, Some(said))),
+            None => Err(mismatch(MismatchKind::Unreadable, Some(said))),
         },
-        Err(_) => Err(fault(Fault::Repeated, None)),
+        Err(_) => Err(mismatch(MismatchKind::Repeated, None)),
     }
 }
 
 /// Decodes the value of an `Mcp-*` field: visible ASCII and inner spaces stand for themselves,
 /// `=?base64?…?=` for the UTF-8 text whose padded standard base64 (RFC 4648 section 4) it holds.
 ///
-/// Nothing for any other byte, for base64 that is not canonical, or for an opening mark without
-/// its closing one, which some decoders take for an encoded value. The marks are case-sensitive.
+/// Returns `None` for any other byte, for base64 that is not canonical, and for an opening mark
+/// without its closing one, which some decoders take for an encoded value. The marks are
+/// case-sensitive.
 pub fn decode(value: &[u8]) -> Option<Cow<'_, str>> {
     let text = std::str::from_utf8(value).ok()?;
     if !text.bytes().all(|b| matches!(b, b' '..=b'~')) {
@@ -208,10 +216,18 @@ pub fn decode(value: &[u8]) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Encodes a value for an `Mcp-*` field so that [`decode`] gives it back.
+/// Encodes a value for an `Mcp-*` field so that [`decode`] returns it.
 ///
-/// Base64 is used for whatever a field cannot carry as it is: bytes outside visible ASCII, spaces
-/// at the ends, nothing at all (some clients drop an empty field), and text that looks encoded.
+/// Base64 is used for text that a field cannot carry as it is: bytes outside visible ASCII, spaces
+/// at the ends, the empty text (some clients drop an empty field), and text that looks encoded.
+///
+/// ```
+/// use mcpid::mcp::headers::{decode, encode};
+///
+/// assert_eq!(encode("pay"), "pay");
+/// assert_eq!(encode("zahlen für"), "=?base64?emFobGVuIGbDvHI=?=");
+/// assert_eq!(decode(b"=?base64?emFobGVuIGbDvHI=?=").as_deref(), Some("zahlen für"));
+/// ```
 pub fn encode(text: &str) -> Cow<'_, str> {
     let plain = !text.is_empty()
         && text.bytes().all(|b| matches!(b, b' '..=b'~'))
@@ -224,8 +240,8 @@ pub fn encode(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The fields, name and value, that a client should send with `message`: none where its body
-/// names no version that wants them, and none for a response, for which they are not defined.
+/// Returns the fields, as pairs of name and value, that a client should send with `message`. The
+/// list is empty if the body names no version that wants them, and for a response.
 pub fn for_message(message: &Message<'_>) -> Vec<(&'static str, String)> {
     let version = message.protocol_version().filter(|version| wants_mirror(version));
     let (Some(version), Some(method)) = (version, message.method()) else {
@@ -233,7 +249,7 @@ pub fn for_message(message: &Message<'_>) -> Vec<(&'static str, String)> {
     };
     let mut fields =
         vec![(VERSION, encode(version).into_owned()), (METHOD, encode(method).into_owned())];
-    // The tasks extension wants its `taskId` here too, so every name that there is goes along.
+    // The tasks extension wants its `taskId` here too, so the name of every method is sent.
     if let Some(name) = message.name() {
         fields.push((NAME, encode(name).into_owned()));
     }

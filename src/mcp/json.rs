@@ -1,8 +1,8 @@
 //! One JSON object, read so that no two parsers can disagree about it (RFC 8259).
 //!
-//! serde_json does the grammar: white space, numbers, escapes, lone surrogates. What it lets
-//! through is found here, while it walks: a key that stands twice in one object, nesting that
-//! some parsers give up on, and keys that a parser without regard to case takes for another.
+//! serde_json checks the grammar: white space, numbers, escapes, lone surrogates. This module finds
+//! what serde_json accepts and other parsers do not: a key that stands twice in one object, deep
+//! nesting, and a key that a case-insensitive parser takes for another key.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -11,10 +11,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::body::Ambiguity;
-
-/// How deeply objects and arrays may nest, the outermost one included.
-pub(super) const MAX_DEPTH: usize = 64;
+use super::ambiguity::{Ambiguity, MAX_DEPTH};
 
 /// Members that decide what a message does. A key that differs from one of them in letter case
 /// only is refused: Go's `encoding/json`, among others, would take it for the real one.
@@ -35,52 +32,57 @@ const STEERING: [&str; 11] = [
 /// The member of `params._meta` that names the protocol version.
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
-/// What serde_json puts in place of a number if any crate in the build turns on its feature
-/// `arbitrary_precision`: an object with this one key. It must stay a number for us, or `params`
-/// could be one. (Numbers that overflow a double then pass; nothing here gives them a meaning.)
+/// With its feature `arbitrary_precision`, which any crate in the build may enable, serde_json
+/// represents a number as an object with this one key. Such an object is read as a number here, or
+/// `"params": 1` would pass as an object. (Numbers that overflow a double then pass; no rule here
+/// reads a number.)
 const NUMBER_IN_DISGUISE: &str = "$serde_json::private::Number";
 
 /// Up to this many keys an object's keys are compared one by one, which is faster than hashing.
 const FEW_KEYS: usize = 16;
 
-/// A value, as far as the envelope's rules need it.
+/// The type of a JSON value, as far as the rules for a message need it.
 #[derive(Debug, PartialEq)]
-pub(super) enum Kind<'de> {
+pub(super) enum ValueKind<'de> {
     Text(Cow<'de, str>),
     Object,
     Other,
 }
 
-/// What an object holds in the places where a message keeps its meaning.
+/// The members of an object that decide what a JSON-RPC message does.
 #[derive(Debug, Default)]
-pub(super) struct Found<'de> {
+pub(super) struct MessageMembers<'de> {
     pub(super) jsonrpc: bool,
     pub(super) result: bool,
     pub(super) error: bool,
     /// The value of `id` as it was written.
     pub(super) id: Option<&'de str>,
-    pub(super) method: Option<Kind<'de>>,
-    pub(super) params: Option<Kind<'de>>,
-    pub(super) name: Option<Kind<'de>>,
-    pub(super) uri: Option<Kind<'de>>,
-    pub(super) task_id: Option<Kind<'de>>,
-    pub(super) version: Option<Kind<'de>>,
+    pub(super) method: Option<ValueKind<'de>>,
+    pub(super) params: Option<ValueKind<'de>>,
+    pub(super) name: Option<ValueKind<'de>>,
+    pub(super) uri: Option<ValueKind<'de>>,
+    pub(super) task_id: Option<ValueKind<'de>>,
+    pub(super) version: Option<ValueKind<'de>>,
 }
 
 /// Reads exactly one object with nothing but white space around it.
-pub(super) fn read(text: &str) -> Result<Found<'_>, (Ambiguity, usize)> {
-    let mut walk =
-        Walk { keys: Vec::with_capacity(16), depth: 0, fault: None, found: Found::default() };
+pub(super) fn read(text: &str) -> Result<MessageMembers<'_>, (Ambiguity, usize)> {
+    let mut state = ReadState {
+        keys: Vec::with_capacity(16),
+        depth: 0,
+        fault: None,
+        found: MessageMembers::default(),
+    };
     let mut input = serde_json::Deserializer::from_str(text);
-    let outcome = Seed { walk: &mut walk, place: Place::Envelope }
+    let outcome = ValueSeed { state: &mut state, position: JsonPosition::Envelope }
         .deserialize(&mut input)
         .and_then(|kind| input.end().map(|()| kind));
     match outcome {
-        Ok(Kind::Object) => Ok(walk.found),
+        Ok(ValueKind::Object) => Ok(state.found),
         Ok(_) => Err((Ambiguity::NotAnObject, 0)),
         Err(error) => {
             let at = offset(text, error.line(), error.column());
-            Err((walk.fault.unwrap_or(Ambiguity::Json(error.into())), at))
+            Err((state.fault.unwrap_or(Ambiguity::Json(error.into())), at))
         }
     }
 }
@@ -91,130 +93,133 @@ fn offset(text: &str, line: usize, column: usize) -> usize {
     start.saturating_add(column.saturating_sub(1)).min(text.len())
 }
 
-/// What is carried through the walk.
-struct Walk<'de> {
-    /// The keys of all objects that are open and have few; each object looks at its own end.
+/// The state of one reading, which all nested values share.
+struct ReadState<'de> {
+    /// The keys of all open objects that have few; each object compares the last part only, which
+    /// holds its own keys.
     keys: Vec<Cow<'de, str>>,
     depth: usize,
-    /// Why the walk was ended: serde's errors can only carry text.
+    /// Why the reading was stopped: serde's errors can only carry text.
     fault: Option<Ambiguity>,
-    found: Found<'de>,
+    found: MessageMembers<'de>,
 }
 
-impl Walk<'_> {
+impl ReadState<'_> {
     fn end<E: serde::de::Error>(&mut self, fault: Ambiguity) -> E {
         self.fault = Some(fault);
         E::custom("refused")
     }
 }
 
-/// Where a value stands.
+/// The position of a value in the message.
 #[derive(Clone, Copy, PartialEq)]
-enum Place {
+enum JsonPosition {
     Envelope,
     Params,
     Meta,
-    /// A string that is wanted.
+    /// A string whose value is used.
     Steering,
     Inner,
 }
 
-struct Seed<'w, 'de> {
-    walk: &'w mut Walk<'de>,
-    place: Place,
+struct ValueSeed<'w, 'de> {
+    state: &'w mut ReadState<'de>,
+    position: JsonPosition,
 }
 
-impl<'de> DeserializeSeed<'de> for Seed<'_, 'de> {
-    type Value = Kind<'de>;
+impl<'de> DeserializeSeed<'de> for ValueSeed<'_, 'de> {
+    type Value = ValueKind<'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Kind<'de>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<ValueKind<'de>, D::Error> {
         // Never `IgnoredAny`, which skips over strings without looking at their escapes.
         input.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Seed<'_, 'de> {
-    type Value = Kind<'de>;
+impl<'de> Visitor<'de> for ValueSeed<'_, 'de> {
+    type Value = ValueKind<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Kind<'de>, E> {
-        Ok(Kind::Other)
+    fn visit_unit<E>(self) -> Result<ValueKind<'de>, E> {
+        Ok(ValueKind::Other)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Kind<'de>, E> {
-        Ok(Kind::Other)
+    fn visit_bool<E>(self, _: bool) -> Result<ValueKind<'de>, E> {
+        Ok(ValueKind::Other)
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Kind<'de>, E> {
-        Ok(Kind::Other)
+    fn visit_i64<E>(self, _: i64) -> Result<ValueKind<'de>, E> {
+        Ok(ValueKind::Other)
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Kind<'de>, E> {
-        Ok(Kind::Other)
+    fn visit_u64<E>(self, _: u64) -> Result<ValueKind<'de>, E> {
+        Ok(ValueKind::Other)
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Kind<'de>, E> {
-        Ok(Kind::Other)
+    fn visit_f64<E>(self, _: f64) -> Result<ValueKind<'de>, E> {
+        Ok(ValueKind::Other)
     }
 
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Kind<'de>, E> {
-        Ok(Kind::Text(Cow::Borrowed(text)))
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<ValueKind<'de>, E> {
+        Ok(ValueKind::Text(Cow::Borrowed(text)))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Kind<'de>, E> {
-        // A string with escapes is only copied where somebody will look at it.
-        Ok(match self.place {
-            Place::Steering => Kind::Text(Cow::Owned(text.to_owned())),
-            _ => Kind::Text(Cow::Borrowed("")),
+    fn visit_str<E>(self, text: &str) -> Result<ValueKind<'de>, E> {
+        // A string with escapes is copied only if its value is used.
+        Ok(match self.position {
+            JsonPosition::Steering => ValueKind::Text(Cow::Owned(text.to_owned())),
+            _ => ValueKind::Text(Cow::Borrowed("")),
         })
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Kind<'de>, A::Error> {
-        let walk = self.walk;
-        descend::<A::Error>(walk)?;
-        while items.next_element_seed(Seed { walk, place: Place::Inner })?.is_some() {}
-        walk.depth -= 1;
-        Ok(Kind::Other)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<ValueKind<'de>, A::Error> {
+        let state = self.state;
+        descend::<A::Error>(state)?;
+        while items.next_element_seed(ValueSeed { state, position: JsonPosition::Inner })?.is_some()
+        {
+        }
+        state.depth -= 1;
+        Ok(ValueKind::Other)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Kind<'de>, A::Error> {
-        let Seed { walk, place } = self;
-        descend::<A::Error>(walk)?;
-        let mut keys = Keys { first: walk.keys.len(), many: None };
-        let mut kind = Kind::Object;
-        while let Some(key) = members.next_key_seed(Key)? {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<ValueKind<'de>, A::Error> {
+        let ValueSeed { state, position } = self;
+        descend::<A::Error>(state)?;
+        let mut keys = ObjectKeys { first: state.keys.len(), many: None };
+        let mut kind = ValueKind::Object;
+        while let Some(key) = members.next_key_seed(KeySeed)? {
             if key == NUMBER_IN_DISGUISE {
-                kind = Kind::Other;
+                kind = ValueKind::Other;
             }
-            let member = Member::at(place, &key);
-            if member == Member::Plain
-                && place != Place::Inner
+            let member = SteeringMember::at(position, &key);
+            if member == SteeringMember::Plain
+                && position != JsonPosition::Inner
                 && let Some(real) = case_variant(&key)
             {
-                return Err(walk.end(Ambiguity::case_variant(&key, real)));
+                return Err(state.end(Ambiguity::case_variant(&key, real)));
             }
-            if let Err(key) = keys.add(&mut walk.keys, key) {
-                return Err(walk.end(Ambiguity::duplicate(&key)));
+            if let Err(key) = keys.add(&mut state.keys, key) {
+                return Err(state.end(Ambiguity::duplicate(&key)));
             }
-            member.read(walk, &mut members)?;
+            member.read(state, &mut members)?;
         }
-        walk.keys.truncate(keys.first);
-        walk.depth -= 1;
+        state.keys.truncate(keys.first);
+        state.depth -= 1;
         Ok(kind)
     }
 }
 
-fn descend<E: serde::de::Error>(walk: &mut Walk<'_>) -> Result<(), E> {
-    walk.depth += 1;
-    if walk.depth > MAX_DEPTH { Err(walk.end(Ambiguity::TooDeep)) } else { Ok(()) }
+fn descend<E: serde::de::Error>(state: &mut ReadState<'_>) -> Result<(), E> {
+    state.depth += 1;
+    if state.depth > MAX_DEPTH { Err(state.end(Ambiguity::TooDeep)) } else { Ok(()) }
 }
 
-/// A member, by what its value means.
+/// A member of an object, by what its value means.
 #[derive(Clone, Copy, PartialEq)]
-enum Member {
+enum SteeringMember {
     JsonRpc,
     Id,
     Method,
@@ -229,73 +234,75 @@ enum Member {
     Plain,
 }
 
-impl Member {
-    fn at(place: Place, key: &str) -> Member {
-        match (place, key) {
-            (Place::Envelope, "jsonrpc") => Member::JsonRpc,
-            (Place::Envelope, "id") => Member::Id,
-            (Place::Envelope, "method") => Member::Method,
-            (Place::Envelope, "params") => Member::Params,
-            (Place::Envelope, "result") => Member::Result,
-            (Place::Envelope, "error") => Member::Error,
-            (Place::Params, "name") => Member::Name,
-            (Place::Params, "uri") => Member::Uri,
-            (Place::Params, "taskId") => Member::TaskId,
-            (Place::Params, "_meta") => Member::Meta,
-            (Place::Meta, VERSION) => Member::Version,
-            _ => Member::Plain,
+impl SteeringMember {
+    fn at(position: JsonPosition, key: &str) -> SteeringMember {
+        match (position, key) {
+            (JsonPosition::Envelope, "jsonrpc") => SteeringMember::JsonRpc,
+            (JsonPosition::Envelope, "id") => SteeringMember::Id,
+            (JsonPosition::Envelope, "method") => SteeringMember::Method,
+            (JsonPosition::Envelope, "params") => SteeringMember::Params,
+            (JsonPosition::Envelope, "result") => SteeringMember::Result,
+            (JsonPosition::Envelope, "error") => SteeringMember::Error,
+            (JsonPosition::Params, "name") => SteeringMember::Name,
+            (JsonPosition::Params, "uri") => SteeringMember::Uri,
+            (JsonPosition::Params, "taskId") => SteeringMember::TaskId,
+            (JsonPosition::Params, "_meta") => SteeringMember::Meta,
+            (JsonPosition::Meta, VERSION) => SteeringMember::Version,
+            _ => SteeringMember::Plain,
         }
     }
 
     fn read<'de, A: MapAccess<'de>>(
         self,
-        walk: &mut Walk<'de>,
+        state: &mut ReadState<'de>,
         members: &mut A,
     ) -> Result<(), A::Error> {
-        if self == Member::Id {
+        if self == SteeringMember::Id {
             let raw: &'de RawValue = members.next_value()?;
             // serde_json skips a raw value without looking into its strings: look now.
             let mut again = serde_json::Deserializer::from_str(raw.get());
-            let seed = Seed { walk: &mut *walk, place: Place::Inner };
+            let seed = ValueSeed { state: &mut *state, position: JsonPosition::Inner };
             seed.deserialize(&mut again).map_err(A::Error::custom)?;
-            walk.found.id = Some(raw.get());
+            state.found.id = Some(raw.get());
             return Ok(());
         }
-        let place = match self {
-            Member::Params => Place::Params,
-            Member::Meta => Place::Meta,
-            Member::Method | Member::Name | Member::Uri | Member::TaskId | Member::Version => {
-                Place::Steering
-            }
-            _ => Place::Inner,
+        let position = match self {
+            SteeringMember::Params => JsonPosition::Params,
+            SteeringMember::Meta => JsonPosition::Meta,
+            SteeringMember::Method
+            | SteeringMember::Name
+            | SteeringMember::Uri
+            | SteeringMember::TaskId
+            | SteeringMember::Version => JsonPosition::Steering,
+            _ => JsonPosition::Inner,
         };
-        let kind = members.next_value_seed(Seed { walk: &mut *walk, place })?;
-        let found = &mut walk.found;
+        let kind = members.next_value_seed(ValueSeed { state: &mut *state, position })?;
+        let found = &mut state.found;
         match self {
-            Member::JsonRpc => found.jsonrpc = true,
-            Member::Result => found.result = true,
-            Member::Error => found.error = true,
-            Member::Method => found.method = Some(kind),
-            Member::Params => found.params = Some(kind),
-            Member::Name => found.name = Some(kind),
-            Member::Uri => found.uri = Some(kind),
-            Member::TaskId => found.task_id = Some(kind),
-            Member::Version => found.version = Some(kind),
-            Member::Id | Member::Meta | Member::Plain => {}
+            SteeringMember::JsonRpc => found.jsonrpc = true,
+            SteeringMember::Result => found.result = true,
+            SteeringMember::Error => found.error = true,
+            SteeringMember::Method => found.method = Some(kind),
+            SteeringMember::Params => found.params = Some(kind),
+            SteeringMember::Name => found.name = Some(kind),
+            SteeringMember::Uri => found.uri = Some(kind),
+            SteeringMember::TaskId => found.task_id = Some(kind),
+            SteeringMember::Version => found.version = Some(kind),
+            SteeringMember::Id | SteeringMember::Meta | SteeringMember::Plain => {}
         }
         Ok(())
     }
 }
 
-/// The keys of one object: on the shared stack while they are few, hashed when they are many, so
-/// that the cost never grows with the square of their number.
-struct Keys<'de> {
+/// The keys of one object: on the shared stack while they are few, in a hash set when they are many.
+/// So the cost does not grow with the square of their number.
+struct ObjectKeys<'de> {
     first: usize,
     many: Option<HashSet<Cow<'de, str>>>,
 }
 
-impl<'de> Keys<'de> {
-    /// Adds `key`, or gives it back if it is there already.
+impl<'de> ObjectKeys<'de> {
+    /// Adds `key`, or returns it as the error if the object has it already.
     fn add(
         &mut self,
         stack: &mut Vec<Cow<'de, str>>,
@@ -322,7 +329,7 @@ impl<'de> Keys<'de> {
     }
 }
 
-/// The steering member that `key` equals but for letter case.
+/// Returns the steering member that differs from `key` in letter case only.
 fn case_variant(key: &str) -> Option<&'static str> {
     // The longest has nine letters, of at most three bytes each.
     if key.len() > 27 || STEERING.contains(&key) {
@@ -342,10 +349,10 @@ fn fold(c: char) -> char {
     }
 }
 
-/// A key, borrowed from the body wherever it has no escapes.
-struct Key;
+/// Reads a key, which is borrowed from the body if it has no escapes.
+struct KeySeed;
 
-impl<'de> DeserializeSeed<'de> for Key {
+impl<'de> DeserializeSeed<'de> for KeySeed {
     type Value = Cow<'de, str>;
 
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Self::Value, D::Error> {
@@ -353,7 +360,7 @@ impl<'de> DeserializeSeed<'de> for Key {
     }
 }
 
-impl<'de> Visitor<'de> for Key {
+impl<'de> Visitor<'de> for KeySeed {
     type Value = Cow<'de, str>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,7 +4,7 @@ use crate::message::is_tchar;
 
 /// What a `Content-Type` says about JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Media {
+pub(super) enum ContentKind {
     /// `application/json`, with no charset or with `utf-8`.
     Json,
     /// Another type whose content is JSON: `text/json` or any `…+json` (RFC 6839), in UTF-8.
@@ -19,14 +19,14 @@ pub(super) enum Media {
 /// quoted or not, in any case, and may stand once. What only looks like a charset to some parsers
 /// (`charset*` of RFC 8187, a name with space around `=`, a backslash in the value) is no JSON
 /// that we can read.
-pub(super) fn read(value: &[u8]) -> Media {
-    let Some((essence, mut rest)) = essence(value) else { return Media::Other };
+pub(super) fn read(value: &[u8]) -> ContentKind {
+    let Some((essence, mut rest)) = essence(value) else { return ContentKind::Other };
     let media = if essence.eq_ignore_ascii_case(b"application/json") {
-        Media::Json
+        ContentKind::Json
     } else if is_json_name(essence) {
-        Media::JsonLike
+        ContentKind::JsonLike
     } else {
-        return Media::Other;
+        return ContentKind::Other;
     };
     let mut charsets = 0;
     loop {
@@ -37,18 +37,18 @@ pub(super) fn read(value: &[u8]) -> Media {
         if rest.first().is_none_or(|&b| b == b';') {
             continue;
         }
-        let Some((name, value, after)) = parameter(rest) else { return Media::Other };
+        let Some((name, value, after)) = parameter(rest) else { return ContentKind::Other };
         rest = after;
         if name.len() >= 7 && name[..7].eq_ignore_ascii_case(b"charset") {
             charsets += 1;
             if name.len() != 7 || charsets > 1 || !value.eq_ignore_ascii_case(b"utf-8") {
-                return Media::Other;
+                return ContentKind::Other;
             }
         }
     }
     // One inside a quoted value is a charset to a reader that splits at every semicolon.
     let mentions = value.windows(7).filter(|at| at.eq_ignore_ascii_case(b"charset")).count();
-    if rest.is_empty() && mentions == charsets { media } else { Media::Other }
+    if rest.is_empty() && mentions == charsets { media } else { ContentKind::Other }
 }
 
 /// Whether some server might take a `Content-Type` value for JSON, however broken it is. Decides

@@ -52,7 +52,16 @@ pub const KNOWN: [&str; 42] = [
     "tools/list",
 ];
 
-/// The member of `params` that names what a method acts on, if the method has one.
+/// Returns the member of `params` that names what `method` acts on, or `None` if the method acts on
+/// no name.
+///
+/// ```
+/// use mcpid::mcp::methods::{name_member, nearest};
+///
+/// assert_eq!(name_member("resources/read"), Some("uri"));
+/// assert_eq!(name_member("ping"), None);
+/// assert_eq!(nearest("tools/cal"), Some("tools/call"));
+/// ```
 pub fn name_member(method: &str) -> Option<&'static str> {
     match method.split_once('/')?.0 {
         "tools" | "prompts" => Some("name"),
@@ -62,10 +71,11 @@ pub fn name_member(method: &str) -> Option<&'static str> {
     }
 }
 
-/// The known method that a pattern's METHOD was most likely meant to be: the closest one within
-/// one edit, or two where the known method has 12 characters or more. An edit is an insertion, a
-/// deletion, a substitution or a swap of neighbours; letter case is ignored. A `*` in `text` stands
-/// for any run of characters; then a short text has no neighbours (`a*/*`), and no slash is edited.
+/// Returns the known method that a pattern's METHOD was most likely meant to be: the closest one
+/// within one edit, or within two if the known method has 12 characters or more. An edit is an
+/// insertion, a deletion, a substitution or a swap of neighbours; letter case is ignored. A `*` in
+/// `text` stands for any run of characters; then a short text has no neighbours (`a*/*`), and no
+/// slash is edited.
 pub fn nearest(text: &str) -> Option<&'static str> {
     let literal = text.bytes().filter(|b| *b != b'*').count();
     let near = KNOWN.into_iter().filter_map(|known| {
@@ -77,8 +87,9 @@ pub fn nearest(text: &str) -> Option<&'static str> {
     near.min().map(|(.., known)| known)
 }
 
-/// How many edits turn `text` into `word`, if `most` suffice. Both are compared without regard to
-/// ASCII letter case. The work is at most 2 KiB of `text` times the length of `word`.
+/// Returns how many edits turn `text` into `word`, or `None` if more than `most` are needed. Both are
+/// compared without regard to ASCII letter case. The work is at most 2 KiB of `text` times the length
+/// of `word`.
 pub fn edits(text: &str, word: &str, most: usize) -> Option<usize> {
     let starred = text.contains('*');
     if text.len() > 2_048 || (!starred && text.len().abs_diff(word.len()) > 4 * (most + 1)) {
@@ -86,7 +97,7 @@ pub fn edits(text: &str, word: &str, most: usize) -> Option<usize> {
     }
     let text: Vec<char> = text.to_ascii_lowercase().chars().collect();
     let word: Vec<char> = word.to_ascii_lowercase().chars().collect();
-    // A slash divides; where a star may take over what it divides, an edited slash says nothing.
+    // In a text with a star no slash is edited: the star could stand for both sides of the slash.
     let cost = |c: char| if starred && c == '/' { 1_000 } else { 1 };
     // Optimal string alignment, three rows of it; `before[j]` are the edits from the text so far
     // to the first j characters of the word.

@@ -2,8 +2,9 @@
 //!
 //! Servers disagree about odd JSON, odd media types and headers that contradict the body. Policy
 //! may only rest on what all of them read alike, so [`body::read`] refuses the rest, and
-//! [`headers::check`] refuses headers that tell another story than the body.
+//! [`headers::check`] refuses headers that disagree with the body.
 
+mod ambiguity;
 pub mod body;
 pub mod headers;
 mod invisible;

@@ -15,7 +15,7 @@
 //! 6  NFC of that
 //! ```
 //!
-//! A name without such a form is [`Ambiguous`].
+//! A name without such a form is [`NameAmbiguity`].
 
 use std::borrow::Cow;
 
@@ -23,7 +23,7 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quic
 
 use super::invisible;
 use super::percent;
-use super::uri::{Dialect, Parts, Written, is_special, write_url};
+use super::uri::{Dialect, UriParts, UrlSpelling, is_special, write_url};
 
 /// The longest name, in bytes, that is put into its forms. A longer one that is not plain is
 /// ambiguous, so that no request buys much work or memory.
@@ -44,7 +44,7 @@ pub enum NameKind {
 /// Why a name has no form that could be compared. The words go after "name ambiguous".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Ambiguous {
+pub enum NameAmbiguity {
     /// It begins or ends with a blank.
     #[error("a blank around it")]
     Blank,
@@ -66,28 +66,37 @@ pub enum Ambiguous {
 }
 
 /// A name in all its forms.
+///
+/// ```
+/// use mcpid::mcp::name_forms::{NameForms, NameKind};
+///
+/// assert!(matches!(NameForms::of("get_invoice", NameKind::Text), NameForms::Plain(_)));
+/// let climbing = NameForms::of("file:///pub/../private", NameKind::Uri);
+/// assert!(matches!(climbing, NameForms::Several(_)));
+/// assert!(NameForms::of("a\\b", NameKind::Text).ambiguous().is_some());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NameForms<'a> {
     /// All forms are the same.
     Plain(&'a str),
     /// The form of each number above.
     Several(Box<[Cow<'a, [u8]>; FORMS]>),
-    /// There is none.
-    Ambiguous(Ambiguous),
+    /// The name has no form that can be compared.
+    Ambiguous(NameAmbiguity),
 }
 
 impl<'a> NameForms<'a> {
-    /// Puts a name into its forms. A plain one costs one look at its bytes.
+    /// Computes the forms of a name. A plain name costs one pass over its bytes.
     pub fn of(name: &'a str, kind: NameKind) -> Self {
         if is_plain(name, kind) {
             return NameForms::Plain(name);
         }
         if name.len() > MAX_NAME {
-            return NameForms::Ambiguous(Ambiguous::TooLong);
+            return NameForms::Ambiguous(NameAmbiguity::TooLong);
         }
         // A NUL is no wildcard here.
         if name.contains('\0') {
-            return NameForms::Ambiguous(Ambiguous::Invisible('\0'));
+            return NameForms::Ambiguous(NameAmbiguity::Invisible('\0'));
         }
         match forms(name, kind) {
             Ok(forms) => NameForms::Several(Box::new(forms)),
@@ -95,8 +104,8 @@ impl<'a> NameForms<'a> {
         }
     }
 
-    /// Why it has none, if it has none.
-    pub fn ambiguous(&self) -> Option<Ambiguous> {
+    /// Returns why the name has no form, or `None` if it has one.
+    pub fn ambiguous(&self) -> Option<NameAmbiguity> {
         match self {
             NameForms::Ambiguous(why) => Some(*why),
             _ => None,
@@ -131,16 +140,16 @@ fn is_plain(name: &str, kind: NameKind) -> bool {
 /// All forms of `name`; a NUL in it is the wildcard of a pattern.
 ///
 /// # Errors
-/// [`Ambiguous`].
-pub(super) fn forms(name: &str, kind: NameKind) -> Result<[Cow<'_, [u8]>; FORMS], Ambiguous> {
+/// [`NameAmbiguity`].
+pub(super) fn forms(name: &str, kind: NameKind) -> Result<[Cow<'_, [u8]>; FORMS], NameAmbiguity> {
     if name.trim() != name {
-        return Err(Ambiguous::Blank);
+        return Err(NameAmbiguity::Blank);
     }
     if name.contains('\\') {
-        return Err(Ambiguous::Backslash);
+        return Err(NameAmbiguity::Backslash);
     }
     if let Some(c) = invisible::first(name) {
-        return Err(Ambiguous::Invisible(c));
+        return Err(NameAmbiguity::Invisible(c));
     }
     let (current, by_crate) = match kind {
         NameKind::Uri => (url(name, Dialect::Current)?, url(name, Dialect::CrateUrl)?),
@@ -165,23 +174,23 @@ pub(super) fn forms(name: &str, kind: NameKind) -> Result<[Cow<'_, [u8]>; FORMS]
     Ok([sent, bytes(current), bytes(by_crate), rfc.into(), path.into(), files.into(), composed])
 }
 
-fn parts(name: &str, kind: NameKind) -> Parts<'_> {
+fn parts(name: &str, kind: NameKind) -> UriParts<'_> {
     match kind {
-        NameKind::Uri => Parts::of(name),
-        NameKind::Text => Parts { path: name, ..Parts::default() },
+        NameKind::Uri => UriParts::of(name),
+        NameKind::Text => UriParts { path: name, ..UriParts::default() },
     }
 }
 
-/// What a URL parser makes of it; the text itself where it is no URL.
-fn url(name: &str, dialect: Dialect) -> Result<Cow<'_, str>, Ambiguous> {
+/// Returns what a URL parser makes of `name`, or `name` itself if it is no URL.
+fn url(name: &str, dialect: Dialect) -> Result<Cow<'_, str>, NameAmbiguity> {
     match write_url(name, dialect) {
-        Written::As(text) => Ok(Cow::Owned(text)),
-        Written::NoUrl => Ok(Cow::Borrowed(name)),
-        Written::Unknown => Err(Ambiguous::Url),
+        UrlSpelling::As(text) => Ok(Cow::Owned(text)),
+        UrlSpelling::NoUrl => Ok(Cow::Borrowed(name)),
+        UrlSpelling::Unknown => Err(NameAmbiguity::Url),
     }
 }
 
-/// The parts of a name, decoded one by one: what an encoded delimiter stands for divides nothing.
+/// The parts of a name, decoded one by one, so that an encoded delimiter divides nothing.
 struct Decoded {
     /// In lower case.
     scheme: Option<String>,
@@ -192,7 +201,7 @@ struct Decoded {
 }
 
 impl Decoded {
-    fn of(parts: &Parts<'_>) -> Result<Self, Ambiguous> {
+    fn of(parts: &UriParts<'_>) -> Result<Self, NameAmbiguity> {
         let decode = |part: Option<&str>| part.map(decoded).transpose();
         Ok(Decoded {
             scheme: parts.scheme.map(str::to_ascii_lowercase),
@@ -248,20 +257,20 @@ impl Decoded {
     }
 }
 
-/// Decoded until nothing is left to decode, if what comes out can be compared.
-fn decoded(part: &str) -> Result<Vec<u8>, Ambiguous> {
+/// Decodes `part` until no triplet is left. Fails if the result cannot be compared.
+fn decoded(part: &str) -> Result<Vec<u8>, NameAmbiguity> {
     if !part.contains('%') {
         return Ok(part.as_bytes().to_owned());
     }
-    let bytes = percent::decode_fully(part.as_bytes()).ok_or(Ambiguous::Invisible('\0'))?;
+    let bytes = percent::decode_fully(part.as_bytes()).ok_or(NameAmbiguity::Invisible('\0'))?;
     if bytes.contains(&b'\\') {
-        return Err(Ambiguous::Backslash);
+        return Err(NameAmbiguity::Backslash);
     }
     if percent::is_overlong(&bytes) {
-        return Err(Ambiguous::Overlong);
+        return Err(NameAmbiguity::Overlong);
     }
     match invisible::first(&String::from_utf8_lossy(&bytes)) {
-        Some(c) => Err(Ambiguous::Invisible(c)),
+        Some(c) => Err(NameAmbiguity::Invisible(c)),
         None => Ok(bytes),
     }
 }

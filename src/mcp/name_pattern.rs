@@ -1,6 +1,6 @@
 //! The NAME of a pattern, in the forms in which names are compared.
 
-use super::name_forms::{self, Ambiguous, NameForms, NameKind};
+use super::name_forms::{self, NameAmbiguity, NameForms, NameKind};
 
 /// The byte that stands for any run of characters. No pattern holds a NUL, so that a star which
 /// was percent-encoded stays a star.
@@ -17,7 +17,7 @@ pub(super) struct NamePattern {
 
 /// How many forms of a name have to match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Need {
+pub(super) enum FormsNeeded {
     /// What grants: each.
     Every,
     /// What restricts: one.
@@ -31,13 +31,13 @@ impl NamePattern {
     }
 
     /// Why no honest name can match it, if that is so.
-    pub(super) fn ambiguous(name: &str, kind: NameKind) -> Option<Ambiguous> {
+    pub(super) fn ambiguous(name: &str, kind: NameKind) -> Option<NameAmbiguity> {
         name_forms::forms(&name.replace('*', "\0"), kind).err()
     }
 
     /// Whether it matches `name`. Each form is compared with the like form of the pattern, and with
     /// the pattern as it was written: `file:*` has no form as a URL that would still mean the same.
-    pub(super) fn matches(&self, name: &NameForms<'_>, kind: NameKind, need: Need) -> bool {
+    pub(super) fn matches(&self, name: &NameForms<'_>, kind: NameKind, need: FormsNeeded) -> bool {
         let patterns = match kind {
             NameKind::Uri => &self.uri,
             NameKind::Text => &self.text,
@@ -45,8 +45,8 @@ impl NamePattern {
         let written = patterns.first().map_or(&[][..], Vec::as_slice);
         match (name, need) {
             // What it is in every form begins with what it is as written.
-            (NameForms::Plain(name), Need::Every) => glob(written, name.as_bytes()),
-            (NameForms::Plain(name), Need::Any) => {
+            (NameForms::Plain(name), FormsNeeded::Every) => glob(written, name.as_bytes()),
+            (NameForms::Plain(name), FormsNeeded::Any) => {
                 patterns.iter().any(|pattern| glob(pattern, name.as_bytes()))
             }
             (NameForms::Several(names), need) => {
@@ -55,11 +55,11 @@ impl NamePattern {
                     like || glob(written, name)
                 });
                 match need {
-                    Need::Every => each.all(|matches| matches),
-                    Need::Any => each.any(|matches| matches),
+                    FormsNeeded::Every => each.all(|matches| matches),
+                    FormsNeeded::Any => each.any(|matches| matches),
                 }
             }
-            (NameForms::Ambiguous(_), need) => need == Need::Any,
+            (NameForms::Ambiguous(_), need) => need == FormsNeeded::Any,
         }
     }
 }

@@ -12,12 +12,24 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::ambiguity::shorten;
 use super::methods::{self, KNOWN, name_member};
-use super::name_forms::{Ambiguous, NameForms, NameKind};
-use super::name_pattern::{NamePattern, Need, glob};
+use super::name_forms::{NameAmbiguity, NameForms, NameKind};
+use super::name_pattern::{FormsNeeded, NamePattern, glob};
 use crate::message::shown::printed;
 
-/// What one request does, as patterns see it.
+/// What one request does: a method and, for some methods, the name that the method acts on.
+///
+/// ```
+/// use mcpid::mcp::pattern::{Operation, Pattern};
+///
+/// let pattern = Pattern::parse("tools/call:get_*")?;
+/// let call = |name| Operation { method: "tools/call", name: Some(name) };
+/// assert!(pattern.grants(call("get_invoice")));
+/// assert!(!pattern.grants(call("delete_invoice")));
+/// assert!(Pattern::parse("tool/call").is_err(), "a slip that would restrict nothing");
+/// # Ok::<(), mcpid::mcp::pattern::PatternError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Operation<'a> {
     /// The JSON-RPC method, or `@response`, `@get`, `@delete` for messages without one.
@@ -28,8 +40,8 @@ pub struct Operation<'a> {
 }
 
 impl<'a> Operation<'a> {
-    /// As it stands in a line for people: `METHOD:NAME`, each part as [`printed`] has it, so that
-    /// operations that differ never print alike.
+    /// Returns the text for a line that people read: `METHOD:NAME`, each part as [`printed`] writes
+    /// it, so that two different operations never print alike.
     pub fn printed(&self) -> String {
         let method = match printed(self.method) {
             bare if bare.contains(':') && !bare.starts_with('"') => format!("\"{bare}\"").into(),
@@ -41,8 +53,8 @@ impl<'a> Operation<'a> {
         }
     }
 
-    /// Whether a verified key may always do this, whatever its `allow` says: without these a
-    /// session cannot even be opened or closed, and none of them acts on anything.
+    /// Whether every verified key may do this, even if its `allow` does not list it. Without these
+    /// operations no session can be opened or closed, and none of them acts on a resource or tool.
     pub fn is_always_allowed(&self) -> bool {
         matches!(
             self.method,
@@ -62,7 +74,7 @@ impl<'a> Operation<'a> {
         matches!(self.method, "@response" | "tasks/update")
     }
 
-    /// The operation with its name in every form, to be compared with many patterns.
+    /// Returns the operation with its name in every form, to be compared with many patterns.
     pub fn forms(&self) -> OperationForms<'a> {
         let kind = name_kind(self.method);
         OperationForms {
@@ -86,13 +98,14 @@ pub struct OperationForms<'a> {
 }
 
 impl OperationForms<'_> {
-    /// Why the name has no form that could be compared, if that is so. Then every restricting
-    /// pattern of the method matches it, and no granting one that has a NAME.
-    pub fn ambiguous(&self) -> Option<Ambiguous> {
+    /// Returns why the name has no form that can be compared, or `None` if it has one. Every
+    /// restricting pattern of the method matches an ambiguous name; no granting pattern with a NAME
+    /// does.
+    pub fn ambiguous(&self) -> Option<NameAmbiguity> {
         self.name.as_ref()?.ambiguous()
     }
 
-    /// The name in its forms, if there is one.
+    /// Returns the name in its forms, or `None` if the method acts on no name.
     pub fn name(&self) -> Option<&NameForms<'_>> {
         self.name.as_ref()
     }
@@ -102,7 +115,7 @@ impl OperationForms<'_> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pattern {
     text: String,
-    /// Without the `=` that says that it is meant; a star is a NUL.
+    /// Without the leading `=`; each star is a NUL.
     method: Vec<u8>,
     name: Option<NamePattern>,
 }
@@ -143,7 +156,7 @@ pub enum PatternError {
         /// The pattern, at most 64 characters of it.
         pattern: String,
         /// What is wrong with the NAME.
-        why: Ambiguous,
+        why: NameAmbiguity,
     },
     /// A NAME after a METHOD that acts on no name, where the pattern would have to allow it.
     #[error("{pattern:?} can allow nothing: {method} acts on no name that a pattern knows")]
@@ -160,7 +173,7 @@ fn nearest_words(nearest: &Option<&'static str>) -> String {
 }
 
 impl PatternError {
-    /// A pattern that was most likely meant, or the word `destructive`.
+    /// Returns the pattern that was most likely meant, or the word `destructive`.
     pub fn suggestion(&self) -> Option<&str> {
         match self {
             PatternError::Unknown { suggestion, .. } => suggestion.as_deref(),
@@ -210,7 +223,7 @@ impl Pattern {
         })
     }
 
-    /// METHOD and NAME as they were written, without the `=`.
+    /// Returns METHOD and NAME as they were written, without the `=`.
     fn written(&self) -> (&str, Option<&str>) {
         let text = self.text.strip_prefix('=').unwrap_or(&self.text);
         text.split_once(':').map_or((text, None), |(method, name)| (method, Some(name)))
@@ -224,7 +237,7 @@ impl Pattern {
         KNOWN.iter().any(|known| glob(&self.method, known.as_bytes()))
     }
 
-    /// Whether it can match anything at all, wherever it is used.
+    /// Checks that the pattern can match an operation, whether it grants or restricts.
     ///
     /// # Errors
     /// [`PatternError`].
@@ -237,18 +250,18 @@ impl Pattern {
             }
             if nearest.is_some() || !method.contains('/') || method.contains(NOT_IN_METHODS) {
                 let suggestion = self.suggestion(nearest);
-                let method = short(method);
+                let method = shorten(method);
                 return Err(PatternError::Unknown { method, nearest, suggestion });
             }
         }
-        // What is ambiguous as a URL only is still restricted, as every such name is.
+        // A NAME that is ambiguous only as a URL still restricts: every ambiguous name is matched.
         if let Some(why) = name.and_then(|name| NamePattern::ambiguous(name, NameKind::Text)) {
-            return Err(PatternError::Name { pattern: short(&self.text), why });
+            return Err(PatternError::Name { pattern: shorten(&self.text), why });
         }
         Ok(())
     }
 
-    /// Whether it can match anything where it has to allow it.
+    /// Checks that the pattern can match an operation when it is used to grant.
     ///
     /// # Errors
     /// [`PatternError`], as [`check`](Self::check), and for a NAME where METHOD has none.
@@ -259,9 +272,9 @@ impl Pattern {
         let mut named: Vec<&str> = named.copied().filter(|m| name_member(m).is_some()).collect();
         // A vendor's method of a known family has a name too.
         named.extend(name_member(method).map(|_| method));
-        let pattern = short(&self.text);
+        let pattern = shorten(&self.text);
         if named.is_empty() {
-            return Err(PatternError::Nameless { pattern, method: short(method) });
+            return Err(PatternError::Nameless { pattern, method: shorten(method) });
         }
         let whys = named.iter().map(|m| NamePattern::ambiguous(name, name_kind(m)));
         match whys.collect::<Option<Vec<_>>>().and_then(|whys| whys.first().copied()) {
@@ -270,24 +283,24 @@ impl Pattern {
         }
     }
 
-    /// What the writer of the pattern should know: that MCP does not define its METHOD, or that no
-    /// URI begins like its NAME. A lower-case fragment.
+    /// Returns a warning for the author of the pattern, as a lower-case fragment: MCP does not define
+    /// its METHOD, or no URI begins like its NAME. Returns `None` if there is nothing to warn of.
     pub fn remark(&self) -> Option<String> {
         if let Err(error) = self.check() {
             return Some(error.to_string());
         }
         let (method, name) = self.written();
         if !self.is_meant() && !self.matches_known() {
-            let (method, first) = (short(method), method.split('/').next().unwrap_or_default());
+            let (method, first) = (shorten(method), method.split('/').next().unwrap_or_default());
             let family = KNOWN.iter().any(|known| known.split('/').next() == Some(first));
             let whose = if family { "is no MCP method" } else { "is taken for a vendor's method" };
             return Some(format!("{method:?} {whose}; ={method} says that it is meant"));
         }
         let path = name.filter(|name| name_kind(method) == NameKind::Uri && name.starts_with('/'));
-        path.map(|path| format!("no URI begins as {:?} does; was file://{0} meant?", short(path)))
+        path.map(|path| format!("no URI begins as {:?} does; was file://{0} meant?", shorten(path)))
     }
 
-    /// What was most likely meant by a METHOD that is not known.
+    /// Returns the pattern that was most likely meant by a METHOD that is not known.
     fn suggestion(&self, nearest: Option<&'static str>) -> Option<String> {
         let (method, name) = self.written();
         let with_name = |method: &str| match name {
@@ -323,7 +336,9 @@ impl Pattern {
         glob(&self.method, operation.method.as_bytes())
             && match (&self.name, &operation.name) {
                 (None, _) => true,
-                (Some(pattern), Some(name)) => pattern.matches(name, operation.kind, Need::Every),
+                (Some(pattern), Some(name)) => {
+                    pattern.matches(name, operation.kind, FormsNeeded::Every)
+                }
                 (Some(_), None) => false,
             }
     }
@@ -338,7 +353,9 @@ impl Pattern {
     pub fn restricts_forms(&self, operation: &OperationForms<'_>) -> bool {
         glob(&self.method, operation.method.as_bytes())
             && match (&self.name, &operation.name) {
-                (Some(pattern), Some(name)) => pattern.matches(name, operation.kind, Need::Any),
+                (Some(pattern), Some(name)) => {
+                    pattern.matches(name, operation.kind, FormsNeeded::Any)
+                }
                 (None, _) | (Some(_), None) => true,
             }
     }
@@ -349,14 +366,6 @@ const NOT_IN_METHODS: &[char] = &[
     ' ', ',', ';', '|', '?', '[', ']', '{', '}', '(', ')', '^', '+', '\\', '"', '\'', '`', '<',
     '>', '!', '=', '&', '#', '%',
 ];
-
-/// At most 64 characters: what was typed must not fill a terminal.
-fn short(text: &str) -> String {
-    match text.char_indices().nth(64) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
 
 impl FromStr for Pattern {
     type Err = PatternError;

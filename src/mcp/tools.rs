@@ -1,8 +1,8 @@
 //! Which tools a server calls destructive, learned from its own answers to `tools/list`.
 //!
-//! The annotations are the server's word and nothing more (MCP, `ToolAnnotations`). What they are
-//! used for only ever restricts: a tool that was never seen counts as destructive, one that was
-//! called destructive once stays so, and nothing that is remembered is dropped for something new.
+//! The annotations are the server's word and nothing more (MCP, `ToolAnnotations`), so they are only
+//! used to restrict: a tool that was never listed counts as destructive, a tool that was called
+//! destructive once stays destructive, and no remembered tool is dropped for a new one.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::body::Ambiguity;
+use super::ambiguity::Ambiguity;
 use super::json;
 use super::name_forms::NameForms;
 use super::pattern::Operation;
@@ -22,16 +22,27 @@ pub const MAX_TOOLS: usize = 4_096;
 /// The longest name that is remembered, in bytes; a tool with a longer one stays unknown.
 pub const MAX_NAME: usize = 512;
 
-/// What one server has said about its tools.
+/// The tools that one server has listed, and which of them it calls destructive.
 ///
 /// At most [`MAX_TOOLS`] names of at most [`MAX_NAME`] bytes are held.
+///
+/// ```
+/// use mcpid::mcp::tools::Tools;
+///
+/// let mut tools = Tools::new();
+/// let page = br#"{"tools":[{"name":"get","annotations":{"readOnlyHint":true}},{"name":"drop"}]}"#;
+/// assert_eq!(tools.learn(page)?.listed, 2);
+/// assert!(!tools.is_destructive("get"));
+/// assert!(tools.is_destructive("drop") && tools.is_destructive("never-listed"));
+/// # Ok::<(), mcpid::mcp::tools::ToolsError>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Tools {
-    /// By name, whether it was ever called anything but harmless.
+    /// For each name, whether any answer called the tool anything but harmless.
     destructive: HashMap<Box<str>, bool>,
 }
 
-/// What one answer said.
+/// What was learned from one answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Learned {
@@ -60,7 +71,7 @@ pub enum ToolsError {
 }
 
 impl Tools {
-    /// Knows nothing: every tool is destructive.
+    /// Creates a table without tools: every tool counts as destructive.
     pub fn new() -> Self {
         Tools::default()
     }
@@ -74,13 +85,13 @@ impl Tools {
     /// [`ToolsError`]; then nothing of the answer is used, not even the tools that could be read.
     pub fn learn(&mut self, answer: &[u8]) -> Result<Learned, ToolsError> {
         let text = std::str::from_utf8(answer).map_err(|_| ToolsError::Utf8)?;
-        // No key stands twice from here on, and nothing nests deep.
+        // From here on, no key stands twice and the nesting is bounded.
         let found = json::read(text).map_err(|(why, _)| ToolsError::Ambiguous(why))?;
         let list = if found.jsonrpc || found.result {
             if found.error && !found.result {
                 return Ok(Learned::default());
             }
-            object::<Response<'_>>(text).and_then(|response| list(response.result.get()))
+            object::<ListResponse<'_>>(text).and_then(|response| list(response.result.get()))
         } else {
             list(text)
         };
@@ -128,17 +139,17 @@ impl Tools {
         self.destructive.contains_key(name)
     }
 
-    /// The names that are remembered, in no order.
+    /// Returns the names that are remembered, in no particular order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.destructive.keys().map(|name| &**name)
     }
 
-    /// How many tools are remembered.
+    /// Returns the number of tools that are remembered.
     pub fn len(&self) -> usize {
         self.destructive.len()
     }
 
-    /// Whether none is.
+    /// Whether no tool is remembered.
     pub fn is_empty(&self) -> bool {
         self.destructive.is_empty()
     }
@@ -151,8 +162,8 @@ impl fmt::Debug for Tools {
     }
 }
 
-fn list(result: &str) -> serde_json::Result<Vec<Tool<'_>>> {
-    object::<List<'_>>(result)?.tools.into_iter().map(|raw| object(raw.get())).collect()
+fn list(result: &str) -> serde_json::Result<Vec<ListedTool<'_>>> {
+    object::<ToolList<'_>>(result)?.tools.into_iter().map(|raw| object(raw.get())).collect()
 }
 
 /// serde would take an array for an object, its items for the members in their order.
@@ -165,19 +176,19 @@ fn object<'a, T: Deserialize<'a>>(text: &'a str) -> serde_json::Result<T> {
 }
 
 #[derive(Deserialize)]
-struct Response<'a> {
+struct ListResponse<'a> {
     #[serde(borrow)]
     result: &'a RawValue,
 }
 
 #[derive(Deserialize)]
-struct List<'a> {
+struct ToolList<'a> {
     #[serde(borrow)]
     tools: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct Tool<'a> {
+struct ListedTool<'a> {
     #[serde(borrow)]
     name: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -193,10 +204,10 @@ struct Annotations<'a> {
     destructive_hint: Option<&'a RawValue>,
 }
 
-impl Tool<'_> {
-    /// By the hints' own defaults a tool may write and destroy. `destructiveHint` only has a
-    /// meaning for a tool that is not read-only; a hint that is no boolean has none at all, and
-    /// whoever sends one is not taken at the word of the other.
+impl ListedTool<'_> {
+    /// Whether the hints say that the tool destroys nothing. By the hints' own defaults a tool may
+    /// write and destroy. `destructiveHint` has a meaning only for a tool that is not read-only. If
+    /// one hint is no boolean, the other hint is ignored too.
     fn is_harmless(&self) -> bool {
         let Some(raw) = self.annotations else { return false };
         let Ok(hints) = object::<Annotations<'_>>(raw.get()) else { return false };

@@ -4,7 +4,7 @@
 //! `params.uri` before a server sees it. The crate `url` would bring 29 more crates into the core,
 //! so what it does is written down here, and a test compares the two. What would take tables of
 //! Unicode (international host names) or is rare (an IPv4 address in hexadecimal) is not computed
-//! but refused as [`Written::Unknown`].
+//! but refused as [`UrlSpelling::Unknown`].
 //!
 //! The text has no control characters, no backslash and no blanks around: those are refused before.
 //! A NUL is the wildcard of a pattern, and passes through everywhere.
@@ -14,7 +14,7 @@ use std::net::Ipv6Addr;
 
 /// The parts of RFC 3986 section 3, as they stand in the text, without their delimiters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Parts<'a> {
+pub(super) struct UriParts<'a> {
     /// Absent for a text that is no URI; then the rest is in `path`.
     pub(super) scheme: Option<&'a str>,
     pub(super) authority: Option<&'a str>,
@@ -23,12 +23,12 @@ pub(super) struct Parts<'a> {
     pub(super) fragment: Option<&'a str>,
 }
 
-/// What a URL parser makes of a text.
+/// The result of running a text through a URL parser.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Written {
+pub(super) enum UrlSpelling {
     /// This text.
     As(String),
-    /// Nothing: for the parser it is no URL, and servers that use one refuse it.
+    /// The parser refuses the text as no URL, and so do the servers that use such a parser.
     NoUrl,
     /// Something that is not computed here, or an error in a scheme that has rules for its host.
     Unknown,
@@ -44,12 +44,12 @@ pub(super) enum Dialect {
     CrateUrl,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> UriParts<'a> {
     /// Splits a text. A text without a scheme is all path.
     pub(super) fn of(text: &'a str) -> Self {
         let Some((scheme, rest)) = text.split_once(':').filter(|(scheme, _)| is_scheme(scheme))
         else {
-            return Parts { path: text, ..Parts::default() };
+            return UriParts { path: text, ..UriParts::default() };
         };
         let (rest, fragment) = cut(rest, '#');
         let (rest, query) = cut(rest, '?');
@@ -60,7 +60,7 @@ impl<'a> Parts<'a> {
             }
             None => (None, rest),
         };
-        Parts { scheme: Some(scheme), authority, path, query, fragment }
+        UriParts { scheme: Some(scheme), authority, path, query, fragment }
     }
 }
 
@@ -112,10 +112,10 @@ fn encode(out: &mut String, text: &str, set: &str) {
     }
 }
 
-/// Writes `text` as a URL parser serialises it (<https://url.spec.whatwg.org/#url-parsing>).
-pub(super) fn write_url(text: &str, dialect: Dialect) -> Written {
+/// Returns `text` as a URL parser serialises it (<https://url.spec.whatwg.org/#url-parsing>).
+pub(super) fn write_url(text: &str, dialect: Dialect) -> UrlSpelling {
     let Some((scheme, rest)) = text.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
-        return Written::NoUrl;
+        return UrlSpelling::NoUrl;
     };
     let scheme = scheme.to_ascii_lowercase();
     let (rest, fragment) = cut(rest, '#');
@@ -123,14 +123,14 @@ pub(super) fn write_url(text: &str, dialect: Dialect) -> Written {
     let mut out = format!("{scheme}:");
     if scheme == "file" {
         if write_file(&mut out, rest, dialect).is_none() {
-            return Written::Unknown;
+            return UrlSpelling::Unknown;
         }
     } else if is_special(&scheme) {
         let rest = rest.trim_start_matches('/');
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         out.push_str("//");
         if write_authority(&mut out, authority, &scheme) != Some(true) {
-            return Written::Unknown;
+            return UrlSpelling::Unknown;
         }
         let path = path.strip_prefix('/').unwrap_or_default();
         write_path(&mut out, path, dialect, false);
@@ -139,8 +139,8 @@ pub(super) fn write_url(text: &str, dialect: Dialect) -> Written {
         out.push_str("//");
         match write_authority(&mut out, authority, &scheme) {
             Some(true) => {}
-            Some(false) => return Written::NoUrl,
-            None => return Written::Unknown,
+            Some(false) => return UrlSpelling::NoUrl,
+            None => return UrlSpelling::Unknown,
         }
         if let Some(path) = path.strip_prefix('/') {
             write_path(&mut out, path, dialect, false);
@@ -171,11 +171,11 @@ pub(super) fn write_url(text: &str, dialect: Dialect) -> Written {
         out.push('#');
         encode(&mut out, fragment, escaped::FRAGMENT);
     }
-    Written::As(out)
+    UrlSpelling::As(out)
 }
 
-/// A `file:` URL behind its colon: three slashes whatever was written, or a host that is not
-/// `localhost`. `None` for a host that is not computed.
+/// Writes a `file:` URL behind its colon: always three slashes, or a host that is not `localhost`.
+/// Returns `None` for a host that is not computed.
 fn write_file(out: &mut String, rest: &str, dialect: Dialect) -> Option<()> {
     let (mut host, mut path) = (String::new(), rest.strip_prefix('/').unwrap_or(rest));
     if let Some(rest) = rest.strip_prefix("//") {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{Request, Response, Version};
 use http_body::Body;
 
-use crate::mcp::body::{self, Ambiguous, MessageKind, Reading, Scope};
+use crate::mcp::body::{self, AmbiguousBody, MessageKind, Reading, Scope};
 use crate::message::Head;
 use crate::verify::{HeadHeld, Refusal, Rejection, Step, Verifier};
 
@@ -226,7 +226,7 @@ async fn conclude<'h>(
     verifier: &Verifier,
     head: &'h Head<'h>,
     held: Result<HeadHeld<'h>, Rejection>,
-    (bytes, reading): (&[u8], &Result<Reading<'_>, Ambiguous>),
+    (bytes, reading): (&[u8], &Result<Reading<'_>, AmbiguousBody>),
     evidence: &mut Option<HeadEvidence>,
 ) -> Findings {
     // The registry may have changed while the body arrived, for example by a revocation.

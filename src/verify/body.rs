@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::key::trust::Entry;
-use crate::mcp::body::{self, Ambiguous, Reading};
+use crate::mcp::body::{self, AmbiguousBody, Reading};
 use crate::mcp::headers;
 use crate::mcp::pattern::{Operation, Pattern};
 use crate::message::Head;
@@ -36,7 +36,7 @@ impl Verifier {
         &self,
         request: HeadHeld<'_>,
         body: &[u8],
-        reading: impl FnOnce() -> &'r Result<Reading<'r>, Ambiguous>,
+        reading: impl FnOnce() -> &'r Result<Reading<'r>, AmbiguousBody>,
     ) -> Result<BodyHeld, Rejection> {
         let HeadHeld { head, mut held, mut failed, .. } = request;
         let now = self.clock.now();
@@ -137,7 +137,7 @@ fn unsigned() -> Rejection {
     Rejection::new(Step::Present, Code::SignatureMissing, "the request is unsigned")
 }
 
-fn ambiguous(error: &Ambiguous) -> Rejection {
+fn ambiguous(error: &AmbiguousBody) -> Rejection {
     Rejection::new(Step::Mcp, Code::BodyAmbiguous, chain(error))
 }
 

@@ -11,13 +11,13 @@ mod servers;
 #[cfg(all(unix, feature = "cli"))]
 mod terminal;
 
-use mcpid::mcp::body::{self, Ambiguous, Reading, Scope};
+use mcpid::mcp::body::{self, AmbiguousBody, Reading, Scope};
 use mcpid::message::{Head, RequestTarget};
 
 const TARGET: &str = "https://mcp.example.com/mcp";
 
 /// The strict reading of a POST of `body`.
-fn read(body: &[u8]) -> Result<Reading<'_>, Ambiguous> {
+fn read(body: &[u8]) -> Result<Reading<'_>, AmbiguousBody> {
     let mut head = Head::new("POST", RequestTarget::from_url(TARGET).unwrap()).unwrap();
     head.push("Content-Type", b"application/json").unwrap();
     body::read(&head, body, Scope::Endpoint)

@@ -1,6 +1,6 @@
 //! Names that servers read in several ways: granting patterns need every form, restricting one.
 
-use mcpid::mcp::name_forms::{Ambiguous, MAX_NAME, NameForms, NameKind};
+use mcpid::mcp::name_forms::{MAX_NAME, NameAmbiguity, NameForms, NameKind};
 use mcpid::mcp::pattern::{Operation, Pattern};
 
 fn read(uri: &str) -> Operation<'_> {
@@ -15,7 +15,7 @@ fn pattern(name: &str) -> Pattern {
     Pattern::parse(&format!("resources/read:{name}")).unwrap()
 }
 
-fn why(uri: &str) -> Option<Ambiguous> {
+fn why(uri: &str) -> Option<NameAmbiguity> {
     read(uri).forms().ambiguous()
 }
 
@@ -222,45 +222,45 @@ fn an_ambiguous_name_is_restricted_by_all_and_granted_by_none() {
     let grants = [pattern("*"), pattern("file:*"), Pattern::parse("*:*").unwrap()];
     let any = [Pattern::parse("resources/read").unwrap(), Pattern::parse("*").unwrap()];
     for (uri, reason) in [
-        (" file:///a", Ambiguous::Blank),
-        ("file:///a ", Ambiguous::Blank),
-        ("file:///a\u{a0}", Ambiguous::Blank),
-        ("\u{2028}file:///a", Ambiguous::Blank),
-        ("fi\tle:///a", Ambiguous::Invisible('\t')),
-        ("file:///p\nriv/a", Ambiguous::Invisible('\n')),
-        ("file:///a\0", Ambiguous::Invisible('\0')),
-        ("file:///a%00", Ambiguous::Invisible('\0')),
-        ("file:///a%2500", Ambiguous::Invisible('\0')),
-        ("file:///a%0a", Ambiguous::Invisible('\n')),
-        ("file:///a%7f", Ambiguous::Invisible('\u{7f}')),
-        ("file:///a\u{200b}", Ambiguous::Invisible('\u{200b}')),
-        ("file:///a\u{ad}b", Ambiguous::Invisible('\u{ad}')),
-        ("file:///a\u{202e}b", Ambiguous::Invisible('\u{202e}')),
-        ("file:///a\u{200d}b", Ambiguous::Invisible('\u{200d}')),
-        ("file:///a\u{feff}b", Ambiguous::Invisible('\u{feff}')),
-        ("file:///a\u{fe0f}b", Ambiguous::Invisible('\u{fe0f}')),
-        ("file:///a\u{3164}b", Ambiguous::Invisible('\u{3164}')),
-        ("file:///a\u{e0061}b", Ambiguous::Invisible('\u{e0061}')),
-        ("file:///a%E2%80%8B", Ambiguous::Invisible('\u{200b}')),
-        ("file:///pub\\..\\priv/a", Ambiguous::Backslash),
-        ("file:///pub%5c..%5Cpriv/a", Ambiguous::Backslash),
-        ("file:///pub%255c..%255Cpriv/a", Ambiguous::Backslash),
-        ("file:///pub/..%c0%afpriv/a", Ambiguous::Overlong),
-        ("file:///pub/%c0%ae%c0%ae/priv/a", Ambiguous::Overlong),
-        ("file:///pub/..%e0%80%afpriv/a", Ambiguous::Overlong),
-        ("https://", Ambiguous::Url),
-        ("https:", Ambiguous::Url),
-        ("https://h:99999/", Ambiguous::Url),
-        ("https://a b/", Ambiguous::Url),
-        ("https://user@/x", Ambiguous::Url),
-        ("https://ex%61mple.com/x", Ambiguous::Url),
-        ("https://ＥＸＡＭＰＬＥ.com/x", Ambiguous::Url),
-        ("http://0x7f.1/", Ambiguous::Url),
-        ("http://2130706433/", Ambiguous::Url),
-        ("http://127.1/", Ambiguous::Url),
-        ("http://[::1/", Ambiguous::Url),
-        ("http://[::ffff:1.2.3.4]/", Ambiguous::Url),
-        ("file://h:80/x", Ambiguous::Url),
+        (" file:///a", NameAmbiguity::Blank),
+        ("file:///a ", NameAmbiguity::Blank),
+        ("file:///a\u{a0}", NameAmbiguity::Blank),
+        ("\u{2028}file:///a", NameAmbiguity::Blank),
+        ("fi\tle:///a", NameAmbiguity::Invisible('\t')),
+        ("file:///p\nriv/a", NameAmbiguity::Invisible('\n')),
+        ("file:///a\0", NameAmbiguity::Invisible('\0')),
+        ("file:///a%00", NameAmbiguity::Invisible('\0')),
+        ("file:///a%2500", NameAmbiguity::Invisible('\0')),
+        ("file:///a%0a", NameAmbiguity::Invisible('\n')),
+        ("file:///a%7f", NameAmbiguity::Invisible('\u{7f}')),
+        ("file:///a\u{200b}", NameAmbiguity::Invisible('\u{200b}')),
+        ("file:///a\u{ad}b", NameAmbiguity::Invisible('\u{ad}')),
+        ("file:///a\u{202e}b", NameAmbiguity::Invisible('\u{202e}')),
+        ("file:///a\u{200d}b", NameAmbiguity::Invisible('\u{200d}')),
+        ("file:///a\u{feff}b", NameAmbiguity::Invisible('\u{feff}')),
+        ("file:///a\u{fe0f}b", NameAmbiguity::Invisible('\u{fe0f}')),
+        ("file:///a\u{3164}b", NameAmbiguity::Invisible('\u{3164}')),
+        ("file:///a\u{e0061}b", NameAmbiguity::Invisible('\u{e0061}')),
+        ("file:///a%E2%80%8B", NameAmbiguity::Invisible('\u{200b}')),
+        ("file:///pub\\..\\priv/a", NameAmbiguity::Backslash),
+        ("file:///pub%5c..%5Cpriv/a", NameAmbiguity::Backslash),
+        ("file:///pub%255c..%255Cpriv/a", NameAmbiguity::Backslash),
+        ("file:///pub/..%c0%afpriv/a", NameAmbiguity::Overlong),
+        ("file:///pub/%c0%ae%c0%ae/priv/a", NameAmbiguity::Overlong),
+        ("file:///pub/..%e0%80%afpriv/a", NameAmbiguity::Overlong),
+        ("https://", NameAmbiguity::Url),
+        ("https:", NameAmbiguity::Url),
+        ("https://h:99999/", NameAmbiguity::Url),
+        ("https://a b/", NameAmbiguity::Url),
+        ("https://user@/x", NameAmbiguity::Url),
+        ("https://ex%61mple.com/x", NameAmbiguity::Url),
+        ("https://ＥＸＡＭＰＬＥ.com/x", NameAmbiguity::Url),
+        ("http://0x7f.1/", NameAmbiguity::Url),
+        ("http://2130706433/", NameAmbiguity::Url),
+        ("http://127.1/", NameAmbiguity::Url),
+        ("http://[::1/", NameAmbiguity::Url),
+        ("http://[::ffff:1.2.3.4]/", NameAmbiguity::Url),
+        ("file://h:80/x", NameAmbiguity::Url),
     ] {
         assert_eq!(why(uri), Some(reason), "{uri:?}");
         for pattern in &strict {
@@ -295,7 +295,7 @@ fn a_star_that_was_encoded_stays_a_star() {
 #[test]
 fn size_is_bounded() {
     let long = format!("file:///{}", "%25".repeat(MAX_NAME));
-    assert_eq!(why(&long), Some(Ambiguous::TooLong));
+    assert_eq!(why(&long), Some(NameAmbiguity::TooLong));
     let plain = format!("file:///{}", "a/".repeat(MAX_NAME));
     assert!(matches!(NameForms::of(&plain, NameKind::Uri), NameForms::Plain(_)));
     assert!(pattern("file:///a/*").grants(read(&plain)));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mcpid::clock::Timestamp;
 use mcpid::mcp::body::{self, Scope};
-use mcpid::mcp::name_forms::Ambiguous;
+use mcpid::mcp::name_forms::NameAmbiguity;
 use mcpid::message::InputRequest;
 use mcpid::message::shown::{MOST_PRINTED, capped};
 use mcpid::message::target::Origins;
@@ -134,7 +134,7 @@ struct Mcp {
     name_ambiguous: bool,
     /// Why; for people only.
     #[serde(skip)]
-    ambiguous: Option<Ambiguous>,
+    ambiguous: Option<NameAmbiguity>,
 }
 
 impl Verdict {
