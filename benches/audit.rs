@@ -18,6 +18,7 @@ use mcpid::audit::judge::{Judge, Trust};
 use mcpid::audit::note::{Kind, NoteKey};
 use mcpid::audit::tree::{self, Edge};
 use mcpid::audit::{Evidence, Folder, Judged, Log, Recorder, Settings, Sync};
+use mcpid::block_on;
 use mcpid::clock::{Clock as _, FixedClock, SystemClock, Timestamp};
 use mcpid::key::trust::{Registry, TrustFile};
 use mcpid::key::{SecretKey, Sign as _, format};
@@ -141,7 +142,7 @@ fn append(small: u64, large: u64, rounds: usize) {
                 let evidence = Evidence::of(&head, held.signatures());
                 let judged = Judged::new(&head, &world.verifier, world.now);
                 let started = Instant::now();
-                block(logs[which].verified(&judged, &evidence)).unwrap();
+                block_on(logs[which].verified(&judged, &evidence)).unwrap();
                 times[which].push(started.elapsed().as_secs_f64() * 1e6);
             }
         }
@@ -233,7 +234,7 @@ fn audit(entries: u64) {
     let mut bases = Vec::new();
     for n in 0..entries {
         let signed = world.signed();
-        block(world.record(&recorder, &signed));
+        block_on(world.record(&recorder, &signed));
         if n < 20_000 {
             let signature = world.key.sign(signed.base.as_bytes()).unwrap();
             bases.push((signed.base.clone(), Signature::from_bytes(&signature)));
@@ -295,22 +296,4 @@ fn resident() -> u64 {
 fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
-}
-
-fn block<F: Future>(future: F) -> F::Output {
-    use std::task::{Context, Poll, Wake, Waker};
-    struct Unpark(std::thread::Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut future = std::pin::pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => std::thread::park(),
-        }
-    }
 }

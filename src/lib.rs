@@ -22,6 +22,8 @@
 //!
 //! # Modules, in the order in which a request passes them
 //!
+//! - [`block_on`]: waits for a future on a thread without an async runtime.
+//! - `work_queue` (private): a bounded queue in front of one worker thread, for log and SQLite.
 //! - [`clock`]: wall time, the one place that reads it, and RFC 3339.
 //! - [`secret`]: which text may hold a secret, and how a message names it instead of repeating it.
 //! - [`message`]: captured requests, HTTP archives (HAR), request lines; targets; `Content-Digest`.
@@ -45,10 +47,9 @@
 //! Time, randomness and storage are arguments, so this example always runs at the same moment.
 //!
 //! ```
-//! use std::pin::pin;
 //! use std::sync::Arc;
-//! use std::task::{Context, Poll, Waker};
 //!
+//! use mcpid::block_on;
 //! use mcpid::clock::{FixedClock, Timestamp};
 //! use mcpid::key::trust::{Registry, TrustFile};
 //! use mcpid::key::{SecretKey, Sign, format};
@@ -100,16 +101,6 @@
 //! assert_eq!(code(block_on(verifier.verify(&head, b"{}"))), Some(Code::DigestMismatch));
 //! # Ok(())
 //! # }
-//!
-//! /// The store in memory answers at once; any runtime will do, and none is needed.
-//! fn block_on<F: Future>(future: F) -> F::Output {
-//!     let mut future = pin!(future);
-//!     loop {
-//!         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-//!             return output;
-//!         }
-//!     }
-//! }
 //! ```
 //!
 //! # Rules that all modules keep
@@ -132,6 +123,7 @@
 #[cfg(feature = "audit")]
 pub mod audit;
 pub mod base;
+mod block_on;
 pub mod clock;
 #[cfg(feature = "connect")]
 pub mod connect;
@@ -149,6 +141,12 @@ pub mod sign;
 #[cfg(feature = "tower")]
 pub mod tower;
 pub mod verify;
+// The log uses all of it, the store in SQLite a part.
+#[cfg(any(feature = "audit", feature = "sqlite"))]
+#[cfg_attr(not(feature = "audit"), allow(dead_code))]
+mod work_queue;
+
+pub use block_on::block_on;
 
 /// The Rust blocks of the page for library users are compiled with the other examples.
 #[cfg(doctest)]

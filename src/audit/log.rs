@@ -1,25 +1,26 @@
 //! An open log: a handle that many requests share, and the thread behind it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::desk::{Desk, Found, Job, Pace};
+use super::entry_queue::{self, EntryQueue, EntryWork};
 use super::fault::LogError;
 use super::folder::{Folder, LogKey};
 use super::note::NoteKey;
 use super::record::{Because, Record, Verdict};
 use super::refused::Refused;
 use super::writer::{Settings, Writer};
+use crate::block_on::block_on;
 use crate::clock::Clock;
 use crate::key::Sign;
 use crate::message::Head;
 use crate::verify::Statement;
+use crate::work_queue::{QueueWorker, QueuedTask, Taken, lock};
 
-/// How often the writer looks whether a checkpoint is due.
-const LOOK: Duration = Duration::from_millis(500);
-/// How often it tries whether what failed works again.
+/// How often the writer looks whether a checkpoint is due while no entry comes.
+const CHECKPOINT_CHECK: Duration = Duration::from_millis(500);
+/// How often the writer tries whether entries can be written again.
 const RETRY: Duration = Duration::from_secs(2);
 
 /// A log that this process writes. Clones are the same log; when the last one is dropped, what
@@ -30,21 +31,21 @@ pub struct Log {
 }
 
 struct Shared {
-    desk: Arc<Desk>,
+    queue: Arc<EntryQueue>,
     refused: Arc<Mutex<Refused>>,
-    numbers: Arc<Numbers>,
+    numbers: Arc<LogNumbers>,
     key: LogKey,
     clock: Arc<dyn Clock>,
 }
 
-/// What there is to count.
+/// Counters of one log.
 #[derive(Debug, Default)]
-struct Numbers {
+struct LogNumbers {
     size: AtomicU64,
     gaps: Arc<AtomicU64>,
-    /// Refused requests behind their signature that got no entry.
+    /// Requests whose signature held, that were refused and got no entry.
     unsaid: Arc<AtomicU64>,
-    /// Requests of strangers that were not even noted.
+    /// Requests without a valid signature that were not even noted.
     unnoted: AtomicU64,
 }
 
@@ -62,14 +63,13 @@ impl Log {
         let key = folder.key()?;
         let refused = Refused::new(folder.clone(), settings.refused_size);
         let refused = Arc::new(Mutex::new(refused));
-        let desk = Arc::new(Desk::new(settings.budget));
-        let numbers = Arc::new(Numbers::default());
+        let queue = Arc::new(entry_queue::new(settings.budget));
+        let numbers = Arc::new(LogNumbers::default());
         let interval = settings.interval;
         let path = folder.path().to_owned();
         let writer = Writer::open(folder, key.clone(), settings, Arc::clone(&clock))?;
         numbers.size.store(writer.size(), Ordering::Relaxed);
-        let work = Work {
-            desk: Leaving(Arc::clone(&desk)),
+        let writing = LogWriting {
             refused: Arc::clone(&refused),
             numbers: Arc::clone(&numbers),
             interval,
@@ -77,12 +77,9 @@ impl Log {
             tried: Instant::now(),
             told: 0,
         };
-        let watching = Arc::clone(&desk);
-        let named = |name: &str| thread::Builder::new().name(name.to_owned());
-        let failed = |e| LogError::io("start a thread for", &path, e);
-        named("audit-watch").spawn(move || watching.keep_watch()).map_err(failed)?;
-        named("audit").spawn(move || work.run(writer)).map_err(failed)?;
-        Ok(Log { shared: Arc::new(Shared { desk, refused, numbers, key, clock }) })
+        let started = queue.start("audit", move |worker| writing.run(worker, writer));
+        started.map_err(|error| LogError::io("start a thread for", &path, error))?;
+        Ok(Log { shared: Arc::new(Shared { queue, refused, numbers, key, clock }) })
     }
 
     /// Appends an entry, and waits without blocking until it counts as written. Its number.
@@ -91,7 +88,7 @@ impl Log {
     /// [`LogError`]; then it may or may not stand in the log, and nothing may be done that rests
     /// on it.
     pub async fn append(&self, record: Record) -> Result<u64, LogError> {
-        self.shared.desk.put(record)?.await
+        entry_queue::put(&self.shared.queue, record)?.await
     }
 
     /// As [`Log::append`], blocking this thread.
@@ -99,18 +96,19 @@ impl Log {
     /// # Errors
     /// As [`Log::append`].
     pub fn append_blocking(&self, record: Record) -> Result<u64, LogError> {
-        self.shared.desk.put(record)?.block()
+        block_on(self.append(record))
     }
 
     /// Writes what waits and a last checkpoint, and ends. What comes later is an error.
     pub fn close(&self) {
-        self.shared.desk.close();
+        self.shared.queue.close();
     }
 
     /// Appends an entry without waiting; where that fails, it is a gap if its request `passes`.
     pub(super) fn post(&self, record: Record, passes: bool) {
         let numbers = &self.shared.numbers;
-        self.shared.desk.post(record, if passes { &numbers.gaps } else { &numbers.unsaid });
+        let gaps = if passes { &numbers.gaps } else { &numbers.unsaid };
+        entry_queue::post(&self.shared.queue, record, gaps);
     }
 
     /// Counts an entry that could not even be made.
@@ -118,7 +116,7 @@ impl Log {
         self.shared.numbers.gaps.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes a request of which nobody knows who sent it.
+    /// Notes a refused request whose sender is not known.
     pub(super) fn note_refused(
         &self,
         verdict: Verdict,
@@ -147,15 +145,16 @@ impl Log {
         self.shared.numbers.size.load(Ordering::Relaxed)
     }
 
-    /// Entries that could not be written, or not in time, whatever became of their requests.
+    /// Entries that could not be written, or not in time. Their requests may have been handed on
+    /// (`best-effort`) or refused (`required`).
     pub fn failed(&self) -> u64 {
-        self.shared.desk.failed()
+        self.shared.queue.work().failed()
     }
 
     /// Why the last entry could not be written, unless one could be since. Looked at every few
     /// seconds too while there is nothing to write.
     pub fn trouble(&self) -> Option<LogError> {
-        self.shared.desk.trouble()
+        self.shared.queue.work().trouble()
     }
 
     /// Refused requests that were only counted: those of strangers, and those sent again and again,
@@ -174,7 +173,7 @@ impl Log {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.desk.close();
+        self.queue.close();
     }
 }
 
@@ -184,20 +183,10 @@ impl std::fmt::Debug for Log {
     }
 }
 
-/// Lets everybody know that nobody writes any more, also if that is by a panic.
-struct Leaving(Arc<Desk>);
-
-impl Drop for Leaving {
-    fn drop(&mut self) {
-        self.0.leave();
-    }
-}
-
-/// The thread that writes.
-struct Work {
-    desk: Leaving,
+/// What the thread that writes remembers between batches.
+struct LogWriting {
     refused: Arc<Mutex<Refused>>,
-    numbers: Arc<Numbers>,
+    numbers: Arc<LogNumbers>,
     interval: Duration,
     /// When refused requests were counted in the log last.
     counted: Instant,
@@ -207,21 +196,24 @@ struct Work {
     told: u64,
 }
 
-impl Work {
-    fn run(mut self, mut writer: Writer) {
-        let mut pace = Pace::default();
+impl LogWriting {
+    /// Writes entries until the log is closed. The files are let go when this returns, before the
+    /// log counts as closed.
+    fn run(mut self, worker: &mut QueueWorker<EntryWork>, mut writer: Writer) {
         loop {
-            match self.desk.0.take(LOOK, &mut pace) {
-                Found::Jobs(jobs) => self.write(&mut writer, &jobs),
-                // Where no requests come because of it, none would show that it is over.
-                Found::Nothing if self.tried.elapsed() >= RETRY => {
-                    if self.desk.0.trouble().is_some() {
-                        self.desk.0.fares(writer.probe());
+            match worker.take(Some(CHECKPOINT_CHECK)) {
+                Taken::Batch(entries) => self.write(worker, &mut writer, &entries),
+                // While requests are refused because the log fails, no entry comes that could show
+                // that the log works again.
+                Taken::Idle if self.tried.elapsed() >= RETRY => {
+                    let work = worker.queue().work();
+                    if work.trouble().is_some() {
+                        work.set_trouble(writer.probe());
                     }
                     self.tried = Instant::now();
                 }
-                Found::Nothing => {}
-                Found::Closed => break,
+                Taken::Idle => {}
+                Taken::Closed => break,
             }
             if self.counted.elapsed() >= self.interval {
                 self.count(&mut writer);
@@ -233,14 +225,27 @@ impl Work {
         }
         self.count(&mut writer);
         let _ = writer.checkpoint();
-        // The files are let go before anybody hears that the log is closed.
-        drop(writer);
     }
 
-    fn write(&self, writer: &mut Writer, jobs: &[Arc<Job>]) {
-        let numbers = writer.append(jobs.iter().map(|job| &job.record));
+    /// Writes a batch of entries, and answers each with its number.
+    fn write(
+        &self,
+        worker: &QueueWorker<EntryWork>,
+        writer: &mut Writer,
+        entries: &[Arc<QueuedTask<EntryWork>>],
+    ) {
+        let numbers = writer.append(entries.iter().map(|entry| &entry.task.record));
         self.numbers.size.store(writer.size(), Ordering::Relaxed);
-        self.desk.0.answer(jobs, &numbers);
+        for (index, entry) in entries.iter().enumerate() {
+            let answer = match &numbers {
+                Ok(numbers) => numbers.get(index).copied().ok_or(LogError::Closed),
+                Err(error) => Err(error.clone()),
+            };
+            worker.queue().answer(entry, answer);
+        }
+        // Also after a batch that was late: its requests were told that the log is slow, and now it
+        // may be fast again.
+        worker.queue().work().set_trouble(numbers.map(drop));
     }
 
     /// Makes an entry of what was counted since the last one.
@@ -263,8 +268,4 @@ impl Work {
         counts.gaps = 0;
         lock(&self.refused).counts.add(&counts);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

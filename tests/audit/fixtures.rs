@@ -3,11 +3,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,6 +12,7 @@ use mcpid::audit::auditor::{self, Anchor, Auditor, Report};
 use mcpid::audit::judge::{Judge, Trust};
 use mcpid::audit::note::NoteKey;
 use mcpid::audit::{Because, Evidence, Folder, Judged, Log, LogError, Recorder, Settings};
+pub(crate) use mcpid::block_on as wait;
 use mcpid::clock::{Clock, Timestamp};
 use mcpid::key::trust::{Registry, TrustFile};
 use mcpid::key::{SecretKey, Sign as _};
@@ -66,23 +64,6 @@ pub(crate) fn entry(number: u8, mut ours: Value) -> Value {
 pub(crate) fn registry(entries: Vec<Value>) -> Arc<Registry> {
     let file = TrustFile::parse(json!({"keys": entries}).to_string().as_bytes()).unwrap();
     Arc::new(Registry::merge([file]))
-}
-
-pub(crate) fn wait<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => thread::park(),
-        }
-    }
 }
 
 /// A request that was signed.

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 /// The rooms in walking order. A room may import from rooms before it and from itself; `sign`
 /// and `verify` stand side by side, so neither imports the other.
 const WALK: &[&[&str]] = &[
-    &["clock"],
+    &["clock", "block_on"],
+    &["work_queue"],
     &["secret"],
     &["message"],
     &["mcp"],

@@ -1,0 +1,34 @@
+//! Waiting for a future on a thread that has no async runtime.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+/// Runs `future` to its end on this thread, and returns its output. The thread sleeps while the
+/// future is pending.
+///
+/// The futures of this crate's stores, verifier and log need no particular runtime: a store that
+/// needs one has its own. Must not be called from an async task, which it would block, nor with a
+/// future that needs the runtime of its caller, such as a timer of tokio.
+///
+/// ```
+/// assert_eq!(mcpid::block_on(async { 6 * 7 }), 42);
+/// ```
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            // Returns also without a wake-up; then the future is polled once more.
+            Poll::Pending => thread::park(),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! A task on its way, and the caller that waits for its answer.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use super::{Work, WorkQueue, lock};
+
+/// A task in the queue or in the worker's hands.
+pub(crate) struct QueuedTask<W: Work> {
+    pub(crate) task: W::Task,
+    pub(super) due: Instant,
+    reply: Mutex<Reply<W::Answer>>,
+}
+
+pub(super) enum Reply<A> {
+    /// A caller waits; it is woken by this waker once it has polled.
+    Awaited(Option<Waker>),
+    /// No caller waits; the answer only goes to [`Work::answered`].
+    Posted,
+    Given(A),
+    /// The answer was taken, or the caller has gone.
+    Over,
+}
+
+impl<W: Work> QueuedTask<W> {
+    pub(super) fn new(task: W::Task, due: Instant, reply: Reply<W::Answer>) -> Self {
+        QueuedTask { task, due, reply: Mutex::new(reply) }
+    }
+
+    /// Whether the task is still wanted and has no answer yet.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(*lock(&self.reply), Reply::Awaited(_) | Reply::Posted)
+    }
+    /// Sets the answer, unless there is one or the caller has gone, and wakes the caller. `report` is
+    /// called before that.
+    pub(super) fn answer(&self, answer: W::Answer, report: impl FnOnce(&W::Answer)) {
+        let mut reply = lock(&self.reply);
+        let awaited = match *reply {
+            Reply::Awaited(_) => true,
+            Reply::Posted => false,
+            Reply::Given(_) | Reply::Over => return,
+        };
+        report(&answer);
+        let given = if awaited { Reply::Given(answer) } else { Reply::Over };
+        let before = std::mem::replace(&mut *reply, given);
+        // A caller that is woken may put its next task at once.
+        drop(reply);
+        if let Reply::Awaited(Some(waker)) = before {
+            waker.wake();
+        }
+    }
+}
+
+/// A future that is done when its task has an answer. Dropping it gives the task up.
+pub(crate) struct Waiting<'q, W: Work> {
+    queue: &'q WorkQueue<W>,
+    task: Arc<QueuedTask<W>>,
+}
+
+impl<'q, W: Work> Waiting<'q, W> {
+    pub(super) fn new(queue: &'q WorkQueue<W>, task: Arc<QueuedTask<W>>) -> Self {
+        Waiting { queue, task }
+    }
+}
+
+impl<W: Work> Future for Waiting<'_, W> {
+    type Output = W::Answer;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<W::Answer> {
+        let mut reply = lock(&self.task.reply);
+        match std::mem::replace(&mut *reply, Reply::Over) {
+            Reply::Awaited(_) => {
+                *reply = Reply::Awaited(Some(context.waker().clone()));
+                Poll::Pending
+            }
+            Reply::Given(answer) => Poll::Ready(answer),
+            // Polled again after it was done.
+            Reply::Posted | Reply::Over => Poll::Ready(self.queue.work.closed()),
+        }
+    }
+}
+
+impl<W: Work> Drop for Waiting<'_, W> {
+    fn drop(&mut self) {
+        *lock(&self.task.reply) = Reply::Over;
+    }
+}

@@ -1,0 +1,372 @@
+//! What the queue promises, each promise by its number in the module's documentation.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::task::{Context, Poll, Wake, Waker};
+
+use super::gather::Pace;
+use super::*;
+use crate::block_on::block_on;
+
+/// A task: a number to double, and its size in bytes.
+type Task = (u32, usize);
+type Answer = Result<u32, &'static str>;
+
+#[derive(Default)]
+struct Doubling {
+    answered: Mutex<Vec<(u32, Answer)>>,
+    ended: AtomicU32,
+}
+
+impl Work for Doubling {
+    type Task = Task;
+    type Answer = Answer;
+
+    fn size(task: &Task) -> usize {
+        task.1
+    }
+
+    fn late(&self) -> Answer {
+        Err("late")
+    }
+
+    fn closed(&self) -> Answer {
+        Err("closed")
+    }
+
+    fn answered(&self, task: &Task, answer: &Answer) {
+        lock(&self.answered).push((task.0, *answer));
+    }
+
+    fn ended(&self) {
+        self.ended.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+const LIMITS: QueueLimits = QueueLimits {
+    budget: Duration::from_secs(60),
+    waiting: 4,
+    waiting_bytes: 100,
+    batch: 3,
+    batch_bytes: 50,
+    gather: None,
+};
+
+const SHORT: Duration = Duration::from_millis(60);
+/// Long enough for a worker that does not hang on a busy machine.
+const HUNG: Duration = Duration::from_millis(500);
+
+fn queue(limits: QueueLimits) -> Arc<WorkQueue<Doubling>> {
+    Arc::new(WorkQueue::new(Doubling::default(), limits))
+}
+
+/// The worker's side without a thread, so that a test decides what happens when.
+fn worker(queue: &Arc<WorkQueue<Doubling>>) -> QueueWorker<Doubling> {
+    QueueWorker::new(queue)
+}
+
+fn batch(worker: &mut QueueWorker<Doubling>) -> Vec<Arc<QueuedTask<Doubling>>> {
+    match worker.take(Some(Duration::ZERO)) {
+        Taken::Batch(batch) => batch,
+        Taken::Idle => panic!("no task waits"),
+        Taken::Closed => panic!("the queue is closed"),
+    }
+}
+
+fn numbers(batch: &[Arc<QueuedTask<Doubling>>]) -> Vec<u32> {
+    batch.iter().map(|task| task.task.0).collect()
+}
+
+/// Does every task until the queue is closed.
+fn double_all(worker: &mut QueueWorker<Doubling>) {
+    loop {
+        match worker.take(None) {
+            Taken::Batch(batch) => {
+                for task in batch {
+                    worker.queue().answer(&task, Ok(task.task.0 * 2));
+                }
+            }
+            Taken::Idle => {}
+            Taken::Closed => return,
+        }
+    }
+}
+
+fn error<T>(result: Result<T, QueueError>) -> Option<QueueError> {
+    result.err()
+}
+
+#[test]
+fn each_task_gets_its_own_answer_in_order() {
+    let queue = queue(LIMITS);
+    let mut worker = worker(&queue);
+    let waiting: Vec<_> = (1..=4).map(|n| queue.put((n, 0)).unwrap()).collect();
+    assert!(matches!(queue.put((5, 0)), Err(QueueError::Full)));
+    // No more than the limit of a batch, in the order of arrival.
+    let first = batch(&mut worker);
+    assert_eq!(numbers(&first), [1, 2, 3]);
+    for task in first.iter().rev() {
+        queue.answer(task, Ok(task.task.0 * 2));
+    }
+    let second = batch(&mut worker);
+    assert_eq!(numbers(&second), [4]);
+    queue.answer(&second[0], Ok(8));
+    // Only the first answer counts, and it is reported once.
+    queue.answer(&second[0], Err("again"));
+    let answers: Vec<_> = waiting.into_iter().map(block_on).collect();
+    assert_eq!(answers, [Ok(2), Ok(4), Ok(6), Ok(8)]);
+    let answered = lock(&queue.work.answered).clone();
+    assert_eq!(answered, [(3, Ok(6)), (2, Ok(4)), (1, Ok(2)), (4, Ok(8))]);
+    assert!(matches!(worker.take(Some(Duration::ZERO)), Taken::Idle));
+}
+
+#[test]
+fn a_worker_that_hangs_makes_tasks_late() {
+    let queue = queue(QueueLimits { budget: HUNG, ..LIMITS });
+    let (release, released) = mpsc::channel::<()>();
+    queue
+        .start("test", move |worker| {
+            let taken = worker.take(None);
+            let _ = released.recv();
+            if let Taken::Batch(batch) = taken {
+                batch.iter().for_each(|task| worker.queue().answer(task, Ok(0)));
+            }
+            double_all(worker);
+        })
+        .unwrap();
+    let began = Instant::now();
+    let in_hand = queue.put((1, 0)).unwrap();
+    assert_eq!(block_on(in_hand), Err("late"));
+    assert!(began.elapsed() >= HUNG);
+    // Also tasks that the worker has not taken, and tasks that no caller waits for.
+    queue.post((2, 0)).unwrap();
+    assert_eq!(block_on(queue.put((3, 0)).unwrap()), Err("late"));
+    release.send(()).unwrap();
+    // The answer that comes too late is not reported; the worker goes on.
+    assert_eq!(block_on(queue.put((4, 0)).unwrap()), Ok(8));
+    let answered = lock(&queue.work.answered).clone();
+    assert_eq!(answered[..3], [(1, Err("late")), (2, Err("late")), (3, Err("late"))]);
+    assert_eq!(answered[3..], [(4, Ok(8))]);
+    queue.close();
+}
+
+#[test]
+fn a_worker_that_panics_closes_the_queue() {
+    let queue = queue(LIMITS);
+    let (go, gone) = mpsc::channel::<()>();
+    queue
+        .start("test", move |worker| {
+            let _ = gone.recv();
+            let Taken::Batch(_) = worker.take(None) else { return };
+            std::panic::resume_unwind(Box::new("a panic without a message"));
+        })
+        .unwrap();
+    // One batch in the worker's hands, and one task that is left waiting.
+    let waiting: Vec<_> = (1..=4).map(|n| queue.put((n, 0)).unwrap()).collect();
+    go.send(()).unwrap();
+    for future in waiting {
+        assert_eq!(block_on(future), Err("closed"));
+    }
+    queue.close();
+    assert_eq!(queue.work.ended.load(Ordering::SeqCst), 1);
+    assert_eq!(lock(&queue.work.answered).len(), 4);
+    assert_eq!(error(queue.put((9, 0))), Some(QueueError::Closed));
+    assert_eq!(error(queue.post((9, 0))), Some(QueueError::Closed));
+}
+
+#[test]
+fn a_full_queue_refuses_and_recovers() {
+    let queue = queue(LIMITS);
+    let mut worker = worker(&queue);
+    // By number.
+    let waiting: Vec<_> = (1..=4).map(|n| queue.put((n, 1)).unwrap()).collect();
+    assert_eq!(error(queue.put((5, 1))), Some(QueueError::Full));
+    assert_eq!(error(queue.post((5, 1))), Some(QueueError::Full));
+    batch(&mut worker);
+    batch(&mut worker);
+    drop(waiting);
+    // By bytes: what was refused takes no room, and one large task is accepted alone.
+    queue.post((6, 60)).unwrap();
+    assert_eq!(error(queue.post((7, 41))), Some(QueueError::Full));
+    queue.post((8, 40)).unwrap();
+    assert_eq!(numbers(&batch(&mut worker)), [6]);
+    assert_eq!(numbers(&batch(&mut worker)), [8]);
+    queue.post((9, 1_000)).unwrap();
+    assert_eq!(error(queue.post((10, 1))), Some(QueueError::Full));
+    assert_eq!(numbers(&batch(&mut worker)), [9]);
+    queue.post((11, 100)).unwrap();
+    assert_eq!(lock(&queue.state).bytes, 100);
+}
+
+#[test]
+fn a_task_that_is_dropped_while_waiting_is_skipped() {
+    let queue = queue(LIMITS);
+    let mut worker = worker(&queue);
+    let mut waiting: Vec<_> = (1..=4).map(|n| queue.put((n, 25)).unwrap()).collect();
+    drop(waiting.remove(1));
+    drop(waiting.remove(0));
+    // Neither its place in the batch nor its bytes are kept.
+    assert_eq!(numbers(&batch(&mut worker)), [3, 4]);
+    assert_eq!(lock(&queue.state).bytes, 0);
+    // Dropped in the worker's hands: its answer goes nowhere, and the next task is not harmed.
+    let first = queue.put((5, 0)).unwrap();
+    let taken = batch(&mut worker);
+    drop(first);
+    queue.answer(&taken[0], Ok(10));
+    assert!(lock(&queue.work.answered).is_empty());
+    // A queue that holds only dropped tasks holds none.
+    drop(queue.put((6, 0)).unwrap());
+    assert!(matches!(worker.take(Some(Duration::ZERO)), Taken::Idle));
+}
+
+#[test]
+fn closing_loses_no_waiting_task() {
+    let queue = queue(LIMITS);
+    let waiting: Vec<_> = (1..=4).map(|n| queue.put((n, 0)).unwrap()).collect();
+    let dropped = Arc::new(AtomicBool::new(false));
+    struct Files(Arc<AtomicBool>);
+    impl Drop for Files {
+        fn drop(&mut self) {
+            thread::sleep(Duration::from_millis(20));
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+    let files = Files(Arc::clone(&dropped));
+    // Closed before the worker has begun: it still does all tasks.
+    lock(&queue.state).closed = true;
+    queue
+        .start("test", move |worker| {
+            let _files = files;
+            double_all(worker);
+        })
+        .unwrap();
+    queue.close();
+    // What the worker owns is let go before `close` returns.
+    assert!(dropped.load(Ordering::SeqCst));
+    assert_eq!(error(queue.put((9, 0))), Some(QueueError::Closed));
+    let answers: Vec<_> = waiting.into_iter().map(block_on).collect();
+    assert_eq!(answers, [Ok(2), Ok(4), Ok(6), Ok(8)]);
+    queue.close();
+}
+
+#[test]
+fn closing_waits_no_longer_than_the_budget() {
+    let queue = queue(QueueLimits { budget: SHORT, ..LIMITS });
+    let (_hold, held) = mpsc::channel::<()>();
+    queue
+        .start("test", move |_| {
+            let _ = held.recv_timeout(Duration::from_secs(60));
+        })
+        .unwrap();
+    let began = Instant::now();
+    queue.close();
+    let took = began.elapsed();
+    assert!(took >= SHORT && took < Duration::from_secs(30), "{took:?}");
+}
+
+#[test]
+fn two_producers_lose_and_double_nothing() {
+    const EACH: u32 = 3_000;
+    let queue = queue(QueueLimits { waiting: 8, ..LIMITS });
+    queue.start("test", double_all).unwrap();
+    let full = AtomicU32::new(0);
+    thread::scope(|scope| {
+        for producer in 0..2 {
+            let (queue, full) = (&queue, &full);
+            scope.spawn(move || {
+                for n in 0..EACH {
+                    let number = producer * EACH + n;
+                    // Some answers are awaited, so that the worker sleeps now and then.
+                    if n % 7 == 0 {
+                        assert_eq!(block_on(queue.put((number, 0)).unwrap()), Ok(number * 2));
+                        continue;
+                    }
+                    while queue.post((number, 0)).is_err() {
+                        full.fetch_add(1, Ordering::SeqCst);
+                        thread::yield_now();
+                    }
+                }
+            });
+        }
+    });
+    queue.close();
+    let answered = lock(&queue.work.answered).clone();
+    assert_eq!(answered.len(), 2 * EACH as usize);
+    // Each producer's tasks were done in its order.
+    for producer in 0..2 {
+        let own = answered.iter().map(|(number, _)| *number);
+        let own: Vec<_> = own.filter(|number| number / EACH == producer).collect();
+        assert_eq!(own, (producer * EACH..(producer + 1) * EACH).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_caller_that_is_woken_may_put_at_once() {
+    struct PutsAgain(Arc<WorkQueue<Doubling>>);
+    impl Wake for PutsAgain {
+        fn wake(self: Arc<Self>) {
+            self.0.post((7, 0)).unwrap();
+        }
+    }
+    let queue = queue(LIMITS);
+    let mut worker = worker(&queue);
+    let mut waiting = queue.put((1, 0)).unwrap();
+    let waker = Waker::from(Arc::new(PutsAgain(Arc::clone(&queue))));
+    let mut context = Context::from_waker(&waker);
+    assert!(Pin::new(&mut waiting).poll(&mut context).is_pending());
+    queue.answer(&batch(&mut worker)[0], Ok(2));
+    assert_eq!(numbers(&batch(&mut worker)), [7]);
+    assert_eq!(Pin::new(&mut waiting).poll(&mut context), Poll::Ready(Ok(2)));
+    // Polled once more after its end, against the contract of futures: an error, and no panic.
+    assert_eq!(Pin::new(&mut waiting).poll(&mut context), Poll::Ready(Err("closed")));
+}
+
+#[test]
+fn both_threads_end_with_the_queue() {
+    let queue = queue(LIMITS);
+    queue.start("test", double_all).unwrap();
+    assert_eq!(block_on(queue.put((1, 0)).unwrap()), Ok(2));
+    queue.close();
+    let until = Instant::now() + Duration::from_secs(30);
+    while Arc::strong_count(&queue) > 1 {
+        assert!(Instant::now() < until, "a thread still holds the queue");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn the_worker_gathers_only_where_tasks_come_together() {
+    let how = Gather { time: Duration::from_secs(60), most: 32, probe: 4 };
+    let mut pace = Pace::default();
+    assert!(pace.gather(how).is_none(), "no batch was begun yet");
+    // After a large batch it waits for as many tasks, within the bound.
+    pace.begin(100);
+    assert_eq!(pace.gather(how).map(|(wanted, _)| wanted), Some(32));
+    // After single tasks it gathers once in four batches, and for two tasks at least.
+    let gathered: Vec<_> = (0..200)
+        .map(|_| {
+            pace.begin(1);
+            pace.gather(how).map(|(wanted, _)| wanted)
+        })
+        .collect();
+    assert_eq!(gathered.iter().filter(|wanted| wanted.is_some()).count(), 50);
+    assert_eq!(gathered.iter().flatten().last(), Some(&2));
+
+    // The wait ends with the second task, and not only with the time.
+    let queue = queue(QueueLimits { gather: Some(how), ..LIMITS });
+    let mut worker = worker(&queue);
+    queue.post((1, 0)).unwrap();
+    queue.post((2, 0)).unwrap();
+    assert_eq!(numbers(&batch(&mut worker)), [1, 2]);
+    thread::scope(|scope| {
+        let (queue, worker) = (&queue, &mut worker);
+        let taking = scope.spawn(move || numbers(&batch(worker)));
+        while lock(&queue.state).wanted.is_none() {
+            thread::yield_now();
+        }
+        queue.post((3, 0)).unwrap();
+        queue.post((4, 0)).unwrap();
+        assert_eq!(taking.join().unwrap(), [3, 4]);
+    });
+}

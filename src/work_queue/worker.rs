@@ -1,0 +1,112 @@
+//! The side of the worker: taking batches, and ending.
+
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::gather::Pace;
+use super::task::QueuedTask;
+use super::{QueueLimits, QueueState, Work, WorkQueue, lock, wait_for};
+
+/// What the worker gets from the queue.
+pub(crate) enum Taken<W: Work> {
+    /// Tasks to do and to answer; at least one.
+    Batch(Vec<Arc<QueuedTask<W>>>),
+    /// No task came in time.
+    Idle,
+    /// The queue is closed, and no task is left.
+    Closed,
+}
+
+/// The worker's side of a queue. When it is dropped, the queue has ended.
+pub(crate) struct QueueWorker<W: Work> {
+    queue: Arc<WorkQueue<W>>,
+    pace: Pace,
+}
+
+impl<W: Work> QueueWorker<W> {
+    pub(super) fn new(queue: &Arc<WorkQueue<W>>) -> Self {
+        QueueWorker { queue: Arc::clone(queue), pace: Pace::default() }
+    }
+
+    /// The queue, to answer tasks.
+    pub(crate) fn queue(&self) -> &WorkQueue<W> {
+        &self.queue
+    }
+
+    /// Returns the next batch, after `patience` at the latest; without it, as soon as there is one.
+    /// The batch before counts as done.
+    pub(crate) fn take(&mut self, patience: Option<Duration>) -> Taken<W> {
+        let queue = &*self.queue;
+        let until = patience.map(|patience| Instant::now() + patience);
+        // Freed without the lock.
+        let done = std::mem::take(&mut lock(&queue.state).in_hand);
+        drop(done);
+        let mut state = lock(&queue.state);
+        if let Some((wanted, until)) = queue.limits.gather.and_then(|how| self.pace.gather(how)) {
+            state.wanted = Some(wanted);
+            while state.waiting.len() < wanted && !state.closed {
+                let wait = until.saturating_duration_since(Instant::now());
+                if wait.is_zero() {
+                    break;
+                }
+                state = wait_for(&queue.to_worker, state, wait);
+            }
+            state.wanted = None;
+        }
+        loop {
+            state.worker_sleeps = false;
+            let batch = state.next_batch(&queue.limits);
+            if !batch.is_empty() {
+                self.pace.begin(batch.len());
+                state.in_hand.extend(batch.iter().cloned());
+                return Taken::Batch(batch);
+            }
+            if state.closed {
+                return Taken::Closed;
+            }
+            state.worker_sleeps = true;
+            state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                Some(wait) if wait.is_zero() => {
+                    state.worker_sleeps = false;
+                    return Taken::Idle;
+                }
+                Some(wait) => wait_for(&queue.to_worker, state, wait),
+                None => queue.to_worker.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+}
+
+impl<W: Work> QueueState<W> {
+    /// Removes the tasks of the next batch. Tasks that are not wanted any more are dropped; the
+    /// batch is empty only if no task waits.
+    fn next_batch(&mut self, limits: &QueueLimits) -> Vec<Arc<QueuedTask<W>>> {
+        let (mut batch, mut bytes) = (Vec::new(), 0_usize);
+        while batch.len() < limits.batch && bytes < limits.batch_bytes {
+            let Some(task) = self.waiting.pop_front() else { break };
+            let size = W::size(&task.task);
+            self.bytes = self.bytes.saturating_sub(size);
+            if task.is_open() {
+                bytes = bytes.saturating_add(size);
+                batch.push(task);
+            }
+        }
+        batch
+    }
+}
+
+impl<W: Work> Drop for QueueWorker<W> {
+    fn drop(&mut self) {
+        let queue = &*self.queue;
+        let mut state = lock(&queue.state);
+        state.ended = true;
+        let waiting: Vec<_> = state.waiting.drain(..).collect();
+        let left: Vec<_> = waiting.into_iter().chain(state.in_hand.drain(..)).collect();
+        drop(state);
+        left.iter().for_each(|task| queue.answer(task, queue.work.closed()));
+        queue.work.ended();
+        lock(&queue.state).settled = true;
+        queue.to_watch.notify_one();
+        queue.to_closing.notify_all();
+    }
+}
