@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::key::{SecretKey, Sign as _};
-use mcpid::nonce::redis::{Options, Redis};
+use mcpid::nonce::redis::{Redis, RedisOptions};
 use mcpid::nonce::url::StoreUrl;
 use mcpid::nonce::{Claim, NonceStore as _, Retention};
 use redis::aio::MultiplexedConnection;
@@ -47,7 +47,7 @@ fn main() {
     let StoreUrl::Redis(servers) = StoreUrl::parse(&url).unwrap() else { unreachable!() };
     let store = (0..100).find_map(|_| {
         std::thread::sleep(Duration::from_millis(20));
-        Options::new(servers.clone()).open(SystemClock.now(), Retention::new(30, 5)).ok()
+        RedisOptions::new(servers.clone()).open(SystemClock.now(), Retention::new(30, 5)).ok()
     });
     let store = Arc::new(store.unwrap());
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();

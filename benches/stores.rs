@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::{KeyId, SecretKey, Sign as _};
-use mcpid::nonce::sqlite::{Options, Sqlite};
+use mcpid::nonce::sqlite::{Sqlite, SqliteOptions};
 use mcpid::nonce::{Claim, NonceStore as _, Retention};
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
@@ -36,7 +36,7 @@ fn main() {
     let folder = TempDir::new().unwrap();
     let now = SystemClock.now();
     let open = |name: &str| {
-        let options = Options::new(folder.path().join(name), Some("bench".to_owned()));
+        let options = SqliteOptions::new(folder.path().join(name), Some("bench".to_owned()));
         options.open(now, Retention::new(30, 5)).unwrap()
     };
     drop(open("bare.db"));

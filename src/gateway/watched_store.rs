@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::Timestamp;
 use crate::key::KeyId;
-use crate::nonce::{BoxFuture, Claim, NonceStore, Retention, Seen, StoreError};
+use crate::nonce::{BoxFuture, Claim, KnownNonce, NonceStore, Retention, StoreError};
 use crate::verify::rejection::chain;
 
 use super::metrics::Metrics;
@@ -96,14 +96,14 @@ impl NonceStore for WatchedStore {
         self.store.register(now, retention)
     }
 
-    fn claim<'a>(
+    fn claim_live<'a>(
         &'a self,
         now: Timestamp,
         key: &'a KeyId,
         nonce: &'a str,
         until: Timestamp,
     ) -> BoxFuture<'a, Result<Claim, StoreError>> {
-        let claiming = self.store.claim(now, key, nonce, until);
+        let claiming = self.store.claim_live(now, key, nonce, until);
         Box::pin(async move {
             let answer = claiming.await;
             self.note(now, until, &answer);
@@ -116,7 +116,7 @@ impl NonceStore for WatchedStore {
         now: Timestamp,
         key: &'a KeyId,
         nonce: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Seen>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Option<KnownNonce>, StoreError>> {
         self.store.peek(now, key, nonce)
     }
 

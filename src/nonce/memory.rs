@@ -11,8 +11,8 @@
 //! lock, and only those that have ended by the time of the claim that sweeps; that claim would
 //! itself be refused as expired, or as lying below the floor, had it been made for the same
 //! request. The bounds are no exception: a place among all nonces is taken by one atomic
-//! operation, one of a key under its ledger's lock, both before the entry is there, so that no
-//! two claims share the last place. Locks are taken in one order, shard before ledger.
+//! operation, one of a key under its quota's lock, both before the entry is there, so that no
+//! two claims share the last place. Locks are taken in one order, shard before quota.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -20,9 +20,9 @@ use std::sync::{Mutex, MutexGuard};
 
 use sha2::{Digest as _, Sha256};
 
-use super::ledger::{Ledger, Ledgers};
-use super::table::{self, Entry, Id, Shard};
-use super::{BoxFuture, Claim, NonceStore, Retention, Seen, StoreError};
+use super::quota::{KeyQuota, KeyQuotas};
+use super::table::{self, HeldNonce, NonceHash, Shard};
+use super::{BoxFuture, Claim, KnownNonce, NonceStore, Retention, StoreError};
 use crate::clock::Timestamp;
 use crate::key::KeyId;
 
@@ -34,7 +34,7 @@ const DEFAULT_MAX: usize = 1_000_000;
 /// A store in memory.
 pub struct Memory {
     shards: Vec<Mutex<Shard>>,
-    ledgers: Vec<Mutex<Ledgers>>,
+    quotas: Vec<Mutex<KeyQuotas>>,
     salt: [u8; 16],
     /// The moment from which the shards count their seconds, to keep entries small.
     base: Timestamp,
@@ -69,7 +69,7 @@ impl Memory {
         random.try_fill_bytes(&mut salt)?;
         let store = Memory {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            ledgers: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            quotas: (0..SHARDS).map(|_| Mutex::default()).collect(),
             salt,
             base: start,
             max: 0,
@@ -102,7 +102,7 @@ impl Memory {
     /// in the tables: without a salt a key's holder could search for nonces that all fall into one
     /// place. Cut, because with 2^24 live nonces a new one is taken for one of them with a chance of
     /// 2^-46; that refuses a good request, and nobody can aim for it without knowing the salt.
-    fn id(&self, key: &KeyId, nonce: &str) -> (&Mutex<Shard>, Id) {
+    fn id(&self, key: &KeyId, nonce: &str) -> (&Mutex<Shard>, NonceHash) {
         let hash = Sha256::new()
             .chain_update(self.salt)
             .chain_update(key.as_str())
@@ -112,12 +112,12 @@ impl Memory {
         let word = |i: usize| u32::from_le_bytes([hash[i], hash[i + 1], hash[i + 2], hash[i + 3]]);
         // The tables go by the first bytes, so the shard goes by the last.
         let shard = &self.shards[usize::from(hash[12]) % SHARDS];
-        (shard, Id([word(0), word(4)]))
+        (shard, NonceHash([word(0), word(4)]))
     }
 
-    fn ledger(&self, key: &KeyId) -> Result<MutexGuard<'_, Ledgers>, StoreError> {
+    fn quota(&self, key: &KeyId) -> Result<MutexGuard<'_, KeyQuotas>, StoreError> {
         let place = key.as_str().bytes().take(4).fold(0_usize, |sum, b| sum * 7 + usize::from(b));
-        lock(&self.ledgers[place % SHARDS])
+        lock(&self.quotas[place % SHARDS])
     }
 
     /// Seconds from the base, or an error some 68 years from it.
@@ -147,9 +147,6 @@ impl Memory {
         nonce: &str,
         until: Timestamp,
     ) -> Result<Claim, StoreError> {
-        if until <= now {
-            return Ok(Claim::Expired);
-        }
         let (shard, id) = self.id(key, nonce);
         let kept = self.seconds(until.max(now.plus(self.keep.load(Ordering::SeqCst))))?;
         let second = self.seconds(now)?;
@@ -161,7 +158,7 @@ impl Memory {
         if self.horizon.load(Ordering::SeqCst) < now.unix() {
             self.horizon.fetch_max(now.unix(), Ordering::SeqCst);
         }
-        let entry = Entry { first: second, kept };
+        let entry = HeldNonce { first: second, kept };
         let outcome = match self.insert(shard, id, entry, second, key)? {
             Inserted::Full => {
                 self.make_room(second)?;
@@ -171,7 +168,7 @@ impl Memory {
         };
         match outcome {
             Inserted::Done => Ok(Claim::Fresh { floor: self.floor_now() }),
-            Inserted::Seen(first) => Ok(Claim::Replayed { first: Some(self.moment(first)) }),
+            Inserted::KnownNonce(first) => Ok(Claim::Replayed { first: Some(self.moment(first)) }),
             Inserted::OverQuota => Ok(Claim::OverQuota),
             Inserted::Full => Err(StoreError::new(format!("the store is full with {}", self.max))),
         }
@@ -182,8 +179,8 @@ impl Memory {
     fn insert(
         &self,
         shard: &Mutex<Shard>,
-        id: Id,
-        entry: Entry,
+        id: NonceHash,
+        entry: HeldNonce,
         now: i32,
         key: &KeyId,
     ) -> Result<Inserted, StoreError> {
@@ -191,11 +188,11 @@ impl Memory {
         self.let_go(shard.sweep(now));
         let old = shard.get(&id);
         if let Some(old) = old.filter(|old| old.kept > now) {
-            return Ok(Inserted::Seen(old.first));
+            return Ok(Inserted::KnownNonce(old.first));
         }
-        let mut ledgers = self.ledger(key)?;
-        let ledger = Ledger::of(&mut ledgers, key, now);
-        if ledger.live(now) >= self.quota {
+        let mut quotas = self.quota(key)?;
+        let quota = KeyQuota::of(&mut quotas, key, now);
+        if quota.live(now) >= self.quota {
             return Ok(Inserted::OverQuota);
         }
         if old.is_none() {
@@ -204,7 +201,7 @@ impl Memory {
                 return Ok(Inserted::Full);
             }
         }
-        ledger.add(entry.kept);
+        quota.add(entry.kept);
         shard.insert(id, entry);
         Ok(Inserted::Done)
     }
@@ -232,11 +229,11 @@ impl Memory {
         now: Timestamp,
         key: &KeyId,
         nonce: &str,
-    ) -> Result<Option<Seen>, StoreError> {
+    ) -> Result<Option<KnownNonce>, StoreError> {
         let (shard, id) = self.id(key, nonce);
         let entry = lock(shard)?.get(&id);
         Ok(entry
-            .map(|e| Seen::new(Some(self.moment(e.first)), self.moment(e.kept)))
+            .map(|e| KnownNonce::new(Some(self.moment(e.first)), self.moment(e.kept)))
             .filter(|seen| seen.until > now))
     }
 
@@ -269,7 +266,7 @@ impl NonceStore for Memory {
         Box::pin(async move { self.register_now(now, retention) })
     }
 
-    fn claim<'a>(
+    fn claim_live<'a>(
         &'a self,
         now: Timestamp,
         key: &'a KeyId,
@@ -284,7 +281,7 @@ impl NonceStore for Memory {
         now: Timestamp,
         key: &'a KeyId,
         nonce: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Seen>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Option<KnownNonce>, StoreError>> {
         Box::pin(async move { self.peek_now(now, key, nonce) })
     }
 
@@ -319,7 +316,7 @@ fn lock<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>, StoreError> {
 
 enum Inserted {
     Done,
-    Seen(i32),
+    KnownNonce(i32),
     OverQuota,
     Full,
 }

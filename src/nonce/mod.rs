@@ -1,12 +1,16 @@
-//! Has this been seen?
+//! Stores of used nonces.
 //!
 //! A store remembers which nonce of which key was used. Its one rule is that a nonce is fresh once:
-//! a store that cannot be sure says so, and whoever asked fails closed. Nothing here knows what
-//! the nonces were taken from.
+//! a store that cannot be sure returns an error, and the verifier then refuses the request. Nothing
+//! in this module knows about HTTP.
 //!
 //! Every store can forget: by a restart, a fail-over, or a clock that stepped forward (old nonces
 //! are swept) and back again (they would be accepted once more). So every store has a *floor*, a
-//! moment up to which it may have forgotten what was created, and tells it with every fresh claim.
+//! moment up to which it may have forgotten nonces of requests that were created until then. It
+//! returns the floor with every fresh claim.
+//!
+//! A store that is written elsewhere implements [`NonceStore`], and [`StoreAdmin`] if operators
+//! should look into it. The feature `store-contract` adds the tests that every store has to pass.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -18,22 +22,26 @@ use sha2::{Digest as _, Sha256};
 use crate::clock::Timestamp;
 use crate::key::KeyId;
 
-mod ledger;
+mod admin;
 pub mod memory;
+mod quota;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod table;
 pub mod url;
+pub mod within_run;
+
+pub use admin::{About, KeptNonce, ListCursor, NoncePage, StoreAdmin};
 
 /// What the methods of a store return: a boxed future, so that stores are usable as `dyn`. It
 /// needs no particular runtime.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// What stands for a nonce in the stores that several processes share: SHA-256 of the key id, a
-/// zero byte and the nonce. A nonce is as long as its client likes, an id is not; and two keys
-/// never share one, since a key id holds no zero byte.
+/// Returns the id that stands for a nonce in the stores that several processes share: SHA-256 of the
+/// key id, a zero byte and the nonce. A client chooses the length of its nonces, so they are not
+/// stored themselves. Two keys never share an id, since a key id holds no zero byte.
 pub fn id(key: &KeyId, nonce: &str) -> [u8; 32] {
     let hash =
         Sha256::new().chain_update(key.as_str()).chain_update([0]).chain_update(nonce).finalize();
@@ -41,20 +49,35 @@ pub fn id(key: &KeyId, nonce: &str) -> [u8; 32] {
 }
 
 /// A store of used nonces. Open to other implementations.
+///
+/// ```
+/// use mcpid::block_on;
+/// use mcpid::clock::Timestamp;
+/// use mcpid::key::{SecretKey, Sign};
+/// use mcpid::nonce::{Claim, NonceStore, Retention, memory::Memory};
+/// use rand::rngs::SysRng;
+///
+/// let (now, retention) = (Timestamp::from_unix(1_795_392_000), Retention::new(30, 5));
+/// let store = Memory::new(now, retention, &mut SysRng)?;
+/// let key = SecretKey::from_seed(&[7; 32]);
+/// let claim = || block_on(store.claim(now, key.public().id(), "n-1", retention.until(now)));
+/// assert!(matches!(claim()?, Claim::Fresh { .. }));
+/// assert!(matches!(claim()?, Claim::Replayed { .. }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait NonceStore: Send + Sync {
     /// Makes sure that from now on every claim is kept for at least `retention`. Every user of a
     /// store calls this once, before its first claim.
     ///
-    /// The store keeps for the longest retention that any user ever asked. Where that grows,
-    /// shorter kept nonces may be gone already, and the floor rises to
-    /// `now + ahead + margin`: past everything that was claimed under the old retention. Until
-    /// then every user of the store refuses what it is asked. So a store that others share raises
-    /// nothing unless whoever opened it said that it may: one user with a long window could
-    /// otherwise close it for all others, for as long.
+    /// The store keeps for the longest retention that any user ever asked for. If that grows,
+    /// nonces that were kept for less may be gone already, so the floor rises to
+    /// `now + ahead + margin`: past everything that was claimed under the old retention. Until then
+    /// every user of the store refuses all requests. So a shared store raises its retention only if
+    /// its options allow that; otherwise one user with a long window could close it for all others.
     ///
     /// # Errors
-    /// [`StoreError`] where the store cannot be reached, or would have to raise its retention and
-    /// may not (see [`StoreError::would_close`]); then it must not be used, and nothing in it has
+    /// [`StoreError`] if the store cannot be reached, or would have to raise its retention and may
+    /// not (see [`StoreError::would_close`]); then it must not be used, and nothing in it has
     /// changed.
     fn register<'a>(
         &'a self,
@@ -62,16 +85,36 @@ pub trait NonceStore: Send + Sync {
         retention: Retention,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Uses `nonce` of `key` up, in one atomic step: of all that claim it, wherever they are, one
-    /// gets [`Claim::Fresh`]. It is kept until `until` or, where that is later, for the retention.
+    /// Uses up `nonce` of `key`, in one atomic step: of all callers that claim it, in all processes
+    /// that share the store, one gets [`Claim::Fresh`]. The nonce is kept until `until`, or for the
+    /// retention if that ends later. A claim whose `until` is not after `now` is
+    /// [`Claim::Expired`], in every store.
     ///
-    /// Only to be called for a request whose signature held: what strangers send must not fill
-    /// the store. Dropping the future before it is done may or may not have used the nonce up.
+    /// Only to be called for a request whose signature is valid: requests without one must not fill
+    /// the store. A claim whose future is dropped before it is done may have used up the nonce.
     ///
     /// # Errors
-    /// [`StoreError`] where the store is full or cannot be reached: nothing is known about the
-    /// nonce then.
+    /// [`StoreError`] if the store is full or cannot be reached: nothing is known about the nonce
+    /// then.
     fn claim<'a>(
+        &'a self,
+        now: Timestamp,
+        key: &'a KeyId,
+        nonce: &'a str,
+        until: Timestamp,
+    ) -> BoxFuture<'a, Result<Claim, StoreError>> {
+        if until <= now {
+            return Box::pin(std::future::ready(Ok(Claim::Expired)));
+        }
+        self.claim_live(now, key, nonce, until)
+    }
+
+    /// The part of [`claim`](NonceStore::claim) that each store implements: `until` is after `now`.
+    /// Callers use `claim`.
+    ///
+    /// # Errors
+    /// As [`claim`](NonceStore::claim).
+    fn claim_live<'a>(
         &'a self,
         now: Timestamp,
         key: &'a KeyId,
@@ -79,22 +122,23 @@ pub trait NonceStore: Send + Sync {
         until: Timestamp,
     ) -> BoxFuture<'a, Result<Claim, StoreError>>;
 
-    /// Looks whether `nonce` of `key` is used up, and changes nothing. That it is not seen proves
-    /// nothing for what was created up to the [`floor`](NonceStore::floor).
+    /// Looks up whether `nonce` of `key` is used up, and changes nothing. `None` proves nothing for
+    /// a request that was created up to the [`floor`](NonceStore::floor).
     ///
     /// # Errors
-    /// [`StoreError`] where the store cannot be reached.
+    /// [`StoreError`] if the store cannot be reached.
     fn peek<'a>(
         &'a self,
         now: Timestamp,
         key: &'a KeyId,
         nonce: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Seen>, StoreError>>;
+    ) -> BoxFuture<'a, Result<Option<KnownNonce>, StoreError>>;
 
-    /// The floor as it stands: nonces of what was created at or before it may be forgotten.
+    /// Returns the floor as it stands: the store may have forgotten nonces of requests that were
+    /// created at or before it.
     ///
     /// # Errors
-    /// [`StoreError`] where the store cannot be reached.
+    /// [`StoreError`] if the store cannot be reached.
     fn floor<'a>(&'a self, now: Timestamp) -> BoxFuture<'a, Result<Timestamp, StoreError>>;
 }
 
@@ -107,19 +151,26 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// For what is accepted up to `window` seconds after its creation and `ahead` seconds before.
-    /// The margin, which is the largest difference of clocks that verifiers and stores may have,
-    /// is the window but at least 30 seconds.
+    /// Creates the retention for requests that are accepted up to `window` seconds after their
+    /// creation and `ahead` seconds before it. The margin, which is the largest difference of clocks
+    /// that verifiers and stores may have, is the window but at least 30 seconds.
+    ///
+    /// ```
+    /// use mcpid::nonce::Retention;
+    ///
+    /// let retention = Retention::new(30, 5);
+    /// assert_eq!((retention.margin(), retention.length()), (30, 65));
+    /// ```
     pub const fn new(window: u32, ahead: u32) -> Self {
         Retention { window, ahead, margin: if window > 30 { window } else { 30 } }
     }
 
-    /// Seconds after its creation that something is accepted.
+    /// Seconds after its creation for which a request is accepted.
     pub const fn window(self) -> i64 {
         self.window as i64
     }
 
-    /// Seconds before its creation that something is accepted.
+    /// Seconds before its creation at which a request is accepted already.
     pub const fn ahead(self) -> i64 {
         self.ahead as i64
     }
@@ -134,12 +185,12 @@ impl Retention {
         self.window as i64 + self.ahead as i64 + self.margin as i64
     }
 
-    /// Until when the nonce of something created at `created` is needed.
+    /// Returns until when the nonce of a request that was created at `created` is needed.
     pub const fn until(self, created: Timestamp) -> Timestamp {
         created.plus(self.length())
     }
 
-    /// The retention that serves both.
+    /// Returns the retention that serves both users.
     pub fn united(self, other: Retention) -> Retention {
         Retention {
             window: self.window.max(other.window),
@@ -148,14 +199,14 @@ impl Retention {
         }
     }
 
-    /// Seconds for which a store keeps a claim from when it is made, or longer if `until` says so.
-    /// A user with a longer window than the claimant's may be shown the same thing: it was created
-    /// at `now + ahead` at the latest, and is kept for the whole length from there.
+    /// Seconds for which a store keeps a claim at least, from the moment of the claim; longer if
+    /// `until` is later. A verifier with a longer window may receive the same request. It was
+    /// created at `now + ahead` at the latest, and is kept for the whole length from there.
     pub const fn keep(self) -> i64 {
         self.ahead() + self.length()
     }
 
-    /// The floor of a store that raises its retention to this one at `now`.
+    /// Returns the floor of a store that raises its retention to this one at `now`.
     pub const fn floor_when_raised(self, now: Timestamp) -> Timestamp {
         now.plus(self.ahead() + self.margin())
     }
@@ -165,76 +216,53 @@ impl Retention {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Claim {
-    /// Not seen before, and used up now.
+    /// The nonce was not used before, and is used up now.
     Fresh {
-        /// The floor as it stands after the write. A long-running verifier must not accept what
-        /// was created at or before it.
+        /// The floor as it stands after the write. A long-running verifier must not accept a request
+        /// that was created at or before it.
         floor: Timestamp,
     },
-    /// Seen before.
+    /// The nonce was used before.
     Replayed {
         /// When it was first claimed, if the store knows.
         first: Option<Timestamp>,
     },
-    /// This key has too many live nonces; others are not affected.
+    /// This key has too many live nonces; other keys are not affected.
     OverQuota,
-    /// `until` is not after `now`: a nonce that is kept no longer can be claimed no longer.
-    /// Nothing was written.
+    /// `until` is not after `now`: the nonce would be kept for no time at all. Nothing was written.
     Expired,
 }
 
 /// A nonce that is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Seen {
-    /// When it was first claimed, if the store knows.
+pub struct KnownNonce {
+    /// When the nonce was first claimed, if the store knows.
     pub first: Option<Timestamp>,
-    /// Until when the store keeps it.
+    /// Until when the store keeps it (exclusive).
     pub until: Timestamp,
 }
 
-impl Seen {
+impl KnownNonce {
     /// For implementations of [`NonceStore`].
     pub fn new(first: Option<Timestamp>, until: Timestamp) -> Self {
-        Seen { first, until }
+        KnownNonce { first, until }
     }
 }
 
-/// A nonce that a store holds, by the id that stands for it ([`id`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Kept {
-    /// SHA-256 of key id, a zero byte and nonce.
-    pub id: [u8; 32],
-    /// When it was claimed, if the store knows.
-    pub first: Option<Timestamp>,
-    /// Until when it is kept.
-    pub until: Timestamp,
-}
-
-/// What a store knows about itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct About {
-    /// What was created up to then may be forgotten.
-    pub floor: Timestamp,
-    /// The longest retention that any user asked for, if anybody has.
-    pub retention: Option<Retention>,
-}
-
-/// A store would have to keep nonces for longer than it does, which would close it for everybody
-/// who shares it, and nobody said that it may.
+/// A store would have to keep nonces for longer than it does. That would close it for all its users
+/// for a while, and its options do not allow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WouldClose {
-    /// For how long it keeps them, if anybody asked yet.
+    /// For how long the store keeps nonces; `None` if no user has said so yet.
     pub recorded: Option<Retention>,
-    /// For how long it was asked to.
+    /// For how long the store was asked to keep them.
     pub wanted: Retention,
 }
 
 impl WouldClose {
-    /// For how many seconds nothing would be accepted by anybody.
+    /// For how many seconds all users of the store would refuse every request.
     pub fn seconds(&self) -> i64 {
         let united = self.recorded.map_or(self.wanted, |recorded| recorded.united(self.wanted));
         united.ahead().saturating_add(united.margin())
@@ -256,7 +284,7 @@ fn span(retention: Retention) -> String {
     format!("a window of {} s and {} s ahead", retention.window(), retention.ahead())
 }
 
-/// A store could not answer; what was asked is undecided, and must be treated as refused.
+/// A store could not answer. The question is undecided, so the request must be refused.
 #[derive(Debug)]
 pub struct StoreError {
     reason: Cow<'static, str>,
@@ -265,12 +293,12 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// With a reason: a lower-case fragment, such as "the store is full".
+    /// Creates an error with a reason: a lower-case fragment, such as "the store is full".
     pub fn new(reason: impl Into<Cow<'static, str>>) -> Self {
         StoreError { reason: reason.into(), source: None, would_close: None }
     }
 
-    /// With what it came from.
+    /// Creates an error with a reason and the error that caused it.
     pub fn because(
         reason: impl Into<Cow<'static, str>>,
         source: impl Into<Box<dyn Error + Send + Sync>>,
@@ -278,8 +306,8 @@ impl StoreError {
         StoreError { reason: reason.into(), source: Some(source.into()), would_close: None }
     }
 
-    /// Where [`NonceStore::register`] was refused since it would have closed the store for others:
-    /// what it keeps, and what it was asked for.
+    /// Returns what the store keeps and what it was asked for, if [`NonceStore::register`] was
+    /// refused because it would have closed the store for its other users.
     pub fn would_close(&self) -> Option<WouldClose> {
         self.would_close
     }

@@ -58,7 +58,7 @@ use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
 use super::url::RedisUrl;
-use super::{BoxFuture, Claim, NonceStore, Retention, Seen, StoreError};
+use super::{BoxFuture, Claim, KnownNonce, NonceStore, Retention, StoreError};
 use crate::clock::Timestamp;
 use crate::key::KeyId;
 
@@ -68,19 +68,18 @@ mod fault;
 mod keep_alive;
 mod link;
 mod listing;
-mod places;
+mod nodes;
 mod primary;
 mod settings;
 mod watch;
 mod wire;
 
-use claims::Job;
-use engine::Engine;
-use fault::Fault;
-pub use listing::{Cursor, Page};
+use claims::PendingClaim;
+use engine::RedisEngine;
+use fault::RedisFault;
 pub use primary::Warning;
-use settings::{Settings, Warn};
-use wire::Keys;
+use settings::{RedisSettings, WarningHandler};
+use wire::KeyNames;
 
 /// How long a claim waits for an answer unless the options say otherwise.
 const DEFAULT_BUDGET: Duration = Duration::from_secs(2);
@@ -94,20 +93,20 @@ const MAX_BUDGET: Duration = Duration::from_secs(10);
 const WAITING: usize = 8_192;
 
 /// Where the servers are, and how they are to be used.
-pub struct Options {
+pub struct RedisOptions {
     url: RedisUrl,
     budget: Duration,
     evicting_allowed: bool,
     raising_allowed: bool,
-    warn: Warn,
+    warn: WarningHandler,
 }
 
-impl Options {
+impl RedisOptions {
     /// The servers that `url` names.
     pub fn new(url: RedisUrl) -> Self {
-        let warn: Warn = Arc::new(|_| {});
+        let warn: WarningHandler = Arc::new(|_| {});
         let (evicting_allowed, raising_allowed) = (false, false);
-        Options { url, budget: DEFAULT_BUDGET, evicting_allowed, raising_allowed, warn }
+        RedisOptions { url, budget: DEFAULT_BUDGET, evicting_allowed, raising_allowed, warn }
     }
 
     /// The password, in place of one in the URL.
@@ -170,7 +169,7 @@ impl Options {
     /// Connects only to look: nothing on the servers is changed. Claims are errors.
     ///
     /// # Errors
-    /// As [`Options::open`].
+    /// As [`RedisOptions::open`].
     pub fn read(self) -> Result<Redis, StoreError> {
         let store = self.connect()?;
         let engine = Arc::clone(&store.engine);
@@ -179,7 +178,7 @@ impl Options {
     }
 
     fn connect(self) -> Result<Redis, StoreError> {
-        let Options { url, budget, evicting_allowed, raising_allowed, warn } = self;
+        let RedisOptions { url, budget, evicting_allowed, raising_allowed, warn } = self;
         let ca = url.ca.as_ref().map(std::fs::read).transpose();
         let ca =
             ca.map_err(|e| StoreError::because("the file of certificates cannot be read", e))?;
@@ -189,17 +188,18 @@ impl Options {
             // thread was faster.
             let _chosen = rustls::crypto::ring::default_provider().install_default();
         }
-        let keys = Keys::new(url.prefix.as_deref());
+        let keys = KeyNames::new(url.prefix.as_deref());
         let name = url.to_string();
-        let settings = Settings { url, ca, keys, budget, evicting_allowed, raising_allowed, warn };
-        let engine = Engine::new(settings);
+        let settings =
+            RedisSettings { url, ca, keys, budget, evicting_allowed, raising_allowed, warn };
+        let engine = RedisEngine::new(settings);
         Redis::start(Arc::new(engine), name)
     }
 }
 
-impl fmt::Debug for Options {
+impl fmt::Debug for RedisOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let options = &mut f.debug_struct("Options");
+        let options = &mut f.debug_struct("RedisOptions");
         options.field("url", &self.url).field("budget", &self.budget).finish_non_exhaustive()
     }
 }
@@ -210,8 +210,8 @@ impl fmt::Debug for Options {
 /// return can be awaited on any executor. The thread ends with the store. A claim that comes while
 /// no other one waits is put together and judged where it is awaited; all others gather.
 pub struct Redis {
-    engine: Arc<Engine>,
-    jobs: mpsc::UnboundedSender<Job>,
+    engine: Arc<RedisEngine>,
+    jobs: mpsc::UnboundedSender<PendingClaim>,
     runtime: Handle,
     waiting: AtomicUsize,
     read_only: bool,
@@ -220,7 +220,7 @@ pub struct Redis {
 }
 
 impl Redis {
-    fn start(engine: Arc<Engine>, name: String) -> Result<Self, StoreError> {
+    fn start(engine: Arc<RedisEngine>, name: String) -> Result<Self, StoreError> {
         let failed = |e| StoreError::because("no thread could be started for the store", e);
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let handle = runtime.handle().clone();
@@ -239,7 +239,7 @@ impl Redis {
     /// Runs `task` on the store's thread, for the budget at most.
     fn run<T: Send + 'static>(
         &self,
-        task: impl Future<Output = Result<T, Fault>> + Send + 'static,
+        task: impl Future<Output = Result<T, RedisFault>> + Send + 'static,
     ) -> impl Future<Output = Result<T, StoreError>> + Send + 'static {
         let (reply, answer) = oneshot::channel();
         let (engine, budget) = (Arc::clone(&self.engine), self.engine.settings.budget);
@@ -247,7 +247,7 @@ impl Redis {
             let answer = match timeout(budget, task).await {
                 Ok(answer) => answer.map_err(|fault| fault.error()),
                 Err(_) => {
-                    engine.places.drop_links();
+                    engine.nodes.drop_links();
                     Err(StoreError::new(format!("no answer within {} ms", budget.as_millis())))
                 }
             };
@@ -258,7 +258,7 @@ impl Redis {
 
     fn run_blocking<T: Send + 'static>(
         &self,
-        task: impl Future<Output = Result<T, Fault>> + Send + 'static,
+        task: impl Future<Output = Result<T, RedisFault>> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = std::sync::mpsc::channel();
         let run = self.run(task);
@@ -275,16 +275,13 @@ impl Redis {
         nonce: &str,
         until: Timestamp,
     ) -> Result<Claim, StoreError> {
-        if until <= now {
-            return Ok(Claim::Expired);
-        }
         self.writable()?;
         let mut random = [0; 16];
         let failed = |e| StoreError::because("the system gave no random numbers", e);
         SysRng.try_fill_bytes(&mut random).map_err(failed)?;
-        let place = Place::take(&self.waiting)?;
+        let place = WaitingSlot::take(&self.waiting)?;
         let (reply, answer) = oneshot::channel();
-        let mut job = Job {
+        let mut job = PendingClaim {
             now,
             until,
             id: super::id(key, nonce),
@@ -334,7 +331,7 @@ impl NonceStore for Redis {
         })
     }
 
-    fn claim<'a>(
+    fn claim_live<'a>(
         &'a self,
         now: Timestamp,
         key: &'a KeyId,
@@ -349,7 +346,7 @@ impl NonceStore for Redis {
         now: Timestamp,
         key: &'a KeyId,
         nonce: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Seen>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Option<KnownNonce>, StoreError>> {
         let (engine, id) = (Arc::clone(&self.engine), super::id(key, nonce));
         Box::pin(self.run(async move { engine.peek(now, id).await }))
     }
@@ -367,16 +364,16 @@ impl fmt::Debug for Redis {
 }
 
 /// A place among those who wait, left when the answer is there or nobody wants it any more.
-struct Place<'a> {
+struct WaitingSlot<'a> {
     waiting: &'a AtomicUsize,
     /// Nobody else waited when it was taken.
     alone: bool,
 }
 
-impl<'a> Place<'a> {
+impl<'a> WaitingSlot<'a> {
     fn take(waiting: &'a AtomicUsize) -> Result<Self, StoreError> {
         let others = waiting.fetch_add(1, Ordering::SeqCst);
-        let place = Place { waiting, alone: others == 0 };
+        let place = WaitingSlot { waiting, alone: others == 0 };
         if others >= WAITING {
             return Err(StoreError::new(format!("{WAITING} claims wait for the store already")));
         }
@@ -384,7 +381,7 @@ impl<'a> Place<'a> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for WaitingSlot<'_> {
     fn drop(&mut self) {
         self.waiting.fetch_sub(1, Ordering::SeqCst);
     }

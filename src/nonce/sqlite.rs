@@ -32,19 +32,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{About, BoxFuture, Claim, Kept, NonceStore, Retention, Seen, StoreError};
+use super::{
+    About, BoxFuture, Claim, KeptNonce, KnownNonce, ListCursor, NoncePage, NonceStore, Retention,
+    StoreAdmin, StoreError,
+};
+use crate::block_on::block_on;
 use crate::clock::Timestamp;
 use crate::key::KeyId;
 
-mod desk;
 mod fault;
 mod file;
 mod last_claim;
+mod question;
 mod state;
 mod statements;
 mod worker;
 
-use desk::{Answer, Ask, Desk};
+use question::{StoreAnswer, StoreQuestion, StoreQueue};
 
 /// How long a claim waits for an answer unless the options say otherwise.
 const DEFAULT_BUDGET: Duration = Duration::from_secs(2);
@@ -68,7 +72,7 @@ pub fn boot_id() -> Option<String> {
 
 /// Where the file is, and how it is to be opened.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct SqliteOptions {
     path: PathBuf,
     boot: Option<String>,
     budget: Duration,
@@ -76,12 +80,12 @@ pub struct Options {
     raising_allowed: bool,
 }
 
-impl Options {
+impl SqliteOptions {
     /// The file at `path`, in a folder that is there, opened under the boot id `boot`
     /// (see [`boot_id`]).
     pub fn new(path: impl Into<PathBuf>, boot: Option<String>) -> Self {
         let (budget, max_bytes) = (DEFAULT_BUDGET, DEFAULT_MAX_BYTES);
-        Options { path: path.into(), boot, budget, max_bytes, raising_allowed: false }
+        SqliteOptions { path: path.into(), boot, budget, max_bytes, raising_allowed: false }
     }
 
     /// How long a question waits for its answer; 2 seconds by default.
@@ -120,8 +124,9 @@ impl Options {
     /// less than `retention`, and may not be raised.
     pub fn open(self, start: Timestamp, retention: Retention) -> Result<Sqlite, StoreError> {
         let store = Sqlite::start(self, false)?;
-        let ask = Ask::Register { now: checked(start)?, retention, raising: store.raising };
-        store.desk.ask_blocking(ask)?;
+        let ask =
+            StoreQuestion::Register { now: checked(start)?, retention, raising: store.raising };
+        block_on(store.ask(ask))?;
         Ok(store)
     }
 
@@ -129,10 +134,10 @@ impl Options {
     /// Claims and registering are errors.
     ///
     /// # Errors
-    /// As [`Options::open`], and where there is no file.
+    /// As [`SqliteOptions::open`], and where there is no file.
     pub fn read(self) -> Result<Sqlite, StoreError> {
         let store = Sqlite::start(self, true)?;
-        store.desk.ask_blocking(Ask::Floor)?;
+        block_on(store.ask(StoreQuestion::Floor))?;
         Ok(store)
     }
 }
@@ -140,72 +145,71 @@ impl Options {
 /// A store in a file. Dropping it lets the file go; that waits for what is just being written,
 /// for the budget at most.
 pub struct Sqlite {
-    desk: Arc<Desk>,
+    queue: Arc<StoreQueue>,
     path: PathBuf,
     raising: bool,
 }
 
 impl Sqlite {
-    fn start(options: Options, read_only: bool) -> Result<Self, StoreError> {
+    fn start(options: SqliteOptions, read_only: bool) -> Result<Self, StoreError> {
         let (path, raising) = (options.path.clone(), options.raising_allowed);
-        let desk = Arc::new(Desk::new(options.budget));
-        worker::start(&desk, file::Place::new(options, read_only))?;
-        Ok(Sqlite { desk, path, raising })
+        let queue = Arc::new(question::queue(options.budget));
+        worker::start(&queue, file::FileOpener::new(options, read_only))?;
+        Ok(Sqlite { queue, path, raising })
     }
 
-    /// Removes what is kept no longer at `now`, in small steps, and says how many nonces that
-    /// were. Claims do the same by themselves, a few at a time.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the store cannot be reached; some may be removed by then.
-    pub fn prune(&self, now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
+    async fn ask(&self, question: StoreQuestion) -> Result<StoreAnswer, StoreError> {
+        question::ask(&self.queue, question).await
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl StoreAdmin for Sqlite {
+    /// Claims remove nonces too, a few at a time.
+    fn prune(&self, now: Timestamp) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
         Box::pin(async move {
             let now = checked(now)?;
             let mut all = 0_u64;
             loop {
-                match self.desk.ask(Ask::Prune { now, limit: PRUNED_PER_STEP }).await? {
-                    Answer::Swept(0) => return Ok(all),
-                    Answer::Swept(some) => all = all.saturating_add(some),
+                match self.ask(StoreQuestion::Prune { now, limit: PRUNED_PER_STEP }).await? {
+                    StoreAnswer::Swept(0) => return Ok(Some(all)),
+                    StoreAnswer::Swept(some) => all = all.saturating_add(some),
                     _ => return Err(mixed_up()),
                 }
             }
         })
     }
 
-    /// Up to `limit` nonces in the order of their end, those that have ended and are not yet
-    /// removed included; from the first, or from behind `after`.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the store cannot be reached.
-    pub fn list(
+    /// In the order of their end, those that have ended and are not yet swept included.
+    fn list(
         &self,
-        after: Option<Kept>,
+        _now: Timestamp,
+        from: Option<ListCursor>,
         limit: u32,
-    ) -> BoxFuture<'_, Result<Vec<Kept>, StoreError>> {
+    ) -> BoxFuture<'_, Result<NoncePage, StoreError>> {
         Box::pin(async move {
-            match self.desk.ask(Ask::List { after, limit }).await? {
-                Answer::List(some) => Ok(some),
+            let after = from.map(ListCursor::position::<KeptNonce>).transpose()?;
+            match self.ask(StoreQuestion::List { after, limit }).await? {
+                StoreAnswer::List(kept) => {
+                    let next = kept.last().copied().map(ListCursor::new);
+                    Ok(NoncePage { kept, next })
+                }
                 _ => Err(mixed_up()),
             }
         })
     }
 
-    /// Floor and retention as they stand.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the store cannot be reached.
-    pub fn about(&self) -> BoxFuture<'_, Result<About, StoreError>> {
+    fn about(&self, _now: Timestamp) -> BoxFuture<'_, Result<About, StoreError>> {
         Box::pin(async move {
-            match self.desk.ask(Ask::About).await? {
-                Answer::About(about) => Ok(about),
+            match self.ask(StoreQuestion::About).await? {
+                StoreAnswer::About(about) => Ok(about),
                 _ => Err(mixed_up()),
             }
         })
-    }
-
-    /// Where the file is.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 }
 
@@ -217,12 +221,12 @@ impl NonceStore for Sqlite {
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let (now, raising) = (checked(now)?, self.raising);
-            self.desk.ask(Ask::Register { now, retention, raising }).await?;
+            self.ask(StoreQuestion::Register { now, retention, raising }).await?;
             Ok(())
         })
     }
 
-    fn claim<'a>(
+    fn claim_live<'a>(
         &'a self,
         now: Timestamp,
         key: &'a KeyId,
@@ -230,12 +234,9 @@ impl NonceStore for Sqlite {
         until: Timestamp,
     ) -> BoxFuture<'a, Result<Claim, StoreError>> {
         Box::pin(async move {
-            if until <= now {
-                return Ok(Claim::Expired);
-            }
             let (now, until) = (checked(now)?, checked(until)?);
-            match self.desk.ask(Ask::Claim { now, id: super::id(key, nonce), until }).await? {
-                Answer::Claim(claim) => Ok(claim),
+            match self.ask(StoreQuestion::Claim { now, id: super::id(key, nonce), until }).await? {
+                StoreAnswer::Claim(claim) => Ok(claim),
                 _ => Err(mixed_up()),
             }
         })
@@ -246,10 +247,13 @@ impl NonceStore for Sqlite {
         now: Timestamp,
         key: &'a KeyId,
         nonce: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Seen>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Option<KnownNonce>, StoreError>> {
         Box::pin(async move {
-            match self.desk.ask(Ask::Peek { now: now.unix(), id: super::id(key, nonce) }).await? {
-                Answer::Seen(seen) => Ok(seen),
+            match self
+                .ask(StoreQuestion::Peek { now: now.unix(), id: super::id(key, nonce) })
+                .await?
+            {
+                StoreAnswer::Seen(seen) => Ok(seen),
                 _ => Err(mixed_up()),
             }
         })
@@ -257,8 +261,8 @@ impl NonceStore for Sqlite {
 
     fn floor<'a>(&'a self, _now: Timestamp) -> BoxFuture<'a, Result<Timestamp, StoreError>> {
         Box::pin(async move {
-            match self.desk.ask(Ask::Floor).await? {
-                Answer::Floor(floor) => Ok(floor),
+            match self.ask(StoreQuestion::Floor).await? {
+                StoreAnswer::Floor(floor) => Ok(floor),
                 _ => Err(mixed_up()),
             }
         })
@@ -267,7 +271,7 @@ impl NonceStore for Sqlite {
 
 impl Drop for Sqlite {
     fn drop(&mut self) {
-        self.desk.close();
+        self.queue.close();
     }
 }
 

@@ -31,18 +31,18 @@ const INSERTIONS_PER_STEP: u32 = 8;
 /// When a nonce was claimed and until when it is kept, in seconds from the store's base. It is kept
 /// for a second at the least, and [`LONGEST`] at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct HeldNonce {
     pub(super) first: i32,
     pub(super) kept: i32,
 }
 
 /// Eight bytes of a salted hash. They are spread evenly, so they say themselves where to look.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Id(pub(super) [u32; 2]);
+pub(super) struct NonceHash(pub(super) [u32; 2]);
 
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Line {
+struct TableLine {
     ids: [[u32; 2]; PLACES],
     first: [i32; PLACES],
     /// For how long, low byte first; zero where the place is empty.
@@ -51,19 +51,19 @@ struct Line {
     passed: u32,
 }
 
-const NOTHING: Line =
-    Line { ids: [[0; 2]; PLACES], first: [0; PLACES], length: [[0; 3]; PLACES], passed: 0 };
+const NOTHING: TableLine =
+    TableLine { ids: [[0; 2]; PLACES], first: [0; PLACES], length: [[0; 3]; PLACES], passed: 0 };
 
-impl Line {
+impl TableLine {
     /// What is held there, if anything is.
-    fn get(&self, place: usize) -> Option<Entry> {
+    fn get(&self, place: usize) -> Option<HeldNonce> {
         let [low, middle, high] = self.length[place];
         let length = i32::from_le_bytes([low, middle, high, 0]);
         let first = self.first[place];
-        (length != 0).then(|| Entry { first, kept: first.saturating_add(length) })
+        (length != 0).then(|| HeldNonce { first, kept: first.saturating_add(length) })
     }
 
-    fn set(&mut self, place: usize, entry: Entry) {
+    fn set(&mut self, place: usize, entry: HeldNonce) {
         // In bounds by what an entry is; of what is not, too long would be the safe side.
         let length = entry.kept.saturating_sub(entry.first).clamp(1, LONGEST);
         let [low, middle, high, _] = length.to_le_bytes();
@@ -76,11 +76,11 @@ impl Line {
     }
 }
 
-const _: () = assert!(size_of::<Line>() == 64, "a line of the table is one of the caches");
+const _: () = assert!(size_of::<TableLine>() == 64, "a line of the table is one of the caches");
 
 pub(super) struct Shard {
     /// A power of two of them.
-    lines: Vec<Line>,
+    lines: Vec<TableLine>,
     held: usize,
     /// Where the next step of sweeping begins.
     hand: usize,
@@ -100,7 +100,7 @@ impl Default for Shard {
 }
 
 impl Shard {
-    fn home(&self, id: &Id) -> usize {
+    fn home(&self, id: &NonceHash) -> usize {
         // 64 bits of them would be as good: a shard has no 2^32 lines.
         id.0[0] as usize & (self.lines.len() - 1)
     }
@@ -109,7 +109,7 @@ impl Shard {
         (line + 1) & (self.lines.len() - 1)
     }
 
-    fn find(&self, id: &Id) -> Option<(usize, usize)> {
+    fn find(&self, id: &NonceHash) -> Option<(usize, usize)> {
         let mut at = self.home(id);
         for _ in 0..self.lines.len() {
             let line = &self.lines[at];
@@ -126,13 +126,13 @@ impl Shard {
         None
     }
 
-    pub(super) fn get(&self, id: &Id) -> Option<Entry> {
+    pub(super) fn get(&self, id: &NonceHash) -> Option<HeldNonce> {
         let (line, place) = self.find(id)?;
         self.lines[line].get(place)
     }
 
     /// Holds it, in place of what it held for the same id.
-    pub(super) fn insert(&mut self, id: Id, entry: Entry) {
+    pub(super) fn insert(&mut self, id: NonceHash, entry: HeldNonce) {
         self.insertions = self.insertions.wrapping_add(1);
         self.earliest = self.earliest.min(entry.kept);
         self.next_earliest = self.next_earliest.min(entry.kept);
@@ -149,8 +149,8 @@ impl Shard {
     }
 
     /// There is room.
-    fn put(&mut self, id: [u32; 2], entry: Entry) {
-        let mut at = self.home(&Id(id));
+    fn put(&mut self, id: [u32; 2], entry: HeldNonce) {
+        let mut at = self.home(&NonceHash(id));
         loop {
             let line = &mut self.lines[at];
             if let Some(place) = line.length.iter().position(|length| *length == [0; 3]) {
@@ -178,7 +178,7 @@ impl Shard {
     }
 
     fn remove(&mut self, line: usize, place: usize) {
-        let mut at = self.home(&Id(self.lines[line].ids[place]));
+        let mut at = self.home(&NonceHash(self.lines[line].ids[place]));
         while at != line {
             self.lines[at].passed -= 1;
             at = self.after(at);

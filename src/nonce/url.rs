@@ -45,7 +45,7 @@ pub struct RedisUrl {
     /// What the addresses are those of.
     pub topology: Topology,
     /// At least one; exactly one where there is one server.
-    pub addresses: Vec<Address>,
+    pub addresses: Vec<ServerAddress>,
     /// Who connects, decoded.
     pub user: Option<String>,
     /// With what, decoded, if it stands in the text. It had better not: others see arguments.
@@ -76,7 +76,7 @@ pub enum Topology {
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Address {
+pub struct ServerAddress {
     /// A name, an IPv4 address, or an IPv6 address without its brackets.
     pub host: String,
     /// The port; 6379 where the text does not say, 26379 for a Sentinel.
@@ -182,7 +182,7 @@ impl fmt::Display for RedisUrl {
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.host.contains(':') {
             true => write!(f, "[{}]:{}", self.host, self.port),

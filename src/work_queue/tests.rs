@@ -1,4 +1,5 @@
 //! What the queue promises, each promise by its number in the module's documentation.
+#![allow(clippy::unwrap_used)]
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

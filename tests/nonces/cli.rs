@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use mcpid::clock::{Clock as _, SystemClock};
-use mcpid::nonce::sqlite::{Options, boot_id};
+use mcpid::nonce::sqlite::{SqliteOptions, boot_id};
 use mcpid::nonce::{NonceStore as _, Retention};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -74,7 +74,7 @@ fn what_one_process_claims_another_one_refuses() {
     assert_eq!(fs::metadata(path.join("nonces.db")).unwrap().permissions().mode() & 0o777, 0o600);
     // A store that is older than the request by more than the time ahead says that it is fresh.
     let start = SystemClock.now().plus(-100);
-    let older = Options::new(path.join("older.db"), boot_id());
+    let older = SqliteOptions::new(path.join("older.db"), boot_id());
     drop(older.open(start, Retention::new(600, 5)).unwrap());
     let verify = verify.replace("nonces.db", "older.db");
     let fresh = json(&mcpid(path, &format!("{verify} one.http"), 0));
@@ -88,7 +88,7 @@ fn looking_claims_nothing_and_makes_nothing() {
     let path = folder.path();
     sign(path, "one.http");
     let now = SystemClock.now();
-    let store = Options::new(path.join("nonces.db"), boot_id());
+    let store = SqliteOptions::new(path.join("nonces.db"), boot_id());
     drop(store.open(now.plus(-100), Retention::new(30, 5)).unwrap());
     let inspect = "inspect --json --nonces sqlite:nonces.db one.http";
     let at = format!("verify --json -r trust.json --nonces sqlite:nonces.db --at {now} one.http");
@@ -114,7 +114,7 @@ fn looking_claims_nothing_and_makes_nothing() {
 fn kept_nonces_are_listed_and_ended_ones_pruned() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
-    let store = Options::new(path.join("n.db"), boot_id());
+    let store = SqliteOptions::new(path.join("n.db"), boot_id());
     let now = SystemClock.now();
     let store = store.open(now.plus(-1_000), Retention::new(30, 5)).unwrap();
     for (i, age) in [900, 500, 400, 10, 5].into_iter().enumerate() {
@@ -161,7 +161,7 @@ fn the_store_is_the_flags_or_the_variables_or_the_default() {
     let make = |file: &str, count: i64| {
         let now = SystemClock.now();
         fs::create_dir_all(path.join(file).parent().unwrap()).unwrap();
-        let store = Options::new(path.join(file), boot_id());
+        let store = SqliteOptions::new(path.join(file), boot_id());
         let store = store.open(now, Retention::new(30, 5)).unwrap();
         for i in 0..count {
             wait(store.claim(now, &key(1), &i.to_string(), now.plus(65))).unwrap();

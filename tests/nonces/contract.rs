@@ -12,7 +12,7 @@ use mcpid::key::trust::{Registry, TrustFile};
 use mcpid::key::{KeyId, SecretKey, Sign};
 use mcpid::message::target::Origins;
 use mcpid::message::{Head, RequestTarget};
-use mcpid::nonce::{BoxFuture, Claim, NonceStore, Retention, Seen, StoreError};
+use mcpid::nonce::{BoxFuture, Claim, KnownNonce, NonceStore, Retention, StoreError};
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signer};
 use mcpid::verify::{Code, Refusal, Replay, Verifier};
@@ -368,7 +368,7 @@ impl NonceStore for Counting {
         self.store.register(now, retention)
     }
 
-    fn claim<'a>(
+    fn claim_live<'a>(
         &'a self,
         now: Timestamp,
         key: &'a KeyId,
@@ -376,7 +376,7 @@ impl NonceStore for Counting {
         until: Timestamp,
     ) -> BoxFuture<'a, Result<Claim, StoreError>> {
         self.claims.fetch_add(1, Ordering::SeqCst);
-        self.store.claim(now, key, nonce, until)
+        self.store.claim_live(now, key, nonce, until)
     }
 
     fn peek<'a>(
@@ -384,7 +384,7 @@ impl NonceStore for Counting {
         now: Timestamp,
         key: &'a KeyId,
         nonce: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Seen>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Option<KnownNonce>, StoreError>> {
         self.store.peek(now, key, nonce)
     }
 

@@ -40,29 +40,8 @@ mod sqlite_crash;
 mod sqlite_faults;
 mod url;
 
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
-
+pub(crate) use mcpid::block_on as wait;
 use mcpid::key::{KeyId, SecretKey, Sign};
-
-/// Waits for a future on this thread.
-pub(crate) fn wait<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let mut future = std::pin::pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
-        }
-    }
-}
 
 /// The id of one of 255 keys.
 pub(crate) fn key(seed: u8) -> KeyId {

@@ -145,7 +145,7 @@ fn outage(name: &str, store: Store, fault: Fault<'_>) -> String {
 }
 
 fn file(folder: &TempDir, boot: &str, start: Timestamp) -> Store {
-    let options = sqlite::Options::new(folder.path().join("n.db"), Some(boot.to_owned()));
+    let options = sqlite::SqliteOptions::new(folder.path().join("n.db"), Some(boot.to_owned()));
     Arc::new(options.open(start, retention()).unwrap())
 }
 

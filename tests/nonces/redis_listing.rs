@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use mcpid::clock::Timestamp;
+use mcpid::nonce::StoreAdmin as _;
 use mcpid::nonce::redis::Redis;
 
 use crate::contract::{at, claim, is_fresh, retention};

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mcpid::nonce::redis::{Options, Redis, Warning};
+use mcpid::nonce::redis::{Redis, RedisOptions, Warning};
 use mcpid::nonce::url::StoreUrl;
 use mcpid::nonce::{NonceStore, StoreError};
 use tempfile::TempDir;
@@ -208,9 +208,9 @@ pub(crate) fn cli(port: u16, arguments: &[&str]) -> String {
     text.trim_end_matches('\n').to_owned()
 }
 
-pub(crate) fn options(url: &str) -> Options {
+pub(crate) fn options(url: &str) -> RedisOptions {
     let StoreUrl::Redis(url) = StoreUrl::parse(url).unwrap() else { panic!("{url}") };
-    Options::new(url)
+    RedisOptions::new(url)
 }
 
 /// Opened at a moment from which the floor is 5 seconds after [`crate::contract::START`], unless
@@ -224,7 +224,7 @@ fn open_to_raise(url: &str) -> Arc<dyn NonceStore> {
 }
 
 /// Collects warnings.
-pub(crate) fn warned(options: Options) -> (Options, Arc<Mutex<Vec<Warning>>>) {
+pub(crate) fn warned(options: RedisOptions) -> (RedisOptions, Arc<Mutex<Vec<Warning>>>) {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let ears = Arc::clone(&heard);
     (options.on_warning(move |warning| ears.lock().unwrap().push(warning)), heard)

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mcpid::nonce::sqlite::{Options, Sqlite};
-use mcpid::nonce::{Claim, NonceStore, Retention, StoreError};
+use mcpid::nonce::sqlite::{Sqlite, SqliteOptions};
+use mcpid::nonce::{Claim, NonceStore, Retention, StoreAdmin as _, StoreError};
 use tempfile::TempDir;
 
 use crate::contract::{Place, accepts, at, claim, is_fresh, retention, try_claim};
@@ -30,8 +30,8 @@ impl Folder {
         self.0.path().join(name)
     }
 
-    pub(crate) fn options(&self) -> Options {
-        Options::new(self.path("nonces.db"), Some("this boot".to_owned()))
+    pub(crate) fn options(&self) -> SqliteOptions {
+        SqliteOptions::new(self.path("nonces.db"), Some("this boot".to_owned()))
     }
 
     /// Opened once more, under the same boot, at [`crate::contract::START`].
@@ -40,7 +40,7 @@ impl Folder {
     }
 
     pub(crate) fn open_at(&self, seconds: i64, boot: Option<&str>) -> Result<Sqlite, StoreError> {
-        let options = Options::new(self.path("nonces.db"), boot.map(str::to_owned));
+        let options = SqliteOptions::new(self.path("nonces.db"), boot.map(str::to_owned));
         options.open(at(seconds), retention())
     }
 }
@@ -67,7 +67,7 @@ fn a_longer_window_is_refused_unless_allowed() {
     let boot = folder.open_at(20, Some("this boot")).unwrap();
     assert_eq!(wait(boot.floor(at(20))).unwrap(), at(5));
     // Under another boot the floor rises by what the file keeps, not by what was refused.
-    let options = Options::new(folder.path("nonces.db"), Some("another".to_owned()));
+    let options = SqliteOptions::new(folder.path("nonces.db"), Some("another".to_owned()));
     assert!(options.open(at(100), Retention::new(30, 86_400)).is_err());
     assert_eq!(wait(folder.store().floor(at(100))).unwrap(), at(105));
     // A file that nobody has used yet takes any: there is nobody to be closed out.
@@ -94,7 +94,7 @@ fn what_was_granted_is_kept_by_a_file_that_is_made_anew() {
         }
     };
     assert!(until >= at(201 + 660), "{until:?}");
-    assert_eq!(wait(short.about()).unwrap().retention, Some(Retention::new(300, 60)));
+    assert_eq!(wait(short.about(at(10))).unwrap().retention, Some(Retention::new(300, 60)));
 }
 
 #[test]
@@ -173,15 +173,15 @@ fn old_nonces_go_in_small_steps_and_leave_their_horizon() {
     for i in 0..600 {
         assert!(is_fresh(claim(&store, 10, &key(1), &format!("old-{i}"))));
     }
-    assert_eq!(wait(store.list(None, 10_000)).unwrap().len(), 600);
+    assert_eq!(wait(store.list(at(0), None, 10_000)).unwrap().kept.len(), 600);
     // A claim an hour later sweeps some of them, not all.
     assert!(is_fresh(claim(&store, 3_600, &key(1), "new")));
-    let left = wait(store.list(None, 10_000)).unwrap().len();
+    let left = wait(store.list(at(0), None, 10_000)).unwrap().kept.len();
     assert!((100..600).contains(&left), "{left}");
     for i in 0..10 {
         assert!(is_fresh(claim(&store, 3_600, &key(1), &format!("new-{i}"))));
     }
-    assert_eq!(wait(store.list(None, 10_000)).unwrap().len(), 11);
+    assert_eq!(wait(store.list(at(0), None, 10_000)).unwrap().kept.len(), 11);
     assert_eq!(wait(store.floor(at(3_600))).unwrap(), at(3_600 - 65));
     // The horizon is in the file.
     drop(store);
@@ -197,9 +197,9 @@ fn pruning_removes_what_has_passed_and_nothing_else() {
     }
     let until = wait(store.peek(at(10), &key(1), "0")).unwrap().unwrap().until;
     claim(&store, 20, &key(1), "later");
-    assert_eq!(wait(store.prune(until.plus(-1))).unwrap(), 0);
-    assert_eq!(wait(store.prune(until)).unwrap(), 2_500);
-    assert_eq!(wait(store.prune(until)).unwrap(), 0);
+    assert_eq!(wait(store.prune(until.plus(-1))).unwrap(), Some(0));
+    assert_eq!(wait(store.prune(until)).unwrap(), Some(2_500));
+    assert_eq!(wait(store.prune(until)).unwrap(), Some(0));
     assert!(!is_fresh(claim(&store, 21, &key(1), "later")));
     let again = try_claim(&store, 11, &key(1), "0");
     assert!(again.is_ok() && !accepts(&again, 10), "{again:?}");
@@ -212,15 +212,15 @@ fn the_list_shows_everything_in_pages() {
     for i in 0..25 {
         claim(&store, 10 + i / 10, &key(1), &i.to_string());
     }
-    let (mut all, mut after) = (Vec::new(), None);
+    let (mut all, mut from) = (Vec::new(), None);
     loop {
-        let page = wait(store.list(after, 10)).unwrap();
-        after = page.last().copied();
-        if page.is_empty() {
+        let page = wait(store.list(at(12), from, 10)).unwrap();
+        assert!(page.kept.len() <= 10);
+        all.extend(page.kept);
+        from = page.next;
+        if from.is_none() {
             break;
         }
-        assert!(page.len() <= 10);
-        all.extend(page);
     }
     assert_eq!(all.len(), 25);
     assert!(all.is_sorted_by_key(|kept| kept.until));
@@ -236,11 +236,11 @@ fn looking_into_a_store_changes_nothing_in_it() {
     let folder = folder();
     let store = folder.store();
     claim(&store, 10, &key(1), "n");
-    let reader = Options::new(folder.path("nonces.db"), None).read().unwrap();
+    let reader = SqliteOptions::new(folder.path("nonces.db"), None).read().unwrap();
     assert!(wait(reader.peek(at(10), &key(1), "n")).unwrap().is_some());
     assert!(wait(reader.peek(at(10), &key(1), "m")).unwrap().is_none());
     assert_eq!(wait(reader.floor(at(10))).unwrap(), at(5));
-    assert_eq!(wait(reader.about()).unwrap().retention, Some(retention()));
+    assert_eq!(wait(reader.about(at(10))).unwrap().retention, Some(retention()));
     assert!(try_claim(&reader, 10, &key(1), "m").is_err());
     assert!(wait(reader.register(at(10), Retention::new(300, 60))).is_err());
     assert!(wait(reader.prune(at(10_000))).is_err());
@@ -251,7 +251,7 @@ fn looking_into_a_store_changes_nothing_in_it() {
     assert_eq!(wait(folder.store().floor(at(10))).unwrap(), at(5));
     // Nothing is made by looking.
     let nowhere = Folder::empty();
-    assert!(Options::new(nowhere.path("nonces.db"), None).read().is_err());
+    assert!(SqliteOptions::new(nowhere.path("nonces.db"), None).read().is_err());
     assert_eq!(fs::read_dir(nowhere.0.path()).unwrap().count(), 0);
 }
 

@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use mcpid::nonce::NonceStore as _;
+use mcpid::nonce::{NonceStore as _, StoreAdmin as _};
 use rusqlite::Connection;
 
 use crate::contract::{accepts, at, claim, is_fresh, try_claim};
@@ -22,7 +22,7 @@ const FILES: [&str; 4] = ["nonces.db", "nonces.db-wal", "nonces.db-shm", "nonces
 fn run_that_is_killed() {
     let Ok(folder) = std::env::var(ROLE) else { return };
     let path = Path::new(&folder).join("nonces.db");
-    let options = mcpid::nonce::sqlite::Options::new(path, Some("this boot".to_owned()));
+    let options = mcpid::nonce::sqlite::SqliteOptions::new(path, Some("this boot".to_owned()));
     let store = options.open(at(0), crate::contract::retention()).unwrap();
     let mut out = std::io::stdout();
     for half in [0, CLAIMED / 2] {
@@ -233,7 +233,7 @@ fn a_file_with_two_names_is_refused() {
     let folder = folder();
     fs::hard_link(folder.path("nonces.db"), folder.path("other.db")).unwrap();
     for name in ["nonces.db", "other.db"] {
-        let options = mcpid::nonce::sqlite::Options::new(folder.path(name), None);
+        let options = mcpid::nonce::sqlite::SqliteOptions::new(folder.path(name), None);
         let refused = options.open(at(0), crate::contract::retention()).unwrap_err().to_string();
         assert!(refused.contains("hard link"), "{name}: {refused}");
     }

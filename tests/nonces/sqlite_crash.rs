@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use mcpid::nonce::NonceStore as _;
-use mcpid::nonce::sqlite::Options;
+use mcpid::nonce::sqlite::SqliteOptions;
 use rand::rngs::SysRng;
 use rand::{RngExt as _, SeedableRng as _, TryRng as _};
 
@@ -39,7 +39,7 @@ fn child(role: &str, file: &Path) -> Child {
 #[test]
 fn as_a_child() {
     let Some(role) = env::var_os(ROLE) else { return };
-    let options = Options::new(env::var_os(FILE).unwrap(), Some("this boot".to_owned()));
+    let options = SqliteOptions::new(env::var_os(FILE).unwrap(), Some("this boot".to_owned()));
     let store = options.budget(Duration::from_secs(20)).open(at(0), retention()).unwrap();
     // Lines of ours stand apart from those of the test runner.
     let say = |line: String| {

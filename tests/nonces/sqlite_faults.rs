@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mcpid::nonce::sqlite::Options;
+use mcpid::nonce::sqlite::SqliteOptions;
 use mcpid::nonce::{NonceStore, StoreError};
 use rusqlite::Connection;
 
@@ -30,7 +30,7 @@ fn refuses<T>(result: Result<T, StoreError>, word: &str) {
 }
 
 fn open(path: &Path) -> Result<mcpid::nonce::sqlite::Sqlite, StoreError> {
-    Options::new(path, Some("this boot".to_owned())).budget(BUDGET).open(at(0), retention())
+    SqliteOptions::new(path, Some("this boot".to_owned())).budget(BUDGET).open(at(0), retention())
 }
 
 #[test]

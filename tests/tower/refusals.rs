@@ -9,7 +9,7 @@ use mcpid::clock::Timestamp;
 use mcpid::key::KeyId;
 use mcpid::mcp::pattern::Pattern;
 use mcpid::nonce::memory::Memory;
-use mcpid::nonce::{BoxFuture, Claim, NonceStore, Retention, Seen as Known, StoreError};
+use mcpid::nonce::{BoxFuture, Claim, KnownNonce, NonceStore, Retention, StoreError};
 use mcpid::profile::Profile;
 use mcpid::tower::{
     Counters, LayerError, Modes, RefusalReason, RefuseWith, RefusedRequest, VerifyLayer,
@@ -312,7 +312,7 @@ impl NonceStore for Down {
         Box::pin(async { Ok(()) })
     }
 
-    fn claim<'a>(
+    fn claim_live<'a>(
         &'a self,
         _: Timestamp,
         _: &'a KeyId,
@@ -327,7 +327,7 @@ impl NonceStore for Down {
         _: Timestamp,
         _: &'a KeyId,
         _: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Known>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Option<KnownNonce>, StoreError>> {
         Box::pin(async { Err(StoreError::new("down")) })
     }
 

@@ -5,7 +5,6 @@ mod args;
 mod cmd;
 mod input;
 mod keys;
-mod ledger;
 mod output;
 mod prompt;
 mod stage;

@@ -8,11 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use mcpid::block_on;
 use mcpid::message::capture::Captured;
 use mcpid::verify::{Refusal, Verified, Verifier};
 use serde_json::json;
-
-use crate::input::nonce_store::wait;
 
 /// How long either side waits for the other.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -105,7 +104,7 @@ fn answer(mut stream: TcpStream, verifier: &Verifier) -> io::Result<()> {
 }
 
 fn judge(captured: &Captured<'_>, verifier: &Verifier) -> (&'static str, String) {
-    match wait(verifier.verify(captured.head(), captured.body())) {
+    match block_on(verifier.verify(captured.head(), captured.body())) {
         Ok(verified) => ("200 OK", paid(&verified)),
         Err(Refusal::Rejected(rejection)) => {
             ("403 Forbidden", refusal("not authorised", rejection.public_code().as_str()))

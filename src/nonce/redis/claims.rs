@@ -9,12 +9,12 @@ use redis::{Pipeline, Value};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::engine::{Engine, Standing, TRIES};
-use super::fault::{Fault, Then};
+use super::engine::{EpochStanding, RedisEngine, TRIES};
+use super::fault::{FaultRemedy, RedisFault};
 use super::keep_alive;
-use super::link::{Link, counters, info};
-use super::places::{Map, Node};
-use super::watch::Look;
+use super::link::{ServerLink, counters, info};
+use super::nodes::{Node, TagMap};
+use super::watch::ServerReading;
 use super::wire::{Tag, first, milliseconds};
 use super::{Claim, StoreError};
 use crate::clock::Timestamp;
@@ -35,7 +35,7 @@ const PAUSES: [Duration; 3] =
     [Duration::ZERO, Duration::from_millis(50), Duration::from_millis(200)];
 
 /// A claim on its way.
-pub(super) struct Job {
+pub(super) struct PendingClaim {
     pub(super) now: Timestamp,
     pub(super) until: Timestamp,
     pub(super) id: [u8; 32],
@@ -49,17 +49,20 @@ pub(super) struct Job {
 }
 
 /// What an attempt came to.
-enum Outcome {
+enum ClaimOutcome {
     Done(Claim),
     /// The retention is longer than we knew.
     KeptTooShort,
     /// Nothing is known about it, and its tag has to be settled.
     Unsettled,
-    Failed(Fault),
+    Failed(RedisFault),
 }
 
 /// Serves claims until nobody can ask any more.
-pub(super) async fn serve(engine: Arc<Engine>, mut jobs: mpsc::UnboundedReceiver<Job>) {
+pub(super) async fn serve(
+    engine: Arc<RedisEngine>,
+    mut jobs: mpsc::UnboundedReceiver<PendingClaim>,
+) {
     tokio::spawn(keep_alive::run(Arc::clone(&engine)));
     let under_way = Arc::new(Semaphore::new(UNDER_WAY));
     let mut batch = Vec::with_capacity(BATCH);
@@ -91,8 +94,11 @@ pub(super) async fn serve(engine: Arc<Engine>, mut jobs: mpsc::UnboundedReceiver
 /// thread would only cost time, and there is nothing to gather. Only where all is as usual: a known
 /// primary, a connection that stands, no look at everything due. Whatever else is none of its
 /// business: the same claim, with the same token, then goes the way of all others.
-pub(super) async fn alone(engine: &Engine, job: &mut Job) -> Option<Result<Claim, Fault>> {
-    let map = engine.places.known_for_sure()?;
+pub(super) async fn alone(
+    engine: &RedisEngine,
+    job: &mut PendingClaim,
+) -> Option<Result<Claim, RedisFault>> {
+    let map = engine.nodes.known_for_sure()?;
     let node = map.node(job.id[0]).ok()?;
     let link = node.current().filter(|link| link.is_known())?;
     let keep = engine.keep().ok()?;
@@ -106,33 +112,33 @@ pub(super) async fn alone(engine: &Engine, job: &mut Job) -> Option<Result<Claim
     let asked = std::time::Instant::now();
     let Ok(answers) = timeout_at(job.due, link.ask(&pipeline)).await else {
         node.drop_link();
-        engine.places.forget(&map);
+        engine.nodes.forget(&map);
         return Some(Err(late(engine)));
     };
     let answers = answers.ok()?;
     let [set, epoch, time, counters] = answers.as_slice() else { return None };
-    let look = Look::read(&link.place, asked, time, counters).ok()?;
+    let look = ServerReading::read(&link.place, asked, time, counters).ok()?;
     node.notice(&link, &look).ok()?;
     match judge(engine, &link, job, keep, set, epoch, look.evicted) {
-        Ok(Outcome::Done(claim)) => Some(Ok(claim)),
+        Ok(ClaimOutcome::Done(claim)) => Some(Ok(claim)),
         _ => None,
     }
 }
 
 /// Parts claims by the primaries that hold their tags.
-async fn route(engine: Arc<Engine>, jobs: Vec<Job>) {
+async fn route(engine: Arc<RedisEngine>, jobs: Vec<PendingClaim>) {
     let Some(due) = jobs.iter().map(|job| job.due).min() else { return };
-    let map = match timeout_at(due, engine.places.map()).await {
+    let map = match timeout_at(due, engine.nodes.map()).await {
         Ok(Ok(map)) => map,
         Ok(Err(fault)) => return again(&engine, jobs, &fault),
         Err(_) => return again(&engine, jobs, &late(&engine)),
     };
-    let mut parts: Vec<(Arc<Node>, Vec<Job>)> = Vec::new();
+    let mut parts: Vec<(Arc<Node>, Vec<PendingClaim>)> = Vec::new();
     for job in jobs {
         let node = match map.node(job.id[0]) {
             Ok(node) => node,
             Err(fault) => {
-                engine.places.forget(&map);
+                engine.nodes.forget(&map);
                 again(&engine, vec![job], &fault);
                 continue;
             }
@@ -151,39 +157,47 @@ async fn route(engine: Arc<Engine>, jobs: Vec<Job>) {
     }
 }
 
-async fn attempt(engine: Arc<Engine>, map: Arc<Map>, node: Arc<Node>, jobs: Vec<Job>) {
+async fn attempt(
+    engine: Arc<RedisEngine>,
+    map: Arc<TagMap>,
+    node: Arc<Node>,
+    jobs: Vec<PendingClaim>,
+) {
     let Some(due) = jobs.iter().map(|job| job.due).min() else { return };
     let outcomes = match timeout_at(due, try_once(&engine, &map, &node, &jobs)).await {
         Ok(Ok(outcomes)) => outcomes,
         Ok(Err(fault)) => {
-            if fault.then == Then::Reconnect {
-                engine.places.forget(&map);
+            if fault.then == FaultRemedy::Reconnect {
+                engine.nodes.forget(&map);
             }
             return again(&engine, jobs, &fault);
         }
         Err(_) => {
             // It may be gone without a word. The next one is asked anew, wherever it is then.
             node.drop_link();
-            engine.places.forget(&map);
+            engine.nodes.forget(&map);
             return again(&engine, jobs, &late(&engine));
         }
     };
     for (job, outcome) in jobs.into_iter().zip(outcomes) {
         match outcome {
-            Outcome::Done(claim) => {
+            ClaimOutcome::Done(claim) => {
                 let _gone = job.reply.send(Ok(claim));
             }
-            Outcome::KeptTooShort => {
-                let longer = Fault::new(Then::Retry, "the store is to keep for longer than it did");
+            ClaimOutcome::KeptTooShort => {
+                let longer = RedisFault::new(
+                    FaultRemedy::Retry,
+                    "the store is to keep for longer than it did",
+                );
                 again(&engine, vec![job], &longer);
             }
-            Outcome::Unsettled => {
+            ClaimOutcome::Unsettled => {
                 tokio::spawn(settle(Arc::clone(&engine), Arc::clone(&node), job));
             }
-            Outcome::Failed(fault) => {
-                if fault.then == Then::Reconnect {
+            ClaimOutcome::Failed(fault) => {
+                if fault.then == FaultRemedy::Reconnect {
                     node.drop_link();
-                    engine.places.forget(&map);
+                    engine.nodes.forget(&map);
                 }
                 again(&engine, vec![job], &fault);
             }
@@ -196,11 +210,11 @@ async fn attempt(engine: Arc<Engine>, map: Arc<Map>, node: Arc<Node>, jobs: Vec<
 /// behind it. Once a second the epochs of all its tags are looked at: where nonces end early, by
 /// a clock that has stepped back since, the server has removed only some of what ended.
 async fn try_once(
-    engine: &Arc<Engine>,
-    map: &Map,
+    engine: &Arc<RedisEngine>,
+    map: &TagMap,
     node: &Arc<Node>,
-    jobs: &[Job],
-) -> Result<Vec<Outcome>, Fault> {
+    jobs: &[PendingClaim],
+) -> Result<Vec<ClaimOutcome>, RedisFault> {
     let link = node.link(&engine.settings).await?;
     let keep = engine.keep()?;
     let keys = &engine.settings.keys;
@@ -236,72 +250,76 @@ async fn try_once(
     let asked = std::time::Instant::now();
     let answers = link.ask(&pipeline).await?;
     let [.., time, counters] = answers.as_slice() else {
-        return Err(Fault::odd(&link.place, "to claims"));
+        return Err(RedisFault::odd(&link.place, "to claims"));
     };
     if whole {
         link.learn(counters, &engine.settings)?;
     }
     let latest = jobs.iter().map(|job| job.now).max().unwrap_or_default();
-    let look = Look::read(&link.place, asked, time, counters)?;
+    let look = ServerReading::read(&link.place, asked, time, counters)?;
     engine.notice(&link, node, &look, latest).await?;
     let epochs: BTreeMap<Tag, &Value> = tags.into_iter().zip(&answers[first..]).collect();
     let lost = epochs.values().any(|epoch| {
         let standing = engine.standing(&link, epoch, look.evicted);
-        standing.is_ok_and(|standing| matches!(standing, Standing::Lost))
+        standing.is_ok_and(|standing| matches!(standing, EpochStanding::Lost))
     });
-    let judge = |(job, at): (&Job, Option<usize>)| {
+    let judge = |(job, at): (&PendingClaim, Option<usize>)| {
         let set = at.and_then(|at| answers.get(at));
         let (Some(set), Some(epoch)) = (set, epochs.get(&job.id[0])) else {
-            return Outcome::Failed(Fault::new(Then::GiveUp, "the times are out of reach"));
+            return ClaimOutcome::Failed(RedisFault::new(
+                FaultRemedy::GiveUp,
+                "the times are out of reach",
+            ));
         };
         match judge(engine, &link, job, keep, set, epoch, look.evicted) {
-            Ok(Outcome::Done(Claim::Fresh { .. })) if lost => Outcome::Unsettled,
-            judged => judged.unwrap_or_else(Outcome::Failed),
+            Ok(ClaimOutcome::Done(Claim::Fresh { .. })) if lost => ClaimOutcome::Unsettled,
+            judged => judged.unwrap_or_else(ClaimOutcome::Failed),
         }
     };
     Ok(jobs.iter().zip(at).map(judge).collect())
 }
 
 fn judge(
-    engine: &Engine,
-    link: &Link,
-    job: &Job,
+    engine: &RedisEngine,
+    link: &ServerLink,
+    job: &PendingClaim,
     keep: i64,
     set: &Value,
     epoch: &Value,
     evicted: u64,
-) -> Result<Outcome, Fault> {
+) -> Result<ClaimOutcome, RedisFault> {
     match set {
         // Nothing was there; or our own token was, from a try whose answer we never saw.
         Value::Nil => {}
         Value::BulkString(held) if *held == job.token.as_bytes() => {}
         Value::BulkString(held) => {
-            return Ok(Outcome::Done(Claim::Replayed { first: first(held) }));
+            return Ok(ClaimOutcome::Done(Claim::Replayed { first: first(held) }));
         }
-        Value::ServerError(error) => return Err(Fault::refused(&link.place, error)),
-        _ => return Err(Fault::odd(&link.place, "to a claim")),
+        Value::ServerError(error) => return Err(RedisFault::refused(&link.place, error)),
+        _ => return Err(RedisFault::odd(&link.place, "to a claim")),
     }
     Ok(match engine.standing(link, epoch, evicted)? {
-        Standing::Other | Standing::Lost => Outcome::Unsettled,
-        Standing::Good(epoch) if epoch.retention.keep() > keep => Outcome::KeptTooShort,
-        Standing::Good(epoch) => {
+        EpochStanding::Other | EpochStanding::Lost => ClaimOutcome::Unsettled,
+        EpochStanding::Good(epoch) if epoch.retention.keep() > keep => ClaimOutcome::KeptTooShort,
+        EpochStanding::Good(epoch) => {
             let floor = epoch.floor.max(engine.horizon(job.now));
-            Outcome::Done(Claim::Fresh { floor })
+            ClaimOutcome::Done(Claim::Fresh { floor })
         }
     })
 }
 
 /// Gives the tags their floors, and then the claim that found none its error: so the next claim
 /// finds them.
-async fn settle(engine: Arc<Engine>, node: Arc<Node>, job: Job) {
+async fn settle(engine: Arc<RedisEngine>, node: Arc<Node>, job: PendingClaim) {
     let settled = async {
         let link = node.link(&engine.settings).await?;
         engine.settle_node(&link, &node, job.now, false).await
     };
     let fault = match timeout_at(job.due, settled).await {
-        Ok(Ok(())) => {
-            Fault::new(Then::GiveUp, "the store may have forgotten nonces; it has a new floor now")
-        }
+        Ok(Ok(())) => RedisFault::new(
+            FaultRemedy::GiveUp,
+            "the store may have forgotten nonces; it has a new floor now",
+        ),
         Ok(Err(fault)) => fault,
         Err(_) => late(&engine),
     };
@@ -309,15 +327,15 @@ async fn settle(engine: Arc<Engine>, node: Arc<Node>, job: Job) {
 }
 
 /// Tries again what can be tried again; the others get their error.
-fn again(engine: &Arc<Engine>, jobs: Vec<Job>, fault: &Fault) {
+fn again(engine: &Arc<RedisEngine>, jobs: Vec<PendingClaim>, fault: &RedisFault) {
     let now = Instant::now();
-    let mut later: BTreeMap<Duration, Vec<Job>> = BTreeMap::new();
+    let mut later: BTreeMap<Duration, Vec<PendingClaim>> = BTreeMap::new();
     for mut job in jobs {
         let pause = usize::try_from(job.tries).ok().and_then(|tries| PAUSES.get(tries)).copied();
         job.tries += 1;
         job.extend = true;
         match pause.filter(|pause| now + *pause < job.due) {
-            Some(pause) if fault.then != Then::GiveUp && job.tries < TRIES => {
+            Some(pause) if fault.then != FaultRemedy::GiveUp && job.tries < TRIES => {
                 later.entry(pause).or_default().push(job);
             }
             _ => {
@@ -336,7 +354,7 @@ fn again(engine: &Arc<Engine>, jobs: Vec<Job>, fault: &Fault) {
     }
 }
 
-fn late(engine: &Engine) -> Fault {
+fn late(engine: &RedisEngine) -> RedisFault {
     let budget = engine.settings.budget.as_millis();
-    Fault::new(Then::GiveUp, format!("no answer within {budget} ms"))
+    RedisFault::new(FaultRemedy::GiveUp, format!("no answer within {budget} ms"))
 }

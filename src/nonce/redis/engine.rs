@@ -7,11 +7,11 @@ use redis::{Pipeline, Value};
 use tokio::task::JoinSet;
 
 use super::Retention;
-use super::fault::{Fault, Then};
-use super::link::{Link, counters};
-use super::places::{Node, Places};
-use super::settings::Settings;
-use super::watch::{Look, evicted};
+use super::fault::{FaultRemedy, RedisFault};
+use super::link::{ServerLink, counters};
+use super::nodes::{Node, NodeFinder};
+use super::settings::RedisSettings;
+use super::watch::{ServerReading, evicted};
 use super::wire::{COMPARE_AND_SET, Epoch, Tag};
 use crate::clock::Timestamp;
 use crate::nonce::WouldClose;
@@ -27,10 +27,10 @@ const ROUNDS: u32 = 8;
 const LONGEST_UNASKED: i64 = 600;
 
 /// What all tasks share.
-pub(super) struct Engine {
-    pub(super) settings: Arc<Settings>,
-    pub(super) places: Arc<Places>,
-    kept: Mutex<Kept>,
+pub(super) struct RedisEngine {
+    pub(super) settings: Arc<RedisSettings>,
+    pub(super) nodes: Arc<NodeFinder>,
+    kept: Mutex<KnownRetention>,
     registering: tokio::sync::Mutex<()>,
     /// Wakes what keeps the epochs alive, once somebody claims here.
     pub(super) registered: tokio::sync::Notify,
@@ -40,7 +40,7 @@ pub(super) struct Engine {
 
 /// How long claims are kept.
 #[derive(Clone, Copy)]
-struct Kept {
+struct KnownRetention {
     /// What users of this handle asked for, and were granted.
     own: Option<Retention>,
     /// That and what was read in epochs.
@@ -49,7 +49,7 @@ struct Kept {
 
 /// For whom epochs are written.
 #[derive(Clone, Copy)]
-struct Want {
+struct EpochRequest {
     retention: Option<Retention>,
     /// Even where that closes the store for others.
     raising: bool,
@@ -58,7 +58,7 @@ struct Want {
 }
 
 /// What an epoch says about the claims of its tag.
-pub(super) enum Standing {
+pub(super) enum EpochStanding {
     /// They can be relied on.
     Good(Epoch),
     /// It has to be written first: it is of another term, or for a shorter retention.
@@ -74,17 +74,17 @@ pub(super) struct Epochs {
     pub(super) evicted: u64,
 }
 
-impl Engine {
-    pub(super) fn new(settings: Settings) -> Self {
+impl RedisEngine {
+    pub(super) fn new(settings: RedisSettings) -> Self {
         let settings = Arc::new(settings);
-        let places = Arc::new(Places::new(Arc::clone(&settings)));
-        let kept = Mutex::new(Kept { own: None, known: Retention::new(0, 0) });
+        let nodes = Arc::new(NodeFinder::new(Arc::clone(&settings)));
+        let kept = Mutex::new(KnownRetention { own: None, known: Retention::new(0, 0) });
         let told = Mutex::new((Timestamp::from_unix(i64::MIN), Instant::now()));
         let (registering, registered) = Default::default();
-        Engine { settings, places, kept, registering, registered, told }
+        RedisEngine { settings, nodes, kept, registering, registered, told }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, KnownRetention> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -94,9 +94,10 @@ impl Engine {
     }
 
     /// For how many seconds claims are kept, if anybody said so.
-    pub(super) fn keep(&self) -> Result<i64, Fault> {
+    pub(super) fn keep(&self) -> Result<i64, RedisFault> {
         let kept = *self.kept();
-        let unsaid = || Fault::new(Then::GiveUp, "nobody said how long claims must be kept");
+        let unsaid =
+            || RedisFault::new(FaultRemedy::GiveUp, "nobody said how long claims must be kept");
         kept.own.map(|_| kept.known.keep()).ok_or_else(unsaid)
     }
 
@@ -124,10 +125,10 @@ impl Engine {
     /// What the epoch that was read on `link` is worth, with so many keys `evicted` by then.
     pub(super) fn standing(
         &self,
-        link: &Link,
+        link: &ServerLink,
         answer: &Value,
         evicted: u64,
-    ) -> Result<Standing, Fault> {
+    ) -> Result<EpochStanding, RedisFault> {
         let own = self.own();
         self.standing_for(link, answer, evicted, own)
     }
@@ -135,23 +136,23 @@ impl Engine {
     /// The same to somebody who needs `own`.
     fn standing_for(
         &self,
-        link: &Link,
+        link: &ServerLink,
         answer: &Value,
         evicted: u64,
         own: Option<Retention>,
-    ) -> Result<Standing, Fault> {
-        let Some(epoch) = read_epoch(link, answer)? else { return Ok(Standing::Lost) };
+    ) -> Result<EpochStanding, RedisFault> {
+        let Some(epoch) = read_epoch(link, answer)? else { return Ok(EpochStanding::Lost) };
         if *epoch.term != *link.term() {
-            return Ok(Standing::Other);
+            return Ok(EpochStanding::Other);
         }
         if epoch.evicted != evicted && !self.settings.evicting_allowed {
-            return Ok(Standing::Lost);
+            return Ok(EpochStanding::Lost);
         }
         let mut kept = self.kept();
         kept.known = kept.known.united(epoch.retention);
         let own = own.unwrap_or(epoch.retention);
         let long_enough = epoch.retention.united(own) == epoch.retention;
-        Ok(if long_enough { Standing::Good(epoch) } else { Standing::Other })
+        Ok(if long_enough { EpochStanding::Good(epoch) } else { EpochStanding::Other })
     }
 
     /// Sees to it that everything is kept for `retention` from now on.
@@ -162,7 +163,7 @@ impl Engine {
         self: &Arc<Self>,
         now: Timestamp,
         retention: Retention,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), RedisFault> {
         let _one = self.registering.lock().await;
         let own = self.own();
         let wanted = own.map_or(retention, |own| own.united(retention));
@@ -179,7 +180,7 @@ impl Engine {
             .await?;
         }
         let engine = Arc::clone(self);
-        let want = Want { retention: Some(wanted), raising, all: false };
+        let want = EpochRequest { retention: Some(wanted), raising, all: false };
         self.everywhere(move |link, tags| {
             let engine = Arc::clone(&engine);
             async move { engine.settle(&link, tags, now, want).await }
@@ -195,7 +196,7 @@ impl Engine {
 
     /// The highest floor of all tags. Where an epoch has to be written before the next claim, its
     /// floor is the one that it would be given now.
-    pub(super) async fn floor(self: &Arc<Self>, now: Timestamp) -> Result<Timestamp, Fault> {
+    pub(super) async fn floor(self: &Arc<Self>, now: Timestamp) -> Result<Timestamp, RedisFault> {
         Ok(self.about(now).await?.floor)
     }
 
@@ -205,16 +206,16 @@ impl Engine {
     }
 
     /// Asks all primaries at once, each for the tags that it holds.
-    pub(super) async fn everywhere<T, F, A>(self: &Arc<Self>, ask: F) -> Result<Vec<T>, Fault>
+    pub(super) async fn everywhere<T, F, A>(self: &Arc<Self>, ask: F) -> Result<Vec<T>, RedisFault>
     where
         T: Send + 'static,
-        F: Fn(Arc<Link>, Vec<Tag>) -> A + Clone + Send + Sync + 'static,
-        A: Future<Output = Result<T, Fault>> + Send,
+        F: Fn(Arc<ServerLink>, Vec<Tag>) -> A + Clone + Send + Sync + 'static,
+        A: Future<Output = Result<T, RedisFault>> + Send,
     {
         let mut tries = 0;
         loop {
             tries += 1;
-            let map = self.places.map().await?;
+            let map = self.nodes.map().await?;
             let all = async {
                 let mut asked = JoinSet::new();
                 for (node, tags) in map.parts()? {
@@ -223,21 +224,26 @@ impl Engine {
                 }
                 let mut answers = Vec::new();
                 while let Some(answer) = asked.join_next().await {
-                    let broken = |_| Fault::new(Then::GiveUp, "a task of the store broke");
+                    let broken =
+                        |_| RedisFault::new(FaultRemedy::GiveUp, "a task of the store broke");
                     answers.push(answer.map_err(broken)??);
                 }
-                Ok::<_, Fault>(answers)
+                Ok::<_, RedisFault>(answers)
             };
             match all.await {
-                Err(fault) if fault.then != Then::GiveUp && tries < TRIES => {
-                    self.places.forget(&map);
+                Err(fault) if fault.then != FaultRemedy::GiveUp && tries < TRIES => {
+                    self.nodes.forget(&map);
                 }
                 answers => return answers,
             }
         }
     }
 
-    pub(super) async fn epochs(&self, link: &Link, tags: &[Tag]) -> Result<Epochs, Fault> {
+    pub(super) async fn epochs(
+        &self,
+        link: &ServerLink,
+        tags: &[Tag],
+    ) -> Result<Epochs, RedisFault> {
         let mut pipeline = Pipeline::with_capacity(tags.len() + 1);
         for tag in tags {
             pipeline.cmd("GET").arg(self.settings.keys.epoch(*tag));
@@ -251,11 +257,11 @@ impl Engine {
     /// Writes the epochs of `tags` that need it.
     async fn settle(
         &self,
-        link: &Link,
+        link: &ServerLink,
         tags: Vec<Tag>,
         now: Timestamp,
-        want: Want,
-    ) -> Result<(), Fault> {
+        want: EpochRequest,
+    ) -> Result<(), RedisFault> {
         let mut left = tags;
         for _ in 0..ROUNDS {
             if left.is_empty() {
@@ -267,11 +273,11 @@ impl Engine {
                 .map(|answer| self.standing_for(link, answer, evicted, want.retention))
                 .collect::<Result<Vec<_>, _>>()?;
             // What is missed in one place may be missing in another.
-            let all = want.all || standings.iter().any(|s| matches!(s, Standing::Lost));
+            let all = want.all || standings.iter().any(|s| matches!(s, EpochStanding::Lost));
             let mut pipeline = Pipeline::new();
             let mut written = Vec::new();
             for ((tag, answer), standing) in left.iter().zip(answers).zip(standings) {
-                if matches!(standing, Standing::Good(_)) && !all {
+                if matches!(standing, EpochStanding::Good(_)) && !all {
                     continue;
                 }
                 // Somebody may have written it since it was looked at.
@@ -298,28 +304,33 @@ impl Engine {
                     Value::BulkString(held) if held == text.as_bytes() => {}
                     // Somebody else wrote it. It may do.
                     Value::BulkString(_) => missed.push(tag),
-                    Value::ServerError(error) => return Err(Fault::refused(&link.place, &error)),
-                    _ => return Err(Fault::odd(&link.place, "to a script")),
+                    Value::ServerError(error) => {
+                        return Err(RedisFault::refused(&link.place, &error));
+                    }
+                    _ => return Err(RedisFault::odd(&link.place, "to a script")),
                 }
             }
             left = missed;
         }
-        Err(Fault::new(Then::Retry, format!("others write to {} without an end", link.place)))
+        Err(RedisFault::new(
+            FaultRemedy::Retry,
+            format!("others write to {} without an end", link.place),
+        ))
     }
 
     /// Settles all tags that `node` holds. What one of them shows holds for the others, and floors
     /// that rise one by one, when a claim comes by, would refuse for much longer in all.
     pub(super) async fn settle_node(
         &self,
-        link: &Link,
+        link: &ServerLink,
         node: &Arc<Node>,
         now: Timestamp,
         all: bool,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), RedisFault> {
         // Many claims find out at once; behind the first one there is nothing left to write.
         let _settling = node.settling.lock().await;
-        let tags = self.places.map().await?.tags(node);
-        let want = Want { retention: self.own(), raising: true, all };
+        let tags = self.nodes.map().await?.tags(node);
+        let want = EpochRequest { retention: self.own(), raising: true, all };
         self.settle(link, tags, now, want).await
     }
 
@@ -327,7 +338,7 @@ impl Engine {
     /// that can have been forgotten.
     pub(super) fn anew(
         &self,
-        link: &Link,
+        link: &ServerLink,
         answer: &Value,
         evicted: u64,
         now: Timestamp,
@@ -346,37 +357,37 @@ impl Engine {
     /// anything else is believed.
     pub(super) async fn notice(
         &self,
-        link: &Link,
+        link: &ServerLink,
         node: &Arc<Node>,
-        look: &Look,
+        look: &ServerReading,
         now: Timestamp,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), RedisFault> {
         let Err(loss) = node.notice(link, look) else { return Ok(()) };
         self.settle_node(link, node, now, true).await?;
         node.settled(link, look);
         let reason = format!("{} may have forgotten nonces: {loss}", link.place);
-        Err(Fault::new(Then::GiveUp, reason))
+        Err(RedisFault::new(FaultRemedy::GiveUp, reason))
     }
 }
 
-pub(super) fn read_epoch(link: &Link, answer: &Value) -> Result<Option<Epoch>, Fault> {
+pub(super) fn read_epoch(link: &ServerLink, answer: &Value) -> Result<Option<Epoch>, RedisFault> {
     match answer {
         Value::BulkString(text) => Ok(Epoch::read(text)),
         Value::Nil => Ok(None),
-        Value::ServerError(error) => Err(Fault::refused(&link.place, error)),
-        _ => Err(Fault::odd(&link.place, "an epoch that is no text")),
+        Value::ServerError(error) => Err(RedisFault::refused(&link.place, error)),
+        _ => Err(RedisFault::odd(&link.place, "an epoch that is no text")),
     }
 }
 
 /// Whether somebody who needs `wanted`, and may raise nothing, may write where `answer` is: an
 /// epoch that records as much, whatever its term, or one that is missing, if that closes the store
 /// for no longer than a usual window does.
-fn may_write(link: &Link, answer: &Value, wanted: Retention) -> Result<(), Fault> {
+fn may_write(link: &ServerLink, answer: &Value, wanted: Retention) -> Result<(), RedisFault> {
     let recorded = read_epoch(link, answer)?.map(|epoch| epoch.retention);
     let would_close = WouldClose { recorded, wanted };
     match recorded {
         Some(recorded) if recorded.united(wanted) == recorded => Ok(()),
         None if would_close.seconds() <= LONGEST_UNASKED => Ok(()),
-        _ => Err(Fault::would_close(would_close)),
+        _ => Err(RedisFault::would_close(would_close)),
     }
 }

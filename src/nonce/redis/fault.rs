@@ -6,11 +6,11 @@ use redis::{ErrorKind, RedisError, ServerError};
 
 use super::StoreError;
 use crate::nonce::WouldClose;
-use crate::nonce::url::Address;
+use crate::nonce::url::ServerAddress;
 
 /// What may help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Then {
+pub(super) enum FaultRemedy {
     /// Nothing that we could do.
     GiveUp,
     /// Asking again, on this connection.
@@ -21,50 +21,55 @@ pub(super) enum Then {
 
 /// An error that several claims can share.
 #[derive(Clone, Debug)]
-pub(super) struct Fault {
+pub(super) struct RedisFault {
     reason: Cow<'static, str>,
     source: Option<RedisError>,
-    pub(super) then: Then,
+    pub(super) then: FaultRemedy,
     user_wanted: bool,
     would_close: Option<WouldClose>,
 }
 
-impl Fault {
-    pub(super) fn new(then: Then, reason: impl Into<Cow<'static, str>>) -> Self {
+impl RedisFault {
+    pub(super) fn new(then: FaultRemedy, reason: impl Into<Cow<'static, str>>) -> Self {
         let (source, would_close) = (None, None);
-        Fault { reason: reason.into(), source, then, user_wanted: false, would_close }
+        RedisFault { reason: reason.into(), source, then, user_wanted: false, would_close }
     }
 
     /// Somebody asked for more than the store keeps, and may not have it.
     pub(super) fn would_close(would_close: WouldClose) -> Self {
         let reason = would_close.to_string();
-        Fault { would_close: Some(would_close), ..Fault::new(Then::GiveUp, reason) }
+        RedisFault {
+            would_close: Some(would_close),
+            ..RedisFault::new(FaultRemedy::GiveUp, reason)
+        }
     }
 
     /// The server at `place` could not be reached, or the connection to it failed.
-    pub(super) fn lost(place: &Address, error: RedisError) -> Self {
+    pub(super) fn lost(place: &ServerAddress, error: RedisError) -> Self {
         let (reason, then) = match error.kind() {
-            ErrorKind::AuthenticationFailed => ("did not let us in", Then::GiveUp),
-            ErrorKind::InvalidClientConfig => ("cannot be asked like this", Then::GiveUp),
-            ErrorKind::Parse => ("gave an answer that is not Redis's", Then::Reconnect),
-            _ => ("could not be reached", Then::Reconnect),
+            ErrorKind::AuthenticationFailed => ("did not let us in", FaultRemedy::GiveUp),
+            ErrorKind::InvalidClientConfig => ("cannot be asked like this", FaultRemedy::GiveUp),
+            ErrorKind::Parse => ("gave an answer that is not Redis's", FaultRemedy::Reconnect),
+            _ => ("could not be reached", FaultRemedy::Reconnect),
         };
-        Fault::new(then, format!("{place} {reason}")).because(error)
+        RedisFault::new(then, format!("{place} {reason}")).because(error)
     }
 
     pub(super) fn because(self, source: RedisError) -> Self {
-        Fault { source: Some(source), ..self }
+        RedisFault { source: Some(source), ..self }
     }
 
     /// The server at `place` answered with an error of its own.
-    pub(super) fn refused(place: &Address, error: &ServerError) -> Self {
+    pub(super) fn refused(place: &ServerAddress, error: &ServerError) -> Self {
         let then = match error.code() {
             // Another one is the primary, or there is none at present.
-            "MOVED" | "READONLY" | "CLUSTERDOWN" | "MASTERDOWN" | "UNBLOCKED" => Then::Reconnect,
+            "MOVED" | "READONLY" | "CLUSTERDOWN" | "MASTERDOWN" | "UNBLOCKED" => {
+                FaultRemedy::Reconnect
+            }
             // A slot on the move, a server that is starting, or one that lacks its replicas. Soon
             // over, or not.
-            "ASK" | "TRYAGAIN" | "LOADING" | "BUSY" | "NOREPLICAS" => Then::Retry,
-            _ => Then::GiveUp,
+            "ASK" | "TRYAGAIN" | "LOADING" | "BUSY" | "NOREPLICAS" => FaultRemedy::Retry,
+            _ => FaultRemedy::GiveUp,
         };
         let reason = match error.code() {
             "MOVED" => "says that it is a node of a cluster, and not the one to ask".to_owned(),
@@ -79,12 +84,12 @@ impl Fault {
             }
         };
         let user_wanted = error.code() == "NOAUTH";
-        Fault { user_wanted, ..Fault::new(then, format!("{place} {reason}")) }
+        RedisFault { user_wanted, ..RedisFault::new(then, format!("{place} {reason}")) }
     }
 
     /// The server at `place` gave an answer that does not fit the question.
-    pub(super) fn odd(place: &Address, what: &str) -> Self {
-        Fault::new(Then::Reconnect, format!("{place} gave an odd answer: {what}"))
+    pub(super) fn odd(place: &ServerAddress, what: &str) -> Self {
+        RedisFault::new(FaultRemedy::Reconnect, format!("{place} gave an odd answer: {what}"))
     }
 
     /// Whether the server wants to know who asks.

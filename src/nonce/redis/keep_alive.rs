@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use redis::{Pipeline, Value};
 use tokio::time::{sleep, timeout};
 
-use super::engine::{Engine, Standing};
-use super::fault::{Fault, Then};
+use super::engine::{EpochStanding, RedisEngine};
+use super::fault::{FaultRemedy, RedisFault};
 use super::link::info;
-use super::places::{Map, Node};
-use super::watch::Look;
+use super::nodes::{Node, TagMap};
+use super::watch::ServerReading;
 use super::wire::Epoch;
 use crate::clock::Timestamp;
 
@@ -26,23 +26,25 @@ const LONGEST: Duration = Duration::from_secs(10);
 const BEATS: u64 = 4;
 
 /// Keeps the epochs of all nodes alive from the first registration on, for ever.
-pub(super) async fn run(engine: Arc<Engine>) {
+pub(super) async fn run(engine: Arc<RedisEngine>) {
     engine.registered.notified().await;
     loop {
         let budget = engine.settings.budget;
-        if let Ok(Ok(map)) = timeout(budget, engine.places.map()).await {
+        if let Ok(Ok(map)) = timeout(budget, engine.nodes.map()).await {
             let beats = map.nodes().iter().map(|node| {
                 let (engine, map, node) = (Arc::clone(&engine), Arc::clone(&map), Arc::clone(node));
                 tokio::spawn(async move {
                     let failed = match timeout(budget, beat(&engine, &map, &node)).await {
-                        Ok(outcome) => outcome.is_err_and(|fault| fault.then == Then::Reconnect),
+                        Ok(outcome) => {
+                            outcome.is_err_and(|fault| fault.then == FaultRemedy::Reconnect)
+                        }
                         Err(_) => {
                             node.drop_link();
                             true
                         }
                     };
                     if failed {
-                        engine.places.forget(&map);
+                        engine.nodes.forget(&map);
                     }
                 })
             });
@@ -58,7 +60,7 @@ pub(super) async fn run(engine: Arc<Engine>) {
 
 /// Looks at everything that a claim would be judged by, settles what has to be, and puts off the
 /// end of the epochs of `node`: all of them or, where one is lost, none.
-async fn beat(engine: &Arc<Engine>, map: &Map, node: &Arc<Node>) -> Result<(), Fault> {
+async fn beat(engine: &Arc<RedisEngine>, map: &TagMap, node: &Arc<Node>) -> Result<(), RedisFault> {
     let link = node.link(&engine.settings).await?;
     let tags = map.tags(node);
     let mut pipeline = Pipeline::with_capacity(tags.len() + 2);
@@ -70,12 +72,12 @@ async fn beat(engine: &Arc<Engine>, map: &Map, node: &Arc<Node>) -> Result<(), F
     let answers = link.ask(&pipeline).await?;
     let [epochs @ .., time, info] = answers.as_slice() else { return Ok(()) };
     link.learn(info, &engine.settings)?;
-    let look = Look::read(&link.place, asked, time, info)?;
+    let look = ServerReading::read(&link.place, asked, time, info)?;
     let now = engine.tell_time(Timestamp::from_unix(i64::MIN));
     engine.notice(&link, node, &look, now).await?;
     let mut pipeline = Pipeline::with_capacity(tags.len());
     for (tag, epoch) in tags.iter().zip(epochs) {
-        if let Standing::Lost = engine.standing(&link, epoch, look.evicted)? {
+        if let EpochStanding::Lost = engine.standing(&link, epoch, look.evicted)? {
             return engine.settle_node(&link, node, now, false).await;
         }
         // One of another term is not believed, and not lost either: a slot that has moved here.
@@ -88,7 +90,7 @@ async fn beat(engine: &Arc<Engine>, map: &Map, node: &Arc<Node>) -> Result<(), F
     }
     let answers = if pipeline.is_empty() { Vec::new() } else { link.ask(&pipeline).await? };
     match answers.iter().find(|answer| matches!(answer, Value::ServerError(_))) {
-        Some(Value::ServerError(error)) => Err(Fault::refused(&link.place, error)),
+        Some(Value::ServerError(error)) => Err(RedisFault::refused(&link.place, error)),
         _ => Ok(()),
     }
 }

@@ -11,32 +11,35 @@ use redis::{
     RedisConnectionInfo, TlsCertificates, Value,
 };
 
-use super::fault::{Fault, Then};
+use super::fault::{FaultRemedy, RedisFault};
 use super::primary::Primary;
-use super::settings::Settings;
-use crate::nonce::url::{Address, Topology};
+use super::settings::RedisSettings;
+use crate::nonce::url::{ServerAddress, Topology};
 
 /// How long a server is taken for what it said that it is. A server that is put down, fetches the
 /// data of another and is made primary again needs longer.
 const TRUSTED: Duration = Duration::from_secs(1);
 
 /// A connection. Anything can be asked on it at any time; answers come in the order of questions.
-pub(super) struct Link {
-    pub(super) place: Address,
+pub(super) struct ServerLink {
+    pub(super) place: ServerAddress,
     connection: MultiplexedConnection,
-    state: Mutex<State>,
+    state: Mutex<LinkState>,
     dead: AtomicBool,
 }
 
-struct State {
+struct LinkState {
     term: Arc<str>,
     /// When `INFO` was asked for the last time.
     asked: Instant,
 }
 
-impl Link {
+impl ServerLink {
     /// Connects, and looks who is there.
-    pub(super) async fn connect(place: &Address, settings: &Settings) -> Result<Self, Fault> {
+    pub(super) async fn connect(
+        place: &ServerAddress,
+        settings: &RedisSettings,
+    ) -> Result<Self, RedisFault> {
         let connection = open(place, settings, true).await?;
         let asked = Instant::now();
         let mut pipeline = Pipeline::new();
@@ -49,13 +52,13 @@ impl Link {
         for warning in primary.warnings(place, sentinel) {
             (settings.warn)(warning);
         }
-        let state = State { term: primary.term.into(), asked };
+        let state = LinkState { term: primary.term.into(), asked };
         let (state, dead) = (Mutex::new(state), AtomicBool::new(false));
-        Ok(Link { place: place.clone(), connection, state, dead })
+        Ok(ServerLink { place: place.clone(), connection, state, dead })
     }
 
     /// Asks, and gives as many answers as there were questions; an answer may be an error.
-    pub(super) async fn ask(&self, pipeline: &Pipeline) -> Result<Vec<Value>, Fault> {
+    pub(super) async fn ask(&self, pipeline: &Pipeline) -> Result<Vec<Value>, RedisFault> {
         let answers = ask(&self.connection, &self.place, pipeline).await;
         if answers.is_err() {
             self.drop_it();
@@ -95,7 +98,7 @@ impl Link {
     }
 
     /// Takes in the answer to `INFO`.
-    pub(super) fn learn(&self, info: &Value, settings: &Settings) -> Result<(), Fault> {
+    pub(super) fn learn(&self, info: &Value, settings: &RedisSettings) -> Result<(), RedisFault> {
         let primary = read_info(&self.place, info, settings)
             .and_then(|primary| {
                 primary.keeps(&self.place, settings.evicting_allowed).map(|()| primary)
@@ -105,7 +108,7 @@ impl Link {
         Ok(())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LinkState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -124,59 +127,63 @@ pub(super) fn counters() -> Cmd {
     info
 }
 
-fn read_info(place: &Address, info: &Value, settings: &Settings) -> Result<Primary, Fault> {
+fn read_info(
+    place: &ServerAddress,
+    info: &Value,
+    settings: &RedisSettings,
+) -> Result<Primary, RedisFault> {
     match info {
         Value::BulkString(text) => match std::str::from_utf8(text) {
             Ok(text) => Primary::read(place, text, settings.url.database),
-            Err(_) => Err(Fault::odd(place, "INFO that is no text")),
+            Err(_) => Err(RedisFault::odd(place, "INFO that is no text")),
         },
-        Value::ServerError(error) => Err(Fault::refused(place, error)),
-        _ => Err(Fault::odd(place, "no INFO")),
+        Value::ServerError(error) => Err(RedisFault::refused(place, error)),
+        _ => Err(RedisFault::odd(place, "no INFO")),
     }
 }
 
 /// Asks one thing on a connection of its own: Sentinels, and nodes that know where others are.
 pub(super) async fn ask_once(
-    place: &Address,
-    settings: &Settings,
+    place: &ServerAddress,
+    settings: &RedisSettings,
     known: bool,
     command: &Cmd,
-) -> Result<Value, Fault> {
+) -> Result<Value, RedisFault> {
     let connection = open(place, settings, known).await?;
     let mut pipeline = Pipeline::new();
     pipeline.add_command(command.clone());
     let answers = ask(&connection, place, &pipeline).await?;
     match answers.into_iter().next() {
-        Some(Value::ServerError(error)) => Err(Fault::refused(place, &error)),
+        Some(Value::ServerError(error)) => Err(RedisFault::refused(place, &error)),
         Some(value) => Ok(value),
-        None => Err(Fault::odd(place, "nothing")),
+        None => Err(RedisFault::odd(place, "nothing")),
     }
 }
 
 async fn ask(
     connection: &MultiplexedConnection,
-    place: &Address,
+    place: &ServerAddress,
     pipeline: &Pipeline,
-) -> Result<Vec<Value>, Fault> {
+) -> Result<Vec<Value>, RedisFault> {
     // A clone is another handle on the same connection.
     let mut connection = connection.clone();
     let count = pipeline.len();
     let answers = connection.send_packed_commands(pipeline, 0, count).await;
-    let answers = answers.map_err(|e| Fault::lost(place, e))?;
+    let answers = answers.map_err(|e| RedisFault::lost(place, e))?;
     if answers.len() == count {
         Ok(answers)
     } else {
-        Err(Fault::odd(place, "another number of answers than of questions"))
+        Err(RedisFault::odd(place, "another number of answers than of questions"))
     }
 }
 
 /// Connects; with the user's name and password where the user is `known` there.
 async fn open(
-    place: &Address,
-    settings: &Settings,
+    place: &ServerAddress,
+    settings: &RedisSettings,
     known: bool,
-) -> Result<MultiplexedConnection, Fault> {
-    let lost = |e| Fault::lost(place, e);
+) -> Result<MultiplexedConnection, RedisFault> {
+    let lost = |e| RedisFault::lost(place, e);
     let (host, port) = (place.host.clone(), place.port);
     let address = if settings.url.tls {
         ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
@@ -206,7 +213,8 @@ async fn open(
     // Whoever asks waits with a time-out of his own, which covers connecting, too.
     let config =
         AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-    let client = client
-        .map_err(|e| Fault::new(Then::GiveUp, "the servers cannot be named so").because(e))?;
+    let client = client.map_err(|e| {
+        RedisFault::new(FaultRemedy::GiveUp, "the servers cannot be named so").because(e)
+    })?;
     client.get_multiplexed_async_connection_with_config(&config).await.map_err(lost)
 }

@@ -4,64 +4,54 @@ use std::sync::Arc;
 
 use redis::{Pipeline, Value};
 
-use super::engine::{Engine, Epochs, Standing, TRIES, read_epoch};
-use super::fault::{Fault, Then};
-use super::link::Link;
-use super::places::Node;
+use super::engine::{EpochStanding, Epochs, RedisEngine, TRIES, read_epoch};
+use super::fault::{FaultRemedy, RedisFault};
+use super::link::ServerLink;
+use super::nodes::Node;
 use super::wire::{Tag, seen};
-use super::{BoxFuture, Redis, Retention, Seen, StoreError};
+use super::{BoxFuture, KnownNonce, Redis, Retention, StoreError};
 use crate::clock::Timestamp;
-use crate::nonce::{About, Kept};
+use crate::nonce::{About, KeptNonce, ListCursor, NoncePage, StoreAdmin};
 
-/// Where a [`Page`] ended: in which of the primaries, and at what their `SCAN` calls its cursor.
-pub struct Cursor {
+/// Where a page ended: in which of the primaries, and at which cursor of `SCAN`.
+struct ScanPosition {
     nodes: Arc<[Arc<Node>]>,
     at: usize,
     scan: String,
 }
 
-/// Some nonces that are kept, in no order, and where the next ones are.
-#[non_exhaustive]
-pub struct Page {
-    /// Perhaps none, though there are more.
-    pub kept: Vec<Kept>,
-    /// Where to go on; none behind the last one.
-    pub next: Option<Cursor>,
-}
-
-impl Redis {
-    /// Some `limit` nonces that are kept at `now`, from all primaries; from the first, or from
-    /// where a page ended. Only reads, and holds up no claim for longer than a page takes.
-    ///
-    /// What is there from the first page to the last one is listed. While a server's table grows or
-    /// shrinks, a nonce can be listed twice; one in a slot that moves to another node can be left
-    /// out.
-    ///
-    /// # Errors
-    /// [`StoreError`] where a primary cannot be reached.
-    pub fn list(
+impl StoreAdmin for Redis {
+    /// Lists the nonces of all primaries. While a server's table grows or shrinks, a nonce can be
+    /// listed twice; a nonce in a slot that moves to another node can be left out.
+    fn list(
         &self,
         now: Timestamp,
-        from: Option<Cursor>,
+        from: Option<ListCursor>,
         limit: u32,
-    ) -> BoxFuture<'_, Result<Page, StoreError>> {
+    ) -> BoxFuture<'_, Result<NoncePage, StoreError>> {
         let engine = Arc::clone(&self.engine);
-        Box::pin(self.run(async move { engine.page(now, from, limit).await }))
+        Box::pin(async move {
+            let from = from.map(ListCursor::position::<ScanPosition>).transpose()?;
+            self.run(async move { engine.page(now, from, limit).await }).await
+        })
     }
 
-    /// Floor and retention as they stand, taken over all that the primaries hold.
-    ///
-    /// # Errors
-    /// [`StoreError`] where a primary cannot be reached.
-    pub fn about(&self, now: Timestamp) -> BoxFuture<'_, Result<About, StoreError>> {
+    /// A Redis server removes nonces by itself.
+    fn prune(&self, _now: Timestamp) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// The highest floor and the longest retention of all primaries.
+    fn about(&self, now: Timestamp) -> BoxFuture<'_, Result<About, StoreError>> {
         let engine = Arc::clone(&self.engine);
         Box::pin(self.run(async move { engine.about(now).await }))
     }
 }
 
-impl Engine {
-    /// The highest floor of all tags, as in [`Engine::floor`], and the longest retention that any tag has recorded, whatever its term.
-    pub(super) async fn about(self: &Arc<Self>, now: Timestamp) -> Result<About, Fault> {
+impl RedisEngine {
+    /// Returns the highest floor of all tags, as in [`RedisEngine::floor`], and the longest retention
+    /// that any tag has recorded, under any term.
+    pub(super) async fn about(self: &Arc<Self>, now: Timestamp) -> Result<About, RedisFault> {
         let engine = Arc::clone(self);
         let parts = self
             .everywhere(move |link, tags| {
@@ -75,12 +65,17 @@ impl Engine {
         Ok(About { floor, retention: retention.reduce(Retention::united) })
     }
 
-    async fn about_tags(&self, link: &Link, tags: &[Tag], now: Timestamp) -> Result<About, Fault> {
+    async fn about_tags(
+        &self,
+        link: &ServerLink,
+        tags: &[Tag],
+        now: Timestamp,
+    ) -> Result<About, RedisFault> {
         let (mut floor, mut retention) = (Timestamp::from_unix(i64::MIN), None);
         let Epochs { answers, evicted } = self.epochs(link, tags).await?;
         for answer in answers {
             floor = floor.max(match self.standing(link, &answer, evicted)? {
-                Standing::Good(epoch) => epoch.floor,
+                EpochStanding::Good(epoch) => epoch.floor,
                 _ => self.anew(link, &answer, evicted, now, self.own()).floor,
             });
             if let Some(epoch) = read_epoch(link, &answer)? {
@@ -96,13 +91,13 @@ impl Engine {
         self: &Arc<Self>,
         now: Timestamp,
         id: [u8; 32],
-    ) -> Result<Option<Seen>, Fault> {
+    ) -> Result<Option<KnownNonce>, RedisFault> {
         let key = self.settings.keys.claim(&id);
         let keep = self.longest();
         let mut tries = 0;
         loop {
             tries += 1;
-            let map = self.places.map().await?;
+            let map = self.nodes.map().await?;
             let once = async {
                 let link = map.node(id[0])?.link(&self.settings).await?;
                 let mut pipeline = Pipeline::new();
@@ -111,17 +106,17 @@ impl Engine {
                 if let Some(Value::ServerError(error)) =
                     answers.iter().find(|answer| matches!(answer, Value::ServerError(_)))
                 {
-                    return Err(Fault::refused(&link.place, error));
+                    return Err(RedisFault::refused(&link.place, error));
                 }
                 let read = match answers.as_slice() {
                     [value, ttl] => seen(now, value, ttl, keep),
                     _ => None,
                 };
-                read.ok_or_else(|| Fault::odd(&link.place, "a claim"))
+                read.ok_or_else(|| RedisFault::odd(&link.place, "a claim"))
             };
             match once.await {
-                Err(fault) if fault.then != Then::GiveUp && tries < TRIES => {
-                    self.places.forget(&map);
+                Err(fault) if fault.then != FaultRemedy::GiveUp && tries < TRIES => {
+                    self.nodes.forget(&map);
                 }
                 answer => return answer,
             }
@@ -131,20 +126,22 @@ impl Engine {
     async fn page(
         self: &Arc<Self>,
         now: Timestamp,
-        from: Option<Cursor>,
+        from: Option<ScanPosition>,
         limit: u32,
-    ) -> Result<Page, Fault> {
-        let Cursor { nodes, at, scan } = match from {
+    ) -> Result<NoncePage, RedisFault> {
+        let ScanPosition { nodes, at, scan } = match from {
             Some(from) => from,
             None => {
-                let parts = self.places.map().await?.parts()?;
+                let parts = self.nodes.map().await?.parts()?;
                 let nodes = parts.into_iter().map(|(node, _)| node).collect();
-                Cursor { nodes, at: 0, scan: "0".to_owned() }
+                ScanPosition { nodes, at: 0, scan: "0".to_owned() }
             }
         };
-        let Some(node) = nodes.get(at) else { return Ok(Page { kept: Vec::new(), next: None }) };
+        let Some(node) = nodes.get(at) else {
+            return Ok(NoncePage { kept: Vec::new(), next: None });
+        };
         let link = node.link(&self.settings).await?;
-        let odd = || Fault::odd(&link.place, "to SCAN");
+        let odd = || RedisFault::odd(&link.place, "to SCAN");
         let mut pipeline = Pipeline::new();
         let pattern = self.settings.keys.claims();
         pipeline.cmd("SCAN").arg(&scan).arg("MATCH").arg(pattern).arg("COUNT").arg(limit);
@@ -153,7 +150,9 @@ impl Engine {
                 Ok([Value::BulkString(scan), Value::Array(keys)]) => (scan, keys),
                 _ => return Err(odd()),
             },
-            Some(Value::ServerError(error)) => return Err(Fault::refused(&link.place, &error)),
+            Some(Value::ServerError(error)) => {
+                return Err(RedisFault::refused(&link.place, &error));
+            }
             _ => return Err(odd()),
         };
         let scan = String::from_utf8(scan).map_err(|_| odd())?;
@@ -173,21 +172,21 @@ impl Engine {
             let [value, ttl] = pair else { return Err(odd()) };
             for answer in [value, ttl] {
                 if let Value::ServerError(error) = answer {
-                    return Err(Fault::refused(&link.place, error));
+                    return Err(RedisFault::refused(&link.place, error));
                 }
             }
             let seen = seen(now, value, ttl, self.longest());
-            let seen = seen.ok_or_else(|| Fault::odd(&link.place, "a claim"))?;
+            let seen = seen.ok_or_else(|| RedisFault::odd(&link.place, "a claim"))?;
             // It may have ended since its name was given.
             if let Some(seen) = seen {
-                kept.push(Kept { id, first: seen.first, until: seen.until });
+                kept.push(KeptNonce { id, first: seen.first, until: seen.until });
             }
         }
         let next = match scan.as_str() {
-            "0" if at + 1 < nodes.len() => Some(Cursor { nodes, at: at + 1, scan }),
+            "0" if at + 1 < nodes.len() => Some(ScanPosition { nodes, at: at + 1, scan }),
             "0" => None,
-            _ => Some(Cursor { nodes, at, scan }),
+            _ => Some(ScanPosition { nodes, at, scan }),
         };
-        Ok(Page { kept, next })
+        Ok(NoncePage { kept, next: next.map(ListCursor::new) })
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::fault::{Fault, Then};
-use crate::nonce::url::Address;
+use super::fault::{FaultRemedy, RedisFault};
+use crate::nonce::url::ServerAddress;
 
 /// Something that the operator of the servers should know; claims go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,10 +71,14 @@ impl Primary {
     ///
     /// # Errors
     /// It is a replica, too old, still loading, or does not say.
-    pub(super) fn read(place: &Address, info: &str, database: u32) -> Result<Self, Fault> {
+    pub(super) fn read(
+        place: &ServerAddress,
+        info: &str,
+        database: u32,
+    ) -> Result<Self, RedisFault> {
         let get = |name: &str| field(info, name).map(str::to_owned);
         let need = |name: &'static str| {
-            get(name).ok_or_else(|| Fault::odd(place, &format!("INFO without {name}")))
+            get(name).ok_or_else(|| RedisFault::odd(place, &format!("INFO without {name}")))
         };
         // Valkey reports the version of Redis that it is compatible with under the same name.
         let version = need("redis_version")?;
@@ -82,13 +86,16 @@ impl Primary {
         if major.is_none_or(|major| major < 7) {
             let plain: String = version.chars().filter(|c| !c.is_control()).take(20).collect();
             let reason = format!("{place} runs version {plain}, and 7 is needed");
-            return Err(Fault::new(Then::GiveUp, reason));
+            return Err(RedisFault::new(FaultRemedy::GiveUp, reason));
         }
         if need("role")? != "master" {
-            return Err(Fault::new(Then::Reconnect, format!("{place} is a replica")));
+            return Err(RedisFault::new(FaultRemedy::Reconnect, format!("{place} is a replica")));
         }
         if get("loading").is_some_and(|loading| loading != "0") {
-            return Err(Fault::new(Then::Reconnect, format!("{place} is still loading its data")));
+            return Err(RedisFault::new(
+                FaultRemedy::Reconnect,
+                format!("{place} is still loading its data"),
+            ));
         }
         let run_id = need("run_id")?;
         let promoted = need("second_repl_offset")?;
@@ -98,7 +105,7 @@ impl Primary {
             .join("-");
         let plain = |text: &str| text.len() <= 64 && text.bytes().all(|b| b.is_ascii_graphic());
         if run_id.is_empty() || !plain(&run_id) || !plain(&promoted) || !plain(&loaded) {
-            return Err(Fault::odd(place, "a run_id that is none"));
+            return Err(RedisFault::odd(place, "a run_id that is none"));
         }
         Ok(Primary {
             term: format!("{run_id}/{promoted}/{loaded}/{database}"),
@@ -112,16 +119,20 @@ impl Primary {
     ///
     /// # Errors
     /// It evicts, and that was not allowed.
-    pub(super) fn keeps(&self, place: &Address, evicting_allowed: bool) -> Result<(), Fault> {
+    pub(super) fn keeps(
+        &self,
+        place: &ServerAddress,
+        evicting_allowed: bool,
+    ) -> Result<(), RedisFault> {
         if self.policy == "noeviction" || evicting_allowed {
             return Ok(());
         }
         let policy: String = self.policy.chars().filter(|c| !c.is_control()).take(40).collect();
         let reason = format!("{place} evicts: maxmemory-policy is {policy}, not noeviction");
-        Err(Fault::new(Then::GiveUp, reason))
+        Err(RedisFault::new(FaultRemedy::GiveUp, reason))
     }
 
-    pub(super) fn warnings(&self, place: &Address, sentinel: bool) -> Vec<Warning> {
+    pub(super) fn warnings(&self, place: &ServerAddress, sentinel: bool) -> Vec<Warning> {
         let mut warnings = Vec::new();
         let server = place.to_string();
         if self.policy != "noeviction" {

@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Warning;
-use super::wire::Keys;
+use super::wire::KeyNames;
 use crate::nonce::url::RedisUrl;
 
-pub(super) type Warn = Arc<dyn Fn(Warning) + Send + Sync>;
+pub(super) type WarningHandler = Arc<dyn Fn(Warning) + Send + Sync>;
 
-pub(super) struct Settings {
+pub(super) struct RedisSettings {
     /// With the password, wherever it came from.
     pub(super) url: RedisUrl,
     /// The certificates that TLS trusts, PEM; the system's where there are none.
     pub(super) ca: Option<Vec<u8>>,
-    pub(super) keys: Keys,
+    pub(super) keys: KeyNames,
     pub(super) budget: Duration,
     pub(super) evicting_allowed: bool,
     pub(super) raising_allowed: bool,
-    pub(super) warn: Warn,
+    pub(super) warn: WarningHandler,
 }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use redis::Value;
 
-use super::fault::Fault;
+use super::fault::RedisFault;
 use super::primary::field;
-use crate::nonce::url::Address;
+use crate::nonce::url::ServerAddress;
 
 /// How far the server's clock may run ahead of our timer, or behind it, in microseconds. Every
 /// claim is kept for the margin of 30 seconds or more beyond what exact clocks need.
@@ -20,7 +20,7 @@ const PERIOD: Duration = Duration::from_secs(60);
 
 /// What a server said behind a claim: `TIME`, and the counters of `INFO stats`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
+pub(super) struct ServerReading {
     asked: Instant,
     answered: Instant,
     /// The server's clock, in microseconds.
@@ -31,20 +31,20 @@ pub(super) struct Look {
     pub(super) evicted: u64,
 }
 
-impl Look {
+impl ServerReading {
     /// Reads the answers to `TIME` and `INFO stats`, which were asked for at `asked`.
     ///
     /// # Errors
     /// An answer is an error, or none of Redis's.
     pub(super) fn read(
-        place: &Address,
+        place: &ServerAddress,
         asked: Instant,
         time: &Value,
         info: &Value,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, RedisFault> {
         let answered = Instant::now();
         let (server, (commands, evicted)) = (read_time(place, time)?, read_counters(place, info)?);
-        Ok(Look { asked, answered, server, commands, evicted })
+        Ok(ServerReading { asked, answered, server, commands, evicted })
     }
 }
 
@@ -71,7 +71,7 @@ impl fmt::Display for Loss {
 
 /// What is remembered of the looks at one server, whatever connection they came by.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct ServerWatch {
     /// The term of the primary: with another one all epochs are written anew, and so is this.
     term: Arc<str>,
     begun: Instant,
@@ -93,11 +93,11 @@ struct Period {
     most: i64,
 }
 
-impl Watch {
+impl ServerWatch {
     /// Begins with `look`.
-    pub(super) fn new(term: Arc<str>, look: &Look) -> Self {
+    pub(super) fn new(term: Arc<str>, look: &ServerReading) -> Self {
         let period = Period::new(look.asked, look.asked, look);
-        Watch {
+        ServerWatch {
             term,
             begun: look.asked,
             recent: period,
@@ -114,7 +114,7 @@ impl Watch {
     }
 
     /// Takes in a look, and says what it shows, or an earlier one has shown.
-    pub(super) fn take(&mut self, look: &Look) -> Option<Loss> {
+    pub(super) fn take(&mut self, look: &ServerReading) -> Option<Loss> {
         let now = Period::new(self.begun, look.asked, look);
         if self.loss.is_none() {
             let passed = look.answered.saturating_duration_since(self.before.since).as_micros();
@@ -150,7 +150,7 @@ impl Watch {
 }
 
 impl Period {
-    fn new(begun: Instant, since: Instant, look: &Look) -> Self {
+    fn new(begun: Instant, since: Instant, look: &ServerReading) -> Self {
         let after = |moment: Instant| {
             i64::try_from(moment.saturating_duration_since(begun).as_micros()).unwrap_or(i64::MAX)
         };
@@ -160,7 +160,7 @@ impl Period {
     }
 }
 
-fn read_time(place: &Address, time: &Value) -> Result<i64, Fault> {
+fn read_time(place: &ServerAddress, time: &Value) -> Result<i64, RedisFault> {
     let number = |value: &Value| match value {
         Value::BulkString(digits) => std::str::from_utf8(digits).ok()?.parse::<i64>().ok(),
         _ => None,
@@ -172,27 +172,27 @@ fn read_time(place: &Address, time: &Value) -> Result<i64, Fault> {
                 .and_then(|(s, us)| s.checked_mul(1_000_000)?.checked_add(us)),
             _ => None,
         },
-        Value::ServerError(error) => return Err(Fault::refused(place, error)),
+        Value::ServerError(error) => return Err(RedisFault::refused(place, error)),
         _ => None,
     };
-    server.ok_or_else(|| Fault::odd(place, "no TIME"))
+    server.ok_or_else(|| RedisFault::odd(place, "no TIME"))
 }
 
 /// How many keys the server has evicted, by an answer to `INFO stats`.
-pub(super) fn evicted(place: &Address, info: &Value) -> Result<u64, Fault> {
+pub(super) fn evicted(place: &ServerAddress, info: &Value) -> Result<u64, RedisFault> {
     read_counters(place, info).map(|(_, evicted)| evicted)
 }
 
-fn read_counters(place: &Address, info: &Value) -> Result<(u64, u64), Fault> {
+fn read_counters(place: &ServerAddress, info: &Value) -> Result<(u64, u64), RedisFault> {
     let text = match info {
         Value::BulkString(text) => std::str::from_utf8(text).ok(),
-        Value::ServerError(error) => return Err(Fault::refused(place, error)),
+        Value::ServerError(error) => return Err(RedisFault::refused(place, error)),
         _ => None,
     };
-    let text = text.ok_or_else(|| Fault::odd(place, "no INFO"))?;
+    let text = text.ok_or_else(|| RedisFault::odd(place, "no INFO"))?;
     let count = |name: &'static str| {
         let count = field(text, name).and_then(|count| count.parse().ok());
-        count.ok_or_else(|| Fault::odd(place, &format!("INFO without {name}")))
+        count.ok_or_else(|| RedisFault::odd(place, &format!("INFO without {name}")))
     };
     Ok((count("total_commands_processed")?, count("evicted_keys")?))
 }

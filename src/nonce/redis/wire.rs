@@ -1,10 +1,10 @@
-//! Keys, tokens and epochs, as they stand on the server.
+//! KeyNames, tokens and epochs, as they stand on the server.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use redis::Value;
 
-use super::{Retention, Seen};
+use super::{KnownNonce, Retention};
 use crate::clock::Timestamp;
 
 /// Times beyond this, in seconds, are refused: sums of a few of them fit every integer, and so do
@@ -16,13 +16,13 @@ const REACH: i64 = 1 << 40;
 pub(super) type Tag = u8;
 
 /// How keys begin, and how they go on.
-pub(super) struct Keys {
+pub(super) struct KeyNames {
     prefix: String,
 }
 
-impl Keys {
+impl KeyNames {
     pub(super) fn new(prefix: Option<&str>) -> Self {
-        Keys { prefix: format!("{}mcpid:1:", prefix.unwrap_or_default()) }
+        KeyNames { prefix: format!("{}mcpid:1:", prefix.unwrap_or_default()) }
     }
 
     pub(super) fn claim(&self, id: &[u8; 32]) -> String {
@@ -81,14 +81,19 @@ pub(super) fn first(token: &[u8]) -> Option<Timestamp> {
 }
 
 /// What a `GET` and a `PTTL` of a claim say, read at `now`.
-pub(super) fn seen(now: Timestamp, value: &Value, ttl: &Value, keep: i64) -> Option<Option<Seen>> {
+pub(super) fn seen(
+    now: Timestamp,
+    value: &Value,
+    ttl: &Value,
+    keep: i64,
+) -> Option<Option<KnownNonce>> {
     match (value, ttl) {
         // It may end between the two.
         (Value::Nil, _) | (_, Value::Int(-2)) => Some(None),
         (Value::BulkString(token), Value::Int(ms)) => {
             // Somebody took its end away: it is kept at least for as long as if it were new.
             let left = if *ms < 0 { keep } else { ms.div_euclid(1_000).saturating_add(1) };
-            Some(Some(Seen::new(first(token), now.plus(left))))
+            Some(Some(KnownNonce::new(first(token), now.plus(left))))
         }
         _ => None,
     }
@@ -111,7 +116,7 @@ pub(super) struct Epoch {
     pub(super) term: String,
     pub(super) floor: Timestamp,
     pub(super) retention: Retention,
-    /// Keys that the primary had evicted by then: whatever it evicts later may be a nonce.
+    /// Keys that the primary had evicted by then: any key that it evicts later may be a nonce.
     pub(super) evicted: u64,
 }
 

@@ -8,31 +8,31 @@ use super::StoreError;
 
 /// Why nothing can be said. It goes to everyone who waited, so it can be cloned.
 #[derive(Clone, Debug)]
-pub(super) struct Fault {
+pub(super) struct SqliteFault {
     reason: &'static str,
     detail: Option<String>,
     /// The connection is of no more use.
     pub(super) reopen: bool,
 }
 
-impl Fault {
+impl SqliteFault {
     pub(super) fn new(reason: &'static str) -> Self {
-        Fault { reason, detail: None, reopen: true }
+        SqliteFault { reason, detail: None, reopen: true }
     }
 
     pub(super) fn io(reason: &'static str, error: &io::Error) -> Self {
-        Fault { reason, detail: Some(error.to_string()), reopen: true }
+        SqliteFault { reason, detail: Some(error.to_string()), reopen: true }
     }
 
     /// For a fault that lies with the question or with others, and not with the connection.
     pub(super) fn passing(reason: &'static str) -> Self {
-        Fault { reason, detail: None, reopen: false }
+        SqliteFault { reason, detail: None, reopen: false }
     }
 
     /// There was no answer in time; `before` is why those before it failed.
-    pub(super) fn late(before: Option<&Fault>) -> Self {
+    pub(super) fn late(before: Option<&SqliteFault>) -> Self {
         let detail = before.map(|fault| fault.reason.to_owned());
-        Fault { detail, ..Fault::passing("the store did not answer in time") }
+        SqliteFault { detail, ..SqliteFault::passing("the store did not answer in time") }
     }
 
     pub(super) fn error(&self) -> StoreError {
@@ -43,7 +43,7 @@ impl Fault {
     }
 }
 
-impl From<rusqlite::Error> for Fault {
+impl From<rusqlite::Error> for SqliteFault {
     fn from(error: rusqlite::Error) -> Self {
         use ErrorCode as Code;
         let (reason, reopen) = match error.sqlite_error_code() {
@@ -58,6 +58,6 @@ impl From<rusqlite::Error> for Fault {
             Some(Code::SystemIoFailure) => ("the file cannot be read or written", true),
             _ => ("the file cannot be used", true),
         };
-        Fault { reason, detail: Some(error.to_string()), reopen }
+        SqliteFault { reason, detail: Some(error.to_string()), reopen }
     }
 }

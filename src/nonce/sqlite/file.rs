@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::fault::Fault;
-use super::last_claim::{Claimed, LastClaim, Version, beside};
+use super::fault::SqliteFault;
+use super::last_claim::{Claimed, FileVersion, LastClaim, beside};
 use super::state::{self, Opening};
-use super::{Options, Retention};
+use super::{Retention, SqliteOptions};
 
 /// "mcpi": what the header of our files says that they are.
 const APPLICATION: i64 = 0x6d63_7069;
@@ -39,8 +39,8 @@ const LOOKS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Where the file is, and all that opening it again needs.
-pub(super) struct Place {
-    options: Options,
+pub(super) struct FileOpener {
+    options: SqliteOptions,
     pub(super) read_only: bool,
     /// What was granted to our users so far.
     pub(super) granted: Option<Retention>,
@@ -53,15 +53,15 @@ pub(super) struct Place {
 pub(super) struct OpenFile {
     pub(super) connection: Connection,
     path: PathBuf,
-    identity: Identity,
+    identity: FileIdentity,
     /// The note beside it, and the version of the file that we noted last; none where it is only
     /// read.
-    noted: Option<(LastClaim, Cell<Version>)>,
+    noted: Option<(LastClaim, Cell<FileVersion>)>,
 }
 
-impl Place {
-    pub(super) fn new(options: Options, read_only: bool) -> Self {
-        Place { options, read_only, granted: None, opened: false }
+impl FileOpener {
+    pub(super) fn new(options: SqliteOptions, read_only: bool) -> Self {
+        FileOpener { options, read_only, granted: None, opened: false }
     }
 
     /// That `retention` was granted to one of our users.
@@ -72,13 +72,17 @@ impl Place {
     /// Opens it at `now` for users who ask for `asked`, and for those who were there before.
     ///
     /// # Errors
-    /// See [`Options::open`].
-    pub(super) fn open(&mut self, now: i64, asked: Option<Retention>) -> Result<OpenFile, Fault> {
+    /// See [`SqliteOptions::open`].
+    pub(super) fn open(
+        &mut self,
+        now: i64,
+        asked: Option<Retention>,
+    ) -> Result<OpenFile, SqliteFault> {
         let path = self.find()?;
         if !self.read_only {
             make(&path)?;
         }
-        let identity = Identity::of_file(&path)?;
+        let identity = FileIdentity::of_file(&path)?;
         let last = if self.read_only { None } else { Some(LastClaim::open(&path)?) };
         // Before SQLite writes anything.
         let note = last.as_ref().and_then(|last| last_of(last, &path));
@@ -97,7 +101,7 @@ impl Place {
         let new = is_new(&connection)?;
         if self.read_only {
             if new {
-                return Err(Fault::new("the file is no nonce store yet"));
+                return Err(SqliteFault::new("the file is no nonce store yet"));
             }
         } else {
             write_ahead(&connection, self.options.budget)?;
@@ -124,9 +128,9 @@ impl Place {
             )?;
         }
         // Taken again, with the files beside it that are there by now.
-        let opened = Identity::of_file(&path)?;
+        let opened = FileIdentity::of_file(&path)?;
         if !opened.is_same_file(&identity) {
-            return Err(Fault::new("the file was replaced while it was opened"));
+            return Err(SqliteFault::new("the file was replaced while it was opened"));
         }
         self.opened = true;
         let noted = match last {
@@ -141,18 +145,18 @@ impl Place {
 
     /// The path with all links in its folder resolved, so that the file itself is all that could
     /// be one; SQLite then refuses to follow it.
-    fn find(&self) -> Result<PathBuf, Fault> {
+    fn find(&self) -> Result<PathBuf, SqliteFault> {
         let path = &self.options.path;
         let Some(name) = path.file_name() else {
-            return Err(Fault::new("the path names no file"));
+            return Err(SqliteFault::new("the path names no file"));
         };
         let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
         let folder = folder.canonicalize().map_err(|e| match e.kind() {
-            ErrorKind::NotFound => Fault::new("the folder of the file does not exist"),
-            _ => Fault::io("the folder of the file cannot be used", &e),
+            ErrorKind::NotFound => SqliteFault::new("the folder of the file does not exist"),
+            _ => SqliteFault::io("the folder of the file cannot be used", &e),
         })?;
         Ok(folder.join(name))
     }
@@ -168,21 +172,21 @@ impl OpenFile {
     ///
     /// # Errors
     /// Somebody has.
-    pub(super) fn check_version(&self) -> Result<(), Fault> {
+    pub(super) fn check_version(&self) -> Result<(), SqliteFault> {
         let Some((last, noted)) = &self.noted else { return Ok(()) };
         let now = version(&self.path)?;
         if now == noted.get() || last_of(last, &self.path).is_some() {
             noted.set(now);
             return Ok(());
         }
-        Err(Fault::new("the file was changed by another program while it was open"))
+        Err(SqliteFault::new("the file was changed by another program while it was open"))
     }
 
     /// Notes what is there now, after a commit with `claimed` as its last claim, if it had any.
     ///
     /// # Errors
     /// The note cannot be written.
-    pub(super) fn note(&self, claimed: Option<Claimed>) -> Result<(), Fault> {
+    pub(super) fn note(&self, claimed: Option<Claimed>) -> Result<(), SqliteFault> {
         let Some((last, noted)) = &self.noted else { return Ok(()) };
         if claimed.is_some() || version(&self.path)? != noted.get() {
             noted.set(last.write(|| version(&self.path), claimed, false)?);
@@ -193,12 +197,13 @@ impl OpenFile {
     /// Closes it. What SQLite then writes is noted too, if it is still our file.
     pub(super) fn close(self) {
         let OpenFile { connection, path, identity, noted } = self;
-        let unchanged = |noted: &Cell<Version>| version(&path).is_ok_and(|now| now == noted.get());
+        let unchanged =
+            |noted: &Cell<FileVersion>| version(&path).is_ok_and(|now| now == noted.get());
         let noted = noted.filter(|(_, noted)| unchanged(noted));
         let closed = connection.close().is_ok();
         if let Some((last, _)) = noted
             && closed
-            && Identity::of_file(&path).is_ok_and(|now| now.is_same_file(&identity))
+            && FileIdentity::of_file(&path).is_ok_and(|now| now.is_same_file(&identity))
         {
             // Without it, the next to open the file sets a floor.
             let _noted = last.write(|| version(&path), None, false);
@@ -210,14 +215,14 @@ impl OpenFile {
     ///
     /// # Errors
     /// It is gone, or another one.
-    pub(super) fn check(&self) -> Result<(), Fault> {
-        let now = Identity::of_file(&self.path)
-            .map_err(|_| Fault::new("the file was deleted while it was open"))?;
+    pub(super) fn check(&self) -> Result<(), SqliteFault> {
+        let now = FileIdentity::of_file(&self.path)
+            .map_err(|_| SqliteFault::new("the file was deleted while it was open"))?;
         let same = match self.is_read_only() {
             true => now.is_same_file(&self.identity),
             false => now == self.identity,
         };
-        if same { Ok(()) } else { Err(Fault::new("the file was replaced while it was open")) }
+        if same { Ok(()) } else { Err(SqliteFault::new("the file was replaced while it was open")) }
     }
 }
 
@@ -240,20 +245,20 @@ fn last_of(last: &LastClaim, path: &Path) -> Option<Option<Claimed>> {
 
 /// The file at `path`, and when it changed.
 #[cfg(unix)]
-fn version(path: &Path) -> Result<Version, Fault> {
+fn version(path: &Path) -> Result<FileVersion, SqliteFault> {
     use std::os::unix::fs::MetadataExt as _;
-    let about = fs::symlink_metadata(path).map_err(|e| Fault::io("the file is gone", &e))?;
+    let about = fs::symlink_metadata(path).map_err(|e| SqliteFault::io("the file is gone", &e))?;
     let (device, inode) = number(&about);
     Ok([device.cast_signed(), inode.cast_signed(), about.ctime(), about.ctime_nsec()])
 }
 
 #[cfg(not(unix))]
-fn version(_path: &Path) -> Result<Version, Fault> {
+fn version(_path: &Path) -> Result<FileVersion, SqliteFault> {
     Ok([0; 4])
 }
 
 /// Makes an empty file for its owner only, unless one is there.
-fn make(path: &Path) -> Result<(), Fault> {
+fn make(path: &Path) -> Result<(), SqliteFault> {
     let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut options = OpenOptions::new();
     // `create_new` follows no link, also none that points nowhere.
@@ -263,7 +268,7 @@ fn make(path: &Path) -> Result<(), Fault> {
     match options.open(path) {
         Ok(_) => Ok(()),
         Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(e) => Err(Fault::io("the file cannot be made", &e)),
+        Err(e) => Err(SqliteFault::io("the file cannot be made", &e)),
     }
 }
 
@@ -271,7 +276,7 @@ fn make(path: &Path) -> Result<(), Fault> {
 ///
 /// # Errors
 /// Something is, and it is no store, or one of a newer version.
-fn is_new(connection: &Connection) -> Result<bool, Fault> {
+fn is_new(connection: &Connection) -> Result<bool, SqliteFault> {
     let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     // The first look at the file's bytes: whether it is SQLite's at all.
     let tables = number("SELECT count(*) FROM sqlite_schema")?;
@@ -279,26 +284,28 @@ fn is_new(connection: &Connection) -> Result<bool, Fault> {
     match application {
         APPLICATION => {}
         0 if tables == 0 => return Ok(true),
-        _ => return Err(Fault::new("the file is an SQLite file of another program")),
+        _ => return Err(SqliteFault::new("the file is an SQLite file of another program")),
     }
     match number("PRAGMA user_version")? {
         VERSION => Ok(false),
         newer if newer > VERSION => {
-            Err(Fault::new("the file was made by a newer version of this program"))
+            Err(SqliteFault::new("the file was made by a newer version of this program"))
         }
-        _ => Err(Fault::new("the file is damaged")),
+        _ => Err(SqliteFault::new("the file is damaged")),
     }
 }
 
 /// Turns to write-ahead logging, which the file then remembers. SQLite does not wait for locks
 /// here, so two that open a new file at once get in each other's way for a moment.
-fn write_ahead(connection: &Connection, budget: Duration) -> Result<(), Fault> {
+fn write_ahead(connection: &Connection, budget: Duration) -> Result<(), SqliteFault> {
     let until = Instant::now() + budget / 2;
     loop {
         let mode = connection.query_row("PRAGMA journal_mode = WAL", [], |r| r.get::<_, String>(0));
         match mode {
             Ok(mode) if mode == "wal" => return Ok(()),
-            Ok(_) => return Err(Fault::new("the file system of the file has no shared memory")),
+            Ok(_) => {
+                return Err(SqliteFault::new("the file system of the file has no shared memory"));
+            }
             Err(error) => {
                 let busy = error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
                 if !busy || Instant::now() >= until {
@@ -312,47 +319,47 @@ fn write_ahead(connection: &Connection, budget: Duration) -> Result<(), Fault> {
 
 /// Which file it is, by what a rename or a copy does not carry along.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Identity {
+struct FileIdentity {
     file: (u64, u64),
     log: Option<(u64, u64)>,
     index: Option<(u64, u64)>,
 }
 
-impl Identity {
+impl FileIdentity {
     /// # Errors
     /// There is none, or it is no regular file of this kind, or everybody may write to it.
-    fn of_file(path: &Path) -> Result<Self, Fault> {
+    fn of_file(path: &Path) -> Result<Self, SqliteFault> {
         let about = fs::symlink_metadata(path).map_err(|e| match e.kind() {
-            ErrorKind::NotFound => Fault::new("there is no such file"),
-            _ => Fault::io("the file cannot be opened", &e),
+            ErrorKind::NotFound => SqliteFault::new("there is no such file"),
+            _ => SqliteFault::io("the file cannot be opened", &e),
         })?;
         if about.is_symlink() {
-            return Err(Fault::new("the file is a link"));
+            return Err(SqliteFault::new("the file is a link"));
         }
         if !about.is_file() {
-            return Err(Fault::new("it is not a regular file"));
+            return Err(SqliteFault::new("it is not a regular file"));
         }
         // SQLite takes a file of one byte for an empty one, and would write over it. No file of
         // its own is shorter than its header.
         if (1..100).contains(&about.len()) {
-            return Err(Fault::new("the file is not a nonce store"));
+            return Err(SqliteFault::new("the file is not a nonce store"));
         }
         // SQLite's log goes by the name: under two names there would be two, and neither's claims
         // would be known to the other.
         if has_other_names(&about) {
-            return Err(Fault::new("the file has another name too (a hard link)"));
+            return Err(SqliteFault::new("the file has another name too (a hard link)"));
         }
         if is_open_to_all(&about) {
-            return Err(Fault::new("everybody may write to the file"));
+            return Err(SqliteFault::new("everybody may write to the file"));
         }
         // SQLite names them like that, and whoever removes one takes nonces along.
         let known = |suffix: &str| {
             fs::symlink_metadata(beside(path, suffix)).ok().map(|about| number(&about))
         };
-        Ok(Identity { file: number(&about), log: known("-wal"), index: known("-shm") })
+        Ok(FileIdentity { file: number(&about), log: known("-wal"), index: known("-shm") })
     }
 
-    fn is_same_file(&self, other: &Identity) -> bool {
+    fn is_same_file(&self, other: &FileIdentity) -> bool {
         self.file == other.file
     }
 }

@@ -11,7 +11,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::fault::Fault;
+use super::fault::SqliteFault;
 
 /// How the note begins. A note in another form counts as none.
 const FORM: &str = "mcpid-last/1";
@@ -20,15 +20,15 @@ const FORM: &str = "mcpid-last/1";
 const LENGTH: usize = 192;
 
 /// A file, and when it changed: device, inode, seconds and nanoseconds.
-pub(super) type Version = [i64; 4];
+pub(super) type FileVersion = [i64; 4];
 
 /// A claim: its id, and until when it was to be kept at least.
 pub(super) type Claimed = ([u8; 32], i64);
 
 /// What is noted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Note {
-    pub(super) version: Version,
+pub(super) struct LastClaimNote {
+    pub(super) version: FileVersion,
     pub(super) claimed: Option<Claimed>,
 }
 
@@ -45,8 +45,8 @@ impl LastClaim {
     ///
     /// # Errors
     /// It cannot be opened or made.
-    pub(super) fn open(store: &Path) -> Result<Self, Fault> {
-        let failed = |e: io::Error| Fault::io("the file beside it cannot be opened", &e);
+    pub(super) fn open(store: &Path) -> Result<Self, SqliteFault> {
+        let failed = |e: io::Error| SqliteFault::io("the file beside it cannot be opened", &e);
         let path = beside(store, "-last");
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
@@ -54,19 +54,19 @@ impl LastClaim {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         // `create` follows links, so a link must not be there; nor anything that blocks.
         if path.symlink_metadata().is_ok_and(|about| !about.is_file()) {
-            return Err(Fault::new("the file beside it is not a regular file"));
+            return Err(SqliteFault::new("the file beside it is not a regular file"));
         }
         let file = options.open(&path).map_err(failed)?;
         Ok(LastClaim { file })
     }
 
     /// What is noted, if it can be read.
-    pub(super) fn read(&self) -> Option<Note> {
+    pub(super) fn read(&self) -> Option<LastClaimNote> {
         let mut text = Vec::with_capacity(LENGTH + 1);
         let mut file = &self.file;
         file.rewind().ok()?;
         file.take(LENGTH as u64 + 1).read_to_end(&mut text).ok()?;
-        (text.len() == LENGTH).then_some(text).and_then(|text| Note::parse(&text))
+        (text.len() == LENGTH).then_some(text).and_then(|text| LastClaimNote::parse(&text))
     }
 
     /// Notes the version that `version` finds, and `claimed`; where that is none, the last claim
@@ -76,15 +76,15 @@ impl LastClaim {
     /// It cannot be written, or `version` fails.
     pub(super) fn write(
         &self,
-        version: impl FnOnce() -> Result<Version, Fault>,
+        version: impl FnOnce() -> Result<FileVersion, SqliteFault>,
         claimed: Option<Claimed>,
         forgotten: bool,
-    ) -> Result<Version, Fault> {
-        let failed = |e: io::Error| Fault::io("the file beside it cannot be written", &e);
+    ) -> Result<FileVersion, SqliteFault> {
+        let failed = |e: io::Error| SqliteFault::io("the file beside it cannot be written", &e);
         self.file.lock().map_err(failed)?;
         let written = version().and_then(|version| {
             let old = if forgotten { None } else { self.read().and_then(|note| note.claimed) };
-            let text = Note { version, claimed: claimed.or(old) }.text();
+            let text = LastClaimNote { version, claimed: claimed.or(old) }.text();
             let mut file = &self.file;
             file.rewind().and_then(|()| file.write_all(&text)).map_err(failed)?;
             Ok(version)
@@ -94,7 +94,7 @@ impl LastClaim {
     }
 }
 
-impl Note {
+impl LastClaimNote {
     fn text(&self) -> Vec<u8> {
         let [device, inode, seconds, nanos] = self.version;
         let mut text = format!("{FORM} {device} {inode} {seconds} {nanos} ");
@@ -127,7 +127,7 @@ impl Note {
             }
             _ => return None,
         };
-        let note = Note { version: [device, inode, seconds, nanos], claimed };
+        let note = LastClaimNote { version: [device, inode, seconds, nanos], claimed };
         // One spelling only.
         (form == FORM && note.text() == text).then_some(note)
     }

@@ -7,7 +7,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
-use super::fault::Fault;
+use super::fault::SqliteFault;
 use super::last_claim::Claimed;
 use super::{REACH, Retention};
 use crate::nonce::WouldClose;
@@ -59,7 +59,7 @@ struct Row {
 /// Makes the tables of a new file, and sets the floor where nonces may be missing: in a new file,
 /// in one that was last opened under another boot id or none, and in one that is not what was
 /// noted beside it. All in one step.
-pub(super) fn settle(connection: &Connection, opening: &Opening<'_>) -> Result<(), Fault> {
+pub(super) fn settle(connection: &Connection, opening: &Opening<'_>) -> Result<(), SqliteFault> {
     // Immediate: who has read before it writes may find that another one was faster.
     let behaviour = TransactionBehavior::Immediate;
     let change = rusqlite::Transaction::new_unchecked(connection, behaviour)?;
@@ -106,7 +106,7 @@ pub(super) fn register(
     now: i64,
     retention: Retention,
     raising: bool,
-) -> Result<Result<(), WouldClose>, Fault> {
+) -> Result<Result<(), WouldClose>, SqliteFault> {
     let mut row = Row::read(connection)?;
     let recorded = row.retention;
     if recorded.united(retention) != recorded && !raising {
@@ -119,18 +119,18 @@ pub(super) fn register(
 }
 
 /// The longest retention that anybody asked for.
-pub(super) fn retention(connection: &Connection) -> Result<Retention, Fault> {
+pub(super) fn retention(connection: &Connection) -> Result<Retention, SqliteFault> {
     Ok(Row::read(connection)?.retention)
 }
 
 /// The floor as it stands.
-pub(super) fn floor(connection: &Connection) -> Result<i64, Fault> {
+pub(super) fn floor(connection: &Connection) -> Result<i64, SqliteFault> {
     let row = Row::read(connection)?;
     Ok(row.floor.max(row.horizon.saturating_sub(row.retention.length())))
 }
 
 impl Row {
-    fn read(connection: &Connection) -> Result<Self, Fault> {
+    fn read(connection: &Connection) -> Result<Self, SqliteFault> {
         let sql = "SELECT boot, window, ahead, floor, horizon FROM state WHERE one = 1";
         let row = connection.query_row(sql, [], |row| {
             Ok(Row {
@@ -140,10 +140,10 @@ impl Row {
                 horizon: row.get(4)?,
             })
         });
-        row.optional()?.ok_or(Fault::new("the file is damaged"))
+        row.optional()?.ok_or(SqliteFault::new("the file is damaged"))
     }
 
-    fn write(&self, connection: &Connection) -> Result<(), Fault> {
+    fn write(&self, connection: &Connection) -> Result<(), SqliteFault> {
         let retention = self.retention;
         connection.execute(
             "INSERT OR REPLACE INTO state
@@ -163,7 +163,7 @@ impl Row {
     }
 
     /// Whether `last` is there, or was swept in its time.
-    fn holds(&self, connection: &Connection, last: Option<Claimed>) -> Result<bool, Fault> {
+    fn holds(&self, connection: &Connection, last: Option<Claimed>) -> Result<bool, SqliteFault> {
         let Some((id, until)) = last else { return Ok(true) };
         let sql = "SELECT count(*) FROM used WHERE id = ?1";
         let found: i64 = connection.query_row(sql, params![id], |row| row.get(0))?;
@@ -172,7 +172,7 @@ impl Row {
 
     /// The latest moment at which anything in the file can have been claimed or swept, by what is
     /// kept: nothing ends earlier than the whole time after its claim.
-    fn latest(&self, connection: &Connection) -> Result<i64, Fault> {
+    fn latest(&self, connection: &Connection) -> Result<i64, SqliteFault> {
         let last: Option<i64> =
             connection.query_row("SELECT max(kept) FROM used", [], |row| row.get(0))?;
         let claimed = last.map_or(-REACH, |kept| kept.saturating_sub(self.retention.keep()));
@@ -180,7 +180,12 @@ impl Row {
     }
 
     /// Whether `more` is more than was recorded.
-    fn raise(&mut self, connection: &Connection, now: i64, more: Retention) -> Result<bool, Fault> {
+    fn raise(
+        &mut self,
+        connection: &Connection,
+        now: i64,
+        more: Retention,
+    ) -> Result<bool, SqliteFault> {
         let united = self.retention.united(more);
         if united == self.retention {
             return Ok(false);

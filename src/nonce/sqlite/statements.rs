@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, Statement, params};
 
-use super::desk::{Answer, Ask};
-use super::fault::Fault;
-use super::{About, Claim, Kept, Seen, StoreError, state};
+use super::fault::SqliteFault;
+use super::question::{StoreAnswer, StoreQuestion};
+use super::{About, Claim, KeptNonce, KnownNonce, StoreError, state};
 use crate::clock::Timestamp;
 
 /// One statement a claim: it takes the retention that holds as it writes, and answers with the
@@ -24,7 +24,7 @@ pub(super) struct Statements<'c> {
 }
 
 impl<'c> Statements<'c> {
-    pub(super) fn new(connection: &'c Connection) -> Result<Self, Fault> {
+    pub(super) fn new(connection: &'c Connection) -> Result<Self, SqliteFault> {
         Ok(Statements {
             connection,
             claim: connection.prepare(CLAIM)?,
@@ -39,31 +39,38 @@ impl<'c> Statements<'c> {
 
     /// Does what is asked, within the transaction that is open, if one is. What is refused to the
     /// one who asked is no fault of the others.
-    pub(super) fn answer(&mut self, ask: &Ask) -> Result<Result<Answer, StoreError>, Fault> {
-        Ok(Ok(match ask {
-            Ask::Register { now, retention, raising } => {
+    pub(super) fn answer(
+        &mut self,
+        question: &StoreQuestion,
+    ) -> Result<Result<StoreAnswer, StoreError>, SqliteFault> {
+        Ok(Ok(match question {
+            StoreQuestion::Register { now, retention, raising } => {
                 match state::register(self.connection, *now, *retention, *raising)? {
-                    Ok(()) => Answer::Done,
+                    Ok(()) => StoreAnswer::Done,
                     Err(would_close) => return Ok(Err(would_close.into())),
                 }
             }
-            Ask::Claim { now, id, until } => Answer::Claim(self.claim(*now, id, *until)?),
-            Ask::Peek { now, id } => Answer::Seen(
+            StoreQuestion::Claim { now, id, until } => {
+                StoreAnswer::Claim(self.claim(*now, id, *until)?)
+            }
+            StoreQuestion::Peek { now, id } => StoreAnswer::Seen(
                 self.find(id)?
                     .filter(|(_, kept)| kept > now)
-                    .map(|(first, kept)| Seen::new(Some(time(first)), time(kept))),
+                    .map(|(first, kept)| KnownNonce::new(Some(time(first)), time(kept))),
             ),
-            Ask::Floor => Answer::Floor(time(state::floor(self.connection)?)),
-            Ask::About => Answer::About(About {
+            StoreQuestion::Floor => StoreAnswer::Floor(time(state::floor(self.connection)?)),
+            StoreQuestion::About => StoreAnswer::About(About {
                 floor: time(state::floor(self.connection)?),
                 retention: Some(state::retention(self.connection)?),
             }),
-            Ask::Prune { now, limit } => Answer::Swept(self.sweep(*now, *limit)?),
-            Ask::List { after, limit } => Answer::List(self.list(after.as_ref(), *limit)?),
+            StoreQuestion::Prune { now, limit } => StoreAnswer::Swept(self.sweep(*now, *limit)?),
+            StoreQuestion::List { after, limit } => {
+                StoreAnswer::List(self.list(after.as_ref(), *limit)?)
+            }
         }))
     }
 
-    fn claim(&mut self, now: i64, id: &[u8; 32], until: i64) -> Result<Claim, Fault> {
+    fn claim(&mut self, now: i64, id: &[u8; 32], until: i64) -> Result<Claim, SqliteFault> {
         if let Some(floor) = self.insert(now, id, until)? {
             return Ok(Claim::Fresh { floor: time(floor) });
         }
@@ -71,13 +78,13 @@ impl<'c> Statements<'c> {
             Some((first, kept)) if kept > now => Ok(Claim::Replayed { first: Some(time(first)) }),
             Some(_) => self.claim_again(now, id, until),
             // Neither new nor there: the row that says how long to keep it is missing.
-            None => Err(Fault::new("the file is damaged")),
+            None => Err(SqliteFault::new("the file is damaged")),
         }
     }
 
     /// Once more for a nonce whose time is over, but which nothing has swept yet: that is what
     /// happens to it now, and to it alone, so the horizon moves first. All in one step.
-    fn claim_again(&mut self, now: i64, id: &[u8; 32], until: i64) -> Result<Claim, Fault> {
+    fn claim_again(&mut self, now: i64, id: &[u8; 32], until: i64) -> Result<Claim, SqliteFault> {
         if self.connection.is_autocommit() {
             self.connection.execute_batch("BEGIN IMMEDIATE")?;
             let claim = self.claim(now, id, until);
@@ -90,12 +97,12 @@ impl<'c> Statements<'c> {
         self.connection.execute(sql, params![id, now])?;
         match self.insert(now, id, until)? {
             Some(floor) => Ok(Claim::Fresh { floor: time(floor) }),
-            None => Err(Fault::new("the file is damaged")),
+            None => Err(SqliteFault::new("the file is damaged")),
         }
     }
 
     /// The floor, if the nonce was not there.
-    fn insert(&mut self, now: i64, id: &[u8; 32], until: i64) -> Result<Option<i64>, Fault> {
+    fn insert(&mut self, now: i64, id: &[u8; 32], until: i64) -> Result<Option<i64>, SqliteFault> {
         let mut rows = self.claim.query(params![id, now, until])?;
         let floor = match rows.next()? {
             Some(row) => Some(row.get(0)?),
@@ -107,18 +114,18 @@ impl<'c> Statements<'c> {
         Ok(floor)
     }
 
-    fn find(&mut self, id: &[u8; 32]) -> Result<Option<(i64, i64)>, Fault> {
+    fn find(&mut self, id: &[u8; 32]) -> Result<Option<(i64, i64)>, SqliteFault> {
         let pair = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
         Ok(self.find.query_row(params![id], pair).optional()?)
     }
 
     /// Whether there is anything to sweep.
-    pub(super) fn has_passed(&mut self, now: i64) -> Result<bool, Fault> {
+    pub(super) fn has_passed(&mut self, now: i64) -> Result<bool, SqliteFault> {
         Ok(self.passed.exists(params![now])?)
     }
 
     /// Removes up to `limit` nonces that are kept no longer; in a transaction.
-    pub(super) fn sweep(&mut self, now: i64, limit: u32) -> Result<u64, Fault> {
+    pub(super) fn sweep(&mut self, now: i64, limit: u32) -> Result<u64, SqliteFault> {
         if !self.has_passed(now)? {
             return Ok(0);
         }
@@ -128,19 +135,23 @@ impl<'c> Statements<'c> {
     }
 
     /// Before anything is forgotten, so that whoever misses it sees the floor that goes with it.
-    fn move_horizon(&self, now: i64) -> Result<(), Fault> {
+    fn move_horizon(&self, now: i64) -> Result<(), SqliteFault> {
         let sql = "UPDATE state SET horizon = ?1 WHERE one = 1 AND horizon < ?1";
         self.connection.execute(sql, params![now])?;
         Ok(())
     }
 
-    fn list(&self, after: Option<&Kept>, limit: u32) -> Result<Vec<Kept>, Fault> {
+    fn list(&self, after: Option<&KeptNonce>, limit: u32) -> Result<Vec<KeptNonce>, SqliteFault> {
         let sql = "SELECT id, first, kept FROM used WHERE (kept, id) > (?1, ?2)
                    ORDER BY kept, id LIMIT ?3";
         let (kept, id) = after.map_or((i64::MIN, &[][..]), |k| (k.until.unix(), &k.id[..]));
         let mut statement = self.connection.prepare(sql)?;
         let rows = statement.query_map(params![kept, id, limit], |row| {
-            Ok(Kept { id: row.get(0)?, first: Some(time(row.get(1)?)), until: time(row.get(2)?) })
+            Ok(KeptNonce {
+                id: row.get(0)?,
+                first: Some(time(row.get(1)?)),
+                until: time(row.get(2)?),
+            })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

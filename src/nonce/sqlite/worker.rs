@@ -1,97 +1,105 @@
 //! The thread that owns the connection.
 
 use std::sync::Arc;
-use std::thread;
 
-use super::desk::{Answer, Ask, Desk, Job};
-use super::fault::Fault;
-use super::file::{OpenFile, Place};
+use super::fault::SqliteFault;
+use super::file::{FileOpener, OpenFile};
+use super::question::{StoreAnswer, StoreQuestion, StoreQueue, StoreWork};
 use super::statements::Statements;
 use super::{Claim, StoreError};
+use crate::work_queue::{QueueWorker, QueuedTask, Taken};
 
-/// Nonces that are removed behind a batch of claims, at most: some milliseconds.
+type Question = Arc<QueuedTask<StoreWork>>;
+
+/// The most nonces that are removed behind a batch of claims; that takes some milliseconds.
 const SWEPT: u32 = 256;
 
-/// Claims after which the worker sweeps, if a second does not pass before. A quarter of what it
-/// can sweep, so that it always keeps up.
+/// Claims after which the worker sweeps, if a second does not pass before. A quarter of the nonces
+/// that a sweep removes, so that sweeping always keeps up.
 const CLAIMS_PER_SWEEP: usize = 64;
 
-/// Starts the worker and the watch.
-pub(super) fn start(desk: &Arc<Desk>, place: Place) -> Result<(), StoreError> {
-    let failed = |e: std::io::Error| StoreError::because("no thread for the store", e);
-    let watching = Arc::clone(desk);
-    let named = |name: &str| thread::Builder::new().name(name.to_owned());
-    let leaving = Leaving(Arc::clone(desk));
-    named("nonces-watch").spawn(move || watching.keep_watch()).map_err(failed)?;
-    named("nonces").spawn(move || work(&leaving.0, place)).map_err(failed)?;
-    Ok(())
+/// Starts the worker.
+pub(super) fn start(queue: &Arc<StoreQueue>, opener: FileOpener) -> Result<(), StoreError> {
+    let started = queue.start("nonces", move |worker| work(worker, opener));
+    started.map_err(|error| StoreError::because("no thread for the store", error))
 }
 
-/// Lets everybody know that nobody works any more, also if that is by a panic.
-struct Leaving(Arc<Desk>);
-
-impl Drop for Leaving {
-    fn drop(&mut self) {
-        self.0.leave();
+/// Returns the next questions, or `None` once the store is closed.
+fn take(worker: &mut QueueWorker<StoreWork>) -> Option<Vec<Question>> {
+    loop {
+        match worker.take(None) {
+            Taken::Batch(questions) => return Some(questions),
+            Taken::Idle => {}
+            Taken::Closed => return None,
+        }
     }
 }
 
-/// Opens the file for what is asked, and again whenever it could not be used. Trying anew for
-/// every batch is what makes the store recover by itself.
-fn work(desk: &Desk, mut place: Place) {
-    while let Some(jobs) = desk.take() {
-        // What a file that is made now has to know from the start.
-        let asked = jobs.iter().fold(place.granted, |asked, job| match job.ask {
-            Ask::Register { retention, .. } => {
+/// Opens the file when a question comes, and again after it could not be used. The file is tried
+/// anew for every batch, so that the store recovers by itself.
+fn work(worker: &mut QueueWorker<StoreWork>, mut opener: FileOpener) {
+    while let Some(questions) = take(worker) {
+        // A new file records the retention from its first moment.
+        let asked = questions.iter().fold(opener.granted, |asked, question| match question.task {
+            StoreQuestion::Register { retention, .. } => {
                 Some(asked.map_or(retention, |asked| asked.united(retention)))
             }
             _ => asked,
         });
-        // A new file gets its floor by the time, so it is only made for somebody who knows it.
-        let opened = match latest(&jobs) {
-            Some(now) => place.open(now, asked),
-            None if place.read_only => place.open(0, asked),
-            None => Err(Fault::new("the file is not open")),
+        // A new file gets its floor by the time, so only a question with a time makes a file.
+        let opened = match latest(&questions) {
+            Some(now) => opener.open(now, asked),
+            None if opener.read_only => opener.open(0, asked),
+            None => Err(SqliteFault::new("the file is not open")),
         };
         match opened {
             Ok(file) => {
-                let ended = serve(desk, &file, &mut place, jobs).is_none();
+                let ended = serve(worker, &file, &mut opener, questions).is_none();
                 file.close();
                 if ended {
                     return;
                 }
             }
-            Err(fault) => refuse(desk, &jobs, &fault),
+            Err(fault) => refuse(worker.queue(), &questions, &fault),
         }
     }
 }
 
-/// Answers until the file cannot be used any more, or, with none, until the desk is closed.
-fn serve(desk: &Desk, file: &OpenFile, place: &mut Place, first: Vec<Arc<Job>>) -> Option<()> {
+/// Answers questions from the open file. Returns `Some` when the file cannot be used any more, and
+/// `None` when the store is closed.
+fn serve(
+    worker: &mut QueueWorker<StoreWork>,
+    file: &OpenFile,
+    opener: &mut FileOpener,
+    first: Vec<Question>,
+) -> Option<()> {
     let mut statements = match Statements::new(&file.connection) {
         Ok(statements) => statements,
         Err(fault) => {
-            refuse(desk, &first, &fault);
+            refuse(worker.queue(), &first, &fault);
             return Some(());
         }
     };
     let mut sweeping = Sweeping { claims: 0, second: i64::MIN, behind: true };
-    let mut jobs = first;
+    let mut questions = first;
     loop {
-        let done = batch(&mut statements, file, &jobs);
+        let queue = worker.queue();
+        let done = batch(&mut statements, file, &questions);
         let broken = match done {
             Ok(answers) => {
-                desk.ended(None);
-                for (job, answer) in jobs.iter().zip(answers) {
-                    if let (Ask::Register { retention, .. }, Ok(_)) = (&job.ask, &answer) {
-                        place.grant(*retention);
+                queue.work().set_failed(None);
+                for (question, answer) in questions.iter().zip(answers) {
+                    if let (StoreQuestion::Register { retention, .. }, Ok(_)) =
+                        (&question.task, &answer)
+                    {
+                        opener.grant(*retention);
                     }
-                    job.answer(answer);
+                    queue.answer(question, answer);
                 }
                 false
             }
             Err(fault) => {
-                refuse(desk, &jobs, &fault);
+                refuse(queue, &questions, &fault);
                 // A change that could not be taken back would swallow what comes next.
                 fault.reopen || !file.connection.is_autocommit()
             }
@@ -100,10 +108,10 @@ fn serve(desk: &Desk, file: &OpenFile, place: &mut Place, first: Vec<Arc<Job>>) 
             return Some(());
         }
         // A full store may have room once something is swept, so also after a failure.
-        let claims = jobs.iter().filter(|job| matches!(job.ask, Ask::Claim { .. })).count();
-        if let Some(now) = latest(&jobs)
+        let claims = questions.iter().filter(|question| is_claim(question)).count();
+        if let Some(now) = latest(&questions)
             && claims > 0
-            && !place.read_only
+            && !opener.read_only
             && sweeping.is_due(claims, now)
         {
             match sweeping.step(&mut statements, file, now) {
@@ -112,32 +120,40 @@ fn serve(desk: &Desk, file: &OpenFile, place: &mut Place, first: Vec<Arc<Job>>) 
                 _ => {}
             }
         }
-        jobs = desk.take()?;
+        questions = take(worker)?;
     }
 }
 
-type Answers = Vec<Result<Answer, StoreError>>;
+type Answers = Vec<Result<StoreAnswer, StoreError>>;
+
+fn is_claim(question: &Question) -> bool {
+    matches!(question.task, StoreQuestion::Claim { .. })
+}
+
+fn writes(question: &Question) -> bool {
+    use StoreQuestion as Q;
+    !matches!(question.task, Q::Peek { .. } | Q::Floor | Q::About | Q::List { .. })
+}
 
 /// Answers several questions with one commit. A single one is one statement and commits itself.
 fn batch(
     statements: &mut Statements<'_>,
     file: &OpenFile,
-    jobs: &[Arc<Job>],
-) -> Result<Answers, Fault> {
-    let writes =
-        |ask: &Ask| !matches!(ask, Ask::Peek { .. } | Ask::Floor | Ask::About | Ask::List { .. });
-    if file.is_read_only() && jobs.iter().any(|job| writes(&job.ask)) {
-        return Err(Fault::passing("the store was opened for reading only"));
+    questions: &[Question],
+) -> Result<Answers, SqliteFault> {
+    let writing = questions.iter().any(writes);
+    if file.is_read_only() && writing {
+        return Err(SqliteFault::passing("the store was opened for reading only"));
     }
-    let alone = matches!(jobs, [job] if matches!(job.ask, Ask::Claim { .. }));
+    let alone = matches!(questions, [question] if is_claim(question));
     file.check_version()?;
-    let together = !alone && jobs.iter().any(|job| writes(&job.ask));
+    let together = !alone && writing;
     let connection = &file.connection;
     if together {
         connection.execute_batch("BEGIN IMMEDIATE")?;
     }
-    let answers: Result<Answers, Fault> =
-        jobs.iter().map(|job| statements.answer(&job.ask)).collect();
+    let answers: Result<Answers, SqliteFault> =
+        questions.iter().map(|question| statements.answer(&question.task)).collect();
     if together {
         let ended = match &answers {
             Ok(_) => connection.execute_batch("COMMIT"),
@@ -152,33 +168,35 @@ fn batch(
     let answers = answers?;
     // After the commit: a file that was deleted before it has taken the claims along.
     file.check()?;
-    let claimed =
-        jobs.iter().zip(&answers).rev().find_map(|(job, answer)| match (&job.ask, answer) {
-            (Ask::Claim { id, until, .. }, Ok(Answer::Claim(Claim::Fresh { .. }))) => {
-                Some((*id, *until))
-            }
-            _ => None,
-        });
+    let both = questions.iter().zip(&answers).rev();
+    let claimed = both.into_iter().find_map(|(question, answer)| match (&question.task, answer) {
+        (StoreQuestion::Claim { id, until, .. }, Ok(StoreAnswer::Claim(Claim::Fresh { .. }))) => {
+            Some((*id, *until))
+        }
+        _ => None,
+    });
     file.note(claimed)?;
     Ok(answers)
 }
 
-fn refuse(desk: &Desk, jobs: &[Arc<Job>], fault: &Fault) {
-    desk.ended(Some(fault.clone()));
-    jobs.iter().for_each(|job| job.answer(Err(fault.error())));
+fn refuse(queue: &StoreQueue, questions: &[Question], fault: &SqliteFault) {
+    queue.work().set_failed(Some(fault.clone()));
+    questions.iter().for_each(|question| queue.answer(question, Err(fault.error())));
 }
 
-/// The time that goes for a batch: the latest that anybody in it has seen. Who only looks may
-/// look from any time.
-fn latest(jobs: &[Arc<Job>]) -> Option<i64> {
-    let times = jobs.iter().filter_map(|job| match job.ask {
-        Ask::Register { now, .. } | Ask::Claim { now, .. } | Ask::Prune { now, .. } => Some(now),
+/// Returns the time of a batch: the latest time of the questions that change the store. Questions
+/// that only look may have any time.
+fn latest(questions: &[Question]) -> Option<i64> {
+    use StoreQuestion as Q;
+    let times = questions.iter().filter_map(|question| match question.task {
+        Q::Register { now, .. } | Q::Claim { now, .. } | Q::Prune { now, .. } => Some(now),
         _ => None,
     });
     times.max()
 }
 
-/// When to sweep: every second or every few claims, and on and on while there is more.
+/// When to sweep: every second or every few claims, and behind every batch while nonces that have
+/// ended are left.
 struct Sweeping {
     claims: usize,
     second: i64,
@@ -196,7 +214,7 @@ impl Sweeping {
         statements: &mut Statements<'_>,
         file: &OpenFile,
         now: i64,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), SqliteFault> {
         *self = Sweeping { claims: 0, second: now, behind: false };
         if !statements.has_passed(now)? {
             return Ok(());

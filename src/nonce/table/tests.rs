@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use super::*;
 
 /// A generator that needs to be no better than this (SplitMix64).
-struct Numbers(u64);
+struct SeededNumbers(u64);
 
-impl Numbers {
+impl SeededNumbers {
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -23,7 +23,7 @@ impl Numbers {
 }
 
 /// That it holds exactly these, that each can be found, and that every count is right.
-fn check(shard: &Shard, model: &HashMap<[u32; 2], Entry>) {
+fn check(shard: &Shard, model: &HashMap<[u32; 2], HeldNonce>) {
     assert_eq!(shard.held, model.len());
     let mut passed = vec![0_u32; shard.lines.len()];
     let mut found = 0;
@@ -33,7 +33,7 @@ fn check(shard: &Shard, model: &HashMap<[u32; 2], Entry>) {
             found += 1;
             assert_eq!(model.get(&line.ids[place]), Some(&entry));
             assert!(entry.kept >= shard.earliest);
-            let mut from = shard.home(&Id(line.ids[place]));
+            let mut from = shard.home(&NonceHash(line.ids[place]));
             while from != at {
                 passed[from] += 1;
                 from = shard.after(from);
@@ -44,13 +44,13 @@ fn check(shard: &Shard, model: &HashMap<[u32; 2], Entry>) {
     let counts: Vec<_> = shard.lines.iter().map(|line| line.passed).collect();
     assert_eq!(counts, passed);
     for (id, entry) in model {
-        assert_eq!(shard.get(&Id(*id)), Some(*entry));
+        assert_eq!(shard.get(&NonceHash(*id)), Some(*entry));
     }
 }
 
 /// Ids that fall into as few `homes` as asked for, so that lines are full and nonces go by.
 fn any_run(seed: u64, homes: u64, lifetime: u64, insertions: i32) {
-    let mut numbers = Numbers(seed);
+    let mut numbers = SeededNumbers(seed);
     let (mut shard, mut model) = (Shard::default(), HashMap::new());
     for i in 0..insertions {
         let now = i / 20;
@@ -59,7 +59,9 @@ fn any_run(seed: u64, homes: u64, lifetime: u64, insertions: i32) {
         // What may have been swept; the rest has to be there.
         if removed > 0 {
             let lines = &shard;
-            model.retain(|id, entry: &mut Entry| entry.kept > now || lines.get(&Id(*id)).is_some());
+            model.retain(|id, entry: &mut HeldNonce| {
+                entry.kept > now || lines.get(&NonceHash(*id)).is_some()
+            });
             assert_eq!(before - model.len(), removed);
         }
         let id = [
@@ -67,9 +69,9 @@ fn any_run(seed: u64, homes: u64, lifetime: u64, insertions: i32) {
             u32::try_from(numbers.below(1 << 14)).unwrap(),
         ];
         let kept = now + 1 + i32::try_from(numbers.below(lifetime)).unwrap();
-        let entry = Entry { first: now, kept };
-        assert_eq!(shard.get(&Id(id)), model.get(&id).copied());
-        shard.insert(Id(id), entry);
+        let entry = HeldNonce { first: now, kept };
+        assert_eq!(shard.get(&NonceHash(id)), model.get(&id).copied());
+        shard.insert(NonceHash(id), entry);
         model.insert(id, entry);
         if i % 97 == 0 {
             check(&shard, &model);
@@ -97,8 +99,8 @@ fn a_table_wraps_around_at_its_end() {
     let (mut shard, mut model) = (Shard::default(), HashMap::new());
     // All want the last line of whatever size.
     for i in 0..40 {
-        let (id, entry) = ([u32::MAX, i], Entry { first: 0, kept: 10 });
-        shard.insert(Id(id), entry);
+        let (id, entry) = ([u32::MAX, i], HeldNonce { first: 0, kept: 10 });
+        shard.insert(NonceHash(id), entry);
         model.insert(id, entry);
         check(&shard, &model);
     }
@@ -110,7 +112,7 @@ fn a_table_wraps_around_at_its_end() {
 
 #[test]
 fn the_sweep_keeps_up_and_takes_small_steps() {
-    let mut numbers = Numbers(7);
+    let mut numbers = SeededNumbers(7);
     let mut shard = Shard::default();
     let (a_second, lifetime) = (200, 60);
     let mut most = 0;
@@ -119,7 +121,7 @@ fn the_sweep_keeps_up_and_takes_small_steps() {
         let removed = shard.sweep(now);
         assert!(removed <= PLACES * LINES_PER_STEP);
         let id = [numbers.next(), numbers.next()].map(|n| (n & 0xffff_ffff) as u32);
-        shard.insert(Id(id), Entry { first: now, kept: now + lifetime });
+        shard.insert(NonceHash(id), HeldNonce { first: now, kept: now + lifetime });
         most = most.max(shard.held);
     }
     // What is live, and a quarter of it at most that waits to be swept.
@@ -131,13 +133,13 @@ fn the_sweep_keeps_up_and_takes_small_steps() {
 fn it_is_kept_to_the_second_up_to_the_longest_time() {
     for first in [i32::MIN, -1, 0, i32::MAX - LONGEST] {
         for length in [1, 255, 256, 65_535, 65_536, LONGEST - 1, LONGEST] {
-            let entry = Entry { first, kept: first + length };
+            let entry = HeldNonce { first, kept: first + length };
             let mut shard = Shard::default();
-            shard.insert(Id([1, 2]), entry);
-            assert_eq!(shard.get(&Id([1, 2])), Some(entry));
+            shard.insert(NonceHash([1, 2]), entry);
+            assert_eq!(shard.get(&NonceHash([1, 2])), Some(entry));
             assert_eq!(shard.make_room(entry.kept - 1), 0);
             assert_eq!(shard.make_room(entry.kept), 1);
-            assert_eq!(shard.get(&Id([1, 2])), None);
+            assert_eq!(shard.get(&NonceHash([1, 2])), None);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use zeroize::Zeroizing;
 
-use super::{Address, RedisUrl, StoreUrlError, Topology};
+use super::{RedisUrl, ServerAddress, StoreUrlError, Topology};
 
 /// Servers of a cluster or Sentinels that one text may list.
 const MAX_ADDRESSES: usize = 32;
@@ -72,10 +72,12 @@ pub(super) fn redis(text: &str) -> Result<RedisUrl, StoreUrlError> {
     Ok(RedisUrl { tls, topology, addresses, user, password, database, prefix, ca })
 }
 
-type Secret = Zeroizing<String>;
+type PasswordText = Zeroizing<String>;
 
 /// `USER`, `USER:PASSWORD` or `:PASSWORD` before the last `@`; what is left are the hosts.
-fn user_info(authority: &str) -> Result<(Option<String>, Option<Secret>, &str), StoreUrlError> {
+fn user_info(
+    authority: &str,
+) -> Result<(Option<String>, Option<PasswordText>, &str), StoreUrlError> {
     let Some((info, hosts)) = authority.rsplit_once('@') else {
         return Ok((None, None, authority));
     };
@@ -96,7 +98,7 @@ fn user_info(authority: &str) -> Result<(Option<String>, Option<Secret>, &str), 
     Ok((user, password, hosts))
 }
 
-fn address(text: &str, default_port: u16) -> Result<Address, StoreUrlError> {
+fn address(text: &str, default_port: u16) -> Result<ServerAddress, StoreUrlError> {
     let bad = StoreUrlError::Redis("a host of the Redis URL cannot be read");
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
@@ -123,7 +125,7 @@ fn address(text: &str, default_port: u16) -> Result<Address, StoreUrlError> {
             _ => return Err(StoreUrlError::Redis("a port is a number from 1 to 65535")),
         },
     };
-    Ok(Address { host: host.to_owned(), port })
+    Ok(ServerAddress { host: host.to_owned(), port })
 }
 
 /// The options, each at most once.

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mcpid::base;
 use mcpid::base::header::{self, Candidate, HeaderError};
+use mcpid::block_on;
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::KeyId;
 use mcpid::message::InputRequest;
@@ -21,7 +22,7 @@ use serde::Serialize;
 use crate::args::rerun_hint;
 use crate::args::{InspectArgs, When};
 use crate::input::captures::{Counts, Inputs, Unit, What, bad_line};
-use crate::input::nonce_store::{self, wait};
+use crate::input::nonce_store;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;
@@ -209,7 +210,7 @@ impl Look<'_> {
             return Ok(None);
         };
         let Some(key) = KeyId::from_text(key) else { return Ok(None) };
-        match wait(store.peek(claims.now(), &key, nonce)) {
+        match block_on(store.peek(claims.now(), &key, nonce)) {
             Ok(None) => Ok(Some(SeenJson { seen: false, first: None, until: None })),
             Ok(Some(seen)) => Ok(Some(SeenJson {
                 seen: true,

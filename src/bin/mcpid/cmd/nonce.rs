@@ -1,19 +1,18 @@
 //! `mcpid nonce`: what a store of used nonces holds, and clearing out what has passed.
 
 use std::fs;
-use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mcpid::block_on;
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
-use mcpid::nonce::redis::Redis;
-use mcpid::nonce::sqlite::{self, Options, Sqlite};
+use mcpid::nonce::sqlite::{self, SqliteOptions};
 use mcpid::nonce::url::StoreUrl;
-use mcpid::nonce::{About, Kept, Retention, StoreError};
+use mcpid::nonce::{KeptNonce, Retention, StoreAdmin};
 
 use crate::args::{NonceAct, NonceArgs, NonceStoreArgs};
 use crate::input::files;
-use crate::input::nonce_store::{self, unavailable, wait};
+use crate::input::nonce_store::{self, unavailable};
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
@@ -26,12 +25,12 @@ pub(crate) fn run(args: &NonceArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     match &args.act {
         NonceAct::List(store) => {
             let url = url(store, "list", ui)?;
-            list(&Held::open(&url, store, ui)?, &url, ui)
+            list(&*open(&url, store, ui)?, &url, ui)
         }
-        NonceAct::Prune(store) => match url(store, "prune", ui)? {
-            StoreUrl::Sqlite { path } => prune(path, ui),
-            url => prune_nothing(&Held::open(&url, store, ui)?, &url, ui),
-        },
+        NonceAct::Prune(store) => {
+            let url = url(store, "prune", ui)?;
+            prune(&*open_to_prune(&url, store, ui)?, &url, ui)
+        }
     }
 }
 
@@ -57,75 +56,64 @@ fn url(store: &NonceStoreArgs, act: &str, ui: &mut Ui) -> Result<StoreUrl, Failu
     Ok(url)
 }
 
-/// A store that is looked into.
-enum Held {
-    File(Sqlite),
-    Servers(Redis),
-}
-
-impl Held {
-    fn open(url: &StoreUrl, store: &NonceStoreArgs, ui: &mut Ui) -> Result<Self, Failure> {
-        match url {
-            StoreUrl::Sqlite { path } => Ok(Held::File(nonce_store::read(path.clone())?)),
-            StoreUrl::Redis(servers) => {
-                Ok(Held::Servers(nonce_store::read_servers(servers, store.opening, ui)?))
-            }
-            other => Err(nonce_store::unknown(other)),
+/// Opens a store only to look into it.
+fn open(
+    url: &StoreUrl,
+    store: &NonceStoreArgs,
+    ui: &mut Ui,
+) -> Result<Box<dyn StoreAdmin>, Failure> {
+    match url {
+        StoreUrl::Sqlite { path } => Ok(Box::new(nonce_store::read(path.clone())?)),
+        StoreUrl::Redis(servers) => {
+            Ok(Box::new(nonce_store::read_servers(servers, store.opening, ui)?))
         }
-    }
-
-    fn about(&self, now: Timestamp) -> Result<About, StoreError> {
-        match self {
-            Held::File(file) => wait(file.about()),
-            Held::Servers(servers) => wait(servers.about(now)),
-        }
-    }
-
-    /// Shows every nonce that is kept at `now`, a page at a time, and counts those and the ones
-    /// that have ended.
-    fn each(
-        &self,
-        url: &StoreUrl,
-        now: Timestamp,
-        show: &mut dyn FnMut(&Kept) -> Result<(), Failure>,
-    ) -> Result<(u64, u64), Failure> {
-        let failed = |e: StoreError| unavailable(url, &e);
-        let (mut kept, mut ended) = (0_u64, 0_u64);
-        let mut take = |page: &[Kept]| {
-            for one in page {
-                if one.until > now {
-                    kept = kept.saturating_add(1);
-                    show(one)?;
-                } else {
-                    ended = ended.saturating_add(1);
-                }
-            }
-            Ok::<(), Failure>(())
-        };
-        match self {
-            Held::File(file) => {
-                let mut page = wait(file.list(None, PAGE)).map_err(failed)?;
-                while let Some(last) = page.last() {
-                    take(&page)?;
-                    page = wait(file.list(Some(*last), PAGE)).map_err(failed)?;
-                }
-            }
-            Held::Servers(servers) => {
-                let mut page = wait(servers.list(now, None, PAGE)).map_err(failed)?;
-                take(&page.kept)?;
-                while let Some(next) = page.next {
-                    page = wait(servers.list(now, Some(next), PAGE)).map_err(failed)?;
-                    take(&page.kept)?;
-                }
-            }
-        }
-        Ok((kept, ended))
+        other => Err(nonce_store::unknown(other)),
     }
 }
 
-fn list(store: &Held, url: &StoreUrl, ui: &mut Ui) -> Result<Exit, Failure> {
+/// Opens a store to remove nonces from it.
+fn open_to_prune(
+    url: &StoreUrl,
+    store: &NonceStoreArgs,
+    ui: &mut Ui,
+) -> Result<Box<dyn StoreAdmin>, Failure> {
+    let StoreUrl::Sqlite { path } = url else { return open(url, store, ui) };
+    // Nothing is claimed here, so no retention is needed.
+    let options = SqliteOptions::new(path, sqlite::boot_id());
+    let opened = options.open(SystemClock.now(), Retention::new(0, 0));
+    Ok(Box::new(opened.map_err(|error| unavailable(url, &error))?))
+}
+
+/// Shows every nonce that is kept at `now`, a page at a time. Returns how many nonces are kept, and
+/// how many have ended and are still held.
+fn each(
+    store: &dyn StoreAdmin,
+    url: &StoreUrl,
+    now: Timestamp,
+    show: &mut dyn FnMut(&KeptNonce) -> Result<(), Failure>,
+) -> Result<(u64, u64), Failure> {
+    let (mut kept, mut ended, mut from) = (0_u64, 0_u64, None);
+    loop {
+        let page = block_on(store.list(now, from, PAGE));
+        let page = page.map_err(|error| unavailable(url, &error))?;
+        for one in &page.kept {
+            if one.until > now {
+                kept = kept.saturating_add(1);
+                show(one)?;
+            } else {
+                ended = ended.saturating_add(1);
+            }
+        }
+        match page.next {
+            Some(next) => from = Some(next),
+            None => return Ok((kept, ended)),
+        }
+    }
+}
+
+fn list(store: &dyn StoreAdmin, url: &StoreUrl, ui: &mut Ui) -> Result<Exit, Failure> {
     let now = SystemClock.now();
-    let about = store.about(now).map_err(|e| unavailable(url, &e))?;
+    let about = block_on(store.about(now)).map_err(|e| unavailable(url, &e))?;
     let retention = about.retention.unwrap_or(Retention::new(0, 0));
     if ui.json() {
         let head = Head {
@@ -141,7 +129,7 @@ fn list(store: &Held, url: &StoreUrl, ui: &mut Ui) -> Result<Exit, Failure> {
         let head = json(&head);
         ui.data(format!("{},\"nonces\":[", head.trim_end_matches('}')).as_bytes())?;
         let mut first = true;
-        let (kept, ended) = store.each(url, now, &mut |one| {
+        let (kept, ended) = each(store, url, now, &mut |one| {
             let comma = if std::mem::take(&mut first) { "" } else { "," };
             ui.data(format!("{comma}{}", json(&One::of(one))).as_bytes())
         })?;
@@ -149,7 +137,7 @@ fn list(store: &Held, url: &StoreUrl, ui: &mut Ui) -> Result<Exit, Failure> {
         return Ok(Exit::Ok);
     }
     let mut first = true;
-    let (kept, ended) = store.each(url, now, &mut |one| {
+    let (kept, ended) = each(store, url, now, &mut |one| {
         if std::mem::take(&mut first) {
             ui.line(&format!("{:43}  {:20}  UNTIL", "ID", "FIRST USED"))?;
         }
@@ -169,30 +157,21 @@ fn list(store: &Held, url: &StoreUrl, ui: &mut Ui) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn prune(path: PathBuf, ui: &mut Ui) -> Result<Exit, Failure> {
+fn prune(store: &dyn StoreAdmin, url: &StoreUrl, ui: &mut Ui) -> Result<Exit, Failure> {
     let now = SystemClock.now();
-    // It claims nothing, so it needs no retention of its own.
-    let opened = Options::new(&path, sqlite::boot_id()).open(now, Retention::new(0, 0));
-    let url = StoreUrl::Sqlite { path };
-    let store = opened.map_err(|e| unavailable(&url, &e))?;
-    let removed = wait(store.prune(now)).map_err(|e| unavailable(&url, &e))?;
+    let removed = block_on(store.prune(now)).map_err(|error| unavailable(url, &error))?;
+    // If the servers remove nonces by themselves, the rest is counted: it explains the 0.
+    let kept = match removed {
+        Some(_) => None,
+        None => Some(each(store, url, now, &mut |_| Ok(()))?.0),
+    };
+    let removed = removed.unwrap_or(0);
     if ui.json() {
-        ui.json_line(&Pruned { version: 1, store: url.to_string(), removed, kept: None })?;
-    } else {
-        ui.line(&format!("removed {removed}"))?;
+        ui.json_line(&Pruned { version: 1, store: url.to_string(), removed, kept })?;
+        return Ok(Exit::Ok);
     }
-    Ok(Exit::Ok)
-}
-
-/// Where the servers themselves remove what has ended, there is never anything to do. What is left
-/// is counted, so that nobody wonders.
-fn prune_nothing(store: &Held, url: &StoreUrl, ui: &mut Ui) -> Result<Exit, Failure> {
-    let (kept, _) = store.each(url, SystemClock.now(), &mut |_| Ok(()))?;
-    if ui.json() {
-        let pruned = Pruned { version: 1, store: url.to_string(), removed: 0, kept: Some(kept) };
-        ui.json_line(&pruned)?;
-    } else {
-        ui.line("removed 0")?;
+    ui.line(&format!("removed {removed}"))?;
+    if let Some(kept) = kept {
         ui.note(&format!("a Redis server removes by itself what has ended; {kept} are still kept"));
     }
     Ok(Exit::Ok)
@@ -217,7 +196,7 @@ struct One {
 }
 
 impl One {
-    fn of(kept: &Kept) -> Self {
+    fn of(kept: &KeptNonce) -> Self {
         let id = URL_SAFE_NO_PAD.encode(kept.id);
         One { id, first: kept.first.map(Timestamp::unix), until: kept.until.unix() }
     }

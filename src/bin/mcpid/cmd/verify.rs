@@ -6,18 +6,19 @@ pub(crate) mod verifier;
 use std::path::Path;
 use std::sync::Arc;
 
+use mcpid::block_on;
 use mcpid::clock::{Clock, FixedClock, SystemClock};
 use mcpid::message::har::TimeFault;
 use mcpid::message::line;
 use mcpid::message::{Body, InputRequest};
+use mcpid::nonce::within_run::WithinRun;
 use mcpid::verify::{BodyHeld, DEFAULT_MAX_BODY, Refusal, Replay, Unread, Verifier};
 use serde_json::value::RawValue;
 
 use crate::args::rerun_hint;
 use crate::args::{ClaimingArgs, VerifyArgs, When};
 use crate::input::captures::{Counts, Inputs, Unit, What, bad_line};
-use crate::input::nonce_store::{self, wait};
-use crate::ledger::Ledger;
+use crate::input::nonce_store;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;
@@ -115,7 +116,7 @@ impl Bench {
                 "--raise-retention would change nothing: with --at, nonces are only looked up";
             return Err(Failure::usage(message).hint("leave --raise-retention or --at out"));
         }
-        let run = Arc::new(Ledger::default());
+        let run = Arc::new(WithinRun::default());
         let clock: Arc<dyn Clock> = match args.at {
             Some(When::At(time)) => Arc::new(FixedClock(time)),
             _ => Arc::new(SystemClock),
@@ -245,13 +246,13 @@ impl Bench {
             Outcome::Elsewhere => return Ok(None),
             Outcome::Failed(failure) => return Err(failure),
             Outcome::Done(verdict) => *verdict,
-            Outcome::Claim(verdict, held) => match wait(self.verifier.claim(held)) {
+            Outcome::Claim(verdict, held) => match block_on(self.verifier.claim(held)) {
                 Ok(verified) => verdict.accepted(verified.seen()),
                 Err(Refusal::Rejected(rejection)) => verdict.rejected(rejection),
                 Err(error) => return Err(unavailable(&verdict, &error)),
             },
             Outcome::ClaimUnread(verdict, unread, why) => {
-                match wait(self.verifier.claim_unread(unread)) {
+                match block_on(self.verifier.claim_unread(unread)) {
                     Ok(seen) => verdict.unjudged(&why, seen),
                     Err(Refusal::Rejected(rejection)) => verdict.rejected(rejection),
                     Err(error) => return Err(unavailable(&verdict, &error)),

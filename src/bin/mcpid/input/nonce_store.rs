@@ -1,16 +1,14 @@
-//! Nonce stores on the command line, and waiting for what they answer.
+//! Nonce stores on the command line.
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 
+use mcpid::block_on;
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::nonce::memory::Memory;
 use mcpid::nonce::redis::{self, Redis, Warning};
-use mcpid::nonce::sqlite::{self, Options, Sqlite};
+use mcpid::nonce::sqlite::{self, Sqlite, SqliteOptions};
 use mcpid::nonce::url::{RedisUrl, StoreUrl};
 use mcpid::nonce::{NonceStore, Retention, StoreError};
 use rand::rngs::SysRng;
@@ -160,7 +158,7 @@ pub(crate) fn open_at(
     let store: Arc<dyn NonceStore> = match url {
         StoreUrl::Memory { max } => memory(*max, retention)?,
         StoreUrl::Sqlite { path } => {
-            let options = Options::new(path, sqlite::boot_id());
+            let options = SqliteOptions::new(path, sqlite::boot_id());
             let options = options.allow_raising(allowed.raise_retention);
             Arc::new(options.open(now, retention).map_err(failed)?)
         }
@@ -172,7 +170,7 @@ pub(crate) fn open_at(
         }
         other => return Err(unknown(other)),
     };
-    wait(store.register(now, retention)).map_err(failed)?;
+    block_on(store.register(now, retention)).map_err(failed)?;
     Ok(Opened { store, warned })
 }
 
@@ -229,10 +227,10 @@ fn servers_at(
     url: RedisUrl,
     allowed: OpeningArgs,
     warned: &Warned,
-) -> Result<redis::Options, Failure> {
+) -> Result<redis::RedisOptions, Failure> {
     let warned = Arc::clone(warned);
     let password = password(url.password.is_some())?;
-    let options = redis::Options::new(url).allow_evicting(allowed.allow_evicting_store);
+    let options = redis::RedisOptions::new(url).allow_evicting(allowed.allow_evicting_store);
     let options = options.on_warning(move |warning| {
         let mut warned = warned.lock().unwrap_or_else(PoisonError::into_inner);
         if !warned.contains(&warning) {
@@ -292,7 +290,7 @@ fn tell(warned: &Warned, ui: &mut Ui) {
 /// It cannot be used.
 pub(crate) fn read(path: PathBuf) -> Result<Sqlite, Failure> {
     // Who only looks opens no new boot either.
-    let opened = Options::new(&path, None).read();
+    let opened = SqliteOptions::new(&path, None).read();
     opened.map_err(|e| unavailable(&StoreUrl::Sqlite { path }, &e))
 }
 
@@ -300,7 +298,7 @@ fn memory(max: Option<usize>, retention: Retention) -> Result<Arc<dyn NonceStore
     let (now, url) = (SystemClock.now(), StoreUrl::Memory { max });
     let store = Memory::new(now, retention, &mut SysRng).map_err(|e| unavailable(&url, &e))?;
     // A window that it cannot remember is refused here, not with every request.
-    wait(store.register(now, retention)).map_err(|e| unavailable(&url, &e))?;
+    block_on(store.register(now, retention)).map_err(|e| unavailable(&url, &e))?;
     Ok(Arc::new(match max {
         Some(max) => store.bounded(max),
         None => store,
@@ -317,23 +315,4 @@ pub(crate) fn unknown(url: &StoreUrl) -> Failure {
 pub(crate) fn unavailable(url: &StoreUrl, error: &dyn std::error::Error) -> Failure {
     let message = format!("the nonce store {url}: {}", chain(error));
     Failure::new(Exit::Unavailable, "unavailable", message)
-}
-
-/// Runs a future to its end on this thread. The stores that need a runtime bring their own.
-pub(crate) fn wait<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut context = Context::from_waker(&waker);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
-        }
-    }
 }

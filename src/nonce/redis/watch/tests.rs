@@ -2,27 +2,27 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Look, Loss, PERIOD, Watch};
+use super::{Loss, PERIOD, ServerReading, ServerWatch};
 
 /// Looks at a server whose clock and counters the test moves.
-struct Server {
+struct FakeServer {
     begun: Instant,
-    watch: Watch,
+    watch: ServerWatch,
 }
 
 const SECOND: i64 = 1_000_000;
 
-impl Server {
+impl FakeServer {
     fn new() -> Self {
         // Far enough from the start of the machine's timer.
         let begun = Instant::now() + Duration::from_secs(1_000);
-        let look = Server::look(begun, 0, 0, 0, 100);
-        Server { begun, watch: Watch::new("term".into(), &look) }
+        let look = FakeServer::look(begun, 0, 0, 0, 100);
+        FakeServer { begun, watch: ServerWatch::new("term".into(), &look) }
     }
 
     /// At `ms`, with an answer `slow` milliseconds later, from a clock that is `ahead`.
-    fn look(begun: Instant, ms: u64, slow: u64, ahead: i64, commands: u64) -> Look {
-        Look {
+    fn look(begun: Instant, ms: u64, slow: u64, ahead: i64, commands: u64) -> ServerReading {
+        ServerReading {
             asked: begun + Duration::from_millis(ms),
             answered: begun + Duration::from_millis(ms + slow),
             server: 1_700_000_000 * SECOND + i64::try_from(ms).unwrap() * 1_000 + ahead,
@@ -32,13 +32,13 @@ impl Server {
     }
 
     fn sees(&mut self, ms: u64, slow: u64, ahead: i64, commands: u64) -> Option<Loss> {
-        self.watch.take(&Server::look(self.begun, ms, slow, ahead, commands))
+        self.watch.take(&FakeServer::look(self.begun, ms, slow, ahead, commands))
     }
 }
 
 #[test]
 fn a_clock_that_runs_like_our_timer_shows_nothing() {
-    let mut server = Server::new();
+    let mut server = FakeServer::new();
     for i in 1..10_000 {
         // Slow answers, as long as a budget can be, and NTP's corrections.
         let (slow, ahead) = (i % 7 * 1_500, i64::try_from(i % 5).unwrap() * SECOND);
@@ -52,7 +52,7 @@ fn a_clock_that_runs_like_our_timer_shows_nothing() {
 fn a_step_shows_and_stays_until_it_is_settled() {
     for (ahead, loss) in [(6, Loss::ClockForward), (-6, Loss::ClockBack)] {
         for seconds in [1, 20, 20_000] {
-            let mut server = Server::new();
+            let mut server = FakeServer::new();
             assert_eq!(server.sees(1_000, 0, 0, 101), None);
             let ahead = ahead * seconds * SECOND;
             assert_eq!(server.sees(2_000, 0, ahead, 102), Some(loss));
@@ -64,7 +64,7 @@ fn a_step_shows_and_stays_until_it_is_settled() {
 
 #[test]
 fn many_small_steps_are_one() {
-    let mut server = Server::new();
+    let mut server = FakeServer::new();
     let seen = (1..=60).find_map(|i| {
         let ahead = i64::try_from(i).unwrap() * SECOND;
         server.sees(i * 1_000, 0, ahead, 100 + i).map(|loss| (i, loss))
@@ -74,7 +74,7 @@ fn many_small_steps_are_one() {
 
 #[test]
 fn what_a_slow_answer_leaves_open_is_no_step() {
-    let mut server = Server::new();
+    let mut server = FakeServer::new();
     // Made at any time of the 10 seconds.
     for ahead in [0, 5 * SECOND, 10 * SECOND] {
         assert_eq!(server.sees(20_000, 10_000, ahead, 101), None);
@@ -84,7 +84,7 @@ fn what_a_slow_answer_leaves_open_is_no_step() {
 
 #[test]
 fn an_old_reading_counts_for_two_periods_at_the_most() {
-    let mut server = Server::new();
+    let mut server = FakeServer::new();
     let period = u64::try_from(PERIOD.as_millis()).unwrap();
     assert_eq!(server.sees(period / 2, 0, -4 * SECOND, 101), None);
     assert_eq!(server.sees(period + 1, 0, -4 * SECOND, 102), None);
@@ -96,7 +96,7 @@ fn an_old_reading_counts_for_two_periods_at_the_most() {
 
 #[test]
 fn counters_only_grow() {
-    let mut server = Server::new();
+    let mut server = FakeServer::new();
     assert_eq!(server.sees(1_000, 50, 0, 200), None);
     // Two pipelines under way at once may be taken in in either order.
     assert_eq!(server.sees(1_020, 10, 0, 190), None);

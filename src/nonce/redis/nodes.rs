@@ -9,12 +9,12 @@ use redis::Value;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::fault::{Fault, Then};
-use super::link::{Link, ask_once};
-use super::settings::Settings;
-use super::watch::{Look, Loss, Watch};
+use super::fault::{FaultRemedy, RedisFault};
+use super::link::{ServerLink, ask_once};
+use super::settings::RedisSettings;
+use super::watch::{Loss, ServerReading, ServerWatch};
 use super::wire::{Tag, slot};
-use crate::nonce::url::{Address, Topology};
+use crate::nonce::url::{ServerAddress, Topology};
 
 /// How long the others are waited for once one Sentinel has answered.
 const OTHERS: Duration = Duration::from_millis(200);
@@ -25,30 +25,33 @@ const TRUSTED: Duration = Duration::from_secs(1);
 
 /// A primary, connected or not.
 pub(super) struct Node {
-    address: Address,
+    address: ServerAddress,
     /// One connects, the others wait for it.
     connecting: tokio::sync::Mutex<()>,
     /// One settles its tags.
     pub(super) settling: tokio::sync::Mutex<()>,
-    current: Mutex<Option<Arc<Link>>>,
+    current: Mutex<Option<Arc<ServerLink>>>,
     /// What its answers have shown so far, also those on connections that are gone.
-    watch: Mutex<Option<Watch>>,
+    watch: Mutex<Option<ServerWatch>>,
 }
 
 impl Node {
-    fn new(address: Address) -> Arc<Self> {
+    fn new(address: ServerAddress) -> Arc<Self> {
         let (connecting, settling) = Default::default();
         let (current, watch) = Default::default();
         Arc::new(Node { address, connecting, settling, current, watch })
     }
 
     /// The connection, if there is one.
-    pub(super) fn current(&self) -> Option<Arc<Link>> {
+    pub(super) fn current(&self) -> Option<Arc<ServerLink>> {
         lock(&self.current).clone().filter(|link| !link.is_dead())
     }
 
     /// The connection, a new one if need be.
-    pub(super) async fn link(&self, settings: &Settings) -> Result<Arc<Link>, Fault> {
+    pub(super) async fn link(
+        &self,
+        settings: &RedisSettings,
+    ) -> Result<Arc<ServerLink>, RedisFault> {
         if let Some(link) = self.current() {
             return Ok(link);
         }
@@ -56,7 +59,7 @@ impl Node {
         if let Some(link) = self.current() {
             return Ok(link);
         }
-        let link = Arc::new(Link::connect(&self.address, settings).await?);
+        let link = Arc::new(ServerLink::connect(&self.address, settings).await?);
         *lock(&self.current) = Some(Arc::clone(&link));
         Ok(link)
     }
@@ -65,20 +68,20 @@ impl Node {
     ///
     /// # Errors
     /// It shows that nonces may be lost, or one before it did, until [`Node::settled`].
-    pub(super) fn notice(&self, link: &Link, look: &Look) -> Result<(), Loss> {
+    pub(super) fn notice(&self, link: &ServerLink, look: &ServerReading) -> Result<(), Loss> {
         let mut watch = lock(&self.watch);
         match watch.as_mut().filter(|watch| watch.is_of(&link.term())) {
             Some(watch) => watch.take(look).map_or(Ok(()), Err),
             None => {
-                *watch = Some(Watch::new(link.term(), look));
+                *watch = Some(ServerWatch::new(link.term(), look));
                 Ok(())
             }
         }
     }
 
     /// The floors have risen past all that `look` can have shown.
-    pub(super) fn settled(&self, link: &Link, look: &Look) {
-        *lock(&self.watch) = Some(Watch::new(link.term(), look));
+    pub(super) fn settled(&self, link: &ServerLink, look: &ServerReading) {
+        *lock(&self.watch) = Some(ServerWatch::new(link.term(), look));
     }
 
     /// Ends the connection.
@@ -90,25 +93,28 @@ impl Node {
 }
 
 /// A node and the tags that it holds.
-pub(super) type Part = (Arc<Node>, Vec<Tag>);
+pub(super) type NodeTags = (Arc<Node>, Vec<Tag>);
 
 /// Who holds what.
-pub(super) struct Map {
+pub(super) struct TagMap {
     nodes: Vec<Arc<Node>>,
     /// For each tag, which of the nodes.
     of: Vec<Option<usize>>,
     found: Instant,
 }
 
-impl Map {
+impl TagMap {
     fn one(node: Arc<Node>) -> Self {
-        Map { nodes: vec![node], of: vec![Some(0); 256], found: Instant::now() }
+        TagMap { nodes: vec![node], of: vec![Some(0); 256], found: Instant::now() }
     }
 
-    pub(super) fn node(&self, tag: Tag) -> Result<&Arc<Node>, Fault> {
+    pub(super) fn node(&self, tag: Tag) -> Result<&Arc<Node>, RedisFault> {
         let node = self.of.get(usize::from(tag)).copied().flatten();
         node.and_then(|node| self.nodes.get(node)).ok_or_else(|| {
-            Fault::new(Then::Reconnect, "a part of the cluster has no primary at present")
+            RedisFault::new(
+                FaultRemedy::Reconnect,
+                "a part of the cluster has no primary at present",
+            )
         })
     }
 
@@ -128,31 +134,31 @@ impl Map {
     ///
     /// # Errors
     /// A tag has no node.
-    pub(super) fn parts(&self) -> Result<Vec<Part>, Fault> {
+    pub(super) fn parts(&self) -> Result<Vec<NodeTags>, RedisFault> {
         (0..=Tag::MAX).try_for_each(|tag| self.node(tag).map(drop))?;
         Ok(self.nodes.iter().map(|node| (Arc::clone(node), self.tags(node))).collect())
     }
 }
 
 /// Finds the map, and keeps it until it turns out to be wrong.
-pub(super) struct Places {
-    settings: Arc<Settings>,
-    map: Mutex<Option<Arc<Map>>>,
+pub(super) struct NodeFinder {
+    settings: Arc<RedisSettings>,
+    map: Mutex<Option<Arc<TagMap>>>,
     /// Those of the latest map, which keep their connections when it is found anew.
     nodes: Mutex<Vec<Arc<Node>>>,
     finding: tokio::sync::Mutex<()>,
     checking: AtomicBool,
 }
 
-impl Places {
-    pub(super) fn new(settings: Arc<Settings>) -> Self {
+impl NodeFinder {
+    pub(super) fn new(settings: Arc<RedisSettings>) -> Self {
         let (map, nodes) = (Mutex::default(), Mutex::default());
         let finding = tokio::sync::Mutex::default();
-        Places { settings, map, nodes, finding, checking: AtomicBool::new(false) }
+        NodeFinder { settings, map, nodes, finding, checking: AtomicBool::new(false) }
     }
 
     /// The map, found anew if need be.
-    pub(super) async fn map(self: &Arc<Self>) -> Result<Arc<Map>, Fault> {
+    pub(super) async fn map(self: &Arc<Self>) -> Result<Arc<TagMap>, RedisFault> {
         if let Some(map) = self.known() {
             self.check(&map);
             return Ok(map);
@@ -165,13 +171,13 @@ impl Places {
     }
 
     /// The map, if it is known and nobody has to be asked for a newer one.
-    pub(super) fn known_for_sure(&self) -> Option<Arc<Map>> {
+    pub(super) fn known_for_sure(&self) -> Option<Arc<TagMap>> {
         let asked = matches!(self.settings.url.topology, Topology::Sentinel { .. });
         self.known().filter(|map| !asked || map.found.elapsed() < TRUSTED)
     }
 
     /// That the map was wrong, or may be.
-    pub(super) fn forget(&self, wrong: &Arc<Map>) {
+    pub(super) fn forget(&self, wrong: &Arc<TagMap>) {
         // Where there is one server there is nothing to find.
         if self.settings.url.topology != Topology::Single {
             lock(&self.map).take_if(|map| Arc::ptr_eq(map, wrong));
@@ -186,18 +192,18 @@ impl Places {
         }
     }
 
-    fn known(&self) -> Option<Arc<Map>> {
+    fn known(&self) -> Option<Arc<TagMap>> {
         lock(&self.map).clone()
     }
 
-    fn node(&self, address: &Address) -> Arc<Node> {
+    fn node(&self, address: &ServerAddress) -> Arc<Node> {
         let nodes = lock(&self.nodes);
         let known = nodes.iter().find(|node| node.address == *address);
         known.map_or_else(|| Node::new(address.clone()), Arc::clone)
     }
 
     /// Makes this the map. Nodes that are not in it any more lose their connections.
-    fn put(&self, map: Map) -> Arc<Map> {
+    fn put(&self, map: TagMap) -> Arc<TagMap> {
         let mut nodes = lock(&self.nodes);
         for gone in nodes.iter().filter(|old| !map.nodes.iter().any(|new| Arc::ptr_eq(old, new))) {
             gone.drop_link();
@@ -208,43 +214,43 @@ impl Places {
         map
     }
 
-    async fn find(&self) -> Result<Map, Fault> {
+    async fn find(&self) -> Result<TagMap, RedisFault> {
         match &self.settings.url.topology {
             Topology::Single => match self.settings.url.addresses.as_slice() {
-                [address, ..] => Ok(Map::one(self.node(address))),
-                [] => Err(Fault::new(Then::GiveUp, "no server is named")),
+                [address, ..] => Ok(TagMap::one(self.node(address))),
+                [] => Err(RedisFault::new(FaultRemedy::GiveUp, "no server is named")),
             },
             Topology::Sentinel { master } => {
                 let address = ask_sentinels(&self.settings, master).await?;
-                Ok(Map::one(self.node(&address)))
+                Ok(TagMap::one(self.node(&address)))
             }
             Topology::Cluster => self.ask_cluster().await,
         }
     }
 
     /// Asks the Sentinels again, behind what is going on, if that was long ago.
-    fn check(self: &Arc<Self>, map: &Arc<Map>) {
+    fn check(self: &Arc<Self>, map: &Arc<TagMap>) {
         let Topology::Sentinel { master } = &self.settings.url.topology else { return };
         if map.found.elapsed() < TRUSTED || self.checking.swap(true, Ordering::SeqCst) {
             return;
         }
-        let (places, map, master) = (Arc::clone(self), Arc::clone(map), master.clone());
+        let (nodes, map, master) = (Arc::clone(self), Arc::clone(map), master.clone());
         tokio::spawn(async move {
-            let asking = ask_sentinels(&places.settings, &master);
+            let asking = ask_sentinels(&nodes.settings, &master);
             // Where none answers, the primary that is known is as good as any.
-            let found = timeout(places.settings.budget, asking).await.ok().and_then(Result::ok);
+            let found = timeout(nodes.settings.budget, asking).await.ok().and_then(Result::ok);
             // Unless it was found anew in the meantime.
             if let Some(address) = found
-                && places.known().is_some_and(|known| Arc::ptr_eq(&known, &map))
+                && nodes.known().is_some_and(|known| Arc::ptr_eq(&known, &map))
             {
-                places.put(Map::one(places.node(&address)));
+                nodes.put(TagMap::one(nodes.node(&address)));
             }
-            places.checking.store(false, Ordering::SeqCst);
+            nodes.checking.store(false, Ordering::SeqCst);
         });
     }
 
     /// The first node that answers is believed; if it is behind, those that it names will say so.
-    async fn ask_cluster(&self) -> Result<Map, Fault> {
+    async fn ask_cluster(&self) -> Result<TagMap, RedisFault> {
         let mut asked = JoinSet::new();
         for address in self.settings.url.addresses.clone() {
             let settings = Arc::clone(&self.settings);
@@ -253,11 +259,12 @@ impl Places {
                 command.arg("SLOTS");
                 let answer = ask_once(&address, &settings, true, &command).await;
                 answer.and_then(|slots| {
-                    slots_of(&address, &slots).ok_or_else(|| Fault::odd(&address, "CLUSTER SLOTS"))
+                    slots_of(&address, &slots)
+                        .ok_or_else(|| RedisFault::odd(&address, "CLUSTER SLOTS"))
                 })
             });
         }
-        let mut last = Fault::new(Then::GiveUp, "no server is named");
+        let mut last = RedisFault::new(FaultRemedy::GiveUp, "no server is named");
         while let Some(answer) = asked.join_next().await {
             match answer {
                 Ok(Ok(ranges)) => return Ok(self.map_of(ranges)),
@@ -268,10 +275,11 @@ impl Places {
         Err(last)
     }
 
-    fn map_of(&self, ranges: Vec<(u16, u16, Address)>) -> Map {
-        let mut map = Map { nodes: Vec::new(), of: vec![None; 256], found: Instant::now() };
+    fn map_of(&self, ranges: Vec<(u16, u16, ServerAddress)>) -> TagMap {
+        let mut map = TagMap { nodes: Vec::new(), of: vec![None; 256], found: Instant::now() };
         for (tag, of) in (0..=Tag::MAX).zip(&mut map.of) {
-            let holds = |(from, to, _): &&(u16, u16, Address)| (*from..=*to).contains(&slot(tag));
+            let holds =
+                |(from, to, _): &&(u16, u16, ServerAddress)| (*from..=*to).contains(&slot(tag));
             let Some((_, _, address)) = ranges.iter().find(holds) else { continue };
             let known = map.nodes.iter().position(|node| node.address == *address);
             *of = Some(known.unwrap_or_else(|| {
@@ -285,7 +293,10 @@ impl Places {
 
 /// Asks all Sentinels at once which server is primary. They can be of several minds for a while;
 /// the highest epoch of configuration is the latest decision.
-async fn ask_sentinels(settings: &Arc<Settings>, master: &str) -> Result<Address, Fault> {
+async fn ask_sentinels(
+    settings: &Arc<RedisSettings>,
+    master: &str,
+) -> Result<ServerAddress, RedisFault> {
     let mut asked = JoinSet::new();
     for sentinel in settings.url.addresses.clone() {
         let (settings, master) = (Arc::clone(settings), master.to_owned());
@@ -300,12 +311,12 @@ async fn ask_sentinels(settings: &Arc<Settings>, master: &str) -> Result<Address
                 answer => answer,
             };
             answer.and_then(|of| {
-                primary_of(&of).ok_or_else(|| Fault::odd(&sentinel, "SENTINEL MASTER"))
+                primary_of(&of).ok_or_else(|| RedisFault::odd(&sentinel, "SENTINEL MASTER"))
             })
         });
     }
-    let mut best: Option<(u64, Address)> = None;
-    let mut last = Fault::new(Then::GiveUp, "no Sentinel is named");
+    let mut best: Option<(u64, ServerAddress)> = None;
+    let mut last = RedisFault::new(FaultRemedy::GiveUp, "no Sentinel is named");
     loop {
         let next = match best {
             None => asked.join_next().await,
@@ -324,18 +335,18 @@ async fn ask_sentinels(settings: &Arc<Settings>, master: &str) -> Result<Address
 }
 
 /// Epoch and address, from an array of names and values.
-fn primary_of(answer: &Value) -> Option<(u64, Address)> {
+fn primary_of(answer: &Value) -> Option<(u64, ServerAddress)> {
     let Value::Array(words) = answer else { return None };
     let get = |name: &str| {
         let pair = words.chunks_exact(2).find(|pair| text(&pair[0]) == Some(name))?;
         text(&pair[1])
     };
-    let address = Address { host: get("ip")?.to_owned(), port: get("port")?.parse().ok()? };
+    let address = ServerAddress { host: get("ip")?.to_owned(), port: get("port")?.parse().ok()? };
     Some((get("config-epoch")?.parse().ok()?, address))
 }
 
 /// Ranges of slots and their primaries, as the node at `asked` sees them.
-fn slots_of(asked: &Address, answer: &Value) -> Option<Vec<(u16, u16, Address)>> {
+fn slots_of(asked: &ServerAddress, answer: &Value) -> Option<Vec<(u16, u16, ServerAddress)>> {
     let Value::Array(ranges) = answer else { return None };
     let number = |value: &Value| match value {
         Value::Int(number) => u16::try_from(*number).ok(),
@@ -350,7 +361,7 @@ fn slots_of(asked: &Address, answer: &Value) -> Option<Vec<(u16, u16, Address)>>
             // A node that does not know its own name leaves it out, or writes a question mark.
             let host = text(host).filter(|host| !host.is_empty() && *host != "?");
             let host = host.unwrap_or(&asked.host).to_owned();
-            Some((number(from)?, number(to)?, Address { host, port: number(port)? }))
+            Some((number(from)?, number(to)?, ServerAddress { host, port: number(port)? }))
         })
         .collect()
 }

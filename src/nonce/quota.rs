@@ -5,26 +5,26 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::key::KeyId;
 
-pub(super) type Ledgers = HashMap<KeyId, Ledger, BuildHasherDefault<Fold>>;
+pub(super) type KeyQuotas = HashMap<KeyId, KeyQuota, BuildHasherDefault<KeyIdHasher>>;
 
 /// How many nonces of one key are live, told by the seconds in which they end: exact at once,
 /// wherever the sweeping has got to.
 #[derive(Default)]
-pub(super) struct Ledger {
+pub(super) struct KeyQuota {
     live: usize,
     ends: BTreeMap<i32, usize>,
 }
 
-impl Ledger {
-    /// The ledger of `key`, empty if it has none yet. Keys that have nothing live are dropped
+impl KeyQuota {
+    /// The quota of `key`, empty if it has none yet. Keys that have nothing live are dropped
     /// before the table would grow, so that rotated keys do not stay for ever.
-    pub(super) fn of<'l>(ledgers: &'l mut Ledgers, key: &KeyId, now: i32) -> &'l mut Ledger {
-        if ledgers.len() == ledgers.capacity() && !ledgers.contains_key(key) {
-            ledgers.retain(|_, ledger| ledger.live(now) > 0);
+    pub(super) fn of<'l>(quotas: &'l mut KeyQuotas, key: &KeyId, now: i32) -> &'l mut KeyQuota {
+        if quotas.len() == quotas.capacity() && !quotas.contains_key(key) {
+            quotas.retain(|_, quota| quota.live(now) > 0);
             // Doubling keeps this from being done again for every single new key.
-            ledgers.reserve(ledgers.len().max(4));
+            quotas.reserve(quotas.len().max(4));
         }
-        ledgers.entry(*key).or_default()
+        quotas.entry(*key).or_default()
     }
 
     pub(super) fn live(&mut self, now: i32) -> usize {
@@ -44,9 +44,9 @@ impl Ledger {
 /// A hasher for what is a hash already: thumbprints of trusted keys.
 /// It only has to spread the words it is given over the table.
 #[derive(Default)]
-pub(super) struct Fold(u64);
+pub(super) struct KeyIdHasher(u64);
 
-impl Hasher for Fold {
+impl Hasher for KeyIdHasher {
     fn write(&mut self, bytes: &[u8]) {
         for word in bytes.chunks(8) {
             let word = word.iter().rev().fold(0, |sum, &b| (sum << 8) | u64::from(b));

@@ -1,0 +1,134 @@
+//! Looking into a store and clearing it out, for operators; a verifier needs none of this.
+
+use std::any::Any;
+use std::fmt;
+
+use super::{BoxFuture, Retention, StoreError};
+use crate::clock::Timestamp;
+
+/// What an operator can do with a store that outlives its process.
+///
+/// ```no_run
+/// use mcpid::block_on;
+/// use mcpid::clock::{Clock as _, SystemClock};
+/// use mcpid::nonce::{StoreAdmin, StoreError};
+///
+/// fn count(store: &dyn StoreAdmin) -> Result<usize, StoreError> {
+///     let (now, mut from, mut count) = (SystemClock.now(), None, 0);
+///     loop {
+///         let page = block_on(store.list(now, from, 1_000))?;
+///         count += page.kept.len();
+///         match page.next {
+///             Some(next) => from = Some(next),
+///             None => return Ok(count),
+///         }
+///     }
+/// }
+/// ```
+pub trait StoreAdmin: Send + Sync {
+    /// Returns floor and retention as they stand at `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be reached.
+    fn about(&self, now: Timestamp) -> BoxFuture<'_, Result<About, StoreError>>;
+
+    /// Returns a page of about `limit` nonces: the first page, or the page at `from`. Only reads, and
+    /// delays no claim for longer than a page takes.
+    ///
+    /// A nonce that is kept from the first page to the last one is listed at least once. Nonces that
+    /// have ended are listed while the store holds them.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be reached, or if `from` is of another store.
+    fn list(
+        &self,
+        now: Timestamp,
+        from: Option<ListCursor>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<NoncePage, StoreError>>;
+
+    /// Removes nonces that have ended at `now`, in small steps, and returns how many were removed.
+    /// Returns `None` if the store's server removes them by itself.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be reached; some nonces may be removed by then.
+    fn prune(&self, now: Timestamp) -> BoxFuture<'_, Result<Option<u64>, StoreError>>;
+}
+
+/// What a store knows about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct About {
+    /// Nonces of requests that were created up to then may be forgotten.
+    pub floor: Timestamp,
+    /// The longest retention that any user of the store asked for, or `None` if no user has.
+    pub retention: Option<Retention>,
+}
+
+impl About {
+    /// For implementations of [`StoreAdmin`].
+    pub fn new(floor: Timestamp, retention: Option<Retention>) -> Self {
+        About { floor, retention }
+    }
+}
+
+/// A nonce that a store holds, by the id that stands for it ([`id`](super::id)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeptNonce {
+    /// SHA-256 of key id, a zero byte and nonce.
+    pub id: [u8; 32],
+    /// When the nonce was claimed, if the store knows.
+    pub first: Option<Timestamp>,
+    /// End of its retention (exclusive).
+    pub until: Timestamp,
+}
+
+impl KeptNonce {
+    /// For implementations of [`StoreAdmin`].
+    pub fn new(id: [u8; 32], first: Option<Timestamp>, until: Timestamp) -> Self {
+        KeptNonce { id, first, until }
+    }
+}
+
+/// Some of a store's nonces, and where the next ones are.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct NoncePage {
+    /// The nonces, in no particular order. May be empty although there is a next page.
+    pub kept: Vec<KeptNonce>,
+    /// Where the next page begins; `None` after the last page.
+    pub next: Option<ListCursor>,
+}
+
+impl NoncePage {
+    /// For implementations of [`StoreAdmin`].
+    pub fn new(kept: Vec<KeptNonce>, next: Option<ListCursor>) -> Self {
+        NoncePage { kept, next }
+    }
+}
+
+/// Where a [`NoncePage`] ended. Only the store that made it can read it.
+pub struct ListCursor(Box<dyn Any + Send>);
+
+impl ListCursor {
+    /// Wraps a store's own cursor. For implementations of [`StoreAdmin`].
+    pub fn new(position: impl Any + Send) -> Self {
+        ListCursor(Box::new(position))
+    }
+
+    /// Returns the store's own cursor. For implementations of [`StoreAdmin`].
+    ///
+    /// # Errors
+    /// [`StoreError`] if the cursor is of another kind of store.
+    pub fn position<T: Any>(self) -> Result<T, StoreError> {
+        let position = self.0.downcast().map(|position| *position);
+        position.map_err(|_| StoreError::new("the list was begun in another kind of store"))
+    }
+}
+
+impl fmt::Debug for ListCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ListCursor").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,112 @@
+//! What callers ask the worker, and what it answers.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use super::fault::SqliteFault;
+use super::{About, Claim, KeptNonce, KnownNonce, Retention, StoreError};
+use crate::clock::Timestamp;
+use crate::work_queue::{QueueError, QueueLimits, Work, WorkQueue, lock};
+
+/// The most questions that may wait. Further questions are refused: a server that is so far behind
+/// does not catch up by remembering more.
+const WAITING: usize = 8_192;
+
+/// The most questions that share one commit.
+const BATCH: usize = 512;
+
+/// What can be asked; times in seconds.
+pub(super) enum StoreQuestion {
+    /// `raising`: even where that closes the store for its other users.
+    Register {
+        now: i64,
+        retention: Retention,
+        raising: bool,
+    },
+    Claim {
+        now: i64,
+        id: [u8; 32],
+        until: i64,
+    },
+    Peek {
+        now: i64,
+        id: [u8; 32],
+    },
+    Floor,
+    About,
+    Prune {
+        now: i64,
+        limit: u32,
+    },
+    List {
+        after: Option<KeptNonce>,
+        limit: u32,
+    },
+}
+
+/// What is answered.
+pub(super) enum StoreAnswer {
+    Done,
+    Claim(Claim),
+    Seen(Option<KnownNonce>),
+    Floor(Timestamp),
+    About(About),
+    Swept(u64),
+    List(Vec<KeptNonce>),
+}
+
+pub(super) type StoreQueue = WorkQueue<StoreWork>;
+
+/// Answering questions.
+#[derive(Default)]
+pub(super) struct StoreWork {
+    /// Why the last batch failed, if it did.
+    failed: Mutex<Option<SqliteFault>>,
+}
+
+impl Work for StoreWork {
+    type Task = StoreQuestion;
+    type Answer = Result<StoreAnswer, StoreError>;
+
+    fn late(&self) -> Self::Answer {
+        Err(SqliteFault::late(lock(&self.failed).as_ref()).error())
+    }
+
+    fn closed(&self) -> Self::Answer {
+        Err(StoreError::new("the store is closed"))
+    }
+}
+
+impl StoreWork {
+    /// Notes how the last batch ended.
+    pub(super) fn set_failed(&self, failed: Option<SqliteFault>) {
+        *lock(&self.failed) = failed;
+    }
+}
+
+/// Returns an empty queue whose questions may wait for `budget`.
+pub(super) fn queue(budget: Duration) -> StoreQueue {
+    let limits = QueueLimits {
+        budget,
+        waiting: WAITING,
+        waiting_bytes: usize::MAX,
+        batch: BATCH,
+        batch_bytes: usize::MAX,
+        gather: None,
+    };
+    WorkQueue::new(StoreWork::default(), limits)
+}
+
+/// Asks, and waits for the answer without blocking the thread.
+pub(super) async fn ask(
+    queue: &StoreQueue,
+    question: StoreQuestion,
+) -> Result<StoreAnswer, StoreError> {
+    match queue.put(question) {
+        Ok(waiting) => waiting.await,
+        Err(QueueError::Full) => {
+            Err(StoreError::new(format!("{WAITING} questions wait for the store already")))
+        }
+        Err(QueueError::Closed) => queue.work().closed(),
+    }
+}
