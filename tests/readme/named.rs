@@ -69,6 +69,25 @@ fn every_flag_that_is_named_exists() {
     }
 }
 
+#[test]
+fn every_command_with_patterns_explains_their_forms() {
+    let mut commands = Vec::new();
+    for (command, flags) in flags_of_commands() {
+        let patterns = ["--strict", "--permissive", "--confirm", "--allow", "--audit-redact"];
+        let help = help(&command);
+        let takes = patterns.iter().any(|flag| flags.contains(*flag));
+        for form in ["\n  METHOD ", "\n  METHOD:NAME ", "\n  =METHOD[:NAME] "] {
+            assert_eq!(help.contains(form), takes, "{command}: {form}");
+        }
+        let restricts = flags.contains("--strict") || flags.contains("--confirm");
+        assert_eq!(help.contains("\n  destructive "), restricts, "{command}");
+        if takes {
+            commands.push(command);
+        }
+    }
+    assert_eq!(commands, ["connect", "gateway", "trust add"]);
+}
+
 /// Returns the first two cells of each row of the tables in a text, without code style.
 fn rows(text: &str) -> Vec<(String, String)> {
     let lines = text.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));

@@ -13,6 +13,7 @@ mod gating;
 mod keeping;
 pub(crate) mod misplaced;
 pub(crate) mod pattern_flag;
+mod pattern_help;
 mod requests;
 pub(crate) mod rerun_hint;
 pub(crate) mod usage_error;
@@ -91,7 +92,8 @@ impl Cli {
     /// The grammar with what is not written by hand: each command's `--help` names the variables
     /// that it reads, and the program's own the exit codes too.
     pub(crate) fn grammar() -> clap::Command {
-        let root = environment::name_variables(Cli::command(), "");
+        let root = pattern_help::explain_patterns(Cli::command());
+        let root = environment::name_variables(root, "");
         let help = root.get_after_long_help().map(ToString::to_string).unwrap_or_default();
         root.after_long_help(format!("{help}\n\nExit status:\n{EXIT_STATUS}"))
     }
