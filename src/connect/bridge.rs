@@ -289,7 +289,7 @@ impl Bridge {
             ConsentNeed::Nothing => return Ok(RedirectPolicy::FollowOnce),
             ConsentNeed::Ask(question) => question,
             _ => {
-                return Err(BridgeError::Declined("nobody could be shown what it does".to_owned()));
+                return Err(BridgeError::Declined("it cannot be shown to a person".to_owned()));
             }
         };
         let asker = match (&self.consent_via, by_client) {
@@ -303,7 +303,7 @@ impl Bridge {
                 ConsentAnswer::No(NoConsent::NoWay(format!("{QUESTIONS} questions wait already")))
             }
             (None, _) => {
-                ConsentAnswer::No(NoConsent::NoWay("nobody is there to be asked".to_owned()))
+                ConsentAnswer::No(NoConsent::NoWay("no person can be asked here".to_owned()))
             }
         };
         match answer {

@@ -277,7 +277,7 @@ pub enum NoConsent {
     #[error("interrupted")]
     Interrupted,
     /// There was no answer within this time.
-    #[error("nobody answered within {} s", .0.as_secs())]
+    #[error("no answer within {} s", .0.as_secs())]
     TimedOut(Duration),
     /// There is no way to ask, for example no terminal and no askpass program.
     #[error("there is no way to ask: {0}")]
@@ -291,6 +291,19 @@ pub enum NoConsent {
 }
 
 /// A way to ask a person, for example on a terminal.
+///
+/// ```
+/// use mcpid::connect::consent::{BoxFuture, Consent, ConsentAnswer, ConsentQuestion, NoConsent};
+///
+/// /// Agrees to nothing: for a service on a machine without a person.
+/// struct AlwaysDecline;
+///
+/// impl Consent for AlwaysDecline {
+///     fn ask<'a>(&'a self, _question: &'a ConsentQuestion) -> BoxFuture<'a, ConsentAnswer> {
+///         Box::pin(async { ConsentAnswer::No(NoConsent::Declined) })
+///     }
+/// }
+/// ```
 pub trait Consent: Send + Sync {
     /// Puts the question and waits for the answer, at most for a time limit of its own. If the
     /// future is dropped, the question is withdrawn and a later answer does not count.

@@ -18,21 +18,13 @@ use crate::verify::rejection::chain;
 
 use super::json_rpc::JsonRpcError;
 
-/// The JSON-RPC error code of a request that was sent, or may have been sent, and got no answer.
+/// The JSON-RPC error code of a request that the bridge tried to send and got no answer for.
 ///
 /// The code lies outside the ranges that JSON-RPC 2.0 and MCP reserve, like
 /// [`crate::tower::REFUSED`].
-///
-/// ```
-/// assert_eq!(mcpid::connect::UNANSWERED, -31402);
-/// ```
 pub const UNANSWERED: i64 = -31402;
 /// The JSON-RPC error code of a request that the bridge did not send: it could not be read or
 /// signed, a person declined it, or the bridge ended before it was sent.
-///
-/// ```
-/// assert_eq!(mcpid::connect::NOT_SENT, -31403);
-/// ```
 pub const NOT_SENT: i64 = -31403;
 
 /// The JSON-RPC error code for an unknown method.

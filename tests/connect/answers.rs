@@ -1,5 +1,4 @@
-//! Answers that break off, are too long, or are no MCP; and those that are right but spelt
-//! otherwise.
+//! Answers that break off, are too long or are no MCP, and valid answers in an unusual spelling.
 
 use std::time::Duration;
 
@@ -85,7 +84,7 @@ async fn garbage_among_events_is_left_out() {
 }
 
 #[tokio::test]
-async fn a_line_of_the_log_has_an_end_whatever_the_server_says() {
+async fn a_line_of_the_log_is_bounded() {
     let long = "x".repeat(300_000);
     let server = Server::start(move |seen| match seen.rpc() {
         "tools/list" => {
@@ -146,7 +145,7 @@ async fn what_is_sent_asks_for_no_coding_and_says_who_asks() {
         assert_eq!(seen.header("accept-encoding"), Some("identity"), "{seen:?}");
         assert_eq!(seen.header("user-agent"), Some(&*ours), "{seen:?}");
     }
-    // What the user sets takes the place of it.
+    // A field that the user sets replaces the default.
     let (bridge, said) = bridge(&server.url());
     let agent = (http::header::USER_AGENT, http::HeaderValue::from_static("mine/1"));
     let mut client = Client::by((bridge.with_fields(vec![agent]), said));
@@ -154,7 +153,7 @@ async fn what_is_sent_asks_for_no_coding_and_says_who_asks() {
     let all: Vec<_> =
         server.seen().last().unwrap().headers.get_all("user-agent").iter().cloned().collect();
     assert_eq!(all, ["mine/1"]);
-    // And what a client that speaks HTTP sets.
+    // So does a field that a client on loopback sets.
     let proxy = proxy(&server).await;
     let body = old_call(1, "t", json!({})).to_string();
     let path = format!("POST /{SECRET}/mcp");
@@ -201,7 +200,7 @@ async fn an_answer_in_a_coding_is_lost_and_said_to_be() {
             assert_eq!(answer["result"]["content"][0]["text"], "ok", "{coding}: {answer}");
         }
     }
-    // An error that cannot be read is one all the same, and nothing of it is shown.
+    // An error response that cannot be read is still an error, and none of its text is shown.
     let error = becomes(|_| {
         let reply = Reply::status(500).with("content-type", "text/plain");
         reply.with("content-encoding", "gzip").bytes(&b"\x1f\x8b\x08"[..])
@@ -237,7 +236,7 @@ async fn an_id_in_another_json_type_is_the_requests_and_no_other_is() {
             assert_eq!(answer["id"], asked, "{answer}");
             assert_eq!(answer["result"]["content"][0]["text"], "an \"id\": 1");
         }
-        // An error, too.
+        // An error response is renamed, too.
         let answered = answered.clone();
         let server = Server::start(move |seen: &Seen| {
             let error = json!({ "code": -32602, "message": "no" });
@@ -268,7 +267,7 @@ async fn an_id_in_another_json_type_is_the_requests_and_no_other_is() {
 #[tokio::test]
 async fn of_two_requests_with_ids_spelt_alike_each_gets_its_own_answer() {
     let server = Server::start(|seen| match &seen.body["id"] {
-        // Both of them, in the answer to the first, by its mistake.
+        // The server sends both answers in the response to the first request, by mistake.
         Value::Number(_) => Reply::sse()
             .piece(Piece::Wait(Duration::from_millis(300)))
             .event(&with_id(seen.text("for the text"), json!("1")))

@@ -1,5 +1,5 @@
-//! The signer's own copy: what the bridge has signed is in its log before a server gets it, and
-//! an auditor finds each later change.
+//! The signer's own audit log: it has an entry for each signed request before the server gets the
+//! request, and an auditor finds each later change.
 
 use std::fs;
 use std::path::Path;
@@ -56,7 +56,7 @@ async fn what_was_signed_is_in_the_log_and_a_changed_word_is_found() {
     let output = piped(connect(at, &flags), lines).await;
     assert!(output.status.success() && messages(&output).len() == 2, "{output:?}");
 
-    // All that the server saw, and nothing else: each of its signatures, byte for byte.
+    // The log holds each signature that the server saw, byte for byte, and no other.
     let (seen, kept) = (server.seen(), entries(&at.join("log")));
     assert!(seen.len() >= 4, "{seen:#?}");
     assert_eq!(kept.len(), seen.len());
@@ -123,7 +123,7 @@ async fn without_its_log_it_does_not_start() {
         assert_eq!(output.status.code(), Some(code), "{log}: {output:?}");
         assert!(err(&output).contains(log) && output.stdout.is_empty(), "{output:?}");
     }
-    // One that another process writes.
+    // Another process writes to this log.
     assert!(run(at, &["audit", "init", "--audit", "log", "--name", "me/audit"]).status.success());
     let held = Log::open(Folder::at(at.join("log")).unwrap(), Settings::default(), clock());
     let held = held.unwrap();
@@ -166,7 +166,7 @@ async fn what_cannot_be_written_down_is_not_sent_unless_that_was_agreed_to() {
             assert!(answer.get("result").is_some(), "{answer}");
             assert_eq!((arrived, log.gaps()), (2, 1));
         }
-        // Nor does it end the session.
+        // The session goes on.
         client.send(&call(3, "t", json!({}))).await;
         assert_eq!(client.receive().await["id"], 3);
     }

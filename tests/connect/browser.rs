@@ -1,4 +1,4 @@
-//! A real browser: a page that knows the secret path, and yet cannot borrow the key.
+//! A real browser: a page of another origin cannot use the key, even if it knows the secret path.
 
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
@@ -17,7 +17,7 @@ use crate::sessions::usual;
 
 const SECRET: &str = "0123456789abcdefghijkl";
 
-/// All that a page can do to send something, one after another; what it could read it writes down.
+/// Tries each way in which a page can send a request, and writes down which answers it could read.
 const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>page</title><pre id="out"></pre>
 <iframe name="sink"></iframe>
 <script>
@@ -78,7 +78,7 @@ async fn page_server() -> (SocketAddr, JoinHandle<()>, Arc<Mutex<String>>) {
     (address, serve, page)
 }
 
-/// What the page at `address` has written down when it was done.
+/// Returns what the page at `address` has written down at its end.
 async fn browse(address: SocketAddr) -> String {
     let profile = tempfile::tempdir().unwrap();
     let folder = format!("--user-data-dir={}", profile.path().display());
@@ -123,7 +123,7 @@ async fn a_page_that_knows_the_path_cannot_borrow_the_key_unless_it_is_let_in() 
         let wrote = browse(at).await;
         let seen = server.seen();
         if let_in {
-            // The control: the same page, and what a page may do that was let in.
+            // The control: the same page with an allowed origin.
             assert!(wrote.contains("fetch: {") && wrote.contains("\"ok\""), "{wrote}");
             assert!(
                 wrote.contains("simple: {") && wrote.contains("not application/json"),

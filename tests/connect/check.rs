@@ -1,4 +1,4 @@
-//! `connect --check`, and what is said where a server does not know the key.
+//! `connect --check`, and the hint for a server that does not know the key.
 
 use std::process::Output;
 
@@ -110,12 +110,12 @@ async fn where_the_key_is_not_known_the_operators_line_can_be_pasted() {
     assert_eq!(&words[..2], ["--name", "k"], "{said}");
     let key = folder.path().join("key.json");
     assert!(said.contains(&format!("mcpid export -k {} ", key.display())), "{said}");
-    // The operator's command, as it stands there.
+    // The hint holds the command for the operator, to be pasted.
     let mut add = crate::program::command(folder.path());
     add.args(["trust", "add", "-r", "trust.json"]).args(&words);
     let added = tokio::task::spawn_blocking(move || add.output().unwrap()).await.unwrap();
     assert!(added.status.success(), "{added:?}");
-    // The same while it bridges, for both fronts and to the person.
+    // The bridge gives the same hint, on stdio and on loopback.
     let hint = |bridge: Bridge| bridge.with_unknown_key_hint("send THIS".to_owned());
     let (plain, said) = bridge(&url);
     let mut client = Client::by((hint(plain), said));
@@ -123,7 +123,7 @@ async fn where_the_key_is_not_known_the_operators_line_can_be_pasted() {
     let message = answer["error"]["message"].as_str().unwrap();
     assert!(message.ends_with("(send THIS)"), "{answer}");
     assert!(client.said().iter().any(|line| line.contains("send THIS")), "{:?}", client.said());
-    // As a gateway answers, with a length; a longer answer, or one without, is not held.
+    // A long answer, or one without a length, is not read for the hint.
     let server = Server::start(|seen| {
         let reply = Reply::error(403, seen, -31401, "key_unknown");
         let length = reply.length().to_string();
@@ -135,7 +135,7 @@ async fn where_the_key_is_not_known_the_operators_line_can_be_pasted() {
     let got = proxy.post(&call(1, "t", json!({}))).await;
     assert_eq!((got.status, &got.json()["error"]["message"]), (403, &json!("no")));
     assert!(said.lock().unwrap().iter().any(|line| line.contains("send THIS")), "{said:?}");
-    // And no other refusal says it.
+    // No other refusal gets the hint.
     let server = Server::start(|seen| Reply::error(403, seen, -31401, "expired")).await;
     let proxy = proxy_with(&server, hint).await;
     assert_eq!(proxy.post(&call(1, "t", json!({}))).await.status, 403);

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::server::{Server, key};
 
-/// What the bridge says beside its messages.
+/// The lines of the bridge's log.
 pub(crate) type Said = Arc<Mutex<Vec<String>>>;
 
 pub(crate) struct Client {
@@ -27,7 +27,7 @@ pub(crate) struct Client {
     said: Said,
 }
 
-/// A bridge to `url` at the time of `clock`, and what it says.
+/// A bridge to `url` at the time of `clock`, and its log.
 pub(crate) fn bridge_at(url: &str, clock: Arc<dyn Clock>) -> (Bridge, Said) {
     let signer = Arc::new(Signer::new(key(), &Profile::mcp()).unwrap());
     let dialer =
@@ -95,7 +95,7 @@ impl Client {
         message
     }
 
-    /// Nothing is written for a while.
+    /// Checks that nothing is written for 300 ms.
     pub(crate) async fn silence(&mut self) {
         let mut line = String::new();
         let read = self.output.read_line(&mut line);
@@ -121,7 +121,7 @@ impl Client {
         let _ = self.stop.take().unwrap().send(());
     }
 
-    /// The client goes; what it still reads, and how the bridge ended.
+    /// Closes the input. Returns the messages that still arrive, and how the bridge ended.
     pub(crate) async fn end(mut self) -> (Vec<Value>, StdioEnd) {
         self.close_input();
         self.rest().await

@@ -1,4 +1,4 @@
-//! `connect --print-config`: what a client takes, and no secret in it.
+//! `connect --print-config`: a configuration that clients accept, without a secret in it.
 
 use std::path::Path;
 use std::process::Output;
@@ -86,11 +86,11 @@ fn tokens_go_by_a_file_and_need_not_be_there() {
             assert!(!all.contains("s3cret") && !all.contains("v4riable"), "{all}");
         }
     }
-    // A file that was named is named, by its whole path, and need not be there yet.
+    // The named keyfile stands in it with its whole path, and need not exist yet.
     let output = print(folder.path(), &["generic", "-k", "key.json", "-H", "@later"], &[]);
     let later = format!("@{}", folder.path().join("later").display());
     assert_eq!(arguments(&output)[3..5], ["--header", &later]);
-    // What could never be sent is said at once.
+    // A request that could never be sent is refused at once.
     for header in ["Host: x", "no colon", "X: a\rb", "Accept-Encoding: gzip"] {
         let output = print(folder.path(), &["generic", "-k", "key.json", "-H", header], &[]);
         assert_eq!(output.status.code(), Some(2), "{header}: {output:?}");

@@ -20,7 +20,7 @@ use crate::client::{Client, bridge, call, old_call, request};
 use crate::server::{Piece, Reply, Server};
 use crate::sessions::{initialize, initialized, open, usual};
 
-/// Says what it is told to, and remembers what it was shown.
+/// Gives the prepared answers, and remembers the questions.
 struct Person {
     answers: Mutex<Vec<ConsentAnswer>>,
     shown: Mutex<Vec<(String, Option<String>)>>,
@@ -75,7 +75,7 @@ async fn a_yes_is_sent_a_no_is_not_and_the_rest_is_not_asked_about() {
     assert!(
         client.ask(&call(1, "delete_all", json!({ "of": "bob" }))).await.get("result").is_some()
     );
-    for (id, words) in [(2, "declined"), (3, "nobody answered within 3 s")] {
+    for (id, words) in [(2, "declined"), (3, "no answer within 3 s")] {
         let answer = client.ask(&call(id, "delete_all", json!({}))).await;
         assert_eq!(answer["error"]["code"], mcpid::connect::NOT_SENT);
         assert_eq!(answer["error"]["data"]["reason"], "declined");
@@ -120,8 +120,8 @@ async fn destructive_is_the_servers_word_and_unknown_counts() {
 
 #[tokio::test]
 async fn the_signature_is_made_after_the_yes() {
-    // The test server verifies with the usual window: a signature made before the wait would
-    // still hold, so that the time itself is looked at.
+    // A signature that was made before the wait would still be in the window of the test server,
+    // so the test compares the times themselves.
     let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
     let mut person = Person::new([ConsentAnswer::Yes]);
     Arc::get_mut(&mut person).unwrap().waits = Duration::from_millis(2100);
@@ -154,7 +154,7 @@ async fn a_cancelled_question_is_withdrawn_and_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn nobody_is_flooded_with_questions() {
+async fn at_most_32_questions_wait() {
     let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
     let mut person = Person::new((0..33).map(|_| ConsentAnswer::Yes));
     Arc::get_mut(&mut person).unwrap().waits = Duration::from_millis(700);
@@ -208,7 +208,7 @@ async fn a_yes_is_for_the_target_that_was_shown() {
     assert_eq!(server.seen().len(), 1);
 }
 
-/// Answers the question that the bridge puts to the client.
+/// Returns the client's answer to a question of the bridge.
 async fn answered(client: &mut Client, result: Value) -> Value {
     client.send(&old_call(1, "delete_all", json!({ "of": "b\u{202e}ob" }))).await;
     let question = client.receive().await;
@@ -261,7 +261,7 @@ async fn a_client_that_cannot_ask_is_no_way_to_ask() {
         assert!(answer["error"]["message"].as_str().unwrap().contains("no way to ask"), "{answer}");
         client.end().await;
     }
-    // Nor is one that asks by rounds.
+    // A client of the revision with rounds is not asked either.
     let mut client = client(&server, &["tools/call:*"], ConsentVia::Client(Duration::from_secs(5)));
     let answer = client.ask(&call(1, "t", json!({}))).await;
     assert!(answer["error"]["message"].as_str().unwrap().contains("no way to ask"), "{answer}");
@@ -269,7 +269,7 @@ async fn a_client_that_cannot_ask_is_no_way_to_ask() {
 }
 
 #[tokio::test]
-async fn a_question_that_nobody_answers_is_taken_back() {
+async fn a_question_without_an_answer_is_withdrawn() {
     let server = Server::start(usual).await;
     let mut client =
         client(&server, &["tools/call:*"], ConsentVia::Client(Duration::from_millis(1200)));
@@ -280,11 +280,8 @@ async fn a_question_that_nobody_answers_is_taken_back() {
     assert_eq!(taken_back["method"], "notifications/cancelled");
     assert_eq!(taken_back["params"]["requestId"], question["id"]);
     let answer = client.receive().await;
-    assert!(
-        answer["error"]["message"].as_str().unwrap().contains("nobody answered within"),
-        "{answer}"
-    );
-    // Too late, and no answer to anything of the server's either.
+    assert!(answer["error"]["message"].as_str().unwrap().contains("no answer within"), "{answer}");
+    // The answer is too late, and it is not passed on to the server either.
     client.send(&json!({ "jsonrpc": "2.0", "id": question["id"], "result": { "action": "accept", "content": { "approve": true } } })).await;
     client.end().await;
     assert!(server.of("tools/call").is_empty());

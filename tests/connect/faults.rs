@@ -12,7 +12,7 @@ use crate::client::{Client, bridge, bridge_at, call, old_call};
 use crate::server::{Piece, Reply, Server};
 use crate::sessions::{open, usual};
 
-/// One request, and the error that it is answered with.
+/// Sends one request, and returns the error that answers it.
 pub(crate) async fn error(client: &mut Client) -> Value {
     let answer = client.ask(&call("id-1", "t", json!({}))).await;
     assert_eq!(answer["id"], "id-1", "{answer}");
@@ -20,14 +20,14 @@ pub(crate) async fn error(client: &mut Client) -> Value {
     answer["error"].clone()
 }
 
-/// What a script's one answer becomes; the next request is served as ever.
+/// Returns the error that an answer of the script becomes. The next request is served normally.
 pub(crate) async fn becomes(
     reply: impl Fn(&crate::server::Seen) -> Reply + Send + Sync + 'static,
 ) -> Value {
     becomes_within(Duration::from_secs(60), reply).await
 }
 
-/// The same by a bridge that bears no longer silence.
+/// The same with a time limit for the silence of the server.
 async fn becomes_within(
     silence: Duration,
     reply: impl Fn(&crate::server::Seen) -> Reply + Send + Sync + 'static,
@@ -150,7 +150,7 @@ async fn a_clock_that_is_wrong_is_seen_in_the_hint() {
     }
 }
 
-/// The date of HTTP for a moment after 2026-01-01, by way of the RFC 3339 form.
+/// Returns the HTTP date of a time after 2026-01-01, made from its RFC 3339 form.
 fn httpdate(unix: i64) -> String {
     let text = mcpid::clock::Timestamp::from_unix(unix).to_string();
     let months =
@@ -162,13 +162,13 @@ fn httpdate(unix: i64) -> String {
 }
 
 #[tokio::test]
-async fn retry_after_is_waited_for_as_often_as_told_and_signed_anew() {
+async fn retry_after_is_waited_for_and_each_attempt_signed_anew() {
     let asked = AtomicUsize::new(0);
     let server = Server::start(move |seen| {
         let busy = Reply::error(503, seen, -31401, "unavailable");
         match asked.fetch_add(1, Ordering::SeqCst) {
             0 | 1 | 3 => busy.with("retry-after", "1"),
-            // A second is waited for already.
+            // The bridge waits for one second already.
             4 => busy.with("retry-after", "60"),
             _ => Reply::json(seen.text("ok")),
         }
@@ -179,7 +179,7 @@ async fn retry_after_is_waited_for_as_often_as_told_and_signed_anew() {
     let answer = client.ask(&call(1, "t", json!({}))).await;
     assert_eq!(answer["result"]["content"][0]["text"], "ok", "{answer}");
     assert!(begun.elapsed() >= Duration::from_secs(2));
-    // That all were verified shows that their nonces differ.
+    // The server verified all of them, so their nonces differ.
     assert_eq!(server.seen().len(), 3);
     let host = server.address;
     let waits = format!(
@@ -255,7 +255,7 @@ async fn silence_has_an_end() {
 }
 
 #[tokio::test]
-async fn one_dead_request_holds_nobody_up() {
+async fn one_dead_request_does_not_block_others() {
     let server = Server::start(|seen| match seen.body["params"]["name"].as_str() {
         Some("hang") => Reply::sse().piece(Piece::Hang),
         _ => Reply::json(seen.text("ok")),
@@ -358,7 +358,7 @@ async fn a_client_that_does_not_read_cannot_keep_it_from_stopping() {
 }
 
 #[tokio::test]
-async fn nobody_to_read_ends_it() {
+async fn a_closed_output_ends_the_session() {
     let server = Server::start(|seen| Reply::json(seen.text(&"x".repeat(200_000)))).await;
     let (bridge, _) = bridge(&server.url());
     let (mut input, theirs) = tokio::io::duplex(64 * 1024);

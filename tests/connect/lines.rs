@@ -1,4 +1,4 @@
-//! What a client should not send.
+//! Lines that a client should not send.
 
 use serde_json::json;
 
@@ -42,7 +42,7 @@ async fn what_two_servers_could_read_differently_is_not_signed() {
     }
     client.raw(b"\xff\xfe{\"id\":1}\n").await;
     assert_eq!(client.receive().await["error"]["data"]["reason"], "unreadable");
-    // Nothing between messages is no message.
+    // Empty lines between messages are ignored.
     client.raw(b"\n  \n\r\n").await;
     assert_eq!(client.ask(&call(1, "t", json!({}))).await["id"], 1);
     assert_eq!(server.seen().len(), 1, "nothing of it was sent");
@@ -57,7 +57,7 @@ async fn what_is_too_long_is_refused_by_its_id_and_the_session_goes_on() {
     assert_eq!(answer["id"], "long");
     let message = answer["error"]["message"].as_str().unwrap();
     assert!(message.contains(&long.len().to_string()) && message.contains("4194304"), "{message}");
-    // So long that not even its id is looked for.
+    // A line of this length is skipped, and its id is not read.
     let chunk = vec![b'x'; 1 << 20];
     for _ in 0..33 {
         client.raw(&chunk).await;
@@ -88,7 +88,7 @@ async fn an_id_that_waits_is_not_taken_twice() {
     );
     let answer = client.receive().await;
     assert_eq!(answer["result"]["content"][0]["text"], "first");
-    // Free again.
+    // The id can be used again.
     assert_eq!(
         client.ask(&call(1, "t", json!({}))).await["result"]["content"][0]["text"],
         "second"

@@ -1,4 +1,4 @@
-//! The front for clients that speak HTTP, and all who must not borrow its key.
+//! The bridge for clients that speak HTTP, and the requests that must not use its key.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -53,7 +53,7 @@ pub(crate) async fn proxy(server: &Server) -> Proxy {
     proxy_with(server, |bridge| bridge).await
 }
 
-/// What came back.
+/// An answer.
 pub(crate) struct Got {
     pub(crate) status: u16,
     head: String,
@@ -74,7 +74,7 @@ impl Got {
 }
 
 impl Proxy {
-    /// A request that is good, but for what is said: a header whose value is empty is left out.
+    /// Sends a valid request with these changes; a header with an empty value is left out.
     pub(crate) async fn send(&self, line: &str, changes: &[(&str, &str)], body: &str) -> Got {
         let mut fields = vec![
             ("Host".to_owned(), self.address.to_string()),
@@ -109,7 +109,7 @@ impl Proxy {
         Got { status, head: head.to_owned(), body }
     }
 
-    /// As a client of its revision would.
+    /// Sends `message` as a client of its revision does.
     pub(crate) async fn post(&self, message: &Value) -> Got {
         let params = &message["params"];
         let version = &params["_meta"]["io.modelcontextprotocol/protocolVersion"];
@@ -160,7 +160,7 @@ async fn what_the_client_sends_arrives_signed_and_the_answer_comes_back() {
 
 #[tokio::test]
 async fn fields_that_the_client_left_out_stay_out() {
-    // What repeats the body is the client's to send here, and the server's to miss.
+    // The client has to send the fields that repeat the body; the server says if one is missing.
     let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
     let proxy = proxy(&server).await;
     let got = proxy.post(&old_call(1, "t", json!({}))).await;
@@ -179,7 +179,7 @@ async fn fields_that_the_client_left_out_stay_out() {
 }
 
 #[tokio::test]
-async fn nobody_borrows_the_key() {
+async fn only_allowed_requests_use_the_key() {
     let server = Server::start(usual).await;
     let proxy = proxy(&server).await;
     let path = format!("/{SECRET}/mcp");
@@ -203,7 +203,7 @@ async fn nobody_borrows_the_key() {
         (&*post, vec![("Origin", "https://app.example.evil.example")], 403),
         (&*post, vec![("Sec-Fetch-Site", "cross-site")], 403),
         (&*post, vec![("Sec-Fetch-Site", "same-site")], 403),
-        // What a form of any page can send.
+        // Content types that a form on any page can send.
         (&*post, vec![("Content-Type", "text/plain")], 415),
         (&*post, vec![("Content-Type", "application/x-www-form-urlencoded")], 415),
         (&*post, vec![("Content-Type", "text/plain; application/json")], 415),
@@ -286,7 +286,7 @@ async fn faults_are_answered_with_the_id_and_a_status() {
     let got = proxy.post(&call("a", "moved", json!({}))).await;
     assert_eq!((got.status, &got.json()["id"]), (502, &json!("a")));
     assert!(got.body.contains("https://other.example/mcp"), "{}", got.body);
-    // The server's own refusals pass as they are.
+    // Refusals of the server pass unchanged.
     let got = proxy.post(&call("b", "t", json!({}))).await;
     assert_eq!((got.status, &got.json()["error"]["data"]["reason"]), (403, &json!("key_unknown")));
     let long = call("c", "t", json!({ "text": "x".repeat(5 << 20) }));

@@ -1,5 +1,5 @@
-//! The front for clients that speak HTTP when something goes wrong: every request gets an answer,
-//! no other client is held up, and what the server says passes as it is.
+//! Failures with clients that speak HTTP: every request gets an answer, other clients are not
+//! blocked, and answers of the server pass unchanged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -58,7 +58,7 @@ async fn a_server_that_is_down_is_found_when_it_is_up() {
 }
 
 #[tokio::test]
-async fn what_the_server_says_passes_whatever_it_is() {
+async fn every_answer_of_the_server_passes_unchanged() {
     for (status, kind, text) in [
         (
             400,
@@ -106,7 +106,7 @@ async fn pauses_that_the_server_asks_for_are_had_and_signed_anew() {
     })
     .await;
     let proxy = proxy(&server).await;
-    // That all were verified shows that no nonce came twice.
+    // The server verified all of them, so no nonce came twice.
     assert_eq!(proxy.post(&call(1, "t", json!({}))).await.status, 200);
     assert_eq!(server.seen().len(), 3);
     assert_eq!(proxy.post(&call(2, "t", json!({}))).await.status, 503);
@@ -135,7 +135,7 @@ async fn a_long_event_passes_and_one_that_breaks_off_ends_its_own_answer_only() 
 }
 
 #[tokio::test]
-async fn silence_has_an_end_and_holds_nobody_up() {
+async fn silence_has_an_end_and_does_not_block_other_requests() {
     let server = Server::start(|seen| match seen.body["params"]["name"].as_str() {
         Some("hang") => Reply::json(seen.text("late")).after(Duration::from_secs(20)),
         _ => Reply::json(seen.text("ok")),
@@ -212,7 +212,7 @@ async fn a_client_that_breaks_off_has_nothing_signed() {
     let proxy = proxy(&server).await;
     let body = old_call(1, "t", json!({})).to_string();
     drop(begun(&proxy, &body[..20], body.len()).await);
-    // Another length than the body has: what is there is no message, the rest no request.
+    // With a wrong length, the body is no message and the rest no request.
     let mut stream = begun(&proxy, &body, 20).await;
     let mut all = Vec::new();
     let read = stream.read_to_end(&mut all);
@@ -229,7 +229,7 @@ async fn framing_that_two_servers_read_differently_smuggles_nothing() {
     let proxy = proxy(&server).await;
     let inner = old_call("inner", "t", json!({})).to_string();
     let host = proxy.address;
-    // The second request lacks the secret, as one of a page would: it is told from the first.
+    // The second request lacks the secret, like one from a web page. It is judged by itself.
     for fields in [
         "Content-Length: 4\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: chunked\r\nContent-Length: 4",
@@ -281,7 +281,7 @@ async fn told_to_stop_it_lets_answers_end_and_cuts_off_what_does_not() {
     server.until_gone(1).await;
 }
 
-/// A key whose holder comes and goes, as an agent does.
+/// A key in an agent that can be locked.
 #[derive(Debug)]
 struct Fickle {
     gone: Arc<AtomicBool>,
@@ -302,7 +302,7 @@ impl Sign for Fickle {
 }
 
 #[tokio::test]
-async fn a_key_that_does_not_sign_is_said_on_both_fronts_and_nothing_is_sent() {
+async fn a_key_that_does_not_sign_is_reported_and_nothing_is_sent() {
     let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
     let gone = Arc::new(AtomicBool::new(false));
     let fickle = || {

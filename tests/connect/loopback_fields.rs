@@ -1,4 +1,4 @@
-//! What a client that speaks HTTP says in fields beside the body.
+//! Header fields of clients that speak HTTP, beside the body.
 
 use mcpid::connect::consent::ConfirmPolicy;
 use mcpid::connect::{Bridge, ConsentVia};
@@ -39,7 +39,7 @@ async fn check(is_guarded: bool) {
         let got = proxy.send(&path, &fields, &body).await;
         assert_eq!((got.status, reason(&got.json())), (400, "header_body_mismatch"), "{fields:?}");
     }
-    // What a server would miss first does not hide what it would find next.
+    // A missing field does not hide a wrong one.
     let new =
         call(1, "get", json!({ "n": 42, "deep": [{ "a": "größe" }], "yes": true })).to_string();
     for fields in [
@@ -51,14 +51,14 @@ async fn check(is_guarded: bool) {
         vec![("Mcp-Param-A", "=?base64?Z3LDtn")],
         vec![("Mcp-Param-A", "42"), ("Mcp-Param-B", "false")],
     ] {
-        // Which argument a parameter repeats is for the server to say, unless a person is asked.
+        // Only the server knows which argument a field repeats, unless a person is asked.
         if !is_guarded && fields.iter().all(|(name, _)| name.starts_with("Mcp-Param-")) {
             continue;
         }
         let got = proxy.send(&path, &fields, &new).await;
         assert_eq!((got.status, reason(&got.json())), (400, "header_body_mismatch"), "{fields:?}");
     }
-    // A client hears of it as from a server: it may know the tools' schemas no longer.
+    // The error is the one that a server sends, after which a client lists the tools again.
     let got = proxy.send(&path, &[("Mcp-Name", "delete_all")], &new).await;
     assert_eq!((&got.json()["error"]["code"], &got.json()["id"]), (&json!(-32020), &json!(1)));
     for method in ["GET", "DELETE"] {

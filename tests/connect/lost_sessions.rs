@@ -1,4 +1,4 @@
-//! How servers say that a session is over, and what only looks like it.
+//! The ways in which servers say that a session is over, and errors that only look like them.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::client::{Client, old_call};
 use crate::server::{Reply, Seen, Server};
 use crate::sessions::{open, opened, usual};
 
-/// A server whose first session is lost, which it says by `refusal`.
+/// A server that has lost its first session, and answers with `refusal` then.
 async fn forgetful(refusal: impl Fn() -> Reply + Send + Sync + 'static) -> (Server, Client) {
     let server = Server::start(move |seen: &Seen| {
         let lost = seen.header("mcp-session-id") == Some("session-1");
@@ -22,7 +22,7 @@ async fn forgetful(refusal: impl Fn() -> Reply + Send + Sync + 'static) -> (Serv
     (server, client)
 }
 
-/// What a server answers.
+/// An answer of the server.
 type Refusal = fn() -> Reply;
 
 fn json_rpc(status: u16, code: i64, message: &str) -> Reply {

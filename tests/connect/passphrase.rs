@@ -1,4 +1,4 @@
-//! The passphrase of a key where there is no terminal: by an askpass program, as ssh-add asks.
+//! The passphrase of a key without a terminal: an askpass program is asked, as ssh-add does.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -65,7 +65,7 @@ fn it_is_asked_for_as_ssh_add_asks() {
         assert!(fs::read(at.join("input")).unwrap().is_empty(), "stdin is not for it");
         assert!(!format!("{ran:?}").contains("tr0ub"), "{ran:?}");
     }
-    // Every command that has a keyfile to open.
+    // Each command that opens a keyfile.
     let variables = [("MCPID_ASKPASS", &*program)];
     let mut bridge = vec!["connect", "-k", "key.json", "http://127.0.0.1:1/"];
     assert_eq!(run(at, &bridge, &variables).status.code(), Some(0));
@@ -137,7 +137,7 @@ fn a_signal_ends_the_asking_program_too() {
     let id = child.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
     child.wait().unwrap();
-    // A process that has ended and was not waited for yet may still be there for a moment.
+    // A process that has ended may still be listed until its parent has waited for it.
     let gone = (0..500).any(|_| {
         std::thread::sleep(std::time::Duration::from_millis(20));
         let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

@@ -59,7 +59,7 @@ pub(crate) async fn piped(mut command: Command, lines: Vec<Value>) -> Output {
         let mut child = command.spawn().unwrap();
         let mut input = child.stdin.take().unwrap();
         for line in lines {
-            // It may have ended before it read anything.
+            // The program may have ended before it read its input.
             if writeln!(input, "{line}").is_err() {
                 break;
             }
@@ -90,7 +90,7 @@ async fn stdout_carries_messages_and_nothing_else() {
         arguments.push(&url);
         let mut call = old_call(1, "t", json!({}));
         call["id"] = json!("ž");
-        // Something that has to be said, too.
+        // A message that causes a warning.
         let lines = vec![initialize(), initialized(), json!([1]), call];
         let output = piped(connect(folder.path(), &arguments), lines).await;
         assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -122,7 +122,7 @@ async fn headers_come_from_flags_files_and_variables_and_are_never_shown() {
     let seen = &server.seen()[0];
     assert_eq!(seen.header("authorization"), Some("Bearer s3cret"));
     assert_eq!((seen.header("x-team"), seen.header("x-more")), (Some("blue"), Some("m0re")));
-    // A token is nothing that is handed to others as evidence.
+    // An access token must not be part of evidence.
     assert!(!seen.header("signature-input").unwrap().contains("authorization"));
 }
 
@@ -224,7 +224,7 @@ async fn it_speaks_on_sockets_and_files_as_on_pipes() {
     assert!(status.success());
     check(&fs::read_to_string(folder.path().join("out")).unwrap());
 
-    // As Node gives them to its children: one pair for each stream.
+    // Node gives its child processes one socket pair for each stream.
     let (mut to, input) = UnixStream::pair().unwrap();
     let (mut from, output) = UnixStream::pair().unwrap();
     let mut command = connect(folder.path(), &[&server.url()]);
@@ -245,7 +245,7 @@ async fn it_speaks_on_sockets_and_files_as_on_pipes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_never_reads_the_log_is_served_all_the_same() {
     let server = Server::start(|seen| match seen.rpc() {
-        // Each is worth a line of the log, together far more than a pipe holds.
+        // Each of them causes a line of the log; together they are far more than a pipe holds.
         "tools/list" => Reply::sse()
             .bytes(format!("data: {{\"x\":\"{}\"}}\n\n", "y".repeat(100)).repeat(4_000))
             .event(&seen.result(json!({}))),
@@ -321,14 +321,14 @@ async fn a_signal_ends_it_in_an_orderly_way() {
         assert!(rest.contains("told to stop"), "{rest}");
         assert_eq!(child.wait().unwrap().code(), Some(code));
         assert!(begun.elapsed() < Duration::from_secs(5));
-        // Its input was open all the time: nothing waits for a line that never comes.
+        // The input was open all the time, so the end does not wait for another line.
         drop(input);
         assert_eq!(server.seen().last().unwrap().method, "DELETE");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn listening_it_prints_where_and_serves_until_it_is_told() {
+async fn listening_it_prints_its_url_and_serves_until_a_signal() {
     let server = Server::start(usual).await;
     let folder = folder();
     for json in [false, true] {

@@ -114,14 +114,14 @@ async fn what_is_excepted_and_this_machine_are_reached_directly() {
     assert_eq!(messages(&output).len(), 2, "{output:?}");
     let output = run(&url, &[set.clone(), ("NO_PROXY", "example.test".to_owned())]).await;
     assert_eq!(messages(&output)[0]["error"]["data"]["reason"], "dns", "{output:?}");
-    // For the other scheme, and set to nothing.
+    // A variable for the other scheme, and an empty one.
     for name in ["HTTPS_PROXY", "https_proxy"] {
         let output = run(&url, &[(name, set.1.clone())]).await;
         assert_eq!(messages(&output)[0]["error"]["data"]["reason"], "dns", "{output:?}");
     }
     let output = run(&url, &[("HTTP_PROXY", String::new())]).await;
     assert_eq!(messages(&output)[0]["error"]["data"]["reason"], "dns", "{output:?}");
-    // What a CGI program finds there is its client's header.
+    // In a CGI program this variable is a header of the client.
     let cgi = ("REQUEST_METHOD", "GET".to_owned());
     let output = run(&url, &[cgi, ("HTTP_PROXY", set.1.clone())]).await;
     assert_eq!(messages(&output)[0]["error"]["data"]["reason"], "dns", "{output:?}");

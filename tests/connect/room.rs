@@ -19,7 +19,7 @@ fn long(seen: &Seen, way: usize) -> Reply {
     }
 }
 
-/// A client of a bridge that has room for one or two of these answers, and whose requests are sent.
+/// A client of a bridge that can hold one or two of these answers. All its requests are sent.
 async fn client(server: &Server, silence: u64) -> Client {
     let (bridge, said) = bridge(&server.url());
     let bridge = bridge.with_max_answer(500 << 10).with_max_held(1 << 20);
@@ -72,7 +72,7 @@ async fn what_does_not_fit_in_time_is_an_error_that_says_so() {
             assert!(message.contains("1048576 bytes"), "{message}");
             assert!(message.contains("may have carried out the request"), "{message}");
         }
-        // The room is free again.
+        // The budget is free again.
         let answer = client.ask(&call("next", "t", json!({}))).await;
         assert!(answer.get("result").is_some(), "way {way}");
     }

@@ -1,5 +1,5 @@
-//! Asking through a client of revision 2026-07-28: the call is answered with a question, and comes
-//! again with what a person said.
+//! Asking through a client of revision 2026-07-28: the bridge answers the call with a question, and
+//! the client sends the call again with the answer of the person.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ fn question(answer: &Value) -> (String, String) {
     (state.to_owned(), wanted["params"]["message"].as_str().unwrap().to_owned())
 }
 
-/// `call` once more, as an SDK does it: under another id and with what the round brought.
+/// `call` as an SDK sends it again: with another id and the answer of the round.
 fn again(call: &Value, id: impl Into<Value>, state: &str, result: Value) -> Value {
     let mut call = call.clone();
     call["id"] = id.into();
@@ -89,7 +89,7 @@ async fn a_yes_sends_what_was_asked_about_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn whatever_is_no_express_yes_is_a_no() {
+async fn only_an_express_yes_is_consent() {
     let server = server().await;
     let mut client = client(&server);
     let call = asking(1, "delete_all", json!({}));
@@ -108,7 +108,7 @@ async fn whatever_is_no_express_yes_is_a_no() {
     ] {
         let (state, _) = question(&client.ask(&call).await);
         declined(&client.ask(&again(&call, 2, &state, result)).await, "not agreed to");
-        // Nor can a no be made a yes.
+        // A no cannot be changed into a yes.
         declined(&client.ask(&again(&call, 3, &state, yes())).await, "not open any more");
     }
     let (state, _) = question(&client.ask(&call).await);
@@ -144,9 +144,9 @@ async fn a_yes_is_for_the_call_that_was_shown_and_for_one_time() {
     let (state, _) = question(&client.ask(&call).await);
     assert!(client.ask(&again(&call, 2, &state, yes())).await.get("result").is_some());
     declined(&client.ask(&again(&call, 3, &state, yes())).await, "not open any more");
-    // A state that was made up opens nothing.
+    // A made-up state is refused.
     declined(&client.ask(&again(&call, 4, "mcpid-consent-x", yes())).await, "not open any more");
-    // A state of another's is not ours, and the call is asked about like any other.
+    // A state of the server is no question of the bridge, so the person is asked as usual.
     question(&client.ask(&again(&call, 5, "other", yes())).await);
     assert_eq!(server.seen().len(), 1);
 }
@@ -221,7 +221,7 @@ async fn the_servers_own_rounds_and_its_progress_go_on() {
     let call = asking(1, "delete_all", json!({}));
     let first = token(call.clone(), json!(1));
     let (state, _) = question(&client.ask(&first).await);
-    // The yes is given, and now the server asks.
+    // After the yes, the server starts a round of its own.
     let theirs = client.ask(&token(again(&call, 2, &state, yes()), json!(2))).await;
     assert_eq!((&theirs["id"], &theirs["result"]["requestState"]), (&json!(2), &json!("theirs")));
     let mut answered = token(call.clone(), json!(3));
@@ -230,7 +230,7 @@ async fn the_servers_own_rounds_and_its_progress_go_on() {
     answered["params"]["inputResponses"] = json!({ "ask": { "action": "decline" } });
     let (state, shown) = question(&client.ask(&answered).await);
     assert!(shown.contains("theirs"), "all that is signed is shown: {shown}");
-    // An SDK begins each round from its first parameters: the server's are in what was kept.
+    // An SDK builds each round from the parameters of the first call.
     client.send(&token(again(&call, "4", &state, yes()), json!("four"))).await;
     let told = client.receive().await;
     assert_eq!(told["params"]["progressToken"], "four", "{told}");

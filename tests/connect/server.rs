@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-/// What a proxy in a test takes for this machine.
+/// The host name that the proxy of a test connects to this machine.
 pub(crate) const NAME: &str = "mcp.example.test";
 
 /// One request as it arrived, its signature verified.
@@ -53,7 +53,7 @@ impl Seen {
         self.body["method"].as_str().unwrap_or_default()
     }
 
-    /// A result for this very request.
+    /// Returns a result for this request.
     pub(crate) fn result(&self, result: Value) -> Value {
         json!({ "jsonrpc": "2.0", "id": self.body["id"], "result": result })
     }
@@ -68,13 +68,13 @@ impl Seen {
 pub(crate) enum Piece {
     Bytes(Bytes),
     Wait(Duration),
-    /// Nothing more ever comes.
+    /// The body never goes on.
     Hang,
     /// The connection breaks.
     Break,
 }
 
-/// What the script answers.
+/// An answer of the script.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     status: u16,
@@ -127,7 +127,7 @@ impl Reply {
         self
     }
 
-    /// As a server says no in JSON-RPC.
+    /// Returns a refusal in JSON-RPC.
     pub(crate) fn error(status: u16, seen: &Seen, code: i64, reason: &str) -> Self {
         let error = json!({ "code": code, "message": "no", "data": { "reason": reason } });
         let body = json!({ "jsonrpc": "2.0", "id": seen.body["id"], "error": error });
@@ -141,13 +141,13 @@ type Script = dyn Fn(&Seen) -> Reply + Send + Sync;
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
-    /// Requests whose answer the client did not take to its end.
+    /// Counts requests whose answer the client did not read to its end.
     gone: Arc<AtomicUsize>,
     stop: tokio::task::JoinHandle<()>,
     live: Arc<Mutex<tokio::task::JoinSet<()>>>,
 }
 
-/// The key that everyone here signs with.
+/// The key that all these tests sign with.
 pub(crate) fn key() -> Arc<SecretKey> {
     Arc::new(SecretKey::from_seed(&std::array::from_fn(|n| n as u8 ^ 0x5a)))
 }
@@ -196,17 +196,17 @@ impl Server {
         format!("http://{}/mcp", self.address)
     }
 
-    /// Everything that arrived so far.
+    /// Returns all requests that have arrived.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
-    /// Requests of this JSON-RPC method that arrived so far.
+    /// Returns the requests of this JSON-RPC method that have arrived.
     pub(crate) fn of(&self, rpc: &str) -> Vec<Seen> {
         self.seen().into_iter().filter(|seen| seen.rpc() == rpc).collect()
     }
 
-    /// Waits until `ready` says so of what has arrived.
+    /// Waits until `ready` holds for the requests that have arrived.
     pub(crate) async fn until(&self, ready: impl Fn(&[Seen]) -> bool) {
         for _ in 0..500 {
             if ready(&self.seen()) {
@@ -217,7 +217,7 @@ impl Server {
         panic!("it never arrived: {:#?}", self.seen());
     }
 
-    /// Waits until so many answers were not taken to their end.
+    /// Waits until this many answers were not read to their end.
     pub(crate) async fn until_gone(&self, count: usize) {
         for _ in 0..500 {
             if self.gone.load(Ordering::SeqCst) >= count {
@@ -275,7 +275,7 @@ impl Stage {
             head.push(name.as_str(), value.as_bytes()).unwrap();
         }
         if let Err(refusal) = self.verifier.verify(&head, &raw).await {
-            // A panic would only end the connection; this ends the test.
+            // A panic would only end the connection. Aborting ends the test.
             let words = mcpid::verify::rejection::chain(&refusal);
             let reply = Reply::status(599).bytes(format!("not verified: {words}"));
             return self.respond(reply).await;
@@ -304,7 +304,7 @@ impl Stage {
                         return;
                     }
                     Piece::Break => {
-                        // What was written before has to be on its way first.
+                        // The bytes before have to be sent first.
                         tokio::time::sleep(Duration::from_millis(50)).await;
                         let _ = pieces.send(Err(std::io::ErrorKind::BrokenPipe.into())).await;
                     }

@@ -25,7 +25,7 @@ pub(crate) fn opened(seen: &Seen, session: &str) -> Reply {
     Reply::json(seen.result(result)).with("mcp-session-id", session)
 }
 
-/// What every such server does, so that a script only has to say what is special.
+/// The usual answers of a server with sessions. A script only answers what is special to it.
 pub(crate) fn usual(seen: &Seen) -> Reply {
     match (&*seen.method, seen.rpc()) {
         ("GET", _) => Reply::status(405),
@@ -71,7 +71,7 @@ async fn a_session_is_opened_named_in_everything_and_closed() {
 }
 
 #[tokio::test]
-async fn a_server_without_sessions_gets_neither_id_nor_farewell() {
+async fn a_server_without_sessions_gets_neither_id_nor_delete() {
     let server = Server::start(|seen| match seen.rpc() {
         "initialize" => {
             Reply::sse().event(&seen.result(json!({ "protocolVersion": "2025-06-18" })))
@@ -131,7 +131,7 @@ async fn an_answer_that_broke_off_is_taken_up_where_it_was() {
         ("GET", Some("e2")) => Reply::sse()
             .bytes("id: e3\n")
             .event(&json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": { "progress": 2 } }))
-            // Once more, by the server itself and in good order.
+            // The server ends the stream in an orderly way, and it is resumed again.
             .bytes("retry: 50\n\n"),
         ("GET", Some("e3")) => Reply::sse().bytes("id: e4\n").event(
             &json!({ "jsonrpc": "2.0", "id": 1, "result": { "resumed": true } }),
@@ -226,7 +226,7 @@ async fn a_session_id_is_visible_ascii_or_none() {
         let answer = client.ask(&initialize()).await;
         assert_eq!(answer["error"]["data"]["reason"], "garbage", "{id:?}: {answer}");
         assert!(answer["error"]["message"].as_str().unwrap().contains("its session id"));
-        // Nor is it ever sent back.
+        // The id is never sent back.
         client.ask(&old_call(1, "t", json!({}))).await;
         assert!(server.seen().iter().all(|seen| seen.header("mcp-session-id").is_none()));
     }
@@ -260,7 +260,7 @@ async fn a_server_that_asks_for_no_pause_is_not_asked_without_pause() {
 }
 
 #[tokio::test]
-async fn a_cancel_is_told_to_the_server_and_the_answer_kept_from_the_client() {
+async fn a_cancel_is_sent_and_the_late_answer_is_dropped() {
     let server = Server::start(|seen| match (seen.rpc(), seen.body["id"].as_u64()) {
         ("tools/call", Some(1)) => Reply::sse()
             .bytes(": open\n\n")
@@ -328,7 +328,7 @@ async fn a_client_may_try_the_new_revision_and_fall_back() {
     .await;
     let mut client = Client::of(&server);
     let answer = client.ask(&crate::client::request("probe", "server/discover")).await;
-    // An error that named no request gets the id of the one it came for.
+    // An error without an id gets the id of the request that it answers.
     assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!("probe"), &json!(-32600)));
     open(&mut client).await;
     client.ask(&old_call(1, "t", json!({}))).await;

@@ -12,7 +12,7 @@ use crate::server::{Piece, Reply, Server};
 async fn headers_follow_from_the_body_and_the_body_is_sent_as_it_came() {
     let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
     let mut client = Client::of(&server);
-    // Blanks, escapes and the order of members are the client's.
+    // Blanks, escapes and the order of members stay as the client wrote them.
     let odd = r#"{ "id" : "\u0061" ,"jsonrpc":"2.0", "method":"tools/call","params":{"name":"grüße","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"},"arguments":{"n":1.0}}}"#;
     client.raw(format!("{odd}\r\n").as_bytes()).await;
     let answer = client.receive().await;
@@ -61,7 +61,7 @@ async fn events_arrive_one_by_one_before_the_answer() {
             .bytes(format!("{}\n\n", progress(1)))
             .bytes("data:\n\n")
             .bytes("event: other\ndata: not for us\n\n")
-            // Data over two lines, and a line end of two characters in two pieces.
+            // Data in two lines, and a CR LF that arrives in two pieces.
             .bytes("data: {\"jsonrpc\":\"2.0\",\r")
             .bytes("\ndata: \"method\":\"notifications/message\",\"params\":{\"data\":\"ü\"}}\r\n\r\n")
             .piece(Piece::Wait(Duration::from_millis(200)))
@@ -82,7 +82,7 @@ async fn events_arrive_one_by_one_before_the_answer() {
 async fn twenty_calls_are_in_flight_and_each_gets_its_own_answer() {
     let server = Server::start(|seen| {
         let n = seen.body["params"]["arguments"]["n"].as_u64().unwrap();
-        // The later they came the sooner they end.
+        // The later a request came, the sooner it ends.
         let text = seen.text(&n.to_string());
         let reply = if n % 2 == 0 { Reply::json(text) } else { Reply::sse().event(&text) };
         reply.after(Duration::from_millis(400 - 20 * n))
@@ -101,7 +101,7 @@ async fn twenty_calls_are_in_flight_and_each_gets_its_own_answer() {
         answered.insert(id);
     }
     assert_eq!(answered.len(), 20);
-    // One after another they would take four seconds.
+    // One after another, the requests would take four seconds.
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }
 
@@ -120,7 +120,7 @@ async fn large_and_foreign_text_comes_back_whole() {
     for (id, text) in [
         (1, "žluťoučký kůň 馬 🐴\u{2028}\u{200f}".repeat(3000)),
         (2, format!("x{}", "žluťoučký kůň 馬 🐴".repeat(3000))),
-        // A message of just the limit of 4 MiB, but for the rest of it.
+        // Fills a message up to the limit of 4 MiB.
         (3, "a".repeat((4 << 20) - 400)),
     ] {
         let answer = client.ask(&call(id, "echo", json!({ "text": text }))).await;
@@ -144,7 +144,7 @@ async fn a_cancelled_request_is_closed_and_gets_no_answer() {
     client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 1 } })).await;
     server.until_gone(1).await;
     client.silence().await;
-    // What is over, or was never asked, is not cancelled anywhere.
+    // A cancel for a finished or unknown request is not sent to the server.
     for id in [json!(1), json!("1"), json!(99), Value::Null] {
         client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": id } })).await;
     }
@@ -217,14 +217,14 @@ async fn a_server_that_wants_other_headers_is_asked_once_for_its_tools() {
     let methods: Vec<_> = server.seen().iter().map(|seen| seen.rpc().to_owned()).collect();
     assert_eq!(methods, ["tools/call", "tools/list", "tools/list", "tools/call"]);
     assert_eq!(server.of("tools/list")[1].body["params"]["cursor"], "p\"2");
-    // The server's no is final when it has been asked, and the client hears of it.
+    // After the list was read again, the refusal of the server is final and goes to the client.
     let answer = client.ask(&call(2, "never", json!({}))).await;
     assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(2), &json!(-32020)));
     assert_eq!(server.of("tools/call").len(), 4);
 }
 
 #[tokio::test]
-async fn a_subscription_stays_open_and_holds_nobody_up_at_the_end() {
+async fn a_subscription_stays_open_and_does_not_delay_the_end() {
     let server = Server::start(|seen| match seen.rpc() {
         "subscriptions/listen" => Reply::sse()
             .event(
@@ -237,7 +237,7 @@ async fn a_subscription_stays_open_and_holds_nobody_up_at_the_end() {
     })
     .await;
     let (bridge, said) = crate::client::bridge(&server.url());
-    // Silence is what a subscription is made of.
+    // A subscription has no limit for silence.
     let mut client = Client::by((bridge.with_silence(Some(Duration::from_millis(150))), said));
     client.send(&request("s", "subscriptions/listen")).await;
     assert_eq!(client.receive().await["method"], "notifications/subscriptions/acknowledged");

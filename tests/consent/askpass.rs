@@ -1,4 +1,4 @@
-//! The question by an askpass program, where there is no terminal.
+//! The question by an askpass program, without a terminal.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -19,7 +19,7 @@ fn script(folder: &TempDir, name: &str, body: &str) -> PathBuf {
     path
 }
 
-/// Whether the call was let through, and if not, why.
+/// Returns whether the call was sent, or why not.
 fn outcome(server: &Server, folder: &TempDir) -> Result<(), String> {
     let answer = answers(folder).remove(0);
     match answer["error"]["message"].as_str() {
@@ -49,7 +49,7 @@ fn asked(body: &str, flags: &[&str]) -> (Result<(), String>, TempDir) {
 }
 
 #[test]
-fn it_is_told_what_openssh_tells() {
+fn an_askpass_program_gets_what_openssh_gives_it() {
     let body = "printf '%s' \"$1\" >text; printf '%s' \"$SSH_ASKPASS_PROMPT $#\" >prompt; \
                 cat >stdin; env >env";
     let server = Server::start();
@@ -61,7 +61,7 @@ fn it_is_told_what_openssh_tells() {
     outcome(&server, &folder).unwrap();
     let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
     assert_eq!(read("prompt"), "confirm 1");
-    // The client's messages are not its business, nor is the passphrase.
+    // The program gets neither the messages of the client nor the passphrase.
     assert_eq!(read("stdin"), "");
     assert!(!read("env").contains("tr0ub4dor"));
     let text = read("text");
@@ -98,7 +98,7 @@ fn yes_is_an_exit_code_of_0_with_nothing_or_yes() {
             "kill -9 $$" => "signal 9 ended it",
             _ => "declined",
         };
-        assert!(why.contains(expected) || why.contains("nobody answered"), "{body}: {why}");
+        assert!(why.contains(expected) || why.contains("no answer"), "{body}: {why}");
     }
 }
 
@@ -107,12 +107,12 @@ fn one_that_hangs_is_ended_with_all_it_started() {
     let start = Instant::now();
     let (outcome, folder) =
         asked("sleep 300 & echo $! >inner; echo $$ >outer; wait", &["--confirm-timeout", "1s"]);
-    assert!(outcome.unwrap_err().contains("nobody answered within 1 s"));
+    assert!(outcome.unwrap_err().contains("no answer within 1 s"));
     assert!(start.elapsed() < Duration::from_secs(10));
     for name in ["inner", "outer"] {
         let id = fs::read_to_string(folder.path().join(name)).unwrap();
         let status = format!("/proc/{}/stat", id.trim());
-        // Gone, or a zombie that its parent has yet to see.
+        // The process is gone, or a zombie that its parent has not waited for.
         let state = fs::read_to_string(status).unwrap_or_default();
         assert!(state.is_empty() || state.contains(") Z "), "{name}: {state}");
     }
@@ -141,7 +141,7 @@ fn no_way_to_ask_is_no() {
         (&[], &[("MCPID_ASKPASS", "")], "neither MCPID_ASKPASS nor SSH_ASKPASS is set"),
         (&[], &[("MCPID_ASKPASS", "/no/such")], "the askpass program /no/such: no such file"),
         (&[], &[("SSH_ASKPASS", "/etc/passwd")], "/etc/passwd: permission denied"),
-        // The one that is set for us is not passed over when it fails.
+        // If the program in MCPID_ASKPASS fails, no other one is asked.
         (&[], &[("MCPID_ASKPASS", "/no/such"), ("SSH_ASKPASS", "/bin/true")], "/no/such"),
     ] {
         let folder = folder(&[call(1, "delete", PATH)]);

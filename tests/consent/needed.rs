@@ -43,7 +43,7 @@ fn patterns_say_what_is_asked_about() {
         (&["tools/call:Delete"], call("{}"), "nothing"),
         (&["tools/call:delete"], list.to_owned(), "nothing"),
         (&["prompts/get"], call("{}"), "nothing"),
-        // A restriction holds for what has no name.
+        // A pattern with a name also matches a request without a name.
         (&["tools/call:x"], r#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#.to_owned(), "ask"),
         (&["@response"], r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned(), "ask"),
     ] {
@@ -111,7 +111,7 @@ fn a_get_and_a_delete_have_nothing_to_show_but_themselves() {
     assert!(asked.shown(&PageLimits::default()).text.contains("\"@delete\""));
     let judged = confirm(&["@delete"]).judge(TARGET, Ok(&Reading::Get), b"", &Tools::new());
     assert!(matches!(judged, ConsentNeed::Nothing));
-    // A body that no reading speaks of.
+    // A body without a reading.
     let judged = confirm(&["@get"]).judge(TARGET, Ok(&Reading::Get), b"x", &Tools::new());
     assert!(matches!(judged, ConsentNeed::Refuse));
     let judged = confirm(&["@get"]).judge(TARGET, Ok(&Reading::Opaque), b"x", &Tools::new());
@@ -156,7 +156,7 @@ fn what_is_asked_is_bound_to_the_bytes() {
     ] {
         assert!(!asked.is_about(other.as_bytes()), "{other}");
     }
-    // The reading of one body and the bytes of another.
+    // The reading of one body with the bytes of another.
     let reading = read(body.as_bytes()).unwrap();
     let ping = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
     assert!(ConsentQuestion::new(TARGET, &reading, ping).is_none());

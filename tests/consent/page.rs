@@ -1,5 +1,5 @@
-//! What a person sees: everything, or how much of it is missing, and nothing that can pass for
-//! something else.
+//! The page that a person sees: it shows everything or says how much is missing, and no text can
+//! look like other text.
 
 use mcpid::connect::consent::{ConsentQuestion, PageLimits, ShownPage};
 use proptest::prelude::*;
@@ -93,7 +93,7 @@ fn what_cannot_be_seen_is_spelt_out() {
         ("\u{e000}\u{10fffd}\u{fffe}", r#""\u{e000}\u{10fffd}\u{fffe}""#),
         // Many marks on one letter would cover the lines around it.
         ("a\u{301}\u{302}\u{303}\u{304}", "\"a\u{301}\u{302}\\u{303}\\u{304}\""),
-        // What only looks like one of ours.
+        // Text that looks like an escape of the page.
         (r"\u{202e}", r#""\\u{202e}""#),
         ("\\", r#""\\""#),
         ("\"", r#""\"""#),
@@ -109,7 +109,7 @@ fn what_cannot_be_seen_is_spelt_out() {
         assert_eq!(arguments(&page.text), [format!("[{seen}]")], "{text:?}");
         let hidden = |c: char| c != '\n' && (c.is_control() || mcpid::message::shown::is_unsafe(c));
         assert!(!page.text.contains(hidden), "{text:?}");
-        // However it was escaped in the JSON, the same is seen.
+        // The page shows the same text for each way to escape it in JSON.
         let escaped: String = text.encode_utf16().map(|u| format!("\\u{u:04x}")).collect();
         let page = shown(&format!("[\"{escaped}\"]"));
         assert_eq!(arguments(&page.text), [format!("[{seen}]")], "{text:?}");
@@ -186,11 +186,11 @@ fn what_is_long_is_cut_and_counted() {
     assert!(page.text.ends_with("  9608 bytes of this request are NOT shown\n"), "{}", page.text);
     assert!(page.text.lines().count() < 20);
 
-    // Another string cannot be pushed off the page by it.
+    // A long string cannot push another one off the page.
     let page = shown(&format!("{{\"a\":{},\"path\":\"/etc/passwd\"}}", json(&long)));
     assert!(page.text.contains("\"path\": \"/etc/passwd\""), "{}", page.text);
 
-    // The remark stands outside the quotation marks, where no text of others can.
+    // The remark stands outside the quotation marks, where no text of the client can stand.
     let page = shown(&json("a (5 characters not shown) b"));
     assert_eq!(arguments(&page.text), ["\"a (5 characters not shown) b\""]);
     assert_eq!(page.hidden, 0);
@@ -271,7 +271,7 @@ fn lines_fit_and_escapes_are_not_broken() {
 }
 
 #[test]
-fn letters_that_pass_for_others_are_named() {
+fn letters_that_look_like_others_are_named() {
     let page = shown(&json("send it to p\u{430}ypal and \u{ff47}oogle"));
     assert!(page.text.contains("beware: letters that pass for Latin ones in:"), "{}", page.text);
     assert!(page.text.contains(r#"  | "p\u{430}ypal""#), "{}", page.text);
@@ -285,7 +285,7 @@ fn letters_that_pass_for_others_are_named() {
     {
         assert!(!shown(&json(harmless)).text.contains("beware"), "{harmless}");
     }
-    // A tool's name has no need of any letter but the plain ones.
+    // A tool's name is shown in plain ASCII too.
     let body = call("{}").replace("delete", "d\u{435}lete");
     let text = asked(&body).shown(&PageLimits::default()).text;
     assert!(text.contains("  which is not plain ASCII, but:\n  | \"d\\u{435}lete\"\n"), "{text}");
@@ -302,7 +302,7 @@ fn letters_that_pass_for_others_are_named() {
 
 proptest! {
     /// With any arguments, the page has no character that a terminal could obey, and
-    /// every line is ours or behind the gutter.
+    /// every line is written by mcpid or begins with the gutter.
     #[test]
     fn no_arguments_get_out_of_their_place(texts in prop::collection::vec(".{0,60}", 0..6), n in 40_usize..120) {
         let arguments = serde_json::to_string(&texts).unwrap();

@@ -1,4 +1,4 @@
-//! A server that notes what reaches it, and the bridge before it on a terminal.
+//! A server that records its requests, and the bridge before it on a terminal.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use rexpect::session::{PtySession, spawn_command};
 use tempfile::TempDir;
 
-/// An MCP server of a kind: one tool that destroys, one that does not.
+/// A minimal MCP server with a destructive tool and a harmless one.
 pub(crate) struct Server {
     pub(crate) url: String,
     seen: Arc<Mutex<Vec<String>>>,
@@ -32,7 +32,7 @@ impl Server {
         Server { url, seen }
     }
 
-    /// The bodies of the calls that were let through.
+    /// Returns the bodies of the calls that arrived.
     pub(crate) fn calls(&self) -> Vec<String> {
         let seen = self.seen.lock().unwrap();
         seen.iter().filter(|body| body.contains("tools/call")).cloned().collect()
@@ -112,7 +112,7 @@ pub(crate) fn on_terminal(folder: &TempDir, server: &Server, flags: &str) -> Pty
     on_terminal_after(folder, server, flags, "true")
 }
 
-/// The same with the shell in another state.
+/// The same, after the shell ran the command `before`.
 pub(crate) fn on_terminal_after(
     folder: &TempDir,
     server: &Server,
@@ -129,7 +129,7 @@ pub(crate) fn in_background(folder: &TempDir, server: &Server, flags: &str) -> P
 
 /// The same, with `id=N.` before anything else, where N is the id of its process.
 pub(crate) fn with_its_id_shown(folder: &TempDir, server: &Server, flags: &str) -> PtySession {
-    // A shell without job control lets what it starts by & ignore Ctrl-C, but for this.
+    // Without this, a shell without job control makes background jobs ignore Ctrl-C.
     start(folder, server, flags, "trap '' INT; trap - INT", "& echo \"id=$!.\"; wait $!")
 }
 
@@ -143,11 +143,11 @@ pub(crate) fn two(folder: &TempDir, server: &Server, flags: &str) -> PtySession 
     start(folder, server, flags, "true", &second)
 }
 
-/// The bridge as an HTTP server in the foreground of a terminal, which gets its URL too.
+/// The bridge as an HTTP server in the foreground of a terminal. It prints its URL there.
 pub(crate) fn listening(folder: &TempDir, server: &Server, flags: &str) -> PtySession {
     let mut shell = Command::new("sh");
     let script = format!(
-        // The shell gets the Ctrl-C too, and is to see what becomes of it.
+        // The shell gets the Ctrl-C too, and must live on to show the exit code.
         "stty echo sane; trap : INT; '{}' connect -k key.json {flags} --listen 127.0.0.1:0 {} 2>err\n\
          echo \"ended $?\"; stty -a | grep -q -- '-echo ' && echo silent || echo echoes; \
          stty -a | grep -q -- '-icanon' && echo raw || echo cooked",
@@ -159,7 +159,7 @@ pub(crate) fn listening(folder: &TempDir, server: &Server, flags: &str) -> PtySe
     spawn_command(shell, Some(20_000)).unwrap()
 }
 
-/// POSTs `body` to `url` and gives back the whole answer.
+/// POSTs `body` to `url` and returns the whole answer.
 pub(crate) fn post(url: &str, body: &str) -> String {
     let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
@@ -190,7 +190,7 @@ fn start(folder: &TempDir, server: &Server, flags: &str, before: &str, job: &str
     spawn_command(shell, Some(20_000)).unwrap()
 }
 
-/// What was still shown, after checking how it ended and what state the terminal is in.
+/// Checks the exit code and the state of the terminal. Returns what was still shown.
 pub(crate) fn ends(mut session: PtySession, code: u8) -> String {
     let before = session.exp_string(&format!("ended {code}")).unwrap();
     let after = session.exp_eof().unwrap();
@@ -199,7 +199,7 @@ pub(crate) fn ends(mut session: PtySession, code: u8) -> String {
     before
 }
 
-/// What the client got, one message a line.
+/// Returns the messages that the client got, one from each line.
 pub(crate) fn answers(folder: &TempDir) -> Vec<serde_json::Value> {
     let out = fs::read_to_string(folder.path().join("out")).unwrap();
     out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

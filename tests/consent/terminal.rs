@@ -1,4 +1,4 @@
-//! The question on a terminal, with the bridge on stdio between.
+//! The question on a terminal, with the bridge on stdio.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -36,7 +36,7 @@ fn yes_sends_exactly_what_was_shown() {
     session.send_line("y").unwrap();
     let after = ends(session, 0);
     assert!(after.contains("mcpid: yes, it is signed and sent"), "{after}");
-    // The same bytes.
+    // The server got the bytes that were shown.
     assert_eq!(server.calls(), [message]);
     assert_eq!(answers(&folder)[0]["result"]["content"][0]["text"], "done");
 }
@@ -49,7 +49,7 @@ fn everything_but_yes_is_no() {
         ("\r", "declined"),
         ("\u{4}", "declined"),
         ("N\r", "declined"),
-        // Three answers that are none.
+        // Three answers that are neither yes nor no.
         ("maybe\rja\rye\r", "declined"),
         ("yy\r1\ryes!\r", "declined"),
         ("\u{1b}[Ay\ry y\ryes please\r", "declined"),
@@ -95,16 +95,16 @@ fn silence_is_no_and_what_was_typed_before_is_no_answer() {
     let start = Instant::now();
     let mut session = on_terminal(&folder, &server, "--confirm destructive --confirm-timeout 1s");
     session.exp_string("sign it and send it? [y/N; 1 s] ").unwrap();
-    // The start of a yes, and then nothing.
+    // The beginning of a yes without Enter.
     session.send("ye").unwrap();
     session.flush().unwrap();
-    session.exp_string("not sent: nobody answered within 1 s").unwrap();
+    session.exp_string("not sent: no answer within 1 s").unwrap();
     session.exp_string("sign it and send it? [y/N; 1 s] ").unwrap();
     ends(session, 0);
     assert!(start.elapsed() > Duration::from_secs(2));
     assert!(server.calls().is_empty());
-    refused(&folder, 1, "nobody answered within 1 s");
-    refused(&folder, 2, "nobody answered within 1 s");
+    refused(&folder, 1, "no answer within 1 s");
+    refused(&folder, 2, "no answer within 1 s");
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn a_terminal_that_another_program_has_is_not_asked_on() {
     let server = Server::start();
     let folder = folder(&[call(1, "delete", PATH)]);
     let flags = "--confirm destructive --confirm-timeout 2s";
-    // As an editor or a client with a full screen leaves it.
+    // The mode in which an editor, or a client with a full screen, leaves the terminal.
     let mut session = crate::servers::on_terminal_after(&folder, &server, flags, "stty -icanon");
     let seen = session.exp_string("ended 0").unwrap();
     assert!(!seen.contains("wants your yes"), "{seen}");
@@ -283,7 +283,7 @@ fn a_question_whose_request_is_cancelled_is_taken_back() {
         r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
     writeln!(client, "{cancelled}").unwrap();
     session.exp_string("mcpid: withdrawn, and not sent").unwrap();
-    // The next one is asked as if nothing had been.
+    // The next question works as usual.
     writeln!(client, "{}", call(2, "delete", PATH)).unwrap();
     session.exp_string(QUESTION).unwrap();
     session.send_line("y").unwrap();

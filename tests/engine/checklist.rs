@@ -103,7 +103,7 @@ fn told(rejection: &Rejection) -> (Code, Code) {
 /// What a registry holds is none of a stranger's business: who does not hold the key cannot tell
 /// unknown, revoked, expired, bound and published keys apart.
 #[test]
-fn a_stranger_is_told_nothing_of_the_registry() {
+fn an_unknown_sender_learns_nothing_about_the_registry() {
     type Change = fn(&mut Play);
     let cases: [(Code, Change); 7] = [
         (Code::KeyUnknown, |p| p.judge.trust.clear()),

@@ -350,7 +350,7 @@ fn any_flipped_bit_spoils_a_signature() {
 }
 
 #[test]
-fn published_keys_are_known_by_sight() {
+fn published_keys_are_recognised() {
     // Every row of the table, from its seed.
     let mut seeds: Vec<[u8; 32]> = (0..=255).map(|byte| [byte; 32]).collect();
     for n in 1..=16 {

@@ -62,7 +62,7 @@ fn a_nonce_is_fresh_once() {
 }
 
 #[test]
-fn a_nonce_is_kept_as_long_as_anyone_needs_it() {
+fn a_nonce_is_kept_until_its_request_expires() {
     let store = store();
     let key = key(1);
     // Created five seconds ahead, the latest that may be, and so needed until 75.

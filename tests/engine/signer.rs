@@ -43,7 +43,7 @@ fn carrying(signed: &Signed) -> Head<'static> {
 }
 
 #[test]
-fn the_components_come_in_the_order_of_the_profile_whatever_the_order_of_the_fields() {
+fn the_components_come_in_the_order_of_the_profile() {
     let carried = head(&[
         ("last-event-id", "7"),
         ("mcp-param-b", "2"),

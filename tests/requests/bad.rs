@@ -206,7 +206,7 @@ fn keys_and_trust() {
 }
 
 #[test]
-fn times_are_told_in_two_ways_and_captures_in_a_third() {
+fn a_time_is_given_in_two_ways_or_by_the_capture() {
     let home = Home::new();
     let s = home.capture("s");
     let time = "not an RFC 3339 time such as 2026-11-23T10:00:00Z, nor seconds since 1970 such as @1795773600, nor the word capture";

@@ -12,7 +12,7 @@ const STORY: [(&str, &str, &str); 5] = [
 ];
 
 #[test]
-fn the_story_is_told_in_words_and_in_json() {
+fn the_demo_prints_words_or_json() {
     let home = Home::new();
     let temporary = home.path("tmp");
     std::fs::create_dir(&temporary).unwrap();

@@ -155,7 +155,7 @@ fn lines_and_times_of_captures() {
 }
 
 #[test]
-fn what_strangers_send_in_masses_is_not_shown_in_masses() {
+fn many_unknown_senders_are_summed_up() {
     let home = Home::new();
     let request = |signatures: usize| {
         let all = |member: &str| {

@@ -179,7 +179,7 @@ fn what_is_covered_can_be_changed() {
 }
 
 #[test]
-fn label_tag_and_lifetime_are_as_told() {
+fn label_tag_and_lifetime_are_as_given() {
     let home = Home::new();
     let more = ["--label", "my-1*", "--client-id", r#"a "b"\c"#, "--ttl", "5m", "body.json"];
     let ran = sign(&home, &more).well();

@@ -17,7 +17,7 @@ fn an_accepted_request_says_who_when_and_what() {
 }
 
 #[test]
-fn the_window_is_judged_at_the_time_that_is_told() {
+fn the_window_is_judged_at_the_given_time() {
     let home = Home::new();
     let s = home.capture("s");
     for (at, accepted) in [
@@ -163,7 +163,7 @@ fn the_profile_of_the_rfc_names_what_is_not_covered() {
 }
 
 #[test]
-fn a_store_is_claimed_in_unless_time_is_told() {
+fn a_nonce_is_claimed_unless_a_time_is_given() {
     let home = Home::new();
     let now = home.sh(&format!("mcpid sign --url {URL} --format http body.json >now && mcpid verify --nonces memory: now")).well();
     assert_eq!(now.number("replay"), "the nonce is fresh, but the store may have forgotten");
@@ -202,7 +202,7 @@ fn a_password_of_a_store_is_given_once_and_never_repeated() {
 }
 
 #[test]
-fn a_body_may_be_as_large_as_is_told() {
+fn a_body_may_have_the_given_limit() {
     let home = Home::new();
     home.write("big", vec![b'x'; 5 << 20]);
     let ran = home.sh(&format!("mcpid sign --url {URL} --at {NOON_TEXT} --format http big >s; mcpid verify --at {NOON_TEXT} s")).ends(1);

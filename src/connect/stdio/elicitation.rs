@@ -139,7 +139,7 @@ impl StdioSession {
                 let cancel = json!({
                     "jsonrpc": "2.0",
                     "method": "notifications/cancelled",
-                    "params": { "requestId": id, "reason": "nobody answered in time" },
+                    "params": { "requestId": id, "reason": "no answer in time" },
                 });
                 self.out.line(cancel.to_string()).await;
                 ConsentAnswer::No(NoConsent::TimedOut(time_limit))

@@ -125,7 +125,7 @@ impl StdioSession {
             }
             consent::ConsentNeed::Ask(question) => question,
             _ => {
-                return Err(BridgeError::Declined("nobody could be shown what it does".to_owned()));
+                return Err(BridgeError::Declined("it cannot be shown to a person".to_owned()));
             }
         };
         let can = call.is_some_and(|call| {

@@ -139,7 +139,7 @@ fn odd_targets_are_refused() {
 }
 
 #[test]
-fn a_url_to_sign_is_told_what_is_wrong_with_it() {
+fn a_bad_url_to_sign_is_refused_with_the_reason() {
     let wrong = |url: &'static str| RequestTarget::from_url(url).unwrap_err();
     assert_eq!(wrong("https://a.example/x#y"), UriError::Fragment);
     assert_eq!(wrong("https://a.example#"), UriError::Fragment);
@@ -175,7 +175,7 @@ fn an_origin_is_no_more_than_an_origin() {
 }
 
 #[test]
-fn errors_stay_short_whatever_is_sent() {
+fn errors_stay_short_for_any_target() {
     let long = "a".repeat(60_000);
     let head = Head::new("GET", RequestTarget::Uri(long.clone().into())).unwrap();
     assert!(refused(&Origins::unknown(), &head).to_string().len() < 200);
