@@ -1,5 +1,5 @@
-//! The checklist as a whole: its order, several signatures, who is told what, the profiles, and
-//! what is done with nonces.
+//! The checklist as a whole: its order, several signatures, what a sender learns, the profiles,
+//! and the use of nonces.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -70,7 +70,7 @@ const FAULTS: [Fault; 12] = [
 
 fn with_faults(faults: &[&Fault]) -> u8 {
     let mut play = Play::new();
-    // The store first: its fault is to have accepted a request without faults.
+    // The store first: for its fault, a valid request has to be accepted before.
     for (_, before, _) in faults.iter().rev() {
         before(&mut play);
     }
@@ -100,8 +100,8 @@ fn told(rejection: &Rejection) -> (Code, Code) {
     (rejection.code(), rejection.public_code())
 }
 
-/// What a registry holds is none of a stranger's business: who does not hold the key cannot tell
-/// unknown, revoked, expired, bound and published keys apart.
+/// A sender without the private key learns nothing about the registry: unknown, revoked, expired,
+/// bound and published keys get the same answer.
 #[test]
 fn an_unknown_sender_learns_nothing_about_the_registry() {
     type Change = fn(&mut Play);
@@ -123,23 +123,23 @@ fn an_unknown_sender_learns_nothing_about_the_registry() {
     for (code, change) in cases {
         let mut play = Play::new();
         change(&mut play);
-        // Genuine, where there is a key that it could be genuine under.
+        // A genuine signature, if a key exists for it.
         play.sign();
         let genuine = play.judge.refuses(&play.call);
         let known = !matches!(code, Code::KeyUnknown | Code::SignatureInvalid);
         assert_eq!(told(&genuine), (code, if known { code } else { Code::KeyUnknown }));
-        // Forged.
+        // A forged signature.
         let mut forged = play.call.clone();
         forged.remove("signature").remove("signature-input");
         forged.attach("mcp", &play.input.to_string(), &[9; 64]);
         assert_eq!(told(&play.judge.refuses(&forged)), (code, Code::KeyUnknown));
-        // Of the wrong length.
+        // A signature of the wrong length.
         let mut short = play.call.clone();
         short.remove("signature").remove("signature-input");
         short.attach("mcp", &play.input.to_string(), &[9; 63]);
         assert_eq!(play.judge.refuses(&short).public_code(), Code::KeyUnknown);
     }
-    // Before and after these two steps there is nothing to hide.
+    // The other steps say nothing about the registry.
     for case in crate::refusals::cases() {
         if matches!(case.step, 7 | 8) {
             continue;

@@ -71,7 +71,7 @@ fn every_component_that_is_demanded_is_missed() {
         }
     }
     assert_eq!(tried, 2 * (8 + 10));
-    // All of it covered is accepted.
+    // With all of it covered, the request is accepted.
     Judge::mcp().accepts(&signed(&Call::unsigned(), |_| ()));
     Judge::by(Profile { judge_mcp: false, ..Profile::mcp() }).accepts(&signed(&laden(), |_| ()));
 }
@@ -114,7 +114,7 @@ fn an_identifier_with_parameters_does_not_count() {
             assert_eq!(rejection.details()[0].1, name, "{identifier}");
         }
     }
-    // Beside the plain one it does no harm.
+    // Beside the plain component it does no harm.
     Judge::by(Profile::sep2752()).accepts(&signed(&call, |input| {
         input.components.push("\"content-digest\";bs".to_owned());
     }));
@@ -303,7 +303,7 @@ fn what_is_open_is_reported() {
     );
 }
 
-/// A stranger's signature may list thousands of components over thousands of fields.
+/// A signature by an unknown key may list thousands of components over thousands of fields.
 #[test]
 fn reporting_is_not_quadratic() {
     let mut call = Call::unsigned();
@@ -322,7 +322,7 @@ fn reporting_is_not_quadratic() {
     assert!(spent < std::time::Duration::from_secs(5), "{spent:?}");
 }
 
-/// Behind CGI and WSGI both names are one variable, and which of the two values it has depends on the server.
+/// Behind CGI and WSGI both names are one variable, and its value depends on the server.
 #[test]
 fn an_underscore_hides_no_field_that_steers() {
     let head = |name: &str| {

@@ -1,4 +1,4 @@
-//! Content-Digest, against the numbers of RFC 9530 and everything that is almost one.
+//! Content-Digest, against the examples of RFC 9530, and near misses.
 
 use mcpid::message::digest::{Algorithm, ContentDigest, DigestError, content_digest};
 use mcpid::message::{Head, RequestTarget};
@@ -105,7 +105,7 @@ fn a_digest_is_bytes_of_its_length() {
             matches!(error, DigestError::Invalid { algorithm: Algorithm::Sha256, expected: 32 }),
             "{value}: {error}"
         );
-        // A good one beside it does not heal it.
+        // A good digest beside it does not help.
         let error = check(&[WORLD_512, &format!("sha-256={value}")], WORLD).unwrap_err();
         assert!(matches!(error, DigestError::Invalid { .. }), "{value}: {error}");
     }

@@ -50,7 +50,7 @@ pub(crate) fn registry(entries: &[Value]) -> Arc<Registry> {
     Arc::new(Registry::merge(entries.iter().map(file)))
 }
 
-/// What a future gives that has nothing to wait for.
+/// Returns the output of a future that is ready at once.
 pub(crate) fn ready<F: Future>(future: F) -> F::Output {
     let mut future = std::pin::pin!(future);
     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -93,7 +93,7 @@ impl Call {
         }
     }
 
-    /// The same, signed by key 1 as the profile `mcp` wants it.
+    /// The same call, signed by key 1 as the profile `mcp` wants it.
     pub(crate) fn signed() -> Self {
         let mut call = Call::unsigned();
         let input = Input::of(&call, &key(1));
@@ -182,7 +182,7 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    /// What the profile `mcp` wants of this request, from this key.
+    /// The components and parameters that the profile `mcp` wants for this request and key.
     pub(crate) fn of(call: &Call, key: &SecretKey) -> Self {
         let head = call.head();
         let profile = Profile::mcp();

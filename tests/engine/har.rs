@@ -1,4 +1,4 @@
-//! HTTP archives: what exporters write, and where an archive cannot hold what was sent.
+//! HTTP archives: the forms that exporters write, and requests that an archive cannot hold.
 
 use mcpid::clock::Timestamp;
 use mcpid::message::har::{Har, HarEntry, HarEntryError};

@@ -1,4 +1,4 @@
-//! Nonces in memory: fresh once, bounded, and never fresh again for having been forgotten.
+//! Nonces in memory: fresh once, bounded, and never accepted again after they were forgotten.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

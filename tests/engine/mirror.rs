@@ -1,4 +1,4 @@
-//! The `Mcp-*` fields against the body: both must tell one story.
+//! The `Mcp-*` fields against the body: both must say the same.
 
 use mcpid::mcp::body::{Reading, Scope, read};
 use mcpid::mcp::headers::{Mismatch, check, decode, encode, for_message, wants_mirror};
@@ -160,10 +160,10 @@ fn the_name_is_asked_for_where_the_revision_asks() {
         judge(&fields[..2], &body).unwrap();
         assert!(judge(&[fields[0], fields[1], (NAME, "other")], &body).is_err());
     }
-    // Of a method that goes by no name the field says nothing that could be wrong.
+    // For a method without a name, the field cannot be wrong.
     let fields = [(VERSION, "2026-07-28"), (METHOD, "ping"), (NAME, "x")];
     judge(&fields, &call("ping", "", Some("2026-07-28"))).unwrap();
-    // One that could name something, and names nothing, cannot agree.
+    // For a method with a name that the body lacks, the field cannot agree.
     let fields = [(VERSION, "2026-07-28"), (METHOD, "tools/list"), (NAME, "x")];
     assert!(judge(&fields, &call("tools/list", "", Some("2026-07-28"))).is_err());
     judge(&fields[..2], &call("tools/list", "", Some("2026-07-28"))).unwrap();

@@ -1,4 +1,4 @@
-//! Patterns: what they read, what they match, and which way they err.
+//! Patterns: their syntax, what they match, and what unclear names do.
 
 use mcpid::mcp::pattern::{Operation, Pattern, PatternError};
 use proptest::prelude::*;

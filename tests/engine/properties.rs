@@ -1,4 +1,4 @@
-//! What holds for every request: what is signed is accepted, what is changed in any bit is not,
+//! Properties of all requests: a signed request is accepted, a request with any bit changed is not,
 //! and no input makes the verifier panic.
 
 mod bits;
@@ -30,7 +30,7 @@ fn refused(judge: &Judge, call: &Call) -> Option<Rejection> {
     Some(judge.refuses(call))
 }
 
-/// No store: a bit that is flipped without effect would then be accepted, and be seen.
+/// A judge without a store, so that a flipped bit without effect would show as accepted.
 fn judge() -> Judge {
     Judge::mcp().replay(Replay::Unchecked)
 }

@@ -201,7 +201,7 @@ fn every_code_by_changing_one_thing() {
     assert!(cases.len() >= 10 * Code::ALL.len() / 2, "{}", cases.len());
 }
 
-/// The other side of each edge: what is just inside is accepted.
+/// The other side of each limit: a request just inside is accepted.
 #[test]
 fn at_every_edge_it_is_accepted() {
     let before: [Change; 13] = [
@@ -280,7 +280,7 @@ fn at_every_edge_it_is_accepted() {
 }
 
 /// No refusal before step 12 uses the nonce up, so that an attacker who breaks a request on its way cannot
-/// burn it for the one who made it.
+/// use it up for the signer.
 #[test]
 fn nothing_that_is_refused_reaches_the_store() {
     for case in cases().iter().filter(|case| case.step < 12) {
@@ -317,7 +317,7 @@ fn steps_and_codes_are_told_apart() {
     assert_eq!(codes.len(), 25);
     assert_eq!(Code::TooLarge.to_string(), "too_large");
     assert_eq!(registry(&[trusted(&key(1))]).len(), 1);
-    // The store of the scene has nothing to forget.
+    // The store of the fixtures has forgotten nothing.
     use mcpid::nonce::NonceStore as _;
     assert!(ready(store().floor(time(NOW))).unwrap() < time(0));
 }

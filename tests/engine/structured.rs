@@ -1,4 +1,4 @@
-//! RFC 9651: the working group's cases where they are at hand, and our own, which travel.
+//! RFC 9651: the cases of the working group if they are at hand, and our own.
 
 pub(crate) mod cases;
 mod generated;

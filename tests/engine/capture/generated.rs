@@ -71,7 +71,7 @@ proptest! {
         let _ = detect(&bytes);
     }
 
-    /// What we take, another parser takes for the same; and printing gives it back.
+    /// Another parser reads each accepted capture alike, and printing gives it back.
     #[test]
     fn what_is_accepted_is_what_others_see(bytes in mutated()) {
         if let Ok(captured) = Captured::parse(&bytes, LIMIT) {

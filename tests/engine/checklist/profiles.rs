@@ -1,4 +1,4 @@
-//! What the profiles differ in.
+//! The differences between the profiles.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn every_published_key_is_refused_but_by_a_profile_for_tests() {
         (low[0], high[31]) = (n, n);
         [low, high]
     }));
-    // And those that count, up and down.
+    // The codes that count, in both directions.
     let seeds = seeds.chain([
         std::array::from_fn(|at| at as u8),
         std::array::from_fn(|at| at as u8 + 1),
@@ -86,7 +86,7 @@ fn sep2752_is_wider_but_not_laxer() {
     let input = Input::of(&call, &key(1));
     call.sign(&key(1), "mcp", &input);
     sep().accepts(&call);
-    // But what cannot be read is granted nothing.
+    // An unreadable body is granted nothing.
     let mut limited = sep();
     limited.trust[0]["mcpid"]["allow"] = json!(["*"]);
     assert_eq!(limited.refusal(&call), (11, Code::NotAllowed));

@@ -30,7 +30,7 @@ fn the_nonces_of_all_that_hold_are_claimed() {
         assert_eq!(refused, (12, Code::NonceReplayed), "{keep} alone");
     }
     assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
-    // The other way round: whichever was used first, both together are no longer fresh.
+    // The other way round: after either of them was used, both together are no longer fresh.
     for keep in ["a", "b"] {
         let (judge, call) = two();
         judge.accepts(&stripped(&call, keep));
@@ -49,11 +49,11 @@ fn one_that_holds_is_enough() {
         }
         let held = if broken == "a" { "b" } else { "a" };
         assert_eq!(judge.accepts(&call).label(), held);
-        // What did not hold used nothing up.
+        // A signature that does not hold uses no nonce up.
         let (_, whole) = two();
         judge.accepts(&stripped(&whole, broken));
     }
-    // So with a member that cannot be read, and one by a stranger.
+    // The same with a member that cannot be read, and with one by an unknown key.
     for (input, signature) in [
         ("(\"@method\" \"@method\");created=1", ":AAAA:"),
         ("(\"Bad\");created=1", ":AAAA:"),
@@ -199,7 +199,7 @@ fn the_verdict_names_the_first_that_may() {
     judge.trust[0]["mcpid"]["allow"] = json!(["tools/list"]);
     let verified = judge.accepts(&call);
     assert_eq!((verified.label(), verified.key()), ("b", key(2).public().id()));
-    // The one that may not is used up all the same.
+    // The nonce of the signature that is not allowed is used up all the same.
     judge.trust[0]["mcpid"]["allow"] = json!(["tools/call"]);
     assert_eq!(judge.refusal(&stripped(&call, "a")), (12, Code::NonceReplayed));
 }

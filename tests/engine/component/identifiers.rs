@@ -161,8 +161,8 @@ fn a_made_identifier_without_spelling_is_not_signed() {
     }
 }
 
-/// A sender that knows a key id can have a base rebuilt, and needs no key for it: thirty components of
-/// one large head must not cost thirty times what one of them does.
+/// A sender without a key can make the verifier rebuild a base. Thirty components of one large head
+/// must not cost thirty times as much as one.
 #[test]
 fn many_parts_of_one_field_or_query_read_it_once() {
     let pairs = |between| (0..6000).map(|n| format!("k{n}=1")).collect::<Vec<_>>().join(between);

@@ -1,4 +1,4 @@
-//! The cases of the working group, where they are at hand.
+//! The cases of the working group, if they are at hand.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Top;
 
-/// A folder of third-party vectors, or `None`, said aloud, where they are not at hand.
+/// Returns a folder of third-party vectors. If it is missing, says so and returns None.
 pub(crate) fn vectors(name: &str) -> Option<PathBuf> {
     let root = std::env::var_os("MCPID_VECTORS").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors"),
