@@ -13,6 +13,8 @@ pub struct Anchor {
     pub witnesses: Vec<NoteKey>,
     /// Times of which the log's clock makes nothing certain are taken as they are.
     pub allow_clock: bool,
+    /// Entries that were erased, as the log says, do not keep it from being good.
+    pub allow_erased: bool,
     /// All findings are wanted, and not the first alone.
     pub all: bool,
 }

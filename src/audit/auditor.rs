@@ -1,18 +1,25 @@
 //! All entries in their order: the tree, the checkpoints, the clock and the nonces, and what was
 //! done to those that do not fit.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
+use std::ops::Range;
 
+use super::archived;
 use super::context::Context;
+use super::erasures::Erasures;
 use super::fault::LogError;
-use super::finding;
 use super::folder::Folder;
-use super::held::{Checkpoints, Held};
-use super::judge::{Looked, Notice, Reason};
+use super::held::Checkpoints;
+use super::judge::{Looked, Notice, Reason, Reasons};
 use super::reuse::Nonces;
 use super::segment::TreeFile;
 use super::tree::{Edge, Hash};
 use crate::clock::Timestamp;
+
+mod finish;
+mod misfit;
+mod unseen;
 
 pub use super::anchor::Anchor;
 pub use super::context::CLOCK_LEEWAY;
@@ -34,13 +41,23 @@ pub struct Auditor {
     checkpoints: Checkpoints,
     /// Beginnings of files of entries that were there when the audit began.
     files: Vec<u64>,
+    /// Archived files that were not given: the first entry of each, and the one behind its last.
+    archived: BTreeMap<u64, u64>,
+    /// Archived entries that were passed over.
+    unseen: Vec<Range<u64>>,
+    /// Stored hashes by their place.
+    nodes: Option<TreeFile>,
+    erasures: Erasures,
     context: Context,
     time: Option<Timestamp>,
     nonces: Nonces,
     allow_clock: bool,
+    allow_erased: bool,
     all: bool,
     /// Something structural was found: hashes and checkpoints say nothing about what follows.
     broken: bool,
+    /// Entries so far, by counting.
+    counted: u64,
     /// The number that the next entry should bear.
     expected: u64,
     /// The first entry that did not fit by itself, until the next one is seen.
@@ -72,19 +89,25 @@ impl Auditor {
         let checkpoints = Checkpoints::open(folder, anchor, |why| {
             findings.push(Finding { what: What::Checkpoint, n: None, why });
         })?;
-        let files = folder.segments()?.into_iter().map(|(first, _)| first).collect();
+        let files = archived::entry_files(folder)?.iter().map(|file| file.first).collect();
         let mut auditor = Auditor {
             folder: folder.clone(),
             promised,
             edge: Edge::new(),
             stored: TreeFile::in_order(folder).ok(),
             files,
+            archived: BTreeMap::new(),
+            unseen: Vec::new(),
+            nodes: TreeFile::open(folder).ok(),
+            erasures: Erasures::default(),
             context: Context::new(),
             time: None,
             nonces: Nonces::default(),
             allow_clock: anchor.allow_clock,
+            allow_erased: anchor.allow_erased,
             all: anchor.all,
             broken: false,
+            counted: 0,
             expected: 0,
             suspect: None,
             other_hash: None,
@@ -97,6 +120,7 @@ impl Auditor {
         for finding in findings {
             auditor.find(finding.what, None, finding.why);
         }
+        auditor.read_archive_notes(folder, anchor.log_key.as_ref())?;
         if signed > stored {
             let why = match auditor.stored {
                 Some(_) => format!(
@@ -139,23 +163,27 @@ impl Auditor {
         if self.edge.size() == 0 && self.report.entries == 0 {
             self.meet();
         }
+        if looked.named > self.counted {
+            self.pass_over(looked.named);
+        }
         if let Some(suspect) = self.suspect.take() {
             self.conclude(suspect, looked.stamp.map(|(n, _)| n));
-            if self.is_over() {
-                return;
-            }
+        }
+        if self.is_over() {
+            return;
         }
         if !looked.whole {
             self.broken_off(&looked);
             return;
         }
-        let place = self.expected;
+        let (place, counted) = (self.expected, self.counted);
+        self.counted += 1;
         let n = looked.stamp.map(|(n, _)| n);
         if let Some(why) = looked.fault.filter(|_| n == Some(place) || n.is_none()) {
             self.suspect = Some(Suspect { place, n, why: Some(why), what: What::Changed });
         } else if n != Some(place) {
             self.suspect = Some(Suspect { place, n, why: None, what: What::Changed });
-        } else if looked.named != looked.n && !self.broken {
+        } else if looked.named != counted && !self.broken {
             let why = format!("by its name it would begin with entry {}", looked.named);
             self.find(What::File, Some(place), why);
         } else if let Some(time) = looked.stamp.map(|(_, time)| time) {
@@ -177,6 +205,7 @@ impl Auditor {
             && let (Some((version, notice)), Some((_, time))) = (looked.notice, looked.stamp)
         {
             let is_request = matches!(notice, Notice::Request { .. });
+            self.heed_erasures((place, time, looked.leaf), &notice, &mut reasons);
             match self.context.heed(place, version, time, notice) {
                 Ok(certain) => {
                     self.report.under_offset += u64::from(!certain);
@@ -199,17 +228,48 @@ impl Auditor {
         }
         self.report.count(looked.bytes, &looked.judged, reasons);
         self.expected = place.saturating_add(1);
-        self.grow(looked.leaf, place);
+        self.grow(looked.leaf, place, false);
         if self.suspect.is_none() {
             self.meet();
         }
     }
 
-    /// Adds a leaf, and holds the new hashes against the stored ones.
-    fn grow(&mut self, leaf: Hash, place: u64) {
-        let (stored, mut same) = (&mut self.stored, true);
+    /// Heeds what an entry says of erasures.
+    fn heed_erasures(
+        &mut self,
+        (n, time, leaf): (u64, Timestamp, Hash),
+        notice: &Notice,
+        reasons: &mut Reasons,
+    ) {
+        match notice {
+            Notice::Tombstone => {
+                self.erasures.meet(n, time, leaf);
+                self.report.erased += 1;
+                if !self.allow_erased {
+                    reasons.add(Reason::Erased);
+                }
+            }
+            Notice::Erased(erasure) => {
+                let stored = self.stored_leaf(erasure.n).filter(|_| !self.broken);
+                match self.erasures.tell(n, erasure, (stored, &self.unseen)) {
+                    Ok(true) => {}
+                    Ok(false) => reasons.add(Reason::NotErased),
+                    Err((what, n, why)) => self.find(what, Some(n), why),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Adds a leaf, and holds the new hashes against the stored ones. `is_read` says that the leaf
+    /// itself was read from there.
+    fn grow(&mut self, leaf: Hash, place: u64, is_read: bool) {
+        let (stored, mut same, mut first) = (&mut self.stored, true, true);
         let mut missing = false;
         self.edge.push(leaf, |hash| {
+            if std::mem::take(&mut first) && is_read {
+                return;
+            }
             if let Some(reader) = stored {
                 let mut other = [0; 32];
                 match reader.read_exact(&mut other) {
@@ -257,142 +317,11 @@ impl Auditor {
         }
     }
 
-    /// A checkpoint has another root than the entries.
-    fn other_root(&mut self, one: &Held, size: u64) {
-        let good = self.good;
-        let whose =
-            if one.kept || one.witnessed { "the checkpoint that was kept" } else { "a checkpoint" };
-        match self.other_hash.take() {
-            // The next entry tells whether this one was changed, or put in.
-            Some(n) if n + 1 == size => {
-                let why = Some(format!("it is not the one under {whose} over {size} entries"));
-                self.suspect = Some(Suspect { place: n, n: Some(n), why, what: What::Changed });
-            }
-            Some(n) => {
-                let why = format!(
-                    "{whose} over {size} entries, and the hash stored for it, are of another"
-                );
-                self.find(What::Changed, Some(n), why);
-            }
-            None => {
-                let why = format!(
-                    "{whose} over {size} entries has another root: entries {good} to {} were rewritten with all their hashes",
-                    size.saturating_sub(1)
-                );
-                self.find(What::Rewritten, Some(good), why);
-            }
-        }
-        self.broken = true;
-        self.stored = None;
-    }
-
-    /// Says what was done, once it is known what follows.
-    fn conclude(&mut self, suspect: Suspect, next: Option<u64>) {
-        let Suspect { place, n, why, what } = suspect;
-        if let Some(first) = self.other_hash.filter(|first| *first < place) {
-            // The number comes again: what bore it first was not there when hashes were stored.
-            if n == Some(first) && place == first + 1 {
-                self.find(What::Inserted, Some(first), "the true entry follows".to_owned());
-            } else {
-                let why = format!(
-                    "it is not the one that its hash was stored of, and entry {place} does not fit either"
-                );
-                self.find(What::Changed, Some(first), why);
-            }
-            self.go_on_at(next);
-            return;
-        }
-        let (finding, structural) = finding::of_a_misfit(place, (n, next), what, why);
-        self.find(finding.what, finding.n, finding.why);
-        // Else only this one is in doubt.
-        if structural {
-            self.go_on_at(next);
-        }
-    }
-
-    /// Where all findings are wanted: counts on from what the next entry says.
-    fn go_on_at(&mut self, next: Option<u64>) {
-        (self.broken, self.stored, self.other_hash) = (true, None, None);
-        if let Some(next) = next {
-            self.expected = next;
-        }
-    }
-
-    /// The last line has no end: it is being written, or was cut.
-    fn broken_off(&mut self, looked: &Looked) {
-        if self.checkpoints.most() > self.edge.size() {
-            let why = format!("its line breaks off after {} bytes", looked.bytes);
-            self.find(What::Truncated, Some(self.expected), why);
-        } else if looked.bytes > 16 * 1024 * 1024 && looked.bytes as usize >= super::fault::MAX_LINE
-        {
-            let why = format!("its line has no end within {} bytes", looked.bytes);
-            self.find(What::Changed, Some(self.expected), why);
-        } else {
-            self.report.unfinished = true;
-        }
-    }
-
     fn find(&mut self, what: What, n: Option<u64>, why: String) {
         let room = if self.all { FINDINGS } else { 1 };
         match self.report.findings.len() < room {
             true => self.report.findings.push(Finding { what, n, why }),
             false => self.report.more_findings += u64::from(self.all),
         }
-    }
-
-    /// All entries were taken.
-    ///
-    /// # Errors
-    /// The log cannot be read again, where its clock went back so far that this was needed.
-    pub fn finish(self) -> Result<Report, LogError> {
-        self.finish_with_nonces().map(|(report, _)| report)
-    }
-
-    /// As [`Auditor::finish`], with the nonces for the log that follows this one.
-    ///
-    /// # Errors
-    /// As [`Auditor::finish`].
-    pub fn finish_with_nonces(mut self) -> Result<(Report, UsedNonces), LogError> {
-        if self.edge.size() == 0 {
-            self.meet();
-        }
-        if let Some(suspect) = self.suspect.take() {
-            self.conclude(suspect, None);
-        }
-        let size = self.edge.size();
-        let mut faults = Vec::new();
-        let rest = self.checkpoints.rest(|why| faults.push(why));
-        for why in faults {
-            self.find(What::Checkpoint, None, why);
-        }
-        if let Some((most, kept)) = rest.filter(|(most, _)| *most > size && !self.broken) {
-            let whose = if kept { "the checkpoint that was kept" } else { "a checkpoint" };
-            let why = format!("{whose} is over {most} entries, and the log has {size}");
-            self.find(What::Truncated, Some(size), why);
-        }
-        if let Some(n) = self.other_hash {
-            let why = "it is not the one that its hash was stored of; no checkpoint says which of the two was changed".to_owned();
-            self.find(What::Changed, Some(n), why);
-        }
-        if self.promised > size && !self.broken {
-            let stored = self.promised;
-            let why = format!("hashes are stored of {stored} entries, and the log has {size}");
-            self.find(What::Truncated, Some(size), why);
-        }
-        if let Some(first) =
-            self.files.last().copied().filter(|first| *first > size && !self.broken)
-        {
-            let why = format!("by its name it would begin with entry {first}, and it is empty");
-            self.find(What::File, Some(first), why);
-        }
-        // Where requests are older than what was forgotten, the whole log is looked at again.
-        if let Some((earlier, later)) = self.nonces.look_again(&self.folder)? {
-            let why = format!("its nonce was used before by the same key, in entry {earlier}");
-            self.find(What::Replayed, Some(later), why);
-        }
-        self.report.unfinished |= self.checkpoints.is_unfinished();
-        self.report.root = Some(self.edge.root());
-        self.report.link = self.context.link;
-        Ok((self.report, UsedNonces(self.nonces)))
     }
 }

@@ -141,6 +141,9 @@ fn hold(json: &Json, read: &Read, anchor: &Anchor, checked: &mut Checked) -> Res
     if json.size != checkpoint.size {
         return Err(format!("it says {}, its checkpoint {}", json.size, checkpoint.size));
     }
+    if entry::is_about(&checked.line, "tombstone") {
+        return Err("its entry was erased: what was in it cannot be shown".to_owned());
+    }
     let leaf = tree::leaf(&checked.line);
     let root = tree::root_of_inclusion(&leaf, json.n, checkpoint.size, &read.proof);
     if root != Some(checkpoint.root) {

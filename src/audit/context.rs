@@ -26,6 +26,12 @@ impl Context {
         Context { version: Version::First, offset: 0, rules: None, link: Link::default() }
     }
 
+    /// Entries were not seen: what they said of the clock and the rules is not known. A file that is
+    /// begun while the clock is behind says so again.
+    pub(super) fn pass_over(&mut self) {
+        (self.offset, self.rules) = (0, None);
+    }
+
     /// What an entry means for those behind it, and whether it fits what those before it have
     /// said. Gives whether its time is certain.
     pub(super) fn heed(
@@ -66,8 +72,14 @@ impl Context {
             Notice::Clock(offset) => self.offset = offset,
             Notice::Rules(rules) => self.rules = Some(rules),
             Notice::After(_) if n > 0 => return changed("only a first entry says what it follows"),
-            Notice::After(after) => self.link.after = Some(after),
+            Notice::After(after) => {
+                self.link.predecessors = after.predecessors;
+                self.link.after = Some(after);
+            }
             Notice::Closed(successor) => self.link.successor = Some(successor),
+            Notice::Erased(_) => {}
+            // It may have been the entry about the log before this one.
+            Notice::Tombstone => self.link.first_unknown |= n == 0,
         }
         Ok(true)
     }

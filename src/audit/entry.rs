@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::erasure::{Erasure, Tombstone};
 use super::record::{Dropped, FIRST_VERSION, VERSION, Verdict};
 use super::redact::Redacted;
+use super::tree::{self, Hash};
 use crate::clock::Timestamp;
 use crate::message::line::{self, Text};
 use crate::secret::quoted;
@@ -67,6 +69,10 @@ pub enum Event<'a> {
     After(After),
     /// The last entry of a log that another one follows.
     Closed(Closed),
+    /// An entry before this one was erased.
+    Erased(Erasure),
+    /// In the place of an entry that was erased.
+    Tombstone(Tombstone),
 }
 
 impl Event<'_> {
@@ -79,6 +85,8 @@ impl Event<'_> {
             Event::Rules(_) => "rules",
             Event::After(_) => "after",
             Event::Closed(_) => "closed",
+            Event::Erased(_) => "erased",
+            Event::Tombstone(_) => "tombstone",
         }
     }
 }
@@ -212,6 +220,10 @@ struct Json<'a> {
     after: Option<After>,
     #[serde(default)]
     closed: Option<Closed>,
+    #[serde(default)]
+    erased: Option<Erasure>,
+    #[serde(default)]
+    tombstone: Option<Tombstone>,
     #[serde(borrow, default)]
     verdict: Option<Text<'a>>,
     #[serde(default)]
@@ -268,7 +280,8 @@ fn event(mut json: Json<'_>) -> Result<Event<'_>, EntryError> {
         let (Some(request), Some(verdict)) = (json.request, &json.verdict) else {
             return Err(wrong);
         };
-        if others.contains(&true) || json.closed.is_some() {
+        let erasure = json.erased.is_some() || json.tombstone.is_some();
+        if others.contains(&true) || json.closed.is_some() || erasure {
             return Err(wrong);
         }
         return Ok(Event::Request(Box::new(Request {
@@ -289,6 +302,8 @@ fn event(mut json: Json<'_>) -> Result<Event<'_>, EntryError> {
         "rules" => json.rules.take().map(Event::Rules),
         "after" => json.after.take().map(Event::After),
         "closed" => json.closed.take().map(Event::Closed),
+        "erased" => json.erased.take().map(Event::Erased),
+        "tombstone" => json.tombstone.take().map(Event::Tombstone),
         _ => None,
     };
     let rest = json.dropped.is_some()
@@ -296,6 +311,8 @@ fn event(mut json: Json<'_>) -> Result<Event<'_>, EntryError> {
         || json.rules.is_some()
         || json.after.is_some()
         || json.closed.is_some()
+        || json.erased.is_some()
+        || json.tombstone.is_some()
         || json.verdict.is_some()
         || json.step.is_some()
         || json.code.is_some()
@@ -305,6 +322,33 @@ fn event(mut json: Json<'_>) -> Result<Event<'_>, EntryError> {
         || json.request.is_some()
         || json.redacted.is_some();
     event.filter(|_| !rest).ok_or(wrong)
+}
+
+/// The hash of the leaf that a line without its line feed stands for: that of its bytes, and for a
+/// tombstone the one that it names.
+///
+/// ```
+/// use mcpid::audit::{entry, tree};
+///
+/// let line = br#"{"mcpid":"audit/2","n":0,"time":"2026-11-23T10:00:00Z","event":"clock","clock":{"offset":9}}"#;
+/// assert_eq!(entry::leaf(line), tree::leaf(line));
+/// ```
+pub fn leaf(line: &[u8]) -> Hash {
+    // Looked for before it is read: nearly no line is a tombstone.
+    if is_about(line, "tombstone")
+        && let Ok(Entry { event: Event::Tombstone(tombstone), .. }) = parse(line)
+    {
+        return tombstone.leaf;
+    }
+    tree::leaf(line)
+}
+
+/// Whether the front of a line has the member `event` with this word. Only the writer's own spelling
+/// is looked for, and nothing is read.
+pub(super) fn is_about(line: &[u8], event: &str) -> bool {
+    let front = line.get(..120).unwrap_or(line);
+    let member = format!("\"event\":\"{event}\"");
+    front.windows(member.len()).any(|part| part == member.as_bytes())
 }
 
 /// Number and time of an entry, of which nothing else is looked at: they stand in front, in one

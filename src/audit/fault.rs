@@ -11,8 +11,8 @@ use crate::key::store::StoreError;
 /// base64, and much room.
 pub(super) const MAX_LINE: usize = 64 * 1024 * 1024;
 
-/// Why a log cannot be opened, or an entry not be written. Cheap to clone: it goes to everybody
-/// who waits.
+/// Why a log cannot be opened, or an entry not be written. Cheap to clone: every task that waits for
+/// the entry gets a copy.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {
@@ -43,6 +43,20 @@ pub enum LogError {
     /// Another process writes this log.
     #[error("another process writes the log in {}", .0.display())]
     Locked(PathBuf),
+    /// Another process archives or erases entries of this log.
+    #[error("another process archives or erases entries of the log in {}", .0.display())]
+    Maintained(PathBuf),
+    /// An entry is in an archive that was not given.
+    #[error("entry {0} is archived, and its archive was not given")]
+    Archived(u64),
+    /// A folder or file that cannot be an archive of this log.
+    #[error("{} cannot be used as an archive of this log: {why}", path.display())]
+    Archive {
+        /// The folder or file.
+        path: PathBuf,
+        /// What does not fit.
+        why: String,
+    },
     /// The log's key cannot be read.
     #[error("the key of the log cannot be read")]
     Key(#[source] Arc<StoreError>),

@@ -1,7 +1,7 @@
 //! Opening the files of a log: regular files only, of a size that was expected, and the same ones
 //! as long as they are open.
 //!
-//! What lies in the folder may have been put there by anyone who can write to it. A named pipe
+//! What lies in the folder may come from any process that can write to it. A named pipe
 //! would keep its reader waiting, a link would have us write elsewhere, and a sparse file of a
 //! gigabyte would be read into memory.
 
@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::fault::LogError;
+use crate::key::store;
 
 /// How long another writer is waited for.
 const LOCK_WAIT: Duration = Duration::from_millis(500);
@@ -82,6 +83,47 @@ pub(super) fn small(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, LogErr
     }
 }
 
+/// Writes a file anew, for this user only, and has it on the disk. `write` gets the new file and
+/// where it lies until it is whole: the one at `path` is replaced by all of it, or not at all.
+///
+/// # Errors
+/// What `write` says; or the file cannot be made.
+pub(super) fn replace(
+    path: &Path,
+    write: impl FnOnce(&mut File, &Path) -> Result<(), LogError>,
+) -> Result<(), LogError> {
+    let wrong = |e| LogError::io("write", path, e);
+    let folder = store::folder_of(path);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // One name: what a process that ended has left of it goes with the next try.
+    let temporary = folder.join(format!(".{name}.tmp"));
+    match fs::remove_file(&temporary) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(wrong(e)),
+        _ => {}
+    }
+    let mut file = open(&temporary, OpenOptions::new().write(true).create_new(true))?;
+    let written = write(&mut file, &temporary)
+        .and_then(|()| file.sync_all().map_err(wrong))
+        .and_then(|()| fs::rename(&temporary, path).map_err(wrong));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written?;
+    sync_folder(folder)
+}
+
+/// Forces the names in a folder to the disk.
+///
+/// # Errors
+/// The folder cannot be opened or forced.
+pub(super) fn sync_folder(path: &Path) -> Result<(), LogError> {
+    #[cfg(unix)]
+    File::open(path)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|e| LogError::io("write", path, e))?;
+    Ok(())
+}
+
 /// Whether `path` still names the file that is open, and how long that is.
 ///
 /// # Errors
@@ -115,5 +157,31 @@ pub(super) fn lock(file: &File, path: &Path) -> Result<bool, LogError> {
             Err(TryLockError::WouldBlock) => return Ok(false),
             Err(TryLockError::Error(e)) => return Err(LogError::io("lock", path, e)),
         }
+    }
+}
+
+/// The process that holds the lock on an open file or folder, where the system tells.
+pub(super) fn lock_holder(file: &File) -> Option<u32> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let inode = format!(":{}", file.metadata().ok()?.ino());
+        // `1: FLOCK  ADVISORY  WRITE 4711 08:01:131073 0 EOF` (proc_locks(5))
+        let locks = fs::read_to_string("/proc/locks").ok()?;
+        let mut holders = locks.lines().filter_map(|line| {
+            let mut fields = line.split_whitespace().skip(1);
+            let (kind, _, how) = (fields.next()?, fields.next()?, fields.next()?);
+            let (pid, place) = (fields.next()?, fields.next()?);
+            let is_ours = kind == "FLOCK" && how == "WRITE" && place.ends_with(&inode);
+            is_ours.then(|| pid.parse().ok()).flatten()
+        });
+        let first = holders.next();
+        // Two folders of this number lie on different devices: which is meant is not known.
+        first.filter(|_| holders.next().is_none())
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = file;
+        None
     }
 }

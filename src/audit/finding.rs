@@ -30,6 +30,8 @@ pub enum What {
     Checkpoint,
     /// A file of entries does not bear the number of its first entry.
     File,
+    /// A file that was archived cannot be read, or is not as its note says.
+    Archive,
     /// The log that this one follows, or that follows it, is another one.
     Successor,
 }
@@ -50,6 +52,7 @@ impl What {
             What::Tree => "tree",
             What::Checkpoint => "checkpoint",
             What::File => "file",
+            What::Archive => "archive",
             What::Successor => "successor",
         }
     }
@@ -83,6 +86,7 @@ impl fmt::Display for Finding {
             What::Tree => write!(f, "the stored hashes were changed from entry {n} on"),
             What::Checkpoint => f.write_str("a checkpoint does not fit"),
             What::File => write!(f, "the file of entry {n} was renamed or put in"),
+            What::Archive => write!(f, "the archive of entry {n} does not fit"),
             What::Successor => f.write_str("the logs do not follow each other"),
         }?;
         write!(f, ": {}", self.why)

@@ -4,6 +4,7 @@
 //! log-key.json               the log's private key, a keyfile whose name is the log's origin
 //! log-key.pub                its public key, as NAME+HASH+KEY: to be kept elsewhere
 //! entries-000000000000.jsonl entries, one a line; the number is that of the first one inside
+//! entries-….archived         in the place of such a file: a signed note that it was archived
 //! tree                       the hashes of the leaves and of every full subtree, in order
 //! checkpoint                 the latest signed checkpoint
 //! checkpoints                all of them, one behind the other
@@ -29,12 +30,56 @@ use crate::key::store::{self, StoreError};
 use crate::key::{SecretKey, Sign};
 
 const KEY: &str = "log-key.json";
-const PUBLIC: &str = "log-key.pub";
-const SEGMENT: (&str, &str) = ("entries-", ".jsonl");
+pub(super) const PUBLIC: &str = "log-key.pub";
+/// How the name of a file of entries ends.
+const SEGMENT: &str = ".jsonl";
+/// How the name of a packed file of entries ends.
+pub(super) const PACKED: &str = ".jsonl.gz";
+/// How the name of a note ends that stands in the place of an archived file of entries.
+const STUB: &str = ".archived";
+
+/// The name of the file for the entries from `first` on.
+pub(super) fn file_name(first: u64, end: &str) -> String {
+    format!("entries-{first:012}{end}")
+}
+
+/// The files of a folder whose name is that of entries and has this end, in order.
+///
+/// # Errors
+/// The folder cannot be read.
+pub(super) fn numbered(folder: &Path, end: &str) -> Result<Vec<(u64, PathBuf)>, LogError> {
+    let wrong = |e| LogError::io("read", folder, e);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(wrong)? {
+        let entry = entry.map_err(wrong)?;
+        let name = entry.file_name();
+        let number =
+            name.to_str().and_then(|name| name.strip_prefix("entries-")?.strip_suffix(end));
+        if let Some(first) = number.and_then(|number| number.parse::<u64>().ok())
+            // One number, one name: two files for one place would be a choice.
+            && *file_name(first, end) == *name
+        {
+            found.push((first, entry.path()));
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
 
 /// Where a log lies.
+///
+/// ```
+/// use mcpid::audit::{Folder, LogError};
+///
+/// let nowhere = Folder::at("/nowhere/at/all");
+/// assert!(matches!(nowhere, Err(LogError::NotALog(_))));
+/// ```
 #[derive(Clone, Debug)]
-pub struct Folder(PathBuf);
+pub struct Folder {
+    path: PathBuf,
+    /// Folders beside it with packed files of its entries.
+    archives: Vec<PathBuf>,
+}
 
 /// The key that signs a log's checkpoints.
 #[derive(Clone)]
@@ -64,7 +109,7 @@ impl Folder {
     pub fn at(path: impl Into<PathBuf>) -> Result<Self, LogError> {
         let path = path.into();
         match fs::metadata(&path) {
-            Ok(about) if about.is_dir() => Ok(Folder(path)),
+            Ok(about) if about.is_dir() => Ok(Folder { path, archives: Vec::new() }),
             Ok(_) => Err(LogError::NotALog(path)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Err(LogError::NotALog(path)),
             Err(e) => Err(LogError::io("read", &path, e)),
@@ -82,7 +127,7 @@ impl Folder {
         secret: &SecretKey,
         created: Timestamp,
     ) -> Result<NoteKey, LogError> {
-        let folder = Folder(path.into());
+        let folder = Folder { path: path.into(), archives: Vec::new() };
         let public = secret.public().clone();
         let unfit = |_| LogError::KeyUnfit("its name has white space, a plus sign, or no length");
         let key = NoteKey::new(name, Kind::Log, public).map_err(unfit)?;
@@ -92,13 +137,13 @@ impl Folder {
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&folder.0).map_err(|e| LogError::io("make", &folder.0, e))?;
+        builder.create(&folder.path).map_err(|e| LogError::io("make", &folder.path, e))?;
         folder.check()?;
         if !folder.segments()?.is_empty() {
-            return Err(LogError::Exists(folder.0));
+            return Err(LogError::Exists(folder.path));
         }
         let wrong = |path: &Path| {
-            let (path, whole) = (path.to_owned(), folder.0.clone());
+            let (path, whole) = (path.to_owned(), folder.path.clone());
             move |error| match error {
                 StoreError::Exists => LogError::Exists(whole),
                 StoreError::Io(e) => LogError::io("write", &path, e),
@@ -120,9 +165,21 @@ impl Folder {
         Ok(key)
     }
 
+    /// The same log with these archives beside it: folders into which
+    /// [`archive`](super::archive::archive) has moved files of its entries.
+    #[must_use]
+    pub fn with_archives(self, archives: Vec<PathBuf>) -> Self {
+        Folder { archives, ..self }
+    }
+
+    /// The folders that were given as archives of this log.
+    pub(super) fn archives(&self) -> &[PathBuf] {
+        &self.archives
+    }
+
     /// The path of the folder.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// The log's key.
@@ -132,7 +189,7 @@ impl Folder {
     pub fn key(&self) -> Result<LogKey, LogError> {
         let keyfile = store::load_keyfile(&self.file(KEY)).map_err(|error| match error {
             StoreError::Io(e) if e.kind() == io::ErrorKind::NotFound => {
-                LogError::NotALog(self.0.clone())
+                LogError::NotALog(self.path.clone())
             }
             other => LogError::Key(Arc::new(other)),
         })?;
@@ -156,7 +213,7 @@ impl Folder {
     pub fn public(&self) -> Result<NoteKey, LogError> {
         let path = self.file(PUBLIC);
         let bytes = files::small(&path, note::MAX_NOTE)?;
-        let bytes = bytes.ok_or_else(|| LogError::NotALog(self.0.clone()))?;
+        let bytes = bytes.ok_or_else(|| LogError::NotALog(self.path.clone()))?;
         let text = String::from_utf8_lossy(&bytes);
         text.trim_end().parse().map_err(|_| LogError::KeyUnfit("log-key.pub is not one"))
     }
@@ -166,13 +223,32 @@ impl Folder {
     /// # Errors
     /// [`LogError::TooOpen`].
     pub(super) fn check(&self) -> Result<(), LogError> {
-        let about = fs::metadata(&self.0).map_err(|e| LogError::io("read", &self.0, e))?;
+        let about = fs::metadata(&self.path).map_err(|e| LogError::io("read", &self.path, e))?;
         match store::mode_of(&about) {
             Some(mode) if mode & 0o022 != 0 => {
-                Err(LogError::TooOpen { path: self.0.clone(), mode })
+                Err(LogError::TooOpen { path: self.path.clone(), mode })
             }
             _ => Ok(()),
         }
+    }
+
+    /// Keeps other processes from archiving or erasing entries, until the file is dropped. A writer
+    /// may go on meanwhile.
+    ///
+    /// # Errors
+    /// [`LogError::Maintained`].
+    pub(super) fn lock_maintenance(&self) -> Result<File, LogError> {
+        let path = self.file(PUBLIC);
+        let file = files::read(&path)?;
+        match files::lock(&file, &path)? {
+            true => Ok(file),
+            false => Err(LogError::Maintained(self.path.clone())),
+        }
+    }
+
+    /// The process that writes this log, where the system tells.
+    pub fn writer(&self) -> Option<u32> {
+        files::lock_holder(&File::open(&self.path).ok()?)
     }
 
     /// Takes the log for this process, until the file is dropped.
@@ -180,40 +256,37 @@ impl Folder {
     /// # Errors
     /// [`LogError::Locked`].
     pub(super) fn lock(&self) -> Result<File, LogError> {
-        let folder = File::open(&self.0).map_err(|e| LogError::io("lock", &self.0, e))?;
-        match files::lock(&folder, &self.0)? {
+        let folder = File::open(&self.path).map_err(|e| LogError::io("lock", &self.path, e))?;
+        match files::lock(&folder, &self.path)? {
             true => Ok(folder),
-            false => Err(LogError::Locked(self.0.clone())),
+            false => Err(LogError::Locked(self.path.clone())),
         }
     }
 
-    /// The files of entries with the number of their first, in order.
+    /// The files of entries with the number of their first, in order, without those in archives.
     ///
     /// # Errors
     /// The folder cannot be read.
     pub(super) fn segments(&self) -> Result<Vec<(u64, PathBuf)>, LogError> {
-        let wrong = |e| LogError::io("read", &self.0, e);
-        let mut segments = Vec::new();
-        for entry in fs::read_dir(&self.0).map_err(wrong)? {
-            let entry = entry.map_err(wrong)?;
-            let name = entry.file_name();
-            let number = name
-                .to_str()
-                .and_then(|name| name.strip_prefix(SEGMENT.0)?.strip_suffix(SEGMENT.1));
-            if let Some(first) = number.and_then(|number| number.parse::<u64>().ok()) {
-                // One number, one name: two files for one place would be a choice.
-                if self.segment(first).file_name() == Some(&*name) {
-                    segments.push((first, entry.path()));
-                }
-            }
-        }
-        segments.sort_unstable();
-        Ok(segments)
+        numbered(&self.path, SEGMENT)
+    }
+
+    /// The notes that files of entries were archived, with the number of the first entry of each.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub(super) fn stubs(&self) -> Result<Vec<(u64, PathBuf)>, LogError> {
+        numbered(&self.path, STUB)
     }
 
     /// The file of entries that begins with number `first`.
     pub(super) fn segment(&self, first: u64) -> PathBuf {
-        self.file(&format!("{}{first:012}{}", SEGMENT.0, SEGMENT.1))
+        self.path.join(file_name(first, SEGMENT))
+    }
+
+    /// The note that the file of entries that begins with number `first` was archived.
+    pub(super) fn stub(&self, first: u64) -> PathBuf {
+        self.path.join(file_name(first, STUB))
     }
 
     pub(super) fn tree(&self) -> PathBuf {
@@ -234,7 +307,7 @@ impl Folder {
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.path.join(name)
     }
 
     /// Whether there is room for entries: writes a file that is no part of the log, and removes it.
@@ -247,34 +320,6 @@ impl Folder {
         written.and(removed).map_err(|e| LogError::io("write", &path, e))
     }
 
-    /// Whether this process could write the log, as far as that shows without changing anything:
-    /// its key, its permissions, its files, and the latest checkpoint. Whether another process
-    /// writes it at present is the answer.
-    ///
-    /// # Errors
-    /// As [`Log::open`](super::Log::open), for what would keep it from opening this log.
-    pub fn look(&self) -> Result<bool, LogError> {
-        self.check()?;
-        let key = self.key()?;
-        let last = self.segments()?.pop().map(|(_, path)| path);
-        let paths = [self.tree(), self.checkpoint(), self.checkpoints()];
-        for path in paths.into_iter().chain(last).filter(|path| fs::symlink_metadata(path).is_ok())
-        {
-            files::open(&path, OpenOptions::new().append(true))?;
-        }
-        if let Some(note) = self.latest()? {
-            let signed = Checkpoint::signed(&note, key.public());
-            let changed = |e| LogError::changed(&self.0, format!("its checkpoint is {e}"));
-            signed.map_err(changed)?;
-        }
-        let folder = File::open(&self.0).map_err(|e| LogError::io("read", &self.0, e))?;
-        match folder.try_lock_shared() {
-            Err(fs::TryLockError::WouldBlock) => Ok(true),
-            Err(fs::TryLockError::Error(e)) => Err(LogError::io("lock", &self.0, e)),
-            Ok(()) => Ok(false),
-        }
-    }
-
     /// The latest checkpoint, as it stands in its file; `None` where there is none.
     ///
     /// # Errors
@@ -285,10 +330,6 @@ impl Folder {
 
     /// Forces new names to the disk.
     pub(super) fn sync(&self) -> Result<(), LogError> {
-        #[cfg(unix)]
-        File::open(&self.0)
-            .and_then(|folder| folder.sync_all())
-            .map_err(|e| LogError::io("write", &self.0, e))?;
-        Ok(())
+        files::sync_folder(&self.path)
     }
 }

@@ -119,7 +119,7 @@ impl Judge {
             whole: line.whole,
             stamp: None,
             notice: None,
-            fault: None,
+            fault: line.fault.clone(),
             judged: Judged::default(),
             nonces: Vec::new(),
             bytes,
@@ -134,13 +134,17 @@ impl Judge {
             }
             Ok(entry) => {
                 looked.stamp = Some((entry.n, entry.time));
-                looked.fault = self.entry(&entry, &mut looked).err();
+                looked.fault = self.entry((&entry, &line.bytes), &mut looked).err();
             }
         }
         looked
     }
 
-    fn entry(&mut self, entry: &Entry<'_>, looked: &mut Looked) -> Result<(), String> {
+    fn entry(
+        &mut self,
+        (entry, line): (&Entry<'_>, &[u8]),
+        looked: &mut Looked,
+    ) -> Result<(), String> {
         let notice = match &entry.event {
             Event::Request(request) => {
                 let judged = self.request(request, entry.version, None, &mut looked.nonces)?;
@@ -156,6 +160,15 @@ impl Judge {
             Event::Rules(rules) => Notice::Rules(rules.clone()),
             Event::After(after) => Notice::After(after.clone()),
             Event::Closed(closed) => Notice::Closed(closed.successor.clone()),
+            Event::Erased(erasure) => Notice::Erased(erasure.clone()),
+            Event::Tombstone(tombstone) => {
+                // No checkpoint is over it, so that it has one spelling alone.
+                looked.leaf = tombstone.leaf;
+                if tombstone.line(entry.n, entry.time).split_last() != Some((&b'\n', line)) {
+                    return Err("its tombstone is not as one is written".to_owned());
+                }
+                Notice::Tombstone
+            }
         };
         looked.notice = Some((entry.version, notice));
         Ok(())

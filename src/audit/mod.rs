@@ -21,6 +21,8 @@
 //! and a few of them noted in a file of limited size; the counts are entries of the log.
 
 mod anchor;
+pub mod archive;
+mod archived;
 pub mod auditor;
 pub mod check;
 pub mod checkpoint;
@@ -28,6 +30,9 @@ mod context;
 pub mod cosign;
 pub mod entry;
 mod entry_queue;
+pub mod erase;
+pub mod erasure;
+mod erasures;
 mod evidence;
 pub mod explain;
 mod fault;
@@ -38,6 +43,7 @@ pub mod growth;
 mod held;
 pub mod judge;
 mod log;
+mod look;
 pub mod note;
 pub mod proof;
 mod record;
@@ -51,6 +57,7 @@ mod segment;
 mod state;
 pub mod succession;
 pub mod tree;
+mod unpack;
 mod writer;
 
 pub use evidence::Evidence;

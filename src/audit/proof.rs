@@ -27,6 +27,7 @@ use serde_json::value::RawValue;
 
 use super::checkpoint::{Checkpoint, CheckpointError};
 use super::entry::{self, Event, Request};
+use super::erasures;
 use super::fault::LogError;
 use super::folder::Folder;
 use super::segment::{self, Line, TreeFile};
@@ -62,6 +63,19 @@ pub enum ProofError {
     /// It tells of no request.
     #[error("entry {0} tells of no request")]
     NoRequest(u64),
+    /// It was erased: there is nothing to show.
+    #[error("entry {n} was erased, as entry {by} says: {reason}")]
+    Erased {
+        /// The entry.
+        n: u64,
+        /// The entry that tells of it.
+        by: u64,
+        /// Why.
+        reason: String,
+    },
+    /// A tombstone stands in its place, and no entry tells of an erasure.
+    #[error("entry {0} was removed: a tombstone is in its place, and no entry tells of an erasure")]
+    Removed(u64),
     /// The checkpoint is none of this log.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -121,6 +135,12 @@ pub fn prove(folder: &Folder, n: u64, checkpoint: Option<&[u8]>) -> Result<Strin
     if checkpoint.size <= n {
         return Err(ProofError::NoCheckpoint { n, size: checkpoint.size });
     }
+    if entry::is_about(&line.bytes, "tombstone") {
+        return Err(match erasures::told_of(folder, n)? {
+            Some((by, erasure)) => ProofError::Erased { n, by, reason: erasure.reason },
+            None => ProofError::Removed(n),
+        });
+    }
     let nodes = TreeFile::open(folder)?;
     let proof = inclusion(&nodes, &line, &checkpoint)?;
     let entry = entry::parse(&line.bytes).map_err(|e| ProofError::Damaged(chain(&e)))?;
@@ -165,8 +185,7 @@ fn inclusion(
 
 fn says_offset(line: &Line) -> bool {
     // Looked for before it is read: nearly no entry is about the clock.
-    let front = line.bytes.get(..120).unwrap_or(&line.bytes);
-    front.windows(15).any(|part| part == b"\"event\":\"clock\"") && offset_of(&line.bytes).is_some()
+    entry::is_about(&line.bytes, "clock") && offset_of(&line.bytes).is_some()
 }
 
 /// By how much times are ahead of the clock behind this entry, if it says so.

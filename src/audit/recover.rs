@@ -137,6 +137,12 @@ fn replay(
     for (at, (first, path)) in tail.iter().enumerate() {
         if *first != edge.size() {
             let held = edge.size();
+            if held == 0 && !folder.stubs()?.is_empty() {
+                return Err(changed(format!(
+                    "its stored hashes are damaged, and the entries before {first}, which they could \
+                     be made from, are archived"
+                )));
+            }
             return Err(changed(format!(
                 "entry {held} is missing, the next file begins at {first}"
             )));
@@ -157,18 +163,26 @@ fn replay(
             if successor.is_some() {
                 return Err(changed(format!("entry {} stands behind its end", line.n)));
             }
-            match entry.event {
+            match &entry.event {
                 Event::Clock(step) => offset = step.offset,
-                Event::Rules(said) => rules = known(&said),
+                Event::Rules(said) => rules = known(said),
                 Event::Request(request) if request.verdict != Verdict::Signed => {
                     rules = request.rules.as_ref().map_or(rules, known);
                 }
-                Event::Closed(closed) => successor = Some(closed.successor),
+                Event::Closed(closed) => successor = Some(closed.successor.clone()),
                 _ => {}
             }
+            let leaf = match entry.event {
+                Event::Tombstone(tombstone) => {
+                    // The first request may have been erased, whose rules the next one has too.
+                    rules = if rules == RulesInForce::None { RulesInForce::Unknown } else { rules };
+                    tombstone.leaf
+                }
+                _ => tree::leaf(&line.bytes),
+            };
             time = entry.time;
             day.get_or_insert(day_of(time));
-            edge.push(tree::leaf(&line.bytes), |hash| hashes.extend_from_slice(hash));
+            edge.push(leaf, |hash| hashes.extend_from_slice(hash));
             end = line.offset + u64::try_from(line.bytes.len()).unwrap_or(u64::MAX) + 1;
             if checkpoint.size == edge.size() && checkpoint.root != edge.root() {
                 let why =

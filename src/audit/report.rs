@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::entry::After;
 use super::finding::Finding;
-use super::judge::{Judged, Reasons};
+use super::judge::{Judged, Reason, Reasons};
 use super::tree::Hash;
 use crate::clock::Timestamp;
 
@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Report {
-    /// Entries that were read.
+    /// Entries of the log, with those that were not seen.
     pub entries: u64,
     /// Bytes of them.
     pub bytes: u64,
@@ -36,6 +36,10 @@ pub struct Report {
     pub checkpoints: u64,
     /// Entries that lie under a checkpoint or cosignature that was kept elsewhere.
     pub anchored: Option<u64>,
+    /// Entries that are archived, and whose archive was not given.
+    pub unseen: u64,
+    /// Entries in whose place a tombstone stands.
+    pub erased: u64,
     /// Whether an entry was being written at the end.
     pub unfinished: bool,
     /// The root over the entries.
@@ -70,6 +74,14 @@ impl Report {
         }
     }
 
+    /// Counts entries that were not seen.
+    pub(super) fn count_unseen(&mut self, count: u64) {
+        self.entries += count;
+        self.unseen += count;
+        self.not_good += count;
+        *self.unjudged.entry(Reason::Archived.as_str()).or_default() += count;
+    }
+
     /// Whether nothing contradicts anything, and nothing is missing to say so.
     pub fn is_good(&self) -> bool {
         self.findings.is_empty() && self.not_good == 0
@@ -82,6 +94,11 @@ impl Report {
 pub struct Link {
     /// The log that this one follows.
     pub after: Option<After>,
+    /// How many logs there are before this one.
+    pub predecessors: u64,
+    /// The first entry, which names the log before this one, is archived and was not given, or was
+    /// erased.
+    pub first_unknown: bool,
     /// The key of the log that follows this one.
     pub successor: Option<String>,
 }

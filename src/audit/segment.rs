@@ -1,15 +1,17 @@
 //! Reading the files of a log: entries line by line, hashes by their place, checkpoints one by one.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use super::archived::{self, EntryFile};
 use super::fault::{LogError, MAX_LINE};
 use super::files;
 use super::folder::Folder;
 use super::note::MAX_NOTE;
 use super::tree::{self, HASH, Hash, Nodes};
+use super::unpack::Unpacker;
 
 /// One line of a file of entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,12 +26,15 @@ pub struct Line {
     pub offset: u64,
     /// The number that the name of its file gives it.
     pub named: u64,
+    /// Why it could not be read whole, where its file is packed and damaged.
+    pub fault: Option<String>,
 }
 
 /// The lines of one file of entries.
 pub(super) struct Lines {
-    reader: BufReader<File>,
+    reader: Box<dyn BufRead + Send>,
     path: PathBuf,
+    packed: bool,
     n: u64,
     offset: u64,
     /// Bytes of the last line: the next one is hardly shorter.
@@ -40,8 +45,17 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn open(path: &Path, first: u64) -> Result<Self, LogError> {
-        let reader = BufReader::with_capacity(256 * 1024, files::read(path)?);
-        Ok(Lines { reader, path: path.to_owned(), n: first, offset: 0, length: 0, over: false })
+        Lines::of(&EntryFile { first, path: path.to_owned(), packed: false })
+    }
+
+    pub(super) fn of(file: &EntryFile) -> Result<Self, LogError> {
+        let EntryFile { first: n, path, packed } = file.clone();
+        let opened = files::read(&path)?;
+        let reader: Box<dyn BufRead + Send> = match packed {
+            true => Box::new(BufReader::with_capacity(256 * 1024, Unpacker::new(opened))),
+            false => Box::new(BufReader::with_capacity(256 * 1024, opened)),
+        };
+        Ok(Lines { reader, path, packed, n, offset: 0, length: 0, over: false })
     }
 
     fn read(&mut self) -> io::Result<Option<Line>> {
@@ -64,7 +78,16 @@ impl Lines {
         let (n, offset) = (self.n, self.offset);
         self.n = self.n.saturating_add(1);
         self.offset = self.offset.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
-        Ok(Some(Line { n, bytes, whole, offset, named: n }))
+        Ok(Some(Line { n, bytes, whole, offset, named: n, fault: None }))
+    }
+
+    /// What is left of a packed file that is damaged: a line that breaks off.
+    fn broken(&mut self, error: &io::Error) -> Line {
+        self.over = true;
+        let (n, offset) = (self.n, self.offset);
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let fault = Some(format!("its archive {name} cannot be unpacked: {error}"));
+        Line { n, bytes: Vec::new(), whole: false, offset, named: n, fault }
     }
 }
 
@@ -72,8 +95,10 @@ impl Iterator for Lines {
     type Item = Result<Line, LogError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let read = self.read().map_err(|e| LogError::io("read", &self.path, e));
-        read.transpose()
+        match self.read() {
+            Err(error) if self.packed => Some(Ok(self.broken(&error))),
+            read => read.map_err(|e| LogError::io("read", &self.path, e)).transpose(),
+        }
     }
 }
 
@@ -84,11 +109,10 @@ impl Iterator for Lines {
 /// # Errors
 /// The files cannot be read.
 pub fn lines(folder: &Folder) -> Result<impl Iterator<Item = Result<Line, LogError>>, LogError> {
-    let segments = folder.segments()?;
     let mut place = 0_u64;
-    Ok(segments
+    Ok(archived::entry_files(folder)?
         .into_iter()
-        .flat_map(|(first, path)| match Lines::open(&path, first) {
+        .flat_map(|file| match Lines::of(&file) {
             Ok(lines) => Box::new(lines) as Box<dyn Iterator<Item = _> + Send>,
             Err(error) => Box::new(std::iter::once(Err(error))),
         })
@@ -110,19 +134,39 @@ pub(super) fn line(
     n: u64,
     wanted: impl Fn(&Line) -> bool,
 ) -> Result<Option<(Line, Option<Line>)>, LogError> {
-    let segments = folder.segments()?;
-    let at = segments.partition_point(|(first, _)| *first <= n);
-    let Some((first, path)) = at.checked_sub(1).and_then(|at| segments.get(at)) else {
+    let files = archived::entry_files(folder)?;
+    if folder.is_unseen(n)? {
+        return Err(LogError::Archived(n));
+    }
+    let at = files.partition_point(|file| file.first <= n);
+    let Some(file) = at.checked_sub(1).and_then(|at| files.get(at)) else {
         return Ok(None);
     };
     let mut picked = None;
-    for line in Lines::open(path, *first)? {
+    for line in Lines::of(file)? {
         let line = line?;
         if line.n == n {
             return Ok(line.whole.then_some((line, picked)));
         }
         if wanted(&line) {
             picked = Some(line);
+        }
+    }
+    Ok(None)
+}
+
+/// The line of entry `n` in this file of entries.
+///
+/// # Errors
+/// The file cannot be read. `None` if it has no such entry.
+pub(super) fn line_of(file: &EntryFile, n: u64) -> Result<Option<Line>, LogError> {
+    for line in Lines::of(file)? {
+        let line = line?;
+        if let Some(why) = line.fault {
+            return Err(LogError::Archive { path: file.path.clone(), why });
+        }
+        if line.n == n {
+            return Ok(line.whole.then_some(line));
         }
     }
     Ok(None)

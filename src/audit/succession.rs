@@ -7,6 +7,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::archived;
 use super::checkpoint::Checkpoint;
 use super::entry::{self, After, Event};
 use super::fault::LogError;
@@ -75,6 +76,14 @@ fn apart(new: &LogKey, old: &NoteKey) -> Result<(), LogError> {
 
 /// How many logs there are before one that follows `old`, by the word of that log.
 fn predecessors(old: &Folder) -> Result<u64, LogError> {
+    if let Some((0, path)) = old.stubs()?.first()
+        && archived::entry_files(old)?.first().is_none_or(|file| file.first > 0)
+    {
+        let note = archived::note_at(path, 0, &old.public()?).map_err(|why| {
+            LogError::changed(old.path(), format!("the note that entry 0 was archived {why}"))
+        })?;
+        return Ok(note.predecessors.saturating_add(1));
+    }
     let first = segment::lines(old)?.next().transpose()?;
     let entry = first.as_ref().and_then(|line| entry::parse(&line.bytes).ok());
     Ok(match entry.map(|entry| entry.event) {
@@ -102,6 +111,9 @@ pub fn follows(
     (before, before_key): (&Report, &NoteKey),
 ) -> Result<Option<String>, Finding> {
     let fault = |why: String| Finding { what: What::Successor, n: Some(0), why };
+    if report.link.first_unknown {
+        return Ok(Some("its first entry, which names the log before it, was not seen".to_owned()));
+    }
     let after = report.link.after.as_ref();
     let after = after.ok_or_else(|| fault("its first entry names no log before it".to_owned()))?;
     if after.log_key != before_key.to_string() {

@@ -22,7 +22,7 @@ const ROLE: &str = "MCPID_TEST_AUDIT_ROLE";
 const FOLDER: &str = "MCPID_TEST_AUDIT_FOLDER";
 
 /// This very program as another process, under `wrapper` if there is one.
-fn child(role: &str, folder: &Path, wrapper: &[&str]) -> Command {
+pub(crate) fn child(role: &str, folder: &Path, wrapper: &[&str]) -> Command {
     let program = env::current_exe().unwrap();
     let mut command = match wrapper {
         [] => Command::new(&program),
@@ -53,6 +53,8 @@ fn as_a_child() {
     match role.to_str().unwrap() {
         "victim" => victim(Path::new(&folder)),
         "full" => full(Path::new(&folder)),
+        "archive" => crate::keeping::archive_all(Path::new(&folder)),
+        "erase" => crate::keeping::erase_all(Path::new(&folder)),
         other => panic!("{other}"),
     }
 }
@@ -151,7 +153,7 @@ fn a_full_disk_is_an_outage_under_required_and_a_gap_under_best_effort() {
 
 fn full(path: &Path) {
     std::fs::write(path.join("ballast"), vec![7; 64 * 1024]).unwrap();
-    let scene = Scene::at(path.join("log"));
+    let scene = Scene::at(path.join("log"), crate::scene::NAME);
     let log = scene.open();
     let required = Recorder::new(log.clone());
     let lax = Recorder::new(log.clone()).with_policy(Policy::BestEffort);

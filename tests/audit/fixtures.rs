@@ -136,14 +136,14 @@ impl Scene {
     /// A log without entries, in a folder that goes away.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let scene = Scene::at(folder.path().join("log"));
+        let scene = Scene::at(folder.path().join("log"), NAME);
         Scene { _folder: Some(folder), ..scene }
     }
 
     /// The same at a place that stays.
-    pub(crate) fn at(path: PathBuf) -> Self {
+    pub(crate) fn at(path: PathBuf, name: &str) -> Self {
         let now = Timestamp::from_unix(START);
-        let log_key = Folder::init(&path, NAME, &key(200), now).unwrap();
+        let log_key = Folder::init(&path, name, &key(200), now).unwrap();
         let registry = registry(vec![entry(1, json!({})), entry(2, json!({}))]);
         let clock = Arc::new(HandClock(AtomicI64::new(START)));
         Scene { _folder: None, path, clock, log_key, registry }
@@ -258,6 +258,7 @@ impl Scene {
         let mut paths: Vec<_> = fs::read_dir(self.path())
             .unwrap()
             .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|end| end == "jsonl"))
             .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("entries-"))
             .collect();
         paths.sort();
@@ -273,10 +274,14 @@ impl Scene {
 
 /// Reads and judges a whole log.
 pub(crate) fn audit(path: &Path, anchor: &Anchor, trust: Trust) -> Report {
-    let folder = Folder::at(path).unwrap();
-    let mut auditor = Auditor::new(&folder, anchor).unwrap();
+    audit_folder(&Folder::at(path).unwrap(), anchor, trust)
+}
+
+/// The same, with the archives that the folder was given.
+pub(crate) fn audit_folder(folder: &Folder, anchor: &Anchor, trust: Trust) -> Report {
+    let mut auditor = Auditor::new(folder, anchor).unwrap();
     let mut judge = Judge::new(trust);
-    for line in auditor::lines(&folder).unwrap() {
+    for line in auditor::lines(folder).unwrap() {
         auditor.take(judge.look(&line.unwrap()));
     }
     auditor.finish().unwrap()

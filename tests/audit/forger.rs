@@ -7,12 +7,14 @@ use std::sync::Arc;
 use mcpid::audit::checkpoint::Checkpoint;
 use mcpid::audit::note::{Kind, NoteKey};
 use mcpid::audit::tree::{self, Edge, Hash};
-use mcpid::audit::{Evidence, Recorder};
+use mcpid::audit::{Evidence, Recorder, entry, erase};
 use mcpid::base::Component;
-use mcpid::clock::Clock as _;
+use mcpid::clock::Clock;
 use mcpid::key::Sign as _;
 use mcpid::profile::Profile;
 use mcpid::sign::Signer;
+use mcpid::verify::coverage::Changes;
+use serde_json::{Value, json};
 
 use crate::fixtures::{self, NAME, Scene, body, call, key, wait};
 
@@ -32,7 +34,7 @@ pub(crate) fn forge(scene: &Scene, lines: &[String], signer: u8) {
     let mut edge = Edge::new();
     let mut hashes = Vec::new();
     for line in lines {
-        edge.push(tree::leaf(line.as_bytes()), |hash| hashes.extend_from_slice(hash));
+        edge.push(entry::leaf(line.as_bytes()), |hash| hashes.extend_from_slice(hash));
     }
     write_lines(&scene.only_segment(), lines);
     fs::write(scene.path().join("tree"), hashes).unwrap();
@@ -54,7 +56,7 @@ pub(crate) fn signed_by(signer: &Signer, at: i64, text: &str) -> fixtures::Call 
 
 /// A log with an entry of each kind: verified with body, without, with values cut out, with covered
 /// mirror fields, with two signatures; refused and passed on for several reasons; counted; signed;
-/// opaque; and under a clock that stepped.
+/// opaque; by rules that changed; under a clock that stepped; and one that was erased.
 pub(crate) fn various() -> Scene {
     let scene = Scene::new();
     let now = || scene.clock.now().unix();
@@ -87,10 +89,33 @@ pub(crate) fn various() -> Scene {
     let signer = Signer::new(Arc::new(key(1)), &Profile::mcp()).unwrap();
     let signer = signer.cover(Component::new("authorization").unwrap());
     scene.record(&bodies, &signed_by(&signer, now(), &body(7))).unwrap();
+    // By other rules: an entry says so.
+    let changes = Changes {
+        require: vec!["mcp-method".to_owned()],
+        allow_uncovered: vec!["last-event-id".to_owned()],
+    };
+    let by = scene.verifier().with_changes(changes);
+    scene.record_by(&plain, &call(1, now(), &body(10), &mirrored), &by).unwrap();
+    scene.record_by(&bodies, &call(1, now(), &body(11), &mirrored), &by).unwrap();
     // The clock is set back.
     scene.clock.forward(1_000);
     scene.record(&plain, &call(1, now(), &body(8), &mirrored)).unwrap();
     scene.clock.forward(-2_000);
     scene.record(&plain, &call(1, now(), &body(9), &mirrored)).unwrap();
+    drop((log, plain, bodies, redacting));
+    // One was erased.
+    let clock: Arc<dyn Clock> = scene.clock.clone();
+    erase::erase(&scene.files(), 1, "order of a court", clock).unwrap();
     scene
+}
+
+/// A line with its members in the order in which they are written, where it is a tombstone: that has
+/// one spelling alone.
+pub(crate) fn text(value: &Value) -> String {
+    let members = ["mcpid", "n", "time", "event", "tombstone"];
+    if value["event"] != "tombstone" || value.as_object().is_none_or(|all| all.len() != 5) {
+        return value.to_string();
+    }
+    let members = members.map(|name| format!("{}:{}", json!(name), value[name]));
+    format!("{{{}}}", members.join(","))
 }

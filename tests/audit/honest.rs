@@ -1,8 +1,12 @@
 //! Odd logs that are honest all the same: none of them may be accused.
 
+use std::sync::Arc;
+
+use mcpid::audit::auditor::Anchor;
+use mcpid::audit::erase::{self, EraseError};
 use mcpid::audit::judge::{PinnedRules, Trust};
-use mcpid::audit::{Recorder, Settings, proof};
-use mcpid::clock::Clock as _;
+use mcpid::audit::{Folder, Recorder, Settings, archive, proof};
+use mcpid::clock::Clock;
 use mcpid::message::Head;
 use mcpid::profile::{Profile, Window};
 use mcpid::verify::coverage::Changes;
@@ -10,7 +14,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::json;
 
-use crate::fixtures::{Scene, body, call, entry, registry};
+use crate::fixtures::{Scene, audit_folder, body, call, entry, registry};
 
 /// How many; each is a log of its own, made and audited.
 const LOGS: u64 = 500;
@@ -80,12 +84,20 @@ fn one(seed: u64) {
             let _ = scene.record_by(recorder, &sent, by);
         }
     }
-    let report = scene.audit(&[scene.checkpoint()]);
+    let folder = keep(&scene, &mut random);
+    let anchor = Anchor {
+        log_key: Some(scene.log_key.clone()),
+        kept: vec![scene.checkpoint()],
+        allow_erased: true,
+        ..Anchor::default()
+    };
+    let audit_by = |trust: Trust| audit_folder(&folder, &anchor, trust);
+    let report = audit_by(scene.trust());
     assert_eq!(report.finding(), None, "seed {seed}");
     // With the auditor's own rules, and where no clock stepped, it is good.
     let rules = PinnedRules { window: Some(120), ahead: Some(60), ..PinnedRules::default() };
     let trust = Trust::pinned(scene.registry.clone()).with_rules(rules);
-    let report = scene.audit_by(trust);
+    let report = audit_by(trust);
     let other: Vec<_> = report.unjudged.keys().filter(|reason| **reason != "clock").collect();
     assert!(other.is_empty(), "seed {seed}: {other:?}");
     // With today's trust file: a key was removed, another one revoked since, a limit set.
@@ -98,19 +110,40 @@ fn one(seed: u64) {
             entry(2, json!({"revoked_at": "2020-01-01T00:00:00Z"})),
         ],
     ] {
-        let report = scene.audit_by(Trust::pinned(registry(today)));
+        let report = audit_by(Trust::pinned(registry(today)));
         assert_eq!(report.finding(), None, "seed {seed}");
     }
-    let anchor = mcpid::audit::auditor::Anchor {
-        log_key: Some(scene.log_key.clone()),
-        ..Default::default()
-    };
     for n in 0..report.entries {
-        let Ok(evidence) = proof::prove(&scene.files(), n, None) else { continue };
+        let Ok(evidence) = proof::prove(&folder, n, None) else { continue };
         let checked =
             mcpid::audit::check::check(evidence.as_bytes(), &anchor, scene.trust(), None).unwrap();
         assert_eq!(checked.fault, None, "seed {seed}, entry {n}");
     }
+}
+
+/// Archives and erases entries of every third log, in any order; gives the log with its archive.
+fn keep(scene: &Scene, random: &mut StdRng) -> Folder {
+    let to = scene.path().with_file_name("archive");
+    let mut folder = scene.files();
+    if random.random_range(0..3) > 0 {
+        return folder;
+    }
+    for _ in 0..random.random_range(1..5) {
+        let clock: Arc<dyn Clock> = scene.clock.clone();
+        if random.random_range(0..2) == 0 {
+            let before = scene.clock.now().plus(random.random_range(-100_000..10_000));
+            archive::archive(&scene.files(), before, &to).unwrap();
+            folder = scene.files().with_archives(vec![to.clone()]);
+            continue;
+        }
+        match erase::erase(&folder, random.random_range(0..8), "a request", clock) {
+            Ok(_)
+            | Err(EraseError::NoRequest { .. } | EraseError::Already { .. })
+            | Err(EraseError::NoEntry(_)) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    folder
 }
 
 #[test]

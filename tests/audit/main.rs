@@ -1,14 +1,17 @@
 //! The audit log: its tree, its files, what survives, and what an auditor finds.
 #![allow(clippy::unwrap_used)]
 
+mod archives;
 mod attacks;
 mod crash;
+mod erasures;
 mod evidence;
 mod fixtures;
 mod folders;
 mod forged;
 mod forger;
 mod honest;
+mod keeping;
 mod logs;
 mod notes;
 mod tamper;

@@ -1,6 +1,7 @@
 //! What was found out about one entry.
 
 use super::super::entry::{After, Rules, Version};
+use super::super::erasure::Erasure;
 use super::super::tree::Hash;
 use super::nonces::NonceUse;
 use super::reason::Reasons;
@@ -15,7 +16,7 @@ pub struct Looked {
     pub n: u64,
     /// Its place by the name of its file.
     pub(in crate::audit) named: u64,
-    /// The hash of its leaf.
+    /// The hash of the leaf that it stands for.
     pub leaf: Hash,
     /// Whether a line feed ends it.
     pub whole: bool,
@@ -48,6 +49,10 @@ pub(in crate::audit) enum Notice {
     Rules(Rules),
     After(After),
     Closed(String),
+    /// Another entry was erased.
+    Erased(Erasure),
+    /// This entry was erased.
+    Tombstone,
 }
 
 /// How far an entry could be judged.

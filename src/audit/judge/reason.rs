@@ -20,6 +20,12 @@ pub enum Reason {
     Origin,
     /// The clock of the log stepped: when it was is not certain.
     Clock,
+    /// The entry was erased.
+    Erased,
+    /// An entry that was to be erased, as this one says, is still there.
+    NotErased,
+    /// The entry is archived, and its archive was not given.
+    Archived,
 }
 
 impl Reason {
@@ -33,6 +39,9 @@ impl Reason {
         Reason::Rules,
         Reason::Origin,
         Reason::Clock,
+        Reason::Erased,
+        Reason::NotErased,
+        Reason::Archived,
     ];
 
     /// One word, for programs.
@@ -46,6 +55,9 @@ impl Reason {
             Reason::Rules => "rules",
             Reason::Origin => "origin",
             Reason::Clock => "clock",
+            Reason::Erased => "erased",
+            Reason::NotErased => "not_erased",
+            Reason::Archived => "archived",
         }
     }
 
@@ -60,6 +72,9 @@ impl Reason {
             Reason::Rules => "an entry of the format audit/1, which names no rules",
             Reason::Origin => "it was sent to an origin that was not named",
             Reason::Clock => "the log's clock stepped, so that the time is not certain",
+            Reason::Erased => "erased, as a later entry says: what was in it cannot be judged",
+            Reason::NotErased => "it tells of an erasure, and the other entry is still there",
+            Reason::Archived => "archived, and not seen: --archive names the folder",
         }
     }
 

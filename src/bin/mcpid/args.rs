@@ -5,6 +5,7 @@
 
 mod agent;
 mod audit;
+mod audit_keeping;
 mod connecting;
 pub(crate) mod coverage_flags;
 mod environment;
@@ -29,6 +30,7 @@ pub(crate) use audit::{
     AuditFolder, AuditFormat, AuditInitArgs, AuditPins, AuditPolicy, AuditProveArgs, AuditShowArgs,
     AuditSync, AuditVerifyArgs,
 };
+pub(crate) use audit_keeping::{AuditArchiveArgs, AuditArchives, AuditEraseArgs};
 pub(crate) use connecting::{ClientName, ConfirmVia, ConnectArgs};
 pub(crate) use gateway::{GatewayAct, GatewayArgs, GatewayReportArgs};
 pub(crate) use gating::{GatingArgs, ModeName, RefusalStatus};

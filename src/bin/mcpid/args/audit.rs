@@ -7,7 +7,7 @@ use mcpid::audit::redact::Rule;
 use mcpid::clock::Timestamp;
 
 use super::values::{duration, moment};
-use super::{PassphraseArgs, ProfileName};
+use super::{AuditArchiveArgs, AuditArchives, AuditEraseArgs, PassphraseArgs, ProfileName};
 
 /// What follows if a request cannot be written down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -78,6 +78,8 @@ pub(crate) enum AuditAct {
     Check(AuditCheckArgs),
     Consistency(AuditConsistencyArgs),
     Cosign(Box<AuditCosignArgs>),
+    Archive(AuditArchiveArgs),
+    Erase(AuditEraseArgs),
 }
 
 /// Make a log and its key
@@ -177,10 +179,16 @@ pub(crate) struct AuditVerifyArgs {
     #[command(flatten)]
     pub(crate) log: AuditFolder,
     #[command(flatten)]
+    pub(crate) archives: AuditArchives,
+    #[command(flatten)]
     pub(crate) pins: AuditPins,
-    /// A log before this one, to be verified with it; may be repeated
+    /// A log before this one, to be verified with it, also against its own checkpoints among those
+    /// that were given; may be repeated
     #[arg(long, value_name = "DIR")]
     pub(crate) predecessor: Vec<PathBuf>,
+    /// Count entries that were erased, as the log says, as good
+    #[arg(long)]
+    pub(crate) allow_erased: bool,
     /// List every finding, and not the first alone
     #[arg(long)]
     pub(crate) all: bool,
@@ -201,6 +209,8 @@ Examples:
 pub(crate) struct AuditShowArgs {
     #[command(flatten)]
     pub(crate) log: AuditFolder,
+    #[command(flatten)]
+    pub(crate) archives: AuditArchives,
     /// The number of one entry, from 0
     #[arg(value_name = "N", conflicts_with_all = ["key", "tool", "status", "since", "until"])]
     pub(crate) n: Option<u64>,
@@ -247,6 +257,8 @@ Examples:
 pub(crate) struct AuditProveArgs {
     #[command(flatten)]
     pub(crate) log: AuditFolder,
+    #[command(flatten)]
+    pub(crate) archives: AuditArchives,
     /// The number of the entry, from 0
     #[arg(value_name = "N")]
     pub(crate) n: u64,

@@ -123,7 +123,9 @@ pub(crate) fn inspect(args: &InspectArgs) -> String {
 pub(crate) fn audit_verify(args: &AuditVerifyArgs, log_key: &str) -> String {
     let again = Again::of("audit verify").flag("--audit", args.log.audit.as_deref().map(text));
     let again = again.pins(&args.pins, log_key);
+    let again = again.flag("--archive", args.archives.archive.iter().map(|path| text(path)));
     let again = again.flag("--predecessor", args.predecessor.iter().map(|path| text(path)));
+    let again = again.bare("--allow-erased", args.allow_erased);
     again.bare("--all", args.all).inputs(std::iter::empty())
 }
 

@@ -1,8 +1,10 @@
 //! `mcpid audit`: evidence of what was authorised, kept and checked.
 
 mod check;
+mod keep;
 mod one;
 pub(crate) mod open;
+mod predecessors;
 mod show;
 mod verify;
 mod witness;
@@ -26,7 +28,7 @@ use crate::output::ui::Ui;
 use crate::prompt::passphrase;
 use open::{log_failure, note_key};
 
-/// Does one of the seven acts.
+/// Runs one of the commands of `mcpid audit`.
 pub(crate) fn run(act: &AuditAct, ui: &mut Ui) -> Result<Exit, Failure> {
     match act {
         AuditAct::Init(args) => init(args, ui),
@@ -36,6 +38,8 @@ pub(crate) fn run(act: &AuditAct, ui: &mut Ui) -> Result<Exit, Failure> {
         AuditAct::Check(args) => check::check(args, ui),
         AuditAct::Consistency(args) => witness::consistency(args, ui),
         AuditAct::Cosign(args) => witness::cosign(args, ui),
+        AuditAct::Archive(args) => keep::archive(args, ui),
+        AuditAct::Erase(args) => keep::erase(args, ui),
     }
 }
 

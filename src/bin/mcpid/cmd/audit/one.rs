@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use mcpid::audit::proof::{self, ProofError};
 
+use super::keep;
 use crate::args::AuditProveArgs;
 use crate::cmd::audit::open::{self, log_failure};
 use crate::input::files::{self, Place};
@@ -14,6 +15,7 @@ use crate::output::ui::{Ui, path_word};
 /// Writes the evidence of one entry.
 pub(crate) fn prove(args: &AuditProveArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let (folder, place) = open::folder(&args.log)?;
+    let folder = keep::with_archives(folder, &place, &args.archives.archive)?;
     if let Some(output) = &args.output {
         files::check_free(output)?;
     }
@@ -54,6 +56,9 @@ pub(crate) fn proof_failure(error: &ProofError, place: &Place) -> Failure {
         ProofError::NoCheckpoint { .. } => Failure::new(Exit::Input, "no_checkpoint", line)
             .hint("a running log makes one within a minute; one that ends makes its last one"),
         ProofError::NoRequest(_) => Failure::new(Exit::Input, "no_request", line),
+        ProofError::Erased { .. } => Failure::new(Exit::Input, "erased", line),
+        ProofError::Removed(_) => Failure::new(Exit::Rejected, "removed", line)
+            .hint(format!("mcpid audit verify{} --log-key log-key.pub", place.as_flag("--audit"))),
         ProofError::Damaged(_) => Failure::new(Exit::Rejected, "damaged", line)
             .hint(format!("mcpid audit verify{} --log-key log-key.pub", place.as_flag("--audit"))),
         ProofError::Checkpoint(_) => Failure::new(Exit::Rejected, "checkpoint", line),

@@ -105,6 +105,7 @@ pub(crate) fn anchor(args: &AuditPins) -> Result<Anchor, Failure> {
         kept: args.checkpoint.iter().map(|path| checkpoint(path)).collect::<Result<_, _>>()?,
         witnesses: args.witness.iter().map(witness).collect::<Result<_, _>>()?,
         allow_clock: args.allow_clock,
+        allow_erased: false,
         all: false,
     })
 }
@@ -233,6 +234,15 @@ pub(crate) fn whole_text(bytes: &[u8]) -> Result<(), &'static str> {
     }
 }
 
+/// Which process writes a log, in words that follow "another process", where that is known.
+fn writer_of(place: &Place) -> String {
+    let writer = Folder::at(&place.path).ok().and_then(|folder| folder.writer());
+    let Some(pid) = writer else { return String::new() };
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let name = mcpid::message::shown::printed(name.trim_end()).into_owned();
+    format!(": process {pid} ({name})")
+}
+
 /// What to say of a log that cannot be used.
 pub(crate) fn log_failure(error: &LogError, place: &Place) -> Failure {
     let flag = place.as_flag("--audit");
@@ -250,7 +260,13 @@ pub(crate) fn log_failure(error: &LogError, place: &Place) -> Failure {
             .hint(format!("mcpid audit verify{flag} --log-key log-key.pub")),
         LogError::TooOpen { path, .. } => Failure::new(Exit::Key, "too_open", line)
             .hint(format!("chmod go-w {}", path_word(path))),
-        LogError::Locked(_) => Failure::new(Exit::Unavailable, "locked", line),
+        LogError::Locked(_) => {
+            Failure::new(Exit::Unavailable, "locked", format!("{line}{}", writer_of(place)))
+        }
+        LogError::Maintained(_) => Failure::new(Exit::Unavailable, "locked", line),
+        LogError::Archived(_) => Failure::new(Exit::Input, "archived", line)
+            .hint("--archive DIR: the folder that mcpid audit archive has moved it to"),
+        LogError::Archive { .. } => Failure::new(Exit::Input, "archive", line),
         LogError::Key(store) => {
             let path = place.path.join("log-key.json");
             match &**store {

@@ -1,12 +1,13 @@
 //! `mcpid audit show`: entries, as a table, one by one, or as they are.
 
+use mcpid::audit::LogError;
 use mcpid::audit::auditor;
 use mcpid::audit::entry::{self, Entry, Event, Request};
 use mcpid::mcp::pattern::{Operation, Pattern};
 use mcpid::message::shown::printed;
 use serde::Deserialize;
 
-use super::words;
+use super::{keep, words};
 use crate::args::{AuditFormat, AuditShowArgs};
 use crate::cmd::audit::open::{self, log_failure};
 use crate::output::exit::Exit;
@@ -41,7 +42,7 @@ pub(crate) fn run(args: &AuditShowArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         return Err(Failure::usage(format!("--since {since} is not before --until {until}")));
     }
     let (folder, place) = open::folder(&args.log)?;
-    folder.public().map_err(|e| log_failure(&e, &place))?;
+    let folder = keep::with_archives(folder, &place, &args.archives.archive)?;
     let tool = args.tool.as_ref().map(|name| Pattern::parse(&format!("*:{name}")));
     let tool = tool.transpose().map_err(|e| Failure::usage(format!("--tool: {}", chain(&e))))?;
     let wanted = Wanted { args, tool };
@@ -85,13 +86,20 @@ pub(crate) fn run(args: &AuditShowArgs, ui: &mut Ui) -> Result<Exit, Failure> {
             break;
         }
     }
+    let archived = folder.unseen().map_err(|e| log_failure(&e, &place))?;
     if let Some(n) = args.n.filter(|_| shown == 0) {
+        if folder.is_unseen(n).map_err(|e| log_failure(&e, &place))? {
+            return Err(log_failure(&LogError::Archived(n), &place));
+        }
         return Err(Failure::new(Exit::Input, "no_entry", format!("the log has no entry {n}"))
             .hint(format!("mcpid audit show{}", place.as_flag("--audit"))));
     }
     if unreadable > 0 {
         ui.note(&format!("{unreadable} lines are no entries"));
         ui.hint(&format!("mcpid audit verify{} --log-key log-key.pub", place.as_flag("--audit")));
+    }
+    if args.n.is_none() && archived > 0 {
+        ui.note(&format!("{archived} entries are archived, and not shown: --archive DIR"));
     }
     match shown {
         0 if unreadable == 0 => ui.note("no entry to show: none was written, or none fits"),
@@ -155,6 +163,10 @@ fn said(event: &Event<'_>) -> String {
         }
         Event::Rules(rules) => format!("{}, from here on", words::rules(rules)),
         Event::After(after) => format!("this log follows that of {}", after.log_key),
+        Event::Erased(erasure) => {
+            format!("entry {} was erased: {}", erasure.n, printed(&erasure.reason))
+        }
+        Event::Tombstone(_) => "what was here was erased".to_owned(),
         Event::Closed(closed) => format!("this log ends, {} follows it", closed.successor),
         _ => String::new(),
     }

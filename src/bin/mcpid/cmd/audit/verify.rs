@@ -6,16 +6,16 @@ use std::time::Instant;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mcpid::audit::auditor::{self, Anchor, Auditor, Line, Report, UsedNonces};
-use mcpid::audit::entry::{self, Event};
 use mcpid::audit::judge::{Judge, Looked, Reason, Trust};
 use mcpid::audit::note::NoteKey;
-use mcpid::audit::{Folder, LogError, succession};
+use mcpid::audit::{Folder, LogError};
 
+use super::predecessors::{self, PredecessorsOutcome};
 use crate::args::AuditVerifyArgs;
 use crate::args::rerun_hint;
 use crate::cmd::audit::open::{self, log_failure};
 use crate::cmd::verify::parallel;
-use crate::input::files::{self, Place};
+use crate::input::files::Place;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
@@ -38,22 +38,24 @@ pub(crate) fn run(args: &AuditVerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> 
     if args.pins.log_key.is_none() {
         return Err(open::unpinned(&found, |key| rerun_hint::audit_verify(args, key)));
     }
-    let anchor = Anchor { all: args.all, ..open::anchor(&args.pins)? };
+    let anchor =
+        Anchor { all: args.all, allow_erased: args.allow_erased, ..open::anchor(&args.pins)? };
     let trust = open::trust(&args.pins, ui)?;
-    let key = anchor.log_key.clone().unwrap_or(found);
-    let mut outcome = Outcome::default();
+    let key = anchor.log_key.clone().unwrap_or_else(|| found.clone());
+    let (folder, before) = predecessors::find(folder, args, &found)?;
+    let mut outcome = PredecessorsOutcome::default();
     let mut nonces = UsedNonces::default();
     // The oldest first: a nonce is used up for all the logs behind it.
     let mut last: Option<(Report, NoteKey)> = None;
-    for (before, before_place, before_key) in predecessors(&folder, args)?.into_iter().rev() {
-        let pins = Anchor { log_key: Some(before_key.clone()), kept: Vec::new(), ..anchor.clone() };
-        let (report, used) = audit((&before, &before_place), &pins, &trust, nonces, ui)?;
+    for log in before.iter().rev() {
+        let pins = log.anchor(&anchor);
+        let (report, used) = audit((&log.folder, &log.place), &pins, &trust, nonces, ui)?;
         nonces = used;
-        outcome.add(&before_place.name(), &report);
-        outcome.follows((&report, &before_key), last.as_ref());
-        last = Some((report, before_key));
-        outcome.verified += 1;
+        outcome.add(log, &report, &pins);
+        outcome.follows((&report, &log.key), last.as_ref());
+        last = Some((report, log.key.clone()));
     }
+    let anchor = predecessors::without_theirs(anchor, &before);
     let (mut report, _) = audit((&folder, &place), &anchor, &trust, nonces, ui)?;
     outcome.follows((&report, &key), last.as_ref());
     report.findings.append(&mut outcome.findings);
@@ -63,84 +65,6 @@ pub(crate) fn run(args: &AuditVerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> 
         (None, true) => Exit::Ok,
         (None, false) => Exit::Unavailable,
     })
-}
-
-/// What the logs before this one come to.
-#[derive(Default)]
-struct Outcome {
-    verified: u64,
-    /// What contradicts something.
-    findings: Vec<auditor::Finding>,
-    /// What is not certain, each in a sentence.
-    uncertain: Vec<String>,
-}
-
-impl Outcome {
-    fn is_good(&self) -> bool {
-        self.uncertain.is_empty()
-    }
-
-    fn add(&mut self, name: &str, report: &Report) {
-        self.findings.extend(report.findings.iter().cloned().map(|mut finding| {
-            finding.why = format!("{} (in {name})", finding.why);
-            finding
-        }));
-        if report.not_good > 0 {
-            self.uncertain.push(format!(
-                "{} of {name} {} unjudged",
-                plural(report.not_good, "entry", "entries"),
-                if report.not_good == 1 { "is" } else { "are" }
-            ));
-        }
-    }
-
-    fn follows(&mut self, log: (&Report, &NoteKey), before: Option<&(Report, NoteKey)>) {
-        let Some((before, before_key)) = before else { return };
-        match succession::follows(log, (before, before_key)) {
-            Ok(None) => {}
-            Ok(Some(why)) => self.uncertain.push(why),
-            Err(finding) => self.findings.push(finding),
-        }
-    }
-}
-
-/// The logs before this one that were given, the newest first: each is named by the first entry of
-/// the one behind it.
-fn predecessors(
-    folder: &Folder,
-    args: &AuditVerifyArgs,
-) -> Result<Vec<(Folder, Place, NoteKey)>, Failure> {
-    let mut given = Vec::new();
-    for path in &args.predecessor {
-        let place = files::audit(Some(path))?;
-        let folder = Folder::at(&place.path).map_err(|e| log_failure(&e, &place))?;
-        let key = folder.public().map_err(|e| log_failure(&e, &place))?;
-        given.push((folder, place, key));
-    }
-    let mut chain: Vec<(Folder, Place, NoteKey)> = Vec::new();
-    while !given.is_empty() {
-        let behind = chain.last().map_or(folder, |(folder, ..)| folder);
-        let named = named_before(behind);
-        let at = given.iter().position(|(.., key)| Some(key.to_string()) == named);
-        let Some(at) = at else {
-            let (_, place, _) = &given[0];
-            return Err(Failure::usage(format!(
-                "--predecessor {}: no log here names it as the one that it follows",
-                place.name()
-            )));
-        };
-        chain.push(given.swap_remove(at));
-    }
-    Ok(chain)
-}
-
-/// The key of the log that the first entry of a log names.
-fn named_before(folder: &Folder) -> Option<String> {
-    let line = auditor::lines(folder).ok()?.next()?.ok()?;
-    match entry::parse(&line.bytes).ok()?.event {
-        Event::After(after) => Some(after.log_key),
-        _ => None,
-    }
 }
 
 /// Judges every entry of one log, on all cores.
@@ -200,7 +124,11 @@ fn look(batch: Vec<Result<Line, LogError>>, trust: &Trust) -> Result<Vec<Looked>
 }
 
 /// What nothing here can exclude, each in a sentence.
-fn open_ends(report: &Report, args: &AuditVerifyArgs, outcome: &Outcome) -> Vec<String> {
+fn open_ends(
+    report: &Report,
+    args: &AuditVerifyArgs,
+    outcome: &PredecessorsOutcome,
+) -> Vec<String> {
     let mut open = Vec::new();
     match report.anchored {
         // One that was given and does not fit is the finding.
@@ -222,6 +150,23 @@ fn open_ends(report: &Report, args: &AuditVerifyArgs, outcome: &Outcome) -> Vec<
                 .to_owned(),
         );
     }
+    if report.erased > 0 {
+        open.push(
+            "what the erased entries said is not known, nor whether their nonces were used again"
+                .to_owned(),
+        );
+    }
+    if report.unseen > 0 {
+        open.push(format!(
+            "{} archived and not seen: only their hashes were checked",
+            plural(report.unseen, "entry is", "entries are")
+        ));
+    }
+    if report.link.first_unknown {
+        open.push(
+            "the first entry, which would name a log before this one, was not seen".to_owned(),
+        );
+    }
     if let Some(successor) = &report.link.successor {
         open.push(format!("the log is closed, and goes on as {successor}"));
     }
@@ -229,15 +174,11 @@ fn open_ends(report: &Report, args: &AuditVerifyArgs, outcome: &Outcome) -> Vec<
     open
 }
 
-fn predecessors_of(report: &Report) -> u64 {
-    report.link.after.as_ref().map_or(0, |after| after.predecessors)
-}
-
 fn print(
     report: &Report,
     args: &AuditVerifyArgs,
     place: &Place,
-    outcome: &Outcome,
+    outcome: &PredecessorsOutcome,
     ui: &mut Ui,
 ) -> Result<(), Failure> {
     let open = open_ends(report, args, outcome);
@@ -245,6 +186,7 @@ fn print(
     let anchored = report.anchored.is_some() && finding.is_none();
     let good = report.is_good() && outcome.is_good();
     let root = report.root.map(|root| STANDARD.encode(root));
+    let verified = u64::try_from(outcome.logs.len()).unwrap_or(u64::MAX);
     if ui.json() {
         let shown = |finding: &auditor::Finding| {
             serde_json::json!({
@@ -277,8 +219,13 @@ fn print(
             "under_clock_offset": report.under_offset,
             "checkpoints": report.checkpoints,
             "unfinished": report.unfinished,
-            "predecessors": predecessors_of(report),
-            "predecessors_verified": outcome.verified,
+            "predecessors": report.link.predecessors,
+            "predecessors_verified": verified,
+            "predecessor_logs": outcome.logs.iter().map(|log| serde_json::json!({
+                "audit": log.name, "entries": log.entries, "anchored_entries": log.anchored,
+            })).collect::<Vec<_>>(),
+            "archived_unseen": report.unseen,
+            "erased": report.erased,
             "successor": report.link.successor,
             "root": root,
             "not_excluded": open,
@@ -334,10 +281,22 @@ fn print(
         let count = plural(report.claimed, "entry asks", "entries ask");
         numbers.push(("claimed", format!("{count} for what only the log's word says")));
     }
-    match (predecessors_of(report), outcome.verified) {
+    match (report.link.predecessors, verified) {
         (0, _) => {}
         (n, 0) => numbers.push(("predecessors", format!("{n}, not verified here"))),
         (n, verified) => numbers.push(("predecessors", format!("{n}, {verified} verified here"))),
+    }
+    for log in &outcome.logs {
+        let anchored = match log.anchored {
+            Some(size) => format!("anchored up to {}", plural(size, "entry", "entries")),
+            None => "anchored only by the log behind it".to_owned(),
+        };
+        let count = plural(log.entries, "entry", "entries");
+        numbers.push(("before", format!("{}: {count}, {anchored}", log.name)));
+    }
+    if report.erased > 0 {
+        let count = plural(report.erased, "entry", "entries");
+        numbers.push(("erased", format!("{count}, as the log says")));
     }
     if report.unfinished {
         numbers.push(("unfinished", "the last write was not completed, or goes on".to_owned()));

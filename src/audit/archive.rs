@@ -1,0 +1,274 @@
+//! Moving old files of entries out of a log, packed. The hashes of their entries stay, so that
+//! appending, and proofs of inclusion and consistency, go on without them.
+//!
+//! A file is copied, forced to the disk, read back and held against the tree; then a signed note
+//! takes its place in the log, and only then is it removed. A process that ends between any two of
+//! these steps leaves a log that is whole, and doing it again goes on from there.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::archived::{self, ArchiveNote, EntryFile};
+use super::checkpoint::Checkpoint;
+use super::entry::{self, Event};
+use super::fault::LogError;
+use super::files;
+use super::folder::{Folder, LogKey, PACKED, PUBLIC, file_name};
+use super::note::{MAX_NOTE, NoteKey};
+use super::segment::{Lines, TreeFile};
+use super::tree::{self, HASH};
+use super::unpack::MAX_UNPACKED;
+use crate::clock::Timestamp;
+use crate::key::store;
+
+/// What was moved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Archived {
+    /// Files.
+    pub files: u64,
+    /// The number of the first entry, where there is one.
+    pub first: u64,
+    /// The number of the entry behind the last one.
+    pub next: u64,
+    /// Bytes before.
+    pub bytes: u64,
+    /// Bytes packed.
+    pub packed: u64,
+}
+
+/// What a whole file of entries says of itself.
+struct Sealed {
+    /// The time of its last entry.
+    last: Timestamp,
+    /// How many logs there are before this one, where the first entry says so.
+    predecessors: u64,
+}
+
+/// Moves the files of entries that are over and done, and whose last entry is from before `before`,
+/// into the folder `to`. The newest file with an entry under a checkpoint stays. Another process
+/// may write the log meanwhile.
+///
+/// # Errors
+/// [`LogError::Maintained`]; [`LogError::Changed`] if an entry is not the one under the log's
+/// checkpoint, [`LogError::Archive`] if `to` cannot be used; then nothing more is moved.
+pub fn archive(folder: &Folder, before: Timestamp, to: &Path) -> Result<Archived, LogError> {
+    folder.check()?;
+    let key = folder.key()?;
+    let _lock = folder.lock_maintenance()?;
+    let changed = |why: &str| LogError::changed(folder.path(), why);
+    let note = folder.latest()?.ok_or_else(|| changed("its checkpoint was removed"))?;
+    let (checkpoint, _) = Checkpoint::signed(&note, key.public())
+        .map_err(|e| changed(&format!("its checkpoint is {e}")))?;
+    make_folder(to, folder, key.public())?;
+    let places = places(folder, &key)?;
+    let mut moved = Archived::default();
+    for pair in places.windows(2) {
+        let [(first, path), (next, _)] = pair else { break };
+        // The entry behind the last one is the writer's way to know where it stands.
+        if *next >= checkpoint.size {
+            break;
+        }
+        let Some(path) = path else { continue };
+        let file = EntryFile { first: *first, path: path.clone(), packed: false };
+        let sealed = check(&file, *next, folder, &checkpoint)?;
+        if sealed.last >= before {
+            break;
+        }
+        let (bytes, packed) = pack(&file, *next, folder, (&checkpoint, to))?;
+        let stub = ArchiveNote { first: *first, next: *next, predecessors: sealed.predecessors };
+        let note = stub.sign(key.public(), &*key.secret)?;
+        let path = folder.stub(*first);
+        files::replace(&path, |out, _| {
+            out.write_all(note.as_bytes()).map_err(|e| LogError::io("write", &path, e))
+        })?;
+        fs::remove_file(&file.path).map_err(|e| LogError::io("remove", &file.path, e))?;
+        folder.sync()?;
+        if moved.files == 0 {
+            moved.first = *first;
+        }
+        moved.next = *next;
+        moved.files += 1;
+        moved.bytes = moved.bytes.saturating_add(bytes);
+        moved.packed = moved.packed.saturating_add(packed);
+    }
+    Ok(moved)
+}
+
+/// The key of the log whose entries the archive in `to` has, as the archive says itself; `None` if it
+/// does not say. Nothing rests on it: it keeps two logs from being mixed up.
+///
+/// # Errors
+/// [`LogError::KeyUnfit`] if it is no key.
+pub fn owner(to: &Path) -> Result<Option<NoteKey>, LogError> {
+    let Some(bytes) = files::small(&to.join(PUBLIC), MAX_NOTE)? else { return Ok(None) };
+    let text = String::from_utf8_lossy(&bytes);
+    text.trim_end().parse().map(Some).map_err(|_| LogError::KeyUnfit("log-key.pub is not one"))
+}
+
+/// Makes the folder of an archive, or checks that the one that is there is of this log.
+fn make_folder(to: &Path, folder: &Folder, key: &NoteKey) -> Result<(), LogError> {
+    let wrong = |e| LogError::io("make", to, e);
+    let other = |why: String| LogError::Archive { path: to.to_owned(), why };
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(to).map_err(wrong)?;
+    let about = fs::metadata(to).map_err(wrong)?;
+    if let Some(mode) = store::mode_of(&about).filter(|mode| mode & 0o022 != 0) {
+        return Err(LogError::TooOpen { path: to.to_owned(), mode });
+    }
+    let real = |path: &Path| fs::canonicalize(path).map_err(wrong);
+    if real(to)? == real(folder.path())? {
+        return Err(other("it is the folder of the log itself".to_owned()));
+    }
+    let path = to.join(PUBLIC);
+    let text = format!("{key}\n");
+    match files::small(&path, MAX_NOTE)? {
+        None => files::replace(&path, |out, _| {
+            out.write_all(text.as_bytes()).map_err(|e| LogError::io("write", &path, e))
+        }),
+        Some(found) if found == text.as_bytes() => Ok(()),
+        Some(found) => {
+            let found = String::from_utf8_lossy(&found).trim_end().chars().take(200).collect();
+            let found: String = found;
+            Err(other(format!("it has entries of {}", crate::secret::quoted(&found))))
+        }
+    }
+}
+
+/// The first entry of each file, in order, and where the file lies, unless it was archived before.
+fn places(folder: &Folder, key: &LogKey) -> Result<Vec<(u64, Option<PathBuf>)>, LogError> {
+    let changed = |why: String| LogError::changed(folder.path(), why);
+    let segments: BTreeMap<u64, PathBuf> = folder.segments()?.into_iter().collect();
+    let mut places: BTreeMap<u64, Option<PathBuf>> =
+        segments.into_iter().map(|(first, path)| (first, Some(path))).collect();
+    let mut ends = Vec::new();
+    for (first, path) in folder.stubs()? {
+        let note = archived::note_at(&path, first, key.public());
+        let note =
+            note.map_err(|why| changed(format!("the note that entry {first} was archived {why}")))?;
+        ends.push(note.next);
+        places.entry(first).or_insert(None);
+    }
+    match std::iter::once(0).chain(ends).find(|next| !places.contains_key(next)) {
+        Some(next) if !places.is_empty() => Err(changed(format!("entry {next} is missing"))),
+        _ => Ok(places.into_iter().collect()),
+    }
+}
+
+/// Packs a file into the folder of the archive, and gives its bytes before and behind.
+fn pack(
+    file: &EntryFile,
+    next: u64,
+    folder: &Folder,
+    (checkpoint, to): (&Checkpoint, &Path),
+) -> Result<(u64, u64), LogError> {
+    let path = to.join(file_name(file.first, PACKED));
+    let wrong = |e| LogError::io("read", &file.path, e);
+    let mut source = files::read(&file.path)?;
+    let bytes = source.metadata().map_err(wrong)?.len();
+    if bytes > MAX_UNPACKED {
+        let why = "a file of over 1 GiB is not archived".to_owned();
+        return Err(LogError::Archive { path: file.path.clone(), why });
+    }
+    if fs::symlink_metadata(&path).is_ok() {
+        let there = EntryFile { first: file.first, path: path.clone(), packed: true };
+        check(&there, next, folder, checkpoint).map_err(|_| {
+            let why = "it is there already, and does not hold these entries".to_owned();
+            LogError::Archive { path: path.clone(), why }
+        })?;
+    }
+    files::replace(&path, |out, temporary| {
+        write_packed(out, true, |out| io::copy(&mut source, out).map(drop))
+            .map_err(|e| LogError::io("write", &path, e))?;
+        out.sync_all().map_err(|e| LogError::io("write", &path, e))?;
+        // Read back before anything is removed.
+        let there = EntryFile { first: file.first, path: temporary.to_owned(), packed: true };
+        check(&there, next, folder, checkpoint).map(drop)
+    })?;
+    let packed = fs::metadata(&path).map_err(|e| LogError::io("read", &path, e))?.len();
+    Ok((bytes, packed))
+}
+
+/// Writes a file of entries, packed or as it is.
+pub(super) fn write_packed(
+    out: &mut File,
+    packed: bool,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut buffer = BufWriter::with_capacity(256 * 1024, out);
+    if packed {
+        let mut encoder = GzEncoder::new(&mut buffer, Compression::default());
+        write(&mut encoder)?;
+        encoder.finish()?;
+    } else {
+        write(&mut buffer)?;
+    }
+    buffer.flush()
+}
+
+/// Checks that a file holds the entries up to `next`, each under the log's checkpoint, and that the
+/// stored hashes are theirs.
+fn check(
+    file: &EntryFile,
+    next: u64,
+    folder: &Folder,
+    checkpoint: &Checkpoint,
+) -> Result<Sealed, LogError> {
+    let changed = |why: String| LogError::changed(folder.path(), why);
+    let nodes = TreeFile::open(folder)?;
+    let mut edge = tree::edge(&nodes, file.first)?;
+    let path = folder.tree();
+    let mut stored = files::read(&path)?;
+    stored
+        .seek(SeekFrom::Start(tree::stored(file.first).saturating_mul(HASH)))
+        .map_err(|e| LogError::io("read", &path, e))?;
+    let mut stored = BufReader::with_capacity(64 * 1024, stored);
+    let (mut predecessors, mut last) = (0, Vec::new());
+    for line in Lines::of(file)? {
+        let line = line?;
+        if let Some(why) = line.fault {
+            return Err(LogError::Archive { path: file.path.clone(), why });
+        }
+        if !line.whole || line.n >= next {
+            return Err(changed(format!("entry {} is not what was written", line.n)));
+        }
+        let mut same = true;
+        edge.push(entry::leaf(&line.bytes), |hash| {
+            let mut other = [0; 32];
+            same &= stored.read_exact(&mut other).is_ok() && other == *hash;
+        });
+        if !same {
+            return Err(changed(format!("entry {} is not the one whose hash is stored", line.n)));
+        }
+        if line.n == 0
+            && let Ok(entry) = entry::parse(&line.bytes)
+            && let Event::After(after) = entry.event
+        {
+            predecessors = after.predecessors;
+        }
+        last = line.bytes;
+    }
+    if edge.size() != next {
+        return Err(changed(format!("entry {} is missing", edge.size())));
+    }
+    let proof = tree::consistency(&nodes, next, checkpoint.size)?;
+    let (old, new) = (edge.root(), (checkpoint.size, &checkpoint.root));
+    if !tree::is_consistent((next, &old), new, &proof) {
+        return Err(changed(format!(
+            "the entries {} to {} are not those under its checkpoint",
+            file.first,
+            next - 1
+        )));
+    }
+    let entry = entry::parse(&last)
+        .map_err(|_| changed(format!("entry {} is not what was written", next - 1)))?;
+    Ok(Sealed { last: entry.time, predecessors })
+}

@@ -1,0 +1,158 @@
+//! Where the files of entries of a log lie: in its folder, or packed in archives beside it; and the
+//! notes that stand in the folder in the place of those that were archived.
+//!
+//! Such a note is signed by the log's key, as a checkpoint is (C2SP `signed-note`), and its second
+//! line keeps it from being one:
+//!
+//! ```text
+//! example.com/audit
+//! archived
+//! 0 1000
+//!
+//! — example.com/audit Az3grlgtzPICa5OS8npVmf1Myq/5…
+//! ```
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::fault::LogError;
+use super::files;
+use super::folder::{Folder, PACKED, numbered};
+use super::note::{MAX_NOTE, Note, NoteKey};
+use crate::key::{Sign, SignError};
+
+/// A file of entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct EntryFile {
+    /// The number of its first entry.
+    pub(super) first: u64,
+    pub(super) path: PathBuf,
+    /// It is packed with gzip.
+    pub(super) packed: bool,
+}
+
+/// The files of entries of a log, in order: those in its folder, and those in the archives that were
+/// given with it.
+///
+/// # Errors
+/// A folder cannot be read; two archives have a file of the same entries.
+pub(super) fn entry_files(folder: &Folder) -> Result<Vec<EntryFile>, LogError> {
+    let own = folder.segments()?.into_iter();
+    let own = own.map(|(first, path)| (first, EntryFile { first, path, packed: false }));
+    let mut all: BTreeMap<u64, EntryFile> = own.collect();
+    for archive in folder.archives() {
+        for (first, path) in numbered(archive, PACKED)? {
+            match all.get(&first) {
+                Some(other) if other.packed => {
+                    let why = format!("{} has the same entries: give one of them", path.display());
+                    return Err(LogError::Archive { path: other.path.clone(), why });
+                }
+                // Both are there where a process ended before it had removed the first.
+                Some(_) => {}
+                None => {
+                    all.insert(first, EntryFile { first, path, packed: true });
+                }
+            }
+        }
+    }
+    Ok(all.into_values().collect())
+}
+
+/// The note that a file of entries was archived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ArchiveNote {
+    /// The number of its first entry.
+    pub(super) first: u64,
+    /// The number of the entry behind its last one.
+    pub(super) next: u64,
+    /// How many logs there are before this one, where `first` is 0: the entry that says so is
+    /// archived too.
+    pub(super) predecessors: u64,
+}
+
+impl ArchiveNote {
+    /// The signed note.
+    pub(super) fn sign(self, as_key: &NoteKey, key: &dyn Sign) -> Result<String, SignError> {
+        let mut text = format!("{}\narchived\n{} {}\n", as_key.name(), self.first, self.next);
+        if self.predecessors > 0 {
+            text += &format!("predecessors {}\n", self.predecessors);
+        }
+        Note::sign(text, as_key, key)
+    }
+
+    /// Reads the note about the file that begins with `first`, which `key` has to have signed.
+    ///
+    /// # Errors
+    /// In words that follow "its note".
+    pub(super) fn read(bytes: &[u8], first: u64, key: &NoteKey) -> Result<Self, String> {
+        let note = Note::parse(bytes).map_err(|e| format!("is {e}"))?;
+        let form = || "cannot be read".to_owned();
+        let mut lines = note.text().lines();
+        if lines.next() != Some(key.name()) || note.signed_by(key).is_none() {
+            return Err("is not signed by the key of the log".to_owned());
+        }
+        let number = |text: &str| {
+            // One number has one spelling.
+            text.parse::<u64>().ok().filter(|number| number.to_string() == text)
+        };
+        let kind = lines.next();
+        let (from, next) = lines.next().and_then(|line| line.split_once(' ')).ok_or_else(form)?;
+        let predecessors = match lines.next() {
+            None => Some(0),
+            Some(line) => line.strip_prefix("predecessors ").and_then(number),
+        };
+        match (kind, number(from), number(next), predecessors, lines.next()) {
+            (Some("archived"), Some(from), Some(next), Some(predecessors), None)
+                if from == first && next > first =>
+            {
+                Ok(ArchiveNote { first, next, predecessors })
+            }
+            (Some("archived"), Some(from), Some(_), ..) if from != first => {
+                Err(format!("is about the entries from {from} on"))
+            }
+            _ => Err(form()),
+        }
+    }
+}
+
+/// The note in the file at `path`.
+pub(super) fn note_at(path: &Path, first: u64, key: &NoteKey) -> Result<ArchiveNote, String> {
+    let bytes = files::small(path, MAX_NOTE).map_err(|e| format!("cannot be read: {e}"))?;
+    ArchiveNote::read(&bytes.unwrap_or_default(), first, key)
+}
+
+/// The entries that are archived, and in none of the archives that were given, by the word of the
+/// folder: whose signature the notes bear is seen by an audit of the whole log.
+///
+/// # Errors
+/// The folder cannot be read.
+pub(super) fn unseen(folder: &Folder) -> Result<Vec<Range<u64>>, LogError> {
+    let stubs = folder.stubs()?;
+    if stubs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (key, files) = (folder.public()?, entry_files(folder)?);
+    let seen = |first| files.binary_search_by_key(&first, |file| file.first).is_ok();
+    let unseen = stubs.iter().filter(|(first, _)| !seen(*first));
+    let notes = unseen.filter_map(|(first, path)| note_at(path, *first, &key).ok());
+    Ok(notes.map(|note| note.first..note.next).collect())
+}
+
+impl Folder {
+    /// How many entries are archived, and in none of the archives that were given.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn unseen(&self) -> Result<u64, LogError> {
+        Ok(unseen(self)?.iter().map(|range| range.end - range.start).sum())
+    }
+
+    /// Whether entry `n` is archived, and in none of the archives that were given.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn is_unseen(&self, n: u64) -> Result<bool, LogError> {
+        Ok(unseen(self)?.iter().any(|range| range.contains(&n)))
+    }
+}

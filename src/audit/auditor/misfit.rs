@@ -1,0 +1,85 @@
+//! What was done to entries that do not fit.
+
+use super::super::fault::MAX_LINE;
+use super::super::finding::{self, What};
+use super::super::held::Held;
+use super::super::judge::Looked;
+use super::{Auditor, Suspect};
+
+impl Auditor {
+    /// A checkpoint has another root than the entries.
+    pub(super) fn other_root(&mut self, one: &Held, size: u64) {
+        let good = self.good;
+        let whose =
+            if one.kept || one.witnessed { "the checkpoint that was kept" } else { "a checkpoint" };
+        match self.other_hash.take() {
+            // The next entry tells whether this one was changed, or put in.
+            Some(n) if n + 1 == size => {
+                let why = Some(format!("it is not the one under {whose} over {size} entries"));
+                self.suspect = Some(Suspect { place: n, n: Some(n), why, what: What::Changed });
+            }
+            Some(n) => {
+                let why = format!(
+                    "{whose} over {size} entries, and the hash stored for it, are of another"
+                );
+                self.find(What::Changed, Some(n), why);
+            }
+            None => {
+                let why = format!(
+                    "{whose} over {size} entries has another root: entries {good} to {} were rewritten with all their hashes",
+                    size.saturating_sub(1)
+                );
+                self.find(What::Rewritten, Some(good), why);
+            }
+        }
+        self.broken = true;
+        self.stored = None;
+    }
+
+    /// Says what was done, once it is known what follows.
+    pub(super) fn conclude(&mut self, suspect: Suspect, next: Option<u64>) {
+        let Suspect { place, n, why, what } = suspect;
+        if let Some(first) = self.other_hash.filter(|first| *first < place) {
+            // The number comes again: what bore it first was not there when hashes were stored.
+            if n == Some(first) && place == first + 1 {
+                self.find(What::Inserted, Some(first), "the true entry follows".to_owned());
+            } else {
+                let why = format!(
+                    "it is not the one that its hash was stored of, and entry {place} does not fit either"
+                );
+                self.find(What::Changed, Some(first), why);
+            }
+            self.go_on_at(next);
+            return;
+        }
+        let (finding, structural) = finding::of_a_misfit(place, (n, next), what, why);
+        self.find(finding.what, finding.n, finding.why);
+        // Else only this one is in doubt.
+        if structural {
+            self.go_on_at(next);
+        }
+    }
+
+    /// Where all findings are wanted: counts on from what the next entry says.
+    fn go_on_at(&mut self, next: Option<u64>) {
+        (self.broken, self.stored, self.other_hash) = (true, None, None);
+        if let Some(next) = next {
+            self.expected = next;
+        }
+    }
+
+    /// The last line has no end: it is being written, or was cut.
+    pub(super) fn broken_off(&mut self, looked: &Looked) {
+        if let Some(why) = &looked.fault {
+            self.find(What::Archive, Some(self.expected), why.clone());
+        } else if self.checkpoints.most() > self.edge.size() {
+            let why = format!("its line breaks off after {} bytes", looked.bytes);
+            self.find(What::Truncated, Some(self.expected), why);
+        } else if looked.bytes > 16 * 1024 * 1024 && looked.bytes as usize >= MAX_LINE {
+            let why = format!("its line has no end within {} bytes", looked.bytes);
+            self.find(What::Changed, Some(self.expected), why);
+        } else {
+            self.report.unfinished = true;
+        }
+    }
+}

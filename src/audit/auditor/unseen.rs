@@ -1,0 +1,89 @@
+//! Entries that are archived, and whose archive was not given: their hashes stand for them.
+
+use std::io::Read as _;
+
+use super::super::archived;
+use super::super::fault::LogError;
+use super::super::finding::What;
+use super::super::folder::Folder;
+use super::super::note::NoteKey;
+use super::super::tree::{Hash, Nodes as _};
+use super::Auditor;
+
+impl Auditor {
+    /// Reads the notes about files that were archived. Only the key that the auditor pinned makes
+    /// an archived file of one that is missing; without a pinned key, the log's own does.
+    pub(super) fn read_archive_notes(
+        &mut self,
+        folder: &Folder,
+        key: Option<&NoteKey>,
+    ) -> Result<(), LogError> {
+        let stubs = folder.stubs()?;
+        if stubs.is_empty() {
+            return Ok(());
+        }
+        let own = folder.public().ok();
+        for (first, path) in stubs {
+            let key = key.or(own.as_ref()).ok_or_else(|| "is of an unknown key".to_owned());
+            match key.and_then(|key| archived::note_at(&path, first, key)) {
+                Ok(note) => {
+                    if first == 0 && self.files.first() != Some(&0) {
+                        self.context.link.first_unknown = true;
+                        self.context.link.predecessors = note.predecessors;
+                    }
+                    if self.files.binary_search(&first).is_err() {
+                        self.archived.insert(first, note.next);
+                    }
+                }
+                Err(why) => {
+                    let why = format!("the note that it was archived {why}");
+                    self.find(What::Archive, Some(first), why);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes over archived files up to entry `to`, where the next one that was given begins.
+    pub(super) fn pass_over(&mut self, to: u64) {
+        while let Some(next) = self.archived.remove(&self.counted) {
+            if next > to {
+                let why = format!("the note says that it goes up to entry {}", next - 1);
+                return self.find(What::Archive, Some(self.counted), why);
+            }
+            if let Some(suspect) = self.suspect.take() {
+                self.conclude(suspect, Some(self.counted));
+            }
+            let (first, count) = (self.counted, next - self.counted);
+            self.unseen.push(first..next);
+            self.report.count_unseen(count);
+            self.context.pass_over();
+            (self.counted, self.expected) = (next, self.expected.saturating_add(count));
+            for n in first..next {
+                if self.broken || self.is_over() {
+                    break;
+                }
+                self.take_unseen(n);
+            }
+        }
+    }
+
+    /// Takes an entry by the hash of its leaf alone.
+    fn take_unseen(&mut self, n: u64) {
+        let mut leaf = [0; 32];
+        let read = self.stored.as_mut().is_some_and(|stored| stored.read_exact(&mut leaf).is_ok());
+        if !read {
+            let why = "the hashes of entries that are archived were removed".to_owned();
+            self.find(What::Tree, Some(n), why);
+            self.broken = true;
+            return;
+        }
+        self.grow(leaf, n, true);
+        self.meet();
+    }
+
+    /// The hash that the log stores of the leaf of entry `n`.
+    pub(super) fn stored_leaf(&self, n: u64) -> Option<Hash> {
+        self.nodes.as_ref()?.node(0, n).ok()
+    }
+}

@@ -1,0 +1,205 @@
+//! Erasing one entry: a court's order, a person's right.
+//!
+//! The log says first, in an entry under a checkpoint, that the entry is erased; then a tombstone
+//! takes its place, in the log's folder or in an archive. A process that ends between the two leaves
+//! a log that says what is still to be done, and doing it again does it.
+
+use std::sync::Arc;
+
+use super::archive::write_packed;
+use super::archived::{self, EntryFile};
+use super::checkpoint::Checkpoint;
+use super::entry::{self, Event};
+use super::erasure::{self, Erasure};
+use super::erasures;
+use super::fault::LogError;
+use super::files;
+use super::folder::{Folder, PACKED, file_name};
+use super::segment::{self, Lines, TreeFile};
+use super::tree;
+use super::writer::{Settings, Writer};
+use crate::clock::Clock;
+
+/// An entry that was erased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ErasedEntry {
+    /// The entry.
+    pub n: u64,
+    /// The entry that tells of it.
+    pub by: u64,
+    /// Files in which a tombstone stands in its place.
+    pub files: u64,
+}
+
+/// Why an entry is not erased.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EraseError {
+    /// The log cannot be read or written.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The reason cannot stand in an entry.
+    #[error("the reason {0}")]
+    Reason(&'static str),
+    /// There is no such entry.
+    #[error("the log has no entry {0}")]
+    NoEntry(u64),
+    /// Only requests are erased: the others have no personal data, and the log cannot be read
+    /// without them.
+    #[error("entry {n} is not about a request but about {event:?}: only requests can be erased")]
+    NoRequest {
+        /// The entry.
+        n: u64,
+        /// What it is about.
+        event: &'static str,
+    },
+    /// It was erased before.
+    #[error("entry {n} was erased before, as entry {by} says")]
+    Already {
+        /// The entry.
+        n: u64,
+        /// The entry that tells of it.
+        by: u64,
+    },
+}
+
+/// Erases entry `n` for `reason`, in the log's folder and in the archives that were given with it.
+///
+/// # Errors
+/// [`EraseError`]; [`LogError::Locked`] while another process writes the log, [`LogError::Archived`]
+/// if an archive is needed that was not given, [`LogError::Followed`] if the log is closed: no entry
+/// can tell of an erasure then.
+pub fn erase(
+    folder: &Folder,
+    n: u64,
+    reason: &str,
+    clock: Arc<dyn Clock>,
+) -> Result<ErasedEntry, EraseError> {
+    erasure::check_reason(reason).map_err(EraseError::Reason)?;
+    let key = folder.key()?;
+    let _lock = folder.lock_maintenance()?;
+    let mut writer = Writer::open(folder.clone(), key.clone(), Settings::default(), clock)?;
+    if n >= writer.size() {
+        return Err(EraseError::NoEntry(n));
+    }
+    writer.checkpoint()?;
+    // An entry that tells of it already may lie in any file behind it.
+    if let Some(unseen) = archived::unseen(folder)?.iter().find(|range| range.end > n) {
+        return Err(LogError::Archived(unseen.start.max(n)).into());
+    }
+    let changed = |why: String| LogError::changed(folder.path(), why);
+    let copies = copies(folder, n)?;
+    let (mut line, mut tombs) = (None, 0);
+    for copy in &copies {
+        let found = segment::line_of(copy, n)?.ok_or(EraseError::NoEntry(n))?;
+        match entry::is_about(&found.bytes, "tombstone") {
+            true => tombs += 1,
+            false => line = Some(found.bytes),
+        }
+    }
+    let told = erasures::told_of(folder, n)?;
+    let Some(line) = line else {
+        return Err(match told {
+            Some((by, _)) => EraseError::Already { n, by },
+            None => changed(format!("entry {n} was removed, and no entry tells of it")).into(),
+        });
+    };
+    let entry =
+        entry::parse(&line).map_err(|_| changed(format!("entry {n} is not what was written")))?;
+    if !matches!(entry.event, Event::Request(_)) {
+        return Err(EraseError::NoRequest { n, event: entry.event.as_str() });
+    }
+    let leaf = tree::leaf(&line);
+    check(folder, n, &leaf, key.public())?;
+    let (by, erasure) = match told {
+        Some((by, told)) if told.leaf == leaf && told.time == entry.time => (by, told),
+        Some((by, _)) => {
+            let why = format!("entry {by} tells of the erasure of another one in its place");
+            return Err(changed(why).into());
+        }
+        None if tombs > 0 => {
+            return Err(changed(format!("entry {n} was removed, and no entry tells of it")).into());
+        }
+        None => {
+            let erasure = Erasure::new(n, entry.time, leaf, reason);
+            let numbers = writer.append(std::iter::once(&erasure.record()))?;
+            writer.checkpoint()?;
+            (numbers.first().copied().unwrap_or_default(), erasure)
+        }
+    };
+    for copy in &copies {
+        put(copy, &erasure)?;
+    }
+    // Only now may another process write.
+    drop(writer);
+    let files = u64::try_from(copies.len()).unwrap_or(u64::MAX);
+    Ok(ErasedEntry { n, by, files })
+}
+
+/// The files that hold entry `n`: one, and a packed copy where a process ended while it archived.
+fn copies(folder: &Folder, n: u64) -> Result<Vec<EntryFile>, LogError> {
+    let files = archived::entry_files(folder)?;
+    let at = files.partition_point(|file| file.first <= n);
+    let Some(file) = at.checked_sub(1).and_then(|at| files.get(at)) else {
+        return Ok(Vec::new());
+    };
+    let mut copies = vec![file.clone()];
+    for archive in folder.archives().iter().filter(|_| !file.packed) {
+        let path = archive.join(file_name(file.first, PACKED));
+        if path.exists() {
+            copies.push(EntryFile { first: file.first, path, packed: true });
+        }
+    }
+    Ok(copies)
+}
+
+/// Checks that the line is the one under the latest checkpoint: what was changed is not erased, it is
+/// a trace.
+fn check(
+    folder: &Folder,
+    n: u64,
+    leaf: &tree::Hash,
+    key: &super::note::NoteKey,
+) -> Result<(), LogError> {
+    let changed = |why: String| LogError::changed(folder.path(), why);
+    let note = folder.latest()?.ok_or_else(|| changed("its checkpoint was removed".to_owned()))?;
+    let (checkpoint, _) =
+        Checkpoint::signed(&note, key).map_err(|e| changed(format!("its checkpoint is {e}")))?;
+    let proof = tree::inclusion(&TreeFile::open(folder)?, n, checkpoint.size)?;
+    match tree::root_of_inclusion(leaf, n, checkpoint.size, &proof) == Some(checkpoint.root) {
+        true => Ok(()),
+        false => Err(changed(format!("entry {n} is not the one under its checkpoint"))),
+    }
+}
+
+/// Puts a tombstone into a file.
+fn put(file: &EntryFile, erasure: &Erasure) -> Result<(), LogError> {
+    let wrong = |e| LogError::io("write", &file.path, e);
+    let mut read = Ok(());
+    files::replace(&file.path, |out, _| {
+        write_packed(out, file.packed, |out| {
+            for line in Lines::of(file).map_err(std::io::Error::other)? {
+                match line {
+                    Ok(line) if line.fault.is_some() || !line.whole => {
+                        let why = line.fault.unwrap_or_else(|| "it breaks off".to_owned());
+                        read = Err(LogError::Archive { path: file.path.clone(), why });
+                        return Ok(());
+                    }
+                    Ok(line) if line.n == erasure.n => out.write_all(&erasure.tombstone())?,
+                    Ok(mut line) => {
+                        line.bytes.push(b'\n');
+                        out.write_all(&line.bytes)?;
+                    }
+                    Err(error) => {
+                        read = Err(error);
+                        return Ok(());
+                    }
+                }
+            }
+            Ok(())
+        })
+        .map_err(wrong)?;
+        read
+    })
+}

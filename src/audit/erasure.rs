@@ -1,0 +1,150 @@
+//! What is left of an entry that was erased: a tombstone in its place, which has the hash of its
+//! leaf, and an entry at the end of the log that tells of the erasure.
+//!
+//! ```text
+//! {"mcpid":"audit/2","n":17,"time":"…","event":"tombstone","tombstone":{"leaf":"BASE64"}}
+//! {"mcpid":"audit/2","n":42,"time":"…","event":"erased","erased":{"n":17,"time":"…","leaf":"BASE64","reason":"…"}}
+//! ```
+//!
+//! The tree keeps the hash of the erased line, so that every proof over the other entries holds as
+//! before. A tombstone lies under no checkpoint: only the entry that tells of it makes an erasure of
+//! what is otherwise a removal.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use super::record::Record;
+use super::tree::Hash;
+use crate::clock::Timestamp;
+
+/// Bytes of a reason at most.
+pub const MAX_REASON: usize = 1_000;
+
+/// What an entry tells of another one that was erased.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "ErasureMembers", into = "ErasureMembers")]
+#[non_exhaustive]
+pub struct Erasure {
+    /// The number of the erased entry.
+    pub n: u64,
+    /// The time of the erased entry.
+    pub time: Timestamp,
+    /// The hash of its leaf (RFC 9162 section 2.1.1).
+    pub leaf: Hash,
+    /// Why it was erased, in the words of the log's keeper.
+    pub reason: String,
+}
+
+/// What stands in the place of an erased entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "TombstoneMembers", into = "TombstoneMembers")]
+#[non_exhaustive]
+pub struct Tombstone {
+    /// The hash of the leaf of the erased entry.
+    pub leaf: Hash,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ErasureMembers {
+    n: u64,
+    time: String,
+    leaf: String,
+    reason: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TombstoneMembers {
+    leaf: String,
+}
+
+impl TryFrom<ErasureMembers> for Erasure {
+    type Error = &'static str;
+
+    fn try_from(members: ErasureMembers) -> Result<Self, Self::Error> {
+        let time = Timestamp::parse_rfc3339(&members.time).ok();
+        // One moment has one spelling.
+        let time = time.filter(|time| time.to_string() == members.time).ok_or("its time")?;
+        let leaf = leaf_of(&members.leaf).ok_or("its leaf")?;
+        check_reason(&members.reason)?;
+        Ok(Erasure { n: members.n, time, leaf, reason: members.reason })
+    }
+}
+
+impl From<Erasure> for ErasureMembers {
+    fn from(erasure: Erasure) -> Self {
+        let Erasure { n, time, leaf, reason } = erasure;
+        ErasureMembers { n, time: time.to_string(), leaf: STANDARD.encode(leaf), reason }
+    }
+}
+
+impl TryFrom<TombstoneMembers> for Tombstone {
+    type Error = &'static str;
+
+    fn try_from(members: TombstoneMembers) -> Result<Self, Self::Error> {
+        Ok(Tombstone { leaf: leaf_of(&members.leaf).ok_or("its leaf")? })
+    }
+}
+
+impl From<Tombstone> for TombstoneMembers {
+    fn from(tombstone: Tombstone) -> Self {
+        TombstoneMembers { leaf: STANDARD.encode(tombstone.leaf) }
+    }
+}
+
+fn leaf_of(text: &str) -> Option<Hash> {
+    STANDARD.decode(text).ok()?.try_into().ok()
+}
+
+/// Checks the reason of an erasure.
+///
+/// # Errors
+/// It is empty, longer than [`MAX_REASON`] or has a control character; in words that follow
+/// "the reason".
+///
+/// ```
+/// use mcpid::audit::erasure::check_reason;
+///
+/// assert!(check_reason("order of the district court, 12 O 34/26").is_ok());
+/// assert!(check_reason("").is_err());
+/// assert!(check_reason("two\nlines").is_err());
+/// ```
+pub fn check_reason(reason: &str) -> Result<(), &'static str> {
+    if reason.trim().is_empty() {
+        Err("is empty")
+    } else if reason.len() > MAX_REASON {
+        Err("is over 1000 bytes long")
+    } else if reason.chars().any(char::is_control) {
+        Err("has a control character")
+    } else {
+        Ok(())
+    }
+}
+
+impl Erasure {
+    /// The erasure of the entry `n`, made at `time`, whose leaf has the hash `leaf`.
+    pub(super) fn new(n: u64, time: Timestamp, leaf: Hash, reason: &str) -> Self {
+        Erasure { n, time, leaf, reason: reason.to_owned() }
+    }
+
+    /// The entry that tells of it.
+    pub(super) fn record(&self) -> Record {
+        Record::event("erased", self)
+    }
+
+    /// The line that stands in the place of the erased entry, with its line feed.
+    pub(super) fn tombstone(&self) -> Vec<u8> {
+        Tombstone { leaf: self.leaf }.line(self.n, self.time)
+    }
+}
+
+impl Tombstone {
+    /// The one spelling of a tombstone, with its line feed.
+    pub(super) fn line(&self, n: u64, time: Timestamp) -> Vec<u8> {
+        let mut line = Vec::with_capacity(160);
+        Record::event("tombstone", self).line(n, &time.to_string(), &mut line);
+        line
+    }
+}

@@ -1,0 +1,86 @@
+//! Tombstones, and the entries that tell of an erasure: each of the two needs the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use super::entry::{self, Event};
+use super::erasure::Erasure;
+use super::fault::LogError;
+use super::finding::What;
+use super::folder::Folder;
+use super::segment;
+use super::tree::Hash;
+use crate::clock::Timestamp;
+
+/// The entry that tells of the erasure of entry `n`, and what it tells.
+///
+/// # Errors
+/// The log cannot be read.
+pub(super) fn told_of(folder: &Folder, n: u64) -> Result<Option<(u64, Erasure)>, LogError> {
+    for line in segment::lines(folder)? {
+        let line = line?;
+        if !entry::is_about(&line.bytes, "erased") {
+            continue;
+        }
+        let Ok(entry) = entry::parse(&line.bytes) else { continue };
+        if let Event::Erased(erasure) = entry.event
+            && erasure.n == n
+        {
+            return Ok(Some((entry.n, erasure)));
+        }
+    }
+    Ok(None)
+}
+
+/// What the entries so far have said about erasures.
+#[derive(Debug, Default)]
+pub(super) struct Erasures {
+    /// Tombstones of which no entry has told yet: time and leaf of the erased entry.
+    open: BTreeMap<u64, (Timestamp, Hash)>,
+    /// Erased entries of which one entry has told.
+    told: BTreeSet<u64>,
+}
+
+impl Erasures {
+    /// A tombstone stands in the place of entry `n`.
+    pub(super) fn meet(&mut self, n: u64, time: Timestamp, leaf: Hash) {
+        self.open.insert(n, (time, leaf));
+    }
+
+    /// Entry `by` tells of an erasure. `stored` is the hash that the log stores of that leaf, and
+    /// `unseen` the entries that are archived and were not given. Returns whether the erased entry
+    /// is gone, as far as that was seen.
+    pub(super) fn tell(
+        &mut self,
+        by: u64,
+        erasure: &Erasure,
+        (stored, unseen): (Option<Hash>, &[Range<u64>]),
+    ) -> Result<bool, (What, u64, String)> {
+        let n = erasure.n;
+        let changed = |why: String| Err((What::Changed, by, why));
+        if n >= by {
+            return changed(format!(
+                "it tells of the erasure of entry {n}, which is not before it"
+            ));
+        }
+        if stored.is_some_and(|stored| stored != erasure.leaf) {
+            return changed(format!("the leaf that it names is not that of entry {n}"));
+        }
+        if !self.told.insert(n) {
+            return changed(format!("another entry has told of the erasure of entry {n} before"));
+        }
+        match self.open.remove(&n) {
+            Some(found) if found == (erasure.time, erasure.leaf) => Ok(true),
+            Some(_) => {
+                let why = format!("entry {by} tells of the erasure of another one in its place");
+                Err((What::Removed, n, why))
+            }
+            None => Ok(unseen.iter().any(|range| range.contains(&n))),
+        }
+    }
+
+    /// The tombstones of which no entry has told.
+    pub(super) fn untold(&self) -> impl Iterator<Item = u64> {
+        self.open.keys().copied()
+    }
+}

@@ -1,0 +1,62 @@
+//! Looking at a log before it is opened for writing.
+
+use std::fs::{self, File, OpenOptions};
+
+use super::checkpoint::Checkpoint;
+use super::entry::{self, Event};
+use super::fault::LogError;
+use super::files;
+use super::folder::Folder;
+use super::segment::Lines;
+
+impl Folder {
+    /// Whether this process could write the log, as far as that shows without changing anything:
+    /// its key, its permissions, its files, and the latest checkpoint. Whether another process
+    /// writes it at present is the answer.
+    ///
+    /// # Errors
+    /// As [`Log::open`](super::Log::open), for what would keep it from opening this log.
+    pub fn look(&self) -> Result<bool, LogError> {
+        self.check()?;
+        let key = self.key()?;
+        let last = self.segments()?.pop().map(|(_, path)| path);
+        let paths = [self.tree(), self.checkpoint(), self.checkpoints()];
+        for path in paths.into_iter().chain(last).filter(|path| fs::symlink_metadata(path).is_ok())
+        {
+            files::open(&path, OpenOptions::new().append(true))?;
+        }
+        if let Some(note) = self.latest()? {
+            let signed = Checkpoint::signed(&note, key.public());
+            let changed = |e| LogError::changed(self.path(), format!("its checkpoint is {e}"));
+            signed.map_err(changed)?;
+        }
+        if let Some(Event::Closed(closed)) = last_line(self)?
+            .as_deref()
+            .and_then(|line| entry::parse(line).ok())
+            .map(|entry| entry.event)
+        {
+            let (path, successor) = (self.path().to_owned(), closed.successor);
+            return Err(LogError::Followed { path, successor });
+        }
+        let folder = File::open(self.path()).map_err(|e| LogError::io("read", self.path(), e))?;
+        match folder.try_lock_shared() {
+            Err(fs::TryLockError::WouldBlock) => Ok(true),
+            Err(fs::TryLockError::Error(e)) => Err(LogError::io("lock", self.path(), e)),
+            Ok(()) => Ok(false),
+        }
+    }
+}
+
+/// The last whole line of the entries in the folder.
+fn last_line(folder: &Folder) -> Result<Option<Vec<u8>>, LogError> {
+    for (first, path) in folder.segments()?.into_iter().rev() {
+        let mut last = None;
+        for line in Lines::open(&path, first)? {
+            last = Some(line?).filter(|line| line.whole).or(last);
+        }
+        if let Some(line) = last {
+            return Ok(Some(line.bytes));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,44 @@
+//! Reading a file of entries that was packed with gzip (RFC 1952).
+//!
+//! A packed file may come from anywhere. It is unpacked piece by piece as it is read, so that a
+//! small file that unpacks to gigabytes takes no memory, and no more than [`MAX_UNPACKED`] of it is
+//! read.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read};
+
+use flate2::bufread::GzDecoder;
+
+/// Bytes that a file of entries may have when it is unpacked: 1 GiB. A writer begins the next file
+/// at 64 MiB.
+pub(super) const MAX_UNPACKED: u64 = 1024 * 1024 * 1024;
+
+/// The content of one packed file.
+pub(super) struct Unpacker {
+    decoder: GzDecoder<BufReader<File>>,
+    /// Bytes that may still come.
+    left: u64,
+}
+
+impl Unpacker {
+    pub(super) fn new(file: File) -> Self {
+        let decoder = GzDecoder::new(BufReader::with_capacity(64 * 1024, file));
+        Unpacker { decoder, left: MAX_UNPACKED }
+    }
+}
+
+impl Read for Unpacker {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.decoder.read(buffer)?;
+        if read == 0 && !buffer.is_empty() && !self.decoder.get_mut().fill_buf()?.is_empty() {
+            // A second part would be content that other tools show and this one does not.
+            let why = "something stands behind its end";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        let count = u64::try_from(read).unwrap_or(u64::MAX);
+        self.left = self.left.checked_sub(count).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::FileTooLarge, "it unpacks to over 1 GiB")
+        })?;
+        Ok(read)
+    }
+}

@@ -1,0 +1,131 @@
+//! `mcpid audit archive` and `mcpid audit erase`: a log over the years.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mcpid::audit::archive;
+use mcpid::audit::erase::{self, EraseError};
+use mcpid::audit::{Folder, LogError};
+use mcpid::clock::SystemClock;
+
+use crate::args::{AuditArchiveArgs, AuditEraseArgs};
+use crate::cmd::audit::open::{self, log_failure};
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, chain};
+use crate::input::files::Place;
+use crate::output::ui::{Ui, path_word};
+
+/// Moves old entries out of a log.
+pub(crate) fn archive(args: &AuditArchiveArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+    let (folder, place) = open::folder(&args.log)?;
+    let done =
+        archive::archive(&folder, args.before, &args.to).map_err(|e| log_failure(&e, &place))?;
+    if ui.json() {
+        let last = (done.files > 0).then(|| done.next - 1);
+        ui.json_line(&serde_json::json!({
+            "version": 1, "audit": place.name(), "to": args.to.display().to_string(),
+            "files": done.files, "first": (done.files > 0).then_some(done.first), "last": last,
+            "bytes": done.bytes, "packed": done.packed,
+        }))?;
+        return Ok(Exit::Ok);
+    }
+    if done.files == 0 {
+        ui.note(&format!(
+            "nothing to archive: no file that is over and done has all its entries from before {}",
+            args.before
+        ));
+        return Ok(Exit::Ok);
+    }
+    let files = if done.files == 1 { "file" } else { "files" };
+    ui.line(&format!(
+        "archived entries {} to {}: {} {files}, {} bytes, {} packed",
+        done.first,
+        done.next - 1,
+        done.files,
+        done.bytes,
+        done.packed
+    ))?;
+    ui.hint(&format!(
+        "mcpid audit verify{} --archive {} --log-key log-key.pub -r trust.json",
+        place.as_flag("--audit"),
+        path_word(&args.to)
+    ));
+    Ok(Exit::Ok)
+}
+
+/// Erases one entry.
+pub(crate) fn erase(args: &AuditEraseArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+    let (folder, place) = open::folder(&args.log)?;
+    let folder = with_archives(folder, &place, &args.archives.archive)?;
+    let done = erase::erase(&folder, args.n, &args.reason, Arc::new(SystemClock))
+        .map_err(|e| erase_failure(&e, &place))?;
+    if ui.json() {
+        ui.json_line(&serde_json::json!({
+            "version": 1, "audit": place.name(), "erased": done.n, "entry": done.by,
+            "files": done.files,
+        }))?;
+    } else {
+        ui.line(&format!("erased entry {}, as entry {} says", done.n, done.by))?;
+    }
+    ui.note("copies elsewhere, such as backups and other archives, still have it");
+    Ok(Exit::Ok)
+}
+
+/// A log with the archives of it that were given.
+///
+/// # Errors
+/// One is no folder, or of another log.
+pub(super) fn with_archives(
+    folder: Folder,
+    place: &Place,
+    paths: &[PathBuf],
+) -> Result<Folder, Failure> {
+    let own = folder.public().map_err(|e| log_failure(&e, place))?.to_string();
+    for path in paths {
+        match owner(path)? {
+            Some(other) if other != own => return Err(of_another(path, &other)),
+            _ => {}
+        }
+    }
+    Ok(folder.with_archives(paths.to_vec()))
+}
+
+/// The key of the log whose entries a folder has, as it says itself; `None` if it does not.
+///
+/// # Errors
+/// It is no folder.
+pub(super) fn owner(path: &Path) -> Result<Option<String>, Failure> {
+    if !path.is_dir() {
+        let message = format!("--archive {}: no such folder", path.display());
+        return Err(Failure::new(Exit::Input, "not_found", message));
+    }
+    match archive::owner(path) {
+        Ok(key) => Ok(key.map(|key| key.to_string())),
+        Err(error) => {
+            let message = format!("--archive {}: {}", path.display(), chain(&error));
+            Err(Failure::new(Exit::Input, "archive", message))
+        }
+    }
+}
+
+/// What to say of an archive of a log that is not the one at hand.
+pub(super) fn of_another(path: &Path, owner: &str) -> Failure {
+    let message = format!("--archive {} has entries of another log: {owner}", path.display());
+    Failure::new(Exit::Input, "archive", message)
+}
+
+fn erase_failure(error: &EraseError, place: &Place) -> Failure {
+    let line = chain(error);
+    let show = format!("mcpid audit show{}", place.as_flag("--audit"));
+    match error {
+        EraseError::Log(error @ LogError::Followed { .. }) => {
+            let failure = log_failure(error, place);
+            failure.hint("no entry can tell of an erasure in a closed log")
+        }
+        EraseError::Log(error) => log_failure(error, place),
+        EraseError::Reason(_) => Failure::usage(format!("--{}", line.trim_start_matches("the "))),
+        EraseError::NoEntry(_) => Failure::new(Exit::Input, "no_entry", line).hint(show),
+        EraseError::Already { .. } => Failure::new(Exit::Input, "erased", line),
+        _ => Failure::new(Exit::Input, "no_request", line).hint(show),
+    }
+}

@@ -1,0 +1,170 @@
+//! The logs before the one that is verified, and what they come to.
+
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mcpid::audit::auditor::{self, Anchor, Finding, Report};
+use mcpid::audit::checkpoint::Checkpoint;
+use mcpid::audit::entry::{self, After, Event};
+use mcpid::audit::note::{Note, NoteKey};
+use mcpid::audit::{Folder, succession};
+
+use super::keep;
+use crate::args::AuditVerifyArgs;
+use crate::cmd::audit::open::log_failure;
+use crate::output::failure::Failure;
+use crate::input::files::{self, Place};
+
+/// A log before the one that is verified.
+pub(super) struct Predecessor {
+    pub(super) folder: Folder,
+    pub(super) place: Place,
+    pub(super) key: NoteKey,
+    /// The checkpoint of it that the log behind it names, a signed note.
+    named: Vec<u8>,
+}
+
+/// What one of these logs comes to, in short.
+pub(super) struct PredecessorSummary {
+    pub(super) name: String,
+    pub(super) entries: u64,
+    /// Entries under a checkpoint that was kept elsewhere, or a cosignature.
+    pub(super) anchored: Option<u64>,
+}
+
+/// What the logs before this one come to.
+#[derive(Default)]
+pub(super) struct PredecessorsOutcome {
+    pub(super) logs: Vec<PredecessorSummary>,
+    /// What contradicts something.
+    pub(super) findings: Vec<Finding>,
+    /// What is not certain, each in a sentence.
+    pub(super) uncertain: Vec<String>,
+}
+
+impl PredecessorsOutcome {
+    pub(super) fn is_good(&self) -> bool {
+        self.uncertain.is_empty()
+    }
+
+    /// Adds what the audit of one log has found.
+    pub(super) fn add(&mut self, log: &Predecessor, report: &Report, anchor: &Anchor) {
+        let name = log.place.name();
+        self.findings.extend(report.findings.iter().cloned().map(|mut finding| {
+            finding.why = format!("{} (in {name})", finding.why);
+            finding
+        }));
+        if report.not_good > 0 {
+            let (entries, are) =
+                if report.not_good == 1 { ("entry", "is") } else { ("entries", "are") };
+            self.uncertain.push(format!("{} {entries} of {name} {are} unjudged", report.not_good));
+        }
+        // The checkpoint that the log behind it names anchors no more than that log itself.
+        let own = anchor.kept.iter().filter(|note| **note != log.named);
+        let own = own.filter_map(|note| Checkpoint::of(&Note::parse(note).ok()?).ok());
+        let most = own.map(|checkpoint| checkpoint.size).max();
+        let anchored = report.anchored.and_then(|size| match anchor.witnesses.is_empty() {
+            true => most.map(|most| most.min(size)),
+            false => Some(size),
+        });
+        self.logs.push(PredecessorSummary { name, entries: report.entries, anchored });
+    }
+
+    /// Adds whether a log follows the one before it.
+    pub(super) fn follows(&mut self, log: (&Report, &NoteKey), before: Option<&(Report, NoteKey)>) {
+        let Some((before, before_key)) = before else { return };
+        match succession::follows(log, (before, before_key)) {
+            Ok(None) => {}
+            Ok(Some(why)) => self.uncertain.push(why),
+            Err(finding) => self.findings.push(finding),
+        }
+    }
+}
+
+impl Predecessor {
+    /// What this log is held against: the checkpoints of it that were kept, and the one that the
+    /// log behind it names.
+    pub(super) fn anchor(&self, anchor: &Anchor) -> Anchor {
+        let mut kept = anchor.kept.clone();
+        kept.retain(|note| is_of(note, &self.key));
+        kept.push(self.named.clone());
+        Anchor { log_key: Some(self.key.clone()), kept, ..anchor.clone() }
+    }
+}
+
+/// Takes the checkpoints of the logs before out of those that were kept.
+pub(super) fn without_theirs(anchor: Anchor, logs: &[Predecessor]) -> Anchor {
+    let mut kept = anchor.kept.clone();
+    kept.retain(|note| !logs.iter().any(|log| is_of(note, &log.key)));
+    Anchor { kept, ..anchor }
+}
+
+/// Whether a checkpoint says that it is one of the log of this key.
+fn is_of(note: &[u8], key: &NoteKey) -> bool {
+    let checkpoint = Note::parse(note).ok().and_then(|note| Checkpoint::of(&note).ok());
+    checkpoint.is_some_and(|checkpoint| checkpoint.origin == key.name())
+}
+
+/// The log with its archives, and the logs before it that were given, the newest first: each is
+/// named by the first entry of the log behind it.
+///
+/// # Errors
+/// A folder cannot be read, or is of none of these logs.
+pub(super) fn find(
+    folder: Folder,
+    args: &AuditVerifyArgs,
+    key: &NoteKey,
+) -> Result<(Folder, Vec<Predecessor>), Failure> {
+    let mut given = Vec::new();
+    for path in &args.predecessor {
+        let place = files::audit(Some(path))?;
+        let folder = Folder::at(&place.path).map_err(|e| log_failure(&e, &place))?;
+        let key = folder.public().map_err(|e| log_failure(&e, &place))?;
+        given.push((folder, place, key, Vec::new()));
+    }
+    let mut own: Vec<PathBuf> = Vec::new();
+    for path in &args.archives.archive {
+        let Some(owner) = keep::owner(path)?.filter(|owner| *owner != key.to_string()) else {
+            own.push(path.clone());
+            continue;
+        };
+        match given.iter_mut().find(|(_, _, key, _)| key.to_string() == owner) {
+            Some((.., archives)) => archives.push(path.clone()),
+            None => return Err(keep::of_another(path, &owner)),
+        }
+    }
+    let folder = folder.with_archives(own);
+    let mut chain: Vec<Predecessor> = Vec::new();
+    while !given.is_empty() {
+        let behind = chain.last().map_or(&folder, |log| &log.folder);
+        let after = log_before(behind);
+        let named = after.as_ref().map(|after| &*after.log_key);
+        let at = given.iter().position(|(_, _, key, _)| Some(&*key.to_string()) == named);
+        let (Some(at), Some(after)) = (at, &after) else {
+            let (_, place, ..) = &given[0];
+            let failure = Failure::usage(format!(
+                "--predecessor {}: no log here names it as the one that it follows",
+                place.name()
+            ));
+            return Err(match behind.is_unseen(0) {
+                Ok(true) => failure.hint("the entry that would name it is archived: --archive DIR"),
+                _ => failure,
+            });
+        };
+        let named = STANDARD.decode(&after.checkpoint).unwrap_or_default();
+        let (folder, place, key, archives) = given.swap_remove(at);
+        let folder = folder.with_archives(archives);
+        chain.push(Predecessor { folder, place, key, named });
+    }
+    Ok((folder, chain))
+}
+
+/// What the first entry of a log says of the log before it.
+fn log_before(folder: &Folder) -> Option<After> {
+    let line = auditor::lines(folder).ok()?.next()?.ok()?;
+    match entry::parse(&line.bytes).ok()?.event {
+        Event::After(after) => Some(after),
+        _ => None,
+    }
+}

@@ -1,0 +1,427 @@
+//! Entries that are erased: what is left of them, what an auditor is told, and what no keeper of the
+//! log can do with it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mcpid::audit::auditor::{Anchor, Report, What};
+use mcpid::audit::erase::{self, EraseError, ErasedEntry};
+use mcpid::audit::proof::{self, ProofError};
+use mcpid::audit::{Folder, LogError, Recorder, Settings, archive, check, entry, succession};
+use mcpid::clock::{Clock, Timestamp};
+use serde_json::{Value, json};
+
+use crate::forger::{forge, various, write_lines};
+use crate::fixtures::{START, Scene, audit_folder, body, call, key};
+
+const WHY: &str = "order of the district court, 12 O 34/26";
+
+fn try_erase(scene: &Scene, folder: &Folder, n: u64) -> Result<ErasedEntry, EraseError> {
+    let clock: Arc<dyn Clock> = scene.clock.clone();
+    erase::erase(folder, n, WHY, clock)
+}
+
+fn erased(scene: &Scene, n: u64) -> u64 {
+    try_erase(scene, &scene.files(), n).unwrap().by
+}
+
+fn filled(count: u64) -> Scene {
+    let scene = Scene::new();
+    scene.fill(count, Settings::default());
+    scene
+}
+
+fn allowing(scene: &Scene, folder: &Folder) -> Report {
+    let anchor = Anchor {
+        log_key: Some(scene.log_key.clone()),
+        kept: vec![scene.checkpoint()],
+        allow_erased: true,
+        ..Anchor::default()
+    };
+    audit_folder(folder, &anchor, scene.trust())
+}
+
+fn found(report: &Report) -> (What, Option<u64>) {
+    let finding = report.finding().expect("something is found");
+    (finding.what, finding.n)
+}
+
+#[test]
+fn an_erased_entry_is_gone_and_the_log_says_so() {
+    let scene = filled(5);
+    let kept = scene.checkpoint();
+    let evidence = proof::prove(&scene.files(), 4, Some(&kept)).unwrap();
+    let lines = scene.lines();
+    let by = erased(&scene, 2);
+    assert_eq!(by, 5);
+    let after = scene.lines();
+    assert_eq!(after.len(), 6);
+    assert!(!after[2].contains("pay") && !after[2].contains("signature"), "{}", after[2]);
+    assert_eq!(entry::leaf(after[2].as_bytes()), entry::leaf(lines[2].as_bytes()));
+    for n in [0, 1, 3, 4] {
+        assert_eq!(after[n], lines[n]);
+    }
+    let told: Value = serde_json::from_str(&after[5]).unwrap();
+    assert_eq!((&told["erased"]["n"], &told["erased"]["reason"]), (&json!(2), &json!(WHY)));
+    assert_eq!(told["erased"]["time"], serde_json::from_str::<Value>(&lines[2]).unwrap()["time"]);
+    // Never good by itself, also against a checkpoint from before.
+    let report = scene.audit(&[kept, scene.checkpoint()]);
+    assert_eq!((report.finding(), report.erased, report.entries), (None, 1, 6));
+    assert_eq!(report.unjudged, [("erased", 1)].into());
+    assert!(!report.is_good());
+    assert!(allowing(&scene, &scene.files()).is_good());
+    // The others are proved as before, this one with words only.
+    let anchor = Anchor { log_key: Some(scene.log_key.clone()), ..Anchor::default() };
+    let checked = |text: &str| check::check(text.as_bytes(), &anchor, scene.trust(), None).unwrap();
+    assert!(checked(&evidence).is_good());
+    assert!(checked(&proof::prove(&scene.files(), 3, None).unwrap()).is_good());
+    let error = proof::prove(&scene.files(), 2, None).unwrap_err();
+    assert_eq!(error.to_string(), format!("entry 2 was erased, as entry 5 says: {WHY}"));
+    let mut forged: Value = serde_json::from_str(&evidence).unwrap();
+    forged["entry"] = json!(base64_of(after[2].as_bytes()));
+    forged["n"] = json!(2);
+    let fault = checked(&forged.to_string()).fault.unwrap();
+    assert!(fault.contains("was erased"), "{fault}");
+    // The log goes on, and can be erased from again.
+    scene.fill(2, Settings::default());
+    assert_eq!(erased(&scene, 0), 8);
+    assert_eq!(erased(&scene, 7), 9);
+    let report = allowing(&scene, &scene.files());
+    assert!(report.is_good() && report.erased == 3, "{:?}", report.findings);
+}
+
+fn base64_of(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+#[test]
+fn what_cannot_be_erased_is_refused_and_nothing_is_written() {
+    let scene = various();
+    let by = erased(&scene, 0);
+    let lines = scene.lines();
+    for (n, line) in lines.iter().enumerate() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let n = n as u64;
+        if line["event"] == "request" || line["event"] == "tombstone" {
+            continue;
+        }
+        let error = try_erase(&scene, &scene.files(), n).unwrap_err();
+        assert!(matches!(error, EraseError::NoRequest { n: m, .. } if m == n), "{error:?}");
+    }
+    let error = try_erase(&scene, &scene.files(), 0).unwrap_err();
+    assert!(matches!(error, EraseError::Already { n: 0, by: told } if told == by), "{error:?}");
+    let beyond = lines.len() as u64;
+    let error = try_erase(&scene, &scene.files(), beyond).unwrap_err();
+    assert!(matches!(error, EraseError::NoEntry(_)), "{error:?}");
+    for reason in ["", "  ", "a\nb", "a\u{1b}[31m", &"x".repeat(1_001)] {
+        let clock: Arc<dyn Clock> = scene.clock.clone();
+        let error = erase::erase(&scene.files(), 2, reason, clock).unwrap_err();
+        assert!(matches!(error, EraseError::Reason(_)), "{reason:?}: {error:?}");
+    }
+    assert_eq!(scene.lines(), lines);
+    // While another process writes it, and behind its end.
+    let log = scene.open();
+    let error = try_erase(&scene, &scene.files(), 2).unwrap_err();
+    assert!(matches!(error, EraseError::Log(LogError::Locked(_))), "{error:?}");
+    #[cfg(target_os = "linux")]
+    assert!(scene.files().writer().is_none_or(|pid| pid == std::process::id()));
+    drop(log);
+    let path = scene.path().with_file_name("next");
+    Folder::init(&path, "example.com/next", &key(201), Timestamp::from_unix(START)).unwrap();
+    let clock: Arc<dyn Clock> = scene.clock.clone();
+    succession::follow(&Folder::at(path).unwrap(), &scene.files(), &clock).unwrap();
+    let error = try_erase(&scene, &scene.files(), 2).unwrap_err();
+    assert!(matches!(error, EraseError::Log(LogError::Followed { .. })), "{error:?}");
+    assert_eq!(scene.lines()[..lines.len()], lines);
+}
+
+/// A line that is not the one under the checkpoint is a trace, and stays.
+#[test]
+fn a_changed_entry_cannot_be_erased() {
+    let scene = filled(4);
+    let path = scene.only_segment();
+    let lines = scene.lines();
+    let mut bent = lines.clone();
+    bent[1] = bent[1].replacen("verified", "refused", 1);
+    write_lines(&path, &bent);
+    let before = fs::read(&path).unwrap();
+    let error = try_erase(&scene, &scene.files(), 1).unwrap_err();
+    assert!(matches!(error, EraseError::Log(LogError::Changed { .. })), "{error:?}");
+    assert_eq!(fs::read(&path).unwrap(), before);
+    // In an older file the writer does not see it; the tree does.
+    let scene = Scene::new();
+    let mut small = Settings::default();
+    small.file_size = 5_000;
+    scene.fill(12, small);
+    let path = scene.segments().remove(0);
+    let text = fs::read_to_string(&path).unwrap().replacen("verified", "refused", 1);
+    fs::write(&path, &text).unwrap();
+    let error = try_erase(&scene, &scene.files(), 0).unwrap_err();
+    assert!(matches!(error, EraseError::Log(LogError::Changed { .. })), "{error:?}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+}
+
+/// The entry that tells of it is there, and the erased one still is: the process ended in between.
+#[test]
+fn an_erasure_that_was_cut_short_is_said_and_done_again() {
+    let scene = filled(4);
+    let lines = scene.lines();
+    let by = erased(&scene, 1);
+    let mut cut = scene.lines();
+    cut[1] = lines[1].clone();
+    write_lines(&scene.only_segment(), &cut);
+    let report = allowing(&scene, &scene.files());
+    assert_eq!((report.finding(), report.erased), (None, 0));
+    assert_eq!(report.unjudged, [("not_erased", 1)].into());
+    drop(scene.open());
+    assert_eq!(erased(&scene, 1), by, "nothing is appended twice");
+    let report = allowing(&scene, &scene.files());
+    assert!(report.is_good() && report.erased == 1 && report.entries == 5);
+    // A half-written file beside it is no part of the log.
+    let path = scene.only_segment();
+    let name = format!(".{}.tmp", path.file_name().unwrap().to_str().unwrap());
+    fs::write(path.with_file_name(&name), "{").unwrap();
+    assert!(allowing(&scene, &scene.files()).is_good());
+    erased(&scene, 2);
+    assert!(!path.with_file_name(&name).exists());
+}
+
+fn tombstone(line: &str) -> String {
+    let value: Value = serde_json::from_str(line).unwrap();
+    format!(
+        r#"{{"mcpid":"audit/2","n":{},"time":{},"event":"tombstone","tombstone":{{"leaf":"{}"}}}}"#,
+        value["n"],
+        value["time"],
+        base64_of(&entry::leaf(line.as_bytes()))
+    )
+}
+
+fn telling(lines: &[String], of: u64, change: impl Fn(&mut Value)) -> String {
+    let about: Value = serde_json::from_str(&lines[of as usize]).unwrap();
+    let last: Value = serde_json::from_str(lines.last().unwrap()).unwrap();
+    let mut value = json!({
+        "n": of, "time": about["time"],
+        "leaf": base64_of(&entry::leaf(lines[of as usize].as_bytes())), "reason": WHY,
+    });
+    change(&mut value);
+    format!(
+        r#"{{"mcpid":"audit/2","n":{},"time":{},"event":"erased","erased":{value}}}"#,
+        lines.len(),
+        last["time"]
+    )
+}
+
+/// Each by the holder of the log's key, who makes everything else fit.
+#[test]
+fn an_erasure_that_does_not_fit_is_found() {
+    let scene = filled(5);
+    let lines = scene.lines();
+    let audit = |lines: &[String]| {
+        forge(&scene, lines, 200);
+        let report = allowing(&scene, &scene.files());
+        assert!(!scene.audit(&[]).is_good(), "never good by itself");
+        report
+    };
+    let with = |line: String| {
+        let mut all = lines.clone();
+        all[2] = tombstone(&lines[2]);
+        all.push(line);
+        all
+    };
+    let honest = audit(&with(telling(&lines, 2, |_| {})));
+    assert!(honest.is_good() && honest.erased == 1, "{:?}", honest.findings);
+    // Without a trace, with and without the log's key.
+    let mut untold = lines.clone();
+    untold[2] = tombstone(&lines[2]);
+    assert_eq!(found(&audit(&untold)), (What::Removed, Some(2)));
+    forge(&scene, &lines, 200);
+    write_lines(&scene.only_segment(), &untold);
+    assert_eq!(found(&scene.audit(&[scene.checkpoint()])), (What::Removed, Some(2)));
+    // With another leaf: of another entry, of none.
+    let other = base64_of(&entry::leaf(lines[3].as_bytes()));
+    type Change<'a> = Box<dyn Fn(&mut Value) + 'a>;
+    let changes: Vec<(&str, Change<'_>, What)> = vec![
+        ("the leaf of another", Box::new(|v| v["leaf"] = json!(other)), What::Changed),
+        ("no leaf", Box::new(|v| v["leaf"] = json!(base64_of(&[7; 32]))), What::Changed),
+        ("a short leaf", Box::new(|v| v["leaf"] = json!("AAAA")), What::Changed),
+        ("another time", Box::new(|v| v["time"] = json!("2026-11-23T10:00:00Z")), What::Removed),
+        ("another entry", Box::new(|v| v["n"] = json!(3)), What::Changed),
+        ("an entry to come", Box::new(|v| v["n"] = json!(9)), What::Changed),
+        ("itself", Box::new(|v| v["n"] = json!(5)), What::Changed),
+        ("no reason", Box::new(|v| v["reason"] = json!("")), What::Changed),
+        ("a reason of two lines", Box::new(|v| v["reason"] = json!("a\nb")), What::Changed),
+        ("one member more", Box::new(|v| v["more"] = json!(1)), What::Changed),
+    ];
+    for (case, change, wanted) in changes {
+        let report = audit(&with(telling(&lines, 2, change)));
+        assert_eq!(found(&report).0, wanted, "{case}");
+    }
+    // Twice; and before what it tells of.
+    let mut twice = with(telling(&lines, 2, |_| {}));
+    let again = telling(&lines, 2, |_| {}).replacen("\"n\":5", "\"n\":6", 1);
+    twice.push(again);
+    assert_eq!(found(&audit(&twice)), (What::Changed, Some(6)));
+    let mut early = lines.clone();
+    early[1] = telling(&lines, 2, |_| {})
+        .replacen("\"n\":5", "\"n\":1", 1)
+        .replace("10:00:05", "10:00:02");
+    early[2] = tombstone(&lines[2]);
+    assert_eq!(found(&audit(&early)), (What::Changed, Some(1)));
+    // A tombstone of another entry, spelled otherwise, or with more in it.
+    let good = tombstone(&lines[2]);
+    for (case, other) in [
+        ("the leaf of another", tombstone(&lines[3]).replacen("\"n\":3", "\"n\":2", 1)),
+        ("another number", good.replacen("\"n\":2", "\"n\":3", 1)),
+        ("another time", good.replacen("10:00:03", "10:00:02", 1)),
+        ("another spelling", good.replacen("\"time\"", " \"time\"", 1)),
+        ("more in it", good.replacen("{\"leaf\"", "{\"more\":1,\"leaf\"", 1)),
+        ("a request too", good.replacen(",\"event\"", ",\"verdict\":\"verified\",\"event\"", 1)),
+    ] {
+        forge(&scene, &with(telling(&lines, 2, |_| {})), 200);
+        let mut all = with(telling(&lines, 2, |_| {}));
+        all[2] = other;
+        write_lines(&scene.only_segment(), &all);
+        let report = allowing(&scene, &scene.files());
+        assert!(report.finding().is_some(), "{case}");
+    }
+}
+
+/// A keeper hides an entry that contradicts itself, a second use of a nonce, or the log before this
+/// one: by itself that is never good, and what is hidden is counted.
+#[test]
+fn an_erasure_hides_nothing_that_it_does_not_count() {
+    let scene = filled(4);
+    let lines = scene.lines();
+    let mut bad = lines.clone();
+    bad[1] = bad[1].replacen("\"verdict\":\"verified\"", "\"verdict\":\"refused\"", 1);
+    forge(&scene, &bad, 200);
+    assert_eq!(found(&scene.audit(&[])), (What::Changed, Some(1)));
+    let mut hidden = bad.clone();
+    hidden[1] = tombstone(&bad[1]);
+    hidden.push(telling(&bad, 1, |_| {}));
+    forge(&scene, &hidden, 200);
+    let report = scene.audit(&[]);
+    assert_eq!((report.finding(), report.is_good(), report.erased), (None, false, 1));
+    // The same against a checkpoint of the true log that was kept.
+    forge(&scene, &lines, 200);
+    let kept = scene.checkpoint();
+    forge(&scene, &hidden, 200);
+    assert_eq!(found(&scene.audit(&[kept])).0, What::Rewritten);
+    // A nonce is used up by an entry that can be read.
+    let mut again = lines.clone();
+    again[3] = lines[1].replacen("\"n\":1", "\"n\":3", 1).replace("10:00:02", "10:00:04");
+    forge(&scene, &again, 200);
+    assert!(scene.audit(&[]).finding().is_some());
+    // What the first entry said of the log before is not known.
+    let mut first = lines.clone();
+    first[0] = tombstone(&lines[0]);
+    first.push(telling(&lines, 0, |_| {}));
+    forge(&scene, &first, 200);
+    let report = allowing(&scene, &scene.files());
+    assert!(report.is_good() && report.link.first_unknown);
+}
+
+fn archived() -> (Scene, PathBuf) {
+    let scene = Scene::new();
+    let mut small = Settings::default();
+    small.file_size = 5_000;
+    scene.fill(12, small);
+    let to = scene.path().with_file_name("archive");
+    let later = Timestamp::from_unix(START + 1_000_000);
+    assert!(archive::archive(&scene.files(), later, &to).unwrap().files > 1);
+    (scene, to)
+}
+
+fn with(scene: &Scene, to: &Path) -> Folder {
+    scene.files().with_archives(vec![to.to_owned()])
+}
+
+#[test]
+fn an_entry_is_erased_in_its_archive_too() {
+    let (scene, to) = archived();
+    let error = try_erase(&scene, &scene.files(), 1).unwrap_err();
+    assert!(matches!(error, EraseError::Log(LogError::Archived(1))), "{error:?}");
+    let before = scene.lines();
+    let done = try_erase(&scene, &with(&scene, &to), 1).unwrap();
+    assert_eq!((done.by, done.files), (12, 1));
+    assert_eq!(scene.lines().len(), before.len() + 1);
+    let report = allowing(&scene, &with(&scene, &to));
+    assert!(report.is_good() && report.erased == 1, "{:?}", report.findings);
+    let mode = |path: &Path| {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    };
+    assert_eq!(mode(&to.join("entries-000000000000.jsonl.gz")), 0o600);
+    // Without the archive it was not seen whether it is gone.
+    let report = allowing(&scene, &scene.files());
+    assert_eq!(report.finding(), None);
+    assert_eq!(report.unjudged.keys().collect::<Vec<_>>(), [&"archived"]);
+    let error = try_erase(&scene, &with(&scene, &to), 1).unwrap_err();
+    assert!(matches!(error, EraseError::Already { n: 1, by: 12 }), "{error:?}");
+    let error = proof::prove(&with(&scene, &to), 1, None).unwrap_err();
+    assert!(matches!(error, ProofError::Erased { n: 1, by: 12, .. }), "{error:?}");
+    // A copy of the archive from before still has it: that is said, and it is erased there too.
+    let second = to.with_file_name("second");
+    let later = Timestamp::from_unix(START + 1_000_000);
+    let (other, copy) = archived();
+    fs::rename(&copy, &second).unwrap();
+    assert_eq!(archive::archive(&other.files(), later, &second).unwrap().files, 0);
+    let backup = other.path().with_file_name("backup");
+    fs::create_dir(&backup).unwrap();
+    for entry in fs::read_dir(&second).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, backup.join(path.file_name().unwrap())).unwrap();
+    }
+    try_erase(&other, &with(&other, &second), 1).unwrap();
+    let report = allowing(&other, &with(&other, &backup));
+    assert_eq!((report.finding(), report.is_good()), (None, false));
+    assert_eq!(try_erase(&other, &with(&other, &backup), 1).unwrap().by, 12);
+    assert!(allowing(&other, &with(&other, &backup)).is_good());
+}
+
+/// An entry was erased while a copy of its file lay in the archive, from a process that ended.
+#[test]
+fn an_erased_entry_does_not_come_back_from_a_copy_that_was_left() {
+    let scene = Scene::new();
+    let mut small = Settings::default();
+    small.file_size = 5_000;
+    scene.fill(12, small);
+    let (first, to) = (scene.segments().remove(0), scene.path().with_file_name("archive"));
+    let later = Timestamp::from_unix(START + 1_000_000);
+    let bytes = fs::read(&first).unwrap();
+    archive::archive(&scene.files(), later, &to).unwrap();
+    fs::remove_file(scene.path().join("entries-000000000000.archived")).unwrap();
+    fs::write(&first, &bytes).unwrap();
+    let left = fs::read(to.join("entries-000000000000.jsonl.gz")).unwrap();
+    let done = try_erase(&scene, &with(&scene, &to), 1).unwrap();
+    assert_eq!(done.files, 2);
+    fs::write(to.join("entries-000000000000.jsonl.gz"), left).unwrap();
+    assert_eq!(archive::archive(&scene.files(), later, &to).unwrap().files, 1);
+    let report = allowing(&scene, &with(&scene, &to));
+    assert!(report.is_good() && report.erased == 1, "{:?} {:?}", report.findings, report.unjudged);
+}
+
+/// The writer goes on behind a tombstone wherever it stands, and by the same clock and rules.
+#[test]
+fn a_log_goes_on_behind_a_tombstone() {
+    for n in 0..3 {
+        let scene = filled(3);
+        erased(&scene, n);
+        // Also as the last line of the newest file.
+        if n == 2 {
+            scene.fill(1, Settings::default());
+            erased(&scene, 4);
+        }
+        scene.clock.forward(24 * 60 * 60);
+        let recorder = Recorder::new(scene.open());
+        let by = scene.verifier();
+        scene.record_by(&recorder, &call(1, scene.clock.now().unix(), &body(9), &[]), &by).unwrap();
+        drop(recorder);
+        fs::remove_file(scene.path().join("tree")).unwrap();
+        drop(scene.open());
+        let report = allowing(&scene, &scene.files());
+        assert!(report.is_good(), "{n}: {:?} {:?}", report.findings, report.unjudged);
+    }
+}

@@ -1,0 +1,129 @@
+//! Processes that are killed while they archive or erase entries.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use mcpid::audit::auditor::{Anchor, Report};
+use mcpid::audit::erase::{self, EraseError};
+use mcpid::audit::{Folder, LogError, Settings, archive};
+use mcpid::clock::{SystemClock, Timestamp};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use crate::crash::child;
+use crate::fixtures::{START, Scene, audit_folder};
+
+/// Entries of a log here, in files of three.
+const ENTRIES: u64 = 24;
+
+fn filled() -> Scene {
+    let scene = Scene::new();
+    let mut small = Settings::default();
+    small.file_size = 5_000;
+    scene.fill(ENTRIES, small);
+    scene
+}
+
+fn with_archive(path: &Path) -> Folder {
+    let to = path.with_file_name("archive");
+    let folder = Folder::at(path).unwrap();
+    if to.exists() { folder.with_archives(vec![to]) } else { folder }
+}
+
+/// What the process does that is killed: it archives all that can be.
+pub(crate) fn archive_all(path: &Path) {
+    let later = Timestamp::from_unix(START + 1_000_000);
+    archive::archive(&Folder::at(path).unwrap(), later, &path.with_file_name("archive")).unwrap();
+}
+
+/// The same for erasing: every second entry.
+pub(crate) fn erase_all(path: &Path) {
+    for n in (0..ENTRIES).step_by(2) {
+        match erase::erase(&with_archive(path), n, "a request", Arc::new(SystemClock)) {
+            Ok(_) | Err(EraseError::Already { .. }) => {}
+            Err(error) => panic!("{n}: {error:?}"),
+        }
+    }
+}
+
+fn kill_one(role: &str, scene: &Scene, random: &mut StdRng) {
+    let mut process = child(role, &scene.path(), &[])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    thread::sleep(Duration::from_micros(random.random_range(5_000..150_000)));
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
+
+fn audit(scene: &Scene) -> Report {
+    let anchor = Anchor {
+        log_key: Some(scene.log_key.clone()),
+        kept: vec![scene.checkpoint()],
+        allow_erased: true,
+        allow_clock: true,
+        ..Anchor::default()
+    };
+    audit_folder(&with_archive(&scene.path()), &anchor, scene.trust())
+}
+
+#[test]
+fn an_archive_that_was_killed_leaves_a_whole_log() {
+    let mut random = StdRng::seed_from_u64(20_261_202);
+    for round in 0..10 {
+        let scene = filled();
+        for _ in 0..3 {
+            kill_one("archive", &scene, &mut random);
+            let report = audit(&scene);
+            assert_eq!((report.finding(), report.unseen), (None, 0), "round {round}");
+            assert!(report.is_good(), "round {round}: {:?}", report.unjudged);
+        }
+        archive_all(&scene.path());
+        let report = audit(&scene);
+        assert!(report.is_good() && report.entries == ENTRIES, "round {round}");
+        assert_eq!(scene.segments().len(), 1, "round {round}");
+    }
+}
+
+#[test]
+fn an_erasure_that_was_killed_is_found_and_done_again() {
+    let mut random = StdRng::seed_from_u64(20_261_203);
+    for round in 0..6 {
+        let scene = filled();
+        if round % 2 == 0 {
+            archive_all(&scene.path());
+        }
+        for _ in 0..3 {
+            kill_one("erase", &scene, &mut random);
+            let report = audit(&scene);
+            assert_eq!(report.finding(), None, "round {round}");
+            let half = report.unjudged.get("not_erased").copied().unwrap_or_default();
+            assert!(half <= 1, "round {round}: {half}");
+        }
+        erase_all(&scene.path());
+        let report = audit(&scene);
+        assert!(report.is_good(), "round {round}: {:?}", report.unjudged);
+        assert_eq!(report.erased, ENTRIES / 2, "round {round}");
+    }
+}
+
+/// Of two processes that archive or erase, the second is told so.
+#[test]
+fn one_process_archives_or_erases_at_a_time() {
+    let scene = filled();
+    let held = std::fs::File::open(scene.path().join("log-key.pub")).unwrap();
+    held.lock().unwrap();
+    let to = scene.path().with_file_name("archive");
+    let later = Timestamp::from_unix(START + 1_000_000);
+    let error = archive::archive(&scene.files(), later, &to).unwrap_err();
+    assert!(matches!(error, LogError::Maintained(_)), "{error:?}");
+    let error = erase::erase(&scene.files(), 0, "a request", Arc::new(SystemClock)).unwrap_err();
+    assert!(matches!(error, EraseError::Log(LogError::Maintained(_))), "{error:?}");
+    drop(held);
+    archive::archive(&scene.files(), later, &to).unwrap();
+}
