@@ -153,7 +153,7 @@ fn a_full_disk_is_an_outage_under_required_and_a_gap_under_best_effort() {
 
 fn full(path: &Path) {
     std::fs::write(path.join("ballast"), vec![7; 64 * 1024]).unwrap();
-    let scene = Scene::at(path.join("log"), crate::scene::NAME);
+    let scene = Scene::at(path.join("log"), crate::fixtures::NAME);
     let log = scene.open();
     let required = Recorder::new(log.clone());
     let lax = Recorder::new(log.clone()).with_policy(Policy::BestEffort);
