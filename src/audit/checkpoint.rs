@@ -45,7 +45,7 @@ pub enum CheckpointError {
 }
 
 impl Checkpoint {
-    /// Reads the text of a note, whoever signed it.
+    /// Reads the text of a note. Its signatures are not verified.
     ///
     /// # Errors
     /// [`CheckpointError::Form`]. Lines behind the third are extensions, which say nothing here.

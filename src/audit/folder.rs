@@ -117,7 +117,7 @@ impl Folder {
     }
 
     /// Makes a log called `name`, whose checkpoints `secret` signs. The key is written without a
-    /// passphrase, for this user only: a server must be able to start without anybody there.
+    /// passphrase, for this user only: a server must be able to start by itself.
     ///
     /// # Errors
     /// [`LogError::Exists`], [`LogError::KeyUnfit`], [`LogError::Io`].
@@ -194,7 +194,7 @@ impl Folder {
             other => LogError::Key(Arc::new(other)),
         })?;
         if !keyfile.is_plain() {
-            return Err(LogError::KeyUnfit("it has a passphrase, and nobody to ask for it"));
+            return Err(LogError::KeyUnfit("it has a passphrase, which a server cannot ask for"));
         }
         if !note::is_name(keyfile.name()) {
             return Err(LogError::KeyUnfit("its name is none for a signed note"));
@@ -205,8 +205,8 @@ impl Folder {
         Ok(LogKey { note, secret: Arc::new(secret) })
     }
 
-    /// The public half of the log's key, as the folder has it: for whoever makes proofs, and never
-    /// for whoever checks them.
+    /// The public half of the log's key, as the folder has it. A maker of proofs may take it from
+    /// there, an auditor never.
     ///
     /// # Errors
     /// As [`Folder::key`].
@@ -218,7 +218,7 @@ impl Folder {
         text.trim_end().parse().map_err(|_| LogError::KeyUnfit("log-key.pub is not one"))
     }
 
-    /// Checks that nobody else can change what is in the folder.
+    /// Checks that only the owner can change what is in the folder.
     ///
     /// # Errors
     /// [`LogError::TooOpen`].

@@ -1,9 +1,9 @@
 //! One entry, judged again by what it holds: on any core, and without the others.
 //!
 //! Three answers are kept apart. An entry is *bad* where it contradicts itself, or a signature does
-//! not hold: someone has made or changed it. It is *unjudged* for a [`Reason`] where nothing
+//! not hold: the entry was made up or changed. It is *unjudged* for a [`Reason`] where nothing
 //! contradicts it, and what would make it good is not there, such as a key that the auditor knows.
-//! Else it is good. Whoever holds the log's key can write any line; what it cannot do is sign for a
+//! Else it is good. The holder of the log's key can write any line, and cannot sign for a
 //! key that the auditor knows.
 
 use std::collections::HashMap;

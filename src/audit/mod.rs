@@ -1,17 +1,18 @@
-//! The audit log: evidence that stands up months later, before somebody who trusts neither the
+//! The audit log: evidence that stands up months later, before a reader who trusts neither the
 //! operator nor this program.
 //!
 //! ```text
 //! request ─ judged ─▶ Recorder ─ Record ─▶ Log ─▶ queue ─▶ writer: lines · hashes · fdatasync ─▶ dispatched
 //!                                                             └─ every so often: a signed checkpoint
 //! files ─▶ Auditor: each line judged again · tree · checkpoints · the one that was kept elsewhere
+//!   └─ archive: whole old files, packed, beside the log; erase: a tombstone for one entry
 //! ```
 //!
 //! Entries are JSON lines, and their exact bytes are the leaves of an RFC 9162 Merkle tree
 //! ([`tree`]). Checkpoints are signed notes after C2SP `tlog-checkpoint` ([`checkpoint`],
-//! [`note`]). Who keeps one of them elsewhere can find every removal, change, reordering,
-//! truncation and rewriting up to it; without one, whoever has the log's key can have written it
-//! all anew, and an audit says so.
+//! [`note`]). A checkpoint that is kept elsewhere shows every removal, change, reordering,
+//! truncation and rewriting up to it. Without one, the holder of the log's key can have written the
+//! whole log anew, and an audit says so.
 //!
 //! **What is durable.** An entry counts as written when it is on the disk: entries that wait
 //! together share one `fdatasync` ([`Sync`]). A disk that is full, slow or gone is an error to the

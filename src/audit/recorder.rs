@@ -16,8 +16,8 @@ use crate::profile::Profile;
 use crate::verify::{Statement, Verifier};
 
 /// Entries a second, in the long run, about requests whose signature holds and that are not
-/// verified all the same. Whoever sees a signed request on its way can send it again as often as
-/// he likes, so that these are no strangers to a flood.
+/// verified all the same. An attacker who sees a signed request on its way can send it again without
+/// end.
 const HELD_RATE: f64 = 100.0;
 /// Such entries at once.
 const HELD_BURST: f64 = 1_000.0;

@@ -2,7 +2,7 @@
 //!
 //! What was acknowledged was on the disk before, so a process or machine that ends in the middle
 //! can only leave something behind it: the beginning of a line, or blocks that were never filled.
-//! That much is cut off. Anything else that does not fit was done by somebody, and the log is not
+//! That much is cut off. Anything else that does not fit is a change from outside, and the log is not
 //! opened: a writer that went on would sign over the traces.
 //!
 //! All is read before anything is written: a log that is refused is left as it was.

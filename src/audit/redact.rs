@@ -1,11 +1,11 @@
 //! Values that are not to be kept: a salted commitment stands in their place.
 //!
 //! A rule is `METHOD[:NAME]:PATH`, such as `tools/call:*:arguments.password`. The body is kept as
-//! text with the values cut out, each with the SHA-256 of a salt and its bytes. Whoever knows a
-//! value and its salt can show that it stood there: put back, the body has the digest that was
-//! signed. The salt is not in the log; it is derived with the log's key ([`salt`]), and the holder
-//! of that key can hand it out for one value. `Content-Digest` is no salted commitment: it lets
-//! everyone who has the rest of the body try out values that are easy to guess.
+//! text with the values cut out, each with the SHA-256 of a salt and its bytes. A reader with the
+//! value and its salt can show that the value stood there: with the value put back, the body has the
+//! digest that was signed. The salt is not in the log; it is derived with the log's key ([`salt`]), and the holder
+//! of that key can hand it out for one value. `Content-Digest` is no salted commitment: a
+//! reader with the rest of the body can try out values that are easy to guess.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -171,7 +171,7 @@ pub(super) enum Keep {
     Whole,
     /// In this form.
     Redacted(Redacted),
-    /// Not at all: where it cannot be read, nobody can say what is in it.
+    /// Not at all: what cannot be read may hold a secret.
     Nothing,
 }
 
@@ -275,7 +275,7 @@ fn pointer(name: &str) -> String {
 }
 
 /// The salt of the value that stood at `at` in the request whose first signature is `binding`, in
-/// base64. Ed25519 signatures are the same every time, and nobody else can make them.
+/// base64. An Ed25519 signature is the same every time, and only the holder of the key can make it.
 ///
 /// # Errors
 /// The holder of the log's key does not sign.

@@ -1,7 +1,7 @@
 //! The file of what strangers send: outside of the tree, capped, and slowed down.
 //!
-//! Anybody can make a request that is refused. If each were an entry, anybody could fill the disk,
-//! and a full disk stops a server whose policy is `required`. So they go here, so many a second and
+//! A request that is refused needs no key. If each were an entry, a stranger could fill the disk, and
+//! a full disk stops a server whose policy is `required`. So these requests go here, so many a second and
 //! so many bytes in all; how many there were, and how many were not even written here, is an entry
 //! of the log from time to time, under its checkpoints.
 
@@ -137,7 +137,7 @@ impl Refused {
                 none.insert((file, length))
             }
         };
-        // No `fsync`: nobody waits for it, and nothing rests on it.
+        // No `fsync`: no request waits for it, and nothing rests on it.
         file.write_all(&text).ok()?;
         *length += size;
         Some(())

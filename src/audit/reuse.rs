@@ -43,7 +43,7 @@ impl Nonces {
         }
     }
 
-    /// Forgets what nobody would refuse at `now`.
+    /// Forgets the nonces that no verifier would refuse at `now`.
     pub(super) fn forget(&mut self, now: i64) {
         let now = now.saturating_sub(SLACK);
         self.forgotten = self.forgotten.max(now);

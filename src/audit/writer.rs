@@ -68,7 +68,7 @@ impl Default for Settings {
 /// log says that the clock stepped. An auditor allows a minute more.
 const CLOCK_LEEWAY: i64 = 240;
 
-/// Writes one log; nobody else does while it lives.
+/// The only writer of one log, as long as it lives.
 pub(super) struct Writer {
     folder: Folder,
     key: LogKey,
@@ -108,7 +108,7 @@ impl Writer {
         &mut self,
         records: impl Iterator<Item = &'r Record> + Clone,
     ) -> Result<Vec<u64>, LogError> {
-        // Whoever cannot vouch for what is written must not go on to write.
+        // A writer that cannot sign for what is written must not go on to write.
         if self.is_checkpoint_due() {
             self.checkpoint()?;
         }

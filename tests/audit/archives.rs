@@ -227,11 +227,11 @@ fn a_process_that_ends_while_it_archives_leaves_a_whole_log() {
         scene.fill(1, small());
         is_whole(&scene, &to);
         let again = archived(&scene, &to);
-        assert_eq!(again.files > 0, state < 5, "state {state}");
+        assert_eq!(again.files > 0 && again.first == 0, state < 5, "state {state}");
         is_whole(&scene, &to);
         assert!(!first.exists() && stub.exists() && gz.exists(), "state {state}");
         assert!(!temporary.exists(), "state {state}");
-        assert_eq!(audit(&scene, &scene.files()).unseen, done.next, "state {state}");
+        assert!(audit(&scene, &scene.files()).unseen >= done.next, "state {state}");
     }
 }
 
@@ -303,7 +303,7 @@ fn what_is_done_to_an_archive_is_found() {
     check("a bomb of one line", &[What::Removed, What::Changed, What::Truncated]);
 }
 
-/// Whatever is done to the bytes of an archive: what unpacks to something else is found.
+/// An archive of which any byte was changed is found, unless it unpacks to the same entries.
 #[test]
 fn no_changed_archive_is_called_good() {
     let seed = 20_261_201;

@@ -115,7 +115,7 @@ fn no_end_of_the_process_takes_back_what_was_acknowledged() {
         child.kill().unwrap();
         child.wait().unwrap();
         acknowledged.extend(reader.join().unwrap());
-        // What it has left is a log that verifies, before anybody has mended it.
+        // What it has left is a log that verifies, before a writer has mended it.
         let report = scene.audit(&[]);
         assert_eq!(report.finding().cloned(), None, "round {round}, seed {seed:?}");
     }

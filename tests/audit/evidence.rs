@@ -139,7 +139,7 @@ fn evidence_with_one_thing_changed_does_not_hold() {
         let error = check::check(text.as_bytes(), &pinned(&scene), scene.trust(), None);
         assert!(matches!(error, Err(ProofError::Form(_))), "{text:.60}");
     }
-    // A whole log that somebody else has made is not the one that was pinned.
+    // A whole log that another keeper has made is not the one that was pinned.
     let foreign = strange.to_string();
     assert_eq!(
         check::check(foreign.as_bytes(), &Anchor::default(), scene.trust(), None).unwrap().fault,
@@ -180,7 +180,7 @@ fn a_key_that_the_auditor_does_not_know_or_that_was_not_valid_is_never_good() {
     let limited = registry(vec![fixtures::entry(1, json!({"allow": ["tools/list"]}))]);
     let checked = by(Trust::pinned(limited));
     assert!(checked.is_good() && checked.judged.known.unwrap().no_longer_allowed);
-    // Without any trust file nobody is known, whatever the log calls the key.
+    // Without any trust file no key is known, also if the log gives it a name.
     let checked = by(Trust::of_the_log());
     assert!(!checked.is_good() && checked.judged.known.is_none());
     assert!(checked.judged.reasons.has(Reason::Signer));

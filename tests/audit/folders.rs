@@ -1,4 +1,4 @@
-//! What is done to the folder of a log, by anyone who can write there: it is found, and a log that
+//! What is done to the folder of a log, by a process that can write there: it is found, and a log that
 //! cannot be continued is left as it was.
 
 use std::fs::{self, File};

@@ -96,7 +96,7 @@ async fn a_full_disk_shows_to_operators_and_mends_without_a_request() {
         assert!(numbers.lines().any(|other| other == line), "{line} is not in {numbers}");
     }
 
-    // Somebody makes room; nobody sends anything to a server that says that it is not ready.
+    // Room is made. No client sends a request to a server that says that it is not ready.
     fs::remove_file(format!("/proc/{}/root{}", gateway.0.id(), disk.join("ballast").display()))
         .unwrap();
     assert_eq!(ready(&admin, 200).await, "ready\n");
@@ -139,7 +139,7 @@ fn a_configuration_is_checked_down_to_the_log_and_nothing_is_changed() {
     let (_, said) = check(&["--json"]);
     assert!(said.contains("\"audit_in_use\":false"), "{said}");
 
-    // Whoever checks beside a gateway that runs is told so.
+    // A check beside a gateway that runs says so.
     let lock = File::open(&log).unwrap();
     lock.lock().unwrap();
     let (code, said) = check(&[]);

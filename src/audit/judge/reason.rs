@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// No trust file of the auditor has the key: anyone can make one and give it a name.
+    /// No trust file of the auditor has the key, and a key can be made and named by its maker.
     Signer,
     /// By the auditor's trust files the key was revoked or not valid at that time.
     NotTrustedThen,

@@ -29,7 +29,7 @@ pub(crate) enum AuditSync {
     Checkpoint,
 }
 
-/// The flags of whoever writes an audit log.
+/// The flags of the commands that write an audit log.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct AuditArgs {
     /// Write every request down in the audit log in this folder (see mcpid audit init)
@@ -55,7 +55,7 @@ pub(crate) struct AuditArgs {
 /// A log holds, for every request, what is needed to judge it again months later: the signature, the
 /// bytes that it is over, the key. Its entries are one hash tree, whose checkpoints are signed. Who
 /// keeps a checkpoint elsewhere can find everything that was removed, changed, moved or cut off up
-/// to it, whoever did it.
+/// to it, by the operator too.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -86,7 +86,7 @@ pub(crate) enum AuditAct {
 ///
 /// Prints the public key of the log, NAME+HASH+KEY. Keep that line elsewhere: it is what an auditor
 /// pins. The private key stays in the folder without a passphrase, since a server has to start by
-/// itself; whoever can read it can sign checkpoints.
+/// itself; a process that can read it can sign checkpoints.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -130,11 +130,11 @@ pub(crate) struct AuditPins {
     /// elsewhere; may be repeated
     #[arg(long, value_name = "KEY|FILE", help_heading = "Kept elsewhere")]
     pub(crate) witness: Vec<String>,
-    /// Your own trust files: without one that has the key nothing is good, since anyone can make a
-    /// key and give it a name; may be repeated
+    /// Your own trust files: without one that has the key nothing is good, since a keeper of a
+    /// log can make a key and give it a name; may be repeated
     #[arg(short = 'r', long, value_name = "TRUST", help_heading = "Kept elsewhere")]
     pub(crate) trust: Vec<PathBuf>,
-    /// The rules that hold, whatever the log says [default: the log's, where they are not laxer]
+    /// The rules that hold in place of the log's [default: the log's, where they are not laxer]
     #[arg(long, value_name = "P", help_heading = "Rules")]
     pub(crate) profile: Option<ProfileName>,
     /// The longest window that is not lax [default: that of the profile]

@@ -10,9 +10,9 @@ use mcpid::clock::SystemClock;
 
 use crate::args::{AuditArchiveArgs, AuditEraseArgs};
 use crate::cmd::audit::open::{self, log_failure};
+use crate::input::files::Place;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
-use crate::input::files::Place;
 use crate::output::ui::{Ui, path_word};
 
 /// Moves old entries out of a log.

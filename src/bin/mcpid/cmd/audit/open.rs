@@ -110,8 +110,8 @@ pub(crate) fn anchor(args: &AuditPins) -> Result<Anchor, Failure> {
     })
 }
 
-/// Nobody said whose log it is. Whoever can exchange a log can exchange the key in it as well, so
-/// that a "good" by that key would prove nothing, and look to a script as if it did.
+/// Refuses to judge a log whose key was not given. An attacker who can exchange a log can exchange
+/// the key in it as well: a "good" by that key would prove nothing, and a script would believe it.
 pub(crate) fn unpinned(found: &NoteKey, again: impl FnOnce(&str) -> String) -> Failure {
     Failure::usage(
         "whose log is this? --log-key is missing, and the key found in it proves nothing",

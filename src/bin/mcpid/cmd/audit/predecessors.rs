@@ -13,8 +13,8 @@ use mcpid::audit::{Folder, succession};
 use super::keep;
 use crate::args::AuditVerifyArgs;
 use crate::cmd::audit::open::log_failure;
-use crate::output::failure::Failure;
 use crate::input::files::{self, Place};
+use crate::output::failure::Failure;
 
 /// A log before the one that is verified.
 pub(super) struct Predecessor {
