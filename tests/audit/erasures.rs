@@ -12,10 +12,10 @@ use mcpid::audit::{Folder, LogError, Recorder, Settings, archive, check, entry, 
 use mcpid::clock::{Clock, Timestamp};
 use serde_json::{Value, json};
 
-use crate::forger::{forge, various, write_lines};
 use crate::fixtures::{START, Scene, audit_folder, body, call, key};
+use crate::forger::{various, write_lines};
 
-const WHY: &str = "order of the district court, 12 O 34/26";
+pub(crate) const WHY: &str = "order of the district court, 12 O 34/26";
 
 fn try_erase(scene: &Scene, folder: &Folder, n: u64) -> Result<ErasedEntry, EraseError> {
     let clock: Arc<dyn Clock> = scene.clock.clone();
@@ -26,13 +26,13 @@ fn erased(scene: &Scene, n: u64) -> u64 {
     try_erase(scene, &scene.files(), n).unwrap().by
 }
 
-fn filled(count: u64) -> Scene {
+pub(crate) fn filled(count: u64) -> Scene {
     let scene = Scene::new();
     scene.fill(count, Settings::default());
     scene
 }
 
-fn allowing(scene: &Scene, folder: &Folder) -> Report {
+pub(crate) fn allowing(scene: &Scene, folder: &Folder) -> Report {
     let anchor = Anchor {
         log_key: Some(scene.log_key.clone()),
         kept: vec![scene.checkpoint()],
@@ -42,7 +42,7 @@ fn allowing(scene: &Scene, folder: &Folder) -> Report {
     audit_folder(folder, &anchor, scene.trust())
 }
 
-fn found(report: &Report) -> (What, Option<u64>) {
+pub(crate) fn found(report: &Report) -> (What, Option<u64>) {
     let finding = report.finding().expect("something is found");
     (finding.what, finding.n)
 }
@@ -91,7 +91,7 @@ fn an_erased_entry_is_gone_and_the_log_says_so() {
     assert!(report.is_good() && report.erased == 3, "{:?}", report.findings);
 }
 
-fn base64_of(bytes: &[u8]) -> String {
+pub(crate) fn base64_of(bytes: &[u8]) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
@@ -186,141 +186,6 @@ fn an_erasure_that_was_cut_short_is_said_and_done_again() {
     assert!(allowing(&scene, &scene.files()).is_good());
     erased(&scene, 2);
     assert!(!path.with_file_name(&name).exists());
-}
-
-fn tombstone(line: &str) -> String {
-    let value: Value = serde_json::from_str(line).unwrap();
-    format!(
-        r#"{{"mcpid":"audit/2","n":{},"time":{},"event":"tombstone","tombstone":{{"leaf":"{}"}}}}"#,
-        value["n"],
-        value["time"],
-        base64_of(&entry::leaf(line.as_bytes()))
-    )
-}
-
-fn telling(lines: &[String], of: u64, change: impl Fn(&mut Value)) -> String {
-    let about: Value = serde_json::from_str(&lines[of as usize]).unwrap();
-    let last: Value = serde_json::from_str(lines.last().unwrap()).unwrap();
-    let mut value = json!({
-        "n": of, "time": about["time"],
-        "leaf": base64_of(&entry::leaf(lines[of as usize].as_bytes())), "reason": WHY,
-    });
-    change(&mut value);
-    format!(
-        r#"{{"mcpid":"audit/2","n":{},"time":{},"event":"erased","erased":{value}}}"#,
-        lines.len(),
-        last["time"]
-    )
-}
-
-/// Each by the holder of the log's key, who makes everything else fit.
-#[test]
-fn an_erasure_that_does_not_fit_is_found() {
-    let scene = filled(5);
-    let lines = scene.lines();
-    let audit = |lines: &[String]| {
-        forge(&scene, lines, 200);
-        let report = allowing(&scene, &scene.files());
-        assert!(!scene.audit(&[]).is_good(), "never good by itself");
-        report
-    };
-    let with = |line: String| {
-        let mut all = lines.clone();
-        all[2] = tombstone(&lines[2]);
-        all.push(line);
-        all
-    };
-    let honest = audit(&with(telling(&lines, 2, |_| {})));
-    assert!(honest.is_good() && honest.erased == 1, "{:?}", honest.findings);
-    // Without a trace, with and without the log's key.
-    let mut untold = lines.clone();
-    untold[2] = tombstone(&lines[2]);
-    assert_eq!(found(&audit(&untold)), (What::Removed, Some(2)));
-    forge(&scene, &lines, 200);
-    write_lines(&scene.only_segment(), &untold);
-    assert_eq!(found(&scene.audit(&[scene.checkpoint()])), (What::Removed, Some(2)));
-    // With another leaf: of another entry, of none.
-    let other = base64_of(&entry::leaf(lines[3].as_bytes()));
-    type Change<'a> = Box<dyn Fn(&mut Value) + 'a>;
-    let changes: Vec<(&str, Change<'_>, What)> = vec![
-        ("the leaf of another", Box::new(|v| v["leaf"] = json!(other)), What::Changed),
-        ("no leaf", Box::new(|v| v["leaf"] = json!(base64_of(&[7; 32]))), What::Changed),
-        ("a short leaf", Box::new(|v| v["leaf"] = json!("AAAA")), What::Changed),
-        ("another time", Box::new(|v| v["time"] = json!("2026-11-23T10:00:00Z")), What::Removed),
-        ("another entry", Box::new(|v| v["n"] = json!(3)), What::Changed),
-        ("an entry to come", Box::new(|v| v["n"] = json!(9)), What::Changed),
-        ("itself", Box::new(|v| v["n"] = json!(5)), What::Changed),
-        ("no reason", Box::new(|v| v["reason"] = json!("")), What::Changed),
-        ("a reason of two lines", Box::new(|v| v["reason"] = json!("a\nb")), What::Changed),
-        ("one member more", Box::new(|v| v["more"] = json!(1)), What::Changed),
-    ];
-    for (case, change, wanted) in changes {
-        let report = audit(&with(telling(&lines, 2, change)));
-        assert_eq!(found(&report).0, wanted, "{case}");
-    }
-    // Twice; and before what it tells of.
-    let mut twice = with(telling(&lines, 2, |_| {}));
-    let again = telling(&lines, 2, |_| {}).replacen("\"n\":5", "\"n\":6", 1);
-    twice.push(again);
-    assert_eq!(found(&audit(&twice)), (What::Changed, Some(6)));
-    let mut early = lines.clone();
-    early[1] = telling(&lines, 2, |_| {})
-        .replacen("\"n\":5", "\"n\":1", 1)
-        .replace("10:00:05", "10:00:02");
-    early[2] = tombstone(&lines[2]);
-    assert_eq!(found(&audit(&early)), (What::Changed, Some(1)));
-    // A tombstone of another entry, spelled otherwise, or with more in it.
-    let good = tombstone(&lines[2]);
-    for (case, other) in [
-        ("the leaf of another", tombstone(&lines[3]).replacen("\"n\":3", "\"n\":2", 1)),
-        ("another number", good.replacen("\"n\":2", "\"n\":3", 1)),
-        ("another time", good.replacen("10:00:03", "10:00:02", 1)),
-        ("another spelling", good.replacen("\"time\"", " \"time\"", 1)),
-        ("more in it", good.replacen("{\"leaf\"", "{\"more\":1,\"leaf\"", 1)),
-        ("a request too", good.replacen(",\"event\"", ",\"verdict\":\"verified\",\"event\"", 1)),
-    ] {
-        forge(&scene, &with(telling(&lines, 2, |_| {})), 200);
-        let mut all = with(telling(&lines, 2, |_| {}));
-        all[2] = other;
-        write_lines(&scene.only_segment(), &all);
-        let report = allowing(&scene, &scene.files());
-        assert!(report.finding().is_some(), "{case}");
-    }
-}
-
-/// A keeper hides an entry that contradicts itself, a second use of a nonce, or the log before this
-/// one: by itself that is never good, and what is hidden is counted.
-#[test]
-fn an_erasure_hides_nothing_that_it_does_not_count() {
-    let scene = filled(4);
-    let lines = scene.lines();
-    let mut bad = lines.clone();
-    bad[1] = bad[1].replacen("\"verdict\":\"verified\"", "\"verdict\":\"refused\"", 1);
-    forge(&scene, &bad, 200);
-    assert_eq!(found(&scene.audit(&[])), (What::Changed, Some(1)));
-    let mut hidden = bad.clone();
-    hidden[1] = tombstone(&bad[1]);
-    hidden.push(telling(&bad, 1, |_| {}));
-    forge(&scene, &hidden, 200);
-    let report = scene.audit(&[]);
-    assert_eq!((report.finding(), report.is_good(), report.erased), (None, false, 1));
-    // The same against a checkpoint of the true log that was kept.
-    forge(&scene, &lines, 200);
-    let kept = scene.checkpoint();
-    forge(&scene, &hidden, 200);
-    assert_eq!(found(&scene.audit(&[kept])).0, What::Rewritten);
-    // A nonce is used up by an entry that can be read.
-    let mut again = lines.clone();
-    again[3] = lines[1].replacen("\"n\":1", "\"n\":3", 1).replace("10:00:02", "10:00:04");
-    forge(&scene, &again, 200);
-    assert!(scene.audit(&[]).finding().is_some());
-    // What the first entry said of the log before is not known.
-    let mut first = lines.clone();
-    first[0] = tombstone(&lines[0]);
-    first.push(telling(&lines, 0, |_| {}));
-    forge(&scene, &first, 200);
-    let report = allowing(&scene, &scene.files());
-    assert!(report.is_good() && report.link.first_unknown);
 }
 
 fn archived() -> (Scene, PathBuf) {

@@ -1,9 +1,11 @@
 //! The audit log: its tree, its files, what survives, and what an auditor finds.
 #![allow(clippy::unwrap_used)]
 
+mod archive_changes;
 mod archives;
 mod attacks;
 mod crash;
+mod erasure_lies;
 mod erasures;
 mod evidence;
 mod fixtures;

@@ -1,0 +1,278 @@
+//! What is done to archives, to the notes that stand in the place of archived files, and to a log before
+//! it is archived: all of it is found.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use mcpid::audit::auditor::{self, What};
+use mcpid::audit::note::{Kind, Note, NoteKey};
+use mcpid::audit::{Folder, LogError, archive};
+use mcpid::key::Sign as _;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use crate::archives::{archived, audit, is_whole, later, packed, several, small, with};
+use crate::fixtures::{NAME, Scene, key};
+
+/// What is done to an archive is found, as if the file lay in the log.
+#[test]
+fn what_is_done_to_an_archive_is_found() {
+    let (scene, to) = several();
+    archived(&scene, &to);
+    let gz = packed(&to);
+    let good = fs::read(&gz[1]).unwrap();
+    let find = |folder: &Folder| {
+        let report = audit(&scene, folder);
+        report.finding().map(|finding| finding.what)
+    };
+    let check = |case: &str, wanted: &[What]| {
+        let what = find(&with(&scene, &to)).unwrap_or_else(|| panic!("{case}: called good"));
+        assert!(wanted.contains(&what), "{case}: {what:?}");
+        fs::remove_file(&gz[1]).unwrap();
+        fs::write(&gz[1], &good).unwrap();
+        assert_eq!(find(&with(&scene, &to)), None);
+    };
+    let pack = |text: &[u8]| {
+        let plain = to.join("plain");
+        fs::write(&plain, text).unwrap();
+        let out = Command::new("gzip").arg("-c").arg(&plain).output().unwrap();
+        fs::remove_file(plain).unwrap();
+        out.stdout
+    };
+    let unpack = |path: &Path| Command::new("gzip").arg("-dc").arg(path).output().unwrap().stdout;
+    let text = unpack(&gz[1]);
+    let lines: Vec<&[u8]> = text.split_inclusive(|b| *b == b'\n').collect();
+    for (length, _) in good.iter().enumerate().step_by(7) {
+        fs::write(&gz[1], &good[..length]).unwrap();
+        check("cut", &[What::Archive]);
+    }
+    fs::write(&gz[1], [&good[..], &good[..]].concat()).unwrap();
+    check("twice in one file", &[What::Archive]);
+    fs::write(&gz[1], [&good[..], b"\0"].concat()).unwrap();
+    check("something behind it", &[What::Archive]);
+    fs::write(&gz[1], "").unwrap();
+    check("emptied", &[What::Archive]);
+    fs::write(&gz[1], pack(b"")).unwrap();
+    check("nothing packed", &[What::Removed]);
+    fs::write(&gz[1], pack(&lines[..lines.len() - 1].concat())).unwrap();
+    check("packed again without its last entry", &[What::Removed]);
+    fs::write(&gz[1], pack(&lines[1..].concat())).unwrap();
+    check("packed again without its first entry", &[What::Removed]);
+    let changed = String::from_utf8(text.clone()).unwrap().replacen("verified", "refused", 1);
+    fs::write(&gz[1], pack(changed.as_bytes())).unwrap();
+    check("packed again and changed", &[What::Changed]);
+    fs::copy(&gz[0], &gz[1]).unwrap();
+    check("exchanged for another one of this log", &[What::Repeated, What::Changed]);
+    fs::write(&gz[1], unpack(&gz[1])).unwrap();
+    check("not packed", &[What::Archive]);
+    // A file of another log.
+    let other = Scene::new();
+    other.fill(12, small());
+    let elsewhere = other.path().with_file_name("archive");
+    archived(&other, &elsewhere);
+    fs::copy(&packed(&elsewhere)[1], &gz[1]).unwrap();
+    check("of another log", &[What::Changed]);
+    // A bomb: no more of it is held in memory than a line may have.
+    let bomb = Command::new("sh")
+        .args(["-c", "head -c 100000000 /dev/zero | gzip -1"])
+        .output()
+        .unwrap()
+        .stdout;
+    fs::write(&gz[1], bomb).unwrap();
+    check("a bomb of one line", &[What::Removed, What::Changed, What::Truncated]);
+}
+
+/// An archive of which any byte was changed is found, unless it unpacks to the same entries.
+#[test]
+fn no_changed_archive_is_called_good() {
+    let seed = 20_261_201;
+    let mut random = StdRng::seed_from_u64(seed);
+    let (scene, to) = several();
+    archived(&scene, &to);
+    let gz = packed(&to);
+    let good: Vec<Vec<u8>> = gz.iter().map(|path| fs::read(path).unwrap()).collect();
+    let unpack = |path: &Path| {
+        let out = Command::new("gzip").arg("-dc").arg(path).output().unwrap();
+        (out.status.success(), out.stdout)
+    };
+    let plain: Vec<_> = gz.iter().map(|path| unpack(path)).collect();
+    let mut found = 0;
+    for case in 0..200 {
+        let at = random.random_range(0..gz.len());
+        let mut bytes = good[at].clone();
+        let place = random.random_range(0..bytes.len());
+        match random.random_range(0..5) {
+            0 => bytes.truncate(place),
+            1 => bytes[place] ^= 1 << random.random_range(0..8),
+            2 => bytes.insert(place, random.random_range(0..=255)),
+            3 => drop(bytes.remove(place)),
+            _ => bytes = good[(at + 1) % gz.len()].clone(),
+        }
+        fs::write(&gz[at], bytes).unwrap();
+        match audit(&scene, &with(&scene, &to)).finding() {
+            Some(_) => found += 1,
+            None => assert_eq!(unpack(&gz[at]), plain[at], "seed {seed}, case {case}"),
+        }
+        fs::write(&gz[at], &good[at]).unwrap();
+    }
+    assert!(found > 150, "{found}");
+    is_whole(&scene, &to);
+}
+
+#[test]
+fn a_file_that_is_none_is_not_opened_and_two_copies_are_not_chosen_from() {
+    let (scene, to) = several();
+    archived(&scene, &to);
+    let gz = packed(&to);
+    let good = fs::read(&gz[0]).unwrap();
+    let read = |folder: Folder| {
+        let lines = auditor::lines(&folder)?;
+        lines.map(|line| line.map(drop)).collect::<Result<Vec<_>, _>>()
+    };
+    assert!(read(with(&scene, &to)).is_ok());
+    fs::remove_file(&gz[0]).unwrap();
+    assert!(Command::new("mkfifo").arg(&gz[0]).status().unwrap().success());
+    let error = read(with(&scene, &to)).unwrap_err();
+    assert!(matches!(error, LogError::Io { .. }), "{error:?}");
+    fs::remove_file(&gz[0]).unwrap();
+    let aside = to.join("aside");
+    fs::write(&aside, &good).unwrap();
+    std::os::unix::fs::symlink(&aside, &gz[0]).unwrap();
+    let error = read(with(&scene, &to)).unwrap_err();
+    assert!(matches!(error, LogError::Io { .. }), "{error:?}");
+    fs::remove_file(&gz[0]).unwrap();
+    fs::rename(&aside, &gz[0]).unwrap();
+    // The same archive twice, and the same file in two of them.
+    let twice = scene.files().with_archives(vec![to.clone(), to.clone()]);
+    let error = read(twice).unwrap_err();
+    assert!(matches!(error, LogError::Archive { .. }), "{error:?}");
+    let second = to.with_file_name("second");
+    fs::create_dir(&second).unwrap();
+    fs::copy(&gz[0], second.join(gz[0].file_name().unwrap())).unwrap();
+    let error = read(scene.files().with_archives(vec![to, second])).unwrap_err();
+    assert!(matches!(error, LogError::Archive { .. }), "{error:?}");
+}
+
+/// Only what the log's key has signed makes an archived file of one that is missing.
+#[test]
+fn a_missing_file_is_archived_only_by_the_word_of_the_logs_key() {
+    let (scene, to) = several();
+    archived(&scene, &to);
+    let stub = scene.path().join("entries-000000000000.archived");
+    let good = fs::read_to_string(&stub).unwrap();
+    let what = |scene: &Scene| {
+        let report = audit(scene, &scene.files());
+        report.finding().map(|finding| finding.what)
+    };
+    assert_eq!(what(&scene), None);
+    let name = |first: u64| scene.path().join(format!("entries-{first:012}.archived"));
+    let other = fs::read_to_string(
+        scene
+            .path()
+            .read_dir()
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|end| end == "archived") && *path != stub)
+            .min()
+            .unwrap(),
+    )
+    .unwrap();
+    let sign = |text: &str, number: u8| {
+        let public = key(number).public().clone();
+        let as_key = NoteKey::new(NAME, Kind::Log, public);
+        Note::sign(text.to_owned(), &as_key.unwrap(), &key(number)).unwrap()
+    };
+    let cases = [
+        ("gone", None, What::Removed),
+        ("emptied", Some(String::new()), What::Archive),
+        ("cut", Some(good[..good.len() - 4].to_owned()), What::Archive),
+        ("another size", Some(good.replacen("0 ", "0 1", 1)), What::Archive),
+        ("that of another file", Some(other), What::Archive),
+        ("of another key", Some(sign(&format!("{NAME}\narchived\n0 3\n"), 201)), What::Archive),
+        ("too far", Some(sign(&format!("{NAME}\narchived\n0 1000\n"), 200)), What::Archive),
+        ("not far enough", Some(sign(&format!("{NAME}\narchived\n0 1\n"), 200)), What::Removed),
+        ("nothing", Some(sign(&format!("{NAME}\narchived\n0 0\n"), 200)), What::Archive),
+        ("more lines", Some(sign(&format!("{NAME}\narchived\n0 3\nx\n"), 200)), What::Archive),
+        ("a checkpoint", Some(String::from_utf8(scene.checkpoint()).unwrap()), What::Archive),
+    ];
+    for (case, text, wanted) in cases {
+        match text {
+            Some(text) => fs::write(&stub, text).unwrap(),
+            None => fs::remove_file(&stub).unwrap(),
+        }
+        assert_eq!(what(&scene), Some(wanted), "{case}");
+        fs::write(&stub, &good).unwrap();
+        assert_eq!(what(&scene), None);
+    }
+    fs::remove_file(&stub).unwrap();
+    assert!(Command::new("mkfifo").arg(&stub).status().unwrap().success());
+    assert_eq!(what(&scene), Some(What::Archive));
+    fs::remove_file(&stub).unwrap();
+    fs::write(&stub, &good).unwrap();
+    fs::write(name(999), &good).unwrap();
+    assert_eq!(what(&scene), Some(What::Archive));
+    fs::remove_file(name(999)).unwrap();
+    // The hashes stand for what is archived: without them nothing does.
+    let tree = scene.path().join("tree");
+    let hashes = fs::read(&tree).unwrap();
+    for at in [0, 32, 64, 200] {
+        let mut bent = hashes.clone();
+        bent[at] ^= 1;
+        fs::write(&tree, bent).unwrap();
+        assert!(what(&scene).is_some(), "{at}");
+    }
+    fs::remove_file(&tree).unwrap();
+    assert_eq!(what(&scene), Some(What::Tree));
+    let error = scene.try_open(small()).unwrap_err();
+    assert!(error.to_string().contains("are archived"), "{error}");
+}
+
+/// A log whose hashes or entries were changed is not archived: that would seal it.
+#[test]
+fn a_damaged_log_is_left_as_it_was() {
+    let (scene, to) = several();
+    let first = scene.segments().remove(0);
+    let text = fs::read_to_string(&first).unwrap();
+    let all = |scene: &Scene| {
+        let mut files: Vec<_> = fs::read_dir(scene.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (path.clone(), fs::read(path).unwrap()))
+            .collect();
+        files.sort();
+        files
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    for bent in [
+        text.replacen("verified", "refused", 1),
+        format!("{}\n", lines[1..].join("\n")),
+        format!("{text}{}\n", lines[0]),
+        text[..text.len() - 1].to_owned(),
+        String::new(),
+    ] {
+        fs::write(&first, bent).unwrap();
+        let before = all(&scene);
+        let error = archive::archive(&scene.files(), later(), &to).unwrap_err();
+        assert!(matches!(error, LogError::Changed { .. }), "{error:?}");
+        assert!(before == all(&scene) && packed(&to).is_empty());
+    }
+    fs::remove_file(&first).unwrap();
+    let error = archive::archive(&scene.files(), later(), &to).unwrap_err();
+    assert!(matches!(error, LogError::Changed { .. }), "{error:?}");
+    fs::write(&first, &text).unwrap();
+    let tree = scene.path().join("tree");
+    let hashes = fs::read(&tree).unwrap();
+    let mut bent = hashes.clone();
+    bent[0] ^= 1;
+    fs::write(&tree, bent).unwrap();
+    assert!(archive::archive(&scene.files(), later(), &to).is_err());
+    fs::write(&tree, &hashes).unwrap();
+    // What is there already under that name is not written over.
+    fs::write(to.join("entries-000000000000.jsonl.gz"), "something else").unwrap();
+    let error = archive::archive(&scene.files(), later(), &to).unwrap_err();
+    assert!(matches!(error, LogError::Archive { .. }), "{error:?}");
+    fs::remove_file(to.join("entries-000000000000.jsonl.gz")).unwrap();
+    assert!(archived(&scene, &to).files > 0);
+    is_whole(&scene, &to);
+}
