@@ -426,6 +426,8 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Check the evidence of one entry, offline')
             [CompletionResult]::new('consistency', 'consistency', [CompletionResultType]::ParameterValue, 'Check that a log has only grown between two checkpoints')
             [CompletionResult]::new('cosign', 'cosign', [CompletionResultType]::ParameterValue, 'Sign a checkpoint as a witness')
+            [CompletionResult]::new('archive', 'archive', [CompletionResultType]::ParameterValue, 'Move old entries out of a log, packed')
+            [CompletionResult]::new('erase', 'erase', [CompletionResultType]::ParameterValue, 'Erase one entry')
             break
         }
         'mcpid;audit;init' {
@@ -444,19 +446,21 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
         }
         'mcpid;audit;verify' {
             [CompletionResult]::new('--audit', '--audit', [CompletionResultType]::ParameterName, 'The folder of the log [default: a folder of this user''s]')
+            [CompletionResult]::new('--archive', '--archive', [CompletionResultType]::ParameterName, 'A folder with entries that mcpid audit archive has moved out of the log; may be repeated')
             [CompletionResult]::new('--log-key', '--log-key', [CompletionResultType]::ParameterName, 'The log''s public key, NAME+HASH+KEY, or a file that holds it; never taken from the log')
             [CompletionResult]::new('--checkpoint', '--checkpoint', [CompletionResultType]::ParameterName, 'A checkpoint that was kept elsewhere; may be repeated')
             [CompletionResult]::new('--witness', '--witness', [CompletionResultType]::ParameterName, 'The public key of a witness, or a file that holds it: what it cosigned counts as kept elsewhere; may be repeated')
-            [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'Your own trust files: without one that has the key nothing is good, since anyone can make a key and give it a name; may be repeated')
-            [CompletionResult]::new('--trust', '--trust', [CompletionResultType]::ParameterName, 'Your own trust files: without one that has the key nothing is good, since anyone can make a key and give it a name; may be repeated')
-            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The rules that hold, whatever the log says [default: the log''s, where they are not laxer]')
+            [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'Your own trust files: without one that has the key nothing is good, since a keeper of a log can make a key and give it a name; may be repeated')
+            [CompletionResult]::new('--trust', '--trust', [CompletionResultType]::ParameterName, 'Your own trust files: without one that has the key nothing is good, since a keeper of a log can make a key and give it a name; may be repeated')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The rules that hold in place of the log''s [default: the log''s, where they are not laxer]')
             [CompletionResult]::new('--window', '--window', [CompletionResultType]::ParameterName, 'The longest window that is not lax [default: that of the profile]')
             [CompletionResult]::new('--ahead', '--ahead', [CompletionResultType]::ParameterName, 'The longest time ahead that is not lax [default: that of the profile]')
             [CompletionResult]::new('--require', '--require', [CompletionResultType]::ParameterName, 'This component has to be covered too; may be repeated')
             [CompletionResult]::new('--allow-uncovered', '--allow-uncovered', [CompletionResultType]::ParameterName, 'This component may stay uncovered; may be repeated')
             [CompletionResult]::new('--origin', '--origin', [CompletionResultType]::ParameterName, 'Requests had to be sent to this origin; may be repeated')
-            [CompletionResult]::new('--predecessor', '--predecessor', [CompletionResultType]::ParameterName, 'A log before this one, to be verified with it; may be repeated')
+            [CompletionResult]::new('--predecessor', '--predecessor', [CompletionResultType]::ParameterName, 'A log before this one, to be verified with it, also against its own checkpoints among those that were given; may be repeated')
             [CompletionResult]::new('--allow-clock', '--allow-clock', [CompletionResultType]::ParameterName, 'Take the times of entries as they are where the log''s clock stepped')
+            [CompletionResult]::new('--allow-erased', '--allow-erased', [CompletionResultType]::ParameterName, 'Count entries that were erased, as the log says, as good')
             [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'List every finding, and not the first alone')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
@@ -469,6 +473,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
         }
         'mcpid;audit;show' {
             [CompletionResult]::new('--audit', '--audit', [CompletionResultType]::ParameterName, 'The folder of the log [default: a folder of this user''s]')
+            [CompletionResult]::new('--archive', '--archive', [CompletionResultType]::ParameterName, 'A folder with entries that mcpid audit archive has moved out of the log; may be repeated')
             [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'Only requests signed by the key of this id or name')
             [CompletionResult]::new('--tool', '--tool', [CompletionResultType]::ParameterName, 'Only requests for the tool, prompt, resource or task of this name, * being anything')
             [CompletionResult]::new('--status', '--status', [CompletionResultType]::ParameterName, 'Only requests with this verdict or code: verified, refused, would_refuse, signed, expired, …')
@@ -486,6 +491,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
         }
         'mcpid;audit;prove' {
             [CompletionResult]::new('--audit', '--audit', [CompletionResultType]::ParameterName, 'The folder of the log [default: a folder of this user''s]')
+            [CompletionResult]::new('--archive', '--archive', [CompletionResultType]::ParameterName, 'A folder with entries that mcpid audit archive has moved out of the log; may be repeated')
             [CompletionResult]::new('--checkpoint', '--checkpoint', [CompletionResultType]::ParameterName, 'Prove it under this checkpoint, such as one that a witness cosigned [default: the latest]')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'Where to write it; stdout where none is named')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Where to write it; stdout where none is named')
@@ -502,9 +508,9 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--log-key', '--log-key', [CompletionResultType]::ParameterName, 'The log''s public key, NAME+HASH+KEY, or a file that holds it; never taken from the log')
             [CompletionResult]::new('--checkpoint', '--checkpoint', [CompletionResultType]::ParameterName, 'A checkpoint that was kept elsewhere; may be repeated')
             [CompletionResult]::new('--witness', '--witness', [CompletionResultType]::ParameterName, 'The public key of a witness, or a file that holds it: what it cosigned counts as kept elsewhere; may be repeated')
-            [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'Your own trust files: without one that has the key nothing is good, since anyone can make a key and give it a name; may be repeated')
-            [CompletionResult]::new('--trust', '--trust', [CompletionResultType]::ParameterName, 'Your own trust files: without one that has the key nothing is good, since anyone can make a key and give it a name; may be repeated')
-            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The rules that hold, whatever the log says [default: the log''s, where they are not laxer]')
+            [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'Your own trust files: without one that has the key nothing is good, since a keeper of a log can make a key and give it a name; may be repeated')
+            [CompletionResult]::new('--trust', '--trust', [CompletionResultType]::ParameterName, 'Your own trust files: without one that has the key nothing is good, since a keeper of a log can make a key and give it a name; may be repeated')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The rules that hold in place of the log''s [default: the log''s, where they are not laxer]')
             [CompletionResult]::new('--window', '--window', [CompletionResultType]::ParameterName, 'The longest window that is not lax [default: that of the profile]')
             [CompletionResult]::new('--ahead', '--ahead', [CompletionResultType]::ParameterName, 'The longest time ahead that is not lax [default: that of the profile]')
             [CompletionResult]::new('--require', '--require', [CompletionResultType]::ParameterName, 'This component has to be covered too; may be repeated')
@@ -543,6 +549,32 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--passphrase-file', '--passphrase-file', [CompletionResultType]::ParameterName, 'Read the passphrase from this file; one trailing newline is dropped')
             [CompletionResult]::new('--passphrase-fd', '--passphrase-fd', [CompletionResultType]::ParameterName, 'Read the passphrase from this open file descriptor; one trailing newline is dropped')
             [CompletionResult]::new('--first', '--first', [CompletionResultType]::ParameterName, 'Nothing of this log was signed yet: only then')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mcpid;audit;archive' {
+            [CompletionResult]::new('--audit', '--audit', [CompletionResultType]::ParameterName, 'The folder of the log [default: a folder of this user''s]')
+            [CompletionResult]::new('--before', '--before', [CompletionResultType]::ParameterName, 'Move files whose entries are all from before this time: RFC 3339, @UNIX, a date (its begin, UTC), or an age such as 90d')
+            [CompletionResult]::new('--to', '--to', [CompletionResultType]::ParameterName, 'The folder to move them to; made where it is not there')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mcpid;audit;erase' {
+            [CompletionResult]::new('--audit', '--audit', [CompletionResultType]::ParameterName, 'The folder of the log [default: a folder of this user''s]')
+            [CompletionResult]::new('--archive', '--archive', [CompletionResultType]::ParameterName, 'A folder with entries that mcpid audit archive has moved out of the log; may be repeated')
+            [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'Why, in at most 1000 bytes; it stays in the log')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')

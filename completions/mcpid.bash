@@ -64,6 +64,9 @@ _mcpid() {
             mcpid__subcmd__agent,add)
                 cmd="mcpid__subcmd__agent__subcmd__add"
                 ;;
+            mcpid__subcmd__audit,archive)
+                cmd="mcpid__subcmd__audit__subcmd__archive"
+                ;;
             mcpid__subcmd__audit,check)
                 cmd="mcpid__subcmd__audit__subcmd__check"
                 ;;
@@ -72,6 +75,9 @@ _mcpid() {
                 ;;
             mcpid__subcmd__audit,cosign)
                 cmd="mcpid__subcmd__audit__subcmd__cosign"
+                ;;
+            mcpid__subcmd__audit,erase)
+                cmd="mcpid__subcmd__audit__subcmd__erase"
                 ;;
             mcpid__subcmd__audit,init)
                 cmd="mcpid__subcmd__audit__subcmd__init"
@@ -175,12 +181,38 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__audit)
-            opts="-q -v -h --json --quiet --verbose --help init verify show prove check consistency cosign"
+            opts="-q -v -h --json --quiet --verbose --help init verify show prove check consistency cosign archive erase"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcpid__subcmd__audit__subcmd__archive)
+            opts="-q -v -h --audit --before --to --json --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --before)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -314,6 +346,32 @@ _mcpid() {
             COMPREPLY=( $(compgen -f -- "${cur}") )
             return 0
             ;;
+        mcpid__subcmd__audit__subcmd__erase)
+            opts="-q -v -h --audit --archive --reason --json --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --archive)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mcpid__subcmd__audit__subcmd__init)
             opts="-q -v -h --audit --name --after --log-key --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -345,13 +403,17 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__audit__subcmd__prove)
-            opts="-o -q -v -h --audit --checkpoint --output --json --quiet --verbose --help"
+            opts="-o -q -v -h --audit --archive --checkpoint --output --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --archive)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -375,13 +437,17 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__audit__subcmd__show)
-            opts="-q -v -h --audit --key --tool --status --since --until --format --json --quiet --verbose --help"
+            opts="-q -v -h --audit --archive --key --tool --status --since --until --format --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --archive)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -417,13 +483,17 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__audit__subcmd__verify)
-            opts="-r -q -v -h --audit --log-key --checkpoint --witness --trust --profile --window --ahead --require --allow-uncovered --origin --allow-clock --predecessor --all --json --quiet --verbose --help"
+            opts="-r -q -v -h --audit --archive --log-key --checkpoint --witness --trust --profile --window --ahead --require --allow-uncovered --origin --allow-clock --predecessor --allow-erased --all --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --archive)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

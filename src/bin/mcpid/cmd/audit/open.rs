@@ -239,8 +239,10 @@ fn writer_of(place: &Place) -> String {
     let writer = Folder::at(&place.path).ok().and_then(|folder| folder.writer());
     let Some(pid) = writer else { return String::new() };
     let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    let name = mcpid::message::shown::printed(name.trim_end()).into_owned();
-    format!(": process {pid} ({name})")
+    match mcpid::message::shown::printed(name.trim_end()) {
+        name if name.is_empty() || name == "\"\"" => format!(": process {pid}"),
+        name => format!(": process {pid} ({name})"),
+    }
 }
 
 /// What to say of a log that cannot be used.
