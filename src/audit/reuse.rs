@@ -23,9 +23,11 @@ pub(super) struct Nonces {
     late: HashMap<NonceId, (u64, NonceUse)>,
 }
 
-/// How far the times of requests may go back from one entry to the next before anything is said of
-/// a clock: both of two entries may be off by the leeway of an entry's time.
-const SLACK: i64 = 2 * 300 + 60;
+/// Seconds by which a request may be older than one before it in the log and still find all nonces
+/// of its time here. Requests are logged within moments; for one that is older still, because the
+/// clock of the log stepped back, the log is read again. Memory is this and the window, times the
+/// requests a second.
+const SLACK: i64 = 10;
 
 impl Nonces {
     /// Whether entry `n` is the first to use it.
@@ -86,3 +88,33 @@ impl Nonces {
 /// The nonces that a log has used up, for the log that follows it.
 #[derive(Debug, Default)]
 pub struct UsedNonces(pub(super) Nonces);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn a_use(number: u64, at: i64) -> NonceUse {
+        let mut id = [0; 24];
+        id[..8].copy_from_slice(&number.to_ne_bytes());
+        NonceUse { id, until: at + 31, at }
+    }
+
+    #[test]
+    fn what_is_kept_grows_with_the_rate_and_not_with_the_log() {
+        let mut nonces = Nonces::default();
+        for number in 0..300_000 {
+            let at = i64::try_from(number / 100).unwrap();
+            assert!(nonces.use_up(number, a_use(number, at)));
+            nonces.forget(at);
+            if number > 3_000 {
+                assert!(!nonces.use_up(number, a_use(number - 3_000, at)), "{number}");
+            }
+        }
+        // 100 a second, each for 31 seconds after its second use, 30 seconds later, and the slack.
+        assert!(nonces.used.len() < 75 * 100, "{}", nonces.used.len());
+        assert_eq!(nonces.used.len(), nonces.ends.values().map(Vec::len).sum::<usize>());
+        assert!(nonces.late.is_empty());
+        assert!(nonces.use_up(300_000, a_use(0, 3_000 - SLACK - 100)));
+        assert_eq!(nonces.late.len(), 1);
+    }
+}

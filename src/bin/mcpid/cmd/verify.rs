@@ -35,6 +35,7 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     // Whether a verdict stands alone is known when a second one follows.
     let mut held_back: Option<Verdict> = None;
     parallel::in_order(
+        32,
         |giver| inputs.each(&counts, &mut |unit| giver.give(unit)),
         |unit| bench.judge(unit, &counts),
         |outcome| {

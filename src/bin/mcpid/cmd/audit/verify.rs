@@ -80,6 +80,7 @@ fn audit(
     let lines = auditor::lines(folder).map_err(|e| failed(&e))?;
     let started = Instant::now();
     let done = parallel::in_order(
+        1,
         |giver| {
             let (mut batch, mut bytes) = (Vec::with_capacity(LINES), 0);
             for line in lines {

@@ -9,14 +9,14 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-/// Units that travel together, so that a queue is not touched for each.
-const BATCH: usize = 32;
 /// Batches that wait, for each worker.
 const WAITING: usize = 4;
 
 /// Gives units to the workers; breaks off where nobody wants more.
 pub(crate) struct Giver<U, R> {
     batch: Vec<U>,
+    /// Units in one batch.
+    size: usize,
     jobs: SyncSender<(Vec<U>, SyncSender<Vec<R>>)>,
     order: SyncSender<Receiver<Vec<R>>>,
 }
@@ -25,7 +25,7 @@ impl<U, R> Giver<U, R> {
     /// Hands over one unit.
     pub(crate) fn give(&mut self, unit: U) -> ControlFlow<()> {
         self.batch.push(unit);
-        if self.batch.len() >= BATCH { self.send() } else { ControlFlow::Continue(()) }
+        if self.batch.len() >= self.size { self.send() } else { ControlFlow::Continue(()) }
     }
 
     fn send(&mut self) -> ControlFlow<()> {
@@ -50,8 +50,10 @@ fn never<R>() -> Receiver<R> {
 }
 
 /// Runs `read` beside `work` on every core, and `take` here on each result, in order, until it
-/// breaks off.
+/// breaks off. So many units travel in one batch that a queue is not touched for each: 1 where a
+/// unit is a batch already.
 pub(crate) fn in_order<U: Send, R: Send, E>(
+    size: usize,
     read: impl FnOnce(&mut Giver<U, R>) + Send,
     work: impl Fn(U) -> R + Sync,
     mut take: impl FnMut(R) -> Result<(), E>,
@@ -75,7 +77,7 @@ pub(crate) fn in_order<U: Send, R: Send, E>(
             });
         }
         scope.spawn(move || {
-            let mut giver = Giver { batch: Vec::with_capacity(BATCH), jobs, order };
+            let mut giver = Giver { batch: Vec::with_capacity(size), size, jobs, order };
             read(&mut giver);
             let _ = giver.send();
         });
@@ -101,6 +103,7 @@ mod tests {
     fn results_come_in_the_order_of_the_units() {
         let mut seen = Vec::new();
         let done = in_order(
+            32,
             |giver| {
                 for n in 0..10_000_u32 {
                     if giver.give(n).is_break() {
@@ -127,6 +130,7 @@ mod tests {
     fn who_takes_the_results_can_stop_a_reader_without_end() {
         let mut taken = 0;
         let done = in_order(
+            32,
             |giver| while giver.give(()).is_continue() {},
             |()| (),
             |()| {
