@@ -10,7 +10,8 @@ use std::ops::Range;
 
 use super::framing::Framing;
 use super::lines::{CaptureLines, split_field};
-use super::uri::{UriParts, check_characters, shown};
+use super::target::TargetError;
+use super::uri::shown;
 use super::{Body, Field, Head, HeadError, InputRequest, RequestTarget};
 
 pub use super::fault::{CaptureError, CaptureFault};
@@ -229,16 +230,12 @@ fn request_line(line: &[u8]) -> Result<(&str, &str), CaptureFault> {
 }
 
 fn request_target<'a>(method: &str, text: &'a str) -> Result<RequestTarget<'a>, CaptureFault> {
-    check_characters(text).map_err(CaptureFault::Target)?;
-    if text.starts_with('/') {
-        Ok(RequestTarget::Origin(Cow::Borrowed(text)))
-    } else if text == "*" && method == "OPTIONS" {
-        Ok(RequestTarget::Asterisk)
-    } else if text.contains("://") {
-        UriParts::split(text).map_err(CaptureFault::Target)?;
-        Ok(RequestTarget::Absolute(Cow::Borrowed(text)))
-    } else {
-        // The authority form of CONNECT among them: it asks for a tunnel, not for a resource.
-        Err(CaptureFault::TargetForm(shown(text)))
+    match RequestTarget::from_bytes(text.as_bytes()) {
+        Ok(RequestTarget::Asterisk) if method != "OPTIONS" => {
+            Err(CaptureFault::TargetForm(text.to_owned()))
+        }
+        Ok(target) => Ok(target),
+        Err(TargetError::Uri(why)) => Err(CaptureFault::Target(why)),
+        Err(_) => Err(CaptureFault::TargetForm(shown(text))),
     }
 }

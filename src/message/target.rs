@@ -267,6 +267,85 @@ impl Target<'_> {
 }
 
 impl<'a> RequestTarget<'a> {
+    /// Reads a target as it stands on a request line, or in the pseudo-header field `:path`: origin
+    /// form, absolute form or `*` (RFC 9112 section 3.2). Nothing is decoded, normalised or cut
+    /// off. (`http::Uri` drops a fragment silently, so two different targets would look equal.)
+    ///
+    /// ```
+    /// use mcpid::message::RequestTarget;
+    /// use mcpid::message::target::{TargetError, UriError};
+    ///
+    /// let target = RequestTarget::from_bytes(b"/a/../mcp?x=%2F")?;
+    /// assert_eq!(target, RequestTarget::Origin("/a/../mcp?x=%2F".into()));
+    /// let refused = RequestTarget::from_bytes(b"/mcp#part");
+    /// assert_eq!(refused, Err(TargetError::Uri(UriError::Fragment)));
+    /// # Ok::<(), TargetError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`TargetError::Uri`] for a fragment, a byte that is not visible ASCII, or an absolute URI
+    /// that cannot be read; [`TargetError::Form`] for every other form, such as `example.com:443`.
+    pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, TargetError> {
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let (at, byte) = (error.valid_up_to(), bytes.get(error.valid_up_to()));
+                let byte = byte.copied().unwrap_or_default();
+                return Err(TargetError::Uri(UriError::Character { at: at + 1, byte }));
+            }
+        };
+        check_characters(text).map_err(TargetError::Uri)?;
+        if text.starts_with('/') {
+            Ok(RequestTarget::Origin(text.into()))
+        } else if text == "*" {
+            Ok(RequestTarget::Asterisk)
+        } else if text.contains("://") {
+            UriParts::split(text).map_err(TargetError::Uri)?;
+            Ok(RequestTarget::Absolute(text.into()))
+        } else {
+            // The authority form of CONNECT too, which asks for a tunnel.
+            Err(TargetError::Form(shown(text)))
+        }
+    }
+
+    /// Returns the same target, borrowed from this one.
+    pub fn borrowed(&self) -> RequestTarget<'_> {
+        match self {
+            RequestTarget::Origin(text) => RequestTarget::Origin(Cow::Borrowed(text)),
+            RequestTarget::Absolute(text) => RequestTarget::Absolute(Cow::Borrowed(text)),
+            RequestTarget::Uri(text) => RequestTarget::Uri(Cow::Borrowed(text)),
+            RequestTarget::Asterisk => RequestTarget::Asterisk,
+        }
+    }
+
+    /// Returns the path as on the wire, without query and fragment: `/` for a URI without a path,
+    /// `*` for the asterisk.
+    ///
+    /// ```
+    /// use mcpid::message::RequestTarget;
+    ///
+    /// assert_eq!(RequestTarget::Origin("/mcp?token=1".into()).path(), "/mcp");
+    /// assert_eq!(RequestTarget::Absolute("http://a.example?x".into()).path(), "/");
+    /// ```
+    pub fn path(&self) -> &str {
+        let (text, has_authority) = match self {
+            RequestTarget::Origin(text) => (text, false),
+            RequestTarget::Absolute(text) | RequestTarget::Uri(text) => (text, true),
+            RequestTarget::Asterisk => return "*",
+        };
+        let after = match text.split_once("://") {
+            Some((_, after)) if has_authority => {
+                let end = after.find(['/', '?', '#']).unwrap_or(after.len());
+                after.get(end..).unwrap_or_default()
+            }
+            _ => text,
+        };
+        match after.split(['?', '#']).next() {
+            Some("") if has_authority => "/",
+            path => path.unwrap_or_default(),
+        }
+    }
+
     /// A URL that a person or a file names, as the target of a request. An empty path becomes
     /// `/`, as a client sends it; the rest stays as it is.
     ///
