@@ -6,6 +6,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header};
 use hyper::body::Incoming;
 
+use crate::mcp::media;
+
 use super::answer_budget;
 use super::bridge::Bridge;
 use super::error::{BridgeError, ServerRefusal};
@@ -55,7 +57,7 @@ pub(super) async fn read(
         return Err(BridgeError::Encoded { coding });
     }
     let (limit, budget) = (bridge.max_answer, &bridge.answer_budget);
-    match media(&response) {
+    match media_of(&response) {
         AnswerMedia::Events => {
             Ok(ServerAnswer::Events(Box::new(EventStream::new(response, limit, silence, budget))))
         }
@@ -99,17 +101,16 @@ enum AnswerMedia {
     Other(String),
 }
 
-fn media<B>(response: &Response<B>) -> AnswerMedia {
-    let value = response.headers().get(header::CONTENT_TYPE);
-    let text = value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let essence = text.as_deref().unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    match () {
-        () if essence.eq_ignore_ascii_case("application/json") => AnswerMedia::Json,
-        () if essence.eq_ignore_ascii_case("text/event-stream") => AnswerMedia::Events,
-        () => AnswerMedia::Other(match text {
-            Some(text) => format!("{:?}", text.chars().take(SHOWN).collect::<String>()),
-            None => "absent".to_owned(),
-        }),
+fn media_of<B>(response: &Response<B>) -> AnswerMedia {
+    let value = response.headers().get(header::CONTENT_TYPE).map(|value| value.as_bytes());
+    match value {
+        Some(value) if media::is(value, "application/json") => AnswerMedia::Json,
+        Some(value) if media::is(value, "text/event-stream") => AnswerMedia::Events,
+        Some(value) => {
+            let shown: String = String::from_utf8_lossy(value).chars().take(SHOWN).collect();
+            AnswerMedia::Other(format!("{shown:?}"))
+        }
+        None => AnswerMedia::Other("absent".to_owned()),
     }
 }
 
@@ -118,7 +119,7 @@ pub(super) async fn refusal(response: Response<Incoming>, bridge: &Bridge) -> Br
     let status = response.status();
     let (theirs, ours) = (server_time(&response), bridge.sender.clock.now());
     let challenge = response.headers().get(header::WWW_AUTHENTICATE).is_some();
-    let text = match media(&response) {
+    let text = match media_of(&response) {
         AnswerMedia::Other(given) if !given.starts_with("\"text/plain") => String::new(),
         _ if coding(response.headers()).is_some() => String::new(),
         // A body that breaks off or does not end is left out; the status is enough.

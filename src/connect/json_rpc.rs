@@ -10,6 +10,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::mcp::error_response;
+
 /// A JSON-RPC id. Two spellings of one id, such as `1` and `1.0`, are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum RequestId {
@@ -183,13 +185,9 @@ impl JsonRpcError {
 
     /// Returns the whole error response for the request whose id is `id` (JSON), or with the id null.
     pub(super) fn response(&self, id: Option<&str>) -> String {
-        let JsonRpcError { code, message, data } = self;
-        // A string can always be written as JSON.
-        let message = serde_json::to_string(message).unwrap_or_else(|_| "\"\"".to_owned());
-        let data = data.as_deref().map(|data| format!(r#","data":{data}"#)).unwrap_or_default();
-        let id = id.unwrap_or("null");
-        let error = format!(r#"{{"code":{code},"message":{message}{data}}}"#);
-        one_line(&format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)).into_owned()
+        let (id, data) = (id.unwrap_or("null"), self.data.as_deref());
+        let response = error_response::error_response(Some(id), self.code, &self.message, data);
+        one_line(&response).into_owned()
     }
 }
 

@@ -57,6 +57,18 @@ pub(super) fn mentions_json(value: &[u8]) -> bool {
     value.split(|&b| matches!(b, b';' | b',' | b' ' | b'\t')).any(is_json_name)
 }
 
+/// Whether a `Content-Type` value names the media type `wanted`, such as `text/event-stream`, with
+/// any parameters. Several types in one value, or anything else behind the type than parameters,
+/// name none.
+#[cfg(any(feature = "tower", feature = "connect"))]
+pub(crate) fn is(value: &[u8], wanted: &str) -> bool {
+    essence(value.trim_ascii()).is_some_and(|(essence, rest)| {
+        let rest = skip_space(rest);
+        essence.eq_ignore_ascii_case(wanted.as_bytes())
+            && (rest.is_empty() || rest.starts_with(b";"))
+    })
+}
+
 fn is_json_name(essence: &[u8]) -> bool {
     let ends = |suffix: &[u8]| {
         essence

@@ -6,10 +6,11 @@
 
 mod ambiguity;
 pub mod body;
+pub mod error_response;
 pub mod headers;
 mod invisible;
 mod json;
-mod media;
+pub(crate) mod media;
 pub mod methods;
 pub mod name_forms;
 mod name_pattern;
