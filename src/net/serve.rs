@@ -43,8 +43,11 @@ pub struct ServerLimits {
     /// How long a connection may be idle, or its client read nothing of the responses that are
     /// ready.
     pub idle: Duration,
-    /// The most bytes of a head. Only heads that are more than 16 KiB longer are refused before the
-    /// service is called; the service has to refuse the others.
+    /// The most bytes of a head. Heads that are somewhat longer still go to the service, which has to
+    /// refuse them: of HTTP/1 up to 16 KiB more, of HTTP/2 up to four times the limit. HTTP/1 heads
+    /// beyond that are answered by [`Server::with_refused_heads`]. Longer HTTP/2 header lists get an
+    /// empty 431 from the HTTP library, without a call of the service; lists of over 16 times the
+    /// limit end the connection.
     pub head_bytes: usize,
     /// The most requests at once on one HTTP/2 connection.
     pub streams: u32,
@@ -67,8 +70,11 @@ impl Default for ServerLimits {
 
 /// How long a connection may take to close after it was asked to.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
-/// Heads that exceed the limit by at most this many bytes still go to the service.
+/// HTTP/1 heads that exceed the limit by at most this many bytes still go to the service.
 const HEAD_ROOM: usize = 16 * 1024;
+/// HTTP/2 header lists (RFC 9113 section 6.5.2) up to this multiple of the limit still go to the
+/// service. The library answers longer ones itself, and offers no way to count or log them.
+const HTTP2_HEAD_FACTOR: usize = 4;
 /// How long to wait when the operating system has no more descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -201,10 +207,11 @@ impl Server {
 
 fn builder(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    // The times are watched by `Activity`, which knows an idle connection from a slow head. Heads
-    // are measured by the filter; somewhat more room than that, and one a little too long for the
-    // service gets the service's own answer. HTTP/2 answers what is beyond with an empty 431.
+    // `Activity` measures the times, because it knows an idle connection from a slow head. The head
+    // filter measures the heads of HTTP/1. The library allows somewhat more, so that heads which
+    // are too long for the service get the service's own answer.
     let room = limits.head_bytes.saturating_add(HEAD_ROOM);
+    let http2_room = limits.head_bytes.saturating_mul(HTTP2_HEAD_FACTOR);
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -214,7 +221,7 @@ fn builder(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
-        .max_header_list_size(u32::try_from(room).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(http2_room).unwrap_or(u32::MAX))
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
     builder
