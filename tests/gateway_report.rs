@@ -18,8 +18,10 @@ mod page;
 mod tally;
 
 use mcpid::clock::Timestamp;
-use mcpid::gateway::log::{Does, Key, LogLine, Outcome, Short, Standing};
-use mcpid::gateway::report::Tally;
+use mcpid::gateway::log::{
+    LogLine, LogText, LoggedKey, LoggedOperation, LoggedOutcome, LoggedStatus,
+};
+use mcpid::gateway::report::RolloutTally;
 use mcpid::mcp::pattern::Operation;
 use mcpid::tower::Mode;
 use mcpid::verify::Code;
@@ -32,8 +34,8 @@ const TEN: i64 = 1_795_428_000;
 fn line(seconds: i64, operation: &str) -> LogLine {
     let mut line = LogLine::new(Timestamp::from_unix(TEN + seconds), 1, "POST", "/mcp");
     line.mcp = (!operation.is_empty()).then(|| match operation.split_once(':') {
-        Some((method, name)) => Does::from(Operation { method, name: Some(name) }),
-        None => Does::from(Operation { method: operation, name: None }),
+        Some((method, name)) => LoggedOperation::from(Operation { method, name: Some(name) }),
+        None => LoggedOperation::from(Operation { method: operation, name: None }),
     });
     line.answer = Some(200);
     line
@@ -42,8 +44,11 @@ fn line(seconds: i64, operation: &str) -> LogLine {
 /// A verified request.
 fn verified(seconds: i64, operation: &str, key: &str) -> LogLine {
     let mut line = line(seconds, operation);
-    (line.status, line.outcome) = (Some(Standing::Verified), Outcome::Passed);
-    line.key = Some(Key { id: Short::new(key), name: Some(Short::new(&format!("{key}'s name"))) });
+    (line.status, line.outcome) = (Some(LoggedStatus::Verified), LoggedOutcome::Passed);
+    line.key = Some(LoggedKey {
+        id: LogText::new(key),
+        name: Some(LogText::new(&format!("{key}'s name"))),
+    });
     line
 }
 
@@ -51,27 +56,28 @@ fn verified(seconds: i64, operation: &str, key: &str) -> LogLine {
 fn passed(seconds: i64, operation: &str, code: Code) -> LogLine {
     let mut line = line(seconds, operation);
     (line.status, line.code) = (Some(standing(code)), Some(code));
-    (line.mode, line.outcome) = (Some(Mode::Permissive), Outcome::Passed);
+    (line.mode, line.outcome) = (Some(Mode::Permissive), LoggedOutcome::Passed);
     line
 }
 
 /// One that strict refused.
 fn refused(seconds: i64, operation: &str, code: Code) -> LogLine {
     let mut line = passed(seconds, operation, code);
-    (line.mode, line.outcome, line.answer) = (Some(Mode::Strict), Outcome::Refused, Some(403));
+    (line.mode, line.outcome, line.answer) =
+        (Some(Mode::Strict), LoggedOutcome::Refused, Some(403));
     line
 }
 
-fn standing(code: Code) -> Standing {
+fn standing(code: Code) -> LoggedStatus {
     match code {
-        Code::SignatureMissing => Standing::Unsigned,
-        Code::KeyUnknown => Standing::UnknownKey,
-        _ => Standing::Invalid,
+        Code::SignatureMissing => LoggedStatus::Unsigned,
+        Code::KeyUnknown => LoggedStatus::UnknownKey,
+        _ => LoggedStatus::Invalid,
     }
 }
 
-fn tally(lines: impl IntoIterator<Item = LogLine>) -> Tally {
-    let mut tally = Tally::new();
+fn tally(lines: impl IntoIterator<Item = LogLine>) -> RolloutTally {
+    let mut tally = RolloutTally::new();
     lines.into_iter().for_each(|line| tally.add(&line));
     tally
 }

@@ -1,4 +1,4 @@
-//! The service for operators: health, readiness, numbers.
+//! The operators' service: health, readiness, numbers and the roll-out report.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -19,55 +20,56 @@ use crate::nonce::{Claim, NonceStore, StoreError};
 use crate::sign::Nonce;
 use crate::verify::rejection::chain;
 
-use super::body::{Answer, GatewayBody};
+use super::body::{AnswerBody, GatewayBody};
 use super::metrics::Metrics;
 use super::report;
 
-/// How long the nonce store may take for a claim: longer than its own budget, so that its own
-/// reason is heard.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// The time limit for a claim at the nonce store. It is longer than the limits of the stores, so that
+/// their own reason is shown.
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How long the outcome of a claim counts, so that no number of questions fills the store.
-const CLAIMED: Duration = Duration::from_secs(1);
+/// How long the outcome of a claim is reused, so that frequent checks do not fill the store.
+const CLAIM_REUSE: Duration = Duration::from_secs(1);
 
-/// The id that readiness claims under: the base64url of zeros, which no key has.
+/// The key id of the claims that check readiness: the base64url of zeros, which no key has.
 const NO_KEY: [u8; 43] = [b'A'; 43];
 
-/// Whether requests should be sent here.
+/// Whether a load balancer should send requests to this gateway.
 pub struct Readiness {
     clock: Arc<dyn Clock>,
     store: Arc<dyn NonceStore>,
-    /// Without whose entries nothing is passed on.
+    /// The audit log, if its entries are required.
     audit: Option<Arc<Recorder>>,
-    /// What is wrong with the trust files or certificates, in words.
+    /// What is wrong with the trust files or certificates.
     broken: Mutex<Option<String>>,
     draining: AtomicBool,
-    /// The last claim: when it was made, and the floor, or why there was none.
+    /// The time of the last claim, and the floor of the store, or why there was none.
     claimed: tokio::sync::Mutex<Option<(Instant, Result<Timestamp, String>)>>,
 }
 
 impl Readiness {
-    /// Ready as soon as `store` takes a claim, and has forgotten nothing of what is accepted at
-    /// `clock`. A claim is made for every question, once a second at most, under a key of its own.
+    /// Makes a check that is ready when `store` accepts a claim, and still knows all nonces that are
+    /// accepted at the time of `clock`. Each check makes a claim, at most one a second, under a key
+    /// id of its own.
     pub fn new(clock: Arc<dyn Clock>, store: Arc<dyn NonceStore>) -> Self {
         let (broken, draining) = (Mutex::default(), AtomicBool::new(false));
         let claimed = tokio::sync::Mutex::default();
         Readiness { clock, store, audit: None, broken, draining, claimed }
     }
 
-    /// The same, and not ready while entries that are required cannot be written.
+    /// Is not ready while required audit entries cannot be written.
     #[must_use]
     pub fn with_audit(self, recorder: Option<Arc<Recorder>>) -> Self {
         let audit = recorder.filter(|recorder| recorder.policy() == Policy::Required);
         Readiness { audit, ..self }
     }
 
-    /// Notes that a file which the gateway needs is broken, or whole again.
+    /// Notes that a file which the gateway needs cannot be used, or can be used again (`None`).
     pub fn broken(&self, why: Option<String>) {
         *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
-    /// Notes that the end has come.
+    /// Notes that the gateway drains, so that it is not ready any more.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
@@ -93,16 +95,16 @@ impl Readiness {
         Ok(())
     }
 
-    /// The floor behind a real claim: a store that can be read may still not be written.
+    /// Returns the floor of the store, after a claim: a store that can be read may refuse writes.
     async fn floor(&self) -> Result<Timestamp, String> {
-        // Others that ask in the meantime wait for this one's answer.
+        // Other checks wait for the result of this one.
         let mut claimed = self.claimed.lock().await;
         if let Some((then, outcome)) = &*claimed
-            && then.elapsed() < CLAIMED
+            && then.elapsed() < CLAIM_REUSE
         {
             return outcome.clone();
         }
-        let outcome = match tokio::time::timeout(PATIENCE, self.claim()).await {
+        let outcome = match tokio::time::timeout(CLAIM_TIMEOUT, self.claim()).await {
             Ok(outcome) => outcome.map_err(|error| format!("the nonce store: {}", chain(&error))),
             Err(_) => Err("the nonce store does not answer".to_owned()),
         };
@@ -131,14 +133,14 @@ impl std::fmt::Debug for Readiness {
 }
 
 /// A page that is made when it is asked for.
-type Page = Arc<dyn Fn() -> String + Send + Sync>;
+type ReportPage = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Answers `/healthz`, `/readyz`, `/metrics`, and with [`Admin::with_page`] also `/`.
 #[derive(Clone)]
 pub struct Admin {
     readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
-    page: Option<Page>,
+    page: Option<ReportPage>,
 }
 
 impl Admin {
@@ -152,7 +154,7 @@ impl Admin {
         Arc::clone(&self.readiness)
     }
 
-    /// The same with the page of a [`Report`](report::Report) at `/`, which `page` makes each time
+    /// The same with the page of a [`RolloutReport`](report::RolloutReport) at `/`, which `page` makes each time
     /// it is asked for.
     #[must_use]
     pub fn with_page(mut self, page: impl Fn() -> String + Send + Sync + 'static) -> Self {
@@ -160,7 +162,7 @@ impl Admin {
         self
     }
 
-    async fn answer(&self, request: &Request<Incoming>) -> Response<Answer> {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<AnswerBody> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here\n".to_owned());
         }
@@ -235,8 +237,8 @@ impl Service<Request<Incoming>> for Admin {
     }
 }
 
-fn text(status: StatusCode, words: String) -> Response<Answer> {
-    let mut response = Response::new(Answer::from(words));
+fn text(status: StatusCode, words: String) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::from(Bytes::from(words)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     let media = HeaderValue::from_static("text/plain; charset=utf-8");

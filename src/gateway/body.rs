@@ -1,4 +1,4 @@
-//! Bodies on their way: a request's within its time, an answer's as it comes.
+//! Bodies that pass the gateway: of a request within a time limit, of an answer as it arrives.
 
 use std::fmt;
 use std::pin::Pin;
@@ -14,32 +14,31 @@ use tokio::time::{Instant, Sleep};
 
 use crate::tower::{BoxError, ResponseBody};
 
-use super::learn::Listening;
-use super::place::Place;
-use super::record::Record;
+use super::record::RequestRecord;
+use super::upstream_permits::UpstreamPermit;
 
-/// A body took longer than it may.
+/// The error for a request body that exceeded its time limit.
 #[derive(Debug, thiserror::Error)]
 #[error("the body did not arrive within {} s", .0.as_secs())]
-pub(super) struct TooSlow(Duration);
+pub(super) struct BodyTooSlow(Duration);
 
-/// The body of a request, which has to arrive within a time, and is counted.
-pub(super) struct Paced {
+/// The body of a request: limits its time, and counts its bytes.
+pub(super) struct TimedBody {
     body: Incoming,
     time: Duration,
-    /// Made when there is something to wait for: most bodies are there with their head.
+    /// Made when the body is first waited for: most bodies arrive with their head.
     deadline: Option<Pin<Box<Sleep>>>,
     begun: Instant,
-    record: Arc<Record>,
+    record: Arc<RequestRecord>,
 }
 
-impl Paced {
-    pub(super) fn new(body: Incoming, time: Duration, record: Arc<Record>) -> Self {
-        Paced { body, time, deadline: None, begun: Instant::now(), record }
+impl TimedBody {
+    pub(super) fn new(body: Incoming, time: Duration, record: Arc<RequestRecord>) -> Self {
+        TimedBody { body, time, deadline: None, begun: Instant::now(), record }
     }
 }
 
-impl Body for Paced {
+impl Body for TimedBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -64,7 +63,7 @@ impl Body for Paced {
         let deadline =
             this.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(begun + time)));
         ready!(deadline.as_mut().poll(cx));
-        Poll::Ready(Some(Err(TooSlow(this.time).into())))
+        Poll::Ready(Some(Err(BodyTooSlow(this.time).into())))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -76,25 +75,25 @@ impl Body for Paced {
     }
 }
 
-/// The body of an answer, of the gateway's own or the upstream's.
-pub(super) enum Answer {
+/// The body of an answer: written by the gateway, or streamed from the upstream.
+pub(super) enum AnswerBody {
     Own(Full<Bytes>),
-    Upstream { body: Box<Incoming>, listening: Option<Box<Listening>>, _place: Place },
+    Upstream { body: Box<Incoming>, _permit: UpstreamPermit },
 }
 
-impl Default for Answer {
+impl Default for AnswerBody {
     fn default() -> Self {
-        Answer::Own(Full::default())
+        AnswerBody::Own(Full::default())
     }
 }
 
-impl From<String> for Answer {
-    fn from(text: String) -> Self {
-        Answer::Own(Full::new(Bytes::from(text)))
+impl From<Bytes> for AnswerBody {
+    fn from(text: Bytes) -> Self {
+        AnswerBody::Own(Full::new(text))
     }
 }
 
-impl Body for Answer {
+impl Body for AnswerBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -103,61 +102,46 @@ impl Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.get_mut() {
-            Answer::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
-            Answer::Upstream { body, listening, .. } => {
-                let frame = ready!(Pin::new(&mut **body).poll_frame(cx));
-                let broken = matches!(frame, Some(Err(_)));
-                if let (Some(Ok(frame)), Some(ears)) = (&frame, listening.as_mut())
-                    && let Some(data) = frame.data_ref()
-                {
-                    ears.hear(data);
-                }
-                // Whoever sends a body of known length does not ask for what follows its last
-                // byte. What broke off is no list.
-                if (frame.is_none() || broken || body.is_end_stream())
-                    && let Some(ears) = listening.take()
-                    && !broken
-                {
-                    ears.understand();
-                }
-                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+            AnswerBody::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            AnswerBody::Upstream { body, .. } => {
+                Pin::new(&mut **body).poll_frame(cx).map_err(Into::into)
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Answer::Own(body) => body.is_end_stream(),
-            Answer::Upstream { body, .. } => body.is_end_stream(),
+            AnswerBody::Own(body) => body.is_end_stream(),
+            AnswerBody::Upstream { body, .. } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Answer::Own(body) => body.size_hint(),
-            Answer::Upstream { body, .. } => body.size_hint(),
+            AnswerBody::Own(body) => body.size_hint(),
+            AnswerBody::Upstream { body, .. } => body.size_hint(),
         }
     }
 }
 
-/// What goes out to the client. The record of the request is closed when this is dropped.
+/// The body of a response to the client. Dropping it ends the request, whose log line is written.
 pub struct GatewayBody {
-    inner: Inner,
-    record: Option<Arc<Record>>,
+    shape: GatewayBodyShape,
+    record: Option<Arc<RequestRecord>>,
 }
 
-enum Inner {
-    Layer(ResponseBody<Answer>),
-    Own(Answer),
+enum GatewayBodyShape {
+    Layer(ResponseBody<AnswerBody>),
+    Own(AnswerBody),
 }
 
 impl GatewayBody {
-    pub(super) fn judged(body: ResponseBody<Answer>, record: Arc<Record>) -> Self {
-        GatewayBody { inner: Inner::Layer(body), record: Some(record) }
+    pub(super) fn judged(body: ResponseBody<AnswerBody>, record: Arc<RequestRecord>) -> Self {
+        GatewayBody { shape: GatewayBodyShape::Layer(body), record: Some(record) }
     }
 
-    pub(super) fn own(body: Answer, record: Option<Arc<Record>>) -> Self {
-        GatewayBody { inner: Inner::Own(body), record }
+    pub(super) fn own(body: AnswerBody, record: Option<Arc<RequestRecord>>) -> Self {
+        GatewayBody { shape: GatewayBodyShape::Own(body), record }
     }
 }
 
@@ -176,9 +160,9 @@ impl Body for GatewayBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        let frame = ready!(match &mut this.inner {
-            Inner::Layer(body) => Pin::new(body).poll_frame(cx),
-            Inner::Own(body) => Pin::new(body).poll_frame(cx),
+        let frame = ready!(match &mut this.shape {
+            GatewayBodyShape::Layer(body) => Pin::new(body).poll_frame(cx),
+            GatewayBodyShape::Own(body) => Pin::new(body).poll_frame(cx),
         });
         if let (Some(Ok(frame)), Some(record)) = (&frame, &this.record)
             && let Some(data) = frame.data_ref()
@@ -189,16 +173,16 @@ impl Body for GatewayBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.inner {
-            Inner::Layer(body) => body.is_end_stream(),
-            Inner::Own(body) => body.is_end_stream(),
+        match &self.shape {
+            GatewayBodyShape::Layer(body) => body.is_end_stream(),
+            GatewayBodyShape::Own(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.inner {
-            Inner::Layer(body) => body.size_hint(),
-            Inner::Own(body) => body.size_hint(),
+        match &self.shape {
+            GatewayBodyShape::Layer(body) => body.size_hint(),
+            GatewayBodyShape::Own(body) => body.size_hint(),
         }
     }
 }

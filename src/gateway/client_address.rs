@@ -1,4 +1,4 @@
-//! The address of a client behind proxies that are trusted to tell it.
+//! The address of a client behind trusted proxies.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use crate::net::Peer;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// A proxy whose `X-Forwarded-For` is believed: a network in CIDR notation (RFC 4632), a single
+/// A proxy whose `X-Forwarded-For` is used: a network in CIDR notation (RFC 4632), a single
 /// address, or the clients of a Unix socket. IPv4-mapped IPv6 (RFC 4291 section 2.5.5.2) counts as
 /// IPv4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,30 +18,30 @@ pub struct TrustedProxy(Network);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Network {
     Unix,
-    /// The first address, with as many leading bits as count.
+    /// The first address, and the prefix length in bits.
     Ip(IpAddr, u32),
 }
 
-/// Why a text names no trusted proxy.
+/// Why a text is not a trusted proxy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrustedProxyError {
-    /// Neither an address with an optional prefix length, nor `unix`.
+    /// The text is neither an address with an optional prefix length, nor `unix`.
     #[error("not a network such as 10.0.0.0/8, not an address, and not unix")]
     Form,
-    /// A prefix length of 0: any client could say that it is another one.
+    /// A prefix length of 0: any client could name any address.
     #[error("a network of all addresses would let any client name another address")]
     Everyone,
-    /// Bits behind the prefix: whether one address or its network is meant is not said.
+    /// Bits behind the prefix: it is not clear whether one address or its network is meant.
     #[error(
         "{address} is not the first address of its /{prefix}: {network}/{prefix}, or {address} alone?"
     )]
     HostBits {
-        /// The address as given.
+        /// The given address.
         address: IpAddr,
         /// The first address of the network.
         network: IpAddr,
-        /// Leading bits.
+        /// The prefix length.
         prefix: u32,
     },
 }
@@ -87,12 +87,12 @@ impl FromStr for TrustedProxy {
     }
 }
 
-/// Bits of an address.
+/// Returns the number of bits of an address.
 fn width(address: IpAddr) -> u32 {
     if address.is_ipv4() { 32 } else { 128 }
 }
 
-/// The first address of the network that has `prefix` bits in common with `address`.
+/// Returns the first address of the network of `prefix` bits that holds `address`.
 fn first(address: IpAddr, prefix: u32) -> IpAddr {
     match address {
         IpAddr::V4(address) => {
@@ -107,7 +107,7 @@ fn first(address: IpAddr, prefix: u32) -> IpAddr {
 }
 
 impl TrustedProxy {
-    /// Whether it is the other end of a Unix socket.
+    /// Whether this stands for the clients of a Unix socket.
     pub fn is_unix(self) -> bool {
         self.0 == Network::Unix
     }
@@ -120,7 +120,7 @@ impl TrustedProxy {
         }
     }
 
-    /// `address` is canonical.
+    /// Whether the network holds `address`, which is canonical.
     fn covers(self, address: IpAddr) -> bool {
         match self.0 {
             Network::Unix => false,
@@ -131,12 +131,12 @@ impl TrustedProxy {
     }
 }
 
-/// Who sent a request, as far as addresses tell. In the extensions of every request.
+/// The address of a client. The extensions of every request hold it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Client {
-    /// `None` for the other end of a Unix socket.
+    /// `None` for a client of a Unix socket.
     pub(super) address: Option<IpAddr>,
-    /// Whether trusted proxies told it.
+    /// Whether trusted proxies named the address.
     pub(super) is_forwarded: bool,
 }
 
@@ -151,9 +151,9 @@ impl Client {
     }
 }
 
-/// The address that the client has according to the `proxies` that the request came through: read
-/// from all `X-Forwarded-For` lines from the right, past trusted addresses. `None` if `peer` is not
-/// one of them, or if there is no such address, or one that cannot be read before it.
+/// Returns the address of the client according to the `proxies` on the way: the last address in all
+/// `X-Forwarded-For` lines that is not a trusted proxy. Returns `None` if `peer` is not a trusted
+/// proxy, if there is no such address, or if an entry behind it cannot be read.
 fn forwarded_for(
     proxies: &[TrustedProxy],
     peer: Option<Peer>,
@@ -172,7 +172,7 @@ fn forwarded_for(
     None
 }
 
-/// An address, with or without a port, as some proxies write it.
+/// Parses an address. Some proxies write a port behind it.
 fn read(text: &str) -> Option<IpAddr> {
     let address = text.parse::<IpAddr>().ok().or_else(|| {
         let bracketed = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));

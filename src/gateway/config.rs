@@ -1,4 +1,4 @@
-//! What a gateway is told: values that were checked, wherever they came from.
+//! The settings of a gateway, checked.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,13 +7,20 @@ use std::time::Duration;
 use crate::audit::Recorder;
 use crate::message::target::{Origin, Scheme, UriError, is_loopback};
 use crate::message::{HeadError, RequestTarget};
-use crate::tower::RefuseWith;
+use crate::tower::{LearningModes, Paths, RefuseWith};
 
 use super::client_address::TrustedProxy;
-use super::policy::Policies;
-use super::route::Paths;
 
-/// The server behind.
+/// The MCP server to which a gateway passes requests.
+///
+/// ```
+/// use mcpid::gateway::Upstream;
+///
+/// let upstream = Upstream::parse("http://127.0.0.1:8000/mcp")?;
+/// assert_eq!((upstream.path(), upstream.is_tls()), ("/mcp", false));
+/// assert!(Upstream::parse("http://127.0.0.1:8000/mcp?tenant=1").is_err());
+/// # Ok::<(), mcpid::gateway::UpstreamError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
     pub(super) origin: Origin,
@@ -21,26 +28,26 @@ pub struct Upstream {
     pub(super) unix: Option<PathBuf>,
 }
 
-/// Why a text names no upstream.
+/// Why a text is not the URL of an upstream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpstreamError {
-    /// Not a URL that requests could be sent to.
+    /// The text is not a URL to which requests can be sent.
     #[error("not a URL such as http://127.0.0.1:8000/mcp, and not unix:PATH")]
     Url(#[from] UriError),
-    /// A query, which would be lost or doubled.
+    /// The URL has a query, which would stand beside that of the request.
     #[error("the URL of an upstream has no query")]
     Query,
-    /// `unix:` with nothing behind it.
+    /// No path behind `unix:`.
     #[error("unix: needs a path behind it")]
     NoPath,
-    /// Something that no request line can hold.
+    /// The URL holds characters that no request line can hold.
     #[error("requests cannot be sent there")]
     Target(#[from] HeadError),
 }
 
 impl Upstream {
-    /// Reads `http://HOST[:PORT]/PATH`, `https://…`, or `unix:SOCKET`, whose endpoint is `/mcp`.
+    /// Parses `http://HOST[:PORT]/PATH`, `https://…`, or `unix:SOCKET`, whose endpoint is `/mcp`.
     ///
     /// # Errors
     /// [`UpstreamError`].
@@ -53,9 +60,9 @@ impl Upstream {
             return Ok(Upstream { origin, path: "/mcp".to_owned(), unix: Some(socket.into()) });
         }
         let head = crate::message::Head::new("GET", RequestTarget::from_url(text)?)?;
-        // With no origin known to be ours, a URL is taken at its word.
-        let ours = crate::message::target::Origins::unknown();
-        let target = ours.resolve(&head).map_err(|_| UriError::NotAnOrigin)?;
+        // The empty list accepts every origin.
+        let any = crate::message::target::Origins::unknown();
+        let target = any.resolve(&head).map_err(|_| UriError::NotAnOrigin)?;
         if target.query().is_some() {
             return Err(UpstreamError::Query);
         }
@@ -63,18 +70,18 @@ impl Upstream {
         Ok(Upstream { origin: target.origin(), path, unix: None })
     }
 
-    /// The path of the URL.
+    /// Returns the path of the URL.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Whether it is reached by TLS.
+    /// Whether connections to the upstream use TLS.
     pub fn is_tls(&self) -> bool {
         self.unix.is_none() && self.origin.scheme() == Scheme::Https
     }
 
-    /// Whether others on the way could forge what the gateway tells the upstream: plain HTTP to
-    /// another machine.
+    /// Whether an attacker between gateway and upstream could forge the `Mcpid-*` fields: the
+    /// connection is plain HTTP to another machine.
     pub fn is_open_to_forgery(&self) -> bool {
         let host = self.origin.authority();
         // The port is behind the last colon that no bracket follows.
@@ -95,51 +102,62 @@ impl std::fmt::Display for Upstream {
     }
 }
 
-/// How a gateway stands before its upstream. Build one with [`Config::new`] and change fields.
+/// The settings of a gateway. Make them with [`Config::new`], and change single fields.
+///
+/// ```
+/// use mcpid::gateway::{Config, Upstream};
+/// use mcpid::tower::{LearningModes, Modes};
+///
+/// let mut config = Config::new(Upstream::parse("http://127.0.0.1:8000/mcp")?);
+/// config.modes = LearningModes::new(Modes::permissive()).with_destructive();
+/// assert_eq!(config.paths.endpoint(), "/mcp");
+/// # Ok::<(), mcpid::gateway::UpstreamError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// Where verified requests go.
+    /// The server to which requests are passed.
     pub upstream: Upstream,
-    /// Which paths there are.
+    /// The endpoint and the open paths.
     pub paths: Paths,
     /// Which requests must be verified.
-    pub policies: Policies,
-    /// How a request is refused.
+    pub modes: LearningModes,
+    /// The status of refusals.
     pub refuse_with: RefuseWith,
-    /// Web origins, beside the public ones, whose pages may ask; with any, CORS is answered.
+    /// Web origins, beside the public ones, whose pages may send requests. If there are any, the
+    /// gateway answers the CORS protocol.
     pub allow_origins: Vec<String>,
-    /// Whether the upstream sees `Host` and `Origin` as the client sent them.
+    /// Whether the upstream receives `Host` and `Origin` of the client, instead of its own.
     pub preserve_host: bool,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is used.
     pub trusted_proxies: Vec<TrustedProxy>,
-    /// How long connecting to the upstream may take.
+    /// The time limit for connecting to the upstream.
     pub connect_time: Duration,
-    /// How long the upstream may take to the head of its answer.
+    /// The time limit of the upstream for the head of its answer.
     pub answer_time: Duration,
-    /// How long a request's body may take.
+    /// The time limit for the body of a request.
     pub body_time: Duration,
-    /// Bytes of bodies that nobody has vouched for, of all requests together.
+    /// The most bytes of bodies of unverified requests, for all requests together.
     pub budget: usize,
-    /// Requests that are with the upstream at once, each of which may need a connection of its
-    /// own; of those to open paths, which strangers send, at most a quarter as many.
+    /// The most requests that are with the upstream at once; each may need a connection. Requests to
+    /// open paths, which are not signed, may use a quarter of them.
     pub exchanges: usize,
-    /// Sessions of 2025-11-25 that are bound to a key at once.
+    /// The most sessions (MCP 2025-11-25) that are bound to a key at once.
     pub sessions: usize,
-    /// How long a session may lie unused before its place is given away.
+    /// How long a session may be unused before it can be bound to another key.
     pub session_idle: Duration,
-    /// Where requests are written down, if they are.
+    /// The audit log, if requests are recorded.
     pub audit: Option<Arc<Recorder>>,
 }
 
 impl Config {
-    /// With the defaults: strict, the endpoint at the upstream's own path.
+    /// Returns the defaults: strict mode, and the endpoint at the path of the upstream.
     pub fn new(upstream: Upstream) -> Self {
         let paths = Paths::new(upstream.path.clone());
         Config {
             upstream,
             paths,
-            policies: Policies::strict(),
+            modes: LearningModes::strict(),
             refuse_with: RefuseWith::Forbidden,
             allow_origins: Vec::new(),
             preserve_host: false,

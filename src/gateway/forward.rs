@@ -1,8 +1,8 @@
-//! Heads on their way: a fresh one for the upstream, and the upstream's own for the client.
+//! Header fields that are passed on: of requests to the upstream, and of answers to the client.
 //!
-//! Nothing of the client's framing survives: the library writes one `Content-Length` for a body
-//! that was read whole. What could make the upstream see another request than the one that was
-//! judged is dropped.
+//! The client's framing is not passed on: the library writes one `Content-Length` for a body that
+//! was read completely. Fields are dropped that could make the upstream read another request than
+//! the one that was judged.
 
 use std::net::IpAddr;
 
@@ -13,8 +13,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::message::is_override;
 use crate::tower::Status;
-
-use super::config::Upstream;
 
 /// Fields that are for one connection only (RFC 9110 section 7.6.1), or for the framing.
 const HOP_BY_HOP: [&str; 12] = [
@@ -32,42 +30,41 @@ const HOP_BY_HOP: [&str; 12] = [
     "expect",
 ];
 
-/// Whether a client's field goes on to the upstream.
+/// Whether a field of the client is passed on to the upstream.
 fn passes(name: &str) -> bool {
     !(HOP_BY_HOP.contains(&name)
         || is_override(name)
-        // Servers behind CGI and its kind cannot tell an underscore, and some of them any other of
-        // these, from a hyphen.
+        // Servers that follow CGI (RFC 3875 section 4.1.18) cannot tell an underscore from a hyphen,
+        // and some map other characters to it too.
         || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         || name.starts_with("mcpid-")
         || name == "host"
         || name == "origin")
 }
 
-/// The fields for the upstream of a request that came with `parts` from `sender`.
+/// Returns the fields of a request to the upstream. `sender` is the address of the client, and
+/// `upstream_host` the `Host` of the upstream; without it, `Host` and `Origin` stay those of the
+/// client.
 pub(super) fn request_fields(
     parts: &Parts,
     sender: Option<IpAddr>,
     scheme: &'static str,
-    upstream: &Upstream,
-    preserve_host: bool,
+    upstream_host: Option<&HeaderValue>,
 ) -> HeaderMap {
     let mut fields = HeaderMap::with_capacity(parts.headers.len() + 8);
     let named = parts.headers.get(header::HOST).cloned();
     let host = named
         .or_else(|| parts.uri.authority().and_then(|a| HeaderValue::try_from(a.as_str()).ok()));
     // `Host` goes first, as clients send it.
-    let own = || HeaderValue::try_from(upstream.origin.authority()).ok();
-    let sent = if preserve_host { host.clone() } else { own() };
-    if let Some(sent) = sent {
+    if let Some(sent) = upstream_host.cloned().or_else(|| host.clone()) {
         fields.insert(header::HOST, sent);
     }
     for (name, value) in &parts.headers {
-        if passes(name.as_str()) || (preserve_host && *name == header::ORIGIN) {
+        if passes(name.as_str()) || (upstream_host.is_none() && *name == header::ORIGIN) {
             fields.append(name, value.clone());
         }
     }
-    join_crumbs(&mut fields);
+    join_cookies(&mut fields);
     let sender = sender.and_then(|address| HeaderValue::try_from(address.to_string()).ok());
     let told = [
         ("x-forwarded-for", sender),
@@ -82,17 +79,20 @@ pub(super) fn request_fields(
     fields
 }
 
-/// One line of what HTTP/2 cut into several (RFC 9113 section 8.2.3). Clients of HTTP/1.1 send one.
-fn join_crumbs(fields: &mut HeaderMap) {
-    let crumbs: Vec<&[u8]> = fields.get_all(header::COOKIE).iter().map(|c| c.as_bytes()).collect();
-    if crumbs.len() > 1
-        && let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
-    {
+/// Joins `Cookie` lines into one: HTTP/2 clients may send several (RFC 9113 section 8.2.3).
+fn join_cookies(fields: &mut HeaderMap) {
+    let mut lines = fields.get_all(header::COOKIE).iter();
+    if lines.by_ref().nth(1).is_none() {
+        return;
+    }
+    let lines: Vec<&[u8]> = fields.get_all(header::COOKIE).iter().map(|c| c.as_bytes()).collect();
+    if let Ok(cookie) = HeaderValue::from_bytes(&lines.join(&b"; "[..])) {
         fields.insert(header::COOKIE, cookie);
     }
 }
 
-/// Adds what the gateway knows of a request, for the upstream to rely on.
+/// Adds the verdict to a request. The upstream may rely on these fields, because those of the client
+/// are dropped.
 pub(super) fn add_status(fields: &mut HeaderMap, status: &Status) {
     fields.insert("mcpid-status", HeaderValue::from_static(status.as_str()));
     let reason = match status {
@@ -103,7 +103,7 @@ pub(super) fn add_status(fields: &mut HeaderMap, status: &Status) {
     if let Some(reason) = reason {
         fields.insert("mcpid-reason", HeaderValue::from_static(reason));
     }
-    // Who it was is told only where that is proven.
+    // Only a verified signature proves the key.
     if let Some(verified) = status.verified() {
         let known = [
             ("mcpid-key-id", Some(verified.key().as_str())),
@@ -111,25 +111,29 @@ pub(super) fn add_status(fields: &mut HeaderMap, status: &Status) {
             ("mcpid-tag", verified.tag()),
         ];
         for (name, text) in known {
-            if let Some(value) = text.and_then(|text| HeaderValue::try_from(encoded(text)).ok()) {
+            if let Some(value) = text.and_then(field_value) {
                 fields.insert(HeaderName::from_static(name), value);
             }
         }
     }
 }
 
-/// A text as MCP writes those that a field cannot hold as they are.
-fn encoded(text: &str) -> String {
+/// Returns `text` as a field value. A text that a field cannot hold is encoded as MCP encodes
+/// parameters: `=?base64?…?=`.
+fn field_value(text: &str) -> Option<HeaderValue> {
     let plain = text.bytes().all(|b| b.is_ascii_graphic()) && !text.starts_with("=?");
-    if plain { text.to_owned() } else { format!("=?base64?{}?=", STANDARD.encode(text)) }
+    match plain {
+        true => HeaderValue::from_str(text).ok(),
+        false => HeaderValue::try_from(format!("=?base64?{}?=", STANDARD.encode(text))).ok(),
+    }
 }
 
-/// Drops from the head of an answer what was for the connection to the upstream only, or names
-/// another way to the upstream (RFC 7838). Of a length that is said twice, or beside a transfer
-/// coding, at most one line is left (RFC 9112 section 6.3).
+/// Drops fields of an answer that are for the connection to the upstream only, or that name another
+/// way to the upstream (RFC 7838). Of several lengths, or a length beside a transfer coding, at most
+/// one line is left (RFC 9112 section 6.3).
 ///
 /// # Errors
-/// A transfer coding that the library has not taken off.
+/// A transfer coding that the library has not decoded.
 pub(super) fn answer_fields(fields: &mut HeaderMap) -> Result<(), &'static str> {
     let mut codings = fields.get_all(header::TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
@@ -140,13 +144,13 @@ pub(super) fn answer_fields(fields: &mut HeaderMap) -> Result<(), &'static str> 
         _ => return Err("the upstream used a transfer coding other than chunked"),
     }
     fields.remove(header::ALT_SVC);
-    // Whatever `Connection` names is for that connection too.
+    // Fields that `Connection` names are for that connection too.
     let named: Vec<HeaderName> = fields
         .get_all(header::CONNECTION)
         .iter()
         .flat_map(|value| value.to_str().unwrap_or_default().split(','))
         .filter_map(|name| HeaderName::try_from(name.trim()).ok())
-        // A length is framing, and the library's to write; naming it here must not hide it.
+        // The library writes the length; `Connection` must not remove it.
         .filter(|name| *name != header::CONTENT_LENGTH)
         .collect();
     for name in named {
@@ -160,7 +164,7 @@ pub(super) fn answer_fields(fields: &mut HeaderMap) -> Result<(), &'static str> 
     Ok(())
 }
 
-/// Leaves one of several lengths, which the library has found to be equal.
+/// Leaves one of several lengths. The library has checked that they are equal.
 fn one_length(fields: &mut HeaderMap) {
     let repeated = {
         let mut lengths = fields.get_all(header::CONTENT_LENGTH).iter();

@@ -1,31 +1,31 @@
-//! `Location` and `Content-Location` of answers, which name the upstream as it knows itself.
+//! Rewrites `Location` and `Content-Location` of answers, which may hold the URL of the upstream.
 //!
-//! A client that follows such a URL would go past the gateway. URLs are taken apart as lenient
-//! clients do (WHATWG URL standard): blanks around, a backslash for a slash, any number of slashes.
+//! A client that follows such a URL would bypass the gateway. URLs are split as lenient clients do
+//! (WHATWG URL standard): spaces around, a backslash for a slash, any number of slashes.
 
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::message::target::{Origin, Scheme};
 
-/// What stands for what.
+/// The URLs of the upstream, and the public ones that replace them.
 pub(super) struct Locations<'a> {
-    /// The origins by which the upstream knows itself.
+    /// The origins that the upstream uses for itself.
     pub(super) upstream: &'a [Origin],
-    /// The path of its endpoint.
+    /// The path of the upstream's endpoint.
     pub(super) upstream_path: &'a str,
-    /// The origin that the request came under.
+    /// The public origin that the request names.
     pub(super) public: &'a Origin,
-    /// The path of the endpoint there.
+    /// The path of the public endpoint.
     pub(super) endpoint: &'a str,
 }
 
-/// Whether there is anything to rewrite.
+/// Whether there is a field to rewrite.
 pub(super) fn has_location(fields: &HeaderMap) -> bool {
     fields.contains_key(header::LOCATION) || fields.contains_key(header::CONTENT_LOCATION)
 }
 
 impl Locations<'_> {
-    /// Rewrites both fields, all lines of them.
+    /// Rewrites all lines of both fields.
     pub(super) fn rewrite(&self, fields: &mut HeaderMap) {
         for (name, value) in fields.iter_mut() {
             if (*name == header::LOCATION || *name == header::CONTENT_LOCATION)
@@ -37,9 +37,9 @@ impl Locations<'_> {
         }
     }
 
-    /// The public URL for one that names the upstream; `None` for any other, which stays.
+    /// Returns the public URL for a URL of the upstream, or `None` for any other URL.
     fn rewritten(&self, value: &[u8]) -> Option<Vec<u8>> {
-        // Tabs inside are dropped by clients, and blanks around.
+        // Clients drop tabs inside a URL, and spaces around it.
         let value: Vec<u8> = value.iter().copied().filter(|b| *b != b'\t').collect();
         let value = value.trim_ascii();
         let is_slash = |b: &u8| matches!(b, b'/' | b'\\');
@@ -54,7 +54,7 @@ impl Locations<'_> {
             Some(found) => found,
             None if value.iter().take(2).filter(|b| is_slash(b)).count() == 2 => (None, value),
             None if value.first().is_some_and(is_slash) => {
-                // It is resolved by the client, against the URL that the client knows.
+                // The client resolves a path against the public URL.
                 let (path, rest) = split_path(value);
                 let mapped = self.mapped(path);
                 return (mapped != path).then(|| [&mapped[..], rest].concat());
@@ -69,7 +69,7 @@ impl Locations<'_> {
         let named = |ours: &Origin| {
             let scheme = scheme.unwrap_or(ours.scheme());
             let text = format!("{}://{authority}", scheme.as_str());
-            // User information and hosts that are spelt in an odd way are errors there.
+            // `Origin::parse` refuses user information and unusual spellings of hosts.
             Origin::parse(&text).is_ok_and(|origin| origin == *ours)
         };
         if !self.upstream.iter().any(named) {
@@ -80,7 +80,7 @@ impl Locations<'_> {
         Some([public.as_bytes(), &self.mapped(path), rest].concat())
     }
 
-    /// The path of the public endpoint for that of the upstream, and what lies below it likewise.
+    /// Returns `path` with the upstream's endpoint at its beginning replaced by the public one.
     fn mapped(&self, path: &[u8]) -> Vec<u8> {
         let (from, to) = (self.upstream_path.as_bytes(), self.endpoint.as_bytes());
         if path == from || (from == b"/" && path.is_empty()) {
@@ -95,7 +95,7 @@ impl Locations<'_> {
     }
 }
 
-/// The path, and query and fragment behind it.
+/// Splits into the path, and query and fragment.
 fn split_path(text: &[u8]) -> (&[u8], &[u8]) {
     let end = text.iter().position(|b| matches!(b, b'?' | b'#')).unwrap_or(text.len());
     text.split_at(end)

@@ -1,4 +1,4 @@
-//! The gateway's log: one JSON object a line, one line a request.
+//! The log of the gateway: one line for each request, and one JSON object in each line.
 //!
 //! ```json
 //! {"version":1,"time":"2026-11-23T10:00:00Z","request":7,"peer":"127.0.0.1:5123","http":"1.1",
@@ -7,12 +7,12 @@
 //!  "upstream":200,"ms":1.25,"sent":118,"received":2310,"note":null}
 //! ```
 //!
-//! (On one line; `via` and `hint` stand there only if there is something to say.) There are no
-//! secrets in it: no query, no header, no body. What strangers chose is cut at [`LONGEST`]
-//! characters, and whatever could break a line or steer a terminal is written as a JSON escape, so
-//! that no request can forge a line, break one, or hide in one.
+//! (On one line; `via` and `hint` are left out if they are empty.) The line holds no secrets: no
+//! query, no header, no body. Texts that a client chose are cut at [`LONGEST`] characters.
+//! Characters that could break a line or control a terminal are written as JSON escapes, so that no
+//! request can forge, break or hide a line.
 //!
-//! Members may be added; who reads a log ignores those it does not know. `version` changes only if
+//! Members may be added; a reader ignores members that it does not know. `version` changes only if
 //! a member changes its meaning.
 
 use std::borrow::Cow;
@@ -28,224 +28,239 @@ use crate::message::shown;
 use crate::tower::{Mode, Status};
 use crate::verify::{Code, Verified};
 
-/// The version of the format, the first member of every line.
+/// The version of the format, which is the first member of every line.
 pub const VERSION: u8 = 1;
 
-/// Characters of a text that a stranger chose; what is cut off leaves its length and the beginning
-/// of its SHA-256 behind ([`shown::capped`]).
+/// The most characters of a text that a client chose. A longer text ends with its length and the
+/// beginning of its SHA-256 ([`shown::capped`]).
 pub const LONGEST: usize = 128;
 
-/// Bytes that no line reaches: eleven texts, each character an escape of twelve bytes, and the rest.
+/// A number of bytes that no line reaches: eleven texts whose characters are all escapes of twelve
+/// bytes, and the other members.
 pub const LONGEST_LINE: usize = 20 * 1024;
+
+/// Bytes that most lines need.
+const USUAL_LINE: usize = 640;
 
 /// A text of at most [`LONGEST`] characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
-pub struct Short(Cow<'static, str>);
+pub struct LogText(Cow<'static, str>);
 
-impl Short {
-    /// The beginning of `text`.
+impl LogText {
+    /// Cuts `text`.
     pub fn new(text: &str) -> Self {
-        Short(Cow::Owned(shown::capped(text, LONGEST).into_owned()))
+        LogText(Cow::Owned(shown::capped(text, LONGEST).into_owned()))
     }
 
-    /// Whether this is only the beginning of a text.
+    /// Whether the text was cut.
     pub fn is_cut(&self) -> bool {
         self.0.chars().count() > LONGEST
     }
 
-    /// A word of ours, taken as it is.
+    /// Makes a text of a fixed word, without checks.
     pub const fn word(word: &'static str) -> Self {
-        Short(Cow::Borrowed(word))
+        LogText(Cow::Borrowed(word))
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl fmt::Display for Short {
+impl fmt::Display for LogText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&shown::visible(&self.0))
     }
 }
 
-impl<'de> Deserialize<'de> for Short {
+impl<'de> Deserialize<'de> for LogText {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(from)?;
-        // What was cut when it was written is not cut again; older versions left only `…` behind.
+        // A text that was cut when it was written is not cut again. Older versions wrote only `…`.
         let bare = || text.strip_suffix('…').is_some_and(|text| text.chars().count() == LONGEST);
         let cut = shown::is_capped(&text, LONGEST) || bare();
-        Ok(if cut { Short(Cow::Owned(text.into_owned())) } else { Short::new(&text) })
+        Ok(if cut { LogText(Cow::Owned(text.into_owned())) } else { LogText::new(&text) })
     }
 }
 
-/// What is known about who sent a request: the word of [`Status`].
+/// The verification status of a request; see [`Status`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Standing {
-    /// All twelve steps hold.
+pub enum LoggedStatus {
+    /// All twelve steps passed.
     Verified,
     /// No signature.
     Unsigned,
     /// A well-formed signature under a key that the registry does not have.
     UnknownKey,
-    /// A signature, refused at some other step.
+    /// A signature that was refused for another reason.
     Invalid,
-    /// It could not be judged.
+    /// The request could not be judged.
     Unavailable,
 }
 
-impl Standing {
-    /// Every standing there is.
-    pub const ALL: [Standing; 5] = [
-        Standing::Verified,
-        Standing::Unsigned,
-        Standing::UnknownKey,
-        Standing::Invalid,
-        Standing::Unavailable,
+impl LoggedStatus {
+    /// All statuses.
+    pub const ALL: [LoggedStatus; 5] = [
+        LoggedStatus::Verified,
+        LoggedStatus::Unsigned,
+        LoggedStatus::UnknownKey,
+        LoggedStatus::Invalid,
+        LoggedStatus::Unavailable,
     ];
 
-    /// The word in the log.
+    /// Returns the word in the log.
     pub fn as_str(self) -> &'static str {
         match self {
-            Standing::Verified => "verified",
-            Standing::Unsigned => "unsigned",
-            Standing::UnknownKey => "unknown_key",
-            Standing::Invalid => "invalid",
-            Standing::Unavailable => "unavailable",
+            LoggedStatus::Verified => "verified",
+            LoggedStatus::Unsigned => "unsigned",
+            LoggedStatus::UnknownKey => "unknown_key",
+            LoggedStatus::Invalid => "invalid",
+            LoggedStatus::Unavailable => "unavailable",
         }
     }
 }
 
-impl From<&Status> for Standing {
+impl From<&Status> for LoggedStatus {
     fn from(status: &Status) -> Self {
         match status {
-            Status::Verified(_) => Standing::Verified,
-            Status::Unsigned(_) => Standing::Unsigned,
-            Status::UnknownKey(_) => Standing::UnknownKey,
-            Status::Invalid(_) => Standing::Invalid,
-            Status::Unavailable(_) => Standing::Unavailable,
+            Status::Verified(_) => LoggedStatus::Verified,
+            Status::Unsigned(_) => LoggedStatus::Unsigned,
+            Status::UnknownKey(_) => LoggedStatus::UnknownKey,
+            Status::Invalid(_) => LoggedStatus::Invalid,
+            Status::Unavailable(_) => LoggedStatus::Unavailable,
         }
     }
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// It went to the upstream, verified or by the grace of permissive.
+pub enum LoggedOutcome {
+    /// The request went to the upstream, verified or in permissive mode.
     Passed,
-    /// It was answered here, with no.
+    /// The gateway refused the request.
     Refused,
-    /// It went through a path that is open to unsigned requests.
+    /// The request went to a path that is open to unsigned requests.
     Open,
-    /// It was let through, or could have been, and the upstream or this program failed it.
+    /// The request was not refused, but the upstream or the gateway failed to answer it.
     Failed,
 }
 
-/// What a request does, if its body was read and can be read in one way only.
+/// The operation of a request, if its body was read and is unambiguous.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Does {
+pub struct LoggedOperation {
     /// The JSON-RPC method, or `@response`, `@get`, `@delete`.
-    pub method: Short,
-    /// What it acts on: a tool, a prompt, a resource, a task.
+    pub method: LogText,
+    /// The name of the tool, prompt, resource or task.
     #[serde(default)]
-    pub name: Option<Short>,
+    pub name: Option<LogText>,
 }
 
-impl From<Operation<'_>> for Does {
+impl From<Operation<'_>> for LoggedOperation {
     fn from(Operation { method, name }: Operation<'_>) -> Self {
-        Does { method: Short::new(method), name: name.map(Short::new) }
+        LoggedOperation { method: LogText::new(method), name: name.map(LogText::new) }
     }
 }
 
-/// The key that vouched for a request.
+/// The key of a verified request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Key {
-    /// Its RFC 7638 thumbprint.
-    pub id: Short,
-    /// Its name in the registry.
+pub struct LoggedKey {
+    /// The RFC 7638 thumbprint.
+    pub id: LogText,
+    /// The name in the trust file.
     #[serde(default)]
-    pub name: Option<Short>,
+    pub name: Option<LogText>,
 }
 
-impl From<&Verified> for Key {
+impl From<&Verified> for LoggedKey {
     fn from(verified: &Verified) -> Self {
-        Key { id: Short::new(verified.key().as_str()), name: verified.name().map(Short::new) }
+        LoggedKey {
+            id: LogText::new(verified.key().as_str()),
+            name: verified.name().map(LogText::new),
+        }
     }
 }
 
-/// One request, and what became of it.
+/// The log line of one request.
+///
+/// ```
+/// use mcpid::clock::Timestamp;
+/// use mcpid::gateway::log::LogLine;
+///
+/// let line = LogLine::new(Timestamp::from_unix(0), 7, "POST", "/mcp?token=secret");
+/// assert_eq!(line.path.as_str(), "/mcp");
+/// assert_eq!(LogLine::parse(line.to_line().as_bytes()), Some(line));
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogLine {
     #[serde(deserialize_with = "this_version")]
     version: u8,
-    /// When the request came.
+    /// When the request arrived.
     #[serde(serialize_with = "time_out", deserialize_with = "time_in")]
     pub time: Timestamp,
-    /// Its number since the start of the process, counted from 1.
+    /// The number of the request since the start of the process, counted from 1.
     pub request: u64,
-    /// Whence it came: an address and port, or `unix`; an address alone where trusted proxies told
-    /// it.
+    /// The client: an address and port, or `unix`; an address alone if trusted proxies named it.
     #[serde(default)]
-    pub peer: Option<Short>,
+    pub peer: Option<LogText>,
     /// The version of HTTP, `1.1` or `2`.
     #[serde(default)]
-    pub http: Option<Short>,
+    pub http: Option<LogText>,
     /// The HTTP method.
-    pub method: Short,
+    pub method: LogText,
     /// The path as received, without the query.
-    pub path: Short,
-    /// What it does.
+    pub path: LogText,
+    /// The operation.
     #[serde(default)]
-    pub mcp: Option<Does>,
-    /// What is known of its sender; none where it was refused before there was any.
+    pub mcp: Option<LoggedOperation>,
+    /// The verification status; `None` if the request was refused before it was judged.
     #[serde(default)]
-    pub status: Option<Standing>,
-    /// The true code with which strict refuses it, or would have: for the operator only.
+    pub status: Option<LoggedStatus>,
+    /// The true code with which strict mode refuses the request, for the operator only.
     #[serde(default, serialize_with = "code_out", deserialize_with = "code_in")]
     pub code: Option<Code>,
-    /// The mode that decided, where it is not verified.
+    /// The mode that decided about a request that is not verified.
     #[serde(default, serialize_with = "mode_out", deserialize_with = "mode_in")]
     pub mode: Option<Mode>,
-    /// What became of it.
-    pub outcome: Outcome,
+    /// The outcome.
+    pub outcome: LoggedOutcome,
     /// The key, of a verified request only.
     #[serde(default)]
-    pub key: Option<Key>,
-    /// The client id, likewise.
+    pub key: Option<LoggedKey>,
+    /// The client id, of a verified request only.
     #[serde(default)]
-    pub tag: Option<Short>,
-    /// The status that the client was sent; none if it had gone by then.
+    pub tag: Option<LogText>,
+    /// The status of the response; `None` if the client disconnected before.
     #[serde(default)]
     pub answer: Option<u16>,
-    /// The status that the upstream answered with.
+    /// The status of the upstream's answer.
     #[serde(default)]
     pub upstream: Option<u16>,
     /// Milliseconds from the head of the request to the head of the answer.
     #[serde(default)]
     pub ms: f64,
-    /// Bytes of the request's body.
+    /// Bytes of the body of the request.
     #[serde(default)]
     pub sent: u64,
-    /// Bytes of the answer's body.
+    /// Bytes of the body of the response.
     #[serde(default)]
     pub received: u64,
-    /// What else there is to say, in words of ours.
+    /// A remark in fixed words, such as the reason of a failure.
     #[serde(default)]
-    pub note: Option<Short>,
-    /// The proxy that told the address of the peer: an address and port, or `unix`.
+    pub note: Option<LogText>,
+    /// The proxy that named the address of the client: an address and port, or `unix`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub via: Option<Short>,
-    /// Of a refusal, what would mend it.
+    pub via: Option<LogText>,
+    /// What would correct a refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hint: Option<Short>,
+    pub hint: Option<LogText>,
 }
 
 impl LogLine {
-    /// A request of which nothing is known yet; as long as nobody says otherwise, it failed.
+    /// Makes the line of a new request. Its outcome is `Failed` until another one is set.
     pub fn new(time: Timestamp, request: u64, method: &str, path: &str) -> Self {
         LogLine {
             version: VERSION,
@@ -253,14 +268,14 @@ impl LogLine {
             request,
             peer: None,
             http: None,
-            method: Short::new(method),
-            // Whoever hands in a whole target must not leak what its query holds.
-            path: Short::new(path.split(['?', '#']).next().unwrap_or_default()),
+            method: LogText::new(method),
+            // The query may hold secrets, so it is cut off if `path` is a whole target.
+            path: LogText::new(path.split(['?', '#']).next().unwrap_or_default()),
             mcp: None,
             status: None,
             code: None,
             mode: None,
-            outcome: Outcome::Failed,
+            outcome: LoggedOutcome::Failed,
             key: None,
             tag: None,
             answer: None,
@@ -274,51 +289,55 @@ impl LogLine {
         }
     }
 
-    /// Takes over a verdict: status, code, and for a verified request key and tag.
+    /// Sets status and code, and for a verified request key and tag.
     pub fn judged(&mut self, status: &Status) {
         self.status = Some(status.into());
         self.code = status.code();
         let verified = status.verified();
-        self.key = verified.map(Key::from);
-        self.tag = verified.and_then(Verified::tag).map(Short::new);
+        self.key = verified.map(LoggedKey::from);
+        self.tag = verified.and_then(Verified::tag).map(LogText::new);
     }
 
-    /// Notes how long it took, to the microsecond.
+    /// Sets the time that the request took, in microseconds.
     pub fn took(&mut self, time: Duration) {
         self.ms = (time.as_secs_f64() * 1e6).round() / 1e3;
     }
 
-    /// The line, without a line feed. It has no character that is one to anybody.
+    /// Returns the line, without a line feed. No character of the line is a line break in any
+    /// standard.
     pub fn to_line(&self) -> String {
-        // Strings, numbers and words always make JSON.
-        let text = serde_json::to_string(self).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(USUAL_LINE);
+        // Writing strings and numbers into memory cannot fail, and JSON is UTF-8.
+        let _ = serde_json::to_writer(&mut bytes, self);
+        let text = String::from_utf8(bytes).unwrap_or_default();
         match shown::json(&text) {
             Cow::Borrowed(_) => text,
             Cow::Owned(escaped) => escaped,
         }
     }
 
-    /// Reads a line; nothing if it is none of this format and version.
+    /// Parses a line. Returns `None` if the line is not of this format and version.
     pub fn parse(line: &[u8]) -> Option<Self> {
         serde_json::from_slice(line).ok()
     }
 }
 
-/// The lines of a log: `None` for one that is no log line of this version, be it cut short, longer
-/// than [`LONGEST_LINE`], or another program's. Empty lines are left out.
+/// Reads the lines of a log. An item is `None` for a line that is not a log line of this version, or
+/// that is longer than [`LONGEST_LINE`]. Empty lines are left out.
 #[derive(Debug)]
-pub struct Lines<R> {
+pub struct LogLines<R> {
     input: R,
     line: Vec<u8>,
 }
 
-impl<R: BufRead> Lines<R> {
-    /// Reads lines from `input`, and never holds more than one of them.
+impl<R: BufRead> LogLines<R> {
+    /// Reads lines from `input`, and holds one of them in memory.
     pub fn new(input: R) -> Self {
-        Lines { input, line: Vec::new() }
+        LogLines { input, line: Vec::new() }
     }
 
-    /// Reads a line without its line feed; whether it was too long to be kept. `None` at the end.
+    /// Reads a line without its line feed. Returns whether the line was too long to be kept, or
+    /// `None` at the end.
     fn read(&mut self) -> io::Result<Option<bool>> {
         self.line.clear();
         let most = LONGEST_LINE as u64 + 1;
@@ -333,7 +352,7 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-impl<R: BufRead> Iterator for Lines<R> {
+impl<R: BufRead> Iterator for LogLines<R> {
     type Item = io::Result<Option<LogLine>>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -369,7 +388,7 @@ fn code_out<S: Serializer>(code: &Option<Code>, into: S) -> Result<S::Ok, S::Err
     code.map(Code::as_str).serialize(into)
 }
 
-/// A code that this version does not know is no code: what else the line says still counts.
+/// A code that this version does not know is read as `None`, so that the line still counts.
 fn code_in<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Code>, D::Error> {
     let word = Option::<Cow<'de, str>>::deserialize(from)?;
     Ok(word.and_then(|word| Code::ALL.iter().copied().find(|code| code.as_str() == word)))

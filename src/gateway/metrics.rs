@@ -1,5 +1,5 @@
-//! What Prometheus is told. Every label is a word of ours or the name of a tool that the upstream
-//! has listed, so that no client can make the numbers grow.
+//! Numbers for Prometheus. Every label value is a fixed word, or the name of a tool that the upstream
+//! has listed, so that no client can add time series.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 use crate::audit;
 use crate::clock::Timestamp;
 
-use super::log::{LogLine, Outcome, Standing};
+use super::log::{LogLine, LoggedOutcome, LoggedStatus};
 
 type Labels<const N: usize> = [(&'static str, Word); N];
 type Word = std::borrow::Cow<'static, str>;
@@ -52,11 +52,20 @@ const METHODS: [&str; 24] = [
 /// The most tools that have a label of their own.
 const MOST_TOOLS: usize = 1_000;
 
-/// Seconds up to which answers are counted apart.
+/// The bounds of the histogram of answer times, in seconds.
 const BUCKETS: [f64; 12] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
 /// All numbers of a gateway.
+///
+/// ```
+/// use mcpid::clock::Timestamp;
+/// use mcpid::gateway::Metrics;
+///
+/// let metrics = Metrics::new();
+/// metrics.keys(3);
+/// assert!(metrics.text(Timestamp::from_unix(0)).contains("mcpid_registry_keys 3"));
+/// ```
 pub struct Metrics {
     registry: Mutex<Registry>,
     requests: Family<Labels<4>, Counter>,
@@ -102,7 +111,7 @@ impl std::fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// All zero.
+    /// Makes numbers that are all zero.
     pub fn new() -> Self {
         Metrics::default()
     }
@@ -131,12 +140,12 @@ impl Metrics {
     /// Counts a request that has ended.
     pub(super) fn count(&self, line: &LogLine, answered: Option<Duration>) {
         let outcome = match line.outcome {
-            Outcome::Passed => "passed",
-            Outcome::Refused => "refused",
-            Outcome::Open => "open",
-            Outcome::Failed => "failed",
+            LoggedOutcome::Passed => "passed",
+            LoggedOutcome::Refused => "refused",
+            LoggedOutcome::Open => "open",
+            LoggedOutcome::Failed => "failed",
         };
-        let status = line.status.map_or("none", Standing::as_str);
+        let status = line.status.map_or("none", LoggedStatus::as_str);
         let code = line.code.map_or("none", |code| code.as_str());
         let class = match line.answer {
             None => "none",
@@ -154,8 +163,8 @@ impl Metrics {
         if let Some(time) = answered {
             self.seconds.observe(time.as_secs_f64());
         }
-        let unverified = line.status.is_some_and(|status| status != Standing::Verified);
-        if unverified && line.outcome != Outcome::Refused {
+        let unverified = line.status.is_some_and(|status| status != LoggedStatus::Verified);
+        if unverified && line.outcome != LoggedOutcome::Refused {
             let does = line.mcp.as_ref();
             let method = does.map_or("other", |does| known_method(does.method.as_str()));
             let tool = does.and_then(|does| does.name.as_ref()).filter(|_| method == "tools/call");
@@ -176,7 +185,7 @@ impl Metrics {
         }
     }
 
-    /// Takes over the names of tools that the upstream has listed.
+    /// Adds the names of tools that the upstream has listed.
     pub(super) fn learn_tools<'a>(&self, names: impl Iterator<Item = &'a str>) {
         let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
         for name in names {
@@ -189,7 +198,7 @@ impl Metrics {
         }
     }
 
-    /// Notes how many keys are trusted.
+    /// Sets the number of trusted keys.
     pub fn keys(&self, count: usize) {
         self.keys.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
@@ -203,12 +212,12 @@ impl Metrics {
         self.reload_failures.inc();
     }
 
-    /// Counts a log line that was lost.
+    /// Counts a log line that could not be written.
     pub fn line_lost(&self) {
         self.lost_lines.inc();
     }
 
-    /// Tells of `log` too, whose numbers are read whenever these are.
+    /// Adds the numbers of an audit log, which are read each time the text is made.
     pub(super) fn audited(&self, log: &audit::Log) {
         let audit = Audit::new(log);
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
@@ -218,7 +227,7 @@ impl Metrics {
         }
     }
 
-    /// The numbers as OpenMetrics text, at `now`.
+    /// Returns the numbers at `now` as OpenMetrics text.
     pub fn text(&self, now: Timestamp) -> String {
         self.live_nonces.set(i64::try_from(self.live(now)).unwrap_or(i64::MAX));
         if let Some(audit) = self.audit.get() {
@@ -231,7 +240,7 @@ impl Metrics {
         text
     }
 
-    /// A second's claims are kept as one number, so that this does not grow with them.
+    /// Counts a fresh claim that ends at `until`. All claims that end in one second share a number.
     pub(super) fn claimed(&self, until: Timestamp, now: Timestamp) {
         let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
         while fresh.front().is_some_and(|(end, _)| *end <= now.unix()) {

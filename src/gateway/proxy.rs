@@ -1,4 +1,4 @@
-//! The exchange with the upstream.
+//! Sends requests to the upstream, and passes its answers on.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -7,58 +7,96 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body::Body;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, LengthLimitError};
 use tower_service::Service;
 
-use crate::key::KeyId;
 use crate::message::target::Origin;
 use crate::net::Dialer;
-use crate::tower::{BoxError, Status};
+use crate::tower::{
+    BoxError, EchoedId, INTERNAL_ERROR, REFUSED, SessionBindings, Status, error_response,
+};
 
-use super::body::{Answer, TooSlow};
+use super::body::{AnswerBody, BodyTooSlow};
 use super::client_address::Client;
-use super::config::Config;
+use super::config::{Config, Upstream};
 use super::forward;
-use super::learn::Listening;
+use super::framing::GatewayFault;
 use super::location::{self, Locations};
-use super::log::{Outcome, Short};
+use super::log::{LogText, LoggedOutcome};
 use super::metrics::Metrics;
-use super::origin::Pages;
-use super::place::Places;
-use super::record::Record;
-use super::session::{Bound, Sessions};
-use super::sight::Fault;
+use super::record::RequestRecord;
+use super::upstream_permits::UpstreamPermits;
+use super::web_origins::WebOrigins;
 
-const SESSION: &str = "mcp-session-id";
-
-/// What is shared by all requests; the dialer by those of one thread.
+/// The data that all requests share. The dialer is shared by the requests of one thread.
 #[derive(Clone)]
-pub(super) struct Proxy {
+pub(super) struct UpstreamProxy {
     pub(super) config: Arc<Config>,
     pub(super) dialer: Dialer<UnsyncBoxBody<Bytes, BoxError>>,
-    pub(super) sessions: Arc<Sessions>,
+    pub(super) sessions: Arc<SessionBindings>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) pages: Arc<Pages>,
-    pub(super) places: Places,
-    /// Of the public origin.
+    pub(super) web_origins: Arc<WebOrigins>,
+    pub(super) permits: UpstreamPermits,
+    /// The scheme of the public origin.
     pub(super) scheme: &'static str,
+    /// `None` if `http::Uri` cannot hold the URL of the upstream.
+    pub(super) target: Option<Arc<UpstreamTarget>>,
 }
 
-/// The service behind the layer: what gets here goes to the upstream's endpoint.
-#[derive(Clone)]
-pub(super) struct Behind(pub(super) Arc<Proxy>);
+/// The parsed URL of the upstream.
+pub(super) struct UpstreamTarget {
+    scheme: http::uri::Scheme,
+    authority: Authority,
+    endpoint: PathAndQuery,
+    /// The value of `Host`.
+    host: HeaderValue,
+}
 
-impl<B> Service<Request<B>> for Behind
+impl UpstreamTarget {
+    /// Parses the URL once, so that requests need not.
+    pub(super) fn new(upstream: &Upstream) -> Option<Self> {
+        let authority = upstream.origin.authority();
+        Some(UpstreamTarget {
+            scheme: upstream.origin.scheme().as_str().parse().ok()?,
+            authority: authority.parse().ok()?,
+            endpoint: upstream.path().parse().ok()?,
+            host: authority.parse().ok()?,
+        })
+    }
+
+    /// Returns the URI of a request to `path`, or to the endpoint.
+    fn uri(&self, path: Option<&str>, query: Option<&str>) -> Option<Uri> {
+        let path_and_query = match (path, query) {
+            (None, None) => self.endpoint.clone(),
+            (Some(path), None) => PathAndQuery::try_from(path).ok()?,
+            (path, Some(query)) => {
+                let path = path.unwrap_or(self.endpoint.path());
+                PathAndQuery::try_from([path, "?", query].concat()).ok()?
+            }
+        };
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path_and_query);
+        Uri::from_parts(parts).ok()
+    }
+}
+
+/// The service behind the layer: it sends requests to the endpoint of the upstream.
+#[derive(Clone)]
+pub(super) struct UpstreamService(pub(super) Arc<UpstreamProxy>);
+
+impl<B> Service<Request<B>> for UpstreamService
 where
     B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
 {
-    type Response = Response<Answer>;
+    type Response = Response<AnswerBody>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -66,111 +104,92 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let proxy = Arc::clone(&self.0);
-        Box::pin(async move {
-            let path = proxy.config.upstream.path.clone();
-            Ok(proxy.exchange(request, Some(&path), Outcome::Passed).await)
-        })
+        Box::pin(async move { Ok(proxy.exchange(request, LoggedOutcome::Passed).await) })
     }
 }
 
-const GATEWAY_TIMEOUT: Fault = Fault {
+const GATEWAY_TIMEOUT: GatewayFault = GatewayFault {
     status: StatusCode::GATEWAY_TIMEOUT,
     reason: "upstream_timeout",
-    words: "the server behind did not answer in time",
+    message: "the server behind did not answer in time",
 };
-const UNREACHABLE: Fault = Fault {
+const UNREACHABLE: GatewayFault = GatewayFault {
     status: StatusCode::BAD_GATEWAY,
     reason: "upstream_unreachable",
-    words: "the server behind cannot be reached",
+    message: "the server behind cannot be reached",
 };
-const BROKEN: Fault = Fault {
+const BROKEN: GatewayFault = GatewayFault {
     status: StatusCode::BAD_GATEWAY,
     reason: "upstream_broken",
-    words: "the server behind did not answer with HTTP that can be passed on",
+    message: "the server behind did not answer with HTTP that can be passed on",
 };
-const TARGET: Fault = Fault {
+const TARGET: GatewayFault = GatewayFault {
     status: StatusCode::BAD_REQUEST,
     reason: "target",
-    words: "the target cannot be passed on",
+    message: "the target cannot be passed on",
 };
-const SESSION_TAKEN: Fault = Fault {
-    status: StatusCode::FORBIDDEN,
-    reason: "not_allowed",
-    words: "the session belongs to another key",
-};
-const BUSY: Fault = Fault {
+const BUSY: GatewayFault = GatewayFault {
     status: StatusCode::SERVICE_UNAVAILABLE,
     reason: "unavailable",
-    words: "too many requests are with the server behind, try again later",
+    message: "too many requests are with the server behind, try again later",
 };
-pub(super) const TOO_LARGE: Fault = Fault {
+pub(super) const TOO_LARGE: GatewayFault = GatewayFault {
     status: StatusCode::PAYLOAD_TOO_LARGE,
     reason: "too_large",
-    words: "the request is too large",
+    message: "the request is too large",
 };
-const TOO_SLOW: Fault = Fault {
+const TOO_SLOW: GatewayFault = GatewayFault {
     status: StatusCode::REQUEST_TIMEOUT,
     reason: "body_broken",
-    words: "the body of the request broke off",
-};
-const SESSIONS_FULL: Fault = Fault {
-    status: StatusCode::SERVICE_UNAVAILABLE,
-    reason: "unavailable",
-    words: "too many sessions are open, try again later",
+    message: "the body of the request broke off",
 };
 
-impl Proxy {
-    /// The same with connections of its own.
+impl UpstreamProxy {
+    /// Returns a proxy with the same settings and connections of its own.
     pub(super) fn apart(&self) -> Self {
-        Proxy { dialer: self.dialer.apart(), ..self.clone() }
+        UpstreamProxy { dialer: self.dialer.apart(), ..self.clone() }
     }
 
-    /// Sends a request on, to `path` or to its own, and passes on what comes back.
+    /// Sends a request to the upstream, and returns its answer. With [`LoggedOutcome::Open`], the request
+    /// keeps its path; all others go to the endpoint.
     pub(super) async fn exchange<B>(
         &self,
         request: Request<B>,
-        path: Option<&str>,
-        outcome: Outcome,
-    ) -> Response<Answer>
+        outcome: LoggedOutcome,
+    ) -> Response<AnswerBody>
     where
         B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
     {
         let (parts, body) = request.into_parts();
         let status = parts.extensions.get::<Status>();
-        let record = parts.extensions.get::<Arc<Record>>();
-        let fail = |fault: Fault, note: Option<String>| {
+        let record = parts.extensions.get::<Arc<RequestRecord>>();
+        let fail = |fault: GatewayFault, note: Option<String>| {
             if let Some(record) = record {
                 record.note(|line| {
-                    let note = note.map(|note| Short::new(&note));
-                    line.note = Some(note.unwrap_or(Short::word(fault.reason)));
-                    line.outcome = Outcome::Failed;
+                    let note = note.map(|note| LogText::new(&note));
+                    line.note = Some(note.unwrap_or(LogText::word(fault.reason)));
+                    line.outcome = LoggedOutcome::Failed;
                 });
             }
-            own_answer(fault, record.and_then(|record| record.id()).as_deref())
+            let id = record.and_then(|record| record.id());
+            own_answer(fault, id.as_ref()).map(AnswerBody::from)
         };
 
-        let Some(place) = self.places.take(outcome == Outcome::Open) else {
+        let is_open = outcome == LoggedOutcome::Open;
+        let Some(permit) = self.permits.take(is_open) else {
             return fail(BUSY, None);
         };
         let sender = parts.extensions.get::<Client>().and_then(|client| client.address);
         let config = &self.config;
-        let Some(uri) = self.uri(path.unwrap_or(parts.uri.path()), parts.uri.query()) else {
+        let path = is_open.then(|| parts.uri.path());
+        let target = self.target.as_deref();
+        let Some(uri) = target.and_then(|target| target.uri(path, parts.uri.query())) else {
             return fail(TARGET, None);
         };
-        let mut fields = forward::request_fields(
-            &parts,
-            sender,
-            self.scheme,
-            &config.upstream,
-            config.preserve_host,
-        );
+        let upstream_host = target.map(|target| &target.host).filter(|_| !config.preserve_host);
+        let mut fields = forward::request_fields(&parts, sender, self.scheme, upstream_host);
         if let Some(status) = status {
             forward::add_status(&mut fields, status);
-        }
-        let lists = record.is_some_and(|record| does(record, "tools/list"));
-        if lists && config.policies.asks_for_tools() {
-            // A compressed list could not be read.
-            fields.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         let mut onward = Request::new(body.boxed_unsync());
         *onward.method_mut() = parts.method.clone();
@@ -194,8 +213,8 @@ impl Proxy {
             return fail(BROKEN, Some("the upstream changed the protocol".to_owned()));
         }
         let (mut head, body) = response.into_parts();
-        if head.headers.get_all(SESSION).iter().nth(1).is_some() {
-            // Which of them a client takes is anyone's guess.
+        if head.headers.get_all("mcp-session-id").iter().nth(1).is_some() {
+            // Clients differ in which of the two they use.
             return fail(BROKEN, Some("the upstream named two sessions".to_owned()));
         }
         if let Some(record) = record {
@@ -204,39 +223,27 @@ impl Proxy {
                 line.outcome = outcome;
             });
         }
-        if let Some(key) = status.and_then(Status::verified).map(|verified| verified.key()) {
-            let opens = record.is_some_and(|record| does(record, "initialize"));
-            let asked = parts.headers.get(SESSION);
-            let opened = head.headers.get(SESSION).filter(|_| opens && code.is_success());
-            if let Err(fault) = self.keep_session(&parts.method, code, asked, opened, key, record) {
-                return fail(fault, None);
-            }
-        }
         if let Err(why) = forward::answer_fields(&mut head.headers) {
             return fail(BROKEN, Some(why.to_owned()));
         }
         if location::has_location(&head.headers) {
             self.rewrite_locations(&parts, &mut head.headers);
         }
-        self.pages.silence(&mut head.headers);
-        let listening = (lists && code == StatusCode::OK)
-            .then(|| Listening::to(&head.headers, &config.policies, &self.metrics))
-            .flatten()
-            .map(Box::new);
-        // The version is the connection's to say.
-        let mut answer =
-            Response::new(Answer::Upstream { body: Box::new(body), listening, _place: place });
+        self.web_origins.drop_upstream_cors(&mut head.headers);
+        // The connection to the client sets the version.
+        let body = AnswerBody::Upstream { body: Box::new(body), _permit: permit };
+        let mut answer = Response::new(body);
         *answer.status_mut() = code;
         *answer.headers_mut() = head.headers;
         answer
     }
 
-    /// Lets `Location` and its like name the gateway where they name the upstream.
+    /// Replaces URLs of the upstream in `Location` and `Content-Location` by those of the gateway.
     fn rewrite_locations(&self, parts: &Parts, fields: &mut HeaderMap) {
-        let Some(public) = self.pages.public_origin(parts) else { return };
+        let Some(public) = self.web_origins.public_origin(parts) else { return };
         let upstream = &self.config.upstream;
         let mut known_as = vec![upstream.origin.clone()];
-        // An upstream that sees the client's host takes it, with its own scheme, for its own.
+        // An upstream that receives the client's host uses that host with its own scheme.
         let seen = format!("{}://{}", upstream.origin.scheme().as_str(), public.authority());
         if let (true, Ok(seen)) = (self.config.preserve_host, Origin::parse(&seen)) {
             known_as.push(seen);
@@ -244,73 +251,16 @@ impl Proxy {
         let (upstream_path, endpoint) = (upstream.path(), self.config.paths.endpoint());
         Locations { upstream: &known_as, upstream_path, public: &public, endpoint }.rewrite(fields);
     }
-
-    fn uri(&self, path: &str, query: Option<&str>) -> Option<Uri> {
-        let origin = &self.config.upstream.origin;
-        let target = match query {
-            None => PathAndQuery::try_from(path),
-            Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
-        };
-        Uri::builder()
-            .scheme(origin.scheme().as_str())
-            .authority(origin.authority())
-            .path_and_query(target.ok()?)
-            .build()
-            .ok()
-    }
-
-    /// Binds the session that the upstream has opened or accepted to `key`.
-    fn keep_session(
-        &self,
-        method: &Method,
-        code: StatusCode,
-        asked: Option<&HeaderValue>,
-        opened: Option<&HeaderValue>,
-        key: &KeyId,
-        record: Option<&Arc<Record>>,
-    ) -> Result<(), Fault> {
-        let say = |words: &'static str| {
-            if let Some(record) = record {
-                record.note(|line| line.note = Some(Short::word(words)));
-            }
-        };
-        let id = match (opened, asked) {
-            (Some(opened), _) => opened.as_bytes(),
-            (None, Some(asked)) => {
-                let ended = code == StatusCode::NOT_FOUND
-                    || (code.is_success() && *method == Method::DELETE);
-                if ended {
-                    self.sessions.end(asked.as_bytes().trim_ascii(), key);
-                }
-                if ended || !code.is_success() {
-                    return Ok(());
-                }
-                asked.as_bytes()
-            }
-            (None, None) => return Ok(()),
-        };
-        // As it was judged, and as the upstream reads it: HTTP/2 lets spaces through.
-        match self.sessions.bind(id.trim_ascii(), key) {
-            Bound::Known => Ok(()),
-            Bound::New if opened.is_some() => Ok(()),
-            Bound::New => {
-                say("a session that was opened before is bound to the first key that uses it");
-                Ok(())
-            }
-            Bound::Taken => Err(SESSION_TAKEN),
-            Bound::Full => Err(SESSIONS_FULL),
-        }
-    }
 }
 
-/// What was wrong with the request's own body, where that is why it could not be sent on.
-fn body_fault(error: &(dyn std::error::Error + 'static)) -> Option<Fault> {
+/// Returns the fault of the client if its body is the reason for `error`.
+fn body_fault(error: &(dyn std::error::Error + 'static)) -> Option<GatewayFault> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if error.is::<LengthLimitError>() {
             return Some(TOO_LARGE);
         }
-        if error.is::<TooSlow>() {
+        if error.is::<BodyTooSlow>() {
             return Some(TOO_SLOW);
         }
         cause = error.source();
@@ -318,34 +268,20 @@ fn body_fault(error: &(dyn std::error::Error + 'static)) -> Option<Fault> {
     None
 }
 
-fn does(record: &Record, method: &str) -> bool {
-    record.read(|line| line.mcp.as_ref().is_some_and(|does| does.method.as_str() == method))
-}
-
-/// The JSON-RPC code for an answer that the server behind owes (JSON-RPC 2.0 section 5.1).
-const INTERNAL_ERROR: i32 = -32603;
-
-/// An answer of the gateway's own, in the words of a JSON-RPC error. `id` is JSON.
-pub(super) fn own_answer<B: From<String>>(fault: Fault, id: Option<&str>) -> Response<B> {
+/// Returns an answer of the gateway itself: a JSON-RPC error.
+pub(super) fn own_answer(fault: GatewayFault, id: Option<&EchoedId>) -> Response<Bytes> {
     let code = match fault.status {
         StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => INTERNAL_ERROR,
-        _ => crate::tower::REFUSED,
+        _ => REFUSED,
     };
-    let id = id.map(|id| format!(r#""id":{id},"#)).unwrap_or_default();
-    let (words, reason) = (fault.words, fault.reason);
-    let text = format!(
-        r#"{{"jsonrpc":"2.0",{id}"error":{{"code":{code},"message":"{words}","data":{{"reason":"{reason}"}}}}}}"#
-    );
-    let mut response = Response::new(B::from(text));
-    *response.status_mut() = fault.status;
+    let id = id.map(EchoedId::as_str);
+    let mut response = error_response(fault.status, code, fault.message, fault.reason, id);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if fault.status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
     }
-    // Only what the server behind has not seen may be sent again unasked: anything else, a client
-    // that tries again could do twice.
+    // Only for requests that did not reach the upstream: a client that repeats any other request
+    // could do something twice.
     if fault == BUSY || fault == UNREACHABLE {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     }

@@ -1,4 +1,4 @@
-//! One request's record: filled in as it passes, written when nobody holds it any more.
+//! The record of one request: filled in while the request passes, written when it is dropped.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,48 +9,62 @@ use http::request::Parts;
 
 use crate::clock::Clock;
 use crate::net::{Peer, RefusedHead};
-use crate::tower::{Observer, RequestEvent, Status};
+use crate::tower::{EchoedId, Observer, RequestEvent, Status};
 use crate::verify::Unavailable;
 use crate::verify::rejection::chain;
 
 use super::client_address::Client;
-use super::log::{Does, LogLine, Outcome, Short};
+use super::log::{LogLine, LogText, LoggedOperation, LoggedOutcome};
 use super::metrics::Metrics;
 use super::remedy::remedy;
 
-/// Takes the line of every request. It runs on the request's own task: what takes long belongs
-/// elsewhere.
-pub trait Log: Send + Sync {
-    /// A request has ended.
+/// Receives the log line of every request. It runs on the task of the request, so it must not
+/// block.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use mcpid::gateway::AccessLog;
+/// use mcpid::gateway::log::LogLine;
+///
+/// let log: Arc<dyn AccessLog> = Arc::new(|line: &LogLine| println!("{}", line.to_line()));
+/// # drop(log);
+/// ```
+pub trait AccessLog: Send + Sync {
+    /// Called when a request has ended.
     fn write(&self, line: &LogLine);
 }
 
-impl<F: Fn(&LogLine) + Send + Sync> Log for F {
+impl<F: Fn(&LogLine) + Send + Sync> AccessLog for F {
     fn write(&self, line: &LogLine) {
         self(line);
     }
 }
 
-/// Where all records end up.
-pub(super) struct Book {
+/// Opens the records of all requests, and knows where they are written.
+pub(super) struct RequestRecords {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    log: Arc<dyn Log>,
+    log: Arc<dyn AccessLog>,
     opened: AtomicU64,
 }
 
-impl Book {
-    pub(super) fn new(clock: Arc<dyn Clock>, metrics: Arc<Metrics>, log: Arc<dyn Log>) -> Self {
-        Book { clock, metrics, log, opened: AtomicU64::new(0) }
+impl RequestRecords {
+    pub(super) fn new(
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        log: Arc<dyn AccessLog>,
+    ) -> Self {
+        RequestRecords { clock, metrics, log, opened: AtomicU64::new(0) }
     }
 
-    /// Begins the record of a request.
+    /// Opens the record of a request.
     pub(super) fn open(
         self: &Arc<Self>,
         parts: &Parts,
         peer: Option<Peer>,
         client: Client,
-    ) -> Arc<Record> {
+    ) -> Arc<RequestRecord> {
         let version = match parts.version {
             Version::HTTP_2 => "2",
             Version::HTTP_11 => "1.1",
@@ -60,14 +74,18 @@ impl Book {
         if let Some(address) = client.address.filter(|_| client.is_forwarded) {
             record.note(|line| {
                 line.via = line.peer.take();
-                line.peer = Some(Short::new(&address.to_string()));
+                line.peer = Some(LogText::new(&address.to_string()));
             });
         }
         record
     }
 
-    /// Begins the record of a request whose head was refused before it was parsed.
-    pub(super) fn open_refused(self: &Arc<Self>, head: &RefusedHead, peer: Peer) -> Arc<Record> {
+    /// Opens the record of a request whose head was refused before it was parsed.
+    pub(super) fn open_refused(
+        self: &Arc<Self>,
+        head: &RefusedHead,
+        peer: Peer,
+    ) -> Arc<RequestRecord> {
         let version = if head.is_http_10() { "1.0" } else { "1.1" };
         self.begin(head.method(), head.path(), Some(peer), version)
     }
@@ -78,48 +96,43 @@ impl Book {
         path: &str,
         peer: Option<Peer>,
         version: &'static str,
-    ) -> Arc<Record> {
+    ) -> Arc<RequestRecord> {
         let number = self.opened.fetch_add(1, Ordering::Relaxed) + 1;
         let mut line = LogLine::new(self.clock.now(), number, method, path);
-        line.peer = peer.map(|peer| Short::new(&peer.to_string()));
-        line.http = Some(Short::word(version));
-        let state = Mutex::new(State { line, id: None, answered: None });
-        Arc::new(Record { book: Arc::clone(self), begun: Instant::now(), state })
+        line.peer = peer.map(|peer| LogText::new(&peer.to_string()));
+        line.http = Some(LogText::word(version));
+        let state = Mutex::new(RecordState { line, id: None, answered: None });
+        Arc::new(RequestRecord { records: Arc::clone(self), begun: Instant::now(), state })
     }
 }
 
-/// The record of one request, in its extensions and behind its answer.
-pub(super) struct Record {
-    book: Arc<Book>,
+/// The record of one request. The extensions of the request and the body of the answer hold it;
+/// when both are dropped, the line is written.
+pub(super) struct RequestRecord {
+    records: Arc<RequestRecords>,
     begun: Instant,
-    state: Mutex<State>,
+    state: Mutex<RecordState>,
 }
 
-struct State {
+struct RecordState {
     line: LogLine,
-    /// The id that the client waits for, as JSON.
-    id: Option<Box<str>>,
-    /// How long it took to the head of the answer.
+    id: Option<EchoedId>,
+    /// The time from the head of the request to the head of the answer.
     answered: Option<Duration>,
 }
 
-impl Record {
+impl RequestRecord {
     /// Changes the line.
     pub(super) fn note(&self, change: impl FnOnce(&mut LogLine)) {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).line);
     }
 
-    /// Reads something of the line.
-    pub(super) fn read<T>(&self, look: impl FnOnce(&LogLine) -> T) -> T {
-        look(&self.state.lock().unwrap_or_else(PoisonError::into_inner).line)
-    }
-
-    /// The id that an answer has to name, as JSON.
-    pub(super) fn id(&self) -> Option<Box<str>> {
+    /// Returns the id of the JSON-RPC request.
+    pub(super) fn id(&self) -> Option<EchoedId> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).id.clone()
     }
 
-    /// The head of the answer goes out.
+    /// Notes that the head of the answer is sent now.
     pub(super) fn answered(&self, status: u16) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.answered = Some(self.begun.elapsed());
@@ -127,47 +140,49 @@ impl Record {
     }
 }
 
-impl Drop for Record {
+impl Drop for RequestRecord {
     fn drop(&mut self) {
         let begun = self.begun;
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         state.line.took(state.answered.unwrap_or_else(|| begun.elapsed()));
         if state.line.answer.is_none() && state.line.note.is_none() {
-            state.line.note = Some(Short::word("the client went away"));
+            state.line.note = Some(LogText::word("the client went away"));
         }
-        self.book.metrics.count(&state.line, state.answered);
-        self.book.log.write(&state.line);
+        self.records.metrics.count(&state.line, state.answered);
+        self.records.log.write(&state.line);
     }
 }
 
-/// Notes what the layer found out.
-pub(super) struct Judged;
+/// Notes the verdict of the layer in the record of the request.
+pub(super) struct RecordVerdict;
 
-impl Observer for Judged {
+impl Observer for RecordVerdict {
     fn judged(&self, event: &RequestEvent<'_>) {
-        let Some(record) = event.extensions.get::<Arc<Record>>() else { return };
+        let Some(record) = event.extensions.get::<Arc<RequestRecord>>() else { return };
         if let Some(id) = event.id {
-            record.state.lock().unwrap_or_else(PoisonError::into_inner).id = Some(id.into());
+            record.state.lock().unwrap_or_else(PoisonError::into_inner).id =
+                Some(EchoedId::new(id));
         }
         record.note(|line| {
-            line.mcp = event.operation.map(Does::from);
+            line.mcp = event.operation.map(LoggedOperation::from);
             line.mode = event.mode;
-            // Why a strict pattern held that nobody would expect to.
+            // Explains why a strict pattern matched this request: in one of its forms, the name of
+            // the tool matches.
             if event.operation.is_some_and(|operation| operation.forms().ambiguous().is_some()) {
-                line.note = Some(Short::word("name ambiguous"));
+                line.note = Some(LogText::word("name ambiguous"));
             }
             if let Some(status) = event.status {
                 line.judged(status);
             }
             if let Some(refused) = event.refused {
-                line.outcome = Outcome::Refused;
-                line.hint = remedy(refused.code()).map(Short::word);
+                line.outcome = LoggedOutcome::Refused;
+                line.hint = remedy(refused.code()).map(LogText::word);
                 if line.code.is_none() {
-                    line.note = Some(Short::word(refused.code()));
+                    line.note = Some(LogText::word(refused.code()));
                 }
             }
             if let Some(Status::Unavailable(why)) = event.status {
-                line.note = Some(Short::new(&match &**why {
+                line.note = Some(LogText::new(&match &**why {
                     Unavailable::Store(error) => format!("the nonce store: {}", chain(error)),
                     why => chain(why),
                 }));

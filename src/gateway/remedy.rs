@@ -1,6 +1,6 @@
-//! What would mend a refusal, for the operator who reads the log.
+//! Hints for the operator who reads the log: what would correct a refusal.
 
-/// What to change for the refusal `code`, in fixed words of at most 128 characters.
+/// Returns what to change for the refusal `code`, in at most 128 characters.
 pub(super) fn remedy(code: &str) -> Option<&'static str> {
     Some(match code {
         "target_mismatch" | "host" => {

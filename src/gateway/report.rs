@@ -6,10 +6,10 @@
 //!   from files          judged  └─► HTML   one page, nothing else needed
 //! ```
 //!
-//! A [`Tally`] costs little to feed, and its memory is bounded whatever it is fed: what comes to the
-//! gateway unsigned comes from strangers. A [`Report`] is made when somebody looks. In a gateway,
-//! [`Tally::add`] is called once a request, behind a lock; clone the tally under the lock, and make
-//! the report of the clone.
+//! Adding a line to a [`RolloutTally`] is cheap, and its memory is bounded for any input: unsigned requests
+//! may come from an attacker. A [`RolloutReport`] is made when it is needed. In a gateway, [`RolloutTally::add`]
+//! is called once for each request, under a lock; clone the tally under the lock, and make the report
+//! of the clone.
 
 mod addresses;
 mod chart;
@@ -22,15 +22,17 @@ mod text;
 
 use std::collections::{BTreeMap, HashMap};
 
-pub use addresses::{Address, MOST_ADDRESSES, Times};
+pub use addresses::{MOST_ADDRESSES, ReportedAddress, Times};
 pub use html::{MARK, content_security_policy};
-pub use reason::Reason;
+pub use reason::RefusalCause;
 pub use scale::{Cell, MOST_BUCKETS};
-pub use summary::{Count, Operation, OverTime, Report, Share, Sight, Signer, Why};
+pub use summary::{
+    Count, OverTime, ReportedOperation, ReportedSigner, RolloutReport, Share, UnjudgedRefusals, Why,
+};
 
 use crate::clock::Timestamp;
 
-use super::log::{Does, Key, LogLine, Outcome, Short, Standing};
+use super::log::{LogLine, LogText, LoggedKey, LoggedOperation, LoggedOutcome, LoggedStatus};
 use addresses::Addresses;
 use scale::{Scale, Series};
 
@@ -43,38 +45,38 @@ pub const MOST_KEYS: usize = 1000;
 
 /// What one request means for a roll-out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum RolloutVerdict {
     Verified,
     /// It got through, and strict would have refused it.
-    Passed(Reason),
+    Passed(RefusalCause),
     /// It was refused.
-    Refused(Reason),
+    Refused(RefusalCause),
 }
 
 /// Counts of one operation, or of all of them.
 #[derive(Clone, Debug, Default)]
-struct Counts {
+struct VerdictCounts {
     total: Cell,
-    reasons: Vec<(Reason, Cell, Timestamp)>,
+    reasons: Vec<(RefusalCause, Cell, Timestamp)>,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
     last_unverified: Option<Timestamp>,
     series: Series,
 }
 
-impl Counts {
-    fn add(&mut self, verdict: Verdict, time: Timestamp, bucket: i64) {
+impl VerdictCounts {
+    fn add(&mut self, verdict: RolloutVerdict, time: Timestamp, bucket: i64) {
         let mut one = Cell::empty(bucket);
         let why = match verdict {
-            Verdict::Verified => {
+            RolloutVerdict::Verified => {
                 one.verified = 1;
                 None
             }
-            Verdict::Passed(why) => {
+            RolloutVerdict::Passed(why) => {
                 one.would_refuse = 1;
                 Some(why)
             }
-            Verdict::Refused(why) => {
+            RolloutVerdict::Refused(why) => {
                 one.refused = 1;
                 Some(why)
             }
@@ -88,7 +90,7 @@ impl Counts {
         }
     }
 
-    fn reason(&mut self, why: Reason, counted: &Cell, last: Timestamp) {
+    fn reason(&mut self, why: RefusalCause, counted: &Cell, last: Timestamp) {
         match self.reasons.iter_mut().find(|(known, ..)| *known == why) {
             Some((_, cell, time)) => {
                 cell.take(counted);
@@ -103,7 +105,7 @@ impl Counts {
         self.last = self.last.max(Some(last));
     }
 
-    fn merge(&mut self, other: &Counts) {
+    fn merge(&mut self, other: &VerdictCounts) {
         self.series.merge(&other.series);
         self.total.take(&other.total);
         if let (Some(first), Some(last)) = (other.first, other.last) {
@@ -119,7 +121,7 @@ impl Counts {
 /// A key that signs.
 #[derive(Clone, Debug)]
 struct Signs {
-    name: Option<Short>,
+    name: Option<LogText>,
     requests: u64,
     first: Timestamp,
     last: Timestamp,
@@ -127,18 +129,18 @@ struct Signs {
 
 /// Counts of what log lines say.
 #[derive(Clone, Debug)]
-pub struct Tally {
+pub struct RolloutTally {
     lines: u64,
     passed_over: u64,
     ends: Option<(Timestamp, Timestamp)>,
     scale: Scale,
-    all: Counts,
-    standings: [u64; Standing::ALL.len()],
-    operations: HashMap<Option<Does>, Counts>,
+    all: VerdictCounts,
+    standings: [u64; LoggedStatus::ALL.len()],
+    operations: HashMap<Option<LoggedOperation>, VerdictCounts>,
     /// How many of the operations were never verified.
     unproven: usize,
-    other_operations: Counts,
-    keys: HashMap<Short, Signs>,
+    other_operations: VerdictCounts,
+    keys: HashMap<LogText, Signs>,
     other_keys: u64,
     addresses: Addresses,
     on_sight: BTreeMap<Option<u16>, u64>,
@@ -146,25 +148,25 @@ pub struct Tally {
     failed: u64,
 }
 
-impl Default for Tally {
+impl Default for RolloutTally {
     fn default() -> Self {
-        Tally::new()
+        RolloutTally::new()
     }
 }
 
-impl Tally {
+impl RolloutTally {
     /// Nothing counted yet.
     pub fn new() -> Self {
-        Tally {
+        RolloutTally {
             lines: 0,
             passed_over: 0,
             ends: None,
             scale: Scale::new(),
-            all: Counts::default(),
-            standings: [0; Standing::ALL.len()],
+            all: VerdictCounts::default(),
+            standings: [0; LoggedStatus::ALL.len()],
             operations: HashMap::new(),
             unproven: 0,
-            other_operations: Counts::default(),
+            other_operations: VerdictCounts::default(),
             keys: HashMap::new(),
             other_keys: 0,
             addresses: Addresses::default(),
@@ -195,13 +197,13 @@ impl Tally {
         self.lines += 1;
         let ends = self.ends.unwrap_or((line.time, line.time));
         self.ends = Some((ends.0.min(line.time), ends.1.max(line.time)));
-        if line.outcome == Outcome::Failed {
+        if line.outcome == LoggedOutcome::Failed {
             self.failed += 1;
         }
         match (line.outcome, line.status) {
-            (Outcome::Open, _) => self.open += 1,
-            (Outcome::Refused, None) => {
-                // Whatever a file holds, no more than these: the status codes of HTTP.
+            (LoggedOutcome::Open, _) => self.open += 1,
+            (LoggedOutcome::Refused, None) => {
+                // Only status codes of HTTP are counted, so that a file cannot add others.
                 let answer = line.answer.filter(|status| (100..600).contains(status));
                 *self.on_sight.entry(answer).or_default() += 1;
             }
@@ -211,7 +213,7 @@ impl Tally {
         }
     }
 
-    fn judged(&mut self, line: &LogLine, standing: Standing) {
+    fn judged(&mut self, line: &LogLine, standing: LoggedStatus) {
         if self.scale.cover(line.time) {
             let scale = self.scale;
             for counts in self.operations.values_mut() {
@@ -222,38 +224,38 @@ impl Tally {
         }
         let bucket = self.scale.bucket(line.time);
         let why = match (line.code, standing) {
-            (Some(code), _) => Reason::Code(code),
-            (None, Standing::Unavailable) => Reason::Unavailable,
-            (None, _) => Reason::Other,
+            (Some(code), _) => RefusalCause::Code(code),
+            (None, LoggedStatus::Unavailable) => RefusalCause::Unavailable,
+            (None, _) => RefusalCause::Other,
         };
         let verdict = match (line.outcome, line.code, standing) {
-            (Outcome::Refused, ..) => Verdict::Refused(why),
-            (_, None, Standing::Verified) => Verdict::Verified,
-            _ => Verdict::Passed(why),
+            (LoggedOutcome::Refused, ..) => RolloutVerdict::Refused(why),
+            (_, None, LoggedStatus::Verified) => RolloutVerdict::Verified,
+            _ => RolloutVerdict::Passed(why),
         };
-        for (known, count) in Standing::ALL.iter().zip(&mut self.standings) {
+        for (known, count) in LoggedStatus::ALL.iter().zip(&mut self.standings) {
             *count += u64::from(*known == standing);
         }
-        if verdict != Verdict::Verified {
+        if verdict != RolloutVerdict::Verified {
             self.addresses.add(line, why);
         }
         self.all.add(verdict, line.time, bucket);
-        let verified = verdict == Verdict::Verified;
+        let verified = verdict == RolloutVerdict::Verified;
         self.operation(&line.mcp, verified).add(verdict, line.time, bucket);
-        if let (Standing::Verified, Some(key)) = (standing, &line.key) {
+        if let (LoggedStatus::Verified, Some(key)) = (standing, &line.key) {
             self.signed_by(key, line.time);
         }
     }
 
     /// The counts of an operation, or those of all that are not told apart.
-    fn operation(&mut self, does: &Option<Does>, verified: bool) -> &mut Counts {
+    fn operation(&mut self, does: &Option<LoggedOperation>, verified: bool) -> &mut VerdictCounts {
         if let Some(known) = self.operations.get(does) {
             if verified && known.total.verified == 0 {
                 self.unproven -= 1;
             }
         } else if self.make_room(verified) {
             self.unproven += usize::from(!verified);
-            self.operations.insert(does.clone(), Counts::default());
+            self.operations.insert(does.clone(), VerdictCounts::default());
         }
         self.operations.get_mut(does).unwrap_or(&mut self.other_operations)
     }
@@ -275,7 +277,7 @@ impl Tally {
         true
     }
 
-    fn signed_by(&mut self, key: &Key, time: Timestamp) {
+    fn signed_by(&mut self, key: &LoggedKey, time: Timestamp) {
         let full = self.keys.len() >= MOST_KEYS;
         if let Some(known) = self.keys.get_mut(&key.id) {
             known.requests += 1;
@@ -294,7 +296,7 @@ impl Tally {
     }
 
     /// What the counts mean.
-    pub fn report(&self) -> Report {
-        Report::of(self)
+    pub fn report(&self) -> RolloutReport {
+        RolloutReport::of(self)
     }
 }

@@ -1,4 +1,4 @@
-//! The gateway as a service: sight, origin, route, verdict, upstream.
+//! The gateway as a service: framing, web origin, route, verdict, upstream.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -17,81 +17,98 @@ use tower_layer::Layer as _;
 use crate::clock::Clock;
 use crate::net::{Dialer, Peer, RefusedHead, Via};
 use crate::tower::{
-    Budget, Handle, LayerError, RefusalReason, RefusedRequest, VerifyLayer, VerifyService,
+    Budget, Handle, LayerError, RefusalReason, RefusedRequest, Route, SessionBindings,
+    SessionEvent, VerifyLayer, VerifyService,
 };
 use crate::verify::Verifier;
 
-use super::body::{Answer, GatewayBody, Paced, TooSlow};
+use super::body::{AnswerBody, BodyTooSlow, GatewayBody, TimedBody};
 use super::client_address::Client;
 use super::config::Config;
-use super::log::{LONGEST, Outcome, Short};
+use super::framing::{self, GatewayFault};
+use super::log::{LONGEST, LogText, LoggedOutcome};
 use super::metrics::Metrics;
-use super::origin::Pages;
-use super::place::Places;
-use super::proxy::{Behind, Proxy, TOO_LARGE, own_answer};
-use super::record::{Book, Judged, Log, Record};
+use super::proxy::{TOO_LARGE, UpstreamProxy, UpstreamService, UpstreamTarget, own_answer};
+use super::record::{AccessLog, RecordVerdict, RequestRecord, RequestRecords};
 use super::remedy::remedy;
-use super::route::Route;
-use super::session::Sessions;
-use super::sight::{self, Fault};
+use super::upstream_permits::UpstreamPermits;
+use super::web_origins::{PageOrigin, WebOrigins};
 
 /// Judges requests and passes them on; see [the module](super). Cloning is cheap.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use mcpid::clock::SystemClock;
+/// # use mcpid::gateway::log::LogLine;
+/// # use mcpid::gateway::Metrics;
+/// # use mcpid::net::tls;
+/// # use mcpid::verify::Verifier;
+/// use mcpid::gateway::{Config, Gateway, Upstream};
+///
+/// # fn gateway(verifier: Verifier) -> Result<Gateway, Box<dyn std::error::Error>> {
+/// let config = Config::new(Upstream::parse("http://127.0.0.1:8000/mcp")?);
+/// let clock = Arc::new(SystemClock);
+/// let (tls, metrics) = (tls::client_without_roots()?, Arc::new(Metrics::new()));
+/// let log = Arc::new(|line: &LogLine| println!("{}", line.to_line()));
+/// let gateway = Gateway::new(config, verifier, tls, clock, metrics, log)?;
+/// # Ok(gateway)
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Gateway {
-    shared: Arc<Shared>,
+    parts: Arc<GatewayParts>,
 }
 
-struct Shared {
+struct GatewayParts {
     layer: VerifyLayer,
-    judged: VerifyService<Behind>,
-    proxy: Arc<Proxy>,
-    book: Arc<Book>,
+    judged: VerifyService<UpstreamService>,
+    proxy: Arc<UpstreamProxy>,
+    records: Arc<RequestRecords>,
     handle: Handle,
 }
 
-const NOTHING: Fault = Fault {
+const NOT_FOUND: GatewayFault = GatewayFault {
     status: StatusCode::NOT_FOUND,
     reason: "not_found",
-    words: "there is nothing at this path",
+    message: "there is nothing at this path",
 };
-const NOT_OURS: Fault = Fault {
+const NOT_OURS: GatewayFault = GatewayFault {
     status: StatusCode::MISDIRECTED_REQUEST,
     reason: "target_mismatch",
-    words: "the request is for another host",
+    message: "the request is for another host",
 };
 
 impl Gateway {
-    /// A gateway that judges by `verifier` and reaches its upstream by `tls`.
+    /// Makes a gateway that judges by `verifier`, and uses `tls` for the connections to its upstream.
     ///
     /// # Errors
-    /// [`LayerError`] for a verifier that a server may not rely on, or a realm that no header holds.
+    /// [`LayerError`] for a verifier that a server cannot rely on, or a realm that no header can
+    /// hold.
     pub fn new(
         mut config: Config,
         verifier: Verifier,
         tls: ClientConfig,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
-        log: Arc<dyn Log>,
+        log: Arc<dyn AccessLog>,
     ) -> Result<Self, LayerError> {
-        config.paths = config.paths.before(config.upstream.path());
+        config.paths = config.paths.with_upstream(config.upstream.path());
         let public = verifier.origins().clone();
         let scheme = public.iter().next().map_or("https", |origin| origin.scheme().as_str());
-        let sessions = Arc::new(Sessions::new(config.sessions, config.session_idle));
-        let admitted = Arc::clone(&sessions);
+        let sessions = Arc::new(SessionBindings::new(config.sessions, config.session_idle));
+        let learning = {
+            let metrics = Arc::clone(&metrics);
+            config.modes.clone().with_learned(move |tools| metrics.learn_tools(tools.names()))
+        };
         let layer = VerifyLayer::new(verifier)?
-            .with_modes(config.policies.clone())
+            .with_learning_modes(learning)
+            .with_sessions(Arc::clone(&sessions))
             .with_refusals(config.refuse_with.clone())?
             .with_budget(Arc::new(Budget::new(config.budget)))
-            .with_observer(Judged)
-            .with_admission(move |head, key| {
-                // That it stands on one line only was judged at step 1.
-                head.values("mcp-session-id")
-                    .try_for_each(|id| admitted.check(id, key))
-                    .map_err(str::to_owned)
-            })
+            .with_observer(RecordVerdict)
             .with_answers(|refused, mut response| {
                 if let RefusalReason::BodyBroken(error) = refused.reason()
-                    && error.is::<TooSlow>()
+                    && error.is::<BodyTooSlow>()
                 {
                     *response.status_mut() = StatusCode::REQUEST_TIMEOUT;
                     let close = HeaderValue::from_static("close");
@@ -109,46 +126,62 @@ impl Gateway {
         let handle = layer.handle();
         let via = config.upstream.unix.clone().map_or(Via::Direct, Via::Unix);
         let dialer = Dialer::new(tls, via, config.connect_time);
-        let pages = Arc::new(Pages::new(public, config.allow_origins.clone()));
-        let book = Arc::new(Book::new(clock, Arc::clone(&metrics), log));
-        let (places, config) = (Places::new(config.exchanges), Arc::new(config));
-        let proxy = Proxy { config, dialer, sessions, metrics, pages, places, scheme };
-        Ok(Gateway::before(proxy, layer, book, handle))
+        let web_origins = Arc::new(WebOrigins::new(public, config.allow_origins.clone()));
+        let records = Arc::new(RequestRecords::new(clock, Arc::clone(&metrics), log));
+        let permits = UpstreamPermits::new(config.exchanges);
+        let target = UpstreamTarget::new(&config.upstream).map(Arc::new);
+        let config = Arc::new(config);
+        let proxy = UpstreamProxy {
+            config,
+            dialer,
+            sessions,
+            metrics,
+            web_origins,
+            permits,
+            scheme,
+            target,
+        };
+        Ok(Gateway::assemble(proxy, layer, records, handle))
     }
 
-    fn before(proxy: Proxy, layer: VerifyLayer, book: Arc<Book>, handle: Handle) -> Self {
+    fn assemble(
+        proxy: UpstreamProxy,
+        layer: VerifyLayer,
+        records: Arc<RequestRecords>,
+        handle: Handle,
+    ) -> Self {
         let proxy = Arc::new(proxy);
-        let judged = layer.layer(Behind(Arc::clone(&proxy)));
-        Gateway { shared: Arc::new(Shared { layer, judged, proxy, book, handle }) }
+        let judged = layer.layer(UpstreamService(Arc::clone(&proxy)));
+        Gateway { parts: Arc::new(GatewayParts { layer, judged, proxy, records, handle }) }
     }
 
-    /// The same gateway, for another runtime: it shares everything but the connections to the
-    /// upstream, which belong to the runtime that they were made on.
+    /// Returns the same gateway for another runtime. It shares all data except the connections to
+    /// the upstream, which belong to the runtime on which they were made.
     #[must_use]
     pub fn apart(&self) -> Self {
-        let Shared { layer, proxy, book, handle, .. } = &*self.shared;
-        Gateway::before(proxy.apart(), layer.clone(), Arc::clone(book), handle.clone())
+        let GatewayParts { layer, proxy, records, handle, .. } = &*self.parts;
+        Gateway::assemble(proxy.apart(), layer.clone(), Arc::clone(records), handle.clone())
     }
 
-    /// Reaches the upstream by `tls` from now on, in all that are [apart](Gateway::apart) too.
+    /// Uses `tls` for new connections to the upstream, also of gateways from [`Gateway::apart`].
     pub fn trust(&self, tls: ClientConfig) {
-        self.shared.proxy.dialer.trust(tls);
+        self.parts.proxy.dialer.trust(tls);
     }
 
     /// Answers a head that the server refused before it was parsed, and writes its line into the
     /// log: for [`Server::with_refused_heads`](crate::net::Server::with_refused_heads).
     pub fn refuse_head(&self, head: &RefusedHead, peer: Peer) -> Response<Bytes> {
-        let record = self.shared.book.open_refused(head, peer);
-        let fault = Fault::from(head.fault());
+        let record = self.parts.records.open_refused(head, peer);
+        let fault = GatewayFault::from(head.fault());
         note_refusal(&record, fault);
-        let answer: Response<Bytes> = own_answer(fault, None);
+        let answer = own_answer(fault, None);
         record.note(|line| line.received = answer.body().len() as u64);
         answer
     }
 
-    /// Replaces the verifier while the gateway runs.
+    /// Returns a handle that replaces the verifier while the gateway runs.
     pub fn handle(&self) -> Handle {
-        self.shared.handle.clone()
+        self.parts.handle.clone()
     }
 }
 
@@ -164,17 +197,17 @@ impl Service<Request<Incoming>> for Gateway {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let shared = Arc::clone(&self.shared);
-        Box::pin(async move { Ok(shared.answer(request).await) })
+        let parts = Arc::clone(&self.parts);
+        Box::pin(async move { Ok(parts.answer(request).await) })
     }
 }
 
-impl Shared {
+impl GatewayParts {
     async fn answer(&self, request: Request<Incoming>) -> Response<GatewayBody> {
         let is_old = request.version() <= Version::HTTP_10;
         let mut response = self.answer_any(request).await;
         if is_old {
-            // The library then closes the connection, also of a client that would keep it.
+            // The library then closes the connection, also if the client asked to keep it.
             *response.version_mut() = Version::HTTP_10;
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
@@ -187,31 +220,32 @@ impl Shared {
         let peer = parts.extensions.get::<Peer>().copied();
         let client = Client::of(&self.proxy.config.trusted_proxies, peer, &parts.headers);
         parts.extensions.insert(client);
-        let record = self.book.open(&parts, peer, client);
+        let record = self.records.open(&parts, peer, client);
         parts.extensions.insert(Arc::clone(&record));
         let proxy = &self.proxy;
 
-        let asked = match sight::check(&parts).and_then(|()| proxy.pages.check(&parts.headers)) {
-            Ok(asked) => asked,
+        let checked = framing::check(&parts);
+        let page = match checked.and_then(|()| proxy.web_origins.check(&parts.headers)) {
+            Ok(page) => page,
             Err(fault) => return self.refuse(fault, None, record),
         };
         let route = proxy.config.paths.route(parts.method.as_str(), parts.uri.path());
         if route == Route::Nothing {
-            return self.refuse(NOTHING, asked, record);
+            return self.refuse(NOT_FOUND, page, record);
         }
         if (route == Route::Open || parts.method == Method::OPTIONS)
-            && proxy.pages.public_origin(&parts).is_none()
+            && proxy.web_origins.public_origin(&parts).is_none()
         {
             self.note_host(&record, parts.headers.get(header::HOST));
-            return self.refuse(NOT_OURS, asked, record);
+            return self.refuse(NOT_OURS, page, record);
         }
-        if let Some(response) = proxy.pages.preflight::<Answer>(&parts, &asked) {
-            record.note(|line| line.outcome = Outcome::Open);
+        if let Some(response) = proxy.web_origins.preflight::<AnswerBody>(&parts, &page) {
+            record.note(|line| line.outcome = LoggedOutcome::Open);
             record.answered(response.status().as_u16());
             return response.map(|body| GatewayBody::own(body, Some(record)));
         }
 
-        let body = Paced::new(body, proxy.config.body_time, Arc::clone(&record));
+        let body = TimedBody::new(body, proxy.config.body_time, Arc::clone(&record));
         let mut response = if route == Route::Endpoint {
             let host = parts.headers.get(header::HOST).cloned();
             let request = Request::from_parts(parts, body);
@@ -225,17 +259,20 @@ impl Shared {
             {
                 self.note_host(&record, host.as_ref());
             }
+            if let Some(event) = response.extensions().get::<SessionEvent>() {
+                note_session(&record, *event);
+            }
             response.map(|body| GatewayBody::judged(body, Arc::clone(&record)))
         } else {
             let limit = self.handle.verifier().max_body();
             if u64::try_from(limit).is_ok_and(|limit| body.size_hint().lower() > limit) {
-                return self.refuse(TOO_LARGE, asked, record);
+                return self.refuse(TOO_LARGE, page, record);
             }
             let request = Request::from_parts(parts, Limited::new(body, limit));
-            let response = proxy.exchange(request, None, Outcome::Open).await;
+            let response = proxy.exchange(request, LoggedOutcome::Open).await;
             response.map(|body| GatewayBody::own(body, Some(Arc::clone(&record))))
         };
-        proxy.pages.tell(&asked, response.headers_mut());
+        proxy.web_origins.add_cors(&page, response.headers_mut());
         record.answered(response.status().as_u16());
         proxy.metrics.sessions(proxy.sessions.len());
         response
@@ -243,34 +280,44 @@ impl Shared {
 
     fn refuse(
         &self,
-        fault: Fault,
-        asked: super::origin::Asked,
-        record: Arc<Record>,
+        fault: GatewayFault,
+        page: PageOrigin,
+        record: Arc<RequestRecord>,
     ) -> Response<GatewayBody> {
         let mut response = own_answer(fault, None);
-        self.proxy.pages.tell(&asked, response.headers_mut());
+        self.proxy.web_origins.add_cors(&page, response.headers_mut());
         note_refusal(&record, fault);
-        response.map(|body| GatewayBody::own(body, Some(record)))
+        response.map(|body| GatewayBody::own(body.into(), Some(record)))
     }
 
-    /// Notes which host came, and which ones are ours.
-    fn note_host(&self, record: &Record, host: Option<&HeaderValue>) {
+    /// Notes the host that the request names, and the configured ones.
+    fn note_host(&self, record: &RequestRecord, host: Option<&HeaderValue>) {
         let given = host.map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
-        // Room for ours beside whatever came.
+        // Leaves room for the configured origins.
         let given: String = given.unwrap_or_default().chars().take(LONGEST / 2).collect();
         let verifier = self.handle.verifier();
         let ours: Vec<String> = verifier.origins().iter().map(ToString::to_string).collect();
-        let note = Short::new(&format!("host {given:?}, ours: {}", ours.join(" ")));
+        let note = LogText::new(&format!("host {given:?}, ours: {}", ours.join(" ")));
         record.note(|line| line.note = Some(note));
     }
 }
 
-/// Closes the line of a request that was refused without a verdict.
-fn note_refusal(record: &Record, fault: Fault) {
+/// Notes a session that was adopted, or the reason why the answer of the upstream was refused.
+fn note_session(record: &RequestRecord, event: SessionEvent) {
     record.note(|line| {
-        line.outcome = Outcome::Refused;
-        line.note.get_or_insert(Short::word(fault.reason));
-        line.hint = remedy(fault.reason).map(Short::word);
+        line.note = Some(LogText::word(event.as_str()));
+        if event != SessionEvent::Adopted {
+            line.outcome = LoggedOutcome::Failed;
+        }
+    });
+}
+
+/// Completes the line of a request that was refused without a verdict.
+fn note_refusal(record: &RequestRecord, fault: GatewayFault) {
+    record.note(|line| {
+        line.outcome = LoggedOutcome::Refused;
+        line.note.get_or_insert(LogText::word(fault.reason));
+        line.hint = remedy(fault.reason).map(LogText::word);
     });
     record.answered(fault.status.as_u16());
 }

@@ -1,4 +1,4 @@
-//! The nonce store as a gateway uses it: claims are counted, and what goes wrong is said.
+//! Watches the nonce store of a gateway: counts claims, and warns of failures.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,15 +11,15 @@ use crate::verify::rejection::chain;
 
 use super::metrics::Metrics;
 
-/// How long after a warning the next one waits, whatever there is to say.
+/// The shortest time between two warnings.
 const PAUSE: Duration = Duration::from_secs(60);
 
-type Warn = Box<dyn Fn(String) + Send + Sync>;
+type WarnHook = Box<dyn Fn(String) + Send + Sync>;
 
 impl Metrics {
-    /// `store`, with its claims counted. `warn` is told in one line why a claim could not be
-    /// answered, and when the floor rises; once a minute at most, on the claim's own task: it must
-    /// not block.
+    /// Returns `store` with its claims counted. `warn` is called with one line if a claim failed or
+    /// the floor of the store rises, at most once a minute. It runs on the task of the claim, so it
+    /// must not block.
     pub fn watch(
         self: &Arc<Self>,
         store: Arc<dyn NonceStore>,
@@ -34,17 +34,17 @@ impl Metrics {
 struct WatchedStore {
     store: Arc<dyn NonceStore>,
     metrics: Arc<Metrics>,
-    warn: Warn,
+    warn: WarnHook,
     warnings: Mutex<Warnings>,
-    /// The highest that was seen.
+    /// The highest floor so far.
     floor: AtomicI64,
 }
 
 #[derive(Default)]
 struct Warnings {
-    /// When the last one was said.
+    /// When the last warning was given.
     said: Option<Instant>,
-    /// How many failures were not said since.
+    /// How many warnings were left out since.
     unsaid: u64,
 }
 
@@ -69,7 +69,7 @@ impl WatchedStore {
         match answer {
             Ok(Claim::Fresh { floor }) => {
                 self.metrics.claimed(until, now);
-                // While it lies ahead, everything is refused.
+                // All requests are refused until the clock has passed the floor.
                 let known = self.floor.fetch_max(floor.unix(), Ordering::Relaxed);
                 if known < floor.unix() && now <= *floor {
                     let wait = floor.since(now).saturating_add(1);

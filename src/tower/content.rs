@@ -10,6 +10,7 @@ use pin_project_lite::pin_project;
 
 use super::BoxError;
 use super::budget::BudgetShare;
+use super::learning::ToolsListener;
 
 /// Why a body could not be read to its end.
 #[derive(Debug)]
@@ -187,7 +188,7 @@ pin_project! {
     #[project = ProjectedResponse]
     enum ResponseShape<B> {
         Refusal { #[pin] body: Full<Bytes> },
-        Service { #[pin] body: B },
+        Service { #[pin] body: B, listener: Option<Box<ToolsListener>> },
     }
 }
 
@@ -196,8 +197,8 @@ impl<B> ResponseBody<B> {
         ResponseBody { shape: ResponseShape::Refusal { body: Full::new(text) } }
     }
 
-    pub(super) fn service(body: B) -> Self {
-        ResponseBody { shape: ResponseShape::Service { body } }
+    pub(super) fn service(body: B, listener: Option<ToolsListener>) -> Self {
+        ResponseBody { shape: ResponseShape::Service { body, listener: listener.map(Box::new) } }
     }
 }
 
@@ -207,6 +208,29 @@ impl<B> std::fmt::Debug for ResponseBody<B> {
             ResponseShape::Refusal { .. } => "ResponseBody(refusal)",
             ResponseShape::Service { .. } => "ResponseBody(service)",
         })
+    }
+}
+
+/// Gives `frame` to the listener. A body of known length may not be polled again after its last
+/// byte, so the listener also finishes then. A body that broke off is not learned from.
+fn listen<E>(
+    listener: &mut Option<Box<ToolsListener>>,
+    frame: &Option<Result<Frame<Bytes>, E>>,
+    is_last: bool,
+) {
+    match frame {
+        Some(Err(_)) => *listener = None,
+        Some(Ok(frame)) => {
+            if let (Some(listener), Some(data)) = (listener.as_mut(), frame.data_ref()) {
+                listener.hear(data);
+            }
+        }
+        None => {}
+    }
+    if (frame.is_none() || is_last)
+        && let Some(listener) = listener.take()
+    {
+        listener.finish();
     }
 }
 
@@ -222,21 +246,27 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
             ProjectedResponse::Refusal { body } => {
                 body.poll_frame(cx).map_err(|never| match never {})
             }
-            ProjectedResponse::Service { body } => body.poll_frame(cx),
+            ProjectedResponse::Service { mut body, listener } => {
+                let frame = ready!(body.as_mut().poll_frame(cx));
+                if listener.is_some() {
+                    listen(listener, &frame, body.is_end_stream());
+                }
+                Poll::Ready(frame)
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.shape {
             ResponseShape::Refusal { body } => body.is_end_stream(),
-            ResponseShape::Service { body } => body.is_end_stream(),
+            ResponseShape::Service { body, .. } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.shape {
             ResponseShape::Refusal { body } => body.size_hint(),
-            ResponseShape::Service { body } => body.size_hint(),
+            ResponseShape::Service { body, .. } => body.size_hint(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::modes::Mode;
 use super::refusal::RefusalReason;
+use super::sessions::SessionDigest;
 use super::status::Status;
 
 /// The result of judging a request.
@@ -10,10 +11,12 @@ pub(super) struct Findings {
     pub(super) mode: Option<Mode>,
     /// Why the request is refused; `None` if it gets through.
     pub(super) refusal: Option<RefusalReason>,
+    /// The session that a verified request names.
+    pub(super) session: Option<SessionDigest>,
 }
 
 impl Findings {
     pub(super) fn refuse(reason: RefusalReason) -> Self {
-        Findings { status: None, mode: None, refusal: Some(reason) }
+        Findings { status: None, mode: None, refusal: Some(reason), session: None }
     }
 }

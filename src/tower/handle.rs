@@ -50,6 +50,11 @@ impl Handle {
         Ok(())
     }
 
+    /// Whether `verifier` is still in use. Unlike [`Handle::verifier`], this takes no reference.
+    pub(super) fn is_current(&self, verifier: &Arc<Verifier>) -> bool {
+        Arc::ptr_eq(verifier, &self.verifier.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Returns the verifier that is in use.
     pub fn verifier(&self) -> Arc<Verifier> {
         Arc::clone(&self.verifier.read().unwrap_or_else(PoisonError::into_inner))

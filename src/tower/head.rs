@@ -1,25 +1,50 @@
-//! Converts `http::request::Parts` of a server or client to a [`Head`].
+//! Converts the types of the `http` crate to a [`Head`].
 
 use http::request::Parts;
 use http::{Uri, Version};
 
 use crate::message::{Head, HeadError, RequestTarget};
 
-/// Returns the head as a server received it. `uri` is the target as on the wire; a router may have
-/// shortened that of `parts`.
-pub(super) fn received<'a>(parts: &'a Parts, uri: &'a Uri) -> Result<Head<'a>, HeadError> {
+/// Returns the target for which `uri` stands in a request of the version of `parts`.
+///
+/// In HTTP/2 the scheme stands beside the authority (RFC 9113 section 8.3.1), but a proxy may have
+/// set it. So only the authority is used, as with HTTP/1.1 in origin form. The scheme is that of
+/// the configured origin, and the signature must cover that scheme.
+///
+/// `Uri` drops a fragment when it is parsed. A front that has the bytes of the request line should
+/// use [`RequestTarget::from_bytes`] instead, which refuses it.
+pub fn wire_target<'a>(parts: &Parts, uri: &'a Uri) -> RequestTarget<'a> {
     let multiplexed = parts.version >= Version::HTTP_2;
-    // In HTTP/2 the scheme stands beside the authority (RFC 9113 section 8.3.1), but a proxy may
-    // have set it. So only the authority is used, as with HTTP/1.1 in origin form. The scheme is
-    // that of the configured origin, and the signature must cover that scheme.
-    let target = match uri.authority() {
+    match uri.authority() {
         Some(_) if !multiplexed && uri.scheme().is_some() => {
             RequestTarget::Absolute(uri.to_string().into())
         }
         _ => origin_form(uri),
-    };
+    }
+}
+
+/// Returns the head of a request as a server received it. `target` is the target as on the wire: a
+/// router may have shortened the URI of `parts`; see [`wire_target`].
+///
+/// ```
+/// use mcpid::tower::{received_head, wire_target};
+///
+/// let request = http::Request::post("/mcp").header("host", "mcp.example.com").body(())?;
+/// let (parts, ()) = request.into_parts();
+/// let head = received_head(&parts, wire_target(&parts, &parts.uri))?;
+/// assert_eq!((head.method(), head.target().path()), ("POST", "/mcp"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`HeadError`] if the method or a field is not valid HTTP.
+pub fn received_head<'a>(
+    parts: &'a Parts,
+    target: RequestTarget<'a>,
+) -> Result<Head<'a>, HeadError> {
+    let multiplexed = parts.version >= Version::HTTP_2;
     let mut head = Head::new(parts.method.as_str(), target)?;
-    if let (true, Some(authority)) = (multiplexed, uri.authority()) {
+    if let (true, Some(authority)) = (multiplexed, parts.uri.authority()) {
         // RFC 9113 section 8.3.1: `Host` must not differ from the authority. If it does, the head
         // gets two `Host` lines, for which it is refused.
         let mut hosts = parts.headers.get_all(http::header::HOST).iter();

@@ -6,14 +6,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response, Version};
+use http::{Extensions, HeaderValue, Request, Response, Version, header};
 use http_body::Body;
 
 use crate::mcp::body::{self, AmbiguousBody, MessageKind, Reading, Scope};
-use crate::message::Head;
+use crate::message::{Head, HeadError};
 use crate::verify::{HeadHeld, Refusal, Rejection, Step, Verifier};
 
 use super::BoxError;
+use super::answer::AnswerCheck;
 use super::budget::BudgetShare;
 use super::content::{self, ReadError, RequestBody};
 use super::evidence::{self, HeadEvidence};
@@ -31,12 +32,34 @@ pub const ID_LIMIT: usize = 64 * 1024;
 /// The most bytes of an `id` that an answer repeats.
 const LONGEST_ID: usize = 256;
 
-/// The decision about a request.
+/// The decision about a request to a [`VerifyService`](super::VerifyService).
+#[allow(clippy::large_enum_variant, reason = "it only moves within one future")]
 pub(super) enum RequestOutcome<B> {
-    /// The request goes to the service.
-    Pass(Request<RequestBody<B>>),
+    /// The request goes to the service, and its answer is checked.
+    Pass(Request<RequestBody<B>>, AnswerCheck),
     /// The layer answers the request.
     Refuse(Response<Bytes>),
+}
+
+/// The decision about a request; see [`VerifyLayer::judge`](super::VerifyLayer::judge).
+#[derive(Debug)]
+pub enum Decision<B> {
+    /// The request goes to the application.
+    Pass(PassedRequest<B>),
+    /// The client receives this response, and the application nothing.
+    Refuse(Response<Bytes>),
+}
+
+/// A request that gets through.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct PassedRequest<B> {
+    /// The verification status.
+    pub status: Option<Status>,
+    /// The body, byte for byte as received, without trailers.
+    pub body: RequestBody<B>,
+    /// Must be asked about the answer of the application, before it is sent.
+    pub answer: AnswerCheck,
 }
 
 /// How much of a body was read.
@@ -65,98 +88,132 @@ where
     B::Error: Into<BoxError>,
 {
     let (mut parts, body) = request.into_parts();
-    let verifier = settings.verifier();
-    let uri = settings.wire_target(&parts);
-    let head = match head::received(&parts, &uri) {
-        Ok(head) => head,
+    let decision = match head::received_head(&parts, settings.wire_target(&parts)) {
+        Ok(head) => {
+            // RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.
+            let expects = parts.version > Version::HTTP_10 && head.has("expect");
+            judge_received(settings, &head, &parts.extensions, expects, body).await
+        }
         Err(error) => {
-            let refused =
-                RefusedRequest::new(RefusalReason::Head(error), None, false, &settings.refuse_with);
-            let response =
-                refusal::response(&refused, None, &verifier, None, &settings.refuse_with);
-            let event = RequestEvent {
-                extensions: &parts.extensions,
-                method: parts.method.as_str(),
-                path: uri.path(),
-                operation: None,
-                id: None,
-                status: None,
-                mode: None,
-                refused: Some(&refused),
-            };
-            settings.observe(&event);
-            evidence::headless(settings, refused.code());
-            return RequestOutcome::Refuse(settings.answer(refused, response));
+            let line = (parts.method.as_str(), parts.uri.path());
+            Decision::Refuse(refuse_head(settings, error, line, &parts.extensions))
         }
     };
+    match decision {
+        Decision::Pass(PassedRequest { status, body, answer }) => {
+            if let Some(status) = status {
+                parts.extensions.insert(status);
+            }
+            if answer.wants_identity() {
+                let identity = HeaderValue::from_static("identity");
+                parts.headers.insert(header::ACCEPT_ENCODING, identity);
+            }
+            RequestOutcome::Pass(Request::from_parts(parts, body), answer)
+        }
+        Decision::Refuse(response) => RequestOutcome::Refuse(response),
+    }
+}
 
+/// Refuses a request whose head is not valid HTTP.
+pub(super) fn refuse_head(
+    settings: &VerifySettings,
+    error: HeadError,
+    (method, path): (&str, &str),
+    extensions: &Extensions,
+) -> Response<Bytes> {
+    let with = &settings.refuse_with;
+    let refused = RefusedRequest::new(RefusalReason::Head(error), None, false, with);
+    let response = refusal::response(&refused, None, &settings.verifier(), None, with);
+    settings.observe(&RequestEvent {
+        extensions,
+        method,
+        path,
+        operation: None,
+        id: None,
+        status: None,
+        mode: None,
+        refused: Some(&refused),
+    });
+    evidence::headless(settings, refused.code());
+    settings.answer(refused, response)
+}
+
+/// Judges a request with a valid head. `expects` says whether its `Expect` counts.
+pub(super) async fn judge_received<B>(
+    settings: &VerifySettings,
+    head: &Head<'_>,
+    extensions: &Extensions,
+    expects: bool,
+    body: B,
+) -> Decision<B>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    let verifier = settings.verifier();
     let mut evidence = None;
-    // RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.
-    let expects = parts.version > Version::HTTP_10 && head.has("expect");
-    let outcome = judge_head(settings, &verifier, &head, expects, body, &mut evidence).await;
+    let outcome = judge_head(settings, &verifier, head, expects, body, &mut evidence).await;
     let (settled, content) = match outcome {
         HeadOutcome::Settled(findings, content) => (Ok(findings), content),
         HeadOutcome::Whole(held, bytes, share) => (Err(held), BodyState::Read(bytes, share)),
     };
     // The body is parsed once.
     let bytes = content.bytes();
-    let reading = bytes.as_ref().map(|bytes| body::read(&head, bytes, Scope::Endpoint));
+    let reading = bytes.as_ref().map(|bytes| body::read(head, bytes, Scope::Endpoint));
     let findings = match (settled, &bytes, &reading) {
         (Ok(findings), ..) => findings,
         (Err(held), Some(bytes), Some(reading)) => {
-            conclude(settings, &verifier, &head, held, (bytes, reading), &mut evidence).await
+            conclude(settings, &verifier, head, held, (bytes, reading), &mut evidence).await
         }
         // Not reached: a complete body has bytes.
         (Err(_), ..) => Findings::refuse(RefusalReason::Busy),
     };
     let reading = reading.and_then(Result::ok);
-    let judged = (&*verifier, &head, bytes.as_deref(), reading.as_ref());
+    let judged = (&*verifier, head, bytes.as_deref(), reading.as_ref());
     let findings = evidence::record(settings, judged, evidence, findings).await;
-    let Findings { status, mode, refusal } = findings;
+    let Findings { status, mode, refusal, session } = findings;
     let content = match (&refusal, content) {
-        (Some(_), BodyState::Unread(body)) if !expects => for_its_id(settings, &head, body).await,
+        (Some(_), BodyState::Unread(body)) if !expects => for_its_id(settings, head, body).await,
         // A client that waits for a 100 has not sent it yet.
         (Some(_), BodyState::Unread(_)) => BodyState::Gone,
         (_, content) => content,
     };
     let late = content.bytes().filter(|_| refusal.is_some() && reading.is_none());
-    let read = |bytes| body::read(&head, bytes, Scope::Endpoint).ok();
+    let read = |bytes| body::read(head, bytes, Scope::Endpoint).ok();
     let reading = reading.or_else(|| late.as_deref().and_then(read));
+    let operation = reading.as_ref().and_then(Reading::operation);
+    let id = reading.as_ref().and_then(id_to_echo);
+    let with = &settings.refuse_with;
     let refused = refusal.map(|reason| {
-        let id = reading.as_ref().and_then(id_to_echo);
-        let refused = RefusedRequest::new(reason, Some(&head), id.is_some(), &settings.refuse_with);
-        let response =
-            refusal::response(&refused, Some(&head), &verifier, id, &settings.refuse_with);
+        let refused = RefusedRequest::new(reason, Some(head), id.is_some(), with);
+        let response = refusal::response(&refused, Some(head), &verifier, id, with);
         (refused, response)
     });
-    let event = RequestEvent {
-        extensions: &parts.extensions,
+    settings.observe(&RequestEvent {
+        extensions,
         method: head.method(),
-        path: uri.path(),
-        operation: reading.as_ref().and_then(Reading::operation),
-        id: reading.as_ref().and_then(id_to_echo),
+        path: head.target().path(),
+        operation,
+        id,
         status: status.as_ref(),
         mode,
         refused: refused.as_ref().map(|(refused, _)| refused),
-    };
-    settings.observe(&event);
+    });
     if let Some((refused, response)) = refused {
-        return RequestOutcome::Refuse(settings.answer(refused, response));
+        return Decision::Refuse(settings.answer(refused, response));
     }
+    let verified = status.as_ref().and_then(Status::verified);
+    let key_and_session = verified.map(|verified| (verified, session));
+    let answer = AnswerCheck::new(settings, head, operation, key_and_session, id);
+    let is_verified = verified.is_some();
     drop(reading);
-    drop(head);
-
-    let verified = matches!(status, Some(Status::Verified(_)));
-    if let Some(status) = status {
-        parts.extensions.insert(status);
-    }
     let body = match content {
         BodyState::Unread(body) => RequestBody::streamed(body, verifier.max_body()),
         // The body of a verified request no longer counts for the budget.
-        BodyState::Read(bytes, share) => RequestBody::read(bytes, (!verified).then_some(share)),
+        BodyState::Read(bytes, share) => RequestBody::read(bytes, (!is_verified).then_some(share)),
         BodyState::Gone => RequestBody::read(Bytes::new(), None),
     };
-    RequestOutcome::Pass(Request::from_parts(parts, body))
+    Decision::Pass(PassedRequest { status, body, answer })
 }
 
 /// The decision after the head was judged and the body arrived.
@@ -223,27 +280,31 @@ where
 /// Decides about a request whose body is complete.
 async fn conclude<'h>(
     settings: &VerifySettings,
-    verifier: &Verifier,
+    verifier: &Arc<Verifier>,
     head: &'h Head<'h>,
     held: Result<HeadHeld<'h>, Rejection>,
     (bytes, reading): (&[u8], &Result<Reading<'_>, AmbiguousBody>),
     evidence: &mut Option<HeadEvidence>,
 ) -> Findings {
     // The registry may have changed while the body arrived, for example by a revocation.
-    let current = settings.verifier();
+    let replaced = (!settings.verifier.is_current(verifier)).then(|| settings.verifier());
+    let verifier = replaced.as_ref().unwrap_or(verifier);
     let held = match held {
-        Ok(_) if !std::ptr::eq(&*current, verifier) => {
-            let again = current.judge_head(head);
+        Ok(_) if replaced.is_some() => {
+            let again = verifier.judge_head(head);
             *evidence = again.as_ref().ok().and_then(|held| evidence::of(settings, head, held));
             again
         }
         held => held,
     };
-    let verifier = &*current;
     let held = held.and_then(|held| verifier.judge_read(held, bytes, || reading));
+    let mut session = None;
     let judged = match held {
         Ok(held) => match settings.admit(head, &held) {
-            Ok(()) => verifier.claim(held).await,
+            Ok(named) => {
+                session = named;
+                verifier.claim(held).await
+            }
             Err(why) => Err(Refusal::Rejected(held.not_allowed(head, why))),
         },
         Err(rejection) => Err(Refusal::Rejected(rejection)),
@@ -254,6 +315,7 @@ async fn conclude<'h>(
             status: Some(Status::Verified(Arc::new(verified))),
             mode: None,
             refusal: None,
+            session,
         },
         Err(Refusal::Rejected(rejection)) if rejection.step() == Step::Limits => {
             over_limits(rejection)
@@ -264,7 +326,8 @@ async fn conclude<'h>(
             let mode = mode(settings, reading);
             let refusal =
                 (mode == Mode::Strict).then(|| RefusalReason::Unavailable(Arc::clone(&why)));
-            Findings { status: Some(Status::Unavailable(why)), mode: Some(mode), refusal }
+            let status = Some(Status::Unavailable(why));
+            Findings { status, mode: Some(mode), refusal, session: None }
         }
     }
 }
@@ -273,7 +336,8 @@ async fn conclude<'h>(
 fn over_limits(rejection: Rejection) -> Findings {
     let rejection = Arc::new(rejection);
     let status = Some(Status::rejected(Arc::clone(&rejection)));
-    Findings { status, mode: None, refusal: Some(RefusalReason::Rejected(rejection)) }
+    let refusal = Some(RefusalReason::Rejected(rejection));
+    Findings { status, mode: None, refusal, session: None }
 }
 
 /// Decides by the mode about a request that was judged and rejected. `reading` is its parsed body,
@@ -286,7 +350,8 @@ fn rejected(
     let rejection = Arc::new(rejection);
     let mode = mode(settings, reading);
     let refusal = (mode == Mode::Strict).then(|| RefusalReason::Rejected(Arc::clone(&rejection)));
-    Findings { status: Some(Status::rejected(rejection)), mode: Some(mode), refusal }
+    let status = Some(Status::rejected(rejection));
+    Findings { status, mode: Some(mode), refusal, session: None }
 }
 
 /// Returns the mode for a request that is not verified.

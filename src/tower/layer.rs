@@ -5,19 +5,24 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Response, Uri};
+use http::{Extensions, Response};
+use http_body::Body;
 use tower_layer::Layer;
 
 use crate::key::KeyId;
-use crate::message::Head;
+use crate::message::{Head, HeadError, RequestTarget};
 use crate::verify::Verifier;
 
+use super::BoxError;
 use super::budget::Budget;
 use super::handle::{Handle, LayerError};
+use super::judge::{self, Decision};
+use super::learning::LearningModes;
 use super::modes::{ModePolicy, Modes};
 use super::observe::Observer;
 use super::refusal::{self, RefuseWith, RefusedRequest};
 use super::service::VerifyService;
+use super::sessions::SessionBindings;
 use super::settings::VerifySettings;
 
 /// Verifies the requests to a service; see [the module](super).
@@ -41,6 +46,8 @@ impl VerifyLayer {
             settings: Arc::new(VerifySettings {
                 verifier,
                 policy: Arc::new(Modes::strict()),
+                learning: None,
+                sessions: None,
                 refuse_with: RefuseWith::Forbidden,
                 budget: Arc::new(Budget::new(Budget::DEFAULT)),
                 observer: None,
@@ -56,7 +63,28 @@ impl VerifyLayer {
     /// Decides by `policy`, such as [`Modes`], which requests get through without being verified.
     #[must_use]
     pub fn with_modes(self, policy: impl ModePolicy + 'static) -> Self {
-        self.with(|settings| settings.policy = Arc::new(policy))
+        self.with(|settings| {
+            settings.policy = Arc::new(policy);
+            settings.learning = None;
+        })
+    }
+
+    /// Decides by `modes`, which learn from the service's answers to `tools/list`. If they depend
+    /// on what is learned, such a request reaches the service with `Accept-Encoding: identity`.
+    #[must_use]
+    pub fn with_learning_modes(self, modes: LearningModes) -> Self {
+        self.with(|settings| {
+            settings.policy = Arc::new(modes.clone());
+            settings.learning = Some(modes);
+        })
+    }
+
+    /// Binds each session (`Mcp-Session-Id`) to the key that opened it, and refuses verified
+    /// requests that use the session of another key. Servers behind several layers share
+    /// `bindings`.
+    #[must_use]
+    pub fn with_sessions(self, bindings: Arc<SessionBindings>) -> Self {
+        self.with(|settings| settings.sessions = Some(bindings))
     }
 
     /// Refuses with another status than 403.
@@ -106,18 +134,74 @@ impl VerifyLayer {
     }
 
     /// Sets how to find the target as on the wire, if a router removes a part of the path before
-    /// this layer. Without it, every signature behind such a router fails. If `wire_target` returns
-    /// `None`, the target of the request is used.
+    /// this layer, or if the front knows the bytes of the request line. Without it, every signature
+    /// behind such a router fails. If `find` returns `None`, the URI of the request is used.
     ///
     /// In axum, for a layer inside of `Router::nest`:
-    /// `layer.with_wire_target(|parts| Some(parts.extensions.get::<OriginalUri>()?.0.clone()))`.
-    /// `wire_target` must not use a header, because clients choose these.
+    /// `layer.with_wire_target(|p| Some(wire_target(p, &p.extensions.get::<OriginalUri>()?.0)))`,
+    /// with [`wire_target`](super::wire_target) of this module. A front that has the bytes puts a
+    /// `RequestTarget<'static>` into the extensions of the request:
+    /// `layer.with_wire_target(|p| Some(p.extensions.get::<RequestTarget<'static>>()?.borrowed()))`.
+    /// `find` must not use a header, because clients choose these.
     #[must_use]
-    pub fn with_wire_target<F>(self, wire_target: F) -> Self
+    pub fn with_wire_target<F>(self, find: F) -> Self
     where
-        F: Fn(&Parts) -> Option<Uri> + Send + Sync + 'static,
+        F: for<'p> Fn(&'p Parts) -> Option<RequestTarget<'p>> + Send + Sync + 'static,
     {
-        self.with(|settings| settings.wire_target = Some(Arc::new(wire_target)))
+        self.with(|settings| settings.wire_target = Some(Arc::new(find)))
+    }
+
+    /// Judges one request, for a front without [`VerifyService`], such as an ASGI server or an
+    /// authorization service. It gets the same verdicts, refusals, events and audit entries.
+    ///
+    /// `head` holds the field lines as received. For HTTP/2, `Host` is the `:authority`; a request
+    /// of HTTP/1.0 has no `Expect` (RFC 9110 section 10.1.1). `extensions` are given to the
+    /// observer. The front has to refuse bad framing, as written at [the module](super).
+    ///
+    /// ```
+    /// # use mcpid::tower::{BoxError, VerifyLayer};
+    /// use mcpid::message::{Head, RequestTarget};
+    /// use mcpid::tower::{AnswerDecision, Decision};
+    ///
+    /// # async fn front(layer: VerifyLayer, body: bytes::Bytes) -> Result<(), BoxError> {
+    /// let mut head = Head::new("POST", RequestTarget::from_bytes(b"/mcp")?)?;
+    /// head.push("host", b"mcp.example.com")?;
+    /// let body = http_body_util::Full::new(body);
+    /// match layer.judge(&head, &http::Extensions::new(), body).await {
+    ///     Decision::Refuse(response) => println!("send {response:?}"),
+    ///     Decision::Pass(passed) => {
+    ///         // The application answers, given `passed.status` and `passed.body`.
+    ///         let (status, headers) = (http::StatusCode::OK, http::HeaderMap::new());
+    ///         match passed.answer.check(status, &headers) {
+    ///             AnswerDecision::Refuse { response, .. } => println!("send {response:?}"),
+    ///             AnswerDecision::Pass { listener, .. } => {
+    ///                 // Send the answer, and let `listener` hear its body.
+    /// #               drop(listener);
+    ///             }
+    ///         }
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn judge<B>(&self, head: &Head<'_>, extensions: &Extensions, body: B) -> Decision<B>
+    where
+        B: Body,
+        B::Error: Into<BoxError>,
+    {
+        let expects = head.has("expect");
+        judge::judge_received(&self.settings, head, extensions, expects, body).await
+    }
+
+    /// Returns the response to a request whose head cannot be a [`Head`], and tells the observer
+    /// and the audit log. `method` and `path` are for the observer.
+    pub fn refuse_head(
+        &self,
+        error: HeadError,
+        (method, path): (&str, &str),
+        extensions: &Extensions,
+    ) -> Response<Bytes> {
+        judge::refuse_head(&self.settings, error, (method, path), extensions)
     }
 
     /// Returns a handle that replaces the verifier while the layer is in use.

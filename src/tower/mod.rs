@@ -45,6 +45,11 @@
 //! # }
 //! ```
 //!
+//! Beside the verdict, the layer binds MCP sessions to keys ([`SessionBindings`]), and learns from
+//! the service which tools are destructive ([`LearningModes`]). [`Paths`] tells the endpoint from
+//! paths that are open. A front that is no tower service drives the same layer by
+//! [`VerifyLayer::judge`].
+//!
 //! The body is passed on byte for byte; trailers are dropped, because no signature covers them.
 //! Responses are not changed. The layer has no timeouts: the server has to limit how long a body
 //! may take. A body that arrives after its signature has expired is refused as `expired`.
@@ -55,32 +60,48 @@
 //! outside, because preflights are never signed. Behind a router that removes a part of the path,
 //! see [`VerifyLayer::with_wire_target`].
 
+mod answer;
 mod budget;
 mod client_messages;
 mod content;
+mod echoed_id;
+mod error_response;
+pub(crate) mod event_stream;
 mod evidence;
 mod findings;
 mod handle;
 mod head;
 mod judge;
 mod layer;
+mod learning;
 mod modes;
 mod observe;
+mod paths;
 mod refusal;
 mod service;
+mod sessions;
 mod settings;
 mod signing;
 mod status;
 
+pub use answer::{AnswerCheck, AnswerDecision, SessionEvent};
 pub use budget::Budget;
 pub use content::{RequestBody, ResponseBody};
+pub use echoed_id::EchoedId;
+pub use error_response::error_response;
 pub use handle::{Handle, LayerError};
-pub use judge::ID_LIMIT;
+pub use head::{received_head, wire_target};
+pub use judge::{Decision, ID_LIMIT, PassedRequest};
 pub use layer::VerifyLayer;
+pub use learning::{LearningModes, ToolsListener};
 pub use modes::{Mode, ModePolicy, Modes};
 pub use observe::{Counters, Observer, RequestEvent};
-pub use refusal::{HEADER_MISMATCH, REFUSED, RefusalReason, RefuseWith, RefusedRequest};
+pub use paths::{OpenPath, PathError, Paths, Route};
+pub use refusal::{
+    HEADER_MISMATCH, INTERNAL_ERROR, REFUSED, RefusalReason, RefuseWith, RefusedRequest,
+};
 pub use service::{ResponseFuture, VerifyService};
+pub use sessions::SessionBindings;
 pub use signing::{NotSigned, SignLayer, SignService, SignedFuture};
 pub use status::Status;
 

@@ -17,11 +17,14 @@ use crate::verify::{Code, MAX_COMPONENTS, Rejection, Step, Unavailable, Verifier
 
 use super::BoxError;
 use super::client_messages::client_message;
+use super::error_response::error_response;
 
 /// The JSON-RPC error code of a refusal, outside the ranges that JSON-RPC 2.0 and MCP reserve.
 pub const REFUSED: i32 = -31401;
 /// The JSON-RPC error code with which MCP answers headers that contradict the body.
 pub const HEADER_MISMATCH: i32 = -32020;
+/// The JSON-RPC error code for a fault of the server (JSON-RPC 2.0 section 5.1).
+pub const INTERNAL_ERROR: i32 = -32603;
 
 /// The default `Retry-After`, in seconds.
 const RETRY_SOON: i64 = 5;
@@ -220,17 +223,9 @@ pub(super) fn response(
         "header_body_mismatch" => HEADER_MISMATCH,
         _ => REFUSED,
     };
-    // The messages need no escapes, and the id is JSON already.
-    let id = id.map(|id| format!(r#""id":{id},"#)).unwrap_or_default();
-    let text = format!(
-        r#"{{"jsonrpc":"2.0",{id}"error":{{"code":{code},"message":"{}","data":{{"reason":"{public_code}"}}}}}}"#,
-        refused.client_message()
-    );
-    let mut response = Response::new(Bytes::from(text));
-    *response.status_mut() = refused.status();
+    let message = refused.client_message();
+    let mut response = error_response(refused.status(), code, message, public_code, id);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(seconds) = refused.retry_after() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

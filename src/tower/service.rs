@@ -64,11 +64,11 @@ where
         ResponseFuture {
             future: Box::pin(async move {
                 match judge(&settings, request).await {
-                    RequestOutcome::Pass(request) => {
+                    RequestOutcome::Pass(request, answer) => {
                         // The settings are not needed while the service runs.
                         let response = inner.call(request);
                         drop(settings);
-                        Ok(response.await?.map(ResponseBody::service))
+                        Ok(answer.apply(response.await?))
                     }
                     RequestOutcome::Refuse(response) => {
                         Ok(response.map(|text: Bytes| ResponseBody::refusal(text)))

@@ -1,30 +1,36 @@
 //! The settings of a [`VerifyLayer`](super::VerifyLayer), shared by all of its services.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::Response;
 use http::request::Parts;
-use http::{Response, Uri};
 
 use crate::key::KeyId;
-use crate::message::Head;
+use crate::message::{Head, RequestTarget};
 use crate::verify::{BodyHeld, Verifier};
 
+use super::answer::SESSION_ID;
 use super::budget::Budget;
 use super::handle::Handle;
+use super::head;
+use super::learning::LearningModes;
 use super::modes::ModePolicy;
 use super::observe::{Observer, RequestEvent};
 use super::refusal::{RefuseWith, RefusedRequest};
+use super::sessions::{SessionBindings, SessionDigest};
 
 type AnswerHook = Arc<dyn Fn(&RefusedRequest, Response<Bytes>) -> Response<Bytes> + Send + Sync>;
 type AdmissionHook = Arc<dyn Fn(&Head<'_>, &KeyId) -> Result<(), String> + Send + Sync>;
-type WireTargetHook = Arc<dyn Fn(&Parts) -> Option<Uri> + Send + Sync>;
+type WireTargetHook = Arc<dyn for<'p> Fn(&'p Parts) -> Option<RequestTarget<'p>> + Send + Sync>;
 
 #[derive(Clone)]
 pub(super) struct VerifySettings {
     pub(super) verifier: Handle,
     pub(super) policy: Arc<dyn ModePolicy>,
+    /// The same as `policy`, if that learns from the server's answers.
+    pub(super) learning: Option<LearningModes>,
+    pub(super) sessions: Option<Arc<SessionBindings>>,
     pub(super) refuse_with: RefuseWith,
     pub(super) budget: Arc<Budget>,
     pub(super) observer: Option<Arc<dyn Observer>>,
@@ -40,15 +46,30 @@ impl VerifySettings {
         self.verifier.verifier()
     }
 
-    pub(super) fn wire_target<'p>(&self, parts: &'p Parts) -> Cow<'p, Uri> {
-        match self.wire_target.as_ref().and_then(|find| find(parts)) {
-            Some(uri) => Cow::Owned(uri),
-            None => Cow::Borrowed(&parts.uri),
-        }
+    pub(super) fn wire_target<'p>(&self, parts: &'p Parts) -> RequestTarget<'p> {
+        let found = self.wire_target.as_ref().and_then(|find| find(parts));
+        found.unwrap_or_else(|| head::wire_target(parts, &parts.uri))
     }
 
-    pub(super) fn admit(&self, head: &Head<'_>, held: &BodyHeld) -> Result<(), String> {
-        self.admission.as_ref().map_or(Ok(()), |admission| admission(head, held.key()))
+    /// Asks the session table and the hook of the application. Returns the session that the request
+    /// names. Step 1 refused a request that names several.
+    pub(super) fn admit(
+        &self,
+        head: &Head<'_>,
+        held: &BodyHeld,
+    ) -> Result<Option<SessionDigest>, String> {
+        let mut session = None;
+        if let Some(bindings) = &self.sessions {
+            for id in head.values(SESSION_ID) {
+                let digest = SessionDigest::of(id);
+                bindings.check(&digest, held.key()).map_err(str::to_owned)?;
+                session = Some(digest);
+            }
+        }
+        match &self.admission {
+            Some(admission) => admission(head, held.key()).map(|()| session),
+            None => Ok(session),
+        }
     }
 
     pub(super) fn observe(&self, event: &RequestEvent<'_>) {

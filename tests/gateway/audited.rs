@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::process::{free_port, get, program, trust};
-use crate::servers::{Behind, CALL, Reply, Wire};
+use crate::program::{free_port, get, program, trust};
+use crate::servers::{CALL, Reply, TestUpstream, Wire};
 
 /// Ends with the test.
 struct Ending(Child);
@@ -47,7 +47,7 @@ async fn ready(admin: &str, wanted: u16) -> String {
 /// The log lies on a disk of its own, in a namespace that ends with the process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_shows_to_operators_and_mends_without_a_request() {
-    let behind = Behind::new().await;
+    let behind = TestUpstream::new().await;
     let folder = tempfile::tempdir().unwrap();
     let disk = folder.path().join("disk");
     fs::create_dir(&disk).unwrap();
@@ -96,7 +96,7 @@ async fn a_full_disk_shows_to_operators_and_mends_without_a_request() {
         assert!(numbers.lines().any(|other| other == line), "{line} is not in {numbers}");
     }
 
-    // Room is made. No client sends a request to a server that says that it is not ready.
+    // An operator makes room. No client sends requests to a server that is not ready.
     fs::remove_file(format!("/proc/{}/root{}", gateway.0.id(), disk.join("ballast").display()))
         .unwrap();
     assert_eq!(ready(&admin, 200).await, "ready\n");
@@ -139,7 +139,7 @@ fn a_configuration_is_checked_down_to_the_log_and_nothing_is_changed() {
     let (_, said) = check(&["--json"]);
     assert!(said.contains("\"audit_in_use\":false"), "{said}");
 
-    // A check beside a gateway that runs says so.
+    // A check beside a running gateway reports that the log is in use.
     let lock = File::open(&log).unwrap();
     lock.lock().unwrap();
     let (code, said) = check(&[]);

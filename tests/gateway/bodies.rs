@@ -6,7 +6,7 @@ use mcpid::net::ServerLimits;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::servers::{Behind, CALL, Reply, Stand};
+use crate::servers::{CALL, Reply, TestGateway, TestUpstream};
 
 fn quick() -> ServerLimits {
     let mut limits = ServerLimits::default();
@@ -27,8 +27,8 @@ async fn left_open(stream: &mut TcpStream) -> Duration {
 
 #[tokio::test]
 async fn slow_heads_and_idle_connections_are_closed() {
-    let behind = Behind::new().await;
-    let stand = Stand::with(&behind, quick(), |config| config).await;
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::with(&behind, quick(), |config| config).await;
     // Nothing at all, or half a head.
     for bytes in ["", "POST /mcp HTTP/1.1\r\nHost: a\r\n", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
     {
@@ -61,8 +61,8 @@ async fn slow_heads_and_idle_connections_are_closed() {
 
 #[tokio::test]
 async fn a_body_has_its_time() {
-    let behind = Behind::new().await;
-    let stand = Stand::with(&behind, ServerLimits::default(), |mut config| {
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::with(&behind, ServerLimits::default(), |mut config| {
         config.body_time = Duration::from_millis(500);
         config
     })
@@ -77,8 +77,8 @@ async fn a_body_has_its_time() {
 
 #[tokio::test]
 async fn sizes_are_bounded() {
-    let behind = Behind::new().await;
-    let stand = Stand::before(&behind).await;
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::before(&behind).await;
     let pad = |size: usize| {
         let text = CALL.trim_end_matches('}').to_owned() + "}";
         format!("{text}{}{}", " ".repeat(size - CALL.len()), "}")
@@ -101,11 +101,11 @@ async fn sizes_are_bounded() {
     assert_eq!(behind.got().len(), 2);
 }
 
-/// Bodies that nobody has vouched for share a budget; a verified one takes nothing of it away.
+/// Bodies of unverified requests share a budget. The body of a verified request does not use it.
 #[tokio::test]
 async fn unverified_bodies_share_a_budget() {
-    let behind = Behind::new().await;
-    let stand = Stand::with(&behind, ServerLimits::default(), |mut config| {
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::with(&behind, ServerLimits::default(), |mut config| {
         config.budget = 1 << 20;
         config
     })
@@ -119,10 +119,10 @@ async fn unverified_bodies_share_a_budget() {
 
 #[tokio::test]
 async fn connections_are_counted_and_one_that_waits_is_served_later() {
-    let behind = Behind::new().await;
+    let behind = TestUpstream::new().await;
     let mut limits = quick();
     limits.connections = 3;
-    let stand = Stand::with(&behind, limits, |config| config).await;
+    let stand = TestGateway::with(&behind, limits, |config| config).await;
     let mut idle = Vec::new();
     for _ in 0..20 {
         idle.push(TcpStream::connect(stand.address).await.unwrap());
@@ -134,7 +134,7 @@ async fn connections_are_counted_and_one_that_waits_is_served_later() {
 
 /// A gateway before a server that takes `time` for its answer. No thread of the runtime waits for
 /// it, since the gateway's own clock runs there too.
-async fn before_a_slow_server(behind: &Behind, time: Duration) -> Stand {
+async fn before_a_slow_server(behind: &TestUpstream, time: Duration) -> TestGateway {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -144,7 +144,7 @@ async fn before_a_slow_server(behind: &Behind, time: Duration) -> Stand {
         tokio::time::sleep(time).await;
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await;
     });
-    Stand::with(behind, quick(), |mut config| {
+    TestGateway::with(behind, quick(), |mut config| {
         let url = format!("http://{address}/mcp");
         config.upstream = mcpid::gateway::Upstream::parse(&url).unwrap();
         config
@@ -154,7 +154,7 @@ async fn before_a_slow_server(behind: &Behind, time: Duration) -> Stand {
 
 #[tokio::test]
 async fn the_end_lets_requests_finish_within_its_time() {
-    let behind = Behind::new().await;
+    let behind = TestUpstream::new().await;
     let stand = before_a_slow_server(&behind, Duration::from_millis(300)).await;
     let mut busy = TcpStream::connect(stand.address).await.unwrap();
     busy.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
@@ -171,7 +171,7 @@ async fn the_end_lets_requests_finish_within_its_time() {
 /// What does not end in time is cut, and counted.
 #[tokio::test]
 async fn what_does_not_end_in_time_is_cut() {
-    let behind = Behind::new().await;
+    let behind = TestUpstream::new().await;
     let stand = before_a_slow_server(&behind, Duration::from_secs(30)).await;
     let mut busy = TcpStream::connect(stand.address).await.unwrap();
     busy.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();

@@ -2,19 +2,19 @@
 
 use http::Response;
 use http::header::{HeaderName, HeaderValue};
-use mcpid::gateway::{Open, PathError, Paths};
 use mcpid::nonce::NonceStore;
+use mcpid::tower::{OpenPath, PathError, Paths};
 use mcpid::verify::Replay;
 
-use crate::servers::{Behind, CALL, INITIALIZE, Reply, Stand, Wire, body, rules};
+use crate::servers::{CALL, INITIALIZE, Reply, TestGateway, TestUpstream, Wire, body, rules};
 use crate::tls::{answer, connect, multiplexed};
 
 /// Where clients know the endpoint by another path than the server has it at, the server's own is
 /// not open either, however wide `--open` is.
 #[tokio::test]
 async fn an_open_path_does_not_lead_to_the_endpoint_of_the_server_behind() {
-    let behind = Behind::new().await;
-    let stand = Stand::with(&behind, Default::default(), |mut config| {
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         let open = "/*".parse().unwrap();
         config.paths = Paths::at("/public").unwrap().with_open(open).unwrap();
         config
@@ -36,8 +36,8 @@ async fn an_open_path_does_not_lead_to_the_endpoint_of_the_server_behind() {
 /// CGI and its kind write every character that is no letter or digit as the same one.
 #[tokio::test]
 async fn no_spelling_of_a_field_forges_another() {
-    let behind = Behind::new().await;
-    let stand = Stand::before(&behind).await;
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::before(&behind).await;
     let mut wire = stand.signed(1, CALL);
     let odd = ["Mcpid.Status", "Mcpid~Name", "mcpid|key|id", "Mcp.Session.Id", "X!Forwarded!For"];
     for name in odd {
@@ -53,8 +53,8 @@ async fn no_spelling_of_a_field_forges_another() {
 /// RFC 9113 section 8.2.3: crumbs of a cookie are put together where they leave HTTP/2.
 #[tokio::test]
 async fn the_crumbs_of_a_cookie_are_one_line_again() {
-    let behind = Behind::new().await;
-    let stand = Stand::before(&behind).await;
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::before(&behind).await;
     let mut client = connect(&stand).await;
     let mut request = multiplexed(&stand.signed(1, CALL), &stand.url("/mcp"));
     request.headers_mut().append("cookie", HeaderValue::from_static("a=1"));
@@ -68,8 +68,8 @@ async fn the_crumbs_of_a_cookie_are_one_line_again() {
 /// HTTP/2 lets spaces around a value through, which the server behind never sees.
 #[tokio::test]
 async fn spaces_make_no_other_session() {
-    let behind = Behind::new().await;
-    let stand = Stand::before(&behind).await;
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::before(&behind).await;
     let mut client = connect(&stand).await;
     let spaced = |key: u8, id: &'static str| {
         let wire =
@@ -85,15 +85,15 @@ async fn spaces_make_no_other_session() {
     assert_eq!(status, 403, "{body}");
 }
 
-/// Which of two a client takes is anyone's guess, so neither could be bound.
+/// Clients differ in which of two session ids they use, so neither can be bound.
 #[tokio::test]
 async fn an_answer_that_opens_two_sessions_is_not_passed_on() {
-    let behind = Behind::with(|_| {
+    let behind = TestUpstream::with(|_| {
         let builder = Response::builder().header("mcp-session-id", "a");
         builder.header("mcp-session-id", "b").body(body("{}")).unwrap()
     })
     .await;
-    let stand = Stand::before(&behind).await;
+    let stand = TestGateway::before(&behind).await;
     let reply = stand.send(&stand.signed(1, INITIALIZE)).await;
     assert_eq!((reply.status, reply.reason().as_str()), (502, "upstream_broken"), "{reply:?}");
     assert_eq!(reply.header("mcp-session-id"), None);
@@ -103,8 +103,8 @@ async fn an_answer_that_opens_two_sessions_is_not_passed_on() {
 /// one key keeps all the others out.
 #[tokio::test]
 async fn one_key_does_not_fill_the_table_of_sessions() {
-    let behind = Behind::new().await;
-    let stand = Stand::with(&behind, Default::default(), |mut config| {
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         config.sessions = 16;
         config
     })
@@ -126,8 +126,8 @@ async fn one_key_does_not_fill_the_table_of_sessions() {
 /// Size and trailers are nothing that an open path waives.
 #[tokio::test]
 async fn the_body_of_an_open_request_is_bounded_too() {
-    let behind = Behind::new().await;
-    let stand = Stand::with(&behind, Default::default(), |mut config| {
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         config.paths = config.paths.with_open("/hooks".parse().unwrap()).unwrap();
         config
     })
@@ -150,11 +150,11 @@ async fn the_body_of_an_open_request_is_bounded_too() {
     assert_eq!((got.body.as_ref(), got.header("mcpid-status")), (b"{}".as_slice(), None));
 }
 
-/// A length beside chunks: whatever it says, nothing comes out.
+/// A length beside chunks is refused, whether or not the length is right.
 #[tokio::test]
 async fn a_length_beside_signed_chunks_is_refused() {
-    let behind = Behind::new().await;
-    let stand = Stand::before(&behind).await;
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::before(&behind).await;
     let inner = "POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
     for length in [0, 4, CALL.len(), CALL.len() + 40] {
         for first in [true, false] {
@@ -173,8 +173,8 @@ async fn a_length_beside_signed_chunks_is_refused() {
 
 #[tokio::test]
 async fn a_preflight_is_for_our_hosts_too() {
-    let behind = Behind::new().await;
-    let stand = Stand::with(&behind, Default::default(), |mut config| {
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         config.allow_origins = vec!["https://app.example.com".to_owned()];
         config
     })
@@ -192,8 +192,8 @@ async fn a_preflight_is_for_our_hosts_too() {
 async fn a_revocation_counts_for_the_bodies_that_are_on_their_way() {
     use tokio::io::AsyncWriteExt as _;
 
-    let behind = Behind::new().await;
-    let stand = Stand::before(&behind).await;
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::before(&behind).await;
     let store: std::sync::Arc<dyn NonceStore> = {
         let old = stand.handle.verifier();
         let Replay::Claim(store) = old.replay() else { unreachable!() };
@@ -219,8 +219,8 @@ async fn a_revocation_counts_for_the_bodies_that_are_on_their_way() {
 
 #[test]
 fn an_open_path_that_could_never_be_taken_is_an_error() {
-    let open = |text: &str| text.parse::<Open>().unwrap();
-    let paths = || Paths::at("/public").unwrap().before("/mcp");
+    let open = |text: &str| text.parse::<OpenPath>().unwrap();
+    let paths = || Paths::at("/public").unwrap().with_upstream("/mcp");
     for text in ["/mcp", "/mcp/x", "/MCP", "POST /public"] {
         let refused = paths().with_open(open(text));
         assert!(matches!(refused, Err(PathError::Endpoint(_))), "{text}");

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use mcpid::clock::{Clock, SystemClock, Timestamp};
 use mcpid::net::ServerLimits;
 
-use crate::servers::{Behind, CALL, Stand, Wire, ok};
+use crate::servers::{CALL, TestGateway, TestUpstream, Wire, ok};
 
 /// The true time, and how far this machine is off.
 #[derive(Default)]
@@ -21,22 +21,22 @@ impl Clock for Stepped {
 
 const HOUR: i64 = 3_600;
 
-/// Signed by somebody whose clock is `off` seconds ahead.
-fn signed(stand: &Stand, off: i64) -> Wire {
+/// A request that was signed by a clock which is `off` seconds ahead.
+fn signed(stand: &TestGateway, off: i64) -> Wire {
     let now = SystemClock.now().plus(off);
     stand.plain(CALL).sign_at(now, 1, &stand.url("/mcp"))
 }
 
-async fn start(behind: &Behind) -> (Arc<Stepped>, Stand) {
+async fn start(behind: &TestUpstream) -> (Arc<Stepped>, TestGateway) {
     let clock = Arc::new(Stepped::default());
     let by: Arc<dyn Clock> = clock.clone();
-    let stand = Stand::by_clock(by, behind, ServerLimits::default(), |config| config).await;
+    let stand = TestGateway::by_clock(by, behind, ServerLimits::default(), |config| config).await;
     (clock, stand)
 }
 
 #[tokio::test]
 async fn a_step_forward_and_back_accepts_nothing_twice() {
-    let behind = Behind::with(|_| ok("{}")).await;
+    let behind = TestUpstream::with(|_| ok("{}")).await;
     let (clock, stand) = start(&behind).await;
     let answer = async |wire: &Wire| {
         let reply = stand.send(wire).await;
@@ -49,7 +49,7 @@ async fn a_step_forward_and_back_accepts_nothing_twice() {
     assert_eq!(answer(&first).await, yes);
     assert_eq!(answer(&first).await, no(403, "nonce_replayed"));
 
-    // An hour ahead, everybody else is late, and what is accepted sweeps the first nonce out.
+    // An hour ahead, all other clocks are late, and accepted requests remove the first nonce.
     clock.0.store(HOUR, Ordering::SeqCst);
     assert_eq!(answer(&first).await, no(403, "expired"));
     assert_eq!(answer(&signed(&stand, 0)).await, no(403, "expired"));
@@ -59,8 +59,8 @@ async fn a_step_forward_and_back_accepts_nothing_twice() {
         assert_eq!(answer(&signed(&stand, HOUR)).await, yes);
     }
 
-    // Back again, nothing that was accepted in either time is accepted once more. Of what is new,
-    // nobody can tell that it is: it is unavailable, which is a no.
+    // Back again, no request that was accepted at either time is accepted once more. The store cannot
+    // tell whether a nonce is new, so a new request is refused as unavailable.
     clock.0.store(0, Ordering::SeqCst);
     let (status, reason) = answer(&first).await;
     assert!([403, 503].contains(&status), "{status} {reason}");
@@ -76,7 +76,7 @@ async fn a_step_forward_and_back_accepts_nothing_twice() {
 
 #[tokio::test]
 async fn a_step_back_within_the_margin_closes_nothing_and_lets_nothing_in_twice() {
-    let behind = Behind::with(|_| ok("{}")).await;
+    let behind = TestUpstream::with(|_| ok("{}")).await;
     let (clock, stand) = start(&behind).await;
     let mut accepted = Vec::new();
     for off in [0, 3, 0, -3, 0, 4, -2] {

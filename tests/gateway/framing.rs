@@ -4,7 +4,7 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::servers::{Behind, CALL, Reply, Stand, Wire};
+use crate::servers::{CALL, Reply, TestGateway, TestUpstream, Wire};
 
 /// A signed request whose head is changed by `change`, and whose body is `body`.
 fn changed(wire: Wire, change: impl Fn(String) -> String, body: &str) -> Vec<u8> {
@@ -137,8 +137,8 @@ fn cases() -> Vec<Case> {
 
 #[tokio::test]
 async fn a_head_that_can_be_read_in_two_ways_is_refused_with_body_and_log_line() {
-    let behind = Behind::new().await;
-    let stand = Stand::before(&behind).await;
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::before(&behind).await;
     let accepted = stand.raw(&changed(stand.signed(1, CALL), |head| head, CALL)).await;
     assert_eq!(accepted.status, 200, "{accepted:?}");
     let mut count = 1;
@@ -163,8 +163,8 @@ async fn a_head_that_can_be_read_in_two_ways_is_refused_with_body_and_log_line()
 /// As many lines as are understood, and lines that come byte by byte.
 #[tokio::test]
 async fn what_is_well_formed_gets_through_however_it_arrives() {
-    let behind = Behind::new().await;
-    let stand = Stand::before(&behind).await;
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::before(&behind).await;
     let filled = |to: usize| {
         move |head: String| {
             let lines = head.matches("\r\n").count() - 2;
@@ -194,11 +194,11 @@ async fn what_is_well_formed_gets_through_however_it_arrives() {
     assert!(behind.got().iter().all(|got| got.body == CALL));
 }
 
-/// Each request of a connection is checked, whatever is in flight before it, and answered in turn.
+/// Each request of a connection is checked, also behind requests in flight, and answered in turn.
 #[tokio::test]
 async fn the_head_behind_others_is_checked_too_and_answered_behind_them() {
-    let behind = Behind::new().await;
-    let stand = Stand::before(&behind).await;
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::before(&behind).await;
     let bad = changed(stand.signed(1, CALL), |head| head.replacen("\r\n", "\n", 1), CALL);
     for chunked in [false, true] {
         let mut good = stand.signed(1, CALL);
@@ -222,11 +222,11 @@ async fn the_head_behind_others_is_checked_too_and_answered_behind_them() {
     assert_eq!(behind.got().len(), 4);
 }
 
-/// Chunks end where everybody says they do, or the request is refused.
+/// Chunks end where all servers read their end, or the request is refused.
 #[tokio::test]
 async fn chunks_that_can_be_read_in_two_ways_are_refused() {
-    let behind = Behind::new().await;
-    let stand = Stand::before(&behind).await;
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::before(&behind).await;
     let whole = |size: &str, end: &str| format!("{size}\r\n{CALL}{end}0\r\n\r\n");
     let size = format!("{:x}", CALL.len());
     let send = async |body: String| {

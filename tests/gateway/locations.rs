@@ -4,24 +4,24 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use http::Response;
-use mcpid::gateway::Paths;
+use mcpid::tower::Paths;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::servers::{Behind, CALL, Stand, Wire, body};
+use crate::servers::{CALL, TestGateway, TestUpstream, Wire, body};
 
 /// A gateway at `/public` before an upstream at `/mcp` that answers with the `Location` set last.
 async fn redirecting(
     change: impl FnOnce(mcpid::gateway::Config) -> mcpid::gateway::Config,
-) -> (Behind, Stand, Arc<Mutex<Vec<u8>>>) {
+) -> (TestUpstream, TestGateway, Arc<Mutex<Vec<u8>>>) {
     let location: Arc<Mutex<Vec<u8>>> = Arc::default();
     let shown = Arc::clone(&location);
-    let behind = Behind::with(move |_| {
+    let behind = TestUpstream::with(move |_| {
         let location = shown.lock().unwrap().clone();
         let builder = Response::builder().status(307).header("location", location.clone());
         builder.header("content-location", location).body(body("")).unwrap()
     })
     .await;
-    let stand = Stand::with(&behind, Default::default(), |mut config| {
+    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         let open = "/open".parse().unwrap();
         config.paths = Paths::at("/public").unwrap().with_open(open).unwrap();
         change(config)
@@ -105,15 +105,15 @@ async fn an_upstream_that_sees_the_public_host_names_it() {
     assert_eq!(reply.header("location"), Some(format!("{public}/public/").as_str()));
 }
 
-/// Another way to the upstream is told to nobody.
+/// No client learns another way to the upstream.
 #[tokio::test]
 async fn alternative_services_are_not_passed_on() {
-    let behind = Behind::with(|_| {
+    let behind = TestUpstream::with(|_| {
         let builder = Response::builder().header("alt-svc", "h3=\":443\"; ma=2592000");
         builder.header("x-own", "kept").body(body("{}")).unwrap()
     })
     .await;
-    let stand = Stand::before(&behind).await;
+    let stand = TestGateway::before(&behind).await;
     let reply = stand.send(&stand.signed(1, CALL)).await;
     assert_eq!((reply.header("alt-svc"), reply.header("x-own")), (None, Some("kept")));
 }
@@ -176,8 +176,8 @@ async fn an_answer_with_two_lengths_is_whole_or_refused() {
     ] {
         let bytes = format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{tail}");
         let address = raw(bytes.leak()).await;
-        let behind = Behind::new().await;
-        let stand = Stand::with(&behind, Default::default(), |mut config| {
+        let behind = TestUpstream::new().await;
+        let stand = TestGateway::with(&behind, Default::default(), |mut config| {
             let url = format!("http://{address}/mcp");
             config.upstream = mcpid::gateway::Upstream::parse(&url).unwrap();
             config

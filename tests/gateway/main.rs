@@ -1,5 +1,5 @@
-//! The gateway, line by line of DESIGN section 8: each refusal changes one thing in a request that
-//! is accepted, and what reached the upstream is the truth.
+//! The gateway: each refusal changes one thing in a request that is accepted, and the tests look at
+//! what reached the upstream.
 #![allow(clippy::unwrap_used)]
 
 mod audited;
@@ -8,6 +8,8 @@ mod bypass;
 mod clocks;
 mod embedded;
 mod framing;
+mod front;
+mod http2;
 mod locations;
 mod nginx;
 mod old_http;
@@ -16,12 +18,13 @@ mod pages;
 mod paths;
 mod policy;
 mod process;
+mod program;
 mod proxies;
+mod request_faults;
 mod servers;
 mod sessions;
-mod sight;
 mod stalls;
 mod streams;
 mod tls;
-mod told;
+mod upstream_fields;
 mod workers;

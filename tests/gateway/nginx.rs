@@ -11,8 +11,8 @@ use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::process::{Running, free_port};
-use crate::servers::{Behind, CALL, Reply, Wire};
+use crate::program::{Running, free_port};
+use crate::servers::{CALL, Reply, TestUpstream, Wire};
 
 const UPGRADE: &str = "proxy_http_version 1.1; proxy_set_header Host $http_host; \
                        proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";";
@@ -100,7 +100,7 @@ fn lines(running: &Running) -> Vec<LogLine> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nginx_works_or_is_told_which_line_it_lacks() {
-    let behind = Behind::new().await;
+    let behind = TestUpstream::new().await;
     let folder = TempDir::new().unwrap();
     let ports: Vec<u16> = CONFIGURATIONS.iter().map(|_| free_port()).collect();
     let origins: Vec<String> =

@@ -13,15 +13,15 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-use crate::servers::{Answered, Behind, CALL, Reply, Stand, Wire, ok};
+use crate::servers::{Answered, CALL, Reply, TestGateway, TestUpstream, Wire, ok};
 
 /// A signed request in HTTP/1.0.
-fn old(stand: &Stand) -> Wire {
+fn old(stand: &TestGateway) -> Wire {
     stand.signed(1, CALL).line("POST /mcp HTTP/1.0")
 }
 
 /// All that comes until the connection ends, and how it ends.
-async fn all(stand: &Stand, bytes: &[u8]) -> (String, std::io::Result<()>) {
+async fn all(stand: &TestGateway, bytes: &[u8]) -> (String, std::io::Result<()>) {
     let mut stream = TcpStream::connect(stand.address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let mut text = Vec::new();
@@ -63,8 +63,8 @@ fn streamed(pieces: Vec<Piece>) -> Answered {
 
 #[tokio::test]
 async fn http_1_0_is_answered_in_kind() {
-    let behind = Behind::new().await;
-    let stand = Stand::before(&behind).await;
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::before(&behind).await;
     let expecting = old(&stand).with("Expect", "100-continue").with("Connection", "keep-alive");
     let miracle = old(&stand).with("Expect", "a miracle").with("Upgrade", "h2c");
     for wire in [old(&stand), expecting, miracle] {
@@ -115,7 +115,7 @@ async fn http_1_0_is_answered_in_kind() {
 /// The end of the connection is that of the answer, so one that breaks must not end in order.
 #[tokio::test]
 async fn a_stream_in_http_1_0_ends_in_order_only_if_it_is_whole() {
-    let behind = Behind::with(|got| {
+    let behind = TestUpstream::with(|got| {
         let broken = || Error::other("broken");
         match got.header("x-break") {
             None => streamed(vec![Ok("data: 1\n\n"), Ok("data: 2\n\n")]),
@@ -123,7 +123,7 @@ async fn a_stream_in_http_1_0_ends_in_order_only_if_it_is_whole() {
         }
     })
     .await;
-    let stand = Stand::before(&behind).await;
+    let stand = TestGateway::before(&behind).await;
     let (text, ended) = all(&stand, &old(&stand).bytes()).await;
     ended.unwrap();
     assert!(text.ends_with("\r\n\r\ndata: 1\n\ndata: 2\n\n"), "{text}");
@@ -136,14 +136,14 @@ async fn a_stream_in_http_1_0_ends_in_order_only_if_it_is_whole() {
 /// What is cut off at the end of a drain is not whole either.
 #[tokio::test]
 async fn a_stream_that_the_drain_cuts_off_ends_by_reset() {
-    let behind = Behind::with(|_| {
+    let behind = TestUpstream::with(|_| {
         let pieces = (0..600).map(|_| Ok("data: 1\n\n"));
         streamed(pieces.collect())
     })
     .await;
     let mut limits = mcpid::net::ServerLimits::default();
     limits.drain = Duration::from_millis(300);
-    let stand = Stand::with(&behind, limits, |config| config).await;
+    let stand = TestGateway::with(&behind, limits, |config| config).await;
     let mut stream = TcpStream::connect(stand.address).await.unwrap();
     stream.write_all(&old(&stand).bytes()).await.unwrap();
     let mut piece = [0; 512];
@@ -157,8 +157,8 @@ async fn a_stream_that_the_drain_cuts_off_ends_by_reset() {
 /// RFC 9110 section 7.8: an offer may be ignored, and goes no further.
 #[tokio::test]
 async fn an_offer_to_change_the_protocol_is_ignored_and_dropped() {
-    let behind = Behind::new().await;
-    let stand = Stand::before(&behind).await;
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::before(&behind).await;
     // OpenJDK's default client; nginx's recipe with and without an offer; a browser; in parts.
     let offers: [&[(&str, &str)]; 6] = [
         &[
@@ -192,7 +192,7 @@ async fn an_offer_to_change_the_protocol_is_ignored_and_dropped() {
         }
     }
     assert_eq!(behind.got().len(), offers.len());
-    // An option that names a field would hide it from whoever drops what it names.
+    // A proxy drops the fields that `Connection` names, so such an option could hide a field.
     for option in
         ["x", "signature", "close, mcp-session-id", "content-length", "upgrade, host", "\"te\""]
     {
@@ -205,8 +205,8 @@ async fn an_offer_to_change_the_protocol_is_ignored_and_dropped() {
 /// The preface of HTTP/2 in the middle of a connection is no request.
 #[tokio::test]
 async fn a_connection_does_not_become_http_2() {
-    let behind = Behind::with(|_| ok("{}")).await;
-    let stand = Stand::before(&behind).await;
+    let behind = TestUpstream::with(|_| ok("{}")).await;
+    let stand = TestGateway::before(&behind).await;
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let both = [&stand.signed(1, CALL).bytes()[..], preface].concat();
     let (text, _) = all(&stand, &both).await;

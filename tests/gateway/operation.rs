@@ -1,5 +1,5 @@
-//! What an operator does must count whatever else goes on: a log that nobody reads, a file that
-//! changes at the wrong moment.
+//! An operator's change counts in difficult moments too: the reader of the log has stopped, or a file
+//! changes during the start.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -11,8 +11,8 @@ use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::process::{free_port, program, trust};
-use crate::servers::{Behind, CALL, Reply, Wire};
+use crate::program::{free_port, program, trust};
+use crate::servers::{CALL, Reply, TestUpstream, Wire};
 
 /// A gateway that ends with the test.
 struct Started {
@@ -22,7 +22,7 @@ struct Started {
 }
 
 impl Started {
-    fn new(folder: &TempDir, behind: &Behind, stdout: Stdio, args: &[&str]) -> Self {
+    fn new(folder: &TempDir, behind: &TestUpstream, stdout: Stdio, args: &[&str]) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
         let err = folder.path().join("err");
         let child = program()
@@ -84,7 +84,7 @@ fn trust_nobody(path: &Path) {
 /// The reader of the log hangs. Requests go on, a revocation counts, and the end comes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_that_nobody_reads_holds_up_neither_a_revocation_nor_the_end() {
-    let behind = Behind::new().await;
+    let behind = TestUpstream::new().await;
     let folder = tempfile::tempdir().unwrap();
     let mut gateway = Started::new(&folder, &behind, Stdio::piped(), &[]);
     let mut stream = gateway.connect().await;
@@ -110,16 +110,16 @@ async fn a_log_that_nobody_reads_holds_up_neither_a_revocation_nor_the_end() {
     assert!(gateway.said().contains("log lines"), "what was lost is said: {}", gateway.said());
 }
 
-/// Between reading the trust file and serving lies whatever takes long: a store, a log.
+/// Slow steps, such as opening a store or a log, lie between reading the trust file and serving.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revocation_during_the_start_counts() {
-    let behind = Behind::new().await;
+    let behind = TestUpstream::new().await;
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     assert!(Command::new("mkfifo").arg(&log).status().unwrap().success());
     let path = log.to_str().unwrap();
     let gateway = Started::new(&folder, &behind, Stdio::null(), &["--log", path]);
-    // It has read the trust file, and waits for somebody to read the log.
+    // It has read the trust file, and waits for a reader of the log.
     sleep(Duration::from_millis(2_000));
     trust_nobody(&trust(&folder));
     let reader = log.clone();

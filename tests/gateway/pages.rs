@@ -1,11 +1,11 @@
 //! Web pages: whose may ask, and what browsers are told.
 
-use crate::servers::{Behind, CALL, Stand, Wire, body};
+use crate::servers::{CALL, TestGateway, TestUpstream, Wire, body};
 
 const APP: &str = "https://app.example.com";
 
-async fn with_app(behind: &Behind) -> Stand {
-    Stand::with(behind, Default::default(), |mut config| {
+async fn with_app(behind: &TestUpstream) -> TestGateway {
+    TestGateway::with(behind, Default::default(), |mut config| {
         config.allow_origins = vec![APP.to_owned(), "vscode-webview://abc".to_owned()];
         config
     })
@@ -14,7 +14,7 @@ async fn with_app(behind: &Behind) -> Stand {
 
 #[tokio::test]
 async fn only_known_pages_may_ask() {
-    let behind = Behind::new().await;
+    let behind = TestUpstream::new().await;
     let stand = with_app(&behind).await;
     let own = stand.url("");
     for origin in [own.as_str(), APP, "vscode-webview://abc"] {
@@ -47,7 +47,7 @@ async fn only_known_pages_may_ask() {
 
 #[tokio::test]
 async fn preflights_are_answered_here_and_every_answer_tells_browsers() {
-    let behind = Behind::with(|_| {
+    let behind = TestUpstream::with(|_| {
         http::Response::builder()
             .header("access-control-allow-origin", "*")
             .header("access-control-allow-credentials", "true")
@@ -94,12 +94,12 @@ async fn preflights_are_answered_here_and_every_answer_tells_browsers() {
 
 #[tokio::test]
 async fn without_a_page_to_answer_the_upstream_speaks_for_itself() {
-    let behind = Behind::with(|_| {
+    let behind = TestUpstream::with(|_| {
         let builder = http::Response::builder().header("access-control-allow-origin", "*");
         builder.body(body("{}")).unwrap()
     })
     .await;
-    let stand = Stand::before(&behind).await;
+    let stand = TestGateway::before(&behind).await;
     let reply = stand.send(&stand.signed(1, CALL)).await;
     assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
     let host = stand.address.to_string();

@@ -1,13 +1,13 @@
 //! The endpoint is compared byte for byte; what is open leads nowhere else.
 
-use mcpid::gateway::{Open, PathError, Paths};
+use mcpid::tower::{OpenPath, PathError, Paths};
 
-use crate::servers::{Behind, CALL, Stand, Wire};
+use crate::servers::{CALL, TestGateway, TestUpstream, Wire};
 
 #[tokio::test]
 async fn only_the_endpoint_and_what_is_open_is_there() {
-    let behind = Behind::new().await;
-    let stand = Stand::with(&behind, Default::default(), |mut config| {
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         let open = ["/status", "POST /hooks", "/docs/*", "GET /login/*"];
         for path in open {
             config.paths = config.paths.with_open(path.parse().unwrap()).unwrap();
@@ -85,8 +85,8 @@ async fn only_the_endpoint_and_what_is_open_is_there() {
 
 #[tokio::test]
 async fn a_prefix_of_everything_still_leaves_out_the_endpoint() {
-    let behind = Behind::new().await;
-    let stand = Stand::with(&behind, Default::default(), |mut config| {
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         config.paths = config.paths.with_open("/*".parse().unwrap()).unwrap();
         config
     })
@@ -103,8 +103,8 @@ async fn a_prefix_of_everything_still_leaves_out_the_endpoint() {
 
 #[tokio::test]
 async fn an_endpoint_at_the_root_has_nothing_below_it() {
-    let behind = Behind::new().await;
-    let stand = Stand::with(&behind, Default::default(), |mut config| {
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         config.paths = Paths::at("/").unwrap().with_open("/status".parse().unwrap()).unwrap();
         config
     })
@@ -123,8 +123,8 @@ async fn an_endpoint_at_the_root_has_nothing_below_it() {
 /// The query is signed, and goes on as it came.
 #[tokio::test]
 async fn the_query_is_the_signed_one() {
-    let behind = Behind::new().await;
-    let stand = Stand::before(&behind).await;
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::before(&behind).await;
     let host = stand.address.to_string();
     let target = "/mcp?a=%2F+b&a=%2f&c=%C3%A9;d";
     let wire = Wire::post(&host, target, CALL).sign(1, &stand.url(target));
@@ -140,7 +140,7 @@ async fn the_query_is_the_signed_one() {
 
 #[test]
 fn open_paths_are_read_strictly() {
-    let open = |text: &str| text.parse::<Open>();
+    let open = |text: &str| text.parse::<OpenPath>();
     for text in ["/a", "GET /a", "/a/*", "/*", "DELETE /a/b/*", "/a.b/~c"] {
         assert_eq!(open(text).unwrap().to_string(), text);
     }

@@ -1,18 +1,18 @@
 //! Which requests must be verified: per method and tool, and by what the upstream lists.
 
 use http::Response;
-use mcpid::gateway::Policies;
+use mcpid::tower::LearningModes;
 use mcpid::tower::{Modes, RefuseWith};
 
-use crate::servers::{Behind, CALL, LIST, Stand, Wire, body};
+use crate::servers::{CALL, LIST, TestGateway, TestUpstream, Wire, body};
 
 fn pattern(text: &str) -> mcpid::mcp::pattern::Pattern {
     text.parse().unwrap()
 }
 
-async fn stand(behind: &Behind, policies: Policies) -> Stand {
-    Stand::with(behind, Default::default(), |mut config| {
-        config.policies = policies;
+async fn stand(behind: &TestUpstream, modes: LearningModes) -> TestGateway {
+    TestGateway::with(behind, Default::default(), |mut config| {
+        config.modes = modes;
         config
     })
     .await
@@ -24,9 +24,9 @@ fn call(tool: &str) -> String {
 
 #[tokio::test]
 async fn strict_for_some_tools_on_top_of_permissive() {
-    let behind = Behind::new().await;
+    let behind = TestUpstream::new().await;
     let modes = Modes::permissive().with_strict(pattern("tools/call:delete_*"));
-    let stand = stand(&behind, Policies::new(modes)).await;
+    let stand = stand(&behind, LearningModes::new(modes)).await;
     for passes in [call("get_weather"), LIST.to_owned(), call("Delete_db"), call("undelete_db")] {
         assert_eq!(stand.send(&stand.plain(&passes)).await.status, 200, "{passes}");
     }
@@ -49,7 +49,7 @@ async fn strict_for_some_tools_on_top_of_permissive() {
         let reply = stand.send(&stand.plain(refused)).await;
         assert_eq!(reply.status, 403, "{refused}: {reply:?}");
     }
-    // No header decides, whatever it says.
+    // No header decides.
     let lie = stand.plain(CALL).with("Mcp-Method", "ping").with("Mcp-Name", "get_weather");
     assert_eq!(stand.send(&lie).await.status, 403);
     let mut utf7 = stand.plain(&call("get_weather"));
@@ -68,9 +68,9 @@ async fn strict_for_some_tools_on_top_of_permissive() {
 
 #[tokio::test]
 async fn permissive_for_some_methods_on_top_of_strict() {
-    let behind = Behind::new().await;
+    let behind = TestUpstream::new().await;
     let modes = Modes::strict().with_permissive(pattern("tools/list"));
-    let stand = stand(&behind, Policies::new(modes)).await;
+    let stand = stand(&behind, LearningModes::new(modes)).await;
     assert_eq!(stand.send(&stand.plain(LIST)).await.status, 200);
     assert_eq!(behind.got()[0].header("mcpid-status"), Some("unsigned"));
     for refused in [CALL, r#"{"jsonrpc":"2.0","id":8,"method":"tools/list ","params":{}}"#, "[]"] {
@@ -92,7 +92,7 @@ async fn destructive_is_what_the_upstream_does_not_call_harmless() {
     let events = format!("event: message\r\ndata: {}\r\n\r\n", list.replace('\n', ""));
     let second = r#"{"jsonrpc":"2.0","id":8,"result":{"tools":[
         {"name":"add","annotations":{"destructiveHint":true}}]}}"#;
-    let behind = Behind::with(move |got| {
+    let behind = TestUpstream::with(move |got| {
         let (media, text) = match got.header("x-test") {
             Some("events") => ("text/event-stream", events.clone()),
             Some("second") => ("application/json; charset=utf-8", second.to_owned()),
@@ -101,7 +101,7 @@ async fn destructive_is_what_the_upstream_does_not_call_harmless() {
         Response::builder().header("content-type", media).body(body(text)).unwrap()
     })
     .await;
-    let policies = || Policies::new(Modes::permissive()).with_destructive();
+    let policies = || LearningModes::new(Modes::permissive()).with_destructive();
     for how in ["json", "events"] {
         let stand = stand(&behind, policies()).await;
         for tool in ["read", "add", "drop", "plain", "unknown"] {
@@ -133,8 +133,8 @@ async fn destructive_is_what_the_upstream_does_not_call_harmless() {
 #[tokio::test]
 async fn no_client_can_make_the_numbers_grow() {
     let list = r#"{"jsonrpc":"2.0","id":8,"result":{"tools":[{"name":"known"}]}}"#;
-    let behind = Behind::with(move |_| crate::servers::ok(list)).await;
-    let stand = stand(&behind, Policies::new(Modes::permissive())).await;
+    let behind = TestUpstream::with(move |_| crate::servers::ok(list)).await;
+    let stand = stand(&behind, LearningModes::new(Modes::permissive())).await;
     assert_eq!(stand.send(&stand.plain(LIST)).await.status, 200);
     for tool in ["known", "made_up_1", "made_up_2"] {
         assert_eq!(stand.send(&stand.plain(&call(tool))).await.status, 200);
@@ -152,13 +152,13 @@ async fn no_client_can_make_the_numbers_grow() {
 
 #[tokio::test]
 async fn refusals_take_another_status_where_clients_want_it() {
-    let behind = Behind::new().await;
+    let behind = TestUpstream::new().await;
     for (with, post, get) in [
         (RefuseWith::Forbidden, 403, 403),
         (RefuseWith::Unauthorized { realm: "mcp".into() }, 401, 401),
         (RefuseWith::Ok, 200, 403),
     ] {
-        let stand = Stand::with(&behind, Default::default(), |mut config| {
+        let stand = TestGateway::with(&behind, Default::default(), |mut config| {
             config.refuse_with = with.clone();
             config
         })
@@ -181,12 +181,12 @@ async fn labels_are_bounded() {
 
     let tools: Vec<_> = (0..1_100).map(|n| format!(r#"{{"name":"t{n}"}}"#)).collect();
     let list = format!(r#"{{"jsonrpc":"2.0","id":8,"result":{{"tools":[{}]}}}}"#, tools.join(","));
-    let behind = Behind::with(move |_| {
+    let behind = TestUpstream::with(move |_| {
         let builder = Response::builder().header("content-type", "application/json");
         builder.body(body(list.clone())).unwrap()
     })
     .await;
-    let stand = stand(&behind, Policies::new(Modes::permissive())).await;
+    let stand = stand(&behind, LearningModes::new(Modes::permissive())).await;
     let mut stream = tokio::net::TcpStream::connect(stand.address).await.unwrap();
     stream.write_all(&stand.plain(LIST).bytes()).await.unwrap();
     assert_eq!(crate::servers::Reply::read(&mut stream).await.status, 200);

@@ -2,175 +2,17 @@
 
 use std::fs::{self, File};
 use std::io::Read as _;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use mcpid::key::{Sign as _, format};
-use tempfile::TempDir;
-
-use crate::servers::{Behind, CALL, Reply, Wire, key};
-
-/// A gateway as a user starts it. Ended when dropped.
-pub(crate) struct Running {
-    child: Child,
-    pub(crate) address: SocketAddr,
-    err: PathBuf,
-    out: PathBuf,
-}
-
-pub(crate) fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mcpid"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MCPID_")) {
-        command.env_remove(name);
-    }
-    command.stdin(Stdio::null());
-    command
-}
-
-/// A trust file with alice's key.
-pub(crate) fn trust(folder: &TempDir) -> PathBuf {
-    let path = folder.path().join("trust.json");
-    if !path.exists() {
-        let jwk = folder.path().join("alice.jwk");
-        fs::write(&jwk, format::jwk(key(1).public(), None)).unwrap();
-        let added = program()
-            .args(["trust", "add", "--name", "alice", "-r"])
-            .args([&path, &jwk])
-            .output()
-            .unwrap();
-        assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
-    }
-    path
-}
-
-static STARTED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-impl Running {
-    pub(crate) fn start(folder: &TempDir, args: &[&str]) -> Self {
-        Running::start_at(folder, &format!("127.0.0.1:{}", free_port()), args)
-    }
-
-    /// Its clients know it by its own address.
-    pub(crate) fn start_for_own_address(folder: &TempDir, scheme: &str, args: &[&str]) -> Self {
-        let listen = format!("127.0.0.1:{}", free_port());
-        let origin = format!("{scheme}://{listen}");
-        Running::start_at(folder, &listen, &[args, &["--origin", &origin]].concat())
-    }
-
-    pub(crate) fn start_at(folder: &TempDir, listen: &str, args: &[&str]) -> Self {
-        let number = STARTED.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        let err = folder.path().join(format!("err-{number}"));
-        let out = folder.path().join(format!("out-{number}"));
-        let child = program()
-            .args(["gateway", "--nonces", "memory:", "--listen", listen, "-r"])
-            .arg(trust(folder))
-            .args(args)
-            .stdout(File::create(&out).unwrap())
-            .stderr(File::create(&err).unwrap())
-            .spawn()
-            .unwrap();
-        let address = listen.parse().unwrap_or_else(|_| "127.0.0.1:1".parse().unwrap());
-        let running = Running { child, address, err, out };
-        running.wait_for("listening at");
-        // A store that was made just now has forgotten whatever was before its start.
-        sleep(Duration::from_secs(7));
-        running
-    }
-
-    /// Exit code and words of one that does not start.
-    pub(crate) fn fails(folder: &TempDir, listen: &str, args: &[&str]) -> (i32, String) {
-        let output = program()
-            .args(["gateway", "--nonces", "memory:", "--listen", listen, "-r"])
-            .arg(trust(folder))
-            .args(args)
-            .output()
-            .unwrap();
-        (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
-    }
-
-    pub(crate) fn said(&self) -> String {
-        fs::read_to_string(&self.err).unwrap()
-    }
-
-    /// What stands in the log on stdout, once there is something.
-    pub(crate) fn log(&self) -> String {
-        let begun = Instant::now();
-        loop {
-            let text = fs::read_to_string(&self.out).unwrap();
-            if !text.is_empty() || begun.elapsed() > Duration::from_secs(5) {
-                return text;
-            }
-            sleep(Duration::from_millis(50));
-        }
-    }
-
-    pub(crate) fn wait_for(&self, words: &str) {
-        let begun = Instant::now();
-        while !self.said().contains(words) {
-            assert!(begun.elapsed() < Duration::from_secs(15), "no {words:?} in {}", self.said());
-            sleep(Duration::from_millis(30));
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        let killed = Command::new("kill").args([name, &self.child.id().to_string()]).status();
-        assert!(killed.unwrap().success());
-    }
-
-    /// Ends it as an operator does; its exit code.
-    pub(crate) fn terminate(mut self) -> i32 {
-        self.signal("-TERM");
-        self.child.wait().unwrap().code().unwrap_or(-1)
-    }
-
-    /// Ends it as a power cut does.
-    pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    async fn send(&self, wire: &Wire) -> Reply {
-        use tokio::io::AsyncWriteExt as _;
-        let mut stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
-        stream.write_all(&wire.bytes()).await.unwrap();
-        Reply::read(&mut stream).await
-    }
-
-    fn plain(&self) -> Wire {
-        Wire::post(&self.address.to_string(), "/mcp", CALL)
-    }
-
-    fn signed(&self) -> Wire {
-        self.plain().sign(1, &format!("http://{}/mcp", self.address))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-pub(crate) async fn get(address: &str, path: &str, host: &str) -> Reply {
-    use tokio::io::AsyncWriteExt as _;
-    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    stream.write_all(&Wire::get(host, path).bytes()).await.unwrap();
-    Reply::read(&mut stream).await
-}
+use crate::program::{Running, free_port, get, program, trust};
+use crate::servers::{CALL, TestUpstream, Wire};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_is_told_by_a_file_watched_reloaded_and_ended() {
-    let behind = Behind::new().await;
+    let behind = TestUpstream::new().await;
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("gateway.log");
     let (port, admin) = (free_port(), format!("127.0.0.1:{}", free_port()));
@@ -228,7 +70,7 @@ async fn a_gateway_is_told_by_a_file_watched_reloaded_and_ended() {
         assert_eq!(gateway.send(&gateway.signed()).await.status, 200);
     }
     assert!(gateway.said().contains("what was read before stays in use"), "{}", gateway.said());
-    // One that trusts nobody any more counts at once.
+    // A file that trusts no key any more counts at once.
     fs::write(&trusted, "{\"keys\":[]}").unwrap();
     gateway.wait_for("read again: 0 trusted");
     assert_eq!(gateway.send(&gateway.signed()).await.reason(), "key_unknown");
@@ -266,7 +108,7 @@ async fn a_gateway_is_told_by_a_file_watched_reloaded_and_ended() {
 /// What was forgotten at the start is refused until it can be told from a replay, and said so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_is_ready_once_it_can_tell_a_replay() {
-    let behind = Behind::new().await;
+    let behind = TestUpstream::new().await;
     let folder = tempfile::tempdir().unwrap();
     let (listen, admin) =
         (format!("127.0.0.1:{}", free_port()), format!("127.0.0.1:{}", free_port()));

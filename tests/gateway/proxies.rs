@@ -2,11 +2,11 @@
 
 use mcpid::gateway::{TrustedProxy, TrustedProxyError};
 
-use crate::process::Running;
-use crate::servers::{Behind, CALL, Stand};
+use crate::program::Running;
+use crate::servers::{CALL, TestGateway, TestUpstream};
 
-async fn trusting(behind: &Behind, proxies: &[&str]) -> Stand {
-    Stand::with(behind, Default::default(), |mut config| {
+async fn trusting(behind: &TestUpstream, proxies: &[&str]) -> TestGateway {
+    TestGateway::with(behind, Default::default(), |mut config| {
         config.trusted_proxies = proxies.iter().map(|proxy| proxy.parse().unwrap()).collect();
         config
     })
@@ -15,8 +15,8 @@ async fn trusting(behind: &Behind, proxies: &[&str]) -> Stand {
 
 /// What the log and the upstream take for the client's address.
 async fn address(
-    stand: &Stand,
-    behind: &Behind,
+    stand: &TestGateway,
+    behind: &TestUpstream,
     lines: &[&str],
     count: usize,
 ) -> (String, Option<String>) {
@@ -47,7 +47,7 @@ async fn address(
 
 #[tokio::test]
 async fn the_address_is_read_from_the_right_past_trusted_proxies() {
-    let behind = Behind::new().await;
+    let behind = TestUpstream::new().await;
     let stand = trusting(&behind, &["127.0.0.1", "10.0.0.0/8", "2001:db8::/32"]).await;
     for (at, (lines, wanted)) in [
         (&["203.0.113.7"][..], "203.0.113.7"),
@@ -98,7 +98,7 @@ async fn the_address_is_read_from_the_right_past_trusted_proxies() {
 
 #[tokio::test]
 async fn a_peer_that_is_not_trusted_is_not_believed() {
-    let behind = Behind::new().await;
+    let behind = TestUpstream::new().await;
     for proxies in [&[][..], &["127.0.0.2"], &["10.0.0.0/8"], &["::1"], &["unix"], &["128.0.0.0/1"]]
     {
         let stand = trusting(&behind, proxies).await;

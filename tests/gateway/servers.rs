@@ -1,5 +1,5 @@
-//! What the tests stand on: a real gateway on a loopback port, an upstream behind it that keeps
-//! what really reached it, and a client that writes bytes.
+//! The servers of the tests: a gateway on a loopback port, an upstream that keeps each request that
+//! reaches it, and a client that writes bytes.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -58,7 +58,7 @@ type Script = dyn Fn(&Got) -> Answered + Send + Sync;
 
 /// A server that does as its script says and forgets nothing.
 #[derive(Clone)]
-pub(crate) struct Behind {
+pub(crate) struct TestUpstream {
     pub(crate) address: SocketAddr,
     got: Arc<Mutex<Vec<Got>>>,
 }
@@ -72,7 +72,7 @@ pub(crate) fn ok(text: &'static str) -> Answered {
     builder.body(body(text)).unwrap()
 }
 
-impl Behind {
+impl TestUpstream {
     pub(crate) async fn with(script: impl Fn(&Got) -> Answered + Send + Sync + 'static) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -108,11 +108,11 @@ impl Behind {
                 });
             }
         });
-        Behind { address, got }
+        TestUpstream { address, got }
     }
 
     pub(crate) async fn new() -> Self {
-        Behind::with(|_| ok(r#"{"jsonrpc":"2.0","id":7,"result":{}}"#)).await
+        TestUpstream::with(|_| ok(r#"{"jsonrpc":"2.0","id":7,"result":{}}"#)).await
     }
 
     /// Everything that reached it.
@@ -132,7 +132,7 @@ pub(crate) fn key(number: u8) -> Arc<SecretKey> {
     Arc::new(SecretKey::from_seed(&seed))
 }
 
-/// The rules of every stand, for the origin `address`.
+/// The verifier of every test gateway, for the origin `address`.
 pub(crate) fn rules(address: SocketAddr, names: &[(&str, u8)], replay: Replay) -> Verifier {
     rules_by(Arc::new(SystemClock), address, names, replay)
 }
@@ -164,7 +164,7 @@ pub(crate) fn trust_file(names: &[(&str, u8)]) -> Vec<u8> {
 }
 
 /// A running gateway. Its clients know it by its own loopback address.
-pub(crate) struct Stand {
+pub(crate) struct TestGateway {
     pub(crate) address: SocketAddr,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) lines: Arc<Mutex<Vec<LogLine>>>,
@@ -173,24 +173,24 @@ pub(crate) struct Stand {
     pub(crate) ended: tokio::task::JoinHandle<usize>,
 }
 
-impl Stand {
+impl TestGateway {
     /// Before `behind`, with the keys 1 (alice) and 2 (Zoë) trusted.
-    pub(crate) async fn before(behind: &Behind) -> Self {
-        Stand::with(behind, ServerLimits::default(), |config| config).await
+    pub(crate) async fn before(behind: &TestUpstream) -> Self {
+        TestGateway::with(behind, ServerLimits::default(), |config| config).await
     }
 
     pub(crate) async fn with(
-        behind: &Behind,
+        behind: &TestUpstream,
         limits: ServerLimits,
         change: impl FnOnce(Config) -> Config,
     ) -> Self {
-        Stand::by_clock(Arc::new(SystemClock), behind, limits, change).await
+        TestGateway::by_clock(Arc::new(SystemClock), behind, limits, change).await
     }
 
     /// One that takes the time from `clock`.
     pub(crate) async fn by_clock(
         clock: Arc<dyn Clock>,
-        behind: &Behind,
+        behind: &TestUpstream,
         limits: ServerLimits,
         change: impl FnOnce(Config) -> Config,
     ) -> Self {
@@ -217,7 +217,7 @@ impl Stand {
         let ended = tokio::spawn(server.run(workers, async move {
             let _ = stopped.wait_for(|stopped| *stopped).await;
         }));
-        Stand { address, metrics, lines, handle, stop, ended }
+        TestGateway { address, metrics, lines, handle, stop, ended }
     }
 
     /// The log lines, once there are `count` of them.

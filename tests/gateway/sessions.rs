@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use http::Response;
-use mcpid::gateway::Policies;
+use mcpid::tower::LearningModes;
 use mcpid::tower::Modes;
 
-use crate::servers::{Behind, CALL, INITIALIZE, LIST, Stand, Wire, body};
+use crate::servers::{CALL, INITIALIZE, LIST, TestGateway, TestUpstream, Wire, body};
 
 /// Opens a session for every `initialize`, named after what was asked before.
-async fn with_sessions() -> Behind {
+async fn with_sessions() -> TestUpstream {
     let opened = std::sync::atomic::AtomicUsize::new(0);
-    Behind::with(move |got| {
+    TestUpstream::with(move |got| {
         let mut builder = Response::builder().header("content-type", "application/json");
         if got.body == INITIALIZE {
             let number = opened.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
@@ -23,14 +23,14 @@ async fn with_sessions() -> Behind {
     .await
 }
 
-fn in_session(stand: &Stand, key: u8, session: &str, body: &str) -> Wire {
+fn in_session(stand: &TestGateway, key: u8, session: &str, body: &str) -> Wire {
     stand.plain(body).with("Mcp-Session-Id", session).sign(key, &stand.url("/mcp"))
 }
 
 #[tokio::test]
 async fn another_key_cannot_speak_in_a_session() {
     let behind = with_sessions().await;
-    let stand = Stand::before(&behind).await;
+    let stand = TestGateway::before(&behind).await;
     let opened = stand.send(&stand.signed(1, INITIALIZE)).await;
     assert_eq!(opened.header("mcp-session-id"), Some("session-0"));
     assert_eq!(stand.send(&in_session(&stand, 1, "session-0", CALL)).await.status, 200);
@@ -56,7 +56,7 @@ async fn another_key_cannot_speak_in_a_session() {
     assert_eq!(stand.send(&moved).await.reason(), "key_unknown");
     assert_eq!(behind.got().len(), reached, "none of them reached the upstream");
 
-    // Its own session is another matter; and whoever is refused has not used a nonce up.
+    // Its own session may be used, and a refused request has not used up a nonce.
     let own = stand.send(&stand.signed(2, INITIALIZE)).await;
     assert_eq!(own.header("mcp-session-id"), Some("session-1"));
     assert_eq!(stand.send(&in_session(&stand, 2, "session-1", CALL)).await.status, 200);
@@ -65,13 +65,13 @@ async fn another_key_cannot_speak_in_a_session() {
 #[tokio::test]
 async fn a_session_that_was_opened_before_is_bound_to_its_first_user() {
     let behind = with_sessions().await;
-    let stand = Stand::before(&behind).await;
+    let stand = TestGateway::before(&behind).await;
     assert_eq!(stand.send(&in_session(&stand, 1, "old", CALL)).await.status, 200);
     assert_eq!(stand.send(&in_session(&stand, 2, "old", CALL)).await.status, 403);
     let lines = stand.lines(2).await;
     let note = lines[0].note.as_ref().unwrap().as_str();
     assert_eq!(note, "a session that was opened before is bound to the first key that uses it");
-    // What the upstream does not know is nobody's.
+    // A session that the upstream does not know is bound to no key.
     assert_eq!(stand.send(&in_session(&stand, 1, "gone", CALL)).await.status, 404);
     assert_eq!(stand.send(&in_session(&stand, 2, "gone", CALL)).await.status, 404);
 }
@@ -79,7 +79,7 @@ async fn a_session_that_was_opened_before_is_bound_to_its_first_user() {
 #[tokio::test]
 async fn a_session_that_has_ended_is_nobodys() {
     let behind = with_sessions().await;
-    let stand = Stand::before(&behind).await;
+    let stand = TestGateway::before(&behind).await;
     let _ = stand.send(&stand.signed(1, INITIALIZE)).await;
     let end = Wire::get(&stand.address.to_string(), "/mcp")
         .line("DELETE /mcp HTTP/1.1")
@@ -92,7 +92,7 @@ async fn a_session_that_has_ended_is_nobodys() {
 #[tokio::test]
 async fn a_full_table_takes_no_more_and_gives_no_live_session_away() {
     let behind = with_sessions().await;
-    let stand = Stand::with(&behind, Default::default(), |mut config| {
+    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         config.sessions = 2;
         config
     })
@@ -113,7 +113,7 @@ async fn a_full_table_takes_no_more_and_gives_no_live_session_away() {
 #[tokio::test]
 async fn a_session_that_nobody_uses_makes_room() {
     let behind = with_sessions().await;
-    let stand = Stand::with(&behind, Default::default(), |mut config| {
+    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         config.sessions = 1;
         config.session_idle = Duration::from_millis(300);
         config
@@ -129,8 +129,8 @@ async fn a_session_that_nobody_uses_makes_room() {
 #[tokio::test]
 async fn permissive_labels_a_borrowed_session() {
     let behind = with_sessions().await;
-    let stand = Stand::with(&behind, Default::default(), |mut config| {
-        config.policies = Policies::new(Modes::permissive());
+    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
+        config.modes = LearningModes::new(Modes::permissive());
         config
     })
     .await;

@@ -9,7 +9,7 @@ use mcpid::net::ServerLimits;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::servers::{Behind, CALL, Stand, Wire, body};
+use crate::servers::{CALL, TestGateway, TestUpstream, Wire, body};
 
 fn quick() -> ServerLimits {
     let mut limits = ServerLimits::default();
@@ -19,14 +19,14 @@ fn quick() -> ServerLimits {
 }
 
 /// More than all buffers between the two hold.
-async fn talkative() -> Behind {
-    Behind::with(|_| Response::new(body(vec![b'x'; 32 << 20]))).await
+async fn talkative() -> TestUpstream {
+    TestUpstream::with(|_| Response::new(body(vec![b'x'; 32 << 20]))).await
 }
 
 #[tokio::test]
 async fn a_client_that_reads_nothing_of_its_answer_is_cut_off() {
     let behind = talkative().await;
-    let stand = Stand::with(&behind, quick(), |config| config).await;
+    let stand = TestGateway::with(&behind, quick(), |config| config).await;
     let mut stream = TcpStream::connect(stand.address).await.unwrap();
     stream.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
     // The line is written when the request's body is let go.
@@ -39,7 +39,7 @@ async fn a_client_that_reads_nothing_of_its_answer_is_cut_off() {
 #[tokio::test]
 async fn so_is_one_that_opens_no_window() {
     let behind = talkative().await;
-    let stand = Stand::with(&behind, quick(), |config| config).await;
+    let stand = TestGateway::with(&behind, quick(), |config| config).await;
     let stream = TcpStream::connect(stand.address).await.unwrap();
     let (mut client, connection) =
         hyper::client::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new())
@@ -60,8 +60,8 @@ async fn so_is_one_that_opens_no_window() {
 /// Slow is not silent, and it is not the client who is waited for where the server says nothing.
 #[tokio::test]
 async fn a_slow_reader_and_a_silent_server_are_left_alone() {
-    let behind = Behind::with(|_| Response::new(body(vec![b'x'; 8 << 20]))).await;
-    let stand = Stand::with(&behind, quick(), |config| config).await;
+    let behind = TestUpstream::with(|_| Response::new(body(vec![b'x'; 8 << 20]))).await;
+    let stand = TestGateway::with(&behind, quick(), |config| config).await;
     let mut stream = TcpStream::connect(stand.address).await.unwrap();
     stream.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
     let (mut piece, mut read) = (vec![0_u8; 512 << 10], 0);
@@ -83,7 +83,7 @@ async fn a_slow_reader_and_a_silent_server_are_left_alone() {
         tokio::time::sleep(Duration::from_secs(4)).await;
         let _ = stream.write_all(b"9\r\ndata: 2\n\n\r\n0\r\n\r\n").await;
     });
-    let stand = Stand::with(&behind, quick(), |mut config| {
+    let stand = TestGateway::with(&behind, quick(), |mut config| {
         let url = format!("http://{address}/mcp");
         config.upstream = mcpid::gateway::Upstream::parse(&url).unwrap();
         config
@@ -97,7 +97,7 @@ async fn a_slow_reader_and_a_silent_server_are_left_alone() {
 #[tokio::test]
 async fn what_is_open_to_strangers_takes_only_a_part_of_what_the_server_gets() {
     let behind = talkative().await;
-    let stand = Stand::with(&behind, ServerLimits::default(), |mut config| {
+    let stand = TestGateway::with(&behind, ServerLimits::default(), |mut config| {
         config.exchanges = 8;
         config
     })
@@ -141,17 +141,17 @@ async fn what_is_open_to_strangers_takes_only_a_part_of_what_the_server_gets() {
 /// Strangers who send half of a body hold what they have sent, but not all that there is.
 #[tokio::test]
 async fn strangers_leave_room_for_the_bodies_of_those_who_sign() {
-    use mcpid::gateway::Policies;
+    use mcpid::tower::LearningModes;
     use mcpid::tower::Modes;
 
-    let behind = Behind::new().await;
+    let behind = TestUpstream::new().await;
     let long = format!("{}{}}}", &CALL[..CALL.len() - 1], " ".repeat(100 << 10));
     let pattern = || "tools/call:delete_*".parse().unwrap();
     // They are read for their id, or for what they do.
     for modes in [Modes::strict(), Modes::permissive().with_strict(pattern())] {
-        let stand = Stand::with(&behind, ServerLimits::default(), |mut config| {
+        let stand = TestGateway::with(&behind, ServerLimits::default(), |mut config| {
             config.budget = 1 << 20;
-            config.policies = Policies::new(modes);
+            config.modes = LearningModes::new(modes);
             config
         })
         .await;

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame};
-use mcpid::gateway::log::Outcome;
+use mcpid::gateway::log::LoggedOutcome;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::servers::{Behind, CALL, Stand};
+use crate::servers::{CALL, TestGateway, TestUpstream};
 
-/// One event, and then nothing until somebody gives up; notes that it was dropped.
+/// One event, and then nothing until one side gives up; notes that it was dropped.
 struct Silent {
     first: Option<Bytes>,
     dropped: Arc<AtomicBool>,
@@ -56,7 +56,7 @@ async fn until(flag: &AtomicBool) -> bool {
 async fn events_are_not_held_back_and_a_disconnect_reaches_the_upstream_at_once() {
     let dropped = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&dropped);
-    let behind = Behind::with(move |_| {
+    let behind = TestUpstream::with(move |_| {
         let first = Some(Bytes::from_static(b"data: 1\n\n"));
         let silent = Silent { first, dropped: Arc::clone(&flag) };
         let builder = Response::builder().header("content-type", "text/event-stream");
@@ -64,7 +64,7 @@ async fn events_are_not_held_back_and_a_disconnect_reaches_the_upstream_at_once(
         builder.body(http_body_util::combinators::BoxBody::new(silent)).unwrap()
     })
     .await;
-    let stand = Stand::before(&behind).await;
+    let stand = TestGateway::before(&behind).await;
     let mut stream = TcpStream::connect(stand.address).await.unwrap();
     stream.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
     let (mut bytes, mut piece) = (Vec::new(), [0_u8; 4096]);
@@ -78,7 +78,7 @@ async fn events_are_not_held_back_and_a_disconnect_reaches_the_upstream_at_once(
     drop(stream);
     assert!(until(&dropped).await, "the upstream was not told within 3 s");
     let line = stand.lines(1).await.remove(0);
-    assert_eq!((line.outcome, line.answer), (Outcome::Passed, Some(200)));
+    assert_eq!((line.outcome, line.answer), (LoggedOutcome::Passed, Some(200)));
 }
 
 /// Gone before the answer begins: the call is cancelled behind, and the log says so.
@@ -94,8 +94,8 @@ async fn a_client_that_gives_up_waiting_cancels_the_call() {
         while stream.read(&mut piece).await.is_ok_and(|n| n > 0) {}
         flag.store(true, Ordering::SeqCst);
     });
-    let behind = Behind::new().await;
-    let stand = Stand::with(&behind, Default::default(), |mut config| {
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         let url = format!("http://{address}/mcp");
         config.upstream = mcpid::gateway::Upstream::parse(&url).unwrap();
         config
@@ -108,7 +108,7 @@ async fn a_client_that_gives_up_waiting_cancels_the_call() {
     drop(stream);
     assert!(until(&closed).await, "the upstream was not told within 3 s");
     let line = stand.lines(1).await.remove(0);
-    assert_eq!((line.outcome, line.answer), (Outcome::Failed, None));
+    assert_eq!((line.outcome, line.answer), (LoggedOutcome::Failed, None));
     assert_eq!(line.note.unwrap().as_str(), "the client went away");
 }
 
@@ -150,9 +150,9 @@ async fn an_upstream_that_fails_is_said_to_have() {
     }
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     cases.push(("is silent", silent.local_addr().unwrap(), 504, "upstream_timeout"));
-    let behind = Behind::new().await;
+    let behind = TestUpstream::new().await;
     for (what, address, status, reason) in cases {
-        let stand = Stand::with(&behind, Default::default(), |mut config| {
+        let stand = TestGateway::with(&behind, Default::default(), |mut config| {
             let url = format!("http://{address}/mcp");
             config.upstream = mcpid::gateway::Upstream::parse(&url).unwrap();
             config.answer_time = Duration::from_millis(400);
@@ -167,7 +167,7 @@ async fn an_upstream_that_fails_is_said_to_have() {
         // The client waits for an answer to its request.
         assert_eq!(reply.json()["id"], 7, "{what}");
         let line = stand.lines(1).await.remove(0);
-        assert_eq!((line.outcome, line.answer), (Outcome::Failed, Some(status)), "{what}");
+        assert_eq!((line.outcome, line.answer), (LoggedOutcome::Failed, Some(status)), "{what}");
     }
 }
 
@@ -185,8 +185,8 @@ async fn an_answer_that_breaks_off_is_not_made_whole() {
         let _ = stream.write_all(chunk.as_bytes()).await;
         tokio::time::sleep(Duration::from_millis(200)).await;
     });
-    let behind = Behind::new().await;
-    let stand = Stand::with(&behind, Default::default(), |mut config| {
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         let url = format!("http://{address}/mcp");
         config.upstream = mcpid::gateway::Upstream::parse(&url).unwrap();
         config

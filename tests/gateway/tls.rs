@@ -11,12 +11,12 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::process::Running;
-use crate::servers::{Behind, CALL, Stand, Wire};
+use crate::program::Running;
+use crate::servers::{CALL, TestGateway, TestUpstream, Wire};
 
 pub(crate) type Client = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
 
-pub(crate) async fn connect(stand: &Stand) -> Client {
+pub(crate) async fn connect(stand: &TestGateway) -> Client {
     let stream = TcpStream::connect(stand.address).await.unwrap();
     let io = TokioIo::new(stream);
     let (client, connection) =
@@ -43,8 +43,8 @@ pub(crate) async fn answer(client: &mut Client, request: Request<Full<Bytes>>) -
 
 #[tokio::test]
 async fn http2_is_judged_alike() {
-    let behind = Behind::new().await;
-    let stand = Stand::before(&behind).await;
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::before(&behind).await;
     let url = stand.url("/mcp");
     let mut client = connect(&stand).await;
     let signed = || multiplexed(&stand.signed(1, CALL), &url);
@@ -121,7 +121,7 @@ fn curl(args: &[&str], wire: &Wire) -> String {
 /// The program, with TLS in front and behind it: one gateway is the other's upstream.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_stands_on_both_sides_and_certificates_change_while_it_runs() {
-    let behind = Behind::new().await;
+    let behind = TestUpstream::new().await;
     let folder = tempfile::tempdir().unwrap();
     let (inner_cert, inner_key) = certificate(folder.path(), "inner");
     let (cert, key) = certificate(folder.path(), "outer");
@@ -187,7 +187,7 @@ async fn tls_stands_on_both_sides_and_certificates_change_while_it_runs() {
     }
     let got = behind.got();
     assert_eq!(got.len(), 2, "{got:?}");
-    // The outer one vouched; the inner one lets nobody else's word through, so it says its own.
+    // The outer gateway verified the request. The inner one drops these fields and sets its own.
     assert_eq!(got[0].header("x-forwarded-proto"), Some("https"));
     let unsigned = curl(&["--cacert", &ca, &url], &Wire::post(&host, "/mcp", CALL));
     assert!(unsigned.contains("signature_missing"), "{unsigned}");
@@ -239,12 +239,12 @@ async fn tls_stands_on_both_sides_and_certificates_change_while_it_runs() {
     drop(inner);
 }
 
-/// Sockets on both sides; nobody else of this machine can connect to ours.
+/// Sockets on both sides; other users of this machine cannot connect to ours.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unix_sockets_stand_on_both_sides() {
     use std::os::unix::fs::PermissionsExt as _;
 
-    let behind = Behind::new().await;
+    let behind = TestUpstream::new().await;
     let folder = tempfile::tempdir().unwrap();
     let (inner, outer) = (folder.path().join("inner.sock"), folder.path().join("outer.sock"));
     let (at_inner, at_outer) =

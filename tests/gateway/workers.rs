@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::servers::{Behind, CALL, Reply, Stand, ok};
+use crate::servers::{CALL, Reply, TestGateway, TestUpstream, ok};
 
 /// Answers with the name of the thread that it answers on, and the number of its service.
 async fn named(limits: ServerLimits) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<usize>) {
@@ -107,8 +107,8 @@ async fn the_bound_on_connections_is_one_for_all_threads() {
 
 #[tokio::test]
 async fn a_replay_on_another_thread_is_one() {
-    let behind = Behind::with(|_| ok("{}")).await;
-    let stand = Stand::before(&behind).await;
+    let behind = TestUpstream::with(|_| ok("{}")).await;
+    let stand = TestGateway::before(&behind).await;
     for _ in 0..8 {
         let wire = stand.signed(1, CALL).bytes();
         // Of connections that are open together, two threads have one each.

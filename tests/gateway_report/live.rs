@@ -182,7 +182,7 @@ fn a_running_gateway_shows_what_its_log_will_say() {
     assert_eq!(report["keys"][0]["name"], "alice");
     assert_eq!(report["keys"][0]["requests"], 3);
     assert_eq!(report["operations"][0]["name"], "<script>alert(1)</script>");
-    // Strict for what is clean would be strict for nobody who came.
+    // Strict mode for these operations would have refused no request.
     assert_eq!(report["strict_next"], serde_json::json!(["tools/call:pay", "tools/call:list"]));
     let log = fs::read_to_string(folder.join("gateway.log")).unwrap();
     assert!(!log.contains("secret"), "{log}");

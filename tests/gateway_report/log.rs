@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use mcpid::clock::Timestamp;
-use mcpid::gateway::log::{Does, LONGEST, LogLine, Outcome, Short, Standing};
+use mcpid::gateway::log::{
+    LONGEST, LogLine, LogText, LoggedOperation, LoggedOutcome, LoggedStatus,
+};
 use mcpid::mcp::pattern::Operation;
 use mcpid::tower::Mode;
 use mcpid::verify::Code;
@@ -14,11 +16,11 @@ const LINE: &str = r#"{"version":1,"time":"2026-11-23T10:00:00Z","request":7,"pe
 
 fn line() -> LogLine {
     let mut line = LogLine::new(Timestamp::from_unix(1_795_428_000), 7, "POST", "/mcp");
-    line.peer = Some(Short::new("127.0.0.1:5123"));
-    line.http = Some(Short::word("1.1"));
-    line.mcp = Some(Does::from(Operation { method: "tools/call", name: Some("pay") }));
-    (line.status, line.code) = (Some(Standing::Invalid), Some(Code::Expired));
-    (line.mode, line.outcome) = (Some(Mode::Permissive), Outcome::Passed);
+    line.peer = Some(LogText::new("127.0.0.1:5123"));
+    line.http = Some(LogText::word("1.1"));
+    line.mcp = Some(LoggedOperation::from(Operation { method: "tools/call", name: Some("pay") }));
+    (line.status, line.code) = (Some(LoggedStatus::Invalid), Some(Code::Expired));
+    (line.mode, line.outcome) = (Some(Mode::Permissive), LoggedOutcome::Passed);
     (line.answer, line.upstream) = (Some(200), Some(200));
     (line.sent, line.received) = (118, 2310);
     line.took(Duration::from_micros(1250));
@@ -34,7 +36,7 @@ fn the_format_is_the_one_that_is_documented() {
         line.code = Some(*code);
         assert_eq!(LogLine::parse(line.to_line().as_bytes()), Some(line.clone()));
     }
-    for standing in Standing::ALL {
+    for standing in LoggedStatus::ALL {
         line.status = Some(standing);
         assert!(line.to_line().contains(&format!("\"status\":\"{}\"", standing.as_str())));
         assert_eq!(LogLine::parse(line.to_line().as_bytes()), Some(line.clone()));
@@ -44,7 +46,7 @@ fn the_format_is_the_one_that_is_documented() {
 #[test]
 fn what_nobody_filled_in_failed_and_tells_no_query() {
     let line = LogLine::new(Timestamp::from_unix(0), 1, "GET", "/mcp?token=hunter2#x");
-    assert_eq!(line.outcome, Outcome::Failed);
+    assert_eq!(line.outcome, LoggedOutcome::Failed);
     assert!(!line.to_line().contains("hunter2"), "{}", line.to_line());
 }
 
@@ -64,7 +66,7 @@ fn members_may_be_added_and_those_that_may_be_absent_are_few_to_need() {
     }
     // A later version may refuse for a reason that this one does not know.
     let line = changed(|o| drop(o.insert("code".into(), json!("sun_spots")))).unwrap();
-    assert_eq!((line.code, line.status), (None, Some(Standing::Invalid)));
+    assert_eq!((line.code, line.status), (None, Some(LoggedStatus::Invalid)));
 }
 
 #[test]
@@ -108,17 +110,17 @@ fn what_is_no_such_line_is_none() {
 #[test]
 fn a_text_is_cut_once() {
     let exact = "ä".repeat(LONGEST);
-    assert_eq!(Short::new(&exact).as_str(), exact);
-    let cut = Short::new(&format!("{exact}b"));
+    assert_eq!(LogText::new(&exact).as_str(), exact);
+    let cut = LogText::new(&format!("{exact}b"));
     assert!(cut.as_str().starts_with(&format!("{exact}… (129 characters, sha256 ")), "{cut}");
     // Read back, it is cut at the same place; sent by a stranger, it is a long text like another.
-    let read = |text: &str| serde_json::from_value::<Short>(text.into()).unwrap();
+    let read = |text: &str| serde_json::from_value::<LogText>(text.into()).unwrap();
     assert_eq!(read(cut.as_str()), cut);
-    assert_ne!(Short::new(cut.as_str()), cut);
-    assert_ne!(Short::new(&format!("{exact}c")), cut);
+    assert_ne!(LogText::new(cut.as_str()), cut);
+    assert_ne!(LogText::new(&format!("{exact}c")), cut);
     // Logs of before.
     assert_eq!(read(&format!("{exact}…")).as_str(), format!("{exact}…"));
-    assert!(cut.is_cut() && read(&format!("{exact}…")).is_cut() && !Short::new(&exact).is_cut());
+    assert!(cut.is_cut() && read(&format!("{exact}…")).is_cut() && !LogText::new(&exact).is_cut());
 }
 
 proptest! {
@@ -126,9 +128,9 @@ proptest! {
     fn no_text_breaks_or_forges_a_line(texts in prop::array::uniform4(any::<String>()), long in 0_usize..400) {
         let [method, path, name, peer] = texts;
         let mut line = LogLine::new(Timestamp::from_unix(0), 1, &method, &path);
-        line.mcp = Some(Does { method: Short::new(&method), name: Some(Short::new(&name.repeat(long))) });
-        line.peer = Some(Short::new(&peer));
-        line.note = Some(Short::new(&"\u{10ffff}\u{202e}\u{1b}\n".repeat(long)));
+        line.mcp = Some(LoggedOperation { method: LogText::new(&method), name: Some(LogText::new(&name.repeat(long))) });
+        line.peer = Some(LogText::new(&peer));
+        line.note = Some(LogText::new(&"\u{10ffff}\u{202e}\u{1b}\n".repeat(long)));
         let text = line.to_line();
         prop_assert!(!text.contains(mcpid::message::shown::is_unsafe), "{:?}", text);
         prop_assert!(text.len() < mcpid::gateway::log::LONGEST_LINE);

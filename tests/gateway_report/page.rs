@@ -1,8 +1,8 @@
 //! The text and the page: whole, and safe with any name.
 
 use mcpid::clock::Timestamp;
-use mcpid::gateway::log::{Key, LogLine, Short};
-use mcpid::gateway::report::{MARK, Report, content_security_policy};
+use mcpid::gateway::log::{LogLine, LogText, LoggedKey};
+use mcpid::gateway::report::{MARK, RolloutReport, content_security_policy};
 use mcpid::message::shown::is_unsafe;
 use mcpid::verify::Code;
 use proptest::prelude::*;
@@ -41,11 +41,11 @@ pub(super) fn hostile(address: &str) -> Vec<LogLine> {
     let texts = HOSTILE.iter().map(|text| text.replace("ADDRESS", address));
     let lines = texts.zip(0..).map(|(text, n)| {
         let mut line = verified(n * 60, &format!("tools/call:{text}"), &text);
-        line.key = Some(Key { id: Short::new(&text), name: Some(Short::new(&text)) });
+        line.key = Some(LoggedKey { id: LogText::new(&text), name: Some(LogText::new(&text)) });
         for place in [&mut line.peer, &mut line.http, &mut line.tag, &mut line.note] {
-            *place = Some(Short::new(&text));
+            *place = Some(LogText::new(&text));
         }
-        (line.method, line.path) = (Short::new(&text), Short::new(&text));
+        (line.method, line.path) = (LogText::new(&text), LogText::new(&text));
         [
             line,
             passed(n * 60, &text, Code::SignatureMissing),
@@ -56,19 +56,19 @@ pub(super) fn hostile(address: &str) -> Vec<LogLine> {
 }
 
 /// The page of a report.
-pub(super) fn page(report: &Report) -> String {
+pub(super) fn page(report: &RolloutReport) -> String {
     report.to_html(MADE)
 }
 
 #[track_caller]
-fn sound(report: &Report) {
+fn sound(report: &RolloutReport) {
     let page = page(report);
     assert!(page.starts_with(MARK) && page.ends_with("</html>\n"));
     assert!(page.contains(&format!("content=\"{}\"", content_security_policy())));
     for line in page.lines().chain(report.to_text().lines()) {
         assert!(!line.contains(is_unsafe), "{line:?}");
     }
-    // Only what we write ourselves, whatever the names.
+    // Only styles of our own, for all names.
     let style = page.find("<style>").unwrap()..page.find("</style>").unwrap();
     let (before, after) = (&page[..style.start], &page[style.end..]);
     for text in [before, after] {

@@ -1,14 +1,16 @@
-//! What is counted, what it means, and that memory stays bounded whatever is fed.
+//! The counts of the report, and their bounded memory.
 
 use mcpid::clock::Timestamp;
-use mcpid::gateway::log::{LogLine, Outcome, Standing};
-use mcpid::gateway::report::{MOST_BUCKETS, MOST_KEYS, MOST_OPERATIONS, Report, Tally};
+use mcpid::gateway::log::{LogLine, LoggedOutcome, LoggedStatus};
+use mcpid::gateway::report::{
+    MOST_BUCKETS, MOST_KEYS, MOST_OPERATIONS, RolloutReport, RolloutTally,
+};
 use mcpid::verify::Code;
 use serde_json::{Value, json};
 
 use super::{TEN, line, passed, refused, tally, verified};
 
-fn json(report: &Report) -> Value {
+fn json(report: &RolloutReport) -> Value {
     serde_json::from_str(&report.to_json()).unwrap()
 }
 
@@ -62,16 +64,16 @@ fn what_gets_through_unverified_is_never_counted_as_verified() {
         ["verified", "would_refuse", "refused"]
             .map(|member| report["all"][member].as_u64().unwrap())
     };
-    use Outcome::{Failed, Passed, Refused};
-    assert_eq!(odd(Standing::Verified, None, Passed), [1, 0, 0]);
-    assert_eq!(odd(Standing::Verified, None, Failed), [1, 0, 0], "the upstream was down");
+    use LoggedOutcome::{Failed, Passed, Refused};
+    assert_eq!(odd(LoggedStatus::Verified, None, Passed), [1, 0, 0]);
+    assert_eq!(odd(LoggedStatus::Verified, None, Failed), [1, 0, 0], "the upstream was down");
     // A good key with another key's session, in either mode.
-    assert_eq!(odd(Standing::Verified, Some(Code::NotAllowed), Passed), [0, 1, 0]);
-    assert_eq!(odd(Standing::Verified, Some(Code::NotAllowed), Refused), [0, 0, 1]);
-    assert_eq!(odd(Standing::Verified, None, Refused), [0, 0, 1]);
-    assert_eq!(odd(Standing::Unavailable, None, Passed), [0, 1, 0]);
-    assert_eq!(odd(Standing::Unavailable, None, Refused), [0, 0, 1]);
-    for standing in [Standing::Unsigned, Standing::UnknownKey, Standing::Invalid] {
+    assert_eq!(odd(LoggedStatus::Verified, Some(Code::NotAllowed), Passed), [0, 1, 0]);
+    assert_eq!(odd(LoggedStatus::Verified, Some(Code::NotAllowed), Refused), [0, 0, 1]);
+    assert_eq!(odd(LoggedStatus::Verified, None, Refused), [0, 0, 1]);
+    assert_eq!(odd(LoggedStatus::Unavailable, None, Passed), [0, 1, 0]);
+    assert_eq!(odd(LoggedStatus::Unavailable, None, Refused), [0, 0, 1]);
+    for standing in [LoggedStatus::Unsigned, LoggedStatus::UnknownKey, LoggedStatus::Invalid] {
         // Even without a code, which a later version may have named.
         assert_eq!(odd(standing, None, Passed), [0, 1, 0]);
         assert_eq!(odd(standing, None, Failed), [0, 1, 0]);
@@ -83,13 +85,13 @@ fn what_gets_through_unverified_is_never_counted_as_verified() {
 fn what_was_not_judged_is_told_apart_and_moves_no_share() {
     let mut lines = vec![verified(0, "ping", "k1")];
     for (outcome, answer) in [
-        (Outcome::Open, Some(200)),
-        (Outcome::Refused, Some(404)),
-        (Outcome::Refused, Some(404)),
-        (Outcome::Refused, Some(400)),
-        (Outcome::Refused, None),
-        (Outcome::Refused, Some(7)),
-        (Outcome::Failed, Some(400)),
+        (LoggedOutcome::Open, Some(200)),
+        (LoggedOutcome::Refused, Some(404)),
+        (LoggedOutcome::Refused, Some(404)),
+        (LoggedOutcome::Refused, Some(400)),
+        (LoggedOutcome::Refused, None),
+        (LoggedOutcome::Refused, Some(7)),
+        (LoggedOutcome::Failed, Some(400)),
     ] {
         let mut line = LogLine::new(Timestamp::from_unix(TEN), 1, "GET", "/.well-known/x");
         (line.outcome, line.answer) = (outcome, answer);
@@ -214,7 +216,7 @@ fn what_is_left_permissive_is_just_what_is_in_the_way() {
 
 #[test]
 fn ten_thousand_made_up_tools_do_not_crowd_out_the_real_ones() {
-    let mut tally = Tally::new();
+    let mut tally = RolloutTally::new();
     for n in 0..20 {
         tally.add(&verified(n, &format!("tools/call:real_{n}"), "k1"));
         tally.add(&passed(n, "tools/call:unsigned_but_often", Code::SignatureMissing));
@@ -231,8 +233,9 @@ fn ten_thousand_made_up_tools_do_not_crowd_out_the_real_ones() {
     let report = tally.report();
     assert!(report.operations.len() <= MOST_OPERATIONS);
     let named = |start: &str| {
-        let name =
-            |o: &&mcpid::gateway::report::Operation| o.name.as_deref().unwrap().starts_with(start);
+        let name = |o: &&mcpid::gateway::report::ReportedOperation| {
+            o.name.as_deref().unwrap().starts_with(start)
+        };
         report.operations.iter().filter(name).count()
     };
     assert_eq!((named("real_"), named("late_"), named("unsigned_but_often")), (20, 20, 1));
@@ -251,7 +254,7 @@ fn ten_thousand_made_up_tools_do_not_crowd_out_the_real_ones() {
 
 #[test]
 fn verified_operations_and_keys_are_bounded_too() {
-    let mut tally = Tally::new();
+    let mut tally = RolloutTally::new();
     for n in 0..3_000 {
         tally.add(&verified(n, &format!("tools/call:t{n}"), &format!("key {n}")));
     }
@@ -263,7 +266,7 @@ fn verified_operations_and_keys_are_bounded_too() {
 
 #[test]
 fn an_operation_that_comes_to_be_verified_keeps_its_counts() {
-    let mut tally = Tally::new();
+    let mut tally = RolloutTally::new();
     tally.add(&passed(0, "tools/call:a", Code::Expired));
     tally.add(&verified(1, "tools/call:a", "k1"));
     for n in 0..2_000 {

@@ -1,5 +1,5 @@
-//! Whatever is sent: the service of a strict layer gets what was signed and nothing else, and
-//! every answer is well formed.
+//! For all requests: the service of a strict layer receives signed requests only, and every answer is
+//! well formed.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request};

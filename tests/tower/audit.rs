@@ -126,7 +126,7 @@ async fn a_stranger_does_not_stop_anything_where_the_log_is_gone() {
     kept.close();
     assert_eq!(refused(&strict, plain(CALL)).await.status, 403);
     let seen = Seen::default();
-    // No key has authorised it, so that nothing is kept of it but a number.
+    // No key authorised the request, so it is only counted.
     let response = through(&open, &seen, plain(CALL)).await;
     assert_eq!(response.status().as_u16(), 202);
     through(&open, &seen, bare("GET")).await;

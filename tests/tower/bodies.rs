@@ -13,7 +13,7 @@ use tower::{Layer as _, ServiceExt as _};
 
 use crate::servers::*;
 
-/// Nine megabytes and more that nobody has signed.
+/// The length of an unsigned body, in bytes.
 const HUGE: usize = 10 * 1024 * 1024;
 
 #[tokio::test]

@@ -13,3 +13,4 @@ mod replays;
 mod servers;
 mod signing;
 mod targets;
+mod unavailable;

@@ -132,7 +132,7 @@ async fn patterns_decide_by_the_body() {
     // The id comes with the answer.
     let answer = refused(&layer, plain(&call("tools/call", Some("delete_all")))).await;
     assert_eq!(answer.json["id"], json!(1));
-    // A header that nobody signed does not make a call another one.
+    // An unsigned header does not change which tool is called.
     let mut lying = plain(&call("tools/call", Some("delete_all")));
     for (name, value) in [("mcp-method", "tools/list"), ("mcp-name", "get_weather")] {
         lying.headers_mut().insert(name, value.parse().unwrap());

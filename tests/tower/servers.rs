@@ -1,5 +1,5 @@
-//! What the tests stand on: a clock that is set by hand, a key that is trusted, a layer that
-//! accepts what that key signs, and a service behind it that says what it got.
+//! The fixtures of the tests: a clock that is set by hand, a trusted key, a layer that accepts the
+//! requests of that key, and a service that keeps what it receives.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -118,7 +118,7 @@ pub(crate) fn bare(method: &str) -> Request<Full<Bytes>> {
         .unwrap()
 }
 
-/// Signs `request` with `key` as of `at`, whatever it is.
+/// Signs any `request` with `key` as of `at`.
 pub(crate) async fn sign_by(
     key: SecretKey,
     at: &HandClock,

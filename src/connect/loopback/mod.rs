@@ -1,24 +1,22 @@
 //! The bridge for clients that speak HTTP: a signing proxy on loopback.
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use futures_core::Stream as _;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use sse_stream::SseStream;
 use tokio::runtime::Handle;
 
 use crate::mcp::body::{self, Message, Reading, Scope};
+use crate::mcp::media;
 use crate::message::{Head, RequestTarget};
 use crate::net::Server;
+use crate::tower::event_stream;
 
 use super::answer::{self, ERROR_LIMIT, KEY_UNKNOWN};
 use super::answer_budget;
@@ -91,19 +89,22 @@ async fn answer(
 /// Checks method, content type and `Accept`, for all clients alike.
 fn admit(parts: &Parts, body: &Incoming) -> Result<(), AccessDenied> {
     let no = |status, why| Err(AccessDenied { status, why });
-    let has = |name: HeaderName, wanted: &str| {
-        let mut values = parts.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        values.any(|value| {
-            let mut kinds = value.split(',').filter_map(|kind| kind.split(';').next());
-            kinds.any(|kind| kind.trim().eq_ignore_ascii_case(wanted))
-        })
+    let mut kinds = parts.headers.get_all(header::CONTENT_TYPE).iter();
+    let is_json = match (kinds.next(), kinds.next()) {
+        (Some(kind), None) => media::is(kind.as_bytes(), "application/json"),
+        _ => false,
+    };
+    let accepts = |wanted: &str| {
+        let values = parts.headers.get_all(header::ACCEPT).iter();
+        let mut kinds = values.filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(','));
+        kinds.any(|kind| media::is(kind.as_bytes(), wanted))
     };
     match parts.method {
         // A web page can send other content types to any site without a preflight.
-        Method::POST if !has(header::CONTENT_TYPE, "application/json") => {
+        Method::POST if !is_json => {
             no(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type is not application/json")
         }
-        Method::GET if !has(header::ACCEPT, "text/event-stream") => {
+        Method::GET if !accepts("text/event-stream") => {
             no(StatusCode::NOT_ACCEPTABLE, "GET is for text/event-stream")
         }
         Method::GET | Method::DELETE if !body.is_end_stream() => {
@@ -161,7 +162,7 @@ async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> LoopbackRespo
         let events = head
             .headers
             .get(header::CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+            .is_some_and(|kind| media::is(kind.as_bytes(), "text/event-stream"));
         return match answer_budget::whole(
             body,
             bridge.max_answer,
@@ -244,11 +245,7 @@ fn learn(bridge: &Bridge, body: &Bytes, events: bool) {
     if !events {
         return bridge.learn(&String::from_utf8_lossy(body));
     }
-    let mut stream = SseStream::new(Full::new(body.clone()));
-    // The whole body is there, so the stream is never pending.
-    let mut cx = Context::from_waker(Waker::noop());
-    while let Poll::Ready(Some(Ok(event))) = Pin::new(&mut stream).poll_next(&mut cx) {
-        let data = event.data.unwrap_or_default();
+    for data in event_stream::data(body.clone()) {
         if json_rpc::read(&data).is_ok_and(|message| message.result.is_some()) {
             bridge.learn(&data);
         }

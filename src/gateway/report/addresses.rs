@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use super::reason::Reason;
+use super::reason::RefusalCause;
 use crate::clock::Timestamp;
-use crate::gateway::log::{LogLine, Short};
+use crate::gateway::log::{LogLine, LogText};
 
 /// Addresses that are told apart. Strangers choose theirs, so that the rarest makes room.
 pub const MOST_ADDRESSES: usize = 1000;
@@ -16,7 +16,7 @@ pub const MOST_ADDRESSES: usize = 1000;
 /// Requests from one address that were not verified.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
-pub struct Address {
+pub struct ReportedAddress {
     /// The address without the port, or `unix`, as the log has it; none where it has none.
     pub address: Option<String>,
     /// How many requests.
@@ -34,14 +34,14 @@ pub struct Address {
 #[non_exhaustive]
 pub struct Times {
     /// The code, `unavailable` or `other`.
-    pub code: Reason,
+    pub code: RefusalCause,
     /// How many requests.
     pub requests: u64,
 }
 
 /// What came from one address.
 #[derive(Clone, Debug)]
-struct Seen {
+struct SeenAddress {
     requests: u64,
     reasons: Vec<Times>,
     first: Timestamp,
@@ -51,13 +51,13 @@ struct Seen {
 /// Counts by address, bounded.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Addresses {
-    seen: HashMap<Option<Short>, Seen>,
+    seen: HashMap<Option<LogText>, SeenAddress>,
     other: u64,
 }
 
 impl Addresses {
     /// Counts one request that was not verified.
-    pub(super) fn add(&mut self, line: &LogLine, why: Reason) {
+    pub(super) fn add(&mut self, line: &LogLine, why: RefusalCause) {
         let address = line.peer.as_ref().map(without_port);
         if !self.seen.contains_key(&address) && self.seen.len() >= MOST_ADDRESSES {
             let rarest = self.seen.iter().min_by_key(|(_, seen)| (seen.requests, seen.last));
@@ -67,7 +67,7 @@ impl Addresses {
             }
         }
         let (first, last) = (line.time, line.time);
-        let empty = Seen { requests: 0, reasons: Vec::new(), first, last };
+        let empty = SeenAddress { requests: 0, reasons: Vec::new(), first, last };
         let seen = self.seen.entry(address).or_insert(empty);
         seen.requests += 1;
         (seen.first, seen.last) = (seen.first.min(first), seen.last.max(last));
@@ -83,15 +83,15 @@ impl Addresses {
     }
 
     /// Each address, those first from which most came.
-    pub(super) fn report(&self) -> Vec<Address> {
+    pub(super) fn report(&self) -> Vec<ReportedAddress> {
         let mut sorted: Vec<_> = self.seen.iter().collect();
         sorted.sort_by(|(a_name, a), (b_name, b)| {
             b.requests.cmp(&a.requests).then_with(|| a_name.cmp(b_name))
         });
-        let address = |(address, seen): (&Option<Short>, &Seen)| {
+        let address = |(address, seen): (&Option<LogText>, &SeenAddress)| {
             let mut reasons = seen.reasons.clone();
             reasons.sort_by_key(|why| (std::cmp::Reverse(why.requests), why.code.as_str()));
-            Address {
+            ReportedAddress {
                 address: address.as_ref().map(|text| text.as_str().to_owned()),
                 requests: seen.requests,
                 reasons,
@@ -104,9 +104,9 @@ impl Addresses {
 }
 
 /// A client has another port with each connection.
-fn without_port(peer: &Short) -> Short {
+fn without_port(peer: &LogText) -> LogText {
     match peer.as_str().parse::<SocketAddr>() {
-        Ok(address) => Short::new(&address.ip().to_string()),
+        Ok(address) => LogText::new(&address.ip().to_string()),
         Err(_) => peer.clone(),
     }
 }
@@ -118,19 +118,19 @@ mod tests {
 
     fn line(peer: &str, at: i64) -> LogLine {
         let mut line = LogLine::new(Timestamp::from_unix(at), 1, "POST", "/mcp");
-        line.peer = Some(Short::new(peer));
+        line.peer = Some(LogText::new(peer));
         line
     }
 
     #[test]
     fn ports_are_no_part_of_an_address() {
         let mut addresses = Addresses::default();
-        let unsigned = Reason::Code(Code::SignatureMissing);
+        let unsigned = RefusalCause::Code(Code::SignatureMissing);
         for (peer, at) in [("10.0.0.9:1", 2), ("10.0.0.9:2", 1), ("[2001:db8::1]:4", 3)] {
             addresses.add(&line(peer, at), unsigned);
         }
         for peer in ["unix", "10.0.0.9", "10.0.0.9:99999", "<b>"] {
-            addresses.add(&line(peer, 4), Reason::Code(Code::Expired));
+            addresses.add(&line(peer, 4), RefusalCause::Code(Code::Expired));
         }
         let report = addresses.report();
         let shown: Vec<_> =
@@ -140,7 +140,10 @@ mod tests {
             [("10.0.0.9", 3), ("10.0.0.9:99999", 1), ("2001:db8::1", 1), ("<b>", 1), ("unix", 1)]
         );
         let why = |code, requests| Times { code, requests };
-        assert_eq!(report[0].reasons, [why(unsigned, 2), why(Reason::Code(Code::Expired), 1)]);
+        assert_eq!(
+            report[0].reasons,
+            [why(unsigned, 2), why(RefusalCause::Code(Code::Expired), 1)]
+        );
         assert_eq!(
             (&*report[0].first, &*report[0].last),
             ("1970-01-01T00:00:01Z", "1970-01-01T00:00:04Z")
@@ -151,8 +154,8 @@ mod tests {
     fn strangers_cannot_crowd_out_a_client_that_comes_again() {
         let mut addresses = Addresses::default();
         for n in 0..20_000_u32 {
-            addresses.add(&line("10.0.0.9:1", 0), Reason::Other);
-            addresses.add(&line(&format!("stranger {n}"), i64::from(n)), Reason::Other);
+            addresses.add(&line("10.0.0.9:1", 0), RefusalCause::Other);
+            addresses.add(&line(&format!("stranger {n}"), i64::from(n)), RefusalCause::Other);
         }
         let report = addresses.report();
         assert_eq!((report.len(), report[0].requests), (MOST_ADDRESSES, 20_000));

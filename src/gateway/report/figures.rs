@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::clock::Timestamp;
-use crate::gateway::log::{Does, Short};
+use crate::gateway::log::{LogText, LoggedOperation};
 use crate::mcp::pattern::Operation;
 
 /// `1,204`.
@@ -79,9 +79,9 @@ pub(super) fn minute(time: Timestamp) -> String {
 }
 
 /// An operation as people read it: every character visible, blanks around a name too.
-pub(super) fn operation(does: Option<&Does>) -> Cow<'static, str> {
-    let Some(Does { method, name }) = does else { return Cow::Borrowed(UNREAD) };
-    let name = name.as_ref().map(Short::as_str);
+pub(super) fn operation(does: Option<&LoggedOperation>) -> Cow<'static, str> {
+    let Some(LoggedOperation { method, name }) = does else { return Cow::Borrowed(UNREAD) };
+    let name = name.as_ref().map(LogText::as_str);
     Cow::Owned(Operation { method: method.as_str(), name }.printed())
 }
 

@@ -18,10 +18,10 @@ use sha2::{Digest as _, Sha256};
 use crate::clock::Timestamp;
 use crate::message::shown::visible;
 
-use crate::gateway::log::Does;
+use crate::gateway::log::LoggedOperation;
 
 use super::figures::{self, count, grouped, minute, percent, span};
-use super::summary::{Operation, Report};
+use super::summary::{ReportedOperation, RolloutReport};
 
 /// The first bytes of every page: by these it is known again.
 pub const MARK: &str = "<!doctype html>\n<!-- mcpid gateway report -->\n";
@@ -58,13 +58,13 @@ fn text(text: &str) -> Cow<'_, str> {
 }
 
 /// An operation, its method in the softer ink where a name follows.
-fn name(operation: &Operation) -> String {
+fn name(operation: &ReportedOperation) -> String {
     let whole = figures::operation(operation.does.as_ref());
     let Some(does) = operation.does.as_ref().filter(|does| does.name.is_some()) else {
         return format!("<bdi class=\"name\">{}</bdi>", breakable(&whole));
     };
     // A name can hold a colon; what stands before the first one is the method's.
-    let method = Does { name: None, ..does.clone() };
+    let method = LoggedOperation { name: None, ..does.clone() };
     let (method, name) = whole.split_at(figures::operation(Some(&method)).len() + 1);
     format!(
         "<bdi class=\"name\"><span class=\"method\">{}</span><wbr>{}</bdi>",
@@ -84,7 +84,7 @@ fn capital(sentence: &str) -> String {
     first.into_iter().chain(letters).collect()
 }
 
-impl Report {
+impl RolloutReport {
     /// The page, as made at `made`.
     pub fn to_html(&self, made: Timestamp) -> String {
         let mut page = String::with_capacity(64 * 1024);

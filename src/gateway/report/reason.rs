@@ -8,7 +8,7 @@ use crate::verify::Code;
 
 /// Why a request is refused by strict, or would be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
+pub enum RefusalCause {
     /// It was judged: no.
     Code(Code),
     /// It could not be judged.
@@ -17,33 +17,33 @@ pub enum Reason {
     Other,
 }
 
-impl Serialize for Reason {
+impl Serialize for RefusalCause {
     fn serialize<S: Serializer>(&self, into: S) -> Result<S::Ok, S::Error> {
         into.serialize_str(self.as_str())
     }
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for RefusalCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl Reason {
+impl RefusalCause {
     /// The code, `unavailable` or `other`.
     pub fn as_str(self) -> &'static str {
         match self {
-            Reason::Code(code) => code.as_str(),
-            Reason::Unavailable => "unavailable",
-            Reason::Other => "other",
+            RefusalCause::Code(code) => code.as_str(),
+            RefusalCause::Unavailable => "unavailable",
+            RefusalCause::Other => "other",
         }
     }
 
     /// What such requests are, to be read behind their number.
     pub(super) fn phrase(self) -> &'static str {
-        let Reason::Code(code) = self else {
+        let RefusalCause::Code(code) = self else {
             return match self {
-                Reason::Unavailable => "not judged",
+                RefusalCause::Unavailable => "not judged",
                 _ => "for other reasons",
             };
         };
@@ -79,9 +79,9 @@ impl Reason {
     /// What to do about it, with commands and names between backticks. Nothing of a log is part of
     /// it.
     pub fn advice(self) -> &'static str {
-        let Reason::Code(code) = self else {
+        let RefusalCause::Code(code) = self else {
             return match self {
-                Reason::Unavailable => {
+                RefusalCause::Unavailable => {
                     "The nonce store did not answer, or may have forgotten. Strict answers 503 \
                      then, so make the store dependable first; see `/readyz`."
                 }

@@ -3,25 +3,25 @@
 use serde::Serialize;
 
 use crate::clock::Timestamp;
-use crate::gateway::log::{Does, Short, Standing};
+use crate::gateway::log::{LogText, LoggedOperation, LoggedStatus};
 use crate::mcp::pattern::{self, Pattern};
 use crate::message::shown::is_unsafe;
 use crate::tower::{Mode, ModePolicy as _, Modes};
 
-use super::addresses::Address;
+use super::addresses::ReportedAddress;
 use super::figures::{count, grouped, percent};
-use super::reason::Reason;
+use super::reason::RefusalCause;
 use super::scale::Cell;
-use super::{Counts, Tally};
+use super::{RolloutTally, VerdictCounts};
 
 /// The report; its members are the JSON schema, in its order. Members may be added; `version`
 /// changes only if one changes its meaning. Times are RFC 3339 in UTC, those of buckets seconds
 /// since 1970.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
-pub struct Report {
+pub struct RolloutReport {
     version: u8,
-    /// The verdict, as [`Report::headline`] says it.
+    /// The verdict, as [`RolloutReport::headline`] says it.
     pub headline: String,
     /// The time of the first and the last line.
     pub from: Option<String>,
@@ -36,21 +36,21 @@ pub struct Report {
     /// The same requests by what was known of their senders.
     pub by_status: Vec<Share>,
     /// Requests that were refused before they could be judged, in either mode, by the answer.
-    pub on_sight: Vec<Sight>,
+    pub on_sight: Vec<UnjudgedRefusals>,
     /// Requests to paths that are open to unsigned ones.
     pub open: u64,
     /// Requests that the upstream or the gateway failed.
     pub failed: u64,
     /// Each operation, those first that strict would refuse most.
-    pub operations: Vec<Operation>,
+    pub operations: Vec<ReportedOperation>,
     /// Operations that are not told apart, because there are too many.
     pub other_operations: Option<Count>,
     /// The keys that sign, those first that sign most.
-    pub keys: Vec<Signer>,
+    pub keys: Vec<ReportedSigner>,
     /// Requests by keys that are not told apart.
     pub other_keys: u64,
     /// Where requests that were not verified come from, those first from which most came.
-    pub not_verified_by: Vec<Address>,
+    pub not_verified_by: Vec<ReportedAddress>,
     /// Requests that were not verified, from addresses that are not told apart.
     pub other_addresses: u64,
     /// All requests over time.
@@ -93,7 +93,7 @@ pub struct Count {
 #[non_exhaustive]
 pub struct Why {
     /// The code, `unavailable` or `other`.
-    pub code: Reason,
+    pub code: RefusalCause,
     /// Requests that got through all the same.
     pub would_refuse: u64,
     /// Requests that were refused for it.
@@ -115,7 +115,7 @@ pub struct Share {
 /// Requests that were refused before they could be judged.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
-pub struct Sight {
+pub struct UnjudgedRefusals {
     /// The status that they were answered with.
     pub answer: Option<u16>,
     /// How many.
@@ -125,7 +125,7 @@ pub struct Sight {
 /// One operation.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
-pub struct Operation {
+pub struct ReportedOperation {
     /// The method; none where the body was not read or can be read in more than one way.
     pub method: Option<String>,
     /// The tool, prompt, resource or task.
@@ -136,13 +136,13 @@ pub struct Operation {
     /// When: only buckets that are not empty.
     pub over_time: Vec<Cell>,
     #[serde(skip)]
-    pub(super) does: Option<Does>,
+    pub(super) does: Option<LoggedOperation>,
 }
 
 /// A key that signs.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
-pub struct Signer {
+pub struct ReportedSigner {
     /// Its RFC 7638 thumbprint.
     pub id: String,
     /// Its name in the registry.
@@ -165,33 +165,37 @@ pub struct OverTime {
     pub buckets: Vec<Cell>,
 }
 
-impl Report {
-    pub(super) fn of(tally: &Tally) -> Self {
+impl RolloutReport {
+    pub(super) fn of(tally: &RolloutTally) -> Self {
         let all = Count::of(&tally.all);
         let mut operations: Vec<_> = tally
             .operations
             .iter()
-            .map(|(does, counts)| Operation::of(does.as_ref(), counts))
+            .map(|(does, counts)| ReportedOperation::of(does.as_ref(), counts))
             .collect();
         operations.sort_by(|a, b| {
-            let rank = |o: &Operation| (o.count.would_refuse, o.count.refused, o.count.requests);
+            let rank =
+                |o: &ReportedOperation| (o.count.would_refuse, o.count.refused, o.count.requests);
             rank(b).cmp(&rank(a)).then_with(|| (&a.method, &a.name).cmp(&(&b.method, &b.name)))
         });
         let mut keys: Vec<_> = tally.keys.iter().collect();
         keys.sort_by(|(a_id, a), (b_id, b)| b.requests.cmp(&a.requests).then(a_id.cmp(b_id)));
-        let keys = keys.into_iter().map(|(id, signs)| Signer {
+        let keys = keys.into_iter().map(|(id, signs)| ReportedSigner {
             id: id.as_str().to_owned(),
             name: signs.name.as_ref().map(|name| name.as_str().to_owned()),
             requests: signs.requests,
             first: signs.first.to_string(),
             last: signs.last.to_string(),
         });
-        let shares = Standing::ALL.iter().zip(tally.standings);
-        let mut on_sight: Vec<_> =
-            tally.on_sight.iter().map(|(a, n)| Sight { answer: *a, requests: *n }).collect();
+        let shares = LoggedStatus::ALL.iter().zip(tally.standings);
+        let mut on_sight: Vec<_> = tally
+            .on_sight
+            .iter()
+            .map(|(a, n)| UnjudgedRefusals { answer: *a, requests: *n })
+            .collect();
         on_sight.sort_by_key(|sight| std::cmp::Reverse(sight.requests));
         let other = Some(Count::of(&tally.other_operations)).filter(|count| count.requests > 0);
-        Report {
+        RolloutReport {
             version: 1,
             headline: headline(&all),
             from: tally.ends.map(|(from, _)| from.to_string()),
@@ -245,7 +249,7 @@ impl Report {
     }
 }
 
-fn over_time(tally: &Tally) -> Vec<Cell> {
+fn over_time(tally: &RolloutTally) -> Vec<Cell> {
     let mut filled = tally.all.series.cells().iter().copied().peekable();
     let buckets = tally.scale.buckets().into_iter();
     buckets.map(|at| filled.next_if(|c| c.from == at).unwrap_or(Cell::empty(at))).collect()
@@ -275,7 +279,7 @@ fn headline(all: &Count) -> String {
 }
 
 impl Count {
-    fn of(counts: &Counts) -> Self {
+    fn of(counts: &VerdictCounts) -> Self {
         let total = counts.total;
         let text = |time: Option<Timestamp>| time.map(|time| time.to_string());
         let mut reasons: Vec<_> = counts.reasons.iter().collect();
@@ -302,9 +306,9 @@ impl Count {
     }
 }
 
-impl Operation {
-    fn of(does: Option<&Does>, counts: &Counts) -> Self {
-        Operation {
+impl ReportedOperation {
+    fn of(does: Option<&LoggedOperation>, counts: &VerdictCounts) -> Self {
+        ReportedOperation {
             method: does.map(|does| does.method.as_str().to_owned()),
             name: does.and_then(|does| does.name.as_ref()).map(|name| name.as_str().to_owned()),
             count: Count::of(counts),
@@ -314,8 +318,8 @@ impl Operation {
     }
 
     fn operation(&self) -> Option<pattern::Operation<'_>> {
-        let Does { method, name } = self.does.as_ref()?;
-        let name = name.as_ref().map(Short::as_str);
+        let LoggedOperation { method, name } = self.does.as_ref()?;
+        let name = name.as_ref().map(LogText::as_str);
         Some(pattern::Operation { method: method.as_str(), name })
     }
 
@@ -327,7 +331,7 @@ impl Operation {
         let does = self.does.as_ref()?;
         if text.contains(|c| c == '*' || is_unsafe(c))
             || does.method.is_cut()
-            || does.name.as_ref().is_some_and(Short::is_cut)
+            || does.name.as_ref().is_some_and(LogText::is_cut)
             || text == "destructive"
         {
             return None;
@@ -338,10 +342,10 @@ impl Operation {
     }
 }
 
-/// Nothing but verified requests, so strict for it refuses nobody. A strict pattern reaches further
-/// than its words: to bodies that nobody can read, to answers, if it is one on a tool call, and to
-/// calls without a name. Where such get through unverified, there is no pattern to recommend.
-fn strict_next(operations: &[Operation], all: &Count) -> Vec<String> {
+/// Returns the operations whose requests were all verified, so that strict mode for them refuses no
+/// request. A strict pattern also matches unreadable bodies, calls without a name and, if it is about
+/// a tool call, answers. If such requests get through unverified, no pattern is recommended.
+fn strict_next(operations: &[ReportedOperation], all: &Count) -> Vec<String> {
     let waiting: Vec<_> = operations.iter().filter(|o| o.count.would_refuse > 0).collect();
     if all.would_refuse == 0 || waiting.iter().any(|o| o.does.is_none()) {
         return Vec::new();
@@ -351,12 +355,12 @@ fn strict_next(operations: &[Operation], all: &Count) -> Vec<String> {
         let modes = Modes::permissive().with_strict(pattern.clone());
         waiting.iter().all(|o| modes.mode(o.operation()) == Mode::Permissive)
     };
-    clean.filter_map(Operation::pattern).filter(harmless).map(|p| p.to_string()).collect()
+    clean.filter_map(ReportedOperation::pattern).filter(harmless).map(|p| p.to_string()).collect()
 }
 
 /// What is still in the way of strict, if it can be left out of it by name, and nothing with it.
 fn still_permissive(
-    operations: &[Operation],
+    operations: &[ReportedOperation],
     other: Option<&Count>,
     all: &Count,
 ) -> Option<Vec<String>> {
@@ -364,9 +368,9 @@ fn still_permissive(
         return None;
     }
     let waiting = operations.iter().filter(|o| o.count.would_refuse > 0);
-    let alone = |o: &Operation| {
+    let alone = |o: &ReportedOperation| {
         let pattern = o.pattern()?;
-        let grants = |o: &&Operation| o.operation().is_some_and(|it| pattern.grants(it));
+        let grants = |o: &&ReportedOperation| o.operation().is_some_and(|it| pattern.grants(it));
         (operations.iter().filter(grants).count() == 1).then(|| pattern.to_string())
     };
     waiting.map(alone).collect()

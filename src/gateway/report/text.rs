@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::message::shown::{capped, printed};
 
 use super::figures::{self, count, grouped, percent};
-use super::summary::{Count, Report, Why};
+use super::summary::{Count, RolloutReport, Why};
 
 /// Characters of a name in a table, which otherwise is as wide as its longest one.
 const WIDEST: usize = 60;
@@ -13,7 +13,7 @@ const WIDEST: usize = 60;
 /// Rows of a table; who has more reads JSON or the page.
 const MOST_ROWS: usize = 50;
 
-impl Report {
+impl RolloutReport {
     /// Plain text, lines that end in a line feed. Every character of a name is visible.
     pub fn to_text(&self) -> String {
         let mut text = String::new();

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use mcpid::gateway::{Open, TrustedProxy, Upstream};
+use mcpid::gateway::{TrustedProxy, Upstream};
 use mcpid::net::ListenAddress;
+use mcpid::tower::OpenPath;
 
 use super::values::{count, duration, size};
 use super::{AuditArgs, ClaimingArgs, JudgingArgs};
@@ -80,7 +81,7 @@ pub(crate) struct GatingArgs {
     pub(crate) path: Option<String>,
     /// Pass [METHOD ]PATH, or with /* all below it, through unsigned; may be repeated
     #[arg(long, value_name = "PATH", help_heading = "Paths and pages")]
-    pub(crate) open: Vec<Open>,
+    pub(crate) open: Vec<OpenPath>,
     /// A web origin beside --origin whose pages may ask; with it browsers are answered (CORS); may
     /// be repeated
     #[arg(long, value_name = "ORIGIN", help_heading = "Paths and pages")]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::gateway::report::chart;
 use crate::gateway::report::figures::{count, grouped, percent, width};
-use crate::gateway::report::summary::{Count, Report};
+use crate::gateway::report::summary::{Count, RolloutReport};
 use crate::message::shown::shell_word;
 
 use super::tables::short;
@@ -16,7 +16,7 @@ const MOST_CHARTS: usize = 48;
 /// Flags that are proposed at once.
 const MOST_FLAGS: usize = 12;
 
-impl Report {
+impl RolloutReport {
     pub(super) fn volume(&self, page: &mut String) {
         page.push_str("<section>\n<h2>Requests over time</h2>\n<ul class=\"key\">");
         for (class, words, n) in [

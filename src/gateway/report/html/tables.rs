@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use crate::gateway::report::chart;
 use crate::gateway::report::figures::{count, grouped, minute, percent};
 use crate::gateway::report::scale::Cell;
-use crate::gateway::report::summary::{Count, Report, Why};
+use crate::gateway::report::summary::{Count, RolloutReport, Why};
 use crate::message::shown::printed;
 
 use super::{name, text};
@@ -17,7 +17,7 @@ const MOST_ADDRESSES: usize = 50;
 /// Codes in a row; the section on codes has all of them.
 const MOST_CODES: usize = 3;
 
-impl Report {
+impl RolloutReport {
     pub(super) fn operations(&self, page: &mut String) {
         let title = match self.all.would_refuse {
             0 => "By operation",
@@ -26,7 +26,7 @@ impl Report {
         let _ = write!(
             page,
             "<section>\n<h2>{title}</h2>\n<p class=\"note\">By MCP method and, for tools, prompts and resources, by name.</p>\n\
-             <div class=\"scroll\"><table class=\"cards\"><thead><tr><th>Operation<th class=\"n\">\
+             <div class=\"scroll\"><table class=\"cards\"><thead><tr><th>ReportedOperation<th class=\"n\">\
              Requests<th class=\"n\">Signed<th class=\"strip-cell\"><th class=\"n\">Would<br>refuse<th class=\"n\">\
              Refused<th>Why<th>Last not<br>verified</tr></thead><tbody>\n",
         );
@@ -45,7 +45,7 @@ impl Report {
             page.push_str("<p>No key yet.</p>\n");
         } else {
             page.push_str(
-                "<div class=\"scroll\"><table class=\"cards\"><thead><tr><th>Name<th>Key\
+                "<div class=\"scroll\"><table class=\"cards\"><thead><tr><th>Name<th>LoggedKey\
                  <th class=\"n\">Requests<th>First<th>Last</tr></thead><tbody>\n",
             );
             for key in &self.keys {
@@ -108,7 +108,7 @@ impl Report {
         page.push_str(
             "<p class=\"note\">By address, as the log has it, without the port. An address is no \
              identity: several clients can share one, and one client can have several.</p>\n\
-             <div class=\"scroll\"><table class=\"cards\"><thead><tr><th>Address<th class=\"n\">\
+             <div class=\"scroll\"><table class=\"cards\"><thead><tr><th>ReportedAddress<th class=\"n\">\
              Not verified<th>Why<th>First<th>Last</tr></thead><tbody>\n",
         );
         for from in self.not_verified_by.iter().take(MOST_ADDRESSES) {

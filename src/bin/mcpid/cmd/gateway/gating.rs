@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcpid::gateway::{Config, Paths, Policies, Upstream};
+use mcpid::gateway::{Config, Upstream};
 use mcpid::message::target::Origin;
 use mcpid::net::{ListenAddress, ServerLimits, tls};
-use mcpid::tower::{Modes, RefuseWith};
+use mcpid::tower::{LearningModes, Modes, Paths, RefuseWith};
 use rustls::{ClientConfig, ServerConfig};
 
 use super::reload::Watch;
@@ -121,14 +121,14 @@ fn config(args: &GatingArgs, upstream: Upstream, ui: &mut Ui) -> Result<Config, 
         config.paths =
             Paths::at(path).map_err(|e| Failure::usage(format!("--path: {}", chain(&e))))?;
     }
-    config.paths = config.paths.before(config.upstream.path());
+    config.paths = config.paths.with_upstream(config.upstream.path());
     for open in &args.open {
         config.paths = config
             .paths
             .with_open(open.clone())
             .map_err(|e| Failure::usage(format!("--open: {}", chain(&e))))?;
     }
-    config.policies = policies(args, ui)?;
+    config.modes = modes(args, ui)?;
     let realm = args.realm.clone().unwrap_or_else(|| "mcp".to_owned());
     if args.realm.is_some() && args.refuse_with != RefusalStatus::Unauthorized {
         return Err(Failure::usage("--realm is for --refuse-with 401")
@@ -196,7 +196,7 @@ fn without_effect(args: &GatingArgs, upstream: &Upstream) -> Result<(), Failure>
     Ok(())
 }
 
-fn policies(args: &GatingArgs, ui: &mut Ui) -> Result<Policies, Failure> {
+fn modes(args: &GatingArgs, ui: &mut Ui) -> Result<LearningModes, Failure> {
     let mut modes = match args.mode {
         ModeName::Strict => Modes::strict(),
         ModeName::Permissive => Modes::permissive(),
@@ -215,8 +215,8 @@ fn policies(args: &GatingArgs, ui: &mut Ui) -> Result<Policies, Failure> {
         }
         modes = modes.with_permissive(pattern_flag::granting("--permissive", text, ui)?);
     }
-    let policies = Policies::new(modes);
-    Ok(if destructive { policies.with_destructive() } else { policies })
+    let modes = LearningModes::new(modes);
+    Ok(if destructive { modes.with_destructive() } else { modes })
 }
 
 /// Reads certificates and their key.

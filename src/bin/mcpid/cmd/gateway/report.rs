@@ -5,8 +5,8 @@ use std::io::{self, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use mcpid::clock::{Clock as _, SystemClock};
-use mcpid::gateway::log::Lines;
-use mcpid::gateway::report::{MARK, Report, Tally};
+use mcpid::gateway::log::LogLines;
+use mcpid::gateway::report::{MARK, RolloutReport, RolloutTally};
 
 use crate::args::GatewayReportArgs;
 use crate::input::files;
@@ -55,14 +55,14 @@ pub(crate) fn run(args: &GatewayReportArgs, ui: &mut Ui) -> Result<Exit, Failure
 
 /// Counts all that the logs hold. One that cannot be read ends it: a report that lacks a part looks
 /// like one that lacks nothing.
-fn read(args: &GatewayReportArgs, ui: &mut Ui) -> Result<Tally, Failure> {
-    let mut tally = Tally::new();
+fn read(args: &GatewayReportArgs, ui: &mut Ui) -> Result<RolloutTally, Failure> {
+    let mut tally = RolloutTally::new();
     let (mut apart, mut lines) = (0_u64, 0_u64);
     let stdin = [Path::new("-").to_owned()];
     let logs = if args.logs.is_empty() { &stdin[..] } else { &args.logs };
     for path in logs {
         let files::Input { name, reader } = files::open(Some(path), ui)?;
-        for line in Lines::new(BufReader::with_capacity(256 * 1024, reader)) {
+        for line in LogLines::new(BufReader::with_capacity(256 * 1024, reader)) {
             let line = line.map_err(|e| {
                 let (code, why) = reason(&e);
                 Failure::new(Exit::Input, code, format!("cannot read {name}: {why}"))
@@ -102,7 +102,7 @@ fn read(args: &GatewayReportArgs, ui: &mut Ui) -> Result<Tally, Failure> {
 }
 
 /// What to add to the gateway's flags, as two ways to go on.
-fn hints(report: &Report, ui: &mut Ui) {
+fn hints(report: &RolloutReport, ui: &mut Ui) {
     if report.all.requests == 0 || report.all.would_refuse == 0 {
         if report.all.requests > 0 && report.all.refused == 0 {
             ui.hint("the gateway can go strict for everything: add --mode strict");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use mcpid::clock::{Clock, SystemClock};
 use mcpid::gateway::log::LogLine;
-use mcpid::gateway::report::Tally;
+use mcpid::gateway::report::RolloutTally;
 use mcpid::gateway::{Admin, Gateway, GatewayServer, Metrics, Readiness};
 use mcpid::net::tls::ReloadableCertificates;
 use mcpid::net::{ListenAddress, Listener, ServerLimits, Workers};
@@ -74,7 +74,7 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
         Scribe::start(args.log.as_deref(), Arc::clone(&metrics), warn)?
     };
     // What operators are shown of it is only reckoned up where they can ask.
-    let tally = gating.admin.is_some().then(|| Arc::new(Mutex::new(Tally::new())));
+    let tally = gating.admin.is_some().then(|| Arc::new(Mutex::new(RolloutTally::new())));
     let lines = {
         let tally = tally.clone();
         move |line: &LogLine| {

@@ -1,7 +1,7 @@
-//! Web pages: whose may ask, and what browsers are told (Fetch standard, CORS protocol).
+//! Web pages that may send requests, and the answers to their browsers (Fetch standard, CORS).
 //!
-//! A server on loopback or in an office network must not answer any page that a browser happens to
-//! show, so an `Origin` that is not known is refused whatever else the request says.
+//! A browser lets any page send requests to a server on loopback or in an office network. So a
+//! request with an unknown `Origin` is refused, also if it is signed.
 
 use http::request::Parts;
 use http::response::Builder;
@@ -10,38 +10,38 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, hea
 use crate::message::target::{Origin, Origins};
 use crate::message::{Head, RequestTarget};
 
-use super::sight::Fault;
+use super::framing::GatewayFault;
 
-pub(super) const REFUSED: Fault = Fault {
+const REFUSED: GatewayFault = GatewayFault {
     status: StatusCode::FORBIDDEN,
     reason: "origin",
-    words: "pages of this origin may not ask here",
+    message: "pages of this origin may not ask here",
 };
 
-/// Response fields that a page may read beside those that every page may.
+/// The response fields that a page may read beside the CORS-safelisted ones.
 const EXPOSED: &str = "mcp-session-id, mcp-protocol-version, www-authenticate, accept-signature, \
                        retry-after, date";
 /// Seconds for which a browser may keep the answer to a preflight.
 const MAX_AGE: &str = "600";
-/// Bytes of a list of field names that is echoed.
+/// The most bytes of a list of field names that is repeated in the answer.
 const LONGEST_LIST: usize = 4096;
 
-/// The origins whose pages may ask.
+/// The origins whose pages may send requests.
 #[derive(Clone, Debug)]
-pub(super) struct Pages {
+pub(super) struct WebOrigins {
     public: Origins,
     allowed: Vec<String>,
 }
 
-/// The `Origin` of a request that may ask.
-pub(super) type Asked = Option<HeaderValue>;
+/// The `Origin` of a request that a page sent.
+pub(super) type PageOrigin = Option<HeaderValue>;
 
-impl Pages {
+impl WebOrigins {
     pub(super) fn new(public: Origins, allowed: Vec<String>) -> Self {
-        Pages { public, allowed }
+        WebOrigins { public, allowed }
     }
 
-    /// The public origin that a request came under, if its host is one of ours.
+    /// Returns the public origin that a request names, or `None` if its host is not one of ours.
     pub(super) fn public_origin(&self, parts: &Parts) -> Option<Origin> {
         let host = match (parts.headers.get(header::HOST), parts.uri.authority()) {
             (Some(host), _) => host.as_bytes(),
@@ -54,13 +54,13 @@ impl Pages {
         self.public.resolve(&head).ok().map(|target| target.origin())
     }
 
-    /// Whether browsers are told anything at all.
-    fn answers(&self) -> bool {
+    /// Whether the gateway answers the CORS protocol.
+    fn answers_cors(&self) -> bool {
         !self.allowed.is_empty()
     }
 
-    /// Whether the page that sent this request, if one did, may.
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<Asked, Fault> {
+    /// Checks that the page that sent the request may do so. Returns `None` if no page sent it.
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<PageOrigin, GatewayFault> {
         let mut lines = headers.get_all(header::ORIGIN).iter();
         let Some(line) = lines.next() else { return Ok(None) };
         let text = line.to_str().map_err(|_| REFUSED)?;
@@ -68,7 +68,7 @@ impl Pages {
             return Err(REFUSED);
         }
         let ours = Origin::parse(text).is_ok_and(|o| self.public.iter().any(|ours| *ours == o));
-        // Extensions and the like have origins of their own making, which are compared as they are.
+        // Browser extensions have origins of other schemes, which are compared as text.
         if ours || self.allowed.iter().any(|allowed| allowed == text) {
             Ok(Some(line.clone()))
         } else {
@@ -76,22 +76,22 @@ impl Pages {
         }
     }
 
-    /// The answer to a preflight, which is never signed and never reaches the upstream.
+    /// Returns the answer to a preflight, which is never signed and never reaches the upstream.
     pub(super) fn preflight<B: Default>(
         &self,
         parts: &Parts,
-        asked: &Asked,
+        page: &PageOrigin,
     ) -> Option<Response<B>> {
         let is_preflight = parts.method == Method::OPTIONS
             && parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-        if !self.answers() || !is_preflight || asked.is_none() {
+        if !self.answers_cors() || !is_preflight || page.is_none() {
             return None;
         }
         let mut builder: Builder = Response::builder()
             .status(StatusCode::NO_CONTENT)
             .header(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE")
             .header(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
-        // Which fields a request needs depends on the tool (`Mcp-Param-*`): whatever is asked for.
+        // Which fields a request needs depends on the tool (`Mcp-Param-*`), so all are allowed.
         if let Some(list) = parts.headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS)
             && list.len() <= LONGEST_LIST
             && list.as_bytes().iter().all(|b| crate::message::is_tchar(*b) || b", ".contains(b))
@@ -101,16 +101,16 @@ impl Pages {
         let mut response = builder.body(B::default()).ok()?;
         let vary = "origin, access-control-request-method, access-control-request-headers";
         response.headers_mut().insert(header::VARY, HeaderValue::from_static(vary));
-        self.tell(asked, response.headers_mut());
+        self.add_cors(page, response.headers_mut());
         Some(response)
     }
 
-    /// What every answer tells browsers.
-    pub(super) fn tell(&self, asked: &Asked, headers: &mut HeaderMap) {
-        if !self.answers() {
+    /// Adds the CORS fields of an answer.
+    pub(super) fn add_cors(&self, page: &PageOrigin, headers: &mut HeaderMap) {
+        if !self.answers_cors() {
             return;
         }
-        if let Some(origin) = asked {
+        if let Some(origin) = page {
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
             let exposed = HeaderValue::from_static(EXPOSED);
             headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
@@ -123,17 +123,17 @@ impl Pages {
         }
     }
 
-    /// Drops what the upstream said to browsers, where the gateway speaks in its place.
-    pub(super) fn silence(&self, headers: &mut HeaderMap) {
-        if !self.answers() {
+    /// Drops the CORS fields of the upstream if the gateway answers CORS in its place.
+    pub(super) fn drop_upstream_cors(&self, headers: &mut HeaderMap) {
+        if !self.answers_cors() {
             return;
         }
-        let said: Vec<HeaderName> = headers
+        let names: Vec<HeaderName> = headers
             .keys()
             .filter(|name| name.as_str().starts_with("access-control-"))
             .cloned()
             .collect();
-        for name in said {
+        for name in names {
             headers.remove(name);
         }
     }

@@ -1,37 +1,48 @@
-//! Which paths there are: the endpoint, what is open to unsigned requests, and nothing else.
+//! The paths of a server: the MCP endpoint, paths that are open to unsigned requests, and no others.
 //!
-//! What is open must not lead to the endpoint by another spelling. Servers decode, fold, collapse
-//! and trim paths in many ways, so whatever could be read as more than one path is not open.
+//! An open path must not lead to the endpoint by another spelling. Servers decode, fold, collapse
+//! and trim paths in many ways, so a path that can be read in two ways is never open.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// What a path leads to.
+/// Where a path leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Route {
-    /// The MCP endpoint: judged.
+pub enum Route {
+    /// To the MCP endpoint, whose requests are judged.
     Endpoint,
-    /// Passed through unsigned.
+    /// To an open path, whose requests need no signature.
     Open,
-    /// Not there.
+    /// Nowhere: the server answers 404.
     Nothing,
 }
 
-/// The paths of a gateway.
+/// The paths that a front serves.
+///
+/// ```
+/// use mcpid::tower::{Paths, Route};
+///
+/// let paths = Paths::at("/mcp")?.with_open("GET /healthz".parse()?)?;
+/// assert_eq!(paths.route("POST", "/mcp"), Route::Endpoint);
+/// assert_eq!(paths.route("GET", "/healthz"), Route::Open);
+/// // Some servers would decode this to the endpoint.
+/// assert_eq!(paths.route("GET", "/%6dcp"), Route::Nothing);
+/// # Ok::<(), mcpid::tower::PathError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Paths {
     endpoint: String,
-    /// The endpoint of the server behind, if it is known by then.
-    behind: Option<String>,
-    open: Vec<Open>,
+    /// The endpoint of the upstream, if there is one.
+    upstream: Option<String>,
+    open: Vec<OpenPath>,
 }
 
 /// A path that is open to unsigned requests: `[METHOD ]PATH[/*]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Open {
+pub struct OpenPath {
     method: Option<String>,
     path: String,
-    /// Whether everything below is meant.
+    /// Whether the paths below are open, and not this path itself.
     below: bool,
 }
 
@@ -39,13 +50,13 @@ pub struct Open {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PathError {
-    /// It does not begin with a slash, or holds what no request line can.
+    /// The text does not begin with a slash, or holds characters that no request line can hold.
     #[error("{0:?} is not a path such as /mcp")]
     Form(String),
-    /// It could be read as another path.
+    /// Servers could read it as another path.
     #[error("{0:?} can be read as more than one path")]
     Ambiguous(String),
-    /// It is the endpoint, or lies below it.
+    /// The path is the endpoint, or lies below it.
     #[error("{0:?} leads to the endpoint, where nothing is open")]
     Endpoint(String),
     /// The word before the path is not an HTTP method.
@@ -53,8 +64,8 @@ pub enum PathError {
     Method(String),
 }
 
-/// Documents by which clients find out how to log in (RFC 9728, RFC 8414, OpenID Connect
-/// Discovery). They have to be read before anything can be signed.
+/// Documents that tell clients how to log in (RFC 9728, RFC 8414, OpenID Connect Discovery).
+/// Clients read them before they have a key that is trusted.
 const WELL_KNOWN: [&str; 3] = [
     "/.well-known/oauth-protected-resource",
     "/.well-known/oauth-authorization-server",
@@ -62,12 +73,12 @@ const WELL_KNOWN: [&str; 3] = [
 ];
 
 impl Paths {
-    /// An endpoint, and the well-known documents.
+    /// Makes paths of the endpoint `endpoint` and the well-known documents.
     pub fn new(endpoint: impl Into<String>) -> Self {
-        Paths { endpoint: endpoint.into(), behind: None, open: Vec::new() }
+        Paths { endpoint: endpoint.into(), upstream: None, open: Vec::new() }
     }
 
-    /// The endpoint `path`, as it stands on the wire.
+    /// As [`Paths::new`], for an endpoint `path` that is checked: a path as on the wire.
     ///
     /// # Errors
     /// [`PathError::Form`].
@@ -75,11 +86,11 @@ impl Paths {
         if is_path(path) { Ok(Paths::new(path)) } else { Err(PathError::Form(path.to_owned())) }
     }
 
-    /// The same with one more open path.
+    /// Adds an open path.
     ///
     /// # Errors
-    /// [`PathError::Endpoint`] for one that could never be taken.
-    pub fn with_open(mut self, open: Open) -> Result<Self, PathError> {
+    /// [`PathError::Endpoint`] for a path that leads to the endpoint.
+    pub fn with_open(mut self, open: OpenPath) -> Result<Self, PathError> {
         if !open.below && self.leads_to_endpoint(&open.path) {
             return Err(PathError::Endpoint(open.path));
         }
@@ -87,20 +98,21 @@ impl Paths {
         Ok(self)
     }
 
-    /// The same before a server whose own endpoint is at `path`. What is open goes on under its
-    /// own path, so that one is not open either, by whatever path clients know the endpoint.
+    /// Adds the endpoint of the upstream server, which may differ from the public one. Requests to
+    /// open paths reach the upstream under their own path, so this path is never open either.
     #[must_use]
-    pub fn before(mut self, path: impl Into<String>) -> Self {
-        self.behind = Some(path.into());
+    pub fn with_upstream(mut self, path: impl Into<String>) -> Self {
+        self.upstream = Some(path.into());
         self
     }
 
-    /// The endpoint.
+    /// Returns the path of the endpoint.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    pub(super) fn route(&self, method: &str, path: &str) -> Route {
+    /// Returns where `path` leads, which is the path of a request as on the wire, without query.
+    pub fn route(&self, method: &str, path: &str) -> Route {
         if path == self.endpoint && path != "/" {
             return Route::Endpoint;
         }
@@ -125,13 +137,13 @@ impl Paths {
         well_known || self.open.iter().any(|open| open.covers(method, path))
     }
 
-    /// Whether some server could take `path` for the endpoint, ours or the one behind, or for
-    /// something below it.
+    /// Whether some server could read `path` as the endpoint, public or of the upstream, or as a
+    /// path below it.
     fn leads_to_endpoint(&self, path: &str) -> bool {
         let path = folded(path);
-        std::iter::once(&self.endpoint).chain(&self.behind).any(|endpoint| {
+        std::iter::once(&self.endpoint).chain(&self.upstream).any(|endpoint| {
             let endpoint = folded(endpoint);
-            // Nothing lies below `/`, or everything would.
+            // All paths lie below `/`, so there only the path itself counts.
             path == endpoint
                 || (!endpoint.is_empty()
                     && path.strip_prefix(&endpoint).is_some_and(|rest| rest.starts_with('/')))
@@ -139,7 +151,7 @@ impl Paths {
     }
 }
 
-impl Open {
+impl OpenPath {
     fn covers(&self, method: &str, path: &str) -> bool {
         self.method.as_deref().is_none_or(|ours| ours == method)
             && match path.strip_prefix(self.path.as_str()) {
@@ -150,7 +162,7 @@ impl Open {
     }
 }
 
-impl FromStr for Open {
+impl FromStr for OpenPath {
     type Err = PathError;
 
     fn from_str(text: &str) -> Result<Self, PathError> {
@@ -167,18 +179,18 @@ impl FromStr for Open {
             Some(path) => (path, true),
             None => (path, false),
         };
-        // `/*` alone is everything, and then no path is left.
+        // The text `/*` opens all paths; then nothing is left before the star.
         if !(is_path(path) || (below && path.is_empty())) || path.contains('*') {
             return Err(PathError::Form(path.to_owned()));
         }
         if is_ambiguous(path) {
             return Err(PathError::Ambiguous(path.to_owned()));
         }
-        Ok(Open { method: method.map(str::to_owned), path: path.to_owned(), below })
+        Ok(OpenPath { method: method.map(str::to_owned), path: path.to_owned(), below })
     }
 }
 
-impl fmt::Display for Open {
+impl fmt::Display for OpenPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(method) = &self.method {
             write!(f, "{method} ")?;
@@ -191,8 +203,8 @@ fn is_path(path: &str) -> bool {
     path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && b != b'?' && b != b'#')
 }
 
-/// Whether servers may disagree about which path this is: dot segments, empty segments, path
-/// parameters, backslashes, and encodings of what would be one of these.
+/// Whether servers may read `path` as different paths: it has dot segments, empty segments, path
+/// parameters or backslashes, or percent-encodings of such characters.
 fn is_ambiguous(path: &str) -> bool {
     let encoded = |byte: &[u8]| {
         byte.len() == 2
@@ -209,8 +221,8 @@ fn is_ambiguous(path: &str) -> bool {
             .any(|(at, b)| *b == b'%' && bytes.get(at + 1..at + 3).is_none_or(encoded))
 }
 
-/// A path as the most lenient server might read it: decoded, in lower case, without slashes and
-/// white space at its end.
+/// Returns `path` as the most lenient server might read it: decoded, in lower case, without slashes
+/// and white space at its end.
 fn folded(path: &str) -> String {
     let bytes = path.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());

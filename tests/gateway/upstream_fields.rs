@@ -1,12 +1,12 @@
-//! What the upstream is told, and what nobody else can tell it.
+//! The fields that the upstream receives from the gateway, and that no client can forge.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mcpid::gateway::Policies;
 use mcpid::key::Sign as _;
+use mcpid::tower::LearningModes;
 use mcpid::tower::Modes;
 
-use crate::servers::{Behind, CALL, Stand, body, key};
+use crate::servers::{CALL, TestGateway, TestUpstream, body, key};
 
 /// Names by which a client could say something that only the gateway may, or make the server see
 /// another request than the one that was judged.
@@ -35,8 +35,8 @@ const FORGED: [(&str, &str); 20] = [
 
 #[tokio::test]
 async fn the_upstream_learns_who_it_was_and_nobody_can_say_it_in_its_place() {
-    let behind = Behind::new().await;
-    let stand = Stand::before(&behind).await;
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::before(&behind).await;
     let mut wire = stand.signed(1, CALL).with("Authorization", "Bearer t").with("X-Own", "kept");
     for (name, value) in FORGED {
         wire = wire.with(name, value);
@@ -61,7 +61,7 @@ async fn the_upstream_learns_who_it_was_and_nobody_can_say_it_in_its_place() {
         assert_eq!(all, [value], "{name}");
     }
     assert_eq!(got.header("mcpid-reason"), None);
-    // The evidence goes on, for whoever wants to look at it again.
+    // The signature is passed on, so that the upstream can verify it again.
     for name in ["signature", "signature-input", "content-digest"] {
         assert!(got.header(name).is_some(), "{name}");
     }
@@ -88,8 +88,8 @@ async fn the_upstream_learns_who_it_was_and_nobody_can_say_it_in_its_place() {
 
 #[tokio::test]
 async fn a_name_that_no_field_can_hold_is_encoded() {
-    let behind = Behind::new().await;
-    let stand = Stand::before(&behind).await;
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::before(&behind).await;
     assert_eq!(stand.send(&stand.signed(2, CALL)).await.status, 200);
     let got = behind.got().remove(0);
     let encoded = format!("=?base64?{}?=", STANDARD.encode("Zoë"));
@@ -99,9 +99,9 @@ async fn a_name_that_no_field_can_hold_is_encoded() {
 /// What permissive lets through says what strict would have said, and no more.
 #[tokio::test]
 async fn the_upstream_is_told_what_is_wrong_and_never_who_claims_to_be() {
-    let behind = Behind::new().await;
-    let stand = Stand::with(&behind, Default::default(), |mut config| {
-        config.policies = Policies::new(Modes::permissive());
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
+        config.modes = LearningModes::new(Modes::permissive());
         config
     })
     .await;
@@ -128,8 +128,8 @@ async fn the_upstream_is_told_what_is_wrong_and_never_who_claims_to_be() {
 
 #[tokio::test]
 async fn host_and_origin_can_be_kept() {
-    let behind = Behind::new().await;
-    let stand = Stand::with(&behind, Default::default(), |mut config| {
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         config.preserve_host = true;
         config
     })
@@ -144,7 +144,7 @@ async fn host_and_origin_can_be_kept() {
 /// The answer goes back as it came, but for what was for the other connection.
 #[tokio::test]
 async fn answers_go_back_as_they_came() {
-    let behind = Behind::with(|_| {
+    let behind = TestUpstream::with(|_| {
         http::Response::builder()
             .status(401)
             .header("www-authenticate", "Bearer resource_metadata=\"https://x\"")
@@ -159,7 +159,7 @@ async fn answers_go_back_as_they_came() {
             .unwrap()
     })
     .await;
-    let stand = Stand::before(&behind).await;
+    let stand = TestGateway::before(&behind).await;
     let reply = stand.send(&stand.signed(1, CALL)).await;
     assert_eq!(reply.status, 401);
     assert_eq!(reply.header("www-authenticate"), Some("Bearer resource_metadata=\"https://x\""));
@@ -173,8 +173,8 @@ async fn answers_go_back_as_they_came() {
 /// A refusal is told by status, header and JSON-RPC error, with the id of the request.
 #[tokio::test]
 async fn refusals_carry_the_id_and_say_how_to_sign() {
-    let behind = Behind::new().await;
-    let stand = Stand::before(&behind).await;
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::before(&behind).await;
     let reply = stand.send(&stand.plain(CALL)).await;
     assert_eq!(reply.status, 403);
     let json = reply.json();
@@ -189,12 +189,12 @@ async fn refusals_carry_the_id_and_say_how_to_sign() {
     assert_eq!(lines[0].mcp.as_ref().unwrap().method.as_str(), "tools/call");
 }
 
-/// What could let somebody in, or say what was said, is in no line.
+/// No line holds a credential or the content of a body.
 #[tokio::test]
 async fn the_log_holds_no_secrets() {
-    let behind = Behind::new().await;
-    let stand = Stand::with(&behind, Default::default(), |mut config| {
-        config.policies = Policies::new(Modes::permissive());
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
+        config.modes = LearningModes::new(Modes::permissive());
         config
     })
     .await;

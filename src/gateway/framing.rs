@@ -1,8 +1,7 @@
-//! What is refused on sight, before anything is judged: requests that two servers could address or
-//! understand differently.
+//! Refuses requests that two servers could address or frame differently, before they are judged.
 //!
-//! The bytes of the head were checked by the server before they were parsed (see
-//! [`HeadFault`]), and none of the client's framing goes on to the upstream.
+//! The server checked the bytes of the head before they were parsed (see [`HeadFault`]). The
+//! client's framing is not passed on: the library frames the request to the upstream anew.
 
 use http::request::Parts;
 use http::uri::Authority;
@@ -10,50 +9,49 @@ use http::{HeaderMap, Method, StatusCode, Version, header};
 
 use crate::net::HeadFault;
 
-/// A fault that needs no verdict.
+/// A request that the gateway answers itself, without a verdict of the layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct GatewayFault {
     pub(super) status: StatusCode,
-    /// A stable word.
+    /// A stable word for JSON and logs.
     pub(super) reason: &'static str,
-    /// What the client is told.
-    pub(super) words: &'static str,
+    /// The message for the client. It needs no escapes in JSON.
+    pub(super) message: &'static str,
 }
 
-const fn fault(status: StatusCode, reason: &'static str, words: &'static str) -> Fault {
-    Fault { status, reason, words }
+const fn fault(status: StatusCode, reason: &'static str, message: &'static str) -> GatewayFault {
+    GatewayFault { status, reason, message }
 }
 
 const BAD: StatusCode = StatusCode::BAD_REQUEST;
 
-impl From<HeadFault> for Fault {
+impl From<HeadFault> for GatewayFault {
     fn from(fault: HeadFault) -> Self {
         self::fault(fault.status(), fault.reason(), fault.message())
     }
 }
 
-/// The faults, each with its own word.
-pub(super) const VERSION: Fault = fault(
+const VERSION: GatewayFault = fault(
     StatusCode::HTTP_VERSION_NOT_SUPPORTED,
     "http_version",
     "only HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken here",
 );
-pub(super) const HOST: Fault =
+const HOST: GatewayFault =
     fault(BAD, "host", "the request must name its host once, and nowhere differently");
-pub(super) const USER_INFO: Fault =
-    fault(BAD, "user_information", "the target holds user information");
-pub(super) const CONNECTION: Fault = fault(
+const USER_INFO: GatewayFault = fault(BAD, "user_information", "the target holds user information");
+const CONNECTION: GatewayFault = fault(
     BAD,
     "connection",
     "connection options other than close, keep-alive, te, upgrade and http2-settings are refused",
 );
 
-/// Connection options that hide no field which counts. An offer to change the protocol is ignored,
-/// as any server may (RFC 9110 section 7.8): the fields go no further.
+/// The accepted connection options: a proxy that removes the fields they name removes nothing that
+/// is judged. An offer to change the protocol is ignored (RFC 9110 section 7.8), and these fields
+/// are not passed on.
 const OPTIONS: [&str; 5] = ["close", "keep-alive", "te", "upgrade", "http2-settings"];
 
-/// Looks at the head of a request.
-pub(super) fn check(parts: &Parts) -> Result<(), Fault> {
+/// Checks version, method, host and connection options of a request.
+pub(super) fn check(parts: &Parts) -> Result<(), GatewayFault> {
     let multiplexed = match parts.version {
         Version::HTTP_10 | Version::HTTP_11 => false,
         Version::HTTP_2 => true,
@@ -67,7 +65,7 @@ pub(super) fn check(parts: &Parts) -> Result<(), Fault> {
     if options(&parts.headers).all(known) { Ok(()) } else { Err(CONNECTION) }
 }
 
-fn check_host(parts: &Parts, multiplexed: bool) -> Result<(), Fault> {
+fn check_host(parts: &Parts, multiplexed: bool) -> Result<(), GatewayFault> {
     let authority = parts.uri.authority();
     if authority.is_some_and(|authority| authority.as_str().contains('@')) {
         return Err(USER_INFO);
@@ -84,7 +82,7 @@ fn check_host(parts: &Parts, multiplexed: bool) -> Result<(), Fault> {
             _ => Err(HOST),
         },
         (Some(_), None) => Ok(()),
-        // RFC 9113 section 8.3.1: there the pseudo-header field is enough.
+        // RFC 9113 section 8.3.1: in HTTP/2 the pseudo-header field replaces `Host`.
         (None, Some(_)) if multiplexed => Ok(()),
         (None, _) => Err(HOST),
     }
@@ -94,7 +92,8 @@ fn same(host: &str, authority: &Authority) -> bool {
     host.eq_ignore_ascii_case(authority.as_str())
 }
 
-/// The options that a `Connection` field names; what is no text counts as an unknown one.
+/// Returns the options that the `Connection` lines name. A value that is not text counts as an
+/// unknown option.
 fn options(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     headers
         .get_all(header::CONNECTION)

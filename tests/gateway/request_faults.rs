@@ -1,12 +1,12 @@
-//! What is refused on sight, and what of a client's framing reaches the upstream: nothing.
+//! Requests that are refused before they are judged; the client's framing never reaches the upstream.
 
-use crate::servers::{Behind, CALL, Stand};
+use crate::servers::{CALL, TestGateway, TestUpstream};
 
 /// Each case is a signed request with one thing changed that no signature covers.
 #[tokio::test]
 async fn what_two_servers_could_frame_or_address_differently_is_refused() {
-    let behind = Behind::new().await;
-    let stand = Stand::before(&behind).await;
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::before(&behind).await;
     let host = stand.address.to_string();
     let accepted = stand.send(&stand.signed(1, CALL)).await;
     assert_eq!(accepted.status, 200, "{accepted:?}");
@@ -63,8 +63,8 @@ async fn what_two_servers_could_frame_or_address_differently_is_refused() {
 /// Chunks, trailers and lengths end here; the upstream gets one length and the signed bytes.
 #[tokio::test]
 async fn a_fresh_head_is_built_for_the_upstream() {
-    let behind = Behind::new().await;
-    let stand = Stand::before(&behind).await;
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::before(&behind).await;
     let mut wire =
         stand.signed(1, CALL).with("Transfer-Encoding", "chunked").with("TE", "trailers");
     let (first, rest) = CALL.split_at(10);
@@ -84,9 +84,9 @@ async fn a_fresh_head_is_built_for_the_upstream() {
 /// In permissive mode too: framing, host and size are nothing that can be waived.
 #[tokio::test]
 async fn permissive_waives_none_of_it() {
-    let behind = Behind::new().await;
-    let stand = Stand::with(&behind, Default::default(), |mut config| {
-        config.policies = mcpid::gateway::Policies::new(mcpid::tower::Modes::permissive());
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
+        config.modes = mcpid::tower::LearningModes::new(mcpid::tower::Modes::permissive());
         config
     })
     .await;

@@ -1,0 +1,55 @@
+//! The id of a JSON-RPC request, kept for an answer in place of the server's.
+
+use std::fmt;
+
+/// The longest id that is kept without an allocation, in bytes.
+const INLINE: usize = 46;
+
+/// The id of a JSON-RPC request as JSON, as the request wrote it. Ids of up to 46 bytes, such as
+/// numbers and UUIDs, need no allocation.
+///
+/// ```
+/// use mcpid::tower::EchoedId;
+///
+/// assert_eq!(EchoedId::new("7").as_str(), "7");
+/// ```
+#[derive(Clone)]
+pub struct EchoedId(EchoedText);
+
+#[derive(Clone)]
+enum EchoedText {
+    Inline { bytes: [u8; INLINE], length: u8 },
+    Heap(Box<str>),
+}
+
+impl EchoedId {
+    /// Copies `json`.
+    pub fn new(json: &str) -> Self {
+        let mut bytes = [0; INLINE];
+        match (bytes.get_mut(..json.len()), u8::try_from(json.len())) {
+            (Some(start), Ok(length)) => {
+                start.copy_from_slice(json.as_bytes());
+                EchoedId(EchoedText::Inline { bytes, length })
+            }
+            _ => EchoedId(EchoedText::Heap(json.into())),
+        }
+    }
+
+    /// Returns the JSON.
+    pub fn as_str(&self) -> &str {
+        match &self.0 {
+            // The bytes are those of a whole string, so they are UTF-8.
+            EchoedText::Inline { bytes, length } => {
+                let bytes = bytes.get(..usize::from(*length)).unwrap_or_default();
+                std::str::from_utf8(bytes).unwrap_or_default()
+            }
+            EchoedText::Heap(json) => json,
+        }
+    }
+}
+
+impl fmt::Debug for EchoedId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EchoedId({})", self.as_str())
+    }
+}

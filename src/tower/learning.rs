@@ -1,0 +1,179 @@
+//! Modes that depend on which tools the server itself calls destructive.
+//!
+//! The server lists its tools in its own answers to `tools/list`. They are read as they pass.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+
+use crate::mcp::media;
+use crate::mcp::pattern::Operation;
+use crate::mcp::tools::Tools;
+
+use super::event_stream;
+use super::modes::{Mode, ModePolicy, Modes};
+
+/// The most bytes of an answer that are kept; the tools of a longer answer stay unknown.
+const LONGEST_LIST: usize = 4 * 1024 * 1024;
+
+type LearnedHook = Arc<dyn Fn(&Tools) + Send + Sync>;
+
+/// [`Modes`], and with [`with_destructive`](LearningModes::with_destructive) strict mode for tools
+/// that the server does not call harmless. Cloning is cheap; all clones share what was learned.
+///
+/// ```
+/// use mcpid::mcp::pattern::Operation;
+/// use mcpid::tower::{LearningModes, Mode, ModePolicy as _, Modes};
+///
+/// let modes = LearningModes::new(Modes::permissive()).with_destructive();
+/// let call = Some(Operation { method: "tools/call", name: Some("list_users") });
+/// // A tool that the server has not listed counts as destructive.
+/// assert_eq!(modes.mode(call), Mode::Strict);
+/// modes.learn(br#"{"tools":[{"name":"list_users","annotations":{"readOnlyHint":true}}]}"#);
+/// assert_eq!(modes.mode(call), Mode::Permissive);
+/// ```
+#[derive(Clone)]
+pub struct LearningModes {
+    modes: Modes,
+    destructive: bool,
+    tools: Arc<Mutex<Tools>>,
+    learned: Option<LearnedHook>,
+}
+
+impl LearningModes {
+    /// Only verified requests get through.
+    pub fn strict() -> Self {
+        LearningModes::new(Modes::strict())
+    }
+
+    /// Decides by `modes` alone.
+    pub fn new(modes: Modes) -> Self {
+        LearningModes { modes, destructive: false, tools: Arc::default(), learned: None }
+    }
+
+    /// Makes calls strict of tools that the server's own `tools/list` does not call harmless, and
+    /// of tools that it has not listed yet.
+    #[must_use]
+    pub fn with_destructive(mut self) -> Self {
+        self.destructive = true;
+        self
+    }
+
+    /// Calls `learned` with all tools that are known, each time after an answer was read. It runs
+    /// on the task of the request and under a lock, so it must not block.
+    #[must_use]
+    pub fn with_learned(mut self, learned: impl Fn(&Tools) + Send + Sync + 'static) -> Self {
+        self.learned = Some(Arc::new(learned));
+        self
+    }
+
+    /// Whether the mode of a tool depends on what the server lists. Its lists must be readable
+    /// then, so they must not be compressed.
+    pub fn is_learning(&self) -> bool {
+        self.destructive
+    }
+
+    /// Learns from one answer to `tools/list`: the JSON-RPC response or its `result`. An answer
+    /// that cannot be read changes nothing.
+    pub fn learn(&self, answer: &[u8]) {
+        self.learn_each(std::iter::once(answer));
+    }
+
+    fn learn_each<T: AsRef<[u8]>>(&self, answers: impl Iterator<Item = T>) {
+        let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
+        for answer in answers {
+            // Tools of an answer that cannot be read stay unknown, so they count as destructive.
+            let _ = tools.learn(answer.as_ref());
+        }
+        if let Some(learned) = &self.learned {
+            learned(&tools);
+        }
+    }
+
+    fn is_destructive(&self, operation: Operation<'_>) -> bool {
+        // An unsigned answer to the server could approve a call.
+        operation.may_approve_call()
+            || self
+                .tools
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .calls_destructive(operation)
+    }
+}
+
+impl fmt::Debug for LearningModes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LearningModes")
+            .field("modes", &self.modes)
+            .field("destructive", &self.destructive)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ModePolicy for LearningModes {
+    fn mode(&self, operation: Option<Operation<'_>>) -> Mode {
+        // An unreadable body could call any tool, so it counts as destructive.
+        let destructive =
+            self.destructive && operation.is_none_or(|operation| self.is_destructive(operation));
+        if destructive { Mode::Strict } else { self.modes.mode(operation) }
+    }
+
+    fn uniform(&self) -> Option<Mode> {
+        // Permissive mode reads unsigned bodies too: the roll-out report counts them by tool.
+        self.modes.uniform().filter(|mode| *mode == Mode::Strict)
+    }
+}
+
+/// Copies one answer to `tools/list` as it passes, and learns from it when it is complete.
+pub struct ToolsListener {
+    modes: LearningModes,
+    is_event_stream: bool,
+    /// `None` once the answer was too long.
+    copy: Option<Vec<u8>>,
+}
+
+impl ToolsListener {
+    /// Returns a listener for an answer with the fields `headers`, or `None` if the answer is
+    /// compressed, or neither JSON nor an event stream.
+    pub(super) fn new(headers: &HeaderMap, modes: &LearningModes) -> Option<Self> {
+        if headers.contains_key(CONTENT_ENCODING) {
+            return None;
+        }
+        let media = headers.get(CONTENT_TYPE)?.as_bytes();
+        let is_event_stream = media::is(media, "text/event-stream");
+        if !is_event_stream && !media::is(media, "application/json") {
+            return None;
+        }
+        Some(ToolsListener { modes: modes.clone(), is_event_stream, copy: Some(Vec::new()) })
+    }
+
+    /// Takes the next bytes of the answer.
+    pub fn hear(&mut self, data: &[u8]) {
+        let Some(copy) = &mut self.copy else { return };
+        if copy.len().saturating_add(data.len()) > LONGEST_LIST {
+            self.copy = None;
+        } else {
+            copy.extend_from_slice(data);
+        }
+    }
+
+    /// Learns from the answer, which is complete. An answer that broke off must not be learned
+    /// from; drop the listener instead.
+    pub fn finish(self) {
+        let Some(copy) = self.copy else { return };
+        if self.is_event_stream {
+            self.modes.learn_each(event_stream::data(Bytes::from(copy)));
+        } else {
+            self.modes.learn(&copy);
+        }
+    }
+}
+
+impl fmt::Debug for ToolsListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ToolsListener").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,192 @@
+//! Sessions of MCP 2025-11-25: each belongs to the key that opened it.
+//!
+//! A session id is a bearer secret. If it were not bound to a key, a client that learns the id of
+//! another client and has a trusted key of its own could act in that client's session.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::key::KeyId;
+
+/// The key to which each live session is bound.
+///
+/// Only sessions that the server opened for, or accepted from, a verified request are bound, and no
+/// live session is forgotten for a new one.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use mcpid::tower::SessionBindings;
+///
+/// let bindings = SessionBindings::new(100_000, Duration::from_secs(24 * 60 * 60));
+/// assert_eq!(bindings.len(), 0);
+/// ```
+#[derive(Debug)]
+pub struct SessionBindings {
+    table: Mutex<SessionTable>,
+    most: usize,
+    idle: Duration,
+}
+
+#[derive(Debug, Default)]
+struct SessionTable {
+    sessions: HashMap<SessionDigest, BoundSession>,
+    /// The number of sessions of each key.
+    shares: HashMap<KeyId, usize>,
+    /// When idle sessions were last removed.
+    swept: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct BoundSession {
+    key: KeyId,
+    used: Instant,
+}
+
+/// SHA-256 of a session id: a server may make ids of any length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct SessionDigest([u8; 32]);
+
+impl SessionDigest {
+    /// Returns the digest of the id in a field value. HTTP/2 leaves spaces around a value.
+    pub(super) fn of(value: &[u8]) -> Self {
+        SessionDigest(Sha256::digest(value.trim_ascii()).into())
+    }
+}
+
+/// The result of binding a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Binding {
+    /// The session is bound to the key from now on.
+    New,
+    /// The session was bound to the key before.
+    Known,
+    /// The session is bound to another key.
+    Taken,
+    /// The table is full.
+    Full,
+}
+
+/// How often a full table is searched for idle sessions.
+const SWEEP: Duration = Duration::from_secs(10);
+
+impl SessionBindings {
+    /// Makes an empty table of at most `most` sessions. A session that is not used for `idle` may
+    /// be bound to another key.
+    pub fn new(most: usize, idle: Duration) -> Self {
+        SessionBindings { table: Mutex::default(), most, idle }
+    }
+
+    fn table(&self) -> MutexGuard<'_, SessionTable> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the number of sessions that are bound.
+    pub fn len(&self) -> usize {
+        self.table().sessions.len()
+    }
+
+    /// Whether no session is bound.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Checks that `key` may use the session. A session that is not bound yet may be used by any
+    /// key, and is bound to the first one whose request the server accepts.
+    pub(super) fn check(&self, session: &SessionDigest, key: &KeyId) -> Result<(), &'static str> {
+        let now = Instant::now();
+        let mut table = self.table();
+        if let Some(bound) = table.sessions.get_mut(session) {
+            if bound.key == *key {
+                bound.used = now;
+            } else if now.duration_since(bound.used) < self.idle {
+                return Err("the session belongs to another key");
+            }
+            return Ok(());
+        }
+        if self.has_room(&mut table, key, now) {
+            Ok(())
+        } else {
+            Err("too many sessions are bound to keys")
+        }
+    }
+
+    /// Binds a session that the server has just opened or accepted to `key`.
+    pub(super) fn bind(&self, session: SessionDigest, key: &KeyId) -> Binding {
+        let now = Instant::now();
+        let mut table = self.table();
+        let fresh = || BoundSession { key: *key, used: now };
+        if let Some(bound) = table.sessions.get_mut(&session) {
+            if bound.key == *key {
+                bound.used = now;
+                return Binding::Known;
+            }
+            if now.duration_since(bound.used) < self.idle {
+                return Binding::Taken;
+            }
+            let before = std::mem::replace(bound, fresh());
+            table.leave(&before.key);
+            table.enter(key);
+            return Binding::New;
+        }
+        if !self.has_room(&mut table, key, now) {
+            return Binding::Full;
+        }
+        table.sessions.insert(session, fresh());
+        table.enter(key);
+        Binding::New
+    }
+
+    /// Forgets a session that the server has ended.
+    pub(super) fn end(&self, session: &SessionDigest, key: &KeyId) {
+        let mut table = self.table();
+        if table.sessions.get(session).is_some_and(|bound| bound.key == *key) {
+            table.sessions.remove(session);
+            table.leave(key);
+        }
+    }
+
+    /// Whether `key` may have one more session. A server without sessions accepts any id, so one
+    /// key could fill the table. Therefore a key has at most an eighth of the table, unless half of
+    /// it is free.
+    fn has_room(&self, table: &mut SessionTable, key: &KeyId, now: Instant) -> bool {
+        if table.has_room(self.most, key) {
+            return true;
+        }
+        // Searching the whole table for every request would be too slow.
+        if table.swept.is_some_and(|swept| now.duration_since(swept) < SWEEP) {
+            return false;
+        }
+        table.swept = Some(now);
+        table.sessions.retain(|_, bound| now.duration_since(bound.used) < self.idle);
+        table.shares.clear();
+        let SessionTable { sessions, shares, .. } = table;
+        for bound in sessions.values() {
+            *shares.entry(bound.key).or_default() += 1;
+        }
+        table.has_room(self.most, key)
+    }
+}
+
+impl SessionTable {
+    fn has_room(&self, most: usize, key: &KeyId) -> bool {
+        let (all, own) = (self.sessions.len(), self.shares.get(key).copied().unwrap_or(0));
+        all < most && (all < most.div_ceil(2) || own < most.div_ceil(8))
+    }
+
+    fn enter(&mut self, key: &KeyId) {
+        *self.shares.entry(*key).or_default() += 1;
+    }
+
+    fn leave(&mut self, key: &KeyId) {
+        if let Some(share) = self.shares.get_mut(key) {
+            *share = share.saturating_sub(1);
+            if *share == 0 {
+                self.shares.remove(key);
+            }
+        }
+    }
+}

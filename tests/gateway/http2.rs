@@ -1,0 +1,57 @@
+//! HTTP/2: the same verdicts as HTTP/1.1, and our own answer to heads that are too long.
+
+use std::time::Duration;
+
+use crate::servers::{CALL, TestGateway, TestUpstream};
+use crate::tls::{answer, connect, multiplexed};
+
+/// A header list that is somewhat too long gets the gateway's own refusal, log line and count. The
+/// HTTP library answers a list of over 256 KiB itself, with an empty 431.
+#[tokio::test]
+async fn a_header_list_that_is_too_long_is_refused_and_logged() {
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::before(&behind).await;
+    let url = stand.url("/mcp");
+    let mut client = connect(&stand).await;
+    let wide = |fields: usize, bytes: usize| {
+        let mut wire = stand.signed(1, CALL);
+        for number in 0..fields {
+            wire = wire.with(&format!("X-Wide-{number}"), &"x".repeat(bytes));
+        }
+        multiplexed(&wire, &url)
+    };
+    // Accepted: under 64 KiB, as HTTP/1.1 would write it.
+    assert_eq!(answer(&mut client, wide(20, 3_000)).await.0, 200);
+    let refused = [(1, 66_000), (3, 27_000), (20, 5_000), (84, 1_000), (12, 20_000), (1, 255_000)];
+    for (fields, bytes) in refused {
+        let (status, body) = answer(&mut client, wide(fields, bytes)).await;
+        assert_eq!(status, 431, "{fields} of {bytes}: {body}");
+        assert!(body.contains(r#""reason":"too_large""#), "{fields} of {bytes}: {body}");
+    }
+    let lines = stand.lines(1 + refused.len()).await;
+    for line in &lines[1..] {
+        assert_eq!(
+            (line.answer, line.code.map(|code| code.as_str())),
+            (Some(431), Some("too_large"))
+        );
+        assert_eq!(line.path.as_str(), "/mcp");
+    }
+    // The library's own answer, which it does not report.
+    let (status, body) = answer(&mut client, wide(14, 20_000)).await;
+    assert_eq!((status, body.as_str()), (431, ""));
+    // The connection still serves other requests.
+    assert_eq!(answer(&mut client, wide(0, 0)).await.0, 200);
+    // Sixteen times the limit ends it.
+    let mut client = connect(&stand).await;
+    let ended = client.send_request(wide(60, 20_000));
+    let ended = tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
+    assert!(ended.is_err());
+    assert_eq!(stand.lines(2 + refused.len()).await.len(), 2 + refused.len());
+    assert_eq!(behind.got().len(), 2);
+    let numbers = stand.metrics.text(mcpid::clock::Timestamp::default());
+    let count = format!(
+        r#"mcpid_requests_total{{outcome="refused",status="invalid",code="too_large",answer="4xx"}} {}"#,
+        refused.len()
+    );
+    assert!(numbers.contains(&count), "{numbers}");
+}
