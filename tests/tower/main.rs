@@ -1,6 +1,7 @@
 //! The two tower layers, from outside: one binary, one module for each thing that they promise.
 #![allow(clippy::unwrap_used, reason = "tests may fail")]
 
+mod answers;
 mod anything;
 #[cfg(feature = "audit")]
 mod audit;
