@@ -16,10 +16,8 @@ use super::echoed_id::EchoedId;
 use super::error_response::error_response;
 use super::learning::{LearningModes, ToolsListener};
 use super::refusal::{INTERNAL_ERROR, REFUSED};
-use super::sessions::{Binding, SessionBindings, SessionDigest};
+use super::sessions::{Binding, SESSION_ID, SessionBindings, SessionDigest};
 use super::settings::VerifySettings;
-
-pub(super) const SESSION_ID: &str = "mcp-session-id";
 
 /// The check of the server's answer to one request that got through.
 pub struct AnswerCheck {

@@ -11,6 +11,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::key::KeyId;
 
+/// The field that names the session (MCP 2025-11-25, Streamable HTTP).
+pub(super) const SESSION_ID: &str = "mcp-session-id";
+
 /// The key to which each live session is bound.
 ///
 /// Only sessions that the server opened for, or accepted from, a verified request are bound, and no

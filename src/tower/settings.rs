@@ -10,7 +10,6 @@ use crate::key::KeyId;
 use crate::message::{Head, RequestTarget};
 use crate::verify::{BodyHeld, Verifier};
 
-use super::answer::SESSION_ID;
 use super::budget::Budget;
 use super::handle::Handle;
 use super::head;
@@ -18,7 +17,7 @@ use super::learning::LearningModes;
 use super::modes::ModePolicy;
 use super::observe::{Observer, RequestEvent};
 use super::refusal::{RefuseWith, RefusedRequest};
-use super::sessions::{SessionBindings, SessionDigest};
+use super::sessions::{SESSION_ID, SessionBindings, SessionDigest};
 
 type AnswerHook = Arc<dyn Fn(&RefusedRequest, Response<Bytes>) -> Response<Bytes> + Send + Sync>;
 type AdmissionHook = Arc<dyn Fn(&Head<'_>, &KeyId) -> Result<(), String> + Send + Sync>;
