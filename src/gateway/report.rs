@@ -1,15 +1,27 @@
-//! The roll-out report: what an operator reads before turning strict on.
+//! The roll-out report, which an operator reads before turning strict mode on.
 //!
 //! ```text
 //!   LogLine ─► Tally ─► Report ─┬─► text   for a terminal
 //!   live, or   counts   sorted, ├─► JSON   for programs
-//!   from files          judged  └─► HTML   one page, nothing else needed
+//!   from files          judged  └─► HTML   one page without other files
 //! ```
 //!
-//! Adding a line to a [`RolloutTally`] is cheap, and its memory is bounded for any input: unsigned requests
-//! may come from an attacker. A [`RolloutReport`] is made when it is needed. In a gateway, [`RolloutTally::add`]
-//! is called once for each request, under a lock; clone the tally under the lock, and make the report
-//! of the clone.
+//! Adding a line to a [`RolloutTally`] is cheap, and its memory is bounded for any input, because
+//! unsigned requests may come from an attacker. A [`RolloutReport`] is made when it is needed. In a
+//! gateway, [`RolloutTally::add`] is called once for each request, under a lock; clone the tally
+//! under the lock, and make the report of the clone.
+//!
+//! ```
+//! use mcpid::clock::Timestamp;
+//! use mcpid::gateway::log::{LogLine, LoggedOutcome, LoggedStatus};
+//! use mcpid::gateway::report::RolloutTally;
+//!
+//! let mut line = LogLine::new(Timestamp::from_unix(0), 1, "POST", "/mcp");
+//! (line.status, line.outcome) = (Some(LoggedStatus::Verified), LoggedOutcome::Passed);
+//! let mut tally = RolloutTally::new();
+//! tally.add(&line);
+//! assert_eq!(tally.report().all.verified, 1);
+//! ```
 
 mod addresses;
 mod chart;
@@ -36,20 +48,20 @@ use super::log::{LogLine, LogText, LoggedKey, LoggedOperation, LoggedOutcome, Lo
 use addresses::Addresses;
 use scale::{Scale, Series};
 
-/// Operations that are told apart. Of these, half are kept for operations that were verified at
-/// least once: names that strangers make up cannot crowd out those that signers use.
+/// The most operations that are counted separately. Half of them are reserved for operations that
+/// were verified at least once, so that invented names cannot displace those of signed requests.
 pub const MOST_OPERATIONS: usize = 1000;
 
-/// Keys that are told apart.
+/// The most keys that are counted separately.
 pub const MOST_KEYS: usize = 1000;
 
-/// What one request means for a roll-out.
+/// The result of one request with respect to strict mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RolloutVerdict {
     Verified,
-    /// It got through, and strict would have refused it.
+    /// The request got through, and strict mode would have refused it.
     Passed(RefusalCause),
-    /// It was refused.
+    /// The request was refused.
     Refused(RefusalCause),
 }
 
@@ -127,7 +139,7 @@ struct Signs {
     last: Timestamp,
 }
 
-/// Counts of what log lines say.
+/// The counts of log lines.
 #[derive(Clone, Debug)]
 pub struct RolloutTally {
     lines: u64,
@@ -137,7 +149,7 @@ pub struct RolloutTally {
     all: VerdictCounts,
     standings: [u64; LoggedStatus::ALL.len()],
     operations: HashMap<Option<LoggedOperation>, VerdictCounts>,
-    /// How many of the operations were never verified.
+    /// The number of operations that were never verified.
     unproven: usize,
     other_operations: VerdictCounts,
     keys: HashMap<LogText, Signs>,
@@ -155,7 +167,7 @@ impl Default for RolloutTally {
 }
 
 impl RolloutTally {
-    /// Nothing counted yet.
+    /// Makes counts that are all zero.
     pub fn new() -> Self {
         RolloutTally {
             lines: 0,
@@ -176,23 +188,23 @@ impl RolloutTally {
         }
     }
 
-    /// Counts a line that is no log line.
+    /// Counts a line that is not a log line.
     pub fn pass_over(&mut self) {
         self.passed_over += 1;
     }
 
-    /// Lines that were none.
+    /// The number of lines that are not log lines.
     pub fn passed_over(&self) -> u64 {
         self.passed_over
     }
 
-    /// Log lines that were counted.
+    /// The number of log lines that were counted.
     pub fn lines(&self) -> u64 {
         self.lines
     }
 
-    /// Counts one request. The order of lines makes no difference, as long as there are no more
-    /// operations and keys than are told apart.
+    /// Counts one request. The order of lines makes no difference, unless there are more operations
+    /// or keys than are counted separately.
     pub fn add(&mut self, line: &LogLine) {
         self.lines += 1;
         let ends = self.ends.unwrap_or((line.time, line.time));
@@ -207,7 +219,7 @@ impl RolloutTally {
                 let answer = line.answer.filter(|status| (100..600).contains(status));
                 *self.on_sight.entry(answer).or_default() += 1;
             }
-            // Neither judged nor refused: it broke on the way.
+            // Neither judged nor refused: the request broke off.
             (_, None) => {}
             (_, Some(standing)) => self.judged(line, standing),
         }
@@ -247,7 +259,7 @@ impl RolloutTally {
         }
     }
 
-    /// The counts of an operation, or those of all that are not told apart.
+    /// Returns the counts of an operation, or those of all operations beyond the limit.
     fn operation(&mut self, does: &Option<LoggedOperation>, verified: bool) -> &mut VerdictCounts {
         if let Some(known) = self.operations.get(does) {
             if verified && known.total.verified == 0 {
@@ -260,8 +272,8 @@ impl RolloutTally {
         self.operations.get_mut(does).unwrap_or(&mut self.other_operations)
     }
 
-    /// Whether one more operation may be told apart. One that was never verified, and of these the
-    /// rarest, makes room: what is made up comes once, what a client does comes again.
+    /// Whether one more operation can be counted separately. The rarest operation that was never
+    /// verified makes room: an invented name occurs once, a real operation occurs again.
     fn make_room(&mut self, verified: bool) -> bool {
         let full = self.operations.len() >= MOST_OPERATIONS;
         if !full && (verified || self.unproven < MOST_OPERATIONS / 2) {
@@ -282,7 +294,7 @@ impl RolloutTally {
         if let Some(known) = self.keys.get_mut(&key.id) {
             known.requests += 1;
             if time >= known.last {
-                // Names can change; the last one counts.
+                // The name of a key can change; the last one counts.
                 known.name.clone_from(&key.name);
             }
             (known.first, known.last) = (known.first.min(time), known.last.max(time));
@@ -295,7 +307,7 @@ impl RolloutTally {
         }
     }
 
-    /// What the counts mean.
+    /// Returns the report of these counts.
     pub fn report(&self) -> RolloutReport {
         RolloutReport::of(self)
     }

@@ -37,7 +37,7 @@ type LearnedHook = Arc<dyn Fn(&Tools) + Send + Sync>;
 /// ```
 #[derive(Clone)]
 pub struct LearningModes {
-    modes: Modes,
+    modes: Arc<Modes>,
     destructive: bool,
     tools: Arc<Mutex<Tools>>,
     learned: Option<LearnedHook>,
@@ -51,6 +51,7 @@ impl LearningModes {
 
     /// Decides by `modes` alone.
     pub fn new(modes: Modes) -> Self {
+        let modes = Arc::new(modes);
         LearningModes { modes, destructive: false, tools: Arc::default(), learned: None }
     }
 

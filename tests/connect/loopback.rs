@@ -207,6 +207,10 @@ async fn only_allowed_requests_use_the_key() {
         (&*post, vec![("Content-Type", "text/plain")], 415),
         (&*post, vec![("Content-Type", "application/x-www-form-urlencoded")], 415),
         (&*post, vec![("Content-Type", "text/plain; application/json")], 415),
+        // A browser reads the first two as text/plain, and sends them without a preflight.
+        (&*post, vec![("Content-Type", "text/plain;,application/json")], 415),
+        (&*post, vec![("Content-Type", "text/plain;a=\",application/json\"")], 415),
+        (&*post, vec![("Content-Type", "application/json, text/plain")], 415),
         (&*post, vec![("Content-Type", "")], 415),
         (&*post, vec![("Content-Encoding", "gzip")], 400),
         (&*format!("GET {path}"), vec![("Accept", "text/html")], 406),

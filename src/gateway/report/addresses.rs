@@ -1,5 +1,5 @@
-//! Where requests that were not verified come from. An address is no identity, but it leads an
-//! operator to the client that does not sign.
+//! The addresses of requests that were not verified. An address is not an identity, but it helps the
+//! operator to find the client that does not sign.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -10,36 +10,37 @@ use super::reason::RefusalCause;
 use crate::clock::Timestamp;
 use crate::gateway::log::{LogLine, LogText};
 
-/// Addresses that are told apart. Strangers choose theirs, so that the rarest makes room.
+/// The most addresses that are counted separately. An attacker may use many, so the rarest makes
+/// room for a new one.
 pub const MOST_ADDRESSES: usize = 1000;
 
-/// Requests from one address that were not verified.
+/// Unverified requests from one address.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct ReportedAddress {
-    /// The address without the port, or `unix`, as the log has it; none where it has none.
+    /// The address without the port, or `unix`, as in the log; `None` if the log has none.
     pub address: Option<String>,
-    /// How many requests.
+    /// The number of requests.
     pub requests: u64,
-    /// Why, the commonest first.
+    /// The reasons, the most frequent first.
     pub reasons: Vec<Times>,
-    /// When the first came.
+    /// The time of the first request.
     pub first: String,
-    /// When the last came.
+    /// The time of the last request.
     pub last: String,
 }
 
-/// How often a reason was found.
+/// How often a reason occurred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Times {
-    /// The code, `unavailable` or `other`.
+    /// The code, or `unavailable`, or `other`.
     pub code: RefusalCause,
-    /// How many requests.
+    /// The number of requests.
     pub requests: u64,
 }
 
-/// What came from one address.
+/// The counts of one address.
 #[derive(Clone, Debug)]
 struct SeenAddress {
     requests: u64,
@@ -48,7 +49,7 @@ struct SeenAddress {
     last: Timestamp,
 }
 
-/// Counts by address, bounded.
+/// Counts by address, at most [`MOST_ADDRESSES`].
 #[derive(Clone, Debug, Default)]
 pub(super) struct Addresses {
     seen: HashMap<Option<LogText>, SeenAddress>,
@@ -77,12 +78,12 @@ impl Addresses {
         }
     }
 
-    /// Requests from addresses that are not told apart.
+    /// Returns the requests from addresses beyond the limit.
     pub(super) fn other(&self) -> u64 {
         self.other
     }
 
-    /// Each address, those first from which most came.
+    /// Returns the addresses; those first with most requests.
     pub(super) fn report(&self) -> Vec<ReportedAddress> {
         let mut sorted: Vec<_> = self.seen.iter().collect();
         sorted.sort_by(|(a_name, a), (b_name, b)| {
@@ -103,7 +104,7 @@ impl Addresses {
     }
 }
 
-/// A client has another port with each connection.
+/// Removes the port, which differs for each connection of a client.
 fn without_port(peer: &LogText) -> LogText {
     match peer.as_str().parse::<SocketAddr>() {
         Ok(address) => LogText::new(&address.ip().to_string()),

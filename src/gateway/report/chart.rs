@@ -1,6 +1,6 @@
-//! Charts: inline SVG without text, so that it can be stretched to any width; labels are HTML.
+//! Charts as inline SVG without text, which can be stretched to any width. Labels are HTML.
 //!
-//! Nothing of a log gets in here but numbers.
+//! Only numbers of a log are used here, no texts.
 
 use std::fmt::Write as _;
 
@@ -10,11 +10,11 @@ use super::figures::{grouped, minute};
 use super::scale::Cell;
 use super::summary::OverTime;
 
-/// Units of height; those of width are buckets times ten.
+/// The height in SVG units. The width is ten units for each bucket.
 const HEIGHT: u64 = 100;
 
-/// Where the axis of a chart ends whose highest bar is `n`: at `n` itself up to 10, then at a number
-/// of two digits and zeros that has a round half and leaves at most a sixth of the height empty.
+/// Returns the end of the axis for a highest bar of `n`: `n` itself up to 10, else a number of two
+/// digits and zeros with a round half, so that at most a sixth of the height is empty.
 fn axis(n: u64) -> u64 {
     const STEPS: [u64; 18] =
         [10, 12, 14, 16, 18, 20, 24, 28, 32, 36, 40, 48, 50, 60, 70, 80, 90, 100];
@@ -33,8 +33,8 @@ fn axis(n: u64) -> u64 {
     }
 }
 
-/// Requests over time, stacked: verified below, then those that strict would refuse, then those
-/// that were refused. Each bucket says its numbers to a pointer that rests on it.
+/// Draws requests over time as stacked bars: verified, then those that strict mode would refuse, then
+/// refused. Each bucket shows its numbers as a tooltip.
 pub(super) fn volume(time: &OverTime) -> String {
     let most = axis(time.buckets.iter().map(Cell::requests).max().unwrap_or(0));
     let mut svg = open(time.buckets.len(), "Requests over time");
@@ -65,16 +65,16 @@ pub(super) fn volume(time: &OverTime) -> String {
     frame(&svg, [&grouped(most), &half, "0"], time)
 }
 
-/// Bars of a share chart, which is small.
+/// The most bars of a share chart, which is small.
 const MOST_BARS: usize = 32;
 
-/// How many buckets are one bar of a share chart.
+/// Returns how many buckets one bar of a share chart stands for.
 pub(super) fn buckets_a_bar(time: &OverTime) -> usize {
     time.buckets.len().div_ceil(MOST_BARS).max(1)
 }
 
-/// The share of verified requests in each span of time, as the height of the lower part; the rest
-/// is what was not verified. A time without requests stays empty.
+/// Draws the share of verified requests in each span of time as the lower part of a bar, and the
+/// others as the upper part. A span without requests stays empty.
 pub(super) fn share(cells: &[Cell], time: &OverTime) -> String {
     let spans = time.buckets.chunks(buckets_a_bar(time));
     let mut svg = open(spans.len(), &told(cells));
@@ -104,7 +104,7 @@ pub(super) fn share(cells: &[Cell], time: &OverTime) -> String {
     svg
 }
 
-/// What became of some requests, as one thin bar.
+/// Draws the outcomes of requests as one thin bar.
 pub(super) fn strip(cell: &Cell) -> String {
     let mut svg = String::from(
         "<svg class=\"strip\" viewBox=\"0 0 1000 10\" preserveAspectRatio=\"none\" \
@@ -115,7 +115,7 @@ pub(super) fn strip(cell: &Cell) -> String {
     for (class, part) in
         [("signed", cell.verified), ("would", cell.would_refuse), ("refused", cell.refused)]
     {
-        // What is there is seen, however small its share.
+        // Every part is visible, also if its share is very small.
         let width = if part == 0 { 0 } else { super::figures::per_mille(part, all).max(12) };
         if width > 0 {
             let _ = write!(svg, "<path class=\"{class}\" d=\"M{left} 0h{width}v10h-{width}z\"/>");
@@ -137,7 +137,7 @@ fn open(buckets: usize, label: &str) -> String {
     )
 }
 
-/// How far down from the top `part` of `whole` is.
+/// Returns the distance from the top of a bar of `part` of `whole`.
 fn level(part: u64, whole: u64) -> f64 {
     let down = HEIGHT as f64 * (1.0 - part as f64 / whole.max(1) as f64);
     (down * 10.0).round() / 10.0
@@ -147,13 +147,13 @@ fn bar(n: usize, low: f64, high: f64) -> String {
     format!("M{}.5 {low}V{high}h9V{low}z", n * 10)
 }
 
-/// The middle line of a bar: drawn as wide as the bar and dashed, it is a hatch that survives any
-/// stretching, and that tells the bar from others where all colours are grey.
+/// Draws the middle line of a bar, dashed and as wide as the bar. It looks like a hatch at any width,
+/// so that bars differ without colours too.
 fn hatch(n: usize, low: f64, high: f64) -> String {
     format!("M{}5 {low}V{high}", if n == 0 { String::new() } else { n.to_string() })
 }
 
-/// A chart with its labels: three on the left, three below.
+/// Writes a chart with its labels: three on the left, three below.
 fn frame(svg: &str, left: [&str; 3], time: &OverTime) -> String {
     let mut html = String::from("<div class=\"plot\"><div class=\"y\" aria-hidden=\"true\">");
     for label in left {
@@ -167,7 +167,7 @@ fn frame(svg: &str, left: [&str; 3], time: &OverTime) -> String {
     html
 }
 
-/// The begin, the middle and the end of the time that is shown.
+/// Returns beginning, middle and end of the time span.
 fn edges(time: &OverTime) -> Vec<String> {
     let (Some(first), Some(last)) = (time.buckets.first(), time.buckets.last()) else {
         return Vec::new();
@@ -189,7 +189,7 @@ fn spoken(cell: &Cell) -> String {
     text
 }
 
-/// What a share chart shows, for those who do not see it.
+/// Returns the text alternative of a share chart.
 fn told(cells: &[Cell]) -> String {
     let percent = |cell: &Cell| super::figures::percent(cell.verified, cell.requests());
     match (cells.first(), cells.last()) {
@@ -202,7 +202,7 @@ fn told(cells: &[Cell]) -> String {
         }
         _ => "no requests".to_owned(),
     }
-    // It stands in an attribute, and "< 0.1 %" would be well-formed there too, but unusual.
+    // The text is for an attribute, where a bare `<` is unusual.
     .replace('<', "under")
     .replace('>', "over")
 }

@@ -1,4 +1,4 @@
-//! Numbers and times as people read them.
+//! Formats numbers and times for people.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::gateway::log::{LogText, LoggedOperation};
 use crate::mcp::pattern::Operation;
 
-/// `1,204`.
+/// Returns a number such as `1,204`.
 pub(super) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -19,7 +19,7 @@ pub(super) fn grouped(n: u64) -> String {
     text
 }
 
-/// Tenths of a per cent, rounded to the nearest; but all is said of all only, and none of none.
+/// Returns tenths of a per cent, rounded to the nearest. Only a whole is 1000, and only nothing is 0.
 pub(super) fn per_mille(part: u64, whole: u64) -> u64 {
     if part == 0 || whole == 0 {
         return 0;
@@ -32,7 +32,7 @@ pub(super) fn per_mille(part: u64, whole: u64) -> u64 {
     u64::try_from(rounded).unwrap_or(1000).clamp(1, 999)
 }
 
-/// `3.1 %`; `0 %` and `100 %` mean just that.
+/// Returns a share such as `3.1 %`. `0 %` and `100 %` are exact.
 pub(super) fn percent(part: u64, whole: u64) -> String {
     match per_mille(part, whole) {
         0 => "0 %".to_owned(),
@@ -43,12 +43,12 @@ pub(super) fn percent(part: u64, whole: u64) -> String {
     }
 }
 
-/// `1 request`, `1,204 requests`.
+/// Returns a count such as `1 request` or `1,204 requests`.
 pub(super) fn count(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(n), if n == 1 { one } else { many })
 }
 
-/// `15 minutes`, `1 day`: the width of a bucket.
+/// Returns the width of a bucket, such as `15 minutes` or `1 day`.
 pub(super) fn width(seconds: i64) -> String {
     let (n, one, many) = match seconds {
         s if s % 86_400 == 0 => (s / 86_400, "day", "days"),
@@ -58,7 +58,7 @@ pub(super) fn width(seconds: i64) -> String {
     count(n.unsigned_abs(), one, many)
 }
 
-/// The longest of 30 days, hours, minutes and seconds that says it, rounded down.
+/// Returns a duration in the largest unit that fits, rounded down.
 pub(super) fn span(seconds: i64) -> String {
     let (n, one, many) = match seconds.max(0) {
         s if s >= 172_800 => (s / 86_400, "day", "days"),
@@ -69,7 +69,7 @@ pub(super) fn span(seconds: i64) -> String {
     count(n.unsigned_abs(), one, many)
 }
 
-/// `2026-11-23 10:00`, in UTC.
+/// Returns a time such as `2026-11-23 10:00`, in UTC.
 pub(super) fn minute(time: Timestamp) -> String {
     let text = time.to_string();
     match (text.get(..10), text.get(11..16)) {
@@ -78,14 +78,14 @@ pub(super) fn minute(time: Timestamp) -> String {
     }
 }
 
-/// An operation as people read it: every character visible, blanks around a name too.
+/// Returns an operation with every character visible, also spaces around a name.
 pub(super) fn operation(does: Option<&LoggedOperation>) -> Cow<'static, str> {
     let Some(LoggedOperation { method, name }) = does else { return Cow::Borrowed(UNREAD) };
     let name = name.as_ref().map(LogText::as_str);
     Cow::Owned(Operation { method: method.as_str(), name }.printed())
 }
 
-/// What a request does whose body was not read, or can be read in more than one way.
+/// The text for the operation of a body that was not read or is ambiguous.
 pub(super) const UNREAD: &str = "(unread or ambiguous body)";
 
 #[cfg(test)]

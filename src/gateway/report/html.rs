@@ -1,8 +1,8 @@
-//! The report as one page that needs nothing else: no network, no script, no font, no image.
+//! The report as one page without scripts, and without other files or network access.
 //!
-//! Names in a log are chosen by strangers. They reach the page by [`text`] only, which makes every
-//! character visible and escapes what HTML could obey; and if that had a hole, the page's own
-//! policy lets nothing run or load.
+//! An attacker may have chosen the names in a log. They are written by [`text`] only, which makes
+//! every character visible and escapes HTML. As a second defence, the `Content-Security-Policy` of
+//! the page forbids scripts and loading.
 
 mod panels;
 mod tables;
@@ -23,7 +23,7 @@ use crate::gateway::log::LoggedOperation;
 use super::figures::{self, count, grouped, minute, percent, span};
 use super::summary::{ReportedOperation, RolloutReport};
 
-/// The first bytes of every page: by these it is known again.
+/// The first bytes of every page, by which a page is recognised.
 pub const MARK: &str = "<!doctype html>\n<!-- mcpid gateway report -->\n";
 
 const STYLE: &str = include_str!("page.css");
@@ -33,14 +33,14 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'")
 });
 
-/// The `Content-Security-Policy` of the page: its own style sheet, and nothing else. It stands in
-/// the page too; who serves the page sends it as a field as well, with `frame-ancestors 'none'`,
-/// which a page cannot say of itself.
+/// Returns the `Content-Security-Policy` of the page, which allows its own style sheet only. The page
+/// holds it too. A server of the page should send it as a field as well, with `frame-ancestors
+/// 'none'`, which only a field can set.
 pub fn content_security_policy() -> &'static str {
     &POLICY
 }
 
-/// Text as it may stand in an element or a quoted attribute.
+/// Returns text that is escaped for an element or a quoted attribute.
 fn text(text: &str) -> Cow<'_, str> {
     let text = visible(text);
     if !text.contains(['&', '<', '>', '"', '\'']) {
@@ -57,13 +57,13 @@ fn text(text: &str) -> Cow<'_, str> {
     text.chars().map(escape).collect::<String>().into()
 }
 
-/// An operation, its method in the softer ink where a name follows.
+/// Writes an operation; the method is in a lighter colour if a name follows.
 fn name(operation: &ReportedOperation) -> String {
     let whole = figures::operation(operation.does.as_ref());
     let Some(does) = operation.does.as_ref().filter(|does| does.name.is_some()) else {
         return format!("<bdi class=\"name\">{}</bdi>", breakable(&whole));
     };
-    // A name can hold a colon; what stands before the first one is the method's.
+    // A name can hold a colon; the method ends at the first one.
     let method = LoggedOperation { name: None, ..does.clone() };
     let (method, name) = whole.split_at(figures::operation(Some(&method)).len() + 1);
     format!(
@@ -73,7 +73,7 @@ fn name(operation: &ReportedOperation) -> String {
     )
 }
 
-/// A long name, with the places where a line may end.
+/// Writes a long name with line break opportunities.
 fn breakable(name: &str) -> String {
     name.split_inclusive(['_', '-', '.', '/']).map(text).collect::<Vec<_>>().join("<wbr>")
 }
@@ -85,7 +85,7 @@ fn capital(sentence: &str) -> String {
 }
 
 impl RolloutReport {
-    /// The page, as made at `made`.
+    /// Returns the page, with the time `made`.
     pub fn to_html(&self, made: Timestamp) -> String {
         let mut page = String::with_capacity(64 * 1024);
         let _ = write!(
@@ -159,7 +159,7 @@ impl RolloutReport {
         page.push_str("</dl>\n");
     }
 
-    /// When the last unverified request came, which may be long ago.
+    /// Writes the time of the last unverified request.
     fn last(&self) -> String {
         let (Some(last), Some((_, end))) = (self.all.last_unverified_at, self.ends) else {
             return String::new();

@@ -1,4 +1,4 @@
-//! Why strict refuses, and what an operator does about it, in plain words.
+//! The reasons of refusals, and advice for the operator.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use serde::{Serialize, Serializer};
 
 use crate::verify::Code;
 
-/// Why a request is refused by strict, or would be.
+/// The reason why strict mode refuses a request, or would refuse it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RefusalCause {
-    /// It was judged: no.
+    /// The request was judged and rejected.
     Code(Code),
-    /// It could not be judged.
+    /// The request could not be judged.
     Unavailable,
-    /// For a reason that this version does not know.
+    /// A reason that this version does not know.
     Other,
 }
 
@@ -30,7 +30,7 @@ impl fmt::Display for RefusalCause {
 }
 
 impl RefusalCause {
-    /// The code, `unavailable` or `other`.
+    /// The code, or `unavailable`, or `other`.
     pub fn as_str(self) -> &'static str {
         match self {
             RefusalCause::Code(code) => code.as_str(),
@@ -39,7 +39,7 @@ impl RefusalCause {
         }
     }
 
-    /// What such requests are, to be read behind their number.
+    /// Returns a phrase for such requests, to stand behind their number.
     pub(super) fn phrase(self) -> &'static str {
         let RefusalCause::Code(code) = self else {
             return match self {
@@ -76,8 +76,8 @@ impl RefusalCause {
         }
     }
 
-    /// What to do about it, with commands and names between backticks. Nothing of a log is part of
-    /// it.
+    /// Returns the advice for the operator, with commands and names between backticks. It holds no
+    /// text of a log.
     pub fn advice(self) -> &'static str {
         let RefusalCause::Code(code) = self else {
             return match self {

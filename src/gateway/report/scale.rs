@@ -1,21 +1,21 @@
-//! Time in buckets of one width, which grows with the time that is looked at.
+//! Time in buckets of equal width. The width grows with the time span of the log.
 
 use serde::Serialize;
 
 use crate::clock::Timestamp;
 
-/// Buckets of one series. A day has buckets of a quarter of an hour, four days of an hour, a
-/// quarter of a year of a day.
+/// The most buckets of one series. For a day, a bucket is a quarter of an hour wide; for four days,
+/// an hour; for a quarter of a year, a day.
 pub const MOST_BUCKETS: usize = 96;
 
-/// Widths in seconds; each is a multiple of the one before, so that buckets can be put together.
-/// What needs more than days has twice as many of them each time.
+/// Widths in seconds. Each is a multiple of the width before, so that buckets can be merged. Above a
+/// day, the width doubles.
 const WIDTHS: [i64; 8] = [60, 300, 900, 3600, 10_800, 21_600, 43_200, 86_400];
 
-/// The first and last second that RFC 3339 can name. Beyond lies only a broken clock.
+/// The first and last second that RFC 3339 can name. Only a broken clock is beyond.
 const NAMEABLE: (i64, i64) = (-62_167_219_200, 253_402_300_799);
 
-/// The buckets that all series share: how wide they are, and where the first and the last begin.
+/// The buckets of all series: their width, and where the first and the last begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Scale {
     width: i64,
@@ -27,17 +27,18 @@ impl Scale {
         Scale { width: WIDTHS[0], ends: None }
     }
 
-    /// Seconds of a bucket.
+    /// The width of a bucket in seconds.
     pub(super) fn width(&self) -> i64 {
         self.width
     }
 
-    /// Where the bucket begins that holds `time`.
+    /// Returns the beginning of the bucket that holds `time`.
     pub(super) fn bucket(&self, time: Timestamp) -> i64 {
         floor(time.unix().clamp(NAMEABLE.0, NAMEABLE.1), self.width)
     }
 
-    /// Makes room for `time`. True if that took wider buckets, and every series has to follow.
+    /// Makes room for `time`. Returns true if the buckets became wider, so that every series must be
+    /// made coarser.
     pub(super) fn cover(&mut self, time: Timestamp) -> bool {
         let at = self.bucket(time);
         let (mut low, mut high) = self.ends.unwrap_or((at, at));
@@ -52,7 +53,7 @@ impl Scale {
         self.width != old
     }
 
-    /// Where every bucket begins, from the first to the last that anything fell into.
+    /// Returns the beginnings of all buckets, from the first to the last with a request.
     pub(super) fn buckets(&self) -> Vec<i64> {
         let Some((low, high)) = self.ends else { return Vec::new() };
         (0..).map(|n| low + n * self.width).take_while(|at| *at <= high).collect()
@@ -67,10 +68,10 @@ fn floor(at: i64, width: i64) -> i64 {
     at.div_euclid(width) * width
 }
 
-/// What fell into one bucket.
+/// The counts of one bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Cell {
-    /// When the bucket begins, in seconds since 1970.
+    /// The beginning of the bucket, in seconds since 1970.
     pub from: i64,
     /// Requests that were verified.
     pub verified: u64,
@@ -85,7 +86,7 @@ impl Cell {
         Cell { from, ..Cell::default() }
     }
 
-    /// All requests of this bucket.
+    /// Returns the number of all requests in this bucket.
     pub fn requests(&self) -> u64 {
         self.verified + self.would_refuse + self.refused
     }
@@ -97,7 +98,7 @@ impl Cell {
     }
 }
 
-/// The buckets of one operation that are not empty, in the order of time.
+/// The buckets of one operation that are not empty, in order of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Series(Vec<Cell>);
 
@@ -106,9 +107,9 @@ impl Series {
         &self.0
     }
 
-    /// Adds what `cell` counts to the bucket that begins where it does.
+    /// Adds the counts of `cell` to the bucket with the same beginning.
     pub(super) fn add(&mut self, cell: &Cell) {
-        // Nearly always the last one: a log is written as time goes by.
+        // Nearly always this is the last bucket, because a log is written in order of time.
         match self.0.last_mut() {
             Some(last) if last.from == cell.from => last.take(cell),
             Some(last) if last.from < cell.from => self.0.push(*cell),
@@ -124,7 +125,7 @@ impl Series {
         }
     }
 
-    /// Puts buckets together until they are as wide as those of `scale`.
+    /// Merges buckets until they are as wide as those of `scale`.
     pub(super) fn coarsen(&mut self, scale: &Scale) {
         let fine = std::mem::take(&mut self.0);
         for cell in fine {

@@ -1,4 +1,4 @@
-//! From counts to what they mean: sorted, put into one sentence, and with what can be done next.
+//! The report made of the counts: sorted, with a headline and the next step.
 
 use serde::Serialize;
 
@@ -14,91 +14,91 @@ use super::reason::RefusalCause;
 use super::scale::Cell;
 use super::{RolloutTally, VerdictCounts};
 
-/// The report; its members are the JSON schema, in its order. Members may be added; `version`
-/// changes only if one changes its meaning. Times are RFC 3339 in UTC, those of buckets seconds
-/// since 1970.
+/// The report. Its fields are the members of the JSON report, in this order. Members may be added;
+/// `version` changes only if a member changes its meaning. Times are RFC 3339 in UTC; those of
+/// buckets are seconds since 1970.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct RolloutReport {
     version: u8,
-    /// The verdict, as [`RolloutReport::headline`] says it.
+    /// The text of [`RolloutReport::headline`].
     pub headline: String,
-    /// The time of the first and the last line.
+    /// The time of the first line.
     pub from: Option<String>,
-    /// Likewise.
+    /// The time of the last line.
     pub to: Option<String>,
-    /// Log lines that were counted.
+    /// The number of log lines that were counted.
     pub lines: u64,
-    /// Lines that were none.
+    /// The number of lines that are not log lines.
     pub passed_over: u64,
-    /// Requests that were judged, in all.
+    /// All requests that were judged.
     pub all: Count,
-    /// The same requests by what was known of their senders.
+    /// The same requests by verification status.
     pub by_status: Vec<Share>,
-    /// Requests that were refused before they could be judged, in either mode, by the answer.
+    /// Requests that were refused before they could be judged, in either mode, by status of the answer.
     pub on_sight: Vec<UnjudgedRefusals>,
-    /// Requests to paths that are open to unsigned ones.
+    /// Requests to open paths.
     pub open: u64,
-    /// Requests that the upstream or the gateway failed.
+    /// Requests that the upstream or the gateway failed to answer.
     pub failed: u64,
-    /// Each operation, those first that strict would refuse most.
+    /// The operations; those first of which strict mode would refuse most requests.
     pub operations: Vec<ReportedOperation>,
-    /// Operations that are not told apart, because there are too many.
+    /// All operations beyond the limit together.
     pub other_operations: Option<Count>,
-    /// The keys that sign, those first that sign most.
+    /// The keys that sign; those first with most requests.
     pub keys: Vec<ReportedSigner>,
-    /// Requests by keys that are not told apart.
+    /// Requests by keys beyond the limit.
     pub other_keys: u64,
-    /// Where requests that were not verified come from, those first from which most came.
+    /// The addresses of requests that were not verified; those first with most requests.
     pub not_verified_by: Vec<ReportedAddress>,
-    /// Requests that were not verified, from addresses that are not told apart.
+    /// Unverified requests from addresses beyond the limit.
     pub other_addresses: u64,
     /// All requests over time.
     pub over_time: OverTime,
-    /// Patterns of operations of which every request was verified: `--strict` them first.
+    /// Patterns of operations whose requests were all verified: make these `--strict` first.
     pub strict_next: Vec<String>,
-    /// Patterns to leave permissive if the rest turns strict; none if an operation among them has
-    /// no pattern that means just it.
+    /// Patterns to leave permissive if all others become strict; `None` if an operation among them
+    /// has no pattern of its own.
     pub still_permissive: Option<Vec<String>>,
     #[serde(skip)]
     pub(super) ends: Option<(Timestamp, Timestamp)>,
 }
 
-/// How many requests, and what became of them.
+/// Numbers of requests by their outcome.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Count {
-    /// All of them.
+    /// All requests.
     pub requests: u64,
-    /// Those that were verified and got through.
+    /// Requests that were verified and got through.
     pub verified: u64,
-    /// Those that got through, and that strict would refuse.
+    /// Requests that got through, and that strict mode would refuse.
     pub would_refuse: u64,
-    /// Those that were refused.
+    /// Requests that were refused.
     pub refused: u64,
-    /// Why, the commonest first.
+    /// The reasons, the most frequent first.
     pub reasons: Vec<Why>,
-    /// When the first of them came.
+    /// The time of the first request.
     pub first: Option<String>,
-    /// When the last came.
+    /// The time of the last request.
     pub last: Option<String>,
-    /// When the last came that was not verified.
+    /// The time of the last request that was not verified.
     pub last_unverified: Option<String>,
     #[serde(skip)]
     pub(super) last_unverified_at: Option<Timestamp>,
 }
 
-/// How often one reason was found.
+/// How often one reason occurred.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Why {
-    /// The code, `unavailable` or `other`.
+    /// The code, or `unavailable`, or `other`.
     pub code: RefusalCause,
-    /// Requests that got through all the same.
+    /// Requests that got through in permissive mode.
     pub would_refuse: u64,
-    /// Requests that were refused for it.
+    /// Requests that were refused for this reason.
     pub refused: u64,
-    /// When the last of them came.
+    /// The time of the last request.
     pub last: String,
 }
 
@@ -108,7 +108,7 @@ pub struct Why {
 pub struct Share {
     /// `verified`, `unsigned`, `unknown_key`, `invalid` or `unavailable`.
     pub status: &'static str,
-    /// How many.
+    /// The number of requests.
     pub requests: u64,
 }
 
@@ -116,9 +116,9 @@ pub struct Share {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct UnjudgedRefusals {
-    /// The status that they were answered with.
+    /// The status of the answer.
     pub answer: Option<u16>,
-    /// How many.
+    /// The number of requests.
     pub requests: u64,
 }
 
@@ -126,14 +126,14 @@ pub struct UnjudgedRefusals {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct ReportedOperation {
-    /// The method; none where the body was not read or can be read in more than one way.
+    /// The method; `None` if the body was not read or is ambiguous.
     pub method: Option<String>,
     /// The tool, prompt, resource or task.
     pub name: Option<String>,
-    /// How many requests.
+    /// The number of requests.
     #[serde(flatten)]
     pub count: Count,
-    /// When: only buckets that are not empty.
+    /// The requests over time; only buckets that are not empty.
     pub over_time: Vec<Cell>,
     #[serde(skip)]
     pub(super) does: Option<LoggedOperation>,
@@ -143,15 +143,15 @@ pub struct ReportedOperation {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct ReportedSigner {
-    /// Its RFC 7638 thumbprint.
+    /// The RFC 7638 thumbprint.
     pub id: String,
-    /// Its name in the registry.
+    /// The name in the trust file.
     pub name: Option<String>,
-    /// Requests that it vouched for.
+    /// Requests that the key signed.
     pub requests: u64,
-    /// When the first came.
+    /// The time of the first request.
     pub first: String,
-    /// When the last came.
+    /// The time of the last request.
     pub last: String,
 }
 
@@ -159,9 +159,9 @@ pub struct ReportedSigner {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct OverTime {
-    /// Seconds of a bucket, here and for every operation.
+    /// The width of a bucket in seconds, also for every operation.
     pub seconds: i64,
-    /// Every bucket, empty ones too.
+    /// All buckets, also empty ones.
     pub buckets: Vec<Cell>,
 }
 
@@ -222,12 +222,12 @@ impl RolloutReport {
         }
     }
 
-    /// What an operator wants to know, in one sentence without its period.
+    /// Returns the summary in one sentence, without its period.
     pub fn headline(&self) -> &str {
         &self.headline
     }
 
-    /// Why, the commonest first: `30 unsigned, 5 expired, 2 signed by unknown keys`.
+    /// Returns the reasons, the most frequent first: `30 unsigned, 5 expired, 2 signed by unknown keys`.
     pub fn because(&self) -> Option<String> {
         let many = self.all.would_refuse > 0;
         let of = |why: &Why| if many { why.would_refuse } else { why.refused };
@@ -242,9 +242,9 @@ impl RolloutReport {
         (!phrases.is_empty()).then(|| phrases.join(", "))
     }
 
-    /// The report as one line of JSON.
+    /// Returns the report as one line of JSON.
     pub fn to_json(&self) -> String {
-        // Strings and numbers always make JSON.
+        // Strings and numbers can always be written as JSON.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
@@ -323,8 +323,8 @@ impl ReportedOperation {
         Some(pattern::Operation { method: method.as_str(), name })
     }
 
-    /// The pattern that is written as this operation is, and matches it; none for names that mean
-    /// something else in a pattern, that hide something, or that were cut short.
+    /// Returns the pattern that matches this operation only. Returns `None` for a name that is no
+    /// literal in a pattern, has invisible characters, or was cut.
     fn pattern(&self) -> Option<Pattern> {
         let operation = self.operation()?;
         let text = operation.to_string();
@@ -336,7 +336,7 @@ impl ReportedOperation {
         {
             return None;
         }
-        // A method that MCP does not define is written as one that is meant.
+        // A pattern for a method that MCP does not define needs an equals sign in front.
         let pattern = Pattern::parse(&text).or_else(|_| Pattern::parse(&format!("={text}")));
         pattern.ok().filter(|pattern| pattern.grants(operation))
     }
@@ -358,7 +358,8 @@ fn strict_next(operations: &[ReportedOperation], all: &Count) -> Vec<String> {
     clean.filter_map(ReportedOperation::pattern).filter(harmless).map(|p| p.to_string()).collect()
 }
 
-/// What is still in the way of strict, if it can be left out of it by name, and nothing with it.
+/// Returns patterns for the operations that strict mode would refuse, if each has a pattern that
+/// matches no other operation.
 fn still_permissive(
     operations: &[ReportedOperation],
     other: Option<&Count>,

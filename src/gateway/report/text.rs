@@ -7,14 +7,14 @@ use crate::message::shown::{capped, printed};
 use super::figures::{self, count, grouped, percent};
 use super::summary::{Count, RolloutReport, Why};
 
-/// Characters of a name in a table, which otherwise is as wide as its longest one.
+/// The most characters of a name in a table.
 const WIDEST: usize = 60;
 
-/// Rows of a table; who has more reads JSON or the page.
+/// The most rows of a table. The JSON report and the page have more.
 const MOST_ROWS: usize = 50;
 
 impl RolloutReport {
-    /// Plain text, lines that end in a line feed. Every character of a name is visible.
+    /// Returns plain text whose lines end with a line feed. Every character of a name is visible.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         let _ = match self.because() {
@@ -145,11 +145,12 @@ fn why(reasons: &[Why]) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-/// Columns two spaces apart; those named in `right` end together, the last one ends where it does.
+/// Formats columns with two spaces between them. The columns in `right` are aligned to the right; the
+/// last column is not padded.
 fn table(text: &mut String, rows: &[Vec<String>], right: &[usize]) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
-        // A row of one cell is a remark, and runs through.
+        // A row of one cell is a remark across all columns.
         let cells = rows.iter().filter(|row| row.len() > 1).filter_map(|row| row.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
@@ -162,7 +163,7 @@ fn table(text: &mut String, rows: &[Vec<String>], right: &[usize]) {
                 false => write!(line, "{cell:width$}  "),
             };
         }
-        // Blanks at the end are the table's: a name with such stands in quotes.
+        // Spaces at the end come from the padding: a name that ends with a space is quoted.
         text.push_str(line.trim_end_matches(' '));
         text.push('\n');
     }

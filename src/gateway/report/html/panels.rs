@@ -1,4 +1,4 @@
-//! The charts, and the words between them: what can be done, and why it has to be.
+//! The charts of the page, and the advice between them.
 
 use std::fmt::Write as _;
 
@@ -10,10 +10,10 @@ use crate::message::shown::shell_word;
 use super::tables::short;
 use super::{capital, name, text};
 
-/// Charts of single operations; the rest stands in the table.
+/// The most charts of single operations; the table holds all operations.
 const MOST_CHARTS: usize = 48;
 
-/// Flags that are proposed at once.
+/// The most flags that are proposed at once.
 const MOST_FLAGS: usize = 12;
 
 impl RolloutReport {
@@ -132,7 +132,7 @@ fn figure(page: &mut String, name: &str, n: &Count, svg: &str) {
     );
 }
 
-/// Flags that can be pasted, one a line.
+/// Writes flags that can be pasted, one on each line.
 fn flags(page: &mut String, first: Option<&str>, flag: &str, patterns: &[String]) {
     let shown = patterns.iter().take(MOST_FLAGS);
     let shown = shown.map(|pattern| format!("{flag} {}", shell_word(pattern)));
@@ -148,7 +148,7 @@ fn text_lines(lines: &[String]) -> String {
     lines.iter().map(|line| text(line)).collect::<Vec<_>>().join(" \\\n")
 }
 
-/// What stands between backticks is code.
+/// Writes text whose parts between backticks are code.
 fn coded(words: &str) -> String {
     let part = |(n, part)| match n % 2 {
         0 => text(part).into_owned(),

@@ -1,4 +1,4 @@
-//! Tables: operations, keys, and those without one.
+//! The tables of the page: operations, keys, and clients without a key.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -11,10 +11,10 @@ use crate::message::shown::printed;
 
 use super::{name, text};
 
-/// Addresses in the table; JSON has more.
+/// The most addresses in the table; the JSON report has more.
 const MOST_ADDRESSES: usize = 50;
 
-/// Codes in a row; the section on codes has all of them.
+/// The most codes in a row; the section on codes has all of them.
 const MOST_CODES: usize = 3;
 
 impl RolloutReport {
@@ -103,7 +103,7 @@ impl RolloutReport {
         page.push_str("</section>\n");
     }
 
-    /// Where they come from: the only trace of a client without a signature.
+    /// Writes the addresses: the only trace of a client that does not sign.
     fn addresses(&self, page: &mut String) {
         page.push_str(
             "<p class=\"note\">By address, as the log has it, without the port. An address is no \
@@ -178,7 +178,7 @@ fn codes(reasons: &[Why]) -> String {
     codes
 }
 
-/// `2026-11-23 10:00` of an RFC 3339 time that is ours.
+/// Returns `2026-11-23 10:00` for an RFC 3339 time that this program wrote.
 pub(super) fn short(time: &str) -> Cow<'_, str> {
     time.get(..16).map_or(text(time), |minute| text(minute).replace('T', " ").into())
 }
