@@ -91,6 +91,7 @@ pub struct UsedNonces(pub(super) Nonces);
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn a_use(number: u64, at: i64) -> NonceUse {
