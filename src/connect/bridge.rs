@@ -182,6 +182,7 @@ impl Bridge {
     /// ([`DEFAULT_MAX_HELD`]). The first 64 KiB of each answer are not counted. An answer that does
     /// not fit is not read from the server until others are gone, and is given up after the time of
     /// [`Bridge::with_silence`]. [`Bridge::http`] holds no answers: it passes them on as they come.
+    /// At most 1,024 requests of a client on stdio are open; a further one is refused.
     #[must_use]
     pub fn with_max_held(mut self, bytes: usize) -> Self {
         self.answer_budget = AnswerBudget::new(bytes);

@@ -43,6 +43,8 @@ pub(super) enum BridgeError {
     Unreadable(String),
     /// Not sent: the message is longer than the limit.
     TooLong { bytes: usize, limit: usize },
+    /// Not sent: this many requests wait for an answer already.
+    TooManyOpen(usize),
     /// Not sent: it could not be signed.
     NotSigned(String),
     /// Not sent: there is no consent of a person.
@@ -91,6 +93,7 @@ impl BridgeError {
         match self {
             BridgeError::Unreadable(_) => "unreadable",
             BridgeError::TooLong { .. } => "too_long",
+            BridgeError::TooManyOpen(_) => "too_many_open",
             BridgeError::NotSigned(_) => "not_signed",
             BridgeError::Declined(_) => "declined",
             BridgeError::Withdrawn(_) => "withdrawn",
@@ -119,6 +122,9 @@ impl BridgeError {
             | BridgeError::Contradicted(why) => format!("not sent: {why}"),
             BridgeError::TooLong { bytes, limit } => {
                 format!("not sent: the message has {bytes} bytes, and the limit is {limit}")
+            }
+            BridgeError::TooManyOpen(most) => {
+                format!("not sent: {most} requests wait for an answer already")
             }
             BridgeError::Unreachable { words, .. } => words.clone(),
             BridgeError::Broken(why) => format!("the connection broke before the answer: {why}"),
@@ -165,6 +171,7 @@ impl BridgeError {
             BridgeError::Contradicted(_) => HEADER_MISMATCH.into(),
             BridgeError::Unreadable(_)
             | BridgeError::TooLong { .. }
+            | BridgeError::TooManyOpen(_)
             | BridgeError::NotSigned(_)
             | BridgeError::Declined(_)
             | BridgeError::Withdrawn(_) => NOT_SENT,

@@ -1,12 +1,16 @@
 //! The requests of the client that wait for an answer. Each of them gets exactly one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::task::AbortHandle;
 
 use crate::connect::error::BridgeError;
 use crate::connect::json_rpc::RequestId;
+
+/// Most requests that wait for an answer at a time. Each of them takes up to half a megabyte for its
+/// connection, beside the budget for answers.
+pub(super) const MOST_OPEN: usize = 1024;
 
 /// A request that waits for an answer.
 #[derive(Debug)]
@@ -36,6 +40,15 @@ impl InFlightRequest {
     }
 }
 
+/// Why a request was not added.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NotBegun {
+    /// A request with the same id waits.
+    Duplicate,
+    /// [`MOST_OPEN`] requests wait.
+    TooMany,
+}
+
 /// The effect of cancelling a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum CancelEffect {
@@ -58,13 +71,19 @@ impl RequestsInFlight {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a request. Returns false if a request with this id waits already.
-    pub(super) fn begin(&self, id: RequestId, entry: InFlightRequest) -> bool {
-        match self.entries().entry(id) {
-            std::collections::hash_map::Entry::Occupied(_) => false,
-            std::collections::hash_map::Entry::Vacant(free) => {
+    /// Adds a request.
+    ///
+    /// # Errors
+    /// A request with this id waits already, or [`MOST_OPEN`] requests wait.
+    pub(super) fn begin(&self, id: RequestId, entry: InFlightRequest) -> Result<(), NotBegun> {
+        let mut entries = self.entries();
+        let open = entries.len();
+        match entries.entry(id) {
+            hash_map::Entry::Occupied(_) => Err(NotBegun::Duplicate),
+            hash_map::Entry::Vacant(_) if open >= MOST_OPEN => Err(NotBegun::TooMany),
+            hash_map::Entry::Vacant(free) => {
                 free.insert(entry);
-                true
+                Ok(())
             }
         }
     }
@@ -134,5 +153,48 @@ impl RequestsInFlight {
         let all = self.entries().drain().map(|(_, entry)| entry).collect::<Vec<_>>();
         all.iter().filter_map(|entry| entry.work.as_ref()).for_each(AbortHandle::abort);
         all.into_iter().filter(|entry| !entry.cancelled).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn request(id: usize) -> (RequestId, InFlightRequest) {
+        let entry = InFlightRequest {
+            id: id.to_string(),
+            stateless: false,
+            is_subscription: false,
+            sent: false,
+            cancelled: false,
+            work: None,
+        };
+        (RequestId::read(&entry.id).unwrap(), entry)
+    }
+
+    #[test]
+    fn open_requests_are_bounded() {
+        let open = RequestsInFlight::default();
+        let begin = |id| {
+            let (id, entry) = request(id);
+            open.begin(id, entry)
+        };
+        for id in 0..MOST_OPEN {
+            assert_eq!(begin(id), Ok(()));
+        }
+        assert_eq!(begin(0), Err(NotBegun::Duplicate));
+        assert_eq!(begin(MOST_OPEN), Err(NotBegun::TooMany));
+        open.finish(&request(7).0).unwrap();
+        assert_eq!(begin(MOST_OPEN), Ok(()));
+        assert_eq!(open.give_up().len(), MOST_OPEN);
+    }
+
+    #[test]
+    fn only_a_request_that_was_sent_may_have_been_carried_out() {
+        let (_, mut entry) = request(1);
+        assert_eq!(entry.given_up("over").code(), "withdrawn");
+        entry.sent = true;
+        assert_eq!(entry.given_up("over").code(), "broken");
     }
 }

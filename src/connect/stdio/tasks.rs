@@ -16,7 +16,7 @@ use crate::message::shown::visible;
 
 use super::StdioSession;
 use super::call::PendingCall;
-use super::in_flight::{CancelEffect, InFlightRequest};
+use super::in_flight::{CancelEffect, InFlightRequest, MOST_OPEN, NotBegun};
 use super::reading::{cancels, lenient_id, read};
 
 /// How long a server has to end a cancelled request.
@@ -130,10 +130,16 @@ impl SessionTasks {
             cancelled: false,
             work: None,
         };
-        if !session.in_flight.begin(id.clone(), entry) {
-            // An error with this id would answer the other request.
-            let why = format!("a request with the id {} waits already", visible(raw));
-            return session.refuse(None, &BridgeError::Unreadable(why)).await;
+        match session.in_flight.begin(id.clone(), entry) {
+            Ok(()) => {}
+            Err(NotBegun::Duplicate) => {
+                // An error with this id would answer the other request.
+                let why = format!("a request with the id {} waits already", visible(raw));
+                return session.refuse(None, &BridgeError::Unreadable(why)).await;
+            }
+            Err(NotBegun::TooMany) => {
+                return session.refuse(Some(raw), &BridgeError::TooManyOpen(MOST_OPEN)).await;
+            }
         }
         if method == "initialize" {
             session.mcp_session.note_initialize(line.clone());
