@@ -130,7 +130,7 @@ impl ConfirmPolicy {
         };
         let Some(because) = self.because(operation, tools) else { return ConsentNeed::Nothing };
         match ConsentQuestion::new(target, reading, body) {
-            Some(asked) => ConsentNeed::Ask(Box::new(ConsentQuestion { because, ..asked })),
+            Some(question) => ConsentNeed::Ask(Box::new(ConsentQuestion { because, ..question })),
             None => ConsentNeed::Refuse,
         }
     }

@@ -74,39 +74,39 @@ const BRIEF: usize = 60;
 /// Most words with look-alike letters that are named; further words are counted.
 const WORDS: usize = 3;
 
-pub(super) fn page(asked: &ConsentQuestion, limits: &PageLimits) -> ShownPage {
+pub(super) fn page(question: &ConsentQuestion, limits: &PageLimits) -> ShownPage {
     let limits = PageLimits { width: limits.width.max(40), ..*limits };
     let mut page = PageWriter { limits, text: String::new(), lines: 0, hidden: 0 };
-    page.field("target", &asked.target);
-    page.field("method", &asked.method);
-    if let Some(name) = &asked.name {
-        page.field(name_member(&asked.method).unwrap_or("name"), name);
+    page.field("target", &question.target);
+    page.field("method", &question.method);
+    if let Some(name) = &question.name {
+        page.field(name_member(&question.method).unwrap_or("name"), name);
     }
-    if let Some((name, id)) = &asked.signer {
+    if let Some((name, id)) = &question.signer {
         let name = page.string(name);
         page.remark("signed by the key:");
         page.lines(0, &format!("{name} {id}"));
     }
-    for (n, part) in asked.parts.iter().enumerate() {
+    for (n, part) in question.parts.iter().enumerate() {
         if page.is_full() {
-            let left = &asked.parts[n..];
+            let left = &question.parts[n..];
             let sizes: Vec<usize> = left.iter().map(|p| p.label.len() + p.json.len()).collect();
-            page.rest(0, "members of the request", &sizes);
+            page.left_out(0, "members of the request", &sizes);
             break;
         }
         page.part(part);
     }
-    let digest = asked.digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
+    let digest = question.digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
         hex
     });
-    page.remark(&format!("body: {} bytes, sha-256", asked.size));
+    page.remark(&format!("body: {} bytes, sha-256", question.size));
     page.remark(&format!("  {digest}"));
-    page.beware(asked);
+    page.warn_of_lookalikes(question);
     // The beginning of a long page may have scrolled off the screen.
     if page.lines > SHORT {
         page.remark("in short:");
-        page.lines(0, &in_short(asked));
+        page.lines(0, &in_short(question));
     }
     if page.hidden > 0 {
         page.remark(&format!("{} bytes of this request are NOT shown", page.hidden));
@@ -115,14 +115,14 @@ pub(super) fn page(asked: &ConsentQuestion, limits: &PageLimits) -> ShownPage {
 }
 
 /// Returns the summary of a long page: method, name, target and key, each shortened.
-fn in_short(asked: &ConsentQuestion) -> String {
+fn in_short(question: &ConsentQuestion) -> String {
     let cut = |text: &str| match text.char_indices().nth(BRIEF) {
         Some((end, _)) => format!("{}(and more)", quoted(&text[..end])),
         None => quoted(text),
     };
-    let name = asked.name.as_deref().map(|name| format!(" {}", cut(name))).unwrap_or_default();
-    let by = asked.signer.as_ref().map(|(name, _)| format!(" by {}", cut(name)));
-    let (method, target) = (cut(&asked.method), cut(&asked.target));
+    let name = question.name.as_deref().map(|name| format!(" {}", cut(name))).unwrap_or_default();
+    let by = question.signer.as_ref().map(|(name, _)| format!(" by {}", cut(name)));
+    let (method, target) = (cut(&question.method), cut(&question.target));
     format!("{method}{name} at {target}{}", by.unwrap_or_default())
 }
 
@@ -196,7 +196,7 @@ impl PageWriter {
                 members.iter().map(|(key, value)| key.len() + value.get().len()).collect();
             for (n, (key, value)) in members.iter().enumerate() {
                 if self.is_full() {
-                    self.rest(depth + 1, "members", &sizes[n..]);
+                    self.left_out(depth + 1, "members", &sizes[n..]);
                     break;
                 }
                 let key = format!("{}: ", self.string(key));
@@ -209,7 +209,7 @@ impl PageWriter {
             let sizes: Vec<usize> = items.iter().map(|item| item.get().len()).collect();
             for (n, item) in items.iter().enumerate() {
                 if self.is_full() {
-                    self.rest(depth + 1, "items", &sizes[n..]);
+                    self.left_out(depth + 1, "items", &sizes[n..]);
                     break;
                 }
                 let after = if n + 1 < items.len() { "," } else { "" };
@@ -227,7 +227,7 @@ impl PageWriter {
     }
 
     /// Writes how many members of an object or array are left out.
-    fn rest(&mut self, depth: usize, what: &str, sizes: &[usize]) {
+    fn left_out(&mut self, depth: usize, what: &str, sizes: &[usize]) {
         let bytes: usize = sizes.iter().sum();
         self.hidden += bytes;
         self.lines(depth, &format!("({} more {what}, {bytes} bytes, not shown)", sizes.len()));
@@ -330,14 +330,14 @@ impl PageWriter {
     }
 
     /// Warns about words that may not be what they look like.
-    fn beware(&mut self, asked: &ConsentQuestion) {
-        let host = asked.target.split('/').nth(2).unwrap_or_default();
+    fn warn_of_lookalikes(&mut self, question: &ConsentQuestion) {
+        let host = question.target.split('/').nth(2).unwrap_or_default();
         if host.to_ascii_lowercase().split('.').any(|label| label.starts_with("xn--")) {
             self.remark("beware: the host's name stands for one with letters outside ASCII (xn--)");
         }
         let mut words: Vec<String> = Vec::new();
         let mut more = 0_usize;
-        for part in &asked.parts {
+        for part in &question.parts {
             each_text(&part.json, &mut |text| {
                 for word in mixed_words(text) {
                     let spelt = spelt_out(word);
