@@ -54,6 +54,7 @@ pub struct Auditor {
     allow_clock: bool,
     allow_erased: bool,
     all: bool,
+    wants_quorum: bool,
     /// Something structural was found: hashes and checkpoints say nothing about what follows.
     broken: bool,
     /// Entries so far, by counting.
@@ -106,6 +107,7 @@ impl Auditor {
             allow_clock: anchor.allow_clock,
             allow_erased: anchor.allow_erased,
             all: anchor.all,
+            wants_quorum: anchor.policy.is_some(),
             broken: false,
             counted: 0,
             expected: 0,
@@ -302,9 +304,12 @@ impl Auditor {
                 self.other_root(one, size);
                 return;
             }
-            self.report.checkpoints += u64::from(!one.kept);
-            if one.kept || one.witnessed {
+            self.report.checkpoints += u64::from(one.own);
+            if one.is_anchor() {
                 self.report.anchored = Some(size);
+            }
+            if let Some(time) = one.witnessed {
+                self.report.witnessed = Some((size, time));
             }
         }
         self.good = size;

@@ -149,7 +149,7 @@ fn hold(json: &Json, read: &Read, anchor: &Anchor, checked: &mut Checked) -> Res
     if root != Some(checkpoint.root) {
         return Err("the entry is not under the root of its checkpoint".to_owned());
     }
-    checked.witnessed = anchor.witnesses.iter().find_map(|key| parsed.signed_by(key));
+    checked.witnessed = anchor.witnessed(&parsed);
     let mut kept = false;
     for bytes in &anchor.kept {
         let (other, _) = Checkpoint::signed(bytes, &checked.log_key)
@@ -221,6 +221,9 @@ fn judge(
     }
     if (!fits || checked.offset != 0) && !anchor.allow_clock {
         judged.reasons.add(Reason::Clock);
+    }
+    if anchor.policy.is_some() && checked.witnessed.is_none() {
+        judged.reasons.add(Reason::Quorum);
     }
     (checked.judged, checked.asked) = (judged, Some(asked));
     Ok(())

@@ -82,6 +82,14 @@ pub enum LogError {
         /// The key of the log that follows.
         successor: String,
     },
+    /// Witnesses have signed another history of it.
+    #[error("the log in {} is not continued: {why}", path.display())]
+    Contradicted {
+        /// The folder.
+        path: PathBuf,
+        /// What a witness shows.
+        why: String,
+    },
     /// One entry takes more than a line may have.
     #[error("the entry is {0} bytes long, {max} at most", max = MAX_LINE)]
     TooLarge(usize),

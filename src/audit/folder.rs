@@ -8,6 +8,8 @@
 //! tree                       the hashes of the leaves and of every full subtree, in order
 //! checkpoint                 the latest signed checkpoint
 //! checkpoints                all of them, one behind the other
+//! checkpoint.cosigned        the newest one that a quorum of witnesses has cosigned
+//! witnesses.json             what each witness has signed last (and witnesses.lock beside it)
 //! refused.jsonl              requests of strangers: capped, no part of the tree
 //! ```
 //!
@@ -298,6 +300,11 @@ impl Folder {
         self.file("checkpoint")
     }
 
+    /// The newest checkpoint that a quorum of witnesses has cosigned.
+    pub fn cosigned(&self) -> PathBuf {
+        self.file("checkpoint.cosigned")
+    }
+
     pub(super) fn checkpoints(&self) -> PathBuf {
         self.file("checkpoints")
     }
@@ -326,6 +333,15 @@ impl Folder {
     /// It cannot be read.
     pub fn latest(&self) -> Result<Option<Vec<u8>>, LogError> {
         files::small(&self.checkpoint(), note::MAX_NOTE)
+    }
+
+    /// The newest checkpoint that a quorum has cosigned, as it stands in its file; `None` where there
+    /// is none. The cosignatures are not verified here.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn latest_cosigned(&self) -> Result<Option<Vec<u8>>, LogError> {
+        files::small(&self.cosigned(), note::MAX_NOTE)
     }
 
     /// Forces new names to the disk.

@@ -26,9 +26,15 @@ impl Growth {
     /// What a witness is sent to see it: the body of an `add-checkpoint` request (C2SP
     /// `tlog-witness`), with the newer checkpoint as it was signed.
     pub fn request(&self, new: &str) -> String {
-        let proof: String = self.proof.iter().map(|hash| STANDARD.encode(hash) + "\n").collect();
-        format!("old {}\n{proof}\n{new}", self.old.size)
+        request(self.old.size, &self.proof, new)
     }
+}
+
+/// The body of an `add-checkpoint` request: the size that the proof begins at, its hashes, an empty
+/// line and the checkpoint `new` as it was signed.
+pub(super) fn request(old: u64, proof: &[Hash], new: &str) -> String {
+    let proof: String = proof.iter().map(|hash| STANDARD.encode(hash) + "\n").collect();
+    format!("old {old}\n{proof}\n{new}")
 }
 
 /// Whether the log between two checkpoints has only grown, by the hashes that it stores.

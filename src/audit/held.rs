@@ -7,8 +7,9 @@ use super::anchor::Anchor;
 use super::checkpoint::Checkpoint;
 use super::fault::LogError;
 use super::folder::Folder;
-use super::note::{Note, NoteKey};
+use super::note::Note;
 use super::segment::Notes;
+use crate::clock::Timestamp;
 use crate::verify::rejection::chain;
 
 /// A checkpoint to be held against the tree, and whose word it is.
@@ -16,15 +17,17 @@ pub(super) struct Held {
     pub(super) checkpoint: Checkpoint,
     /// It was kept elsewhere, and is the log's.
     pub(super) kept: bool,
-    /// A witness that is known has signed it.
-    pub(super) witnessed: bool,
+    /// It stands among the log's own.
+    pub(super) own: bool,
+    /// When the witnesses that count had cosigned it.
+    pub(super) witnessed: Option<Timestamp>,
 }
 
 /// The checkpoints of a log. Those of the log itself are read as they are needed: there may be one
 /// for every minute of ten years.
 pub(super) struct Checkpoints {
-    log_key: Option<NoteKey>,
-    witnesses: Vec<NoteKey>,
+    /// What is pinned, without the checkpoints that were kept.
+    anchor: Anchor,
     notes: Notes,
     /// The next of the log's own.
     next: Option<Held>,
@@ -44,15 +47,13 @@ impl Checkpoints {
         anchor: &Anchor,
         mut fault: impl FnMut(String),
     ) -> Result<Self, LogError> {
-        let (log_key, witnesses) = (anchor.log_key.clone(), anchor.witnesses.clone());
         // The latest is read first: what a writer adds meanwhile stands behind it then.
         let latest = folder.latest().unwrap_or_else(|error| {
             fault(format!("the latest checkpoint: {}", chain(&error)));
             None
         });
         let mut checkpoints = Checkpoints {
-            log_key,
-            witnesses,
+            anchor: Anchor { kept: Vec::new(), ..anchor.clone() },
             notes: Notes::open(folder)?,
             next: None,
             count: 0,
@@ -62,15 +63,17 @@ impl Checkpoints {
         };
         match &latest {
             None => fault("the latest checkpoint is missing".to_owned()),
-            Some(note) => match read(&checkpoints.log_key, &checkpoints.witnesses, note, false) {
+            Some(note) => match read(anchor, note) {
                 Ok(held) => checkpoints.latest_size = held.checkpoint.size,
                 Err(why) => fault(format!("the latest checkpoint: {why}")),
             },
         }
         checkpoints.latest = latest;
         for (at, bytes) in anchor.kept.iter().enumerate() {
-            match read(&checkpoints.log_key, &checkpoints.witnesses, bytes, true) {
+            match read(anchor, bytes) {
                 Ok(held) => {
+                    // Without the log's key nothing says that it is one of this log.
+                    let held = Held { kept: anchor.log_key.is_some(), own: false, ..held };
                     checkpoints.kept.entry(held.checkpoint.size).or_default().push(held);
                 }
                 Err(why) => {
@@ -78,11 +81,32 @@ impl Checkpoints {
                 }
             }
         }
+        if anchor.policy.is_some() {
+            checkpoints.take_cosigned(folder, anchor, &mut fault);
+        }
         checkpoints.step(0, &mut fault);
         if checkpoints.next.is_none() && checkpoints.count == 0 {
             fault("the log has no checkpoint, not even the one that it began with".to_owned());
         }
         Ok(checkpoints)
+    }
+
+    /// Takes the checkpoint in the folder that has cosignatures, if they are enough: they vouch for
+    /// it, wherever it lies.
+    fn take_cosigned(&mut self, folder: &Folder, anchor: &Anchor, fault: &mut impl FnMut(String)) {
+        let read = match folder.latest_cosigned() {
+            Ok(None) => return,
+            Ok(Some(bytes)) => read(anchor, &bytes),
+            Err(error) => Err(chain(&error)),
+        };
+        match read {
+            Ok(held) if held.witnessed.is_some() => {
+                let held = Held { own: false, ..held };
+                self.kept.entry(held.checkpoint.size).or_default().push(held);
+            }
+            Ok(_) => {}
+            Err(why) => fault(format!("the cosigned checkpoint: {why}")),
+        }
     }
 
     /// Reads on to the next of the log's own, which is over `least` entries or more.
@@ -98,7 +122,7 @@ impl Checkpoints {
                 self.latest = None;
             }
             let place = format!("checkpoint {} in the log", self.count);
-            match read(&self.log_key, &self.witnesses, &note, false) {
+            match read(&self.anchor, &note) {
                 Ok(held) if held.checkpoint.size < least => {
                     fault(format!("{place} is over less than the one before"));
                 }
@@ -145,7 +169,7 @@ impl Checkpoints {
             fault("the latest checkpoint is not in the file of all of them".to_owned());
         }
         let kept = self.kept.last_key_value();
-        match kept.map(|(size, held)| (*size, held.iter().any(|one| one.kept || one.witnessed))) {
+        match kept.map(|(size, held)| (*size, held.iter().any(Held::is_anchor))) {
             Some((size, kept)) if size >= most => Some((size, kept)),
             _ => Some((most, false)),
         }
@@ -157,21 +181,22 @@ impl Checkpoints {
     }
 }
 
-fn read(
-    log_key: &Option<NoteKey>,
-    witnesses: &[NoteKey],
-    bytes: &[u8],
-    kept: bool,
-) -> Result<Held, String> {
-    let read = match log_key {
+impl Held {
+    /// Whether the word of others than the log's keeper stands for it.
+    pub(super) fn is_anchor(&self) -> bool {
+        self.kept || self.witnessed.is_some()
+    }
+}
+
+/// Reads a checkpoint, as one of the log's own.
+fn read(anchor: &Anchor, bytes: &[u8]) -> Result<Held, String> {
+    let read = match &anchor.log_key {
         Some(key) => Checkpoint::signed(bytes, key),
         None => Note::parse(bytes)
             .map_err(Into::into)
             .and_then(|note| Checkpoint::of(&note).map(|checkpoint| (checkpoint, note))),
     };
     let (checkpoint, note) = read.map_err(|error| chain(&error))?;
-    let witnessed = witnesses.iter().any(|key| note.signed_by(key).is_some());
-    // Without the log's key nothing says that it is one of this log.
-    let kept = kept && log_key.is_some();
-    Ok(Held { checkpoint, kept, witnessed })
+    let witnessed = anchor.witnessed(&note);
+    Ok(Held { checkpoint, kept: false, own: true, witnessed })
 }

@@ -1,7 +1,8 @@
 //! An open log: a handle that many requests share, and the thread behind it.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::entry_queue::{self, EntryQueue, EntryWork};
@@ -36,6 +37,7 @@ struct Shared {
     numbers: Arc<LogNumbers>,
     key: LogKey,
     clock: Arc<dyn Clock>,
+    path: PathBuf,
 }
 
 /// Counters of one log.
@@ -47,6 +49,8 @@ struct LogNumbers {
     unsaid: Arc<AtomicU64>,
     /// Requests without a valid signature that were not even noted.
     unnoted: AtomicU64,
+    /// Why nothing is appended any more.
+    halted: OnceLock<LogError>,
 }
 
 impl Log {
@@ -79,7 +83,7 @@ impl Log {
         };
         let started = queue.start("audit", move |worker| writing.run(worker, writer));
         started.map_err(|error| LogError::io("start a thread for", &path, error))?;
-        Ok(Log { shared: Arc::new(Shared { queue, refused, numbers, key, clock }) })
+        Ok(Log { shared: Arc::new(Shared { queue, refused, numbers, key, clock, path }) })
     }
 
     /// Appends an entry, and waits without blocking until it counts as written. Its number.
@@ -88,6 +92,7 @@ impl Log {
     /// [`LogError`]; then it may or may not stand in the log, and nothing may be done that rests
     /// on it.
     pub async fn append(&self, record: Record) -> Result<u64, LogError> {
+        self.check()?;
         entry_queue::put(&self.shared.queue, record)?.await
     }
 
@@ -99,6 +104,18 @@ impl Log {
         block_on(self.append(record))
     }
 
+    /// Appends nothing more from here on, because witnesses have signed another history of this
+    /// log: every further entry is an error.
+    pub fn halt(&self, why: impl Into<String>) {
+        let (path, why) = (self.shared.path.clone(), why.into());
+        // The first reason stays.
+        let _ = self.shared.numbers.halted.set(LogError::Contradicted { path, why });
+    }
+
+    fn check(&self) -> Result<(), LogError> {
+        self.shared.numbers.halted.get().cloned().map_or(Ok(()), Err)
+    }
+
     /// Writes what waits and a last checkpoint, and ends. What comes later is an error.
     pub fn close(&self) {
         self.shared.queue.close();
@@ -107,8 +124,11 @@ impl Log {
     /// Appends an entry without waiting; where that fails, it is a gap if its request `passes`.
     pub(super) fn post(&self, record: Record, passes: bool) {
         let numbers = &self.shared.numbers;
-        let gaps = if passes { &numbers.gaps } else { &numbers.unsaid };
-        entry_queue::post(&self.shared.queue, record, gaps);
+        let missed = if passes { &numbers.gaps } else { &numbers.unsaid };
+        match self.check() {
+            Ok(()) => entry_queue::post(&self.shared.queue, record, missed),
+            Err(_) => _ = missed.fetch_add(1, Ordering::Relaxed),
+        }
     }
 
     /// Counts an entry that could not even be made.
@@ -154,7 +174,7 @@ impl Log {
     /// Why the last entry could not be written, unless one could be since. Looked at every few
     /// seconds too while there is nothing to write.
     pub fn trouble(&self) -> Option<LogError> {
-        self.shared.queue.work().trouble()
+        self.check().err().or_else(|| self.shared.queue.work().trouble())
     }
 
     /// Refused requests that were only counted: those of strangers, and those sent again and again,
@@ -234,7 +254,10 @@ impl LogWriting {
         writer: &mut Writer,
         entries: &[Arc<QueuedTask<EntryWork>>],
     ) {
-        let numbers = writer.append(entries.iter().map(|entry| &entry.task.record));
+        let numbers = match self.numbers.halted.get() {
+            Some(why) => Err(why.clone()),
+            None => writer.append(entries.iter().map(|entry| &entry.task.record)),
+        };
         self.numbers.size.store(writer.size(), Ordering::Relaxed);
         for (index, entry) in entries.iter().enumerate() {
             let answer = match &numbers {
@@ -259,7 +282,9 @@ impl LogWriting {
         if counts.seen == 0 && counts.gaps == 0 {
             return;
         }
-        if writer.append(std::iter::once(&counts.record())).is_ok() {
+        if self.numbers.halted.get().is_none()
+            && writer.append(std::iter::once(&counts.record())).is_ok()
+        {
             self.numbers.size.store(writer.size(), Ordering::Relaxed);
             self.told = gaps;
             return;

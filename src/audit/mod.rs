@@ -59,6 +59,7 @@ mod state;
 pub mod succession;
 pub mod tree;
 mod unpack;
+pub mod witness;
 mod writer;
 
 pub use evidence::Evidence;

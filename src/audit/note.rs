@@ -250,6 +250,16 @@ impl Note {
         when
     }
 
+    /// The first signature line under the name and hash of `key`, as it stands in the note, with its
+    /// line feed. Whether the signature holds is for [`Note::signed_by`] to say.
+    pub fn line_of(&self, key: &NoteKey) -> Option<String> {
+        let hash = key.hash();
+        let mut own = self.signatures.iter();
+        let (name, bytes) =
+            own.find(|(name, bytes)| *name == key.name && bytes.starts_with(&hash))?;
+        Some(format!("{DASH}{name} {}\n", STANDARD.encode(bytes)))
+    }
+
     /// The note as text, with a witness's signature at `time` behind those that it has.
     ///
     /// # Errors

@@ -30,6 +30,7 @@ use super::entry::{self, Event, Request};
 use super::erasures;
 use super::fault::LogError;
 use super::folder::Folder;
+use super::note::NoteKey;
 use super::segment::{self, Line, TreeFile};
 use super::tree;
 use crate::key::format;
@@ -120,17 +121,14 @@ pub(super) struct ClockEntry {
     pub(super) proof: Vec<String>,
 }
 
-/// Makes the evidence file of entry `n`, under `checkpoint`, or else the latest one.
+/// Makes the evidence file of entry `n`, under `checkpoint`; without one, under that which a quorum
+/// of witnesses has cosigned, or else under the latest.
 ///
 /// # Errors
 /// [`ProofError`].
 pub fn prove(folder: &Folder, n: u64, checkpoint: Option<&[u8]>) -> Result<String, ProofError> {
-    let note = match checkpoint {
-        Some(note) => note.to_vec(),
-        None => folder.latest()?.ok_or(ProofError::NoCheckpoint { n, size: 0 })?,
-    };
     let log_key = folder.public()?;
-    let (checkpoint, _) = Checkpoint::signed(&note, &log_key)?;
+    let (note, checkpoint) = checkpoint_over(folder, n, &log_key, checkpoint)?;
     let (line, clock) = segment::line(folder, n, says_offset)?.ok_or(ProofError::NoEntry(n))?;
     if checkpoint.size <= n {
         return Err(ProofError::NoCheckpoint { n, size: checkpoint.size });
@@ -166,6 +164,51 @@ pub fn prove(folder: &Folder, n: u64, checkpoint: Option<&[u8]>) -> Result<Strin
     };
     // Strings, numbers and raw JSON always serialise.
     Ok(serde_json::to_string_pretty(&json).unwrap_or_default() + "\n")
+}
+
+/// The checkpoint to prove entry `n` under, with its note: the one that is given, or the best that
+/// the folder has.
+fn checkpoint_over(
+    folder: &Folder,
+    n: u64,
+    log_key: &NoteKey,
+    given: Option<&[u8]>,
+) -> Result<(Vec<u8>, Checkpoint), ProofError> {
+    if given.is_none()
+        && let Some(note) = folder.latest_cosigned()?
+        && let Ok((checkpoint, _)) = Checkpoint::signed(&note, log_key)
+        && checkpoint.size > n
+    {
+        return Ok((note, checkpoint));
+    }
+    let note = match given {
+        Some(note) => note.to_vec(),
+        None => folder.latest()?.ok_or(ProofError::NoCheckpoint { n, size: 0 })?,
+    };
+    let (checkpoint, _) = Checkpoint::signed(&note, log_key)?;
+    Ok((note, checkpoint))
+}
+
+/// Makes a C2SP `tlog-proof` of entry `n`, under the same checkpoint as [`prove`]. Its `extra` line
+/// holds the entry, so that a reader can compute the leaf: SHA-256 of a zero byte and the entry.
+///
+/// # Errors
+/// [`ProofError`].
+pub fn tlog_proof(
+    folder: &Folder,
+    n: u64,
+    checkpoint: Option<&[u8]>,
+) -> Result<String, ProofError> {
+    let log_key = folder.public()?;
+    let (note, checkpoint) = checkpoint_over(folder, n, &log_key, checkpoint)?;
+    let (line, _) = segment::line(folder, n, |_| false)?.ok_or(ProofError::NoEntry(n))?;
+    if checkpoint.size <= n {
+        return Err(ProofError::NoCheckpoint { n, size: checkpoint.size });
+    }
+    let proof = inclusion(&TreeFile::open(folder)?, &line, &checkpoint)?;
+    let hashes: String = proof.iter().map(|hash| format!("{hash}\n")).collect();
+    let (entry, note) = (STANDARD.encode(&line.bytes), String::from_utf8_lossy(&note));
+    Ok(format!("c2sp.org/tlog-proof@v1\nextra {entry}\nindex {n}\n{hashes}\n{note}"))
 }
 
 /// The proof that a line lies under a checkpoint, in base64.

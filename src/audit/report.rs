@@ -40,6 +40,11 @@ pub struct Report {
     pub unseen: u64,
     /// Entries in whose place a tombstone stands.
     pub erased: u64,
+    /// Entries under the last checkpoint that enough witnesses have cosigned, and the time at which
+    /// they were enough.
+    pub witnessed: Option<(u64, Timestamp)>,
+    /// Whether a quorum of witnesses was demanded, and none has cosigned a checkpoint that fits.
+    pub lacks_quorum: bool,
     /// Whether an entry was being written at the end.
     pub unfinished: bool,
     /// The root over the entries.
@@ -84,7 +89,7 @@ impl Report {
 
     /// Whether nothing contradicts anything, and nothing is missing to say so.
     pub fn is_good(&self) -> bool {
-        self.findings.is_empty() && self.not_good == 0
+        self.findings.is_empty() && self.not_good == 0 && !self.lacks_quorum
     }
 }
 

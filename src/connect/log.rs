@@ -43,11 +43,13 @@ impl LogSink {
         LogSink::new(|_, _| ())
     }
 
-    pub(super) fn note(&self, line: &str) {
+    /// Says a detail.
+    pub fn note(&self, line: &str) {
         (self.0)(LogLevel::Note, &visible(line));
     }
 
-    pub(super) fn warn(&self, line: &str) {
+    /// Says that something did not work.
+    pub fn warn(&self, line: &str) {
         (self.0)(LogLevel::Warning, &visible(line));
     }
 }

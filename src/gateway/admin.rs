@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 use rand::rngs::SysRng;
 
+use crate::audit::witness::WitnessStatus;
 use crate::audit::{Policy, Recorder};
 use crate::clock::{Clock, Timestamp};
 use crate::key::KeyId;
@@ -40,6 +41,7 @@ pub struct Readiness {
     store: Arc<dyn NonceStore>,
     /// The audit log, if its entries are required.
     audit: Option<Arc<Recorder>>,
+    witnesses: Option<Arc<WitnessStatus>>,
     /// What is wrong with the trust files or certificates.
     broken: Mutex<Option<String>>,
     draining: AtomicBool,
@@ -54,7 +56,7 @@ impl Readiness {
     pub fn new(clock: Arc<dyn Clock>, store: Arc<dyn NonceStore>) -> Self {
         let (broken, draining) = (Mutex::default(), AtomicBool::new(false));
         let claimed = tokio::sync::Mutex::default();
-        Readiness { clock, store, audit: None, broken, draining, claimed }
+        Readiness { clock, store, audit: None, witnesses: None, broken, draining, claimed }
     }
 
     /// Is not ready while required audit entries cannot be written.
@@ -62,6 +64,20 @@ impl Readiness {
     pub fn with_audit(self, recorder: Option<Arc<Recorder>>) -> Self {
         let audit = recorder.filter(|recorder| recorder.policy() == Policy::Required);
         Readiness { audit, ..self }
+    }
+
+    /// Is not ready, if asked strictly, while a checkpoint waits for its quorum for too long.
+    #[must_use]
+    pub fn with_witnesses(self, status: Arc<WitnessStatus>) -> Self {
+        Readiness { witnesses: Some(status), ..self }
+    }
+
+    /// How old the last quorum of witnesses is, where there are any.
+    fn witnessed(&self) -> Result<String, String> {
+        match &self.witnesses {
+            Some(status) => status.judge(self.clock.now()).map(|words| format!(": {words}")),
+            None => Ok(String::new()),
+        }
     }
 
     /// Notes that a file which the gateway needs cannot be used, or can be used again (`None`).
@@ -172,10 +188,19 @@ impl Admin {
         }
         match (request.uri().path(), &self.page) {
             ("/healthz", _) => text(StatusCode::OK, "ok\n".to_owned()),
-            ("/readyz", _) => match self.readiness.check().await {
-                Ok(()) => text(StatusCode::OK, "ready\n".to_owned()),
-                Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
-            },
+            ("/readyz", _) => {
+                let ready = self.readiness.check().await;
+                let ready = match request.uri().query() {
+                    Some("strict") => ready.and_then(|()| self.readiness.witnessed()),
+                    _ => ready.map(|()| String::new()),
+                };
+                match ready {
+                    Ok(words) => text(StatusCode::OK, format!("ready{words}\n")),
+                    Err(why) => {
+                        text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n"))
+                    }
+                }
+            }
             ("/metrics", _) => {
                 let numbers = self.metrics.text(self.readiness.clock.now());
                 let mut response = text(StatusCode::OK, numbers);

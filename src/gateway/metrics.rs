@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -14,9 +14,11 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::audit;
-use crate::clock::Timestamp;
+use crate::audit::witness::WitnessStatus;
+use crate::clock::{Clock, Timestamp};
 
 use super::log::{LogLine, LoggedOutcome, LoggedStatus};
+use super::witness_collector::WitnessCollector;
 
 type Labels<const N: usize> = [(&'static str, Word); N];
 type Word = std::borrow::Cow<'static, str>;
@@ -225,6 +227,12 @@ impl Metrics {
             audit.name_all(&mut registry);
             let _ = self.audit.set(audit);
         }
+    }
+
+    /// Tells of the witnesses of the audit log too.
+    pub fn witnessed(&self, status: Arc<WitnessStatus>, clock: Arc<dyn Clock>) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(Box::new(WitnessCollector::new(status, clock)));
     }
 
     /// Returns the numbers at `now` as OpenMetrics text.

@@ -35,6 +35,7 @@ mod service;
 mod upstream_permits;
 mod watched_store;
 mod web_origins;
+mod witness_collector;
 
 pub use admin::{Admin, Readiness};
 pub use body::GatewayBody;

@@ -151,7 +151,8 @@ const GRAMMAR: &[(&str, &str)] = &[
          --allow-origin --preserve-host --trusted-proxy --tls-cert --tls-key --upstream-ca \
          --allow-remote-upstream --log --admin --allow-remote-admin --max-connections --budget \
          --head-timeout --body-timeout --idle-timeout --connect-timeout --answer-timeout \
-         --drain-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync",
+         --drain-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync \
+         --witness-policy",
     ),
     ("gateway report", "--html --since --until"),
     (
@@ -159,23 +160,24 @@ const GRAMMAR: &[(&str, &str)] = &[
         "-k --key --profile --client-id --ttl -H --header --max-body --timeout --ca --log-file \
          --print-config --check --passphrase-file --passphrase-fd --listen --allow-origin \
          --allow-remote --confirm --confirm-via --confirm-timeout --audit --audit-policy --audit-bodies \
-         --audit-redact --audit-sync",
+         --audit-redact --audit-sync --witness-policy",
     ),
     ("agent add", "-k --key --lifetime --ask --passphrase-file --passphrase-fd"),
     ("audit init", "--audit --name --after --log-key"),
     (
         "audit verify",
-        "--audit --log-key --checkpoint --witness -r --trust --profile --window --ahead --require \
+        "--audit --log-key --checkpoint --witness --witness-policy -r --trust --profile --window --ahead --require \
          --allow-uncovered --origin --allow-clock --predecessor --all",
     ),
     ("audit show", "--audit --key --tool --status --since --until --format"),
-    ("audit prove", "--audit --checkpoint -o --output"),
+    ("audit prove", "--audit --checkpoint --format -o --output"),
     (
         "audit check",
-        "--log-key --checkpoint --witness -r --trust --profile --window --ahead --require \
+        "--log-key --checkpoint --witness --witness-policy -r --trust --profile --window --ahead --require \
          --allow-uncovered --origin --allow-clock --body",
     ),
     ("audit consistency", "--audit --log-key --print"),
+    ("audit witness", "--witness-policy"),
     ("audit cosign", "--log-key --state --first -k --key --name --passphrase-file --passphrase-fd"),
     ("help", ""),
     ("version", ""),

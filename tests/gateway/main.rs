@@ -7,6 +7,9 @@ mod bodies;
 mod bypass;
 mod clocks;
 mod embedded;
+#[allow(dead_code)]
+#[path = "../witness/fake.rs"]
+mod fake;
 mod framing;
 mod front;
 mod http2;
@@ -27,4 +30,6 @@ mod stalls;
 mod streams;
 mod tls;
 mod upstream_fields;
+#[cfg(feature = "cli")]
+mod witnessed;
 mod workers;

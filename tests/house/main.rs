@@ -20,8 +20,9 @@ const WALK: &[&[&str]] = &[
     &["nonce"],
     &["profile"],
     &["sign", "verify"],
+    &["net"],
     &["audit"],
-    &["tower", "net"],
+    &["tower"],
     &["gateway", "connect"],
 ];
 

@@ -16,17 +16,19 @@ import curl_command
 import keyfile
 import keys
 import signatures
+import witnesses
 from peers import Node, all_peers
 from servers import Stand
 
 
-def cases(stand: Stand, node: Node):
+def cases(stand: Stand, node: Node, aics: Path | None):
     """All cases, in walking order: (name, callable that raises where it fails)."""
     yield from keys.cases(stand)
     yield from keyfile.cases(stand)
     yield from signatures.cases(stand, all_peers(node))
     yield from by_hand.cases(stand)
     yield from curl_command.cases(stand)
+    yield from witnesses.cases(stand, aics)
 
 
 def report(line: str, error: Exception) -> None:
@@ -40,6 +42,7 @@ def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--mcpid", type=Path, required=True)
     arguments.add_argument("--npm", type=Path, required=True, help="the folder that holds node_modules")
+    arguments.add_argument("--aics", type=Path, help="the environment that holds aics-witness and aics-tlog")
     arguments.add_argument("only", nargs="?", default="", help="run the cases whose name holds this")
     given = arguments.parse_args()
 
@@ -48,7 +51,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="mcpid-interop-") as folder:
         node = Node(given.npm.resolve())
         try:
-            for name, case in cases(Stand(given.mcpid.resolve(), Path(folder)), node):
+            for name, case in cases(Stand(given.mcpid.resolve(), Path(folder)), node, given.aics and given.aics.resolve()):
                 if given.only not in name:
                     continue
                 try:

@@ -75,6 +75,7 @@ fn base(path: &str) -> &'static str {
         "audit init" => "--audit log",
         "audit cosign" => "--key key.json --audit log --log-key k+00000000+AQ== --first",
         "audit consistency" => "--log-key k+00000000+AQ== --audit log",
+        "audit witness" => "--witness-policy body.json",
         path if path.starts_with("audit") => "--audit log",
         _ => "",
     }
@@ -101,7 +102,7 @@ fn needed(flag: &str) -> &'static str {
         "--tls-key" => "--tls-cert @FILE@",
         "--tls-cert" => "--tls-key @FILE@",
         "--audit-redact" => "--audit log --audit-bodies",
-        "--audit-policy" | "--audit-sync" => "--audit log",
+        "--audit-policy" | "--audit-sync" | "--witness-policy" => "--audit log",
         "--allow-origin" => "--listen 127.0.0.1:0",
         "--confirm-via" | "--confirm-timeout" => "--confirm tools/call",
         _ => "",

@@ -64,6 +64,7 @@ impl Auditor {
             self.find(What::Replayed, Some(later), why);
         }
         self.report.unfinished |= self.checkpoints.is_unfinished();
+        self.report.lacks_quorum = self.wants_quorum && self.report.witnessed.is_none();
         self.report.root = Some(self.edge.root());
         self.report.link = self.context.link;
         Ok((self.report, UsedNonces(self.nonces)))

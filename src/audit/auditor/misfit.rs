@@ -10,8 +10,7 @@ impl Auditor {
     /// A checkpoint has another root than the entries.
     pub(super) fn other_root(&mut self, one: &Held, size: u64) {
         let good = self.good;
-        let whose =
-            if one.kept || one.witnessed { "the checkpoint that was kept" } else { "a checkpoint" };
+        let whose = if one.is_anchor() { "the checkpoint that was kept" } else { "a checkpoint" };
         match self.other_hash.take() {
             // The next entry tells whether this one was changed, or put in.
             Some(n) if n + 1 == size => {

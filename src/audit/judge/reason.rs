@@ -26,6 +26,8 @@ pub enum Reason {
     NotErased,
     /// The entry is archived, and its archive was not given.
     Archived,
+    /// The quorum of witnesses that was demanded has not cosigned the checkpoint.
+    Quorum,
 }
 
 impl Reason {
@@ -42,6 +44,7 @@ impl Reason {
         Reason::Erased,
         Reason::NotErased,
         Reason::Archived,
+        Reason::Quorum,
     ];
 
     /// One word, for programs.
@@ -58,6 +61,7 @@ impl Reason {
             Reason::Erased => "erased",
             Reason::NotErased => "not_erased",
             Reason::Archived => "archived",
+            Reason::Quorum => "quorum",
         }
     }
 
@@ -75,6 +79,7 @@ impl Reason {
             Reason::Erased => "erased, as a later entry says: what was in it cannot be judged",
             Reason::NotErased => "it tells of an erasure, and the other entry is still there",
             Reason::Archived => "archived, and not seen: --archive names the folder",
+            Reason::Quorum => "the quorum of witnesses has not cosigned its checkpoint",
         }
     }
 

@@ -6,6 +6,7 @@
 mod agent;
 mod audit;
 mod audit_keeping;
+mod audit_witness;
 mod connecting;
 pub(crate) mod coverage_flags;
 mod environment;
@@ -28,9 +29,10 @@ pub(crate) use agent::{AgentAct, AgentAddArgs, AgentArgs};
 pub(crate) use audit::{
     AuditAct, AuditArgs, AuditCheckArgs, AuditCommand, AuditConsistencyArgs, AuditCosignArgs,
     AuditFolder, AuditFormat, AuditInitArgs, AuditPins, AuditPolicy, AuditProveArgs, AuditShowArgs,
-    AuditSync, AuditVerifyArgs,
+    AuditSync, AuditVerifyArgs, ProofFormat,
 };
 pub(crate) use audit_keeping::{AuditArchiveArgs, AuditArchives, AuditEraseArgs};
+pub(crate) use audit_witness::AuditWitnessArgs;
 pub(crate) use connecting::{ClientName, ConfirmVia, ConnectArgs};
 pub(crate) use gateway::{GatewayAct, GatewayArgs, GatewayReportArgs};
 pub(crate) use gating::{GatingArgs, ModeName, RefusalStatus};

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use mcpid::audit::redact::Rule;
 use mcpid::clock::Timestamp;
 
+use super::audit_witness::AuditWitnessArgs;
 use super::values::{duration, moment};
 use super::{AuditArchiveArgs, AuditArchives, AuditEraseArgs, PassphraseArgs, ProfileName};
 
@@ -48,6 +49,9 @@ pub(crate) struct AuditArgs {
     /// When an entry counts as written [default: batch]
     #[arg(long, value_name = "WHEN", requires = "audit", help_heading = "Audit log")]
     pub(crate) audit_sync: Option<AuditSync>,
+    /// Let the witnesses of this policy (C2SP tlog-policy) cosign each checkpoint of the log
+    #[arg(long, value_name = "FILE", requires = "audit", help_heading = "Audit log")]
+    pub(crate) witness_policy: Option<PathBuf>,
 }
 
 /// Keep and check evidence of what was authorised
@@ -80,6 +84,7 @@ pub(crate) enum AuditAct {
     Cosign(Box<AuditCosignArgs>),
     Archive(AuditArchiveArgs),
     Erase(AuditEraseArgs),
+    Witness(AuditWitnessArgs),
 }
 
 /// Make a log and its key
@@ -130,6 +135,9 @@ pub(crate) struct AuditPins {
     /// elsewhere; may be repeated
     #[arg(long, value_name = "KEY|FILE", help_heading = "Kept elsewhere")]
     pub(crate) witness: Vec<String>,
+    /// Demand cosignatures by the quorum of this policy (C2SP tlog-policy)
+    #[arg(long, value_name = "FILE", conflicts_with = "witness", help_heading = "Kept elsewhere")]
+    pub(crate) witness_policy: Option<PathBuf>,
     /// Your own trust files: without one that has the key nothing is good, since a keeper of a
     /// log can make a key and give it a name; may be repeated
     #[arg(short = 'r', long, value_name = "TRUST", help_heading = "Kept elsewhere")]
@@ -253,6 +261,7 @@ pub(crate) enum AuditFormat {
 #[command(after_long_help = "\
 Examples:
   mcpid audit prove 17 > evidence.json
+  mcpid audit prove --format tlog-proof -o 17.tlog-proof 17
   mcpid audit prove --audit log --checkpoint cosigned -o evidence.json 17")]
 pub(crate) struct AuditProveArgs {
     #[command(flatten)]
@@ -262,12 +271,25 @@ pub(crate) struct AuditProveArgs {
     /// The number of the entry, from 0
     #[arg(value_name = "N")]
     pub(crate) n: u64,
-    /// Prove it under this checkpoint, such as one that a witness cosigned [default: the latest]
+    /// Prove it under this checkpoint [default: the log's cosigned one, else the latest]
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Option<PathBuf>,
+    /// How to write it [default: evidence]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<ProofFormat>,
     /// Where to write it; stdout where none is named
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// How the proof of an entry is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProofFormat {
+    /// JSON for mcpid audit check: entry, proof, checkpoint and keys
+    #[default]
+    Evidence,
+    /// Text for other tools (C2SP tlog-proof): entry, proof and checkpoint
+    TlogProof,
 }
 
 /// Check the evidence of one entry, offline

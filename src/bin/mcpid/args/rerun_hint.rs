@@ -60,6 +60,7 @@ impl Again {
         self.flag("--log-key", Some(log_key))
             .flag("--checkpoint", args.checkpoint.iter().map(|path| text(path)))
             .flag("--witness", &args.witness)
+            .flag("--witness-policy", args.witness_policy.as_deref().map(text))
             .flag("-r", args.trust.iter().map(|path| text(path)))
             .flag("--profile", args.profile.map(|p| p.profile().name))
             .flag("--window", args.window.map(|s| format!("{s}s")))

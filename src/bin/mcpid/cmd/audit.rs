@@ -1,13 +1,16 @@
 //! `mcpid audit`: evidence of what was authorised, kept and checked.
 
+mod ask;
 mod check;
 mod keep;
 mod one;
 pub(crate) mod open;
+mod policy;
 mod predecessors;
 mod show;
 mod verify;
 mod witness;
+pub(crate) mod witnessing;
 mod words;
 
 use std::path::Path;
@@ -40,6 +43,7 @@ pub(crate) fn run(act: &AuditAct, ui: &mut Ui) -> Result<Exit, Failure> {
         AuditAct::Cosign(args) => witness::cosign(args, ui),
         AuditAct::Archive(args) => keep::archive(args, ui),
         AuditAct::Erase(args) => keep::erase(args, ui),
+        AuditAct::Witness(args) => ask::run(args, ui),
     }
 }
 

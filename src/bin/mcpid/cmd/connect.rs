@@ -4,13 +4,14 @@ mod check;
 mod config;
 mod headers;
 mod journal;
-mod network;
+pub(crate) mod network;
 mod streams;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use mcpid::audit::witness::WitnessNews;
 use mcpid::clock::SystemClock;
 use mcpid::connect::consent::ConfirmPolicy;
 use mcpid::connect::{Bridge, ConsentVia, LoopbackAccess, StdioEnd};
@@ -23,7 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::pattern_flag::{self, Restricted};
 use crate::args::{ConfirmVia, ConnectArgs, MannerArgs, Ttl, values};
-use crate::cmd::audit::open;
+use crate::cmd::audit::{open, witnessing};
 use crate::input::files;
 use crate::keys::signing_key::Holder;
 use crate::output::exit::Exit;
@@ -88,6 +89,17 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
     if let Some(recorder) = &recorder {
         bridge = bridge.with_audit(Arc::clone(recorder));
     }
+    let witnesses = {
+        let log = journal.log();
+        let say = move |news| match news {
+            WitnessNews::Note(words) => log.note(&words),
+            WitnessNews::Warning(words) | WitnessNews::Contradicted(words) => {
+                log.warn(&words);
+            }
+            _ => {}
+        };
+        witnessing::start(&args.audit, recorder.as_ref(), say)?
+    };
     if let Some(bytes) = args.max_body {
         bridge = bridge.with_max_body(usize::try_from(bytes).unwrap_or(usize::MAX));
     }
@@ -130,6 +142,8 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
         // The last checkpoint, whoever still holds on to the log.
         recorder.log().close();
     }
+    // Witnesses see that checkpoint too.
+    drop(witnesses);
     journal.finish();
     terminal::end_by_hangup();
     ended

@@ -12,7 +12,7 @@ use std::ffi::OsString;
 
 use crate::args::usage_error;
 use crate::args::{Cli, Command, GatewayAct, GatewayArgs, GatingArgs};
-use crate::cmd::audit::open;
+use crate::cmd::audit::{open, witnessing};
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
@@ -45,7 +45,8 @@ fn run_with(args: &GatingArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     open::remark(&args.audit, ui);
     if args.check_config {
         let audit = open::look(&args.audit)?;
-        return check::report(&gating, args, audit.as_ref(), ui);
+        let witnesses = witnessing::check(&args.audit)?;
+        return check::report(&gating, args, (audit.as_ref(), witnesses.as_ref()), ui);
     }
     serve::run(gating, args, ui)
 }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use mcpid::audit::proof::{self, ProofError};
 
 use super::keep;
-use crate::args::AuditProveArgs;
+use crate::args::{AuditProveArgs, ProofFormat};
 use crate::cmd::audit::open::{self, log_failure};
 use crate::input::files::{self, Place};
 use crate::output::exit::Exit;
@@ -20,8 +20,12 @@ pub(crate) fn prove(args: &AuditProveArgs, ui: &mut Ui) -> Result<Exit, Failure>
         files::check_free(output)?;
     }
     let checkpoint = args.checkpoint.as_deref().map(open::checkpoint).transpose()?;
-    let text = proof::prove(&folder, args.n, checkpoint.as_deref())
-        .map_err(|e| proof_failure(&e, &place))?;
+    let format = args.format.unwrap_or_default();
+    let text = match format {
+        ProofFormat::Evidence => proof::prove(&folder, args.n, checkpoint.as_deref()),
+        ProofFormat::TlogProof => proof::tlog_proof(&folder, args.n, checkpoint.as_deref()),
+    };
+    let text = text.map_err(|e| proof_failure(&e, &place))?;
     match &args.output {
         Some(path) => {
             let written = std::fs::OpenOptions::new()
@@ -31,7 +35,13 @@ pub(crate) fn prove(args: &AuditProveArgs, ui: &mut Ui) -> Result<Exit, Failure>
                 .and_then(|mut file| file.write_all(text.as_bytes()));
             written.map_err(|e| Failure::write(path, &e))?;
             let file = path_word(path);
+            if format == ProofFormat::TlogProof {
+                return Ok(Exit::Ok);
+            }
             ui.hint(&format!("mcpid audit check --log-key log-key.pub -r trust.json {file}"));
+        }
+        None if ui.json() && format == ProofFormat::TlogProof => {
+            ui.json_line(&serde_json::json!({ "version": 1, "tlog_proof": text }))?;
         }
         None if ui.json() => {
             // The same on one line.

@@ -15,6 +15,7 @@ use mcpid::verify::coverage::Changes;
 use crate::args::coverage_flags;
 use crate::args::pattern_flag;
 use crate::args::{AuditArgs, AuditFolder, AuditPins, AuditPolicy, AuditSync, ProfileName};
+use crate::cmd::audit::policy;
 use crate::cmd::verify::verifier;
 use crate::input::files::{self, Place};
 use crate::keys::keyfile;
@@ -99,11 +100,15 @@ fn open(place: &Place) -> Result<Folder, Failure> {
 /// A key or file that cannot be read.
 pub(crate) fn anchor(args: &AuditPins) -> Result<Anchor, Failure> {
     let log_key = args.log_key.as_deref().map(|text| note_key("--log-key", text, Kind::Log));
+    let mut log_key = log_key.transpose()?;
+    let policy = args.witness_policy.as_deref();
+    let policy = policy.map(|path| policy::demanded(path, &mut log_key)).transpose()?;
     let witness = |text: &String| note_key("--witness", text, Kind::Witness);
     Ok(Anchor {
-        log_key: log_key.transpose()?,
+        log_key,
         kept: args.checkpoint.iter().map(|path| checkpoint(path)).collect::<Result<_, _>>()?,
         witnesses: args.witness.iter().map(witness).collect::<Result<_, _>>()?,
+        policy: policy.map(Arc::new),
         allow_clock: args.allow_clock,
         allow_erased: false,
         all: false,

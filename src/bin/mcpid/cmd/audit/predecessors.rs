@@ -89,7 +89,8 @@ impl Predecessor {
         let mut kept = anchor.kept.clone();
         kept.retain(|note| is_of(note, &self.key));
         kept.push(self.named.clone());
-        Anchor { log_key: Some(self.key.clone()), kept, ..anchor.clone() }
+        // The policy is for the log that is verified, and its quorum is the last word.
+        Anchor { log_key: Some(self.key.clone()), kept, policy: None, ..anchor.clone() }
     }
 }
 

@@ -35,11 +35,11 @@ pub(crate) fn run(args: &AuditVerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> 
     let (folder, place) = open::folder(&args.log)?;
     // One that is not there must not be taken for one without entries.
     let found = folder.public().map_err(|e| log_failure(&e, &place))?;
-    if args.pins.log_key.is_none() {
-        return Err(open::unpinned(&found, |key| rerun_hint::audit_verify(args, key)));
-    }
     let anchor =
         Anchor { all: args.all, allow_erased: args.allow_erased, ..open::anchor(&args.pins)? };
+    if anchor.log_key.is_none() {
+        return Err(open::unpinned(&found, |key| rerun_hint::audit_verify(args, key)));
+    }
     let trust = open::trust(&args.pins, ui)?;
     let key = anchor.log_key.clone().unwrap_or_else(|| found.clone());
     let (folder, before) = predecessors::find(folder, args, &found)?;
@@ -134,13 +134,18 @@ fn open_ends(
     match report.anchored {
         // One that was given and does not fit is the finding.
         None if !args.pins.checkpoint.is_empty() => {}
+        None if report.lacks_quorum => open.push(
+            "without cosignatures by the quorum of the witness policy, the holder of the log's key \
+             can have removed, changed, added or rolled back anything"
+                .to_owned(),
+        ),
         None => open.push(
             "without a --checkpoint kept elsewhere, the holder of the log's key can have removed, \
              changed, added or rolled back anything"
                 .to_owned(),
         ),
         Some(size) if size < report.entries => open.push(format!(
-            "what follows entry {} lies under nothing that was kept elsewhere",
+            "what follows entry {} lies under nothing that was kept elsewhere or cosigned",
             size.saturating_sub(1)
         )),
         Some(_) => {}
@@ -209,6 +214,9 @@ fn print(
             "unjudged_entries": report.not_good,
             "anchored": anchored,
             "anchored_entries": report.anchored,
+            "witnessed_entries": report.witnessed.map(|(entries, _)| entries),
+            "witnessed_at": report.witnessed.map(|(_, time)| time.to_string()),
+            "lacks_quorum": report.lacks_quorum,
             "entries": report.entries,
             "requests": report.requests,
             "first": report.span.map(|(first, _)| first.to_string()),
@@ -251,6 +259,11 @@ fn print(
             let span = span.unwrap_or_default();
             lines.push(match (good, report.not_good) {
                 (true, _) => format!("good: {count}{span}"),
+                (false, _) if report.lacks_quorum => {
+                    let mut reasons: Vec<&str> = report.unjudged.keys().copied().collect();
+                    reasons.push("quorum");
+                    format!("unjudged: {}: {count}{span}", reasons.join(", "))
+                }
                 (false, 0) => format!("unjudged: the logs before it: {count}{span}"),
                 (false, n) => {
                     let reasons: Vec<&str> = report.unjudged.keys().copied().collect();
@@ -272,6 +285,16 @@ fn print(
             None => "no".to_owned(),
         },
     ));
+    match report.witnessed {
+        Some((size, time)) => {
+            let size = plural(size, "entry", "entries");
+            numbers.push(("witnessed", format!("up to {size}, at {time}")));
+        }
+        None if report.lacks_quorum => {
+            numbers.push(("witnessed", "no: the quorum has cosigned no checkpoint".to_owned()));
+        }
+        None => {}
+    }
     numbers.push(("signatures", format!("{} verified", report.signatures)));
     numbers.push(("checkpoints", format!("{} fit", report.checkpoints)));
     if report.without_body > 0 {

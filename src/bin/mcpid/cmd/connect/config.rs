@@ -122,6 +122,7 @@ fn arguments(
         ("--log-file", &args.log_file),
         ("--passphrase-file", &args.passphrase.passphrase_file),
         ("--audit", &args.audit.audit),
+        ("--witness-policy", &args.audit.witness_policy),
     ] {
         if let Some(file) = file {
             flag(name, whole(file));

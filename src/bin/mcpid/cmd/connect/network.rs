@@ -3,8 +3,9 @@
 use std::env;
 use std::path::Path;
 
+use http::Uri;
 use mcpid::connect::EndpointUrl;
-use mcpid::net::{Proxy, ProxySettings, Via, tls};
+use mcpid::net::{Proxy, ProxyError, ProxySettings, Via, tls};
 
 use crate::args::ConnectArgs;
 use crate::input::files;
@@ -17,6 +18,21 @@ use crate::output::ui::shell_word;
 /// # Errors
 /// The proxy that is meant cannot be used.
 pub(super) fn via(url: &EndpointUrl) -> Result<Via, Failure> {
+    route(url.uri()).map_err(|error| proxy_failure(&error, url.uri()))
+}
+
+/// What to say of a proxy that cannot be used.
+fn proxy_failure(error: &ProxyError, uri: &Uri) -> Failure {
+    let host = uri.host().unwrap_or_default();
+    Failure::usage(chain(error))
+        .hint(format!("to connect without a proxy: export NO_PROXY={}", shell_word(host)))
+}
+
+/// The route to `uri`: through the proxy that the environment names for it, if it names one.
+///
+/// # Errors
+/// The proxy that is meant cannot be used.
+pub(crate) fn route(uri: &Uri) -> Result<Via, ProxyError> {
     // What a CGI program finds in HTTP_PROXY is a header of its client.
     let http = if env::var_os("REQUEST_METHOD").is_some() { None } else { Some("HTTP_PROXY") };
     let settings = ProxySettings {
@@ -25,14 +41,8 @@ pub(super) fn via(url: &EndpointUrl) -> Result<Via, Failure> {
         all: variable([Some("all_proxy"), Some("ALL_PROXY")]),
         no: variable([Some("no_proxy"), Some("NO_PROXY")]),
     };
-    match Proxy::choose(&settings, url.uri()) {
-        Ok(proxy) => Ok(proxy.map_or(Via::Direct, Via::Proxy)),
-        Err(error) => {
-            let host = url.uri().host().unwrap_or_default();
-            Err(Failure::usage(chain(&error))
-                .hint(format!("to connect without a proxy: export NO_PROXY={}", shell_word(host))))
-        }
-    }
+    let proxy = Proxy::choose(&settings, uri)?;
+    Ok(proxy.map_or(Via::Direct, Via::Proxy))
 }
 
 /// The first of these variables that says something, as curl reads them.

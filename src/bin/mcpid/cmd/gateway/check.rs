@@ -1,5 +1,6 @@
 //! `gateway --check-config`: what would hold, as it was understood, without listening.
 
+use mcpid::audit::witness::WitnessPolicy;
 use mcpid::mcp::methods::KNOWN;
 use mcpid::mcp::pattern::{Operation, Pattern};
 use serde::Serialize;
@@ -29,6 +30,8 @@ struct Checked<'a> {
     tls: bool,
     audit: Option<String>,
     audit_in_use: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    witnesses: Option<UnderstoodQuorum<'a>>,
     origins: &'a [String],
     strict: Vec<Matched<'a>>,
     permissive: Vec<Matched<'a>>,
@@ -45,6 +48,22 @@ struct Matched<'a> {
     methods: Vec<&'static str>,
 }
 
+/// A witness policy as it was understood.
+#[derive(Serialize)]
+struct UnderstoodQuorum<'a> {
+    quorum: String,
+    asked: Vec<AskedWitness<'a>>,
+}
+
+#[derive(Serialize)]
+struct AskedWitness<'a> {
+    name: &'a str,
+    /// `None` for a key that is not supported.
+    key: Option<String>,
+    /// `None` for a witness that cannot be asked.
+    url: Option<&'a str>,
+}
+
 #[derive(Serialize)]
 struct TrustedKey<'a> {
     id: &'a str,
@@ -58,7 +77,7 @@ struct TrustedKey<'a> {
 pub(crate) fn report(
     gating: &Gating,
     args: &GatingArgs,
-    audit: Option<&Seen>,
+    (audit, witnesses): (Option<&Seen>, Option<&WitnessPolicy>),
     ui: &mut Ui,
 ) -> Result<Exit, Failure> {
     let trusted = gating.judging.trusted().take(MOST_KEYS);
@@ -76,6 +95,7 @@ pub(crate) fn report(
         tls: gating.shown.is_some(),
         audit: audit.map(|audit| audit.place.name()),
         audit_in_use: audit.map(|audit| audit.in_use),
+        witnesses: witnesses.map(understood),
         origins: &args.judging.origin,
         strict: args.strict.iter().map(|text| matched(text)).collect(),
         permissive: args.permissive.iter().map(|text| matched(text)).collect(),
@@ -97,6 +117,15 @@ pub(crate) fn report(
         ));
     }
     Ok(Exit::Ok)
+}
+
+fn understood(policy: &WitnessPolicy) -> UnderstoodQuorum<'_> {
+    let asked = policy.witnesses().iter().map(|witness| AskedWitness {
+        name: &witness.name,
+        key: witness.key.as_ref().map(ToString::to_string),
+        url: witness.url.as_deref(),
+    });
+    UnderstoodQuorum { quorum: policy.described(), asked: asked.collect() }
 }
 
 fn matched(text: &str) -> Matched<'_> {
@@ -148,6 +177,15 @@ impl Checked<'_> {
         rows.push(("nonces", self.nonces.clone()));
         rows.push(("admin", self.admin.clone().unwrap_or_else(none)));
         rows.push(("audit", self.audit.clone().unwrap_or_else(none)));
+        if let Some(witnesses) = &self.witnesses {
+            rows.push(("quorum", ui.shown(&witnesses.quorum).into_owned()));
+            for witness in &witnesses.asked {
+                let (key, url) = (witness.key.as_deref(), witness.url);
+                let key = key.unwrap_or("(an ML-DSA-44 key, not supported)");
+                let text = format!("{} {} {key}", witness.name, url.unwrap_or("(not asked)"));
+                rows.push(("witness", ui.shown(&text).into_owned()));
+            }
+        }
         for key in &self.trusted {
             let name = key.name.map(|name| format!(" ({})", ui.shown(name))).unwrap_or_default();
             rows.push(("key", format!("{}{name}", key.id)));

@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use mcpid::audit::witness::WitnessNews;
 use mcpid::clock::{Clock, SystemClock};
 use mcpid::gateway::log::LogLine;
 use mcpid::gateway::report::RolloutTally;
@@ -20,7 +21,7 @@ use super::gating::{Gating, certificates, to_upstream};
 use super::reload::Watch;
 use super::writer::Scribe;
 use crate::args::GatingArgs;
-use crate::cmd::audit::open;
+use crate::cmd::audit::{open, witnessing};
 use crate::cmd::verify::verifier::Judging;
 use crate::input::nonce_store::{self, Opened};
 use crate::output::exit::Exit;
@@ -85,8 +86,17 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
         }
     };
     let recorder = open::recorder(&args.audit, Arc::clone(&clock))?;
+    let witnesses = {
+        let said = said.clone();
+        let say = move |news| drop(said.send(said_of(news)));
+        witnessing::start(&args.audit, recorder.as_ref(), say)?
+    };
     let probed = Arc::clone(&opened.store);
-    let readiness = Readiness::new(Arc::clone(&clock), probed).with_audit(recorder.clone());
+    let mut readiness = Readiness::new(Arc::clone(&clock), probed).with_audit(recorder.clone());
+    if let Some(witnesses) = &witnesses {
+        readiness = readiness.with_witnesses(Arc::clone(witnesses.status()));
+        metrics.witnessed(Arc::clone(witnesses.status()), Arc::clone(&clock));
+    }
     let readiness = Arc::new(readiness);
     let Gating { mut config, listen, admin, to_upstream, shown, watch, .. } = gating;
     // Half of the descriptors are for connections behind.
@@ -149,7 +159,18 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
         // The last checkpoint, whoever still holds on to the log.
         recorder.log().close();
     }
+    // Witnesses see that checkpoint too.
+    drop(witnesses);
     ended
+}
+
+/// What the one that talks is told of witnesses.
+fn said_of(news: WitnessNews) -> Said {
+    match news {
+        WitnessNews::Note(words) => Said::Note(words),
+        WitnessNews::Warning(words) | WitnessNews::Contradicted(words) => Said::Warning(words),
+        _ => Said::Note("there is news of witnesses".to_owned()),
+    }
 }
 
 fn bind(runtime: &Runtime, address: &ListenAddress) -> Result<Listener, Failure> {

@@ -1,0 +1,71 @@
+//! What the answer of a witness says, by C2SP `tlog-witness`.
+
+use super::super::note::{Note, NoteKey};
+use super::http::WitnessAnswer;
+use crate::clock::Timestamp;
+
+/// Seconds that the time of a cosignature may lie ahead of this machine's clock.
+const AHEAD: i64 = 30;
+
+/// The media type of an answer that names a size.
+const SIZE: &str = "text/x.tlog.size";
+
+/// An answer as it is understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answered {
+    /// A cosignature that holds: its time and its line.
+    Cosigned { time: Timestamp, line: String },
+    /// 409: the witness holds a checkpoint of this size.
+    Holds(u64),
+    /// 422: the proof, or the root, is not what the witness holds.
+    Inconsistent,
+    /// 400, 403, 404: no retry changes it.
+    Refused(String),
+    /// Anything else.
+    Failed(String),
+}
+
+/// Reads the answer to a request to cosign `note` as `key`.
+pub(super) fn read(answer: &WitnessAnswer, note: &Note, key: &NoteKey, now: Timestamp) -> Answered {
+    match answer.status {
+        200 => cosigned(&answer.body, note, key, now).unwrap_or_else(Answered::Failed),
+        409 if answer.media == SIZE => match size(&answer.body) {
+            Some(size) => Answered::Holds(size),
+            None => Answered::Failed("its answer 409 names no size".to_owned()),
+        },
+        409 => Answered::Failed(format!("its answer 409 is not of the type {SIZE}")),
+        422 => Answered::Inconsistent,
+        400 => Answered::Refused("it calls the request malformed (400)".to_owned()),
+        403 => Answered::Refused("it does not accept the log's signature (403)".to_owned()),
+        404 => Answered::Refused("it does not know this log (404)".to_owned()),
+        status @ 300..=399 => {
+            Answered::Failed(format!("it redirects ({status}), and redirects are not followed"))
+        }
+        status => Answered::Failed(format!("its answer has the status {status}")),
+    }
+}
+
+/// A decimal number and a newline.
+fn size(body: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(body.strip_suffix(b"\n")?).ok()?;
+    digits.parse::<u64>().ok().filter(|size| size.to_string() == digits)
+}
+
+fn cosigned(body: &[u8], note: &Note, key: &NoteKey, now: Timestamp) -> Result<Answered, String> {
+    let lines = std::str::from_utf8(body).map_err(|_| "its answer is not UTF-8".to_owned())?;
+    let whole = format!("{}\n{lines}", note.text());
+    let answered = Note::parse(whole.as_bytes()).ok();
+    // An empty line in the answer would move what is signed.
+    let answered = answered.filter(|answered| answered.text() == note.text());
+    let answered = answered.ok_or("its answer is not lines of signatures")?;
+    let time = answered.signed_by(key).filter(|time| time.unix() > 0);
+    let time = time.ok_or("its answer has no cosignature under its key that holds")?;
+    let ahead = time.since(now);
+    if ahead > AHEAD {
+        return Err(format!(
+            "the time of its cosignature is {ahead} s ahead, of {AHEAD} s allowed"
+        ));
+    }
+    let line = answered.line_of(key).ok_or("its answer has no such cosignature")?;
+    Ok(Answered::Cosigned { time, line })
+}

@@ -1,0 +1,370 @@
+//! Asking witnesses for cosignatures of a log's checkpoints (C2SP `tlog-witness`), and keeping
+//! what they answer.
+//!
+//! ```text
+//! old 20            the size that the witness signed last
+//! BASE64            the proof that the log has only grown since, at most 63 hashes
+//!
+//! example.com/audit the checkpoint
+//! …
+//! ```
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::Uri;
+use rustls::ClientConfig;
+
+use super::super::checkpoint::Checkpoint;
+use super::super::fault::LogError;
+use super::super::folder::Folder;
+use super::super::growth;
+use super::super::note::{Note, NoteKey};
+use super::super::segment::TreeFile;
+use super::super::tree;
+use super::answer::{self, Answered};
+use super::contradiction;
+use super::http::{SubmissionUrl, WitnessHttp};
+use super::ledger::{self, SignedTree, WitnessLedger};
+use super::policy::{PolicyError, WitnessPolicy};
+use super::status::WitnessStatus;
+use crate::clock::{Clock, Timestamp};
+use crate::net::{ProxyError, Via};
+use crate::verify::rejection::chain;
+
+/// Why witnesses cannot be asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WitnessError {
+    /// The log cannot be used.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The policy is not for this log, or names no way to a quorum.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The latest checkpoint is not one that the log's key has signed.
+    #[error("the latest checkpoint is {0}")]
+    Checkpoint(String),
+    /// The proxy that a request would go through cannot be used.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+}
+
+/// A checkpoint on its way to witnesses, with the cosignatures that have come.
+#[derive(Debug)]
+pub struct Submission {
+    checkpoint: Checkpoint,
+    note: Note,
+    text: String,
+    gathered: Mutex<Vec<Cosigned>>,
+}
+
+#[derive(Clone, Debug)]
+struct Cosigned {
+    place: usize,
+    time: Timestamp,
+    line: String,
+}
+
+impl Submission {
+    /// The checkpoint.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// The signed note, as the log has it.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// What became of a request to a witness.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WitnessOutcome {
+    /// The cosignature holds; its time.
+    Cosigned(Timestamp),
+    /// The answer is final: the witness is not asked again.
+    Refused(String),
+    /// It may turn out otherwise later.
+    Failed(String),
+    /// The log has a newer checkpoint, which the witness has seen.
+    Superseded,
+    /// The witness shows that the log was rolled back or forked.
+    Contradicted(String),
+}
+
+/// The outcome of a request, and what it showed about the witness.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WitnessReply {
+    /// What became of it.
+    pub outcome: WitnessOutcome,
+    /// The entries that the witness signed for before, and the fewer that it holds now.
+    pub forgot: Option<(u64, u64)>,
+}
+
+/// Asks the witnesses of one log.
+pub struct WitnessClient {
+    folder: Folder,
+    log_key: NoteKey,
+    policy: Arc<WitnessPolicy>,
+    clock: Arc<dyn Clock>,
+    /// By the places of the witnesses in the policy.
+    ways: Vec<Option<WitnessHttp>>,
+    ledger: Mutex<WitnessLedger>,
+    status: Arc<WitnessStatus>,
+}
+
+impl fmt::Debug for WitnessClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WitnessClient").field("log_key", &self.log_key).finish_non_exhaustive()
+    }
+}
+
+impl WitnessClient {
+    /// Opens what is kept about the witnesses of the log in `folder`, for this process alone.
+    /// `route` says how a URL is reached.
+    ///
+    /// # Errors
+    /// [`WitnessError`].
+    pub fn open(
+        folder: Folder,
+        policy: Arc<WitnessPolicy>,
+        clock: Arc<dyn Clock>,
+        tls: &ClientConfig,
+        route: impl Fn(&Uri) -> Result<Via, ProxyError>,
+    ) -> Result<Self, WitnessError> {
+        let log_key = folder.public()?;
+        let urls = policy.urls(&log_key)?;
+        let ledger = Mutex::new(WitnessLedger::open(&folder)?);
+        let way = |url: SubmissionUrl| {
+            route(url.uri()).map(|via| WitnessHttp::new(url, tls.clone(), via))
+        };
+        let ways = urls.into_iter().map(|url| url.map(way).transpose());
+        let ways = ways.collect::<Result<_, _>>()?;
+        let status = Arc::new(WitnessStatus::default());
+        let client = WitnessClient { folder, log_key, policy, clock, ways, ledger, status };
+        client.recall();
+        Ok(client)
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> &WitnessPolicy {
+        &self.policy
+    }
+
+    /// How witnessing stands.
+    pub fn status(&self) -> &Arc<WitnessStatus> {
+        &self.status
+    }
+
+    /// The clock.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Whether the witness at `place` of the policy can be asked.
+    pub fn can_ask(&self, place: usize) -> bool {
+        self.ways.get(place).is_some_and(Option::is_some)
+    }
+
+    /// How often the witness at `place` held less than it had signed.
+    pub fn rollbacks(&self, place: usize) -> u64 {
+        let key = self.policy.witnesses().get(place).and_then(|witness| witness.key.as_ref());
+        key.map_or(0, |key| self.ledger().rollbacks(key))
+    }
+
+    /// The latest checkpoint of the log, to be sent to witnesses.
+    ///
+    /// # Errors
+    /// [`WitnessError`]: there is none, or the log's key did not sign it.
+    pub fn latest(&self) -> Result<Submission, WitnessError> {
+        let bytes = self.folder.latest()?;
+        let bytes = bytes.ok_or_else(|| WitnessError::Checkpoint("missing".to_owned()))?;
+        let (checkpoint, note) = Checkpoint::signed(&bytes, &self.log_key)
+            .map_err(|e| WitnessError::Checkpoint(chain(&e)))?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Ok(Submission { checkpoint, note, text, gathered: Mutex::default() })
+    }
+
+    /// Whether `submission` still is the latest checkpoint of the log.
+    pub(super) fn is_latest(&self, submission: &Submission) -> bool {
+        let latest = self.folder.latest().ok().flatten();
+        latest.is_some_and(|bytes| bytes == submission.text.as_bytes())
+    }
+
+    /// The place of the newest checkpoint that a quorum has cosigned, with its cosignatures.
+    pub fn cosigned(&self) -> PathBuf {
+        self.folder.cosigned()
+    }
+
+    /// What shows that the log is not the one that witnesses have signed, without asking them.
+    ///
+    /// # Errors
+    /// [`WitnessError`]: the log cannot be read.
+    pub fn contradiction(&self) -> Result<Option<String>, WitnessError> {
+        let latest = self.latest()?;
+        let nodes = TreeFile::open(&self.folder)?;
+        let new = (latest.checkpoint.size, latest.checkpoint.root);
+        for witness in self.policy.witnesses() {
+            let last = witness.key.as_ref().and_then(|key| self.ledger().last(key));
+            let Some(last) = last else { continue };
+            if let Some(why) = contradiction::find(&nodes, &witness.name, &last, new)? {
+                self.status.update(|figures| figures.contradiction = Some(why.clone()));
+                return Ok(Some(why));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Asks the witness at `place` of the policy to cosign, with one retry from another size.
+    pub async fn ask(&self, place: usize, submission: &Submission) -> WitnessReply {
+        let mut forgot = None;
+        let asked = self.try_ask(place, submission, &mut forgot).await;
+        let outcome = asked.unwrap_or_else(|error| WitnessOutcome::Failed(chain(&error)));
+        self.status.update(|figures| {
+            match &outcome {
+                WitnessOutcome::Cosigned(_) => figures.cosignatures += 1,
+                WitnessOutcome::Superseded => {}
+                WitnessOutcome::Contradicted(why) => {
+                    figures.failures += 1;
+                    figures.contradiction.get_or_insert_with(|| why.clone());
+                }
+                _ => figures.failures += 1,
+            }
+            figures.rollbacks += u64::from(forgot.is_some());
+        });
+        WitnessReply { outcome, forgot }
+    }
+
+    async fn try_ask(
+        &self,
+        place: usize,
+        submission: &Submission,
+        forgot: &mut Option<(u64, u64)>,
+    ) -> Result<WitnessOutcome, LogError> {
+        let witness = self.policy.witnesses().get(place);
+        let witness = witness.and_then(|w| Some((w, w.key.as_ref()?)));
+        let (Some((witness, key)), Some(Some(way))) = (witness, self.ways.get(place)) else {
+            return Ok(WitnessOutcome::Refused("it has no URL, or no key of Ed25519".to_owned()));
+        };
+        let new = (submission.checkpoint.size, submission.checkpoint.root);
+        let last = self.ledger().last(key);
+        let nodes = TreeFile::open(&self.folder)?;
+        let mut old = 0;
+        if let Some(last) = last {
+            if let Some(why) = contradiction::find(&nodes, &witness.name, &last, new)? {
+                return Ok(WitnessOutcome::Contradicted(why));
+            }
+            old = last.size;
+        }
+        for is_retry in [false, true] {
+            let proof = tree::consistency(&nodes, old, new.0)?;
+            let answer = match way.post(growth::request(old, &proof, &submission.text)).await {
+                Ok(answer) => answer,
+                Err(why) => return Ok(WitnessOutcome::Failed(why)),
+            };
+            let held = match answer::read(&answer, &submission.note, key, self.clock.now()) {
+                Answered::Cosigned { time, line } => {
+                    let signed = SignedTree { size: new.0, root: new.1, time };
+                    self.ledger().note(key, signed, false)?;
+                    self.gather(submission, Cosigned { place, time, line })?;
+                    return Ok(WitnessOutcome::Cosigned(time));
+                }
+                // Nothing but the root can be wrong where there is nothing to prove.
+                Answered::Inconsistent if old == new.0 && old > 0 => {
+                    return Ok(WitnessOutcome::Contradicted(contradiction::forked(
+                        &witness.name,
+                        new.0,
+                    )));
+                }
+                Answered::Inconsistent => {
+                    let why = "it refuses the proof (422): it may hold another history of this log";
+                    return Ok(WitnessOutcome::Refused(why.to_owned()));
+                }
+                Answered::Refused(why) => return Ok(WitnessOutcome::Refused(why)),
+                Answered::Failed(why) => return Ok(WitnessOutcome::Failed(why)),
+                Answered::Holds(held) => held,
+            };
+            if held > new.0 {
+                // Another process may have sent a checkpoint that is newer than this one.
+                let latest = self.latest().map_or(new.0, |latest| latest.checkpoint.size);
+                return Ok(match held <= latest {
+                    true => WitnessOutcome::Superseded,
+                    false => WitnessOutcome::Contradicted(contradiction::rolled_back(
+                        &witness.name,
+                        held,
+                        new.0,
+                    )),
+                });
+            }
+            if held == old {
+                // It was asked from just there.
+                return Ok(match held == new.0 && held > 0 {
+                    true => {
+                        WitnessOutcome::Contradicted(contradiction::forked(&witness.name, held))
+                    }
+                    false => WitnessOutcome::Failed(format!(
+                        "it answers 409 with the size that it was asked from, {held}"
+                    )),
+                });
+            }
+            if let Some(last) = last.filter(|last| held < last.size) {
+                *forgot = Some((last.size, held));
+                let root = tree::edge(&nodes, held)?.root();
+                self.ledger().note(key, SignedTree { size: held, root, ..last }, true)?;
+            }
+            if is_retry {
+                return Ok(WitnessOutcome::Failed(format!(
+                    "it names another size with each answer: {old}, then {held}"
+                )));
+            }
+            old = held;
+        }
+        Ok(WitnessOutcome::Failed("no answer".to_owned()))
+    }
+
+    /// Adds a cosignature, and writes the checkpoint with all of them once they make a quorum.
+    fn gather(&self, submission: &Submission, one: Cosigned) -> Result<(), LogError> {
+        let mut gathered = submission.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        gathered.retain(|other| other.place != one.place);
+        gathered.push(one);
+        gathered.sort_by_key(|one| one.place);
+        let by: Vec<_> = gathered.iter().map(|one| (one.place, one.time)).collect();
+        let Some(complete) = self.policy.complete(&by) else { return Ok(()) };
+        let size = submission.checkpoint.size;
+        if self.status.figures().quorum.is_some_and(|(newer, _)| newer > size) {
+            return Ok(());
+        }
+        let lines: String = gathered.iter().map(|one| one.line.as_str()).collect();
+        let text = format!("{}{lines}", submission.text);
+        ledger::replace(&self.folder.cosigned(), text.as_bytes())?;
+        self.status.update(|figures| {
+            figures.quorum = Some((size, complete));
+            figures.waiting = figures.waiting.filter(|(waiting, _)| *waiting > size);
+        });
+        Ok(())
+    }
+
+    /// Whether the quorum has cosigned this checkpoint, and when it was complete.
+    pub fn quorum_of(&self, submission: &Submission) -> Option<Timestamp> {
+        let gathered = submission.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        let by: Vec<_> = gathered.iter().map(|one| (one.place, one.time)).collect();
+        self.policy.complete(&by)
+    }
+
+    /// Takes over the last quorum from the file that an earlier process has written.
+    fn recall(&self) {
+        let Ok(Some(bytes)) = self.folder.latest_cosigned() else { return };
+        let Ok((checkpoint, note)) = Checkpoint::signed(&bytes, &self.log_key) else { return };
+        if let Some(complete) = self.policy.cosignatures(&note).complete {
+            self.status.update(|figures| figures.quorum = Some((checkpoint.size, complete)));
+        }
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, WitnessLedger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,40 @@
+//! The cosignatures of a checkpoint, held against a policy.
+
+use super::super::note::Note;
+use super::policy::WitnessPolicy;
+use crate::clock::Timestamp;
+
+/// The cosignatures of a note that hold, by a policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cosignatures {
+    /// The place of each witness in the policy, with the time of its cosignature.
+    pub by: Vec<(usize, Timestamp)>,
+    /// The time at which the quorum was complete; `None` if it is not, or if the policy wants no
+    /// cosignature and there is none.
+    pub complete: Option<Timestamp>,
+}
+
+impl WitnessPolicy {
+    /// The cosignatures of `note` under the keys of this policy. That the log has signed it, and
+    /// what it says, is the caller's to check.
+    pub fn cosignatures(&self, note: &Note) -> Cosignatures {
+        let witnesses = self.witnesses().iter().enumerate();
+        let by: Vec<_> = witnesses
+            .filter_map(|(place, w)| Some((place, note.signed_by(w.key.as_ref()?)?)))
+            .filter(|(_, time)| time.unix() > 0)
+            .collect();
+        let complete = self.complete(&by);
+        Cosignatures { by, complete }
+    }
+
+    /// The earliest time by which these cosignatures met the rule.
+    pub(super) fn complete(&self, by: &[(usize, Timestamp)]) -> Option<Timestamp> {
+        let mut times: Vec<Timestamp> = by.iter().map(|(_, time)| *time).collect();
+        times.sort_unstable();
+        times.into_iter().find(|until| {
+            let has = |place| by.iter().any(|(other, time)| *other == place && time <= until);
+            self.quorum().is_met(&has)
+        })
+    }
+}

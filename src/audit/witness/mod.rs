@@ -1,0 +1,45 @@
+//! Witnesses: parties that cosign the checkpoints of a log, so that its keeper alone cannot show
+//! different histories to different readers, nor rewrite one.
+//!
+//! ```text
+//! policy file ─▶ WitnessPolicy ─▶ WitnessClient ─ old N · proof · checkpoint ─▶ each witness
+//!                                      ▲                                          │
+//!      WitnessService: each checkpoint │     checkpoint.cosigned ◀─ quorum ◀─ cosignature, size or status
+//! ```
+//!
+//! - [`WitnessPolicy`]: the logs, witnesses and quorum of a C2SP `tlog-policy`.
+//! - [`WitnessClient`]: asks witnesses once (C2SP `tlog-witness`) and keeps what they have signed.
+//! - [`WitnessService`]: does so for every checkpoint of a log that is being written.
+//! - [`WitnessStatus`]: how old the last quorum is, for metrics and readiness.
+//!
+//! The client needs the feature `net`; policies can be read and applied without it.
+
+#[cfg(feature = "net")]
+mod answer;
+#[cfg(feature = "net")]
+mod client;
+#[cfg(feature = "net")]
+mod contradiction;
+mod cosignatures;
+#[cfg(feature = "net")]
+mod http;
+#[cfg(feature = "net")]
+mod ledger;
+mod policy;
+mod quorum;
+#[cfg(feature = "net")]
+mod reach;
+#[cfg(feature = "net")]
+mod service;
+#[cfg(feature = "net")]
+mod status;
+
+#[cfg(feature = "net")]
+pub use client::{Submission, WitnessClient, WitnessError, WitnessOutcome, WitnessReply};
+pub use cosignatures::Cosignatures;
+pub use policy::{MAX_POLICY, PolicyError, PolicyWitness, WitnessPolicy};
+pub use quorum::Quorum;
+#[cfg(feature = "net")]
+pub use service::{WitnessNews, WitnessService};
+#[cfg(feature = "net")]
+pub use status::{QUORUM_PATIENCE, WitnessFigures, WitnessStatus};

@@ -1,0 +1,43 @@
+//! The rule that says which cosignatures of a checkpoint are enough.
+
+/// A rule over the witnesses of a policy, which it names by their places in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Quorum {
+    /// No cosignature is needed.
+    None,
+    /// This witness has to cosign.
+    Witness(usize),
+    /// `need` of these rules have to be met.
+    Of {
+        /// At least 1, at most as many as there are members.
+        need: usize,
+        /// Witnesses and groups, each of which is a member of this group alone.
+        members: Vec<Quorum>,
+    },
+}
+
+impl Quorum {
+    /// Whether the rule is met if `has` says which witnesses have cosigned.
+    pub fn is_met(&self, has: &impl Fn(usize) -> bool) -> bool {
+        match self {
+            Quorum::None => true,
+            Quorum::Witness(place) => has(*place),
+            Quorum::Of { need, members } => {
+                members.iter().filter(|member| member.is_met(has)).count() >= *need
+            }
+        }
+    }
+
+    /// The rule in words; `name` names a witness.
+    pub(super) fn describe<'a>(&self, name: &impl Fn(usize) -> &'a str) -> String {
+        match self {
+            Quorum::None => "none".to_owned(),
+            Quorum::Witness(place) => name(*place).to_owned(),
+            Quorum::Of { need, members } => {
+                let members: Vec<String> = members.iter().map(|m| m.describe(name)).collect();
+                format!("{need} of ({})", members.join(", "))
+            }
+        }
+    }
+}

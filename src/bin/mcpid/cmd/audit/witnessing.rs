@@ -1,0 +1,87 @@
+//! Asking witnesses: how the way to them is opened, and what is said where it cannot be.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mcpid::audit::witness::{
+    WitnessClient, WitnessError, WitnessNews, WitnessPolicy, WitnessService,
+};
+use mcpid::audit::{Folder, LogError, Recorder};
+use mcpid::clock::{Clock, SystemClock};
+use mcpid::net::tls;
+
+use super::open::log_failure;
+use super::policy::{policy_failure, read};
+use crate::args::AuditArgs;
+use crate::cmd::connect::network;
+use crate::input::files::{self, Place};
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, chain, reason};
+
+/// Reads the policy that the flags of a log name, and checks that it is for that log.
+///
+/// # Errors
+/// The file is no policy; the policy is for another log, or its quorum is out of reach.
+pub(crate) fn check(args: &AuditArgs) -> Result<Option<WitnessPolicy>, Failure> {
+    let (Some(path), Some(log)) = (&args.witness_policy, &args.audit) else { return Ok(None) };
+    let policy = read(path)?;
+    let place = files::audit(Some(log))?;
+    let key = Folder::at(&place.path).and_then(|folder| folder.public());
+    let key = key.map_err(|e| log_failure(&e, &place))?;
+    policy.check(&key).map_err(|e| policy_failure(path, &e))?;
+    Ok(Some(policy))
+}
+
+/// Opens what is kept about the witnesses of a log, to ask them.
+///
+/// # Errors
+/// The log, the policy or the way to a witness cannot be used.
+pub(crate) fn client(
+    folder: Folder,
+    place: &Place,
+    path: &Path,
+    clock: Arc<dyn Clock>,
+) -> Result<WitnessClient, Failure> {
+    let policy = Arc::new(read(path)?);
+    let roots = match policy.needs_tls() {
+        true => tls::client(None),
+        false => tls::client_without_roots(),
+    };
+    let roots = roots.map_err(|e| Failure::new(Exit::Input, "tls", chain(&e)))?;
+    WitnessClient::open(folder, policy, clock, &roots, network::route)
+        .map_err(|error| witness_failure(&error, place, path))
+}
+
+/// What to say if witnesses cannot be asked.
+pub(crate) fn witness_failure(error: &WitnessError, place: &Place, path: &Path) -> Failure {
+    match error {
+        WitnessError::Log(LogError::Locked(_)) => {
+            let message = format!("another process asks the witnesses of {}", place.name());
+            Failure::new(Exit::Unavailable, "locked", message)
+        }
+        WitnessError::Log(error) => log_failure(error, place),
+        WitnessError::Policy(error) => policy_failure(path, error),
+        WitnessError::Proxy(error) => Failure::usage(chain(error)),
+        error => Failure::new(Exit::Rejected, "checkpoint", chain(error)),
+    }
+}
+
+/// Starts witnessing beside the writer of a log, where the flags name a policy.
+///
+/// # Errors
+/// As [`client`].
+pub(crate) fn start(
+    args: &AuditArgs,
+    recorder: Option<&Arc<Recorder>>,
+    say: impl Fn(WitnessNews) + Send + Sync + 'static,
+) -> Result<Option<WitnessService>, Failure> {
+    let (Some(path), Some(log), Some(recorder)) = (&args.witness_policy, &args.audit, recorder)
+    else {
+        return Ok(None);
+    };
+    let place = files::audit(Some(log))?;
+    let folder = Folder::at(&place.path).map_err(|e| log_failure(&e, &place))?;
+    let client = client(folder, &place, path, Arc::new(SystemClock))?;
+    let service = WitnessService::start(client, Arc::clone(recorder), say);
+    service.map(Some).map_err(|e| Failure::new(Exit::Unavailable, "thread", reason(&e).1))
+}

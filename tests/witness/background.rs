@@ -1,0 +1,201 @@
+//! Witnessing beside the writer of a log.
+
+use std::fs;
+use std::sync::{Arc, Mutex};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use mcpid::audit::checkpoint::Checkpoint;
+use mcpid::audit::witness::{
+    WitnessClient, WitnessFigures, WitnessNews, WitnessPolicy, WitnessService,
+};
+use mcpid::audit::{Log, LogError, Policy, Recorder, Settings};
+use mcpid::clock::{Clock as _, SystemClock};
+use mcpid::net::{Via, tls};
+
+use crate::fake::{FakeWitness, Fault, http, policy};
+use crate::fixtures::{Scene, body, call};
+
+struct Witnessed {
+    scene: Scene,
+    log: Log,
+    recorder: Arc<Recorder>,
+    news: Arc<Mutex<Vec<WitnessNews>>>,
+    service: WitnessService,
+}
+
+/// A log that signs a checkpoint after each entry, and its witnesses.
+fn start(scene: Scene, witnesses: &[&FakeWitness], need: usize, required: Policy) -> Witnessed {
+    let text = policy(&scene.log_key, witnesses, need);
+    let parsed = Arc::new(WitnessPolicy::parse(text.as_bytes()).unwrap());
+    let mut settings = Settings::default();
+    settings.every = 1;
+    let log = scene.try_open(settings).unwrap();
+    let recorder = Arc::new(Recorder::new(log.clone()).with_policy(required));
+    let roots = tls::client_without_roots().unwrap();
+    let clock = Arc::new(SystemClock);
+    let client =
+        WitnessClient::open(scene.files(), parsed, clock, &roots, |_| Ok(Via::Direct)).unwrap();
+    let news: Arc<Mutex<Vec<WitnessNews>>> = Arc::default();
+    let heard = Arc::clone(&news);
+    let say = move |one| heard.lock().unwrap().push(one);
+    let service = WitnessService::start(client, Arc::clone(&recorder), say).unwrap();
+    Witnessed { scene, log, recorder, news, service }
+}
+
+impl Witnessed {
+    fn record(&self, n: u64) -> Result<(), LogError> {
+        self.scene.clock.forward(1);
+        let call = call(1, self.scene.clock.now().unix(), &body(n), &[]);
+        self.scene.record(&self.recorder, &call)
+    }
+
+    /// Waits until the figures are so, for ten seconds at most.
+    #[track_caller]
+    fn until(&self, wanted: impl Fn(&WitnessFigures) -> bool) -> Duration {
+        let begun = Instant::now();
+        while !wanted(&self.service.status().figures()) {
+            assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", self.service.status());
+            sleep(Duration::from_millis(20));
+        }
+        begun.elapsed()
+    }
+
+    fn cosigned(&self) -> u64 {
+        let bytes = fs::read(self.scene.path().join("checkpoint.cosigned")).unwrap();
+        Checkpoint::signed(&bytes, &self.scene.log_key).unwrap().0.size
+    }
+
+    fn said(&self) -> Vec<WitnessNews> {
+        self.news.lock().unwrap().clone()
+    }
+}
+
+fn quorum_over(size: u64) -> impl Fn(&WitnessFigures) -> bool {
+    move |figures| figures.quorum.is_some_and(|(over, _)| over == size)
+}
+
+#[test]
+fn each_checkpoint_is_cosigned_within_ten_seconds_though_one_witness_hangs() {
+    let (w1, w2, w3) = (FakeWitness::start(1), FakeWitness::start(2), FakeWitness::start(3));
+    w3.set(Fault::Hang);
+    let one = start(Scene::new(), &[&w1, &w2, &w3], 2, Policy::Required);
+    one.until(quorum_over(0));
+    for n in 1..=3 {
+        let begun = Instant::now();
+        one.record(n).unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(3), "no request waits for a witness");
+        let took = one.until(quorum_over(n));
+        assert!(took < Duration::from_secs(10));
+        assert_eq!(one.cosigned(), n);
+    }
+    assert_eq!(one.service.status().figures().waiting, None);
+    let words = one.service.status().judge(SystemClock.now()).unwrap();
+    assert!(words.ends_with(" s old, over 3 entries"), "{words}");
+    // One that works again is asked again after a pause, and said to.
+    w3.set(Fault::None);
+    let begun = Instant::now();
+    while w3.signed().is_none_or(|(size, _)| size != 3) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", one.said());
+        sleep(Duration::from_millis(50));
+    }
+    // Entries that come at the end are under the last checkpoint, which is sent too.
+    one.record(4).unwrap();
+    one.log.close();
+    let (scene, service) = (one.scene, one.service);
+    drop(service);
+    let bytes = fs::read(scene.path().join("checkpoint.cosigned")).unwrap();
+    assert_eq!(Checkpoint::signed(&bytes, &scene.log_key).unwrap().0.size, 4);
+}
+
+#[test]
+fn a_quorum_that_fails_is_told_and_entries_go_on() {
+    let (w1, w2) = (FakeWitness::start(1), FakeWitness::start(2));
+    for witness in [&w1, &w2] {
+        witness.set(Fault::Raw(http(500, "text/plain", b"no\n")));
+    }
+    let one = start(Scene::new(), &[&w1, &w2], 2, Policy::Required);
+    for n in 1..=5 {
+        one.record(n).unwrap();
+    }
+    one.until(|figures| figures.failures >= 2);
+    let figures = one.service.status().figures();
+    let (_, since) = figures.waiting.unwrap();
+    assert_eq!(figures.quorum, None);
+    assert!(one.service.status().judge(since.plus(60)).is_ok());
+    let why = one.service.status().judge(since.plus(61)).unwrap_err();
+    assert!(why.contains("waits for its quorum for 61 s; there was no quorum"), "{why}");
+    let warning = WitnessNews::Warning("the witness w1: its answer has the status 500".to_owned());
+    assert_eq!(one.said().iter().filter(|news| **news == warning).count(), 1, "said once");
+    w1.set(Fault::None);
+    w2.set(Fault::None);
+    one.until(quorum_over(5));
+    one.record(6).unwrap();
+    one.until(quorum_over(6));
+}
+
+#[test]
+fn a_final_answer_ends_the_questions_to_that_witness() {
+    let (w1, w2) = (FakeWitness::start(1), FakeWitness::start(2));
+    w2.set(Fault::Raw(http(404, "text/plain", b"no\n")));
+    let one = start(Scene::new(), &[&w1, &w2], 1, Policy::Required);
+    one.until(quorum_over(0));
+    one.until(|figures| figures.failures == 1);
+    for n in 1..=3 {
+        one.record(n).unwrap();
+        one.until(quorum_over(n));
+    }
+    assert_eq!(w2.requests().len(), 1);
+    assert_eq!(one.said().len(), 1, "{:?}", one.said());
+}
+
+#[test]
+fn a_rollback_stops_a_required_log_and_no_other() {
+    for (policy, goes_on) in [(Policy::Required, false), (Policy::BestEffort, true)] {
+        for fault in [Fault::Holds(9), Fault::Holds(2)] {
+            let scene = Scene::new();
+            scene.fill(2, Settings::default());
+            let (w1, w2) = (FakeWitness::start(1), FakeWitness::start(2));
+            w1.set(fault);
+            let one = start(scene, &[&w1, &w2], 2, policy);
+            one.until(|figures| figures.contradiction.is_some());
+            let why = one.service.status().judge(SystemClock.now()).unwrap_err();
+            assert!(why.contains("rolled back") || why.contains("forked"), "{why}");
+            assert_eq!(one.record(3).is_ok(), goes_on);
+            if !goes_on {
+                let trouble = one.log.trouble().unwrap();
+                assert!(matches!(trouble, LogError::Contradicted { .. }));
+                assert_eq!(one.scene.lines().len(), 2);
+            }
+            one.log.close();
+            assert!(one.said().iter().any(|n| matches!(n, WitnessNews::Contradicted(_))));
+            // Nothing was added on the way out either.
+            assert_eq!(one.scene.lines().len(), if goes_on { 3 } else { 2 });
+        }
+    }
+}
+
+#[test]
+fn what_was_kept_stops_a_required_log_before_its_first_entry() {
+    let scene = Scene::new();
+    scene.fill(2, Settings::default());
+    let copy = tempfile::tempdir().unwrap();
+    let names: Vec<_> =
+        fs::read_dir(scene.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    for name in &names {
+        fs::copy(scene.path().join(name), copy.path().join(name)).unwrap();
+    }
+    let w1 = FakeWitness::start(1);
+    let one = start(scene, &[&w1], 1, Policy::Required);
+    one.record(3).unwrap();
+    one.until(quorum_over(3));
+    one.log.close();
+    let Witnessed { scene, service, log, recorder, .. } = one;
+    drop((service, log, recorder));
+    for name in &names {
+        fs::copy(copy.path().join(name), scene.path().join(name)).unwrap();
+    }
+    w1.set(Fault::Hang);
+    let one = start(scene, &[&w1], 1, Policy::Required);
+    assert!(matches!(one.record(3), Err(LogError::Contradicted { .. })));
+}

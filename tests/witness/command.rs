@@ -1,0 +1,325 @@
+//! `mcpid audit witness`, as an operator runs it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mcpid::audit::Settings;
+use mcpid::audit::checkpoint::Checkpoint;
+use mcpid::audit::tree::{self, Hash};
+use serde_json::{Value, json};
+
+use crate::fake::{FakeWitness, Fault, http, policy};
+use crate::fixtures::{Scene, entry};
+
+pub(crate) fn program(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcpid"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MCPID_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+pub(crate) fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub(crate) fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn witness(log: &Path, policy: &Path, more: &[&str]) -> Output {
+    let (log, policy) = (log.to_str().unwrap(), policy.to_str().unwrap());
+    let mut arguments = vec!["audit", "witness", log, "--witness-policy", policy];
+    arguments.extend(more);
+    program(&arguments)
+}
+
+#[test]
+fn the_exit_says_whether_there_is_a_quorum() {
+    let scene = Scene::new();
+    scene.fill(3, Settings::default());
+    let (w1, w2) = (FakeWitness::start(1), FakeWitness::start(2));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy");
+    fs::write(&file, policy(&scene.log_key, &[&w1, &w2], 2)).unwrap();
+    let log = scene.path();
+
+    w2.set(Fault::Raw(http(503, "text/plain", b"")));
+    let done = witness(&log, &file, &[]);
+    assert_eq!(done.status.code(), Some(5), "{}", err(&done));
+    let text = out(&done);
+    assert!(text.starts_with("no quorum: 3 entries, wanted is 2 of (w1, w2)\n"), "{text}");
+    assert!(text.contains("\n    w1           cosigned at 20"), "{text}");
+    assert!(text.contains("\n    w2           failed: its answer has the status 503\n"), "{text}");
+
+    w2.set(Fault::None);
+    let done = witness(&log, &file, &["--json"]);
+    assert_eq!(done.status.code(), Some(0), "{}", err(&done));
+    let said: Value = serde_json::from_str(&out(&done)).unwrap();
+    assert_eq!((&said["quorum"], &said["size"]), (&Value::Bool(true), &3.into()));
+    assert_eq!(said["witnesses"][1]["outcome"], "cosigned");
+    assert_eq!(said["cosigned_checkpoint"], log.join("checkpoint.cosigned").to_str().unwrap());
+    let done = witness(&log, &file, &[]);
+    assert!(err(&done).contains("checkpoint.cosigned"), "{}", err(&done));
+
+    w1.remember(Some((9, [7; 32])));
+    let done = witness(&log, &file, &[]);
+    assert_eq!(done.status.code(), Some(1));
+    assert!(
+        out(&done).starts_with("contradicted: the checkpoint over 3 entries\n"),
+        "{}",
+        out(&done)
+    );
+    assert!(out(&done).contains("the log was rolled back: the witness w1 has signed 9 entries"));
+}
+
+#[test]
+fn a_policy_that_cannot_be_used_names_its_file_and_line() {
+    let scene = Scene::new();
+    let w1 = FakeWitness::start(1);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy");
+    let good = policy(&scene.log_key, &[&w1], 1);
+    let other = Scene::new();
+    for (text, line) in [
+        (good.replace("quorum g", "quorum h"), 4),
+        (good.replace("http://", "ftp://"), 2),
+        (good.replace(" http://", " #"), 2),
+        (good.replacen("log", "lag", 1), 1),
+    ] {
+        fs::write(&file, text).unwrap();
+        let done = witness(&scene.path(), &file, &[]);
+        assert_eq!(done.status.code(), Some(2));
+        let wanted = format!("{}: line {line}: ", file.display());
+        assert!(err(&done).contains(&wanted), "{}", err(&done));
+    }
+    assert!(w1.requests().is_empty());
+    let done = witness(&other.path(), &folder.path().join("none"), &[]);
+    assert_eq!(done.status.code(), Some(3));
+}
+
+/// A log with entries in the present, which the program's own clock fits, and its policy.
+struct Log {
+    scene: Scene,
+    folder: tempfile::TempDir,
+    policy: PathBuf,
+    trust: PathBuf,
+}
+
+fn witnessed(witnesses: &[&FakeWitness], need: usize) -> Log {
+    let scene = Scene::new();
+    scene.fill(4, Settings::default());
+    let folder = tempfile::tempdir().unwrap();
+    let (file, trust) = (folder.path().join("policy"), folder.path().join("trust.json"));
+    fs::write(&file, policy(&scene.log_key, witnesses, need)).unwrap();
+    let keys = json!({ "keys": [entry(1, json!({}))] });
+    fs::write(&trust, keys.to_string()).unwrap();
+    Log { scene, folder, policy: file, trust }
+}
+
+impl Log {
+    /// `audit verify` or `audit check` with this policy and the trust file, by `--json`.
+    fn judge(&self, what: &str, more: &[&str]) -> (Option<i32>, Value) {
+        let log = self.scene.path();
+        let mut arguments = vec!["audit", what, "--json", "-r", self.trust.to_str().unwrap()];
+        if what == "verify" {
+            arguments.extend(["--audit", log.to_str().unwrap()]);
+        }
+        arguments.extend(more);
+        let done = program(&arguments);
+        let said = serde_json::from_str(&out(&done));
+        (done.status.code(), said.unwrap_or_else(|_| Value::String(err(&done))))
+    }
+
+    fn by_policy(&self, what: &str, more: &[&str]) -> (Option<i32>, Value) {
+        let mut arguments = vec!["--witness-policy", self.policy.to_str().unwrap()];
+        arguments.extend(more);
+        self.judge(what, &arguments)
+    }
+
+    fn prove(&self, format: &str) -> PathBuf {
+        let file = self.folder.path().join(format);
+        let _ = fs::remove_file(&file);
+        let done = program(&[
+            "audit",
+            "prove",
+            "--audit",
+            self.scene.path().to_str().unwrap(),
+            "--format",
+            format,
+            "-o",
+            file.to_str().unwrap(),
+            "2",
+        ]);
+        assert!(done.status.success(), "{}", err(&done));
+        file
+    }
+}
+
+#[test]
+fn an_auditor_who_wants_the_quorum_says_good_only_with_it() {
+    let (w1, w2, w3) = (FakeWitness::start(1), FakeWitness::start(2), FakeWitness::start(3));
+    let log = witnessed(&[&w1, &w2, &w3], 2);
+    let cosigned = log.scene.path().join("checkpoint.cosigned");
+    // The key of the log is that of the policy.
+    let (code, said) = log.by_policy("verify", &[]);
+    assert_eq!((code, &said["verdict"]), (Some(5), &json!("unjudged")), "{said}");
+    assert_eq!((&said["lacks_quorum"], &said["anchored"]), (&json!(true), &json!(false)));
+    let evidence = log.prove("evidence");
+    let (code, said) = log.by_policy("check", &[evidence.to_str().unwrap()]);
+    assert_eq!((code, &said["reasons"]), (Some(5), &json!(["quorum"])), "{said}");
+
+    // One of the two that are needed.
+    w2.set(Fault::Hang);
+    w3.set(Fault::Hang);
+    assert_eq!(witness(&log.scene.path(), &log.policy, &[]).status.code(), Some(5));
+    assert_eq!(log.by_policy("verify", &[]).0, Some(5));
+    w3.set(Fault::None);
+    assert_eq!(witness(&log.scene.path(), &log.policy, &[]).status.code(), Some(0));
+    let (code, said) = log.by_policy("verify", &[]);
+    assert_eq!((code, &said["verdict"]), (Some(0), &json!("good")), "{said}");
+    assert_eq!((&said["anchored_entries"], &said["witnessed_entries"]), (&json!(4), &json!(4)));
+    let evidence = log.prove("evidence");
+    let (code, said) = log.by_policy("check", &[evidence.to_str().unwrap()]);
+    assert_eq!((code, &said["anchored"]), (Some(0), &json!(true)), "{said}");
+
+    // A cosigned line that is taken away, or under another key, is no quorum.
+    let good = fs::read_to_string(&cosigned).unwrap();
+    let without: String = good.split_inclusive('\n').take(good.lines().count() - 1).collect();
+    fs::write(&cosigned, without).unwrap();
+    assert_eq!(log.by_policy("verify", &[]).0, Some(5));
+    // It counts wherever it was kept.
+    let kept = log.folder.path().join("kept");
+    fs::write(&kept, &good).unwrap();
+    assert_eq!(log.by_policy("verify", &["--checkpoint", kept.to_str().unwrap()]).0, Some(0));
+    fs::write(&cosigned, "nonsense\n").unwrap();
+    assert_eq!(log.by_policy("verify", &[]).0, Some(1));
+    fs::write(&cosigned, &good).unwrap();
+
+    // A checkpoint that was kept is no quorum.
+    let plain = log.folder.path().join("plain");
+    fs::write(&plain, log.scene.checkpoint()).unwrap();
+    fs::remove_file(&cosigned).unwrap();
+    let (code, said) = log.by_policy("verify", &["--checkpoint", plain.to_str().unwrap()]);
+    assert_eq!((code, &said["anchored"]), (Some(5), &json!(true)), "{said}");
+
+    // A log that is not the one that was cosigned.
+    let segment = log.scene.only_segment();
+    fs::write(&cosigned, &good).unwrap();
+    let lines = fs::read_to_string(&segment).unwrap();
+    let cut: String = lines.split_inclusive('\n').take(3).collect();
+    fs::write(&segment, cut).unwrap();
+    let (code, said) = log.by_policy("verify", &[]);
+    assert_eq!((code, &said["finding"]["what"]), (Some(1), &json!("truncated")), "{said}");
+}
+
+#[test]
+fn a_policy_pins_the_log_and_has_to_demand_something() {
+    let w1 = FakeWitness::start(1);
+    let log = witnessed(&[&w1], 1);
+    let good = fs::read_to_string(&log.policy).unwrap();
+    let refused = |text: &str, more: &[&str], why: &str| {
+        fs::write(&log.policy, text).unwrap();
+        let (code, said) = log.by_policy("verify", more);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.to_string().contains(why), "{said}");
+    };
+    refused(&good.replace("quorum g", "quorum none"), &[], "demands nothing");
+    let other = Scene::new();
+    let key = mcpid::audit::note::NoteKey::new(
+        "example.com/other",
+        mcpid::audit::note::Kind::Log,
+        other.log_key.public().clone(),
+    );
+    let key = key.unwrap().to_string();
+    refused(&good, &["--log-key", &key], "no log line has the key");
+    let without: String = good.split_inclusive('\n').skip(1).collect();
+    refused(&without, &[], "--log-key is missing");
+    refused(&good, &["--witness", &w1.key().to_string()], "cannot be used together");
+    let own = log.scene.log_key.to_string();
+    fs::write(&log.policy, without).unwrap();
+    assert_eq!(log.by_policy("verify", &["--log-key", &own]).0, Some(5));
+}
+
+#[test]
+fn a_tlog_proof_leads_from_the_entry_to_the_cosigned_checkpoint() {
+    let w1 = FakeWitness::start(1);
+    let log = witnessed(&[&w1], 1);
+    assert_eq!(witness(&log.scene.path(), &log.policy, &[]).status.code(), Some(0));
+    let proof = fs::read_to_string(log.prove("tlog-proof")).unwrap();
+    let (head, note) = proof.split_once("\n\n").unwrap();
+    assert_eq!(note, fs::read_to_string(log.scene.path().join("checkpoint.cosigned")).unwrap());
+    let lines: Vec<&str> = head.lines().collect();
+    assert_eq!((lines[0], lines[2]), ("c2sp.org/tlog-proof@v1", "index 2"));
+    let entry = STANDARD.decode(lines[1].strip_prefix("extra ").unwrap()).unwrap();
+    assert_eq!(String::from_utf8(entry.clone()).unwrap(), log.scene.lines()[2]);
+    let hashes: Vec<Hash> =
+        lines[3..].iter().map(|line| STANDARD.decode(line).unwrap().try_into().unwrap()).collect();
+    let (checkpoint, _) = Checkpoint::signed(note.as_bytes(), &log.scene.log_key).unwrap();
+    let root = tree::root_of_inclusion(&tree::leaf(&entry), 2, checkpoint.size, &hashes);
+    assert_eq!(root, Some(checkpoint.root));
+    let missing = program(&[
+        "audit",
+        "prove",
+        "--audit",
+        log.scene.path().to_str().unwrap(),
+        "--format",
+        "tlog-proof",
+        "9",
+    ]);
+    assert_eq!(missing.status.code(), Some(3));
+}
+
+/// A client that ends at once: the bridge sends what it has, and waits for no witness that hangs.
+#[test]
+fn a_bridge_has_its_log_witnessed_too() {
+    let scene = Scene::new();
+    let (w1, w2) = (FakeWitness::start(1), FakeWitness::start(2));
+    w2.set(Fault::Hang);
+    let folder = tempfile::tempdir().unwrap();
+    let (file, key) = (folder.path().join("policy"), folder.path().join("key.json"));
+    fs::write(&file, policy(&scene.log_key, &[&w1, &w2], 1)).unwrap();
+    let key = key.to_str().unwrap();
+    let made = program(&["keygen", "--no-passphrase", "--name", "alice", "-o", key]);
+    assert!(made.status.success(), "{}", err(&made));
+    let (log, file) = (scene.path(), file.to_str().unwrap().to_owned());
+    let flags = ["connect", "-k", key, "--audit", log.to_str().unwrap(), "--witness-policy", &file];
+    let url = "http://127.0.0.1:9/mcp";
+    let begun = std::time::Instant::now();
+    let done = program(&[&flags[..], &[url]].concat());
+    assert!(done.status.success(), "{}", err(&done));
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    assert_eq!(w1.signed().unwrap().0, 0);
+    assert!(log.join("checkpoint.cosigned").exists());
+
+    let done = program(&[&flags[..], &["--print-config", "generic", url]].concat());
+    assert!(
+        out(&done).contains(&format!("\"--witness-policy\",\n    \"{file}\"")),
+        "{}",
+        out(&done)
+    );
+
+    // What it holds is not the log of this folder any more.
+    w1.remember(Some((5, [7; 32])));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mcpid"));
+    let call = folder.path().join("call");
+    let text = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    fs::write(&call, format!("{text}\n")).unwrap();
+    child.args(flags).arg(url).stdin(fs::File::open(&call).unwrap());
+    fs::write(log.join("witnesses.json"), ledger(&w1, 5)).unwrap();
+    let done = child.output().unwrap();
+    assert!(out(&done).contains("\"error\""), "{}", out(&done));
+    assert!(err(&done).contains("the log was rolled back: the witness w1"), "{}", err(&done));
+    assert!(scene.segments().is_empty(), "nothing was appended");
+}
+
+/// What would have been kept of a witness that has signed `size` entries.
+fn ledger(witness: &FakeWitness, size: u64) -> String {
+    let (key, root) = (witness.key().to_string(), STANDARD.encode([7; 32]));
+    let signed =
+        json!({"size": size, "root": root, "time": "2026-11-29T15:00:00Z", "rollbacks": 0});
+    json!({"mcpid": "witnesses/1", "witnesses": { key: signed }}).to_string()
+}
