@@ -318,6 +318,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--audit-policy', '--audit-policy', [CompletionResultType]::ParameterName, 'What becomes of a request that cannot be written down [default: required]')
             [CompletionResult]::new('--audit-redact', '--audit-redact', [CompletionResultType]::ParameterName, 'Keep a salted hash in place of what METHOD:NAME:PATH names in a body, such as tools/call:*:arguments.password; may be repeated')
             [CompletionResult]::new('--audit-sync', '--audit-sync', [CompletionResultType]::ParameterName, 'When an entry counts as written [default: batch]')
+            [CompletionResult]::new('--witness-policy', '--witness-policy', [CompletionResultType]::ParameterName, 'Let the witnesses of this policy (C2SP tlog-policy) cosign each checkpoint of the log')
             [CompletionResult]::new('--check-config', '--check-config', [CompletionResultType]::ParameterName, 'Check flags, configuration, trust files and certificates, and end')
             [CompletionResult]::new('--allow-evicting-store', '--allow-evicting-store', [CompletionResultType]::ParameterName, 'Use Redis servers though they evict when full: a nonce can then be used twice, unnoticed')
             [CompletionResult]::new('--raise-retention', '--raise-retention', [CompletionResultType]::ParameterName, 'Make the store keep nonces for longer, where this window needs it; that closes it for all its users for about that window')
@@ -372,6 +373,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--audit-policy', '--audit-policy', [CompletionResultType]::ParameterName, 'What becomes of a request that cannot be written down [default: required]')
             [CompletionResult]::new('--audit-redact', '--audit-redact', [CompletionResultType]::ParameterName, 'Keep a salted hash in place of what METHOD:NAME:PATH names in a body, such as tools/call:*:arguments.password; may be repeated')
             [CompletionResult]::new('--audit-sync', '--audit-sync', [CompletionResultType]::ParameterName, 'When an entry counts as written [default: batch]')
+            [CompletionResult]::new('--witness-policy', '--witness-policy', [CompletionResultType]::ParameterName, 'Let the witnesses of this policy (C2SP tlog-policy) cosign each checkpoint of the log')
             [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'Try the server once, say what a client would meet there, and end')
             [CompletionResult]::new('--allow-remote', '--allow-remote', [CompletionResultType]::ParameterName, 'Listen where other machines can connect, too')
             [CompletionResult]::new('--audit-bodies', '--audit-bodies', [CompletionResultType]::ParameterName, 'Keep bodies, and not only their digests')
@@ -428,6 +430,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('cosign', 'cosign', [CompletionResultType]::ParameterValue, 'Sign a checkpoint as a witness')
             [CompletionResult]::new('archive', 'archive', [CompletionResultType]::ParameterValue, 'Move old entries out of a log, packed')
             [CompletionResult]::new('erase', 'erase', [CompletionResultType]::ParameterValue, 'Erase one entry')
+            [CompletionResult]::new('witness', 'witness', [CompletionResultType]::ParameterValue, 'Let witnesses cosign the latest checkpoint of a log')
             break
         }
         'mcpid;audit;init' {
@@ -450,6 +453,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--log-key', '--log-key', [CompletionResultType]::ParameterName, 'The log''s public key, NAME+HASH+KEY, or a file that holds it; never taken from the log')
             [CompletionResult]::new('--checkpoint', '--checkpoint', [CompletionResultType]::ParameterName, 'A checkpoint that was kept elsewhere; may be repeated')
             [CompletionResult]::new('--witness', '--witness', [CompletionResultType]::ParameterName, 'The public key of a witness, or a file that holds it: what it cosigned counts as kept elsewhere; may be repeated')
+            [CompletionResult]::new('--witness-policy', '--witness-policy', [CompletionResultType]::ParameterName, 'Demand cosignatures by the quorum of this policy (C2SP tlog-policy)')
             [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'Your own trust files: without one that has the key nothing is good, since a keeper of a log can make a key and give it a name; may be repeated')
             [CompletionResult]::new('--trust', '--trust', [CompletionResultType]::ParameterName, 'Your own trust files: without one that has the key nothing is good, since a keeper of a log can make a key and give it a name; may be repeated')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The rules that hold in place of the log''s [default: the log''s, where they are not laxer]')
@@ -492,7 +496,8 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
         'mcpid;audit;prove' {
             [CompletionResult]::new('--audit', '--audit', [CompletionResultType]::ParameterName, 'The folder of the log [default: a folder of this user''s]')
             [CompletionResult]::new('--archive', '--archive', [CompletionResultType]::ParameterName, 'A folder with entries that mcpid audit archive has moved out of the log; may be repeated')
-            [CompletionResult]::new('--checkpoint', '--checkpoint', [CompletionResultType]::ParameterName, 'Prove it under this checkpoint, such as one that a witness cosigned [default: the latest]')
+            [CompletionResult]::new('--checkpoint', '--checkpoint', [CompletionResultType]::ParameterName, 'Prove it under this checkpoint [default: the log''s cosigned one, else the latest]')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to write it [default: evidence]')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'Where to write it; stdout where none is named')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Where to write it; stdout where none is named')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
@@ -500,14 +505,15 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'mcpid;audit;check' {
             [CompletionResult]::new('--log-key', '--log-key', [CompletionResultType]::ParameterName, 'The log''s public key, NAME+HASH+KEY, or a file that holds it; never taken from the log')
             [CompletionResult]::new('--checkpoint', '--checkpoint', [CompletionResultType]::ParameterName, 'A checkpoint that was kept elsewhere; may be repeated')
             [CompletionResult]::new('--witness', '--witness', [CompletionResultType]::ParameterName, 'The public key of a witness, or a file that holds it: what it cosigned counts as kept elsewhere; may be repeated')
+            [CompletionResult]::new('--witness-policy', '--witness-policy', [CompletionResultType]::ParameterName, 'Demand cosignatures by the quorum of this policy (C2SP tlog-policy)')
             [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'Your own trust files: without one that has the key nothing is good, since a keeper of a log can make a key and give it a name; may be repeated')
             [CompletionResult]::new('--trust', '--trust', [CompletionResultType]::ParameterName, 'Your own trust files: without one that has the key nothing is good, since a keeper of a log can make a key and give it a name; may be repeated')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The rules that hold in place of the log''s [default: the log''s, where they are not laxer]')
@@ -575,6 +581,17 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--audit', '--audit', [CompletionResultType]::ParameterName, 'The folder of the log [default: a folder of this user''s]')
             [CompletionResult]::new('--archive', '--archive', [CompletionResultType]::ParameterName, 'A folder with entries that mcpid audit archive has moved out of the log; may be repeated')
             [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'Why, in at most 1000 bytes; it stays in the log')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more on stderr')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more on stderr')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mcpid;audit;witness' {
+            [CompletionResult]::new('--witness-policy', '--witness-policy', [CompletionResultType]::ParameterName, 'The witnesses and their quorum (C2SP tlog-policy)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but failures and warnings')

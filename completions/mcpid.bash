@@ -91,6 +91,9 @@ _mcpid() {
             mcpid__subcmd__audit,verify)
                 cmd="mcpid__subcmd__audit__subcmd__verify"
                 ;;
+            mcpid__subcmd__audit,witness)
+                cmd="mcpid__subcmd__audit__subcmd__witness"
+                ;;
             mcpid__subcmd__gateway,report)
                 cmd="mcpid__subcmd__gateway__subcmd__report"
                 ;;
@@ -181,7 +184,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__audit)
-            opts="-q -v -h --json --quiet --verbose --help init verify show prove check consistency cosign archive erase"
+            opts="-q -v -h --json --quiet --verbose --help init verify show prove check consistency cosign archive erase witness"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -221,7 +224,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__audit__subcmd__check)
-            opts="-r -q -v -h --log-key --checkpoint --witness --trust --profile --window --ahead --require --allow-uncovered --origin --allow-clock --body --json --quiet --verbose --help"
+            opts="-r -q -v -h --log-key --checkpoint --witness --witness-policy --trust --profile --window --ahead --require --allow-uncovered --origin --allow-clock --body --json --quiet --verbose --help"
             if [[ ${cur} == -* ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -236,6 +239,10 @@ _mcpid() {
                     return 0
                     ;;
                 --witness)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --witness-policy)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -403,7 +410,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__audit__subcmd__prove)
-            opts="-o -q -v -h --audit --archive --checkpoint --output --json --quiet --verbose --help"
+            opts="-o -q -v -h --audit --archive --checkpoint --format --output --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -419,6 +426,10 @@ _mcpid() {
                     ;;
                 --checkpoint)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "evidence tlog-proof" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -483,7 +494,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__audit__subcmd__verify)
-            opts="-r -q -v -h --audit --archive --log-key --checkpoint --witness --trust --profile --window --ahead --require --allow-uncovered --origin --allow-clock --predecessor --allow-erased --all --json --quiet --verbose --help"
+            opts="-r -q -v -h --audit --archive --log-key --checkpoint --witness --witness-policy --trust --profile --window --ahead --require --allow-uncovered --origin --allow-clock --predecessor --allow-erased --all --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -506,6 +517,10 @@ _mcpid() {
                     return 0
                     ;;
                 --witness)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --witness-policy)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -552,8 +567,26 @@ _mcpid() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mcpid__subcmd__audit__subcmd__witness)
+            opts="-q -v -h --witness-policy --json --quiet --verbose --help"
+            if [[ ${cur} == -* ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --witness-policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -f -- "${cur}") )
+            return 0
+            ;;
         mcpid__subcmd__connect)
-            opts="-k -H -q -v -h --key --profile --client-id --ttl --header --max-body --timeout --ca --log-file --print-config --check --passphrase-file --passphrase-fd --listen --allow-origin --allow-remote --confirm --confirm-via --confirm-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --json --quiet --verbose --help"
+            opts="-k -H -q -v -h --key --profile --client-id --ttl --header --max-body --timeout --ca --log-file --print-config --check --passphrase-file --passphrase-fd --listen --allow-origin --allow-remote --confirm --confirm-via --confirm-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --witness-policy --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -651,6 +684,10 @@ _mcpid() {
                     COMPREPLY=($(compgen -W "batch checkpoint" -- "${cur}"))
                     return 0
                     ;;
+                --witness-policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -703,7 +740,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__gateway)
-            opts="-r -q -v -h --config --check-config --upstream --listen --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store --raise-retention --mode --strict --permissive --refuse-with --realm --path --open --allow-origin --preserve-host --trusted-proxy --tls-cert --tls-key --upstream-ca --allow-remote-upstream --log --admin --allow-remote-admin --max-connections --budget --head-timeout --body-timeout --idle-timeout --connect-timeout --answer-timeout --drain-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --json --quiet --verbose --help report"
+            opts="-r -q -v -h --config --check-config --upstream --listen --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store --raise-retention --mode --strict --permissive --refuse-with --realm --path --open --allow-origin --preserve-host --trusted-proxy --tls-cert --tls-key --upstream-ca --allow-remote-upstream --log --admin --allow-remote-admin --max-connections --budget --head-timeout --body-timeout --idle-timeout --connect-timeout --answer-timeout --drain-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --witness-policy --json --quiet --verbose --help report"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -863,6 +900,10 @@ _mcpid() {
                     ;;
                 --audit-sync)
                     COMPREPLY=($(compgen -W "batch checkpoint" -- "${cur}"))
+                    return 0
+                    ;;
+                --witness-policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
