@@ -8,12 +8,14 @@ import json
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
 import urllib.request
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 from threading import Thread
 
 from servers import Done, Stand
@@ -258,8 +260,62 @@ def unknown(stand: Stand, aics: Path):
         assert [(one["outcome"], "404" in one["message"]) for one in said] == [("refused", True)] * 3, said
 
 
+@contextmanager
+def behind_tls(stand: Stand, witness: Witness):
+    """A port that speaks TLS for a witness, and the authority that vouches for it."""
+    def made(name: str, *more) -> tuple[Path, Path]:
+        chain, secret = stand.folder / f"{name}.pem", stand.folder / f"{name}.key"
+        new = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+        stand.command(*new, "-days", "2", "-subj", f"/CN={name}", "-keyout", secret, "-out", chain, *more).expect(0)
+        return chain, secret
+
+    authority, its_key = made("authority")
+    name = ("-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=CA:FALSE")
+    chain, secret = made("localhost", "-CA", authority, "-CAkey", its_key, *name)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain, secret)
+
+    class Forward(StreamRequestHandler):
+        def handle(self):
+            with context.wrap_socket(self.request, server_side=True) as client:
+                asked = b""
+                while "\n\n\u2014 ".encode() not in asked or not asked.endswith(b"\n"):
+                    asked += client.recv(65536)
+                with socket.create_connection(("127.0.0.1", witness.port)) as inside:
+                    inside.sendall(asked.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+                    while part := inside.recv(65536):
+                        client.sendall(part)
+
+    class Server(ThreadingTCPServer):
+        def handle_error(self, *_):
+            """A client that does not trust the certificate hangs up."""
+
+    server = Server(("127.0.0.1", 0), Forward)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_address[1], authority
+    finally:
+        server.shutdown()
+
+
+def over_tls(stand: Stand, aics: Path):
+    scene = Scene(stand, aics, "witnesses-tls")
+    w1 = scene.witnesses[0]
+    w1.start()
+    try:
+        with behind_tls(stand, w1) as (port, authority):
+            scene.policy.write_text(f"log {scene.log_key}\nwitness w1 {w1.vkey} https://localhost:{port}\nquorum w1\n")
+            # No authority of this machine vouches for it.
+            assert scene.outcomes(5) == ["failed"]
+            stand.environment["SSL_CERT_FILE"] = str(authority)
+            assert scene.outcomes(0) == ["cosigned"]
+    finally:
+        stand.environment.pop("SSL_CERT_FILE", None)
+        w1.stop()
+
+
 def cases(stand: Stand, aics: Path | None):
-    for case in (cosigned_by_the_gateway, killed_and_rolled_back, rolled_back_and_forked, unknown):
+    for case in (cosigned_by_the_gateway, killed_and_rolled_back, rolled_back_and_forked, unknown, over_tls):
 
         def run(case=case):
             assert aics, "aics-witness and aics-tlog need Python 3.12 or newer: none in PATH or ~/.pyenv/versions"
