@@ -16,6 +16,7 @@ use prometheus_client::registry::Registry;
 use crate::audit;
 use crate::audit::witness::WitnessStatus;
 use crate::clock::{Clock, Timestamp};
+use crate::tower::SessionBindings;
 
 use super::log::{LogLine, LoggedOutcome, LoggedStatus};
 use super::witness_collector::WitnessCollector;
@@ -80,6 +81,7 @@ pub struct Metrics {
     reload_failures: Counter,
     lost_lines: Counter,
     audit: OnceLock<Audit>,
+    bindings: OnceLock<Arc<SessionBindings>>,
     tools: Mutex<Vec<Box<str>>>,
     fresh: Mutex<VecDeque<(i64, u64)>>,
 }
@@ -98,6 +100,7 @@ impl Default for Metrics {
             reload_failures: Counter::default(),
             lost_lines: Counter::default(),
             audit: OnceLock::new(),
+            bindings: OnceLock::new(),
             tools: Mutex::default(),
             fresh: Mutex::default(),
         };
@@ -205,8 +208,9 @@ impl Metrics {
         self.keys.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    pub(super) fn sessions(&self, count: usize) {
-        self.sessions.set(i64::try_from(count).unwrap_or(i64::MAX));
+    /// Adds the number of bound sessions, which is read each time the text is made.
+    pub(super) fn watch_sessions(&self, bindings: Arc<SessionBindings>) {
+        let _ = self.bindings.set(bindings);
     }
 
     /// Counts a trust file or certificate that changed and could not be used.
@@ -240,6 +244,9 @@ impl Metrics {
         self.live_nonces.set(i64::try_from(self.live(now)).unwrap_or(i64::MAX));
         if let Some(audit) = self.audit.get() {
             audit.look();
+        }
+        if let Some(bindings) = self.bindings.get() {
+            self.sessions.set(i64::try_from(bindings.len()).unwrap_or(i64::MAX));
         }
         let mut text = String::new();
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);

@@ -16,9 +16,7 @@ use tower_service::Service;
 
 use crate::message::target::Origin;
 use crate::net::Dialer;
-use crate::tower::{
-    BoxError, EchoedId, INTERNAL_ERROR, REFUSED, SessionBindings, Status, error_response,
-};
+use crate::tower::{BoxError, EchoedId, INTERNAL_ERROR, REFUSED, Status, error_response};
 
 use super::body::{AnswerBody, BodyTooSlow};
 use super::client_address::Client;
@@ -27,7 +25,6 @@ use super::forward;
 use super::framing::GatewayFault;
 use super::location::{self, Locations};
 use super::log::{LogText, LoggedOutcome};
-use super::metrics::Metrics;
 use super::record::RequestRecord;
 use super::upstream_permits::UpstreamPermits;
 use super::web_origins::WebOrigins;
@@ -37,8 +34,6 @@ use super::web_origins::WebOrigins;
 pub(super) struct UpstreamProxy {
     pub(super) config: Arc<Config>,
     pub(super) dialer: Dialer<UnsyncBoxBody<Bytes, BoxError>>,
-    pub(super) sessions: Arc<SessionBindings>,
-    pub(super) metrics: Arc<Metrics>,
     pub(super) web_origins: Arc<WebOrigins>,
     pub(super) permits: UpstreamPermits,
     /// The scheme of the public origin.

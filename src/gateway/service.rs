@@ -96,13 +96,14 @@ impl Gateway {
         let public = verifier.origins().clone();
         let scheme = public.iter().next().map_or("https", |origin| origin.scheme().as_str());
         let sessions = Arc::new(SessionBindings::new(config.sessions, config.session_idle));
+        metrics.watch_sessions(Arc::clone(&sessions));
         let learning = {
             let metrics = Arc::clone(&metrics);
             config.modes.clone().with_learned(move |tools| metrics.learn_tools(tools.names()))
         };
         let layer = VerifyLayer::new(verifier)?
             .with_learning_modes(learning)
-            .with_sessions(Arc::clone(&sessions))
+            .with_sessions(sessions)
             .with_refusals(config.refuse_with.clone())?
             .with_budget(Arc::new(Budget::new(config.budget)))
             .with_observer(RecordVerdict)
@@ -131,16 +132,7 @@ impl Gateway {
         let permits = UpstreamPermits::new(config.exchanges);
         let target = UpstreamTarget::new(&config.upstream).map(Arc::new);
         let config = Arc::new(config);
-        let proxy = UpstreamProxy {
-            config,
-            dialer,
-            sessions,
-            metrics,
-            web_origins,
-            permits,
-            scheme,
-            target,
-        };
+        let proxy = UpstreamProxy { config, dialer, web_origins, permits, scheme, target };
         Ok(Gateway::assemble(proxy, layer, records, handle))
     }
 
@@ -274,7 +266,6 @@ impl GatewayParts {
         };
         proxy.web_origins.add_cors(&page, response.headers_mut());
         record.answered(response.status().as_u16());
-        proxy.metrics.sessions(proxy.sessions.len());
         response
     }
 

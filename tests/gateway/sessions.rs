@@ -60,6 +60,8 @@ async fn another_key_cannot_speak_in_a_session() {
     let own = stand.send(&stand.signed(2, INITIALIZE)).await;
     assert_eq!(own.header("mcp-session-id"), Some("session-1"));
     assert_eq!(stand.send(&in_session(&stand, 2, "session-1", CALL)).await.status, 200);
+    let numbers = stand.metrics.text(mcpid::clock::Timestamp::default());
+    assert!(numbers.contains("\nmcpid_sessions 2\n"), "{numbers}");
 }
 
 #[tokio::test]
