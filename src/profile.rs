@@ -1,6 +1,7 @@
 //! Profiles: what a verifier demands and what a signer sends, as data.
 //!
-//! Code never compares the name of a profile. It reads the property that it needs.
+//! All profiles stand in one table, [`Profile::NAMED`]. Other code never compares the name of a
+//! profile, but reads the property that it needs; a test in `tests/house` checks that.
 
 use std::borrow::Cow;
 
@@ -45,16 +46,34 @@ pub enum TagRule {
     Ignored,
 }
 
+/// A row of the table of profiles, [`Profile::NAMED`].
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct NamedProfile {
+    /// The name in flags and in JSON.
+    pub name: &'static str,
+    /// What the profile is for, in one line without a full stop.
+    pub about: &'static str,
+    make: fn() -> Profile,
+}
+
+impl NamedProfile {
+    /// Returns the profile.
+    pub fn profile(&self) -> Profile {
+        (self.make)()
+    }
+}
+
 /// A set of rules for signing and verifying. Build one from a named profile and change fields:
 /// `Profile { window: …, ..Profile::mcp() }`.
 ///
 /// ```
 /// use mcpid::profile::{Profile, Window};
 ///
-/// let patient = Profile { window: Window { back: Some(120), ahead: 5 }, ..Profile::mcp() };
-/// assert!(patient.covers_if_carried("mcp-session-id"));
-/// assert!(patient.covers_if_carried("mcp-param-region"));
-/// assert!(!patient.covers_if_carried("user-agent"));
+/// let slower = Profile { window: Window { back: Some(120), ahead: 5 }, ..Profile::mcp() };
+/// assert!(slower.covers_if_carried("mcp-session-id"));
+/// assert!(slower.covers_if_carried("mcp-param-region"));
+/// assert!(!slower.covers_if_carried("user-agent"));
 /// assert_eq!(Profile::named("mcp"), Some(Profile::mcp()));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,17 +110,27 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// The names that [`Profile::named`] knows.
-    pub const NAMES: &'static [&'static str] = &["mcp", "sep2752", "rfc9421"];
+    /// All named profiles. The first one is the default.
+    pub const NAMED: &'static [NamedProfile] = &[
+        NamedProfile { name: "mcp", about: "All of mcpid's rules", make: Profile::mcp },
+        NamedProfile {
+            name: "sep2752",
+            about: "What the draft SEP-2752 asks, and no more",
+            make: Profile::sep2752,
+        },
+        NamedProfile {
+            name: "rfc9421",
+            about: "Any signature of RFC 9421, for audits and interoperability",
+            make: Profile::rfc9421,
+        },
+    ];
 
-    /// The profile of this name.
+    /// The name of the default profile.
+    pub const DEFAULT: &'static str = Profile::NAMED[0].name;
+
+    /// Returns the profile of this name, or `None` if no profile has it.
     pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "mcp" => Some(Profile::mcp()),
-            "sep2752" => Some(Profile::sep2752()),
-            "rfc9421" => Some(Profile::rfc9421()),
-            _ => None,
-        }
+        Profile::NAMED.iter().find(|named| named.name == name).map(NamedProfile::profile)
     }
 
     /// Returns the default profile: the signature covers everything that decides what an MCP server
@@ -170,10 +199,16 @@ impl Profile {
         }
     }
 
+    /// Whether the profile demands that anything is covered. If it demands nothing, a report lists
+    /// what a signature leaves open.
+    pub fn demands_coverage(&self) -> bool {
+        !self.always.is_empty()
+    }
+
     /// Returns what a signer covers: `(always, if_carried)`. The profile `rfc9421` demands no
     /// components, but a signature over none proves nothing, so its signers cover what `mcp` does.
     pub fn signer_components(&self) -> (Vec<Cow<'static, str>>, Vec<Cow<'static, str>>) {
-        if self.always.is_empty() {
+        if !self.demands_coverage() {
             let mcp = Profile::mcp();
             (mcp.always, mcp.if_carried)
         } else {

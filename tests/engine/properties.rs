@@ -85,7 +85,7 @@ proptest! {
         };
         // A percent sign that escapes nothing is no path.
         prop_assume!(!target.contains('%'));
-        let profile = Profile::named(Profile::NAMES[profile]).unwrap();
+        let profile = Profile::NAMED[profile].profile();
         let mut call = Call::unsigned();
         call.target = RequestTarget::Origin(target.into());
         call.remove("mcp-protocol-version").remove("mcp-method").remove("mcp-name");
@@ -176,7 +176,7 @@ proptest! {
             call.push(&name, &value);
         }
         let judge = Judge {
-            profile: Profile::named(Profile::NAMES[profile]).unwrap(),
+            profile: Profile::NAMED[profile].profile(),
             clock: Arc::new(FixedClock(time(now))),
             ..judge()
         };

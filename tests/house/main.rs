@@ -172,6 +172,27 @@ fn the_library_neither_prints_nor_exits_nor_knows_default_paths() {
 }
 
 #[test]
+fn only_the_table_of_profiles_knows_their_names() {
+    for (path, text) in sources() {
+        let file = relative(&path);
+        if file == "profile.rs" {
+            continue;
+        }
+        let squeezed: String = code(&text).split_whitespace().collect();
+        for name in ["sep2752", "rfc9421"] {
+            assert!(!squeezed.contains(&format!("\"{name}\"")), "{file}: the name {name}");
+        }
+        for compared in ["profile.name==", "profile.name!=", "profile().name==", "profile().name!="]
+        {
+            assert!(!squeezed.contains(compared), "{file}: compares the name of a profile");
+        }
+        for property in ["profile.as_deref()==", "profile.as_deref()!="] {
+            assert!(!squeezed.contains(property), "{file}: compares the name of a profile");
+        }
+    }
+}
+
+#[test]
 fn names_say_what_is_inside() {
     for (path, _) in sources() {
         let file = relative(&path);

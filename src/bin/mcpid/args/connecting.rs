@@ -61,7 +61,7 @@ pub(crate) struct ConnectArgs {
     #[arg(short, long, value_name = "KEY")]
     pub(crate) key: Option<PathBuf>,
     /// The rules to sign by
-    #[arg(long, value_name = "P", default_value = "mcp")]
+    #[arg(long, value_name = "P", default_value = mcpid::profile::Profile::DEFAULT)]
     pub(crate) profile: ProfileName,
     /// The stable client id to send as tag, in place of the key id
     #[arg(long, value_name = "ID")]

@@ -1,22 +1,41 @@
 //! The commands that act on a message: `sign`, `verify`, `inspect`.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use mcpid::clock::Timestamp;
+use mcpid::profile::{NamedProfile, Profile};
 
 use super::values::{Ttl, When, duration, size, target_prefix, time, ttl, when};
 use super::{ClaimingArgs, OpeningArgs, PassphraseArgs};
 
-/// The named profiles that the command line offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ProfileName {
-    /// All of mcpid's rules
-    Mcp,
-    /// What the draft SEP-2752 asks, and no more
-    Sep2752,
-    /// Any signature of RFC 9421, for audits and interoperability
-    Rfc9421,
+/// A profile, by its row in the library's table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProfileName(&'static NamedProfile);
+
+impl ProfileName {
+    pub(crate) fn profile(self) -> Profile {
+        self.0.profile()
+    }
+
+    /// The name, for a command line that needs the flag: the default needs none.
+    pub(crate) fn unless_default(self) -> Option<&'static str> {
+        Some(self.0.name).filter(|name| *name != Profile::DEFAULT)
+    }
+}
+
+impl ValueEnum for ProfileName {
+    fn value_variants<'a>() -> &'a [Self] {
+        static ALL: LazyLock<Vec<ProfileName>> =
+            LazyLock::new(|| Profile::NAMED.iter().map(ProfileName).collect());
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.name).help(self.0.about))
+    }
 }
 
 /// How `sign` prints what it made.
@@ -52,7 +71,7 @@ pub(crate) struct SignArgs {
     #[arg(short, long, value_name = "KEY")]
     pub(crate) key: Option<PathBuf>,
     /// The rules to sign by
-    #[arg(long, value_name = "P", default_value = "mcp")]
+    #[arg(long, value_name = "P", default_value = Profile::DEFAULT)]
     pub(crate) profile: ProfileName,
     /// The stable client id to send as tag, in place of the key id
     #[arg(long, value_name = "ID")]
@@ -114,7 +133,7 @@ pub(crate) struct JudgingArgs {
     #[arg(short = 'r', long, value_name = "TRUST")]
     pub(crate) trust: Vec<PathBuf>,
     /// The rules to judge by
-    #[arg(long, value_name = "P", default_value = "mcp")]
+    #[arg(long, value_name = "P", default_value = Profile::DEFAULT)]
     pub(crate) profile: ProfileName,
     /// How old a signature may be; 30s under the profile mcp
     #[arg(long, value_name = "30s", value_parser = duration, allow_hyphen_values = true)]

@@ -7,8 +7,8 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use crate::args::{
-    AuditCheckArgs, AuditPins, AuditVerifyArgs, ClaimingArgs, InspectArgs, JudgingArgs,
-    ProfileName, SignArgs, Ttl, VerifyArgs, When,
+    AuditCheckArgs, AuditPins, AuditVerifyArgs, ClaimingArgs, InspectArgs, JudgingArgs, SignArgs,
+    Ttl, VerifyArgs, When,
 };
 use crate::output::ui::shell_word;
 
@@ -45,9 +45,8 @@ impl Again {
     }
 
     fn judging(self, args: &JudgingArgs, max_body: Option<u64>) -> Self {
-        let profile = Some(args.profile).filter(|p| *p != ProfileName::Mcp);
         self.flag("-r", args.trust.iter().map(|path| text(path)))
-            .flag("--profile", profile.map(|p| p.profile().name))
+            .flag("--profile", args.profile.unless_default())
             .flag("--window", args.window.map(|s| format!("{s}s")))
             .flag("--ahead", args.ahead.map(|s| format!("{s}s")))
             .flag("--require", &args.require)
@@ -152,7 +151,6 @@ pub(crate) fn sign(args: &SignArgs, otherwise: &Otherwise<'_>) -> Option<String>
     if args.header.iter().any(|header| !header.starts_with('@')) {
         return None;
     }
-    let profile = Some(args.profile).filter(|p| *p != ProfileName::Mcp);
     let label = Some(otherwise.label.unwrap_or(&args.label)).filter(|label| *label != "mcp");
     let ttl = args.ttl.map(|ttl| match ttl {
         Ttl::Seconds(seconds) => format!("{seconds}s"),
@@ -161,7 +159,7 @@ pub(crate) fn sign(args: &SignArgs, otherwise: &Otherwise<'_>) -> Option<String>
     let format = args.format.and_then(|format| clap::ValueEnum::to_possible_value(&format));
     let again = Again::of("sign")
         .flag("-k", args.key.as_deref().map(text))
-        .flag("--profile", profile.map(|p| p.profile().name))
+        .flag("--profile", args.profile.unless_default())
         .flag("--client-id", &args.client_id)
         .flag("--cover", &args.cover)
         .flag("--no-cover", &args.no_cover)

@@ -7,12 +7,13 @@ use std::time::Duration;
 use mcpid::gateway::{Config, Upstream};
 use mcpid::message::target::Origin;
 use mcpid::net::{ListenAddress, ServerLimits, tls};
+use mcpid::profile::Presence;
 use mcpid::tower::{LearningModes, Modes, Paths, RefuseWith};
 use rustls::{ClientConfig, ServerConfig};
 
 use super::reload::Watch;
 use crate::args::pattern_flag::{self, Restricted};
-use crate::args::{GatingArgs, ModeName, ProfileName, RefusalStatus};
+use crate::args::{GatingArgs, ModeName, RefusalStatus};
 use crate::cmd::verify::verifier::Judging;
 use crate::input::files;
 use crate::output::exit::Exit;
@@ -61,10 +62,12 @@ impl Gating {
             ))
             .hint("use https, or --allow-remote-upstream if the network between is yours alone"));
         }
-        if args.judging.profile == ProfileName::Rfc9421 {
-            return Err(Failure::usage(
-                "the profile rfc9421 is for audits: a request that it accepts can be replayed",
-            )
+        let profile = args.judging.profile.profile();
+        if profile.nonce != Presence::Required {
+            return Err(Failure::usage(format!(
+                "the profile {} is for audits: a request that it accepts can be replayed",
+                profile.name
+            ))
             .hint("mcpid gateway --profile mcp"));
         }
         let listen =

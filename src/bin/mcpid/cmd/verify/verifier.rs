@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use mcpid::clock::Clock;
-use mcpid::key::trust::{Entry, Registry, Source};
+use mcpid::key::trust::{Registry, TrustEntry, TrustSource};
 use mcpid::message::target::{Origin, Origins};
 use mcpid::profile::{Profile, Window};
 use mcpid::verify::coverage::Changes;
 use mcpid::verify::{DEFAULT_MAX_BODY, Replay, Verifier};
 use serde_json::value::RawValue;
 
+use crate::args::JudgingArgs;
 use crate::args::coverage_flags;
-use crate::args::{JudgingArgs, ProfileName};
 use crate::input::captures::hex;
 use crate::keys::trust_file;
 use crate::output::exit::Exit;
@@ -25,17 +25,6 @@ pub(crate) struct Judging {
     registry: Arc<Registry>,
     origins: Origins,
     max_body: u64,
-}
-
-impl ProfileName {
-    /// The profile of this name.
-    pub(crate) fn profile(self) -> Profile {
-        match self {
-            ProfileName::Mcp => Profile::mcp(),
-            ProfileName::Sep2752 => Profile::sep2752(),
-            ProfileName::Rfc9421 => Profile::rfc9421(),
-        }
-    }
 }
 
 impl Judging {
@@ -77,7 +66,7 @@ impl Judging {
 
     /// The trust files that are judged by and the SHA-256 of each, as JSON.
     pub(crate) fn sources(&self) -> Result<Arc<RawValue>, Failure> {
-        let source = |source: &Source| {
+        let source = |source: &TrustSource| {
             let file = source.path.display().to_string();
             serde_json::json!({ "file": file, "sha256": hex(&source.sha256) })
         };
@@ -92,7 +81,7 @@ impl Judging {
     }
 
     /// The entries of the trusted keys.
-    pub(crate) fn trusted(&self) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn trusted(&self) -> impl Iterator<Item = &TrustEntry> {
         self.registry.iter().map(|entry| &**entry)
     }
 

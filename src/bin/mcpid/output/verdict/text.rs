@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use mcpid::clock::Timestamp;
 use mcpid::message::shown::{MOST_PRINTED, capped, printed, quoted};
+use mcpid::profile::Profile;
 use mcpid::verify::window::span;
 
 use super::{FailedSignature, Key, Mcp, ONLY_A_LOG, TimeSource, Verdict};
@@ -164,7 +165,8 @@ impl Verdict {
     }
 
     fn rest(&self, facts: &mut Vec<Fact>) {
-        if self.profile.as_deref() == Some("rfc9421") {
+        let profile = self.profile.as_deref().and_then(Profile::named);
+        if profile.is_some_and(|profile| !profile.demands_coverage()) {
             let open = components(&self.not_covered);
             facts.push(("open", if open.is_empty() { "nothing".to_owned() } else { open }));
         }
