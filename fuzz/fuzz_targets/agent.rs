@@ -62,7 +62,7 @@ fuzz_target!(|data: &[u8]| {
     let (size, signs) = (rest.len(), how & 1 == 1);
     let answers = if signs { [good_list(&key), rest] } else { [rest, Vec::new()] };
     *ANSWERS.lock().expect("nobody panics with it") = answers;
-    let agent = Agent::at(&*SOCKET).with_patience(Duration::from_secs(5));
+    let agent = Agent::at(&*SOCKET).with_timeout(Duration::from_secs(5));
     let Ok(listed) = agent.identities() else {
         assert!(!signs, "the good list is read");
         return;

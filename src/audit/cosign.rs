@@ -21,7 +21,7 @@ use super::proof::ProofError;
 use super::tree::{self, Hash};
 use crate::clock::Timestamp;
 use crate::key::Sign;
-use crate::key::store::{self, StoreError};
+use crate::key::store::{self, FileError};
 
 /// Hashes of a proof at most (C2SP `tlog-witness`).
 const MAX_PROOF: usize = 63;
@@ -144,7 +144,7 @@ impl WitnessState {
         let text = serde_json::to_string_pretty(&json).unwrap_or_default() + "\n";
         store::replace(&self.path, text.as_bytes(), 0o600, None).map_err(|error| {
             ProofError::Log(match error {
-                StoreError::Io(e) => LogError::io("write", &self.path, e),
+                FileError::Io(e) => LogError::io("write", &self.path, e),
                 other => LogError::Key(Arc::new(other)),
             })
         })

@@ -95,13 +95,13 @@ impl EntryWork {
     }
 }
 
-/// Hands in an entry; the answer is its number, once it counts as written.
+/// Puts an entry into the queue; the answer is its number, once it counts as written.
 pub(super) fn put(queue: &EntryQueue, record: Record) -> Result<Waiting<'_, EntryWork>, LogError> {
     checked(queue, &record)?;
     accepted(queue, queue.put(EntryTask { record, gaps: None }))
 }
 
-/// Hands in an entry that no request waits for. If it cannot be written, `gaps` counts it.
+/// Puts an entry into the queue that no request waits for. If it cannot be written, `gaps` counts it.
 pub(super) fn post(queue: &EntryQueue, record: Record, gaps: &Arc<AtomicU64>) {
     let posted = checked(queue, &record).and_then(|()| {
         let task = EntryTask { record, gaps: Some(Arc::clone(gaps)) };

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::clock::Timestamp;
 use crate::key::PublicKey;
-use crate::key::trust::Entry as Trusted;
+use crate::key::trust::TrustEntry as Trusted;
 use crate::message::{Head, RequestTarget};
 use crate::profile::Profile;
 use crate::verify::HeldSignature;

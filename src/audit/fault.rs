@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::key::SignError;
-use crate::key::store::StoreError;
+use crate::key::store::FileError;
 
 /// Bytes of one entry, its line feed included: a body of the largest size that is common, in
 /// base64, and much room.
@@ -59,7 +59,7 @@ pub enum LogError {
     },
     /// The log's key cannot be read.
     #[error("the key of the log cannot be read")]
-    Key(#[source] Arc<StoreError>),
+    Key(#[source] Arc<FileError>),
     /// The log's key has a passphrase, or a name that no signed note can hold.
     #[error("the key of the log cannot be used: {0}")]
     KeyUnfit(&'static str),

@@ -28,7 +28,7 @@ use super::note::{self, Kind, NoteKey};
 use super::tree;
 use crate::clock::Timestamp;
 use crate::key::keyfile::Keyfile;
-use crate::key::store::{self, StoreError};
+use crate::key::store::{self, FileError};
 use crate::key::{SecretKey, Sign};
 
 const KEY: &str = "log-key.json";
@@ -147,8 +147,8 @@ impl Folder {
         let wrong = |path: &Path| {
             let (path, whole) = (path.to_owned(), folder.path.clone());
             move |error| match error {
-                StoreError::Exists => LogError::Exists(whole),
-                StoreError::Io(e) => LogError::io("write", &path, e),
+                FileError::Exists => LogError::Exists(whole),
+                FileError::Io(e) => LogError::io("write", &path, e),
                 other => LogError::Key(Arc::new(other)),
             }
         };
@@ -190,7 +190,7 @@ impl Folder {
     /// [`LogError::NotALog`], [`LogError::Key`], [`LogError::KeyUnfit`].
     pub fn key(&self) -> Result<LogKey, LogError> {
         let keyfile = store::load_keyfile(&self.file(KEY)).map_err(|error| match error {
-            StoreError::Io(e) if e.kind() == io::ErrorKind::NotFound => {
+            FileError::Io(e) if e.kind() == io::ErrorKind::NotFound => {
                 LogError::NotALog(self.path.clone())
             }
             other => LogError::Key(Arc::new(other)),

@@ -28,10 +28,10 @@ const RETRY: Duration = Duration::from_secs(2);
 /// waits is written, and a last checkpoint with it.
 #[derive(Clone)]
 pub struct Log {
-    shared: Arc<Shared>,
+    shared: Arc<SharedLog>,
 }
 
-struct Shared {
+struct SharedLog {
     queue: Arc<EntryQueue>,
     refused: Arc<Mutex<Refused>>,
     numbers: Arc<LogNumbers>,
@@ -83,7 +83,7 @@ impl Log {
         };
         let started = queue.start("audit", move |worker| writing.run(worker, writer));
         started.map_err(|error| LogError::io("start a thread for", &path, error))?;
-        Ok(Log { shared: Arc::new(Shared { queue, refused, numbers, key, clock, path }) })
+        Ok(Log { shared: Arc::new(SharedLog { queue, refused, numbers, key, clock, path }) })
     }
 
     /// Appends an entry, and waits without blocking until it counts as written. Its number.
@@ -191,7 +191,7 @@ impl Log {
     }
 }
 
-impl Drop for Shared {
+impl Drop for SharedLog {
     fn drop(&mut self) {
         self.queue.close();
     }

@@ -10,7 +10,7 @@ use super::files;
 use super::folder::Folder;
 use super::tree::{self, Edge, HASH};
 use crate::clock::Timestamp;
-use crate::key::store::{self, StoreError};
+use crate::key::store::{self, FileError};
 
 /// A file of entries that is written to.
 pub(super) struct Segment {
@@ -141,7 +141,7 @@ impl Hashes {
 pub(super) fn show(folder: &Folder, note: &[u8]) -> Result<(), LogError> {
     let path = folder.checkpoint();
     store::replace(&path, note, 0o600, None).map_err(|error| match error {
-        StoreError::Io(e) => LogError::io("write", &path, e),
+        FileError::Io(e) => LogError::io("write", &path, e),
         other => LogError::io("write", &path, std::io::Error::other(other)),
     })
 }

@@ -3,7 +3,7 @@
 //! A client of the agent protocol (draft-miller-ssh-agent), as far as Ed25519 keys need it: list,
 //! sign, add. Each request has a connection of its own, so that an agent that was restarted, or
 //! that answered halfway, spoils nothing but that one request. What the agent answers is bounded,
-//! parsed strictly, and a signature is verified before anybody gets to see it.
+//! parsed strictly, and a signature is verified before it is returned.
 
 use std::fmt;
 use std::io;
@@ -34,23 +34,23 @@ const SUCCESS: u8 = 6;
 const CONSTRAIN_LIFETIME: u8 = 1;
 const CONSTRAIN_CONFIRM: u8 = 2;
 
-/// How long an agent may take for what needs nobody's consent.
-const PROMPT: Duration = Duration::from_secs(10);
+/// How long an agent may take for a request that needs no person's consent.
+const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an agent may take to sign: it may have to ask a person first.
-const PATIENCE: Duration = Duration::from_secs(60);
+const SIGN_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// An ssh-agent, by its socket.
+/// An ssh-agent, identified by its socket.
 #[derive(Clone, Debug)]
 pub struct Agent {
     socket: PathBuf,
-    patience: Duration,
+    timeout: Duration,
 }
 
-/// Why an agent did not do what it was asked for.
+/// Why a request to an agent failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AgentError {
-    /// There is no agent at the socket, or it may not be talked to.
+    /// There is no agent at the socket, or this process may not connect to it.
     #[error("there is no ssh-agent at {}", .socket.display())]
     Gone {
         /// The socket.
@@ -65,10 +65,10 @@ pub enum AgentError {
     /// There is no answer.
     #[error("the ssh-agent did not answer within {} s", .0.as_secs_f32())]
     TimedOut(Duration),
-    /// What is to be signed or added does not fit into a message of 256 KiB.
+    /// The message to sign, or the key to add, does not fit into 256 KiB.
     #[error("{0} bytes are more than an ssh-agent takes")]
     TooLong(usize),
-    /// The answer is none by the protocol: what is wrong with it.
+    /// The answer breaks the protocol; says what is wrong with it.
     #[error("the ssh-agent answered what is no proper answer: {0}")]
     Malformed(&'static str),
     /// It holds no keys at all. A locked agent says the same.
@@ -99,19 +99,19 @@ pub struct Constraints {
 
 /// A key that an agent lists.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Identity {
+pub struct AgentIdentity {
     blob: Vec<u8>,
     comment: String,
     key: Option<PublicKey>,
 }
 
-impl Identity {
-    /// The key, if it is one that can sign for us: `ssh-ed25519`, 32 proper bytes, not weak.
+impl AgentIdentity {
+    /// Returns the key, or `None` if it cannot sign here: of another type, not a point, or weak.
     pub fn key(&self) -> Option<&PublicKey> {
         self.key.as_ref()
     }
 
-    /// The comment: any text at all, and whoever added the key chose it.
+    /// Returns the comment: any text at all, chosen by the program that added the key.
     pub fn comment(&self) -> &str {
         &self.comment
     }
@@ -140,9 +140,9 @@ impl Identity {
     }
 }
 
-impl fmt::Debug for Identity {
+impl fmt::Debug for AgentIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Identity({}, {:?}, {})", self.fingerprint(), self.comment, self.kind())
+        write!(f, "AgentIdentity({}, {:?}, {})", self.fingerprint(), self.comment, self.kind())
     }
 }
 
@@ -156,29 +156,29 @@ fn fingerprint(blob: &[u8]) -> String {
 }
 
 impl Agent {
-    /// The agent that listens at `socket`, a Unix socket. Nothing is tried yet.
+    /// Creates a client for the agent at `socket`, a Unix socket, without connecting yet.
     pub fn at(socket: impl Into<PathBuf>) -> Self {
-        Agent { socket: socket.into(), patience: PATIENCE }
+        Agent { socket: socket.into(), timeout: SIGN_TIMEOUT }
     }
 
-    /// Waits for a signature that long; 60 s otherwise, since the agent may be asking a person.
+    /// Sets how long to wait for a signature: 60 s by default, since the agent may ask a person.
     #[must_use]
-    pub fn with_patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
-    /// Where it listens.
+    /// Returns the agent's socket.
     pub fn socket(&self) -> &Path {
         &self.socket
     }
 
-    /// The keys it lists, of all kinds; none if it is locked.
+    /// Returns the keys that the agent lists, of all kinds; no key if the agent is locked.
     ///
     /// # Errors
     /// [`AgentError`].
-    pub fn identities(&self) -> Result<Vec<Identity>, AgentError> {
-        let answer = self.request(REQUEST_IDENTITIES, &[], self.patience.min(PROMPT))?;
+    pub fn identities(&self) -> Result<Vec<AgentIdentity>, AgentError> {
+        let answer = self.request(REQUEST_IDENTITIES, &[], self.timeout.min(LIST_TIMEOUT))?;
         let Some((&IDENTITIES_ANSWER, answer)) = answer.split_first() else {
             return Err(AgentError::Malformed("not a list of keys"));
         };
@@ -189,7 +189,7 @@ impl Agent {
     /// a comment; the only one there is, if `wanted` is empty.
     ///
     /// What has the form of a fingerprint or a key id is never taken for a comment: comments are
-    /// the choice of whoever adds a key.
+    /// the choice of the program that adds a key.
     ///
     /// # Errors
     /// [`ChooseError`]: none or several, with what there is.
@@ -229,7 +229,7 @@ impl Agent {
         }
         let constrained = constraints != Constraints::default();
         let act = if constrained { ADD_ID_CONSTRAINED } else { ADD_IDENTITY };
-        match *self.request(act, &message, self.patience.min(PROMPT))? {
+        match *self.request(act, &message, self.timeout.min(LIST_TIMEOUT))? {
             [SUCCESS] => Ok(()),
             [kind] if is_failure(kind) => Err(AgentError::NotTaken),
             _ => Err(AgentError::Malformed("neither success nor failure")),
@@ -245,12 +245,12 @@ impl Agent {
 /// person thinks; in an asynchronous program it belongs on a thread that may block.
 pub struct AgentKey {
     agent: Agent,
-    identity: Identity,
+    identity: AgentIdentity,
     public: PublicKey,
 }
 
 impl AgentKey {
-    /// The comment: any text at all, and whoever added the key chose it.
+    /// Returns the comment: any text at all, chosen by the program that added the key.
     pub fn comment(&self) -> &str {
         &self.identity.comment
     }
@@ -260,7 +260,7 @@ impl AgentKey {
         string(&mut request, &self.identity.blob);
         string(&mut request, message);
         request.extend_from_slice(&0_u32.to_be_bytes());
-        let answer = self.agent.request(SIGN_REQUEST, &request, self.agent.patience)?;
+        let answer = self.agent.request(SIGN_REQUEST, &request, self.agent.timeout)?;
         match answer.split_first() {
             Some((&kind, [])) if is_failure(kind) => Err(self.why_not()),
             Some((&SIGN_RESPONSE, answer)) => {
@@ -275,7 +275,7 @@ impl AgentKey {
         }
     }
 
-    /// Why the agent did not sign: its own answer says nothing but no.
+    /// Returns why the agent did not sign, which its own answer does not say.
     fn why_not(&self) -> AgentError {
         match self.agent.identities() {
             Ok(keys) if keys.is_empty() => AgentError::Empty,
@@ -317,17 +317,17 @@ fn string(message: &mut Vec<u8>, bytes: &[u8]) {
     message.extend_from_slice(bytes);
 }
 
-fn identities(answer: &[u8]) -> Option<Vec<Identity>> {
+fn identities(answer: &[u8]) -> Option<Vec<AgentIdentity>> {
     let mut wire = Wire(answer);
     let count = wire.number()?;
-    // Each takes eight bytes at least, so the answer bounds them, whatever it says.
+    // Each key takes eight bytes at least, so the length of the answer bounds their number.
     let mut keys = Vec::new();
     for _ in 0..count {
         let blob = wire.string()?.to_vec();
         let comment = String::from_utf8_lossy(wire.string()?).into_owned();
         let key = openssh::public_blob(&blob);
         let key = key.and_then(|bytes| PublicKey::from_bytes(&bytes).ok());
-        keys.push(Identity { blob, comment, key: key.filter(|key| !key.is_weak()) });
+        keys.push(AgentIdentity { blob, comment, key: key.filter(|key| !key.is_weak()) });
     }
     wire.0.is_empty().then_some(keys)
 }

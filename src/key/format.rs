@@ -1,4 +1,4 @@
-//! Keys in the forms that other programs read and write.
+//! Key formats of other programs, read and written.
 //!
 //! | form | private in | public in | out |
 //! |---|---|---|---|
@@ -18,7 +18,7 @@
 
 use std::borrow::Cow;
 
-use super::json::{self, Json, Members};
+use super::json::{self, StrictJson, StrictObject};
 use super::keyfile::{Keyfile, KeyfileError};
 use super::{PublicKey, SecretKey};
 use crate::clock::Timestamp;
@@ -33,11 +33,11 @@ mod text;
 pub(crate) use export::jwk_with_kid;
 pub use export::{JwkAlg, did_key, hex, jwk, jwks, openssh, spki_pem};
 
-/// A public key from elsewhere, with what came along.
+/// A public key from another program, with the name and dates that came with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Imported {
-    /// The key. It may be weak or published: that is for whoever would trust it to refuse.
+    /// The key. It may be weak or published: code that would trust the key has to refuse it.
     pub key: PublicKey,
     /// The comment of an OpenSSH line or the name in a keyfile: any text at all.
     pub name: Option<String>,
@@ -61,21 +61,21 @@ impl Imported {
 pub struct Import {
     /// At least one; more only from a JWKS, from several PEM blocks or from several lines.
     pub keys: Vec<Imported>,
-    /// What was held besides and does not count, one fragment each.
+    /// What else the input held and is ignored, one fragment each.
     pub skipped: Vec<String>,
 }
 
-/// Why bytes are not the key that was wanted.
+/// Why bytes could not be read as the key that was wanted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormatError {
-    /// There is nothing but white space.
+    /// Only white space.
     #[error("empty")]
     Empty,
     /// Nothing that looks like a key.
     #[error("not a key in any known form")]
     Unrecognised,
-    /// Something else than what was wanted.
+    /// Another kind of thing than the key that was wanted.
     #[error("{found}, not {wanted}")]
     Instead {
         /// What it is: `an RSA key`, `a certificate`, `a public key`.
@@ -168,7 +168,7 @@ pub fn read_public(bytes: &[u8]) -> Result<Import, FormatError> {
 
 /// What bytes look like.
 enum Form<'a> {
-    Json(Json),
+    Json(StrictJson),
     Pem(&'a str),
     Lines(&'a str),
 }
@@ -193,11 +193,11 @@ impl<'a> Form<'a> {
     }
 }
 
-fn is_keyfile(object: &Members) -> bool {
-    object.get("mcpid").and_then(Json::as_str).is_some_and(|v| v.starts_with("keyfile/"))
+fn is_keyfile(object: &StrictObject) -> bool {
+    object.get("mcpid").and_then(StrictJson::as_str).is_some_and(|v| v.starts_with("keyfile/"))
 }
 
-fn private_json(json: &Json) -> Result<SecretKey, FormatError> {
+fn private_json(json: &StrictJson) -> Result<SecretKey, FormatError> {
     let object = json.as_object().ok_or(FormatError::Unrecognised)?;
     if is_keyfile(object) {
         return Err(instead("a keyfile", "a key to import"));

@@ -1,6 +1,6 @@
-//! A strict reading of JSON for files that decide about trust.
+//! A strict reader of JSON, for files that decide about trust.
 //!
-//! `serde_json` by itself takes the last of two members with one name, without a word. In a file
+//! `serde_json` silently takes the last of two members with one name. In a file
 //! that says who is trusted, two readers would then see two things, so a repeated name is an
 //! error here, at any depth. Everything else is RFC 8259 as `serde_json` reads it: no `NaN`, no
 //! lone surrogates, no depth beyond 128. One byte order mark at the start is ignored (section 8.1
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::secret::{json_fault, quoted};
 
 /// A JSON value whose objects keep the order of their members and have none twice.
-pub(crate) enum Json {
+pub(crate) enum StrictJson {
     Null,
     Bool,
     /// A number written without fraction and exponent, and not negative.
@@ -24,12 +24,12 @@ pub(crate) enum Json {
     Number(f64),
     /// Wiped when dropped: it may be a private key.
     String(Zeroizing<String>),
-    Array(Vec<Json>),
-    Object(Members),
+    Array(Vec<StrictJson>),
+    Object(StrictObject),
 }
 
 /// The members of one object, in the order of the file.
-pub(crate) struct Members(Vec<(String, Json)>);
+pub(crate) struct StrictObject(Vec<(String, StrictJson)>);
 
 /// A text that is not JSON, or has a member twice; says where.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +38,7 @@ pub(crate) struct Members(Vec<(String, Json)>);
 pub struct JsonError(pub(crate) serde_json::Error);
 
 /// Reads exactly one JSON value.
-pub(crate) fn read(bytes: &[u8]) -> Result<Json, JsonError> {
+pub(crate) fn read(bytes: &[u8]) -> Result<StrictJson, JsonError> {
     serde_json::from_slice(without_bom(bytes)).map_err(JsonError)
 }
 
@@ -47,34 +47,34 @@ pub(crate) fn without_bom(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
-impl Json {
+impl StrictJson {
     /// What kind of value this is, for error messages; never the value, which may be secret.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Json::Null => "null",
-            Json::Bool => "a boolean",
-            Json::Unsigned(_) | Json::Number(_) => "a number",
-            Json::String(_) => "a string",
-            Json::Array(_) => "an array",
-            Json::Object(_) => "an object",
+            StrictJson::Null => "null",
+            StrictJson::Bool => "a boolean",
+            StrictJson::Unsigned(_) | StrictJson::Number(_) => "a number",
+            StrictJson::String(_) => "a string",
+            StrictJson::Array(_) => "an array",
+            StrictJson::Object(_) => "an object",
         }
     }
 
     pub(crate) fn as_str(&self) -> Option<&str> {
-        if let Json::String(text) = self { Some(text) } else { None }
+        if let StrictJson::String(text) = self { Some(text) } else { None }
     }
 
-    pub(crate) fn as_array(&self) -> Option<&[Json]> {
-        if let Json::Array(items) = self { Some(items) } else { None }
+    pub(crate) fn as_array(&self) -> Option<&[StrictJson]> {
+        if let StrictJson::Array(items) = self { Some(items) } else { None }
     }
 
-    pub(crate) fn as_object(&self) -> Option<&Members> {
-        if let Json::Object(members) = self { Some(members) } else { None }
+    pub(crate) fn as_object(&self) -> Option<&StrictObject> {
+        if let StrictJson::Object(members) = self { Some(members) } else { None }
     }
 }
 
-impl Members {
-    pub(crate) fn get(&self, name: &str) -> Option<&Json> {
+impl StrictObject {
+    pub(crate) fn get(&self, name: &str) -> Option<&StrictJson> {
         self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value)
     }
 
@@ -82,7 +82,7 @@ impl Members {
         self.get(name).is_some()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &StrictJson)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
@@ -93,7 +93,7 @@ impl Members {
     pub(crate) fn string(&self, name: &str) -> Result<Option<&str>, String> {
         match self.get(name) {
             None => Ok(None),
-            Some(Json::String(text)) => Ok(Some(text)),
+            Some(StrictJson::String(text)) => Ok(Some(text)),
             Some(other) => Err(format!("{name:?} is {}, not a string", other.kind())),
         }
     }
@@ -107,7 +107,11 @@ impl Members {
     }
 }
 
-fn canonical_members(members: &Members, without: Option<&str>, out: &mut String) -> Option<()> {
+fn canonical_members(
+    members: &StrictObject,
+    without: Option<&str>,
+    out: &mut String,
+) -> Option<()> {
     let mut sorted: Vec<_> = members.iter().filter(|(name, _)| Some(*name) != without).collect();
     // Section 3.2.3: by UTF-16 code units, which is not the order of UTF-8 bytes above U+FFFF.
     sorted.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
@@ -119,10 +123,10 @@ fn canonical_members(members: &Members, without: Option<&str>, out: &mut String)
         canonical_string(name, out);
         out.push(':');
         match value {
-            Json::String(text) => canonical_string(text, out),
+            StrictJson::String(text) => canonical_string(text, out),
             // Beyond 2^53 the ECMAScript form that RFC 8785 asks for is no longer the digits.
-            Json::Unsigned(n) if *n < 1 << 53 => out.push_str(&n.to_string()),
-            Json::Object(inner) => canonical_members(inner, None, out)?,
+            StrictJson::Unsigned(n) if *n < 1 << 53 => out.push_str(&n.to_string()),
+            StrictJson::Object(inner) => canonical_members(inner, None, out)?,
             _ => return None,
         }
     }
@@ -157,7 +161,7 @@ pub(crate) fn quote(text: &str) -> String {
     out
 }
 
-impl<'de> Deserialize<'de> for Json {
+impl<'de> Deserialize<'de> for StrictJson {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(JsonVisitor)
     }
@@ -166,46 +170,46 @@ impl<'de> Deserialize<'de> for Json {
 struct JsonVisitor;
 
 impl<'de> Visitor<'de> for JsonVisitor {
-    type Value = Json;
+    type Value = StrictJson;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Json, E> {
-        Ok(Json::Null)
+    fn visit_unit<E>(self) -> Result<StrictJson, E> {
+        Ok(StrictJson::Null)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Json, E> {
-        Ok(Json::Bool)
+    fn visit_bool<E>(self, _: bool) -> Result<StrictJson, E> {
+        Ok(StrictJson::Bool)
     }
 
-    fn visit_u64<E>(self, n: u64) -> Result<Json, E> {
-        Ok(Json::Unsigned(n))
+    fn visit_u64<E>(self, n: u64) -> Result<StrictJson, E> {
+        Ok(StrictJson::Unsigned(n))
     }
 
-    fn visit_i64<E>(self, n: i64) -> Result<Json, E> {
-        Ok(Json::Number(n as f64))
+    fn visit_i64<E>(self, n: i64) -> Result<StrictJson, E> {
+        Ok(StrictJson::Number(n as f64))
     }
 
-    fn visit_f64<E>(self, n: f64) -> Result<Json, E> {
-        Ok(Json::Number(n))
+    fn visit_f64<E>(self, n: f64) -> Result<StrictJson, E> {
+        Ok(StrictJson::Number(n))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Json, E> {
-        Ok(Json::String(Zeroizing::new(text.to_owned())))
+    fn visit_str<E>(self, text: &str) -> Result<StrictJson, E> {
+        Ok(StrictJson::String(Zeroizing::new(text.to_owned())))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<StrictJson, A::Error> {
         let mut items = Vec::new();
         while let Some(item) = seq.next_element()? {
             items.push(item);
         }
-        Ok(Json::Array(items))
+        Ok(StrictJson::Array(items))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
-        let mut members: Vec<(String, Json)> = Vec::new();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<StrictJson, A::Error> {
+        let mut members: Vec<(String, StrictJson)> = Vec::new();
         let mut seen = HashSet::new();
         while let Some(name) = map.next_key::<String>()? {
             if !seen.insert(name.clone()) {
@@ -214,6 +218,6 @@ impl<'de> Visitor<'de> for JsonVisitor {
             }
             members.push((name, map.next_value()?));
         }
-        Ok(Json::Object(Members(members)))
+        Ok(StrictJson::Object(StrictObject(members)))
     }
 }

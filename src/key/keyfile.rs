@@ -1,4 +1,4 @@
-//! The keyfile: one JSON object that holds a seed, sealed with a passphrase.
+//! Keyfiles: one JSON object that holds a seed, sealed with a passphrase.
 //!
 //! ```json
 //! {"mcpid":"keyfile/1","name":"agent","created":"2026-11-23T15:00:00Z",
@@ -10,7 +10,7 @@
 //!
 //! The passphrase goes through Argon2id (RFC 9106, version 0x13) into the key of
 //! XChaCha20-Poly1305, which seals the 32 bytes of the seed. The additional data is the RFC 8785
-//! form of the parsed object without `secret`: nobody can change the name, the date or the cost
+//! form of the parsed object without `secret`: an attacker cannot change the name, the date or the cost
 //! and still have the file open. Public key and name can be read without the passphrase.
 //!
 //! A plain keyfile has no `kdf`, its cipher is `{"name":"none"}`, its `secret` is the bare seed,
@@ -32,10 +32,10 @@ pub use seal::KdfCost;
 
 use seal::Kdf;
 
-/// Bytes that a keyfile may have at most; one of ours has about 600.
+/// The most bytes of a keyfile; mcpid writes about 600.
 pub const MAX_BYTES: usize = 64 * 1024;
 
-/// Bytes of UTF-8 that the name of a new key may have at most.
+/// The most bytes of a new key's name, in UTF-8.
 pub const MAX_NAME_BYTES: usize = 256;
 
 /// A keyfile that was read or made. Its secret is still sealed.
@@ -57,13 +57,13 @@ enum Secret {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyfileError {
-    /// Not JSON that says it is one of ours.
+    /// Not JSON with the member `mcpid` of a keyfile.
     #[error("not a keyfile")]
     NotAKeyfile,
     /// A keyfile of a version that this program does not know.
     #[error("a keyfile of the unknown version {}", quoted(.0))]
     UnknownVersion(String),
-    /// A keyfile, but not a whole and proper one; says what is wrong. Never holds secret text.
+    /// A keyfile that is damaged; says what is wrong. Never holds secret text.
     #[error("damaged: {0}")]
     Damaged(String),
     /// The passphrase hashing asks for more than the format allows; nothing was allocated.
@@ -86,7 +86,7 @@ pub enum KeyfileError {
         /// How much Argon2 needs at least.
         least: u64,
     },
-    /// The memory that the passphrase hashing needs is not to be had.
+    /// The memory that the passphrase hashing needs cannot be allocated.
     #[error("cannot allocate the {0} KiB of memory that the passphrase needs")]
     OutOfMemory(u32),
     /// The secret is sealed, and no passphrase was given.
@@ -130,7 +130,7 @@ impl Keyfile {
         file.sealed_again(secret, passphrase, cost, random)
     }
 
-    /// A keyfile whose secret lies open. Who can read the file can sign.
+    /// Makes a keyfile without encryption. Every program that can read the file can sign.
     ///
     /// # Errors
     /// [`KeyfileError::Name`].
@@ -209,7 +209,7 @@ impl Keyfile {
             }
         };
         let secret = SecretKey::from_seed(&seed);
-        // The AEAD has vouched for the file as a whole, but not for whoever wrote it.
+        // The AEAD proves that the file was not changed, but not that its author was honest.
         if secret.public() != &self.public {
             return Err(KeyfileError::PublicMismatch);
         }

@@ -1,10 +1,10 @@
-//! Members of a trust file that restrict a key, where no reader would look for them.
+//! Misplaced and misspelt members of a trust file that would restrict a key.
 //!
 //! RFC 7517 (sections 4 and 5) has readers ignore members that they do not know. A revocation that
 //! is misspelt, or that stands one level too high, would then be ignored in silence, and the key
 //! stay trusted. So the names that restrict are known at every level, and near misses of them too.
 
-use super::json::{Json, Members};
+use super::json::{StrictJson, StrictObject};
 
 /// The member of a JWK that holds our settings.
 pub(crate) const SETTINGS: &str = "mcpid";
@@ -16,7 +16,7 @@ const RESTRICTIONS: [&str; 5] = ["revoked_at", "not_after", "not_before", "allow
 ///
 /// # Errors
 /// The first member that would restrict the key if it were spelled or placed well, as a fragment.
-pub(crate) fn in_key(jwk: &Members) -> Result<(), String> {
+pub(crate) fn in_key(jwk: &StrictObject) -> Result<(), String> {
     jwk.iter().filter(|(name, _)| *name != SETTINGS).try_for_each(in_member)
 }
 
@@ -24,12 +24,12 @@ pub(crate) fn in_key(jwk: &Members) -> Result<(), String> {
 ///
 /// # Errors
 /// As [`in_key`]; a second list of keys, which no reader of `keys` would see, is an error too.
-pub(crate) fn beside_keys(set: &Members) -> Result<(), String> {
+pub(crate) fn beside_keys(set: &StrictObject) -> Result<(), String> {
     for (name, value) in set.iter().filter(|(name, _)| *name != "keys") {
         if name == SETTINGS {
             return Err(format!("{name:?} belongs into a key, not beside \"keys\""));
         }
-        if matches!(value, Json::Array(_) | Json::Object(_)) && is_near(name, "keys") {
+        if matches!(value, StrictJson::Array(_) | StrictJson::Object(_)) && is_near(name, "keys") {
             return Err(format!("the member {name:?} beside \"keys\" would be ignored"));
         }
         in_member((name, value))?;
@@ -37,7 +37,7 @@ pub(crate) fn beside_keys(set: &Members) -> Result<(), String> {
     Ok(())
 }
 
-fn in_member((name, value): (&str, &Json)) -> Result<(), String> {
+fn in_member((name, value): (&str, &StrictJson)) -> Result<(), String> {
     if name == SETTINGS {
         return Err(format!("{name:?} belongs directly into a key"));
     }
@@ -50,9 +50,9 @@ fn in_member((name, value): (&str, &Json)) -> Result<(), String> {
     }
     match value {
         // What the registered member says (OpenID Federation 1.0) is read where keys are.
-        Json::Object(_) if name == "revoked" => Ok(()),
-        Json::Object(members) => members.iter().try_for_each(in_member),
-        Json::Array(items) => items.iter().try_for_each(|item| in_member(("", item))),
+        StrictJson::Object(_) if name == "revoked" => Ok(()),
+        StrictJson::Object(members) => members.iter().try_for_each(in_member),
+        StrictJson::Array(items) => items.iter().try_for_each(|item| in_member(("", item))),
         _ => Ok(()),
     }
 }

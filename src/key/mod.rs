@@ -1,8 +1,8 @@
-//! Who signs, and how a key rests on disk.
+//! Keys: who signs, and how a key is kept on disk.
 //!
 //! ```text
 //! elsewhere ─ format ─► SecretKey ─ keyfile ─ store ─► key.json      the signer's side
-//! ssh-agent ─ agent ──► AgentKey, which signs where the key is
+//! key.json | ssh-agent ─ source ─► Sign, wherever the private half is
 //! elsewhere ─ format ─► PublicKey ─ trust ─── store ─► trust.json    the verifier's side
 //! ```
 //!
@@ -25,6 +25,7 @@ mod json;
 pub mod keyfile;
 mod misplaced;
 mod published;
+pub mod source;
 pub mod store;
 pub mod trust;
 
@@ -46,8 +47,8 @@ impl KeyId {
         KeyId(id)
     }
 
-    /// The id that is written as `text`, if it has the form of one: 43 characters of base64url
-    /// whose unused bits are zero. Whether any key has this id is not known here.
+    /// Returns the id that is written as `text`, or `None` unless it is 43 base64url characters
+    /// whose unused bits are zero. Whether any key has this id is not checked.
     pub fn from_text(text: &str) -> Option<Self> {
         let id: [u8; 43] = text.as_bytes().try_into().ok()?;
         let mut thumbprint = [0; 33];
@@ -55,14 +56,14 @@ impl KeyId {
         (length == 32).then_some(KeyId(id))
     }
 
-    /// The 43 characters.
+    /// Returns the 43 characters.
     pub fn as_str(&self) -> &str {
         // Only ASCII is ever put in.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
-/// Tables of ids can be asked for bytes that nobody has looked at yet.
+/// Tables of ids can be searched for bytes that are not checked yet.
 impl Borrow<[u8; 43]> for KeyId {
     fn borrow(&self) -> &[u8; 43] {
         &self.0
@@ -90,7 +91,7 @@ pub struct PublicKey {
     published: bool,
 }
 
-/// Bytes that encode no point of the curve, or encode one in a second, non-canonical way.
+/// The error for bytes that encode no point of the curve, or encode one in a non-canonical way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not the canonical encoding of an Ed25519 public key")]
 #[non_exhaustive]
@@ -121,12 +122,12 @@ impl PublicKey {
         Ok(PublicKey { point, id: KeyId::of(bytes), weak, published })
     }
 
-    /// The 32 bytes.
+    /// Returns the 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         self.point.as_bytes()
     }
 
-    /// The key's id.
+    /// Returns the key's id.
     pub fn id(&self) -> &KeyId {
         &self.id
     }
@@ -137,7 +138,7 @@ impl PublicKey {
     }
 
     /// Whether the private half stands in an RFC, a specification's examples, or is one of the
-    /// seeds that come to everyone's mind first: anyone can sign with it. Judged once, at decoding.
+    /// most obvious seeds, so that every attacker can sign with it. Judged once, at decoding.
     pub fn is_published(&self) -> bool {
         self.published
     }
@@ -147,7 +148,7 @@ impl PublicKey {
     /// `R` to see its order: a seventh of its time.
     ///
     /// # Errors
-    /// [`BadSignature`], with no word on why: there is nothing to learn from it.
+    /// [`BadSignature`], which never says why.
     pub fn verify_strict(&self, message: &[u8], signature: &[u8; 64]) -> Result<(), BadSignature> {
         // A key that is not weak lies in the group of prime order, so `[S]B - [k]A`, whose
         // canonical encoding `R` has to equal, lies there too. Only the identity has small order
@@ -172,40 +173,52 @@ impl fmt::Debug for PublicKey {
 #[non_exhaustive]
 pub struct BadSignature;
 
-/// Something that can sign with one Ed25519 key, wherever the private half is kept.
+/// A signer with one Ed25519 key, wherever the private half is kept: in memory, in an agent, or in a
+/// source that is written elsewhere.
 pub trait Sign: Send + Sync {
-    /// The public half.
+    /// Returns the public half.
     fn public(&self) -> &PublicKey;
 
-    /// The Ed25519 signature over `message`, 64 bytes.
+    /// Returns the Ed25519 signature over `message`, 64 bytes.
     ///
     /// # Errors
-    /// [`SignError`] where the holder of the private half cannot be reached or declines; a
+    /// [`SignError`] if the source of the private half cannot be reached or declines; a
     /// [`SecretKey`] in memory never fails.
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError>;
 }
 
-/// The holder of a private key did not sign.
+/// The source of a private key did not sign.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 #[non_exhaustive]
 pub struct SignError(pub Box<dyn std::error::Error + Send + Sync>);
 
 impl SignError {
-    /// For a holder of another kind: why it did not sign, in a lower-case fragment.
+    /// Creates the error of another source: why it did not sign, in a lower-case fragment.
     pub fn new(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         SignError(why.into())
     }
 }
 
 /// An Ed25519 private key in memory: the RFC 8032 seed, wiped when it is dropped.
+///
+/// ```
+/// use mcpid::key::{SecretKey, Sign};
+/// use rand::rngs::SysRng;
+///
+/// let key = SecretKey::generate(&mut SysRng)?;
+/// let signature = key.sign(b"message")?;
+/// assert!(key.public().verify_strict(b"message", &signature).is_ok());
+/// assert!(key.public().verify_strict(b"another", &signature).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct SecretKey {
     key: ed25519_dalek::SigningKey,
     public: PublicKey,
 }
 
 impl SecretKey {
-    /// The key whose seed is `seed` (RFC 8032 section 5.1.5).
+    /// Creates the key whose seed is `seed` (RFC 8032 section 5.1.5).
     pub fn from_seed(seed: &[u8; 32]) -> Self {
         let key = ed25519_dalek::SigningKey::from_bytes(seed);
         let point = key.verifying_key();
@@ -215,10 +228,10 @@ impl SecretKey {
         SecretKey { key, public: PublicKey { point, id, weak: false, published } }
     }
 
-    /// A fresh key from `random`, which must be a cryptographic generator.
+    /// Creates a new key from `random`, which must be a cryptographic generator.
     ///
     /// # Errors
-    /// Whatever the generator fails with.
+    /// The error of the generator.
     pub fn generate<R: rand::TryCryptoRng>(random: &mut R) -> Result<Self, R::Error> {
         let mut seed = Zeroizing::new([0; 32]);
         random.try_fill_bytes(seed.as_mut())?;

@@ -1,7 +1,7 @@
-//! Public keys whose private half anyone can look up.
+//! Public keys whose private half is published.
 //!
-//! Test keys end up in real registries: someone tries a thing out with the key of the RFC, and
-//! it stays. Whoever reads the RFC can then sign. So such keys are known by sight.
+//! Test keys end up in real registries: an operator tries signing with the key of the RFC, and
+//! forgets to remove it. Every reader of the RFC can then sign. So such keys are listed here.
 //!
 //! The table holds the first eight bytes of each public key. That is enough: that an honest key
 //! is mistaken for one of them has odds of one in 2^55. `tests/engine/curve.rs` derives every row

@@ -15,7 +15,7 @@ use super::keyfile::{self, Keyfile, KeyfileError};
 /// Why a file cannot be read or written. It does not repeat the path, which the caller knows.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum StoreError {
+pub enum FileError {
     /// The operating system says no.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -34,7 +34,7 @@ pub enum StoreError {
         /// The permission bits.
         mode: u32,
     },
-    /// There is something at this path already; it was left as it is.
+    /// A file exists at this path already; it was left as it is.
     #[error("already exists")]
     Exists,
     /// The content is not a keyfile that can be used.
@@ -45,9 +45,9 @@ pub enum StoreError {
 /// Reads the keyfile at `path`, without opening it.
 ///
 /// # Errors
-/// [`StoreError`]; a plain key that group or others can read or write is refused here, since it
+/// [`FileError`]; a plain key that group or others can read or write is refused here, since it
 /// may be known or replaced already.
-pub fn load_keyfile(path: &Path) -> Result<Keyfile, StoreError> {
+pub fn load_keyfile(path: &Path) -> Result<Keyfile, FileError> {
     let limit = u64::try_from(keyfile::MAX_BYTES).unwrap_or(u64::MAX);
     let (bytes, metadata) = read_regular(path, limit)?;
     let file = Keyfile::from_json(&bytes)?;
@@ -55,7 +55,7 @@ pub fn load_keyfile(path: &Path) -> Result<Keyfile, StoreError> {
         && file.is_plain()
         && mode & 0o066 != 0
     {
-        return Err(StoreError::TooOpen { mode });
+        return Err(FileError::TooOpen { mode });
     }
     Ok(file)
 }
@@ -63,25 +63,25 @@ pub fn load_keyfile(path: &Path) -> Result<Keyfile, StoreError> {
 /// Writes a new keyfile with mode 0600.
 ///
 /// # Errors
-/// [`StoreError::Exists`] if there is anything at `path`, a dangling symbolic link too;
-/// [`StoreError::Io`].
-pub fn create_keyfile(path: &Path, file: &Keyfile) -> Result<(), StoreError> {
+/// [`FileError::Exists`] if there is anything at `path`, a dangling symbolic link too;
+/// [`FileError::Io`].
+pub fn create_keyfile(path: &Path, file: &Keyfile) -> Result<(), FileError> {
     write_new(path, &checked(file)?, 0o600)
 }
 
 /// Puts another keyfile in the place of the one at `path`, in one step, with mode 0600.
 ///
 /// # Errors
-/// [`StoreError::NotRegular`] for anything but a regular file. A symbolic link is refused because
+/// [`FileError::NotRegular`] for anything but a regular file. A symbolic link is refused because
 /// replacing it would leave the old key, under the old passphrase, where it points.
-pub fn replace_keyfile(path: &Path, file: &Keyfile) -> Result<(), StoreError> {
+pub fn replace_keyfile(path: &Path, file: &Keyfile) -> Result<(), FileError> {
     let old = fs::symlink_metadata(path)?;
     regular(&old)?;
     replace(path, &checked(file)?, 0o600, Some(&old))
 }
 
-/// The content to write, read back once: what cannot be read again is not written over anything.
-fn checked(file: &Keyfile) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+/// Returns the content to write, after reading it back: an unreadable file must replace nothing.
+fn checked(file: &Keyfile) -> Result<Zeroizing<Vec<u8>>, FileError> {
     let json = file.to_json();
     Keyfile::from_json(json.as_bytes())?;
     Ok(Zeroizing::new(json.as_bytes().to_vec()))
@@ -92,31 +92,31 @@ fn checked(file: &Keyfile) -> Result<Zeroizing<Vec<u8>>, StoreError> {
 pub(crate) fn read_regular(
     path: &Path,
     limit: u64,
-) -> Result<(Zeroizing<Vec<u8>>, Metadata), StoreError> {
+) -> Result<(Zeroizing<Vec<u8>>, Metadata), FileError> {
     // Looked at before it is opened: opening a named pipe would wait for a writer.
     regular(&fs::metadata(path)?)?;
     let file = File::open(path)?;
     let metadata = file.metadata()?;
     regular(&metadata)?;
     if metadata.len() > limit {
-        return Err(StoreError::TooLarge { limit });
+        return Err(FileError::TooLarge { limit });
     }
     // Room for all of it at once: a buffer that grows would leave copies of a secret behind.
     let room = usize::try_from(metadata.len()).unwrap_or(0).saturating_add(1);
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
-        return Err(StoreError::TooLarge { limit });
+        return Err(FileError::TooLarge { limit });
     }
     Ok((bytes, metadata))
 }
 
-pub(crate) fn regular(metadata: &Metadata) -> Result<(), StoreError> {
+pub(crate) fn regular(metadata: &Metadata) -> Result<(), FileError> {
     let kind = metadata.file_type();
     if kind.is_file() {
         return Ok(());
     }
-    Err(StoreError::NotRegular(if kind.is_dir() {
+    Err(FileError::NotRegular(if kind.is_dir() {
         "a folder"
     } else if kind.is_symlink() {
         "a symbolic link"
@@ -126,20 +126,20 @@ pub(crate) fn regular(metadata: &Metadata) -> Result<(), StoreError> {
 }
 
 /// Writes `bytes` under a name that is not taken yet.
-pub(crate) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
+pub(crate) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     if fs::symlink_metadata(path).is_ok() {
-        return Err(StoreError::Exists);
+        return Err(FileError::Exists);
     }
     let temporary = Temporary::write(path, bytes, mode, None)?;
     // A link, unlike a rename, never takes the place of what is there already.
     match fs::hard_link(&temporary.path, path) {
         Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(StoreError::Exists),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(FileError::Exists),
         // Some file systems know no links. There the name is taken first and filled then.
         Err(_) => {
             let mut file = match create_new(path, mode) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                    return Err(StoreError::Exists);
+                    return Err(FileError::Exists);
                 }
                 other => other?,
             };
@@ -161,7 +161,7 @@ pub(crate) fn replace(
     bytes: &[u8],
     mode: u32,
     old: Option<&Metadata>,
-) -> Result<(), StoreError> {
+) -> Result<(), FileError> {
     let temporary = Temporary::write(path, bytes, mode, old)?;
     fs::rename(&temporary.path, path)?;
     sync_folder(path);
@@ -179,7 +179,7 @@ impl Temporary {
         bytes: &[u8],
         mode: u32,
         owner: Option<&Metadata>,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, FileError> {
         // The name need not be secret: create_new opens nothing that another has put there. It
         // starts with a dot, so that a trust folder passes over one that a crash left behind.
         for attempt in 0..100_u32 {

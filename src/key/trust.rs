@@ -1,4 +1,4 @@
-//! The registry: whose signatures count, for what, and when.
+//! The registry of trusted keys: whose signatures count, for which operations, and when.
 //!
 //! A trust file is a JWK set (RFC 7517), so that any JOSE tool reads it, in which each key may
 //! have one member of ours:
@@ -31,40 +31,40 @@ mod load;
 mod settings;
 mod splice;
 
-use limits::Limits;
+use limits::TrustLimits;
 
 pub use edit::{Document, EditError, NewEntry, create_or_edit, edit};
-use file::{Parts, Restriction};
+use file::{Restriction, TrustFileParts};
 pub use file::{TrustError, TrustFile};
 pub use load::{LoadError, LoadErrorKind, MAX_BYTES};
 
-/// How many entries of one `kid` are tried: more would let a stranger's request cost a
-/// verification each.
+/// How many keys with one `kid` are tried. Without a limit, a request without a valid signature would
+/// cost one verification for each of them.
 pub const MAX_KEYS_PER_KID: usize = 4;
 
-/// Something about a trust file that is no error but that its operator should know.
+/// A note about a trust file for its operator, which is no error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Note {
-    /// The file it is about, where it came from one.
+pub struct TrustNote {
+    /// The file that the note is about; `None` for text that came from no file.
     pub path: Option<PathBuf>,
     /// A lower-case fragment. May hold text from the file: escape it on a terminal.
     pub text: String,
 }
 
-/// One key that is trusted, and the limits of that trust.
+/// A trusted key, and the limits of that trust.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct TrustEntry {
     key: PublicKey,
     name: Option<String>,
     kids: Vec<String>,
     client_ids: Vec<String>,
-    limits: Limits,
+    limits: TrustLimits,
 }
 
-impl Entry {
-    /// The key. It may be weak or published: the registry keeps such keys so that a verifier can
-    /// say so, and refuse them.
+impl TrustEntry {
+    /// Returns the key. It may be weak or published: the registry keeps such keys, so that a verifier
+    /// can refuse them with that reason.
     pub fn key(&self) -> &PublicKey {
         &self.key
     }
@@ -94,7 +94,7 @@ impl Entry {
         self.limits.not_after
     }
 
-    /// Since when the key is revoked; may lie ahead.
+    /// Returns since when the key is revoked; may lie in the future.
     pub fn revoked_at(&self) -> Option<Timestamp> {
         self.limits.revoked_at
     }
@@ -104,7 +104,8 @@ impl Entry {
         &self.limits.allow
     }
 
-    /// Whether `moment` lies in the key's validity. Revocation is asked for apart from this.
+    /// Whether `moment` lies in the key's validity. Revocation is a question of its own
+    /// ([`is_revoked_at`](Self::is_revoked_at)).
     pub fn is_valid_at(&self, moment: Timestamp) -> bool {
         self.limits.not_before.is_none_or(|start| start <= moment)
             && self.limits.not_after.is_none_or(|end| moment < end)
@@ -124,8 +125,8 @@ impl Entry {
     /// Whether the key may do `operation`. Without `allow` it may do everything; with it, what a
     /// pattern of every list grants, and always what a session needs to exist and to end.
     ///
-    /// A body that cannot be read has no operation; who judges it must refuse it wherever
-    /// [`is_limited`](Self::is_limited) says so.
+    /// A body that cannot be read has no operation; a verifier must refuse such a body if the key
+    /// [is limited](Self::is_limited).
     pub fn allows(&self, operation: Operation<'_>) -> bool {
         if self.limits.allow.is_empty() || operation.is_always_allowed() {
             return true;
@@ -135,14 +136,14 @@ impl Entry {
         self.limits.allow.iter().all(granted)
     }
 
-    /// Whether some `allow` limits the key at all.
+    /// Whether any `allow` limits the key.
     pub fn is_limited(&self) -> bool {
         !self.limits.allow.is_empty()
     }
 
-    /// Takes over what another file says about the same key, and keeps the stricter of the two.
-    /// A second name is not taken over, and given back.
-    fn tighten(&mut self, other: Entry) -> Option<String> {
+    /// Combines this entry with another file's entry of the same key; the stricter limit of the two
+    /// counts. Returns the second name, if the other file gives the key another name.
+    fn tighten(&mut self, other: TrustEntry) -> Option<String> {
         self.limits.tighten(other.limits);
         unite(&mut self.kids, other.kids);
         unite(&mut self.client_ids, other.client_ids);
@@ -163,21 +164,32 @@ fn unite(all: &mut Vec<String>, more: Vec<String>) {
     all.dedup();
 }
 
-/// Every key that is trusted, found by its id at no cost that grows.
+/// All trusted keys. Finding a key by its id costs the same for any number of keys.
+///
+/// ```
+/// use mcpid::key::trust::{Registry, TrustFile};
+/// use mcpid::key::{SecretKey, Sign, format};
+///
+/// let key = SecretKey::from_seed(&std::array::from_fn(|n| (n * n + 7) as u8));
+/// let file = TrustFile::parse(format::jwks(key.public(), None).as_bytes())?;
+/// let registry = Registry::merge([file]);
+/// assert_eq!(registry.len(), 1);
+/// # Ok::<(), mcpid::key::trust::TrustError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
     /// Shared, so that a verdict can keep the entry that it rests on without copying it.
-    entries: Vec<Arc<Entry>>,
+    entries: Vec<Arc<TrustEntry>>,
     by_id: HashMap<KeyId, usize>,
     by_kid: HashMap<String, Vec<usize>>,
-    notes: Vec<Note>,
-    sources: Vec<Source>,
+    notes: Vec<TrustNote>,
+    sources: Vec<TrustSource>,
 }
 
 /// A file that a registry was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Source {
+pub struct TrustSource {
     /// Where it is.
     pub path: PathBuf,
     /// The SHA-256 of the bytes that were read.
@@ -207,9 +219,9 @@ impl Registry {
         for file in files {
             let path = file.path().map(Path::to_owned);
             if let (Some(path), Some(sha256)) = (&path, file.sha256) {
-                registry.sources.push(Source { path: path.clone(), sha256 });
+                registry.sources.push(TrustSource { path: path.clone(), sha256 });
             }
-            let Parts { entries, passed_over, notes } = file.into_parts();
+            let TrustFileParts { entries, passed_over, notes } = file.into_parts();
             registry.notes.extend(notes);
             restrictions.extend(passed_over);
             for entry in entries {
@@ -228,7 +240,7 @@ impl Registry {
             }
             if entry.limits.never_valid().is_some() {
                 let text = format!("{} is never valid, by what its entries say", entry.key.id());
-                registry.notes.push(Note { path: None, text });
+                registry.notes.push(TrustNote { path: None, text });
             }
         }
         let mut crowded: Vec<_> =
@@ -237,12 +249,12 @@ impl Registry {
         for (kid, keys) in crowded {
             let count = keys.len();
             let text = format!("{count} keys share the kid {kid:?}; {MAX_KEYS_PER_KID} are tried");
-            registry.notes.push(Note { path: None, text });
+            registry.notes.push(TrustNote { path: None, text });
         }
         registry
     }
 
-    fn take(&mut self, entry: Entry, path: Option<&Path>) {
+    fn take(&mut self, entry: TrustEntry, path: Option<&Path>) {
         match self.by_id.entry(*entry.key.id()) {
             Slot::Vacant(slot) => {
                 slot.insert(self.entries.len());
@@ -255,14 +267,14 @@ impl Registry {
                 {
                     let text =
                         format!("{id} has another name, {other:?}, here; the first one holds");
-                    self.notes.push(Note { path: path.map(Path::to_owned), text });
+                    self.notes.push(TrustNote { path: path.map(Path::to_owned), text });
                 }
             }
         }
     }
 
     /// The entry of the key with this id, a thumbprint of 43 characters.
-    pub fn by_id(&self, id: &str) -> Option<&Arc<Entry>> {
+    pub fn by_id(&self, id: &str) -> Option<&Arc<TrustEntry>> {
         // Any 43 bytes may be asked for: only true ids are in the table.
         let id: &[u8; 43] = id.as_bytes().try_into().ok()?;
         self.by_id.get(id).and_then(|at| self.entries.get(*at))
@@ -270,7 +282,7 @@ impl Registry {
 
     /// The entries, at most [`MAX_KEYS_PER_KID`], to which a file gives the `kid` (any text).
     /// Those that come first in the registry.
-    pub fn by_kid(&self, kid: &str) -> impl Iterator<Item = &Arc<Entry>> {
+    pub fn by_kid(&self, kid: &str) -> impl Iterator<Item = &Arc<TrustEntry>> {
         self.by_kid
             .get(kid)
             .map_or(&[][..], Vec::as_slice)
@@ -280,7 +292,7 @@ impl Registry {
     }
 
     /// All entries, in the order in which the files name their keys first.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Entry>> {
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<TrustEntry>> {
         self.entries.iter()
     }
 
@@ -295,12 +307,12 @@ impl Registry {
     }
 
     /// What the operator should know.
-    pub fn notes(&self) -> &[Note] {
+    pub fn notes(&self) -> &[TrustNote] {
         &self.notes
     }
 
     /// The files that it was read from, in the order in which they were read.
-    pub fn sources(&self) -> &[Source] {
+    pub fn sources(&self) -> &[TrustSource] {
         &self.sources
     }
 }

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::key::trust::Entry;
+use crate::key::trust::TrustEntry;
 use crate::mcp::body::{self, AmbiguousBody, Reading};
 use crate::mcp::headers;
 use crate::mcp::pattern::{Operation, Pattern};
@@ -141,7 +141,7 @@ fn ambiguous(error: &AmbiguousBody) -> Rejection {
     Rejection::new(Step::Mcp, Code::BodyAmbiguous, chain(error))
 }
 
-fn not_allowed(operation: Option<Operation<'_>>, entry: &Entry) -> Rejection {
+fn not_allowed(operation: Option<Operation<'_>>, entry: &TrustEntry) -> Rejection {
     let ambiguous = operation.and_then(|operation| operation.forms().ambiguous());
     let asked = match (operation, ambiguous) {
         (Some(operation), Some(why)) => format!("{} (name ambiguous: {why})", operation.printed()),
@@ -158,7 +158,7 @@ fn not_allowed(operation: Option<Operation<'_>>, entry: &Entry) -> Rejection {
 }
 
 /// Returns what an entry grants, as in its trust files.
-fn grants(entry: &Entry) -> String {
+fn grants(entry: &TrustEntry) -> String {
     let list = |list: &Vec<_>| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let lists: Vec<String> = entry.allow().iter().map(|l: &Vec<Pattern>| list(l)).collect();
     lists.join(", and of these ")

@@ -7,7 +7,7 @@ use crate::base::MemberFault;
 use crate::base::header::Candidate;
 use crate::base::params::SignatureParams;
 use crate::clock::Timestamp;
-use crate::key::trust::{Entry, Registry};
+use crate::key::trust::{Registry, TrustEntry};
 use crate::message::Head;
 use crate::message::target::Target;
 use crate::profile::{KeyLookup, Profile};
@@ -39,7 +39,7 @@ pub(super) struct HeldCandidate {
     pub(super) expires: Option<Timestamp>,
     pub(super) nonce: Option<String>,
     pub(super) tag: Option<String>,
-    pub(super) entry: Arc<Entry>,
+    pub(super) entry: Arc<TrustEntry>,
     /// The bytes that were signed.
     pub(super) base: String,
     pub(super) signature: [u8; 64],
@@ -49,7 +49,7 @@ pub(super) struct HeldCandidate {
 type Proof = (String, [u8; 64]);
 
 /// A refusal, and the trust entry of the key if one was found.
-type CandidateRefusal = (Rejection, Option<Arc<Entry>>);
+type CandidateRefusal = (Rejection, Option<Arc<TrustEntry>>);
 
 impl JudgeContext<'_> {
     /// Judges one signature. The first step that refuses it ends the check. The rejection carries
@@ -98,8 +98,8 @@ impl JudgeContext<'_> {
         &self,
         params: &'p SignatureParams<'_>,
         signature: Result<Vec<u8>, MemberFault>,
-        found: &mut Option<Arc<Entry>>,
-    ) -> Result<(CheckedParameters<'p>, Arc<Entry>, Proof), Rejection> {
+        found: &mut Option<Arc<TrustEntry>>,
+    ) -> Result<(CheckedParameters<'p>, Arc<TrustEntry>, Proof), Rejection> {
         let signature = signature.map_err(|fault| malformed("signature", &fault))?;
         // 1. The limit on components, before any work on each of them.
         let count = params.components().len();
@@ -129,12 +129,12 @@ impl JudgeContext<'_> {
         params: &SignatureParams<'_>,
         parameters: &CheckedParameters<'_>,
         signature: &[u8],
-    ) -> Result<(Arc<Entry>, Proof), CandidateRefusal> {
+    ) -> Result<(Arc<TrustEntry>, Proof), CandidateRefusal> {
         let registry = self.registry;
         let by_id = registry.by_id(parameters.keyid);
         let by_kid = (by_id.is_none() && self.profile.key_lookup == KeyLookup::ThumbprintThenKid)
             .then(|| registry.by_kid(parameters.keyid));
-        let mut furthest: Option<(Rejection, Arc<Entry>)> = None;
+        let mut furthest: Option<(Rejection, Arc<TrustEntry>)> = None;
         for entry in by_id.into_iter().chain(by_kid.into_iter().flatten()) {
             match self.judge_entry(entry, params, parameters, signature) {
                 Ok(proof) => return Ok((Arc::clone(entry), proof)),
@@ -159,7 +159,7 @@ impl JudgeContext<'_> {
 
     fn judge_entry(
         &self,
-        entry: &Entry,
+        entry: &TrustEntry,
         params: &SignatureParams<'_>,
         parameters: &CheckedParameters<'_>,
         signature: &[u8],
@@ -174,7 +174,7 @@ impl JudgeContext<'_> {
 
     fn judge_signature(
         &self,
-        entry: &Entry,
+        entry: &TrustEntry,
         params: &SignatureParams<'_>,
         signature: &[u8],
     ) -> Result<Proof, Rejection> {

@@ -1,7 +1,7 @@
 //! Step 7: whether the key of a signature is strong, valid, not revoked and bound to the tag.
 
 use crate::clock::Timestamp;
-use crate::key::trust::Entry;
+use crate::key::trust::TrustEntry;
 use crate::profile::{Profile, TagRule};
 
 use super::parameters::CheckedParameters;
@@ -13,7 +13,7 @@ use super::rejection::{Code, Rejection, Step};
 /// `key_weak`, `key_published`, `key_not_valid`, `key_revoked`, `tag_mismatch`.
 pub(super) fn judge(
     profile: &Profile,
-    entry: &Entry,
+    entry: &TrustEntry,
     parameters: &CheckedParameters<'_>,
     now: Timestamp,
 ) -> Result<(), Rejection> {
@@ -75,7 +75,7 @@ pub(super) fn judge(
     Ok(())
 }
 
-fn describe(entry: &Entry) -> String {
+fn describe(entry: &TrustEntry) -> String {
     match entry.name() {
         Some(name) => format!("{} ({name})", entry.key().id()),
         None => entry.key().id().to_string(),

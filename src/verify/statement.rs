@@ -2,7 +2,7 @@
 
 use crate::base::params::SignatureParams;
 use crate::clock::Timestamp;
-use crate::key::trust::Entry;
+use crate::key::trust::TrustEntry;
 use crate::message::Head;
 
 use super::covered;
@@ -42,7 +42,7 @@ impl Statement {
         head: &Head<'_>,
         label: &str,
         params: Option<&SignatureParams<'_>>,
-        entry: Option<&Entry>,
+        entry: Option<&TrustEntry>,
     ) -> Self {
         let mut statement = Statement { label: label.to_owned(), ..Statement::default() };
         if let Some(params) = params {

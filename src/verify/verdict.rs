@@ -3,7 +3,7 @@
 use crate::base::header;
 use crate::clock::Timestamp;
 use crate::key::KeyId;
-use crate::key::trust::Entry;
+use crate::key::trust::TrustEntry;
 use crate::message::Head;
 
 use super::candidate::HeldCandidate;
@@ -43,7 +43,7 @@ pub struct HeldSignature<'a> {
     /// The label, which has no meaning.
     pub label: &'a str,
     /// The trust entry of the key, as the registry had it.
-    pub entry: &'a Entry,
+    pub entry: &'a TrustEntry,
     /// The signature base: the exact bytes that were signed.
     pub base: &'a str,
     /// The signature over them.
@@ -199,7 +199,7 @@ impl Verified {
     }
 
     /// Returns the trust entry of the key.
-    pub fn entry(&self) -> &Entry {
+    pub fn entry(&self) -> &TrustEntry {
         // There is at least one signature.
         &self.held[0].entry
     }

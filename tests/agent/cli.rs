@@ -45,7 +45,7 @@ fn ends(output: &Output, code: i32, words: &str) {
 /// An agent in whose folder lies a plain `key.json` named alice.
 fn with_keyfile() -> (OpenSsh, SecretKey) {
     let agent = OpenSsh::start();
-    // Any seed but one that comes to everyone's mind: those are refused.
+    // Any seed but an obvious one: those are refused.
     let seed: [u8; 32] = std::array::from_fn(|n| (n * n + 7) as u8);
     let key = SecretKey::from_seed(&seed);
     let folder = agent.folder.path();
@@ -231,6 +231,28 @@ fn what_is_not_one_key_is_refused_with_what_there_is() {
     ends(&mcpid(folder, Some(&folder.join("seed")), &args), 4, "connection refused");
     // The agent is missed before the passphrase or the body is.
     ends(&mcpid(folder, None, &["agent", "add", "-k", "key.json"]), 4, "SSH_AUTH_SOCK");
+}
+
+#[test]
+fn a_key_source_that_does_not_exist_is_refused() {
+    let (agent, _) = with_keyfile();
+    let folder = agent.folder.path();
+    let message = "pkcs11: is no source of keys; a key is a file or ssh-agent:ID\n";
+    for args in [
+        &[SIGN, &["-k", "pkcs11:token"]].concat()[..],
+        &["export", "-k", "pkcs11:token"],
+        &["passwd", "-k", "pkcs11:token"],
+        &["agent", "add", "-k", "pkcs11:token"],
+        &["keygen", "--no-passphrase", "-o", "pkcs11:token"],
+    ] {
+        ends(&mcpid(folder, None, args), 2, message);
+        ends(&mcpid(folder, None, args), 2, "-k ./pkcs11:token");
+    }
+    assert!(!folder.join("pkcs11:token").exists());
+    // A file of that name is still a file.
+    fs::copy(folder.join("key.json"), folder.join("pkcs11:token")).unwrap();
+    let signed = mcpid(folder, None, &[SIGN, &["-k", "./pkcs11:token"]].concat());
+    assert_eq!(signed.status.code(), Some(0), "{}", String::from_utf8_lossy(&signed.stderr));
 }
 
 #[test]

@@ -165,12 +165,12 @@ fn an_agent_that_never_accepts_blocks_nobody() {
     let socket = folder.path().join("agent");
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     // Until its queue is full, and then some more.
-    let agent = Agent::at(&socket).with_patience(Duration::from_millis(1));
+    let agent = Agent::at(&socket).with_timeout(Duration::from_millis(1));
     for _ in 0..200 {
         assert!(matches!(agent.identities(), Err(AgentError::TimedOut(_))));
     }
     let start = Instant::now();
-    let agent = agent.with_patience(Duration::from_millis(200));
+    let agent = agent.with_timeout(Duration::from_millis(200));
     assert!(matches!(agent.identities(), Err(AgentError::TimedOut(_))));
     assert!(start.elapsed() < Duration::from_secs(2));
 }

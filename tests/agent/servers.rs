@@ -1,4 +1,4 @@
-//! Agents for the tests: OpenSSH's, and one that says whatever it is told to.
+//! Agents for the tests: OpenSSH's, and one that gives the answers that a test wants.
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -128,7 +128,7 @@ impl Fake {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(mut stream) = stream else { return };
-                // Whoever connects and says nothing is not asked twice.
+                // A client that connects and says nothing is not asked twice.
                 if let Some(request) = request(&mut stream) {
                     answer(&mut stream, request);
                 }
@@ -138,7 +138,7 @@ impl Fake {
     }
 
     pub(crate) fn client(&self) -> Agent {
-        Agent::at(self.folder.path().join("agent")).with_patience(Duration::from_millis(700))
+        Agent::at(self.folder.path().join("agent")).with_timeout(Duration::from_millis(700))
     }
 }
 

@@ -14,6 +14,7 @@ mod fixtures;
 mod formats;
 mod har;
 mod key_inputs;
+mod key_source;
 mod keyfile;
 mod line;
 mod memory;

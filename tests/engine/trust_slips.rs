@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mcpid::clock::Timestamp;
-use mcpid::key::trust::{Document, Entry, NewEntry, Registry, TrustFile};
+use mcpid::key::trust::{Document, NewEntry, Registry, TrustEntry, TrustFile};
 use mcpid::key::{PublicKey, SecretKey, Sign as _};
 use mcpid::mcp::pattern::Operation;
 
@@ -34,8 +34,8 @@ fn refused(text: &str, words: &str) {
     assert!(Document::parse(text.as_bytes()).is_err(), "{text}");
 }
 
-fn entry(registry: &Registry, n: u8) -> Entry {
-    Entry::clone(registry.by_id(key(n).id().as_str()).unwrap())
+fn entry(registry: &Registry, n: u8) -> TrustEntry {
+    TrustEntry::clone(registry.by_id(key(n).id().as_str()).unwrap())
 }
 
 fn time(text: &str) -> Timestamp {

@@ -8,7 +8,7 @@ use super::super::entry::{Mcp, Request, Signature};
 use super::super::record::Verdict;
 use super::facts;
 use crate::clock::Timestamp;
-use crate::key::trust::Entry as Trusted;
+use crate::key::trust::TrustEntry as Trusted;
 use crate::mcp::pattern::Operation;
 use crate::message::Head;
 use crate::verify::{HeadHeld, Step, Verifier};

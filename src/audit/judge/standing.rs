@@ -2,7 +2,7 @@
 //! counts for nothing.
 
 use crate::clock::Timestamp;
-use crate::key::trust::{Entry, Registry};
+use crate::key::trust::{Registry, TrustEntry};
 use crate::mcp::pattern::Operation;
 
 /// A key that the auditor knows.
@@ -33,7 +33,7 @@ pub(super) struct Claim<'a> {
 
 /// What `registry` says of a key; `None` if it does not know it.
 pub(super) fn of(registry: &Registry, claim: &Claim<'_>) -> Option<Known> {
-    let entry: &Entry = registry.by_id(claim.key)?;
+    let entry: &TrustEntry = registry.by_id(claim.key)?;
     let moments = || claim.created.into_iter().chain([claim.time]);
     let not_then = if entry.key().is_weak() || entry.key().is_published() {
         Some("anyone can sign under this key")

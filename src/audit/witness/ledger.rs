@@ -22,7 +22,7 @@ use super::super::folder::Folder;
 use super::super::note::NoteKey;
 use super::super::tree::Hash;
 use crate::clock::Timestamp;
-use crate::key::store::{self, StoreError};
+use crate::key::store::{self, FileError};
 
 const VERSION: &str = "witnesses/1";
 
@@ -129,7 +129,7 @@ fn read(json: &LedgerEntry) -> Option<SignedTree> {
 /// Puts `bytes` in the place of a file of the log.
 pub(super) fn replace(path: &std::path::Path, bytes: &[u8]) -> Result<(), LogError> {
     store::replace(path, bytes, 0o600, None).map_err(|error| match error {
-        StoreError::Io(e) => LogError::io("write", path, e),
+        FileError::Io(e) => LogError::io("write", path, e),
         other => LogError::Key(Arc::new(other)),
     })
 }

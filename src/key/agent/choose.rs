@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{AgentError, Identity};
+use super::{AgentError, AgentIdentity};
 use crate::key::{KeyId, PublicKey};
 
 /// Why no key was chosen.
@@ -16,28 +16,28 @@ pub enum ChooseError {
     #[error("the ssh-agent has no such Ed25519 key")]
     Unknown {
         /// The keys that it has, of all kinds.
-        there: Vec<Identity>,
+        there: Vec<AgentIdentity>,
     },
     /// Several Ed25519 keys are called that, or there are several where none is named.
     #[error("the ssh-agent has several such Ed25519 keys")]
     Several {
         /// Those that are meant as much as each other.
-        which: Vec<Identity>,
+        which: Vec<AgentIdentity>,
     },
     /// What is called that cannot sign for us.
     #[error("the key in the ssh-agent is {}", .0.kind())]
-    Unfit(Box<Identity>),
+    Unfit(Box<AgentIdentity>),
 }
 
 pub(super) fn choose(
-    there: Vec<Identity>,
+    there: Vec<AgentIdentity>,
     wanted: &str,
-) -> Result<(Identity, PublicKey), ChooseError> {
+) -> Result<(AgentIdentity, PublicKey), ChooseError> {
     if there.is_empty() {
         return Err(AgentError::Empty.into());
     }
     let id = KeyId::from_text(wanted);
-    let is_meant = |identity: &Identity| {
+    let is_meant = |identity: &AgentIdentity| {
         if wanted.is_empty() {
             true
         } else if wanted.starts_with("SHA256:") {
@@ -48,7 +48,7 @@ pub(super) fn choose(
             identity.comment == wanted
         }
     };
-    let (mut fit, unfit): (Vec<Identity>, Vec<Identity>) =
+    let (mut fit, unfit): (Vec<AgentIdentity>, Vec<AgentIdentity>) =
         there.iter().filter(|identity| is_meant(identity)).cloned().partition(|i| i.key.is_some());
     // An agent may list one key twice, with two comments.
     let mut seen = HashSet::new();

@@ -26,7 +26,7 @@ pub(super) fn exchange(
         Ok(header) if length <= LONGEST => header.to_be_bytes(),
         _ => return Err(AgentError::TooLong(length)),
     };
-    let wait = Wait { until: Instant::now() + within, within };
+    let wait = ExchangeTimeout { until: Instant::now() + within, within };
     let mut stream = connect(socket, &wait)?;
     // In one piece, and wiped: it may hold a private key.
     let mut request = Zeroizing::new(Vec::with_capacity(length + 4));
@@ -46,13 +46,13 @@ pub(super) fn exchange(
     Ok(answer)
 }
 
-/// The end of everybody's patience.
-struct Wait {
+/// When the whole exchange has to be done.
+struct ExchangeTimeout {
     until: Instant,
     within: Duration,
 }
 
-impl Wait {
+impl ExchangeTimeout {
     fn left(&self) -> Result<Duration, AgentError> {
         match self.until.saturating_duration_since(Instant::now()) {
             Duration::ZERO => Err(self.over()),
@@ -74,7 +74,7 @@ impl Wait {
 
 /// Connects. An agent that is stopped while others queue for it would block for good, and the
 /// standard library knows no time-out here, so this waits for a thread that may be left behind.
-fn connect(socket: &Path, wait: &Wait) -> Result<UnixStream, AgentError> {
+fn connect(socket: &Path, wait: &ExchangeTimeout) -> Result<UnixStream, AgentError> {
     let (sender, receiver) = mpsc::sync_channel(1);
     let path = socket.to_owned();
     std::thread::Builder::new()
@@ -89,7 +89,11 @@ fn connect(socket: &Path, wait: &Wait) -> Result<UnixStream, AgentError> {
     }
 }
 
-fn send(stream: &mut UnixStream, mut bytes: &[u8], wait: &Wait) -> Result<(), AgentError> {
+fn send(
+    stream: &mut UnixStream,
+    mut bytes: &[u8],
+    wait: &ExchangeTimeout,
+) -> Result<(), AgentError> {
     while !bytes.is_empty() {
         stream.set_write_timeout(Some(wait.left()?)).map_err(AgentError::Broken)?;
         match stream.write(bytes) {
@@ -102,7 +106,11 @@ fn send(stream: &mut UnixStream, mut bytes: &[u8], wait: &Wait) -> Result<(), Ag
     Ok(())
 }
 
-fn receive(stream: &mut UnixStream, buffer: &mut [u8], wait: &Wait) -> Result<(), AgentError> {
+fn receive(
+    stream: &mut UnixStream,
+    buffer: &mut [u8],
+    wait: &ExchangeTimeout,
+) -> Result<(), AgentError> {
     let mut filled = 0;
     while filled < buffer.len() {
         stream.set_read_timeout(Some(wait.left()?)).map_err(AgentError::Broken)?;

@@ -6,12 +6,12 @@ use zeroize::Zeroizing;
 
 use super::{ED25519, FormatError, Import, Imported, PRIVATE, PUBLIC, instead, malformed};
 use crate::clock::Timestamp;
-use crate::key::json::{Json, Members};
+use crate::key::json::{StrictJson, StrictObject};
 use crate::key::misplaced;
 use crate::key::{KeyId, PublicKey, SecretKey, Sign as _};
 
 /// What kind of key a JWK holds: `None` for an Ed25519 key, else its name.
-fn other_kind(jwk: &Members) -> Result<Option<String>, String> {
+fn other_kind(jwk: &StrictObject) -> Result<Option<String>, String> {
     let Some(kty) = jwk.string("kty")? else { return Err("\"kty\" is missing".into()) };
     Ok(match (kty, jwk.string("crv").ok().flatten()) {
         ("OKP", Some("Ed25519")) => None,
@@ -28,13 +28,13 @@ fn other_kind(jwk: &Members) -> Result<Option<String>, String> {
 
 /// Whether something in a JWK of any type is secret: `d` (RSA, EC, OKP), `k` (symmetric) or
 /// `priv` (the newer AKP keys).
-pub(crate) fn holds_secret(jwk: &Members) -> bool {
+pub(crate) fn holds_secret(jwk: &StrictObject) -> bool {
     jwk.has("d") || jwk.has("k") || jwk.has("priv")
 }
 
 /// Why an Ed25519 JWK must not be used for `operation` (`sign` or `verify`), if there is a
 /// reason: `use` (RFC 7517 section 4.2), `key_ops` (section 4.3), `alg` (section 4.4).
-fn unfit(jwk: &Members, operation: &str) -> Result<Option<String>, String> {
+fn unfit(jwk: &StrictObject, operation: &str) -> Result<Option<String>, String> {
     if let Some(r#use) = jwk.string("use")?
         && r#use != "sig"
     {
@@ -66,7 +66,7 @@ pub(crate) enum Unusable {
 }
 
 /// The key of a JWK whose signatures count, or with `sign` that may make some.
-pub(crate) fn usable(jwk: &Members, operation: &str) -> Result<PublicKey, Unusable> {
+pub(crate) fn usable(jwk: &StrictObject, operation: &str) -> Result<PublicKey, Unusable> {
     if let Some(kind) = other_kind(jwk).map_err(Unusable::Broken)? {
         return Err(Unusable::NotForUs(format!("it is {kind}")));
     }
@@ -80,13 +80,13 @@ pub(crate) fn usable(jwk: &Members, operation: &str) -> Result<PublicKey, Unusab
 }
 
 /// The id of an Ed25519 key, usable or not; `None` for another type or a key that is broken.
-pub(crate) fn id(jwk: &Members) -> Option<KeyId> {
+pub(crate) fn id(jwk: &StrictObject) -> Option<KeyId> {
     let ed25519 = matches!(other_kind(jwk), Ok(None));
     ed25519.then(|| x(jwk)).flatten().map(|x| KeyId::of(&x))
 }
 
-/// The 32 bytes of `x`, whatever the type of the key.
-pub(crate) fn x(jwk: &Members) -> Option<Zeroizing<[u8; 32]>> {
+/// Returns the 32 bytes of `x`, for a key of any type.
+pub(crate) fn x(jwk: &StrictObject) -> Option<Zeroizing<[u8; 32]>> {
     binary(jwk, "x").ok()
 }
 
@@ -102,7 +102,7 @@ pub(crate) struct Validity {
 }
 
 impl Validity {
-    pub(crate) fn of(jwk: &Members) -> Self {
+    pub(crate) fn of(jwk: &StrictObject) -> Self {
         let mut validity = Validity::default();
         for (name, json) in jwk.iter() {
             let read = match (name, json) {
@@ -112,7 +112,7 @@ impl Validity {
                 ("nbf", json) => {
                     numeric_date(json, f64::ceil).map(|time| validity.not_before = Some(time))
                 }
-                ("revoked", Json::Object(revoked)) => revoked
+                ("revoked", StrictJson::Object(revoked)) => revoked
                     .get("revoked_at")
                     .and_then(|json| numeric_date(json, f64::floor))
                     .map(|time| validity.revoked_at = Some(time)),
@@ -132,10 +132,10 @@ impl Validity {
 
 /// Seconds since 1970, rounded to whole ones by `round`. From 10^11 on, which as seconds is the
 /// year 5138, it is milliseconds: key directories of Web Bot Auth are written so.
-fn numeric_date(json: &Json, round: fn(f64) -> f64) -> Option<Timestamp> {
+fn numeric_date(json: &StrictJson, round: fn(f64) -> f64) -> Option<Timestamp> {
     let number = match json {
-        Json::Unsigned(n) => *n as f64,
-        Json::Number(n) => *n,
+        StrictJson::Unsigned(n) => *n as f64,
+        StrictJson::Number(n) => *n,
         _ => return None,
     };
     let seconds = if number.abs() >= 1e11 { number / 1000.0 } else { number };
@@ -144,11 +144,11 @@ fn numeric_date(json: &Json, round: fn(f64) -> f64) -> Option<Timestamp> {
 }
 
 /// The public key of an Ed25519 JWK.
-fn public_key(jwk: &Members) -> Result<PublicKey, String> {
+fn public_key(jwk: &StrictObject) -> Result<PublicKey, String> {
     PublicKey::from_bytes(&*binary(jwk, "x")?).map_err(|e| format!("\"x\" is {e}"))
 }
 
-fn binary(jwk: &Members, name: &str) -> Result<Zeroizing<[u8; 32]>, String> {
+fn binary(jwk: &StrictObject, name: &str) -> Result<Zeroizing<[u8; 32]>, String> {
     let text = jwk.string(name)?.ok_or_else(|| format!("{name:?} is missing"))?;
     let bytes = URL_SAFE_NO_PAD
         .decode(text)
@@ -164,7 +164,7 @@ fn bad(why: String) -> FormatError {
 }
 
 /// The private key in a JWK.
-pub(super) fn private(jwk: &Members) -> Result<SecretKey, FormatError> {
+pub(super) fn private(jwk: &StrictObject) -> Result<SecretKey, FormatError> {
     if jwk.has("keys") {
         return Err(instead("a JWK set", "one private key"));
     }
@@ -190,7 +190,7 @@ pub(super) fn private(jwk: &Members) -> Result<SecretKey, FormatError> {
 
 /// The public keys of a JWK or a JWKS. In a set, what is no usable key is passed over (RFC 7517
 /// section 5); a private key is refused wherever it stands.
-pub(super) fn import(object: &Members) -> Result<Import, FormatError> {
+pub(super) fn import(object: &StrictObject) -> Result<Import, FormatError> {
     if !object.has("keys") {
         if !object.has("kty") {
             return Err(FormatError::Unrecognised);
@@ -207,7 +207,7 @@ pub(super) fn import(object: &Members) -> Result<Import, FormatError> {
     misplaced::beside_keys(object).map_err(|why| malformed("JWK set", why))?;
     let keys = object
         .get("keys")
-        .and_then(Json::as_array)
+        .and_then(StrictJson::as_array)
         .ok_or_else(|| malformed("JWK set", "\"keys\" is not an array"))?;
     let mut import = Import { keys: Vec::new(), skipped: Vec::new() };
     for (at, key) in keys.iter().enumerate() {
@@ -228,7 +228,7 @@ pub(super) fn import(object: &Members) -> Result<Import, FormatError> {
     Ok(import)
 }
 
-fn one(jwk: &Members) -> Result<Result<Imported, Unusable>, FormatError> {
+fn one(jwk: &StrictObject) -> Result<Result<Imported, Unusable>, FormatError> {
     if holds_secret(jwk) {
         return Err(instead(PRIVATE, PUBLIC));
     }

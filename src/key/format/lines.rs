@@ -42,12 +42,12 @@ pub(super) fn public(text: &str) -> Option<Result<Import, FormatError>> {
     Some(keys(read))
 }
 
-fn keys(read: Vec<(usize, Result<Line, FormatError>)>) -> Result<Import, FormatError> {
+fn keys(read: Vec<(usize, Result<KeyLine, FormatError>)>) -> Result<Import, FormatError> {
     let mut import = Import { keys: Vec::new(), skipped: Vec::new() };
     let only = read.len() == 1;
     for (number, line) in read {
         match line {
-            Ok(Line { key: (key, name), options }) => {
+            Ok(KeyLine { key: (key, name), options }) => {
                 if options {
                     import.skipped.push(format!("line {number}: its options are for logins only"));
                 }
@@ -66,15 +66,15 @@ fn keys(read: Vec<(usize, Result<Line, FormatError>)>) -> Result<Import, FormatE
 }
 
 /// One line that holds an Ed25519 key.
-struct Line {
-    key: openssh::Line,
+struct KeyLine {
+    key: openssh::OpensshLine,
     /// Whether options stood before it.
     options: bool,
 }
 
-fn key(line: &str) -> Option<Result<Line, FormatError>> {
+fn key(line: &str) -> Option<Result<KeyLine, FormatError>> {
     if let Some(found) = openssh::public_line(line) {
-        return Some(found.map(|key| Line { key, options: false }));
+        return Some(found.map(|key| KeyLine { key, options: false }));
     }
     let (first, rest) = split_quoted(line)?;
     let found = openssh::public_line(rest);
@@ -98,7 +98,7 @@ fn key(line: &str) -> Option<Result<Line, FormatError>> {
             return bad(why);
         }
     }
-    Some(found.map(|key| Line { key, options: true }))
+    Some(found.map(|key| KeyLine { key, options: true }))
 }
 
 /// The names of the options in a list of them, in lower case; `None` if it is something else.

@@ -48,10 +48,10 @@ pub(in crate::key) fn encode_public(key: &PublicKey) -> Vec<u8> {
 }
 
 /// A key of a line, and its comment.
-pub(super) type Line = (PublicKey, Option<String>);
+pub(super) type OpensshLine = (PublicKey, Option<String>);
 
 /// Reads a public key line and its comment; `None` if it does not begin like one.
-pub(super) fn public_line(line: &str) -> Option<Result<Line, FormatError>> {
+pub(super) fn public_line(line: &str) -> Option<Result<OpensshLine, FormatError>> {
     let (kind, rest) = line.split_once([' ', '\t'])?;
     let other = match kind {
         TYPE => return Some(ed25519_line(rest)),
@@ -68,7 +68,7 @@ pub(super) fn public_line(line: &str) -> Option<Result<Line, FormatError>> {
     Some(Err(instead(other, ED25519)))
 }
 
-fn ed25519_line(rest: &str) -> Result<Line, FormatError> {
+fn ed25519_line(rest: &str) -> Result<OpensshLine, FormatError> {
     let rest = rest.trim_ascii_start();
     let (blob, comment) = rest.split_once([' ', '\t']).unwrap_or((rest, ""));
     let blob = STANDARD.decode(blob).map_err(|_| malformed("OpenSSH line", "not base64"))?;

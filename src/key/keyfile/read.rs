@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::seal::{Kdf, KdfCost};
 use super::{Keyfile, KeyfileError, MAX_BYTES, Secret};
 use crate::clock::Timestamp;
-use crate::key::json::{self, Json, Members};
+use crate::key::json::{self, StrictJson, StrictObject};
 use crate::key::{PublicKey, SecretKey, Sign as _};
 use crate::secret::quoted;
 
@@ -27,7 +27,7 @@ pub(super) fn keyfile(bytes: &[u8]) -> Result<Keyfile> {
         if ours { damaged(e.to_string()) } else { KeyfileError::NotAKeyfile }
     })?;
     let file = parsed.as_object().ok_or(KeyfileError::NotAKeyfile)?;
-    match file.get("mcpid").and_then(Json::as_str) {
+    match file.get("mcpid").and_then(StrictJson::as_str) {
         Some("keyfile/1") => {}
         Some(version) if version.starts_with("keyfile/") => {
             return Err(KeyfileError::UnknownVersion(version.to_owned()));
@@ -68,7 +68,7 @@ pub(super) fn keyfile(bytes: &[u8]) -> Result<Keyfile> {
     Ok(Keyfile { name, created_text, created, public, secret })
 }
 
-fn public(jwk: &Members) -> Result<PublicKey> {
+fn public(jwk: &StrictObject) -> Result<PublicKey> {
     only(jwk, &["kty", "crv", "x", "kid"])?;
     expect(jwk, "kty", "OKP")?;
     expect(jwk, "crv", "Ed25519")?;
@@ -83,7 +83,7 @@ fn public(jwk: &Members) -> Result<PublicKey> {
     Ok(key)
 }
 
-fn kdf(kdf: &Members) -> Result<Kdf> {
+fn kdf(kdf: &StrictObject) -> Result<Kdf> {
     only(kdf, &["name", "memory_kib", "passes", "lanes", "salt"])?;
     expect(kdf, "name", "argon2id")?;
     let cost =
@@ -98,38 +98,38 @@ fn kdf(kdf: &Members) -> Result<Kdf> {
 }
 
 /// Refuses members that the format does not know: they could mean anything to another reader.
-fn only(object: &Members, known: &[&str]) -> Result<()> {
+fn only(object: &StrictObject, known: &[&str]) -> Result<()> {
     match object.iter().find(|(name, _)| !known.contains(name)) {
         Some((name, _)) => Err(damaged(format!("the member {} is not known", quoted(name)))),
         None => Ok(()),
     }
 }
 
-fn member<'m>(object: &'m Members, name: &str) -> Result<&'m Json> {
+fn member<'m>(object: &'m StrictObject, name: &str) -> Result<&'m StrictJson> {
     object.get(name).ok_or_else(|| damaged(format!("the member {name:?} is missing")))
 }
 
-fn object<'m>(parent: &'m Members, name: &str) -> Result<&'m Members> {
+fn object<'m>(parent: &'m StrictObject, name: &str) -> Result<&'m StrictObject> {
     let value = member(parent, name)?;
     let wrong = || damaged(format!("{name:?} is {}, not an object", value.kind()));
     value.as_object().ok_or_else(wrong)
 }
 
-fn text<'m>(object: &'m Members, name: &str) -> Result<&'m str> {
+fn text<'m>(object: &'m StrictObject, name: &str) -> Result<&'m str> {
     let value = member(object, name)?;
     let wrong = || damaged(format!("{name:?} is {}, not a string", value.kind()));
     value.as_str().ok_or_else(wrong)
 }
 
-fn integer(object: &Members, name: &str) -> Result<u64> {
+fn integer(object: &StrictObject, name: &str) -> Result<u64> {
     match member(object, name)? {
-        Json::Unsigned(n) => Ok(*n),
-        Json::Number(_) => Err(damaged(format!("{name:?} is not a non-negative integer"))),
+        StrictJson::Unsigned(n) => Ok(*n),
+        StrictJson::Number(_) => Err(damaged(format!("{name:?} is not a non-negative integer"))),
         other => Err(damaged(format!("{name:?} is {}, not an integer", other.kind()))),
     }
 }
 
-fn expect(object: &Members, name: &str, value: &str) -> Result<()> {
+fn expect(object: &StrictObject, name: &str, value: &str) -> Result<()> {
     let found = text(object, name)?;
     if found == value {
         Ok(())
@@ -139,7 +139,7 @@ fn expect(object: &Members, name: &str, value: &str) -> Result<()> {
 }
 
 /// Strict base64url of exactly `N` bytes. The text is not repeated in errors, it may be a secret.
-fn binary<const N: usize>(object: &Members, name: &str) -> Result<[u8; N]> {
+fn binary<const N: usize>(object: &StrictObject, name: &str) -> Result<[u8; N]> {
     let decoded = URL_SAFE_NO_PAD
         .decode(text(object, name)?)
         .map(Zeroizing::new)

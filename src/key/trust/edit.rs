@@ -6,12 +6,12 @@ use std::path::Path;
 use serde_json::value::RawValue;
 
 use super::splice::{RawObject, revoked};
-use super::{Entry, LoadError, MAX_BYTES, TrustError, TrustFile};
+use super::{LoadError, MAX_BYTES, TrustEntry, TrustError, TrustFile};
 use crate::clock::Timestamp;
 use crate::key::format::jwk_with_kid;
 use crate::key::json::{self, quote};
 use crate::key::keyfile::{MAX_NAME_BYTES, is_name};
-use crate::key::store::{self, StoreError};
+use crate::key::store::{self, FileError};
 use crate::key::{KeyId, PublicKey};
 use crate::mcp::pattern::Pattern;
 
@@ -58,7 +58,7 @@ pub enum EditError {
     Load(#[from] LoadError),
     /// The file cannot be written.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] FileError),
     /// The file would be no proper trust file afterwards.
     #[error(transparent)]
     Trust(#[from] TrustError),
@@ -183,7 +183,7 @@ impl Document {
     /// # Errors
     /// [`EditError`]: a key that is there already, weak or published; a name, client id or validity
     /// that cannot be.
-    pub fn add(&mut self, new: &NewEntry) -> Result<Entry, EditError> {
+    pub fn add(&mut self, new: &NewEntry) -> Result<TrustEntry, EditError> {
         if new.key.is_weak() {
             return Err(EditError::Weak);
         }
@@ -213,7 +213,7 @@ impl Document {
     /// # Errors
     /// [`EditError::NotFound`], [`EditError::Ambiguous`], and [`EditError::AlreadyRevoked`] unless
     /// `at` is earlier than what is there.
-    pub fn revoke(&mut self, who: &str, at: Timestamp) -> Result<Entry, EditError> {
+    pub fn revoke(&mut self, who: &str, at: Timestamp) -> Result<TrustEntry, EditError> {
         let (position, entry) = self.find(who)?;
         if let Some(since) = entry.revoked_at().filter(|since| *since <= at) {
             return Err(EditError::AlreadyRevoked { since });
@@ -230,7 +230,7 @@ impl Document {
     ///
     /// # Errors
     /// [`EditError::NotFound`], [`EditError::Ambiguous`].
-    pub fn remove(&mut self, who: &str) -> Result<Entry, EditError> {
+    pub fn remove(&mut self, who: &str) -> Result<TrustEntry, EditError> {
         let (position, entry) = self.find(who)?;
         let mut keys = self.keys.clone();
         keys.remove(position);
@@ -239,8 +239,8 @@ impl Document {
     }
 
     /// Where the one entry with this id or name stands in `keys`.
-    fn find(&self, who: &str) -> Result<(usize, Entry), EditError> {
-        let of = |e: &Entry| e.key().id().as_str() == who || e.name() == Some(who);
+    fn find(&self, who: &str) -> Result<(usize, TrustEntry), EditError> {
+        let of = |e: &TrustEntry| e.key().id().as_str() == who || e.name() == Some(who);
         let mut found =
             self.file.entries().iter().zip(self.file.positions()).filter(|(e, _)| of(e));
         let Some((entry, position)) = found.next() else {
@@ -345,10 +345,10 @@ fn change_file<T>(
     let is_new = create
         && matches!(fs::symlink_metadata(path), Err(e) if e.kind() == std::io::ErrorKind::NotFound);
     let path =
-        if is_new { path.to_owned() } else { fs::canonicalize(path).map_err(StoreError::Io)? };
+        if is_new { path.to_owned() } else { fs::canonicalize(path).map_err(FileError::Io)? };
     let folder = store::folder_of(&path);
     // Held until the end of this function. Where the file system knows no locks, do without.
-    let lock = File::open(folder).map_err(StoreError::Io)?;
+    let lock = File::open(folder).map_err(FileError::Io)?;
     let _ = lock.lock();
     if is_new && fs::symlink_metadata(&path).is_err() {
         let mut document = Document::empty()?;
@@ -362,7 +362,7 @@ fn change_file<T>(
     let result = change(&mut document)?;
     let json = document.to_json();
     if u64::try_from(json.len()).unwrap_or(u64::MAX) > MAX_BYTES {
-        return Err(StoreError::TooLarge { limit: MAX_BYTES }.into());
+        return Err(FileError::TooLarge { limit: MAX_BYTES }.into());
     }
     let mode = store::mode_of(&metadata).unwrap_or(0o644) & 0o777;
     store::replace(&path, json.as_bytes(), mode, Some(&metadata))?;

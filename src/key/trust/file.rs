@@ -3,21 +3,21 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::limits::Limits;
-use super::settings::Settings;
-use super::{Entry, Note};
+use super::limits::TrustLimits;
+use super::settings::TrustSettings;
+use super::{TrustEntry, TrustNote};
 use crate::key::format::jwk::{self, Unusable};
-use crate::key::json::{self, Json};
+use crate::key::json::{self, StrictJson};
 use crate::key::{JsonError, KeyId, misplaced};
 
 /// The entries of one trust file.
 #[derive(Clone, Debug, Default)]
 pub struct TrustFile {
-    entries: Vec<Entry>,
+    entries: Vec<TrustEntry>,
     passed_over: Vec<Restriction>,
     /// Where in the file's `keys` each entry stands.
     positions: Vec<usize>,
-    notes: Vec<Note>,
+    notes: Vec<TrustNote>,
     path: Option<PathBuf>,
     pub(super) sha256: Option<[u8; 32]>,
 }
@@ -26,14 +26,14 @@ pub struct TrustFile {
 #[derive(Clone, Debug)]
 pub(super) struct Restriction {
     pub(super) key: KeyId,
-    pub(super) limits: Limits,
+    pub(super) limits: TrustLimits,
 }
 
 /// A trust file, taken apart.
-pub(super) struct Parts {
-    pub(super) entries: Vec<Entry>,
+pub(super) struct TrustFileParts {
+    pub(super) entries: Vec<TrustEntry>,
     pub(super) passed_over: Vec<Restriction>,
-    pub(super) notes: Vec<Note>,
+    pub(super) notes: Vec<TrustNote>,
 }
 
 /// Why something is not a trust file.
@@ -100,9 +100,9 @@ impl TrustFile {
         Self::of(&json::read(bytes)?)
     }
 
-    pub(super) fn of(json: &Json) -> Result<Self, TrustError> {
+    pub(super) fn of(json: &StrictJson) -> Result<Self, TrustError> {
         let object = json.as_object().ok_or(TrustError::NotKeys(json.kind()))?;
-        if object.get("mcpid").and_then(Json::as_str).is_some() && !object.has("kty") {
+        if object.get("mcpid").and_then(StrictJson::as_str).is_some() && !object.has("kty") {
             return Err(TrustError::NotKeys("a keyfile"));
         }
         let mut file = TrustFile::default();
@@ -121,7 +121,7 @@ impl TrustFile {
         Ok(file)
     }
 
-    fn keys(&mut self, keys: &[Json], alone: bool) -> Result<(), TrustError> {
+    fn keys(&mut self, keys: &[StrictJson], alone: bool) -> Result<(), TrustError> {
         let mut seen = HashMap::new();
         for (index, json) in keys.iter().enumerate() {
             let position = index + 1;
@@ -141,7 +141,12 @@ impl TrustFile {
     }
 
     /// Reads one key, and gives back its id if it is an Ed25519 key, usable or not.
-    fn key(&mut self, index: usize, json: &Json, alone: bool) -> Result<Option<KeyId>, TrustError> {
+    fn key(
+        &mut self,
+        index: usize,
+        json: &StrictJson,
+        alone: bool,
+    ) -> Result<Option<KeyId>, TrustError> {
         let position = index + 1;
         let wrong = |why| TrustError::Entry { position, why };
         let Some(jwk) = json.as_object() else {
@@ -152,7 +157,7 @@ impl TrustFile {
             return Err(TrustError::PrivateKey { position });
         }
         misplaced::in_key(jwk).map_err(wrong)?;
-        let mut settings = Settings::of(jwk).map_err(wrong)?;
+        let mut settings = TrustSettings::of(jwk).map_err(wrong)?;
         let is_ours = settings.limits.restrict();
         if let Some(why) = settings.narrow(jwk) {
             self.note(format!("key {position}: {why}, so that nothing signed by it counts"));
@@ -195,7 +200,7 @@ impl TrustFile {
                 let restricts = limits.restrict();
                 self.pass_over(position, &why, restricts);
                 if restricts {
-                    // The bytes of the key name it whatever its type is said to be.
+                    // The bytes of the key name it, also if the entry says another type.
                     let x = jwk::x(jwk).map(|x| KeyId::of(&x));
                     let ids = x.into_iter().chain(named);
                     self.passed_over
@@ -212,16 +217,16 @@ impl TrustFile {
     }
 
     fn note(&mut self, text: String) {
-        self.notes.push(Note { path: None, text });
+        self.notes.push(TrustNote { path: None, text });
     }
 
     /// The entries, in the order of the file.
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[TrustEntry] {
         &self.entries
     }
 
     /// What the operator should know.
-    pub fn notes(&self) -> &[Note] {
+    pub fn notes(&self) -> &[TrustNote] {
         &self.notes
     }
 
@@ -232,7 +237,7 @@ impl TrustFile {
 
     /// Says where it was read from, for its notes too.
     pub(super) fn at(mut self, path: &Path, more: Option<String>) -> Self {
-        self.notes.extend(more.map(|text| Note { path: None, text }));
+        self.notes.extend(more.map(|text| TrustNote { path: None, text }));
         for note in &mut self.notes {
             note.path = Some(path.to_owned());
         }
@@ -244,7 +249,7 @@ impl TrustFile {
         &self.positions
     }
 
-    pub(super) fn into_parts(self) -> Parts {
-        Parts { entries: self.entries, passed_over: self.passed_over, notes: self.notes }
+    pub(super) fn into_parts(self) -> TrustFileParts {
+        TrustFileParts { entries: self.entries, passed_over: self.passed_over, notes: self.notes }
     }
 }

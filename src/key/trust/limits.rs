@@ -6,7 +6,7 @@ use crate::mcp::pattern::Pattern;
 
 /// Restrictions of one key.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Limits {
+pub(super) struct TrustLimits {
     /// The first moment at which the key is valid.
     pub(super) not_before: Option<Timestamp>,
     /// The first moment at which the key is no longer valid.
@@ -17,7 +17,7 @@ pub(super) struct Limits {
     pub(super) allow: Vec<Vec<Pattern>>,
 }
 
-impl Limits {
+impl TrustLimits {
     /// Whether anything is restricted.
     pub(super) fn restrict(&self) -> bool {
         let times = [self.not_before, self.not_after, self.revoked_at];
@@ -26,7 +26,7 @@ impl Limits {
 
     /// Takes over what `other` restricts: latest start, earliest end, earliest revocation, and
     /// every list of patterns.
-    pub(super) fn tighten(&mut self, other: Limits) {
+    pub(super) fn tighten(&mut self, other: TrustLimits) {
         let stricter =
             |a: Option<Timestamp>, b: Option<Timestamp>, pick: fn(_, _) -> _| match (a, b) {
                 (Some(a), Some(b)) => Some(pick(a, b)),

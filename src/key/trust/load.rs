@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::{Registry, TrustError, TrustFile};
-use crate::key::store::{self, StoreError};
+use crate::key::store::{self, FileError};
 
 /// Bytes that one trust file may have at most; room for some 300,000 keys.
 pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -29,8 +29,8 @@ pub struct LoadError {
 pub enum LoadErrorKind {
     /// It cannot be read: missing, no permission, not a regular file, too large.
     #[error(transparent)]
-    Store(#[from] StoreError),
-    /// It can be written by others than its owner and group: anyone could add a key.
+    Store(#[from] FileError),
+    /// Others than its owner and group can write it, and could add a key.
     #[error("others can write it (mode {mode:04o})")]
     OthersCanWrite {
         /// The permission bits.
@@ -50,7 +50,7 @@ impl LoadError {
     }
 
     fn io(path: &Path, error: io::Error) -> Self {
-        LoadError::new(path, StoreError::Io(error))
+        LoadError::new(path, FileError::Io(error))
     }
 }
 
@@ -60,7 +60,7 @@ pub(super) fn registry<P: AsRef<Path>>(paths: &[P]) -> Result<Registry, LoadErro
         let path = path.as_ref();
         let metadata = fs::metadata(path).map_err(|e| LoadError::io(path, e))?;
         if metadata.is_dir() {
-            // Whoever can write a folder can put a file into it.
+            // A user who can write to a folder can put a file into it.
             writers(path, &metadata)?;
             for file in folder(path)? {
                 files.push(TrustFile::load(&file)?);

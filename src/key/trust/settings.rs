@@ -2,23 +2,23 @@
 
 use std::collections::HashSet;
 
-use super::Entry;
-use super::limits::Limits;
+use super::TrustEntry;
+use super::limits::TrustLimits;
 use crate::clock::Timestamp;
-use crate::key::json::Members;
+use crate::key::json::StrictObject;
 use crate::key::misplaced::SETTINGS;
 use crate::key::{PublicKey, format::jwk};
 use crate::mcp::pattern::Pattern;
 
 /// The settings of one key.
 #[derive(Default)]
-pub(super) struct Settings {
+pub(super) struct TrustSettings {
     name: Option<String>,
     client_ids: Vec<String>,
-    pub(super) limits: Limits,
+    pub(super) limits: TrustLimits,
 }
 
-impl Settings {
+impl TrustSettings {
     const NAMES: [&'static str; 6] =
         ["name", "client_ids", "not_before", "not_after", "revoked_at", "allow"];
 
@@ -27,8 +27,8 @@ impl Settings {
     /// # Errors
     /// An unknown member (a typo in `revoked_at` must not leave a key trusted), a wrong type, a
     /// time that is not RFC 3339, a pattern that is none, an end that is not after the start.
-    pub(super) fn of(jwk: &Members) -> Result<Self, String> {
-        let Some(json) = jwk.get(SETTINGS) else { return Ok(Settings::default()) };
+    pub(super) fn of(jwk: &StrictObject) -> Result<Self, String> {
+        let Some(json) = jwk.get(SETTINGS) else { return Ok(TrustSettings::default()) };
         let Some(ours) = json.as_object() else {
             return Err(format!("\"mcpid\" is {}, not an object", json.kind()));
         };
@@ -41,7 +41,7 @@ impl Settings {
             };
             list.iter().map(parse).collect::<Result<_, _>>()
         });
-        let limits = Limits {
+        let limits = TrustLimits {
             not_before: time(ours, "not_before")?,
             not_after: time(ours, "not_after")?,
             revoked_at: time(ours, "revoked_at")?,
@@ -50,7 +50,7 @@ impl Settings {
         if let Some((start, end)) = limits.never_valid() {
             return Err(format!("\"not_after\" {end} is not later than \"not_before\" {start}"));
         }
-        Ok(Settings {
+        Ok(TrustSettings {
             name: ours.string("name")?.map(str::to_owned),
             client_ids: strings(ours, "client_ids")?.unwrap_or_default(),
             limits,
@@ -59,17 +59,17 @@ impl Settings {
 
     /// Adds what the JWK itself says of the key's validity. The first of `exp`, `nbf` and
     /// `revoked` that cannot be read ends the validity of the key, and is given back.
-    pub(super) fn narrow(&mut self, jwk: &Members) -> Option<String> {
+    pub(super) fn narrow(&mut self, jwk: &StrictObject) -> Option<String> {
         let jwk::Validity { not_before, not_after, revoked_at, unreadable } =
             jwk::Validity::of(jwk);
-        self.limits.tighten(Limits { not_before, not_after, revoked_at, allow: Vec::new() });
+        self.limits.tighten(TrustLimits { not_before, not_after, revoked_at, allow: Vec::new() });
         unreadable
     }
 
-    pub(super) fn into_entry(mut self, key: PublicKey, kid: Option<String>) -> Entry {
+    pub(super) fn into_entry(mut self, key: PublicKey, kid: Option<String>) -> TrustEntry {
         let mut seen = HashSet::new();
         self.client_ids.retain(|id| seen.insert(id.clone()));
-        Entry {
+        TrustEntry {
             key,
             name: self.name,
             kids: kid.into_iter().collect(),
@@ -79,12 +79,12 @@ impl Settings {
     }
 }
 
-fn time(object: &Members, name: &str) -> Result<Option<Timestamp>, String> {
+fn time(object: &StrictObject, name: &str) -> Result<Option<Timestamp>, String> {
     let parse = |text| Timestamp::parse_rfc3339(text).map_err(|e| format!("{name:?} is {e}"));
     object.string(name)?.map(parse).transpose()
 }
 
-fn strings(object: &Members, name: &str) -> Result<Option<Vec<String>>, String> {
+fn strings(object: &StrictObject, name: &str) -> Result<Option<Vec<String>>, String> {
     let Some(json) = object.get(name) else { return Ok(None) };
     let wrong = || format!("{name:?} is not an array of strings");
     let items = json.as_array().ok_or_else(wrong)?;

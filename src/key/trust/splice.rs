@@ -43,8 +43,8 @@ pub(super) struct RawObject(pub(super) RawMembers);
 
 impl<'de> Deserialize<'de> for RawObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
+        struct MemberSpans;
+        impl<'de> Visitor<'de> for MemberSpans {
             type Value = RawObject;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -59,6 +59,6 @@ impl<'de> Deserialize<'de> for RawObject {
                 Ok(RawObject(members))
             }
         }
-        deserializer.deserialize_map(Members)
+        deserializer.deserialize_map(MemberSpans)
     }
 }

@@ -2,10 +2,11 @@
 
 use mcpid::key::Sign as _;
 use mcpid::key::agent::{Constraints, ssh_fingerprint};
+use mcpid::key::source::SSH_AGENT;
 
 use crate::args::{AgentAct, AgentAddArgs, AgentArgs};
 use crate::keys::keyfile;
-use crate::keys::signing_key::{self, AGENT};
+use crate::keys::signing_key;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
@@ -32,7 +33,7 @@ fn add(args: &AgentAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         .map_err(|error| signing_key::agent_failure(&error))?;
 
     let (id, fingerprint) = (key.public().id().as_str(), ssh_fingerprint(key.public()));
-    ui.note(&format!("it can sign from now on: -k {AGENT}{fingerprint}"));
+    ui.note(&format!("it can sign from now on: -k {SSH_AGENT}{fingerprint}"));
     if ui.json() {
         ui.json_line(&Added {
             version: 1,

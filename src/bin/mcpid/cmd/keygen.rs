@@ -126,7 +126,7 @@ fn name_of(path: &Path) -> String {
 
 fn create(place: &Place, keyfile: &Keyfile) -> Result<(), Failure> {
     store::create_keyfile(&place.path, keyfile).map_err(|error| match error {
-        store::StoreError::Io(e) => Failure::write(&place.path, &e),
+        store::FileError::Io(e) => Failure::write(&place.path, &e),
         other => store_failure(&place.path, other),
     })
 }

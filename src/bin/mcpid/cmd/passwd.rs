@@ -23,7 +23,7 @@ pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     // What would fail after the questions is tried before them.
     let link = std::fs::symlink_metadata(&place.path).is_ok_and(|about| about.is_symlink());
     if link {
-        let error = store::StoreError::NotRegular("a symbolic link");
+        let error = store::FileError::NotRegular("a symbolic link");
         // Through the link the file would be replaced, not what it leads to.
         let failure = Failure { hints: Vec::new(), ..store_failure(&place.path, error) };
         let folder = place.path.parent().unwrap_or(Path::new(""));
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     };
     let replaced = replaced.map_err(|e| keyfile_failure(&place.path, &e))?;
     store::replace_keyfile(&place.path, &replaced).map_err(|error| match error {
-        store::StoreError::Io(e) => Failure::write(&place.path, &e),
+        store::FileError::Io(e) => Failure::write(&place.path, &e),
         other => store_failure(&place.path, other),
     })?;
     if ui.json() {

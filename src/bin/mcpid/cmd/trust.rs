@@ -4,7 +4,7 @@ mod add;
 mod list;
 
 use mcpid::clock::{Clock as _, SystemClock};
-use mcpid::key::trust::{self, Document, EditError, Entry};
+use mcpid::key::trust::{self, Document, EditError, TrustEntry};
 
 use crate::args::{TrustAct, TrustArgs, TrustRemoveArgs, TrustRevokeArgs};
 use crate::input::files;
@@ -55,14 +55,14 @@ fn remove(args: &TrustRemoveArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 }
 
 /// The entry with this name or id; `revoke` has just found it.
-fn entry(document: &Document, who: &str) -> Result<Entry, EditError> {
-    let named = |entry: &&Entry| entry.key().id().as_str() == who || entry.name() == Some(who);
+fn entry(document: &Document, who: &str) -> Result<TrustEntry, EditError> {
+    let named = |entry: &&TrustEntry| entry.key().id().as_str() == who || entry.name() == Some(who);
     let found = document.file().entries().iter().find(named);
     found.cloned().ok_or_else(|| EditError::NotFound(who.to_owned()))
 }
 
 /// Says which key it was: its id, or all about it as JSON.
-fn report(entry: &Entry, ui: &mut Ui) -> Result<Exit, Failure> {
+fn report(entry: &TrustEntry, ui: &mut Ui) -> Result<Exit, Failure> {
     if ui.json() {
         ui.json_line(&list::Shown::of(entry, SystemClock.now()).alone())?;
     } else {

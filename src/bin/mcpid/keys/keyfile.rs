@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mcpid::key::SecretKey;
 use mcpid::key::keyfile::{Keyfile, KeyfileError};
-use mcpid::key::store::{self, StoreError};
+use mcpid::key::store::{self, FileError};
 
 use crate::args::PassphraseArgs;
 use crate::input::files::{Named, Place};
@@ -20,16 +20,18 @@ use crate::prompt::passphrase::{self, Source};
 pub(crate) fn load(place: &Place) -> Result<Keyfile, Failure> {
     // A plain one bares its secret as soon as it is read.
     passphrase::keep_out_of_dumps();
-    store::load_keyfile(&place.path).map_err(|error| {
-        let missing =
-            matches!(&error, StoreError::Io(e) if e.kind() == std::io::ErrorKind::NotFound);
-        let failure = store_failure(&place.path, error);
-        match place.named {
-            _ if !missing => failure,
-            Named::Flag => failure.hint(format!("mcpid keygen -o {}", path_word(&place.path))),
-            Named::Variable | Named::Default => failure.hint("mcpid keygen"),
-        }
-    })
+    store::load_keyfile(&place.path).map_err(|error| load_failure(place, error))
+}
+
+/// What to say of a keyfile at `place` that cannot be read.
+pub(crate) fn load_failure(place: &Place, error: FileError) -> Failure {
+    let missing = matches!(&error, FileError::Io(e) if e.kind() == std::io::ErrorKind::NotFound);
+    let failure = store_failure(&place.path, error);
+    match place.named {
+        _ if !missing => failure,
+        Named::Flag => failure.hint(format!("mcpid keygen -o {}", path_word(&place.path))),
+        Named::Variable | Named::Default => failure.hint("mcpid keygen"),
+    }
 }
 
 /// Finds where the passphrase of `keyfile` will come from, without asking for it yet; nothing
@@ -69,11 +71,11 @@ pub(crate) fn open(
 }
 
 /// What to say of a keyfile or trust file that cannot be read or written.
-pub(crate) fn store_failure(path: &Path, error: StoreError) -> Failure {
+pub(crate) fn store_failure(path: &Path, error: FileError) -> Failure {
     let name = path.display();
     match error {
-        StoreError::Io(e) => Failure::read(path, &e),
-        StoreError::NotRegular(what) => {
+        FileError::Io(e) => Failure::read(path, &e),
+        FileError::NotRegular(what) => {
             let message = format!("{name} is {what}, not a regular file");
             let failure = Failure::new(Exit::Input, "not_a_file", message);
             match what {
@@ -81,15 +83,15 @@ pub(crate) fn store_failure(path: &Path, error: StoreError) -> Failure {
                 _ => failure.hint(format!("ls -l {}", path_word(path))),
             }
         }
-        StoreError::Exists => Failure::new(Exit::Input, "exists", format!("output exists: {name}")),
-        StoreError::TooOpen { mode } => {
+        FileError::Exists => Failure::new(Exit::Input, "exists", format!("output exists: {name}")),
+        FileError::TooOpen { mode } => {
             let message = format!(
                 "{name} is not encrypted, and its mode {mode:04o} lets others than its owner at it"
             );
             Failure::new(Exit::Key, "too_open", message)
                 .hint(format!("chmod 600 {}", path_word(path)))
         }
-        StoreError::Keyfile(error) => keyfile_failure(path, &error),
+        FileError::Keyfile(error) => keyfile_failure(path, &error),
         other => Failure::new(Exit::Key, "damaged", format!("{name}: {other}")),
     }
 }

@@ -1,11 +1,12 @@
-//! Who holds the key that signs: a keyfile, or an ssh-agent by `-k ssh-agent:ID`.
+//! The key that signs, and what is said if there is none: in a keyfile, or in an ssh-agent by
+//! `-k ssh-agent:ID`.
 
 use std::env;
 use std::path::Path;
 use std::sync::Arc;
 
-use mcpid::key::agent::{Agent, AgentError, AgentKey, ChooseError, Identity};
-use mcpid::key::keyfile::Keyfile;
+use mcpid::key::agent::{Agent, AgentError, AgentIdentity, ChooseError};
+use mcpid::key::source::{FindKeyError, FoundKey, KeyRef, SSH_AGENT};
 use mcpid::key::{PublicKey, Sign};
 
 use crate::args::PassphraseArgs;
@@ -13,70 +14,78 @@ use crate::input::files::{self, Named, Place};
 use crate::keys::keyfile;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
-use crate::output::ui::{Ui, shell_word};
-use crate::prompt::passphrase::Source;
+use crate::output::ui::{Ui, path_word, shell_word};
+use crate::prompt::passphrase::{self, Source};
 
-/// What names a key in an agent; a file of that name is `./ssh-agent:…`.
-pub(crate) const AGENT: &str = "ssh-agent:";
 const SOCKET: &str = "SSH_AUTH_SOCK";
 
 /// Keys of an agent that are named in one line; more are counted.
 const SHOWN: usize = 5;
 
-/// A key that can sign, whose secret is not touched yet.
-pub(crate) enum Holder {
-    /// In a keyfile, where it stays sealed.
-    File(Box<Keyfile>, Place),
-    /// In an agent, where it stays.
-    Agent(Arc<AgentKey>),
+/// A key that can sign, whose secret is not touched yet, and the flag or variable that names it.
+pub(crate) struct Holder {
+    key: FoundKey,
+    place: Place,
 }
 
 impl Holder {
-    /// The key that `--key`, `MCPID_KEY` or the default names.
+    /// Finds the key that `--key`, `MCPID_KEY` or the default names.
     ///
     /// # Errors
     /// The keyfile cannot be read, or the agent has no one such key.
     pub(crate) fn find(flag: Option<&Path>) -> Result<Holder, Failure> {
-        let place = files::key(flag)?;
-        if let Some(wanted) = in_agent(&place.path) {
-            return agent_key(wanted).map(Holder::Agent);
-        }
-        let keyfile = keyfile::load(&place).map_err(|failure| {
-            let meant = place.path == Path::new("ssh-agent") && failure.code == "not_found";
-            let hint = format!("a key in the ssh-agent: -k {AGENT}");
-            if meant { Failure { hints: vec![hint], ..failure } } else { failure }
-        })?;
-        Ok(Holder::File(Box::new(keyfile), place))
+        Holder::at(files::key(flag)?)
+    }
+
+    /// Finds the key that `place` names.
+    ///
+    /// # Errors
+    /// As [`Holder::find`].
+    pub(crate) fn at(place: Place) -> Result<Holder, Failure> {
+        let reference = key_ref(&place.path)?;
+        // A plain keyfile bares its secret as soon as it is read.
+        passphrase::keep_out_of_dumps();
+        let socket = env::var_os(SOCKET).filter(|socket| !socket.is_empty());
+        let key =
+            reference.find(socket.as_deref().map(Path::new)).map_err(|error| match error {
+                FindKeyError::File(error) => {
+                    let failure = keyfile::load_failure(&place, error);
+                    let meant = place.path == Path::new("ssh-agent") && failure.code == "not_found";
+                    let hint = format!("a key in the ssh-agent: -k {SSH_AGENT}");
+                    if meant { Failure { hints: vec![hint], ..failure } } else { failure }
+                }
+                FindKeyError::NoAgent => no_agent(),
+                FindKeyError::Agent(error) => match &reference {
+                    KeyRef::Agent(wanted) => choose_failure(error, wanted),
+                    _ => choose_failure(error, ""),
+                },
+                other => Failure::new(Exit::Key, "no_such_key", other.to_string()),
+            })?;
+        Ok(Holder { key, place })
     }
 
     /// Whether a passphrase is needed to use it.
     pub(crate) fn is_sealed(&self) -> bool {
-        matches!(self, Holder::File(keyfile, _) if !keyfile.is_plain())
+        self.key.is_sealed()
     }
 
     /// Whether an agent signs, which may be asking a person each time.
     pub(crate) fn is_in_agent(&self) -> bool {
-        matches!(self, Holder::Agent(_))
+        self.key.is_in_agent()
     }
 
     /// The public half.
     pub(crate) fn public(&self) -> &PublicKey {
-        match self {
-            Holder::File(keyfile, _) => keyfile.public(),
-            Holder::Agent(key) => key.public(),
-        }
+        self.key.public()
     }
 
     /// The keyfile's name or the agent's comment: any text at all.
     pub(crate) fn name(&self) -> &str {
-        match self {
-            Holder::File(keyfile, _) => keyfile.name(),
-            Holder::Agent(key) => key.comment(),
-        }
+        self.key.name()
     }
 
-    /// Finds where the passphrase will come from, without asking for it yet; nothing where none
-    /// is needed.
+    /// Finds where the passphrase will come from, without asking for it yet. Returns `None` if no
+    /// passphrase is needed.
     ///
     /// # Errors
     /// As [`keyfile::source`].
@@ -85,34 +94,38 @@ impl Holder {
         args: &PassphraseArgs,
         ui: &mut Ui,
     ) -> Result<Option<Source>, Failure> {
-        match self {
-            Holder::File(keyfile, place) => keyfile::source(keyfile, place, args, ui),
-            Holder::Agent(_) => {
-                crate::prompt::passphrase::check(args)?;
-                if args.passphrase_file.is_some() || args.passphrase_fd.is_some() {
-                    ui.note("the key is in the ssh-agent; the passphrase is not used");
-                }
-                Ok(None)
-            }
+        if let FoundKey::File(keyfile) = &self.key {
+            return keyfile::source(keyfile, &self.place, args, ui);
         }
+        passphrase::check(args)?;
+        if args.passphrase_file.is_some() || args.passphrase_fd.is_some() {
+            ui.note("the key is in the ssh-agent; the passphrase is not used");
+        }
+        Ok(None)
     }
 
-    /// Whoever signs. For a keyfile this asks for the passphrase if it has to; a key in an agent
+    /// Opens the key. For a keyfile this asks for the passphrase if it has to; a key in an agent
     /// blocks at each signature until the agent has answered.
     ///
     /// # Errors
     /// As [`keyfile::open`].
     pub(crate) fn open(self, source: Option<Source>) -> Result<Arc<dyn Sign>, Failure> {
-        match self {
-            Holder::File(keyfile, place) => Ok(Arc::new(keyfile::open(&keyfile, &place, source)?)),
-            Holder::Agent(key) => Ok(key),
-        }
+        let Holder { key, place } = self;
+        let given = source.map(|source| source.existing(&place.name())).transpose()?;
+        let passphrase = given.as_ref().map(|bytes| bytes.as_slice());
+        key.open(passphrase).map_err(|error| keyfile::keyfile_failure(&place.path, &error))
     }
 }
 
-/// What stands behind `ssh-agent:`, if `path` begins so.
-pub(crate) fn in_agent(path: &Path) -> Option<&str> {
-    path.to_str()?.strip_prefix(AGENT)
+/// Reads what names a signing key.
+///
+/// # Errors
+/// It begins with a scheme that names no source of keys.
+fn key_ref(path: &Path) -> Result<KeyRef, Failure> {
+    KeyRef::parse(path).map_err(|error| {
+        let file = path_word(&Path::new(".").join(path));
+        Failure::usage(error.to_string()).hint(format!("a file of that name: -k {file}"))
+    })
 }
 
 /// The path of a keyfile that is to be made, changed or read as a file.
@@ -121,7 +134,7 @@ pub(crate) fn in_agent(path: &Path) -> Option<&str> {
 /// As [`files::key`]; and where a key in an agent is named, which has no keyfile.
 pub(crate) fn keyfile_place(flag: Option<&Path>, name: &str) -> Result<Place, Failure> {
     let place = files::key(flag)?;
-    if in_agent(&place.path).is_none() {
+    if let KeyRef::File(_) = key_ref(&place.path)? {
         return Ok(place);
     }
     let by = match place.named {
@@ -139,20 +152,14 @@ pub(crate) fn keyfile_place(flag: Option<&Path>, name: &str) -> Result<Place, Fa
 pub(crate) fn agent() -> Result<Agent, Failure> {
     match env::var_os(SOCKET) {
         Some(socket) if !socket.is_empty() => Ok(Agent::at(socket)),
-        _ => {
-            let message = format!("there is no ssh-agent: {SOCKET} is not set");
-            Err(Failure::new(Exit::Key, "no_agent", message)
-                .hint("to start one for this shell: eval \"$(ssh-agent)\""))
-        }
+        _ => Err(no_agent()),
     }
 }
 
-/// The key in the session's agent that is called `wanted`; the only one, if it is empty.
-///
-/// # Errors
-/// No agent, no such key, or several.
-pub(crate) fn agent_key(wanted: &str) -> Result<Arc<AgentKey>, Failure> {
-    agent()?.choose(wanted).map(Arc::new).map_err(|error| choose_failure(error, wanted))
+fn no_agent() -> Failure {
+    let message = format!("there is no ssh-agent: {SOCKET} is not set");
+    Failure::new(Exit::Key, "no_agent", message)
+        .hint("to start one for this shell: eval \"$(ssh-agent)\"")
 }
 
 fn choose_failure(error: ChooseError, wanted: &str) -> Failure {
@@ -174,9 +181,8 @@ fn choose_failure(error: ChooseError, wanted: &str) -> Failure {
             let message = format!("the ssh-agent has {count} Ed25519 keys{called}; {there}");
             let failure = Failure::new(Exit::Key, "several_keys", message);
             match which.first() {
-                Some(first) => {
-                    failure.hint(format!("name one, such as: -k {AGENT}{}", first.fingerprint()))
-                }
+                Some(first) => failure
+                    .hint(format!("name one, such as: -k {SSH_AGENT}{}", first.fingerprint())),
                 None => failure,
             }
         }
@@ -190,7 +196,7 @@ fn choose_failure(error: ChooseError, wanted: &str) -> Failure {
 }
 
 /// The first few of an agent's keys, in one line.
-fn list(keys: &[Identity], one: &str, many: &str) -> String {
+fn list(keys: &[AgentIdentity], one: &str, many: &str) -> String {
     let named = keys.iter().take(SHOWN).map(|identity| {
         let comment: String = match identity.comment() {
             "" => "no comment".to_owned(),

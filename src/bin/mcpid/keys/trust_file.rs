@@ -3,9 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mcpid::key::store::StoreError;
+use mcpid::key::store::FileError;
 use mcpid::key::trust::{
-    EditError, LoadError, LoadErrorKind, Note, Registry, TrustError, TrustFile,
+    EditError, LoadError, LoadErrorKind, Registry, TrustError, TrustFile, TrustNote,
 };
 
 use crate::input::files::{self, Place};
@@ -41,8 +41,8 @@ pub(crate) fn load(place: &Place, ui: &mut Ui) -> Result<TrustFile, Failure> {
     Ok(file)
 }
 
-fn notes(notes: &[Note], ui: &mut Ui) {
-    for Note { path, text, .. } in notes {
+fn notes(notes: &[TrustNote], ui: &mut Ui) {
+    for TrustNote { path, text, .. } in notes {
         match path {
             Some(path) => ui.note(&format!("{}: {text}", path.display())),
             None => ui.note(text),
@@ -60,10 +60,10 @@ fn kind_failure(path: &Path, kind: LoadErrorKind, flag: &str) -> Failure {
     let name = path.display().to_string();
     let word = path_word(path);
     match kind {
-        LoadErrorKind::Store(StoreError::Io(e)) if e.kind() == io::ErrorKind::NotFound => {
+        LoadErrorKind::Store(FileError::Io(e)) if e.kind() == io::ErrorKind::NotFound => {
             Failure::read(path, &e).hint(format!("mcpid trust add{flag}"))
         }
-        LoadErrorKind::Store(e @ StoreError::NotRegular("a folder")) => {
+        LoadErrorKind::Store(e @ FileError::NotRegular("a folder")) => {
             let inside = path_word(&path.join("trust.json"));
             Failure { hints: Vec::new(), ..store_failure(path, e) }
                 .hint(format!("one file is shown or changed: mcpid trust list -r {inside}"))
@@ -109,10 +109,10 @@ pub(crate) fn edit_failure(error: EditError, place: &Place) -> Failure {
     let flag = place.as_flag("-r");
     match error {
         EditError::Load(e) => load_failure(e, &flag),
-        EditError::Store(StoreError::Io(e)) if e.kind() == io::ErrorKind::NotFound => {
+        EditError::Store(FileError::Io(e)) if e.kind() == io::ErrorKind::NotFound => {
             Failure::read(&place.path, &e).hint(format!("mcpid trust add{flag}"))
         }
-        EditError::Store(StoreError::Io(e)) => Failure::write(&place.path, &e),
+        EditError::Store(FileError::Io(e)) => Failure::write(&place.path, &e),
         EditError::Store(e) => kind_failure(&place.path, LoadErrorKind::Store(e), &flag),
         EditError::Trust(e) => kind_failure(&place.path, LoadErrorKind::Trust(e), &flag),
         EditError::AlreadyThere { id, name: known } => {

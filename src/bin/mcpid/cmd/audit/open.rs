@@ -277,9 +277,9 @@ pub(crate) fn log_failure(error: &LogError, place: &Place) -> Failure {
         LogError::Key(store) => {
             let path = place.path.join("log-key.json");
             match &**store {
-                mcpid::key::store::StoreError::TooOpen { mode } => keyfile::store_failure(
+                mcpid::key::store::FileError::TooOpen { mode } => keyfile::store_failure(
                     &path,
-                    mcpid::key::store::StoreError::TooOpen { mode: *mode },
+                    mcpid::key::store::FileError::TooOpen { mode: *mode },
                 ),
                 other => Failure::new(Exit::Key, "damaged", format!("{}: {other}", path.display())),
             }

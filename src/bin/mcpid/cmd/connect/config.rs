@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use mcpid::key::source::SSH_AGENT;
 use serde_json::{Map, Value, json};
 
-use crate::args::{ClientName, ConnectArgs, ProfileName, Ttl};
+use crate::args::{ClientName, ConnectArgs, Ttl};
 use crate::input::files::{self, Named};
-use crate::keys::signing_key::AGENT;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, shell_word};
@@ -94,8 +94,8 @@ fn arguments(
     if !matches!(key.named, Named::Default) {
         flag("--key", key_path(&key.path)?);
     }
-    if args.profile != ProfileName::Mcp {
-        flag("--profile", args.profile.profile().name.into_owned());
+    if let Some(profile) = args.profile.unless_default() {
+        flag("--profile", profile.to_owned());
     }
     if let Some(id) = &args.client_id {
         flag("--client-id", id.clone());
@@ -166,7 +166,7 @@ pub(super) fn key_path(key: &Path) -> Result<String, Failure> {
     let text = key.to_str().ok_or_else(|| {
         Failure::new(Exit::Input, "not_text", "the path of the keyfile is not UTF-8")
     })?;
-    Ok(if text.starts_with(AGENT) { text.to_owned() } else { whole(key) })
+    Ok(if text.starts_with(SSH_AGENT) { text.to_owned() } else { whole(key) })
 }
 
 fn whole(path: &Path) -> String {

@@ -5,8 +5,9 @@ use std::path::Path;
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::PublicKey;
 use mcpid::key::format::{self, FormatError, Import, Imported};
-use mcpid::key::store::{self, StoreError};
-use mcpid::key::trust::{self, Entry, NewEntry};
+use mcpid::key::source::KeyRef;
+use mcpid::key::store::{self, FileError};
+use mcpid::key::trust::{self, NewEntry, TrustEntry};
 use mcpid::mcp::pattern::Pattern;
 
 use super::report;
@@ -14,7 +15,7 @@ use crate::args::pattern_flag;
 use crate::args::{TrustAddArgs, values};
 use crate::input::files;
 use crate::keys::keyfile::store_failure;
-use crate::keys::signing_key::{self, Holder};
+use crate::keys::signing_key::Holder;
 use crate::keys::trust_file::edit_failure;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
@@ -54,7 +55,7 @@ pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     }
     let mut namesakes = 0;
     let added = trust::create_or_edit(&place.path, |document| {
-        let same = |entry: &&Entry| new.name.is_some() && entry.name() == new.name.as_deref();
+        let same = |entry: &&TrustEntry| new.name.is_some() && entry.name() == new.name.as_deref();
         namesakes = document.file().entries().iter().filter(same).count();
         document.add(&new)
     });
@@ -95,8 +96,8 @@ fn read(key: &Path, ui: &mut Ui) -> Result<Found, Failure> {
         let import = format::read_public(did.as_bytes());
         return one(import.map_err(|e| not_a_key("that DID", None, e))?, "that DID", ui);
     }
-    if let Some(wanted) = signing_key::in_agent(key) {
-        return signing_key::agent_key(wanted).map(Holder::Agent).map(Found::held);
+    if let Ok(KeyRef::Agent(_)) = KeyRef::parse(key) {
+        return Holder::find(Some(key)).map(Found::held);
     }
     // It may be a plain keyfile, or by mistake a private key.
     passphrase::keep_out_of_dumps();
@@ -104,7 +105,7 @@ fn read(key: &Path, ui: &mut Ui) -> Result<Found, Failure> {
     let name = input.name.clone();
     let bytes = input.read_secret(LIMIT)?;
     // A plain keyfile that others can read may be known to others: nothing to trust.
-    if let Err(error @ StoreError::TooOpen { .. }) = store::load_keyfile(key) {
+    if let Err(error @ FileError::TooOpen { .. }) = store::load_keyfile(key) {
         return Err(store_failure(key, error));
     }
     let file = (name != "stdin").then_some(name.as_str());

@@ -1,7 +1,7 @@
 //! `mcpid trust list`: who is trusted, as a table or as JSON.
 
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
-use mcpid::key::trust::Entry;
+use mcpid::key::trust::TrustEntry;
 
 use crate::args::TrustListArgs;
 use crate::input::files;
@@ -56,7 +56,7 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    pub(super) fn of(entry: &Entry, now: Timestamp) -> Self {
+    pub(super) fn of(entry: &TrustEntry, now: Timestamp) -> Self {
         let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
         let allow = entry.allow().iter().flatten().map(ToString::to_string).collect();
         Shown {
@@ -109,7 +109,7 @@ impl Shown {
     }
 }
 
-fn status(entry: &Entry, now: Timestamp) -> &'static str {
+fn status(entry: &TrustEntry, now: Timestamp) -> &'static str {
     match () {
         () if entry.key().is_weak() => "weak",
         () if entry.key().is_published() => "published",

@@ -1,0 +1,174 @@
+//! Where the private half of a signing key is, and the one place that finds and opens it.
+//!
+//! | reference | source |
+//! |---|---|
+//! | `PATH` | a keyfile |
+//! | `ssh-agent:ID` | a key in an ssh-agent, by fingerprint, key id or comment; by nothing, the only one |
+//!
+//! A new source is a variant of [`KeyRef`] and of [`FoundKey`], and a type that implements
+//! [`Sign`]. Callers see that trait only.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+#[cfg(unix)]
+use super::agent::{Agent, AgentKey, ChooseError};
+use super::keyfile::{Keyfile, KeyfileError};
+use super::store::{self, FileError};
+use super::{PublicKey, Sign};
+
+/// What an `ssh-agent:` reference begins with.
+pub const SSH_AGENT: &str = "ssh-agent:";
+
+/// A reference to a signing key, as it stands in a flag or variable.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use mcpid::key::source::KeyRef;
+///
+/// let parse = |text: &str| KeyRef::parse(Path::new(text));
+/// assert_eq!(parse("keys/alice.json")?, KeyRef::File("keys/alice.json".into()));
+/// assert_eq!(parse("ssh-agent:alice")?, KeyRef::Agent("alice".to_owned()));
+/// // Not a file of that name: that is ./pkcs11:token.
+/// assert!(parse("pkcs11:token").is_err());
+/// assert_eq!(parse("./pkcs11:token")?, KeyRef::File("./pkcs11:token".into()));
+/// # Ok::<(), mcpid::key::source::KeyRefError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyRef {
+    /// The keyfile at this path.
+    File(PathBuf),
+    /// The key in the ssh-agent that has this fingerprint, key id or comment; the agent's only key,
+    /// if this is empty.
+    Agent(String),
+}
+
+/// A reference with a scheme that names no source of keys.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{scheme}: is no source of keys; a key is a file or {SSH_AGENT}ID")]
+#[non_exhaustive]
+pub struct KeyRefError {
+    /// The scheme, without its colon: at most 32 ASCII characters.
+    pub scheme: String,
+}
+
+impl KeyRef {
+    /// Reads a reference. A text that begins like a URI (RFC 3986 section 3.1: two or more lower-case
+    /// letters, digits, `+`, `-` or `.`, of which the first is a letter, and a colon) is a
+    /// reference to a source. All other texts are paths, so `./ssh-agent:x` is a file.
+    ///
+    /// # Errors
+    /// [`KeyRefError`] for a scheme that is not known.
+    pub fn parse(text: &Path) -> Result<Self, KeyRefError> {
+        let Some((scheme, rest)) = text.to_str().and_then(|text| text.split_once(':')) else {
+            return Ok(KeyRef::File(text.to_owned()));
+        };
+        let is_scheme = (2..=32).contains(&scheme.len())
+            && scheme.starts_with(|c: char| c.is_ascii_lowercase())
+            && scheme.bytes().all(|b| {
+                b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.')
+            });
+        match scheme {
+            _ if !is_scheme => Ok(KeyRef::File(text.to_owned())),
+            "ssh-agent" => Ok(KeyRef::Agent(rest.to_owned())),
+            _ => Err(KeyRefError { scheme: scheme.to_owned() }),
+        }
+    }
+
+    /// Finds the key. No secret is touched yet: a keyfile stays sealed, and an agent is only asked
+    /// for its list. `agent` is the socket of the user's ssh-agent, if there is one.
+    ///
+    /// # Errors
+    /// [`FindKeyError`].
+    pub fn find(&self, agent: Option<&Path>) -> Result<FoundKey, FindKeyError> {
+        match self {
+            KeyRef::File(path) => Ok(FoundKey::File(Box::new(store::load_keyfile(path)?))),
+            #[cfg(unix)]
+            KeyRef::Agent(wanted) => {
+                let socket = agent.ok_or(FindKeyError::NoAgent)?;
+                Ok(FoundKey::Agent(Arc::new(Agent::at(socket).choose(wanted)?)))
+            }
+            #[cfg(not(unix))]
+            KeyRef::Agent(_) => {
+                let _ = agent;
+                Err(FindKeyError::NoAgent)
+            }
+        }
+    }
+}
+
+/// Why a key was not found.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FindKeyError {
+    /// The keyfile cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// There is no ssh-agent.
+    #[error("there is no ssh-agent")]
+    NoAgent,
+    /// The ssh-agent has no such key, or several.
+    #[cfg(unix)]
+    #[error(transparent)]
+    Agent(#[from] ChooseError),
+}
+
+/// A key that can sign, and whose secret is not touched yet.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum FoundKey {
+    /// In a keyfile, which is still sealed.
+    File(Box<Keyfile>),
+    /// In an ssh-agent, where the secret stays.
+    #[cfg(unix)]
+    Agent(Arc<AgentKey>),
+}
+
+impl FoundKey {
+    /// Whether a passphrase is needed to open it.
+    pub fn is_sealed(&self) -> bool {
+        match self {
+            FoundKey::File(keyfile) => !keyfile.is_plain(),
+            #[cfg(unix)]
+            FoundKey::Agent(_) => false,
+        }
+    }
+
+    /// Whether another program signs, which may ask a person each time.
+    pub fn is_in_agent(&self) -> bool {
+        !matches!(self, FoundKey::File(_))
+    }
+
+    /// Returns the public half.
+    pub fn public(&self) -> &PublicKey {
+        match self {
+            FoundKey::File(keyfile) => keyfile.public(),
+            #[cfg(unix)]
+            FoundKey::Agent(key) => key.public(),
+        }
+    }
+
+    /// Returns the keyfile's name or the agent's comment: any text at all.
+    pub fn name(&self) -> &str {
+        match self {
+            FoundKey::File(keyfile) => keyfile.name(),
+            #[cfg(unix)]
+            FoundKey::Agent(key) => key.comment(),
+        }
+    }
+
+    /// Opens the key, with the passphrase of a sealed keyfile. A key in an agent blocks the thread
+    /// at each signature until the agent has answered.
+    ///
+    /// # Errors
+    /// As [`Keyfile::open`].
+    pub fn open(self, passphrase: Option<&[u8]>) -> Result<Arc<dyn Sign>, KeyfileError> {
+        match self {
+            FoundKey::File(keyfile) => Ok(Arc::new(keyfile.open(passphrase)?)),
+            #[cfg(unix)]
+            FoundKey::Agent(key) => Ok(key),
+        }
+    }
+}
