@@ -23,6 +23,8 @@ use crate::clock::Timestamp;
 use crate::key::KeyId;
 
 mod admin;
+#[cfg(feature = "store-contract")]
+pub mod contract;
 pub mod memory;
 mod quota;
 #[cfg(feature = "redis")]

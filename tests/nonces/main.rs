@@ -1,10 +1,11 @@
-//! One contract for all nonce stores: `contract.rs` says what holds for each of them, and the
-//! other files what each does with the faults that only it can have.
+//! One contract for all nonce stores: `mcpid::nonce::contract` says what holds for each of them, and
+//! these files what each does with the faults that only it can have.
+#![cfg(feature = "store-contract")]
 #![allow(clippy::unwrap_used)]
 
 #[cfg(all(feature = "cli", unix))]
 mod cli;
-mod contract;
+mod forgeries;
 #[cfg(all(feature = "cli", unix))]
 mod gateways;
 #[cfg(all(feature = "cli", unix))]
@@ -41,39 +42,18 @@ mod sqlite_faults;
 mod url;
 
 pub(crate) use mcpid::block_on as wait;
-use mcpid::key::{KeyId, SecretKey, Sign};
+pub(crate) use mcpid::nonce::contract::{self, key};
 
-/// The id of one of 255 keys.
-pub(crate) fn key(seed: u8) -> KeyId {
-    *SecretKey::from_seed(&[seed; 32]).public().id()
-}
-
-/// Runs every part of the contract against the stores that `$place` makes.
+/// Runs every part of the contract, or the parts that are named, against the stores that `$place`
+/// makes, and the forgeries.
 #[macro_export]
 macro_rules! holds_the_contract {
-    ($place:expr, $($part:ident)*) => { $(
+    ($place:expr $(, $($part:ident)*)?) => {
+        mcpid::test_nonce_store! { $place $(, $($part)*)? }
+
         #[test]
-        fn $part() {
-            $crate::contract::$part(&$place);
-        }
-    )* };
-    ($place:expr) => {
-        $crate::holds_the_contract! { $place,
-            a_nonce_is_fresh_once
-            one_nonce_of_two_keys_is_two
-            a_look_changes_nothing
-            what_ends_now_is_expired
-            a_start_forgets_what_was_before
-            of_many_threads_one_wins
-            of_many_tasks_one_wins
-            of_many_handles_one_wins
-            a_claim_lasts_while_any_clock_could_accept_it
-            a_claim_is_gone_after
-            a_longer_window_raises_the_floor
-            a_clock_that_steps_makes_nothing_fresh_again
-            times_out_of_reach_are_errors
-            a_claim_that_is_given_up_harms_nothing
-            forgeries_never_reach_the_store
+        fn forgeries_never_reach_the_store() {
+            $crate::forgeries::forgeries_never_reach_the_store(&$place);
         }
     };
 }

@@ -7,7 +7,7 @@ use mcpid::nonce::memory::Memory;
 use mcpid::nonce::{NonceStore, Retention};
 use rand::rngs::SysRng;
 
-use crate::contract::{Place, START};
+use crate::contract::{START, StorePlace};
 
 struct Here(Arc<Memory>);
 
@@ -17,7 +17,7 @@ fn here() -> Here {
     Here(Arc::new(store.unwrap()))
 }
 
-impl Place for Here {
+impl StorePlace for Here {
     fn open(&self) -> Arc<dyn NonceStore> {
         let store: Arc<dyn NonceStore> = self.0.clone();
         store

@@ -11,7 +11,6 @@
     reason = "its figures are its output"
 )]
 
-mod contract;
 mod redis_servers;
 
 use std::fs;
@@ -19,11 +18,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use mcpid::block_on as wait;
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::trust::{Registry, TrustFile};
-use mcpid::key::{KeyId, SecretKey, Sign as _, format};
+use mcpid::key::{SecretKey, Sign as _, format};
 use mcpid::message::target::Origins;
 use mcpid::message::{Head, RequestTarget};
+use mcpid::nonce::contract;
 use mcpid::nonce::memory::Memory;
 use mcpid::nonce::sqlite;
 use mcpid::nonce::{NonceStore, Retention};
@@ -40,14 +41,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// So many good answers in a row, and the fault is over: 4 seconds.
 const OVER: u32 = 40;
 const LONGEST: Duration = Duration::from_secs(120);
-
-pub(crate) fn key(seed: u8) -> KeyId {
-    *SecretKey::from_seed(&[seed; 32]).public().id()
-}
-
-pub(crate) fn wait<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
-}
 
 type Store = Arc<dyn NonceStore>;
 

@@ -145,7 +145,7 @@ fn a_longer_window_needs_to_be_meant() {
         mcpid(path, &format!("{day} --at @{created} one.http"), 0);
         mcpid(path, &format!("{day} --raise-retention one.http"), 0);
         assert_eq!(json(&mcpid(path, &list, 0))["window"], 86_400);
-        // From then on nobody needs the flag.
+        // From then on no user needs the flag.
         sign(path, "one.http");
         mcpid(path, &format!("{day} one.http"), 0);
     }

@@ -1,4 +1,4 @@
-//! Nonces on Redis, and servers that are down, slow, strange, full or somebody else's: an error in
+//! Nonces on Redis, and servers that are down, slow, strange, full or another program's: an error in
 //! time and never fresh, and all is well again when the server is.
 
 use std::error::Error;
@@ -196,7 +196,7 @@ fn an_answer_that_is_lost() {
     proxy.set(Mode::LoseAnswers(1_000));
     fails_in_time("all lost", || try_claim(&store, 10, &key(1), "all"));
     proxy.set(Mode::Pass);
-    // Nobody was told that it was fresh; and nobody ever will be.
+    // No caller was told that it was fresh, and no later caller is.
     assert!(matches!(claim(&store, 10, &key(1), "all"), Claim::Replayed { .. }));
     // Many at once: each is fresh for one.
     let stores = [Arc::new(store), Arc::new(open_in_a_hurry(&proxy.url()).unwrap())];
@@ -324,14 +324,14 @@ fn a_clock_that_steps_forward() {
     proxy.rewrite(|bytes| later(bytes, 60));
     let stepped = fails_in_time("claim", || try_claim(&store, 20, &key(1), "c"));
     assert!(stepped.contains("clock"), "{stepped}");
-    // From here on the clock is right, and everybody has the floor.
+    // From here on the clock is right, and all handles have the floor.
     for (i, created) in [10, 20, 55].into_iter().enumerate() {
         let answer = try_claim(&store, 20, &key(1), &format!("d-{i}"));
         assert!(answer.is_ok() && !accepts(&answer, created), "{answer:?}");
     }
     assert_eq!(wait(open(&server.url()).unwrap().floor(at(20))).unwrap(), at(55));
     assert!(accepts(&try_claim(&store, 56, &key(1), "e"), 56));
-    // Back again: nobody can tell what ended in between, or what snapshot it came back with.
+    // Back again: what ended in between is unknown, and so is the snapshot that it came back with.
     proxy.set(Mode::Pass);
     let stepped = fails_in_time("claim", || try_claim(&store, 56, &key(1), "f"));
     assert!(stepped.contains("stepped back"), "{stepped}");

@@ -193,7 +193,7 @@ fn a_verifiers_clock_that_steps_back() {
     let server = Server::start(&[]);
     let store = server.open().unwrap();
     assert!(accepts(&try_claim(&store, 100, &key(1), "n"), 100));
-    // An hour later, as far as anybody here knows; the server has let the first one end.
+    // An hour later, by the time that the store was told; the server has let the first one end.
     assert!(accepts(&try_claim(&store, 3_700, &key(1), "m"), 3_700));
     for claim in server.cli(&["KEYS", "mcpid:1:{??}:???????????????????*"]).lines() {
         server.cli(&["DEL", claim]);
@@ -265,7 +265,7 @@ fn an_epoch_ends_unless_a_user_keeps_it() {
     let soon = "for _, key in ipairs(redis.call('KEYS', '*:epoch')) do \
         redis.call('PEXPIRE', key, 15000) end";
     server.cli(&["EVAL", soon, "0"]);
-    // Nobody claims.
+    // No claims come.
     until("their ends are put off", || epoch_ends(&server).iter().all(|ms| *ms > 20_000));
     assert!(accepts(&try_claim(&store, 20, &key(2), "n"), 20));
     drop(store);

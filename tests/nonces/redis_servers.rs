@@ -15,7 +15,7 @@ use mcpid::nonce::url::StoreUrl;
 use mcpid::nonce::{NonceStore, StoreError};
 use tempfile::TempDir;
 
-use crate::contract::{Place, at, retention};
+use crate::contract::{StorePlace, at, retention};
 
 /// Waits until `done`, or fails after 20 seconds.
 pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
@@ -26,7 +26,7 @@ pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// A port that nobody listens on now, and whose cluster bus (10000 above) exists.
+/// A port on which no program listens now, and whose cluster bus (10000 above) exists.
 pub(crate) fn free_port() -> u16 {
     loop {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -49,7 +49,7 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     folder: TempDir,
     arguments: Vec<String>,
-    /// For [`Place::pass`].
+    /// For [`StorePlace::pass`].
     passed: AtomicI64,
 }
 
@@ -90,7 +90,7 @@ impl Server {
             if server.comes_up() {
                 return server;
             }
-            // Somebody else took the port.
+            // Another program took the port.
         }
         panic!("redis-server did not start");
     }
@@ -157,7 +157,7 @@ impl Drop for Server {
     }
 }
 
-impl Place for Server {
+impl StorePlace for Server {
     fn open(&self) -> Arc<dyn NonceStore> {
         Arc::new(self.open().unwrap())
     }
@@ -167,7 +167,7 @@ impl Place for Server {
     }
 
     /// Brings the ends of all claims nearer, as if the time had passed. Those of epochs are put off
-    /// by whoever has the store open.
+    /// by the handles that have the store open.
     fn pass(&self, seconds: i64) {
         let passed = seconds - self.passed.swap(seconds, Ordering::SeqCst);
         let script = "for _, key in ipairs(redis.call('KEYS', '*')) do \
@@ -297,7 +297,7 @@ impl Cluster {
     }
 }
 
-impl Place for Cluster {
+impl StorePlace for Cluster {
     fn open(&self) -> Arc<dyn NonceStore> {
         Arc::new(open(&self.url()).unwrap())
     }
@@ -354,7 +354,7 @@ impl Watched {
     }
 }
 
-impl Place for Watched {
+impl StorePlace for Watched {
     fn open(&self) -> Arc<dyn NonceStore> {
         Arc::new(open(&self.url()).unwrap())
     }

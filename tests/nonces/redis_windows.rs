@@ -1,5 +1,5 @@
 //! Nonces on Redis, and users whose windows differ: one with a long window cannot close the store
-//! for the others unless it was told to, whatever the servers have forgotten.
+//! for the others unless it was told to, also after the servers have forgotten.
 
 use mcpid::nonce::{NonceStore as _, Retention};
 
@@ -36,7 +36,7 @@ fn who_is_refused_has_changed_nothing() {
 
 #[test]
 fn what_the_servers_forgot_gives_no_leave() {
-    // A store that knows no window is closed for ten minutes at most by whoever names one.
+    // A store that knows no window is closed for ten minutes at most by the first user's window.
     let server = Server::start(&[]);
     is_refused(&server.url(), None);
     assert_eq!(server.cli(&["DBSIZE"]), "0");

@@ -9,7 +9,7 @@ use mcpid::nonce::sqlite::{Sqlite, SqliteOptions};
 use mcpid::nonce::{Claim, NonceStore, Retention, StoreAdmin as _, StoreError};
 use tempfile::TempDir;
 
-use crate::contract::{Place, accepts, at, claim, is_fresh, retention, try_claim};
+use crate::contract::{StorePlace, accepts, at, claim, is_fresh, retention, try_claim};
 use crate::{key, wait};
 
 /// A folder with a store in it.
@@ -45,7 +45,7 @@ impl Folder {
     }
 }
 
-impl Place for Folder {
+impl StorePlace for Folder {
     fn open(&self) -> Arc<dyn NonceStore> {
         Arc::new(self.store())
     }
@@ -70,7 +70,7 @@ fn a_longer_window_is_refused_unless_allowed() {
     let options = SqliteOptions::new(folder.path("nonces.db"), Some("another".to_owned()));
     assert!(options.open(at(100), Retention::new(30, 86_400)).is_err());
     assert_eq!(wait(folder.store().floor(at(100))).unwrap(), at(105));
-    // A file that nobody has used yet takes any: there is nobody to be closed out.
+    // A file that was not used yet takes any retention: no other user could be closed out.
     let new = Folder::empty();
     let store = new.options().open(at(0), Retention::new(86_400, 5)).unwrap();
     assert_eq!(wait(store.floor(at(0))).unwrap(), at(5));
@@ -132,7 +132,7 @@ fn another_boot_or_none_sets_the_floor() {
     drop(folder.open_at(1_000, Some("b")).unwrap());
     let store = folder.open_at(2_000, Some("b")).unwrap();
     assert_eq!(wait(store.floor(at(2_000))).unwrap(), at(1_005));
-    // It never sinks, whatever the clock of the next boot says.
+    // It never sinks, also if the clock of the next boot is behind.
     drop(store);
     let store = folder.open_at(-5_000, Some("c")).unwrap();
     assert!(wait(store.floor(at(-5_000))).unwrap() >= at(1_005));

@@ -118,7 +118,7 @@ fn a_process_that_is_killed_loses_no_claim_that_was_answered() {
         thread::sleep(Duration::from_millis(60 + round * 37 % 190));
         victim.kill().unwrap();
         victim.wait().unwrap();
-        // The last line may be cut short: then nobody was told.
+        // The last line may be cut short: then no caller was told.
         claimed.extend(listening.join().unwrap().into_iter().filter(|line| line.contains('-')));
         // By a store of this process, which finds the file as it was left.
         let store = folder.store();
@@ -135,8 +135,8 @@ fn a_process_that_is_killed_loses_no_claim_that_was_answered() {
     assert_eq!(missing, 0);
 }
 
-/// A power cut: what the machine finds when it boots anew is what reached the disk. Whatever that
-/// is, nothing that was accepted before is accepted again.
+/// A power cut: what the machine finds when it boots anew is what reached the disk. Whichever part
+/// that is, nothing that was accepted before is accepted again.
 #[test]
 fn a_torn_write_is_never_a_second_chance() {
     let folder = folder();

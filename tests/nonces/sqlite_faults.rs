@@ -47,7 +47,7 @@ fn what_is_no_store_is_left_alone() {
         refuses(open(&path), word);
         assert_eq!(fs::read(&path).unwrap(), bytes);
     }
-    // Somebody else's database, with and without a mark of its own.
+    // Another program's database, with and without a mark of its own.
     for mark in [0, 77] {
         fs::remove_file(&path).unwrap();
         let other = Connection::open(&path).unwrap();
@@ -93,7 +93,7 @@ fn a_newer_or_damaged_layout_is_refused() {
 fn links_are_not_followed() {
     let folder = folder();
     let path = folder.path("link.db");
-    // To a store, and to where nothing is: what is there or could be made is somebody else's.
+    // To a store, and to where nothing is: what is there or could be made belongs to another program.
     symlink(folder.path("nonces.db"), &path).unwrap();
     refuses(open(&path), "link");
     fs::remove_file(&path).unwrap();
@@ -117,7 +117,7 @@ fn a_file_that_everybody_can_write_is_refused() {
     open(&path).unwrap();
 }
 
-/// Locked for longer than anybody waits: a black hole, as far as a claim can tell.
+/// Locked for longer than a claim waits: no answer comes, as far as a claim can tell.
 #[test]
 fn a_locked_store_is_unavailable_in_time_and_recovers() {
     let folder = folder();

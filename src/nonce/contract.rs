@@ -1,0 +1,307 @@
+//! What every nonce store promises, as tests: for the stores of this crate and for stores that are
+//! written elsewhere. With the feature `store-contract`.
+//!
+//! A store's own test names a place where a store was just made, at [`START`], with nothing in it,
+//! for a window of 30 seconds and 5 ahead ([`retention`]):
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use mcpid::nonce::contract::{StorePlace, at, retention};
+//! use mcpid::nonce::{NonceStore, memory::Memory};
+//! use rand::rngs::SysRng;
+//!
+//! struct InMemory(Arc<Memory>);
+//!
+//! impl InMemory {
+//!     fn new() -> Self {
+//!         let store = Memory::new(at(0), retention(), &mut SysRng);
+//!         InMemory(Arc::new(store.expect("the system gives random numbers")))
+//!     }
+//! }
+//!
+//! impl StorePlace for InMemory {
+//!     fn open(&self) -> Arc<dyn NonceStore> {
+//!         self.0.clone()
+//!     }
+//! }
+//!
+//! // Makes a `#[test]` of each part; `contract::check` runs them all in one go.
+//! mcpid::test_nonce_store!(InMemory::new());
+//! # mcpid::nonce::contract::a_nonce_is_fresh_once(&InMemory::new());
+//! ```
+//!
+//! A part that fails panics, as tests do.
+#![allow(clippy::unwrap_used, reason = "a part of the contract is a test")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+
+use super::{Claim, NonceStore, Retention, StoreError};
+use crate::block_on::block_on as wait;
+use crate::clock::Timestamp;
+use crate::key::{KeyId, SecretKey, Sign as _};
+
+mod clocks;
+
+pub use clocks::{
+    a_claim_is_gone_after, a_claim_lasts_while_any_clock_could_accept_it,
+    a_clock_that_steps_makes_nothing_fresh_again, a_longer_window_is_refused_unless_allowed,
+    a_longer_window_raises_the_floor, times_out_of_reach_are_errors,
+};
+
+/// Runs all parts of the contract, each against a new place from `make`. Not among them is
+/// [`a_longer_window_is_refused_unless_allowed`], which is for stores that others share.
+///
+/// # Panics
+/// If the store breaks its contract.
+pub fn check<P: StorePlace>(make: impl Fn() -> P) {
+    crate::test_nonce_store!(@all run make());
+}
+
+/// Makes a `#[test]` of each part of the [contract](crate::nonce::contract), or of the parts that
+/// are named behind the place. The expression for the place is evaluated anew for each test.
+#[macro_export]
+macro_rules! test_nonce_store {
+    (@run $place:expr, $($part:ident)*) => { $(
+        $crate::nonce::contract::$part(&$place);
+    )* };
+    (@test $place:expr, $($part:ident)*) => { $(
+        #[test]
+        fn $part() {
+            $crate::nonce::contract::$part(&$place);
+        }
+    )* };
+    (@all $kind:ident $place:expr) => {
+        $crate::test_nonce_store! { @$kind $place,
+            a_nonce_is_fresh_once
+            one_nonce_of_two_keys_is_two
+            a_look_changes_nothing
+            what_ends_now_is_expired
+            a_start_forgets_what_was_before
+            of_many_threads_one_wins
+            of_many_tasks_one_wins
+            of_many_handles_one_wins
+            a_claim_lasts_while_any_clock_could_accept_it
+            a_claim_is_gone_after
+            a_longer_window_raises_the_floor
+            a_clock_that_steps_makes_nothing_fresh_again
+            times_out_of_reach_are_errors
+            a_claim_that_is_given_up_harms_nothing
+        }
+    };
+    ($place:expr, $($part:ident)*) => {
+        $crate::test_nonce_store! { @test $place, $($part)* }
+    };
+    ($place:expr) => {
+        $crate::test_nonce_store! { @all test $place }
+    };
+}
+
+/// When the store of a place is made: 2026-11-23T00:00:00Z, in seconds.
+pub const START: i64 = 1_795_392_000;
+const WINDOW: i64 = 30;
+const AHEAD: i64 = 5;
+const MARGIN: i64 = 30;
+const LENGTH: i64 = WINDOW + AHEAD + MARGIN;
+
+/// A place where a store was just made, at [`START`], for [`retention`], with nothing in it.
+pub trait StorePlace: Sync {
+    /// Opens one more handle on the store.
+    fn open(&self) -> Arc<dyn NonceStore>;
+
+    /// Opens one more handle, which may raise the retention for all users of the store.
+    fn open_to_raise(&self) -> Arc<dyn NonceStore> {
+        self.open()
+    }
+
+    /// Lets the store's own time pass up to `seconds` after [`START`], if the store has a clock. Most
+    /// stores go by the times that they are told.
+    fn pass(&self, _seconds: i64) {}
+}
+
+/// Returns the time `seconds` after [`START`].
+pub fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_unix(START + seconds)
+}
+
+/// Returns the retention of a place: a window of 30 seconds, and 5 ahead.
+pub fn retention() -> Retention {
+    Retention::new(30, 5)
+}
+
+/// Returns the id of one of 255 keys.
+pub fn key(seed: u8) -> KeyId {
+    *SecretKey::from_seed(&[seed; 32]).public().id()
+}
+
+/// Claims a nonce of a request that was created `now` seconds after [`START`], at that time.
+///
+/// # Errors
+/// As [`NonceStore::claim`].
+pub fn try_claim(
+    store: &dyn NonceStore,
+    now: i64,
+    key: &KeyId,
+    nonce: &str,
+) -> Result<Claim, StoreError> {
+    wait(store.claim(at(now), key, nonce, at(now + LENGTH)))
+}
+
+/// Claims as [`try_claim`], from a store that works.
+///
+/// # Panics
+/// If the claim is an error.
+pub fn claim(store: &dyn NonceStore, now: i64, key: &KeyId, nonce: &str) -> Claim {
+    try_claim(store, now, key, nonce).unwrap()
+}
+
+/// Whether the nonce was not used before.
+pub fn is_fresh(claim: Claim) -> bool {
+    matches!(claim, Claim::Fresh { .. })
+}
+
+/// Whether a verifier accepts a request that was created at `created` and got this answer.
+pub fn accepts(answer: &Result<Claim, StoreError>, created: i64) -> bool {
+    matches!(answer, Ok(Claim::Fresh { floor }) if at(created) > *floor)
+}
+
+/// A nonce is fresh once, and each other text is another nonce.
+pub fn a_nonce_is_fresh_once(place: &dyn StorePlace) {
+    let store = place.open();
+    assert!(is_fresh(claim(&*store, 10, &key(1), "n")));
+    match claim(&*store, 11, &key(1), "n") {
+        Claim::Replayed { first } => assert!(first.is_none_or(|first| first == at(10))),
+        other => panic!("{other:?}"),
+    }
+    for other in ["N", "n ", "", "n\0", "m"] {
+        assert!(is_fresh(claim(&*store, 11, &key(1), other)), "{other:?}");
+        assert!(!is_fresh(claim(&*store, 12, &key(1), other)), "{other:?}");
+    }
+    assert!(!is_fresh(claim(&*store, 70, &key(1), "n")));
+}
+
+/// The same nonce of two keys counts as two nonces.
+pub fn one_nonce_of_two_keys_is_two(place: &dyn StorePlace) {
+    let store = place.open();
+    for seed in 1..=20 {
+        assert!(is_fresh(claim(&*store, 10, &key(seed), "n")), "{seed}");
+    }
+    for seed in 1..=20 {
+        assert!(!is_fresh(claim(&*store, 10, &key(seed), "n")), "{seed}");
+    }
+}
+
+/// `peek` shows what was claimed, and changes nothing.
+pub fn a_look_changes_nothing(place: &dyn StorePlace) {
+    let store = place.open();
+    for _ in 0..3 {
+        assert_eq!(wait(store.peek(at(10), &key(1), "n")).unwrap(), None);
+    }
+    assert!(is_fresh(claim(&*store, 10, &key(1), "n")));
+    for _ in 0..3 {
+        let seen = wait(store.peek(at(11), &key(1), "n")).unwrap().unwrap();
+        assert!(seen.first.is_none_or(|first| first == at(10)));
+        assert!(seen.until >= at(10 + LENGTH), "{seen:?}");
+    }
+    assert_eq!(wait(store.peek(at(11), &key(2), "n")).unwrap(), None);
+    assert_eq!(wait(store.peek(at(11), &key(1), "m")).unwrap(), None);
+}
+
+/// A claim whose `until` is not after `now` is expired, and writes nothing.
+pub fn what_ends_now_is_expired(place: &dyn StorePlace) {
+    let store = place.open();
+    for (now, until) in [(10, 10), (11, 10), (10_000, 10)] {
+        let answer = wait(store.claim(at(now), &key(1), "n", at(until))).unwrap();
+        assert_eq!(answer, Claim::Expired);
+    }
+    // And nothing was written.
+    assert!(is_fresh(wait(store.claim(at(10), &key(1), "n", at(11))).unwrap()));
+}
+
+/// The floor of a new store lies `ahead` after its start.
+pub fn a_start_forgets_what_was_before(place: &dyn StorePlace) {
+    let store = place.open();
+    match claim(&*store, 10, &key(1), "n") {
+        Claim::Fresh { floor } => {
+            assert!(floor >= at(AHEAD), "{floor:?}");
+            assert_eq!(floor, wait(store.floor(at(10))).unwrap());
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Of 64 threads with one handle, one wins.
+pub fn of_many_threads_one_wins(place: &dyn StorePlace) {
+    let store = place.open();
+    winners(64, |_| Arc::clone(&store));
+}
+
+/// Of 64 threads with eight handles, one wins.
+pub fn of_many_handles_one_wins(place: &dyn StorePlace) {
+    let handles: Vec<_> = (0..8).map(|_| place.open()).collect();
+    winners(64, |thread| Arc::clone(&handles[thread % 8]));
+}
+
+fn winners(threads: usize, handle: impl Fn(usize) -> Arc<dyn NonceStore>) {
+    let wins: Vec<AtomicUsize> = (0..20).map(|_| AtomicUsize::new(0)).collect();
+    thread::scope(|scope| {
+        for thread in 0..threads {
+            let (store, wins) = (handle(thread), &wins);
+            scope.spawn(move || {
+                for (i, won) in wins.iter().enumerate() {
+                    if is_fresh(claim(&*store, 10, &key(1), &i.to_string())) {
+                        won.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+            });
+        }
+    });
+    assert!(wins.iter().all(|won| won.load(Ordering::SeqCst) == 1), "{wins:?}");
+}
+
+/// Of 64 futures on one thread, all begun before any is done, one wins.
+pub fn of_many_tasks_one_wins(place: &dyn StorePlace) {
+    let store = place.open();
+    let key = key(1);
+    for i in 0..20 {
+        let nonce = i.to_string();
+        let mut tasks: Vec<_> =
+            (0..64).map(|_| store.claim(at(10), &key, &nonce, at(10 + LENGTH))).collect();
+        let mut fresh = 0;
+        while !tasks.is_empty() {
+            tasks.retain_mut(|task| {
+                match task.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(answer) => {
+                        fresh += usize::from(is_fresh(answer.unwrap()));
+                        false
+                    }
+                    Poll::Pending => true,
+                }
+            });
+            thread::yield_now();
+        }
+        assert_eq!(fresh, 1, "{nonce}");
+    }
+}
+
+/// A claim whose future is dropped harms no other claim.
+pub fn a_claim_that_is_given_up_harms_nothing(place: &dyn StorePlace) {
+    let store = place.open();
+    let key = key(1);
+    for i in 0..200 {
+        let nonce = format!("{i}");
+        let mut given_up = store.claim(at(10), &key, &nonce, at(10 + LENGTH));
+        let _ = given_up.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        drop(given_up);
+        drop(store.claim(at(10), &key, "never begun", at(10 + LENGTH)));
+    }
+    assert!(is_fresh(claim(&*store, 10, &key, "never begun")));
+    assert!(is_fresh(claim(&*store, 10, &key, "other")));
+    for i in 0..200 {
+        claim(&*store, 10, &key, &format!("{i}"));
+        assert!(!is_fresh(claim(&*store, 10, &key, &format!("{i}"))));
+    }
+}

@@ -1,0 +1,163 @@
+//! Retention, floors, and clocks that differ or step.
+
+use super::{AHEAD, LENGTH, MARGIN, START, WINDOW};
+use super::{StorePlace, accepts, at, claim, is_fresh, key, retention, try_claim, wait};
+use crate::clock::Timestamp;
+use crate::nonce::{Claim, Retention};
+
+/// A claim lasts while the clock of any verifier could accept the request.
+///
+/// True time goes in quarters of a second, clocks differ by up to the margin and round down. One
+/// verifier claims; a second, whose clock is as far ahead as allowed, claims other nonces, so that
+/// everything is swept that can be; a third, whose clock would still accept the request, gets the
+/// replay.
+pub fn a_claim_lasts_while_any_clock_could_accept_it(place: &dyn StorePlace) {
+    let store = place.open();
+    let key = key(1);
+    let mut rounds = 0;
+    // The latest replay that a clock accepts: `created + WINDOW`, and 3 quarters.
+    for claimed in [-4 * AHEAD, -1, 0, 1, 4 * WINDOW + 3] {
+        for replayed in [claimed.max(0), 4 * WINDOW, 4 * WINDOW + 3] {
+            for ahead in [0, 1, 4 * MARGIN - 1, 4 * MARGIN] {
+                // Each round is later than the one before, so that no clock seems to step back.
+                rounds += 1;
+                let created = rounds * 500;
+                let clock = |quarters: i64| created + quarters.div_euclid(4);
+                let until = at(created + LENGTH);
+                let nonce = format!("{rounds}");
+                place.pass(clock(claimed));
+                let first = wait(store.claim(at(clock(claimed)), &key, &nonce, until));
+                assert!(accepts(&first, created), "{claimed} {first:?}");
+                for i in 0..8 {
+                    let other = format!("{rounds}-{i}");
+                    claim(&*store, clock(replayed + ahead), &key, &other);
+                }
+                let again = wait(store.claim(at(clock(replayed)), &key, &nonce, until));
+                assert!(
+                    matches!(again, Ok(Claim::Replayed { .. })),
+                    "{claimed} {replayed} {ahead}: {again:?}"
+                );
+            }
+        }
+    }
+    assert_eq!(rounds, 60);
+}
+
+/// A nonce is free again once it is kept no longer, and not much later than needed; the floor then
+/// refuses the old request.
+pub fn a_claim_is_gone_after(place: &dyn StorePlace) {
+    let store = place.open();
+    assert!(is_fresh(claim(&*store, 10, &key(1), "n")));
+    let until = wait(store.peek(at(10), &key(1), "n")).unwrap().unwrap().until.unix() - START;
+    // Not longer than twice the time for which it is needed.
+    assert!((10 + LENGTH..=10 + LENGTH + AHEAD + 1).contains(&until), "{until}");
+    assert!(!is_fresh(claim(&*store, until - 1, &key(1), "n")));
+    place.pass(until);
+    assert_eq!(wait(store.peek(at(until), &key(1), "n")).unwrap(), None);
+    // A new request may bear it, and the old one lies below the floor or out of every window.
+    let again = try_claim(&*store, until, &key(1), "n");
+    assert!(accepts(&again, until), "{again:?}");
+    assert!(!accepts(&again, 10), "{again:?}");
+    assert!(!is_fresh(claim(&*store, until, &key(1), "n")));
+}
+
+/// A user with a longer window raises the floor for all users; a shorter one changes nothing.
+pub fn a_longer_window_raises_the_floor(place: &dyn StorePlace) {
+    let store = place.open();
+    assert!(accepts(&try_claim(&*store, 10, &key(1), "before"), 10));
+    let other = place.open_to_raise();
+    // Less, or as much, changes nothing.
+    for less in [Retention::new(30, 5), Retention::new(10, 5), Retention::new(30, 0)] {
+        wait(other.register(at(20), less)).unwrap();
+        assert!(wait(store.floor(at(20))).unwrap() <= at(AHEAD));
+    }
+    wait(other.register(at(20), Retention::new(300, 60))).unwrap();
+    // The floor holds for every handle: now + ahead + margin.
+    let floor = wait(store.floor(at(20))).unwrap();
+    assert_eq!(floor, at(20 + 60 + 300));
+    assert!(!accepts(&try_claim(&*store, 100, &key(1), "low"), 100));
+    assert!(accepts(&try_claim(&*store, 381, &key(1), "high"), 381));
+    // And keeps for the longer time, also for who only asked for the shorter.
+    let seen = wait(store.peek(at(381), &key(1), "high")).unwrap().unwrap();
+    assert!(seen.until >= at(381 + 300 + 60 + 300), "{seen:?}");
+    wait(store.register(at(400), Retention::new(300, 60))).unwrap();
+    assert_eq!(wait(store.floor(at(400))).unwrap(), floor);
+}
+
+/// For stores that others share: a user with a long window must not close the store for them.
+pub fn a_longer_window_is_refused_unless_allowed(place: &dyn StorePlace) {
+    let store = place.open();
+    assert!(accepts(&try_claim(&*store, 10, &key(1), "before"), 10));
+    let other = place.open();
+    for (longer, seconds) in [
+        (Retention::new(300, 60), 360),
+        (Retention::new(86_400, 5), 86_405),
+        (Retention::new(31, 5), 36),
+        (Retention::new(30, 6), 36),
+        (Retention::new(10, 86_400), 86_430),
+        (Retention::new(u32::MAX, u32::MAX), 2 * i64::from(u32::MAX)),
+    ] {
+        let error = wait(other.register(at(20), longer)).unwrap_err();
+        let would_close = error.would_close().unwrap_or_else(|| panic!("{error:?}"));
+        assert_eq!(would_close.recorded, Some(retention()));
+        assert_eq!(would_close.seconds(), seconds);
+        assert!(error.to_string().contains(&format!("for {seconds} s")), "{error}");
+        // Nothing has changed, for any user.
+        for (handle, store) in [(1, &store), (2, &other)] {
+            assert!(wait(store.floor(at(20))).unwrap() <= at(AHEAD), "{longer:?}");
+            let nonce = format!("{longer:?} {handle}");
+            assert!(accepts(&try_claim(&**store, 20, &key(2), &nonce), 20));
+            let until = wait(store.peek(at(20), &key(2), &nonce)).unwrap().unwrap().until;
+            assert!(until <= at(20 + LENGTH + AHEAD + 1), "{until:?}");
+        }
+    }
+    // As much, or less, is always allowed; and once one user has raised it, so is the longer one.
+    wait(other.register(at(20), retention())).unwrap();
+    wait(place.open_to_raise().register(at(20), Retention::new(300, 60))).unwrap();
+    wait(other.register(at(21), Retention::new(300, 60))).unwrap();
+    assert_eq!(wait(other.floor(at(21))).unwrap(), at(20 + 60 + 300));
+}
+
+/// A clock that steps forward and back makes no used nonce fresh. For stores that go by the times
+/// that they are told; a store with a clock of its own has a test of its own.
+pub fn a_clock_that_steps_makes_nothing_fresh_again(place: &dyn StorePlace) {
+    let store = place.open_to_raise();
+    let key = key(1);
+    for i in 0..20 {
+        assert!(accepts(&try_claim(&*store, 100, &key, &format!("old-{i}")), 100));
+    }
+    // An hour ahead, and enough is claimed there for everything to be swept.
+    for i in 0..300 {
+        assert!(is_fresh(claim(&*store, 3_600, &key, &format!("ahead-{i}"))));
+    }
+    // And back again, inside the window.
+    for i in 0..20 {
+        let answer = try_claim(&*store, 101, &key, &format!("old-{i}"));
+        assert!(!accepts(&answer, 100), "{answer:?}");
+        assert!(answer.is_ok());
+    }
+    let floor = wait(store.floor(at(101))).unwrap();
+    for i in 0..100 {
+        claim(&*store, 102, &key, &format!("back-{i}"));
+    }
+    assert!(wait(store.floor(at(102))).unwrap() >= floor, "a horizon never moves back");
+    // A longer retention goes by the latest claim, also if the clock has stepped back.
+    wait(store.register(at(103), Retention::new(60, 5))).unwrap();
+    for i in 0..300 {
+        let answer = try_claim(&*store, 3_600, &key, &format!("ahead-{i}"));
+        assert!(!accepts(&answer, 3_600), "{answer:?}");
+    }
+    assert!(wait(store.floor(at(103))).unwrap() >= at(3_600));
+}
+
+/// Times that the store cannot represent are errors, and do no harm.
+pub fn times_out_of_reach_are_errors(place: &dyn StorePlace) {
+    let store = place.open();
+    let (far, early) = (Timestamp::from_unix(i64::MAX), Timestamp::from_unix(i64::MIN));
+    for (now, until) in [(at(10), far), (early, at(10)), (early, far)] {
+        assert!(wait(store.claim(now, &key(1), "n", until)).is_err(), "{now:?} {until:?}");
+    }
+    assert_eq!(wait(store.claim(far, &key(1), "n", far)).unwrap(), Claim::Expired);
+    // It goes on as if nothing had been.
+    assert!(accepts(&try_claim(&*store, 10, &key(1), "n"), 10));
+}
