@@ -44,64 +44,40 @@
 //!
 //! # Signing and verifying
 //!
-//! Time, randomness and storage are arguments, so this example always runs at the same moment.
-//!
 //! ```
 //! use std::sync::Arc;
 //!
-//! use mcpid::block_on;
-//! use mcpid::clock::{FixedClock, Timestamp};
-//! use mcpid::key::trust::{Registry, TrustFile};
-//! use mcpid::key::{SecretKey, Sign, format};
-//! use mcpid::message::target::{Origin, Origins};
-//! use mcpid::message::{Head, RequestTarget};
-//! use mcpid::nonce::memory::Memory;
-//! use mcpid::profile::Profile;
-//! use mcpid::sign::{Nonce, Signer};
-//! use mcpid::verify::{Code, Refusal, Replay, Verifier};
+//! use mcpid::{FixedClock, Head, Nonce, Origin, Origins, Profile, Registry, Replay, RequestTarget};
+//! use mcpid::{SecretKey, Sign, Signer, Timestamp, TrustFile, Verifier, key::format};
 //! use rand::rngs::SysRng;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // The client: a key, and a request that is about to be sent.
-//! let now = Timestamp::parse_rfc3339("2026-11-23T10:00:00Z")?;
 //! let key = Arc::new(SecretKey::generate(&mut SysRng)?);
+//! let signer = Signer::new(key.clone(), &Profile::mcp())?;
+//! let now = Timestamp::parse_rfc3339("2026-11-23T10:00:00Z")?;
+//! let origins = Origins::new([Origin::parse("https://mcp.example.com")?]);
 //! let body = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"pay"}}"#;
 //! let mut head = Head::new("POST", RequestTarget::from_url("https://mcp.example.com/mcp")?)?;
 //! head.push("Content-Type", b"application/json")?;
-//!
-//! let origins = Origins::new([Origin::parse("https://mcp.example.com")?]);
-//! let signer = Signer::new(key.clone(), &Profile::mcp())?;
 //! let signed = signer.sign(&head, &origins, body, now, &Nonce::generate(&mut SysRng)?)?;
 //! for (name, value) in signed.headers() {
 //!     head.push(name, value.as_bytes())?;
 //! }
 //!
-//! // The server: the keys that it trusts, its nonce store and its clock. The key was made a moment
-//! // ago, so no nonce of it can have been used before the store was made: no floor is needed.
+//! // The server: the keys that it trusts, and its clock. A real server uses `Replay::Claim` with a
+//! // nonce store, and `SystemClock`; both are arguments, so this example always runs alike.
 //! let trusted = TrustFile::parse(format::jwk(key.public(), None).as_bytes())?;
 //! let registry = Arc::new(Registry::merge([trusted]));
 //! let clock = Arc::new(FixedClock(now.plus(2)));
-//! let rules = |replay| {
-//!     let (registry, clock) = (registry.clone(), clock.clone());
-//!     Verifier::new(Profile::mcp(), registry, origins.clone(), clock, replay)
-//! };
-//! let retention = rules(Replay::Unchecked).retention();
-//! let store = Memory::new(now, retention, &mut SysRng)?.without_floor();
-//! let verifier = rules(Replay::Claim(Arc::new(store)));
-//!
-//! let verified = block_on(verifier.verify(&head, body))?;
-//! assert_eq!(verified.key(), key.public().id());
-//!
-//! // The same bytes again, and other bytes under the same signature, are refused.
-//! let code = |outcome| match outcome {
-//!     Err(Refusal::Rejected(rejection)) => Some(rejection.code()),
-//!     _ => None,
-//! };
-//! assert_eq!(code(block_on(verifier.verify(&head, body))), Some(Code::NonceReplayed));
-//! assert_eq!(code(block_on(verifier.verify(&head, b"{}"))), Some(Code::DigestMismatch));
+//! let verifier = Verifier::new(Profile::mcp(), registry, origins, clock, Replay::Unchecked);
+//! assert_eq!(verifier.verify_blocking(&head, body)?.key(), key.public().id());
+//! assert!(verifier.verify_blocking(&head, b"{}").is_err(), "other bytes under the signature");
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`nonce::NonceStore`] shows how a store refuses the same request a second time.
 //!
 //! # Rules that all modules keep
 //!
@@ -147,6 +123,15 @@ pub mod verify;
 mod work_queue;
 
 pub use block_on::block_on;
+pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
+pub use key::trust::{Registry, TrustFile};
+pub use key::{KeyId, PublicKey, SecretKey, Sign};
+pub use message::target::{Origin, Origins};
+pub use message::{Head, RequestTarget};
+pub use nonce::NonceStore;
+pub use profile::Profile;
+pub use sign::{Nonce, Signed, Signer};
+pub use verify::{Refusal, Rejection, Replay, Verified, Verifier};
 
 /// The Rust blocks of the page for library users are compiled with the other examples.
 #[cfg(doctest)]

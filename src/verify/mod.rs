@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::base::header::{self, HeaderError};
+use crate::block_on::block_on;
 use crate::clock::Clock;
 use crate::key::trust::Registry;
 use crate::mcp::body::Scope;
@@ -204,6 +205,15 @@ impl Verifier {
             }
             Err(other) => Err(other),
         }
+    }
+
+    /// Judges a whole request as [`Verifier::verify`] does, and blocks this thread until the nonce
+    /// store has answered: for programs without an async runtime.
+    ///
+    /// # Errors
+    /// As [`Verifier::verify`].
+    pub fn verify_blocking(&self, head: &Head<'_>, body: &[u8]) -> Result<Verified, Refusal> {
+        block_on(self.verify(head, body))
     }
 
     /// Judges steps 1 to 8, which do not need the body.
