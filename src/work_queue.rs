@@ -42,7 +42,7 @@ pub(crate) use worker::{QueueWorker, Taken};
 /// The kind of work that goes through a queue: the types, and the answers that the queue gives
 /// itself.
 pub(crate) trait Work: Send + Sync + 'static {
-    /// What a caller hands in.
+    /// What a caller puts into the queue.
     type Task: Send + Sync + 'static;
     /// What the caller gets back.
     type Answer: Send + 'static;
@@ -172,7 +172,7 @@ impl<W: Work> WorkQueue<W> {
         &self.work
     }
 
-    /// Hands in a task. The future is done when the task has its answer.
+    /// Puts a task into the queue. The future is done when the task has its answer.
     ///
     /// # Errors
     /// [`QueueError`]; then the task was not accepted.
@@ -180,7 +180,8 @@ impl<W: Work> WorkQueue<W> {
         self.accept(task, Reply::Awaited(None)).map(|task| Waiting::new(self, task))
     }
 
-    /// Hands in a task that no caller waits for. [`Work::answered`] is told its answer.
+    /// Puts a task into the queue that no caller waits for. Its answer only goes to
+    /// [`Work::answered`].
     ///
     /// # Errors
     /// As [`WorkQueue::put`].

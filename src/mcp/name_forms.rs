@@ -23,7 +23,7 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quic
 
 use super::invisible;
 use super::percent;
-use super::uri::{Dialect, UriParts, UrlSpelling, is_special, write_url};
+use super::uri::{Dialect, SplitUri, UrlSpelling, is_special, write_url};
 
 /// The longest name, in bytes, that is put into its forms. A longer one that is not plain is
 /// ambiguous, so that no request buys much work or memory.
@@ -174,10 +174,10 @@ pub(super) fn forms(name: &str, kind: NameKind) -> Result<[Cow<'_, [u8]>; FORMS]
     Ok([sent, bytes(current), bytes(by_crate), rfc.into(), path.into(), files.into(), composed])
 }
 
-fn parts(name: &str, kind: NameKind) -> UriParts<'_> {
+fn parts(name: &str, kind: NameKind) -> SplitUri<'_> {
     match kind {
-        NameKind::Uri => UriParts::of(name),
-        NameKind::Text => UriParts { path: name, ..UriParts::default() },
+        NameKind::Uri => SplitUri::of(name),
+        NameKind::Text => SplitUri { path: name, ..SplitUri::default() },
     }
 }
 
@@ -201,7 +201,7 @@ struct Decoded {
 }
 
 impl Decoded {
-    fn of(parts: &UriParts<'_>) -> Result<Self, NameAmbiguity> {
+    fn of(parts: &SplitUri<'_>) -> Result<Self, NameAmbiguity> {
         let decode = |part: Option<&str>| part.map(decoded).transpose();
         Ok(Decoded {
             scheme: parts.scheme.map(str::to_ascii_lowercase),

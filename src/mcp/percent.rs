@@ -1,6 +1,6 @@
 //! Percent-encoding and dot segments, RFC 3986 sections 2.1, 5.2.4 and 6.2.2.
 
-use super::uri::{UriParts, is_special};
+use super::uri::{SplitUri, is_special};
 
 fn hex(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
@@ -41,7 +41,7 @@ pub(super) fn is_overlong(bytes: &[u8]) -> bool {
 
 /// The text after syntax-based normalisation: case of scheme and triplets, of the host only where
 /// the scheme says that it means nothing; unreserved characters decoded; no dot segments.
-pub(super) fn rfc3986(parts: &UriParts<'_>) -> Vec<u8> {
+pub(super) fn rfc3986(parts: &SplitUri<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     let scheme = parts.scheme.map(str::to_ascii_lowercase);
     if let Some(scheme) = &scheme {

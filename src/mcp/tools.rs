@@ -162,7 +162,7 @@ impl fmt::Debug for Tools {
     }
 }
 
-fn list(result: &str) -> serde_json::Result<Vec<ListedTool<'_>>> {
+fn list(result: &str) -> serde_json::Result<Vec<ToolDeclaration<'_>>> {
     object::<ToolList<'_>>(result)?.tools.into_iter().map(|raw| object(raw.get())).collect()
 }
 
@@ -188,7 +188,7 @@ struct ToolList<'a> {
 }
 
 #[derive(Deserialize)]
-struct ListedTool<'a> {
+struct ToolDeclaration<'a> {
     #[serde(borrow)]
     name: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -204,7 +204,7 @@ struct Annotations<'a> {
     destructive_hint: Option<&'a RawValue>,
 }
 
-impl ListedTool<'_> {
+impl ToolDeclaration<'_> {
     /// Whether the hints say that the tool destroys nothing. By the hints' own defaults a tool may
     /// write and destroy. `destructiveHint` has a meaning only for a tool that is not read-only. If
     /// one hint is no boolean, the other hint is ignored too.

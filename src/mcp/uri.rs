@@ -14,7 +14,7 @@ use std::net::Ipv6Addr;
 
 /// The parts of RFC 3986 section 3, as they stand in the text, without their delimiters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct UriParts<'a> {
+pub(super) struct SplitUri<'a> {
     /// Absent for a text that is no URI; then the rest is in `path`.
     pub(super) scheme: Option<&'a str>,
     pub(super) authority: Option<&'a str>,
@@ -44,12 +44,12 @@ pub(super) enum Dialect {
     CrateUrl,
 }
 
-impl<'a> UriParts<'a> {
+impl<'a> SplitUri<'a> {
     /// Splits a text. A text without a scheme is all path.
     pub(super) fn of(text: &'a str) -> Self {
         let Some((scheme, rest)) = text.split_once(':').filter(|(scheme, _)| is_scheme(scheme))
         else {
-            return UriParts { path: text, ..UriParts::default() };
+            return SplitUri { path: text, ..SplitUri::default() };
         };
         let (rest, fragment) = cut(rest, '#');
         let (rest, query) = cut(rest, '?');
@@ -60,7 +60,7 @@ impl<'a> UriParts<'a> {
             }
             None => (None, rest),
         };
-        UriParts { scheme: Some(scheme), authority, path, query, fragment }
+        SplitUri { scheme: Some(scheme), authority, path, query, fragment }
     }
 }
 

@@ -1,9 +1,9 @@
 //! Nonces in memory: for one process, forgotten when it ends.
 //!
-//! 64 shards, each behind its own lock. A shard is a table of lines that a processor fetches in one
-//! go; claims take turns in sweeping what has ended from a few lines, so that no claim ever waits
-//! for a great clean-up. Nothing that is still kept is ever removed: a full store answers with an
-//! error instead. A nonce takes 21 to 43 bytes, by how full the tables are.
+//! There are 64 shards, each behind its own lock. A shard is a table of lines, each as long as a line
+//! of the processor's caches. Claims take turns in sweeping ended nonces from a few lines, so that
+//! no claim waits for a long clean-up. A nonce that is still kept is never removed: a full store
+//! answers with an error instead. A nonce takes 21 to 43 bytes, depending on how full the tables are.
 //!
 //! **Why one claim wins.** Claims of one nonce under one key have the same id, and the id names the
 //! shard. Looking and inserting happen under that shard's lock, in one go, so that of two claims
@@ -28,7 +28,7 @@ use crate::key::KeyId;
 
 const SHARDS: usize = 64;
 
-/// Live nonces of a store that is not told otherwise.
+/// The default limit on live nonces.
 const DEFAULT_MAX: usize = 1_000_000;
 
 /// A store in memory.
@@ -53,13 +53,13 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// An empty store, started at `start`, for up to a million live nonces. Its floor is
-    /// `start + ahead`: what was created up to then may have been shown to a predecessor.
+    /// Creates an empty store, started at `start`, for up to a million live nonces. Its floor is
+    /// `start + ahead`: an earlier process may have accepted requests that were created up to then.
     ///
     /// `random` salts the ids of the nonces, and must be a cryptographic generator.
     ///
     /// # Errors
-    /// Whatever the generator fails with.
+    /// The error of the generator.
     pub fn new<R: rand::TryCryptoRng>(
         start: Timestamp,
         retention: Retention,
@@ -84,13 +84,13 @@ impl Memory {
         Ok(store.bounded(DEFAULT_MAX))
     }
 
-    /// Holds at most `max` nonces, and at most an eighth of them (but one) for any one key.
+    /// Limits the store to `max` nonces, and each key to an eighth of that, but to one at least.
     pub fn bounded(self, max: usize) -> Self {
         Memory { max, quota: (max / 8).max(1), ..self }
     }
 
-    /// Without the floor of a start: only for a process that made every key it trusts itself,
-    /// after its start, so that nothing can have been shown to a predecessor.
+    /// Removes the floor of the start. Only for a process that made all trusted keys itself, after
+    /// its start: then no nonce can have been used before.
     pub fn without_floor(self) -> Self {
         Memory { floor: AtomicI64::new(i64::MIN), ..self }
     }
@@ -101,7 +101,7 @@ impl Memory {
     /// Hashed, because its length is the client's choice. Salted, because its first bytes place it
     /// in the tables: without a salt a key's holder could search for nonces that all fall into one
     /// place. Cut, because with 2^24 live nonces a new one is taken for one of them with a chance of
-    /// 2^-46; that refuses a good request, and nobody can aim for it without knowing the salt.
+    /// 2^-46; that refuses a good request. An attacker who does not know the salt cannot aim for it.
     fn id(&self, key: &KeyId, nonce: &str) -> (&Mutex<Shard>, NonceHash) {
         let hash = Sha256::new()
             .chain_update(self.salt)
@@ -120,7 +120,7 @@ impl Memory {
         lock(&self.quotas[place % SHARDS])
     }
 
-    /// Seconds from the base, or an error some 68 years from it.
+    /// Returns the seconds from the base, or an error if that is more than 68 years away.
     fn seconds(&self, moment: Timestamp) -> Result<i32, StoreError> {
         i32::try_from(moment.since(self.base))
             .map_err(|_| StoreError::new("the time is too far from the start of the store"))
@@ -153,8 +153,8 @@ impl Memory {
         if kept.saturating_sub(second) > table::LONGEST {
             return Err(too_long());
         }
-        // Before anything is swept by it, so that whoever misses a nonce that this sweeps already
-        // sees the floor that goes with it. Most claims only read: it moves once a second.
+        // Before this claim sweeps: another claim that misses a swept nonce then sees the floor that
+        // goes with it. Most claims only read: the horizon moves once a second.
         if self.horizon.load(Ordering::SeqCst) < now.unix() {
             self.horizon.fetch_max(now.unix(), Ordering::SeqCst);
         }
@@ -300,7 +300,7 @@ impl fmt::Debug for Memory {
     }
 }
 
-/// A thread that panicked inside a lock may have left half a change: nothing it guards is sure.
+/// The error after a thread has panicked inside a lock: the data may be half changed.
 fn poisoned() -> StoreError {
     StoreError::new("the store was left broken by a fault in this program")
 }

@@ -1,4 +1,4 @@
-//! How many nonces of which key are live. Nothing here locks, and nothing looks at a clock.
+//! Quotas: how many nonces of each key are live. The callers lock, and pass the time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -7,8 +7,8 @@ use crate::key::KeyId;
 
 pub(super) type KeyQuotas = HashMap<KeyId, KeyQuota, BuildHasherDefault<KeyIdHasher>>;
 
-/// How many nonces of one key are live, told by the seconds in which they end: exact at once,
-/// wherever the sweeping has got to.
+/// The number of live nonces of one key, counted by the seconds in which they end. The number is
+/// exact at any time, however far sweeping has got.
 #[derive(Default)]
 pub(super) struct KeyQuota {
     live: usize,
@@ -16,8 +16,8 @@ pub(super) struct KeyQuota {
 }
 
 impl KeyQuota {
-    /// The quota of `key`, empty if it has none yet. Keys that have nothing live are dropped
-    /// before the table would grow, so that rotated keys do not stay for ever.
+    /// Returns the quota of `key`, which is empty if the key has none yet. Keys without live nonces
+    /// are dropped before the table would grow, so that rotated keys do not stay for ever.
     pub(super) fn of<'l>(quotas: &'l mut KeyQuotas, key: &KeyId, now: i32) -> &'l mut KeyQuota {
         if quotas.len() == quotas.capacity() && !quotas.contains_key(key) {
             quotas.retain(|_, quota| quota.live(now) > 0);
@@ -41,8 +41,8 @@ impl KeyQuota {
     }
 }
 
-/// A hasher for what is a hash already: thumbprints of trusted keys.
-/// It only has to spread the words it is given over the table.
+/// A hasher for thumbprints of trusted keys. They are hashes already, so it only spreads their words
+/// over the table.
 #[derive(Default)]
 pub(super) struct KeyIdHasher(u64);
 

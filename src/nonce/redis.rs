@@ -7,41 +7,41 @@
 //! ```
 //!
 //! `ID` is [`super::id`] in base64url and `T` its first two hex digits, so that a cluster keeps a
-//! claim and the epoch above it in one slot. Nil, or our own random token from a try whose answer
-//! was lost, is fresh; another token is a replay.
+//! claim and its epoch in one slot. The answer to `SET … GET` is the old value. Nil means fresh, and
+//! so does our own random token, from a try whose answer was lost; another token means a replay.
 //!
-//! **What it can forget, and how that shows.** Everything, when it restarts, when another server
-//! takes its place, at `FLUSHALL`. So each of the 256 tags has an epoch: the term of the primary
-//! (its `run_id`, whether it was made primary since, what it loaded last, and the database), the
-//! floor F, the longest retention of any user, and how many keys the server had evicted. It is
-//! read behind every claim, on the same connection. Where it is missing, of another term, or keys
-//! were evicted since, the claim is an error, and an epoch is written whose floor lies past
-//! everything that can have been claimed before: `now + ahead + margin`. After such a fault a
-//! strict verifier refuses for that long: 35 seconds with a window of 30 seconds.
+//! **What a server can forget, and how that shows.** A server forgets everything when it restarts,
+//! when another server takes its place, and at `FLUSHALL`. So each of the 256 tags has an epoch: the
+//! term of the primary (its `run_id`, whether it was made primary since, what it loaded last, and
+//! the database), the floor F, the longest retention of any user, and how many keys the server had
+//! evicted. The epoch is read behind every claim, on the same connection. If the epoch is missing,
+//! of another term, or keys were evicted since, the claim is an error, and a new epoch is written.
+//! Its floor lies past everything that can have been claimed before: `now + ahead + margin`. After
+//! such a fault a strict verifier refuses for that long: 35 seconds with a window of 30 seconds.
 //!
-//! **An epoch does not outlive the nonces.** It ends by itself `ahead + margin` after the last sign
-//! of life of a user, which is as much as a claim is kept for beyond the last use of its nonce. So
-//! a clock that ends a nonce early ends the epoch, even where it steps back unseen. Every store
-//! that is open renews the epochs, whether anything is claimed or not. The first claim after a
-//! pause of a second looks at all 256: where one is missing, all are written anew.
+//! **An epoch does not outlive the nonces.** It ends by itself `ahead + margin` after the last
+//! message of a user. A claim is kept for as long beyond the last use of its nonce. So a server's
+//! clock that ends a nonce early ends the epoch too, even if that clock steps back unseen. Every
+//! open store renews the epochs, also while no claims come. The first claim after a pause of a
+//! second reads all 256 epochs; if one is missing, all are written anew.
 //!
-//! **Whose window.** The same floor is the price of a longer retention, and everybody pays it. So
-//! who needs more than an epoch records is refused, unless its options say otherwise; and so is who
-//! would close a store that knows no window for more than 10 minutes. What was granted to a store
-//! once it writes again by itself, wherever it was forgotten.
+//! **Whose window.** The same floor is the price of a longer retention, and all users pay it. So
+//! a user that needs more than an epoch records is refused, unless its options say otherwise; and so
+//! is a user that would close a store without a recorded window for more than 10 minutes. A store
+//! writes what was granted to it again by itself if the servers have forgotten it.
 //!
-//! **Time.** Redis keeps it itself: claims end by the server's clock, a number of milliseconds
-//! after they are made. Where that clock runs differently from our timer by more than 5 seconds
-//! within two minutes, in either direction, claims are errors and all floors rise.
+//! **Time.** Claims end by the server's clock, a number of milliseconds after they are made. If that
+//! clock differs from our timer by more than 5 seconds within two minutes, in either direction,
+//! claims are errors and all floors rise.
 //!
-//! **Split brain.** Replicas lag behind, so that a fail-over loses the last claims; that is what
-//! the floor is for. A cluster's primary that is cut off stops within `cluster-node-timeout`,
-//! which must stay below the margin. One behind Sentinel stops only with `min-replicas-to-write`
-//! of 1 or more; without it there is a [`Warning`]. The Sentinels are asked anew every second.
+//! **Split brain.** Replicas lag behind, so a fail-over loses the last claims; the floor covers
+//! these. A cluster's primary that is cut off stops within `cluster-node-timeout`, which must stay
+//! below the margin. A primary behind Sentinel stops only with `min-replicas-to-write` of 1 or more;
+//! without that setting there is a [`Warning`]. The Sentinels are asked anew every second.
 //!
-//! **Memory.** A claim costs about 150 bytes. There is no quota for a key: a full server is an
-//! error for everyone, and nothing is evicted; limit the rates of what you trust. While a slot
-//! moves to another node of a cluster its claims are errors.
+//! **Memory.** A claim costs about 150 bytes. There is no quota for a key: a full server is an error
+//! for all users, and nothing is evicted; limit the request rates of trusted keys. While a slot
+//! moves to another node of a cluster, its claims are errors.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -125,7 +125,7 @@ impl RedisOptions {
     }
 
     /// Also uses servers whose `maxmemory-policy` is not `noeviction`. They can throw a nonce away
-    /// that is still needed, and nobody would know: each of them is a [`Warning::Evicts`].
+    /// that is still needed, without a sign: each such server is a [`Warning::Evicts`].
     #[must_use]
     pub fn allow_evicting(mut self, allow: bool) -> Self {
         self.evicting_allowed = allow;
@@ -134,7 +134,7 @@ impl RedisOptions {
 
     /// Also raises the retention that is recorded on the servers, where this user needs a longer
     /// one, and is the first to say a window that would close the store for more than 10 minutes.
-    /// Either closes it for everybody who shares it, for `ahead + margin`; without this, it is an
+    /// Either closes the store for all its users, for `ahead + margin`; without this, it is an
     /// error ([`StoreError::would_close`]).
     #[must_use]
     pub fn allow_raising(mut self, allow: bool) -> Self {
@@ -142,8 +142,8 @@ impl RedisOptions {
         self
     }
 
-    /// Hears of what the operator should know, every time that a primary is connected to. Called
-    /// on the store's own thread: it must not block.
+    /// Sets the function that gets warnings for the operator, each time that a primary is connected
+    /// to. It runs on the store's own thread and must not block.
     #[must_use]
     pub fn on_warning(mut self, warn: impl Fn(Warning) + Send + Sync + 'static) -> Self {
         self.warn = Arc::new(warn);
@@ -206,9 +206,9 @@ impl fmt::Debug for RedisOptions {
 
 /// A store on Redis.
 ///
-/// It has a thread of its own, on which everything runs that needs a runtime; what its methods
-/// return can be awaited on any executor. The thread ends with the store. A claim that comes while
-/// no other one waits is put together and judged where it is awaited; all others gather.
+/// A thread of its own runs everything that needs a runtime, so the futures of the store can be
+/// awaited on any executor. The thread ends with the store. A claim that comes while no other claim
+/// waits is built and judged in the caller's task; all other claims gather and share a pipeline.
 pub struct Redis {
     engine: Arc<RedisEngine>,
     jobs: mpsc::UnboundedSender<PendingClaim>,
@@ -227,7 +227,7 @@ impl Redis {
         let (jobs, queue) = mpsc::unbounded_channel();
         let serving = claims::serve(Arc::clone(&engine), queue);
         let serve = move || {
-            // Until the store is dropped. What is still under way then has nobody waiting.
+            // Until the store is dropped. No caller waits for the claims that are still under way.
             runtime.block_on(serving);
             runtime.shutdown_background();
         };
@@ -292,7 +292,7 @@ impl Redis {
             extend: false,
         };
         if place.alone {
-            // Its timer is the store's, whatever polls it.
+            // The timer needs the store's runtime, and the caller may poll on another executor.
             let mut asked = pin!(claims::alone(&self.engine, &mut job));
             let asked = poll_fn(|context| {
                 let _entered = self.runtime.enter();
@@ -363,10 +363,10 @@ impl fmt::Debug for Redis {
     }
 }
 
-/// A place among those who wait, left when the answer is there or nobody wants it any more.
+/// A slot among the waiting claims, released when the claim is answered or dropped.
 struct WaitingSlot<'a> {
     waiting: &'a AtomicUsize,
-    /// Nobody else waited when it was taken.
+    /// No other claim waited when the slot was taken.
     alone: bool,
 }
 

@@ -4,10 +4,10 @@
 //! claim ─▶ queue ─▶ worker thread: BEGIN · a statement a claim · COMMIT ─▶ is it still our file? ─▶ answer
 //! ```
 //!
-//! One thread owns the connection, so that nothing asynchronous ever waits for a disk; what
-//! gathers in its queue while it commits shares the next commit. A second thread only watches the
-//! time: whatever the disk or another program's lock does, a claim has an answer within the
-//! budget, and where that is not the store's it is an error.
+//! One thread owns the connection, so that no async task ever waits for a disk; claims that gather
+//! in its queue while it commits share the next commit. A second thread only watches the
+//! time: if the disk or another program's lock hangs, a claim still has an answer within the
+//! budget: the store's answer, or an error.
 //!
 //! **What is durable.** WAL with `synchronous=NORMAL`: a commit is in the operating system's hands
 //! before it is answered, so that no end of a process loses it, and no `fsync` is waited for. A
@@ -15,17 +15,17 @@
 //! is another one, and the floor rises past all that can have been lost. `FULL` would cost ten
 //! times as much a claim, for seconds that the floor refuses anyway.
 //!
-//! **Whose window.** A longer retention closes the file for everybody for `ahead + margin`, so who
-//! needs more than the file records is refused, unless the options say otherwise.
+//! **Whose window.** A longer retention closes the file for all its users for `ahead + margin`, so a user
+//! who needs more than the file records is refused, unless the options say otherwise.
 //!
 //! **An older copy.** Beside the file stands which file it was, when it last changed, and which
 //! claim was the last (`NAME-last`). Where that does not fit, the floor rises as if the machine had
 //! booted: a copy was put back, by renaming or over the file itself, the log was removed, or another
 //! program changed the file.
 //!
-//! **What it cannot see**: a snapshot of the whole file system, or of the whole machine, to which
-//! it is set back within one boot; a file that is mounted under two names; and two hosts that
-//! share a file, which WAL does not allow.
+//! **What the store cannot detect**: that the whole file system or the whole machine is set back to a
+//! snapshot within one boot; that a file is mounted under two names; and that two hosts share a
+//! file, which WAL does not allow.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -62,8 +62,8 @@ const PRUNED_PER_STEP: u32 = 1_000;
 /// Times beyond this, in seconds, are refused; sums of a few of them fit every integer.
 const REACH: i64 = 1 << 52;
 
-/// What the operating system calls this boot, on Linux; elsewhere, or where it does not say, none.
-/// A store that is opened without one takes every start for one that may have lost something.
+/// Returns the id of this boot of the machine, or `None` except on Linux. A store that is opened
+/// without a boot id assumes at every start that nonces may be lost.
 pub fn boot_id() -> Option<String> {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let id = text.trim();
@@ -71,6 +71,21 @@ pub fn boot_id() -> Option<String> {
 }
 
 /// Where the file is, and how it is to be opened.
+///
+/// ```
+/// use mcpid::block_on;
+/// use mcpid::clock::Timestamp;
+/// use mcpid::nonce::sqlite::SqliteOptions;
+/// use mcpid::nonce::{NonceStore, Retention};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("nonces.db");
+/// let start = Timestamp::from_unix(1_795_392_000);
+/// let store = SqliteOptions::new(path, None).open(start, Retention::new(30, 5))?;
+/// // Nonces of requests from before the start may be forgotten.
+/// assert_eq!(block_on(store.floor(start))?, start.plus(5));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {
     path: PathBuf,
@@ -104,7 +119,7 @@ impl SqliteOptions {
     }
 
     /// Also raises the retention that the file has recorded, where this user needs a longer one.
-    /// That closes the store for everybody who shares it, for `ahead + margin`; without this, it
+    /// That closes the store for all its users, for `ahead + margin`; without this, it
     /// is an error ([`StoreError::would_close`]).
     #[must_use]
     pub fn allow_raising(mut self, allow: bool) -> Self {
@@ -120,7 +135,7 @@ impl SqliteOptions {
     ///
     /// # Errors
     /// The folder is missing, the file is no store, of a newer version, a link, writable for
-    /// everybody, damaged, read-only or locked for longer than the budget; or it keeps nonces for
+    /// every user of the machine, damaged, read-only or locked for longer than the budget; or it keeps nonces for
     /// less than `retention`, and may not be raised.
     pub fn open(self, start: Timestamp, retention: Retention) -> Result<Sqlite, StoreError> {
         let store = Sqlite::start(self, false)?;
@@ -142,8 +157,8 @@ impl SqliteOptions {
     }
 }
 
-/// A store in a file. Dropping it lets the file go; that waits for what is just being written,
-/// for the budget at most.
+/// A store in a file. Dropping it closes the file, after the claims that wait are written; that
+/// takes the budget at most.
 pub struct Sqlite {
     queue: Arc<StoreQueue>,
     path: PathBuf,
@@ -290,7 +305,7 @@ fn checked(time: Timestamp) -> Result<i64, StoreError> {
     }
 }
 
-/// An answer to another question than the one that was asked: a fault of this file's.
+/// The error for an answer that does not fit its question: a fault of this module.
 fn mixed_up() -> StoreError {
     StoreError::new("the store gave an answer to something else")
 }

@@ -83,11 +83,11 @@ pub(super) struct Shard {
     lines: Vec<TableLine>,
     held: usize,
     /// Where the next step of sweeping begins.
-    hand: usize,
+    next_line: usize,
     insertions: u32,
     /// Nothing ends before this second.
     earliest: i32,
-    /// Nothing ends before this second of what the hand has passed, or came since it set out.
+    /// Nothing ends before this second of the lines that this round has swept, and of nonces that came since it began.
     next_earliest: i32,
 }
 
@@ -95,7 +95,7 @@ impl Default for Shard {
     fn default() -> Self {
         let lines = vec![NOTHING; FIRST_LINES];
         let (earliest, next_earliest) = (i32::MAX, i32::MAX);
-        Shard { lines, held: 0, hand: 0, insertions: 0, earliest, next_earliest }
+        Shard { lines, held: 0, next_line: 0, insertions: 0, earliest, next_earliest }
     }
 }
 
@@ -173,8 +173,8 @@ impl Shard {
                 }
             }
         }
-        // What the hand has passed lies elsewhere now.
-        (self.hand, self.next_earliest) = (0, i32::MAX);
+        // What this round has swept lies elsewhere now.
+        (self.next_line, self.next_earliest) = (0, i32::MAX);
     }
 
     fn remove(&mut self, line: usize, place: usize) {
@@ -213,8 +213,8 @@ impl Shard {
 
     fn step(&mut self, now: i32) -> usize {
         let mut removed = 0;
-        let end = (self.hand + LINES_PER_STEP).min(self.lines.len());
-        for line in self.hand..end {
+        let end = (self.next_line + LINES_PER_STEP).min(self.lines.len());
+        for line in self.next_line..end {
             for place in 0..PLACES {
                 match self.lines[line].get(place) {
                     None => {}
@@ -226,10 +226,10 @@ impl Shard {
                 }
             }
         }
-        self.hand = end;
+        self.next_line = end;
         if end == self.lines.len() {
             self.earliest = std::mem::replace(&mut self.next_earliest, i32::MAX);
-            self.hand = 0;
+            self.next_line = 0;
         }
         removed
     }

@@ -20,7 +20,7 @@ pub(crate) struct Gather {
 
 /// When batches were begun, and how large they were.
 #[derive(Default)]
-pub(super) struct Pace {
+pub(super) struct BatchPace {
     begun: Option<Instant>,
     /// Batches of one task since the last larger one.
     alone: u32,
@@ -28,7 +28,7 @@ pub(super) struct Pace {
     most: usize,
 }
 
-impl Pace {
+impl BatchPace {
     /// Returns how many tasks to wait for and until when, or `None` for a batch that should not
     /// wait.
     pub(super) fn gather(&self, how: Gather) -> Option<(usize, Instant)> {

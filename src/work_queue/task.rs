@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::{Work, WorkQueue, lock};
 
-/// A task in the queue or in the worker's hands.
+/// A task that waits in the queue or is being done.
 pub(crate) struct QueuedTask<W: Work> {
     pub(crate) task: W::Task,
     pub(super) due: Instant,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::gather::Pace;
+use super::gather::BatchPace;
 use super::*;
 use crate::block_on::block_on;
 
@@ -163,7 +163,7 @@ fn a_worker_that_panics_closes_the_queue() {
             std::panic::resume_unwind(Box::new("a panic without a message"));
         })
         .unwrap();
-    // One batch in the worker's hands, and one task that is left waiting.
+    // One batch is taken, and one task that is left waiting.
     let waiting: Vec<_> = (1..=4).map(|n| queue.put((n, 0)).unwrap()).collect();
     go.send(()).unwrap();
     for future in waiting {
@@ -210,7 +210,7 @@ fn a_task_that_is_dropped_while_waiting_is_skipped() {
     // Neither its place in the batch nor its bytes are kept.
     assert_eq!(numbers(&batch(&mut worker)), [3, 4]);
     assert_eq!(lock(&queue.state).bytes, 0);
-    // Dropped in the worker's hands: its answer goes nowhere, and the next task is not harmed.
+    // Dropped after it was taken: its answer goes nowhere, and the next task is not harmed.
     let first = queue.put((5, 0)).unwrap();
     let taken = batch(&mut worker);
     drop(first);
@@ -226,14 +226,14 @@ fn closing_loses_no_waiting_task() {
     let queue = queue(LIMITS);
     let waiting: Vec<_> = (1..=4).map(|n| queue.put((n, 0)).unwrap()).collect();
     let dropped = Arc::new(AtomicBool::new(false));
-    struct Files(Arc<AtomicBool>);
-    impl Drop for Files {
+    struct OpenFiles(Arc<AtomicBool>);
+    impl Drop for OpenFiles {
         fn drop(&mut self) {
             thread::sleep(Duration::from_millis(20));
             self.0.store(true, Ordering::SeqCst);
         }
     }
-    let files = Files(Arc::clone(&dropped));
+    let files = OpenFiles(Arc::clone(&dropped));
     // Closed before the worker has begun: it still does all tasks.
     lock(&queue.state).closed = true;
     queue
@@ -339,7 +339,7 @@ fn both_threads_end_with_the_queue() {
 #[test]
 fn the_worker_gathers_only_where_tasks_come_together() {
     let how = Gather { time: Duration::from_secs(60), most: 32, probe: 4 };
-    let mut pace = Pace::default();
+    let mut pace = BatchPace::default();
     assert!(pace.gather(how).is_none(), "no batch was begun yet");
     // After a large batch it waits for as many tasks, within the bound.
     pace.begin(100);

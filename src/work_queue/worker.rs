@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::gather::Pace;
+use super::gather::BatchPace;
 use super::task::QueuedTask;
 use super::{QueueLimits, QueueState, Work, WorkQueue, lock, wait_for};
 
@@ -20,12 +20,12 @@ pub(crate) enum Taken<W: Work> {
 /// The worker's side of a queue. When it is dropped, the queue has ended.
 pub(crate) struct QueueWorker<W: Work> {
     queue: Arc<WorkQueue<W>>,
-    pace: Pace,
+    pace: BatchPace,
 }
 
 impl<W: Work> QueueWorker<W> {
     pub(super) fn new(queue: &Arc<WorkQueue<W>>) -> Self {
-        QueueWorker { queue: Arc::clone(queue), pace: Pace::default() }
+        QueueWorker { queue: Arc::clone(queue), pace: BatchPace::default() }
     }
 
     /// The queue, to answer tasks.
@@ -33,11 +33,11 @@ impl<W: Work> QueueWorker<W> {
         &self.queue
     }
 
-    /// Returns the next batch, after `patience` at the latest; without it, as soon as there is one.
+    /// Returns the next batch, after `timeout` at the latest; without a timeout, it waits until there is one.
     /// The batch before counts as done.
-    pub(crate) fn take(&mut self, patience: Option<Duration>) -> Taken<W> {
+    pub(crate) fn take(&mut self, timeout: Option<Duration>) -> Taken<W> {
         let queue = &*self.queue;
-        let until = patience.map(|patience| Instant::now() + patience);
+        let until = timeout.map(|timeout| Instant::now() + timeout);
         // Freed without the lock.
         let done = std::mem::take(&mut lock(&queue.state).in_hand);
         drop(done);

@@ -1,5 +1,5 @@
-//! Claims: gathered while others are on their way, asked in one pipeline, tried again where it is
-//! not known what became of them.
+//! Claims: gathered while others are under way, sent in one pipeline, and tried again if it is
+//! unknown whether the server got them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,12 +34,12 @@ const GATHERING: Duration = Duration::from_millis(1);
 const PAUSES: [Duration; 3] =
     [Duration::ZERO, Duration::from_millis(50), Duration::from_millis(200)];
 
-/// A claim on its way.
+/// A claim that has no answer yet.
 pub(super) struct PendingClaim {
     pub(super) now: Timestamp,
     pub(super) until: Timestamp,
     pub(super) id: [u8; 32],
-    /// By which we know our own claim again when we try once more.
+    /// Recognises our own claim when it is tried again.
     pub(super) token: String,
     pub(super) due: Instant,
     pub(super) reply: oneshot::Sender<Result<Claim, StoreError>>,
@@ -48,7 +48,7 @@ pub(super) struct PendingClaim {
     pub(super) extend: bool,
 }
 
-/// What an attempt came to.
+/// The result of an attempt.
 enum ClaimOutcome {
     Done(Claim),
     /// The retention is longer than we knew.
@@ -58,7 +58,7 @@ enum ClaimOutcome {
     Failed(RedisFault),
 }
 
-/// Serves claims until nobody can ask any more.
+/// Serves claims until the store is dropped.
 pub(super) async fn serve(
     engine: Arc<RedisEngine>,
     mut jobs: mpsc::UnboundedReceiver<PendingClaim>,
@@ -79,7 +79,7 @@ pub(super) async fn serve(
         {
             batch.push(job);
         }
-        // Whoever has gone needs no answer.
+        // A claim whose caller has gone needs no answer.
         batch.retain(|job| !job.reply.is_closed());
         let batch = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
         let routed = route(Arc::clone(&engine), batch);
@@ -90,10 +90,10 @@ pub(super) async fn serve(
     }
 }
 
-/// A claim that nobody else is on his way with is asked at once, from wherever it is awaited: another
+/// A claim that comes while no other one is under way is sent at once, by the caller's thread: another
 /// thread would only cost time, and there is nothing to gather. Only where all is as usual: a known
-/// primary, a connection that stands, no look at everything due. Whatever else is none of its
-/// business: the same claim, with the same token, then goes the way of all others.
+/// primary, a connection that stands, no reading of all epochs due. In all other cases this returns
+/// `None`, and the same claim, with the same token, goes the way of all others.
 pub(super) async fn alone(
     engine: &RedisEngine,
     job: &mut PendingClaim,
@@ -173,7 +173,7 @@ async fn attempt(
             return again(&engine, jobs, &fault);
         }
         Err(_) => {
-            // It may be gone without a word. The next one is asked anew, wherever it is then.
+            // The server may be gone. The next claim finds out anew where the primary is.
             node.drop_link();
             engine.nodes.forget(&map);
             return again(&engine, jobs, &late(&engine));
@@ -206,7 +206,7 @@ async fn attempt(
 }
 
 /// One pipeline for all: the claims; behind them the epochs under which they were made; and what
-/// the server's clock and counters said then. Whatever the server forgot before a claim shows
+/// the server's clock and counters said then. What the server forgot before a claim shows
 /// behind it. Once a second the epochs of all its tags are looked at: where nonces end early, by
 /// a clock that has stepped back since, the server has removed only some of what ended.
 async fn try_once(
@@ -232,7 +232,7 @@ async fn try_once(
         at.push(Some(count));
         count += 1;
         if job.extend {
-            // Whoever's it is: a claim may always be kept for longer.
+            // Also if another caller's token is there: a claim may always be kept for longer.
             pipeline.cmd("PEXPIRE").arg(&key).arg(ms).arg("GT");
             count += 1;
         }

@@ -1,4 +1,4 @@
-//! What is asked, and what the answers mean.
+//! The state that all tasks of a store share; registering, floors, and epochs.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -16,26 +16,26 @@ use super::wire::{COMPARE_AND_SET, Epoch, Tag};
 use crate::clock::Timestamp;
 use crate::nonce::WouldClose;
 
-/// How often a question is asked where the connection fails or another one is the primary by now.
+/// How often a question is asked if the connection fails or another server has become the primary.
 pub(super) const TRIES: u32 = 4;
 
 /// How often an epoch is written while others write it, too.
 const ROUNDS: u32 = 8;
 
 /// For how many seconds a store that knows no window yet, since it is new or forgot, may be closed
-/// by whoever names one, unless that was allowed.
+/// by the first user that names one, unless that was allowed.
 const LONGEST_UNASKED: i64 = 600;
 
-/// What all tasks share.
+/// The state that all tasks of a store share.
 pub(super) struct RedisEngine {
     pub(super) settings: Arc<RedisSettings>,
     pub(super) nodes: Arc<NodeFinder>,
     kept: Mutex<KnownRetention>,
     registering: tokio::sync::Mutex<()>,
-    /// Wakes what keeps the epochs alive, once somebody claims here.
+    /// Wakes the task that keeps the epochs alive, once a user has registered.
     pub(super) registered: tokio::sync::Notify,
-    /// The latest time that a user has told, and when that was.
-    told: Mutex<(Timestamp, Instant)>,
+    /// The latest time that a user has passed, and when that was.
+    latest_time: Mutex<(Timestamp, Instant)>,
 }
 
 /// How long claims are kept.
@@ -47,7 +47,7 @@ struct KnownRetention {
     known: Retention,
 }
 
-/// For whom epochs are written.
+/// What a new epoch has to record, and for whom.
 #[derive(Clone, Copy)]
 struct EpochRequest {
     retention: Option<Retention>,
@@ -59,7 +59,7 @@ struct EpochRequest {
 
 /// What an epoch says about the claims of its tag.
 pub(super) enum EpochStanding {
-    /// They can be relied on.
+    /// The claims can be relied on.
     Good(Epoch),
     /// It has to be written first: it is of another term, or for a shorter retention.
     Other,
@@ -79,9 +79,9 @@ impl RedisEngine {
         let settings = Arc::new(settings);
         let nodes = Arc::new(NodeFinder::new(Arc::clone(&settings)));
         let kept = Mutex::new(KnownRetention { own: None, known: Retention::new(0, 0) });
-        let told = Mutex::new((Timestamp::from_unix(i64::MIN), Instant::now()));
+        let latest_time = Mutex::new((Timestamp::from_unix(i64::MIN), Instant::now()));
         let (registering, registered) = Default::default();
-        RedisEngine { settings, nodes, kept, registering, registered, told }
+        RedisEngine { settings, nodes, kept, registering, registered, latest_time }
     }
 
     fn kept(&self) -> MutexGuard<'_, KnownRetention> {
@@ -93,7 +93,7 @@ impl RedisEngine {
         self.kept().own
     }
 
-    /// For how many seconds claims are kept, if anybody said so.
+    /// Returns for how many seconds claims are kept; an error if no user has said so.
     pub(super) fn keep(&self) -> Result<i64, RedisFault> {
         let kept = *self.kept();
         let unsaid =
@@ -101,15 +101,15 @@ impl RedisEngine {
         kept.own.map(|_| kept.known.keep()).ok_or_else(unsaid)
     }
 
-    /// That it is `now` for a user who claims. Returns the latest time that it can be for any
-    /// user, by what was told and what has passed since: it never moves back.
-    pub(super) fn tell_time(&self, now: Timestamp) -> Timestamp {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let (latest, then) = *told;
+    /// Notes that it is `now` for a user who claims. Returns the latest time that it can be for any
+    /// user, from the latest time that was passed and the time since: it never moves back.
+    pub(super) fn note_time(&self, now: Timestamp) -> Timestamp {
+        let mut latest_time = self.latest_time.lock().unwrap_or_else(PoisonError::into_inner);
+        let (latest, then) = *latest_time;
         let passed = i64::try_from(then.elapsed().as_secs()).unwrap_or(i64::MAX);
         let horizon = latest.plus(passed);
         if now > horizon {
-            *told = (now, Instant::now());
+            *latest_time = (now, Instant::now());
         }
         now.max(horizon)
     }
@@ -118,11 +118,11 @@ impl RedisEngine {
     /// length or more before the latest time; where the user's clock has stepped back since, that
     /// could be accepted once more.
     pub(super) fn horizon(&self, now: Timestamp) -> Timestamp {
-        let latest = self.tell_time(now);
+        let latest = self.note_time(now);
         latest.plus(self.kept().known.length().saturating_neg())
     }
 
-    /// What the epoch that was read on `link` is worth, with so many keys `evicted` by then.
+    /// Judges the epoch that was read on `link`, with so many keys `evicted` by then.
     pub(super) fn standing(
         &self,
         link: &ServerLink,
@@ -133,7 +133,7 @@ impl RedisEngine {
         self.standing_for(link, answer, evicted, own)
     }
 
-    /// The same to somebody who needs `own`.
+    /// The same for a user who needs `own`.
     fn standing_for(
         &self,
         link: &ServerLink,
@@ -157,7 +157,7 @@ impl RedisEngine {
 
     /// Sees to it that everything is kept for `retention` from now on.
     ///
-    /// Whoever may not raise it looks at every epoch before one is written: what is refused has
+    /// A user that may not raise it looks at every epoch before one is written: a refusal has
     /// changed nothing. What was granted once needs no leave again, also where it was forgotten.
     pub(super) async fn register(
         self: &Arc<Self>,
@@ -186,7 +186,7 @@ impl RedisEngine {
             async move { engine.settle(&link, tags, now, want).await }
         })
         .await?;
-        self.tell_time(now);
+        self.note_time(now);
         let mut kept = self.kept();
         kept.own = Some(wanted);
         kept.known = kept.known.united(wanted);
@@ -280,7 +280,7 @@ impl RedisEngine {
                 if matches!(standing, EpochStanding::Good(_)) && !all {
                     continue;
                 }
-                // Somebody may have written it since it was looked at.
+                // Another user may have written it since it was read.
                 if !want.raising
                     && let Some(wanted) = want.retention
                 {
@@ -302,7 +302,7 @@ impl RedisEngine {
             for ((tag, text), answer) in written.into_iter().zip(answers) {
                 match answer {
                     Value::BulkString(held) if held == text.as_bytes() => {}
-                    // Somebody else wrote it. It may do.
+                    // Another user wrote it; that epoch may be good enough.
                     Value::BulkString(_) => missed.push(tag),
                     Value::ServerError(error) => {
                         return Err(RedisFault::refused(&link.place, &error));
@@ -334,7 +334,7 @@ impl RedisEngine {
         self.settle(link, tags, now, want).await
     }
 
-    /// The epoch to be written where `answer` is, for somebody who needs `own`: past everything
+    /// The epoch to be written where `answer` is, for a user who needs `own`: past everything
     /// that can have been forgotten.
     pub(super) fn anew(
         &self,
@@ -348,12 +348,12 @@ impl RedisEngine {
         let own = own.unwrap_or(Retention::new(0, 0));
         let retention = old.as_ref().map_or(own, |old| old.retention.united(own));
         let floor = retention.floor_when_raised(now);
-        // A floor never sinks, whatever the clock of who writes it.
+        // A floor never sinks, also if the writer's clock is behind.
         let floor = old.map_or(floor, |old| old.floor.max(floor));
         Epoch { term: link.term().to_string(), floor, retention, evicted }
     }
 
-    /// Takes in a look at `node`. Where it shows that nonces may be lost, all floors rise before
+    /// Judges a reading of `node`. If it shows that nonces may be lost, all floors rise before
     /// anything else is believed.
     pub(super) async fn notice(
         &self,
@@ -379,8 +379,8 @@ pub(super) fn read_epoch(link: &ServerLink, answer: &Value) -> Result<Option<Epo
     }
 }
 
-/// Whether somebody who needs `wanted`, and may raise nothing, may write where `answer` is: an
-/// epoch that records as much, whatever its term, or one that is missing, if that closes the store
+/// Checks that a user who needs `wanted`, and may raise nothing, may write where `answer` is: an
+/// epoch of any term that records as much, or one that is missing, if that closes the store
 /// for no longer than a usual window does.
 fn may_write(link: &ServerLink, answer: &Value, wanted: Retention) -> Result<(), RedisFault> {
     let recorded = read_epoch(link, answer)?.map(|epoch| epoch.retention);

@@ -1,4 +1,4 @@
-//! What went wrong, and whether it is worth another try.
+//! Faults, and whether another try may help.
 
 use std::borrow::Cow;
 
@@ -8,14 +8,14 @@ use super::StoreError;
 use crate::nonce::WouldClose;
 use crate::nonce::url::ServerAddress;
 
-/// What may help.
+/// What may help against a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FaultRemedy {
     /// Nothing that we could do.
     GiveUp,
     /// Asking again, on this connection.
     Retry,
-    /// A new connection, to whoever is the primary by then.
+    /// A new connection, to the server that is the primary by then.
     Reconnect,
 }
 
@@ -35,7 +35,7 @@ impl RedisFault {
         RedisFault { reason: reason.into(), source, then, user_wanted: false, would_close }
     }
 
-    /// Somebody asked for more than the store keeps, and may not have it.
+    /// A user asked for a longer retention than the store has, and may not raise it.
     pub(super) fn would_close(would_close: WouldClose) -> Self {
         let reason = would_close.to_string();
         RedisFault {

@@ -1,7 +1,7 @@
-//! Keeps the epochs alive while nobody claims.
+//! Keeps the epochs alive while no claims come.
 //!
 //! An epoch ends by the server's clock, sooner than any nonce below it that could still be shown
-//! again. So a clock that ends nonces early ends epochs too; and whoever claims keeps them from
+//! again. So a clock that ends nonces early ends epochs too; and a user that claims keeps them from
 //! ending otherwise. Where no user is connected for that long, the epochs are gone, and the next
 //! one that comes has to write floors, as if the server were new.
 
@@ -73,7 +73,7 @@ async fn beat(engine: &Arc<RedisEngine>, map: &TagMap, node: &Arc<Node>) -> Resu
     let [epochs @ .., time, info] = answers.as_slice() else { return Ok(()) };
     link.learn(info, &engine.settings)?;
     let look = ServerReading::read(&link.place, asked, time, info)?;
-    let now = engine.tell_time(Timestamp::from_unix(i64::MIN));
+    let now = engine.note_time(Timestamp::from_unix(i64::MIN));
     engine.notice(&link, node, &look, now).await?;
     let mut pipeline = Pipeline::with_capacity(tags.len());
     for (tag, epoch) in tags.iter().zip(epochs) {

@@ -67,7 +67,7 @@ impl ServerLink {
     }
 
     /// The connection is of no more use. Where an answer went missing, a later one could be taken
-    /// for it; and whoever did not answer in time may be gone.
+    /// for it; and a server that did not answer in time may be gone.
     pub(super) fn drop_it(&self) {
         self.dead.store(true, Ordering::SeqCst);
     }
@@ -200,7 +200,7 @@ async fn open(
             who = who.set_password(password.as_str());
         }
     }
-    // Without a delay: a claim is one small packet, and somebody waits for it.
+    // Without a delay: a claim is one small packet, and its caller waits for it.
     let tcp = TcpSettings::default().set_nodelay(true);
     let info = address.into_connection_info().map_err(lost)?;
     let info = info.set_redis_settings(who).set_tcp_settings(tcp);
@@ -210,7 +210,7 @@ async fn open(
     } else {
         Client::open(info)
     };
-    // Whoever asks waits with a time-out of his own, which covers connecting, too.
+    // Every caller has a time-out of its own, which covers connecting, too.
     let config =
         AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
     let client = client.map_err(|e| {

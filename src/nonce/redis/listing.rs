@@ -1,4 +1,4 @@
-//! What the servers hold, page by page: for people who look, and not for judging.
+//! Listing and looking up what the servers hold, without changing it.
 
 use std::sync::Arc;
 

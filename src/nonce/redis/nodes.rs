@@ -1,4 +1,4 @@
-//! Which server holds which tags: the only one, the one that the Sentinels name, or the primaries
+//! Which server holds which tags: the only server, the primary of the Sentinels, or the primaries
 //! of a cluster.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,11 +16,11 @@ use super::watch::{Loss, ServerReading, ServerWatch};
 use super::wire::{Tag, slot};
 use crate::nonce::url::{ServerAddress, Topology};
 
-/// How long the others are waited for once one Sentinel has answered.
+/// How long to wait for the other Sentinels once one has answered.
 const OTHERS: Duration = Duration::from_millis(200);
 
-/// How long the Sentinels are taken at their word. A primary that they have put down and cannot
-/// reach does not know it, and goes on answering.
+/// How long an answer of the Sentinels is used. A primary that they have replaced and cannot
+/// reach does not know that, and goes on answering.
 const TRUSTED: Duration = Duration::from_secs(1);
 
 /// A primary, connected or not.
@@ -64,7 +64,7 @@ impl Node {
         Ok(link)
     }
 
-    /// Takes in a look on `link`.
+    /// Compares a reading on `link` with the earlier ones.
     ///
     /// # Errors
     /// It shows that nonces may be lost, or one before it did, until [`Node::settled`].
@@ -95,7 +95,7 @@ impl Node {
 /// A node and the tags that it holds.
 pub(super) type NodeTags = (Arc<Node>, Vec<Tag>);
 
-/// Who holds what.
+/// Which node holds which tags.
 pub(super) struct TagMap {
     nodes: Vec<Arc<Node>>,
     /// For each tag, which of the nodes.
@@ -140,7 +140,7 @@ impl TagMap {
     }
 }
 
-/// Finds the map, and keeps it until it turns out to be wrong.
+/// Finds the map of tags to nodes, and keeps it until it turns out to be wrong.
 pub(super) struct NodeFinder {
     settings: Arc<RedisSettings>,
     map: Mutex<Option<Arc<TagMap>>>,
@@ -170,13 +170,13 @@ impl NodeFinder {
         Ok(self.put(self.find().await?))
     }
 
-    /// The map, if it is known and nobody has to be asked for a newer one.
+    /// The map, if it is known and recent enough to be used without asking.
     pub(super) fn known_for_sure(&self) -> Option<Arc<TagMap>> {
         let asked = matches!(self.settings.url.topology, Topology::Sentinel { .. });
         self.known().filter(|map| !asked || map.found.elapsed() < TRUSTED)
     }
 
-    /// That the map was wrong, or may be.
+    /// Forgets a map that was wrong, or may be.
     pub(super) fn forget(&self, wrong: &Arc<TagMap>) {
         // Where there is one server there is nothing to find.
         if self.settings.url.topology != Topology::Single {
@@ -184,7 +184,7 @@ impl NodeFinder {
         }
     }
 
-    /// Ends all connections: somebody did not answer in time.
+    /// Ends all connections, after a server did not answer in time.
     pub(super) fn drop_links(&self) {
         lock(&self.nodes).iter().for_each(|node| node.drop_link());
         if self.settings.url.topology != Topology::Single {

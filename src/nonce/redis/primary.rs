@@ -1,4 +1,4 @@
-//! What a server says about itself, and whether that will do.
+//! What a server says about itself in `INFO`, and whether the store can use it.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What a store on Redis was told.
+//! The settings of a store on Redis.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::nonce::url::RedisUrl;
 pub(super) type WarningHandler = Arc<dyn Fn(Warning) + Send + Sync>;
 
 pub(super) struct RedisSettings {
-    /// With the password, wherever it came from.
+    /// With the password, from the URL or the options.
     pub(super) url: RedisUrl,
     /// The certificates that TLS trusts, PEM; the system's where there are none.
     pub(super) ca: Option<Vec<u8>>,

@@ -69,7 +69,7 @@ impl fmt::Display for Loss {
     }
 }
 
-/// What is remembered of the looks at one server, whatever connection they came by.
+/// What is remembered of the readings of one server, over all connections to it.
 #[derive(Debug)]
 pub(super) struct ServerWatch {
     /// The term of the primary: with another one all epochs are written anew, and so is this.

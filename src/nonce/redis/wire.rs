@@ -68,8 +68,8 @@ pub(super) fn slot(tag: Tag) -> u16 {
     crc % 16_384
 }
 
-/// The value of a claim: when it was made, which a look can tell, and 16 random bytes, by which
-/// whoever made it knows it again.
+/// The value of a claim: when it was made, which `peek` returns, and 16 random bytes, by which
+/// the caller that made it recognises it.
 pub(super) fn token(now: Timestamp, random: [u8; 16]) -> String {
     format!("{}.{}", now.unix(), URL_SAFE_NO_PAD.encode(random))
 }
@@ -91,7 +91,7 @@ pub(super) fn seen(
         // It may end between the two.
         (Value::Nil, _) | (_, Value::Int(-2)) => Some(None),
         (Value::BulkString(token), Value::Int(ms)) => {
-            // Somebody took its end away: it is kept at least for as long as if it were new.
+            // Another program removed its end: it is kept at least for as long as if it were new.
             let left = if *ms < 0 { keep } else { ms.div_euclid(1_000).saturating_add(1) };
             Some(Some(KnownNonce::new(first(token), now.plus(left))))
         }

@@ -1,4 +1,4 @@
-//! What can be wrong with the file, and whether opening it anew may mend that.
+//! What can be wrong with the file, and whether opening it anew may help.
 
 use std::io;
 
@@ -6,12 +6,12 @@ use rusqlite::ErrorCode;
 
 use super::StoreError;
 
-/// Why nothing can be said. It goes to everyone who waited, so it can be cloned.
+/// Why a batch of questions has no answer. Every question of the batch gets a clone.
 #[derive(Clone, Debug)]
 pub(super) struct SqliteFault {
     reason: &'static str,
     detail: Option<String>,
-    /// The connection is of no more use.
+    /// Whether the file has to be opened anew.
     pub(super) reopen: bool,
 }
 
@@ -24,12 +24,12 @@ impl SqliteFault {
         SqliteFault { reason, detail: Some(error.to_string()), reopen: true }
     }
 
-    /// For a fault that lies with the question or with others, and not with the connection.
+    /// Creates a fault that opening the file anew would not mend.
     pub(super) fn passing(reason: &'static str) -> Self {
         SqliteFault { reason, detail: None, reopen: false }
     }
 
-    /// There was no answer in time; `before` is why those before it failed.
+    /// Creates the fault of a late answer; `before` is why the last batch failed.
     pub(super) fn late(before: Option<&SqliteFault>) -> Self {
         let detail = before.map(|fault| fault.reason.to_owned());
         SqliteFault { detail, ..SqliteFault::passing("the store did not answer in time") }

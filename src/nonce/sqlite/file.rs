@@ -1,4 +1,4 @@
-//! The file itself: made so that nobody else can read it, opened without following links, told
+//! The file itself: made so that only its owner can read it, opened without following links, told
 //! from other files, and looked after while it is open.
 
 use std::cell::Cell;
@@ -30,7 +30,7 @@ const LOG_PAGES: u32 = 4_096;
 const PAGE: u64 = 4_096;
 
 /// Closing a file drops every lock that this process has on it (POSIX), those of another
-/// connection too. So a file is made, and let go of, before anybody here can have it open.
+/// connection too. So a file is made, and let go of, before any store of this process can have it open.
 static MAKING: Mutex<()> = Mutex::new(());
 
 /// How often it is looked again whether another process has noted a change of its own, and the
@@ -38,13 +38,13 @@ static MAKING: Mutex<()> = Mutex::new(());
 const LOOKS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Where the file is, and all that opening it again needs.
+/// Opens the file, and opens it again after a fault.
 pub(super) struct FileOpener {
     options: SqliteOptions,
     pub(super) read_only: bool,
     /// What was granted to our users so far.
     pub(super) granted: Option<Retention>,
-    /// A file was open before, and could not be used any more. Whatever is there now may be
+    /// A file was open before, and could not be used any more. The file that is there now may be
     /// another one, or may have lost something.
     opened: bool,
 }
@@ -64,7 +64,7 @@ impl FileOpener {
         FileOpener { options, read_only, granted: None, opened: false }
     }
 
-    /// That `retention` was granted to one of our users.
+    /// Notes that `retention` was granted to one of our users.
     pub(super) fn grant(&mut self, retention: Retention) {
         self.granted = Some(self.granted.map_or(retention, |known| known.united(retention)));
     }
@@ -167,11 +167,11 @@ impl OpenFile {
         self.noted.is_none()
     }
 
-    /// That nobody but the processes that share the store has changed it since the last time: an
+    /// Checks that only processes that share the store have changed the file since the last time: an
     /// older copy can be written into the very file that is open.
     ///
     /// # Errors
-    /// Somebody has.
+    /// Another program changed the file.
     pub(super) fn check_version(&self) -> Result<(), SqliteFault> {
         let Some((last, noted)) = &self.noted else { return Ok(()) };
         let now = version(&self.path)?;
@@ -210,8 +210,8 @@ impl OpenFile {
         }
     }
 
-    /// That what the path names is still what is open. A nonce that was written to a file which
-    /// is deleted by then is known to nobody who comes later.
+    /// Checks that the path still names the open file. A nonce that was written to a file which
+    /// is deleted by then is unknown to every later process.
     ///
     /// # Errors
     /// It is gone, or another one.
@@ -317,7 +317,7 @@ fn write_ahead(connection: &Connection, budget: Duration) -> Result<(), SqliteFa
     }
 }
 
-/// Which file it is, by what a rename or a copy does not carry along.
+/// The identity of a file, by properties that a rename or a copy changes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct FileIdentity {
     file: (u64, u64),
@@ -327,7 +327,7 @@ struct FileIdentity {
 
 impl FileIdentity {
     /// # Errors
-    /// There is none, or it is no regular file of this kind, or everybody may write to it.
+    /// There is none, or it is no regular file of this kind, or every user may write to it.
     fn of_file(path: &Path) -> Result<Self, SqliteFault> {
         let about = fs::symlink_metadata(path).map_err(|e| match e.kind() {
             ErrorKind::NotFound => SqliteFault::new("there is no such file"),
@@ -352,7 +352,7 @@ impl FileIdentity {
         if is_open_to_all(&about) {
             return Err(SqliteFault::new("everybody may write to the file"));
         }
-        // SQLite names them like that, and whoever removes one takes nonces along.
+        // SQLite names them like that, and nonces are lost with a file that is removed.
         let known = |suffix: &str| {
             fs::symlink_metadata(beside(path, suffix)).ok().map(|about| number(&about))
         };

@@ -70,7 +70,7 @@ impl LastClaim {
     }
 
     /// Notes the version that `version` finds, and `claimed`; where that is none, the last claim
-    /// that anybody has noted stays, unless it is to be `forgotten`.
+    /// that was noted before stays, unless it is to be `forgotten`.
     ///
     /// # Errors
     /// It cannot be written, or `version` fails.

@@ -1,4 +1,4 @@
-//! What the file knows about itself: boot, retention, floor and horizon, in one row.
+//! The state of the file in one row: boot, retention, floor and horizon.
 //!
 //! The floor that holds is the greater of two: `floor`, which starts and raised retentions set,
 //! and `horizon - length`. What was swept was kept until the horizon at the latest, and for the
@@ -32,7 +32,7 @@ const TABLES: &str = "
         horizon INTEGER NOT NULL
     ) STRICT;";
 
-/// Under what a file is opened.
+/// The circumstances under which a file is opened.
 pub(super) struct Opening<'a> {
     pub(super) now: i64,
     pub(super) boot: Option<&'a str>,
@@ -98,7 +98,7 @@ pub(super) fn settle(connection: &Connection, opening: &Opening<'_>) -> Result<(
     Ok(())
 }
 
-/// Records that somebody needs `retention`, inside a transaction; where that is more than before,
+/// Records that a user needs `retention`, inside a transaction; where that is more than before,
 /// the floor rises past all that was claimed for less, if it may (`raising`). If not, nothing
 /// changes.
 pub(super) fn register(
@@ -118,7 +118,7 @@ pub(super) fn register(
     Ok(Ok(()))
 }
 
-/// The longest retention that anybody asked for.
+/// Returns the longest retention that any user asked for.
 pub(super) fn retention(connection: &Connection) -> Result<Retention, SqliteFault> {
     Ok(Row::read(connection)?.retention)
 }

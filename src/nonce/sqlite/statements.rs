@@ -1,4 +1,4 @@
-//! The statements of every day, each prepared once.
+//! The SQL statements for claims and questions, each prepared once.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, Statement, params};
 
@@ -134,7 +134,7 @@ impl<'c> Statements<'c> {
         Ok(u64::try_from(swept).unwrap_or(u64::MAX))
     }
 
-    /// Before anything is forgotten, so that whoever misses it sees the floor that goes with it.
+    /// Before any nonce is removed, so that a claim that misses it sees the floor that goes with it.
     fn move_horizon(&self, now: i64) -> Result<(), SqliteFault> {
         let sql = "UPDATE state SET horizon = ?1 WHERE one = 1 AND horizon < ?1";
         self.connection.execute(sql, params![now])?;

@@ -97,7 +97,7 @@ fn it_holds_what_a_map_would() {
 #[test]
 fn a_table_wraps_around_at_its_end() {
     let (mut shard, mut model) = (Shard::default(), HashMap::new());
-    // All want the last line of whatever size.
+    // All want the last line, in a table of any size.
     for i in 0..40 {
         let (id, entry) = ([u32::MAX, i], HeldNonce { first: 0, kept: 10 });
         shard.insert(NonceHash(id), entry);
