@@ -84,7 +84,12 @@ fn imported_rooms(code: &str) -> Vec<String> {
                 rooms.push(word);
             }
         } else {
-            rooms.push(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+            let name: String =
+                rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            // An exported macro stands at the root, wherever it is written.
+            if !rest[name.len()..].starts_with('!') {
+                rooms.push(name);
+            }
         }
     }
     rooms
