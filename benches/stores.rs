@@ -4,12 +4,14 @@
 //! asynchronous caller wait for a disk.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench talks, and may fail")]
 
+use std::future::poll_fn;
 use std::path::PathBuf;
-use std::sync::{Arc, mpsc};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::sync::mpsc;
+use std::task::Poll;
+use std::thread;
 use std::time::Instant;
 
+use mcpid::block_on;
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::{KeyId, SecretKey, Sign as _};
 use mcpid::nonce::sqlite::{Sqlite, SqliteOptions};
@@ -135,27 +137,26 @@ fn bare_claims(connection: &Connection, now: Timestamp, key: &KeyId, nonces: &[S
 
 /// As many claims as `width` begun before the first of them is waited for.
 fn claims(store: &Sqlite, now: Timestamp, key: &KeyId, nonces: &[String], width: usize) {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut context = Context::from_waker(&waker);
     for some in nonces.chunks(width) {
         let mut begun: Vec<_> =
             some.iter().map(|nonce| store.claim(now, key, nonce, now.plus(65))).collect();
-        let mut answers: Vec<_> = begun.iter_mut().map(|f| f.as_mut().poll(&mut context)).collect();
-        for (future, answer) in begun.iter_mut().zip(&mut answers) {
-            // First a look: the wake that came with it may have been for all of them.
-            while answer.is_pending() {
-                *answer = future.as_mut().poll(&mut context);
-                if answer.is_pending() {
-                    thread::park();
-                }
+        let (mut answers, mut done): (Vec<Poll<_>>, _) = (Vec::with_capacity(width), 0);
+        block_on(poll_fn(|context| {
+            if answers.is_empty() {
+                answers.extend(begun.iter_mut().map(|future| future.as_mut().poll(context)));
             }
-        }
+            // In order: the wake-up that came with the first may have been for all of them.
+            while done < begun.len() {
+                if answers[done].is_pending() {
+                    answers[done] = begun[done].as_mut().poll(context);
+                }
+                if answers[done].is_pending() {
+                    return Poll::Pending;
+                }
+                done += 1;
+            }
+            Poll::Ready(())
+        }));
         assert!(answers.iter().all(|a| matches!(a, Poll::Ready(Ok(Claim::Fresh { .. })))));
     }
 }
