@@ -3,6 +3,7 @@
 #![cfg(feature = "store-contract")]
 #![allow(clippy::unwrap_used)]
 
+mod broken;
 #[cfg(all(feature = "cli", unix))]
 mod cli;
 mod forgeries;
