@@ -1,7 +1,8 @@
-//! The grammar: every command and flag. Man pages and completions are made from this.
+//! The command-line grammar: every command and flag. Man pages and completions are made from it.
 //!
-//! Everyday acts on a message or a key are verbs; things that are kept are nouns with verbs. A
-//! flag means the same wherever it stands, and only the commonest have a short form.
+//! Commands on a request or a key are verbs (`sign`, `export`). Things that are kept are nouns with
+//! verbs (`trust add`). A flag has the same meaning in all commands, and only common flags have a
+//! short form.
 
 mod agent;
 mod audit;
@@ -82,7 +83,7 @@ Files:
                               folder)
   ~/.local/state/mcpid/audit  the default audit log of the audit commands, likewise";
 
-/// What every command ends with, as `--help` of the program and every man page lists it.
+/// The exit codes, as `mcpid --help` and every man page list them.
 pub(crate) const EXIT_STATUS: &str = "  0    done; for verify: accepted
   1    judged, and the answer is no
   2    flags or arguments are wrong
@@ -93,8 +94,8 @@ pub(crate) const EXIT_STATUS: &str = "  0    done; for verify: accepted
   130  interrupted";
 
 impl Cli {
-    /// The grammar with what is not written by hand: each command's `--help` names the variables
-    /// that it reads, and the program's own the exit codes too.
+    /// Returns the grammar with generated sections: the `--help` of each command names the
+    /// variables that it reads, and that of the program lists the exit codes.
     pub(crate) fn grammar() -> clap::Command {
         let root = pattern_help::explain_patterns(Cli::command());
         let root = environment::name_variables(root, "");
@@ -103,13 +104,13 @@ impl Cli {
     }
 }
 
-/// How the caller wants to be spoken to: the same for every command.
+/// The flags of every command that choose the form of its output.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct MannerArgs {
     /// Print results, and failures on stderr, as JSON
     #[arg(long, global = true, display_order = 900, help_heading = "Manner")]
     pub(crate) json: bool,
-    /// Say nothing on stderr but failures and warnings
+    /// Print only failures and warnings on stderr
     #[arg(
         short,
         long,
@@ -119,7 +120,7 @@ pub(crate) struct MannerArgs {
         help_heading = "Manner"
     )]
     pub(crate) quiet: bool,
-    /// Say more on stderr
+    /// Print more on stderr
     #[arg(short, long, global = true, display_order = 900, help_heading = "Manner")]
     pub(crate) verbose: bool,
 }
@@ -148,13 +149,13 @@ pub(crate) enum Command {
     Generate(GenerateArgs),
 }
 
-/// Show the whole story in one run
+/// Show in one run what mcpid accepts and refuses
 ///
-/// Makes a key, starts a real HTTP server on loopback, and sends it a signed request (accepted),
-/// the same bytes again (refused), one changed byte (refused), an old one (refused) and an unsigned
-/// one (refused). Everything lives in a temporary folder that is gone afterwards.
+/// Makes a key, starts a real gateway on loopback, and sends it a signed request (accepted), the
+/// same bytes again (refused), one changed byte (refused), an old one (refused) and an unsigned one
+/// (refused). All files are in a temporary folder that is removed afterwards.
 ///
-/// Exits with 0 only if every step went as the story says.
+/// Exits with 0 only if every step ended as expected.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -165,7 +166,7 @@ pub(crate) struct DemoArgs {}
 
 /// Show how a command is used
 ///
-/// The same as --help behind the command.
+/// The same as --help after the command.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -208,12 +209,12 @@ pub(crate) enum GenerateWhat {
 /// Where generated files go.
 #[derive(Args, Debug)]
 pub(crate) struct GenerateDir {
-    /// The folder; it must be there, and files in it are replaced
+    /// The folder; it must exist, and files in it are replaced
     #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,
 }
 
-/// Where the passphrase of an existing or new keyfile comes from.
+/// The flags that say where the passphrase of a keyfile comes from.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct PassphraseArgs {
     /// Read the passphrase from this file; one trailing newline is dropped

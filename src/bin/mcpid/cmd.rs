@@ -1,4 +1,4 @@
-//! One module for each command; each `run` does the work and says how it ended.
+//! One module for each command. Its `run` does the work and returns the exit code.
 
 pub(crate) mod agent;
 pub(crate) mod audit;

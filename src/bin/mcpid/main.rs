@@ -1,5 +1,5 @@
-//! The `mcpid` command line: a customer of the library, and the only place that prints, prompts,
-//! exits or knows where files rest by default.
+//! The `mcpid` program, which is built on the library's public interface. It is the only place that
+//! prints, prompts, exits and knows default paths.
 
 mod args;
 mod cmd;
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
             (ui, ended)
         }
     };
-    // Data that is still on its way comes before the words on why it ends.
+    // Data that is still in the buffer comes before the message on why the program ends.
     let flushed = ui.finish();
     let ended = match (ended, flushed) {
         (Err(failure), _) | (Ok(_), Err(failure)) => Err(failure),
@@ -83,7 +83,7 @@ fn manner(args: MannerArgs) -> Manner {
     Manner { json: args.json, quiet: args.quiet, verbose: args.verbose }
 }
 
-/// What is said when an assertion of ours fails. Rust then unwinds and exits with 101.
+/// Reports a panic in one line. Rust then unwinds and exits with 101.
 fn report_bug(info: &std::panic::PanicHookInfo<'_>) {
     let payload = info.payload();
     let what = payload.downcast_ref::<&str>().copied();
@@ -93,7 +93,7 @@ fn report_bug(info: &std::panic::PanicHookInfo<'_>) {
     let _ = writeln!(std::io::stderr(), "mcpid: this is a bug, please report it: {what}{place}");
 }
 
-/// Ends as programs end on this platform when their reader has gone.
+/// Ends the process as this platform ends a process that writes to a closed pipe.
 fn end_by_closed_pipe() {
     #[cfg(unix)]
     {

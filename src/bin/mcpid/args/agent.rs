@@ -1,4 +1,4 @@
-//! The commands on a running ssh-agent.
+//! The flags of `mcpid agent`.
 
 use std::path::PathBuf;
 
@@ -9,9 +9,9 @@ use super::values::lifetime;
 
 /// Keep a key in a running ssh-agent
 ///
-/// What signs with -k ssh-agent:ID never sees the private key: the agent signs, and nobody is asked
-/// for a passphrase again. ID is a fingerprint as ssh-add -l prints it, a key id, or a comment; with
-/// nothing behind the colon it is the agent's only Ed25519 key.
+/// With -k ssh-agent:ID, mcpid never sees the private key: the agent signs, and does not ask for
+/// the passphrase again. ID is a fingerprint as ssh-add -l prints it, a key id, or a comment. If
+/// nothing follows the colon, the agent's only Ed25519 key is used.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -31,7 +31,7 @@ pub(crate) enum AgentAct {
 
 /// Put a keyfile's key into the ssh-agent
 ///
-/// Asks for the passphrase, and prints the key's id. A key that the agent has already is given the
+/// Asks for the passphrase, and prints the key's id. If the agent has the key already, it gets the
 /// new constraints. ssh-add -d and ssh-add -D take keys out again.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\

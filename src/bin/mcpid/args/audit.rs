@@ -1,4 +1,4 @@
-//! The audit log: the flags of those who write one, and the commands that read it.
+//! The flags of `mcpid audit`, and those with which `gateway` and `connect` write an audit log.
 
 use std::path::PathBuf;
 
@@ -10,39 +10,39 @@ use super::audit_witness::AuditWitnessArgs;
 use super::values::{duration, moment};
 use super::{AuditArchiveArgs, AuditArchives, AuditEraseArgs, PassphraseArgs, ProfileName};
 
-/// What follows if a request cannot be written down.
+/// What happens to a request that cannot be written to the audit log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum AuditPolicy {
-    /// It is not passed on
+    /// The request is not passed on
     #[default]
     Required,
-    /// It is passed on, and counted as a gap
+    /// The request is passed on, and counted as a gap
     BestEffort,
 }
 
 /// When an entry counts as written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum AuditSync {
-    /// When it is on the disk; entries that wait together share one fdatasync
+    /// When it is on the disk; entries that wait at the same time share one fdatasync
     #[default]
     Batch,
-    /// When the system has it; a power cut can take what came since the last checkpoint
+    /// When the system has it; a power cut can lose entries since the last checkpoint
     Checkpoint,
 }
 
-/// The flags of the commands that write an audit log.
+/// The flags of a command that writes an audit log.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct AuditArgs {
-    /// Write every request down in the audit log in this folder (see mcpid audit init)
+    /// Write every request to the audit log in this folder (see mcpid audit init)
     #[arg(long, value_name = "DIR", help_heading = "Audit log")]
     pub(crate) audit: Option<PathBuf>,
-    /// What becomes of a request that cannot be written down [default: required]
+    /// What happens to a request that cannot be written to the log [default: required]
     #[arg(long, value_name = "POLICY", requires = "audit", help_heading = "Audit log")]
     pub(crate) audit_policy: Option<AuditPolicy>,
-    /// Keep bodies, and not only their digests
+    /// Keep bodies as well as their digests
     #[arg(long, requires = "audit", help_heading = "Audit log")]
     pub(crate) audit_bodies: bool,
-    /// Keep a salted hash in place of what METHOD:NAME:PATH names in a body, such as
+    /// Keep a salted hash in place of the part of a body that METHOD:NAME:PATH names, such as
     /// tools/call:*:arguments.password; may be repeated
     #[arg(long, value_name = "P", requires = "audit_bodies", help_heading = "Audit log")]
     pub(crate) audit_redact: Vec<Rule>,
@@ -56,10 +56,10 @@ pub(crate) struct AuditArgs {
 
 /// Keep and check evidence of what was authorised
 ///
-/// A log holds, for every request, what is needed to judge it again months later: the signature, the
-/// bytes that it is over, the key. Its entries are one hash tree, whose checkpoints are signed. Who
-/// keeps a checkpoint elsewhere can find everything that was removed, changed, moved or cut off up
-/// to it, by the operator too.
+/// For every request, a log holds what is needed to judge the request again months later: the
+/// signature, the bytes that it covers, and the key. The entries form one hash tree, and its
+/// checkpoints are signed. An auditor who keeps a checkpoint elsewhere can find every entry up to
+/// it that was removed, changed, moved or cut off, also by the operator of the log.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -89,9 +89,9 @@ pub(crate) enum AuditAct {
 
 /// Make a log and its key
 ///
-/// Prints the public key of the log, NAME+HASH+KEY. Keep that line elsewhere: it is what an auditor
-/// pins. The private key stays in the folder without a passphrase, since a server has to start by
-/// itself; a process that can read it can sign checkpoints.
+/// Prints the public key of the log, NAME+HASH+KEY. Keep that line elsewhere: an auditor pins it.
+/// The private key stays in the folder without a passphrase, since a server has to start without a
+/// person. Every program that can read that file can sign checkpoints.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -102,11 +102,11 @@ Examples:
 pub(crate) struct AuditInitArgs {
     #[command(flatten)]
     pub(crate) log: AuditFolder,
-    /// What to call the log, in each of its checkpoints; without white space and plus signs
+    /// The name of the log, which stands in each of its checkpoints; no white space, no plus signs
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
-    /// The log that this one follows: its folder, where it is closed by an entry that names this one;
-    /// or a checkpoint of it, if it is lost or damaged, and so abandoned
+    /// The log that this one follows: the folder of a log whose last entry names this one, or a
+    /// checkpoint of a log that is lost or damaged and therefore abandoned
     #[arg(long, value_name = "DIR|CHECKPOINT")]
     pub(crate) after: Option<PathBuf>,
     /// The public key of an abandoned log [default: log-key.pub beside the checkpoint]
@@ -114,15 +114,15 @@ pub(crate) struct AuditInitArgs {
     pub(crate) log_key: Option<String>,
 }
 
-/// Which log.
+/// The folder of a log.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct AuditFolder {
-    /// The folder of the log [default: a folder of this user's]
+    /// The folder of the log [default: a folder of this user]
     #[arg(long, value_name = "DIR")]
     pub(crate) audit: Option<PathBuf>,
 }
 
-/// What an auditor brings along.
+/// What an auditor keeps outside of the log: keys, checkpoints, trust files and rules.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct AuditPins {
     /// The log's public key, NAME+HASH+KEY, or a file that holds it; never taken from the log
@@ -131,51 +131,53 @@ pub(crate) struct AuditPins {
     /// A checkpoint that was kept elsewhere; may be repeated
     #[arg(long, value_name = "FILE", help_heading = "Kept elsewhere")]
     pub(crate) checkpoint: Vec<PathBuf>,
-    /// The public key of a witness, or a file that holds it: what it cosigned counts as kept
-    /// elsewhere; may be repeated
+    /// The public key of a witness, or a file that holds it; a checkpoint that it cosigned counts
+    /// as kept elsewhere; may be repeated
     #[arg(long, value_name = "KEY|FILE", help_heading = "Kept elsewhere")]
     pub(crate) witness: Vec<String>,
     /// Demand cosignatures by the quorum of this policy (C2SP tlog-policy)
     #[arg(long, value_name = "FILE", conflicts_with = "witness", help_heading = "Kept elsewhere")]
     pub(crate) witness_policy: Option<PathBuf>,
-    /// Your own trust files: without one that has the key nothing is good, since a keeper of a
-    /// log can make a key and give it a name; may be repeated
+    /// Your own trust files. An entry is good only if one of them has its key, since a log can name
+    /// any key as it likes; may be repeated
     #[arg(short = 'r', long, value_name = "TRUST", help_heading = "Kept elsewhere")]
     pub(crate) trust: Vec<PathBuf>,
-    /// The rules that hold in place of the log's [default: the log's, where they are not laxer]
+    /// The rules to judge by [default: the log's own, unless they are laxer than the default
+    /// profile]
     #[arg(long, value_name = "P", help_heading = "Rules")]
     pub(crate) profile: Option<ProfileName>,
-    /// The longest window that is not lax [default: that of the profile]
+    /// The longest window that the log may use [default: that of the profile]
     #[arg(long, value_name = "D", value_parser = duration, allow_hyphen_values = true, help_heading = "Rules")]
     pub(crate) window: Option<u32>,
-    /// The longest time ahead that is not lax [default: that of the profile]
+    /// How far ahead the log may let a signer's clock be [default: that of the profile]
     #[arg(long, value_name = "D", value_parser = duration, allow_hyphen_values = true, help_heading = "Rules")]
     pub(crate) ahead: Option<u32>,
-    /// This component has to be covered too; may be repeated
+    /// Require this component to be covered too; may be repeated
     #[arg(long, value_name = "C", help_heading = "Rules")]
     pub(crate) require: Vec<String>,
-    /// This component may stay uncovered; may be repeated
+    /// Do not require this component to be covered; may be repeated
     #[arg(long, value_name = "C", help_heading = "Rules")]
     pub(crate) allow_uncovered: Vec<String>,
-    /// Requests had to be sent to this origin; may be repeated
+    /// Accept only requests to this origin; may be repeated
     #[arg(long, value_name = "ORIGIN", help_heading = "Rules")]
     pub(crate) origin: Vec<String>,
-    /// Take the times of entries as they are where the log's clock stepped
+    /// Accept the times of entries where the log's clock was set back or forth
     #[arg(long, help_heading = "Rules")]
     pub(crate) allow_clock: bool,
 }
 
 /// Check a whole log
 ///
-/// Judges every entry again, on all cores; rebuilds the hash tree; holds it against every checkpoint
-/// in the log and those that were kept elsewhere; and looks for nonces that were used twice and
-/// times that go back. Names the first entry that does not fit, and what was done to it.
+/// Judges every entry again, on all cores. Rebuilds the hash tree, and compares it with every
+/// checkpoint in the log and with those that were kept elsewhere. Looks for nonces that were used
+/// twice and for times that go back. Names the first entry that does not fit, and what was done to
+/// it.
 ///
-/// The log's key has to be given: one that lies beside the entries could have been exchanged with
-/// them. Without a checkpoint kept elsewhere it says anchored: no, and what therefore cannot be
-/// excluded. It says good (exit 0) only of entries whose key your own trust files have, and whose
-/// signature covers the whole request; what contradicts itself is bad (exit 1), and all else is
-/// unjudged (exit 5).
+/// The log's key has to be given: a key in the log's folder could have been exchanged together with
+/// the entries. Without a checkpoint that was kept elsewhere, the answer is anchored: no, with what
+/// can therefore not be excluded. An entry is good (exit 0) only if your own trust files have its
+/// key and its signature covers the whole request. An entry that contradicts itself is bad (exit
+/// 1). All others are unjudged (exit 5).
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -190,22 +192,23 @@ pub(crate) struct AuditVerifyArgs {
     pub(crate) archives: AuditArchives,
     #[command(flatten)]
     pub(crate) pins: AuditPins,
-    /// A log before this one, to be verified with it, also against its own checkpoints among those
+    /// An earlier log, to be verified together with this one, also against its own checkpoints among those
     /// that were given; may be repeated
     #[arg(long, value_name = "DIR")]
     pub(crate) predecessor: Vec<PathBuf>,
     /// Count entries that were erased, as the log says, as good
     #[arg(long)]
     pub(crate) allow_erased: bool,
-    /// List every finding, and not the first alone
+    /// List every finding, not only the first
     #[arg(long)]
     pub(crate) all: bool,
 }
 
 /// Show entries, or one of them
 ///
-/// A table; with N all that one entry says; with --json, or as --format jsonl, the entries themselves,
-/// byte for byte. Nothing is verified: mcpid audit verify and mcpid audit check do that.
+/// Prints a table; with N, the whole content of one entry; with --json or --format jsonl, the
+/// entries themselves, byte for byte. Nothing is verified: mcpid audit verify and mcpid audit check
+/// do that.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -222,20 +225,20 @@ pub(crate) struct AuditShowArgs {
     /// The number of one entry, from 0
     #[arg(value_name = "N", conflicts_with_all = ["key", "tool", "status", "since", "until"])]
     pub(crate) n: Option<u64>,
-    /// Only requests signed by the key of this id or name
+    /// Only requests that the key of this id or name signed
     #[arg(long, value_name = "NAME|KEYID")]
     pub(crate) key: Option<String>,
-    /// Only requests for the tool, prompt, resource or task of this name, * being anything
+    /// Only requests for the tool, prompt, resource or task of this name; * stands for any text
     #[arg(long, value_name = "NAME")]
     pub(crate) tool: Option<String>,
     /// Only requests with this verdict or code: verified, refused, would_refuse, signed, expired, …
     #[arg(long, value_name = "STATUS")]
     pub(crate) status: Option<String>,
-    /// Leave out what came before this time: RFC 3339, @UNIX, a date (its begin, UTC), or an age
-    /// such as 24h
+    /// Only entries from this time on: RFC 3339, @UNIX, a date (its begin, UTC), or an age such as
+    /// 24h
     #[arg(long, value_name = "T", value_parser = moment, allow_hyphen_values = true)]
     pub(crate) since: Option<Timestamp>,
-    /// Leave out what came at this time or later, likewise
+    /// Only entries before this time, in the same forms
     #[arg(long, value_name = "T", value_parser = moment, allow_hyphen_values = true)]
     pub(crate) until: Option<Timestamp>,
     /// How to write entries [default: a table]
@@ -246,17 +249,17 @@ pub(crate) struct AuditShowArgs {
 /// How entries are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum AuditFormat {
-    /// Comma-separated values (RFC 4180), with a line of names
+    /// Comma-separated values (RFC 4180), with a header line
     Csv,
-    /// The entries as they are
+    /// The entries themselves, byte for byte
     Jsonl,
 }
 
 /// Write one entry's evidence into a file of its own
 ///
-/// The file holds the entry, the proof that it lies under a checkpoint, the checkpoint, and the public
-/// keys. It can be checked with mcpid audit check, or by hand with
-/// openssl and sha256sum.
+/// The file holds the entry, the checkpoint, the proof that the checkpoint includes the entry, and
+/// the public keys. It can be checked with mcpid audit check, or by hand with openssl and
+/// sha256sum.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -271,13 +274,14 @@ pub(crate) struct AuditProveArgs {
     /// The number of the entry, from 0
     #[arg(value_name = "N")]
     pub(crate) n: u64,
-    /// Prove it under this checkpoint [default: the log's cosigned one, else the latest]
+    /// The checkpoint that the proof leads to [default: the
+    /// log's cosigned one, else the latest]
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Option<PathBuf>,
     /// How to write it [default: evidence]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<ProofFormat>,
-    /// Where to write it; stdout where none is named
+    /// Where to write it [default: stdout]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }
@@ -294,9 +298,9 @@ pub(crate) enum ProofFormat {
 
 /// Check the evidence of one entry, offline
 ///
-/// Judges the request again at its own time, and follows the proof up to the checkpoint, which the
-/// log's key has to have signed: the one that was given, not the one in the file. An entry proves
-/// that a request was authorised, not that it was carried out.
+/// Judges the request again as of its own time, and follows the proof up to the checkpoint. The
+/// checkpoint has to be signed by the log key that you give, not by the one in the file. An entry
+/// proves that a request was authorised, not that it was carried out.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -304,12 +308,12 @@ Examples:
   mcpid audit check --log-key log-key.pub -r trust.json --body call.json evidence.json
   mcpid audit check --log-key log-key.pub --witness witness.pub -r trust.json evidence.json")]
 pub(crate) struct AuditCheckArgs {
-    /// The evidence; stdin where none is named, or for -
+    /// The evidence, or - for stdin [default: stdin]
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) pins: AuditPins,
-    /// The body of the request, where it was kept and the log has it not, or only in part
+    /// The request's body, if you kept it and the log has none of it, or only a part
     #[arg(long, value_name = "FILE", help_heading = "Kept elsewhere")]
     pub(crate) body: Option<PathBuf>,
 }
@@ -326,7 +330,8 @@ pub(crate) struct AuditConsistencyArgs {
     /// The log's public key, NAME+HASH+KEY, or a file that holds it; never taken from the log
     #[arg(long, value_name = "KEY|FILE")]
     pub(crate) log_key: String,
-    /// Print the proof with the newer checkpoint, as a witness is sent it (C2SP add-checkpoint)
+    /// Print the proof and the newer checkpoint, in the form that a witness takes (C2SP
+    /// add-checkpoint)
     #[arg(long)]
     pub(crate) print: bool,
     /// The older checkpoint
@@ -339,11 +344,11 @@ pub(crate) struct AuditConsistencyArgs {
 
 /// Sign a checkpoint as a witness
 ///
-/// Checks that the log has only grown since the last checkpoint of it that was signed, and prints
-/// the new one with a signature behind it (C2SP cosignature/v1). The log's folder is not needed: the
-/// input is a checkpoint, or what mcpid audit consistency --print has printed. What was signed is
-/// kept in the state file, before the signature is printed. With it the operator alone cannot rewrite
-/// history.
+/// Checks that the log has only grown since the last checkpoint of this log that the witness
+/// signed, and prints the new checkpoint with a signature added (C2SP cosignature/v1). The log's
+/// folder is not needed: the input is a checkpoint, or the output of mcpid audit consistency
+/// --print. The state file records what was signed, before the signature is printed. If a witness
+/// signs, the operator of the log alone cannot rewrite history.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -354,21 +359,21 @@ pub(crate) struct AuditCosignArgs {
     /// The log's public key, NAME+HASH+KEY, or a file that holds it; never taken from the log
     #[arg(long, value_name = "KEY|FILE")]
     pub(crate) log_key: String,
-    /// What this witness has signed, by log; made where it is not there
+    /// The file that records, for each log, what this witness has signed; made if it is missing
     #[arg(long, value_name = "FILE")]
     pub(crate) state: PathBuf,
-    /// Nothing of this log was signed yet: only then
+    /// Allow a log of which this witness has signed nothing yet, and only such a log
     #[arg(long)]
     pub(crate) first: bool,
     /// The witness's keyfile
     #[arg(short, long, value_name = "KEY")]
     pub(crate) key: Option<PathBuf>,
-    /// The witness's name [default: that of its key]
+    /// The witness's name [default: the name of its key]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
     #[command(flatten)]
     pub(crate) passphrase: PassphraseArgs,
-    /// The checkpoint, or a proof with it; stdin where none is named, or for -
+    /// The checkpoint, or a proof with a checkpoint, or - for stdin [default: stdin]
     #[arg(value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! The command that stands between a client and a server: `connect`.
+//! The flags of `mcpid connect`, the bridge between a client and a server.
 
 use std::path::PathBuf;
 
@@ -20,30 +20,32 @@ pub(crate) enum ClientName {
     Generic,
 }
 
-/// Who puts a question to a person.
+/// By which way a person is asked for consent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ConfirmVia {
     /// The terminal
     Terminal,
     /// The program that `MCPID_ASKPASS` or `SSH_ASKPASS` names
     Askpass,
-    /// The client itself, by an elicitation: only for a client that may answer for its person
+    /// The client, by an elicitation: only for a client that may answer in place of its person
     Client,
 }
 
 /// Let an unmodified MCP client sign
 ///
-/// Speaks MCP to the client and signed Streamable HTTP to the server at URL. Started by the client,
-/// it speaks on stdin and stdout, and only MCP messages are ever written there; with --listen, it
-/// is a signing proxy for clients that speak HTTP, at the URL that it prints. Every attempt is
-/// signed anew. Tokens are passed along (-H), not obtained.
+/// Speaks MCP to the client and signed Streamable HTTP to the server at URL. A client that starts
+/// this command as its server speaks on stdin and stdout, where only MCP messages are ever written.
+/// With --listen, the command is a signing proxy for clients that speak HTTP, at the URL that it
+/// prints. Every attempt gets a signature of its own. Tokens are passed along (-H), not obtained.
 ///
-/// In a header's value, ${NAME} stands for an environment variable. Connections go through the
-/// HTTP proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names, but for NO_PROXY and this machine.
+/// In a header's value, ${NAME} stands for an environment variable. Connections go through the HTTP
+/// proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names, except to the hosts in NO_PROXY and to
+/// this machine.
 ///
-/// --check sends a signed server/discover or initialize, which changes nothing, and, if that is
-/// accepted, a server/discover or ping without a signature, to see whether signatures count there. It
-/// exits with 0 if the server accepts, 1 if it refuses, 5 if it cannot be reached.
+/// --check sends a signed server/discover or initialize, which changes nothing. If the server
+/// accepts it, --check sends server/discover or ping without a signature, to see whether the server
+/// insists on signatures. It exits with 0 if the server accepts, 1 if it refuses, 5 if it cannot be
+/// reached.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -69,48 +71,49 @@ pub(crate) struct ConnectArgs {
     /// After how long a signature expires, or none; 30s under the profile mcp
     #[arg(long, value_name = "30s|none", value_parser = ttl, allow_hyphen_values = true)]
     pub(crate) ttl: Option<Ttl>,
-    /// A header to send with every request, 'Name: value', or @FILE with one a line
+    /// A header to send with every request: 'Name: value', or @FILE with one header on each line
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE|@FILE")]
     pub(crate) header: Vec<String>,
     /// The largest message that is signed, in bytes or as 4MiB [default: 4MiB]
     #[arg(long, value_name = "N", value_parser = size)]
     pub(crate) max_body: Option<u64>,
-    /// How long the server may say nothing before a request is given up [default: 15m]
+    /// How long the server may be silent before a request is given up [default: 15m]
     #[arg(long, value_name = "15m", value_parser = duration, allow_hyphen_values = true)]
     pub(crate) timeout: Option<u32>,
-    /// The authorities to trust for TLS, a PEM file, in place of this machine's
+    /// A PEM file of the authorities to trust for TLS, in place of those of this machine
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
-    /// Write the log into this file, all of it, instead of to stderr
+    /// Write the log into this file instead of to stderr
     #[arg(long, value_name = "FILE")]
     pub(crate) log_file: Option<PathBuf>,
-    /// Print the configuration that makes a client start this command, and end
+    /// Print the configuration that makes a client start this command, and exit
     #[arg(long, value_name = "CLIENT", conflicts_with = "listen")]
     pub(crate) print_config: Option<ClientName>,
-    /// Try the server once, say what a client would meet there, and end
+    /// Try the server once, report what a client would meet there, and exit
     #[arg(long, conflicts_with_all = ["listen", "print_config"])]
     pub(crate) check: bool,
     #[command(flatten)]
     pub(crate) passphrase: PassphraseArgs,
 
-    /// Be an HTTP server for the client: 127.0.0.1:PORT, port 0 for a free one, or unix:PATH
+    /// Serve HTTP to the client: 127.0.0.1:PORT, port 0 for a free one, or unix:PATH
     #[arg(long, value_name = "ADDR|unix:PATH", help_heading = "As an HTTP server")]
     pub(crate) listen: Option<String>,
-    /// Let web pages of this origin in, if they know the URL
+    /// Accept requests from web pages of this origin, if they know the URL
     #[arg(long, value_name = "ORIGIN", requires = "listen", help_heading = "As an HTTP server")]
     pub(crate) allow_origin: Vec<String>,
-    /// Listen where other machines can connect, too
+    /// Allow an address to listen on that other machines can reach
     #[arg(long, requires = "listen", help_heading = "As an HTTP server")]
     pub(crate) allow_remote: bool,
 
-    /// Ask a person before signing what this pattern matches, or calls of destructive tools
+    /// Ask a person before signing a request that this pattern matches, or a call of a destructive
+    /// tool
     #[arg(long, value_name = "P|destructive", help_heading = "Consent")]
     pub(crate) confirm: Vec<String>,
-    /// Who asks [default: MCPID_ASKPASS, else the terminal if no other program has it, else
+    /// How to ask [default: MCPID_ASKPASS, else the terminal if no other program uses it, else
     /// SSH_ASKPASS]
     #[arg(long, value_name = "WAY", requires = "confirm", help_heading = "Consent")]
     pub(crate) confirm_via: Option<ConfirmVia>,
-    /// How long the person has to answer; silence is a no [default: 60s]
+    /// How long the person has to answer; silence counts as no [default: 60s]
     #[arg(
         long,
         value_name = "60s",

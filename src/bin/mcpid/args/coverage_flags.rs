@@ -1,6 +1,6 @@
-//! The flags that change what a signature covers: `--cover` and `--no-cover` for a signer,
-//! `--require` and `--allow-uncovered` for a verifier. A value that would change nothing is a slip,
-//! and an error.
+//! Reads the flags that change what a signature covers: `--cover` and `--no-cover` for a signer,
+//! `--require` and `--allow-uncovered` for a verifier. A value that would change nothing is an
+//! error.
 
 use mcpid::base::Component;
 use mcpid::profile::Profile;
@@ -9,10 +9,10 @@ use mcpid::verify::coverage::Changes;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::shell_word;
 
-/// What `--require` and `--allow-uncovered` change about the demands of `profile`.
+/// Returns the changes that `--require` and `--allow-uncovered` make to the demands of `profile`.
 ///
 /// # Errors
-/// A value that is no component of a request, or that changes nothing.
+/// A value is no component of a request, or changes nothing.
 pub(crate) fn demands(
     profile: &Profile,
     require: &[String],
@@ -51,11 +51,11 @@ pub(crate) fn demands(
     Ok(changes)
 }
 
-/// The components that `--cover` adds to what a signer covers under `profile`, and those that
-/// `--no-cover` drops.
+/// Returns the components that `--cover` adds to what a signer covers under `profile`, and those
+/// that `--no-cover` removes.
 ///
 /// # Errors
-/// As [`demands`].
+/// As for [`demands`].
 pub(crate) fn covered(
     profile: &Profile,
     cover: &[String],
@@ -93,7 +93,8 @@ pub(crate) fn covered(
     Ok((cover, no_cover))
 }
 
-/// The component that `text`, given by `flag`, names. Any request could have it.
+/// Parses the component that `text`, a value of `flag`, names. Refuses components that no request
+/// has, such as `@status`.
 fn component(flag: &str, text: &str) -> Result<Component<'static>, Failure> {
     let component = Component::parse(text).and_then(|component| {
         component.check()?;
@@ -102,7 +103,7 @@ fn component(flag: &str, text: &str) -> Result<Component<'static>, Failure> {
     let component = component.map_err(|error| {
         let failure = Failure::usage(format!("{flag} {}: {}", shell_word(text), chain(&error)));
         match text.split_once(';') {
-            // The shell has eaten the quotes, or nobody wrote any.
+            // The quotes are missing: the shell may have removed them.
             Some((name, rest)) if !name.starts_with('"') => {
                 let quoted = format!("\"{}\";{rest}", name.to_ascii_lowercase());
                 failure.hint(format!("with quotes around the name: {flag} {}", shell_word(&quoted)))
@@ -118,7 +119,8 @@ fn component(flag: &str, text: &str) -> Result<Component<'static>, Failure> {
     Ok(component)
 }
 
-/// Names of components; identifiers with parameters cover a part only, and do not count.
+/// Parses names of components. An identifier with parameters is refused, since it covers only a
+/// part.
 pub(crate) fn names(flag: &str, texts: &[String]) -> Result<Vec<String>, Failure> {
     let name = |text: &String| match component(flag, text)? {
         component if component.is_plain() => Ok(component.name().to_owned()),
@@ -138,7 +140,7 @@ fn written(component: &Component<'_>) -> String {
     mcpid::verify::covered::shown(component)
 }
 
-/// The fields that are covered where a request carries them, as a list; `None` if there are none.
+/// Lists the fields that are covered if a request carries them. Returns None if there are none.
 fn relaxable(if_carried: &[std::borrow::Cow<'static, str>]) -> Option<String> {
     let names: Vec<String> = if_carried.iter().map(|rule| rule.replace('*', "NAME")).collect();
     (!names.is_empty()).then(|| names.join(" "))

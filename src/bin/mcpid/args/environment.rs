@@ -1,19 +1,20 @@
-//! The environment variables that commands read, in one table: `--help` and the man pages are made
-//! from it.
+//! The table of environment variables that commands read. `--help` and the man pages are made from
+//! it.
 
 use std::fmt::Write as _;
 
 use clap::Command;
 
-/// A variable, and which commands read it.
+/// An environment variable, and the commands that read it.
 struct Variable {
     name: &'static str,
-    /// What it is, as it goes on from its name.
+    /// Its meaning, printed after its name.
     what: &'static str,
-    /// The ids of arguments: a command with one of them reads the variable. None stands for every
-    /// command.
+    /// Ids of arguments. A command with one of these arguments reads the variable; an empty list
+    /// stands for every command.
     beside: &'static [&'static str],
-    /// Full names of the commands that read it; empty is every command with such an argument.
+    /// Full names of the commands that read it; an empty list stands for every command with such an
+    /// argument.
     only: &'static [&'static str],
 }
 
@@ -102,8 +103,8 @@ const VARIABLES: [Variable; 12] = [
     Variable { name: "NO_COLOR", what: "honoured: no output is coloured", beside: &[], only: &[] },
 ];
 
-/// `command`, whose long help has a section on the variables that are read; so for all commands
-/// below. `above` is the full name of the command above, or empty.
+/// Returns `command` with a section in its long help on the variables that it reads, and likewise
+/// for all its subcommands. `above` is the full name of the parent command and a blank, or empty.
 pub(crate) fn name_variables(mut command: Command, above: &str) -> Command {
     let full = format!("{above}{}", command.get_name());
     let names: Vec<String> =
@@ -116,7 +117,8 @@ pub(crate) fn name_variables(mut command: Command, above: &str) -> Command {
     command.after_long_help(help)
 }
 
-/// The lines of the variables that `command`, of this full name, or any command below it reads.
+/// Returns one line for each variable that `command` or a subcommand reads. `full` is its full
+/// name.
 fn lines(command: &Command, full: &str) -> String {
     let read: Vec<&Variable> = VARIABLES.iter().filter(|v| v.is_read_by(command, full)).collect();
     let width = read.iter().map(|v| v.name.len()).max().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `mcpid gateway`: the proxy itself, and what looks at its log.
+//! The flags of `mcpid gateway` and of `mcpid gateway report`.
 
 use std::path::PathBuf;
 
@@ -10,13 +10,13 @@ use super::values::moment;
 
 /// Verify requests before they reach an MCP server
 ///
-/// Stands before a server that knows nothing of signatures: verifies each request, refuses what
-/// nobody authorised (strict) or only labels it (permissive), and passes the rest on with Mcpid-
-/// Status, Mcpid-Key-Id and Mcpid-Name, which the server can rely on as long as nobody else reaches
-/// it.
+/// Stands before a server that knows nothing of signatures, and verifies each request. A request
+/// without a valid signature is refused (strict) or only labelled (permissive). The others are
+/// passed on with Mcpid-Status, Mcpid-Key-Id and Mcpid-Name. The server can rely on these headers
+/// as long as it can be reached only through the gateway.
 ///
 /// Trust files and certificates are read again when they change, and on SIGHUP. SIGTERM lets the
-/// requests in flight end. One JSON line a request goes to stdout, or to --log.
+/// requests in flight end. One JSON line for each request goes to stdout, or to --log.
 #[derive(Args, Debug)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -43,17 +43,17 @@ pub(crate) struct GatewayArgs {
     pub(crate) gating: GatingArgs,
 }
 
-/// What can be done with what a gateway leaves behind.
+/// Subcommands on what a gateway leaves behind.
 #[derive(Debug, Subcommand)]
 pub(crate) enum GatewayAct {
     Report(GatewayReportArgs),
 }
 
-/// Say from a gateway's log whom strict would refuse, and why
+/// Report from a gateway's log what strict would refuse, and why
 ///
-/// To be read before strict is turned on: who signs and who does not, what strict would have refused
-/// of each tool and for which reason, how that went over time, and what can be made strict now. Lines
-/// that are no log lines of a gateway are passed over and counted.
+/// Read this report before you turn strict on. It says which clients sign and which do not, what
+/// strict would have refused of each tool and for which reason, how that changed over time, and
+/// what can be made strict now. Lines that no gateway wrote are skipped and counted.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -62,18 +62,18 @@ Examples:
   mcpid gateway report --since 2026-11-23 --json gateway.log
   journalctl -u mcpid -o cat | mcpid gateway report --html report.html")]
 pub(crate) struct GatewayReportArgs {
-    /// Log files, in any order; stdin where none is given, or for -
+    /// Log files, in any order, or - for stdin [default: stdin]
     #[arg(value_name = "LOG")]
     pub(crate) logs: Vec<PathBuf>,
-    /// Write one self-contained page here, or to stdout for -; an older report is replaced, any
-    /// other file is not
+    /// Write one self-contained page to this file, or to stdout for -; only an older report is
+    /// replaced
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
-    /// Leave out what came before this time: RFC 3339, @UNIX, a date (its begin, UTC), or an age
-    /// such as 24h
+    /// Only lines from this time on: RFC 3339, @UNIX, a date (its begin, UTC), or an age such as
+    /// 24h
     #[arg(long, value_name = "T", value_parser = moment, allow_hyphen_values = true)]
     pub(crate) since: Option<Timestamp>,
-    /// Leave out what came at this time or later, likewise
+    /// Only lines before this time, in the same forms
     #[arg(long, value_name = "T", value_parser = moment, allow_hyphen_values = true)]
     pub(crate) until: Option<Timestamp>,
 }

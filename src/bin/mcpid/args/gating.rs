@@ -1,4 +1,4 @@
-//! What a gateway is told, by flags or by a file with the same names.
+//! The settings of `mcpid gateway`, as flags or as a file with the same names.
 
 use std::path::PathBuf;
 
@@ -10,24 +10,24 @@ use mcpid::tower::OpenPath;
 use super::values::{count, duration, size};
 use super::{AuditArgs, ClaimingArgs, JudgingArgs};
 
-/// What becomes of a request that is not verified.
+/// What happens to a request that is not verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ModeName {
     /// It is refused
     #[default]
     Strict,
-    /// It gets through, labelled
+    /// It is passed on, with a label
     Permissive,
 }
 
-/// The status with which requests are refused.
+/// The HTTP status of a refusal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RefusalStatus {
-    /// Forbidden: MCP clients take it for what it is
+    /// Forbidden, which MCP clients report as a refusal
     #[default]
     #[value(name = "403")]
     Forbidden,
-    /// Unauthorized, with WWW-Authenticate: HTTPSig; other clients start an OAuth login
+    /// Unauthorized, with WWW-Authenticate: HTTPSig; some clients then start an OAuth login
     #[value(name = "401")]
     Unauthorized,
     /// OK with a JSON-RPC error, for clients that hide the text of an error status
@@ -38,13 +38,13 @@ pub(crate) enum RefusalStatus {
 /// The flags of `gateway`.
 #[derive(Args, Debug)]
 pub(crate) struct GatingArgs {
-    /// Read what is not given by flags from this TOML file
+    /// A TOML file with settings that are not given by flags
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Check flags, configuration, trust files and certificates, and end
+    /// Check flags, configuration, trust files and certificates, and exit
     #[arg(long)]
     pub(crate) check_config: bool,
-    /// The server behind: http://HOST[:PORT]/PATH, https://…, or unix:SOCKET
+    /// The MCP server: http://HOST[:PORT]/PATH, https://…, or unix:SOCKET
     #[arg(long, value_name = "URL", value_parser = upstream)]
     pub(crate) upstream: Option<Upstream>,
     /// Where to listen [default: 127.0.0.1:8080]
@@ -52,21 +52,22 @@ pub(crate) struct GatingArgs {
     pub(crate) listen: Option<ListenAddress>,
     #[command(flatten)]
     pub(crate) judging: JudgingArgs,
-    /// Where used nonces are kept: memory:, sqlite:PATH, redis://HOST… [env: MCPID_NONCES] [default: a
-    /// file of this user's]
+    /// Where used nonces are kept: memory:, sqlite:PATH, redis://HOST… [env: MCPID_NONCES]
+    /// [default: a file of this user]
     #[arg(long, value_name = "STORE")]
     pub(crate) nonces: Option<String>,
     #[command(flatten)]
     pub(crate) claiming: ClaimingArgs,
 
-    /// What becomes of requests that are not verified
+    /// What to do with requests that are not verified
     #[arg(long, value_name = "MODE", default_value = "strict", help_heading = "Policy")]
     pub(crate) mode: ModeName,
-    /// Refuse what is not verified for METHOD[:NAME], * being anything, or for the tools that the
-    /// server's own list does not call harmless (destructive); may be repeated
+    /// Refuse unverified requests for METHOD[:NAME], where * stands for any text, or for all tools
+    /// that the server's own list does not call harmless (destructive); may be repeated
     #[arg(long, value_name = "P|destructive", help_heading = "Policy")]
     pub(crate) strict: Vec<String>,
-    /// Let METHOD[:NAME] through unverified, unless it is strict too; may be repeated
+    /// Let unverified requests for METHOD[:NAME] through, except where --strict applies; may be
+    /// repeated
     #[arg(long, value_name = "P", help_heading = "Policy")]
     pub(crate) permissive: Vec<String>,
     /// The status of a refusal
@@ -79,59 +80,63 @@ pub(crate) struct GatingArgs {
     /// The path of the endpoint [default: that of the upstream]
     #[arg(long, value_name = "PATH", help_heading = "Paths and pages")]
     pub(crate) path: Option<String>,
-    /// Pass [METHOD ]PATH, or with /* all below it, through unsigned; may be repeated
+    /// Pass [METHOD ]PATH through without a signature; /* at its end includes all paths below; may
+    /// be repeated
     #[arg(long, value_name = "PATH", help_heading = "Paths and pages")]
     pub(crate) open: Vec<OpenPath>,
-    /// A web origin beside --origin whose pages may ask; with it browsers are answered (CORS); may
-    /// be repeated
+    /// A web origin beside --origin whose pages may send requests; turns on answers to browsers
+    /// (CORS); may be repeated
     #[arg(long, value_name = "ORIGIN", help_heading = "Paths and pages")]
     pub(crate) allow_origin: Vec<String>,
-    /// Show the server Host and Origin as the client sent them
+    /// Pass on Host and Origin as the client sent them
     #[arg(long, help_heading = "Paths and pages")]
     pub(crate) preserve_host: bool,
 
-    /// Believe X-Forwarded-For of proxies at this address or network, or of those at the Unix socket
-    /// (unix), for the client's address in the log; may be repeated
+    /// Take the client's address in the log from the X-Forwarded-For of proxies at this address or
+    /// network, or of those at the Unix socket (unix); may be repeated
     #[arg(long, value_name = "CIDR|unix", help_heading = "Paths and pages", value_parser = proxy)]
     pub(crate) trusted_proxy: Vec<TrustedProxy>,
 
-    /// The certificates to show, PEM, the server's own first; with it TLS is spoken
+    /// A PEM file of certificates to present, the server's own first; turns on TLS
     #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "TLS")]
     pub(crate) tls_cert: Option<PathBuf>,
-    /// Their private key, PEM
+    /// A PEM file of their private key
     #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = "TLS")]
     pub(crate) tls_key: Option<PathBuf>,
-    /// Trust an https upstream by these authorities, PEM, in place of this machine's own
+    /// A PEM file of the authorities to trust for an https upstream, in place of those of this
+    /// machine
     #[arg(long, value_name = "FILE", help_heading = "TLS")]
     pub(crate) upstream_ca: Option<PathBuf>,
-    /// Send to another machine by plain http, where whoever is on the way can forge Mcpid-Status
+    /// Send to another machine by plain http, where an attacker on the network can forge
+    /// Mcpid-Status
     #[arg(long, help_heading = "TLS")]
     pub(crate) allow_remote_upstream: bool,
 
-    /// Append one JSON line a request to this file, in place of stdout; opened anew on SIGHUP
+    /// Append one JSON line for each request to this file, not to stdout; opened anew on SIGHUP
     #[arg(long, value_name = "FILE", help_heading = "Operation")]
     pub(crate) log: Option<PathBuf>,
-    /// Serve /healthz, /readyz and /metrics there
+    /// The address at which to serve /healthz, /readyz and /metrics
     #[arg(long, value_name = "ADDR|unix:PATH", help_heading = "Operation")]
     pub(crate) admin: Option<ListenAddress>,
-    /// Let --admin be an address that other machines reach
+    /// Allow an --admin address that other machines can reach
     #[arg(long, help_heading = "Operation")]
     pub(crate) allow_remote_admin: bool,
-    /// Connections at once, and as many requests with the server [default: 10000, or what the limit
-    /// on open files allows]
+    /// Connections at the same time, and as many requests to the server [default: 10000, or what
+    /// the limit on open files allows]
     #[arg(long, value_name = "N", value_parser = count, help_heading = "Operation")]
     pub(crate) max_connections: Option<usize>,
-    /// Bytes of bodies that nobody has vouched for, of all requests together, the last quarter for
-    /// signatures that hold [default: 256MiB]
+    /// Bytes of bodies that may wait for their verdict, of all requests together; the last quarter
+    /// is kept for valid signatures [default: 256MiB]
     #[arg(long, value_name = "N", value_parser = size, help_heading = "Operation")]
     pub(crate) budget: Option<u64>,
-    /// How long a request's head may take [default: 10s]
+    /// How long a client may take to send a request's head [default: 10s]
     #[arg(long, value_name = "D", value_parser = duration, help_heading = "Operation")]
     pub(crate) head_timeout: Option<u32>,
-    /// How long a request's body may take [default: 30s]
+    /// How long a client may take to send a request's body [default: 30s]
     #[arg(long, value_name = "D", value_parser = duration, help_heading = "Operation")]
     pub(crate) body_timeout: Option<u32>,
-    /// How long a connection may lie unused, or its client take nothing of an answer [default: 75s]
+    /// How long a connection may be idle, or its client may read nothing of a response [default:
+    /// 75s]
     #[arg(long, value_name = "D", value_parser = duration, help_heading = "Operation")]
     pub(crate) idle_timeout: Option<u32>,
     /// How long connecting to the server may take [default: 5s]
@@ -140,7 +145,7 @@ pub(crate) struct GatingArgs {
     /// How long the server may take to begin its answer [default: 5m]
     #[arg(long, value_name = "D", value_parser = duration, help_heading = "Operation")]
     pub(crate) answer_timeout: Option<u32>,
-    /// How long requests in flight may take when the end has come [default: 30s]
+    /// How long requests in flight may take after the gateway was told to stop [default: 30s]
     #[arg(long, value_name = "D", value_parser = duration, help_heading = "Operation")]
     pub(crate) drain_timeout: Option<u32>,
     #[command(flatten)]

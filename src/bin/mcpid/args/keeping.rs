@@ -1,4 +1,4 @@
-//! The commands on what is kept: keyfiles (`keygen`, `export`, `passwd`) and the trust file.
+//! The flags of the commands on keys, trust files and nonce stores.
 
 use std::path::PathBuf;
 
@@ -13,8 +13,8 @@ use super::values::{descriptor, name, time};
 /// Writes an encrypted keyfile that only you can read, and prints the key's id. A file that exists
 /// is never overwritten.
 ///
-/// The passphrase is asked for twice. An empty answer generates one of seven words and shows it
-/// once. One of under 8 characters needs --weak.
+/// The passphrase is asked for twice. If the answer is empty, one of seven words is generated and
+/// shown once. A passphrase of under 8 characters needs --weak.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -26,14 +26,14 @@ pub(crate) struct KeygenArgs {
     /// Where to write the keyfile
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// What to call the key; readable without the passphrase
+    /// The name of the key; it can be read without the passphrase
     #[arg(long, value_name = "TEXT", value_parser = name)]
     pub(crate) name: Option<String>,
     /// Take the private key from this file, or - for stdin: JWK, PKCS#8 PEM, OpenSSH, or the seed in
     /// hex or base64
     #[arg(long, value_name = "FILE")]
     pub(crate) import: Option<PathBuf>,
-    /// Do not encrypt: whoever can read the file can sign
+    /// Do not encrypt: every program that can read the file can sign
     #[arg(long, conflicts_with_all = ["passphrase_file", "passphrase_fd"])]
     pub(crate) no_passphrase: bool,
     /// Accept a passphrase of under 8 characters
@@ -62,10 +62,10 @@ pub(crate) enum KeyFormat {
     Thumbprint,
 }
 
-/// What a JWK can say in `alg`.
+/// Values of the `alg` member of a JWK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum JwkAlgName {
-    /// RFC 8037: what most programs know
+    /// RFC 8037, which most programs know
     #[value(name = "EdDSA")]
     EdDsa,
     /// RFC 9864
@@ -87,19 +87,19 @@ pub(crate) struct ExportArgs {
     /// The keyfile, or ssh-agent:ID [env: MCPID_KEY]
     #[arg(short, long, value_name = "KEY")]
     pub(crate) key: Option<PathBuf>,
-    /// In which form
+    /// The form of the key
     #[arg(long, value_name = "FORMAT", default_value = "jwk")]
     pub(crate) format: KeyFormat,
-    /// Give the JWK an alg member, for programs that insist on one
+    /// Give the JWK an alg member, for programs that require it
     #[arg(long, value_name = "ALG")]
     pub(crate) jwk_alg: Option<JwkAlgName>,
 }
 
 /// Change the passphrase of a keyfile
 ///
-/// Asks for the present passphrase, then twice for the new one, which has 8 characters or more
-/// unless --weak says otherwise. The file is replaced in one step:
-/// whatever happens, either the old or the new one is there.
+/// Asks for the present passphrase, then twice for the new one. It needs 8 characters or more, or
+/// --weak. The file is replaced in one step: after a crash too, either the old or the new file is
+/// there.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -119,7 +119,7 @@ pub(crate) struct PasswdArgs {
     /// Read the new passphrase from this open file descriptor; one trailing newline is dropped
     #[arg(long, value_name = "N", value_parser = descriptor, help_heading = "Passphrase")]
     pub(crate) new_passphrase_fd: Option<u32>,
-    /// Do not encrypt any more: whoever can read the file can sign
+    /// Do not encrypt any more: every program that can read the file can sign
     #[arg(long, conflicts_with_all = ["new_passphrase_file", "new_passphrase_fd"])]
     pub(crate) no_passphrase: bool,
     /// Accept a new passphrase of under 8 characters
@@ -129,8 +129,8 @@ pub(crate) struct PasswdArgs {
 
 /// Say whose signatures count
 ///
-/// The trust file is a JSON Web Key Set, so that any JOSE tool can read it; each key may have a name,
-/// client ids, a time of validity and a list of what it is allowed to do.
+/// The trust file is a JSON Web Key Set, so that any JOSE tool can read it. Each key may have a
+/// name, client ids, a time of validity and a list of what it may do.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -153,7 +153,7 @@ pub(crate) enum TrustAct {
 
 /// Trust a key
 ///
-/// Without a KEY, the public part of the default key is added.
+/// Without KEY, the public part of the default key is added.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -169,7 +169,7 @@ pub(crate) struct TrustAddArgs {
     /// The trust file [env: MCPID_TRUST]
     #[arg(short = 'r', long, value_name = "TRUST")]
     pub(crate) trust: Option<PathBuf>,
-    /// What to call the key; the keyfile's own name where it has one
+    /// The name of the key [default: the name in the keyfile]
     #[arg(long, value_name = "T", value_parser = name)]
     pub(crate) name: Option<String>,
     /// A client id that this key may send as tag, besides its key id; may be repeated
@@ -181,8 +181,8 @@ pub(crate) struct TrustAddArgs {
     /// Not valid after this time: RFC 3339 or @UNIX
     #[arg(long, value_name = "T", value_parser = time, allow_hyphen_values = true)]
     pub(crate) not_after: Option<Timestamp>,
-    /// What the key may do, METHOD[:NAME] with * for anything; may be repeated; everything, where
-    /// none is given
+    /// What the key may do, METHOD[:NAME], where * stands for any text; may be repeated [default:
+    /// everything]
     #[arg(long, value_name = "P")]
     pub(crate) allow: Vec<String>,
 }
@@ -199,7 +199,7 @@ pub(crate) struct TrustListArgs {
     pub(crate) trust: Option<PathBuf>,
 }
 
-/// Revoke a key, so that nothing it signs counts any more
+/// Revoke a key, so that its signatures count no more
 ///
 /// The entry stays, so that verdicts can say that the key was revoked, and when.
 #[derive(Args, Debug)]
@@ -208,13 +208,13 @@ Examples:
   mcpid trust revoke alice
   mcpid trust revoke --at 2026-11-23T10:00:00Z alice")]
 pub(crate) struct TrustRevokeArgs {
-    /// Which key
+    /// The name or the id of the key
     #[arg(value_name = "NAME|KEYID")]
     pub(crate) key: String,
     /// The trust file [env: MCPID_TRUST]
     #[arg(short = 'r', long, value_name = "TRUST")]
     pub(crate) trust: Option<PathBuf>,
-    /// Since when: RFC 3339 or @UNIX; now, where it is not given
+    /// The time of the revocation: RFC 3339 or @UNIX [default: now]
     #[arg(long, value_name = "T", value_parser = time, allow_hyphen_values = true)]
     pub(crate) at: Option<Timestamp>,
 }
@@ -226,7 +226,7 @@ Examples:
   mcpid trust remove alice
   mcpid trust remove -r server.json alice")]
 pub(crate) struct TrustRemoveArgs {
-    /// Which key
+    /// The name or the id of the key
     #[arg(value_name = "NAME|KEYID")]
     pub(crate) key: String,
     /// The trust file [env: MCPID_TRUST]
@@ -234,9 +234,9 @@ pub(crate) struct TrustRemoveArgs {
     pub(crate) trust: Option<PathBuf>,
 }
 
-/// Look after the nonces that were used
+/// List and prune used nonces
 ///
-/// A store keeps every nonce for as long as a request that bears it could be accepted anywhere. It
+/// A store keeps every used nonce for as long as a request with that nonce could be accepted. It
 /// holds no nonce itself, only the SHA-256 of key id, a zero byte and nonce.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
@@ -251,21 +251,22 @@ pub(crate) struct NonceArgs {
 /// What can be done with a nonce store.
 #[derive(Debug, Subcommand)]
 pub(crate) enum NonceAct {
-    /// Show what is kept, and until when
+    /// Show which nonces are kept, and until when
     ///
-    /// A file is listed in the order of ends, Redis servers in none: the primaries are asked one
-    /// after the other, a page at a time, and nothing on them changes.
+    /// The nonces of a file are listed in the order in which they expire. Those of Redis servers
+    /// are in no order: the primaries are asked one after the other, a page at a time, and nothing
+    /// on them changes.
     #[command(after_long_help = "\
 Examples:
   mcpid nonce list
   mcpid nonce list --json --nonces sqlite:nonces.db
   mcpid nonce list --nonces redis+sentinel://10.0.0.1,10.0.0.2,10.0.0.3/mymaster")]
     List(NonceStoreArgs),
-    /// Remove what is needed no longer
+    /// Remove expired nonces
     ///
-    /// Stores do so by themselves, a little with every request; this is for a file that nobody uses
-    /// any more, or to get it done at once. Redis servers need no requests for that: there, what is
-    /// still kept is counted and nothing is removed.
+    /// Stores remove a few expired nonces with every request. This command is for a file that is
+    /// not in use any more, or to remove all of them at once. Redis servers expire nonces by
+    /// themselves: for them, the nonces that are kept are counted and nothing is removed.
     #[command(after_long_help = "\
 Examples:
   mcpid nonce prune
@@ -273,7 +274,7 @@ Examples:
     Prune(NonceStoreArgs),
 }
 
-/// Which store.
+/// A nonce store.
 #[derive(Args, Debug)]
 pub(crate) struct NonceStoreArgs {
     /// The store, such as sqlite:PATH [env: MCPID_NONCES]
@@ -283,21 +284,21 @@ pub(crate) struct NonceStoreArgs {
     pub(crate) opening: OpeningArgs,
 }
 
-/// What whoever opens a nonce store may allow.
+/// What a command that opens a nonce store may allow.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct OpeningArgs {
-    /// Use Redis servers though they evict when full: a nonce can then be used twice, unnoticed
+    /// Use Redis servers that evict when full, so that a nonce can be used twice, unnoticed
     #[arg(long)]
     pub(crate) allow_evicting_store: bool,
 }
 
-/// What whoever claims in a nonce store may allow: the flags that `verify` and `gateway` share.
+/// What a command that claims nonces may allow: the flags that `verify` and `gateway` share.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct ClaimingArgs {
     #[command(flatten)]
     pub(crate) opening: OpeningArgs,
-    /// Make the store keep nonces for longer, where this window needs it; that closes it for all
-    /// its users for about that window
+    /// Make the store keep nonces for longer, if this window needs it; the store is then closed to
+    /// all its users for about that window
     #[arg(long)]
     pub(crate) raise_retention: bool,
 }

@@ -1,6 +1,8 @@
-//! Secrets in the wrong place: a key where the name of a file belongs, or in a name that all can read.
+//! Refuses secrets in the wrong place: a key in place of the name of a file, or in a name that
+//! every user of the machine can read.
 //!
-//! They are refused before anything is done. Otherwise a file would be made whose name is the key.
+//! The check runs before the command does anything. Otherwise, for example, a file would be made
+//! whose name is the key.
 
 use std::path::Path;
 
@@ -10,10 +12,10 @@ use mcpid::secret::{SecretKind, description};
 use crate::output::echo::is_path;
 use crate::output::failure::Failure;
 
-/// Refuses a value that looks like a secret and can be none of what its flag takes.
+/// Refuses a value that looks like a secret and that its flag cannot take.
 ///
 /// # Errors
-/// There is one. Its message names the flag and what the value looks like.
+/// A value looks like a secret. The message names the flag and what the value looks like.
 pub(crate) fn check(command: &Command, matches: &ArgMatches) -> Result<(), Failure> {
     for arg in command.get_arguments() {
         let id = arg.get_id().as_str();
@@ -41,14 +43,14 @@ pub(crate) fn check(command: &Command, matches: &ArgMatches) -> Result<(), Failu
     }
 }
 
-/// Refuses a key or token where the name of a file belongs: it would be in the name of a file that
+/// Refuses a key or token in place of the name of a file: it would be in the name of the file that
 /// is made, and in every message about it.
 ///
 /// # Errors
-/// `path` looks like one, and no file is called so.
+/// `path` looks like a secret, and no file has this name.
 pub(crate) fn check_path(name: &str, path: &Path) -> Result<(), Failure> {
     let text = path.to_string_lossy();
-    // Sums in hex are names of files, with an ending.
+    // A file may be named after a sum in hex if the name has an ending.
     let whole = text.trim().bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=_-".contains(&b));
     let looks_wrong = match SecretKind::of(&text) {
         Some(SecretKind::Hex | SecretKind::Base64) => whole,
@@ -62,7 +64,7 @@ pub(crate) fn check_path(name: &str, path: &Path) -> Result<(), Failure> {
         .hint("put it into a file that only you can read, and name that file"))
 }
 
-/// Refuses a private key where text belongs that all can read.
+/// Refuses a private key in a text that is public, such as the name of a key.
 fn check_public(name: &str, text: &str) -> Result<(), Failure> {
     match SecretKind::of(text) {
         Some(SecretKind::Random | SecretKind::Passphrase | SecretKind::UserInfo) | None => Ok(()),
@@ -70,7 +72,7 @@ fn check_public(name: &str, text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Refuses what is a secret wherever it stands: a private key.
+/// Refuses a private key, which belongs in no flag.
 fn check_text(name: &str, text: &str) -> Result<(), Failure> {
     if let Some(path) = ["sqlite:", "unix:"].iter().find_map(|start| text.strip_prefix(start)) {
         return check_path(name, Path::new(path));

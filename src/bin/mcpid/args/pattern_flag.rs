@@ -1,23 +1,23 @@
-//! Patterns as they are written in flags: what can match nothing is an error, with what was likely
-//! meant as a hint; what MCP does not define gets a note.
+//! Reads the patterns of flags. A pattern that can match nothing is an error, with a hint at the
+//! pattern that was probably meant. A pattern that MCP does not define gets a note.
 
 use mcpid::mcp::pattern::{Pattern, PatternError};
 
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, shell_word};
 
-/// What a restricting flag names.
+/// The value of a flag that restricts: `--strict` or `--confirm`.
 pub(crate) enum Restricted {
     /// The word `destructive`.
     Destructive,
-    /// A pattern.
+    /// A pattern of methods and names.
     Pattern(Pattern),
 }
 
-/// Reads a pattern or the word `destructive`, such as a `--strict` or a `--confirm`.
+/// Reads a pattern or the word `destructive`, for a flag that restricts.
 ///
 /// # Errors
-/// It can match nothing.
+/// The pattern can match nothing.
 pub(crate) fn restricting(flag: &str, text: &str, ui: &mut Ui) -> Result<Restricted, Failure> {
     if text == "destructive" {
         return Ok(Restricted::Destructive);
@@ -27,10 +27,10 @@ pub(crate) fn restricting(flag: &str, text: &str, ui: &mut Ui) -> Result<Restric
     Ok(Restricted::Pattern(pattern))
 }
 
-/// Reads a pattern that lets something through, such as a `--permissive` or an `--allow`.
+/// Reads a pattern for a flag that lets requests through, such as `--permissive` or `--allow`.
 ///
 /// # Errors
-/// It can match nothing, or can allow nothing.
+/// The pattern can match nothing, or can allow nothing.
 pub(crate) fn granting(flag: &str, text: &str, ui: &mut Ui) -> Result<Pattern, Failure> {
     let pattern = Pattern::parse(text).and_then(|pattern| {
         pattern.check_grant()?;
@@ -41,14 +41,15 @@ pub(crate) fn granting(flag: &str, text: &str, ui: &mut Ui) -> Result<Pattern, F
     Ok(pattern)
 }
 
-/// Says what the writer of a pattern should know.
+/// Prints the library's remark on a pattern, if it has one.
 pub(crate) fn remark(flag: &str, pattern: &Pattern, ui: &mut Ui) {
     if let Some(remark) = pattern.remark() {
         ui.note(&format!("{flag}: {remark}"));
     }
 }
 
-/// `word` says whether the flag takes the word `destructive` too.
+/// Returns the failure for a pattern with an error. `word` says whether the flag also takes the
+/// word `destructive`.
 fn refused(flag: &str, text: &str, error: &PatternError, word: bool) -> Failure {
     let failure = match error {
         PatternError::NoMethod
@@ -58,7 +59,7 @@ fn refused(flag: &str, text: &str, error: &PatternError, word: bool) -> Failure 
             let text: String = text.chars().take(64).collect();
             Failure::usage(format!("{flag} cannot be '{text}': {error}"))
         }
-        // The others name the pattern.
+        // The other errors name the pattern themselves.
         error => Failure::usage(format!("{flag}: {error}")),
     };
     let meant = error.suggestion().filter(|meant| word || *meant != "destructive");

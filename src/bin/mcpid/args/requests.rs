@@ -1,4 +1,4 @@
-//! The commands that act on a message: `sign`, `verify`, `inspect`.
+//! The flags of the commands that act on a request: `sign`, `verify` and `inspect`.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -11,6 +11,7 @@ use mcpid::profile::{NamedProfile, Profile};
 use super::values::{Ttl, When, duration, size, target_prefix, time, ttl, when};
 use super::{ClaimingArgs, OpeningArgs, PassphraseArgs};
 
+<<<<<<< ours
 /// A profile, by its row in the library's table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ProfileName(&'static NamedProfile);
@@ -36,12 +37,33 @@ impl ValueEnum for ProfileName {
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(PossibleValue::new(self.0.name).help(self.0.about))
     }
+||||||| base
+/// The named profiles that the command line offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProfileName {
+    /// All of mcpid's rules
+    Mcp,
+    /// What the draft SEP-2752 asks, and no more
+    Sep2752,
+    /// Any signature of RFC 9421, for audits and interoperability
+    Rfc9421,
+=======
+/// The named profiles that the command line offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProfileName {
+    /// All of mcpid's rules
+    Mcp,
+    /// The rules of the draft SEP-2752, and no more
+    Sep2752,
+    /// Any signature of RFC 9421, for audits and interoperability
+    Rfc9421,
+>>>>>>> theirs
 }
 
-/// How `sign` prints what it made.
+/// How `sign` prints the signed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SignFormat {
-    /// The header fields to send, one a line
+    /// The header fields to send, one on each line
     Headers,
     /// The whole HTTP/1.1 request
     Http,
@@ -51,10 +73,11 @@ pub(crate) enum SignFormat {
 
 /// Sign a payload or an HTTP request
 ///
-/// With --url, the input is a payload: what is printed are the headers to send with it. Without
-/// --url, the input is a captured or hand-written HTTP/1.1 request: it is printed signed.
+/// With --url, the input is a payload, and the output is the headers to send with it. Without
+/// --url, the input is a captured or hand-written HTTP/1.1 request, and the output is the same
+/// request, signed.
 ///
-/// What is signed is the method, the target exactly as it will be on the wire, the digest of the
+/// The signature covers the method, the target exactly as it will be on the wire, the digest of the
 /// exact body, and the headers that steer an MCP server. Send the very bytes that were signed.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
@@ -64,7 +87,7 @@ Examples:
   mcpid sign --url https://mcp.example.com/mcp -H 'Mcp-Session-Id: 42' --passphrase-file pass body.json
   mcpid sign request.http > signed.http")]
 pub(crate) struct SignArgs {
-    /// The payload or HTTP request: a file, or - or nothing for stdin
+    /// The payload or HTTP request, or - for stdin [default: stdin]
     #[arg(value_name = "BODY|REQUEST")]
     pub(crate) input: Option<PathBuf>,
     /// The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]
@@ -79,7 +102,7 @@ pub(crate) struct SignArgs {
     /// Cover one more component, such as x-request-id or '@authority'
     #[arg(long, value_name = "C")]
     pub(crate) cover: Vec<String>,
-    /// Leave one component out that would be covered
+    /// Do not cover this component
     #[arg(long, value_name = "C")]
     pub(crate) no_cover: Vec<String>,
     /// The signature's label
@@ -91,7 +114,7 @@ pub(crate) struct SignArgs {
     /// Sign as of this time: RFC 3339 or @UNIX
     #[arg(long, value_name = "TIME", value_parser = time, allow_hyphen_values = true)]
     pub(crate) at: Option<Timestamp>,
-    /// How to print it; headers with --url, else http
+    /// How to print it [default: headers with --url, else http]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<SignFormat>,
     #[command(flatten)]
@@ -100,10 +123,10 @@ pub(crate) struct SignArgs {
     /// Where the payload will be sent
     #[arg(long, value_name = "URL", help_heading = "For a payload")]
     pub(crate) url: Option<String>,
-    /// With which method [default: POST]
+    /// The method of the request [default: POST]
     #[arg(long, value_name = "METHOD", requires = "url", help_heading = "For a payload")]
     pub(crate) method: Option<String>,
-    /// A header to send with it, 'Name: value', or @FILE with one a line
+    /// A header to send with it: 'Name: value', or @FILE with one header on each line
     #[arg(
         short = 'H',
         long = "header",
@@ -121,7 +144,7 @@ pub(crate) struct SignArgs {
         help_heading = "For an HTTP request"
     )]
     pub(crate) origin: Option<String>,
-    /// Replace a signature of the same label that the request bears
+    /// Replace a signature of the same label in the request
     #[arg(long, conflicts_with = "url", help_heading = "For an HTTP request")]
     pub(crate) replace: bool,
 }
@@ -150,20 +173,20 @@ pub(crate) struct JudgingArgs {
     /// The largest body that is judged, in bytes or as 4MiB [default: 4MiB]
     #[arg(long, value_name = "N", value_parser = size)]
     pub(crate) max_body: Option<u64>,
-    /// A scheme and host that is ours, such as https://mcp.example.com; may be repeated
+    /// A scheme and host of this server, such as https://mcp.example.com; may be repeated
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) origin: Vec<String>,
 }
 
 /// Judge captured requests
 ///
-/// An input is a raw HTTP/1.1 request, an HTTP archive (HAR), or request lines (one JSON object a
-/// line); which one is detected. Each request gets one verdict on stdout, in input order. The exit
-/// code is the highest of all.
+/// An input is a raw HTTP/1.1 request, an HTTP archive (HAR), or request lines (one JSON object on
+/// each line); the form is detected. Each request gets one verdict on stdout, in the order of the
+/// inputs. The exit code is the highest of all verdicts.
 ///
-/// A second look at a capture is not a replay, so nonces are not claimed unless --nonces names a
-/// store; with --at, they are only looked up. Among the inputs of one run, the later of two equal
-/// nonces is the replay.
+/// To judge a capture again is not a replay. So nonces are claimed only if --nonces names a store;
+/// with --at, they are only looked up. If two requests of one run have the same nonce, the later
+/// one is a replay.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -173,12 +196,12 @@ Examples:
   mcpid verify --at capture --only https://mcp.example.com/ session.har
   mcpid sign request.http | mcpid verify --json")]
 pub(crate) struct VerifyArgs {
-    /// The requests: files, or - or nothing for stdin
+    /// The requests, or - for stdin [default: stdin]
     #[arg(value_name = "REQUEST")]
     pub(crate) inputs: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) judging: JudgingArgs,
-    /// Judge as of this time: RFC 3339, @UNIX, or capture for the time each request bears
+    /// Judge as of this time: RFC 3339, @UNIX, or capture for the time in each request
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
     pub(crate) at: Option<When>,
     /// Claim nonces in this store, such as sqlite:PATH (with --at, only look them up)
@@ -186,15 +209,15 @@ pub(crate) struct VerifyArgs {
     pub(crate) nonces: Option<String>,
     #[command(flatten)]
     pub(crate) claiming: ClaimingArgs,
-    /// Judge only requests whose target begins with this; the rest is counted
+    /// Judge only requests whose target begins with this text, and count the others
     #[arg(long, value_name = "PREFIX", value_parser = target_prefix)]
     pub(crate) only: Option<String>,
 }
 
 /// Show what signed requests claim, without judging them
 ///
-/// Needs no keys and gives no verdict: who claims what, when, how fresh it is, what is covered and
-/// what is not, and with --nonces whether the nonce was seen before.
+/// Needs no keys and gives no verdict. It prints the key, the times and their age, and what is
+/// covered and what is not. With --nonces, it also says whether the nonce was seen before.
 ///
 /// --base prints the exact bytes that were signed, without a final newline, so that a signature can
 /// be checked by hand with openssl.
@@ -205,7 +228,7 @@ Examples:
   mcpid inspect --json session.har
   mcpid inspect --base signed.http > base.txt")]
 pub(crate) struct InspectArgs {
-    /// The requests: files, or - or nothing for stdin
+    /// The requests, or - for stdin [default: stdin]
     #[arg(value_name = "REQUEST")]
     pub(crate) inputs: Vec<PathBuf>,
     /// Print the signature base: exactly the bytes that were signed
@@ -214,7 +237,7 @@ pub(crate) struct InspectArgs {
     /// Look at the signature of this label only
     #[arg(long, value_name = "L")]
     pub(crate) label: Option<String>,
-    /// Tell ages as of this time: RFC 3339, @UNIX, or capture for the time each request bears
+    /// Print ages as of this time: RFC 3339, @UNIX, or capture for the time in each request
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
     pub(crate) at: Option<When>,
     /// Look nonces up in this store, such as sqlite:PATH

@@ -1,7 +1,7 @@
-//! The caller's own command with one thing changed: what a hint has to be that can be pasted.
+//! Builds hints that repeat the caller's own command with one change, so that they can be pasted.
 //!
-//! It is put together from the parsed flags, in one order, so that it reads the same however the
-//! caller wrote it.
+//! A hint is built from the parsed flags, in one order, so that it does not depend on how the
+//! caller wrote the command.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::args::{
 };
 use crate::output::ui::shell_word;
 
-/// A command line that grows.
+/// The words of a command line, built one by one.
 pub(crate) struct Again(Vec<String>);
 
 impl Again {
@@ -23,7 +23,7 @@ impl Again {
     fn flag(mut self, name: &str, values: impl IntoIterator<Item = impl Display>) -> Self {
         for value in values {
             let value = value.to_string();
-            // Behind a blank, a value that begins with a dash would be read as a flag.
+            // After a blank, a value that begins with a dash would be read as a flag.
             let between = if value.starts_with('-') { "=" } else { " " };
             self.0.push(format!("{name}{between}{}", shell_word(&value)));
         }
@@ -82,12 +82,12 @@ fn time(at: When) -> String {
     }
 }
 
-/// `mcpid verify` as of another time, or with room for a larger body.
+/// Returns `mcpid verify` as of another time, or with a higher limit on bodies.
 pub(crate) fn verify(args: &VerifyArgs, at: Option<When>, max_body: Option<u64>) -> String {
     verify_in(args, at, max_body, args.claiming)
 }
 
-/// `mcpid verify`, with all that its store may be asked to put up with.
+/// Returns `mcpid verify` with the flags that let the store raise its retention.
 pub(crate) fn verify_raising(args: &VerifyArgs) -> String {
     verify_in(args, args.at, None, ClaimingArgs { raise_retention: true, ..args.claiming })
 }
@@ -108,7 +108,7 @@ fn verify_in(
         .inputs(args.inputs.iter().cloned())
 }
 
-/// `mcpid inspect`, with these flags.
+/// Returns `mcpid inspect` with the flags of `args`.
 pub(crate) fn inspect(args: &InspectArgs) -> String {
     Again::of("inspect")
         .bare("--base", args.base)
@@ -119,7 +119,7 @@ pub(crate) fn inspect(args: &InspectArgs) -> String {
         .inputs(args.inputs.iter().cloned())
 }
 
-/// `mcpid audit verify`, with the key of the log.
+/// Returns `mcpid audit verify` with the key of the log.
 pub(crate) fn audit_verify(args: &AuditVerifyArgs, log_key: &str) -> String {
     let again = Again::of("audit verify").flag("--audit", args.log.audit.as_deref().map(text));
     let again = again.pins(&args.pins, log_key);
@@ -129,14 +129,14 @@ pub(crate) fn audit_verify(args: &AuditVerifyArgs, log_key: &str) -> String {
     again.bare("--all", args.all).inputs(std::iter::empty())
 }
 
-/// `mcpid audit check`, with the key of the log.
+/// Returns `mcpid audit check` with the key of the log.
 pub(crate) fn audit_check(args: &AuditCheckArgs, log_key: &str) -> String {
     let again = Again::of("audit check").pins(&args.pins, log_key);
     let again = again.flag("--body", args.body.as_deref().map(text));
     again.inputs(args.file.iter().cloned())
 }
 
-/// What `mcpid sign` is to be told otherwise.
+/// Flags of `mcpid sign` that a hint changes.
 #[derive(Default)]
 pub(crate) struct Otherwise<'a> {
     pub(crate) url: Option<&'a str>,
@@ -145,8 +145,8 @@ pub(crate) struct Otherwise<'a> {
     pub(crate) replace: bool,
 }
 
-/// `mcpid sign`, told otherwise. Nothing where a header was given in so many words: it may hold a
-/// token, and a hint may end in a log.
+/// Returns `mcpid sign` with the flags of `otherwise` changed. Returns None if a header is given on
+/// the command line: it may hold a token, and a hint may end in a log.
 pub(crate) fn sign(args: &SignArgs, otherwise: &Otherwise<'_>) -> Option<String> {
     if args.header.iter().any(|header| !header.starts_with('@')) {
         return None;

@@ -1,4 +1,5 @@
-//! What clap found wrong with the arguments, said in our own voice: one line and a hint.
+//! Parses the command line, and turns clap's errors into one line and a hint, as all our failures
+//! are.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -12,18 +13,18 @@ use crate::args::misplaced;
 use crate::output::failure::Failure;
 use crate::output::ui::shell_word;
 
-/// Arguments that are no command to run.
+/// Why there is no command to run.
 pub(crate) enum Unparsed {
-    /// A help text or the version, which was asked for.
+    /// The text of `--help` or `--version`, which the caller asked for.
     Help(String),
-    /// What is wrong with them.
+    /// The arguments are wrong.
     Wrong(Failure),
 }
 
-/// Parses the command line, and refuses a secret that stands where none belongs.
+/// Parses the command line, and refuses a secret in the wrong place.
 ///
 /// # Errors
-/// [`Unparsed`].
+/// There is no command to run: see [`Unparsed`].
 pub(crate) fn parse(argv: &[OsString]) -> Result<Cli, Unparsed> {
     let unparsed = |error: Error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -37,12 +38,12 @@ pub(crate) fn parse(argv: &[OsString]) -> Result<Cli, Unparsed> {
     Cli::from_arg_matches(&matches).map_err(|error| unparsed(error.format(&mut command)))
 }
 
-/// Whether `--json` stands among the arguments, for when they cannot be parsed.
+/// Returns whether `--json` is among the arguments, for a command line that cannot be parsed.
 pub(crate) fn wants_json(argv: &[OsString]) -> bool {
     argv.iter().skip(1).take_while(|a| *a != "--").any(|a| a == "--json")
 }
 
-/// Turns clap's error into a [`Failure`]. Help and version are not errors and do not come here.
+/// Turns clap's error into a [`Failure`]. Help and version are no errors and are handled before.
 pub(crate) fn failure(error: &Error, argv: &[OsString]) -> Failure {
     let path = command_path(argv);
     let help = format!("mcpid {path}--help");
@@ -84,7 +85,7 @@ fn message(error: &Error, argv: &[OsString]) -> String {
         ErrorKind::ValueValidation => {
             let why =
                 std::error::Error::source(error).map(|e| format!(": {e}")).unwrap_or_default();
-            // Whoever takes the flag for another has written the passphrase itself.
+            // A value given to this flag may be the passphrase itself, so it is not repeated.
             if arg.contains("passphrase") {
                 return format!("{}{why}", flag(&arg));
             }
@@ -98,7 +99,7 @@ fn message(error: &Error, argv: &[OsString]) -> String {
                 None => format!("{} cannot be used here", flag(&arg)),
                 Some((one, [])) if *one == arg => format!("{} is given twice", flag(&arg)),
                 _ => {
-                    // A command below takes none of the flags of the one above.
+                    // A subcommand does not take the flags of its parent command.
                     let below = text(error, ContextKind::InvalidSubcommand);
                     let prior: Vec<_> = prior.iter().map(|p| flag(p)).collect();
                     match arg.is_empty() {
@@ -127,7 +128,7 @@ fn message(error: &Error, argv: &[OsString]) -> String {
             Some(at) => format!("argument {at} is not UTF-8"),
             None => "an argument is not UTF-8".to_owned(),
         },
-        // The rest cannot be reached by our grammar; clap's first line then has to do.
+        // Our grammar cannot cause the other errors. If it does, clap's first line has to do.
         _ => {
             let text = error.to_string();
             let line = text.lines().next().unwrap_or_default();
@@ -136,7 +137,7 @@ fn message(error: &Error, argv: &[OsString]) -> String {
     }
 }
 
-/// What was given, in quotes if it may be repeated.
+/// Returns the given value in quotes, or its description if it may be a secret.
 fn given(value: &str) -> String {
     match description(value) {
         None => format!("'{value}'"),
@@ -144,12 +145,13 @@ fn given(value: &str) -> String {
     }
 }
 
-/// The same as one word, in quotes where it needs them.
+/// Returns the given value as one shell word, quoted if needed, or its description.
 fn word(value: &str) -> String {
     description(value).unwrap_or_else(|| shell_word(value).into_owned())
 }
 
-/// The caller's own command line with the likely slip put right, if all of it is right then.
+/// Returns the caller's command line with the probable typing errors corrected. Returns None if it
+/// would still be wrong.
 fn repair(error: &Error, argv: &[OsString], path: &str) -> Option<String> {
     match error.kind() {
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
@@ -168,7 +170,8 @@ fn repair(error: &Error, argv: &[OsString], path: &str) -> Option<String> {
     let mut words: Vec<String> =
         argv.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let mut next = repaired(error, &words)?;
-    // Three slips in one line are rare, and a hint that does not work is worse than none.
+    // More than three errors in one line are rare, and a hint that does not work is worse than
+    // none.
     for _ in 0..3 {
         if let Fixed::Instead(hint) = next {
             return Some(format!("mcpid {path}{hint}"));
@@ -178,7 +181,7 @@ fn repair(error: &Error, argv: &[OsString], path: &str) -> Option<String> {
         let all = ["mcpid"].into_iter().chain(words.iter().map(String::as_str));
         match Cli::command().try_get_matches_from(all) {
             Err(error) if error.use_stderr() => next = repaired(&error, &words)?,
-            // It is right, or asks for help.
+            // The line is correct now, or asks for help.
             _ => {
                 let words: Vec<_> = words.iter().map(|word| shell_word(word)).collect();
                 return Some(format!("mcpid {}", words.join(" ")));
@@ -188,16 +191,16 @@ fn repair(error: &Error, argv: &[OsString], path: &str) -> Option<String> {
     None
 }
 
-/// One slip put right.
+/// A corrected typing error.
 enum Fixed {
-    /// The whole line.
+    /// The words of the whole line.
     Words(Vec<String>),
-    /// Another flag, where the line must not be repeated.
+    /// A flag to use instead, if the line must not be repeated.
     Instead(String),
 }
 
 fn repaired(error: &Error, words: &[String]) -> Option<Fixed> {
-    // The library puts the likeliest last.
+    // clap sorts its suggestions: the best one is last.
     let best = |kind| list(error, kind)?.pop();
     let (wrong, right) = match error.kind() {
         ErrorKind::InvalidSubcommand => {
@@ -211,9 +214,9 @@ fn repaired(error: &Error, words: &[String]) -> Option<Fixed> {
         }
         _ => return None,
     };
-    // The suggestion may name the value's place, as in "--trust <TRUST>".
+    // The suggestion may hold a placeholder, as in "--trust <TRUST>".
     let right = right.split(' ').next()?.to_owned();
-    // What stands behind it is the passphrase itself, which must not end in a log.
+    // The text after this flag is the passphrase itself, which must not end in a log.
     if let Some((flag, _)) = right.split_once("passphrase") {
         return Some(Fixed::Instead(format!("{flag}passphrase-file FILE")));
     }
@@ -230,7 +233,8 @@ fn repaired(error: &Error, words: &[String]) -> Option<Fixed> {
     Some(Fixed::Words(fixed.collect()))
 }
 
-/// Headers may hold a token, and what looks like a secret is one.
+/// Returns whether a hint must not repeat `word`: it is a header, which may hold a token, or it
+/// looks like a secret.
 fn may_hold_secret(word: &str, right: &str) -> bool {
     right == "--header"
         || word.starts_with("-H")
@@ -238,12 +242,13 @@ fn may_hold_secret(word: &str, right: &str) -> bool {
         || SecretKind::of(word).is_some_and(|kind| kind != SecretKind::Passphrase)
 }
 
-/// A key id or a file's name that begins with a dash; of the ids, one in 64 does.
+/// Returns a hint for a key id or the name of a file that begins with a dash, as one in 64 key ids
+/// does.
 fn behind_dashes(error: &Error, argv: &[OsString], path: &str) -> Option<String> {
     let arg = text(error, ContextKind::InvalidArg);
     let given = argv.iter().filter_map(|word| word.to_str()).find(|word| word.starts_with(&arg))?;
     if path.starts_with("trust re") {
-        // An id may be a seed, by its looks.
+        // A key id may look like the seed of a key, and is not repeated then.
         let shown = if description(given).is_none() { shell_word(given) } else { "KEYID".into() };
         return Some(format!("mcpid {path}-- {shown}"));
     }
@@ -253,12 +258,12 @@ fn behind_dashes(error: &Error, argv: &[OsString], path: &str) -> Option<String>
     })
 }
 
-/// The commands that `argv` walks through, each followed by a space.
+/// Returns the names of the commands in `argv`, each followed by a blank, such as `trust add `.
 fn command_path(argv: &[OsString]) -> String {
     walk(argv).iter().skip(1).map(|command| format!("{} ", command.get_name())).collect()
 }
 
-/// The commands that could have come next.
+/// Returns the names of the subcommands that could come next.
 fn next_commands(argv: &[OsString]) -> Vec<String> {
     let path = walk(argv);
     let here = path.last().into_iter().flat_map(Command::get_subcommands);
@@ -276,7 +281,7 @@ fn walk(argv: &[OsString]) -> Vec<Command> {
     path
 }
 
-/// A flag as clap shows it, without its value's place: `--at <TIME>` is `--at`.
+/// Returns a flag without its placeholder: `--at <TIME>` gives `--at`.
 fn flag(arg: &str) -> String {
     match arg.split_once(' ') {
         Some((flag, _)) if flag.starts_with('-') => flag.to_owned(),

@@ -1,30 +1,30 @@
-//! The values of flags: times, durations, sizes. Strict, with one way to write each thing.
+//! Parses the values of flags: times, durations, sizes, counts and names. Each has one form.
 
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::keyfile::MAX_NAME_BYTES;
 
-/// The `--at` of commands that look at captures.
+/// The value of `--at` of `verify` and `inspect`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum When {
-    /// That very moment.
+    /// The given time.
     At(Timestamp),
-    /// The time that a HAR entry or a request line bears.
+    /// The time in each HAR entry or request line.
     Capture,
 }
 
-/// The `--ttl` of `sign`.
+/// The value of `--ttl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ttl {
-    /// `expires` is that many seconds after `created`.
+    /// `expires` is this number of seconds after `created`.
     Seconds(u32),
     /// No `expires` is sent.
     None,
 }
 
-/// A moment: RFC 3339, or `@SECONDS` since the Unix epoch.
+/// Parses a time: RFC 3339, or `@SECONDS` since the Unix epoch.
 pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
     if let Some(seconds) = text.strip_prefix('@') {
-        // i64's own parser would also take a plus sign.
+        // The parser of i64 would also take a plus sign.
         let digits = seconds.strip_prefix('-').unwrap_or(seconds);
         if digits.bytes().all(|b| b.is_ascii_digit())
             && let Ok(seconds) = seconds.parse()
@@ -37,8 +37,8 @@ pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
         .map_err(|e| format!("{e}, nor seconds since 1970 such as @1795773600"))
 }
 
-/// A moment of the past that a filter names: as [`time`], a bare date for its begin in UTC, or an
-/// age such as `24h` before now.
+/// Parses a time for a filter: as [`time`], or a date for its begin in UTC, or an age such as `24h`
+/// before now.
 pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
     moment_at(text, SystemClock.now())
 }
@@ -58,7 +58,7 @@ fn moment_at(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     Timestamp::parse_rfc3339(&whole).map_err(|_| FORMS.to_owned())
 }
 
-/// As [`time`], or `capture`.
+/// Parses a time as [`time`] does, or the word `capture`.
 pub(crate) fn when(text: &str) -> Result<When, String> {
     if text == "capture" {
         return Ok(When::Capture);
@@ -66,15 +66,15 @@ pub(crate) fn when(text: &str) -> Result<When, String> {
     time(text).map(When::At).map_err(|e| format!("{e}, nor the word capture"))
 }
 
-/// A duration in whole seconds: a number and one of `s`, `m`, `h`, `d`. A bare number is refused:
-/// half the tools that people know would read it as milliseconds or minutes.
+/// Parses a duration in whole seconds: a number and one of `s`, `m`, `h`, `d`. A number alone is
+/// refused, since other programs read it as seconds, as milliseconds or as minutes.
 pub(crate) fn duration(text: &str) -> Result<u32, String> {
     let unit = match text.bytes().last() {
         Some(b's') => 1,
         Some(b'm') => 60,
         Some(b'h') => 3600,
         Some(b'd') => 86_400,
-        // Only a number is repeated: anything else could be a secret that ends with a digit.
+        // Only a number is repeated: any other text could be a secret that ends with a digit.
         Some(_) if text.len() <= 10 && text.bytes().all(|b| b.is_ascii_digit()) => {
             return Err(format!("a unit is missing: {text}s, {text}m or {text}h"));
         }
@@ -84,12 +84,12 @@ pub(crate) fn duration(text: &str) -> Result<u32, String> {
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Err("not a duration such as 30s, 5m or 2h".to_owned());
     }
-    // Ten years: beyond it, a window is no window, and sums stay far from any edge.
+    // The limit of ten years keeps sums of times far from overflow.
     let seconds = digits.parse::<u32>().ok().and_then(|n| n.checked_mul(unit));
     seconds.filter(|s| *s <= 3650 * 86_400).ok_or_else(|| "longer than ten years".to_owned())
 }
 
-/// As [`duration`] but not zero, or `none`.
+/// Parses a duration above zero, or the word `none`.
 pub(crate) fn ttl(text: &str) -> Result<Ttl, String> {
     match text {
         "none" => Ok(Ttl::None),
@@ -100,7 +100,7 @@ pub(crate) fn ttl(text: &str) -> Result<Ttl, String> {
     }
 }
 
-/// As [`duration`] but not zero, which an ssh-agent takes for ever.
+/// Parses a duration above zero, since zero would mean without limit to an ssh-agent.
 pub(crate) fn lifetime(text: &str) -> Result<u32, String> {
     match duration(text)? {
         0 => Err("a key that is forgotten at once is of no use".to_owned()),
@@ -108,7 +108,7 @@ pub(crate) fn lifetime(text: &str) -> Result<u32, String> {
     }
 }
 
-/// A number of bytes, or with `KiB`, `MiB`, `GiB` behind it.
+/// Parses a number of bytes, with or without one of the units `KiB`, `MiB`, `GiB`.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     let (digits, unit) = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)]
         .iter()
@@ -118,19 +118,19 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
         return Err("not a number of bytes such as 4194304 or 4MiB".to_owned());
     }
     let bytes = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
-    // What is judged is held in memory; a terabyte is a slip of the finger.
+    // Bodies are held in memory, so that more than a tebibyte is a typing error.
     bytes.filter(|n| *n <= 1 << 40).ok_or_else(|| "more than a TiB".to_owned())
 }
 
-/// A number of things, at least one.
+/// Parses a count from 1 to 1,000,000.
 pub(crate) fn count(text: &str) -> Result<usize, String> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let number = text.parse().ok().filter(|n| digits && *n > 0 && *n <= 1_000_000);
     number.ok_or_else(|| "not a number from 1 to 1000000".to_owned())
 }
 
-/// The beginning of a target, as targets are written: `http` or `https`, then a lower-case host
-/// without its default port. One with which no target begins, or each, picks nothing.
+/// Parses the beginning of a target URI: `http` or `https`, then a lower-case host without the
+/// default port. A prefix that every target has, or none, is refused, since it selects nothing.
 pub(crate) fn target_prefix(text: &str) -> Result<String, String> {
     if "http".starts_with(text) {
         return Err("every target begins so".to_owned());
@@ -159,13 +159,13 @@ pub(crate) fn target_prefix(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// The number of an open file.
+/// Parses the number of an open file descriptor.
 pub(crate) fn descriptor(text: &str) -> Result<u32, String> {
     let number = text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
     number.ok_or_else(|| "not the number of an open file, such as 3".to_owned())
 }
 
-/// The name of a key: what the keyfile and the trust file take.
+/// Parses the name of a key, as keyfiles and trust files take it.
 pub(crate) fn name(text: &str) -> Result<String, String> {
     if text.is_empty() || text.len() > MAX_NAME_BYTES || text.chars().any(char::is_control) {
         return Err(format!("a name has 1 to {MAX_NAME_BYTES} bytes and no control characters"));
