@@ -11,7 +11,6 @@ use mcpid::profile::{NamedProfile, Profile};
 use super::values::{Ttl, When, duration, size, target_prefix, time, ttl, when};
 use super::{ClaimingArgs, OpeningArgs, PassphraseArgs};
 
-<<<<<<< ours
 /// A profile, by its row in the library's table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ProfileName(&'static NamedProfile);
@@ -37,27 +36,6 @@ impl ValueEnum for ProfileName {
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(PossibleValue::new(self.0.name).help(self.0.about))
     }
-||||||| base
-/// The named profiles that the command line offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ProfileName {
-    /// All of mcpid's rules
-    Mcp,
-    /// What the draft SEP-2752 asks, and no more
-    Sep2752,
-    /// Any signature of RFC 9421, for audits and interoperability
-    Rfc9421,
-=======
-/// The named profiles that the command line offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ProfileName {
-    /// All of mcpid's rules
-    Mcp,
-    /// The rules of the draft SEP-2752, and no more
-    Sep2752,
-    /// Any signature of RFC 9421, for audits and interoperability
-    Rfc9421,
->>>>>>> theirs
 }
 
 /// How `sign` prints the signed request.

@@ -1,4 +1,4 @@
-//! `mcpid agent`: a keyfile's key in a running ssh-agent.
+//! `mcpid agent`: puts a keyfile's key into a running ssh-agent.
 
 use mcpid::key::Sign as _;
 use mcpid::key::agent::{Constraints, ssh_fingerprint};
@@ -11,19 +11,19 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// Does the one act there is.
+/// Runs the subcommand.
 pub(crate) fn run(args: &AgentArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     match &args.act {
         AgentAct::Add(args) => add(args, ui),
     }
 }
 
-/// Prints the id of the key that the agent now has.
+/// Adds the key, and prints its id.
 fn add(args: &AgentAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let place = signing_key::keyfile_place(args.key.as_deref(), "--key")?;
     let keyfile = keyfile::load(&place)?;
     let agent = signing_key::agent()?;
-    // An agent that is gone is told of before anyone is asked for a passphrase.
+    // A missing agent is reported before the question for a passphrase.
     agent.identities().map_err(|error| signing_key::agent_failure(&error))?;
     let source = keyfile::source(&keyfile, &place, &args.passphrase, ui)?;
     let key = keyfile::open(&keyfile, &place, source)?;

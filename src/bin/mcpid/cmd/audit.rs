@@ -1,4 +1,4 @@
-//! `mcpid audit`: evidence of what was authorised, kept and checked.
+//! `mcpid audit`: keeps and checks evidence of what was authorised.
 
 mod ask;
 mod check;
@@ -31,7 +31,7 @@ use crate::output::ui::Ui;
 use crate::prompt::passphrase;
 use open::{log_failure, note_key};
 
-/// Runs one of the commands of `mcpid audit`.
+/// Runs the subcommand.
 pub(crate) fn run(act: &AuditAct, ui: &mut Ui) -> Result<Exit, Failure> {
     match act {
         AuditAct::Init(args) => init(args, ui),
@@ -47,7 +47,7 @@ pub(crate) fn run(act: &AuditAct, ui: &mut Ui) -> Result<Exit, Failure> {
     }
 }
 
-/// Makes a log, and prints the key that auditors pin.
+/// Makes a log, and prints the public key that auditors pin.
 fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let place = files::audit(args.log.audit.as_deref())?;
     place.make_default_folder()?;
@@ -56,7 +56,7 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         let message = format!("the operating system gives no random numbers: {error}");
         Failure::new(Exit::Unavailable, "no_random", message)
     })?;
-    // Something that no other log is called.
+    // A part of the key id makes the name unique.
     let id = secret.public().id().as_str();
     let name = match &args.name {
         Some(name) => name.clone(),
@@ -71,7 +71,7 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     };
     let before = args.after.as_deref().map(|path| before(path, args)).transpose()?;
     let key = match (Folder::init(&place.path, &name, &secret, now), &before) {
-        // Cut short between two logs, it is done again with the key that is there.
+        // An earlier run was interrupted between the two logs: finish it with the key that it made.
         (Err(LogError::Exists(_)), Some(Before::Log(..))) => {
             let folder = Folder::at(&place.path).map_err(wrong)?;
             folder.public().map_err(wrong)?
@@ -108,13 +108,13 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 
 /// The log before a new one.
 enum Before {
-    /// It can be closed.
+    /// Its folder: the log is closed by an entry that names the new log.
     Log(Folder, Place),
-    /// Only a checkpoint of it is to be had.
+    /// Only a checkpoint of it is left, with the log's public key.
     Abandoned(Box<NoteKey>, Vec<u8>),
 }
 
-/// Reads what `--after` names.
+/// Reads the folder or the checkpoint that `--after` names.
 fn before(path: &Path, args: &AuditInitArgs) -> Result<Before, Failure> {
     if path.is_dir() {
         let place = files::audit(Some(path))?;

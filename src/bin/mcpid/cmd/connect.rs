@@ -1,4 +1,4 @@
-//! `mcpid connect`: an unmodified client's messages in, signed requests out.
+//! `mcpid connect`: reads an unmodified client's messages, and sends signed requests.
 
 mod check;
 mod config;
@@ -34,12 +34,12 @@ use crate::prompt::consent::{self, Asker, Way};
 use crate::prompt::terminal;
 use journal::Journal;
 
-/// How long a connection may take to be there, name, TCP and TLS together.
+/// How long a connection may take to be established: name lookup, TCP and TLS together.
 const CONNECTING: Duration = Duration::from_secs(20);
 
-/// Bridges until the client is done.
+/// Runs the bridge until the client is done.
 pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result<Exit, Failure> {
-    // All that can fail is tried before anyone is asked for a passphrase.
+    // Everything else that can fail is tried before the question for a passphrase.
     let plan = Plan::of(args)?;
     let confirm = confirm(args, ui)?;
     let holder = Holder::find(args.key.as_deref())?;
@@ -107,7 +107,7 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
         bridge = bridge.with_silence(Some(Duration::from_secs(seconds.into())));
     }
     let mut runtime = match &plan.listen {
-        // One client: a message that is handed from thread to thread would wait each time.
+        // One client needs one thread: passing each message between threads would cost time.
         None => tokio::runtime::Builder::new_current_thread(),
         Some(_) => tokio::runtime::Builder::new_multi_thread(),
     };
@@ -134,12 +134,12 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
         }),
         Some(address) => runtime.block_on(listen(bridge, address, &plan.origins, ui)),
     };
-    // A read of stdin cannot be taken back, and nobody waits for what it brings.
+    // A read of stdin cannot be cancelled, and its result is not needed.
     runtime.shutdown_background();
-    // Nor does anybody wait for a question that still stands.
+    // A question that is still open is withdrawn.
     terminal::close();
     if let Some(recorder) = recorder {
-        // The last checkpoint, whoever still holds on to the log.
+        // Writes the last checkpoint, even if other tasks still hold the log.
         recorder.log().close();
     }
     // Witnesses see that checkpoint too.
@@ -149,7 +149,7 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
     ended
 }
 
-/// What the flags say, before any file is read.
+/// The values of the flags, before any file is read.
 struct Plan {
     host: String,
     is_https: bool,
@@ -207,7 +207,7 @@ fn address(args: &ConnectArgs, text: &str) -> Result<ListenAddress, Failure> {
     Ok(address)
 }
 
-/// What is wrong with the URL. The URL itself is not repeated: it may hold a password.
+/// Returns the failure for the URL. The URL is not repeated, since it may hold a password.
 fn bad_url(url: &str, why: &str) -> Failure {
     let failure = Failure::usage(format!("URL: {why}"));
     let better = match url.split_once('#') {
@@ -232,7 +232,7 @@ fn confirm(args: &ConnectArgs, ui: &mut Ui) -> Result<ConfirmPolicy, Failure> {
     Ok(confirm)
 }
 
-/// What the operator of a server that does not know the key has to do, as lines to paste.
+/// Returns the commands with which the operator of a server can add the key.
 fn unknown_key_hint(args: &ConnectArgs, key: &dyn Sign, name: &str) -> Result<String, Failure> {
     let did = format::did_key(key.public());
     let name =
@@ -309,8 +309,8 @@ async fn listen(
     Ok(stopped(&interrupted))
 }
 
-/// The signals that end it: what is done when one came, and whether that was Ctrl-C. Runs on a
-/// tokio runtime.
+/// Returns a future that ends when a signal stops the bridge, and a flag that says whether that was
+/// Ctrl-C. Must run on a tokio runtime.
 fn signals() -> Result<(Arc<AtomicBool>, impl Future<Output = ()>), Failure> {
     let open =
         |kind| signal(kind).map_err(|e| Failure::new(Exit::Unavailable, "signals", reason(&e).1));
@@ -328,7 +328,7 @@ fn signals() -> Result<(Arc<AtomicBool>, impl Future<Output = ()>), Failure> {
     Ok((interrupted, done))
 }
 
-/// A client that ends its server by SIGTERM gets what it wanted.
+/// SIGTERM is how clients end their servers, so it is no failure.
 fn stopped(interrupted: &AtomicBool) -> Exit {
     if interrupted.load(Ordering::SeqCst) { Exit::Interrupted } else { Exit::Ok }
 }

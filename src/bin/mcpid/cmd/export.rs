@@ -1,4 +1,4 @@
-//! `mcpid export`: the public part of a key, in the form that another program wants.
+//! `mcpid export`: prints the public part of a key, in the form that another program needs.
 
 use mcpid::key::format::{self, JwkAlg};
 
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &ExportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     };
     let text = text.trim_end();
     if ui.json() && !is_jwk {
-        // A JWK is JSON already; the other forms are put where a program finds them.
+        // A JWK is JSON already; the other forms become a member of a JSON object.
         let format = clap::ValueEnum::to_possible_value(&args.format);
         let format = format.map(|value| value.get_name().to_owned());
         let (id, name) = (key.id().as_str(), holder.name());

@@ -1,7 +1,7 @@
-//! `mcpid generate`: man pages and completions, from the grammar itself.
+//! `mcpid generate`: writes man pages and completions, made from the grammar.
 //!
-//! Their bytes depend on the grammar and the version only, so that a test can hold the committed
-//! files equal to the binary.
+//! The output depends on the grammar and the version only. A test compares the committed files with
+//! it.
 
 mod completions;
 mod man;
@@ -17,13 +17,13 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// Writes the files and names each on stdout.
+/// Writes the files, and prints the name of each.
 pub(crate) fn run(args: &GenerateArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let (dir, files) = match &args.what {
         GenerateWhat::Man(to) => (&to.dir, man::pages()),
         GenerateWhat::Completions(to) => (&to.dir, completions()),
     };
-    // Only a fault in the grammar can keep it from being rendered.
+    // Only a fault in the grammar causes an error here.
     let bug = |e: anyhow::Error| Failure::new(Exit::Bug, "bug", format!("{e:#}"));
     let names = write(dir, files.map_err(bug)?)?;
     if ui.json() {

@@ -1,4 +1,4 @@
-//! `mcpid help` and `mcpid version`, for those who do not try a flag first.
+//! `mcpid help` and `mcpid version`, the same as the flags `--help` and `--version`.
 
 use std::ffi::OsString;
 
@@ -8,7 +8,7 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// Prints what `--help` behind the command prints.
+/// Prints the same text as `--help` after the command.
 pub(crate) fn run(args: &HelpArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let words = ["mcpid"].into_iter().chain(args.command.iter().map(String::as_str));
     let words: Vec<OsString> = words.chain(["--help"]).map(OsString::from).collect();

@@ -1,4 +1,4 @@
-//! `mcpid inspect`: who claims what, when and how fresh. No keys, no verdict.
+//! `mcpid inspect`: prints what signatures claim, without keys and without a verdict.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -28,11 +28,12 @@ use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;
 use crate::output::verdict::{TimeSource, Verdict};
 
-/// Signatures of one request that are shown. More than a verifier takes, so that one can see why it
-/// refused; but each is shown with what it leaves open, and a stranger chose how many there are.
+/// The most signatures of one request that are shown. It is more than a verifier takes, so that a
+/// user can see why a verifier refused; but the number comes from outside, and each signature
+/// prints a list of what it leaves uncovered.
 const MOST: usize = 32;
 
-/// Reads and prints.
+/// Reads the inputs and prints what they claim.
 pub(crate) fn run(args: &InspectArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     if args.base && ui.json() {
         return Err(Failure::usage("--base prints bytes, and --json an object that holds them")
@@ -56,7 +57,7 @@ pub(crate) fn run(args: &InspectArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         let mut show = |found: Result<Found, Failure>| match found {
             Ok(found) => shown.take(found, ui),
             Err(failure) => {
-                // What one input cannot tell does not stop the rest.
+                // A failure of one input does not stop the others.
                 exit = exit.max(failure.exit);
                 shown.name(ui)?;
                 ui.failure(&failure);
@@ -82,17 +83,17 @@ pub(crate) fn run(args: &InspectArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// One signature of one request, or a request that has none.
+/// One signature of one request, or a request without a signature.
 struct Found {
     claims: Verdict,
-    /// The signature base, or why there is none; nothing in an unsigned request.
+    /// The signature base, or why there is none. None for an unsigned request.
     base: Option<Result<String, String>>,
     /// The signature's bytes, or what is wrong with them.
     signature: Option<Result<Vec<u8>, String>>,
     seen: Option<SeenJson>,
 }
 
-/// One signature as programs read it: the schema of `verify` with what only a look can give.
+/// One signature in JSON: the schema of `verify`, with further members.
 #[derive(Serialize)]
 struct Inspected<'a> {
     #[serde(flatten)]
@@ -109,14 +110,15 @@ struct SeenJson {
     until: Option<i64>,
 }
 
-/// What reads requests and looks nonces up.
+/// Reads requests and looks nonces up.
 struct Look<'a> {
     args: &'a InspectArgs,
     store: Option<Arc<dyn NonceStore>>,
 }
 
 impl Look<'_> {
-    /// Everything that one request claims; what cannot be read of it is a failure among the rest.
+    /// Returns everything that one request claims, with a failure for each part that cannot be
+    /// read.
     fn unit(&self, unit: Unit) -> Vec<Result<Found, Failure>> {
         let Unit { input, index, sha256, time_fault, what } = unit;
         let request = match what {
@@ -235,8 +237,8 @@ impl Look<'_> {
     }
 }
 
-/// What prints. Whether a signature stands alone, and so needs no name, is known when a second
-/// one follows.
+/// Prints signatures. The first one is held back until a second one follows, since only one of
+/// several needs a name.
 struct Shown<'a> {
     args: &'a InspectArgs,
     many: bool,
@@ -264,7 +266,7 @@ impl Shown<'_> {
         found.print(true, ui)
     }
 
-    /// Something else is told of these inputs, so that what was held back needs its name.
+    /// Prints the signature that was held back, with its name, since another result follows.
     fn name(&mut self, ui: &mut Ui) -> Result<(), Failure> {
         self.any = true;
         match self.held_back.take_if(|_| !self.args.base) {

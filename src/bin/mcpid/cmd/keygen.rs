@@ -1,4 +1,4 @@
-//! `mcpid keygen`: a key, fresh or imported, in a new keyfile.
+//! `mcpid keygen`: makes or imports a key, in a new keyfile.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
 use crate::prompt::passphrase;
 
-/// More than any private key file of one Ed25519 key has.
+/// Bytes of an imported file. No private key file of one Ed25519 key is larger.
 const IMPORT_LIMIT: u32 = 64 * 1024;
 
 /// Makes the keyfile and prints the key's id.
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &KeygenArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     };
     let source = source.map(|source| source.and_then(|source| source.strong_unless(args.weak)));
     let output = place.as_flag("-o");
-    // Nowhere to ask is easily put right here, unlike for a key that is sealed already.
+    // For a new key, unlike for an encrypted one, a missing terminal has a simple way out.
     let source = source.transpose().map_err(|failure| match failure.code {
         "no_passphrase" if failure.hints.is_empty() => failure
             .hint(format!(
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &KeygenArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// Finds out before any question whether the keyfile can be made.
+/// Checks before any question that the keyfile can be made.
 fn check_output(place: &Place) -> Result<(), Failure> {
     place.make_default_folder()?;
     files::check_free(&place.path).map_err(|failure| match failure.code {
@@ -73,7 +73,7 @@ fn check_output(place: &Place) -> Result<(), Failure> {
     })
 }
 
-/// Two readers of one stdin would each get a part.
+/// Refuses to read both the key and the passphrase from stdin: each would get a part.
 fn one_stdin(args: &KeygenArgs) -> Result<(), Failure> {
     let import = args.import.as_deref() == Some(Path::new("-"));
     if import && args.passphrase.passphrase_fd == Some(0) {
@@ -100,7 +100,7 @@ fn import(path: &Path, output: &str, ui: &mut Ui) -> Result<SecretKey, Failure> 
             _ => path_word(path),
         };
         match error {
-            // In a copy: ssh-keygen writes over the file it is given.
+            // In a copy, since ssh-keygen overwrites the file that it is given.
             format::FormatError::EncryptedOpenSsh => failure
                 .hint(format!("cp {file} plain && ssh-keygen -p -N '' -f plain"))
                 .hint(format!("mcpid keygen{output} --import plain && shred -u plain")),
@@ -115,7 +115,7 @@ fn import(path: &Path, output: &str, ui: &mut Ui) -> Result<SecretKey, Failure> 
     })
 }
 
-/// What a key is called that nobody named: as its file, without folder and ending.
+/// Returns the default name of a key: that of its file, without folder and ending.
 fn name_of(path: &Path) -> String {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
     match crate::args::values::name(&stem) {
@@ -163,7 +163,7 @@ fn report(place: &Place, keyfile: &Keyfile, ui: &mut Ui) -> Result<(), Failure> 
     Ok(())
 }
 
-/// A keyfile that was written, as `--json` shows it.
+/// A new keyfile, as `--json` prints it.
 #[derive(serde::Serialize)]
 pub(crate) struct Made {
     version: u8,

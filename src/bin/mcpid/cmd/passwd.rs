@@ -1,4 +1,4 @@
-//! `mcpid passwd`: the same key under another passphrase, in one step.
+//! `mcpid passwd`: changes the passphrase of a key, in one step.
 
 use std::path::Path;
 
@@ -20,11 +20,11 @@ use crate::prompt::passphrase;
 pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let place = signing_key::keyfile_place(args.key.as_deref(), "--key")?;
     let keyfile = keyfile::load(&place)?;
-    // What would fail after the questions is tried before them.
+    // Everything that can fail after the questions is tried before them.
     let link = std::fs::symlink_metadata(&place.path).is_ok_and(|about| about.is_symlink());
     if link {
         let error = store::FileError::NotRegular("a symbolic link");
-        // Through the link the file would be replaced, not what it leads to.
+        // Replacing the file would replace the link, not its target.
         let failure = Failure { hints: Vec::new(), ..store_failure(&place.path, error) };
         let folder = place.path.parent().unwrap_or(Path::new(""));
         return Err(match std::fs::read_link(&place.path).map(|target| folder.join(target)) {
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// One descriptor holds one passphrase: the second reader would find it empty.
+/// Refuses one descriptor for both passphrases: the second read would find it empty.
 fn one_descriptor(args: &PasswdArgs) -> Result<(), Failure> {
     match (args.passphrase.passphrase_fd, args.new_passphrase_fd) {
         (Some(old), Some(new)) if old == new => {
@@ -83,7 +83,7 @@ fn one_descriptor(args: &PasswdArgs) -> Result<(), Failure> {
     }
 }
 
-/// A key that was sealed at a higher cost than the default keeps it.
+/// Returns the cost for the new encryption. A higher cost than the default is kept.
 fn cost(keyfile: &Keyfile) -> KdfCost {
     let work = |cost: KdfCost| u64::from(cost.memory_kib()) * u64::from(cost.passes());
     let old = keyfile.cost().filter(|old| work(*old) > work(KdfCost::DEFAULT));

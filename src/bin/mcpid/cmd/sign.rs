@@ -1,4 +1,4 @@
-//! `mcpid sign`: a payload or a captured request in, what proves who sent it out.
+//! `mcpid sign`: signs a payload or a captured request.
 
 pub(crate) mod headers;
 pub(crate) mod request;
@@ -33,8 +33,8 @@ use crate::output::ui::{Ui, path_word};
 /// Signs and prints.
 pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let profile = args.profile.profile();
-    // All that can fail is tried before anyone is asked for a passphrase: flags first, then files,
-    // and then the request is signed with a key that signs nothing.
+    // Everything that can fail is tried before the question for a passphrase: first the flags, then
+    // the files, then a trial with a placeholder key.
     check(args)?;
     let plan = Plan::of(args)?;
     let holder = Holder::find(args.key.as_deref())?;
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// The flags whose values can be judged by themselves.
+/// Checks the flags that can be checked by themselves.
 fn check(args: &SignArgs) -> Result<(), Failure> {
     coverage_flags::covered(&args.profile.profile(), &args.cover, &args.no_cover)?;
     let mut label = args.label.bytes();
@@ -77,7 +77,7 @@ fn check(args: &SignArgs) -> Result<(), Failure> {
             args.label
         )));
     }
-    // What a trust file can list, so that a verifier can be told of it.
+    // Only a tag that a trust file can list can ever be verified.
     match &args.client_id {
         Some(id)
             if id.is_empty() || id.len() > 256 || !id.bytes().all(|b| matches!(b, b' '..=b'~')) =>
@@ -107,8 +107,8 @@ fn signer(args: &SignArgs, profile: &Profile, key: Arc<dyn Sign>) -> Result<Sign
     let signer = cover.into_iter().fold(signer, Signer::cover);
     Ok(no_cover.into_iter().fold(signer, Signer::no_cover))
 }
-/// Says what `verify` would refuse at steps 6 and 10. It is signed all the same: whoever asks for
-/// it may have a server that reads it.
+/// Warns of what `verify` would refuse at steps 6 and 10. The request is signed all the same, since
+/// the caller's server may accept it.
 fn warn(profile: &Profile, head: &Head<'_>, body: &[u8], signed: &Signed, ui: &mut Ui) {
     let covered: Vec<_> = signed.covered.iter().filter_map(|c| Component::parse(c).ok()).collect();
     if let Err(refused) = coverage::judge(profile, &Changes::default(), head, &covered) {
@@ -132,8 +132,9 @@ fn warn(profile: &Profile, head: &Head<'_>, body: &[u8], signed: &Signed, ui: &m
     }
 }
 
-/// Where a body that wants to be JSON is not, as line and column in characters, both from 1. One
-/// that neither its content type nor its first character calls JSON is opaque, and fine.
+/// Returns the line and column of the first error in a body that should be JSON, both from 1, the
+/// column in characters. Returns None if neither its content type nor its first character says
+/// JSON.
 fn not_json(head: &Head<'_>, body: &[u8]) -> Option<(usize, usize)> {
     let media = head.single("content-type").ok().flatten().unwrap_or_default();
     let media = String::from_utf8_lossy(media).to_ascii_lowercase();
@@ -144,10 +145,11 @@ fn not_json(head: &Head<'_>, body: &[u8]) -> Option<(usize, usize)> {
     let (at, text) = match std::str::from_utf8(body) {
         Ok(text) => {
             let error = serde_json::from_str::<serde::de::IgnoredAny>(text).err()?;
-            // Its column is in bytes, 0 at the end of a line.
+            // serde_json counts columns in bytes, and 0 is the end of a line.
             let start = text.split_inclusive('\n').take(error.line().saturating_sub(1));
             let start: usize = start.map(str::len).sum();
-            // It names the last character before the end, and the one that is wrong elsewhere.
+            // serde_json names the wrong character, or at the end of the text the character before
+            // it.
             (start + error.column().saturating_sub(usize::from(!error.is_eof())), text)
         }
         Err(error) => {
@@ -173,7 +175,7 @@ fn failure(args: &SignArgs, head: &Head<'_>, error: &SigningError) -> Failure {
     match error {
         SigningError::Target(_) => {
             let failure = Failure::new(Exit::Input, "target", message);
-            // As the request itself says it, where it says one thing.
+            // The hint repeats the origin if the request names exactly one.
             let named = Origins::unknown().resolve(head).ok().and_then(|target| {
                 let uri = target.target_uri();
                 Some(format!("{}://{}", uri.split_once("://")?.0, target.authority()))
@@ -226,7 +228,7 @@ fn failure(args: &SignArgs, head: &Head<'_>, error: &SigningError) -> Failure {
     }
 }
 
-/// What programs read: the same members as in a verdict, where both have them.
+/// The result in JSON. Members that a verdict has too have the same names.
 #[derive(Serialize)]
 struct SignedJson<'a> {
     version: u8,
@@ -255,7 +257,7 @@ fn json<'a>(
     signed: &'a Signed,
     name: &'a str,
 ) -> SignedJson<'a> {
-    // As a verdict names them: bare where there are no parameters.
+    // As in a verdict: without quotes if the identifier has no parameters.
     let bare = |text: &String| match Component::parse(text) {
         Ok(component) => covered::shown(&component),
         Err(_) => text.clone(),
@@ -276,7 +278,7 @@ fn json<'a>(
     }
 }
 
-/// A key that signs nothing, to find out whether all else is well.
+/// A placeholder key whose signatures are empty, to try everything else first.
 struct Blank(PublicKey);
 
 impl Sign for Blank {

@@ -1,4 +1,4 @@
-//! `mcpid trust`: who is trusted, in one trust file.
+//! `mcpid trust`: lists and changes the keys of one trust file.
 
 mod add;
 mod list;
@@ -13,7 +13,7 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// Does one of the four acts.
+/// Runs the subcommand.
 pub(crate) fn run(args: &TrustArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     match &args.act {
         TrustAct::Add(args) => add::run(args, ui),
@@ -23,8 +23,7 @@ pub(crate) fn run(args: &TrustArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     }
 }
 
-/// Prints the id of the key that is revoked. One that was revoked before stays so from then on:
-/// what the caller wants is so already.
+/// Revokes a key, and prints its id. An earlier revocation keeps its time and is no failure.
 fn revoke(args: &TrustRevokeArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let place = files::trust(args.trust.as_deref())?;
     let now = SystemClock.now();
@@ -46,7 +45,7 @@ fn revoke(args: &TrustRevokeArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     report(&revoked, ui)
 }
 
-/// Prints the id of the key that was removed.
+/// Removes a key, and prints its id.
 fn remove(args: &TrustRemoveArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let place = files::trust(args.trust.as_deref())?;
     let removed = trust::edit(&place.path, |document| document.remove(&args.key))
@@ -54,14 +53,14 @@ fn remove(args: &TrustRemoveArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     report(&removed, ui)
 }
 
-/// The entry with this name or id; `revoke` has just found it.
+/// Returns the entry with this name or id, which `revoke` has just found.
 fn entry(document: &Document, who: &str) -> Result<TrustEntry, EditError> {
     let named = |entry: &&TrustEntry| entry.key().id().as_str() == who || entry.name() == Some(who);
     let found = document.file().entries().iter().find(named);
     found.cloned().ok_or_else(|| EditError::NotFound(who.to_owned()))
 }
 
-/// Says which key it was: its id, or all about it as JSON.
+/// Prints the id of the key, or the whole entry as JSON.
 fn report(entry: &TrustEntry, ui: &mut Ui) -> Result<Exit, Failure> {
     if ui.json() {
         ui.json_line(&list::Shown::of(entry, SystemClock.now()).alone())?;

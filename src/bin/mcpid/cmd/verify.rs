@@ -1,4 +1,4 @@
-//! `mcpid verify`: one verdict for each request, in input order, from all cores.
+//! `mcpid verify`: prints one verdict for each request, in the order of the inputs, on all cores.
 
 pub(crate) mod parallel;
 pub(crate) mod verifier;
@@ -25,14 +25,15 @@ use crate::output::ui::Ui;
 use crate::output::verdict::{TimeSource, Verdict};
 use verifier::Judging;
 
-/// Judges and prints.
+/// Judges the inputs and prints the verdicts.
 pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let judging = Judging::read(&args.judging, ui)?;
     let inputs = Inputs::new(&args.inputs, judging.max_body(), args.only.clone(), ui);
     let bench = Bench::new(args, judging, ui)?;
     let (counts, size) = (Counts::default(), inputs.size());
     let mut tally = Tally::default();
-    // Whether a verdict stands alone is known when a second one follows.
+    // The first verdict is held back until a second one follows, since only one of several needs a
+    // name.
     let mut held_back: Option<Verdict> = None;
     parallel::in_order(
         32,
@@ -66,7 +67,7 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
             Ok::<(), Failure>(())
         },
     )?;
-    // One of several that was picked is named, and what was passed over is counted.
+    // If requests were skipped, the verdict is named, and the others are counted.
     let passed_over = Counts::of(&counts.preflights) + Counts::of(&counts.elsewhere) > 0;
     if let Some(only) = &held_back {
         only.print(passed_over, ui)?;
@@ -84,9 +85,9 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     Ok(tally.exit)
 }
 
-/// A request that is judged, up to what has to wait for its turn.
+/// The result of steps 1 to 11 for one request. Step 12 runs later, in the order of the inputs.
 enum Outcome {
-    /// Not of the targets that were asked for.
+    /// A request whose target `--only` excludes.
     Elsewhere,
     Failed(Failure),
     Done(Box<Verdict>),
@@ -94,16 +95,16 @@ enum Outcome {
     ClaimUnread(Box<Verdict>, Unread, String),
 }
 
-/// What every worker judges by.
+/// What all workers share.
 struct Bench {
     judging: Judging,
     verifier: Verifier,
     at: Option<When>,
     replay: Replay,
     only: Option<String>,
-    /// The trust files, where they are to be printed.
+    /// The trust files, if they are to be printed.
     trust: Option<Arc<RawValue>>,
-    /// What judges a capture that bears no time.
+    /// The command that judges a capture without times as of now.
     by_the_clock: String,
 }
 
@@ -146,7 +147,7 @@ impl Bench {
         Ok(Bench { judging, verifier, at, replay, only, trust, by_the_clock })
     }
 
-    /// Steps 1 to 11, on whichever core.
+    /// Runs steps 1 to 11, on any thread.
     fn judge(&self, unit: Unit, counts: &Counts) -> Outcome {
         let Unit { input, index, sha256, time_fault, what } = unit;
         let parsed;
@@ -215,7 +216,8 @@ impl Bench {
             }
             Body::Inexact { bytes, why } => (bytes, Some(why.to_string())),
         };
-        // A digest that fits settles that these are the bytes; one that does not, proves nothing.
+        // A digest that fits proves that these are the signed bytes. A digest that does not fit
+        // proves nothing about a body that may be incomplete.
         if let Some(why) = doubt
             && !digest_fits(request, bytes)
         {
@@ -237,7 +239,7 @@ impl Bench {
             .hint(format!("to judge it by the clock: {}", self.by_the_clock))
     }
 
-    /// Step 12, in input order.
+    /// Runs step 12, in the order of the inputs.
     fn settle(&self, outcome: Outcome) -> Result<Option<Verdict>, Failure> {
         let unavailable = |verdict: &Verdict, e: &dyn std::error::Error| {
             let message = format!("{} [{}]: {}", verdict.input, verdict.index, chain(e));
@@ -268,7 +270,7 @@ fn digest_fits(request: &InputRequest<'_>, bytes: &[u8]) -> bool {
     ContentDigest::read(&request.head).and_then(|digest| digest.check(bytes)).is_ok()
 }
 
-/// How many of each.
+/// The number of requests by result.
 #[derive(Default)]
 struct Tally {
     verdicts: u64,
@@ -276,7 +278,7 @@ struct Tally {
     rejected: u64,
     unjudged: u64,
     failures: u64,
-    /// Accepted under a key that is revoked by now.
+    /// Accepted, under a key that was revoked later.
     on_revoked: u64,
     exit: Exit,
 }
@@ -300,7 +302,7 @@ impl Tally {
 
     fn progress(&self, read: u64, size: Option<u64>) -> String {
         let share = match size {
-            // Bytes are counted when they are read, a little before they are judged.
+            // Bytes are counted when they are read, which is shortly before they are judged.
             Some(size) if size > 0 => format!("{} %, ", read.saturating_mul(100) / size),
             _ => String::new(),
         };
@@ -324,7 +326,7 @@ impl Tally {
     }
 }
 
-/// What to do about a verdict: at most two lines, which can be pasted.
+/// Prints at most two hints for a verdict, which can be pasted.
 fn hints(args: &VerifyArgs, verdict: &Verdict, ui: &mut Ui) {
     let Some(rejection) = verdict.rejection() else { return };
     match rejection.code().as_str() {

@@ -1,5 +1,5 @@
-//! Where files rest, and how they are read: defaults, variables, stdin, and the words for what can
-//! go wrong. No other place knows a default path.
+//! Finds and opens files: default paths, variables, stdin, and the failures. This is the only
+//! module that knows default paths.
 
 use std::env;
 use std::fs::{self, File};
@@ -20,11 +20,11 @@ pub(crate) enum Named {
     Flag,
     /// By an environment variable.
     Variable,
-    /// Not at all.
+    /// Not named: the default path.
     Default,
 }
 
-/// A keyfile's or trust file's path, which may or may not be there.
+/// The path of a keyfile, trust file or log, which may or may not exist.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) path: PathBuf,
@@ -32,13 +32,13 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The path as people see it.
+    /// Returns the path for messages.
     pub(crate) fn name(&self) -> String {
         self.path.display().to_string()
     }
 
-    /// ` --key PATH` for a hint that can be pasted, or nothing where the default or a variable
-    /// leads to the same file by itself.
+    /// Returns ` --key PATH` for a hint, or an empty text if the default or a variable leads to the
+    /// same file.
     pub(crate) fn as_flag(&self, flag: &str) -> String {
         match self.named {
             Named::Flag => format!(" {flag} {}", path_word(&self.path)),
@@ -46,7 +46,7 @@ impl Place {
         }
     }
 
-    /// Makes the default folder, for this user only, where nobody named another one.
+    /// Makes the default folder, with access for this user only, if the caller named no other path.
     ///
     /// # Errors
     /// It cannot be made.
@@ -62,7 +62,8 @@ impl Place {
     }
 }
 
-/// The keyfile: the flag's, else `MCPID_KEY`, else `key.json` in the configuration folder.
+/// Returns the path of the keyfile: from the flag, else `MCPID_KEY`, else `key.json` in the
+/// configuration folder.
 ///
 /// # Errors
 /// The variable is set but empty, or there is no configuration folder.
@@ -70,7 +71,7 @@ pub(crate) fn key(flag: Option<&Path>) -> Result<Place, Failure> {
     place(flag, "MCPID_KEY", "key.json", "--key")
 }
 
-/// A file of this name in the configuration folder.
+/// Returns the path of a file in the configuration folder.
 ///
 /// # Errors
 /// There is no configuration folder.
@@ -81,18 +82,19 @@ pub(crate) fn configuration(name: &str) -> Result<PathBuf, Failure> {
     Ok(folder.join("mcpid").join(name))
 }
 
-/// The one trust file that is shown or changed, likewise, by `MCPID_TRUST` or `trust.json`.
+/// Returns the path of the trust file to show or change: from the flag, else `MCPID_TRUST`, else
+/// `trust.json` in the configuration folder.
 ///
 /// # Errors
-/// As [`key`].
+/// As for [`key`].
 pub(crate) fn trust(flag: Option<&Path>) -> Result<Place, Failure> {
     place(flag, "MCPID_TRUST", "trust.json", "--trust")
 }
 
-/// The trust files and folders that are judged by: the flags', else as [`trust`].
+/// Returns the trust files and folders to judge by: from the flags, else as [`trust`].
 ///
 /// # Errors
-/// As [`key`].
+/// As for [`key`].
 pub(crate) fn trusts(flags: &[PathBuf]) -> Result<Vec<Place>, Failure> {
     if flags.is_empty() {
         return Ok(vec![trust(None)?]);
@@ -100,19 +102,19 @@ pub(crate) fn trusts(flags: &[PathBuf]) -> Result<Vec<Place>, Failure> {
     flags.iter().map(|flag| trust(Some(flag))).collect()
 }
 
-/// Where nonces are kept, for the commands that look after a store.
+/// The nonce store of a command that has a default store.
 pub(crate) enum Nonces {
-    /// In the store that somebody named.
+    /// The store that a flag or variable names.
     Named(String, Named),
-    /// In the file that nobody needs to name.
+    /// The default file.
     Default(Place),
 }
 
-/// The nonce store: the flag's, else `MCPID_NONCES`, else `nonces.db` in the state folder, or in
-/// the local data folder where the system has no such thing.
+/// Returns the nonce store: from the flag, else `MCPID_NONCES`, else `nonces.db` in the state
+/// folder, or in the local data folder of a system without state folder.
 ///
 /// # Errors
-/// The variable is set but empty or no text, or there is no folder.
+/// The variable is set but empty or not UTF-8, or there is no folder.
 pub(crate) fn nonces(flag: Option<&str>) -> Result<Nonces, Failure> {
     if let Some(text) = flag {
         return Ok(Nonces::Named(text.to_owned(), Named::Flag));
@@ -133,10 +135,10 @@ pub(crate) fn nonces(flag: Option<&str>) -> Result<Nonces, Failure> {
     Ok(Nonces::Default(Place { path, named: Named::Default }))
 }
 
-/// The folder of the audit log: the flag's, else `audit` in the state folder.
+/// Returns the folder of the audit log: from the flag, else `audit` in the state folder.
 ///
 /// # Errors
-/// There is no folder to look in.
+/// There is no state folder.
 pub(crate) fn audit(flag: Option<&Path>) -> Result<Place, Failure> {
     if let Some(path) = flag {
         if path.as_os_str().is_empty() {
@@ -173,7 +175,7 @@ fn place(flag: Option<&Path>, variable: &str, file: &str, name: &str) -> Result<
     Ok(Place { path: folder.join("mcpid").join(file), named: Named::Default })
 }
 
-/// Shows where to look for a file that was not what it should be.
+/// Adds a hint that lists the file, which is not what it should be.
 fn look_there(failure: Failure, path: &Path) -> Failure {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match failure.code {
@@ -184,18 +186,18 @@ fn look_there(failure: Failure, path: &Path) -> Failure {
     }
 }
 
-/// Something to read, opened.
+/// An opened input.
 pub(crate) struct Input {
-    /// What people call it: the path as given, or `stdin`.
+    /// Its name in messages: the path as given, or `stdin`.
     pub(crate) name: String,
     /// Its bytes.
     pub(crate) reader: Box<dyn Read + Send>,
 }
 
-/// Opens a file, or stdin for `-` and for nothing, which is told to whoever sits at a terminal.
+/// Opens a file, or stdin for `-` or if no file is named. If stdin is a terminal, a note says so.
 ///
 /// # Errors
-/// No such file, a folder, no permission.
+/// The file does not exist, is a folder, or may not be read.
 pub(crate) fn open(path: Option<&Path>, ui: &mut Ui) -> Result<Input, Failure> {
     let path = path.filter(|p| *p != Path::new("-"));
     if path.is_none() {
@@ -204,24 +206,25 @@ pub(crate) fn open(path: Option<&Path>, ui: &mut Ui) -> Result<Input, Failure> {
     open_quietly(path)
 }
 
-/// A program that waits for a terminal without a word looks like one that hangs.
+/// Prints a note if stdin is a terminal: a program that reads from a terminal without a message
+/// looks as if it hangs.
 pub(crate) fn mention_terminal(ui: &mut Ui) {
     if io::stdin().is_terminal() {
         ui.note("reading from the terminal; end with Ctrl-D");
     }
 }
 
-/// Opens a file, or stdin where none is named.
+/// Opens a file, or stdin if none is named.
 ///
 /// # Errors
-/// As [`open`].
+/// As for [`open`].
 pub(crate) fn open_quietly(path: Option<&Path>) -> Result<Input, Failure> {
     let Some(path) = path else {
         return Ok(Input { name: "stdin".to_owned(), reader: Box::new(io::stdin()) });
     };
     let name = path.display().to_string();
     let opened = File::open(path).and_then(|file| {
-        // Opening a folder works on Unix, and only reading it fails.
+        // On Unix, a folder can be opened, and only reading it fails.
         let is_folder = file.metadata()?.is_dir();
         if is_folder { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
     });
@@ -230,23 +233,23 @@ pub(crate) fn open_quietly(path: Option<&Path>) -> Result<Input, Failure> {
 }
 
 impl Input {
-    /// Reads all of it, or refuses after `limit` bytes.
+    /// Reads the whole input, at most `limit` bytes.
     ///
     /// # Errors
-    /// It cannot be read, or is larger.
+    /// The input cannot be read, or is longer.
     pub(crate) fn read(self, limit: u64) -> Result<Vec<u8>, Failure> {
         let mut bytes = Vec::new();
         self.read_into(&mut bytes, limit)?;
         Ok(bytes)
     }
 
-    /// As [`Input::read`], into memory that is wiped.
+    /// Reads as [`Input::read`] does, into memory that is wiped when it is dropped.
     ///
     /// # Errors
-    /// As [`Input::read`].
+    /// As for [`Input::read`].
     pub(crate) fn read_secret(self, limit: u32) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        // All of the room at once: a vector that grows leaves copies of itself behind. The last
-        // bytes are for `read_to_end`, which wants to see the end before it stops.
+        // The whole capacity at once, since a vector that grows leaves copies of itself behind. The
+        // extra bytes are for `read_to_end`, which needs room to notice the end.
         let room = usize::try_from(limit).unwrap_or_default().saturating_add(64);
         let mut bytes = Zeroizing::new(Vec::with_capacity(room));
         self.read_into(&mut bytes, limit.into())?;
@@ -268,10 +271,10 @@ impl Input {
     }
 }
 
-/// Checks that a file can be made at `path`, before anything is asked or computed.
+/// Checks that a file can be made at `path`, before any question or computation.
 ///
 /// # Errors
-/// Something is there (even a dangling link), the folder is missing or cannot be written.
+/// Something exists there (also a dangling link), or the folder is missing or cannot be written.
 pub(crate) fn check_free(path: &Path) -> Result<(), Failure> {
     if path.file_name().is_none() {
         return Err(Failure::write(path, &io::ErrorKind::IsADirectory.into()));
@@ -290,10 +293,10 @@ pub(crate) fn check_free(path: &Path) -> Result<(), Failure> {
     check_folder(path)
 }
 
-/// Checks that the folder of `path` is there and can be written.
+/// Checks that the folder of `path` exists and can be written.
 ///
 /// # Errors
-/// It is not.
+/// It does not, or cannot.
 pub(crate) fn check_folder(path: &Path) -> Result<(), Failure> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

@@ -1,4 +1,4 @@
-//! `-H` of every command that has it: `Name: value`, or `@FILE` with one of these a line.
+//! Reads the values of `-H`: `Name: value`, or `@FILE` with one header on each line.
 
 use std::path::Path;
 
@@ -10,10 +10,10 @@ use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 
-/// Reads each header of `flags` by `read`, in the order given. `example` shows a use of a file.
+/// Reads each header of `flags` with `read`, in the order given. `example` shows how to use a file.
 ///
 /// # Errors
-/// A file that cannot be read, or what `read` refuses.
+/// A file cannot be read, or `read` refuses a header.
 pub(crate) fn given<T>(
     flags: &[String],
     example: &str,
@@ -40,8 +40,8 @@ pub(crate) fn given<T>(
     Ok(headers)
 }
 
-/// A failure about a line of a file. The names of fields that are refused are no secrets; a line
-/// that is a bare password has its name for what stands before the first colon.
+/// Returns a failure about a line of a file. Names of fields are repeated, since they are no
+/// secrets; but a line that is only a password has no colon, and would be taken for such a name.
 fn in_file(failure: Failure, path: &str, number: u32, line: &str) -> Failure {
     let why = match failure.message {
         why if why.contains("follows from") || !overlaps(line, &why) => why,

@@ -1,4 +1,4 @@
-//! Keyfiles and what is said when one cannot be used.
+//! Opens keyfiles, and words the failures.
 
 use std::path::Path;
 
@@ -13,12 +13,12 @@ use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
 use crate::prompt::passphrase::{self, Source};
 
-/// Reads the keyfile at `place`; its secret stays sealed.
+/// Reads the keyfile at `place`. Its secret stays encrypted.
 ///
 /// # Errors
-/// It is missing, damaged, or plain and open to others.
+/// The file is missing or damaged, or it is not encrypted and others can read it.
 pub(crate) fn load(place: &Place) -> Result<Keyfile, Failure> {
-    // A plain one bares its secret as soon as it is read.
+    // A keyfile without a passphrase holds its secret in the clear.
     passphrase::keep_out_of_dumps();
     store::load_keyfile(&place.path).map_err(|error| load_failure(place, error))
 }
@@ -34,11 +34,11 @@ pub(crate) fn load_failure(place: &Place, error: FileError) -> Failure {
     }
 }
 
-/// Finds where the passphrase of `keyfile` will come from, without asking for it yet; nothing
-/// for a plain keyfile.
+/// Finds where the passphrase of `keyfile` will come from, without asking for it yet. Returns None
+/// if the keyfile has no passphrase.
 ///
 /// # Errors
-/// Two passphrases are given, or one is needed and there is none to be had.
+/// Two passphrases are given, or one is needed and there is no source.
 pub(crate) fn source(
     keyfile: &Keyfile,
     place: &Place,
@@ -55,10 +55,10 @@ pub(crate) fn source(
     Ok(None)
 }
 
-/// Opens `keyfile` with what `source` gives.
+/// Opens `keyfile` with the passphrase from `source`.
 ///
 /// # Errors
-/// A wrong passphrase, or none; not enough memory.
+/// A wrong passphrase or none, or not enough memory.
 pub(crate) fn open(
     keyfile: &Keyfile,
     place: &Place,
@@ -70,7 +70,7 @@ pub(crate) fn open(
         .map_err(|error| keyfile_failure(&place.path, &error))
 }
 
-/// What to say of a keyfile or trust file that cannot be read or written.
+/// Returns the failure for a keyfile or trust file that cannot be read or written.
 pub(crate) fn store_failure(path: &Path, error: FileError) -> Failure {
     let name = path.display();
     match error {
@@ -96,7 +96,7 @@ pub(crate) fn store_failure(path: &Path, error: FileError) -> Failure {
     }
 }
 
-/// What to say of a keyfile that cannot be opened or made.
+/// Returns the failure for a keyfile that cannot be opened or made.
 pub(crate) fn keyfile_failure(path: &Path, error: &KeyfileError) -> Failure {
     let name = path.display();
     let (code, message) = match error {

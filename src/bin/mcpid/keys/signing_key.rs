@@ -1,5 +1,4 @@
-//! The key that signs, and what is said if there is none: in a keyfile, or in an ssh-agent by
-//! `-k ssh-agent:ID`.
+//! Finds and opens the key that signs: in a keyfile, or in an ssh-agent by `-k ssh-agent:ID`.
 
 use std::env;
 use std::path::Path;
@@ -19,7 +18,7 @@ use crate::prompt::passphrase::{self, Source};
 
 const SOCKET: &str = "SSH_AUTH_SOCK";
 
-/// Keys of an agent that are named in one line; more are counted.
+/// Keys of an agent that are named in one line; the others are counted.
 const SHOWN: usize = 5;
 
 /// A key that can sign, whose secret is not touched yet, and the flag or variable that names it.
@@ -32,7 +31,7 @@ impl Holder {
     /// Finds the key that `--key`, `MCPID_KEY` or the default names.
     ///
     /// # Errors
-    /// The keyfile cannot be read, or the agent has no one such key.
+    /// The keyfile cannot be read, or the agent has not exactly one such key.
     pub(crate) fn find(flag: Option<&Path>) -> Result<Holder, Failure> {
         Holder::at(files::key(flag)?)
     }
@@ -64,31 +63,31 @@ impl Holder {
         Ok(Holder { key, place })
     }
 
-    /// Whether a passphrase is needed to use it.
+    /// Returns whether the key needs a passphrase.
     pub(crate) fn is_sealed(&self) -> bool {
         self.key.is_sealed()
     }
 
-    /// Whether an agent signs, which may be asking a person each time.
+    /// Returns whether an agent signs. The agent may ask a person for each signature.
     pub(crate) fn is_in_agent(&self) -> bool {
         self.key.is_in_agent()
     }
 
-    /// The public half.
+    /// Returns the public key.
     pub(crate) fn public(&self) -> &PublicKey {
         self.key.public()
     }
 
-    /// The keyfile's name or the agent's comment: any text at all.
+    /// Returns the keyfile's name or the agent's comment, which can be any text.
     pub(crate) fn name(&self) -> &str {
         self.key.name()
     }
 
-    /// Finds where the passphrase will come from, without asking for it yet. Returns `None` if no
-    /// passphrase is needed.
+    /// Finds where the passphrase will come from, without asking for it yet. Returns None if none
+    /// is needed.
     ///
     /// # Errors
-    /// As [`keyfile::source`].
+    /// As for [`keyfile::source`].
     pub(crate) fn source(
         &self,
         args: &PassphraseArgs,
@@ -104,11 +103,11 @@ impl Holder {
         Ok(None)
     }
 
-    /// Opens the key. For a keyfile this asks for the passphrase if it has to; a key in an agent
-    /// blocks at each signature until the agent has answered.
+    /// Returns the signer. For a keyfile, this may ask for the passphrase. A key in an agent blocks
+    /// at each signature until the agent has answered.
     ///
     /// # Errors
-    /// As [`keyfile::open`].
+    /// As for [`keyfile::open`].
     pub(crate) fn open(self, source: Option<Source>) -> Result<Arc<dyn Sign>, Failure> {
         let Holder { key, place } = self;
         let given = source.map(|source| source.existing(&place.name())).transpose()?;
@@ -128,10 +127,10 @@ fn key_ref(path: &Path) -> Result<KeyRef, Failure> {
     })
 }
 
-/// The path of a keyfile that is to be made, changed or read as a file.
+/// Returns the path of a keyfile that is to be made, changed or read as a file.
 ///
 /// # Errors
-/// As [`files::key`]; and where a key in an agent is named, which has no keyfile.
+/// As for [`files::key`]; or a key in an agent is named, which has no keyfile.
 pub(crate) fn keyfile_place(flag: Option<&Path>, name: &str) -> Result<Place, Failure> {
     let place = files::key(flag)?;
     if let KeyRef::File(_) = key_ref(&place.path)? {
@@ -145,10 +144,10 @@ pub(crate) fn keyfile_place(flag: Option<&Path>, name: &str) -> Result<Place, Fa
         .hint(format!("name a file: {name} FILE")))
 }
 
-/// The agent that the user's session has.
+/// Connects to the agent of the user's session.
 ///
 /// # Errors
-/// It has none.
+/// The session has no agent.
 pub(crate) fn agent() -> Result<Agent, Failure> {
     match env::var_os(SOCKET) {
         Some(socket) if !socket.is_empty() => Ok(Agent::at(socket)),
@@ -195,7 +194,7 @@ fn choose_failure(error: ChooseError, wanted: &str) -> Failure {
     }
 }
 
-/// The first few of an agent's keys, in one line.
+/// Names the first few keys of an agent in one line.
 fn list(keys: &[AgentIdentity], one: &str, many: &str) -> String {
     let named = keys.iter().take(SHOWN).map(|identity| {
         let comment: String = match identity.comment() {
@@ -213,7 +212,7 @@ fn list(keys: &[AgentIdentity], one: &str, many: &str) -> String {
     format!("{} {named}{more}", if keys.len() == 1 { one } else { many })
 }
 
-/// What to say of an agent that did not do its part.
+/// Returns the failure for an error of the agent.
 pub(crate) fn agent_failure(error: &AgentError) -> Failure {
     let failure = |code, message| Failure::new(Exit::Key, code, message);
     match error {

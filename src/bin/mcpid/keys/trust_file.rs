@@ -1,4 +1,4 @@
-//! Trust files and what is said when one cannot be used.
+//! Reads trust files, and words the failures.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,11 +14,11 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
 
-/// Whose signatures count: all the files and folders that the flags name, else the default file.
-/// What the operator should know of them is said.
+/// Reads all trust files and folders that the flags name, else the default file, and prints the
+/// library's remarks on them.
 ///
 /// # Errors
-/// One of them cannot be used; it may hold a revocation, so the rest is not used either.
+/// One of them cannot be used. The file may hold a revocation, so the others are not used either.
 pub(crate) fn registry(flags: &[PathBuf], ui: &mut Ui) -> Result<Registry, Failure> {
     let places = files::trusts(flags)?;
     let paths: Vec<&Path> = places.iter().map(|place| place.path.as_path()).collect();
@@ -31,10 +31,10 @@ pub(crate) fn registry(flags: &[PathBuf], ui: &mut Ui) -> Result<Registry, Failu
     Ok(registry)
 }
 
-/// Reads the one trust file at `place`.
+/// Reads the trust file at `place`.
 ///
 /// # Errors
-/// It is missing, a folder, damaged, or open for others to write.
+/// It is missing, a folder or damaged, or others can write it.
 pub(crate) fn load(place: &Place, ui: &mut Ui) -> Result<TrustFile, Failure> {
     let file = TrustFile::load(&place.path).map_err(|e| load_failure(e, &place.as_flag("-r")))?;
     notes(file.notes(), ui);
@@ -50,8 +50,8 @@ fn notes(notes: &[TrustNote], ui: &mut Ui) {
     }
 }
 
-/// What to say of a trust file or folder that cannot be read. `flag` is how the caller named it,
-/// as in ` -r FILE`, or empty.
+/// Returns the failure for a trust file or folder that cannot be read. `flag` is how the caller
+/// named it, such as ` -r FILE`, or empty.
 pub(crate) fn load_failure(error: LoadError, flag: &str) -> Failure {
     kind_failure(&error.path, error.kind, flag)
 }
@@ -103,7 +103,7 @@ fn kind_failure(path: &Path, kind: LoadErrorKind, flag: &str) -> Failure {
     }
 }
 
-/// What to say of a trust file that was not changed.
+/// Returns the failure for a trust file that was not changed.
 pub(crate) fn edit_failure(error: EditError, place: &Place) -> Failure {
     let name = place.name();
     let flag = place.as_flag("-r");

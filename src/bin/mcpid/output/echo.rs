@@ -1,8 +1,8 @@
-//! What the caller wrote, as far as messages may repeat it.
+//! Keeps secrets of the command line and the environment out of messages.
 //!
-//! A key that is pasted where a file's name belongs must not end in a log. Every message goes through
-//! [`Echo`], whatever put the argument into it: a path that cannot be read, a flag's own check, a hint
-//! that repeats the command line.
+//! A key that is pasted in place of the name of a file must not end in a log. Every message goes
+//! through [`Echo`], so it does not matter how the argument got into the message: by a path that
+//! cannot be read, by the check of a flag, or by a hint that repeats the command line.
 
 use std::borrow::Cow;
 use std::env;
@@ -15,7 +15,8 @@ use mcpid::secret::{MAX_SHOWN, SecretKind, description, overlaps};
 
 use crate::output::ui::shell_word;
 
-/// Variables whose value a message may repeat: names of files, programs and stores.
+/// Variables that hold names of files, programs and stores. A message must not repeat a secret that
+/// was set here by mistake.
 const VARIABLES: [&str; 10] = [
     "HOME",
     "MCPID_ASKPASS",
@@ -29,31 +30,31 @@ const VARIABLES: [&str; 10] = [
     "XDG_STATE_HOME",
 ];
 
-/// Flags whose value is a name, which may well have four words.
+/// Flags whose value is a name. A name of four words is no passphrase.
 const NAMES: [&str; 5] = ["--client-id", "--label", "--name", "--realm", "--tool"];
 
 /// The arguments and variables that messages must not repeat.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Echo {
-    /// The whole command line, as a shell takes it.
+    /// The whole command line, quoted for a shell.
     command: String,
     withheld: Vec<Withheld>,
 }
 
-/// A text that is not repeated.
+/// A text that must not be repeated.
 #[derive(Clone, Debug)]
 struct Withheld {
     text: String,
-    /// What stands in its place.
+    /// The description that replaces the text.
     shown: String,
-    /// The parts that no message may hold, not even a piece of.
+    /// Parts of a secret. A message that holds a piece of a part is replaced as a whole.
     parts: Vec<String>,
-    /// Whether a hint may repeat it: a long path whose folder is there.
+    /// Whether hints may repeat the text: a long path whose folder exists is no secret.
     in_hints: bool,
 }
 
 impl Echo {
-    /// Looks through the arguments and the environment of this process.
+    /// Examines the arguments and the environment of this process.
     pub(crate) fn of(argv: &[OsString]) -> Self {
         let words = argv.iter().skip(1).map(|word| word.to_string_lossy());
         let words: Vec<_> = words.map(|word| shell_word(&word).into_owned()).collect();
@@ -67,7 +68,7 @@ impl Echo {
         echo
     }
 
-    /// Looks through more arguments, such as those of a configuration file.
+    /// Examines further arguments, such as those of a configuration file.
     pub(crate) fn add(&mut self, argv: &[OsString]) {
         let mut before: Option<String> = None;
         for word in argv.iter().skip(1) {
@@ -87,11 +88,11 @@ impl Echo {
     }
 
     fn withhold(&mut self, text: &str, name: &str, is_name: bool) {
-        // Only what stands behind these is the caller's own.
+        // The caller's own text begins after one of these prefixes.
         let own = ["@", "sqlite:", "unix:"].iter().find_map(|before| text.strip_prefix(before));
         let text = own.unwrap_or(text);
         let path = Path::new(text);
-        // What is a file's name already is no secret that was pasted in its place.
+        // The name of an existing file is no secret that was pasted in its place.
         if text.is_empty() || path.symlink_metadata().is_ok() || text.parse::<NoteKey>().is_ok() {
             return;
         }
@@ -119,12 +120,13 @@ impl Echo {
         self.withheld.push(withheld);
     }
 
-    /// Returns `message` without what must not be repeated.
+    /// Returns `message` with each withheld text replaced by its description.
     pub(crate) fn message<'a>(&self, message: &'a str) -> Cow<'a, str> {
         self.replaced(message, |_| true)
     }
 
-    /// Returns whether `hint` helps: it repeats no secret, and is not the command that was typed.
+    /// Returns whether `hint` may be printed: it repeats no secret, and is not the command that the
+    /// caller typed.
     pub(crate) fn allows_hint(&self, hint: &str) -> bool {
         let command = hint.rsplit_once(": ").map_or(hint, |(_, command)| command);
         let typed = !self.command.is_empty() && [hint, command].contains(&self.command.as_str());
@@ -144,7 +146,7 @@ impl Echo {
                 line = Cow::Owned(line.replace(text, shown));
             }
         }
-        // What was changed on its way into the message, or cut.
+        // The message may hold a changed or shortened form of the text.
         let left = |w: &&Withheld| w.parts.iter().any(|part| overlaps(part, &line));
         match self.withheld.iter().filter(|w| of(w)).find(left) {
             Some(withheld) => Cow::Owned(format!("{} cannot be used", withheld.shown)),
@@ -153,14 +155,15 @@ impl Echo {
     }
 }
 
-/// The last part of a path that has several, if it may be shown.
+/// Returns the last part of a path. Returns None if the path has no folder, or the name may be a
+/// secret.
 fn file_name(path: &Path) -> Option<String> {
     path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
     let name = path.file_name()?.to_string_lossy().into_owned();
     description(&name).is_none().then_some(name)
 }
 
-/// A flag and the value in the same word.
+/// Splits a word that holds a flag and its value: `--key=x` or `-kx`.
 fn split(word: &str) -> Option<(&str, &str)> {
     if let Some((flag, value)) = word.split_once('=')
         && is_flag(flag)
@@ -171,7 +174,8 @@ fn split(word: &str) -> Option<(&str, &str)> {
     (is_flag(flag) && !word.starts_with("--") && !value.is_empty()).then_some((flag, value))
 }
 
-/// Whether `word` is written as a flag is: lower-case words behind two dashes, a letter behind one.
+/// Returns whether `word` has the form of a flag: `--` and lower-case letters, or `-` and one
+/// letter.
 fn is_flag(word: &str) -> bool {
     let letters = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
     match word.strip_prefix("--") {
@@ -182,7 +186,7 @@ fn is_flag(word: &str) -> bool {
     }
 }
 
-/// Whether the value of `arg` is a path.
+/// Returns whether the value of `arg` is a path.
 pub(crate) fn is_path(arg: &clap::Arg) -> bool {
     matches!(
         arg.get_value_hint(),

@@ -1,34 +1,35 @@
-//! How the program ends: every exit code, in one place.
+//! The exit codes of the program.
 
-/// What the caller's shell sees in `$?`. The numbers are public and never change.
+/// An exit code. The numbers are public and never change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     #[default]
-    /// Done; for `verify`: accepted.
+    /// Done. For `verify`: every request was accepted.
     Ok = 0,
-    /// Judged, and the answer is no.
+    /// A request, log or checkpoint was judged and rejected.
     Rejected = 1,
-    /// Flags or arguments.
+    /// Flags or arguments are wrong.
     Usage = 2,
-    /// Cannot read, not an HTTP/1.1 request, output exists, cannot write.
+    /// An input cannot be read or is not an HTTP/1.1 request; an output exists or cannot be
+    /// written.
     Input = 3,
-    /// Keyfile or trust file: wrong passphrase, none to be had, damaged, too open.
+    /// A keyfile or trust file cannot be used: wrong or no passphrase, damaged, readable by others.
     Key = 4,
-    /// Nonce store, upstream or listener: could not judge.
+    /// No verdict was possible: a nonce store, upstream or listener cannot be used.
     Unavailable = 5,
-    /// A fault of this program. A panic ends with the same number by itself.
+    /// A fault of this program. A panic exits with the same number.
     Bug = 101,
     /// Ctrl-C at a prompt.
     Interrupted = 130,
-    /// Whoever read our output has gone. Not an answer, so it is not in the table of codes: the
-    /// process ends as the platform ends such processes (by `SIGPIPE` on Unix, 128 + 13).
+    /// The reader of our output has closed the pipe. This is no result, so it is not in the table
+    /// of `--help`: the process ends by `SIGPIPE` (128 + 13), as other programs do on Unix.
     Closed = 141,
 }
 
 impl Exit {
-    /// The number.
+    /// Returns the number.
     pub(crate) fn code(self) -> u8 {
-        // A field-less enum with these discriminants always fits.
+        // All discriminants are below 256.
         self as u8
     }
 }

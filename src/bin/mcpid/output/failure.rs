@@ -1,8 +1,8 @@
-//! What kept a command from doing its work, in one voice.
+//! The error type of commands: an exit code, one line and hints.
 //!
 //! A failure is one lower-case line and at most two hints that can be pasted. It is not an
-//! `anyhow::Error` on purpose: with `RUST_BACKTRACE` set, each of those captures a backtrace, and a
-//! wrong passphrase is no bug.
+//! `anyhow::Error`, since `anyhow` captures a backtrace if `RUST_BACKTRACE` is set, and a wrong
+//! passphrase is no bug.
 
 use std::io;
 use std::path::Path;
@@ -11,32 +11,31 @@ pub(crate) use mcpid::verify::rejection::chain;
 
 use crate::output::exit::Exit;
 
-/// The end of a command that could not do its work.
+/// Why a command failed.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
-    /// With which code the program ends.
+    /// The exit code of the program.
     pub(crate) exit: Exit,
-    /// A stable name for programs that read `--json`.
+    /// A stable name, for programs that read `--json`.
     pub(crate) code: &'static str,
-    /// One line without prefix and final period.
+    /// One line without prefix and without final period.
     pub(crate) message: String,
-    /// At most two, each a command or a plain sentence.
+    /// At most two hints, each a command or a plain sentence.
     pub(crate) hints: Vec<String>,
 }
 
 impl Failure {
-    /// A failure without hints.
+    /// Returns a failure without hints.
     pub(crate) fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Self {
         Failure { exit, code, message: message.into(), hints: Vec::new() }
     }
 
-    /// Flags or arguments are wrong.
+    /// Returns a failure about flags or arguments.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Failure::new(Exit::Usage, "usage", message)
     }
 
-    /// The same failure with one more hint. More than two are too many to read, so a third is
-    /// dropped; put the best first.
+    /// Adds a hint. A third hint is dropped, so add the best one first.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         if self.hints.len() < 2 {
             self.hints.push(hint.into());
@@ -44,30 +43,30 @@ impl Failure {
         self
     }
 
-    /// Reading `path` failed.
+    /// Returns the failure to read `path`.
     pub(crate) fn read(path: &Path, error: &io::Error) -> Self {
         Failure::io("read", path, error)
     }
 
-    /// Writing `path` failed.
+    /// Returns the failure to write `path`.
     pub(crate) fn write(path: &Path, error: &io::Error) -> Self {
         Failure::io("write", path, error)
     }
 
     fn io(act: &str, path: &Path, error: &io::Error) -> Self {
         let (code, why) = match reason(error) {
-            // What is about to be made is never missing; its folder is.
+            // If a file to be written is not found, its folder is missing.
             ("not_found", _) if act == "write" => ("no_folder", "no such folder".to_owned()),
             other => other,
         };
         Failure::new(Exit::Input, code, format!("cannot {act} {}: {why}", path.display()))
     }
 
-    /// The one line that programs read instead of the words.
+    /// Returns the failure as one line of JSON.
     pub(crate) fn to_json(&self) -> String {
         let hint = (!self.hints.is_empty()).then(|| self.hints.join("\n"));
         let error = Inner { code: self.code, message: &self.message, hint };
-        // Three strings always make JSON.
+        // Serializing three strings does not fail.
         serde_json::to_string(&Outer { error }).unwrap_or_default()
     }
 }
@@ -84,8 +83,8 @@ struct Inner<'a> {
     hint: Option<String>,
 }
 
-/// A stable code and plain words for what the operating system said. Rust's own text ends with
-/// "(os error 2)", which helps nobody.
+/// Returns a stable code and plain words for an I/O error. The text of Rust's standard library ends
+/// with "(os error 2)", which means nothing to a user.
 pub(crate) fn reason(error: &io::Error) -> (&'static str, String) {
     use io::ErrorKind as Kind;
     let (code, words) = match error.kind() {

@@ -1,7 +1,7 @@
-//! The one writer: stdout is data, stderr is talk, the terminal is for people.
+//! Writes all output: data to stdout, messages to stderr.
 //!
-//! Everything the program says goes through [`Ui`], so that a closed pipe, a full disk and a
-//! terminal escape in someone's header are each dealt with in one place.
+//! All output of the program goes through [`Ui`]. So a closed pipe, a full disk and a terminal
+//! escape in a received header are each handled in one place.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -16,11 +16,11 @@ use crate::output::echo::Echo;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
 
-/// Characters of one line of talk but a hint, which is pasted whole. Each text in it is capped by
-/// itself; this bounds the whole line.
+/// The longest message, in characters. The texts in a message are capped before; this limit bounds
+/// the whole line. Hints have no limit, since a part of a command is of no use.
 const MOST_SAID: usize = 2000;
 
-/// Where the program's words go.
+/// The streams of the program, and how to write to them.
 pub(crate) struct Ui {
     out: Box<dyn Write>,
     err: Box<dyn Write>,
@@ -29,20 +29,20 @@ pub(crate) struct Ui {
     json: bool,
     quiet: bool,
     verbose: bool,
-    /// What messages must not repeat.
+    /// Replaces what messages must not repeat.
     echo: Echo,
-    /// Whether a progress line stands on the terminal now.
+    /// Whether the terminal shows a progress line now.
     progress: bool,
-    /// When one was drawn last, be it gone or not: work whose results are printed takes it away
-    /// with each, and must not draw as often.
+    /// When a progress line was last drawn. It stays set when the line is cleared, so that work
+    /// that prints results between its progress lines does not draw more often.
     drawn: Option<Instant>,
     /// Whether data for a terminal had to be escaped.
     escaped: bool,
-    /// The first failure of a write to stdout that had no caller to tell.
+    /// The first error of a write to stdout in a function that returns no error.
     broken: Option<io::Error>,
 }
 
-/// How the caller wants to be spoken to.
+/// The form of the output that the caller chose.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Manner {
     /// JSON on stdout, and failures as JSON on stderr.
@@ -54,16 +54,16 @@ pub(crate) struct Manner {
 }
 
 impl Ui {
-    /// Speaks on the process's own streams.
+    /// Returns a writer to the process's own streams.
     pub(crate) fn process(manner: Manner) -> Self {
         let (out_terminal, err_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
-        // Rust's stdout writes line by line, also into a file; a hundred thousand verdicts need
-        // fewer system calls than that.
+        // Rust's stdout writes each line by itself, into a file too. Many verdicts need fewer
+        // system calls than that.
         let out = BufWriter::with_capacity(64 * 1024, io::stdout());
         Ui::new(Box::new(out), Box::new(io::stderr()), out_terminal, err_terminal, manner)
     }
 
-    /// Speaks on any two writers; the flags say which of them are terminals.
+    /// Returns a writer to two streams. The flags say which of them are terminals.
     pub(crate) fn new(
         out: Box<dyn Write>,
         err: Box<dyn Write>,
@@ -88,48 +88,49 @@ impl Ui {
         }
     }
 
-    /// Never repeats what looks like a secret in these arguments, nor in the environment.
+    /// Withholds what looks like a secret in these arguments and in the environment.
     pub(crate) fn withholding(mut self, argv: &[OsString]) -> Self {
         self.echo = Echo::of(argv);
         self
     }
 
-    /// Never repeats what looks like a secret in these arguments either.
+    /// Withholds what looks like a secret in further arguments.
     pub(crate) fn withhold(&mut self, argv: &[OsString]) {
         self.echo.add(argv);
     }
 
-    /// What messages must not repeat, for those that are written elsewhere.
+    /// Returns what messages must not repeat, for messages that another writer prints.
     pub(crate) fn echo(&self) -> &Echo {
         &self.echo
     }
 
-    /// Whether results and failures are to be JSON.
+    /// Returns whether results and failures are printed as JSON.
     pub(crate) fn json(&self) -> bool {
         self.json
     }
 
-    /// Whether data was written to a terminal that is not what stands there now.
+    /// Returns whether a terminal shows data in an escaped form, not as it is.
     pub(crate) fn has_escaped(&self) -> bool {
         self.escaped
     }
 
-    /// Whether stderr is a terminal where progress may be drawn.
+    /// Returns whether stderr is a terminal that may show progress.
     pub(crate) fn shows_progress(&self) -> bool {
         self.err_terminal && !self.quiet && !self.json
     }
 
-    /// Writes data to stdout: exactly these bytes, unless stdout is a terminal, where control
-    /// and direction characters are shown as `\u{…}` (line feeds and tabs stay).
+    /// Writes data to stdout: exactly these bytes, unless stdout is a terminal. On a terminal,
+    /// control characters and characters that change the direction of text are written as `\u{…}`,
+    /// except line feeds and tabs.
     ///
     /// # Errors
-    /// A closed pipe, which ends the program without a word, or a disk that is full.
+    /// The pipe is closed, which ends the program without a message, or the disk is full.
     pub(crate) fn data(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.clear_progress();
         let written = if self.out_terminal {
             let text = String::from_utf8_lossy(bytes);
             let shown = escape(&text, |c| c != '\n' && c != '\t' && is_unsafe(c));
-            // A carriage return before its line feed is none to a reader.
+            // A carriage return before a line feed changes nothing that a person sees.
             self.escaped |= shown.replace("\\u{d}\n", "\r\n").as_bytes() != bytes;
             self.out.write_all(shown.as_bytes())
         } else {
@@ -141,17 +142,17 @@ impl Ui {
     /// Writes one line of data to stdout.
     ///
     /// # Errors
-    /// As [`Ui::data`].
+    /// As for [`Ui::data`].
     pub(crate) fn line(&mut self, text: &str) -> Result<(), Failure> {
         self.data(text.as_bytes())?;
         self.data(b"\n")
     }
 
-    /// Writes `value` to stdout as one line of JSON. On a terminal too, this is safe and exact:
-    /// what a terminal could obey is written as a JSON escape, which stands for the same text.
+    /// Writes `value` to stdout as one line of JSON. On a terminal, unsafe characters are written
+    /// as JSON escapes, so that the text is safe and still means the same.
     ///
     /// # Errors
-    /// As [`Ui::data`].
+    /// As for [`Ui::data`].
     pub(crate) fn json_line(&mut self, value: &impl serde::Serialize) -> Result<(), Failure> {
         let text = json_text(value)?;
         self.clear_progress();
@@ -160,43 +161,45 @@ impl Ui {
         self.out.write_all(b"\n").map_err(|e| stdout_failure(&e))
     }
 
-    /// Text that someone else chose, as it may stand inside a line on stdout. Line breaks and
-    /// other controls are always shown as `\u{…}`, since they could fake a line of ours; on a
-    /// terminal so are bidi and zero-width characters, since they could fake what a person reads.
+    /// Returns received text in a form that is safe inside a line on stdout. Control characters are
+    /// always written as `\u{…}`: a line break could forge a line of our output. On a terminal,
+    /// bidirectional and zero-width characters are escaped too, since they could change what a
+    /// person reads.
     pub(crate) fn shown<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if self.out_terminal { escape(text, is_unsafe) } else { escape(text, is_control) }
     }
 
-    /// Says something that the caller did not ask for but should know: `mcpid: TEXT` on stderr.
-    /// Silent under `--quiet`.
+    /// Prints a message that the caller should know: `mcpid: TEXT` on stderr. Silent under
+    /// `--quiet`.
     pub(crate) fn note(&mut self, text: &str) {
         if !self.quiet {
             self.say(&capped(text, MOST_SAID));
         }
     }
 
-    /// As [`Ui::note`], but only under `--verbose`.
+    /// Prints a message as [`Ui::note`] does, but only under `--verbose`.
     pub(crate) fn detail(&mut self, text: &str) {
         if self.verbose && !self.quiet {
             self.say(&capped(text, MOST_SAID));
         }
     }
 
-    /// A warning about safety. Neither `--quiet` nor `--json` silences it.
+    /// Prints a warning about safety. Neither `--quiet` nor `--json` silences it.
     pub(crate) fn warning(&mut self, text: &str) {
         self.say(&capped(&format!("warning: {text}"), MOST_SAID));
     }
 
-    /// A next step that can be pasted: `mcpid: hint: TEXT`. Silent under `--quiet` and `--json`.
+    /// Prints a next step that can be pasted: `mcpid: hint: TEXT`. Silent under `--quiet` and
+    /// `--json`.
     pub(crate) fn hint(&mut self, text: &str) {
         if !self.quiet && !self.json && self.echo.allows_hint(text) {
             self.say(&format!("hint: {text}"));
         }
     }
 
-    /// Reports the failure that ends the command, or one of several inputs.
+    /// Prints the failure that ends the command, or one of several inputs.
     pub(crate) fn failure(&mut self, failure: &Failure) {
-        // Both have been said already: by the reader who went, by the person who pressed Ctrl-C.
+        // Neither needs a message: the reader has gone, or the user pressed Ctrl-C.
         if matches!(failure.exit, Exit::Closed | Exit::Interrupted) {
             return;
         }
@@ -216,8 +219,8 @@ impl Ui {
         }
     }
 
-    /// Draws how far a long piece of work has come; on a terminal only, at most ten times a
-    /// second, and gone again before the next line of talk.
+    /// Draws the progress of long work: only on a terminal, at most ten times a second, and cleared
+    /// before the next message.
     pub(crate) fn progress(&mut self, text: &str) {
         let fresh = self.drawn.is_some_and(|t| t.elapsed() < Duration::from_millis(100));
         if self.shows_progress() && !fresh {
@@ -227,10 +230,10 @@ impl Ui {
         }
     }
 
-    /// Sends everything on its way. To be called once, last.
+    /// Flushes both streams. Call this once, at the end.
     ///
     /// # Errors
-    /// As [`Ui::data`].
+    /// As for [`Ui::data`].
     pub(crate) fn finish(&mut self) -> Result<(), Failure> {
         self.clear_progress();
         if let Some(error) = self.broken.take() {
@@ -241,12 +244,13 @@ impl Ui {
 
     fn say(&mut self, text: &str) {
         self.before_talk();
-        // Talk is lines, also in a log file, so what could break a line is always escaped.
+        // A message is one line, in a log file too, so line breaks are always escaped.
         let text = self.echo.message(text);
         let _ = writeln!(self.err, "mcpid: {}", escape(&text, is_unsafe));
     }
 
-    /// On a terminal both streams meet: a hint must come after the verdict it belongs to.
+    /// Flushes stdout before a message. A terminal shows both streams, and a hint has to come after
+    /// the verdict that it belongs to.
     fn before_talk(&mut self) {
         self.clear_progress();
         if let Err(error) = self.out.flush() {
@@ -261,14 +265,15 @@ impl Ui {
     }
 }
 
-/// A path as one word of a POSIX shell. One that begins with a dash would be read as a flag.
+/// Returns a path as one word of a POSIX shell. A path that begins with a dash gets `./` in front,
+/// or it would be read as a flag.
 pub(crate) fn path_word(path: &Path) -> String {
     let text = path.to_string_lossy();
     let dashed = if text.starts_with('-') { "./" } else { "" };
     shell_word(&format!("{dashed}{text}")).into_owned()
 }
 
-/// What a failed write to stdout means.
+/// Returns the failure for an error of a write to stdout.
 fn stdout_failure(error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Failure::new(Exit::Closed, "closed", "the reader of stdout has gone");

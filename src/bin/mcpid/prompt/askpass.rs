@@ -1,6 +1,7 @@
-//! Asking by an askpass program, as OpenSSH does: the text is its one argument. Whether a key may
-//! be used is asked with `SSH_ASKPASS_PROMPT=confirm`, and yes is an exit code of 0 with nothing,
-//! or `yes`, on its stdout; a passphrase is what it writes there.
+//! Asks by an askpass program, as OpenSSH does: the text is its one argument.
+//!
+//! For consent, `SSH_ASKPASS_PROMPT` is `confirm`, and yes is an exit code of 0 with nothing or
+//! `yes` on stdout. A passphrase is read from stdout.
 
 use std::env;
 use std::ffi::OsString;
@@ -20,25 +21,25 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
 use crate::prompt::terminal;
 
-/// What is read of the answer; more than this is no yes.
+/// Bytes of an answer that are read. A longer answer is not yes.
 const LONGEST: usize = 64;
-/// How long a passphrase is waited for: a client that started us gives up sooner.
+/// How long to wait for a passphrase. A client that started us gives up sooner.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Variables that hold secrets of ours, which are no business of the program.
+/// Variables with secrets, which the askpass program does not get.
 const SECRETS: [&str; 3] = ["MCPID_PASSPHRASE", "MCPID_NONCES", "MCPID_NONCES_PASSWORD"];
 
-/// The program that is set for us.
+/// Returns the program in `MCPID_ASKPASS`.
 pub(crate) fn own() -> Option<PathBuf> {
     set("MCPID_ASKPASS")
 }
 
-/// The program that is set for OpenSSH, unless `SSH_ASKPASS_REQUIRE` says never.
+/// Returns the program in `SSH_ASKPASS`. Returns None if `SSH_ASKPASS_REQUIRE` is `never`.
 pub(crate) fn of_ssh() -> Option<PathBuf> {
     set("SSH_ASKPASS").filter(|_| required() != Some("never".into()))
 }
 
-/// That program, if it is to be asked rather than a terminal (ssh(1), `SSH_ASKPASS_REQUIRE`).
+/// Returns the program in `SSH_ASKPASS` if `SSH_ASKPASS_REQUIRE` prefers it to a terminal (ssh(1)).
 pub(crate) fn of_ssh_first() -> Option<PathBuf> {
     of_ssh().filter(|_| required().is_some_and(|word| word == "prefer" || word == "force"))
 }
@@ -51,7 +52,7 @@ fn set(variable: &str) -> Option<PathBuf> {
     env::var_os(variable).filter(|program: &OsString| !program.is_empty()).map(PathBuf::from)
 }
 
-/// Asks by `program`, and ends it when `wait` is over.
+/// Asks for consent by `program`, and stops the program when `wait` is over.
 pub(super) fn ask(program: &Path, asked: &ConsentQuestion, wait: &Wait) -> ConsentAnswer {
     let mut limits = PageLimits::default().with_width(72);
     (limits.lines, limits.text) = (30, 300);
@@ -67,10 +68,10 @@ pub(super) fn ask(program: &Path, asked: &ConsentQuestion, wait: &Wait) -> Conse
     judged.unwrap_or_else(|why| ConsentAnswer::No(NoConsent::Failed(failed(program, &why))))
 }
 
-/// Asks for a passphrase by `program`, as ssh-add does: what it writes on its first line.
+/// Asks for a passphrase by `program`, as ssh-add does, and returns the first line of its output.
 ///
 /// # Errors
-/// The program does not run, ends otherwise than well, or says more than a passphrase has.
+/// The program does not run, fails, or prints more than a passphrase can have.
 pub(crate) fn passphrase(
     program: &Path,
     question: &str,
@@ -103,21 +104,21 @@ pub(crate) fn passphrase(
 }
 
 fn failed(program: &Path, why: &str) -> String {
-    // A client sees this, and what stands in the variable may be no program.
+    // The client sees this message, and the variable may hold a secret in place of a program.
     let name = program.to_string_lossy();
     let name = description(&name).unwrap_or_else(|| name.into_owned());
     format!("the askpass program {name}: {why}")
 }
 
-/// How a program ended.
+/// How an askpass program ended.
 enum Ran<E> {
-    /// By itself; with the beginning of what it wrote.
+    /// It ended by itself; with the beginning of its output.
     Done(ExitStatus, Zeroizing<Vec<u8>>),
-    /// It was ended.
+    /// It was stopped, for this reason.
     Stopped(E),
 }
 
-/// Runs an askpass program until it ends, or `stop` says why it is to.
+/// Runs an askpass program until it ends, or `stop` returns a reason to stop it.
 fn run<E>(
     mut command: Command,
     longest: usize,
@@ -127,14 +128,14 @@ fn run<E>(
         command.env_remove(name);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped());
-    // What it has started ends with it.
+    // The processes that it starts end with it.
     let (child, group) = terminal::start_asker(&mut command).map_err(|error| reason(&error).1)?;
-    // Room for all of it at once: no half of a secret is left behind by growth.
+    // The whole capacity at once: a vector that grows leaves a copy of a secret behind.
     let said = Zeroizing::new(Vec::with_capacity(longest));
     let mut running = Running { child, group, stdout: None, said };
     running.listen().map_err(|error| reason(&error).1)?;
     let status = loop {
-        // Read as it comes, or a program with much to say would never end.
+        // Read while it runs: a program with much output would block otherwise and never end.
         running.read(longest).map_err(|error| reason(&error).1)?;
         if let Some(status) = running.child.try_wait().map_err(|error| reason(&error).1)? {
             break status;
@@ -164,29 +165,29 @@ fn judge(status: ExitStatus, said: &[u8]) -> Result<ConsentAnswer, String> {
     })
 }
 
-/// A program that ends when this does, and all that it has started.
+/// A running program. Dropping this stops the program and the processes that it started.
 struct Running {
     child: Child,
-    /// Its process group, as long as that is to be ended.
+    /// Its process group, until that was stopped.
     group: Option<Pid>,
     stdout: Option<ChildStdout>,
-    /// The beginning of what it wrote.
+    /// The beginning of its output.
     said: Zeroizing<Vec<u8>>,
 }
 
 impl Running {
-    /// From now on [`Self::read`] does not wait.
+    /// Makes its stdout non-blocking, so that [`Self::read`] does not wait.
     fn listen(&mut self) -> io::Result<()> {
         self.stdout = self.child.stdout.take();
         self.stdout.as_ref().map_or(Ok(()), |stdout| Ok(rustix::io::ioctl_fionbio(stdout, true)?))
     }
 
-    /// Takes what it has written by now. Another program may hold its stdout on: that is not
-    /// waited for.
+    /// Reads the output so far. It does not wait for the end of the output, since another process
+    /// may keep the pipe open.
     fn read(&mut self, longest: usize) -> io::Result<()> {
         let Some(stdout) = &mut self.stdout else { return Ok(()) };
         let mut some = Zeroizing::new([0; 4096]);
-        // More than a pipe holds.
+        // 64 reads are more than a pipe holds.
         for _ in 0..64 {
             match stdout.read(&mut *some) {
                 Ok(0) => break,
@@ -203,7 +204,7 @@ impl Running {
     }
 
     fn end(&mut self) {
-        // Once only: the number may be another group's later.
+        // Only once: another process group may get this number later.
         if let Some(group) = self.group.take() {
             terminal::asker_ended();
             let _ = kill_process_group(group, Signal::KILL);

@@ -1,7 +1,7 @@
-//! Asking a person whether a request may be signed: on the terminal, or by an askpass program.
+//! Asks a person whether a request may be signed, on the terminal or by an askpass program.
 //!
-//! stdin and stdout carry MCP while this happens, so neither is touched. Whatever is not an
-//! express yes in time is a no.
+//! stdin and stdout carry MCP meanwhile, so neither is used. An answer that is not an express yes
+//! in time counts as no.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,25 +13,25 @@ use super::wait::Wait;
 use super::{askpass, consent_terminal};
 use crate::prompt::terminal::{self, Terminal};
 
-/// How long a person has to answer, in seconds: MCP clients give up after a minute themselves.
+/// How long a person has to answer, in seconds. MCP clients themselves give up after a minute.
 pub(crate) const ANSWERING: u32 = 60;
 
-/// How much longer than a person an asker may take before it is given up.
+/// How much longer than the person the asking thread may take before it is abandoned.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// By what a person is asked.
+/// The ways to ask a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     /// Only on the terminal.
     Terminal,
     /// Only by an askpass program.
     Askpass,
-    /// By `MCPID_ASKPASS`, which somebody has set for this very purpose; else on the terminal, if
-    /// it is free; else by `SSH_ASKPASS`.
+    /// By `MCPID_ASKPASS` if it is set, else on the terminal if no other program uses it, else by
+    /// `SSH_ASKPASS`.
     Any,
 }
 
-/// Asks one question at a time.
+/// Asks a person, one question at a time.
 pub(crate) struct Asker {
     way: Way,
     patience: Duration,
@@ -39,7 +39,7 @@ pub(crate) struct Asker {
 }
 
 impl Asker {
-    /// Asks by `way`, and takes silence of `patience` for a no.
+    /// Returns an asker by `way`. Silence for longer than `patience` counts as no.
     pub(crate) fn new(way: Way, patience: Duration) -> Self {
         Asker { way, patience, turn: tokio::sync::Mutex::new(()) }
     }
@@ -51,7 +51,8 @@ impl Consent for Asker {
             let _turn = self.turn.lock().await;
             let (way, patience, asked) = (self.way, self.patience, asked.clone());
             let wait = Wait { until: Instant::now() + patience, patience, over: Arc::default() };
-            // Goes off when this future ends, be it dropped before there is an answer.
+            // Withdraws the question when this future ends, also if it is dropped before there is
+            // an answer.
             let withdrawal = Withdrawal(wait.clone());
             let asking = tokio::task::spawn_blocking(move || put(way, &asked, &wait));
             let answer = match tokio::time::timeout(patience + GRACE, asking).await {
@@ -67,18 +68,18 @@ impl Consent for Asker {
     }
 }
 
-/// Takes the question back when it is dropped.
+/// Withdraws the question when it is dropped.
 struct Withdrawal(Wait);
 
 impl Drop for Withdrawal {
     fn drop(&mut self) {
-        // First the word, then the terminal: a question that begins in between sees the word.
+        // The flag first, then the terminal: a question that begins in between sees the flag.
         self.0.over.store(true, Ordering::SeqCst);
         terminal::restore();
     }
 }
 
-/// Puts the question, and blocks until there is an answer or `wait` is over.
+/// Asks, and blocks until there is an answer or `wait` is over.
 fn put(way: Way, asked: &ConsentQuestion, wait: &Wait) -> ConsentAnswer {
     let refused = match way {
         Way::Terminal => match by_terminal(asked, wait) {
@@ -105,13 +106,13 @@ fn put(way: Way, asked: &ConsentQuestion, wait: &Wait) -> ConsentAnswer {
     ConsentAnswer::No(NoConsent::NoWay(refused))
 }
 
-/// Asks on the terminal, once no other of these programs does.
+/// Asks on the terminal, after waiting for other processes of this program that ask there.
 ///
 /// # Errors
-/// Why it cannot be asked on, in words.
+/// Why the terminal cannot be used, in words.
 fn by_terminal(asked: &ConsentQuestion, wait: &Wait) -> Result<ConsentAnswer, &'static str> {
     let terminal = Terminal::open().ok_or("there is no terminal")?;
-    // A client may have started several of us on one terminal.
+    // A client may have started this program several times on one terminal.
     let turn = loop {
         match terminal.turn() {
             Ok(Some(turn)) => break turn,

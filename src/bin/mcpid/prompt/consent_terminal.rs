@@ -1,4 +1,4 @@
-//! The question on the terminal.
+//! Asks for consent on the terminal.
 
 use mcpid::connect::consent::{ConsentAnswer, ConsentQuestion, NoConsent, PageLimits};
 use signal_hook::consts::SIGINT;
@@ -7,12 +7,12 @@ use super::wait::Wait;
 use crate::output::failure::reason;
 use crate::prompt::terminal::{Terminal, Typing};
 
-/// Answers that are neither yes nor no are asked for again, so many times.
+/// How often to ask if the answer is neither yes nor no.
 const PATIENT: usize = 3;
-/// The longest answer that is kept; what is longer is none.
+/// Characters of an answer that are kept. A longer answer is neither yes nor no.
 const LONGEST: usize = 16;
 
-/// Shows what is asked, and waits for a line that says yes or no.
+/// Shows the question, and waits for a line that says yes or no.
 pub(super) fn ask(terminal: &Terminal, asked: &ConsentQuestion, wait: &Wait) -> ConsentAnswer {
     let answer = match put(terminal, asked, wait) {
         Ok(answer) => answer,
@@ -29,10 +29,10 @@ pub(super) fn ask(terminal: &Terminal, asked: &ConsentQuestion, wait: &Wait) -> 
         ConsentAnswer::No(NoConsent::Withdrawn) => "mcpid: withdrawn, and not sent\n".to_owned(),
         ConsentAnswer::No(why) => format!("mcpid: not sent: {why}\n"),
     };
-    // The answer stands, whether or not anybody can read this.
+    // The answer holds even if this line cannot be written.
     let _ = terminal.show(&words);
     if answer == ConsentAnswer::No(NoConsent::Interrupted) {
-        // As if the terminal had made the signal: the program is to end in its own way.
+        // As if the terminal had sent the signal, so that the program ends as usual.
         let _ = signal_hook::low_level::raise(SIGINT);
     }
     answer
@@ -49,14 +49,14 @@ fn put(
     }
     let (columns, rows) = terminal.size();
     let mut limits = PageLimits::default().with_width(columns.min(120));
-    // So that the first line of it has not left the screen when the last one is written.
+    // The first line of the question has to be on the screen when the last line is written.
     limits.lines = rows.saturating_sub(22).clamp(8, limits.lines);
     let mut hidden = page(terminal, asked, &limits)?;
     for _ in 0..PATIENT {
         let (all, seconds) =
             (if hidden > 0 { ", a shows all" } else { "" }, wait.patience.as_secs());
         show(terminal, &format!("sign it and send it? [y/N{all}; {seconds} s] "))?;
-        // Keys that were hit while the page was written were no answer to it.
+        // Keys that were hit before the question was complete do not answer it.
         typing.forget();
         match line(terminal, &mut typing, wait)? {
             Line::Ended(refused) => return Ok(ConsentAnswer::No(refused)),
@@ -94,7 +94,7 @@ fn show(terminal: &Terminal, text: &str) -> std::io::Result<()> {
     terminal.show(text).map_err(|failure| std::io::Error::other(failure.message))
 }
 
-/// What came of waiting for a line.
+/// How the reading of a line ended.
 enum Line {
     Text(String),
     /// Ctrl-C.
@@ -102,7 +102,7 @@ enum Line {
     Ended(NoConsent),
 }
 
-/// Reads one line, echoing it; Ctrl-D is an empty one.
+/// Reads one line and echoes it. Ctrl-D gives an empty line.
 fn line(terminal: &Terminal, typing: &mut Typing, wait: &Wait) -> std::io::Result<Line> {
     let mut text = String::new();
     let mut keys = [0; 64];
@@ -130,8 +130,8 @@ fn line(terminal: &Terminal, typing: &mut Typing, wait: &Wait) -> std::io::Resul
                         show(terminal, "\u{8} \u{8}")?;
                     }
                 }
-                // What cannot be part of an answer is kept as a mark that makes it none: an arrow
-                // key, a pasted letter, the seventeenth character.
+                // A key that cannot be part of an answer, such as an arrow key, a pasted letter or
+                // the 17th character, is kept as a mark that makes the answer invalid.
                 key => {
                     let key = if key.is_ascii_graphic() { char::from(key) } else { '?' };
                     if text.len() < LONGEST {

@@ -1,6 +1,8 @@
-//! Where a passphrase comes from: one of three given sources, else a person, by an askpass program
-//! or on the terminal. Never an argument, which every process can read, and never stdin unasked,
-//! which is data.
+//! Finds and reads passphrases: from a file, a descriptor or a variable, else from a person, by an
+//! askpass program or on the terminal.
+//!
+//! Never from an argument, which every process can read, and never from stdin by default, since
+//! stdin is data.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -16,21 +18,21 @@ use crate::output::ui::{Ui, visible};
 use crate::prompt::askpass;
 use crate::prompt::terminal::Terminal;
 
-/// More than anyone types, and little enough that a wrong file is noticed.
+/// Bytes of a passphrase. No person types more, and a wrong file is noticed.
 const LIMIT: u32 = 4096;
-/// Words in a passphrase that is made up: 11 bits each, 77 in all.
+/// Words of a generated passphrase: 11 bits each, 77 bits in all.
 const WORDS: usize = 7;
-/// Characters of the shortest passphrase that protects a key, without `--weak`.
+/// Characters of the shortest passphrase that is accepted without `--weak`.
 const SHORTEST: usize = 8;
 const VARIABLE: &str = "MCPID_PASSPHRASE";
 
-/// A passphrase's bytes, exactly as given.
+/// The bytes of a passphrase, exactly as given.
 pub(crate) type Passphrase = Zeroizing<Vec<u8>>;
 
-/// Where the passphrase will come from. Made before any work, so that nobody is asked for a
-/// passphrase that then proves useless.
+/// Where a passphrase will come from. This is found before any work, so that a person is not asked
+/// for a passphrase that is then of no use.
 pub(crate) enum Source {
-    /// It was given, and is here.
+    /// It was given by a flag or variable.
     Given(Passphrase),
     /// It will be asked for on the terminal.
     Ask(Terminal),
@@ -38,8 +40,8 @@ pub(crate) enum Source {
     Askpass(PathBuf),
 }
 
-/// How a person can be asked: by `MCPID_ASKPASS`, which is set for this very purpose, else on the
-/// terminal, if no other program has it, else by `SSH_ASKPASS`.
+/// Returns the way to ask a person: by `MCPID_ASKPASS` if it is set, else on the terminal if no
+/// other program uses it, else by `SSH_ASKPASS`.
 fn person() -> Option<Source> {
     if let Some(program) = askpass::own().or_else(askpass::of_ssh_first) {
         return Some(Source::Askpass(program));
@@ -55,7 +57,7 @@ fn person() -> Option<Source> {
 /// Refuses two given passphrases, whether or not one is needed.
 ///
 /// # Errors
-/// Two are given; the failure names both.
+/// Two are given. The failure names both.
 pub(crate) fn check(args: &PassphraseArgs) -> Result<(), Failure> {
     let given: Vec<&str> = [
         ("--passphrase-file", args.passphrase_file.is_some()),
@@ -71,11 +73,11 @@ pub(crate) fn check(args: &PassphraseArgs) -> Result<(), Failure> {
     }
 }
 
-/// Finds the source of an existing or new passphrase: `--passphrase-file`, `--passphrase-fd`,
-/// `MCPID_PASSPHRASE`, else a person.
+/// Finds the source of a passphrase: `--passphrase-file`, `--passphrase-fd`, `MCPID_PASSPHRASE`,
+/// else a person.
 ///
 /// # Errors
-/// Two are given, the one that is given cannot be read or is empty, or there is none at all.
+/// Two are given, the given one cannot be read or is empty, or there is no source.
 pub(crate) fn source(args: &PassphraseArgs, ui: &mut Ui) -> Result<Source, Failure> {
     check(args)?;
     keep_out_of_dumps();
@@ -95,10 +97,10 @@ pub(crate) fn source(args: &PassphraseArgs, ui: &mut Ui) -> Result<Source, Failu
     })
 }
 
-/// Finds the source of the passphrase that is to replace another.
+/// Finds the source of the passphrase that replaces another.
 ///
 /// # Errors
-/// As [`source`].
+/// As for [`source`].
 pub(crate) fn new_source(
     file: Option<&Path>,
     fd: Option<u32>,
@@ -120,10 +122,10 @@ pub(crate) fn new_source(
 }
 
 impl Source {
-    /// Refuses a new passphrase that is given and short, before any question is asked.
+    /// Refuses a given passphrase that is too short, before any question.
     ///
     /// # Errors
-    /// Under 8 characters, unless `weak` ones are wanted.
+    /// It has under 8 characters, and `weak` is false.
     pub(crate) fn strong_unless(self, weak: bool) -> Result<Self, Failure> {
         if let Source::Given(given) = &self {
             check_strength(given, weak)?;
@@ -131,7 +133,7 @@ impl Source {
         Ok(self)
     }
 
-    /// The passphrase of a keyfile that exists; asked for once.
+    /// Returns the passphrase of an existing keyfile. A person is asked once.
     ///
     /// # Errors
     /// An empty answer, Ctrl-D or Ctrl-C.
@@ -149,11 +151,12 @@ impl Source {
         }
     }
 
-    /// The passphrase of a keyfile that is to be written; asked for twice. An empty answer makes
-    /// one up and shows it, on the terminal and nowhere else.
+    /// Returns the passphrase of a new keyfile. A person is asked twice; if the answer is empty, a
+    /// passphrase is generated and shown on the terminal only.
     ///
     /// # Errors
-    /// Under 8 characters, unless `weak` ones are wanted; the two answers differ, Ctrl-D or Ctrl-C.
+    /// The passphrase has under 8 characters and `weak` is false, the two answers differ, Ctrl-D or
+    /// Ctrl-C.
     pub(crate) fn fresh(self, whose: &str, weak: bool) -> Result<Passphrase, Failure> {
         let terminal = match self {
             Source::Given(given) => return Ok(given),
@@ -190,7 +193,7 @@ impl Source {
     }
 }
 
-/// Counts characters, not bytes; a byte that belongs to none counts as one.
+/// Counts characters, not bytes. Each invalid byte counts as one character.
 fn check_strength(given: &Passphrase, weak: bool) -> Result<(), Failure> {
     let count: usize = given
         .utf8_chunks()
@@ -236,7 +239,7 @@ fn from_flags(
             );
         }
         (Some(path), _) => (path.to_owned(), path.display().to_string()),
-        // Opened by name: turning a number into a file is unsafe code, and this is the same.
+        // Opened by name, since turning a number into a file is unsafe code.
         (None, Some(fd)) => (PathBuf::from(format!("/dev/fd/{fd}")), format!("{flag}-fd {fd}")),
         (None, None) => return Ok(None),
     };
@@ -247,7 +250,7 @@ fn from_flags(
             format!("{flag}-fd {fd}: that file descriptor is not open"),
         )
         .hint(format!("in a shell: {flag}-fd {fd} {fd}<FILE")),
-        // Whoever takes the flag for another has written the passphrase itself.
+        // The value of this flag may be the passphrase itself, so it is not repeated.
         _ if failure.code == "not_found" => {
             Failure::new(Exit::Input, "not_found", format!("{flag}-file names no file"))
         }
@@ -256,7 +259,7 @@ fn from_flags(
     checked(opened.read_secret(LIMIT)?, &name).map(Some)
 }
 
-/// Drops one trailing newline, and refuses what is then empty.
+/// Removes one trailing newline, and refuses a passphrase that is empty then.
 fn checked(mut bytes: Passphrase, name: &str) -> Result<Passphrase, Failure> {
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
@@ -275,11 +278,11 @@ fn checked(mut bytes: Passphrase, name: &str) -> Result<Passphrase, Failure> {
     Ok(bytes)
 }
 
-/// Seven words from the English list of BIP 39. It has 2^11, so eleven random bits choose one
-/// without bias.
+/// Generates seven words from the English list of BIP 39. The list has 2^11 words, so that eleven
+/// random bits choose one without bias.
 fn make_up() -> Result<Passphrase, Failure> {
     let list = bip39::Language::English.word_list();
-    // Room for all at once, so that no half of a secret is left behind by growth.
+    // The whole capacity at once: a vector that grows leaves a copy of a secret behind.
     let mut made = Zeroizing::new(Vec::with_capacity(WORDS * 9));
     for place in 0..WORDS {
         let random = rand::rngs::SysRng.try_next_u32().map_err(|e| {
@@ -295,8 +298,8 @@ fn make_up() -> Result<Passphrase, Failure> {
     Ok(made)
 }
 
-/// Keeps secrets out of core dumps and away from other processes of this user that might attach.
-/// To be called before the first secret is read; what a system does not offer is not missed.
+/// Keeps secrets out of core dumps, and stops other processes of this user from attaching. Call
+/// this before the first secret is read. A system without these features is no error.
 pub(crate) fn keep_out_of_dumps() {
     #[cfg(unix)]
     {

@@ -1,8 +1,8 @@
-//! Asking on the terminal: `/dev/tty`, whatever stdin and stdout are.
+//! Asks on the terminal, `/dev/tty`, even if stdin and stdout are redirected.
 //!
-//! The terminal's mode is changed here and nowhere else. `rpassword` only edits the line: left to
-//! itself it prints the question while echo is still on, and dies of Ctrl-C before it puts the
-//! terminal back.
+//! The terminal's mode is changed only here. `rpassword` is used to edit the line only: by itself
+//! it prints the question while echo is still on, and Ctrl-C ends it before it restores the
+//! terminal.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write as _};
@@ -23,33 +23,34 @@ use zeroize::Zeroizing;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
 
-/// The terminal that this process belongs to.
+/// The controlling terminal of this process.
 pub(crate) struct Terminal {
     tty: File,
 }
 
-/// What has to be put back while a question stands on the terminal.
+/// What to restore after a question on the terminal.
 struct Asked {
     tty: File,
     before: Termios,
 }
 
-/// The question that stands now; at most one.
+/// The question on the terminal now; at most one.
 static ASKED: Mutex<Option<Asked>> = Mutex::new(None);
 
 impl Terminal {
-    /// The terminal, or nothing where there is none (`cron`, `setsid`, most services).
+    /// Opens the terminal. Returns None if the process has none, as under `cron`, `setsid` and in
+    /// most services.
     pub(crate) fn open() -> Option<Terminal> {
         let tty = OpenOptions::new().read(true).write(true).open("/dev/tty").ok()?;
         rustix::termios::tcgetattr(&tty).ok()?;
         Some(Terminal { tty })
     }
 
-    /// Shows `question` and reads one line that is not echoed.
+    /// Shows `question` and reads one line without echo.
     ///
     /// # Errors
-    /// Ctrl-C ([`Exit::Interrupted`]), Ctrl-D, or bytes that are not UTF-8: the line editor cannot
-    /// keep those apart, and two passphrases must never count as one.
+    /// Ctrl-C ([`Exit::Interrupted`]), Ctrl-D, or bytes that are not UTF-8: the line editor
+    /// replaces them, so that two different passphrases would become the same.
     pub(crate) fn ask(&self, question: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let quiet = Quiet::begin(&self.tty, Pace::Waiting).map_err(|e| failed(&e))?;
         self.show(question)?;
@@ -74,8 +75,8 @@ impl Terminal {
         Ok(Zeroizing::new(answer.as_bytes().to_vec()))
     }
 
-    /// Whether a question can be put here now: this process is in the foreground, and the terminal
-    /// reads lines, which it does not while another program draws on it.
+    /// Returns whether a question can be asked now: this process is in the foreground, and the
+    /// terminal is in line mode, which a program that draws on it turns off.
     pub(crate) fn is_free(&self) -> bool {
         let foreground = rustix::termios::tcgetpgrp(&self.tty);
         let mode = rustix::termios::tcgetattr(&self.tty);
@@ -83,9 +84,9 @@ impl Terminal {
             && mode.is_ok_and(|mode| mode.local_modes.contains(LocalModes::ICANON))
     }
 
-    /// The right to ask here, among all programs of this kind on this terminal, until it is dropped;
-    /// nothing, if one of the others has it. Where the system does not say which terminal it is,
-    /// each has it.
+    /// Takes the lock that lets one process of this program at a time ask on this terminal. Returns
+    /// None if another process has it. If the system does not say which terminal this is, there is
+    /// no lock and every process may ask.
     ///
     /// # Errors
     /// The terminal is gone.
@@ -99,7 +100,7 @@ impl Terminal {
         }
     }
 
-    /// Columns and rows; 80 and 24 where it does not say.
+    /// Returns the columns and rows of the terminal, or 80 and 24 if it does not say.
     pub(crate) fn size(&self) -> (usize, usize) {
         match rustix::termios::tcgetwinsize(&self.tty) {
             Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {
@@ -109,8 +110,8 @@ impl Terminal {
         }
     }
 
-    /// Begins to read keys one by one, without echo. What was typed before is thrown away: it was
-    /// no answer to what is about to be asked.
+    /// Begins to read single keys without echo. Keys typed before are discarded, since they do not
+    /// answer the question that comes now.
     ///
     /// # Errors
     /// The terminal is gone.
@@ -119,7 +120,7 @@ impl Terminal {
         Ok(Typing { tty: self.tty.try_clone()?, _quiet: quiet })
     }
 
-    /// Shows `text`, which must hold nothing that others chose.
+    /// Prints `text`, which must hold no text from outside.
     ///
     /// # Errors
     /// The terminal is gone.
@@ -127,7 +128,7 @@ impl Terminal {
         self.show_secret(text.as_bytes())
     }
 
-    /// Shows a secret; nothing else ever sees it.
+    /// Prints a secret, to the terminal only.
     ///
     /// # Errors
     /// The terminal is gone.
@@ -141,14 +142,15 @@ fn failed(error: &io::Error) -> Failure {
     Failure::new(Exit::Key, code, format!("cannot ask on the terminal: {why}"))
 }
 
-/// The right to ask on a terminal, which ends when it is dropped.
+/// The lock of a terminal, released when this is dropped.
 pub(crate) struct Turn(#[expect(dead_code, reason = "a lock is only held")] Option<File>);
 
-/// The device of this process's terminal. `/dev/tty` is one file for all of them, so that a lock on
-/// it would be one on everybody's.
+/// Returns the device of this process's terminal. `/dev/tty` is one file for all terminals, so that
+/// a lock on it would stop the processes on all of them.
 fn device() -> Option<PathBuf> {
     let about = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // proc_pid_stat(5): behind the name, which may hold anything, the fifth is the terminal.
+    // proc_pid_stat(5): after the name of the program, which may hold any character, the fifth
+    // field is the terminal.
     let (_, about) = about.rsplit_once(')')?;
     let number: rustix::fs::Dev = about.split_ascii_whitespace().nth(4)?.parse().ok()?;
     let (major, minor) = (rustix::fs::major(number), rustix::fs::minor(number));
@@ -161,15 +163,15 @@ fn device() -> Option<PathBuf> {
     (found.st_rdev == number).then(|| PathBuf::from(path))
 }
 
-/// Keys as they are typed, until this is dropped.
+/// Reads single keys until this is dropped.
 pub(crate) struct Typing {
     tty: File,
     _quiet: Quiet,
 }
 
 impl Typing {
-    /// What was typed within a tenth of a second, perhaps nothing; or nothing at all, if the
-    /// question was taken back meanwhile.
+    /// Returns the keys typed within a tenth of a second, perhaps none. Returns None if the
+    /// question was withdrawn meanwhile.
     ///
     /// # Errors
     /// The terminal is gone.
@@ -184,14 +186,14 @@ impl Typing {
         }
     }
 
-    /// Throws away what was typed and not read.
+    /// Discards keys that were typed and not read.
     pub(crate) fn forget(&self) {
         let _ = rustix::termios::tcflush(&self.tty, QueueSelector::IFlush);
     }
 }
 
-/// Leaves the signals that end a program to whoever has handlers of their own for them: from now
-/// on they only put the terminal back here.
+/// Says that the program handles the signals that end it. From now on, this module only restores
+/// the terminal on a signal.
 pub(crate) fn leave_signals() {
     LEFT.store(true, Ordering::SeqCst);
 }
@@ -204,31 +206,32 @@ pub(crate) fn end_by_hangup() {
     }
 }
 
-/// Puts the terminal back for good: the program ends, and whatever still runs asks nothing more.
+/// Restores the terminal for good. The program ends, and threads that still run cannot ask any
+/// more.
 pub(crate) fn close() {
     CLOSED.store(true, Ordering::SeqCst);
     restore();
 }
 
-/// Whether no question may stand any more.
+/// Whether no question may be asked any more.
 static CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// Whether SIGINT and SIGTERM are somebody else's.
+/// Whether another part of the program handles SIGINT and SIGTERM.
 static LEFT: AtomicBool = AtomicBool::new(false);
 
 /// Whether a SIGHUP was turned into the SIGTERM of an orderly end.
 static HUNG_UP: AtomicBool = AtomicBool::new(false);
 
-/// How keys are waited for.
+/// How to wait for a key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pace {
-    /// Until there is one.
+    /// Until there is a key.
     Waiting,
-    /// A tenth of a second.
+    /// For a tenth of a second.
     Polling,
 }
 
-/// No echo, no line editing by the system, no signals from keys, as long as this lives.
+/// While this lives, the terminal has no echo, no line editing and no signals from keys.
 struct Quiet;
 
 impl Quiet {
@@ -244,12 +247,12 @@ impl Quiet {
         };
         quiet.special_codes[SpecialCodeIndex::VMIN] = least;
         quiet.special_codes[SpecialCodeIndex::VTIME] = tenths;
-        // A key for a secret may be typed ahead; an answer to a question not yet asked may not.
+        // A secret may be typed ahead; an answer to a question not yet asked may not.
         let when = match pace {
             Pace::Waiting => OptionalActions::Now,
             Pace::Polling => OptionalActions::Flush,
         };
-        // Under the lock, so that whoever takes the question back comes before or after all of it.
+        // Under the lock, so that a withdrawal comes before or after all of this.
         let mut standing = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
         if CLOSED.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::Interrupted.into());
@@ -257,7 +260,7 @@ impl Quiet {
         *standing = Some(Asked { tty: tty.try_clone()?, before });
         let changed = rustix::termios::tcsetattr(tty, when, &quiet);
         drop(standing);
-        // From here on there is something to put back, whatever happens.
+        // From here on, the terminal has to be restored on every way out.
         let guard = Quiet;
         changed?;
         Ok(guard)
@@ -270,27 +273,28 @@ impl Drop for Quiet {
     }
 }
 
-/// Puts the terminal back, if a question stands on it, and says whether one did.
+/// Restores the terminal if it shows a question, and returns whether it did.
 pub(crate) fn restore() -> bool {
     let mut standing = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(Asked { mut tty, before }) = standing.take() else { return false };
     let _ = rustix::termios::tcsetattr(&tty, OptionalActions::Now, &before);
-    // A terminal that is stopped would let nobody else take their question back.
+    // A terminal that is stopped (Ctrl-S) blocks this write, which must not block others on the
+    // lock.
     drop(standing);
     // The Enter that ended the answer was not echoed either.
     let _ = tty.write_all(b"\n");
     true
 }
 
-/// The process group of a program that asks for us, if there is one.
+/// The process group of the running askpass program, if there is one.
 static ASKER: Mutex<Option<Pid>> = Mutex::new(None);
 
-/// Starts a program that asks for us, in a process group of its own, which ends, too, when a signal
-/// ends this process.
+/// Starts an askpass program in a process group of its own. A signal that ends this process stops
+/// the group too.
 pub(crate) fn start_asker(command: &mut Command) -> io::Result<(Child, Option<Pid>)> {
-    // Without the thread the program only stays open for longer.
+    // Without the thread, the program only stays open for longer.
     let _ = watch_signals();
-    // A signal that comes while the program starts waits for its number.
+    // The lock makes a signal that comes now wait for the number of the group.
     let mut asker = ASKER.lock().unwrap_or_else(PoisonError::into_inner);
     let child = command.process_group(0).spawn()?;
     *asker = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
@@ -298,12 +302,12 @@ pub(crate) fn start_asker(command: &mut Command) -> io::Result<(Child, Option<Pi
     Ok((child, group))
 }
 
-/// The program that asked has ended.
+/// Forgets the process group of an askpass program that has ended.
 pub(crate) fn asker_ended() {
     *ASKER.lock().unwrap_or_else(PoisonError::into_inner) = None;
 }
 
-/// Starts, once, a thread that puts the terminal back when a signal ends the process.
+/// Starts, once, a thread that restores the terminal when a signal ends the process.
 fn watch_signals() -> io::Result<()> {
     static WATCH: OnceLock<()> = OnceLock::new();
     if WATCH.get().is_some() {
@@ -329,7 +333,7 @@ fn watch_signals() -> io::Result<()> {
             if stood && signal == SIGINT {
                 std::process::exit(Exit::Interrupted.code().into());
             }
-            // Installing a handler has switched the default off for good; this is it.
+            // The installed handler has replaced the default action for good, so it is emulated.
             let _ = signal_hook::low_level::emulate_default_handler(signal);
         }
     })?;
@@ -337,8 +341,9 @@ fn watch_signals() -> io::Result<()> {
     Ok(())
 }
 
-/// The keys as they are typed. Ctrl-C comes as a byte, since the terminal makes no signals now, and
-/// ends the question here: `rpassword` would raise a signal, and the process would race itself.
+/// Reads keys as they are typed. The terminal makes no signals now, so Ctrl-C comes as a byte and
+/// ends the question here. `rpassword` would raise a signal instead, and the handler would run at
+/// the same time as the code after the question.
 struct Keys(File);
 
 impl Read for Keys {

@@ -1,4 +1,4 @@
-//! How long a person may take to answer, and what ends the wait before.
+//! How long a person may take to answer, and what ends the wait earlier.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 use mcpid::connect::consent::NoConsent;
 
-/// How long an answer is waited for.
+/// The time limit of a question, and whether it was withdrawn.
 #[derive(Clone)]
 pub(super) struct Wait {
     pub(super) until: Instant,
     pub(super) patience: Duration,
-    /// Whether the question was taken back.
+    /// Set when the question is withdrawn.
     pub(super) over: Arc<AtomicBool>,
 }
 
 impl Wait {
-    /// Why to wait no longer, if so.
+    /// Returns why the wait is over. Returns None while it lasts.
     pub(super) fn ended(&self) -> Option<NoConsent> {
         if self.over.load(Ordering::SeqCst) {
             return Some(NoConsent::Withdrawn);

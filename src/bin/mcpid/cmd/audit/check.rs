@@ -1,4 +1,4 @@
-//! `mcpid audit check`: what one entry shows, to a reader who was not there.
+//! `mcpid audit check`: checks the evidence of one entry, without the log.
 
 use mcpid::audit::check::{self, Checked};
 use mcpid::audit::entry::{Event, Request};
@@ -17,7 +17,7 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;
 
-/// Checks the evidence of one entry.
+/// Checks the evidence and prints the result.
 pub(crate) fn check(args: &AuditCheckArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let anchor = open::anchor(&args.pins)?;
     let trust = open::trust(&args.pins, ui)?;
@@ -55,7 +55,7 @@ pub(crate) fn check(args: &AuditCheckArgs, ui: &mut Ui) -> Result<Exit, Failure>
     })
 }
 
-/// What nothing here can exclude, each in a sentence.
+/// Returns what this check cannot exclude, one sentence each.
 fn open_ends(
     checked: &Checked,
     args: &AuditCheckArgs,
@@ -86,7 +86,7 @@ fn open_ends(
     open
 }
 
-/// What is shown of one piece of evidence.
+/// The printed result for one piece of evidence.
 struct Page<'a> {
     checked: &'a Checked,
     request: Option<&'a Request<'a>>,
@@ -98,7 +98,7 @@ impl Page<'_> {
         self.checked.judged.reasons.iter().map(Reason::as_str).collect()
     }
 
-    /// The steps that could not be judged again.
+    /// Returns the steps that could not be judged again.
     fn steps(&self) -> Vec<u8> {
         match (self.checked.judged.opaque, self.checked.judged.without_body) {
             (true, _) => (1..=11).collect(),
@@ -178,7 +178,7 @@ impl Page<'_> {
         }))
     }
 
-    /// The one line that says what it comes to.
+    /// Returns the first line, with the result.
     fn first(&self) -> String {
         let checked = self.checked;
         if let Some(fault) = &checked.fault {

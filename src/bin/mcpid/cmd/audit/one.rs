@@ -1,4 +1,4 @@
-//! `mcpid audit prove`: one entry on its own.
+//! `mcpid audit prove`: writes the evidence of one entry.
 
 use std::io::Write as _;
 
@@ -44,7 +44,7 @@ pub(crate) fn prove(args: &AuditProveArgs, ui: &mut Ui) -> Result<Exit, Failure>
             ui.json_line(&serde_json::json!({ "version": 1, "tlog_proof": text }))?;
         }
         None if ui.json() => {
-            // The same on one line.
+            // The same evidence on one line.
             let value: Box<serde_json::value::RawValue> = serde_json::from_str(&text)
                 .map_err(|e| Failure::new(Exit::Bug, "bug", format!("the evidence: {e}")))?;
             let value: serde_json::Value = serde_json::from_str(value.get())
@@ -56,7 +56,7 @@ pub(crate) fn prove(args: &AuditProveArgs, ui: &mut Ui) -> Result<Exit, Failure>
     Ok(Exit::Ok)
 }
 
-/// What to say of a proof that cannot be made.
+/// Returns the failure for a proof that cannot be made.
 pub(crate) fn proof_failure(error: &ProofError, place: &Place) -> Failure {
     let line = chain(error);
     match error {

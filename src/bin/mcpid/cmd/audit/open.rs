@@ -1,5 +1,4 @@
-//! Audit logs: how one is opened for writing, what an auditor pins, and what is said when a log
-//! cannot be used.
+//! Opens audit logs, reads what an auditor pins, and words the failures.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +23,7 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain, reason};
 use crate::output::ui::{Ui, path_word};
 
-/// Opens the log that the flags name for writing; nothing where they name none.
+/// Opens the log that the flags name, for writing. Returns None if they name none.
 ///
 /// # Errors
 /// There is no such log, another process writes it, or it was changed.
@@ -52,39 +51,39 @@ pub(crate) fn recorder(
     Ok(Some(Arc::new(recorder)))
 }
 
-/// Says what the writer of the flags should know.
+/// Prints the library's remarks on the redaction rules.
 pub(crate) fn remark(args: &AuditArgs, ui: &mut Ui) {
     for rule in &args.audit_redact {
         pattern_flag::remark("--audit-redact", rule.pattern(), ui);
     }
 }
 
-/// A log that was only looked at.
+/// What a look into a log showed.
 pub(crate) struct Seen {
     pub(crate) place: Place,
     /// Another process writes it.
     pub(crate) in_use: bool,
 }
 
-/// Looks whether the log that the flags name could be opened for writing, and changes nothing.
+/// Checks that the log that the flags name could be opened for writing, and changes nothing.
 ///
 /// # Errors
-/// It could not be.
+/// It could not be opened.
 pub(crate) fn look(args: &AuditArgs) -> Result<Option<Seen>, Failure> {
     let Some(path) = &args.audit else { return Ok(None) };
     let place = files::audit(Some(path))?;
     let in_use = open(&place)?.look().map_err(|e| log_failure(&e, &place))?;
-    // New files are begun in it.
+    // The log makes new files in its folder.
     #[cfg(unix)]
     rustix::fs::access(&place.path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
         .map_err(|e| Failure::write(&place.path, &e.into()))?;
     Ok(Some(Seen { place, in_use }))
 }
 
-/// The folder that a command is about, which has to be there.
+/// Opens the folder of an existing log.
 ///
 /// # Errors
-/// It is not.
+/// There is no log in it.
 pub(crate) fn folder(args: &AuditFolder) -> Result<(Folder, Place), Failure> {
     let place = files::audit(args.audit.as_deref())?;
     open(&place).map(|folder| (folder, place))
@@ -94,10 +93,10 @@ fn open(place: &Place) -> Result<Folder, Failure> {
     Folder::at(&place.path).map_err(|e| log_failure(&e, place))
 }
 
-/// What an auditor brings along.
+/// Reads the keys and checkpoints that an auditor pins.
 ///
 /// # Errors
-/// A key or file that cannot be read.
+/// A key or file cannot be read.
 pub(crate) fn anchor(args: &AuditPins) -> Result<Anchor, Failure> {
     let log_key = args.log_key.as_deref().map(|text| note_key("--log-key", text, Kind::Log));
     let mut log_key = log_key.transpose()?;
@@ -115,8 +114,9 @@ pub(crate) fn anchor(args: &AuditPins) -> Result<Anchor, Failure> {
     })
 }
 
-/// Refuses to judge a log whose key was not given. An attacker who can exchange a log can exchange
-/// the key in it as well: a "good" by that key would prove nothing, and a script would believe it.
+/// Returns the failure for a missing `--log-key`. An attacker who can exchange a log can exchange
+/// the key in its folder as well. So a "good" by that key would prove nothing, and a script would
+/// take it for a proof.
 pub(crate) fn unpinned(found: &NoteKey, again: impl FnOnce(&str) -> String) -> Failure {
     Failure::usage(
         "whose log is this? --log-key is missing, and the key found in it proves nothing",
@@ -125,10 +125,10 @@ pub(crate) fn unpinned(found: &NoteKey, again: impl FnOnce(&str) -> String) -> F
     .hint("compare that key first with the one that the log's operator gave you")
 }
 
-/// The keys that the auditor knows, and the rules that the auditor demands.
+/// Reads the keys that the auditor trusts, and the rules that the auditor demands.
 ///
 /// # Errors
-/// A trust file or a rule that cannot be used.
+/// A trust file or a rule cannot be used.
 pub(crate) fn trust(args: &AuditPins, ui: &mut Ui) -> Result<Trust, Failure> {
     let rules = PinnedRules {
         profile: args.profile.map(ProfileName::profile),
@@ -147,10 +147,10 @@ pub(crate) fn trust(args: &AuditPins, ui: &mut Ui) -> Result<Trust, Failure> {
     Ok(trust.with_rules(rules))
 }
 
-/// A public key of a log or witness, written out or in a file.
+/// Reads a public key of a log or a witness: the key itself, or a file that holds it.
 ///
 /// # Errors
-/// It is none, or one of the other kind.
+/// It is no key, or one of the other kind.
 pub(crate) fn note_key(flag: &str, text: &str, kind: Kind) -> Result<NoteKey, Failure> {
     let written = text.parse::<NoteKey>();
     let key = match written {
@@ -178,30 +178,29 @@ pub(crate) fn note_key(flag: &str, text: &str, kind: Kind) -> Result<NoteKey, Fa
     }
 }
 
-/// The bytes of a small file.
+/// Reads a signed note, which is a small file.
 ///
 /// # Errors
-/// It cannot be read, or is larger than any note.
+/// The file cannot be read, or is larger than any note.
 pub(crate) fn note(path: &Path) -> Result<Vec<u8>, Failure> {
     files::open_quietly(Some(path))?.read(u64::try_from(MAX_NOTE).unwrap_or(u64::MAX))
 }
 
-/// The bytes of a checkpoint that was kept elsewhere. A copy that a mail program or an editor has
-/// changed says nothing about the log, so that it must not look like a finding.
+/// Reads a checkpoint that was kept elsewhere. A copy that a mail program or an editor changed says
+/// nothing about the log, so that must not look like a finding.
 ///
 /// # Errors
-/// It cannot be read, or is not as it was written.
+/// The file cannot be read, or the checkpoint was changed.
 pub(crate) fn checkpoint(path: &Path) -> Result<Vec<u8>, Failure> {
     let bytes = note(path)?;
     check_copy(&bytes, Some(path))?;
     Ok(bytes)
 }
 
-/// Checks that `bytes`, the content of the file at `path` or of stdin, are a checkpoint as it was
-/// written.
+/// Checks that `bytes`, read from the file at `path` or from stdin, are an unchanged checkpoint.
 ///
 /// # Errors
-/// They are not.
+/// They were changed.
 pub(crate) fn check_copy(bytes: &[u8], path: Option<&Path>) -> Result<(), Failure> {
     let name = path.map_or_else(|| "stdin".to_owned(), |path| path.display().to_string());
     let damaged = |why: &str| {
@@ -226,10 +225,10 @@ pub(crate) fn check_copy(bytes: &[u8], path: Option<&Path>) -> Result<(), Failur
     }
 }
 
-/// What was put before or instead of UTF-8 text on the way, if something was.
+/// Checks that the text is UTF-8 without a byte order mark.
 ///
 /// # Errors
-/// In words that follow the name of the file.
+/// What is wrong, in words that follow the name of the file.
 pub(crate) fn whole_text(bytes: &[u8]) -> Result<(), &'static str> {
     match bytes {
         [] => Err("is empty"),
@@ -250,7 +249,7 @@ fn writer_of(place: &Place) -> String {
     }
 }
 
-/// What to say of a log that cannot be used.
+/// Returns the failure for a log that cannot be used.
 pub(crate) fn log_failure(error: &LogError, place: &Place) -> Failure {
     let flag = place.as_flag("--audit");
     let line = chain(error);

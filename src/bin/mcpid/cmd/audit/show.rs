@@ -1,4 +1,4 @@
-//! `mcpid audit show`: entries, as a table, one by one, or as they are.
+//! `mcpid audit show`: prints entries as a table, as one page, or byte for byte.
 
 use mcpid::audit::LogError;
 use mcpid::audit::auditor;
@@ -14,7 +14,7 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;
 
-/// The key of an entry, by the log's word.
+/// The key in an entry, as the log names it.
 #[derive(Default, Deserialize)]
 struct Jwk {
     #[serde(default)]
@@ -28,13 +28,13 @@ struct Standing {
     name: Option<String>,
 }
 
-/// What entries are wanted.
+/// The filters on entries.
 struct Wanted<'a> {
     args: &'a AuditShowArgs,
     tool: Option<Pattern>,
 }
 
-/// Prints the entries that are asked for.
+/// Prints the selected entries.
 pub(crate) fn run(args: &AuditShowArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     if let (Some(since), Some(until)) = (args.since, args.until)
         && since >= until
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &AuditShowArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         }
         match (raw, args.format) {
             (true, _) => {
-                // It was read as an entry, so it is JSON.
+                // The line was parsed as an entry before, so it is JSON.
                 if let Ok(value) =
                     serde_json::from_slice::<&serde_json::value::RawValue>(&line.bytes)
                 {
@@ -126,7 +126,7 @@ impl Wanted<'_> {
         });
         let tool = tool.is_none_or(|pattern| {
             request.mcp.as_ref().is_some_and(|mcp| {
-                // A name that could be read as the wanted one is shown too.
+                // An ambiguous name that could be read as the wanted one is shown too.
                 let operation = Operation { method: &mcp.method, name: mcp.name.as_deref() };
                 mcp.name.is_some() && pattern.restricts(operation)
             })
@@ -146,7 +146,7 @@ fn asked(request: &Request<'_>) -> String {
     })
 }
 
-/// What an entry that is not about a request says.
+/// Returns the text of an entry that is not about a request.
 fn said(event: &Event<'_>) -> String {
     match event {
         Event::Dropped(dropped) => {
@@ -172,7 +172,7 @@ fn said(event: &Event<'_>) -> String {
     }
 }
 
-/// The word in the column of verdicts.
+/// Returns the word for the column of verdicts.
 fn verdict<'a>(event: &'a Event<'_>) -> &'a str {
     match event {
         Event::Request(request) => request.verdict.as_str(),
@@ -196,14 +196,15 @@ fn show(entry: &Entry<'_>, ui: &mut Ui) -> Result<(), Failure> {
     ui.line(&line)
 }
 
-/// Long names of keys and codes push what follows aside rather than being cut.
+/// Returns a row of the table. A name or code that is too long moves the next columns and is not
+/// cut.
 fn row(n: &str, time: &str, verdict: &str, code: &str, key: &str, asked: &str) -> String {
-    // No name ends with a blank: what is trimmed is the width of an empty column.
+    // No value ends with a blank: only the padding of empty columns is removed.
     let line = format!("{n:<8}  {time:<20}  {verdict:<12}  {code:<20}  {key:<16}  {asked}");
     line.trim_end_matches(' ').to_owned()
 }
 
-/// All that one entry says.
+/// Prints everything that one entry holds.
 fn page(entry: &Entry<'_>, ui: &mut Ui) -> Result<(), Failure> {
     let mut lines = vec![format!("entry {}: {} at {}", entry.n, verdict(&entry.event), entry.time)];
     let mut add = |name: &str, value: String| lines.push(format!("    {name:<12} {value}"));
@@ -237,7 +238,8 @@ fn page(entry: &Entry<'_>, ui: &mut Ui) -> Result<(), Failure> {
 
 const CSV: &str = "n,time,verdict,step,code,key,name,method,tool,says\r\n";
 
-/// An entry as one line (RFC 4180). What a spreadsheet would take for a formula gets a quote.
+/// Returns an entry as one line of CSV (RFC 4180). A value that a spreadsheet would take for a
+/// formula gets an apostrophe in front.
 fn csv(entry: &Entry<'_>) -> String {
     let text = |text: &str| {
         let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);

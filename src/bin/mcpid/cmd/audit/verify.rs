@@ -1,4 +1,4 @@
-//! `mcpid audit verify`: the whole log, on all cores.
+//! `mcpid audit verify`: checks the whole log, on all cores.
 
 use std::cell::RefCell;
 use std::time::Instant;
@@ -20,20 +20,20 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// Lines that one core judges in one go; fewer where they are long.
+/// Lines that a worker takes at a time; fewer if they are long.
 const LINES: usize = 32;
-/// Bytes of lines in one go.
+/// Bytes of lines that a worker takes at a time.
 const BYTES: usize = 1024 * 1024;
 
 thread_local! {
-    /// What a core has learnt about keys; the threads end with the work.
+    /// The judge of a worker thread, which caches keys.
     static JUDGE: RefCell<Option<Judge>> = const { RefCell::new(None) };
 }
 
-/// Audits, and prints what was found.
+/// Checks the logs, and prints what was found.
 pub(crate) fn run(args: &AuditVerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let (folder, place) = open::folder(&args.log)?;
-    // One that is not there must not be taken for one without entries.
+    // A missing log must not look like an empty one.
     let found = folder.public().map_err(|e| log_failure(&e, &place))?;
     let anchor =
         Anchor { all: args.all, allow_erased: args.allow_erased, ..open::anchor(&args.pins)? };
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &AuditVerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> 
     let (folder, before) = predecessors::find(folder, args, &found)?;
     let mut outcome = PredecessorsOutcome::default();
     let mut nonces = UsedNonces::default();
-    // The oldest first: a nonce is used up for all the logs behind it.
+    // The oldest log first, since a nonce in it is used for all later logs.
     let mut last: Option<(Report, NoteKey)> = None;
     for log in before.iter().rev() {
         let pins = log.anchor(&anchor);
@@ -107,7 +107,7 @@ fn audit(
                 let rate = auditor.entries() as f64 / seconds;
                 ui.progress(&format!("{} entries judged, {rate:.0} a second", auditor.entries()));
             }
-            // What follows a finding could not be relied on.
+            // Results after a finding would not be reliable.
             if auditor.is_over() { Err(None) } else { Ok(()) }
         },
     );
@@ -124,7 +124,7 @@ fn look(batch: Vec<Result<Line, LogError>>, trust: &Trust) -> Result<Vec<Looked>
     })
 }
 
-/// What nothing here can exclude, each in a sentence.
+/// Returns what this check cannot exclude, one sentence each.
 fn open_ends(
     report: &Report,
     args: &AuditVerifyArgs,
@@ -132,7 +132,7 @@ fn open_ends(
 ) -> Vec<String> {
     let mut open = Vec::new();
     match report.anchored {
-        // One that was given and does not fit is the finding.
+        // A given checkpoint that does not fit is a finding already.
         None if !args.pins.checkpoint.is_empty() => {}
         None if report.lacks_quorum => open.push(
             "without cosignatures by the quorum of the witness policy, the holder of the log's key \

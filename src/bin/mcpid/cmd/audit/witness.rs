@@ -1,4 +1,4 @@
-//! `mcpid audit consistency` and `mcpid audit cosign`: that a log only grows.
+//! `mcpid audit consistency` and `mcpid audit cosign`: check that a log has only grown.
 
 use mcpid::audit::LogError;
 use mcpid::audit::cosign::{self, WitnessState};
@@ -87,7 +87,7 @@ pub(crate) fn cosign(args: &AuditCosignArgs, ui: &mut Ui) -> Result<Exit, Failur
     let now = SystemClock.now();
     let done = cosign::cosign(&mut state, &key, &request, args.first, (&name, &*secret), now);
     let (checkpoint, text) = done.map_err(|e| match e {
-        // It must not look like something that was merely mistyped.
+        // A forged checkpoint must not look like a damaged copy.
         error @ (ProofError::Damaged(_) | ProofError::Checkpoint(_)) => {
             let failure = Failure::new(
                 Exit::Rejected,

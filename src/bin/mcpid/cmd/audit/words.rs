@@ -1,4 +1,4 @@
-//! What entries say, in words that show and check share.
+//! Words for the parts of entries, shared by `show` and `check`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,7 +7,7 @@ use mcpid::audit::explain::explain;
 use mcpid::message::shown::printed;
 use mcpid::message::{Body, line};
 
-/// The rules of an entry in one line.
+/// Returns the rules of an entry in one line.
 pub(super) fn rules(rules: &Rules) -> String {
     let window = rules.window.map_or("no window".to_owned(), |s| format!("window {s} s"));
     let mut text = format!("{}, {window}, {} s ahead", rules.profile, rules.ahead);
@@ -23,7 +23,7 @@ pub(super) fn rules(rules: &Rules) -> String {
     text
 }
 
-/// What the signature at `place` covers, and says of itself.
+/// Adds what the signature at `place` covers and claims.
 pub(super) fn signature(request: &Request<'_>, place: usize, add: &mut impl FnMut(&str, String)) {
     let Some(about) = explain(request, place) else { return };
     if let Some(created) = about.created {
@@ -44,7 +44,7 @@ pub(super) fn signature(request: &Request<'_>, place: usize, add: &mut impl FnMu
     }
 }
 
-/// The request itself: when it was judged, where it went, what it asks for, its content.
+/// Adds the request: when it was judged, its target, its operation and its body.
 pub(super) fn request(request: &Request<'_>, add: &mut impl FnMut(&str, String)) {
     let Ok(line) = line::parse(request.request.get().as_bytes()) else { return };
     if let Some(time) = line.time {

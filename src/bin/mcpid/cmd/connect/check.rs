@@ -1,4 +1,4 @@
-//! `--check`: what one try of the server showed.
+//! `--check`: prints what a trial of the server showed.
 
 use mcpid::connect::{CheckOutcome, ServerCheck};
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// Characters of a server's name that are shown.
+/// Characters of a server's name that are printed.
 const SHOWN: usize = 200;
 
 /// Prints what was found about the key `id`.

@@ -1,4 +1,4 @@
-//! `--print-config`: what to paste into a client's settings.
+//! `--print-config`: prints what to paste into a client's settings.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use crate::output::ui::{Ui, shell_word};
 
 use super::headers;
 
-/// Prints the block, with everything else that was given as arguments in it.
+/// Prints the configuration, which repeats the other arguments of the command.
 ///
 /// # Errors
 /// Stdout cannot be written.
@@ -23,7 +23,7 @@ pub(super) fn print(
     host: &str,
     ui: &mut Ui,
 ) -> Result<(), Failure> {
-    // Programs with a window are seldom started where PATH says what a shell's says.
+    // A program that was not started from a shell seldom has the PATH of a shell.
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("mcpid"));
     let command = program.to_string_lossy().into_owned();
     let name = name(host);
@@ -60,8 +60,8 @@ pub(super) fn print(
     ui.line(&text)?;
     ui.note(place);
     if let Some(file) = file {
-        // A client starts its servers without the variables of a shell, and keeps its settings
-        // where others can read them.
+        // A client starts its servers without the variables of a shell, and other programs can read
+        // its settings.
         let lines: Vec<_> = headers.lines.iter().map(|line| shell_word(line)).collect();
         let (file, lines) = (file.to_string_lossy(), lines.join(" "));
         let folder = Path::new(&*file).parent().unwrap_or(Path::new("/")).to_string_lossy();
@@ -75,14 +75,15 @@ pub(super) fn print(
     Ok(())
 }
 
-/// The server's name among others: of its host, in letters that every client takes.
+/// Returns the name for the server in the settings: its host, in characters that every client
+/// takes.
 fn name(host: &str) -> String {
     let letters = host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
     letters.collect::<String>().trim_matches('-').to_owned()
 }
 
-/// The command line that was given, without what made it print this. Files get their whole path:
-/// a client starts its servers in a folder of its own.
+/// Returns the command line without the flags that made it print the configuration. Files get an
+/// absolute path, since a client starts its servers in another folder.
 fn arguments(
     args: &ConnectArgs,
     headers: &[String],
@@ -153,15 +154,15 @@ fn arguments(
     Ok(words)
 }
 
-/// How a value is written on the command line.
+/// Returns the word for a value of an enum on the command line.
 fn word_of(value: &impl clap::ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// The absolute path of a keyfile; a key that is no file is named as it was.
+/// Returns the absolute path of a keyfile. The name of a key in an agent is returned as it is.
 ///
 /// # Errors
-/// The path is not UTF-8, so that it cannot be written down.
+/// The path is not UTF-8, so that it cannot be written into a configuration.
 pub(super) fn key_path(key: &Path) -> Result<String, Failure> {
     let text = key.to_str().ok_or_else(|| {
         Failure::new(Exit::Input, "not_text", "the path of the keyfile is not UTF-8")

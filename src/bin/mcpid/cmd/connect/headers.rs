@@ -1,4 +1,5 @@
-//! `-H`: what is sent with every request. Values may be secrets, and are never repeated.
+//! Reads `-H` of `connect`, the headers of every request. Values may be secrets, and are never
+//! repeated.
 
 use std::env;
 
@@ -9,31 +10,31 @@ use crate::output::failure::Failure;
 
 const AGAIN: &str = "mcpid connect -H 'Authorization: Bearer ${TOKEN}' URL";
 
-/// The headers of `-H`, in the order given; a file has one a line.
+/// Reads the headers of `-H`, in the order given. A file has one header on each line.
 ///
 /// # Errors
-/// A file that cannot be read, what is no header, one that follows from the message, a variable
-/// that is not set.
+/// A file cannot be read; a text is no header, or is a header that the bridge makes itself; a
+/// variable is not set.
 pub(super) fn given(flags: &[String]) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
     header_flag::given(flags, "mcpid connect -H @headers.txt URL", |line| {
         header(line, |name| env::var_os(name).map(|value| value.into_string().unwrap_or_default()))
     })
 }
 
-/// Headers of `-H` as they go into a configuration.
+/// The headers of `-H` in the form for a configuration.
 #[derive(Debug, Default)]
 pub(super) struct Written {
-    /// Values of `-H` that may stand there.
+    /// Values of `-H` that may stand in the configuration.
     pub(super) flags: Vec<String>,
-    /// Lines that belong into a file of their own, with the word TOKEN for a value that may be a
-    /// secret, or stands in a variable: messages do not repeat either.
+    /// Lines for a separate file. The word TOKEN replaces a value that may be a secret or comes
+    /// from a variable, since messages repeat neither.
     pub(super) lines: Vec<String>,
 }
 
-/// Reads the flags without what they refer to: no variable has to be set, and no file is read.
+/// Reads the flags only: no variable has to be set, and no file is read.
 ///
 /// # Errors
-/// What is no header, or one that follows from the message.
+/// A text is no header, or is a header that the bridge makes itself.
 pub(super) fn written(flags: &[String]) -> Result<Written, Failure> {
     let mut written = Written::default();
     for flag in flags {
@@ -69,7 +70,7 @@ fn header(
     line: &str,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<(HeaderName, HeaderValue), Failure> {
-    // It may hold a token that nobody wants in a log: only the name is ever repeated.
+    // The text may hold a token, which must not end in a log: only the name is ever repeated.
     let Some((name, value)) = line.split_once(':') else {
         return Err(Failure::usage("a header is a name, a colon and a value").hint(AGAIN));
     };
@@ -87,7 +88,7 @@ fn header(
     Ok((name, value))
 }
 
-/// Fields that the bridge makes, or that would change what a request is.
+/// Returns whether the bridge makes this field itself, or the field would change what a request is.
 fn follows(name: &str) -> bool {
     matches!(
         name,
@@ -112,8 +113,8 @@ fn follows(name: &str) -> bool {
     ) || name.starts_with("mcp-")
 }
 
-/// `value` with each `${NAME}` replaced by what `variable` says. A dollar sign before anything but
-/// an opening brace stands for itself.
+/// Returns `value` with each `${NAME}` replaced by the result of `variable`. A dollar sign that is
+/// not followed by an opening brace stays as it is.
 fn filled(
     header: &str,
     value: &str,

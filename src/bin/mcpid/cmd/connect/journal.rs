@@ -1,8 +1,7 @@
-//! Where the bridge's log goes: stderr, which clients keep or show, or a file. Never stdout.
+//! Writes the bridge's log to stderr, which clients keep or show, or to a file. Never to stdout.
 //!
-//! A client that does not read stderr must not hold the bridge up, so a thread of its own writes.
-//! What it cannot write in time, and what is more than a thousand lines a minute, is counted and
-//! left out.
+//! A client that does not read stderr must not block the bridge, so a separate thread writes. Lines
+//! that it cannot write in time, and lines over a thousand in a minute, are dropped and counted.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -20,13 +19,12 @@ use crate::output::echo::Echo;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
 
-/// Lines that wait to be written.
+/// Lines that may wait to be written.
 const QUEUE: usize = 1024;
-/// Lines that are written in a minute: a server that makes a line with each event must not fill a
-/// disk.
+/// Lines in a minute: a server that causes a line with each event must not fill the disk.
 const A_MINUTE: u32 = 1_000;
 const MINUTE: Duration = Duration::from_secs(60);
-/// How long the last of them may take.
+/// How long the last lines may take to be written.
 const LAST: Duration = Duration::from_secs(1);
 
 /// The bridge's log.
@@ -37,7 +35,7 @@ pub(super) struct Journal {
 
 enum Entry {
     Line(String),
-    /// All before it is written.
+    /// Answers when all earlier lines are written.
     Mark(mpsc::SyncSender<()>),
 }
 
@@ -47,7 +45,7 @@ enum Place {
 }
 
 impl Journal {
-    /// The log, to be opened before anything is asked; `echo` knows what it must not repeat.
+    /// Opens the log. `echo` replaces what the log must not repeat.
     ///
     /// # Errors
     /// The file cannot be opened.
@@ -90,7 +88,7 @@ impl Journal {
         self.log.clone()
     }
 
-    /// Waits for what was said to be written, but not for long.
+    /// Waits until all lines are written, for a short time.
     pub(super) fn finish(self) {
         let (written, done) = mpsc::sync_channel(1);
         if self.queue.try_send(Entry::Mark(written)).is_ok() {
@@ -109,8 +107,8 @@ fn line(to_file: bool, weight: LogLevel, words: &str) -> String {
 
 fn write(mut place: Place, entries: &mpsc::Receiver<Entry>, lost: &AtomicU64) {
     let to_file = matches!(place, Place::File(_));
-    // One write a line, so that several processes can share the file. Nobody who reads it is no
-    // reason to end.
+    // One write for each line, so that several processes can share the file. If the reader of
+    // stderr has gone, the bridge goes on.
     let mut put = |text: &str| {
         let _ = match &mut place {
             Place::Stderr => std::io::stderr().lock().write_all(text.as_bytes()),

@@ -1,4 +1,4 @@
-//! The way to the server: through which proxy, and whose certificates count.
+//! The connection to the server: the proxy, and the authorities for TLS.
 
 use std::env;
 use std::path::Path;
@@ -13,10 +13,10 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::shell_word;
 
-/// The route to `url`: through the proxy that the environment names for it, if it names one.
+/// Returns the route to `url`: through the proxy that the environment names, or direct.
 ///
 /// # Errors
-/// The proxy that is meant cannot be used.
+/// The proxy cannot be used.
 pub(super) fn via(url: &EndpointUrl) -> Result<Via, Failure> {
     route(url.uri()).map_err(|error| proxy_failure(&error, url.uri()))
 }
@@ -33,7 +33,7 @@ fn proxy_failure(error: &ProxyError, uri: &Uri) -> Failure {
 /// # Errors
 /// The proxy that is meant cannot be used.
 pub(crate) fn route(uri: &Uri) -> Result<Via, ProxyError> {
-    // What a CGI program finds in HTTP_PROXY is a header of its client.
+    // In a CGI program, HTTP_PROXY is the Proxy header of the client's request.
     let http = if env::var_os("REQUEST_METHOD").is_some() { None } else { Some("HTTP_PROXY") };
     let settings = ProxySettings {
         https: variable([Some("https_proxy"), Some("HTTPS_PROXY")]),
@@ -45,17 +45,17 @@ pub(crate) fn route(uri: &Uri) -> Result<Via, ProxyError> {
     Ok(proxy.map_or(Via::Direct, Via::Proxy))
 }
 
-/// The first of these variables that says something, as curl reads them.
+/// Returns the first of these variables that is not empty, as curl does.
 fn variable(names: [Option<&str>; 2]) -> String {
     let values = names.into_iter().flatten().filter_map(env::var_os);
     let mut values = values.map(|value| value.to_string_lossy().into_owned());
     values.find(|value| !value.trim().is_empty()).unwrap_or_default()
 }
 
-/// The authorities that may vouch for the server.
+/// Returns the authorities that the server's certificate may come from.
 ///
 /// # Errors
-/// A file that cannot be read or has none, or a machine that has none.
+/// A file cannot be read or has none, or this machine has none.
 pub(super) fn roots(args: &ConnectArgs, is_https: bool) -> Result<rustls::ClientConfig, Failure> {
     let failed = |path: Option<&Path>, error: &tls::TlsError| {
         let whose = path.map_or("this machine".to_owned(), |path| path.display().to_string());

@@ -1,7 +1,7 @@
-//! The client's two streams, by whatever way costs a message the least.
+//! Opens the client's two streams in the way that costs the least time for each message.
 //!
-//! tokio's own stdin and stdout hand every read and write to another thread and wait for it, since
-//! they may be files. Clients give pipes or sockets, and those can be waited for like any connection.
+//! tokio's own stdin and stdout pass every read and write to another thread, since they may be
+//! files. Clients use pipes or sockets, which tokio can poll like any connection.
 
 use std::fs;
 use std::os::fd::AsFd;
@@ -15,7 +15,7 @@ use tokio::net::unix::pipe;
 pub(super) type Input = Box<dyn AsyncRead + Send + Unpin>;
 pub(super) type Output = Box<dyn AsyncWrite + Send + Unpin>;
 
-/// stdin and stdout. Runs on a tokio runtime.
+/// Opens stdin and stdout. Must run on a tokio runtime.
 pub(super) fn open() -> (Input, Output) {
     (input().unwrap_or_else(|| Box::new(tokio::io::stdin())), output())
 }
@@ -39,14 +39,15 @@ fn output() -> Output {
     opened.unwrap_or_else(|| Box::new(tokio::io::stdout()))
 }
 
-/// Where Linux has them; elsewhere this is not there, and the other way is taken.
+/// Linux has these paths. On another system they are missing, and tokio's own streams are used.
 const INPUT: &str = "/proc/self/fd/0";
 const OUTPUT: &str = "/proc/self/fd/1";
 
 enum Kind {
-    /// It is opened anew, so that whoever shares ours does not find it changed.
+    /// A pipe. It is opened anew, so that a process that shares our descriptor does not find it
+    /// changed to non-blocking.
     Pipe,
-    /// It cannot be opened anew. Nobody but a client makes one, a pair for each child.
+    /// A socket. It cannot be opened anew. Only clients use sockets here, one pair for each child.
     Socket,
 }
 
@@ -61,7 +62,7 @@ fn kind(path: &str) -> Option<Kind> {
 
 fn socket(stream: impl AsFd) -> Option<tokio::net::UnixStream> {
     let socket = UnixStream::from(stream.as_fd().try_clone_to_owned().ok()?);
-    // A socket of another family is not for this.
+    // A socket of another family is not used.
     socket.local_addr().ok()?;
     socket.set_nonblocking(true).ok()?;
     tokio::net::UnixStream::from_std(socket).ok()

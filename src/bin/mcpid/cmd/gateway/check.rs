@@ -1,4 +1,4 @@
-//! `gateway --check-config`: what would hold, as it was understood, without listening.
+//! `gateway --check-config`: prints the settings as they were understood, without listening.
 
 use mcpid::audit::witness::WitnessPolicy;
 use mcpid::mcp::methods::KNOWN;
@@ -13,10 +13,10 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// How many keys are shown by name.
+/// The most keys that are shown by name.
 const MOST_KEYS: usize = 50;
 
-/// All that is told, as `--json` prints it.
+/// The result, as `--json` prints it.
 #[derive(Serialize)]
 struct Checked<'a> {
     version: u8,
@@ -25,7 +25,7 @@ struct Checked<'a> {
     path: &'a str,
     upstream: String,
     mode: &'static str,
-    /// How many keys are trusted.
+    /// The number of trusted keys.
     keys: usize,
     tls: bool,
     audit: Option<String>,
@@ -37,11 +37,11 @@ struct Checked<'a> {
     permissive: Vec<Matched<'a>>,
     nonces: String,
     admin: Option<String>,
-    /// The first keys, by id and name.
+    /// The first trusted keys, by id and name.
     trusted: Vec<TrustedKey<'a>>,
 }
 
-/// A pattern of a flag, and the methods of MCP that it matches, whatever NAME a request has.
+/// A pattern of a flag, and the methods of MCP that it matches for some name.
 #[derive(Serialize)]
 struct Matched<'a> {
     pattern: &'a str,
@@ -70,7 +70,7 @@ struct TrustedKey<'a> {
     name: Option<&'a str>,
 }
 
-/// Says that all is well, and what would hold.
+/// Reports that the settings can be used, and what they are.
 ///
 /// # Errors
 /// The nonce store's name cannot be read, or stdout is closed.
@@ -134,7 +134,7 @@ fn matched(text: &str) -> Matched<'_> {
     }
     let pattern = Pattern::parse(text).ok();
     let matches = |method: &&'static str| {
-        // Without a NAME, a pattern restricts all that its METHOD matches.
+        // Without a NAME, a pattern restricts all names of its METHOD.
         pattern.as_ref().is_some_and(|p| p.restricts(Operation { method, name: None }))
     };
     Matched { pattern: text, methods: KNOWN.into_iter().filter(|method| matches(method)).collect() }
@@ -158,7 +158,7 @@ impl Checked<'_> {
             };
             rows.push(("strict", format!("{}: {what}", strict.pattern)));
         }
-        // An answer that nobody signed could approve what a call asks back.
+        // In permissive mode, an unsigned answer could approve what a signed call asks back.
         if self.mode == "permissive"
             && self.strict.iter().any(|s| s.methods.contains(&"tools/call"))
         {

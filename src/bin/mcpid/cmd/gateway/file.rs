@@ -1,8 +1,8 @@
-//! The configuration file: the flags of `gateway`, written down in TOML.
+//! Reads the configuration file: the flags of `gateway`, written in TOML.
 //!
-//! Each setting is read as the flag of its name would be, so that file and command line cannot
-//! drift apart, and is left out where the command line has that flag. Every failure names the file
-//! and the line.
+//! Each setting is parsed as the flag of its name, so that file and command line have the same
+//! rules. A setting is ignored if the command line has that flag. Every failure names the file and
+//! the line.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -20,14 +20,14 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::path_word;
 
-/// Bytes of a configuration file.
+/// The largest configuration file, in bytes.
 const LARGEST: u64 = 1 << 20;
 
-/// Flags that make no sense in a file.
+/// Flags that a file cannot set.
 const NOT_IN_FILES: [&str; 7] =
     ["config", "check-config", "help", "json", "quiet", "verbose", "version"];
 
-/// A configuration file as it was read: which settings stand where.
+/// A configuration file, with the line of each setting.
 pub(crate) struct ConfigFile {
     name: String,
     settings: Vec<Setting>,
@@ -36,24 +36,25 @@ pub(crate) struct ConfigFile {
 /// One setting of a configuration file.
 struct Setting {
     key: String,
-    /// Counted from 1.
+    /// The line, counted from 1.
     line: usize,
-    /// The flag of the same name with its values, as words of a command line.
+    /// The flag of the same name and its values, as words of a command line.
     words: Vec<OsString>,
 }
 
 impl ConfigFile {
-    /// Reads the file at `path`, and each setting in it by itself.
+    /// Reads the file at `path`, and checks each setting by itself.
     ///
     /// # Errors
-    /// A file that cannot be read, that is no TOML, or that says something no flag could.
+    /// The file cannot be read, is no TOML, or has a setting that its flag would refuse.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let bytes = files::open_quietly(Some(path))?.read(LARGEST)?;
         let mut file = ConfigFile { name: path.display().to_string(), settings: Vec::new() };
         let text = String::from_utf8(bytes).map_err(|_| file.broken(None, "not UTF-8"))?;
         let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
         let table = DeTable::parse(&text).map_err(|error| {
-            // The library's text shows the line with a marker below it, and so what stands there.
+            // Only the first line of the library's text: the next lines repeat the content of the
+            // file.
             let why = error.message().lines().next().unwrap_or_default();
             file.broken(error.span().map(|span| line(span.start)), why)
         })?;
@@ -86,7 +87,7 @@ impl ConfigFile {
         Ok(file)
     }
 
-    /// The command line `argv` with what the file adds to it.
+    /// Returns the command line `argv` with the settings of the file added.
     ///
     /// # Errors
     /// `argv` itself is wrong.
@@ -109,8 +110,8 @@ impl ConfigFile {
         Ok(whole)
     }
 
-    /// `failure` with the file and line of the setting that it is about, if its message begins
-    /// with the flag of a setting of this file that `argv` does not have.
+    /// Adds the file and line to `failure` if its message begins with the flag of a setting of this
+    /// file that `argv` does not have.
     pub(crate) fn locate(&self, mut failure: Failure, argv: &[OsString]) -> Failure {
         let flag = |setting: &Setting| format!("--{}", setting.key);
         let is_about = |setting: &&Setting| {
@@ -131,12 +132,12 @@ impl ConfigFile {
         failure
     }
 
-    /// Holds the setting that was read last against its flag, alone.
+    /// Parses the last setting alone, as its flag.
     fn check_last(&self) -> Result<(), Failure> {
         let Some(setting) = self.settings.last() else { return Ok(()) };
         let alone = command_line(setting.words.iter());
         match Cli::try_parse_from(&alone) {
-            // Whether it needs another setting beside it shows when all are put together.
+            // A setting that needs another one is checked when all settings are parsed together.
             Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => {
                 let why = usage_error::failure(&error, &alone).message;
                 Err(self.broken(Some(setting.line), &why))
@@ -145,8 +146,8 @@ impl ConfigFile {
         }
     }
 
-    /// Holds all settings together against the flags, so that what is wrong is said of the file
-    /// and not of the command line.
+    /// Parses all settings together as flags, so that a failure is reported for the file and not
+    /// for the command line.
     fn check_all(&self) -> Result<(), Failure> {
         let all = command_line(self.settings.iter().flat_map(|setting| &setting.words));
         match Cli::try_parse_from(&all) {
@@ -170,7 +171,7 @@ fn command_line<'a>(words: impl Iterator<Item = &'a OsString>) -> Vec<OsString> 
     ["mcpid", "gateway"].map(OsString::from).into_iter().chain(words.cloned()).collect()
 }
 
-/// The setting whose name is nearest to `key`, as the command line would suggest it for a flag.
+/// Returns the setting whose name is nearest to `key`, as clap suggests it for a flag.
 fn nearest(key: &str) -> Option<String> {
     let flag = format!("--{}", key.replace('_', "-").to_lowercase());
     let exact = Cli::command().find_subcommand("gateway").is_some_and(|gateway| {
@@ -189,10 +190,10 @@ fn nearest(key: &str) -> Option<String> {
     (!NOT_IN_FILES.contains(&name.as_str())).then_some(name)
 }
 
-/// A setting as the words of its flag `arg`.
+/// Returns a setting as the words of its flag `arg`.
 fn words(key: &str, value: DeValue<'_>, arg: &Arg) -> Result<Vec<OsString>, String> {
     let one = |value: &DeValue<'_>| match value {
-        // `--flag=value`, so that a value that begins with a dash stays one.
+        // As `--flag=value`, so that a value that begins with a dash is no flag.
         DeValue::String(text) => Ok(OsString::from(format!("--{key}={text}"))),
         DeValue::Integer(number) => Ok(OsString::from(format!("--{key}={number}"))),
         other => Err(format!("{key:?} cannot be {}", kind(other))),

@@ -1,4 +1,4 @@
-//! The flags of a gateway, checked as far as they can be without listening.
+//! Reads the flags of a gateway, and checks all that can be checked without listening.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::{Ui, shell_word};
 
-/// Bytes of a file of certificates.
+/// The largest file of certificates, in bytes.
 const LARGEST_PEM: u32 = 4 << 20;
 
-/// All that a gateway is told.
+/// The settings of a gateway, ready to use.
 pub(crate) struct Gating {
     pub(crate) config: Config,
     pub(crate) judging: Judging,
@@ -40,7 +40,7 @@ impl Gating {
     /// Reads the flags, the trust files and the certificates.
     ///
     /// # Errors
-    /// What cannot be used, or would not be safe.
+    /// A flag or file cannot be used, or would not be safe.
     pub(crate) fn read(args: &GatingArgs, ui: &mut Ui) -> Result<Self, Failure> {
         let upstream = args.upstream.clone().ok_or_else(|| {
             Failure::usage("which server is behind? --upstream is missing").hint(
@@ -93,7 +93,7 @@ impl Gating {
         }
         let config = config(args, upstream, ui)?;
         without_effect(args, &config.upstream)?;
-        // Looked at before they are read: what changes from here on is read again.
+        // The watch begins before the files are read, so that a change from here on is noticed.
         let watch = Watch::new(watched(args)?);
         let shown = match (&args.tls_cert, &args.tls_key) {
             (Some(chain), Some(key)) => Some(certificates(chain, key)?),
@@ -143,7 +143,7 @@ fn config(args: &GatingArgs, upstream: Upstream, ui: &mut Ui) -> Result<Config, 
         RefusalStatus::Ok => RefuseWith::Ok,
     };
     for origin in &args.allow_origin {
-        // A web origin is compared as a browser writes it.
+        // A web origin is compared in the form in which a browser writes it.
         let web = origin.starts_with("http://") || origin.starts_with("https://");
         let as_browsers = Origin::parse(origin).is_ok_and(|o| o.to_string() == *origin);
         if origin.eq_ignore_ascii_case("null") || origin.contains('*') || (web && !as_browsers) {
@@ -166,7 +166,7 @@ fn config(args: &GatingArgs, upstream: Upstream, ui: &mut Ui) -> Result<Config, 
     Ok(config)
 }
 
-/// Refuses values that would change nothing: what is written down for nothing was meant otherwise.
+/// Refuses flags that would change nothing, since their author expects a change.
 fn without_effect(args: &GatingArgs, upstream: &Upstream) -> Result<(), Failure> {
     let nothing =
         |flag: &str, why: &str| Err(Failure::usage(format!("{flag} would change nothing: {why}")));
@@ -222,10 +222,10 @@ fn modes(args: &GatingArgs, ui: &mut Ui) -> Result<LearningModes, Failure> {
     Ok(if destructive { modes.with_destructive() } else { modes })
 }
 
-/// Reads certificates and their key.
+/// Reads certificates and their private key.
 ///
 /// # Errors
-/// They cannot be read, or do not fit.
+/// They cannot be read, or do not belong together.
 pub(crate) fn certificates(chain_file: &Path, key: &Path) -> Result<Arc<ServerConfig>, Failure> {
     let (shown, secret) = (pem(chain_file)?, pem(key)?);
     tls::server(&shown, &secret).map_err(|error| {
@@ -237,10 +237,10 @@ pub(crate) fn certificates(chain_file: &Path, key: &Path) -> Result<Arc<ServerCo
     })
 }
 
-/// Reads whom to trust on the way to the upstream.
+/// Returns the TLS settings for connections to the upstream.
 ///
 /// # Errors
-/// They cannot be read, or are no certificates.
+/// The file of authorities cannot be read, or holds no certificates.
 pub(crate) fn to_upstream(
     roots: Option<&Path>,
     upstream: &Upstream,
@@ -249,7 +249,8 @@ pub(crate) fn to_upstream(
     let config = match &pem {
         Some(pem) => tls::client(Some(pem)),
         None if upstream.is_tls() => tls::client(None),
-        // Reading all roots of the machine for nothing takes longer than the rest of the start.
+        // Reading all authorities of the machine takes longer than the rest of the start, so it is
+        // done for an https upstream only.
         None => tls::client_without_roots(),
     };
     config.map_err(|error| {
@@ -262,7 +263,7 @@ fn pem(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, Failure> {
     files::open_quietly(Some(path))?.read_secret(LARGEST_PEM)
 }
 
-/// The files that are watched for changes.
+/// Returns the files that are watched for changes.
 fn watched(args: &GatingArgs) -> Result<Vec<PathBuf>, Failure> {
     let trusts = files::trusts(&args.judging.trust)?.into_iter().map(|place| place.path);
     let tls = args.tls_cert.iter().chain(&args.tls_key).chain(&args.upstream_ca).cloned();

@@ -1,11 +1,11 @@
-//! Files that change while the gateway runs.
+//! Notices files that change while the gateway runs.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
 use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
-/// Knows files, and folders one level deep, by what the file system says of them.
+/// Remembers the metadata of files, and of folders with the files in them.
 pub(crate) struct Watch {
     paths: Vec<PathBuf>,
     seen: u64,
@@ -17,7 +17,7 @@ impl Watch {
         Watch { paths, seen }
     }
 
-    /// Whether something is different from the last time.
+    /// Returns whether the metadata differ from those of the last call.
     pub(crate) fn changed(&mut self) -> bool {
         let now = look(&self.paths);
         std::mem::replace(&mut self.seen, now) != now
@@ -45,7 +45,7 @@ fn mark(path: &Path, hash: &mut DefaultHasher) {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt as _;
-        // A file that is written anew and renamed is another one, whatever its time says.
+        // The inode number shows that a file was replaced by another with the same times.
         (about.ino(), about.ctime(), about.ctime_nsec(), about.mode()).hash(hash);
     }
 }

@@ -1,4 +1,4 @@
-//! `mcpid gateway report`: from logs to what an operator reads before turning strict on.
+//! `mcpid gateway report`: reads logs, and prints what an operator needs before turning strict on.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read as _, Write as _};
@@ -14,7 +14,7 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
 use crate::output::ui::{Ui, path_word, shell_word};
 
-/// Lines between two looks at the terminal.
+/// Lines between two progress lines.
 const OFTEN: u64 = 10_000;
 
 /// Prints the report, or writes it as a page.
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &GatewayReportArgs, ui: &mut Ui) -> Result<Exit, Failure
         return Err(Failure::usage(format!("--since {since} is not before --until {until}")));
     }
     let file = page.filter(|_| !to_stdout);
-    // Whether it can be written is found out before a long log is read.
+    // The page is checked first, so that a long log is not read in vain.
     if let Some(file) = file {
         check(file, &args.logs)?;
     }
@@ -53,8 +53,8 @@ pub(crate) fn run(args: &GatewayReportArgs, ui: &mut Ui) -> Result<Exit, Failure
     Ok(Exit::Ok)
 }
 
-/// Counts all that the logs hold. One that cannot be read ends it: a report that lacks a part looks
-/// like one that lacks nothing.
+/// Reads and counts all logs. A log that cannot be read is a failure, since a report without it
+/// would look complete.
 fn read(args: &GatewayReportArgs, ui: &mut Ui) -> Result<RolloutTally, Failure> {
     let mut tally = RolloutTally::new();
     let (mut apart, mut lines) = (0_u64, 0_u64);
@@ -101,7 +101,7 @@ fn read(args: &GatewayReportArgs, ui: &mut Ui) -> Result<RolloutTally, Failure> 
     Ok(tally)
 }
 
-/// What to add to the gateway's flags, as two ways to go on.
+/// Prints as hints the two ways to change the gateway's flags.
 fn hints(report: &RolloutReport, ui: &mut Ui) {
     if report.all.requests == 0 || report.all.would_refuse == 0 {
         if report.all.requests > 0 && report.all.refused == 0 {
@@ -123,8 +123,8 @@ fn hints(report: &RolloutReport, ui: &mut Ui) {
     }
 }
 
-/// Checks that a page may be written here: nothing is there, or an older report. A report is made
-/// again and again, so that it is replaced; but a slip of the finger must not cost a log.
+/// Checks that the page may be written: nothing is there, or an older report. Reports are made
+/// repeatedly, so an older one is replaced; but a mistyped name must not destroy a log.
 fn check(path: &Path, logs: &[PathBuf]) -> Result<(), Failure> {
     let file = match File::open(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return files::check_free(path),
@@ -141,7 +141,7 @@ fn check(path: &Path, logs: &[PathBuf]) -> Result<(), Failure> {
     }
     if start != MARK.as_bytes() {
         let message = format!("output exists, and is not a report: {}", path.display());
-        // The name of the page comes first, and is forgotten easily.
+        // `--html` takes the page first, and is easily given the log instead.
         let page = [path.to_owned()];
         let logs = if logs.is_empty() { &page[..] } else { logs };
         let logs = logs.iter().map(|log| format!(" {}", path_word(log)));
@@ -151,16 +151,15 @@ fn check(path: &Path, logs: &[PathBuf]) -> Result<(), Failure> {
     files::check_folder(path)
 }
 
-/// Writes the page under another name and gives it its own in one step: who reads it meanwhile
-/// sees the old one or the new one.
+/// Writes the page under a temporary name and renames it, so that a reader never sees a part of it.
 fn write(path: &Path, page: &str) -> Result<(), Failure> {
-    // Through a link, as every other program would; the link stays.
+    // The target of a link is replaced, and the link stays.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let written = || -> io::Result<()> {
         let mut builder = tempfile::Builder::new();
         builder.prefix(".mcpid-").suffix(".tmp");
-        // As a shell's own redirection would make it; one that is replaced keeps its mode.
+        // The mode is that of a shell's redirection; a replaced file keeps its mode.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let mut file = builder.tempfile_in(folder)?;

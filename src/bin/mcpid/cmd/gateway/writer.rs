@@ -1,5 +1,5 @@
-//! Where log lines go: a file that is appended to, or stdout. They are written by a thread of their
-//! own, so that a log which nobody reads holds up nothing but itself.
+//! Writes log lines to stdout, or appends them to a file. A separate thread writes, so that a log
+//! whose reader has stopped does not block requests.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
@@ -16,14 +16,14 @@ use mcpid::gateway::Metrics;
 
 use crate::output::failure::Failure;
 
-/// Lines that may wait to be written; what is more is lost, and counted.
+/// Lines that may wait to be written. Further lines are dropped and counted.
 const WAITING: usize = 16 * 1024;
-/// How long lines gather, so that requests need not wake this thread one by one: that would cost
-/// more than writing does.
+/// How long to gather lines before a write. Waking the writer for each request would cost more than
+/// the write itself.
 const GATHER: Duration = Duration::from_millis(20);
-/// After so many times without a line, the next one is waited for.
+/// After so many empty gathers, the writer waits for a line instead.
 const PATIENCE: u32 = 50;
-/// How long it is waited for at once.
+/// The longest single wait for a line.
 const REST: Duration = Duration::from_secs(1);
 
 enum Work {
@@ -32,13 +32,13 @@ enum Work {
     End,
 }
 
-/// The thread that writes.
+/// The thread that writes the log.
 pub(crate) struct Scribe {
     work: SyncSender<Work>,
     ended: Receiver<()>,
 }
 
-/// Hands lines to a [`Scribe`].
+/// Sends lines to a [`Scribe`].
 #[derive(Clone)]
 pub(crate) struct Lines {
     work: SyncSender<Work>,
@@ -46,7 +46,7 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// Takes a line, unless too many wait already. Never waits itself.
+    /// Takes a line, or drops it if too many wait already. Never blocks.
     pub(crate) fn take(&self, line: String) {
         if self.work.try_send(Work::Line(line)).is_err() {
             self.metrics.line_lost();
@@ -55,8 +55,8 @@ impl Lines {
 }
 
 impl Scribe {
-    /// Writes to the file at `path`, or to stdout. What goes wrong later is said by `warn`, once
-    /// until it is right again.
+    /// Starts a writer to the file at `path`, or to stdout. Later errors are passed to `warn`, each
+    /// once until writing works again.
     ///
     /// # Errors
     /// The file cannot be opened.
@@ -76,13 +76,14 @@ impl Scribe {
         Ok((Scribe { work, ended }, lines))
     }
 
-    /// Opens the file anew, as after it was moved away.
+    /// Opens the file anew, after it was renamed by log rotation.
     pub(crate) fn reopen(&self) {
-        // A queue that is full is one that the old file does not take.
+        // If the queue is full, the old file takes no lines any more, and this request is lost with
+        // them.
         let _ = self.work.try_send(Work::Reopen);
     }
 
-    /// Writes what waits, within a time; whether it did.
+    /// Writes the waiting lines within `patience`, and returns whether all were written.
     pub(crate) fn end(&self, patience: Duration) -> bool {
         let begun = Instant::now();
         while let Err(TrySendError::Full(_)) = self.work.try_send(Work::End) {
@@ -95,7 +96,7 @@ impl Scribe {
     }
 }
 
-/// The next piece of work. `Timeout` where there is none at the moment.
+/// Returns the next piece of work, or `Timeout` if there is none yet.
 fn next(heard: &Receiver<Work>, quiet: &mut u32) -> Result<Work, RecvTimeoutError> {
     let found = match heard.try_recv() {
         Ok(work) => Ok(work),
@@ -129,7 +130,7 @@ impl Writer {
             }),
             None => {
                 let name = PathBuf::from("stdout");
-                // A descriptor of its own: whoever waits here must not hold the lock of stdout.
+                // A separate descriptor: a blocked write must not hold the lock of stdout.
                 let stdout = io::stdout().as_fd().try_clone_to_owned();
                 let stdout = stdout.map_err(|e| Failure::write(&name, &e))?;
                 Ok(Writer { name, file: BufWriter::new(File::from(stdout)), to_stdout: true })
@@ -139,7 +140,8 @@ impl Writer {
 
     fn work(&mut self, heard: &Receiver<Work>, metrics: &Metrics, warn: &dyn Fn(String)) {
         let mut broken = false;
-        // No request fails for want of a log line; what is lost is said once, and counted.
+        // No request fails because of the log. The first lost line is reported, the others are
+        // counted.
         let mut note = |name: &Path, written: io::Result<()>| match written {
             Ok(()) => broken = false,
             Err(error) => {
@@ -173,7 +175,7 @@ impl Writer {
         }
     }
 
-    /// Where the file cannot be opened anew, the old one is written on.
+    /// If the file cannot be opened anew, the old one is used on.
     fn reopen(&mut self) -> Result<(), Failure> {
         if !self.to_stdout {
             let fresh = BufWriter::new(append(&self.name)?);
@@ -187,7 +189,7 @@ impl Writer {
 fn append(path: &Path) -> Result<File, Failure> {
     let mut options = File::options();
     options.append(true).create(true);
-    // It tells who calls what.
+    // The log tells which client calls which tool.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).map_err(|e| Failure::write(path, &e))

@@ -1,4 +1,4 @@
-//! Completions for shells, from the grammar itself.
+//! Shell completions, made from the grammar.
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command, ValueHint};
@@ -6,13 +6,13 @@ use clap_complete::aot::{Generator, Shell};
 
 use crate::args::Cli;
 
-/// Flags with one word that means more than its letters, and may be any other text too.
+/// Flags that take a special word, and any other text too.
 const WORDS: [(&str, &str); 2] = [("strict", "destructive"), ("confirm", "destructive")];
 
-/// The completion script of `shell`.
+/// Returns the file name and the completion script for `shell`.
 ///
 /// # Errors
-/// A fault in the grammar.
+/// The grammar has a fault.
 pub(super) fn script(shell: Shell) -> anyhow::Result<(String, Vec<u8>)> {
     let mut root = visible(&Cli::grammar());
     root.set_bin_name("mcpid");
@@ -25,9 +25,9 @@ pub(super) fn script(shell: Shell) -> anyhow::Result<(String, Vec<u8>)> {
     Ok((shell.file_name("mcpid"), bytes))
 }
 
-/// `command` without what is hidden, which the generators would offer all the same.
+/// Returns `command` without hidden commands and flags, which the generators would offer too.
 fn visible(command: &Command) -> Command {
-    // The builder takes text of the program only; the program ends when this is written.
+    // The builder takes only static text, so the names are leaked. The program ends after this.
     let mut shown = Command::new(&*command.get_name().to_owned().leak());
     if let Some(about) = command.get_about() {
         shown = shown.about(about.clone());
@@ -49,8 +49,8 @@ fn visible(command: &Command) -> Command {
         .disable_help_subcommand(true)
 }
 
-/// The bash script with files offered where a command takes them without a flag: the generator
-/// offers flags only.
+/// Returns the bash script with completion of files for commands that take files. The generator
+/// itself offers only flags.
 fn with_files(script: &str, root: &Command) -> String {
     let mut takes_files = Vec::new();
     collect(root, "mcpid", &mut takes_files);
@@ -67,7 +67,7 @@ fn with_files(script: &str, root: &Command) -> String {
                 let indent = line.len() - line.trim_start().len();
                 format!("{:indent$}if [[ ${{cur}} == -* ]] ; then", "")
             }
-            // The last resort of the command's block, at the depth of its label.
+            // The fallback of the command's block, indented as its label is.
             r#"COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )"#
                 if line.starts_with("            C") =>
             {
@@ -79,7 +79,7 @@ fn with_files(script: &str, root: &Command) -> String {
     lines.join("\n") + "\n"
 }
 
-/// The labels of the script's blocks for `command` and those below that take files.
+/// Collects the labels of the script's blocks for `command` and its subcommands that take files.
 fn collect(command: &Command, label: &str, into: &mut Vec<String>) {
     let is_file = |arg: &Arg| {
         matches!(arg.get_value_hint(), ValueHint::AnyPath | ValueHint::FilePath)

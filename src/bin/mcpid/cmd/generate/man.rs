@@ -1,4 +1,4 @@
-//! Man pages, from the grammar itself.
+//! Man pages, made from the grammar.
 
 use std::io::{self, Write};
 
@@ -9,10 +9,10 @@ use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
 use crate::args::{Cli, EXIT_STATUS};
 
-/// `mcpid.1`, and one page for each command, also for those of two words: file names and contents.
+/// Returns `mcpid.1` and one page for each command and subcommand, as file names and contents.
 ///
 /// # Errors
-/// A page that cannot be rendered, which is a fault in the grammar.
+/// A page cannot be rendered, which is a fault in the grammar.
 pub(super) fn pages() -> anyhow::Result<Vec<(String, Vec<u8>)>> {
     let mut root = Cli::grammar();
     root.build();
@@ -21,13 +21,13 @@ pub(super) fn pages() -> anyhow::Result<Vec<(String, Vec<u8>)>> {
     Ok(files)
 }
 
-/// The page of `command`, whose ancestors are `above`, and all pages below.
+/// Adds the page of `command`, whose ancestors are `above`, and the pages of its subcommands.
 fn page(
     command: &Command,
     above: &[&Command],
     files: &mut Vec<(String, Vec<u8>)>,
 ) -> anyhow::Result<()> {
-    // Named as git names its own: mcpid-trust-add(1) is about "mcpid trust add".
+    // As in git, the page mcpid-trust-add(1) is about "mcpid trust add".
     let mut bytes = Vec::new();
     render(command, above, &mut bytes)
         .with_context(|| format!("cannot render {}", name(command)))?;
@@ -36,8 +36,8 @@ fn page(
     shown(command).try_for_each(|sub| page(sub, &path, files))
 }
 
-/// The page in the order of every other manual. The generator's own rendering leaves values out of
-/// the synopsis, and would put all that stands behind the options under one heading, "EXTRA".
+/// Renders the page in the usual order of sections. The generator's own rendering omits values in
+/// the synopsis, and puts all text after the options under one heading, "EXTRA".
 fn render(command: &Command, above: &[&Command], to: &mut dyn Write) -> io::Result<()> {
     let man = Man::new(command.clone())
         .source(concat!("mcpid ", env!("CARGO_PKG_VERSION")))
@@ -57,7 +57,7 @@ fn render(command: &Command, above: &[&Command], to: &mut dyn Write) -> io::Resu
             Some((heading, lines)) if !heading.starts_with(' ') => {
                 sections.push((heading.to_uppercase(), lines.to_owned()));
             }
-            // What goes on behind a blank line.
+            // A paragraph without a heading belongs to the section before it.
             _ => match sections.last_mut() {
                 Some((_, text)) => text.push_str(&format!("\n\n{paragraph}")),
                 None => sections.push(("NOTES".to_owned(), paragraph.to_owned())),
@@ -67,12 +67,12 @@ fn render(command: &Command, above: &[&Command], to: &mut dyn Write) -> io::Resu
     if !sections.iter().any(|(heading, _)| heading == "EXIT STATUS") {
         sections.push(("EXIT STATUS".to_owned(), EXIT_STATUS.to_owned()));
     }
-    // Examples last, as in most manuals.
+    // Examples come last, as in most manuals.
     sections.sort_by_key(|(heading, _)| heading == "EXAMPLES");
     let mut roff = Roff::new();
     for (heading, lines) in sections {
         roff.control("SH", [heading.as_str()]);
-        // As it stands: these are tables and commands.
+        // Without filling, since these are tables and commands.
         roff.control("nf", []);
         for line in lines.lines() {
             roff.text([roman(line)]);
@@ -84,7 +84,7 @@ fn render(command: &Command, above: &[&Command], to: &mut dyn Write) -> io::Resu
     roff.to_writer(to)
 }
 
-/// How the command is written, with the value of each flag.
+/// Returns the synopsis, with the placeholder of each flag's value.
 fn synopsis(command: &Command) -> Roff {
     let mut line = vec![bold(command.get_bin_name().unwrap_or("mcpid"))];
     let mut add = |required: bool, inner: Vec<Inline>, repeated: bool| {
@@ -126,7 +126,7 @@ fn synopsis(command: &Command) -> Roff {
     roff
 }
 
-/// Flags without a value, but those that every program has.
+/// Returns the flags without a value, except those that every program has.
 fn switches(command: &Command) -> impl Iterator<Item = &Arg> {
     command.get_arguments().filter(|arg| {
         !arg.is_positional()
@@ -142,7 +142,8 @@ fn values(arg: &Arg) -> String {
     }
 }
 
-/// The pages to read next: the command's own, those of its commands, else of its neighbours.
+/// Returns the related pages: those of the parent command and the subcommands, else of the
+/// siblings.
 fn see_also(command: &Command, above: &[&Command]) -> Vec<String> {
     let around: Vec<&Command> = match shown(command).next() {
         Some(_) => shown(command).collect(),

@@ -7,17 +7,17 @@ use mcpid::message::{Head, HeadError, is_tchar};
 use crate::input::header_flag;
 use crate::output::failure::{Failure, chain};
 
-/// The headers of `-H`, in the order given; a file has one a line.
+/// Reads the headers of `-H`, in the order given. A file has one header on each line.
 ///
 /// # Errors
-/// A file that cannot be read, or what is no header.
+/// A file cannot be read, or a text is no header.
 pub(super) fn given(flags: &[String]) -> Result<Vec<(String, String)>, Failure> {
     header_flag::given(flags, "mcpid sign -H @headers.txt --url URL body.json", header)
 }
 
 fn header(line: &str) -> Result<(String, String), Failure> {
     let Some((name, value)) = line.split_once(':') else {
-        // It may hold a token that nobody wants in a log.
+        // The text may be a token, which must not end in a log.
         return Err(Failure::usage("a header is a name, a colon and a value")
             .hint("mcpid sign -H 'Mcp-Session-Id: 42' --url URL body.json"));
     };
@@ -32,12 +32,12 @@ fn header(line: &str) -> Result<(String, String), Failure> {
     Ok((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()))
 }
 
-/// The headers that a client of this body would send, where the caller names none of them.
+/// Returns the headers that an MCP client would send with this body.
 pub(super) fn usual(head: &Head<'_>, body: &[u8]) -> Vec<(&'static str, String)> {
     if body.is_empty() {
         return Vec::new();
     }
-    // What the body says is asked of a head that calls it JSON, whatever it turns out to be.
+    // The body is read under a JSON content type, to find out whether it is a message of MCP.
     let Ok(mut asked) = Head::new("POST", head.target().clone()) else { return Vec::new() };
     let _ = asked.push("content-type", b"application/json".as_slice());
     let message = match body::read(&asked, body, Scope::Anywhere) {

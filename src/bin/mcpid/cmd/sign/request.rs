@@ -1,5 +1,5 @@
-//! The request that `sign` signs: put together from a URL and a payload, or read from a capture,
-//! and how it is printed afterwards.
+//! The request that `sign` signs: made from a URL and a payload, or read from a capture, and how it
+//! is printed.
 
 mod curl;
 
@@ -18,17 +18,17 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::{Ui, shell_word};
 
-/// Bytes of a body or capture that is signed. Nothing larger passes a verifier's limit, but that
-/// limit can be raised; this one only keeps a wrong file from filling the memory.
+/// The largest body or capture, in bytes. A verifier's limit is lower but can be raised; this limit
+/// keeps a wrong file from filling the memory.
 const MOST: u64 = 64 * 1024 * 1024;
 
-/// A request on its way out.
+/// A request to be signed.
 pub(crate) enum Outgoing {
     /// Made from `--url` and a payload.
     Made {
         head: Head<'static>,
         body: Vec<u8>,
-        /// Names and values as they are printed, in order.
+        /// Names and values in the order in which they are printed.
         headers: Vec<(String, String)>,
         url: String,
         file: Option<PathBuf>,
@@ -39,27 +39,27 @@ pub(crate) enum Outgoing {
         source: Vec<u8>,
         body: Vec<u8>,
         origins: Origins,
-        /// What has to stand on the request line instead, if something has to.
+        /// The target to print on the request line, if it is not the captured one.
         target: Option<String>,
     },
 }
 
 impl Outgoing {
-    /// The head that is signed.
+    /// Returns the head to sign.
     pub(crate) fn head(&self) -> &Head<'static> {
         match self {
             Outgoing::Made { head, .. } | Outgoing::Read { head, .. } => head,
         }
     }
 
-    /// The content that is signed.
+    /// Returns the body to sign.
     pub(crate) fn body(&self) -> &[u8] {
         match self {
             Outgoing::Made { body, .. } | Outgoing::Read { body, .. } => body,
         }
     }
 
-    /// Where a request line without an origin is sent to.
+    /// Returns the origins for a request line without one.
     pub(crate) fn origins(&self) -> &Origins {
         const NONE: &Origins = &Origins::unknown();
         match self {
@@ -68,12 +68,12 @@ impl Outgoing {
         }
     }
 
-    /// The whole URL that was signed.
+    /// Returns the whole URL that was signed.
     pub(crate) fn target(&self) -> Option<String> {
         self.origins().resolve(self.head()).ok().map(|target| target.target_uri())
     }
 
-    /// All that has to be sent: of a payload every header, of a capture those that are new.
+    /// Returns the headers to print: all of a payload, and the new ones of a capture.
     pub(crate) fn headers(&self, signed: &Signed) -> Vec<(String, String)> {
         let added = signed.headers().map(|(name, value)| (name.to_owned(), value.to_owned()));
         match self {
@@ -82,7 +82,7 @@ impl Outgoing {
         }
     }
 
-    /// Prints in the form that was asked for.
+    /// Prints the signed request in the form that `args` chooses.
     ///
     /// # Errors
     /// Stdout cannot be written.
@@ -117,12 +117,12 @@ impl Outgoing {
                 }
                 Ok(())
             }
-            // Refused when the flags were read.
+            // The check of the flags has refused this.
             (SignFormat::Curl, Outgoing::Read { .. }) => Ok(()),
         }
     }
 
-    /// A made request as it stands on the wire, CRLF and all.
+    /// Returns the request as it is on the wire, with CRLF line ends.
     fn as_request(&self, signed: &Signed) -> Vec<u8> {
         let (head, body) = (self.head(), self.body());
         let Ok(target) = self.origins().resolve(head) else { return Vec::new() };
@@ -143,15 +143,15 @@ impl Outgoing {
     }
 }
 
-/// Methods that have no body unless one is named.
+/// Returns whether requests of this method have no body by default.
 fn bodiless(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "DELETE")
 }
 
-/// What the flags say of a request, before anything but header files is read: a slip of the finger
-/// is told before a keyfile is missed or stdin waited for.
+/// What the flags say about the request. Only header files are read for it, so that a typing error
+/// is reported before a keyfile is opened or stdin is read.
 pub(crate) enum Plan {
-    /// A payload, and all that is known of its request without it.
+    /// A payload, with the head as far as the flags give it.
     Make { head: Head<'static>, given: Vec<(String, String)> },
     /// A capture.
     Read { origins: Origins },
@@ -161,7 +161,7 @@ impl Plan {
     /// Reads the flags.
     ///
     /// # Errors
-    /// Flags that no request can be made of.
+    /// The flags do not describe a request.
     pub(crate) fn of(args: &SignArgs) -> Result<Self, Failure> {
         let Some(url) = &args.url else { return plan_capture(args) };
         let target = RequestTarget::from_url(url.clone()).map_err(|e| bad_url(args, url, &e))?;
@@ -173,7 +173,7 @@ impl Plan {
         for (name, value) in &given {
             head.push(name.clone(), value.clone().into_bytes()).map_err(|e| usage(&e))?;
         }
-        // A host of the caller's own that differs from the URL's.
+        // Refuses a `Host` header that differs from the URL's host.
         Origins::unknown().resolve(&head).map_err(|e| usage(&e))?;
         Ok(Plan::Make { head, given })
     }
@@ -181,7 +181,7 @@ impl Plan {
     /// Reads the payload or the capture.
     ///
     /// # Errors
-    /// What cannot be read, or is no request.
+    /// The input cannot be read, or is no request.
     pub(crate) fn read(self, args: &SignArgs, ui: &mut Ui) -> Result<Outgoing, Failure> {
         match self {
             Plan::Make { head, given } => {
@@ -193,7 +193,7 @@ impl Plan {
     }
 }
 
-/// Methods are case-sensitive (RFC 9110 section 9.1), and servers know them in capitals only.
+/// Warns of a method in lower case. Methods are case-sensitive (RFC 9110 section 9.1).
 fn remark_method(method: &str, ui: &mut Ui) {
     const KNOWN: [&str; 9] =
         ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
@@ -218,11 +218,11 @@ fn plan_capture(args: &SignArgs) -> Result<Plan, Failure> {
     Ok(Plan::Read { origins })
 }
 
-/// What is wrong with the URL. The URL itself is not repeated: it may hold a password.
+/// Returns the failure for the URL. The URL is not repeated, since it may hold a password.
 fn bad_url(args: &SignArgs, url: &str, error: &UriError) -> Failure {
     let failure = Failure::usage(format!("--url: {}", chain(error)));
     let better = match error {
-        // A fragment is never sent, so that it cannot be signed either.
+        // A fragment is never sent, so it cannot be signed either.
         UriError::Fragment => url.split_once('#').map(|(sent, _)| sent.to_owned()),
         UriError::Scheme(_) if !url.is_empty() && !url.contains("://") => {
             Some(format!("https://{url}"))
@@ -253,7 +253,7 @@ fn made(
         files::open(args.input.as_deref(), ui)?.read(MOST).map_err(too_large)?
     };
     if args.format == Some(SignFormat::Curl) && head.method() == "HEAD" && !body.is_empty() {
-        // It takes --head and --data-binary for two methods.
+        // curl allows only one of --head and --data-binary.
         return Err(Failure::usage("curl sends no body with HEAD")
             .hint("mcpid sign --format http prints the request itself"));
     }

@@ -1,4 +1,4 @@
-//! `mcpid trust add`: one more key.
+//! `mcpid trust add`: adds a key to a trust file.
 
 use std::path::Path;
 
@@ -22,10 +22,10 @@ use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
 use crate::prompt::passphrase;
 
-/// Room for a JWK with a certificate chain, or a set of them.
+/// Bytes of a key file: enough for a JWK Set or a certificate chain.
 const LIMIT: u32 = 1024 * 1024;
 
-/// Prints the id of the key that is now trusted.
+/// Adds the key, and prints its id.
 pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let place = files::trust(args.trust.as_deref())?;
     let patterns = args.allow.iter().map(|text| pattern_flag::granting("--allow", text, ui));
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     };
     let mut new = NewEntry::new(found.key);
     new.kid = found.kid;
-    // A name that came along may be anything; one that cannot be a name is left out.
+    // The name in a key file can be any text; one that a trust file cannot take is omitted.
     new.name = args.name.clone().or_else(|| values::name(&found.name?).ok());
     if args.client_id.iter().any(|id| id == new.key.id().as_str()) {
         let message =
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         return Err(Failure::usage(message).hint("leave --client-id out"));
     }
     new.client_ids.clone_from(&args.client_id);
-    // What the key says of its own validity is narrowed by flags, never widened.
+    // Flags can narrow the validity that the key file states, but not widen it.
     new.not_before = args.not_before.max(found.not_before);
     new.not_after = args.not_after.into_iter().chain(found.not_after).min();
     new.allow = (!patterns.is_empty()).then_some(patterns);
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     report(&added, ui)
 }
 
-/// A key that was found, with what came along.
+/// A public key, with what its file says about it.
 struct Found {
     key: PublicKey,
     name: Option<String>,
@@ -86,7 +86,8 @@ impl Found {
     }
 }
 
-/// The public part of the default key, so that what `keygen` made is trusted without a flag.
+/// Returns the public part of the default key, so that a key made by `keygen` is trusted without a
+/// flag.
 fn default_key() -> Result<Found, Failure> {
     Holder::find(None).map(Found::held)
 }
@@ -99,12 +100,12 @@ fn read(key: &Path, ui: &mut Ui) -> Result<Found, Failure> {
     if let Ok(KeyRef::Agent(_)) = KeyRef::parse(key) {
         return Holder::find(Some(key)).map(Found::held);
     }
-    // It may be a plain keyfile, or by mistake a private key.
+    // The file may be a keyfile without passphrase, or by mistake a private key.
     passphrase::keep_out_of_dumps();
     let input = files::open(Some(key), ui)?;
     let name = input.name.clone();
     let bytes = input.read_secret(LIMIT)?;
-    // A plain keyfile that others can read may be known to others: nothing to trust.
+    // Other users can read this private key and sign with it, so it must not be trusted.
     if let Err(error @ FileError::TooOpen { .. }) = store::load_keyfile(key) {
         return Err(store_failure(key, error));
     }

@@ -1,4 +1,4 @@
-//! `mcpid trust list`: who is trusted, as a table or as JSON.
+//! `mcpid trust list`: prints the keys of a trust file, as a table or as JSON.
 
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::trust::TrustEntry;
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &TrustListArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         return Ok(Exit::Ok);
     }
     if keys.is_empty() {
-        // That it holds none is among the notes.
+        // A note has said that the file holds no key.
         return Ok(Exit::Ok);
     }
     let mut rows = vec![["NAME", "KEY ID", "STATUS", "CLIENT IDS", "MAY"].map(str::to_owned)];
@@ -39,7 +39,7 @@ struct Listed {
     keys: Vec<Shown>,
 }
 
-/// One key, as `--json` shows it; null where there is nothing.
+/// One key, as `--json` prints it.
 #[derive(serde::Serialize)]
 pub(super) struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,7 +73,7 @@ impl Shown {
         }
     }
 
-    /// As a result of its own.
+    /// Adds the version, for a result that consists of this key only.
     pub(super) fn alone(mut self) -> Self {
         self.version = Some(1);
         self
@@ -88,7 +88,7 @@ impl Shown {
             "revoked" => since("revoked", &self.revoked_at),
             "not_yet_valid" => since("valid from", &self.not_before),
             "ended" => since("ended", &self.not_after),
-            // A revocation that lies ahead ends a key as surely as its end does.
+            // A revocation in the future ends the validity, as `not_after` does.
             "valid" => match self.revoked_at.iter().chain(&self.not_after).min() {
                 Some(end) => format!("valid until {end}"),
                 None => "valid".to_owned(),
@@ -120,7 +120,7 @@ fn status(entry: &TrustEntry, now: Timestamp) -> &'static str {
     }
 }
 
-/// The rows with their columns under each other, two spaces apart.
+/// Returns the rows with aligned columns, two spaces apart.
 fn aligned<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let mut widths = [0; N];
     for row in rows {

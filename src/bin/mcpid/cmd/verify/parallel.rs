@@ -1,18 +1,18 @@
-//! Work on all cores, results in order, memory bounded.
+//! Runs work on all cores, with results in order and bounded memory.
 //!
-//! A reader makes units, workers turn each into a result, and the caller gets the results in the
-//! order of the units. Queues are bounded on both sides, so that a file of any length is held in
-//! memory a few batches at a time.
+//! A reader makes units, workers turn each unit into a result, and the caller gets the results in
+//! the order of the units. All queues are bounded, so that only a few batches of a long file are in
+//! memory at a time.
 
 use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-/// Batches that wait, for each worker.
+/// Batches that may wait, for each worker.
 const WAITING: usize = 4;
 
-/// Gives units to the workers; breaks off where nobody wants more.
+/// Passes units to the workers, and breaks off if the results are not taken any more.
 pub(crate) struct Giver<U, R> {
     batch: Vec<U>,
     /// Units in one batch.
@@ -22,7 +22,7 @@ pub(crate) struct Giver<U, R> {
 }
 
 impl<U, R> Giver<U, R> {
-    /// Hands over one unit.
+    /// Passes one unit on.
     pub(crate) fn give(&mut self, unit: U) -> ControlFlow<()> {
         self.batch.push(unit);
         if self.batch.len() >= self.size { self.send() } else { ControlFlow::Continue(()) }
@@ -34,8 +34,8 @@ impl<U, R> Giver<U, R> {
         }
         let (done, result) = sync_channel(1);
         let batch = std::mem::take(&mut self.batch);
-        // The place in the order is taken before the work begins; an error means that the one
-        // who takes the results has gone.
+        // The place in the order is taken before the work begins. An error means that the receiver
+        // of the results has gone.
         match self.order.send(result).and_then(|()| {
             self.jobs.send((batch, done)).map_err(|_| std::sync::mpsc::SendError(never()))
         }) {
@@ -49,9 +49,9 @@ fn never<R>() -> Receiver<R> {
     sync_channel(0).1
 }
 
-/// Runs `read` beside `work` on every core, and `take` here on each result, in order, until it
-/// breaks off. So many units travel in one batch that a queue is not touched for each: 1 where a
-/// unit is a batch already.
+/// Runs `read` on one thread and `work` on every core, and calls `take` here with each result, in
+/// order, until it breaks off. `size` units travel in one batch, so that a queue is not used for
+/// each unit. It is 1 if a unit is a batch already.
 pub(crate) fn in_order<U: Send, R: Send, E>(
     size: usize,
     read: impl FnOnce(&mut Giver<U, R>) + Send,
@@ -66,8 +66,8 @@ pub(crate) fn in_order<U: Send, R: Send, E>(
         for _ in 0..workers {
             scope.spawn(|| {
                 loop {
-                    // Locked for as long as it takes to fetch one batch; a worker that panicked
-                    // while it held the lock left the queue as it was.
+                    // Locked while one batch is received. A worker that panicked with the lock left
+                    // the queue intact.
                     let job = queue.lock().unwrap_or_else(|e| e.into_inner()).recv();
                     let Ok((batch, done)) = job else { break };
                     if done.send(batch.into_iter().map(&work).collect()).is_err() {
@@ -89,7 +89,7 @@ pub(crate) fn in_order<U: Send, R: Send, E>(
                 break;
             }
         }
-        // Lets the reader and the workers end: nobody takes their results any more.
+        // Makes the reader and the workers end, since no results are taken any more.
         drop(results);
         outcome
     })

@@ -1,4 +1,4 @@
-//! The verifier that the judging flags describe; `verify` and `gateway` take the same.
+//! Builds the verifier that the judging flags of `verify` and `gateway` describe.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;
 
-/// All that judging needs but the clock and the nonces.
+/// The settings of a verifier, except its clock and its nonce store.
 pub(crate) struct Judging {
     profile: Profile,
     changes: Changes,
@@ -28,10 +28,10 @@ pub(crate) struct Judging {
 }
 
 impl Judging {
-    /// Reads the flags and the trust files; their notes go to stderr.
+    /// Reads the flags and the trust files, and prints remarks on them.
     ///
     /// # Errors
-    /// A flag or a trust file that cannot be used.
+    /// A flag or a trust file cannot be used.
     pub(crate) fn read(args: &JudgingArgs, ui: &mut Ui) -> Result<Self, Failure> {
         let mut profile = args.profile.profile();
         let Window { back, ahead } = profile.window;
@@ -46,7 +46,7 @@ impl Judging {
         Ok(Judging { profile, changes, registry: Arc::new(registry), origins, max_body })
     }
 
-    /// A verifier at `clock`, with `replay` for nonces.
+    /// Returns a verifier with this clock and this nonce check.
     pub(crate) fn verifier(&self, clock: Arc<dyn Clock>, replay: Replay) -> Verifier {
         let (profile, registry) = (self.profile.clone(), Arc::clone(&self.registry));
         Verifier::new(profile, registry, self.origins.clone(), clock, replay)
@@ -54,17 +54,17 @@ impl Judging {
             .with_max_body(usize::try_from(self.max_body).unwrap_or(usize::MAX))
     }
 
-    /// The rules that are judged by.
+    /// Returns the rules to judge by.
     pub(crate) fn profile(&self) -> &Profile {
         &self.profile
     }
 
-    /// Bytes of the largest body that is judged.
+    /// Returns the largest body that is judged, in bytes.
     pub(crate) fn max_body(&self) -> u64 {
         self.max_body
     }
 
-    /// The trust files that are judged by and the SHA-256 of each, as JSON.
+    /// Returns the trust files and the SHA-256 of each, as JSON.
     pub(crate) fn sources(&self) -> Result<Arc<RawValue>, Failure> {
         let source = |source: &TrustSource| {
             let file = source.path.display().to_string();
@@ -75,26 +75,26 @@ impl Judging {
         list.map(Arc::from).map_err(|e| Failure::new(Exit::Bug, "bug", chain(&e)))
     }
 
-    /// How many keys are trusted.
+    /// Returns the number of trusted keys.
     pub(crate) fn keys(&self) -> usize {
         self.registry.len()
     }
 
-    /// The entries of the trusted keys.
+    /// Returns the entries of the trusted keys.
     pub(crate) fn trusted(&self) -> impl Iterator<Item = &TrustEntry> {
         self.registry.iter().map(|entry| &**entry)
     }
 
-    /// Which origins are ours.
+    /// Returns the origins of this server.
     pub(crate) fn origins(&self) -> &Origins {
         &self.origins
     }
 }
 
-/// The origins that `--origin` names.
+/// Parses the origins that `--origin` names.
 ///
 /// # Errors
-/// One that is none.
+/// A value is no origin.
 pub(crate) fn origins(flags: &[String]) -> Result<Origins, Failure> {
     flags
         .iter()

@@ -1,4 +1,4 @@
-//! The writer on streams of our own, where a terminal can be pretended.
+//! Tests of the writer on streams in memory, where a terminal can be simulated.
 #![allow(clippy::unwrap_used)]
 
 use std::io::{self, Write};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 
-/// A stream that can be looked at, and that breaks when told to.
+/// A stream in memory, which fails each write with the given error.
 #[derive(Clone, Default)]
 struct Stream(Arc<Mutex<Vec<u8>>>, Option<io::ErrorKind>);
 
@@ -131,7 +131,7 @@ fn a_broken_stdout_is_told_apart() {
         let out = Stream(Arc::default(), Some(kind));
         let mut ui = Ui::new(Box::new(out), Box::new(err.clone()), false, false, Manner::default());
         assert_eq!(ui.line("x").unwrap_err().exit, exit);
-        // Talk in between finds the fault first; it is kept until someone asks.
+        // A message in between meets the error first; the error is kept until the end.
         ui.note("in between");
         let failure = ui.finish().unwrap_err();
         assert_eq!(failure.exit, exit);

@@ -1,7 +1,7 @@
-//! Verdicts as people read them: one line that says it, then its facts.
+//! Prints a verdict for people: one line with the result, then the facts.
 //!
-//! Everything that a stranger chose goes through [`printed`], so that two requests that differ
-//! never print alike and none fills the screen.
+//! All received text goes through [`printed`], so that two different requests never print alike and
+//! no text fills the screen.
 
 use std::fmt::Write as _;
 
@@ -15,13 +15,13 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// Components in one line.
+/// The most components in one line.
 const MOST_COMPONENTS: usize = 32;
 
 type Fact = (&'static str, String);
 
 impl Verdict {
-    /// Prints what is claimed, and what else there is to say, with ages.
+    /// Prints what a signature claims, with ages, and the facts in `more`.
     ///
     /// # Errors
     /// Stdout cannot be written.
@@ -50,7 +50,7 @@ impl Verdict {
         print_facts(&facts, ui)
     }
 
-    /// Prints the verdict; `named` says whether it needs to say on what.
+    /// Prints the verdict. `named` says whether the line names the input and the request.
     ///
     /// # Errors
     /// Stdout cannot be written.
@@ -93,7 +93,7 @@ impl Verdict {
         }
     }
 
-    /// `WORDS as of TIME (--at)` behind what does not hold for the present moment.
+    /// Returns `words`, followed by ` as of TIME (--at)` if the verdict is not about the present.
     pub(crate) fn as_of(&self, words: &str) -> String {
         let flag = match self.time_source {
             TimeSource::Clock => return String::new(),
@@ -103,7 +103,8 @@ impl Verdict {
         format!(", {words} as of {} ({flag})", self.now())
     }
 
-    /// `3 s ago`, `2 s ahead`, `just now`; `3 s before`, `2 s after` where now is another moment.
+    /// Returns a distance in time: `3 s ago`, `2 s ahead` or `just now`; with `--at`, `3 s before`
+    /// or `2 s after`.
     fn distance(&self, ago: i64) -> String {
         match (self.time_source, ago) {
             (TimeSource::Clock, 0) => "just now".to_owned(),
@@ -114,7 +115,8 @@ impl Verdict {
         }
     }
 
-    /// The numbers of a refusal; who, when and how of a request that held; of both, what it is.
+    /// Returns the facts to print. A refusal has its numbers; an accepted request has key and
+    /// times; both have the request.
     fn facts(&self) -> Vec<Fact> {
         let mut facts: Vec<Fact> = Vec::new();
         match &self.rejection {
@@ -150,7 +152,7 @@ impl Verdict {
         }
     }
 
-    /// What request it is about.
+    /// Adds the facts of the request itself.
     fn about(&self, facts: &mut Vec<Fact>) {
         let target = self.target.as_deref().map_or("(cannot be told)".into(), printed);
         facts.push(("target", format!("{} {target}", quoted(&self.method))));
@@ -197,7 +199,7 @@ impl FailedSignature {
     }
 }
 
-/// Names of components, each escaped, and how many more there are.
+/// Returns the escaped names of components, and the number of those left out.
 fn components(names: &[String]) -> String {
     let mut line = names.iter().take(MOST_COMPONENTS).cloned().collect::<Vec<_>>().join(" ");
     if let Some(more) = names.len().checked_sub(MOST_COMPONENTS).filter(|more| *more > 0) {
@@ -209,7 +211,7 @@ fn components(names: &[String]) -> String {
 fn print_facts(facts: &[Fact], ui: &mut Ui) -> Result<(), Failure> {
     let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     for (name, value) in facts {
-        // What looks empty is: every blank of a name stands in quotes.
+        // An empty value is really empty: a name with blanks is printed in quotes.
         let value = if value.is_empty() { String::new() } else { format!("  {value}") };
         let name = if value.is_empty() { (*name).to_owned() } else { format!("{name:width$}") };
         ui.line(&ui.shown(&format!("    {name}{value}")))?;

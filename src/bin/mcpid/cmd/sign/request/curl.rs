@@ -1,4 +1,4 @@
-//! A shell command that sends exactly the signed bytes.
+//! Prints a shell command that sends exactly the signed bytes.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -9,21 +9,21 @@ use mcpid::message::shown::is_unsafe;
 use super::bodiless;
 use crate::output::ui::shell_word;
 
-/// Bytes of a body that is written into the command itself. An argument has room for 128 KiB.
+/// Bytes of a body that is written into the command itself. Linux limits an argument to 128 KiB.
 const MOST_INLINE: usize = 16 * 1024;
 
-/// How the body gets to curl.
+/// How curl gets the body.
 enum Source {
-    /// By the flag and its value.
+    /// From this flag and value.
     Flag(&'static str, String),
-    /// By a command whose output is the body.
+    /// From a command that prints the body.
     Printed(String),
-    /// By stdin, which the caller has to feed.
+    /// From stdin, where the caller has to put the body.
     Stdin,
 }
 
-/// The command, and whether its caller has to feed it the body. Left to itself, curl squeezes dot
-/// segments, globs brackets, drops newlines, and sends a content type and an `Expect` of its own.
+/// Returns the command, and whether the caller has to put the body on its stdin. By default, curl
+/// removes dot segments, expands brackets, drops newlines, and adds a content type and an `Expect`.
 pub(super) fn command(
     head: &Head<'_>,
     headers: &[(String, String)],
@@ -38,7 +38,7 @@ pub(super) fn command(
     };
     add("--request", head.method());
     for (name, value) in headers {
-        // A colon with nothing behind it would take the header away.
+        // Without a value, the colon would make curl remove the header.
         match value.is_empty() {
             true => add("--header", &format!("{name};")),
             false => add("--header", &format!("{name}: {value}")),
@@ -79,7 +79,7 @@ fn source(body: &[u8], file: Option<&Path>) -> Source {
         return Source::Stdin;
     }
     match std::str::from_utf8(body) {
-        // --data would take what begins with @ for a file, and --data-raw does not.
+        // --data would read a value that begins with @ as the name of a file.
         Ok(text) if !text.contains(|c| c != '\n' && is_unsafe(c)) => {
             Source::Flag("--data-raw", text.to_owned())
         }
@@ -87,15 +87,15 @@ fn source(body: &[u8], file: Option<&Path>) -> Source {
     }
 }
 
-/// The path of a file that curl will find as it was read: no pipe, nor one that only this process
-/// knows by that name.
+/// Returns the path of the body's file, if curl can read it again: it is neither a pipe nor a path
+/// in /dev or /proc, which only this process has.
 fn kept(path: &Path) -> Option<&str> {
     let own = ["/dev", "/proc"].iter().any(|folder| path.starts_with(folder));
     let regular = std::fs::metadata(path).is_ok_and(|about| about.is_file());
     path.to_str().filter(|name| regular && !own && !name.contains(is_unsafe))
 }
 
-/// A POSIX command that prints these bytes; its arguments are printable ASCII.
+/// Returns a POSIX command that prints these bytes, in printable ASCII.
 fn printf(bytes: &[u8]) -> String {
     let mut format = String::with_capacity(bytes.len() * 4);
     for byte in bytes {
@@ -108,7 +108,7 @@ fn printf(bytes: &[u8]) -> String {
             }
         }
     }
-    // A format that begins with a dash would be taken for a flag.
+    // printf would read a format that begins with a dash as a flag.
     if let Some(rest) = format.strip_prefix('-') {
         format = format!("\\055{rest}");
     }
