@@ -36,14 +36,14 @@ pub(crate) use audit_keeping::{AuditArchiveArgs, AuditArchives, AuditEraseArgs};
 pub(crate) use audit_witness::AuditWitnessArgs;
 pub(crate) use connecting::{ClientName, ConfirmVia, ConnectArgs};
 pub(crate) use gateway::{GatewayAct, GatewayArgs, GatewayReportArgs};
-pub(crate) use gating::{GatingArgs, ModeName, RefusalStatus};
+pub(crate) use gating::{GatewayFlags, ModeName, RefusalStatus};
 pub(crate) use keeping::{
     ClaimingArgs, ExportArgs, JwkAlgName, KeyFormat, KeygenArgs, NonceAct, NonceArgs,
     NonceStoreArgs, OpeningArgs, PasswdArgs, TrustAct, TrustAddArgs, TrustArgs, TrustListArgs,
     TrustRemoveArgs, TrustRevokeArgs,
 };
 pub(crate) use requests::{
-    InspectArgs, JudgingArgs, ProfileName, SignArgs, SignFormat, VerifyArgs,
+    InspectArgs, ProfileName, SignArgs, SignFormat, VerifierArgs, VerifyArgs,
 };
 use values::descriptor;
 pub(crate) use values::{Ttl, When};
@@ -63,7 +63,7 @@ pub(crate) use values::{Ttl, When};
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
-    pub(crate) manner: MannerArgs,
+    pub(crate) manner: OutputArgs,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -106,7 +106,7 @@ impl Cli {
 
 /// The flags of every command that choose the form of its output.
 #[derive(Args, Clone, Copy, Debug, Default)]
-pub(crate) struct MannerArgs {
+pub(crate) struct OutputArgs {
     /// Print results, and failures on stderr, as JSON
     #[arg(long, global = true, display_order = 900, help_heading = "Manner")]
     pub(crate) json: bool,

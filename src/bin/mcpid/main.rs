@@ -14,10 +14,10 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::args::usage_error::{self, Unparsed};
-use crate::args::{Command, MannerArgs};
+use crate::args::{Command, OutputArgs};
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
-use crate::output::ui::{Manner, Ui};
+use crate::output::ui::{OutputMode, Ui};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         }
         Err(unparsed) => {
             let json = usage_error::wants_json(&argv);
-            let manner = Manner { json, ..Manner::default() };
+            let manner = OutputMode { json, ..OutputMode::default() };
             let mut ui = Ui::process(manner).withholding(&argv);
             let ended = match unparsed {
                 Unparsed::Help(text) => ui.data(text.as_bytes()).map(|()| Exit::Ok),
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     ExitCode::from(exit.code())
 }
 
-fn run(command: Command, manner: MannerArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+fn run(command: Command, manner: OutputArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     match command {
         Command::Demo(args) => cmd::demo::run(&args, ui),
         Command::Keygen(args) => cmd::keygen::run(&args, ui),
@@ -79,8 +79,8 @@ fn run(command: Command, manner: MannerArgs, ui: &mut Ui) -> Result<Exit, Failur
     }
 }
 
-fn manner(args: MannerArgs) -> Manner {
-    Manner { json: args.json, quiet: args.quiet, verbose: args.verbose }
+fn manner(args: OutputArgs) -> OutputMode {
+    OutputMode { json: args.json, quiet: args.quiet, verbose: args.verbose }
 }
 
 /// Reports a panic in one line. Rust then unwinds and exits with 101.

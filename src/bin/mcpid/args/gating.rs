@@ -8,7 +8,7 @@ use mcpid::net::ListenAddress;
 use mcpid::tower::OpenPath;
 
 use super::values::{count, duration, size};
-use super::{AuditArgs, ClaimingArgs, JudgingArgs};
+use super::{AuditArgs, ClaimingArgs, VerifierArgs};
 
 /// What happens to a request that is not verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -37,7 +37,7 @@ pub(crate) enum RefusalStatus {
 
 /// The flags of `gateway`.
 #[derive(Args, Debug)]
-pub(crate) struct GatingArgs {
+pub(crate) struct GatewayFlags {
     /// A TOML file with settings that are not given by flags
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -51,7 +51,7 @@ pub(crate) struct GatingArgs {
     #[arg(long, value_name = "ADDR|unix:PATH")]
     pub(crate) listen: Option<ListenAddress>,
     #[command(flatten)]
-    pub(crate) judging: JudgingArgs,
+    pub(crate) judging: VerifierArgs,
     /// Where used nonces are kept: memory:, sqlite:PATH, redis://HOST… [env: MCPID_NONCES]
     /// [default: a file of this user]
     #[arg(long, value_name = "STORE")]

@@ -129,7 +129,7 @@ pub(crate) struct SignArgs {
 
 /// How requests are judged: the flags that `verify` and `gateway` share.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct JudgingArgs {
+pub(crate) struct VerifierArgs {
     /// A trust file, or a folder of them; may be repeated [env: MCPID_TRUST]
     #[arg(short = 'r', long, value_name = "TRUST")]
     pub(crate) trust: Vec<PathBuf>,
@@ -178,7 +178,7 @@ pub(crate) struct VerifyArgs {
     #[arg(value_name = "REQUEST")]
     pub(crate) inputs: Vec<PathBuf>,
     #[command(flatten)]
-    pub(crate) judging: JudgingArgs,
+    pub(crate) judging: VerifierArgs,
     /// Judge as of this time: RFC 3339, @UNIX, or capture for the time in each request
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
     pub(crate) at: Option<When>,

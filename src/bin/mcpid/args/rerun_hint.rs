@@ -7,17 +7,17 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use crate::args::{
-    AuditCheckArgs, AuditPins, AuditVerifyArgs, ClaimingArgs, InspectArgs, JudgingArgs, SignArgs,
+    AuditCheckArgs, AuditPins, AuditVerifyArgs, ClaimingArgs, InspectArgs, VerifierArgs, SignArgs,
     Ttl, VerifyArgs, When,
 };
 use crate::output::ui::shell_word;
 
 /// The words of a command line, built one by one.
-pub(crate) struct Again(Vec<String>);
+pub(crate) struct CommandLine(Vec<String>);
 
-impl Again {
+impl CommandLine {
     fn of(command: &str) -> Self {
-        Again(vec![format!("mcpid {command}")])
+        CommandLine(vec![format!("mcpid {command}")])
     }
 
     fn flag(mut self, name: &str, values: impl IntoIterator<Item = impl Display>) -> Self {
@@ -44,7 +44,7 @@ impl Again {
         self.0.join(" ")
     }
 
-    fn judging(self, args: &JudgingArgs, max_body: Option<u64>) -> Self {
+    fn judging(self, args: &VerifierArgs, max_body: Option<u64>) -> Self {
         self.flag("-r", args.trust.iter().map(|path| text(path)))
             .flag("--profile", args.profile.unless_default())
             .flag("--window", args.window.map(|s| format!("{s}s")))
@@ -98,7 +98,7 @@ fn verify_in(
     max_body: Option<u64>,
     claiming: ClaimingArgs,
 ) -> String {
-    Again::of("verify")
+    CommandLine::of("verify")
         .judging(&args.judging, max_body)
         .flag("--at", at.map(time))
         .flag("--nonces", &args.nonces)
@@ -110,7 +110,7 @@ fn verify_in(
 
 /// Returns `mcpid inspect` with the flags of `args`.
 pub(crate) fn inspect(args: &InspectArgs) -> String {
-    Again::of("inspect")
+    CommandLine::of("inspect")
         .bare("--base", args.base)
         .flag("--label", &args.label)
         .flag("--at", args.at.map(time))
@@ -121,7 +121,8 @@ pub(crate) fn inspect(args: &InspectArgs) -> String {
 
 /// Returns `mcpid audit verify` with the key of the log.
 pub(crate) fn audit_verify(args: &AuditVerifyArgs, log_key: &str) -> String {
-    let again = Again::of("audit verify").flag("--audit", args.log.audit.as_deref().map(text));
+    let again =
+        CommandLine::of("audit verify").flag("--audit", args.log.audit.as_deref().map(text));
     let again = again.pins(&args.pins, log_key);
     let again = again.flag("--archive", args.archives.archive.iter().map(|path| text(path)));
     let again = again.flag("--predecessor", args.predecessor.iter().map(|path| text(path)));
@@ -131,14 +132,14 @@ pub(crate) fn audit_verify(args: &AuditVerifyArgs, log_key: &str) -> String {
 
 /// Returns `mcpid audit check` with the key of the log.
 pub(crate) fn audit_check(args: &AuditCheckArgs, log_key: &str) -> String {
-    let again = Again::of("audit check").pins(&args.pins, log_key);
+    let again = CommandLine::of("audit check").pins(&args.pins, log_key);
     let again = again.flag("--body", args.body.as_deref().map(text));
     again.inputs(args.file.iter().cloned())
 }
 
 /// Flags of `mcpid sign` that a hint changes.
 #[derive(Default)]
-pub(crate) struct Otherwise<'a> {
+pub(crate) struct SignChanges<'a> {
     pub(crate) url: Option<&'a str>,
     pub(crate) label: Option<&'a str>,
     pub(crate) origin: Option<&'a str>,
@@ -147,7 +148,7 @@ pub(crate) struct Otherwise<'a> {
 
 /// Returns `mcpid sign` with the flags of `otherwise` changed. Returns None if a header is given on
 /// the command line: it may hold a token, and a hint may end in a log.
-pub(crate) fn sign(args: &SignArgs, otherwise: &Otherwise<'_>) -> Option<String> {
+pub(crate) fn sign(args: &SignArgs, otherwise: &SignChanges<'_>) -> Option<String> {
     if args.header.iter().any(|header| !header.starts_with('@')) {
         return None;
     }
@@ -157,7 +158,7 @@ pub(crate) fn sign(args: &SignArgs, otherwise: &Otherwise<'_>) -> Option<String>
         Ttl::None => "none".to_owned(),
     });
     let format = args.format.and_then(|format| clap::ValueEnum::to_possible_value(&format));
-    let again = Again::of("sign")
+    let again = CommandLine::of("sign")
         .flag("-k", args.key.as_deref().map(text))
         .flag("--profile", args.profile.unless_default())
         .flag("--client-id", &args.client_id)

@@ -173,10 +173,10 @@ fn repair(error: &Error, argv: &[OsString], path: &str) -> Option<String> {
     // More than three errors in one line are rare, and a hint that does not work is worse than
     // none.
     for _ in 0..3 {
-        if let Fixed::Instead(hint) = next {
+        if let Correction::Instead(hint) = next {
             return Some(format!("mcpid {path}{hint}"));
         }
-        let Fixed::Words(fixed) = next else { return None };
+        let Correction::Words(fixed) = next else { return None };
         words = fixed;
         let all = ["mcpid"].into_iter().chain(words.iter().map(String::as_str));
         match Cli::command().try_get_matches_from(all) {
@@ -192,14 +192,14 @@ fn repair(error: &Error, argv: &[OsString], path: &str) -> Option<String> {
 }
 
 /// A corrected typing error.
-enum Fixed {
+enum Correction {
     /// The words of the whole line.
     Words(Vec<String>),
     /// A flag to use instead, if the line must not be repeated.
     Instead(String),
 }
 
-fn repaired(error: &Error, words: &[String]) -> Option<Fixed> {
+fn repaired(error: &Error, words: &[String]) -> Option<Correction> {
     // clap sorts its suggestions: the best one is last.
     let best = |kind| list(error, kind)?.pop();
     let (wrong, right) = match error.kind() {
@@ -218,7 +218,7 @@ fn repaired(error: &Error, words: &[String]) -> Option<Fixed> {
     let right = right.split(' ').next()?.to_owned();
     // The text after this flag is the passphrase itself, which must not end in a log.
     if let Some((flag, _)) = right.split_once("passphrase") {
-        return Some(Fixed::Instead(format!("{flag}passphrase-file FILE")));
+        return Some(Correction::Instead(format!("{flag}passphrase-file FILE")));
     }
     if words.iter().any(|word| may_hold_secret(word, &right)) {
         return None;
@@ -230,7 +230,7 @@ fn repaired(error: &Error, words: &[String]) -> Option<Fixed> {
             _ => word.clone(),
         },
     });
-    Some(Fixed::Words(fixed.collect()))
+    Some(Correction::Words(fixed.collect()))
 }
 
 /// Returns whether a hint must not repeat `word`: it is a header, which may hold a token, or it

@@ -35,7 +35,7 @@ fn add(args: &AgentAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let (id, fingerprint) = (key.public().id().as_str(), ssh_fingerprint(key.public()));
     ui.note(&format!("it can sign from now on: -k {SSH_AGENT}{fingerprint}"));
     if ui.json() {
-        ui.json_line(&Added {
+        ui.json_line(&AgentKeyJson {
             version: 1,
             id,
             name: keyfile.name(),
@@ -50,7 +50,7 @@ fn add(args: &AgentAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 }
 
 #[derive(serde::Serialize)]
-struct Added<'a> {
+struct AgentKeyJson<'a> {
     version: u8,
     id: &'a str,
     name: &'a str,

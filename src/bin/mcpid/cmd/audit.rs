@@ -24,7 +24,7 @@ use mcpid::key::Sign as _;
 use rand::rngs::SysRng;
 
 use crate::args::{AuditAct, AuditInitArgs};
-use crate::input::files::{self, Place};
+use crate::input::files::{self, NamedPath};
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
@@ -72,7 +72,7 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let before = args.after.as_deref().map(|path| before(path, args)).transpose()?;
     let key = match (Folder::init(&place.path, &name, &secret, now), &before) {
         // An earlier run was interrupted between the two logs: finish it with the key that it made.
-        (Err(LogError::Exists(_)), Some(Before::Log(..))) => {
+        (Err(LogError::Exists(_)), Some(EarlierLog::Log(..))) => {
             let folder = Folder::at(&place.path).map_err(wrong)?;
             folder.public().map_err(wrong)?
         }
@@ -82,10 +82,10 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         let new = Folder::at(&place.path).map_err(wrong)?;
         let clock: Arc<dyn mcpid::clock::Clock> = Arc::new(SystemClock);
         match before {
-            Before::Log(old, old_place) => {
+            EarlierLog::Log(old, old_place) => {
                 succession::follow(&new, old, &clock).map_err(|e| log_failure(&e, old_place))?
             }
-            Before::Abandoned(old_key, note) => {
+            EarlierLog::Abandoned(old_key, note) => {
                 succession::follow_abandoned(&new, (old_key, note), &clock).map_err(wrong)?;
                 ui.note("what came in the old log after that checkpoint cannot be excluded");
             }
@@ -107,19 +107,19 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 }
 
 /// The log before a new one.
-enum Before {
+enum EarlierLog {
     /// Its folder: the log is closed by an entry that names the new log.
-    Log(Folder, Place),
+    Log(Folder, NamedPath),
     /// Only a checkpoint of it is left, with the log's public key.
     Abandoned(Box<NoteKey>, Vec<u8>),
 }
 
 /// Reads the folder or the checkpoint that `--after` names.
-fn before(path: &Path, args: &AuditInitArgs) -> Result<Before, Failure> {
+fn before(path: &Path, args: &AuditInitArgs) -> Result<EarlierLog, Failure> {
     if path.is_dir() {
         let place = files::audit(Some(path))?;
         let folder = Folder::at(path).map_err(|e| log_failure(&e, &place))?;
-        return Ok(Before::Log(folder, place));
+        return Ok(EarlierLog::Log(folder, place));
     }
     let note = open::checkpoint(path)?;
     let beside = path.with_file_name("log-key.pub");
@@ -131,5 +131,5 @@ fn before(path: &Path, args: &AuditInitArgs) -> Result<Before, Failure> {
         }
     };
     let key = note_key("--log-key", &text, Kind::Log)?;
-    Ok(Before::Abandoned(Box::new(key), note))
+    Ok(EarlierLog::Abandoned(Box::new(key), note))
 }

@@ -23,26 +23,26 @@ use rand::rngs::SysRng;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::pattern_flag::{self, Restricted};
-use crate::args::{ConfirmVia, ConnectArgs, MannerArgs, Ttl, values};
+use crate::args::{ConfirmVia, ConnectArgs, OutputArgs, Ttl, values};
 use crate::cmd::audit::{open, witnessing};
 use crate::input::files;
-use crate::keys::signing_key::Holder;
+use crate::keys::signing_key::SigningKey;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain, reason};
 use crate::output::ui::{Ui, shell_word};
-use crate::prompt::consent::{self, Asker, Way};
+use crate::prompt::consent::{self, ConsentAsker, ConsentWay};
 use crate::prompt::terminal;
-use journal::Journal;
+use journal::BridgeLog;
 
 /// How long a connection may take to be established: name lookup, TCP and TLS together.
 const CONNECTING: Duration = Duration::from_secs(20);
 
 /// Runs the bridge until the client is done.
-pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &ConnectArgs, manner: OutputArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     // Everything else that can fail is tried before the question for a passphrase.
-    let plan = Plan::of(args)?;
+    let plan = ConnectPlan::of(args)?;
     let confirm = confirm(args, ui)?;
-    let holder = Holder::find(args.key.as_deref())?;
+    let holder = SigningKey::find(args.key.as_deref())?;
     if let Some(client) = args.print_config {
         config::print(client, args, &plan.host, ui)?;
         if holder.is_sealed() && args.passphrase.passphrase_file.is_none() {
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
         return Ok(Exit::Ok);
     }
     let fields = headers::given(&args.header)?;
-    let journal = Journal::open(args.log_file.as_deref(), manner, ui.echo().clone())?;
+    let journal = BridgeLog::open(args.log_file.as_deref(), manner, ui.echo().clone())?;
     let source = holder.source(&args.passphrase, ui)?;
     let roots = network::roots(args, plan.is_https)?;
     if plan.is_open_to_all {
@@ -150,7 +150,7 @@ pub(crate) fn run(args: &ConnectArgs, manner: MannerArgs, ui: &mut Ui) -> Result
 }
 
 /// The values of the flags, before any file is read.
-struct Plan {
+struct ConnectPlan {
     host: String,
     is_https: bool,
     is_open_to_all: bool,
@@ -159,7 +159,7 @@ struct Plan {
     origins: Vec<Origin>,
 }
 
-impl Plan {
+impl ConnectPlan {
     fn of(args: &ConnectArgs) -> Result<Self, Failure> {
         let url = mcpid::connect::EndpointUrl::parse(&args.url)
             .map_err(|e| bad_url(&args.url, &chain(&e)))?;
@@ -187,7 +187,7 @@ impl Plan {
         }
         let (host, is_https) = (url.host().to_owned(), url.is_https());
         let (is_open_to_all, via) = (url.is_open_to_all(), network::via(&url)?);
-        Ok(Plan { host, is_https, is_open_to_all, via, listen, origins })
+        Ok(ConnectPlan { host, is_https, is_open_to_all, via, listen, origins })
     }
 }
 
@@ -249,12 +249,12 @@ fn unknown_key_hint(args: &ConnectArgs, key: &dyn Sign, name: &str) -> Result<St
 fn asking(args: &ConnectArgs) -> ConsentVia {
     let patience = args.confirm_timeout.unwrap_or(consent::ANSWERING);
     let patience = Duration::from_secs(patience.into());
-    let person = |way| ConsentVia::Person(Arc::new(Asker::new(way, patience)));
+    let person = |way| ConsentVia::Person(Arc::new(ConsentAsker::new(way, patience)));
     match args.confirm_via {
         Some(ConfirmVia::Client) => ConsentVia::Client(patience),
-        Some(ConfirmVia::Terminal) => person(Way::Terminal),
-        Some(ConfirmVia::Askpass) => person(Way::Askpass),
-        None => person(Way::Any),
+        Some(ConfirmVia::Terminal) => person(ConsentWay::Terminal),
+        Some(ConfirmVia::Askpass) => person(ConsentWay::Askpass),
+        None => person(ConsentWay::Any),
     }
 }
 

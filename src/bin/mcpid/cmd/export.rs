@@ -3,7 +3,7 @@
 use mcpid::key::format::{self, JwkAlg};
 
 use crate::args::{ExportArgs, JwkAlgName, KeyFormat};
-use crate::keys::signing_key::Holder;
+use crate::keys::signing_key::SigningKey;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
@@ -15,7 +15,7 @@ pub(crate) fn run(args: &ExportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         return Err(Failure::usage("--jwk-alg goes with --format jwk and jwks only")
             .hint("mcpid export --format jwk --jwk-alg EdDSA"));
     }
-    let holder = Holder::find(args.key.as_deref())?;
+    let holder = SigningKey::find(args.key.as_deref())?;
     let key = holder.public();
     if key.is_published() {
         ui.warning("this is a published test key: everyone can sign with it");
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &ExportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         let format = format.map(|value| value.get_name().to_owned());
         let (id, name) = (key.id().as_str(), holder.name());
         let format = format.as_deref().unwrap_or_default();
-        ui.json_line(&Exported { version: 1, id, name, format, key: text })?;
+        ui.json_line(&ExportJson { version: 1, id, name, format, key: text })?;
     } else {
         ui.line(text)?;
     }
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &ExportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 }
 
 #[derive(serde::Serialize)]
-struct Exported<'a> {
+struct ExportJson<'a> {
     version: u8,
     id: &'a str,
     name: &'a str,

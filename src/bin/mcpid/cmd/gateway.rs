@@ -11,7 +11,7 @@ mod writer;
 use std::ffi::OsString;
 
 use crate::args::usage_error;
-use crate::args::{Cli, Command, GatewayAct, GatewayArgs, GatingArgs};
+use crate::args::{Cli, Command, GatewayAct, GatewayArgs, GatewayFlags};
 use crate::cmd::audit::{open, witnessing};
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
@@ -40,8 +40,8 @@ pub(crate) fn run(args: &GatewayArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     }
 }
 
-fn run_with(args: &GatingArgs, ui: &mut Ui) -> Result<Exit, Failure> {
-    let gating = gating::Gating::read(args, ui)?;
+fn run_with(args: &GatewayFlags, ui: &mut Ui) -> Result<Exit, Failure> {
+    let gating = gating::GatewaySettings::read(args, ui)?;
     open::remark(&args.audit, ui);
     if args.check_config {
         let audit = open::look(&args.audit)?;

@@ -27,7 +27,7 @@ pub(crate) fn run(args: &GenerateArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let bug = |e: anyhow::Error| Failure::new(Exit::Bug, "bug", format!("{e:#}"));
     let names = write(dir, files.map_err(bug)?)?;
     if ui.json() {
-        ui.json_line(&Generated { version: 1, files: names })?;
+        ui.json_line(&GeneratedJson { version: 1, files: names })?;
     } else {
         for name in names {
             ui.line(&name)?;
@@ -37,14 +37,14 @@ pub(crate) fn run(args: &GenerateArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 }
 
 #[derive(serde::Serialize)]
-struct Generated {
+struct GeneratedJson {
     version: u8,
     files: Vec<String>,
 }
 
-type Files = Vec<(String, Vec<u8>)>;
+type GeneratedFiles = Vec<(String, Vec<u8>)>;
 
-fn write(dir: &Path, files: Files) -> Result<Vec<String>, Failure> {
+fn write(dir: &Path, files: GeneratedFiles) -> Result<Vec<String>, Failure> {
     let mut names = Vec::new();
     for (name, bytes) in files {
         let path = dir.join(&name);
@@ -55,7 +55,7 @@ fn write(dir: &Path, files: Files) -> Result<Vec<String>, Failure> {
     Ok(names)
 }
 
-fn completions() -> anyhow::Result<Files> {
+fn completions() -> anyhow::Result<GeneratedFiles> {
     let shells = [Shell::Bash, Shell::Elvish, Shell::Fish, Shell::PowerShell, Shell::Zsh];
     shells
         .into_iter()

@@ -21,7 +21,7 @@ use serde::Serialize;
 
 use crate::args::rerun_hint;
 use crate::args::{InspectArgs, When};
-use crate::input::captures::{Counts, Inputs, Unit, What, bad_line};
+use crate::input::captures::{InputCounts, InputReader, InputUnit, UnitContent, bad_line};
 use crate::input::nonce_store;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
@@ -48,13 +48,13 @@ pub(crate) fn run(args: &InspectArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         Some(text) => Some(nonce_store::look(text, args.opening, ui)?),
         None => None,
     };
-    let inputs = Inputs::new(&args.inputs, DEFAULT_MAX_BODY as u64, None, ui);
-    let look = Look { args, store };
-    let mut shown = Shown { args, many: inputs.many(), held_back: None, any: false };
+    let inputs = InputReader::new(&args.inputs, DEFAULT_MAX_BODY as u64, None, ui);
+    let look = Inspector { args, store };
+    let mut shown = SignaturePrinter { args, many: inputs.many(), held_back: None, any: false };
     let mut exit = Exit::Ok;
     let mut ended: Result<(), Failure> = Ok(());
-    inputs.each(&Counts::default(), &mut |unit| {
-        let mut show = |found: Result<Found, Failure>| match found {
+    inputs.each(&InputCounts::default(), &mut |unit| {
+        let mut show = |found: Result<FoundSignature, Failure>| match found {
             Ok(found) => shown.take(found, ui),
             Err(failure) => {
                 // A failure of one input does not stop the others.
@@ -84,7 +84,7 @@ pub(crate) fn run(args: &InspectArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 }
 
 /// One signature of one request, or a request without a signature.
-struct Found {
+struct FoundSignature {
     claims: Verdict,
     /// The signature base, or why there is none. None for an unsigned request.
     base: Option<Result<String, String>>,
@@ -111,20 +111,20 @@ struct SeenJson {
 }
 
 /// Reads requests and looks nonces up.
-struct Look<'a> {
+struct Inspector<'a> {
     args: &'a InspectArgs,
     store: Option<Arc<dyn NonceStore>>,
 }
 
-impl Look<'_> {
+impl Inspector<'_> {
     /// Returns everything that one request claims, with a failure for each part that cannot be
     /// read.
-    fn unit(&self, unit: Unit) -> Vec<Result<Found, Failure>> {
-        let Unit { input, index, sha256, time_fault, what } = unit;
+    fn unit(&self, unit: InputUnit) -> Vec<Result<FoundSignature, Failure>> {
+        let InputUnit { input, index, sha256, time_fault, what } = unit;
         let request = match what {
-            What::Failed(failure) => return vec![Err(*failure)],
-            What::Request(request) => *request,
-            What::Line(bytes) => match line::parse(&bytes).map(InputRequest::into_owned) {
+            UnitContent::Failed(failure) => return vec![Err(*failure)],
+            UnitContent::Request(request) => *request,
+            UnitContent::Line(bytes) => match line::parse(&bytes).map(InputRequest::into_owned) {
                 Ok(request) => request,
                 Err(error) => return vec![Err(bad_line(&input, index, &error))],
             },
@@ -178,7 +178,7 @@ impl Look<'_> {
             Err(HeaderError::Missing(_)) if self.args.label.is_some() => Vec::new(),
             Err(HeaderError::Missing(_)) => {
                 let claims = about().unsigned();
-                vec![Ok(Found { claims, base: None, signature: None, seen: None })]
+                vec![Ok(FoundSignature { claims, base: None, signature: None, seen: None })]
             }
             Err(error) => vec![Err(malformed(chain(&error)))],
         }
@@ -189,7 +189,7 @@ impl Look<'_> {
         about: Verdict,
         request: &InputRequest<'_>,
         candidate: Candidate<'_>,
-    ) -> Result<Found, Failure> {
+    ) -> Result<FoundSignature, Failure> {
         let malformed = |why: String| Failure::new(Exit::Input, "signature_malformed", why);
         let Candidate { label, params, signature } = candidate;
         let params = params.map_err(|fault| malformed(chain(&fault)))?;
@@ -204,7 +204,7 @@ impl Look<'_> {
         let claims = about.claiming(statement);
         let seen = self.seen(&claims)?;
         let signature = signature.map(|bytes| bytes.to_vec()).map_err(|fault| chain(&fault));
-        Ok(Found { claims, base: Some(base), signature: Some(signature), seen })
+        Ok(FoundSignature { claims, base: Some(base), signature: Some(signature), seen })
     }
 
     fn seen(&self, claims: &Verdict) -> Result<Option<SeenJson>, Failure> {
@@ -239,15 +239,15 @@ impl Look<'_> {
 
 /// Prints signatures. The first one is held back until a second one follows, since only one of
 /// several needs a name.
-struct Shown<'a> {
+struct SignaturePrinter<'a> {
     args: &'a InspectArgs,
     many: bool,
-    held_back: Option<Found>,
+    held_back: Option<FoundSignature>,
     any: bool,
 }
 
-impl Shown<'_> {
-    fn take(&mut self, found: Found, ui: &mut Ui) -> Result<(), Failure> {
+impl SignaturePrinter<'_> {
+    fn take(&mut self, found: FoundSignature, ui: &mut Ui) -> Result<(), Failure> {
         let first = !std::mem::replace(&mut self.any, true);
         if first && (self.args.base || !self.many) {
             self.held_back = Some(found);
@@ -278,15 +278,17 @@ impl Shown<'_> {
     fn end(&mut self, ui: &mut Ui) -> Result<(), Failure> {
         match self.held_back.take() {
             None => Ok(()),
-            Some(Found { base: Some(Ok(base)), .. }) if self.args.base => ui.data(base.as_bytes()),
+            Some(FoundSignature { base: Some(Ok(base)), .. }) if self.args.base => {
+                ui.data(base.as_bytes())
+            }
             Some(only) => only.print(false, ui),
         }
     }
 }
 
-impl Found {
+impl FoundSignature {
     fn print(&self, named: bool, ui: &mut Ui) -> Result<(), Failure> {
-        let Found { claims, base, signature, seen } = self;
+        let FoundSignature { claims, base, signature, seen } = self;
         if ui.json() {
             let base = base.as_ref().and_then(|base| base.as_deref().ok());
             let bytes = signature.as_ref().and_then(|signature| signature.as_ref().ok());

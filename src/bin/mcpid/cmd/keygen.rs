@@ -8,7 +8,7 @@ use mcpid::key::{SecretKey, format, store};
 use rand::rngs::SysRng;
 
 use crate::args::KeygenArgs;
-use crate::input::files::{self, Named, Place};
+use crate::input::files::{self, NamedBy, NamedPath};
 use crate::keys::keyfile::{keyfile_failure, store_failure};
 use crate::keys::signing_key;
 use crate::output::exit::Exit;
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &KeygenArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 }
 
 /// Checks before any question that the keyfile can be made.
-fn check_output(place: &Place) -> Result<(), Failure> {
+fn check_output(place: &NamedPath) -> Result<(), Failure> {
     place.make_default_folder()?;
     files::check_free(&place.path).map_err(|failure| match failure.code {
         "is_folder" => {
@@ -124,7 +124,7 @@ fn name_of(path: &Path) -> String {
     }
 }
 
-fn create(place: &Place, keyfile: &Keyfile) -> Result<(), Failure> {
+fn create(place: &NamedPath, keyfile: &Keyfile) -> Result<(), Failure> {
     store::create_keyfile(&place.path, keyfile).map_err(|error| match error {
         store::FileError::Io(e) => Failure::write(&place.path, &e),
         other => store_failure(&place.path, other),
@@ -136,7 +136,7 @@ fn no_random(error: &impl std::fmt::Display) -> Failure {
     Failure::new(Exit::Unavailable, "no_random", message)
 }
 
-fn report(place: &Place, keyfile: &Keyfile, ui: &mut Ui) -> Result<(), Failure> {
+fn report(place: &NamedPath, keyfile: &Keyfile, ui: &mut Ui) -> Result<(), Failure> {
     let id = keyfile.public().id();
     if keyfile.public().is_published() {
         ui.warning(
@@ -144,7 +144,7 @@ fn report(place: &Place, keyfile: &Keyfile, ui: &mut Ui) -> Result<(), Failure> 
         );
     }
     if ui.json() {
-        ui.json_line(&Made::of(place, keyfile))?;
+        ui.json_line(&KeyfileJson::of(place, keyfile))?;
     } else {
         ui.line(id.as_str())?;
     }
@@ -156,8 +156,8 @@ fn report(place: &Place, keyfile: &Keyfile, ui: &mut Ui) -> Result<(), Failure> 
         ui.note(&format!("{} is not encrypted: whoever can read it can sign", place.name()));
     }
     let file = match place.named {
-        Named::Flag => format!(" {}", path_word(&place.path)),
-        Named::Variable | Named::Default => String::new(),
+        NamedBy::Flag => format!(" {}", path_word(&place.path)),
+        NamedBy::Variable | NamedBy::Default => String::new(),
     };
     ui.hint(&format!("mcpid trust add{file}"));
     Ok(())
@@ -165,7 +165,7 @@ fn report(place: &Place, keyfile: &Keyfile, ui: &mut Ui) -> Result<(), Failure> 
 
 /// A new keyfile, as `--json` prints it.
 #[derive(serde::Serialize)]
-pub(crate) struct Made {
+pub(crate) struct KeyfileJson {
     version: u8,
     id: String,
     name: String,
@@ -174,9 +174,9 @@ pub(crate) struct Made {
     encrypted: bool,
 }
 
-impl Made {
-    pub(crate) fn of(place: &Place, keyfile: &Keyfile) -> Self {
-        Made {
+impl KeyfileJson {
+    pub(crate) fn of(place: &NamedPath, keyfile: &Keyfile) -> Self {
+        KeyfileJson {
             version: 1,
             id: keyfile.public().id().to_string(),
             name: keyfile.name().to_owned(),

@@ -38,8 +38,8 @@ pub(crate) fn run(args: &NonceArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 /// only hide that the name is wrong.
 fn url(store: &NonceStoreArgs, act: &str, ui: &mut Ui) -> Result<StoreUrl, Failure> {
     let url = match files::nonces(store.nonces.as_deref())? {
-        files::Nonces::Default(place) => StoreUrl::Sqlite { path: place.path },
-        files::Nonces::Named(text, named) => nonce_store::url(&text, named, ui)?,
+        files::NonceStoreName::Default(place) => StoreUrl::Sqlite { path: place.path },
+        files::NonceStoreName::Named(text, named) => nonce_store::url(&text, named, ui)?,
     };
     nonce_store::flags_fit(&url, store.opening.allow_evicting_store, false)?;
     match &url {
@@ -116,7 +116,7 @@ fn list(store: &dyn StoreAdmin, url: &StoreUrl, ui: &mut Ui) -> Result<Exit, Fai
     let about = block_on(store.about(now)).map_err(|e| unavailable(url, &e))?;
     let retention = about.retention.unwrap_or(Retention::new(0, 0));
     if ui.json() {
-        let head = Head {
+        let head = ListHeader {
             version: 1,
             store: url.to_string(),
             now: now.unix(),
@@ -131,7 +131,7 @@ fn list(store: &dyn StoreAdmin, url: &StoreUrl, ui: &mut Ui) -> Result<Exit, Fai
         let mut first = true;
         let (kept, ended) = each(store, url, now, &mut |one| {
             let comma = if std::mem::take(&mut first) { "" } else { "," };
-            ui.data(format!("{comma}{}", json(&One::of(one))).as_bytes())
+            ui.data(format!("{comma}{}", json(&ListedNonce::of(one))).as_bytes())
         })?;
         ui.data(format!("],\"kept\":{kept},\"ended\":{ended}}}\n").as_bytes())?;
         return Ok(Exit::Ok);
@@ -141,7 +141,7 @@ fn list(store: &dyn StoreAdmin, url: &StoreUrl, ui: &mut Ui) -> Result<Exit, Fai
         if std::mem::take(&mut first) {
             ui.line(&format!("{:43}  {:20}  UNTIL", "ID", "FIRST USED"))?;
         }
-        let One { id, .. } = One::of(one);
+        let ListedNonce { id, .. } = ListedNonce::of(one);
         let used = one.first.map_or_else(|| "unknown".to_owned(), |first| first.to_string());
         ui.line(&format!("{id}  {used:20}  {}", one.until))
     })?;
@@ -167,7 +167,7 @@ fn prune(store: &dyn StoreAdmin, url: &StoreUrl, ui: &mut Ui) -> Result<Exit, Fa
     };
     let removed = removed.unwrap_or(0);
     if ui.json() {
-        ui.json_line(&Pruned { version: 1, store: url.to_string(), removed, kept })?;
+        ui.json_line(&PruneResult { version: 1, store: url.to_string(), removed, kept })?;
         return Ok(Exit::Ok);
     }
     ui.line(&format!("removed {removed}"))?;
@@ -178,7 +178,7 @@ fn prune(store: &dyn StoreAdmin, url: &StoreUrl, ui: &mut Ui) -> Result<Exit, Fa
 }
 
 #[derive(serde::Serialize)]
-struct Head {
+struct ListHeader {
     version: u8,
     store: String,
     now: i64,
@@ -189,21 +189,21 @@ struct Head {
 }
 
 #[derive(serde::Serialize)]
-struct One {
+struct ListedNonce {
     id: String,
     first: Option<i64>,
     until: i64,
 }
 
-impl One {
+impl ListedNonce {
     fn of(kept: &KeptNonce) -> Self {
         let id = URL_SAFE_NO_PAD.encode(kept.id);
-        One { id, first: kept.first.map(Timestamp::unix), until: kept.until.unix() }
+        ListedNonce { id, first: kept.first.map(Timestamp::unix), until: kept.until.unix() }
     }
 }
 
 #[derive(serde::Serialize)]
-struct Pruned {
+struct PruneResult {
     version: u8,
     store: String,
     removed: u64,

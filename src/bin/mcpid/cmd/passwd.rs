@@ -7,7 +7,7 @@ use mcpid::key::store;
 use rand::rngs::SysRng;
 
 use crate::args::PasswdArgs;
-use crate::cmd::keygen::Made;
+use crate::cmd::keygen::KeyfileJson;
 use crate::input::files;
 use crate::keys::keyfile::{self, keyfile_failure, store_failure};
 use crate::keys::signing_key;
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         other => store_failure(&place.path, other),
     })?;
     if ui.json() {
-        ui.json_line(&Made::of(&place, &replaced))?;
+        ui.json_line(&KeyfileJson::of(&place, &replaced))?;
     } else if replaced.is_plain() {
         ui.note(&format!(
             "{} is not encrypted any more: whoever can read it can sign",

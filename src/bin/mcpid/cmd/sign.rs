@@ -22,10 +22,10 @@ use rand::rngs::SysRng;
 use serde::Serialize;
 
 use crate::args::coverage_flags;
-use crate::args::rerun_hint::{self, Otherwise};
+use crate::args::rerun_hint::{self, SignChanges};
 use crate::args::{SignArgs, Ttl};
-use crate::cmd::sign::request::{Outgoing, Plan};
-use crate::keys::signing_key::{self, Holder};
+use crate::cmd::sign::request::{RequestToSign, SignPlan};
+use crate::keys::signing_key::{self, SigningKey};
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::{Ui, path_word};
@@ -36,8 +36,8 @@ pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     // Everything that can fail is tried before the question for a passphrase: first the flags, then
     // the files, then a trial with a placeholder key.
     check(args)?;
-    let plan = Plan::of(args)?;
-    let holder = Holder::find(args.key.as_deref())?;
+    let plan = SignPlan::of(args)?;
+    let holder = SigningKey::find(args.key.as_deref())?;
     let source = holder.source(&args.passphrase, ui)?;
     let outgoing = plan.read(args, ui)?;
     let created = args.at.unwrap_or_else(|| SystemClock.now());
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
             .sign(head, origins, body, created, &nonce)
             .map_err(|error| failure(args, outgoing.head(), &error))
     };
-    let blank = sign(Arc::new(Blank(holder.public().clone())))?;
+    let blank = sign(Arc::new(PlaceholderSigner(holder.public().clone())))?;
     warn(&profile, outgoing.head(), outgoing.body(), &blank, ui);
 
     let name = holder.name().to_owned();
@@ -166,7 +166,7 @@ fn not_json(head: &Head<'_>, body: &[u8]) -> Option<(usize, usize)> {
 
 fn failure(args: &SignArgs, head: &Head<'_>, error: &SigningError) -> Failure {
     let message = chain(error);
-    let again = |failure: Failure, why: &str, otherwise: Otherwise<'_>| match rerun_hint::sign(
+    let again = |failure: Failure, why: &str, otherwise: SignChanges<'_>| match rerun_hint::sign(
         args, &otherwise,
     ) {
         Some(command) => failure.hint(format!("{why}: {command}")),
@@ -182,7 +182,7 @@ fn failure(args: &SignArgs, head: &Head<'_>, error: &SigningError) -> Failure {
             });
             match named.filter(|_| args.origin.is_some()) {
                 Some(origin) => {
-                    let otherwise = Otherwise { origin: Some(&origin), ..Otherwise::default() };
+                    let otherwise = SignChanges { origin: Some(&origin), ..SignChanges::default() };
                     again(failure, "for the host that it names", otherwise)
                 }
                 None => failure,
@@ -214,9 +214,9 @@ fn failure(args: &SignArgs, head: &Head<'_>, error: &SigningError) -> Failure {
         SigningError::Add(AddError::LabelTaken(label)) => {
             let message = format!("the request already has a signature labelled {label:?}");
             let failure = Failure::new(Exit::Input, "already_signed", message);
-            let anew = Otherwise { replace: true, ..Otherwise::default() };
+            let anew = SignChanges { replace: true, ..SignChanges::default() };
             let second = format!("{label}2");
-            let second = Otherwise { label: Some(&second), ..Otherwise::default() };
+            let second = SignChanges { label: Some(&second), ..SignChanges::default() };
             let failure = again(failure, "to sign it anew", anew);
             again(failure, "to add a second signature", second)
         }
@@ -253,7 +253,7 @@ struct KeyJson<'a> {
 
 fn json<'a>(
     args: &'a SignArgs,
-    outgoing: &'a Outgoing,
+    outgoing: &'a RequestToSign,
     signed: &'a Signed,
     name: &'a str,
 ) -> SignedJson<'a> {
@@ -279,9 +279,9 @@ fn json<'a>(
 }
 
 /// A placeholder key whose signatures are empty, to try everything else first.
-struct Blank(PublicKey);
+struct PlaceholderSigner(PublicKey);
 
-impl Sign for Blank {
+impl Sign for PlaceholderSigner {
     fn public(&self) -> &PublicKey {
         &self.0
     }

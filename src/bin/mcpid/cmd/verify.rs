@@ -17,21 +17,21 @@ use serde_json::value::RawValue;
 
 use crate::args::rerun_hint;
 use crate::args::{ClaimingArgs, VerifyArgs, When};
-use crate::input::captures::{Counts, Inputs, Unit, What, bad_line};
+use crate::input::captures::{InputCounts, InputReader, InputUnit, UnitContent, bad_line};
 use crate::input::nonce_store;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;
 use crate::output::verdict::{TimeSource, Verdict};
-use verifier::Judging;
+use verifier::VerifierSettings;
 
 /// Judges the inputs and prints the verdicts.
 pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
-    let judging = Judging::read(&args.judging, ui)?;
-    let inputs = Inputs::new(&args.inputs, judging.max_body(), args.only.clone(), ui);
-    let bench = Bench::new(args, judging, ui)?;
-    let (counts, size) = (Counts::default(), inputs.size());
-    let mut tally = Tally::default();
+    let judging = VerifierSettings::read(&args.judging, ui)?;
+    let inputs = InputReader::new(&args.inputs, judging.max_body(), args.only.clone(), ui);
+    let bench = VerifyContext::new(args, judging, ui)?;
+    let (counts, size) = (InputCounts::default(), inputs.size());
+    let mut tally = VerdictTally::default();
     // The first verdict is held back until a second one follows, since only one of several needs a
     // name.
     let mut held_back: Option<Verdict> = None;
@@ -62,13 +62,13 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
                 verdict.print(true, ui)?;
             }
             if ui.shows_progress() {
-                ui.progress(&tally.progress(Counts::of(&counts.bytes), size));
+                ui.progress(&tally.progress(InputCounts::of(&counts.bytes), size));
             }
             Ok::<(), Failure>(())
         },
     )?;
     // If requests were skipped, the verdict is named, and the others are counted.
-    let passed_over = Counts::of(&counts.preflights) + Counts::of(&counts.elsewhere) > 0;
+    let passed_over = InputCounts::of(&counts.preflights) + InputCounts::of(&counts.elsewhere) > 0;
     if let Some(only) = &held_back {
         only.print(passed_over, ui)?;
         hints(args, only, ui);
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 }
 
 /// The result of steps 1 to 11 for one request. Step 12 runs later, in the order of the inputs.
-enum Outcome {
+enum JudgedUnit {
     /// A request whose target `--only` excludes.
     Elsewhere,
     Failed(Failure),
@@ -96,8 +96,8 @@ enum Outcome {
 }
 
 /// What all workers share.
-struct Bench {
-    judging: Judging,
+struct VerifyContext {
+    judging: VerifierSettings,
     verifier: Verifier,
     at: Option<When>,
     replay: Replay,
@@ -108,8 +108,8 @@ struct Bench {
     by_the_clock: String,
 }
 
-impl Bench {
-    fn new(args: &VerifyArgs, judging: Judging, ui: &mut Ui) -> Result<Self, Failure> {
+impl VerifyContext {
+    fn new(args: &VerifyArgs, judging: VerifierSettings, ui: &mut Ui) -> Result<Self, Failure> {
         let ClaimingArgs { opening, raise_retention } = args.claiming;
         let evicting = opening.allow_evicting_store;
         nonce_store::flags_need_a_store(args.nonces.as_deref(), evicting, raise_retention)?;
@@ -144,22 +144,22 @@ impl Bench {
         let by_the_clock = rerun_hint::verify(args, None, None);
         let trust = if ui.json() { Some(judging.sources()?) } else { None };
         let (at, only) = (args.at, args.only.clone());
-        Ok(Bench { judging, verifier, at, replay, only, trust, by_the_clock })
+        Ok(VerifyContext { judging, verifier, at, replay, only, trust, by_the_clock })
     }
 
     /// Runs steps 1 to 11, on any thread.
-    fn judge(&self, unit: Unit, counts: &Counts) -> Outcome {
-        let Unit { input, index, sha256, time_fault, what } = unit;
+    fn judge(&self, unit: InputUnit, counts: &InputCounts) -> JudgedUnit {
+        let InputUnit { input, index, sha256, time_fault, what } = unit;
         let parsed;
         let request = match &what {
-            What::Failed(failure) => return Outcome::Failed((**failure).clone()),
-            What::Request(request) => &**request,
-            What::Line(bytes) => match line::parse(bytes) {
+            UnitContent::Failed(failure) => return JudgedUnit::Failed((**failure).clone()),
+            UnitContent::Request(request) => &**request,
+            UnitContent::Line(bytes) => match line::parse(bytes) {
                 Ok(request) => {
                     parsed = request;
                     &parsed
                 }
-                Err(error) => return Outcome::Failed(bad_line(&input, index, &error)),
+                Err(error) => return JudgedUnit::Failed(bad_line(&input, index, &error)),
             },
         };
         self.judge_request((&*input, index), request, (sha256, time_fault), counts)
@@ -170,8 +170,8 @@ impl Bench {
         place: (&str, u64),
         request: &InputRequest<'_>,
         (sha256, time_fault): (Option<Arc<str>>, Option<TimeFault>),
-        counts: &Counts,
-    ) -> Outcome {
+        counts: &InputCounts,
+    ) -> JudgedUnit {
         let mut timeless = None;
         let own;
         let (verifier, now, source) = match self.at {
@@ -181,7 +181,7 @@ impl Bench {
                 if let Some(fault) = &time_fault {
                     timeless = Some(fault.to_string());
                 } else if request.time.is_none() {
-                    return Outcome::Failed(self.no_time(place));
+                    return JudgedUnit::Failed(self.no_time(place));
                 }
                 let time = request.time.unwrap_or_else(|| SystemClock.now());
                 own = self.judging.verifier(Arc::new(FixedClock(time)), self.replay.clone());
@@ -195,16 +195,16 @@ impl Bench {
         if let Some(only) = &self.only
             && !verdict.is_for(only)
         {
-            Counts::one(&counts.elsewhere);
-            return Outcome::Elsewhere;
+            InputCounts::one(&counts.elsewhere);
+            return JudgedUnit::Elsewhere;
         }
         if let Some(why) = timeless {
-            return Outcome::Done(Box::new(verdict.timeless(why)));
+            return JudgedUnit::Done(Box::new(verdict.timeless(why)));
         }
         let head = &request.head;
         let head_held = match verifier.judge_head(head) {
             Ok(held) => held,
-            Err(rejection) => return Outcome::Done(Box::new(verdict.rejected(rejection))),
+            Err(rejection) => return JudgedUnit::Done(Box::new(verdict.rejected(rejection))),
         };
         let verdict = verdict.beside(head_held.failed());
         let (bytes, doubt) = match &request.body {
@@ -212,7 +212,7 @@ impl Bench {
             Body::NotKept => {
                 let verdict = Box::new(verdict.stating(head_held.statement()));
                 let why = "its body was not kept".to_owned();
-                return Outcome::ClaimUnread(verdict, head_held.unread(), why);
+                return JudgedUnit::ClaimUnread(verdict, head_held.unread(), why);
             }
             Body::Inexact { bytes, why } => (bytes, Some(why.to_string())),
         };
@@ -222,14 +222,14 @@ impl Bench {
             && !digest_fits(request, bytes)
         {
             let verdict = Box::new(verdict.stating(head_held.statement()));
-            return Outcome::ClaimUnread(verdict, head_held.unread(), why);
+            return JudgedUnit::ClaimUnread(verdict, head_held.unread(), why);
         }
         match verifier.judge_body(head_held, bytes) {
             Ok(held) => {
                 let statement = held.statement(head);
-                Outcome::Claim(Box::new(verdict.stating(statement).beside(held.failed())), held)
+                JudgedUnit::Claim(Box::new(verdict.stating(statement).beside(held.failed())), held)
             }
-            Err(rejection) => Outcome::Done(Box::new(verdict.rejected(rejection))),
+            Err(rejection) => JudgedUnit::Done(Box::new(verdict.rejected(rejection))),
         }
     }
 
@@ -240,21 +240,21 @@ impl Bench {
     }
 
     /// Runs step 12, in the order of the inputs.
-    fn settle(&self, outcome: Outcome) -> Result<Option<Verdict>, Failure> {
+    fn settle(&self, outcome: JudgedUnit) -> Result<Option<Verdict>, Failure> {
         let unavailable = |verdict: &Verdict, e: &dyn std::error::Error| {
             let message = format!("{} [{}]: {}", verdict.input, verdict.index, chain(e));
             Failure::new(Exit::Unavailable, "unavailable", message)
         };
         Ok(Some(match outcome {
-            Outcome::Elsewhere => return Ok(None),
-            Outcome::Failed(failure) => return Err(failure),
-            Outcome::Done(verdict) => *verdict,
-            Outcome::Claim(verdict, held) => match block_on(self.verifier.claim(held)) {
+            JudgedUnit::Elsewhere => return Ok(None),
+            JudgedUnit::Failed(failure) => return Err(failure),
+            JudgedUnit::Done(verdict) => *verdict,
+            JudgedUnit::Claim(verdict, held) => match block_on(self.verifier.claim(held)) {
                 Ok(verified) => verdict.accepted(verified.seen()),
                 Err(Refusal::Rejected(rejection)) => verdict.rejected(rejection),
                 Err(error) => return Err(unavailable(&verdict, &error)),
             },
-            Outcome::ClaimUnread(verdict, unread, why) => {
+            JudgedUnit::ClaimUnread(verdict, unread, why) => {
                 match block_on(self.verifier.claim_unread(unread)) {
                     Ok(seen) => verdict.unjudged(&why, seen),
                     Err(Refusal::Rejected(rejection)) => verdict.rejected(rejection),
@@ -272,7 +272,7 @@ fn digest_fits(request: &InputRequest<'_>, bytes: &[u8]) -> bool {
 
 /// The number of requests by result.
 #[derive(Default)]
-struct Tally {
+struct VerdictTally {
     verdicts: u64,
     accepted: u64,
     rejected: u64,
@@ -283,7 +283,7 @@ struct Tally {
     exit: Exit,
 }
 
-impl Tally {
+impl VerdictTally {
     fn count(&mut self, verdict: &Verdict) {
         self.verdicts += 1;
         match verdict.exit {
@@ -309,14 +309,14 @@ impl Tally {
         format!("{share}{} judged, {} rejected", self.verdicts, self.rejected)
     }
 
-    fn summary(&self, counts: &Counts) -> String {
+    fn summary(&self, counts: &InputCounts) -> String {
         let mut parts =
             vec![format!("{} accepted", self.accepted), format!("{} rejected", self.rejected)];
         for (count, what) in [
             (self.unjudged, "unjudged"),
             (self.failures, "unreadable"),
-            (Counts::of(&counts.preflights), "preflights passed over"),
-            (Counts::of(&counts.elsewhere), "for other targets passed over"),
+            (InputCounts::of(&counts.preflights), "preflights passed over"),
+            (InputCounts::of(&counts.elsewhere), "for other targets passed over"),
         ] {
             if count > 0 {
                 parts.push(format!("{count} {what}"));

@@ -37,7 +37,7 @@ const PAYLOAD: &str =
 const FIRST_LINE: &str = "a capture begins with a line such as: POST /mcp HTTP/1.1";
 
 /// One request on its way to be judged.
-pub(crate) struct Unit {
+pub(crate) struct InputUnit {
     /// The name of the input that holds it.
     pub(crate) input: Arc<str>,
     /// Its place there, counted from 0.
@@ -47,25 +47,25 @@ pub(crate) struct Unit {
     /// Why the request bears no time, if its input gives one that names no moment.
     pub(crate) time_fault: Option<TimeFault>,
     /// The request, as far as it is read.
-    pub(crate) what: What,
+    pub(crate) what: UnitContent,
 }
 
 /// The input that units come from.
 #[derive(Clone)]
-struct Source {
+struct InputSource {
     name: Arc<str>,
     sha256: Option<Arc<str>>,
 }
 
-impl Source {
-    fn unit(&self, index: u64, what: What) -> Unit {
+impl InputSource {
+    fn unit(&self, index: u64, what: UnitContent) -> InputUnit {
         let (input, sha256) = (Arc::clone(&self.name), self.sha256.clone());
-        Unit { input, index, sha256, time_fault: None, what }
+        InputUnit { input, index, sha256, time_fault: None, what }
     }
 }
 
 /// What a unit holds.
-pub(crate) enum What {
+pub(crate) enum UnitContent {
     /// A request that was read.
     Request(Box<InputRequest<'static>>),
     /// A request line, still to be parsed: that is work for many cores.
@@ -76,7 +76,7 @@ pub(crate) enum What {
 
 /// What was passed over.
 #[derive(Default)]
-pub(crate) struct Counts {
+pub(crate) struct InputCounts {
     /// CORS preflights, which browsers make by themselves and never sign.
     pub(crate) preflights: AtomicU64,
     /// Requests to other targets than `--only` names.
@@ -85,7 +85,7 @@ pub(crate) struct Counts {
     pub(crate) bytes: AtomicU64,
 }
 
-impl Counts {
+impl InputCounts {
     /// Adds one.
     pub(crate) fn one(count: &AtomicU64) {
         count.fetch_add(1, Ordering::Relaxed);
@@ -98,7 +98,7 @@ impl Counts {
 }
 
 /// The inputs of one run; stdin where none is named.
-pub(crate) struct Inputs {
+pub(crate) struct InputReader {
     paths: Vec<Option<PathBuf>>,
     largest_line: u64,
     only: Option<String>,
@@ -106,7 +106,7 @@ pub(crate) struct Inputs {
     hashed: bool,
 }
 
-impl Inputs {
+impl InputReader {
     /// The inputs that the command line names. A terminal as stdin is told to whoever sits there.
     pub(crate) fn new(paths: &[PathBuf], max_body: u64, only: Option<String>, ui: &mut Ui) -> Self {
         let mut paths: Vec<Option<PathBuf>> =
@@ -120,7 +120,7 @@ impl Inputs {
         // Base64 takes four bytes for three; the head has its own limit, and the rest of an audit
         // entry repeats parts of it.
         let largest_line = max_body.saturating_mul(2).saturating_add(1024 * 1024);
-        Inputs { paths, largest_line, only, hashed: ui.json() }
+        InputReader { paths, largest_line, only, hashed: ui.json() }
     }
 
     /// The SHA-256 of an input in hex, if it is asked for.
@@ -144,16 +144,20 @@ impl Inputs {
 
     /// Reads every input and gives each request in it to `give`, until that breaks off. One that
     /// cannot be read does not stop the rest.
-    pub(crate) fn each(&self, counts: &Counts, give: &mut dyn FnMut(Unit) -> ControlFlow<()>) {
+    pub(crate) fn each(
+        &self,
+        counts: &InputCounts,
+        give: &mut dyn FnMut(InputUnit) -> ControlFlow<()>,
+    ) {
         for path in &self.paths {
             let name: Arc<str> = match path {
                 Some(path) => path.display().to_string().into(),
                 None => STDIN.into(),
             };
-            let source = Source { name, sha256: None };
+            let source = InputSource { name, sha256: None };
             let give_on = self
                 .input(path.as_deref(), &source, counts, give)
-                .unwrap_or_else(|e| give(source.unit(0, What::Failed(Box::new(e)))));
+                .unwrap_or_else(|e| give(source.unit(0, UnitContent::Failed(Box::new(e)))));
             if give_on.is_break() {
                 return;
             }
@@ -163,9 +167,9 @@ impl Inputs {
     fn input(
         &self,
         path: Option<&Path>,
-        source: &Source,
-        counts: &Counts,
-        give: &mut dyn FnMut(Unit) -> ControlFlow<()>,
+        source: &InputSource,
+        counts: &InputCounts,
+        give: &mut dyn FnMut(InputUnit) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, Failure> {
         let (mut source, name) = (source.clone(), &*source.name);
         let mut reader = BufReader::new(files::open_quietly(path)?.reader);
@@ -209,35 +213,39 @@ impl Inputs {
             return self.archive(&start, &source, counts, give);
         }
         let request = capture(name, &start, MOST)?.into_request().into_owned();
-        Ok(give(source.unit(0, What::Request(Box::new(request)))))
+        Ok(give(source.unit(0, UnitContent::Request(Box::new(request)))))
     }
 
     fn archive(
         &self,
         bytes: &[u8],
-        source: &Source,
-        counts: &Counts,
-        give: &mut dyn FnMut(Unit) -> ControlFlow<()>,
+        source: &InputSource,
+        counts: &InputCounts,
+        give: &mut dyn FnMut(InputUnit) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, Failure> {
         let name = &*source.name;
         let har = Har::parse(bytes).map_err(|e: HarError| not_a_request(name, &e))?;
         for (place, entry) in (0..).zip(har.iter()) {
             if self.only.as_ref().is_some_and(|only| !entry.url.starts_with(only.as_str())) {
-                Counts::one(&counts.elsewhere);
+                InputCounts::one(&counts.elsewhere);
                 continue;
             }
             let what = match entry.request {
                 Ok(request) if request.is_preflight() => {
-                    Counts::one(&counts.preflights);
+                    InputCounts::one(&counts.preflights);
                     continue;
                 }
-                Ok(request) => What::Request(Box::new(request)),
+                Ok(request) => UnitContent::Request(Box::new(request)),
                 Err(error) => {
                     let message = format!("{name}: entry {place}: {}", chain(&error));
-                    What::Failed(Box::new(Failure::new(Exit::Input, "not_a_request", message)))
+                    UnitContent::Failed(Box::new(Failure::new(
+                        Exit::Input,
+                        "not_a_request",
+                        message,
+                    )))
                 }
             };
-            let unit = Unit { time_fault: entry.time_fault, ..source.unit(place, what) };
+            let unit = InputUnit { time_fault: entry.time_fault, ..source.unit(place, what) };
             if give(unit).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -248,9 +256,9 @@ impl Inputs {
     fn lines(
         &self,
         input: impl Read,
-        source: &Source,
-        counts: &Counts,
-        give: &mut dyn FnMut(Unit) -> ControlFlow<()>,
+        source: &InputSource,
+        counts: &InputCounts,
+        give: &mut dyn FnMut(InputUnit) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let name = &*source.name;
         let mut lines = BufReader::new(input);
@@ -267,19 +275,20 @@ impl Inputs {
                         let most = self.largest_line;
                         let message = format!("{name}: line {number} is longer than {most} bytes");
                         let failure = Failure::new(Exit::Input, "too_large", message);
-                        let what = What::Failed(Box::new(failure));
+                        let what = UnitContent::Failed(Box::new(failure));
                         // What follows belongs to no line that could be told from the next.
                         return give(source.unit(index, what));
                     }
                     if line.trim_ascii().is_empty() {
                         continue;
                     }
-                    What::Line(line)
+                    UnitContent::Line(line)
                 }
                 Err(error) => {
                     let (code, why) = reason(&error);
                     let message = format!("cannot read {name}: line {number}: {why}");
-                    let what = What::Failed(Box::new(Failure::new(Exit::Input, code, message)));
+                    let what =
+                        UnitContent::Failed(Box::new(Failure::new(Exit::Input, code, message)));
                     return give(source.unit(index, what));
                 }
             };

@@ -15,7 +15,7 @@ use crate::output::ui::{Ui, path_word};
 
 /// How the caller named a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Named {
+pub(crate) enum NamedBy {
     /// By a flag or argument.
     Flag,
     /// By an environment variable.
@@ -26,12 +26,12 @@ pub(crate) enum Named {
 
 /// The path of a keyfile, trust file or log, which may or may not exist.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct NamedPath {
     pub(crate) path: PathBuf,
-    pub(crate) named: Named,
+    pub(crate) named: NamedBy,
 }
 
-impl Place {
+impl NamedPath {
     /// Returns the path for messages.
     pub(crate) fn name(&self) -> String {
         self.path.display().to_string()
@@ -41,8 +41,8 @@ impl Place {
     /// same file.
     pub(crate) fn as_flag(&self, flag: &str) -> String {
         match self.named {
-            Named::Flag => format!(" {flag} {}", path_word(&self.path)),
-            Named::Variable | Named::Default => String::new(),
+            NamedBy::Flag => format!(" {flag} {}", path_word(&self.path)),
+            NamedBy::Variable | NamedBy::Default => String::new(),
         }
     }
 
@@ -51,7 +51,7 @@ impl Place {
     /// # Errors
     /// It cannot be made.
     pub(crate) fn make_default_folder(&self) -> Result<(), Failure> {
-        let (Named::Default, Some(folder)) = (self.named, self.path.parent()) else {
+        let (NamedBy::Default, Some(folder)) = (self.named, self.path.parent()) else {
             return Ok(());
         };
         let mut builder = fs::DirBuilder::new();
@@ -67,7 +67,7 @@ impl Place {
 ///
 /// # Errors
 /// The variable is set but empty, or there is no configuration folder.
-pub(crate) fn key(flag: Option<&Path>) -> Result<Place, Failure> {
+pub(crate) fn key(flag: Option<&Path>) -> Result<NamedPath, Failure> {
     place(flag, "MCPID_KEY", "key.json", "--key")
 }
 
@@ -87,7 +87,7 @@ pub(crate) fn configuration(name: &str) -> Result<PathBuf, Failure> {
 ///
 /// # Errors
 /// As for [`key`].
-pub(crate) fn trust(flag: Option<&Path>) -> Result<Place, Failure> {
+pub(crate) fn trust(flag: Option<&Path>) -> Result<NamedPath, Failure> {
     place(flag, "MCPID_TRUST", "trust.json", "--trust")
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn trust(flag: Option<&Path>) -> Result<Place, Failure> {
 ///
 /// # Errors
 /// As for [`key`].
-pub(crate) fn trusts(flags: &[PathBuf]) -> Result<Vec<Place>, Failure> {
+pub(crate) fn trusts(flags: &[PathBuf]) -> Result<Vec<NamedPath>, Failure> {
     if flags.is_empty() {
         return Ok(vec![trust(None)?]);
     }
@@ -103,11 +103,11 @@ pub(crate) fn trusts(flags: &[PathBuf]) -> Result<Vec<Place>, Failure> {
 }
 
 /// The nonce store of a command that has a default store.
-pub(crate) enum Nonces {
+pub(crate) enum NonceStoreName {
     /// The store that a flag or variable names.
-    Named(String, Named),
+    Named(String, NamedBy),
     /// The default file.
-    Default(Place),
+    Default(NamedPath),
 }
 
 /// Returns the nonce store: from the flag, else `MCPID_NONCES`, else `nonces.db` in the state
@@ -115,9 +115,9 @@ pub(crate) enum Nonces {
 ///
 /// # Errors
 /// The variable is set but empty or not UTF-8, or there is no folder.
-pub(crate) fn nonces(flag: Option<&str>) -> Result<Nonces, Failure> {
+pub(crate) fn nonces(flag: Option<&str>) -> Result<NonceStoreName, Failure> {
     if let Some(text) = flag {
-        return Ok(Nonces::Named(text.to_owned(), Named::Flag));
+        return Ok(NonceStoreName::Named(text.to_owned(), NamedBy::Flag));
     }
     if let Some(text) = env::var_os("MCPID_NONCES") {
         let text = text.into_string().unwrap_or_default();
@@ -125,40 +125,45 @@ pub(crate) fn nonces(flag: Option<&str>) -> Result<Nonces, Failure> {
             let message = "MCPID_NONCES is set but empty, or not UTF-8";
             return Err(Failure::usage(message).hint("unset MCPID_NONCES"));
         }
-        return Ok(Nonces::Named(text, Named::Variable));
+        return Ok(NonceStoreName::Named(text, NamedBy::Variable));
     }
     let folder = dirs::state_dir().or_else(dirs::data_local_dir).ok_or_else(|| {
         Failure::new(Exit::Input, "no_home", "there is no home folder to look for files in")
             .hint("name the store: --nonces sqlite:FILE")
     })?;
     let path = folder.join("mcpid").join("nonces.db");
-    Ok(Nonces::Default(Place { path, named: Named::Default }))
+    Ok(NonceStoreName::Default(NamedPath { path, named: NamedBy::Default }))
 }
 
 /// Returns the folder of the audit log: from the flag, else `audit` in the state folder.
 ///
 /// # Errors
 /// There is no state folder.
-pub(crate) fn audit(flag: Option<&Path>) -> Result<Place, Failure> {
+pub(crate) fn audit(flag: Option<&Path>) -> Result<NamedPath, Failure> {
     if let Some(path) = flag {
         if path.as_os_str().is_empty() {
             return Err(Failure::usage("--audit is empty"));
         }
-        return Ok(Place { path: path.to_owned(), named: Named::Flag });
+        return Ok(NamedPath { path: path.to_owned(), named: NamedBy::Flag });
     }
     let folder = dirs::state_dir().or_else(dirs::data_local_dir).ok_or_else(|| {
         Failure::new(Exit::Input, "no_home", "there is no home folder to look for files in")
             .hint("name the folder: --audit DIR")
     })?;
-    Ok(Place { path: folder.join("mcpid").join("audit"), named: Named::Default })
+    Ok(NamedPath { path: folder.join("mcpid").join("audit"), named: NamedBy::Default })
 }
 
-fn place(flag: Option<&Path>, variable: &str, file: &str, name: &str) -> Result<Place, Failure> {
+fn place(
+    flag: Option<&Path>,
+    variable: &str,
+    file: &str,
+    name: &str,
+) -> Result<NamedPath, Failure> {
     if let Some(path) = flag {
         if path.as_os_str().is_empty() {
             return Err(Failure::usage(format!("{name} is empty")));
         }
-        return Ok(Place { path: path.to_owned(), named: Named::Flag });
+        return Ok(NamedPath { path: path.to_owned(), named: NamedBy::Flag });
     }
     if let Some(path) = env::var_os(variable) {
         if path.is_empty() {
@@ -166,13 +171,13 @@ fn place(flag: Option<&Path>, variable: &str, file: &str, name: &str) -> Result<
                 .hint(format!("unset {variable}")));
         }
         check_path(variable, Path::new(&path))?;
-        return Ok(Place { path: path.into(), named: Named::Variable });
+        return Ok(NamedPath { path: path.into(), named: NamedBy::Variable });
     }
     let folder = dirs::config_dir().ok_or_else(|| {
         Failure::new(Exit::Input, "no_home", "there is no home folder to look for files in")
             .hint(format!("name the file: {name} FILE"))
     })?;
-    Ok(Place { path: folder.join("mcpid").join(file), named: Named::Default })
+    Ok(NamedPath { path: folder.join("mcpid").join(file), named: NamedBy::Default })
 }
 
 /// Adds a hint that lists the file, which is not what it should be.
@@ -187,7 +192,7 @@ fn look_there(failure: Failure, path: &Path) -> Failure {
 }
 
 /// An opened input.
-pub(crate) struct Input {
+pub(crate) struct OpenedInput {
     /// Its name in messages: the path as given, or `stdin`.
     pub(crate) name: String,
     /// Its bytes.
@@ -198,7 +203,7 @@ pub(crate) struct Input {
 ///
 /// # Errors
 /// The file does not exist, is a folder, or may not be read.
-pub(crate) fn open(path: Option<&Path>, ui: &mut Ui) -> Result<Input, Failure> {
+pub(crate) fn open(path: Option<&Path>, ui: &mut Ui) -> Result<OpenedInput, Failure> {
     let path = path.filter(|p| *p != Path::new("-"));
     if path.is_none() {
         mention_terminal(ui);
@@ -218,9 +223,9 @@ pub(crate) fn mention_terminal(ui: &mut Ui) {
 ///
 /// # Errors
 /// As for [`open`].
-pub(crate) fn open_quietly(path: Option<&Path>) -> Result<Input, Failure> {
+pub(crate) fn open_quietly(path: Option<&Path>) -> Result<OpenedInput, Failure> {
     let Some(path) = path else {
-        return Ok(Input { name: "stdin".to_owned(), reader: Box::new(io::stdin()) });
+        return Ok(OpenedInput { name: "stdin".to_owned(), reader: Box::new(io::stdin()) });
     };
     let name = path.display().to_string();
     let opened = File::open(path).and_then(|file| {
@@ -229,10 +234,10 @@ pub(crate) fn open_quietly(path: Option<&Path>) -> Result<Input, Failure> {
         if is_folder { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
     });
     let file = opened.map_err(|e| look_there(Failure::read(path, &e), path))?;
-    Ok(Input { name, reader: Box::new(file) })
+    Ok(OpenedInput { name, reader: Box::new(file) })
 }
 
-impl Input {
+impl OpenedInput {
     /// Reads the whole input, at most `limit` bytes.
     ///
     /// # Errors
@@ -243,10 +248,10 @@ impl Input {
         Ok(bytes)
     }
 
-    /// Reads as [`Input::read`] does, into memory that is wiped when it is dropped.
+    /// Reads as [`OpenedInput::read`] does, into memory that is wiped when it is dropped.
     ///
     /// # Errors
-    /// As for [`Input::read`].
+    /// As for [`OpenedInput::read`].
     pub(crate) fn read_secret(self, limit: u32) -> Result<Zeroizing<Vec<u8>>, Failure> {
         // The whole capacity at once, since a vector that grows leaves copies of itself behind. The
         // extra bytes are for `read_to_end`, which needs room to notice the end.
@@ -257,7 +262,7 @@ impl Input {
     }
 
     fn read_into(self, bytes: &mut Vec<u8>, limit: u64) -> Result<(), Failure> {
-        let Input { name, reader, .. } = self;
+        let OpenedInput { name, reader, .. } = self;
         let read = reader.take(limit.saturating_add(1)).read_to_end(bytes);
         let read = read.map_err(|e| {
             let (code, why) = reason(&e);

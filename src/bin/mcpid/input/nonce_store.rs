@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::args::misplaced::check_path;
 use crate::args::{ClaimingArgs, OpeningArgs};
-use crate::input::files::{self, Named};
+use crate::input::files::{self, NamedBy};
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;
@@ -25,8 +25,8 @@ use crate::output::ui::Ui;
 ///
 /// # Errors
 /// It names none.
-pub(crate) fn url(text: &str, named: Named, ui: &mut Ui) -> Result<StoreUrl, Failure> {
-    let source = if named == Named::Variable { "MCPID_NONCES" } else { "--nonces" };
+pub(crate) fn url(text: &str, named: NamedBy, ui: &mut Ui) -> Result<StoreUrl, Failure> {
+    let source = if named == NamedBy::Variable { "MCPID_NONCES" } else { "--nonces" };
     let url = StoreUrl::parse(text).map_err(|e| {
         let failure = Failure::usage(format!("{source}: {e}"));
         failure.hint("such as --nonces sqlite:nonces.db")
@@ -36,7 +36,7 @@ pub(crate) fn url(text: &str, named: Named, ui: &mut Ui) -> Result<StoreUrl, Fai
         StoreUrl::Redis(RedisUrl { ca: Some(ca), .. }) => check_path("ca", ca)?,
         _ => {}
     }
-    if named == Named::Flag && url.holds_password() {
+    if named == NamedBy::Flag && url.holds_password() {
         ui.warning("other users of this machine can see a password that stands in a flag");
     }
     Ok(url)
@@ -92,17 +92,17 @@ pub(crate) fn open(
     allowed: ClaimingArgs,
     ui: &mut Ui,
 ) -> Result<Arc<dyn NonceStore>, Failure> {
-    let url = url(text, Named::Flag, ui)?;
+    let url = url(text, NamedBy::Flag, ui)?;
     Ok(open_at(&url, retention, allowed, ui)?.store)
 }
 
 /// A store, and what its servers are warned about while it is used.
-pub(crate) struct Opened {
+pub(crate) struct OpenedStore {
     pub(crate) store: Arc<dyn NonceStore>,
-    warned: Warned,
+    warned: StoreWarnings,
 }
 
-impl Opened {
+impl OpenedStore {
     /// Says what there is to warn about since the last time.
     pub(crate) fn tell(&self, ui: &mut Ui) {
         tell(&self.warned, ui);
@@ -115,8 +115,8 @@ impl Opened {
 /// What names it is no store's URL.
 pub(crate) fn named_to_serve(flag: Option<&str>, ui: &mut Ui) -> Result<StoreUrl, Failure> {
     match files::nonces(flag)? {
-        files::Nonces::Named(text, named) => url(&text, named, ui),
-        files::Nonces::Default(place) => Ok(StoreUrl::Sqlite { path: place.path }),
+        files::NonceStoreName::Named(text, named) => url(&text, named, ui),
+        files::NonceStoreName::Default(place) => Ok(StoreUrl::Sqlite { path: place.path }),
     }
 }
 
@@ -130,8 +130,8 @@ pub(crate) fn open_to_serve(
     retention: Retention,
     allowed: ClaimingArgs,
     ui: &mut Ui,
-) -> Result<Opened, Failure> {
-    if let files::Nonces::Default(place) = files::nonces(flag)? {
+) -> Result<OpenedStore, Failure> {
+    if let files::NonceStoreName::Default(place) = files::nonces(flag)? {
         place.make_default_folder()?;
     }
     let url = named_to_serve(flag, ui)?;
@@ -147,10 +147,10 @@ pub(crate) fn open_at(
     retention: Retention,
     allowed: ClaimingArgs,
     ui: &mut Ui,
-) -> Result<Opened, Failure> {
+) -> Result<OpenedStore, Failure> {
     flags_fit(url, allowed.opening.allow_evicting_store, allowed.raise_retention)?;
     let now = SystemClock.now();
-    let warned = Warned::default();
+    let warned = StoreWarnings::default();
     let failed = |error: StoreError| match error.would_close() {
         Some(_) => Failure { code: TOO_SHORT, ..unavailable(url, &error) },
         None => unavailable(url, &error),
@@ -171,7 +171,7 @@ pub(crate) fn open_at(
         other => return Err(unknown(other)),
     };
     block_on(store.register(now, retention)).map_err(failed)?;
-    Ok(Opened { store, warned })
+    Ok(OpenedStore { store, warned })
 }
 
 /// Opens the store that `--nonces` names, only to look into it: nothing in it changes, and none
@@ -184,7 +184,7 @@ pub(crate) fn look(
     allowed: OpeningArgs,
     ui: &mut Ui,
 ) -> Result<Arc<dyn NonceStore>, Failure> {
-    let url = url(text, Named::Flag, ui)?;
+    let url = url(text, NamedBy::Flag, ui)?;
     flags_fit(&url, allowed.allow_evicting_store, false)?;
     match url {
         // There is nothing to be seen in it, whatever its retention.
@@ -210,7 +210,7 @@ pub(crate) fn read_servers(
     opened.map_err(|e| unavailable(&StoreUrl::Redis(servers.clone()), &e))
 }
 
-type Warned = Arc<Mutex<Vec<Warning>>>;
+type StoreWarnings = Arc<Mutex<Vec<Warning>>>;
 
 /// The variable that holds the password of a Redis store; with `_FILE` behind it, the file's name.
 const PASSWORD: &str = "MCPID_NONCES_PASSWORD";
@@ -226,7 +226,7 @@ const MOST_PASSWORD: u32 = 4096;
 fn servers_at(
     url: RedisUrl,
     allowed: OpeningArgs,
-    warned: &Warned,
+    warned: &StoreWarnings,
 ) -> Result<redis::RedisOptions, Failure> {
     let warned = Arc::clone(warned);
     let password = password(url.password.is_some())?;
@@ -278,7 +278,7 @@ fn password(in_url: bool) -> Result<Option<Zeroizing<String>>, Failure> {
 }
 
 /// Says what the servers are warned about when they are connected to.
-fn tell(warned: &Warned, ui: &mut Ui) {
+fn tell(warned: &StoreWarnings, ui: &mut Ui) {
     for warning in warned.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
         ui.warning(&warning.to_string());
     }

@@ -7,30 +7,30 @@ use mcpid::key::keyfile::{Keyfile, KeyfileError};
 use mcpid::key::store::{self, FileError};
 
 use crate::args::PassphraseArgs;
-use crate::input::files::{Named, Place};
+use crate::input::files::{NamedBy, NamedPath};
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
-use crate::prompt::passphrase::{self, Source};
+use crate::prompt::passphrase::{self, PassphraseSource};
 
 /// Reads the keyfile at `place`. Its secret stays encrypted.
 ///
 /// # Errors
 /// The file is missing or damaged, or it is not encrypted and others can read it.
-pub(crate) fn load(place: &Place) -> Result<Keyfile, Failure> {
+pub(crate) fn load(place: &NamedPath) -> Result<Keyfile, Failure> {
     // A keyfile without a passphrase holds its secret in the clear.
     passphrase::keep_out_of_dumps();
     store::load_keyfile(&place.path).map_err(|error| load_failure(place, error))
 }
 
 /// What to say of a keyfile at `place` that cannot be read.
-pub(crate) fn load_failure(place: &Place, error: FileError) -> Failure {
+pub(crate) fn load_failure(place: &NamedPath, error: FileError) -> Failure {
     let missing = matches!(&error, FileError::Io(e) if e.kind() == std::io::ErrorKind::NotFound);
     let failure = store_failure(&place.path, error);
     match place.named {
         _ if !missing => failure,
-        Named::Flag => failure.hint(format!("mcpid keygen -o {}", path_word(&place.path))),
-        Named::Variable | Named::Default => failure.hint("mcpid keygen"),
+        NamedBy::Flag => failure.hint(format!("mcpid keygen -o {}", path_word(&place.path))),
+        NamedBy::Variable | NamedBy::Default => failure.hint("mcpid keygen"),
     }
 }
 
@@ -41,10 +41,10 @@ pub(crate) fn load_failure(place: &Place, error: FileError) -> Failure {
 /// Two passphrases are given, or one is needed and there is no source.
 pub(crate) fn source(
     keyfile: &Keyfile,
-    place: &Place,
+    place: &NamedPath,
     args: &PassphraseArgs,
     ui: &mut Ui,
-) -> Result<Option<Source>, Failure> {
+) -> Result<Option<PassphraseSource>, Failure> {
     passphrase::check(args)?;
     if !keyfile.is_plain() {
         return passphrase::source(args, ui).map(Some);
@@ -61,8 +61,8 @@ pub(crate) fn source(
 /// A wrong passphrase or none, or not enough memory.
 pub(crate) fn open(
     keyfile: &Keyfile,
-    place: &Place,
-    source: Option<Source>,
+    place: &NamedPath,
+    source: Option<PassphraseSource>,
 ) -> Result<SecretKey, Failure> {
     let given = source.map(|source| source.existing(&place.name())).transpose()?;
     keyfile

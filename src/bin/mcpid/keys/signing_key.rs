@@ -9,12 +9,12 @@ use mcpid::key::source::{FindKeyError, FoundKey, KeyRef, SSH_AGENT};
 use mcpid::key::{PublicKey, Sign};
 
 use crate::args::PassphraseArgs;
-use crate::input::files::{self, Named, Place};
+use crate::input::files::{self, NamedBy, NamedPath};
 use crate::keys::keyfile;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
 use crate::output::ui::{Ui, path_word, shell_word};
-use crate::prompt::passphrase::{self, Source};
+use crate::prompt::passphrase::{self, PassphraseSource};
 
 const SOCKET: &str = "SSH_AUTH_SOCK";
 
@@ -22,25 +22,25 @@ const SOCKET: &str = "SSH_AUTH_SOCK";
 const SHOWN: usize = 5;
 
 /// A key that can sign, whose secret is not touched yet, and the flag or variable that names it.
-pub(crate) struct Holder {
+pub(crate) struct SigningKey {
     key: FoundKey,
-    place: Place,
+    place: NamedPath,
 }
 
-impl Holder {
+impl SigningKey {
     /// Finds the key that `--key`, `MCPID_KEY` or the default names.
     ///
     /// # Errors
     /// The keyfile cannot be read, or the agent has not exactly one such key.
-    pub(crate) fn find(flag: Option<&Path>) -> Result<Holder, Failure> {
-        Holder::at(files::key(flag)?)
+    pub(crate) fn find(flag: Option<&Path>) -> Result<SigningKey, Failure> {
+        SigningKey::at(files::key(flag)?)
     }
 
     /// Finds the key that `place` names.
     ///
     /// # Errors
-    /// As [`Holder::find`].
-    pub(crate) fn at(place: Place) -> Result<Holder, Failure> {
+    /// As [`SigningKey::find`].
+    pub(crate) fn at(place: NamedPath) -> Result<SigningKey, Failure> {
         let reference = key_ref(&place.path)?;
         // A plain keyfile bares its secret as soon as it is read.
         passphrase::keep_out_of_dumps();
@@ -60,7 +60,7 @@ impl Holder {
                 },
                 other => Failure::new(Exit::Key, "no_such_key", other.to_string()),
             })?;
-        Ok(Holder { key, place })
+        Ok(SigningKey { key, place })
     }
 
     /// Returns whether the key needs a passphrase.
@@ -92,7 +92,7 @@ impl Holder {
         &self,
         args: &PassphraseArgs,
         ui: &mut Ui,
-    ) -> Result<Option<Source>, Failure> {
+    ) -> Result<Option<PassphraseSource>, Failure> {
         if let FoundKey::File(keyfile) = &self.key {
             return keyfile::source(keyfile, &self.place, args, ui);
         }
@@ -108,8 +108,8 @@ impl Holder {
     ///
     /// # Errors
     /// As for [`keyfile::open`].
-    pub(crate) fn open(self, source: Option<Source>) -> Result<Arc<dyn Sign>, Failure> {
-        let Holder { key, place } = self;
+    pub(crate) fn open(self, source: Option<PassphraseSource>) -> Result<Arc<dyn Sign>, Failure> {
+        let SigningKey { key, place } = self;
         let given = source.map(|source| source.existing(&place.name())).transpose()?;
         let passphrase = given.as_ref().map(|bytes| bytes.as_slice());
         key.open(passphrase).map_err(|error| keyfile::keyfile_failure(&place.path, &error))
@@ -131,14 +131,14 @@ fn key_ref(path: &Path) -> Result<KeyRef, Failure> {
 ///
 /// # Errors
 /// As for [`files::key`]; or a key in an agent is named, which has no keyfile.
-pub(crate) fn keyfile_place(flag: Option<&Path>, name: &str) -> Result<Place, Failure> {
+pub(crate) fn keyfile_place(flag: Option<&Path>, name: &str) -> Result<NamedPath, Failure> {
     let place = files::key(flag)?;
     if let KeyRef::File(_) = key_ref(&place.path)? {
         return Ok(place);
     }
     let by = match place.named {
-        Named::Variable => "MCPID_KEY",
-        Named::Flag | Named::Default => name,
+        NamedBy::Variable => "MCPID_KEY",
+        NamedBy::Flag | NamedBy::Default => name,
     };
     Err(Failure::usage(format!("{by} names a key in the ssh-agent; a keyfile is needed here"))
         .hint(format!("name a file: {name} FILE")))

@@ -8,7 +8,7 @@ use mcpid::key::trust::{
     EditError, LoadError, LoadErrorKind, Registry, TrustError, TrustFile, TrustNote,
 };
 
-use crate::input::files::{self, Place};
+use crate::input::files::{self, NamedPath};
 use crate::keys::keyfile::store_failure;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
@@ -35,7 +35,7 @@ pub(crate) fn registry(flags: &[PathBuf], ui: &mut Ui) -> Result<Registry, Failu
 ///
 /// # Errors
 /// It is missing, a folder or damaged, or others can write it.
-pub(crate) fn load(place: &Place, ui: &mut Ui) -> Result<TrustFile, Failure> {
+pub(crate) fn load(place: &NamedPath, ui: &mut Ui) -> Result<TrustFile, Failure> {
     let file = TrustFile::load(&place.path).map_err(|e| load_failure(e, &place.as_flag("-r")))?;
     notes(file.notes(), ui);
     Ok(file)
@@ -104,7 +104,7 @@ fn kind_failure(path: &Path, kind: LoadErrorKind, flag: &str) -> Failure {
 }
 
 /// Returns the failure for a trust file that was not changed.
-pub(crate) fn edit_failure(error: EditError, place: &Place) -> Failure {
+pub(crate) fn edit_failure(error: EditError, place: &NamedPath) -> Failure {
     let name = place.name();
     let flag = place.as_flag("-r");
     match error {

@@ -65,19 +65,19 @@ impl Failure {
     /// Returns the failure as one line of JSON.
     pub(crate) fn to_json(&self) -> String {
         let hint = (!self.hints.is_empty()).then(|| self.hints.join("\n"));
-        let error = Inner { code: self.code, message: &self.message, hint };
+        let error = ErrorJson { code: self.code, message: &self.message, hint };
         // Serializing three strings does not fail.
-        serde_json::to_string(&Outer { error }).unwrap_or_default()
+        serde_json::to_string(&FailureJson { error }).unwrap_or_default()
     }
 }
 
 #[derive(serde::Serialize)]
-struct Outer<'a> {
-    error: Inner<'a>,
+struct FailureJson<'a> {
+    error: ErrorJson<'a>,
 }
 
 #[derive(serde::Serialize)]
-struct Inner<'a> {
+struct ErrorJson<'a> {
     code: &'a str,
     message: &'a str,
     hint: Option<String>,

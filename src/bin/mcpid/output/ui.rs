@@ -44,7 +44,7 @@ pub(crate) struct Ui {
 
 /// The form of the output that the caller chose.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Manner {
+pub(crate) struct OutputMode {
     /// JSON on stdout, and failures as JSON on stderr.
     pub(crate) json: bool,
     /// No notes, hints or summaries.
@@ -55,7 +55,7 @@ pub(crate) struct Manner {
 
 impl Ui {
     /// Returns a writer to the process's own streams.
-    pub(crate) fn process(manner: Manner) -> Self {
+    pub(crate) fn process(manner: OutputMode) -> Self {
         let (out_terminal, err_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
         // Rust's stdout writes each line by itself, into a file too. Many verdicts need fewer
         // system calls than that.
@@ -69,9 +69,9 @@ impl Ui {
         err: Box<dyn Write>,
         out_terminal: bool,
         err_terminal: bool,
-        manner: Manner,
+        manner: OutputMode,
     ) -> Self {
-        let Manner { json, quiet, verbose } = manner;
+        let OutputMode { json, quiet, verbose } = manner;
         Ui {
             out,
             err,

@@ -16,7 +16,7 @@ use mcpid::secret::description;
 use rustix::process::{Pid, Signal, kill_process_group};
 use zeroize::Zeroizing;
 
-use super::wait::Wait;
+use super::wait::AnswerWait;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
 use crate::prompt::terminal;
@@ -53,7 +53,7 @@ fn set(variable: &str) -> Option<PathBuf> {
 }
 
 /// Asks for consent by `program`, and stops the program when `wait` is over.
-pub(super) fn ask(program: &Path, asked: &ConsentQuestion, wait: &Wait) -> ConsentAnswer {
+pub(super) fn ask(program: &Path, asked: &ConsentQuestion, wait: &AnswerWait) -> ConsentAnswer {
     let mut limits = PageLimits::default().with_width(72);
     (limits.lines, limits.text) = (30, 300);
     let text =
@@ -62,8 +62,8 @@ pub(super) fn ask(program: &Path, asked: &ConsentQuestion, wait: &Wait) -> Conse
     command.arg(text).env("SSH_ASKPASS_PROMPT", "confirm");
     let ran = run(command, LONGEST, || wait.ended());
     let judged = ran.and_then(|ran| match ran {
-        Ran::Done(status, said) => judge(status, &said),
-        Ran::Stopped(refused) => Ok(ConsentAnswer::No(refused)),
+        AskpassEnd::Done(status, said) => judge(status, &said),
+        AskpassEnd::Stopped(refused) => Ok(ConsentAnswer::No(refused)),
     });
     judged.unwrap_or_else(|why| ConsentAnswer::No(NoConsent::Failed(failed(program, &why))))
 }
@@ -83,8 +83,8 @@ pub(crate) fn passphrase(
     let until = Instant::now() + PATIENCE;
     let stop = || (Instant::now() >= until).then_some(());
     let (status, mut said) = match run(command, longest + 1, stop) {
-        Ok(Ran::Done(status, said)) => (status, said),
-        Ok(Ran::Stopped(())) => {
+        Ok(AskpassEnd::Done(status, said)) => (status, said),
+        Ok(AskpassEnd::Stopped(())) => {
             return Err(none(&format!("no answer within {} s", PATIENCE.as_secs())));
         }
         Err(why) => return Err(none(&why)),
@@ -111,7 +111,7 @@ fn failed(program: &Path, why: &str) -> String {
 }
 
 /// How an askpass program ended.
-enum Ran<E> {
+enum AskpassEnd<E> {
     /// It ended by itself; with the beginning of its output.
     Done(ExitStatus, Zeroizing<Vec<u8>>),
     /// It was stopped, for this reason.
@@ -123,7 +123,7 @@ fn run<E>(
     mut command: Command,
     longest: usize,
     stop: impl Fn() -> Option<E>,
-) -> Result<Ran<E>, String> {
+) -> Result<AskpassEnd<E>, String> {
     for name in SECRETS {
         command.env_remove(name);
     }
@@ -132,7 +132,7 @@ fn run<E>(
     let (child, group) = terminal::start_asker(&mut command).map_err(|error| reason(&error).1)?;
     // The whole capacity at once: a vector that grows leaves a copy of a secret behind.
     let said = Zeroizing::new(Vec::with_capacity(longest));
-    let mut running = Running { child, group, stdout: None, said };
+    let mut running = AskpassProcess { child, group, stdout: None, said };
     running.listen().map_err(|error| reason(&error).1)?;
     let status = loop {
         // Read while it runs: a program with much output would block otherwise and never end.
@@ -141,13 +141,13 @@ fn run<E>(
             break status;
         }
         if let Some(why) = stop() {
-            return Ok(Ran::Stopped(why));
+            return Ok(AskpassEnd::Stopped(why));
         }
         std::thread::sleep(Duration::from_millis(50));
     };
     running.end();
     running.read(longest).map_err(|error| reason(&error).1)?;
-    Ok(Ran::Done(status, std::mem::take(&mut running.said)))
+    Ok(AskpassEnd::Done(status, std::mem::take(&mut running.said)))
 }
 
 fn judge(status: ExitStatus, said: &[u8]) -> Result<ConsentAnswer, String> {
@@ -166,7 +166,7 @@ fn judge(status: ExitStatus, said: &[u8]) -> Result<ConsentAnswer, String> {
 }
 
 /// A running program. Dropping this stops the program and the processes that it started.
-struct Running {
+struct AskpassProcess {
     child: Child,
     /// Its process group, until that was stopped.
     group: Option<Pid>,
@@ -175,7 +175,7 @@ struct Running {
     said: Zeroizing<Vec<u8>>,
 }
 
-impl Running {
+impl AskpassProcess {
     /// Makes its stdout non-blocking, so that [`Self::read`] does not wait.
     fn listen(&mut self) -> io::Result<()> {
         self.stdout = self.child.stdout.take();
@@ -212,7 +212,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for AskpassProcess {
     fn drop(&mut self) {
         self.end();
         let _ = self.child.wait();

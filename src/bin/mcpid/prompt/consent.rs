@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use mcpid::connect::consent::{BoxFuture, Consent, ConsentAnswer, ConsentQuestion, NoConsent};
 
-use super::wait::Wait;
+use super::wait::AnswerWait;
 use super::{askpass, consent_terminal};
 use crate::prompt::terminal::{self, Terminal};
 
@@ -21,7 +21,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// The ways to ask a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum ConsentWay {
     /// Only on the terminal.
     Terminal,
     /// Only by an askpass program.
@@ -32,25 +32,26 @@ pub(crate) enum Way {
 }
 
 /// Asks a person, one question at a time.
-pub(crate) struct Asker {
-    way: Way,
+pub(crate) struct ConsentAsker {
+    way: ConsentWay,
     patience: Duration,
     turn: tokio::sync::Mutex<()>,
 }
 
-impl Asker {
+impl ConsentAsker {
     /// Returns an asker by `way`. Silence for longer than `patience` counts as no.
-    pub(crate) fn new(way: Way, patience: Duration) -> Self {
-        Asker { way, patience, turn: tokio::sync::Mutex::new(()) }
+    pub(crate) fn new(way: ConsentWay, patience: Duration) -> Self {
+        ConsentAsker { way, patience, turn: tokio::sync::Mutex::new(()) }
     }
 }
 
-impl Consent for Asker {
+impl Consent for ConsentAsker {
     fn ask<'a>(&'a self, asked: &'a ConsentQuestion) -> BoxFuture<'a, ConsentAnswer> {
         Box::pin(async move {
             let _turn = self.turn.lock().await;
             let (way, patience, asked) = (self.way, self.patience, asked.clone());
-            let wait = Wait { until: Instant::now() + patience, patience, over: Arc::default() };
+            let wait =
+                AnswerWait { until: Instant::now() + patience, patience, over: Arc::default() };
             // Withdraws the question when this future ends, also if it is dropped before there is
             // an answer.
             let withdrawal = Withdrawal(wait.clone());
@@ -69,7 +70,7 @@ impl Consent for Asker {
 }
 
 /// Withdraws the question when it is dropped.
-struct Withdrawal(Wait);
+struct Withdrawal(AnswerWait);
 
 impl Drop for Withdrawal {
     fn drop(&mut self) {
@@ -80,17 +81,17 @@ impl Drop for Withdrawal {
 }
 
 /// Asks, and blocks until there is an answer or `wait` is over.
-fn put(way: Way, asked: &ConsentQuestion, wait: &Wait) -> ConsentAnswer {
+fn put(way: ConsentWay, asked: &ConsentQuestion, wait: &AnswerWait) -> ConsentAnswer {
     let refused = match way {
-        Way::Terminal => match by_terminal(asked, wait) {
+        ConsentWay::Terminal => match by_terminal(asked, wait) {
             Ok(answer) => return answer,
             Err(why) => why.to_owned(),
         },
-        Way::Askpass => match askpass::own().or_else(askpass::of_ssh) {
+        ConsentWay::Askpass => match askpass::own().or_else(askpass::of_ssh) {
             Some(program) => return askpass::ask(&program, asked, wait),
             None => "neither MCPID_ASKPASS nor SSH_ASKPASS is set".to_owned(),
         },
-        Way::Any => {
+        ConsentWay::Any => {
             if let Some(program) = askpass::own().or_else(askpass::of_ssh_first) {
                 return askpass::ask(&program, asked, wait);
             }
@@ -110,7 +111,7 @@ fn put(way: Way, asked: &ConsentQuestion, wait: &Wait) -> ConsentAnswer {
 ///
 /// # Errors
 /// Why the terminal cannot be used, in words.
-fn by_terminal(asked: &ConsentQuestion, wait: &Wait) -> Result<ConsentAnswer, &'static str> {
+fn by_terminal(asked: &ConsentQuestion, wait: &AnswerWait) -> Result<ConsentAnswer, &'static str> {
     let terminal = Terminal::open().ok_or("there is no terminal")?;
     // A client may have started this program several times on one terminal.
     let turn = loop {

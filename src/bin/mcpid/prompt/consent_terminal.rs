@@ -3,9 +3,9 @@
 use mcpid::connect::consent::{ConsentAnswer, ConsentQuestion, NoConsent, PageLimits};
 use signal_hook::consts::SIGINT;
 
-use super::wait::Wait;
+use super::wait::AnswerWait;
 use crate::output::failure::reason;
-use crate::prompt::terminal::{Terminal, Typing};
+use crate::prompt::terminal::{KeyInput, Terminal};
 
 /// How often to ask if the answer is neither yes nor no.
 const PATIENT: usize = 3;
@@ -13,7 +13,7 @@ const PATIENT: usize = 3;
 const LONGEST: usize = 16;
 
 /// Shows the question, and waits for a line that says yes or no.
-pub(super) fn ask(terminal: &Terminal, asked: &ConsentQuestion, wait: &Wait) -> ConsentAnswer {
+pub(super) fn ask(terminal: &Terminal, asked: &ConsentQuestion, wait: &AnswerWait) -> ConsentAnswer {
     let answer = match put(terminal, asked, wait) {
         Ok(answer) => answer,
         Err(error) => {
@@ -41,7 +41,7 @@ pub(super) fn ask(terminal: &Terminal, asked: &ConsentQuestion, wait: &Wait) -> 
 fn put(
     terminal: &Terminal,
     asked: &ConsentQuestion,
-    wait: &Wait,
+    wait: &AnswerWait,
 ) -> std::io::Result<ConsentAnswer> {
     let mut typing = terminal.typing()?;
     if let Some(refused) = wait.ended() {
@@ -59,9 +59,9 @@ fn put(
         // Keys that were hit before the question was complete do not answer it.
         typing.forget();
         match line(terminal, &mut typing, wait)? {
-            Line::Ended(refused) => return Ok(ConsentAnswer::No(refused)),
-            Line::Interrupted => return Ok(ConsentAnswer::No(NoConsent::Interrupted)),
-            Line::Text(text) => match text.to_ascii_lowercase().trim() {
+            AnswerLine::Ended(refused) => return Ok(ConsentAnswer::No(refused)),
+            AnswerLine::Interrupted => return Ok(ConsentAnswer::No(NoConsent::Interrupted)),
+            AnswerLine::Text(text) => match text.to_ascii_lowercase().trim() {
                 "y" | "yes" => return Ok(ConsentAnswer::Yes),
                 "" | "n" | "no" => return Ok(ConsentAnswer::No(NoConsent::Declined)),
                 "a" | "all" if hidden > 0 => {
@@ -95,7 +95,7 @@ fn show(terminal: &Terminal, text: &str) -> std::io::Result<()> {
 }
 
 /// How the reading of a line ended.
-enum Line {
+enum AnswerLine {
     Text(String),
     /// Ctrl-C.
     Interrupted,
@@ -103,27 +103,31 @@ enum Line {
 }
 
 /// Reads one line and echoes it. Ctrl-D gives an empty line.
-fn line(terminal: &Terminal, typing: &mut Typing, wait: &Wait) -> std::io::Result<Line> {
+fn line(
+    terminal: &Terminal,
+    typing: &mut KeyInput,
+    wait: &AnswerWait,
+) -> std::io::Result<AnswerLine> {
     let mut text = String::new();
     let mut keys = [0; 64];
     loop {
         if let Some(refused) = wait.ended() {
             show(terminal, "\n")?;
-            return Ok(Line::Ended(refused));
+            return Ok(AnswerLine::Ended(refused));
         }
         let Some(typed) = typing.read(&mut keys)? else {
-            return Ok(Line::Ended(NoConsent::Withdrawn));
+            return Ok(AnswerLine::Ended(NoConsent::Withdrawn));
         };
         for &key in typed {
             match key {
                 b'\r' | b'\n' => {
                     show(terminal, "\n")?;
-                    return Ok(Line::Text(text));
+                    return Ok(AnswerLine::Text(text));
                 }
-                0x03 => return Ok(Line::Interrupted),
+                0x03 => return Ok(AnswerLine::Interrupted),
                 0x04 => {
                     show(terminal, "\n")?;
-                    return Ok(Line::Text(String::new()));
+                    return Ok(AnswerLine::Text(String::new()));
                 }
                 0x08 | 0x7f => {
                     if text.pop().is_some() {

@@ -31,7 +31,7 @@ pub(crate) type Passphrase = Zeroizing<Vec<u8>>;
 
 /// Where a passphrase will come from. This is found before any work, so that a person is not asked
 /// for a passphrase that is then of no use.
-pub(crate) enum Source {
+pub(crate) enum PassphraseSource {
     /// It was given by a flag or variable.
     Given(Passphrase),
     /// It will be asked for on the terminal.
@@ -42,15 +42,15 @@ pub(crate) enum Source {
 
 /// Returns the way to ask a person: by `MCPID_ASKPASS` if it is set, else on the terminal if no
 /// other program uses it, else by `SSH_ASKPASS`.
-fn person() -> Option<Source> {
+fn person() -> Option<PassphraseSource> {
     if let Some(program) = askpass::own().or_else(askpass::of_ssh_first) {
-        return Some(Source::Askpass(program));
+        return Some(PassphraseSource::Askpass(program));
     }
     match (Terminal::open(), askpass::of_ssh()) {
         (Some(terminal), program) if terminal.is_free() || program.is_none() => {
-            Some(Source::Ask(terminal))
+            Some(PassphraseSource::Ask(terminal))
         }
-        (_, program) => program.map(Source::Askpass),
+        (_, program) => program.map(PassphraseSource::Askpass),
     }
 }
 
@@ -78,16 +78,16 @@ pub(crate) fn check(args: &PassphraseArgs) -> Result<(), Failure> {
 ///
 /// # Errors
 /// Two are given, the given one cannot be read or is empty, or there is no source.
-pub(crate) fn source(args: &PassphraseArgs, ui: &mut Ui) -> Result<Source, Failure> {
+pub(crate) fn source(args: &PassphraseArgs, ui: &mut Ui) -> Result<PassphraseSource, Failure> {
     check(args)?;
     keep_out_of_dumps();
     if let Some(variable) = env::var_os(VARIABLE) {
         let bytes = Zeroizing::new(variable.into_encoded_bytes());
-        return checked(bytes, VARIABLE).map(Source::Given);
+        return checked(bytes, VARIABLE).map(PassphraseSource::Given);
     }
     let file = args.passphrase_file.as_deref();
     if let Some(given) = from_flags(file, args.passphrase_fd, "--passphrase", ui)? {
-        return Ok(Source::Given(given));
+        return Ok(PassphraseSource::Given(given));
     }
     person().ok_or_else(|| {
         let message = "no passphrase: there is no terminal to ask on, and none of \
@@ -105,13 +105,13 @@ pub(crate) fn new_source(
     file: Option<&Path>,
     fd: Option<u32>,
     ui: &mut Ui,
-) -> Result<Source, Failure> {
+) -> Result<PassphraseSource, Failure> {
     if file.is_some() && fd.is_some() {
         return Err(two("--new-passphrase-file", "--new-passphrase-fd"));
     }
     keep_out_of_dumps();
     if let Some(given) = from_flags(file, fd, "--new-passphrase", ui)? {
-        return Ok(Source::Given(given));
+        return Ok(PassphraseSource::Given(given));
     }
     person().ok_or_else(|| {
         let message = "no new passphrase: there is no terminal to ask on, and none of \
@@ -121,13 +121,13 @@ pub(crate) fn new_source(
     })
 }
 
-impl Source {
+impl PassphraseSource {
     /// Refuses a given passphrase that is too short, before any question.
     ///
     /// # Errors
     /// It has under 8 characters, and `weak` is false.
     pub(crate) fn strong_unless(self, weak: bool) -> Result<Self, Failure> {
-        if let Source::Given(given) = &self {
+        if let PassphraseSource::Given(given) = &self {
             check_strength(given, weak)?;
         }
         Ok(self)
@@ -139,12 +139,12 @@ impl Source {
     /// An empty answer, Ctrl-D or Ctrl-C.
     pub(crate) fn existing(self, whose: &str) -> Result<Passphrase, Failure> {
         match self {
-            Source::Given(given) => Ok(given),
-            Source::Ask(terminal) => {
+            PassphraseSource::Given(given) => Ok(given),
+            PassphraseSource::Ask(terminal) => {
                 let answer = terminal.ask(&format!("passphrase for {}: ", visible(whose)))?;
                 checked(answer, "the passphrase")
             }
-            Source::Askpass(program) => {
+            PassphraseSource::Askpass(program) => {
                 let question = format!("passphrase for {}: ", visible(whose));
                 checked(askpass::passphrase(&program, &question, LIMIT as usize)?, "the passphrase")
             }
@@ -159,9 +159,9 @@ impl Source {
     /// Ctrl-C.
     pub(crate) fn fresh(self, whose: &str, weak: bool) -> Result<Passphrase, Failure> {
         let terminal = match self {
-            Source::Given(given) => return Ok(given),
-            Source::Ask(terminal) => terminal,
-            Source::Askpass(program) => {
+            PassphraseSource::Given(given) => return Ok(given),
+            PassphraseSource::Ask(terminal) => terminal,
+            PassphraseSource::Askpass(program) => {
                 let ask = |question: &str| {
                     let question = format!("{question} for {}: ", visible(whose));
                     checked(

@@ -29,13 +29,13 @@ pub(crate) struct Terminal {
 }
 
 /// What to restore after a question on the terminal.
-struct Asked {
+struct OpenQuestion {
     tty: File,
     before: Termios,
 }
 
 /// The question on the terminal now; at most one.
-static ASKED: Mutex<Option<Asked>> = Mutex::new(None);
+static OPEN_QUESTION: Mutex<Option<OpenQuestion>> = Mutex::new(None);
 
 impl Terminal {
     /// Opens the terminal. Returns None if the process has none, as under `cron`, `setsid` and in
@@ -52,9 +52,9 @@ impl Terminal {
     /// Ctrl-C ([`Exit::Interrupted`]), Ctrl-D, or bytes that are not UTF-8: the line editor
     /// replaces them, so that two different passphrases would become the same.
     pub(crate) fn ask(&self, question: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        let quiet = Quiet::begin(&self.tty, Pace::Waiting).map_err(|e| failed(&e))?;
+        let quiet = NoEcho::begin(&self.tty, KeyWait::Waiting).map_err(|e| failed(&e))?;
         self.show(question)?;
-        let keys = Keys(self.tty.try_clone().map_err(|e| failed(&e))?);
+        let keys = KeyReader(self.tty.try_clone().map_err(|e| failed(&e))?);
         let config = rpassword::ConfigBuilder::new().input_reader(keys).output_discard().build();
         let answer = rpassword::read_password_with_config(config).map(Zeroizing::new);
         drop(quiet);
@@ -90,11 +90,11 @@ impl Terminal {
     ///
     /// # Errors
     /// The terminal is gone.
-    pub(crate) fn turn(&self) -> io::Result<Option<Turn>> {
-        let Some(device) = device() else { return Ok(Some(Turn(None))) };
+    pub(crate) fn turn(&self) -> io::Result<Option<TerminalLock>> {
+        let Some(device) = device() else { return Ok(Some(TerminalLock(None))) };
         let file = File::open(device)?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Turn(Some(file)))),
+            Ok(()) => Ok(Some(TerminalLock(Some(file)))),
             Err(Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -115,9 +115,9 @@ impl Terminal {
     ///
     /// # Errors
     /// The terminal is gone.
-    pub(crate) fn typing(&self) -> io::Result<Typing> {
-        let quiet = Quiet::begin(&self.tty, Pace::Polling)?;
-        Ok(Typing { tty: self.tty.try_clone()?, _quiet: quiet })
+    pub(crate) fn typing(&self) -> io::Result<KeyInput> {
+        let quiet = NoEcho::begin(&self.tty, KeyWait::Polling)?;
+        Ok(KeyInput { tty: self.tty.try_clone()?, _quiet: quiet })
     }
 
     /// Prints `text`, which must hold no text from outside.
@@ -143,7 +143,7 @@ fn failed(error: &io::Error) -> Failure {
 }
 
 /// The lock of a terminal, released when this is dropped.
-pub(crate) struct Turn(#[expect(dead_code, reason = "a lock is only held")] Option<File>);
+pub(crate) struct TerminalLock(#[expect(dead_code, reason = "a lock is only held")] Option<File>);
 
 /// Returns the device of this process's terminal. `/dev/tty` is one file for all terminals, so that
 /// a lock on it would stop the processes on all of them.
@@ -164,19 +164,19 @@ fn device() -> Option<PathBuf> {
 }
 
 /// Reads single keys until this is dropped.
-pub(crate) struct Typing {
+pub(crate) struct KeyInput {
     tty: File,
-    _quiet: Quiet,
+    _quiet: NoEcho,
 }
 
-impl Typing {
+impl KeyInput {
     /// Returns the keys typed within a tenth of a second, perhaps none. Returns None if the
     /// question was withdrawn meanwhile.
     ///
     /// # Errors
     /// The terminal is gone.
     pub(crate) fn read<'b>(&mut self, buffer: &'b mut [u8]) -> io::Result<Option<&'b [u8]>> {
-        if ASKED.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+        if OPEN_QUESTION.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
             return Ok(None);
         }
         match self.tty.read(buffer) {
@@ -224,7 +224,7 @@ static HUNG_UP: AtomicBool = AtomicBool::new(false);
 
 /// How to wait for a key.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Pace {
+enum KeyWait {
     /// Until there is a key.
     Waiting,
     /// For a tenth of a second.
@@ -232,42 +232,42 @@ enum Pace {
 }
 
 /// While this lives, the terminal has no echo, no line editing and no signals from keys.
-struct Quiet;
+struct NoEcho;
 
-impl Quiet {
-    fn begin(tty: &File, pace: Pace) -> io::Result<Quiet> {
+impl NoEcho {
+    fn begin(tty: &File, pace: KeyWait) -> io::Result<NoEcho> {
         watch_signals()?;
         let before = rustix::termios::tcgetattr(tty)?;
         let mut quiet = before.clone();
         quiet.local_modes -=
             LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG;
         let (least, tenths) = match pace {
-            Pace::Waiting => (1, 0),
-            Pace::Polling => (0, 1),
+            KeyWait::Waiting => (1, 0),
+            KeyWait::Polling => (0, 1),
         };
         quiet.special_codes[SpecialCodeIndex::VMIN] = least;
         quiet.special_codes[SpecialCodeIndex::VTIME] = tenths;
         // A secret may be typed ahead; an answer to a question not yet asked may not.
         let when = match pace {
-            Pace::Waiting => OptionalActions::Now,
-            Pace::Polling => OptionalActions::Flush,
+            KeyWait::Waiting => OptionalActions::Now,
+            KeyWait::Polling => OptionalActions::Flush,
         };
         // Under the lock, so that a withdrawal comes before or after all of this.
-        let mut standing = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut standing = OPEN_QUESTION.lock().unwrap_or_else(PoisonError::into_inner);
         if CLOSED.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        *standing = Some(Asked { tty: tty.try_clone()?, before });
+        *standing = Some(OpenQuestion { tty: tty.try_clone()?, before });
         let changed = rustix::termios::tcsetattr(tty, when, &quiet);
         drop(standing);
         // From here on, the terminal has to be restored on every way out.
-        let guard = Quiet;
+        let guard = NoEcho;
         changed?;
         Ok(guard)
     }
 }
 
-impl Drop for Quiet {
+impl Drop for NoEcho {
     fn drop(&mut self) {
         restore();
     }
@@ -275,8 +275,8 @@ impl Drop for Quiet {
 
 /// Restores the terminal if it shows a question, and returns whether it did.
 pub(crate) fn restore() -> bool {
-    let mut standing = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(Asked { mut tty, before }) = standing.take() else { return false };
+    let mut standing = OPEN_QUESTION.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(OpenQuestion { mut tty, before }) = standing.take() else { return false };
     let _ = rustix::termios::tcsetattr(&tty, OptionalActions::Now, &before);
     // A terminal that is stopped (Ctrl-S) blocks this write, which must not block others on the
     // lock.
@@ -287,7 +287,7 @@ pub(crate) fn restore() -> bool {
 }
 
 /// The process group of the running askpass program, if there is one.
-static ASKER: Mutex<Option<Pid>> = Mutex::new(None);
+static ASKPASS_GROUP: Mutex<Option<Pid>> = Mutex::new(None);
 
 /// Starts an askpass program in a process group of its own. A signal that ends this process stops
 /// the group too.
@@ -295,7 +295,7 @@ pub(crate) fn start_asker(command: &mut Command) -> io::Result<(Child, Option<Pi
     // Without the thread, the program only stays open for longer.
     let _ = watch_signals();
     // The lock makes a signal that comes now wait for the number of the group.
-    let mut asker = ASKER.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut asker = ASKPASS_GROUP.lock().unwrap_or_else(PoisonError::into_inner);
     let child = command.process_group(0).spawn()?;
     *asker = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let group = *asker;
@@ -304,7 +304,7 @@ pub(crate) fn start_asker(command: &mut Command) -> io::Result<(Child, Option<Pi
 
 /// Forgets the process group of an askpass program that has ended.
 pub(crate) fn asker_ended() {
-    *ASKER.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    *ASKPASS_GROUP.lock().unwrap_or_else(PoisonError::into_inner) = None;
 }
 
 /// Starts, once, a thread that restores the terminal when a signal ends the process.
@@ -317,7 +317,8 @@ fn watch_signals() -> io::Result<()> {
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
             let stood = restore();
-            if let Some(group) = ASKER.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            if let Some(group) = ASKPASS_GROUP.lock().unwrap_or_else(PoisonError::into_inner).take()
+            {
                 let _ = kill_process_group(group, Signal::KILL);
             }
             if LEFT.load(Ordering::SeqCst) && matches!(signal, SIGINT | SIGTERM) {
@@ -344,9 +345,9 @@ fn watch_signals() -> io::Result<()> {
 /// Reads keys as they are typed. The terminal makes no signals now, so Ctrl-C comes as a byte and
 /// ends the question here. `rpassword` would raise a signal instead, and the handler would run at
 /// the same time as the code after the question.
-struct Keys(File);
+struct KeyReader(File);
 
-impl Read for Keys {
+impl Read for KeyReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.0.read(buffer) {

@@ -8,14 +8,14 @@ use mcpid::connect::consent::NoConsent;
 
 /// The time limit of a question, and whether it was withdrawn.
 #[derive(Clone)]
-pub(super) struct Wait {
+pub(super) struct AnswerWait {
     pub(super) until: Instant,
     pub(super) patience: Duration,
     /// Set when the question is withdrawn.
     pub(super) over: Arc<AtomicBool>,
 }
 
-impl Wait {
+impl AnswerWait {
     /// Returns why the wait is over. Returns None while it lasts.
     pub(super) fn ended(&self) -> Option<NoConsent> {
         if self.over.load(Ordering::SeqCst) {

@@ -43,7 +43,8 @@ pub(crate) fn check(args: &AuditCheckArgs, ui: &mut Ui) -> Result<Exit, Failure>
         Event::Request(request) => Some(&**request),
         _ => None,
     });
-    let page = Page { checked: &checked, request, open: open_ends(&checked, args, request) };
+    let page =
+        EvidencePage { checked: &checked, request, open: open_ends(&checked, args, request) };
     match ui.json() {
         true => page.json(&name, ui)?,
         false => page.print(ui)?,
@@ -87,13 +88,13 @@ fn open_ends(
 }
 
 /// The printed result for one piece of evidence.
-struct Page<'a> {
+struct EvidencePage<'a> {
     checked: &'a Checked,
     request: Option<&'a Request<'a>>,
     open: Vec<String>,
 }
 
-impl Page<'_> {
+impl EvidencePage<'_> {
     fn reasons(&self) -> Vec<&'static str> {
         self.checked.judged.reasons.iter().map(Reason::as_str).collect()
     }

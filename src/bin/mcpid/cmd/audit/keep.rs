@@ -10,7 +10,7 @@ use mcpid::clock::SystemClock;
 
 use crate::args::{AuditArchiveArgs, AuditEraseArgs};
 use crate::cmd::audit::open::{self, log_failure};
-use crate::input::files::Place;
+use crate::input::files::NamedPath;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::{Ui, path_word};
@@ -77,7 +77,7 @@ pub(crate) fn erase(args: &AuditEraseArgs, ui: &mut Ui) -> Result<Exit, Failure>
 /// One is no folder, or of another log.
 pub(super) fn with_archives(
     folder: Folder,
-    place: &Place,
+    place: &NamedPath,
     paths: &[PathBuf],
 ) -> Result<Folder, Failure> {
     let own = folder.public().map_err(|e| log_failure(&e, place))?.to_string();
@@ -114,7 +114,7 @@ pub(super) fn of_another(path: &Path, owner: &str) -> Failure {
     Failure::new(Exit::Input, "archive", message)
 }
 
-fn erase_failure(error: &EraseError, place: &Place) -> Failure {
+fn erase_failure(error: &EraseError, place: &NamedPath) -> Failure {
     let line = chain(error);
     let show = format!("mcpid audit show{}", place.as_flag("--audit"));
     match error {

@@ -7,7 +7,7 @@ use mcpid::audit::proof::{self, ProofError};
 use super::keep;
 use crate::args::{AuditProveArgs, ProofFormat};
 use crate::cmd::audit::open::{self, log_failure};
-use crate::input::files::{self, Place};
+use crate::input::files::{self, NamedPath};
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::{Ui, path_word};
@@ -57,7 +57,7 @@ pub(crate) fn prove(args: &AuditProveArgs, ui: &mut Ui) -> Result<Exit, Failure>
 }
 
 /// Returns the failure for a proof that cannot be made.
-pub(crate) fn proof_failure(error: &ProofError, place: &Place) -> Failure {
+pub(crate) fn proof_failure(error: &ProofError, place: &NamedPath) -> Failure {
     let line = chain(error);
     match error {
         ProofError::Log(error) => log_failure(error, place),

@@ -16,7 +16,7 @@ use crate::args::pattern_flag;
 use crate::args::{AuditArgs, AuditFolder, AuditPins, AuditPolicy, AuditSync, ProfileName};
 use crate::cmd::audit::policy;
 use crate::cmd::verify::verifier;
-use crate::input::files::{self, Place};
+use crate::input::files::{self, NamedPath};
 use crate::keys::keyfile;
 use crate::keys::trust_file;
 use crate::output::exit::Exit;
@@ -59,8 +59,8 @@ pub(crate) fn remark(args: &AuditArgs, ui: &mut Ui) {
 }
 
 /// What a look into a log showed.
-pub(crate) struct Seen {
-    pub(crate) place: Place,
+pub(crate) struct ExistingLog {
+    pub(crate) place: NamedPath,
     /// Another process writes it.
     pub(crate) in_use: bool,
 }
@@ -69,7 +69,7 @@ pub(crate) struct Seen {
 ///
 /// # Errors
 /// It could not be opened.
-pub(crate) fn look(args: &AuditArgs) -> Result<Option<Seen>, Failure> {
+pub(crate) fn look(args: &AuditArgs) -> Result<Option<ExistingLog>, Failure> {
     let Some(path) = &args.audit else { return Ok(None) };
     let place = files::audit(Some(path))?;
     let in_use = open(&place)?.look().map_err(|e| log_failure(&e, &place))?;
@@ -77,19 +77,19 @@ pub(crate) fn look(args: &AuditArgs) -> Result<Option<Seen>, Failure> {
     #[cfg(unix)]
     rustix::fs::access(&place.path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
         .map_err(|e| Failure::write(&place.path, &e.into()))?;
-    Ok(Some(Seen { place, in_use }))
+    Ok(Some(ExistingLog { place, in_use }))
 }
 
 /// Opens the folder of an existing log.
 ///
 /// # Errors
 /// There is no log in it.
-pub(crate) fn folder(args: &AuditFolder) -> Result<(Folder, Place), Failure> {
+pub(crate) fn folder(args: &AuditFolder) -> Result<(Folder, NamedPath), Failure> {
     let place = files::audit(args.audit.as_deref())?;
     open(&place).map(|folder| (folder, place))
 }
 
-fn open(place: &Place) -> Result<Folder, Failure> {
+fn open(place: &NamedPath) -> Result<Folder, Failure> {
     Folder::at(&place.path).map_err(|e| log_failure(&e, place))
 }
 
@@ -239,7 +239,7 @@ pub(crate) fn whole_text(bytes: &[u8]) -> Result<(), &'static str> {
 }
 
 /// Which process writes a log, in words that follow "another process", where that is known.
-fn writer_of(place: &Place) -> String {
+fn writer_of(place: &NamedPath) -> String {
     let writer = Folder::at(&place.path).ok().and_then(|folder| folder.writer());
     let Some(pid) = writer else { return String::new() };
     let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
@@ -250,7 +250,7 @@ fn writer_of(place: &Place) -> String {
 }
 
 /// Returns the failure for a log that cannot be used.
-pub(crate) fn log_failure(error: &LogError, place: &Place) -> Failure {
+pub(crate) fn log_failure(error: &LogError, place: &NamedPath) -> Failure {
     let flag = place.as_flag("--audit");
     let line = chain(error);
     match error {

@@ -13,13 +13,13 @@ use mcpid::audit::{Folder, succession};
 use super::keep;
 use crate::args::AuditVerifyArgs;
 use crate::cmd::audit::open::log_failure;
-use crate::input::files::{self, Place};
+use crate::input::files::{self, NamedPath};
 use crate::output::failure::Failure;
 
 /// A log before the one that is verified.
 pub(super) struct Predecessor {
     pub(super) folder: Folder,
-    pub(super) place: Place,
+    pub(super) place: NamedPath,
     pub(super) key: NoteKey,
     /// The checkpoint of it that the log behind it names, a signed note.
     named: Vec<u8>,

@@ -16,20 +16,20 @@ use crate::output::ui::Ui;
 
 /// The key in an entry, as the log names it.
 #[derive(Default, Deserialize)]
-struct Jwk {
+struct EntryJwk {
     #[serde(default)]
     kid: String,
     #[serde(default)]
-    mcpid: Standing,
+    mcpid: KeyMember,
 }
 
 #[derive(Default, Deserialize)]
-struct Standing {
+struct KeyMember {
     name: Option<String>,
 }
 
 /// The filters on entries.
-struct Wanted<'a> {
+struct EntryFilter<'a> {
     args: &'a AuditShowArgs,
     tool: Option<Pattern>,
 }
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &AuditShowArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let folder = keep::with_archives(folder, &place, &args.archives.archive)?;
     let tool = args.tool.as_ref().map(|name| Pattern::parse(&format!("*:{name}")));
     let tool = tool.transpose().map_err(|e| Failure::usage(format!("--tool: {}", chain(&e))))?;
-    let wanted = Wanted { args, tool };
+    let wanted = EntryFilter { args, tool };
     let lines = auditor::lines(&folder).map_err(|e| log_failure(&e, &place))?;
     let raw = ui.json() || args.format == Some(AuditFormat::Jsonl);
     let (mut shown, mut unreadable) = (0_u64, 0_u64);
@@ -108,7 +108,7 @@ pub(crate) fn run(args: &AuditShowArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-impl Wanted<'_> {
+impl EntryFilter<'_> {
     fn has(&self, entry: &Entry<'_>) -> bool {
         let (args, tool) = (self.args, self.tool.as_ref());
         let before = args.since.is_some_and(|since| entry.time < since);
@@ -135,7 +135,7 @@ impl Wanted<'_> {
     }
 }
 
-fn key(request: &Request<'_>) -> Jwk {
+fn key(request: &Request<'_>) -> EntryJwk {
     let first = request.signatures.first();
     first.and_then(|s| serde_json::from_str(s.key.get()).ok()).unwrap_or_default()
 }
@@ -215,7 +215,7 @@ fn page(entry: &Entry<'_>, ui: &mut Ui) -> Result<(), Failure> {
                 add("code", format!("{code}{step}"));
             }
             for (place, signature) in request.signatures.iter().enumerate() {
-                let key: Jwk = serde_json::from_str(signature.key.get()).unwrap_or_default();
+                let key: EntryJwk = serde_json::from_str(signature.key.get()).unwrap_or_default();
                 let name =
                     key.mcpid.name.map(|name| format!(" (the log calls it {})", printed(&name)));
                 add("key", format!("{}{}", printed(&key.kid), name.unwrap_or_default()));

@@ -15,7 +15,7 @@ use crate::args::AuditVerifyArgs;
 use crate::args::rerun_hint;
 use crate::cmd::audit::open::{self, log_failure};
 use crate::cmd::verify::parallel;
-use crate::input::files::Place;
+use crate::input::files::NamedPath;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &AuditVerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> 
 
 /// Judges every entry of one log, on all cores.
 fn audit(
-    (folder, place): (&Folder, &Place),
+    (folder, place): (&Folder, &NamedPath),
     anchor: &Anchor,
     trust: &Trust,
     nonces: UsedNonces,
@@ -183,7 +183,7 @@ fn open_ends(
 fn print(
     report: &Report,
     args: &AuditVerifyArgs,
-    place: &Place,
+    place: &NamedPath,
     outcome: &PredecessorsOutcome,
     ui: &mut Ui,
 ) -> Result<(), Failure> {

@@ -11,7 +11,7 @@ use super::one::proof_failure;
 use crate::args::{AuditConsistencyArgs, AuditCosignArgs};
 use crate::cmd::audit::open::{self, note_key};
 use crate::input::files;
-use crate::keys::signing_key::Holder;
+use crate::keys::signing_key::SigningKey;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain, reason};
 use crate::output::ui::Ui;
@@ -60,7 +60,7 @@ pub(crate) fn consistency(args: &AuditConsistencyArgs, ui: &mut Ui) -> Result<Ex
 /// Signs a checkpoint as a witness.
 pub(crate) fn cosign(args: &AuditCosignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let key = note_key("--log-key", &args.log_key, Kind::Log)?;
-    let holder = Holder::find(args.key.as_deref())?;
+    let holder = SigningKey::find(args.key.as_deref())?;
     let name = args.name.clone().unwrap_or_else(|| holder.name().to_owned());
     if !note::is_name(&name) {
         return Err(Failure::usage(format!(

@@ -6,7 +6,7 @@ use mcpid::key::source::SSH_AGENT;
 use serde_json::{Map, Value, json};
 
 use crate::args::{ClientName, ConnectArgs, Ttl};
-use crate::input::files::{self, Named};
+use crate::input::files::{self, NamedBy};
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, shell_word};
@@ -92,7 +92,7 @@ fn arguments(
     let mut words = vec!["connect".to_owned()];
     let mut flag = |name: &str, value: String| words.extend([name.to_owned(), value]);
     let key = files::key(args.key.as_deref())?;
-    if !matches!(key.named, Named::Default) {
+    if !matches!(key.named, NamedBy::Default) {
         flag("--key", key_path(&key.path)?);
     }
     if let Some(profile) = args.profile.unless_default() {

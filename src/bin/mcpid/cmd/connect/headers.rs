@@ -23,7 +23,7 @@ pub(super) fn given(flags: &[String]) -> Result<Vec<(HeaderName, HeaderValue)>, 
 
 /// The headers of `-H` in the form for a configuration.
 #[derive(Debug, Default)]
-pub(super) struct Written {
+pub(super) struct ConfigHeaders {
     /// Values of `-H` that may stand in the configuration.
     pub(super) flags: Vec<String>,
     /// Lines for a separate file. The word TOKEN replaces a value that may be a secret or comes
@@ -35,8 +35,8 @@ pub(super) struct Written {
 ///
 /// # Errors
 /// A text is no header, or is a header that the bridge makes itself.
-pub(super) fn written(flags: &[String]) -> Result<Written, Failure> {
-    let mut written = Written::default();
+pub(super) fn written(flags: &[String]) -> Result<ConfigHeaders, Failure> {
+    let mut written = ConfigHeaders::default();
     for flag in flags {
         if let Some(path) = flag.strip_prefix('@') {
             if path.is_empty() {

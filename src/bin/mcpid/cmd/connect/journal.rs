@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::connect::{LogLevel, LogSink};
 
-use crate::args::MannerArgs;
+use crate::args::OutputArgs;
 use crate::output::echo::Echo;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
@@ -28,40 +28,40 @@ const MINUTE: Duration = Duration::from_secs(60);
 const LAST: Duration = Duration::from_secs(1);
 
 /// The bridge's log.
-pub(super) struct Journal {
-    queue: mpsc::SyncSender<Entry>,
+pub(super) struct BridgeLog {
+    queue: mpsc::SyncSender<QueuedLine>,
     log: LogSink,
 }
 
-enum Entry {
+enum QueuedLine {
     Line(String),
     /// Answers when all earlier lines are written.
     Mark(mpsc::SyncSender<()>),
 }
 
-enum Place {
+enum LogTarget {
     Stderr,
     File(File),
 }
 
-impl Journal {
+impl BridgeLog {
     /// Opens the log. `echo` replaces what the log must not repeat.
     ///
     /// # Errors
     /// The file cannot be opened.
     pub(super) fn open(
         file: Option<&Path>,
-        manner: MannerArgs,
+        manner: OutputArgs,
         echo: Echo,
     ) -> Result<Self, Failure> {
         let place = match file {
-            None => Place::Stderr,
+            None => LogTarget::Stderr,
             Some(path) => {
                 let mut options = OpenOptions::new();
                 options.append(true).create(true);
                 #[cfg(unix)]
                 std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-                Place::File(options.open(path).map_err(|e| Failure::write(path, &e))?)
+                LogTarget::File(options.open(path).map_err(|e| Failure::write(path, &e))?)
             }
         };
         let to_file = file.is_some();
@@ -77,11 +77,11 @@ impl Journal {
             let wanted =
                 to_file || weight == LogLevel::Warning || (manner.verbose && !manner.quiet);
             let words = echo.message(words);
-            if wanted && sender.try_send(Entry::Line(line(to_file, weight, &words))).is_err() {
+            if wanted && sender.try_send(QueuedLine::Line(line(to_file, weight, &words))).is_err() {
                 lost.fetch_add(1, Ordering::Relaxed);
             }
         });
-        Ok(Journal { queue, log })
+        Ok(BridgeLog { queue, log })
     }
 
     pub(super) fn log(&self) -> LogSink {
@@ -91,7 +91,7 @@ impl Journal {
     /// Waits until all lines are written, for a short time.
     pub(super) fn finish(self) {
         let (written, done) = mpsc::sync_channel(1);
-        if self.queue.try_send(Entry::Mark(written)).is_ok() {
+        if self.queue.try_send(QueuedLine::Mark(written)).is_ok() {
             let _ = done.recv_timeout(LAST);
         }
     }
@@ -105,14 +105,14 @@ fn line(to_file: bool, weight: LogLevel, words: &str) -> String {
     }
 }
 
-fn write(mut place: Place, entries: &mpsc::Receiver<Entry>, lost: &AtomicU64) {
-    let to_file = matches!(place, Place::File(_));
+fn write(mut place: LogTarget, entries: &mpsc::Receiver<QueuedLine>, lost: &AtomicU64) {
+    let to_file = matches!(place, LogTarget::File(_));
     // One write for each line, so that several processes can share the file. If the reader of
     // stderr has gone, the bridge goes on.
     let mut put = |text: &str| {
         let _ = match &mut place {
-            Place::Stderr => std::io::stderr().lock().write_all(text.as_bytes()),
-            Place::File(file) => file.write_all(text.as_bytes()),
+            LogTarget::Stderr => std::io::stderr().lock().write_all(text.as_bytes()),
+            LogTarget::File(file) => file.write_all(text.as_bytes()),
         };
     };
     let put_lost = |put: &mut dyn FnMut(&str)| {
@@ -128,15 +128,15 @@ fn write(mut place: Place, entries: &mpsc::Receiver<Entry>, lost: &AtomicU64) {
             (since, written) = (Instant::now(), 0);
         }
         match entry {
-            Entry::Line(_) if written >= A_MINUTE => {
+            QueuedLine::Line(_) if written >= A_MINUTE => {
                 lost.fetch_add(1, Ordering::Relaxed);
             }
-            Entry::Line(text) => {
+            QueuedLine::Line(text) => {
                 put_lost(&mut put);
                 put(&text);
                 written += 1;
             }
-            Entry::Mark(done) => {
+            QueuedLine::Mark(done) => {
                 put_lost(&mut put);
                 let _ = done.send(());
             }

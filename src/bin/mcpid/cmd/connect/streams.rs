@@ -12,28 +12,30 @@ use std::path::Path;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::unix::pipe;
 
-pub(super) type Input = Box<dyn AsyncRead + Send + Unpin>;
-pub(super) type Output = Box<dyn AsyncWrite + Send + Unpin>;
+pub(super) type ClientInput = Box<dyn AsyncRead + Send + Unpin>;
+pub(super) type ClientOutput = Box<dyn AsyncWrite + Send + Unpin>;
 
 /// Opens stdin and stdout. Must run on a tokio runtime.
-pub(super) fn open() -> (Input, Output) {
+pub(super) fn open() -> (ClientInput, ClientOutput) {
     (input().unwrap_or_else(|| Box::new(tokio::io::stdin())), output())
 }
 
-fn input() -> Option<Input> {
+fn input() -> Option<ClientInput> {
     match kind(INPUT)? {
-        Kind::Pipe => Some(Box::new(pipe::OpenOptions::new().open_receiver(INPUT).ok()?)),
-        Kind::Socket => Some(Box::new(socket(std::io::stdin())?)),
+        StreamKind::Pipe => Some(Box::new(pipe::OpenOptions::new().open_receiver(INPUT).ok()?)),
+        StreamKind::Socket => Some(Box::new(socket(std::io::stdin())?)),
     }
 }
 
-fn output() -> Output {
-    let opened: Option<Output> = match kind(OUTPUT) {
-        Some(Kind::Pipe) => {
+fn output() -> ClientOutput {
+    let opened: Option<ClientOutput> = match kind(OUTPUT) {
+        Some(StreamKind::Pipe) => {
             let sender = pipe::OpenOptions::new().open_sender(OUTPUT).ok();
-            sender.map(|sender| Box::new(sender) as Output)
+            sender.map(|sender| Box::new(sender) as ClientOutput)
         }
-        Some(Kind::Socket) => socket(std::io::stdout()).map(|socket| Box::new(socket) as Output),
+        Some(StreamKind::Socket) => {
+            socket(std::io::stdout()).map(|socket| Box::new(socket) as ClientOutput)
+        }
         None => None,
     };
     opened.unwrap_or_else(|| Box::new(tokio::io::stdout()))
@@ -43,7 +45,7 @@ fn output() -> Output {
 const INPUT: &str = "/proc/self/fd/0";
 const OUTPUT: &str = "/proc/self/fd/1";
 
-enum Kind {
+enum StreamKind {
     /// A pipe. It is opened anew, so that a process that shares our descriptor does not find it
     /// changed to non-blocking.
     Pipe,
@@ -51,11 +53,11 @@ enum Kind {
     Socket,
 }
 
-fn kind(path: &str) -> Option<Kind> {
+fn kind(path: &str) -> Option<StreamKind> {
     let kind = fs::metadata(Path::new(path)).ok()?.file_type();
     match () {
-        () if kind.is_fifo() => Some(Kind::Pipe),
-        () if kind.is_socket() => Some(Kind::Socket),
+        () if kind.is_fifo() => Some(StreamKind::Pipe),
+        () if kind.is_socket() => Some(StreamKind::Socket),
         () => None,
     }
 }

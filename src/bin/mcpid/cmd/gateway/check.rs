@@ -5,9 +5,9 @@ use mcpid::mcp::methods::KNOWN;
 use mcpid::mcp::pattern::{Operation, Pattern};
 use serde::Serialize;
 
-use super::gating::Gating;
-use crate::args::{GatingArgs, ModeName};
-use crate::cmd::audit::open::Seen;
+use super::gating::GatewaySettings;
+use crate::args::{GatewayFlags, ModeName};
+use crate::cmd::audit::open::ExistingLog;
 use crate::input::nonce_store;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
@@ -18,7 +18,7 @@ const MOST_KEYS: usize = 50;
 
 /// The result, as `--json` prints it.
 #[derive(Serialize)]
-struct Checked<'a> {
+struct ConfigCheck<'a> {
     version: u8,
     ok: bool,
     listen: String,
@@ -75,13 +75,13 @@ struct TrustedKey<'a> {
 /// # Errors
 /// The nonce store's name cannot be read, or stdout is closed.
 pub(crate) fn report(
-    gating: &Gating,
-    args: &GatingArgs,
-    (audit, witnesses): (Option<&Seen>, Option<&WitnessPolicy>),
+    gating: &GatewaySettings,
+    args: &GatewayFlags,
+    (audit, witnesses): (Option<&ExistingLog>, Option<&WitnessPolicy>),
     ui: &mut Ui,
 ) -> Result<Exit, Failure> {
     let trusted = gating.judging.trusted().take(MOST_KEYS);
-    let checked = Checked {
+    let checked = ConfigCheck {
         version: 1,
         ok: true,
         listen: gating.listen.to_string(),
@@ -140,7 +140,7 @@ fn matched(text: &str) -> Matched<'_> {
     Matched { pattern: text, methods: KNOWN.into_iter().filter(|method| matches(method)).collect() }
 }
 
-impl Checked<'_> {
+impl ConfigCheck<'_> {
     fn print(&self, ui: &mut Ui) -> Result<(), Failure> {
         let tls = if self.tls { " with TLS" } else { "" };
         ui.line(&format!(

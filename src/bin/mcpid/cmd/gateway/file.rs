@@ -30,11 +30,11 @@ const NOT_IN_FILES: [&str; 7] =
 /// A configuration file, with the line of each setting.
 pub(crate) struct ConfigFile {
     name: String,
-    settings: Vec<Setting>,
+    settings: Vec<FileSetting>,
 }
 
 /// One setting of a configuration file.
-struct Setting {
+struct FileSetting {
     key: String,
     /// The line, counted from 1.
     line: usize,
@@ -80,7 +80,7 @@ impl ConfigFile {
                 }
             };
             let words = words.map_err(|why| file.broken(Some(at), &why))?;
-            file.settings.push(Setting { key, line: at, words });
+            file.settings.push(FileSetting { key, line: at, words });
             file.check_last()?;
         }
         file.check_all()?;
@@ -113,8 +113,8 @@ impl ConfigFile {
     /// Adds the file and line to `failure` if its message begins with the flag of a setting of this
     /// file that `argv` does not have.
     pub(crate) fn locate(&self, mut failure: Failure, argv: &[OsString]) -> Failure {
-        let flag = |setting: &Setting| format!("--{}", setting.key);
-        let is_about = |setting: &&Setting| {
+        let flag = |setting: &FileSetting| format!("--{}", setting.key);
+        let is_about = |setting: &&FileSetting| {
             failure.message.strip_prefix(&flag(setting)).is_some_and(|rest| {
                 !rest.starts_with(|next: char| next == '-' || next.is_ascii_alphanumeric())
             })

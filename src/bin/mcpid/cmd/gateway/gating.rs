@@ -11,10 +11,10 @@ use mcpid::profile::Presence;
 use mcpid::tower::{LearningModes, Modes, Paths, RefuseWith};
 use rustls::{ClientConfig, ServerConfig};
 
-use super::reload::Watch;
+use super::reload::FileWatch;
 use crate::args::pattern_flag::{self, Restricted};
-use crate::args::{GatingArgs, ModeName, RefusalStatus};
-use crate::cmd::verify::verifier::Judging;
+use crate::args::{GatewayFlags, ModeName, RefusalStatus};
+use crate::cmd::verify::verifier::VerifierSettings;
 use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
@@ -24,24 +24,24 @@ use crate::output::ui::{Ui, shell_word};
 const LARGEST_PEM: u32 = 4 << 20;
 
 /// The settings of a gateway, ready to use.
-pub(crate) struct Gating {
+pub(crate) struct GatewaySettings {
     pub(crate) config: Config,
-    pub(crate) judging: Judging,
+    pub(crate) judging: VerifierSettings,
     pub(crate) listen: ListenAddress,
     pub(crate) admin: Option<ListenAddress>,
     pub(crate) limits: ServerLimits,
     pub(crate) to_upstream: ClientConfig,
     pub(crate) shown: Option<Arc<ServerConfig>>,
-    pub(crate) watch: Watch,
+    pub(crate) watch: FileWatch,
     pub(crate) mode: ModeName,
 }
 
-impl Gating {
+impl GatewaySettings {
     /// Reads the flags, the trust files and the certificates.
     ///
     /// # Errors
     /// A flag or file cannot be used, or would not be safe.
-    pub(crate) fn read(args: &GatingArgs, ui: &mut Ui) -> Result<Self, Failure> {
+    pub(crate) fn read(args: &GatewayFlags, ui: &mut Ui) -> Result<Self, Failure> {
         let upstream = args.upstream.clone().ok_or_else(|| {
             Failure::usage("which server is behind? --upstream is missing").hint(
                 "mcpid gateway --upstream http://127.0.0.1:8000/mcp --origin http://127.0.0.1:8080",
@@ -94,13 +94,13 @@ impl Gating {
         let config = config(args, upstream, ui)?;
         without_effect(args, &config.upstream)?;
         // The watch begins before the files are read, so that a change from here on is noticed.
-        let watch = Watch::new(watched(args)?);
+        let watch = FileWatch::new(watched(args)?);
         let shown = match (&args.tls_cert, &args.tls_key) {
             (Some(chain), Some(key)) => Some(certificates(chain, key)?),
             _ => None,
         };
         let to_upstream = to_upstream(args.upstream_ca.as_deref(), &config.upstream)?;
-        let judging = Judging::read(&args.judging, ui)?;
+        let judging = VerifierSettings::read(&args.judging, ui)?;
         let mut limits = ServerLimits::default();
         let seconds = |given: Option<u32>, into: &mut Duration| {
             if let Some(seconds) = given {
@@ -114,11 +114,21 @@ impl Gating {
             limits.connections = count;
         }
         let (admin, mode) = (args.admin.clone(), args.mode);
-        Ok(Gating { config, judging, listen, admin, limits, to_upstream, shown, watch, mode })
+        Ok(GatewaySettings {
+            config,
+            judging,
+            listen,
+            admin,
+            limits,
+            to_upstream,
+            shown,
+            watch,
+            mode,
+        })
     }
 }
 
-fn config(args: &GatingArgs, upstream: Upstream, ui: &mut Ui) -> Result<Config, Failure> {
+fn config(args: &GatewayFlags, upstream: Upstream, ui: &mut Ui) -> Result<Config, Failure> {
     let mut config = Config::new(upstream);
     if let Some(path) = &args.path {
         config.paths =
@@ -167,7 +177,7 @@ fn config(args: &GatingArgs, upstream: Upstream, ui: &mut Ui) -> Result<Config, 
 }
 
 /// Refuses flags that would change nothing, since their author expects a change.
-fn without_effect(args: &GatingArgs, upstream: &Upstream) -> Result<(), Failure> {
+fn without_effect(args: &GatewayFlags, upstream: &Upstream) -> Result<(), Failure> {
     let nothing =
         |flag: &str, why: &str| Err(Failure::usage(format!("{flag} would change nothing: {why}")));
     let hinted = |refused: Result<(), Failure>, hint: String| refused.map_err(|e| e.hint(hint));
@@ -199,7 +209,7 @@ fn without_effect(args: &GatingArgs, upstream: &Upstream) -> Result<(), Failure>
     Ok(())
 }
 
-fn modes(args: &GatingArgs, ui: &mut Ui) -> Result<LearningModes, Failure> {
+fn modes(args: &GatewayFlags, ui: &mut Ui) -> Result<LearningModes, Failure> {
     let mut modes = match args.mode {
         ModeName::Strict => Modes::strict(),
         ModeName::Permissive => Modes::permissive(),
@@ -264,7 +274,7 @@ fn pem(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, Failure> {
 }
 
 /// Returns the files that are watched for changes.
-fn watched(args: &GatingArgs) -> Result<Vec<PathBuf>, Failure> {
+fn watched(args: &GatewayFlags) -> Result<Vec<PathBuf>, Failure> {
     let trusts = files::trusts(&args.judging.trust)?.into_iter().map(|place| place.path);
     let tls = args.tls_cert.iter().chain(&args.tls_key).chain(&args.upstream_ca).cloned();
     Ok(trusts.chain(tls).collect())

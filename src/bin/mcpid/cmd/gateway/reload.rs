@@ -6,15 +6,15 @@ use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
 /// Remembers the metadata of files, and of folders with the files in them.
-pub(crate) struct Watch {
+pub(crate) struct FileWatch {
     paths: Vec<PathBuf>,
     seen: u64,
 }
 
-impl Watch {
+impl FileWatch {
     pub(crate) fn new(paths: Vec<PathBuf>) -> Self {
         let seen = look(&paths);
-        Watch { paths, seen }
+        FileWatch { paths, seen }
     }
 
     /// Returns whether the metadata differ from those of the last call.

@@ -61,7 +61,7 @@ fn read(args: &GatewayReportArgs, ui: &mut Ui) -> Result<RolloutTally, Failure> 
     let stdin = [Path::new("-").to_owned()];
     let logs = if args.logs.is_empty() { &stdin[..] } else { &args.logs };
     for path in logs {
-        let files::Input { name, reader } = files::open(Some(path), ui)?;
+        let files::OpenedInput { name, reader } = files::open(Some(path), ui)?;
         for line in LogLines::new(BufReader::with_capacity(256 * 1024, reader)) {
             let line = line.map_err(|e| {
                 let (code, why) = reason(&e);

@@ -17,13 +17,13 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::gating::{Gating, certificates, to_upstream};
-use super::reload::Watch;
-use super::writer::Scribe;
-use crate::args::GatingArgs;
+use super::gating::{GatewaySettings, certificates, to_upstream};
+use super::reload::FileWatch;
+use super::writer::LogWriter;
+use crate::args::GatewayFlags;
 use crate::cmd::audit::{open, witnessing};
-use crate::cmd::verify::verifier::Judging;
-use crate::input::nonce_store::{self, Opened};
+use crate::cmd::verify::verifier::VerifierSettings;
+use crate::input::nonce_store::{self, OpenedStore};
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain, reason};
 use crate::output::ui::Ui;
@@ -46,7 +46,11 @@ enum Said {
 }
 
 /// Serves until it is told to stop.
-pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+pub(crate) fn run(
+    gating: GatewaySettings,
+    args: &GatewayFlags,
+    ui: &mut Ui,
+) -> Result<Exit, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::new());
     let retention = gating.judging.verifier(Arc::clone(&clock), Replay::Unchecked).retention();
@@ -72,7 +76,7 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
     let (scribe, log) = {
         let said = said.clone();
         let warn = move |words| drop(said.send(Said::Warning(words)));
-        Scribe::start(args.log.as_deref(), Arc::clone(&metrics), warn)?
+        LogWriter::start(args.log.as_deref(), Arc::clone(&metrics), warn)?
     };
     // What operators are shown of it is only reckoned up where they can ask.
     let tally = gating.admin.is_some().then(|| Arc::new(Mutex::new(RolloutTally::new())));
@@ -98,7 +102,7 @@ pub(crate) fn run(gating: Gating, args: &GatingArgs, ui: &mut Ui) -> Result<Exit
         metrics.witnessed(Arc::clone(witnesses.status()), Arc::clone(&clock));
     }
     let readiness = Arc::new(readiness);
-    let Gating { mut config, listen, admin, to_upstream, shown, watch, .. } = gating;
+    let GatewaySettings { mut config, listen, admin, to_upstream, shown, watch, .. } = gating;
     // Half of the descriptors are for connections behind.
     config.exchanges = limits.connections;
     config.audit = recorder.clone();
@@ -257,16 +261,16 @@ fn signals(
 
 /// The thread that talks.
 struct Desk<'a> {
-    args: &'a GatingArgs,
-    scribe: Scribe,
+    args: &'a GatewayFlags,
+    scribe: LogWriter,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
     gateway: Gateway,
     replay: Replay,
     clock: Arc<dyn Clock>,
     shown: Option<ReloadableCertificates>,
-    opened: Opened,
-    watch: Watch,
+    opened: OpenedStore,
+    watch: FileWatch,
 }
 
 impl Desk<'_> {
@@ -313,7 +317,7 @@ impl Desk<'_> {
     /// Reads trust files and certificates again. Whatever is broken leaves the old ones in use.
     fn reload(&mut self, ui: &mut Ui) {
         let mut broken = None;
-        match Judging::read(&self.args.judging, ui) {
+        match VerifierSettings::read(&self.args.judging, ui) {
             Ok(judging) => {
                 let verifier = judging.verifier(Arc::clone(&self.clock), self.replay.clone());
                 match self.gateway.handle().replace(verifier) {

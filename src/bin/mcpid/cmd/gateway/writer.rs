@@ -26,35 +26,35 @@ const PATIENCE: u32 = 50;
 /// The longest single wait for a line.
 const REST: Duration = Duration::from_secs(1);
 
-enum Work {
+enum LogWork {
     Line(String),
     Reopen,
     End,
 }
 
 /// The thread that writes the log.
-pub(crate) struct Scribe {
-    work: SyncSender<Work>,
+pub(crate) struct LogWriter {
+    work: SyncSender<LogWork>,
     ended: Receiver<()>,
 }
 
-/// Sends lines to a [`Scribe`].
+/// Sends lines to a [`LogWriter`].
 #[derive(Clone)]
-pub(crate) struct Lines {
-    work: SyncSender<Work>,
+pub(crate) struct LogSender {
+    work: SyncSender<LogWork>,
     metrics: Arc<Metrics>,
 }
 
-impl Lines {
+impl LogSender {
     /// Takes a line, or drops it if too many wait already. Never blocks.
     pub(crate) fn take(&self, line: String) {
-        if self.work.try_send(Work::Line(line)).is_err() {
+        if self.work.try_send(LogWork::Line(line)).is_err() {
             self.metrics.line_lost();
         }
     }
 }
 
-impl Scribe {
+impl LogWriter {
     /// Starts a writer to the file at `path`, or to stdout. Later errors are passed to `warn`, each
     /// once until writing works again.
     ///
@@ -64,29 +64,29 @@ impl Scribe {
         path: Option<&Path>,
         metrics: Arc<Metrics>,
         warn: impl Fn(String) + Send + 'static,
-    ) -> Result<(Self, Lines), Failure> {
-        let mut writer = Writer::open(path)?;
+    ) -> Result<(Self, LogSender), Failure> {
+        let mut writer = LogOutput::open(path)?;
         let (work, heard) = sync_channel(WAITING);
         let (over, ended) = sync_channel(1);
-        let lines = Lines { work: work.clone(), metrics: Arc::clone(&metrics) };
+        let lines = LogSender { work: work.clone(), metrics: Arc::clone(&metrics) };
         thread::spawn(move || {
             writer.work(&heard, &metrics, &warn);
             let _ = over.try_send(());
         });
-        Ok((Scribe { work, ended }, lines))
+        Ok((LogWriter { work, ended }, lines))
     }
 
     /// Opens the file anew, after it was renamed by log rotation.
     pub(crate) fn reopen(&self) {
         // If the queue is full, the old file takes no lines any more, and this request is lost with
         // them.
-        let _ = self.work.try_send(Work::Reopen);
+        let _ = self.work.try_send(LogWork::Reopen);
     }
 
     /// Writes the waiting lines within `patience`, and returns whether all were written.
     pub(crate) fn end(&self, patience: Duration) -> bool {
         let begun = Instant::now();
-        while let Err(TrySendError::Full(_)) = self.work.try_send(Work::End) {
+        while let Err(TrySendError::Full(_)) = self.work.try_send(LogWork::End) {
             if begun.elapsed() > patience {
                 return false;
             }
@@ -97,7 +97,7 @@ impl Scribe {
 }
 
 /// Returns the next piece of work, or `Timeout` if there is none yet.
-fn next(heard: &Receiver<Work>, quiet: &mut u32) -> Result<Work, RecvTimeoutError> {
+fn next(heard: &Receiver<LogWork>, quiet: &mut u32) -> Result<LogWork, RecvTimeoutError> {
     let found = match heard.try_recv() {
         Ok(work) => Ok(work),
         Err(TryRecvError::Disconnected) => Err(RecvTimeoutError::Disconnected),
@@ -114,16 +114,16 @@ fn next(heard: &Receiver<Work>, quiet: &mut u32) -> Result<Work, RecvTimeoutErro
     found
 }
 
-struct Writer {
+struct LogOutput {
     name: PathBuf,
     file: BufWriter<File>,
     to_stdout: bool,
 }
 
-impl Writer {
+impl LogOutput {
     fn open(path: Option<&Path>) -> Result<Self, Failure> {
         match path {
-            Some(path) => Ok(Writer {
+            Some(path) => Ok(LogOutput {
                 name: path.to_owned(),
                 file: BufWriter::new(append(path)?),
                 to_stdout: false,
@@ -133,12 +133,12 @@ impl Writer {
                 // A separate descriptor: a blocked write must not hold the lock of stdout.
                 let stdout = io::stdout().as_fd().try_clone_to_owned();
                 let stdout = stdout.map_err(|e| Failure::write(&name, &e))?;
-                Ok(Writer { name, file: BufWriter::new(File::from(stdout)), to_stdout: true })
+                Ok(LogOutput { name, file: BufWriter::new(File::from(stdout)), to_stdout: true })
             }
         }
     }
 
-    fn work(&mut self, heard: &Receiver<Work>, metrics: &Metrics, warn: &dyn Fn(String)) {
+    fn work(&mut self, heard: &Receiver<LogWork>, metrics: &Metrics, warn: &dyn Fn(String)) {
         let mut broken = false;
         // No request fails because of the log. The first lost line is reported, the others are
         // counted.
@@ -155,17 +155,17 @@ impl Writer {
         let mut quiet = 0;
         loop {
             match next(heard, &mut quiet) {
-                Ok(Work::Line(mut line)) => {
+                Ok(LogWork::Line(mut line)) => {
                     line.push('\n');
                     let written = self.file.write_all(line.as_bytes());
                     note(&self.name, written);
                 }
-                Ok(Work::Reopen) => {
+                Ok(LogWork::Reopen) => {
                     if let Err(failure) = self.reopen() {
                         warn(failure.message);
                     }
                 }
-                Ok(Work::End) | Err(RecvTimeoutError::Disconnected) => {
+                Ok(LogWork::End) | Err(RecvTimeoutError::Disconnected) => {
                     note(&self.name, self.file.flush());
                     return;
                 }

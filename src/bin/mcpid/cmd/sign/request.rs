@@ -11,7 +11,7 @@ use mcpid::message::target::{Origin, Origins, UriError};
 use mcpid::message::{Field, Head, RequestTarget};
 use mcpid::sign::Signed;
 
-use crate::args::rerun_hint::{self, Otherwise};
+use crate::args::rerun_hint::{self, SignChanges};
 use crate::args::{SignArgs, SignFormat};
 use crate::input::files;
 use crate::output::exit::Exit;
@@ -23,7 +23,7 @@ use crate::output::ui::{Ui, shell_word};
 const MOST: u64 = 64 * 1024 * 1024;
 
 /// A request to be signed.
-pub(crate) enum Outgoing {
+pub(crate) enum RequestToSign {
     /// Made from `--url` and a payload.
     Made {
         head: Head<'static>,
@@ -44,18 +44,18 @@ pub(crate) enum Outgoing {
     },
 }
 
-impl Outgoing {
+impl RequestToSign {
     /// Returns the head to sign.
     pub(crate) fn head(&self) -> &Head<'static> {
         match self {
-            Outgoing::Made { head, .. } | Outgoing::Read { head, .. } => head,
+            RequestToSign::Made { head, .. } | RequestToSign::Read { head, .. } => head,
         }
     }
 
     /// Returns the body to sign.
     pub(crate) fn body(&self) -> &[u8] {
         match self {
-            Outgoing::Made { body, .. } | Outgoing::Read { body, .. } => body,
+            RequestToSign::Made { body, .. } | RequestToSign::Read { body, .. } => body,
         }
     }
 
@@ -63,8 +63,8 @@ impl Outgoing {
     pub(crate) fn origins(&self) -> &Origins {
         const NONE: &Origins = &Origins::unknown();
         match self {
-            Outgoing::Made { .. } => NONE,
-            Outgoing::Read { origins, .. } => origins,
+            RequestToSign::Made { .. } => NONE,
+            RequestToSign::Read { origins, .. } => origins,
         }
     }
 
@@ -77,8 +77,8 @@ impl Outgoing {
     pub(crate) fn headers(&self, signed: &Signed) -> Vec<(String, String)> {
         let added = signed.headers().map(|(name, value)| (name.to_owned(), value.to_owned()));
         match self {
-            Outgoing::Made { headers, .. } => headers.iter().cloned().chain(added).collect(),
-            Outgoing::Read { .. } => added.collect(),
+            RequestToSign::Made { headers, .. } => headers.iter().cloned().chain(added).collect(),
+            RequestToSign::Read { .. } => added.collect(),
         }
     }
 
@@ -93,8 +93,8 @@ impl Outgoing {
         ui: &mut Ui,
     ) -> Result<(), Failure> {
         let usual = match self {
-            Outgoing::Made { .. } => SignFormat::Headers,
-            Outgoing::Read { .. } => SignFormat::Http,
+            RequestToSign::Made { .. } => SignFormat::Headers,
+            RequestToSign::Read { .. } => SignFormat::Http,
         };
         match (args.format.unwrap_or(usual), self) {
             (SignFormat::Headers, _) => {
@@ -103,11 +103,11 @@ impl Outgoing {
                 }
                 Ok(())
             }
-            (SignFormat::Http, Outgoing::Made { .. }) => ui.data(&self.as_request(signed)),
-            (SignFormat::Http, Outgoing::Read { source, target, .. }) => {
+            (SignFormat::Http, RequestToSign::Made { .. }) => ui.data(&self.as_request(signed)),
+            (SignFormat::Http, RequestToSign::Read { source, target, .. }) => {
                 ui.data(&amended(source, target.as_deref(), signed)?)
             }
-            (SignFormat::Curl, Outgoing::Made { head, body, url, file, .. }) => {
+            (SignFormat::Curl, RequestToSign::Made { head, body, url, file, .. }) => {
                 let headers = self.headers(signed);
                 let (command, fed) = curl::command(head, &headers, body, url, file.as_deref());
                 ui.line(&command)?;
@@ -118,7 +118,7 @@ impl Outgoing {
                 Ok(())
             }
             // The check of the flags has refused this.
-            (SignFormat::Curl, Outgoing::Read { .. }) => Ok(()),
+            (SignFormat::Curl, RequestToSign::Read { .. }) => Ok(()),
         }
     }
 
@@ -150,14 +150,14 @@ fn bodiless(method: &str) -> bool {
 
 /// What the flags say about the request. Only header files are read for it, so that a typing error
 /// is reported before a keyfile is opened or stdin is read.
-pub(crate) enum Plan {
+pub(crate) enum SignPlan {
     /// A payload, with the head as far as the flags give it.
     Make { head: Head<'static>, given: Vec<(String, String)> },
     /// A capture.
     Read { origins: Origins },
 }
 
-impl Plan {
+impl SignPlan {
     /// Reads the flags.
     ///
     /// # Errors
@@ -175,20 +175,20 @@ impl Plan {
         }
         // Refuses a `Host` header that differs from the URL's host.
         Origins::unknown().resolve(&head).map_err(|e| usage(&e))?;
-        Ok(Plan::Make { head, given })
+        Ok(SignPlan::Make { head, given })
     }
 
     /// Reads the payload or the capture.
     ///
     /// # Errors
     /// The input cannot be read, or is no request.
-    pub(crate) fn read(self, args: &SignArgs, ui: &mut Ui) -> Result<Outgoing, Failure> {
+    pub(crate) fn read(self, args: &SignArgs, ui: &mut Ui) -> Result<RequestToSign, Failure> {
         match self {
-            Plan::Make { head, given } => {
+            SignPlan::Make { head, given } => {
                 remark_method(head.method(), ui);
                 made(args, head, given, ui)
             }
-            Plan::Read { origins } => captured(args, origins, ui),
+            SignPlan::Read { origins } => captured(args, origins, ui),
         }
     }
 }
@@ -205,7 +205,7 @@ fn remark_method(method: &str, ui: &mut Ui) {
     }
 }
 
-fn plan_capture(args: &SignArgs) -> Result<Plan, Failure> {
+fn plan_capture(args: &SignArgs) -> Result<SignPlan, Failure> {
     if args.format == Some(SignFormat::Curl) {
         return Err(Failure::usage("--format curl needs --url and the body in a file of its own")
             .hint("mcpid sign --url URL --format curl body.json"));
@@ -215,7 +215,7 @@ fn plan_capture(args: &SignArgs) -> Result<Plan, Failure> {
         Some(text) => Origins::new([Origin::parse(text)
             .map_err(|e| Failure::usage(format!("--origin {text}: {}", chain(&e))))?]),
     };
-    Ok(Plan::Read { origins })
+    Ok(SignPlan::Read { origins })
 }
 
 /// Returns the failure for the URL. The URL is not repeated, since it may hold a password.
@@ -232,7 +232,7 @@ fn bad_url(args: &SignArgs, url: &str, error: &UriError) -> Failure {
     match better.filter(|better| RequestTarget::from_url(better.clone()).is_ok()) {
         None => failure,
         Some(better) => {
-            let otherwise = Otherwise { url: Some(&better), ..Otherwise::default() };
+            let otherwise = SignChanges { url: Some(&better), ..SignChanges::default() };
             let again = rerun_hint::sign(args, &otherwise);
             failure.hint(again.unwrap_or_else(|| format!("--url {}", shell_word(&better))))
         }
@@ -244,7 +244,7 @@ fn made(
     mut head: Head<'static>,
     given: Vec<(String, String)>,
     ui: &mut Ui,
-) -> Result<Outgoing, Failure> {
+) -> Result<RequestToSign, Failure> {
     let usage = |error: &dyn std::error::Error| Failure::usage(chain(error));
     let file = args.input.clone().filter(|path| path.as_os_str() != "-");
     let body = if bodiless(head.method()) && args.input.is_none() {
@@ -270,7 +270,7 @@ fn made(
         head = absolute;
     }
     let url = head_url(&head).unwrap_or_default().to_owned();
-    Ok(Outgoing::Made { head, body, headers, url, file })
+    Ok(RequestToSign::Made { head, body, headers, url, file })
 }
 
 fn head_url<'h>(head: &'h Head<'_>) -> Option<&'h str> {
@@ -309,7 +309,7 @@ fn too_large(failure: Failure) -> Failure {
     }
 }
 
-fn captured(args: &SignArgs, origins: Origins, ui: &mut Ui) -> Result<Outgoing, Failure> {
+fn captured(args: &SignArgs, origins: Origins, ui: &mut Ui) -> Result<RequestToSign, Failure> {
     let input = files::open(args.input.as_deref(), ui)?;
     let name = input.name.clone();
     let source = input.read(MOST).map_err(too_large)?;
@@ -322,7 +322,7 @@ fn captured(args: &SignArgs, origins: Origins, ui: &mut Ui) -> Result<Outgoing, 
     {
         (head, target) = (absolute, Some(uri));
     }
-    Ok(Outgoing::Read { head, source, body, origins, target })
+    Ok(RequestToSign::Read { head, source, body, origins, target })
 }
 
 /// The captured bytes with the new fields in them, and every other byte as it came.

@@ -15,7 +15,7 @@ use crate::args::pattern_flag;
 use crate::args::{TrustAddArgs, values};
 use crate::input::files;
 use crate::keys::keyfile::store_failure;
-use crate::keys::signing_key::Holder;
+use crate::keys::signing_key::SigningKey;
 use crate::keys::trust_file::edit_failure;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 }
 
 /// A public key, with what its file says about it.
-struct Found {
+struct FoundKey {
     key: PublicKey,
     name: Option<String>,
     kid: Option<String>,
@@ -79,26 +79,32 @@ struct Found {
     not_after: Option<Timestamp>,
 }
 
-impl Found {
-    fn held(holder: Holder) -> Found {
+impl FoundKey {
+    fn held(holder: SigningKey) -> FoundKey {
         let name = Some(holder.name().to_owned());
-        Found { key: holder.public().clone(), name, kid: None, not_before: None, not_after: None }
+        FoundKey {
+            key: holder.public().clone(),
+            name,
+            kid: None,
+            not_before: None,
+            not_after: None,
+        }
     }
 }
 
 /// Returns the public part of the default key, so that a key made by `keygen` is trusted without a
 /// flag.
-fn default_key() -> Result<Found, Failure> {
-    Holder::find(None).map(Found::held)
+fn default_key() -> Result<FoundKey, Failure> {
+    SigningKey::find(None).map(FoundKey::held)
 }
 
-fn read(key: &Path, ui: &mut Ui) -> Result<Found, Failure> {
+fn read(key: &Path, ui: &mut Ui) -> Result<FoundKey, Failure> {
     if let Some(did) = key.to_str().filter(|text| text.starts_with("did:")) {
         let import = format::read_public(did.as_bytes());
         return one(import.map_err(|e| not_a_key("that DID", None, e))?, "that DID", ui);
     }
     if let Ok(KeyRef::Agent(_)) = KeyRef::parse(key) {
-        return Holder::find(Some(key)).map(Found::held);
+        return SigningKey::find(Some(key)).map(FoundKey::held);
     }
     // The file may be a keyfile without passphrase, or by mistake a private key.
     passphrase::keep_out_of_dumps();
@@ -114,7 +120,7 @@ fn read(key: &Path, ui: &mut Ui) -> Result<Found, Failure> {
     one(import, &name, ui)
 }
 
-fn one(import: Import, name: &str, ui: &mut Ui) -> Result<Found, Failure> {
+fn one(import: Import, name: &str, ui: &mut Ui) -> Result<FoundKey, Failure> {
     for skipped in &import.skipped {
         ui.note(&format!("{name}: {skipped}"));
     }
@@ -123,7 +129,7 @@ fn one(import: Import, name: &str, ui: &mut Ui) -> Result<Found, Failure> {
     match (keys.next(), keys.next()) {
         (Some(found), None) => {
             let Imported { key, name, kid, not_before, not_after, .. } = found;
-            Ok(Found { key, name, kid, not_before, not_after })
+            Ok(FoundKey { key, name, kid, not_before, not_after })
         }
         (None, _) => Err(Failure::new(Exit::Key, "not_a_key", format!("{name} holds no key"))),
         (Some(_), Some(_)) => {

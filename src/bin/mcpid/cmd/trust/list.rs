@@ -15,9 +15,10 @@ pub(crate) fn run(args: &TrustListArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let place = files::trust(args.trust.as_deref())?;
     let file = trust_file::load(&place, ui)?;
     let now = SystemClock.now();
-    let keys: Vec<Shown> = file.entries().iter().map(|entry| Shown::of(entry, now)).collect();
+    let keys: Vec<TrustedKeyJson> =
+        file.entries().iter().map(|entry| TrustedKeyJson::of(entry, now)).collect();
     if ui.json() {
-        ui.json_line(&Listed { version: 1, file: place.name(), keys })?;
+        ui.json_line(&TrustListJson { version: 1, file: place.name(), keys })?;
         return Ok(Exit::Ok);
     }
     if keys.is_empty() {
@@ -33,15 +34,15 @@ pub(crate) fn run(args: &TrustListArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 }
 
 #[derive(serde::Serialize)]
-struct Listed {
+struct TrustListJson {
     version: u8,
     file: String,
-    keys: Vec<Shown>,
+    keys: Vec<TrustedKeyJson>,
 }
 
 /// One key, as `--json` prints it.
 #[derive(serde::Serialize)]
-pub(super) struct Shown {
+pub(super) struct TrustedKeyJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u8>,
     id: String,
@@ -55,11 +56,11 @@ pub(super) struct Shown {
     status: &'static str,
 }
 
-impl Shown {
+impl TrustedKeyJson {
     pub(super) fn of(entry: &TrustEntry, now: Timestamp) -> Self {
         let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
         let allow = entry.allow().iter().flatten().map(ToString::to_string).collect();
-        Shown {
+        TrustedKeyJson {
             version: None,
             id: entry.key().id().to_string(),
             name: entry.name().map(str::to_owned),

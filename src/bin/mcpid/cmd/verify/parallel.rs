@@ -13,7 +13,7 @@ use std::thread;
 const WAITING: usize = 4;
 
 /// Passes units to the workers, and breaks off if the results are not taken any more.
-pub(crate) struct Giver<U, R> {
+pub(crate) struct UnitSender<U, R> {
     batch: Vec<U>,
     /// Units in one batch.
     size: usize,
@@ -21,7 +21,7 @@ pub(crate) struct Giver<U, R> {
     order: SyncSender<Receiver<Vec<R>>>,
 }
 
-impl<U, R> Giver<U, R> {
+impl<U, R> UnitSender<U, R> {
     /// Passes one unit on.
     pub(crate) fn give(&mut self, unit: U) -> ControlFlow<()> {
         self.batch.push(unit);
@@ -54,7 +54,7 @@ fn never<R>() -> Receiver<R> {
 /// each unit. It is 1 if a unit is a batch already.
 pub(crate) fn in_order<U: Send, R: Send, E>(
     size: usize,
-    read: impl FnOnce(&mut Giver<U, R>) + Send,
+    read: impl FnOnce(&mut UnitSender<U, R>) + Send,
     work: impl Fn(U) -> R + Sync,
     mut take: impl FnMut(R) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -77,7 +77,7 @@ pub(crate) fn in_order<U: Send, R: Send, E>(
             });
         }
         scope.spawn(move || {
-            let mut giver = Giver { batch: Vec::with_capacity(size), size, jobs, order };
+            let mut giver = UnitSender { batch: Vec::with_capacity(size), size, jobs, order };
             read(&mut giver);
             let _ = giver.send();
         });

@@ -19,7 +19,7 @@ use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;
 
 /// The settings of a verifier, except its clock and its nonce store.
-pub(crate) struct Judging {
+pub(crate) struct VerifierSettings {
     profile: Profile,
     changes: Changes,
     registry: Arc<Registry>,
@@ -27,12 +27,12 @@ pub(crate) struct Judging {
     max_body: u64,
 }
 
-impl Judging {
+impl VerifierSettings {
     /// Reads the flags and the trust files, and prints remarks on them.
     ///
     /// # Errors
     /// A flag or a trust file cannot be used.
-    pub(crate) fn read(args: &JudgingArgs, ui: &mut Ui) -> Result<Self, Failure> {
+    pub(crate) fn read(args: &VerifierArgs, ui: &mut Ui) -> Result<Self, Failure> {
         let mut profile = args.profile.profile();
         let Window { back, ahead } = profile.window;
         profile.window = Window {
@@ -43,7 +43,7 @@ impl Judging {
         let origins = origins(&args.origin)?;
         let max_body = args.max_body.unwrap_or(DEFAULT_MAX_BODY as u64);
         let registry = trust_file::registry(&args.trust, ui)?;
-        Ok(Judging { profile, changes, registry: Arc::new(registry), origins, max_body })
+        Ok(VerifierSettings { profile, changes, registry: Arc::new(registry), origins, max_body })
     }
 
     /// Returns a verifier with this clock and this nonce check.

@@ -13,7 +13,7 @@ use crate::output::ui::shell_word;
 const MOST_INLINE: usize = 16 * 1024;
 
 /// How curl gets the body.
-enum Source {
+enum CurlBody {
     /// From this flag and value.
     Flag(&'static str, String),
     /// From a command that prints the body.
@@ -52,12 +52,12 @@ pub(super) fn command(
     } else {
         add("--header", "Expect:");
         match source(body, file) {
-            Source::Flag(flag, value) => add(flag, &value),
-            Source::Printed(command) => {
+            CurlBody::Flag(flag, value) => add(flag, &value),
+            CurlBody::Printed(command) => {
                 before = format!("{command} | ");
                 add("--data-binary", "@-");
             }
-            Source::Stdin => {
+            CurlBody::Stdin => {
                 fed = true;
                 add("--data-binary", "@-");
             }
@@ -71,19 +71,19 @@ pub(super) fn command(
     (format!("{before}{}", words.join(" ")), fed)
 }
 
-fn source(body: &[u8], file: Option<&Path>) -> Source {
+fn source(body: &[u8], file: Option<&Path>) -> CurlBody {
     if let Some(path) = file.and_then(kept) {
-        return Source::Flag("--data-binary", format!("@{path}"));
+        return CurlBody::Flag("--data-binary", format!("@{path}"));
     }
     if body.len() > MOST_INLINE {
-        return Source::Stdin;
+        return CurlBody::Stdin;
     }
     match std::str::from_utf8(body) {
         // --data would read a value that begins with @ as the name of a file.
         Ok(text) if !text.contains(|c| c != '\n' && is_unsafe(c)) => {
-            Source::Flag("--data-raw", text.to_owned())
+            CurlBody::Flag("--data-raw", text.to_owned())
         }
-        _ => Source::Printed(printf(body)),
+        _ => CurlBody::Printed(printf(body)),
     }
 }
 
