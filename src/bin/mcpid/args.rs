@@ -8,17 +8,19 @@ mod agent;
 mod audit;
 mod audit_keeping;
 mod audit_witness;
-mod connecting;
+mod connect;
 pub(crate) mod coverage_flags;
 mod environment;
 mod gateway;
-mod gating;
-mod keeping;
+mod gateway_flags;
+mod key;
 pub(crate) mod misplaced;
+mod nonce;
 pub(crate) mod pattern_flag;
 mod pattern_help;
-mod requests;
+mod request;
 pub(crate) mod rerun_hint;
+mod trust;
 pub(crate) mod usage_error;
 pub(crate) mod values;
 
@@ -34,16 +36,16 @@ pub(crate) use audit::{
 };
 pub(crate) use audit_keeping::{AuditArchiveArgs, AuditArchives, AuditEraseArgs};
 pub(crate) use audit_witness::AuditWitnessArgs;
-pub(crate) use connecting::{ClientName, ConfirmVia, ConnectArgs};
+pub(crate) use connect::{ClientName, ConfirmVia, ConnectArgs};
 pub(crate) use gateway::{GatewayAct, GatewayArgs, GatewayReportArgs};
-pub(crate) use gating::{GatewayFlags, ModeName, RefusalStatus};
-pub(crate) use keeping::{
-    ClaimingArgs, ExportArgs, JwkAlgName, KeyFormat, KeygenArgs, NonceAct, NonceArgs,
-    NonceStoreArgs, OpeningArgs, PasswdArgs, TrustAct, TrustAddArgs, TrustArgs, TrustListArgs,
-    TrustRemoveArgs, TrustRevokeArgs,
-};
-pub(crate) use requests::{
+pub(crate) use gateway_flags::{GatewayFlags, ModeName, RefusalStatus};
+pub(crate) use key::{ExportArgs, JwkAlgName, KeyFormat, KeygenArgs, PasswdArgs};
+pub(crate) use nonce::{ClaimingArgs, NonceAct, NonceArgs, NonceStoreArgs, OpeningArgs};
+pub(crate) use request::{
     InspectArgs, ProfileName, SignArgs, SignFormat, VerifierArgs, VerifyArgs,
+};
+pub(crate) use trust::{
+    TrustAct, TrustAddArgs, TrustArgs, TrustListArgs, TrustRemoveArgs, TrustRevokeArgs,
 };
 use values::descriptor;
 pub(crate) use values::{Ttl, When};
@@ -63,7 +65,7 @@ pub(crate) use values::{Ttl, When};
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
-    pub(crate) manner: OutputArgs,
+    pub(crate) mode: OutputArgs,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -108,7 +110,7 @@ impl Cli {
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct OutputArgs {
     /// Print results, and failures on stderr, as JSON
-    #[arg(long, global = true, display_order = 900, help_heading = "Manner")]
+    #[arg(long, global = true, display_order = 900, help_heading = "Output")]
     pub(crate) json: bool,
     /// Print only failures and warnings on stderr
     #[arg(
@@ -117,11 +119,11 @@ pub(crate) struct OutputArgs {
         global = true,
         conflicts_with = "verbose",
         display_order = 901,
-        help_heading = "Manner"
+        help_heading = "Output"
     )]
     pub(crate) quiet: bool,
     /// Print more on stderr
-    #[arg(short, long, global = true, display_order = 900, help_heading = "Manner")]
+    #[arg(short, long, global = true, display_order = 900, help_heading = "Output")]
     pub(crate) verbose: bool,
 }
 

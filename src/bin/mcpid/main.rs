@@ -27,14 +27,14 @@ fn main() -> ExitCode {
     let argv: Vec<OsString> = std::env::args_os().collect();
     let (mut ui, ended) = match usage_error::parse(&argv) {
         Ok(cli) => {
-            let mut ui = Ui::process(manner(cli.manner)).withholding(&argv);
-            let ended = run(cli.command, cli.manner, &mut ui);
+            let mut ui = Ui::process(output_mode(cli.mode)).withholding(&argv);
+            let ended = run(cli.command, cli.mode, &mut ui);
             (ui, ended)
         }
         Err(unparsed) => {
             let json = usage_error::wants_json(&argv);
-            let manner = OutputMode { json, ..OutputMode::default() };
-            let mut ui = Ui::process(manner).withholding(&argv);
+            let mode = OutputMode { json, ..OutputMode::default() };
+            let mut ui = Ui::process(mode).withholding(&argv);
             let ended = match unparsed {
                 Unparsed::Help(text) => ui.data(text.as_bytes()).map(|()| Exit::Ok),
                 Unparsed::Wrong(failure) => Err(failure),
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     ExitCode::from(exit.code())
 }
 
-fn run(command: Command, manner: OutputArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+fn run(command: Command, mode: OutputArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     match command {
         Command::Demo(args) => cmd::demo::run(&args, ui),
         Command::Keygen(args) => cmd::keygen::run(&args, ui),
@@ -70,7 +70,7 @@ fn run(command: Command, manner: OutputArgs, ui: &mut Ui) -> Result<Exit, Failur
         Command::Trust(args) => cmd::trust::run(&args, ui),
         Command::Nonce(args) => cmd::nonce::run(&args, ui),
         Command::Gateway(args) => cmd::gateway::run(&args, ui),
-        Command::Connect(args) => cmd::connect::run(&args, manner, ui),
+        Command::Connect(args) => cmd::connect::run(&args, mode, ui),
         Command::Agent(args) => cmd::agent::run(&args, ui),
         Command::Audit(args) => cmd::audit::run(&args.act, ui),
         Command::Help(args) => cmd::help::run(&args, ui),
@@ -79,7 +79,7 @@ fn run(command: Command, manner: OutputArgs, ui: &mut Ui) -> Result<Exit, Failur
     }
 }
 
-fn manner(args: OutputArgs) -> OutputMode {
+fn output_mode(args: OutputArgs) -> OutputMode {
     OutputMode { json: args.json, quiet: args.quiet, verbose: args.verbose }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use mcpid::clock::Timestamp;
 
-use super::gating::GatewayFlags;
+use super::gateway_flags::GatewayFlags;
 use super::values::moment;
 
 /// Verify requests before they reach an MCP server
@@ -40,7 +40,7 @@ pub(crate) struct GatewayArgs {
     #[command(subcommand)]
     pub(crate) act: Option<GatewayAct>,
     #[command(flatten)]
-    pub(crate) gating: GatewayFlags,
+    pub(crate) flags: GatewayFlags,
 }
 
 /// Subcommands on what a gateway leaves behind.

@@ -3,10 +3,10 @@
 mod ask;
 mod check;
 mod keep;
-mod one;
 pub(crate) mod open;
 mod policy;
 mod predecessors;
+mod prove;
 mod show;
 mod verify;
 mod witness;
@@ -37,7 +37,7 @@ pub(crate) fn run(act: &AuditAct, ui: &mut Ui) -> Result<Exit, Failure> {
         AuditAct::Init(args) => init(args, ui),
         AuditAct::Verify(args) => verify::run(args, ui),
         AuditAct::Show(args) => show::run(args, ui),
-        AuditAct::Prove(args) => one::prove(args, ui),
+        AuditAct::Prove(args) => prove::prove(args, ui),
         AuditAct::Check(args) => check::check(args, ui),
         AuditAct::Consistency(args) => witness::consistency(args, ui),
         AuditAct::Cosign(args) => witness::cosign(args, ui),

@@ -1,9 +1,9 @@
 //! `mcpid connect`: reads an unmodified client's messages, and sends signed requests.
 
+mod bridge_log;
 mod check;
 mod config;
 mod headers;
-mod journal;
 pub(crate) mod network;
 mod streams;
 
@@ -32,20 +32,20 @@ use crate::output::failure::{Failure, chain, reason};
 use crate::output::ui::{Ui, shell_word};
 use crate::prompt::consent::{self, ConsentAsker, ConsentWay};
 use crate::prompt::terminal;
-use journal::BridgeLog;
+use bridge_log::BridgeLog;
 
 /// How long a connection may take to be established: name lookup, TCP and TLS together.
 const CONNECTING: Duration = Duration::from_secs(20);
 
 /// Runs the bridge until the client is done.
-pub(crate) fn run(args: &ConnectArgs, manner: OutputArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     // Everything else that can fail is tried before the question for a passphrase.
     let plan = ConnectPlan::of(args)?;
     let confirm = confirm(args, ui)?;
-    let holder = SigningKey::find(args.key.as_deref())?;
+    let signing_key = SigningKey::find(args.key.as_deref())?;
     if let Some(client) = args.print_config {
         config::print(client, args, &plan.host, ui)?;
-        if holder.is_sealed() && args.passphrase.passphrase_file.is_none() {
+        if signing_key.is_sealed() && args.passphrase.passphrase_file.is_none() {
             let hint = "the keyfile is encrypted: let the client set MCPID_ASKPASS, add \
                         --passphrase-file FILE, or keep the key in the ssh-agent (mcpid agent add) \
                         and use -k ssh-agent:";
@@ -54,8 +54,8 @@ pub(crate) fn run(args: &ConnectArgs, manner: OutputArgs, ui: &mut Ui) -> Result
         return Ok(Exit::Ok);
     }
     let fields = headers::given(&args.header)?;
-    let journal = BridgeLog::open(args.log_file.as_deref(), manner, ui.echo().clone())?;
-    let source = holder.source(&args.passphrase, ui)?;
+    let log_writer = BridgeLog::open(args.log_file.as_deref(), mode, ui.echo().clone())?;
+    let source = signing_key.source(&args.passphrase, ui)?;
     let roots = network::roots(args, plan.is_https)?;
     if plan.is_open_to_all {
         ui.warning(&format!(
@@ -63,8 +63,8 @@ pub(crate) fn run(args: &ConnectArgs, manner: OutputArgs, ui: &mut Ui) -> Result
             plan.host
         ));
     }
-    let (name, in_agent) = (holder.name().to_owned(), holder.is_in_agent());
-    let key = holder.open(source)?;
+    let (name, in_agent) = (signing_key.name().to_owned(), signing_key.is_in_agent());
+    let key = signing_key.open(source)?;
     ui.detail(&format!("{} ({name}) signs for {}", key.public().id(), plan.host));
 
     if let Via::Proxy(proxy) = &plan.via {
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &ConnectArgs, manner: OutputArgs, ui: &mut Ui) -> Result
     let signer = Arc::new(signer(args, key)?);
     let mut bridge = Bridge::new(&args.url, dialer, signer, Arc::new(SystemClock), SysRng)
         .map_err(|e| bad_url(&args.url, &chain(&e)))?
-        .with_log(journal.log())
+        .with_log(log_writer.log())
         .with_fields(fields)
         .with_key_name(name)
         .with_unknown_key_hint(unknown)
@@ -144,7 +144,7 @@ pub(crate) fn run(args: &ConnectArgs, manner: OutputArgs, ui: &mut Ui) -> Result
     }
     // Witnesses see that checkpoint too.
     drop(witnesses);
-    journal.finish();
+    log_writer.finish();
     terminal::end_by_hangup();
     ended
 }
@@ -318,10 +318,10 @@ fn signals() -> Result<(Arc<AtomicBool>, impl Future<Output = ()>), Failure> {
     let mut terminate = open(SignalKind::terminate())?;
     terminal::leave_signals();
     let interrupted = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&interrupted);
+    let by_interrupt = Arc::clone(&interrupted);
     let done = async move {
         tokio::select! {
-            _ = interrupt.recv() => told.store(true, Ordering::SeqCst),
+            _ = interrupt.recv() => by_interrupt.store(true, Ordering::SeqCst),
             _ = terminate.recv() => {}
         }
     };

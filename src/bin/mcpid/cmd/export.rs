@@ -15,8 +15,8 @@ pub(crate) fn run(args: &ExportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         return Err(Failure::usage("--jwk-alg goes with --format jwk and jwks only")
             .hint("mcpid export --format jwk --jwk-alg EdDSA"));
     }
-    let holder = SigningKey::find(args.key.as_deref())?;
-    let key = holder.public();
+    let signing_key = SigningKey::find(args.key.as_deref())?;
+    let key = signing_key.public();
     if key.is_published() {
         ui.warning("this is a published test key: everyone can sign with it");
     }
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &ExportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         KeyFormat::Jwk => format::jwk(key, alg),
         KeyFormat::Jwks => format::jwks(key, alg),
         KeyFormat::Pem => format::spki_pem(key),
-        KeyFormat::Openssh => format::openssh(key, holder.name()),
+        KeyFormat::Openssh => format::openssh(key, signing_key.name()),
         KeyFormat::Did => format::did_key(key),
         KeyFormat::Hex => format::hex(key),
         KeyFormat::Thumbprint => key.id().to_string(),
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &ExportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         // A JWK is JSON already; the other forms become a member of a JSON object.
         let format = clap::ValueEnum::to_possible_value(&args.format);
         let format = format.map(|value| value.get_name().to_owned());
-        let (id, name) = (key.id().as_str(), holder.name());
+        let (id, name) = (key.id().as_str(), signing_key.name());
         let format = format.as_deref().unwrap_or_default();
         ui.json_line(&ExportJson { version: 1, id, name, format, key: text })?;
     } else {

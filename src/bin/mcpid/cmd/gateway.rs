@@ -2,11 +2,11 @@
 
 mod check;
 mod file;
-mod gating;
-mod reload;
+mod file_watch;
+mod log_writer;
 mod report;
 mod serve;
-mod writer;
+mod settings;
 
 use std::ffi::OsString;
 
@@ -23,8 +23,8 @@ pub(crate) fn run(args: &GatewayArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     if let Some(GatewayAct::Report(args)) = &args.act {
         return report::run(args, ui);
     }
-    let Some(path) = &args.gating.config else {
-        return run_with(&args.gating, ui);
+    let Some(path) = &args.flags.config else {
+        return run_with(&args.flags, ui);
     };
     let argv: Vec<OsString> = std::env::args_os().collect();
     let file = ConfigFile::read(path)?;
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &GatewayArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     // Each setting was checked before, so this can only fail for two settings that conflict.
     match usage_error::parse(&whole) {
         Ok(Cli { command: Command::Gateway(args), .. }) => {
-            run_with(&args.gating, ui).map_err(|failure| file.locate(failure, &argv))
+            run_with(&args.flags, ui).map_err(|failure| file.locate(failure, &argv))
         }
         Err(usage_error::Unparsed::Wrong(failure)) => Err(failure),
         _ => Err(Failure::new(Exit::Bug, "bug", "the configuration file changed the command")),
@@ -41,12 +41,12 @@ pub(crate) fn run(args: &GatewayArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 }
 
 fn run_with(args: &GatewayFlags, ui: &mut Ui) -> Result<Exit, Failure> {
-    let gating = gating::GatewaySettings::read(args, ui)?;
+    let settings = settings::GatewaySettings::read(args, ui)?;
     open::remark(&args.audit, ui);
     if args.check_config {
         let audit = open::look(&args.audit)?;
         let witnesses = witnessing::check(&args.audit)?;
-        return check::report(&gating, args, (audit.as_ref(), witnesses.as_ref()), ui);
+        return check::report(&settings, args, (audit.as_ref(), witnesses.as_ref()), ui);
     }
-    serve::run(gating, args, ui)
+    serve::run(settings, args, ui)
 }

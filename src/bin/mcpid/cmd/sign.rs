@@ -37,8 +37,8 @@ pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     // the files, then a trial with a placeholder key.
     check(args)?;
     let plan = SignPlan::of(args)?;
-    let holder = SigningKey::find(args.key.as_deref())?;
-    let source = holder.source(&args.passphrase, ui)?;
+    let signing_key = SigningKey::find(args.key.as_deref())?;
+    let source = signing_key.source(&args.passphrase, ui)?;
     let outgoing = plan.read(args, ui)?;
     let created = args.at.unwrap_or_else(|| SystemClock.now());
     let nonce = Nonce::generate(&mut SysRng)
@@ -49,11 +49,11 @@ pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
             .sign(head, origins, body, created, &nonce)
             .map_err(|error| failure(args, outgoing.head(), &error))
     };
-    let blank = sign(Arc::new(PlaceholderSigner(holder.public().clone())))?;
+    let blank = sign(Arc::new(PlaceholderSigner(signing_key.public().clone())))?;
     warn(&profile, outgoing.head(), outgoing.body(), &blank, ui);
 
-    let name = holder.name().to_owned();
-    let signed = sign(holder.open(source)?)?;
+    let name = signing_key.name().to_owned();
+    let signed = sign(signing_key.open(source)?)?;
     if ui.json() {
         ui.json_line(&json(args, &outgoing, &signed, &name))?;
     } else {

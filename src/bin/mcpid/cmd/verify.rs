@@ -29,7 +29,7 @@ use verifier::VerifierSettings;
 pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let judging = VerifierSettings::read(&args.judging, ui)?;
     let inputs = InputReader::new(&args.inputs, judging.max_body(), args.only.clone(), ui);
-    let bench = VerifyContext::new(args, judging, ui)?;
+    let context = VerifyContext::new(args, judging, ui)?;
     let (counts, size) = (InputCounts::default(), inputs.size());
     let mut tally = VerdictTally::default();
     // The first verdict is held back until a second one follows, since only one of several needs a
@@ -37,10 +37,10 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let mut held_back: Option<Verdict> = None;
     parallel::in_order(
         32,
-        |giver| inputs.each(&counts, &mut |unit| giver.give(unit)),
-        |unit| bench.judge(unit, &counts),
+        |units| inputs.each(&counts, &mut |unit| units.send(unit)),
+        |unit| context.judge(unit, &counts),
         |outcome| {
-            let verdict = match bench.settle(outcome) {
+            let verdict = match context.settle(outcome) {
                 Ok(Some(verdict)) => verdict,
                 Ok(None) => return Ok(()),
                 Err(failure) => {

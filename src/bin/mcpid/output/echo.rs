@@ -177,10 +177,10 @@ fn split(word: &str) -> Option<(&str, &str)> {
 /// Returns whether `word` has the form of a flag: `--` and lower-case letters, or `-` and one
 /// letter.
 fn is_flag(word: &str) -> bool {
-    let letters = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    let is_lower = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
     match word.strip_prefix("--") {
         Some(name) => {
-            name.len() <= MAX_SHOWN && name.starts_with(char::is_alphabetic) && letters(name)
+            name.len() <= MAX_SHOWN && name.starts_with(char::is_alphabetic) && is_lower(name)
         }
         None => word.len() == 2 && word.starts_with('-') && word.ends_with(char::is_alphabetic),
     }

@@ -100,9 +100,9 @@ pub(crate) fn reason(error: &io::Error) -> (&'static str, String) {
         _ => {
             let text = error.to_string();
             let text = text.split(" (os error").next().unwrap_or_default();
-            let mut letters = text.chars();
-            let first = letters.next().map(|c| c.to_ascii_lowercase());
-            return ("io", first.into_iter().chain(letters).collect());
+            let mut characters = text.chars();
+            let first = characters.next().map(|c| c.to_ascii_lowercase());
+            return ("io", first.into_iter().chain(characters).collect());
         }
     };
     (code, words.to_owned())

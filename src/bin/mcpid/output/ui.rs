@@ -55,12 +55,12 @@ pub(crate) struct OutputMode {
 
 impl Ui {
     /// Returns a writer to the process's own streams.
-    pub(crate) fn process(manner: OutputMode) -> Self {
+    pub(crate) fn process(mode: OutputMode) -> Self {
         let (out_terminal, err_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
         // Rust's stdout writes each line by itself, into a file too. Many verdicts need fewer
         // system calls than that.
         let out = BufWriter::with_capacity(64 * 1024, io::stdout());
-        Ui::new(Box::new(out), Box::new(io::stderr()), out_terminal, err_terminal, manner)
+        Ui::new(Box::new(out), Box::new(io::stderr()), out_terminal, err_terminal, mode)
     }
 
     /// Returns a writer to two streams. The flags say which of them are terminals.
@@ -69,9 +69,9 @@ impl Ui {
         err: Box<dyn Write>,
         out_terminal: bool,
         err_terminal: bool,
-        manner: OutputMode,
+        mode: OutputMode,
     ) -> Self {
-        let OutputMode { json, quiet, verbose } = manner;
+        let OutputMode { json, quiet, verbose } = mode;
         Ui {
             out,
             err,
@@ -204,7 +204,7 @@ impl Ui {
             return;
         }
         if self.json {
-            self.before_talk();
+            self.before_message();
             let mut failure = failure.clone();
             failure.message = self.echo.message(&failure.message).into_owned();
             failure.hints.retain(|hint| self.echo.allows_hint(hint));
@@ -243,7 +243,7 @@ impl Ui {
     }
 
     fn say(&mut self, text: &str) {
-        self.before_talk();
+        self.before_message();
         // A message is one line, in a log file too, so line breaks are always escaped.
         let text = self.echo.message(text);
         let _ = writeln!(self.err, "mcpid: {}", escape(&text, is_unsafe));
@@ -251,7 +251,7 @@ impl Ui {
 
     /// Flushes stdout before a message. A terminal shows both streams, and a hint has to come after
     /// the verdict that it belongs to.
-    fn before_talk(&mut self) {
+    fn before_message(&mut self) {
         self.clear_progress();
         if let Err(error) = self.out.flush() {
             self.broken.get_or_insert(error);

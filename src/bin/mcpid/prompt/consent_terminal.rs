@@ -13,7 +13,11 @@ const PATIENT: usize = 3;
 const LONGEST: usize = 16;
 
 /// Shows the question, and waits for a line that says yes or no.
-pub(super) fn ask(terminal: &Terminal, asked: &ConsentQuestion, wait: &AnswerWait) -> ConsentAnswer {
+pub(super) fn ask(
+    terminal: &Terminal,
+    asked: &ConsentQuestion,
+    wait: &AnswerWait,
+) -> ConsentAnswer {
     let answer = match put(terminal, asked, wait) {
         Ok(answer) => answer,
         Err(error) => {

@@ -81,7 +81,7 @@ fn audit(
     let started = Instant::now();
     let done = parallel::in_order(
         1,
-        |giver| {
+        |units| {
             let (mut batch, mut bytes) = (Vec::with_capacity(LINES), 0);
             for line in lines {
                 let last = line.is_err();
@@ -89,12 +89,12 @@ fn audit(
                 batch.push(line);
                 if last || batch.len() >= LINES || bytes >= BYTES {
                     bytes = 0;
-                    if giver.give(std::mem::take(&mut batch)).is_break() || last {
+                    if units.send(std::mem::take(&mut batch)).is_break() || last {
                         return;
                     }
                 }
             }
-            let _ = giver.give(batch);
+            let _ = units.send(batch);
         },
         |batch| look(batch, trust),
         |looked: Result<Vec<Looked>, LogError>| {

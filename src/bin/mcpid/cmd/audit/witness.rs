@@ -7,7 +7,7 @@ use mcpid::audit::note::{self, Kind, NoteKey};
 use mcpid::audit::proof::ProofError;
 use mcpid::clock::{Clock as _, SystemClock};
 
-use super::one::proof_failure;
+use super::prove::proof_failure;
 use crate::args::{AuditConsistencyArgs, AuditCosignArgs};
 use crate::cmd::audit::open::{self, note_key};
 use crate::input::files;
@@ -60,8 +60,8 @@ pub(crate) fn consistency(args: &AuditConsistencyArgs, ui: &mut Ui) -> Result<Ex
 /// Signs a checkpoint as a witness.
 pub(crate) fn cosign(args: &AuditCosignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let key = note_key("--log-key", &args.log_key, Kind::Log)?;
-    let holder = SigningKey::find(args.key.as_deref())?;
-    let name = args.name.clone().unwrap_or_else(|| holder.name().to_owned());
+    let signing_key = SigningKey::find(args.key.as_deref())?;
+    let name = args.name.clone().unwrap_or_else(|| signing_key.name().to_owned());
     if !note::is_name(&name) {
         return Err(Failure::usage(format!(
             "a witness cannot be called '{name}': no white space, no plus sign"
@@ -82,8 +82,8 @@ pub(crate) fn cosign(args: &AuditCosignArgs, ui: &mut Ui) -> Result<Exit, Failur
     let request = cosign::Request::parse(&bytes).map_err(|e| state_failure(&e))?;
     let path = args.input.as_deref().filter(|path| *path != std::path::Path::new("-"));
     open::check_copy(&request.note, path)?;
-    let source = holder.source(&args.passphrase, ui)?;
-    let secret = holder.open(source)?;
+    let source = signing_key.source(&args.passphrase, ui)?;
+    let secret = signing_key.open(source)?;
     let now = SystemClock.now();
     let done = cosign::cosign(&mut state, &key, &request, args.first, (&name, &*secret), now);
     let (checkpoint, text) = done.map_err(|e| match e {

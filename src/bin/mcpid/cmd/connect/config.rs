@@ -78,8 +78,8 @@ pub(super) fn print(
 /// Returns the name for the server in the settings: its host, in characters that every client
 /// takes.
 fn name(host: &str) -> String {
-    let letters = host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
-    letters.collect::<String>().trim_matches('-').to_owned()
+    let characters = host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
+    characters.collect::<String>().trim_matches('-').to_owned()
 }
 
 /// Returns the command line without the flags that made it print the configuration. Files get an

@@ -125,9 +125,9 @@ fn filled(
     while let Some((before, after)) = rest.split_once("${") {
         filled.push_str(before);
         let (name, after) = after.split_once('}').unwrap_or(("", ""));
-        let letters = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
         let starts = name.bytes().next().is_some_and(|b| !b.is_ascii_digit());
-        if !starts || !name.bytes().all(letters) {
+        if !starts || !name.bytes().all(is_allowed) {
             let message = format!("in the value of {header}: ${{ wants a variable's name and a }}");
             return Err(Failure::usage(message).hint(AGAIN));
         }

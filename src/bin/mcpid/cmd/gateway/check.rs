@@ -5,7 +5,7 @@ use mcpid::mcp::methods::KNOWN;
 use mcpid::mcp::pattern::{Operation, Pattern};
 use serde::Serialize;
 
-use super::gating::GatewaySettings;
+use super::settings::GatewaySettings;
 use crate::args::{GatewayFlags, ModeName};
 use crate::cmd::audit::open::ExistingLog;
 use crate::input::nonce_store;
@@ -75,24 +75,24 @@ struct TrustedKey<'a> {
 /// # Errors
 /// The nonce store's name cannot be read, or stdout is closed.
 pub(crate) fn report(
-    gating: &GatewaySettings,
+    settings: &GatewaySettings,
     args: &GatewayFlags,
     (audit, witnesses): (Option<&ExistingLog>, Option<&WitnessPolicy>),
     ui: &mut Ui,
 ) -> Result<Exit, Failure> {
-    let trusted = gating.judging.trusted().take(MOST_KEYS);
+    let trusted = settings.judging.trusted().take(MOST_KEYS);
     let checked = ConfigCheck {
         version: 1,
         ok: true,
-        listen: gating.listen.to_string(),
-        path: gating.config.paths.endpoint(),
-        upstream: gating.config.upstream.to_string(),
-        mode: match gating.mode {
+        listen: settings.listen.to_string(),
+        path: settings.config.paths.endpoint(),
+        upstream: settings.config.upstream.to_string(),
+        mode: match settings.mode {
             ModeName::Strict => "strict",
             ModeName::Permissive => "permissive",
         },
-        keys: gating.judging.keys(),
-        tls: gating.shown.is_some(),
+        keys: settings.judging.keys(),
+        tls: settings.shown.is_some(),
         audit: audit.map(|audit| audit.place.name()),
         audit_in_use: audit.map(|audit| audit.in_use),
         witnesses: witnesses.map(understood),
@@ -100,7 +100,7 @@ pub(crate) fn report(
         strict: args.strict.iter().map(|text| matched(text)).collect(),
         permissive: args.permissive.iter().map(|text| matched(text)).collect(),
         nonces: nonce_store::named_to_serve(args.nonces.as_deref(), ui)?.to_string(),
-        admin: gating.admin.as_ref().map(ToString::to_string),
+        admin: settings.admin.as_ref().map(ToString::to_string),
         trusted: trusted
             .map(|entry| TrustedKey { id: entry.key().id().as_str(), name: entry.name() })
             .collect(),

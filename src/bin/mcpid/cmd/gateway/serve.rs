@@ -17,9 +17,9 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::gating::{GatewaySettings, certificates, to_upstream};
-use super::reload::FileWatch;
-use super::writer::LogWriter;
+use super::file_watch::FileWatch;
+use super::log_writer::LogWriter;
+use super::settings::{GatewaySettings, certificates, to_upstream};
 use crate::args::GatewayFlags;
 use crate::cmd::audit::{open, witnessing};
 use crate::cmd::verify::verifier::VerifierSettings;

@@ -80,10 +80,10 @@ struct FoundKey {
 }
 
 impl FoundKey {
-    fn held(holder: SigningKey) -> FoundKey {
-        let name = Some(holder.name().to_owned());
+    fn held(signing_key: SigningKey) -> FoundKey {
+        let name = Some(signing_key.name().to_owned());
         FoundKey {
-            key: holder.public().clone(),
+            key: signing_key.public().clone(),
             name,
             kid: None,
             not_before: None,

@@ -23,12 +23,12 @@ pub(crate) struct UnitSender<U, R> {
 
 impl<U, R> UnitSender<U, R> {
     /// Passes one unit on.
-    pub(crate) fn give(&mut self, unit: U) -> ControlFlow<()> {
+    pub(crate) fn send(&mut self, unit: U) -> ControlFlow<()> {
         self.batch.push(unit);
-        if self.batch.len() >= self.size { self.send() } else { ControlFlow::Continue(()) }
+        if self.batch.len() >= self.size { self.flush() } else { ControlFlow::Continue(()) }
     }
 
-    fn send(&mut self) -> ControlFlow<()> {
+    fn flush(&mut self) -> ControlFlow<()> {
         if self.batch.is_empty() {
             return ControlFlow::Continue(());
         }
@@ -77,9 +77,9 @@ pub(crate) fn in_order<U: Send, R: Send, E>(
             });
         }
         scope.spawn(move || {
-            let mut giver = UnitSender { batch: Vec::with_capacity(size), size, jobs, order };
-            read(&mut giver);
-            let _ = giver.send();
+            let mut units = UnitSender { batch: Vec::with_capacity(size), size, jobs, order };
+            read(&mut units);
+            let _ = units.flush();
         });
         let mut outcome = Ok(());
         for batch in &results {
@@ -104,9 +104,9 @@ mod tests {
         let mut seen = Vec::new();
         let done = in_order(
             32,
-            |giver| {
+            |units| {
                 for n in 0..10_000_u32 {
-                    if giver.give(n).is_break() {
+                    if units.send(n).is_break() {
                         break;
                     }
                 }
@@ -127,11 +127,11 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_the_results_can_stop_a_reader_without_end() {
+    fn the_receiver_can_stop_an_endless_reader() {
         let mut taken = 0;
         let done = in_order(
             32,
-            |giver| while giver.give(()).is_continue() {},
+            |units| while units.send(()).is_continue() {},
             |()| (),
             |()| {
                 taken += 1;

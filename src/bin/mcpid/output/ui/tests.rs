@@ -29,10 +29,10 @@ impl Stream {
     }
 }
 
-fn speak(terminal: bool, manner: OutputMode, say: impl FnOnce(&mut Ui)) -> (String, String) {
+fn output_of(terminal: bool, mode: OutputMode, say: impl FnOnce(&mut Ui)) -> (String, String) {
     let (out, err) = (Stream::default(), Stream::default());
     let (o, e) = (Box::new(out.clone()), Box::new(err.clone()));
-    let mut ui = Ui::new(o, e, terminal, terminal, manner);
+    let mut ui = Ui::new(o, e, terminal, terminal, mode);
     say(&mut ui);
     ui.finish().unwrap();
     (out.text(), err.text())
@@ -43,19 +43,19 @@ const ODD: &str = "a\u{1b}[31mb\u{7}\u{9b}c\u{202e}d\u{200b}e\u{2028}f\r\n\tü";
 #[test]
 fn data_is_exact_but_for_a_terminal() {
     let odd = |ui: &mut Ui| ui.data(ODD.as_bytes()).unwrap();
-    assert_eq!(speak(false, OutputMode::default(), odd).0, ODD);
+    assert_eq!(output_of(false, OutputMode::default(), odd).0, ODD);
     assert_eq!(
-        speak(true, OutputMode::default(), odd).0,
+        output_of(true, OutputMode::default(), odd).0,
         "a\\u{1b}[31mb\\u{7}\\u{9b}c\\u{202e}d\\u{200b}e\\u{2028}f\\u{d}\n\tü"
     );
-    let bytes = speak(false, OutputMode::default(), |ui| ui.data(b"\xc3\xbc").unwrap()).0;
+    let bytes = output_of(false, OutputMode::default(), |ui| ui.data(b"\xc3\xbc").unwrap()).0;
     assert_eq!(bytes.as_bytes(), b"\xc3\xbc");
 }
 
 #[test]
-fn talk_is_lines_everywhere() {
+fn a_message_is_one_line_everywhere() {
     for terminal in [false, true] {
-        let (out, err) = speak(terminal, OutputMode::default(), |ui| ui.note(ODD));
+        let (out, err) = output_of(terminal, OutputMode::default(), |ui| ui.note(ODD));
         assert_eq!(out, "");
         assert_eq!(
             err,
@@ -66,11 +66,11 @@ fn talk_is_lines_everywhere() {
 
 #[test]
 fn text_inside_a_line_never_breaks_it() {
-    let plain = speak(false, OutputMode::default(), |ui| {
+    let plain = output_of(false, OutputMode::default(), |ui| {
         assert_eq!(ui.shown("x\ny\u{202e}z"), "x\\u{a}y\u{202e}z");
     });
     assert_eq!(plain.0, "");
-    speak(true, OutputMode::default(), |ui| {
+    output_of(true, OutputMode::default(), |ui| {
         assert_eq!(ui.shown("x\ny\u{202e}z"), "x\\u{a}y\\u{202e}z");
     });
 }
@@ -78,12 +78,12 @@ fn text_inside_a_line_never_breaks_it() {
 #[test]
 fn json_on_a_terminal_means_the_same() {
     let value = format!("{ODD}\u{e0041}");
-    let (out, _) = speak(true, OutputMode::default(), |ui| ui.json_line(&value).unwrap());
+    let (out, _) = output_of(true, OutputMode::default(), |ui| ui.json_line(&value).unwrap());
     assert!(out.trim_end().chars().all(|c| !is_unsafe(c)), "{out:?}");
     assert_eq!(serde_json::from_str::<String>(&out).unwrap(), value);
     let failure = Failure::usage(value.clone());
     let json = OutputMode { json: true, ..OutputMode::default() };
-    let (_, err) = speak(true, json, |ui| ui.failure(&failure));
+    let (_, err) = output_of(true, json, |ui| ui.failure(&failure));
     let said: serde_json::Value = serde_json::from_str(&err).unwrap();
     assert_eq!(said["error"]["message"], value);
 }
@@ -98,32 +98,32 @@ fn quiet_leaves_failures_and_warnings() {
         ui.failure(&Failure::usage("no").hint("try this"));
     };
     let quiet = OutputMode { quiet: true, ..OutputMode::default() };
-    assert_eq!(speak(false, quiet, say).1, "mcpid: warning: beware\nmcpid: no\n");
-    let (_, usual) = speak(false, OutputMode::default(), say);
+    assert_eq!(output_of(false, quiet, say).1, "mcpid: warning: beware\nmcpid: no\n");
+    let (_, usual) = output_of(false, OutputMode::default(), say);
     assert_eq!(
         usual,
         "mcpid: a note\nmcpid: hint: a hint\nmcpid: warning: beware\nmcpid: no\nmcpid: hint: try this\n"
     );
     let verbose = OutputMode { verbose: true, ..OutputMode::default() };
-    assert!(speak(false, verbose, say).1.contains("mcpid: a detail\n"));
+    assert!(output_of(false, verbose, say).1.contains("mcpid: a detail\n"));
 }
 
 #[test]
-fn progress_is_for_terminals_and_makes_way() {
+fn progress_is_drawn_on_terminals_and_cleared() {
     let work = |ui: &mut Ui| {
         ui.progress("1 of 2");
         ui.progress("too soon to be drawn");
         ui.note("done");
     };
-    assert_eq!(speak(false, OutputMode::default(), work).1, "mcpid: done\n");
-    let (_, seen) = speak(true, OutputMode::default(), work);
+    assert_eq!(output_of(false, OutputMode::default(), work).1, "mcpid: done\n");
+    let (_, seen) = output_of(true, OutputMode::default(), work);
     assert_eq!(seen, "\r\u{1b}[K1 of 2\r\u{1b}[Kmcpid: done\n");
     let json = OutputMode { json: true, ..OutputMode::default() };
-    assert!(!speak(true, json, work).1.contains("1 of 2"));
+    assert!(!output_of(true, json, work).1.contains("1 of 2"));
 }
 
 #[test]
-fn a_broken_stdout_is_told_apart() {
+fn a_broken_stdout_has_an_exit_code_of_its_own() {
     for (kind, exit) in
         [(io::ErrorKind::BrokenPipe, Exit::Closed), (io::ErrorKind::StorageFull, Exit::Input)]
     {
@@ -143,7 +143,7 @@ fn a_broken_stdout_is_told_apart() {
 }
 
 #[test]
-fn words_for_a_shell() {
+fn shell_words_are_quoted() {
     for (text, word) in [
         ("plain-1.json", "plain-1.json"),
         ("", "''"),

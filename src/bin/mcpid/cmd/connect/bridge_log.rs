@@ -49,11 +49,7 @@ impl BridgeLog {
     ///
     /// # Errors
     /// The file cannot be opened.
-    pub(super) fn open(
-        file: Option<&Path>,
-        manner: OutputArgs,
-        echo: Echo,
-    ) -> Result<Self, Failure> {
+    pub(super) fn open(file: Option<&Path>, mode: OutputArgs, echo: Echo) -> Result<Self, Failure> {
         let place = match file {
             None => LogTarget::Stderr,
             Some(path) => {
@@ -74,8 +70,7 @@ impl BridgeLog {
             .map_err(|e| Failure::new(Exit::Unavailable, "thread", reason(&e).1))?;
         let sender = queue.clone();
         let log = LogSink::new(move |weight, words| {
-            let wanted =
-                to_file || weight == LogLevel::Warning || (manner.verbose && !manner.quiet);
+            let wanted = to_file || weight == LogLevel::Warning || (mode.verbose && !mode.quiet);
             let words = echo.message(words);
             if wanted && sender.try_send(QueuedLine::Line(line(to_file, weight, &words))).is_err() {
                 lost.fetch_add(1, Ordering::Relaxed);

@@ -11,7 +11,7 @@ use mcpid::profile::Presence;
 use mcpid::tower::{LearningModes, Modes, Paths, RefuseWith};
 use rustls::{ClientConfig, ServerConfig};
 
-use super::reload::FileWatch;
+use super::file_watch::FileWatch;
 use crate::args::pattern_flag::{self, Restricted};
 use crate::args::{GatewayFlags, ModeName, RefusalStatus};
 use crate::cmd::verify::verifier::VerifierSettings;

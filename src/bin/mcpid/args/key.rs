@@ -1,0 +1,127 @@
+//! The flags of the commands on keyfiles: `keygen`, `export` and `passwd`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::PassphraseArgs;
+use super::values::{descriptor, name};
+
+/// Make a key, or import one
+///
+/// Writes an encrypted keyfile that only you can read, and prints the key's id. A file that exists
+/// is never overwritten.
+///
+/// The passphrase is asked for twice. If the answer is empty, one of seven words is generated and
+/// shown once. A passphrase of under 8 characters needs --weak.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  mcpid keygen
+  mcpid keygen -o agent.json --name agent
+  mcpid keygen -o ci.json --passphrase-file ci.pass
+  mcpid keygen -o old.json --import id_ed25519.pem")]
+pub(crate) struct KeygenArgs {
+    /// Where to write the keyfile
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// The name of the key; it can be read without the passphrase
+    #[arg(long, value_name = "TEXT", value_parser = name)]
+    pub(crate) name: Option<String>,
+    /// Take the private key from this file, or - for stdin: JWK, PKCS#8 PEM, OpenSSH, or the seed in
+    /// hex or base64
+    #[arg(long, value_name = "FILE")]
+    pub(crate) import: Option<PathBuf>,
+    /// Do not encrypt: every program that can read the file can sign
+    #[arg(long, conflicts_with_all = ["passphrase_file", "passphrase_fd"])]
+    pub(crate) no_passphrase: bool,
+    /// Accept a passphrase of under 8 characters
+    #[arg(long, conflicts_with = "no_passphrase", help_heading = "Passphrase")]
+    pub(crate) weak: bool,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
+}
+
+/// The forms in which a public key can be exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeyFormat {
+    /// A JSON Web Key (RFC 8037)
+    Jwk,
+    /// A JSON Web Key Set with this one key
+    Jwks,
+    /// SubjectPublicKeyInfo in PEM (RFC 8410)
+    Pem,
+    /// A line for OpenSSH
+    Openssh,
+    /// A did:key identifier
+    Did,
+    /// The 32 bytes in hex
+    Hex,
+    /// The key id: the RFC 7638 thumbprint
+    Thumbprint,
+}
+
+/// Values of the `alg` member of a JWK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum JwkAlgName {
+    /// RFC 8037, which most programs know
+    #[value(name = "EdDSA")]
+    EdDsa,
+    /// RFC 9864
+    #[value(name = "Ed25519")]
+    Ed25519,
+}
+
+/// Print the public part of a key
+///
+/// Never asks for the passphrase: the public part of a keyfile can be read without it.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  mcpid export
+  mcpid export -k agent.json --format pem > agent.pem
+  mcpid export --format jwks --jwk-alg EdDSA
+  mcpid export --format thumbprint")]
+pub(crate) struct ExportArgs {
+    /// The keyfile, or ssh-agent:ID [env: MCPID_KEY]
+    #[arg(short, long, value_name = "KEY")]
+    pub(crate) key: Option<PathBuf>,
+    /// The form of the key
+    #[arg(long, value_name = "FORMAT", default_value = "jwk")]
+    pub(crate) format: KeyFormat,
+    /// Give the JWK an alg member, for programs that require it
+    #[arg(long, value_name = "ALG")]
+    pub(crate) jwk_alg: Option<JwkAlgName>,
+}
+
+/// Change the passphrase of a keyfile
+///
+/// Asks for the present passphrase, then twice for the new one. It needs 8 characters or more, or
+/// --weak. The file is replaced in one step: after a crash too, either the old or the new file is
+/// there.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  mcpid passwd
+  mcpid passwd -k agent.json
+  mcpid passwd -k ci.json --passphrase-file old.pass --new-passphrase-file new.pass
+  mcpid passwd -k agent.json --no-passphrase")]
+pub(crate) struct PasswdArgs {
+    /// The keyfile [env: MCPID_KEY]
+    #[arg(short, long, value_name = "KEY")]
+    pub(crate) key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
+    /// Read the new passphrase from this file; one trailing newline is dropped
+    #[arg(long, value_name = "FILE", help_heading = "Passphrase")]
+    pub(crate) new_passphrase_file: Option<PathBuf>,
+    /// Read the new passphrase from this open file descriptor; one trailing newline is dropped
+    #[arg(long, value_name = "N", value_parser = descriptor, help_heading = "Passphrase")]
+    pub(crate) new_passphrase_fd: Option<u32>,
+    /// Do not encrypt any more: every program that can read the file can sign
+    #[arg(long, conflicts_with_all = ["new_passphrase_file", "new_passphrase_fd"])]
+    pub(crate) no_passphrase: bool,
+    /// Accept a new passphrase of under 8 characters
+    #[arg(long, conflicts_with = "no_passphrase", help_heading = "Passphrase")]
+    pub(crate) weak: bool,
+}
