@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+pub mod amend;
 pub mod capture;
 pub mod digest;
 mod fault;

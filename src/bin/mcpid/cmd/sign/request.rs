@@ -3,12 +3,12 @@
 
 mod curl;
 
-use std::borrow::Cow;
 use std::path::PathBuf;
 
-use mcpid::message::capture::{Captured, Edit};
+use mcpid::message::amend;
+use mcpid::message::capture::Captured;
 use mcpid::message::target::{Origin, Origins, UriError};
-use mcpid::message::{Field, Head, RequestTarget};
+use mcpid::message::{Head, RequestTarget};
 use mcpid::sign::Signed;
 
 use crate::args::rerun_hint::{self, SignChanges};
@@ -265,7 +265,8 @@ fn made(
         }
     }
     if args.format == Some(SignFormat::Http)
-        && let Some((absolute, _)) = on_the_line(&head, &Origins::unknown())?
+        && let Some((absolute, _)) =
+            amend::absolute(&head, &Origins::unknown()).map_err(|e| usage(&e))?
     {
         head = absolute;
     }
@@ -278,28 +279,6 @@ fn head_url<'h>(head: &'h Head<'_>) -> Option<&'h str> {
         RequestTarget::Uri(url) | RequestTarget::Absolute(url) => Some(url),
         _ => None,
     }
-}
-
-/// The head with its whole target on the request line, and that target, where `Host` alone would
-/// lead a reader elsewhere; else nothing.
-fn on_the_line(
-    head: &Head<'static>,
-    origins: &Origins,
-) -> Result<Option<(Head<'static>, String)>, Failure> {
-    let uri = match origins.resolve(head) {
-        // What cannot be resolved cannot be signed either, and is refused there.
-        Err(_) => return Ok(None),
-        Ok(target) if target.follows_from_host() => return Ok(None),
-        Ok(target) => target.target_uri(),
-    };
-    let absolute = RequestTarget::Absolute(Cow::Owned(uri.clone()));
-    let rebuilt = Head::new(head.method().to_owned(), absolute).and_then(|mut rebuilt| {
-        for field in head.fields() {
-            rebuilt.push(field.name().to_owned(), field.value().to_vec())?;
-        }
-        Ok(rebuilt)
-    });
-    rebuilt.map(|head| Some((head, uri))).map_err(|e| Failure::usage(chain(&e)))
 }
 
 fn too_large(failure: Failure) -> Failure {
@@ -318,33 +297,17 @@ fn captured(args: &SignArgs, origins: Origins, ui: &mut Ui) -> Result<RequestToS
     let body = captured.body().to_vec();
     let mut target = None;
     if matches!(head.target(), RequestTarget::Origin(_))
-        && let Some((absolute, uri)) = on_the_line(&head, &origins)?
+        && let Some((absolute, uri)) =
+            amend::absolute(&head, &origins).map_err(|e| Failure::usage(chain(&e)))?
     {
         (head, target) = (absolute, Some(uri));
     }
     Ok(RequestToSign::Read { head, source, body, origins, target })
 }
 
-/// The captured bytes with the new fields in them, and every other byte as it came.
 fn amended(source: &[u8], target: Option<&str>, signed: &Signed) -> Result<Vec<u8>, Failure> {
     let bug = |error: &dyn std::error::Error| Failure::new(Exit::Bug, "bug", chain(error));
     let captured = Captured::parse(source, MOST).map_err(|e| bug(&e))?;
-    let new: Vec<(&str, &str)> = signed.headers().collect();
-    let mut done: Vec<String> = Vec::new();
-    let edit = |field: &Field<'_>| {
-        let Some((_, value)) = new.iter().find(|(name, _)| name.eq_ignore_ascii_case(field.name()))
-        else {
-            return Edit::Keep;
-        };
-        // Several lines of a signature field are one value: the first takes it all.
-        if done.iter().any(|name| name == field.name()) {
-            return Edit::Drop;
-        }
-        done.push(field.name().to_owned());
-        Edit::Value(Cow::Owned((*value).to_owned()))
-    };
-    let has = |name: &str| captured.head().has(&name.to_ascii_lowercase());
-    let added: Vec<_> = new.iter().copied().filter(|(name, _)| !has(name)).collect();
-    let printed = captured.print(target, edit, &added);
-    printed.map_err(|e| bug(&e))
+    let headers: Vec<(&str, &str)> = signed.headers().collect();
+    amend::with_headers(&captured, target, &headers).map_err(|e| bug(&e))
 }
