@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 pub mod amend;
 pub mod capture;
+pub mod captures;
 pub mod digest;
 mod fault;
 mod framing;

@@ -120,8 +120,8 @@ impl Inspector<'_> {
     /// Returns everything that one request claims, with a failure for each part that cannot be
     /// read.
     fn unit(&self, unit: InputUnit) -> Vec<Result<FoundSignature, Failure>> {
-        let InputUnit { input, index, sha256, time_fault, what } = unit;
-        let request = match what {
+        let InputUnit { input, index, sha256, time_fault, content } = unit;
+        let request = match content {
             UnitContent::Failed(failure) => return vec![Err(*failure)],
             UnitContent::Request(request) => *request,
             UnitContent::Line(bytes) => match line::parse(&bytes).map(InputRequest::into_owned) {

@@ -149,9 +149,9 @@ impl VerifyContext {
 
     /// Runs steps 1 to 11, on any thread.
     fn judge(&self, unit: InputUnit, counts: &InputCounts) -> JudgedUnit {
-        let InputUnit { input, index, sha256, time_fault, what } = unit;
+        let InputUnit { input, index, sha256, time_fault, content } = unit;
         let parsed;
-        let request = match &what {
+        let request = match &content {
             UnitContent::Failed(failure) => return JudgedUnit::Failed((**failure).clone()),
             UnitContent::Request(request) => &**request,
             UnitContent::Line(bytes) => match line::parse(bytes) {

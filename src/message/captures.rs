@@ -1,0 +1,183 @@
+//! Inputs in any format: a raw request, an HTTP archive (HAR), or request lines.
+//!
+//! Lines are read one by one, so that a file of lines may have any length.
+
+use std::io::{self, BufRead as _, BufReader, Read};
+use std::ops::ControlFlow;
+
+use super::capture::{CaptureError, Captured};
+use super::har::{Har, HarEntry, HarError};
+use super::{InputKind, InputKindError, InputRequest, detect};
+
+/// The largest raw request or archive, in bytes. A verifier has a limit on bodies; this one only
+/// keeps a wrong file from filling the memory.
+pub const MAX_WHOLE: u64 = 1024 * 1024 * 1024;
+
+/// Bytes from which the format is detected.
+const START: u64 = 64 * 1024;
+
+/// One request of an input.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Capture {
+    /// The raw request.
+    Raw(InputRequest<'static>),
+    /// An entry of an archive.
+    Entry(HarEntry),
+    /// A request line, still to be parsed by [`line::parse`](super::line::parse).
+    Line(Vec<u8>),
+}
+
+/// Why an input, or the rest of it, cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CapturesError {
+    /// Reading failed.
+    #[error("it cannot be read")]
+    Io(#[source] io::Error),
+    /// The format is not known.
+    #[error(transparent)]
+    Kind(#[from] InputKindError),
+    /// A raw request or archive of more than [`MAX_WHOLE`] bytes.
+    #[error("it is larger than {MAX_WHOLE} bytes")]
+    TooLarge,
+    /// Not a raw request.
+    #[error(transparent)]
+    Raw(#[from] CaptureError),
+    /// Not an archive.
+    #[error(transparent)]
+    Har(#[from] HarError),
+    /// Reading a line failed.
+    #[error("line {line} cannot be read")]
+    LineIo {
+        /// The line, counted from 1.
+        line: u64,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+    /// A line of more bytes than allowed.
+    #[error("line {line} is longer than {limit} bytes")]
+    LineTooLong {
+        /// The line, counted from 1.
+        line: u64,
+        /// The limit, in bytes.
+        limit: u64,
+    },
+}
+
+/// An opened input, whose format is known.
+///
+/// ```
+/// use std::ops::ControlFlow;
+///
+/// use mcpid::message::captures::{Capture, Captures};
+/// use mcpid::message::{InputKind, line};
+///
+/// let lines = br#"{"method":"GET","target":"https://mcp.example.com/mcp","headers":[]}"#;
+/// let captures = Captures::open(&lines[..], 4096)?;
+/// assert_eq!(captures.kind(), InputKind::Lines);
+/// let _ = captures.each(&mut |index, capture| {
+///     let Capture::Line(text) = capture else { return ControlFlow::Break(()) };
+///     assert_eq!((index, line::parse(&text).unwrap().head.method()), (0, "GET"));
+///     ControlFlow::Continue(())
+/// })?;
+/// # Ok::<(), mcpid::message::captures::CapturesError>(())
+/// ```
+#[derive(Debug)]
+pub struct Captures<R> {
+    kind: InputKind,
+    /// The beginning of the input, or all of it.
+    start: Vec<u8>,
+    /// The rest, if `start` is not the whole input.
+    rest: Option<BufReader<R>>,
+    largest_line: u64,
+}
+
+impl<R: Read> Captures<R> {
+    /// Reads the beginning of `input` and detects its format. A raw request or an archive is read
+    /// to its end. `max_body` is the largest body, in bytes, that a request line may hold.
+    ///
+    /// # Errors
+    /// [`CapturesError`]: the input cannot be read, is too large, or has no known format.
+    pub fn open(input: R, max_body: u64) -> Result<Self, CapturesError> {
+        let mut reader = BufReader::new(input);
+        let mut start = Vec::new();
+        reader.by_ref().take(START).read_to_end(&mut start).map_err(CapturesError::Io)?;
+        // An input that has ended is not read again: a terminal would ask for more.
+        let mut rest = if (start.len() as u64) < START { None } else { Some(reader) };
+        let kind = detect(&start)?;
+        if let Some(mut reader) = rest.take_if(|_| kind != InputKind::Lines) {
+            reader.by_ref().take(MAX_WHOLE).read_to_end(&mut start).map_err(CapturesError::Io)?;
+            if start.len() as u64 > MAX_WHOLE {
+                return Err(CapturesError::TooLarge);
+            }
+        }
+        // Base64 takes four bytes for three. The head has its own limit, and the rest of an audit
+        // entry repeats parts of the head.
+        let largest_line = max_body.saturating_mul(2).saturating_add(1024 * 1024);
+        Ok(Captures { kind, start, rest, largest_line })
+    }
+
+    /// Returns the format.
+    pub fn kind(&self) -> InputKind {
+        self.kind
+    }
+
+    /// Returns whether the whole input was read already.
+    pub fn is_read(&self) -> bool {
+        self.rest.is_none()
+    }
+
+    /// Calls `give` with each request and its place in the input, counted from 0, until it breaks
+    /// off.
+    ///
+    /// # Errors
+    /// [`CapturesError`]; requests before the error were given.
+    pub fn each(
+        self,
+        give: &mut dyn FnMut(u64, Capture) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, CapturesError> {
+        match self.kind {
+            InputKind::Raw => {
+                let request = Captured::parse(&self.start, MAX_WHOLE)?.into_request();
+                Ok(give(0, Capture::Raw(request.into_owned())))
+            }
+            InputKind::Har => {
+                let har = Har::parse(&self.start)?;
+                Ok((0..).zip(har.iter()).try_for_each(|(n, entry)| give(n, Capture::Entry(entry))))
+            }
+            InputKind::Lines => match self.rest {
+                None => lines(&self.start[..], self.largest_line, give),
+                Some(rest) => lines(self.start.chain(rest), self.largest_line, give),
+            },
+        }
+    }
+}
+
+fn lines(
+    mut input: impl io::BufRead,
+    limit: u64,
+    give: &mut dyn FnMut(u64, Capture) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, CapturesError> {
+    let mut index = 0;
+    for number in 1.. {
+        let mut line = Vec::new();
+        match input.by_ref().take(limit).read_until(b'\n', &mut line) {
+            Ok(0) => break,
+            // The bytes after the limit cannot be told from the next line.
+            Ok(n) if line.last() != Some(&b'\n') && n as u64 == limit => {
+                return Err(CapturesError::LineTooLong { line: number, limit });
+            }
+            Ok(_) if line.trim_ascii().is_empty() => {}
+            Ok(_) => {
+                if give(index, Capture::Line(line)).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+                index += 1;
+            }
+            Err(error) => return Err(CapturesError::LineIo { line: number, error }),
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
