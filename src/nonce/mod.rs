@@ -26,6 +26,7 @@ mod admin;
 #[cfg(feature = "store-contract")]
 pub mod contract;
 pub mod memory;
+pub mod open;
 mod quota;
 #[cfg(feature = "redis")]
 pub mod redis;

@@ -1,4 +1,4 @@
-//! Nonce stores on the command line.
+//! Opens the nonce stores that `--nonces` and `MCPID_NONCES` name, and words the failures.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mcpid::block_on;
 use mcpid::clock::{Clock as _, SystemClock};
-use mcpid::nonce::memory::Memory;
-use mcpid::nonce::redis::{self, Redis, Warning};
-use mcpid::nonce::sqlite::{self, Sqlite, SqliteOptions};
+use mcpid::nonce::open::StoreOptions;
+use mcpid::nonce::redis::Redis;
+use mcpid::nonce::sqlite::{Sqlite, SqliteOptions};
 use mcpid::nonce::url::{RedisUrl, StoreUrl};
 use mcpid::nonce::{NonceStore, Retention, StoreError};
 use rand::rngs::SysRng;
@@ -21,10 +21,10 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;
 
-/// Reads the name of a store, which `named` says where it stands.
+/// Parses the URL of a store. `named` says where the URL was given.
 ///
 /// # Errors
-/// It names none.
+/// `text` is no URL of a store.
 pub(crate) fn url(text: &str, named: NamedBy, ui: &mut Ui) -> Result<StoreUrl, Failure> {
     let source = if named == NamedBy::Variable { "MCPID_NONCES" } else { "--nonces" };
     let url = StoreUrl::parse(text).map_err(|e| {
@@ -42,13 +42,13 @@ pub(crate) fn url(text: &str, named: NamedBy, ui: &mut Ui) -> Result<StoreUrl, F
     Ok(url)
 }
 
-/// The code of the failure to open a store that keeps nonces for less long than is needed.
+/// The failure code of a store that keeps nonces for a shorter time than is needed.
 pub(crate) const TOO_SHORT: &str = "retention";
 
-/// That flags which say how a store is opened do not stand where none is.
+/// Checks that a store is named if a flag says how to open it.
 ///
 /// # Errors
-/// They do.
+/// No store is named.
 pub(crate) fn flags_need_a_store(
     store: Option<&str>,
     evicting: bool,
@@ -64,10 +64,10 @@ pub(crate) fn flags_need_a_store(
     }
 }
 
-/// That a flag which says how a store is opened fits the kind of store that it is.
+/// Checks that a flag that says how to open a store fits the kind of store.
 ///
 /// # Errors
-/// It would change nothing.
+/// The flag would change nothing.
 pub(crate) fn flags_fit(url: &StoreUrl, evicting: bool, raising: bool) -> Result<(), Failure> {
     let why = match url {
         StoreUrl::Redis(_) => return Ok(()),
@@ -81,11 +81,11 @@ pub(crate) fn flags_fit(url: &StoreUrl, evicting: bool, raising: bool) -> Result
         .hint(format!("leave {} out", why.0)))
 }
 
-/// Opens the store that `--nonces` names, for a user who claims in it and needs `retention`.
+/// Opens the store that `--nonces` names, to claim nonces in it with this `retention`.
 ///
 /// # Errors
-/// It names none, or the store cannot be used; under [`TOO_SHORT`], since that would close it for
-/// its other users.
+/// `text` is no URL of a store, or the store cannot be used. The code is [`TOO_SHORT`] if the store
+/// would have to raise its retention, which closes it for its other users.
 pub(crate) fn open(
     text: &str,
     retention: Retention,
@@ -96,23 +96,24 @@ pub(crate) fn open(
     Ok(open_at(&url, retention, allowed, ui)?.store)
 }
 
-/// A store, and what its servers are warned about while it is used.
+/// An open store, and the warnings about its servers.
 pub(crate) struct OpenedStore {
     pub(crate) store: Arc<dyn NonceStore>,
-    warned: StoreWarnings,
+    warnings: StoreWarnings,
 }
 
 impl OpenedStore {
-    /// Says what there is to warn about since the last time.
+    /// Prints the warnings since the last call.
     pub(crate) fn tell(&self, ui: &mut Ui) {
-        tell(&self.warned, ui);
+        print_warnings(&self.warnings, ui);
     }
 }
 
-/// The store of something that serves, by name only: nothing is opened or made.
+/// Returns the URL of a server's store: from the flag, else the variable, else the default file.
+/// Nothing is opened or made.
 ///
 /// # Errors
-/// What names it is no store's URL.
+/// The flag or variable holds no URL of a store.
 pub(crate) fn named_to_serve(flag: Option<&str>, ui: &mut Ui) -> Result<StoreUrl, Failure> {
     match files::nonces(flag)? {
         files::NonceStoreName::Named(text, named) => url(&text, named, ui),
@@ -120,11 +121,10 @@ pub(crate) fn named_to_serve(flag: Option<&str>, ui: &mut Ui) -> Result<StoreUrl
     }
 }
 
-/// Opens the store of something that serves: the flag's, else the variable's, else the file that
-/// nobody needs to name.
+/// Opens the store of a server: from the flag, else the variable, else the default file.
 ///
 /// # Errors
-/// As [`open`].
+/// As for [`open`].
 pub(crate) fn open_to_serve(
     flag: Option<&str>,
     retention: Retention,
@@ -138,11 +138,7 @@ pub(crate) fn open_to_serve(
     open_at(&url, retention, allowed, ui)
 }
 
-/// The same for a store whose name is read already.
-///
-/// # Errors
-/// As [`open`].
-pub(crate) fn open_at(
+fn open_at(
     url: &StoreUrl,
     retention: Retention,
     allowed: ClaimingArgs,
@@ -150,35 +146,23 @@ pub(crate) fn open_at(
 ) -> Result<OpenedStore, Failure> {
     flags_fit(url, allowed.opening.allow_evicting_store, allowed.raise_retention)?;
     let now = SystemClock.now();
-    let warned = StoreWarnings::default();
+    let (options, warnings) = options(url, allowed.opening)?;
+    let opened = options.allow_raising(allowed.raise_retention).open(now, retention, &mut SysRng);
+    print_warnings(&warnings, ui);
     let failed = |error: StoreError| match error.would_close() {
         Some(_) => Failure { code: TOO_SHORT, ..unavailable(url, &error) },
         None => unavailable(url, &error),
     };
-    let store: Arc<dyn NonceStore> = match url {
-        StoreUrl::Memory { max } => memory(*max, retention)?,
-        StoreUrl::Sqlite { path } => {
-            let options = SqliteOptions::new(path, sqlite::boot_id());
-            let options = options.allow_raising(allowed.raise_retention);
-            Arc::new(options.open(now, retention).map_err(failed)?)
-        }
-        StoreUrl::Redis(servers) => {
-            let options = servers_at(servers.clone(), allowed.opening, &warned)?;
-            let opened = options.allow_raising(allowed.raise_retention).open(now, retention);
-            tell(&warned, ui);
-            Arc::new(opened.map_err(failed)?)
-        }
-        other => return Err(unknown(other)),
-    };
+    let store = opened.map_err(failed)?;
     block_on(store.register(now, retention)).map_err(failed)?;
-    Ok(OpenedStore { store, warned })
+    Ok(OpenedStore { store, warnings })
 }
 
-/// Opens the store that `--nonces` names, only to look into it: nothing in it changes, and none
-/// is made.
+/// Opens the store that `--nonces` names to look nonces up. Nothing in it changes, and no store is
+/// made.
 ///
 /// # Errors
-/// As [`open`].
+/// As for [`open`].
 pub(crate) fn look(
     text: &str,
     allowed: OpeningArgs,
@@ -186,62 +170,72 @@ pub(crate) fn look(
 ) -> Result<Arc<dyn NonceStore>, Failure> {
     let url = url(text, NamedBy::Flag, ui)?;
     flags_fit(&url, allowed.allow_evicting_store, false)?;
-    match url {
-        // There is nothing to be seen in it, whatever its retention.
-        StoreUrl::Memory { max } => memory(max, Retention::new(30, 5)),
-        StoreUrl::Sqlite { path } => Ok(Arc::new(read(path)?)),
-        StoreUrl::Redis(servers) => Ok(Arc::new(read_servers(&servers, allowed, ui)?)),
-        other => Err(unknown(&other)),
-    }
+    let (options, warnings) = options(&url, allowed)?;
+    let opened = options.read(SystemClock.now(), &mut SysRng);
+    print_warnings(&warnings, ui);
+    opened.map_err(|e| unavailable(&url, &e))
 }
 
-/// Connects to the servers only to look.
+/// Connects to Redis servers to look nonces up.
 ///
 /// # Errors
-/// They cannot be used.
+/// The servers cannot be used.
 pub(crate) fn read_servers(
     servers: &RedisUrl,
     allowed: OpeningArgs,
     ui: &mut Ui,
 ) -> Result<Redis, Failure> {
-    let warned = Arc::default();
-    let opened = servers_at(servers.clone(), allowed, &warned)?.read();
-    tell(&warned, ui);
-    opened.map_err(|e| unavailable(&StoreUrl::Redis(servers.clone()), &e))
+    let url = StoreUrl::Redis(servers.clone());
+    let (options, warnings) = options(&url, allowed)?;
+    let opened = options.redis().and_then(mcpid::nonce::redis::RedisOptions::read);
+    print_warnings(&warnings, ui);
+    opened.map_err(|e| unavailable(&url, &e))
 }
 
-type StoreWarnings = Arc<Mutex<Vec<Warning>>>;
+/// Opens a file to look nonces up.
+///
+/// # Errors
+/// The file cannot be used.
+pub(crate) fn read(path: PathBuf) -> Result<Sqlite, Failure> {
+    // A reader opens no new boot.
+    let opened = SqliteOptions::new(&path, None).read();
+    opened.map_err(|e| unavailable(&StoreUrl::Sqlite { path }, &e))
+}
 
-/// The variable that holds the password of a Redis store; with `_FILE` behind it, the file's name.
-const PASSWORD: &str = "MCPID_NONCES_PASSWORD";
+type StoreWarnings = Arc<Mutex<Vec<String>>>;
 
-/// Bytes of a password in a file, so that a wrong file does not fill the memory.
-const MOST_PASSWORD: u32 = 4096;
-
-/// The store on the servers that `url` names, with its warnings kept for [`tell`]: each once,
-/// however often a server is connected to anew.
+/// Returns the options for the store that `url` names, and the list that gets its warnings, each
+/// once, however often a server is connected to.
 ///
 /// # Errors
 /// Two passwords are given, or one that is empty or cannot be read.
-fn servers_at(
-    url: RedisUrl,
-    allowed: OpeningArgs,
-    warned: &StoreWarnings,
-) -> Result<redis::RedisOptions, Failure> {
-    let warned = Arc::clone(warned);
-    let password = password(url.password.is_some())?;
-    let options = redis::RedisOptions::new(url).allow_evicting(allowed.allow_evicting_store);
-    let options = options.on_warning(move |warning| {
-        let mut warned = warned.lock().unwrap_or_else(PoisonError::into_inner);
-        if !warned.contains(&warning) {
-            warned.push(warning);
-        }
-    });
+fn options(url: &StoreUrl, allowed: OpeningArgs) -> Result<(StoreOptions, StoreWarnings), Failure> {
+    let warnings = StoreWarnings::default();
+    let list = Arc::clone(&warnings);
+    let options = StoreOptions::new(url.clone())
+        .allow_evicting(allowed.allow_evicting_store)
+        .on_warning(move |warning| {
+            let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
+            if !list.contains(&warning) {
+                list.push(warning);
+            }
+        });
+    let password = match url {
+        StoreUrl::Redis(servers) => password(servers.password.is_some())?,
+        _ => None,
+    };
     Ok(match password {
-        Some(password) => options.password(password),
-        None => options,
+        Some(password) => (options.password(password), warnings),
+        None => (options, warnings),
     })
 }
+
+/// The variable with the password of a Redis store. With `_FILE` at its end, the variable names a
+/// file that holds the password.
+const PASSWORD: &str = "MCPID_NONCES_PASSWORD";
+
+/// The longest password in a file, in bytes, so that a wrong file does not fill the memory.
+const MOST_PASSWORD: u32 = 4096;
 
 fn password(in_url: bool) -> Result<Option<Zeroizing<String>>, Failure> {
     let file = format!("{PASSWORD}_FILE");
@@ -277,41 +271,21 @@ fn password(in_url: bool) -> Result<Option<Zeroizing<String>>, Failure> {
     Ok(Some(text))
 }
 
-/// Says what the servers are warned about when they are connected to.
-fn tell(warned: &StoreWarnings, ui: &mut Ui) {
-    for warning in warned.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-        ui.warning(&warning.to_string());
+/// Prints the warnings, and empties the list. The lock is not held while a warning is printed.
+fn print_warnings(warnings: &StoreWarnings, ui: &mut Ui) {
+    let list = std::mem::take(&mut *warnings.lock().unwrap_or_else(PoisonError::into_inner));
+    for warning in list {
+        ui.warning(&warning);
     }
 }
 
-/// Opens a file only to look into it.
-///
-/// # Errors
-/// It cannot be used.
-pub(crate) fn read(path: PathBuf) -> Result<Sqlite, Failure> {
-    // Who only looks opens no new boot either.
-    let opened = SqliteOptions::new(&path, None).read();
-    opened.map_err(|e| unavailable(&StoreUrl::Sqlite { path }, &e))
-}
-
-fn memory(max: Option<usize>, retention: Retention) -> Result<Arc<dyn NonceStore>, Failure> {
-    let (now, url) = (SystemClock.now(), StoreUrl::Memory { max });
-    let store = Memory::new(now, retention, &mut SysRng).map_err(|e| unavailable(&url, &e))?;
-    // A window that it cannot remember is refused here, not with every request.
-    block_on(store.register(now, retention)).map_err(|e| unavailable(&url, &e))?;
-    Ok(Arc::new(match max {
-        Some(max) => store.bounded(max),
-        None => store,
-    }))
-}
-
-/// For a store that the library can name and this program cannot open.
+/// Returns the failure for a kind of store that this build does not have.
 pub(crate) fn unknown(url: &StoreUrl) -> Failure {
     let message = format!("this build cannot use the nonce store {url}");
     Failure::new(Exit::Unavailable, "unavailable", message)
 }
 
-/// What a store's error is to the caller.
+/// Returns the failure for an error of the store.
 pub(crate) fn unavailable(url: &StoreUrl, error: &dyn std::error::Error) -> Failure {
     let message = format!("the nonce store {url}: {}", chain(error));
     Failure::new(Exit::Unavailable, "unavailable", message)

@@ -1,0 +1,175 @@
+//! Opens the nonce store that a URL names.
+
+use std::fmt;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::memory::Memory;
+use super::url::StoreUrl;
+use super::{NonceStore, Retention, StoreError};
+use crate::clock::Timestamp;
+
+/// How to open the store that a URL names.
+///
+/// ```
+/// use mcpid::clock::Timestamp;
+/// use mcpid::nonce::Retention;
+/// use mcpid::nonce::open::StoreOptions;
+/// use mcpid::nonce::url::StoreUrl;
+/// use rand::rngs::SysRng;
+///
+/// let url = StoreUrl::parse("memory:?max=1000")?;
+/// let now = Timestamp::from_unix(1_795_773_600);
+/// let store = StoreOptions::new(url).open(now, Retention::new(30, 5), &mut SysRng)?;
+/// // A user of the store now registers its retention: store.register(now, retention).await
+/// # drop(store);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+#[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "settings of Redis stores"))]
+pub struct StoreOptions {
+    url: StoreUrl,
+    evicting_allowed: bool,
+    raising_allowed: bool,
+    password: Option<Zeroizing<String>>,
+    warn: Arc<dyn Fn(String) + Send + Sync>,
+}
+
+impl fmt::Debug for StoreOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Neither the password nor that of the URL.
+        f.debug_struct("StoreOptions").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl StoreOptions {
+    /// Options for the store that `url` names.
+    pub fn new(url: StoreUrl) -> Self {
+        StoreOptions {
+            url,
+            evicting_allowed: false,
+            raising_allowed: false,
+            password: None,
+            warn: Arc::new(|_| {}),
+        }
+    }
+
+    /// Allows Redis servers that evict keys when they are full. A nonce can then be used twice,
+    /// unnoticed.
+    #[must_use]
+    pub fn allow_evicting(mut self, allow: bool) -> Self {
+        self.evicting_allowed = allow;
+        self
+    }
+
+    /// Allows the store to raise its retention, which closes it for all its users for a time (see
+    /// [`WouldClose`](super::WouldClose)).
+    #[must_use]
+    pub fn allow_raising(mut self, allow: bool) -> Self {
+        self.raising_allowed = allow;
+        self
+    }
+
+    /// Sets the password of Redis servers, in place of one in the URL.
+    #[must_use]
+    pub fn password(mut self, password: Zeroizing<String>) -> Self {
+        self.password = Some(password);
+        self
+    }
+
+    /// Sets the function that gets each warning about a Redis server, whenever the store connects
+    /// to one. The same warning may come several times.
+    #[must_use]
+    pub fn on_warning(mut self, warn: impl Fn(String) + Send + Sync + 'static) -> Self {
+        self.warn = Arc::new(warn);
+        self
+    }
+
+    /// Opens the store to claim nonces in it. A store that does not exist yet is made. Blocks until
+    /// the file is open or the servers are connected. Call [`NonceStore::register`] before the
+    /// first claim.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the store cannot be used, would have to raise its retention and may not, or
+    /// this build has no stores of this kind.
+    pub fn open<R: rand::TryCryptoRng>(
+        self,
+        now: Timestamp,
+        retention: Retention,
+        rng: &mut R,
+    ) -> Result<Arc<dyn NonceStore>, StoreError> {
+        match self.url {
+            StoreUrl::Memory { max } => memory(max, now, retention, rng),
+            #[cfg(feature = "sqlite")]
+            StoreUrl::Sqlite { path } => {
+                use super::sqlite::{SqliteOptions, boot_id};
+                let options =
+                    SqliteOptions::new(path, boot_id()).allow_raising(self.raising_allowed);
+                Ok(Arc::new(options.open(now, retention)?))
+            }
+            #[cfg(feature = "redis")]
+            StoreUrl::Redis(_) => Ok(Arc::new(self.redis()?.open(now, retention)?)),
+            #[cfg(not(all(feature = "sqlite", feature = "redis")))]
+            _ => Err(StoreError::new("this build has no stores of this kind")),
+        }
+    }
+
+    /// Opens the store only to look nonces up. Nothing in it changes, and no store is made. A store
+    /// in memory is empty.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the store does not exist, cannot be used, or this build has no stores of
+    /// this kind.
+    pub fn read<R: rand::TryCryptoRng>(
+        self,
+        now: Timestamp,
+        rng: &mut R,
+    ) -> Result<Arc<dyn NonceStore>, StoreError> {
+        match self.url {
+            StoreUrl::Memory { max } => memory(max, now, Retention::new(0, 0), rng),
+            #[cfg(feature = "sqlite")]
+            // A reader opens no new boot.
+            StoreUrl::Sqlite { path } => {
+                Ok(Arc::new(super::sqlite::SqliteOptions::new(path, None).read()?))
+            }
+            #[cfg(feature = "redis")]
+            StoreUrl::Redis(_) => Ok(Arc::new(self.redis()?.read()?)),
+            #[cfg(not(all(feature = "sqlite", feature = "redis")))]
+            _ => Err(StoreError::new("this build has no stores of this kind")),
+        }
+    }
+
+    /// Returns the options of the Redis store that the URL names.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the URL names another kind of store.
+    #[cfg(feature = "redis")]
+    pub fn redis(self) -> Result<super::redis::RedisOptions, StoreError> {
+        let StoreUrl::Redis(url) = self.url else {
+            return Err(StoreError::new("it is not on Redis servers"));
+        };
+        let warn = self.warn;
+        let options = super::redis::RedisOptions::new(url)
+            .allow_evicting(self.evicting_allowed)
+            .allow_raising(self.raising_allowed)
+            .on_warning(move |warning| warn(warning.to_string()));
+        Ok(match self.password {
+            Some(password) => options.password(password),
+            None => options,
+        })
+    }
+}
+
+fn memory<R: rand::TryCryptoRng>(
+    max: Option<usize>,
+    now: Timestamp,
+    retention: Retention,
+    rng: &mut R,
+) -> Result<Arc<dyn NonceStore>, StoreError> {
+    let store = Memory::new(now, retention, rng).map_err(|e| StoreError::new(e.to_string()))?;
+    Ok(Arc::new(match max {
+        Some(max) => store.bounded(max),
+        None => store,
+    }))
+}
