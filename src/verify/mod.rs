@@ -26,6 +26,7 @@ pub mod coverage;
 pub mod covered;
 pub mod parameters;
 pub mod rejection;
+pub mod report;
 mod standing;
 mod statement;
 mod verdict;

@@ -16,6 +16,7 @@ use mcpid::message::line;
 use mcpid::message::shown::quoted;
 use mcpid::message::target::Origins;
 use mcpid::nonce::NonceStore;
+use mcpid::verify::report::{TimeSource, VerdictReport};
 use mcpid::verify::{DEFAULT_MAX_BODY, MAX_HEAD, Statement};
 use serde::Serialize;
 
@@ -26,7 +27,7 @@ use crate::input::nonce_store;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;
-use crate::output::verdict::{TimeSource, Verdict};
+use crate::output::verdict;
 
 /// The most signatures of one request that are shown. It is more than a verifier takes, so that a
 /// user can see why a verifier refused; but the number comes from outside, and each signature
@@ -85,7 +86,7 @@ pub(crate) fn run(args: &InspectArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 
 /// One signature of one request, or a request without a signature.
 struct FoundSignature {
-    claims: Verdict,
+    claims: VerdictReport,
     /// The signature base, or why there is none. None for an unsigned request.
     base: Option<Result<String, String>>,
     /// The signature's bytes, or what is wrong with them.
@@ -97,7 +98,7 @@ struct FoundSignature {
 #[derive(Serialize)]
 struct Inspected<'a> {
     #[serde(flatten)]
-    claims: &'a Verdict,
+    claims: &'a VerdictReport,
     base: Option<&'a str>,
     signature: Option<String>,
     seen: Option<&'a SeenJson>,
@@ -138,8 +139,10 @@ impl Inspector<'_> {
             },
         };
         let origins = Origins::unknown();
-        let about =
-            || Verdict::of((&*input, index), &request, &origins, "", time).by(sha256.clone(), None);
+        let about = || {
+            VerdictReport::new((&*input, index), &request, &origins, "", time)
+                .with_sources(sha256.clone(), None)
+        };
         let malformed = |why: String| {
             let message = format!("{input} [{index}]: {why}");
             Failure::new(Exit::Input, "signature_malformed", message)
@@ -186,7 +189,7 @@ impl Inspector<'_> {
 
     fn candidate(
         &self,
-        about: Verdict,
+        about: VerdictReport,
         request: &InputRequest<'_>,
         candidate: Candidate<'_>,
     ) -> Result<FoundSignature, Failure> {
@@ -207,11 +210,12 @@ impl Inspector<'_> {
         Ok(FoundSignature { claims, base: Some(base), signature: Some(signature), seen })
     }
 
-    fn seen(&self, claims: &Verdict) -> Result<Option<SeenJson>, Failure> {
-        let (Some(store), Some((key, nonce))) = (&self.store, claims.pair()) else {
+    fn seen(&self, claims: &VerdictReport) -> Result<Option<SeenJson>, Failure> {
+        let (Some(store), Some(key), Some(nonce)) = (&self.store, &claims.key, &claims.nonce)
+        else {
             return Ok(None);
         };
-        let Some(key) = KeyId::from_text(key) else { return Ok(None) };
+        let Some(key) = KeyId::from_text(&key.id) else { return Ok(None) };
         match block_on(store.peek(claims.now(), &key, nonce)) {
             Ok(None) => Ok(Some(SeenJson { seen: false, first: None, until: None })),
             Ok(Some(seen)) => Ok(Some(SeenJson {
@@ -255,7 +259,7 @@ impl SignaturePrinter<'_> {
         }
         if self.args.base {
             let here = [self.held_back.as_ref(), Some(&found)].into_iter().flatten();
-            let label = here.rev().find_map(|found| found.claims.label()).map(str::to_owned);
+            let label = here.rev().find_map(|found| found.claims.label.clone());
             let one = InspectArgs { label, ..self.args.clone() };
             return Err(Failure::usage("--base prints one signature's bytes, and here are more")
                 .hint(rerun_hint::inspect(&one)));
@@ -300,10 +304,10 @@ impl FoundSignature {
             false => String::new(),
         };
         let mut more = Vec::new();
-        match claims.label() {
+        match &claims.label {
             None => first.push_str("unsigned"),
             Some(label) => {
-                first += &format!("signature {}{}", quoted(label), claims.as_of("ages"));
+                first += &format!("signature {}{}", quoted(label), verdict::as_of(claims, "ages"));
                 more.push(("seen", seen.as_ref().map_or("not asked".to_owned(), SeenJson::shown)));
             }
         }
@@ -314,7 +318,7 @@ impl FoundSignature {
             more.push(("signature", format!("malformed: {why}")));
         }
         ui.line(&ui.shown(&first))?;
-        claims.print_facts(&more, ui)
+        verdict::print_facts(claims, &more, ui)
     }
 }
 

@@ -12,6 +12,7 @@ use mcpid::message::har::TimeFault;
 use mcpid::message::line;
 use mcpid::message::{Body, InputRequest};
 use mcpid::nonce::within_run::WithinRun;
+use mcpid::verify::report::{TimeSource, VerdictReport};
 use mcpid::verify::{BodyHeld, DEFAULT_MAX_BODY, Refusal, Replay, Unread, Verifier};
 use serde_json::value::RawValue;
 
@@ -22,7 +23,7 @@ use crate::input::nonce_store;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;
-use crate::output::verdict::{TimeSource, Verdict};
+use crate::output::verdict;
 use verifier::VerifierSettings;
 
 /// Judges the inputs and prints the verdicts.
@@ -34,7 +35,7 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let mut tally = VerdictTally::default();
     // The first verdict is held back until a second one follows, since only one of several needs a
     // name.
-    let mut held_back: Option<Verdict> = None;
+    let mut held_back: Option<VerdictReport> = None;
     parallel::in_order(
         32,
         |units| inputs.each(&counts, &mut |unit| units.send(unit)),
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
                 Err(failure) => {
                     tally.failed(failure.exit);
                     if let Some(first) = held_back.take() {
-                        first.print(true, ui)?;
+                        verdict::print(&first, true, ui)?;
                     }
                     ui.failure(&failure);
                     return Ok(());
@@ -54,12 +55,12 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
             };
             tally.count(&verdict);
             if let Some(first) = held_back.take() {
-                first.print(true, ui)?;
-                verdict.print(true, ui)?;
+                verdict::print(&first, true, ui)?;
+                verdict::print(&verdict, true, ui)?;
             } else if tally.verdicts + tally.failures == 1 && !inputs.many() {
                 held_back = Some(verdict);
             } else {
-                verdict.print(true, ui)?;
+                verdict::print(&verdict, true, ui)?;
             }
             if ui.shows_progress() {
                 ui.progress(&tally.progress(InputCounts::of(&counts.bytes), size));
@@ -70,7 +71,7 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     // If requests were skipped, the verdict is named, and the others are counted.
     let passed_over = InputCounts::of(&counts.preflights) + InputCounts::of(&counts.elsewhere) > 0;
     if let Some(only) = &held_back {
-        only.print(passed_over, ui)?;
+        verdict::print(only, passed_over, ui)?;
         hints(args, only, ui);
     }
     if passed_over || inputs.many() || tally.verdicts + tally.failures != 1 {
@@ -90,9 +91,9 @@ enum JudgedUnit {
     /// A request whose target `--only` excludes.
     Elsewhere,
     Failed(Failure),
-    Done(Box<Verdict>),
-    Claim(Box<Verdict>, BodyHeld),
-    ClaimUnread(Box<Verdict>, Unread, String),
+    Done(Box<VerdictReport>),
+    Claim(Box<VerdictReport>, BodyHeld),
+    ClaimUnread(Box<VerdictReport>, Unread, String),
 }
 
 /// What all workers share.
@@ -190,27 +191,27 @@ impl VerifyContext {
             }
         };
         let (origins, profile) = (self.judging.origins(), &self.judging.profile().name);
-        let verdict = Verdict::of(place, request, origins, profile, (now, source))
-            .by(sha256, self.trust.clone());
+        let verdict = VerdictReport::new(place, request, origins, profile, (now, source))
+            .with_sources(sha256, self.trust.clone());
         if let Some(only) = &self.only
-            && !verdict.is_for(only)
+            && !verdict.has_target_prefix(only)
         {
             InputCounts::one(&counts.elsewhere);
             return JudgedUnit::Elsewhere;
         }
         if let Some(why) = timeless {
-            return JudgedUnit::Done(Box::new(verdict.timeless(why)));
+            return JudgedUnit::Done(Box::new(verdict.without_time(why)));
         }
         let head = &request.head;
         let head_held = match verifier.judge_head(head) {
             Ok(held) => held,
             Err(rejection) => return JudgedUnit::Done(Box::new(verdict.rejected(rejection))),
         };
-        let verdict = verdict.beside(head_held.failed());
+        let verdict = verdict.with_failed(head_held.failed());
         let (bytes, doubt) = match &request.body {
             Body::Kept(bytes) => (bytes, None),
             Body::NotKept => {
-                let verdict = Box::new(verdict.stating(head_held.statement()));
+                let verdict = Box::new(verdict.with_statement(head_held.statement()));
                 let why = "its body was not kept".to_owned();
                 return JudgedUnit::ClaimUnread(verdict, head_held.unread(), why);
             }
@@ -221,13 +222,16 @@ impl VerifyContext {
         if let Some(why) = doubt
             && !digest_fits(request, bytes)
         {
-            let verdict = Box::new(verdict.stating(head_held.statement()));
+            let verdict = Box::new(verdict.with_statement(head_held.statement()));
             return JudgedUnit::ClaimUnread(verdict, head_held.unread(), why);
         }
         match verifier.judge_body(head_held, bytes) {
             Ok(held) => {
                 let statement = held.statement(head);
-                JudgedUnit::Claim(Box::new(verdict.stating(statement).beside(held.failed())), held)
+                JudgedUnit::Claim(
+                    Box::new(verdict.with_statement(statement).with_failed(held.failed())),
+                    held,
+                )
             }
             Err(rejection) => JudgedUnit::Done(Box::new(verdict.rejected(rejection))),
         }
@@ -240,8 +244,8 @@ impl VerifyContext {
     }
 
     /// Runs step 12, in the order of the inputs.
-    fn settle(&self, outcome: JudgedUnit) -> Result<Option<Verdict>, Failure> {
-        let unavailable = |verdict: &Verdict, e: &dyn std::error::Error| {
+    fn settle(&self, outcome: JudgedUnit) -> Result<Option<VerdictReport>, Failure> {
+        let unavailable = |verdict: &VerdictReport, e: &dyn std::error::Error| {
             let message = format!("{} [{}]: {}", verdict.input, verdict.index, chain(e));
             Failure::new(Exit::Unavailable, "unavailable", message)
         };
@@ -256,7 +260,7 @@ impl VerifyContext {
             },
             JudgedUnit::ClaimUnread(verdict, unread, why) => {
                 match block_on(self.verifier.claim_unread(unread)) {
-                    Ok(seen) => verdict.unjudged(&why, seen),
+                    Ok(seen) => verdict.without_body(&why, seen),
                     Err(Refusal::Rejected(rejection)) => verdict.rejected(rejection),
                     Err(error) => return Err(unavailable(&verdict, &error)),
                 }
@@ -284,15 +288,15 @@ struct VerdictTally {
 }
 
 impl VerdictTally {
-    fn count(&mut self, verdict: &Verdict) {
+    fn count(&mut self, verdict: &VerdictReport) {
         self.verdicts += 1;
-        match verdict.exit {
+        match verdict::exit(verdict) {
             Exit::Ok => self.accepted += 1,
             Exit::Rejected => self.rejected += 1,
             _ => self.unjudged += 1,
         }
         self.on_revoked += u64::from(verdict.rests_on_revoked_key());
-        self.exit = self.exit.max(verdict.exit);
+        self.exit = self.exit.max(verdict::exit(verdict));
     }
 
     fn failed(&mut self, exit: Exit) {
@@ -327,8 +331,8 @@ impl VerdictTally {
 }
 
 /// Prints at most two hints for a verdict, which can be pasted.
-fn hints(args: &VerifyArgs, verdict: &Verdict, ui: &mut Ui) {
-    let Some(rejection) = verdict.rejection() else { return };
+fn hints(args: &VerifyArgs, verdict: &VerdictReport, ui: &mut Ui) {
+    let Some(rejection) = &verdict.rejection else { return };
     match rejection.code().as_str() {
         "expired" | "not_yet_valid" => {
             if let Some(created) = verdict.created() {

@@ -10,7 +10,7 @@ use mcpid::verify::coverage::Changes;
 use mcpid::verify::{DEFAULT_MAX_BODY, Replay, Verifier};
 use serde_json::value::RawValue;
 
-use crate::args::JudgingArgs;
+use crate::args::VerifierArgs;
 use crate::args::coverage_flags;
 use crate::input::captures::hex;
 use crate::keys::trust_file;
