@@ -7,7 +7,6 @@ mod input;
 mod keys;
 mod output;
 mod prompt;
-mod stage;
 
 use std::ffi::OsString;
 use std::io::Write as _;

@@ -1,19 +1,21 @@
-//! `mcpid demo`: the whole story in one run. A key is made, a request signed and accepted; then
-//! the same bytes again, one changed byte, an old request and an unsigned one are refused.
+//! `mcpid demo`: shows in one run what mcpid accepts and refuses. A request is signed and accepted;
+//! then the same bytes again, one changed byte, an old request and an unsigned one are refused.
 
-use std::net::SocketAddr;
+mod servers;
+
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::keyfile::{KdfCost, Keyfile};
 use mcpid::key::trust::{self, NewEntry, Registry};
 use mcpid::key::{SecretKey, Sign, store};
-use mcpid::message::target::{Origin, Origins};
+use mcpid::message::target::Origins;
 use mcpid::message::{Head, RequestTarget};
-use mcpid::nonce::memory::Memory;
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signer};
-use mcpid::verify::{Replay, Verifier};
 use rand::rngs::SysRng;
 use serde_json::{Value, json};
 
@@ -21,19 +23,19 @@ use crate::args::DemoArgs;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain, reason};
 use crate::output::ui::Ui;
-use crate::stage::Stage;
+use servers::DemoServers;
 
-/// What is paid, and what a thief would rather have paid: one byte apart.
+/// The signed payment, and a payment that differs from it in one byte.
 const BODY: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"pay","arguments":{"to":"bob","amount":100}}}"#;
 const TAMPERED: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"pay","arguments":{"to":"bob","amount":900}}}"#;
 
-/// Tells the story.
+/// Runs all steps.
 pub(crate) fn run(_args: &DemoArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let failed = |e: &dyn std::error::Error| Failure::new(Exit::Input, "demo", chain(e));
     let folder = tempfile::tempdir().map_err(|e| no_folder(&e))?;
     let (keyfile, trustfile) = (folder.path().join("key.json"), folder.path().join("trust.json"));
 
-    // A key, at rest as `keygen` would leave it, and opened again from there.
+    // A keyfile as `keygen` writes it, opened again.
     let made = SecretKey::generate(&mut SysRng).map_err(|e| failed(&e))?;
     let passphrase = b"only for this demo";
     let now = SystemClock.now();
@@ -42,42 +44,44 @@ pub(crate) fn run(_args: &DemoArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     store::create_keyfile(&keyfile, &sealed).map_err(|e| failed(&e))?;
     let opened = store::load_keyfile(&keyfile).map_err(|e| failed(&e))?;
     let key = Arc::new(opened.open(Some(passphrase)).map_err(|e| failed(&e))?);
-    let mut story = Story { steps: Vec::new(), right: true };
-    story.made("a key", &format!("sealed in an encrypted keyfile: {}", key.public().id()), ui)?;
+    let mut steps = DemoSteps { steps: Vec::new(), as_expected: true };
+    steps.made("a key", &format!("sealed in an encrypted keyfile: {}", key.public().id()), ui)?;
 
-    // The server's registry.
     let entry = NewEntry { name: Some("alice".to_owned()), ..NewEntry::new(key.public().clone()) };
     trust::create_or_edit(&trustfile, |document| document.add(&entry)).map_err(|e| failed(&e))?;
     let registry = Arc::new(Registry::load(&[&trustfile]).map_err(|e| failed(&e))?);
-    story.made("a trust file", "which says that the key is alice's", ui)?;
+    steps.made("a trust file", "which says that the key is alice's", ui)?;
 
-    let stage = open(registry).map_err(|e| {
+    let servers = DemoServers::start(registry).map_err(|e| {
         let message = format!("cannot listen on 127.0.0.1: {}", chain(&*e));
         Failure::new(Exit::Unavailable, "listener", message)
     })?;
-    let url = format!("http://{}/mcp", stage.address());
-    story.made("a server", &format!("{url}, behind the verification engine"), ui)?;
+    let url = servers.url();
+    steps.made("a gateway", &format!("{url}, in front of an MCP server"), ui)?;
 
-    let signed = request(&key, &url, BODY, SystemClock.now())?;
-    let old = request(&key, &url, BODY, SystemClock.now().plus(-600))?;
-    let tampered = signed.replacen(BODY, TAMPERED, 1);
-    let unsigned = unsigned(&signed);
-    for (sent, bytes, expected) in [
-        ("pay bob 100, signed by alice", &signed, Ok("done, as alice asked")),
-        ("the very same bytes again", &signed, Err("nonce_replayed")),
-        ("the same with 900 for 100, one byte changed", &tampered, Err("digest_mismatch")),
-        ("a request that alice signed 10 minutes ago", &old, Err("expired")),
-        ("a request without a signature", &unsigned, Err("signature_missing")),
-    ] {
-        let (status, body) = stage.send(bytes.as_bytes()).map_err(|e| failed(&e))?;
-        story.sent(sent, &status, &body, expected, ui)?;
+    let signed = request(&key, url, SystemClock.now())?;
+    let old = request(&key, url, SystemClock.now().plus(-600))?;
+    let tampered = signed.clone().map(|_| Full::from(TAMPERED));
+    let mut unsigned = signed.clone();
+    for name in ["content-digest", "signature-input", "signature"] {
+        unsigned.headers_mut().remove(name);
     }
-    drop(stage);
+    for (sent, request, expected) in [
+        ("pay bob 100, signed by alice", signed.clone(), Ok("done, as alice asked")),
+        ("the very same bytes again", signed, Err("nonce_replayed")),
+        ("the same with 900 for 100, one byte changed", tampered, Err("digest_mismatch")),
+        ("a request that alice signed 10 minutes ago", old, Err("expired")),
+        ("a request without a signature", unsigned, Err("signature_missing")),
+    ] {
+        let (status, body) = servers.send(request).map_err(|e| failed(&*e))?;
+        steps.sent(sent, &status.to_string(), &body, expected, ui)?;
+    }
+    drop(servers);
     folder.close().map_err(|e| failed(&e))?;
-    story.end(ui)
+    steps.end(ui)
 }
 
-/// The temporary folder cannot be made.
+/// Returns the failure to make the temporary folder.
 fn no_folder(error: &std::io::Error) -> Failure {
     let (code, why) = match error.kind() {
         std::io::ErrorKind::NotFound => ("no_folder", "no such folder".to_owned()),
@@ -88,42 +92,12 @@ fn no_folder(error: &std::io::Error) -> Failure {
     Failure::new(Exit::Input, code, message).hint("TMPDIR=. mcpid demo")
 }
 
-fn open(registry: Arc<Registry>) -> Result<Stage, Box<dyn std::error::Error>> {
-    // Every key that this server trusts was made after it started, so that nobody can have shown
-    // it a nonce before: it needs no floor (DESIGN section 6).
-    let origins = |address: SocketAddr| Origin::parse(&format!("http://{address}"));
-    let retention = Verifier::new(
-        Profile::mcp(),
-        Arc::clone(&registry),
-        Origins::unknown(),
-        Arc::new(SystemClock),
-        Replay::Unchecked,
-    )
-    .retention();
-    let memory = Memory::new(SystemClock.now(), retention, &mut SysRng)?.without_floor();
-    let mut wrong = None;
-    let stage = Stage::open(|address| {
-        let ours = origins(address).map(|origin| Origins::new([origin]));
-        let ours = ours.unwrap_or_else(|e| {
-            wrong = Some(e);
-            Origins::unknown()
-        });
-        let replay = Replay::Claim(Arc::new(memory));
-        Verifier::new(Profile::mcp(), registry, ours, Arc::new(SystemClock), replay)
-    })?;
-    match wrong {
-        Some(error) => Err(error.into()),
-        None => Ok(stage),
-    }
-}
-
-/// A signed request as it goes over the wire.
+/// Returns the payment as a request to `url`, signed at `created`.
 fn request(
     key: &Arc<SecretKey>,
     url: &str,
-    body: &str,
     created: Timestamp,
-) -> Result<String, Failure> {
+) -> Result<Request<Full<Bytes>>, Failure> {
     let failed = |e: &dyn std::error::Error| Failure::new(Exit::Bug, "bug", chain(e));
     let target = RequestTarget::from_url(url.to_owned()).map_err(|e| failed(&e))?;
     let mut head = Head::new("POST", target).map_err(|e| failed(&e))?;
@@ -132,33 +106,25 @@ fn request(
     let key: Arc<dyn Sign> = Arc::clone(key) as Arc<dyn Sign>;
     let origins = Origins::unknown();
     let signed = Signer::new(key, &Profile::mcp())
-        .and_then(|signer| signer.sign(&head, &origins, body.as_bytes(), created, &nonce))
+        .and_then(|signer| signer.sign(&head, &origins, BODY.as_bytes(), created, &nonce))
         .map_err(|e| failed(&e))?;
     let target = origins.resolve(&head).map_err(|e| failed(&e))?;
-    let mut text = format!("POST {} HTTP/1.1\r\n", target.request_target());
-    text += &format!("Host: {}\r\nContent-Type: application/json\r\n", target.authority());
+    let mut request = Request::post(url)
+        .header("host", target.authority())
+        .header("content-type", "application/json");
     for (name, value) in signed.headers() {
-        text += &format!("{name}: {value}\r\n");
+        request = request.header(name, value);
     }
-    text += &format!("Content-Length: {}\r\n\r\n{body}", body.len());
-    Ok(text)
+    request.body(Full::from(BODY)).map_err(|e| failed(&e))
 }
 
-/// The same request as a client that knows of no signatures sends it.
-fn unsigned(request: &str) -> String {
-    let of_signing = |line: &&str| {
-        !["Content-Digest:", "Signature-Input:", "Signature:"].iter().any(|n| line.starts_with(n))
-    };
-    request.split_inclusive("\r\n").filter(of_signing).collect()
-}
-
-/// The story so far, and whether it went as it should.
-struct Story {
+/// The steps so far, and whether all ended as expected.
+struct DemoSteps {
     steps: Vec<Value>,
-    right: bool,
+    as_expected: bool,
 }
 
-impl Story {
+impl DemoSteps {
     fn made(&mut self, what: &str, about: &str, ui: &mut Ui) -> Result<(), Failure> {
         self.steps.push(json!({ "made": what, "about": about }));
         if ui.json() { Ok(()) } else { ui.line(&format!("made  {what}, {about}")) }
@@ -176,33 +142,33 @@ impl Story {
         let text = |pointer| answer.pointer(pointer).and_then(Value::as_str);
         let done = text("/result/content/0/text");
         let reason = text("/error/data/reason");
-        let as_told = match expected {
+        let as_expected = match expected {
             Ok(words) => status == "200 OK" && done == Some(words),
             Err(code) => status == "403 Forbidden" && reason == Some(code),
         };
-        self.right &= as_told;
+        self.as_expected &= as_expected;
         let said = done.or(reason).unwrap_or(body);
         self.steps.push(json!({
-            "sent": sent, "status": status, "answer": said, "as_expected": as_told,
+            "sent": sent, "status": status, "answer": said, "as_expected": as_expected,
         }));
         if ui.json() {
             return Ok(());
         }
         ui.line(&format!("sent  {sent}"))?;
-        let but = if as_told { "" } else { "   (this is not what should have happened)" };
+        let but = if as_expected { "" } else { "   (this is not what should have happened)" };
         ui.line(&format!("      {status}: {said}{but}"))
     }
 
     fn end(self, ui: &mut Ui) -> Result<Exit, Failure> {
         if ui.json() {
-            let story = json!({ "version": 1, "ok": self.right, "steps": self.steps });
-            ui.json_line(&story)?;
+            let result = json!({ "version": 1, "ok": self.as_expected, "steps": self.steps });
+            ui.json_line(&result)?;
         }
-        if self.right {
+        if self.as_expected {
             ui.note("all as it should be, and no file is left behind");
             Ok(Exit::Ok)
         } else {
-            Err(Failure::new(Exit::Bug, "bug", "the story did not go as it should"))
+            Err(Failure::new(Exit::Bug, "bug", "a step did not end as it should"))
         }
     }
 }
