@@ -18,12 +18,11 @@ use mcpid::message::target::{Origin, Origins};
 use mcpid::net::{Dialer, ListenAddress, Listener, Server, ServerLimits, Via, Workers, tls};
 use mcpid::nonce::memory::Memory;
 use mcpid::profile::Profile;
+use mcpid::tower::BoxError;
 use mcpid::verify::{Replay, Verifier};
 use rand::rngs::SysRng;
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// How long a connection may take to be established.
 const CONNECTING: Duration = Duration::from_secs(10);

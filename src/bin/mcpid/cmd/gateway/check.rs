@@ -92,7 +92,7 @@ pub(crate) fn report(
             ModeName::Permissive => "permissive",
         },
         keys: settings.judging.keys(),
-        tls: settings.shown.is_some(),
+        tls: settings.tls.is_some(),
         audit: audit.map(|audit| audit.place.name()),
         audit_in_use: audit.map(|audit| audit.in_use),
         witnesses: witnesses.map(understood),

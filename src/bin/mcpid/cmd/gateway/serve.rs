@@ -1,4 +1,5 @@
-//! Serving: some threads answer, another accepts, this one talks and watches files.
+//! Serves: worker threads answer requests, a runtime thread accepts connections, and the main
+//! thread prints messages and watches files.
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -28,32 +29,32 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain, reason};
 use crate::output::ui::Ui;
 
-/// How often files are looked at.
-const LOOK: Duration = Duration::from_secs(1);
-/// Descriptors that are not for clients: listeners, stores, logs, operators.
+/// How often watched files are checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Descriptors for other purposes than clients: listeners, stores, logs, operators.
 const OTHER_FILES: u64 = 96;
-/// How long the log may take to its end.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long the last log lines may take to be written.
+const LOG_GRACE: Duration = Duration::from_secs(2);
 
-/// What the threads that serve tell the one that talks.
-enum Said {
+/// An event that the serving threads report to the main thread.
+enum GatewayEvent {
     Note(String),
     Warning(String),
     Reload,
-    /// All is over; so many connections were cut.
+    /// Serving has ended, and this number of connections was cut.
     Over(usize),
     Interrupted,
 }
 
-/// Serves until it is told to stop.
+/// Serves until a signal stops the gateway.
 pub(crate) fn run(
-    gating: GatewaySettings,
+    settings: GatewaySettings,
     args: &GatewayFlags,
     ui: &mut Ui,
 ) -> Result<Exit, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::new());
-    let retention = gating.judging.verifier(Arc::clone(&clock), Replay::Unchecked).retention();
+    let retention = settings.judging.verifier(Arc::clone(&clock), Replay::Unchecked).retention();
     let opened = nonce_store::open_to_serve(args.nonces.as_deref(), retention, args.claiming, ui)
         .map_err(|failure| match failure.code {
         nonce_store::TOO_SHORT => {
@@ -61,25 +62,26 @@ pub(crate) fn run(
         }
         _ => failure,
     })?;
-    // Few words, all of them from operators or about what they have to know: none is lost.
-    let (said, heard) = channel();
+    // The channel is unbounded, so that no event is lost. Events are rare, and only operators and
+    // faults cause them.
+    let (events, received) = channel();
     let store = {
-        let said = said.clone();
-        let warn = move |words| drop(said.send(Said::Warning(words)));
+        let events = events.clone();
+        let warn = move |words| drop(events.send(GatewayEvent::Warning(words)));
         metrics.watch(Arc::clone(&opened.store), warn)
     };
     let replay = Replay::Claim(store);
-    let verifier = gating.judging.verifier(Arc::clone(&clock), replay.clone());
-    metrics.keys(gating.judging.keys());
-    let limits = fitted(&gating.limits, args.max_connections, ui);
+    let verifier = settings.judging.verifier(Arc::clone(&clock), replay.clone());
+    metrics.keys(settings.judging.keys());
+    let limits = fitted(&settings.limits, args.max_connections, ui);
 
-    let (scribe, log) = {
-        let said = said.clone();
-        let warn = move |words| drop(said.send(Said::Warning(words)));
+    let (log_writer, log) = {
+        let events = events.clone();
+        let warn = move |words| drop(events.send(GatewayEvent::Warning(words)));
         LogWriter::start(args.log.as_deref(), Arc::clone(&metrics), warn)?
     };
-    // What operators are shown of it is only reckoned up where they can ask.
-    let tally = gating.admin.is_some().then(|| Arc::new(Mutex::new(RolloutTally::new())));
+    // The report for operators is kept only if there is an address for operators.
+    let tally = settings.admin.is_some().then(|| Arc::new(Mutex::new(RolloutTally::new())));
     let lines = {
         let tally = tally.clone();
         move |line: &LogLine| {
@@ -102,8 +104,8 @@ pub(crate) fn run(
         metrics.witnessed(Arc::clone(witnesses.status()), Arc::clone(&clock));
     }
     let readiness = Arc::new(readiness);
-    let GatewaySettings { mut config, listen, admin, to_upstream, shown, watch, .. } = gating;
-    // Half of the descriptors are for connections behind.
+    let GatewaySettings { mut config, listen, admin, to_upstream, tls, watch, .. } = settings;
+    // Half of the descriptors are for connections to the upstream.
     config.exchanges = limits.connections;
     config.audit = recorder.clone();
     let upstream = config.upstream.to_string();
@@ -116,17 +118,17 @@ pub(crate) fn run(
         Arc::new(lines),
     )
     .map_err(|error| Failure::usage(chain(&error)))?;
-    let shown = shown.map(ReloadableCertificates::new);
+    let tls = tls.map(ReloadableCertificates::new);
     let no_threads = |e| no_listener("start threads", &e);
-    // It accepts connections, hears signals and answers operators.
+    // This runtime accepts connections, receives signals and answers operators.
     let front = Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = front.map_err(no_threads)?;
     let workers = Workers::of_this_machine().map_err(no_threads)?;
 
     let mut server = GatewayServer::new(gateway.clone(), bind(&runtime, &listen)?, limits);
     let mut to = server.address().to_string();
-    if let Some(shown) = &shown {
-        server = server.with_tls(shown.clone());
+    if let Some(tls) = &tls {
+        server = server.with_tls(tls.clone());
         to.push_str(" with TLS");
     }
     if let Some(address) = &admin {
@@ -145,22 +147,32 @@ pub(crate) fn run(
     ui.note(&format!("listening at {to}, before {upstream}"));
 
     let (stop, mut stopped) = watch::channel(false);
-    signals(&runtime, &said, stop)?;
+    signals(&runtime, &events, stop)?;
     {
-        let said = said.clone();
+        let events = events.clone();
         runtime.spawn(async move {
             let stop = async move {
                 let _ = stopped.wait_for(|stopped| *stopped).await;
             };
-            let _ = said.send(Said::Over(server.run(workers, stop).await));
+            let _ = events.send(GatewayEvent::Over(server.run(workers, stop).await));
         });
     }
-    let mut desk =
-        Desk { args, scribe, metrics, readiness, gateway, replay, clock, shown, opened, watch };
-    let ended = desk.work(&heard, ui);
+    let mut console = GatewayConsole {
+        args,
+        log_writer,
+        metrics,
+        readiness,
+        gateway,
+        replay,
+        clock,
+        tls,
+        opened,
+        watch,
+    };
+    let ended = console.work(&received, ui);
     runtime.shutdown_timeout(Duration::from_secs(1));
     if let Some(recorder) = recorder {
-        // The last checkpoint, whoever still holds on to the log.
+        // Writes the last checkpoint, even if other tasks still hold the log.
         recorder.log().close();
     }
     // Witnesses see that checkpoint too.
@@ -193,8 +205,8 @@ fn no_listener(act: &str, error: &io::Error) -> Failure {
     Failure::new(Exit::Unavailable, "listener", format!("cannot {act}: {why}"))
 }
 
-/// The limits that the operating system's own limit on open files allows, after raising it as far
-/// as it goes: each connection needs one more to the upstream.
+/// Returns the limits that the operating system's limit on open files allows. That limit is raised
+/// as far as possible. Each connection of a client needs a second one to the upstream.
 fn fitted(limits: &ServerLimits, asked: Option<usize>, ui: &mut Ui) -> ServerLimits {
     let mut limits = limits.clone();
     #[cfg(unix)]
@@ -224,7 +236,7 @@ fn fitted(limits: &ServerLimits, asked: Option<usize>, ui: &mut Ui) -> ServerLim
 
 fn signals(
     runtime: &Runtime,
-    said: &Sender<Said>,
+    events: &Sender<GatewayEvent>,
     stop: watch::Sender<bool>,
 ) -> Result<(), Failure> {
     let _inside = runtime.enter();
@@ -234,24 +246,24 @@ fn signals(
         listen(SignalKind::terminate())?,
         listen(SignalKind::interrupt())?,
     );
-    let said = said.clone();
+    let events = events.clone();
     runtime.spawn(async move {
         let mut ending = false;
         loop {
-            let word = tokio::select! {
-                _ = hangup.recv() => Said::Reload,
-                _ = terminate.recv() => Said::Interrupted,
-                _ = interrupt.recv() => Said::Interrupted,
+            let event = tokio::select! {
+                _ = hangup.recv() => GatewayEvent::Reload,
+                _ = terminate.recv() => GatewayEvent::Interrupted,
+                _ = interrupt.recv() => GatewayEvent::Interrupted,
             };
-            match word {
-                Said::Interrupted if !ending => {
+            match event {
+                GatewayEvent::Interrupted if !ending => {
                     ending = true;
                     let _ = stop.send(true);
                     let words = "ending: requests in flight are let through, new ones are not";
-                    let _ = said.send(Said::Note(words.to_owned()));
+                    let _ = events.send(GatewayEvent::Note(words.to_owned()));
                 }
-                word => {
-                    let _ = said.send(word);
+                event => {
+                    let _ = events.send(event);
                 }
             }
         }
@@ -259,47 +271,47 @@ fn signals(
     Ok(())
 }
 
-/// The thread that talks.
-struct Desk<'a> {
+/// The state of the main thread.
+struct GatewayConsole<'a> {
     args: &'a GatewayFlags,
-    scribe: LogWriter,
+    log_writer: LogWriter,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
     gateway: Gateway,
     replay: Replay,
     clock: Arc<dyn Clock>,
-    shown: Option<ReloadableCertificates>,
+    tls: Option<ReloadableCertificates>,
     opened: OpenedStore,
     watch: FileWatch,
 }
 
-impl Desk<'_> {
-    fn work(&mut self, heard: &Receiver<Said>, ui: &mut Ui) -> Result<Exit, Failure> {
-        let mut looked = Instant::now();
+impl GatewayConsole<'_> {
+    fn work(&mut self, received: &Receiver<GatewayEvent>, ui: &mut Ui) -> Result<Exit, Failure> {
+        let mut checked = Instant::now();
         loop {
-            match heard.recv_timeout(LOOK) {
-                Ok(Said::Note(words)) => ui.note(&words),
-                Ok(Said::Warning(words)) => ui.warning(&words),
-                Ok(Said::Reload) => {
-                    self.scribe.reopen();
+            match received.recv_timeout(CHECK_INTERVAL) {
+                Ok(GatewayEvent::Note(words)) => ui.note(&words),
+                Ok(GatewayEvent::Warning(words)) => ui.warning(&words),
+                Ok(GatewayEvent::Reload) => {
+                    self.log_writer.reopen();
                     self.reload(ui);
                 }
-                Ok(Said::Over(cut)) => {
+                Ok(GatewayEvent::Over(cut)) => {
                     self.end_log(ui);
                     if cut > 0 {
                         ui.warning(&format!("{cut} connections were cut"));
                     }
                     return Ok(Exit::Ok);
                 }
-                Ok(Said::Interrupted) => {
+                Ok(GatewayEvent::Interrupted) => {
                     self.end_log(ui);
                     return Ok(Exit::Interrupted);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(Exit::Ok),
             }
-            if looked.elapsed() >= LOOK {
-                looked = Instant::now();
+            if checked.elapsed() >= CHECK_INTERVAL {
+                checked = Instant::now();
                 self.opened.tell(ui);
                 if self.watch.changed() {
                     self.reload(ui);
@@ -309,12 +321,13 @@ impl Desk<'_> {
     }
 
     fn end_log(&self, ui: &mut Ui) {
-        if !self.scribe.end(LAST_WORDS) {
-            ui.warning("log lines are lost: nobody took them in time");
+        if !self.log_writer.end(LOG_GRACE) {
+            ui.warning("log lines are lost: they could not be written in time");
         }
     }
 
-    /// Reads trust files and certificates again. Whatever is broken leaves the old ones in use.
+    /// Reads trust files and certificates again. If one cannot be read, the old content stays in
+    /// use.
     fn reload(&mut self, ui: &mut Ui) {
         let mut broken = None;
         match VerifierSettings::read(&self.args.judging, ui) {
@@ -330,11 +343,11 @@ impl Desk<'_> {
             }
             Err(failure) => broken = Some(failure.message),
         }
-        if let (Some(shown), Some(chain), Some(key)) =
-            (&self.shown, &self.args.tls_cert, &self.args.tls_key)
+        if let (Some(tls), Some(chain), Some(key)) =
+            (&self.tls, &self.args.tls_cert, &self.args.tls_key)
         {
             match certificates(chain, key) {
-                Ok(config) => shown.replace(config),
+                Ok(config) => tls.replace(config),
                 Err(failure) => broken = Some(failure.message),
             }
         }

@@ -31,7 +31,7 @@ pub(crate) struct GatewaySettings {
     pub(crate) admin: Option<ListenAddress>,
     pub(crate) limits: ServerLimits,
     pub(crate) to_upstream: ClientConfig,
-    pub(crate) shown: Option<Arc<ServerConfig>>,
+    pub(crate) tls: Option<Arc<ServerConfig>>,
     pub(crate) watch: FileWatch,
     pub(crate) mode: ModeName,
 }
@@ -95,7 +95,7 @@ impl GatewaySettings {
         without_effect(args, &config.upstream)?;
         // The watch begins before the files are read, so that a change from here on is noticed.
         let watch = FileWatch::new(watched(args)?);
-        let shown = match (&args.tls_cert, &args.tls_key) {
+        let tls = match (&args.tls_cert, &args.tls_key) {
             (Some(chain), Some(key)) => Some(certificates(chain, key)?),
             _ => None,
         };
@@ -121,7 +121,7 @@ impl GatewaySettings {
             admin,
             limits,
             to_upstream,
-            shown,
+            tls,
             watch,
             mode,
         })
@@ -237,8 +237,8 @@ fn modes(args: &GatewayFlags, ui: &mut Ui) -> Result<LearningModes, Failure> {
 /// # Errors
 /// They cannot be read, or do not belong together.
 pub(crate) fn certificates(chain_file: &Path, key: &Path) -> Result<Arc<ServerConfig>, Failure> {
-    let (shown, secret) = (pem(chain_file)?, pem(key)?);
-    tls::server(&shown, &secret).map_err(|error| {
+    let (certificates, secret) = (pem(chain_file)?, pem(key)?);
+    tls::server(&certificates, &secret).map_err(|error| {
         let about = match error {
             tls::TlsError::Key(_) => key,
             _ => chain_file,
