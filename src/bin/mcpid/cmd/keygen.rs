@@ -153,7 +153,10 @@ fn report(place: &NamedPath, keyfile: &Keyfile, ui: &mut Ui) -> Result<(), Failu
         return Ok(());
     }
     if keyfile.is_plain() {
-        ui.note(&format!("{} is not encrypted: whoever can read it can sign", place.name()));
+        ui.note(&format!(
+            "{} is not encrypted: every program that can read it can sign",
+            place.name()
+        ));
     }
     let file = match place.named {
         NamedBy::Flag => format!(" {}", path_word(&place.path)),

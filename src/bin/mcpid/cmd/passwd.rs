@@ -63,7 +63,7 @@ pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         ui.json_line(&KeyfileJson::of(&place, &replaced))?;
     } else if replaced.is_plain() {
         ui.note(&format!(
-            "{} is not encrypted any more: whoever can read it can sign",
+            "{} is not encrypted any more: every program that can read it can sign",
             place.name()
         ));
     } else {

@@ -70,7 +70,7 @@ fn kind_failure(path: &Path, kind: LoadErrorKind, flag: &str) -> Failure {
         }
         LoadErrorKind::Store(e) => store_failure(path, e),
         LoadErrorKind::OthersCanWrite { mode } => {
-            let message = format!("{name} can be changed by anyone: its mode is {mode:04o}");
+            let message = format!("{name} can be changed by every user: its mode is {mode:04o}");
             Failure::new(Exit::Key, "too_open", message).hint(format!("chmod o-w {word}"))
         }
         LoadErrorKind::NoFiles => {
@@ -92,8 +92,9 @@ fn kind_failure(path: &Path, kind: LoadErrorKind, flag: &str) -> Failure {
                 LoadErrorKind::Trust(TrustError::Json(_)) => {
                     failure.hint(format!("python3 -m json.tool {word}"))
                 }
-                LoadErrorKind::Trust(TrustError::PrivateKey { .. }) => failure
-                    .hint("whoever has read the file can sign; make another key: mcpid keygen"),
+                LoadErrorKind::Trust(TrustError::PrivateKey { .. }) => {
+                    failure.hint("others may have read the key; make another one: mcpid keygen")
+                }
                 LoadErrorKind::Trust(TrustError::Repeated { .. }) => {
                     failure.hint("keep the stricter of the two, and delete the other")
                 }

@@ -168,7 +168,7 @@ fn signer(verdict: &VerdictReport, facts: &mut Vec<Fact>) {
 
 /// Adds the facts of the request itself.
 fn about(verdict: &VerdictReport, facts: &mut Vec<Fact>) {
-    let target = verdict.target.as_deref().map_or("(cannot be told)".into(), printed);
+    let target = verdict.target.as_deref().map_or("(unknown)".into(), printed);
     facts.push(("target", format!("{} {target}", quoted(&verdict.method))));
     if let Some(ReportedOperation { method: Some(method), name, ambiguous, .. }) = &verdict.mcp {
         let name = name.as_deref().map(|name| format!(" {}", quoted(name)));

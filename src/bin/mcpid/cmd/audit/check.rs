@@ -72,8 +72,7 @@ fn open_ends(
     }
     if args.pins.trust.is_empty() {
         open.push(
-            "without -r nothing says whose key this is: anyone can make one and give it a name"
-                .to_owned(),
+            "without -r nothing says whose key this is: any key can be given any name".to_owned(),
         );
     }
     if request
@@ -186,7 +185,7 @@ impl EvidencePage<'_> {
             return format!("bad: {fault}");
         }
         let (Some(entry), Some(request)) = (checked.entry(), self.request) else {
-            return "bad: its entry tells of no request".to_owned();
+            return "bad: its entry is not about a request".to_owned();
         };
         let (n, log, time) = (entry.n, checked.log_key.name(), entry.time);
         let code = request.code.as_deref().unwrap_or_default();

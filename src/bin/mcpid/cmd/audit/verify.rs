@@ -152,7 +152,7 @@ fn open_ends(
     }
     if args.pins.trust.is_empty() {
         open.push(
-            "without -r nothing says whose keys these are: anyone can make one and give it a name"
+            "without -r nothing says whose keys these are: any key can be given any name"
                 .to_owned(),
         );
     }

@@ -77,7 +77,7 @@ impl GatewaySettings {
             && !args.allow_remote_admin
         {
             return Err(Failure::usage(format!(
-                "--admin {admin} can be reached by other machines, and tells who calls what"
+                "--admin {admin} can be reached by other machines, and shows which client calls which tool"
             ))
             .hint("--admin 127.0.0.1:9090, or --allow-remote-admin"));
         }
