@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::memory::Memory;
 use super::url::StoreUrl;
-use super::{NonceStore, Retention, StoreError};
+use super::{NonceStore, Retention, StoreAdmin, StoreError};
 use crate::clock::Timestamp;
 
 /// How to open the store that a URL names.
@@ -140,12 +140,41 @@ impl StoreOptions {
         }
     }
 
-    /// Returns the options of the Redis store that the URL names.
+    /// Opens the store for an operator: to list what it keeps, or to `prune` it. No store is made.
     ///
     /// # Errors
-    /// [`StoreError`]: the URL names another kind of store.
+    /// [`StoreError`]: the store does not exist, cannot be used, is in memory, or this build has no
+    /// stores of this kind.
+    pub fn open_admin(
+        self,
+        now: Timestamp,
+        prune: bool,
+    ) -> Result<Box<dyn StoreAdmin>, StoreError> {
+        match self.url {
+            StoreUrl::Memory { .. } => Err(StoreError::new("it ends with its process")),
+            #[cfg(feature = "sqlite")]
+            // Pruning claims nothing, so it needs no retention.
+            StoreUrl::Sqlite { path } if prune => {
+                use super::sqlite::{SqliteOptions, boot_id};
+                let options = SqliteOptions::new(path, boot_id());
+                Ok(Box::new(options.open(now, Retention::new(0, 0))?))
+            }
+            #[cfg(feature = "sqlite")]
+            StoreUrl::Sqlite { path } => {
+                Ok(Box::new(super::sqlite::SqliteOptions::new(path, None).read()?))
+            }
+            #[cfg(feature = "redis")]
+            StoreUrl::Redis(_) => Ok(Box::new(self.redis()?.read()?)),
+            #[cfg(not(all(feature = "sqlite", feature = "redis")))]
+            _ => {
+                let _ = (now, prune);
+                Err(StoreError::new("this build has no stores of this kind"))
+            }
+        }
+    }
+
     #[cfg(feature = "redis")]
-    pub fn redis(self) -> Result<super::redis::RedisOptions, StoreError> {
+    fn redis(self) -> Result<super::redis::RedisOptions, StoreError> {
         let StoreUrl::Redis(url) = self.url else {
             return Err(StoreError::new("it is not on Redis servers"));
         };

@@ -1,8 +1,8 @@
-//! The forms of patterns, in the `--help` of each command that takes patterns.
+//! Adds the forms of patterns to the `--help` of each command that takes patterns.
 
 use clap::Command;
 
-/// A form, what it matches, and the ids of the arguments that take it; none is every one.
+/// A form, what it matches, and the ids of the arguments that take it. No id stands for all of them.
 const FORMS: [(&str, &str, &[&str]); 5] = [
     ("METHOD", "requests of this MCP method, with any name or none", &[]),
     ("METHOD:NAME", "those that act on this tool, prompt, URI or task", &[]),

@@ -1,4 +1,4 @@
-//! `mcpid nonce`: what a store of used nonces holds, and clearing out what has passed.
+//! `mcpid nonce`: lists the nonces in a store, and removes expired ones.
 
 use std::fs;
 
@@ -6,7 +6,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mcpid::block_on;
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
-use mcpid::nonce::sqlite::{self, SqliteOptions};
 use mcpid::nonce::url::StoreUrl;
 use mcpid::nonce::{KeptNonce, Retention, StoreAdmin};
 
@@ -17,25 +16,25 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// Nonces that are fetched at once: enough to be quick, few enough to hold up no claim.
+/// Nonces that are fetched at a time. A larger page would delay the claims of other processes.
 const PAGE: u32 = 1_000;
 
-/// Does one of the two acts.
+/// Runs the subcommand.
 pub(crate) fn run(args: &NonceArgs, ui: &mut Ui) -> Result<Exit, Failure> {
-    match &args.act {
-        NonceAct::List(store) => {
-            let url = url(store, "list", ui)?;
-            list(&*open(&url, store, ui)?, &url, ui)
-        }
-        NonceAct::Prune(store) => {
-            let url = url(store, "prune", ui)?;
-            prune(&*open_to_prune(&url, store, ui)?, &url, ui)
-        }
+    let (store, act, prunes) = match &args.act {
+        NonceAct::List(store) => (store, "list", false),
+        NonceAct::Prune(store) => (store, "prune", true),
+    };
+    let url = url(store, act, ui)?;
+    let admin = nonce_store::open_admin(&url, store.opening, prunes, ui)?;
+    match prunes {
+        false => list(&*admin, &url, ui),
+        true => prune(&*admin, &url, ui),
     }
 }
 
-/// The store that is meant. A file must be there: an empty one that is made by looking at it would
-/// only hide that the name is wrong.
+/// Returns the store that the flags name. A file must exist: an empty file that is made here would
+/// hide a mistyped name.
 fn url(store: &NonceStoreArgs, act: &str, ui: &mut Ui) -> Result<StoreUrl, Failure> {
     let url = match files::nonces(store.nonces.as_deref())? {
         files::NonceStoreName::Default(place) => StoreUrl::Sqlite { path: place.path },
@@ -56,36 +55,8 @@ fn url(store: &NonceStoreArgs, act: &str, ui: &mut Ui) -> Result<StoreUrl, Failu
     Ok(url)
 }
 
-/// Opens a store only to look into it.
-fn open(
-    url: &StoreUrl,
-    store: &NonceStoreArgs,
-    ui: &mut Ui,
-) -> Result<Box<dyn StoreAdmin>, Failure> {
-    match url {
-        StoreUrl::Sqlite { path } => Ok(Box::new(nonce_store::read(path.clone())?)),
-        StoreUrl::Redis(servers) => {
-            Ok(Box::new(nonce_store::read_servers(servers, store.opening, ui)?))
-        }
-        other => Err(nonce_store::unknown(other)),
-    }
-}
-
-/// Opens a store to remove nonces from it.
-fn open_to_prune(
-    url: &StoreUrl,
-    store: &NonceStoreArgs,
-    ui: &mut Ui,
-) -> Result<Box<dyn StoreAdmin>, Failure> {
-    let StoreUrl::Sqlite { path } = url else { return open(url, store, ui) };
-    // Nothing is claimed here, so no retention is needed.
-    let options = SqliteOptions::new(path, sqlite::boot_id());
-    let opened = options.open(SystemClock.now(), Retention::new(0, 0));
-    Ok(Box::new(opened.map_err(|error| unavailable(url, &error))?))
-}
-
-/// Shows every nonce that is kept at `now`, a page at a time. Returns how many nonces are kept, and
-/// how many have ended and are still held.
+/// Calls `show` for every nonce that is kept at `now`, a page at a time. Returns the number of kept
+/// nonces, and the number of expired ones that the store still holds.
 fn each(
     store: &dyn StoreAdmin,
     url: &StoreUrl,
@@ -125,7 +96,7 @@ fn list(store: &dyn StoreAdmin, url: &StoreUrl, ui: &mut Ui) -> Result<Exit, Fai
             ahead: retention.ahead(),
             margin: retention.margin(),
         };
-        // One object, however many there are, and never all of them in memory.
+        // One JSON object, written as it is read, so that it is never in memory as a whole.
         let head = json(&head);
         ui.data(format!("{},\"nonces\":[", head.trim_end_matches('}')).as_bytes())?;
         let mut first = true;
@@ -160,7 +131,8 @@ fn list(store: &dyn StoreAdmin, url: &StoreUrl, ui: &mut Ui) -> Result<Exit, Fai
 fn prune(store: &dyn StoreAdmin, url: &StoreUrl, ui: &mut Ui) -> Result<Exit, Failure> {
     let now = SystemClock.now();
     let removed = block_on(store.prune(now)).map_err(|error| unavailable(url, &error))?;
-    // If the servers remove nonces by themselves, the rest is counted: it explains the 0.
+    // Servers that expire nonces by themselves remove 0 here. The number of kept nonces shows
+    // that they were reached.
     let kept = match removed {
         Some(_) => None,
         None => Some(each(store, url, now, &mut |_| Ok(()))?.0),
@@ -207,11 +179,11 @@ struct PruneResult {
     version: u8,
     store: String,
     removed: u64,
-    /// Where they were counted.
+    /// The number of kept nonces, if they were counted.
     kept: Option<u64>,
 }
 
-/// Strings and numbers always make JSON.
+/// Serializing strings and numbers does not fail.
 fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }

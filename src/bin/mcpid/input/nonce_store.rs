@@ -1,16 +1,14 @@
 //! Opens the nonce stores that `--nonces` and `MCPID_NONCES` name, and words the failures.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mcpid::block_on;
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::nonce::open::StoreOptions;
-use mcpid::nonce::redis::Redis;
-use mcpid::nonce::sqlite::{Sqlite, SqliteOptions};
 use mcpid::nonce::url::{RedisUrl, StoreUrl};
-use mcpid::nonce::{NonceStore, Retention, StoreError};
+use mcpid::nonce::{NonceStore, Retention, StoreAdmin, StoreError};
 use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
@@ -176,30 +174,20 @@ pub(crate) fn look(
     opened.map_err(|e| unavailable(&url, &e))
 }
 
-/// Connects to Redis servers to look nonces up.
+/// Opens the store at `url` to list what it keeps, or to `prune` it.
 ///
 /// # Errors
-/// The servers cannot be used.
-pub(crate) fn read_servers(
-    servers: &RedisUrl,
+/// The store cannot be used.
+pub(crate) fn open_admin(
+    url: &StoreUrl,
     allowed: OpeningArgs,
+    prune: bool,
     ui: &mut Ui,
-) -> Result<Redis, Failure> {
-    let url = StoreUrl::Redis(servers.clone());
-    let (options, warnings) = options(&url, allowed)?;
-    let opened = options.redis().and_then(mcpid::nonce::redis::RedisOptions::read);
+) -> Result<Box<dyn StoreAdmin>, Failure> {
+    let (options, warnings) = options(url, allowed)?;
+    let opened = options.open_admin(SystemClock.now(), prune);
     print_warnings(&warnings, ui);
-    opened.map_err(|e| unavailable(&url, &e))
-}
-
-/// Opens a file to look nonces up.
-///
-/// # Errors
-/// The file cannot be used.
-pub(crate) fn read(path: PathBuf) -> Result<Sqlite, Failure> {
-    // A reader opens no new boot.
-    let opened = SqliteOptions::new(&path, None).read();
-    opened.map_err(|e| unavailable(&StoreUrl::Sqlite { path }, &e))
+    opened.map_err(|e| unavailable(url, &e))
 }
 
 type StoreWarnings = Arc<Mutex<Vec<String>>>;
@@ -277,12 +265,6 @@ fn print_warnings(warnings: &StoreWarnings, ui: &mut Ui) {
     for warning in list {
         ui.warning(&warning);
     }
-}
-
-/// Returns the failure for a kind of store that this build does not have.
-pub(crate) fn unknown(url: &StoreUrl) -> Failure {
-    let message = format!("this build cannot use the nonce store {url}");
-    Failure::new(Exit::Unavailable, "unavailable", message)
 }
 
 /// Returns the failure for an error of the store.
