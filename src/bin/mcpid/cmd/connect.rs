@@ -35,7 +35,7 @@ use crate::prompt::terminal;
 use bridge_log::BridgeLog;
 
 /// How long a connection may take to be established: name lookup, TCP and TLS together.
-const CONNECTING: Duration = Duration::from_secs(20);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs the bridge until the client is done.
 pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<Exit, Failure> {
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<E
     if let Via::Proxy(proxy) = &plan.via {
         ui.detail(&format!("connections go through the proxy {}", proxy.host()));
     }
-    let dialer = Dialer::new(roots, plan.via.clone(), CONNECTING);
+    let dialer = Dialer::new(roots, plan.via.clone(), CONNECT_TIMEOUT);
     let unknown = unknown_key_hint(args, &*key, &name)?;
     let id = key.public().id().to_string();
     let signer = Arc::new(signer(args, key)?);
@@ -247,11 +247,11 @@ fn unknown_key_hint(args: &ConnectArgs, key: &dyn Sign, name: &str) -> Result<St
 }
 
 fn asking(args: &ConnectArgs) -> ConsentVia {
-    let patience = args.confirm_timeout.unwrap_or(consent::ANSWERING);
-    let patience = Duration::from_secs(patience.into());
-    let person = |way| ConsentVia::Person(Arc::new(ConsentAsker::new(way, patience)));
+    let timeout = args.confirm_timeout.unwrap_or(consent::DEFAULT_ANSWER_SECONDS);
+    let timeout = Duration::from_secs(timeout.into());
+    let person = |way| ConsentVia::Person(Arc::new(ConsentAsker::new(way, timeout)));
     match args.confirm_via {
-        Some(ConfirmVia::Client) => ConsentVia::Client(patience),
+        Some(ConfirmVia::Client) => ConsentVia::Client(timeout),
         Some(ConfirmVia::Terminal) => person(ConsentWay::Terminal),
         Some(ConfirmVia::Askpass) => person(ConsentWay::Askpass),
         None => person(ConsentWay::Any),

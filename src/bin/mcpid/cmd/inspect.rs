@@ -32,7 +32,7 @@ use crate::output::verdict;
 /// The most signatures of one request that are shown. It is more than a verifier takes, so that a
 /// user can see why a verifier refused; but the number comes from outside, and each signature
 /// prints a list of what it leaves uncovered.
-const MOST: usize = 32;
+const MAX_SIGNATURES: usize = 32;
 
 /// Reads the inputs and prints what they claim.
 pub(crate) fn run(args: &InspectArgs, ui: &mut Ui) -> Result<Exit, Failure> {
@@ -156,8 +156,8 @@ impl Inspector<'_> {
             return too_large(format!("the head is {size} bytes long, {MAX_HEAD} at most"));
         }
         match header::read(&request.head) {
-            Ok(candidates) if candidates.len() > MOST => {
-                too_large(format!("{} signatures, {MOST} at most", candidates.len()))
+            Ok(candidates) if candidates.len() > MAX_SIGNATURES => {
+                too_large(format!("{} signatures, {MAX_SIGNATURES} at most", candidates.len()))
             }
             Ok(candidates) => candidates
                 .into_iter()

@@ -17,7 +17,7 @@ use crate::output::ui::{Ui, path_word};
 use crate::prompt::passphrase;
 
 /// Bytes of an imported file. No private key file of one Ed25519 key is larger.
-const IMPORT_LIMIT: u32 = 64 * 1024;
+const MAX_IMPORT_BYTES: u32 = 64 * 1024;
 
 /// Makes the keyfile and prints the key's id.
 pub(crate) fn run(args: &KeygenArgs, ui: &mut Ui) -> Result<Exit, Failure> {
@@ -88,7 +88,7 @@ fn one_stdin(args: &KeygenArgs) -> Result<(), Failure> {
 fn import(path: &Path, output: &str, ui: &mut Ui) -> Result<SecretKey, Failure> {
     let input = files::open(Some(path), ui)?;
     let name = input.name.clone();
-    let bytes = input.read_secret(IMPORT_LIMIT)?;
+    let bytes = input.read_secret(MAX_IMPORT_BYTES)?;
     format::read_private(&bytes).map_err(|error| {
         if matches!(error, format::FormatError::Empty) {
             return Failure::new(Exit::Key, "not_a_key", format!("{name} is empty"))

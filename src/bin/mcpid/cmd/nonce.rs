@@ -17,7 +17,7 @@ use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
 /// Nonces that are fetched at a time. A larger page would delay the claims of other processes.
-const PAGE: u32 = 1_000;
+const PAGE_SIZE: u32 = 1_000;
 
 /// Runs the subcommand.
 pub(crate) fn run(args: &NonceArgs, ui: &mut Ui) -> Result<Exit, Failure> {
@@ -65,7 +65,7 @@ fn each(
 ) -> Result<(u64, u64), Failure> {
     let (mut kept, mut ended, mut from) = (0_u64, 0_u64, None);
     loop {
-        let page = block_on(store.list(now, from, PAGE));
+        let page = block_on(store.list(now, from, PAGE_SIZE));
         let page = page.map_err(|error| unavailable(url, &error))?;
         for one in &page.kept {
             if one.until > now {

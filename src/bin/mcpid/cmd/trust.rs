@@ -63,7 +63,7 @@ fn entry(document: &Document, who: &str) -> Result<TrustEntry, EditError> {
 /// Prints the id of the key, or the whole entry as JSON.
 fn report(entry: &TrustEntry, ui: &mut Ui) -> Result<Exit, Failure> {
     if ui.json() {
-        ui.json_line(&list::TrustedKeyJson::of(entry, SystemClock.now()).alone())?;
+        ui.json_line(&list::TrustedKeyJson::of(entry, SystemClock.now()).with_version())?;
     } else {
         ui.line(entry.key().id().as_str())?;
     }

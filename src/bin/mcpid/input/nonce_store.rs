@@ -223,7 +223,7 @@ fn options(url: &StoreUrl, allowed: OpeningArgs) -> Result<(StoreOptions, StoreW
 const PASSWORD: &str = "MCPID_NONCES_PASSWORD";
 
 /// The longest password in a file, in bytes, so that a wrong file does not fill the memory.
-const MOST_PASSWORD: u32 = 4096;
+const MAX_PASSWORD_BYTES: u32 = 4096;
 
 fn password(in_url: bool) -> Result<Option<Zeroizing<String>>, Failure> {
     let file = format!("{PASSWORD}_FILE");
@@ -245,7 +245,8 @@ fn password(in_url: bool) -> Result<Option<Zeroizing<String>>, Failure> {
             .map(Zeroizing::new)
             .map_err(|_| Failure::usage(format!("{PASSWORD} is not UTF-8")))?,
         (None, Some(path)) => {
-            let bytes = files::open_quietly(Some(Path::new(&path)))?.read_secret(MOST_PASSWORD)?;
+            let bytes =
+                files::open_quietly(Some(Path::new(&path)))?.read_secret(MAX_PASSWORD_BYTES)?;
             let text = std::str::from_utf8(&bytes)
                 .map_err(|_| Failure::usage(format!("the file that {file} names is not UTF-8")))?;
             Zeroizing::new(text.strip_suffix('\n').unwrap_or(text).to_owned())

@@ -19,7 +19,7 @@ use crate::prompt::passphrase::{self, PassphraseSource};
 const SOCKET: &str = "SSH_AUTH_SOCK";
 
 /// Keys of an agent that are named in one line; the others are counted.
-const SHOWN: usize = 5;
+const MAX_KEYS_SHOWN: usize = 5;
 
 /// A key that can sign, whose secret is not touched yet, and the flag or variable that names it.
 pub(crate) struct SigningKey {
@@ -196,7 +196,7 @@ fn choose_failure(error: ChooseError, wanted: &str) -> Failure {
 
 /// Names the first few keys of an agent in one line.
 fn list(keys: &[AgentIdentity], one: &str, many: &str) -> String {
-    let named = keys.iter().take(SHOWN).map(|identity| {
+    let named = keys.iter().take(MAX_KEYS_SHOWN).map(|identity| {
         let comment: String = match identity.comment() {
             "" => "no comment".to_owned(),
             comment => comment.chars().take(40).collect(),
@@ -205,7 +205,7 @@ fn list(keys: &[AgentIdentity], one: &str, many: &str) -> String {
         format!("{} ({comment}{kind})", identity.fingerprint())
     });
     let named = named.collect::<Vec<_>>().join(", ");
-    let more = match keys.len().saturating_sub(SHOWN) {
+    let more = match keys.len().saturating_sub(MAX_KEYS_SHOWN) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };

@@ -18,7 +18,7 @@ use crate::output::failure::{Failure, reason};
 
 /// The longest message, in characters. The texts in a message are capped before; this limit bounds
 /// the whole line. Hints have no limit, since a part of a command is of no use.
-const MOST_SAID: usize = 2000;
+const MAX_MESSAGE: usize = 2000;
 
 /// The streams of the program, and how to write to them.
 pub(crate) struct Ui {
@@ -173,20 +173,20 @@ impl Ui {
     /// `--quiet`.
     pub(crate) fn note(&mut self, text: &str) {
         if !self.quiet {
-            self.say(&capped(text, MOST_SAID));
+            self.say(&capped(text, MAX_MESSAGE));
         }
     }
 
     /// Prints a message as [`Ui::note`] does, but only under `--verbose`.
     pub(crate) fn detail(&mut self, text: &str) {
         if self.verbose && !self.quiet {
-            self.say(&capped(text, MOST_SAID));
+            self.say(&capped(text, MAX_MESSAGE));
         }
     }
 
     /// Prints a warning about safety. Neither `--quiet` nor `--json` silences it.
     pub(crate) fn warning(&mut self, text: &str) {
-        self.say(&capped(&format!("warning: {text}"), MOST_SAID));
+        self.say(&capped(&format!("warning: {text}"), MAX_MESSAGE));
     }
 
     /// Prints a next step that can be pasted: `mcpid: hint: TEXT`. Silent under `--quiet` and
@@ -213,7 +213,7 @@ impl Ui {
             let _ = writeln!(self.err, "{text}");
             return;
         }
-        self.say(&capped(&failure.message, MOST_SAID));
+        self.say(&capped(&failure.message, MAX_MESSAGE));
         for hint in &failure.hints {
             self.hint(hint);
         }

@@ -18,7 +18,7 @@ use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
 /// The most components in one line.
-const MOST_COMPONENTS: usize = 32;
+const MAX_COMPONENTS_SHOWN: usize = 32;
 
 type Fact = (&'static str, String);
 
@@ -211,8 +211,8 @@ fn failed_name(failed: &FailedSignature) -> String {
 
 /// Returns the escaped names of components, and the number of those left out.
 fn components(names: &[String]) -> String {
-    let mut line = names.iter().take(MOST_COMPONENTS).cloned().collect::<Vec<_>>().join(" ");
-    if let Some(more) = names.len().checked_sub(MOST_COMPONENTS).filter(|more| *more > 0) {
+    let mut line = names.iter().take(MAX_COMPONENTS_SHOWN).cloned().collect::<Vec<_>>().join(" ");
+    if let Some(more) = names.len().checked_sub(MAX_COMPONENTS_SHOWN).filter(|more| *more > 0) {
         let _ = write!(line, " and {more} more");
     }
     line

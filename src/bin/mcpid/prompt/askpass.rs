@@ -22,12 +22,12 @@ use crate::output::failure::{Failure, reason};
 use crate::prompt::terminal;
 
 /// Bytes of an answer that are read. A longer answer is not yes.
-const LONGEST: usize = 64;
+const MAX_ANSWER_BYTES: usize = 64;
 /// How long to wait for a passphrase. A client that started us gives up sooner.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PASSPHRASE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Variables with secrets, which the askpass program does not get.
-const SECRETS: [&str; 3] = ["MCPID_PASSPHRASE", "MCPID_NONCES", "MCPID_NONCES_PASSWORD"];
+const SECRET_VARIABLES: [&str; 3] = ["MCPID_PASSPHRASE", "MCPID_NONCES", "MCPID_NONCES_PASSWORD"];
 
 /// Returns the program in `MCPID_ASKPASS`.
 pub(crate) fn own() -> Option<PathBuf> {
@@ -60,7 +60,7 @@ pub(super) fn ask(program: &Path, asked: &ConsentQuestion, wait: &AnswerWait) ->
         format!("mcpid: may this request be signed and sent?\n\n{}", asked.shown(&limits).text);
     let mut command = Command::new(program);
     command.arg(text).env("SSH_ASKPASS_PROMPT", "confirm");
-    let ran = run(command, LONGEST, || wait.ended());
+    let ran = run(command, MAX_ANSWER_BYTES, || wait.ended());
     let judged = ran.and_then(|ran| match ran {
         AskpassEnd::Done(status, said) => judge(status, &said),
         AskpassEnd::Stopped(refused) => Ok(ConsentAnswer::No(refused)),
@@ -80,12 +80,12 @@ pub(crate) fn passphrase(
     let none = |why: &str| Failure::new(Exit::Key, "no_passphrase", failed(program, why));
     let mut command = Command::new(program);
     command.arg(question).env_remove("SSH_ASKPASS_PROMPT");
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + PASSPHRASE_TIMEOUT;
     let stop = || (Instant::now() >= until).then_some(());
     let (status, mut said) = match run(command, longest + 1, stop) {
         Ok(AskpassEnd::Done(status, said)) => (status, said),
         Ok(AskpassEnd::Stopped(())) => {
-            return Err(none(&format!("no answer within {} s", PATIENCE.as_secs())));
+            return Err(none(&format!("no answer within {} s", PASSPHRASE_TIMEOUT.as_secs())));
         }
         Err(why) => return Err(none(&why)),
     };
@@ -124,7 +124,7 @@ fn run<E>(
     longest: usize,
     stop: impl Fn() -> Option<E>,
 ) -> Result<AskpassEnd<E>, String> {
-    for name in SECRETS {
+    for name in SECRET_VARIABLES {
         command.env_remove(name);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped());

@@ -14,7 +14,7 @@ use super::{askpass, consent_terminal};
 use crate::prompt::terminal::{self, Terminal};
 
 /// How long a person has to answer, in seconds. MCP clients themselves give up after a minute.
-pub(crate) const ANSWERING: u32 = 60;
+pub(crate) const DEFAULT_ANSWER_SECONDS: u32 = 60;
 
 /// How much longer than the person the asking thread may take before it is abandoned.
 const GRACE: Duration = Duration::from_secs(2);
@@ -34,14 +34,14 @@ pub(crate) enum ConsentWay {
 /// Asks a person, one question at a time.
 pub(crate) struct ConsentAsker {
     way: ConsentWay,
-    patience: Duration,
+    timeout: Duration,
     turn: tokio::sync::Mutex<()>,
 }
 
 impl ConsentAsker {
-    /// Returns an asker by `way`. Silence for longer than `patience` counts as no.
-    pub(crate) fn new(way: ConsentWay, patience: Duration) -> Self {
-        ConsentAsker { way, patience, turn: tokio::sync::Mutex::new(()) }
+    /// Returns an asker by `way`. Silence for longer than `timeout` counts as no.
+    pub(crate) fn new(way: ConsentWay, timeout: Duration) -> Self {
+        ConsentAsker { way, timeout, turn: tokio::sync::Mutex::new(()) }
     }
 }
 
@@ -49,19 +49,19 @@ impl Consent for ConsentAsker {
     fn ask<'a>(&'a self, asked: &'a ConsentQuestion) -> BoxFuture<'a, ConsentAnswer> {
         Box::pin(async move {
             let _turn = self.turn.lock().await;
-            let (way, patience, asked) = (self.way, self.patience, asked.clone());
+            let (way, timeout, asked) = (self.way, self.timeout, asked.clone());
             let wait =
-                AnswerWait { until: Instant::now() + patience, patience, over: Arc::default() };
+                AnswerWait { until: Instant::now() + timeout, timeout, over: Arc::default() };
             // Withdraws the question when this future ends, also if it is dropped before there is
             // an answer.
             let withdrawal = Withdrawal(wait.clone());
             let asking = tokio::task::spawn_blocking(move || put(way, &asked, &wait));
-            let answer = match tokio::time::timeout(patience + GRACE, asking).await {
+            let answer = match tokio::time::timeout(timeout + GRACE, asking).await {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(_)) => {
                     ConsentAnswer::No(NoConsent::Failed("the asker broke off".to_owned()))
                 }
-                Err(_) => ConsentAnswer::No(NoConsent::TimedOut(patience)),
+                Err(_) => ConsentAnswer::No(NoConsent::TimedOut(timeout)),
             };
             drop(withdrawal);
             answer

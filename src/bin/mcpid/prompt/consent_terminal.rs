@@ -8,9 +8,9 @@ use crate::output::failure::reason;
 use crate::prompt::terminal::{KeyInput, Terminal};
 
 /// How often to ask if the answer is neither yes nor no.
-const PATIENT: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 /// Characters of an answer that are kept. A longer answer is neither yes nor no.
-const LONGEST: usize = 16;
+const MAX_ANSWER: usize = 16;
 
 /// Shows the question, and waits for a line that says yes or no.
 pub(super) fn ask(
@@ -56,9 +56,9 @@ fn put(
     // The first line of the question has to be on the screen when the last line is written.
     limits.lines = rows.saturating_sub(22).clamp(8, limits.lines);
     let mut hidden = page(terminal, asked, &limits)?;
-    for _ in 0..PATIENT {
+    for _ in 0..MAX_ATTEMPTS {
         let (all, seconds) =
-            (if hidden > 0 { ", a shows all" } else { "" }, wait.patience.as_secs());
+            (if hidden > 0 { ", a shows all" } else { "" }, wait.timeout.as_secs());
         show(terminal, &format!("sign it and send it? [y/N{all}; {seconds} s] "))?;
         // Keys that were hit before the question was complete do not answer it.
         typing.forget();
@@ -142,7 +142,7 @@ fn line(
                 // the 17th character, is kept as a mark that makes the answer invalid.
                 key => {
                     let key = if key.is_ascii_graphic() { char::from(key) } else { '?' };
-                    if text.len() < LONGEST {
+                    if text.len() < MAX_ANSWER {
                         text.push(key);
                         show(terminal, key.encode_utf8(&mut [0; 4]))?;
                     }

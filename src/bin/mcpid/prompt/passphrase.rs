@@ -19,11 +19,11 @@ use crate::prompt::askpass;
 use crate::prompt::terminal::Terminal;
 
 /// Bytes of a passphrase. No person types more, and a wrong file is noticed.
-const LIMIT: u32 = 4096;
+const MAX_BYTES: u32 = 4096;
 /// Words of a generated passphrase: 11 bits each, 77 bits in all.
-const WORDS: usize = 7;
+const GENERATED_WORDS: usize = 7;
 /// Characters of the shortest passphrase that is accepted without `--weak`.
-const SHORTEST: usize = 8;
+const MIN_CHARACTERS: usize = 8;
 const VARIABLE: &str = "MCPID_PASSPHRASE";
 
 /// The bytes of a passphrase, exactly as given.
@@ -146,7 +146,10 @@ impl PassphraseSource {
             }
             PassphraseSource::Askpass(program) => {
                 let question = format!("passphrase for {}: ", visible(whose));
-                checked(askpass::passphrase(&program, &question, LIMIT as usize)?, "the passphrase")
+                checked(
+                    askpass::passphrase(&program, &question, MAX_BYTES as usize)?,
+                    "the passphrase",
+                )
             }
         }
     }
@@ -165,7 +168,7 @@ impl PassphraseSource {
                 let ask = |question: &str| {
                     let question = format!("{question} for {}: ", visible(whose));
                     checked(
-                        askpass::passphrase(&program, &question, LIMIT as usize)?,
+                        askpass::passphrase(&program, &question, MAX_BYTES as usize)?,
                         "the new passphrase",
                     )
                 };
@@ -179,9 +182,9 @@ impl PassphraseSource {
         let first = terminal.ask(&format!("new passphrase for {whose} (empty: make one up): "))?;
         if first.is_empty() {
             let made = make_up()?;
-            let bits = WORDS * 11;
+            let bits = GENERATED_WORDS * 11;
             terminal.show(&format!(
-                "the passphrase, {WORDS} words or {bits} bits, shown only now:\n\n    "
+                "the passphrase, {GENERATED_WORDS} words or {bits} bits, shown only now:\n\n    "
             ))?;
             terminal.show_secret(&made)?;
             terminal.show("\n\n")?;
@@ -199,12 +202,12 @@ fn check_strength(given: &Passphrase, weak: bool) -> Result<(), Failure> {
         .utf8_chunks()
         .map(|chunk| chunk.valid().chars().count() + chunk.invalid().len())
         .sum();
-    if weak || count >= SHORTEST {
+    if weak || count >= MIN_CHARACTERS {
         return Ok(());
     }
     let plural = if count == 1 { "" } else { "s" };
     let message = format!(
-        "a passphrase of {count} character{plural} is guessed quickly: {SHORTEST} or more are wanted"
+        "a passphrase of {count} character{plural} is guessed quickly: {MIN_CHARACTERS} or more are wanted"
     );
     Err(Failure::new(Exit::Key, "weak_passphrase", message)
         .hint("a good one: openssl rand -base64 24")
@@ -256,7 +259,7 @@ fn from_flags(
         }
         _ => failure,
     })?;
-    checked(opened.read_secret(LIMIT)?, &name).map(Some)
+    checked(opened.read_secret(MAX_BYTES)?, &name).map(Some)
 }
 
 /// Removes one trailing newline, and refuses a passphrase that is empty then.
@@ -283,8 +286,8 @@ fn checked(mut bytes: Passphrase, name: &str) -> Result<Passphrase, Failure> {
 fn make_up() -> Result<Passphrase, Failure> {
     let list = bip39::Language::English.word_list();
     // The whole capacity at once: a vector that grows leaves a copy of a secret behind.
-    let mut made = Zeroizing::new(Vec::with_capacity(WORDS * 9));
-    for place in 0..WORDS {
+    let mut made = Zeroizing::new(Vec::with_capacity(GENERATED_WORDS * 9));
+    for place in 0..GENERATED_WORDS {
         let random = rand::rngs::SysRng.try_next_u32().map_err(|e| {
             let message = format!("the operating system gives no random numbers: {e}");
             Failure::new(Exit::Unavailable, "no_random", message)

@@ -195,13 +195,13 @@ impl KeyInput {
 /// Says that the program handles the signals that end it. From now on, this module only restores
 /// the terminal on a signal.
 pub(crate) fn leave_signals() {
-    LEFT.store(true, Ordering::SeqCst);
+    SIGNALS_HANDLED_ELSEWHERE.store(true, Ordering::SeqCst);
 }
 
-/// Ends this process by SIGHUP, if its terminal was closed while a question stood on it. To be called
+/// Ends this process by SIGHUP, if its terminal was closed during a question. Call this
 /// after the orderly end that [`leave_signals`] asks for.
 pub(crate) fn end_by_hangup() {
-    if HUNG_UP.load(Ordering::SeqCst) {
+    if IS_HUNG_UP.load(Ordering::SeqCst) {
         let _ = signal_hook::low_level::emulate_default_handler(SIGHUP);
     }
 }
@@ -209,18 +209,18 @@ pub(crate) fn end_by_hangup() {
 /// Restores the terminal for good. The program ends, and threads that still run cannot ask any
 /// more.
 pub(crate) fn close() {
-    CLOSED.store(true, Ordering::SeqCst);
+    IS_CLOSED.store(true, Ordering::SeqCst);
     restore();
 }
 
 /// Whether no question may be asked any more.
-static CLOSED: AtomicBool = AtomicBool::new(false);
+static IS_CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// Whether another part of the program handles SIGINT and SIGTERM.
-static LEFT: AtomicBool = AtomicBool::new(false);
+static SIGNALS_HANDLED_ELSEWHERE: AtomicBool = AtomicBool::new(false);
 
 /// Whether a SIGHUP was turned into the SIGTERM of an orderly end.
-static HUNG_UP: AtomicBool = AtomicBool::new(false);
+static IS_HUNG_UP: AtomicBool = AtomicBool::new(false);
 
 /// How to wait for a key.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -254,7 +254,7 @@ impl NoEcho {
         };
         // Under the lock, so that a withdrawal comes before or after all of this.
         let mut standing = OPEN_QUESTION.lock().unwrap_or_else(PoisonError::into_inner);
-        if CLOSED.load(Ordering::SeqCst) {
+        if IS_CLOSED.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::Interrupted.into());
         }
         *standing = Some(OpenQuestion { tty: tty.try_clone()?, before });
@@ -316,22 +316,24 @@ fn watch_signals() -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT])?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
-            let stood = restore();
+            let was_open = restore();
             if let Some(group) = ASKPASS_GROUP.lock().unwrap_or_else(PoisonError::into_inner).take()
             {
                 let _ = kill_process_group(group, Signal::KILL);
             }
-            if LEFT.load(Ordering::SeqCst) && matches!(signal, SIGINT | SIGTERM) {
+            if SIGNALS_HANDLED_ELSEWHERE.load(Ordering::SeqCst)
+                && matches!(signal, SIGINT | SIGTERM)
+            {
                 continue;
             }
-            if LEFT.load(Ordering::SeqCst) && signal == SIGHUP {
+            if SIGNALS_HANDLED_ELSEWHERE.load(Ordering::SeqCst) && signal == SIGHUP {
                 // The terminal is gone, but a client may still wait for its answers.
-                HUNG_UP.store(true, Ordering::SeqCst);
+                IS_HUNG_UP.store(true, Ordering::SeqCst);
                 if signal_hook::low_level::raise(SIGTERM).is_ok() {
                     continue;
                 }
             }
-            if stood && signal == SIGINT {
+            if was_open && signal == SIGINT {
                 std::process::exit(Exit::Interrupted.code().into());
             }
             // The installed handler has replaced the default action for good, so it is emulated.

@@ -10,7 +10,7 @@ use mcpid::connect::consent::NoConsent;
 #[derive(Clone)]
 pub(super) struct AnswerWait {
     pub(super) until: Instant,
-    pub(super) patience: Duration,
+    pub(super) timeout: Duration,
     /// Set when the question is withdrawn.
     pub(super) over: Arc<AtomicBool>,
 }
@@ -21,6 +21,6 @@ impl AnswerWait {
         if self.over.load(Ordering::SeqCst) {
             return Some(NoConsent::Withdrawn);
         }
-        (Instant::now() >= self.until).then_some(NoConsent::TimedOut(self.patience))
+        (Instant::now() >= self.until).then_some(NoConsent::TimedOut(self.timeout))
     }
 }

@@ -21,9 +21,9 @@ use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
 /// Lines that a worker takes at a time; fewer if they are long.
-const LINES: usize = 32;
+const BATCH_LINES: usize = 32;
 /// Bytes of lines that a worker takes at a time.
-const BYTES: usize = 1024 * 1024;
+const BATCH_BYTES: usize = 1024 * 1024;
 
 thread_local! {
     /// The judge of a worker thread, which caches keys.
@@ -82,12 +82,12 @@ fn audit(
     let done = parallel::in_order(
         1,
         |units| {
-            let (mut batch, mut bytes) = (Vec::with_capacity(LINES), 0);
+            let (mut batch, mut bytes) = (Vec::with_capacity(BATCH_LINES), 0);
             for line in lines {
                 let last = line.is_err();
                 bytes += line.as_ref().map_or(0, |line| line.bytes.len());
                 batch.push(line);
-                if last || batch.len() >= LINES || bytes >= BYTES {
+                if last || batch.len() >= BATCH_LINES || bytes >= BATCH_BYTES {
                     bytes = 0;
                     if units.send(std::mem::take(&mut batch)).is_break() || last {
                         return;

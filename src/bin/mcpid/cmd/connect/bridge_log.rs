@@ -20,12 +20,12 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
 
 /// Lines that may wait to be written.
-const QUEUE: usize = 1024;
+const MAX_WAITING_LINES: usize = 1024;
 /// Lines in a minute: a server that causes a line with each event must not fill the disk.
-const A_MINUTE: u32 = 1_000;
+const MAX_LINES_PER_MINUTE: u32 = 1_000;
 const MINUTE: Duration = Duration::from_secs(60);
 /// How long the last lines may take to be written.
-const LAST: Duration = Duration::from_secs(1);
+const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The bridge's log.
 pub(super) struct BridgeLog {
@@ -61,7 +61,7 @@ impl BridgeLog {
             }
         };
         let to_file = file.is_some();
-        let (queue, lines) = mpsc::sync_channel(QUEUE);
+        let (queue, lines) = mpsc::sync_channel(MAX_WAITING_LINES);
         let lost = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&lost);
         thread::Builder::new()
@@ -87,7 +87,7 @@ impl BridgeLog {
     pub(super) fn finish(self) {
         let (written, done) = mpsc::sync_channel(1);
         if self.queue.try_send(QueuedLine::Mark(written)).is_ok() {
-            let _ = done.recv_timeout(LAST);
+            let _ = done.recv_timeout(FINISH_TIMEOUT);
         }
     }
 }
@@ -123,7 +123,7 @@ fn write(mut place: LogTarget, entries: &mpsc::Receiver<QueuedLine>, lost: &Atom
             (since, written) = (Instant::now(), 0);
         }
         match entry {
-            QueuedLine::Line(_) if written >= A_MINUTE => {
+            QueuedLine::Line(_) if written >= MAX_LINES_PER_MINUTE => {
                 lost.fetch_add(1, Ordering::Relaxed);
             }
             QueuedLine::Line(text) => {

@@ -9,7 +9,7 @@ use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
 /// Characters of a server's name that are printed.
-const SHOWN: usize = 200;
+const MAX_NAME_SHOWN: usize = 200;
 
 /// Prints what was found about the key `id`.
 ///
@@ -28,7 +28,7 @@ pub(super) fn report(
         _ => ("unavailable", Exit::Unavailable),
     };
     let server: Option<String> =
-        found.server.as_ref().map(|server| server.chars().take(SHOWN).collect());
+        found.server.as_ref().map(|server| server.chars().take(MAX_NAME_SHOWN).collect());
     if ui.json() {
         ui.json_line(&json!({
             "version": 1,

@@ -25,7 +25,7 @@ use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 
 /// How long a connection may take to be established.
-const CONNECTING: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An MCP server and the gateway in front of it, which run until this is dropped.
 pub(super) struct DemoServers {
@@ -56,7 +56,7 @@ impl DemoServers {
             ServerLimits::default(),
         );
         runtime.spawn(gateway.run(Workers::new(1)?, pending()));
-        let client = Dialer::new(tls::client_without_roots()?, Via::Direct, CONNECTING);
+        let client = Dialer::new(tls::client_without_roots()?, Via::Direct, CONNECT_TIMEOUT);
         Ok(DemoServers { runtime, client, url: format!("{origin}/mcp") })
     }
 

@@ -14,7 +14,7 @@ use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
 /// The most keys that are shown by name.
-const MOST_KEYS: usize = 50;
+const MAX_KEYS_SHOWN: usize = 50;
 
 /// The result, as `--json` prints it.
 #[derive(Serialize)]
@@ -80,7 +80,7 @@ pub(crate) fn report(
     (audit, witnesses): (Option<&ExistingLog>, Option<&WitnessPolicy>),
     ui: &mut Ui,
 ) -> Result<Exit, Failure> {
-    let trusted = settings.judging.trusted().take(MOST_KEYS);
+    let trusted = settings.judging.trusted().take(MAX_KEYS_SHOWN);
     let checked = ConfigCheck {
         version: 1,
         ok: true,

@@ -21,7 +21,7 @@ use crate::output::failure::Failure;
 use crate::output::ui::path_word;
 
 /// The largest configuration file, in bytes.
-const LARGEST: u64 = 1 << 20;
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// Flags that a file cannot set.
 const NOT_IN_FILES: [&str; 7] =
@@ -48,7 +48,7 @@ impl ConfigFile {
     /// # Errors
     /// The file cannot be read, is no TOML, or has a setting that its flag would refuse.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let bytes = files::open_quietly(Some(path))?.read(LARGEST)?;
+        let bytes = files::open_quietly(Some(path))?.read(MAX_FILE_BYTES)?;
         let mut file = ConfigFile { name: path.display().to_string(), settings: Vec::new() };
         let text = String::from_utf8(bytes).map_err(|_| file.broken(None, "not UTF-8"))?;
         let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;

@@ -17,14 +17,14 @@ use mcpid::gateway::Metrics;
 use crate::output::failure::Failure;
 
 /// Lines that may wait to be written. Further lines are dropped and counted.
-const WAITING: usize = 16 * 1024;
+const MAX_WAITING_LINES: usize = 16 * 1024;
 /// How long to gather lines before a write. Waking the writer for each request would cost more than
 /// the write itself.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER_TIME: Duration = Duration::from_millis(20);
 /// After so many empty gathers, the writer waits for a line instead.
-const PATIENCE: u32 = 50;
+const MAX_EMPTY_GATHERS: u32 = 50;
 /// The longest single wait for a line.
-const REST: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 enum LogWork {
     Line(String),
@@ -66,11 +66,11 @@ impl LogWriter {
         warn: impl Fn(String) + Send + 'static,
     ) -> Result<(Self, LogSender), Failure> {
         let mut writer = LogOutput::open(path)?;
-        let (work, heard) = sync_channel(WAITING);
+        let (work, queue) = sync_channel(MAX_WAITING_LINES);
         let (over, ended) = sync_channel(1);
         let lines = LogSender { work: work.clone(), metrics: Arc::clone(&metrics) };
         thread::spawn(move || {
-            writer.work(&heard, &metrics, &warn);
+            writer.work(&queue, &metrics, &warn);
             let _ = over.try_send(());
         });
         Ok((LogWriter { work, ended }, lines))
@@ -83,30 +83,30 @@ impl LogWriter {
         let _ = self.work.try_send(LogWork::Reopen);
     }
 
-    /// Writes the waiting lines within `patience`, and returns whether all were written.
-    pub(crate) fn end(&self, patience: Duration) -> bool {
+    /// Writes the waiting lines within `timeout`, and returns whether all were written.
+    pub(crate) fn end(&self, timeout: Duration) -> bool {
         let begun = Instant::now();
         while let Err(TrySendError::Full(_)) = self.work.try_send(LogWork::End) {
-            if begun.elapsed() > patience {
+            if begun.elapsed() > timeout {
                 return false;
             }
             thread::sleep(Duration::from_millis(10));
         }
-        self.ended.recv_timeout(patience.saturating_sub(begun.elapsed())).is_ok()
+        self.ended.recv_timeout(timeout.saturating_sub(begun.elapsed())).is_ok()
     }
 }
 
 /// Returns the next piece of work, or `Timeout` if there is none yet.
-fn next(heard: &Receiver<LogWork>, quiet: &mut u32) -> Result<LogWork, RecvTimeoutError> {
-    let found = match heard.try_recv() {
+fn next(queue: &Receiver<LogWork>, quiet: &mut u32) -> Result<LogWork, RecvTimeoutError> {
+    let found = match queue.try_recv() {
         Ok(work) => Ok(work),
         Err(TryRecvError::Disconnected) => Err(RecvTimeoutError::Disconnected),
-        Err(TryRecvError::Empty) if *quiet < PATIENCE => {
+        Err(TryRecvError::Empty) if *quiet < MAX_EMPTY_GATHERS => {
             *quiet += 1;
-            thread::sleep(GATHER);
+            thread::sleep(GATHER_TIME);
             return Err(RecvTimeoutError::Timeout);
         }
-        Err(TryRecvError::Empty) => heard.recv_timeout(REST),
+        Err(TryRecvError::Empty) => queue.recv_timeout(LONGEST_WAIT),
     };
     if found.is_ok() {
         *quiet = 0;
@@ -138,7 +138,7 @@ impl LogOutput {
         }
     }
 
-    fn work(&mut self, heard: &Receiver<LogWork>, metrics: &Metrics, warn: &dyn Fn(String)) {
+    fn work(&mut self, queue: &Receiver<LogWork>, metrics: &Metrics, warn: &dyn Fn(String)) {
         let mut broken = false;
         // No request fails because of the log. The first lost line is reported, the others are
         // counted.
@@ -154,7 +154,7 @@ impl LogOutput {
         };
         let mut quiet = 0;
         loop {
-            match next(heard, &mut quiet) {
+            match next(queue, &mut quiet) {
                 Ok(LogWork::Line(mut line)) => {
                     line.push('\n');
                     let written = self.file.write_all(line.as_bytes());

@@ -15,7 +15,7 @@ use crate::output::failure::{Failure, reason};
 use crate::output::ui::{Ui, path_word, shell_word};
 
 /// Lines between two progress lines.
-const OFTEN: u64 = 10_000;
+const PROGRESS_LINES: u64 = 10_000;
 
 /// Prints the report, or writes it as a page.
 pub(crate) fn run(args: &GatewayReportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
@@ -68,7 +68,7 @@ fn read(args: &GatewayReportArgs, ui: &mut Ui) -> Result<RolloutTally, Failure> 
                 Failure::new(Exit::Input, code, format!("cannot read {name}: {why}"))
             })?;
             lines += 1;
-            if lines.is_multiple_of(OFTEN) {
+            if lines.is_multiple_of(PROGRESS_LINES) {
                 ui.progress(&format!("{lines} lines"));
             }
             match line {

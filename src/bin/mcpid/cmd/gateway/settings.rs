@@ -21,7 +21,7 @@ use crate::output::failure::{Failure, chain};
 use crate::output::ui::{Ui, shell_word};
 
 /// The largest file of certificates, in bytes.
-const LARGEST_PEM: u32 = 4 << 20;
+const MAX_PEM_BYTES: u32 = 4 << 20;
 
 /// The settings of a gateway, ready to use.
 pub(crate) struct GatewaySettings {
@@ -270,7 +270,7 @@ pub(crate) fn to_upstream(
 }
 
 fn pem(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, Failure> {
-    files::open_quietly(Some(path))?.read_secret(LARGEST_PEM)
+    files::open_quietly(Some(path))?.read_secret(MAX_PEM_BYTES)
 }
 
 /// Returns the files that are watched for changes.

@@ -20,7 +20,7 @@ use crate::output::ui::{Ui, shell_word};
 
 /// The largest body or capture, in bytes. A verifier's limit is lower but can be raised; this limit
 /// keeps a wrong file from filling the memory.
-const MOST: u64 = 64 * 1024 * 1024;
+const MAX_INPUT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A request to be signed.
 pub(crate) enum RequestToSign {
@@ -250,7 +250,7 @@ fn made(
     let body = if bodiless(head.method()) && args.input.is_none() {
         Vec::new()
     } else {
-        files::open(args.input.as_deref(), ui)?.read(MOST).map_err(too_large)?
+        files::open(args.input.as_deref(), ui)?.read(MAX_INPUT_BYTES).map_err(too_large)?
     };
     if args.format == Some(SignFormat::Curl) && head.method() == "HEAD" && !body.is_empty() {
         // curl allows only one of --head and --data-binary.
@@ -291,8 +291,8 @@ fn too_large(failure: Failure) -> Failure {
 fn captured(args: &SignArgs, origins: Origins, ui: &mut Ui) -> Result<RequestToSign, Failure> {
     let input = files::open(args.input.as_deref(), ui)?;
     let name = input.name.clone();
-    let source = input.read(MOST).map_err(too_large)?;
-    let captured = crate::input::captures::capture(&name, &source, MOST)?;
+    let source = input.read(MAX_INPUT_BYTES).map_err(too_large)?;
+    let captured = crate::input::captures::capture(&name, &source, MAX_INPUT_BYTES)?;
     let mut head = captured.head().clone().into_owned();
     let body = captured.body().to_vec();
     let mut target = None;
@@ -307,7 +307,7 @@ fn captured(args: &SignArgs, origins: Origins, ui: &mut Ui) -> Result<RequestToS
 
 fn amended(source: &[u8], target: Option<&str>, signed: &Signed) -> Result<Vec<u8>, Failure> {
     let bug = |error: &dyn std::error::Error| Failure::new(Exit::Bug, "bug", chain(error));
-    let captured = Captured::parse(source, MOST).map_err(|e| bug(&e))?;
+    let captured = Captured::parse(source, MAX_INPUT_BYTES).map_err(|e| bug(&e))?;
     let headers: Vec<(&str, &str)> = signed.headers().collect();
     amend::with_headers(&captured, target, &headers).map_err(|e| bug(&e))
 }

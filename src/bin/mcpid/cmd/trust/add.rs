@@ -23,7 +23,7 @@ use crate::output::ui::{Ui, path_word};
 use crate::prompt::passphrase;
 
 /// Bytes of a key file: enough for a JWK Set or a certificate chain.
-const LIMIT: u32 = 1024 * 1024;
+const MAX_KEY_FILE_BYTES: u32 = 1024 * 1024;
 
 /// Adds the key, and prints its id.
 pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
@@ -110,7 +110,7 @@ fn read(key: &Path, ui: &mut Ui) -> Result<FoundKey, Failure> {
     passphrase::keep_out_of_dumps();
     let input = files::open(Some(key), ui)?;
     let name = input.name.clone();
-    let bytes = input.read_secret(LIMIT)?;
+    let bytes = input.read_secret(MAX_KEY_FILE_BYTES)?;
     // Other users can read this private key and sign with it, so it must not be trusted.
     if let Err(error @ FileError::TooOpen { .. }) = store::load_keyfile(key) {
         return Err(store_failure(key, error));

@@ -75,7 +75,7 @@ impl TrustedKeyJson {
     }
 
     /// Adds the version, for a result that consists of this key only.
-    pub(super) fn alone(mut self) -> Self {
+    pub(super) fn with_version(mut self) -> Self {
         self.version = Some(1);
         self
     }

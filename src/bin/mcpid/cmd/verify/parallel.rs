@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 /// Batches that may wait, for each worker.
-const WAITING: usize = 4;
+const WAITING_BATCHES: usize = 4;
 
 /// Passes units to the workers, and breaks off if the results are not taken any more.
 pub(crate) struct UnitSender<U, R> {
@@ -59,8 +59,8 @@ pub(crate) fn in_order<U: Send, R: Send, E>(
     mut take: impl FnMut(R) -> Result<(), E>,
 ) -> Result<(), E> {
     let workers = thread::available_parallelism().map_or(1, usize::from);
-    let (jobs, queue) = sync_channel::<(Vec<U>, SyncSender<Vec<R>>)>(workers * WAITING);
-    let (order, results) = sync_channel(workers * WAITING);
+    let (jobs, queue) = sync_channel::<(Vec<U>, SyncSender<Vec<R>>)>(workers * WAITING_BATCHES);
+    let (order, results) = sync_channel(workers * WAITING_BATCHES);
     let queue = Mutex::new(queue);
     thread::scope(|scope| {
         for _ in 0..workers {

@@ -10,7 +10,7 @@ use super::bodiless;
 use crate::output::ui::shell_word;
 
 /// Bytes of a body that is written into the command itself. Linux limits an argument to 128 KiB.
-const MOST_INLINE: usize = 16 * 1024;
+const MAX_INLINE_BYTES: usize = 16 * 1024;
 
 /// How curl gets the body.
 enum CurlBody {
@@ -75,7 +75,7 @@ fn source(body: &[u8], file: Option<&Path>) -> CurlBody {
     if let Some(path) = file.and_then(kept) {
         return CurlBody::Flag("--data-binary", format!("@{path}"));
     }
-    if body.len() > MOST_INLINE {
+    if body.len() > MAX_INLINE_BYTES {
         return CurlBody::Stdin;
     }
     match std::str::from_utf8(body) {
