@@ -1,4 +1,4 @@
-//! Man pages and completions: the committed ones are those that the program makes, and hold what a
+//! The committed man pages and completions are those that the program generates, and hold what a
 //! reader and a shell look for.
 #![cfg(all(unix, feature = "cli"))]
 #![allow(clippy::unwrap_used)]
@@ -32,7 +32,7 @@ fn pages_and_completions_are_those_that_are_committed() {
     }
 }
 
-/// What a reader of a manual looks for is on every page.
+/// Every page has the sections that a reader of a manual looks for.
 #[test]
 fn every_page_has_the_sections_of_a_manual() {
     let pages = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("man")).unwrap();
@@ -55,8 +55,8 @@ fn every_page_has_the_sections_of_a_manual() {
     assert!(sign.contains("MCPID_KEY ") && !sign.contains("MCPID_TRUST"), "its own variables");
 }
 
-/// Bash offers files where a command takes them, the one word that a pattern flag knows, and no
-/// hidden command.
+/// Bash offers files where a command takes them, the word that a pattern flag knows, and no hidden
+/// command.
 #[test]
 fn bash_completes_files_and_words() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/completions/mcpid.bash");

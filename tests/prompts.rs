@@ -1,4 +1,4 @@
-//! What a person at a terminal sees and types: each test drives the binary through a pty.
+//! What a person at a terminal sees and types. Each test drives the binary through a pty.
 #![cfg(all(unix, feature = "cli"))]
 #![allow(clippy::unwrap_used)]
 
@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 const PASSPHRASE: &str = "tr0ub4dor & 3, auf Deutsch: Überraschung";
 
-/// A shell on a pty in an empty folder, where `mcpid` is the binary. The shell shows after the
-/// command how it ended and whether the terminal echoes again.
+/// Starts a shell on a pty in an empty folder, where `mcpid` is the binary. After the command, the
+/// shell prints its exit code and whether the terminal echoes again.
 fn start(folder: &TempDir, script: &str) -> PtySession {
     let mut shell = Command::new("sh");
     let script = format!(
@@ -29,8 +29,8 @@ fn start(folder: &TempDir, script: &str) -> PtySession {
     spawn_command(shell, Some(20_000)).unwrap()
 }
 
-/// Everything that is still to come, after checking how the command ended and what state the
-/// terminal is in.
+/// Returns the rest of the output, after checking the exit code of the command and the state of the
+/// terminal.
 fn ends(mut session: PtySession, code: u8) -> String {
     let before = session.exp_string(&format!("ended {code}")).unwrap();
     let after = session.exp_eof().unwrap();
@@ -39,7 +39,7 @@ fn ends(mut session: PtySession, code: u8) -> String {
     before
 }
 
-/// Whether `passphrase` opens `file`, tried without any terminal.
+/// Returns whether `passphrase` opens `file`, in a process without a terminal.
 fn opens(folder: &Path, file: &str, passphrase: &str) -> bool {
     let given = folder.join("given");
     fs::write(&given, passphrase).unwrap();
@@ -88,7 +88,7 @@ fn keygen_refuses_two_answers_that_differ() {
 }
 
 #[test]
-fn an_empty_answer_makes_words_that_only_the_terminal_shows() {
+fn an_empty_answer_generates_words_shown_on_the_terminal_only() {
     let mut made = Vec::new();
     for _ in 0..2 {
         let folder = TempDir::new().unwrap();
@@ -109,7 +109,7 @@ fn an_empty_answer_makes_words_that_only_the_terminal_shows() {
     assert_ne!(made[0], made[1]);
 }
 
-/// A sealed `key.json`.
+/// Makes an encrypted `key.json`.
 fn sealed(folder: &TempDir, passphrase: &str) {
     let file = folder.path().join("given");
     fs::write(&file, passphrase).unwrap();
@@ -124,9 +124,9 @@ fn sealed(folder: &TempDir, passphrase: &str) {
 }
 
 #[test]
-fn a_passphrase_that_is_typed_has_eight_characters() {
+fn a_typed_passphrase_needs_eight_characters() {
     let folder = TempDir::new().unwrap();
-    // Seven characters of two bytes each are no fourteen.
+    // Seven characters of two bytes each do not count as fourteen.
     for (typed, count) in
         [("7letter", 7), ("\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}", 7), ("x", 1)]
     {
@@ -152,7 +152,7 @@ fn a_passphrase_that_is_typed_has_eight_characters() {
         let seen = ends(session, 0);
         assert!(seen.contains(&format!("mcpid: wrote {file}")), "{seen}");
     }
-    // A new one that is given is looked at before the old one is asked for.
+    // A new passphrase that is given is checked before the question for the old one.
     fs::write(folder.path().join("short"), "7letter\n").unwrap();
     let command = "mcpid passwd -k a.json --new-passphrase-file short";
     let seen = ends(start(&folder, command), 4);
@@ -169,10 +169,10 @@ fn a_passphrase_that_is_typed_has_eight_characters() {
 fn passwd_asks_for_the_old_and_twice_for_the_new() {
     let folder = TempDir::new().unwrap();
     sealed(&folder, "the old one");
-    // What comes on stdin is not taken for an answer.
+    // Bytes on stdin are not taken for an answer.
     let mut session = start(&folder, "printf 'no\\nno\\nno\\n' | mcpid passwd -k key.json");
     session.exp_string("passphrase for key.json: ").unwrap();
-    // A slip of the finger, taken back.
+    // A typing error, corrected with the delete key.
     session.send_line("the old onn\u{7f}e").unwrap();
     session.exp_string("new passphrase for key.json").unwrap();
     session.send_line("the new one").unwrap();
@@ -185,7 +185,7 @@ fn passwd_asks_for_the_old_and_twice_for_the_new() {
 }
 
 #[test]
-fn a_wrong_passphrase_is_said_once_and_changes_nothing() {
+fn a_wrong_passphrase_is_reported_once_and_changes_nothing() {
     let folder = TempDir::new().unwrap();
     sealed(&folder, "the old one");
     let before = fs::read(folder.path().join("key.json")).unwrap();
@@ -225,7 +225,7 @@ fn ctrl_c_at_the_second_question_too() {
 fn a_signal_from_elsewhere_restores_the_terminal() {
     for (signal, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
         let folder = TempDir::new().unwrap();
-        // A shell function would hide the process's id.
+        // A shell function would hide the process id.
         let script = format!(
             "'{}' keygen -o key.json & echo \"id=$!.\"; wait $!",
             env!("CARGO_BIN_EXE_mcpid")
@@ -242,7 +242,7 @@ fn a_signal_from_elsewhere_restores_the_terminal() {
 }
 
 #[test]
-fn ctrl_d_is_no_passphrase() {
+fn ctrl_d_is_not_a_passphrase() {
     let folder = TempDir::new().unwrap();
     let mut session = start(&folder, "mcpid keygen -o key.json");
     session.exp_string("new passphrase").unwrap();
@@ -253,7 +253,7 @@ fn ctrl_d_is_no_passphrase() {
 }
 
 #[test]
-fn what_can_be_checked_is_checked_before_the_question() {
+fn checks_come_before_the_question() {
     let folder = TempDir::new().unwrap();
     sealed(&folder, "the old one");
     fs::write(folder.path().join("text"), "no key").unwrap();
@@ -281,7 +281,7 @@ fn what_can_be_checked_is_checked_before_the_question() {
 }
 
 #[test]
-fn waiting_for_a_person_is_said() {
+fn a_note_says_that_stdin_is_a_terminal() {
     let folder = TempDir::new().unwrap();
     let mut session = start(&folder, "mcpid keygen -o key.json --no-passphrase --import -");
     session.exp_string("mcpid: reading from the terminal; end with Ctrl-D").unwrap();
@@ -292,7 +292,7 @@ fn waiting_for_a_person_is_said() {
 }
 
 #[test]
-fn text_that_others_chose_cannot_steer_the_terminal() {
+fn received_text_cannot_control_the_terminal() {
     let folder = TempDir::new().unwrap();
     let name = "alice\u{202e}ecila\u{200b}";
     let script = format!(
@@ -301,7 +301,7 @@ fn text_that_others_chose_cannot_steer_the_terminal() {
     );
     let seen = ends(start(&folder, &script), 0);
     assert!(seen.contains(r"alice\u{202e}ecila\u{200b}"), "{seen}");
-    // Into a file the same line goes as it is.
+    // A file gets the same line unchanged.
     let plain = fs::read_to_string(folder.path().join("plain")).unwrap();
     assert!(plain.ends_with(&format!(" {name}\n")), "{plain}");
 }

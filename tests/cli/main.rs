@@ -1,5 +1,5 @@
-//! The command line as its users meet it: sessions in `tests/cmd`, and here what a session file
-//! cannot show: closed pipes, full disks, no terminal, bytes that are no text.
+//! The command line as users meet it: sessions in `tests/cmd`, and here what a session file cannot
+//! show, such as closed pipes, full disks, no terminal, and bytes that are not text.
 #![cfg(all(unix, feature = "cli"))]
 #![allow(clippy::unwrap_used)]
 
@@ -16,7 +16,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_mcpid");
 const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cmd/keys");
 const ALICE: &str = "zp_i9BattBHPu8Ale_rn2MsdjRU7HfSZczx5V53hFnM";
 
-/// The user's own settings must not decide what a test sees.
+/// Variables of the user who runs the tests, which must not affect them.
 const SETTINGS: [&str; 7] = [
     "MCPID_KEY",
     "MCPID_TRUST",
@@ -38,7 +38,7 @@ fn command(program: &str, folder: &Path) -> Command {
 
 /// Runs `mcpid` with `arguments`, split at spaces.
 fn mcpid(folder: &Path, arguments: &str) -> Output {
-    // The words are told apart first: the repository may lie at a path with spaces.
+    // The words are split first, since the path of the repository may have blanks.
     let words = arguments.split(' ').map(|word| word.replace("$keys", KEYS));
     command(BINARY, folder).args(words).output().unwrap()
 }
@@ -62,7 +62,7 @@ fn ends(output: &Output, code: i32) {
     assert_eq!(output.status.code(), Some(code), "{}{}", out(output), err(output));
 }
 
-/// A plain keyfile `alice.json`.
+/// Makes the keyfile `alice.json`, without a passphrase.
 fn alice(folder: &Path) {
     let made = mcpid(folder, "keygen -o alice.json --import $keys/alice.hex --no-passphrase");
     ends(&made, 0);
@@ -74,7 +74,7 @@ fn sessions() {
         assert!(std::env::var_os(name).is_none(), "unset {name} to run these tests");
     }
     let cases = trycmd::TestCases::new();
-    // Relative on purpose: the default folder then has the same name in every run.
+    // Relative paths, so that the default folder has the same name in every run.
     cases.env("HOME", "home").env("XDG_CONFIG_HOME", "").env("XDG_STATE_HOME", "");
     cases.env("NO_COLOR", "1").env("SSH_AUTH_SOCK", "");
     for program in ["cat", "chmod", "ln", "stat"] {
@@ -83,26 +83,26 @@ fn sessions() {
     cases.case("tests/cmd/*.trycmd");
 }
 
-/// Where the system keeps `program`; a session file has no shell to look it up.
+/// Returns the path of `program`. A session file has no shell to look it up.
 fn which(program: &str) -> String {
     let path = std::env::var_os("PATH").unwrap();
     let found = std::env::split_paths(&path).map(|p| p.join(program)).find(|p| p.is_file());
     found.unwrap().to_str().unwrap().to_owned()
 }
 
-/// What a `-h` lists under `heading`, by its first word or flag.
+/// Returns what `-h` lists under `heading`, by its first word or flag.
 fn listed(help: &str, heading: &str) -> BTreeSet<String> {
     let lines = help.lines().skip_while(|line| *line != heading).skip(1);
     let lines = lines.take_while(|line| line.starts_with(' '));
     lines.filter_map(|line| Some(line.trim().split(' ').next()?.to_owned())).collect()
 }
 
-/// The long flags and short flags that a command's `-h` shows, without those of every command.
+/// Returns the long and short flags in the `-h` of a command, without those of every command.
 fn flags(folder: &Path, path: &str) -> BTreeSet<String> {
     let help = out(&mcpid(folder, format!("{path} -h").trim()));
     let mut flags = BTreeSet::new();
     for line in help.lines().filter(|line| line.trim_start().starts_with('-')) {
-        // Flags end where two spaces begin the explanation.
+        // Two blanks separate the flags from the explanation.
         let names = line.trim_start().split("  ").next().unwrap();
         flags.extend(names.split([' ', ',']).filter(|w| w.starts_with('-')).map(str::to_owned));
     }
@@ -113,7 +113,7 @@ fn flags(folder: &Path, path: &str) -> BTreeSet<String> {
 }
 
 /// The grammar: every command with every flag. A flag that is added to the binary has to be added
-/// here, and the other way round.
+/// here too.
 const GRAMMAR: &[(&str, &str)] = &[
     ("demo", ""),
     (
@@ -218,7 +218,7 @@ fn every_command_shows_examples_and_they_parse() {
             .collect();
         assert!(!examples.is_empty(), "{path}: {help}");
         for example in examples {
-            // Only the first command, with `--help` behind it: the rest must be known by then.
+            // Only the first command, with `--help` added: everything before `--help` has to parse.
             let words = shlex(example.split([';', '|', '>', '&']).next().unwrap());
             let parsed = command(BINARY, folder.path()).args(&words).arg("--help").output();
             ends(&parsed.unwrap(), 0);
@@ -226,7 +226,7 @@ fn every_command_shows_examples_and_they_parse() {
     }
 }
 
-/// Words as a shell splits them, single quotes included.
+/// Returns the words as a shell splits them, with single quotes.
 fn shlex(text: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quoted = false;

@@ -1,4 +1,4 @@
-//! What the program prints: closed pipes, full disks, escapes, one line of JSON.
+//! The output of the program: closed pipes, full disks, escapes, one line of JSON.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::{ALICE, BINARY, KEYS, alice, command, ends, err, mcpid, out, shell};
 
 #[test]
-fn a_closed_pipe_ends_the_program_without_a_word() {
+fn a_closed_pipe_ends_the_program_silently() {
     let folder = TempDir::new().unwrap();
     alice(folder.path());
     for arguments in ["export -k alice.json", "--help", "--json export -k alice.json"] {
@@ -21,14 +21,14 @@ fn a_closed_pipe_ends_the_program_without_a_word() {
         let mut command = command(BINARY, folder.path());
         let child = command.args(arguments.split(' ')).stdout(writer).stderr(Stdio::piped());
         let output = child.spawn().unwrap().wait_with_output().unwrap();
-        // As every program on this platform that does not know better.
+        // SIGPIPE ends the program, as other programs on this platform.
         assert_eq!(output.status.signal(), Some(13), "{arguments}: {:?}", output.status);
         assert_eq!(err(&output), "", "{arguments}");
     }
 }
 
 #[test]
-fn a_full_disk_is_said() {
+fn a_full_disk_is_reported() {
     let folder = TempDir::new().unwrap();
     alice(folder.path());
     for (arguments, json) in
@@ -58,12 +58,12 @@ fn a_full_disk_is_said() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_whole_is_not_there_at_all() {
+fn a_file_that_cannot_be_written_whole_is_removed() {
     let folder = TempDir::new().unwrap();
     alice(folder.path());
     ends(&mcpid(folder.path(), "trust add -r trust.json alice.json"), 0);
     let before = fs::read(folder.path().join("trust.json")).unwrap();
-    // No file may grow beyond nothing: to the program this is a full disk.
+    // The limit lets no file grow, which looks like a full disk to the program.
     let limit = "trap '' XFSZ; ulimit -f 0; exec \"$mcpid\"";
     for (arguments, file) in [
         ("keygen -o new.json --no-passphrase", "new.json"),
@@ -83,7 +83,7 @@ fn a_file_that_cannot_be_written_whole_is_not_there_at_all() {
 }
 
 #[test]
-fn what_stands_in_a_file_cannot_fake_a_line_or_steer_a_terminal() {
+fn a_file_cannot_forge_a_line_or_control_a_terminal() {
     let folder = TempDir::new().unwrap();
     let jwk = fs::read_to_string(format!("{KEYS}/bob.jwk")).unwrap();
     let x = jwk.split("\"x\":\"").nth(1).unwrap().split('"').next().unwrap();
@@ -95,7 +95,7 @@ fn what_stands_in_a_file_cannot_fake_a_line_or_steer_a_terminal() {
         fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(path).unwrap();
     file.write_all(trust.as_bytes()).unwrap();
     let output = mcpid(folder.path(), "trust list -r trust.json");
-    // Whether such a name is refused or shown, no byte of it may act.
+    // Such a name may be refused or shown, but no byte of it may reach the terminal raw.
     let said = out(&output) + &err(&output);
     assert!(!said.contains('\u{1b}') && !said.contains('\u{7}'), "{said:?}");
     assert!(!said.lines().any(|line| line.starts_with("alice")), "{said}");
@@ -103,7 +103,7 @@ fn what_stands_in_a_file_cannot_fake_a_line_or_steer_a_terminal() {
 }
 
 #[test]
-fn a_wish_for_backtraces_changes_no_words() {
+fn a_request_for_backtraces_changes_no_message() {
     let folder = TempDir::new().unwrap();
     for arguments in ["export -k nothing.json", "verify --at nonsense", "generate man no/such"] {
         let plain = mcpid(folder.path(), arguments);
@@ -135,7 +135,7 @@ fn json_failures_are_one_line_of_json() {
         }
         assert_eq!(out(&output), "", "{arguments}");
     }
-    // Behind `--` it is a file's name.
+    // After `--`, the word is the name of a file.
     let output = mcpid(folder.path(), "trust revoke --nonsense -- --json");
     assert!(err(&output).starts_with("mcpid: no such flag here: --nonsense\n"), "{output:?}");
 }

@@ -1,19 +1,19 @@
-//! The commands as the program lists them, and a command line for each that gets as far as to look
-//! at the value that is tried.
+//! The commands as the program lists them, and for each a command line that reaches the check of
+//! the tested value.
 
 use std::process::Command;
 
 use crate::BINARY;
 use crate::kinds::Secret;
 
-/// A command, what it takes, and what it needs to come as far as the value.
+/// A command, its flags and arguments, and what it needs to reach the tested value.
 pub(crate) struct Shape {
     pub(crate) path: Vec<String>,
     pub(crate) flags: Vec<String>,
     pub(crate) has_positional: bool,
 }
 
-/// Asks the program for its commands.
+/// Collects the commands from the program's own help.
 pub(crate) fn shapes(path: &[String], found: &mut Vec<Shape>) {
     let help = Command::new(BINARY).args(path).arg("--help").output().unwrap().stdout;
     let help = String::from_utf8(help).unwrap();
@@ -56,7 +56,7 @@ pub(crate) fn shapes(path: &[String], found: &mut Vec<Shape>) {
     }
 }
 
-/// What a command needs so that it gets as far as to look at the value.
+/// Returns the arguments that a command needs to reach the tested value.
 fn base(path: &str) -> &'static str {
     match path {
         "keygen" => "--output new.json --passphrase-file pass",
@@ -81,7 +81,7 @@ fn base(path: &str) -> &'static str {
     }
 }
 
-/// What stands where the command wants an argument.
+/// Returns values for the arguments that a command needs.
 fn positional(path: &str) -> &'static [&'static str] {
     match path {
         "sign" => &["body.json"],
@@ -96,7 +96,7 @@ fn positional(path: &str) -> &'static [&'static str] {
     }
 }
 
-/// Flags that others need.
+/// Returns other flags that `flag` needs.
 fn needed(flag: &str) -> &'static str {
     match flag {
         "--tls-key" => "--tls-cert @FILE@",
@@ -109,13 +109,13 @@ fn needed(flag: &str) -> &'static str {
     }
 }
 
-/// Values that a command is there to show: who calls a key so has said it to all. A private key is
-/// refused in a name, but an id may be any text.
+/// Returns whether the command exists to print this value. The name of a key is public, for
+/// example. A private key is refused in a name, but an id may be any text.
 pub(crate) fn is_shown(path: &str, flag: &str, secret: &Secret) -> bool {
     match flag {
         "--name" | "--label" | "--realm" => !secret.is_key,
         "--client-id" => true,
-        // What has a colon is a header, and printing it is what was asked for.
+        // A text with a colon is a header, and the user asked to print it.
         "--header" => path == "sign" && !secret.is_key && secret.text.contains(':'),
         _ => false,
     }
@@ -134,7 +134,7 @@ pub(crate) fn arguments(
     while at < base.len() {
         let takes = base.get(at + 1).is_some_and(|next| !next.starts_with("--"));
         let end = if takes { at + 2 } else { at + 1 };
-        // Each flag once, and none that rules the tried one out.
+        // Each flag once, and no flag that conflicts with the tested one.
         let clashes = flag == Some(base[at])
             || (flag == Some("--checkpoint") && base[at] == "--first")
             || (flag == Some("--origin") && base[at] == "--url")

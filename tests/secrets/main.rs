@@ -1,9 +1,8 @@
-//! No message repeats a secret, wherever the secret was put by mistake.
+//! No message repeats a secret, wherever a user put it by mistake.
 //!
-//! Every command, as the program itself lists them, gets every kind of secret in each position that
-//! takes a value: as the value, as a file, on stdin, in a variable; whole, cut, with its line breaks
-//! lost, and so on. Then eight characters of it in a row must be nowhere: not in stdout, stderr or a
-//! written file.
+//! Every command that the program lists gets every kind of secret in each position that takes a
+//! value: as the value, as a file, on stdin, in a variable; whole, cut, without its line breaks,
+//! and so on. Then no eight characters of it in a row may be in stdout, stderr or a written file.
 #![cfg(all(unix, feature = "cli"))]
 #![allow(clippy::unwrap_used)]
 
@@ -25,8 +24,8 @@ use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mcpid");
 
-/// How long a command may run. A server that starts is ended.
-const LONGEST: Duration = Duration::from_secs(5);
+/// How long a command may run. A server that starts is stopped then.
+const MAX_RUN_TIME: Duration = Duration::from_secs(5);
 
 const VARIABLES: [&str; 8] = [
     "MCPID_KEY",
@@ -43,14 +42,14 @@ const VARIABLES: [&str; 8] = [
 struct Case {
     arguments: Vec<String>,
     variable: Option<(&'static str, String)>,
-    /// What is in the file `secret`, and on stdin.
+    /// The content of the file `secret`, and of stdin.
     content: String,
     pieces: Arc<BTreeSet<Vec<u8>>>,
     json: bool,
     what: String,
 }
 
-/// Every case: each position with every secret, in a form that takes its turn.
+/// Returns every case: each position with every secret, in one form after the other.
 fn cases(shapes: &[Shape]) -> Vec<Case> {
     let secrets = secrets();
     let mut cases = Vec::new();
@@ -68,7 +67,7 @@ fn cases(shapes: &[Shape]) -> Vec<Case> {
         for position in positions {
             for (at, secret) in secrets.iter().enumerate() {
                 let Some(flag) = position else {
-                    // Nothing but stdin and a variable.
+                    // No argument: only stdin and a variable.
                     for variable in [None, Some(VARIABLES[turn % 8])] {
                         turn += 1;
                         let form = FORMS[turn % FORMS.len()];
@@ -90,7 +89,7 @@ fn cases(shapes: &[Shape]) -> Vec<Case> {
                 turn += 1;
                 let form = FORMS[turn % FORMS.len()];
                 let text = mangled(&secret.text, form);
-                // As the value itself, and as a file of the name that is given.
+                // Once as the value itself, and once as a file of that name.
                 let header = flag == Some("--header");
                 let file = if header { "@secret" } else { "secret" };
                 for value in [text.clone(), file.to_owned()] {
@@ -110,8 +109,8 @@ fn cases(shapes: &[Shape]) -> Vec<Case> {
     cases
 }
 
-/// A folder with all that commands look for.
-fn furnish(folder: &Path) {
+/// Makes a folder with all files that commands look for.
+fn make_files(folder: &Path) {
     fs::write(folder.join("pass"), "correct horse\n").unwrap();
     fs::write(folder.join("body.json"), r#"{"jsonrpc":"2.0","method":"ping","id":1}"#).unwrap();
     let run = |line: &str| {
@@ -151,9 +150,9 @@ fn listing(folder: &Path, found: &mut BTreeMap<std::path::PathBuf, Vec<u8>>) {
     }
 }
 
-/// Waits for the end, and ends what does not end by itself.
+/// Waits until the program ends, and stops it after the time limit.
 fn wait(child: &mut Child) {
-    let until = Instant::now() + LONGEST;
+    let until = Instant::now() + MAX_RUN_TIME;
     while child.try_wait().unwrap().is_none() {
         if Instant::now() > until {
             child.kill().unwrap();
@@ -163,7 +162,7 @@ fn wait(child: &mut Child) {
     }
 }
 
-/// What of the secret was found, and where.
+/// Returns which part of the secret was found, and where.
 fn leak(case: &Case, folder: &Path) -> Option<String> {
     fs::write(folder.join("secret"), &case.content).unwrap();
     let mut command = Command::new(BINARY);
@@ -211,7 +210,7 @@ fn no_secret_is_repeated_by_any_command() {
     let cases = cases(&found);
     assert!(cases.len() > 2_000, "only {} cases", cases.len());
     let furnished = TempDir::new().unwrap();
-    furnish(furnished.path());
+    make_files(furnished.path());
     let (next, leaks) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -219,7 +218,7 @@ fn no_secret_is_repeated_by_any_command() {
                 let root = TempDir::new().unwrap();
                 let home = root.path().join("home");
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    // What one command has made is not there for the next.
+                    // Files that one command has made are removed before the next.
                     if home.exists() {
                         fs::remove_dir_all(&home).unwrap();
                     }
