@@ -167,15 +167,17 @@ const GRAMMAR: &[(&str, &str)] = &[
     (
         "audit verify",
         "--audit --log-key --checkpoint --witness --witness-policy -r --trust --profile --window --ahead --require \
-         --allow-uncovered --origin --allow-clock --predecessor --all",
+         --allow-uncovered --allow-erased --archive --origin --allow-clock --predecessor --all",
     ),
-    ("audit show", "--audit --key --tool --status --since --until --format"),
-    ("audit prove", "--audit --checkpoint --format -o --output"),
+    ("audit show", "--archive --audit --key --tool --status --since --until --format"),
+    ("audit prove", "--archive --audit --checkpoint --format -o --output"),
     (
         "audit check",
         "--log-key --checkpoint --witness --witness-policy -r --trust --profile --window --ahead --require \
          --allow-uncovered --origin --allow-clock --body",
     ),
+    ("audit archive", "--audit --before --to"),
+    ("audit erase", "--archive --audit --reason"),
     ("audit consistency", "--audit --log-key --print"),
     ("audit witness", "--witness-policy"),
     ("audit cosign", "--log-key --state --first -k --key --name --passphrase-file --passphrase-fd"),

@@ -6,7 +6,7 @@
 
 mod agent;
 mod audit;
-mod audit_keeping;
+mod audit_archive;
 mod audit_witness;
 mod connect;
 pub(crate) mod coverage_flags;
@@ -31,10 +31,10 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 pub(crate) use agent::{AgentAct, AgentAddArgs, AgentArgs};
 pub(crate) use audit::{
     AuditAct, AuditArgs, AuditCheckArgs, AuditCommand, AuditConsistencyArgs, AuditCosignArgs,
-    AuditFolder, AuditFormat, AuditInitArgs, AuditPins, AuditPolicy, AuditProveArgs, AuditShowArgs,
-    AuditSync, AuditVerifyArgs, ProofFormat,
+    AuditFormat, AuditInitArgs, AuditPins, AuditPolicy, AuditProveArgs, AuditShowArgs, AuditSync,
+    AuditVerifyArgs, ProofFormat,
 };
-pub(crate) use audit_keeping::{AuditArchiveArgs, AuditArchives, AuditEraseArgs};
+pub(crate) use audit_archive::{AuditArchiveArgs, AuditArchives, AuditEraseArgs, AuditFolder};
 pub(crate) use audit_witness::AuditWitnessArgs;
 pub(crate) use connect::{ClientName, ConfirmVia, ConnectArgs};
 pub(crate) use gateway::{GatewayAct, GatewayArgs, GatewayReportArgs};

@@ -8,7 +8,9 @@ use mcpid::clock::Timestamp;
 
 use super::audit_witness::AuditWitnessArgs;
 use super::values::{duration, moment};
-use super::{AuditArchiveArgs, AuditArchives, AuditEraseArgs, PassphraseArgs, ProfileName};
+use super::{
+    AuditArchiveArgs, AuditArchives, AuditEraseArgs, AuditFolder, PassphraseArgs, ProfileName,
+};
 
 /// What happens to a request that cannot be written to the audit log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -112,14 +114,6 @@ pub(crate) struct AuditInitArgs {
     /// The public key of an abandoned log [default: log-key.pub beside the checkpoint]
     #[arg(long, value_name = "KEY|FILE", requires = "after")]
     pub(crate) log_key: Option<String>,
-}
-
-/// The folder of a log.
-#[derive(Args, Clone, Debug, Default)]
-pub(crate) struct AuditFolder {
-    /// The folder of the log [default: a folder of this user]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) audit: Option<PathBuf>,
 }
 
 /// What an auditor keeps outside of the log: keys, checkpoints, trust files and rules.

@@ -1,8 +1,8 @@
 //! `mcpid audit`: keeps and checks evidence of what was authorised.
 
+mod archive;
 mod ask;
 mod check;
-mod keep;
 pub(crate) mod open;
 mod policy;
 mod predecessors;
@@ -41,8 +41,8 @@ pub(crate) fn run(act: &AuditAct, ui: &mut Ui) -> Result<Exit, Failure> {
         AuditAct::Check(args) => check::check(args, ui),
         AuditAct::Consistency(args) => witness::consistency(args, ui),
         AuditAct::Cosign(args) => witness::cosign(args, ui),
-        AuditAct::Archive(args) => keep::archive(args, ui),
-        AuditAct::Erase(args) => keep::erase(args, ui),
+        AuditAct::Archive(args) => archive::archive(args, ui),
+        AuditAct::Erase(args) => archive::erase(args, ui),
         AuditAct::Witness(args) => ask::run(args, ui),
     }
 }

@@ -30,8 +30,8 @@ const VARIABLES: [&str; 10] = [
     "XDG_STATE_HOME",
 ];
 
-/// Flags whose value is a name. A name of four words is no passphrase.
-const NAMES: [&str; 5] = ["--client-id", "--label", "--name", "--realm", "--tool"];
+/// Flags whose value is a name or a sentence. Four words are no passphrase there.
+const NAMES: [&str; 6] = ["--client-id", "--label", "--name", "--realm", "--reason", "--tool"];
 
 /// The arguments and variables that messages must not repeat.
 #[derive(Clone, Debug, Default)]

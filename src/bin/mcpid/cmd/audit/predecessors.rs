@@ -10,7 +10,7 @@ use mcpid::audit::entry::{self, After, Event};
 use mcpid::audit::note::{Note, NoteKey};
 use mcpid::audit::{Folder, succession};
 
-use super::keep;
+use super::archive;
 use crate::args::AuditVerifyArgs;
 use crate::cmd::audit::open::log_failure;
 use crate::input::files::{self, NamedPath};
@@ -126,13 +126,13 @@ pub(super) fn find(
     }
     let mut own: Vec<PathBuf> = Vec::new();
     for path in &args.archives.archive {
-        let Some(owner) = keep::owner(path)?.filter(|owner| *owner != key.to_string()) else {
+        let Some(owner) = archive::owner(path)?.filter(|owner| *owner != key.to_string()) else {
             own.push(path.clone());
             continue;
         };
         match given.iter_mut().find(|(_, _, key, _)| key.to_string() == owner) {
             Some((.., archives)) => archives.push(path.clone()),
-            None => return Err(keep::of_another(path, &owner)),
+            None => return Err(archive::of_another(path, &owner)),
         }
     }
     let folder = folder.with_archives(own);

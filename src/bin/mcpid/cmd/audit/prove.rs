@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use mcpid::audit::proof::{self, ProofError};
 
-use super::keep;
+use super::archive;
 use crate::args::{AuditProveArgs, ProofFormat};
 use crate::cmd::audit::open::{self, log_failure};
 use crate::input::files::{self, NamedPath};
@@ -15,7 +15,7 @@ use crate::output::ui::{Ui, path_word};
 /// Writes the evidence of one entry.
 pub(crate) fn prove(args: &AuditProveArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let (folder, place) = open::folder(&args.log)?;
-    let folder = keep::with_archives(folder, &place, &args.archives.archive)?;
+    let folder = archive::with_archives(folder, &place, &args.archives.archive)?;
     if let Some(output) = &args.output {
         files::check_free(output)?;
     }

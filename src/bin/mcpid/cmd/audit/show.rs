@@ -7,7 +7,7 @@ use mcpid::mcp::pattern::{Operation, Pattern};
 use mcpid::message::shown::printed;
 use serde::Deserialize;
 
-use super::{keep, words};
+use super::{archive, words};
 use crate::args::{AuditFormat, AuditShowArgs};
 use crate::cmd::audit::open::{self, log_failure};
 use crate::output::exit::Exit;
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &AuditShowArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         return Err(Failure::usage(format!("--since {since} is not before --until {until}")));
     }
     let (folder, place) = open::folder(&args.log)?;
-    let folder = keep::with_archives(folder, &place, &args.archives.archive)?;
+    let folder = archive::with_archives(folder, &place, &args.archives.archive)?;
     let tool = args.tool.as_ref().map(|name| Pattern::parse(&format!("*:{name}")));
     let tool = tool.transpose().map_err(|e| Failure::usage(format!("--tool: {}", chain(&e))))?;
     let wanted = EntryFilter { args, tool };

@@ -1,12 +1,19 @@
-//! The audit log over the years: archives beside it, and entries that are erased.
+//! The flags of `mcpid audit archive` and `mcpid audit erase`, and those that name a log.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use mcpid::clock::Timestamp;
 
-use super::AuditFolder;
 use super::values::moment;
+
+/// The folder of a log.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct AuditFolder {
+    /// The folder of the log [default: a folder of this user]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) audit: Option<PathBuf>,
+}
 
 /// The archives of a log.
 #[derive(Args, Clone, Debug, Default)]
