@@ -14,7 +14,7 @@ mod environment;
 mod gateway;
 mod gateway_flags;
 mod key;
-pub(crate) mod misplaced;
+pub(crate) mod misplaced_secret;
 mod nonce;
 pub(crate) mod pattern_flag;
 mod pattern_help;

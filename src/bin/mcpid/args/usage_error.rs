@@ -9,7 +9,7 @@ use clap::{Command, CommandFactory as _, FromArgMatches as _};
 use mcpid::secret::{SecretKind, description, overlaps};
 
 use crate::args::Cli;
-use crate::args::misplaced;
+use crate::args::misplaced_secret;
 use crate::output::failure::Failure;
 use crate::output::ui::shell_word;
 
@@ -34,7 +34,7 @@ pub(crate) fn parse(argv: &[OsString]) -> Result<Cli, Unparsed> {
     };
     let mut command = Cli::grammar();
     let matches = command.try_get_matches_from_mut(argv).map_err(unparsed)?;
-    misplaced::check(&command, &matches).map_err(Unparsed::Wrong)?;
+    misplaced_secret::check(&command, &matches).map_err(Unparsed::Wrong)?;
     Cli::from_arg_matches(&matches).map_err(|error| unparsed(error.format(&mut command)))
 }
 
@@ -260,17 +260,17 @@ fn behind_dashes(error: &Error, argv: &[OsString], path: &str) -> Option<String>
 
 /// Returns the names of the commands in `argv`, each followed by a blank, such as `trust add `.
 fn command_path(argv: &[OsString]) -> String {
-    walk(argv).iter().skip(1).map(|command| format!("{} ", command.get_name())).collect()
+    named_commands(argv).iter().skip(1).map(|command| format!("{} ", command.get_name())).collect()
 }
 
 /// Returns the names of the subcommands that could come next.
 fn next_commands(argv: &[OsString]) -> Vec<String> {
-    let path = walk(argv);
+    let path = named_commands(argv);
     let here = path.last().into_iter().flat_map(Command::get_subcommands);
     here.filter(|command| !command.is_hide_set()).map(|c| c.get_name().to_owned()).collect()
 }
 
-fn walk(argv: &[OsString]) -> Vec<Command> {
+fn named_commands(argv: &[OsString]) -> Vec<Command> {
     let mut path = vec![Cli::command()];
     for word in argv.iter().skip(1) {
         let next = path.last().zip(word.to_str()).and_then(|(c, w)| c.find_subcommand(w));

@@ -3,6 +3,7 @@
 mod archive;
 mod ask;
 mod check;
+mod entry_text;
 pub(crate) mod open;
 mod policy;
 mod predecessors;
@@ -11,7 +12,7 @@ mod show;
 mod verify;
 mod witness;
 pub(crate) mod witnessing;
-mod words;
+mod entry_text;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<E
     let signing_key = SigningKey::find(args.key.as_deref())?;
     if let Some(client) = args.print_config {
         config::print(client, args, &plan.host, ui)?;
-        if signing_key.is_sealed() && args.passphrase.passphrase_file.is_none() {
+        if signing_key.needs_passphrase() && args.passphrase.passphrase_file.is_none() {
             let hint = "the keyfile is encrypted: let the client set MCPID_ASKPASS, add \
                         --passphrase-file FILE, or keep the key in the ssh-agent (mcpid agent add) \
                         and use -k ssh-agent:";
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<E
         return Ok(Exit::Ok);
     }
     let fields = headers::given(&args.header)?;
-    let log_writer = BridgeLog::open(args.log_file.as_deref(), mode, ui.echo().clone())?;
+    let log_writer = BridgeLog::open(args.log_file.as_deref(), mode, ui.secret_filter().clone())?;
     let source = signing_key.source(&args.passphrase, ui)?;
     let roots = network::roots(args, plan.is_https)?;
     if plan.is_open_to_all {

@@ -44,7 +44,7 @@ fn run_with(args: &GatewayFlags, ui: &mut Ui) -> Result<Exit, Failure> {
     let settings = settings::GatewaySettings::read(args, ui)?;
     open::remark(&args.audit, ui);
     if args.check_config {
-        let audit = open::look(&args.audit)?;
+        let audit = open::check_writable(&args.audit)?;
         let witnesses = witnessing::check(&args.audit)?;
         return check::report(&settings, args, (audit.as_ref(), witnesses.as_ref()), ui);
     }

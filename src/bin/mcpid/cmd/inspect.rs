@@ -46,7 +46,7 @@ pub(crate) fn run(args: &InspectArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         false,
     )?;
     let store = match &args.nonces {
-        Some(text) => Some(nonce_store::look(text, args.opening, ui)?),
+        Some(text) => Some(nonce_store::open_to_read(text, args.opening, ui)?),
         None => None,
     };
     let inputs = InputReader::new(&args.inputs, DEFAULT_MAX_BODY as u64, None, ui);

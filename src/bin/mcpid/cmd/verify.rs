@@ -137,9 +137,10 @@ impl VerifyContext {
                     _ => failure,
                 })?)
             }
-            (Some(text), Some(_)) => {
-                Replay::LookUp { store: nonce_store::look(text, args.claiming.opening, ui)?, run }
-            }
+            (Some(text), Some(_)) => Replay::LookUp {
+                store: nonce_store::open_to_read(text, args.claiming.opening, ui)?,
+                run,
+            },
         };
         let verifier = judging.verifier(clock, replay.clone());
         let by_the_clock = rerun_hint::verify(args, None, None);

@@ -97,7 +97,7 @@ impl InputReader {
             paths.push(None);
         }
         if paths.iter().any(Option::is_none) {
-            files::mention_terminal(ui);
+            files::note_if_terminal(ui);
         }
         InputReader { paths, max_body, only, hashed: ui.json() }
     }

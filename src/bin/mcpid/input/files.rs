@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::args::misplaced::check_path;
+use crate::args::misplaced_secret::check_path;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
 use crate::output::ui::{Ui, path_word};
@@ -206,14 +206,14 @@ pub(crate) struct OpenedInput {
 pub(crate) fn open(path: Option<&Path>, ui: &mut Ui) -> Result<OpenedInput, Failure> {
     let path = path.filter(|p| *p != Path::new("-"));
     if path.is_none() {
-        mention_terminal(ui);
+        note_if_terminal(ui);
     }
     open_quietly(path)
 }
 
 /// Prints a note if stdin is a terminal: a program that reads from a terminal without a message
 /// looks as if it hangs.
-pub(crate) fn mention_terminal(ui: &mut Ui) {
+pub(crate) fn note_if_terminal(ui: &mut Ui) {
     if io::stdin().is_terminal() {
         ui.note("reading from the terminal; end with Ctrl-D");
     }

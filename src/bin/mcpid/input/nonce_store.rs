@@ -12,7 +12,7 @@ use mcpid::nonce::{NonceStore, Retention, StoreAdmin, StoreError};
 use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
-use crate::args::misplaced::check_path;
+use crate::args::misplaced_secret::check_path;
 use crate::args::{ClaimingArgs, OpeningArgs};
 use crate::input::files::{self, NamedBy};
 use crate::output::exit::Exit;
@@ -102,7 +102,7 @@ pub(crate) struct OpenedStore {
 
 impl OpenedStore {
     /// Prints the warnings since the last call.
-    pub(crate) fn tell(&self, ui: &mut Ui) {
+    pub(crate) fn print_warnings(&self, ui: &mut Ui) {
         print_warnings(&self.warnings, ui);
     }
 }
@@ -161,7 +161,7 @@ fn open_at(
 ///
 /// # Errors
 /// As for [`open`].
-pub(crate) fn look(
+pub(crate) fn open_to_read(
     text: &str,
     allowed: OpeningArgs,
     ui: &mut Ui,

@@ -64,7 +64,7 @@ impl SigningKey {
     }
 
     /// Returns whether the key needs a passphrase.
-    pub(crate) fn is_sealed(&self) -> bool {
+    pub(crate) fn needs_passphrase(&self) -> bool {
         self.key.is_sealed()
     }
 

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use mcpid::message::shown::{self, capped, escape, is_control, is_unsafe};
 pub(crate) use mcpid::message::shown::{shell_word, visible};
 
-use crate::output::echo::Echo;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
+use crate::output::secret_filter::SecretFilter;
 
 /// The longest message, in characters. The texts in a message are capped before; this limit bounds
 /// the whole line. Hints have no limit, since a part of a command is of no use.
@@ -30,7 +30,7 @@ pub(crate) struct Ui {
     quiet: bool,
     verbose: bool,
     /// Replaces what messages must not repeat.
-    echo: Echo,
+    filter: SecretFilter,
     /// Whether the terminal shows a progress line now.
     progress: bool,
     /// When a progress line was last drawn. It stays set when the line is cleared, so that work
@@ -80,7 +80,7 @@ impl Ui {
             json,
             quiet,
             verbose,
-            echo: Echo::default(),
+            filter: SecretFilter::default(),
             progress: false,
             drawn: None,
             escaped: false,
@@ -90,18 +90,18 @@ impl Ui {
 
     /// Withholds what looks like a secret in these arguments and in the environment.
     pub(crate) fn withholding(mut self, argv: &[OsString]) -> Self {
-        self.echo = Echo::of(argv);
+        self.filter = SecretFilter::of(argv);
         self
     }
 
     /// Withholds what looks like a secret in further arguments.
     pub(crate) fn withhold(&mut self, argv: &[OsString]) {
-        self.echo.add(argv);
+        self.filter.add(argv);
     }
 
     /// Returns what messages must not repeat, for messages that another writer prints.
-    pub(crate) fn echo(&self) -> &Echo {
-        &self.echo
+    pub(crate) fn secret_filter(&self) -> &SecretFilter {
+        &self.filter
     }
 
     /// Returns whether results and failures are printed as JSON.
@@ -192,7 +192,7 @@ impl Ui {
     /// Prints a next step that can be pasted: `mcpid: hint: TEXT`. Silent under `--quiet` and
     /// `--json`.
     pub(crate) fn hint(&mut self, text: &str) {
-        if !self.quiet && !self.json && self.echo.allows_hint(text) {
+        if !self.quiet && !self.json && self.filter.allows_hint(text) {
             self.say(&format!("hint: {text}"));
         }
     }
@@ -206,8 +206,8 @@ impl Ui {
         if self.json {
             self.before_message();
             let mut failure = failure.clone();
-            failure.message = self.echo.message(&failure.message).into_owned();
-            failure.hints.retain(|hint| self.echo.allows_hint(hint));
+            failure.message = self.filter.message(&failure.message).into_owned();
+            failure.hints.retain(|hint| self.filter.allows_hint(hint));
             let text = failure.to_json();
             let text = if self.err_terminal { shown::json(&text) } else { Cow::Borrowed(&*text) };
             let _ = writeln!(self.err, "{text}");
@@ -245,7 +245,7 @@ impl Ui {
     fn say(&mut self, text: &str) {
         self.before_message();
         // A message is one line, in a log file too, so line breaks are always escaped.
-        let text = self.echo.message(text);
+        let text = self.filter.message(text);
         let _ = writeln!(self.err, "mcpid: {}", escape(&text, is_unsafe));
     }
 

@@ -55,7 +55,7 @@ pub(crate) fn print_facts(
     add("created", verdict.created.map(age));
     add("expires", verdict.expires.map(age));
     add("nonce", verdict.nonce.as_deref().map(|nonce| printed(nonce).into_owned()));
-    about(verdict, &mut facts);
+    add_request(verdict, &mut facts);
     if verdict.label.is_some() {
         facts.push(("covered", components(&verdict.covered)));
         facts.push(("open", components(&verdict.not_covered)));
@@ -138,19 +138,19 @@ fn facts(verdict: &VerdictReport) -> Vec<Fact> {
             let value = |value: &String| capped(value, MOST_PRINTED).into_owned();
             facts.extend(r.details().iter().map(|(name, text)| (*name, value(text))));
         }
-        None => signer(verdict, &mut facts),
+        None => add_signer(verdict, &mut facts),
     }
-    about(verdict, &mut facts);
+    add_request(verdict, &mut facts);
     for failed in verdict.failed.iter().filter(|failed| failed.key_known) {
         facts.push(("failed", failed_name(failed)));
     }
     if verdict.rejection.is_none() && verdict.label.is_some() {
-        rest(verdict, &mut facts);
+        add_result(verdict, &mut facts);
     }
     facts
 }
 
-fn signer(verdict: &VerdictReport, facts: &mut Vec<Fact>) {
+fn add_signer(verdict: &VerdictReport, facts: &mut Vec<Fact>) {
     if let Some(key) = &verdict.key {
         facts.push(("key", key_name(key)));
         if let Some(tag) = verdict.tag.as_ref().filter(|tag| **tag != key.id) {
@@ -167,7 +167,7 @@ fn signer(verdict: &VerdictReport, facts: &mut Vec<Fact>) {
 }
 
 /// Adds the facts of the request itself.
-fn about(verdict: &VerdictReport, facts: &mut Vec<Fact>) {
+fn add_request(verdict: &VerdictReport, facts: &mut Vec<Fact>) {
     let target = verdict.target.as_deref().map_or("(unknown)".into(), printed);
     facts.push(("target", format!("{} {target}", quoted(&verdict.method))));
     if let Some(ReportedOperation { method: Some(method), name, ambiguous, .. }) = &verdict.mcp {
@@ -180,7 +180,7 @@ fn about(verdict: &VerdictReport, facts: &mut Vec<Fact>) {
     }
 }
 
-fn rest(verdict: &VerdictReport, facts: &mut Vec<Fact>) {
+fn add_result(verdict: &VerdictReport, facts: &mut Vec<Fact>) {
     if verdict.profile.as_deref() == Some("rfc9421") {
         let open = components(&verdict.not_covered);
         facts.push(("open", if open.is_empty() { "nothing".to_owned() } else { open }));

@@ -8,7 +8,7 @@ use mcpid::audit::{Verdict, proof};
 use mcpid::clock::Timestamp;
 use mcpid::message::shown::printed;
 
-use super::words;
+use super::entry_text;
 use crate::args::AuditCheckArgs;
 use crate::args::rerun_hint;
 use crate::cmd::audit::open;
@@ -216,7 +216,7 @@ impl EvidencePage<'_> {
             self.what(&mut add);
             self.when(&mut add);
             if let Some(rules) = self.request.and_then(|request| request.rules.as_ref()) {
-                add("rules", words::rules(rules));
+                add("rules", entry_text::rules(rules));
             }
             if let Some(about) = self.explanation() {
                 add("covered", about.covered.join(" "));

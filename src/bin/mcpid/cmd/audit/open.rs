@@ -69,7 +69,7 @@ pub(crate) struct ExistingLog {
 ///
 /// # Errors
 /// It could not be opened.
-pub(crate) fn look(args: &AuditArgs) -> Result<Option<ExistingLog>, Failure> {
+pub(crate) fn check_writable(args: &AuditArgs) -> Result<Option<ExistingLog>, Failure> {
     let Some(path) = &args.audit else { return Ok(None) };
     let place = files::audit(Some(path))?;
     let in_use = open(&place)?.look().map_err(|e| log_failure(&e, &place))?;

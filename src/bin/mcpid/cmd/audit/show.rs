@@ -7,7 +7,7 @@ use mcpid::mcp::pattern::{Operation, Pattern};
 use mcpid::message::shown::printed;
 use serde::Deserialize;
 
-use super::{archive, words};
+use super::{archive, entry_text};
 use crate::args::{AuditFormat, AuditShowArgs};
 use crate::cmd::audit::open::{self, log_failure};
 use crate::output::exit::Exit;
@@ -161,7 +161,7 @@ fn said(event: &Event<'_>) -> String {
         Event::Clock(step) => {
             format!("times are {} s ahead of the clock from here on", step.offset)
         }
-        Event::Rules(rules) => format!("{}, from here on", words::rules(rules)),
+        Event::Rules(rules) => format!("{}, from here on", entry_text::rules(rules)),
         Event::After(after) => format!("this log follows that of {}", after.log_key),
         Event::Erased(erasure) => {
             format!("entry {} was erased: {}", erasure.n, printed(&erasure.reason))
@@ -219,11 +219,11 @@ fn page(entry: &Entry<'_>, ui: &mut Ui) -> Result<(), Failure> {
                 let name =
                     key.mcpid.name.map(|name| format!(" (the log calls it {})", printed(&name)));
                 add("key", format!("{}{}", printed(&key.kid), name.unwrap_or_default()));
-                words::signature(request, place, &mut add);
+                entry_text::signature(request, place, &mut add);
             }
-            words::request(request, &mut add);
+            entry_text::request(request, &mut add);
             if let Some(rules) = &request.rules {
-                add("rules", words::rules(rules));
+                add("rules", entry_text::rules(rules));
             }
         }
         other => add("says", said(other)),

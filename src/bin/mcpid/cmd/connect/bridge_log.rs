@@ -15,9 +15,9 @@ use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::connect::{LogLevel, LogSink};
 
 use crate::args::OutputArgs;
-use crate::output::echo::Echo;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
+use crate::output::secret_filter::SecretFilter;
 
 /// Lines that may wait to be written.
 const MAX_WAITING_LINES: usize = 1024;
@@ -45,11 +45,15 @@ enum LogTarget {
 }
 
 impl BridgeLog {
-    /// Opens the log. `echo` replaces what the log must not repeat.
+    /// Opens the log. `filter` replaces what the log must not repeat.
     ///
     /// # Errors
     /// The file cannot be opened.
-    pub(super) fn open(file: Option<&Path>, mode: OutputArgs, echo: Echo) -> Result<Self, Failure> {
+    pub(super) fn open(
+        file: Option<&Path>,
+        mode: OutputArgs,
+        filter: SecretFilter,
+    ) -> Result<Self, Failure> {
         let place = match file {
             None => LogTarget::Stderr,
             Some(path) => {
@@ -71,7 +75,7 @@ impl BridgeLog {
         let sender = queue.clone();
         let log = LogSink::new(move |weight, words| {
             let wanted = to_file || weight == LogLevel::Warning || (mode.verbose && !mode.quiet);
-            let words = echo.message(words);
+            let words = filter.message(words);
             if wanted && sender.try_send(QueuedLine::Line(line(to_file, weight, &words))).is_err() {
                 lost.fetch_add(1, Ordering::Relaxed);
             }

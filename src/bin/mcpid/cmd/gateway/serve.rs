@@ -312,7 +312,7 @@ impl GatewayConsole<'_> {
             }
             if checked.elapsed() >= CHECK_INTERVAL {
                 checked = Instant::now();
-                self.opened.tell(ui);
+                self.opened.print_warnings(ui);
                 if self.watch.changed() {
                     self.reload(ui);
                 }

@@ -9,8 +9,8 @@ use std::path::Path;
 use clap::{ArgMatches, Command};
 use mcpid::secret::{SecretKind, description};
 
-use crate::output::echo::is_path;
 use crate::output::failure::Failure;
+use crate::output::secret_filter::is_path;
 
 /// Refuses a value that looks like a secret and that its flag cannot take.
 ///

@@ -1,7 +1,7 @@
 //! Keeps secrets of the command line and the environment out of messages.
 //!
 //! A key that is pasted in place of the name of a file must not end in a log. Every message goes
-//! through [`Echo`], so it does not matter how the argument got into the message: by a path that
+//! through [`SecretFilter`], so it does not matter how the argument got into the message: by a path that
 //! cannot be read, by the check of a flag, or by a hint that repeats the command line.
 
 use std::borrow::Cow;
@@ -35,7 +35,7 @@ const NAMES: [&str; 6] = ["--client-id", "--label", "--name", "--realm", "--reas
 
 /// The arguments and variables that messages must not repeat.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Echo {
+pub(crate) struct SecretFilter {
     /// The whole command line, quoted for a shell.
     command: String,
     withheld: Vec<Withheld>,
@@ -53,19 +53,20 @@ struct Withheld {
     in_hints: bool,
 }
 
-impl Echo {
+impl SecretFilter {
     /// Examines the arguments and the environment of this process.
     pub(crate) fn of(argv: &[OsString]) -> Self {
         let words = argv.iter().skip(1).map(|word| word.to_string_lossy());
         let words: Vec<_> = words.map(|word| shell_word(&word).into_owned()).collect();
-        let mut echo = Echo { command: format!("mcpid {}", words.join(" ")), withheld: Vec::new() };
-        echo.add(argv);
+        let mut filter =
+            SecretFilter { command: format!("mcpid {}", words.join(" ")), withheld: Vec::new() };
+        filter.add(argv);
         for name in VARIABLES {
             if let Some(value) = env::var_os(name) {
-                echo.withhold(&value.to_string_lossy(), &format!("the value of {name}"), false);
+                filter.withhold(&value.to_string_lossy(), &format!("the value of {name}"), false);
             }
         }
-        echo
+        filter
     }
 
     /// Examines further arguments, such as those of a configuration file.
@@ -200,18 +201,18 @@ mod tests {
 
     const PEM: &str = "-----BEGIN PRIVATE KEY-----MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06";
 
-    fn echo(words: &[&str]) -> Echo {
-        let mut echo = Echo::default();
+    fn filter_of(words: &[&str]) -> SecretFilter {
+        let mut filter = SecretFilter::default();
         let words = ["mcpid"].iter().chain(words);
-        echo.add(&words.map(OsString::from).collect::<Vec<_>>());
-        echo
+        filter.add(&words.map(OsString::from).collect::<Vec<_>>());
+        filter
     }
 
     #[test]
     fn a_key_in_place_of_a_path_is_described() {
         for words in [&["verify", "-k", PEM][..], &["-k", PEM], &[&format!("--key={PEM}")]] {
-            let echo = echo(words);
-            let message = echo.message(&format!("cannot read {PEM}: no such file")).into_owned();
+            let filter = filter_of(words);
+            let message = filter.message(&format!("cannot read {PEM}: no such file")).into_owned();
             let flag = if words.len() == 1 { "--key" } else { "-k" };
             let expected = format!(
                 "cannot read the value given to {flag} ({} characters, looks like a PEM block): no \
@@ -219,23 +220,23 @@ mod tests {
                 PEM.len()
             );
             assert_eq!(message, expected);
-            assert!(!echo.allows_hint(&format!("ls {PEM}")));
-            assert!(!echo.allows_hint(&format!("ls {}", &PEM[30..50])));
-            assert!(echo.allows_hint("mcpid verify --help"));
+            assert!(!filter.allows_hint(&format!("ls {PEM}")));
+            assert!(!filter.allows_hint(&format!("ls {}", &PEM[30..50])));
+            assert!(filter.allows_hint("mcpid verify --help"));
         }
-        let cut = echo(&[PEM]).message(&format!("scheme {}", &PEM[30..44])).into_owned();
+        let cut = filter_of(&[PEM]).message(&format!("scheme {}", &PEM[30..44])).into_owned();
         assert!(cut.starts_with("an argument (") && cut.ends_with("cannot be used"), "{cut}");
     }
 
     #[test]
     fn what_is_no_secret_is_repeated() {
         let long = format!("/no/{}/such.http", "folder".repeat(20));
-        let echo = echo(&["verify", "singed.http", &long, "--name", "four words are fine"]);
+        let filter = filter_of(&["verify", "singed.http", &long, "--name", "four words are fine"]);
         for text in ["cannot read singed.http", "the name four words are fine"] {
-            assert_eq!(echo.message(text), text);
+            assert_eq!(filter.message(text), text);
         }
-        assert_eq!(echo.message(&format!("cannot read {long}")), "cannot read …/such.http");
+        assert_eq!(filter.message(&format!("cannot read {long}")), "cannot read …/such.http");
         let here = format!("{}/missing.json", std::env::temp_dir().display());
-        assert!(echo.allows_hint(&format!("mcpid keygen -o {here}")));
+        assert!(filter.allows_hint(&format!("mcpid keygen -o {here}")));
     }
 }
