@@ -4,6 +4,7 @@
 mod base_vectors;
 mod body;
 mod capture;
+mod captures;
 mod checklist;
 mod clock;
 mod component;

@@ -12,6 +12,8 @@ mod gateways;
 #[cfg(all(feature = "cli", unix))]
 mod layers;
 mod memory;
+#[cfg(all(feature = "sqlite", unix))]
+mod open;
 #[cfg(all(feature = "redis", unix))]
 mod redis;
 #[cfg(all(feature = "redis", unix))]
