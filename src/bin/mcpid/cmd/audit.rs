@@ -12,7 +12,6 @@ mod show;
 mod verify;
 mod witness;
 pub(crate) mod witnessing;
-mod entry_text;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -90,7 +90,7 @@ pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<E
         bridge = bridge.with_audit(Arc::clone(recorder));
     }
     let witnesses = {
-        let log = journal.log();
+        let log = log_writer.log();
         let say = move |news| match news {
             WitnessNews::Note(words) => log.note(&words),
             WitnessNews::Warning(words) | WitnessNews::Contradicted(words) => {

@@ -14,7 +14,7 @@ use super::open::log_failure;
 use super::policy::{policy_failure, read};
 use crate::args::AuditArgs;
 use crate::cmd::connect::network;
-use crate::input::files::{self, Place};
+use crate::input::files::{self, NamedPath};
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain, reason};
 
@@ -38,7 +38,7 @@ pub(crate) fn check(args: &AuditArgs) -> Result<Option<WitnessPolicy>, Failure> 
 /// The log, the policy or the way to a witness cannot be used.
 pub(crate) fn client(
     folder: Folder,
-    place: &Place,
+    place: &NamedPath,
     path: &Path,
     clock: Arc<dyn Clock>,
 ) -> Result<WitnessClient, Failure> {
@@ -53,7 +53,7 @@ pub(crate) fn client(
 }
 
 /// What to say if witnesses cannot be asked.
-pub(crate) fn witness_failure(error: &WitnessError, place: &Place, path: &Path) -> Failure {
+pub(crate) fn witness_failure(error: &WitnessError, place: &NamedPath, path: &Path) -> Failure {
     match error {
         WitnessError::Log(LogError::Locked(_)) => {
             let message = format!("another process asks the witnesses of {}", place.name());

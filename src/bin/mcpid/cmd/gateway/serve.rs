@@ -93,8 +93,8 @@ pub(crate) fn run(
     };
     let recorder = open::recorder(&args.audit, Arc::clone(&clock))?;
     let witnesses = {
-        let said = said.clone();
-        let say = move |news| drop(said.send(said_of(news)));
+        let events = events.clone();
+        let say = move |news| drop(events.send(event_of(news)));
         witnessing::start(&args.audit, recorder.as_ref(), say)?
     };
     let probed = Arc::clone(&opened.store);
@@ -181,11 +181,13 @@ pub(crate) fn run(
 }
 
 /// What the one that talks is told of witnesses.
-fn said_of(news: WitnessNews) -> Said {
+fn event_of(news: WitnessNews) -> GatewayEvent {
     match news {
-        WitnessNews::Note(words) => Said::Note(words),
-        WitnessNews::Warning(words) | WitnessNews::Contradicted(words) => Said::Warning(words),
-        _ => Said::Note("there is news of witnesses".to_owned()),
+        WitnessNews::Note(words) => GatewayEvent::Note(words),
+        WitnessNews::Warning(words) | WitnessNews::Contradicted(words) => {
+            GatewayEvent::Warning(words)
+        }
+        _ => GatewayEvent::Note("there is news of witnesses".to_owned()),
     }
 }
 
