@@ -559,10 +559,10 @@ set edit:completion:arg-completer[mcpid] = {|@words|
         &'mcpid;audit;witness'= {
             cand --witness-policy 'The witnesses and their quorum (C2SP tlog-policy)'
             cand --json 'Print results, and failures on stderr, as JSON'
-            cand -q 'Say nothing on stderr but failures and warnings'
-            cand --quiet 'Say nothing on stderr but failures and warnings'
-            cand -v 'Say more on stderr'
-            cand --verbose 'Say more on stderr'
+            cand -q 'Print only failures and warnings on stderr'
+            cand --quiet 'Print only failures and warnings on stderr'
+            cand -v 'Print more on stderr'
+            cand --verbose 'Print more on stderr'
             cand -h 'Print help'
             cand --help 'Print help'
         }

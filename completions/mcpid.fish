@@ -426,8 +426,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from erase" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from witness" -l witness-policy -d 'The witnesses and their quorum (C2SP tlog-policy)' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from witness" -l json -d 'Print results, and failures on stderr, as JSON'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from witness" -s q -l quiet -d 'Say nothing on stderr but failures and warnings'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from witness" -s v -l verbose -d 'Say more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from witness" -s q -l quiet -d 'Print only failures and warnings on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from witness" -s v -l verbose -d 'Print more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from witness" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand help" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand help" -s q -l quiet -d 'Print only failures and warnings on stderr'
