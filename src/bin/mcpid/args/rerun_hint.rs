@@ -7,8 +7,8 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use crate::args::{
-    AuditCheckArgs, AuditPins, AuditVerifyArgs, ClaimingArgs, InspectArgs, VerifierArgs, SignArgs,
-    Ttl, VerifyArgs, When,
+    AuditCheckArgs, AuditPins, AuditVerifyArgs, ClaimingArgs, InspectArgs, SignArgs, Ttl,
+    VerifierArgs, VerifyArgs, When,
 };
 use crate::output::ui::shell_word;
 

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use mcpid::clock::Timestamp;
 use mcpid::message::shown::{MOST_PRINTED, capped, printed, quoted};
+use mcpid::profile::Profile;
 use mcpid::verify::report::{
     FailedSignature, Judgement, ONLY_A_LOG, ReportedKey, ReportedOperation, TimeSource,
     VerdictReport,
@@ -181,7 +182,8 @@ fn add_request(verdict: &VerdictReport, facts: &mut Vec<Fact>) {
 }
 
 fn add_result(verdict: &VerdictReport, facts: &mut Vec<Fact>) {
-    if verdict.profile.as_deref() == Some("rfc9421") {
+    let profile = verdict.profile.as_deref().and_then(Profile::named);
+    if profile.is_some_and(|profile| !profile.demands_coverage()) {
         let open = components(&verdict.not_covered);
         facts.push(("open", if open.is_empty() { "nothing".to_owned() } else { open }));
     }
