@@ -17,7 +17,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::{self, BufRead, Read as _};
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -27,6 +26,10 @@ use crate::mcp::pattern::Operation;
 use crate::message::shown;
 use crate::tower::{Mode, Status};
 use crate::verify::{Code, Verified};
+
+mod lines;
+
+pub use lines::LogLines;
 
 /// The version of the format, which is the first member of every line.
 pub const VERSION: u8 = 1;
@@ -319,52 +322,6 @@ impl LogLine {
     /// Parses a line. Returns `None` if the line is not of this format and version.
     pub fn parse(line: &[u8]) -> Option<Self> {
         serde_json::from_slice(line).ok()
-    }
-}
-
-/// Reads the lines of a log. An item is `None` for a line that is not a log line of this version, or
-/// that is longer than [`LONGEST_LINE`]. Empty lines are left out.
-#[derive(Debug)]
-pub struct LogLines<R> {
-    input: R,
-    line: Vec<u8>,
-}
-
-impl<R: BufRead> LogLines<R> {
-    /// Reads lines from `input`, and holds one of them in memory.
-    pub fn new(input: R) -> Self {
-        LogLines { input, line: Vec::new() }
-    }
-
-    /// Reads a line without its line feed. Returns whether the line was too long to be kept, or
-    /// `None` at the end.
-    fn read(&mut self) -> io::Result<Option<bool>> {
-        self.line.clear();
-        let most = LONGEST_LINE as u64 + 1;
-        if self.input.by_ref().take(most).read_until(b'\n', &mut self.line)? == 0 {
-            return Ok(None);
-        }
-        if self.line.pop_if(|last| *last == b'\n').is_some() || self.line.len() <= LONGEST_LINE {
-            return Ok(Some(false));
-        }
-        self.input.skip_until(b'\n')?;
-        Ok(Some(true))
-    }
-}
-
-impl<R: BufRead> Iterator for LogLines<R> {
-    type Item = io::Result<Option<LogLine>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            match self.read() {
-                Ok(None) => return None,
-                Ok(Some(true)) => return Some(Ok(None)),
-                Ok(Some(false)) if self.line.trim_ascii().is_empty() => {}
-                Ok(Some(false)) => return Some(Ok(LogLine::parse(&self.line))),
-                Err(error) => return Some(Err(error)),
-            }
-        }
     }
 }
 
