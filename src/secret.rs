@@ -127,7 +127,7 @@ pub fn description(text: &str) -> Option<String> {
 /// Returns what is wrong with JSON text, and where: never a part of it, as `serde_json` would show.
 pub fn json_fault(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    // The last one is of serde itself, whatever the JSON holds; what follows it is fixed text.
+    // The last ", expected " is of serde itself, and only fixed text follows it.
     match text.rsplit_once(", expected ") {
         Some((_, expected)) => format!("expected {expected}"),
         None if text.starts_with("unknown ") => {
