@@ -19,8 +19,7 @@ const MOST_TARGET: usize = 2048;
 /// The longest key id, tag or nonce in JSON, in characters. A verifier accepts no longer ones.
 const MOST_PARAMETER: usize = 256;
 
-/// A limit of signatures by a key that was revoked later: their `created` is the claim of a party
-/// that has the key, which may be a thief.
+/// A limit for a key that was revoked later: a thief of the key could write any `created` before.
 pub const ONLY_A_LOG: &str = "only a log proof shows that it was signed before";
 
 /// The source of the time as of which a request is judged.
