@@ -84,7 +84,7 @@ pub fn archive(folder: &Folder, before: Timestamp, to: &Path) -> Result<Archived
         let stub = ArchiveNote { first: *first, next: *next, predecessors: sealed.predecessors };
         let note = stub.sign(key.public(), &*key.secret)?;
         let path = folder.stub(*first);
-        files::replace(&path, |out, _| {
+        files::replace(&path, Some(&file.path), |out, _| {
             out.write_all(note.as_bytes()).map_err(|e| LogError::io("write", &path, e))
         })?;
         fs::remove_file(&file.path).map_err(|e| LogError::io("remove", &file.path, e))?;
@@ -131,14 +131,16 @@ fn make_folder(to: &Path, folder: &Folder, key: &NoteKey) -> Result<(), LogError
     let path = to.join(PUBLIC);
     let text = format!("{key}\n");
     match files::small(&path, MAX_NOTE)? {
-        None => files::replace(&path, |out, _| {
+        None => files::replace(&path, None, |out, _| {
             out.write_all(text.as_bytes()).map_err(|e| LogError::io("write", &path, e))
         }),
         Some(found) if found == text.as_bytes() => Ok(()),
         Some(found) => {
-            let found = String::from_utf8_lossy(&found).trim_end().chars().take(200).collect();
-            let found: String = found;
-            Err(other(format!("it has entries of {}", crate::secret::quoted(&found))))
+            let text = String::from_utf8_lossy(&found);
+            let owner = text.trim_end().parse::<NoteKey>();
+            let name =
+                owner.map_or("another log".to_owned(), |key| format!("the log {:?}", key.name()));
+            Err(other(format!("it has entries of {name}")))
         }
     }
 }
@@ -185,7 +187,7 @@ fn pack(
             LogError::Archive { path: path.clone(), why }
         })?;
     }
-    files::replace(&path, |out, temporary| {
+    files::replace(&path, Some(&file.path), |out, temporary| {
         write_packed(out, true, |out| io::copy(&mut source, out).map(drop))
             .map_err(|e| LogError::io("write", &path, e))?;
         out.sync_all().map_err(|e| LogError::io("write", &path, e))?;

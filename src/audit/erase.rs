@@ -17,7 +17,7 @@ use super::files;
 use super::folder::{Folder, PACKED, file_name};
 use super::segment::{self, Lines, TreeFile};
 use super::tree;
-use super::writer::{Settings, Writer};
+use super::writer::{LogWriter, Settings};
 use crate::clock::Clock;
 
 /// An entry that was erased.
@@ -79,7 +79,7 @@ pub fn erase(
     erasure::check_reason(reason).map_err(EraseError::Reason)?;
     let key = folder.key()?;
     let _lock = folder.lock_maintenance()?;
-    let mut writer = Writer::open(folder.clone(), key.clone(), Settings::default(), clock)?;
+    let mut writer = LogWriter::open(folder.clone(), key.clone(), Settings::default(), clock)?;
     if n >= writer.size() {
         return Err(EraseError::NoEntry(n));
     }
@@ -177,7 +177,7 @@ fn check(
 fn put(file: &EntryFile, erasure: &Erasure) -> Result<(), LogError> {
     let wrong = |e| LogError::io("write", &file.path, e);
     let mut read = Ok(());
-    files::replace(&file.path, |out, _| {
+    files::replace(&file.path, Some(&file.path), |out, _| {
         write_packed(out, file.packed, |out| {
             for line in Lines::of(file).map_err(std::io::Error::other)? {
                 match line {

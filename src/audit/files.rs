@@ -83,13 +83,15 @@ pub(super) fn small(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, LogErr
     }
 }
 
-/// Writes a file anew, for this user only, and has it on the disk. `write` gets the new file and
-/// where it lies until it is whole: the one at `path` is replaced by all of it, or not at all.
+/// Writes a file anew, for one user only, and has it on the disk. `write` gets the new file and where
+/// it lies until it is whole: the file at `path` is replaced by all of it, or not at all. It belongs
+/// to the owner of `like`, so that an administrator does not lock the log's own user out.
 ///
 /// # Errors
 /// What `write` says; or the file cannot be made.
 pub(super) fn replace(
     path: &Path,
+    like: Option<&Path>,
     write: impl FnOnce(&mut File, &Path) -> Result<(), LogError>,
 ) -> Result<(), LogError> {
     let wrong = |e| LogError::io("write", path, e);
@@ -102,6 +104,8 @@ pub(super) fn replace(
         _ => {}
     }
     let mut file = open(&temporary, OpenOptions::new().write(true).create_new(true))?;
+    let owner = like.map(fs::symlink_metadata).transpose().map_err(wrong)?;
+    store::keep_owner(&file, 0o600, owner.as_ref()).map_err(wrong)?;
     let written = write(&mut file, &temporary)
         .and_then(|()| file.sync_all().map_err(wrong))
         .and_then(|()| fs::rename(&temporary, path).map_err(wrong));

@@ -22,8 +22,12 @@ pub(super) struct Unpacker {
 
 impl Unpacker {
     pub(super) fn new(file: File) -> Self {
+        Unpacker::with_limit(file, MAX_UNPACKED)
+    }
+
+    fn with_limit(file: File, left: u64) -> Self {
         let decoder = GzDecoder::new(BufReader::with_capacity(64 * 1024, file));
-        Unpacker { decoder, left: MAX_UNPACKED }
+        Unpacker { decoder, left }
     }
 }
 
@@ -40,5 +44,28 @@ impl Read for Unpacker {
             io::Error::new(io::ErrorKind::FileTooLarge, "it unpacks to over 1 GiB")
         })?;
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::{Seek as _, Write as _};
+
+    use super::*;
+
+    #[test]
+    fn no_more_is_unpacked_than_the_limit() {
+        let mut file = tempfile::tempfile().unwrap();
+        let mut encoder = flate2::write::GzEncoder::new(&mut file, flate2::Compression::default());
+        encoder.write_all(&[b'x'; 100_000]).unwrap();
+        encoder.finish().unwrap();
+        for (limit, whole) in [(100_000, true), (99_999, false), (0, false)] {
+            file.rewind().unwrap();
+            let mut out = Vec::new();
+            let read = Unpacker::with_limit(file.try_clone().unwrap(), limit).read_to_end(&mut out);
+            assert_eq!(read.is_ok(), whole, "{limit}");
+            assert!(u64::try_from(out.len()).unwrap() <= limit);
+        }
     }
 }

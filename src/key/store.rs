@@ -239,7 +239,7 @@ pub(crate) fn mode_of(metadata: &Metadata) -> Option<u32> {
 
 /// Gives `file` the owner of the file that it will replace, and then its mode: the mode given at
 /// creation was cut by the umask, which is right for a new file and wrong for a rewritten one.
-fn keep_owner(file: &File, mode: u32, old: Option<&Metadata>) -> io::Result<()> {
+pub(crate) fn keep_owner(file: &File, mode: u32, old: Option<&Metadata>) -> io::Result<()> {
     #[cfg(unix)]
     if let Some(old) = old {
         use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
