@@ -30,11 +30,7 @@ const VARIABLES: [&str; 10] = [
     "XDG_STATE_HOME",
 ];
 
-<<<<<<< HEAD:src/bin/mcpid/output/secret_filter.rs
 /// Flags whose value is a name or a sentence. Four words are no passphrase there.
-=======
-/// Flags whose value is a name or a sentence, which may well have four words.
->>>>>>> dd8d3db (echo: take the text of --reason for a sentence):src/bin/mcpid/output/echo.rs
 const NAMES: [&str; 6] = ["--client-id", "--label", "--name", "--realm", "--reason", "--tool"];
 
 /// The arguments and variables that messages must not repeat.

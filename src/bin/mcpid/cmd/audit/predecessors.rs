@@ -48,7 +48,7 @@ impl PredecessorsOutcome {
         self.uncertain.is_empty()
     }
 
-    /// Adds what the audit of one log has found.
+    /// Adds what the audit of one log has found, of an auditor who brings `anchor` along.
     pub(super) fn add(&mut self, log: &Predecessor, report: &Report, anchor: &Anchor) {
         let name = log.place.name();
         self.findings.extend(report.findings.iter().cloned().map(|mut finding| {
@@ -61,7 +61,7 @@ impl PredecessorsOutcome {
             self.uncertain.push(format!("{} {entries} of {name} {are} unjudged", report.not_good));
         }
         // The checkpoint that the log behind it names anchors no more than that log itself.
-        let own = anchor.kept.iter().filter(|note| **note != log.named);
+        let own = anchor.kept.iter().filter(|note| is_of(note, &log.key));
         let own = own.filter_map(|note| Checkpoint::of(&Note::parse(note).ok()?).ok());
         let most = own.map(|checkpoint| checkpoint.size).max();
         let anchored = report.anchored.and_then(|size| match anchor.witnesses.is_empty() {

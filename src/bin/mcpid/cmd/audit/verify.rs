@@ -51,7 +51,7 @@ pub(crate) fn run(args: &AuditVerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> 
         let pins = log.anchor(&anchor);
         let (report, used) = audit((&log.folder, &log.place), &pins, &trust, nonces, ui)?;
         nonces = used;
-        outcome.add(log, &report, &pins);
+        outcome.add(log, &report, &anchor);
         outcome.follows((&report, &log.key), last.as_ref());
         last = Some((report, log.key.clone()));
     }
