@@ -12,7 +12,7 @@ use super::fault::LogError;
 use super::folder::Folder;
 use super::held::Checkpoints;
 use super::judge::{Looked, Notice, Reason, Reasons};
-use super::reuse::Nonces;
+use super::reuse::NonceUses;
 use super::segment::TreeFile;
 use super::tree::{Edge, Hash};
 use crate::clock::Timestamp;
@@ -24,7 +24,7 @@ mod unseen;
 pub use super::anchor::Anchor;
 pub use super::context::CLOCK_LEEWAY;
 pub use super::finding::{Finding, What};
-pub use super::report::{Link, Report};
+pub use super::report::{LogLink, Report};
 pub use super::reuse::UsedNonces;
 pub use super::segment::{Line, lines};
 
@@ -50,7 +50,7 @@ pub struct Auditor {
     erasures: Erasures,
     context: Context,
     time: Option<Timestamp>,
-    nonces: Nonces,
+    nonces: NonceUses,
     allow_clock: bool,
     allow_erased: bool,
     all: bool,
@@ -103,7 +103,7 @@ impl Auditor {
             erasures: Erasures::default(),
             context: Context::new(),
             time: None,
-            nonces: Nonces::default(),
+            nonces: NonceUses::default(),
             allow_clock: anchor.allow_clock,
             allow_erased: anchor.allow_erased,
             all: anchor.all,

@@ -4,7 +4,7 @@
 use super::entry::{Rules, Version};
 use super::finding::What;
 use super::judge::Notice;
-use super::report::Link;
+use super::report::LogLink;
 use crate::clock::Timestamp;
 
 /// How far the time of an entry may be from that of its request, in seconds, after what the log
@@ -17,13 +17,13 @@ pub(super) struct Context {
     version: Version,
     offset: i64,
     rules: Option<Rules>,
-    pub(super) link: Link,
+    pub(super) link: LogLink,
 }
 
 impl Context {
     /// Before the first entry.
     pub(super) fn new() -> Self {
-        Context { version: Version::First, offset: 0, rules: None, link: Link::default() }
+        Context { version: Version::First, offset: 0, rules: None, link: LogLink::default() }
     }
 
     /// Entries were not seen: what they said of the clock and the rules is not known. A file that is

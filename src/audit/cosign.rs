@@ -35,6 +35,17 @@ const MAX_STATE: usize = 16 * 1024 * 1024;
 const VERSION: &str = "witness-state/1";
 
 /// What a witness is asked to sign.
+///
+/// ```
+/// use mcpid::audit::cosign::Request;
+///
+/// // A checkpoint alone, and one with a proof that begins at 3 entries.
+/// assert_eq!(Request::parse(b"example.com/audit\n3\n")?.old, None);
+/// let hash = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+/// let request = Request::parse(format!("old 3\n{hash}\n\nexample.com/audit\n4\n").as_bytes())?;
+/// assert_eq!((request.old, request.proof.len()), (Some(3), 1));
+/// # Ok::<(), mcpid::audit::proof::ProofError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {

@@ -19,7 +19,7 @@ use crate::secret::quoted;
 pub enum EntryError {
     /// Not JSON of the right members, or a member that stands twice.
     #[error("not an audit entry")]
-    Json(#[from] serde_json::Error),
+    EntryMembers(#[from] serde_json::Error),
     /// An entry of a version that this program does not know.
     #[error("an entry of the unknown version {}", quoted(.0))]
     Version(String),
@@ -204,7 +204,7 @@ pub struct Signature<'a> {
 /// All members that an entry may have.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an audit entry")]
-struct Json<'a> {
+struct EntryMembers<'a> {
     #[serde(borrow)]
     mcpid: Cow<'a, str>,
     n: u64,
@@ -249,7 +249,7 @@ struct Json<'a> {
 /// # Errors
 /// [`EntryError`].
 pub fn parse(line: &[u8]) -> Result<Entry<'_>, EntryError> {
-    let json: Json<'_> = line::json(line)?;
+    let json: EntryMembers<'_> = line::json(line)?;
     let version = match &*json.mcpid {
         VERSION => Version::Second,
         FIRST_VERSION => Version::First,
@@ -273,7 +273,7 @@ pub fn parse(line: &[u8]) -> Result<Entry<'_>, EntryError> {
 }
 
 /// What an entry tells of. Members that another event has are no part of it.
-fn event(mut json: Json<'_>) -> Result<Event<'_>, EntryError> {
+fn event(mut json: EntryMembers<'_>) -> Result<Event<'_>, EntryError> {
     let wrong = EntryError::Member("event");
     if json.event == "request" {
         let others = [json.dropped.is_some(), json.clock.is_some(), json.after.is_some()];

@@ -29,9 +29,9 @@ pub struct Evidence {
 }
 
 #[derive(Serialize)]
-struct Signature<'a> {
+struct RecordedSignature<'a> {
     label: &'a str,
-    key: Jwk<'a>,
+    key: RecordedKey<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     base: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,17 +41,17 @@ struct Signature<'a> {
 
 /// A key of a trust file, as it stood when the request was judged.
 #[derive(Serialize)]
-struct Jwk<'a> {
+struct RecordedKey<'a> {
     kty: &'static str,
     crv: &'static str,
     x: String,
     kid: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    mcpid: Option<Standing<'a>>,
+    mcpid: Option<RecordedStanding<'a>>,
 }
 
 #[derive(Serialize)]
-struct Standing<'a> {
+struct RecordedStanding<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -66,19 +66,19 @@ struct Standing<'a> {
     allow: Vec<String>,
 }
 
-fn jwk(key: &PublicKey) -> Jwk<'_> {
+fn jwk(key: &PublicKey) -> RecordedKey<'_> {
     let x = URL_SAFE_NO_PAD.encode(key.as_bytes());
-    Jwk { kty: "OKP", crv: "Ed25519", x, kid: key.id().as_str(), mcpid: None }
+    RecordedKey { kty: "OKP", crv: "Ed25519", x, kid: key.id().as_str(), mcpid: None }
 }
 
-fn standing(entry: &Trusted) -> Standing<'_> {
+fn standing(entry: &Trusted) -> RecordedStanding<'_> {
     let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
     // Of several files' lists every one must pass, which one list cannot say.
     let allow = match entry.allow() {
         [one] => one.iter().map(ToString::to_string).collect(),
         _ => Vec::new(),
     };
-    Standing {
+    RecordedStanding {
         name: entry.name(),
         client_ids: entry.client_ids(),
         not_before: time(entry.not_before()),
@@ -93,7 +93,7 @@ impl Evidence {
     pub fn of<'a>(head: &Head<'_>, held: impl Iterator<Item = HeldSignature<'a>>) -> Self {
         let mut evidence = Evidence { signatures: Vec::with_capacity(1_024), first: None };
         for one in held {
-            let mut key = Jwk { mcpid: Some(standing(one.entry)), ..jwk(one.entry.key()) };
+            let mut key = RecordedKey { mcpid: Some(standing(one.entry)), ..jwk(one.entry.key()) };
             // A key that was found by another name has to be found by it again.
             if let Some(kid) = keyid(one.base).filter(|id| one.entry.kids().iter().any(|k| k == id))
             {
@@ -121,7 +121,7 @@ impl Evidence {
         &mut self,
         head: &Head<'_>,
         label: &str,
-        key: Jwk<'_>,
+        key: RecordedKey<'_>,
         base: &str,
         signature: &[u8; 64],
     ) {
@@ -135,7 +135,7 @@ impl Evidence {
         let signature = STANDARD.encode(signature);
         write_json(
             &mut self.signatures,
-            &Signature { label, key, base, base_sha256: hash, signature },
+            &RecordedSignature { label, key, base, base_sha256: hash, signature },
         );
     }
 

@@ -6,22 +6,20 @@
 //! Else it is good. The holder of the log's key can write any line, and cannot sign for a
 //! key that the auditor knows.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
-use super::entry::{self, Entry, Event, Request, Rules, Version};
+use super::entry::{self, Entry, Event, Request, Version};
 use super::record::Verdict;
 use super::segment::Line;
 use super::tree;
 use crate::base::header::{self, Candidate};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Timestamp;
 use crate::key::trust::Registry;
 use crate::mcp::body::{self, Reading, Scope};
 use crate::mcp::pattern::Operation;
 use crate::message::{Body, Head, line};
+use crate::verify::HeadHeld;
 use crate::verify::rejection::chain;
-use crate::verify::{HeadHeld, Replay, Verifier};
 
 mod facts;
 mod keys;
@@ -32,6 +30,7 @@ mod reason;
 mod rules;
 mod signatures;
 mod standing;
+mod verifiers;
 
 pub use looked::{Judged, Looked};
 pub use reason::{Reason, Reasons};
@@ -42,7 +41,8 @@ pub(super) use looked::Notice;
 pub(super) use nonces::{NonceId, NonceUse, nonces_of};
 
 use nonces::nonce_id;
-use signatures::Signed;
+use signatures::JudgedSignature;
+use verifiers::{EntryVerifier, EntryVerifiers};
 
 /// What the auditor brings along, and no holder of the log's key can change: whom to trust, and by
 /// which rules.
@@ -70,43 +70,16 @@ impl Trust {
     }
 }
 
-/// A clock that is set to the time of each entry.
-struct Then(AtomicI64);
-
-impl Clock for Then {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_unix(self.0.load(Ordering::Relaxed))
-    }
-}
-
 /// Judges entries, one after the other; each core has its own.
 pub struct Judge {
     trust: Trust,
-    clock: Arc<Then>,
-    /// Verifiers by the keys and rules that entries name: few in any log.
-    verifiers: HashMap<Place, Arc<Engine>>,
-    /// That of the last entry: the next one often names the same.
-    last: Option<(Place, Arc<Engine>)>,
+    verifiers: EntryVerifiers,
 }
-
-/// What judges entries of the same keys and rules.
-struct Engine {
-    verifier: Verifier,
-    /// The thumbprint of each key, in the order of the signatures.
-    ids: Vec<String>,
-}
-
-/// The keys that an entry names, as JSON, its rules, and what is special about how they are read.
-type Place = (Vec<Box<str>>, Option<Rules>, (Version, bool));
-
-/// Verifiers that are kept; with more, all are made anew.
-const VERIFIERS: usize = 256;
 
 impl Judge {
     /// A judge who goes by `trust`.
     pub fn new(trust: Trust) -> Self {
-        let clock = Arc::new(Then(AtomicI64::new(0)));
-        Judge { trust, clock, verifiers: HashMap::new(), last: None }
+        Judge { trust, verifiers: EntryVerifiers::default() }
     }
 
     /// Judges the entry in `line`.
@@ -207,9 +180,10 @@ impl Judge {
                 redacted.follows_from(body)?;
             }
         }
-        let engine = self.engine(request, version)?;
+        let scope = scope(request);
+        let engine = self.verifiers.of(request, (version, scope))?;
         let verifier = &engine.verifier;
-        self.clock.0.store(time.unix(), Ordering::Relaxed);
+        self.verifiers.set_time(time);
         let held = signatures::hold(verifier, &engine.ids, request, head)?;
         let candidates = header::read(head).unwrap_or_default();
         let signed = self.signed(&engine, request, (head, time), (held.as_ref(), &candidates))?;
@@ -225,7 +199,6 @@ impl Judge {
             opaque: signed.iter().any(|one| !one.base),
             ..Judged::default()
         };
-        let scope = scope(request);
         let body = kept.or(elsewhere);
         judged.without_body = body.is_none();
         let reading = body.map(|body| body::read(head, body, scope));
@@ -259,11 +232,11 @@ impl Judge {
     /// What is known of each signature of an entry, in its order.
     fn signed<'s>(
         &self,
-        engine: &Engine,
+        engine: &EntryVerifier,
         request: &'s Request<'_>,
         (head, time): (&'s Head<'_>, Timestamp),
         (held, candidates): (Option<&'s HeadHeld<'_>>, &'s [Candidate<'_>]),
-    ) -> Result<Vec<Signed<'s>>, String> {
+    ) -> Result<Vec<JudgedSignature<'s>>, String> {
         let pinned = &self.trust.rules;
         let demanded = rules::demanded(request.rules.as_ref(), pinned);
         let mut holding = held.into_iter().flat_map(HeadHeld::signatures);
@@ -286,7 +259,16 @@ impl Judge {
                     let (nonce, tag) = (params.nonce().value(), params.tag().value());
                     let mirror = facts::Mirror::default();
                     let (base, whole, entry) = (false, false, None);
-                    return Ok(Signed { id, base, created, nonce, tag, whole, mirror, entry });
+                    return Ok(JudgedSignature {
+                        id,
+                        base,
+                        created,
+                        nonce,
+                        tag,
+                        whole,
+                        mirror,
+                        entry,
+                    });
                 }
                 // They are as many as there are with a base, and of the same labels.
                 let one = holding.next().ok_or("a signature does not hold")?;
@@ -298,7 +280,7 @@ impl Judge {
                     method: covered.has("mcp-method"),
                     name: covered.has("mcp-name"),
                 };
-                Ok(Signed {
+                Ok(JudgedSignature {
                     id,
                     base: true,
                     created: one.created,
@@ -317,15 +299,15 @@ impl Judge {
     fn stand(
         &self,
         request: &Request<'_>,
-        (signed, time): (&[Signed<'_>], Timestamp),
+        (signed, time): (&[JudgedSignature<'_>], Timestamp),
         judged: &mut Judged,
     ) {
         let operation = request.mcp.as_ref();
         let operation =
             operation.map(|mcp| Operation { method: &mcp.method, name: mcp.name.as_deref() });
-        let known = |one: &Signed<'_>| {
+        let known = |one: &JudgedSignature<'_>| {
             let (key, tag, created) = (&*one.id, one.tag, one.created);
-            let claim = standing::Claim { key, tag, created, time, operation };
+            let claim = standing::KeyClaim { key, tag, created, time, operation };
             standing::of(self.trust.registry.as_deref()?, &claim)
         };
         let all = signed.iter().enumerate().map(|(place, one)| (place, one, known(one)));
@@ -345,47 +327,6 @@ impl Judge {
             judged.reasons.add(Reason::PartlySigned);
         }
         (judged.vouching, judged.known) = (Some(place), known);
-    }
-
-    /// What judges entries of the keys and rules that this one names.
-    fn engine(&mut self, request: &Request<'_>, version: Version) -> Result<Arc<Engine>, String> {
-        let keys = || request.signatures.iter().map(|signature| signature.key.get());
-        let how = (version, request.verdict == Verdict::Signed);
-        if let Some(((of, rules, last), engine)) = &self.last
-            && of.iter().map(|key| &**key).eq(keys())
-            && *rules == request.rules
-            && *last == how
-        {
-            return Ok(Arc::clone(engine));
-        }
-        let place: Place = (keys().map(Box::from).collect(), request.rules.clone(), how);
-        let engine = match self.verifiers.get(&place) {
-            Some(engine) => Arc::clone(engine),
-            None => self.make(request, version, &place)?,
-        };
-        self.last = Some((place, Arc::clone(&engine)));
-        Ok(engine)
-    }
-
-    fn make(
-        &mut self,
-        request: &Request<'_>,
-        version: Version,
-        place: &Place,
-    ) -> Result<Arc<Engine>, String> {
-        let (said, ids) = keys::of(place.0.iter().map(|key| &**key))?;
-        let rules::Applied { profile, changes, origins } = rules::of(request, version)?;
-        let clock: Arc<dyn Clock> = self.clock.clone();
-        let verifier = Verifier::new(profile, Arc::new(said), origins, clock, Replay::Unchecked)
-            .with_changes(changes)
-            .with_max_body(usize::MAX)
-            .at(scope(request));
-        if self.verifiers.len() >= VERIFIERS {
-            self.verifiers.clear();
-        }
-        let engine = Arc::new(Engine { verifier, ids });
-        self.verifiers.insert(place.clone(), Arc::clone(&engine));
-        Ok(engine)
     }
 }
 

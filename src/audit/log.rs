@@ -11,7 +11,7 @@ use super::folder::{Folder, LogKey};
 use super::note::NoteKey;
 use super::record::{Because, Record, Verdict};
 use super::refused::Refused;
-use super::writer::{Settings, Writer};
+use super::writer::{LogWriter, Settings};
 use crate::block_on::block_on;
 use crate::clock::Clock;
 use crate::key::Sign;
@@ -71,7 +71,7 @@ impl Log {
         let numbers = Arc::new(LogNumbers::default());
         let interval = settings.interval;
         let path = folder.path().to_owned();
-        let writer = Writer::open(folder, key.clone(), settings, Arc::clone(&clock))?;
+        let writer = LogWriter::open(folder, key.clone(), settings, Arc::clone(&clock))?;
         numbers.size.store(writer.size(), Ordering::Relaxed);
         let writing = LogWriting {
             refused: Arc::clone(&refused),
@@ -219,7 +219,7 @@ struct LogWriting {
 impl LogWriting {
     /// Writes entries until the log is closed. The files are let go when this returns, before the
     /// log counts as closed.
-    fn run(mut self, worker: &mut QueueWorker<EntryWork>, mut writer: Writer) {
+    fn run(mut self, worker: &mut QueueWorker<EntryWork>, mut writer: LogWriter) {
         loop {
             match worker.take(Some(CHECKPOINT_CHECK)) {
                 Taken::Batch(entries) => self.write(worker, &mut writer, &entries),
@@ -251,7 +251,7 @@ impl LogWriting {
     fn write(
         &self,
         worker: &QueueWorker<EntryWork>,
-        writer: &mut Writer,
+        writer: &mut LogWriter,
         entries: &[Arc<QueuedTask<EntryWork>>],
     ) {
         let numbers = match self.numbers.halted.get() {
@@ -272,7 +272,7 @@ impl LogWriting {
     }
 
     /// Makes an entry of what was counted since the last one.
-    fn count(&mut self, writer: &mut Writer) {
+    fn count(&mut self, writer: &mut LogWriter) {
         self.counted = Instant::now();
         let mut refused = lock(&self.refused);
         let mut counts = std::mem::take(&mut refused.counts);

@@ -39,6 +39,17 @@ pub enum Kind {
 }
 
 /// The public key that a note is held against, with its name: `NAME+HASH+KEY`.
+///
+/// ```
+/// use mcpid::audit::note::{Kind, NoteKey};
+///
+/// let text = "example.com/audit+28d95bd9+Aa6k0AQo0KGp1UhogdXH/by8Pv6pjzTdJ0Ya8bab9fUS";
+/// let key: NoteKey = text.parse()?;
+/// assert_eq!((key.name(), key.kind()), ("example.com/audit", Kind::Log));
+/// // The hash is over the name too.
+/// assert!(text.replace("audit", "other").parse::<NoteKey>().is_err());
+/// # Ok::<(), mcpid::audit::note::NoteKeyError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoteKey {
     name: String,
@@ -126,6 +137,13 @@ fn cosigned(time: u64, text: &str) -> String {
 }
 
 /// Whether `name` may be that of a log or witness.
+///
+/// ```
+/// use mcpid::audit::note::is_name;
+///
+/// assert!(is_name("example.com/audit"));
+/// assert!(!is_name("two words") && !is_name("a+b") && !is_name(""));
+/// ```
 pub fn is_name(name: &str) -> bool {
     (1..=255).contains(&name.len())
         && !name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '+')

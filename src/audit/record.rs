@@ -45,7 +45,14 @@ impl Verdict {
         }
     }
 
-    /// The verdict that is written so.
+    /// The verdict that is written so; `None` if there is no such verdict.
+    ///
+    /// ```
+    /// use mcpid::audit::Verdict;
+    ///
+    /// assert_eq!(Verdict::from_text("would_refuse"), Some(Verdict::WouldRefuse));
+    /// assert_eq!(Verdict::from_text("executed"), None);
+    /// ```
     pub fn from_text(text: &str) -> Option<Self> {
         let all = [Verdict::Verified, Verdict::Refused, Verdict::WouldRefuse, Verdict::Signed];
         all.into_iter().find(|verdict| verdict.as_str() == text)
@@ -74,7 +81,7 @@ pub struct Record {
 
 /// The rules that a request was judged by, as far as they differ between verifiers.
 #[derive(Serialize)]
-struct Rules<'a> {
+struct RecordRules<'a> {
     profile: &'a str,
     window: Option<i64>,
     ahead: i64,
@@ -86,10 +93,10 @@ struct Rules<'a> {
     origins: Vec<String>,
 }
 
-impl<'a> Rules<'a> {
+impl<'a> RecordRules<'a> {
     fn of(verifier: &'a Verifier) -> Self {
         let profile = verifier.profile();
-        Rules {
+        RecordRules {
             profile: &profile.name,
             window: profile.window.back,
             ahead: profile.window.ahead,
@@ -101,7 +108,7 @@ impl<'a> Rules<'a> {
 
     /// What a signer goes by: the profile alone.
     fn of_profile(profile: &'a Profile) -> Self {
-        Rules {
+        RecordRules {
             profile: &profile.name,
             window: profile.window.back,
             ahead: profile.window.ahead,
@@ -113,7 +120,7 @@ impl<'a> Rules<'a> {
 }
 
 #[derive(Serialize)]
-struct Mcp<'a> {
+struct RecordOperation<'a> {
     method: &'a str,
     name: Option<&'a str>,
 }
@@ -127,7 +134,7 @@ struct Front<'a> {
     step: Option<u8>,
     code: Option<&'a str>,
     rules: &'a RawValue,
-    mcp: Option<Mcp<'a>>,
+    mcp: Option<RecordOperation<'a>>,
     digest: Option<String>,
 }
 
@@ -168,8 +175,8 @@ pub(super) fn write(facts: &Facts<'_, '_>, evidence: &Evidence) -> Record {
     let body = facts.body.map_or(0, |body| body.len().div_ceil(3).saturating_mul(4));
     let mut out = Vec::with_capacity(512 + evidence.signatures.len() + size + body);
     let rules = match facts.by {
-        By::Verifier(verifier) => Rules::of(verifier),
-        By::Signer(profile) => Rules::of_profile(profile),
+        By::Verifier(verifier) => RecordRules::of(verifier),
+        By::Signer(profile) => RecordRules::of_profile(profile),
     };
     // Numbers and strings always make JSON.
     let rules =
@@ -182,7 +189,7 @@ pub(super) fn write(facts: &Facts<'_, '_>, evidence: &Evidence) -> Record {
             step: facts.because.and_then(|because| because.step),
             code: facts.because.map(|because| because.code),
             rules: &rules,
-            mcp: operation.map(|o| Mcp { method: o.method, name: o.name }),
+            mcp: operation.map(|o| RecordOperation { method: o.method, name: o.name }),
             digest: (!digest.is_empty()).then(|| digest.join(", ")),
         },
     );

@@ -165,7 +165,7 @@ impl Recorder {
         now: Timestamp,
     ) -> Result<(), LogError> {
         let (body, reading, by) = (Some(body), None, By::Signer(profile));
-        let request = Request { head, body, reading, origins, by, now };
+        let request = RequestToWrite { head, body, reading, origins, by, now };
         self.write(&request, evidence, Verdict::Signed, None).await
     }
 
@@ -179,13 +179,13 @@ impl Recorder {
         let Judged { head, body, reading, verifier, now } = *judged;
         let origins = verifier.origins();
         let by = By::Verifier(verifier);
-        let request = Request { head, body, reading, origins, by, now };
+        let request = RequestToWrite { head, body, reading, origins, by, now };
         self.write(&request, evidence, verdict, because).await
     }
 
     async fn write(
         &self,
-        request: &Request<'_, '_>,
+        request: &RequestToWrite<'_, '_>,
         evidence: &Evidence,
         verdict: Verdict,
         because: Option<Because<'_>>,
@@ -209,12 +209,12 @@ impl Recorder {
 
     fn record(
         &self,
-        request: &Request<'_, '_>,
+        request: &RequestToWrite<'_, '_>,
         evidence: &Evidence,
         verdict: Verdict,
         because: Option<Because<'_>>,
     ) -> Result<record::Record, LogError> {
-        let Request { head, body, reading, origins, by, now } = *request;
+        let RequestToWrite { head, body, reading, origins, by, now } = *request;
         // A head that was judged has a target.
         let target = origins.resolve(head).map(|target| target.target_uri()).unwrap_or_default();
         let scope = match by {
@@ -253,7 +253,7 @@ impl Recorder {
 }
 
 #[derive(Clone, Copy)]
-struct Request<'a, 'h> {
+struct RequestToWrite<'a, 'h> {
     head: &'a Head<'h>,
     body: Option<&'a [u8]>,
     reading: Option<&'a Reading<'a>>,

@@ -18,7 +18,7 @@ use super::files;
 use super::folder::{Folder, LogKey};
 use super::record::Verdict;
 use super::segment::{Lines, Notes, TreeFile};
-use super::state::{self, Hashes, RulesInForce, Segment, State, day_of};
+use super::state::{self, Hashes, LogState, RulesInForce, Segment, day_of};
 use super::tree::{self, Edge, HASH};
 use crate::clock::Timestamp;
 
@@ -48,7 +48,7 @@ struct Replayed {
 
 /// Opens the files for the next entry. Reads the last file of entries, and O(log n) hashes; all of
 /// them only where the hashes are lost.
-pub(super) fn open(folder: &Folder, key: &LogKey) -> Result<State, LogError> {
+pub(super) fn open(folder: &Folder, key: &LogKey) -> Result<LogState, LogError> {
     let latest = latest(folder, key)?;
     let segments = folder.segments()?;
     let last = segments.last().map_or(0, |(first, _)| *first);
@@ -267,7 +267,7 @@ fn take_up(
     latest: Latest,
     replayed: Replayed,
     stored: u64,
-) -> Result<State, LogError> {
+) -> Result<LogState, LogError> {
     let Replayed { edge, time, offset, rules, successor, last, hashes_from, hashes } = replayed;
     let segment = match last {
         None => None,
@@ -296,7 +296,7 @@ fn take_up(
     let file = write_hashes(folder, stored, missing)?;
     let tree = Hashes::new(file, folder.tree(), edge.size());
     let checkpointed = latest.checkpoint.size;
-    Ok(State { edge, time, segment, tree, checkpointed, offset, rules, successor })
+    Ok(LogState { edge, time, segment, tree, checkpointed, offset, rules, successor })
 }
 
 /// Writes hashes behind the bytes that are known to be good.

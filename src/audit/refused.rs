@@ -62,7 +62,7 @@ pub(super) struct Refused {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct RefusedLine<'a> {
     mcpid: &'static str,
     time: String,
     verdict: Verdict,
@@ -100,7 +100,7 @@ impl Refused {
             *count = count.saturating_add(1);
         }
         let text = |text: Option<&String>| text.map(|text| short(text, 256));
-        let line = Line {
+        let line = RefusedLine {
             mcpid: "refused/1",
             time: time.to_string(),
             verdict,
@@ -120,7 +120,7 @@ impl Refused {
         written
     }
 
-    fn write(&mut self, line: &Line<'_>) -> Option<()> {
+    fn write(&mut self, line: &RefusedLine<'_>) -> Option<()> {
         let mut text = serde_json::to_vec(line).ok()?;
         text.push(b'\n');
         let size = u64::try_from(text.len()).ok()?;

@@ -52,7 +52,7 @@ pub struct Report {
     /// The times of the first and the last entry.
     pub span: Option<(Timestamp, Timestamp)>,
     /// The log that this one follows, by its own word.
-    pub link: Link,
+    pub link: LogLink,
     /// What does not fit; only the first, unless all were asked for.
     pub findings: Vec<Finding>,
     /// Findings beyond those that are listed.
@@ -96,7 +96,7 @@ impl Report {
 /// The logs before and behind this one, by its own word.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Link {
+pub struct LogLink {
     /// The log that this one follows.
     pub after: Option<After>,
     /// How many logs there are before this one.

@@ -14,7 +14,7 @@ use super::segment;
 
 /// Nonces in use, and when each falls free.
 #[derive(Debug, Default)]
-pub(super) struct Nonces {
+pub(super) struct NonceUses {
     used: HashMap<NonceId, i64>,
     ends: BTreeMap<i64, Vec<NonceId>>,
     /// Up to here nonces were forgotten.
@@ -29,7 +29,7 @@ pub(super) struct Nonces {
 /// requests a second.
 const SLACK: i64 = 10;
 
-impl Nonces {
+impl NonceUses {
     /// Whether entry `n` is the first to use it.
     pub(super) fn use_up(&mut self, n: u64, use_: NonceUse) -> bool {
         if use_.at < self.forgotten {
@@ -87,7 +87,7 @@ impl Nonces {
 
 /// The nonces that a log has used up, for the log that follows it.
 #[derive(Debug, Default)]
-pub struct UsedNonces(pub(super) Nonces);
+pub struct UsedNonces(pub(super) NonceUses);
 
 #[cfg(test)]
 mod tests {
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_grows_with_the_rate_and_not_with_the_log() {
-        let mut nonces = Nonces::default();
+        let mut nonces = NonceUses::default();
         for number in 0..300_000 {
             let at = i64::try_from(number / 100).unwrap();
             assert!(nonces.use_up(number, a_use(number, at)));

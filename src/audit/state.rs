@@ -46,7 +46,7 @@ pub(super) enum RulesInForce {
 }
 
 /// What is known of an open log.
-pub(super) struct State {
+pub(super) struct LogState {
     pub(super) edge: Edge,
     /// Of the last entry.
     pub(super) time: Timestamp,
@@ -67,7 +67,7 @@ pub(super) fn day_of(time: Timestamp) -> i64 {
     time.unix().div_euclid(24 * 60 * 60)
 }
 
-impl State {
+impl LogState {
     /// The file for the next entry, which is made where there is none.
     pub(super) fn segment(&mut self, folder: &Folder) -> Result<&mut Segment, LogError> {
         match &mut self.segment {

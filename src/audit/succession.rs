@@ -17,7 +17,7 @@ use super::note::NoteKey;
 use super::record::Record;
 use super::report::Report;
 use super::segment;
-use super::writer::{Settings, Writer};
+use super::writer::{LogWriter, Settings};
 use crate::clock::Clock;
 
 /// Closes the log in `old`, and makes the new and empty log in `new` the one that follows it.
@@ -28,7 +28,7 @@ use crate::clock::Clock;
 /// origin of the old one.
 pub fn follow(new: &Folder, old: &Folder, clock: &Arc<dyn Clock>) -> Result<(), LogError> {
     let (key, old_key) = (new.key()?, old.key()?);
-    let note = match Writer::open(old.clone(), old_key.clone(), settings(), Arc::clone(clock)) {
+    let note = match LogWriter::open(old.clone(), old_key.clone(), settings(), Arc::clone(clock)) {
         Ok(mut writer) => {
             apart(&key, old_key.public())?;
             writer.end(key.public())?
@@ -93,7 +93,7 @@ fn predecessors(old: &Folder) -> Result<u64, LogError> {
 }
 
 fn begin(new: &Folder, key: LogKey, after: &After, clock: &Arc<dyn Clock>) -> Result<(), LogError> {
-    let mut writer = Writer::open(new.clone(), key, settings(), Arc::clone(clock))?;
+    let mut writer = LogWriter::open(new.clone(), key, settings(), Arc::clone(clock))?;
     if writer.size() > 0 {
         return Err(LogError::Exists(new.path().to_owned()));
     }

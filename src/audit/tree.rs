@@ -61,6 +61,15 @@ pub(super) fn place(level: u32, n: u64) -> u64 {
 }
 
 /// The right edge of a growing tree: the roots of its perfect subtrees, the largest first.
+///
+/// ```
+/// use mcpid::audit::tree::{Edge, empty, leaf};
+///
+/// let mut edge = Edge::new();
+/// assert_eq!(edge.root(), empty());
+/// edge.push(leaf(b"one"), |_stored_hash| {});
+/// assert_eq!((edge.size(), edge.root()), (1, leaf(b"one")));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edge {
     size: u64,

@@ -15,7 +15,7 @@ use super::folder::{Folder, LogKey};
 use super::note::NoteKey;
 use super::record::Record;
 use super::recover;
-use super::state::{RulesInForce, Segment, State, WAITING_HASHES, day_of, remember, show};
+use super::state::{LogState, RulesInForce, Segment, WAITING_HASHES, day_of, remember, show};
 use super::tree::{self, Edge};
 use crate::clock::{Clock, Timestamp};
 
@@ -69,19 +69,19 @@ impl Default for Settings {
 const CLOCK_LEEWAY: i64 = 240;
 
 /// The only writer of one log, as long as it lives.
-pub(super) struct Writer {
+pub(super) struct LogWriter {
     folder: Folder,
     key: LogKey,
     settings: Settings,
     clock: Arc<dyn Clock>,
     /// None after a failure that left the files in doubt: then all is read again.
-    state: Option<State>,
+    state: Option<LogState>,
     last_checkpoint: Instant,
     /// The folder, locked.
     lock: File,
 }
 
-impl Writer {
+impl LogWriter {
     pub(super) fn open(
         folder: Folder,
         key: LogKey,
@@ -95,7 +95,7 @@ impl Writer {
             return Err(LogError::Followed { path: folder.path().to_owned(), successor });
         }
         let (state, last_checkpoint) = (Some(state), Instant::now());
-        Ok(Writer { folder, key, settings, clock, state, last_checkpoint, lock })
+        Ok(LogWriter { folder, key, settings, clock, state, last_checkpoint, lock })
     }
 
     /// Entries in the log.
@@ -269,7 +269,7 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(state: &State) -> Self {
+    fn new(state: &LogState) -> Self {
         Batch {
             edge: state.edge.clone(),
             time: state.time,

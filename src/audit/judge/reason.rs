@@ -89,6 +89,15 @@ impl Reason {
 }
 
 /// A set of reasons.
+///
+/// ```
+/// use mcpid::audit::judge::{Reason, Reasons};
+///
+/// let mut reasons = Reasons::default();
+/// assert!(reasons.is_empty(), "the entry is good");
+/// reasons.add(Reason::Signer);
+/// assert!(reasons.has(Reason::Signer) && !reasons.has(Reason::Clock));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reasons(u16);
 

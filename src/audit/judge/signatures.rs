@@ -111,7 +111,7 @@ fn is_json_of(json: &str, text: &str) -> bool {
 }
 
 /// What is known of one signature of an entry.
-pub(super) struct Signed<'a> {
+pub(super) struct JudgedSignature<'a> {
     pub(super) id: String,
     /// Its base is kept, and was verified.
     pub(super) base: bool,
@@ -130,7 +130,7 @@ pub(super) fn claimed(
     request: &Request<'_>,
     verifier: &Verifier,
     head: &Head<'_>,
-    signed: &[Signed<'_>],
+    signed: &[JudgedSignature<'_>],
 ) -> Result<bool, String> {
     let agreed = match request.verdict {
         Verdict::Verified => verifier.profile().judge_mcp,

@@ -23,7 +23,7 @@ pub struct Known {
 }
 
 /// What a signature says of itself, and what its request asks for.
-pub(super) struct Claim<'a> {
+pub(super) struct KeyClaim<'a> {
     pub(super) key: &'a str,
     pub(super) tag: Option<&'a str>,
     pub(super) created: Option<Timestamp>,
@@ -32,7 +32,7 @@ pub(super) struct Claim<'a> {
 }
 
 /// What `registry` says of a key; `None` if it does not know it.
-pub(super) fn of(registry: &Registry, claim: &Claim<'_>) -> Option<Known> {
+pub(super) fn of(registry: &Registry, claim: &KeyClaim<'_>) -> Option<Known> {
     let entry: &TrustEntry = registry.by_id(claim.key)?;
     let moments = || claim.created.into_iter().chain([claim.time]);
     let not_then = if entry.key().is_weak() || entry.key().is_published() {

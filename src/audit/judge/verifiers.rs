@@ -1,0 +1,96 @@
+//! The verifiers that entries are judged by: one for all entries of the same keys and rules.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use super::super::entry::{Request, Rules, Version};
+use super::super::record::Verdict;
+use super::{keys, rules};
+use crate::clock::{Clock, Timestamp};
+use crate::mcp::body::Scope;
+use crate::verify::{Replay, Verifier};
+
+/// A clock that is set to the time of each entry.
+#[derive(Default)]
+struct EntryClock(AtomicI64);
+
+impl Clock for EntryClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// What judges entries of the same keys and rules.
+pub(super) struct EntryVerifier {
+    pub(super) verifier: Verifier,
+    /// The thumbprint of each key, in the order of the signatures.
+    pub(super) ids: Vec<String>,
+}
+
+/// The keys that an entry names, as JSON, its rules, and what is special about how they are read.
+type VerifierKey = (Vec<Box<str>>, Option<Rules>, (Version, bool));
+
+/// Verifiers that are kept; with more, all are made anew.
+const VERIFIERS: usize = 256;
+
+/// Verifiers by the keys and rules that entries name: few in any log.
+#[derive(Default)]
+pub(super) struct EntryVerifiers {
+    clock: Arc<EntryClock>,
+    all: HashMap<VerifierKey, Arc<EntryVerifier>>,
+    /// That of the last entry: the next entry often names the same.
+    last: Option<(VerifierKey, Arc<EntryVerifier>)>,
+}
+
+impl EntryVerifiers {
+    /// Sets the time as of which requests are judged.
+    pub(super) fn set_time(&self, time: Timestamp) {
+        self.clock.0.store(time.unix(), Ordering::Relaxed);
+    }
+
+    /// Returns what judges entries of the keys and rules that this one names.
+    pub(super) fn of(
+        &mut self,
+        request: &Request<'_>,
+        (version, scope): (Version, Scope),
+    ) -> Result<Arc<EntryVerifier>, String> {
+        let keys = || request.signatures.iter().map(|signature| signature.key.get());
+        let how = (version, request.verdict == Verdict::Signed);
+        if let Some(((of, rules, last), verifier)) = &self.last
+            && of.iter().map(|key| &**key).eq(keys())
+            && *rules == request.rules
+            && *last == how
+        {
+            return Ok(Arc::clone(verifier));
+        }
+        let key: VerifierKey = (keys().map(Box::from).collect(), request.rules.clone(), how);
+        let verifier = match self.all.get(&key) {
+            Some(verifier) => Arc::clone(verifier),
+            None => self.make(request, (version, scope), &key)?,
+        };
+        self.last = Some((key, Arc::clone(&verifier)));
+        Ok(verifier)
+    }
+
+    fn make(
+        &mut self,
+        request: &Request<'_>,
+        (version, scope): (Version, Scope),
+        key: &VerifierKey,
+    ) -> Result<Arc<EntryVerifier>, String> {
+        let (said, ids) = keys::of(key.0.iter().map(|key| &**key))?;
+        let rules::Applied { profile, changes, origins } = rules::of(request, version)?;
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        let verifier = Verifier::new(profile, Arc::new(said), origins, clock, Replay::Unchecked)
+            .with_changes(changes)
+            .with_max_body(usize::MAX)
+            .at(scope);
+        if self.all.len() >= VERIFIERS {
+            self.all.clear();
+        }
+        let verifier = Arc::new(EntryVerifier { verifier, ids });
+        self.all.insert(key.clone(), Arc::clone(&verifier));
+        Ok(verifier)
+    }
+}
