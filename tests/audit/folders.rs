@@ -311,6 +311,8 @@ fn a_log_follows_another_and_both_say_so() {
     // It is at its end, and stays there.
     let closed = scene.try_open(Settings::default()).unwrap_err();
     assert!(matches!(closed, LogError::Followed { .. }), "{closed:?}");
+    let looked = scene.files().look().unwrap_err();
+    assert!(matches!(looked, LogError::Followed { .. }), "{looked:?}");
     // Done twice it is the same; another log cannot follow too.
     assert!(matches!(succession::follow(&next, &scene.files(), &clock), Err(LogError::Exists(_))));
     let (third, third_key) = second(&scene, 202, "example.com/third");

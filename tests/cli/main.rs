@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod keys;
+mod logs;
 mod output;
 
 use std::collections::BTreeSet;

@@ -1,0 +1,121 @@
+//! Audit logs that follow each other, and their archives, by commands alone.
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::{ends, err, mcpid, out, shell};
+
+/// The logs `one` and `two`, their keys, and checkpoints of both that were kept. `early` is a copy of
+/// the first one from before it was closed.
+fn two_logs(folder: &Path) {
+    let made = shell(
+        folder,
+        "set -e
+         $mcpid audit init --audit one --name example.com/one > one.pub 2> log
+         cp -r one early
+         $mcpid audit init --audit two --name example.com/two --after one > two.pub 2> log
+         cp one/checkpoint kept-one
+         cp two/checkpoint kept-two",
+    );
+    ends(&made, 0);
+}
+
+const VERIFY: &str = "audit verify --audit two --log-key two.pub";
+
+#[test]
+fn a_log_before_is_held_against_its_own_checkpoints() {
+    let folder = TempDir::new().unwrap();
+    let at = folder.path();
+    two_logs(at);
+    let verify = |more: &str| mcpid(at, &format!("{VERIFY} {more}"));
+    let both = verify("--predecessor one --checkpoint kept-two --checkpoint kept-one");
+    ends(&both, 0);
+    assert!(out(&both).contains("one: 1 entry, anchored up to 1 entry"), "{}", out(&both));
+    assert!(out(&both).contains("anchored     up to 1 entry"), "{}", out(&both));
+    let one = verify("--predecessor one --checkpoint kept-two");
+    ends(&one, 0);
+    assert!(out(&one).contains("anchored only by the log behind it"), "{}", out(&one));
+    // A log that was rolled back, beside a checkpoint of it, and beside the log behind it alone.
+    for kept in ["--checkpoint kept-one", ""] {
+        let early = verify(format!("--predecessor early {kept}").trim_end());
+        ends(&early, 1);
+        let text = out(&early);
+        assert!(text.contains("is over 1 entries, and the log has 0 (in early)"), "{text}");
+    }
+    // A checkpoint of a log that is not among these is none of them.
+    let strange = shell(
+        at,
+        "$mcpid audit init --audit three --name example.com/three > three.pub 2> log
+         $mcpid audit verify --audit two --log-key two.pub --predecessor one \
+           --checkpoint three/checkpoint",
+    );
+    ends(&strange, 1);
+    assert!(out(&strange).contains("example.com/three"), "{}", out(&strange));
+}
+
+#[test]
+fn an_archive_goes_to_the_log_that_it_is_of() {
+    let folder = TempDir::new().unwrap();
+    let at = folder.path();
+    two_logs(at);
+    let none = mcpid(at, "audit archive --audit one --before 1d --to archive");
+    ends(&none, 0);
+    assert!(err(&none).contains("nothing to archive"), "{}", err(&none));
+    assert_eq!(
+        fs::read(at.join("archive/log-key.pub")).unwrap(),
+        fs::read(at.join("one.pub")).unwrap()
+    );
+    ends(&mcpid(at, &format!("{VERIFY} --predecessor one --archive archive")), 0);
+    for command in [
+        format!("{VERIFY} --archive archive"),
+        "audit show --audit two --archive archive".to_owned(),
+        "audit prove --audit two --archive archive 0".to_owned(),
+        "audit erase --audit two --archive archive --reason why 0".to_owned(),
+    ] {
+        let other = mcpid(at, &command);
+        ends(&other, 3);
+        assert!(err(&other).contains("has entries of another log: example.com/one+"), "{command}");
+    }
+    let other = mcpid(at, "audit archive --audit two --before 1d --to archive");
+    ends(&other, 3);
+    assert!(
+        err(&other).contains("it has entries of the log \"example.com/one\""),
+        "{}",
+        err(&other)
+    );
+}
+
+#[test]
+fn a_closed_log_is_not_called_ok() {
+    let folder = TempDir::new().unwrap();
+    let at = folder.path();
+    two_logs(at);
+    super::alice(at);
+    let trusted = shell(at, "$mcpid export -k alice.json --format jwks > trust.json");
+    ends(&trusted, 0);
+    let check = |log: &str| {
+        mcpid(
+            at,
+            &format!(
+                "gateway --check-config -r trust.json --upstream http://127.0.0.1:1/mcp \
+                 --origin http://127.0.0.1:8080 --audit {log}"
+            ),
+        )
+    };
+    ends(&check("two"), 0);
+    let closed = check("one");
+    ends(&closed, 5);
+    assert!(
+        err(&closed).contains("the log in one is closed: example.com/two+"),
+        "{}",
+        err(&closed)
+    );
+    let erase = mcpid(at, "audit erase --audit one --reason why 0");
+    ends(&erase, 5);
+    assert!(err(&erase).contains("is closed"), "{}", err(&erase));
+    let erase = mcpid(at, "audit erase --audit two --reason why 0");
+    ends(&erase, 3);
+    assert!(err(&erase).contains("is not about a request but about \"after\""), "{}", err(&erase));
+}
