@@ -71,7 +71,7 @@ pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 }
 
 /// A public key, with what its file says about it.
-struct FoundKey {
+struct KeyToTrust {
     key: PublicKey,
     name: Option<String>,
     kid: Option<String>,
@@ -79,10 +79,10 @@ struct FoundKey {
     not_after: Option<Timestamp>,
 }
 
-impl FoundKey {
-    fn held(signing_key: SigningKey) -> FoundKey {
+impl KeyToTrust {
+    fn held(signing_key: SigningKey) -> KeyToTrust {
         let name = Some(signing_key.name().to_owned());
-        FoundKey {
+        KeyToTrust {
             key: signing_key.public().clone(),
             name,
             kid: None,
@@ -94,17 +94,17 @@ impl FoundKey {
 
 /// Returns the public part of the default key, so that a key made by `keygen` is trusted without a
 /// flag.
-fn default_key() -> Result<FoundKey, Failure> {
-    SigningKey::find(None).map(FoundKey::held)
+fn default_key() -> Result<KeyToTrust, Failure> {
+    SigningKey::find(None).map(KeyToTrust::held)
 }
 
-fn read(key: &Path, ui: &mut Ui) -> Result<FoundKey, Failure> {
+fn read(key: &Path, ui: &mut Ui) -> Result<KeyToTrust, Failure> {
     if let Some(did) = key.to_str().filter(|text| text.starts_with("did:")) {
         let import = format::read_public(did.as_bytes());
         return one(import.map_err(|e| not_a_key("that DID", None, e))?, "that DID", ui);
     }
     if let Ok(KeyRef::Agent(_)) = KeyRef::parse(key) {
-        return SigningKey::find(Some(key)).map(FoundKey::held);
+        return SigningKey::find(Some(key)).map(KeyToTrust::held);
     }
     // The file may be a keyfile without passphrase, or by mistake a private key.
     passphrase::keep_out_of_dumps();
@@ -120,7 +120,7 @@ fn read(key: &Path, ui: &mut Ui) -> Result<FoundKey, Failure> {
     one(import, &name, ui)
 }
 
-fn one(import: Import, name: &str, ui: &mut Ui) -> Result<FoundKey, Failure> {
+fn one(import: Import, name: &str, ui: &mut Ui) -> Result<KeyToTrust, Failure> {
     for skipped in &import.skipped {
         ui.note(&format!("{name}: {skipped}"));
     }
@@ -129,7 +129,7 @@ fn one(import: Import, name: &str, ui: &mut Ui) -> Result<FoundKey, Failure> {
     match (keys.next(), keys.next()) {
         (Some(found), None) => {
             let Imported { key, name, kid, not_before, not_after, .. } = found;
-            Ok(FoundKey { key, name, kid, not_before, not_after })
+            Ok(KeyToTrust { key, name, kid, not_before, not_after })
         }
         (None, _) => Err(Failure::new(Exit::Key, "not_a_key", format!("{name} holds no key"))),
         (Some(_), Some(_)) => {
