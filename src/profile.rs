@@ -115,7 +115,7 @@ impl Profile {
         NamedProfile { name: "mcp", about: "All of mcpid's rules", make: Profile::mcp },
         NamedProfile {
             name: "sep2752",
-            about: "What the draft SEP-2752 asks, and no more",
+            about: "The rules of the draft SEP-2752, and no more",
             make: Profile::sep2752,
         },
         NamedProfile {
