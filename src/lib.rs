@@ -27,6 +27,7 @@
 //! - [`clock`]: wall time, the one place that reads it, and RFC 3339.
 //! - [`secret`]: which text may hold a secret, and how a message names it instead of repeating it.
 //! - [`message`]: captured requests, HTTP archives (HAR), request lines; targets; `Content-Digest`.
+//! - [`page`]: HTML pages that need nothing else, and text of strangers on them.
 //! - [`mcp`]: the strict JSON-RPC parser, the `Mcp-*` headers, and patterns of methods and tools.
 //! - [`base`]: components and parameters, the signature base, and the three signature fields.
 //! - [`key`]: keys, key formats, encrypted keyfiles, the registry of trusted keys.
@@ -111,6 +112,7 @@ pub mod message;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod nonce;
+pub mod page;
 pub mod profile;
 pub mod secret;
 pub mod sign;

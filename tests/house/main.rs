@@ -14,6 +14,7 @@ const WALK: &[&[&str]] = &[
     &["work_queue"],
     &["secret"],
     &["message"],
+    &["page"],
     &["mcp"],
     &["base"],
     &["key"],

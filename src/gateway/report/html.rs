@@ -1,24 +1,14 @@
-//! The report as one page without scripts, and without other files or network access.
-//!
-//! An attacker may have chosen the names in a log. They are written by [`text`] only, which makes
-//! every character visible and escapes HTML. As a second defence, the `Content-Security-Policy` of
-//! the page forbids scripts and loading.
+//! The report as one page, by the rules of [`crate::page`].
 
 mod panels;
 mod tables;
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest as _, Sha256};
-
 use crate::clock::Timestamp;
-use crate::message::shown::visible;
-
 use crate::gateway::log::LoggedOperation;
+use crate::page::{PageStyle, breakable, capital, text};
 
 use super::figures::{self, count, grouped, minute, percent, span};
 use super::summary::{ReportedOperation, RolloutReport};
@@ -26,35 +16,11 @@ use super::summary::{ReportedOperation, RolloutReport};
 /// The first bytes of every page, by which a page is recognised.
 pub const MARK: &str = "<!doctype html>\n<!-- mcpid gateway report -->\n";
 
-const STYLE: &str = include_str!("page.css");
+static STYLE: LazyLock<PageStyle> = LazyLock::new(|| PageStyle::new(include_str!("report.css")));
 
-static POLICY: LazyLock<String> = LazyLock::new(|| {
-    let hash = STANDARD.encode(Sha256::digest(STYLE));
-    format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'")
-});
-
-/// Returns the `Content-Security-Policy` of the page, which allows its own style sheet only. The page
-/// holds it too. A server of the page should send it as a field as well, with `frame-ancestors
-/// 'none'`, which only a field can set.
+/// The `Content-Security-Policy` of the page, as [`PageStyle::policy`] has it.
 pub fn content_security_policy() -> &'static str {
-    &POLICY
-}
-
-/// Returns text that is escaped for an element or a quoted attribute.
-fn text(text: &str) -> Cow<'_, str> {
-    let text = visible(text);
-    if !text.contains(['&', '<', '>', '"', '\'']) {
-        return text;
-    }
-    let escape = |c| match c {
-        '&' => Cow::Borrowed("&amp;"),
-        '<' => "&lt;".into(),
-        '>' => "&gt;".into(),
-        '"' => "&quot;".into(),
-        '\'' => "&#39;".into(),
-        c => String::from(c).into(),
-    };
-    text.chars().map(escape).collect::<String>().into()
+    STYLE.policy()
 }
 
 /// Writes an operation; the method is in a lighter colour if a name follows.
@@ -73,31 +39,10 @@ fn name(operation: &ReportedOperation) -> String {
     )
 }
 
-/// Writes a long name with line break opportunities.
-fn breakable(name: &str) -> String {
-    name.split_inclusive(['_', '-', '.', '/']).map(text).collect::<Vec<_>>().join("<wbr>")
-}
-
-fn capital(sentence: &str) -> String {
-    let mut letters = sentence.chars();
-    let first = letters.next().map(|c| c.to_ascii_uppercase());
-    first.into_iter().chain(letters).collect()
-}
-
 impl RolloutReport {
     /// Returns the page, with the time `made`.
     pub fn to_html(&self, made: Timestamp) -> String {
-        let mut page = String::with_capacity(64 * 1024);
-        let _ = write!(
-            page,
-            "{MARK}<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"{}\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <meta name=\"referrer\" content=\"no-referrer\">\n\
-             <title>Roll-out report: {}</title>\n<style>{STYLE}</style>\n",
-            content_security_policy(),
-            text(&self.headline)
-        );
+        let mut page = STYLE.begin(MARK, &format!("Roll-out report: {}", self.headline));
         self.head(&mut page);
         if self.all.requests > 0 {
             self.volume(&mut page);
@@ -195,22 +140,5 @@ impl RolloutReport {
             minute(made),
             env!("CARGO_PKG_VERSION")
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_is_text() {
-        for (raw, shown) in [
-            ("plain", "plain"),
-            ("<b title='x'>&\"", "&lt;b title=&#39;x&#39;&gt;&amp;&quot;"),
-            ("a\nb\u{202e}c\u{0}", "a\\u{a}b\\u{202e}c\\u{0}"),
-            ("שלום", "שלום"),
-        ] {
-            assert_eq!(text(raw), shown);
-        }
     }
 }

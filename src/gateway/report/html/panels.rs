@@ -7,8 +7,9 @@ use crate::gateway::report::figures::{count, grouped, percent, width};
 use crate::gateway::report::summary::{Count, RolloutReport};
 use crate::message::shown::shell_word;
 
+use super::name;
 use super::tables::short;
-use super::{capital, name, text};
+use crate::page::{capital, text};
 
 /// The most charts of single operations; the table holds all operations.
 const MOST_CHARTS: usize = 48;
@@ -78,7 +79,7 @@ impl RolloutReport {
         if self.all.reasons.is_empty() {
             return;
         }
-        page.push_str("<section>\n<h2>Why, and what to do about it</h2>\n<dl class=\"advice\">\n");
+        page.push_str("<section>\n<h2>Why, and what to do about it</h2>\n<dl class=\"rows\">\n");
         for why in &self.all.reasons {
             let times = count(why.would_refuse + why.refused, "request", "requests");
             let _ = writeln!(

@@ -9,7 +9,8 @@ use crate::gateway::report::scale::Cell;
 use crate::gateway::report::summary::{Count, RolloutReport, Why};
 use crate::message::shown::printed;
 
-use super::{name, text};
+use super::name;
+use crate::page::text;
 
 /// The most addresses in the table; the JSON report has more.
 const MOST_ADDRESSES: usize = 50;

@@ -1,0 +1,128 @@
+//! Pages that need nothing else: no network, no script, no font, no image.
+//!
+//! Names on a page are chosen by strangers. They reach it by [`text`] only, which makes every
+//! character visible and escapes what HTML could obey; and if that had a hole, the page's own
+//! policy lets nothing run or load.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
+
+use crate::message::shown::{capped, printed, quoted, visible};
+
+/// The rules that all pages share.
+const STYLE: &str = include_str!("page/page.css");
+
+/// The style sheet of one kind of page, and the policy that lets through this sheet alone.
+#[derive(Clone, Debug)]
+pub struct PageStyle {
+    sheet: String,
+    policy: String,
+}
+
+impl PageStyle {
+    /// What all pages share, and then the rules of this kind of page.
+    pub fn new(own: &str) -> Self {
+        let sheet = format!("{STYLE}{own}");
+        let hash = STANDARD.encode(Sha256::digest(&sheet));
+        let policy = format!(
+            "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'"
+        );
+        PageStyle { sheet, policy }
+    }
+
+    /// The `Content-Security-Policy` of the page: its own style sheet, and nothing else. It stands
+    /// in the page too. A server that serves the page sends it as a field as well, with
+    /// `frame-ancestors 'none'`, which a page cannot say of itself.
+    pub fn policy(&self) -> &str {
+        &self.policy
+    }
+
+    /// The first lines of a page, up to where its content begins. `mark` is how the kind of page is
+    /// known again, as [`mark`] makes it.
+    pub fn begin(&self, mark: &str, title: &str) -> String {
+        let PageStyle { sheet, policy } = self;
+        let mut page = String::with_capacity(64 * 1024);
+        page.push_str(mark);
+        page.push_str("<html lang=\"en\">\n<meta charset=\"utf-8\">\n");
+        for (name, content) in [
+            ("http-equiv=\"Content-Security-Policy\"", policy.as_str()),
+            ("name=\"viewport\"", "width=device-width, initial-scale=1"),
+            ("name=\"referrer\"", "no-referrer"),
+        ] {
+            page.push_str(&format!("<meta {name} content=\"{content}\">\n"));
+        }
+        let title = text(title);
+        page.push_str(&format!("<title>{title}</title>\n<style>{sheet}</style>\n"));
+        page
+    }
+}
+
+/// Text as it may stand in an element or a quoted attribute.
+pub fn text(text: &str) -> Cow<'_, str> {
+    let text = visible(text);
+    if !text.contains(['&', '<', '>', '"', '\'']) {
+        return text;
+    }
+    let escape = |c| match c {
+        '&' => Cow::Borrowed("&amp;"),
+        '<' => "&lt;".into(),
+        '>' => "&gt;".into(),
+        '"' => "&quot;".into(),
+        '\'' => "&#39;".into(),
+        c => String::from(c).into(),
+    };
+    text.chars().map(escape).collect::<String>().into()
+}
+
+/// Text that is one long word, with the places where a line may end.
+pub fn breakable(word: &str) -> String {
+    word.split_inclusive(['_', '-', '.', '/']).map(text).collect::<Vec<_>>().join("<wbr>")
+}
+
+/// A name that a stranger chose: capped, in quotes where it holds blanks, and apart from the
+/// direction of the text around it.
+pub fn name(name: &str) -> String {
+    format!("<bdi class=\"name\">{}</bdi>", breakable(&printed(name)))
+}
+
+/// As [`name`], of at most `most` characters: for a headline.
+pub fn short_name(name: &str, most: usize) -> String {
+    let cut = capped(name, most);
+    format!("<bdi class=\"name\">{}</bdi>", breakable(&quoted(&cut)))
+}
+
+/// A sentence with a capital letter.
+pub fn capital(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    let first = letters.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_text() {
+        for (raw, shown) in [
+            ("plain", "plain"),
+            ("<b title='x'>&\"", "&lt;b title=&#39;x&#39;&gt;&amp;&quot;"),
+            ("a\nb\u{202e}c\u{0}", "a\\u{a}b\\u{202e}c\\u{0}"),
+            ("שלום", "שלום"),
+        ] {
+            assert_eq!(text(raw), shown);
+        }
+    }
+
+    #[test]
+    fn a_long_name_is_cut_and_says_so() {
+        let long = "<".repeat(4_000_000);
+        for shown in [name(&long), short_name(&long, 60)] {
+            assert!(shown.len() < 2_000 && shown.contains("4000000 characters"), "{shown}");
+        }
+        assert_eq!(name("a b"), "<bdi class=\"name\">&quot;a b&quot;</bdi>");
+    }
+}
