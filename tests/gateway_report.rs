@@ -14,6 +14,8 @@ mod live;
 mod log;
 #[path = "gateway_report/page.rs"]
 mod page;
+#[path = "gateway_report/page_server.rs"]
+mod page_server;
 #[path = "gateway_report/tally.rs"]
 mod tally;
 

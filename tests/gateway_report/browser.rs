@@ -1,92 +1,14 @@
 //! The page in a real browser: it asks the network for nothing, and no name in it does anything.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
-use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
 use mcpid::gateway::report::content_security_policy;
 
 use super::page::{HOSTILE, hostile, page};
+use super::page_server::PageServer;
 use super::tally;
-
-/// A server on loopback that answers every path with the same page and keeps what it was asked.
-struct Server {
-    address: String,
-    asked: Arc<Mutex<Vec<String>>>,
-    page: Arc<Mutex<String>>,
-}
-
-impl Server {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let (asked, page) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(String::new())));
-        let server = Server { address, asked: Arc::clone(&asked), page: Arc::clone(&page) };
-        // It ends with the test.
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-                let (mut head, mut chunk) = (Vec::new(), [0; 4096]);
-                while !head.windows(4).any(|w| w == b"\r\n\r\n") {
-                    match stream.read(&mut chunk) {
-                        Ok(n) if n > 0 => head.extend_from_slice(&chunk[..n]),
-                        _ => break,
-                    }
-                }
-                let head = String::from_utf8_lossy(&head);
-                let Some(path) = head.split(' ').nth(1) else { continue };
-                asked.lock().unwrap().push(path.to_owned());
-                let page = page.lock().unwrap().clone();
-                let _ = write!(
-                    stream,
-                    "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\
-                     Content-Length: {}\r\nConnection: close\r\n\r\n{page}",
-                    page.len()
-                );
-            }
-        });
-        server
-    }
-
-    /// What a browser makes of `page`, what it says about it, and what it asked for.
-    fn show(&self, page: &str) -> (String, String, Vec<String>) {
-        *self.page.lock().unwrap() = page.to_owned();
-        self.asked.lock().unwrap().clear();
-        let (dom, said) = shown(&format!("http://{}/report", self.address));
-        (dom, said, self.asked.lock().unwrap().clone())
-    }
-}
-
-/// What a browser makes of the page at `url`, and what it says about it.
-pub(super) fn shown(url: &str) -> (String, String) {
-    let profile = tempfile::tempdir().unwrap();
-    // tests/long moves the clock of a test by a preloaded library; a browser does not get far so.
-    let output = Command::new("chromium")
-        .env_remove("LD_PRELOAD")
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"])
-        .args(["--no-first-run", "--disable-background-networking", "--disable-sync"])
-        .args(["--disable-component-update", "--enable-logging=stderr"])
-        // The browser's own errands end here; the page's do not.
-        .arg("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
-        .arg("--virtual-time-budget=3000")
-        .arg(format!("--user-data-dir={}", profile.path().display()))
-        .args(["--dump-dom", url])
-        .stdin(Stdio::null())
-        .output()
-        .expect("this test needs chromium; tests/all installs it");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let said = String::from_utf8_lossy(&output.stderr);
-    let said = said.lines().filter(|line| line.contains("CONSOLE"));
-    let said = said.collect::<Vec<_>>().join("\n");
-    (String::from_utf8(output.stdout).unwrap(), said)
-}
 
 #[test]
 fn a_browser_loads_nothing_runs_nothing_and_has_no_complaint() {
-    let server = Server::start();
+    let server = PageServer::start();
     let report = tally(hostile(&server.address)).report();
     let page = page(&report);
     let (dom, said, asked) = server.show(&page);

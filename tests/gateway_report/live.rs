@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use mcpid::gateway::report::content_security_policy;
 use tempfile::TempDir;
 
-use super::browser::shown;
+use super::page_server::shown;
 
 fn mcpid(folder: &Path, arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcpid"));

@@ -1,8 +1,7 @@
 //! `mcpid gateway report`: reads logs, and prints what an operator needs before turning strict on.
 
-use std::fs::{self, File};
-use std::io::{self, BufReader, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::BufReader;
+use std::path::Path;
 
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::gateway::log::LogLines;
@@ -12,16 +11,27 @@ use crate::args::GatewayReportArgs;
 use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
+use crate::output::page::{PageKind, PageOutput};
 use crate::output::ui::{Ui, path_word, shell_word};
 
 /// Lines between two progress lines.
 const PROGRESS_LINES: u64 = 10_000;
 
+/// The page: as a shell's own redirection would make the file.
+const KIND: PageKind = PageKind { mark: MARK, name: "a report", mode: 0o666 };
+
+/// The same with another name for the page: that comes first, and is forgotten easily.
+fn again(args: &GatewayReportArgs) -> String {
+    let page = args.html.clone().into_iter().collect::<Vec<_>>();
+    let logs = if args.logs.is_empty() { &page } else { &args.logs };
+    let logs = logs.iter().map(|log| format!(" {}", path_word(log))).collect::<String>();
+    format!("mcpid gateway report --html report.html{logs}")
+}
+
 /// Prints the report, or writes it as a page.
 pub(crate) fn run(args: &GatewayReportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
-    let page = args.html.as_deref();
-    let to_stdout = page.is_some_and(|page| page == Path::new("-"));
-    if to_stdout && ui.json() {
+    let html = args.html.as_deref();
+    if html == Some(Path::new("-")) && ui.json() {
         return Err(Failure::usage("--html - and --json cannot be used together")
             .hint("mcpid gateway report --json --html report.html LOG"));
     }
@@ -30,23 +40,17 @@ pub(crate) fn run(args: &GatewayReportArgs, ui: &mut Ui) -> Result<Exit, Failure
     {
         return Err(Failure::usage(format!("--since {since} is not before --until {until}")));
     }
-    let file = page.filter(|_| !to_stdout);
-    // The page is checked first, so that a long log is not read in vain.
-    if let Some(file) = file {
-        check(file, &args.logs)?;
-    }
+    // Whether it can be written is found out before a long log is read.
+    let output = PageOutput::check(html, &KIND, || again(args), ui)?;
     let report = read(args, ui)?.report();
-    let html = || report.to_html(SystemClock.now());
-    if let Some(file) = file {
-        write(file, &html())?;
+    if output.is_wanted() {
+        output.write(&report.to_html(SystemClock.now()), &KIND, ui)?;
     }
     if ui.json() {
         ui.json_line(&report)?;
-    } else if to_stdout {
-        ui.data(html().as_bytes())?;
-    } else if file.is_some() {
+    } else if output.file().is_some() {
         ui.line(&report.headline)?;
-    } else {
+    } else if !output.is_stdout() {
         ui.data(report.to_text().as_bytes())?;
     }
     hints(&report, ui);
@@ -121,55 +125,4 @@ fn hints(report: &RolloutReport, ui: &mut Ui) {
         let waiting = flags("--permissive", waiting);
         ui.hint(&format!("strict but for what is left: add --mode strict{waiting}"));
     }
-}
-
-/// Checks that the page may be written: nothing is there, or an older report. Reports are made
-/// repeatedly, so an older one is replaced; but a mistyped name must not destroy a log.
-fn check(path: &Path, logs: &[PathBuf]) -> Result<(), Failure> {
-    let file = match File::open(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return files::check_free(path),
-        other => other.map_err(|e| Failure::write(path, &e))?,
-    };
-    let about = file.metadata().map_err(|e| Failure::write(path, &e))?;
-    if about.is_dir() {
-        return Err(Failure::write(path, &io::ErrorKind::IsADirectory.into()));
-    }
-    let mut start = Vec::new();
-    if about.is_file() {
-        let read = file.take(MARK.len() as u64).read_to_end(&mut start);
-        read.map_err(|e| Failure::read(path, &e))?;
-    }
-    if start != MARK.as_bytes() {
-        let message = format!("output exists, and is not a report: {}", path.display());
-        // `--html` takes the page first, and is easily given the log instead.
-        let page = [path.to_owned()];
-        let logs = if logs.is_empty() { &page[..] } else { logs };
-        let logs = logs.iter().map(|log| format!(" {}", path_word(log)));
-        let again = format!("mcpid gateway report --html report.html{}", logs.collect::<String>());
-        return Err(Failure::new(Exit::Input, "exists", message).hint(again));
-    }
-    files::check_folder(path)
-}
-
-/// Writes the page under a temporary name and renames it, so that a reader never sees a part of it.
-fn write(path: &Path, page: &str) -> Result<(), Failure> {
-    // The target of a link is replaced, and the link stays.
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let folder = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let written = || -> io::Result<()> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".mcpid-").suffix(".tmp");
-        // The mode is that of a shell's redirection; a replaced file keeps its mode.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(folder)?;
-        file.write_all(page.as_bytes())?;
-        if let Ok(old) = fs::metadata(&target) {
-            file.as_file().set_permissions(old.permissions())?;
-        }
-        file.as_file().sync_all()?;
-        file.persist(&target).map_err(|e| e.error)?;
-        Ok(())
-    };
-    written().map_err(|e| Failure::write(path, &e))
 }

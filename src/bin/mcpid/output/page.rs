@@ -1,0 +1,126 @@
+//! Pages that a command writes: where they go, and what they share.
+
+pub(crate) mod parts;
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+
+use crate::input::files;
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+use crate::output::ui::Ui;
+
+/// The place that `--html` names.
+pub(crate) struct PageOutput<'a> {
+    path: Option<&'a Path>,
+}
+
+/// A kind of page: how a file of it is known, named and kept.
+pub(crate) struct PageKind {
+    /// The first bytes of each such page.
+    pub(crate) mark: &'static str,
+    /// What a person calls it, with its article.
+    pub(crate) name: &'static str,
+    /// The mode of a new file, before the umask.
+    pub(crate) mode: u32,
+}
+
+impl<'a> PageOutput<'a> {
+    /// Checks, before any work is done, that a page can be written: nothing is there, or an older
+    /// page of this kind. A page is made again and again, so an older one is replaced; any other
+    /// file is left alone. `again` is the command with another name for the page.
+    ///
+    /// # Errors
+    /// Stdout is asked for JSON and for a page, or the file cannot be written.
+    pub(crate) fn check(
+        path: Option<&'a Path>,
+        kind: &PageKind,
+        again: impl FnOnce() -> String,
+        ui: &Ui,
+    ) -> Result<Self, Failure> {
+        let output = PageOutput { path };
+        if output.is_stdout() && ui.json() {
+            let message = "--html - and --json cannot be used together";
+            return Err(Failure::usage(message).hint(again()));
+        }
+        if let Some(file) = output.file() {
+            check_file(file, kind, again)?;
+        }
+        Ok(output)
+    }
+
+    /// Whether a page is asked for.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.path.is_some()
+    }
+
+    /// Whether the page takes the place of the text on stdout.
+    pub(crate) fn is_stdout(&self) -> bool {
+        self.path == Some(Path::new("-"))
+    }
+
+    /// The file that the page goes to.
+    pub(crate) fn file(&self) -> Option<&'a Path> {
+        self.path.filter(|_| !self.is_stdout())
+    }
+
+    /// Writes the page to the place that was asked for.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn write(&self, page: &str, kind: &PageKind, ui: &mut Ui) -> Result<(), Failure> {
+        match self.file() {
+            Some(file) => write_file(file, page, kind.mode),
+            None if self.is_stdout() => ui.data(page.as_bytes()),
+            None => Ok(()),
+        }
+    }
+}
+
+fn check_file(path: &Path, kind: &PageKind, again: impl FnOnce() -> String) -> Result<(), Failure> {
+    // A FIFO or a device would keep the program waiting, or take the page and forget it.
+    match fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return files::check_free(path),
+        Err(e) => return Err(Failure::write(path, &e)),
+        Ok(about) if about.is_dir() => {
+            return Err(Failure::write(path, &io::ErrorKind::IsADirectory.into()));
+        }
+        Ok(about) if about.is_file() => {
+            let mut start = Vec::new();
+            let file = File::open(path).map_err(|e| Failure::write(path, &e))?;
+            let read = file.take(kind.mark.len() as u64).read_to_end(&mut start);
+            read.map_err(|e| Failure::read(path, &e))?;
+            if start == kind.mark.as_bytes() {
+                return files::check_folder(path);
+            }
+        }
+        Ok(_) => {}
+    }
+    let message = format!("output exists, and is not {}: {}", kind.name, path.display());
+    Err(Failure::new(Exit::Input, "exists", message).hint(again()))
+}
+
+/// Writes the page under another name and gives it its own in one step: a reader sees the old page
+/// or the new one.
+fn write_file(path: &Path, page: &str, mode: u32) -> Result<(), Failure> {
+    // Through a link, as every other program would; the link stays.
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let written = || -> io::Result<()> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".mcpid-").suffix(".tmp");
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+        let mut file = builder.tempfile_in(folder)?;
+        file.write_all(page.as_bytes())?;
+        // A page that is replaced keeps its mode.
+        if let Ok(old) = fs::metadata(&target) {
+            file.as_file().set_permissions(old.permissions())?;
+        }
+        file.as_file().sync_all()?;
+        file.persist(&target).map_err(|e| e.error)?;
+        Ok(())
+    };
+    written().map_err(|e| Failure::write(path, &e))
+}

@@ -1,0 +1,249 @@
+//! The parts of a page that an auditor reads: sentence and verdict, rows, checks, inputs, commands.
+//!
+//! Text from outside goes through [`text`], [`value`] or [`mcpid::page::name`], and is capped.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use mcpid::clock::Timestamp;
+use mcpid::key::trust::TrustSource;
+use mcpid::message::shown::{MOST_PRINTED, capped};
+use mcpid::page::{PageStyle, breakable, text};
+
+use crate::input::captures::hex;
+
+/// The style of the pages of `audit`.
+pub(crate) static STYLE: LazyLock<PageStyle> =
+    LazyLock::new(|| PageStyle::new(include_str!("parts.css")));
+
+/// Characters of one value on a page.
+const MOST_VALUE: usize = 2_000;
+
+/// What no signature proves; the first is about requests that were not refused.
+pub(crate) const NEVER_PROVEN: &[&str] = &[
+    "that the request was carried out: what is shown is that it was authorised, no more",
+    "that the holder of the key is the account that an access token names: a server has to compare \
+     the two",
+    "that a person looked at the request: a program can hold a key",
+    "that the private key was in the hands of its owner alone",
+];
+
+/// What a page comes to: told by the border and by the word in it, not by its colour alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    /// Judged, and nothing is missing.
+    Good,
+    /// A genuine record of a request that was not verified.
+    Refused,
+    /// Nothing contradicts it, and something is missing.
+    Unjudged,
+    /// Contradicted.
+    Bad,
+}
+
+impl Tone {
+    fn class(self) -> &'static str {
+        match self {
+            Tone::Good => "good",
+            Tone::Refused => "refused-entry",
+            Tone::Unjudged => "unjudged",
+            Tone::Bad => "bad",
+        }
+    }
+}
+
+/// Begins a page: its marks, the sentence that says what happened, and what stands under it. `h1`
+/// and `lede` are HTML.
+pub(crate) fn begin(mark: &str, title: &str, eyebrow: &[&str], h1: &str, lede: &str) -> String {
+    let mut page = STYLE.begin(mark, title);
+    page.push_str("<header>\n<p class=\"eyebrow\"><b>mcpid</b>");
+    for part in eyebrow {
+        let part = capped(part, MOST_PRINTED);
+        let _ = write!(page, "<span><bdi>{}</bdi></span>", breakable(&part));
+    }
+    let _ = write!(page, "</p>\n<h1>{h1}</h1>\n");
+    if !lede.is_empty() {
+        let _ = writeln!(page, "<p class=\"lede\">{lede}</p>");
+    }
+    page
+}
+
+/// The lines of the text output that give the verdict, word for word.
+pub(crate) fn verdict(page: &mut String, tone: Tone, lines: &[String]) {
+    let _ = writeln!(page, "<div class=\"verdict {}\">", tone.class());
+    for line in lines {
+        let line = capped(line, MOST_VALUE);
+        // The first words, up to the colon, are the verdict itself.
+        let end = line.find(": ").map_or(line.len(), |at| at + 1);
+        let (word, rest) = line.split_at(end);
+        let _ = writeln!(page, "<p><b>{}</b><bdi>{}</bdi></p>", text(word), text(rest));
+    }
+    page.push_str("</div>\n");
+}
+
+/// Begins a section; `note` is text, and may be empty.
+pub(crate) fn section(page: &mut String, title: &str, note: &str) {
+    let _ = writeln!(page, "<section>\n<h2>{}</h2>", text(title));
+    if !note.is_empty() {
+        let _ = writeln!(page, "<p class=\"note\">{}</p>", text(note));
+    }
+}
+
+/// Ends what [`section`] began.
+pub(crate) fn end(page: &mut String) {
+    page.push_str("</section>\n");
+}
+
+/// A value from outside, capped, apart from the direction of the text around it.
+pub(crate) fn value(of: &str) -> String {
+    format!("<bdi class=\"value\">{}</bdi>", text(&capped(of, MOST_VALUE)))
+}
+
+/// The same in letters of one width: an id, a hash, a target.
+pub(crate) fn id(of: &str) -> String {
+    format!("<bdi class=\"name\">{}</bdi>", text(&capped(of, MOST_VALUE)))
+}
+
+/// Labels with their values, which are HTML.
+pub(crate) fn rows(page: &mut String, rows: &[(String, String)]) {
+    page.push_str("<dl class=\"rows\">\n");
+    for (label, value) in rows {
+        let _ = writeln!(page, "<dt>{}</dt><dd>{value}</dd>", text(label));
+    }
+    page.push_str("</dl>\n");
+}
+
+/// A list of sentences.
+pub(crate) fn sentences(page: &mut String, list: &[String]) {
+    page.push_str("<ul class=\"sentences\">\n");
+    for sentence in list {
+        let _ = writeln!(page, "<li>{}</li>", value(&sentence_of(sentence)));
+    }
+    page.push_str("</ul>\n");
+}
+
+/// A line of the text output as a sentence.
+fn sentence_of(line: &str) -> String {
+    let end = if line.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{}{end}", mcpid::page::capital(line))
+}
+
+/// One thing that was looked at.
+pub(crate) struct PageCheck {
+    what: &'static str,
+    /// Whether it was found to hold; else it could not be judged, or is missing.
+    held: bool,
+    /// How it was looked at, or what is missing.
+    how: String,
+}
+
+impl PageCheck {
+    /// It holds.
+    pub(crate) fn held(what: &'static str, how: &str) -> Self {
+        PageCheck { what, held: true, how: how.to_owned() }
+    }
+
+    /// It could not be judged, or is missing.
+    pub(crate) fn open(what: &'static str, how: &str) -> Self {
+        PageCheck { what, held: false, how: how.to_owned() }
+    }
+}
+
+/// What was checked, and how.
+pub(crate) fn checks(page: &mut String, list: &[PageCheck]) {
+    page.push_str("<ul class=\"checks\">\n");
+    for PageCheck { what, held, how } in list {
+        let (class, word) = if *held { ("held", "holds") } else { ("open", "not shown") };
+        let how = value(&sentence_of(how));
+        let _ = writeln!(
+            page,
+            "<li class=\"{class}\"><span class=\"state\">{word}</span><b>{what}</b> {how}</li>"
+        );
+    }
+    page.push_str("</ul>\n");
+}
+
+/// Something that was read or given.
+#[derive(Clone)]
+pub(crate) struct PageInput {
+    role: &'static str,
+    name: String,
+    /// In hex; `None` for what is no file, or a stream whose end was not known.
+    sha256: Option<String>,
+}
+
+impl PageInput {
+    /// A file, with the SHA-256 of its bytes in hex.
+    pub(crate) fn file(role: &'static str, name: &str, sha256: Option<String>) -> Self {
+        PageInput { role, name: name.to_owned(), sha256 }
+    }
+
+    /// A trust file.
+    pub(crate) fn trust(source: &TrustSource) -> Self {
+        let name = source.path.display().to_string();
+        PageInput::file("Trust file", &name, Some(hex(&source.sha256)))
+    }
+
+    /// Something that is written out, such as a public key.
+    pub(crate) fn written(role: &'static str, what: &str) -> Self {
+        PageInput { role, name: what.to_owned(), sha256: None }
+    }
+}
+
+/// What was read, with the hash of each file.
+pub(crate) fn inputs(page: &mut String, list: &[PageInput]) {
+    section(
+        page,
+        "What was read",
+        "SHA-256 of each file, as sha256sum prints it. Of a public key, the key itself.",
+    );
+    let rows_of = |input: &PageInput| {
+        let hash = input.sha256.as_deref().map(|hash| format!("<br>{}", id(hash)));
+        (input.role.to_owned(), format!("{}{}", id(&input.name), hash.unwrap_or_default()))
+    };
+    rows(page, &list.iter().map(rows_of).collect::<Vec<_>>());
+    end(page);
+}
+
+/// Commands to paste, under what they show.
+pub(crate) fn command(page: &mut String, what: &str, lines: &str) {
+    pre(page, what, lines, "");
+}
+
+/// The same where it is long.
+pub(crate) fn script(page: &mut String, what: &str, lines: &str) {
+    pre(page, what, lines, " class=\"script\"");
+}
+
+fn pre(page: &mut String, what: &str, lines: &str, class: &str) {
+    let shown: Vec<_> = lines.lines().map(|line| text(line).into_owned()).collect();
+    let (what, shown) = (text(what), shown.join("\n"));
+    let _ = writeln!(page, "<p class=\"do\">{what}</p>\n<pre{class}>{shown}</pre>");
+}
+
+/// The command that says whether a file is the one that was read.
+pub(crate) fn same_file(hash: &str, file: &Path) -> String {
+    let name = file.to_string_lossy();
+    let line = crate::output::ui::shell_word(&format!("{hash}  {name}")).into_owned();
+    format!("echo {line} | sha256sum --check")
+}
+
+/// Ends a page. `evidence` says what is evidence, since the page is none.
+pub(crate) fn finish(page: &mut String, made: Timestamp, evidence: &str) {
+    let _ = write!(
+        page,
+        "<footer>\n<p>This page is no evidence: it says what {} found. {}</p>\n<p>Made {} by mcpid {}.</p>\n</footer>\n</html>\n",
+        concat!("mcpid ", env!("CARGO_PKG_VERSION")),
+        text(evidence),
+        moment(made),
+        env!("CARGO_PKG_VERSION")
+    );
+}
+
+/// A moment as people write it, in UTC.
+pub(crate) fn moment(time: Timestamp) -> String {
+    let time = time.to_string();
+    let (day, clock) = time.split_once('T').unwrap_or((&time, ""));
+    format!("{day} {} UTC", clock.trim_end_matches('Z'))
+}
