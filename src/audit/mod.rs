@@ -46,6 +46,7 @@ pub mod judge;
 mod log;
 mod look;
 pub mod note;
+pub mod ocsf;
 pub mod proof;
 mod record;
 mod recorder;

@@ -3,6 +3,7 @@
 use mcpid::audit::LogError;
 use mcpid::audit::auditor;
 use mcpid::audit::entry::{self, Entry, Event, Request};
+use mcpid::audit::ocsf;
 use mcpid::mcp::pattern::{Operation, Pattern};
 use mcpid::message::shown::printed;
 use serde::Deserialize;
@@ -42,6 +43,7 @@ pub(crate) fn run(args: &AuditShowArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         return Err(Failure::usage(format!("--since {since} is not before --until {until}")));
     }
     let (folder, place) = open::folder(&args.log)?;
+    let log_key = folder.public().map_err(|e| log_failure(&e, &place))?;
     let folder = archive::with_archives(folder, &place, &args.archives.archive)?;
     let tool = args.tool.as_ref().map(|name| Pattern::parse(&format!("*:{name}")));
     let tool = tool.transpose().map_err(|e| Failure::usage(format!("--tool: {}", chain(&e))))?;
@@ -66,6 +68,9 @@ pub(crate) fn run(args: &AuditShowArgs, ui: &mut Ui) -> Result<Exit, Failure> {
                 {
                     ui.json_line(&value)?;
                 }
+            }
+            (_, Some(AuditFormat::Ocsf)) => {
+                ui.json_line(&ocsf::event(&entry, &line.bytes, log_key.name()))?;
             }
             (_, Some(AuditFormat::Csv)) => {
                 if shown == 0 {

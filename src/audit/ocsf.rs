@@ -1,0 +1,282 @@
+//! Entries as events of the [Open Cybersecurity Schema Framework](https://schema.ocsf.io), version
+//! 1.8.0, for a SIEM.
+//!
+//! An entry about a request is an *API Activity* (class 6003): a request to an API by a signer who is
+//! named by a key. What a log says about itself, such as counts of requests without an entry, is a
+//! *Base Event* (class 0), so that nothing is left out.
+//!
+//! Nothing is verified here. Names of keys, verdicts and times are the log's word, and
+//! `unmapped.mcpid.verified` says `false`. What the schema demands and no log keeps is said to be
+//! unknown: of the client there is no address, so `src_endpoint` bears its client id.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::entry::{Entry, Event, Request};
+use super::explain::{Explanation, explain};
+use super::record::Verdict;
+use crate::clock::Timestamp;
+use crate::message::line;
+use crate::message::shown::capped;
+
+/// The version of the schema.
+pub const SCHEMA: &str = "1.8.0";
+
+/// Characters of one value: of a longer one its length and hash are given.
+const MOST: usize = 2_048;
+
+/// The key of an entry, by the log's word.
+#[derive(Default, Deserialize)]
+struct KeyInLog {
+    #[serde(default)]
+    kid: String,
+    #[serde(default)]
+    mcpid: NameInLog,
+}
+
+#[derive(Default, Deserialize)]
+struct NameInLog {
+    name: Option<String>,
+}
+
+/// The request line of an entry, as far as it is shown.
+#[derive(Default, Deserialize)]
+struct Sent {
+    #[serde(default)]
+    method: String,
+    #[serde(default)]
+    target: String,
+}
+
+/// What an activity is: a number of its class, and its caption.
+struct Activity {
+    id: u8,
+    name: Cow<'static, str>,
+}
+
+/// Milliseconds since 1970.
+fn milliseconds(time: Timestamp) -> i64 {
+    time.unix().saturating_mul(1_000)
+}
+
+fn short(text: &str) -> Cow<'_, str> {
+    capped(text, MOST)
+}
+
+/// The event of `entry`, which is `line` in the log called `log`.
+pub fn event(entry: &Entry<'_>, line: &[u8], log: &str) -> Value {
+    let mut event = match &entry.event {
+        Event::Request(request) => of_request(entry, request),
+        other => of_the_log(entry, other),
+    };
+    event.insert("metadata".to_owned(), metadata(entry, log));
+    let hash: String = Sha256::digest(line).iter().map(|byte| format!("{byte:02X}")).collect();
+    let hash = json!({ "algorithm_id": 3, "algorithm": "SHA-256", "value": hash });
+    event.insert("raw_data_hash".to_owned(), hash);
+    Value::Object(event)
+}
+
+fn metadata(entry: &Entry<'_>, log: &str) -> Value {
+    let uid = format!("{log}#{}", entry.n);
+    json!({
+        "version": SCHEMA,
+        "product": {
+            "name": "mcpid", "vendor_name": "mcpid", "version": env!("CARGO_PKG_VERSION"),
+        },
+        "uid": uid,
+        "sequence": entry.n,
+        "log_name": short(log),
+        "logged_time": milliseconds(entry.time),
+        "original_time": entry.time.to_string(),
+    })
+}
+
+/// Classification and time: what each class demands.
+fn base(
+    class: u32,
+    activity: &Activity,
+    severity: (u8, &str),
+    time: Timestamp,
+) -> Map<String, Value> {
+    let (category, category_name, class_name) = match class {
+        6003 => (6, "Application Activity", "API Activity"),
+        _ => (0, "Uncategorized", "Base Event"),
+    };
+    let type_uid = class * 100 + u32::from(activity.id);
+    let event = json!({
+        "class_uid": class, "class_name": class_name,
+        "category_uid": category, "category_name": category_name,
+        "activity_id": activity.id, "activity_name": activity.name,
+        "type_uid": type_uid, "type_name": format!("{class_name}: {}", activity.name),
+        "severity_id": severity.0, "severity": severity.1,
+        "time": milliseconds(time),
+    });
+    match event {
+        Value::Object(event) => event,
+        _ => Map::new(),
+    }
+}
+
+/// What a method of MCP does, where its name says so. What a tool does is not known.
+fn activity(method: &str) -> Activity {
+    let (id, name) = match method {
+        "@delete" => (4, "Delete"),
+        "@get" | "resources/read" | "prompts/get" | "tasks/get" | "tasks/result" => (2, "Read"),
+        list if list.ends_with("/list") => (2, "Read"),
+        other => return Activity { id: 99, name: short(other).into_owned().into() },
+    };
+    Activity { id, name: name.into() }
+}
+
+fn of_request(entry: &Entry<'_>, request: &Request<'_>) -> Map<String, Value> {
+    let key = request.signatures.first();
+    let key: KeyInLog =
+        key.and_then(|s| serde_json::from_str(s.key.get()).ok()).unwrap_or_default();
+    let sent: Sent = serde_json::from_str(request.request.get()).unwrap_or_default();
+    let about = explain(request, 0).unwrap_or_default();
+    let asked = line::read(request.request.get().as_bytes()).ok().and_then(|line| line.time);
+    let operation = request.mcp.as_ref().map_or("unknown", |mcp| &mcp.method);
+    let (severity, status) = match request.verdict {
+        Verdict::Verified => ((1, "Informational"), (1, "Success")),
+        Verdict::Refused => ((2, "Low"), (2, "Failure")),
+        Verdict::WouldRefuse => ((3, "Medium"), (99, "Passed on unverified")),
+        Verdict::Signed => ((1, "Informational"), (99, "Signed, and then sent")),
+    };
+    let mut event = base(6003, &activity(operation), severity, asked.unwrap_or(entry.time));
+    let mut add = |name: &str, value: Value| event.insert(name.to_owned(), value);
+    add("status_id", json!(status.0));
+    add("status", json!(status.1));
+    if let Some(code) = &request.code {
+        add("status_code", json!(short(code)));
+    }
+    add("status_detail", json!(detail(request)));
+    let name = request.mcp.as_ref().and_then(|mcp| mcp.name.as_deref());
+    let what = name.map_or(String::new(), |name| format!(" {}", short(name)));
+    let verdict = request.verdict.as_str();
+    add("message", json!(format!("{verdict}: {}{what}", short(operation))));
+    add("actor", actor(&key, &about));
+    let url = url(&sent.target);
+    let host = url.get("hostname").cloned();
+    let mut api = json!({ "operation": short(operation) });
+    if let Some(nonce) = &about.nonce {
+        api["request"] = json!({ "uid": short(nonce) });
+    }
+    if let Some(host) = &host {
+        api["service"] = json!({ "name": host });
+        let mut to = json!({ "hostname": host });
+        if let Some(port) = url.get("port") {
+            to["port"] = port.clone();
+        }
+        add("dst_endpoint", to);
+    }
+    add("api", api);
+    let client = about.tag.as_deref().unwrap_or("unknown");
+    add("src_endpoint", json!({ "uid": short(client) }));
+    add("http_request", json!({ "http_method": short(&sent.method), "url": url }));
+    if let Some(name) = name {
+        let kind = operation.split('/').next().unwrap_or_default();
+        add("resources", json!([{ "name": short(name), "type": short(kind), "role_id": 1 }]));
+    }
+    add("unmapped", unmapped(request, &about));
+    event
+}
+
+/// What became of a request, and whose word that is.
+fn detail(request: &Request<'_>) -> &'static str {
+    match request.verdict {
+        Verdict::Verified => "authorised; whether it was carried out is not in the log",
+        Verdict::Refused => "refused, by the log's word",
+        Verdict::WouldRefuse => "passed on although strict rules would have refused it",
+        Verdict::Signed => "the signer's own copy; what became of it is not in the log",
+    }
+}
+
+fn actor(key: &KeyInLog, about: &Explanation) -> Value {
+    let uid = if key.kid.is_empty() { "unknown" } else { &key.kid };
+    let mut user = json!({ "uid": short(uid), "type_id": 0 });
+    if let Some(name) = &key.mcpid.name {
+        user["name"] = json!(short(name));
+    }
+    let mut actor = json!({ "user": user });
+    if let Some(tag) = &about.tag {
+        actor["app_uid"] = json!(short(tag));
+    }
+    actor
+}
+
+fn unmapped(request: &Request<'_>, about: &Explanation) -> Value {
+    json!({"mcpid": {
+        "verified": false,
+        "verdict": request.verdict.as_str(),
+        "step": request.step,
+        "signed_at": about.created.map(milliseconds),
+        "covered": about.covered.iter().map(|one| short(one)).collect::<Vec<_>>(),
+        "content_digest": request.digest.as_deref().map(short),
+    }})
+}
+
+/// The parts of an absolute URL, each as it was sent.
+fn url(target: &str) -> Map<String, Value> {
+    let mut url = Map::new();
+    let mut add = |name: &str, value: Value| url.insert(name.to_owned(), value);
+    add("url_string", json!(short(target)));
+    let Some((scheme, rest)) = target.split_once("://") else { return url };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let port = authority.rsplit_once(':').and_then(|(host, port)| {
+        let number = port.parse::<u16>().ok().filter(|_| !host.is_empty())?;
+        Some((host, number))
+    });
+    add("scheme", json!(short(scheme)));
+    add("hostname", json!(short(port.map_or(authority, |(host, _)| host))));
+    if let Some((_, port)) = port {
+        add("port", json!(port));
+    }
+    add("path", json!(short(if path.is_empty() { "/" } else { path })));
+    if !query.is_empty() {
+        add("query_string", json!(short(query)));
+    }
+    url
+}
+
+fn of_the_log(entry: &Entry<'_>, event: &Event<'_>) -> Map<String, Value> {
+    let name = event.as_str();
+    let activity = Activity { id: 99, name: name.into() };
+    let severity = match event {
+        // Requests were passed on, and no entry tells of them.
+        Event::Dropped(dropped) if dropped.gaps > 0 => (3, "Medium"),
+        Event::Erased(_) => (2, "Low"),
+        _ => (1, "Informational"),
+    };
+    let mut of_log = base(0, &activity, severity, entry.time);
+    let (message, says) = match event {
+        Event::Dropped(dropped) => (
+            format!("{} requests without an entry of their own", dropped.seen),
+            serde_json::to_value(dropped),
+        ),
+        Event::Clock(step) => {
+            ("the clock of the log stepped".to_owned(), serde_json::to_value(step))
+        }
+        Event::Rules(rules) => {
+            ("the rules in force from here on".to_owned(), serde_json::to_value(rules))
+        }
+        Event::After(after) => {
+            ("this log follows another one".to_owned(), serde_json::to_value(after))
+        }
+        Event::Closed(closed) => ("the log is closed".to_owned(), serde_json::to_value(closed)),
+        Event::Erased(erasure) => ("an entry was erased".to_owned(), serde_json::to_value(erasure)),
+        Event::Tombstone(tombstone) => {
+            ("what was here was erased".to_owned(), serde_json::to_value(tombstone))
+        }
+        Event::Request(_) => (String::new(), Ok(Value::Null)),
+    };
+    of_log.insert("message".to_owned(), json!(message));
+    let says =
+        json!({"mcpid": { "verified": false, "event": name, name: says.unwrap_or_default() }});
+    of_log.insert("unmapped".to_owned(), says);
+    of_log
+}
