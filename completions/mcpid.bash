@@ -85,6 +85,9 @@ _mcpid() {
             mcpid__subcmd__audit,prove)
                 cmd="mcpid__subcmd__audit__subcmd__prove"
                 ;;
+            mcpid__subcmd__audit,report)
+                cmd="mcpid__subcmd__audit__subcmd__report"
+                ;;
             mcpid__subcmd__audit,show)
                 cmd="mcpid__subcmd__audit__subcmd__show"
                 ;;
@@ -184,7 +187,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__audit)
-            opts="-q -v -h --json --quiet --verbose --help init verify show prove check consistency cosign archive erase witness"
+            opts="-q -v -h --json --quiet --verbose --help init verify show report prove check consistency cosign archive erase witness"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -224,7 +227,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__audit__subcmd__check)
-            opts="-r -q -v -h --log-key --checkpoint --witness --witness-policy --trust --profile --window --ahead --require --allow-uncovered --origin --allow-clock --body --json --quiet --verbose --help"
+            opts="-r -q -v -h --log-key --checkpoint --witness --witness-policy --trust --profile --window --ahead --require --allow-uncovered --origin --allow-clock --body --html --json --quiet --verbose --help"
             if [[ ${cur} == -* ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -279,6 +282,10 @@ _mcpid() {
                     return 0
                     ;;
                 --body)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --html)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -447,6 +454,84 @@ _mcpid() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mcpid__subcmd__audit__subcmd__report)
+            opts="-r -q -v -h --audit --archive --log-key --checkpoint --witness --witness-policy --trust --profile --window --ahead --require --allow-uncovered --origin --allow-clock --predecessor --allow-erased --all --html --json --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --archive)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --checkpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --witness)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --witness-policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trust)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -r)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421" -- "${cur}"))
+                    return 0
+                    ;;
+                --window)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ahead)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --require)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --allow-uncovered)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --origin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --predecessor)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --html)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mcpid__subcmd__audit__subcmd__show)
             opts="-q -v -h --audit --archive --key --tool --status --since --until --format --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -483,7 +568,7 @@ _mcpid() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "csv jsonl" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "csv jsonl ocsf" -- "${cur}"))
                     return 0
                     ;;
                 *)

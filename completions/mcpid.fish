@@ -305,20 +305,21 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -s v -l verbose -d 'Print more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign archive erase witness" -l json -d 'Print results, and failures on stderr, as JSON'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign archive erase witness" -s q -l quiet -d 'Print only failures and warnings on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign archive erase witness" -s v -l verbose -d 'Print more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign archive erase witness" -s h -l help -d 'Print help'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign archive erase witness" -f -a "init" -d 'Make a log and its key'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign archive erase witness" -f -a "verify" -d 'Check a whole log'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign archive erase witness" -f -a "show" -d 'Show entries, or one of them'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign archive erase witness" -f -a "prove" -d 'Write one entry\'s evidence into a file of its own'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign archive erase witness" -f -a "check" -d 'Check the evidence of one entry, offline'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign archive erase witness" -f -a "consistency" -d 'Check that a log has only grown between two checkpoints'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign archive erase witness" -f -a "cosign" -d 'Sign a checkpoint as a witness'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign archive erase witness" -f -a "archive" -d 'Move old entries out of a log, packed'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign archive erase witness" -f -a "erase" -d 'Erase one entry'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show prove check consistency cosign archive erase witness" -f -a "witness" -d 'Let witnesses cosign the latest checkpoint of a log'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show report prove check consistency cosign archive erase witness" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show report prove check consistency cosign archive erase witness" -s q -l quiet -d 'Print only failures and warnings on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show report prove check consistency cosign archive erase witness" -s v -l verbose -d 'Print more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show report prove check consistency cosign archive erase witness" -s h -l help -d 'Print help'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show report prove check consistency cosign archive erase witness" -f -a "init" -d 'Make a log and its key'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show report prove check consistency cosign archive erase witness" -f -a "verify" -d 'Check a whole log'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show report prove check consistency cosign archive erase witness" -f -a "show" -d 'Show entries, or one of them'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show report prove check consistency cosign archive erase witness" -f -a "report" -d 'Sum up a log, and what checking it has found'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show report prove check consistency cosign archive erase witness" -f -a "prove" -d 'Write one entry\'s evidence into a file of its own'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show report prove check consistency cosign archive erase witness" -f -a "check" -d 'Check the evidence of one entry, offline'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show report prove check consistency cosign archive erase witness" -f -a "consistency" -d 'Check that a log has only grown between two checkpoints'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show report prove check consistency cosign archive erase witness" -f -a "cosign" -d 'Sign a checkpoint as a witness'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show report prove check consistency cosign archive erase witness" -f -a "archive" -d 'Move old entries out of a log, packed'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show report prove check consistency cosign archive erase witness" -f -a "erase" -d 'Erase one entry'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show report prove check consistency cosign archive erase witness" -f -a "witness" -d 'Let witnesses cosign the latest checkpoint of a log'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -l audit -d 'The folder of the log [default: a folder of this user]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -l name -d 'The name of the log, which stands in each of its checkpoints; no white space, no plus signs' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -l after -d 'The log that this one follows: the folder of a log whose last entry names this one, or a checkpoint of a log that is lost or damaged and therefore abandoned' -r -F
@@ -358,11 +359,36 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l since -d 'Only entries from this time on: RFC 3339, @UNIX, a date (its begin, UTC), or an age such as 24h' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l until -d 'Only entries before this time, in the same forms' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l format -d 'How to write entries [default: a table]' -r -f -a "csv\t'Comma-separated values (RFC 4180), with a header line'
-jsonl\t'The entries themselves, byte for byte'"
+jsonl\t'The entries themselves, byte for byte'
+ocsf\t'Events of the Open Cybersecurity Schema Framework 1.8.0, one JSON object a line'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Print more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l audit -d 'The folder of the log [default: a folder of this user]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l archive -d 'A folder with entries that mcpid audit archive has moved out of the log; may be repeated' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l log-key -d 'The log\'s public key, NAME+HASH+KEY, or a file that holds it; never taken from the log' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l checkpoint -d 'A checkpoint that was kept elsewhere; may be repeated' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l witness -d 'The public key of a witness, or a file that holds it; a checkpoint that it cosigned counts as kept elsewhere; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l witness-policy -d 'Demand cosignatures by the quorum of this policy (C2SP tlog-policy)' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -s r -l trust -d 'Your own trust files. An entry is good only if one of them has its key, since a log can name any key as it likes; may be repeated' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l profile -d 'The rules to judge by [default: the log\'s own, unless they are laxer than the default profile]' -r -f -a "mcp\t'All of mcpid\'s rules'
+sep2752\t'What the draft SEP-2752 asks, and no more'
+rfc9421\t'Any signature of RFC 9421, for audits and interoperability'"
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l window -d 'The longest window that the log may use [default: that of the profile]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l ahead -d 'How far ahead the log may let a signer\'s clock be [default: that of the profile]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l require -d 'Require this component to be covered too; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l allow-uncovered -d 'Do not require this component to be covered; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l origin -d 'Accept only requests to this origin; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l predecessor -d 'An earlier log, to be verified together with this one, also against its own checkpoints among those that were given; may be repeated' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l html -d 'Write one self-contained page here too, or to stdout for - instead; an older page is replaced, any other file is not' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l allow-clock -d 'Accept the times of entries where the log\'s clock was set back or forth'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l allow-erased -d 'Count entries that were erased, as the log says, as good'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l all -d 'List every finding, not only the first'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -s q -l quiet -d 'Print only failures and warnings on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -s v -l verbose -d 'Print more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -l audit -d 'The folder of the log [default: a folder of this user]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -l archive -d 'A folder with entries that mcpid audit archive has moved out of the log; may be repeated' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -l checkpoint -d 'The checkpoint that the proof leads to [default: the log\'s cosigned one, else the latest]' -r -F
@@ -387,6 +413,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l allow-uncovered -d 'Do not require this component to be covered; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l origin -d 'Accept only requests to this origin; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l body -d 'The request\'s body, if you kept it and the log has none of it, or only a part' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l html -d 'Write one self-contained page here too, or to stdout for - instead; an older page is replaced, any other file is not' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l allow-clock -d 'Accept the times of entries where the log\'s clock was set back or forth'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Print only failures and warnings on stderr'

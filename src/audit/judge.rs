@@ -63,6 +63,11 @@ impl Trust {
         Trust { registry: Some(registry), rules: PinnedRules::default() }
     }
 
+    /// The keys that the auditor knows, if trust files were given.
+    pub fn registry(&self) -> Option<&Registry> {
+        self.registry.as_deref()
+    }
+
     /// The same with rules of the auditor's own.
     #[must_use]
     pub fn with_rules(self, rules: PinnedRules) -> Self {

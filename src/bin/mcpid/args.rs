@@ -31,8 +31,8 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 pub(crate) use agent::{AgentAct, AgentAddArgs, AgentArgs};
 pub(crate) use audit::{
     AuditAct, AuditArgs, AuditCheckArgs, AuditCommand, AuditConsistencyArgs, AuditCosignArgs,
-    AuditFormat, AuditInitArgs, AuditPins, AuditPolicy, AuditProveArgs, AuditShowArgs, AuditSync,
-    AuditVerifyArgs, ProofFormat,
+    AuditFormat, AuditInitArgs, AuditPins, AuditPolicy, AuditProveArgs, AuditReportArgs,
+    AuditShowArgs, AuditSync, AuditVerifyArgs, ProofFormat,
 };
 pub(crate) use audit_archive::{AuditArchiveArgs, AuditArchives, AuditEraseArgs, AuditFolder};
 pub(crate) use audit_witness::AuditWitnessArgs;

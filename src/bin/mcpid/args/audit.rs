@@ -80,6 +80,7 @@ pub(crate) enum AuditAct {
     Init(AuditInitArgs),
     Verify(AuditVerifyArgs),
     Show(AuditShowArgs),
+    Report(Box<AuditReportArgs>),
     Prove(AuditProveArgs),
     Check(AuditCheckArgs),
     Consistency(AuditConsistencyArgs),
@@ -198,10 +199,29 @@ pub(crate) struct AuditVerifyArgs {
     pub(crate) all: bool,
 }
 
+/// Sum up a log, and what checking it has found
+///
+/// Checks the whole log as mcpid audit verify does, with the same flags and the same exit code, and
+/// says besides what is in it: entries by verdict, by key and by tool. --html writes it as one page
+/// that a person can read and print. The page is no evidence: the log and the files named on it are.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  mcpid audit report --log-key log-key.pub -r trust.json
+  mcpid audit report --audit log --log-key log-key.pub --checkpoint kept -r trust.json --html log.html")]
+pub(crate) struct AuditReportArgs {
+    #[command(flatten)]
+    pub(crate) whole: AuditVerifyArgs,
+    /// Write one self-contained page here too, or to stdout for - instead; an older page is
+    /// replaced, any other file is not
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+}
+
 /// Show entries, or one of them
 ///
 /// Prints a table; with N, the whole content of one entry; with --json or --format jsonl, the
-/// entries themselves, byte for byte. Nothing is verified: mcpid audit verify and mcpid audit check
+/// entries themselves, byte for byte; with --format ocsf, events for a SIEM. Nothing is verified: mcpid audit verify and mcpid audit check
 /// do that.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
@@ -210,7 +230,8 @@ Examples:
   mcpid audit show 17
   mcpid audit show --tool 'pay*' --since 2026-11-23
   mcpid audit show --status refused --since 24h --json | jq .code
-  mcpid audit show --key alice --format csv > alice.csv")]
+  mcpid audit show --key alice --format csv > alice.csv
+  mcpid audit show --since 24h --format ocsf > events.jsonl")]
 pub(crate) struct AuditShowArgs {
     #[command(flatten)]
     pub(crate) log: AuditFolder,
@@ -247,6 +268,8 @@ pub(crate) enum AuditFormat {
     Csv,
     /// The entries themselves, byte for byte
     Jsonl,
+    /// Events of the Open Cybersecurity Schema Framework 1.8.0, one JSON object a line
+    Ocsf,
 }
 
 /// Write one entry's evidence into a file of its own
@@ -300,6 +323,7 @@ pub(crate) enum ProofFormat {
 Examples:
   mcpid audit check --log-key log-key.pub -r trust.json evidence.json
   mcpid audit check --log-key log-key.pub -r trust.json --body call.json evidence.json
+  mcpid audit check --log-key log-key.pub -r trust.json --html evidence.html evidence.json
   mcpid audit check --log-key log-key.pub --witness witness.pub -r trust.json evidence.json")]
 pub(crate) struct AuditCheckArgs {
     /// The evidence, or - for stdin [default: stdin]
@@ -310,6 +334,10 @@ pub(crate) struct AuditCheckArgs {
     /// The request's body, if you kept it and the log has none of it, or only a part
     #[arg(long, value_name = "FILE", help_heading = "Kept elsewhere")]
     pub(crate) body: Option<PathBuf>,
+    /// Write one self-contained page here too, or to stdout for - instead; an older page is
+    /// replaced, any other file is not
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 /// Check that a log has only grown between two checkpoints

@@ -7,8 +7,8 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use crate::args::{
-    AuditCheckArgs, AuditPins, AuditVerifyArgs, ClaimingArgs, InspectArgs, SignArgs, Ttl,
-    VerifierArgs, VerifyArgs, When,
+    AuditCheckArgs, AuditPins, AuditReportArgs, AuditVerifyArgs, ClaimingArgs, InspectArgs,
+    SignArgs, Ttl, VerifierArgs, VerifyArgs, When,
 };
 use crate::output::ui::shell_word;
 
@@ -55,8 +55,8 @@ impl CommandLine {
             .flag("--origin", &args.origin)
     }
 
-    fn pins(self, args: &AuditPins, log_key: &str) -> Self {
-        self.flag("--log-key", Some(log_key))
+    fn pins(self, args: &AuditPins, log_key: Option<&str>) -> Self {
+        self.flag("--log-key", log_key)
             .flag("--checkpoint", args.checkpoint.iter().map(|path| text(path)))
             .flag("--witness", &args.witness)
             .flag("--witness-policy", args.witness_policy.as_deref().map(text))
@@ -121,20 +121,41 @@ pub(crate) fn inspect(args: &InspectArgs) -> String {
 
 /// Returns `mcpid audit verify` with the key of the log.
 pub(crate) fn audit_verify(args: &AuditVerifyArgs, log_key: &str) -> String {
-    let again =
-        CommandLine::of("audit verify").flag("--audit", args.log.audit.as_deref().map(text));
+    audit_whole("audit verify", args, Some(log_key), None)
+}
+
+/// `mcpid audit report`, with the key of the log, and its page at this place.
+pub(crate) fn audit_report(
+    args: &AuditReportArgs,
+    log_key: Option<&str>,
+    html: Option<&Path>,
+) -> String {
+    audit_whole("audit report", &args.whole, log_key, html)
+}
+
+fn audit_whole(
+    command: &str,
+    args: &AuditVerifyArgs,
+    log_key: Option<&str>,
+    html: Option<&Path>,
+) -> String {
+    let again = CommandLine::of(command).flag("--audit", args.log.audit.as_deref().map(text));
     let again = again.pins(&args.pins, log_key);
     let again = again.flag("--archive", args.archives.archive.iter().map(|path| text(path)));
     let again = again.flag("--predecessor", args.predecessor.iter().map(|path| text(path)));
     let again = again.bare("--allow-erased", args.allow_erased);
-    again.bare("--all", args.all).inputs(std::iter::empty())
+    again.bare("--all", args.all).flag("--html", html.map(text)).inputs(std::iter::empty())
 }
 
-/// Returns `mcpid audit check` with the key of the log.
-pub(crate) fn audit_check(args: &AuditCheckArgs, log_key: &str) -> String {
+/// `mcpid audit check`, with the key of the log, and its page at this place.
+pub(crate) fn audit_check(
+    args: &AuditCheckArgs,
+    log_key: Option<&str>,
+    html: Option<&Path>,
+) -> String {
     let again = CommandLine::of("audit check").pins(&args.pins, log_key);
     let again = again.flag("--body", args.body.as_deref().map(text));
-    again.inputs(args.file.iter().cloned())
+    again.flag("--html", html.map(text)).inputs(args.file.iter().cloned())
 }
 
 /// Flags of `mcpid sign` that a hint changes.

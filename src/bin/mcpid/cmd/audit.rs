@@ -4,10 +4,13 @@ mod archive;
 mod ask;
 mod check;
 mod entry_text;
+mod log_verdict;
 pub(crate) mod open;
+mod page;
 mod policy;
 mod predecessors;
 mod prove;
+mod report;
 mod show;
 mod verify;
 mod witness;
@@ -37,6 +40,7 @@ pub(crate) fn run(act: &AuditAct, ui: &mut Ui) -> Result<Exit, Failure> {
         AuditAct::Init(args) => init(args, ui),
         AuditAct::Verify(args) => verify::run(args, ui),
         AuditAct::Show(args) => show::run(args, ui),
+        AuditAct::Report(args) => report::run(args, ui),
         AuditAct::Prove(args) => prove::prove(args, ui),
         AuditAct::Check(args) => check::check(args, ui),
         AuditAct::Consistency(args) => witness::consistency(args, ui),

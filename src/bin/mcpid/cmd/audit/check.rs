@@ -1,26 +1,35 @@
 //! `mcpid audit check`: checks the evidence of one entry, without the log.
 
+mod page;
+
 use mcpid::audit::check::{self, Checked};
 use mcpid::audit::entry::{Event, Request};
 use mcpid::audit::explain::{Explanation, explain};
 use mcpid::audit::judge::Reason;
 use mcpid::audit::{Verdict, proof};
-use mcpid::clock::Timestamp;
+use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::message::shown::printed;
+use sha2::{Digest as _, Sha256};
 
 use super::entry_text;
 use crate::args::AuditCheckArgs;
 use crate::args::rerun_hint;
 use crate::cmd::audit::open;
+use crate::input::captures::hex;
 use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
+use crate::output::page::PageOutput;
+use crate::output::page::parts::PageInput;
 use crate::output::ui::Ui;
 
 /// Checks the evidence and prints the result.
 pub(crate) fn check(args: &AuditCheckArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+    let again = || page::again(args);
+    let output = PageOutput::check(args.html.as_deref(), &page::KIND, again, ui)?;
     let anchor = open::anchor(&args.pins)?;
     let trust = open::trust(&args.pins, ui)?;
+    let mut inputs = super::page::pins(&args.pins, &anchor, &trust);
     let body = match &args.body {
         Some(path) => Some(files::open_quietly(Some(path))?.read(proof::MAX_BYTES)?),
         None => None,
@@ -30,13 +39,21 @@ pub(crate) fn check(args: &AuditCheckArgs, ui: &mut Ui) -> Result<Exit, Failure>
     let bytes = input.read(proof::MAX_BYTES)?;
     open::whole_text(&bytes)
         .map_err(|why| Failure::new(Exit::Input, "damaged_copy", format!("{name} {why}")))?;
+    let hash = hex(&Sha256::digest(&bytes));
+    inputs.insert(0, PageInput::file("Evidence", &name, Some(hash.clone())));
+    if let (Some(path), Some(body)) = (&args.body, &body) {
+        let path = path.display().to_string();
+        inputs.push(PageInput::file("Body", &path, Some(hex(&Sha256::digest(body)))));
+    }
     let checked = check::check(&bytes, &anchor, trust, body.as_deref()).map_err(|error| {
         let message = format!("{name} is {}", chain(&error));
         Failure::new(Exit::Input, "not_evidence", message)
             .hint("evidence is made by: mcpid audit prove N")
     })?;
     if !checked.pinned {
-        return Err(open::unpinned(&checked.log_key, |key| rerun_hint::audit_check(args, key)));
+        let html = args.html.as_deref();
+        let again = |key: &str| rerun_hint::audit_check(args, Some(key), html);
+        return Err(open::unpinned(&checked.log_key, again));
     }
     let entry = checked.entry();
     let request = entry.as_ref().and_then(|entry| match &entry.event {
@@ -45,8 +62,13 @@ pub(crate) fn check(args: &AuditCheckArgs, ui: &mut Ui) -> Result<Exit, Failure>
     });
     let page =
         EvidencePage { checked: &checked, request, open: open_ends(&checked, args, request) };
+    if output.is_wanted() {
+        let html = page.html(args, &inputs, &hash, SystemClock.now());
+        output.write(&html, &page::KIND, ui)?;
+    }
     match ui.json() {
         true => page.json(&name, ui)?,
+        false if output.is_stdout() => {}
         false => page.print(ui)?,
     }
     Ok(match (&checked.fault, checked.is_good()) {
@@ -207,10 +229,11 @@ impl EvidencePage<'_> {
         }
     }
 
-    fn print(&self, ui: &mut Ui) -> Result<(), Failure> {
+    /// What there is to say behind the first line: names and values.
+    fn facts(&self) -> Vec<(String, String)> {
         let checked = self.checked;
-        let mut lines = vec![self.first()];
-        let mut add = |name: &str, value: String| lines.push(format!("    {name:<12} {value}"));
+        let mut facts = Vec::new();
+        let mut add = |name: &str, value: String| facts.push((name.to_owned(), value));
         if checked.fault.is_none() {
             self.who(&mut add);
             self.what(&mut add);
@@ -236,14 +259,20 @@ impl EvidencePage<'_> {
             }
         }
         add("anchored", if checked.anchored { "yes" } else { "no" }.to_owned());
-        for line in lines {
+        facts
+    }
+
+    fn print(&self, ui: &mut Ui) -> Result<(), Failure> {
+        let facts = self.facts();
+        let facts = facts.iter().map(|(name, value)| format!("    {name:<12} {value}"));
+        for line in std::iter::once(self.first()).chain(facts) {
             let line = ui.shown(&line).into_owned();
             ui.line(&line)?;
         }
         for sentence in &self.open {
             ui.note(sentence);
         }
-        if checked.fault.is_none() {
+        if self.checked.fault.is_none() {
             ui.detail("an entry proves that this was authorised, not that it was carried out");
         }
         Ok(())

@@ -10,7 +10,9 @@ use mcpid::audit::judge::{Judge, Looked, Reason, Trust};
 use mcpid::audit::note::NoteKey;
 use mcpid::audit::{Folder, LogError};
 
+use super::log_verdict::LogVerdict;
 use super::predecessors::{self, PredecessorsOutcome};
+use super::report::summary::{LogSummary, SummaryRow};
 use crate::args::AuditVerifyArgs;
 use crate::args::rerun_hint;
 use crate::cmd::audit::open::{self, log_failure};
@@ -32,15 +34,32 @@ thread_local! {
 
 /// Checks the logs, and prints what was found.
 pub(crate) fn run(args: &AuditVerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
+    let verdict = conduct(args, &mut None, |key| rerun_hint::audit_verify(args, key), ui)?;
+    match ui.json() {
+        true => ui.json_line(&verdict.json)?,
+        false => verdict.print(&[], ui)?,
+    }
+    Ok(verdict.exit)
+}
+
+/// Audits. `summary`, where there is one, counts what the entries of the log say; `again` is the
+/// caller's own command with the log's key.
+pub(super) fn conduct(
+    args: &AuditVerifyArgs,
+    summary: &mut Option<LogSummary>,
+    again: impl FnOnce(&str) -> String,
+    ui: &mut Ui,
+) -> Result<LogVerdict, Failure> {
     let (folder, place) = open::folder(&args.log)?;
     // A missing log must not look like an empty one.
     let found = folder.public().map_err(|e| log_failure(&e, &place))?;
     let anchor =
         Anchor { all: args.all, allow_erased: args.allow_erased, ..open::anchor(&args.pins)? };
     if anchor.log_key.is_none() {
-        return Err(open::unpinned(&found, |key| rerun_hint::audit_verify(args, key)));
+        return Err(open::unpinned(&found, again));
     }
     let trust = open::trust(&args.pins, ui)?;
+    let inputs = super::page::pins(&args.pins, &anchor, &trust);
     let key = anchor.log_key.clone().unwrap_or_else(|| found.clone());
     let (folder, before) = predecessors::find(folder, args, &found)?;
     let mut outcome = PredecessorsOutcome::default();
@@ -49,22 +68,25 @@ pub(crate) fn run(args: &AuditVerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> 
     let mut last: Option<(Report, NoteKey)> = None;
     for log in before.iter().rev() {
         let pins = log.anchor(&anchor);
-        let (report, used) = audit((&log.folder, &log.place), &pins, &trust, nonces, ui)?;
+        let (report, used) =
+            audit((&log.folder, &log.place), &pins, &trust, (nonces, &mut None), ui)?;
         nonces = used;
         outcome.add(log, &report, &anchor);
         outcome.follows((&report, &log.key), last.as_ref());
         last = Some((report, log.key.clone()));
     }
     let anchor = predecessors::without_theirs(anchor, &before);
-    let (mut report, _) = audit((&folder, &place), &anchor, &trust, nonces, ui)?;
+    let (mut report, _) = audit((&folder, &place), &anchor, &trust, (nonces, summary), ui)?;
     outcome.follows((&report, &key), last.as_ref());
     report.findings.append(&mut outcome.findings);
-    print(&report, args, &place, &outcome, ui)?;
-    Ok(match (report.finding(), report.is_good() && outcome.is_good()) {
+    let exit = match (report.finding(), report.is_good() && outcome.is_good()) {
         (Some(_), _) => Exit::Rejected,
         (None, true) => Exit::Ok,
         (None, false) => Exit::Unavailable,
-    })
+    };
+    let (first, numbers, open, json) = words(&report, args, &place, &outcome);
+    let folder = place.name();
+    Ok(LogVerdict { exit, first, numbers, open, json, report, inputs, log_key: key, folder })
 }
 
 /// Judges every entry of one log, on all cores.
@@ -72,13 +94,14 @@ fn audit(
     (folder, place): (&Folder, &NamedPath),
     anchor: &Anchor,
     trust: &Trust,
-    nonces: UsedNonces,
+    (nonces, summary): (UsedNonces, &mut Option<LogSummary>),
     ui: &mut Ui,
 ) -> Result<(Report, UsedNonces), Failure> {
     let failed = |e: &LogError| log_failure(e, place);
     let mut auditor = Auditor::new(folder, anchor).map_err(|e| failed(&e))?.behind(nonces);
     let lines = auditor::lines(folder).map_err(|e| failed(&e))?;
     let started = Instant::now();
+    let counts = summary.is_some();
     let done = parallel::in_order(
         1,
         |units| {
@@ -96,10 +119,13 @@ fn audit(
             }
             let _ = units.send(batch);
         },
-        |batch| look(batch, trust),
-        |looked: Result<Vec<Looked>, LogError>| {
-            for looked in looked.map_err(Some)? {
+        |batch| look(batch, trust, counts),
+        |looked: Result<Vec<(Looked, Option<SummaryRow>)>, LogError>| {
+            for (looked, row) in looked.map_err(Some)? {
                 auditor.take(looked);
+                if let (Some(summary), Some(row), false) = (&mut *summary, row, auditor.is_over()) {
+                    summary.add(row);
+                }
             }
             if ui.shows_progress() {
                 let seconds = started.elapsed().as_secs_f64().max(0.001);
@@ -117,10 +143,21 @@ fn audit(
     auditor.finish_with_nonces().map_err(|e| failed(&e))
 }
 
-fn look(batch: Vec<Result<Line, LogError>>, trust: &Trust) -> Result<Vec<Looked>, LogError> {
+/// Judges lines. With `counts`, each comes with what a summary counts of it.
+fn look(
+    batch: Vec<Result<Line, LogError>>,
+    trust: &Trust,
+    counts: bool,
+) -> Result<Vec<(Looked, Option<SummaryRow>)>, LogError> {
     JUDGE.with_borrow_mut(|judge| {
         let judge = judge.get_or_insert_with(|| Judge::new(trust.clone()));
-        batch.into_iter().map(|line| line.map(|line| judge.look(&line))).collect()
+        let judged = batch.into_iter().map(|line| {
+            let line = line?;
+            let looked = judge.look(&line);
+            let row = counts.then(|| SummaryRow::of(&line.bytes, &looked)).flatten();
+            Ok((looked, row))
+        });
+        judged.collect()
     })
 }
 
@@ -180,27 +217,29 @@ fn open_ends(
     open
 }
 
-fn print(
+/// First lines, numbers, open ends, and the same for programs.
+type Words = (Vec<String>, Vec<(&'static str, String)>, Vec<String>, serde_json::Value);
+
+fn words(
     report: &Report,
     args: &AuditVerifyArgs,
     place: &NamedPath,
     outcome: &PredecessorsOutcome,
-    ui: &mut Ui,
-) -> Result<(), Failure> {
+) -> Words {
     let open = open_ends(report, args, outcome);
     let finding = report.finding();
     let anchored = report.anchored.is_some() && finding.is_none();
     let good = report.is_good() && outcome.is_good();
     let root = report.root.map(|root| STANDARD.encode(root));
     let verified = u64::try_from(outcome.logs.len()).unwrap_or(u64::MAX);
-    if ui.json() {
+    let json = {
         let shown = |finding: &auditor::Finding| {
             serde_json::json!({
                 "what": finding.what.as_str(), "entry": finding.n, "message": finding.to_string(),
             })
         };
         let all: Vec<_> = report.findings.iter().map(shown).collect();
-        return ui.json_line(&serde_json::json!({
+        serde_json::json!({
             "version": 1,
             "audit": place.name(),
             "verdict": match (finding, good) {
@@ -238,8 +277,8 @@ fn print(
             "successor": report.link.successor,
             "root": root,
             "not_excluded": open,
-        }));
-    }
+        })
+    };
     let count = plural(report.entries, "entry", "entries");
     let mut lines = Vec::new();
     let mut numbers = Vec::new();
@@ -328,15 +367,7 @@ fn print(
     if let Some(root) = root {
         numbers.push(("root", root));
     }
-    lines.extend(numbers.into_iter().map(|(name, value)| format!("    {name:<12} {value}")));
-    for line in lines {
-        let line = ui.shown(&line).into_owned();
-        ui.line(&line)?;
-    }
-    for sentence in open {
-        ui.note(&sentence);
-    }
-    Ok(())
+    (lines, numbers, open, json)
 }
 
 fn plural(count: u64, one: &str, many: &str) -> String {

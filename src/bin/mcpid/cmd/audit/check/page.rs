@@ -1,0 +1,375 @@
+//! The page of one piece of evidence: what the text output says, for a reader who knows nothing of
+//! this program.
+
+use std::path::Path;
+
+use mcpid::audit::Verdict;
+use mcpid::audit::entry::Entry;
+use mcpid::audit::judge::Reason;
+use mcpid::clock::Timestamp;
+use mcpid::page::{name, short_name, text};
+
+use super::super::page::{KEEPERS_WORD, NEVER_WRITTEN};
+use super::EvidencePage;
+use crate::args::{AuditCheckArgs, rerun_hint};
+use crate::output::page::PageKind;
+use crate::output::page::parts::{self, PageCheck, PageInput, Tone};
+use crate::output::ui::shell_word;
+
+/// A page of evidence.
+pub(super) const KIND: PageKind = PageKind {
+    mark: "<!doctype html>\n<!-- mcpid audit check -->\n",
+    name: "a page of audit check",
+    mode: 0o600,
+};
+
+/// Characters of a name in the headline.
+const MOST_IN_HEADLINE: usize = 60;
+
+/// Checks an evidence file by hand; `@EVIDENCE@` and `@LOG_KEY@` are words of a shell.
+const BY_HAND: &str = include_str!("by-hand.sh");
+
+/// The part of it that needs one signature with its base.
+const SIGNATURE_BY_HAND: &str = "# The request is signed";
+
+/// The labels of the text output, and what a page calls them.
+const LABELS: &[(&str, &str, Part)] = &[
+    ("revoked", "Revoked", Part::Who),
+    ("then", "At that time", Part::Who),
+    ("allowed", "Allowed", Part::Who),
+    ("tag", "Client id", Part::Who),
+    ("target", "Sent to", Part::What),
+    ("mcp", "Asks for", Part::What),
+    ("content", "Digest of the content", Part::What),
+    ("signed", "Signed, by the signer's clock", Part::When),
+    ("judged", "Judged, by the server's clock", Part::When),
+    ("clock", "Clock of the log", Part::When),
+    ("witnessed", "Cosigned by a witness", Part::When),
+    ("rules", "Rules it was judged by", Part::Rules),
+    ("covered", "Covered by the signature", Part::Rules),
+    ("touch", "Touch of a security key", Part::Rules),
+];
+
+/// Where a fact stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Who,
+    What,
+    When,
+    Rules,
+}
+
+/// The same command with another name for the page.
+pub(super) fn again(args: &AuditCheckArgs) -> String {
+    let log_key = args.pins.log_key.as_deref();
+    rerun_hint::audit_check(args, log_key, Some(Path::new("page.html")))
+}
+
+impl EvidencePage<'_> {
+    /// The page, as made at `made`.
+    pub(super) fn html(
+        &self,
+        args: &AuditCheckArgs,
+        inputs: &[PageInput],
+        hash: &str,
+        made: Timestamp,
+    ) -> String {
+        let entry = self.checked.entry();
+        let log = self.checked.log_key.name();
+        let n = entry.as_ref().map(|entry| entry.n.to_string());
+        let n = n.unwrap_or_else(|| "?".to_owned());
+        let about = format!("Evidence of entry {n}");
+        let title = format!("{about} of {log}");
+        let (h1, lede) = self.sentence(entry.as_ref());
+        let mut page = parts::begin(KIND.mark, &title, &[&about, log], &h1, &lede);
+        parts::verdict(&mut page, self.tone(), &[self.first()]);
+        page.push_str("</header>\n");
+        if self.checked.fault.is_none() {
+            self.happened(&mut page, entry.as_ref());
+            parts::section(
+                &mut page,
+                "What was checked, and how",
+                "Each by computing it again from the bytes of the evidence.",
+            );
+            parts::checks(&mut page, &self.checks(args));
+            parts::end(&mut page);
+        }
+        self.not_proven(&mut page);
+        parts::inputs(&mut page, inputs);
+        self.commands(&mut page, args, hash);
+        let file = args.file.as_deref().filter(|file| *file != Path::new("-"));
+        let file = file.map_or("read from stdin".to_owned(), |file| file.display().to_string());
+        let evidence = format!("The evidence is the file {file}, SHA-256 {hash}.");
+        parts::finish(&mut page, made, &evidence);
+        page
+    }
+
+    fn tone(&self) -> Tone {
+        let verdict = self.request.map(|request| request.verdict);
+        match (&self.checked.fault, self.checked.is_good(), verdict) {
+            (Some(_), ..) | (.., None) => Tone::Bad,
+            (_, false, _) => Tone::Unjudged,
+            (.., Some(Verdict::Refused | Verdict::WouldRefuse)) => Tone::Refused,
+            _ => Tone::Good,
+        }
+    }
+
+    /// The signer as a headline names it.
+    fn signer(&self) -> String {
+        match &self.checked.judged.known {
+            Some(known) => match &known.name {
+                Some(name) => short_name(name, MOST_IN_HEADLINE),
+                None => "A key of the trust file".to_owned(),
+            },
+            None => "A key that no given trust file has".to_owned(),
+        }
+    }
+
+    /// What happened in one sentence, and where and when it did. Both are HTML.
+    fn sentence(&self, entry: Option<&Entry<'_>>) -> (String, String) {
+        let (None, Some(request), Some(entry)) = (&self.checked.fault, self.request, entry) else {
+            let lede = "Nothing in it counts: what it says about a request may be made up.";
+            return ("This evidence does not hold.".to_owned(), lede.to_owned());
+        };
+        let claimed = self.checked.judged.operation_claimed;
+        let asked = request.mcp.as_ref().map(|mcp| {
+            let name = mcp.name.as_deref().unwrap_or(&mcp.method);
+            short_name(name, MOST_IN_HEADLINE)
+        });
+        let asked = match asked {
+            Some(asked) if claimed => format!("a request that by the log's word is for {asked}"),
+            Some(asked) => format!("a request for {asked}"),
+            None => "a request".to_owned(),
+        };
+        let who = self.signer();
+        let code = request.code.as_deref().unwrap_or_default();
+        let h1 = match (self.checked.is_good(), request.verdict) {
+            (true, Verdict::Verified) => format!("{who} authorised {asked}."),
+            (true, Verdict::Signed) => format!("{who} signed {asked}."),
+            (true, Verdict::Refused) => {
+                format!("Genuine entry: the request was REFUSED ({}).", text(code))
+            }
+            (true, _) => {
+                format!("Genuine entry: the request was PASSED ON UNVERIFIED ({}).", text(code))
+            }
+            (false, _) => self.not_good(&who, &asked),
+        };
+        let signed = match (self.checked.is_good(), request.verdict) {
+            (true, Verdict::Refused | Verdict::WouldRefuse) => format!("{who} signed {asked}. "),
+            _ => String::new(),
+        };
+        let when = self.explanation().and_then(|about| about.created);
+        let when = when.map(|time| format!("Signed {}. ", parts::moment(time)));
+        let target = self.text("/request/target");
+        let lede = format!(
+            "{signed}{}Sent to {}. Entry {} of the log {}, appended {}, says {}.",
+            when.unwrap_or_default(),
+            name(&target),
+            entry.n,
+            name(self.checked.log_key.name()),
+            parts::moment(entry.time),
+            text(request.verdict.as_str())
+        );
+        (h1, lede)
+    }
+
+    /// What can be said of a request that cannot be called good. All of it is HTML.
+    fn not_good(&self, who: &str, asked: &str) -> String {
+        let reasons = self.checked.judged.reasons;
+        let of_the_key = [Reason::Signer, Reason::NotTrustedThen, Reason::Base];
+        if of_the_key.into_iter().any(|reason| reasons.has(reason)) {
+            return format!("It is not shown who signed {asked}.");
+        }
+        match reasons.has(Reason::PartlySigned) {
+            true => format!("{who} signed parts of {asked}; the rest is only claimed."),
+            false => format!("{who} signed {asked}, but it cannot be called good."),
+        }
+    }
+
+    fn happened(&self, page: &mut String, entry: Option<&Entry<'_>>) {
+        parts::section(page, "Who, what, when, and by which rules", "");
+        let mut rows: Vec<(String, String)> = Vec::new();
+        let known = self.checked.judged.known.as_ref();
+        rows.push((
+            "Who".to_owned(),
+            match known.and_then(|known| known.name.as_deref()) {
+                Some(who) => format!("{}, as the given trust file calls the key", name(who)),
+                None if known.is_some() => {
+                    "a key of the given trust file, without a name".to_owned()
+                }
+                None => "not known: the key is in no trust file that was given".to_owned(),
+            },
+        ));
+        rows.push(("Key (RFC 7638 thumbprint)".to_owned(), parts::id(&self.key())));
+        let facts = self.facts();
+        let shown = |part: Part| {
+            let of = LABELS.iter().filter(move |(.., other)| *other == part);
+            of.flat_map(|(label, words, _)| {
+                let facts = facts.iter().filter(move |(name, _)| name == label);
+                facts.map(|(name, value)| ((*words).to_owned(), html_of(name, value)))
+            })
+            .collect::<Vec<_>>()
+        };
+        for part in [Part::Who, Part::What, Part::When] {
+            rows.extend(shown(part));
+        }
+        if let Some(entry) = entry {
+            let time = parts::moment(entry.time);
+            rows.push(("Appended to the log".to_owned(), parts::value(&time)));
+        }
+        rows.extend(shown(Part::Rules));
+        // What other parts of the program have added to the text output.
+        let listed = ["key", "claimed", "unjudged", "anchored"];
+        let other = facts.iter().filter(|(name, _)| {
+            !listed.contains(&name.as_str()) && !LABELS.iter().any(|(label, ..)| label == name)
+        });
+        rows.extend(other.map(|(name, value)| (name.clone(), parts::value(value))));
+        parts::rows(page, &rows);
+        parts::end(page);
+    }
+
+    fn checks(&self, args: &AuditCheckArgs) -> Vec<PageCheck> {
+        let (checked, held, open) = (self.checked, PageCheck::held, PageCheck::open);
+        let judged = &checked.judged;
+        let without = |reason: Reason| judged.reasons.has(reason).then(|| reason.text());
+        let size = checked.checkpoint.size;
+        let mut list = vec![
+            held(
+                "Checkpoint",
+                "signed by the log's key that was given (Ed25519, C2SP signed note)",
+            ),
+            held(
+                "Place in the log",
+                &format!(
+                    "the entry is among the {size} entries under that checkpoint (inclusion proof, \
+                     RFC 9162)"
+                ),
+            ),
+            held(
+                "The entry in itself",
+                "all that follows from the request was derived again and compared: method, target, \
+                 key, client id, nonce, digest, verdict and code",
+            ),
+        ];
+        list.push(match without(Reason::Base) {
+            Some(why) => open("Signature", why),
+            None => held(
+                "Signature",
+                "verified again over the bytes that were signed (RFC 9421, Ed25519)",
+            ),
+        });
+        list.push(match (without(Reason::Signer), without(Reason::NotTrustedThen)) {
+            (Some(why), _) | (_, Some(why)) => open("Key", why),
+            _ => held("Key", "in the given trust file, valid then, and not revoked then"),
+        });
+        list.push(match without(Reason::PartlySigned) {
+            Some(why) => open("Coverage", why),
+            None if judged.opaque => open("Coverage", Reason::Base.text()),
+            None if args.pins.allow_uncovered.is_empty() && args.pins.profile.is_none() => {
+                held("Coverage", "method, target and the digest of the content are signed")
+            }
+            None => held("Coverage", "what the given rules demand is signed"),
+        });
+        let rules = [Reason::LaxRules, Reason::Rules, Reason::Origin];
+        list.push(match rules.into_iter().find_map(without) {
+            Some(why) => open("Rules", why),
+            None => {
+                held("Rules", "not laxer than their profile, or than the rules that were given")
+            }
+        });
+        list.push(match without(Reason::Clock) {
+            Some(why) => open("Times", why),
+            None => held("Times", "those of signing, judging and appending fit each other"),
+        });
+        list.push(match (judged.without_body, &args.body) {
+            (true, _) => open(
+                "Body",
+                "not kept: that its digest is the signed one, and what it asks for, rest on the \
+                 log's word and on the signed fields",
+            ),
+            (_, Some(_)) => held("Body", "the given file has the digest that was signed"),
+            _ => held("Body", "it is in the entry, and has the digest that was signed"),
+        });
+        list.push(match (checked.anchored, checked.witnessed) {
+            (true, Some(time)) => held(
+                "Kept elsewhere",
+                &format!("the checkpoint was cosigned by a given witness, {}", parts::moment(time)),
+            ),
+            (true, None) => held("Kept elsewhere", "the checkpoint is one that was kept"),
+            (false, _) => open("Kept elsewhere", "the checkpoint was neither kept nor cosigned"),
+        });
+        // Reasons that have no line of their own above.
+        let shown = [
+            Reason::Base,
+            Reason::Signer,
+            Reason::NotTrustedThen,
+            Reason::PartlySigned,
+            Reason::LaxRules,
+            Reason::Rules,
+            Reason::Origin,
+            Reason::Clock,
+        ];
+        let rest = judged.reasons.iter().filter(|reason| !shown.contains(reason));
+        list.extend(rest.map(|reason| open("Besides", reason.text())));
+        list
+    }
+
+    fn not_proven(&self, page: &mut String) {
+        parts::section(page, "What is not proven", "");
+        let mut list: Vec<String> = self.open.clone();
+        let reasons = self.checked.judged.reasons.iter().map(Reason::text);
+        list.extend(reasons.map(str::to_owned).filter(|_| self.checked.fault.is_none()));
+        // Of a refusal, the open ends say it.
+        let refused = usize::from(self.tone() == Tone::Refused);
+        let never = parts::NEVER_PROVEN.iter().skip(refused);
+        list.extend(never.map(|sentence| (*sentence).to_owned()));
+        list.push(NEVER_WRITTEN.to_owned());
+        parts::sentences(page, &list);
+        parts::end(page);
+        if self.checked.fault.is_some() {
+            return;
+        }
+        parts::section(page, "What is only claimed", "No signature of the user covers it.");
+        let mut list = vec![KEEPERS_WORD.to_owned()];
+        let claimed = self.explanation().unwrap_or_default().claimed;
+        list.extend(claimed.into_iter().map(|what| match what.as_str() {
+            "mcp" => "mcp, the tool or method that the request asks for".to_owned(),
+            _ => format!("the field or part {what} of the request"),
+        }));
+        parts::sentences(page, &list);
+        parts::end(page);
+    }
+
+    fn commands(&self, page: &mut String, args: &AuditCheckArgs, hash: &str) {
+        parts::section(page, "Check it again", "In a shell, with the file at hand.");
+        let file = args.file.clone().filter(|file| file != Path::new("-"));
+        let file = file.unwrap_or_else(|| "evidence.json".into());
+        parts::command(page, "That it is the same file:", &parts::same_file(hash, &file));
+        let key = self.checked.log_key.to_string();
+        let again = rerun_hint::audit_check(args, Some(&key), None);
+        parts::command(page, "The same check by the same program:", &again);
+        let script = BY_HAND
+            .replace("@LOG_KEY@", &shell_word(&key))
+            .replace("@EVIDENCE@", &crate::output::ui::path_word(&file));
+        let one = self.request.is_some_and(|request| {
+            request.signatures.len() == 1 && request.signatures.iter().all(|s| s.base.is_some())
+        });
+        let (before, signature) =
+            script.split_at(script.find(SIGNATURE_BY_HAND).unwrap_or(script.len()));
+        let script = if one { format!("{before}{signature}") } else { before.to_owned() };
+        parts::script(
+            page,
+            "The same without this program, with openssl 3, GNU coreutils, sed and awk, for bash:",
+            script.trim_end(),
+        );
+        parts::end(page);
+    }
+}
+
+/// A value of the text output: ids and targets in letters of one width.
+fn html_of(name: &str, value: &str) -> String {
+    match name {
+        "target" | "mcp" | "content" | "covered" | "tag" => parts::id(value),
+        _ => parts::value(value),
+    }
+}

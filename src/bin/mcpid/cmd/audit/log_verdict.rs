@@ -1,0 +1,41 @@
+//! The result of checking a whole log, as text, JSON and pages have it.
+
+use mcpid::audit::auditor::Report;
+use mcpid::audit::note::NoteKey;
+
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+use crate::output::page::parts::PageInput;
+use crate::output::ui::Ui;
+
+/// What an audit comes to, in words and for programs.
+pub(super) struct LogVerdict {
+    pub(super) exit: Exit,
+    /// The first lines: the verdict, or what was found.
+    pub(super) first: Vec<String>,
+    /// Names and values below them.
+    pub(super) numbers: Vec<(&'static str, String)>,
+    /// What nothing here can exclude, each in a sentence.
+    pub(super) open: Vec<String>,
+    pub(super) json: serde_json::Value,
+    pub(super) report: Report,
+    /// What the auditor brought along.
+    pub(super) inputs: Vec<PageInput>,
+    pub(super) log_key: NoteKey,
+    pub(super) folder: String,
+}
+
+impl LogVerdict {
+    /// Prints it as text, with `more` lines below it.
+    pub(super) fn print(&self, more: &[String], ui: &mut Ui) -> Result<(), Failure> {
+        let numbers = self.numbers.iter().map(|(name, value)| format!("    {name:<12} {value}"));
+        for line in self.first.iter().cloned().chain(numbers).chain(more.iter().cloned()) {
+            let line = ui.shown(&line).into_owned();
+            ui.line(&line)?;
+        }
+        for sentence in &self.open {
+            ui.note(sentence);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,40 @@
+//! What the pages of one entry and of a whole log share.
+
+use mcpid::audit::auditor::Anchor;
+use mcpid::audit::judge::Trust;
+use sha2::{Digest as _, Sha256};
+
+use super::open;
+use crate::args::AuditPins;
+use crate::input::captures::hex;
+use crate::output::page::parts::PageInput;
+
+/// What the auditor brought along: keys, checkpoints that were kept elsewhere, trust files.
+pub(super) fn pins(args: &AuditPins, anchor: &Anchor, trust: &Trust) -> Vec<PageInput> {
+    let log_key = anchor.log_key.iter();
+    let mut inputs: Vec<_> = log_key
+        .map(|key| PageInput::written("Key of the log, as given", &key.to_string()))
+        .collect();
+    for (path, bytes) in args.checkpoint.iter().zip(&anchor.kept) {
+        let (name, hash) = (path.display().to_string(), hex(&Sha256::digest(bytes)));
+        inputs.push(PageInput::file("Checkpoint, as kept", &name, Some(hash)));
+    }
+    if let Some(path) = &args.witness_policy {
+        // Read a second time: what was parsed keeps no bytes.
+        let hash = open::note(path).ok().map(|bytes| hex(&Sha256::digest(&bytes)));
+        inputs.push(PageInput::file("Witness policy", &path.display().to_string(), hash));
+    }
+    let witnesses = anchor.witnesses.iter();
+    inputs.extend(witnesses.map(|key| PageInput::written("Key of a witness", &key.to_string())));
+    let sources = trust.registry().map(|registry| registry.sources()).unwrap_or_default();
+    inputs.extend(sources.iter().map(PageInput::trust));
+    inputs
+}
+
+/// What no log shows.
+pub(super) const NEVER_WRITTEN: &str =
+    "that nothing else was asked: no log shows what was never written; the signer's own log does";
+
+/// What no signature of a user covers.
+pub(super) const KEEPERS_WORD: &str = "the verdict, the times of judging and appending, and that the nonce was new: they are the word \
+     of the keeper of the log, and so is every refusal";

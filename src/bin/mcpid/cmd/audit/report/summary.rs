@@ -1,0 +1,204 @@
+//! What the entries of a log say, counted: by verdict and code, by key, by what was asked for.
+//!
+//! The verdicts are the log's word; the names of keys are the trust file's. Memory is bounded,
+//! whatever is in the log.
+
+use std::collections::BTreeMap;
+
+use mcpid::audit::entry::{self, Event};
+use mcpid::audit::judge::Looked;
+use mcpid::mcp::pattern::Operation;
+use mcpid::message::shown::printed;
+
+/// Keys and operations that are counted by themselves; the rest is counted together.
+const MOST: usize = 500;
+
+/// What is counted of one entry.
+pub(in crate::cmd::audit) struct SummaryRow {
+    verdict: &'static str,
+    code: Option<String>,
+    key: Option<(String, Option<String>)>,
+    /// What was asked for, and whether only the log says so.
+    asked: Option<(String, bool)>,
+    time: String,
+}
+
+impl SummaryRow {
+    /// What `line` says; `None` if it cannot be read, or contradicts itself.
+    pub(in crate::cmd::audit) fn of(line: &[u8], looked: &Looked) -> Option<Self> {
+        let entry = entry::parse(line).ok().filter(|_| looked.fault.is_none())?;
+        let time = entry.time.to_string();
+        let Event::Request(request) = &entry.event else {
+            let verdict = entry.event.as_str();
+            return Some(SummaryRow { verdict, code: None, key: None, asked: None, time });
+        };
+        let judged = &looked.judged;
+        let name = judged.known.as_ref().and_then(|known| known.name.clone());
+        let name = name.map(|name| printed(&name).into_owned());
+        let asked = request.mcp.as_ref().map(|mcp| {
+            let asked = Operation { method: &mcp.method, name: mcp.name.as_deref() };
+            (asked.printed(), judged.operation_claimed)
+        });
+        Some(SummaryRow {
+            verdict: request.verdict.as_str(),
+            code: request.code.as_deref().map(|code| printed(code).into_owned()),
+            key: judged.key.as_deref().map(|key| (printed(key).into_owned(), name)),
+            asked,
+            time,
+        })
+    }
+}
+
+/// How many entries say what.
+#[derive(Default)]
+pub(in crate::cmd::audit) struct LogSummary {
+    /// By verdict, and for what was refused by code.
+    verdicts: BTreeMap<(&'static str, Option<String>), u64>,
+    keys: BTreeMap<String, CountOfKey>,
+    operations: BTreeMap<String, CountOfOperation>,
+    /// Entries of keys and operations beyond those that are counted by themselves.
+    other_keys: u64,
+    other_operations: u64,
+}
+
+/// Entries by one key.
+#[derive(Default)]
+pub(super) struct CountOfKey {
+    pub(super) name: Option<String>,
+    pub(super) entries: u64,
+    pub(super) first: String,
+    pub(super) last: String,
+}
+
+/// Entries that ask for one thing.
+#[derive(Default)]
+pub(super) struct CountOfOperation {
+    pub(super) entries: u64,
+    pub(super) verified: u64,
+    /// Of which only the log says that they ask for it.
+    pub(super) claimed: u64,
+}
+
+impl LogSummary {
+    /// Counts one entry.
+    pub(in crate::cmd::audit) fn add(&mut self, row: SummaryRow) {
+        let SummaryRow { verdict, code, key, asked, time } = row;
+        // Codes come from a list of ours, or the entry is bad and nothing after it is counted.
+        let code = code.filter(|_| self.verdicts.len() < MOST);
+        *self.verdicts.entry((verdict, code)).or_default() += 1;
+        if let Some((key, name)) = key {
+            let room = self.keys.len() < MOST || self.keys.contains_key(&key);
+            self.other_keys += u64::from(!room);
+            if room {
+                let count = self.keys.entry(key).or_default();
+                if count.entries == 0 {
+                    count.first.clone_from(&time);
+                }
+                (count.entries, count.last) = (count.entries + 1, time);
+                count.name = name.or(count.name.take());
+            }
+        }
+        if let Some((asked, claimed)) = asked {
+            let room = self.operations.len() < MOST || self.operations.contains_key(&asked);
+            self.other_operations += u64::from(!room);
+            if room {
+                let count = self.operations.entry(asked).or_default();
+                count.entries += 1;
+                count.verified += u64::from(verdict == "verified");
+                count.claimed += u64::from(claimed);
+            }
+        }
+    }
+
+    /// Entries with this verdict.
+    pub(super) fn of_verdict(&self, wanted: &str) -> u64 {
+        let of = self.verdicts.iter().filter(|((verdict, _), _)| *verdict == wanted);
+        of.map(|(_, count)| count).sum()
+    }
+
+    /// Verdict, code and count.
+    pub(super) fn verdicts(&self) -> impl Iterator<Item = (&'static str, Option<&str>, u64)> {
+        self.verdicts.iter().map(|((verdict, code), n)| (*verdict, code.as_deref(), *n))
+    }
+
+    /// Keys, the most used first.
+    pub(super) fn keys(&self) -> Vec<(&str, &CountOfKey)> {
+        let mut keys: Vec<_> = self.keys.iter().map(|(key, count)| (&**key, count)).collect();
+        keys.sort_by_key(|(_, count)| std::cmp::Reverse(count.entries));
+        keys
+    }
+
+    /// Operations, the most used first.
+    pub(super) fn operations(&self) -> Vec<(&str, &CountOfOperation)> {
+        let all = self.operations.iter();
+        let mut operations: Vec<_> = all.map(|(asked, count)| (&**asked, count)).collect();
+        operations.sort_by_key(|(_, count)| std::cmp::Reverse(count.entries));
+        operations
+    }
+
+    /// Entries of keys, and of operations, that are not counted by themselves.
+    pub(super) fn others(&self) -> (u64, u64) {
+        (self.other_keys, self.other_operations)
+    }
+
+    /// For programs.
+    pub(super) fn json(&self) -> serde_json::Value {
+        let verdicts = self.verdicts().map(|(verdict, code, entries)| {
+            serde_json::json!({"verdict": verdict, "code": code, "entries": entries})
+        });
+        let keys = self.keys().into_iter().map(|(key, count)| {
+            serde_json::json!({
+                "key": key, "name": count.name, "entries": count.entries,
+                "first": count.first, "last": count.last,
+            })
+        });
+        let operations = self.operations().into_iter().map(|(asked, count)| {
+            serde_json::json!({
+                "asked": asked, "entries": count.entries, "verified": count.verified,
+                "claimed": count.claimed,
+            })
+        });
+        serde_json::json!({
+            "verdicts": verdicts.collect::<Vec<_>>(),
+            "keys": keys.collect::<Vec<_>>(),
+            "other_keys": self.other_keys,
+            "operations": operations.collect::<Vec<_>>(),
+            "other_operations": self.other_operations,
+        })
+    }
+
+    /// For a terminal, below the verdict.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut table = |title: &str, rows: Vec<(u64, String)>, others: u64| {
+            if rows.is_empty() {
+                return;
+            }
+            lines.push(format!("{:>8}  {title}", "ENTRIES"));
+            lines.extend(rows.iter().map(|(count, words)| format!("{count:>8}  {words}")));
+            if others > 0 {
+                lines.push(format!("{others:>8}  others"));
+            }
+        };
+        let verdicts = self.verdicts().map(|(verdict, code, count)| {
+            let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+            (count, format!("{verdict}{code}"))
+        });
+        table("BY VERDICT OF THE LOG", verdicts.collect(), 0);
+        let keys = self.keys().into_iter().map(|(key, count)| {
+            let name = count.name.as_deref().unwrap_or("in no trust file that was given");
+            (count.entries, format!("{key} ({name})"))
+        });
+        table("BY KEY", keys.collect(), self.other_keys);
+        let operations = self.operations().into_iter().map(|(asked, count)| {
+            let claimed = match count.claimed {
+                0 => String::new(),
+                n if n == count.entries => " (claimed)".to_owned(),
+                n => format!(" ({n} of them claimed)"),
+            };
+            (count.entries, format!("{asked}{claimed}"))
+        });
+        table("BY WHAT WAS ASKED FOR", operations.collect(), self.other_operations);
+        lines
+    }
+}
