@@ -129,7 +129,7 @@ const GRAMMAR: &[(&str, &str)] = &[
     (
         "verify",
         "-r --trust --profile --window --ahead --require --allow-uncovered --max-body --origin \
-         --at --nonces --allow-evicting-store --raise-retention --only --html",
+         --at --nonces --allow-evicting-store --raise-retention --only",
     ),
     ("inspect", "--base --label --at --nonces --allow-evicting-store"),
     ("export", "-k --key --format --jwk-alg"),

