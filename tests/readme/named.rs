@@ -129,7 +129,13 @@ fn named_codes(table: &str) -> BTreeSet<String> {
 fn the_table_of_threats_names_every_code_and_no_other() {
     let text = document("SECURITY.md");
     let (_, table) = text.split_once("## Threats").unwrap();
-    assert_eq!(named_codes(table.split("\n## ").next().unwrap()), all_codes());
+    // Rows of attacks that are refused at a step; findings about the audit log have other words.
+    let at_step = |line: &&str| {
+        let cell = line.split(" | ").nth(1).unwrap_or_default();
+        cell.starts_with(|c: char| c.is_ascii_digit())
+    };
+    let rows: Vec<&str> = table.lines().filter(at_step).collect();
+    assert_eq!(named_codes(&rows.join("\n")), all_codes());
 }
 
 #[test]
