@@ -101,6 +101,24 @@ fn imported_rooms(code: &str) -> Vec<String> {
     rooms
 }
 
+/// A new contributor reads the order of imports there.
+#[test]
+fn the_order_of_imports_is_the_one_in_architecture() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let (_, section) = text.split_once("## The order of imports").unwrap();
+    let order = section.split("```").nth(1).unwrap().strip_prefix("text").unwrap();
+    let written: Vec<Vec<&str>> = order
+        .split('→')
+        .map(|step| step.split(',').map(str::trim).collect())
+        .filter(|step: &Vec<&str>| step != &["bin/mcpid"])
+        .collect();
+    assert_eq!(written, WALK);
+    for module in WALK.iter().copied().flatten() {
+        assert!(text.contains(&format!("\n- **`{module}`**")), "{module} is not described");
+    }
+}
+
 #[test]
 fn imports_run_one_way() {
     let place = |room: &str| WALK.iter().position(|floor| floor.contains(&room));
