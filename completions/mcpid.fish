@@ -61,7 +61,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s v -l verbose -d '
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -s k -l key -d 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l profile -d 'The rules to sign by' -r -f -a "mcp\t'All of mcpid\'s rules'
-sep2752\t'What the draft SEP-2752 asks, and no more'
+sep2752\t'The rules of the draft SEP-2752, and no more'
 rfc9421\t'Any signature of RFC 9421, for audits and interoperability'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l client-id -d 'The stable client id to send as tag, in place of the key id' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l cover -d 'Cover one more component, such as x-request-id or \'@authority\'' -r
@@ -85,7 +85,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -s v -l verbose -d 'Pr
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -s r -l trust -d 'A trust file, or a folder of them; may be repeated [env: MCPID_TRUST]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l profile -d 'The rules to judge by' -r -f -a "mcp\t'All of mcpid\'s rules'
-sep2752\t'What the draft SEP-2752 asks, and no more'
+sep2752\t'The rules of the draft SEP-2752, and no more'
 rfc9421\t'Any signature of RFC 9421, for audits and interoperability'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l window -d 'How old a signature may be; 30s under the profile mcp' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l ahead -d 'How far the signer\'s clock may be ahead; 5s under the profile mcp' -r
@@ -193,7 +193,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l listen -d 'Where to listen [default: 127.0.0.1:8080]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -s r -l trust -d 'A trust file, or a folder of them; may be repeated [env: MCPID_TRUST]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l profile -d 'The rules to judge by' -r -f -a "mcp\t'All of mcpid\'s rules'
-sep2752\t'What the draft SEP-2752 asks, and no more'
+sep2752\t'The rules of the draft SEP-2752, and no more'
 rfc9421\t'Any signature of RFC 9421, for audits and interoperability'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l window -d 'How old a signature may be; 30s under the profile mcp' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l ahead -d 'How far the signer\'s clock may be ahead; 5s under the profile mcp' -r
@@ -255,7 +255,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_sub
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -s k -l key -d 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l profile -d 'The rules to sign by' -r -f -a "mcp\t'All of mcpid\'s rules'
-sep2752\t'What the draft SEP-2752 asks, and no more'
+sep2752\t'The rules of the draft SEP-2752, and no more'
 rfc9421\t'Any signature of RFC 9421, for audits and interoperability'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l client-id -d 'The stable client id to send as tag, in place of the key id' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l ttl -d 'After how long a signature expires, or none; 30s under the profile mcp' -r
@@ -336,7 +336,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l witness-policy -d 'Demand cosignatures by the quorum of this policy (C2SP tlog-policy)' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -s r -l trust -d 'Your own trust files. An entry is good only if one of them has its key, since a log can name any key as it likes; may be repeated' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l profile -d 'The rules to judge by [default: the log\'s own, unless they are laxer than the default profile]' -r -f -a "mcp\t'All of mcpid\'s rules'
-sep2752\t'What the draft SEP-2752 asks, and no more'
+sep2752\t'The rules of the draft SEP-2752, and no more'
 rfc9421\t'Any signature of RFC 9421, for audits and interoperability'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l window -d 'The longest window that the log may use [default: that of the profile]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l ahead -d 'How far ahead the log may let a signer\'s clock be [default: that of the profile]' -r
@@ -405,7 +405,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l witness-policy -d 'Demand cosignatures by the quorum of this policy (C2SP tlog-policy)' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -s r -l trust -d 'Your own trust files. An entry is good only if one of them has its key, since a log can name any key as it likes; may be repeated' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l profile -d 'The rules to judge by [default: the log\'s own, unless they are laxer than the default profile]' -r -f -a "mcp\t'All of mcpid\'s rules'
-sep2752\t'What the draft SEP-2752 asks, and no more'
+sep2752\t'The rules of the draft SEP-2752, and no more'
 rfc9421\t'Any signature of RFC 9421, for audits and interoperability'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l window -d 'The longest window that the log may use [default: that of the profile]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l ahead -d 'How far ahead the log may let a signer\'s clock be [default: that of the profile]' -r
