@@ -373,7 +373,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l witness-policy -d 'Demand cosignatures by the quorum of this policy (C2SP tlog-policy)' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -s r -l trust -d 'Your own trust files. An entry is good only if one of them has its key, since a log can name any key as it likes; may be repeated' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l profile -d 'The rules to judge by [default: the log\'s own, unless they are laxer than the default profile]' -r -f -a "mcp\t'All of mcpid\'s rules'
-sep2752\t'What the draft SEP-2752 asks, and no more'
+sep2752\t'The rules of the draft SEP-2752, and no more'
 rfc9421\t'Any signature of RFC 9421, for audits and interoperability'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l window -d 'The longest window that the log may use [default: that of the profile]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l ahead -d 'How far ahead the log may let a signer\'s clock be [default: that of the profile]' -r

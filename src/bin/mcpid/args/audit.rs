@@ -8,9 +8,8 @@ use mcpid::clock::Timestamp;
 
 use super::audit_witness::AuditWitnessArgs;
 use super::values::{duration, moment};
-use super::{
-    AuditArchiveArgs, AuditArchives, AuditEraseArgs, AuditFolder, PassphraseArgs, ProfileName,
-};
+use super::{AuditArchiveArgs, AuditArchives, AuditEraseArgs, AuditFolder};
+use super::{PassphraseArgs, ProfileName};
 
 /// What happens to a request that cannot be written to the audit log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
