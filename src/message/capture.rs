@@ -47,7 +47,7 @@ pub struct Captured<'a> {
     trailers: usize,
 }
 
-/// What [`Captured::print`] does with one field line.
+/// A change that [`Captured::print`] makes to one field line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit<'e> {
     /// The line stays, byte for byte.
@@ -85,7 +85,7 @@ impl<'a> Captured<'a> {
         self.line_end
     }
 
-    /// Whether the body was chunked.
+    /// Returns true if the body was chunked.
     pub fn is_chunked(&self) -> bool {
         self.chunked
     }
@@ -101,7 +101,8 @@ impl<'a> Captured<'a> {
     }
 
     /// Returns the bytes of this request with some field lines changed and others added at the end
-    /// of the head; all other bytes stay the same. `target` replaces that of the request line.
+    /// of the head; all other bytes stay the same. `target` replaces the target of the request
+    /// line.
     ///
     /// # Errors
     /// [`HeadError`] if a new name or value is not valid in a header line.

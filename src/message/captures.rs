@@ -16,7 +16,7 @@ pub const MAX_WHOLE: u64 = 1024 * 1024 * 1024;
 /// Bytes from which the format is detected.
 const START: u64 = 64 * 1024;
 
-/// One request of an input.
+/// A request of an input, with its place there.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Capture {
@@ -38,13 +38,13 @@ pub enum CapturesError {
     /// The format is not known.
     #[error(transparent)]
     Kind(#[from] InputKindError),
-    /// A raw request or archive of more than [`MAX_WHOLE`] bytes.
+    /// The raw request or archive is larger than [`MAX_WHOLE`] bytes.
     #[error("it is larger than {MAX_WHOLE} bytes")]
     TooLarge,
-    /// Not a raw request.
+    /// The input is not a raw request.
     #[error(transparent)]
     Raw(#[from] CaptureError),
-    /// Not an archive.
+    /// The input is not an HTTP archive.
     #[error(transparent)]
     Har(#[from] HarError),
     /// Reading a line failed.
@@ -52,11 +52,11 @@ pub enum CapturesError {
     LineIo {
         /// The line, counted from 1.
         line: u64,
-        /// Why.
+        /// The cause.
         #[source]
         error: io::Error,
     },
-    /// A line of more bytes than allowed.
+    /// A line is longer than the limit.
     #[error("line {line} is longer than {limit} bytes")]
     LineTooLong {
         /// The line, counted from 1.
@@ -165,7 +165,8 @@ fn lines(
         let mut line = Vec::new();
         match input.by_ref().take(limit).read_until(b'\n', &mut line) {
             Ok(0) => break,
-            // The bytes after the limit cannot be told from the next line.
+            // The line has no end within the limit: the bytes after it would be read as the next
+            // line.
             Ok(n) if line.last() != Some(&b'\n') && n as u64 == limit => {
                 return Err(CapturesError::LineTooLong { line: number, limit });
             }

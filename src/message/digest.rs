@@ -19,9 +19,9 @@ use super::uri::shown;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Algorithm {
-    /// SHA-256.
+    /// The algorithm `sha-256`.
     Sha256,
-    /// SHA-512.
+    /// The algorithm `sha-512`.
     Sha512,
 }
 
@@ -58,20 +58,20 @@ pub struct ContentDigest {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DigestError {
-    /// Neither `sha-256` nor `sha-512`.
+    /// The field lists neither `sha-256` nor `sha-512`.
     #[error("{}", Missing(algorithms))]
     Missing {
-        /// What the field lists instead; empty if there is no such field.
+        /// The algorithms that the field lists; empty if the request has no such field.
         algorithms: Vec<String>,
     },
-    /// Not a dictionary that RFC 9651 allows, or one that lists an algorithm twice or in
+    /// The field is not a dictionary that RFC 9651 allows, or it lists an algorithm twice or in
     /// non-canonical base64.
     #[error("content-digest is not RFC 9530")]
     Malformed(#[source] ParseFault),
-    /// Not a byte sequence of the algorithm's length.
+    /// The value is not a byte sequence of the algorithm's length.
     #[error("{} in content-digest is not {expected} bytes", .algorithm.as_str())]
     Invalid {
-        /// Whose digest.
+        /// The algorithm of the digest.
         algorithm: Algorithm,
         /// The length it must have.
         expected: usize,
@@ -82,11 +82,11 @@ pub enum DigestError {
         .algorithm.as_str(), STANDARD.encode(actual), STANDARD.encode(expected)
     )]
     Mismatch {
-        /// Whose digest.
+        /// The algorithm of the digest.
         algorithm: Algorithm,
-        /// What the field says.
+        /// The digest in the field.
         expected: Vec<u8>,
-        /// What the body gives.
+        /// The digest computed from the body.
         actual: Vec<u8>,
         /// The length of the body, in bytes.
         length: usize,

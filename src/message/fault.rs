@@ -22,12 +22,13 @@ impl CaptureError {
         self.line
     }
 
-    /// Returns what is wrong with the line.
+    /// Returns the fault of the line.
     pub fn fault(&self) -> &CaptureFault {
         &self.fault
     }
 
-    /// Whether more bytes could complete the request. A reader of a connection then continues.
+    /// Returns true if more bytes could complete the request. A reader of a connection then
+    /// continues.
     pub fn is_incomplete(&self) -> bool {
         matches!(
             self.fault,
@@ -46,24 +47,24 @@ impl fmt::Display for CaptureError {
 }
 
 impl std::error::Error for CaptureError {
-    /// What the fault comes from; the fault itself is already in the text.
+    /// Returns the source of the fault; the text of this error already holds the fault itself.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.fault.source()
     }
 }
 
-/// What is wrong with a capture. The text of a fault holds nothing of the capture, which may be any
-/// file at all, a private key among them; the members do.
+/// A fault of a capture. Its text repeats no byte of the capture, because the file may be a private
+/// key given by mistake; the fields of the variants do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CaptureFault {
-    /// No bytes at all.
+    /// The input is empty.
     #[error("the input is empty")]
     Empty,
     /// A TLS record: the capture was made outside the encryption.
     #[error("TLS bytes, not an HTTP request")]
     Tls,
-    /// HTTP/2, or a version other than 1.1.
+    /// The request is HTTP/2, or of a version other than 1.1.
     #[error("not HTTP/1.1")]
     Version(String),
     /// A status line.
@@ -75,13 +76,13 @@ pub enum CaptureFault {
     /// A byte order mark in front.
     #[error("a byte order mark before the request line")]
     ByteOrderMark,
-    /// Not `METHOD TARGET HTTP/1.1` with one space between.
+    /// The first line is not `METHOD TARGET HTTP/1.1` with single spaces.
     #[error("not a request line")]
     RequestLine(String),
     /// A target that cannot be signed.
     #[error("the request target cannot be read")]
     Target(#[source] UriError),
-    /// Neither path nor URL, nor the `*` of an `OPTIONS`.
+    /// The target is neither a path, nor a URL, nor the `*` of an `OPTIONS` request.
     #[error("not a request target")]
     TargetForm(String),
     /// Request line and fields go on past [`MAX_HEAD`](super::capture::MAX_HEAD).
@@ -90,7 +91,7 @@ pub enum CaptureFault {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// No empty line ends the head.
+    /// The input ends before the empty line that ends the head.
     #[error("the input ends before the empty line that ends the head")]
     HeadCut,
     /// Some lines end with CRLF and some with LF.
@@ -99,17 +100,17 @@ pub enum CaptureFault {
     /// A control character, a carriage return without line feed among them.
     #[error("byte 0x{0:02x} is a control character")]
     Control(u8),
-    /// A line that begins with white space and so continues the one before (obsolete folding,
-    /// RFC 9112 section 5.2).
+    /// A line begins with white space and so continues the line before (obsolete folding, RFC 9112
+    /// section 5.2).
     #[error("a folded header line")]
     Folded,
-    /// No colon.
+    /// A header line has no colon.
     #[error("a header line without a colon")]
     NoColon,
     /// A field name that is no token, white space before the colon included.
     #[error("not a header field")]
     Field(#[source] HeadError),
-    /// No `Host` field.
+    /// The head has no `Host` field.
     #[error("the head ends without a host field")]
     HostMissing,
     /// A second `Host` field.
@@ -127,10 +128,10 @@ pub enum CaptureFault {
         /// The line of the first.
         first: usize,
     },
-    /// Not plain decimal digits without leading zeros behind at most one space.
+    /// The value is not plain decimal digits without leading zeros, after at most one space.
     #[error("not a content-length")]
     Length(String),
-    /// `Content-Length` and `Transfer-Encoding` together (RFC 9112 section 6.1).
+    /// The head has both `Content-Length` and `Transfer-Encoding` (RFC 9112 section 6.1).
     #[error(
         "transfer-encoding together with the content-length, or a second time, see line {first}"
     )]
@@ -144,46 +145,47 @@ pub enum CaptureFault {
     /// The body is shorter than announced.
     #[error("content-length says {says}, {follow} bytes follow")]
     BodyCut {
-        /// `Content-Length`.
+        /// The value of `Content-Length`, in bytes.
         says: u64,
-        /// What the input holds.
+        /// Number of bytes that follow the head.
         follow: u64,
     },
     /// The body is longer than announced.
     #[error("content-length says {says}, {follow} bytes follow")]
     BodyLong {
-        /// `Content-Length`.
+        /// The value of `Content-Length`, in bytes.
         says: u64,
-        /// What the input holds.
+        /// Number of bytes that follow the head.
         follow: u64,
     },
-    /// There is a body, but neither `Content-Length` nor `Transfer-Encoding`.
+    /// The request has a body, but neither `Content-Length` nor `Transfer-Encoding`.
     #[error("no content-length, {follow} bytes follow")]
     BodyUnannounced {
-        /// What the input holds.
+        /// Number of bytes that follow the head.
         follow: u64,
     },
-    /// Bytes behind the last chunk.
+    /// Bytes follow the last chunk.
     #[error("{follow} bytes follow the last chunk")]
     AfterLastChunk {
-        /// How many.
+        /// Number of bytes after the last chunk.
         follow: u64,
     },
     /// The body is longer than the caller allows.
     #[error("the body has {size} bytes, {limit} are allowed")]
     BodyTooLarge {
-        /// As announced, or, for chunks, up to where reading stopped.
+        /// Size in bytes: the announced one, or for chunks the sum up to the place where reading
+        /// stopped.
         size: u64,
         /// The limit, in bytes.
         limit: u64,
     },
-    /// Not a chunk size in hexadecimal digits.
+    /// The line is not a chunk size in hexadecimal digits.
     #[error("not a chunk size")]
     ChunkSize(String),
     /// A chunk extension: no signature can cover it, and servers drop it.
     #[error("a chunk extension")]
     ChunkExtension,
-    /// No line end where the chunk's size says it ends.
+    /// The chunk does not end with a line end after the announced number of bytes.
     #[error("the chunk is longer than the {size} bytes it announces")]
     ChunkEnd {
         /// The size announced.

@@ -13,11 +13,11 @@ use super::uri::{Authority, UriError, shown};
 /// The most hexadecimal digits of a chunk size: 64 bits.
 const MAX_SIZE_DIGITS: usize = 16;
 
-/// What the head says about host and body, collected line by line.
+/// The host and the framing fields of a head, collected line by line.
 #[derive(Default)]
 pub(super) struct Framing {
     host_line: Option<usize>,
-    /// Line and value.
+    /// Line number and value of `Content-Length`.
     length: Option<(usize, u64)>,
     coding_line: Option<usize>,
 }
@@ -205,8 +205,9 @@ fn trailers(lines: &mut CaptureLines<'_>) -> Result<usize, CaptureError> {
     }
 }
 
-/// Whether the trailer field `name` would change the request or its signatures if a server merged
-/// trailers into the head. RFC 9110 section 6.5.1 forbids the merge; some servers do it.
+/// Returns true if the trailer field `name` would change the request or its signatures in a server
+/// that merges trailers into the head. RFC 9110 section 6.5.1 forbids the merge; some servers do
+/// it.
 fn is_forbidden_trailer(name: &str) -> bool {
     const NAMES: [&str; 14] = [
         "authorization",
@@ -224,7 +225,7 @@ fn is_forbidden_trailer(name: &str) -> bool {
         "trailer",
         "transfer-encoding",
     ];
-    // CGI and WSGI cannot tell an underscore from a hyphen.
+    // CGI and WSGI map an underscore and a hyphen to the same variable name.
     let name = name.replace('_', "-");
     NAMES.contains(&name.as_str()) || name.starts_with("signature") || name.starts_with("mcp")
 }

@@ -40,15 +40,15 @@ pub struct Har<'a> {
 #[error("not an HTTP archive")]
 pub struct HarError(#[from] serde_json::Error);
 
-/// One request of an archive.
+/// A request of an archive, with its place there.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct HarEntry {
-    /// Its place in the archive, counted from 0.
+    /// Index of the entry in the archive, from 0.
     pub index: usize,
     /// The URL as the archive holds it, empty if there is none.
     pub url: String,
-    /// Whether a fragment was cut off the URL. Browsers write fragments to archives and never send
+    /// True if a fragment was cut off the URL. Browsers write fragments to archives and never send
     /// them.
     pub fragment_dropped: bool,
     /// Why the request bears no time, if the archive gives one that names no moment.
@@ -61,7 +61,7 @@ pub struct HarEntry {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HarEntryError {
-    /// A member has the wrong type or stands twice.
+    /// A member has the wrong type or occurs twice.
     #[error("the entry cannot be read")]
     Json(#[from] serde_json::Error),
     /// A required member is missing.
@@ -70,16 +70,16 @@ pub enum HarEntryError {
     /// Method or field that HTTP does not know.
     #[error("the entry is not an HTTP request")]
     Head(#[from] HeadError),
-    /// Not an `http` or `https` URL; browsers list `data:`, `blob:` and `wss:` too.
+    /// The URL is not an `http` or `https` URL; browsers list `data:`, `blob:` and `wss:` too.
     #[error("the URL cannot be read")]
     Url(#[from] UriError),
-    /// An HTTP/2 pseudo-header field that does not say what method and URL say (RFC 9113
-    /// section 8.3.1), is not known, or stands twice.
+    /// An HTTP/2 pseudo-header field contradicts the method or URL of the entry (RFC 9113 section
+    /// 8.3.1), is unknown, or occurs twice.
     #[error("{} is not what method and URL of the entry say", crate::secret::quoted(name))]
     Pseudo {
-        /// Its name.
+        /// Name of the pseudo-header field.
         name: String,
-        /// Its value.
+        /// Value of the pseudo-header field.
         says: String,
     },
 }
@@ -157,7 +157,7 @@ impl<'a> Har<'a> {
         self.entries.len()
     }
 
-    /// Whether there are no entries.
+    /// Returns true if the archive has no entries.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -289,7 +289,7 @@ fn read_body(
         };
     };
     let Ok(text) = serde_json::from_str::<String>(raw.get()) else {
-        // Not a string, or a string with half of a surrogate pair.
+        // The member is not a string, or it holds half of a surrogate pair.
         return inexact(Vec::new(), Inexact::NotUnicode);
     };
     if text.is_empty() && has_params(post.params) {
@@ -332,7 +332,7 @@ fn read_body(
     }
 }
 
-/// Whether a form's parameters are listed.
+/// Returns true if the archive lists parameters of a form.
 fn has_params(params: Option<&RawValue>) -> bool {
     params.is_some_and(|raw| {
         serde_json::from_str(raw.get()).is_ok_and(|list: Vec<&RawValue>| !list.is_empty())

@@ -20,8 +20,8 @@ pub struct InputRequest<'a> {
 }
 
 impl InputRequest<'_> {
-    /// Whether this is a CORS preflight (Fetch standard, section 3.2.2). A browser sends preflights
-    /// by itself before a request, and never signs them.
+    /// Returns true if this is a CORS preflight (Fetch standard, section 3.2.2). A browser sends
+    /// preflights by itself before a request, and never signs them.
     pub fn is_preflight(&self) -> bool {
         self.head.method() == "OPTIONS"
             && self.head.has("origin")
@@ -98,9 +98,9 @@ pub enum Inexact {
     Encoding(String),
     /// The size given is not the size of the body kept.
     Size {
-        /// As the archive says, in bytes.
+        /// Size of the body by the archive, in bytes.
         says: u64,
-        /// What it holds, in bytes.
+        /// Size of the body in the archive, in bytes.
         holds: u64,
     },
 }
@@ -140,7 +140,8 @@ impl fmt::Display for Inexact {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InputKind {
-    /// Not JSON, so it can only be a raw HTTP/1.1 request; see [`capture`](super::capture).
+    /// The input is not JSON, so it can only be a raw HTTP/1.1 request; see
+    /// [`capture`](super::capture).
     Raw,
     /// An HTTP archive; see [`har`](super::har).
     Har,

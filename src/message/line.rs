@@ -5,10 +5,10 @@
 //!  "headers":[["content-type","application/json"]],"body":"e30="}
 //! ```
 //!
-//! All of this stands on one line. `body` is base64 (standard alphabet, padded, unused bits zero),
-//! so that one body has one spelling. If `body` is absent, the body was not kept. `time` may be
-//! absent. Members of other names are ignored. An object with a member `request` is an audit entry:
-//! only that member is read, and it is the request line.
+//! A request line has no line breaks inside. `body` is base64 (standard alphabet, padded, unused
+//! bits zero), so that one body has one spelling. If `body` is absent, the body was not kept.
+//! `time` may be absent. Members of other names are ignored. An object with a member `request` is
+//! an audit entry: only that member is read, and it is the request line.
 
 use std::borrow::Cow;
 
@@ -26,10 +26,10 @@ use crate::clock::{Timestamp, TimestampError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LineError {
-    /// Not a JSON object.
+    /// The line is not a JSON object.
     #[error("not a JSON object")]
     NotAnObject,
-    /// Not JSON, a member of the wrong type, or one that stands twice.
+    /// The line is not JSON, or a member has the wrong type or occurs twice.
     #[error("not a request line")]
     Json(#[from] serde_json::Error),
     /// A required member is missing.
@@ -38,16 +38,16 @@ pub enum LineError {
     /// The `request` of an audit entry has a `request` itself.
     #[error("an audit entry inside an audit entry")]
     Nested,
-    /// Not an RFC 3339 time.
+    /// The time is not RFC 3339.
     #[error("the member time cannot be read")]
     Time(#[from] TimestampError),
     /// A method or field that HTTP does not know.
     #[error("the request line is not an HTTP request")]
     Head(#[from] HeadError),
-    /// Not an absolute `http` or `https` URL without fragment.
+    /// The target is not an absolute `http` or `https` URL without fragment.
     #[error("the member target cannot be read")]
     Target(#[from] UriError),
-    /// Not canonical base64.
+    /// The body is not canonical base64.
     #[error("the member body is not canonical base64")]
     Body(#[from] base64::DecodeError),
 }
@@ -142,7 +142,7 @@ fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, LineError> {
 /// # Errors
 /// As [`parse`]; [`LineError::Nested`] for an audit entry.
 pub(crate) fn read(text: &[u8]) -> Result<InputRequest<'_>, LineError> {
-    // Only one level of `request`; otherwise a client could choose the depth of nesting.
+    // Only one level of `request` is read; otherwise a client could choose the depth of nesting.
     let json: LineJson<'_> =
         object(text).map_err(|error| match object::<LineEnvelope<'_>>(text) {
             Ok(outer) if outer.request.is_some() => LineError::Nested,

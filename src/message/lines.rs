@@ -1,4 +1,4 @@
-//! The lines of a captured request, all of which must end in the same way.
+//! Splits a captured request into lines, all of which must end in the same way.
 
 use super::HeadError;
 use super::fault::{CaptureError, CaptureFault};
@@ -7,7 +7,7 @@ use super::uri::shown;
 /// The largest length of request line and header fields together, in bytes.
 pub const MAX_HEAD: usize = 64 * 1024;
 
-/// How the lines of a capture end.
+/// The line end of a capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineEnd {
     /// Carriage return and line feed, as on the wire.

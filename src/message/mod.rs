@@ -52,8 +52,8 @@ impl<'a> Field<'a> {
             Cow::Owned(bytes) if trim(&bytes).len() == bytes.len() => Cow::Owned(bytes),
             Cow::Owned(bytes) => Cow::Owned(trim(&bytes).to_vec()),
         };
-        // No early exit, so that the compiler can compare many bytes at once; nearly every value is
-        // valid.
+        // The loop has no early exit, so that the compiler can compare many bytes at once; nearly
+        // every value is valid.
         let control = |&b: &u8| (b < b' ' && b != b'\t') || b == 0x7f;
         if value.iter().fold(false, |found, b| found | control(b)) {
             return Err(HeadError::FieldValue(uri::shown(&name)));
@@ -80,14 +80,14 @@ impl<'a> Field<'a> {
     }
 }
 
-/// How the request line names its target (RFC 9112 section 3.2).
+/// The form in which a request names its target (RFC 9112 section 3.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestTarget<'a> {
     /// `/path?query`, with the authority in `Host`.
     Origin(Cow<'a, str>),
     /// A whole URI on the request line.
     Absolute(Cow<'a, str>),
-    /// A whole URI that did not stand on a request line: from HTTP/2 pseudo-header fields, an HTTP
+    /// A whole URI that was not on a request line: from HTTP/2 pseudo-header fields, an HTTP
     /// archive, a request line file, or a URL to sign. Its `@request-target` is path and query.
     Uri(Cow<'a, str>),
     /// `*`, for a server-wide `OPTIONS`.
@@ -112,7 +112,7 @@ pub struct Head<'a> {
     fields: Vec<Field<'a>>,
 }
 
-/// Why a method or field cannot stand in the head of an HTTP request.
+/// The reason why a method or field is not allowed in the head of an HTTP request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HeadError {
@@ -127,13 +127,13 @@ pub enum HeadError {
     FieldValue(String),
 }
 
-/// Whether `byte` may stand in a token (RFC 9110 section 5.6.2).
+/// Returns true if `byte` is allowed in a token (RFC 9110 section 5.6.2).
 pub const fn is_tchar(byte: u8) -> bool {
     TCHAR[byte as usize]
 }
 
-/// Whether the field `name` (lower case) can make a server use another method, path, host or client
-/// address than those of the request, such as `x-http-method-override`.
+/// Returns true if the field `name` (lower case) can make a server use another method, path, host
+/// or client address than those of the request, such as `x-http-method-override`.
 #[cfg(any(feature = "gateway", feature = "connect"))]
 pub(crate) fn is_override(name: &str) -> bool {
     matches!(name, "x-method-override" | "x-original-url" | "x-rewrite-url")
@@ -237,13 +237,13 @@ impl<'a> Head<'a> {
         self.fields.iter().filter(move |f| f.name == name).map(|f| f.value.as_ref())
     }
 
-    /// Whether the request carries the field `name` (lower case).
+    /// Returns true if the request carries the field `name` (lower case).
     pub fn has(&self, name: &str) -> bool {
         self.fields.iter().any(|f| f.name == name)
     }
 
-    /// Returns the value of a field that must not stand on more than one line, or `None` if the
-    /// request does not carry it.
+    /// Returns the value of a field that must not occur on more than one line, or `None` if the
+    /// request does not carry the field.
     ///
     /// # Errors
     /// [`Repeated`] if there are two or more lines: servers differ in which of them they use.
@@ -254,7 +254,7 @@ impl<'a> Head<'a> {
     }
 }
 
-/// The error for a field that stands on several lines and may stand on one only.
+/// The error for a singleton field that occurs on several lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("stands on more than one line")]
 pub struct Repeated;

@@ -14,9 +14,9 @@ pub fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// What can move the cursor, hide itself, or make text read in another order than it is stored:
-/// controls, bidi marks, embeddings, overrides and isolates, zero-width and other invisible
-/// characters, tags and variation selectors' invisible cousins.
+/// Returns true if a character can move the cursor, hide itself, or change the order in which text
+/// is read: controls, bidi marks, embeddings, overrides and isolates, zero-width and other
+/// invisible characters, tags and variation selectors.
 pub fn is_unsafe(c: char) -> bool {
     is_control(c)
         || matches!(c,
@@ -26,7 +26,7 @@ pub fn is_unsafe(c: char) -> bool {
             | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// `text` with every unsafe character as `\u{HEX}`.
+/// Returns `text` with every unsafe character written as `\u{HEX}`.
 ///
 /// ```
 /// use mcpid::message::shown::visible;
@@ -55,7 +55,8 @@ pub fn escape(text: &str, bad: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Characters of one text from outside that are printed; what is cut off is counted and hashed.
+/// Maximum number of characters of an untrusted text that are printed. Longer text is cut; the
+/// message then gives the number and a hash of the rest.
 pub const MOST_PRINTED: usize = 200;
 
 /// The first `most` characters of `text`, and a mark with the length of the whole and the
@@ -74,7 +75,7 @@ pub fn capped(text: &str, most: usize) -> Cow<'_, str> {
     Cow::Owned(cut)
 }
 
-/// Whether `text` is what [`capped`] makes of a longer one.
+/// Returns true if `text` has the form of a text that [`capped`] has cut.
 pub fn is_capped(text: &str, most: usize) -> bool {
     let mark = text.char_indices().nth(most).and_then(|(end, _)| text[end..].strip_prefix("… ("));
     let parts = mark.and_then(|mark| mark.strip_suffix(')')?.split_once(" characters, sha256 "));
@@ -90,8 +91,8 @@ pub fn is_capped(text: &str, most: usize) -> bool {
 /// before two texts with one mark are found.
 const MARK_BYTES: usize = 16;
 
-/// A name that a stranger chose, as it stands in a line: capped and [`quoted`]. Names that differ
-/// never print alike.
+/// Returns a name from an untrusted source as messages print it: capped and [`quoted`]. Two
+/// different names never print alike.
 pub fn printed(name: &str) -> Cow<'_, str> {
     match capped(name, MOST_PRINTED) {
         Cow::Borrowed(name) => quoted(name),
@@ -124,8 +125,8 @@ pub fn quoted(name: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// The JSON `text` with unsafe characters as JSON escapes, which stand for the same text. They can
-/// only stand inside strings, if nothing but spaces, if anything, stands between the tokens.
+/// Returns the JSON `text` with its unsafe characters as JSON escapes, which mean the same text.
+/// Unsafe characters can only occur inside strings if nothing but spaces separates the tokens.
 pub fn json(text: &str) -> Cow<'_, str> {
     // Most text is plain ASCII, which takes but a glance.
     let plain = text.bytes().all(|b| matches!(b, b' '..=b'~'));
@@ -197,7 +198,7 @@ mod tests {
             let shown = printed(name).into_owned();
             assert!(!shown.contains(is_unsafe), "{shown:?}");
             assert!(shown.chars().count() < 2 * MOST_PRINTED, "{shown:?}");
-            // What stands beside the name in a line is never part of it.
+            // Text beside the name in a line must never look like a part of the name.
             let bare = !shown.starts_with('"');
             assert!(!(bare && shown.contains(char::is_whitespace)), "{shown:?}");
             assert_eq!(seen.insert(shown, name), None, "{name:?}");

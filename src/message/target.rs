@@ -1,4 +1,4 @@
-//! Where a request is sent: the derived components of RFC 9421 section 2.2 that name its target.
+//! The target of a request, and the derived components of RFC 9421 section 2.2 that name it.
 //!
 //! Path and query stay exactly as on the wire. A URL type that decodes, encodes or removes dot
 //! segments would make two requests equal that a server handles differently. Only scheme and
@@ -22,7 +22,7 @@ pub enum TargetError {
     /// A request line without authority, and no `Host` either.
     #[error("the request names no host")]
     HostMissing,
-    /// More than one `Host` line.
+    /// The head has more than one `Host` line.
     #[error("the request has more than one host field")]
     HostRepeated,
     /// A `Host` that is not a host with an optional port.
@@ -31,7 +31,7 @@ pub enum TargetError {
     /// A target that cannot be read.
     #[error("the request target cannot be read")]
     Uri(#[source] UriError),
-    /// Neither a path, nor a URL, nor the `*` of an `OPTIONS` request.
+    /// The text is neither a path, nor a URL, nor the `*` of an `OPTIONS` request.
     #[error("{} is not a request target", quoted(.0))]
     Form(String),
     /// The request line names one host and the `Host` field another.
@@ -92,7 +92,7 @@ impl Origins {
         origins.into_iter().collect()
     }
 
-    /// Whether the list is empty, so that every origin is accepted.
+    /// Returns true if the list is empty, so that every origin is accepted.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -215,39 +215,41 @@ pub struct Target<'a> {
 }
 
 impl Target<'_> {
-    /// `@scheme`: `http` or `https`.
+    /// Returns `@scheme`: `http` or `https`.
     pub fn scheme(&self) -> &'static str {
         self.scheme.as_str()
     }
 
-    /// `@authority`: lower case, without the default port.
+    /// Returns `@authority`: lower case, without the default port.
     pub fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// `@path`: as on the wire, `/` where it is empty. None for `OPTIONS *`, which has no path.
+    /// Returns `@path` as on the wire, `/` for an empty path. Returns `None` for `OPTIONS *`, which
+    /// has no path.
     pub fn path(&self) -> Option<&str> {
         self.path
     }
 
-    /// The query as on the wire, without the question mark. `Some("")` where nothing follows the
-    /// question mark. (`@query` has the mark in front, and is a lone mark where there is none.)
+    /// Returns the query as on the wire, without the question mark, `Some("")` if the query is
+    /// empty, and `None` if the target has no question mark. (`@query` begins with the mark, and is
+    /// a lone mark if the target has no query.)
     pub fn query(&self) -> Option<&str> {
         self.rest.strip_prefix('?')
     }
 
-    /// `@request-target`: as on the request line. For a target known from elsewhere it is the
-    /// path and query, which is what a client sends to an origin server.
+    /// Returns `@request-target`: the target on the request line. For a target known from elsewhere
+    /// it is the path and query, as a client sends them to an origin server.
     pub fn request_target(&self) -> &str {
         &self.request_target
     }
 
-    /// `@target-uri`, in pieces to be put behind each other; saves a copy.
+    /// Returns `@target-uri` in pieces that are written one after the other, which saves a copy.
     pub fn target_uri_pieces(&self) -> [&str; 5] {
         [self.scheme.as_str(), "://", &self.authority, self.path.unwrap_or_default(), self.rest]
     }
 
-    /// `@target-uri`. For `OPTIONS *` it ends with the authority (RFC 9110 section 7.1).
+    /// Returns `@target-uri`. For `OPTIONS *` it ends with the authority (RFC 9110 section 7.1).
     pub fn target_uri(&self) -> String {
         self.target_uri_pieces().concat()
     }
@@ -257,8 +259,8 @@ impl Target<'_> {
         Origin::from_normal(self.scheme, self.authority())
     }
 
-    /// Whether path, query and a `Host` field are enough to resolve to this same target where no
-    /// origin is known to be ours: `https`, or `http` and a loopback host.
+    /// Returns true if a verifier without configured origins resolves path, query and `Host` to
+    /// this same target: `https`, or `http` and a loopback host.
     pub fn follows_from_host(&self) -> bool {
         // A normal authority can always be read again.
         let loopback = Authority::read(&self.authority).is_ok_and(|a| is_loopback(a.host));
@@ -267,9 +269,9 @@ impl Target<'_> {
 }
 
 impl<'a> RequestTarget<'a> {
-    /// Reads a target as it stands on a request line, or in the pseudo-header field `:path`: origin
-    /// form, absolute form or `*` (RFC 9112 section 3.2). Nothing is decoded, normalised or cut
-    /// off. (`http::Uri` drops a fragment silently, so two different targets would look equal.)
+    /// Reads the target of a request line, or of the pseudo-header field `:path`: origin form,
+    /// absolute form or `*` (RFC 9112 section 3.2). Nothing is decoded, normalised or cut off.
+    /// (`http::Uri` drops a fragment silently, so two different targets would look equal.)
     ///
     /// ```
     /// use mcpid::message::RequestTarget;

@@ -13,9 +13,9 @@ use crate::secret::quoted;
 /// The two schemes that HTTP has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scheme {
-    /// Without TLS.
+    /// The scheme `http`, without TLS.
     Http,
-    /// With TLS.
+    /// The scheme `https`, with TLS.
     Https,
 }
 
@@ -100,10 +100,10 @@ impl fmt::Display for Origin {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UriError {
-    /// Not visible ASCII; a client sends such a character percent-encoded, if at all.
+    /// A byte is not visible ASCII; a client must send such a character percent-encoded.
     #[error("byte {at} of the target is 0x{byte:02x}, which is not visible ASCII")]
     Character {
-        /// Its place, counted from 1.
+        /// Position of the byte, counted from 1.
         at: usize,
         /// The byte.
         byte: u8,
@@ -111,25 +111,25 @@ pub enum UriError {
     /// A `#`: fragments are never sent (RFC 9110 section 7.1), so no signature can cover one.
     #[error("the target has a fragment, which is never sent")]
     Fragment,
-    /// Neither `http://` nor `https://`.
+    /// The URL begins with neither `http://` nor `https://`.
     #[error("{} is not an http or https URL", quoted(.0))]
     Scheme(String),
     /// A user name or password before the host.
     #[error("the target holds user information")]
     UserInfo,
-    /// Not a name, a dotted IPv4 address or a bracketed IPv6 address.
+    /// The host is not a name, a dotted IPv4 address or a bracketed IPv6 address.
     #[error("{} is not a host name or address", quoted(.0))]
     Host(String),
-    /// Not a number from 1 to 65535 without leading zeros.
+    /// The port is not a number from 1 to 65535 without leading zeros.
     #[error("{} is not a port", quoted(.0))]
     Port(String),
-    /// An origin with a path or query behind it.
+    /// The origin is followed by a path or query.
     #[error("an origin has no path and no query")]
     NotAnOrigin,
 }
 
-/// Whether `host` (without a port, IPv6 in brackets) is always this machine: `localhost` and names
-/// below it (RFC 6761 section 6.3), `127.0.0.0/8`, `[::1]`.
+/// Returns true if `host` (without a port, IPv6 in brackets) is always this machine: `localhost`
+/// and names below it (RFC 6761 section 6.3), `127.0.0.0/8`, `[::1]`.
 pub fn is_loopback(host: &str) -> bool {
     if let Some(address) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
         return address.parse().is_ok_and(|a: Ipv6Addr| a.is_loopback());
@@ -230,9 +230,9 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// Whether `host` is a name of letters, digits, `-` and `_` between single dots, or an address in
-/// its plain spelling. RFC 3986 also allows percent-encoding and punctuation, about which resolvers
-/// differ.
+/// Returns true if `host` is a name of letters, digits, `-` and `_` between single dots, or an
+/// address in its plain spelling. RFC 3986 also allows percent-encoding and punctuation, which
+/// resolvers treat differently.
 fn is_host(host: &str) -> bool {
     if let Some(address) = host.strip_prefix('[') {
         return address.strip_suffix(']').is_some_and(|a| a.parse::<Ipv6Addr>().is_ok());

@@ -10,14 +10,15 @@ pub enum TimeFault {
     /// A local time, and the archive does not say where: it can be off by 26 hours.
     #[error("its time {} names no zone", printed(.0))]
     NoZone(String),
-    /// Not a date and time.
+    /// The text is not a date and time.
     #[error("its time {} cannot be read", printed(.0))]
     Unreadable(String),
 }
 
-/// Reads RFC 3339, and what differs from it in its spelling only: a blank for the `T`, a comma
-/// before the fraction, no seconds, zones such as `+0100`, `+01`, ` UTC` and `GMT`, and the name of
-/// a region in brackets behind an offset (`2026-01-05T11:00:00+01:00[Europe/Berlin]`).
+/// Reads an RFC 3339 time, and times that differ from RFC 3339 only in spelling: a blank for the
+/// `T`, a comma before the fraction, no seconds, zones such as `+0100`, `+01`, ` UTC` and `GMT`,
+/// and the name of a region in brackets after an offset
+/// (`2026-01-05T11:00:00+01:00[Europe/Berlin]`).
 ///
 /// # Errors
 /// [`TimeFault`].
@@ -29,14 +30,14 @@ pub(super) fn read(text: &str) -> Result<Timestamp, TimeFault> {
     let (date, clock, zone) = split(text.trim_ascii()).ok_or_else(unreadable)?;
     let moment = |zone: &str| Timestamp::parse_rfc3339(&format!("{date}T{clock}{zone}")).ok();
     match zone {
-        // What would not be a time in any zone is no time without one.
+        // The error names the missing zone only if the rest of the text is a valid time.
         "" if moment("Z").is_some() => Err(TimeFault::NoZone(text.to_owned())),
         "" => Err(unreadable()),
         zone => offset(zone).and_then(|zone| moment(&zone)).ok_or_else(unreadable),
     }
 }
 
-/// Date, clock as `hh:mm:ss`, and what stands behind the fraction.
+/// Splits a time into its date, its clock time as `hh:mm:ss`, and the rest after the fraction.
 fn split(text: &str) -> Option<(&str, String, &str)> {
     let (date, rest) = text.split_at_checked(10)?;
     let rest = rest.strip_prefix(['T', 't', ' '])?;
@@ -57,7 +58,7 @@ fn split(text: &str) -> Option<(&str, String, &str)> {
     Some((date, format!("{clock}{seconds}"), zone))
 }
 
-/// `Z` or `±hh:mm`.
+/// Returns an offset as `Z` or `±hh:mm`.
 fn offset(zone: &str) -> Option<String> {
     let zone = zone.strip_prefix(' ').unwrap_or(zone);
     let zone = match zone.strip_suffix(']') {

@@ -11,7 +11,8 @@ use super::parse::Parser;
 use super::{BareItem, Decimal, ParseFault, ParseReason};
 use crate::message::is_tchar;
 
-/// What RFC 9651 lets a parser read; only used to tell a second spelling from what is not base64.
+/// A decoder for every base64 that RFC 9651 lets a parser read. It tells non-canonical base64 from
+/// text that is not base64.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &ALPHABET,
     GeneralPurposeConfig::new()
@@ -38,7 +39,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Section 4.2.4. Kept as whole thousandths: no float ever touches what is signed.
+    /// Parses a number (section 4.2.4) into whole thousandths: no float ever touches signed data.
     fn number(&mut self) -> Result<BareItem<'a>, ParseFault> {
         let start = self.at;
         let negative = self.eat(b'-');
@@ -77,7 +78,7 @@ impl<'a> Parser<'a> {
         (value, self.at - start)
     }
 
-    /// Section 4.2.5. A string without escapes, and almost all are, is borrowed.
+    /// Parses a string (section 4.2.5). A string without escapes, the usual case, is borrowed.
     fn string(&mut self) -> Result<Cow<'a, str>, ParseFault> {
         self.at += 1;
         let start = self.at;
@@ -113,8 +114,9 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Section 4.2.7. The section allows, but does not ask for, missing padding and unused bits
-    /// that are set; both give a second spelling of the same bytes, so they are recorded.
+    /// Parses a byte sequence (section 4.2.7). The section allows, but does not ask for, missing
+    /// padding and unused bits that are set; both give a second spelling of the same bytes, so they
+    /// are recorded as faults.
     fn byte_sequence(&mut self) -> Result<Vec<u8>, ParseFault> {
         let start = self.at;
         self.at += 1;
@@ -158,7 +160,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Section 4.2.10: percent-encoded UTF-8, the digits in lower case.
+    /// Parses a display string (section 4.2.10): percent-encoded UTF-8 with digits in lower case.
     fn display_string(&mut self) -> Result<Cow<'a, str>, ParseFault> {
         let broken = ParseFault { offset: self.at, reason: ParseReason::DisplayString };
         self.at += 1;
@@ -194,9 +196,9 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// How many bytes at the start of `ascii` stand for themselves in a string: all but quotes,
-/// backslashes and control characters. Eight are looked at together; almost all that a signature
-/// says of itself is strings.
+/// Returns the number of bytes at the start of `ascii` that need no escape in a string: all but
+/// quotes, backslashes and control characters. Eight bytes are compared together, because almost
+/// all parameters of a signature are strings.
 fn plain_run(ascii: &[u8]) -> usize {
     const EACH: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x80 * EACH;

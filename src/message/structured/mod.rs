@@ -29,17 +29,17 @@ pub fn combine<'v>(lines: impl IntoIterator<Item = &'v [u8]>) -> Option<Cow<'v, 
     Some(value)
 }
 
-/// What is wrong with a structured field value, and where.
+/// A fault of a structured field value, and its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason} at byte {offset}")]
 pub struct ParseFault {
     /// Bytes from the start of the value, of its lines joined with `", "` if there are several.
     pub offset: usize,
-    /// What is wrong there.
+    /// The reason at that position.
     pub reason: ParseReason,
 }
 
-/// What can be wrong with a structured field value. The last two are well formed by RFC 9651.
+/// The reasons for a fault of a structured field value. RFC 9651 itself allows the last two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseReason {
@@ -49,13 +49,13 @@ pub enum ParseReason {
     /// The value ends where more must follow.
     #[error("an early end")]
     End,
-    /// No key where one must stand (RFC 9651 section 4.2.3.3).
+    /// A key is missing (RFC 9651 section 4.2.3.3).
     #[error("no key")]
     Key,
     /// No item starts with this character (section 4.2.3.1).
     #[error("no item")]
     Item,
-    /// A number without digits, or with more than 15, or 12 before and 3 behind a point (4.2.4).
+    /// A number has no digits, or more than 15, or more than 12 before or 3 after a point (4.2.4).
     #[error("a number that is not one or is too long")]
     Number,
     /// A string with a bad escape, a control character or no end (4.2.5).
@@ -64,10 +64,10 @@ pub enum ParseReason {
     /// Bytes between colons that are not base64 (4.2.7).
     #[error("a broken byte sequence")]
     Bytes,
-    /// A `?` with neither 0 nor 1 behind it (4.2.8).
+    /// A `?` is followed by neither 0 nor 1 (4.2.8).
     #[error("a broken boolean")]
     Boolean,
-    /// A `@` with no integer behind it (4.2.9).
+    /// A `@` is not followed by an integer (4.2.9).
     #[error("a date that is not a whole number")]
     Date,
     /// A display string that is not lower-case percent-encoded UTF-8 (4.2.10).
@@ -76,13 +76,13 @@ pub enum ParseReason {
     /// Items of an inner list without a space between them (4.2.1.2).
     #[error("an inner list without a space between items")]
     InnerList,
-    /// Something behind a member that is not a comma (4.2.1, 4.2.2).
+    /// A member is followed by a character other than a comma (4.2.1, 4.2.2).
     #[error("no comma between members")]
     Comma,
-    /// A comma with no member behind it.
+    /// A comma is not followed by a member.
     #[error("a trailing comma")]
     TrailingComma,
-    /// Something behind the value.
+    /// The value is followed by further characters.
     #[error("characters behind the value")]
     Trailing,
     /// A dictionary key for the second time; parsers keep the last one silently (4.2.2).
@@ -97,7 +97,7 @@ pub enum ParseReason {
     NonCanonicalBase64,
 }
 
-/// A decimal: at most twelve digits before the point and three behind it (section 3.3.2).
+/// A decimal: at most twelve digits before the point and three after it (section 3.3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Decimal(i64);
 
@@ -190,13 +190,13 @@ impl<'a> Parameters<'a> {
         self.0.len()
     }
 
-    /// Whether there are no parameters.
+    /// Returns true if the list of parameters is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Sets one parameter: in its place if it exists, else at the end. Whether the name is valid is
-    /// checked when the parameters are written.
+    /// Sets one parameter: an existing parameter keeps its position, a new one is added at the end.
+    /// The name is checked when the parameters are written.
     pub fn set(&mut self, name: impl Into<Cow<'a, str>>, value: BareItem<'a>) {
         let name = name.into();
         match self.0.iter_mut().find(|(key, _)| *key == name) {
@@ -216,7 +216,7 @@ impl<'a> Parameters<'a> {
 pub struct Item<'a> {
     /// The value.
     pub value: BareItem<'a>,
-    /// Its parameters.
+    /// The parameters of the item.
     pub params: Parameters<'a>,
 }
 
@@ -259,7 +259,7 @@ pub struct Received<T> {
     pub value: T,
     /// The first repeated parameter or non-canonical byte sequence in the member.
     pub fault: Option<ParseFault>,
-    /// Its byte range in the value, from its key (if it has one) to its last parameter.
+    /// Byte range of the member in the value, from its key (if it has one) to its last parameter.
     pub span: Range<usize>,
 }
 
@@ -348,13 +348,13 @@ impl<'a> List<'a> {
 impl<'a> Item<'a> {
     /// Parses one item; a fault inside it is recorded, not refused.
     ///
-    /// # Errors
-    /// The first place that is not RFC 9651.
+    /// Parses one item. A repeated key or non-canonical base64 inside it is recorded, not refused.
     pub fn parse(value: &'a [u8]) -> Result<Received<Self>, ParseFault> {
         parse::item(value)
     }
 
-    /// Parses one item; a recorded fault is an error.
+    /// Parses one item. Unlike [`Item::parse`], it also refuses a repeated key and non-canonical
+    /// base64.
     ///
     /// # Errors
     /// The first place that is not RFC 9651, else the recorded fault.

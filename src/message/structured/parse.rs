@@ -14,7 +14,7 @@ const FEW: usize = 16;
 
 pub(super) fn dictionary(value: &[u8]) -> Result<Dictionary<'_>, ParseFault> {
     let mut parser = Parser::new(value)?;
-    // One signature, one digest: more than one member is rare.
+    // A field rarely has more than one member: one signature, one digest.
     let mut dictionary = Dictionary { members: Vec::with_capacity(1), duplicate: None };
     let mut seen = NameSet::default();
     while parser.another(dictionary.members.is_empty())? {
@@ -27,7 +27,7 @@ pub(super) fn dictionary(value: &[u8]) -> Result<Dictionary<'_>, ParseFault> {
         let value = if parser.eat(b'=') {
             parser.member()?
         } else {
-            // Section 4.2.2: a key alone is true, and may have parameters.
+            // Section 4.2.2: a key without a value is true, and may have parameters.
             let params = parser.parameters()?;
             Member::Item(Item { value: BareItem::Boolean(true), params })
         };
@@ -67,7 +67,7 @@ pub(super) fn item(value: &[u8]) -> Result<Received<Item<'_>>, ParseFault> {
 struct NameSet<'a>(Option<HashSet<&'a str>>);
 
 impl<'a> NameSet<'a> {
-    /// Whether `name` is among `before`, which are the names so far.
+    /// Returns true if `name` is among `before`, the names so far.
     fn repeats<'b, T: 'b>(&mut self, name: &'a str, before: &'b [(Cow<'a, str>, T)]) -> bool {
         if before.len() < FEW {
             return before.iter().any(|(other, _)| other == name);
@@ -142,8 +142,9 @@ impl<'a> Parser<'a> {
         self.fault.get_or_insert(ParseFault { offset, reason });
     }
 
-    /// Between the members of a list or dictionary: whether one more follows (sections 4.2.1 and
-    /// 4.2.2). Spaces and tabs may stand around commas, only spaces at the two ends.
+    /// Skips the separator between two members of a list or dictionary and returns true if another
+    /// member follows (sections 4.2.1 and 4.2.2). Spaces and tabs are allowed around commas, only
+    /// spaces at both ends of the value.
     fn another(&mut self, first: bool) -> Result<bool, ParseFault> {
         if first {
             return Ok(self.peek().is_some());
@@ -180,8 +181,8 @@ impl<'a> Parser<'a> {
                 return Ok(InnerList { items, params: self.parameters()? });
             }
             if items.is_empty() {
-                // What this project reads has seven to nine items; growing four times costs more
-                // than a little slack.
+                // The lists that this crate reads have seven to nine items; growing four times
+                // costs more than a little slack.
                 items.reserve(10);
             }
             items.push(self.item()?);
@@ -200,7 +201,7 @@ impl<'a> Parser<'a> {
 
     #[inline]
     fn parameters(&mut self) -> Result<Parameters<'a>, ParseFault> {
-        // Most places where parameters may stand have none.
+        // Most members and items have no parameters.
         if self.peek() == Some(b';') { self.some_parameters() } else { Ok(Parameters::default()) }
     }
 
@@ -216,7 +217,7 @@ impl<'a> Parser<'a> {
                 self.record(at, ParseReason::DuplicateParameter);
             }
             if params.is_empty() {
-                // As above: a signature has five.
+                // A signature has five parameters, so the vector does not have to grow.
                 params.reserve(6);
             }
             params.push((Cow::Borrowed(key), value));
@@ -237,7 +238,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// Whether `byte` may stand in a key, behind its first character (section 3.1.2).
+/// Returns true if `byte` is allowed in a key after its first character (section 3.1.2).
 pub(super) fn is_key_char(byte: u8) -> bool {
     KEY_CHAR[usize::from(byte)]
 }

@@ -16,7 +16,7 @@ pub enum Unwritable {
     /// A key that is not lower case letters, digits and `_-.*` (section 4.1.1.3).
     #[error("a key that is not lower-case letters, digits and _-.*")]
     Key,
-    /// An integer or date of more than fifteen digits (section 4.1.4).
+    /// An integer or date has more than fifteen digits (section 4.1.4).
     #[error("an integer of more than 15 digits")]
     Integer,
     /// A string with a character that is not printable ASCII (section 4.1.6).
@@ -75,7 +75,7 @@ impl BareItem<'_> {
 }
 
 impl Parameters<'_> {
-    /// Appends the parameters to `out`, each behind a semicolon.
+    /// Appends the parameters to `out`, each after a semicolon.
     ///
     /// # Errors
     /// [`Unwritable`]; `out` then holds a part.
@@ -83,7 +83,7 @@ impl Parameters<'_> {
         for (name, value) in self.iter() {
             out.push(';');
             write_key(name, out)?;
-            // Section 4.1.1.2: true is written by leaving the value away.
+            // Section 4.1.1.2: the value true is not written.
             if *value != BareItem::Boolean(true) {
                 out.push('=');
                 value.write_to(out)?;
@@ -134,7 +134,7 @@ impl Member<'_> {
         }
     }
 
-    /// Appends the member to `out` as that of a dictionary, under `name` (section 4.1.2).
+    /// Appends the member to `out` as a dictionary member with the key `name` (section 4.1.2).
     ///
     /// # Errors
     /// [`Unwritable`]; `out` then holds a part.
@@ -207,7 +207,8 @@ fn integer(number: i64, out: &mut String) -> Result<(), Unwritable> {
     Ok(())
 }
 
-/// Section 4.1.5: at least one digit behind the point, no further zeros at the end.
+/// Writes a decimal (section 4.1.5): at least one digit after the point, no further zeros at the
+/// end.
 fn decimal(thousandths: i64, out: &mut String) {
     let sign = if thousandths < 0 { "-" } else { "" };
     let (whole, fraction) = (thousandths.unsigned_abs() / 1000, thousandths.unsigned_abs() % 1000);
@@ -220,7 +221,7 @@ fn decimal(thousandths: i64, out: &mut String) {
 }
 
 fn string(text: &str, out: &mut String) -> Result<(), Unwritable> {
-    // Without an early end, so that the compiler looks at many bytes at once.
+    // The loop has no early end, so that the compiler looks at many bytes at once.
     let (mut printable, mut plain) = (true, true);
     for byte in text.bytes() {
         printable &= matches!(byte, b' '..=b'~');
