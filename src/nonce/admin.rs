@@ -26,7 +26,7 @@ use crate::clock::Timestamp;
 /// }
 /// ```
 pub trait StoreAdmin: Send + Sync {
-    /// Returns floor and retention as they stand at `now`.
+    /// Returns the floor and the retention of the store at `now`.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be reached.
@@ -55,7 +55,7 @@ pub trait StoreAdmin: Send + Sync {
     fn prune(&self, now: Timestamp) -> BoxFuture<'_, Result<Option<u64>, StoreError>>;
 }
 
-/// What a store knows about itself.
+/// The floor and the retention of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct About {
@@ -72,7 +72,7 @@ impl About {
     }
 }
 
-/// A nonce that a store holds, by the id that stands for it ([`id`](super::id)).
+/// A nonce in a store, named by its [`id`](super::id).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeptNonce {
@@ -97,7 +97,7 @@ impl KeptNonce {
 pub struct NoncePage {
     /// The nonces, in no particular order. May be empty although there is a next page.
     pub kept: Vec<KeptNonce>,
-    /// Where the next page begins; `None` after the last page.
+    /// The start of the next page; `None` after the last page.
     pub next: Option<ListCursor>,
 }
 
@@ -108,7 +108,7 @@ impl NoncePage {
     }
 }
 
-/// Where a [`NoncePage`] ended. Only the store that made it can read it.
+/// The end of a [`NoncePage`]. Only the store that made the cursor can read it.
 pub struct ListCursor(Box<dyn Any + Send>);
 
 impl ListCursor {

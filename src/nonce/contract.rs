@@ -61,8 +61,8 @@ pub fn check<P: StorePlace>(make: impl Fn() -> P) {
     crate::test_nonce_store!(@all run make());
 }
 
-/// Makes a `#[test]` of each part of the [contract](crate::nonce::contract), or of the parts that
-/// are named behind the place. The expression for the place is evaluated anew for each test.
+/// Makes a `#[test]` of each part of the [contract](crate::nonce::contract), or only of the parts
+/// that are listed after the place. The expression for the place is evaluated anew for each test.
 #[macro_export]
 macro_rules! test_nonce_store {
     (@run $place:expr, $($part:ident)*) => { $(
@@ -117,8 +117,8 @@ pub trait StorePlace: Sync {
         self.open()
     }
 
-    /// Lets the store's own time pass up to `seconds` after [`START`], if the store has a clock. Most
-    /// stores go by the times that they are told.
+    /// Lets the store's own time pass up to `seconds` after [`START`], if the store has a clock.
+    /// Most stores use the times that the caller gives.
     fn pass(&self, _seconds: i64) {}
 }
 
@@ -158,12 +158,12 @@ pub fn claim(store: &dyn NonceStore, now: i64, key: &KeyId, nonce: &str) -> Clai
     try_claim(store, now, key, nonce).unwrap()
 }
 
-/// Whether the nonce was not used before.
+/// Returns true if the nonce was not used before.
 pub fn is_fresh(claim: Claim) -> bool {
     matches!(claim, Claim::Fresh { .. })
 }
 
-/// Whether a verifier accepts a request that was created at `created` and got this answer.
+/// Returns true if a verifier accepts a request that was created at `created` and got this answer.
 pub fn accepts(answer: &Result<Claim, StoreError>, created: i64) -> bool {
     matches!(answer, Ok(Claim::Fresh { floor }) if at(created) > *floor)
 }
@@ -217,7 +217,7 @@ pub fn what_ends_now_is_expired(place: &dyn StorePlace) {
         let answer = wait(store.claim(at(now), &key(1), "n", at(until))).unwrap();
         assert_eq!(answer, Claim::Expired);
     }
-    // And nothing was written.
+    // The looks have written nothing: the first claim is still fresh.
     assert!(is_fresh(wait(store.claim(at(10), &key(1), "n", at(11))).unwrap()));
 }
 
@@ -233,13 +233,13 @@ pub fn a_start_forgets_what_was_before(place: &dyn StorePlace) {
     }
 }
 
-/// Of 64 threads with one handle, one wins.
+/// Claims one nonce from 64 threads with one handle: exactly one claim is fresh.
 pub fn of_many_threads_one_wins(place: &dyn StorePlace) {
     let store = place.open();
     winners(64, |_| Arc::clone(&store));
 }
 
-/// Of 64 threads with eight handles, one wins.
+/// Claims one nonce from 64 threads with eight handles: exactly one claim is fresh.
 pub fn of_many_handles_one_wins(place: &dyn StorePlace) {
     let handles: Vec<_> = (0..8).map(|_| place.open()).collect();
     winners(64, |thread| Arc::clone(&handles[thread % 8]));
@@ -262,7 +262,8 @@ fn winners(threads: usize, handle: impl Fn(usize) -> Arc<dyn NonceStore>) {
     assert!(wins.iter().all(|won| won.load(Ordering::SeqCst) == 1), "{wins:?}");
 }
 
-/// Of 64 futures on one thread, all begun before any is done, one wins.
+/// Claims one nonce from 64 futures on one thread, all begun before any is done: exactly one claim
+/// is fresh.
 pub fn of_many_tasks_one_wins(place: &dyn StorePlace) {
     let store = place.open();
     let key = key(1);

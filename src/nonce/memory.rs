@@ -46,7 +46,8 @@ pub struct Memory {
     /// Two of its figures, where every claim can read them without waiting for others.
     length: AtomicI64,
     keep: AtomicI64,
-    /// What a start and raised retentions set; sweeping adds to it, see [`Memory::floor_now`].
+    /// The floor set by starts and raised retentions; sweeping raises it further, see
+    /// [`Memory::floor_now`].
     floor: AtomicI64,
     /// The latest moment at which anything was swept, or could have been. Never moves back.
     horizon: AtomicI64,
@@ -130,10 +131,10 @@ impl Memory {
         self.base.plus(i64::from(seconds))
     }
 
-    /// What was swept was kept until the horizon at the latest, and for the whole length from its
-    /// creation at the least: so it was created a length or more before the horizon. While a clock
-    /// only moves forward that is long past every window. Once it has stepped back, this is what
-    /// keeps a swept nonce from being accepted again.
+    /// Returns the floor. A swept nonce was kept until the horizon at the latest, and for the whole
+    /// length from its creation at the least; so its request was created a length or more before
+    /// the horizon. While the clock only moves forward, that is long past every window. After the
+    /// clock has stepped back, this floor keeps a swept nonce from being accepted again.
     fn floor_now(&self) -> Timestamp {
         let horizon = Timestamp::from_unix(self.horizon.load(Ordering::SeqCst));
         let forgotten = horizon.plus(self.length.load(Ordering::SeqCst).saturating_neg());
@@ -206,7 +207,7 @@ impl Memory {
         Ok(Inserted::Done)
     }
 
-    /// Room may be taken by what has passed, in shards that no claim came by lately.
+    /// Frees room in a full store: sweeps the shards until one has removed ended nonces.
     fn make_room(&self, now: i32) -> Result<(), StoreError> {
         for shard in &self.shards {
             let removed = lock(shard)?.make_room(now);

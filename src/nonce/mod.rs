@@ -38,13 +38,13 @@ pub mod within_run;
 
 pub use admin::{About, KeptNonce, ListCursor, NoncePage, StoreAdmin};
 
-/// What the methods of a store return: a boxed future, so that stores are usable as `dyn`. It
+/// A boxed future, as the methods of a store return it, so that stores are usable as `dyn`. It
 /// needs no particular runtime.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Returns the id that stands for a nonce in the stores that several processes share: SHA-256 of the
-/// key id, a zero byte and the nonce. A client chooses the length of its nonces, so they are not
-/// stored themselves. Two keys never share an id, since a key id holds no zero byte.
+/// Returns the id under which shared stores keep a nonce: SHA-256 of the key id, a zero byte and
+/// the nonce. A client chooses the length of its nonces, so the nonces themselves are not stored.
+/// Two keys never share an id, since a key id holds no zero byte.
 pub fn id(key: &KeyId, nonce: &str) -> [u8; 32] {
     let hash =
         Sha256::new().chain_update(key.as_str()).chain_update([0]).chain_update(nonce).finalize();
@@ -137,15 +137,15 @@ pub trait NonceStore: Send + Sync {
         nonce: &'a str,
     ) -> BoxFuture<'a, Result<Option<KnownNonce>, StoreError>>;
 
-    /// Returns the floor as it stands: the store may have forgotten nonces of requests that were
-    /// created at or before it.
+    /// Returns the floor: the store may have forgotten nonces of requests that were created at or
+    /// before it.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be reached.
     fn floor<'a>(&'a self, now: Timestamp) -> BoxFuture<'a, Result<Timestamp, StoreError>>;
 }
 
-/// How long a user of a store needs every claim to be kept, in seconds.
+/// The time for which a user of a store needs every claim to be kept, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     window: u32,
@@ -183,7 +183,7 @@ impl Retention {
         self.margin as i64
     }
 
-    /// Window, ahead and margin together: seconds from creation for which a nonce is kept.
+    /// Returns window, ahead and margin together: seconds from creation for which a nonce is kept.
     pub const fn length(self) -> i64 {
         self.window as i64 + self.ahead as i64 + self.margin as i64
     }
@@ -221,8 +221,8 @@ impl Retention {
 pub enum Claim {
     /// The nonce was not used before, and is used up now.
     Fresh {
-        /// The floor as it stands after the write. A long-running verifier must not accept a request
-        /// that was created at or before it.
+        /// The floor after the write. A long-running verifier must not accept a request that was
+        /// created at or before it.
         floor: Timestamp,
     },
     /// The nonce was used before.
@@ -258,9 +258,9 @@ impl KnownNonce {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WouldClose {
-    /// For how long the store keeps nonces; `None` if no user has said so yet.
+    /// The retention that the store has; `None` if no user has registered one yet.
     pub recorded: Option<Retention>,
-    /// For how long the store was asked to keep them.
+    /// The retention that a user asked for.
     pub wanted: Retention,
 }
 
@@ -309,8 +309,8 @@ impl StoreError {
         StoreError { reason: reason.into(), source: Some(source.into()), would_close: None }
     }
 
-    /// Returns what the store keeps and what it was asked for, if [`NonceStore::register`] was
-    /// refused because it would have closed the store for its other users.
+    /// Returns the recorded and the wanted retention, if [`NonceStore::register`] was refused
+    /// because it would have closed the store for its other users.
     pub fn would_close(&self) -> Option<WouldClose> {
         self.would_close
     }

@@ -10,7 +10,7 @@ use super::url::StoreUrl;
 use super::{NonceStore, Retention, StoreAdmin, StoreError};
 use crate::clock::Timestamp;
 
-/// How to open the store that a URL names.
+/// Options for opening the store that a URL names.
 ///
 /// ```
 /// use mcpid::clock::Timestamp;
@@ -38,7 +38,7 @@ pub struct StoreOptions {
 
 impl fmt::Debug for StoreOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Neither the password nor that of the URL.
+        // The output shows neither this password nor the password of the URL.
         f.debug_struct("StoreOptions").field("url", &self.url).finish_non_exhaustive()
     }
 }
@@ -140,7 +140,8 @@ impl StoreOptions {
         }
     }
 
-    /// Opens the store for an operator: to list what it keeps, or to `prune` it. No store is made.
+    /// Opens the store for an operator: to list its nonces, or to `prune` it. A missing store is an
+    /// error and is not made.
     ///
     /// # Errors
     /// [`StoreError`]: the store does not exist, cannot be used, is in memory, or this build has no

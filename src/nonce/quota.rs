@@ -55,7 +55,8 @@ impl Hasher for KeyIdHasher {
     }
 
     fn write_u64(&mut self, word: u64) {
-        // An odd number whose bits are those of the golden ratio: any such number would do.
+        // The constant is an odd number with the bits of the golden ratio; any odd number with
+        // mixed bits works.
         self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 

@@ -81,18 +81,18 @@ pub use primary::Warning;
 use settings::{RedisSettings, WarningHandler};
 use wire::KeyNames;
 
-/// How long a claim waits for an answer unless the options say otherwise.
+/// The time that a claim waits for an answer unless the options say otherwise.
 const DEFAULT_BUDGET: Duration = Duration::from_secs(2);
 
 /// A claim that is tried again late must still be kept long enough, so its budget has to be much
 /// shorter than the margin, which is 30 seconds at least.
 const MAX_BUDGET: Duration = Duration::from_secs(10);
 
-/// Claims that may wait for answers. Further ones are refused: a server that is so far behind does
-/// not catch up by remembering more.
+/// Maximum number of claims that wait for answers. Further claims are refused: a server with such a
+/// backlog does not catch up if the queue grows.
 const WAITING: usize = 8_192;
 
-/// Where the servers are, and how they are to be used.
+/// The addresses of the servers, and the options for using them.
 pub struct RedisOptions {
     url: RedisUrl,
     budget: Duration,
@@ -116,26 +116,26 @@ impl RedisOptions {
         self
     }
 
-    /// How long a question waits for its answer, further tries included; 2 seconds by default, and
-    /// 10 at most.
+    /// Sets the time that a call waits for its answer, including further tries: 2 seconds by
+    /// default, 10 at most.
     #[must_use]
     pub fn budget(mut self, budget: Duration) -> Self {
         self.budget = budget.min(MAX_BUDGET);
         self
     }
 
-    /// Also uses servers whose `maxmemory-policy` is not `noeviction`. They can throw a nonce away
-    /// that is still needed, without a sign: each such server is a [`Warning::Evicts`].
+    /// Also uses servers whose `maxmemory-policy` is not `noeviction`. Such a server can silently
+    /// remove a nonce that is still needed; each one gives a [`Warning::Evicts`].
     #[must_use]
     pub fn allow_evicting(mut self, allow: bool) -> Self {
         self.evicting_allowed = allow;
         self
     }
 
-    /// Also raises the retention that is recorded on the servers, where this user needs a longer
-    /// one, and is the first to say a window that would close the store for more than 10 minutes.
-    /// Either closes the store for all its users, for `ahead + margin`; without this, it is an
-    /// error ([`StoreError::would_close`]).
+    /// Also raises the retention that the servers have recorded if this user needs a longer one,
+    /// and is the first to register a window that closes the store for more than 10 minutes. Either
+    /// closes the store for all its users for `ahead + margin`; without this option, it is an error
+    /// ([`StoreError::would_close`]).
     #[must_use]
     pub fn allow_raising(mut self, allow: bool) -> Self {
         self.raising_allowed = allow;
@@ -183,9 +183,9 @@ impl RedisOptions {
         let ca =
             ca.map_err(|e| StoreError::because("the file of certificates cannot be read", e))?;
         if url.tls && rustls::crypto::CryptoProvider::get_default().is_none() {
-            // What the program has chosen stays; where it has not, the client library would choose
-            // by what is compiled in, and panic if that were two. An error only means that another
-            // thread was faster.
+            // A crypto provider that the program has installed stays. Without one, the client
+            // library chooses by the compiled features, and panics if they enable two. An error
+            // only means that another thread has installed one first.
             let _chosen = rustls::crypto::ring::default_provider().install_default();
         }
         let keys = KeyNames::new(url.prefix.as_deref());
@@ -215,7 +215,7 @@ pub struct Redis {
     runtime: Handle,
     waiting: AtomicUsize,
     read_only: bool,
-    /// Where it is, without user-info.
+    /// The address of the server, without user-info.
     name: String,
 }
 
@@ -366,7 +366,7 @@ impl fmt::Debug for Redis {
 /// A slot among the waiting claims, released when the claim is answered or dropped.
 struct WaitingSlot<'a> {
     waiting: &'a AtomicUsize,
-    /// No other claim waited when the slot was taken.
+    /// True if no other claim was waiting when the slot was taken.
     alone: bool,
 }
 

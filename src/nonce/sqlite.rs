@@ -50,13 +50,14 @@ mod worker;
 
 use question::{StoreAnswer, StoreQuestion, StoreQueue};
 
-/// How long a claim waits for an answer unless the options say otherwise.
+/// The time that a claim waits for an answer unless the options say otherwise.
 const DEFAULT_BUDGET: Duration = Duration::from_secs(2);
 
 /// Bytes of the file unless the options say otherwise: some ten million nonces.
 const DEFAULT_MAX_BYTES: u64 = 1 << 30;
 
-/// Nonces that one step of [`Sqlite::prune`] removes: what a claim behind it waits for.
+/// Maximum number of nonces that one step of [`Sqlite::prune`] removes, which is also the longest
+/// delay of a waiting claim.
 const PRUNED_PER_STEP: u32 = 1_000;
 
 /// Times beyond this, in seconds, are refused; sums of a few of them fit every integer.
@@ -70,7 +71,7 @@ pub fn boot_id() -> Option<String> {
     (!id.is_empty() && id.len() <= 64).then(|| id.to_owned())
 }
 
-/// Where the file is, and how it is to be opened.
+/// The path of the file, and the options for opening it.
 ///
 /// ```
 /// use mcpid::block_on;
@@ -103,32 +104,32 @@ impl SqliteOptions {
         SqliteOptions { path: path.into(), boot, budget, max_bytes, raising_allowed: false }
     }
 
-    /// How long a question waits for its answer; 2 seconds by default.
+    /// Sets the time that a call waits for its answer; 2 seconds by default.
     #[must_use]
     pub fn budget(mut self, budget: Duration) -> Self {
         self.budget = budget;
         self
     }
 
-    /// How large the file may grow, in bytes; 1 GiB by default. A store that is full refuses what
-    /// is new and forgets nothing.
+    /// Sets the maximum size of the file in bytes; 1 GiB by default. A full store refuses new
+    /// nonces and forgets none.
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// Also raises the retention that the file has recorded, where this user needs a longer one.
-    /// That closes the store for all its users, for `ahead + margin`; without this, it
-    /// is an error ([`StoreError::would_close`]).
+    /// Also raises the retention that the file has recorded if this user needs a longer one. That
+    /// closes the store for all its users for `ahead + margin`; without this option, it is an error
+    /// ([`StoreError::would_close`]).
     #[must_use]
     pub fn allow_raising(mut self, allow: bool) -> Self {
         self.raising_allowed = allow;
         self
     }
 
-    /// Opens the store at `start` for a user who needs `retention`; a file that is not there is
-    /// made, readable for its owner only. Blocks, for the budget at most.
+    /// Opens the store at `start` for a user who needs `retention`. A missing file is made,
+    /// readable for its owner only. Blocks for the budget at most.
     ///
     /// A file that is new, was last opened under another boot id or none, or is not what was noted
     /// beside it, sets the floor to `start + ahead`.
@@ -145,8 +146,8 @@ impl SqliteOptions {
         Ok(store)
     }
 
-    /// Opens a store that is there, only to look into it: nothing is made, and nothing is changed.
-    /// Claims and registering are errors.
+    /// Opens an existing store read-only: no file is made or changed. Claims and registering are
+    /// errors.
     ///
     /// # Errors
     /// As [`SqliteOptions::open`], and where there is no file.
@@ -177,7 +178,7 @@ impl Sqlite {
         question::ask(&self.queue, question).await
     }
 
-    /// Where the file is.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -45,7 +45,7 @@ pub(super) struct NonceHash(pub(super) [u32; 2]);
 struct TableLine {
     ids: [[u32; 2]; PLACES],
     first: [i32; PLACES],
-    /// For how long, low byte first; zero where the place is empty.
+    /// Retention of each entry in seconds, low byte first; zero in an empty slot.
     length: [[u8; 3]; PLACES],
     /// Nonces that lie further on, since this line was full when they came.
     passed: u32,
@@ -55,7 +55,7 @@ const NOTHING: TableLine =
     TableLine { ids: [[0; 2]; PLACES], first: [0; PLACES], length: [[0; 3]; PLACES], passed: 0 };
 
 impl TableLine {
-    /// What is held there, if anything is.
+    /// Returns the nonce in a slot, or `None` if the slot is empty.
     fn get(&self, place: usize) -> Option<HeldNonce> {
         let [low, middle, high] = self.length[place];
         let length = i32::from_le_bytes([low, middle, high, 0]);
@@ -64,7 +64,8 @@ impl TableLine {
     }
 
     fn set(&mut self, place: usize, entry: HeldNonce) {
-        // In bounds by what an entry is; of what is not, too long would be the safe side.
+        // The length is in range for every valid entry; for an invalid one, a retention that is too
+        // long is the safe side.
         let length = entry.kept.saturating_sub(entry.first).clamp(1, LONGEST);
         let [low, middle, high, _] = length.to_le_bytes();
         self.first[place] = entry.first;
@@ -82,12 +83,13 @@ pub(super) struct Shard {
     /// A power of two of them.
     lines: Vec<TableLine>,
     held: usize,
-    /// Where the next step of sweeping begins.
+    /// Index of the line at which the next step of sweeping begins.
     next_line: usize,
     insertions: u32,
-    /// Nothing ends before this second.
+    /// No nonce of the table ends before this second.
     earliest: i32,
-    /// Nothing ends before this second of the lines that this round has swept, and of nonces that came since it began.
+    /// No nonce in the lines swept in this round, and no nonce added since it began, ends before
+    /// this second.
     next_earliest: i32,
 }
 
@@ -131,7 +133,7 @@ impl Shard {
         self.lines[line].get(place)
     }
 
-    /// Holds it, in place of what it held for the same id.
+    /// Inserts a nonce, or replaces the entry of the same id.
     pub(super) fn insert(&mut self, id: NonceHash, entry: HeldNonce) {
         self.insertions = self.insertions.wrapping_add(1);
         self.earliest = self.earliest.min(entry.kept);
@@ -148,7 +150,7 @@ impl Shard {
         self.held += 1;
     }
 
-    /// There is room.
+    /// Puts an entry into the first free slot; the caller has made sure that the table has room.
     fn put(&mut self, id: [u32; 2], entry: HeldNonce) {
         let mut at = self.home(&NonceHash(id));
         loop {
@@ -173,7 +175,7 @@ impl Shard {
                 }
             }
         }
-        // What this round has swept lies elsewhere now.
+        // The new table has other lines, so the round of sweeping begins anew.
         (self.next_line, self.next_earliest) = (0, i32::MAX);
     }
 
@@ -196,8 +198,8 @@ impl Shard {
         self.step(now)
     }
 
-    /// Removes what is kept no longer until there is something, or all was looked at: for a store
-    /// that is full. Once nothing is found, nothing is looked for until the next second that counts.
+    /// Sweeps a full table until a slot is free or all lines were looked at. If no slot became
+    /// free, the next search waits until the next second in which a nonce ends.
     pub(super) fn make_room(&mut self, now: i32) -> usize {
         for _ in 0..=2 * self.lines.len().div_ceil(LINES_PER_STEP) {
             if self.earliest > now {

@@ -1,4 +1,4 @@
-//! Where nonces are kept, as one text:
+//! The URL of a nonce store:
 //!
 //! ```text
 //! memory:[?max=N]
@@ -24,45 +24,46 @@ mod parse;
 pub enum StoreUrl {
     /// In the memory of this process.
     Memory {
-        /// How many live nonces at most, where the text says it.
+        /// Maximum number of live nonces, if the text gives it.
         max: Option<usize>,
     },
-    /// In an SQLite file.
+    /// An SQLite file.
     Sqlite {
         /// The file, as it was written.
         path: PathBuf,
     },
-    /// On Redis or Valkey.
+    /// A Redis or Valkey store.
     Redis(RedisUrl),
 }
 
-/// One server, several, or those that say where the servers are.
+/// The URL of one or several Redis servers, or of the Sentinels or cluster nodes that name them.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RedisUrl {
     /// `rediss`: over TLS.
     pub tls: bool,
-    /// What the addresses are those of.
+    /// The role of the servers at the addresses.
     pub topology: Topology,
-    /// At least one; exactly one where there is one server.
+    /// The addresses: exactly one for a single server, else at least one.
     pub addresses: Vec<ServerAddress>,
-    /// Who connects, decoded.
+    /// The user name, decoded.
     pub user: Option<String>,
-    /// With what, decoded, if it stands in the text. It had better not: others see arguments.
+    /// The password, decoded, if the text holds one. Other users of the machine can see it in
+    /// arguments, so a file is better.
     pub password: Option<Zeroizing<String>>,
     /// The number of the database; 0 where the text does not say.
     pub database: u32,
-    /// What every key begins with, where the text says it.
+    /// The prefix of every key, if the text gives it.
     pub prefix: Option<String>,
     /// The file with the certificates that TLS trusts, where the text says it.
     pub ca: Option<PathBuf>,
 }
 
-/// How the servers at the addresses belong together.
+/// The relation between the servers at the addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Topology {
-    /// One server.
+    /// A single server.
     Single,
     /// Some nodes of a cluster.
     Cluster,
@@ -73,7 +74,7 @@ pub enum Topology {
     },
 }
 
-/// Where a server listens.
+/// The host and port of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerAddress {
@@ -87,14 +88,14 @@ pub struct ServerAddress {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreUrlError {
-    /// No scheme that is known.
+    /// The text begins with no known scheme.
     #[error("not a nonce store such as memory:, sqlite:PATH or redis://HOST")]
     Scheme,
-    /// Something behind `memory:` that is not `?max=N` with N from 8 on.
+    /// `memory:` is followed by anything but `?max=N` with N of 8 or more.
     #[error("memory: takes nothing but ?max=N, a whole number of at least 8")]
     Memory,
-    /// Something behind `sqlite:` that is no path, or a path with `?`, which looks like an option,
-    /// or with `//` in front, which looks like a host.
+    /// `sqlite:` is not followed by a path, or by a path with `?`, which looks like an option, or
+    /// with `//` in front, which looks like a host.
     #[error("sqlite: takes a path and no options")]
     Sqlite,
     /// The part of a Redis URL that cannot be read.
@@ -115,7 +116,7 @@ impl StoreUrl {
         }
     }
 
-    /// Whether the text itself held a password.
+    /// Returns true if the text itself held a password.
     pub fn holds_password(&self) -> bool {
         matches!(self, StoreUrl::Redis(RedisUrl { password: Some(_), .. }))
     }
@@ -140,7 +141,7 @@ fn sqlite(rest: &str) -> Result<StoreUrl, StoreUrlError> {
 }
 
 impl fmt::Display for StoreUrl {
-    /// As it can be parsed again, but for user-info, which is left out.
+    /// Writes the URL so that it can be parsed again, but without its user-info.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StoreUrl::Memory { max: None } => f.write_str("memory:"),

@@ -9,8 +9,9 @@ use super::{BoxFuture, Claim, KnownNonce, NonceStore, Retention, StoreError, id}
 use crate::clock::Timestamp;
 use crate::key::KeyId;
 
-/// Bytes of SHA-256 that stand for a nonce. 24 bytes leave 96 bits of work for a search for two
-/// nonces that collide; all that such a pair gains is a false replay of the searcher's own requests.
+/// Number of bytes of the SHA-256 under which a nonce is kept. 24 bytes leave 96 bits of work for a
+/// search for two nonces that collide; such a pair only makes the searcher's own second request a
+/// false replay.
 const ID: usize = 24;
 
 /// The number of sets. Of many sets, few grow at the same time, and only a growing set holds its old
@@ -43,7 +44,7 @@ impl Default for WithinRun {
 }
 
 impl WithinRun {
-    /// Whether this pair is new.
+    /// Inserts a pair of key and nonce; returns true if it is new.
     fn insert(&self, key: &KeyId, nonce: &str) -> bool {
         let digest = id(key, nonce);
         let (start, rest) = digest.split_at(ID);
@@ -64,7 +65,7 @@ impl NonceStore for WithinRun {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// Also claims a nonce whose `until` has passed: a recorded request may be years old.
+    /// Claims a nonce even if its `until` has passed: a recorded request may be years old.
     fn claim<'a>(
         &'a self,
         now: Timestamp,
@@ -83,7 +84,7 @@ impl NonceStore for WithinRun {
         _until: Timestamp,
     ) -> BoxFuture<'a, Result<Claim, StoreError>> {
         let claim = match self.insert(key, nonce) {
-            // There is no floor: requests before this run are not judged.
+            // The floor is the earliest time: requests before this run are not judged.
             true => Claim::Fresh { floor: Timestamp::from_unix(i64::MIN) },
             false => Claim::Replayed { first: None },
         };

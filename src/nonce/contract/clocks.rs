@@ -19,7 +19,7 @@ pub fn a_claim_lasts_while_any_clock_could_accept_it(place: &dyn StorePlace) {
     for claimed in [-4 * AHEAD, -1, 0, 1, 4 * WINDOW + 3] {
         for replayed in [claimed.max(0), 4 * WINDOW, 4 * WINDOW + 3] {
             for ahead in [0, 1, 4 * MARGIN - 1, 4 * MARGIN] {
-                // Each round is later than the one before, so that no clock seems to step back.
+                // Each round is later than the round before, so that no clock seems to step back.
                 rounds += 1;
                 let created = rounds * 500;
                 let clock = |quarters: i64| created + quarters.div_euclid(4);
@@ -49,7 +49,7 @@ pub fn a_claim_is_gone_after(place: &dyn StorePlace) {
     let store = place.open();
     assert!(is_fresh(claim(&*store, 10, &key(1), "n")));
     let until = wait(store.peek(at(10), &key(1), "n")).unwrap().unwrap().until.unix() - START;
-    // Not longer than twice the time for which it is needed.
+    // The store keeps a nonce for at most twice the time for which it is needed.
     assert!((10 + LENGTH..=10 + LENGTH + AHEAD + 1).contains(&until), "{until}");
     assert!(!is_fresh(claim(&*store, until - 1, &key(1), "n")));
     place.pass(until);
@@ -77,7 +77,8 @@ pub fn a_longer_window_raises_the_floor(place: &dyn StorePlace) {
     assert_eq!(floor, at(20 + 60 + 300));
     assert!(!accepts(&try_claim(&*store, 100, &key(1), "low"), 100));
     assert!(accepts(&try_claim(&*store, 381, &key(1), "high"), 381));
-    // And keeps for the longer time, also for who only asked for the shorter.
+    // The store keeps every nonce for the longer time, also nonces of users that asked for the
+    // shorter one.
     let seen = wait(store.peek(at(381), &key(1), "high")).unwrap().unwrap();
     assert!(seen.until >= at(381 + 300 + 60 + 300), "{seen:?}");
     wait(store.register(at(400), Retention::new(300, 60))).unwrap();
@@ -102,7 +103,7 @@ pub fn a_longer_window_is_refused_unless_allowed(place: &dyn StorePlace) {
         assert_eq!(would_close.recorded, Some(retention()));
         assert_eq!(would_close.seconds(), seconds);
         assert!(error.to_string().contains(&format!("for {seconds} s")), "{error}");
-        // Nothing has changed, for any user.
+        // The refusal has changed nothing, for any user.
         for (handle, store) in [(1, &store), (2, &other)] {
             assert!(wait(store.floor(at(20))).unwrap() <= at(AHEAD), "{longer:?}");
             let nonce = format!("{longer:?} {handle}");
@@ -111,15 +112,16 @@ pub fn a_longer_window_is_refused_unless_allowed(place: &dyn StorePlace) {
             assert!(until <= at(20 + LENGTH + AHEAD + 1), "{until:?}");
         }
     }
-    // As much, or less, is always allowed; and once one user has raised it, so is the longer one.
+    // An equal or shorter retention is always allowed; once one user has raised the retention, the
+    // longer one is allowed too.
     wait(other.register(at(20), retention())).unwrap();
     wait(place.open_to_raise().register(at(20), Retention::new(300, 60))).unwrap();
     wait(other.register(at(21), Retention::new(300, 60))).unwrap();
     assert_eq!(wait(other.floor(at(21))).unwrap(), at(20 + 60 + 300));
 }
 
-/// A clock that steps forward and back makes no used nonce fresh. For stores that go by the times
-/// that they are told; a store with a clock of its own has a test of its own.
+/// A clock that steps forward and back makes no used nonce fresh. This part is for stores that use
+/// the caller's times; a store with a clock of its own has a test of its own.
 pub fn a_clock_that_steps_makes_nothing_fresh_again(place: &dyn StorePlace) {
     let store = place.open_to_raise();
     let key = key(1);
@@ -130,7 +132,7 @@ pub fn a_clock_that_steps_makes_nothing_fresh_again(place: &dyn StorePlace) {
     for i in 0..300 {
         assert!(is_fresh(claim(&*store, 3_600, &key, &format!("ahead-{i}"))));
     }
-    // And back again, inside the window.
+    // The clock steps back, inside the window.
     for i in 0..20 {
         let answer = try_claim(&*store, 101, &key, &format!("old-{i}"));
         assert!(!accepts(&answer, 100), "{answer:?}");
@@ -158,6 +160,6 @@ pub fn times_out_of_reach_are_errors(place: &dyn StorePlace) {
         assert!(wait(store.claim(now, &key(1), "n", until)).is_err(), "{now:?} {until:?}");
     }
     assert_eq!(wait(store.claim(far, &key(1), "n", far)).unwrap(), Claim::Expired);
-    // It goes on as if nothing had been.
+    // The store works on after these errors.
     assert!(accepts(&try_claim(&*store, 10, &key(1), "n"), 10));
 }

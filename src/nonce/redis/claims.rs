@@ -26,11 +26,12 @@ const BATCH: usize = 128;
 /// meanwhile gathers, and shares the next one.
 const UNDER_WAY: usize = 2;
 
-/// How long a claim waits for that. A primary that does not answer must not hold up the others.
+/// Maximum time that a batch waits for an earlier pipeline to end. A primary that does not answer
+/// must not hold up the others.
 const GATHERING: Duration = Duration::from_millis(1);
 
-/// How long is waited before each further try. The first one comes at once: most connections that
-/// fail can be made anew.
+/// The pause before each further try. The first retry comes at once: most connections that fail can
+/// be made anew.
 const PAUSES: [Duration; 3] =
     [Duration::ZERO, Duration::from_millis(50), Duration::from_millis(200)];
 
@@ -53,7 +54,7 @@ enum ClaimOutcome {
     Done(Claim),
     /// The retention is longer than we knew.
     KeptTooShort,
-    /// Nothing is known about it, and its tag has to be settled.
+    /// The state of the tag is unknown, and has to be settled.
     Unsettled,
     Failed(RedisFault),
 }
@@ -90,10 +91,10 @@ pub(super) async fn serve(
     }
 }
 
-/// A claim that comes while no other one is under way is sent at once, by the caller's thread: another
-/// thread would only cost time, and there is nothing to gather. Only where all is as usual: a known
-/// primary, a connection that stands, no reading of all epochs due. In all other cases this returns
-/// `None`, and the same claim, with the same token, goes the way of all others.
+/// Sends a claim at once, in the caller's thread, if no other claim is under way: a second thread
+/// would only cost time, and there is no batch to gather. Requires a known primary, an open
+/// connection, and no reading of all epochs due. In all other cases returns `None`, and the same
+/// claim, with the same token, goes through the queue.
 pub(super) async fn alone(
     engine: &RedisEngine,
     job: &mut PendingClaim,
@@ -205,10 +206,10 @@ async fn attempt(
     }
 }
 
-/// One pipeline for all: the claims; behind them the epochs under which they were made; and what
-/// the server's clock and counters said then. What the server forgot before a claim shows
-/// behind it. Once a second the epochs of all its tags are looked at: where nonces end early, by
-/// a clock that has stepped back since, the server has removed only some of what ended.
+/// Sends one pipeline: the claims, then the epochs under which they are made, then `TIME` and the
+/// counters. So the answer shows whatever the server forgot before a claim. Once a second the
+/// epochs of all tags of the server are read: a clock that ran ahead and has stepped back since may
+/// have ended only some of the nonces early.
 async fn try_once(
     engine: &Arc<RedisEngine>,
     map: &TagMap,
@@ -232,7 +233,8 @@ async fn try_once(
         at.push(Some(count));
         count += 1;
         if job.extend {
-            // Also if another caller's token is there: a claim may always be kept for longer.
+            // The end is also moved if another caller's token is there: a claim may always be kept
+            // for longer.
             pipeline.cmd("PEXPIRE").arg(&key).arg(ms).arg("GT");
             count += 1;
         }
@@ -289,7 +291,7 @@ fn judge(
     evicted: u64,
 ) -> Result<ClaimOutcome, RedisFault> {
     match set {
-        // Nothing was there; or our own token was, from a try whose answer we never saw.
+        // The key was missing, or it held our own token from a try whose answer was lost.
         Value::Nil => {}
         Value::BulkString(held) if *held == job.token.as_bytes() => {}
         Value::BulkString(held) => {

@@ -16,10 +16,10 @@ use super::wire::{COMPARE_AND_SET, Epoch, Tag};
 use crate::clock::Timestamp;
 use crate::nonce::WouldClose;
 
-/// How often a question is asked if the connection fails or another server has become the primary.
+/// Maximum number of tries of a command whose connection fails or whose primary has changed.
 pub(super) const TRIES: u32 = 4;
 
-/// How often an epoch is written while others write it, too.
+/// Maximum number of tries to write an epoch while other users write it too.
 const ROUNDS: u32 = 8;
 
 /// For how many seconds a store that knows no window yet, since it is new or forgot, may be closed
@@ -38,30 +38,31 @@ pub(super) struct RedisEngine {
     latest_time: Mutex<(Timestamp, Instant)>,
 }
 
-/// How long claims are kept.
+/// The retentions that this handle knows.
 #[derive(Clone, Copy)]
 struct KnownRetention {
-    /// What users of this handle asked for, and were granted.
+    /// The longest retention granted to users of this handle.
     own: Option<Retention>,
-    /// That and what was read in epochs.
+    /// The longest of `own` and the retentions that were read in epochs.
     known: Retention,
 }
 
-/// What a new epoch has to record, and for whom.
+/// The requirements for new epochs: their retention, and the tags that get one.
 #[derive(Clone, Copy)]
 struct EpochRequest {
     retention: Option<Retention>,
-    /// Even where that closes the store for others.
+    /// Raise the retention, even if other users are refused meanwhile.
     raising: bool,
-    /// Also those that will do: it is not known what was forgotten.
+    /// Write new epochs for all tags, also for tags whose epoch is valid, because it is unknown
+    /// which nonces were lost.
     all: bool,
 }
 
-/// What an epoch says about the claims of its tag.
+/// The validity of an epoch for the claims of its tag.
 pub(super) enum EpochStanding {
     /// The claims can be relied on.
     Good(Epoch),
-    /// It has to be written first: it is of another term, or for a shorter retention.
+    /// The epoch has to be written first: it has another term, or a shorter retention.
     Other,
     /// The same, and what goes missing with an epoch, or is evicted, was there: nonces of all the
     /// server's tags may be lost.
@@ -88,7 +89,8 @@ impl RedisEngine {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What users of this handle were granted. The lock is let go of here: it is not taken twice.
+    /// Returns the retention granted to users of this handle. The lock is released on return, so it
+    /// is never taken twice.
     pub(super) fn own(&self) -> Option<Retention> {
         self.kept().own
     }
@@ -155,7 +157,7 @@ impl RedisEngine {
         Ok(if long_enough { EpochStanding::Good(epoch) } else { EpochStanding::Other })
     }
 
-    /// Sees to it that everything is kept for `retention` from now on.
+    /// Makes the servers keep all nonces for `retention` from now on.
     ///
     /// A user that may not raise it looks at every epoch before one is written: a refusal has
     /// changed nothing. What was granted once needs no leave again, also where it was forgotten.
@@ -194,8 +196,8 @@ impl RedisEngine {
         Ok(())
     }
 
-    /// The highest floor of all tags. Where an epoch has to be written before the next claim, its
-    /// floor is the one that it would be given now.
+    /// Returns the highest floor of all tags. An epoch that has to be written before the next claim
+    /// counts with the floor that it would get now.
     pub(super) async fn floor(self: &Arc<Self>, now: Timestamp) -> Result<Timestamp, RedisFault> {
         Ok(self.about(now).await?.floor)
     }
@@ -272,7 +274,7 @@ impl RedisEngine {
                 .iter()
                 .map(|answer| self.standing_for(link, answer, evicted, want.retention))
                 .collect::<Result<Vec<_>, _>>()?;
-            // What is missed in one place may be missing in another.
+            // Keys that are missing under one tag may be missing under the others too.
             let all = want.all || standings.iter().any(|s| matches!(s, EpochStanding::Lost));
             let mut pipeline = Pipeline::new();
             let mut written = Vec::new();
@@ -302,7 +304,7 @@ impl RedisEngine {
             for ((tag, text), answer) in written.into_iter().zip(answers) {
                 match answer {
                     Value::BulkString(held) if held == text.as_bytes() => {}
-                    // Another user wrote it; that epoch may be good enough.
+                    // Another user has written the epoch; it may be good enough.
                     Value::BulkString(_) => missed.push(tag),
                     Value::ServerError(error) => {
                         return Err(RedisFault::refused(&link.place, &error));
@@ -327,7 +329,8 @@ impl RedisEngine {
         now: Timestamp,
         all: bool,
     ) -> Result<(), RedisFault> {
-        // Many claims find out at once; behind the first one there is nothing left to write.
+        // Many claims find the loss at once; after the first has settled it, the others find the
+        // epochs valid.
         let _settling = node.settling.lock().await;
         let tags = self.nodes.map().await?.tags(node);
         let want = EpochRequest { retention: self.own(), raising: true, all };
@@ -348,7 +351,7 @@ impl RedisEngine {
         let own = own.unwrap_or(Retention::new(0, 0));
         let retention = old.as_ref().map_or(own, |old| old.retention.united(own));
         let floor = retention.floor_when_raised(now);
-        // A floor never sinks, also if the writer's clock is behind.
+        // A floor never sinks, even if the writer's clock is late.
         let floor = old.map_or(floor, |old| old.floor.max(floor));
         Epoch { term: link.term().to_string(), floor, retention, evicted }
     }

@@ -8,10 +8,10 @@ use super::StoreError;
 use crate::nonce::WouldClose;
 use crate::nonce::url::ServerAddress;
 
-/// What may help against a fault.
+/// The action that may help against a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FaultRemedy {
-    /// Nothing that we could do.
+    /// No action helps.
     GiveUp,
     /// Asking again, on this connection.
     Retry,
@@ -92,7 +92,7 @@ impl RedisFault {
         RedisFault::new(FaultRemedy::Reconnect, format!("{place} gave an odd answer: {what}"))
     }
 
-    /// Whether the server wants to know who asks.
+    /// Returns true if the server demands authentication.
     pub(super) fn wants_user(&self) -> bool {
         self.user_wanted
     }

@@ -58,8 +58,8 @@ pub(super) async fn run(engine: Arc<RedisEngine>) {
     }
 }
 
-/// Looks at everything that a claim would be judged by, settles what has to be, and puts off the
-/// end of the epochs of `node`: all of them or, where one is lost, none.
+/// Reads the same state as a claim would, settles the tags that need it, and renews the epochs of
+/// `node`: all of them, or none if one is lost.
 async fn beat(engine: &Arc<RedisEngine>, map: &TagMap, node: &Arc<Node>) -> Result<(), RedisFault> {
     let link = node.link(&engine.settings).await?;
     let tags = map.tags(node);
@@ -80,7 +80,8 @@ async fn beat(engine: &Arc<RedisEngine>, map: &TagMap, node: &Arc<Node>) -> Resu
         if let EpochStanding::Lost = engine.standing(&link, epoch, look.evicted)? {
             return engine.settle_node(&link, node, now, false).await;
         }
-        // One of another term is not believed, and not lost either: a slot that has moved here.
+        // An epoch of another term is not used, but not lost either: its slot has moved to this
+        // server.
         if let Value::BulkString(text) = epoch
             && let Some(epoch) = Epoch::read(text)
         {

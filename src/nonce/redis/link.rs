@@ -1,4 +1,4 @@
-//! A connection to one primary, and what is known about who is at its other end.
+//! A connection to one primary, and the identity of the server at its other end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,8 +16,8 @@ use super::primary::Primary;
 use super::settings::RedisSettings;
 use crate::nonce::url::{ServerAddress, Topology};
 
-/// How long a server is taken for what it said that it is. A server that is put down, fetches the
-/// data of another and is made primary again needs longer.
+/// The time for which the identity of a server is trusted. A server that is demoted, fetches the
+/// data of another and is promoted again needs longer.
 const TRUSTED: Duration = Duration::from_secs(1);
 
 /// A connection. Anything can be asked on it at any time; answers come in the order of questions.
@@ -81,12 +81,12 @@ impl ServerLink {
         Arc::clone(&self.state().term)
     }
 
-    /// Whether it was asked for who it is a moment ago.
+    /// Returns true if the server's identity was read within [`TRUSTED`].
     pub(super) fn is_known(&self) -> bool {
         self.state().asked.elapsed() < TRUSTED
     }
 
-    /// Whether it is time to ask who is there. Says so once a second.
+    /// Returns true if the identity of the server has to be read again, once a second.
     pub(super) fn is_to_be_asked(&self) -> bool {
         let mut state = self.state();
         let now = Instant::now();
@@ -120,7 +120,7 @@ pub(super) fn info() -> Cmd {
     info
 }
 
-/// What is asked behind every claim: a third of the work of [`info`].
+/// Returns the command that is sent after every claim: a third of the work of [`info`].
 pub(super) fn counters() -> Cmd {
     let mut info = redis::cmd("INFO");
     info.arg("stats");
@@ -200,7 +200,7 @@ async fn open(
             who = who.set_password(password.as_str());
         }
     }
-    // Without a delay: a claim is one small packet, and its caller waits for it.
+    // `TCP_NODELAY`: a claim is one small packet, and its caller waits for it.
     let tcp = TcpSettings::default().set_nodelay(true);
     let info = address.into_connection_info().map_err(lost)?;
     let info = info.set_redis_settings(who).set_tcp_settings(tcp);

@@ -13,7 +13,7 @@ use super::{BoxFuture, KnownNonce, Redis, Retention, StoreError};
 use crate::clock::Timestamp;
 use crate::nonce::{About, KeptNonce, ListCursor, NoncePage, StoreAdmin};
 
-/// Where a page ended: in which of the primaries, and at which cursor of `SCAN`.
+/// The end of a page: the index of the primary, and its `SCAN` cursor.
 struct ScanPosition {
     nodes: Arc<[Arc<Node>]>,
     at: usize,
@@ -177,7 +177,7 @@ impl RedisEngine {
             }
             let seen = seen(now, value, ttl, self.longest());
             let seen = seen.ok_or_else(|| RedisFault::odd(&link.place, "a claim"))?;
-            // It may have ended since its name was given.
+            // The claim may have ended after `SCAN` returned its key.
             if let Some(seen) = seen {
                 kept.push(KeptNonce { id, first: seen.first, until: seen.until });
             }

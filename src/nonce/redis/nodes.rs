@@ -1,5 +1,5 @@
-//! Which server holds which tags: the only server, the primary of the Sentinels, or the primaries
-//! of a cluster.
+//! The mapping of tags to servers: one server, the primary of the Sentinels, or the primaries of a
+//! cluster.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,22 +16,22 @@ use super::watch::{Loss, ServerReading, ServerWatch};
 use super::wire::{Tag, slot};
 use crate::nonce::url::{ServerAddress, Topology};
 
-/// How long to wait for the other Sentinels once one has answered.
+/// The time to wait for the other Sentinels once one has answered.
 const OTHERS: Duration = Duration::from_millis(200);
 
-/// How long an answer of the Sentinels is used. A primary that they have replaced and cannot
-/// reach does not know that, and goes on answering.
+/// The time for which an answer of the Sentinels is used. A primary that was replaced while it was
+/// unreachable does not know it, and goes on answering.
 const TRUSTED: Duration = Duration::from_secs(1);
 
 /// A primary, connected or not.
 pub(super) struct Node {
     address: ServerAddress,
-    /// One connects, the others wait for it.
+    /// Held by the task that connects, while other tasks wait for its connection.
     connecting: tokio::sync::Mutex<()>,
-    /// One settles its tags.
+    /// Held by the task that settles the tags of this node.
     pub(super) settling: tokio::sync::Mutex<()>,
     current: Mutex<Option<Arc<ServerLink>>>,
-    /// What its answers have shown so far, also those on connections that are gone.
+    /// The readings of this server so far, also those over connections that have ended.
     watch: Mutex<Option<ServerWatch>>,
 }
 
@@ -95,7 +95,7 @@ impl Node {
 /// A node and the tags that it holds.
 pub(super) type NodeTags = (Arc<Node>, Vec<Tag>);
 
-/// Which node holds which tags.
+/// The node of each tag.
 pub(super) struct TagMap {
     nodes: Vec<Arc<Node>>,
     /// For each tag, which of the nodes.
@@ -144,7 +144,7 @@ impl TagMap {
 pub(super) struct NodeFinder {
     settings: Arc<RedisSettings>,
     map: Mutex<Option<Arc<TagMap>>>,
-    /// Those of the latest map, which keep their connections when it is found anew.
+    /// The nodes of the latest map. They keep their connections when the map is read anew.
     nodes: Mutex<Vec<Arc<Node>>>,
     finding: tokio::sync::Mutex<()>,
     checking: AtomicBool,
@@ -178,7 +178,7 @@ impl NodeFinder {
 
     /// Forgets a map that was wrong, or may be.
     pub(super) fn forget(&self, wrong: &Arc<TagMap>) {
-        // Where there is one server there is nothing to find.
+        // A single server needs no search.
         if self.settings.url.topology != Topology::Single {
             lock(&self.map).take_if(|map| Arc::ptr_eq(map, wrong));
         }
@@ -228,7 +228,7 @@ impl NodeFinder {
         }
     }
 
-    /// Asks the Sentinels again, behind what is going on, if that was long ago.
+    /// Asks the Sentinels again in the background, if their last answer is old.
     fn check(self: &Arc<Self>, map: &Arc<TagMap>) {
         let Topology::Sentinel { master } = &self.settings.url.topology else { return };
         if map.found.elapsed() < TRUSTED || self.checking.swap(true, Ordering::SeqCst) {
@@ -237,7 +237,7 @@ impl NodeFinder {
         let (nodes, map, master) = (Arc::clone(self), Arc::clone(map), master.clone());
         tokio::spawn(async move {
             let asking = ask_sentinels(&nodes.settings, &master);
-            // Where none answers, the primary that is known is as good as any.
+            // If no Sentinel answers, the known primary is kept.
             let found = timeout(nodes.settings.budget, asking).await.ok().and_then(Result::ok);
             // Unless it was found anew in the meantime.
             if let Some(address) = found
@@ -249,7 +249,8 @@ impl NodeFinder {
         });
     }
 
-    /// The first node that answers is believed; if it is behind, those that it names will say so.
+    /// Returns the map of the first node that answers. If that node has an old map, the nodes in it
+    /// redirect us.
     async fn ask_cluster(&self) -> Result<TagMap, RedisFault> {
         let mut asked = JoinSet::new();
         for address in self.settings.url.addresses.clone() {
@@ -374,7 +375,8 @@ fn text(value: &Value) -> Option<&str> {
     }
 }
 
-/// Nothing panics while it holds one of these locks, and each guards what is whole at any time.
+/// Locks a mutex, also a poisoned one: no code panics while it holds one of these locks, and the
+/// guarded values are consistent at any time.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

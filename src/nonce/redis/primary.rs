@@ -1,4 +1,4 @@
-//! What a server says about itself in `INFO`, and whether the store can use it.
+//! The answer of a server to `INFO`, and the check whether the store can use the server.
 
 use std::fmt;
 
@@ -9,23 +9,24 @@ use crate::nonce::url::ServerAddress;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
-    /// The server throws away what it still needs when its memory is full, and was allowed to.
+    /// The server evicts keys that the store needs when its memory is full, and the options allow
+    /// that.
     Evicts {
-        /// Where it listens.
+        /// The address of the server.
         server: String,
-        /// Its `maxmemory-policy`.
+        /// The `maxmemory-policy` of the server.
         policy: String,
     },
-    /// The server keeps no append-only file: what it held is gone after a restart. Nothing is
-    /// accepted twice for that, but epochs and the retentions of others are forgotten too.
+    /// The server keeps no append-only file, so a restart loses its keys. No nonce is accepted
+    /// twice because of that, but epochs and the retentions of other users are lost too.
     NotPersistent {
-        /// Where it listens.
+        /// The address of the server.
         server: String,
     },
-    /// The server goes on alone where it cannot reach its replicas (`min-replicas-to-write` is 0):
-    /// if Sentinel puts another in its place, both answer for a while.
+    /// The server accepts writes without its replicas (`min-replicas-to-write` is 0): if Sentinel
+    /// promotes another server, both answer for a while.
     Unguarded {
-        /// Where it listens.
+        /// The address of the server.
         server: String,
     },
 }
@@ -53,15 +54,15 @@ impl fmt::Display for Warning {
 /// A server that was asked for `INFO`.
 #[derive(Debug)]
 pub(super) struct Primary {
-    /// What an epoch names. The server's `run_id` changes with every start. A server that was
-    /// put down and made primary again without a restart has lost what the one in between had,
-    /// and kept its `run_id`; where its data turned into its own, then, is part of the term. So
-    /// are the keys that its last loading found, since `DEBUG RELOAD` loads without a restart, and
-    /// the number of the database, which `SWAPDB` puts in another's place.
+    /// The term, as epochs name it. It holds the server's `run_id`, which changes with every start.
+    /// A server that was demoted and promoted again without a restart keeps its `run_id` but has
+    /// lost the writes in between; so the offset at which its replication history changed is part
+    /// of the term. So are the number of keys that its last loading found, since `DEBUG RELOAD`
+    /// loads without a restart, and the number of the database, which `SWAPDB` exchanges.
     pub(super) term: String,
     pub(super) policy: String,
     pub(super) persistent: bool,
-    /// It stops without its replicas.
+    /// True if the server refuses writes without its replicas.
     pub(super) guarded: bool,
 }
 
@@ -115,7 +116,7 @@ impl Primary {
         })
     }
 
-    /// That it keeps what it holds.
+    /// Checks that the server does not evict keys, or that the options allow it.
     ///
     /// # Errors
     /// It evicts, and that was not allowed.

@@ -10,9 +10,9 @@ use crate::nonce::url::RedisUrl;
 pub(super) type WarningHandler = Arc<dyn Fn(Warning) + Send + Sync>;
 
 pub(super) struct RedisSettings {
-    /// With the password, from the URL or the options.
+    /// The URL, with the password from the URL or the options.
     pub(super) url: RedisUrl,
-    /// The certificates that TLS trusts, PEM; the system's where there are none.
+    /// The certificates that TLS trusts, as PEM; `None` for the certificates of the system.
     pub(super) ca: Option<Vec<u8>>,
     pub(super) keys: KeyNames,
     pub(super) budget: Duration,

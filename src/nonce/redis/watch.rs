@@ -1,5 +1,5 @@
-//! What the answers of a server show about keys that it may have lost while its epochs stayed:
-//! counters that were set back, and a clock that ran differently from our timer.
+//! Signs that a server has lost keys although its epochs are still there: counters that were set
+//! back, and a clock that ran at another speed than our timer.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,14 +11,15 @@ use super::fault::RedisFault;
 use super::primary::field;
 use crate::nonce::url::ServerAddress;
 
-/// How far the server's clock may run ahead of our timer, or behind it, in microseconds. Every
-/// claim is kept for the margin of 30 seconds or more beyond what exact clocks need.
+/// Maximum distance between the server's clock and our timer, in microseconds. Every claim is kept
+/// for the margin of 30 seconds or more beyond what exact clocks need.
 const SLACK: i64 = 5_000_000;
 
-/// How long readings of the clock count. Two such periods are longer than a usual claim is kept.
+/// The time for which readings of the clock count. Two such periods are longer than a usual claim
+/// is kept.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// What a server said behind a claim: `TIME`, and the counters of `INFO stats`.
+/// The server's answers after a claim: `TIME`, and the counters of `INFO stats`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ServerReading {
     asked: Instant,
@@ -27,7 +28,7 @@ pub(super) struct ServerReading {
     server: i64,
     /// Commands that it has processed since its start, or since its counters were reset.
     commands: u64,
-    /// Keys that it has evicted, likewise.
+    /// Number of keys that the server has evicted since its start.
     pub(super) evicted: u64,
 }
 
@@ -53,7 +54,8 @@ impl ServerReading {
 pub(super) enum Loss {
     /// The server's clock stepped forward: keys end early.
     ClockForward,
-    /// It stepped back, perhaps to where it was before an earlier step, or to an older snapshot.
+    /// The clock stepped back, perhaps after an earlier step forward, or because an older snapshot
+    /// was restored.
     ClockBack,
     /// The counters were reset: keys may have been evicted before that.
     CountersReset,
@@ -69,7 +71,7 @@ impl fmt::Display for Loss {
     }
 }
 
-/// What is remembered of the readings of one server, over all connections to it.
+/// The readings of one server, over all connections to it.
 #[derive(Debug)]
 pub(super) struct ServerWatch {
     /// The term of the primary: with another one all epochs are written anew, and so is this.
@@ -84,8 +86,8 @@ pub(super) struct ServerWatch {
     loss: Option<Loss>,
 }
 
-/// By how much the server's clock was ahead of our timer, in microseconds: at least and at most,
-/// since an answer was made at some time between question and answer.
+/// The lead of the server's clock over our timer, in microseconds, as a range: the server read its
+/// clock at some time between command and answer.
 #[derive(Clone, Copy, Debug)]
 struct Period {
     since: Instant,
@@ -108,12 +110,12 @@ impl ServerWatch {
         }
     }
 
-    /// Whether these looks are at the same term.
+    /// Returns true if these readings belong to the term `term`.
     pub(super) fn is_of(&self, term: &str) -> bool {
         *self.term == *term
     }
 
-    /// Takes in a look, and says what it shows, or an earlier one has shown.
+    /// Records a reading and returns the loss that it, or an earlier one, has shown.
     pub(super) fn take(&mut self, look: &ServerReading) -> Option<Loss> {
         let now = Period::new(self.begun, look.asked, look);
         if self.loss.is_none() {
@@ -178,7 +180,7 @@ fn read_time(place: &ServerAddress, time: &Value) -> Result<i64, RedisFault> {
     server.ok_or_else(|| RedisFault::odd(place, "no TIME"))
 }
 
-/// How many keys the server has evicted, by an answer to `INFO stats`.
+/// Returns the number of evicted keys in an answer to `INFO stats`.
 pub(super) fn evicted(place: &ServerAddress, info: &Value) -> Result<u64, RedisFault> {
     read_counters(place, info).map(|(_, evicted)| evicted)
 }

@@ -1,4 +1,4 @@
-//! KeyNames, tokens and epochs, as they stand on the server.
+//! Keys, tokens and epochs in the form in which the server holds them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,7 +15,7 @@ const REACH: i64 = 1 << 40;
 /// same slot as the epoch that goes with them.
 pub(super) type Tag = u8;
 
-/// How keys begin, and how they go on.
+/// The names of the keys of a store, which begin with its prefix.
 pub(super) struct KeyNames {
     prefix: String,
 }
@@ -30,8 +30,8 @@ impl KeyNames {
         format!("{}{{{tag:02x}}}:{}", self.prefix, URL_SAFE_NO_PAD.encode(id))
     }
 
-    /// What `SCAN` has to match for all claims. In its patterns some characters are not
-    /// themselves, and a prefix can hold them.
+    /// Returns the pattern with which `SCAN` matches all claims. Pattern characters in the prefix
+    /// are escaped.
     pub(super) fn claims(&self) -> String {
         let mut pattern = String::with_capacity(self.prefix.len() + 6);
         for c in self.prefix.chars() {
@@ -43,7 +43,7 @@ impl KeyNames {
         pattern + "{??}:*"
     }
 
-    /// The id that a key stands for, if it is a claim's, letter for letter.
+    /// Returns the id in a key, or `None` if the key is not exactly the key of a claim.
     pub(super) fn id_of(&self, key: &[u8]) -> Option<[u8; 32]> {
         let (_, text) = key.split_at_checked(key.len().checked_sub(43)?)?;
         let id = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
@@ -68,19 +68,19 @@ pub(super) fn slot(tag: Tag) -> u16 {
     crc % 16_384
 }
 
-/// The value of a claim: when it was made, which `peek` returns, and 16 random bytes, by which
-/// the caller that made it recognises it.
+/// Returns the value of a claim: the time of the claim, which `peek` returns, and 16 random bytes,
+/// by which the caller recognises its own claim.
 pub(super) fn token(now: Timestamp, random: [u8; 16]) -> String {
     format!("{}.{}", now.unix(), URL_SAFE_NO_PAD.encode(random))
 }
 
-/// When a claim was made, if its value says so.
+/// Returns the time of a claim, if its value holds one.
 pub(super) fn first(token: &[u8]) -> Option<Timestamp> {
     let (seconds, _) = std::str::from_utf8(token).ok()?.split_once('.')?;
     seconds.parse().ok().filter(|s: &i64| s.abs() <= REACH).map(Timestamp::from_unix)
 }
 
-/// What a `GET` and a `PTTL` of a claim say, read at `now`.
+/// Reads the answers to `GET` and `PTTL` of a claim, read at `now`.
 pub(super) fn seen(
     now: Timestamp,
     value: &Value,
@@ -88,7 +88,7 @@ pub(super) fn seen(
     keep: i64,
 ) -> Option<Option<KnownNonce>> {
     match (value, ttl) {
-        // It may end between the two.
+        // The claim may end between the two commands.
         (Value::Nil, _) | (_, Value::Int(-2)) => Some(None),
         (Value::BulkString(token), Value::Int(ms)) => {
             // Another program removed its end: it is kept at least for as long as if it were new.
@@ -109,7 +109,7 @@ pub(super) fn milliseconds(now: Timestamp, until: Timestamp, keep: i64) -> Optio
         .map(|seconds| seconds.saturating_mul(1_000))
 }
 
-/// Under what the claims of one tag stand.
+/// The record that covers the claims of one tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Epoch {
     /// The primary's term that it was written in, see [`super::primary::Primary::term`].
@@ -128,14 +128,14 @@ impl Epoch {
         format!("{term} {} {window} {ahead} {evicted}", floor.unix())
     }
 
-    /// For how long an epoch outlives the last sign of life of a user, in milliseconds. A claim is
-    /// kept for so much longer than anything can be accepted that bears its nonce. So a clock that
-    /// steps far enough to end a nonce early ends the epoch too, even if it steps back unseen.
+    /// Milliseconds until an epoch expires unless a user renews it: `ahead + margin`. A claim is
+    /// kept for that much longer than its request can be accepted. So a step of the clock that ends
+    /// a nonce too early ends the epoch too, even if the clock steps back unseen.
     pub(super) fn lifetime(retention: Retention) -> i64 {
         retention.ahead().saturating_add(retention.margin()).saturating_mul(1_000)
     }
 
-    /// What cannot be read was damaged, and is as good as missing.
+    /// Reads an epoch. An unreadable epoch was damaged, and is treated as missing.
     pub(super) fn read(text: &[u8]) -> Option<Self> {
         let mut words = std::str::from_utf8(text).ok()?.split(' ');
         let mut next = || words.next();
@@ -147,13 +147,14 @@ impl Epoch {
         let floor = Timestamp::from_unix(floor.parse().ok()?);
         let retention = Retention::new(window.parse().ok()?, ahead.parse().ok()?);
         let epoch = Epoch { term: term.to_owned(), floor, retention, evicted };
-        // One spelling only.
+        // An epoch has one spelling only.
         (epoch.text().as_bytes() == text).then_some(epoch)
     }
 }
 
-/// Writes an epoch that ends by itself unless another user was faster; answers with what stands there then. `SET`
-/// itself can compare only in versions that are younger than those we ask for.
+/// Writes an epoch with an expiry unless another user was faster; returns the epoch that the server
+/// then holds. `SET` itself can compare only in versions newer than the oldest that the store
+/// supports.
 pub(super) const COMPARE_AND_SET: &str = "\
 local held = redis.call('GET', KEYS[1]) or ''
 if held == ARGV[1] then

@@ -1,4 +1,4 @@
-//! What can be wrong with the file, and whether opening it anew may help.
+//! Faults of the file, and whether opening it anew may help.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use super::StoreError;
 pub(super) struct SqliteFault {
     reason: &'static str,
     detail: Option<String>,
-    /// Whether the file has to be opened anew.
+    /// True if the file has to be opened anew.
     pub(super) reopen: bool,
 }
 

@@ -1,5 +1,5 @@
-//! The file itself: made so that only its owner can read it, opened without following links, told
-//! from other files, and looked after while it is open.
+//! The file itself: it is made readable for its owner only, opened without following links,
+//! distinguished from other files, and checked while it is open.
 
 use std::cell::Cell;
 use std::fs::{self, OpenOptions};
@@ -15,26 +15,27 @@ use super::last_claim::{Claimed, FileVersion, LastClaim, beside};
 use super::state::{self, Opening};
 use super::{Retention, SqliteOptions};
 
-/// "mcpi": what the header of our files says that they are.
+/// "mcpi": the application id in the header of our files.
 const APPLICATION: i64 = 0x6d63_7069;
 
-/// The layout of the tables. A store of a newer one is refused: what it promises is unknown here.
+/// The version of the tables. A file of a newer version is refused, because its rules are unknown
+/// here.
 const VERSION: i64 = 1;
 
-/// Pages in the log after which they are written to where they belong, the one time that a disk
-/// is waited for: 16 MiB. Ids are spread over the whole table, so a longer log saves much: a page
-/// that changed often is written once.
+/// Number of log pages after which SQLite copies them to the database file: 16 MiB. Only this
+/// checkpoint waits for the disk. Ids are spread over the whole table, so a longer log saves much:
+/// a page that changed often is written once.
 const LOG_PAGES: u32 = 4_096;
 
 /// SQLite's page size, which its limit counts in.
 const PAGE: u64 = 4_096;
 
-/// Closing a file drops every lock that this process has on it (POSIX), those of another
-/// connection too. So a file is made, and let go of, before any store of this process can have it open.
+/// Held while a file is made. Closing a file drops every lock that this process has on it (POSIX),
+/// also those of other connections. So a new file is closed again before any store of this process
+/// can have it open.
 static MAKING: Mutex<()> = Mutex::new(());
 
-/// How often it is looked again whether another process has noted a change of its own, and the
-/// pause before each look.
+/// Number of checks whether another process has noted its change, and the pause before each check.
 const LOOKS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -42,7 +43,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub(super) struct FileOpener {
     options: SqliteOptions,
     pub(super) read_only: bool,
-    /// What was granted to our users so far.
+    /// The longest retention granted to users of this handle.
     pub(super) granted: Option<Retention>,
     /// A file was open before, and could not be used any more. The file that is there now may be
     /// another one, or may have lost something.
@@ -54,8 +55,8 @@ pub(super) struct OpenFile {
     pub(super) connection: Connection,
     path: PathBuf,
     identity: FileIdentity,
-    /// The note beside it, and the version of the file that we noted last; none where it is only
-    /// read.
+    /// The note beside the file, and the version of the file that we noted last; `None` for a store
+    /// that is only read.
     noted: Option<(LastClaim, Cell<FileVersion>)>,
 }
 
@@ -90,12 +91,14 @@ impl FileOpener {
             true => OpenFlags::SQLITE_OPEN_READ_ONLY,
             false => OpenFlags::SQLITE_OPEN_READ_WRITE,
         };
-        // Without CREATE: it would follow the umask. Without a mutex: one thread has it.
+        // The flag CREATE is left out, since it would follow the umask. One thread has the
+        // connection, so no mutex is needed.
         let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let connection = Connection::open_with_flags(&path, flags)?;
-        // Shorter than the budget, so that a claim is told that another program has the lock.
+        // The timeout is shorter than the budget, so that a claim still gets the error that another
+        // program holds the lock.
         connection.busy_timeout(self.options.budget * 3 / 4)?;
-        // What a file holds is data: it must not call functions.
+        // The content of a file is data: its schema must not call functions.
         connection.pragma_update(None, "trusted_schema", false)?;
         connection.pragma_update(None, "cell_size_check", true)?;
         let new = is_new(&connection)?;
@@ -182,7 +185,8 @@ impl OpenFile {
         Err(SqliteFault::new("the file was changed by another program while it was open"))
     }
 
-    /// Notes what is there now, after a commit with `claimed` as its last claim, if it had any.
+    /// Notes the present version of the file after a commit, with `claimed` as its last claim if it
+    /// had any.
     ///
     /// # Errors
     /// The note cannot be written.
@@ -205,7 +209,7 @@ impl OpenFile {
             && closed
             && FileIdentity::of_file(&path).is_ok_and(|now| now.is_same_file(&identity))
         {
-            // Without it, the next to open the file sets a floor.
+            // If the note cannot be written, the next process that opens the file sets a floor.
             let _noted = last.write(|| version(&path), None, false);
         }
     }
@@ -226,8 +230,8 @@ impl OpenFile {
     }
 }
 
-/// The last claim that is noted, if what is noted is the very version of the file at `path` that is
-/// there. A process that shares it may be about to note a change.
+/// Returns the noted last claim, if the note describes exactly the present version of the file at
+/// `path`. A process that shares the file may be about to note a change.
 #[allow(clippy::option_option, reason = "a note without a claim is a note")]
 fn last_of(last: &LastClaim, path: &Path) -> Option<Option<Claimed>> {
     for look in 0..LOOKS {
@@ -272,7 +276,7 @@ fn make(path: &Path) -> Result<(), SqliteFault> {
     }
 }
 
-/// Whether nothing is in the file yet.
+/// Returns true if the file is still empty.
 ///
 /// # Errors
 /// Something is, and it is no store, or one of a newer version.

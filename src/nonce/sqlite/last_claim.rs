@@ -1,4 +1,4 @@
-//! The last claim, noted beside the file: what shows that an older copy was put in its place.
+//! The last claim, noted in a second file: it shows that an older copy has replaced the store.
 //!
 //! A copy carries along everything that a file says about itself. So a second file, `NAME-last`,
 //! says which file was written last (device and inode), when it changed (its `ctime`, which the
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::fault::SqliteFault;
 
-/// How the note begins. A note in another form counts as none.
+/// The start of a note. A note in another form is ignored.
 const FORM: &str = "mcpid-last/1";
 
 /// Bytes of a note, filled up with blanks: written over in place, it needs no room on a full disk.
@@ -25,15 +25,15 @@ pub(super) type FileVersion = [i64; 4];
 /// A claim: its id, and until when it was to be kept at least.
 pub(super) type Claimed = ([u8; 32], i64);
 
-/// What is noted.
+/// The content of a note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LastClaimNote {
     pub(super) version: FileVersion,
     pub(super) claimed: Option<Claimed>,
 }
 
-/// The file that the note is in. It is locked while it is written, together with the look at the
-/// store that it tells of, so that no process overwrites what it has not seen.
+/// The file with the note. It stays locked from the look at the store until the note about it is
+/// written, so that no process overwrites a newer note with an older one.
 #[derive(Debug)]
 pub(super) struct LastClaim {
     file: File,
@@ -60,7 +60,7 @@ impl LastClaim {
         Ok(LastClaim { file })
     }
 
-    /// What is noted, if it can be read.
+    /// Returns the note, if it can be read.
     pub(super) fn read(&self) -> Option<LastClaimNote> {
         let mut text = Vec::with_capacity(LENGTH + 1);
         let mut file = &self.file;
@@ -128,7 +128,7 @@ impl LastClaimNote {
             _ => return None,
         };
         let note = LastClaimNote { version: [device, inode, seconds, nanos], claimed };
-        // One spelling only.
+        // A note has one spelling only.
         (form == FORM && note.text() == text).then_some(note)
     }
 }

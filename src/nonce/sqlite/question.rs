@@ -1,4 +1,4 @@
-//! What callers ask the worker, and what it answers.
+//! The calls to the worker thread, and its answers.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use super::{About, Claim, KeptNonce, KnownNonce, Retention, StoreError};
 use crate::clock::Timestamp;
 use crate::work_queue::{QueueError, QueueLimits, Work, WorkQueue, lock};
 
-/// The most questions that may wait. Further questions are refused: a server that is so far behind
-/// does not catch up by remembering more.
+/// Maximum number of calls that wait. Further calls are refused: a server with such a backlog does
+/// not catch up if the queue grows.
 const WAITING: usize = 8_192;
 
 /// The most questions that share one commit.
 const BATCH: usize = 512;
 
-/// What can be asked; times in seconds.
+/// A call to the worker; times in seconds.
 pub(super) enum StoreQuestion {
-    /// `raising`: even where that closes the store for its other users.
+    /// Register a retention; `raising` raises it even if other users are refused meanwhile.
     Register {
         now: i64,
         retention: Retention,
@@ -44,7 +44,7 @@ pub(super) enum StoreQuestion {
     },
 }
 
-/// What is answered.
+/// An answer of the worker.
 pub(super) enum StoreAnswer {
     Done,
     Claim(Claim),

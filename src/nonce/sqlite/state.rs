@@ -12,8 +12,8 @@ use super::last_claim::Claimed;
 use super::{REACH, Retention};
 use crate::nonce::WouldClose;
 
-/// `WITHOUT ROWID`: the id is what is looked for, so the table is its own index. The second index
-/// is for sweeping, and its entries come in the order of time, which costs least.
+/// The tables. `WITHOUT ROWID`: every search is by id, so the table is its own index. The second
+/// index is for sweeping; its entries arrive in the order of time, which costs least.
 const TABLES: &str = "
     CREATE TABLE used (
         id BLOB PRIMARY KEY,
@@ -36,19 +36,20 @@ const TABLES: &str = "
 pub(super) struct Opening<'a> {
     pub(super) now: i64,
     pub(super) boot: Option<&'a str>,
-    /// Whether the boot id may show that nothing is lost.
+    /// True if an equal boot id shows that no claim is lost.
     pub(super) trusted: bool,
-    /// The last claim that was noted beside the file. Where it is missing, others are.
+    /// The last claim that was noted beside the file. If the file does not hold it, other claims
+    /// may be missing too.
     pub(super) last: Option<Claimed>,
-    /// What a file that is made now has to know from the start.
+    /// The retention that a new file records from the start.
     pub(super) asked: Option<Retention>,
-    /// What was granted to our users before: a file that records less is raised to it.
+    /// The retention granted to our users before: a file that records less is raised to it.
     pub(super) granted: Option<Retention>,
     pub(super) application: i64,
     pub(super) version: i64,
 }
 
-/// The one row, as far as it is not SQL's business alone.
+/// The columns of the only row that Rust code needs.
 struct Row {
     boot: Option<String>,
     retention: Retention,
@@ -56,11 +57,12 @@ struct Row {
     horizon: i64,
 }
 
-/// Makes the tables of a new file, and sets the floor where nonces may be missing: in a new file,
-/// in one that was last opened under another boot id or none, and in one that is not what was
-/// noted beside it. All in one step.
+/// Makes the tables of a new file, and sets the floor if nonces may be missing: in a new file, in a
+/// file that was last opened under another boot id or none, and in a file that differs from the
+/// note beside it. All of this is one transaction.
 pub(super) fn settle(connection: &Connection, opening: &Opening<'_>) -> Result<(), SqliteFault> {
-    // Immediate: who has read before it writes may find that another one was faster.
+    // An immediate transaction takes the write lock first, so no other writer comes between its
+    // reads and its writes.
     let behaviour = TransactionBehavior::Immediate;
     let change = rusqlite::Transaction::new_unchecked(connection, behaviour)?;
     let made: i64 = change.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -80,8 +82,8 @@ pub(super) fn settle(connection: &Connection, opening: &Opening<'_>) -> Result<(
             && row.holds(&change, opening.last)?;
         if !known {
             let ahead = opening.granted.map_or(0, Retention::ahead).max(row.retention.ahead());
-            // The clock of a machine that has just booted may be behind, and be put right later;
-            // the latest claim that did not get lost says where it has been at least.
+            // The clock of a machine that has just booted may be late, and be corrected afterwards;
+            // the latest claim in the file is a lower bound of the time.
             let latest = opening.now.max(row.latest(&change)?);
             row.floor = row.floor.max(latest.saturating_add(ahead));
             row.boot = opening.boot.map(str::to_owned);
@@ -123,7 +125,7 @@ pub(super) fn retention(connection: &Connection) -> Result<Retention, SqliteFaul
     Ok(Row::read(connection)?.retention)
 }
 
-/// The floor as it stands.
+/// Returns the present floor.
 pub(super) fn floor(connection: &Connection) -> Result<i64, SqliteFault> {
     let row = Row::read(connection)?;
     Ok(row.floor.max(row.horizon.saturating_sub(row.retention.length())))
@@ -162,7 +164,7 @@ impl Row {
         Ok(())
     }
 
-    /// Whether `last` is there, or was swept in its time.
+    /// Returns true if `last` is in the file, or was swept after its end.
     fn holds(&self, connection: &Connection, last: Option<Claimed>) -> Result<bool, SqliteFault> {
         let Some((id, until)) = last else { return Ok(true) };
         let sql = "SELECT count(*) FROM used WHERE id = ?1";
@@ -170,8 +172,8 @@ impl Row {
         Ok(found > 0 || until <= self.horizon)
     }
 
-    /// The latest moment at which anything in the file can have been claimed or swept, by what is
-    /// kept: nothing ends earlier than the whole time after its claim.
+    /// Returns the latest moment at which any claim in the file can have been made or swept: a kept
+    /// nonce ends no earlier than a full retention after its claim.
     fn latest(&self, connection: &Connection) -> Result<i64, SqliteFault> {
         let last: Option<i64> =
             connection.query_row("SELECT max(kept) FROM used", [], |row| row.get(0))?;
@@ -179,7 +181,7 @@ impl Row {
         Ok(claimed.max(self.horizon))
     }
 
-    /// Whether `more` is more than was recorded.
+    /// Raises the recorded retention so that it covers `more`; returns true if that changed it.
     fn raise(
         &mut self,
         connection: &Connection,

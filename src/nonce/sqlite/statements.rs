@@ -7,8 +7,8 @@ use super::question::{StoreAnswer, StoreQuestion};
 use super::{About, Claim, KeptNonce, KnownNonce, StoreError, state};
 use crate::clock::Timestamp;
 
-/// One statement a claim: it takes the retention that holds as it writes, and answers with the
-/// floor that holds as it has written.
+/// The statement of a claim: it uses the retention at the time of the write, and returns the floor
+/// after the write.
 pub(super) const CLAIM: &str = "
     INSERT INTO used (id, first, kept)
     SELECT ?1, ?2, max(?3, ?2 + keep) FROM state WHERE one = 1
@@ -37,8 +37,8 @@ impl<'c> Statements<'c> {
         })
     }
 
-    /// Does what is asked, within the transaction that is open, if one is. What is refused to the
-    /// one who asked is no fault of the others.
+    /// Answers one call, inside the open transaction if there is one. A refusal of one call leaves
+    /// the other calls of the batch as they are.
     pub(super) fn answer(
         &mut self,
         question: &StoreQuestion,
@@ -77,7 +77,7 @@ impl<'c> Statements<'c> {
         match self.find(id)? {
             Some((first, kept)) if kept > now => Ok(Claim::Replayed { first: Some(time(first)) }),
             Some(_) => self.claim_again(now, id, until),
-            // Neither new nor there: the row that says how long to keep it is missing.
+            // The nonce is neither new nor present: the row with the retention is missing.
             None => Err(SqliteFault::new("the file is damaged")),
         }
     }
@@ -108,8 +108,8 @@ impl<'c> Statements<'c> {
             Some(row) => Some(row.get(0)?),
             None => None,
         };
-        // To the end: outside a transaction the commit is part of the last step, and dropping the
-        // rows before it would drop its error too.
+        // The rows are read to the end: outside a transaction the commit is part of the last step,
+        // and dropping the rows before it would drop its error too.
         while rows.next()?.is_some() {}
         Ok(floor)
     }
@@ -119,7 +119,7 @@ impl<'c> Statements<'c> {
         Ok(self.find.query_row(params![id], pair).optional()?)
     }
 
-    /// Whether there is anything to sweep.
+    /// Returns true if any nonce has ended and can be swept.
     pub(super) fn has_passed(&mut self, now: i64) -> Result<bool, SqliteFault> {
         Ok(self.passed.exists(params![now])?)
     }

@@ -11,7 +11,7 @@ use crate::work_queue::{QueueWorker, QueuedTask, Taken};
 
 type Question = Arc<QueuedTask<StoreWork>>;
 
-/// The most nonces that are removed behind a batch of claims; that takes some milliseconds.
+/// Maximum number of nonces that are removed after a batch of claims; that takes some milliseconds.
 const SWEPT: u32 = 256;
 
 /// Claims after which the worker sweeps, if a second does not pass before. A quarter of the nonces
@@ -160,13 +160,14 @@ fn batch(
             Err(_) => Ok(()),
         };
         if !connection.is_autocommit() {
-            // Its own failure is seen by what it leaves behind.
+            // A failed rollback shows in the state of the connection.
             let _ = connection.execute_batch("ROLLBACK");
         }
         ended?;
     }
     let answers = answers?;
-    // After the commit: a file that was deleted before it has taken the claims along.
+    // The check comes after the commit: if the file was deleted before, the claims are lost with
+    // it.
     file.check()?;
     let both = questions.iter().zip(&answers).rev();
     let claimed = both.into_iter().find_map(|(question, answer)| match (&question.task, answer) {
@@ -195,8 +196,8 @@ fn latest(questions: &[Question]) -> Option<i64> {
     times.max()
 }
 
-/// When to sweep: every second or every few claims, and behind every batch while nonces that have
-/// ended are left.
+/// The times of sweeping: every second or every few claims, and after every batch while ended
+/// nonces are left.
 struct Sweeping {
     claims: usize,
     second: i64,

@@ -1,4 +1,4 @@
-//! The table against a map that cannot be wrong: what is held, what is found, and what is swept.
+//! Tests the table against a simple map: insertion, lookup and sweeping.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;
@@ -22,7 +22,8 @@ impl SeededNumbers {
     }
 }
 
-/// That it holds exactly these, that each can be found, and that every count is right.
+/// Checks that the table holds exactly the entries of the model, that each can be found, and that
+/// every count is right.
 fn check(shard: &Shard, model: &HashMap<[u32; 2], HeldNonce>) {
     assert_eq!(shard.held, model.len());
     let mut passed = vec![0_u32; shard.lines.len()];
@@ -56,7 +57,7 @@ fn any_run(seed: u64, homes: u64, lifetime: u64, insertions: i32) {
         let now = i / 20;
         let removed = shard.sweep(now);
         let before = model.len();
-        // What may have been swept; the rest has to be there.
+        // Ended nonces may have been swept; all others must be there.
         if removed > 0 {
             let lines = &shard;
             model.retain(|id, entry: &mut HeldNonce| {
@@ -97,7 +98,7 @@ fn it_holds_what_a_map_would() {
 #[test]
 fn a_table_wraps_around_at_its_end() {
     let (mut shard, mut model) = (Shard::default(), HashMap::new());
-    // All want the last line, in a table of any size.
+    // All ids belong to the last line, in a table of any size.
     for i in 0..40 {
         let (id, entry) = ([u32::MAX, i], HeldNonce { first: 0, kept: 10 });
         shard.insert(NonceHash(id), entry);
@@ -124,7 +125,7 @@ fn the_sweep_keeps_up_and_takes_small_steps() {
         shard.insert(NonceHash(id), HeldNonce { first: now, kept: now + lifetime });
         most = most.max(shard.held);
     }
-    // What is live, and a quarter of it at most that waits to be swept.
+    // The table holds the live nonces, and at most a quarter more that wait to be swept.
     let live = usize::try_from(a_second * lifetime).unwrap();
     assert!(most <= live + live / 4 + 200, "{most} {live}");
 }

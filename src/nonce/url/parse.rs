@@ -74,7 +74,7 @@ pub(super) fn redis(text: &str) -> Result<RedisUrl, StoreUrlError> {
 
 type PasswordText = Zeroizing<String>;
 
-/// `USER`, `USER:PASSWORD` or `:PASSWORD` before the last `@`; what is left are the hosts.
+/// Splits `USER`, `USER:PASSWORD` or `:PASSWORD` before the last `@` from the hosts after it.
 fn user_info(
     authority: &str,
 ) -> Result<(Option<String>, Option<PasswordText>, &str), StoreUrlError> {
@@ -144,7 +144,7 @@ fn options(query: Option<&str>) -> Result<(Option<String>, Option<String>), Stor
             return Err(StoreUrlError::Redis(why));
         }
     }
-    // Braces would move keys into another slot of a cluster than the one that goes with them.
+    // Braces would move a claim into another slot of a cluster than its epoch.
     if let Some(prefix) = &prefix
         && (prefix.len() > 64
             || !prefix.bytes().all(|b| b.is_ascii_graphic() && b != b'{' && b != b'}'))
@@ -165,7 +165,8 @@ fn decoded(text: &str) -> Result<String, StoreUrlError> {
     let bad = StoreUrlError::Redis(
         "a percent sign of the Redis URL has no two hex digits behind it, or what comes out is no text",
     );
-    // All the room at once: a vector that grows would leave copies of a password behind.
+    // The vector gets its full capacity at once: a vector that grows leaves copies of a password in
+    // freed memory.
     let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

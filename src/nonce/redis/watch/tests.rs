@@ -14,13 +14,13 @@ const SECOND: i64 = 1_000_000;
 
 impl FakeServer {
     fn new() -> Self {
-        // Far enough from the start of the machine's timer.
+        // The start is far enough from the start of the machine's timer to subtract from it.
         let begun = Instant::now() + Duration::from_secs(1_000);
         let look = FakeServer::look(begun, 0, 0, 0, 100);
         FakeServer { begun, watch: ServerWatch::new("term".into(), &look) }
     }
 
-    /// At `ms`, with an answer `slow` milliseconds later, from a clock that is `ahead`.
+    /// Returns a reading at `ms`, answered `slow` milliseconds later, from a clock that is `ahead`.
     fn look(begun: Instant, ms: u64, slow: u64, ahead: i64, commands: u64) -> ServerReading {
         ServerReading {
             asked: begun + Duration::from_millis(ms),
@@ -44,7 +44,7 @@ fn a_clock_that_runs_like_our_timer_shows_nothing() {
         let (slow, ahead) = (i % 7 * 1_500, i64::try_from(i % 5).unwrap() * SECOND);
         assert_eq!(server.sees(i * 10_000, slow, ahead, 100 + i), None, "{i}");
     }
-    // Nothing was asked for a day, and the server's quartz is one of the worst.
+    // A day passes without a reading, and the server's quartz is one of the worst.
     assert_eq!(server.sees(186_400_000, 0, 10 * SECOND, 20_000), None);
 }
 
@@ -56,7 +56,7 @@ fn a_step_shows_and_stays_until_it_is_settled() {
             assert_eq!(server.sees(1_000, 0, 0, 101), None);
             let ahead = ahead * seconds * SECOND;
             assert_eq!(server.sees(2_000, 0, ahead, 102), Some(loss));
-            // Back where it was: what it has lost in between is lost.
+            // The clock steps back to where it was: the nonces that ended in between are lost.
             assert_eq!(server.sees(3_000, 0, 0, 103), Some(loss));
         }
     }
