@@ -30,7 +30,7 @@ pub struct ReportedAddress {
     pub last: String,
 }
 
-/// How often a reason occurred.
+/// A reason and the number of requests that it applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Times {

@@ -68,7 +68,7 @@ pub(super) fn volume(time: &OverTime) -> String {
 /// The most bars of a share chart, which is small.
 const MOST_BARS: usize = 32;
 
-/// Returns how many buckets one bar of a share chart stands for.
+/// Returns the number of buckets that one bar of a share chart covers.
 pub(super) fn buckets_a_bar(time: &OverTime) -> usize {
     time.buckets.len().div_ceil(MOST_BARS).max(1)
 }

@@ -13,7 +13,7 @@ use crate::page::{PageStyle, breakable, capital, text};
 use super::figures::{self, count, grouped, minute, percent, span};
 use super::summary::{ReportedOperation, RolloutReport};
 
-/// The first bytes of every page, by which a page is recognised.
+/// The first bytes of every page. They tell a report from other files.
 pub const MARK: &str = "<!doctype html>\n<!-- mcpid gateway report -->\n";
 
 static STYLE: LazyLock<PageStyle> = LazyLock::new(|| PageStyle::new(include_str!("report.css")));

@@ -39,7 +39,7 @@ impl RefusalCause {
         }
     }
 
-    /// Returns a phrase for such requests, to stand behind their number.
+    /// Returns a phrase for such requests, to be printed after their number.
     pub(super) fn phrase(self) -> &'static str {
         let RefusalCause::Code(code) = self else {
             return match self {

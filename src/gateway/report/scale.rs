@@ -125,7 +125,7 @@ impl Series {
         }
     }
 
-    /// Merges buckets until they are as wide as those of `scale`.
+    /// Merges neighbouring buckets until they are as wide as the buckets of `scale`.
     pub(super) fn coarsen(&mut self, scale: &Scale) {
         let fine = std::mem::take(&mut self.0);
         for cell in fine {

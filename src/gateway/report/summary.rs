@@ -15,7 +15,7 @@ use super::scale::Cell;
 use super::{RolloutTally, VerdictCounts};
 
 /// The report. Its fields are the members of the JSON report, in this order. Members may be added;
-/// `version` changes only if a member changes its meaning. Times are RFC 3339 in UTC; those of
+/// `version` changes only if a member changes its meaning. Times are RFC 3339 in UTC; times of
 /// buckets are seconds since 1970.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
@@ -41,7 +41,8 @@ pub struct RolloutReport {
     pub open: u64,
     /// Requests that the upstream or the gateway failed to answer.
     pub failed: u64,
-    /// The operations; those first of which strict mode would refuse most requests.
+    /// The operations, sorted: first the operations with the most requests that strict mode would
+    /// refuse.
     pub operations: Vec<ReportedOperation>,
     /// All operations beyond the limit together.
     pub other_operations: Option<Count>,
@@ -88,7 +89,7 @@ pub struct Count {
     pub(super) last_unverified_at: Option<Timestamp>,
 }
 
-/// How often one reason occurred.
+/// A reason and the number of requests with this reason.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Why {
@@ -122,7 +123,7 @@ pub struct UnjudgedRefusals {
     pub requests: u64,
 }
 
-/// One operation.
+/// The counts of one operation.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct ReportedOperation {
