@@ -164,7 +164,14 @@ impl NonceOutcome {
     }
 }
 
-/// The proof that a request passed all twelve steps: the key that authorised it, and when.
+/// The result for a request that no step has refused: its signature holds over the head and the
+/// body, and its key is trusted and may do this.
+///
+/// Whether the request was used before is in [`Verified::seen`]. Only [`NonceOutcome::Fresh`] of a
+/// verifier that claims nonces ([`Replay::Claim`](super::Replay::Claim) or
+/// [`Replay::ClaimOnce`](super::Replay::ClaimOnce)) proves that this is the first use. With every
+/// other [`Replay`](super::Replay) no nonce was claimed in the store of a server, so the same
+/// request may also be accepted elsewhere.
 #[derive(Clone, Debug)]
 pub struct Verified {
     pub(super) held: Vec<HeldCandidate>,
