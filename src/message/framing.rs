@@ -1,7 +1,7 @@
-//! Where the body of a captured request begins and ends (RFC 9112 section 6).
+//! Finds where the body of a captured request begins and ends (RFC 9112 section 6).
 //!
-//! Request smuggling uses two readers that see different ends of one request. So each field that
-//! takes part in framing may stand once, and only in its plainest spelling.
+//! Request smuggling uses two readers that see different ends of one request. So each field of the
+//! framing may occur only once, and only in its plainest spelling.
 
 use std::borrow::Cow;
 

@@ -146,7 +146,7 @@ pub fn json(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// `text` as one word of a POSIX shell, quoted only where it has to be.
+/// Returns `text` as one word of a POSIX shell, quoted only if necessary.
 pub fn shell_word(text: &str) -> Cow<'_, str> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./:=@%+,".contains(&b);
     if !text.is_empty() && text.bytes().all(plain) {

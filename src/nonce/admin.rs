@@ -6,7 +6,7 @@ use std::fmt;
 use super::{BoxFuture, Retention, StoreError};
 use crate::clock::Timestamp;
 
-/// What an operator can do with a store that outlives its process.
+/// The tasks of an operator with a store that outlives its process.
 ///
 /// ```no_run
 /// use mcpid::block_on;

@@ -1,5 +1,5 @@
-//! What every nonce store promises, as tests: for the stores of this crate and for stores that are
-//! written elsewhere. With the feature `store-contract`.
+//! The contract of nonce stores, as tests: for the stores of this crate and for stores of other
+//! crates. Requires the feature `store-contract`.
 //!
 //! A store's own test names a place where a store was just made, at [`START`], with nothing in it,
 //! for a window of 30 seconds and 5 ahead ([`retention`]):
@@ -194,7 +194,7 @@ pub fn one_nonce_of_two_keys_is_two(place: &dyn StorePlace) {
     }
 }
 
-/// `peek` shows what was claimed, and changes nothing.
+/// `peek` returns the claim, and changes nothing.
 pub fn a_look_changes_nothing(place: &dyn StorePlace) {
     let store = place.open();
     for _ in 0..3 {

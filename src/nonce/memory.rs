@@ -96,7 +96,7 @@ impl Memory {
         Memory { floor: AtomicI64::new(i64::MIN), ..self }
     }
 
-    /// What names a nonce, and in which shard: 70 bits of SHA-256 over salt, key id, a zero byte
+    /// Returns the id of a nonce and its shard: 70 bits of SHA-256 over salt, key id, a zero byte
     /// and the nonce.
     ///
     /// Hashed, because its length is the client's choice. Salted, because its first bytes place it

@@ -1,16 +1,16 @@
-//! The table of a shard of the memory store: what is held, and until when.
+//! The table of a shard of the memory store: its nonces, and the end of each.
 //!
 //! ```text
 //! line (64 bytes): 4 ids of 8 bytes · 4 × when claimed · 4 × for how long · how many went by
 //! ```
 //!
-//! A nonce is looked for in the line that its id names, and in the next ones only while others had
-//! to go by there since it was full. So a claim touches one line of the processor's caches in
-//! almost every case, however many nonces are live; that line also says until when each is kept,
-//! so that sweeping needs no second index. A line counts those that went by (as F14 tables do),
-//! which is what makes removing leave no marks behind.
+//! A search begins in the line that the id names, and goes on to the next lines only while entries
+//! had to pass a full line. So a claim touches one line of the processor's caches in almost every
+//! case, however many nonces are live. The line also holds the end of each nonce, so that sweeping
+//! needs no second index. A line counts the entries that passed it (as F14 tables do), so removing
+//! an entry needs no mark.
 //!
-//! Seconds are counted from the store's base. Nothing here locks, and nothing looks at a clock.
+//! Seconds are counted from the store's base. This module neither locks nor reads a clock.
 
 /// Nonces of a line.
 const PLACES: usize = 4;

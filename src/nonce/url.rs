@@ -7,9 +7,9 @@
 //! redis[s]+cluster://H:P[,H:P]…          redis[s]+sentinel://H:P[,H:P]…/MASTER[/DB]
 //! ```
 //!
-//! Our own parser: no general one takes a list of hosts. What it cannot read exactly it refuses:
-//! a misspelt option must not leave a server without what it asked for. User-info never appears
-//! in output: neither `Display` nor `Debug` nor any error shows it.
+//! The parser is our own, because no general one takes a list of hosts. It refuses every text that
+//! it cannot read exactly: a misspelt option must not leave a server without that option. User-info
+//! never appears in output: neither `Display` nor `Debug` nor any error shows it.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -159,8 +159,9 @@ impl RedisEngine {
 
     /// Makes the servers keep all nonces for `retention` from now on.
     ///
-    /// A user that may not raise it looks at every epoch before one is written: a refusal has
-    /// changed nothing. What was granted once needs no leave again, also where it was forgotten.
+    /// A user that may not raise the retention reads every epoch before it writes one, so that a
+    /// refusal changes nothing. A retention that was granted once needs no permission again, even
+    /// after the servers have lost it.
     pub(super) async fn register(
         self: &Arc<Self>,
         now: Timestamp,

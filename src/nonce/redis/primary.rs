@@ -68,10 +68,10 @@ pub(super) struct Primary {
 
 impl Primary {
     /// Reads the answer to `INFO server replication memory persistence stats` of the server at
-    /// `place`, of which `database` is used.
+    /// `place`, whose database number is `database`.
     ///
     /// # Errors
-    /// It is a replica, too old, still loading, or does not say.
+    /// The server is a replica, too old, still loading, or its answer is incomplete.
     pub(super) fn read(
         place: &ServerAddress,
         info: &str,

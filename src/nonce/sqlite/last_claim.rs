@@ -1,11 +1,10 @@
 //! The last claim, noted in a second file: it shows that an older copy has replaced the store.
 //!
-//! A copy carries along everything that a file says about itself. So a second file, `NAME-last`,
-//! says which file was written last (device and inode), when it changed (its `ctime`, which the
-//! kernel sets and no program can), and which claim was the last one. A copy that is put back is
-//! another inode, or the same one changed at another time; a file without its log has lost the
-//! last claim. Only where all of it is put back at once by the file system itself, as by a
-//! snapshot, does nothing show.
+//! A copy holds everything that a file says about itself. So a second file, `NAME-last`, records
+//! which file was written last (device and inode), when it changed (its `ctime`, which only the
+//! kernel sets), and the last claim. A copy that replaces the file has another inode or another
+//! time of change; a file without its log has lost the last claim. Only a snapshot of the file
+//! system, which restores all of it at once, goes unnoticed.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};

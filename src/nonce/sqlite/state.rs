@@ -1,9 +1,9 @@
 //! The state of the file in one row: boot, retention, floor and horizon.
 //!
-//! The floor that holds is the greater of two: `floor`, which starts and raised retentions set,
-//! and `horizon - length`. What was swept was kept until the horizon at the latest, and for the
-//! whole length from its creation at the least; so it was created a length or more before the
-//! horizon. Both only ever grow.
+//! The floor is the greater of two values: `floor`, which starts and raised retentions set, and
+//! `horizon - length`. A swept nonce was kept until the horizon at the latest, and for the whole
+//! length from its creation at the least; so its request was created a length or more before the
+//! horizon. Both values only ever grow.
 
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
