@@ -18,7 +18,7 @@ use super::rejection::{Code, Rejection, Step, chain};
 use super::statement::Statement;
 use super::{MAX_COMPONENTS, standing, window};
 
-/// What all signatures of a request are judged with.
+/// The context in which all signatures of a request are judged.
 pub(super) struct JudgeContext<'a> {
     pub(super) profile: &'a Profile,
     pub(super) changes: &'a Changes,
@@ -32,7 +32,7 @@ pub(super) struct JudgeContext<'a> {
 /// report parses the head again for the rest, which few requests need.
 #[derive(Clone, Debug)]
 pub(super) struct HeldCandidate {
-    /// Its index among the signatures of the request.
+    /// Index of the signature in the request.
     pub(super) place: usize,
     pub(super) label: String,
     pub(super) created: Option<Timestamp>,

@@ -1,4 +1,4 @@
-//! Which components a signature covers and which it leaves open, as reports name them.
+//! The covered and the open components of a signature, as reports name them.
 
 use std::collections::HashSet;
 

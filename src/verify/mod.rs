@@ -65,19 +65,19 @@ fn singleton(name: &str) -> Option<u32> {
     })
 }
 
-/// What step 12 does with nonces.
+/// The use of nonces in step 12.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Replay {
-    /// Claims them, and refuses requests from a time of which the store may have lost nonces. For
-    /// servers.
+    /// Claims the nonces, and refuses requests from a time of which the store may have lost nonces.
+    /// For servers.
     Claim(Arc<dyn NonceStore>),
-    /// Claims them, and only reports that the store may have lost nonces. For a program that runs
-    /// for one verdict.
+    /// Claims the nonces, and only reports that the store may have lost nonces. For a program that
+    /// runs for one verdict.
     ClaimOnce(Arc<dyn NonceStore>),
-    /// Looks them up in `store` and reports the result. For captures that are judged at their own
-    /// time: a nonce that is found may be of this very request. A second use within `run` is
-    /// refused.
+    /// Looks the nonces up in `store` and reports the result. For captures that are judged at their
+    /// own time: a nonce that is found may belong to this very request. A second use within `run`
+    /// is refused.
     LookUp {
         /// The store of the server that received the request first.
         store: Arc<dyn NonceStore>,
@@ -87,7 +87,7 @@ pub enum Replay {
     /// Refuses a second use within this store, and reports nothing else. Judging a capture twice is
     /// not a replay, but the same request twice in one capture is.
     WithinRun(Arc<dyn NonceStore>),
-    /// Ignores them.
+    /// Ignores the nonces.
     Unchecked,
 }
 

@@ -138,17 +138,17 @@ pub(super) fn of_one(head: &Head<'_>, one: &HeldCandidate) -> Statement {
     Statement::of(head, &one.label, params.as_ref(), Some(&one.entry))
 }
 
-/// What the nonce store answered about the nonces of a request.
+/// The answer of the nonce store about the nonces of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NonceOutcome {
-    /// Claimed, and not used before.
+    /// The nonces were claimed, and not used before.
     Fresh,
-    /// Used before. Only a look-up reports this; a claim refuses the request.
+    /// A nonce was used before. Only a look-up reports this; a claim refuses the request.
     Replayed,
-    /// Not checked, or nothing limits how long the store would have to keep the nonce.
+    /// No nonce was checked: the verifier ignores nonces, or no limit says how long to keep them.
     Unchecked,
-    /// Claimed or looked up, but the store may have lost an earlier use.
+    /// The nonces were claimed or looked up, but the store may have lost an earlier use.
     BelowFloor,
 }
 
@@ -216,7 +216,7 @@ impl Verified {
         self.now
     }
 
-    /// Returns what the nonce store answered.
+    /// Returns the answer of the nonce store.
     pub fn seen(&self) -> NonceOutcome {
         self.seen
     }
