@@ -43,7 +43,7 @@ fn base_of(head: &Head<'_>, candidate: &Candidate<'_>) -> Result<String, String>
     signature_base(params, head, &target).map_err(|error| error.to_string())
 }
 
-/// Whether the only signature of `head` holds under the test key.
+/// Returns true if the only signature of `head` is valid under the test key.
 fn holds(head: &Head<'_>) -> bool {
     let Ok(candidates) = header::read(head) else { return false };
     let [candidate] = &candidates[..] else { return false };
@@ -91,7 +91,7 @@ const TEST_REQUEST: &[(&str, &str)] = &[
 ];
 const TEST_TARGET: &str = "/foo?param=Value&Pet=dog";
 
-/// RFC 9421 appendix B.2.6.
+/// The vector of RFC 9421 appendix B.2.6.
 const B_2_6_INPUT: &str = "sig-b26=(\"date\" \"@method\" \"@path\" \"@authority\" \"content-type\" \"content-length\");created=1618884473;keyid=\"test-key-ed25519\"";
 const B_2_6_SIGNATURE: &str = "sig-b26=:wqcAqbmYJ2ji2glfAMaRy4gruYYnx2nEFN2HN6jrnDnQCK1u02Gb04v9EDgwUPiu4A0w6vuQv5lIp5WPpBKRCw==:";
 
@@ -160,7 +160,7 @@ fn parameters_are_covered_as_they_were_written() {
     }
 }
 
-/// RFC 9421 appendix B.4: what is signed there, and the signature.
+/// The signed components of RFC 9421 appendix B.4, and the signature.
 const B_4_SIGNED: &[(&str, &str)] = &[
     (
         "Signature-Input",

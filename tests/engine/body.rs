@@ -1,4 +1,5 @@
-//! The one reading of a body: what every server reads alike, and the rest refused.
+//! Tests that a body is read in one way only: bodies that servers could read differently are
+//! refused.
 
 use mcpid::mcp::body::{Ambiguity, MessageKind, Reading, Scope, name_member, read};
 use mcpid::message::{Head, RequestTarget};
@@ -75,7 +76,7 @@ fn a_call_is_read_with_its_name_id_and_version() {
 }
 
 #[test]
-fn each_kind_of_message_is_told_apart() {
+fn every_kind_of_message_is_recognised() {
     for (body, kind, method) in [
         (r#"{"id":1,"method":"ping"}"#, MessageKind::Request, "ping"),
         (r#"{"id":null,"method":"ping"}"#, MessageKind::Request, "ping"),
@@ -123,7 +124,7 @@ fn the_name_comes_from_the_member_of_the_method() {
         ("tasks/get", Some("t")),
         ("ping", None),
     ] {
-        // Whichever stands first.
+        // The order of the two members does not matter.
         for body in [
             format!(r#"{{"method":"{method}","params":{params}}}"#),
             format!(r#"{{"params":{params},"method":"{method}"}}"#),
@@ -255,7 +256,7 @@ fn a_body_is_one_object_with_nothing_around_it() {
     }
     let batch = format!("[{CALL}]");
     assert!(matches!(at_endpoint(&batch), Err(Ambiguity::NotAnObject)));
-    // What serde_json puts for a number in some builds must never pass for an object.
+    // The form in which some builds of serde_json store numbers must never pass for an object.
     let disguised = r#"{"method":"m","params":{"$serde_json::private::Number":"1"}}"#;
     assert!(matches!(at_endpoint(disguised), Err(Ambiguity::JsonRpc(_))));
 }
@@ -280,7 +281,7 @@ fn nesting_ends_at_64() {
     for depth in [65, 66, 120, 130, 100_000] {
         assert!(matches!(at_endpoint(&nested(depth)), Err(Ambiguity::TooDeep)), "{depth}");
     }
-    // Also inside an id, whose text is kept raw.
+    // The limit also holds inside an id, whose text is kept raw.
     let id = |n: usize| format!(r#"{{"method":"m","id":{}{}}}"#, "[".repeat(n), "]".repeat(n));
     assert!(at_endpoint(&id(63)).is_ok());
     assert!(matches!(at_endpoint(&id(64)), Err(Ambiguity::TooDeep)));

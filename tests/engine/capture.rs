@@ -39,13 +39,13 @@ fn parse(text: &str) -> Result<Captured<'_>, CaptureError> {
     Captured::parse(text.as_bytes(), LIMIT)
 }
 
-/// What is wrong with `text`, and on which line.
+/// Returns the line and the fault of `text`.
 fn wrong(text: &str) -> (usize, CaptureFault) {
     let error = parse(text).expect_err(text);
     (error.line(), error.fault().clone())
 }
 
-/// What is wrong once one thing of `from` is changed.
+/// Returns the line and the fault after `old` was replaced in `from`.
 fn changed(from: &str, old: &str, new: &str) -> (usize, CaptureFault) {
     assert_eq!(from.matches(old).count(), 1, "{old:?} must stand once");
     wrong(&from.replace(old, new))
@@ -56,7 +56,7 @@ fn values<'c>(captured: &'c Captured<'_>, name: &'c str) -> Vec<&'c [u8]> {
 }
 
 #[test]
-fn a_request_is_read_as_it_came() {
+fn capture_keeps_every_byte() {
     let captured = parse(PLAIN).unwrap();
     let head = captured.head();
     assert_eq!(head.method(), "POST");
@@ -144,7 +144,7 @@ fn the_request_line_has_one_spelling() {
         let named = matches!(&fault, CaptureFault::RequestLine(text) if text == line);
         assert!(number == 1 && named, "{line:?}: {fault:?}");
     }
-    // No method at all is a method that is empty.
+    // A missing method is an empty method.
     assert!(matches!(changed(PLAIN, "POST /", " /"), (1, CaptureFault::RequestLine(_))));
     for version in ["HTTP/1.0", "HTTP/2", "HTTP/0.9", "HTTP/1.10", "HTTP/11", "HTTP/1.1\u{b2}"] {
         assert_eq!(changed(PLAIN, "HTTP/1.1", version), (1, CaptureFault::Version(version.into())));

@@ -1,4 +1,4 @@
-//! Inputs in mixed formats: how the format is detected, how lines are counted, and what is refused.
+//! Tests of inputs in mixed formats: detection of the format, line numbers, and refusals.
 
 use std::io::{self, Read};
 use std::ops::ControlFlow;

@@ -20,7 +20,7 @@ mod profiles;
 mod replay;
 mod several;
 
-/// One fault for each step, such that all of them can be in one request.
+/// A fault for one step, made so that one request can have the faults of all steps.
 type Fault = (u8, fn(&mut Play), fn(&mut Play));
 
 const FAULTS: [Fault; 12] = [

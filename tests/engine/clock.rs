@@ -14,7 +14,7 @@ fn rfc_3339_is_read() {
     assert_eq!(unix("1996-12-19T16:39:57-08:00"), 851_042_397);
     assert_eq!(unix("1937-01-01T12:00:27.87+00:20"), -1_041_337_173);
     assert_eq!(unix("2026-11-23T10:00:00Z"), 1_795_428_000);
-    // Section 5.6: the letters may be lower case.
+    // RFC 3339 section 5.6: the letters may be lower case.
     for text in ["2026-11-23t10:00:00Z", "2026-11-23T10:00:00z", "2026-11-23t10:00:00.5z"] {
         assert_eq!(unix(text), 1_795_428_000, "{text}");
     }

@@ -29,7 +29,7 @@ fn value_in(
     identifier: &str,
 ) -> Result<String, ComponentError> {
     let target = origins.resolve(head).unwrap();
-    // Not by `Component::parse`, which would refuse before the base is reached.
+    // `Component::parse` is not used, since it would refuse before the base is reached.
     let item = Item::strict(identifier.as_bytes()).unwrap();
     let text = format!("({identifier})");
     let list = mcpid::message::structured::List::parse(text.as_bytes()).unwrap();
@@ -269,7 +269,7 @@ fn query_parameters_are_encoded_in_one_way() {
     ] {
         assert_eq!(value(&head, &format!("\"@query-param\";name=\"{name}\"")), Err(error));
     }
-    // A reader that puts U+FFFD for what is not UTF-8 has this name twice.
+    // For a reader that replaces invalid UTF-8 by U+FFFD, this query has the same name twice.
     let twins = request("GET", "/?%EF%BF%BD=1&%FF=2", &[]);
     for (name, error) in [
         ("%EF%BF%BD", ComponentError::QueryParamRepeated),

@@ -1,4 +1,4 @@
-//! Step 6: what has to be covered, what counts as covered, and what is reported as open.
+//! Tests of step 6: required components, covered components, and components reported as open.
 
 use mcpid::base::Component;
 use mcpid::key::Sign as _;
@@ -71,7 +71,7 @@ fn every_component_that_is_demanded_is_missed() {
         }
     }
     assert_eq!(tried, 2 * (8 + 10));
-    // With all of it covered, the request is accepted.
+    // With all of them covered, the request is accepted.
     Judge::mcp().accepts(&signed(&Call::unsigned(), |_| ()));
     Judge::by(Profile { judge_mcp: false, ..Profile::mcp() }).accepts(&signed(&laden(), |_| ()));
 }
@@ -107,7 +107,7 @@ fn an_identifier_with_parameters_does_not_count() {
             let mut call = call.clone();
             let mut input = Input::of(&call, &key(1));
             input.recover(name, identifier);
-            // No base can be built with some of them; step 6 comes before that.
+            // Some of these components allow no base; step 6 comes before the base is built.
             call.attach("mcp", &input.to_string(), &[0; 64]);
             let rejection = Judge::by(profile.clone()).refuses(&call);
             assert_eq!((rejection.step().number(), rejection.code()), REFUSED, "{identifier}");
@@ -203,24 +203,25 @@ fn require_adds_and_allow_uncovered_relaxes() {
     let none = Changes::default();
     assert_eq!(missing(&mcp, &none, &head, &all), "");
     assert_eq!(missing(&mcp, &none, &head, &[]), all.join(" "));
-    // What is required has to be covered, whether it is carried or not.
+    // A required component has to be covered, whether the request carries it or not.
     let require = changed(&["authorization", "accept"], &[]);
     assert_eq!(missing(&mcp, &require, &head, &all), "authorization accept");
     let mut more = all.to_vec();
     more.extend(["accept", "authorization"]);
     assert_eq!(missing(&mcp, &require, &head, &more), "");
     assert_eq!(missing(&mcp, &changed(&["@method"], &[]), &head, &all), "");
-    // What may stay open is only what is named, and never the three that make it a signature.
+    // Only named components may stay open, and never the three that bind a signature to its
+    // request.
     let relaxed = changed(&[], &["mcp-name", "mcp-param-city", "@method", "@target-uri"]);
     assert_eq!(missing(&mcp, &relaxed, &head, &all[..6]), "");
     assert_eq!(missing(&mcp, &relaxed, &head, &all[..5]), "mcp-method");
     assert_eq!(missing(&mcp, &relaxed, &head, &all[1..]), "@method");
     let three = changed(&[], &["content-digest", "@method", "@target-uri"]);
     assert_eq!(missing(&mcp, &three, &head, &all[3..]), "@method @target-uri content-digest");
-    // What is required and relaxed is required.
+    // A component that is both required and relaxed is required.
     let both = changed(&["mcp-name"], &["mcp-name"]);
     assert_eq!(missing(&mcp, &both, &head, &all[..6]), "mcp-name mcp-param-city");
-    // `rfc9421` asks for nothing but what is required, and an identifier with parameters counts.
+    // `rfc9421` demands only the required components, and an identifier with parameters counts.
     let rfc = Profile::rfc9421();
     assert_eq!(missing(&rfc, &none, &head, &[]), "");
     let digest = changed(&["content-digest"], &[]);
@@ -285,7 +286,7 @@ fn what_is_open_is_reported() {
     assert_eq!(open(&head, &["@method", "@request-target", "host"]), {
         with(&["@scheme", "@authority"], &fields)
     });
-    // One parameter of the query is not the query, and a part of a field not the field.
+    // A parameter of the query does not cover the query, and a part of a field not the field.
     let part = ["@method", "@scheme", "@authority", "@path", "\"@query-param\";name=\"tenant\""];
     assert_eq!(open(&head, &part), with(&["@query"], &fields));
     let part = ["@method", "@target-uri", "\"content-digest\";key=\"sha-256\""];
@@ -322,7 +323,7 @@ fn reporting_is_not_quadratic() {
     assert!(spent < std::time::Duration::from_secs(5), "{spent:?}");
 }
 
-/// Behind CGI and WSGI both names are one variable, and its value depends on the server.
+/// CGI and WSGI map both names to one variable, and its value depends on the server.
 #[test]
 fn an_underscore_hides_no_field_that_steers() {
     let head = |name: &str| {

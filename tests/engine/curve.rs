@@ -18,7 +18,7 @@ fn any_bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect()
 }
 
-/// Whether the library accepts raw bytes as a key and a signature.
+/// Returns true if the library accepts raw bytes as a key and a signature.
 fn holds(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
     let (Ok(key), Ok(signature)) = (key.try_into(), signature.try_into()) else { return false };
     PublicKey::from_bytes(&key).is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
@@ -26,7 +26,7 @@ fn holds(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
 
 #[test]
 fn rfc_8032_vectors_sign_and_verify() {
-    // Section 7.1: seed, public key, message, signature.
+    // RFC 8032 section 7.1: seed, public key, message, signature.
     let vectors = [
         (
             "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
@@ -139,7 +139,7 @@ fn ed25519_speccheck_accepts_at_most_case_3() {
     assert!(PublicKey::from_bytes(&case_3).unwrap().is_weak());
 }
 
-/// RFC 8032 section 5.1.7: the hash as a scalar.
+/// Returns the challenge scalar of RFC 8032 section 5.1.7.
 fn challenge(r: &CompressedEdwardsY, key: &CompressedEdwardsY, message: &[u8]) -> Scalar {
     let hash = Sha512::new().chain_update(r.0).chain_update(key.0).chain_update(message).finalize();
     Scalar::from_bytes_mod_order_wide(&hash.into())

@@ -4,11 +4,11 @@ use mcpid::message::digest::{Algorithm, ContentDigest, DigestError, content_dige
 use mcpid::message::{Head, RequestTarget};
 use proptest::prelude::*;
 
-/// RFC 9530 appendix B.1: `{"hello": "world"}` and a line feed.
+/// The content of RFC 9530 appendix B.1: `{"hello": "world"}` and a line feed.
 const HELLO: &[u8] = b"{\"hello\": \"world\"}\n";
 const HELLO_256: &str = "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:";
 
-/// RFC 9530 appendix D, and RFC 9421 appendix B.2: without the line feed.
+/// The content of RFC 9530 appendix D and RFC 9421 appendix B.2, without the line feed.
 const WORLD: &[u8] = b"{\"hello\": \"world\"}";
 const WORLD_256: &str = "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:";
 const WORLD_512: &str = "sha-512=:WZDPaVn/7XgHaAy8pmojAkGWoRx2UFChF41A2svX+TaPm+AbwAgBWnrIiYllu7BNNyealdVLvRwEmTHWXvJwew==:";

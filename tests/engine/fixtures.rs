@@ -29,7 +29,7 @@ pub(crate) const NONCE: &str = "AAECAwQFBgcICQoLDA0ODw";
 pub(crate) const ORIGIN: &str = "https://mcp.example.com";
 pub(crate) const BODY: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_weather","arguments":{"city":"Oslo"},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#;
 
-/// A key that stands in no table of published ones, the same for the same number.
+/// Returns the secret key of a number. No table of published keys holds it.
 pub(crate) fn key(number: u8) -> SecretKey {
     let mut seed = *b"0 seed that no specification has";
     seed[0] = number;
@@ -113,7 +113,7 @@ impl Call {
         self.push("signature", &format!("{label}=:{}:", STANDARD.encode(signature)));
     }
 
-    /// The signature base that `input` stands for.
+    /// Returns the signature base of `input`.
     pub(crate) fn base(&self, input: &Input) -> String {
         let mut bare = self.clone();
         bare.remove("signature-input").remove("signature").attach("x", &input.to_string(), &[]);
@@ -174,7 +174,7 @@ impl Call {
     }
 }
 
-/// A member of `Signature-Input`, in pieces as they stand on the wire.
+/// A member of `Signature-Input`, in the pieces in which it is sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Input {
     pub(crate) components: Vec<String>,

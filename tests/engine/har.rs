@@ -259,7 +259,7 @@ fn bodies_that_an_archive_holds_exactly() {
     for mime in ["text/plain; charset=UTF-8", "text/plain;charset=\"utf-8\"", "a/b; x=charset=1"] {
         assert_eq!(body(&post(json!({"text": "x", "mimeType": mime}), 1)), kept(b"x"), "{mime}");
     }
-    // That there was none is known from the request itself, and from nothing else.
+    // Only the request itself can show that it has no body.
     for post in [json!(null), json!({"text": ""}), json!({"text": "", "params": []})] {
         for size in [json!(0), json!(-1), json!(null)] {
             let mut nothing = with("postData", post.clone());

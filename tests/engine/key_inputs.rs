@@ -1,4 +1,4 @@
-//! Keys as tools of the real world write them, with all that stands around.
+//! Tests of keys as other tools write them, with the text around them.
 
 use std::fs;
 use std::io::Write as _;
@@ -52,7 +52,7 @@ fn field(bytes: &[u8]) -> Vec<u8> {
 fn openssh(padding: &[u8]) -> String {
     let (seed, public) = ([0x6b; 32], *secret().public().as_bytes());
     let blob = [field(b"ssh-ed25519"), field(&public)].concat();
-    // 8 + 15 + 36 + 68 bytes and 9 of a comment: a multiple of 8 as it stands.
+    // 8 + 15 + 36 + 68 bytes and 9 of a comment: a multiple of 8 without padding.
     let both = [seed, public].concat();
     let inner =
         [&[0; 8][..], &field(b"ssh-ed25519"), &field(&public), &field(&both), &field(b"agent")];
@@ -125,7 +125,7 @@ fn openssh_keys_have_any_padding_that_counts() {
 }
 
 #[test]
-fn private_keys_are_read_in_any_dress() {
+fn private_keys_in_every_format() {
     let x = URL_SAFE_NO_PAD.encode(secret().public().as_bytes());
     let d = URL_SAFE_NO_PAD.encode([0x6b; 32]);
     let jwk = format!("{{\"kty\":\"OKP\",\n\"crv\":\"Ed25519\",\"d\":\"{d}\",\"x\":\"{x}\"}}");
@@ -193,7 +193,7 @@ fn public_keys_are_read_in_any_dress() {
     }
     let keyfile = Keyfile::plain(&secret(), "agent", Timestamp::from_unix(0)).unwrap().to_json();
     is_public(&format!("\u{feff}{}", *keyfile));
-    // Where a private key is spelled out beside it, the file is no public key.
+    // A file that also spells out a private key is not taken for a public key.
     let told = format!("{spki}ED25519 Private-Key:\npriv:\n    6b:6b\n");
     refused(read_public(told.as_bytes()), "a private key");
     refused(read_public((spki.clone() + &pkcs8()).as_bytes()), "a private key, not a public key");

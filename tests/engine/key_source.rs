@@ -1,4 +1,4 @@
-//! References to signing keys, and the one place that finds and opens a key.
+//! Tests of references to signing keys, and of the function that finds and opens a key.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -26,7 +26,8 @@ fn a_path_is_a_file() {
         ":",
         ":key",
         "",
-        // No scheme: one letter (a drive), upper case, a digit first, a blank, another alphabet.
+        // These texts have no scheme: one letter (a drive), upper case, a digit first, a blank,
+        // another alphabet.
         "c:\\key.json",
         "SSH-AGENT:alice",
         "Exec:key",

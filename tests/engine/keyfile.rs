@@ -177,7 +177,7 @@ fn opens_what_another_program_made() {
     assert_eq!(file.created(), created());
     let secret = file.open(Some(PASSPHRASE)).unwrap();
     assert_eq!(secret.public(), SecretKey::from_seed(&seed).public());
-    // Written by us and read again it still opens: the additional data is what was parsed.
+    // The file that we write opens again: its additional data equals the parsed data.
     assert!(open(file.to_json().as_bytes()).is_ok());
     // The date in other words is another date to the seal.
     let other = text.replace("2026-11-23T16:00:00+01:00", "2026-11-23T15:00:00Z");

@@ -16,7 +16,7 @@ fn changed(old: &str, new: &str) -> LineError {
 }
 
 #[test]
-fn a_line_is_read_as_it_stands() {
+fn request_line_keeps_every_byte() {
     for line in [LINE.to_owned(), format!("{LINE}\n"), format!(" {LINE} \r\n")] {
         let request = parse(line.as_bytes()).unwrap();
         assert_eq!(request.head.method(), "POST");
@@ -83,7 +83,7 @@ fn a_member_that_stands_twice_is_refused() {
 }
 
 #[test]
-fn what_must_be_there() {
+fn required_members() {
     for (member, name) in [
         (r#""method":"POST","#, "method"),
         (r#""target":"https://mcp.example.com/mcp?a=%41","#, "target"),

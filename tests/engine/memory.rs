@@ -11,7 +11,7 @@ use mcpid::nonce::{BoxFuture, Claim, NonceStore, Retention, StoreError};
 use rand::rngs::SysRng;
 
 const START: i64 = 1_795_392_000;
-/// Window 30, ahead 5, margin 30.
+/// The length with window 30, ahead 5 and margin 30.
 const LENGTH: i64 = 65;
 
 fn at(seconds: i64) -> Timestamp {
@@ -26,7 +26,7 @@ fn store() -> Memory {
     Memory::new(at(0), Retention::new(30, 5), &mut SysRng).unwrap()
 }
 
-/// Nothing in memory ever waits.
+/// Returns the result of a future of the memory store, which never waits.
 fn ready<T>(mut future: BoxFuture<'_, T>) -> T {
     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
@@ -105,7 +105,7 @@ fn the_floor_is_the_start_unless_there_is_none() {
     assert_eq!(claim(&store, 10, &key(1), "n"), Claim::Fresh { floor: at(5) });
     let without = self::store().without_floor();
     assert!(ready(without.floor(at(0))).unwrap() < at(-1_000_000));
-    // What may be accepted now always lies above it.
+    // A request that may be accepted now is always above the floor.
     assert!(matches!(claim(&without, 0, &key(1), "n"), Claim::Fresh { floor } if floor < at(-30)));
 }
 
@@ -120,7 +120,7 @@ fn a_longer_retention_raises_the_floor_past_what_was_claimed() {
     assert!(is_fresh(claim(&store, 100, &key(1), "before")));
     ready(store.register(at(100), Retention::new(300, 60))).unwrap();
     assert_eq!(ready(store.floor(at(100))).unwrap(), at(100 + 60 + 300));
-    // From now on all are kept for 300 + 60 + 300 seconds, also the short-lived user's.
+    // From now on all nonces are kept for 300 + 60 + 300 seconds, also the short-lived user's.
     assert_eq!(claim(&store, 100, &key(1), "n"), Claim::Fresh { floor: at(460) });
     assert!(!is_fresh(claim(&store, 100 + 659, &key(1), "n")));
     // Asking for less again lowers nothing.
@@ -141,12 +141,13 @@ fn a_clock_that_steps_forward_and_back_makes_nothing_fresh_again() {
         assert!(is_fresh(claim(&store, 3_600, &key, &format!("ahead-{i}"))));
     }
     assert_eq!(ready(store.peek(at(100), &key, "old")).unwrap(), None, "it was swept");
-    // Back again, inside the window: the floor forbids it, also if the store does not know the nonce.
+    // The clock is back inside the window: the floor refuses the nonce, even if the store has lost
+    // it.
     match claim(&store, 101, &key, "old") {
         Claim::Fresh { floor } => assert!(at(100) <= floor && floor >= at(3_600 - LENGTH)),
         other => assert!(matches!(other, Claim::Replayed { .. }), "{other:?}"),
     }
-    // What is claimed while the clock stands back is remembered none the less.
+    // A nonce claimed while the clock is late is remembered all the same.
     assert!(is_fresh(claim(&store, 101, &key, "back")));
     for i in 0..2_000 {
         claim(&store, 102, &key, &format!("back-{i}"));
@@ -157,7 +158,7 @@ fn a_clock_that_steps_forward_and_back_makes_nothing_fresh_again() {
     assert!(
         matches!(claim(&store, 4_000, &key, "x"), Claim::Fresh { floor } if floor == at(4_000 - LENGTH))
     );
-    // A retention raised while the clock stands back goes by the latest claim, not by the clock.
+    // A retention raised while the clock is late uses the time of the latest claim, not the clock.
     ready(store.register(at(100), Retention::new(60, 5))).unwrap();
     assert_eq!(ready(store.floor(at(100))).unwrap(), at(4_000 + 5 + 60));
 }
@@ -196,7 +197,7 @@ fn one_key_gets_an_eighth_and_spoils_nothing_for_others() {
     }
     assert!(matches!(claim(&store, 10, &key(1), "0"), Claim::Replayed { .. }));
     assert!(is_fresh(claim(&store, 10, &key(2), "0")));
-    // As its own pass, and not before.
+    // Each nonce ends at its own time, and not before.
     let kept = ready(store.peek(at(10), &key(1), "0")).unwrap().unwrap().until.unix() - START;
     assert_eq!(claim(&store, kept - 1, &key(1), "new"), Claim::OverQuota);
     for i in 0..10 {
@@ -255,8 +256,8 @@ fn the_bounds_hold_among_threads() {
 
 #[test]
 fn claims_and_sweeps_among_threads_let_nothing_in_twice() {
-    // Every nonce is claimed by two threads, each at its own pace, while old ones are swept. A
-    // thread that falls a whole retention behind meets swept nonces: then the floor refuses.
+    // Two threads claim every nonce, each at its own pace, while old nonces are swept. A thread
+    // that is late by a whole retention meets swept nonces: the floor then refuses them.
     let store = Arc::new(store().bounded(100_000));
     let accepted: Vec<AtomicUsize> = (0..4 * 3_000).map(|_| AtomicUsize::new(0)).collect();
     std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! What a written pattern is compared with: the methods of MCP.
+//! Tests of the methods of MCP, with which a written pattern is compared.
 
 use mcpid::mcp::methods::{KNOWN, edits, nearest};
 use mcpid::mcp::pattern::{Operation, Pattern, PatternError};

@@ -89,8 +89,8 @@ fn a_modern_call_carries_all_three_and_they_agree() {
 
 #[test]
 fn either_side_may_bring_the_modern_rules() {
-    // Only the field names a modern version: what the body lacks is the server's to refuse, and
-    // the other fields are asked for all the same.
+    // Only the field names a modern version: the server refuses what the body lacks, and the other
+    // fields are still demanded.
     let silent = call("tools/call", r#""name":"get""#, None);
     judge(GOOD, &silent).unwrap();
     for fields in [
@@ -112,7 +112,7 @@ fn either_side_may_bring_the_modern_rules() {
     assert!(read(&head(GOOD), odd.as_bytes(), Scope::Endpoint).is_err());
     assert!(judge(GOOD, &call("tools/call", r#""name":"get""#, Some("2025-11-25"))).is_err());
     assert!(judge(&[], &modern()).is_err());
-    // What is no date is held to them as well.
+    // A version that is not a date counts as a modern one.
     let draft = call("ping", "", Some("DRAFT-2027"));
     assert!(judge(&[], &draft).is_err());
     assert!(judge(&[(VERSION, "DRAFT-2027")], &draft).is_err());
@@ -194,7 +194,7 @@ fn older_requests_need_nothing_and_may_not_lie() {
     judge(&[], &versioned).unwrap();
     judge(&[(VERSION, "2025-06-18")], &versioned).unwrap();
     assert!(judge(&[(VERSION, "2025-11-25")], &versioned).is_err());
-    // What `initialize` proposes is not what it is sent with.
+    // The version that `initialize` proposes is not the version of its own request.
     let initialize = call("initialize", r#""protocolVersion":"2026-07-28""#, None);
     judge(&[], &initialize).unwrap();
     judge(&[(VERSION, "2025-11-25"), (METHOD, "initialize")], &initialize).unwrap();
@@ -237,7 +237,7 @@ fn encoded_values_are_decoded_strictly() {
         ("=?base64?bGluZTEKbGluZTI=?=", "line1\nline2"),
         ("=?base64?Z2V0?=", "get"),
         ("=?base64??=", ""),
-        // Not the marks: they are case-sensitive, and stand at the ends.
+        // The marks are case-sensitive, and must be at both ends.
         ("=?BASE64?Z2V0?=", "=?BASE64?Z2V0?="),
         ("=?utf-8?B?Z2V0?=", "=?utf-8?B?Z2V0?="),
         ("x=?base64?Z2V0?=", "x=?base64?Z2V0?="),

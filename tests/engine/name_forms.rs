@@ -87,9 +87,10 @@ fn no_spelling_of_another_resource_is_granted() {
     ] {
         assert!(public.grants(read(uri)), "{uri}");
     }
-    // One that is odd, and stays below all the same.
+    // An unusual name that stays inside the pattern's folder is granted.
     assert!(public.grants(read("file:///pub/x/../a")));
-    // What is not written as the pattern is, is not granted although it is the same.
+    // A URI in another spelling than the pattern's is not granted, although it names the same
+    // resource.
     for uri in ["FILE:///pub/a", "file:/pub/a", "file:////pub/a", "file:///%70ub/a"] {
         assert!(!public.grants(read(uri)), "{uri}");
     }
@@ -272,7 +273,7 @@ fn an_ambiguous_name_is_restricted_by_all_and_granted_by_none() {
         for pattern in &any {
             assert!(pattern.grants(read(uri)) && pattern.restricts(read(uri)), "{pattern} {uri:?}");
         }
-        // Of another method it says nothing.
+        // The pattern does not restrict other methods.
         assert!(!Pattern::parse("resources/subscribe:*").unwrap().restricts(read(uri)));
     }
     for name in ["delete_db ", " delete_db", "delete\u{200b}_db", "delete\\_db", "a%00b", "a\u{7f}"]

@@ -91,7 +91,7 @@ fn uris() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(4_096), ..ProptestConfig::default() })]
 
-    /// What the crate `url` makes of a text is among the forms, or the text is ambiguous.
+    /// The crate `url`'s reading of a text is among the forms, or the text is ambiguous.
     #[test]
     fn what_a_url_parser_rewrites_is_a_form_or_ambiguous(uri in uris()) {
         let forms = NameForms::of(&uri, NameKind::Uri);
@@ -118,7 +118,7 @@ proptest! {
         }
     }
 
-    /// Where the parser reads two texts as one, a pattern for the one restricts the other.
+    /// If the URL parser reads two texts as one URL, a pattern for the first restricts the second.
     #[test]
     fn what_a_parser_reads_alike_is_restricted_alike(name in uris()) {
         if let Ok(url) = url::Url::parse(&name)

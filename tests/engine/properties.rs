@@ -183,7 +183,7 @@ proptest! {
         prop_assert!(judge.judge(&call).is_err(), "nobody signed that");
         let anywhere = Judge { origins: Vec::new(), scope: Scope::Anywhere, ..judge };
         prop_assert!(anywhere.judge(&call).is_err());
-        // Any bytes at all as a body of a head that holds.
+        // A head with a valid signature gets arbitrary bytes as its body.
         let verifier = self::judge().verifier();
         let signed = Call::signed();
         let head = signed.head();

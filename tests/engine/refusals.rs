@@ -18,8 +18,8 @@ mod bodies;
 mod fields;
 mod keys;
 
-/// What is about to be judged. `before` changes it as the signer would have, `after` as an
-/// attacker between client and server would.
+/// A request, and the verifier that is about to judge it. `before` changes it before it is signed;
+/// `after` as an attacker between client and server would.
 pub(crate) struct Play {
     pub(crate) judge: Judge,
     pub(crate) call: Call,
@@ -37,7 +37,7 @@ impl Play {
         self.call.sign(&self.key, "mcp", &self.input);
     }
 
-    /// Limits the one trust entry.
+    /// Sets a limit in the only trust entry.
     pub(crate) fn limit(&mut self, member: &str, value: Value) {
         self.judge.trust[0]["mcpid"][member] = value;
     }
@@ -85,7 +85,7 @@ impl Play {
     }
 }
 
-/// A change of what is about to be judged.
+/// A change of the request or the verifier.
 pub(crate) type Change = fn(&mut Play);
 
 pub(crate) struct Case {
@@ -173,7 +173,7 @@ pub(crate) fn cases() -> Vec<Case> {
 
 #[test]
 fn every_code_by_changing_one_thing() {
-    // Without the change it is accepted: the one accept to all these refusals.
+    // Without the change, the request is accepted.
     let mut play = Play::new();
     play.sign();
     play.judge.accepts(&play.call);
@@ -203,7 +203,7 @@ fn every_code_by_changing_one_thing() {
 
 /// The other side of each limit: a request just inside is accepted.
 #[test]
-fn at_every_edge_it_is_accepted() {
+fn request_is_accepted_at_every_edge() {
     let before: [Change; 13] = [
         |p| {
             for n in p.input.components.len()..MAX_COMPONENTS {
@@ -279,8 +279,8 @@ fn at_every_edge_it_is_accepted() {
     }
 }
 
-/// No refusal before step 12 uses the nonce up, so that an attacker who breaks a request on its way cannot
-/// use it up for the signer.
+/// No refusal before step 12 claims the nonce, so an attacker who breaks a request on its way
+/// cannot use up its nonce.
 #[test]
 fn nothing_that_is_refused_reaches_the_store() {
     for case in cases().iter().filter(|case| case.step < 12) {
@@ -295,7 +295,7 @@ fn nothing_that_is_refused_reaches_the_store() {
     }
 }
 
-/// What a refusal says is one line without line ends, for any request.
+/// The message of a refusal is one line without line ends, for any request.
 #[test]
 fn refusals_are_plain_text() {
     for case in cases() {

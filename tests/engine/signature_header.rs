@@ -1,4 +1,4 @@
-//! `Signature-Input`, `Signature` and `Accept-Signature`, in and out.
+//! Tests of reading and writing `Signature-Input`, `Signature` and `Accept-Signature`.
 
 mod adding;
 mod changes;

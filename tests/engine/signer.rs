@@ -1,4 +1,4 @@
-//! What a signer covers, sends and refuses to sign.
+//! Tests of the signer: covered components, added fields, and requests that it refuses to sign.
 
 use std::sync::Arc;
 
@@ -111,7 +111,7 @@ fn a_second_signature_of_one_key_shares_the_nonce_of_the_first() {
 #[test]
 fn a_planted_signature_does_not_choose_the_nonce() {
     let first = sign(&signer(), &head(&[])).unwrap();
-    // It names our key, and does not hold: one bit, another nonce, another time.
+    // Signatures that name our key and are not valid: one changed bit, another nonce, another time.
     let planted = [
         first.signature_input.replace(&first.nonce, "AAAAAAAAAAAAAAAAAAAAAA"),
         first.signature_input.replace(&CREATED.to_string(), &(CREATED + 1).to_string()),

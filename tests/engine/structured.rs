@@ -1,4 +1,4 @@
-//! RFC 9651: the cases of the working group if they are at hand, and our own.
+//! Tests of RFC 9651: the cases of the working group if they are present, and our own.
 
 pub(crate) mod cases;
 mod generated;

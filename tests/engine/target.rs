@@ -1,4 +1,4 @@
-//! Where a request is sent: RFC 9421 section 2.2, and which origins are ours.
+//! Tests of request targets (RFC 9421 section 2.2), and of the origins of the server.
 
 mod refused;
 

@@ -1,4 +1,4 @@
-//! Which tools are destructive: what is learned from a list, and what never is.
+//! Tests which tools count as destructive: what a list of tools changes, and what it never changes.
 
 use std::error::Error as _;
 
@@ -26,7 +26,7 @@ fn only_two_hints_make_a_tool_harmless() {
         (r#"{"readOnlyHint":true}"#, true),
         (r#"{"destructiveHint":false}"#, true),
         (r#"{"readOnlyHint":false,"destructiveHint":false}"#, true),
-        // It only has a meaning for a tool that is not read-only.
+        // The hint only has a meaning for a tool that is not read-only.
         (r#"{"readOnlyHint":true,"destructiveHint":true}"#, true),
         (r#"{"readOnlyHint":true,"destructiveHint":null}"#, true),
         (r#" { "readOnlyHint" : true } "#, true),
@@ -208,7 +208,8 @@ fn only_calls_of_tools_can_be_destructive() {
     assert!(!tools.calls_destructive(op("tools/call", Some("t"))));
     assert!(tools.calls_destructive(op("tools/call", Some("other"))));
     assert!(tools.calls_destructive(op("tools/call", None)));
-    // A name that could be read as another name is not harmless, also if the server says so.
+    // A name that could be read as another name is not harmless, even if the server calls it
+    // harmless.
     let list = r#"{"tools":[{"name":"t ","annotations":{"readOnlyHint":true}},
         {"name":"e\u0301","annotations":{"readOnlyHint":true}},
         {"name":"\u00e9","annotations":{"destructiveHint":true}}]}"#;

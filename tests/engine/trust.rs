@@ -199,7 +199,7 @@ fn files_combine_to_the_strictest() {
         "revoked_at":"2026-05-02T00:00:00Z","allow":["tools/call:get_*","resources/*"]}"#;
     let third = r#","mcpid":{"revoked_at":"2026-05-01T00:00:00Z"}"#;
     let texts = [jwk(&key(1), first), jwk(&key(1), second), jwk(&key(1), third), jwk(&key(1), "")];
-    // Only the name depends on the order.
+    // The order only decides which name is used.
     for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2]] {
         let registry = merged(&order.map(|at| texts[at].as_str()));
         assert_eq!(registry.len(), 1);

@@ -83,8 +83,8 @@ fn an_entry_that_is_passed_over_restricts_all_the_same() {
             let note = &registry.notes()[0].text;
             assert!(note.ends_with("; what it restricts holds all the same"), "{note}");
         }
-        // It grants nothing: by itself the key is unknown, and its client ids and name are not
-        // those of the key.
+        // The entry grants nothing: its key alone is unknown, and its client ids and name belong to
+        // no key.
         let named =
             text.replacen("\"mcpid\":{", r#""mcpid":{"name":"eve","client_ids":["eve"],"#, 1);
         assert!(registry(&[&named]).is_empty(), "{named}");
@@ -161,7 +161,7 @@ fn a_restriction_outside_of_the_wrapper_is_an_error() {
             }
         }
     }
-    // The wrapper itself, where it wraps no key; and a second list of keys.
+    // The wrapper object without a key, and a second list of keys.
     let revoked = jwk(1, LIMITS);
     refused(&format!(r#"{{"mcpid":{{}},"keys":[{revoked}]}}"#), "beside \"keys\"");
     refused(r#"{"keys":[],"meta":{"mcpid":{}}}"#, "directly into a key");
@@ -212,8 +212,8 @@ fn one_unusable_member_does_not_fail_the_set() {
             assert_eq!(file.notes().len(), 1);
             assert!(file.notes()[0].text.contains("is passed over: "), "{bad}");
         }
-        // A restriction of a key that cannot be told would be lost; a file of that key alone says
-        // nothing; a private key is one wherever it stands.
+        // An entry whose key is unknown could hide a restriction; a file with only that entry has
+        // no effect; a private key is recognised anywhere.
         if let Some(open) = bad.strip_suffix('}').filter(|_| !bad.contains("mcpid")) {
             let comma = if open == "{" { "" } else { "," };
             let with = |more: &str| format!("{open}{comma}{more}}}");
@@ -231,10 +231,10 @@ fn a_kid_that_is_the_id_of_another_key_is_an_error() {
     let with = |kid: &str, more: &str| set(&[jwk(1, &format!(r#","kid":"{kid}"{more}"#))]);
     assert_eq!(registry(&[&with(&own, "")]).len(), 1);
     refused(&with(&other, ""), "is the id of another key: its own id is ");
-    // Passed over, it harms only where it restricts: the wrong key, or none.
+    // An ignored key does harm only if it restricts: the wrong key, or none.
     assert!(registry(&[&with(&other, r#","use":"enc""#)]).is_empty());
     refused(&with(&other, &format!(r#","use":"enc"{LIMITS}"#)), "is the id of another key");
-    // Nothing else looks like an id.
+    // Other texts do not look like an id.
     for kid in [&own[1..], &format!("{own}A"), &own.replace(&own[..1], "+"), "", "one"] {
         assert_eq!(registry(&[&with(kid, "")]).len(), 1, "{kid}");
     }
@@ -264,7 +264,7 @@ fn what_a_key_directory_says_of_validity_counts() {
         assert_eq!(member(&format!(r#","nbf":{nbf}"#)).not_before(), Some(at(start)), "{nbf}");
     }
     assert_eq!(member(r#","revoked":{"revoked_at":50,"reason":"x"}"#).revoked_at(), Some(at(50)));
-    // What cannot be read is taken for an end that has passed.
+    // An unreadable end counts as an end that has passed.
     for more in [
         r#","exp":"1767225600""#,
         r#","exp":null"#,

@@ -1,4 +1,4 @@
-//! Keys that stand twice or differ in letter case, and envelopes that are no message.
+//! Tests of keys that occur twice or differ in letter case, and of envelopes that are no message.
 
 use super::*;
 
@@ -24,7 +24,8 @@ fn a_key_stands_once_in_an_object() {
             other => panic!("{body}: {other:?}"),
         }
     }
-    // On both sides of the number of keys from which on they are hashed, at every place.
+    // Object sizes below and above the size from which keys are hashed, with the repeated key at
+    // every place.
     for count in 2..20 {
         for twice in 0..count - 1 {
             let mut keys: Vec<_> = (0..count).map(|i| format!("\"k{i}\":{{\"in\":0}}")).collect();

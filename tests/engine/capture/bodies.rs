@@ -51,7 +51,7 @@ fn both_numbers_are_named_where_they_differ() {
     assert_eq!(none, (8, CaptureFault::BodyUnannounced { follow: 13 }));
     // The newline that an editor adds is a byte like any other.
     assert_eq!(wrong(&format!("{PLAIN}\n")), (7, CaptureFault::BodyLong { says: 13, follow: 14 }));
-    // A second request behind the first.
+    // A second request follows the first.
     let two = "GET / HTTP/1.1\nHost: a\n\nGET / HTTP/1.1\nHost: a\n\n";
     assert_eq!(wrong(two), (4, CaptureFault::BodyUnannounced { follow: 24 }));
     assert_eq!(

@@ -105,7 +105,7 @@ fn rfc(change: impl FnOnce(&mut Input)) -> Call {
 #[test]
 fn rfc9421_takes_what_verifies() {
     let judge = || Judge::by(Profile::rfc9421());
-    // No parameter but the key is asked for, and nothing has to be covered.
+    // Only the key id is demanded of the parameters, and no component has to be covered.
     let bare = rfc(|i| {
         i.components.clear();
         i.unset("created").unset("expires").unset("nonce").unset("tag");
@@ -116,7 +116,7 @@ fn rfc9421_takes_what_verifies() {
         i.unset("keyid");
     });
     assert_eq!(judge().refusal(&anonymous), (4, Code::ParameterMissing));
-    // Five seconds ahead, and without an end behind.
+    // Without an end, `created` may be five seconds ahead and as old as it likes.
     for (now, code) in [(CREATED - 6, Some(Code::NotYetValid)), (CREATED - 5, None)] {
         let call = rfc(|i| {
             i.unset("expires");
@@ -148,7 +148,7 @@ fn rfc9421_takes_what_verifies() {
     uncovered.body.push(b' ');
     // A new nonce store, so that only the body is another.
     assert_eq!(judge().refusal(&uncovered), (9, Code::DigestMismatch));
-    // Still no other algorithm, and no key that may not.
+    // The profile still refuses other algorithms, and keys that may not do this.
     let other = rfc(|i| {
         i.set("alg", "\"hmac-sha256\"");
     });
@@ -225,7 +225,7 @@ fn rfc9421_finds_keys_by_kid() {
     let trust = vec![named(2, "y"), named(1, "x")];
     let verified = Judge::by(Profile::rfc9421()).trusting(trust).accepts(&rfc(|_| ()));
     assert_eq!(verified.key().as_str(), id);
-    // Of several keys, the one that signed gives the reason.
+    // If several keys share an id, the key that made the signature gives the reason.
     for first in [true, false] {
         let mut revoked = named(1, "shared");
         revoked["mcpid"]["revoked_at"] = json!(time(CREATED).to_string());
@@ -240,8 +240,9 @@ fn rfc9421_finds_keys_by_kid() {
     }
 }
 
-/// Where a nonce may be absent, one that would have to be remembered for more than a day is not;
-/// where it is demanded, it is used once however long that takes.
+/// If the profile makes nonces optional, a nonce that the store would have to keep for more than a
+/// day is not claimed; if the profile demands nonces, it is claimed, however long it has to be
+/// kept.
 #[test]
 fn a_window_of_days() {
     let day = 86_400;

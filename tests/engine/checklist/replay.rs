@@ -1,4 +1,4 @@
-//! Trickling bodies, stores that are full, young or broken, and what is done with nonces.
+//! Tests of slow bodies, of full, new and broken stores, and of claimed nonces.
 
 use super::*;
 
@@ -27,7 +27,7 @@ fn a_body_that_trickles_expires() {
     assert_eq!(verified.now(), time(CREATED + 29));
     // A clock that steps back makes it early.
     assert_eq!(ticking(-6).refusal(&Call::signed()), (5, Code::NotYetValid));
-    // Two signatures: the one that lasts carries the request.
+    // A request has two signatures: it is accepted by the signature that is still valid.
     let mut call = Call::unsigned();
     for (label, ends) in [("a", CREATED + 5), ("b", CREATED + 30)] {
         let mut input = Input::of(&call, &key(1));
@@ -38,7 +38,7 @@ fn a_body_that_trickles_expires() {
 }
 
 #[test]
-fn the_three_stages_are_the_whole() {
+fn three_stages_equal_verify() {
     let (judge, call) = (Judge::mcp(), Call::signed());
     let verifier = judge.verifier();
     let head = call.head();
@@ -79,7 +79,7 @@ fn unavailable(judge: &Judge, call: &Call) -> Unavailable {
 
 #[test]
 fn a_full_or_broken_store_is_no_yes() {
-    // Room for eight, one for each key.
+    // The store has room for eight nonces, one for each key.
     let full = Arc::new(memory().without_floor().bounded(8));
     for n in 0..8 {
         let id = *key(100 + n).public().id();
@@ -87,12 +87,12 @@ fn a_full_or_broken_store_is_no_yes() {
     }
     let judge = Judge::mcp().replay(Replay::Claim(full.clone()));
     let Unavailable::Store(_) = unavailable(&judge, &Call::signed()) else { panic!() };
-    // Nothing that is live was pushed out for it.
+    // The full store has evicted no live nonce.
     for n in 0..8 {
         let id = *key(100 + n).public().id();
         assert!(ready(full.peek(time(NOW), &id, "n")).unwrap().is_some(), "{n}");
     }
-    // There is room again once the others are over; the request was not used up.
+    // After the others have ended there is room again; the refused request is still unused.
     let later = judge.clone().at(NOW + 300);
     let mut call = Call::unsigned();
     let mut input = Input::of(&call, &key(1));
@@ -147,7 +147,7 @@ fn below_the_floor_nothing_is_verified() {
 #[test]
 fn what_is_done_with_nonces() {
     let call = Call::signed();
-    // Within a run the second use is refused, and no more is said.
+    // Within a run the second use is refused, and no more is claimed.
     let judge = Judge::mcp().replay(Replay::WithinRun(store()));
     assert_eq!(judge.accepts(&call).seen(), NonceOutcome::Unchecked);
     assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
@@ -172,7 +172,7 @@ fn what_is_done_with_nonces() {
 
 /// Many verifications of one request at once: one is the first.
 #[test]
-fn of_many_at_once_one_is_verified() {
+fn one_of_many_parallel_copies_is_verified() {
     let judge = Judge::mcp();
     let verifier = judge.verifier();
     let call = Call::signed();

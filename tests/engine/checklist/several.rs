@@ -106,7 +106,7 @@ fn four_labels_are_the_most() {
 }
 
 #[test]
-fn of_those_that_fail_the_furthest_speaks() {
+fn the_signature_that_got_furthest_is_reported() {
     let broken = |call: &mut Call, label: &str, change: fn(&mut Input)| {
         let mut input = Input::of(call, &key(1));
         change(&mut input);
@@ -151,7 +151,7 @@ fn a_pair_is_claimed_once() {
     for keep in ["a", "b", "c"] {
         assert_eq!(judge.refusal(&stripped(&call, keep)), (12, Code::NonceReplayed), "{keep}");
     }
-    // The nonce of one key is not that of another.
+    // Equal nonces of two keys are different nonces.
     let mut call = Call::unsigned();
     for (label, by) in [("a", 1), ("b", 2)] {
         let input = Input::of(&call, &key(by));

@@ -58,7 +58,7 @@ fn ssh_keygen_keys_are_read() {
         let import = read_public(&line).unwrap();
         assert_eq!(&import.keys[0].key, secret.public());
         assert_eq!(import.keys[0].name.as_deref().unwrap_or(""), comment);
-        // What is written back is what ssh-keygen wrote.
+        // The written file equals the file of ssh-keygen.
         let written = format::openssh(secret.public(), comment);
         assert_eq!(written, String::from_utf8(line).unwrap().trim_end());
     }

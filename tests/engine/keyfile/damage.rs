@@ -30,7 +30,7 @@ fn one_flipped_bit_in_a_plain_key_and_it_does_not_load() {
 }
 
 #[test]
-fn cut_anywhere_it_does_not_open() {
+fn truncated_keyfile_does_not_open() {
     for file in [sealed("agent").1, plain().1] {
         let json = file.to_json();
         for length in 0..json.len() {

@@ -12,7 +12,7 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// No temporary file is left behind.
+/// Checks that no temporary file is left in the folder.
 fn only(folder: &Path, names: &[&str]) {
     let mut found: Vec<_> = fs::read_dir(folder)
         .unwrap()

@@ -46,7 +46,7 @@ fn no_bit_of_the_signature_can_be_flipped() {
     }
 }
 
-/// Every bit of everything that the signature covers, changed where it stands in the request.
+/// Changes every bit of every covered part of the request.
 #[test]
 fn no_bit_of_a_covered_part_can_be_flipped() {
     let (judge, call) = (judge(), Call::signed());
@@ -101,7 +101,7 @@ fn no_bit_of_a_covered_part_can_be_flipped() {
             note(refused(&judge, &changed));
         }
     }
-    // Bytes outside ASCII cannot stand in half of the places; the rest was judged.
+    // Half of the places cannot hold bytes outside ASCII; the others were judged.
     assert!(judged > 3_500, "{judged}");
     for code in ["signature_invalid", "signature_malformed", "target_mismatch", "key_unknown"] {
         assert!(codes.contains(code), "{codes:?}");
@@ -111,7 +111,7 @@ fn no_bit_of_a_covered_part_can_be_flipped() {
 #[test]
 fn no_bit_of_the_body_can_be_flipped() {
     for call in [Call::signed(), {
-        // One of every byte, under a digest that is covered all the same.
+        // Changes one bit of every body byte, under a covered digest.
         let mut call = Call::unsigned();
         call.body = (0..=255).collect();
         let digest = mcpid::message::digest::content_digest(&call.body);

@@ -44,7 +44,7 @@ fn our_vectors_hold_whole() {
         call.body.push(b' ');
         assert_eq!(judge.refusal(&call), (9, Code::DigestMismatch));
         call.body.pop();
-        // As it is in use, the published key is refused.
+        // A verifier in use refuses the published key.
         let strict = Judge::mcp().at(file["now"].as_i64().unwrap());
         let rejection = strict.trusting(vec![published.clone()]).refuses(&call);
         assert_eq!((rejection.step().number(), rejection.code()), (7, Code::KeyPublished));
@@ -92,7 +92,7 @@ fn the_example_of_the_rfc_holds_whole() {
     let verified = judge.accepts(&call);
     assert_eq!(verified.created(), Some(time(1_618_884_473)));
     assert_eq!(verified.seen(), NonceOutcome::Unchecked);
-    // The named profile knows the key for what it is.
+    // The named profile recognises the key as a published one.
     let named = Judge { profile: Profile::rfc9421(), ..judge.clone() };
     assert_eq!(named.refusal(&call), (7, Code::KeyPublished));
     assert_eq!(judge.clone().at(1_618_884_473 - 6).refusal(&call), (5, Code::NotYetValid));
@@ -114,7 +114,8 @@ fn the_example_of_the_rfc_holds_whole() {
     assert_eq!(judge.refusal(&call), (9, Code::DigestMismatch));
 }
 
-/// What a signer adds to a request that is signed already: one nonce, both labels, both hold.
+/// Signing a signed request again adds a signature with the same nonce: both labels and signatures
+/// are valid.
 #[test]
 fn a_second_signature_shares_the_nonce() {
     let profile = Profile::mcp();

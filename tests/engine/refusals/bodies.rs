@@ -1,4 +1,4 @@
-//! Steps 9 to 11: the body, what it says, and who may say it.
+//! Refusals in steps 9 to 11: the body, its content, and the keys that may send it.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Steps 1 to 4: the limits, the two fields, and what stands in them.
+//! Refusals in steps 1 to 4: the limits, the two signature fields, and their content.
 
 use super::*;
 

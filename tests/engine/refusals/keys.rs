@@ -294,7 +294,7 @@ pub(super) fn signatures() -> Vec<Case> {
             ("a component is added", |p| p.edit_input("\"@method\"", "\"@method\" \"accept\"")),
         ],
     );
-    // No base can be built with these: there is nothing that a signer could have signed.
+    // These components allow no base, so no signature over them can exist.
     cases.extend(tampered(
         8,
         Code::SignatureInvalid,

@@ -1,4 +1,4 @@
-//! Adding a signature, and `Accept-Signature`.
+//! Tests of adding a signature, and of `Accept-Signature`.
 
 use mcpid::base::accept::{self, RequestedParameters};
 use mcpid::base::header::{self, AddError, Existing, HeaderError};

@@ -1,4 +1,4 @@
-//! No change of any bit of the fields is overlooked.
+//! Tests that every changed bit of the signature fields is noticed.
 
 use std::collections::HashSet;
 
@@ -21,7 +21,7 @@ const FULL_FIELDS: &[(&str, &str)] = &[
     ("signature", FULL_SIGNATURE),
 ];
 
-/// What a verifier would check a signature against: the base and the signature.
+/// Returns the base and the signature that a verifier would check.
 fn judged(fields: &[(&str, Vec<u8>)]) -> Option<(String, Vec<u8>)> {
     let mut head = Head::new("POST", RequestTarget::Origin("/mcp?a=1".into())).ok()?;
     head.push("host", &b"mcp.example.com"[..]).ok()?;

@@ -41,8 +41,8 @@ fn read_cases(path: &std::path::Path) -> Vec<Value> {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// What a case expects; `None` where the value has no place in our types, such as a number that
-/// is too large.
+/// Returns the expected value of a case, or `None` if our types cannot hold it, such as a number
+/// that is too large.
 pub(super) fn expected(kind: &str, value: &Value) -> Option<Top> {
     let list = |value: &Value| value.as_array().unwrap().clone();
     Some(match kind {
@@ -93,7 +93,7 @@ fn bare(value: &Value) -> Option<BareItem<'static>> {
         Value::String(_) => BareItem::String(text(value)),
         Value::Number(number) => match number.as_i64() {
             Some(integer) => BareItem::Integer(integer),
-            // No float enters the library, so the rounding of section 4.1.5 is this harness's.
+            // The library reads no floats, so this harness does the rounding of section 4.1.5.
             None => {
                 let thousandths = (number.as_f64().unwrap() * 1000.0).round_ties_even();
                 BareItem::Decimal(Decimal::from_thousandths(thousandths as i64)?)

@@ -1,4 +1,5 @@
-//! Generated fields: what is written is read again, and no bytes make the parser panic.
+//! Tests with generated fields: written fields parse again to the same value, and no bytes make the
+//! parser panic.
 
 use mcpid::message::structured::{
     BareItem, Decimal, InnerList, Item, MAX_INTEGER, Member, Parameters,
@@ -69,10 +70,10 @@ proptest! {
         }
     }
 
-    /// From the characters that matter, so that much of it is well formed: then writing and
-    /// reading again changes nothing.
+    /// Texts of significant characters, so that many of them are well formed: parsing, writing and
+    /// parsing again gives the same value.
     #[test]
-    fn reading_is_settled_by_writing(text in r#"([abx=;, ()"\\:?@%.*1-9-]|AA==|;a=1|, b=){0,24}"#) {
+    fn parse_write_parse_is_stable(text in r#"([abx=;, ()"\\:?@%.*1-9-]|AA==|;a=1|, b=){0,24}"#) {
         for kind in ["item", "list", "dictionary"] {
             if let (Ok(read), Ok(())) = Top::read(kind, text.as_bytes()) {
                 let again = read.write().unwrap();

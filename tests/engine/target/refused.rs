@@ -94,7 +94,7 @@ fn odd_hosts_are_refused_wherever_they_stand() {
             assert!(RequestTarget::from_url(format!("{url}/x")).is_err(), "{url:?}");
         }
     }
-    // Not even text.
+    // The target is not UTF-8.
     let mut head = Head::new("GET", RequestTarget::Origin("/".into())).unwrap();
     head.push("host", &b"a\xff.example"[..]).unwrap();
     assert!(matches!(refused(&any, &head), TargetError::Host(_)));
@@ -200,7 +200,7 @@ proptest! {
         let _ = Origin::parse(&target);
     }
 
-    /// What was resolved once resolves to itself: no second spelling survives the first reading.
+    /// A resolved target resolves to itself: a second spelling never survives the first reading.
     #[test]
     fn resolving_is_final(
         scheme in "https?|HTTPS?",

@@ -1,4 +1,4 @@
-//! Editing a trust file.
+//! Tests of editing a trust file.
 
 use super::*;
 
@@ -171,7 +171,7 @@ fn modes_and_links_are_kept() {
 }
 
 #[test]
-fn of_many_edits_at_once_none_is_lost() {
+fn no_parallel_edit_is_lost() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("trust.json");
     std::thread::scope(|scope| {

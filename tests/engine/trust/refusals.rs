@@ -1,4 +1,4 @@
-//! What a trust file must not say.
+//! Tests of trust files that are refused.
 
 use super::*;
 
@@ -84,7 +84,7 @@ fn a_repeated_key_is_an_error_and_a_repeated_kid_is_not() {
         let twice = set(&[jwk(&key(1), passed_over), jwk(&key(1), "")]);
         assert!(matches!(parse(&twice), Err(TrustError::Repeated { first: 1, second: 2, .. })));
     }
-    // RFC 7517 section 4.5: several keys may share a kid. All of them are tried.
+    // RFC 7517 section 4.5: several keys may share a kid. The verifier tries all of them.
     let same_kid = set(&[jwk(&key(1), one), jwk(&key(2), ""), jwk(&key(3), one)]);
     let registry = merged(&[&same_kid]);
     assert_eq!(
