@@ -66,7 +66,7 @@ fn what_one_process_claims_another_one_refuses() {
     sign(path, "two.http");
     let verify = "verify --json -r trust.json --window 600s --nonces sqlite:nonces.db";
     let first = json(&mcpid(path, &format!("{verify} one.http"), 0));
-    // The store is new: what it may have forgotten is reported, and not more.
+    // The store is new: the verdict reports that it may have forgotten nonces, and no more.
     assert_eq!(first["replay"], "below_floor");
     let again = json(&mcpid(path, &format!("{verify} one.http"), 1));
     assert_eq!((&again["code"], &again["step"]), (&"nonce_replayed".into(), &12.into()));
@@ -202,7 +202,7 @@ fn the_variable_never_serves_verify() {
 }
 
 #[test]
-fn what_is_no_store_is_said() {
+fn bad_store_url_is_reported() {
     let folder = signer();
     let path = folder.path();
     sign(path, "one.http");

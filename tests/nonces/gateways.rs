@@ -119,7 +119,7 @@ impl World {
         signed.stdout
     }
 
-    /// The status of the answer; 0 where there is none.
+    /// Sends a request and returns the status of the answer, or 0 if there is none.
     fn send(&self, request: &[u8]) -> u16 {
         exchange(self.listen, request).get(9..12).and_then(|s| s.parse().ok()).unwrap_or(0)
     }
@@ -133,7 +133,7 @@ impl World {
         fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
-    /// Sends what was accepted once more for as long as it could be accepted.
+    /// Repeats an accepted request for as long as it could be accepted.
     #[track_caller]
     fn refuses(&self, request: &[u8]) {
         let passed = self.passed.load(Ordering::SeqCst);
@@ -145,7 +145,7 @@ impl World {
         assert_eq!(self.passed.load(Ordering::SeqCst), passed);
     }
 
-    /// That all who look are told `why` nothing is accepted.
+    /// Checks that every client gets the reason `why` while no request is accepted.
     #[track_caller]
     fn says(&self, why: &str) {
         assert_eq!(self.send(&self.signed()), 503, "{why}");
@@ -173,7 +173,7 @@ fn exchange(port: u16, request: &[u8]) -> String {
     let _sent = stream.write_all(request);
     let mut answer = Vec::new();
     let mut buffer = [0; 65_536];
-    // To the end of a head with its content, or of the connection.
+    // Reads to the end of a head with its content, or of the connection.
     while let Ok(count @ 1..) = stream.read(&mut buffer) {
         answer.extend_from_slice(&buffer[..count]);
         let text = String::from_utf8_lossy(&answer);
@@ -318,8 +318,8 @@ impl Drop for SmallDisk {
     }
 }
 
-/// On a real full file system where this user may mount one; elsewhere `sqlite_faults` has the
-/// same with a limit on the size of files.
+/// Fills a real file system, if this user may mount one; otherwise `sqlite_faults` tests the same
+/// with a limit on file sizes.
 #[test]
 fn a_full_disk_shows() {
     let mut world = World::new();
@@ -332,7 +332,7 @@ fn a_full_disk_shows() {
     }
     let disk = SmallDisk(folder);
     world.start(&format!("sqlite:{}", disk.0.join("nonces.db").display()));
-    // Nothing is left, and then the log needs more.
+    // The disk is full, and then the log needs more.
     let mut rest = File::create(disk.0.join("rest")).unwrap();
     while rest.write_all(&[0; 4096]).is_ok() {}
     until("it is full", || world.send(&world.signed()) == 503);

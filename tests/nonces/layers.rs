@@ -1,5 +1,5 @@
-//! Several servers behind layers that share one store: a request is good at one of them, once, and
-//! after a fault of the store at none until it is safe again.
+//! Several servers whose layers share one store: a request is accepted by one of them, once, and
+//! after a fault of the store by none until that is safe again.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ impl World {
     }
 }
 
-/// Status, `Retry-After` and body of what a server behind `layer` answers.
+/// Returns status, `Retry-After` and body of the answer of a server with `layer`.
 async fn answer(layer: &VerifyLayer, request: Request<Full<Bytes>>) -> (u16, Option<i64>, String) {
     let service =
         tower::service_fn(async |_| Ok::<_, Infallible>(Response::new(Full::from("done"))));
@@ -96,7 +96,8 @@ async fn layers_that_share_servers_let_a_request_in_once() {
     };
     let layers = [open(), open()];
     one_of_all_copies_passes(&world, &layers).await;
-    // What was accepted before the servers forgot, and what is new: 503, and when to come again.
+    // A request accepted before the servers lost their keys, and a new request: both get 503 and a
+    // time to come again.
     let old = world.signed();
     assert_eq!(answer(&layers[0], old.clone()).await.0, 200);
     server.cli(&["FLUSHALL"]);

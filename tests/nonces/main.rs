@@ -1,5 +1,5 @@
-//! One contract for all nonce stores: `mcpid::nonce::contract` says what holds for each of them, and
-//! these files what each does with the faults that only it can have.
+//! Tests of all nonce stores: `mcpid::nonce::contract` tests their common rules, and these files
+//! test the faults of each kind of store.
 #![cfg(feature = "store-contract")]
 #![allow(clippy::unwrap_used)]
 

@@ -11,7 +11,7 @@ use crate::contract::{START, StorePlace};
 
 struct Here(Arc<Memory>);
 
-/// One process has one store in memory; every handle is the same.
+/// Returns a place with one store; every handle is the same store.
 fn here() -> Here {
     let store = Memory::new(Timestamp::from_unix(START), Retention::new(30, 5), &mut SysRng);
     Here(Arc::new(store.unwrap()))

@@ -1,9 +1,9 @@
-//! How long a strict verifier refuses after each fault of its store, in real time: a fresh request is
-//! signed every 100 ms and judged, before the fault and after. Beside it, the request that was
-//! accepted last before the fault is shown again and again: it must never be accepted.
+//! Measures how long a strict verifier refuses after each fault of its store, in real time: a fresh
+//! request is signed every 100 ms and judged, before the fault and after it. The last request
+//! accepted before the fault is repeated all the time: it must never be accepted again.
 //!
-//! All faults at once, each with a store and a thread of its own; a minute or so in all. Not among
-//! the tests of every day: `tests/long outages`.
+//! All faults run at once, each with its own store and thread, and take about a minute. `tests/long
+//! outages` runs them; the daily tests do not.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -38,7 +38,7 @@ use redis_servers::{Cluster, Server, Watched, options};
 
 const BODY: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 const PAUSE: Duration = Duration::from_millis(100);
-/// So many good answers in a row, and the fault is over: 4 seconds.
+/// Number of good answers in a row after which the fault is over: 4 seconds.
 const OVER: u32 = 40;
 const LONGEST: Duration = Duration::from_secs(120);
 
@@ -82,16 +82,17 @@ fn retention() -> Retention {
     Retention::new(30, 5)
 }
 
-/// So long ago that the floor of a start does not matter any more.
+/// Returns a time so long ago that the floor of a start does not matter any more.
 fn long_ago() -> Timestamp {
     SystemClock.now().plus(-100)
 }
 
-/// What a fault leaves: perhaps another handle on the store, as after a restart.
+/// Causes a fault and returns the store to use afterwards: the same handle, or a new one as after a
+/// restart.
 type Fault<'a> = Box<dyn FnOnce(Store) -> Store + Send + 'a>;
 
-/// Runs one fault, and tells what it cost: seconds until a fresh request was accepted again, and
-/// until all were.
+/// Runs one fault and returns its cost: seconds until a fresh request was accepted again, and until
+/// all were.
 fn outage(name: &str, store: Store, fault: Fault<'_>) -> String {
     let world = World::new();
     let mut verifier = world.verifier(&store);
@@ -106,7 +107,7 @@ fn outage(name: &str, store: Store, fault: Fault<'_>) -> String {
         thread::sleep(PAUSE);
     }
     let begun = Instant::now();
-    // Who waits for servers to do something must not hold up the requests: the fault itself is quick.
+    // The fault itself is quick; a wait for servers here would hold up the requests.
     let after = fault(store);
     verifier = world.verifier(&after);
     let (mut refused, mut good, mut first, mut end) = (0_u32, 0_u32, None, Duration::ZERO);

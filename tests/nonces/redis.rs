@@ -12,7 +12,7 @@ use crate::contract::{START, accepts, at, claim, is_fresh, retention, try_claim}
 use crate::redis_servers::{Cluster, Server, Watched, open, options, until, warned};
 use crate::{key, wait};
 
-/// All of the contract but what is only for stores without a clock of their own.
+/// Runs the parts of the contract, except those for stores without a clock of their own.
 macro_rules! holds {
     ($name:ident, $place:expr) => {
         mod $name {
@@ -48,7 +48,7 @@ fn a_claim_ends_by_the_servers_clock() {
     let id: String =
         server.cli(&["--raw", "KEYS", "*:???????????????????????????????????????????"]);
     let left: i64 = server.cli(&["PTTL", &id]).parse().unwrap();
-    // Window 30, ahead 5, margin 30, and 5 more for what was created ahead.
+    // Window 30, ahead 5, margin 30, and 5 more for a request created ahead.
     assert!((69_000..=70_000).contains(&left), "{left}");
     let seen = wait(store.peek(at(11), &key(1), "n")).unwrap().unwrap();
     assert_eq!(seen.first, Some(at(10)));
@@ -190,7 +190,7 @@ fn a_damaged_epoch_is_none() {
         assert_eq!(wait(store.floor(at(20))).unwrap(), at(55), "{bad}");
         assert_eq!(server.cli(&["GET", &epoch]), *bad, "a look changes nothing");
     }
-    // Of another type.
+    // The epoch's key holds a value of another type.
     server.cli(&["DEL", &epoch]);
     server.cli(&["LPUSH", &epoch, "x"]);
     assert!(
@@ -207,7 +207,7 @@ fn an_idle_handle_learns_of_a_longer_retention() {
     let longer = options(&server.url()).allow_raising(true);
     let longer = longer.open(at(20), Retention::new(300, 60)).unwrap();
     assert_eq!(wait(longer.floor(at(20))).unwrap(), at(20 + 60 + 300));
-    // Long after, the first claim by the one that never heard of it.
+    // Much later, the first claim comes from the handle that has never read the epoch.
     assert!(accepts(&try_claim(&store, 1_000, &key(1), "n"), 1_000));
     let seen = wait(longer.peek(at(1_000), &key(1), "n")).unwrap().unwrap();
     assert!(seen.until >= at(1_000 + 300 + 60 + 300), "{seen:?}");
@@ -234,7 +234,7 @@ fn a_fail_over_in_a_cluster_shows() {
     });
     let (mut gone, mut known) = (0, 0);
     for i in 0..200 {
-        // By itself, with the connections that it has.
+        // The store recovers by itself, with its old connections.
         let answer = try_claim(&store, 20, &key(3), &format!("{i}"));
         match &answer {
             Ok(Claim::Fresh { floor }) if *floor == at(5) => known += 1,
@@ -254,8 +254,8 @@ fn a_fail_over_in_a_cluster_shows() {
     }
 }
 
-/// At second 20. What keeps the epochs alive may have found it before any claim, and goes by the
-/// time of the last claim and what has passed since.
+/// Checks the floor at second 20. The task that renews the epochs may have found the loss before
+/// any claim; it uses the time of the last claim and the time passed since.
 fn has_a_new_floor(store: &dyn mcpid::nonce::NonceStore) -> bool {
     (at(45)..=at(55)).contains(&wait(store.floor(at(20))).unwrap())
 }
@@ -314,7 +314,8 @@ fn a_primary_that_was_put_down_in_between_is_another_one() {
         });
     };
     let store = first.open().unwrap();
-    // What the second has lost: all of it. Then back, with the same process and connection.
+    // The second server has lost all keys. The clients return to it, with the same process and
+    // connection.
     let epochs = first.cli(&["GET", "mcpid:1:{00}:epoch"]);
     claim_thirty(&store);
     follow(&second, &first);
@@ -332,7 +333,7 @@ fn a_primary_that_was_put_down_in_between_is_another_one() {
 
 const ROLE: &str = "MCPID_TEST_REDIS";
 
-/// Not a test of its own: what each of the eight processes of [`of_many_processes_one_wins`] does.
+/// Runs in each of the eight processes of [`of_many_processes_one_wins`]; not a test of its own.
 #[test]
 fn one_process_of_many() {
     let Ok(url) = env::var(ROLE) else { return };

@@ -45,7 +45,7 @@ fn passwords_are_needed_and_not_shown() {
             }
         }
     }
-    // The password from elsewhere goes before the one in the URL.
+    // A password from the options has precedence over the one in the URL.
     let password = |text: &str| zeroize::Zeroizing::new(text.to_owned());
     for url in [format!("redis://gate@{host}"), format!("redis://gate:wrong@{host}")] {
         let options = options(&url).password(password("s3cr3t-of-gate"));

@@ -1,5 +1,5 @@
-//! Servers as the command line uses them: what it lists and does not prune, and what it may be told
-//! to put up with.
+//! Tests of Redis on the command line: listing, the refusal to prune, and the flags that accept a
+//! weaker server.
 
 use std::fs;
 
@@ -137,7 +137,7 @@ fn a_longer_window_needs_to_be_meant() {
         let refused = mcpid(path, &format!("{day} --json one.http"), 5);
         let error: Value = serde_json::from_str(err(&refused).lines().last().unwrap()).unwrap();
         assert_eq!(error["error"]["code"], "retention");
-        // It was not raised, and looking needs no leave.
+        // The retention was not raised, and listing needs no permission.
         let list = format!("nonce list --json --nonces {store}");
         assert_eq!(json(&mcpid(path, &list, 0))["window"], 30);
         let at = fs::read_to_string(path.join("one.http")).unwrap();

@@ -69,7 +69,7 @@ fn a_server_that_is_down() {
 }
 
 #[test]
-fn a_black_hole() {
+fn silent_redis_times_out() {
     let hole = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = hole.local_addr().unwrap().port();
     for url in ["redis", "rediss", "redis+cluster"].map(|s| format!("{s}://127.0.0.1:{port}")) {
@@ -88,7 +88,7 @@ fn a_black_hole() {
     fails_in_time("peek", || wait(store.peek(at(10), &key(1), "n")));
     proxy.set(Mode::Pass);
     recovers(&store);
-    // Only so many wait.
+    // Only a limited number of claims wait.
     proxy.set(Mode::Swallow);
     let key = key(1);
     let mut waiting = Vec::new();
@@ -119,7 +119,7 @@ fn a_server_that_hangs_and_wakes() {
     }
     server.signal("-CONT");
     recovers(&store);
-    // What was sent before arrives now: unanswered is not unused.
+    // The server receives the earlier claims now: a claim without an answer may have been made.
     assert!(!is_fresh(claim(&store, 10, &key(1), "0")));
 }
 
@@ -196,9 +196,9 @@ fn an_answer_that_is_lost() {
     proxy.set(Mode::LoseAnswers(1_000));
     fails_in_time("all lost", || try_claim(&store, 10, &key(1), "all"));
     proxy.set(Mode::Pass);
-    // No caller was told that it was fresh, and no later caller is.
+    // No caller got a fresh answer for it, and no later caller does.
     assert!(matches!(claim(&store, 10, &key(1), "all"), Claim::Replayed { .. }));
-    // Many at once: each is fresh for one.
+    // Several handles claim at once: each nonce is fresh for one.
     let stores = [Arc::new(store), Arc::new(open_in_a_hurry(&proxy.url()).unwrap())];
     for round in 0..10 {
         proxy.set(Mode::LoseAnswers(2));
@@ -262,7 +262,8 @@ fn a_server_that_evicts() {
         };
         assert!(warnings.lock().unwrap().contains(&warning), "{warnings:?}");
     }
-    // One that is set while we are connected, within a second; and after a restart.
+    // A policy that is set while the store is connected is found within a second, and after a
+    // restart.
     let server = Server::start(&["--appendonly", "yes"]);
     let (options, warnings) = warned(options(&server.url()));
     let store = options.open(at(-30), retention()).unwrap();
@@ -331,7 +332,8 @@ fn a_clock_that_steps_forward() {
     }
     assert_eq!(wait(open(&server.url()).unwrap().floor(at(20))).unwrap(), at(55));
     assert!(accepts(&try_claim(&store, 56, &key(1), "e"), 56));
-    // Back again: what ended in between is unknown, and so is the snapshot that it came back with.
+    // The server is back: the nonces that ended in between are unknown, and so is the snapshot that
+    // it came back with.
     proxy.set(Mode::Pass);
     let stepped = fails_in_time("claim", || try_claim(&store, 56, &key(1), "f"));
     assert!(stepped.contains("stepped back"), "{stepped}");

@@ -1,5 +1,5 @@
-//! Nonces that Redis lost while it kept the epochs: no replay is accepted, by the handle that
-//! claimed, by one that is opened later, on one server, in a cluster and behind Sentinel.
+//! Tests with a Redis that lost nonces while it kept the epochs: no replay is accepted, neither by
+//! the handle that claimed nor by a later one, on one server, in a cluster and with Sentinel.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -33,7 +33,7 @@ fn refuses_all(store: &dyn NonceStore, now: i64) {
     }
 }
 
-/// And works again afterwards, with a new floor.
+/// Checks that the store works again afterwards, with a new floor.
 #[track_caller]
 fn recovers(store: &dyn NonceStore, url: &str) {
     let answers: Vec<_> =
@@ -49,7 +49,7 @@ fn recovers(store: &dyn NonceStore, url: &str) {
     }
 }
 
-/// What an operator, or a tool of his, does to a server that is too full.
+/// Evicts keys, as an operator or a tool does to a server that is too full.
 fn evict(server: &Server, policy: &str) {
     let used = server.cli(&["INFO", "memory"]);
     let used: u64 =
@@ -73,7 +73,7 @@ fn evicted_between_two_looks() {
         let server = Server::start(&[]);
         let store = server.open().unwrap();
         claim_many(&store);
-        // What the floors do not depend on is who looks, or when.
+        // The floors depend neither on the handle that reads them nor on the time.
         let later = policy.starts_with("volatile");
         evict(&server, policy);
         assert!(lost(&store) > 0, "{policy}");
@@ -118,7 +118,7 @@ fn evicted_in_a_cluster_and_behind_sentinel() {
     assert!(good.count() > 10);
 }
 
-/// As [`evict`], with a key that this node of a cluster holds, or none.
+/// As [`evict`], with a key that this node of a cluster holds, or with none.
 fn evict_on(server: &Server) {
     server.cli(&["CONFIG", "SET", "maxmemory-policy", "volatile-ttl"]);
     server.cli(&["CONFIG", "SET", "maxmemory", "1mb"]);
@@ -139,7 +139,7 @@ fn a_clock_that_steps_forward_and_back_unseen() {
         let store = server.open().unwrap();
         claim_many(&store);
         server.set_clock(ahead);
-        // Long enough for the server to remove what has ended.
+        // The pause is long enough for the server to remove ended keys.
         sleep(Duration::from_millis(400));
         server.set_clock(0);
         if ahead > 70 {
@@ -193,7 +193,7 @@ fn a_verifiers_clock_that_steps_back() {
     let server = Server::start(&[]);
     let store = server.open().unwrap();
     assert!(accepts(&try_claim(&store, 100, &key(1), "n"), 100));
-    // An hour later, by the time that the store was told; the server has let the first one end.
+    // The caller's time is an hour later; the server has let the first claim end.
     assert!(accepts(&try_claim(&store, 3_700, &key(1), "m"), 3_700));
     for claim in server.cli(&["KEYS", "mcpid:1:{??}:???????????????????*"]).lines() {
         server.cli(&["DEL", claim]);
@@ -211,7 +211,7 @@ fn one_missing_epoch_is_a_sign_for_all_tags() {
     claim_many(&store);
     let id = mcpid::nonce::id(&key(1), "n-0");
     let (tag, other) = (format!("{:02x}", id[0]), format!("{:02x}", id[0] ^ 1));
-    // As when the server has removed some of what ended, and its clock has stepped back since.
+    // Some ended keys are removed, as by a server whose clock has stepped back since.
     for claim in server.cli(&["KEYS", &format!("mcpid:1:{{{tag}}}:???????????????????*")]).lines() {
         server.cli(&["DEL", claim]);
     }
@@ -265,7 +265,7 @@ fn an_epoch_ends_unless_a_user_keeps_it() {
     let soon = "for _, key in ipairs(redis.call('KEYS', '*:epoch')) do \
         redis.call('PEXPIRE', key, 15000) end";
     server.cli(&["EVAL", soon, "0"]);
-    // No claims come.
+    // No claims come, and the epochs are still renewed.
     until("their ends are put off", || epoch_ends(&server).iter().all(|ms| *ms > 20_000));
     assert!(accepts(&try_claim(&store, 20, &key(2), "n"), 20));
     drop(store);

@@ -1,4 +1,4 @@
-//! What servers hold, listed for people: everything, once, from every primary, and nothing else.
+//! Tests of listing: each nonce once, from every primary, and no other key.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::contract::{at, claim, is_fresh, retention};
 use crate::redis_servers::{Cluster, Server, Watched, open, options};
 use crate::{key, wait};
 
-/// All pages, each of about `limit`, and what is in them.
+/// Returns the nonces on all pages, each page of about `limit`.
 fn all(reader: &Redis, limit: u32) -> BTreeMap<[u8; 32], (Option<Timestamp>, Timestamp)> {
     let (mut all, mut from) = (BTreeMap::new(), None);
     loop {
@@ -40,7 +40,7 @@ fn every_nonce_of_every_primary_is_listed() {
             for i in 0..3_000 {
                 let (first, until) = listed[&mcpid::nonce::id(&key(1), &i.to_string())];
                 assert_eq!(first, Some(at(10)), "{url}");
-                // By the server's own clock, which has gone on a little.
+                // The end is counted by the server's own clock, which has gone on a little.
                 assert!((at(40)..=at(81)).contains(&until), "{url} {until}");
             }
         }
@@ -87,7 +87,7 @@ fn a_look_at_what_is_not_there_writes_nothing() {
     assert_eq!(about.retention, None);
     assert!(about.floor >= at(10), "{about:?}");
     assert_eq!(server.cli(&["DBSIZE"]), "0");
-    // Nor after a restart, where the next claim would write.
+    // After a restart, listing does not write the epoch either; the next claim would.
     let server = Server::start(&["--appendonly", "yes", "--appendfsync", "always"]);
     claim(&server.open().unwrap(), 10, &key(1), "n");
     server.kill();

@@ -12,10 +12,10 @@ type Rewrite = Arc<dyn Fn(Vec<u8>) -> Vec<u8> + Send + Sync>;
 #[derive(Clone)]
 pub(crate) enum Mode {
     Pass,
-    /// Nothing comes through, in either direction, and nothing ends.
+    /// Swallows the bytes in both directions and keeps the connections open.
     Swallow,
-    /// The server gets what is sent, and the connection ends instead of an answer to a claim: for
-    /// so many claims.
+    /// Passes claims to the server, and ends the connection instead of returning the answer, for
+    /// the given number of claims.
     LoseAnswers(u32),
     /// Answers come later.
     Delay(Duration),
@@ -41,7 +41,7 @@ impl Proxy {
                 if end.load(Ordering::SeqCst) {
                     return;
                 }
-                // No server is as good as one that hangs up.
+                // A missing server looks like a server that hangs up.
                 let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else { continue };
                 carry(client, server, &shared);
             }

@@ -43,7 +43,7 @@ const AHEAD: &str = "ahead";
 /// on with the allocator that Redis is linked with.)
 const CLOCK: &str = include_str!("redis_clock.c");
 
-/// A server, and what it was started with.
+/// A server, and the arguments of its start.
 pub(crate) struct Server {
     child: Mutex<Child>,
     pub(crate) port: u16,
@@ -54,12 +54,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Without persistence, unless the arguments say otherwise.
+    /// Starts a server, without persistence unless the arguments enable it.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         Server::start_in(|| TempDir::new().unwrap(), arguments)
     }
 
-    /// With a clock that [`Server::set_clock`] moves.
+    /// Starts a server with a clock that [`Server::set_clock`] moves.
     pub(crate) fn start_with_clock(arguments: &[&str]) -> Self {
         let folder = || {
             let folder = TempDir::new().unwrap();
@@ -90,7 +90,7 @@ impl Server {
             if server.comes_up() {
                 return server;
             }
-            // Another program took the port.
+            // Another program has taken the port.
         }
         panic!("redis-server did not start");
     }
@@ -116,14 +116,15 @@ impl Server {
         false
     }
 
-    /// `kill -9`.
+    /// Ends the server with `kill -9`.
     pub(crate) fn kill(&self) {
         let mut child = self.child.lock().unwrap();
         let _gone = child.kill();
         child.wait().unwrap();
     }
 
-    /// Starts again after [`Server::kill`], on the same port, with what is in the folder.
+    /// Starts the server again after [`Server::kill`], on the same port, with the files in its
+    /// folder.
     pub(crate) fn start_again(&self) {
         *self.child.lock().unwrap() = spawn(self.port, &self.folder, &self.arguments);
         assert!(self.comes_up());
@@ -166,8 +167,8 @@ impl StorePlace for Server {
         open_to_raise(&self.url())
     }
 
-    /// Brings the ends of all claims nearer, as if the time had passed. Those of epochs are put off
-    /// by the handles that have the store open.
+    /// Brings the ends of all claims nearer, as if the time had passed. Open handles renew the ends
+    /// of epochs.
     fn pass(&self, seconds: i64) {
         let passed = seconds - self.passed.swap(seconds, Ordering::SeqCst);
         let script = "for _, key in ipairs(redis.call('KEYS', '*')) do \
@@ -195,7 +196,7 @@ fn spawn(port: u16, folder: &TempDir, arguments: &[String]) -> Child {
         .expect("these tests need redis-server (Debian: redis-server redis-sentinel redis-tools)")
 }
 
-/// What `redis-cli` has to be told to reach a server with these flags.
+/// Returns the flags with which `redis-cli` reaches a server that was started with `flags`.
 fn tls_flags(flags: &[String]) -> Vec<String> {
     let authority = flags.windows(2).find(|pair| pair[0] == "--tls-ca-cert-file");
     authority.map_or(Vec::new(), |pair| vec!["--tls".into(), "--cacert".into(), pair[1].clone()])
@@ -240,7 +241,7 @@ impl Cluster {
         Cluster::start_with(primaries, replicas, &[])
     }
 
-    /// With more flags for every node.
+    /// Starts a cluster with more flags for every node.
     pub(crate) fn start_with(primaries: usize, replicas: usize, flags: &[String]) -> Self {
         let tls = tls_flags(flags);
         let nodes: Vec<_> = (0..primaries + replicas)
@@ -322,7 +323,7 @@ impl Watched {
         Watched::start_with(&[])
     }
 
-    /// With more flags for both servers; those of TLS are for the Sentinels, too.
+    /// Starts both servers with more flags; the flags of TLS are also for the Sentinels.
     pub(crate) fn start_with(flags: &[String]) -> Self {
         let with = |own: &[&str]| {
             let flags = flags.iter().map(String::as_str);

@@ -65,7 +65,7 @@ fn tls() {
     fails_in_time("TLS to a server without", || open_in_a_hurry(&url));
 }
 
-/// What a server needs to speak TLS with clients and with its like.
+/// Returns the flags for a server that speaks TLS with clients and with other servers.
 fn flags(folder: &TempDir) -> Vec<String> {
     let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let flags = [
@@ -80,7 +80,7 @@ fn flags(folder: &TempDir) -> Vec<String> {
     flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
 }
 
-/// The URL over TLS with this authority, and what must not do in its place.
+/// Returns the URL over TLS for this authority, and URLs that must be refused.
 fn urls(plain: &str, folder: &TempDir) -> (String, Vec<(&'static str, String)>) {
     let secure = plain.replacen("redis", "rediss", 1);
     let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();

@@ -1,5 +1,5 @@
-//! Nonces on Redis, and users whose windows differ: one with a long window cannot close the store
-//! for the others unless it was told to, also after the servers have forgotten.
+//! Tests with users of one Redis whose windows differ: a user with a long window cannot close the
+//! store for the others without the option, not even after the servers have lost their keys.
 
 use mcpid::nonce::{NonceStore as _, Retention};
 
@@ -50,7 +50,7 @@ fn what_the_servers_forgot_gives_no_leave() {
         assert_eq!(opened.is_ok(), granted, "{window} {ahead}");
     }
     drop(store);
-    // After a restart, what is still there counts, though it is of another term.
+    // After a restart, the epochs still count, though their term is another.
     let server = Server::start(&["--appendonly", "yes", "--appendfsync", "always"]);
     drop(server.open().unwrap());
     server.kill();
@@ -64,7 +64,7 @@ fn a_part_that_forgot_gives_no_leave_either() {
     let store = open(&cluster.url()).unwrap();
     cluster.nodes[1].cli(&["FLUSHALL"]);
     for _ in 0..3 {
-        // Whichever part answers first is told of.
+        // The error comes from the node that answers first.
         let error = options(&cluster.url()).open(at(20), a_day()).unwrap_err();
         assert_eq!(error.would_close().unwrap().seconds(), 86_405);
         assert_eq!(cluster.nodes[1].cli(&["DBSIZE"]), "0");
@@ -80,7 +80,8 @@ fn what_was_granted_needs_no_leave_again() {
     let short = server.open().unwrap();
     assert!(accepts(&try_claim(&long, 10, &key(1), "n"), 10));
     server.cli(&["FLUSHALL"]);
-    // The shorter one finds it first, and writes what it knows.
+    // The user with the shorter window finds the loss first, and writes the retention that it
+    // knows.
     for i in 0..600 {
         let nonce = format!("short-{i}");
         assert!(!accepts(&try_claim(&short, 1_000, &key(1), &nonce), 1_000));

@@ -60,13 +60,13 @@ crate::holds_the_contract!(folder());
 #[test]
 fn a_longer_window_is_refused_unless_allowed() {
     crate::contract::a_longer_window_is_refused_unless_allowed(&folder());
-    // By who opens it, too; and that he was there leaves no trace.
+    // The failed open leaves no trace in the file.
     let folder = folder();
     let longer = folder.options().open(at(20), Retention::new(86_400, 5)).unwrap_err();
     assert_eq!(longer.would_close().unwrap().seconds(), 86_405);
     let boot = folder.open_at(20, Some("this boot")).unwrap();
     assert_eq!(wait(boot.floor(at(20))).unwrap(), at(5));
-    // Under another boot the floor rises by what the file keeps, not by what was refused.
+    // Under another boot id the floor rises by the retention of the file, not by the refused one.
     let options = SqliteOptions::new(folder.path("nonces.db"), Some("another".to_owned()));
     assert!(options.open(at(100), Retention::new(30, 86_400)).is_err());
     assert_eq!(wait(folder.store().floor(at(100))).unwrap(), at(105));
@@ -132,7 +132,7 @@ fn another_boot_or_none_sets_the_floor() {
     drop(folder.open_at(1_000, Some("b")).unwrap());
     let store = folder.open_at(2_000, Some("b")).unwrap();
     assert_eq!(wait(store.floor(at(2_000))).unwrap(), at(1_005));
-    // It never sinks, also if the clock of the next boot is behind.
+    // The floor never sinks, even if the clock of the next boot is late.
     drop(store);
     let store = folder.open_at(-5_000, Some("c")).unwrap();
     assert!(wait(store.floor(at(-5_000))).unwrap() >= at(1_005));
@@ -244,12 +244,12 @@ fn looking_into_a_store_changes_nothing_in_it() {
     assert!(try_claim(&reader, 10, &key(1), "m").is_err());
     assert!(wait(reader.register(at(10), Retention::new(300, 60))).is_err());
     assert!(wait(reader.prune(at(10_000))).is_err());
-    // It sees what comes, and did not tell the file that it was opened without a boot.
+    // The reader sees new claims, and has not recorded that it was opened without a boot id.
     claim(&store, 10, &key(1), "m");
     assert!(wait(reader.peek(at(10), &key(1), "m")).unwrap().is_some());
     drop((reader, store));
     assert_eq!(wait(folder.store().floor(at(10))).unwrap(), at(5));
-    // Nothing is made by looking.
+    // Looking makes no file.
     let nowhere = Folder::empty();
     assert!(SqliteOptions::new(nowhere.path("nonces.db"), None).read().is_err());
     assert_eq!(fs::read_dir(nowhere.0.path()).unwrap().count(), 0);
@@ -267,7 +267,7 @@ fn only_the_owner_can_read_it() {
 }
 
 #[test]
-fn ids_are_those_of_the_design() {
+fn shared_ids_are_sha256_of_key_and_nonce() {
     // SHA-256(thumbprint ‖ 0x00 ‖ nonce), the thumbprint in its 43 characters.
     use sha2::{Digest as _, Sha256};
     let bytes = [key(1).as_str().as_bytes(), b"\0", b"nonce"].concat();

@@ -1,5 +1,5 @@
-//! An older copy of a file in its place, or a file that lost its log: between two runs, the first
-//! of which was killed, and while it is open. No replay is accepted.
+//! Tests with a file that was replaced by an older copy, or lost its log: between two runs, the
+//! first of which was killed, and while it is open. No replay is accepted.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -17,7 +17,7 @@ const CLAIMED: usize = 100;
 const ROLE: &str = "MCPID_TEST_COPIES";
 const FILES: [&str; 4] = ["nonces.db", "nonces.db-wal", "nonces.db-shm", "nonces.db-last"];
 
-/// Not a test of its own: the run that is killed. It claims the second half when it is told to.
+/// The run that is killed; not a test of its own. It claims the second half when it gets the order.
 #[test]
 fn run_that_is_killed() {
     let Ok(folder) = std::env::var(ROLE) else { return };
@@ -171,7 +171,7 @@ fn a_copy_that_is_put_back_between_two_runs() {
 fn a_copy_that_is_written_over_the_open_file() {
     let folder = folder();
     copy_all(&folder.path(""), &folder.path("closed"));
-    // What is claimed goes where the copy lies, and not only into the log.
+    // New claims go into the copied file, and not only into its log.
     let store = folder.store();
     for i in 0..CLAIMED {
         assert!(accepts(&try_claim(&store, 10, &key(1), &format!("n-{i}")), 10));
@@ -205,7 +205,7 @@ fn processes_that_share_a_file_do_not_take_each_other_for_strangers() {
             });
         }
     });
-    // One of them writes the log to where it belongs, which changes the file.
+    // One of the stores checkpoints the log, which changes the file.
     for (i, store) in stores.into_iter().enumerate() {
         wait(store.prune(at(500))).unwrap();
         drop(store);

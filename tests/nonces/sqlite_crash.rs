@@ -35,13 +35,13 @@ fn child(role: &str, file: &Path) -> Child {
         .unwrap()
 }
 
-/// Not a test of its own: what the processes do that the other tests start.
+/// Runs in the child processes that the other tests start; not a test of its own.
 #[test]
 fn as_a_child() {
     let Some(role) = env::var_os(ROLE) else { return };
     let options = SqliteOptions::new(env::var_os(FILE).unwrap(), Some("this boot".to_owned()));
     let store = options.budget(Duration::from_secs(20)).open(at(0), retention()).unwrap();
-    // Lines of ours stand apart from those of the test runner.
+    // Each line begins with a line break, so that output of the test runner does not join it.
     let say = |line: String| {
         let mut out = std::io::stdout().lock();
         writeln!(out, "\n={line}").unwrap();
@@ -118,9 +118,9 @@ fn a_process_that_is_killed_loses_no_claim_that_was_answered() {
         thread::sleep(Duration::from_millis(60 + round * 37 % 190));
         victim.kill().unwrap();
         victim.wait().unwrap();
-        // The last line may be cut short: then no caller was told.
+        // The last line may be cut short: then no caller got its answer.
         claimed.extend(listening.join().unwrap().into_iter().filter(|line| line.contains('-')));
-        // By a store of this process, which finds the file as it was left.
+        // A store of this process opens the file as the killed process left it.
         let store = folder.store();
         let last: Vec<_> = claimed.iter().rev().take(50).collect();
         for nonce in last {

@@ -1,4 +1,4 @@
-//! What can be wrong with a file: each time an error within the budget, never a fresh nonce, and
+//! Tests of faults of the file: each gives an error within the budget and never a fresh nonce, and
 //! the store recovers by itself.
 
 use std::fs::{self, Permissions};
@@ -93,7 +93,7 @@ fn a_newer_or_damaged_layout_is_refused() {
 fn links_are_not_followed() {
     let folder = folder();
     let path = folder.path("link.db");
-    // To a store, and to where nothing is: what is there or could be made belongs to another program.
+    // The link leads to a store, and to a missing file: that file may belong to another program.
     symlink(folder.path("nonces.db"), &path).unwrap();
     refuses(open(&path), "link");
     fs::remove_file(&path).unwrap();
@@ -126,7 +126,7 @@ fn a_locked_store_is_unavailable_in_time_and_recovers() {
     let other = Connection::open(folder.path("nonces.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     for _ in 0..2 {
-        // Also for those that come while the worker already waits for the lock.
+        // Claims that come while the worker already waits for the lock get the error in time too.
         std::thread::scope(|scope| {
             for i in 0..32 {
                 let store = &store;
@@ -141,7 +141,7 @@ fn a_locked_store_is_unavailable_in_time_and_recovers() {
     }
     refuses(open(&folder.path("nonces.db")), "");
     drop(other);
-    // What was given up may have been used up, which is on the safe side; the rest is new.
+    // Abandoned claims may have been made, which is the safe side; the others are fresh.
     let until = Instant::now() + PATIENCE;
     while try_claim(&*store, 10, &key(1), "after").is_err() {
         assert!(Instant::now() < until, "it did not recover");
@@ -176,7 +176,7 @@ fn a_store_that_is_deleted_or_replaced_while_open_is_unavailable_and_then_raises
         assert!(accepts(&try_claim(&store, 100, &key(1), "n"), 100));
         make(&folder);
         assert!(try_claim(&store, 101, &key(1), "m").is_err(), "{what}");
-        // By itself; the log of the lost file may have to be cleared first.
+        // The store recovers by itself; the log of the lost file may have to be removed first.
         let mut answers = Vec::new();
         for i in 0..5 {
             for nonce in ["n", "m"] {
@@ -237,7 +237,7 @@ fn a_full_store_refuses_forgets_nothing_and_has_room_again() {
         assert!(!is_fresh(claim(&store, 20, &key(1), nonce)), "{nonce}");
     }
     assert!(fs::metadata(folder.path("nonces.db")).unwrap().len() <= 101 * 4096);
-    // What has passed makes room.
+    // Ended nonces make room.
     let mut fresh = 0;
     for i in 0..500 {
         let answer = try_claim(&store, 1_000, &key(1), &format!("new-{i}"));
@@ -246,7 +246,7 @@ fn a_full_store_refuses_forgets_nothing_and_has_room_again() {
     assert!(fresh > 490, "{fresh}");
 }
 
-/// Not a test of its own: what a process does that may not write, or only so much.
+/// Runs in a process that may not write, or only a limited size; not a test of its own.
 #[test]
 fn as_a_child_that_may_not_write() {
     let Some(file) = std::env::var_os("MCPID_TEST_NONCES_UNWRITABLE") else { return };
@@ -312,14 +312,15 @@ fn a_file_that_cannot_be_written_is_unavailable() {
 #[test]
 fn a_full_disk_is_unavailable() {
     let folder = folder();
-    // No file may grow beyond 256 KiB: to the program this is a full disk.
+    // A limit of 256 KiB for each file is a full disk for the program.
     let mut command = Command::new("bash");
     let script = "trap '' XFSZ; ulimit -f 256; exec \"$0\" \"$@\"";
     let program = std::env::current_exe().unwrap();
     command.args(["-c", script]).arg(program).args(["--exact", CHILD, "--nocapture"]);
     let said = as_child(command, &folder.path("nonces.db"));
     assert!(said.starts_with("error "), "{said}");
-    // What was told to be fresh is there, and without the limit it goes on.
+    // Every nonce that was answered as fresh is in the file, and without the limit the store goes
+    // on.
     let store = folder.store();
     assert!(!is_fresh(claim(&store, 10, &key(1), "child-0")));
     assert!(accepts(&try_claim(&store, 10, &key(1), "more"), 10));

@@ -182,7 +182,8 @@ fn user_info_never_appears() {
 }
 
 proptest! {
-    /// Nothing panics, and what is read at all is shown in a way that is read the same again.
+    /// No text makes the parser panic, and every URL that it reads is printed in a form that it
+    /// reads the same.
     #[test]
     fn any_text_is_read_or_refused(
         scheme in "(redis|rediss)?(\\+cluster|\\+sentinel)?(://|:)?|memory:|sqlite:",
