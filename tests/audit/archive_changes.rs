@@ -1,5 +1,5 @@
-//! What is done to archives, to the notes that stand in the place of archived files, and to a log before
-//! it is archived: all of it is found.
+//! Changes to archives, to the notes that replace archived files, and to a log before it is
+//! archived: every change is found.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use crate::archives::{archived, audit, is_whole, later, packed, several, small, with};
 use crate::fixtures::{NAME, Scene, key};
 
-/// What is done to an archive is found, as if the file lay in the log.
+/// A change to an archive is found, as if the file were still in the log.
 #[test]
 fn what_is_done_to_an_archive_is_found() {
     let (scene, to) = several();
@@ -83,7 +83,7 @@ fn what_is_done_to_an_archive_is_found() {
     check("a bomb of one line", &[What::Removed, What::Changed, What::Truncated]);
 }
 
-/// An archive of which any byte was changed is found, unless it unpacks to the same entries.
+/// An archive with any changed byte is found, unless it unpacks to the same entries.
 #[test]
 fn no_changed_archive_is_called_good() {
     let seed = 20_261_201;
@@ -154,7 +154,7 @@ fn a_file_that_is_none_is_not_opened_and_two_copies_are_not_chosen_from() {
     assert!(matches!(error, LogError::Archive { .. }), "{error:?}");
 }
 
-/// Only what the log's key has signed makes an archived file of one that is missing.
+/// Only a note signed by the log's key turns a missing file into an archived one.
 #[test]
 fn a_missing_file_is_archived_only_by_the_word_of_the_logs_key() {
     let (scene, to) = several();
@@ -213,7 +213,7 @@ fn a_missing_file_is_archived_only_by_the_word_of_the_logs_key() {
     fs::write(name(999), &good).unwrap();
     assert_eq!(what(&scene), Some(What::Archive));
     fs::remove_file(name(999)).unwrap();
-    // The hashes stand for what is archived: without them nothing does.
+    // The hashes of the tree represent the archived entries: without them, the check fails.
     let tree = scene.path().join("tree");
     let hashes = fs::read(&tree).unwrap();
     for at in [0, 32, 64, 200] {
@@ -268,7 +268,7 @@ fn a_damaged_log_is_left_as_it_was() {
     fs::write(&tree, bent).unwrap();
     assert!(archive::archive(&scene.files(), later(), &to).is_err());
     fs::write(&tree, &hashes).unwrap();
-    // What is there already under that name is not written over.
+    // An existing file of that name is not overwritten.
     fs::write(to.join("entries-000000000000.jsonl.gz"), "something else").unwrap();
     let error = archive::archive(&scene.files(), later(), &to).unwrap_err();
     assert!(matches!(error, LogError::Archive { .. }), "{error:?}");

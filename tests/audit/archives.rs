@@ -1,5 +1,5 @@
-//! Entries that were moved out of a log: it goes on without them, is whole with them, and says what
-//! was not seen.
+//! Entries that were moved out of a log: the log goes on without them, is whole with the archive,
+//! and reports the entries that were not seen.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -52,7 +52,8 @@ pub(crate) fn audit(scene: &Scene, folder: &Folder) -> Report {
     audit_folder(folder, &anchor(scene), scene.trust())
 }
 
-/// Nothing is found, with the archive and without it, and only without it something is unjudged.
+/// Checks that no fault is found with or without the archive, and that entries are unjudged only
+/// without it.
 #[track_caller]
 pub(crate) fn is_whole(scene: &Scene, to: &Path) {
     let whole = audit(scene, &with(scene, to));
@@ -89,7 +90,7 @@ fn an_archived_log_is_whole_with_its_archive_and_goes_on_without() {
     assert_eq!((without.unseen, without.is_good()), (done.next, false));
     // Again, there is nothing to do.
     assert_eq!(archived(&scene, &to).files, 0);
-    // Appending, consistency for a witness that lags, and proofs of what is there go on.
+    // Appending, consistency for a late witness, and proofs of present entries go on.
     let kept = scene.checkpoint();
     scene.fill(3, small());
     growth::consistent(&scene.files(), &scene.log_key, &kept, &scene.checkpoint()).unwrap();
@@ -98,7 +99,7 @@ fn an_archived_log_is_whole_with_its_archive_and_goes_on_without() {
     let evidence = proof::prove(&scene.files(), n, None).unwrap();
     let checked = check::check(evidence.as_bytes(), &anchor(&scene), scene.trust(), None).unwrap();
     assert!(checked.is_good());
-    // What is archived is proved with the archive only.
+    // An archived entry can be proved with the archive only.
     let error = proof::prove(&scene.files(), 1, None).unwrap_err();
     assert!(matches!(error, ProofError::Log(LogError::Archived(1))), "{error:?}");
     let evidence = proof::prove(&with(&scene, &to), 1, None).unwrap();
@@ -131,7 +132,7 @@ fn only_what_is_over_and_old_enough_is_archived() {
     assert_eq!(until(Timestamp::from_unix(START + 2)), 0);
     assert_eq!(until(Timestamp::from_unix(START + 3)), 2);
     assert_eq!(until(at(2)), 4);
-    // The newest stays, and a file behind which no checkpoint is.
+    // The newest file stays, and so does a file after which there is no checkpoint.
     assert_eq!(until(later()), 6);
     assert_eq!(scene.segments().len(), 1);
     is_whole(&scene, &to);
@@ -169,7 +170,7 @@ fn every_file_of_an_archive_is_the_owners_alone() {
     fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
     let error = archive::archive(&scene.files(), later(), &open).unwrap_err();
     assert!(matches!(error, LogError::TooOpen { .. }), "{error:?}");
-    // Nor is the log itself, nor the archive of another log.
+    // Neither the log itself nor the archive of another log is accepted.
     let error = archive::archive(&scene.files(), later(), &scene.path()).unwrap_err();
     assert!(matches!(error, LogError::Archive { .. }), "{error:?}");
     let other = Scene::at(scene.path().with_file_name("other"), "example.com/other");
@@ -182,8 +183,8 @@ fn every_file_of_an_archive_is_the_owners_alone() {
     );
 }
 
-/// Each state that a process leaves behind that ends in the middle: the log verifies, with what is
-/// there and with the archive, and can be archived again.
+/// Stops an archiving process at each step: the log still verifies, with the present files and with
+/// the archive, and can be archived again.
 #[test]
 fn a_process_that_ends_while_it_archives_leaves_a_whole_log() {
     for state in 0..6 {
@@ -219,7 +220,7 @@ fn a_process_that_ends_while_it_archives_leaves_a_whole_log() {
         if state < 5 {
             fs::write(&first, &bytes).unwrap();
         }
-        // The files behind it were archived as well: as before, those are not seen.
+        // The files after it were archived as well: as before, they are not seen.
         is_whole(&scene, &to);
         scene.fill(1, small());
         is_whole(&scene, &to);
@@ -232,7 +233,7 @@ fn a_process_that_ends_while_it_archives_leaves_a_whole_log() {
     }
 }
 
-/// How many logs there were before is known of a log whose first entry is archived.
+/// An audit knows the number of earlier logs, even if the log's first entry is archived.
 #[test]
 fn a_log_with_archived_entries_can_be_followed() {
     let (scene, to) = several();

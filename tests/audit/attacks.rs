@@ -1,5 +1,5 @@
-//! Each lie that a keeper of the log may tell, by name: what it comes to, and which word an auditor
-//! gets.
+//! Attacks by the keeper of a log, by name: the verdict that each leads to, and the word that the
+//! auditor gets.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::fixtures::{self, START, Scene, body, call, entry, key, registry};
 use crate::forged;
 use crate::forger::{forge, signed_by};
 
-/// One verified entry of alice's, with its body.
+/// Makes a log with one verified entry of alice, with or without its body.
 fn one(bodies: bool, more: &[(&str, &str)]) -> (Scene, Value) {
     let scene = Scene::new();
     let recorder = Recorder::new(scene.open());
@@ -73,7 +73,7 @@ fn a_signature_without_its_base_vouches_for_nothing() {
         }
     }
     bad(&scene, &made_up, "all that it covers is kept");
-    // Beside a genuine one, a false one.
+    // A false signature is added beside a genuine one.
     let mut beside = line.clone();
     let mut second = made_up["signatures"][0].clone();
     second["label"] = json!("two");
@@ -187,7 +187,7 @@ fn an_old_request_cannot_be_logged_again_as_a_new_one() {
     forge(&scene, &forged, 200);
     let report = scene.audit(&[]);
     assert_eq!(report.finding().unwrap().what, What::Replayed);
-    // Also where what was used up is forgotten since.
+    // The same holds if the store has forgotten the used nonce since.
     let mut between = Vec::new();
     for n in 1..4 {
         let other = Scene::new();
@@ -207,7 +207,7 @@ fn an_old_request_cannot_be_logged_again_as_a_new_one() {
     forge(&scene, &forged, 200);
     let report = scene.audit(&[]);
     assert_eq!(report.finding().unwrap().what, What::Replayed, "{:?}", report.findings);
-    // Without the second use nothing is false, and the last entry's time is not certain.
+    // Without the second use no entry is false, and the time of the last entry is uncertain.
     let mut honest = forged.clone();
     honest.remove(0);
     let honest: Vec<Value> = honest.iter().map(|l| serde_json::from_str(l).unwrap()).collect();
@@ -245,7 +245,7 @@ fn a_contradiction_inside_an_entry_is_bad() {
         bad(scene, &of(line, "/signatures/0/key/mcpid", allow), "allow");
         let revoked = json!({"name": "key 1", "revoked_at": "2020-01-01T00:00:00Z"});
         bad(scene, &of(line, "/signatures/0/key/mcpid", revoked), "key_revoked");
-        // The name that the log gives the key is not the one that is shown.
+        // The log gives the key another name than the auditor's trust file.
         let mallory = of(line, "/signatures/0/key/mcpid/name", json!("mallory"));
         let checked = check_line(scene, &mallory);
         assert_eq!(checked.judged.known.unwrap().name.as_deref(), Some("key 1"));
@@ -356,7 +356,7 @@ fn what_the_log_says_about_itself_has_its_place() {
     assert!(found(&[&own("dropped", counts)]).unwrap().contains("add up"));
 }
 
-/// A log of the first format: it is read, and what it does not say is not good.
+/// A log of the first format is read, and a member that it lacks never counts as good.
 #[test]
 fn an_entry_of_the_first_version_is_read() {
     let (scene, line) = one(true, &[]);
@@ -374,7 +374,7 @@ fn an_entry_of_the_first_version_is_read() {
     bad(&scene, &signed, "names no rules");
 }
 
-/// Two signatures of two people: the one that the auditor knows vouches.
+/// A request has the signatures of two people: the signature of the known person counts.
 #[test]
 fn an_unknown_signature_beside_a_known_one_takes_nothing_away() {
     let scene = Scene::new();

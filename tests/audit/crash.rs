@@ -45,7 +45,7 @@ fn say(line: &str) {
     out.flush().unwrap();
 }
 
-/// Not a test of its own: what the processes do that the other tests start.
+/// Runs in the child processes that the other tests start; not a test of its own.
 #[test]
 fn as_a_child() {
     let Some(role) = env::var_os(ROLE) else { return };
@@ -88,7 +88,7 @@ fn nonce(fields: &[(String, String)]) -> String {
     rest.split_once('"').unwrap().0.to_owned()
 }
 
-/// Twenty here; two hundred by `tests/long audit-crash`.
+/// Twenty rounds here; `tests/long audit-crash` does two hundred.
 #[test]
 fn no_end_of_the_process_takes_back_what_was_acknowledged() {
     let rounds: usize = env::var("MCPID_TEST_AUDIT_KILLS").map_or(20, |n| n.parse().unwrap());
@@ -115,7 +115,7 @@ fn no_end_of_the_process_takes_back_what_was_acknowledged() {
         child.kill().unwrap();
         child.wait().unwrap();
         acknowledged.extend(reader.join().unwrap());
-        // What it has left is a log that verifies, before a writer has mended it.
+        // The killed process leaves a log that verifies before a writer has mended it.
         let report = scene.audit(&[]);
         assert_eq!(report.finding().cloned(), None, "round {round}, seed {seed:?}");
     }
@@ -169,7 +169,7 @@ fn full(path: &Path) {
     let LogError::Io { source, .. } = &error else { panic!("{error:?}") };
     assert_eq!(source.kind(), std::io::ErrorKind::StorageFull, "{error:?}");
     assert!(written > 50, "{written}");
-    // It stays so, and what was acknowledged is there, whole.
+    // The log stays so, and every acknowledged entry is in it, whole.
     for _ in 0..5 {
         assert!(scene.record(&required, &one()).is_err());
         scene.record(&lax, &one()).unwrap();
@@ -184,7 +184,7 @@ fn full(path: &Path) {
     assert_eq!(scene.lines().len(), written);
     let report = scene.audit(&[]);
     assert_eq!((report.finding().cloned(), report.unfinished), (None, false));
-    // Room again: it mends by itself, and the entries go on where they were.
+    // The disk has room again: the log mends by itself, and the entries go on.
     std::fs::remove_file(path.join("ballast")).unwrap();
     scene.record(&required, &one()).unwrap();
     drop((required, lax, log));

@@ -1,4 +1,5 @@
-//! What the holder of the log's key can do with tombstones and erasures, and what an auditor says.
+//! Attacks with tombstones and erasures by the holder of the log's key, and the verdict of an
+//! auditor.
 
 use mcpid::audit::auditor::What;
 use mcpid::audit::entry;
@@ -51,14 +52,14 @@ fn an_erasure_that_does_not_fit_is_found() {
     };
     let honest = audit(&with(telling(&lines, 2, |_| {})));
     assert!(honest.is_good() && honest.erased == 1, "{:?}", honest.findings);
-    // Without a trace, with and without the log's key.
+    // An entry is erased without a trace, with and without the log's key.
     let mut untold = lines.clone();
     untold[2] = tombstone(&lines[2]);
     assert_eq!(found(&audit(&untold)), (What::Removed, Some(2)));
     forge(&scene, &lines, 200);
     write_lines(&scene.only_segment(), &untold);
     assert_eq!(found(&scene.audit(&[scene.checkpoint()])), (What::Removed, Some(2)));
-    // With another leaf: of another entry, of none.
+    // The tombstone has another leaf: of another entry, or of no entry.
     let other = base64_of(&entry::leaf(lines[3].as_bytes()));
     type Change<'a> = Box<dyn Fn(&mut Value) + 'a>;
     let changes: Vec<(&str, Change<'_>, What)> = vec![
@@ -77,7 +78,7 @@ fn an_erasure_that_does_not_fit_is_found() {
         let report = audit(&with(telling(&lines, 2, change)));
         assert_eq!(found(&report).0, wanted, "{case}");
     }
-    // Twice; and before what it tells of.
+    // An erasure is told twice, or before the erased entry.
     let mut twice = with(telling(&lines, 2, |_| {}));
     let again = telling(&lines, 2, |_| {}).replacen("\"n\":5", "\"n\":6", 1);
     twice.push(again);
@@ -107,8 +108,8 @@ fn an_erasure_that_does_not_fit_is_found() {
     }
 }
 
-/// A keeper hides an entry that contradicts itself, a second use of a nonce, or the log before this
-/// one: by itself that is never good, and what is hidden is counted.
+/// A keeper erases an entry that contradicts itself, a second use of a nonce, or the name of the
+/// log before: that alone never gives a good verdict, and the erased entries are counted.
 #[test]
 fn an_erasure_hides_nothing_that_it_does_not_count() {
     let scene = filled(4);
@@ -133,7 +134,7 @@ fn an_erasure_hides_nothing_that_it_does_not_count() {
     again[3] = lines[1].replacen("\"n\":1", "\"n\":3", 1).replace("10:00:02", "10:00:04");
     forge(&scene, &again, 200);
     assert!(scene.audit(&[]).finding().is_some());
-    // What the first entry said of the log before is not known.
+    // The entry about the log before this one is erased, so that log is unknown.
     let mut first = lines.clone();
     first[0] = tombstone(&lines[0]);
     first.push(telling(&lines, 0, |_| {}));

@@ -1,5 +1,5 @@
-//! Entries that are erased: what is left of them, what an auditor is told, and what no keeper of the
-//! log can do with it.
+//! Erased entries: what remains of them, what an auditor reports, and which attacks a keeper cannot
+//! make with them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -65,7 +65,7 @@ fn an_erased_entry_is_gone_and_the_log_says_so() {
     let told: Value = serde_json::from_str(&after[5]).unwrap();
     assert_eq!((&told["erased"]["n"], &told["erased"]["reason"]), (&json!(2), &json!(WHY)));
     assert_eq!(told["erased"]["time"], serde_json::from_str::<Value>(&lines[2]).unwrap()["time"]);
-    // Never good by itself, also against a checkpoint from before.
+    // An erasure alone is never good, not even with a checkpoint from before it.
     let report = scene.audit(&[kept, scene.checkpoint()]);
     assert_eq!((report.finding(), report.erased, report.entries), (None, 1, 6));
     assert_eq!(report.unjudged, [("erased", 1)].into());
@@ -121,7 +121,7 @@ fn what_cannot_be_erased_is_refused_and_nothing_is_written() {
         assert!(matches!(error, EraseError::Reason(_)), "{reason:?}: {error:?}");
     }
     assert_eq!(scene.lines(), lines);
-    // While another process writes it, and behind its end.
+    // Erasing fails while another process writes the log, and after its end.
     let log = scene.open();
     let error = try_erase(&scene, &scene.files(), 2).unwrap_err();
     assert!(matches!(error, EraseError::Log(LogError::Locked(_))), "{error:?}");
@@ -137,7 +137,7 @@ fn what_cannot_be_erased_is_refused_and_nothing_is_written() {
     assert_eq!(scene.lines()[..lines.len()], lines);
 }
 
-/// A line that is not the one under the checkpoint is a trace, and stays.
+/// A line that differs from the line under the checkpoint is a trace of an attack, and stays.
 #[test]
 fn a_changed_entry_cannot_be_erased() {
     let scene = filled(4);
@@ -219,7 +219,7 @@ fn an_entry_is_erased_in_its_archive_too() {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
     };
     assert_eq!(mode(&to.join("entries-000000000000.jsonl.gz")), 0o600);
-    // Without the archive it was not seen whether it is gone.
+    // Without the archive, the audit cannot see whether the entry is erased.
     let report = allowing(&scene, &scene.files());
     assert_eq!(report.finding(), None);
     assert_eq!(report.unjudged.keys().collect::<Vec<_>>(), [&"archived"]);
@@ -268,13 +268,13 @@ fn an_erased_entry_does_not_come_back_from_a_copy_that_was_left() {
     assert!(report.is_good() && report.erased == 1, "{:?} {:?}", report.findings, report.unjudged);
 }
 
-/// The writer goes on behind a tombstone wherever it stands, and by the same clock and rules.
+/// The writer goes on after a tombstone at any place, by the same clock and rules.
 #[test]
 fn a_log_goes_on_behind_a_tombstone() {
     for n in 0..3 {
         let scene = filled(3);
         erased(&scene, n);
-        // Also as the last line of the newest file.
+        // The tombstone is also tested as the last line of the newest file.
         if n == 2 {
             scene.fill(1, Settings::default());
             erased(&scene, 4);

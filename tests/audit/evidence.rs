@@ -1,4 +1,4 @@
-//! One entry on its own: evidence that is checked offline, redacted bodies, and what a witness signs.
+//! Evidence about one entry, checked offline; redacted bodies; and cosignatures of a witness.
 
 use std::fs;
 
@@ -68,14 +68,14 @@ fn no_live_secret_gets_into_evidence_and_what_it_needs_is_inside() {
         assert!(!evidence.contains(secret) && !String::from_utf8_lossy(&entry).contains(secret));
     }
     assert!(json["key_pems"][0].as_str().unwrap().starts_with("-----BEGIN PUBLIC KEY-----"));
-    // A key that was revoked since is told of, by the reader's own file, and is no fault.
+    // A key that the reader's trust file revokes later is reported, and is no fault.
     let revoked = registry(vec![fixtures::entry(1, json!({"revoked_at": "2027-01-01T00:00:00Z"}))]);
     let trust = Trust::pinned(revoked);
     let checked = check::check(evidence.as_bytes(), &pinned(&scene), trust, None).unwrap();
     assert!(checked.is_good(), "{checked:?}");
     let revoked = checked.judged.known.unwrap().revoked_at;
     assert_eq!(revoked, Some(Timestamp::parse_rfc3339("2027-01-01T00:00:00Z").unwrap()));
-    // Nothing but the file is needed.
+    // The check needs only the evidence file.
     fs::remove_dir_all(scene.path()).unwrap();
     assert_eq!(check(&scene, &evidence).fault, None);
 }
@@ -123,7 +123,7 @@ fn evidence_with_one_thing_changed_does_not_hold() {
     for (case, text) in changed.iter().enumerate() {
         assert!(check(&scene, text).fault.is_some(), "case {case}");
     }
-    // What is no evidence at all is not judged.
+    // A text that is not evidence is not judged.
     for text in [
         "{}".to_owned(),
         String::new(),
@@ -139,7 +139,7 @@ fn evidence_with_one_thing_changed_does_not_hold() {
         let error = check::check(text.as_bytes(), &pinned(&scene), scene.trust(), None);
         assert!(matches!(error, Err(ProofError::Form(_))), "{text:.60}");
     }
-    // A whole log that another keeper has made is not the one that was pinned.
+    // A whole log by another keeper does not match the pinned key.
     let foreign = strange.to_string();
     assert_eq!(
         check::check(foreign.as_bytes(), &Anchor::default(), scene.trust(), None).unwrap().fault,
@@ -176,11 +176,11 @@ fn a_key_that_the_auditor_does_not_know_or_that_was_not_valid_is_never_good() {
         reasons(vec![fixtures::entry(1, json!({"not_before": after}))]),
         [Reason::NotTrustedThen]
     );
-    // What was allowed then and is not today is said, and is no reason.
+    // A request that was allowed then and is not today is reported, but not as a fault.
     let limited = registry(vec![fixtures::entry(1, json!({"allow": ["tools/list"]}))]);
     let checked = by(Trust::pinned(limited));
     assert!(checked.is_good() && checked.judged.known.unwrap().no_longer_allowed);
-    // Without any trust file no key is known, also if the log gives it a name.
+    // Without a trust file no key is known, even if the log gives it a name.
     let checked = by(Trust::of_the_log());
     assert!(!checked.is_good() && checked.judged.known.is_none());
     assert!(checked.judged.reasons.has(Reason::Signer));
@@ -206,7 +206,7 @@ fn a_witness_signs_what_has_only_grown_and_remembers_it() {
     assert!(damaged(&first, false).contains("nothing of the log"));
     assert_eq!(sign(&first, true).unwrap().0.size, 3);
     assert!(damaged(&first, true).contains("were signed for already"));
-    // Another history of the same length, by the holder of the log's key.
+    // The holder of the log's key makes another history of the same length.
     let other = Scene::new();
     other.fill(3, Settings::default());
     assert!(damaged(&other.checkpoint(), false).contains("another root"));
@@ -277,7 +277,7 @@ fn what_is_redacted_is_gone_and_can_be_shown_again_by_its_salt() {
     assert_eq!(json["request"]["body"], STANDARD.encode(other));
     let report = scene.audit(&[scene.checkpoint()]);
     assert_eq!((report.finding().cloned(), report.signatures, report.without_body), (None, 2, 1));
-    // With the body at hand nothing is the log's word any more.
+    // With the body at hand, no part of the verdict depends on the log's word.
     let evidence = proof::prove(&scene.files(), 0, None).unwrap();
     let by = |body: Option<&str>| {
         let body = body.map(str::as_bytes);

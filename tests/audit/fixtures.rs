@@ -1,5 +1,5 @@
-//! What the tests stand on: a clock that is set by hand, keys, requests that they sign, a log in
-//! a folder that goes away, and an audit of it.
+//! Fixtures of the audit tests: a clock that is set by hand, keys, requests signed with them, a log
+//! in a temporary folder, and an audit of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -124,7 +124,7 @@ pub(crate) fn sign(call: &mut Call, signer: &Signer, at: i64) {
 
 /// A log with its folder.
 pub(crate) struct Scene {
-    /// Goes away with the scene, where it was made for it.
+    /// The temporary folder, removed with the scene.
     _folder: Option<tempfile::TempDir>,
     path: PathBuf,
     pub(crate) clock: Arc<HandClock>,
@@ -236,7 +236,7 @@ impl Scene {
         audit(&self.path(), &anchor, trust)
     }
 
-    /// What an auditor knows who trusts the keys that the log's server trusted.
+    /// Returns the trust of an auditor who trusts the same keys as the log's server.
     pub(crate) fn trust(&self) -> Trust {
         Trust::pinned(self.registry.clone())
     }

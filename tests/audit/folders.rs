@@ -1,5 +1,5 @@
-//! What is done to the folder of a log, by a process that can write there: it is found, and a log that
-//! cannot be continued is left as it was.
+//! Changes to the folder of a log by a process that can write there: each is found, and a log that
+//! cannot be continued stays as it is.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
@@ -117,7 +117,7 @@ fn what_is_removed_renamed_or_emptied_in_the_folder_is_found_and_not_written_on(
         let scene = several();
         act(&scene);
         assert_eq!(what(&scene), Some(wanted), "{case}");
-        // Opening reads the last file alone: what is in the others is for an audit to find.
+        // Opening reads only the last file: faults in the others are found by an audit.
         if case.starts_with("the first file") {
             continue;
         }
@@ -138,7 +138,7 @@ fn what_is_removed_renamed_or_emptied_in_the_folder_is_found_and_not_written_on(
     }
 }
 
-/// Entries behind the last checkpoint are vouched for by nothing but their hashes.
+/// Entries after the last checkpoint are protected only by their hashes.
 #[test]
 fn a_tail_that_was_changed_or_renumbered_is_not_signed() {
     let scene = several();
@@ -147,7 +147,7 @@ fn a_tail_that_was_changed_or_renumbered_is_not_signed() {
         for n in 0..3 {
             scene.record(&recorder, &call(1, scene.clock.now().unix(), &body(n), &[])).unwrap();
         }
-        // As a process that was killed leaves it.
+        // The copy is as a killed process leaves it.
         let copy = tempfile::tempdir().unwrap();
         for (name, bytes) in all(&scene.path()) {
             fs::write(copy.path().join(name), bytes).unwrap();
@@ -231,7 +231,7 @@ fn a_file_of_any_length_takes_no_memory() {
     assert!(peak < 700_000, "{peak} KiB");
 }
 
-/// `rm lock` let a second writer in: there is no such file any more.
+/// In older versions, `rm lock` let a second writer in; now there is no lock file.
 #[test]
 fn no_file_that_is_removed_or_exchanged_lets_a_second_writer_in() {
     let scene = Scene::new();
@@ -250,11 +250,12 @@ fn no_file_that_is_removed_or_exchanged_lets_a_second_writer_in() {
         let second = scene.try_open(Settings::default());
         assert!(matches!(second, Err(LogError::Locked(_))), "{name}: {second:?}");
     }
-    // What this process had open is not what is there: it says so, and reads it again.
+    // The open file is not the file in the folder any more: the writer reports it, and reads the
+    // folder again.
     let error = scene.record(&recorder, &one(2)).unwrap_err();
     assert!(matches!(error, LogError::Changed { .. }), "{error:?}");
     scene.record(&recorder, &one(3)).unwrap();
-    // What another process has written behind our back stays, and nothing goes on.
+    // Lines that another process has written meanwhile stay, and the writer stops.
     let path = scene.only_segment();
     let mut bytes = fs::read(&path).unwrap();
     bytes.extend_from_slice(b"{\"mcpid\":\"audit/2\",\"n\":2,\"ti\n");
@@ -308,7 +309,7 @@ fn a_log_follows_another_and_both_say_so() {
     let follows = |new, old| succession::follows(new, old);
     let key_of = &scene.log_key;
     assert_eq!(follows((&new, &next_key), (&old, key_of)), Ok(None));
-    // It is at its end, and stays there.
+    // The log has ended, and stays ended.
     let closed = scene.try_open(Settings::default()).unwrap_err();
     assert!(matches!(closed, LogError::Followed { .. }), "{closed:?}");
     let looked = scene.files().look().unwrap_err();
@@ -318,7 +319,7 @@ fn a_log_follows_another_and_both_say_so() {
     let (third, third_key) = second(&scene, 202, "example.com/third");
     let error = succession::follow(&third, &scene.files(), &clock).unwrap_err();
     assert!(matches!(error, LogError::Followed { .. }), "{error:?}");
-    // By the checkpoint alone it is a fork, which the old log shows.
+    // Seen from the checkpoint alone it is a fork, which the old log shows.
     let note = scene.checkpoint();
     succession::follow_abandoned(&third, (key_of, &note), &clock).unwrap();
     let fork = at(&third, &third_key);
@@ -341,7 +342,7 @@ fn a_log_follows_another_and_both_say_so() {
     drop(lost.open());
 }
 
-/// A closed log whose end was cut off with the log's key is found by the log behind it.
+/// A closed log whose end was cut off with the log's key is found by the log after it.
 #[test]
 fn a_successor_shows_what_was_cut_from_the_log_before() {
     let scene = Scene::new();

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::fixtures::{Scene, entry, registry};
 use crate::forger::{forge, sealed, text, various};
 
-/// Every path to a member or item of `value`, with the value there.
+/// Returns every path to a member or item of `value`, with the value there.
 fn paths(value: &Value) -> Vec<(String, Value)> {
     let mut found = Vec::new();
     let mut waiting = vec![(String::new(), value.clone())];
@@ -40,7 +40,7 @@ fn paths(value: &Value) -> Vec<(String, Value)> {
     found
 }
 
-/// Other values for the one at a path; `None` removes it.
+/// Returns other values for the value at a path; `None` removes it.
 fn others(value: &Value, random: &mut StdRng) -> Vec<Option<Value>> {
     let mut others = vec![None, Some(Value::Null), Some(json!({"more": 1}))];
     match value {
@@ -92,8 +92,9 @@ fn with(value: &Value, path: &str, other: Option<&Value>) -> Value {
     changed
 }
 
-/// What is the keeper's word and shown as such: that a key is limited or named so, the counts of
-/// requests without an entry, and of a refusal the reason where nothing can repeat it.
+/// Returns true for a member that only the keeper vouches for, and that is shown so: the name and
+/// limits of a key, the counts of requests without an entry, and the reason of a refusal that an
+/// audit cannot repeat.
 fn is_keepers_word(path: &str, original: &Value, changed: &Value) -> bool {
     let of_key = path.contains("/key/mcpid");
     let absent = |path: &str| changed.pointer(path).is_none_or(Value::is_null);
@@ -110,13 +111,14 @@ fn is_keepers_word(path: &str, original: &Value, changed: &Value) -> bool {
         // The target names the host too, and times under an offset are not certain anyway.
         || (path == "/request/headers/0" && original.pointer("/request/headers/0/0") == Some(&json!("host")))
         || same_but(&["/clock/offset"])
-        // What was cut out of a body is the keeper's to say: the body is one that was not kept.
+        // The keeper decides which parts of a body are cut out: the body is then one that was not
+        // kept.
         || same_but(&["/redacted"])
         || (path == "/request/body" && changed.pointer(path).is_none())
 }
 
-/// What of the rules of an entry is the keeper's word, each for its reason. That others were in force
-/// is seen in the whole log.
+/// Returns true for a rule in an entry that only the keeper vouches for. A change of rules is found
+/// in the whole log.
 fn is_keepers_rule(path: &str, original: &Value, changed: &Value) -> bool {
     let name = path.strip_prefix("/rules/").unwrap_or_default();
     let (name, item) = name.split_once('/').map_or((name, false), |(name, _)| (name, true));
@@ -132,7 +134,7 @@ fn is_keepers_rule(path: &str, original: &Value, changed: &Value) -> bool {
             let seconds = (was.as_i64(), is.as_i64());
             matches!(seconds, (Some(was), Some(is)) if is < was)
         }
-        // Fewer demands: those of the auditor (--origin, --require) are the ones that count.
+        // A change to fewer demands is not found: the auditor's own (--origin, --require) count.
         "origins" | "require" => fewer(),
         // Another name that may stay uncovered, where no signature relies on it.
         "allow_uncovered" if item => changed.pointer(path).is_none_or(Value::is_string),
@@ -160,7 +162,7 @@ fn no_changed_member_of_any_entry_is_called_good() {
     for (n, line) in untouched.iter().enumerate() {
         let value: Value = serde_json::from_str(line).unwrap();
         let is_request = value["event"] == "request";
-        // What an entry about a request says can be seen from it alone; of the others, the whole log.
+        // An entry about a request can be judged alone; other entries need the whole log.
         let before = is_request.then(|| check_line(&scene, &value).unwrap());
         for (path, original) in paths(&value) {
             for other in others(&original, &mut random) {

@@ -1,4 +1,5 @@
-//! What the holder of the log's key can do, and a log with every kind of entry for it.
+//! Forged logs: a log with every kind of entry, and the changes that the holder of the log's key
+//! can make to it.
 
 use std::fs;
 use std::path::Path;
@@ -69,7 +70,8 @@ pub(crate) fn various() -> Scene {
     scene.record(&plain, &call(1, now(), &body(0), &mirrored)).unwrap();
     scene.record(&bodies, &call(1, now(), &body(1), &[])).unwrap();
     scene.record(&redacting, &call(1, now(), &body(2), &mirrored)).unwrap();
-    // Refused behind its signature: another body, kept and not kept.
+    // Requests that are refused after their signature was verified: for another body, kept and not
+    // kept.
     for recorder in [&plain, &bodies] {
         let mut other = call(1, now(), &body(3), &[]);
         other.body = body(4).into_bytes();
@@ -85,11 +87,11 @@ pub(crate) fn various() -> Scene {
     let evidence = Evidence::signed(&head, one.label, key(1).public(), one.base, one.signature);
     let by = (&Profile::mcp(), &fixtures::origins());
     wait(bodies.signed(&head, by, &sent.body, &evidence, scene.clock.now())).unwrap();
-    // A signature over what no log keeps.
+    // The signature covers a field that no log keeps.
     let signer = Signer::new(Arc::new(key(1)), &Profile::mcp()).unwrap();
     let signer = signer.cover(Component::new("authorization").unwrap());
     scene.record(&bodies, &signed_by(&signer, now(), &body(7))).unwrap();
-    // By other rules: an entry says so.
+    // Verified by other rules, which an entry records.
     let changes = Changes {
         require: vec!["mcp-method".to_owned()],
         allow_uncovered: vec!["last-event-id".to_owned()],
@@ -103,14 +105,14 @@ pub(crate) fn various() -> Scene {
     scene.clock.forward(-2_000);
     scene.record(&plain, &call(1, now(), &body(9), &mirrored)).unwrap();
     drop((log, plain, bodies, redacting));
-    // One was erased.
+    // One entry is erased.
     let clock: Arc<dyn Clock> = scene.clock.clone();
     erase::erase(&scene.files(), 1, "order of a court", clock).unwrap();
     scene
 }
 
-/// A line with its members in the order in which they are written, where it is a tombstone: that has
-/// one spelling alone.
+/// Writes a tombstone with its members in their order, because a tombstone has only one spelling;
+/// other lines as they are.
 pub(crate) fn text(value: &Value) -> String {
     let members = ["mcpid", "n", "time", "event", "tombstone"];
     if value["event"] != "tombstone" || value.as_object().is_none_or(|all| all.len() != 5) {

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::fixtures::{Scene, audit_folder, body, call, entry, registry};
 
-/// How many; each is a log of its own, made and audited.
+/// Number of logs; each is made and audited on its own.
 const LOGS: u64 = 500;
 
 fn one(seed: u64) {
@@ -94,13 +94,13 @@ fn one(seed: u64) {
     let audit_by = |trust: Trust| audit_folder(&folder, &anchor, trust);
     let report = audit_by(scene.trust());
     assert_eq!(report.finding(), None, "seed {seed}");
-    // With the auditor's own rules, and where no clock stepped, it is good.
+    // With the auditor's own rules and a clock without steps, the verdict is good.
     let rules = PinnedRules { window: Some(120), ahead: Some(60), ..PinnedRules::default() };
     let trust = Trust::pinned(scene.registry.clone()).with_rules(rules);
     let report = audit_by(trust);
     let other: Vec<_> = report.unjudged.keys().filter(|reason| **reason != "clock").collect();
     assert!(other.is_empty(), "seed {seed}: {other:?}");
-    // With today's trust file: a key was removed, another one revoked since, a limit set.
+    // With today's trust file: one key removed, another revoked since, one limited.
     let later = scene.clock.now().plus(10_000_000).to_string();
     for today in [
         vec![entry(2, json!({}))],
@@ -153,7 +153,7 @@ fn no_odd_but_honest_log_is_accused() {
     }
 }
 
-/// Nothing is assumed of a head that the recorder did not see.
+/// An audit assumes nothing about a head that the recorder did not see.
 #[test]
 fn a_request_without_a_body_is_as_good_as_any() {
     let scene = Scene::new();
@@ -176,7 +176,7 @@ fn a_request_without_a_body_is_as_good_as_any() {
     assert_eq!((report.finding(), report.entries, report.is_good()), (None, 2, true));
 }
 
-/// What a server refuses although the signature holds, for reasons that no audit can repeat.
+/// Refusals in spite of a valid signature, for reasons that no audit can repeat.
 #[test]
 fn a_refusal_that_cannot_be_repeated_is_no_contradiction() {
     let scene = Scene::new();

@@ -33,7 +33,7 @@ fn with_archive(path: &Path) -> Folder {
     if to.exists() { folder.with_archives(vec![to]) } else { folder }
 }
 
-/// What the process does that is killed: it archives all that can be.
+/// Runs in the process that is killed: archives all files that can be archived.
 pub(crate) fn archive_all(path: &Path) {
     let later = Timestamp::from_unix(START + 1_000_000);
     archive::archive(&Folder::at(path).unwrap(), later, &path.with_file_name("archive")).unwrap();
@@ -112,7 +112,7 @@ fn an_erasure_that_was_killed_is_found_and_done_again() {
     }
 }
 
-/// Of two processes that archive or erase, the second is told so.
+/// If two processes archive or erase, the second gets an error that says so.
 #[test]
 fn one_process_archives_or_erases_at_a_time() {
     let scene = filled();

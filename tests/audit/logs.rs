@@ -1,4 +1,4 @@
-//! What a log writes, where, and what opening one finds.
+//! Tests of the files that a log writes, and of opening a log.
 
 mod checkpoints;
 mod damage;

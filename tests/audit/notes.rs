@@ -27,7 +27,7 @@ fn checkpoint() -> Checkpoint {
 }
 
 #[test]
-fn a_note_of_others_holds_and_reads_as_it_is_written() {
+fn foreign_note_verifies_and_is_written_unchanged() {
     let peter: NoteKey = PETER.parse().unwrap();
     assert_eq!(peter.to_string(), PETER);
     let note = Note::parse(PETER_NOTE.as_bytes()).unwrap();
@@ -100,7 +100,7 @@ fn a_witness_signs_the_text_and_its_time() {
     let both = Note::parse(both.as_bytes()).unwrap();
     assert_eq!(both.signed_by(&witness), Some(time));
     assert_eq!(both.signed_by(&log_key(1)), Some(Timestamp::from_unix(0)));
-    // The same key as that of a log is another key, and the other way round.
+    // The same public key as a log's key and as a witness's key are two note keys.
     let as_log = NoteKey::new("witness", Kind::Log, key(3).public().clone()).unwrap();
     assert_eq!(both.signed_by(&as_log), None);
     assert_eq!(note.signed_by(&witness), None);

@@ -1,5 +1,5 @@
-//! What an auditor finds: everything that can be done to a log up to the checkpoint that was kept,
-//! each by its name; and what cannot be excluded where none was.
+//! Changes to a log up to a kept checkpoint, by name: an auditor finds each. Without a kept
+//! checkpoint, the audit names the attacks that it cannot exclude.
 
 use std::fs;
 
@@ -185,7 +185,7 @@ fn what_was_done_to_entries_is_named() {
     assert_eq!(found(&scene.audit(&[kept])), (What::Changed, Some(3)));
 }
 
-/// The holder of the log's key can make a log that fits in itself. Only what was kept shows it.
+/// The holder of the log's key can make a new, consistent log. Only a kept checkpoint shows it.
 #[test]
 fn a_log_that_was_rewritten_with_its_key_is_found_by_what_was_kept_alone() {
     let (scene, kept) = small();
@@ -222,7 +222,7 @@ fn another_log_key_is_found_by_the_pinned_one() {
     let report = scene.audit(&[]);
     assert_eq!(found(&report).0, What::Checkpoint);
     assert!(report.finding().cloned().unwrap().why.contains("not signed by the key"));
-    // Without a pinned key nothing is anchored by what was kept.
+    // Without a pinned key, a kept checkpoint anchors nothing.
     let anchor = Anchor { kept: vec![kept], ..Anchor::default() };
     let report = fixtures::audit(&scene.path(), &anchor, scene.trust());
     assert_eq!((report.finding().cloned(), report.anchored), (None, None));
@@ -293,7 +293,7 @@ fn an_entry_under_a_key_that_was_not_valid_then_is_found() {
     assert_eq!(audit(stranger).unjudged, [("signer", 6)].into());
 }
 
-/// One member of an entry changed at a time, by a forger who makes everything else fit.
+/// Changes one member of an entry at a time, and makes all hashes and signatures fit.
 #[test]
 fn an_entry_that_does_not_fit_in_itself_is_found_without_any_anchor() {
     let (scene, _) = small();

@@ -1,4 +1,5 @@
-//! The tree against an independent implementation of RFC 9162, and against what it must refuse.
+//! Tests the tree against an independent implementation of RFC 9162, and against proofs that must
+//! be refused.
 
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use mcpid::audit::tree::{self, Edge, Hash, Nodes};
@@ -20,7 +21,7 @@ impl Stored {
     }
 }
 
-/// By its own arithmetic: full subtrees of leaves, not places in a file.
+/// Nodes computed from full subtrees of leaves, not read from places in a file.
 impl Nodes for Stored {
     type Error = String;
 

@@ -97,7 +97,7 @@ fn two_of_three_make_a_quorum_that_grows_with_the_log() {
         let mode = fs::metadata(scene.path().join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
-    // The next process knows what was signed.
+    // The next process knows the signed size.
     drop(client);
     scene.fill(1, Settings::default());
     let client = open(&scene, &[w1, w2, w3], 2);
@@ -170,7 +170,7 @@ fn an_answer_that_is_not_right_is_no_cosignature() {
         assert!(!client.cosigned().exists(), "{fault:?}");
         assert!(!scene.path().join("witnesses.json").exists(), "{fault:?}");
         assert_eq!(client.status().figures().failures, 1);
-        // It is the fault alone that was in the way.
+        // Only the fault caused the failure: without it, the request works.
         witness.set(Fault::None);
         witness.remember(None);
         assert!(matches!(ask_latest(&client), WitnessOutcome::Cosigned(_)), "{fault:?}");
@@ -191,7 +191,7 @@ fn a_cosignature_that_is_a_little_ahead_and_other_lines_beside_it_are_taken() {
     witness.set(Fault::Body(format!("{other}\n{line}\n").into_bytes()));
     assert!(matches!(ask_latest(&client), WitnessOutcome::Cosigned(_)));
     assert_eq!(fs::read_to_string(client.cosigned()).unwrap(), kept);
-    // An empty line would make the lines before it a part of what is signed.
+    // An empty line would make the lines before it a part of the signed text.
     witness.set(Fault::Body(format!("{other}\n\n{line}\n").into_bytes()));
     assert!(matches!(ask_latest(&client), WitnessOutcome::Failed(_)));
 }
@@ -211,7 +211,7 @@ fn a_witness_that_says_nothing_in_time_is_given_up() {
             witness.remember(None);
         }
     }
-    // Nothing listens there any more.
+    // No process listens at this port any more.
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let text = policy(&scene.log_key, &[&witness], 1)
         .replace(&witness.address.to_string(), &free.to_string());

@@ -1,4 +1,4 @@
-//! Witnessing beside the writer of a log.
+//! Tests of cosigning in the background while a log is written.
 
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -92,7 +92,7 @@ fn each_checkpoint_is_cosigned_within_ten_seconds_though_one_witness_hangs() {
     assert_eq!(one.service.status().figures().waiting, None);
     let words = one.service.status().judge(SystemClock.now()).unwrap();
     assert!(words.ends_with(" s old, over 3 entries"), "{words}");
-    // One that works again is asked again after a pause, and said to.
+    // A witness that works again is asked again after a pause, and the log reports it.
     w3.set(Fault::None);
     let begun = Instant::now();
     while w3.signed().is_none_or(|(size, _)| size != 3) {
@@ -169,7 +169,7 @@ fn a_rollback_stops_a_required_log_and_no_other() {
             }
             one.log.close();
             assert!(one.said().iter().any(|n| matches!(n, WitnessNews::Contradicted(_))));
-            // Nothing was added on the way out either.
+            // The end of the process has added no line either.
             assert_eq!(one.scene.lines().len(), if goes_on { 3 } else { 2 });
         }
     }

@@ -164,7 +164,7 @@ fn an_auditor_who_wants_the_quorum_says_good_only_with_it() {
     let (w1, w2, w3) = (FakeWitness::start(1), FakeWitness::start(2), FakeWitness::start(3));
     let log = witnessed(&[&w1, &w2, &w3], 2);
     let cosigned = log.scene.path().join("checkpoint.cosigned");
-    // The key of the log is that of the policy.
+    // The key of the log equals the key in the policy.
     let (code, said) = log.by_policy("verify", &[]);
     assert_eq!((code, &said["verdict"]), (Some(5), &json!("unjudged")), "{said}");
     assert_eq!((&said["lacks_quorum"], &said["anchored"]), (&json!(true), &json!(false)));
@@ -172,7 +172,7 @@ fn an_auditor_who_wants_the_quorum_says_good_only_with_it() {
     let (code, said) = log.by_policy("check", &[evidence.to_str().unwrap()]);
     assert_eq!((code, &said["reasons"]), (Some(5), &json!(["quorum"])), "{said}");
 
-    // One of the two that are needed.
+    // One of the two required witnesses hangs.
     w2.set(Fault::Hang);
     w3.set(Fault::Hang);
     assert_eq!(witness(&log.scene.path(), &log.policy, &[]).status.code(), Some(5));
@@ -191,7 +191,7 @@ fn an_auditor_who_wants_the_quorum_says_good_only_with_it() {
     let without: String = good.split_inclusive('\n').take(good.lines().count() - 1).collect();
     fs::write(&cosigned, without).unwrap();
     assert_eq!(log.by_policy("verify", &[]).0, Some(5));
-    // It counts wherever it was kept.
+    // A cosignature counts in whichever file it was kept.
     let kept = log.folder.path().join("kept");
     fs::write(&kept, &good).unwrap();
     assert_eq!(log.by_policy("verify", &["--checkpoint", kept.to_str().unwrap()]).0, Some(0));
@@ -206,7 +206,7 @@ fn an_auditor_who_wants_the_quorum_says_good_only_with_it() {
     let (code, said) = log.by_policy("verify", &["--checkpoint", plain.to_str().unwrap()]);
     assert_eq!((code, &said["anchored"]), (Some(5), &json!(true)), "{said}");
 
-    // A log that is not the one that was cosigned.
+    // The log differs from the cosigned one.
     let segment = log.scene.only_segment();
     fs::write(&cosigned, &good).unwrap();
     let lines = fs::read_to_string(&segment).unwrap();
@@ -273,7 +273,8 @@ fn a_tlog_proof_leads_from_the_entry_to_the_cosigned_checkpoint() {
     assert_eq!(missing.status.code(), Some(3));
 }
 
-/// A client that ends at once: the bridge sends what it has, and waits for no witness that hangs.
+/// A client ends at once: the bridge sends its checkpoints, and does not wait for a witness that
+/// hangs.
 #[test]
 fn a_bridge_has_its_log_witnessed_too() {
     let scene = Scene::new();
@@ -302,7 +303,7 @@ fn a_bridge_has_its_log_witnessed_too() {
         out(&done)
     );
 
-    // What it holds is not the log of this folder any more.
+    // The witness holds another log than the one in this folder.
     w1.remember(Some((5, [7; 32])));
     let mut child = Command::new(env!("CARGO_BIN_EXE_mcpid"));
     let call = folder.path().join("call");
@@ -316,7 +317,7 @@ fn a_bridge_has_its_log_witnessed_too() {
     assert!(scene.segments().is_empty(), "nothing was appended");
 }
 
-/// What would have been kept of a witness that has signed `size` entries.
+/// Returns the kept state of a witness that has signed `size` entries.
 fn ledger(witness: &FakeWitness, size: u64) -> String {
     let (key, root) = (witness.key().to_string(), STANDARD.encode([7; 32]));
     let signed =

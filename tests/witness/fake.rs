@@ -1,4 +1,4 @@
-//! A witness that can be told to answer wrongly in one way.
+//! A witness for tests that gives a chosen wrong answer.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,10 +13,10 @@ use mcpid::audit::tree::{self, Hash};
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::{SecretKey, Sign as _};
 
-/// What a witness answers.
+/// The answer of the witness.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
-    /// As C2SP `tlog-witness` says.
+    /// The answer that C2SP `tlog-witness` demands.
     None,
     /// These bytes, for every request.
     Raw(Vec<u8>),
@@ -81,7 +81,7 @@ impl FakeWitness {
         FakeWitness { name, address, seed, shared }
     }
 
-    /// Its line in a policy, as `w1` or the like.
+    /// Returns the line of the witness in a policy, with a name such as `w1`.
     pub(crate) fn line(&self) -> String {
         format!("witness w{} {} http://{}/prefix/\n", self.seed, self.key(), self.address)
     }
@@ -94,7 +94,7 @@ impl FakeWitness {
         self.shared.lock().unwrap().fault = Some(fault);
     }
 
-    /// What it has signed last.
+    /// Returns the size and root that the witness has signed last.
     pub(crate) fn signed(&self) -> Option<(u64, Hash)> {
         self.shared.lock().unwrap().signed
     }
@@ -109,7 +109,7 @@ impl FakeWitness {
     }
 }
 
-/// A policy over these witnesses, `need` of which are enough.
+/// Returns a policy with these witnesses, `need` of which are enough.
 pub(crate) fn policy(log: &NoteKey, witnesses: &[&FakeWitness], need: usize) -> String {
     let lines: String = witnesses.iter().map(|witness| witness.line()).collect();
     let names: Vec<String> = witnesses.iter().map(|w| format!("w{}", w.seed)).collect();

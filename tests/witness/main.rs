@@ -1,4 +1,4 @@
-//! Witnesses of a log: policies, what is sent, every kind of answer, and the command.
+//! Tests of witnesses: policies, requests to witnesses, every kind of answer, and the command.
 #![allow(clippy::unwrap_used)]
 
 mod asking;

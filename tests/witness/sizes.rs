@@ -1,4 +1,5 @@
-//! Answers that name a size, and what is known from earlier: who has forgotten what.
+//! Tests of answers that name a size, and of sizes known from earlier: the witness or the log has
+//! lost its state.
 
 use std::fs;
 
@@ -18,7 +19,7 @@ fn a_size_in_the_answer_moves_the_proof_there_once() {
     assert!(matches!(ask_latest(&client), WitnessOutcome::Cosigned(_)));
     let (size, root) = witness.signed().unwrap();
     scene.fill(6, Settings::default());
-    // Its answer was lost on the way: it holds what we do not know of.
+    // The answer was lost on the way: the witness holds a size that the log does not know.
     witness.set(Fault::Lost);
     ask_latest(&client);
     assert_eq!(witness.signed().unwrap().0, 10);
@@ -31,7 +32,7 @@ fn a_size_in_the_answer_moves_the_proof_there_once() {
     assert_eq!((fronts[0].0.as_str(), &fronts[1]), ("old 4", &("old 10".to_owned(), 0)));
     assert_eq!(fronts.len(), 2);
 
-    // It forgot what it signed: said once and counted, also by the next process.
+    // The witness has lost its state: reported once and counted, also by the next process.
     witness.remember(Some((size, root)));
     scene.fill(2, Settings::default());
     let reply = ask(&client, 0, &client.latest().unwrap());
@@ -41,12 +42,12 @@ fn a_size_in_the_answer_moves_the_proof_there_once() {
     drop(client);
     let client = open(&scene, &[&witness], 1);
     assert_eq!(client.rollbacks(0), 1);
-    // Also where it has forgotten all of it.
+    // The witness has lost all of its state.
     witness.remember(None);
     let reply = ask(&client, 0, &client.latest().unwrap());
     assert_eq!((reply.forgot, client.rollbacks(0)), (Some((12, 0)), 2));
 
-    // It names another size each time.
+    // The witness names another size each time.
     witness.requests();
     scene.fill(1, Settings::default());
     witness.set(Fault::Holds(7));
@@ -77,7 +78,7 @@ fn a_witness_of_another_tree_of_this_size_shows_a_fork() {
     witness.remember(Some((4, [7; 32])));
     let outcome = ask_latest(&client);
     assert!(matches!(&outcome, WitnessOutcome::Contradicted(why) if why.contains("forked")));
-    // Of another tree of a smaller size only the proof is refused.
+    // If the witness holds another tree of a smaller size, only the proof is refused.
     witness.remember(Some((3, [7; 32])));
     assert!(matches!(ask_latest(&client), WitnessOutcome::Refused(why) if why.contains("422")));
 }
@@ -93,7 +94,7 @@ fn a_witness_that_holds_more_shows_that_the_log_was_rolled_back() {
     assert!(matches!(&outcome, WitnessOutcome::Contradicted(why)
         if why.contains("rolled back") && why.contains("5 entries") && why.contains("over 4")));
     assert_eq!(witness.requests().len(), 1, "there is nothing to try again");
-    // Where the log has grown meanwhile, nothing was rolled back.
+    // If the log has grown meanwhile, it was not rolled back.
     scene.fill(1, Settings::default());
     assert_eq!(ask(&client, 0, &old).outcome, WitnessOutcome::Superseded);
 }

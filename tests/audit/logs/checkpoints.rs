@@ -95,7 +95,7 @@ fn checkpoints_come_by_number_and_by_time_and_at_the_end() {
     assert_eq!(sizes.last(), Some(&"7"));
     assert!(sizes.contains(&"3") && sizes.contains(&"6"), "{sizes:?}");
     assert!(notes.ends_with(std::str::from_utf8(&scene.checkpoint()).unwrap()));
-    // By time alone.
+    // Checkpoints are due by time alone.
     (often.every, often.interval) = (1_000_000, Duration::from_millis(100));
     let recorder = Recorder::new(scene.try_open(often).unwrap());
     scene.record(&recorder, &call(1, scene.clock.now().unix(), &body(1), &[])).unwrap();

@@ -104,7 +104,7 @@ fn after_a_failure_required_refuses_and_best_effort_counts_a_gap() {
     let lax = Recorder::new(log.clone()).with_policy(Policy::BestEffort);
     let one = || call(1, scene.clock.now().unix(), &body(1), &[]);
     scene.record(&required, &one()).unwrap();
-    // The file of the next day cannot be made: there is something in its place.
+    // The file of the next day cannot be made: a folder has its name.
     scene.clock.forward(24 * 60 * 60);
     let blocked = scene.path().join("entries-000000000001.jsonl");
     fs::create_dir(&blocked).unwrap();
@@ -118,7 +118,7 @@ fn after_a_failure_required_refuses_and_best_effort_counts_a_gap() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!((log.gaps(), log.size(), log.failed()), (1, 1, 2));
-    // It stays so until the cause is gone, mends by itself then, and tells of the gap.
+    // The log fails until the cause is gone, then mends by itself and records the gap.
     std::thread::sleep(Duration::from_millis(2_700));
     assert!(matches!(log.trouble(), Some(LogError::Io { .. })));
     fs::remove_dir(&blocked).unwrap();
