@@ -28,7 +28,7 @@ use mcpid::mcp::pattern::Operation;
 use mcpid::tower::Mode;
 use mcpid::verify::Code;
 
-/// 2026-11-23T10:00:00Z.
+/// The Unix time of 2026-11-23T10:00:00Z.
 const TEN: i64 = 1_795_428_000;
 
 /// A line about `method:name` (no name after a bare method, nothing read for the empty string)
@@ -54,7 +54,7 @@ fn verified(seconds: i64, operation: &str, key: &str) -> LogLine {
     line
 }
 
-/// One that permissive let through.
+/// Returns a line of a request that permissive mode let through.
 fn passed(seconds: i64, operation: &str, code: Code) -> LogLine {
     let mut line = line(seconds, operation);
     (line.status, line.code) = (Some(standing(code)), Some(code));
@@ -62,7 +62,7 @@ fn passed(seconds: i64, operation: &str, code: Code) -> LogLine {
     line
 }
 
-/// One that strict refused.
+/// Returns a line of a request that strict mode refused.
 fn refused(seconds: i64, operation: &str, code: Code) -> LogLine {
     let mut line = passed(seconds, operation, code);
     (line.mode, line.outcome, line.answer) =

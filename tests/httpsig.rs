@@ -36,8 +36,8 @@ fn parsed(signed: &Signed) -> HttpSignatureHeadersMap {
     HttpSignatureHeaders::try_parse(&signed.signature, &signed.signature_input).unwrap()
 }
 
-/// Their signature base of our request: the values are those that a server sees, what is covered
-/// and the parameters come out of the crate's own parser.
+/// Returns the crate httpsig's signature base of our request: the values are those that a server
+/// sees, the covered components and parameters come from its own parser.
 fn their_base(lines: &[String], headers: &HttpSignatureHeaders) -> HttpSignatureBase {
     let params = headers.signature_params();
     let covered = params.covered_components.iter().map(|id| {
@@ -68,7 +68,7 @@ fn httpsig_accepts_our_order_of_parameters() {
         let (label, theirs) = headers.first().unwrap();
         assert_eq!((label.as_str(), headers.len()), ("mcp", 1));
 
-        // What they write back is what we sent, so the order is theirs too.
+        // The field that the other crate writes equals ours, so its order is the same.
         assert_eq!(theirs.signature_input_header_value(), ours.signature_input);
         let base = their_base(&component_lines(&ours), theirs);
         assert_eq!(base.as_bytes(), ours.base.as_bytes(), "{}", profile.name);

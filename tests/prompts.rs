@@ -1,4 +1,5 @@
-//! What a person at a terminal sees and types. Each test drives the binary through a pty.
+//! Tests of the output and input of a person at a terminal. Each test drives the binary through a
+//! pty.
 #![cfg(all(unix, feature = "cli"))]
 #![allow(clippy::unwrap_used)]
 

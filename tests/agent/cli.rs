@@ -45,7 +45,7 @@ fn ends(output: &Output, code: i32, words: &str) {
 /// An agent in whose folder lies a plain `key.json` named alice.
 fn with_keyfile() -> (OpenSsh, SecretKey) {
     let agent = OpenSsh::start();
-    // Any seed but an obvious one: those are refused.
+    // The seed is arbitrary, but not one of the obvious seeds that are refused.
     let seed: [u8; 32] = std::array::from_fn(|n| (n * n + 7) as u8);
     let key = SecretKey::from_seed(&seed);
     let folder = agent.folder.path();
@@ -117,7 +117,7 @@ fn the_variable_names_a_key_in_the_agent_too() {
     command.args(["export", "--format", "thumbprint"]).env("MCPID_KEY", "ssh-agent:alice");
     let exported = command.env("SSH_AUTH_SOCK", agent.socket()).output().unwrap();
     assert_eq!(out(&exported).trim_end(), key.public().id().as_str());
-    // Where a file has to be made or changed, it is not one.
+    // A command that makes or changes a keyfile does not take an agent key.
     for act in [&["keygen"][..], &["passwd"], &["agent", "add"]] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mcpid"));
         command.args(act).env("MCPID_KEY", "ssh-agent:alice");
@@ -269,7 +269,7 @@ fn an_agent_that_lies_is_found_out() {
     let socket = folder.join("agent");
     let signed = mcpid(folder, Some(&socket), &[SIGN, &["-k", "ssh-agent:"]].concat());
     ends(&signed, 4, "mcpid: the ssh-agent sent a signature that does not hold");
-    // Nor does its text steer a terminal.
+    // Control characters in its text do not reach the terminal.
     let unknown = mcpid(folder, Some(&socket), &[SIGN, &["-k", "ssh-agent:y"]].concat());
     ends(&unknown, 4, r"(x\u{1b}[2J\u{202e})");
 }
@@ -279,7 +279,8 @@ fn a_bridge_outlives_its_agent() {
     let (mut agent, _) = with_keyfile();
     ends(&agent.mcpid(&["agent", "add", "-k", "key.json"]), 0, "");
     let mut bridge = Command::new(env!("CARGO_BIN_EXE_mcpid"))
-        // Nothing listens there: what is signed meets that, what is not does not get so far.
+        // No server listens at the address: a signed request fails to connect, an unsigned one
+        // fails before.
         .args(["connect", "-k", "ssh-agent:alice", "http://127.0.0.1:9/mcp"])
         .env("SSH_AUTH_SOCK", agent.socket())
         .env("HOME", agent.folder.path())

@@ -26,7 +26,7 @@ fn signs(answer: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> Fake {
     })
 }
 
-/// What it answers to a request to sign.
+/// Makes the agent's answer to a request to sign.
 type Answer = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
 
 /// The message inside a request to sign.
@@ -50,7 +50,7 @@ fn the_fake_agent_can_sign() {
 #[test]
 fn a_signature_that_does_not_hold_is_never_handed_on() {
     for change in [
-        // Another message, another key, one bit, nothing at all.
+        // Signatures over another message, by another key, with one changed bit, and of no bytes.
         |_: &[u8]| secret().sign(b"another").unwrap(),
         |m: &[u8]| SecretKey::from_seed(&[8; 32]).sign(m).unwrap(),
         |m: &[u8]| {
@@ -74,7 +74,7 @@ fn a_wrong_form_is_refused() {
         Box::new(move |r| framed(&signed(b"ssh-ed448", &good(r)))),
         Box::new(move |r| framed(&signed(b"sk-ssh-ed25519@openssh.com", &good(r)))),
         Box::new(move |r| framed(&signed(b"", &good(r)))),
-        // Too short, too long, followed by something.
+        // Signatures that are too short, too long, or followed by more bytes.
         Box::new(move |r| framed(&signed(b"ssh-ed25519", &good(r)[..63]))),
         Box::new(move |r| framed(&signed(b"ssh-ed25519", &[&good(r)[..], &[0]].concat()))),
         Box::new(move |r| framed(&[signed(b"ssh-ed25519", &good(r)), vec![0]].concat())),
@@ -85,7 +85,7 @@ fn a_wrong_form_is_refused() {
         // Lengths inside that point outside.
         Box::new(|_| framed(&[14, 0xff, 0xff, 0xff, 0xff])),
         Box::new(|_| framed(&[14, 0, 0, 0, 4, 0, 0, 0, 11])),
-        // Another kind of answer, an empty one, garbage.
+        // Another kind of answer, an empty one, and garbage.
         Box::new(|_| framed(&[6])),
         Box::new(|_| framed(&listed(&[(ours(), "ours")]))),
         Box::new(|_| framed(&[14])),
@@ -114,7 +114,7 @@ fn half_an_answer_is_a_broken_connection() {
 
 #[test]
 fn silence_ends_when_patience_does() {
-    // Nothing at all; half a message; a byte now and then.
+    // The agent sends no byte, half a message, or one byte now and then.
     for drip in [None, Some(&[0, 0, 0, 83, 14][..]), Some(&[0; 1000])] {
         let agent = Fake::start(move |stream, request| match request[0] {
             11 => reply(stream, &listed(&[(ours(), "ours")])),
@@ -183,14 +183,14 @@ fn a_list_is_read_strictly() {
         vec![12],
         vec![5],
         vec![14, 0, 0, 0, 0],
-        // More keys than it holds, fewer than it holds, something behind.
+        // The list announces more keys than it holds, or fewer, or is followed by more bytes.
         [&[12, 0, 0, 0, 2][..], &good[5..]].concat(),
         [&[12, 0xff, 0xff, 0xff, 0xff][..], &good[5..]].concat(),
         [&[12, 0, 0, 0, 0][..], &good[5..]].concat(),
         [&good[..], &[0]].concat(),
         vec![b'x'; 5000],
     ];
-    // Cut anywhere.
+    // The list is cut at every byte.
     lists.extend((1..good.len()).map(|end| good[..end].to_vec()));
     for list in lists {
         let sent = list.clone();

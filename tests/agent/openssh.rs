@@ -1,4 +1,4 @@
-//! With OpenSSH's ssh-agent and ssh-add.
+//! Tests of the agent client with OpenSSH's ssh-agent and ssh-add.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ fn key(byte: u8) -> SecretKey {
     SecretKey::from_seed(&[byte; 32])
 }
 
-/// What went wrong inside a signature.
+/// Returns the agent's error inside a signing error.
 fn why(key: &dyn Sign) -> AgentError {
     let error = key.sign(b"message").unwrap_err();
     *error.0.downcast::<AgentError>().unwrap()
@@ -29,7 +29,7 @@ fn a_key_of_ssh_keygen_signs_what_holds() {
     let line = fs::read(agent.folder.path().join(format!("{file}.pub"))).unwrap();
     let written = format::read_public(&line).unwrap().keys.remove(0).key;
     assert_eq!(chosen.public(), &written);
-    // Ed25519 is deterministic: the signature is the one that the key itself makes.
+    // Ed25519 is deterministic: the agent's signature equals the key's own.
     let private = fs::read(agent.folder.path().join(&file)).unwrap();
     let private = format::read_private(&private).unwrap();
     for message in [&b""[..], b"message", &[0xff; 100_000]] {
@@ -48,7 +48,7 @@ fn one_key_has_four_names() {
     let list = agent.client().identities().unwrap();
     assert_eq!(list.len(), 3);
     for identity in &list {
-        // As ssh-add prints it.
+        // ssh-add prints the same fingerprint.
         assert!(agent.list().contains(&identity.fingerprint()), "{}", agent.list());
     }
     let bob = list.iter().find(|identity| identity.comment() == "bob").unwrap();
@@ -58,7 +58,7 @@ fn one_key_has_four_names() {
     for name in ["bob", &bob.fingerprint(), key.id().as_str()] {
         assert_eq!(client.choose(name).unwrap().public(), key, "{name}");
     }
-    // No name at all is enough only where there is one key.
+    // An empty name is enough only if the agent holds one key.
     match client.choose("") {
         Err(ChooseError::Several { which }) => assert_eq!(which.len(), 2, "{which:?}"),
         other => panic!("{other:?}"),
@@ -222,6 +222,6 @@ fn a_signature_costs_little() {
     for _ in 0..50 {
         chosen.sign(&[7; 500]).unwrap();
     }
-    // Far above what it takes, far below what a second connection attempt would.
+    // The limit is far above the usual time, and far below the time of a second connection attempt.
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }

@@ -63,7 +63,7 @@ impl OpenSsh {
         command.env("SSH_AUTH_SOCK", self.socket()).output().unwrap()
     }
 
-    /// What `ssh-add -l` prints.
+    /// Returns the output of `ssh-add -l`.
     pub(crate) fn list(&self) -> String {
         String::from_utf8(self.ssh_add(&["-l"]).stdout).unwrap()
     }
@@ -142,7 +142,7 @@ impl Fake {
     }
 }
 
-/// One message without its length.
+/// Reads one message without its length.
 pub(crate) fn request(stream: &mut UnixStream) -> Option<Vec<u8>> {
     let mut length = [0; 4];
     stream.read_exact(&mut length).ok()?;

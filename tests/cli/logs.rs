@@ -37,7 +37,7 @@ fn a_log_before_is_held_against_its_own_checkpoints() {
     let one = verify("--predecessor one --checkpoint kept-two");
     ends(&one, 0);
     assert!(out(&one).contains("anchored only by the log behind it"), "{}", out(&one));
-    // A log that was rolled back, beside a checkpoint of it, and beside the log behind it alone.
+    // The log was rolled back: with a checkpoint of it, and with only the log after it.
     for kept in ["--checkpoint kept-one", ""] {
         let early = verify(format!("--predecessor early {kept}").trim_end());
         ends(&early, 1);

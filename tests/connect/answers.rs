@@ -153,7 +153,7 @@ async fn what_is_sent_asks_for_no_coding_and_says_who_asks() {
     let all: Vec<_> =
         server.seen().last().unwrap().headers.get_all("user-agent").iter().cloned().collect();
     assert_eq!(all, ["mine/1"]);
-    // So does a field that a client on loopback sets.
+    // A field that a client on loopback sets is dropped too.
     let proxy = proxy(&server).await;
     let body = old_call(1, "t", json!({})).to_string();
     let path = format!("POST /{SECRET}/mcp");

@@ -112,7 +112,7 @@ async fn what_was_signed_is_in_the_log_and_a_changed_word_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_its_log_it_does_not_start() {
+async fn bridge_does_not_start_without_its_log() {
     let server = Server::start(usual).await;
     let folder = folder();
     let at = folder.path();
@@ -138,7 +138,7 @@ fn clock() -> Arc<SystemClock> {
 }
 
 #[tokio::test]
-async fn what_cannot_be_written_down_is_not_sent_unless_that_was_agreed_to() {
+async fn unlogged_request_is_not_sent_by_default() {
     let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
     let folder = tempfile::tempdir().unwrap();
     for (name, policy) in [("required", Policy::Required), ("best-effort", Policy::BestEffort)] {

@@ -84,7 +84,7 @@ async fn browse(address: SocketAddr) -> String {
     let folder = format!("--user-data-dir={}", profile.path().display());
     let browse = move || {
         Command::new("chromium")
-            // As in tests/gateway_report/browser.rs.
+            // The variable is removed as in tests/gateway_report/browser.rs.
             .env_remove("LD_PRELOAD")
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"])
             .args(["--no-first-run", "--disable-background-networking", "--disable-sync"])

@@ -69,7 +69,7 @@ async fn a_server_of_an_older_revision_is_found_and_its_session_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_went_wrong_has_its_exit_code_and_its_words() {
+async fn each_failure_has_its_exit_code_and_message() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let output = check(&format!("http://{free}/mcp"), &[]).await;
     assert_eq!(output.status.code(), Some(5), "{output:?}");
@@ -135,7 +135,7 @@ async fn where_the_key_is_not_known_the_operators_line_can_be_pasted() {
     let got = proxy.post(&call(1, "t", json!({}))).await;
     assert_eq!((got.status, &got.json()["error"]["message"]), (403, &json!("no")));
     assert!(said.lock().unwrap().iter().any(|line| line.contains("send THIS")), "{said:?}");
-    // No other refusal gets the hint.
+    // Other refusals do not get the hint.
     let server = Server::start(|seen| Reply::error(403, seen, -31401, "expired")).await;
     let proxy = proxy_with(&server, hint).await;
     assert_eq!(proxy.post(&call(1, "t", json!({}))).await.status, 403);

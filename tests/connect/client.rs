@@ -139,7 +139,7 @@ impl Client {
     }
 }
 
-/// `_meta` of revision 2026-07-28.
+/// Returns the `_meta` of revision 2026-07-28.
 pub(crate) fn meta() -> Value {
     json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -159,7 +159,7 @@ pub(crate) fn call(id: impl Into<Value>, tool: &str, arguments: Value) -> Value 
     })
 }
 
-/// Any stateless request.
+/// Returns a stateless request with an arbitrary method.
 pub(crate) fn request(id: impl Into<Value>, method: &str) -> Value {
     let id: Value = id.into();
     json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": { "_meta": meta() } })

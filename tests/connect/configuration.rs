@@ -1,4 +1,4 @@
-//! `connect --print-config`: a configuration that clients accept, without a secret in it.
+//! Tests `connect --print-config`: clients accept the configuration, and it holds no secret.
 
 use std::path::Path;
 use std::process::Output;
@@ -86,7 +86,7 @@ fn tokens_go_by_a_file_and_need_not_be_there() {
             assert!(!all.contains("s3cret") && !all.contains("v4riable"), "{all}");
         }
     }
-    // The named keyfile stands in it with its whole path, and need not exist yet.
+    // The configuration holds the whole path of the named keyfile, which need not exist yet.
     let output = print(folder.path(), &["generic", "-k", "key.json", "-H", "@later"], &[]);
     let later = format!("@{}", folder.path().join("later").display());
     assert_eq!(arguments(&output)[3..5], ["--header", &later]);

@@ -76,7 +76,7 @@ async fn a_name_that_is_not_known_is_said() {
 }
 
 #[tokio::test]
-async fn what_does_not_speak_tls_is_said() {
+async fn server_without_tls_is_reported() {
     let server = Server::start(usual).await;
     let mut client = Client::to(&server.url().replace("http:", "https:"));
     let error = error(&mut client).await;
@@ -290,7 +290,7 @@ async fn a_client_that_closes_its_end_gets_what_is_on_its_way() {
 }
 
 #[tokio::test]
-async fn what_does_not_end_is_given_up_when_the_client_has_gone() {
+async fn endless_answer_ends_with_its_client() {
     let server = Server::start(|seen| match seen.rpc() {
         "tools/call" => Reply::sse().piece(Piece::Hang),
         _ => usual(seen),
@@ -314,7 +314,7 @@ async fn what_does_not_end_is_given_up_when_the_client_has_gone() {
 }
 
 #[tokio::test]
-async fn told_to_stop_it_answers_what_waits_and_closes_the_session() {
+async fn shutdown_answers_pending_requests_and_closes_the_session() {
     let server = Server::start(|seen| match seen.rpc() {
         "tools/call" => Reply::sse().piece(Piece::Hang),
         _ => usual(seen),

@@ -12,7 +12,7 @@ async fn client() -> (Server, Client) {
 }
 
 #[tokio::test]
-async fn what_two_servers_could_read_differently_is_not_signed() {
+async fn ambiguous_body_is_not_signed() {
     let (server, mut client) = client().await;
     for (line, id) in [
         ("hello", json!(null)),
@@ -49,7 +49,7 @@ async fn what_two_servers_could_read_differently_is_not_signed() {
 }
 
 #[tokio::test]
-async fn what_is_too_long_is_refused_by_its_id_and_the_session_goes_on() {
+async fn too_long_message_is_refused_and_the_session_goes_on() {
     let (server, mut client) = client().await;
     let long = call("long", "t", json!({ "text": "x".repeat(5 << 20) })).to_string();
     client.raw(format!("{long}\n").as_bytes()).await;

@@ -302,7 +302,7 @@ async fn faults_are_answered_with_the_id_and_a_status() {
 }
 
 #[tokio::test]
-async fn what_has_to_be_asked_about_is_not_signed_unasked() {
+async fn call_that_needs_consent_is_not_signed_unasked() {
     let server = Server::start(|seen| match seen.rpc() {
         "tools/list" => {
             let tools = json!([{ "name": "get", "annotations": { "readOnlyHint": true } }]);

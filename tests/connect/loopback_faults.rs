@@ -256,7 +256,7 @@ async fn framing_that_two_servers_read_differently_smuggles_nothing() {
 }
 
 #[tokio::test]
-async fn told_to_stop_it_lets_answers_end_and_cuts_off_what_does_not() {
+async fn shutdown_drains_answers_and_cuts_off_the_rest() {
     let server = Server::start(|seen| match seen.body["params"]["name"].as_str() {
         Some("hang") => Reply::sse().bytes("data: one\n\n").piece(Piece::Hang),
         _ => Reply::json(seen.text("late")).after(Duration::from_millis(300)),

@@ -58,7 +58,7 @@ async fn check(is_guarded: bool) {
         let got = proxy.send(&path, &fields, &new).await;
         assert_eq!((got.status, reason(&got.json())), (400, "header_body_mismatch"), "{fields:?}");
     }
-    // The error is the one that a server sends, after which a client lists the tools again.
+    // The error equals the server's, after which a client lists the tools again.
     let got = proxy.send(&path, &[("Mcp-Name", "delete_all")], &new).await;
     assert_eq!((&got.json()["error"]["code"], &got.json()["id"]), (&json!(-32020), &json!(1)));
     for method in ["GET", "DELETE"] {

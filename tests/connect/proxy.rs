@@ -106,7 +106,7 @@ async fn what_is_signed_goes_through_a_tunnel_and_the_password_is_shown_nowhere(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_excepted_and_this_machine_are_reached_directly() {
+async fn no_proxy_and_loopback_are_reached_directly() {
     let (server, url) = server().await;
     let proxy = Proxy::start(server.address, GOOD);
     let set = ("ALL_PROXY", format!("http://{}", proxy.address));

@@ -58,13 +58,13 @@ async fn answers_that_are_not_read_wait_at_the_server_and_none_is_lost() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_in_time_is_an_error_that_says_so() {
+async fn timeout_is_reported() {
     for way in 0..3 {
         let server = Server::start(move |seen| long(seen, way)).await;
         let mut client = client(&server, 4).await;
         tokio::time::sleep(Duration::from_secs(7)).await;
         let (good, bad) = answers(&mut client).await;
-        // Two fit; a third may begin when the first is on its way into the pipe.
+        // Two requests fit; a third may begin when the first is on its way into the pipe.
         assert!((1..=3).contains(&good), "way {way}: {good}");
         for error in bad {
             assert_eq!(error["data"]["reason"], "no_room", "{error}");

@@ -1,5 +1,5 @@
-//! Asking through a client of revision 2026-07-28: the bridge answers the call with a question, and
-//! the client sends the call again with the answer of the person.
+//! Consent through a client of revision 2026-07-28: the bridge answers the call with a question,
+//! and the client repeats the call with the person's answer.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn asking(id: impl Into<Value>, tool: &str, arguments: Value) -> Value {
     call
 }
 
-/// The question in an answer: its state, and what is shown.
+/// Returns the question in an answer: its state, and the text shown to the person.
 fn question(answer: &Value) -> (String, String) {
     let result = &answer["result"];
     assert_eq!(result["resultType"], "input_required", "{answer}");

@@ -33,7 +33,7 @@ use tokio::sync::mpsc;
 /// The host name that the proxy of a test connects to this machine.
 pub(crate) const NAME: &str = "mcp.example.test";
 
-/// One request as it arrived, its signature verified.
+/// A request as it arrived, with its signature verified.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) n: usize,
@@ -117,7 +117,7 @@ impl Reply {
         self.pieces.iter().map(bytes).sum()
     }
 
-    /// One event with `value` as its data.
+    /// Adds one event with `value` as its data.
     pub(crate) fn event(self, value: &Value) -> Self {
         self.bytes(format!("data: {value}\n\n"))
     }

@@ -25,7 +25,8 @@ pub(crate) fn opened(seen: &Seen, session: &str) -> Reply {
     Reply::json(seen.result(result)).with("mcp-session-id", session)
 }
 
-/// The usual answers of a server with sessions. A script only answers what is special to it.
+/// Returns the usual answers of a server with sessions. The script of a test only adds the special
+/// ones.
 pub(crate) fn usual(seen: &Seen) -> Reply {
     match (&*seen.method, seen.rpc()) {
         ("GET", _) => Reply::status(405),

@@ -1,4 +1,4 @@
-//! Revision 2026-07-28: every request stands for itself.
+//! Tests of revision 2026-07-28, in which requests have no session.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

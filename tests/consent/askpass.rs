@@ -141,7 +141,7 @@ fn no_way_to_ask_is_no() {
         (&[], &[("MCPID_ASKPASS", "")], "neither MCPID_ASKPASS nor SSH_ASKPASS is set"),
         (&[], &[("MCPID_ASKPASS", "/no/such")], "the askpass program /no/such: no such file"),
         (&[], &[("SSH_ASKPASS", "/etc/passwd")], "/etc/passwd: permission denied"),
-        // If the program in MCPID_ASKPASS fails, no other one is asked.
+        // If the program in MCPID_ASKPASS fails, no other program is tried.
         (&[], &[("MCPID_ASKPASS", "/no/such"), ("SSH_ASKPASS", "/bin/true")], "/no/such"),
     ] {
         let folder = folder(&[call(1, "delete", PATH)]);

@@ -1,4 +1,5 @@
-//! Consent: what a person is asked about, what they see, and what counts as a yes.
+//! Tests of consent: the requests that need it, the question that a person sees, and the answers
+//! that count as a yes.
 #![cfg(feature = "connect")]
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! Which requests a person is asked about.
+//! Tests which requests need the consent of a person.
 
 use mcpid::connect::consent::{ConfirmPolicy, ConsentNeed, ConsentQuestion, PageLimits};
 use mcpid::mcp::body::Reading;

@@ -15,7 +15,7 @@ fn shown(arguments: &str) -> ShownPage {
     asked(&call(arguments)).shown(&PageLimits::default())
 }
 
-/// The lines behind the gutter that belong to the arguments.
+/// Returns the lines of the arguments, which begin with the gutter.
 fn arguments(text: &str) -> Vec<&str> {
     let lines = text.lines().skip_while(|line| !line.starts_with("  arguments, ")).skip(1);
     lines.map_while(|line| line.strip_prefix("  | ")).collect()
@@ -71,11 +71,11 @@ fn sha256sum(bytes: &[u8]) -> String {
 #[test]
 fn what_cannot_be_seen_is_spelt_out() {
     for (text, seen) in [
-        // Bidi: override, isolate, marks.
+        // Bidirectional override, isolate and marks.
         ("a\u{202e}b", r#""a\u{202e}b""#),
         ("a\u{2066}b\u{2069}", r#""a\u{2066}b\u{2069}""#),
         ("\u{200f}\u{61c}", r#""\u{200f}\u{61c}""#),
-        // Zero width and invisible.
+        // Zero-width and invisible characters.
         ("rm\u{200b} -rf", r#""rm\u{200b} -rf""#),
         ("\u{feff}\u{2060}\u{ad}\u{34f}", r#""\u{feff}\u{2060}\u{ad}\u{34f}""#),
         ("\u{3164}\u{ffa0}\u{2800}", r#""\u{3164}\u{ffa0}\u{2800}""#),
@@ -124,7 +124,7 @@ fn no_text_passes_for_a_line_of_ours() {
         lines,
         [r#""x\u{a}"#, r#"    body: 12 bytes, sha-256\u{a}"#, r#"    | nothing\u{a}"#, r#"  yes""#]
     );
-    // As a key, as the tool's name, as the label of a member, as the method.
+    // The text is tested as a key, as the tool's name, as the label of a member, and as the method.
     for body in [
         call(r#"{"x\n  body: 1 bytes":1}"#),
         call("{}").replace("\"delete\"", r#""x\n  body: 1 bytes""#),
@@ -175,7 +175,7 @@ fn everything_of_the_body_has_its_place() {
 
 #[test]
 fn what_is_long_is_cut_and_counted() {
-    // One long string: both ends, and how much is between them.
+    // The page shows both ends of a long string, and the number of characters between them.
     let long = format!("start{}end", "x".repeat(10_000));
     let page = shown(&json(&long));
     let text = arguments(&page.text).concat();
@@ -190,7 +190,7 @@ fn what_is_long_is_cut_and_counted() {
     let page = shown(&format!("{{\"a\":{},\"path\":\"/etc/passwd\"}}", json(&long)));
     assert!(page.text.contains("\"path\": \"/etc/passwd\""), "{}", page.text);
 
-    // The remark stands outside the quotation marks, where no text of the client can stand.
+    // The remark is outside the quotation marks, where no text of the client can be.
     let page = shown(&json("a (5 characters not shown) b"));
     assert_eq!(arguments(&page.text), ["\"a (5 characters not shown) b\""]);
     assert_eq!(page.hidden, 0);
@@ -276,7 +276,7 @@ fn letters_that_look_like_others_are_named() {
     assert!(page.text.contains("beware: letters that pass for Latin ones in:"), "{}", page.text);
     assert!(page.text.contains(r#"  | "p\u{430}ypal""#), "{}", page.text);
     assert!(page.text.contains(r#"  | "\u{ff47}oogle""#), "{}", page.text);
-    // In a key too.
+    // The warning also covers a key.
     assert!(shown("{\"p\u{430}th\":1}").text.contains("beware"));
     let many: Vec<String> = (0..9).map(|n| format!("p\u{430}y{n}")).collect();
     let page = shown(&json(&many.join(" ")));
@@ -301,8 +301,8 @@ fn letters_that_look_like_others_are_named() {
 }
 
 proptest! {
-    /// With any arguments, the page has no character that a terminal could obey, and
-    /// every line is written by mcpid or begins with the gutter.
+    /// For arbitrary arguments, the page holds no character that a terminal could obey, and every
+    /// line is written by mcpid or begins with the gutter.
     #[test]
     fn no_arguments_get_out_of_their_place(texts in prop::collection::vec(".{0,60}", 0..6), n in 40_usize..120) {
         let arguments = serde_json::to_string(&texts).unwrap();

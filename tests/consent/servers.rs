@@ -190,7 +190,7 @@ fn start(folder: &TempDir, server: &Server, flags: &str, before: &str, job: &str
     spawn_command(shell, Some(20_000)).unwrap()
 }
 
-/// Checks the exit code and the state of the terminal. Returns what was still shown.
+/// Checks the exit code and the state of the terminal. Returns the remaining output.
 pub(crate) fn ends(mut session: PtySession, code: u8) -> String {
     let before = session.exp_string(&format!("ended {code}")).unwrap();
     let after = session.exp_eof().unwrap();
@@ -212,7 +212,7 @@ pub(crate) fn without_terminal(
     flags: &[&str],
     variables: &[(&str, &Path)],
 ) -> std::process::Output {
-    // setsid: without a terminal, also if the tests were started from one.
+    // setsid leaves the process without a terminal, even if the tests were started from one.
     let mut command = Command::new("setsid");
     command.args(["-w", env!("CARGO_BIN_EXE_mcpid"), "connect", "-k", "key.json"]);
     command.args(flags).arg(&server.url);

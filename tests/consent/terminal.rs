@@ -55,7 +55,7 @@ fn everything_but_yes_is_no() {
         ("\u{1b}[Ay\ry y\ryes please\r", "declined"),
         // A yes taken back.
         ("yes\u{7f}\u{7f}\u{7f}no\r", "declined"),
-        // Longer than any answer.
+        // The line is longer than any valid answer.
         ("yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\r", "declined"),
     ] {
         let server = Server::start();
@@ -153,7 +153,7 @@ fn ctrl_c_ends_the_program_and_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
-fn a_signal_ends_it_too() {
+fn signal_ends_the_program() {
     for signal in ["TERM", "INT", "HUP"] {
         let server = Server::start();
         let folder = folder(&[call(1, "delete", PATH)]);
@@ -181,7 +181,7 @@ fn only_what_is_named_is_asked_about() {
     let server = Server::start();
     let list = r#"{"jsonrpc":"2.0","id":9,"method":"tools/list"}"#.to_owned();
     let folder = folder(&[list, call(1, "look", "{}")]);
-    // Of an unknown tool a person is asked; the list and this pattern need no consent.
+    // A call of an unknown tool needs consent; the list and this pattern do not.
     let session = on_terminal(&folder, &server, "--confirm 'tools/call:delete'");
     let seen = ends(session, 0);
     assert!(!seen.contains("wants your yes"), "{seen}");
@@ -211,7 +211,7 @@ fn long_arguments_are_shown_whole_on_demand() {
     session.send_line("a").unwrap();
     let seen = session.exp_string(QUESTION).unwrap();
     assert!(seen.contains("THE END") && !seen.contains("not shown"), "{seen}");
-    // Tool, target and key stand right above the question, however long the page was.
+    // Tool, target and key are printed right above the question, however long the page was.
     let last: String = seen.lines().rev().take(4).map(str::trim_end).collect::<Vec<_>>().join(" ");
     for part in ["\"tools/call\" \"delete\" at", &*server.url, "in short:"] {
         assert!(last.contains(part), "{part} is not in {last}");
@@ -246,7 +246,7 @@ fn a_terminal_that_another_program_has_is_not_asked_on() {
     let seen = session.exp_string("ended 0").unwrap();
     assert!(!seen.contains("wants your yes"), "{seen}");
     refused(&folder, 1, "there is no way to ask: another program has the terminal");
-    // In the background, as a job of the shell.
+    // The bridge runs in the background, as a job of the shell.
     let mut session = crate::servers::in_background(&folder, &server, flags);
     let seen = session.exp_string("ended 0").unwrap();
     assert!(!seen.contains("wants your yes"), "{seen}");

@@ -1,4 +1,4 @@
-//! What operators see of the audit log, and of one that cannot be written.
+//! Tests of the gateway's view of its audit log, and of a log that cannot be written.
 
 use std::fs::{self, File};
 use std::process::{Child, Command};

@@ -16,7 +16,7 @@ fn quick() -> ServerLimits {
     limits
 }
 
-/// How long the server leaves a connection on which nothing more is sent.
+/// Returns the time for which the gateway leaves an idle connection open.
 async fn left_open(stream: &mut TcpStream) -> Duration {
     let begun = Instant::now();
     let mut piece = [0_u8; 4096];
@@ -29,7 +29,7 @@ async fn left_open(stream: &mut TcpStream) -> Duration {
 async fn slow_heads_and_idle_connections_are_closed() {
     let behind = TestUpstream::new().await;
     let stand = TestGateway::with(&behind, quick(), |config| config).await;
-    // Nothing at all, or half a head.
+    // The client sends no byte, or half a head.
     for bytes in ["", "POST /mcp HTTP/1.1\r\nHost: a\r\n", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
     {
         let mut stream = TcpStream::connect(stand.address).await.unwrap();
@@ -168,9 +168,9 @@ async fn the_end_lets_requests_finish_within_its_time() {
     assert!(TcpStream::connect(stand.address).await.is_err(), "it still listens");
 }
 
-/// What does not end in time is cut, and counted.
+/// A body that does not end in time is cut off, and counted.
 #[tokio::test]
-async fn what_does_not_end_in_time_is_cut() {
+async fn slow_body_is_cut_off() {
     let behind = TestUpstream::new().await;
     let stand = before_a_slow_server(&behind, Duration::from_secs(30)).await;
     let mut busy = TcpStream::connect(stand.address).await.unwrap();

@@ -9,7 +9,7 @@ use mcpid::verify::Replay;
 use crate::servers::{CALL, INITIALIZE, Reply, TestGateway, TestUpstream, Wire, body, rules};
 use crate::tls::{answer, connect, multiplexed};
 
-/// Where clients know the endpoint by another path than the server has it at, the server's own is
+/// If clients know the endpoint by another path than the server has it at, the server's own path is
 /// not open either, however wide `--open` is.
 #[tokio::test]
 async fn an_open_path_does_not_lead_to_the_endpoint_of_the_server_behind() {
@@ -26,7 +26,7 @@ async fn an_open_path_does_not_lead_to_the_endpoint_of_the_server_behind() {
         assert_eq!((reply.status, reply.reason().as_str()), (404, "not_found"), "{path}");
     }
     assert!(behind.got().is_empty(), "{:?}", behind.got());
-    // The rest is, and the endpoint is where it should be.
+    // Other paths are open, and the endpoint is at its own path.
     assert_eq!(stand.send(&Wire::get(&host, "/status")).await.status, 200);
     let signed = Wire::post(&host, "/public", CALL).sign(1, &stand.url("/public"));
     assert_eq!(stand.send(&signed).await.status, 200);
@@ -50,7 +50,7 @@ async fn no_spelling_of_a_field_forges_another() {
     }
 }
 
-/// RFC 9113 section 8.2.3: crumbs of a cookie are put together where they leave HTTP/2.
+/// RFC 9113 section 8.2.3: the parts of a cookie are joined when they leave HTTP/2.
 #[tokio::test]
 async fn the_crumbs_of_a_cookie_are_one_line_again() {
     let behind = TestUpstream::new().await;
@@ -65,7 +65,7 @@ async fn the_crumbs_of_a_cookie_are_one_line_again() {
     assert_eq!(lines, ["a=1; b=2"]);
 }
 
-/// HTTP/2 lets spaces around a value through, which the server behind never sees.
+/// HTTP/2 allows spaces around a value; the server behind the gateway never receives them.
 #[tokio::test]
 async fn spaces_make_no_other_session() {
     let behind = TestUpstream::new().await;
@@ -119,7 +119,7 @@ async fn one_key_does_not_fill_the_table_of_sessions() {
     assert_eq!(statuses[..8], [200; 8]);
     assert_eq!(statuses[8..], [403; 4]);
     assert_eq!(stand.send(&ask(2, "other".into())).await.status, 200);
-    // What it has stays its own.
+    // The key keeps the sessions that it already has.
     assert_eq!(stand.send(&ask(1, "made-up-0".into())).await.status, 200);
 }
 

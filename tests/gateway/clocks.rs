@@ -1,5 +1,5 @@
-//! The gateway's clock steps, forward and back: what was accepted once is never accepted again, and
-//! what a stepped clock cannot judge is refused, until it can.
+//! Tests with a gateway whose clock steps forward and back: an accepted request is never accepted
+//! again, and a request that the stepped clock cannot judge is refused until the clock is right.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -49,7 +49,8 @@ async fn a_step_forward_and_back_accepts_nothing_twice() {
     assert_eq!(answer(&first).await, yes);
     assert_eq!(answer(&first).await, no(403, "nonce_replayed"));
 
-    // An hour ahead, all other clocks are late, and accepted requests remove the first nonce.
+    // The gateway's clock steps an hour ahead: all other clocks are late, and accepted requests
+    // remove the first nonce.
     clock.0.store(HOUR, Ordering::SeqCst);
     assert_eq!(answer(&first).await, no(403, "expired"));
     assert_eq!(answer(&signed(&stand, 0)).await, no(403, "expired"));

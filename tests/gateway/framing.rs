@@ -14,14 +14,14 @@ fn changed(wire: Wire, change: impl Fn(String) -> String, body: &str) -> Vec<u8>
     [change(head).as_bytes(), body.as_bytes()].concat()
 }
 
-/// Status, reason, and what is done to the head of a request that is accepted without it.
+/// A name, the expected status and reason, and a change of the head of a good request.
 type Case = (&'static str, u16, &'static str, Box<dyn Fn(String) -> String>);
 
 fn replaced(from: &'static str, to: &'static str) -> Box<dyn Fn(String) -> String> {
     Box::new(move |head| head.replacen(from, to, 1))
 }
 
-/// One more line at the end of the head.
+/// Adds one line at the end of the head.
 fn added(line: &'static str) -> Box<dyn Fn(String) -> String> {
     Box::new(move |head| format!("{}{line}\r\n\r\n", head.strip_suffix("\r\n").unwrap()))
 }
@@ -143,7 +143,7 @@ async fn a_head_that_can_be_read_in_two_ways_is_refused_with_body_and_log_line()
     assert_eq!(accepted.status, 200, "{accepted:?}");
     let mut count = 1;
     for (what, status, reason, change) in cases() {
-        // A request behind it is never read.
+        // A second request in the same bytes is never read.
         let body = format!("{CALL}GET /mcp HTTP/1.1\r\nHost: {}\r\n\r\n", stand.address);
         let reply = stand.raw(&changed(stand.signed(1, CALL), change, &body)).await;
         assert_eq!((reply.status, reply.reason().as_str()), (status, reason), "{what}: {reply:?}");
@@ -160,9 +160,9 @@ async fn a_head_that_can_be_read_in_two_ways_is_refused_with_body_and_log_line()
     assert_eq!(behind.got().len(), 1, "nothing of all that reached the upstream");
 }
 
-/// As many lines as are understood, and lines that come byte by byte.
+/// The maximum number of lines is accepted, and so are lines that come byte by byte.
 #[tokio::test]
-async fn what_is_well_formed_gets_through_however_it_arrives() {
+async fn well_formed_request_passes_in_any_chunks() {
     let behind = TestUpstream::new().await;
     let stand = TestGateway::before(&behind).await;
     let filled = |to: usize| {
@@ -174,7 +174,8 @@ async fn what_is_well_formed_gets_through_however_it_arrives() {
     };
     let reply = stand.raw(&changed(stand.signed(1, CALL), filled(80), CALL)).await;
     assert_eq!(reply.status, 200, "{reply:?}");
-    // With what the gateway adds these are too many for the upstream, which says so itself.
+    // With the lines that the gateway adds there are too many for the upstream, which refuses them
+    // itself.
     let reply = stand.raw(&changed(stand.signed(1, CALL), filled(100), CALL)).await;
     let line = stand.lines(2).await.pop().unwrap();
     assert_eq!((reply.status, line.upstream, line.hint), (431, Some(431), None));
@@ -194,7 +195,8 @@ async fn what_is_well_formed_gets_through_however_it_arrives() {
     assert!(behind.got().iter().all(|got| got.body == CALL));
 }
 
-/// Each request of a connection is checked, also behind requests in flight, and answered in turn.
+/// Each request of a connection is checked, also while earlier ones are in flight, and answered in
+/// order.
 #[tokio::test]
 async fn the_head_behind_others_is_checked_too_and_answered_behind_them() {
     let behind = TestUpstream::new().await;

@@ -22,7 +22,7 @@ use crate::servers::{
     CALL, Got, INITIALIZE, LIST, Reply, TestGateway, TestUpstream, Wire, body, rules,
 };
 
-/// The application behind both: it opens sessions and lists tools.
+/// The application that both gateways protect: it opens sessions and lists tools.
 fn application(request: &[u8]) -> (StatusCode, HeaderMap, &'static str) {
     let request: Value = serde_json::from_slice(request).unwrap_or_default();
     let mut headers = HeaderMap::new();

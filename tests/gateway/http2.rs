@@ -1,4 +1,5 @@
-//! HTTP/2: the same verdicts as HTTP/1.1, and our own answer to heads that are too long.
+//! Tests of HTTP/2: the same verdicts as over HTTP/1.1, and the gateway's own answer to heads that
+//! are too long.
 
 use std::time::Duration;
 

@@ -31,7 +31,7 @@ async fn redirecting(
 }
 
 #[tokio::test]
-async fn what_names_the_upstream_is_rewritten_to_the_origin_that_was_asked() {
+async fn upstream_address_is_rewritten_to_the_requested_origin() {
     let (behind, stand, location) = redirecting(|config| config).await;
     let up = behind.address.to_string();
     let port = behind.address.port();
@@ -105,7 +105,7 @@ async fn an_upstream_that_sees_the_public_host_names_it() {
     assert_eq!(reply.header("location"), Some(format!("{public}/public/").as_str()));
 }
 
-/// No client learns another way to the upstream.
+/// An answer never tells a client another address of the upstream.
 #[tokio::test]
 async fn alternative_services_are_not_passed_on() {
     let behind = TestUpstream::with(|_| {
@@ -137,7 +137,7 @@ async fn curl_that_follows_a_redirect_stays_at_the_gateway() {
     }
 }
 
-/// An upstream of plain bytes: what it sends is answered to every request.
+/// Starts an upstream that answers every request with the same bytes.
 async fn raw(bytes: &'static str) -> std::net::SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -154,7 +154,7 @@ async fn raw(bytes: &'static str) -> std::net::SocketAddr {
     address
 }
 
-/// RFC 9112 section 6.3: chunks win over a length, which is not repeated to the client.
+/// RFC 9112 section 6.3: chunks have precedence over a length, which the client does not receive.
 #[tokio::test]
 async fn an_answer_with_two_lengths_is_whole_or_refused() {
     let chunks = "10\r\n0123456789abcdef\r\n0\r\n\r\n";

@@ -1,4 +1,5 @@
-//! Behind the real nginx: each usual configuration works, or the log names the line that it lacks.
+//! Tests with a real nginx in front: each usual configuration works, or the log names the line that
+//! it lacks.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -17,7 +18,7 @@ use crate::servers::{CALL, Reply, TestUpstream, Wire};
 const UPGRADE: &str = "proxy_http_version 1.1; proxy_set_header Host $http_host; \
                        proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";";
 
-/// A name, what stands in `location` beside `proxy_pass`, and the refusal if a line is missing there.
+/// A name, the lines in `location` beside `proxy_pass`, and the refusal if a line is missing there.
 type Configuration = (&'static str, &'static str, Option<(&'static str, u16)>);
 
 const CONFIGURATIONS: [Configuration; 7] = [
@@ -44,7 +45,7 @@ impl Drop for Nginx {
     }
 }
 
-/// One nginx in `folder` that listens at a port for each of the configurations.
+/// Starts one nginx in `folder` that listens at a port for each of the configurations.
 fn start(folder: &Path, gateway: u16, ports: &[u16]) -> Nginx {
     let mut text = format!(
         "daemon off; master_process off; pid {0}/nginx.pid; error_log {0}/error.log;\n\
@@ -56,7 +57,7 @@ fn start(folder: &Path, gateway: u16, ports: &[u16]) -> Nginx {
     );
     for ((_, lines, _), port) in CONFIGURATIONS.iter().zip(ports) {
         let forwarded = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;";
-        // Without a group of servers, `Host` names the address, as in most configurations.
+        // Without a group of servers, `Host` is the address, as in most configurations.
         let to = match lines.contains("Connection \"\"") {
             true => "gateway".to_owned(),
             false => format!("127.0.0.1:{gateway}"),
@@ -141,7 +142,8 @@ async fn nginx_works_or_is_told_which_line_it_lacks() {
                     assert_eq!(reply.status, 200, "{what}: {reply:?}");
                     let got = behind.got().pop().unwrap();
                     assert_eq!(got.header("mcpid-status"), Some("verified"), "{what}");
-                    // What nginx saw, and not what the client said.
+                    // The field holds the address that nginx saw, not the one that the client
+                    // claimed.
                     assert_eq!(got.header("x-forwarded-for"), Some("127.0.0.2"), "{what}");
                     assert_eq!(line.peer.unwrap().as_str(), "127.0.0.2", "{what}");
                 }

@@ -87,7 +87,7 @@ async fn http_1_0_is_answered_in_kind() {
     // An expectation that cannot be met is one in HTTP/1.1.
     let reply = stand.send(&stand.signed(1, CALL).with("Expect", "a miracle")).await;
     assert_eq!(reply.status, 417);
-    // And what is refused is refused in kind too, its id found although it says to expect.
+    // A refusal takes the same form; its id is found although the client sends `Expect`.
     let unsigned = Wire::post(&stand.address.to_string(), "/mcp", CALL)
         .line("POST /mcp HTTP/1.0")
         .with("Expect", "100-continue");
@@ -112,7 +112,7 @@ async fn http_1_0_is_answered_in_kind() {
     assert_eq!(behind.got().len(), 3);
 }
 
-/// The end of the connection is that of the answer, so one that breaks must not end in order.
+/// The end of the connection ends the answer, so a broken answer must not end in order.
 #[tokio::test]
 async fn a_stream_in_http_1_0_ends_in_order_only_if_it_is_whole() {
     let behind = TestUpstream::with(|got| {
@@ -133,7 +133,7 @@ async fn a_stream_in_http_1_0_ends_in_order_only_if_it_is_whole() {
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
 
-/// What is cut off at the end of a drain is not whole either.
+/// An answer cut off at the end of a drain is not whole either.
 #[tokio::test]
 async fn a_stream_that_the_drain_cuts_off_ends_by_reset() {
     let behind = TestUpstream::with(|_| {
@@ -154,12 +154,13 @@ async fn a_stream_that_the_drain_cuts_off_ends_by_reset() {
     assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
 
-/// RFC 9110 section 7.8: an offer may be ignored, and goes no further.
+/// RFC 9110 section 7.8: an offer to upgrade may be ignored, and is not forwarded.
 #[tokio::test]
 async fn an_offer_to_change_the_protocol_is_ignored_and_dropped() {
     let behind = TestUpstream::new().await;
     let stand = TestGateway::before(&behind).await;
-    // OpenJDK's default client; nginx's recipe with and without an offer; a browser; in parts.
+    // The offers of OpenJDK's default client, of nginx's recipe with and without an offer, of a
+    // browser, and in parts.
     let offers: [&[(&str, &str)]; 6] = [
         &[
             ("Connection", "Upgrade, HTTP2-Settings"),

@@ -119,7 +119,7 @@ async fn a_revocation_during_the_start_counts() {
     assert!(Command::new("mkfifo").arg(&log).status().unwrap().success());
     let path = log.to_str().unwrap();
     let gateway = Started::new(&folder, &behind, Stdio::null(), &["--log", path]);
-    // It has read the trust file, and waits for a reader of the log.
+    // The gateway has read the trust file, and waits for a reader of the log.
     sleep(Duration::from_millis(2_000));
     trust_nobody(&trust(&folder));
     let reader = log.clone();

@@ -1,4 +1,4 @@
-//! Web pages: whose may ask, and what browsers are told.
+//! Tests of web pages: which pages may send requests, and which answers browsers get.
 
 use crate::servers::{CALL, TestGateway, TestUpstream, Wire, body};
 
@@ -87,7 +87,7 @@ async fn preflights_are_answered_here_and_every_answer_tells_browsers() {
         assert!(reply.header("access-control-expose-headers").unwrap().contains("mcp-session-id"));
         assert!(reply.head.to_lowercase().contains("vary: origin"), "{}", reply.head);
     }
-    // Who is no page is told no origin.
+    // A client that is not a web page gets no origin.
     let reply = stand.send(&stand.signed(1, CALL)).await;
     assert_eq!(reply.header("access-control-allow-origin"), None);
 }

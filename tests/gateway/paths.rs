@@ -1,4 +1,4 @@
-//! The endpoint is compared byte for byte; what is open leads nowhere else.
+//! Tests of paths: the endpoint is compared byte for byte, and open paths lead nowhere else.
 
 use mcpid::tower::{OpenPath, PathError, Paths};
 
@@ -17,7 +17,7 @@ async fn only_the_endpoint_and_what_is_open_is_there() {
     .await;
     let host = stand.address.to_string();
     let ask = |method: &str, path: &str| {
-        // Only the end of the connection ends the answer to a HEAD for this client.
+        // For this client, only the end of the connection ends the answer to a HEAD.
         let wire = Wire::get(&host, path).line(&format!("{method} {path} HTTP/1.1"));
         wire.with("Connection", "close")
     };
@@ -116,7 +116,7 @@ async fn an_endpoint_at_the_root_has_nothing_below_it() {
     assert_eq!(stand.send(&Wire::post(&host, "/", CALL)).await.status, 403);
     let signed = Wire::post(&host, "/", CALL).sign(1, &stand.url("/"));
     assert_eq!(stand.send(&signed).await.status, 200);
-    // Another path for the public than for the server: what was asked goes where it belongs.
+    // The public path differs from the server's: the request reaches the server's path.
     assert_eq!(behind.got().pop().unwrap().target, "/mcp");
 }
 

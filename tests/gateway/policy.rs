@@ -1,4 +1,4 @@
-//! Which requests must be verified: per method and tool, and by what the upstream lists.
+//! Tests which requests must be verified: by method, by tool, and by the upstream's list of tools.
 
 use http::Response;
 use mcpid::tower::LearningModes;
@@ -35,7 +35,7 @@ async fn strict_for_some_tools_on_top_of_permissive() {
     for refused in [
         CALL,
         answer,
-        // What cannot be read in one way only counts as the worst.
+        // A body with more than one reading is treated as the most dangerous operation.
         r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call"}"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get","Name":"delete_db"}}"#,
@@ -49,7 +49,7 @@ async fn strict_for_some_tools_on_top_of_permissive() {
         let reply = stand.send(&stand.plain(refused)).await;
         assert_eq!(reply.status, 403, "{refused}: {reply:?}");
     }
-    // No header decides.
+    // A header field does not decide.
     let lie = stand.plain(CALL).with("Mcp-Method", "ping").with("Mcp-Name", "get_weather");
     assert_eq!(stand.send(&lie).await.status, 403);
     let mut utf7 = stand.plain(&call("get_weather"));
@@ -81,7 +81,7 @@ async fn permissive_for_some_methods_on_top_of_strict() {
     assert_eq!(behind.got().len(), 1);
 }
 
-/// The upstream's own list decides, once it was seen; what it has not listed is the worst.
+/// The upstream's own list decides once it was seen; an unlisted tool is treated as destructive.
 #[tokio::test]
 async fn destructive_is_what_the_upstream_does_not_call_harmless() {
     let list = r#"{"jsonrpc":"2.0","id":8,"result":{"tools":[

@@ -105,7 +105,7 @@ async fn a_gateway_is_told_by_a_file_watched_reloaded_and_ended() {
     }
 }
 
-/// What was forgotten at the start is refused until it can be told from a replay, and said so.
+/// After a start the gateway refuses requests whose nonces it may have forgotten, and says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_is_ready_once_it_can_tell_a_replay() {
     let behind = TestUpstream::new().await;
@@ -151,7 +151,7 @@ async fn a_gateway_is_ready_once_it_can_tell_a_replay() {
     child.wait().unwrap();
 }
 
-/// A file says what flags could, and nothing else; what is wrong is said of the file.
+/// A configuration file can set the same options as flags, and no others; an error names the file.
 #[test]
 fn a_wrong_file_is_said_to_be() {
     let folder = tempfile::tempdir().unwrap();
@@ -177,7 +177,7 @@ fn a_wrong_file_is_said_to_be() {
     let first = "ok: strict, 127.0.0.1:8080, /mcp to http://127.0.0.1:8000/mcp, 1 trusted\n";
     assert!(result.starts_with(first), "{result}");
     assert!(result.contains("\n    origins      https://mcp.example.com\n"), "{result}");
-    // What holds is shown as it was understood: each pattern with the methods that it matches.
+    // The shown policy lists each pattern with the methods that it matches.
     let patterns = "mode = \"permissive\"\nnonces = \"redis://u:s3cr3t@127.0.0.1:1\"\n\
                     strict = [\"tools/call:delete_*\", \"resources/*\", \"acme/x\", \"destructive\"]\n";
     let (code, said, result) = check(&format!("{good}{patterns}"), &[]);
@@ -194,7 +194,7 @@ fn a_wrong_file_is_said_to_be() {
         assert!(result.contains(line), "no {line:?} in {result}");
     }
     assert!(!format!("{said}{result}").contains("s3cr3t"), "{said}{result}");
-    // Nothing is connected to, opened or made.
+    // The check connects to no server, and opens and makes no file.
     let store = folder.path().join("new.db");
     let (code, _, result) = check(good, &["--nonces", &format!("sqlite:{}", store.display())]);
     assert_eq!((code, store.exists()), (0, false), "{result}");
@@ -244,7 +244,7 @@ fn a_wrong_file_is_said_to_be() {
         assert!(said.contains("g.toml: ") && said.contains(words), "{text}: {said}");
         assert!(!said.contains("s3cr3t"), "{said}");
     }
-    // What only shows when everything is put together.
+    // Faults that only show when all options are combined.
     for (more, words) in [
         (&["--strict", "a:"][..], "--strict cannot be 'a:': a pattern with a colon needs a name"),
         (&["--permissive", "destructive"], "that is what strict is for"),

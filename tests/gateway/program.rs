@@ -58,7 +58,7 @@ impl Running {
         Running::start_at(folder, &format!("127.0.0.1:{}", free_port()), args)
     }
 
-    /// Its clients know it by its own address.
+    /// Starts the gateway for clients that know it by its own address.
     pub(crate) fn start_for_own_address(folder: &TempDir, scheme: &str, args: &[&str]) -> Self {
         let listen = format!("127.0.0.1:{}", free_port());
         let origin = format!("{scheme}://{listen}");
@@ -100,7 +100,7 @@ impl Running {
         fs::read_to_string(&self.err).unwrap()
     }
 
-    /// What stands in the log on stdout, once there is something.
+    /// Returns the log on stdout, once it has a line.
     pub(crate) fn log(&self) -> String {
         let begun = Instant::now();
         loop {

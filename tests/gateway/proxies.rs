@@ -13,7 +13,7 @@ async fn trusting(behind: &TestUpstream, proxies: &[&str]) -> TestGateway {
     .await
 }
 
-/// What the log and the upstream take for the client's address.
+/// Returns the client's address, as the log and the upstream get it.
 async fn address(
     stand: &TestGateway,
     behind: &TestUpstream,
@@ -62,7 +62,8 @@ async fn the_address_is_read_from_the_right_past_trusted_proxies() {
         (&["::ffff:203.0.113.7"], "203.0.113.7"),
         (&["203.0.113.7, ::ffff:10.1.2.3"], "203.0.113.7"),
         (&["rubbish, 203.0.113.7"], "203.0.113.7"),
-        // No address, or one that cannot be read before there is one: the peer's.
+        // The chain has no address, or an unreadable one before the first trusted address: the
+        // peer's address is used.
         (&[], ""),
         (&[""], ""),
         (&["10.1.2.3"], ""),
@@ -161,7 +162,7 @@ fn what_names_no_proxy_is_an_error() {
     }
 }
 
-/// What can have no effect is said, as everywhere.
+/// An option without effect is reported, as everywhere.
 #[test]
 fn the_flag_is_held_against_where_the_gateway_listens() {
     let folder = tempfile::tempdir().unwrap();

@@ -4,7 +4,7 @@ use crate::servers::{CALL, TestGateway, TestUpstream};
 
 /// Each case is a signed request with one thing changed that no signature covers.
 #[tokio::test]
-async fn what_two_servers_could_frame_or_address_differently_is_refused() {
+async fn ambiguous_framing_or_target_is_refused() {
     let behind = TestUpstream::new().await;
     let stand = TestGateway::before(&behind).await;
     let host = stand.address.to_string();
@@ -81,7 +81,7 @@ async fn a_fresh_head_is_built_for_the_upstream() {
     }
 }
 
-/// In permissive mode too: framing, host and size are nothing that can be waived.
+/// Permissive mode refuses them too: framing, host and size cannot be waived.
 #[tokio::test]
 async fn permissive_waives_none_of_it() {
     let behind = TestUpstream::new().await;

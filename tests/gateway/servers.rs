@@ -38,7 +38,7 @@ pub(crate) const CALL: &str =
 pub(crate) const LIST: &str = r#"{"jsonrpc":"2.0","id":8,"method":"tools/list"}"#;
 pub(crate) const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#;
 
-/// One request as the upstream got it.
+/// A request as the upstream got it.
 #[derive(Clone, Debug)]
 pub(crate) struct Got {
     pub(crate) method: String,
@@ -174,7 +174,7 @@ pub(crate) struct TestGateway {
 }
 
 impl TestGateway {
-    /// Before `behind`, with the keys 1 (alice) and 2 (Zoë) trusted.
+    /// Starts a gateway in front of `behind` that trusts the keys 1 (alice) and 2 (Zoë).
     pub(crate) async fn before(behind: &TestUpstream) -> Self {
         TestGateway::with(behind, ServerLimits::default(), |config| config).await
     }
@@ -187,7 +187,7 @@ impl TestGateway {
         TestGateway::by_clock(Arc::new(SystemClock), behind, limits, change).await
     }
 
-    /// One that takes the time from `clock`.
+    /// Starts a gateway that takes the time from `clock`.
     pub(crate) async fn by_clock(
         clock: Arc<dyn Clock>,
         behind: &TestUpstream,
@@ -297,7 +297,7 @@ impl Wire {
         self
     }
 
-    /// Signs what is there, for `url`.
+    /// Signs the request for `url`.
     pub(crate) fn sign(self, number: u8, url: &str) -> Self {
         self.sign_at(SystemClock.now(), number, url)
     }

@@ -93,9 +93,9 @@ async fn a_slow_reader_and_a_silent_server_are_left_alone() {
     assert!(String::from_utf8_lossy(&reply.body).contains("data: 2"), "{reply:?}");
 }
 
-/// One HTTP/2 connection carries many requests, each of which needs a connection to the server.
+/// An HTTP/2 connection carries many requests, each of which needs a connection to the server.
 #[tokio::test]
-async fn what_is_open_to_strangers_takes_only_a_part_of_what_the_server_gets() {
+async fn open_paths_take_only_a_part_of_the_connections() {
     let behind = talkative().await;
     let stand = TestGateway::with(&behind, ServerLimits::default(), |mut config| {
         config.exchanges = 8;
@@ -114,7 +114,7 @@ async fn what_is_open_to_strangers_takes_only_a_part_of_what_the_server_gets() {
     let reply = stand.send(&well_known).await;
     assert_eq!((reply.status, reply.reason().as_str()), (503, "unavailable"), "{reply:?}");
     assert!(reply.header("retry-after").is_some());
-    // Who signs is not kept out by them, until all is taken.
+    // Clients that sign still get in, until all places are taken.
     for _ in 0..6 {
         let mut stream = TcpStream::connect(stand.address).await.unwrap();
         stream.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
@@ -147,7 +147,7 @@ async fn strangers_leave_room_for_the_bodies_of_those_who_sign() {
     let behind = TestUpstream::new().await;
     let long = format!("{}{}}}", &CALL[..CALL.len() - 1], " ".repeat(100 << 10));
     let pattern = || "tools/call:delete_*".parse().unwrap();
-    // They are read for their id, or for what they do.
+    // The gateway reads these bodies for their id, or for their operation.
     for modes in [Modes::strict(), Modes::permissive().with_strict(pattern())] {
         let stand = TestGateway::with(&behind, ServerLimits::default(), |mut config| {
             config.budget = 1 << 20;

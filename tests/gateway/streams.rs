@@ -15,7 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::servers::{CALL, TestGateway, TestUpstream};
 
-/// One event, and then nothing until one side gives up; notes that it was dropped.
+/// An answer with one event, and then silence until one side gives up; it records that it was
+/// dropped.
 struct Silent {
     first: Option<Bytes>,
     dropped: Arc<AtomicBool>,
@@ -81,7 +82,8 @@ async fn events_are_not_held_back_and_a_disconnect_reaches_the_upstream_at_once(
     assert_eq!((line.outcome, line.answer), (LoggedOutcome::Passed, Some(200)));
 }
 
-/// Gone before the answer begins: the call is cancelled behind, and the log says so.
+/// The client leaves before the answer begins: the call to the server is cancelled, and the log
+/// reports it.
 #[tokio::test]
 async fn a_client_that_gives_up_waiting_cancels_the_call() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -161,7 +163,7 @@ async fn an_upstream_that_fails_is_said_to_have() {
         .await;
         let reply = stand.send(&stand.signed(1, CALL)).await;
         assert_eq!((reply.status, reply.reason().as_str()), (status, reason), "{what}: {reply:?}");
-        // What may have been done behind must not be asked for again unasked.
+        // A call that the server may have done must not be repeated unasked.
         let again = reply.header("retry-after").is_some();
         assert_eq!(again, reason == "upstream_unreachable", "{what}: {reply:?}");
         // The client waits for an answer to its request.

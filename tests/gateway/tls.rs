@@ -118,7 +118,7 @@ fn curl(args: &[&str], wire: &Wire) -> String {
     format!("{text}{}", String::from_utf8_lossy(&output.stderr))
 }
 
-/// The program, with TLS in front and behind it: one gateway is the other's upstream.
+/// Runs the program with TLS on both sides: one gateway is the upstream of the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_stands_on_both_sides_and_certificates_change_while_it_runs() {
     let behind = TestUpstream::new().await;
@@ -126,7 +126,8 @@ async fn tls_stands_on_both_sides_and_certificates_change_while_it_runs() {
     let (inner_cert, inner_key) = certificate(folder.path(), "inner");
     let (cert, key) = certificate(folder.path(), "outer");
     let text = |path: &Path| path.to_str().unwrap().to_owned();
-    // The inner one is open to what is not signed for it; what it gets is what counts.
+    // The inner gateway passes requests that are not signed for it; the test checks what it
+    // receives.
     let inner = Running::start(
         &folder,
         &[
@@ -142,7 +143,7 @@ async fn tls_stands_on_both_sides_and_certificates_change_while_it_runs() {
             &text(&inner_key),
         ],
     );
-    // It knows itself by the name under which the outer one asks.
+    // The inner gateway knows itself by the name that the outer one uses.
     let port = inner.address.port();
     drop(inner);
     let origin = format!("https://localhost:{port}");
@@ -222,7 +223,8 @@ async fn tls_stands_on_both_sides_and_certificates_change_while_it_runs() {
     let output = curl(&[&url], &wire);
     assert!(output.contains("upstream_unreachable") && output.contains("502"), "{output}");
     assert_eq!(behind.got().len(), reached);
-    // Once it is, it gets them, without a restart; what is no certificate changes nothing.
+    // Once the new certificate is in place, new connections get it without a restart; a file that
+    // is not a certificate changes nothing.
     fs::write(&next, "no certificate").unwrap();
     doubtful.wait_for("what was read before stays in use");
     fs::copy(&inner_cert, &next).unwrap();
@@ -273,7 +275,8 @@ async fn unix_sockets_stand_on_both_sides() {
     assert_eq!(behind.got().len(), 1);
     assert!(second.log().contains(r#""peer":"unix""#), "{}", second.log());
 
-    // One that is in use is not taken over; one that was left behind is, and goes at the end.
+    // A socket in use is not taken over; a socket of an ended process is, and is removed at the
+    // end.
     let taken = Running::fails(
         &folder,
         &at_outer,
@@ -291,7 +294,7 @@ async fn unix_sockets_stand_on_both_sides() {
     assert!(UnixStream::connect(&outer).await.is_ok());
     again.terminate();
     assert!(!outer.exists());
-    // What is no socket is left alone.
+    // A file that is not a socket is left alone.
     fs::write(&outer, "precious").unwrap();
     let kept = Running::fails(
         &folder,

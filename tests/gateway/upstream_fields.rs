@@ -8,8 +8,8 @@ use mcpid::tower::Modes;
 
 use crate::servers::{CALL, TestGateway, TestUpstream, body, key};
 
-/// Names by which a client could say something that only the gateway may, or make the server see
-/// another request than the one that was judged.
+/// Field names that only the gateway may set, or that make a server see another request than the
+/// verified one.
 const FORGED: [(&str, &str); 20] = [
     ("Mcpid-Status", "verified"),
     ("MCPID-KEY-ID", "x"),
@@ -96,7 +96,7 @@ async fn a_name_that_no_field_can_hold_is_encoded() {
     assert_eq!(got.header("mcpid-name"), Some(encoded.as_str()));
 }
 
-/// What permissive lets through says what strict would have said, and no more.
+/// Permissive mode tells the upstream the refusal of strict mode, and no claimed name.
 #[tokio::test]
 async fn the_upstream_is_told_what_is_wrong_and_never_who_claims_to_be() {
     let behind = TestUpstream::new().await;
@@ -141,7 +141,7 @@ async fn host_and_origin_can_be_kept() {
     assert_eq!(got.header("origin"), Some(own.as_str()));
 }
 
-/// The answer goes back as it came, but for what was for the other connection.
+/// The answer reaches the client as it came, except for the fields of the other connection.
 #[tokio::test]
 async fn answers_go_back_as_they_came() {
     let behind = TestUpstream::with(|_| {
@@ -170,7 +170,7 @@ async fn answers_go_back_as_they_came() {
     assert_eq!(reply.header("keep-alive"), None);
 }
 
-/// A refusal is told by status, header and JSON-RPC error, with the id of the request.
+/// A refusal has a status, a header field and a JSON-RPC error with the id of the request.
 #[tokio::test]
 async fn refusals_carry_the_id_and_say_how_to_sign() {
     let behind = TestUpstream::new().await;
@@ -189,7 +189,7 @@ async fn refusals_carry_the_id_and_say_how_to_sign() {
     assert_eq!(lines[0].mcp.as_ref().unwrap().method.as_str(), "tools/call");
 }
 
-/// No line holds a credential or the content of a body.
+/// No log line holds a credential or the content of a body.
 #[tokio::test]
 async fn the_log_holds_no_secrets() {
     let behind = TestUpstream::new().await;

@@ -71,7 +71,7 @@ impl Gateway {
         Reply::read(&mut stream).await
     }
 
-    /// Ends it as an operator does; gives what it said.
+    /// Ends the process as an operator does; returns its output.
     fn end(mut self) -> String {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());

@@ -66,7 +66,7 @@ async fn connections_are_spread_evenly_and_stay_where_they_are() {
     assert_eq!(names, ["serve-0 1", "serve-1 2", "serve-2 3"]);
     assert!(by_thread.values().all(|of_it| of_it.len() == 3), "{by_thread:?}");
 
-    // Where all have gone, the next ones go.
+    // All connections of a thread have ended, so it gets the next ones.
     let second = by_thread.remove("serve-1 2").unwrap();
     let mut number = 0;
     streams.retain(|_| {
@@ -111,7 +111,7 @@ async fn a_replay_on_another_thread_is_one() {
     let stand = TestGateway::before(&behind).await;
     for _ in 0..8 {
         let wire = stand.signed(1, CALL).bytes();
-        // Of connections that are open together, two threads have one each.
+        // Two threads share connections that are open together.
         let mut streams = Vec::new();
         for _ in 0..2 {
             streams.push(TcpStream::connect(stand.address).await.unwrap());

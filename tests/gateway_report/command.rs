@@ -1,4 +1,4 @@
-//! `mcpid gateway report`: what a session file cannot show.
+//! Tests of `mcpid gateway report` that a documented session cannot show.
 
 use std::fs;
 use std::io::Write as _;
@@ -17,7 +17,7 @@ fn report(folder: &Path, arguments: &[&str], stdin: &str) -> Output {
     command.args(["gateway", "report"]).args(arguments).current_dir(folder);
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // It may end before it has read anything.
+    // The command may end before it has read its input.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
     child.wait_with_output().unwrap()
 }
@@ -84,7 +84,7 @@ fn an_older_report_is_replaced_in_one_step_and_keeps_its_mode_and_its_link() {
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(fs::metadata(&page).unwrap().permissions().mode() & 0o777, 0o604);
     assert!(fs::read_to_string(&page).unwrap().ends_with("</html>\n"));
-    // With --json both are made.
+    // With --json, the command writes both the JSON and the page.
     fs::remove_file(&page).unwrap();
     fs::remove_file(&link).unwrap();
     let output = report(folder.path(), &["--html", "page.html", "--json"], &log());

@@ -96,7 +96,7 @@ impl Gateway {
             let found = find(&said, "answered at ").zip(find(&said, "listening at "));
             found.map(|found| (gateway.operators, gateway.address) = found).is_some()
         });
-        // What the memory could have held before it was there is past.
+        // The gateway waits until requests from before its start are too old.
         gateway.until(|gateway| get(&gateway.operators, "/readyz").starts_with("HTTP/1.1 200"));
         gateway
     }
@@ -171,7 +171,7 @@ fn a_running_gateway_shows_what_its_log_will_say() {
     let charts = |page: &str| (page.matches("<figure>").count(), page.matches("<svg").count());
     assert!(charts(page) > (0, 0) && charts(&dom) == charts(page), "{dom}");
 
-    // The process has to write what it holds before it is gone.
+    // The process has to write its counters before it ends.
     let pid = gateway.child.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     assert!(gateway.child.wait().unwrap().success());

@@ -1,4 +1,4 @@
-//! One line a request, which no request can forge or break.
+//! Tests of the log: one line for each request, which no request can forge or break.
 
 use std::time::Duration;
 

@@ -68,7 +68,7 @@ fn sound(report: &RolloutReport) {
     for line in page.lines().chain(report.to_text().lines()) {
         assert!(!line.contains(is_unsafe), "{line:?}");
     }
-    // Only styles of our own, for all names.
+    // Names only have styles of our own.
     let style = page.find("<style>").unwrap()..page.find("</style>").unwrap();
     let (before, after) = (&page[..style.start], &page[style.end..]);
     for text in [before, after] {
@@ -166,7 +166,7 @@ fn every_code_has_advice() {
     for code in Code::ALL {
         assert!(page.contains(&format!("<dt><code>{code}</code>")), "{code}");
     }
-    // No two codes are explained by an empty phrase, and none by one that ends in the middle.
+    // No code has an empty phrase, or one that ends in the middle.
     for why in &report.all.reasons {
         assert!(why.code.advice().ends_with('.'), "{}", why.code);
         assert_eq!(why.code.advice().matches('`').count() % 2, 0, "{}", why.code);

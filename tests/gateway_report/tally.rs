@@ -14,7 +14,7 @@ fn json(report: &RolloutReport) -> Value {
     serde_json::from_str(&report.to_json()).unwrap()
 }
 
-/// 1,204 requests, of which permissive let 37 through.
+/// Returns 1,204 requests, of which permissive mode let 37 through.
 fn roll_out() -> Vec<LogLine> {
     let mut lines: Vec<_> = (0..1167).map(|n| verified(n, "tools/call:pay", "k1")).collect();
     lines.extend((0..30).map(|n| passed(n, "tools/call:list", Code::SignatureMissing)));
@@ -74,7 +74,7 @@ fn what_gets_through_unverified_is_never_counted_as_verified() {
     assert_eq!(odd(LoggedStatus::Unavailable, None, Passed), [0, 1, 0]);
     assert_eq!(odd(LoggedStatus::Unavailable, None, Refused), [0, 0, 1]);
     for standing in [LoggedStatus::Unsigned, LoggedStatus::UnknownKey, LoggedStatus::Invalid] {
-        // Even without a code, which a later version may have named.
+        // A line without a code is counted too; a later version may have named it.
         assert_eq!(odd(standing, None, Passed), [0, 1, 0]);
         assert_eq!(odd(standing, None, Failed), [0, 1, 0]);
         assert_eq!(odd(standing, None, Refused), [0, 0, 1]);
@@ -160,7 +160,7 @@ fn strict_next(lines: Vec<LogLine>) -> Vec<String> {
 }
 
 #[test]
-fn only_what_would_refuse_nobody_is_proposed_for_strict() {
+fn strict_is_proposed_only_without_new_refusals() {
     let clean = |operation| verified(0, operation, "k1");
     let unsigned = |operation| passed(0, operation, Code::SignatureMissing);
     assert_eq!(
@@ -169,17 +169,17 @@ fn only_what_would_refuse_nobody_is_proposed_for_strict() {
     );
     // Once is enough.
     assert!(strict_next(vec![clean("tools/call:a"), unsigned("tools/call:a")]).is_empty());
-    // Strict for a tool is strict for every answer, and for every call without a name.
+    // A strict pattern for a tool also makes every answer, and every call without a name, strict.
     assert_eq!(
         strict_next(vec![clean("tools/call:a"), clean("tools/list"), unsigned("@response")]),
         ["tools/list"]
     );
     assert!(strict_next(vec![clean("tools/call:a"), unsigned("tools/call")]).is_empty());
-    // And any pattern at all is strict for what cannot be read.
+    // An unreadable request matches every strict pattern.
     assert!(strict_next(vec![clean("tools/list"), unsigned("")]).is_empty());
     // A method without a name is a pattern for all names.
     assert!(strict_next(vec![clean("tools/call"), unsigned("tools/call:a")]).is_empty());
-    // With nothing in the way, it is the mode that is changed.
+    // If every operation can be strict, the mode is changed and no pattern is proposed.
     assert!(strict_next(vec![clean("tools/call:a")]).is_empty());
 }
 
@@ -209,7 +209,7 @@ fn what_is_left_permissive_is_just_what_is_in_the_way() {
     assert_eq!(of(vec![clean.clone()]), None);
     let expected = Some(vec!["ping".to_owned()]);
     assert_eq!(of(vec![clean.clone(), unsigned("ping")]), expected);
-    // No permissive pattern matches a body that cannot be read, and this one would match more.
+    // A permissive pattern does not match an unreadable body, and this pattern would match more.
     assert_eq!(of(vec![clean.clone(), unsigned("ping"), unsigned("")]), None);
     assert_eq!(of(vec![clean, unsigned("tools/call")]), None);
 }
@@ -241,14 +241,14 @@ fn ten_thousand_made_up_tools_do_not_crowd_out_the_real_ones() {
     assert_eq!((named("real_"), named("late_"), named("unsigned_but_often")), (20, 20, 1));
     let often = report.operations.iter().find(|o| o.name.as_deref() == Some("unsigned_but_often"));
     assert_eq!(often.unwrap().count.requests, 120);
-    // Nothing is lost from the sums.
+    // The sums count every request.
     let told: u64 = report.operations.iter().map(|o| o.count.requests).sum();
     let other = report.other_operations.as_ref().unwrap();
     assert_eq!(told + other.requests, report.all.requests);
     assert_eq!(report.all.requests, 10_160);
     assert_eq!(other.reasons.len(), 1);
     assert_eq!(other.reasons[0].would_refuse, other.would_refuse);
-    // What is not told apart cannot be left out of strict by name.
+    // Operations that are counted together cannot be named as permissive one by one.
     assert_eq!(report.still_permissive, None);
 }
 

@@ -1,8 +1,7 @@
-//! Which file of `src` imports which, read from the text, and the circles in that.
+//! Finds circles in the imports between the files of `src`.
 //!
-//! An item that a module only hands on (`pub use`) counts for the file that defines it. What a file
-//! takes from the modules around it, and they from it, is no circle: in Rust a module and its
-//! submodules are one unit.
+//! A re-exported item (`pub use`) counts for the file that defines it. Imports between a module and
+//! its submodules are no circle: in Rust they are one unit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +10,7 @@ use super::{code, relative, sources};
 /// Segments of a module's path, the crate's root being empty; the program's begin with `bin`.
 type Module = Vec<String>;
 
-/// One file: what it imports, and all paths that stand in it.
+/// A file: its imports, and all paths in its code.
 struct Source {
     file: String,
     /// The name under which an import is known here, and its path.
@@ -45,7 +44,8 @@ fn the_reader_of_imports_sees_what_is_there() {
     let house = Crate::read();
     let edges = house.edges();
     let has = |from: &str, to: &str| edges.get(from).is_some_and(|to_files| to_files.contains(to));
-    // By a `use`, by a path in the code, through a module that hands it on, and in the program.
+    // The list has imports by a `use`, by a path in the code, through a re-export, and in the
+    // program.
     assert!(has("verify/window.rs", "clock.rs"));
     assert!(has("sign.rs", "profile.rs"));
     assert!(
@@ -91,8 +91,8 @@ impl Crate {
         edges
     }
 
-    /// The module and file that define what `path` names, seen from `from`; None for what is not
-    /// of this crate, and for a module alone.
+    /// Returns the module and file that define the item at `path`, seen from `from`; `None` for an
+    /// item of another crate, and for a module alone.
     fn resolve(&self, from: &Module, path: &[String], depth: u8) -> Option<(Module, String)> {
         let source = self.modules.get(from)?;
         let (mut here, mut rest) = match path.first()?.as_str() {
@@ -124,7 +124,8 @@ impl Crate {
                 if self.modules.contains_key(&child) {
                     here = child;
                 } else {
-                    // An item: of this module, or of the one from which it is handed on.
+                    // The path names an item of this module, or of the module that it is
+                    // re-exported from.
                     let module = self.modules.get(&here)?;
                     if let Some(handed_on) = module.imports.get(segment).filter(|_| depth > 0) {
                         return self.resolve(&here, handed_on, depth - 1);
@@ -167,7 +168,7 @@ impl Source {
         source
     }
 
-    /// One tree of a `use`, below `prefix`.
+    /// Adds the imports of one `use` tree below `prefix`.
     fn import(&mut self, prefix: &[String], tree: &str) {
         let tree = tree.trim();
         if let Some((head, group)) = tree.split_once('{') {

@@ -1,8 +1,8 @@
-//! Reading a page: its fenced blocks, their commands, and the inline code around them.
+//! Parses a page: its fenced blocks, their commands, and the inline code around them.
 
 #[derive(Debug)]
 pub(crate) struct Block<'d> {
-    /// The line on which the fence stands, from 1.
+    /// Line number of the fence, from 1.
     pub(crate) line: usize,
     pub(crate) tag: &'d str,
     pub(crate) lines: Vec<&'d str>,
@@ -76,7 +76,7 @@ fn line_fits(shown: &str, printed: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// Whether the printed lines are what the page shows.
+/// Returns true if the printed lines match the lines of the page.
 pub(crate) fn fits(shown: &[&str], printed: &[&str]) -> bool {
     match (shown.split_first(), printed.split_first()) {
         (None, None) => true,

@@ -28,7 +28,7 @@ fn anchors(text: &str) -> Vec<String> {
     anchors
 }
 
-/// Says what is wrong with a link of the document `from`, if anything is.
+/// Returns the fault of a link in the document `from`, if it has one.
 fn broken(from: &str, link: &str) -> Option<String> {
     if link.starts_with("https://") {
         return None;
@@ -78,7 +78,7 @@ const FOLDERS: [&str; 10] =
 fn every_file_that_is_named_exists() {
     let (mut count, mut wrong) = (0, Vec::new());
     for name in documents() {
-        // What was renamed since keeps its old name there.
+        // Entries about older versions keep the old names of renamed items.
         for span in spans(&document(&name)).iter().filter(|_| name != "CHANGELOG.md") {
             let path = span.split_whitespace().next().unwrap_or_default();
             let is_path = path.split_once('/').is_some_and(|(first, _)| FOLDERS.contains(&first));
@@ -113,7 +113,7 @@ fn module_files(segments: &[&str]) -> Option<Vec<PathBuf>> {
     (!files.is_empty()).then_some(files)
 }
 
-/// Whether `path`, such as `verify::Code::ALL`, is a module of the crate or an item in one.
+/// Returns true if `path`, such as `verify::Code::ALL`, is a module of the crate or an item in one.
 fn is_in_crate(path: &str) -> bool {
     let segments: Vec<&str> = path.split("::").collect();
     let modules = (1..=segments.len()).rev().find_map(|n| Some((n, module_files(&segments[..n])?)));

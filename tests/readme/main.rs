@@ -1,8 +1,8 @@
-//! The documents are true: every session of the README and of `docs` runs, in bash, as a new user
-//! would run it, and prints what the page shows; every link, file, flag, code and exit code that a
-//! document names exists.
+//! Tests that the documents are true: every session of the README and of `docs` runs, in bash, as a
+//! new user would run it, and prints what the page shows; every link, file, flag, code and exit
+//! code that a document names exists.
 //!
-//! All blocks of one page run in order in one fresh home. What a fenced block may be:
+//! All blocks of one page run in order in one fresh home. The kinds of fenced blocks:
 //!
 //! - `console`: lines that begin with `$ ` are commands, `> ` continues one, the rest is what the
 //!   command prints, stdout and stderr as they come. A command has to exit with 0, unless the next

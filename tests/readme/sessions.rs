@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::blocks::{Block, Step, blocks, fits, steps};
 use super::{BINARY, ROOT, document, documents};
 
-/// Stands before the number of a command that ended, and its status. No command prints it.
+/// The mark before the number and status of an ended command. No command prints it.
 const MARK: char = '\u{1e}';
 const LONGEST: Duration = Duration::from_secs(120);
 
@@ -35,7 +35,8 @@ case "$*" in
 esac
 "#;
 
-/// One test for each page, so that a page can be run alone: `cargo test --test readme -- gateway`.
+/// Makes a test for each page, so that a page can be run alone: `cargo test --test readme --
+/// gateway`.
 macro_rules! pages {
     ($($name:ident = $path:literal,)*) => {
         const PAGES: &[&str] = &[$($path),*];
@@ -152,7 +153,7 @@ impl Home {
         Ok((status, String::from_utf8_lossy(&fs::read(&output).unwrap()).into_owned()))
     }
 
-    /// Runs one block; the error says what is wrong with it.
+    /// Runs one block; the error names the difference.
     fn run(&self, block: &Block<'_>) -> Result<(), String> {
         let wrong = |what: String| Err(format!("line {}: {what}", block.line));
         match block.tag {

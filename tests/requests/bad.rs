@@ -1,4 +1,4 @@
-//! Bad input: each row has its exit code, one clear line, and a hint.
+//! Tests of bad input: each row has its exit code, one clear line, and a hint.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -166,7 +166,7 @@ fn keys_and_trust() {
         "{}",
         ran.err
     );
-    // No terminal: setsid leaves none to be opened.
+    // setsid leaves the process without a terminal to open.
     let ran =
         home.sh(&format!("setsid \"$MCPID\" sign -k '{sealed}' --url {URL} body.json")).ends(4);
     assert_eq!(
@@ -214,7 +214,7 @@ fn a_time_is_given_in_two_ways_or_by_the_capture() {
         let help = format!("mcpid {command} --help");
         for wrong in ["nonsense", "2026-11-23", "1795773600", "", "now", "-1"] {
             let line = format!("--at cannot be '{wrong}': {time}");
-            // Nothing at all is told apart by the parser of arguments.
+            // The parser of arguments itself refuses an empty text.
             if wrong.is_empty() {
                 home.mcpid(&[command, "--at", wrong, &s]).ends(2);
             } else {

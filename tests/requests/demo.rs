@@ -1,4 +1,4 @@
-//! `demo`: the story goes as told, and leaves nothing behind.
+//! Tests of `demo`: its steps end as they say, and it leaves no files.
 
 use super::{BINARY, Home, run};
 use std::os::unix::fs::PermissionsExt as _;

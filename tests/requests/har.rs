@@ -98,7 +98,7 @@ fn every_request_but_preflights_is_judged_at_its_own_time() {
 #[test]
 fn a_body_that_may_not_be_exact_is_unjudged_rather_than_mismatched() {
     let home = Home::new();
-    // One character of a lossy export where the digest says otherwise.
+    // One character of a lossy export differs from the digest.
     let entries = [
         entry("POST", URL, headers(&home), text(&CALL.replace("here", "h\u{fffd}re"))),
         entry("POST", URL, headers(&home), None),
@@ -119,7 +119,7 @@ fn a_body_that_may_not_be_exact_is_unjudged_rather_than_mismatched() {
     assert_eq!(ran.err, "mcpid: 0 accepted, 0 rejected, 2 unjudged\n");
 }
 
-/// As Chrome, Firefox, Safari, mitmproxy and Charles write a body that they did not keep.
+/// Bodies that were not kept, as Chrome, Firefox, Safari, mitmproxy and Charles write them.
 #[test]
 fn a_body_that_was_not_kept_is_unjudged() {
     let home = Home::new();
@@ -146,11 +146,11 @@ fn a_body_that_was_not_kept_is_unjudged() {
         home.write("h.har", archive(&[one.clone()]));
         let verdict = has_all_members(&home.verify(&["--json", "h.har"]).ends(5).out);
         assert_eq!(verdict["unjudged"], json!([9, 10, 11]), "{one}");
-        // What is claimed of its head is still there.
+        // The statements of its head are still shown.
         assert_eq!(verdict["verdict"], "unjudged", "{one}");
         assert_eq!(verdict["key"]["name"], "alice");
     }
-    // That the request itself says that it has no body is no gap in the archive.
+    // If the request itself says that it has no body, the archive is not incomplete.
     let mut one = entry("POST", URL, headers(&home), None);
     let length = json!({ "name": "Content-Length", "value": "0" });
     one["request"]["headers"].as_array_mut().unwrap().push(length);
@@ -176,7 +176,7 @@ fn times_of_exporters_are_read_and_those_without_a_zone_are_unjudged() {
         assert_eq!(verdict["verdict"], "unjudged");
         assert!(verdict["message"].as_str().unwrap().starts_with("its time "), "{time}");
         assert_eq!(verdict["target"], URL);
-        // By another clock it is judged all the same.
+        // With another clock the archive is judged too.
         home.verify(&["h.har"]).ends(0);
     }
     assert!(at(json!(null)).ends(3).err.contains("bears no time of its own"));

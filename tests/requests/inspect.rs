@@ -1,4 +1,4 @@
-//! `inspect`: who claims what, without keys and without a verdict.
+//! Tests of `inspect`: it shows the statements of a request without keys and without a verdict.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::lines::line;
 fn each_claim_is_shown_with_its_age() {
     let home = Home::new();
     let s = home.capture("s");
-    // No key and no trust file are needed.
+    // Neither a key nor a trust file is needed.
     std::fs::remove_dir_all(home.path(".config")).unwrap();
     let text = std::fs::read_to_string(home.path("s")).unwrap();
     let nonce = parameter(&text, "nonce");
@@ -124,12 +124,13 @@ fn unsigned_and_malformed_ones_are_told_apart() {
         let error: Value = serde_json::from_str(&ran.err).unwrap();
         assert_eq!(error["error"]["code"], "signature_malformed", "{to}");
     }
-    // What can be read of a signature is shown, though its bytes are none.
+    // The readable parts of a signature are shown, though its bytes are not a signature.
     let signature = text.split("Signature: mcp=").nth(1).unwrap().split('\r').next().unwrap();
     home.write("m", text.replace(signature, "AAAA"));
     let ran = home.mcpid(&["inspect", "m"]).ends(0);
     assert!(ran.number("signature").starts_with("malformed: "), "{}", ran.out);
-    // A base that cannot be rebuilt is said so, and is an error only where it is what was asked for.
+    // If the base cannot be rebuilt, the output says so; it is an error only if the base was asked
+    // for.
     home.write("m", text.replace("Content-Type: application/json\r\n", ""));
     let ran = home.mcpid(&["inspect", "m"]).ends(0);
     assert!(ran.number("base").starts_with("cannot be rebuilt: "), "{}", ran.out);

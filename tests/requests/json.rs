@@ -75,7 +75,7 @@ fn yes_no_and_unjudged_have_the_same_members() {
         expected[name] = judged[name].clone();
     }
     assert_eq!(has_all_members(yes.out.trim_end()), expected);
-    // No: the same, but what was judged.
+    // A refused request has the same members, with its statements.
     let late = format!("@{}", NOON + 72);
     let no = home.mcpid(&["verify", "--json", "--at", &late, &s]).ends(1);
     assert_eq!(no.err, "");
@@ -111,7 +111,7 @@ fn yes_no_and_unjudged_have_the_same_members() {
         (&json!("unknown_key"), &json!("key_unknown"))
     );
     assert_eq!(unknown["key"], json!({ "id": ALICE, "name": null }));
-    // By the clock, and by what the capture says.
+    // The time comes from the clock, and from the capture.
     let clock = home.mcpid(&["verify", "--json", &s]).ends(1).json();
     assert_eq!(clock["time_source"], "clock");
 }

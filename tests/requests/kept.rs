@@ -1,5 +1,5 @@
-//! Copies of checkpoints and evidence that were changed on their way: the copy's fault is told, and
-//! never taken for one of the log.
+//! Tests of kept checkpoints and evidence that were changed on their way: the message names the
+//! copy's fault, and never blames the log.
 
 use std::process::Command;
 

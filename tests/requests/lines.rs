@@ -59,12 +59,12 @@ fn without_its_body_a_line_is_judged_as_far_as_it_goes() {
         "{}",
         said.out
     );
-    // Its nonce is used up all the same, and two of them are a replay.
+    // The nonce of the request is claimed all the same, and two of them are a replay.
     home.write("l", format!("{one}\n{one}\n"));
     let ran = home.verify(&["l"]).ends(5);
     assert!(ran.out.contains("l [1]: rejected at step 12 (nonce)"), "{}", ran.out);
     assert_eq!(ran.err, "mcpid: 0 accepted, 1 rejected, 1 unjudged\n");
-    // What fails in the head is refused, body or not.
+    // A fault in the head is refused, with or without a body.
     let mut wrong = one.clone();
     wrong["method"] = json!("PUT");
     home.write("l", wrong.to_string());

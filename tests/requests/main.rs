@@ -1,5 +1,6 @@
-//! `sign`, `verify`, `inspect` and `demo` as their users meet them: every flag, every wrong turn,
-//! and what is said then. Nonces differ from run to run, so that output is read, not compared whole.
+//! Tests of `sign`, `verify`, `inspect` and `demo` as users run them: every flag, every mistake,
+//! and its message. Nonces differ from run to run, so the tests parse the output and do not compare
+//! it whole.
 #![cfg(all(unix, feature = "cli"))]
 #![allow(clippy::unwrap_used)]
 
@@ -38,7 +39,7 @@ pub(crate) const NOON_TEXT: &str = "2026-11-27T10:00:00Z";
 pub(crate) const URL: &str = "https://mcp.example.com/mcp";
 pub(crate) const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_weather","arguments":{"at":"here"}}}"#;
 
-/// How a program ended.
+/// The result of a program that has ended.
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
     pub(crate) bytes: Vec<u8>,
@@ -73,7 +74,7 @@ impl Ran {
         self.err.lines().filter_map(|line| line.strip_prefix("mcpid: hint: ")).collect()
     }
 
-    /// What stands behind `name` among the indented numbers, or behind `name:` among headers.
+    /// Returns the text after `name` among the indented numbers, or after `name:` among headers.
     #[track_caller]
     pub(crate) fn number(&self, name: &str) -> &str {
         let wanted = format!("{name} ");
@@ -183,7 +184,7 @@ pub(crate) fn run(command: &mut Command, stdin: &[u8]) -> Ran {
     }
 }
 
-/// The one value of `name="…"` among the signature's parameters.
+/// Returns the only value of `name="…"` among the signature's parameters.
 #[track_caller]
 pub(crate) fn parameter<'t>(text: &'t str, name: &str) -> &'t str {
     let start = format!(";{name}=\"");
@@ -195,7 +196,7 @@ pub(crate) fn parameter<'t>(text: &'t str, name: &str) -> &'t str {
         .unwrap()
 }
 
-/// What the first signature covers, in order.
+/// Returns the components that the first signature covers, in order.
 #[track_caller]
 pub(crate) fn covered(input: &str) -> Vec<&str> {
     let list = input.split('(').nth(1).unwrap().split(')').next().unwrap();

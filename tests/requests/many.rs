@@ -70,7 +70,7 @@ fn one_that_cannot_be_read_does_not_stop_the_rest() {
         ran.err
     );
     assert!(ran.err.ends_with("mcpid: 1 accepted, 0 rejected, 3 unreadable\n"), "{}", ran.err);
-    // The highest code counts, wherever it stands.
+    // The exit code is the highest of all requests, in any order.
     let text = std::fs::read_to_string(home.path("s")).unwrap();
     home.write("bad", text.replace("here", "hare"));
     home.verify(&["bad", &s]).ends(1);

@@ -113,7 +113,7 @@ fn sign_repeats_its_own_flags_but_no_header_value() {
     ] {
         assert!(pasted.out.contains(kept), "{kept}: {}", pasted.out);
     }
-    // A header may be a secret, so that only the part that was wrong is told.
+    // A header may be a secret, so the message only repeats the wrong part.
     let ran =
         home.mcpid(&["sign", "--url", "https://a.com/#f", "-H", "X: SECRET", "body.json"]).ends(2);
     assert_eq!(ran.hints(), ["--url https://a.com/"]);

@@ -1,4 +1,4 @@
-//! `sign --url`: a payload.
+//! Tests of `sign --url` with a body.
 
 use super::{ALICE, CALL, Home, KEYS, NOON, Ran, URL, covered, parameter};
 
@@ -27,7 +27,7 @@ fn a_payload_gets_the_headers_to_send_with_it() {
     assert_eq!(covered(input), ["@method", "@target-uri", "content-digest", "content-type"]);
     let nonce = parameter(input, "nonce");
     assert_eq!(nonce.len(), 22);
-    // DESIGN section 3: the parameters in this order and no other.
+    // The parameters are in exactly this order.
     let (expires, rest) = (NOON + 30, input.split_once(')').unwrap().1);
     assert_eq!(
         rest,
@@ -35,7 +35,7 @@ fn a_payload_gets_the_headers_to_send_with_it() {
             ";created={NOON};expires={expires};nonce=\"{nonce}\";keyid=\"{ALICE}\";tag=\"{ALICE}\""
         )
     );
-    // From stdin, named or not, the same.
+    // The body comes from stdin, with or without `-`.
     for more in [&["-"][..], &[]] {
         let noon = format!("@{NOON}");
         let args = [&["sign", "--url", URL, "--at", &noon], more].concat();
@@ -56,7 +56,7 @@ fn headers_of_the_current_revision_come_from_the_body() {
     assert_eq!(ran.header("Mcp-Name"), "pay");
     let named = ["content-type", "mcp-protocol-version", "mcp-method", "mcp-name"];
     assert_eq!(covered(ran.header("Signature-Input"))[3..], named);
-    // What is given is not added again, and where it is wrong, that is said.
+    // A given field is not added again, and a wrong one is reported.
     let ran = sign(&home, &["-H", "mcp-name: steal", "new.json"]).ends(0);
     assert_eq!(ran.header("mcp-name"), "steal");
     assert!(!ran.out.contains("Mcp-Name"), "{}", ran.out);
@@ -86,7 +86,7 @@ fn what_kind_of_body_decides_what_is_added() {
         let lines: Vec<_> =
             ran.out.lines().take_while(|l| !l.starts_with("Content-Digest")).collect();
         assert_eq!(lines, added, "{body:?}");
-        // Given ones stay, and stand in front.
+        // Given fields stay, and come first.
         let ran = sign(&home, &["-q", "-H", "content-TYPE:text/x", "it"]).ends(0);
         assert_eq!(ran.out.lines().next(), Some("content-TYPE: text/x"));
         assert_eq!(ran.out.to_lowercase().matches("content-type:").count(), 1);
@@ -118,7 +118,8 @@ fn headers_are_given_one_by_one_or_in_a_file() {
         "X-Empty: ",
     ];
     assert_eq!(ran.out.lines().take(6).collect::<Vec<_>>(), given);
-    // DESIGN section 3: in this order, parameters in byte order, and nothing that is not listed.
+    // The components are in this order, parameters in byte order, and no unlisted component is
+    // covered.
     assert_eq!(
         covered(ran.header("Signature-Input"))[3..],
         ["content-type", "mcp-session-id", "mcp-param-a", "mcp-param-b", "last-event-id"]
@@ -243,7 +244,7 @@ fn json_tells_all_of_it() {
 fn nothing_is_asked_before_all_else_is_checked() {
     let home = Home::new();
     let sealed = format!("{KEYS}/sealed.json");
-    // A wrong passphrase in a file stands for the question: it must not be reached.
+    // The file holds a wrong passphrase, so the test fails if the key is opened.
     let pass = home.write("pass", "wrong");
     for (more, code) in [
         (&["--url", URL, "nothing.json"][..], 3),
@@ -263,7 +264,7 @@ fn nothing_is_asked_before_all_else_is_checked() {
     let right = format!("{KEYS}/correct");
     home.mcpid(&["sign", "-k", &sealed, "--passphrase-file", &right, "--url", URL, "body.json"])
         .well();
-    // A slip in the flags is told even before a keyfile is missed.
+    // A mistake in the flags is reported before a missing keyfile.
     let ran = home.mcpid(&["sign", "-k", "nothing.json", "--url", "nonsense", "body.json"]).ends(2);
     assert!(ran.err.starts_with("mcpid: --url: \"nonsense\" is not"), "{}", ran.err);
 }

@@ -1,4 +1,4 @@
-//! What `sign` prints is what `verify` accepts: as a request, and sent by curl.
+//! Tests that `verify` accepts the output of `sign`: as a request, and sent by curl.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -98,7 +98,7 @@ fn an_origin_says_where_a_request_line_without_one_goes() {
     assert!(ran.out.starts_with("POST http://mcp.example.com/mcp HTTP/1.1\r\n"), "{}", ran.out);
     let s = home.write("s", &ran.bytes);
     assert_eq!(home.verify(&[&s]).well().number("target"), "POST http://mcp.example.com/mcp");
-    // The one that would be taken anyway changes no byte of the line.
+    // The default origin, given explicitly, changes no byte of the request line.
     let ran =
         sign_capture(&home, source.as_bytes(), &["--origin", "https://mcp.example.com"]).well();
     assert!(ran.out.starts_with("POST /mcp HTTP/1.1\r\n"), "{}", ran.out);
@@ -143,7 +143,7 @@ fn a_second_signature_shares_the_nonce_and_a_label_is_not_taken_twice() {
     let both = home.mcpid(&["sign", "--label", "second", "--at", NOON_TEXT, &s]).well();
     assert_eq!(both.out.matches(&format!(";nonce=\"{nonce}\"")).count(), 2, "{}", both.out);
     assert!(both.out.contains("\r\nSignature: mcp=:") && both.out.contains(":, second=:"));
-    // One request, one nonce: it is claimed once.
+    // Both files hold one request with one nonce, which is claimed once.
     let b = home.write("both", &both.bytes);
     home.verify(&[&b]).well();
     home.mcpid(&["verify", "--at", NOON_TEXT, "--nonces", "memory:", &b]).well();
@@ -268,7 +268,7 @@ fn curl_sends_what_was_signed() {
         "{}",
         ran.err
     );
-    // A body that curl cannot find again stands in the command, with any bytes.
+    // If curl cannot read the body again, the command holds it, with any bytes.
     let every: Vec<u8> = (0..=255).collect();
     for body in [
         CALL.as_bytes(),
@@ -294,7 +294,7 @@ fn curl_sends_what_was_signed() {
             home.sh("mcpid verify recorded").ends(0);
         }
     }
-    // One that is too long for that has to be given to both.
+    // If the body is too long for that, it has to be given to both commands.
     let long = "x".repeat(20_000);
     let args = ["sign", "--format", "curl", "--url", &base];
     let ran = home.mcpid_on(&args, long.as_bytes()).ends(0);

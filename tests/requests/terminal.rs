@@ -1,4 +1,4 @@
-//! What a person at a terminal sees: progress, escapes, and that stdin is being read.
+//! Tests of the output at a terminal: progress, escapes, and the notice that stdin is being read.
 
 use std::process::Stdio;
 

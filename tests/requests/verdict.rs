@@ -1,5 +1,5 @@
-//! A verdict says what it is about, and as of when: every name that a stranger chose is told from
-//! every other, long ones are cut with a mark, and no time is taken for now.
+//! Tests of verdicts: each names its request and its time, different names from untrusted sources
+//! print differently, and long names are cut with a mark.
 
 use std::collections::HashMap;
 
@@ -63,14 +63,14 @@ fn what_is_long_is_cut_and_says_how_long_it_was() {
             assert!(ran.out.contains("… (3000000 characters, sha256 "), "{}", ran.out);
         }
     }
-    // Also where the name is part of a refusal's numbers.
+    // The same holds if the name is part of a refusal's numbers.
     home.mcpid(&["trust", "remove", "-q", "alice"]).ends(0);
     let key = format!("{KEYS}/alice.hex");
     home.mcpid(&["keygen", "-q", "--import", &key, "--no-passphrase", "-o", "again.json"]).ends(0);
     home.mcpid(&["trust", "add", "-q", "--allow", "tools/call:pay", "again.json"]).ends(0);
     let ran = home.verify(&["--max-body", "8MiB", "s.http"]).ends(1);
     assert!(ran.out.contains("rejected at step 11") && ran.out.len() < 4000, "{}", ran.out.len());
-    // And where it is a header against the body.
+    // The same holds if a header contradicts the body.
     let text = String::from_utf8(std::fs::read(home.path("s.http")).unwrap()).unwrap();
     home.write("s.http", text.replace("\r\nAccept:", "\r\nMcp-Name: x\r\nAccept:"));
     home.sh("mcpid sign --replace --at @1795773600 s.http > t.http").ends(0);
@@ -157,7 +157,7 @@ fn a_known_key_that_fails_beside_one_that_holds_is_named() {
     assert_eq!(failed["key"]["name"], "bob");
     assert_eq!((&failed["key_known"], &failed["step"]), (&json!(true), &json!(8)));
     assert_eq!(failed["code"], "signature_invalid");
-    // Also if the request is refused later, for its body.
+    // The same holds if the request is refused later, for its body.
     home.write("two.http", broken.replace("get_weather", "get_whether"));
     let ran = home.verify(&["two.http"]).ends(1);
     assert!(ran.number("failed").contains("(bob)"), "{}", ran.out);
@@ -168,7 +168,7 @@ fn a_known_key_that_fails_beside_one_that_holds_is_named() {
     assert!(!ran.out.contains("failed"), "{}", ran.out);
     let verdict = home.verify(&["--json", "two.http"]).ends(0).json();
     assert_eq!(verdict["failed"][0]["key_known"], false);
-    // Nor is one that holds.
+    // A valid request is not reported either.
     home.write("one.http", text);
     home.mcpid(&["trust", "add", "-q", "bob.json"]).ends(0);
     let verdict = home.verify(&["--json", "one.http"]).ends(0).json();
@@ -198,7 +198,8 @@ fn json_names_the_bytes_that_were_judged_and_by_which() {
     let trust = verdict["trust"][0]["file"].as_str().unwrap();
     assert_eq!(verdict["trust"][0]["sha256"], sum(trust));
     assert_eq!(verdict["trust"].as_array().unwrap().len(), 1);
-    // Each file of a folder; lines longer than what is looked at first; a stream; an empty rest.
+    // Each file of a folder; lines longer than the part that is read first; a stream; an empty
+    // rest.
     std::fs::create_dir(home.path("folder")).unwrap();
     std::fs::copy(trust, home.path("folder/a.json")).unwrap();
     home.write("folder/b.json", "{\"keys\":[]}");

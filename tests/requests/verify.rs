@@ -1,4 +1,4 @@
-//! `verify` on one raw request: every judging flag, and what is said.
+//! Tests of `verify` on one raw request: every flag of the judgement, and its messages.
 
 use super::{ALICE, CALL, Home, NOON, NOON_TEXT, URL};
 
@@ -192,7 +192,7 @@ fn a_password_of_a_store_is_given_once_and_never_repeated() {
         ("MCPID_NONCES_PASSWORD_FILE=none", 3, "cannot read none: no such file"),
         ("MCPID_NONCES_PASSWORD_FILE=/dev/zero", 3, "larger than 4096 bytes"),
         ("MCPID_NONCES_PASSWORD=s3cret MCPID_NONCES_PASSWORD_FILE=pw", 2, "both give a password"),
-        // No server listens there: the address was read, and is not repeated.
+        // No server listens at that address: the address was read, and is not repeated.
         ("MCPID_NONCES_PASSWORD_FILE=pw", 5, "the nonce store redis://127.0.0.1:1"),
     ] {
         let ran = home.sh(&format!("{given} {store}")).ends(exit);
@@ -311,7 +311,7 @@ fn the_example_of_the_rfc_is_refused_for_its_key() {
     let x = "JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs";
     let jwk = format!(r#"{{"kty":"OKP","crv":"Ed25519","kid":"test-key-ed25519","x":"{x}"}}"#);
     home.write("rfc.jwk", jwk);
-    // RFC 9421 appendix B.2.6.
+    // The vector of RFC 9421 appendix B.2.6.
     home.write("b26", "\
 POST /foo?param=Value&Pet=dog HTTP/1.1
 Host: example.com

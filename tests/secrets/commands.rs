@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::BINARY;
 use crate::kinds::Secret;
 
-/// A command, its flags and arguments, and what it needs to reach the tested value.
+/// A command, its flags and arguments, and the files that it needs to reach the tested value.
 pub(crate) struct Shape {
     pub(crate) path: Vec<String>,
     pub(crate) flags: Vec<String>,

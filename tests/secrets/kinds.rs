@@ -21,7 +21,7 @@ pub(crate) struct Secret {
     pub(crate) name: &'static str,
     pub(crate) text: String,
     pub(crate) parts: Vec<String>,
-    /// Whether every flag that takes a name has to refuse it.
+    /// True if every flag that takes a name has to refuse this text.
     pub(crate) is_key: bool,
 }
 

@@ -1,4 +1,4 @@
-//! No message repeats a secret, wherever a user put it by mistake.
+//! Tests that no message repeats a secret, wherever a user put it by mistake.
 //!
 //! Every command that the program lists gets every kind of secret in each position that takes a
 //! value: as the value, as a file, on stdin, in a variable; whole, cut, without its line breaks,
@@ -24,7 +24,7 @@ use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mcpid");
 
-/// How long a command may run. A server that starts is stopped then.
+/// Maximum running time of a command. A server that starts is stopped after it.
 const MAX_RUN_TIME: Duration = Duration::from_secs(5);
 
 const VARIABLES: [&str; 8] = [
@@ -38,7 +38,7 @@ const VARIABLES: [&str; 8] = [
     "XDG_CONFIG_HOME",
 ];
 
-/// One run of the program.
+/// A run of the program.
 struct Case {
     arguments: Vec<String>,
     variable: Option<(&'static str, String)>,
@@ -67,7 +67,7 @@ fn cases(shapes: &[Shape]) -> Vec<Case> {
         for position in positions {
             for (at, secret) in secrets.iter().enumerate() {
                 let Some(flag) = position else {
-                    // No argument: only stdin and a variable.
+                    // The run has no argument: only stdin and a variable.
                     for variable in [None, Some(VARIABLES[turn % 8])] {
                         turn += 1;
                         let form = FORMS[turn % FORMS.len()];
@@ -89,7 +89,7 @@ fn cases(shapes: &[Shape]) -> Vec<Case> {
                 turn += 1;
                 let form = FORMS[turn % FORMS.len()];
                 let text = mangled(&secret.text, form);
-                // Once as the value itself, and once as a file of that name.
+                // The secret is given as the value itself, and as a file of that name.
                 let header = flag == Some("--header");
                 let file = if header { "@secret" } else { "secret" };
                 for value in [text.clone(), file.to_owned()] {

@@ -60,7 +60,7 @@ async fn no_change_after_signing_gets_through() {
         let answer = refused(&layer, request).await;
         assert!((400..500).contains(&answer.status), "{number}: {}", answer.status);
     }
-    // What steers a server and was not there when it was signed, and what may stand once only.
+    // Fields that steer a server and were added after signing, and singleton fields given twice.
     for (name, value) in [
         ("content-encoding", "identity"),
         ("mcp-protocol-version", "2025-11-25"),
@@ -80,7 +80,7 @@ async fn no_change_after_signing_gets_through() {
         let answer = refused(&layer, request).await;
         assert!((400..500).contains(&answer.status), "{name}: {}", answer.status);
     }
-    // What says nothing to the profile does no harm.
+    // Fields without a meaning for the profile do no harm.
     let mut request = signed(&clock, CALL).await;
     set(&mut request, "x-request-id", "7");
     set(&mut request, "authorization", "Bearer x");
@@ -163,7 +163,7 @@ proptest! {
             assert_eq!(passed, seen.calls() == 1);
             if passed {
                 assert!(seen.status().verified().is_none());
-                // What a pattern decided about can be read in one way only.
+                // A body that matched a pattern has only one reading.
                 let message = serde_json::from_slice::<serde_json::Value>(&seen.body());
                 assert!(seen.body().is_empty() || message.unwrap().is_object());
             }

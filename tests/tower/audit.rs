@@ -1,5 +1,5 @@
-//! The audit log in the layer: what is on the disk before the service is called, and what follows
-//! where it cannot be.
+//! Tests of the audit log in the layer: the entry is on the disk before the service is called, or
+//! the request follows the rule for a failed log.
 
 use std::sync::Arc;
 
@@ -90,7 +90,7 @@ async fn best_effort_hands_on_and_counts_the_gap() {
 }
 
 #[tokio::test]
-async fn what_is_refused_behind_its_signature_is_an_entry_and_the_rest_is_counted() {
+async fn refusal_after_signature_is_an_entry_others_are_counted() {
     let (at, kept) = (clock(), kept());
     let layer = strict(&at).with_audit(kept.recorder());
     let seen = Seen::default();
@@ -131,7 +131,7 @@ async fn a_stranger_does_not_stop_anything_where_the_log_is_gone() {
     assert_eq!(response.status().as_u16(), 202);
     through(&open, &seen, bare("GET")).await;
     assert_eq!(seen.calls(), 2);
-    // One that is signed and would be refused is handed on only with its entry.
+    // A signed request that would be refused is passed on only with its entry.
     let good = signed(&at, CALL).await;
     let other = bytes::Bytes::from_static(b"{}");
     let changed = good.map(|_| http_body_util::Full::new(other));

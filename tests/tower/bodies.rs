@@ -1,4 +1,4 @@
-//! The body: what is read of it and when, and that it comes out as it went in.
+//! Tests of bodies: when the layer reads them, how much it reads, and that they come out unchanged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -44,7 +44,7 @@ async fn a_verified_body_comes_out_as_it_went_in() {
     );
     assert_eq!(through(&layer, &seen, with_body(request, frames)).await.status(), 202);
     assert_eq!(seen.body(), CALL.as_bytes());
-    // No content at all.
+    // The request has no content.
     let get = sign_by(key(1), &clock, bare("GET")).await;
     assert_eq!(through(&layer, &seen, get).await.status(), 202);
     assert_eq!(seen.body(), b"".as_slice());
@@ -128,7 +128,8 @@ async fn strict_refuses_an_unsigned_flood_without_reading_it() {
     let polled = Arc::clone(&body.polled);
     assert_eq!(refused(&layer, with_body(bare("GET"), body)).await.status, 403);
     assert_eq!(polled.load(Ordering::SeqCst), 0);
-    // Who waits for 100 Continue is answered at once: polling would make a server send it.
+    // A client that waits for 100 Continue is answered at once: polling would make a server send
+    // it.
     let mut request = plain(CALL);
     request.headers_mut().insert("expect", "100-Continue".parse().unwrap());
     let body = Frames::of(CALL.as_bytes(), 10);
@@ -195,12 +196,12 @@ async fn a_body_that_trickles_past_the_window_is_expired() {
     let layer = strict(&clock);
     let request = signed(&clock, CALL).await;
     let slow = Arc::clone(&clock);
-    // One byte a second: the head was good, the last byte comes too late.
+    // The body comes at one byte a second: the head was good, the last byte comes too late.
     let body = Frames::of(CALL.as_bytes(), 1).calling(move |_| slow.forward(1));
     let answer = refused(&layer, with_body(request, body)).await;
     assert_eq!((answer.status, answer.reason()), (403, "expired"));
     assert_eq!(answer.json["id"], serde_json::json!(1));
-    // Whether a body is slow does not matter, as long as it is in time.
+    // A slow body does no harm if it ends in time.
     let request = signed(&clock, CALL).await;
     let slow = Arc::clone(&clock);
     let body = Frames::of(CALL.as_bytes(), 1).calling(move |n| slow.forward(i64::from(n < 29)));
@@ -218,7 +219,7 @@ async fn a_body_that_breaks_off_is_refused_and_uses_no_nonce_up() {
     assert_eq!((answer.status, answer.reason()), (400, "body_broken"));
     assert!(!answer.text.contains("10.0.0.7"));
     assert!(matches!(answer.refused.unwrap().reason(), RefusalReason::BodyBroken(_)));
-    // Cut short without an error: not what was signed.
+    // The body is cut short without an error, so it is not the signed body.
     let body = Frames::of(&CALL.as_bytes()[..20], 5);
     assert_eq!(refused(&layer, with_body(request.clone(), body)).await.reason(), "digest_mismatch");
     let seen = Seen::default();
@@ -255,7 +256,7 @@ async fn unverified_bodies_share_a_budget() {
     assert_eq!(budget.used(), 0);
     assert_eq!(service.clone().oneshot(plain(&list(600))).await.unwrap().status(), 200);
     held.lock().await.clear();
-    // One that is verified is the application's own business.
+    // The application decides about a verified request.
     let request = signed(&clock, CALL).await;
     assert_eq!(service.clone().oneshot(request).await.unwrap().status(), 200);
     assert_eq!(held.lock().await.len(), 1);

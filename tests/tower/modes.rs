@@ -1,4 +1,4 @@
-//! Strict, permissive, and both by pattern.
+//! Tests of strict mode, permissive mode, and both by pattern.
 
 use std::sync::{Arc, Mutex};
 
@@ -118,7 +118,7 @@ async fn patterns_decide_by_the_body() {
         call("tools/call", None),
         // An unsigned answer could approve what the call asks back.
         RESPONSE.to_owned(),
-        // What cannot be read matches every strict pattern.
+        // An unreadable body matches every strict pattern.
         "".to_owned(),
         "[]".to_owned(),
         format!("[{}]", call("tools/list", None)),
@@ -138,7 +138,7 @@ async fn patterns_decide_by_the_body() {
         lying.headers_mut().insert(name, value.parse().unwrap());
     }
     assert_eq!(refused(&layer, lying).await.status, 403);
-    // Nor does a content type or a method that only some servers would run.
+    // A content type or a method that only some servers would run does not help either.
     let mut odd = plain(&call("tools/list", None));
     odd.headers_mut().insert("content-type", "application/json; charset=utf-7".parse().unwrap());
     assert_eq!(refused(&layer, odd).await.status, 403);
@@ -148,7 +148,7 @@ async fn patterns_decide_by_the_body() {
     let mut get = plain(&call("tools/list", None));
     *get.method_mut() = http::Method::GET;
     assert_eq!(refused(&layer, get).await.status, 403);
-    // With a signature all of it is fine.
+    // With a signature, all of these are accepted.
     let request = signed(&clock, &call("tools/call", Some("delete_all"))).await;
     assert_eq!(through(&layer, &seen, request).await.status(), 202);
     assert_eq!(seen.status().as_str(), "verified");

@@ -161,7 +161,7 @@ async fn an_event_stream_arrives_event_by_event() {
         },
     ));
     let response = service.oneshot(signed(&clock, CALL).await).await.unwrap();
-    // Nothing is added to what the service says.
+    // The layer adds no header to the service's answer.
     assert_eq!(response.headers().len(), 2);
     let mut body = response.into_body();
     let mut context = Context::from_waker(Waker::noop());

@@ -1,4 +1,4 @@
-//! What a client is told when it is refused: status, headers and JSON, one by one.
+//! Tests of refusals: status, headers and JSON of each.
 
 use std::sync::Arc;
 
@@ -57,7 +57,7 @@ async fn accept_signature_is_computed_for_the_request() {
     );
     let wanted = mcpid::base::accept::read(answer.header("accept-signature").unwrap().as_bytes());
     assert_eq!(wanted.unwrap()[0].params.as_ref().unwrap().components().len(), 8);
-    // What the operator changed is asked for, too.
+    // The challenge also asks for the components that the operator requires.
     let changes = Changes {
         require: vec!["x-tenant".to_owned(), "@method".to_owned()],
         allow_uncovered: vec!["content-type".to_owned()],
@@ -67,7 +67,7 @@ async fn accept_signature_is_computed_for_the_request() {
         refused(&changed, plain(CALL)).await.header("accept-signature"),
         Some(r#"mcp=("@method" "@target-uri" "content-digest" "x-tenant");created;expires"#)
     );
-    // What no signature could cover whole is not asked for.
+    // The challenge does not ask for a component that no signature could cover whole.
     let mut request = plain(CALL);
     for number in 0..40 {
         let name = http::HeaderName::try_from(format!("mcp-param-{number}")).unwrap();
@@ -175,13 +175,13 @@ async fn there_is_no_id_where_none_can_be_told_for_sure() {
     let mut request = plain(CALL);
     request.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
     assert!(refused(&layer, request).await.json.get("id").is_none());
-    // One that is just beyond what is read for it.
+    // The body is one byte longer than the layer reads.
     let padded = |length: usize| format!("{}{CALL}", " ".repeat(length - CALL.len()));
     assert_eq!(refused(&layer, plain(&padded(65_536))).await.json["id"], json!(1));
     assert!(refused(&layer, plain(&padded(65_537))).await.json.get("id").is_none());
 }
 
-/// What is refused for which fault of a signed request, and how: a fault each.
+/// Makes one fault at a time in a signed request, and checks code and status of the refusal.
 #[tokio::test]
 async fn every_fault_has_its_status_and_code() {
     let clock = clock();
@@ -268,7 +268,7 @@ async fn strangers_do_not_learn_what_the_registry_holds() {
 }
 
 #[tokio::test]
-async fn who_may_not_do_this_is_not_asked_to_sign() {
+async fn forbidden_key_gets_no_challenge() {
     let clock = clock();
     let trust = registry(vec![entry(&key(1), json!({"allow": ["tools/call:list_*"]}))]);
     let layer = VerifyLayer::new(verifier(&clock, trust, Arc::new(store()))).unwrap();
@@ -276,7 +276,7 @@ async fn who_may_not_do_this_is_not_asked_to_sign() {
     assert_eq!((answer.status, answer.reason()), (403, "not_allowed"));
     assert_eq!(answer.header("accept-signature"), None);
     assert_eq!(answer.json["id"], json!(1));
-    // Nor challenged to.
+    // The answer has no challenge either.
     let layer = layer.with_refusals(RefuseWith::Unauthorized { realm: "x".to_owned() }).unwrap();
     let answer = refused(&layer, signed(&clock, CALL).await).await;
     assert_eq!((answer.status, answer.reason()), (403, "not_allowed"));
@@ -311,7 +311,7 @@ async fn the_application_may_answer_in_its_own_words() {
         answer.text,
         "no: this server wants requests to be signed: mcpid connect URL signs for any MCP client"
     );
-    // Its answer carries the reason all the same.
+    // The answer still carries the reason.
     assert_eq!(answer.refused.as_ref().unwrap().code(), "signature_missing");
     assert_eq!(answer.header("cache-control"), None);
 }
@@ -363,7 +363,7 @@ fn a_verifier_that_servers_may_not_rely_on_makes_no_layer() {
     let mut blind = Profile::mcp();
     blind.always.retain(|c| c != "content-digest");
     assert!(build(blind, origins(), claim()).is_err());
-    // The handle is no way around that, and keeps what was there.
+    // The handle refuses such a verifier too, and keeps the old one.
     let layer = strict(&clock);
     let bad = Verifier::new(Profile::rfc9421(), trust(), origins(), clock.clone(), claim());
     assert!(layer.handle().replace(bad).is_err());

@@ -1,4 +1,4 @@
-//! One use of a request, through the layer, however many try at once.
+//! Tests that the layer accepts a request once, however many copies arrive at once.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use crate::servers::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_parallel_replays_one_wins() {
+async fn one_of_parallel_copies_is_accepted() {
     let clock = clock();
     let layer = strict(&clock);
     let seen = Seen::default();

@@ -53,7 +53,7 @@ pub(crate) fn clock() -> Arc<HandClock> {
     Arc::new(HandClock(AtomicI64::new(START)))
 }
 
-/// A key that stands in no table of published ones, the same for the same number.
+/// Returns the secret key of a number. No table of published keys holds it.
 pub(crate) fn key(number: u8) -> SecretKey {
     let mut seed = *b"0 seed that the tower tests keep";
     seed[0] = number;
@@ -146,7 +146,7 @@ pub(crate) async fn signed(at: &HandClock, body: &str) -> Request<Full<Bytes>> {
     sign_by(key(1), at, plain(body)).await
 }
 
-/// What the service behind the layer was given, and how often.
+/// The requests that the service got, and their number.
 #[derive(Clone, Default)]
 pub(crate) struct Seen {
     pub(crate) calls: Arc<AtomicUsize>,
@@ -167,7 +167,7 @@ impl Seen {
     }
 }
 
-/// Sends `request` through `layer` to a service that keeps what it got and answers 202.
+/// Sends `request` through `layer` to a service that keeps it and answers 202.
 pub(crate) async fn through<B>(
     layer: &VerifyLayer,
     seen: &Seen,

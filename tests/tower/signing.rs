@@ -1,4 +1,5 @@
-//! The client's layer: what it signs, the other layer accepts, and what it cannot sign is not sent.
+//! Tests of the client's layer: the server's layer accepts the requests that it signs, and a
+//! request that it cannot sign is not sent.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -56,7 +57,7 @@ fn server(
 }
 
 #[tokio::test]
-async fn what_one_layer_signs_the_other_accepts() {
+async fn server_layer_accepts_what_client_layer_signs() {
     let clock = clock();
     let client = layer(&clock).layer(server(&clock));
     for request in [
@@ -73,12 +74,12 @@ async fn what_one_layer_signs_the_other_accepts() {
     let path = plain(CALL).map(|_| Frames::of(CALL.as_bytes(), 3));
     let client = layer(&clock).with_origin(Origin::parse(ORIGIN).unwrap()).layer(server(&clock));
     assert_eq!(client.oneshot(path).await.unwrap().status(), 200);
-    // Without an origin a path goes to https.
+    // Without an origin, a path is sent to https.
     let client = layer(&clock).layer(server(&clock));
     assert_eq!(client.oneshot(plain(CALL)).await.unwrap().status(), 200);
 }
 
-/// Keeps the headers of what would be sent.
+/// A service that keeps the headers of requests instead of sending them.
 #[derive(Clone, Default)]
 struct Wire(Arc<Mutex<Vec<http::HeaderMap>>>);
 
@@ -156,7 +157,7 @@ impl rand::TryRng for Dry {
 impl rand::TryCryptoRng for Dry {}
 
 #[tokio::test]
-async fn what_cannot_be_signed_is_not_sent() {
+async fn unsignable_request_is_not_sent() {
     let clock = clock();
     let small = layer(&clock).with_max_body(10);
     assert!(matches!(failure(small, to_url(CALL)).await, NotSigned::BodyTooLarge { limit: 10 }));

@@ -1,5 +1,5 @@
-//! Where a request was sent to, as servers and routers show it: HTTP/1.1 and HTTP/2 over loopback,
-//! behind axum's routers, and what no client would send.
+//! Tests of request targets, as servers and routers show them: HTTP/1.1 and HTTP/2 over loopback,
+//! inside axum's routers, and requests that no client would send.
 
 use axum::Router;
 use axum::extract::OriginalUri;
@@ -64,7 +64,7 @@ async fn http1_and_http2_over_loopback() {
     assert_eq!(text(over_http1(at, signed(&clock, CALL).await).await).await, expected);
     assert_eq!(over_http1(at, plain(CALL)).await.status(), 403);
 
-    // HTTP/2: the authority stands in a pseudo-header field, and there is no Host.
+    // In HTTP/2, the authority is in a pseudo-header field, and there is no Host.
     let uri = "https://mcp.example.com/mcp?tenant=a%2fb";
     let without_host = |mut request: Request<Full<Bytes>>| {
         request.headers_mut().remove("host");
@@ -87,7 +87,7 @@ async fn http1_and_http2_over_loopback() {
     assert_eq!(over_http2(at, signed(&clock, CALL).await, &other).await.status(), 421);
     let request = without_host(signed(&clock, CALL).await);
     assert_eq!(over_http2(at, request, &other).await.status(), 421);
-    // Another path than the one that was signed.
+    // The path differs from the signed one.
     let request = without_host(signed(&clock, CALL).await);
     let response = over_http2(at, request, "https://mcp.example.com/mcp?tenant=a/b").await;
     assert_eq!(response.status(), 403);
@@ -105,13 +105,14 @@ async fn behind_a_router_that_cuts_the_path() {
         *request.uri_mut() = "/v1/mcp?a=1".parse().unwrap();
         sign_by(key(1), &clock, request).await
     };
-    // Outside, the layer sees what was sent.
+    // Outside the router, the layer sees the target that was sent.
     let outside = serve(
         Router::new().nest("/v1", Router::new().route("/mcp", any(who))).layer(strict(&clock)),
     )
     .await;
     assert_eq!(over_http1(outside, request().await).await.status(), 200);
-    // Inside it sees another target, and nothing verifies until it is told where to look.
+    // Inside the router, the layer sees another target, and no request verifies until it knows the
+    // prefix.
     let unaware = serve(inner(strict(&clock))).await;
     assert_eq!(over_http1(unaware, request().await).await.status(), 403);
     let layer = strict(&clock)
@@ -175,14 +176,14 @@ async fn an_absolute_form_is_judged_whole() {
         let answer = refused(&layer, sent_to(signed(&clock, CALL).await, uri)).await;
         assert_eq!((answer.status, answer.reason()), (421, "target_mismatch"), "{uri}");
     }
-    // Host says something else than the request line.
+    // Host contradicts the request line.
     let mut request = sent_to(signed(&clock, CALL).await, whole);
     request.headers_mut().insert("host", "other.example".parse().unwrap());
     assert_eq!(refused(&layer, request).await.status, 421);
 }
 
 #[tokio::test]
-async fn what_names_no_target_of_ours_is_421() {
+async fn foreign_target_gets_421() {
     let layer = strict(&clock()).with_modes(Modes::permissive());
     let mut without = plain(CALL);
     without.headers_mut().remove("host");
@@ -232,7 +233,7 @@ async fn chunked_and_sized_bodies_arrive_over_a_real_connection() {
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.ends_with(&format!("alice {}", CALL.len())), "{answer}");
-    // Who waits for 100 Continue and is refused is not asked for the body.
+    // A client that waits for 100 Continue and is refused is not asked for the body.
     let mut stream = TcpStream::connect(at).await.unwrap();
     let head = "POST /mcp HTTP/1.1\r\nHost: other.example\r\nContent-Type: application/json\r\n\
                 Expect: 100-continue\r\nContent-Length: 100000\r\n\r\n";

@@ -46,7 +46,7 @@ impl NonceStore for Down {
 }
 
 #[tokio::test]
-async fn what_cannot_be_judged_is_503_and_never_passes() {
+async fn unjudged_request_gets_503() {
     let clock = clock();
     let trust = || registry(vec![entry(&key(1), json!({}))]);
     let layer = VerifyLayer::new(verifier(&clock, trust(), Arc::new(Down))).unwrap();
