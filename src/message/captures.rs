@@ -89,7 +89,7 @@ pub struct Captures<R> {
     kind: InputKind,
     /// The beginning of the input, or all of it.
     start: Vec<u8>,
-    /// The rest, if `start` is not the whole input.
+    /// The unread rest of the input, if `start` is not the whole input.
     rest: Option<BufReader<R>>,
     largest_line: u64,
 }

@@ -54,7 +54,7 @@ pub struct ContentDigest {
     sha512: Option<[u8; 64]>,
 }
 
-/// Why a `Content-Digest` does not prove what the body is.
+/// The reason why a `Content-Digest` does not match the body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DigestError {

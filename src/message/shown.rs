@@ -100,8 +100,8 @@ pub fn printed(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// A name with unsafe characters as `\u{HEX}`, and in quotes if it is empty or holds blanks, quotes
-/// or backslashes, so that it takes no blank of its line for its own.
+/// Returns a name with unsafe characters as `\u{HEX}`, in quotes if it is empty or holds blanks,
+/// quotes or backslashes, so that no blank in the name looks like the end of the name.
 pub fn quoted(name: &str) -> Cow<'_, str> {
     let blank = |c: char| c.is_whitespace() && c != ' ';
     let quoted =

@@ -202,8 +202,8 @@ impl Origins {
     }
 }
 
-/// The target of one request, resolved: what the `@` components of RFC 9421 section 2.2 are
-/// derived from.
+/// The resolved target of a request, from which the `@` components of RFC 9421 section 2.2 are
+/// derived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
     scheme: Scheme,

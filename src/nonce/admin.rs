@@ -91,7 +91,7 @@ impl KeptNonce {
     }
 }
 
-/// Some of a store's nonces, and where the next ones are.
+/// A page of the nonces in a store, with a cursor to the next page.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct NoncePage {

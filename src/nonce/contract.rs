@@ -183,7 +183,7 @@ pub fn a_nonce_is_fresh_once(place: &dyn StorePlace) {
     assert!(!is_fresh(claim(&*store, 70, &key(1), "n")));
 }
 
-/// The same nonce of two keys counts as two nonces.
+/// One nonce used with two keys counts as two nonces.
 pub fn one_nonce_of_two_keys_is_two(place: &dyn StorePlace) {
     let store = place.open();
     for seed in 1..=20 {

@@ -43,7 +43,7 @@ pub struct Memory {
     /// Nonces in all shards, those included that wait to be swept.
     held: AtomicUsize,
     retention: Mutex<Retention>,
-    /// Two of its figures, where every claim can read them without waiting for others.
+    /// Two figures of the retention, as atomics, so that claims read them without a lock.
     length: AtomicI64,
     keep: AtomicI64,
     /// The floor set by starts and raised retentions; sweeping raises it further, see

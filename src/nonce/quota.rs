@@ -61,7 +61,7 @@ impl Hasher for KeyIdHasher {
     }
 
     fn write_usize(&mut self, _length: usize) {
-        // All have one length.
+        // All key ids have one length, so the terminating byte adds nothing.
     }
 
     fn finish(&self) -> u64 {

@@ -131,8 +131,8 @@ impl SqliteOptions {
     /// Opens the store at `start` for a user who needs `retention`. A missing file is made,
     /// readable for its owner only. Blocks for the budget at most.
     ///
-    /// A file that is new, was last opened under another boot id or none, or is not what was noted
-    /// beside it, sets the floor to `start + ahead`.
+    /// Opening sets the floor to `start + ahead` if the file is new, was last opened under another
+    /// boot id or none, or differs from the note beside it.
     ///
     /// # Errors
     /// The folder is missing, the file is no store, of a newer version, a link, writable for
@@ -150,7 +150,7 @@ impl SqliteOptions {
     /// errors.
     ///
     /// # Errors
-    /// As [`SqliteOptions::open`], and where there is no file.
+    /// As [`SqliteOptions::open`], and if the file is missing.
     pub fn read(self) -> Result<Sqlite, StoreError> {
         let store = Sqlite::start(self, true)?;
         block_on(store.ask(StoreQuestion::Floor))?;

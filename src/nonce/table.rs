@@ -142,7 +142,8 @@ impl Shard {
             self.lines[line].set(place, entry);
             return;
         }
-        // Three quarters full, most lines have room, and hardly any nonce goes far.
+        // In a table that is three quarters full, most lines have room, and few nonces are far from
+        // their line.
         if 4 * (self.held + 1) > 3 * PLACES * self.lines.len() {
             self.grow();
         }

@@ -65,7 +65,7 @@ pub struct RedisUrl {
 pub enum Topology {
     /// A single server.
     Single,
-    /// Some nodes of a cluster.
+    /// The addresses of some nodes of a cluster.
     Cluster,
     /// Sentinels, which know the primary of this name.
     Sentinel {

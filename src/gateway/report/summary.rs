@@ -33,7 +33,7 @@ pub struct RolloutReport {
     pub passed_over: u64,
     /// All requests that were judged.
     pub all: Count,
-    /// The same requests by verification status.
+    /// The judged requests by verification status.
     pub by_status: Vec<Share>,
     /// Requests that were refused before they could be judged, in either mode, by status of the answer.
     pub on_sight: Vec<UnjudgedRefusals>,

@@ -73,7 +73,7 @@ pub enum ParseReason {
     /// A display string that is not lower-case percent-encoded UTF-8 (4.2.10).
     #[error("a broken display string")]
     DisplayString,
-    /// Items of an inner list without a space between them (4.2.1.2).
+    /// Two items of an inner list have no space between them (4.2.1.2).
     #[error("an inner list without a space between items")]
     InnerList,
     /// A member is followed by a character other than a comma (4.2.1, 4.2.2).

@@ -9,7 +9,7 @@ use super::parse::is_key_char;
 use super::{BareItem, Dictionary, InnerList, Item, List, MAX_INTEGER, Member, Parameters};
 use crate::message::is_tchar;
 
-/// A value that RFC 9651 has no spelling for. Never what a parser gave, unless a key is repeated.
+/// A value that RFC 9651 cannot express. The parser never returns one, unless a key is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unwritable {
@@ -25,7 +25,7 @@ pub enum Unwritable {
     /// A token with a character that is none of a token's (section 4.1.7).
     #[error("a token with a character that tokens do not have")]
     Token,
-    /// The same key twice in a dictionary.
+    /// A dictionary has the same key twice.
     #[error("a repeated key")]
     DuplicateKey,
 }

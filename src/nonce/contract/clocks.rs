@@ -66,7 +66,7 @@ pub fn a_longer_window_raises_the_floor(place: &dyn StorePlace) {
     let store = place.open();
     assert!(accepts(&try_claim(&*store, 10, &key(1), "before"), 10));
     let other = place.open_to_raise();
-    // Less, or as much, changes nothing.
+    // A shorter or equal retention changes nothing.
     for less in [Retention::new(30, 5), Retention::new(10, 5), Retention::new(30, 0)] {
         wait(other.register(at(20), less)).unwrap();
         assert!(wait(store.floor(at(20))).unwrap() <= at(AHEAD));

@@ -64,8 +64,8 @@ pub(super) enum EpochStanding {
     Good(Epoch),
     /// The epoch has to be written first: it has another term, or a shorter retention.
     Other,
-    /// The same, and what goes missing with an epoch, or is evicted, was there: nonces of all the
-    /// server's tags may be lost.
+    /// The epoch has to be written first, and the server has lost or evicted keys: nonces of all
+    /// its tags may be lost.
     Lost,
 }
 
@@ -135,7 +135,7 @@ impl RedisEngine {
         self.standing_for(link, answer, evicted, own)
     }
 
-    /// The same for a user who needs `own`.
+    /// Judges an epoch for a user who needs the retention `own`.
     fn standing_for(
         &self,
         link: &ServerLink,

@@ -20,7 +20,7 @@ use crate::nonce::url::{ServerAddress, Topology};
 /// data of another and is promoted again needs longer.
 const TRUSTED: Duration = Duration::from_secs(1);
 
-/// A connection. Anything can be asked on it at any time; answers come in the order of questions.
+/// A connection. Commands can be sent at any time; answers come in the order of the commands.
 pub(super) struct ServerLink {
     pub(super) place: ServerAddress,
     connection: MultiplexedConnection,
@@ -113,7 +113,7 @@ impl ServerLink {
     }
 }
 
-/// Everything that is to be known about a primary, [`counters`] included.
+/// Returns the command that reads all facts about a primary, including [`counters`].
 pub(super) fn info() -> Cmd {
     let mut info = redis::cmd("INFO");
     info.arg("server").arg("replication").arg("memory").arg("persistence").arg("stats");

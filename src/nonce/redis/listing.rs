@@ -1,4 +1,4 @@
-//! Listing and looking up what the servers hold, without changing it.
+//! Lists and looks up the nonces on the servers, without changing them.
 
 use std::sync::Arc;
 

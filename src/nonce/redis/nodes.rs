@@ -130,7 +130,7 @@ impl TagMap {
         (0..=Tag::MAX).zip(&self.of).filter(holds).map(|(tag, _)| tag).collect()
     }
 
-    /// All nodes that hold tags, with those tags.
+    /// Returns all nodes that hold tags, with those tags.
     ///
     /// # Errors
     /// A tag has no node.

@@ -5,7 +5,7 @@ use std::fmt;
 use super::fault::{FaultRemedy, RedisFault};
 use crate::nonce::url::ServerAddress;
 
-/// Something that the operator of the servers should know; claims go on.
+/// A weakness of a server that its operator should know; claims go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {

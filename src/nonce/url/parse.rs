@@ -186,7 +186,7 @@ fn decoded(text: &str) -> Result<String, StoreUrlError> {
     std::str::from_utf8(&bytes).map(str::to_owned).map_err(|_| bad)
 }
 
-/// The other way round, for output.
+/// Percent-encodes a text for output, as the parser decodes it.
 pub(super) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
