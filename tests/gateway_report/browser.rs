@@ -22,12 +22,13 @@ fn a_browser_loads_nothing_runs_nothing_and_has_no_complaint() {
         let tag = tag.split('>').next().unwrap();
         assert!(!tag.contains(" on") && !tag.contains("style="), "<{tag}>");
     }
-    // The style sheet is the one that the policy lets through: the page has its charts and colours.
+    // The policy lets the style sheet through: the page has its charts and colours.
     assert_eq!(dom.matches("<figure>").count(), page.matches("<figure>").count());
     assert_eq!(dom.matches("<bdi").count(), page.matches("<bdi").count());
     assert!(HOSTILE.len() > 20 && page.matches("<figure>").count() > HOSTILE.len());
 
-    // That the test would see it: the same page with elements in it that a name must never become.
+    // The test can fail: the same page, with elements in it that a name must never become, is
+    // noticed.
     let smuggled = format!(
         "<header><p style=\"color:red\">x</p><img src=\"http://{}/img\">\
          <script>document.title = 'pwned'</script>",

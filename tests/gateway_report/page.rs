@@ -36,7 +36,7 @@ pub(super) const HOSTILE: &[&str] = &[
     " ",
 ];
 
-/// Every hostile text in every place that a log line has for one.
+/// Returns log lines with every hostile text in every member that can hold one.
 pub(super) fn hostile(address: &str) -> Vec<LogLine> {
     let texts = HOSTILE.iter().map(|text| text.replace("ADDRESS", address));
     let lines = texts.zip(0..).map(|(text, n)| {

@@ -1,4 +1,4 @@
-//! A server for one page, and a real browser that shows it.
+//! A server for one page, and a real browser that shows the page.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// A server on loopback that answers every path with the same page and keeps what it was asked.
+/// A server on loopback that answers every path with the same page and keeps the requested paths.
 pub(super) struct PageServer {
     pub(super) address: String,
     asked: Arc<Mutex<Vec<String>>>,
@@ -19,7 +19,7 @@ impl PageServer {
         let address = listener.local_addr().unwrap().to_string();
         let (asked, page) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(String::new())));
         let server = PageServer { address, asked: Arc::clone(&asked), page: Arc::clone(&page) };
-        // It ends with the test.
+        // The thread ends with the test.
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
@@ -46,7 +46,8 @@ impl PageServer {
         server
     }
 
-    /// What a browser makes of `page`, what it says about it, and what it asked for.
+    /// Returns the browser's document of `page`, its console messages, and the paths that it
+    /// requested.
     pub(super) fn show(&self, page: &str) -> (String, String, Vec<String>) {
         *self.page.lock().unwrap() = page.to_owned();
         self.asked.lock().unwrap().clear();
@@ -55,16 +56,17 @@ impl PageServer {
     }
 }
 
-/// What a browser makes of the page at `url`, and what it says about it.
+/// Returns the browser's document of the page at `url`, and its console messages.
 pub(super) fn shown(url: &str) -> (String, String) {
     let profile = tempfile::tempdir().unwrap();
-    // tests/long moves the clock of a test by a preloaded library; a browser does not get far so.
+    // A library that `tests/long` preloads moves the clock of a test; browsers do not run with it.
     let output = Command::new("chromium")
         .env_remove("LD_PRELOAD")
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"])
         .args(["--no-first-run", "--disable-background-networking", "--disable-sync"])
         .args(["--disable-component-update", "--enable-logging=stderr"])
-        // The browser's own errands end here; the page's do not.
+        // The resolver rule stops the browser's own requests; the page's requests to this server
+        // pass.
         .arg("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
         .arg("--virtual-time-budget=3000")
         .arg(format!("--user-data-dir={}", profile.path().display()))

@@ -3,7 +3,7 @@
 use super::page_server::PageServer;
 use super::{HOSTILE, World, stdout};
 
-/// Each kind of page, made of hostile names.
+/// Returns each kind of page, with hostile names.
 fn pages(address: &str) -> Vec<(&'static str, String)> {
     let mut tools: Vec<String> = HOSTILE.iter().map(|t| t.replace("ADDRESS", address)).collect();
     tools.push("w".repeat(400));
@@ -29,7 +29,7 @@ fn a_browser_loads_nothing_and_no_page_is_wider_than_its_window() {
         for element in ["<script", "<img", "<iframe", "<link", "<a "] {
             assert!(!dom.contains(element), "{kind}: {element}");
         }
-        // The same page in two frames, which the page around them measures.
+        // Shows the page in two frames, which the outer page measures.
         let inner = page.replace('&', "&amp;").replace('"', "&quot;");
         let frame = |width: u32| {
             format!(

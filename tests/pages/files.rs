@@ -41,7 +41,7 @@ fn an_older_page_is_replaced_and_no_other_file_is() {
         "no/x",
     ];
     for name in others {
-        // To read a FIFO would wait for a writer.
+        // Reading a FIFO would wait for a writer.
         let bytes = || (name != "fifo").then(|| fs::read(world.path(name)).ok()).flatten();
         let before = bytes();
         let output = page(name);

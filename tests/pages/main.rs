@@ -24,7 +24,8 @@ use mcpid::profile::Profile;
 use serde_json::json;
 use tempfile::TempDir;
 
-/// Names that try to be more than names. `ADDRESS` is a server that notes what it is asked for.
+/// Hostile names with markup, scripts and addresses. `ADDRESS` is a server that notes the requests
+/// that it gets.
 const HOSTILE: &[&str] = &[
     "<script>document.title='pwned'</script>",
     "<img src=http://ADDRESS/img onerror=\"document.title='pwned'\">",
@@ -68,7 +69,7 @@ impl World {
         World { folder, log_key: scene.log_key.to_string() }
     }
 
-    /// One honest entry.
+    /// Makes a log with one honest entry.
     fn honest() -> Self {
         World::new(&["pay".to_owned()], "alice")
     }

@@ -1,4 +1,4 @@
-//! `audit show --format ocsf`: each event against what the schema demands, written down as data.
+//! Tests the events of `audit show --format ocsf` against the OCSF schema, kept as data.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::{HOSTILE, World, mcpid, stdout};
 
-/// What the schema says of the classes and objects that are written.
+/// The parts of the schema for the classes and objects that the program writes.
 const SCHEMA: &str = include_str!("ocsf-1.8.0.json");
 
-/// Checks `value` against the class or object `of`, and collects what is wrong.
+/// Checks `value` against the class or object `of`, and adds its faults to `wrong`.
 fn check(of: &Value, at: &str, value: &Value, wrong: &mut Vec<String>) {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     let Some(members) = value.as_object() else {

@@ -1,4 +1,4 @@
-//! What the pages say: never more than the text output, and nothing that a name could do.
+//! Tests the text of pages: no more than the text output, and no effect of a hostile name.
 
 use mcpid::message::shown::is_unsafe;
 
@@ -11,7 +11,7 @@ const ELEMENTS: &[&str] = &[
     "table", "tbody", "td", "th", "thead", "title", "tr", "ul", "wbr",
 ];
 
-/// Nothing on the page but what the program writes itself.
+/// Checks that the page only has elements that the program writes itself.
 #[track_caller]
 pub(super) fn sound(page: &str) {
     assert!(page.starts_with("<!doctype html>\n<!-- mcpid ") && page.ends_with("</html>\n"));
@@ -107,10 +107,10 @@ fn no_page_says_more_than_the_text() {
     let page = check(&[], 5);
     assert!(page.contains("It is not shown who signed") && !page.contains("alice"));
     assert!(!page.contains("authorised a request") && page.contains("verdict unjudged"));
-    // By other rules of the auditor.
+    // The auditor has other rules.
     let page = check(&["-r", "trust.json", "--origin", "https://other.example"], 5);
     assert!(page.contains("cannot be called good") && !page.contains("authorised a request"));
-    // Contradicted: nothing of what it says is shown.
+    // The evidence is contradicted, so its statements are not shown.
     std::fs::write(world.path("other"), "another body").unwrap();
     let page = check(&["-r", "trust.json", "--body", "other"], 1);
     assert!(page.contains("This evidence does not hold."));
@@ -187,11 +187,11 @@ fn a_page_of_a_log_counts_what_is_in_it_and_names_what_was_found() {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["summary"]["keys"][0]["name"], "alice");
     assert_eq!(json["summary"]["operations"][0]["entries"], 2);
-    // As verify says it, word for word.
+    // The page has the words of `audit verify`.
     let verify = ["audit", "verify", "--audit", "log", "--log-key", &world.log_key];
     let verify = stdout(&world.run(&[&verify[..], &all].concat()), 0);
     assert!(text.starts_with(&verify), "{verify}");
-    // Changed: bad, and the exit code says so too.
+    // A changed log is bad, and the exit code is that of a bad log.
     let segment = world.path("log/entries-000000000000.jsonl");
     let entries = std::fs::read_to_string(&segment).unwrap();
     std::fs::write(&segment, entries.replace("refund", "refumd")).unwrap();
