@@ -1,5 +1,5 @@
-//! The committed man pages and completions are those that the program generates, and hold what a
-//! reader and a shell look for.
+//! Tests that the committed man pages and completions equal the output of the program, and hold the
+//! sections that a reader and a shell need.
 #![cfg(all(unix, feature = "cli"))]
 #![allow(clippy::unwrap_used)]
 
@@ -32,7 +32,7 @@ fn pages_and_completions_are_those_that_are_committed() {
     }
 }
 
-/// Every page has the sections that a reader of a manual looks for.
+/// Checks that every man page has the usual sections.
 #[test]
 fn every_page_has_the_sections_of_a_manual() {
     let pages = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("man")).unwrap();

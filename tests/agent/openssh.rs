@@ -25,7 +25,7 @@ fn a_key_of_ssh_keygen_signs_what_holds() {
     let file = agent.add_new("ed25519", "alice@laptop");
     let chosen = agent.client().choose("alice@laptop").unwrap();
     assert_eq!(chosen.comment(), "alice@laptop");
-    // The same key as in the file that ssh-keygen wrote.
+    // The agent lists the key of the file that ssh-keygen wrote.
     let line = fs::read(agent.folder.path().join(format!("{file}.pub"))).unwrap();
     let written = format::read_public(&line).unwrap().keys.remove(0).key;
     assert_eq!(chosen.public(), &written);
@@ -104,7 +104,7 @@ fn a_comment_never_passes_for_an_id_or_a_fingerprint() {
     client.add(&mine, "mine", Constraints::default()).unwrap();
     assert_eq!(client.choose(&id).unwrap().public(), mine.public());
     assert_eq!(client.choose(&fingerprint).unwrap().public(), mine.public());
-    // Two keys with one comment: neither.
+    // If two keys have the same comment, neither is chosen.
     client.add(&key(3), "mine", Constraints::default()).unwrap();
     assert!(matches!(client.choose("mine"), Err(ChooseError::Several { .. })));
 }

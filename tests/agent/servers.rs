@@ -116,7 +116,8 @@ pub(crate) fn within_ten_seconds(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// An agent that does to each connection what a test says; it goes away with the test's folder.
+/// An agent that handles each connection with a function of the test; it ends with the test's
+/// folder.
 pub(crate) struct Fake {
     pub(crate) folder: TempDir,
 }

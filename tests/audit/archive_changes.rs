@@ -143,7 +143,7 @@ fn a_file_that_is_none_is_not_opened_and_two_copies_are_not_chosen_from() {
     assert!(matches!(error, LogError::Io { .. }), "{error:?}");
     fs::remove_file(&gz[0]).unwrap();
     fs::rename(&aside, &gz[0]).unwrap();
-    // The same archive twice, and the same file in two of them.
+    // One archive is given twice, and one file is in two archives.
     let twice = scene.files().with_archives(vec![to.clone(), to.clone()]);
     let error = read(twice).unwrap_err();
     assert!(matches!(error, LogError::Archive { .. }), "{error:?}");

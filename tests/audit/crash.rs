@@ -21,7 +21,7 @@ use crate::fixtures::{Scene, body, call};
 const ROLE: &str = "MCPID_TEST_AUDIT_ROLE";
 const FOLDER: &str = "MCPID_TEST_AUDIT_FOLDER";
 
-/// This very program as another process, under `wrapper` if there is one.
+/// Starts this test program as another process, under `wrapper` if it is not empty.
 pub(crate) fn child(role: &str, folder: &Path, wrapper: &[&str]) -> Command {
     let program = env::current_exe().unwrap();
     let mut command = match wrapper {

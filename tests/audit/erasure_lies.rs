@@ -33,7 +33,7 @@ fn telling(lines: &[String], of: u64, change: impl Fn(&mut Value)) -> String {
     )
 }
 
-/// Each by the holder of the log's key, who makes everything else fit.
+/// Makes each change as the holder of the log's key, with all hashes and signatures fitting.
 #[test]
 fn an_erasure_that_does_not_fit_is_found() {
     let scene = filled(5);
@@ -78,7 +78,7 @@ fn an_erasure_that_does_not_fit_is_found() {
         let report = audit(&with(telling(&lines, 2, change)));
         assert_eq!(found(&report).0, wanted, "{case}");
     }
-    // An erasure is told twice, or before the erased entry.
+    // An erasure is recorded twice, or before the erased entry.
     let mut twice = with(telling(&lines, 2, |_| {}));
     let again = telling(&lines, 2, |_| {}).replacen("\"n\":5", "\"n\":6", 1);
     twice.push(again);
@@ -124,7 +124,7 @@ fn an_erasure_hides_nothing_that_it_does_not_count() {
     forge(&scene, &hidden, 200);
     let report = scene.audit(&[]);
     assert_eq!((report.finding(), report.is_good(), report.erased), (None, false, 1));
-    // The same against a checkpoint of the true log that was kept.
+    // The forged log is compared with a kept checkpoint of the true log.
     forge(&scene, &lines, 200);
     let kept = scene.checkpoint();
     forge(&scene, &hidden, 200);

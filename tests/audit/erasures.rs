@@ -71,7 +71,7 @@ fn an_erased_entry_is_gone_and_the_log_says_so() {
     assert_eq!(report.unjudged, [("erased", 1)].into());
     assert!(!report.is_good());
     assert!(allowing(&scene, &scene.files()).is_good());
-    // The others are proved as before, this one with words only.
+    // The other entries are proved as before; the erased one is not.
     let anchor = Anchor { log_key: Some(scene.log_key.clone()), ..Anchor::default() };
     let checked = |text: &str| check::check(text.as_bytes(), &anchor, scene.trust(), None).unwrap();
     assert!(checked(&evidence).is_good());

@@ -222,7 +222,7 @@ fn a_witness_signs_what_has_only_grown_and_remembers_it() {
     let (checkpoint, cosigned) = sign(request.as_bytes(), false).unwrap();
     assert_eq!(checkpoint.size, 7);
     assert!(damaged(&first, false).contains("7 were signed"));
-    // The same again is the same.
+    // A second signature over the same checkpoint is equal.
     sign(&second, false).unwrap();
     let back = growth::consistent(&scene.files(), &scene.log_key, &second, &first);
     assert!(matches!(back, Err(ProofError::Damaged(_))));

@@ -140,7 +140,7 @@ impl Scene {
         Scene { _folder: Some(folder), ..scene }
     }
 
-    /// The same at a place that stays.
+    /// Makes a scene in a folder that outlives it.
     pub(crate) fn at(path: PathBuf, name: &str) -> Self {
         let now = Timestamp::from_unix(START);
         let log_key = Folder::init(&path, name, &key(200), now).unwrap();
@@ -176,12 +176,12 @@ impl Scene {
         Verifier::new(profile, registry, origins(), clock, replay).at(Scope::Endpoint)
     }
 
-    /// Records a request as the layer does, by what the verifier says of it.
+    /// Records a request as the layer does, with the verdict of the verifier.
     pub(crate) fn record(&self, recorder: &Recorder, call: &Call) -> Result<(), LogError> {
         self.record_by(recorder, call, &self.verifier())
     }
 
-    /// The same by another verifier.
+    /// Records a request with the verdict of another verifier.
     pub(crate) fn record_by(
         &self,
         recorder: &Recorder,
@@ -277,7 +277,7 @@ pub(crate) fn audit(path: &Path, anchor: &Anchor, trust: Trust) -> Report {
     audit_folder(&Folder::at(path).unwrap(), anchor, trust)
 }
 
-/// The same, with the archives that the folder was given.
+/// Audits a folder together with its archives.
 pub(crate) fn audit_folder(folder: &Folder, anchor: &Anchor, trust: Trust) -> Report {
     let mut auditor = Auditor::new(folder, anchor).unwrap();
     let mut judge = Judge::new(trust);

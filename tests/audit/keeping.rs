@@ -39,7 +39,7 @@ pub(crate) fn archive_all(path: &Path) {
     archive::archive(&Folder::at(path).unwrap(), later, &path.with_file_name("archive")).unwrap();
 }
 
-/// The same for erasing: every second entry.
+/// Runs in the process that is killed: erases every second entry.
 pub(crate) fn erase_all(path: &Path) {
     for n in (0..ENTRIES).step_by(2) {
         match erase::erase(&with_archive(path), n, "a request", Arc::new(SystemClock)) {

@@ -79,7 +79,7 @@ fn every_flipped_byte_of_the_entries_is_found() {
             let report = scene.audit(&kept);
             let (what, n) = found(&report);
             let n = n.unwrap();
-            // Two lines run into one, or one into two, where a line feed comes or goes.
+            // An added or removed line feed joins two lines or splits one.
             let near = start_of(n) <= at && at < start_of(n + 1)
                 || bent[at] == b'\n'
                 || good[at] == b'\n'
@@ -124,7 +124,7 @@ fn every_truncation_is_found_up_to_the_kept_checkpoint() {
     }
 }
 
-/// Each with a word of its own.
+/// Every kind of tampering is reported with its own word.
 #[test]
 fn what_was_done_to_entries_is_named() {
     let (scene, kept) = small();

@@ -5,7 +5,7 @@ use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use mcpid::audit::tree::{self, Edge, Hash, Nodes};
 use sha2::Sha256;
 
-/// All hashes as they would be stored, in order.
+/// All hashes of a tree, in the order in which they are stored.
 #[derive(Default)]
 struct Stored {
     hashes: Vec<Hash>,
@@ -104,7 +104,7 @@ fn every_proof_is_theirs_and_holds_nothing_else() {
     }
 }
 
-/// Also a proof of theirs is accepted where it was not made by us first.
+/// Returns the leaves that are tested in a tree of `size` leaves.
 fn picks(size: u64) -> Vec<u64> {
     let mut picks = vec![0, size / 3, size / 2, size - 1, size.next_power_of_two() / 2 % size];
     picks.dedup();

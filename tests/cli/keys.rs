@@ -59,7 +59,7 @@ fn a_passphrase_is_bytes_without_one_trailing_newline() {
     ] {
         assert_eq!(try_with(passphrase), opens, "{passphrase:?}");
     }
-    // The other two sources give the same bytes.
+    // The other two sources of a passphrase give the same bytes.
     let script = "pass=$(printf '\\377no text\\n.'); pass=${pass%.}\n\
                   cp key.json a.json; cp key.json b.json; cp key.json c.json\n\
                   MCPID_PASSPHRASE=$pass\"\n\" \"$mcpid\" passwd -k a.json --no-passphrase || exit 1\n\

@@ -1,4 +1,4 @@
-//! The command line as users meet it: sessions in `tests/cmd`, and here what a session file cannot
+//! Tests of the command line: the sessions in `tests/cmd`, and cases that a session file cannot
 //! show, such as closed pipes, full disks, no terminal, and bytes that are not text.
 #![cfg(all(unix, feature = "cli"))]
 #![allow(clippy::unwrap_used)]

@@ -209,7 +209,7 @@ async fn an_answer_in_a_coding_is_lost_and_said_to_be() {
     assert_eq!(error["message"], "the server answers 500 Internal Server Error");
 }
 
-/// The same answer with another id.
+/// Returns the answer with another id.
 fn with_id(mut answer: Value, id: Value) -> Value {
     answer["id"] = id;
     answer

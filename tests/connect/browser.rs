@@ -78,7 +78,7 @@ async fn page_server() -> (SocketAddr, JoinHandle<()>, Arc<Mutex<String>>) {
     (address, serve, page)
 }
 
-/// Returns what the page at `address` has written down at its end.
+/// Returns the result that the page at `address` shows at its end.
 async fn browse(address: SocketAddr) -> String {
     let profile = tempfile::tempdir().unwrap();
     let folder = format!("--user-data-dir={}", profile.path().display());

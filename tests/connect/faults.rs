@@ -27,7 +27,7 @@ pub(crate) async fn becomes(
     becomes_within(Duration::from_secs(60), reply).await
 }
 
-/// The same with a time limit for the silence of the server.
+/// Does as [`becomes`], with a time limit for the silence of the server.
 async fn becomes_within(
     silence: Duration,
     reply: impl Fn(&crate::server::Seen) -> Reply + Send + Sync + 'static,

@@ -53,7 +53,7 @@ pub(crate) async fn proxy(server: &Server) -> Proxy {
     proxy_with(server, |bridge| bridge).await
 }
 
-/// An answer.
+/// An answer of the bridge over HTTP.
 pub(crate) struct Got {
     pub(crate) status: u16,
     head: String,

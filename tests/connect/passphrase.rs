@@ -65,7 +65,7 @@ fn it_is_asked_for_as_ssh_add_asks() {
         assert!(fs::read(at.join("input")).unwrap().is_empty(), "stdin is not for it");
         assert!(!format!("{ran:?}").contains("tr0ub"), "{ran:?}");
     }
-    // Each command that opens a keyfile.
+    // Runs each command that opens a keyfile.
     let variables = [("MCPID_ASKPASS", &*program)];
     let mut bridge = vec!["connect", "-k", "key.json", "http://127.0.0.1:1/"];
     assert_eq!(run(at, &bridge, &variables).status.code(), Some(0));

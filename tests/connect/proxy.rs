@@ -65,7 +65,7 @@ fn tunnel(mut stream: TcpStream, to: SocketAddr, answer: &str, heads: &Mutex<Vec
 
 const GOOD: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
 
-/// Two calls to `url` with these variables.
+/// Makes two calls to `url` with these environment variables.
 async fn run(url: &str, variables: &[(&str, String)]) -> Output {
     let folder = folder();
     let mut command = connect(folder.path(), &["-v", url]);

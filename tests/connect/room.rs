@@ -58,7 +58,7 @@ async fn answers_that_are_not_read_wait_at_the_server_and_none_is_lost() {
 }
 
 #[tokio::test]
-async fn timeout_is_reported() {
+async fn answers_without_room_are_reported() {
     for way in 0..3 {
         let server = Server::start(move |seen| long(seen, way)).await;
         let mut client = client(&server, 4).await;

@@ -195,7 +195,7 @@ fn what_is_long_is_cut_and_counted() {
     assert_eq!(arguments(&page.text), ["\"a (5 characters not shown) b\""]);
     assert_eq!(page.hidden, 0);
 
-    // Many members.
+    // The arguments have a thousand members.
     let many: Vec<String> = (0..1_000).map(|n| format!("\"k{n:03}\":\"{n:060}\"")).collect();
     let page = shown(&format!("{{{}}}", many.join(",")));
     let lines = arguments(&page.text);
@@ -214,7 +214,7 @@ fn what_is_long_is_cut_and_counted() {
         assert_eq!(page.hidden, 4_600, "{}", page.text);
     }
 
-    // Many members beside the arguments.
+    // The message has a thousand members beside the arguments.
     let extra: String = (0..1_000).map(|n| format!("\"m{n:03}\":1,")).collect();
     let page = asked(&call("{}").replace("\"arguments\"", &format!("{extra}\"arguments\"")))
         .shown(&PageLimits::default());

@@ -112,7 +112,7 @@ pub(crate) fn on_terminal(folder: &TempDir, server: &Server, flags: &str) -> Pty
     on_terminal_after(folder, server, flags, "true")
 }
 
-/// The same, after the shell ran the command `before`.
+/// Starts the bridge on a terminal, after the shell has run the command `before`.
 pub(crate) fn on_terminal_after(
     folder: &TempDir,
     server: &Server,
@@ -122,18 +122,18 @@ pub(crate) fn on_terminal_after(
     start(folder, server, flags, before, "")
 }
 
-/// The same as a job in the background.
+/// Starts the bridge on a terminal, as a background job.
 pub(crate) fn in_background(folder: &TempDir, server: &Server, flags: &str) -> PtySession {
     start(folder, server, flags, "set -m", "& wait $!")
 }
 
-/// The same, with `id=N.` before anything else, where N is the id of its process.
+/// Starts the bridge on a terminal; `id=N.` comes before its output, where N is its process id.
 pub(crate) fn with_its_id_shown(folder: &TempDir, server: &Server, flags: &str) -> PtySession {
     // Without this, a shell without job control makes background jobs ignore Ctrl-C.
     start(folder, server, flags, "trap '' INT; trap - INT", "& echo \"id=$!.\"; wait $!")
 }
 
-/// Two bridges on one terminal.
+/// Starts two bridges on one terminal.
 pub(crate) fn two(folder: &TempDir, server: &Server, flags: &str) -> PtySession {
     let second = format!(
         "& first=$!; '{}' connect -k key.json {flags} {} <in >out2 2>err2; wait $first",

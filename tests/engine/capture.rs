@@ -21,7 +21,7 @@ const PLAIN: &str = "POST /mcp?a=%41 HTTP/1.1\r\n\
     \r\n\
     {\"id\":1,\n\"b\"}";
 
-/// The same body in chunks; the first chunk ends inside line 6.
+/// A request with the body of `PLAIN` in chunks; the first chunk ends inside line 6.
 const CHUNKED: &str = "POST /mcp HTTP/1.1\r\n\
     Host: mcp.example.com\r\n\
     Transfer-Encoding: chunked\r\n\
@@ -192,7 +192,7 @@ fn header_lines_have_one_spelling() {
     assert_eq!(swap("A: \x0b"), (3, CaptureFault::Control(0x0b)));
     assert_eq!(swap("A: \x7f"), (3, CaptureFault::Control(0x7f)));
     assert_eq!(swap("A\x1b[1m: x"), (3, CaptureFault::Control(0x1b)));
-    // A name that is not even text.
+    // A field name is not UTF-8.
     let bytes = [b"GET / HTTP/1.1\nHost: a\n\xff\xfe: x\n\n".as_slice()].concat();
     let error = Captured::parse(&bytes, LIMIT).unwrap_err();
     assert!(error.line() == 3 && matches!(error.fault(), CaptureFault::Field(_)), "{error}");

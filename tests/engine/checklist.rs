@@ -1,5 +1,5 @@
-//! The checklist as a whole: its order, several signatures, what a sender learns, the profiles,
-//! and the use of nonces.
+//! Tests of the whole checklist: its order, several signatures, the information that a refusal
+//! gives, the profiles, and the use of nonces.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -139,7 +139,7 @@ fn an_unknown_sender_learns_nothing_about_the_registry() {
         short.attach("mcp", &play.input.to_string(), &[9; 63]);
         assert_eq!(play.judge.refuses(&short).public_code(), Code::KeyUnknown);
     }
-    // The other steps say nothing about the registry.
+    // Refusals of the other steps tell nothing about the registry.
     for case in crate::refusals::cases() {
         if matches!(case.step, 7 | 8) {
             continue;

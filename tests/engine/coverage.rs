@@ -291,7 +291,7 @@ fn what_is_open_is_reported() {
     assert_eq!(open(&head, &part), with(&["@query"], &fields));
     let part = ["@method", "@target-uri", "\"content-digest\";key=\"sha-256\""];
     assert_eq!(open(&head, &part), with(&[], &fields));
-    // Each is named once, and the signature fields are not.
+    // Each component is reported once, and the signature fields are not reported.
     let mut twice = call.clone();
     twice.push("accept", "*/*").push("x", "1").push("x", "2");
     assert_eq!(

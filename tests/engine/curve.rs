@@ -239,8 +239,8 @@ fn small_and_mixed_order_nonce_points_are_refused() {
     }
 }
 
-/// Every encoding of 32 bytes that is not the canonical one of a point: y of p or more, and the
-/// sign bit set where x is 0.
+/// Returns every non-canonical encoding of 32 bytes: y of p or more, and the sign bit set if x is
+/// 0.
 fn non_canonical() -> Vec<[u8; 32]> {
     let mut all = Vec::new();
     for low in 0xed..=0xff {
@@ -265,7 +265,7 @@ fn non_canonical_keys_are_not_keys() {
     for encoding in &all {
         assert!(PublicKey::from_bytes(encoding).is_err(), "{encoding:02x?}");
     }
-    // Some of them do decode to points elsewhere, or this would show nothing.
+    // Some of them decode to points in other libraries; otherwise this test would show nothing.
     assert!(all.iter().any(|e| CompressedEdwardsY(*e).decompress().is_some()));
 }
 
@@ -293,7 +293,7 @@ fn the_curve_library_accepts_the_same_under_keys_that_are_not_weak() {
         cases.push(forge(a, identity, Scalar::ZERO, torsion));
         cases.push(forge(a, identity, r, torsion));
     }
-    // Every encoding of a point of small order as R, with the S for which most is right.
+    // R is every encoding of a point of small order, with the S that makes most equations true.
     let key = (B * a).compress();
     let message = b"message".to_vec();
     let canonical = EIGHT_TORSION.iter().map(|torsion| torsion.compress().0);
@@ -351,7 +351,7 @@ fn any_flipped_bit_spoils_a_signature() {
 
 #[test]
 fn published_keys_are_recognised() {
-    // Every row of the table, from its seed.
+    // The keys of every row of the table, from its seed.
     let mut seeds: Vec<[u8; 32]> = (0..=255).map(|byte| [byte; 32]).collect();
     for n in 1..=16 {
         let (mut first, mut last) = ([0; 32], [0; 32]);

@@ -43,7 +43,7 @@ pub(crate) fn trusted(key: &dyn Sign) -> Value {
         "mcpid": {"name": "alice", "client_ids": ["alice-laptop"]}})
 }
 
-/// Each entry as if it stood in a file of its own.
+/// Returns a registry with each entry in a file of its own.
 pub(crate) fn registry(entries: &[Value]) -> Arc<Registry> {
     let file =
         |entry: &Value| TrustFile::parse(json!({"keys": [entry]}).to_string().as_bytes()).unwrap();
@@ -93,7 +93,7 @@ impl Call {
         }
     }
 
-    /// The same call, signed by key 1 as the profile `mcp` wants it.
+    /// Returns the call, signed by key 1 with the profile `mcp`.
     pub(crate) fn signed() -> Self {
         let mut call = Call::unsigned();
         let input = Input::of(&call, &key(1));

@@ -179,7 +179,7 @@ fn a_full_store_says_so_and_forgets_nothing() {
             assert!(!is_fresh(claim(&store, 20, key, &format!("{k}-{i}"))));
         }
     }
-    // All of it passes, and there is room again, wherever the old ones lie.
+    // All nonces end, and there is room again in every shard.
     for i in 0..10 {
         assert!(is_fresh(claim(&store, 1_000, &key(9), &format!("{i}"))), "{i}");
     }
@@ -302,7 +302,7 @@ fn times_out_of_reach_are_an_error_and_not_a_panic() {
     assert!(ready(store.claim(early, &key(1), "n", at(100))).is_err());
     assert_eq!(ready(store.claim(far, &key(1), "n", far)).unwrap(), Claim::Expired);
     assert!(ready(store.peek(far, &key(1), "n")).unwrap().is_none());
-    // Three bytes of seconds are kept for each.
+    // The store keeps three bytes of seconds for each nonce.
     let longest = (1 << 24) - 1;
     assert!(is_fresh(ready(store.claim(at(0), &key(1), "m", at(longest))).unwrap()));
     let seen = ready(store.peek(at(longest - 1), &key(1), "m")).unwrap().unwrap();

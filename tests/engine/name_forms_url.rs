@@ -1,4 +1,4 @@
-//! The forms of a name, compared with what the crate `url` makes of it.
+//! Compares the forms of a name with the crate `url`'s reading of it.
 
 use mcpid::mcp::name_forms::{NameForms, NameKind};
 use mcpid::mcp::pattern::{Operation, Pattern};
@@ -106,8 +106,7 @@ proptest! {
         }
     }
 
-    /// A name that a pattern grants is one that it restricts, and a pattern without stars matches
-    /// itself.
+    /// A pattern restricts every name that it grants, and a pattern without stars matches itself.
     #[test]
     fn what_grants_restricts(name in uris(), other in uris()) {
         if let Ok(pattern) = Pattern::read(&format!("resources/read:{other}")) {

@@ -1,4 +1,4 @@
-//! Patterns: their syntax, what they match, and what unclear names do.
+//! Tests of patterns: their syntax, the operations that they match, and unclear names.
 
 use mcpid::mcp::pattern::{Operation, Pattern, PatternError};
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Every code, each by changing one thing in a request that is accepted.
+//! Tests every code of a refusal, by one change in an accepted request.
 
 use std::collections::BTreeMap;
 
@@ -201,7 +201,7 @@ fn every_code_by_changing_one_thing() {
     assert!(cases.len() >= 10 * Code::ALL.len() / 2, "{}", cases.len());
 }
 
-/// The other side of each limit: a request just inside is accepted.
+/// A request just inside each limit is accepted.
 #[test]
 fn request_is_accepted_at_every_edge() {
     let before: [Change; 13] = [

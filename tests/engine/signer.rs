@@ -33,7 +33,7 @@ fn sign(signer: &Signer, head: &Head<'_>) -> Result<Signed, SigningError> {
     signer.sign(head, &Origins::unknown(), b"{}", time(CREATED), &nonce())
 }
 
-/// The head with what a signature adds to it, as a client sends it.
+/// Returns the signed head, as a client sends it.
 fn carrying(signed: &Signed) -> Head<'static> {
     let mut head = head(&[]);
     for (name, value) in signed.headers() {

@@ -174,7 +174,7 @@ fn what_lenient_parsers_swallow_is_recorded() {
     let mut out = String::new();
     assert_eq!(dictionary.write_to(&mut out), Err(Unwritable::DuplicateKey));
 
-    // Each of these is the fault of the member that holds it, and of no other.
+    // Each fault belongs to the member that holds it, and to no other member.
     for (text, expected) in [
         ("a=1;x=1;x=2, b=2", [fault(8, ParseReason::DuplicateParameter), None]),
         ("a=1;x;x, b=2", [fault(6, ParseReason::DuplicateParameter), None]),

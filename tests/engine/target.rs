@@ -38,7 +38,7 @@ fn refused(origins: &Origins, head: &Head<'_>) -> TargetError {
     origins.resolve(head).unwrap_err()
 }
 
-/// All that can be derived, in one row.
+/// Returns all derived components of a target, in one row.
 fn row<'t>(t: &'t Target<'_>) -> (&'t str, &'t str, Option<&'t str>, Option<&'t str>, &'t str) {
     (t.scheme(), t.authority(), t.path(), t.query(), t.request_target())
 }

@@ -119,7 +119,7 @@ fn names_are_compared_as_they_are_after_unescaping() {
     let tools =
         learned(&[r#"{"tools":[{"name":"d\u00e9l\n","annotations":{"readOnlyHint":true}}]}"#]);
     assert!(!tools.is_destructive("dél\n"));
-    // The same to the eye, in another normal form.
+    // The name looks equal, but has another Unicode normal form.
     assert!(tools.is_destructive("de\u{301}l\n"));
 }
 

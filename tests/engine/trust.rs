@@ -1,4 +1,4 @@
-//! Trust files: what they say, what makes them refused, how they combine, how they are changed.
+//! Tests of trust files: their members, refused files, several files together, and edits.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

@@ -141,7 +141,7 @@ fn spans_are_never_rounded_up() {
     assert!(span(i64::MIN).ends_with(" d"), "{}", span(i64::MIN));
 }
 
-/// The same edges, through the whole verifier.
+/// Tests the edges of the window through the whole verifier.
 #[test]
 fn a_request_is_good_for_its_window() {
     for (now, expected) in [

@@ -168,9 +168,9 @@ async fn the_end_lets_requests_finish_within_its_time() {
     assert!(TcpStream::connect(stand.address).await.is_err(), "it still listens");
 }
 
-/// A body that does not end in time is cut off, and counted.
+/// A request that does not end within the time of the drain is cut off, and counted.
 #[tokio::test]
-async fn slow_body_is_cut_off() {
+async fn request_is_cut_off_at_the_end_of_a_drain() {
     let behind = TestUpstream::new().await;
     let stand = before_a_slow_server(&behind, Duration::from_secs(30)).await;
     let mut busy = TcpStream::connect(stand.address).await.unwrap();

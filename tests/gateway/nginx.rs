@@ -118,7 +118,8 @@ async fn nginx_works_or_is_told_which_line_it_lacks() {
         let host = format!("127.0.0.1:{port}");
         let url = format!("http://{host}/mcp");
         let before = behind.got().len();
-        // Two on one connection, of a client that is not the proxy, with OpenJDK's offer.
+        // A client that is not the proxy sends two requests on one connection, with OpenJDK's
+        // offer.
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
         let mut stream: TcpStream = socket.connect(host.parse().unwrap()).await.unwrap();

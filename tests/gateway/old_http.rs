@@ -20,7 +20,7 @@ fn old(stand: &TestGateway) -> Wire {
     stand.signed(1, CALL).line("POST /mcp HTTP/1.0")
 }
 
-/// All that comes until the connection ends, and how it ends.
+/// Returns all bytes until the connection ends, and how it ends.
 async fn all(stand: &TestGateway, bytes: &[u8]) -> (String, std::io::Result<()>) {
     let mut stream = TcpStream::connect(stand.address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
@@ -183,7 +183,7 @@ async fn an_offer_to_change_the_protocol_is_ignored_and_dropped() {
         for (name, value) in offer {
             wire = wire.with(name, value);
         }
-        // All on one connection, which goes on to be HTTP/1.1.
+        // All requests share one connection, which stays HTTP/1.1.
         stream.write_all(&wire.bytes()).await.unwrap();
         let reply = Reply::read(&mut stream).await;
         assert_eq!(reply.status, 200, "{offer:?}: {reply:?}");

@@ -88,7 +88,7 @@ async fn a_log_that_nobody_reads_holds_up_neither_a_revocation_nor_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let mut gateway = Started::new(&folder, &behind, Stdio::piped(), &[]);
     let mut stream = gateway.connect().await;
-    // Some 250 bytes a line: more than a pipe and a buffer hold.
+    // Each line has about 250 bytes: together more than a pipe and a buffer hold.
     for _ in 0..2_000 {
         stream.write_all(&Wire::get(&gateway.address, "/nothing").bytes()).await.unwrap();
         assert_eq!(Reply::read(&mut stream).await.status, 404);

@@ -109,7 +109,7 @@ async fn destructive_is_what_the_upstream_does_not_call_harmless() {
         }
         let asked = stand.plain(LIST).with("X-Test", how).with("Accept-Encoding", "gzip");
         assert_eq!(stand.send(&asked).await.status, 200);
-        // Compressed, it could not be read.
+        // A compressed list could not be read.
         assert_eq!(behind.got().pop().unwrap().header("accept-encoding"), Some("identity"));
         for (tool, status) in
             [("read", 200), ("add", 200), ("drop", 403), ("plain", 403), ("unknown", 403)]

@@ -2,7 +2,7 @@
 
 use crate::servers::{CALL, TestGateway, TestUpstream};
 
-/// Each case is a signed request with one thing changed that no signature covers.
+/// Refuses signed requests with one change that no signature covers.
 #[tokio::test]
 async fn ambiguous_framing_or_target_is_refused() {
     let behind = TestUpstream::new().await;

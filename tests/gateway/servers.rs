@@ -115,7 +115,7 @@ impl TestUpstream {
         TestUpstream::with(|_| ok(r#"{"jsonrpc":"2.0","id":7,"result":{}}"#)).await
     }
 
-    /// Everything that reached it.
+    /// Returns all requests that reached the upstream.
     pub(crate) fn got(&self) -> Vec<Got> {
         self.got.lock().unwrap().clone()
     }
@@ -241,7 +241,7 @@ impl TestGateway {
         Wire::post(&self.address.to_string(), "/mcp", body)
     }
 
-    /// The same, signed by key `number` now.
+    /// Returns a request with this body, signed by key `number` now.
     pub(crate) fn signed(&self, number: u8, body: &str) -> Wire {
         self.plain(body).sign(number, &self.url("/mcp"))
     }
@@ -302,7 +302,7 @@ impl Wire {
         self.sign_at(SystemClock.now(), number, url)
     }
 
-    /// The same by a signer whose clock says `now`.
+    /// Signs the request for `url` with a signer whose clock says `now`.
     pub(crate) fn sign_at(self, now: Timestamp, number: u8, url: &str) -> Self {
         let method = self.line.split(' ').next().unwrap();
         let mut head = Head::new(method, RequestTarget::from_url(url).unwrap()).unwrap();

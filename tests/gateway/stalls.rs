@@ -1,4 +1,4 @@
-//! Clients that take up room and nothing else: what they hold is given to others.
+//! Tests of clients that hold connections and send no whole request: others get their places.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn quick() -> ServerLimits {
     limits
 }
 
-/// More than all buffers between the two hold.
+/// Starts an upstream whose answer is larger than all buffers between it and the client.
 async fn talkative() -> TestUpstream {
     TestUpstream::with(|_| Response::new(body(vec![b'x'; 32 << 20]))).await
 }
@@ -138,7 +138,8 @@ async fn open_paths_take_only_a_part_of_the_connections() {
     panic!("nothing was given back");
 }
 
-/// Strangers who send half of a body hold what they have sent, but not all that there is.
+/// Unauthenticated clients that send half of a body use up the bytes that they have sent, but not
+/// the whole budget.
 #[tokio::test]
 async fn strangers_leave_room_for_the_bodies_of_those_who_sign() {
     use mcpid::tower::LearningModes;

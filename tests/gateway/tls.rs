@@ -211,7 +211,7 @@ async fn tls_stands_on_both_sides_and_certificates_change_while_it_runs() {
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     assert!(output.contains("200"), "{output}");
-    // An upstream whose certificate is not trusted gets nothing.
+    // An upstream with an untrusted certificate gets no request.
     let reached = behind.got().len();
     let doubtful = Running::start_for_own_address(
         &folder,

@@ -1,4 +1,4 @@
-//! Witnesses beside the gateway: what operators see, and what a rollback stops.
+//! Tests of a gateway with witnesses: its status for operators, and its stop after a rollback.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! Connections among threads: each stays on one, and what the gateway knows is known to all.
+//! Tests of worker threads: a connection stays on one thread, and all threads share the state of
+//! the gateway.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -61,7 +62,7 @@ async fn connections_are_spread_evenly_and_stay_where_they_are() {
         assert_eq!(asks(stream).await, first);
         by_thread.entry(first).or_default().push(number);
     }
-    // Each has a service of its own, and a third of the connections.
+    // Each thread has a service of its own, and a third of the connections.
     let names: Vec<_> = by_thread.keys().map(String::as_str).collect();
     assert_eq!(names, ["serve-0 1", "serve-1 2", "serve-2 3"]);
     assert!(by_thread.values().all(|of_it| of_it.len() == 3), "{by_thread:?}");

@@ -73,7 +73,7 @@ fn signed(key: &Arc<SecretKey>) -> Head<'static> {
     head
 }
 
-/// The same head with one field's value changed.
+/// Returns the head with one field's value changed.
 fn changed(head: &Head<'_>, name: &str, change: impl Fn(&str) -> String) -> Head<'static> {
     let target = RequestTarget::from_url("https://mcp.example.com/mcp".to_owned()).unwrap();
     let mut other = Head::new("POST", target).unwrap();

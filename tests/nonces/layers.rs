@@ -70,7 +70,7 @@ async fn answer(layer: &VerifyLayer, request: Request<Full<Bytes>>) -> (u16, Opt
     (status, after, String::from_utf8(body.to_vec()).unwrap())
 }
 
-/// Two servers, each with a store of its own that others share, and 32 copies of each request.
+/// Sends 32 copies of each request to two servers that share a store: one copy is accepted.
 async fn one_of_all_copies_passes(world: &World, layers: &[VerifyLayer]) {
     for _ in 0..8 {
         let request = world.signed();

@@ -21,7 +21,7 @@ pub(crate) fn open_in_a_hurry(url: &str) -> Result<Redis, StoreError> {
     options(url).budget(BUDGET).open(at(-30), retention())
 }
 
-/// An error, and within the budget; the rest is what a busy machine may add.
+/// Checks that a claim ends with an error within the budget, plus the delay of a busy machine.
 #[track_caller]
 pub(crate) fn fails_in_time<T: Debug>(
     what: &str,

@@ -55,7 +55,7 @@ fn evict(server: &Server, policy: &str) {
     let used: u64 =
         used.lines().find_map(|l| l.strip_prefix("used_memory:")).unwrap().trim().parse().unwrap();
     server.cli(&["CONFIG", "SET", "maxmemory-policy", policy]);
-    // Some at random, or all that ends by itself.
+    // The policy evicts some keys at random, or all keys that have an end.
     let room = if policy.ends_with("random") { used - 3_000 } else { 1_000_000 };
     server.cli(&["CONFIG", "SET", "maxmemory", &room.to_string()]);
     server.cli(&["SET", "{00}x", "y"]);
@@ -112,7 +112,7 @@ fn evicted_in_a_cluster_and_behind_sentinel() {
         refuses_all(&store, 12);
         refuses_all(&options(url).open(at(12), retention()).unwrap(), 12);
     }
-    // The other two thirds go on.
+    // The other two thirds of the nonces are still accepted.
     let store = open(&urls[0]).unwrap();
     let good = (0..60).filter(|i| accepts(&try_claim(&store, 20, &key(3), &i.to_string()), 20));
     assert!(good.count() > 10);

@@ -52,7 +52,7 @@ fn every_nonce_of_every_primary_is_listed() {
 #[test]
 fn only_what_is_ours_is_listed() {
     let server = Server::start(&[]);
-    // Every character that means something else in a pattern.
+    // The prefix has every character with a meaning in a pattern.
     let odd = "a*b?[c]^d-e\\\\";
     let url = format!("{}?prefix={}", server.url(), "a*b?%5Bc%5D%5Ed-e%5C%5C");
     let store = open(&url).unwrap();

@@ -1,4 +1,4 @@
-//! Something between a store and its server, which passes on, swallows, delays and garbles.
+//! A proxy between a store and its server that passes on, swallows, delays and garbles bytes.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};

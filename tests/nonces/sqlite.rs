@@ -1,4 +1,5 @@
-//! Nonces in a file: the contract, and what a file keeps from one opening to the next.
+//! Tests of nonces in a file: the contract, and the state that a file keeps from one opening to the
+//! next.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

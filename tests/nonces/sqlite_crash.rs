@@ -22,7 +22,7 @@ use crate::{key, wait};
 const ROLE: &str = "MCPID_TEST_NONCES_ROLE";
 const FILE: &str = "MCPID_TEST_NONCES_FILE";
 
-/// This very program as another process.
+/// Starts this test program as another process.
 fn child(role: &str, file: &Path) -> Child {
     Command::new(env::current_exe().unwrap())
         .args(["--exact", "sqlite_crash::as_a_child", "--nocapture", "--test-threads=1"])
@@ -135,8 +135,8 @@ fn a_process_that_is_killed_loses_no_claim_that_was_answered() {
     assert_eq!(missing, 0);
 }
 
-/// A power cut: what the machine finds when it boots anew is what reached the disk. Whichever part
-/// that is, nothing that was accepted before is accepted again.
+/// After a power cut, only the part of the file that had reached the disk is left. With any such
+/// part, no request accepted before is accepted again.
 #[test]
 fn a_torn_write_is_never_a_second_chance() {
     let folder = folder();
@@ -189,6 +189,6 @@ fn a_torn_write_is_never_a_second_chance() {
             }
         }
     }
-    // All of it happened: else this test would have shown nothing.
+    // All three cases occurred; otherwise this test would show nothing.
     assert!(lost > 0 && whole > 0 && broken > 0, "{lost} {whole} {broken}");
 }

@@ -1,4 +1,4 @@
-//! Every link, file, module and item that a document names exists.
+//! Tests that every link, file, module and item that a document names exists.
 
 use std::fs;
 use std::path::{Path, PathBuf};

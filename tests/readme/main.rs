@@ -31,7 +31,7 @@ use std::path::Path;
 const BINARY: &str = env!("CARGO_BIN_EXE_mcpid");
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Every document for users and contributors, by its path from the root.
+/// Returns every document for users and contributors, by its path from the root.
 fn documents() -> Vec<String> {
     let mut names = vec!["tests/peers/CLIENTS.md".to_owned()];
     for folder in ["", "docs/"] {

@@ -1,5 +1,5 @@
-//! Every flag, code and exit code that a document names is one of the program, and the other way
-//! round where a page lists them all.
+//! Tests that every flag, code and exit code in a document exists in the program, and that pages
+//! with a complete list name all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -97,7 +97,7 @@ struct Home {
 }
 
 impl Home {
-    /// Makes a home with an empty working folder, or with what a clone of the repository has there.
+    /// Makes a home with an empty working folder, or with the files of a clone of the repository.
     fn new(is_clone: bool) -> Self {
         let folder = TempDir::new().unwrap();
         let (bin, work) = (folder.path().join("bin"), folder.path().join("work"));

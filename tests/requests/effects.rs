@@ -16,7 +16,7 @@ fn demands_that_change_nothing_are_errors() {
     let home = Home::new();
     let s = home.capture("s");
     let judge = |flags: &[&str]| home.verify(&[flags, &[&s]].concat());
-    // Each of the fields that a signature covers if they are carried can be waived, and no other.
+    // Only the fields that are covered if carried can be waived, and each of them can be.
     for name in RELAXABLE.replace("NAME", "a").split_whitespace() {
         judge(&["--allow-uncovered", name]).well();
         judge(&["--require", name, "--allow-uncovered", "last-event-id"]);
@@ -153,7 +153,7 @@ fn policies_that_change_nothing_are_errors() {
     refused(gateway(plain, &["--upstream-ca", "body.json"]), "reached without TLS");
     refused(gateway(plain, &["--allow-remote-admin"]), "there is no --admin");
     refused(gateway(plain, &["--allow-uncovered", "mcp-param-*"]), "without a *");
-    // The same in a file.
+    // The option is set in a file.
     home.write("g.toml", format!(
         "upstream = \"{plain}\"\norigin = [\"https://mcp.example.com\"]\nmode = \"permissive\"\n\
          permissive = [\"tools/list\"]\n"

@@ -38,7 +38,7 @@ const MEMBERS: [&str; 30] = [
     "program",
 ];
 
-/// All members, once each and in order: read from the text, since a map would sort them.
+/// Checks that the text has all members, once each and in order; a parsed map would sort them.
 #[track_caller]
 pub(super) fn has_all_members(line: &str) -> Value {
     let mut from = 0;

@@ -133,7 +133,7 @@ impl Home {
         run(self.command(BINARY).args(args), stdin)
     }
 
-    /// Runs what a person would paste, with `mcpid` on the path.
+    /// Runs a pasted script, with `mcpid` on the path.
     pub(crate) fn sh(&self, script: &str) -> Ran {
         let script = format!("mcpid() {{ \"$MCPID\" \"$@\"; }}\n{script}");
         run(self.command("sh").args(["-c", &script]), b"")

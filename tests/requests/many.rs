@@ -1,4 +1,4 @@
-//! `verify` on many requests: order, replays among them, and what the sum is.
+//! Tests of `verify` on many requests: their order, replays among them, and the summary.
 
 use serde_json::{Value, json};
 

@@ -61,7 +61,7 @@ fn a_capture_stays_what_it_is_to_the_byte() {
         ] {
             let source = capture(line, end);
             let ran = sign_capture(&home, source.as_bytes(), &[]).well();
-            // Three lines more, and nothing else.
+            // The signed request has exactly three more lines.
             let added = ["Content-Digest: ", "Signature-Input: ", "Signature: "];
             let is_new = |l: &&str| added.iter().any(|name| l.starts_with(name));
             let old: String = ran.out.split_inclusive(end).filter(|l| !is_new(l)).collect();

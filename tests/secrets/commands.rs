@@ -134,7 +134,7 @@ pub(crate) fn arguments(
     while at < base.len() {
         let takes = base.get(at + 1).is_some_and(|next| !next.starts_with("--"));
         let end = if takes { at + 2 } else { at + 1 };
-        // Each flag once, and no flag that conflicts with the tested one.
+        // The command gets each flag once, and no flag that conflicts with the tested one.
         let clashes = flag == Some(base[at])
             || (flag == Some("--checkpoint") && base[at] == "--first")
             || (flag == Some("--origin") && base[at] == "--url")

@@ -267,7 +267,7 @@ async fn unverified_bodies_share_a_budget() {
     let body = Frames::of(CALL.as_bytes(), 10).announcing(4_000_000);
     through(&strict_layer, &seen, with_body(signed(&clock, CALL).await, body)).await;
     assert_eq!((seen.calls(), budget.used()), (1, 0));
-    // Many small frames are measured by what they take.
+    // Many small frames count with the memory that they take.
     let long = list(2_000);
     let body = Frames::of(long.as_bytes(), 1);
     assert_eq!(refused(&layer, with_body(plain(""), body)).await.status, 503);

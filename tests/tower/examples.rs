@@ -1,4 +1,4 @@
-//! The examples do what they say.
+//! Tests that the examples do what their descriptions say.
 
 #[path = "../../examples/axum.rs"]
 #[allow(dead_code, unreachable_pub, reason = "an example has a main of its own")]

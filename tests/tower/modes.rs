@@ -116,7 +116,7 @@ async fn patterns_decide_by_the_body() {
         call("tools/call", Some("delete_draft")),
         // A call that names nothing could be any.
         call("tools/call", None),
-        // An unsigned answer could approve what the call asks back.
+        // An unsigned response could approve a question of the call.
         RESPONSE.to_owned(),
         // An unreadable body matches every strict pattern.
         "".to_owned(),
@@ -204,7 +204,7 @@ fn answers_are_strict_as_soon_as_calls_are() {
         let modes =
             Modes::permissive().with_strict(pattern(strict)).with_permissive(pattern("@response"));
         assert_eq!(modes.mode(response), mode, "{strict}");
-        // The other way to answer what a call asks back.
+        // `tasks/update` is the other way to answer a question of the call.
         let update = Some(Operation { method: "tasks/update", name: Some("1") });
         let update_mode = if strict == "@response" { Mode::Permissive } else { mode };
         assert_eq!(modes.mode(update), update_mode, "{strict}");

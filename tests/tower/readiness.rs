@@ -71,7 +71,7 @@ async fn the_service_that_was_ready_is_the_one_that_is_called() {
         let response = service.ready().await.unwrap().call(request).await.unwrap();
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "ready");
     }
-    // Two calls in flight at once, answered out of order.
+    // Two calls are in flight at once and answered out of order.
     let (one, two) = (signed(&clock, CALL).await, signed(&clock, CALL).await);
     let first = service.ready().await.unwrap().call(one);
     let second = service.ready().await.unwrap().call(two);

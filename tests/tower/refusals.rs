@@ -92,7 +92,8 @@ async fn other_statuses_are_for_those_who_ask() {
         let error = strict(&clock).with_refusals(realm(bad)).unwrap_err();
         assert_eq!(error, LayerError::Realm);
     }
-    // A challenge tells a stranger what the body tells: nothing of the registry.
+    // A challenge gives an unauthenticated client no more than the body does: no content of the
+    // registry.
     let forged = sign_by(key(2), &clock, plain(CALL)).await;
     let challenge = refused(&layer, forged).await;
     assert!(challenge.header("www-authenticate").unwrap().ends_with(r#"error="key_unknown""#));
@@ -384,7 +385,7 @@ async fn a_replaced_verifier_judges_the_next_request() {
     assert_eq!(refused(&layer, signed(&clock, CALL).await).await.reason(), "key_unknown");
 }
 
-/// `RefusedRequest` is what a log gets: it must be usable from other threads and cheap to keep.
+/// Logs get a `RefusedRequest`: it must be usable from other threads and cheap to keep.
 #[test]
 fn a_refusal_can_be_kept() {
     fn keep<T: Clone + Send + Sync + 'static>() {}

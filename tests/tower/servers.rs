@@ -108,7 +108,7 @@ pub(crate) fn plain(body: &str) -> Request<Full<Bytes>> {
         .unwrap()
 }
 
-/// The same for another HTTP method, without content.
+/// Returns a request of another HTTP method, without content.
 pub(crate) fn bare(method: &str) -> Request<Full<Bytes>> {
     Request::builder()
         .method(method)
@@ -300,7 +300,7 @@ impl Body for Frames {
     }
 }
 
-/// The same request with another body, which must say the same bytes for a signature to hold.
+/// Returns the request with another body type; a signature only holds if its bytes are equal.
 pub(crate) fn with_body<B>(request: Request<Full<Bytes>>, body: B) -> Request<B> {
     request.map(|_| body)
 }

@@ -76,7 +76,7 @@ async fn http1_and_http2_over_loopback() {
     let request = without_host(signed(&clock, CALL).await);
     let response = over_http2(at, request, &uri.replace("https", "http")).await;
     assert_eq!(text(response).await, expected);
-    // The same authority twice says one thing only, two say two.
+    // Two equal authorities have one meaning; two different ones contradict each other.
     let response = over_http2(at, signed(&clock, CALL).await, uri).await;
     assert_eq!(response.status(), 200);
     let mut two = signed(&clock, CALL).await;

@@ -1,4 +1,4 @@
-//! Every kind of answer, and what follows from it.
+//! Tests every kind of answer of a witness, and its effect.
 
 use std::fs;
 use std::net::TcpListener;

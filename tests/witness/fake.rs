@@ -18,7 +18,7 @@ use mcpid::key::{SecretKey, Sign as _};
 pub(crate) enum Fault {
     /// The answer that C2SP `tlog-witness` demands.
     None,
-    /// These bytes, for every request.
+    /// Answers every request with these bytes.
     Raw(Vec<u8>),
     /// Status 200 with this body.
     Body(Vec<u8>),

@@ -266,7 +266,7 @@ fn a_window_of_days() {
             _ => assert_eq!(judge.accepts(&call).seen(), seen),
         }
     }
-    // An `expires` bounds what a long window does not.
+    // An `expires` limits the life of a request whose window is long.
     let window = Window { back: Some(day + 1), ahead: 5 };
     let judge = Judge::by(Profile { window, ..Profile::rfc9421() });
     let call = rfc(|_| ());

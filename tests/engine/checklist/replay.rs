@@ -170,7 +170,7 @@ fn what_is_done_with_nonces() {
     }
 }
 
-/// Many verifications of one request at once: one is the first.
+/// Verifies one request many times at once: exactly one is the first use.
 #[test]
 fn one_of_many_parallel_copies_is_verified() {
     let judge = Judge::mcp();

@@ -13,7 +13,7 @@ fn two() -> (Judge, Call) {
     (judge, call)
 }
 
-/// The same call with the signature of one label only.
+/// Returns the call with the signature of one label only.
 fn stripped(call: &Call, keep: &str) -> Call {
     let mut call = call.clone();
     let other = |value: &[u8]| !value.starts_with(format!("{keep}=").as_bytes());
@@ -30,7 +30,7 @@ fn the_nonces_of_all_that_hold_are_claimed() {
         assert_eq!(refused, (12, Code::NonceReplayed), "{keep} alone");
     }
     assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
-    // The other way round: after either of them was used, both together are no longer fresh.
+    // In the other order: after one signature was used alone, both together are no longer fresh.
     for keep in ["a", "b"] {
         let (judge, call) = two();
         judge.accepts(&stripped(&call, keep));
@@ -53,7 +53,7 @@ fn one_that_holds_is_enough() {
         let (_, whole) = two();
         judge.accepts(&stripped(&whole, broken));
     }
-    // The same with a member that cannot be read, and with one by an unknown key.
+    // The second member is unreadable, or by an unknown key.
     for (input, signature) in [
         ("(\"@method\" \"@method\");created=1", ":AAAA:"),
         ("(\"Bad\");created=1", ":AAAA:"),

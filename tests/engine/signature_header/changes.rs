@@ -36,7 +36,7 @@ fn judged(fields: &[(&str, Vec<u8>)]) -> Option<(String, Vec<u8>)> {
     Some((base, candidate.signature.ok()?))
 }
 
-/// Every single bit of every covered field and of both signature fields.
+/// Changes every single bit of every covered field and of both signature fields.
 #[test]
 fn no_bit_can_change_without_changing_what_is_judged() {
     let fields: Vec<_> =
