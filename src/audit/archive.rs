@@ -26,15 +26,15 @@ use super::unpack::MAX_UNPACKED;
 use crate::clock::Timestamp;
 use crate::key::store;
 
-/// What was moved.
+/// The entries and files that [`archive`] moved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Archived {
     /// Files.
     pub files: u64,
-    /// The number of the first entry, where there is one.
+    /// The number of the first moved entry, if any was moved.
     pub first: u64,
-    /// The number of the entry behind the last one.
+    /// The number after that of the last moved entry.
     pub next: u64,
     /// Bytes before.
     pub bytes: u64,
@@ -42,11 +42,11 @@ pub struct Archived {
     pub packed: u64,
 }
 
-/// What a whole file of entries says of itself.
+/// The facts that a complete file of entries states about itself.
 struct Sealed {
-    /// The time of its last entry.
+    /// The time of the last entry in the file.
     last: Timestamp,
-    /// How many logs there are before this one, where the first entry says so.
+    /// The number of logs before this one, if the first entry states it.
     predecessors: u64,
 }
 
@@ -70,7 +70,7 @@ pub fn archive(folder: &Folder, before: Timestamp, to: &Path) -> Result<Archived
     let mut moved = Archived::default();
     for pair in places.windows(2) {
         let [(first, path), (next, _)] = pair else { break };
-        // The entry behind the last one is the writer's way to know where it stands.
+        // The writer reads the entry after the last archived one to find its position.
         if *next >= checkpoint.size {
             break;
         }
@@ -111,7 +111,7 @@ pub fn owner(to: &Path) -> Result<Option<NoteKey>, LogError> {
     text.trim_end().parse().map(Some).map_err(|_| LogError::KeyUnfit("log-key.pub is not one"))
 }
 
-/// Makes the folder of an archive, or checks that the one that is there is of this log.
+/// Creates the folder of an archive, or checks that an existing one belongs to this log.
 fn make_folder(to: &Path, folder: &Folder, key: &NoteKey) -> Result<(), LogError> {
     let wrong = |e| LogError::io("make", to, e);
     let other = |why: String| LogError::Archive { path: to.to_owned(), why };
@@ -165,7 +165,7 @@ fn places(folder: &Folder, key: &LogKey) -> Result<Vec<(u64, Option<PathBuf>)>, 
     }
 }
 
-/// Packs a file into the folder of the archive, and gives its bytes before and behind.
+/// Packs a file into the archive folder. Returns its size before and after packing, in bytes.
 fn pack(
     file: &EntryFile,
     next: u64,

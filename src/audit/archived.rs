@@ -25,10 +25,10 @@ use crate::key::{Sign, SignError};
 /// A file of entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct EntryFile {
-    /// The number of its first entry.
+    /// The number of the first entry in the file.
     pub(super) first: u64,
     pub(super) path: PathBuf,
-    /// It is packed with gzip.
+    /// True if the file is packed with gzip.
     pub(super) packed: bool,
 }
 
@@ -48,7 +48,7 @@ pub(super) fn entry_files(folder: &Folder) -> Result<Vec<EntryFile>, LogError> {
                     let why = format!("{} has the same entries: give one of them", path.display());
                     return Err(LogError::Archive { path: other.path.clone(), why });
                 }
-                // Both are there where a process ended before it had removed the first.
+                // Both files exist if a process ended before it removed the first.
                 Some(_) => {}
                 None => {
                     all.insert(first, EntryFile { first, path, packed: true });
@@ -62,12 +62,12 @@ pub(super) fn entry_files(folder: &Folder) -> Result<Vec<EntryFile>, LogError> {
 /// The note that a file of entries was archived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ArchiveNote {
-    /// The number of its first entry.
+    /// The number of the first archived entry.
     pub(super) first: u64,
-    /// The number of the entry behind its last one.
+    /// The number after that of the last archived entry.
     pub(super) next: u64,
-    /// How many logs there are before this one, where `first` is 0: the entry that says so is
-    /// archived too.
+    /// The number of logs before this one, if `first` is 0: the entry that states it is archived
+    /// too.
     pub(super) predecessors: u64,
 }
 
@@ -93,7 +93,7 @@ impl ArchiveNote {
             return Err("is not signed by the key of the log".to_owned());
         }
         let number = |text: &str| {
-            // One number has one spelling.
+            // A number has only one valid spelling.
             text.parse::<u64>().ok().filter(|number| number.to_string() == text)
         };
         let kind = lines.next();
@@ -116,7 +116,7 @@ impl ArchiveNote {
     }
 }
 
-/// The note in the file at `path`.
+/// Reads and verifies the archive note in the file at `path`.
 pub(super) fn note_at(path: &Path, first: u64, key: &NoteKey) -> Result<ArchiveNote, String> {
     let bytes = files::small(path, MAX_NOTE).map_err(|e| format!("cannot be read: {e}"))?;
     ArchiveNote::read(&bytes.unwrap_or_default(), first, key)
@@ -140,7 +140,7 @@ pub(super) fn unseen(folder: &Folder) -> Result<Vec<Range<u64>>, LogError> {
 }
 
 impl Folder {
-    /// How many entries are archived, and in none of the archives that were given.
+    /// Returns the number of archived entries that are in none of the given archives.
     ///
     /// # Errors
     /// The folder cannot be read.
@@ -148,7 +148,7 @@ impl Folder {
         Ok(unseen(self)?.iter().map(|range| range.end - range.start).sum())
     }
 
-    /// Whether entry `n` is archived, and in none of the archives that were given.
+    /// Returns true if entry `n` is archived and is in none of the given archives.
     ///
     /// # Errors
     /// The folder cannot be read.

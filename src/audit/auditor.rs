@@ -1,5 +1,5 @@
-//! All entries in their order: the tree, the checkpoints, the clock and the nonces, and what was
-//! done to those that do not fit.
+//! The audit of all entries in order: the tree, the checkpoints, the clock and the nonces, and a
+//! diagnosis of entries that do not fit.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -28,7 +28,7 @@ pub use super::report::{LogLink, Report};
 pub use super::reuse::UsedNonces;
 pub use super::segment::{Line, lines};
 
-/// Findings that are listed; of more, the number is given.
+/// Most findings that are listed; further ones are only counted.
 const FINDINGS: usize = 1_000;
 
 /// Takes entries in their order.
@@ -41,7 +41,7 @@ pub struct Auditor {
     checkpoints: Checkpoints,
     /// Beginnings of files of entries that were there when the audit began.
     files: Vec<u64>,
-    /// Archived files that were not given: the first entry of each, and the one behind its last.
+    /// Archived files that were not given: the first entry of each, and the number after its last.
     archived: BTreeMap<u64, u64>,
     /// Archived entries that were passed over.
     unseen: Vec<Range<u64>>,
@@ -59,7 +59,7 @@ pub struct Auditor {
     broken: bool,
     /// Entries so far, by counting.
     counted: u64,
-    /// The number that the next entry should bear.
+    /// The expected number of the next entry.
     expected: u64,
     /// The first entry that did not fit by itself, until the next one is seen.
     suspect: Option<Suspect>,
@@ -78,12 +78,12 @@ struct Suspect {
 }
 
 impl Auditor {
-    /// An audit of the log in `folder`. Opens its checkpoints.
+    /// Creates an audit of the log in `folder` and opens its checkpoints.
     ///
     /// # Errors
     /// The folder cannot be read.
     pub fn new(folder: &Folder, anchor: &Anchor) -> Result<Self, LogError> {
-        // Before the first entry is read: a writer stores hashes behind their entries.
+        // Read before the first entry: a writer stores hashes after their entries.
         let leaves = || TreeFile::open(folder).and_then(|tree| tree.leaves()).unwrap_or(0);
         let promised = leaves();
         let mut findings = Vec::new();
@@ -142,7 +142,7 @@ impl Auditor {
         self
     }
 
-    /// Whether something was found already: what follows it could not be relied on.
+    /// Returns true if a finding makes all later results unreliable.
     pub fn is_over(&self) -> bool {
         !self.all && !self.report.findings.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Checking an evidence file, against what its reader pins: checkpoint, proof, keys, and the entry
+//! Checks an evidence file against the reader's pinned keys: checkpoint, proof, keys, and the entry
 //! itself.
 
 use base64::Engine as _;
@@ -17,7 +17,7 @@ use crate::key::format;
 use crate::secret::{json_fault, quoted};
 use crate::verify::rejection::chain;
 
-/// What an evidence file shows.
+/// The result of checking an evidence file.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Checked {
@@ -25,15 +25,15 @@ pub struct Checked {
     pub line: Vec<u8>,
     /// The checkpoint that the proof leads to.
     pub checkpoint: Checkpoint,
-    /// Whose word the checkpoint is.
+    /// The key that signed the checkpoint.
     pub log_key: NoteKey,
-    /// Whether that key was pinned by the reader.
+    /// True if the reader pinned that key.
     pub pinned: bool,
-    /// Whether the checkpoint was kept elsewhere, or cosigned by a witness that was pinned.
+    /// True if the reader kept the checkpoint, or a pinned witness cosigned it.
     pub anchored: bool,
     /// When a pinned witness cosigned it.
     pub witnessed: Option<Timestamp>,
-    /// How far the request could be judged again.
+    /// The parts of the request that could be judged again.
     pub judged: Judged,
     /// The time of the request, where it could be judged.
     pub asked: Option<Timestamp>,
@@ -49,7 +49,7 @@ impl Checked {
         entry::parse(&self.line).ok()
     }
 
-    /// Whether nothing contradicts anything, and nothing is missing to say so.
+    /// Returns true if the file has no contradiction and lacks nothing that a full check needs.
     pub fn is_good(&self) -> bool {
         self.fault.is_none() && self.judged.reasons.is_empty()
     }
@@ -181,7 +181,7 @@ fn clock_entry(clock: &ClockEntry, n: u64, checkpoint: &Checkpoint) -> Result<i6
     }
 }
 
-/// The entry itself.
+/// Judges the entry of the evidence file.
 fn judge(
     json: &Json,
     trust: Trust,
@@ -195,7 +195,7 @@ fn judge(
     let Event::Request(request) = &entry.event else {
         return Err("its entry tells of no request".to_owned());
     };
-    // Compared as what they say: a file may have been written again by any JSON tool.
+    // Values are compared as parsed JSON: a JSON tool may have written the file again.
     let value = |key: &serde_json::value::RawValue| {
         serde_json::from_str::<serde_json::Value>(key.get()).ok()
     };

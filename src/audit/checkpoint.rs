@@ -10,14 +10,14 @@ use super::note::{Note, NoteKey};
 use super::tree::Hash;
 use crate::key::{Sign, SignError};
 
-/// What a log says of itself at a moment.
+/// A log's statement about its size and root at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// The log's name, which is also that of its key.
+    /// The log's name, which is also the name of its key.
     pub origin: String,
     /// Entries.
     pub size: u64,
-    /// The root of the tree over them.
+    /// The root of the tree over all entries.
     pub root: Hash,
 }
 
@@ -25,16 +25,16 @@ pub struct Checkpoint {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// Not a signed note.
+    /// The text is not a signed note.
     #[error(transparent)]
     Note(#[from] super::note::NoteError),
-    /// Not three lines of origin, size and root.
+    /// The text is not three lines of origin, size and root.
     #[error("not a checkpoint: {0}")]
     Form(&'static str),
-    /// Of another log.
+    /// The checkpoint belongs to another log.
     #[error("a checkpoint of the log {found:?}, not of {wanted:?}")]
     Origin {
-        /// The origin in the note.
+        /// The origin in the checkpoint's note.
         found: String,
         /// The name of the pinned key.
         wanted: String,
@@ -48,14 +48,14 @@ impl Checkpoint {
     /// Reads the text of a note. Its signatures are not verified.
     ///
     /// # Errors
-    /// [`CheckpointError::Form`]. Lines behind the third are extensions, which say nothing here.
+    /// [`CheckpointError::Form`]. Lines after the third are extensions, which are ignored.
     pub fn of(note: &Note) -> Result<Self, CheckpointError> {
         let form = CheckpointError::Form;
         let mut lines = note.text().lines();
         let origin = lines.next().filter(|line| !line.is_empty()).ok_or(form("no origin"))?;
         let digits = lines.next().unwrap_or_default();
         let size = match digits.parse::<u64>() {
-            // One number has one spelling.
+            // A number has only one valid spelling.
             Ok(size) if size.to_string() == digits => size,
             _ => return Err(form("the size is not a number")),
         };

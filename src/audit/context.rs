@@ -1,5 +1,5 @@
-//! What a log says about itself as it goes: its format, its clock, the rules in force, and the logs
-//! before and behind it.
+//! A log's statements about itself: its format, its clock, the rules in force, and the logs before
+//! and after it.
 
 use super::entry::{Rules, Version};
 use super::finding::What;
@@ -7,11 +7,11 @@ use super::judge::Notice;
 use super::report::LogLink;
 use crate::clock::Timestamp;
 
-/// How far the time of an entry may be from that of its request, in seconds, after what the log
-/// says of its clock.
+/// Largest difference between the time of an entry and that of its request, in seconds, after
+/// correction by the log's clock entries.
 pub const CLOCK_LEEWAY: i64 = 300;
 
-/// What the entries so far have said.
+/// The state that the entries so far have established.
 #[derive(Debug)]
 pub(super) struct Context {
     version: Version,
@@ -21,19 +21,19 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Before the first entry.
+    /// Creates the state before the first entry.
     pub(super) fn new() -> Self {
         Context { version: Version::First, offset: 0, rules: None, link: LogLink::default() }
     }
 
-    /// Entries were not seen: what they said of the clock and the rules is not known. A file that is
-    /// begun while the clock is behind says so again.
+    /// Skips entries that were not seen: the clock and the rules are unknown after them. A file
+    /// that is begun while the clock is behind states the clock again.
     pub(super) fn pass_over(&mut self) {
         (self.offset, self.rules) = (0, None);
     }
 
-    /// What an entry means for those behind it, and whether it fits what those before it have
-    /// said. Gives whether its time is certain.
+    /// Applies an entry to the state, and checks it against the earlier entries. Returns true if
+    /// the entry's time is certain.
     pub(super) fn heed(
         &mut self,
         n: u64,
@@ -78,7 +78,7 @@ impl Context {
             }
             Notice::Closed(successor) => self.link.successor = Some(successor),
             Notice::Erased(_) => {}
-            // It may have been the entry about the log before this one.
+            // The erased entry may have been the one about the previous log.
             Notice::Tombstone => self.link.first_unknown |= n == 0,
         }
         Ok(true)

@@ -1,8 +1,9 @@
-//! A witness: it signs a checkpoint once it has seen that the log has only grown since the last one
-//! that it signed, and needs nothing of the log for that but the checkpoint and a proof.
+//! A witness: it signs a checkpoint only after a proof shows that the log has only grown since the
+//! checkpoint that it signed last. It needs the checkpoint and the proof, and no other part of the
+//! log.
 //!
-//! What it has signed is kept in a file of its own, by origin, and is on the disk before a
-//! signature leaves: a witness that could forget would sign two histories.
+//! The last signed checkpoint of each origin is kept in a separate file, and is on the disk before
+//! a signature is returned: a witness that forgets could sign two histories.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -34,7 +35,7 @@ const MAX_STATE: usize = 16 * 1024 * 1024;
 
 const VERSION: &str = "witness-state/1";
 
-/// What a witness is asked to sign.
+/// The body of a request to cosign a checkpoint.
 ///
 /// ```
 /// use mcpid::audit::cosign::Request;
@@ -49,9 +50,9 @@ const VERSION: &str = "witness-state/1";
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
-    /// The size that the proof begins at; `None` where there is only a checkpoint.
+    /// The size that the proof begins at; `None` if there is only a checkpoint.
     pub old: Option<u64>,
-    /// The proof of consistency.
+    /// The consistency proof (RFC 9162 section 2.1.4).
     pub proof: Vec<Hash>,
     /// The checkpoint, a signed note.
     pub note: Vec<u8>,
@@ -93,7 +94,7 @@ struct Json {
     logs: BTreeMap<String, Signed>,
 }
 
-/// What was signed last of one log.
+/// The last signed size and root of one log.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Signed {
@@ -101,7 +102,7 @@ struct Signed {
     root: String,
 }
 
-/// What a witness has signed, in a file that this process alone has for the moment.
+/// The checkpoints that a witness has signed, in a file that this process has locked.
 #[derive(Debug)]
 pub struct WitnessState {
     path: PathBuf,
@@ -141,7 +142,7 @@ impl WitnessState {
         Ok(WitnessState { path: path.to_owned(), _lock: lock, logs })
     }
 
-    /// Whether a checkpoint of this log was ever signed.
+    /// Returns true if a checkpoint of this log was ever signed.
     pub fn knows(&self, origin: &str) -> bool {
         self.logs.contains_key(origin)
     }
@@ -162,8 +163,8 @@ impl WitnessState {
     }
 }
 
-/// A witness's signature behind those of a checkpoint, once it is kept that it was given. `first`
-/// says that the witness has signed nothing of this log yet.
+/// Adds a witness's signature to a checkpoint, after its state file records it. `first` says that
+/// the witness has signed no checkpoint of this log yet.
 ///
 /// # Errors
 /// [`ProofError::Checkpoint`]; [`ProofError::Damaged`] if the log has not only grown, or the state

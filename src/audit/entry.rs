@@ -1,4 +1,4 @@
-//! Reading an entry back.
+//! The parser for entries.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ use crate::secret::quoted;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EntryError {
-    /// Not JSON of the right members, or a member that stands twice.
+    /// The line is not JSON with the right members, or a member is duplicate.
     #[error("not an audit entry")]
     EntryMembers(#[from] serde_json::Error),
     /// An entry of a version that this program does not know.
@@ -28,42 +28,41 @@ pub enum EntryError {
     Member(&'static str),
 }
 
-/// The format of an entry; later ones are greater.
+/// The version of an entry's format; later versions compare greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Version {
-    /// `audit/1`: a signer's own copy has no rules, and a clock
-    /// that stepped left no entry.
+    /// Version `audit/1`: a signer's own copy has no rules, and a clock step leaves no entry.
     First,
-    /// `audit/2`.
+    /// Version `audit/2`.
     Second,
 }
 
-/// One entry, as it stands.
+/// One entry, as read from its line.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Entry<'a> {
-    /// The version of its format.
+    /// The version of the entry's format.
     pub version: Version,
-    /// Its number, from 0.
+    /// The entry's number, from 0.
     pub n: u64,
     /// When it was appended.
     pub time: Timestamp,
-    /// What it tells of.
+    /// The event that the entry records.
     pub event: Event<'a>,
 }
 
-/// What an entry tells of.
+/// An event that an entry records.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A request.
+    /// A request and its verdict.
     Request(Box<Request<'a>>),
-    /// How many requests got no entry of their own.
+    /// Numbers of requests that have no entry.
     Dropped(Dropped),
     /// The clock of the writer stepped: the times of entries from here on are ahead of it.
     Clock(ClockStep),
-    /// The rules by which requests are judged from here on.
+    /// The rules by which later requests are judged.
     Rules(Rules),
     /// The first entry of a log that follows another one.
     After(After),
@@ -76,7 +75,7 @@ pub enum Event<'a> {
 }
 
 impl Event<'_> {
-    /// The word of the member `event`.
+    /// Returns the value of the member `event`.
     pub fn as_str(&self) -> &'static str {
         match self {
             Event::Request(_) => "request",
@@ -104,13 +103,13 @@ pub struct ClockStep {
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct After {
-    /// Its public key, NAME+HASH+KEY.
+    /// The public key of the previous log, as NAME+HASH+KEY.
     pub log_key: String,
-    /// Its last checkpoint, the signed note in base64.
+    /// The last checkpoint of the previous log: the signed note in base64.
     pub checkpoint: String,
-    /// Whether its last entry names this log; else it was abandoned.
+    /// True if the previous log's last entry names this log; otherwise it was abandoned.
     pub closed: bool,
-    /// How many logs there are before this one, by its own word.
+    /// The number of logs before the previous one, according to that log.
     pub predecessors: u64,
 }
 
@@ -118,15 +117,15 @@ pub struct After {
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Closed {
-    /// Its public key, NAME+HASH+KEY; the name is its origin.
+    /// The public key of the next log, as NAME+HASH+KEY; the name is its origin.
     pub successor: String,
 }
 
-/// A request in the log.
+/// A request as an entry records it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Request<'a> {
-    /// What became of it.
+    /// The verdict on the request.
     pub verdict: Verdict,
     /// The step that refused it, if one did.
     pub step: Option<u8>,
@@ -134,7 +133,7 @@ pub struct Request<'a> {
     pub code: Option<String>,
     /// The rules that it was judged by.
     pub rules: Option<Rules>,
-    /// What it asks for.
+    /// The MCP operation that the request asks for.
     pub mcp: Option<Mcp>,
     /// `Content-Digest` as received.
     pub digest: Option<String>,
@@ -163,28 +162,28 @@ pub struct Rules {
     /// Names that could stay uncovered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow_uncovered: Vec<String>,
-    /// The origins that requests had to be sent to; any where there is none.
+    /// Origins that requests had to be sent to. Empty: any origin.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub origins: Vec<String>,
 }
 
-/// What a request asks for.
+/// The MCP operation that a request asks for.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Mcp {
     /// The method, or `@get`, `@delete`, `@response`.
     pub method: String,
-    /// The tool, prompt, resource or task.
+    /// The name of the tool, prompt, resource or task.
     pub name: Option<String>,
 }
 
-/// A signature in the log.
+/// A signature as an entry records it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a signature")]
 #[non_exhaustive]
 pub struct Signature<'a> {
-    /// Its label.
+    /// The label of the signature.
     #[serde(borrow)]
     pub label: Cow<'a, str>,
     /// The key, as a trust file has it.
@@ -193,15 +192,15 @@ pub struct Signature<'a> {
     /// The signature base as JSON text, if it may be known.
     #[serde(default, borrow)]
     pub base: Option<&'a RawValue>,
-    /// Else its SHA-256, in base64.
+    /// The SHA-256 of the base in base64, if the base is not kept.
     #[serde(default)]
     pub base_sha256: Option<String>,
-    /// The signature, in base64.
+    /// The signature's value, in base64.
     #[serde(borrow)]
     pub signature: Cow<'a, str>,
 }
 
-/// All members that an entry may have.
+/// All members that an entry can have.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an audit entry")]
 struct EntryMembers<'a> {
@@ -255,7 +254,7 @@ pub fn parse(line: &[u8]) -> Result<Entry<'_>, EntryError> {
         FIRST_VERSION => Version::First,
         other => return Err(EntryError::Version(other.chars().take(64).collect())),
     };
-    // One moment has one spelling.
+    // A time has only one valid spelling.
     let time = match Timestamp::parse_own(json.time.as_bytes()) {
         Some(time) => time,
         None => Timestamp::parse_rfc3339(&json.time)
@@ -272,7 +271,7 @@ pub fn parse(line: &[u8]) -> Result<Entry<'_>, EntryError> {
     Ok(Entry { version, n, time, event })
 }
 
-/// What an entry tells of. Members that another event has are no part of it.
+/// Returns the event of an entry. Members of other events are refused.
 fn event(mut json: EntryMembers<'_>) -> Result<Event<'_>, EntryError> {
     let wrong = EntryError::Member("event");
     if json.event == "request" {
@@ -324,8 +323,8 @@ fn event(mut json: EntryMembers<'_>) -> Result<Event<'_>, EntryError> {
     event.filter(|_| !rest).ok_or(wrong)
 }
 
-/// The hash of the leaf that a line without its line feed stands for: that of its bytes, and for a
-/// tombstone the one that it names.
+/// Returns the leaf hash of a line without its line feed: the hash of its bytes, or the recorded
+/// hash for a tombstone.
 ///
 /// ```
 /// use mcpid::audit::{entry, tree};
@@ -343,16 +342,15 @@ pub fn leaf(line: &[u8]) -> Hash {
     tree::leaf(line)
 }
 
-/// Whether the front of a line has the member `event` with this word. Only the writer's own spelling
-/// is looked for, and nothing is read.
+/// Returns true if the front of the line contains the member `event` with this value, in the
+/// writer's own spelling. The line is not parsed.
 pub(super) fn is_about(line: &[u8], event: &str) -> bool {
     let front = line.get(..120).unwrap_or(line);
     let member = format!("\"event\":\"{event}\"");
     front.windows(member.len()).any(|part| part == member.as_bytes())
 }
 
-/// Number and time of an entry, of which nothing else is looked at: they stand in front, in one
-/// spelling.
+/// Reads only the number and time of an entry: both are at the front, with one valid spelling.
 pub(super) fn stamp(line: &[u8]) -> Option<(u64, Timestamp)> {
     let text = std::str::from_utf8(line).ok().filter(|text| text.ends_with('}'))?;
     let rest = text.strip_prefix("{\"mcpid\":\"")?;

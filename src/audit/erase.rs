@@ -1,8 +1,8 @@
-//! Erasing one entry: a court's order, a person's right.
+//! Erases one entry, for example after a court order.
 //!
-//! The log says first, in an entry under a checkpoint, that the entry is erased; then a tombstone
-//! takes its place, in the log's folder or in an archive. A process that ends between the two leaves
-//! a log that says what is still to be done, and doing it again does it.
+//! The log first records, in an entry under a checkpoint, that the entry is erased; then a
+//! tombstone replaces it, in the log's folder or in an archive. If a process ends between the two
+//! steps, a second call completes the erasure.
 
 use std::sync::Arc;
 
@@ -24,11 +24,11 @@ use crate::clock::Clock;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ErasedEntry {
-    /// The entry.
+    /// The number of the erased entry.
     pub n: u64,
     /// The entry that tells of it.
     pub by: u64,
-    /// Files in which a tombstone stands in its place.
+    /// The number of files in which a tombstone replaced the entry.
     pub files: u64,
 }
 
@@ -39,25 +39,25 @@ pub enum EraseError {
     /// The log cannot be read or written.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// The reason cannot stand in an entry.
+    /// The reason is not allowed in an entry.
     #[error("the reason {0}")]
     Reason(&'static str),
     /// There is no such entry.
     #[error("the log has no entry {0}")]
     NoEntry(u64),
-    /// Only requests are erased: the others have no personal data, and the log cannot be read
-    /// without them.
+    /// The entry is not about a request: other entries have no personal data, and the log cannot be
+    /// read without them.
     #[error("entry {n} is not about a request but about {event:?}: only requests can be erased")]
     NoRequest {
-        /// The entry.
+        /// The number of the entry.
         n: u64,
-        /// What it is about.
+        /// The event that the entry records.
         event: &'static str,
     },
-    /// It was erased before.
+    /// The entry was erased before.
     #[error("entry {n} was erased before, as entry {by} says")]
     Already {
-        /// The entry.
+        /// The number of the entry.
         n: u64,
         /// The entry that tells of it.
         by: u64,
@@ -84,7 +84,7 @@ pub fn erase(
         return Err(EraseError::NoEntry(n));
     }
     writer.checkpoint()?;
-    // An entry that tells of it already may lie in any file behind it.
+    // An entry that records the erasure may be in any later file.
     if let Some(unseen) = archived::unseen(folder)?.iter().find(|range| range.end > n) {
         return Err(LogError::Archived(unseen.start.max(n)).into());
     }
@@ -131,13 +131,13 @@ pub fn erase(
     for copy in &copies {
         put(copy, &erasure)?;
     }
-    // Only now may another process write.
+    // From here on another process may write.
     drop(writer);
     let files = u64::try_from(copies.len()).unwrap_or(u64::MAX);
     Ok(ErasedEntry { n, by, files })
 }
 
-/// The files that hold entry `n`: one, and a packed copy where a process ended while it archived.
+/// One; two if archiving was interrupted and left a packed copy.
 fn copies(folder: &Folder, n: u64) -> Result<Vec<EntryFile>, LogError> {
     let files = archived::entry_files(folder)?;
     let at = files.partition_point(|file| file.first <= n);
@@ -154,8 +154,8 @@ fn copies(folder: &Folder, n: u64) -> Result<Vec<EntryFile>, LogError> {
     Ok(copies)
 }
 
-/// Checks that the line is the one under the latest checkpoint: what was changed is not erased, it is
-/// a trace.
+/// Checks that the line is the one under the latest checkpoint: a changed entry is a trace of
+/// tampering and is not erased.
 fn check(
     folder: &Folder,
     n: u64,

@@ -1,14 +1,14 @@
-//! What is left of an entry that was erased: a tombstone in its place, which has the hash of its
-//! leaf, and an entry at the end of the log that tells of the erasure.
+//! The remains of an erased entry: a tombstone that keeps its leaf hash, and an entry at the end of
+//! the log that records the erasure.
 //!
 //! ```text
 //! {"mcpid":"audit/2","n":17,"time":"…","event":"tombstone","tombstone":{"leaf":"BASE64"}}
 //! {"mcpid":"audit/2","n":42,"time":"…","event":"erased","erased":{"n":17,"time":"…","leaf":"BASE64","reason":"…"}}
 //! ```
 //!
-//! The tree keeps the hash of the erased line, so that every proof over the other entries holds as
-//! before. A tombstone lies under no checkpoint: only the entry that tells of it makes an erasure of
-//! what is otherwise a removal.
+//! The tree keeps the hash of the erased line, so that every proof over the other entries stays
+//! valid. A tombstone is under no checkpoint: without the entry that records the erasure, it counts
+//! as a removal.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,7 +21,7 @@ use crate::clock::Timestamp;
 /// Bytes of a reason at most.
 pub const MAX_REASON: usize = 1_000;
 
-/// What an entry tells of another one that was erased.
+/// The record of an erasure in an entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "ErasureMembers", into = "ErasureMembers")]
 #[non_exhaustive]
@@ -30,13 +30,13 @@ pub struct Erasure {
     pub n: u64,
     /// The time of the erased entry.
     pub time: Timestamp,
-    /// The hash of its leaf (RFC 9162 section 2.1.1).
+    /// The leaf hash of the erased entry (RFC 9162 section 2.1.1).
     pub leaf: Hash,
     /// Why it was erased, in the words of the log's keeper.
     pub reason: String,
 }
 
-/// What stands in the place of an erased entry.
+/// The line that replaces an erased entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "TombstoneMembers", into = "TombstoneMembers")]
 #[non_exhaustive]
@@ -65,7 +65,7 @@ impl TryFrom<ErasureMembers> for Erasure {
 
     fn try_from(members: ErasureMembers) -> Result<Self, Self::Error> {
         let time = Timestamp::parse_rfc3339(&members.time).ok();
-        // One moment has one spelling.
+        // A time has only one valid spelling.
         let time = time.filter(|time| time.to_string() == members.time).ok_or("its time")?;
         let leaf = leaf_of(&members.leaf).ok_or("its leaf")?;
         check_reason(&members.reason)?;
@@ -134,14 +134,14 @@ impl Erasure {
         Record::event("erased", self)
     }
 
-    /// The line that stands in the place of the erased entry, with its line feed.
+    /// Returns the line that replaces the erased entry, with its line feed.
     pub(super) fn tombstone(&self) -> Vec<u8> {
         Tombstone { leaf: self.leaf }.line(self.n, self.time)
     }
 }
 
 impl Tombstone {
-    /// The one spelling of a tombstone, with its line feed.
+    /// Returns the only valid spelling of a tombstone, with its line feed.
     pub(super) fn line(&self, n: u64, time: Timestamp) -> Vec<u8> {
         let mut line = Vec::with_capacity(160);
         Record::event("tombstone", self).line(n, &time.to_string(), &mut line);

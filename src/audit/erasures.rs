@@ -12,7 +12,7 @@ use super::segment;
 use super::tree::Hash;
 use crate::clock::Timestamp;
 
-/// The entry that tells of the erasure of entry `n`, and what it tells.
+/// Finds the entry that records the erasure of entry `n`. Returns its number and the record.
 ///
 /// # Errors
 /// The log cannot be read.
@@ -32,17 +32,17 @@ pub(super) fn told_of(folder: &Folder, n: u64) -> Result<Option<(u64, Erasure)>,
     Ok(None)
 }
 
-/// What the entries so far have said about erasures.
+/// The erasures in the entries so far.
 #[derive(Debug, Default)]
 pub(super) struct Erasures {
-    /// Tombstones of which no entry has told yet: time and leaf of the erased entry.
+    /// Tombstones without an erasure record yet: time and leaf hash of the erased entry.
     open: BTreeMap<u64, (Timestamp, Hash)>,
-    /// Erased entries of which one entry has told.
+    /// Erased entries that have an erasure record.
     told: BTreeSet<u64>,
 }
 
 impl Erasures {
-    /// A tombstone stands in the place of entry `n`.
+    /// Notes that a tombstone replaces entry `n`.
     pub(super) fn meet(&mut self, n: u64, time: Timestamp, leaf: Hash) {
         self.open.insert(n, (time, leaf));
     }
@@ -79,7 +79,7 @@ impl Erasures {
         }
     }
 
-    /// The tombstones of which no entry has told.
+    /// Returns the tombstones without an erasure record.
     pub(super) fn untold(&self) -> impl Iterator<Item = u64> {
         self.open.keys().copied()
     }

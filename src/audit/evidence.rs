@@ -1,9 +1,9 @@
-//! The signatures of a request as they are written down: label, key, base and signature.
+//! The signatures of a request as an entry records them: label, key, base and signature.
 //!
-//! Of the head only `Host`, the signature fields, `Content-Digest` and what the profile `mcp`
-//! covers are kept, so that no `Authorization`, `DPoP` or `Cookie` gets into a file that is handed
-//! to others. A signature over anything else is kept as the hash of its base: what is hashed
-//! cannot be read, and cannot be judged again either.
+//! Of the head, only `Host`, the signature fields, `Content-Digest` and the fields that the profile
+//! `mcp` covers are kept, so that no `Authorization`, `DPoP` or `Cookie` enters a file that is
+//! given to others. For a signature that covers other fields only the hash of its base is kept: its
+//! base cannot be read or judged again.
 
 use std::sync::LazyLock;
 
@@ -22,7 +22,7 @@ use crate::verify::HeldSignature;
 /// The signatures of a request that hold, written down before the body is judged.
 #[derive(Clone, Debug)]
 pub struct Evidence {
-    /// As JSON objects, with a comma between two of them.
+    /// JSON objects, separated by commas.
     pub(super) signatures: Vec<u8>,
     /// The first of the signatures, which no other request has.
     first: Option<[u8; 64]>,
@@ -73,7 +73,7 @@ fn jwk(key: &PublicKey) -> RecordedKey<'_> {
 
 fn standing(entry: &Trusted) -> RecordedStanding<'_> {
     let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
-    // Of several files' lists every one must pass, which one list cannot say.
+    // A key in several trust files must pass each file's list, which one list cannot express.
     let allow = match entry.allow() {
         [one] => one.iter().map(ToString::to_string).collect(),
         _ => Vec::new(),
@@ -139,7 +139,7 @@ impl Evidence {
         );
     }
 
-    /// What salts are bound to.
+    /// Returns the value that salts are bound to.
     pub(super) fn binding(&self) -> String {
         self.first.map(|signature| STANDARD.encode(signature)).unwrap_or_default()
     }
@@ -152,13 +152,14 @@ fn keyid(base: &str) -> Option<&str> {
     (!id.contains('\\')).then_some(id)
 }
 
-/// Whether a signature over `base` covers what is not kept. Each line of a base begins with the
-/// name of a component in quotation marks (RFC 9421 section 2.5); what does not is not kept.
+/// Returns true if a signature over `base` covers data that is not kept. Each line of a base begins
+/// with the name of a component in quotation marks (RFC 9421 section 2.5); any other line counts as
+/// not kept.
 fn is_opaque(head: &Head<'_>, base: &str) -> bool {
     let absolute = matches!(head.target(), RequestTarget::Absolute(_));
     base.lines().any(|line| {
         match line.strip_prefix('"').and_then(|line| line.split_once('"')) {
-            // A line keeps the target, but not in which form it stood on the request line.
+            // The log keeps the target, but not its form on the request line.
             Some(("@request-target", _)) => absolute,
             Some((name, _)) => !name.starts_with('@') && !is_kept(name),
             None => true,
@@ -166,15 +167,15 @@ fn is_opaque(head: &Head<'_>, base: &str) -> bool {
     })
 }
 
-/// Whether a field is written down (DESIGN section 10).
+/// Returns true if the log keeps this field.
 pub(super) fn is_kept(name: &str) -> bool {
     static MCP: LazyLock<Profile> = LazyLock::new(Profile::mcp);
     matches!(name, "host" | "content-digest" | "signature-input" | "signature")
         || MCP.covers_if_carried(name)
 }
 
-/// Writes `value` behind what `out` holds. Strings, numbers and lists of such always make JSON, and
-/// there is always room behind a vector.
+/// Appends `value` to `out` as JSON. Strings, numbers and lists of these always serialize, and a
+/// write to a vector cannot fail.
 pub(super) fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
     let _ = serde_json::to_writer(out, value);
 }

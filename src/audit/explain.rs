@@ -1,5 +1,5 @@
-//! What a reader of one entry has to be told besides the verdict: what the signature covers, what it
-//! says of itself, and what is only the log's word.
+//! An explanation of one entry beside the verdict: what its signature covers, what the signature
+//! states, and which facts only the log claims.
 
 use super::entry::Request;
 use crate::base::header;
@@ -11,24 +11,24 @@ use crate::verify::covered;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Explanation {
-    /// The label of the signature.
+    /// The signature's label.
     pub label: String,
     /// The components that it covers, as reports name them.
     pub covered: Vec<String>,
-    /// What of the kept request it does not cover.
+    /// Parts of the kept request that the signature does not cover.
     pub claimed: Vec<String>,
     /// When it says that it was made.
     pub created: Option<Timestamp>,
     /// When it says that it ends.
     pub expires: Option<Timestamp>,
-    /// Its one-time value.
+    /// The signature's `nonce`.
     pub nonce: Option<String>,
-    /// What it says it is for.
+    /// The signature's `tag`: its stated purpose.
     pub tag: Option<String>,
 }
 
-/// Reads what the signature of an entry at `place` says, counted from 0; `None` if there is none.
-/// Nothing is verified.
+/// Reads the signature of an entry at index `place`, from 0; `None` if there is none. Nothing is
+/// verified.
 pub fn explain(request: &Request<'_>, place: usize) -> Option<Explanation> {
     let told = request.signatures.get(place)?;
     let line = line::read(request.request.get().as_bytes()).ok()?;

@@ -19,14 +19,14 @@ pub enum LogError {
     /// The operating system says no.
     #[error("cannot {act} {}", path.display())]
     Io {
-        /// `read`, `write`, `make`, `lock`.
+        /// The operation: `read`, `write`, `make` or `lock`.
         act: &'static str,
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The cause from the operating system.
         source: Arc<io::Error>,
     },
-    /// No folder, or none that `audit init` has made.
+    /// The folder does not exist, or `audit init` did not make it.
     #[error("{} is not the folder of an audit log", .0.display())]
     NotALog(PathBuf),
     /// There is a log already.
@@ -35,7 +35,7 @@ pub enum LogError {
     /// A folder or file that others than its owner can change.
     #[error("{} can be changed by others than its owner: its mode is {mode:04o}", path.display())]
     TooOpen {
-        /// The folder or file.
+        /// The path of the folder or file.
         path: PathBuf,
         /// The permission bits.
         mode: u32,
@@ -52,9 +52,9 @@ pub enum LogError {
     /// A folder or file that cannot be an archive of this log.
     #[error("{} cannot be used as an archive of this log: {why}", path.display())]
     Archive {
-        /// The folder or file.
+        /// The path of the folder or file.
         path: PathBuf,
-        /// What does not fit.
+        /// The reason why the key does not fit.
         why: String,
     },
     /// The log's key cannot be read.
@@ -66,18 +66,18 @@ pub enum LogError {
     /// The log's key does not sign.
     #[error("the key of the log does not sign")]
     Sign(#[source] Arc<SignError>),
-    /// The files are not what was written.
+    /// The files differ from those that the log's writer wrote.
     #[error("the log in {} was changed: {why}", path.display())]
     Changed {
-        /// The folder.
+        /// The path of the folder.
         path: PathBuf,
-        /// What does not fit.
+        /// The difference that was found.
         why: String,
     },
-    /// Its last entry names the log that follows it.
+    /// The log is closed: its last entry names the log that follows it.
     #[error("the log in {} is closed: {successor} follows it", path.display())]
     Followed {
-        /// The folder.
+        /// The path of the folder.
         path: PathBuf,
         /// The key of the log that follows.
         successor: String,
@@ -85,12 +85,12 @@ pub enum LogError {
     /// Witnesses have signed another history of it.
     #[error("the log in {} is not continued: {why}", path.display())]
     Contradicted {
-        /// The folder.
+        /// The path of the folder.
         path: PathBuf,
-        /// What a witness shows.
+        /// The contradiction that a witness shows.
         why: String,
     },
-    /// One entry takes more than a line may have.
+    /// The entry is longer than the limit for a line.
     #[error("the entry is {0} bytes long, {max} at most", max = MAX_LINE)]
     TooLarge(usize),
     /// More entries wait than the disk can take.
@@ -109,7 +109,7 @@ impl LogError {
         LogError::Io { act, path: path.to_owned(), source: Arc::new(source) }
     }
 
-    /// Whether there is no such file.
+    /// Returns true if the file does not exist.
     pub(super) fn is_not_found(&self) -> bool {
         matches!(self, LogError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::fault::LogError;
 use crate::key::store;
 
-/// How long another writer is waited for.
+/// Longest wait for another writer's lock.
 const LOCK_WAIT: Duration = Duration::from_millis(500);
 
 /// Opens a regular file of the log for reading.
@@ -43,7 +43,8 @@ fn open_regular(
     let wrong = |e| LogError::io(act, path, e);
     let not_regular =
         || wrong(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-    // Looked at before, for the message, and behind: only what was opened counts.
+    // The path is checked before opening only for a better message; the check of the opened file
+    // decides.
     if fs::symlink_metadata(path).is_ok_and(|about| !about.is_file()) {
         return Err(not_regular());
     }
@@ -61,10 +62,10 @@ fn open_regular(
     }
 }
 
-/// The content of a file of at most `limit` bytes; `None` where there is no such file.
+/// Reads a file of at most `limit` bytes; `None` if the file does not exist.
 ///
 /// # Errors
-/// As [`read`]; a longer one is an error too.
+/// The same as for [`read`]; a longer file is an error too.
 pub(super) fn small(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, LogError> {
     let file = match read(path) {
         Ok(file) => file,
@@ -97,7 +98,7 @@ pub(super) fn replace(
     let wrong = |e| LogError::io("write", path, e);
     let folder = store::folder_of(path);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // One name: what a process that ended has left of it goes with the next try.
+    // The name is fixed, so that the next try replaces the rest that an ended process left.
     let temporary = folder.join(format!(".{name}.tmp"));
     match fs::remove_file(&temporary) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(wrong(e)),
@@ -128,10 +129,10 @@ pub(super) fn sync_folder(path: &Path) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Whether `path` still names the file that is open, and how long that is.
+/// Returns the length of the open `file` if `path` still names it.
 ///
 /// # Errors
-/// Neither can be looked at.
+/// The file or the path cannot be examined.
 pub(super) fn is_same(file: &File, path: &Path) -> io::Result<Option<u64>> {
     let (open, named) = (file.metadata()?, fs::symlink_metadata(path)?);
     #[cfg(unix)]
@@ -170,7 +171,7 @@ pub(super) fn lock_holder(file: &File) -> Option<u32> {
     {
         use std::os::unix::fs::MetadataExt as _;
         let inode = format!(":{}", file.metadata().ok()?.ino());
-        // `1: FLOCK  ADVISORY  WRITE 4711 08:01:131073 0 EOF` (proc_locks(5))
+        // A line has the form `1: FLOCK  ADVISORY  WRITE 4711 08:01:131073 0 EOF` (proc_locks(5))
         let locks = fs::read_to_string("/proc/locks").ok()?;
         let mut holders = locks.lines().filter_map(|line| {
             let mut fields = line.split_whitespace().skip(1);
@@ -180,7 +181,7 @@ pub(super) fn lock_holder(file: &File) -> Option<u32> {
             is_ours.then(|| pid.parse().ok()).flatten()
         });
         let first = holders.next();
-        // Two folders of this number lie on different devices: which is meant is not known.
+        // If two holders match this inode number on different devices, the right one is unknown.
         first.filter(|_| holders.next().is_none())
     }
     #[cfg(not(target_os = "linux"))]

@@ -1,26 +1,26 @@
-//! What an auditor finds, in words.
+//! Findings of an auditor, as text.
 
 use std::fmt;
 
-/// What was done to a log.
+/// The kind of change that was made to a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum What {
-    /// An entry is not what it was, or never was one.
+    /// An entry was changed, or is not a valid entry.
     Changed,
-    /// Entries and all their hashes are not those of a checkpoint.
+    /// Entries and all their hashes differ from those of a checkpoint.
     Rewritten,
     /// Entries are not there.
     Removed,
-    /// Two entries stand in each other's place.
+    /// Two entries changed places.
     Swapped,
-    /// An entry stands a second time.
+    /// An entry is in the log twice.
     Repeated,
     /// There is one too many.
     Inserted,
     /// Entries at the end are not there.
     Truncated,
-    /// The time of an entry is before that of an earlier one.
+    /// The time of an entry is earlier than that of a previous entry.
     Clock,
     /// A nonce was used twice.
     Replayed,
@@ -37,7 +37,7 @@ pub enum What {
 }
 
 impl What {
-    /// One word, for programs.
+    /// Returns a stable name for programs.
     pub fn as_str(self) -> &'static str {
         match self {
             What::Changed => "changed",
@@ -62,11 +62,11 @@ impl What {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What was done.
+    /// The kind of change.
     pub what: What,
-    /// To which entry, or from which on.
+    /// The number of the changed entry, or of the first one.
     pub n: Option<u64>,
-    /// How that is seen. May hold text from the log: escape it on a terminal.
+    /// The evidence for the finding. May contain text from the log: escape it on a terminal.
     pub why: String,
 }
 
@@ -93,8 +93,8 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What was done to an entry that does not fit at `place`, by the number that it bears and the one
-/// that the next entry bears; and whether the entries behind it stand at other places because of it.
+/// Diagnoses an entry that does not fit at `place`, by its own number and that of the next entry.
+/// The second value is true if later entries are displaced by the change.
 pub(super) fn of_a_misfit(
     place: u64,
     (n, next): (Option<u64>, Option<u64>),

@@ -1,4 +1,4 @@
-//! The folder of a log: what lies in it, who may change it, and how it is made.
+//! The folder of a log: its files, its permissions, and its creation.
 //!
 //! ```text
 //! log-key.json               the log's private key, a keyfile whose name is the log's origin
@@ -13,8 +13,8 @@
 //! refused.jsonl              requests of strangers: capped, no part of the tree
 //! ```
 //!
-//! The one process that writes holds a lock on the folder itself and on the newest file of entries,
-//! so that no file has to be there for it, and removing one changes nothing.
+//! The one process that writes holds a lock on the folder itself and on the newest file of entries.
+//! No separate lock file exists that another process could remove.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -33,11 +33,11 @@ use crate::key::{SecretKey, Sign};
 
 const KEY: &str = "log-key.json";
 pub(super) const PUBLIC: &str = "log-key.pub";
-/// How the name of a file of entries ends.
+/// The end of the name of a file of entries.
 const SEGMENT: &str = ".jsonl";
-/// How the name of a packed file of entries ends.
+/// The end of the name of a packed file of entries.
 pub(super) const PACKED: &str = ".jsonl.gz";
-/// How the name of a note ends that stands in the place of an archived file of entries.
+/// The end of the name of the note that replaces an archived file of entries.
 const STUB: &str = ".archived";
 
 /// The name of the file for the entries from `first` on.
@@ -45,7 +45,7 @@ pub(super) fn file_name(first: u64, end: &str) -> String {
     format!("entries-{first:012}{end}")
 }
 
-/// The files of a folder whose name is that of entries and has this end, in order.
+/// Lists the files of a folder that are named as files of entries with this ending, in order.
 ///
 /// # Errors
 /// The folder cannot be read.
@@ -58,7 +58,7 @@ pub(super) fn numbered(folder: &Path, end: &str) -> Result<Vec<(u64, PathBuf)>, 
         let number =
             name.to_str().and_then(|name| name.strip_prefix("entries-")?.strip_suffix(end));
         if let Some(first) = number.and_then(|number| number.parse::<u64>().ok())
-            // One number, one name: two files for one place would be a choice.
+            // A number has only one valid name: two files for one position would be ambiguous.
             && *file_name(first, end) == *name
         {
             found.push((first, entry.path()));
@@ -68,7 +68,7 @@ pub(super) fn numbered(folder: &Path, end: &str) -> Result<Vec<(u64, PathBuf)>, 
     Ok(found)
 }
 
-/// Where a log lies.
+/// The location of a log.
 ///
 /// ```
 /// use mcpid::audit::{Folder, LogError};
@@ -104,10 +104,10 @@ impl std::fmt::Debug for LogKey {
 }
 
 impl Folder {
-    /// A folder that is there. Nothing in it is read yet.
+    /// Refers to an existing folder. No file in it is read yet.
     ///
     /// # Errors
-    /// [`LogError::NotALog`] where there is no folder.
+    /// [`LogError::NotALog`] if the folder does not exist.
     pub fn at(path: impl Into<PathBuf>) -> Result<Self, LogError> {
         let path = path.into();
         match fs::metadata(&path) {
@@ -184,7 +184,7 @@ impl Folder {
         &self.path
     }
 
-    /// The log's key.
+    /// Reads the log's key.
     ///
     /// # Errors
     /// [`LogError::NotALog`], [`LogError::Key`], [`LogError::KeyUnfit`].
@@ -220,7 +220,7 @@ impl Folder {
         text.trim_end().parse().map_err(|_| LogError::KeyUnfit("log-key.pub is not one"))
     }
 
-    /// Checks that only the owner can change what is in the folder.
+    /// Checks that only the owner can change the files in the folder.
     ///
     /// # Errors
     /// [`LogError::TooOpen`].
@@ -317,7 +317,8 @@ impl Folder {
         self.path.join(name)
     }
 
-    /// Whether there is room for entries: writes a file that is no part of the log, and removes it.
+    /// Checks that the disk has room for entries: writes a file that is no part of the log, and
+    /// removes it.
     pub(super) fn probe(&self) -> Result<(), LogError> {
         let path = self.file("probe");
         let mut file =
@@ -327,19 +328,19 @@ impl Folder {
         written.and(removed).map_err(|e| LogError::io("write", &path, e))
     }
 
-    /// The latest checkpoint, as it stands in its file; `None` where there is none.
+    /// Reads the latest checkpoint, byte for byte; `None` if there is none.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The file cannot be read.
     pub fn latest(&self) -> Result<Option<Vec<u8>>, LogError> {
         files::small(&self.checkpoint(), note::MAX_NOTE)
     }
 
-    /// The newest checkpoint that a quorum has cosigned, as it stands in its file; `None` where there
-    /// is none. The cosignatures are not verified here.
+    /// Reads the newest checkpoint that a quorum has cosigned, byte for byte; `None` if there is
+    /// none. The cosignatures are not verified here.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The file cannot be read.
     pub fn latest_cosigned(&self) -> Result<Option<Vec<u8>>, LogError> {
         files::small(&self.cosigned(), note::MAX_NOTE)
     }

@@ -1,4 +1,4 @@
-//! That a log only grows: between two checkpoints, and what a witness is given to see it.
+//! Proofs that a log only grew between two checkpoints, and their form for a witness.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,38 +10,38 @@ use super::proof::ProofError;
 use super::segment::TreeFile;
 use super::tree::{self, Hash};
 
-/// Two checkpoints of a log, between which it has only grown.
+/// Two checkpoints of a log, with a proof that the log only grew between them.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Growth {
-    /// The older one.
+    /// The older checkpoint.
     pub old: Checkpoint,
-    /// The newer one.
+    /// The newer checkpoint.
     pub new: Checkpoint,
-    /// The proof (RFC 9162 section 2.1.4).
+    /// The consistency proof (RFC 9162 section 2.1.4).
     pub proof: Vec<Hash>,
 }
 
 impl Growth {
-    /// What a witness is sent to see it: the body of an `add-checkpoint` request (C2SP
-    /// `tlog-witness`), with the newer checkpoint as it was signed.
+    /// Returns the proof as the body of an `add-checkpoint` request (C2SP `tlog-witness`), with the
+    /// newer checkpoint as it was signed.
     pub fn request(&self, new: &str) -> String {
         request(self.old.size, &self.proof, new)
     }
 }
 
-/// The body of an `add-checkpoint` request: the size that the proof begins at, its hashes, an empty
-/// line and the checkpoint `new` as it was signed.
+/// Returns the body of an `add-checkpoint` request: the size that the proof begins at, its hashes,
+/// an empty line and the checkpoint `new` as it was signed.
 pub(super) fn request(old: u64, proof: &[Hash], new: &str) -> String {
     let proof: String = proof.iter().map(|hash| STANDARD.encode(hash) + "\n").collect();
     format!("old {old}\n{proof}\n{new}")
 }
 
-/// Whether the log between two checkpoints has only grown, by the hashes that it stores.
+/// Proves from the stored hashes that the log only grew between two checkpoints.
 ///
 /// # Errors
-/// [`ProofError::Checkpoint`], [`ProofError::Log`]; [`ProofError::Damaged`] where it has not, or
-/// its hashes do not show it.
+/// [`ProofError::Checkpoint`], [`ProofError::Log`]; [`ProofError::Damaged`] if it did not only
+/// grow, or its hashes do not prove it.
 pub fn consistent(
     folder: &Folder,
     log_key: &NoteKey,

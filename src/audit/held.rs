@@ -15,28 +15,28 @@ use crate::verify::rejection::chain;
 /// A checkpoint to be held against the tree, and whose word it is.
 pub(super) struct Held {
     pub(super) checkpoint: Checkpoint,
-    /// It was kept elsewhere, and is the log's.
+    /// True if the auditor kept the checkpoint and the log's key signed it.
     pub(super) kept: bool,
-    /// It stands among the log's own.
+    /// True if the checkpoint is in the log's own file.
     pub(super) own: bool,
     /// When the witnesses that count had cosigned it.
     pub(super) witnessed: Option<Timestamp>,
 }
 
-/// The checkpoints of a log. Those of the log itself are read as they are needed: there may be one
-/// for every minute of ten years.
+/// The checkpoints of a log. The log's own checkpoints are read one at a time: ten years can have
+/// one for every minute.
 pub(super) struct Checkpoints {
-    /// What is pinned, without the checkpoints that were kept.
+    /// The auditor's anchor, without the kept checkpoints.
     anchor: Anchor,
     notes: Notes,
-    /// The next of the log's own.
+    /// The next checkpoint from the log's own file.
     next: Option<Held>,
-    /// How many were read.
+    /// The number of checkpoints that were read.
     count: u64,
     /// The file of the latest one, until it was met among all of them.
     latest: Option<Vec<u8>>,
     latest_size: u64,
-    /// By size; several may be of one.
+    /// Kept checkpoints by size; several can have the same size.
     kept: BTreeMap<u64, Vec<Held>>,
 }
 
@@ -47,7 +47,8 @@ impl Checkpoints {
         anchor: &Anchor,
         mut fault: impl FnMut(String),
     ) -> Result<Self, LogError> {
-        // The latest is read first: what a writer adds meanwhile stands behind it then.
+        // The latest checkpoint is read first: the file then contains all that a writer adds
+        // meanwhile.
         let latest = folder.latest().unwrap_or_else(|error| {
             fault(format!("the latest checkpoint: {}", chain(&error)));
             None
@@ -127,7 +128,7 @@ impl Checkpoints {
                     fault(format!("{place} is over less than the one before"));
                 }
                 Ok(held) => self.next = Some(held),
-                // One is enough: a file of nothing but these is as long as its writer likes.
+                // One fault is enough: a file with only unreadable notes can have any length.
                 Err(why) => fault(format!("{place}: {why}")),
             }
         }
@@ -156,15 +157,15 @@ impl Checkpoints {
         self.latest_size.max(next).max(kept)
     }
 
-    /// Reads all that is left: the largest size beyond what was met, and whether that one was kept
-    /// elsewhere.
+    /// Reads all remaining checkpoints. Returns the largest size beyond those already met, and
+    /// whether the auditor kept that checkpoint.
     pub(super) fn rest(&mut self, mut fault: impl FnMut(String)) -> Option<(u64, bool)> {
         let mut most = self.latest_size;
         while let Some(next) = self.next.take() {
             most = most.max(next.checkpoint.size);
             self.step(next.checkpoint.size, &mut fault);
         }
-        // It is written to the file of all of them first.
+        // The writer adds a checkpoint to the file of all checkpoints first.
         if self.latest.is_some() {
             fault("the latest checkpoint is not in the file of all of them".to_owned());
         }
@@ -175,14 +176,14 @@ impl Checkpoints {
         }
     }
 
-    /// Whether a checkpoint was being written at the end.
+    /// Returns true if the last checkpoint is incomplete.
     pub(super) fn is_unfinished(&self) -> bool {
         !self.notes.rest.is_empty()
     }
 }
 
 impl Held {
-    /// Whether the word of others than the log's keeper stands for it.
+    /// Returns true if a party other than the log's keeper confirms the checkpoint.
     pub(super) fn is_anchor(&self) -> bool {
         self.kept || self.witnessed.is_some()
     }

@@ -1,4 +1,4 @@
-//! An open log: a handle that many requests share, and the thread behind it.
+//! An open log: a handle that many requests share, and the thread that writes.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,9 +19,9 @@ use crate::message::Head;
 use crate::verify::Statement;
 use crate::work_queue::{QueueWorker, QueuedTask, Taken, lock};
 
-/// How often the writer looks whether a checkpoint is due while no entry comes.
+/// Interval at which an idle writer checks if a checkpoint is due.
 const CHECKPOINT_CHECK: Duration = Duration::from_millis(500);
-/// How often the writer tries whether entries can be written again.
+/// Interval at which the writer retries after a failed write.
 const RETRY: Duration = Duration::from_secs(2);
 
 /// A log that this process writes. Clones are the same log; when the last one is dropped, what
@@ -54,11 +54,10 @@ struct LogNumbers {
 }
 
 impl Log {
-    /// Opens the log in `folder` for writing, which only one process can.
+    /// Opens the log in `folder` for writing; only one process can have it open.
     ///
     /// # Errors
-    /// [`LogError`]: no log, another writer, files that are not what was written, or that others
-    /// can change.
+    /// [`LogError`]: no log, another writer, changed files, or files that others can change.
     pub fn open(
         folder: Folder,
         settings: Settings,
@@ -86,17 +85,17 @@ impl Log {
         Ok(Log { shared: Arc::new(SharedLog { queue, refused, numbers, key, clock, path }) })
     }
 
-    /// Appends an entry, and waits without blocking until it counts as written. Its number.
+    /// Appends an entry, and waits without blocking until it is safely written. Returns its number.
     ///
     /// # Errors
-    /// [`LogError`]; then it may or may not stand in the log, and nothing may be done that rests
-    /// on it.
+    /// [`LogError`]; then it is uncertain if the log has the entry, and the request must not be
+    /// executed.
     pub async fn append(&self, record: Record) -> Result<u64, LogError> {
         self.check()?;
         entry_queue::put(&self.shared.queue, record)?.await
     }
 
-    /// As [`Log::append`], blocking this thread.
+    /// Appends an entry like [`Log::append`], but blocks this thread.
     ///
     /// # Errors
     /// As [`Log::append`].
@@ -151,7 +150,7 @@ impl Log {
         }
     }
 
-    /// The public half of the log's key.
+    /// Returns the public half of the log's key.
     pub fn key(&self) -> &NoteKey {
         &self.shared.key.note
     }
@@ -177,8 +176,8 @@ impl Log {
         self.check().err().or_else(|| self.shared.queue.work().trouble())
     }
 
-    /// Refused requests that were only counted: those of strangers, and those sent again and again,
-    /// beyond what is noted of them.
+    /// Returns the number of refused requests that were only counted: requests of strangers and
+    /// repeated requests, beyond the limit of the file of refused requests.
     pub fn unnoted(&self) -> u64 {
         let numbers = &self.shared.numbers;
         let unsaid = numbers.unsaid.load(Ordering::Relaxed);
@@ -203,7 +202,7 @@ impl std::fmt::Debug for Log {
     }
 }
 
-/// What the thread that writes remembers between batches.
+/// The state of the writing thread between batches.
 struct LogWriting {
     refused: Arc<Mutex<Refused>>,
     numbers: Arc<LogNumbers>,
@@ -239,7 +238,8 @@ impl LogWriting {
                 self.count(&mut writer);
             }
             if writer.is_checkpoint_due() {
-                // What fails here fails again before the next entry, which is then refused.
+                // A checkpoint that fails here fails again before the next entry, which is then
+                // refused.
                 let _ = writer.checkpoint();
             }
         }
@@ -266,12 +266,12 @@ impl LogWriting {
             };
             worker.queue().answer(entry, answer);
         }
-        // Also after a batch that was late: its requests were told that the log is slow, and now it
-        // may be fast again.
+        // This also runs after a late batch: its requests got the error that the log is slow, and
+        // the log may be fast again.
         worker.queue().work().set_trouble(numbers.map(drop));
     }
 
-    /// Makes an entry of what was counted since the last one.
+    /// Writes an entry with the numbers that were counted since the last one.
     fn count(&mut self, writer: &mut LogWriter) {
         self.counted = Instant::now();
         let mut refused = lock(&self.refused);
@@ -289,7 +289,7 @@ impl LogWriting {
             self.told = gaps;
             return;
         }
-        // Not forgotten: counted with the next.
+        // The count stays, and goes into the next entry.
         counts.gaps = 0;
         lock(&self.refused).counts.add(&counts);
     }

@@ -10,12 +10,12 @@ use super::folder::Folder;
 use super::segment::Lines;
 
 impl Folder {
-    /// Whether this process could write the log, as far as that shows without changing anything:
-    /// its key, its permissions, its files, and the latest checkpoint. Whether another process
-    /// writes it at present is the answer.
+    /// Checks if this process could write the log, without changing anything: its key, its
+    /// permissions, its files, and the latest checkpoint. Returns true if another process writes
+    /// the log at present.
     ///
     /// # Errors
-    /// As [`Log::open`](super::Log::open), for what would keep it from opening this log.
+    /// The same as for [`Log::open`](super::Log::open), if it would prevent opening this log.
     pub fn look(&self) -> Result<bool, LogError> {
         self.check()?;
         let key = self.key()?;

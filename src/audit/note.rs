@@ -25,16 +25,16 @@ pub const MAX_NOTE: usize = 64 * 1024;
 /// Signatures that a note may have at most.
 const MAX_SIGNATURES: usize = 64;
 
-/// What stands before a signature.
+/// The text before each signature line.
 const DASH: &str = "\u{2014} ";
 
-/// What a key of a note signs.
+/// The kind of statement that a note's key signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The text itself: the key of a log.
+    /// A log's key: it signs the text itself.
     Log = 1,
-    /// The text and a time, `cosignature/v1`: the key of a witness, who says that the tree has
-    /// only grown since the last time.
+    /// A witness's key (`cosignature/v1`): it signs the text and a time, and states that the tree
+    /// has only grown since the last time.
     Witness = 4,
 }
 
@@ -61,7 +61,7 @@ pub struct NoteKey {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoteKeyError {
-    /// Not three parts between plus signs.
+    /// The text is not three parts between plus signs.
     #[error("not NAME+HASH+KEY")]
     Form,
     /// An empty name, or one with white space or a plus sign.
@@ -73,13 +73,13 @@ pub enum NoteKeyError {
     /// A key that everyone can sign with.
     #[error("the key is weak or published: anyone can sign under it")]
     Weak,
-    /// The hash is not that of name and key: a slip of the pen in either.
+    /// The hash does not match name and key: one of the two has a typing error.
     #[error("the hash is not that of the name and the key")]
     Hash,
 }
 
 impl NoteKey {
-    /// The key `public` under a name.
+    /// Creates the key `public` under a name.
     ///
     /// # Errors
     /// [`NoteKeyError::Name`].
@@ -95,12 +95,12 @@ impl NoteKey {
         &self.name
     }
 
-    /// What it signs.
+    /// Returns the kind of statement that the key signs.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// The key itself.
+    /// Returns the public key itself.
     pub fn public(&self) -> &PublicKey {
         &self.public
     }
@@ -131,12 +131,12 @@ impl NoteKey {
     }
 }
 
-/// What a witness signs.
+/// Returns the text that a witness signs.
 fn cosigned(time: u64, text: &str) -> String {
     format!("cosignature/v1\ntime {time}\n{text}")
 }
 
-/// Whether `name` may be that of a log or witness.
+/// Returns true if `name` is valid for a log or witness.
 ///
 /// ```
 /// use mcpid::audit::note::is_name;
@@ -187,11 +187,11 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Text and signatures, of which nothing is known to hold yet.
+/// A text with its signatures, which are not verified yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     text: String,
-    /// Name, and the bytes behind it.
+    /// The name of each signature, and the bytes after the name.
     signatures: Vec<(String, Vec<u8>)>,
 }
 
@@ -239,7 +239,7 @@ impl Note {
         Ok(Note { text: text.to_owned(), signatures })
     }
 
-    /// What is signed.
+    /// Returns the signed text.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -268,8 +268,8 @@ impl Note {
         when
     }
 
-    /// The first signature line under the name and hash of `key`, as it stands in the note, with its
-    /// line feed. Whether the signature holds is for [`Note::signed_by`] to say.
+    /// Returns the first signature line under the name and hash of `key`, byte for byte, with its
+    /// line feed. [`Note::signed_by`] verifies the signature.
     pub fn line_of(&self, key: &NoteKey) -> Option<String> {
         let hash = key.hash();
         let mut own = self.signatures.iter();
@@ -278,10 +278,10 @@ impl Note {
         Some(format!("{DASH}{name} {}\n", STANDARD.encode(bytes)))
     }
 
-    /// The note as text, with a witness's signature at `time` behind those that it has.
+    /// Returns the note as text, with a witness's signature at `time` added as the last one.
     ///
     /// # Errors
-    /// The holder of the key does not sign.
+    /// The key's holder does not sign.
     pub fn cosign(
         &self,
         as_key: &NoteKey,

@@ -1,5 +1,5 @@
-//! One entry on its own: a file that shows what was authorised, and that the log has it, to a
-//! reader who has nothing else.
+//! An evidence file for one entry: it proves to a reader who has no other data what was authorised,
+//! and that the log has it.
 //!
 //! ```json
 //! {"mcpid":"evidence/2",
@@ -16,9 +16,9 @@
 //! ```
 //!
 //! Binary members are base64 of one line each, so that `sed`, `base64`, `sha256sum` and `openssl`
-//! are enough to check it all by hand. `clock` stands only where the log's clock had stepped: it is
-//! the entry that says so. Each member is checked, or is not there: nothing in the file is a word
-//! that only its maker vouches for.
+//! are enough to check all of them by hand. `clock` is present only after a step of the log's
+//! clock: it is the entry that states the step. Each present member is checked: the file has no
+//! claim that the reader must simply believe.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -37,7 +37,7 @@ use crate::key::format;
 use crate::key::trust::{Registry, TrustFile};
 use crate::verify::rejection::chain;
 
-/// The format of an evidence file.
+/// The format version of an evidence file.
 pub(super) const VERSION: &str = "evidence/2";
 
 /// Bytes of an evidence file at most: an entry of the largest size, in base64.
@@ -53,37 +53,37 @@ pub enum ProofError {
     /// There is no such entry.
     #[error("the log has no entry {0}")]
     NoEntry(u64),
-    /// No checkpoint is over it yet.
+    /// No checkpoint covers the entry yet.
     #[error("entry {n} lies under no checkpoint yet, the latest is over {size}")]
     NoCheckpoint {
-        /// The entry.
+        /// The number of the entry.
         n: u64,
         /// Entries under the checkpoint.
         size: u64,
     },
-    /// It tells of no request.
+    /// The entry is not about a request.
     #[error("entry {0} tells of no request")]
     NoRequest(u64),
-    /// It was erased: there is nothing to show.
+    /// The entry was erased.
     #[error("entry {n} was erased, as entry {by} says: {reason}")]
     Erased {
-        /// The entry.
+        /// The number of the erased entry.
         n: u64,
         /// The entry that tells of it.
         by: u64,
-        /// Why.
+        /// The recorded reason of the erasure.
         reason: String,
     },
-    /// A tombstone stands in its place, and no entry tells of an erasure.
+    /// A tombstone replaces the entry, and no entry records an erasure.
     #[error("entry {0} was removed: a tombstone is in its place, and no entry tells of an erasure")]
     Removed(u64),
     /// The checkpoint is none of this log.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// What the log stores does not fit together.
+    /// The stored parts of the log contradict each other.
     #[error("the log does not fit together: {0}")]
     Damaged(String),
-    /// Not what was to be read; says why.
+    /// The input has another form; the text says why.
     #[error("{0}")]
     Form(String),
 }
@@ -112,7 +112,7 @@ pub(super) struct Keys {
     pub(super) keys: Vec<Box<RawValue>>,
 }
 
-/// The entry that says by how much the times of those behind it are ahead of the clock.
+/// The entry that states by how much the times of later entries are ahead of the clock.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ClockEntry {
@@ -166,8 +166,8 @@ pub fn prove(folder: &Folder, n: u64, checkpoint: Option<&[u8]>) -> Result<Strin
     Ok(serde_json::to_string_pretty(&json).unwrap_or_default() + "\n")
 }
 
-/// The checkpoint to prove entry `n` under, with its note: the one that is given, or the best that
-/// the folder has.
+/// Returns the checkpoint under which entry `n` is proved, with its note: the given one, or the
+/// best one in the folder.
 fn checkpoint_over(
     folder: &Folder,
     n: u64,
@@ -231,7 +231,8 @@ fn says_offset(line: &Line) -> bool {
     entry::is_about(&line.bytes, "clock") && offset_of(&line.bytes).is_some()
 }
 
-/// By how much times are ahead of the clock behind this entry, if it says so.
+/// Returns the seconds by which times after this entry are ahead of the clock, if the entry states
+/// them.
 pub(super) fn offset_of(line: &[u8]) -> Option<i64> {
     match entry::parse(line).ok()?.event {
         Event::Clock(step) => Some(step.offset),

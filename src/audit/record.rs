@@ -1,4 +1,4 @@
-//! What is written of one request: everything that is needed to judge it again, and no live secret.
+//! The record of one request: all data needed to judge it again, and no live secret.
 
 use std::io::Write as _;
 
@@ -15,27 +15,27 @@ use crate::verify::Verifier;
 /// The format of an entry that is written, its first member.
 pub(super) const VERSION: &str = "audit/2";
 
-/// The first format: it is read, and never written. A signer's own copy
-/// has no rules in it, and a clock that stepped left no entry of its own.
+/// The first format version: it is read, and never written. A signer's own copy has no rules, and a
+/// clock step leaves no entry.
 pub(super) const FIRST_VERSION: &str = "audit/1";
 
-/// What became of a request.
+/// The verdict on a request, as an entry records it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Verdict {
-    /// All twelve steps held: it was handed on.
+    /// All twelve steps passed: the request was forwarded.
     Verified,
-    /// It was refused.
+    /// The request was refused.
     Refused,
-    /// It was handed on in permissive mode, and strict mode would have refused it.
+    /// The request was forwarded in permissive mode; strict mode would have refused it.
     WouldRefuse,
-    /// The client's own copy: it was signed, and then sent.
+    /// The client's own copy: the request was signed, and then sent.
     Signed,
 }
 
 impl Verdict {
-    /// As it is written.
+    /// Returns the spelling in an entry.
     pub fn as_str(self) -> &'static str {
         match self {
             Verdict::Verified => "verified",
@@ -64,7 +64,7 @@ impl Verdict {
 pub struct Because<'a> {
     /// The step, 1 to 12, if it was one.
     pub step: Option<u8>,
-    /// The true code.
+    /// The true code of the refusal, also if the answer had another one.
     pub code: &'a str,
 }
 
@@ -73,7 +73,7 @@ pub struct Because<'a> {
 pub struct Record {
     /// The members of the entry, as one JSON object.
     members: Vec<u8>,
-    /// The moment as of which its request was judged, to which the time of the entry has to fit.
+    /// The time at which the request was judged; the time of the entry must fit it.
     pub(super) judged: Option<Timestamp>,
     /// The rules that it was judged by, as JSON: a change of them is an entry of its own.
     pub(super) rules: Option<Vec<u8>>,
@@ -106,7 +106,7 @@ impl<'a> RecordRules<'a> {
         }
     }
 
-    /// What a signer goes by: the profile alone.
+    /// Returns the rules of a signer: the profile alone.
     fn of_profile(profile: &'a Profile) -> Self {
         RecordRules {
             profile: &profile.name,
@@ -125,7 +125,7 @@ struct RecordOperation<'a> {
     name: Option<&'a str>,
 }
 
-/// The members of an entry behind number and time, and before `signatures`, `request` and
+/// The members of an entry after number and time, and before `signatures`, `request` and
 /// `redacted`.
 #[derive(Serialize)]
 struct Front<'a> {
@@ -138,12 +138,12 @@ struct Front<'a> {
     digest: Option<String>,
 }
 
-/// Whose rules a request was judged or signed by.
+/// The source of the rules by which a request was judged or signed.
 #[derive(Clone, Copy)]
 pub(super) enum By<'a> {
-    /// A verifier's.
+    /// The rules of a verifier.
     Verifier(&'a Verifier),
-    /// The signer's own.
+    /// The rules of a signer.
     Signer(&'a Profile),
 }
 
@@ -155,10 +155,10 @@ pub(super) struct Facts<'a, 'h> {
     pub(super) head: &'a Head<'h>,
     pub(super) target_uri: &'a str,
     pub(super) reading: Option<&'a Reading<'a>>,
-    /// As it is to be kept.
+    /// The body in the form that is kept.
     pub(super) body: Option<&'a [u8]>,
     pub(super) redacted: Option<&'a super::redact::Redacted>,
-    /// The moment as of which it was judged.
+    /// The time at which the request was judged.
     pub(super) time: Timestamp,
 }
 
@@ -193,7 +193,7 @@ pub(super) fn write(facts: &Facts<'_, '_>, evidence: &Evidence) -> Record {
             digest: (!digest.is_empty()).then(|| digest.join(", ")),
         },
     );
-    // What follows is JSON already, or is written in its place: nothing of it is made twice.
+    // The next members are JSON already, or are written directly: no copy is made.
     out.pop();
     out.extend_from_slice(b",\"signatures\":[");
     out.extend_from_slice(&evidence.signatures);
@@ -209,13 +209,13 @@ pub(super) fn write(facts: &Facts<'_, '_>, evidence: &Evidence) -> Record {
     Record { members: out, judged: Some(facts.time), rules }
 }
 
-/// How many requests were not written down one by one.
+/// Numbers of requests without an entry of their own.
 #[derive(Clone, Debug, Default, Serialize, serde::Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Dropped {
     /// Requests without a signature that holds, or refused too often, since the last such entry.
     pub seen: u64,
-    /// Of these, how many were not even written to the side file.
+    /// The part of these requests that was not even written to the side file.
     pub dropped: u64,
     /// Seen, by the code with which each was refused.
     pub codes: std::collections::BTreeMap<String, u64>,
@@ -224,7 +224,7 @@ pub struct Dropped {
 }
 
 impl Dropped {
-    /// Adds what was counted elsewhere.
+    /// Adds the counts of `other`.
     pub(super) fn add(&mut self, other: &Dropped) {
         self.seen = self.seen.saturating_add(other.seen);
         self.dropped = self.dropped.saturating_add(other.dropped);
@@ -235,7 +235,8 @@ impl Dropped {
         }
     }
 
-    /// Whether the numbers can be: no more without a line, and no more by code, than were seen.
+    /// Returns true if the numbers are consistent: neither the lost lines nor the codes exceed the
+    /// total.
     pub(super) fn adds_up(&self) -> bool {
         let by_code = self.codes.values().fold(0_u64, |sum, count| sum.saturating_add(*count));
         self.dropped <= self.seen && by_code <= self.seen
@@ -247,7 +248,7 @@ impl Dropped {
 }
 
 impl Record {
-    /// An entry about something else than a request: `{"event":NAME,NAME:VALUE}`.
+    /// Creates an entry about another event than a request: `{"event":NAME,NAME:VALUE}`.
     pub(super) fn event(name: &'static str, value: &impl Serialize) -> Self {
         let mut members = Vec::with_capacity(256);
         let _ = write!(members, "{{\"event\":\"{name}\",\"{name}\":");
@@ -260,7 +261,7 @@ impl Record {
     pub(super) fn line(&self, n: u64, time: &str, out: &mut Vec<u8>) {
         let members = self.members.strip_prefix(b"{").unwrap_or(&self.members);
         out.reserve(members.len() + 96);
-        // There is always room behind a vector.
+        // A write to a vector cannot fail.
         let _ = write!(out, "{{\"mcpid\":\"{VERSION}\",\"n\":{n},\"time\":\"{time}\",");
         out.extend_from_slice(members);
         out.push(b'\n');

@@ -1,4 +1,4 @@
-//! What of which request is written, and what follows if it cannot be.
+//! The recorder: decides which requests are written, and what happens if a write fails.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -22,18 +22,18 @@ const HELD_RATE: f64 = 100.0;
 /// Such entries at once.
 const HELD_BURST: f64 = 1_000.0;
 
-/// What follows if an entry cannot be written.
+/// The policy for a failed write of an entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Policy {
-    /// No entry, no dispatch.
+    /// A request without an entry is not forwarded.
     #[default]
     Required,
     /// The request is handed on, and counted as a gap.
     BestEffort,
 }
 
-/// Writes down what is judged, into a [`Log`].
+/// A recorder that writes judged requests into a [`Log`].
 #[derive(Debug)]
 pub struct Recorder {
     log: Log,
@@ -47,15 +47,15 @@ pub struct Recorder {
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Judged<'a, 'h> {
-    /// Its head.
+    /// The head of the request.
     pub head: &'a Head<'h>,
-    /// Its body, if it was read whole.
+    /// The body of the request, if it was read completely.
     pub body: Option<&'a [u8]>,
-    /// What the body says, if that is known already.
+    /// The parsed body, if it is available already.
     pub(crate) reading: Option<&'a Reading<'a>>,
     /// The rules and origins that it was judged by.
     pub verifier: &'a Verifier,
-    /// The moment as of which it was judged.
+    /// The time at which the request was judged.
     pub now: Timestamp,
 }
 
@@ -65,7 +65,7 @@ impl<'a, 'h> Judged<'a, 'h> {
         Judged { head, body: None, reading: None, verifier, now }
     }
 
-    /// The same with its body.
+    /// Adds the request's body.
     #[must_use]
     pub fn with_body(self, body: Option<&'a [u8]>) -> Self {
         Judged { body, ..self }
@@ -85,7 +85,7 @@ impl Recorder {
         Recorder { log, policy: Policy::Required, bodies: false, rules: Vec::new(), held }
     }
 
-    /// What follows if an entry cannot be written.
+    /// Sets the policy for a failed write.
     #[must_use]
     pub fn with_policy(self, policy: Policy) -> Self {
         Recorder { policy, ..self }
@@ -97,12 +97,12 @@ impl Recorder {
         Recorder { bodies: true, rules, ..self }
     }
 
-    /// The log.
+    /// Returns the log.
     pub fn log(&self) -> &Log {
         &self.log
     }
 
-    /// The policy.
+    /// Returns the policy.
     pub fn policy(&self) -> Policy {
         self.policy
     }

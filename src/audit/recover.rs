@@ -1,11 +1,11 @@
-//! Opening a log where another process has left it, however that ended.
+//! Opens a log after another process used it, even if that process crashed.
 //!
-//! What was acknowledged was on the disk before, so a process or machine that ends in the middle
-//! can only leave something behind it: the beginning of a line, or blocks that were never filled.
-//! That much is cut off. Anything else that does not fit is a change from outside, and the log is not
-//! opened: a writer that went on would sign over the traces.
+//! Each acknowledged entry was on the disk first, so a crash can only leave an incomplete end: the
+//! beginning of a line, or blocks that were never filled. That end is cut off. Any other difference
+//! is a change from outside, and the log is not opened: a writer that continued would sign over the
+//! traces.
 //!
-//! All is read before anything is written: a log that is refused is left as it was.
+//! All files are read before anything is written: a refused log is left unchanged.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -22,17 +22,18 @@ use super::state::{self, Hashes, LogState, RulesInForce, Segment, day_of};
 use super::tree::{self, Edge, HASH};
 use crate::clock::Timestamp;
 
-/// What is known of the checkpoints of a sound log.
+/// The checkpoints of a sound log.
 struct Latest {
     checkpoint: Checkpoint,
     note: Vec<u8>,
-    /// Whether the file of the latest one still has to be written.
+    /// True if the file of the latest checkpoint still has to be written.
     to_show: bool,
-    /// Bytes of the file of all of them that are whole notes, where more stand in it.
+    /// The length of the complete notes in the file of all checkpoints, in bytes, if more bytes
+    /// follow.
     cut: Option<u64>,
 }
 
-/// What the files of entries hold.
+/// The contents of the files of entries.
 struct Replayed {
     edge: Edge,
     time: Timestamp,
@@ -66,8 +67,9 @@ pub(super) fn open(folder: &Folder, key: &LogKey) -> Result<LogState, LogError> 
     take_up(folder, latest, replayed, stored)
 }
 
-/// The latest checkpoint, which the log's own key has to have signed. It is written behind the
-/// others first, and then on its own: the process may have ended between the two.
+/// Reads the latest checkpoint and verifies that the log's own key signed it. A checkpoint is added
+/// to the file of all checkpoints first, and then gets its own file: the process may have ended
+/// between the two writes.
 fn latest(folder: &Folder, key: &LogKey) -> Result<Latest, LogError> {
     let changed = |why: String| LogError::changed(folder.path(), why);
     let alone = folder.latest()?;
@@ -78,7 +80,7 @@ fn latest(folder: &Folder, key: &LogKey) -> Result<Latest, LogError> {
         among |= alone.as_ref() == Some(&note);
         last = Some(note);
     }
-    // What was never finished is the beginning of one.
+    // An incomplete note must be the beginning of a checkpoint of this log.
     let origin = key.public().name().as_bytes();
     let torn = notes.rest.as_slice();
     if !torn.starts_with(origin) && !origin.starts_with(torn) {
@@ -115,7 +117,7 @@ fn edge_at(folder: &Folder, first: u64) -> Option<Edge> {
 fn fits(edge: &Edge, checkpoint: &Checkpoint) -> bool {
     match checkpoint.size == edge.size() {
         true => checkpoint.root == edge.root(),
-        // A file is only begun behind a checkpoint over all before it.
+        // A new file is begun only after a checkpoint over all earlier entries.
         false => checkpoint.size > edge.size(),
     }
 }
@@ -221,8 +223,9 @@ fn before(
     }))
 }
 
-/// How many of the bytes in the file of hashes are those of the entries. What is stored of entries
-/// under a checkpoint can be made again from them; of the others, nothing else says what they were.
+/// Returns the number of bytes in the file of hashes that match the entries. Hashes of entries
+/// under a checkpoint can be computed again; for later entries the stored hashes are the only
+/// record.
 fn stored_hashes(folder: &Folder, replayed: &Replayed, signed: u64) -> Result<u64, LogError> {
     let changed = |why: &str| LogError::changed(folder.path(), why.to_owned());
     let mut file = match files::read(&folder.tree()) {
@@ -261,7 +264,7 @@ fn stored_hashes(folder: &Folder, replayed: &Replayed, signed: u64) -> Result<u6
     }
 }
 
-/// Cuts off what was never finished, and opens the files: the first writing of all.
+/// Cuts off the incomplete end and opens the files. This is the first write of the recovery.
 fn take_up(
     folder: &Folder,
     latest: Latest,
@@ -299,7 +302,7 @@ fn take_up(
     Ok(LogState { edge, time, segment, tree, checkpointed, offset, rules, successor })
 }
 
-/// Writes hashes behind the bytes that are known to be good.
+/// Writes the missing hashes after the bytes that are known to be good.
 fn write_hashes(folder: &Folder, good: u64, missing: &[u8]) -> Result<File, LogError> {
     let path = folder.tree();
     let wrong = |e| LogError::io("write", &path, e);

@@ -1,4 +1,4 @@
-//! Values that are not to be kept: a salted commitment stands in their place.
+//! Redaction: replaces values that must not be kept by a salted commitment.
 //!
 //! A rule is `METHOD[:NAME]:PATH`, such as `tools/call:*:arguments.password`. The body is kept as
 //! text with the values cut out, each with the SHA-256 of a salt and its bytes. A reader with the
@@ -25,10 +25,10 @@ use crate::mcp::pattern::{Pattern, PatternError};
 /// Values that are cut out of one body at most; with more, the body is not kept at all.
 const MAX_CUTS: usize = 256;
 
-/// Depth of a path.
+/// Maximum depth of a path.
 const MAX_PATH: usize = 32;
 
-/// What is cut out of which bodies.
+/// A rule that names the values to cut out, and the bodies that it applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     pattern: Pattern,
@@ -40,16 +40,16 @@ pub struct Rule {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuleError {
-    /// No colon before a path.
+    /// The rule has no colon before a path.
     #[error("not METHOD:NAME:PATH, such as tools/call:*:arguments.password")]
     Form,
-    /// An empty part of the path, or more than 32.
+    /// The path has an empty part, or more than 32 parts.
     #[error("the path has an empty part, or more than {MAX_PATH}")]
     Path,
-    /// What stands before the path is no pattern.
+    /// The text before the path is not a valid pattern.
     #[error("{error}{}", .meant.as_ref().map(|m| format!("; {m} was meant?")).unwrap_or_default())]
     Pattern {
-        /// What is wrong with it.
+        /// The fault in the pattern.
         error: PatternError,
         /// The rule that was most likely meant.
         meant: Option<String>,
@@ -57,7 +57,7 @@ pub enum RuleError {
 }
 
 impl Rule {
-    /// Which bodies it is for.
+    /// Returns the pattern of the bodies that the rule applies to.
     pub fn pattern(&self) -> &Pattern {
         &self.pattern
     }
@@ -95,13 +95,13 @@ pub struct Redacted {
     /// The bytes between the cuts: one more than there are cuts. Each is text, for a cut is a
     /// whole JSON value.
     pub rest: Vec<String>,
-    /// What was cut out, in the order of the body.
+    /// The values that were cut out, in the order of the body.
     pub cuts: Vec<Cut>,
 }
 
 impl Redacted {
-    /// Whether there are cuts, each at a place of its own and with a hash, and a piece of text
-    /// around each.
+    /// Returns true if there are cuts, each at a different place and with a hash, and a piece of
+    /// text on both sides of each.
     pub(super) fn is_well_formed(&self) -> bool {
         let hash = |cut: &Cut| STANDARD.decode(&cut.sha256).is_ok_and(|hash| hash.len() == 32);
         let places: std::collections::HashSet<&str> =
@@ -113,10 +113,10 @@ impl Redacted {
             && self.cuts.iter().all(hash)
     }
 
-    /// Whether this is what is left of `body` once the values at these places are cut out.
+    /// Checks that this text is `body` with the values at these places cut out.
     ///
     /// # Errors
-    /// What does not fit, as a sentence.
+    /// The difference, as a sentence.
     pub(super) fn follows_from(&self, body: &[u8]) -> Result<(), String> {
         let text = std::str::from_utf8(body).map_err(|_| "the body is not text".to_owned())?;
         let whole = serde_json::from_str::<&RawValue>(text);
@@ -139,7 +139,7 @@ impl Redacted {
     }
 }
 
-/// The value at an RFC 6901 pointer.
+/// Returns the value at an RFC 6901 pointer.
 fn at<'t>(value: &'t RawValue, path: &str) -> Option<&'t str> {
     let mut raw = value.get();
     for part in path.strip_prefix('/')?.split('/') {
@@ -159,19 +159,19 @@ fn at<'t>(value: &'t RawValue, path: &str) -> Option<&'t str> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cut {
-    /// Where it stood, as an RFC 6901 pointer.
+    /// The value's former place, as an RFC 6901 pointer.
     pub at: String,
     /// SHA-256 over the 32 bytes of salt and the value's bytes, in base64.
     pub sha256: String,
 }
 
-/// What becomes of a body that is to be kept.
+/// The form in which a body is kept.
 pub(super) enum Keep {
-    /// No rule is for it.
+    /// The complete body: no rule applies to it.
     Whole,
     /// In this form.
     Redacted(Redacted),
-    /// Not at all: what cannot be read may hold a secret.
+    /// No part of the body: an unreadable body may hold a secret.
     Nothing,
 }
 
@@ -269,7 +269,7 @@ fn find(
     Some(())
 }
 
-/// A member's name in an RFC 6901 pointer.
+/// Escapes a member's name for an RFC 6901 pointer.
 fn pointer(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }

@@ -1,9 +1,9 @@
-//! The file of what strangers send: outside of the tree, capped, and slowed down.
+//! The file of refused requests from strangers: outside of the tree, limited in size and rate.
 //!
-//! A request that is refused needs no key. If each were an entry, a stranger could fill the disk, and
-//! a full disk stops a server whose policy is `required`. So these requests go here, so many a second and
-//! so many bytes in all; how many there were, and how many were not even written here, is an entry
-//! of the log from time to time, under its checkpoints.
+//! A refused request needs no key. If each one were an entry, a stranger could fill the disk, and a
+//! full disk stops a server whose policy is `required`. So these requests are written here, with a
+//! limit for each second and in total. The log has an entry from time to time, under its
+//! checkpoints, with the number of these requests and of those that were not even written here.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -82,8 +82,8 @@ impl Refused {
         Refused { folder, limit, bucket, file: None, counts: Dropped::default() }
     }
 
-    /// Counts a request, and writes a line of bounded length about it if there is room. What the
-    /// line says is a stranger's word. Whether there was.
+    /// Counts a request, and writes a line of bounded length about it if there is room. The content
+    /// of the line is unverified. Returns true if it was written.
     pub(super) fn note(
         &mut self,
         time: Timestamp,
@@ -137,7 +137,7 @@ impl Refused {
                 none.insert((file, length))
             }
         };
-        // No `fsync`: no request waits for it, and nothing rests on it.
+        // The file is written without `fsync`: no request waits for it or depends on it.
         file.write_all(&text).ok()?;
         *length += size;
         Some(())

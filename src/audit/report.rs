@@ -1,4 +1,4 @@
-//! What an audit of a whole log comes to.
+//! The result of an audit of a whole log.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::judge::{Judged, Reason, Reasons};
 use super::tree::Hash;
 use crate::clock::Timestamp;
 
-/// What was found out about a whole log.
+/// The result of an audit of a whole log.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Report {
@@ -22,13 +22,13 @@ pub struct Report {
     pub requests: u64,
     /// Entries whose body was not kept.
     pub without_body: u64,
-    /// Entries whose signature covers what is not kept.
+    /// Entries whose signature covers data that is not kept.
     pub opaque: u64,
     /// Entries under an offset of the log's clock.
     pub under_offset: u64,
     /// Entries about requests whose tool or method is the log's word alone.
     pub claimed: u64,
-    /// How many entries are not good for which reason.
+    /// Number of entries that are not good, for each reason.
     pub unjudged: BTreeMap<&'static str, u64>,
     /// Entries that are not good for some reason.
     pub not_good: u64,
@@ -38,14 +38,14 @@ pub struct Report {
     pub anchored: Option<u64>,
     /// Entries that are archived, and whose archive was not given.
     pub unseen: u64,
-    /// Entries in whose place a tombstone stands.
+    /// Entries that a tombstone replaces.
     pub erased: u64,
     /// Entries under the last checkpoint that enough witnesses have cosigned, and the time at which
     /// they were enough.
     pub witnessed: Option<(u64, Timestamp)>,
-    /// Whether a quorum of witnesses was demanded, and none has cosigned a checkpoint that fits.
+    /// True if a quorum of witnesses was demanded, and none has cosigned a fitting checkpoint.
     pub lacks_quorum: bool,
-    /// Whether an entry was being written at the end.
+    /// True if the last entry is incomplete because it was still being written.
     pub unfinished: bool,
     /// The root over the entries.
     pub root: Option<Hash>,
@@ -53,7 +53,7 @@ pub struct Report {
     pub span: Option<(Timestamp, Timestamp)>,
     /// The log that this one follows, by its own word.
     pub link: LogLink,
-    /// What does not fit; only the first, unless all were asked for.
+    /// The findings; only the first one unless all were requested.
     pub findings: Vec<Finding>,
     /// Findings beyond those that are listed.
     pub more_findings: u64,
@@ -87,19 +87,19 @@ impl Report {
         *self.unjudged.entry(Reason::Archived.as_str()).or_default() += count;
     }
 
-    /// Whether nothing contradicts anything, and nothing is missing to say so.
+    /// Returns true if the log has no contradiction and lacks nothing that a full audit needs.
     pub fn is_good(&self) -> bool {
         self.findings.is_empty() && self.not_good == 0 && !self.lacks_quorum
     }
 }
 
-/// The logs before and behind this one, by its own word.
+/// The logs before and after this one, according to the log itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogLink {
     /// The log that this one follows.
     pub after: Option<After>,
-    /// How many logs there are before this one.
+    /// The number of logs before this one.
     pub predecessors: u64,
     /// The first entry, which names the log before this one, is archived and was not given, or was
     /// erased.

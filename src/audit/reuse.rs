@@ -1,8 +1,8 @@
-//! Nonces that were used, and may not be used again while a store would remember them.
+//! The used nonces: a nonce may not be used again while a store would remember it.
 //!
-//! What is kept grows with the requests within that time, and not with the log. Time here is that
-//! of the requests. Where it goes back, because the clock of the log stepped, what was forgotten is
-//! looked for in the log once more.
+//! Memory grows with the requests within that time, and not with the log. Times here are those of
+//! the requests. If they go back, because the log's clock stepped, forgotten nonces are searched in
+//! the log again.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,18 +19,18 @@ pub(super) struct NonceUses {
     ends: BTreeMap<i64, Vec<NonceId>>,
     /// Up to here nonces were forgotten.
     forgotten: i64,
-    /// Uses at a time whose nonces may have been forgotten, with the entry that each stands in.
+    /// Uses at a time whose nonces may have been forgotten, with the entry of each use.
     late: HashMap<NonceId, (u64, NonceUse)>,
 }
 
-/// Seconds by which a request may be older than one before it in the log and still find all nonces
-/// of its time here. Requests are logged within moments; for one that is older still, because the
-/// clock of the log stepped back, the log is read again. Memory is this and the window, times the
-/// requests a second.
+/// Seconds by which a request may be older than an earlier one in the log and still find all nonces
+/// of its time in memory. Requests are logged within moments; for an even older request, after a
+/// step of the log's clock, the log is read again. The memory holds the requests of this time plus
+/// the window.
 const SLACK: i64 = 10;
 
 impl NonceUses {
-    /// Whether entry `n` is the first to use it.
+    /// Uses a nonce up. Returns true if entry `n` is the first to use it.
     pub(super) fn use_up(&mut self, n: u64, use_: NonceUse) -> bool {
         if use_.at < self.forgotten {
             self.late.entry(use_.id).or_insert((n, use_));
@@ -60,8 +60,8 @@ impl NonceUses {
         }
     }
 
-    /// Where requests are older than what was forgotten, looks for their nonces in the whole log:
-    /// the entries of the first and the second use of one.
+    /// Searches the whole log for the nonces of requests that are older than the forgotten ones.
+    /// Returns the entries of the first and the second use of a nonce.
     ///
     /// # Errors
     /// The log cannot be read.

@@ -16,13 +16,13 @@ use super::unpack::Unpacker;
 /// One line of a file of entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Its place in the log by counting.
+    /// The line's position in the log, by counting.
     pub n: u64,
-    /// Its bytes, without the line feed.
+    /// The line's bytes, without the line feed.
     pub bytes: Vec<u8>,
-    /// Whether a line feed ends it.
+    /// True if the line ends with a line feed.
     pub whole: bool,
-    /// Where it begins in its file.
+    /// The line's start in its file, in bytes.
     pub offset: u64,
     /// The number that the name of its file gives it.
     pub named: u64,
@@ -81,7 +81,7 @@ impl Lines {
         Ok(Some(Line { n, bytes, whole, offset, named: n, fault: None }))
     }
 
-    /// What is left of a packed file that is damaged: a line that breaks off.
+    /// Returns the readable rest of a damaged packed file: an incomplete line.
     fn broken(&mut self, error: &io::Error) -> Line {
         self.over = true;
         let (n, offset) = (self.n, self.offset);
@@ -102,9 +102,8 @@ impl Iterator for Lines {
     }
 }
 
-/// Every line of the log, in order, with its place by counting. A file of entries that does not
-/// begin where the one before ends is read on at the place where it says that it begins, so that
-/// what is missing is named.
+/// Returns every line of the log, in order, with its position by counting. Each line also has its
+/// number according to the name of its file, so that missing entries can be reported.
 ///
 /// # Errors
 /// The files cannot be read.
@@ -185,7 +184,8 @@ impl TreeFile {
         Ok(TreeFile { file: Mutex::new(file), path })
     }
 
-    /// Leaves whose hashes, and those of the subtrees that they fill, are all there.
+    /// Returns the number of leaves whose hashes are stored completely, with those of the full
+    /// subtrees.
     pub(super) fn leaves(&self) -> Result<u64, LogError> {
         let file = self.file.lock().unwrap_or_else(|e| e.into_inner());
         let about = file.metadata().map_err(|e| LogError::io("read", &self.path, e))?;
@@ -218,7 +218,7 @@ pub(super) struct Notes {
     path: PathBuf,
     /// Bytes of the notes so far.
     pub(super) length: u64,
-    /// What stands behind the last whole note.
+    /// Bytes after the last complete note: an interrupted write.
     pub(super) rest: Vec<u8>,
 }
 
@@ -241,7 +241,7 @@ impl Notes {
             let room = (MAX_NOTE + 1).saturating_sub(note.len());
             let limit = u64::try_from(room).unwrap_or(u64::MAX);
             let read = reader.by_ref().take(limit).read_until(b'\n', &mut note)?;
-            // No note is that long: what is there is handed on as one that cannot be read.
+            // No note is that long: the bytes are returned as an unreadable note.
             if note.len() > MAX_NOTE {
                 self.reader = None;
                 return Ok(Some(note));

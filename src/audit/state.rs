@@ -1,5 +1,5 @@
-//! What is known of an open log: the edge of its tree, its newest file of entries, and the hashes
-//! that are still to be written.
+//! The state of an open log: the right edge of its tree, its newest file of entries, and the hashes
+//! that are not written yet.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -26,7 +26,7 @@ pub(super) struct Hashes {
     pub(super) file: File,
     pub(super) path: PathBuf,
     length: u64,
-    /// More than `length` may stand in the file.
+    /// True if the file may be longer than `length`.
     torn: bool,
     pub(super) waiting: Vec<u8>,
 }
@@ -37,26 +37,26 @@ pub(super) const WAITING_HASHES: usize = 256 * 1024;
 /// The rules that a log says are in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RulesInForce {
-    /// None: there was no request yet, and those of the first one are.
+    /// No request was logged yet: the rules of the first one take effect.
     None,
-    /// What was read of the log does not say.
+    /// The rules are unknown: the part of the log that was read does not state them.
     Unknown,
-    /// These, as JSON.
+    /// These rules, as JSON.
     Known(Vec<u8>),
 }
 
-/// What is known of an open log.
+/// The state of an open log.
 pub(super) struct LogState {
     pub(super) edge: Edge,
-    /// Of the last entry.
+    /// The time of the last entry.
     pub(super) time: Timestamp,
     pub(super) segment: Option<Segment>,
     pub(super) tree: Hashes,
     /// Entries under the latest checkpoint.
     pub(super) checkpointed: u64,
-    /// Seconds by which the times of entries are ahead of the clock, as the log says it.
+    /// Seconds by which the times of entries are ahead of the clock, as the log states them.
     pub(super) offset: i64,
-    /// The rules that the log says are in force, as JSON: those of its last request.
+    /// The rules in force according to the log, as JSON: those of its last request.
     pub(super) rules: RulesInForce,
     /// The log that follows this one, once its last entry is written.
     pub(super) successor: Option<String>,
@@ -68,7 +68,7 @@ pub(super) fn day_of(time: Timestamp) -> i64 {
 }
 
 impl LogState {
-    /// The file for the next entry, which is made where there is none.
+    /// Returns the file for the next entry, and creates it if there is none.
     pub(super) fn segment(&mut self, folder: &Folder) -> Result<&mut Segment, LogError> {
         match &mut self.segment {
             Some(segment) => Ok(segment),
@@ -83,11 +83,11 @@ impl LogState {
         }
     }
 
-    /// Whether the files that are open are those that the folder has, as they were left: another
-    /// process may have removed, exchanged or written to one.
+    /// Checks that the open files are still those in the folder and are unchanged: another process
+    /// may have removed, replaced or written one.
     ///
     /// # Errors
-    /// [`LogError::Changed`]; then nothing of what is in them may be touched.
+    /// [`LogError::Changed`]; then no data in the files may be modified.
     pub(super) fn hold(&self, folder: &Folder) -> Result<(), LogError> {
         let tree =
             (&self.tree.file, &self.tree.path, (!self.tree.torn).then_some(self.tree.length));
@@ -106,7 +106,7 @@ impl LogState {
         Ok(())
     }
 
-    /// Takes back what a failed append has written; nothing if that fails too.
+    /// Removes the bytes of a failed append; `None` if that fails too.
     pub(super) fn undo(&self) -> Option<()> {
         if let Some(segment) = &self.segment {
             segment.file.set_len(segment.length).ok()?;
@@ -146,14 +146,14 @@ pub(super) fn show(folder: &Folder, note: &[u8]) -> Result<(), LogError> {
     })
 }
 
-/// Puts a checkpoint behind the earlier ones.
+/// Appends a checkpoint to the file of all checkpoints.
 pub(super) fn remember(folder: &Folder, note: &str) -> Result<(), LogError> {
     let path = folder.checkpoints();
     let wrong = |e| LogError::io("write", &path, e);
     let mut file = files::open(&path, OpenOptions::new().append(true).create(true))?;
     let length = file.metadata().map_err(wrong)?.len();
     file.write_all(note.as_bytes()).and_then(|()| file.sync_data()).map_err(|e| {
-        // Half of one would make those behind it unreadable.
+        // A partial note would make all later ones unreadable.
         let _ = file.set_len(length);
         wrong(e)
     })

@@ -1,6 +1,6 @@
-//! Logs that follow each other: one that is closed names the log that follows it, and that one's
-//! first entry names the last checkpoint of the one before. Without the first half the old log is
-//! *abandoned*: what came after the checkpoint cannot be excluded.
+//! Logs that follow each other: a closed log names its successor, and the successor's first entry
+//! names the last checkpoint of the log before. An old log that does not name its successor is
+//! *abandoned*: it may have entries after that checkpoint.
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ use super::segment;
 use super::writer::{LogWriter, Settings};
 use crate::clock::Clock;
 
-/// Closes the log in `old`, and makes the new and empty log in `new` the one that follows it.
-/// Done again after it was cut short, it goes on where it was.
+/// Closes the log in `old`, and makes the new and empty log in `new` its successor. A second call
+/// completes an interrupted one.
 ///
 /// # Errors
 /// [`LogError`]: `old` is damaged or was followed by another log, `new` is not empty, or has the
@@ -44,11 +44,11 @@ pub fn follow(new: &Folder, old: &Folder, clock: &Arc<dyn Clock>) -> Result<(), 
     begin(new, key, &After { log_key, checkpoint, closed: true, predecessors }, clock)
 }
 
-/// Makes the new and empty log in `new` the one that follows an abandoned log, of which `note` is
-/// a checkpoint that `old_key` has signed.
+/// Makes the new and empty log in `new` the successor of an abandoned log. `note` is a checkpoint
+/// of that log, signed by `old_key`.
 ///
 /// # Errors
-/// As [`follow`]; [`LogError::Changed`] if it is no such checkpoint.
+/// The same as for [`follow`]; [`LogError::Changed`] if `note` is not such a checkpoint.
 pub fn follow_abandoned(
     new: &Folder,
     (old_key, note): (&NoteKey, &[u8]),
@@ -66,7 +66,8 @@ fn settings() -> Settings {
     Settings::default()
 }
 
-/// Two logs of one origin would be two histories of one log.
+/// Checks that both logs have different origins: two logs of one origin would be two histories of
+/// one log.
 fn apart(new: &LogKey, old: &NoteKey) -> Result<(), LogError> {
     match new.public().name() == old.name() {
         true => Err(LogError::KeyUnfit("its name is that of the log before it")),
@@ -74,7 +75,7 @@ fn apart(new: &LogKey, old: &NoteKey) -> Result<(), LogError> {
     }
 }
 
-/// How many logs there are before one that follows `old`, by the word of that log.
+/// Returns the number of logs before the successor of `old`, according to `old`.
 fn predecessors(old: &Folder) -> Result<u64, LogError> {
     if let Some((0, path)) = old.stubs()?.first()
         && archived::entry_files(old)?.first().is_none_or(|file| file.first > 0)
@@ -101,11 +102,11 @@ fn begin(new: &Folder, key: LogKey, after: &After, clock: &Arc<dyn Clock>) -> Re
     writer.checkpoint()
 }
 
-/// Whether the log of `report`, whose key is `key`, follows the one of `before`, whose key is
-/// `before_key`: `None`, or what is not certain although it does.
+/// Checks that the log of `report` with `key` follows the log of `before` with `before_key`.
+/// Returns `None`, or the reason why the succession is not certain.
 ///
 /// # Errors
-/// What does not fit.
+/// The contradiction between the two logs.
 pub fn follows(
     (report, key): (&Report, &NoteKey),
     (before, before_key): (&Report, &NoteKey),

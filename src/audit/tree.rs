@@ -1,9 +1,8 @@
-//! The Merkle tree of RFC 9162 section 2.1: what makes a log's entries one value.
+//! The Merkle tree of RFC 9162 section 2.1, which combines a log's entries into one hash.
 //!
-//! Leaves are the exact bytes of the entries' lines. Of a tree that only grows, every subtree that
-//! is full never changes again, so that each is hashed once, stored once, and found by its place:
-//! appending needs the right edge alone, a proof needs a few stored hashes, and neither reads an
-//! entry again.
+//! Leaves are the exact bytes of the entries' lines. A full subtree of a growing tree never
+//! changes, so that each one is hashed and stored once, at a computable position: appending needs
+//! only the right edge, a proof needs a few stored hashes, and no entry is read again.
 
 use sha2::{Digest as _, Sha256};
 
@@ -13,7 +12,7 @@ pub type Hash = [u8; 32];
 /// Bytes of a hash.
 pub(super) const HASH: u64 = 32;
 
-/// The hash of a leaf (RFC 9162 section 2.1.1).
+/// Returns the hash of a leaf (RFC 9162 section 2.1.1).
 pub fn leaf(entry: &[u8]) -> Hash {
     let mut hash = Sha256::new();
     hash.update([0]);
@@ -21,7 +20,7 @@ pub fn leaf(entry: &[u8]) -> Hash {
     hash.finalize().into()
 }
 
-/// The hash of an inner node.
+/// Returns the hash of an inner node.
 fn node(left: &Hash, right: &Hash) -> Hash {
     let mut hash = Sha256::new();
     hash.update([1]);
@@ -35,13 +34,13 @@ pub fn empty() -> Hash {
     Sha256::digest([]).into()
 }
 
-/// How many hashes are stored for `size` leaves: the leaves, and every inner node that is full.
+/// Returns the number of stored hashes for `size` leaves: the leaves, and every full inner node.
 pub(super) fn stored(size: u64) -> u64 {
     // Twice the number of leaves would be one perfect tree; each tree on the edge lacks one.
     size.saturating_mul(2).saturating_sub(u64::from(size.count_ones()))
 }
 
-/// How many leaves there are at most if `hashes` are stored.
+/// Returns the largest number of leaves for which at most `hashes` hashes are stored.
 pub(super) fn leaves_of(hashes: u64) -> u64 {
     // `stored(n)` lies between 2n − 64 and 2n.
     let (mut low, mut high) = (hashes / 2, hashes / 2 + 64);
@@ -52,10 +51,10 @@ pub(super) fn leaves_of(hashes: u64) -> u64 {
     low
 }
 
-/// Where the root of the `n`th full subtree of 2^`level` leaves is stored, counted in hashes: in
-/// the order in which they come to be known.
+/// Returns the position of the root of the `n`th full subtree of 2^`level` leaves, counted in
+/// stored hashes. Hashes are stored in the order in which they become known.
 pub(super) fn place(level: u32, n: u64) -> u64 {
-    // It is written right after its last leaf, behind the smaller subtrees that end there too.
+    // The root is written right after its last leaf and the smaller subtrees that end there.
     let last_leaf = (n << level) + ((1 << level) - 1);
     stored(last_leaf) + u64::from(level)
 }
@@ -91,7 +90,7 @@ impl Edge {
     pub fn push(&mut self, leaf: Hash, mut final_hash: impl FnMut(&Hash)) {
         let mut hash = leaf;
         final_hash(&hash);
-        // Each one at the end of the number's binary form is a subtree of that size to merge with.
+        // Each trailing one bit of the size is a subtree of the same size to merge with.
         for _ in 0..self.size.trailing_ones() {
             if let Some(left) = self.roots.pop() {
                 hash = node(&left, &hash);
@@ -102,7 +101,7 @@ impl Edge {
         self.size += 1;
     }
 
-    /// The root.
+    /// Returns the root.
     pub fn root(&self) -> Hash {
         let mut roots = self.roots.iter().rev();
         let Some(last) = roots.next() else { return empty() };
@@ -110,7 +109,7 @@ impl Edge {
     }
 }
 
-/// Where the stored hashes of a tree are read from.
+/// A source of the stored hashes of a tree.
 pub trait Nodes {
     /// Why one cannot be read.
     type Error;
@@ -172,8 +171,8 @@ pub fn inclusion<N: Nodes>(nodes: &N, n: u64, size: u64) -> Result<Vec<Hash>, N:
     Ok(proof)
 }
 
-/// The proof that the tree of the first `old` leaves is the beginning of that of the first `new`
-/// (section 2.1.4.1). Empty where there is nothing to show: no leaves before, or none since.
+/// Proves that the tree of the first `old` leaves is the beginning of that of the first `new`
+/// (section 2.1.4.1). The proof is empty if there are no old leaves, or no new ones.
 ///
 /// # Errors
 /// A hash cannot be read.
@@ -225,8 +224,8 @@ pub fn root_of_inclusion(leaf: &Hash, n: u64, size: u64, proof: &[Hash]) -> Opti
     (last == 0).then_some(hash)
 }
 
-/// Whether `proof` shows that the tree with the root `old_root` is the beginning of the one with
-/// `new_root` (section 2.1.4.2).
+/// Returns true if `proof` shows that the tree with the root `old_root` is the beginning of the
+/// tree with `new_root` (section 2.1.4.2).
 pub fn is_consistent(
     (old, old_root): (u64, &Hash),
     (new, new_root): (u64, &Hash),

@@ -1,8 +1,8 @@
-//! Reading a file of entries that was packed with gzip (RFC 1952).
+//! A reader for a file of entries that was packed with gzip (RFC 1952).
 //!
-//! A packed file may come from anywhere. It is unpacked piece by piece as it is read, so that a
-//! small file that unpacks to gigabytes takes no memory, and no more than [`MAX_UNPACKED`] of it is
-//! read.
+//! A packed file can come from an untrusted source. It is unpacked piece by piece while it is read,
+//! so that a small file that unpacks to gigabytes takes no memory. At most [`MAX_UNPACKED`] bytes
+//! of it are read.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read};

@@ -1,4 +1,4 @@
-//! The one writer of a log: entries in batches, hashes, files by size and day, checkpoints.
+//! The writer of a log: entries in batches, hashes, files by size and day, checkpoints.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -32,7 +32,7 @@ pub enum Sync {
     Checkpoint,
 }
 
-/// How a log is written.
+/// The settings for writing a log.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {
@@ -45,9 +45,10 @@ pub struct Settings {
     pub every: u64,
     /// Time after which one is due if there was any entry; 60 seconds by default.
     pub interval: Duration,
-    /// How long an entry may wait to be written; 5 seconds by default.
+    /// Maximum time until an entry is written; 5 seconds by default.
     pub budget: Duration,
-    /// Bytes of the file of refused requests, of which one older one is kept; 16 MiB by default.
+    /// Maximum size of the file of refused requests, in bytes; one older file is kept. 16 MiB by
+    /// default.
     pub refused_size: u64,
 }
 
@@ -64,8 +65,8 @@ impl Default for Settings {
     }
 }
 
-/// How far the time of an entry may be from the moment at which its request was judged before the
-/// log says that the clock stepped. An auditor allows a minute more.
+/// Maximum difference in seconds between the time of an entry and the time at which its request was
+/// judged, before the log records a clock step. An auditor allows a minute more.
 const CLOCK_LEEWAY: i64 = 240;
 
 /// The only writer of one log, as long as it lives.
@@ -74,7 +75,7 @@ pub(super) struct LogWriter {
     key: LogKey,
     settings: Settings,
     clock: Arc<dyn Clock>,
-    /// None after a failure that left the files in doubt: then all is read again.
+    /// `None` after a failure that left the files in doubt: then all is read again.
     state: Option<LogState>,
     last_checkpoint: Instant,
     /// The folder, locked.
@@ -108,7 +109,7 @@ impl LogWriter {
         &mut self,
         records: impl Iterator<Item = &'r Record> + Clone,
     ) -> Result<Vec<u64>, LogError> {
-        // A writer that cannot sign for what is written must not go on to write.
+        // A writer that cannot sign its entries must not write more of them.
         if self.is_checkpoint_due() {
             self.checkpoint()?;
         }
@@ -140,7 +141,8 @@ impl LogWriter {
             state.tree.write()?;
         }
         let mut batch = Batch::new(state);
-        // A file that is begun while the clock is behind says so again: it may be read alone.
+        // A file that is begun while the clock is behind states the clock again: the file may be
+        // read alone.
         if state.offset != 0 && state.segment.as_ref().is_none_or(|segment| segment.length == 0) {
             batch.say_offset(state.time.max(now))?;
         }
@@ -159,7 +161,7 @@ impl LogWriter {
             segment.file.sync_data().map_err(wrong)?;
         }
         if fresh {
-            // The name has to last as long as what stands under it.
+            // The new name must be as durable as the entries in the file.
             folder.sync()?;
         }
         segment.length += u64::try_from(batch.lines.len()).unwrap_or(u64::MAX);
@@ -169,7 +171,7 @@ impl LogWriter {
         Ok(numbers)
     }
 
-    /// Whether the folder and the files in it are still those that were opened.
+    /// Checks that the folder and its files are still those that were opened.
     fn hold(&self) -> Result<(), LogError> {
         let path = self.folder.path();
         match files::is_same(&self.lock, path) {
@@ -189,7 +191,7 @@ impl LogWriter {
         note.ok_or_else(|| LogError::changed(self.folder.path(), "its checkpoint was removed"))
     }
 
-    /// Whether entries could be written now, without writing one.
+    /// Checks that entries could be written now, without writing one.
     pub(super) fn probe(&mut self) -> Result<(), LogError> {
         if self.is_checkpoint_due() {
             self.checkpoint()?;
@@ -205,8 +207,8 @@ impl LogWriter {
         self.folder.probe()
     }
 
-    /// Ends a file of entries that is large enough, or of another day, behind a checkpoint over
-    /// all that it holds.
+    /// Ends a file of entries that is large enough or of another day, after a checkpoint over all
+    /// its entries.
     fn turn_over(&mut self, now: Timestamp) -> Result<(), LogError> {
         let full = self.state.as_ref().is_some_and(|state| {
             let day = day_of(state.time.max(now));
@@ -222,7 +224,7 @@ impl LogWriter {
         Ok(())
     }
 
-    /// Whether enough has come, or enough time has passed, since the last checkpoint.
+    /// Returns true if enough entries or time have passed since the last checkpoint.
     pub(super) fn is_checkpoint_due(&self) -> bool {
         let Some(state) = &self.state else { return false };
         let new = state.edge.size().saturating_sub(state.checkpointed);
@@ -230,7 +232,7 @@ impl LogWriter {
             || (new > 0 && self.last_checkpoint.elapsed() >= self.settings.interval)
     }
 
-    /// Signs what is written, once it is on the disk.
+    /// Signs a checkpoint over the written entries, once they are on the disk.
     pub(super) fn checkpoint(&mut self) -> Result<(), LogError> {
         let Some(state) = &mut self.state else { return Ok(()) };
         let size = state.edge.size();
@@ -285,7 +287,8 @@ impl Batch {
     /// Adds a record, and before it what has to be said of the clock and the rules. Its number.
     fn add(&mut self, record: &Record, now: Timestamp) -> Result<u64, LogError> {
         let judged = record.judged;
-        // No entry is before the one in front of it, nor before its request was judged.
+        // The time of an entry is not before that of the previous entry, nor before its request was
+        // judged.
         let time = judged.map_or(now, |judged| judged.max(now)).max(self.time);
         if let Some(judged) = judged {
             let late = time.since(judged);

@@ -30,7 +30,7 @@ pub(super) const KEY_UNKNOWN: &str = "key_unknown";
 pub(super) enum ServerAnswer {
     /// Status 202, or an empty body.
     Nothing,
-    /// One JSON text, which is UTF-8.
+    /// One JSON text in UTF-8.
     Json(Bytes),
     /// A stream of events.
     Events(Box<EventStream>),
@@ -41,7 +41,7 @@ pub(super) fn as_text(bytes: &Bytes) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
 
-/// Reads an answer with a good status: all of a JSON text, nothing yet of a stream of events.
+/// Reads an answer with a good status: a JSON text completely, but nothing of an event stream yet.
 ///
 /// # Errors
 /// [`BridgeError::Encoded`], [`BridgeError::Garbage`], and those of [`answer_budget::whole`].
@@ -114,7 +114,7 @@ fn media_of<B>(response: &Response<B>) -> AnswerMedia {
     }
 }
 
-/// Reads an error response: what the server says in JSON-RPC or text, and a hint for the user.
+/// Reads an error response: the server's message in JSON-RPC or text, and a hint for the user.
 pub(super) async fn refusal(response: Response<Incoming>, bridge: &Bridge) -> BridgeError {
     let status = response.status();
     let (theirs, ours) = (server_time(&response), bridge.sender.clock.now());

@@ -2,10 +2,10 @@
 //!
 //! The bridge holds an answer from its first byte until the client has read it. An answer of up to
 //! [`FREE`] bytes needs no reservation. A longer answer makes one reservation before more of it is
-//! read: its `Content-Length`, or the limit of one answer if the length is unknown, and what was
-//! not needed is given back at the end. Until the reservation is granted nothing more is read, so
-//! the server has to wait too. An answer never waits for a second reservation, so two answers
-//! cannot wait for each other.
+//! read: its `Content-Length`, or the limit of one answer if the length is unknown. The unused part
+//! of the reservation is released at the end. Until the reservation is granted the bridge stops
+//! reading, so the server has to wait too. An answer never waits for a second reservation, so two
+//! answers cannot block each other.
 
 use std::sync::Arc;
 use std::time::Duration;

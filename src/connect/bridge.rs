@@ -1,4 +1,5 @@
-//! The bridge itself: its settings, the consent it needs before it signs, and what it learns.
+//! The bridge: its settings, the consent that it needs before it signs, and its record of
+//! destructive tools.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,18 +30,19 @@ use super::send::{EndpointUrl, OutboundRequest, RedirectPolicy, SigningSender, U
 pub const DEFAULT_MAX_ANSWER: usize = 64 << 20;
 /// Bytes of all answers together that are held until the client reads them.
 pub const DEFAULT_MAX_HELD: usize = 128 << 20;
-/// How long a server may send nothing before the request is given up. The time is long because
-/// tools may be slow and clients have a time limit of their own.
+/// Default time without data from the server after which a request is given up. The time is long
+/// because tools may be slow and clients have a time limit of their own.
 pub const DEFAULT_SILENCE: Duration = Duration::from_secs(15 * 60);
-/// How long open requests may run on after the client closed its input. A script that pipes one
-/// message in still gets its answer; a client that has ended stops the bridge by a signal.
+/// Default time that open requests may continue after the client closed its input. A script that
+/// pipes one message in still gets its answer; a client that has ended stops the bridge by a
+/// signal.
 pub const DEFAULT_DRAIN: Duration = Duration::from_secs(75);
 
 /// Most questions that wait for a person at a time: a person who is asked more than can be read
 /// answers yes to all of them.
 pub(super) const QUESTIONS: usize = 32;
 
-/// How a session of [`Bridge::stdio`] ended.
+/// The reason why a session of [`Bridge::stdio`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StdioEnd {
@@ -66,18 +68,18 @@ pub struct Bridge {
     pub(super) unknown_key_hint: Option<String>,
     pub(super) confirm: ConfirmPolicy,
     pub(super) consent_via: ConsentVia,
-    /// One permit for each question that may wait.
+    /// Permits for waiting questions, one for each question.
     question_slots: Semaphore,
     /// The tools that the server calls destructive.
     tools: Mutex<Tools>,
 }
 
-/// How a person is asked for consent.
+/// The way to ask a person for consent.
 #[non_exhaustive]
 pub enum ConsentVia {
-    /// Not at all: a request that needs consent is refused.
+    /// No way to ask: a request that needs consent is refused.
     None,
-    /// By the program around the bridge, for example on a terminal.
+    /// The program around the bridge asks, for example on a terminal.
     Person(Arc<dyn Consent>),
     /// Through the client itself, by an MCP elicitation that is given up after this time. This
     /// trusts the client to pass the question on and not to answer it itself. It works only for a
@@ -196,7 +198,8 @@ impl Bridge {
         self
     }
 
-    /// Reports `hint` if a server does not know the key: what the operator of the server has to do.
+    /// Sets the hint that is reported if a server does not know the key: an instruction for the
+    /// server's operator.
     #[must_use]
     pub fn with_unknown_key_hint(mut self, hint: String) -> Self {
         self.unknown_key_hint = Some(hint);
@@ -320,7 +323,7 @@ impl Bridge {
         }
     }
 
-    /// Learns from a list of tools, which the server sent, which of them are destructive.
+    /// Records which tools in the server's list are destructive.
     pub(super) fn learn(&self, answer: &str) {
         if !self.confirm.is_empty() {
             let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
@@ -333,7 +336,7 @@ impl Bridge {
     }
 }
 
-/// Returns `fields` behind `Content-Type` and `Accept`, which MCP prescribes for `method`.
+/// Returns `fields` after the `Content-Type` and `Accept` that MCP prescribes for `method`.
 pub(super) fn with_accept(
     method: &Method,
     fields: Vec<(HeaderName, HeaderValue)>,

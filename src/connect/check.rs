@@ -1,5 +1,5 @@
-//! `connect --check`: whether a server answers, in which revision, and whether it knows the key. No
-//! client is needed for it.
+//! The trial of `connect --check`: tests if a server answers, in which revision, and if it knows
+//! the key. It needs no client.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
@@ -23,14 +23,14 @@ const SIGNATURE_MISSING: &str = "signature_missing";
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerCheck {
-    /// Whether the signed request was accepted.
+    /// The outcome for the signed request.
     pub outcome: CheckOutcome,
     /// The MCP revision that the server speaks, if it answered.
     pub revision: Option<String>,
     /// Name and version that the server gives itself. This is unchecked text of the server.
     pub server: Option<String>,
-    /// Whether the server knows the key. It does if it accepts a signed request and refuses an
-    /// unsigned one. `None` if this cannot be told, for example because the server accepts both.
+    /// True if the server knows the key: it accepts a signed request and refuses an unsigned one.
+    /// `None` if this is unknown, for example because the server accepts both.
     pub is_key_known: Option<bool>,
     /// A stable name of the failure, for example `key_unknown` or `dns`.
     pub code: Option<String>,
@@ -54,7 +54,7 @@ pub enum CheckOutcome {
     Unavailable,
 }
 
-/// What a server says about itself in a good answer.
+/// The server's description of itself in a good answer.
 struct ServerGreeting {
     revision: String,
     server: Option<String>,

@@ -50,7 +50,8 @@ mod page;
 
 pub use page::{PageLimits, ShownPage};
 
-/// Which requests need consent: `METHOD[:NAME]` patterns, and the word `destructive`.
+/// A policy for the requests that need consent: `METHOD[:NAME]` patterns, and the word
+/// `destructive`.
 ///
 /// ```
 /// use mcpid::connect::consent::ConfirmPolicy;
@@ -68,11 +69,11 @@ pub struct ConfirmPolicy {
     destructive: bool,
 }
 
-/// What a [`ConfirmPolicy`] wants before a request is signed.
+/// The decision of a [`ConfirmPolicy`] before a request is signed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConsentNeed {
-    /// Nothing: the request is signed without a question.
+    /// The request is signed without a question.
     Nothing,
     /// A person has to say yes to this question.
     Ask(Box<ConsentQuestion>),
@@ -109,9 +110,9 @@ impl ConfirmPolicy {
         self.patterns.is_empty() && !self.destructive
     }
 
-    /// Returns what is needed before the request with this `body` is signed. `target` is the absolute
-    /// URL it goes to, `reading` the strict reading of the body, and `tools` what the server has
-    /// listed.
+    /// Decides if the request with this `body` needs consent before it is signed. `target` is its
+    /// absolute URL, `reading` the strict reading of the body, and `tools` the server's list of
+    /// tools.
     pub fn judge(
         &self,
         target: &str,
@@ -122,7 +123,7 @@ impl ConfirmPolicy {
         if self.is_empty() {
             return ConsentNeed::Nothing;
         }
-        // No pattern can match an unreadable request, so it could do anything.
+        // An unreadable request matches no pattern, so it could do anything.
         let Some((reading, operation)) =
             reading.ok().and_then(|reading| Some((reading, reading.operation()?)))
         else {
@@ -270,7 +271,7 @@ pub enum ConsentAnswer {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoConsent {
-    /// A person said no.
+    /// A person answered no.
     #[error("declined")]
     Declined,
     /// The person ended the program (Ctrl-C) instead of answering.

@@ -39,19 +39,19 @@ const SHOWN: usize = 500;
 /// Why a request has no answer, or an answer that is an error.
 #[derive(Clone, Debug)]
 pub(super) enum BridgeError {
-    /// Not sent: the message is not valid JSON-RPC for a strict reader.
+    /// The message was not sent: a strict reader refuses it as JSON-RPC.
     Unreadable(String),
-    /// Not sent: the message is longer than the limit.
+    /// The message was not sent: it is longer than the limit.
     TooLong { bytes: usize, limit: usize },
-    /// Not sent: this many requests wait for an answer already.
+    /// The message was not sent: this many requests already wait for an answer.
     TooManyOpen(usize),
-    /// Not sent: it could not be signed.
+    /// The message was not sent: it could not be signed.
     NotSigned(String),
-    /// Not sent: there is no consent of a person.
+    /// The message was not sent: a person did not consent.
     Declined(String),
-    /// Not sent: the bridge ended before.
+    /// The message was not sent: the bridge ended first.
     Withdrawn(String),
-    /// Not sent: a header field contradicts the body.
+    /// The message was not sent: a header field contradicts the body.
     Contradicted(String),
     /// There is no connection; `code` is a stable name for the reason.
     Unreachable { code: &'static str, words: String },
@@ -71,7 +71,7 @@ pub(super) enum BridgeError {
     NoRoom { total: usize },
     /// The answer is compressed, which was not asked for.
     Encoded { coding: String },
-    /// The answer broke off.
+    /// The answer was incomplete when the connection ended.
     Ended,
 }
 

@@ -120,7 +120,7 @@ struct StreamProgress {
     frames: AtomicUsize,
     /// The reservation of the event that is being read, if that is a long one.
     reservation: Mutex<Option<Reservation>>,
-    /// Whether reading waits for a reservation.
+    /// True while reading waits for a reservation.
     is_reserving: AtomicBool,
 }
 

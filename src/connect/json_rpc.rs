@@ -1,9 +1,8 @@
-//! JSON-RPC messages of the server, as far as a bridge has to understand them: which message
-//! answers which request.
+//! The server's JSON-RPC messages: finds the request that a message answers.
 //!
-//! Messages of the client are read strictly, since they are signed (see [`crate::mcp::body`]).
-//! Messages of the server are for the client to judge. They only have to be one JSON-RPC message a
-//! line, so that nothing else is ever written to stdout.
+//! Messages of the client are read strictly, since they are signed (see [`crate::mcp::body`]). For
+//! messages of the server, the bridge only checks that each line is one JSON-RPC message, so that
+//! stdout contains nothing else. The client checks the rest.
 
 use std::borrow::Cow;
 
@@ -133,7 +132,7 @@ pub(super) fn each(text: &str) -> Vec<&str> {
     }
 }
 
-/// Returns valid JSON on one line. Its line breaks can only stand between tokens.
+/// Returns valid JSON on one line. In valid JSON, line breaks occur only between tokens.
 pub(super) fn one_line(json: &str) -> Cow<'_, str> {
     if json.contains(['\n', '\r']) {
         Cow::Owned(json.replace(['\n', '\r'], " "))
@@ -173,7 +172,7 @@ impl JsonRpcError {
         })
     }
 
-    /// Returns `data.reason`, in which a verifier sends its refusal code.
+    /// Returns `data.reason`: a verifier's refusal code.
     pub(super) fn reason(&self) -> Option<String> {
         #[derive(Deserialize)]
         struct Data {

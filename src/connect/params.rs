@@ -159,12 +159,12 @@ impl ParamMirror {
     }
 }
 
-/// Returns the whole number in the safe range that `number` stands for, written as `42` or `42.0`.
-/// Returns None for any other number.
+/// Returns `number` as a whole number in the safe range, written as `42` or `42.0`. Returns None
+/// for any other number.
 fn whole(number: &serde_json::Number) -> Option<i64> {
     let whole = number.as_i64().or_else(|| {
         let float = number.as_f64()?;
-        // Beyond the safe range, one float stands for several whole numbers.
+        // Beyond the safe range, several whole numbers have the same float.
         (float.fract() == 0.0 && float.abs() <= SAFE as f64).then_some(float as i64)
     })?;
     (-SAFE..=SAFE).contains(&whole).then_some(whole)

@@ -1,4 +1,4 @@
-//! Signing and sending: each attempt has a nonce and a time of its own.
+//! Signs and sends requests: each attempt has a new nonce and time.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -120,7 +120,7 @@ impl EndpointUrl {
     }
 }
 
-/// Whether a redirect of the server to another URL of the same origin is followed.
+/// The policy for a server's redirect to another URL of the same origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RedirectPolicy {
     /// The first redirect is followed.
@@ -142,7 +142,7 @@ pub(super) struct SigningSender {
     pub(super) endpoint: EndpointUrl,
     pub(super) dialer: Dialer<Full<Bytes>>,
     pub(super) signer: Arc<Signer>,
-    /// Whether signing may take long, for example because an agent asks a person.
+    /// True if signing may take long, for example because an agent asks a person.
     pub(super) is_slow_key: bool,
     pub(super) clock: Arc<dyn Clock>,
     make_nonce: Arc<MakeNonce>,
@@ -291,7 +291,7 @@ impl SigningSender {
         self.dispatch(request, &self.endpoint).await
     }
 
-    /// Returns the fields of `outbound`, except `Host` and those of the signature.
+    /// Returns the fields of `outbound`, except `Host` and the signature fields.
     fn fields<'a>(
         &'a self,
         outbound: &'a OutboundRequest,

@@ -44,7 +44,7 @@ struct AgreedSession {
     id: Option<HeaderValue>,
 }
 
-/// The number of the session in which a message was sent.
+/// The number of the session that a message was sent in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SessionNumber(u64);
 
@@ -97,7 +97,7 @@ impl McpSession {
         (agreed(&state), SessionNumber(state.number))
     }
 
-    /// Remembers the `initialize` by which the client opens a session.
+    /// Remembers the `initialize` message that opens the client's session.
     pub(super) fn note_initialize(&self, message: Bytes) {
         self.state().initialize = Some(message);
     }

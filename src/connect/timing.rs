@@ -37,14 +37,14 @@ pub(super) struct RetryWaits {
     attempts: u32,
 }
 
-/// Whether a message is sent again.
+/// The decision whether a message is sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RetryDecision {
-    /// No: the server asks for no pause, so its answer is final.
+    /// Not sent again: the server asks for no pause, so its answer is final.
     No,
     /// Yes, after this time.
     After(Duration),
-    /// No: the server asks for a pause that is longer than the rest of the 60 s.
+    /// Not sent again: the server asks for a pause that is longer than the rest of the 60 s.
     TooLong {
         /// The pause that the server asks for.
         asked: Duration,

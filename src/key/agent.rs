@@ -1,9 +1,9 @@
 //! Keys in an ssh-agent: they sign, and their private halves never enter this process.
 //!
-//! A client of the agent protocol (draft-miller-ssh-agent), as far as Ed25519 keys need it: list,
-//! sign, add. Each request has a connection of its own, so that an agent that was restarted, or
-//! that answered halfway, spoils nothing but that one request. What the agent answers is bounded,
-//! parsed strictly, and a signature is verified before it is returned.
+//! Implements the Ed25519 part of the agent protocol (draft-miller-ssh-agent): list, sign, add.
+//! Each request has a separate connection, so that a restarted agent or a broken answer affects
+//! only that one request. The length of answers is limited, their parsing is strict, and a
+//! signature is verified before it is returned.
 
 use std::fmt;
 use std::io;
@@ -34,9 +34,9 @@ const SUCCESS: u8 = 6;
 const CONSTRAIN_LIFETIME: u8 = 1;
 const CONSTRAIN_CONFIRM: u8 = 2;
 
-/// How long an agent may take for a request that needs no person's consent.
+/// Timeout for an agent's answer to a request that needs no person's consent.
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an agent may take to sign: it may have to ask a person first.
+/// Timeout for an agent's signature: the agent may have to ask a person first.
 const SIGN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// An ssh-agent, identified by its socket.
@@ -53,9 +53,9 @@ pub enum AgentError {
     /// There is no agent at the socket, or this process may not connect to it.
     #[error("there is no ssh-agent at {}", .socket.display())]
     Gone {
-        /// The socket.
+        /// The path of the socket.
         socket: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
@@ -68,32 +68,32 @@ pub enum AgentError {
     /// The message to sign, or the key to add, does not fit into 256 KiB.
     #[error("{0} bytes are more than an ssh-agent takes")]
     TooLong(usize),
-    /// The answer breaks the protocol; says what is wrong with it.
+    /// The answer breaks the protocol; the text says how.
     #[error("the ssh-agent answered what is no proper answer: {0}")]
     Malformed(&'static str),
-    /// It holds no keys at all. A locked agent says the same.
+    /// The agent holds no keys. A locked agent answers the same.
     #[error("the ssh-agent shows no keys: it is empty or locked")]
     Empty,
     /// The key was there, and is not any more.
     #[error("the ssh-agent has the key no longer: it was removed or has expired")]
     Removed,
-    /// It has the key and did not sign.
+    /// The agent has the key and did not sign.
     #[error("the ssh-agent has the key and did not sign: whoever it asked may have declined")]
     Declined,
-    /// It did not take the key: it is locked, or does not know such keys or constraints.
+    /// The agent did not take the key: it is locked, or does not know such keys or constraints.
     #[error("the ssh-agent did not take the key: it is locked, or knows no such key or constraint")]
     NotTaken,
-    /// It sent a signature that does not hold. Nothing was signed.
+    /// The agent sent an invalid signature. Nothing was signed.
     #[error("the ssh-agent sent a signature that does not hold")]
     WrongSignature,
 }
 
-/// What an added key is bound to.
+/// Constraints of a key that is added to an agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Constraints {
-    /// After how many seconds the agent forgets it; at least 1. Never, where there is none.
+    /// Seconds until the agent forgets the key, at least 1. `None`: never.
     pub lifetime: Option<u32>,
-    /// Whether the agent asks a person before each signature.
+    /// True if the agent must ask a person before each signature.
     pub confirm: bool,
 }
 
@@ -121,7 +121,7 @@ impl AgentIdentity {
         fingerprint(&self.blob)
     }
 
-    /// What kind of key it is, in words.
+    /// Returns the kind of the key, as text.
     pub fn kind(&self) -> &'static str {
         match Wire(&self.blob).string().unwrap_or_default() {
             _ if self.key.is_some() => "an Ed25519 key",
@@ -146,7 +146,7 @@ impl fmt::Debug for AgentIdentity {
     }
 }
 
-/// The SHA-256 fingerprint of `key` as `ssh-add -l` and `ssh-keygen -l` print it.
+/// Returns the SHA-256 fingerprint of `key`, as `ssh-add -l` and `ssh-keygen -l` print it.
 pub fn ssh_fingerprint(key: &PublicKey) -> String {
     fingerprint(&openssh::encode_public(key))
 }
@@ -185,14 +185,14 @@ impl Agent {
         identities(answer).ok_or(AgentError::Malformed("a list of keys that is cut or overlong"))
     }
 
-    /// The Ed25519 key that `wanted` names: a fingerprint as `ssh-add -l` prints it, a key id, or
-    /// a comment; the only one there is, if `wanted` is empty.
+    /// Returns the Ed25519 key that `wanted` names: a fingerprint as `ssh-add -l` prints it, a key
+    /// id, or a comment. If `wanted` is empty, returns the only key there is.
     ///
-    /// What has the form of a fingerprint or a key id is never taken for a comment: comments are
-    /// the choice of the program that adds a key.
+    /// A text in the form of a fingerprint or key id is never compared with comments: the program
+    /// that adds a key chooses its comment.
     ///
     /// # Errors
-    /// [`ChooseError`]: none or several, with what there is.
+    /// [`ChooseError`]: no key or several keys match; the error lists the candidates.
     pub fn choose(&self, wanted: &str) -> Result<AgentKey, ChooseError> {
         let (identity, public) = choose::choose(self.identities()?, wanted)?;
         Ok(AgentKey { agent: self.clone(), identity, public })
@@ -212,7 +212,8 @@ impl Agent {
             return Err(AgentError::NotTaken);
         }
         let public = key.public().as_bytes();
-        // All of the room at once: a vector that grows leaves copies of itself behind.
+        // The whole capacity is allocated at once: a growing vector leaves copies of a secret in
+        // memory.
         let mut message = Zeroizing::new(Vec::with_capacity(200 + comment.len()));
         string(&mut message, openssh::TYPE.as_bytes());
         string(&mut message, public);
@@ -241,8 +242,8 @@ impl Agent {
     }
 }
 
-/// A key in an agent. Signing blocks until the agent has answered, which can be as long as a
-/// person thinks; in an asynchronous program it belongs on a thread that may block.
+/// A key in an agent. Signing blocks until the agent has answered, which can include the wait for a
+/// person; asynchronous programs must sign on a thread that may block.
 pub struct AgentKey {
     agent: Agent,
     identity: AgentIdentity,
@@ -304,7 +305,8 @@ impl fmt::Debug for AgentKey {
     }
 }
 
-/// `SSH_AGENT_FAILURE`, and the failure that some agents send for what they do not know.
+/// Returns true for `SSH_AGENT_FAILURE` and for the failure that some agents send on unknown
+/// requests.
 fn is_failure(kind: u8) -> bool {
     matches!(kind, 5 | 28)
 }
@@ -320,7 +322,7 @@ fn string(message: &mut Vec<u8>, bytes: &[u8]) {
 fn identities(answer: &[u8]) -> Option<Vec<AgentIdentity>> {
     let mut wire = Wire(answer);
     let count = wire.number()?;
-    // Each key takes eight bytes at least, so the length of the answer bounds their number.
+    // Each key takes at least eight bytes, so the length of the answer limits the number of keys.
     let mut keys = Vec::new();
     for _ in 0..count {
         let blob = wire.string()?.to_vec();

@@ -13,8 +13,9 @@
 //! | SPKI in base64, without PEM | | yes | |
 //! | keyfile | | its public part | |
 //!
-//! The form is found out by looking, never by a file's name. A byte order mark at the start and
-//! any line ending are accepted. What is not a key that can be used is named for what it is.
+//! The form is recognized from the content, never from a file's name. A byte order mark at the
+//! start and any line ending are accepted. For input that is not a usable key, the error names its
+//! kind.
 
 use std::borrow::Cow;
 
@@ -37,11 +38,11 @@ pub use export::{JwkAlg, did_key, hex, jwk, jwks, openssh, spki_pem};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Imported {
-    /// The key. It may be weak or published: code that would trust the key has to refuse it.
+    /// The key. It may be weak or published: code that trusts keys has to refuse such keys.
     pub key: PublicKey,
-    /// The comment of an OpenSSH line or the name in a keyfile: any text at all.
+    /// The comment of an OpenSSH line, or the name in a keyfile. Can be any text.
     pub name: Option<String>,
-    /// The `kid` of a JWK: any text at all.
+    /// The `kid` of a JWK. Can be any text.
     pub kid: Option<String>,
     /// The first moment at which the key is valid: `nbf` of a JWK.
     pub not_before: Option<Timestamp>,
@@ -59,9 +60,9 @@ impl Imported {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Import {
-    /// At least one; more only from a JWKS, from several PEM blocks or from several lines.
+    /// The keys: at least one; several only from a JWKS, several PEM blocks or several lines.
     pub keys: Vec<Imported>,
-    /// What else the input held and is ignored, one fragment each.
+    /// Ignored parts of the input, one fragment each.
     pub skipped: Vec<String>,
 }
 
@@ -69,24 +70,25 @@ pub struct Import {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormatError {
-    /// Only white space.
+    /// The input has only white space.
     #[error("empty")]
     Empty,
-    /// Nothing that looks like a key.
+    /// The input has no known form of a key.
     #[error("not a key in any known form")]
     Unrecognised,
     /// Another kind of thing than the key that was wanted.
     #[error("{found}, not {wanted}")]
     Instead {
-        /// What it is: `an RSA key`, `a certificate`, `a public key`.
+        /// The kind of the input: `an RSA key`, `a certificate`, `a public key`.
         found: Cow<'static, str>,
-        /// What was wanted: `an Ed25519 key`, `a private key`, `a public key`.
+        /// The expected kind: `an Ed25519 key`, `a private key`, `a public key`.
         wanted: &'static str,
     },
-    /// An OpenSSH private key under a passphrase. `ssh-keygen -p` takes it off.
+    /// The input is an OpenSSH private key under a passphrase. `ssh-keygen -p` removes the
+    /// passphrase.
     #[error("an encrypted OpenSSH key")]
     EncryptedOpenSsh,
-    /// A PEM private key under a passphrase. `openssl pkey` takes it off.
+    /// The input is a PEM private key under a passphrase. `openssl pkey` removes the passphrase.
     #[error("an encrypted PEM key")]
     EncryptedPem,
     /// The form is known, but it is broken, or says two different things.
@@ -94,7 +96,7 @@ pub enum FormatError {
     Malformed {
         /// The form it appears to be in.
         form: &'static str,
-        /// What is wrong. Never holds secret text.
+        /// The fault. Never holds secret text.
         why: String,
     },
     /// 32 bytes that could be several things, among them a secret.
@@ -120,8 +122,8 @@ pub(super) fn malformed(form: &'static str, why: impl Into<String>) -> FormatErr
 /// Reads a private key: JWK, PKCS#8 PEM, OpenSSH key file, or a bare seed in hex or base64.
 ///
 /// # Errors
-/// [`FormatError`]. Wherever a public key stands beside the private one, they must belong
-/// together. A keyfile is refused: there is nothing to import, it is one already.
+/// [`FormatError`]. If the file also holds a public key, the two keys must belong together. A
+/// keyfile is refused because it needs no import.
 pub fn read_private(bytes: &[u8]) -> Result<SecretKey, FormatError> {
     match Form::of(bytes)? {
         Form::Json(json) => private_json(&json),
@@ -166,7 +168,7 @@ pub fn read_public(bytes: &[u8]) -> Result<Import, FormatError> {
     }
 }
 
-/// What bytes look like.
+/// The recognized form of the input.
 enum Form<'a> {
     Json(StrictJson),
     Pem(&'a str),

@@ -18,9 +18,9 @@ use crate::secret::{json_fault, quoted};
 pub(crate) enum StrictJson {
     Null,
     Bool,
-    /// A number written without fraction and exponent, and not negative.
+    /// A non-negative number without fraction and exponent.
     Unsigned(u64),
-    /// Any other number, as near as an IEEE 754 double comes to it.
+    /// Any other number, rounded to an IEEE 754 double.
     Number(f64),
     /// Wiped when dropped: it may be a private key.
     String(Zeroizing<String>),
@@ -48,7 +48,7 @@ pub(crate) fn without_bom(bytes: &[u8]) -> &[u8] {
 }
 
 impl StrictJson {
-    /// What kind of value this is, for error messages; never the value, which may be secret.
+    /// Returns the kind of value for error messages; never the value, which may be secret.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             StrictJson::Null => "null",
@@ -86,10 +86,10 @@ impl StrictObject {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// The string member `name`, if it is there.
+    /// Returns the string member `name`, if it is present.
     ///
     /// # Errors
-    /// What it is instead of a string, as a fragment.
+    /// The actual kind of the member, as a fragment.
     pub(crate) fn string(&self, name: &str) -> Result<Option<&str>, String> {
         match self.get(name) {
             None => Ok(None),
@@ -113,7 +113,8 @@ fn canonical_members(
     out: &mut String,
 ) -> Option<()> {
     let mut sorted: Vec<_> = members.iter().filter(|(name, _)| Some(*name) != without).collect();
-    // Section 3.2.3: by UTF-16 code units, which is not the order of UTF-8 bytes above U+FFFF.
+    // RFC 8785 section 3.2.3 sorts by UTF-16 code units, which differs from the order of UTF-8
+    // bytes above U+FFFF.
     sorted.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
     out.push('{');
     for (at, (name, value)) in sorted.into_iter().enumerate() {
@@ -134,8 +135,8 @@ fn canonical_members(
     Some(())
 }
 
-/// Section 3.2.2.2: two-character escapes where there are any, `\u00xx` in lower case for the
-/// other control characters, everything else as it is.
+/// Writes a string as in RFC 8785 section 3.2.2.2: two-character escapes if they exist, `\u00xx` in
+/// lower case for the other control characters, all other characters unchanged.
 fn canonical_string(text: &str, out: &mut String) {
     out.push('"');
     for c in text.chars() {

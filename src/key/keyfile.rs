@@ -41,7 +41,7 @@ pub const MAX_NAME_BYTES: usize = 256;
 /// A keyfile that was read or made. Its secret is still sealed.
 pub struct Keyfile {
     name: String,
-    /// As written in the file: the additional data is made of these characters.
+    /// The date as written in the file: the additional data contains these characters.
     created_text: String,
     created: Timestamp,
     public: PublicKey,
@@ -57,33 +57,33 @@ enum Secret {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyfileError {
-    /// Not JSON with the member `mcpid` of a keyfile.
+    /// The file is not JSON with the member `mcpid` of a keyfile.
     #[error("not a keyfile")]
     NotAKeyfile,
     /// A keyfile of a version that this program does not know.
     #[error("a keyfile of the unknown version {}", quoted(.0))]
     UnknownVersion(String),
-    /// A keyfile that is damaged; says what is wrong. Never holds secret text.
+    /// The keyfile is damaged; the text says how. Never holds secret text.
     #[error("damaged: {0}")]
     Damaged(String),
     /// The passphrase hashing asks for more than the format allows; nothing was allocated.
     #[error("asks for {asked} {what}, the limit is {limit}")]
     TooCostly {
-        /// What it asks for, with the unit: `KiB of memory`, `passes`, `lanes`.
+        /// The resource that the file asks for, with its unit: `KiB of memory`, `passes`, `lanes`.
         what: &'static str,
-        /// How much of it.
+        /// The requested amount.
         asked: u64,
-        /// How much the format allows.
+        /// The largest amount that the format allows.
         limit: u64,
     },
     /// The cost is below what Argon2 can do with: no pass, no lane, or less than 8 KiB a lane.
     #[error("{asked} {what} is too little, at least {least} are needed")]
     TooCheap {
-        /// What there is too little of, with the unit.
+        /// The resource of which the file asks for too little, with its unit.
         what: &'static str,
-        /// How much was asked for.
+        /// The requested amount.
         asked: u64,
-        /// How much Argon2 needs at least.
+        /// The smallest amount that Argon2 needs.
         least: u64,
     },
     /// The memory that the passphrase hashing needs cannot be allocated.
@@ -147,11 +147,12 @@ impl Keyfile {
         })
     }
 
-    /// The same key, name and date, sealed under another passphrase. `secret` is what
-    /// [`open`](Self::open) gave.
+    /// Returns a keyfile with the same key, name and date, sealed under another passphrase.
+    /// `secret` is the result of [`open`](Self::open).
     ///
     /// # Errors
-    /// As [`seal`](Self::seal), and [`KeyfileError::PublicMismatch`] for the secret of another key.
+    /// The same as for [`seal`](Self::seal), and [`KeyfileError::PublicMismatch`] for the secret of
+    /// another key.
     pub fn sealed_again<R: rand::TryCryptoRng>(
         &self,
         secret: &SecretKey,
@@ -167,7 +168,7 @@ impl Keyfile {
         Ok(file)
     }
 
-    /// The same key, name and date with the secret lying open.
+    /// Returns a keyfile with the same key, name and date, and an unencrypted secret.
     ///
     /// # Errors
     /// [`KeyfileError::PublicMismatch`] for the secret of another key.
@@ -195,7 +196,7 @@ impl Keyfile {
         read::keyfile(bytes)
     }
 
-    /// The secret key. A plain file ignores the passphrase.
+    /// Returns the secret key. A plain file ignores the passphrase.
     ///
     /// # Errors
     /// [`KeyfileError::PassphraseNeeded`], [`KeyfileError::WrongPassphrase`],
@@ -221,7 +222,7 @@ impl Keyfile {
         &self.public
     }
 
-    /// The name that the key's owner gave it; any text at all in a file from elsewhere.
+    /// Returns the name that the key's owner chose; in a file from elsewhere it can be any text.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -231,12 +232,12 @@ impl Keyfile {
         self.created
     }
 
-    /// Whether the secret lies open in the file.
+    /// Returns true if the secret is unencrypted in the file.
     pub fn is_plain(&self) -> bool {
         matches!(self.secret, Secret::Plain(_))
     }
 
-    /// What opening costs, `None` in a plain file.
+    /// Returns the cost of opening the file; `None` for a plain file.
     pub fn cost(&self) -> Option<KdfCost> {
         match &self.secret {
             Secret::Plain(_) => None,
@@ -244,8 +245,8 @@ impl Keyfile {
         }
     }
 
-    /// The file's content: members in the order of the format, no final newline, so that a file
-    /// that lacks so much as its last byte is known to be cut. Wiped when dropped.
+    /// Returns the file's content: members in the order of the format, without a final newline, so
+    /// that a truncation by even one byte is detected. Wiped when dropped.
     pub fn to_json(&self) -> Zeroizing<String> {
         let mut out = Zeroizing::new(String::with_capacity(2048 + 2 * self.name.len()));
         out.push_str("{\"mcpid\":\"keyfile/1\",\"name\":");
@@ -276,7 +277,7 @@ impl Keyfile {
     }
 }
 
-/// Whether `name` may be given to a new key. Files from elsewhere may hold any text.
+/// Returns true if `name` is valid for a new key. Files from elsewhere can hold any text.
 pub(crate) fn is_name(name: &str) -> bool {
     (1..=MAX_NAME_BYTES).contains(&name.len()) && !name.chars().any(char::is_control)
 }

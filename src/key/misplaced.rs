@@ -1,8 +1,8 @@
 //! Misplaced and misspelt members of a trust file that would restrict a key.
 //!
-//! RFC 7517 (sections 4 and 5) has readers ignore members that they do not know. A revocation that
-//! is misspelt, or that stands one level too high, would then be ignored in silence, and the key
-//! stay trusted. So the names that restrict are known at every level, and near misses of them too.
+//! RFC 7517 (sections 4 and 5) tells readers to ignore unknown members. They would silently ignore
+//! a revocation that is misspelt or one level too high, and the key would stay trusted. So the
+//! restricting names and their near misses are recognized at every level.
 
 use super::json::{StrictJson, StrictObject};
 
@@ -20,10 +20,11 @@ pub(crate) fn in_key(jwk: &StrictObject) -> Result<(), String> {
     jwk.iter().filter(|(name, _)| *name != SETTINGS).try_for_each(in_member)
 }
 
-/// Looks through the members that stand beside `keys`, at every depth.
+/// Checks the members beside `keys`, at every depth.
 ///
 /// # Errors
-/// As [`in_key`]; a second list of keys, which no reader of `keys` would see, is an error too.
+/// The same as for [`in_key`]; a second list of keys, which no reader of `keys` would see, is an
+/// error too.
 pub(crate) fn beside_keys(set: &StrictObject) -> Result<(), String> {
     for (name, value) in set.iter().filter(|(name, _)| *name != "keys") {
         if name == SETTINGS {
@@ -49,7 +50,7 @@ fn in_member((name, value): (&str, &StrictJson)) -> Result<(), String> {
         return Err(format!("the member {name:?} belongs into {SETTINGS:?}{meant}"));
     }
     match value {
-        // What the registered member says (OpenID Federation 1.0) is read where keys are.
+        // The parser for keys reads the registered member (OpenID Federation 1.0).
         StrictJson::Object(_) if name == "revoked" => Ok(()),
         StrictJson::Object(members) => members.iter().try_for_each(in_member),
         StrictJson::Array(items) => items.iter().try_for_each(|item| in_member(("", item))),
@@ -57,8 +58,8 @@ fn in_member((name, value): (&str, &StrictJson)) -> Result<(), String> {
     }
 }
 
-/// Whether `name` is `meant` after letter case and punctuation are dropped, or one edit away from
-/// it: an insertion, a deletion, a substitution, or a swap of neighbours.
+/// Returns true if `name` without letter case and punctuation equals `meant`, or is one edit away:
+/// an insertion, a deletion, a substitution, or a swap of neighbours.
 fn is_near(name: &str, meant: &str) -> bool {
     let letters = |text: &str| -> Vec<char> {
         text.chars().flat_map(char::to_lowercase).filter(|c| c.is_alphanumeric()).collect()

@@ -1,4 +1,4 @@
-//! Keys: who signs, and how a key is kept on disk.
+//! Keys: the identity of a signer, and the storage of keys on disk.
 //!
 //! ```text
 //! elsewhere ─ format ─► SecretKey ─ keyfile ─ store ─► key.json      the signer's side
@@ -6,8 +6,8 @@
 //! elsewhere ─ format ─► PublicKey ─ trust ─── store ─► trust.json    the verifier's side
 //! ```
 //!
-//! A [`PublicKey`] is judged when it is decoded: whether it is weak, whether its private half is
-//! published, and what its id is. Nothing here reads a clock or asks for a passphrase.
+//! A [`PublicKey`] is judged when it is decoded: is it weak, is its private half published, and
+//! what is its id. This module reads no clock and asks for no passphrase.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -36,8 +36,8 @@ pub use json::JsonError;
 pub struct KeyId([u8; 43]);
 
 impl KeyId {
-    /// The id of the Ed25519 public key `key`: RFC 7638 over the RFC 8037 members `crv`, `kty`
-    /// and `x`, which are already in the order and spelling that section 3 demands.
+    /// Returns the id of the Ed25519 public key `key`: RFC 7638 over the RFC 8037 members `crv`,
+    /// `kty` and `x`, which are already in the order and spelling that section 3 demands.
     fn of(key: &[u8; 32]) -> Self {
         let x = URL_SAFE_NO_PAD.encode(key);
         let jwk = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
@@ -58,7 +58,7 @@ impl KeyId {
 
     /// Returns the 43 characters.
     pub fn as_str(&self) -> &str {
-        // Only ASCII is ever put in.
+        // The array contains only ASCII.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
@@ -115,8 +115,8 @@ impl PublicKey {
         if edwards.compress().as_bytes() != bytes {
             return Err(PublicKeyError);
         }
-        // Small order: one signature fits many messages. Mixed order: verifiers disagree on what
-        // such a key has signed. Honest key generation makes neither.
+        // With a key of small order, one signature fits many messages; with one of mixed order,
+        // verifiers disagree about its signatures. Honest key generation makes neither.
         let weak = point.is_weak() || !edwards.is_torsion_free();
         let published = published::is_published(bytes);
         Ok(PublicKey { point, id: KeyId::of(bytes), weak, published })
@@ -132,13 +132,14 @@ impl PublicKey {
         &self.id
     }
 
-    /// Whether the key has a component of small order; no signature under it proves anything.
+    /// Returns true if the key has a component of small order; signatures under such a key prove
+    /// nothing.
     pub fn is_weak(&self) -> bool {
         self.weak
     }
 
-    /// Whether the private half stands in an RFC, a specification's examples, or is one of the
-    /// most obvious seeds, so that every attacker can sign with it. Judged once, at decoding.
+    /// Returns true if the private half is published in an RFC or a specification's example, or is
+    /// a very obvious seed, so that every attacker can sign with it. Judged once, at decoding.
     pub fn is_published(&self) -> bool {
         self.published
     }

@@ -7,7 +7,7 @@
 //! is mistaken for one of them has odds of one in 2^55. `tests/engine/curve.rs` derives every row
 //! from its seed, so the table proves itself.
 
-/// Whether the private half of `key` is published.
+/// Returns true if the private half of `key` is published.
 pub(crate) fn is_published(key: &[u8; 32]) -> bool {
     let [a, b, c, d, e, f, g, h, ..] = *key;
     // About three hundred comparisons, once when a key is decoded: nothing beside the decoding.
@@ -97,7 +97,7 @@ const PUBLISHED: &[u64] = &[
     0xfde4fba0_30ad002f, 0xb4c92afb_3ba57f3a, 0x3ee2a8a7_283cb2fd, 0xbe3b4f95_d1d875d7,
     0xdd7e84d0_10aed28a, 0x52725008_1bdcdc2e, 0x43aae8eb_bdedb969, 0x1262bc6d_5408a3c4,
     0x3ab9cc26_e2e4142e, 0x9035dd13_c4c9eb3d, 0x67540304_3288cc7c, 0xb92aaa7c_8db21139,
-    // Seeds that begin with 01 to 10, zeros behind it.
+    // Seeds that begin with 01 to 10, followed by zeros.
     0xcecc1507_dc1ddd72, 0x6b79c57e_6a095239, 0xdadbd184_a2d526f1, 0x9be32877_95907809,
     0xf4bd4652_1ce7b578, 0x34790764_308e0b7b, 0xa2fa2f4a_355ba2e9, 0xd4c5061b_81c4682b,
     0xbb5c6724_82b0dcca, 0x513523c8_b48319b6, 0x7380a4b2_8d0b49b4, 0x2ebbc3db_123aa602,

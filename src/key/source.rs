@@ -1,4 +1,4 @@
-//! Where the private half of a signing key is, and the one place that finds and opens it.
+//! Sources of signing keys: finds the private half of a key and opens it.
 //!
 //! | reference | source |
 //! |---|---|
@@ -17,10 +17,10 @@ use super::keyfile::{Keyfile, KeyfileError};
 use super::store::{self, FileError};
 use super::{PublicKey, Sign};
 
-/// What an `ssh-agent:` reference begins with.
+/// The prefix of an `ssh-agent:` reference.
 pub const SSH_AGENT: &str = "ssh-agent:";
 
-/// A reference to a signing key, as it stands in a flag or variable.
+/// A reference to a signing key, as given in a flag or variable.
 ///
 /// ```
 /// use std::path::Path;
@@ -127,7 +127,7 @@ pub enum FoundKey {
 }
 
 impl FoundKey {
-    /// Whether a passphrase is needed to open it.
+    /// Returns true if opening the key needs a passphrase.
     pub fn is_sealed(&self) -> bool {
         match self {
             FoundKey::File(keyfile) => !keyfile.is_plain(),
@@ -136,7 +136,7 @@ impl FoundKey {
         }
     }
 
-    /// Whether another program signs, which may ask a person each time.
+    /// Returns true if another program signs, which may ask a person each time.
     pub fn is_in_agent(&self) -> bool {
         !matches!(self, FoundKey::File(_))
     }

@@ -19,7 +19,7 @@ pub enum FileError {
     /// The operating system says no.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// Not a regular file; says what it is.
+    /// The path is not a regular file; the text names its kind.
     #[error("{0}, not a regular file")]
     NotRegular(&'static str),
     /// More bytes than such a file may have.
@@ -69,7 +69,7 @@ pub fn create_keyfile(path: &Path, file: &Keyfile) -> Result<(), FileError> {
     write_new(path, &checked(file)?, 0o600)
 }
 
-/// Puts another keyfile in the place of the one at `path`, in one step, with mode 0600.
+/// Replaces the keyfile at `path` by another one, in one step, with mode 0600.
 ///
 /// # Errors
 /// [`FileError::NotRegular`] for anything but a regular file. A symbolic link is refused because
@@ -101,7 +101,8 @@ pub(crate) fn read_regular(
     if metadata.len() > limit {
         return Err(FileError::TooLarge { limit });
     }
-    // Room for all of it at once: a buffer that grows would leave copies of a secret behind.
+    // The whole capacity is allocated at once: a growing buffer would leave copies of a secret in
+    // memory.
     let room = usize::try_from(metadata.len()).unwrap_or(0).saturating_add(1);
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -131,7 +132,7 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), File
         return Err(FileError::Exists);
     }
     let temporary = Temporary::write(path, bytes, mode, None)?;
-    // A link, unlike a rename, never takes the place of what is there already.
+    // A hard link, unlike a rename, never replaces an existing file.
     match fs::hard_link(&temporary.path, path) {
         Ok(()) => {}
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(FileError::Exists),
@@ -180,8 +181,8 @@ impl Temporary {
         mode: u32,
         owner: Option<&Metadata>,
     ) -> Result<Self, FileError> {
-        // The name need not be secret: create_new opens nothing that another has put there. It
-        // starts with a dot, so that a trust folder passes over one that a crash left behind.
+        // The name need not be secret: create_new opens no file that another process created. The
+        // name starts with a dot, so that a trust folder skips a file that is left after a crash.
         for attempt in 0..100_u32 {
             let pid = std::process::id();
             let path = folder_of(target).join(format!(".mcpid-{pid}-{attempt}.tmp"));
@@ -223,7 +224,7 @@ fn create_new(path: &Path, mode: u32) -> io::Result<File> {
     options.open(path)
 }
 
-/// The permission bits, where there are such.
+/// Returns the permission bits, if the system has them.
 pub(crate) fn mode_of(metadata: &Metadata) -> Option<u32> {
     #[cfg(unix)]
     {

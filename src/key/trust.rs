@@ -1,4 +1,4 @@
-//! The registry of trusted keys: whose signatures count, for which operations, and when.
+//! The registry of trusted keys: which keys may sign, for which operations, and when.
 //!
 //! A trust file is a JWK set (RFC 7517), so that any JOSE tool reads it, in which each key may
 //! have one member of ours:
@@ -38,8 +38,8 @@ use file::{Restriction, TrustFileParts};
 pub use file::{TrustError, TrustFile};
 pub use load::{LoadError, LoadErrorKind, MAX_BYTES};
 
-/// How many keys with one `kid` are tried. Without a limit, a request without a valid signature would
-/// cost one verification for each of them.
+/// Maximum number of keys with one `kid` that are tried. Without a limit, a request without a valid
+/// signature would cost one verification for each key.
 pub const MAX_KEYS_PER_KID: usize = 4;
 
 /// A note about a trust file for its operator, which is no error.
@@ -48,7 +48,7 @@ pub const MAX_KEYS_PER_KID: usize = 4;
 pub struct TrustNote {
     /// The file that the note is about; `None` for text that came from no file.
     pub path: Option<PathBuf>,
-    /// A lower-case fragment. May hold text from the file: escape it on a terminal.
+    /// The note: a lower-case fragment. May hold text from the file: escape it on a terminal.
     pub text: String,
 }
 
@@ -69,7 +69,7 @@ impl TrustEntry {
         &self.key
     }
 
-    /// The name that the registry's operator gave it; any text at all.
+    /// Returns the name that the registry's operator chose. Can be any text.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
@@ -104,26 +104,27 @@ impl TrustEntry {
         &self.limits.allow
     }
 
-    /// Whether `moment` lies in the key's validity. Revocation is a question of its own
+    /// Returns true if `moment` is within the key's validity. Revocation is a separate check
     /// ([`is_revoked_at`](Self::is_revoked_at)).
     pub fn is_valid_at(&self, moment: Timestamp) -> bool {
         self.limits.not_before.is_none_or(|start| start <= moment)
             && self.limits.not_after.is_none_or(|end| moment < end)
     }
 
-    /// Whether the key is revoked at `moment`.
+    /// Returns true if the key is revoked at `moment`.
     pub fn is_revoked_at(&self, moment: Timestamp) -> bool {
         self.limits.revoked_at.is_some_and(|revoked| revoked <= moment)
     }
 
-    /// Whether a signer with this key may call itself `tag`: the key's own id, or one of the
-    /// client ids, compared byte for byte.
+    /// Returns true if a signer with this key may use `tag`: the key's own id, or one of the client
+    /// ids, compared byte for byte.
     pub fn may_use_tag(&self, tag: &str) -> bool {
         tag == self.key.id().as_str() || self.client_ids.iter().any(|id| id == tag)
     }
 
-    /// Whether the key may do `operation`. Without `allow` it may do everything; with it, what a
-    /// pattern of every list grants, and always what a session needs to exist and to end.
+    /// Returns true if the key may do `operation`. Without `allow`, all operations are allowed.
+    /// With it, an operation is allowed if a pattern in every list matches it, or if a session
+    /// needs it to begin and end.
     ///
     /// A body that cannot be read has no operation; a verifier must refuse such a body if the key
     /// [is limited](Self::is_limited).
@@ -136,7 +137,7 @@ impl TrustEntry {
         self.limits.allow.iter().all(granted)
     }
 
-    /// Whether any `allow` limits the key.
+    /// Returns true if any `allow` limits the key.
     pub fn is_limited(&self) -> bool {
         !self.limits.allow.is_empty()
     }
@@ -190,7 +191,7 @@ pub struct Registry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TrustSource {
-    /// Where it is.
+    /// The path of the file.
     pub path: PathBuf,
     /// The SHA-256 of the bytes that were read.
     pub sha256: [u8; 32],
@@ -275,7 +276,7 @@ impl Registry {
 
     /// The entry of the key with this id, a thumbprint of 43 characters.
     pub fn by_id(&self, id: &str) -> Option<&Arc<TrustEntry>> {
-        // Any 43 bytes may be asked for: only true ids are in the table.
+        // The caller can ask for any 43 bytes: the table contains only valid ids.
         let id: &[u8; 43] = id.as_bytes().try_into().ok()?;
         self.by_id.get(id).and_then(|at| self.entries.get(*at))
     }
@@ -291,27 +292,27 @@ impl Registry {
             .filter_map(|at| self.entries.get(*at))
     }
 
-    /// All entries, in the order in which the files name their keys first.
+    /// Returns all entries, in the order in which the files first name their keys.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<TrustEntry>> {
         self.entries.iter()
     }
 
-    /// How many keys there are.
+    /// Returns the number of keys.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether no key is trusted at all.
+    /// Returns true if no key is trusted.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// What the operator should know.
+    /// Returns the notes for the operator.
     pub fn notes(&self) -> &[TrustNote] {
         &self.notes
     }
 
-    /// The files that it was read from, in the order in which they were read.
+    /// Returns the files that the registry was read from, in reading order.
     pub fn sources(&self) -> &[TrustSource] {
         &self.sources
     }

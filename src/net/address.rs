@@ -18,9 +18,9 @@ use std::str::FromStr;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
-    /// `127.0.0.1:8080`, `[::1]:8080`; names are not looked up.
+    /// A TCP address, such as `127.0.0.1:8080` or `[::1]:8080`; names are not looked up.
     Tcp(SocketAddr),
-    /// `unix:PATH`.
+    /// The path of a Unix socket, written `unix:PATH`.
     Unix(PathBuf),
 }
 
@@ -28,7 +28,7 @@ pub enum ListenAddress {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenAddressError {
-    /// `unix:` with nothing behind it.
+    /// The text is `unix:` without a path.
     #[error("unix: needs a path behind it")]
     NoPath,
     /// The text is not an address.
@@ -37,7 +37,7 @@ pub enum ListenAddressError {
 }
 
 impl ListenAddress {
-    /// Whether only clients on this machine can connect.
+    /// Returns true if only clients on this machine can connect.
     pub fn is_local(&self) -> bool {
         match self {
             ListenAddress::Tcp(address) => is_loopback(address.ip()),
@@ -46,7 +46,7 @@ impl ListenAddress {
     }
 }
 
-/// Whether `ip` is a loopback address, also if it is mapped: `::ffff:127.0.0.1`.
+/// Returns true if `ip` is a loopback address, also in the mapped form `::ffff:127.0.0.1`.
 pub(crate) fn is_loopback(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_loopback(),

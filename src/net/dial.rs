@@ -24,7 +24,7 @@ use super::stream::SocketStream;
 /// The result of a request: the response, whose body is still streaming, or an error.
 pub type SendResult = Result<Response<Incoming>, Error>;
 
-/// How long an idle connection is kept. Uvicorn and Node close theirs after 5 seconds, and a
+/// Time that an idle connection is kept. Uvicorn and Node close theirs after 5 seconds, and a
 /// request that is sent at that moment is lost, because requests are never sent twice.
 const IDLE: Duration = Duration::from_secs(3);
 /// The most bytes of the head of a response.
@@ -94,7 +94,7 @@ where
             // Detects a server that disappeared without closing the connection.
             .http2_keep_alive_interval(Duration::from_secs(30))
             .set_host(false)
-            // Only a request of which no byte was written is sent on another connection.
+            // A request is sent on another connection only if none of its bytes was written.
             .retry_canceled_requests(true)
             .build(connector.clone());
         Dialer { client, connector }
@@ -117,7 +117,7 @@ fn secured(plain: &PlainConnector, tls: ClientConfig) -> HttpsConnector<PlainCon
         .wrap_connector(plain.clone())
 }
 
-/// How to reach a server.
+/// The way to reach a server.
 #[derive(Clone, Debug)]
 pub enum Via {
     /// Connects to the host in the URI of each request.
@@ -186,7 +186,8 @@ impl ConnectionIo {
     }
 }
 
-/// Scheme, host and port of `uri`: a tunnel takes 443 for every port that is not named.
+/// Returns scheme, host and port of `uri`. The port is always named, because a tunnel would use 443
+/// for a missing one.
 fn with_port(uri: &Uri) -> Result<Uri, http::Error> {
     let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
     let authority = format!("{}:{port}", uri.host().unwrap_or_default());

@@ -93,14 +93,14 @@ impl Listener {
     }
 }
 
-/// Like `TcpListener::bind`, but with a longer queue: with 128, clients wait a second when many
-/// connect at once.
+/// Works like `TcpListener::bind`, but with a longer queue: with 128, clients wait a second when
+/// many connect at once.
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // Not on Windows, where this option would let other processes use the same port.
+    // The option is not set on Windows, where it would let other processes use the same port.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;

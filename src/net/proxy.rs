@@ -14,20 +14,20 @@ use crate::message::target::is_loopback;
 /// The values of the environment variables for proxies, each empty if the variable is not set.
 #[derive(Clone, Default)]
 pub struct ProxySettings {
-    /// `HTTPS_PROXY`: for `https` targets.
+    /// The value of `HTTPS_PROXY`: for `https` targets.
     pub https: String,
-    /// `HTTP_PROXY`: for `http` targets.
+    /// The value of `HTTP_PROXY`: for `http` targets.
     pub http: String,
-    /// `ALL_PROXY`: for both, if the more specific variable is empty.
+    /// The value of `ALL_PROXY`: for both, if the more specific variable is empty.
     pub all: String,
-    /// `NO_PROXY`: hosts, domains, addresses and networks that are reached directly, between
-    /// commas, or `*`.
+    /// The value of `NO_PROXY`: hosts, domains, addresses and networks that are reached directly,
+    /// separated by commas, or `*`.
     pub no: String,
 }
 
 impl fmt::Debug for ProxySettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // They may hold passwords.
+        // The values may hold passwords.
         f.write_str("ProxySettings")
     }
 }
@@ -41,18 +41,18 @@ pub enum ProxyError {
         "{variable} names a proxy that is not spoken to by HTTP: only http://HOST:PORT is supported"
     )]
     Scheme {
-        /// The variable.
+        /// The name of the variable.
         variable: &'static str,
     },
     /// The value is not the URL of a proxy.
     #[error("{variable} is no URL of a proxy, such as http://HOST:PORT")]
     Form {
-        /// The variable.
+        /// The name of the variable.
         variable: &'static str,
     },
 }
 
-/// A proxy and how to log in there.
+/// A proxy, with its login.
 #[derive(Clone)]
 pub struct Proxy(Intercept);
 
@@ -78,7 +78,7 @@ impl Proxy {
         if value.is_empty() || target.host().is_none_or(is_loopback) {
             return Ok(None);
         }
-        // Whether it is meant for this target is asked with a value that is good.
+        // A valid dummy proxy shows if the settings select a proxy for this target.
         let meant = Matcher::builder().all("http://proxy.invalid").no(no.as_str()).build();
         if meant.intercept(target).is_none() {
             return Ok(None);
@@ -92,13 +92,13 @@ impl Proxy {
         found.map(|proxy| Some(Proxy(proxy))).ok_or(ProxyError::Form { variable })
     }
 
-    /// Host and port, for people.
+    /// Returns host and port, for messages.
     pub fn host(&self) -> String {
         let uri = self.0.uri();
         format!("{}:{}", uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(80))
     }
 
-    /// Where to connect to.
+    /// Returns the URI of the proxy to connect to.
     pub(super) fn uri(&self) -> &Uri {
         self.0.uri()
     }
@@ -109,7 +109,8 @@ impl Proxy {
     }
 }
 
-/// Whether there is a host, and a port that is one or none at all: `http` takes any text for one.
+/// Returns true if there is a host, and a valid port or none: the crate `http` accepts any text as
+/// the port.
 fn is_host_and_port(proxy: &Uri) -> bool {
     let Some(authority) = proxy.authority() else { return false };
     let host = authority.host();

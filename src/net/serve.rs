@@ -40,8 +40,8 @@ pub struct ServerLimits {
     pub connections: usize,
     /// The time limit for the TLS handshake, and for each head from its first to its last byte.
     pub head_time: Duration,
-    /// How long a connection may be idle, or its client read nothing of the responses that are
-    /// ready.
+    /// Maximum time that a connection may be idle, or that its client may read nothing of the ready
+    /// responses.
     pub idle: Duration,
     /// The most bytes of a head. Heads that are somewhat longer still go to the service, which has to
     /// refuse them: of HTTP/1 up to 16 KiB more, of HTTP/2 up to four times the limit. HTTP/1 heads
@@ -51,7 +51,7 @@ pub struct ServerLimits {
     pub head_bytes: usize,
     /// The most requests at once on one HTTP/2 connection.
     pub streams: u32,
-    /// How long requests in flight may take when the server stops.
+    /// Maximum time for requests in flight to end when the server stops.
     pub drain: Duration,
 }
 
@@ -68,14 +68,14 @@ impl Default for ServerLimits {
     }
 }
 
-/// How long a connection may take to close after it was asked to.
+/// Maximum time for a connection to close after it was asked to.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 /// HTTP/1 heads that exceed the limit by at most this many bytes still go to the service.
 const HEAD_ROOM: usize = 16 * 1024;
 /// HTTP/2 header lists (RFC 9113 section 6.5.2) up to this multiple of the limit still go to the
 /// service. The library answers longer ones itself, and offers no way to count or log them.
 const HTTP2_HEAD_FACTOR: usize = 4;
-/// How long to wait when the operating system has no more descriptors.
+/// Pause when the operating system has no more descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A listening socket with its limits, and TLS if it has certificates.
@@ -132,9 +132,9 @@ impl Server {
     /// flight end within [`ServerLimits::drain`], and cuts off the rest. Returns how many
     /// connections were cut.
     ///
-    /// `workers` are the runtimes that answer, each with a service of its own: the one that this
-    /// runs on, or those of [`Workers::each`](super::Workers::each). A connection is given to the
-    /// one that has the fewest, and stays there. With no workers, the server stops at the first
+    /// `workers` are the runtimes that answer, each with a separate service: the current runtime,
+    /// or those of [`Workers::each`](super::Workers::each). A connection is given to the worker
+    /// with the fewest connections, and stays there. With no workers, the server stops at the first
     /// connection.
     ///
     /// A panic of a service ends its connection and nothing else.

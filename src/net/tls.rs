@@ -29,8 +29,8 @@ pub enum TlsError {
     NoRoots(#[source] Option<io::Error>),
 }
 
-/// What is wrong with PEM text, and on which line. The errors of the PEM reader hold the line
-/// itself, which may be a private key, so they are not passed on.
+/// A fault in PEM text, with its line. The errors of the PEM reader hold the line itself, which may
+/// be a private key, so they are not passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
 #[non_exhaustive]
@@ -41,7 +41,7 @@ pub struct PemFault {
 }
 
 impl PemFault {
-    /// Finds what is wrong with `pem`, which gave `error`.
+    /// Finds the fault in `pem`, which gave `error`.
     fn of(pem: &[u8], error: &pem::Error) -> Self {
         let marker = |line: &[u8]| line.starts_with(b"-----");
         let lines = || (1..).zip(pem.split(|&b| b == b'\n').map(<[u8]>::trim_ascii));

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 
-/// How long blocking background tasks may take at the end.
+/// Maximum time for blocking background tasks at the end.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
 /// A pool of threads for [`Server::run`](super::Server::run). Dropping it ends the threads and all

@@ -1,4 +1,4 @@
-//! The end of an audit: what was promised, and has not come.
+//! The end of an audit: checks for promised entries that are missing.
 
 use super::super::fault::LogError;
 use super::super::finding::What;
@@ -7,7 +7,7 @@ use super::super::reuse::UsedNonces;
 use super::Auditor;
 
 impl Auditor {
-    /// All entries were taken.
+    /// Ends the audit after all entries were given.
     ///
     /// # Errors
     /// The log cannot be read again, where its clock went back so far that this was needed.
@@ -15,7 +15,7 @@ impl Auditor {
         self.finish_with_nonces().map(|(report, _)| report)
     }
 
-    /// As [`Auditor::finish`], with the nonces for the log that follows this one.
+    /// Works as [`Auditor::finish`], and also returns the nonces for the log that follows this one.
     ///
     /// # Errors
     /// As [`Auditor::finish`].
@@ -58,7 +58,7 @@ impl Auditor {
             let why = format!("by its name it would begin with entry {first}, and it is empty");
             self.find(What::File, Some(first), why);
         }
-        // Where requests are older than what was forgotten, the whole log is looked at again.
+        // If requests are older than the forgotten nonces, the whole log is read again.
         if let Some((earlier, later)) = self.nonces.look_again(&self.folder)? {
             let why = format!("its nonce was used before by the same key, in entry {earlier}");
             self.find(What::Replayed, Some(later), why);

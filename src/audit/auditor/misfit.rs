@@ -1,4 +1,4 @@
-//! What was done to entries that do not fit.
+//! The diagnosis of entries that do not fit.
 
 use super::super::fault::MAX_LINE;
 use super::super::finding::{self, What};
@@ -35,7 +35,7 @@ impl Auditor {
         self.stored = None;
     }
 
-    /// Says what was done, once it is known what follows.
+    /// Reports the diagnosis of a misfit once the entry after it is known.
     pub(super) fn conclude(&mut self, suspect: Suspect, next: Option<u64>) {
         let Suspect { place, n, why, what } = suspect;
         if let Some(first) = self.other_hash.filter(|first| *first < place) {
@@ -53,13 +53,13 @@ impl Auditor {
         }
         let (finding, structural) = finding::of_a_misfit(place, (n, next), what, why);
         self.find(finding.what, finding.n, finding.why);
-        // Else only this one is in doubt.
+        // Otherwise only this entry is in doubt.
         if structural {
             self.go_on_at(next);
         }
     }
 
-    /// Where all findings are wanted: counts on from what the next entry says.
+    /// Continues to count from the number of the next entry, if all findings are requested.
     fn go_on_at(&mut self, next: Option<u64>) {
         (self.broken, self.stored, self.other_hash) = (true, None, None);
         if let Some(next) = next {

@@ -1,4 +1,4 @@
-//! Entries that are archived, and whose archive was not given: their hashes stand for them.
+//! Archived entries whose archive was not given: the audit uses their stored hashes.
 
 use std::io::Read as _;
 

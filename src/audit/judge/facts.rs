@@ -1,5 +1,5 @@
-//! What of an entry can be derived from its request is derived, and compared: a contradiction
-//! inside an entry is a false entry, also under a good signature.
+//! Derives the facts of an entry from its request and compares them: an entry that contradicts
+//! itself is false, also under a good signature.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -49,14 +49,15 @@ struct KeyMembers {
     _mcpid: Option<IgnoredAny>,
 }
 
-/// The `kid` that a key in a log has: its thumbprint, or what its signature calls it.
+/// The thumbprint, or the `keyid` of the signature.
 pub(super) fn kid(jwk: &str) -> Result<String, String> {
     let key: KeyMembers = serde_json::from_str(jwk)
         .map_err(|e| format!("a key cannot be read: {}", json_fault(&e)))?;
     Ok(key.kid)
 }
 
-/// The steps at which a code is given; none for what is no judgement of the request.
+/// Returns the steps at which a code can occur; `None` if the code is not a judgement of the
+/// request.
 fn steps_of(code: &str) -> Option<&'static [u8]> {
     Some(match code {
         "too_large" | "target_mismatch" => &[1],
@@ -95,7 +96,7 @@ const NOT_REPEATABLE: &[&str] = &[
     "body_broken",
 ];
 
-/// Verdict, step and code fit each other.
+/// Checks that verdict, step and code fit each other.
 pub(super) fn check_verdict(request: &Request<'_>) -> Result<(), String> {
     let said = request.verdict.as_str();
     match (request.verdict, &request.code, request.step) {
@@ -118,7 +119,7 @@ pub(super) fn check_verdict(request: &Request<'_>) -> Result<(), String> {
     }
 }
 
-/// Nothing stands in the request that a log does not keep, and `digest` is that of its head.
+/// Checks that the head has only fields that a log keeps, and that its `digest` is right.
 pub(super) fn check_head(request: &Request<'_>, head: &Head<'_>) -> Result<(), String> {
     serde_json::from_str::<RequestMembers>(request.request.get())
         .map_err(|e| format!("its request cannot be read: {}", json_fault(&e)))?;
@@ -145,7 +146,7 @@ pub(super) fn check_redacted(redacted: &Redacted, whole: bool) -> Result<(), Str
     }
 }
 
-/// A body that the auditor has, and the log has not, is the one that was signed.
+/// Checks that a body from the auditor, which the log does not have, is the signed one.
 pub(super) fn check_given(
     request: &Request<'_>,
     head: &Head<'_>,
@@ -159,14 +160,14 @@ pub(super) fn check_given(
     }
 }
 
-/// Which of the `Mcp-*` fields one of the signatures covers.
+/// The `Mcp-*` fields that at least one signature covers.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Mirror {
     pub(super) method: bool,
     pub(super) name: bool,
 }
 
-/// What the request asks for, where the body says it: `read` is what it says.
+/// Checks the recorded operation against `read`, the operation in the body.
 pub(super) fn check_operation(
     mcp: Option<&Mcp>,
     read: Option<Operation<'_>>,
@@ -179,8 +180,8 @@ pub(super) fn check_operation(
     Err(format!("its body asks for {}, and it says {}", show(read), show(said)))
 }
 
-/// What the request asks for, by its head, where the body is not kept: of one that was accepted,
-/// the covered fields agreed with the body. `Ok(true)` where nothing signed says what it asks for.
+/// Checks the recorded operation against the head if the body is not kept: in an accepted request
+/// the covered fields agreed with the body. `Ok(true)` if no signed field states the operation.
 pub(super) fn check_mirror(
     mcp: Option<&Mcp>,
     head: &Head<'_>,
@@ -230,8 +231,8 @@ pub(super) fn check_mirror(
         || (mcp.name.is_some() && !(covered.name && name.is_some())))
 }
 
-/// What judging again has found, against what the entry says. `found` is `None` where the body was
-/// not kept, so that nothing behind step 8 could be judged.
+/// Compares the new verdict with the recorded one. `found` is `None` if the body was not kept, so
+/// that the steps after step 8 could not be judged.
 pub(super) fn check_outcome(
     request: &Request<'_>,
     found: Option<Result<(), Rejection>>,
@@ -247,7 +248,8 @@ pub(super) fn check_outcome(
     };
     match found {
         Some(Err(no)) if no.code().as_str() == code => Ok(()),
-        // What is judged before the body's own steps: the time after its last byte, and its length.
+        // These two are judged before the steps on the body: the time after its last byte, and its
+        // length.
         Some(Err(_)) if matches!(code, "expired" | "too_large") => Ok(()),
         Some(Err(no)) => Err(format!("{}, and it says {code}", refused(&no))),
         Some(Ok(())) if NOT_REPEATABLE.contains(&code) => Ok(()),

@@ -9,7 +9,7 @@ pub(super) fn of<'k>(
     jwks: impl Iterator<Item = &'k str> + Clone,
 ) -> Result<(Registry, Vec<String>), String> {
     let ids = jwks.clone().map(thumbprint).collect::<Result<Vec<_>, _>>()?;
-    // Two signatures may be of one key, and a trust file has each once.
+    // Two signatures can have the same key, and a trust file lists each key once.
     let mut keys: Vec<&str> = Vec::new();
     for jwk in jwks {
         if !keys.contains(&jwk) {
@@ -19,7 +19,7 @@ pub(super) fn of<'k>(
     Ok((read(&keys)?, ids))
 }
 
-/// The RFC 7638 thumbprint of a key.
+/// Returns the RFC 7638 thumbprint of a key.
 pub(super) fn thumbprint(jwk: &str) -> Result<String, String> {
     facts::kid(jwk)?;
     let registry = read(&[jwk])?;

@@ -1,4 +1,4 @@
-//! What was found out about one entry.
+//! The findings on one entry.
 
 use super::super::entry::{After, Rules, Version};
 use super::super::erasure::Erasure;
@@ -8,25 +8,25 @@ use super::reason::Reasons;
 use super::standing::Known;
 use crate::clock::Timestamp;
 
-/// What was found out about one entry.
+/// The findings on one entry.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Looked {
-    /// Its place by counting.
+    /// The entry's position in the log, by counting.
     pub n: u64,
-    /// Its place by the name of its file.
+    /// The entry's position according to the name of its file.
     pub(in crate::audit) named: u64,
-    /// The hash of the leaf that it stands for.
+    /// The leaf hash of the entry.
     pub leaf: Hash,
-    /// Whether a line feed ends it.
+    /// True if the line ends with a line feed.
     pub whole: bool,
     /// The number and time that it bears, if they can be read.
     pub stamp: Option<(u64, Timestamp)>,
-    /// What it tells the auditor of all entries, if it can be read.
+    /// The entry's message to the audit of the whole log, if the entry can be read.
     pub(in crate::audit) notice: Option<(Version, Notice)>,
-    /// What is wrong with it by itself.
+    /// The fault in the entry itself, if there is one.
     pub fault: Option<String>,
-    /// How far it could be judged.
+    /// The parts of the entry that could be judged.
     pub judged: Judged,
     /// Nonces that it uses up.
     pub(in crate::audit) nonces: Vec<NonceUse>,
@@ -34,7 +34,7 @@ pub struct Looked {
     pub bytes: u64,
 }
 
-/// What an entry means for those behind it.
+/// The effect of an entry on later entries.
 #[derive(Debug)]
 pub(in crate::audit) enum Notice {
     /// A request that was judged at `time` by rules that the log has to have named.
@@ -51,11 +51,11 @@ pub(in crate::audit) enum Notice {
     Closed(String),
     /// Another entry was erased.
     Erased(Erasure),
-    /// This entry was erased.
+    /// The entry was erased.
     Tombstone,
 }
 
-/// How far an entry could be judged.
+/// The parts of an entry that could be judged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Judged {
@@ -63,16 +63,16 @@ pub struct Judged {
     pub signatures: u64,
     /// The body was not kept, or not whole: steps 9 to 11 rest on the log's word.
     pub without_body: bool,
-    /// A signature covers what is not kept, and cannot be verified again.
+    /// True if a signature covers data that is not kept, so that it cannot be verified again.
     pub opaque: bool,
     /// Why it is not good, though nothing contradicts it.
     pub reasons: Reasons,
-    /// The place among the entry's signatures of the one that vouches for it.
+    /// The index of the signature that vouches for the entry.
     pub vouching: Option<usize>,
-    /// The thumbprint of the key of that one.
+    /// The thumbprint of the vouching signature's key.
     pub key: Option<String>,
-    /// What the auditor's trust files say of the key of that one.
+    /// The statement of the auditor's trust files about the vouching signature's key.
     pub known: Option<Known>,
-    /// What it asks for rests on the log's word alone.
+    /// True if only the log claims which operation the request asks for.
     pub operation_claimed: bool,
 }

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::message::line;
 use crate::nonce::Retention;
 
-/// Bytes of SHA-256 that stand for a key and a nonce.
+/// The first bytes of a SHA-256 that identifies a key and a nonce.
 pub(in crate::audit) type NonceId = [u8; 24];
 
 /// A nonce that a request uses up.
@@ -19,7 +19,7 @@ pub(in crate::audit) struct NonceUse {
     pub(in crate::audit) id: NonceId,
     /// Until when a second use is a replay.
     pub(in crate::audit) until: i64,
-    /// When it was used: the time of the request, not that of the entry.
+    /// The time of the request that used the nonce, not that of the entry.
     pub(in crate::audit) at: i64,
 }
 
@@ -33,7 +33,8 @@ pub(in crate::audit) fn nonce_id(key: &str, nonce: &str) -> NonceId {
     std::array::from_fn(|at| digest.get(at).copied().unwrap_or_default())
 }
 
-/// The nonces of an entry that a verifier has taken for new, of which nothing is verified again.
+/// Returns the nonces that a verifier accepted as new in an entry. Their signatures are not
+/// verified again.
 pub(in crate::audit) fn nonces_of(entry: &Entry<'_>) -> Vec<NonceUse> {
     let Event::Request(request) = &entry.event else { return Vec::new() };
     if !matches!(request.verdict, Verdict::Verified | Verdict::Signed) {

@@ -14,7 +14,8 @@ use crate::profile::Profile;
 use crate::verify::coverage::{self, Changes};
 use crate::verify::window;
 
-/// Checks what can be checked of `told`, whose base is not kept, and gives what it says of itself.
+/// Checks the verifiable parts of `told`, whose base is not kept, and returns the claims of the
+/// signature.
 pub(super) fn check<'c>(
     told: &Signature<'_>,
     candidates: &'c [Candidate<'_>],
@@ -34,7 +35,7 @@ pub(super) fn check<'c>(
     }
     let params = candidate.params.as_ref().map_err(|e| e.to_string())?;
     let kept = |name: &str| {
-        // Of the target the form in which it stood on the request line is not kept.
+        // The form of the target on the request line is not kept.
         name != "@request-target" && (name.starts_with('@') || evidence::is_kept(name))
     };
     if params.components().iter().all(|component| kept(component.name())) {

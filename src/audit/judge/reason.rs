@@ -1,18 +1,18 @@
 //! Why an entry is not good, though nothing contradicts it.
 
-/// What an auditor would need, and does not have.
+/// A reason why an auditor cannot judge an entry: data that the auditor lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// No trust file of the auditor has the key, and a key can be made and named by its maker.
+    /// No trust file of the auditor has the key, and anyone can create a key under any name.
     Signer,
     /// By the auditor's trust files the key was revoked or not valid at that time.
     NotTrustedThen,
-    /// A signature covers what is not kept.
+    /// A signature covers data that is not kept.
     Base,
     /// Method, target or the digest of the content are outside of the signature.
     PartlySigned,
-    /// The window, or the time ahead, is above that of the profile.
+    /// The window or the clock tolerance is above that of the profile.
     LaxRules,
     /// An entry of the format `audit/1` that names no rules.
     Rules,
@@ -31,7 +31,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// All of them.
+    /// All reasons.
     pub const ALL: &'static [Reason] = &[
         Reason::Signer,
         Reason::NotTrustedThen,
@@ -47,7 +47,7 @@ impl Reason {
         Reason::Quorum,
     ];
 
-    /// One word, for programs.
+    /// Returns a stable name for programs.
     pub fn as_str(self) -> &'static str {
         match self {
             Reason::Signer => "signer",
@@ -65,7 +65,7 @@ impl Reason {
         }
     }
 
-    /// A sentence, for people.
+    /// Returns a sentence for people.
     pub fn text(self) -> &'static str {
         match self {
             Reason::Signer => "no trust file that was given has the key",
@@ -112,17 +112,17 @@ impl Reasons {
         self.0 |= others.0;
     }
 
-    /// Whether there is none: then the entry is good.
+    /// Returns true if there is no reason: then the entry is good.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether `reason` is among them.
+    /// Returns true if `reason` is in the set.
     pub fn has(self, reason: Reason) -> bool {
         self.0 & reason.bit() != 0
     }
 
-    /// Each of them.
+    /// Returns an iterator over the reasons.
     pub fn iter(self) -> impl Iterator<Item = Reason> {
         Reason::ALL.iter().copied().filter(move |reason| self.has(*reason))
     }

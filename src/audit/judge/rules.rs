@@ -8,10 +8,10 @@ use crate::message::target::{Origin, Origins};
 use crate::profile::{Profile, TagRule, Window};
 use crate::verify::coverage::Changes;
 
-/// The rules that an auditor brings along. What is absent is the profile's own.
+/// The rules that an auditor demands. The profile's own rules fill absent ones.
 #[derive(Clone, Debug, Default)]
 pub struct PinnedRules {
-    /// The profile; else the one that the entry names.
+    /// The profile. If absent, the one that the entry names.
     pub profile: Option<Profile>,
     /// Seconds back.
     pub window: Option<i64>,
@@ -19,12 +19,12 @@ pub struct PinnedRules {
     pub ahead: Option<i64>,
     /// Names that have to be covered too, and such as may stay uncovered.
     pub changes: Changes,
-    /// The origins that requests have to be sent to; any where there is none.
+    /// Origins that requests must be sent to. Empty: any origin.
     pub origins: Origins,
 }
 
 impl PinnedRules {
-    /// Whether nothing is pinned.
+    /// Returns true if no rule is pinned.
     fn is_empty(&self) -> bool {
         self.profile.is_none()
             && self.changes == Changes::default()
@@ -33,15 +33,15 @@ impl PinnedRules {
     }
 }
 
-/// What an entry is judged by.
+/// The rules by which an entry is judged.
 pub(super) struct Applied {
     pub(super) profile: Profile,
     pub(super) changes: Changes,
     pub(super) origins: Origins,
 }
 
-/// The rules of an entry. A signer's own copy is held against the signature alone: what the signer
-/// has covered is what it is.
+/// Returns the rules of an entry. A signer's own copy is checked against its signature only: the
+/// signer decides what a signature covers.
 pub(super) fn of(request: &Request<'_>, version: Version) -> Result<Applied, String> {
     let signer = request.verdict == Verdict::Signed;
     let own = |profile: Profile| Profile {
@@ -79,7 +79,7 @@ pub(super) fn demanded(rules: Option<&Rules>, pinned: &PinnedRules) -> Profile {
     Profile { window, ..profile }
 }
 
-/// What of the rules of an entry is laxer than what the auditor demands.
+/// Returns the reasons for which the rules of an entry are laxer than the auditor's rules.
 pub(super) fn lax(rules: Option<&Rules>, demanded: &Profile, pinned: &PinnedRules) -> Reasons {
     let mut reasons = Reasons::default();
     let Some(rules) = rules else {
@@ -99,8 +99,8 @@ pub(super) fn lax(rules: Option<&Rules>, demanded: &Profile, pinned: &PinnedRule
     reasons
 }
 
-/// Whether a signature that covers `covered` binds what the auditor demands: method, target and
-/// the digest of the content, or what was pinned.
+/// Returns true if a signature that covers `covered` binds all parts that the auditor demands:
+/// method, target and the digest of the content, or the pinned components.
 pub(super) fn is_whole(covered: &Covered<'_>, demanded: &Profile, pinned: &PinnedRules) -> bool {
     let waived = |name: &str| pinned.changes.allow_uncovered.iter().any(|other| other == name);
     let bound = |name: &str| match name {
@@ -125,8 +125,8 @@ pub(super) fn is_whole(covered: &Covered<'_>, demanded: &Profile, pinned: &Pinne
 pub(super) struct Covered<'a>(Vec<&'a str>);
 
 impl<'a> Covered<'a> {
-    /// Of a base that was verified: each of its lines begins with the name of a component in
-    /// quotation marks (RFC 9421 section 2.5).
+    /// Returns the components in a verified base: each of its lines begins with the name of a
+    /// component in quotation marks (RFC 9421 section 2.5).
     pub(super) fn of_base(base: &'a str) -> Self {
         let lines = base.lines().filter_map(|line| line.strip_prefix('"')?.split_once('"'));
         Covered(lines.filter(|(_, rest)| rest.starts_with(": ")).map(|(name, _)| name).collect())

@@ -1,5 +1,5 @@
-//! The signatures of an entry, held against those of its request: each one that is told of holds, and
-//! each one that holds is told of.
+//! Compares the signatures of an entry with those of its request: each recorded signature is valid,
+//! and each valid signature is recorded.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +13,7 @@ use crate::mcp::pattern::Operation;
 use crate::message::Head;
 use crate::verify::{HeadHeld, Step, Verifier};
 
-/// Steps 1 to 8 of all signatures whose base is kept; `None` where there is none of these.
+/// Runs steps 1 to 8 on all signatures whose base is kept; `None` if there are none.
 pub(super) fn hold<'h>(
     verifier: &Verifier,
     ids: &[String],
@@ -67,7 +67,7 @@ fn same_signatures(
     }
 }
 
-/// The key calls itself what it is, or what its signature calls it.
+/// Checks that the recorded `kid` is the key's own id or the `keyid` of its signature.
 pub(super) fn check_kid(told: &Signature<'_>, id: &str, keyid: Option<&str>) -> Result<(), String> {
     let kid = facts::kid(told.key.get())?;
     match kid == id || Some(&*kid) == keyid {
@@ -76,8 +76,8 @@ pub(super) fn check_kid(told: &Signature<'_>, id: &str, keyid: Option<&str>) -> 
     }
 }
 
-/// Whether `json` is `text` as a JSON string, as we write it. A base is ASCII, and what of it
-/// needs an escape is the quotation marks, the backslash, line feeds and tabs.
+/// Returns true if `json` is `text` as a JSON string in our spelling. A base is ASCII, and only
+/// quotation marks, backslashes, line feeds and tabs need an escape.
 fn is_json_of(json: &str, text: &str) -> bool {
     let Some(inner) = json.strip_prefix('"').and_then(|json| json.strip_suffix('"')) else {
         return false;
@@ -110,22 +110,23 @@ fn is_json_of(json: &str, text: &str) -> bool {
     }
 }
 
-/// What is known of one signature of an entry.
+/// The findings on one signature of an entry.
 pub(super) struct JudgedSignature<'a> {
     pub(super) id: String,
-    /// Its base is kept, and was verified.
+    /// True if the signature's base is kept and was verified.
     pub(super) base: bool,
     pub(super) created: Option<Timestamp>,
     pub(super) nonce: Option<&'a str>,
     pub(super) tag: Option<&'a str>,
-    /// It binds method, target and the digest of the content, or what the auditor demands.
+    /// True if the signature binds method, target and the digest of the content, or the components
+    /// that the auditor demands.
     pub(super) whole: bool,
     pub(super) mirror: facts::Mirror,
-    /// What the log says of its key, where it was verified.
+    /// The log's record of the key, if the signature was verified.
     pub(super) entry: Option<&'a Trusted>,
 }
 
-/// Whether what a request without a body asks for is the log's word alone.
+/// Returns true if only the log claims which operation a request without a body asks for.
 pub(super) fn claimed(
     request: &Request<'_>,
     verifier: &Verifier,
@@ -140,7 +141,7 @@ pub(super) fn claimed(
     if !agreed {
         return Ok(true);
     }
-    // What is recorded of the key has to let it ask for that.
+    // The recorded limits of the key must allow the operation.
     let may = |mcp: &Mcp| {
         let operation = Operation { method: &mcp.method, name: mcp.name.as_deref() };
         signed.iter().any(|one| one.entry.is_none_or(|entry| entry.allows(operation)))

@@ -1,5 +1,5 @@
-//! What the auditor's own trust files say of a key. The log's word on names, client ids and limits
-//! counts for nothing.
+//! The statements of the auditor's own trust files about a key. Names, client ids and limits in the
+//! log are ignored.
 
 use crate::clock::Timestamp;
 use crate::key::trust::{Registry, TrustEntry};
@@ -13,16 +13,16 @@ pub struct Known {
     pub name: Option<String>,
     /// When it was, or will be, revoked.
     pub revoked_at: Option<Timestamp>,
-    /// Why it could not speak at the time of the request: by the auditor's file it was revoked or
-    /// not valid then.
+    /// The reason why the key was not valid at the time of the request: revoked, or outside its
+    /// validity, according to the auditor's file.
     pub not_then: Option<&'static str>,
-    /// What the request asks for is not in its `allow` today.
+    /// True if the operation is not in the key's `allow` today.
     pub no_longer_allowed: bool,
     /// The tag of the signature is not one of its client ids today.
     pub tag_not_listed: bool,
 }
 
-/// What a signature says of itself, and what its request asks for.
+/// The claims of a signature, and the operation that its request asks for.
 pub(super) struct KeyClaim<'a> {
     pub(super) key: &'a str,
     pub(super) tag: Option<&'a str>,
@@ -31,7 +31,7 @@ pub(super) struct KeyClaim<'a> {
     pub(super) operation: Option<Operation<'a>>,
 }
 
-/// What `registry` says of a key; `None` if it does not know it.
+/// Looks a key up in `registry`; `None` if the key is unknown.
 pub(super) fn of(registry: &Registry, claim: &KeyClaim<'_>) -> Option<Known> {
     let entry: &TrustEntry = registry.by_id(claim.key)?;
     let moments = || claim.created.into_iter().chain([claim.time]);

@@ -21,14 +21,14 @@ impl Clock for EntryClock {
     }
 }
 
-/// What judges entries of the same keys and rules.
+/// A verifier for entries with the same keys and rules.
 pub(super) struct EntryVerifier {
     pub(super) verifier: Verifier,
     /// The thumbprint of each key, in the order of the signatures.
     pub(super) ids: Vec<String>,
 }
 
-/// The keys that an entry names, as JSON, its rules, and what is special about how they are read.
+/// The keys of an entry as JSON, its rules, and its format with a flag for special reading.
 type VerifierKey = (Vec<Box<str>>, Option<Rules>, (Version, bool));
 
 /// Verifiers that are kept; with more, all are made anew.
@@ -39,12 +39,12 @@ const VERIFIERS: usize = 256;
 pub(super) struct EntryVerifiers {
     clock: Arc<EntryClock>,
     all: HashMap<VerifierKey, Arc<EntryVerifier>>,
-    /// That of the last entry: the next entry often names the same.
+    /// The verifier of the last entry: the next entry often has the same keys and rules.
     last: Option<(VerifierKey, Arc<EntryVerifier>)>,
 }
 
 impl EntryVerifiers {
-    /// Sets the time as of which requests are judged.
+    /// Sets the time at which requests are judged.
     pub(super) fn set_time(&self, time: Timestamp) {
         self.clock.0.store(time.unix(), Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! What the answer of a witness says, by C2SP `tlog-witness`.
+//! The parser for the answer of a witness (C2SP `tlog-witness`).
 
 use super::super::note::{Note, NoteKey};
 use super::http::WitnessAnswer;
@@ -15,13 +15,13 @@ const SIZE: &str = "text/x.tlog.size";
 pub(super) enum Answered {
     /// A cosignature that holds: its time and its line.
     Cosigned { time: Timestamp, line: String },
-    /// 409: the witness holds a checkpoint of this size.
+    /// Status 409: the witness holds a checkpoint of this size.
     Holds(u64),
-    /// 422: the proof, or the root, is not what the witness holds.
+    /// Status 422: the proof or the root contradicts the tree that the witness holds.
     Inconsistent,
-    /// 400, 403, 404: no retry changes it.
+    /// Status 400, 403 or 404: a retry would not help.
     Refused(String),
-    /// Anything else.
+    /// Any other answer.
     Failed(String),
 }
 
@@ -45,7 +45,7 @@ pub(super) fn read(answer: &WitnessAnswer, note: &Note, key: &NoteKey, now: Time
     }
 }
 
-/// A decimal number and a newline.
+/// Parses a decimal number and a newline.
 fn size(body: &[u8]) -> Option<u64> {
     let digits = std::str::from_utf8(body.strip_suffix(b"\n")?).ok()?;
     digits.parse::<u64>().ok().filter(|size| size.to_string() == digits)
@@ -55,7 +55,7 @@ fn cosigned(body: &[u8], note: &Note, key: &NoteKey, now: Timestamp) -> Result<A
     let lines = std::str::from_utf8(body).map_err(|_| "its answer is not UTF-8".to_owned())?;
     let whole = format!("{}\n{lines}", note.text());
     let answered = Note::parse(whole.as_bytes()).ok();
-    // An empty line in the answer would move what is signed.
+    // An empty line in the answer would change which text is signed.
     let answered = answered.filter(|answered| answered.text() == note.text());
     let answered = answered.ok_or("its answer is not lines of signatures")?;
     let time = answered.signed_by(key).filter(|time| time.unix() > 0);

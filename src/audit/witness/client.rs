@@ -1,5 +1,5 @@
-//! Asking witnesses for cosignatures of a log's checkpoints (C2SP `tlog-witness`), and keeping
-//! what they answer.
+//! A client that asks witnesses for cosignatures of a log's checkpoints (C2SP `tlog-witness`), and
+//! keeps their answers.
 //!
 //! ```text
 //! old 20            the size that the witness signed last
@@ -68,7 +68,7 @@ struct Cosigned {
 }
 
 impl Submission {
-    /// The checkpoint.
+    /// Returns the checkpoint.
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }
@@ -79,7 +79,7 @@ impl Submission {
     }
 }
 
-/// What became of a request to a witness.
+/// The outcome of a request to a witness.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WitnessOutcome {
@@ -87,7 +87,7 @@ pub enum WitnessOutcome {
     Cosigned(Timestamp),
     /// The answer is final: the witness is not asked again.
     Refused(String),
-    /// It may turn out otherwise later.
+    /// The request failed; a retry may succeed.
     Failed(String),
     /// The log has a newer checkpoint, which the witness has seen.
     Superseded,
@@ -95,11 +95,11 @@ pub enum WitnessOutcome {
     Contradicted(String),
 }
 
-/// The outcome of a request, and what it showed about the witness.
+/// The outcome of a request, with the findings about the witness.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WitnessReply {
-    /// What became of it.
+    /// The outcome of the request.
     pub outcome: WitnessOutcome,
     /// The entries that the witness signed for before, and the fewer that it holds now.
     pub forgot: Option<(u64, u64)>,
@@ -124,8 +124,8 @@ impl fmt::Debug for WitnessClient {
 }
 
 impl WitnessClient {
-    /// Opens what is kept about the witnesses of the log in `folder`, for this process alone.
-    /// `route` says how a URL is reached.
+    /// Opens the records about the witnesses of the log in `folder`, for this process alone.
+    /// `route` chooses the connection to a URL.
     ///
     /// # Errors
     /// [`WitnessError`].
@@ -150,27 +150,27 @@ impl WitnessClient {
         Ok(client)
     }
 
-    /// The policy.
+    /// Returns the policy.
     pub fn policy(&self) -> &WitnessPolicy {
         &self.policy
     }
 
-    /// How witnessing stands.
+    /// Returns the witnessing status.
     pub fn status(&self) -> &Arc<WitnessStatus> {
         &self.status
     }
 
-    /// The clock.
+    /// Returns the current time of the clock.
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Whether the witness at `place` of the policy can be asked.
+    /// Returns true if the witness at index `place` of the policy can be asked.
     pub fn can_ask(&self, place: usize) -> bool {
         self.ways.get(place).is_some_and(Option::is_some)
     }
 
-    /// How often the witness at `place` held less than it had signed.
+    /// Returns how many times the witness at index `place` held less than it had signed.
     pub fn rollbacks(&self, place: usize) -> u64 {
         let key = self.policy.witnesses().get(place).and_then(|witness| witness.key.as_ref());
         key.map_or(0, |key| self.ledger().rollbacks(key))
@@ -189,7 +189,7 @@ impl WitnessClient {
         Ok(Submission { checkpoint, note, text, gathered: Mutex::default() })
     }
 
-    /// Whether `submission` still is the latest checkpoint of the log.
+    /// Returns true if `submission` is still the latest checkpoint of the log.
     pub(super) fn is_latest(&self, submission: &Submission) -> bool {
         let latest = self.folder.latest().ok().flatten();
         latest.is_some_and(|bytes| bytes == submission.text.as_bytes())
@@ -200,10 +200,11 @@ impl WitnessClient {
         self.folder.cosigned()
     }
 
-    /// What shows that the log is not the one that witnesses have signed, without asking them.
+    /// Checks, without asking witnesses, that the log is the one that they have signed. Returns the
+    /// contradiction, if there is one.
     ///
     /// # Errors
-    /// [`WitnessError`]: the log cannot be read.
+    /// [`WitnessError`] if the log cannot be read.
     pub fn contradiction(&self) -> Result<Option<String>, WitnessError> {
         let latest = self.latest()?;
         let nodes = TreeFile::open(&self.folder)?;
@@ -273,7 +274,7 @@ impl WitnessClient {
                     self.gather(submission, Cosigned { place, time, line })?;
                     return Ok(WitnessOutcome::Cosigned(time));
                 }
-                // Nothing but the root can be wrong where there is nothing to prove.
+                // If there is nothing to prove, only the root can be wrong.
                 Answered::Inconsistent if old == new.0 && old > 0 => {
                     return Ok(WitnessOutcome::Contradicted(contradiction::forked(
                         &witness.name,
@@ -301,7 +302,7 @@ impl WitnessClient {
                 });
             }
             if held == old {
-                // It was asked from just there.
+                // The request began at exactly this size.
                 return Ok(match held == new.0 && held > 0 {
                     true => {
                         WitnessOutcome::Contradicted(contradiction::forked(&witness.name, held))
@@ -348,7 +349,7 @@ impl WitnessClient {
         Ok(())
     }
 
-    /// Whether the quorum has cosigned this checkpoint, and when it was complete.
+    /// Returns the time at which the quorum on this checkpoint was complete, if it is.
     pub fn quorum_of(&self, submission: &Submission) -> Option<Timestamp> {
         let gathered = submission.gathered.lock().unwrap_or_else(PoisonError::into_inner);
         let by: Vec<_> = gathered.iter().map(|one| (one.place, one.time)).collect();

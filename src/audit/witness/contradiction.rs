@@ -1,11 +1,12 @@
-//! What shows that a log was rolled back or forked.
+//! Evidence that a log was rolled back or forked.
 
 use super::super::fault::LogError;
 use super::super::segment::TreeFile;
 use super::super::tree::{self, Hash};
 use super::ledger::SignedTree;
 
-/// What shows that the log is not the one that a witness has signed, by what was kept of it.
+/// Compares the log with the kept records of its witnesses. Returns the contradiction, if there is
+/// one.
 pub(super) fn find(
     nodes: &TreeFile,
     name: &str,

@@ -16,8 +16,8 @@ pub struct Cosignatures {
 }
 
 impl WitnessPolicy {
-    /// The cosignatures of `note` under the keys of this policy. That the log has signed it, and
-    /// what it says, is the caller's to check.
+    /// Returns the cosignatures of `note` under the keys of this policy. The caller checks the
+    /// log's own signature and the content.
     pub fn cosignatures(&self, note: &Note) -> Cosignatures {
         let witnesses = self.witnesses().iter().enumerate();
         let by: Vec<_> = witnesses
@@ -28,7 +28,7 @@ impl WitnessPolicy {
         Cosignatures { by, complete }
     }
 
-    /// The earliest time by which these cosignatures met the rule.
+    /// Returns the earliest time at which these cosignatures met the rule.
     pub(super) fn complete(&self, by: &[(usize, Timestamp)]) -> Option<Timestamp> {
         let mut times: Vec<Timestamp> = by.iter().map(|(_, time)| *time).collect();
         times.sort_unstable();

@@ -20,7 +20,7 @@ const ANSWER: Duration = Duration::from_secs(4);
 /// Bytes of an answer at most.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// Where `add-checkpoint` requests are sent (C2SP `tlog-witness`).
+/// The target of `add-checkpoint` requests (C2SP `tlog-witness`).
 #[derive(Clone, Debug)]
 pub(super) struct SubmissionUrl {
     uri: Uri,
@@ -38,7 +38,7 @@ impl SubmissionUrl {
         let url = format!("{}/add-checkpoint", prefix.strip_suffix('/').unwrap_or(prefix));
         let target = RequestTarget::from_url(url.clone()).map_err(|e| failed(&e))?;
         let head = Head::new("POST", target).map_err(|e| failed(&e))?;
-        // No origin is known to be ours: a URL is taken at its word.
+        // No set of own origins exists here, so any URL is accepted as given.
         let origins = Origins::unknown();
         let target = origins.resolve(&head);
         let target = target.map_err(|_| "the URL of the witness cannot be used".to_owned())?;
@@ -56,13 +56,13 @@ impl SubmissionUrl {
         Ok(SubmissionUrl { uri, host })
     }
 
-    /// The URL of the request.
+    /// Returns the URL of the request.
     pub(super) fn uri(&self) -> &Uri {
         &self.uri
     }
 }
 
-/// An answer as it came.
+/// The unparsed answer of a witness.
 pub(super) struct WitnessAnswer {
     pub(super) status: u16,
     /// The media type, without parameters, in lower case.

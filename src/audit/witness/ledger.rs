@@ -1,6 +1,5 @@
-//! What each witness has signed of this log last, kept beside the log: it tells where the next
-//! proof begins, that a witness has forgotten what it signed, and that the log itself was rolled
-//! back.
+//! The last tree that each witness signed, kept beside the log. It gives the start of the next
+//! proof, and reveals a witness that forgot its signature or a log that was rolled back.
 //!
 //! ```json
 //! {"mcpid":"witnesses/1",
@@ -59,16 +58,16 @@ struct LedgerEntry {
     size: u64,
     root: String,
     time: String,
-    /// How often the witness held less than it had signed.
+    /// The number of times that the witness held less than it had signed.
     rollbacks: u64,
 }
 
 impl WitnessLedger {
-    /// Opens the file in `folder`; one that is not there is empty.
+    /// Opens the file in `folder`; a missing file counts as empty.
     ///
     /// # Errors
-    /// [`LogError::Locked`] if another process asks the witnesses of this log; [`LogError::Changed`]
-    /// if the file is not what was written.
+    /// [`LogError::Locked`] if another process asks the witnesses of this log;
+    /// [`LogError::Changed`] if the file was changed or is damaged.
     pub(super) fn open(folder: &Folder) -> Result<Self, LogError> {
         let lock = folder.path().join("witnesses.lock");
         let file = files::open(&lock, OpenOptions::new().append(true).create(true))?;
@@ -90,17 +89,18 @@ impl WitnessLedger {
         Ok(WitnessLedger { path, _lock: file, witnesses })
     }
 
-    /// What `key` has signed last.
+    /// Returns the last tree that `key` signed.
     pub(super) fn last(&self, key: &NoteKey) -> Option<SignedTree> {
         self.witnesses.get(&key.to_string()).and_then(read)
     }
 
-    /// How often `key` held less than it had signed.
+    /// Returns how many times `key` held less than it had signed.
     pub(super) fn rollbacks(&self, key: &NoteKey) -> u64 {
         self.witnesses.get(&key.to_string()).map_or(0, |json| json.rollbacks)
     }
 
-    /// Notes what `key` has signed, and whether it had forgotten what it signed before.
+    /// Records the tree that `key` signed, and whether the witness had forgotten an earlier
+    /// signature.
     ///
     /// # Errors
     /// The file cannot be written.

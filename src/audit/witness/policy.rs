@@ -1,5 +1,5 @@
-//! Trust policies, after C2SP `tlog-policy`: the logs and witnesses that are known, and which
-//! witnesses together make a quorum.
+//! Trust policies, after C2SP `tlog-policy`: the known logs and witnesses, and the witnesses that
+//! form a quorum.
 //!
 //! ```text
 //! log example.com/audit+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k
@@ -37,20 +37,20 @@ const ML_DSA: (u8, usize) = (0x06, 1312);
 #[derive(Clone, Debug)]
 pub struct WitnessPolicy {
     logs: Vec<NoteKey>,
-    /// Whether there are `log` lines, also ones whose keys are not supported.
+    /// True if there are `log` lines, also if their keys are not supported.
     names_logs: bool,
     witnesses: Vec<PolicyWitness>,
     quorum: Quorum,
-    /// The line of `quorum`.
+    /// The line of `quorum`, from 1.
     line: usize,
 }
 
 /// A witness of a policy.
 #[derive(Clone, Debug)]
 pub struct PolicyWitness {
-    /// Its name in the policy; bytes that are not UTF-8 are replaced.
+    /// The witness's name in the policy; bytes that are not UTF-8 are replaced.
     pub name: String,
-    /// Its key; `None` for ML-DSA-44, which is not supported.
+    /// The witness's key; `None` for ML-DSA-44, which is not supported.
     pub key: Option<NoteKey>,
     /// The prefix of its submission URL, as it was written.
     pub url: Option<String>,
@@ -58,7 +58,7 @@ pub struct PolicyWitness {
     pub line: usize,
 }
 
-/// What is wrong with a policy file, and in which line.
+/// A fault in a policy file, with its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyError {
     /// The line, from 1.
@@ -103,7 +103,7 @@ impl WitnessPolicy {
         &self.logs
     }
 
-    /// Whether the policy is for this log: it lists the log's key, or lists no log at all.
+    /// Returns true if the policy applies to this log: it lists the log's key, or lists no log.
     pub fn is_for(&self, log_key: &NoteKey) -> bool {
         !self.names_logs || self.logs.contains(log_key)
     }
@@ -118,7 +118,7 @@ impl WitnessPolicy {
         &self.quorum
     }
 
-    /// The line of the rule, from 1.
+    /// Returns the line of the rule, from 1.
     pub fn quorum_line(&self) -> usize {
         self.line
     }
@@ -129,14 +129,14 @@ impl WitnessPolicy {
     }
 }
 
-/// What a name stands for: its rule, the line that defines it, and the line that uses it in a group.
+/// The meaning of a name: its rule, the line that defines it, and the line that uses it in a group.
 struct DefinedName {
     rule: Quorum,
     line: usize,
     member_in: Option<usize>,
 }
 
-/// What the lines have said so far.
+/// The definitions in the lines that were read so far.
 #[derive(Default)]
 struct PolicyReader {
     logs: Vec<NoteKey>,
@@ -338,7 +338,7 @@ impl PolicyReader {
     }
 }
 
-/// The public key of a vkey of ML-DSA-44; `None` for a text of any other kind, to be read as such.
+/// Returns the public key of an ML-DSA-44 vkey; `None` for a text of any other kind.
 fn ml_dsa(text: &str) -> Result<Option<Vec<u8>>, String> {
     let parts = text.split_once('+').and_then(|(name, rest)| Some((name, rest.split_once('+')?)));
     let Some((name, (hash, key))) = parts else { return Ok(None) };

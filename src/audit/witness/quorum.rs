@@ -4,21 +4,21 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Quorum {
-    /// No cosignature is needed.
+    /// The rule needs no cosignature.
     None,
-    /// This witness has to cosign.
+    /// The rule needs the cosignature of this witness.
     Witness(usize),
     /// `need` of these rules have to be met.
     Of {
         /// At least 1, at most as many as there are members.
         need: usize,
-        /// Witnesses and groups, each of which is a member of this group alone.
+        /// Witnesses and groups; each one is a member of only this group.
         members: Vec<Quorum>,
     },
 }
 
 impl Quorum {
-    /// Whether the rule is met if `has` says which witnesses have cosigned.
+    /// Returns true if the rule is met. `has` says which witnesses have cosigned.
     pub fn is_met(&self, has: &impl Fn(usize) -> bool) -> bool {
         match self {
             Quorum::None => true,

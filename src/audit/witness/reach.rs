@@ -1,4 +1,4 @@
-//! Whether the witnesses of a policy can be asked: for which log, and at which URLs.
+//! Checks if the witnesses of a policy can be asked: for which log, and at which URLs.
 
 use super::super::note::NoteKey;
 use super::http::SubmissionUrl;
@@ -41,7 +41,7 @@ impl WitnessPolicy {
         Ok(urls)
     }
 
-    /// Whether a witness is asked by TLS.
+    /// Returns true if a witness is asked over TLS.
     pub fn needs_tls(&self) -> bool {
         let mut urls = self.witnesses().iter().filter_map(|witness| witness.url.as_deref());
         urls.any(|url| !url.to_ascii_lowercase().starts_with("http://"))

@@ -1,5 +1,5 @@
-//! Witnessing in the background: every checkpoint of a log that is being written goes to its
-//! witnesses, from a thread of its own, so that no request ever waits for one.
+//! The background service for witnessing: a separate thread sends every checkpoint of an open log
+//! to the witnesses, so that no request waits for a witness.
 
 use std::fmt;
 use std::io;
@@ -16,21 +16,21 @@ use super::quorum::Quorum;
 use super::status::WitnessStatus;
 use crate::verify::rejection::chain;
 
-/// How often the latest checkpoint is looked at.
+/// Interval at which the latest checkpoint is checked.
 const LOOK: Duration = Duration::from_millis(500);
-/// Pauses before a witness that failed is asked again: the first, and the longest. Each is twice
-/// the one before it.
+/// The first and the longest pause before a failed witness is asked again. Each pause is twice the
+/// previous one.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// Time that the last checkpoint may take when the service ends.
 const LAST: Duration = Duration::from_secs(2);
 
-/// What operators should hear.
+/// Events that an operator should see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WitnessNews {
     /// A witness cosigns again.
     Note(String),
-    /// A witness does not cosign, or has forgotten what it signed.
+    /// A witness does not cosign, or forgot its earlier signature.
     Warning(String),
     /// Witnesses show that the log was rolled back or forked.
     Contradicted(String),
@@ -52,12 +52,12 @@ impl fmt::Debug for WitnessService {
 }
 
 impl WitnessService {
-    /// Starts the thread. Where witnesses contradict the log and `recorder` writes it under
-    /// [`Policy::Required`], nothing more is appended ([`Log::halt`](super::super::Log::halt)); what
-    /// was kept from earlier is held against the log before this returns.
+    /// Starts the thread. If witnesses contradict the log and `recorder` writes it under
+    /// [`Policy::Required`], no more entries are appended ([`Log::halt`](super::super::Log::halt)).
+    /// The kept records are compared with the log before this function returns.
     ///
     /// # Errors
-    /// The operating system gives no thread.
+    /// The operating system cannot start a thread.
     pub fn start(
         client: WitnessClient,
         recorder: Arc<Recorder>,
@@ -86,7 +86,7 @@ impl WitnessService {
         Ok(WitnessService { status, stop, thread: Some(thread) })
     }
 
-    /// How witnessing stands.
+    /// Returns the witnessing status.
     pub fn status(&self) -> &Arc<WitnessStatus> {
         &self.status
     }

@@ -1,4 +1,4 @@
-//! How witnessing stands, for metrics and readiness.
+//! The witnessing status, for metrics and readiness.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 /// Seconds that a checkpoint may wait for its quorum before [`WitnessStatus::judge`] says so.
 pub const QUORUM_PATIENCE: i64 = 60;
 
-/// How witnessing stands; shared between the service that asks witnesses and those who tell of it.
+/// The witnessing status, shared between the service and the readers that report it.
 #[derive(Debug, Default)]
 pub struct WitnessStatus(Mutex<WitnessFigures>);
 
@@ -25,7 +25,7 @@ pub struct WitnessFigures {
     pub cosignatures: u64,
     /// Requests to witnesses that failed or were refused.
     pub failures: u64,
-    /// How often a witness held less than it had signed.
+    /// The number of times that a witness held less than it had signed.
     pub rollbacks: u64,
     /// Why witnesses say that the log was rolled back or forked.
     pub contradiction: Option<String>,
@@ -37,10 +37,10 @@ impl WitnessStatus {
         self.lock().clone()
     }
 
-    /// How old the last quorum is, in words.
+    /// Returns the age of the last quorum, as text.
     ///
     /// # Errors
-    /// In words: a checkpoint has waited for over [`QUORUM_PATIENCE`] seconds, or witnesses
+    /// A text, if a checkpoint has waited for over [`QUORUM_PATIENCE`] seconds or witnesses
     /// contradict the log.
     pub fn judge(&self, now: Timestamp) -> Result<String, String> {
         let figures = self.figures();

@@ -1,4 +1,4 @@
-//! Opens what the arguments name: files, captures, header flags, nonce stores.
+//! Opens the inputs that the arguments name: files, captures, header flags, nonce stores.
 
 pub(crate) mod captures;
 pub(crate) mod files;

@@ -1,6 +1,6 @@
 //! The members of a body that a question shows, each as it was written.
 //!
-//! The body has passed the strict reading, so no key stands twice and the nesting is bounded. It is
+//! The body has passed the strict reading, so no key is duplicate and the nesting is bounded. It is
 //! parsed again here with every token unchanged: a number that a JSON parser would round, such as
 //! `1.00`, is shown as it was sent.
 
@@ -17,7 +17,7 @@ use crate::mcp::body::{Message, name_member};
 /// The members of one JSON object, in their order.
 pub(super) struct JsonMembers<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
 
-/// Stands behind the label of a member that is not inside `params`.
+/// The suffix of the label of a member that is not inside `params`.
 pub(super) const BESIDE: &str = " (beside params)";
 
 /// The key of a member, borrowed if it has no escapes.

@@ -1,7 +1,7 @@
 //! The page that shows a question to a person.
 //!
-//! Client and server choose parts of the text. A line with such text begins with `  | ` and the
-//! text stands between quotation marks, so it cannot look like a line that mcpid wrote.
+//! Client and server choose parts of the text. A line with such text begins with `  | ` and has the
+//! text in quotation marks, so it cannot look like a line that mcpid wrote.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use super::members::{BESIDE, JsonMembers};
 use super::{BodyMember, ConsentQuestion};
 use crate::mcp::body::name_member;
 
-/// How much of a question is shown.
+/// The limits of the text that shows a question.
 ///
 /// ```
 /// use mcpid::connect::consent::PageLimits;
@@ -138,9 +138,9 @@ struct PageWriter {
 #[derive(Clone, Copy)]
 struct ValueFrame<'a> {
     depth: usize,
-    /// The key and its colon, or empty.
+    /// The key and its colon; may be empty.
     before: &'a str,
-    /// A comma, or empty.
+    /// A comma; may be empty.
     after: &'a str,
 }
 
@@ -270,7 +270,7 @@ impl PageWriter {
     }
 
     fn compact_into(&self, json: &str, room: usize, line: &mut String) -> Option<()> {
-        // So long a text could only fit if it was mostly escapes and blanks; it is not tried.
+        // A text of this length fits only if it is mostly escapes and blanks; it is not tried.
         if json.len() > self.limits.text || json.len() > room.saturating_mul(4) {
             return None;
         }
@@ -329,7 +329,7 @@ impl PageWriter {
         }
     }
 
-    /// Warns about words that may not be what they look like.
+    /// Warns about words with characters that look like other characters.
     fn warn_of_lookalikes(&mut self, question: &ConsentQuestion) {
         let host = question.target.split('/').nth(2).unwrap_or_default();
         if host.to_ascii_lowercase().split('.').any(|label| label.starts_with("xn--")) {

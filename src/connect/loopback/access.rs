@@ -1,7 +1,7 @@
-//! The access check: which requests on loopback may use the key.
+//! The access check: decides which requests on loopback may use the key.
 //!
-//! Another user of this machine can connect to any port on loopback. A web page can make the browser
-//! of its visitor send requests there, and can make a host name of its own resolve to this machine
+//! Another user of this machine can connect to any port on loopback. A web page can make its
+//! visitor's browser send requests there, and can make its own host name resolve to this machine
 //! (DNS rebinding). So the path holds a secret, `Host` must be a name or address that only this
 //! machine has, and the fields in which a browser names the origin of a request are checked.
 
@@ -146,7 +146,7 @@ impl LoopbackAccess {
             None => name.parse().ok().map(IpAddr::V4),
         };
         match literal {
-            // DNS cannot make one address stand for another.
+            // An address in `Host` cannot be changed by DNS.
             Some(ip) => ip == bound.ip() || bound.ip().is_unspecified(),
             None => name.eq_ignore_ascii_case("localhost"),
         }
@@ -157,7 +157,7 @@ impl LoopbackAccess {
     }
 }
 
-/// Returns the value of a field that may stand once. Returns None if it is absent.
+/// Returns the value of a field that may occur once. Returns None if it is absent.
 fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, AccessDenied> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {

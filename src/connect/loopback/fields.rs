@@ -1,4 +1,4 @@
-//! Which header fields are passed on between a client on loopback and the server.
+//! The header fields that are forwarded between a client on loopback and the server.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 

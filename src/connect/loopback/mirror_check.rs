@@ -1,9 +1,9 @@
 //! Refuses `Mcp-*` fields that contradict the body.
 //!
-//! `Mcp-Method`, `Mcp-Name` and the others repeat parts of the body, and they are signed with it. A
-//! server that acts on a field with another tool name would do, under a good signature, what the
-//! body does not say and what the person who was asked has not seen. Whether a field is missing is
-//! for the server to check.
+//! `Mcp-Method`, `Mcp-Name` and the others repeat parts of the body, and are signed with it. A
+//! server that acts on a field with another tool name would do, under a good signature, an
+//! operation that the body does not name and that the consenting person has not seen. The server
+//! checks for missing fields.
 
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;

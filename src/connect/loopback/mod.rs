@@ -122,7 +122,7 @@ async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> LoopbackRespo
     };
     // The fields are not completed, so that the server sees which ones the client left out.
     let mut passed = fields::passed(&parts.headers);
-    // Which tools are destructive has to be known before the client calls one.
+    // The destructive tools have to be known before the client calls one.
     let (mut id, mut learns) = (None, false);
     if parts.method == Method::POST {
         match message(&parts.headers, &body) {

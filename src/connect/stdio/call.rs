@@ -16,15 +16,15 @@ pub(super) struct PendingCall {
     pub(super) id: RequestId,
     pub(super) method: String,
     pub(super) name: Option<String>,
-    /// Whether it names its protocol version itself (2026-07-28 or later).
+    /// True if the request names its protocol version itself (2026-07-28 or later).
     pub(super) stateless: bool,
     pub(super) body: Bytes,
     pub(super) fields: Vec<(HeaderName, HeaderValue)>,
     pub(super) number: SessionNumber,
     /// When the last notification about the request was passed on.
     pub(super) last_notified: Mutex<Option<Instant>>,
-    /// Set if the client sent the request a second time with a person's yes: the request is sent as
-    /// it was the first time.
+    /// Set if the client sent the request a second time with a person's yes: the original request
+    /// is sent.
     pub(super) alias: Option<CallAlias>,
 }
 

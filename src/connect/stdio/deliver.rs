@@ -1,5 +1,5 @@
-//! Passing on the messages of the server: which message answers which request, and what the bridge
-//! learns from it.
+//! Forwards the messages of the server: finds the request that a message answers, and records the
+//! server's list of tools.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::connect::{answer, answer_budget};
 use super::StdioSession;
 use super::call::PendingCall;
 
-/// Shortest time between a notification and the answer behind it. Some clients read both at once,
+/// Shortest time between a notification and the answer after it. Some clients read both at once,
 /// handle the answer first, and then drop the last progress notification.
 const APART: Duration = Duration::from_millis(5);
 

@@ -17,13 +17,13 @@ pub(super) const MOST_OPEN: usize = 1024;
 pub(super) struct InFlightRequest {
     /// The id as the client wrote it.
     pub(super) id: String,
-    /// Whether it is of revision 2026-07-28 or later: then closing the connection cancels it.
+    /// True for revision 2026-07-28 or later: then closing the connection cancels the request.
     pub(super) stateless: bool,
-    /// Whether it is a subscription, which stays open on purpose.
+    /// True for a subscription, which stays open on purpose.
     pub(super) is_subscription: bool,
-    /// Whether it may have reached the server.
+    /// True if the request may have reached the server.
     pub(super) sent: bool,
-    /// Whether the client cancelled it and wants no answer.
+    /// True if the client cancelled the request and wants no answer.
     pub(super) cancelled: bool,
     pub(super) work: Option<AbortHandle>,
 }
@@ -52,7 +52,7 @@ pub(super) enum NotBegun {
 /// The effect of cancelling a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum CancelEffect {
-    /// No request with this id waits.
+    /// No waiting request has this id.
     Unknown,
     /// The request has ended: it was not sent, or its connection was closed, which the server sees.
     Closed,
@@ -60,7 +60,7 @@ pub(super) enum CancelEffect {
     Tell,
 }
 
-/// All requests that wait for an answer.
+/// The requests that wait for an answer.
 #[derive(Debug, Default)]
 pub(super) struct RequestsInFlight {
     entries: Mutex<HashMap<RequestId, InFlightRequest>>,
@@ -88,7 +88,7 @@ impl RequestsInFlight {
         }
     }
 
-    /// Sets the task of the request, by which it can be given up.
+    /// Sets the task of the request, so that it can be aborted.
     pub(super) fn set_work(&self, id: &RequestId, work: AbortHandle) {
         if let Some(entry) = self.entries().get_mut(id) {
             entry.work = Some(work);

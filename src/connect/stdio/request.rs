@@ -1,4 +1,4 @@
-//! Handling one request of the client, from the message to its answer.
+//! Handles one request of the client, from the message to its answer.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use super::rounds::RoundOutcome;
 use super::stream::LEAST;
 use super::{StdioSession, read};
 
-/// How long a stream may stay open after the answer. A stream that ends properly lets the connection
-/// be used again.
+/// Maximum time that a stream may stay open after the answer. After a proper end of the stream, the
+/// connection can be used again.
 const LINGER: Duration = Duration::from_secs(2);
 /// Most attempts in a row to resume an answer without a new event.
 const RESUMPTIONS: u32 = 5;

@@ -64,7 +64,7 @@ impl ConsentRounds {
     }
 }
 
-/// How a request goes on after a round.
+/// The next step of a request after a round.
 pub(super) enum RoundOutcome {
     /// The request is sent.
     Go(RedirectPolicy),
@@ -206,7 +206,7 @@ impl StdioSession {
     }
 }
 
-/// Returns whether two rounds are of one call: all members are equal except those of a round.
+/// Returns true if two rounds are of one call: all members are equal except those of a round.
 fn same(first: &[u8], second: &[u8]) -> bool {
     let bare = |body: &[u8]| {
         let mut call: Value = serde_json::from_slice(body).ok()?;

@@ -19,7 +19,7 @@ use super::call::PendingCall;
 use super::in_flight::{CancelEffect, InFlightRequest, MOST_OPEN, NotBegun};
 use super::reading::{cancels, lenient_id, read};
 
-/// How long a server has to end a cancelled request.
+/// Time that a server has to end a cancelled request.
 const CANCELLING: Duration = Duration::from_secs(10);
 
 /// The running tasks of a session.

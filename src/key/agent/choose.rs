@@ -1,4 +1,4 @@
-//! Which of an agent's keys is meant.
+//! Selects one of an agent's keys by fingerprint, key id or comment.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ pub enum ChooseError {
     /// The agent did not list its keys, or lists none.
     #[error(transparent)]
     Agent(#[from] AgentError),
-    /// No key is called that, or there is no Ed25519 key at all.
+    /// No key has that name, or the agent has no Ed25519 key.
     #[error("the ssh-agent has no such Ed25519 key")]
     Unknown {
         /// The keys that it has, of all kinds.
@@ -21,10 +21,10 @@ pub enum ChooseError {
     /// Several Ed25519 keys are called that, or there are several where none is named.
     #[error("the ssh-agent has several such Ed25519 keys")]
     Several {
-        /// Those that are meant as much as each other.
+        /// The keys that match equally well.
         which: Vec<AgentIdentity>,
     },
-    /// What is called that cannot sign for us.
+    /// The matching key has a kind that cannot sign requests.
     #[error("the key in the ssh-agent is {}", .0.kind())]
     Unfit(Box<AgentIdentity>),
 }

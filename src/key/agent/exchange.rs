@@ -1,4 +1,4 @@
-//! One request and its answer, on a connection of their own.
+//! One request to the agent and its answer, on a separate connection.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -72,8 +72,9 @@ impl ExchangeTimeout {
     }
 }
 
-/// Connects. An agent that is stopped while others queue for it would block for good, and the
-/// standard library knows no time-out here, so this waits for a thread that may be left behind.
+/// Connects to the agent's socket. A connection to a stopped agent with a full queue blocks
+/// forever, and the standard library has no timeout for it. So a thread connects, and is abandoned
+/// after the timeout.
 fn connect(socket: &Path, wait: &ExchangeTimeout) -> Result<UnixStream, AgentError> {
     let (sender, receiver) = mpsc::sync_channel(1);
     let path = socket.to_owned();

@@ -7,17 +7,18 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use super::{openssh as ssh, pem, text};
 use crate::key::PublicKey;
 
-/// What a JWK says in `alg`, where a program insists on one.
+/// The `alg` value of an exported JWK, for programs that require one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JwkAlg {
-    /// `EdDSA`, by RFC 8037: what most programs know.
+    /// The value `EdDSA` (RFC 8037), which most programs know.
     EdDsa,
-    /// `Ed25519`, by RFC 9864: fully specified.
+    /// The value `Ed25519` (RFC 9864), which is fully specified.
     Ed25519,
 }
 
-/// A JWK (RFC 7517 and 8037) with `use` and the thumbprint as `kid`; without `alg` unless asked.
+/// Returns a JWK (RFC 7517 and 8037) with `use` and the thumbprint as `kid`, and with `alg` only on
+/// request.
 pub fn jwk(key: &PublicKey, alg: Option<JwkAlg>) -> String {
     jwk_with_kid(key, key.id().as_str(), alg)
 }
@@ -38,15 +39,15 @@ pub fn jwks(key: &PublicKey, alg: Option<JwkAlg>) -> String {
     format!(r#"{{"keys":[{}]}}"#, jwk(key, alg))
 }
 
-/// SPKI PEM (RFC 8410 and 7468), with its final newline.
+/// Returns SPKI PEM (RFC 8410 and 7468), with its final newline.
 pub fn spki_pem(key: &PublicKey) -> String {
     // 44 bytes are 60 characters: one line, shorter than the 64 that RFC 7468 allows.
     let body = STANDARD.encode(pem::spki(key));
     format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n")
 }
 
-/// An OpenSSH line, `ssh-ed25519 AAAA… comment`. Control characters are left out of the comment:
-/// the format has no way to write them, and a line break would begin another key.
+/// Returns an OpenSSH line, `ssh-ed25519 AAAA… comment`. Control characters are removed from the
+/// comment: the format cannot express them, and a line break would begin another key.
 pub fn openssh(key: &PublicKey, comment: &str) -> String {
     let comment: String = comment.chars().filter(|c| !c.is_control()).collect();
     let line = format!("ssh-ed25519 {} {}", STANDARD.encode(ssh::encode_public(key)), comment);

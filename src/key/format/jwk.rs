@@ -10,7 +10,7 @@ use crate::key::json::{StrictJson, StrictObject};
 use crate::key::misplaced;
 use crate::key::{KeyId, PublicKey, SecretKey, Sign as _};
 
-/// What kind of key a JWK holds: `None` for an Ed25519 key, else its name.
+/// Returns the kind of key that a JWK holds: `None` for an Ed25519 key, otherwise its name.
 fn other_kind(jwk: &StrictObject) -> Result<Option<String>, String> {
     let Some(kty) = jwk.string("kty")? else { return Err("\"kty\" is missing".into()) };
     Ok(match (kty, jwk.string("crv").ok().flatten()) {
@@ -26,7 +26,7 @@ fn other_kind(jwk: &StrictObject) -> Result<Option<String>, String> {
     })
 }
 
-/// Whether something in a JWK of any type is secret: `d` (RSA, EC, OKP), `k` (symmetric) or
+/// Returns true if a JWK of any type has a secret member: `d` (RSA, EC, OKP), `k` (symmetric) or
 /// `priv` (the newer AKP keys).
 pub(crate) fn holds_secret(jwk: &StrictObject) -> bool {
     jwk.has("d") || jwk.has("k") || jwk.has("priv")
@@ -59,9 +59,9 @@ fn unfit(jwk: &StrictObject, operation: &str) -> Result<Option<String>, String> 
 
 /// Why a JWK is not used.
 pub(crate) enum Unusable {
-    /// A key of another type, or for another use: RFC 7517 section 5 has it ignored.
+    /// A key of another type or for another use; RFC 7517 section 5 says to ignore it.
     NotForUs(String),
-    /// Not a proper JWK: a member is missing or has a wrong type or value.
+    /// An invalid JWK: a member is missing or has a wrong type or value.
     Broken(String),
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn usable(jwk: &StrictObject, operation: &str) -> Result<PublicKey, U
     }
 }
 
-/// The id of an Ed25519 key, usable or not; `None` for another type or a key that is broken.
+/// Returns the id of an Ed25519 key, usable or not; `None` for another type or a broken key.
 pub(crate) fn id(jwk: &StrictObject) -> Option<KeyId> {
     let ed25519 = matches!(other_kind(jwk), Ok(None));
     ed25519.then(|| x(jwk)).flatten().map(|x| KeyId::of(&x))
@@ -90,14 +90,14 @@ pub(crate) fn x(jwk: &StrictObject) -> Option<Zeroizing<[u8; 32]>> {
     binary(jwk, "x").ok()
 }
 
-/// What a JWK says of its own validity, in registered members: `exp` and `nbf` as in RFC 7519
+/// A JWK's statements about its validity, in registered members: `exp` and `nbf` as in RFC 7519
 /// section 4.1, `revoked` as in OpenID Federation 1.0.
 #[derive(Default)]
 pub(crate) struct Validity {
     pub(crate) not_before: Option<Timestamp>,
     pub(crate) not_after: Option<Timestamp>,
     pub(crate) revoked_at: Option<Timestamp>,
-    /// Which of them cannot be read, as a fragment. The key is then taken for one that has ended.
+    /// The unreadable members, as a fragment. If there are any, the key counts as expired.
     pub(crate) unreadable: Option<String>,
 }
 
@@ -143,7 +143,7 @@ fn numeric_date(json: &StrictJson, round: fn(f64) -> f64) -> Option<Timestamp> {
     (seconds.abs() < 2.6e11).then(|| Timestamp::from_unix(round(seconds) as i64))
 }
 
-/// The public key of an Ed25519 JWK.
+/// Returns the public key of an Ed25519 JWK.
 fn public_key(jwk: &StrictObject) -> Result<PublicKey, String> {
     PublicKey::from_bytes(&*binary(jwk, "x")?).map_err(|e| format!("\"x\" is {e}"))
 }
@@ -163,7 +163,7 @@ fn bad(why: String) -> FormatError {
     malformed("JWK", why)
 }
 
-/// The private key in a JWK.
+/// Returns the private key in a JWK.
 pub(super) fn private(jwk: &StrictObject) -> Result<SecretKey, FormatError> {
     if jwk.has("keys") {
         return Err(instead("a JWK set", "one private key"));
@@ -188,8 +188,8 @@ pub(super) fn private(jwk: &StrictObject) -> Result<SecretKey, FormatError> {
     Ok(secret)
 }
 
-/// The public keys of a JWK or a JWKS. In a set, what is no usable key is passed over (RFC 7517
-/// section 5); a private key is refused wherever it stands.
+/// Returns the public keys of a JWK or a JWKS. In a set, unusable keys are skipped (RFC 7517
+/// section 5); a private key is refused at any place.
 pub(super) fn import(object: &StrictObject) -> Result<Import, FormatError> {
     if !object.has("keys") {
         if !object.has("kty") {
@@ -233,7 +233,7 @@ fn one(jwk: &StrictObject) -> Result<Result<Imported, Unusable>, FormatError> {
         return Err(instead(PRIVATE, PUBLIC));
     }
     if jwk.has(misplaced::SETTINGS) {
-        // Its limits and its revocation would be lost on the way.
+        // The import would lose the entry's limits and its revocation.
         return Err(instead("an entry of a trust file, with settings of its own", PUBLIC));
     }
     misplaced::in_key(jwk).map_err(bad)?;

@@ -2,7 +2,7 @@
 
 use super::{FormatError, Import, Imported, PUBLIC, instead, malformed, openssh};
 
-/// The options that may stand before a key in `authorized_keys`, sshd(8). They limit logins.
+/// The options that sshd(8) allows before a key in `authorized_keys`. They limit logins.
 const OPTIONS: [&str; 22] = [
     "agent-forwarding",
     "cert-authority",
@@ -65,10 +65,10 @@ fn keys(read: Vec<(usize, Result<KeyLine, FormatError>)>) -> Result<Import, Form
     Ok(import)
 }
 
-/// One line that holds an Ed25519 key.
+/// One line with an Ed25519 key.
 struct KeyLine {
     key: openssh::OpensshLine,
-    /// Whether options stood before it.
+    /// True if the line has options before the key.
     options: bool,
 }
 
@@ -119,7 +119,7 @@ fn split_quoted(line: &str) -> Option<(&str, &str)> {
     Some((first, rest.trim_ascii_start()))
 }
 
-/// The text before and behind the first separator that stands outside of double quotes.
+/// Splits the text at the first separator outside of double quotes.
 fn split_at(text: &str, separates: impl Fn(char) -> bool) -> Option<(&str, &str)> {
     let (mut quoted, mut escaped) = (false, false);
     for (at, c) in text.char_indices() {

@@ -47,7 +47,7 @@ pub(in crate::key) fn encode_public(key: &PublicKey) -> Vec<u8> {
     blob
 }
 
-/// A key of a line, and its comment.
+/// The key of a line, and its comment.
 pub(super) type OpensshLine = (PublicKey, Option<String>);
 
 /// Reads a public key line and its comment; `None` if it does not begin like one.
@@ -117,8 +117,8 @@ pub(super) fn private(bytes: &[u8]) -> Result<SecretKey, FormatError> {
         return Err(FormatError::EncryptedOpenSsh);
     }
     let inner = outer.string().ok_or_else(cut)?;
-    // PROTOCOL.key: one key, no options, padded to a multiple of the block size, which for no
-    // cipher is 8. Some pad further: puttygen to 16, as for a cipher.
+    // PROTOCOL.key requires one key, no options, and padding to a multiple of the block size, which
+    // is 8 without a cipher. Some programs pad further: puttygen to 16, as for a cipher.
     if !options.is_empty() || count != 1 || !outer.0.is_empty() || inner.len() % 8 != 0 {
         return Err(bad("it holds more than one plain key"));
     }
@@ -138,7 +138,7 @@ pub(super) fn private(bytes: &[u8]) -> Result<SecretKey, FormatError> {
         return Err(bad("its inner part is broken"));
     }
     let secret = SecretKey::from_seed(seed);
-    // The public key stands in the file three times.
+    // The file contains the public key three times.
     if [again, third, public.as_slice()].iter().any(|key| *key != secret.public().as_bytes()) {
         return Err(bad("the public key is not that of the private key"));
     }

@@ -15,13 +15,13 @@ pub(super) fn spki(key: &PublicKey) -> Vec<u8> {
     [SPKI_PREFIX.as_slice(), key.as_bytes()].concat()
 }
 
-/// Whether a line of `text` begins a block; what stands around blocks is commentary (RFC 7468
+/// Returns true if a line of `text` begins a block. Text around blocks is commentary (RFC 7468
 /// section 2), such as the attributes that `openssl pkcs12` prints.
 pub(super) fn begins(text: &str) -> bool {
     lines(text).any(is_begin)
 }
 
-/// Reads the one private key of a file. Certificates may stand beside it, and its public key.
+/// Reads the one private key of a file. The file may also hold certificates and the public key.
 pub(super) fn private(text: &str) -> Result<SecretKey, FormatError> {
     let Blocks { blocks, .. } = Blocks::of(text)?;
     let mut privates = blocks.iter().filter(|block| block.is_private());
@@ -41,7 +41,7 @@ pub(super) fn private(text: &str) -> Result<SecretKey, FormatError> {
     let secret = match *label {
         "PRIVATE KEY" => {
             named(body)?;
-            // Version 1 and version 2 (RFC 5958); in version 2 the public key must match.
+            // Both versions are accepted (RFC 5958); in version 2 the public key must match.
             ed25519_dalek::SigningKey::from_pkcs8_der(body)
                 .map(|key| SecretKey::from_seed(&Zeroizing::new(key.to_bytes())))
                 .map_err(|e| malformed("PKCS#8 key", e.to_string()))?
@@ -84,7 +84,7 @@ pub(super) fn public(text: &str) -> Result<Vec<PublicKey>, FormatError> {
     }
 }
 
-/// The key in the DER of SPKI.
+/// Returns the key in the DER of SPKI.
 pub(super) fn public_der(der: &[u8]) -> Result<PublicKey, FormatError> {
     named(der)?;
     let (prefix, key) = der
@@ -95,7 +95,7 @@ pub(super) fn public_der(der: &[u8]) -> Result<PublicKey, FormatError> {
     PublicKey::from_bytes(key).map_err(|e| malformed("SPKI key", e.to_string()))
 }
 
-/// What a label that is not for us says.
+/// Returns the error for a PEM label of another kind.
 fn other_label(label: &str, wanted: &'static str) -> FormatError {
     match label {
         "ENCRYPTED PRIVATE KEY" if wanted == PRIVATE => FormatError::EncryptedPem,
@@ -116,8 +116,8 @@ fn other_label(label: &str, wanted: &'static str) -> FormatError {
     }
 }
 
-/// Names the algorithm of a key that is not Ed25519, by the object identifiers that stand in the
-/// first bytes of PKCS#8 and SPKI. It only finds words for an error.
+/// Names the algorithm of a key that is not Ed25519, from the object identifiers in the first bytes
+/// of PKCS#8 and SPKI. The result is used only in an error message.
 fn named(der: &[u8]) -> Result<(), FormatError> {
     const OTHERS: [(&[u8], &str); 8] = [
         (b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01", "an RSA key"),
@@ -138,7 +138,7 @@ fn named(der: &[u8]) -> Result<(), FormatError> {
     Ok(())
 }
 
-/// What stands between a BEGIN and an END line.
+/// The content between a BEGIN and an END line.
 struct Block<'a> {
     label: &'a str,
     body: Zeroizing<Vec<u8>>,
@@ -175,7 +175,7 @@ impl<'a> Blocks<'a> {
                 match lines.next() {
                     Some(line) if line == end => break,
                     Some(line) if is_begin(line) => return Err(bad("the END line is missing")),
-                    // RFC 4716 section 3.3: headers, continued after a backslash.
+                    // RFC 4716 section 3.3 allows headers, which continue after a backslash.
                     Some(line)
                         if label.starts_with("SSH2 ") && (in_header || line.contains(':')) =>
                     {
@@ -215,7 +215,7 @@ fn label(line: &str) -> Result<(&str, String), FormatError> {
     let ssh2 = line.strip_prefix("---- BEGIN ").and_then(|rest| rest.strip_suffix(" ----"));
     let end = label.map(|label| format!("-----END {label}-----"));
     let end = end.or_else(|| ssh2.map(|label| format!("---- END {label} ----")));
-    // Where the line breaks of a file were lost, its first line is all of it, secrets included.
+    // If a file has lost its line breaks, its first line is the whole file with all secrets.
     label
         .or(ssh2)
         .filter(|label| label.len() <= 64 && !label.contains("-----"))

@@ -38,14 +38,13 @@ pub(super) fn seed(text: &str) -> Result<SecretKey, FormatError> {
     Ok(SecretKey::from_seed(&seed))
 }
 
-/// A public key in hex or padded base64.
+/// Parses a public key in hex or padded base64.
 ///
-/// One of sixteen random strings of 32 bytes is a good public key, so a seed or a key id that is
-/// handed in by mistake would now and then be taken, and a seed would be published. The way in
-/// which key ids and JWK seeds are written is therefore not taken at all; hex is, since that is
-/// what is exported.
+/// One of sixteen random strings of 32 bytes is a valid public key, so a seed or a key id given by
+/// mistake would sometimes be accepted, and a seed would be published. The encoding of key ids and
+/// JWK seeds is therefore refused; hex is accepted, since exported keys use it.
 pub(super) fn public(text: &str) -> Result<PublicKey, FormatError> {
-    // What key management services and Java print: the DER inside of a PEM block, by itself.
+    // Key management services and Java print the DER of a PEM block without the PEM lines.
     if text.len() == 60
         && let Ok(der) = STANDARD.decode(text)
     {

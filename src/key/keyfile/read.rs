@@ -1,4 +1,4 @@
-//! Reading a keyfile: the closed shape, member by member.
+//! The parser for keyfiles: only the known members are accepted, each one is checked.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -24,7 +24,7 @@ const MAX_PASSES: u64 = 16;
 const MAX_LANES: u64 = 16;
 
 impl KdfCost {
-    /// What new keyfiles get: 64 MiB, 3 passes, 1 lane; about an eighth of a second.
+    /// The cost of new keyfiles: 64 MiB, 3 passes, 1 lane; about an eighth of a second.
     pub const DEFAULT: KdfCost = KdfCost { memory_kib: 65_536, passes: 3, lanes: 1 };
 
     /// A cost of `memory_kib` KiB, gone over `passes` times, in `lanes` lanes.
@@ -44,17 +44,17 @@ impl KdfCost {
         })
     }
 
-    /// KiB of memory.
+    /// Returns the memory in KiB.
     pub fn memory_kib(self) -> u32 {
         self.memory_kib
     }
 
-    /// How often the memory is gone over.
+    /// Returns the number of passes over the memory.
     pub fn passes(self) -> u32 {
         self.passes
     }
 
-    /// How many lanes; they run one after the other here.
+    /// Returns the number of lanes; they run one after the other here.
     pub fn lanes(self) -> u32 {
         self.lanes
     }
@@ -68,7 +68,7 @@ fn within(what: &'static str, asked: u64, least: u64, limit: u64) -> Result<u32,
     if asked > limit { Err(too_costly) } else { u32::try_from(asked).map_err(|_| too_costly) }
 }
 
-/// The `kdf` member.
+/// The `kdf` member of a keyfile.
 pub(super) struct Kdf {
     pub(super) cost: KdfCost,
     pub(super) salt: Vec<u8>,
@@ -140,8 +140,8 @@ where
     let kdf = Kdf { cost, salt: salt.to_vec() };
     let key = kdf.derive(passphrase)?;
     file.secret = Secret::Sealed { kdf, nonce, sealed: [0; 48], additional: String::new() };
-    // The additional data is taken from the written form, read back: what is authenticated is
-    // then what any reader will see, and there is one way to make it, not two.
+    // The additional data is computed from the written form, parsed again: so every reader sees
+    // exactly the authenticated data, and one function computes it for both directions.
     let additional = json::read(file.to_json().as_bytes())
         .ok()
         .as_ref()
@@ -183,7 +183,8 @@ pub(super) fn open(
     Ok(seed)
 }
 
-/// Base64url without padding (RFC 4648 section 5). Wiped, since it is used for secrets too.
+/// Encodes bytes in base64url without padding (RFC 4648 section 5). The result is wiped, since it
+/// can be a secret.
 pub(super) fn base64url(bytes: &[u8]) -> Zeroizing<String> {
     Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes))
 }

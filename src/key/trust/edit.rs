@@ -1,4 +1,4 @@
-//! Changing one trust file: what is not changed stays as it is, to the byte.
+//! Edits of one trust file: all unchanged parts keep their exact bytes.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -18,9 +18,9 @@ use crate::mcp::pattern::Pattern;
 /// A key that is to be trusted.
 #[derive(Clone, Debug)]
 pub struct NewEntry {
-    /// The key.
+    /// The key to add.
     pub key: PublicKey,
-    /// The `kid` to write, the key's id where there is none.
+    /// The `kid` to write. `None`: the key's id.
     pub kid: Option<String>,
     /// A name, 1 to 256 bytes without control characters.
     pub name: Option<String>,
@@ -30,12 +30,12 @@ pub struct NewEntry {
     pub not_before: Option<Timestamp>,
     /// From when it is no longer valid.
     pub not_after: Option<Timestamp>,
-    /// What it may do; everything where there is none.
+    /// The operations that the key may do. `None`: all operations.
     pub allow: Option<Vec<Pattern>>,
 }
 
 impl NewEntry {
-    /// Trust in `key` without a name or a limit.
+    /// Returns a new entry that trusts `key` without a name or a limit.
     pub fn new(key: PublicKey) -> Self {
         NewEntry {
             key,
@@ -65,7 +65,7 @@ pub enum EditError {
     /// The key is there already.
     #[error("the key {id} is in the file already{}", .name.as_ref().map(|n| format!(", as {n:?}")).unwrap_or_default())]
     AlreadyThere {
-        /// Its id.
+        /// The id of the key.
         id: KeyId,
         /// The name it has there.
         name: Option<String>,
@@ -85,26 +85,26 @@ pub enum EditError {
     /// The end is not later than the start.
     #[error("the end {end} is not later than the start {start}")]
     NeverValid {
-        /// The start.
+        /// The start of validity.
         start: Timestamp,
-        /// The end.
+        /// The end of validity.
         end: Timestamp,
     },
-    /// Nothing in the file has this name or id.
+    /// No key in the file has this name or id.
     #[error("no key in the file has the name or id {0:?}")]
     NotFound(String),
     /// Several keys have this name.
     #[error("{} keys have the name {who:?}: {}", .ids.len(), list(.ids))]
     Ambiguous {
-        /// The name.
+        /// The ambiguous name.
         who: String,
-        /// The ids of all of them.
+        /// The ids of all keys with that name.
         ids: Vec<KeyId>,
     },
     /// The key is revoked already, and not later than it now would be.
     #[error("revoked already, since {since}")]
     AlreadyRevoked {
-        /// Since when.
+        /// The time of the revocation.
         since: Timestamp,
     },
 }
@@ -208,11 +208,11 @@ impl Document {
         self.find(id.as_str()).map(|(_, entry)| entry)
     }
 
-    /// Revokes the key with this name or id as of `at`, and gives back its entry.
+    /// Revokes the key with this name or id as of `at`. Returns its entry.
     ///
     /// # Errors
     /// [`EditError::NotFound`], [`EditError::Ambiguous`], and [`EditError::AlreadyRevoked`] unless
-    /// `at` is earlier than what is there.
+    /// `at` is earlier than the existing revocation.
     pub fn revoke(&mut self, who: &str, at: Timestamp) -> Result<TrustEntry, EditError> {
         let (position, entry) = self.find(who)?;
         if let Some(since) = entry.revoked_at().filter(|since| *since <= at) {
@@ -226,7 +226,7 @@ impl Document {
         self.find(entry.key().id().as_str()).map(|(_, entry)| entry)
     }
 
-    /// Removes the key with this name or id, and gives back what its entry was.
+    /// Removes the key with this name or id. Returns its former entry.
     ///
     /// # Errors
     /// [`EditError::NotFound`], [`EditError::Ambiguous`].
@@ -238,7 +238,7 @@ impl Document {
         Ok(entry)
     }
 
-    /// Where the one entry with this id or name stands in `keys`.
+    /// Finds the one entry with this id or name. Returns its index in `keys`, and the entry.
     fn find(&self, who: &str) -> Result<(usize, TrustEntry), EditError> {
         let of = |e: &TrustEntry| e.key().id().as_str() == who || e.name() == Some(who);
         let mut found =
@@ -311,13 +311,12 @@ fn settings(new: &NewEntry) -> Result<Vec<String>, EditError> {
 
 /// Changes the trust file at `path`.
 ///
-/// The folder is locked meanwhile, so that of two edits at once none is lost. The file keeps its
-/// mode and, where the system lets us, its owner. Where `path` is a symbolic link, the file that
-/// it leads to is rewritten and the link stays: a registry is public, and who links to it means
-/// the file itself.
+/// The folder is locked meanwhile, so that no one of two concurrent edits is lost. The file keeps
+/// its mode and, if the system permits it, its owner. If `path` is a symbolic link, the target file
+/// is rewritten and the link stays.
 ///
 /// # Errors
-/// [`EditError`]; the file is then as it was.
+/// [`EditError`]; the file is then unchanged.
 pub fn edit<T>(
     path: &Path,
     change: impl FnOnce(&mut Document) -> Result<T, EditError>,
@@ -325,8 +324,8 @@ pub fn edit<T>(
     change_file(path, false, change)
 }
 
-/// As [`edit`], and makes the file if there is none, with mode 0644 less the umask: it holds
-/// nothing secret, and the server that reads it is often another user's.
+/// Works as [`edit`], but creates the file if there is none, with mode 0644 less the umask: it
+/// holds no secret, and the server that reads it often runs as another user.
 ///
 /// # Errors
 /// [`EditError`].

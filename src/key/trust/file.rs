@@ -1,4 +1,5 @@
-//! One trust file: what is an error in it, what is passed over, and what is kept.
+//! The parser for one trust file: which faults are errors, which entries are skipped, and which are
+//! kept.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,21 +16,21 @@ use crate::key::{JsonError, KeyId, misplaced};
 pub struct TrustFile {
     entries: Vec<TrustEntry>,
     passed_over: Vec<Restriction>,
-    /// Where in the file's `keys` each entry stands.
+    /// The index of each entry in the file's `keys`.
     positions: Vec<usize>,
     notes: Vec<TrustNote>,
     path: Option<PathBuf>,
     pub(super) sha256: Option<[u8; 32]>,
 }
 
-/// What an entry that is passed over still says of a key.
+/// The restrictions that a skipped entry still places on a key.
 #[derive(Clone, Debug)]
 pub(super) struct Restriction {
     pub(super) key: KeyId,
     pub(super) limits: TrustLimits,
 }
 
-/// A trust file, taken apart.
+/// The parts of a trust file.
 pub(super) struct TrustFileParts {
     pub(super) entries: Vec<TrustEntry>,
     pub(super) passed_over: Vec<Restriction>,
@@ -40,37 +41,37 @@ pub(super) struct TrustFileParts {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrustError {
-    /// Not JSON, or a member stands twice.
+    /// The file is not JSON, or a member is duplicate.
     #[error("not strict JSON: {0}")]
     Json(JsonError),
-    /// JSON, but no JWK set and no JWK; says what it is.
+    /// The file is JSON, but not a JWK set or a JWK; the text names its kind.
     #[error("{0}, not a JWK set or a JWK")]
     NotKeys(&'static str),
     /// There is a private key in it, which is now known to everyone who can read the registry.
     #[error("key {position} is a private key; only public keys belong here")]
     PrivateKey {
-        /// Which key of the file, from 1.
+        /// The position of the key in the file, from 1.
         position: usize,
     },
     /// A key's entry is wrong.
     #[error("key {position}: {why}")]
     Entry {
-        /// Which key of the file, from 1.
+        /// The position of the key in the file, from 1.
         position: usize,
-        /// What is wrong.
+        /// The fault in the key.
         why: String,
     },
     /// A member beside `keys` would restrict a key if it stood inside one.
     #[error("{0}")]
     Misplaced(String),
-    /// One key stands in the file twice.
+    /// The file contains one key twice.
     #[error("keys {first} and {second} are the same key, {id}")]
     Repeated {
         /// The id of the key.
         id: KeyId,
-        /// The first of the two, from 1.
+        /// The position of the first entry, from 1.
         first: usize,
-        /// The second of the two, from 1.
+        /// The position of the second entry, from 1.
         second: usize,
     },
 }
@@ -162,7 +163,7 @@ impl TrustFile {
         if let Some(why) = settings.narrow(jwk) {
             self.note(format!("key {position}: {why}, so that nothing signed by it counts"));
         }
-        // What can match nothing denies everything, which is safe, and never what was meant.
+        // A pattern that matches nothing denies everything: that is safe, but not intended.
         for pattern in settings.limits.allow.iter().flatten() {
             let remark = pattern.check_grant().err().map(|error| error.to_string());
             if let Some(remark) = remark.or_else(|| pattern.remark()) {
@@ -225,12 +226,12 @@ impl TrustFile {
         &self.entries
     }
 
-    /// What the operator should know.
+    /// Returns the notes for the operator.
     pub fn notes(&self) -> &[TrustNote] {
         &self.notes
     }
 
-    /// Where the file was read from, if it was.
+    /// Returns the path of the file, if it was read from one.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }

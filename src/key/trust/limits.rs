@@ -1,5 +1,5 @@
-//! What restricts a key, wherever it is said: in its entry, in the entry of another file, or in one
-//! that is passed over.
+//! The restrictions of a key from all sources: its entry, entries in other files, and skipped
+//! entries.
 
 use crate::clock::Timestamp;
 use crate::mcp::pattern::Pattern;
@@ -13,12 +13,12 @@ pub(super) struct TrustLimits {
     pub(super) not_after: Option<Timestamp>,
     /// Since when the key is revoked.
     pub(super) revoked_at: Option<Timestamp>,
-    /// One list for each entry that has one; every list must let an operation pass.
+    /// One list for each entry that has one; an operation must match every list.
     pub(super) allow: Vec<Vec<Pattern>>,
 }
 
 impl TrustLimits {
-    /// Whether anything is restricted.
+    /// Returns true if there is any restriction.
     pub(super) fn restrict(&self) -> bool {
         let times = [self.not_before, self.not_after, self.revoked_at];
         times.iter().any(Option::is_some) || !self.allow.is_empty()

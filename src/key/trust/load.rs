@@ -1,4 +1,4 @@
-//! Trust files from disk: which files a path stands for, and who may have written them.
+//! Loads trust files from disk: lists the files at a path, and checks who can write them.
 
 use std::fs;
 use std::io;
@@ -19,15 +19,15 @@ pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
 pub struct LoadError {
     /// The file or folder it is about.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The kind of fault.
     pub kind: LoadErrorKind,
 }
 
-/// What is wrong with a trust file or folder.
+/// A fault of a trust file or folder.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadErrorKind {
-    /// It cannot be read: missing, no permission, not a regular file, too large.
+    /// The file cannot be read: missing, no permission, not a regular file, too large.
     #[error(transparent)]
     Store(#[from] FileError),
     /// Others than its owner and group can write it, and could add a key.
@@ -39,7 +39,7 @@ pub enum LoadErrorKind {
     /// A folder without `*.json` and `*.jwk` files.
     #[error("the folder holds no *.json or *.jwk files")]
     NoFiles,
-    /// Its content is not a trust file.
+    /// The file's content is not a trust file.
     #[error(transparent)]
     Trust(#[from] TrustError),
 }
@@ -89,7 +89,7 @@ impl TrustFile {
     }
 }
 
-/// Refuses what others can write, and has a word for what a group can.
+/// Refuses a file that others can write, and returns a note for one that a group can write.
 pub(super) fn writers(path: &Path, metadata: &fs::Metadata) -> Result<Option<String>, LoadError> {
     match store::mode_of(metadata) {
         Some(mode) if mode & 0o002 != 0 => {
@@ -112,8 +112,8 @@ fn folder(path: &Path) -> Result<Vec<PathBuf>, LoadError> {
         if hidden || !named {
             continue;
         }
-        // Links are followed, since mounted configuration consists of them. One that leads
-        // nowhere is an error: what it led to may have held a revocation.
+        // Links are followed, since mounted configuration consists of them. A dangling link is an
+        // error: its target may have held a revocation.
         if fs::metadata(&file).map_err(|e| LoadError::io(&file, e))?.is_file() {
             files.push(file);
         }

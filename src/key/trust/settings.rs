@@ -1,4 +1,4 @@
-//! What stands under `mcpid` in a key of a trust file.
+//! The member `mcpid` of a key in a trust file.
 
 use std::collections::HashSet;
 
@@ -57,8 +57,8 @@ impl TrustSettings {
         })
     }
 
-    /// Adds what the JWK itself says of the key's validity. The first of `exp`, `nbf` and
-    /// `revoked` that cannot be read ends the validity of the key, and is given back.
+    /// Adds the JWK's own statements about the key's validity. The first unreadable one of `exp`,
+    /// `nbf` and `revoked` ends the validity of the key, and is returned.
     pub(super) fn narrow(&mut self, jwk: &StrictObject) -> Option<String> {
         let jwk::Validity { not_before, not_after, revoked_at, unreadable } =
             jwk::Validity::of(jwk);

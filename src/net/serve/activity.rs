@@ -38,11 +38,11 @@ struct ActivityState {
     quiet: Instant,
     /// When the first byte after that arrived.
     begun: Option<Instant>,
-    /// Whether requests are multiplexed (HTTP/2), so that bytes between them need not be a head.
+    /// True if requests are multiplexed (HTTP/2), so that bytes between them need not be a head.
     multiplexed: bool,
-    /// Whether there was no request yet.
+    /// True if there was no request yet.
     new: bool,
-    /// Whether a response broke off whose end is the end of the connection.
+    /// True if a response broke off that only the end of the connection can end.
     cut: bool,
 }
 
@@ -53,7 +53,7 @@ struct OpenRequest {
     /// Since when the request waits for its client to read the response; `None` if it waits for
     /// something else.
     since: Option<Instant>,
-    /// Whether the end of the connection marks the end of the response.
+    /// True if the end of the connection marks the end of the response.
     ends_by_closing: bool,
 }
 
@@ -126,7 +126,7 @@ impl Activity {
     }
 }
 
-/// One request, until its response is complete or dropped.
+/// A request in flight, until its response is complete or dropped.
 struct InFlight {
     activity: Arc<Activity>,
     number: u64,

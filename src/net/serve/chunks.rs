@@ -19,7 +19,7 @@ enum ChunkState {
     Data,
     DataCr,
     DataLf,
-    /// In a trailer line; `empty` before its first character.
+    /// The parser is in a trailer line; `empty` before its first character.
     Trailer {
         empty: bool,
     },

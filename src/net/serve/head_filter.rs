@@ -1,8 +1,8 @@
 //! Holds back each HTTP/1 head until its bytes have been checked.
 //!
-//! The filter stands between the connection and the HTTP library. It passes valid requests on byte
-//! for byte. It replaces a refused head by a small head of its own, whose response closes the
-//! connection, and passes nothing more on. So the refusal is sent in order, after the responses to
+//! The filter is between the connection and the HTTP library. It forwards valid requests byte for
+//! byte. It replaces a refused head by a small head of its own, whose response closes the
+//! connection, and forwards no more bytes. So the refusal is sent in order, after the responses to
 //! earlier requests, and the bytes after a refused head are never parsed as a request.
 
 use std::io;
@@ -17,13 +17,14 @@ use tokio::time::Sleep;
 use super::chunks::Chunks;
 use super::raw_head::{self, BodyFraming, HeadEnd, HeadFault, RefusedHead};
 
-/// If the caller has fewer bytes of room, heads are read into a buffer of the filter.
+/// Minimum size of the caller's buffer: if it has less room, heads are read into a buffer of the
+/// filter.
 const LEAST_ROOM: usize = 2048;
 const PIECE: usize = 8 * 1024;
 /// The most bytes that are read and dropped after a refused head. Closing at once would reset the
 /// connection, and the client could lose the response.
 const MOST_DISCARDED: usize = 1 << 20;
-/// How long to read and drop bytes after the response was sent.
+/// Time in which bytes are read and dropped after the response was sent.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// The refused head of a connection and the number of its request, counted from 1. A connection has
@@ -149,7 +150,7 @@ impl<I> HeadFilter<I> {
             true => b"GET / HTTP/1.0\r\nhost: -\r\n\r\n",
             false => b"GET / HTTP/1.1\r\nhost: -\r\nconnection: close\r\n\r\n",
         };
-        // This is set here only, and once.
+        // The value is set only here, and once.
         let _ = self.refused.set((self.heads + 1, head));
         self.state = FilterState::Refused(0);
         own

@@ -31,15 +31,16 @@ pub enum HeadFault {
     TooManyLines,
     /// A line that ends with a line feed alone.
     BareLineFeed,
-    /// Not valid by RFC 9112: folded lines, control characters, spaces before a colon.
+    /// The head is invalid by RFC 9112: folded lines, control characters, spaces before a colon.
     Malformed,
     /// A target that is not a URI reference, or has a fragment.
     Target,
     /// CONNECT, after which the connection would no longer be HTTP.
     Method,
-    /// Two `Content-Length`, also if they are equal, or one that is not a plain decimal number.
+    /// The head has two `Content-Length` fields, even equal ones, or one that is not a plain
+    /// decimal number.
     ContentLength,
-    /// `Content-Length` together with `Transfer-Encoding`.
+    /// The head has both `Content-Length` and `Transfer-Encoding`.
     LengthAndCoding,
     /// A list of transfer codings other than `chunked` alone, which ends with `chunked`.
     Coding,
@@ -122,7 +123,7 @@ impl RefusedHead {
         RefusedHead { fault, method, path, is_http_10 }
     }
 
-    /// Returns what is wrong with the head.
+    /// Returns the fault of the head.
     pub fn fault(&self) -> HeadFault {
         self.fault
     }
@@ -138,13 +139,13 @@ impl RefusedHead {
         &self.path
     }
 
-    /// Whether the request line says HTTP/1.0.
+    /// Returns true if the request line says HTTP/1.0.
     pub fn is_http_10(&self) -> bool {
         self.is_http_10
     }
 }
 
-/// How the body behind a head is framed.
+/// The framing of the body after a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyFraming {
     /// Bytes; 0 for none.

@@ -20,7 +20,7 @@ impl ProfileName {
         self.0.profile()
     }
 
-    /// The name, for a command line that needs the flag: the default needs none.
+    /// Returns the name for a command line; `None` for the default, which needs no flag.
     pub(crate) fn unless_default(self) -> Option<&'static str> {
         Some(self.0.name).filter(|name| *name != Profile::DEFAULT)
     }

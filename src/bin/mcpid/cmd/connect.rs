@@ -34,7 +34,7 @@ use crate::prompt::consent::{self, ConsentAsker, ConsentWay};
 use crate::prompt::terminal;
 use bridge_log::BridgeLog;
 
-/// How long a connection may take to be established: name lookup, TCP and TLS together.
+/// Maximum time to establish a connection: name lookup, TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs the bridge until the client is done.

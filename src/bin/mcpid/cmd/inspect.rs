@@ -1,4 +1,4 @@
-//! `mcpid inspect`: prints what signatures claim, without keys and without a verdict.
+//! `mcpid inspect`: prints the claims of signatures, without keys and without a verdict.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -29,12 +29,12 @@ use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;
 use crate::output::verdict;
 
-/// The most signatures of one request that are shown. It is more than a verifier takes, so that a
-/// user can see why a verifier refused; but the number comes from outside, and each signature
-/// prints a list of what it leaves uncovered.
+/// Most signatures of one request that are shown. It is more than a verifier accepts, so that a
+/// user can see why a verifier refused. It is limited because the input is untrusted, and each
+/// signature prints a list of the parts that it leaves uncovered.
 const MAX_SIGNATURES: usize = 32;
 
-/// Reads the inputs and prints what they claim.
+/// Reads the inputs and prints their claims.
 pub(crate) fn run(args: &InspectArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     if args.base && ui.json() {
         return Err(Failure::usage("--base prints bytes, and --json an object that holds them")
@@ -89,7 +89,7 @@ struct FoundSignature {
     claims: VerdictReport,
     /// The signature base, or why there is none. None for an unsigned request.
     base: Option<Result<String, String>>,
-    /// The signature's bytes, or what is wrong with them.
+    /// The signature's bytes, or the fault in them.
     signature: Option<Result<Vec<u8>, String>>,
     seen: Option<SeenJson>,
 }

@@ -115,7 +115,7 @@ fn import(path: &Path, output: &str, ui: &mut Ui) -> Result<SecretKey, Failure> 
     })
 }
 
-/// Returns the default name of a key: that of its file, without folder and ending.
+/// Returns the default name of a key: the name of its file, without folder and ending.
 fn name_of(path: &Path) -> String {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
     match crate::args::values::name(&stem) {

@@ -96,7 +96,8 @@ fn list(store: &dyn StoreAdmin, url: &StoreUrl, ui: &mut Ui) -> Result<Exit, Fai
             ahead: retention.ahead(),
             margin: retention.margin(),
         };
-        // One JSON object, written as it is read, so that it is never in memory as a whole.
+        // The output is one JSON object, written while it is read, so that it is never in memory as
+        // a whole.
         let head = json(&head);
         ui.data(format!("{},\"nonces\":[", head.trim_end_matches('}')).as_bytes())?;
         let mut first = true;

@@ -77,7 +77,7 @@ fn check(args: &SignArgs) -> Result<(), Failure> {
             args.label
         )));
     }
-    // Only a tag that a trust file can list can ever be verified.
+    // A tag that a trust file cannot list can never be verified.
     match &args.client_id {
         Some(id)
             if id.is_empty() || id.len() > 256 || !id.bytes().all(|b| matches!(b, b' '..=b'~')) =>
@@ -107,7 +107,7 @@ fn signer(args: &SignArgs, profile: &Profile, key: Arc<dyn Sign>) -> Result<Sign
     let signer = cover.into_iter().fold(signer, Signer::cover);
     Ok(no_cover.into_iter().fold(signer, Signer::no_cover))
 }
-/// Warns of what `verify` would refuse at steps 6 and 10. The request is signed all the same, since
+/// Warns of faults that `verify` would refuse at steps 6 and 10. The request is still signed, since
 /// the caller's server may accept it.
 fn warn(profile: &Profile, head: &Head<'_>, body: &[u8], signed: &Signed, ui: &mut Ui) {
     let covered: Vec<_> = signed.covered.iter().filter_map(|c| Component::parse(c).ok()).collect();
@@ -228,7 +228,7 @@ fn failure(args: &SignArgs, head: &Head<'_>, error: &SigningError) -> Failure {
     }
 }
 
-/// The result in JSON. Members that a verdict has too have the same names.
+/// The result in JSON. Members that a verdict also has use the same names.
 #[derive(Serialize)]
 struct SignedJson<'a> {
     version: u8,
@@ -257,7 +257,7 @@ fn json<'a>(
     signed: &'a Signed,
     name: &'a str,
 ) -> SignedJson<'a> {
-    // As in a verdict: without quotes if the identifier has no parameters.
+    // The text is written as in a verdict: without quotes if the identifier has no parameters.
     let bare = |text: &String| match Component::parse(text) {
         Ok(component) => covered::shown(&component),
         Err(_) => text.clone(),

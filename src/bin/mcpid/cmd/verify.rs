@@ -68,7 +68,8 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
             Ok::<(), Failure>(())
         },
     )?;
-    // If requests were skipped, the verdict is named, and the others are counted.
+    // If requests were skipped, the summary names the verdict of the remaining request and counts
+    // the skipped ones.
     let passed_over = InputCounts::of(&counts.preflights) + InputCounts::of(&counts.elsewhere) > 0;
     if let Some(only) = &held_back {
         verdict::print(only, passed_over, ui)?;
@@ -96,7 +97,7 @@ enum JudgedUnit {
     ClaimUnread(Box<VerdictReport>, Unread, String),
 }
 
-/// What all workers share.
+/// The state that all workers share.
 struct VerifyContext {
     judging: VerifierSettings,
     verifier: Verifier,

@@ -20,10 +20,10 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain, reason};
 use crate::output::ui::{Ui, path_word};
 
-/// The name of the input without a name.
+/// The name of the input from stdin.
 const STDIN: &str = "stdin";
 
-/// A hint for a payload in place of a request.
+/// A hint for a payload that was given instead of a request.
 const PAYLOAD: &str =
     "a payload is signed, and sent, with its target: mcpid sign --url URL body.json";
 
@@ -54,7 +54,7 @@ pub(crate) enum UnitContent {
     Failed(Box<Failure>),
 }
 
-/// Counters of what was read and skipped.
+/// Counters of read and skipped requests.
 #[derive(Default)]
 pub(crate) struct InputCounts {
     /// CORS preflights, which browsers send by themselves and never sign.
@@ -82,7 +82,7 @@ pub(crate) struct InputReader {
     paths: Vec<Option<PathBuf>>,
     max_body: u64,
     only: Option<String>,
-    /// Whether inputs are hashed.
+    /// True if inputs are hashed.
     hashed: bool,
 }
 
@@ -251,7 +251,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 /// Parses a raw request. `most` is the largest body, in bytes.
 ///
 /// # Errors
-/// It is no request. The failure names the line and what is wrong there.
+/// The input is no request. The failure names the line and the fault.
 pub(crate) fn capture<'a>(name: &str, bytes: &'a [u8], most: u64) -> Result<Captured<'a>, Failure> {
     Captured::parse(bytes, most).map_err(|error| bad_capture(name, &error))
 }

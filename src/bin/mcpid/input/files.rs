@@ -13,14 +13,14 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
 use crate::output::ui::{Ui, path_word};
 
-/// How the caller named a file.
+/// The way in which the caller named a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NamedBy {
-    /// By a flag or argument.
+    /// The file was named by a flag or argument.
     Flag,
-    /// By an environment variable.
+    /// The file was named by an environment variable.
     Variable,
-    /// Not named: the default path.
+    /// The file was not named: it has the default path.
     Default,
 }
 
@@ -180,7 +180,7 @@ fn place(
     Ok(NamedPath { path: folder.join("mcpid").join(file), named: NamedBy::Default })
 }
 
-/// Adds a hint that lists the file, which is not what it should be.
+/// Adds a hint to list the file, because it has an unexpected kind.
 fn look_there(failure: Failure, path: &Path) -> Failure {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match failure.code {
@@ -193,9 +193,9 @@ fn look_there(failure: Failure, path: &Path) -> Failure {
 
 /// An opened input.
 pub(crate) struct OpenedInput {
-    /// Its name in messages: the path as given, or `stdin`.
+    /// The input's name in messages: the path as given, or `stdin`.
     pub(crate) name: String,
-    /// Its bytes.
+    /// The input's bytes.
     pub(crate) reader: Box<dyn Read + Send>,
 }
 
@@ -253,8 +253,8 @@ impl OpenedInput {
     /// # Errors
     /// As for [`OpenedInput::read`].
     pub(crate) fn read_secret(self, limit: u32) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        // The whole capacity at once, since a vector that grows leaves copies of itself behind. The
-        // extra bytes are for `read_to_end`, which needs room to notice the end.
+        // The whole capacity is allocated at once, since a growing vector leaves copies of itself
+        // in memory. The extra bytes are for `read_to_end`, which needs room to notice the end.
         let room = usize::try_from(limit).unwrap_or_default().saturating_add(64);
         let mut bytes = Zeroizing::new(Vec::with_capacity(room));
         self.read_into(&mut bytes, limit.into())?;

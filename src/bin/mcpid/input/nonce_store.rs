@@ -174,7 +174,7 @@ pub(crate) fn open_to_read(
     opened.map_err(|e| unavailable(&url, &e))
 }
 
-/// Opens the store at `url` to list what it keeps, or to `prune` it.
+/// Opens the store at `url` to list its nonces, or to `prune` it.
 ///
 /// # Errors
 /// The store cannot be used.

@@ -23,7 +23,7 @@ pub(crate) fn load(place: &NamedPath) -> Result<Keyfile, Failure> {
     store::load_keyfile(&place.path).map_err(|error| load_failure(place, error))
 }
 
-/// What to say of a keyfile at `place` that cannot be read.
+/// Returns the failure for a keyfile at `place` that cannot be read.
 pub(crate) fn load_failure(place: &NamedPath, error: FileError) -> Failure {
     let missing = matches!(&error, FileError::Io(e) if e.kind() == std::io::ErrorKind::NotFound);
     let failure = store_failure(&place.path, error);

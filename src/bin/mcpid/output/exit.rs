@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     #[default]
-    /// Done. For `verify`: every request was accepted.
+    /// The command succeeded. For `verify`: every request was accepted.
     Ok = 0,
     /// A request, log or checkpoint was judged and rejected.
     Rejected = 1,
@@ -19,7 +19,7 @@ pub(crate) enum Exit {
     Unavailable = 5,
     /// A fault of this program. A panic exits with the same number.
     Bug = 101,
-    /// Ctrl-C at a prompt.
+    /// The user pressed Ctrl-C at a prompt.
     Interrupted = 130,
     /// The reader of our output has closed the pipe. This is no result, so it is not in the table
     /// of `--help`: the process ends by `SIGPIPE` (128 + 13), as other programs do on Unix.

@@ -18,7 +18,7 @@ pub(crate) struct Failure {
     pub(crate) exit: Exit,
     /// A stable name, for programs that read `--json`.
     pub(crate) code: &'static str,
-    /// One line without prefix and without final period.
+    /// The message: one line without prefix and without final period.
     pub(crate) message: String,
     /// At most two hints, each a command or a plain sentence.
     pub(crate) hints: Vec<String>,

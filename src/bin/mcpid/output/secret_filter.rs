@@ -49,7 +49,7 @@ struct Withheld {
     shown: String,
     /// Parts of a secret. A message that holds a piece of a part is replaced as a whole.
     parts: Vec<String>,
-    /// Whether hints may repeat the text: a long path whose folder exists is no secret.
+    /// True if hints may repeat the text: a long path whose folder exists is no secret.
     in_hints: bool,
 }
 
@@ -93,7 +93,7 @@ impl SecretFilter {
         let own = ["@", "sqlite:", "unix:"].iter().find_map(|before| text.strip_prefix(before));
         let text = own.unwrap_or(text);
         let path = Path::new(text);
-        // The name of an existing file is no secret that was pasted in its place.
+        // The name of an existing file is not a secret that was pasted by mistake.
         if text.is_empty() || path.symlink_metadata().is_ok() || text.parse::<NoteKey>().is_ok() {
             return;
         }

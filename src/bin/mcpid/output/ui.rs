@@ -31,12 +31,12 @@ pub(crate) struct Ui {
     verbose: bool,
     /// Replaces what messages must not repeat.
     filter: SecretFilter,
-    /// Whether the terminal shows a progress line now.
+    /// True while the terminal shows a progress line.
     progress: bool,
     /// When a progress line was last drawn. It stays set when the line is cleared, so that work
     /// that prints results between its progress lines does not draw more often.
     drawn: Option<Instant>,
-    /// Whether data for a terminal had to be escaped.
+    /// True if data for a terminal had to be escaped.
     escaped: bool,
     /// The first error of a write to stdout in a function that returns no error.
     broken: Option<io::Error>,
@@ -47,7 +47,7 @@ pub(crate) struct Ui {
 pub(crate) struct OutputMode {
     /// JSON on stdout, and failures as JSON on stderr.
     pub(crate) json: bool,
-    /// No notes, hints or summaries.
+    /// True if notes, hints and summaries are not printed.
     pub(crate) quiet: bool,
     /// More notes.
     pub(crate) verbose: bool,
@@ -63,7 +63,7 @@ impl Ui {
         Ui::new(Box::new(out), Box::new(io::stderr()), out_terminal, err_terminal, mode)
     }
 
-    /// Returns a writer to two streams. The flags say which of them are terminals.
+    /// Returns a writer for two streams. The flags say which of them are terminals.
     pub(crate) fn new(
         out: Box<dyn Write>,
         err: Box<dyn Write>,

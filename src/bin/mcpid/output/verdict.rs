@@ -32,7 +32,7 @@ pub(crate) fn exit(verdict: &VerdictReport) -> Exit {
     }
 }
 
-/// Prints what a signature claims, with ages, and the facts in `more`.
+/// Prints the claims of a signature, with ages, and the facts in `more`.
 ///
 /// # Errors
 /// Stdout cannot be written.

@@ -23,7 +23,7 @@ use crate::prompt::terminal;
 
 /// Bytes of an answer that are read. A longer answer is not yes.
 const MAX_ANSWER_BYTES: usize = 64;
-/// How long to wait for a passphrase. A client that started us gives up sooner.
+/// Maximum time to wait for a passphrase. A client that started us gives up sooner.
 const PASSPHRASE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Variables with secrets, which the askpass program does not get.
@@ -110,11 +110,11 @@ fn failed(program: &Path, why: &str) -> String {
     format!("the askpass program {name}: {why}")
 }
 
-/// How an askpass program ended.
+/// The end of an askpass program.
 enum AskpassEnd<E> {
-    /// It ended by itself; with the beginning of its output.
+    /// The program ended by itself; with the beginning of its output.
     Done(ExitStatus, Zeroizing<Vec<u8>>),
-    /// It was stopped, for this reason.
+    /// The program was stopped, for this reason.
     Stopped(E),
 }
 
@@ -130,7 +130,8 @@ fn run<E>(
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     // The processes that it starts end with it.
     let (child, group) = terminal::start_asker(&mut command).map_err(|error| reason(&error).1)?;
-    // The whole capacity at once: a vector that grows leaves a copy of a secret behind.
+    // The whole capacity is allocated at once: a growing vector leaves copies of a secret in
+    // memory.
     let said = Zeroizing::new(Vec::with_capacity(longest));
     let mut running = AskpassProcess { child, group, stdout: None, said };
     running.listen().map_err(|error| reason(&error).1)?;
@@ -165,13 +166,13 @@ fn judge(status: ExitStatus, said: &[u8]) -> Result<ConsentAnswer, String> {
     })
 }
 
-/// A running program. Dropping this stops the program and the processes that it started.
+/// A running program. Dropping this value stops the program and the processes that it started.
 struct AskpassProcess {
     child: Child,
-    /// Its process group, until that was stopped.
+    /// The program's process group, until that was stopped.
     group: Option<Pid>,
     stdout: Option<ChildStdout>,
-    /// The beginning of its output.
+    /// The beginning of the program's output.
     said: Zeroizing<Vec<u8>>,
 }
 
@@ -204,7 +205,7 @@ impl AskpassProcess {
     }
 
     fn end(&mut self) {
-        // Only once: another process group may get this number later.
+        // The group is stopped only once: another process group may get this number later.
         if let Some(group) = self.group.take() {
             terminal::asker_ended();
             let _ = kill_process_group(group, Signal::KILL);

@@ -13,18 +13,18 @@ use super::wait::AnswerWait;
 use super::{askpass, consent_terminal};
 use crate::prompt::terminal::{self, Terminal};
 
-/// How long a person has to answer, in seconds. MCP clients themselves give up after a minute.
+/// Time that a person has to answer, in seconds. MCP clients themselves give up after a minute.
 pub(crate) const DEFAULT_ANSWER_SECONDS: u32 = 60;
 
-/// How much longer than the person the asking thread may take before it is abandoned.
+/// Additional time after the person's timeout until the asking thread is abandoned.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// The ways to ask a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConsentWay {
-    /// Only on the terminal.
+    /// Questions are asked only on the terminal.
     Terminal,
-    /// Only by an askpass program.
+    /// Questions are asked only by an askpass program.
     Askpass,
     /// By `MCPID_ASKPASS` if it is set, else on the terminal if no other program uses it, else by
     /// `SSH_ASKPASS`.
@@ -74,7 +74,8 @@ struct Withdrawal(AnswerWait);
 
 impl Drop for Withdrawal {
     fn drop(&mut self) {
-        // The flag first, then the terminal: a question that begins in between sees the flag.
+        // The flag is set before the terminal is restored: a question that begins in between sees
+        // the flag.
         self.0.over.store(true, Ordering::SeqCst);
         terminal::restore();
     }

@@ -7,7 +7,7 @@ use super::wait::AnswerWait;
 use crate::output::failure::reason;
 use crate::prompt::terminal::{KeyInput, Terminal};
 
-/// How often to ask if the answer is neither yes nor no.
+/// Maximum number of attempts if the answer is neither yes nor no.
 const MAX_ATTEMPTS: usize = 3;
 /// Characters of an answer that are kept. A longer answer is neither yes nor no.
 const MAX_ANSWER: usize = 16;
@@ -36,7 +36,7 @@ pub(super) fn ask(
     // The answer holds even if this line cannot be written.
     let _ = terminal.show(&words);
     if answer == ConsentAnswer::No(NoConsent::Interrupted) {
-        // As if the terminal had sent the signal, so that the program ends as usual.
+        // The program sends itself the signal, as the terminal would, so that it ends as usual.
         let _ = signal_hook::low_level::raise(SIGINT);
     }
     answer
@@ -98,10 +98,10 @@ fn show(terminal: &Terminal, text: &str) -> std::io::Result<()> {
     terminal.show(text).map_err(|failure| std::io::Error::other(failure.message))
 }
 
-/// How the reading of a line ended.
+/// The result of reading a line.
 enum AnswerLine {
     Text(String),
-    /// Ctrl-C.
+    /// The user pressed Ctrl-C.
     Interrupted,
     Ended(NoConsent),
 }

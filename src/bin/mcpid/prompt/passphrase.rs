@@ -29,14 +29,14 @@ const VARIABLE: &str = "MCPID_PASSPHRASE";
 /// The bytes of a passphrase, exactly as given.
 pub(crate) type Passphrase = Zeroizing<Vec<u8>>;
 
-/// Where a passphrase will come from. This is found before any work, so that a person is not asked
-/// for a passphrase that is then of no use.
+/// The source of a passphrase. It is determined before any work, so that a person is not asked for
+/// a passphrase that is then not needed.
 pub(crate) enum PassphraseSource {
-    /// It was given by a flag or variable.
+    /// A flag or variable gave the passphrase.
     Given(Passphrase),
-    /// It will be asked for on the terminal.
+    /// The passphrase will be asked for on the terminal.
     Ask(Terminal),
-    /// It will be asked for by this program.
+    /// This program will ask for the passphrase.
     Askpass(PathBuf),
 }
 
@@ -285,7 +285,8 @@ fn checked(mut bytes: Passphrase, name: &str) -> Result<Passphrase, Failure> {
 /// random bits choose one without bias.
 fn make_up() -> Result<Passphrase, Failure> {
     let list = bip39::Language::English.word_list();
-    // The whole capacity at once: a vector that grows leaves a copy of a secret behind.
+    // The whole capacity is allocated at once: a growing vector leaves copies of a secret in
+    // memory.
     let mut made = Zeroizing::new(Vec::with_capacity(GENERATED_WORDS * 9));
     for place in 0..GENERATED_WORDS {
         let random = rand::rngs::SysRng.try_next_u32().map_err(|e| {

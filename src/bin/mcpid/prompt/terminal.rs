@@ -28,7 +28,7 @@ pub(crate) struct Terminal {
     tty: File,
 }
 
-/// What to restore after a question on the terminal.
+/// The state to restore after a question on the terminal.
 struct OpenQuestion {
     tty: File,
     before: Termios,
@@ -149,8 +149,8 @@ pub(crate) struct TerminalLock(#[expect(dead_code, reason = "a lock is only held
 /// a lock on it would stop the processes on all of them.
 fn device() -> Option<PathBuf> {
     let about = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // proc_pid_stat(5): after the name of the program, which may hold any character, the fifth
-    // field is the terminal.
+    // In proc_pid_stat(5), the terminal is the fifth field after the name of the program, which may
+    // hold any character.
     let (_, about) = about.rsplit_once(')')?;
     let number: rustix::fs::Dev = about.split_ascii_whitespace().nth(4)?.parse().ok()?;
     let (major, minor) = (rustix::fs::major(number), rustix::fs::minor(number));
@@ -213,21 +213,21 @@ pub(crate) fn close() {
     restore();
 }
 
-/// Whether no question may be asked any more.
+/// True if no more questions may be asked.
 static IS_CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// Whether another part of the program handles SIGINT and SIGTERM.
+/// True if another part of the program handles SIGINT and SIGTERM.
 static SIGNALS_HANDLED_ELSEWHERE: AtomicBool = AtomicBool::new(false);
 
-/// Whether a SIGHUP was turned into the SIGTERM of an orderly end.
+/// True if a SIGHUP was turned into the SIGTERM of an orderly end.
 static IS_HUNG_UP: AtomicBool = AtomicBool::new(false);
 
-/// How to wait for a key.
+/// The way to wait for a key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum KeyWait {
     /// Until there is a key.
     Waiting,
-    /// For a tenth of a second.
+    /// The wait lasts a tenth of a second.
     Polling,
 }
 

@@ -1,4 +1,4 @@
-//! How long a person may take to answer, and what ends the wait earlier.
+//! The time limit for a person's answer, and the events that end the wait earlier.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

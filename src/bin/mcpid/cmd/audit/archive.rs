@@ -1,4 +1,4 @@
-//! `mcpid audit archive` and `mcpid audit erase`: a log over the years.
+//! `mcpid audit archive` and `mcpid audit erase`: move old entries away, or erase one entry.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -108,7 +108,7 @@ pub(super) fn owner(path: &Path) -> Result<Option<String>, Failure> {
     }
 }
 
-/// What to say of an archive of a log that is not the one at hand.
+/// Returns the failure for an archive that belongs to another log.
 pub(super) fn of_another(path: &Path, owner: &str) -> Failure {
     let message = format!("--archive {} has entries of another log: {owner}", path.display());
     Failure::new(Exit::Input, "archive", message)

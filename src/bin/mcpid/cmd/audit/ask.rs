@@ -66,7 +66,7 @@ async fn ask_all(
     replies
 }
 
-/// What is printed.
+/// The printed summary.
 struct Summary<'a> {
     client: &'a WitnessClient,
     latest: &'a Submission,
@@ -74,7 +74,7 @@ struct Summary<'a> {
 }
 
 impl Summary<'_> {
-    /// One word and the words of an outcome.
+    /// Returns the name and the text of an outcome.
     fn outcome(reply: Option<&WitnessReply>) -> (&'static str, Option<String>) {
         match reply.map(|reply| &reply.outcome) {
             None => ("not_asked", Some("it has no URL, or no key of Ed25519".to_owned())),

@@ -23,7 +23,7 @@ pub(super) fn rules(rules: &Rules) -> String {
     text
 }
 
-/// Adds what the signature at `place` covers and claims.
+/// Adds the coverage and the claims of the signature at index `place`.
 pub(super) fn signature(request: &Request<'_>, place: usize, add: &mut impl FnMut(&str, String)) {
     let Some(about) = explain(request, place) else { return };
     if let Some(created) = about.created {

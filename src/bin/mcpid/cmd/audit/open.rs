@@ -58,7 +58,7 @@ pub(crate) fn remark(args: &AuditArgs, ui: &mut Ui) {
     }
 }
 
-/// What a look into a log showed.
+/// A log that was checked without opening it for writing.
 pub(crate) struct ExistingLog {
     pub(crate) place: NamedPath,
     /// Another process writes it.
@@ -228,7 +228,7 @@ pub(crate) fn check_copy(bytes: &[u8], path: Option<&Path>) -> Result<(), Failur
 /// Checks that the text is UTF-8 without a byte order mark.
 ///
 /// # Errors
-/// What is wrong, in words that follow the name of the file.
+/// The fault, as text that follows the name of the file.
 pub(crate) fn whole_text(bytes: &[u8]) -> Result<(), &'static str> {
     match bytes {
         [] => Err("is empty"),
@@ -238,7 +238,7 @@ pub(crate) fn whole_text(bytes: &[u8]) -> Result<(), &'static str> {
     }
 }
 
-/// Which process writes a log, in words that follow "another process", where that is known.
+/// Returns the process that writes a log, as text after "another process"; empty if unknown.
 fn writer_of(place: &NamedPath) -> String {
     let writer = Folder::at(&place.path).ok().and_then(|folder| folder.writer());
     let Some(pid) = writer else { return String::new() };

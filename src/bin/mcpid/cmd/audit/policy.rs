@@ -19,7 +19,7 @@ pub(crate) fn read(path: &Path) -> Result<WitnessPolicy, Failure> {
     WitnessPolicy::parse(&bytes).map_err(|e| policy_failure(path, &e))
 }
 
-/// What to say of a policy that cannot be used.
+/// Returns the failure for a policy that cannot be used.
 pub(crate) fn policy_failure(path: &Path, error: &PolicyError) -> Failure {
     Failure::new(Exit::Usage, "policy", format!("{}: {error}", path.display()))
 }

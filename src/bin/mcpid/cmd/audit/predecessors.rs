@@ -1,4 +1,4 @@
-//! The logs before the one that is verified, and what they come to.
+//! The logs before the verified log, and the results of their audits.
 
 use std::path::PathBuf;
 
@@ -16,16 +16,16 @@ use crate::cmd::audit::open::log_failure;
 use crate::input::files::{self, NamedPath};
 use crate::output::failure::Failure;
 
-/// A log before the one that is verified.
+/// A log before the verified log.
 pub(super) struct Predecessor {
     pub(super) folder: Folder,
     pub(super) place: NamedPath,
     pub(super) key: NoteKey,
-    /// The checkpoint of it that the log behind it names, a signed note.
+    /// The checkpoint of this log that the next log names: a signed note.
     named: Vec<u8>,
 }
 
-/// What one of these logs comes to, in short.
+/// The short result for one of these logs.
 pub(super) struct PredecessorSummary {
     pub(super) name: String,
     pub(super) entries: u64,
@@ -33,13 +33,13 @@ pub(super) struct PredecessorSummary {
     pub(super) anchored: Option<u64>,
 }
 
-/// What the logs before this one come to.
+/// The results for the logs before the verified one.
 #[derive(Default)]
 pub(super) struct PredecessorsOutcome {
     pub(super) logs: Vec<PredecessorSummary>,
-    /// What contradicts something.
+    /// The contradictions that were found.
     pub(super) findings: Vec<Finding>,
-    /// What is not certain, each in a sentence.
+    /// The uncertain facts, each as a sentence.
     pub(super) uncertain: Vec<String>,
 }
 
@@ -48,7 +48,7 @@ impl PredecessorsOutcome {
         self.uncertain.is_empty()
     }
 
-    /// Adds what the audit of one log has found, of an auditor who brings `anchor` along.
+    /// Adds the findings of the audit of one log. `anchor` is the auditor's anchor.
     pub(super) fn add(&mut self, log: &Predecessor, report: &Report, anchor: &Anchor) {
         let name = log.place.name();
         self.findings.extend(report.findings.iter().cloned().map(|mut finding| {
@@ -60,7 +60,7 @@ impl PredecessorsOutcome {
                 if report.not_good == 1 { ("entry", "is") } else { ("entries", "are") };
             self.uncertain.push(format!("{} {entries} of {name} {are} unjudged", report.not_good));
         }
-        // The checkpoint that the log behind it names anchors no more than that log itself.
+        // The checkpoint that the next log names is an anchor only for this log.
         let own = anchor.kept.iter().filter(|note| is_of(note, &log.key));
         let own = own.filter_map(|note| Checkpoint::of(&Note::parse(note).ok()?).ok());
         let most = own.map(|checkpoint| checkpoint.size).max();
@@ -71,7 +71,7 @@ impl PredecessorsOutcome {
         self.logs.push(PredecessorSummary { name, entries: report.entries, anchored });
     }
 
-    /// Adds whether a log follows the one before it.
+    /// Adds the result of the check that a log follows the log before it.
     pub(super) fn follows(&mut self, log: (&Report, &NoteKey), before: Option<&(Report, NoteKey)>) {
         let Some((before, before_key)) = before else { return };
         match succession::follows(log, (before, before_key)) {
@@ -83,8 +83,8 @@ impl PredecessorsOutcome {
 }
 
 impl Predecessor {
-    /// What this log is held against: the checkpoints of it that were kept, and the one that the
-    /// log behind it names.
+    /// Returns the anchor to check this log against: its kept checkpoints, and the checkpoint that
+    /// the next log names.
     pub(super) fn anchor(&self, anchor: &Anchor) -> Anchor {
         let mut kept = anchor.kept.clone();
         kept.retain(|note| is_of(note, &self.key));
@@ -101,17 +101,17 @@ pub(super) fn without_theirs(anchor: Anchor, logs: &[Predecessor]) -> Anchor {
     Anchor { kept, ..anchor }
 }
 
-/// Whether a checkpoint says that it is one of the log of this key.
+/// Returns true if a checkpoint names the log of this key.
 fn is_of(note: &[u8], key: &NoteKey) -> bool {
     let checkpoint = Note::parse(note).ok().and_then(|note| Checkpoint::of(&note).ok());
     checkpoint.is_some_and(|checkpoint| checkpoint.origin == key.name())
 }
 
-/// The log with its archives, and the logs before it that were given, the newest first: each is
-/// named by the first entry of the log behind it.
+/// Finds the log with its archives, and the given logs before it, the newest first: the first entry
+/// of each log names the log before it.
 ///
 /// # Errors
-/// A folder cannot be read, or is of none of these logs.
+/// A folder cannot be read, or belongs to none of these logs.
 pub(super) fn find(
     folder: Folder,
     args: &AuditVerifyArgs,
@@ -161,7 +161,7 @@ pub(super) fn find(
     Ok((folder, chain))
 }
 
-/// What the first entry of a log says of the log before it.
+/// Reads the record of the previous log from the first entry of a log.
 fn log_before(folder: &Folder) -> Option<After> {
     let line = auditor::lines(folder).ok()?.next()?.ok()?;
     match entry::parse(&line.bytes).ok()?.event {

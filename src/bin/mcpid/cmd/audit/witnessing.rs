@@ -1,4 +1,4 @@
-//! Asking witnesses: how the way to them is opened, and what is said where it cannot be.
+//! Opens the connections to witnesses, and reports failures of them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,10 +32,10 @@ pub(crate) fn check(args: &AuditArgs) -> Result<Option<WitnessPolicy>, Failure> 
     Ok(Some(policy))
 }
 
-/// Opens what is kept about the witnesses of a log, to ask them.
+/// Opens the records about the witnesses of a log, to ask them.
 ///
 /// # Errors
-/// The log, the policy or the way to a witness cannot be used.
+/// The log, the policy or the connection to a witness cannot be used.
 pub(crate) fn client(
     folder: Folder,
     place: &NamedPath,
@@ -52,7 +52,7 @@ pub(crate) fn client(
         .map_err(|error| witness_failure(&error, place, path))
 }
 
-/// What to say if witnesses cannot be asked.
+/// Returns the failure for witnesses that cannot be asked.
 pub(crate) fn witness_failure(error: &WitnessError, place: &NamedPath, path: &Path) -> Failure {
     match error {
         WitnessError::Log(LogError::Locked(_)) => {

@@ -24,7 +24,7 @@ const MAX_WAITING_LINES: usize = 1024;
 /// Lines in a minute: a server that causes a line with each event must not fill the disk.
 const MAX_LINES_PER_MINUTE: u32 = 1_000;
 const MINUTE: Duration = Duration::from_secs(60);
-/// How long the last lines may take to be written.
+/// Maximum time to write the last lines.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The bridge's log.
@@ -45,7 +45,7 @@ enum LogTarget {
 }
 
 impl BridgeLog {
-    /// Opens the log. `filter` replaces what the log must not repeat.
+    /// Opens the log. `filter` replaces text that the log must not repeat.
     ///
     /// # Errors
     /// The file cannot be opened.
@@ -106,8 +106,8 @@ fn line(to_file: bool, weight: LogLevel, words: &str) -> String {
 
 fn write(mut place: LogTarget, entries: &mpsc::Receiver<QueuedLine>, lost: &AtomicU64) {
     let to_file = matches!(place, LogTarget::File(_));
-    // One write for each line, so that several processes can share the file. If the reader of
-    // stderr has gone, the bridge goes on.
+    // Each line is one write, so that several processes can share the file. If the reader of stderr
+    // has gone, the bridge continues.
     let mut put = |text: &str| {
         let _ = match &mut place {
             LogTarget::Stderr => std::io::stderr().lock().write_all(text.as_bytes()),

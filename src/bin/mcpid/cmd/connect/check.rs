@@ -1,4 +1,4 @@
-//! `--check`: prints what a trial of the server showed.
+//! `--check`: prints the results of a trial of the server.
 
 use mcpid::connect::{CheckOutcome, ServerCheck};
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::output::ui::Ui;
 /// Characters of a server's name that are printed.
 const MAX_NAME_SHOWN: usize = 200;
 
-/// Prints what was found about the key `id`.
+/// Prints the results for the key `id`.
 ///
 /// # Errors
 /// Stdout cannot be written.

@@ -1,4 +1,4 @@
-//! `--print-config`: prints what to paste into a client's settings.
+//! `--print-config`: prints the configuration to paste into a client's settings.
 
 use std::path::{Path, PathBuf};
 

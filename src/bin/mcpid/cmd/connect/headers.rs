@@ -24,7 +24,7 @@ pub(super) fn given(flags: &[String]) -> Result<Vec<(HeaderName, HeaderValue)>, 
 /// The headers of `-H` in the form for a configuration.
 #[derive(Debug, Default)]
 pub(super) struct ConfigHeaders {
-    /// Values of `-H` that may stand in the configuration.
+    /// Values of `-H` that the printed configuration may contain.
     pub(super) flags: Vec<String>,
     /// Lines for a separate file. The word TOKEN replaces a value that may be a secret or comes
     /// from a variable, since messages repeat neither.
@@ -88,7 +88,8 @@ fn header(
     Ok((name, value))
 }
 
-/// Returns whether the bridge makes this field itself, or the field would change what a request is.
+/// Returns true if the bridge makes this field itself, or the field would change the meaning of a
+/// request.
 fn follows(name: &str) -> bool {
     matches!(
         name,

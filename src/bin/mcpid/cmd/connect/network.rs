@@ -21,17 +21,18 @@ pub(super) fn via(url: &EndpointUrl) -> Result<Via, Failure> {
     route(url.uri()).map_err(|error| proxy_failure(&error, url.uri()))
 }
 
-/// What to say of a proxy that cannot be used.
+/// Returns the failure for a proxy that cannot be used.
 fn proxy_failure(error: &ProxyError, uri: &Uri) -> Failure {
     let host = uri.host().unwrap_or_default();
     Failure::usage(chain(error))
         .hint(format!("to connect without a proxy: export NO_PROXY={}", shell_word(host)))
 }
 
-/// The route to `uri`: through the proxy that the environment names for it, if it names one.
+/// Returns the route to `uri`: through the proxy that the environment names for it, if it names
+/// one.
 ///
 /// # Errors
-/// The proxy that is meant cannot be used.
+/// The named proxy cannot be used.
 pub(crate) fn route(uri: &Uri) -> Result<Via, ProxyError> {
     // In a CGI program, HTTP_PROXY is the Proxy header of the client's request.
     let http = if env::var_os("REQUEST_METHOD").is_some() { None } else { Some("HTTP_PROXY") };

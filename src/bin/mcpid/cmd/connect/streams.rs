@@ -46,10 +46,10 @@ const INPUT: &str = "/proc/self/fd/0";
 const OUTPUT: &str = "/proc/self/fd/1";
 
 enum StreamKind {
-    /// A pipe. It is opened anew, so that a process that shares our descriptor does not find it
-    /// changed to non-blocking.
+    /// A pipe. It is reopened, so that the original descriptor, which other processes may share,
+    /// stays blocking.
     Pipe,
-    /// A socket. It cannot be opened anew. Only clients use sockets here, one pair for each child.
+    /// A socket. It cannot be reopened. Only clients use sockets here, one pair for each child.
     Socket,
 }
 

@@ -24,7 +24,7 @@ use rand::rngs::SysRng;
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 
-/// How long a connection may take to be established.
+/// Maximum time to establish a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An MCP server and the gateway in front of it, which run until this is dropped.

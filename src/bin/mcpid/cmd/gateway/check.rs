@@ -70,7 +70,7 @@ struct TrustedKey<'a> {
     name: Option<&'a str>,
 }
 
-/// Reports that the settings can be used, and what they are.
+/// Reports that the settings can be used, and prints them.
 ///
 /// # Errors
 /// The nonce store's name cannot be read, or stdout is closed.
@@ -158,7 +158,8 @@ impl ConfigCheck<'_> {
             };
             rows.push(("strict", format!("{}: {what}", strict.pattern)));
         }
-        // In permissive mode, an unsigned answer could approve what a signed call asks back.
+        // In permissive mode, an unsigned answer could approve the question that a signed call
+        // asked.
         if self.mode == "permissive"
             && self.strict.iter().any(|s| s.methods.contains(&"tools/call"))
         {

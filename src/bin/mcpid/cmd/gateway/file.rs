@@ -53,8 +53,8 @@ impl ConfigFile {
         let text = String::from_utf8(bytes).map_err(|_| file.broken(None, "not UTF-8"))?;
         let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
         let table = DeTable::parse(&text).map_err(|error| {
-            // Only the first line of the library's text: the next lines repeat the content of the
-            // file.
+            // Only the first line of the library's text is used: the next lines repeat the content
+            // of the file.
             let why = error.message().lines().next().unwrap_or_default();
             file.broken(error.span().map(|span| line(span.start)), why)
         })?;
@@ -193,7 +193,7 @@ fn nearest(key: &str) -> Option<String> {
 /// Returns a setting as the words of its flag `arg`.
 fn words(key: &str, value: DeValue<'_>, arg: &Arg) -> Result<Vec<OsString>, String> {
     let one = |value: &DeValue<'_>| match value {
-        // As `--flag=value`, so that a value that begins with a dash is no flag.
+        // The form `--flag=value` prevents that a value with a dash is read as a flag.
         DeValue::String(text) => Ok(OsString::from(format!("--{key}={text}"))),
         DeValue::Integer(number) => Ok(OsString::from(format!("--{key}={number}"))),
         other => Err(format!("{key:?} cannot be {}", kind(other))),

@@ -18,8 +18,8 @@ use crate::output::failure::Failure;
 
 /// Lines that may wait to be written. Further lines are dropped and counted.
 const MAX_WAITING_LINES: usize = 16 * 1024;
-/// How long to gather lines before a write. Waking the writer for each request would cost more than
-/// the write itself.
+/// Time to gather lines before a write. Waking the writer for each request would cost more than the
+/// write itself.
 const GATHER_TIME: Duration = Duration::from_millis(20);
 /// After so many empty gathers, the writer waits for a line instead.
 const MAX_EMPTY_GATHERS: u32 = 50;
@@ -78,7 +78,7 @@ impl LogWriter {
 
     /// Opens the file anew, after it was renamed by log rotation.
     pub(crate) fn reopen(&self) {
-        // If the queue is full, the old file takes no lines any more, and this request is lost with
+        // If the queue is full, the old file takes no more lines, and this request is lost with
         // them.
         let _ = self.work.try_send(LogWork::Reopen);
     }
@@ -130,7 +130,8 @@ impl LogOutput {
             }),
             None => {
                 let name = PathBuf::from("stdout");
-                // A separate descriptor: a blocked write must not hold the lock of stdout.
+                // The writer has a separate descriptor: a blocked write must not hold the lock of
+                // stdout.
                 let stdout = io::stdout().as_fd().try_clone_to_owned();
                 let stdout = stdout.map_err(|e| Failure::write(&name, &e))?;
                 Ok(LogOutput { name, file: BufWriter::new(File::from(stdout)), to_stdout: true })
@@ -140,8 +141,8 @@ impl LogOutput {
 
     fn work(&mut self, queue: &Receiver<LogWork>, metrics: &Metrics, warn: &dyn Fn(String)) {
         let mut broken = false;
-        // No request fails because of the log. The first lost line is reported, the others are
-        // counted.
+        // A failure of the log never fails a request. The first lost line is reported, the others
+        // are counted.
         let mut note = |name: &Path, written: io::Result<()>| match written {
             Ok(()) => broken = false,
             Err(error) => {
@@ -175,7 +176,7 @@ impl LogOutput {
         }
     }
 
-    /// If the file cannot be opened anew, the old one is used on.
+    /// Reopens the file. If that fails, the old file stays in use.
     fn reopen(&mut self) -> Result<(), Failure> {
         if !self.to_stdout {
             let fresh = BufWriter::new(append(&self.name)?);

@@ -29,11 +29,11 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain, reason};
 use crate::output::ui::Ui;
 
-/// How often watched files are checked.
+/// Interval at which watched files are checked.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Descriptors for other purposes than clients: listeners, stores, logs, operators.
 const OTHER_FILES: u64 = 96;
-/// How long the last log lines may take to be written.
+/// Maximum time to write the last log lines.
 const LOG_GRACE: Duration = Duration::from_secs(2);
 
 /// An event that the serving threads report to the main thread.
@@ -180,7 +180,7 @@ pub(crate) fn run(
     ended
 }
 
-/// What the one that talks is told of witnesses.
+/// Returns the event that tells the operator about witnesses.
 fn event_of(news: WitnessNews) -> GatewayEvent {
     match news {
         WitnessNews::Note(words) => GatewayEvent::Note(words),

@@ -27,7 +27,7 @@ fn page(
     above: &[&Command],
     files: &mut Vec<(String, Vec<u8>)>,
 ) -> anyhow::Result<()> {
-    // As in git, the page mcpid-trust-add(1) is about "mcpid trust add".
+    // The names follow git: the page mcpid-trust-add(1) is about "mcpid trust add".
     let mut bytes = Vec::new();
     render(command, above, &mut bytes)
         .with_context(|| format!("cannot render {}", name(command)))?;
@@ -142,8 +142,8 @@ fn values(arg: &Arg) -> String {
     }
 }
 
-/// Returns the related pages: those of the parent command and the subcommands, else of the
-/// siblings.
+/// Returns the related pages: the parent command and the subcommands, or the siblings if there are
+/// no subcommands.
 fn see_also(command: &Command, above: &[&Command]) -> Vec<String> {
     let around: Vec<&Command> = match shown(command).next() {
         Some(_) => shown(command).collect(),

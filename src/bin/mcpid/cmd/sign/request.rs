@@ -24,7 +24,7 @@ const MAX_INPUT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A request to be signed.
 pub(crate) enum RequestToSign {
-    /// Made from `--url` and a payload.
+    /// A request made from `--url` and a payload.
     Made {
         head: Head<'static>,
         body: Vec<u8>,
@@ -33,7 +33,7 @@ pub(crate) enum RequestToSign {
         url: String,
         file: Option<PathBuf>,
     },
-    /// Read from a capture.
+    /// A request read from a capture.
     Read {
         head: Head<'static>,
         source: Vec<u8>,
@@ -148,7 +148,7 @@ fn bodiless(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "DELETE")
 }
 
-/// What the flags say about the request. Only header files are read for it, so that a typing error
+/// The request as the flags describe it. Only header files are read for it, so that a typing error
 /// is reported before a keyfile is opened or stdin is read.
 pub(crate) enum SignPlan {
     /// A payload, with the head as far as the flags give it.

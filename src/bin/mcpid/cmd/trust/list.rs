@@ -40,7 +40,7 @@ struct TrustListJson {
     keys: Vec<TrustedKeyJson>,
 }
 
-/// One key, as `--json` prints it.
+/// One key in the output of `--json`.
 #[derive(serde::Serialize)]
 pub(super) struct TrustedKeyJson {
     #[serde(skip_serializing_if = "Option::is_none")]

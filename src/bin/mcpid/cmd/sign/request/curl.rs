@@ -12,7 +12,7 @@ use crate::output::ui::shell_word;
 /// Bytes of a body that is written into the command itself. Linux limits an argument to 128 KiB.
 const MAX_INLINE_BYTES: usize = 16 * 1024;
 
-/// How curl gets the body.
+/// The source of the body for curl.
 enum CurlBody {
     /// From this flag and value.
     Flag(&'static str, String),
