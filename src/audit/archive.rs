@@ -100,8 +100,8 @@ pub fn archive(folder: &Folder, before: Timestamp, to: &Path) -> Result<Archived
     Ok(moved)
 }
 
-/// The key of the log whose entries the archive in `to` has, as the archive says itself; `None` if it
-/// does not say. Nothing rests on it: it keeps two logs from being mixed up.
+/// Returns the key of the log that the archive in `to` belongs to, according to the archive; `None`
+/// if it has no key file. The key is not verified: it only prevents mixing two logs.
 ///
 /// # Errors
 /// [`LogError::KeyUnfit`] if it is no key.
@@ -145,7 +145,8 @@ fn make_folder(to: &Path, folder: &Folder, key: &NoteKey) -> Result<(), LogError
     }
 }
 
-/// The first entry of each file, in order, and where the file lies, unless it was archived before.
+/// Returns the first entry of each file, in order, with the file's path, or `None` if it was
+/// archived before.
 fn places(folder: &Folder, key: &LogKey) -> Result<Vec<(u64, Option<PathBuf>)>, LogError> {
     let changed = |why: String| LogError::changed(folder.path(), why);
     let segments: BTreeMap<u64, PathBuf> = folder.segments()?.into_iter().collect();

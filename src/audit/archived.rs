@@ -1,5 +1,5 @@
-//! Where the files of entries of a log lie: in its folder, or packed in archives beside it; and the
-//! notes that stand in the folder in the place of those that were archived.
+//! The files of entries of a log, in its folder or packed in archives, and the notes that replace
+//! archived files in the folder.
 //!
 //! Such a note is signed by the log's key, as a checkpoint is (C2SP `signed-note`), and its second
 //! line keeps it from being one:
@@ -32,8 +32,8 @@ pub(super) struct EntryFile {
     pub(super) packed: bool,
 }
 
-/// The files of entries of a log, in order: those in its folder, and those in the archives that were
-/// given with it.
+/// Lists the files of entries of a log, in order: those in its folder, and those in the given
+/// archives.
 ///
 /// # Errors
 /// A folder cannot be read; two archives have a file of the same entries.
@@ -72,7 +72,7 @@ pub(super) struct ArchiveNote {
 }
 
 impl ArchiveNote {
-    /// The signed note.
+    /// Signs the note, and returns it as text.
     pub(super) fn sign(self, as_key: &NoteKey, key: &dyn Sign) -> Result<String, SignError> {
         let mut text = format!("{}\narchived\n{} {}\n", as_key.name(), self.first, self.next);
         if self.predecessors > 0 {
@@ -122,8 +122,8 @@ pub(super) fn note_at(path: &Path, first: u64, key: &NoteKey) -> Result<ArchiveN
     ArchiveNote::read(&bytes.unwrap_or_default(), first, key)
 }
 
-/// The entries that are archived, and in none of the archives that were given, by the word of the
-/// folder: whose signature the notes bear is seen by an audit of the whole log.
+/// Returns the archived entries that are in none of the given archives, according to the folder.
+/// The signatures of the archive notes are verified only by an audit of the whole log.
 ///
 /// # Errors
 /// The folder cannot be read.

@@ -135,7 +135,7 @@ impl Auditor {
         Ok(auditor)
     }
 
-    /// The same, with the nonces that the log before this one has used up.
+    /// Adds the nonces that the previous log has used up.
     #[must_use]
     pub fn behind(mut self, before: UsedNonces) -> Self {
         self.nonces = before.0;
@@ -147,12 +147,12 @@ impl Auditor {
         !self.all && !self.report.findings.is_empty()
     }
 
-    /// Entries so far.
+    /// Returns the number of entries so far.
     pub fn entries(&self) -> u64 {
         self.report.entries
     }
 
-    /// Bytes so far.
+    /// Returns the number of bytes so far.
     pub fn bytes(&self) -> u64 {
         self.report.bytes
     }
@@ -236,7 +236,7 @@ impl Auditor {
         }
     }
 
-    /// Heeds what an entry says of erasures.
+    /// Applies an entry's record of an erasure.
     fn heed_erasures(
         &mut self,
         (n, time, leaf): (u64, Timestamp, Hash),

@@ -31,20 +31,20 @@ pub struct Checked {
     pub pinned: bool,
     /// True if the reader kept the checkpoint, or a pinned witness cosigned it.
     pub anchored: bool,
-    /// When a pinned witness cosigned it.
+    /// The time at which a pinned witness cosigned the checkpoint.
     pub witnessed: Option<Timestamp>,
     /// The parts of the request that could be judged again.
     pub judged: Judged,
     /// The time of the request, where it could be judged.
     pub asked: Option<Timestamp>,
-    /// By how much the times of the log were ahead of its clock.
+    /// Seconds by which the times of the log were ahead of its clock.
     pub offset: i64,
     /// The first thing that does not fit.
     pub fault: Option<String>,
 }
 
 impl Checked {
-    /// The entry, if it can be read.
+    /// Returns the entry, if it can be read.
     pub fn entry(&self) -> Option<Entry<'_>> {
         entry::parse(&self.line).ok()
     }
@@ -107,7 +107,7 @@ pub fn check(
     Ok(checked)
 }
 
-/// The version that a file gives itself; the other members are not read.
+/// Returns the stated version of a file; the other members are not read.
 fn version(bytes: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Any {
@@ -128,7 +128,7 @@ fn hashes(texts: &[String]) -> Result<Vec<Hash>, ProofError> {
     texts.iter().map(|hash| decode(hash)?.try_into().map_err(wrong)).collect()
 }
 
-/// Checkpoint, proof and whose word they are.
+/// Checks the checkpoint, the proof and the keys that signed them.
 fn hold(json: &Json, read: &Read, anchor: &Anchor, checked: &mut Checked) -> Result<(), String> {
     if read.named != checked.log_key {
         return Err(format!("it is of the log {}, not of the one that was pinned", read.named));
@@ -168,7 +168,8 @@ fn hold(json: &Json, read: &Read, anchor: &Anchor, checked: &mut Checked) -> Res
     Ok(())
 }
 
-/// The entry about the clock, which lies under the same checkpoint and before the other.
+/// Checks the entry about the clock, which must be before the proved entry and under the same
+/// checkpoint.
 fn clock_entry(clock: &ClockEntry, n: u64, checkpoint: &Checkpoint) -> Result<i64, String> {
     let line = decode(&clock.entry).map_err(|e| e.to_string())?;
     let proof = hashes(&clock.proof).map_err(|e| e.to_string())?;

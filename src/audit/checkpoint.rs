@@ -84,10 +84,10 @@ impl Checkpoint {
         }
     }
 
-    /// The signed note.
+    /// Signs the checkpoint, and returns the note as text.
     ///
     /// # Errors
-    /// The holder of the key does not sign.
+    /// The key's holder does not sign.
     pub fn sign(&self, as_key: &NoteKey, key: &dyn Sign) -> Result<String, SignError> {
         Note::sign(self.to_string(), as_key, key)
     }

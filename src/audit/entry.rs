@@ -46,7 +46,7 @@ pub struct Entry<'a> {
     pub version: Version,
     /// The entry's number, from 0.
     pub n: u64,
-    /// When it was appended.
+    /// The time at which the entry was appended.
     pub time: Timestamp,
     /// The event that the entry records.
     pub event: Event<'a>,
@@ -70,7 +70,7 @@ pub enum Event<'a> {
     Closed(Closed),
     /// An entry before this one was erased.
     Erased(Erasure),
-    /// In the place of an entry that was erased.
+    /// A tombstone that replaces an erased entry.
     Tombstone(Tombstone),
 }
 
@@ -90,8 +90,8 @@ impl Event<'_> {
     }
 }
 
-/// By how much the times of entries are ahead of the clock: it stepped back, and the time of an
-/// entry never does.
+/// Seconds by which the times of entries are ahead of the clock, which stepped back: the time of an
+/// entry never goes back.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct ClockStep {
@@ -129,7 +129,7 @@ pub struct Request<'a> {
     pub verdict: Verdict,
     /// The step that refused it, if one did.
     pub step: Option<u8>,
-    /// Why it was refused.
+    /// The reason of a refusal: its code.
     pub code: Option<String>,
     /// The rules that it was judged by.
     pub rules: Option<Rules>,

@@ -27,7 +27,7 @@ pub(super) fn new(budget: Duration) -> EntryQueue {
 /// An entry that is to be written.
 pub(super) struct EntryTask {
     pub(super) record: Record,
-    /// For an entry that no request waits for: counts it if it is not written.
+    /// Counts a lost entry that no request waits for.
     gaps: Option<Arc<AtomicU64>>,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct EntryTask {
 pub(super) struct EntryWork {
     /// Entries that were not written, or not in time.
     failed: AtomicU64,
-    /// Why the last entry was not written; `None` once one was written since.
+    /// The reason why the last entry was not written; `None` after a later success.
     trouble: Mutex<Option<LogError>>,
 }
 
@@ -71,12 +71,12 @@ impl Work for EntryWork {
 }
 
 impl EntryWork {
-    /// The number of entries that were not written, or not in time.
+    /// Returns the number of entries that were not written, or not in time.
     pub(super) fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// Why entries are not written at present.
+    /// Returns the reason why entries are not written at present.
     pub(super) fn trouble(&self) -> Option<LogError> {
         lock(&self.trouble).clone()
     }

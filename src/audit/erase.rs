@@ -137,7 +137,8 @@ pub fn erase(
     Ok(ErasedEntry { n, by, files })
 }
 
-/// One; two if archiving was interrupted and left a packed copy.
+/// Lists the files that hold entry `n`: one; two if archiving was interrupted and left a packed
+/// copy.
 fn copies(folder: &Folder, n: u64) -> Result<Vec<EntryFile>, LogError> {
     let files = archived::entry_files(folder)?;
     let at = files.partition_point(|file| file.first <= n);

@@ -32,7 +32,7 @@ pub struct Erasure {
     pub time: Timestamp,
     /// The leaf hash of the erased entry (RFC 9162 section 2.1.1).
     pub leaf: Hash,
-    /// Why it was erased, in the words of the log's keeper.
+    /// The reason for the erasure, in the words of the log's keeper.
     pub reason: String,
 }
 
@@ -124,12 +124,12 @@ pub fn check_reason(reason: &str) -> Result<(), &'static str> {
 }
 
 impl Erasure {
-    /// The erasure of the entry `n`, made at `time`, whose leaf has the hash `leaf`.
+    /// Creates the record of the erasure of entry `n`, made at `time`, with the leaf hash `leaf`.
     pub(super) fn new(n: u64, time: Timestamp, leaf: Hash, reason: &str) -> Self {
         Erasure { n, time, leaf, reason: reason.to_owned() }
     }
 
-    /// The entry that tells of it.
+    /// Returns the entry that records the erasure.
     pub(super) fn record(&self) -> Record {
         Record::event("erased", self)
     }

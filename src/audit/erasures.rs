@@ -47,9 +47,9 @@ impl Erasures {
         self.open.insert(n, (time, leaf));
     }
 
-    /// Entry `by` tells of an erasure. `stored` is the hash that the log stores of that leaf, and
-    /// `unseen` the entries that are archived and were not given. Returns whether the erased entry
-    /// is gone, as far as that was seen.
+    /// Notes that entry `by` records an erasure. `stored` is the stored leaf hash, and `unseen` the
+    /// archived entries that were not given. Returns true if the erased entry is gone, or was not
+    /// seen.
     pub(super) fn tell(
         &mut self,
         by: u64,

@@ -89,7 +89,7 @@ fn standing(entry: &Trusted) -> RecordedStanding<'_> {
 }
 
 impl Evidence {
-    /// The signatures of a request that `judge_head` found to hold.
+    /// Records the signatures of a request that `judge_head` found valid.
     pub fn of<'a>(head: &Head<'_>, held: impl Iterator<Item = HeldSignature<'a>>) -> Self {
         let mut evidence = Evidence { signatures: Vec::with_capacity(1_024), first: None };
         for one in held {
@@ -104,7 +104,7 @@ impl Evidence {
         evidence
     }
 
-    /// The signature that a client has made with `key`, before it is sent.
+    /// Records the signature that a client made with `key`, before the request is sent.
     pub fn signed(
         head: &Head<'_>,
         label: &str,
@@ -145,7 +145,7 @@ impl Evidence {
     }
 }
 
-/// The `keyid` of a base, whose last line has it as it was signed, where that needs no escapes.
+/// Returns the `keyid` in the last line of a base, if it needs no escapes.
 fn keyid(base: &str) -> Option<&str> {
     let (_, rest) = base.rsplit_once('\n')?.1.rsplit_once(";keyid=\"")?;
     let (id, _) = rest.split_once('"')?;

@@ -17,9 +17,9 @@ pub struct Explanation {
     pub covered: Vec<String>,
     /// Parts of the kept request that the signature does not cover.
     pub claimed: Vec<String>,
-    /// When it says that it was made.
+    /// The stated time at which the signature was made.
     pub created: Option<Timestamp>,
-    /// When it says that it ends.
+    /// The stated time at which the signature expires.
     pub expires: Option<Timestamp>,
     /// The signature's `nonce`.
     pub nonce: Option<String>,

@@ -1,4 +1,4 @@
-//! Why nothing can be written down.
+//! The errors of writing a log.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -165,7 +165,7 @@ pub(super) fn lock(file: &File, path: &Path) -> Result<bool, LogError> {
     }
 }
 
-/// The process that holds the lock on an open file or folder, where the system tells.
+/// Returns the process that holds the lock on an open file or folder, if the system reports it.
 pub(super) fn lock_holder(file: &File) -> Option<u32> {
     #[cfg(target_os = "linux")]
     {

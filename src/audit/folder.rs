@@ -40,7 +40,7 @@ pub(super) const PACKED: &str = ".jsonl.gz";
 /// The end of the name of the note that replaces an archived file of entries.
 const STUB: &str = ".archived";
 
-/// The name of the file for the entries from `first` on.
+/// Returns the name of the file for the entries from `first` on.
 pub(super) fn file_name(first: u64, end: &str) -> String {
     format!("entries-{first:012}{end}")
 }
@@ -91,7 +91,7 @@ pub struct LogKey {
 }
 
 impl LogKey {
-    /// The public half, which auditors pin.
+    /// Returns the public half, which auditors pin.
     pub fn public(&self) -> &NoteKey {
         &self.note
     }
@@ -167,14 +167,14 @@ impl Folder {
         Ok(key)
     }
 
-    /// The same log with these archives beside it: folders into which
-    /// [`archive`](super::archive::archive) has moved files of its entries.
+    /// Adds archives to the log: folders into which [`archive`](super::archive::archive) has moved
+    /// files of its entries.
     #[must_use]
     pub fn with_archives(self, archives: Vec<PathBuf>) -> Self {
         Folder { archives, ..self }
     }
 
-    /// The folders that were given as archives of this log.
+    /// Returns the folders that were given as archives of this log.
     pub(super) fn archives(&self) -> &[PathBuf] {
         &self.archives
     }
@@ -207,8 +207,8 @@ impl Folder {
         Ok(LogKey { note, secret: Arc::new(secret) })
     }
 
-    /// The public half of the log's key, as the folder has it. A maker of proofs may take it from
-    /// there, an auditor never.
+    /// Reads the public half of the log's key from the folder. A maker of proofs may use it, but an
+    /// auditor must not.
     ///
     /// # Errors
     /// As [`Folder::key`].
@@ -248,7 +248,7 @@ impl Folder {
         }
     }
 
-    /// The process that writes this log, where the system tells.
+    /// Returns the process that writes this log, if the system reports it.
     pub fn writer(&self) -> Option<u32> {
         files::lock_holder(&File::open(&self.path).ok()?)
     }
@@ -265,7 +265,7 @@ impl Folder {
         }
     }
 
-    /// The files of entries with the number of their first, in order, without those in archives.
+    /// Lists the files of entries in the folder, in order, each with the number of its first entry.
     ///
     /// # Errors
     /// The folder cannot be read.
@@ -273,7 +273,7 @@ impl Folder {
         numbered(&self.path, SEGMENT)
     }
 
-    /// The notes that files of entries were archived, with the number of the first entry of each.
+    /// Lists the archive notes in the folder, each with the number of its first entry.
     ///
     /// # Errors
     /// The folder cannot be read.
@@ -281,12 +281,12 @@ impl Folder {
         numbered(&self.path, STUB)
     }
 
-    /// The file of entries that begins with number `first`.
+    /// Returns the path of the file of entries that begins with number `first`.
     pub(super) fn segment(&self, first: u64) -> PathBuf {
         self.path.join(file_name(first, SEGMENT))
     }
 
-    /// The note that the file of entries that begins with number `first` was archived.
+    /// Returns the path of the archive note for the file that begins with number `first`.
     pub(super) fn stub(&self, first: u64) -> PathBuf {
         self.path.join(file_name(first, STUB))
     }
@@ -295,12 +295,12 @@ impl Folder {
         self.file("tree")
     }
 
-    /// The latest checkpoint.
+    /// Returns the path of the latest checkpoint.
     pub fn checkpoint(&self) -> PathBuf {
         self.file("checkpoint")
     }
 
-    /// The newest checkpoint that a quorum of witnesses has cosigned.
+    /// Returns the path of the newest checkpoint that a quorum of witnesses has cosigned.
     pub fn cosigned(&self) -> PathBuf {
         self.file("checkpoint.cosigned")
     }

@@ -19,7 +19,7 @@ pub(super) struct Held {
     pub(super) kept: bool,
     /// True if the checkpoint is in the log's own file.
     pub(super) own: bool,
-    /// When the witnesses that count had cosigned it.
+    /// The time at which enough witnesses had cosigned the checkpoint.
     pub(super) witnessed: Option<Timestamp>,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Opens the checkpoints of the log in `folder`. What cannot be one goes to `fault`.
+    /// Opens the checkpoints of the log in `folder`. Reports invalid ones to `fault`.
     pub(super) fn open(
         folder: &Folder,
         anchor: &Anchor,
@@ -134,12 +134,12 @@ impl Checkpoints {
         }
     }
 
-    /// Entries under the latest checkpoint.
+    /// Returns the number of entries under the latest checkpoint.
     pub(super) fn latest_size(&self) -> u64 {
         self.latest_size
     }
 
-    /// The checkpoints over exactly `size` entries.
+    /// Returns the checkpoints over exactly `size` entries.
     pub(super) fn over(&mut self, size: u64, mut fault: impl FnMut(String)) -> Vec<Held> {
         let mut held = self.kept.remove(&size).unwrap_or_default();
         while let Some(next) = self.next.take_if(|next| next.checkpoint.size <= size) {
@@ -150,7 +150,7 @@ impl Checkpoints {
         held
     }
 
-    /// The largest size that a checkpoint promises, as far as is known without reading on.
+    /// Returns the largest size in the checkpoints that were read so far.
     pub(super) fn most(&self) -> u64 {
         let next = self.next.as_ref().map_or(0, |next| next.checkpoint.size);
         let kept = self.kept.last_key_value().map_or(0, |(size, _)| *size);

@@ -49,7 +49,7 @@ struct LogNumbers {
     unsaid: Arc<AtomicU64>,
     /// Requests without a valid signature that were not even noted.
     unnoted: AtomicU64,
-    /// Why nothing is appended any more.
+    /// The reason why no more entries are appended.
     halted: OnceLock<LogError>,
 }
 
@@ -159,19 +159,19 @@ impl Log {
         &*self.shared.key.secret
     }
 
-    /// Entries in the log.
+    /// Returns the number of entries in the log.
     pub fn size(&self) -> u64 {
         self.shared.numbers.size.load(Ordering::Relaxed)
     }
 
-    /// Entries that could not be written, or not in time. Their requests may have been handed on
-    /// (`best-effort`) or refused (`required`).
+    /// Returns the number of entries that were not written, or not in time. Their requests may have
+    /// been forwarded (`best-effort`) or refused (`required`).
     pub fn failed(&self) -> u64 {
         self.shared.queue.work().failed()
     }
 
-    /// Why the last entry could not be written, unless one could be since. Looked at every few
-    /// seconds too while there is nothing to write.
+    /// Returns the reason why the last entry was not written; `None` after a later success. An idle
+    /// writer checks it every few seconds too.
     pub fn trouble(&self) -> Option<LogError> {
         self.check().err().or_else(|| self.shared.queue.work().trouble())
     }
@@ -184,7 +184,7 @@ impl Log {
         unsaid.saturating_add(numbers.unnoted.load(Ordering::Relaxed))
     }
 
-    /// Requests that were handed on without an entry, under `best-effort`.
+    /// Returns the number of requests that were forwarded without an entry, under `best-effort`.
     pub fn gaps(&self) -> u64 {
         self.shared.numbers.gaps.load(Ordering::Relaxed)
     }
@@ -207,9 +207,9 @@ struct LogWriting {
     refused: Arc<Mutex<Refused>>,
     numbers: Arc<LogNumbers>,
     interval: Duration,
-    /// When refused requests were counted in the log last.
+    /// The time at which refused requests were last counted in the log.
     counted: Instant,
-    /// When it was tried last whether entries can be written again.
+    /// The time of the last retry after a failed write.
     tried: Instant,
     /// Gaps that the log tells of already.
     told: u64,

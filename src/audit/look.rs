@@ -47,7 +47,7 @@ impl Folder {
     }
 }
 
-/// The last whole line of the entries in the folder.
+/// Returns the last complete line of the entries in the folder.
 fn last_line(folder: &Folder) -> Result<Option<Vec<u8>>, LogError> {
     for (first, path) in folder.segments()?.into_iter().rev() {
         let mut last = None;

@@ -90,7 +90,7 @@ impl NoteKey {
         Ok(NoteKey { name: name.to_owned(), kind, public })
     }
 
-    /// The name, which is also the origin of a log.
+    /// Returns the name, which is also the origin of a log.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -105,7 +105,7 @@ impl NoteKey {
         &self.public
     }
 
-    /// The first four bytes of SHA-256 over name, line feed, kind and key.
+    /// Returns the first four bytes of SHA-256 over name, line feed, kind and key.
     fn hash(&self) -> [u8; 4] {
         let mut hash = Sha256::new();
         hash.update(&self.name);
@@ -244,8 +244,9 @@ impl Note {
         &self.text
     }
 
-    /// The time at which `key` signed this: zero for a log's key, which says none. `None` if it did
-    /// not, or if one of several signatures under its name and hash does not hold.
+    /// Returns the time at which `key` signed the note: zero for a log's key, which states no time.
+    /// `None` without a signature of `key`, or if one of several under its name and hash is
+    /// invalid.
     pub fn signed_by(&self, key: &NoteKey) -> Option<Timestamp> {
         let hash = key.hash();
         let mut when = None;

@@ -43,7 +43,7 @@ pub(super) const VERSION: &str = "evidence/2";
 /// Bytes of an evidence file at most: an entry of the largest size, in base64.
 pub const MAX_BYTES: u64 = 128 * 1024 * 1024;
 
-/// Why there is no proof.
+/// The reason why there is no proof.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProofError {
@@ -211,7 +211,7 @@ pub fn tlog_proof(
     Ok(format!("c2sp.org/tlog-proof@v1\nextra {entry}\nindex {n}\n{hashes}\n{note}"))
 }
 
-/// The proof that a line lies under a checkpoint, in base64.
+/// Proves that a line is under a checkpoint. The proof is in base64.
 fn inclusion(
     nodes: &TreeFile,
     line: &Line,
@@ -240,7 +240,7 @@ pub(super) fn offset_of(line: &[u8]) -> Option<i64> {
     }
 }
 
-/// The keys of an entry, as it has them, each once: two signatures may be of one key.
+/// Returns the keys of an entry, each once: two signatures can have the same key.
 pub(super) fn keys_of(request: &Request<'_>) -> Vec<Box<RawValue>> {
     let mut keys: Vec<Box<RawValue>> = Vec::new();
     for signature in &request.signatures {
@@ -251,7 +251,7 @@ pub(super) fn keys_of(request: &Request<'_>) -> Vec<Box<RawValue>> {
     keys
 }
 
-/// The keys as PEM, in their order.
+/// Returns the keys as PEM, in their order.
 pub(super) fn pems(keys: &[Box<RawValue>]) -> Result<Vec<String>, ProofError> {
     let keys: Vec<&str> = keys.iter().map(|key| key.get()).collect();
     let text = format!("{{\"keys\":[{}]}}", keys.join(","));

@@ -45,7 +45,7 @@ impl Verdict {
         }
     }
 
-    /// The verdict that is written so; `None` if there is no such verdict.
+    /// Parses the spelling in an entry; `None` if there is no such verdict.
     ///
     /// ```
     /// use mcpid::audit::Verdict;
@@ -59,7 +59,7 @@ impl Verdict {
     }
 }
 
-/// Why a request was not verified.
+/// The reason why a request was not verified.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Because<'a> {
     /// The step, 1 to 12, if it was one.
@@ -257,7 +257,7 @@ impl Record {
         Record { members, judged: None, rules: None }
     }
 
-    /// The line of the entry, its line feed included.
+    /// Writes the line of the entry, with its line feed.
     pub(super) fn line(&self, n: u64, time: &str, out: &mut Vec<u8>) {
         let members = self.members.strip_prefix(b"{").unwrap_or(&self.members);
         out.reserve(members.len() + 96);
@@ -267,7 +267,7 @@ impl Record {
         out.push(b'\n');
     }
 
-    /// Bytes that it takes in memory.
+    /// Returns the memory that the record takes, in bytes.
     pub(super) fn size(&self) -> usize {
         self.members.len()
     }

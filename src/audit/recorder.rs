@@ -60,7 +60,7 @@ pub struct Judged<'a, 'h> {
 }
 
 impl<'a, 'h> Judged<'a, 'h> {
-    /// A request with this head.
+    /// Creates the record of a request with this head.
     pub fn new(head: &'a Head<'h>, verifier: &'a Verifier, now: Timestamp) -> Self {
         Judged { head, body: None, reading: None, verifier, now }
     }
@@ -71,7 +71,7 @@ impl<'a, 'h> Judged<'a, 'h> {
         Judged { body, ..self }
     }
 
-    /// The same, whose body was read already; where it could not be, it is read again, in vain.
+    /// Adds the parsed body. `None` if it could not be read: then it is parsed again.
     #[cfg(feature = "tower")]
     pub(crate) fn read(self, reading: Option<&'a Reading<'a>>) -> Self {
         Judged { reading, ..self }
@@ -79,7 +79,7 @@ impl<'a, 'h> Judged<'a, 'h> {
 }
 
 impl Recorder {
-    /// A recorder that keeps no bodies and goes by the policy `required`.
+    /// Creates a recorder that keeps no bodies and uses the policy `required`.
     pub fn new(log: Log) -> Self {
         let held = Mutex::new(Bucket::new(HELD_RATE, HELD_BURST));
         Recorder { log, policy: Policy::Required, bodies: false, rules: Vec::new(), held }

@@ -47,8 +47,8 @@ struct Replayed {
     hashes: Vec<u8>,
 }
 
-/// Opens the files for the next entry. Reads the last file of entries, and O(log n) hashes; all of
-/// them only where the hashes are lost.
+/// Opens the files for the next entry. Reads the last file of entries and O(log n) hashes, or all
+/// files if the hashes are lost.
 pub(super) fn open(folder: &Folder, key: &LogKey) -> Result<LogState, LogError> {
     let latest = latest(folder, key)?;
     let segments = folder.segments()?;
@@ -104,7 +104,7 @@ fn latest(folder: &Folder, key: &LogKey) -> Result<Latest, LogError> {
     Ok(Latest { checkpoint, note, to_show, cut })
 }
 
-/// The edge before the last file of entries, if the stored hashes have it.
+/// Returns the edge before the last file of entries, if the stored hashes contain it.
 fn edge_at(folder: &Folder, first: u64) -> Option<Edge> {
     if first == 0 {
         return Some(Edge::new());
@@ -201,12 +201,13 @@ fn replay(
     Ok(Replayed { edge, time, offset, rules, successor, last, hashes_from, hashes })
 }
 
-/// Numbers and strings always make JSON.
+/// Returns the rules as JSON; numbers and strings always serialize.
 fn known(rules: &Rules) -> RulesInForce {
     serde_json::to_vec(rules).map_or(RulesInForce::Unknown, RulesInForce::Known)
 }
 
-/// The time of the last entry before a file of entries, and whether that entry is the log's end.
+/// Returns the time of the last entry before a file of entries, and the successor if that entry
+/// closes the log.
 fn before(
     segments: &[(u64, PathBuf)],
     from: usize,

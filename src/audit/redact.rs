@@ -169,7 +169,7 @@ pub struct Cut {
 pub(super) enum Keep {
     /// The complete body: no rule applies to it.
     Whole,
-    /// In this form.
+    /// The body in this form, with values cut out.
     Redacted(Redacted),
     /// No part of the body: an unreadable body may hold a secret.
     Nothing,
@@ -274,8 +274,9 @@ fn pointer(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// The salt of the value that stood at `at` in the request whose first signature is `binding`, in
-/// base64. An Ed25519 signature is the same every time, and only the holder of the key can make it.
+/// Returns the salt, in 32 bytes, of the value at `at` in the request whose first signature is
+/// `binding`, in base64. An Ed25519 signature is the same every time, and only the key's holder can
+/// make it.
 ///
 /// # Errors
 /// The holder of the log's key does not sign.
@@ -284,7 +285,7 @@ pub fn salt(key: &dyn Sign, binding: &str, at: &str) -> Result<[u8; 32], SignErr
     Ok(Sha256::digest(signature).into())
 }
 
-/// The commitment to `value`, the bytes as they stood in the body.
+/// Returns the commitment to `value`, which has the exact bytes of the body.
 pub fn commitment(salt: &[u8; 32], value: &str) -> String {
     let mut hash = Sha256::new();
     hash.update(salt);

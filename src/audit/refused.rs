@@ -152,7 +152,7 @@ fn target(head: &Head<'_>) -> String {
     }
 }
 
-/// At most `length` characters.
+/// Returns at most `length` characters of the text.
 fn short(text: &str, length: usize) -> String {
     match text.char_indices().nth(length) {
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -60,7 +60,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// The first thing that does not fit.
+    /// Returns the first finding.
     pub fn finding(&self) -> Option<&Finding> {
         self.findings.first()
     }

@@ -17,7 +17,7 @@ use super::segment;
 pub(super) struct NonceUses {
     used: HashMap<NonceId, i64>,
     ends: BTreeMap<i64, Vec<NonceId>>,
-    /// Up to here nonces were forgotten.
+    /// The time up to which nonces were forgotten.
     forgotten: i64,
     /// Uses at a time whose nonces may have been forgotten, with the entry of each use.
     late: HashMap<NonceId, (u64, NonceUse)>,

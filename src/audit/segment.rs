@@ -26,7 +26,7 @@ pub struct Line {
     pub offset: u64,
     /// The number that the name of its file gives it.
     pub named: u64,
-    /// Why it could not be read whole, where its file is packed and damaged.
+    /// The damage, if the file is packed and cannot be read completely.
     pub fault: Option<String>,
 }
 
@@ -124,7 +124,7 @@ pub fn lines(folder: &Folder) -> Result<impl Iterator<Item = Result<Line, LogErr
         }))
 }
 
-/// The line of entry `n`, and before it the last one in the same file that `wanted` picks.
+/// Reads the line of entry `n`, and the last line before it in the same file that `wanted` picks.
 ///
 /// # Errors
 /// The files cannot be read. `None` if there is no such entry.
@@ -154,7 +154,7 @@ pub(super) fn line(
     Ok(None)
 }
 
-/// The line of entry `n` in this file of entries.
+/// Reads the line of entry `n` in this file of entries.
 ///
 /// # Errors
 /// The file cannot be read. `None` if it has no such entry.
@@ -192,7 +192,7 @@ impl TreeFile {
         Ok(tree::leaves_of(about.len() / HASH))
     }
 
-    /// A reader of the hashes in the order of storage.
+    /// Opens a reader of the hashes in the order of storage.
     pub(super) fn in_order(folder: &Folder) -> Result<BufReader<File>, LogError> {
         Ok(BufReader::with_capacity(64 * 1024, files::read(&folder.tree())?))
     }

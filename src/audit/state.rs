@@ -62,7 +62,7 @@ pub(super) struct LogState {
     pub(super) successor: Option<String>,
 }
 
-/// The day that a file of entries is for.
+/// Returns the day of a file of entries: days since 1970.
 pub(super) fn day_of(time: Timestamp) -> i64 {
     time.unix().div_euclid(24 * 60 * 60)
 }
@@ -116,7 +116,7 @@ impl LogState {
 }
 
 impl Hashes {
-    /// The file at `path`, which ends with the hashes of `size` entries.
+    /// Describes the file at `path`, which ends with the hashes of `size` entries.
     pub(super) fn new(file: File, path: PathBuf, size: u64) -> Self {
         let length = tree::stored(size).saturating_mul(HASH);
         Hashes { file, path, length, torn: false, waiting: Vec::new() }

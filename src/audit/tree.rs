@@ -29,7 +29,7 @@ fn node(left: &Hash, right: &Hash) -> Hash {
     hash.finalize().into()
 }
 
-/// The root of a tree without leaves.
+/// Returns the root of a tree without leaves.
 pub fn empty() -> Hash {
     Sha256::digest([]).into()
 }
@@ -76,12 +76,12 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// A tree without leaves.
+    /// Creates a tree without leaves.
     pub fn new() -> Self {
         Edge::default()
     }
 
-    /// The number of leaves.
+    /// Returns the number of leaves.
     pub fn size(&self) -> u64 {
         self.size
     }
@@ -111,17 +111,17 @@ impl Edge {
 
 /// A source of the stored hashes of a tree.
 pub trait Nodes {
-    /// Why one cannot be read.
+    /// The reason why a hash cannot be read.
     type Error;
 
-    /// The root of the `n`th subtree of 2^`level` leaves, which is full.
+    /// Returns the root of the `n`th subtree of 2^`level` leaves, which is full.
     ///
     /// # Errors
-    /// It is not there.
+    /// The hash is not stored.
     fn node(&self, level: u32, n: u64) -> Result<Hash, Self::Error>;
 }
 
-/// The edge of the first `size` leaves, from O(log n) stored hashes.
+/// Returns the edge of the first `size` leaves, from O(log n) stored hashes.
 ///
 /// # Errors
 /// A hash cannot be read.
@@ -135,7 +135,7 @@ pub fn edge<N: Nodes>(nodes: &N, size: u64) -> Result<Edge, N::Error> {
     Ok(edge)
 }
 
-/// The hash over the leaves from `low` to before `high`; `low` lies on a border of the tree.
+/// Returns the hash over the leaves from `low` to before `high`; `low` is at a border of the tree.
 fn range<N: Nodes>(nodes: &N, low: u64, high: u64) -> Result<Hash, N::Error> {
     let length = high - low;
     if length.is_power_of_two() {
@@ -145,15 +145,17 @@ fn range<N: Nodes>(nodes: &N, low: u64, high: u64) -> Result<Hash, N::Error> {
     Ok(node(&range(nodes, low, middle)?, &range(nodes, middle, high)?))
 }
 
-/// The largest power of two below `length`, which is at least 2.
+/// Returns the largest power of two below `length`, which is at least 2.
 fn split(length: u64) -> u64 {
     1 << (length - 1).ilog2()
 }
 
-/// The inclusion proof of leaf `n` in the tree of the first `size` leaves (section 2.1.3.1).
+/// Returns the inclusion proof of leaf `n` in the tree of the first `size` leaves (section
+/// 2.1.3.1).
 ///
 /// # Errors
-/// A hash cannot be read. A leaf that is not in the tree has an empty proof, which holds for none.
+/// A hash cannot be read. A leaf that is not in the tree has an empty proof, which is valid for no
+/// leaf.
 pub fn inclusion<N: Nodes>(nodes: &N, n: u64, size: u64) -> Result<Vec<Hash>, N::Error> {
     let mut proof = Vec::new();
     let (mut low, mut high) = (0, size);
@@ -199,8 +201,8 @@ pub fn consistency<N: Nodes>(nodes: &N, old: u64, new: u64) -> Result<Vec<Hash>,
     Ok(proof)
 }
 
-/// The root that an inclusion proof leads to (section 2.1.3.2); nothing for a proof of the wrong
-/// length, or of a leaf beyond the tree.
+/// Returns the root that an inclusion proof leads to (section 2.1.3.2); `None` for a proof of the
+/// wrong length, or of a leaf beyond the tree.
 pub fn root_of_inclusion(leaf: &Hash, n: u64, size: u64, proof: &[Hash]) -> Option<Hash> {
     if n >= size {
         return None;

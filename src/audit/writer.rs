@@ -19,16 +19,16 @@ use super::state::{LogState, RulesInForce, Segment, WAITING_HASHES, day_of, reme
 use super::tree::{self, Edge};
 use crate::clock::{Clock, Timestamp};
 
-/// When an entry counts as written.
+/// The durability that an entry needs before it counts as written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Sync {
-    /// When it is on the disk: one `fdatasync` for all entries that wait for it together. No end
-    /// of the process or the machine takes an entry back that was acknowledged.
+    /// The entry is on the disk: one `fdatasync` serves all entries that wait for it together. No
+    /// crash of the process or the machine loses an acknowledged entry.
     #[default]
     Batch,
-    /// When the operating system has it; it is forced to the disk with the next checkpoint. An end
-    /// of the process takes nothing back, one of the machine what came since that checkpoint.
+    /// The operating system has the entry; the next checkpoint forces it to the disk. A crash of
+    /// the process loses nothing, a crash of the machine loses the entries since that checkpoint.
     Checkpoint,
 }
 
@@ -36,7 +36,7 @@ pub enum Sync {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {
-    /// When an entry counts as written.
+    /// The durability that an entry needs before it counts as written.
     pub sync: Sync,
     /// Bytes after which a file of entries is followed by the next; 64 MiB by default. Each day
     /// (UTC) begins a file too.
@@ -99,7 +99,7 @@ impl LogWriter {
         Ok(LogWriter { folder, key, settings, clock, state, last_checkpoint, lock })
     }
 
-    /// Entries in the log.
+    /// Returns the number of entries in the log.
     pub(super) fn size(&self) -> u64 {
         self.state.as_ref().map_or(0, |state| state.edge.size())
     }
@@ -284,7 +284,8 @@ impl Batch {
         }
     }
 
-    /// Adds a record, and before it what has to be said of the clock and the rules. Its number.
+    /// Adds a record, and before it the necessary entries about the clock and the rules. Returns
+    /// its number.
     fn add(&mut self, record: &Record, now: Timestamp) -> Result<u64, LogError> {
         let judged = record.judged;
         // The time of an entry is not before that of the previous entry, nor before its request was

@@ -246,7 +246,7 @@ impl ConsentQuestion {
 }
 
 impl fmt::Debug for ConsentQuestion {
-    /// Leaves out the arguments, which do not belong into a log.
+    /// Formats the question without its arguments, which do not belong into a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -267,7 +267,7 @@ pub enum ConsentAnswer {
     No(NoConsent),
 }
 
-/// Why there is no consent. The client that sent the request gets these words.
+/// The reason why there is no consent. The client that sent the request gets this text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoConsent {

@@ -1,4 +1,4 @@
-//! Why a message has no answer, in words for the user of the client.
+//! The reasons why a message has no answer, as text for the user of the client.
 //!
 //! Each [`BridgeError`] becomes a JSON-RPC error with the id of the request, so a client that waits
 //! for an answer gets one.
@@ -36,7 +36,7 @@ const CARRIED_OUT: &str = "the server may have carried out the request";
 /// Most characters of the server's text that a message repeats.
 const SHOWN: usize = 500;
 
-/// Why a request has no answer, or an answer that is an error.
+/// The reason why a request has no answer, or an answer that is an error.
 #[derive(Clone, Debug)]
 pub(super) enum BridgeError {
     /// The message was not sent: a strict reader refuses it as JSON-RPC.

@@ -111,7 +111,7 @@ struct BoundedBody {
     reserving: Option<Pin<Box<dyn Future<Output = Reservation> + Send>>>,
 }
 
-/// Counts what has arrived.
+/// Counts the bytes that have arrived.
 #[derive(Default)]
 struct StreamProgress {
     /// Bytes since the end of the last event.

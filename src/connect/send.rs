@@ -54,7 +54,7 @@ pub struct EndpointUrl {
     origin: Origin,
 }
 
-/// Why a URL cannot be used.
+/// The reason why a URL cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {

@@ -46,7 +46,7 @@ pub struct Agent {
     timeout: Duration,
 }
 
-/// Why a request to an agent failed.
+/// The reason why a request to an agent failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AgentError {
@@ -116,7 +116,7 @@ impl AgentIdentity {
         &self.comment
     }
 
-    /// The SHA-256 fingerprint as `ssh-add -l` prints it.
+    /// Returns the SHA-256 fingerprint as `ssh-add -l` prints it.
     pub fn fingerprint(&self) -> String {
         fingerprint(&self.blob)
     }

@@ -66,7 +66,7 @@ pub struct Import {
     pub skipped: Vec<String>,
 }
 
-/// Why bytes could not be read as the key that was wanted.
+/// The reason why bytes could not be read as the expected key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormatError {

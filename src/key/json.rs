@@ -98,8 +98,8 @@ impl StrictObject {
         }
     }
 
-    /// RFC 8785 (JCS) of this object without its member `without`, for values that are strings,
-    /// unsigned integers and objects of such; `None` if anything else is in it.
+    /// Returns this object without its member `without` in the form of RFC 8785 (JCS). `None` if it
+    /// has values other than strings, unsigned integers and objects of these.
     pub(crate) fn canonical_without(&self, without: &str) -> Option<String> {
         let mut out = String::new();
         canonical_members(self, Some(without), &mut out)?;
@@ -155,7 +155,7 @@ fn canonical_string(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// `text` as a JSON string, quotes included; the same form that RFC 8785 asks for.
+/// Returns `text` as a JSON string with quotes, in the form of RFC 8785.
 pub(crate) fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     canonical_string(text, &mut out);

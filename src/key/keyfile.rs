@@ -53,7 +53,7 @@ enum Secret {
     Sealed { kdf: Kdf, nonce: [u8; 24], sealed: [u8; 48], additional: String },
 }
 
-/// Why a keyfile cannot be read, opened or made.
+/// The reason why a keyfile cannot be read, opened or made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyfileError {
@@ -79,7 +79,7 @@ pub enum KeyfileError {
     /// The cost is below what Argon2 can do with: no pass, no lane, or less than 8 KiB a lane.
     #[error("{asked} {what} is too little, at least {least} are needed")]
     TooCheap {
-        /// The resource of which the file asks for too little, with its unit.
+        /// The resource with a too small amount, with its unit.
         what: &'static str,
         /// The requested amount.
         asked: u64,
@@ -217,7 +217,8 @@ impl Keyfile {
         Ok(secret)
     }
 
-    /// The public key, as the file names it. Only [`open`](Self::open) proves it in a sealed file.
+    /// Returns the public key that the file names. For a sealed file, only [`open`](Self::open)
+    /// proves it.
     pub fn public(&self) -> &PublicKey {
         &self.public
     }
@@ -227,7 +228,7 @@ impl Keyfile {
         &self.name
     }
 
-    /// When the key was made.
+    /// Returns the time at which the key was made.
     pub fn created(&self) -> Timestamp {
         self.created
     }

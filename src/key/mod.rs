@@ -239,7 +239,7 @@ impl SecretKey {
         Ok(SecretKey::from_seed(&seed))
     }
 
-    /// The seed, for sealing it into a keyfile.
+    /// Returns the seed, for sealing it into a keyfile.
     pub(crate) fn seed(&self) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(self.key.to_bytes())
     }

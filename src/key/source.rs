@@ -99,7 +99,7 @@ impl KeyRef {
     }
 }
 
-/// Why a key was not found.
+/// The reason why a key was not found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FindKeyError {
@@ -119,9 +119,9 @@ pub enum FindKeyError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum FoundKey {
-    /// In a keyfile, which is still sealed.
+    /// The key is in a keyfile, which is still sealed.
     File(Box<Keyfile>),
-    /// In an ssh-agent, where the secret stays.
+    /// The key is in an ssh-agent, and its secret stays there.
     #[cfg(unix)]
     Agent(Arc<AgentKey>),
 }

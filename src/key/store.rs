@@ -12,7 +12,8 @@ use zeroize::Zeroizing;
 
 use super::keyfile::{self, Keyfile, KeyfileError};
 
-/// Why a file cannot be read or written. It does not repeat the path, which the caller knows.
+/// The reason why a file cannot be read or written. It does not repeat the path, which the caller
+/// knows.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
@@ -87,8 +88,8 @@ fn checked(file: &Keyfile) -> Result<Zeroizing<Vec<u8>>, FileError> {
     Ok(Zeroizing::new(json.as_bytes().to_vec()))
 }
 
-/// The content of the regular file at `path`, symbolic links followed, and the metadata of the
-/// very file that was read.
+/// Reads the regular file at `path`, following symbolic links. Also returns the metadata of the
+/// opened file.
 pub(crate) fn read_regular(
     path: &Path,
     limit: u64,
@@ -155,8 +156,8 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), File
     Ok(())
 }
 
-/// Puts `bytes` in the place of `path`. The owner and group of `old` are kept where the
-/// operating system lets us.
+/// Replaces the file at `path` by `bytes`. The owner and group of `old` are kept if the operating
+/// system permits it.
 pub(crate) fn replace(
     path: &Path,
     bytes: &[u8],
@@ -206,7 +207,7 @@ impl Drop for Temporary {
     }
 }
 
-/// The folder that holds `path`.
+/// Returns the folder that holds `path`.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

@@ -74,22 +74,22 @@ impl TrustEntry {
         self.name.as_deref()
     }
 
-    /// Every `kid` that a file gives the key.
+    /// Returns every `kid` that a file gives the key.
     pub fn kids(&self) -> &[String] {
         &self.kids
     }
 
-    /// The client ids, besides the key's own id, that a `tag` may claim.
+    /// Returns the client ids, besides the key's own id, that a `tag` may claim.
     pub fn client_ids(&self) -> &[String] {
         &self.client_ids
     }
 
-    /// The first moment at which the key is valid.
+    /// Returns the start of validity (inclusive).
     pub fn not_before(&self) -> Option<Timestamp> {
         self.limits.not_before
     }
 
-    /// The first moment at which the key is no longer valid.
+    /// Returns the end of validity (exclusive).
     pub fn not_after(&self) -> Option<Timestamp> {
         self.limits.not_after
     }
@@ -99,7 +99,7 @@ impl TrustEntry {
         self.limits.revoked_at
     }
 
-    /// The lists of patterns, one for each file that has one.
+    /// Returns the lists of patterns, one for each file that has one.
     pub fn allow(&self) -> &[Vec<Pattern>] {
         &self.limits.allow
     }
@@ -274,15 +274,15 @@ impl Registry {
         }
     }
 
-    /// The entry of the key with this id, a thumbprint of 43 characters.
+    /// Returns the entry of the key with this id, a thumbprint of 43 characters.
     pub fn by_id(&self, id: &str) -> Option<&Arc<TrustEntry>> {
         // The caller can ask for any 43 bytes: the table contains only valid ids.
         let id: &[u8; 43] = id.as_bytes().try_into().ok()?;
         self.by_id.get(id).and_then(|at| self.entries.get(*at))
     }
 
-    /// The entries, at most [`MAX_KEYS_PER_KID`], to which a file gives the `kid` (any text).
-    /// Those that come first in the registry.
+    /// Returns the first entries of the registry, at most [`MAX_KEYS_PER_KID`], to which a file
+    /// gives the `kid` (any text).
     pub fn by_kid(&self, kid: &str) -> impl Iterator<Item = &Arc<TrustEntry>> {
         self.by_kid
             .get(kid)

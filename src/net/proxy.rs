@@ -32,7 +32,8 @@ impl fmt::Debug for ProxySettings {
     }
 }
 
-/// Why a value does not name a usable proxy. The value may hold a password, so it is not printed.
+/// The reason why a value does not name a usable proxy. The value may hold a password, so it is not
+/// printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProxyError {
@@ -63,10 +64,10 @@ impl fmt::Debug for Proxy {
 }
 
 impl Proxy {
-    /// The proxy for `target`, an absolute URL, or `None` if it is reached directly.
+    /// Returns the proxy for `target`, an absolute URL, or `None` if it is reached directly.
     ///
     /// # Errors
-    /// [`ProxyError`] for the variable that would count: a proxy that is meant is never passed by.
+    /// [`ProxyError`] for the variable that applies: a configured proxy is never bypassed.
     pub fn choose(settings: &ProxySettings, target: &Uri) -> Result<Option<Proxy>, ProxyError> {
         let ProxySettings { https, http, all, no } = settings;
         let (name, own) = match target.scheme_str() {
@@ -103,7 +104,7 @@ impl Proxy {
         self.0.uri()
     }
 
-    /// The value of `Proxy-Authorization`, if there is a name or password.
+    /// Returns the value of `Proxy-Authorization`, if there is a name or password.
     pub(super) fn authorization(&self) -> Option<&http::HeaderValue> {
         self.0.basic_auth()
     }

@@ -227,7 +227,7 @@ fn builder(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// The default response to a refused head: one line of text.
+/// Returns the default response to a refused head: one line of text.
 fn plain_answer(head: &RefusedHead) -> Response<Bytes> {
     let fault = head.fault();
     let mut response = Response::new(Bytes::from(format!("{}\n", fault.message())));

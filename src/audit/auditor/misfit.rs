@@ -7,7 +7,7 @@ use super::super::judge::Looked;
 use super::{Auditor, Suspect};
 
 impl Auditor {
-    /// A checkpoint has another root than the entries.
+    /// Reports a checkpoint whose root differs from that of the entries.
     pub(super) fn other_root(&mut self, one: &Held, size: u64) {
         let good = self.good;
         let whose = if one.is_anchor() { "the checkpoint that was kept" } else { "a checkpoint" };
@@ -67,7 +67,7 @@ impl Auditor {
         }
     }
 
-    /// The last line has no end: it is being written, or was cut.
+    /// Reports a last line without a line feed: it is being written, or was cut.
     pub(super) fn broken_off(&mut self, looked: &Looked) {
         if let Some(why) = &looked.fault {
             self.find(What::Archive, Some(self.expected), why.clone());

@@ -44,7 +44,7 @@ impl Auditor {
         Ok(())
     }
 
-    /// Passes over archived files up to entry `to`, where the next one that was given begins.
+    /// Skips archived files up to entry `to`, with which the next given file begins.
     pub(super) fn pass_over(&mut self, to: u64) {
         while let Some(next) = self.archived.remove(&self.counted) {
             if next > to {
@@ -82,7 +82,7 @@ impl Auditor {
         self.meet();
     }
 
-    /// The hash that the log stores of the leaf of entry `n`.
+    /// Returns the stored leaf hash of entry `n`.
     pub(super) fn stored_leaf(&self, n: u64) -> Option<Hash> {
         self.nodes.as_ref()?.node(0, n).ok()
     }

@@ -49,7 +49,7 @@ struct KeyMembers {
     _mcpid: Option<IgnoredAny>,
 }
 
-/// The thumbprint, or the `keyid` of the signature.
+/// Returns the thumbprint, or the `keyid` of the signature.
 pub(super) fn kid(jwk: &str) -> Result<String, String> {
     let key: KeyMembers = serde_json::from_str(jwk)
         .map_err(|e| format!("a key cannot be read: {}", json_fault(&e)))?;
@@ -135,7 +135,7 @@ pub(super) fn check_head(request: &Request<'_>, head: &Head<'_>) -> Result<(), S
     Ok(())
 }
 
-/// A body with values cut out has one piece more than cuts, and no body beside it.
+/// Checks that a redacted body has one piece more than cuts, and that no complete body is present.
 pub(super) fn check_redacted(redacted: &Redacted, whole: bool) -> Result<(), String> {
     if whole {
         return Err("it has its body whole, and with values cut out".to_owned());

@@ -68,7 +68,7 @@ pub(super) fn of(request: &Request<'_>, version: Version) -> Result<Applied, Str
     Ok(Applied { profile: if signer { own(profile) } else { profile }, changes, origins })
 }
 
-/// The rules that the auditor demands of an entry that names `rules`.
+/// Returns the rules that the auditor demands of an entry that names `rules`.
 pub(super) fn demanded(rules: Option<&Rules>, pinned: &PinnedRules) -> Profile {
     let named = rules.and_then(|rules| Profile::named(&rules.profile));
     let profile = pinned.profile.clone().or(named).unwrap_or_else(Profile::mcp);

@@ -33,8 +33,7 @@ pub(super) fn hold<'h>(
     }
 }
 
-/// The signatures that the entry tells of with their base are those that hold, and nothing was
-/// left out.
+/// Checks that the signatures recorded with a base are exactly the valid ones.
 fn same_signatures(
     request: &Request<'_>,
     ids: &[String],

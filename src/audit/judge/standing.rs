@@ -11,7 +11,7 @@ use crate::mcp::pattern::Operation;
 pub struct Known {
     /// The name that the auditor's trust file gives it.
     pub name: Option<String>,
-    /// When it was, or will be, revoked.
+    /// The time of the revocation, which may be in the future.
     pub revoked_at: Option<Timestamp>,
     /// The reason why the key was not valid at the time of the request: revoked, or outside its
     /// validity, according to the auditor's file.

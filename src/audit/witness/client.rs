@@ -33,7 +33,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::net::{ProxyError, Via};
 use crate::verify::rejection::chain;
 
-/// Why witnesses cannot be asked.
+/// The reason why witnesses cannot be asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WitnessError {
@@ -73,7 +73,7 @@ impl Submission {
         &self.checkpoint
     }
 
-    /// The signed note, as the log has it.
+    /// Returns the signed note, as the log has it.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -111,7 +111,7 @@ pub struct WitnessClient {
     log_key: NoteKey,
     policy: Arc<WitnessPolicy>,
     clock: Arc<dyn Clock>,
-    /// By the places of the witnesses in the policy.
+    /// The state of each witness, by its index in the policy.
     ways: Vec<Option<WitnessHttp>>,
     ledger: Mutex<WitnessLedger>,
     status: Arc<WitnessStatus>,
@@ -176,7 +176,7 @@ impl WitnessClient {
         key.map_or(0, |key| self.ledger().rollbacks(key))
     }
 
-    /// The latest checkpoint of the log, to be sent to witnesses.
+    /// Returns the latest checkpoint of the log, to be sent to witnesses.
     ///
     /// # Errors
     /// [`WitnessError`]: there is none, or the log's key did not sign it.
@@ -195,7 +195,7 @@ impl WitnessClient {
         latest.is_some_and(|bytes| bytes == submission.text.as_bytes())
     }
 
-    /// The place of the newest checkpoint that a quorum has cosigned, with its cosignatures.
+    /// Returns the path of the newest checkpoint that a quorum has cosigned, with its cosignatures.
     pub fn cosigned(&self) -> PathBuf {
         self.folder.cosigned()
     }

@@ -113,7 +113,7 @@ impl WitnessHttp {
     }
 }
 
-/// The innermost cause, which names what happened.
+/// Returns the innermost cause as text.
 fn no_connection(error: &(dyn std::error::Error + 'static)) -> String {
     let mut last = error;
     while let Some(next) = last.source() {

@@ -63,7 +63,7 @@ pub struct PolicyWitness {
 pub struct PolicyError {
     /// The line, from 1.
     pub line: usize,
-    /// In words. Text from the file is escaped or left out.
+    /// The fault as text. Text from the file is escaped or left out.
     pub why: String,
 }
 
@@ -98,7 +98,7 @@ impl WitnessPolicy {
         reader.finish(last.max(1))
     }
 
-    /// The keys of the logs that the policy lists and that are supported.
+    /// Returns the supported keys of the logs that the policy lists.
     pub fn logs(&self) -> &[NoteKey] {
         &self.logs
     }
@@ -108,12 +108,12 @@ impl WitnessPolicy {
         !self.names_logs || self.logs.contains(log_key)
     }
 
-    /// The witnesses, in the order of the file.
+    /// Returns the witnesses, in the order of the file.
     pub fn witnesses(&self) -> &[PolicyWitness] {
         &self.witnesses
     }
 
-    /// The rule that says which cosignatures are enough.
+    /// Returns the rule that says which cosignatures are enough.
     pub fn quorum(&self) -> &Quorum {
         &self.quorum
     }
@@ -123,7 +123,7 @@ impl WitnessPolicy {
         self.line
     }
 
-    /// The rule in words, such as `2 of (w1, w2, w3)`.
+    /// Returns the rule as text, such as `2 of (w1, w2, w3)`.
     pub fn described(&self) -> String {
         self.quorum.describe(&|place| self.witnesses.get(place).map_or("?", |w| &w.name))
     }
@@ -356,7 +356,7 @@ fn ml_dsa(text: &str) -> Result<Option<Vec<u8>>, String> {
     }
 }
 
-/// A name of the file as a message has it.
+/// Returns a name of the file in a form for messages.
 fn shown(name: &[u8]) -> String {
     quoted(&String::from_utf8_lossy(name))
 }

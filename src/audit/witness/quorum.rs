@@ -10,7 +10,7 @@ pub enum Quorum {
     Witness(usize),
     /// `need` of these rules have to be met.
     Of {
-        /// At least 1, at most as many as there are members.
+        /// The number of members that must be met: at least 1, at most all.
         need: usize,
         /// Witnesses and groups; each one is a member of only this group.
         members: Vec<Quorum>,
@@ -29,7 +29,7 @@ impl Quorum {
         }
     }
 
-    /// The rule in words; `name` names a witness.
+    /// Returns the rule as text; `name` returns the name of a witness.
     pub(super) fn describe<'a>(&self, name: &impl Fn(usize) -> &'a str) -> String {
         match self {
             Quorum::None => "none".to_owned(),

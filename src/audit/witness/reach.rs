@@ -14,7 +14,7 @@ impl WitnessPolicy {
         self.urls(log_key).map(drop)
     }
 
-    /// The URLs of the witnesses that can be asked. Runs no request.
+    /// Returns the URLs of the witnesses that can be asked. Sends no request.
     pub(super) fn urls(
         &self,
         log_key: &NoteKey,

@@ -27,12 +27,12 @@ pub struct WitnessFigures {
     pub failures: u64,
     /// The number of times that a witness held less than it had signed.
     pub rollbacks: u64,
-    /// Why witnesses say that the log was rolled back or forked.
+    /// The reason why witnesses say that the log was rolled back or forked.
     pub contradiction: Option<String>,
 }
 
 impl WitnessStatus {
-    /// The figures.
+    /// Returns the current figures.
     pub fn figures(&self) -> WitnessFigures {
         self.lock().clone()
     }

@@ -35,7 +35,7 @@ pub struct PageLimits {
 }
 
 impl Default for PageLimits {
-    /// 80 columns, 50 lines, 400 characters.
+    /// Returns 80 columns, 50 lines, 400 characters.
     fn default() -> Self {
         PageLimits { width: 80, lines: 50, text: 400 }
     }

@@ -21,7 +21,7 @@ pub(super) struct PendingCall {
     pub(super) body: Bytes,
     pub(super) fields: Vec<(HeaderName, HeaderValue)>,
     pub(super) number: SessionNumber,
-    /// When the last notification about the request was passed on.
+    /// The time at which the last notification about the request was forwarded.
     pub(super) last_notified: Mutex<Option<Instant>>,
     /// Set if the client sent the request a second time with a person's yes: the original request
     /// is sent.

@@ -40,7 +40,7 @@ impl InFlightRequest {
     }
 }
 
-/// Why a request was not added.
+/// The reason why a request was not added.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NotBegun {
     /// A request with the same id waits.

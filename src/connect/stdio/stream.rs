@@ -1,5 +1,5 @@
-//! For the MCP revisions with sessions: the stream of messages that the server sends on its own, and
-//! opening another session when the server has lost one.
+//! The stream of messages that the server sends on its own, for the MCP revisions with sessions,
+//! and a new session when the server has lost one.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;

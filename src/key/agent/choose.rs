@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{AgentError, AgentIdentity};
 use crate::key::{KeyId, PublicKey};
 
-/// Why no key was chosen.
+/// The reason why no key was chosen.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChooseError {

@@ -46,7 +46,7 @@ pub(super) fn exchange(
     Ok(answer)
 }
 
-/// When the whole exchange has to be done.
+/// The deadline of the whole exchange.
 struct ExchangeTimeout {
     until: Instant,
     within: Duration,

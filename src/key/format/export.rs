@@ -34,7 +34,7 @@ pub(crate) fn jwk_with_kid(key: &PublicKey, kid: &str, alg: Option<JwkAlg>) -> S
     format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}","kid":{kid},"use":"sig"{alg}}}"#)
 }
 
-/// A JWK set with this one key.
+/// Returns a JWK set with this one key.
 pub fn jwks(key: &PublicKey, alg: Option<JwkAlg>) -> String {
     format!(r#"{{"keys":[{}]}}"#, jwk(key, alg))
 }
@@ -54,13 +54,13 @@ pub fn openssh(key: &PublicKey, comment: &str) -> String {
     line.trim_end().to_owned()
 }
 
-/// `did:key:z6Mk…`.
+/// Returns the key as `did:key:z6Mk…`.
 pub fn did_key(key: &PublicKey) -> String {
     let bytes = [text::MULTICODEC.as_slice(), key.as_bytes()].concat();
     format!("did:key:z{}", bs58::encode(bytes).into_string())
 }
 
-/// The 32 bytes in lower-case hex.
+/// Returns the 32 bytes in lower-case hex.
 pub fn hex(key: &PublicKey) -> String {
     key.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -32,8 +32,8 @@ pub(crate) fn holds_secret(jwk: &StrictObject) -> bool {
     jwk.has("d") || jwk.has("k") || jwk.has("priv")
 }
 
-/// Why an Ed25519 JWK must not be used for `operation` (`sign` or `verify`), if there is a
-/// reason: `use` (RFC 7517 section 4.2), `key_ops` (section 4.3), `alg` (section 4.4).
+/// Returns the reason why an Ed25519 JWK must not be used for `operation` (`sign` or `verify`), if
+/// there is one: `use` (RFC 7517 section 4.2), `key_ops` (section 4.3), `alg` (section 4.4).
 fn unfit(jwk: &StrictObject, operation: &str) -> Result<Option<String>, String> {
     if let Some(r#use) = jwk.string("use")?
         && r#use != "sig"
@@ -57,7 +57,7 @@ fn unfit(jwk: &StrictObject, operation: &str) -> Result<Option<String>, String> 
     }
 }
 
-/// Why a JWK is not used.
+/// The reason why a JWK is not used.
 pub(crate) enum Unusable {
     /// A key of another type or for another use; RFC 7517 section 5 says to ignore it.
     NotForUs(String),
@@ -65,7 +65,7 @@ pub(crate) enum Unusable {
     Broken(String),
 }
 
-/// The key of a JWK whose signatures count, or with `sign` that may make some.
+/// Returns the key of a JWK that may verify signatures, or make them if `operation` is `sign`.
 pub(crate) fn usable(jwk: &StrictObject, operation: &str) -> Result<PublicKey, Unusable> {
     if let Some(kind) = other_kind(jwk).map_err(Unusable::Broken)? {
         return Err(Unusable::NotForUs(format!("it is {kind}")));
@@ -130,8 +130,8 @@ impl Validity {
     }
 }
 
-/// Seconds since 1970, rounded to whole ones by `round`. From 10^11 on, which as seconds is the
-/// year 5138, it is milliseconds: key directories of Web Bot Auth are written so.
+/// Reads seconds since 1970, rounded to whole seconds by `round`. From 10^11 on (the year 5138 in
+/// seconds) the number is in milliseconds, as in key directories of Web Bot Auth.
 fn numeric_date(json: &StrictJson, round: fn(f64) -> f64) -> Option<Timestamp> {
     let number = match json {
         StrictJson::Unsigned(n) => *n as f64,

@@ -101,7 +101,7 @@ fn key(line: &str) -> Option<Result<KeyLine, FormatError>> {
     Some(found.map(|key| KeyLine { key, options: true }))
 }
 
-/// The names of the options in a list of them, in lower case; `None` if it is something else.
+/// Returns the names in a list of options, in lower case; `None` if the text is no such list.
 fn options(list: &str) -> Option<Vec<String>> {
     let mut names = Vec::new();
     let mut rest = list;

@@ -29,7 +29,7 @@ impl<'a> Wire<'a> {
     }
 }
 
-/// The key in the 51 bytes that `ssh-ed25519` lines and key files share.
+/// Returns the key in the 51 bytes that `ssh-ed25519` lines and key files share.
 pub(in crate::key) fn public_blob(blob: &[u8]) -> Option<[u8; 32]> {
     let mut wire = Wire(blob);
     let of_type = wire.string()? == TYPE.as_bytes();
@@ -37,7 +37,7 @@ pub(in crate::key) fn public_blob(blob: &[u8]) -> Option<[u8; 32]> {
     (of_type && wire.0.is_empty()).then_some(key)
 }
 
-/// The bytes of `key` as `ssh-ed25519` lines hold them.
+/// Returns the bytes of `key` as `ssh-ed25519` lines hold them.
 pub(in crate::key) fn encode_public(key: &PublicKey) -> Vec<u8> {
     let mut blob = Vec::with_capacity(51);
     blob.extend_from_slice(&[0, 0, 0, 11]);
@@ -77,7 +77,7 @@ fn ed25519_line(rest: &str) -> Result<OpensshLine, FormatError> {
     Ok((key, (!comment.is_empty()).then(|| comment.to_owned())))
 }
 
-/// The key in the bytes that a line or an SSH2 block (RFC 4716) holds.
+/// Returns the key in the bytes that a line or an SSH2 block (RFC 4716) holds.
 pub(super) fn public_key(blob: &[u8]) -> Result<PublicKey, FormatError> {
     let bad = |why: &str| malformed("OpenSSH key", why);
     match Wire(blob).string().unwrap_or_default() {

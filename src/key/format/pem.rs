@@ -200,7 +200,7 @@ impl<'a> Blocks<'a> {
 /// The labels of blocks that are read.
 const OF_KEYS: [&str; 4] = ["PRIVATE KEY", "OPENSSH PRIVATE KEY", "PUBLIC KEY", "SSH2 PUBLIC KEY"];
 
-/// The lines, ended by CRLF, LF or CR (RFC 7468 section 3), without the blanks around them.
+/// Splits the text into lines at CRLF, LF or CR (RFC 7468 section 3), without surrounding blanks.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split(['\n', '\r']).map(str::trim_ascii)
 }
@@ -209,7 +209,7 @@ fn is_begin(line: &str) -> bool {
     line.starts_with("-----BEGIN ") || line.starts_with("---- BEGIN ")
 }
 
-/// The label in a BEGIN line, and the END line that belongs to it.
+/// Returns the label in a BEGIN line, and the END line that belongs to it.
 fn label(line: &str) -> Result<(&str, String), FormatError> {
     let label = line.strip_prefix("-----BEGIN ").and_then(|rest| rest.strip_suffix("-----"));
     let ssh2 = line.strip_prefix("---- BEGIN ").and_then(|rest| rest.strip_suffix(" ----"));

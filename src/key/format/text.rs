@@ -10,7 +10,7 @@ use crate::key::{PublicKey, SecretKey};
 /// The multicodec prefix of an Ed25519 public key.
 pub(super) const MULTICODEC: [u8; 2] = [0xed, 0x01];
 
-/// `did:key:z…`: multibase base58-btc of the multicodec prefix and the key.
+/// Parses `did:key:z…`: multibase base58-btc of the multicodec prefix and the key.
 pub(super) fn did_key(text: &str) -> Result<PublicKey, FormatError> {
     let bad = |why: &str| malformed("did:key", why);
     let Some(key) = text.strip_prefix("did:key:") else {
@@ -32,7 +32,7 @@ pub(super) fn did_key(text: &str) -> Result<PublicKey, FormatError> {
     PublicKey::from_bytes(&key).map_err(|e| bad(&e.to_string()))
 }
 
-/// A seed in hex, base64 or base64url.
+/// Parses a seed in hex, base64 or base64url.
 pub(super) fn seed(text: &str) -> Result<SecretKey, FormatError> {
     let seed = hex(text).or_else(|| base64(text)).ok_or(FormatError::Unrecognised)?;
     Ok(SecretKey::from_seed(&seed))

@@ -138,7 +138,8 @@ fn expect(object: &StrictObject, name: &str, value: &str) -> Result<()> {
     }
 }
 
-/// Strict base64url of exactly `N` bytes. The text is not repeated in errors, it may be a secret.
+/// Reads strict base64url of exactly `N` bytes. Errors do not repeat the text, which may be a
+/// secret.
 fn binary<const N: usize>(object: &StrictObject, name: &str) -> Result<[u8; N]> {
     let decoded = URL_SAFE_NO_PAD
         .decode(text(object, name)?)

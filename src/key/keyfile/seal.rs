@@ -27,7 +27,7 @@ impl KdfCost {
     /// The cost of new keyfiles: 64 MiB, 3 passes, 1 lane; about an eighth of a second.
     pub const DEFAULT: KdfCost = KdfCost { memory_kib: 65_536, passes: 3, lanes: 1 };
 
-    /// A cost of `memory_kib` KiB, gone over `passes` times, in `lanes` lanes.
+    /// Creates a cost of `memory_kib` KiB, `passes` passes and `lanes` lanes.
     ///
     /// # Errors
     /// [`KeyfileError::TooCostly`] or [`KeyfileError::TooCheap`] outside the bounds.
@@ -83,8 +83,8 @@ impl Kdf {
         )
     }
 
-    /// The 32 bytes that `passphrase` makes. The work memory is ours so that it can be wiped:
-    /// the crate's own is given back as it is.
+    /// Derives 32 bytes from `passphrase`. The work memory is allocated here so that it can be
+    /// wiped: the crate does not wipe its own.
     fn derive(&self, passphrase: &[u8]) -> Result<Zeroizing<[u8; 32]>, KeyfileError> {
         let KdfCost { memory_kib, passes, lanes } = self.cost;
         let damaged = |e: argon2::Error| KeyfileError::Damaged(e.to_string());

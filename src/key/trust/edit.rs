@@ -26,9 +26,9 @@ pub struct NewEntry {
     pub name: Option<String>,
     /// Client ids that the key may claim as its `tag`, besides its own id.
     pub client_ids: Vec<String>,
-    /// From when the key is valid.
+    /// The start of validity (inclusive).
     pub not_before: Option<Timestamp>,
-    /// From when it is no longer valid.
+    /// The end of validity (exclusive).
     pub not_after: Option<Timestamp>,
     /// The operations that the key may do. `None`: all operations.
     pub allow: Option<Vec<Pattern>>,
@@ -49,7 +49,7 @@ impl NewEntry {
     }
 }
 
-/// Why a trust file was not changed.
+/// The reason why a trust file was not changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EditError {
@@ -125,7 +125,7 @@ pub struct Document {
 }
 
 impl Document {
-    /// A set without keys.
+    /// Creates a set without keys.
     ///
     /// # Errors
     /// None in practice; it is read like any other file.
@@ -155,12 +155,12 @@ impl Document {
         Ok(Document { others, keys, single, file })
     }
 
-    /// The entries and notes.
+    /// Returns the entries and notes.
     pub fn file(&self) -> &TrustFile {
         &self.file
     }
 
-    /// The file's content, one key to a line where it was written here.
+    /// Returns the file's content; this program writes one key on each line.
     pub fn to_json(&self) -> String {
         if let ([key], true) = (self.keys.as_slice(), self.single) {
             return format!("{key}\n");
@@ -273,7 +273,7 @@ impl Document {
     }
 }
 
-/// The members of `mcpid` for a new entry, in the order of the format.
+/// Returns the members of `mcpid` for a new entry, in the order of the format.
 fn settings(new: &NewEntry) -> Result<Vec<String>, EditError> {
     if let (Some(start), Some(end)) = (new.not_before, new.not_after)
         && end <= start
@@ -346,7 +346,7 @@ fn change_file<T>(
     let path =
         if is_new { path.to_owned() } else { fs::canonicalize(path).map_err(FileError::Io)? };
     let folder = store::folder_of(&path);
-    // Held until the end of this function. Where the file system knows no locks, do without.
+    // The lock is held until the end of this function. File systems without locks are accepted.
     let lock = File::open(folder).map_err(FileError::Io)?;
     let _ = lock.lock();
     if is_new && fs::symlink_metadata(&path).is_err() {

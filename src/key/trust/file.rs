@@ -37,7 +37,7 @@ pub(super) struct TrustFileParts {
     pub(super) notes: Vec<TrustNote>,
 }
 
-/// Why something is not a trust file.
+/// The reason why a file is not a trust file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrustError {
@@ -221,7 +221,7 @@ impl TrustFile {
         self.notes.push(TrustNote { path: None, text });
     }
 
-    /// The entries, in the order of the file.
+    /// Returns the entries, in the order of the file.
     pub fn entries(&self) -> &[TrustEntry] {
         &self.entries
     }

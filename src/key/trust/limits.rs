@@ -38,7 +38,7 @@ impl TrustLimits {
         self.allow.extend(other.allow);
     }
 
-    /// The start and the end, if the end is not later, so that the key is never valid.
+    /// Returns the start and the end if the end is not later, so that the key is never valid.
     pub(super) fn never_valid(&self) -> Option<(Timestamp, Timestamp)> {
         self.not_before.zip(self.not_after).filter(|(start, end)| end <= start)
     }

@@ -102,7 +102,7 @@ pub(super) fn writers(path: &Path, metadata: &fs::Metadata) -> Result<Option<Str
     }
 }
 
-/// The trust files of a folder, sorted by name.
+/// Returns the trust files of a folder, sorted by name.
 fn folder(path: &Path) -> Result<Vec<PathBuf>, LoadError> {
     let mut files = Vec::new();
     for entry in fs::read_dir(path).map_err(|e| LoadError::io(path, e))? {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::clock::Timestamp;
 use crate::key::json::quote;
 
-/// The text of one key with `revoked_at` set, and every other member as it was.
+/// Returns the text of one key with `revoked_at` set, and every other member unchanged.
 pub(super) fn revoked(key: &str, at: Timestamp) -> Result<String, serde_json::Error> {
     let RawObject(mut jwk) = serde_json::from_str(key)?;
     let at = quote(&at.to_string());

@@ -36,7 +36,7 @@ struct ActivityState {
     asked: u64,
     /// Since when no request is in flight.
     quiet: Instant,
-    /// When the first byte after that arrived.
+    /// The time at which the first byte after that arrived.
     begun: Option<Instant>,
     /// True if requests are multiplexed (HTTP/2), so that bytes between them need not be a head.
     multiplexed: bool,

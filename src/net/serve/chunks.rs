@@ -12,7 +12,7 @@ const MAX_BESIDES: usize = 16 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ChunkState {
-    /// In a size, after this many digits.
+    /// The parser is in a size, after this many digits.
     Size(u8),
     Extension,
     SizeEnd,

@@ -12,7 +12,7 @@ pub(super) const MAX_LINES: usize = 100;
 /// The most bytes of method and path that are kept of a refused head.
 const LONGEST_WORD: usize = 512;
 
-/// Why the head of a request is refused before it is parsed.
+/// The reason why the head of a request is refused before it is parsed.
 ///
 /// ```
 /// use mcpid::net::HeadFault;

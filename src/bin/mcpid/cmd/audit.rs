@@ -110,7 +110,7 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// The log before a new one.
+/// A checkpoint of the lost old log, with the log's public key.
 enum EarlierLog {
     /// Its folder: the log is closed by an entry that names the new log.
     Log(Folder, NamedPath),

@@ -328,7 +328,7 @@ fn signals() -> Result<(Arc<AtomicBool>, impl Future<Output = ()>), Failure> {
     Ok((interrupted, done))
 }
 
-/// SIGTERM is how clients end their servers, so it is no failure.
+/// Returns the exit code after a signal. Clients end their servers by SIGTERM, so it is no failure.
 fn stopped(interrupted: &AtomicBool) -> Exit {
     if interrupted.load(Ordering::SeqCst) { Exit::Interrupted } else { Exit::Ok }
 }

@@ -184,7 +184,7 @@ struct PruneResult {
     kept: Option<u64>,
 }
 
-/// Serializing strings and numbers does not fail.
+/// Returns the value as JSON; strings and numbers always serialize.
 fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }

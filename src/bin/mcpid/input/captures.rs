@@ -38,7 +38,7 @@ pub(crate) struct InputUnit {
     pub(crate) index: u64,
     /// The SHA-256 of the whole input in hex, if results are JSON and it is known in time.
     pub(crate) sha256: Option<Arc<str>>,
-    /// Why the request has no time, if its input gives a time that is not valid.
+    /// The fault of the request's time, if the input gives one that is not valid.
     pub(crate) time_fault: Option<TimeFault>,
     /// The request.
     pub(crate) content: UnitContent,

@@ -34,8 +34,8 @@ pub(crate) fn load_failure(place: &NamedPath, error: FileError) -> Failure {
     }
 }
 
-/// Finds where the passphrase of `keyfile` will come from, without asking for it yet. Returns None
-/// if the keyfile has no passphrase.
+/// Finds the source of the passphrase of `keyfile`, without asking for it yet. Returns None if the
+/// keyfile has no passphrase.
 ///
 /// # Errors
 /// Two passphrases are given, or one is needed and there is no source.

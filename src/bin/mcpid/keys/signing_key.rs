@@ -83,8 +83,8 @@ impl SigningKey {
         self.key.name()
     }
 
-    /// Finds where the passphrase will come from, without asking for it yet. Returns None if none
-    /// is needed.
+    /// Finds the source of the passphrase, without asking for it yet. Returns None if none is
+    /// needed.
     ///
     /// # Errors
     /// As for [`keyfile::source`].

@@ -11,7 +11,7 @@ pub(crate) use mcpid::verify::rejection::chain;
 
 use crate::output::exit::Exit;
 
-/// Why a command failed.
+/// A failure of a command, with its exit code and message.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     /// The exit code of the program.

@@ -33,8 +33,8 @@ pub(crate) struct Ui {
     filter: SecretFilter,
     /// True while the terminal shows a progress line.
     progress: bool,
-    /// When a progress line was last drawn. It stays set when the line is cleared, so that work
-    /// that prints results between its progress lines does not draw more often.
+    /// The time at which a progress line was last drawn. It stays set when the line is cleared, so
+    /// that work that prints results between its progress lines does not draw more often.
     drawn: Option<Instant>,
     /// True if data for a terminal had to be escaped.
     escaped: bool,

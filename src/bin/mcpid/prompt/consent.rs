@@ -26,8 +26,8 @@ pub(crate) enum ConsentWay {
     Terminal,
     /// Questions are asked only by an askpass program.
     Askpass,
-    /// By `MCPID_ASKPASS` if it is set, else on the terminal if no other program uses it, else by
-    /// `SSH_ASKPASS`.
+    /// Questions are asked by `MCPID_ASKPASS` if it is set, otherwise on the terminal if no other
+    /// program uses it, otherwise by `SSH_ASKPASS`.
     Any,
 }
 

@@ -71,10 +71,10 @@ pub(crate) fn erase(args: &AuditEraseArgs, ui: &mut Ui) -> Result<Exit, Failure>
     Ok(Exit::Ok)
 }
 
-/// A log with the archives of it that were given.
+/// Returns a log with its given archives.
 ///
 /// # Errors
-/// One is no folder, or of another log.
+/// An archive is no folder, or belongs to another log.
 pub(super) fn with_archives(
     folder: Folder,
     place: &NamedPath,
@@ -90,10 +90,10 @@ pub(super) fn with_archives(
     Ok(folder.with_archives(paths.to_vec()))
 }
 
-/// The key of the log whose entries a folder has, as it says itself; `None` if it does not.
+/// Returns the key of the log that a folder states; `None` if it states none.
 ///
 /// # Errors
-/// It is no folder.
+/// The path is no folder.
 pub(super) fn owner(path: &Path) -> Result<Option<String>, Failure> {
     if !path.is_dir() {
         let message = format!("--archive {}: no such folder", path.display());

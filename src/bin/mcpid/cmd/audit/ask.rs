@@ -44,7 +44,8 @@ pub(crate) fn run(args: &AuditWitnessArgs, ui: &mut Ui) -> Result<Exit, Failure>
     })
 }
 
-/// The reply of each witness of the policy, in its order; `None` for one that cannot be asked.
+/// Asks each witness of the policy. Returns the replies in its order; `None` for a witness that
+/// cannot be asked.
 async fn ask_all(
     client: &Arc<WitnessClient>,
     latest: &Arc<Submission>,

@@ -1,4 +1,4 @@
-//! Opens audit logs, reads what an auditor pins, and words the failures.
+//! Opens audit logs, reads the anchors that an auditor pins, and writes the failures.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -66,7 +66,7 @@ pub(crate) fn witness_failure(error: &WitnessError, place: &NamedPath, path: &Pa
     }
 }
 
-/// Starts witnessing beside the writer of a log, where the flags name a policy.
+/// Starts witnessing beside the writer of a log, if the flags name a policy.
 ///
 /// # Errors
 /// As [`client`].

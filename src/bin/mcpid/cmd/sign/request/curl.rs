@@ -14,11 +14,11 @@ const MAX_INLINE_BYTES: usize = 16 * 1024;
 
 /// The source of the body for curl.
 enum CurlBody {
-    /// From this flag and value.
+    /// The body comes from this flag and value.
     Flag(&'static str, String),
-    /// From a command that prints the body.
+    /// The body comes from a command that prints it.
     Printed(String),
-    /// From stdin, where the caller has to put the body.
+    /// The body comes from stdin; the caller has to provide it.
     Stdin,
 }
 
