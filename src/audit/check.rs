@@ -35,7 +35,7 @@ pub struct Checked {
     pub witnessed: Option<Timestamp>,
     /// The parts of the request that could be judged again.
     pub judged: Judged,
-    /// The time of the request, where it could be judged.
+    /// The time of the request, if it could be judged.
     pub asked: Option<Timestamp>,
     /// Seconds by which the times of the log were ahead of its clock.
     pub offset: i64,
@@ -63,10 +63,10 @@ struct Read {
 }
 
 /// Checks an evidence file against what `anchor` pins, and judges its request again at its time.
-/// `body` is the request's, where the reader has it and the log does not.
+/// `body` is the request's body, if the reader has it and the log does not.
 ///
 /// # Errors
-/// [`ProofError::Form`]. What can be read and does not hold is a [`Checked::fault`].
+/// [`ProofError::Form`]. A contradiction in a readable file is a [`Checked::fault`].
 pub fn check(
     bytes: &[u8],
     anchor: &Anchor,

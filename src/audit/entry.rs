@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::message::line::{self, Text};
 use crate::secret::quoted;
 
-/// Why a line is not an entry.
+/// The reason why a line is not an entry.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EntryError {
@@ -129,7 +129,7 @@ pub struct Request<'a> {
     pub verdict: Verdict,
     /// The step that refused it, if one did.
     pub step: Option<u8>,
-    /// The reason of a refusal: its code.
+    /// The code of the refusal, if there was one.
     pub code: Option<String>,
     /// The rules that it was judged by.
     pub rules: Option<Rules>,

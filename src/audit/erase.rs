@@ -32,7 +32,7 @@ pub struct ErasedEntry {
     pub files: u64,
 }
 
-/// Why an entry is not erased.
+/// The reason why an entry is not erased.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EraseError {

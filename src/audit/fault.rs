@@ -11,8 +11,8 @@ use crate::key::store::FileError;
 /// base64, and much room.
 pub(super) const MAX_LINE: usize = 64 * 1024 * 1024;
 
-/// Why a log cannot be opened, or an entry not be written. Cheap to clone: every task that waits for
-/// the entry gets a copy.
+/// The reason why a log cannot be opened, or an entry not be written. Cheap to clone: every task
+/// that waits for the entry gets a copy.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {

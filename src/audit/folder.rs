@@ -179,7 +179,7 @@ impl Folder {
         &self.archives
     }
 
-    /// The path of the folder.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }

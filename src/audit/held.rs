@@ -150,7 +150,7 @@ impl Checkpoints {
         held
     }
 
-    /// Returns the largest size in the checkpoints that were read so far.
+    /// Returns the largest size in the kept checkpoints and those that were read so far.
     pub(super) fn most(&self) -> u64 {
         let next = self.next.as_ref().map_or(0, |next| next.checkpoint.size);
         let kept = self.kept.last_key_value().map_or(0, |(size, _)| *size);

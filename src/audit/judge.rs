@@ -1,10 +1,10 @@
-//! One entry, judged again by what it holds: on any core, and without the others.
+//! The judge of a single entry: judges it again from its own content, on any core and without other
+//! entries.
 //!
-//! Three answers are kept apart. An entry is *bad* where it contradicts itself, or a signature does
-//! not hold: the entry was made up or changed. It is *unjudged* for a [`Reason`] where nothing
-//! contradicts it, and what would make it good is not there, such as a key that the auditor knows.
-//! Else it is good. The holder of the log's key can write any line, and cannot sign for a
-//! key that the auditor knows.
+//! There are three results. An entry is *bad* if it contradicts itself or a signature is invalid:
+//! it was made up or changed. It is *unjudged* for a [`Reason`] if nothing contradicts it but
+//! needed data is missing, such as a key that the auditor knows. Otherwise it is good. The holder
+//! of the log's key can write any line, but cannot sign for a key that the auditor knows.
 
 use std::sync::Arc;
 
@@ -44,8 +44,7 @@ use nonces::nonce_id;
 use signatures::JudgedSignature;
 use verifiers::{EntryVerifier, EntryVerifiers};
 
-/// What the auditor brings along, and no holder of the log's key can change: whom to trust, and by
-/// which rules.
+/// The auditor's trusted keys and rules, which the holder of the log's key cannot change.
 #[derive(Clone, Default)]
 pub struct Trust {
     registry: Option<Arc<Registry>>,
@@ -53,22 +52,22 @@ pub struct Trust {
 }
 
 impl Trust {
-    /// No key is known to the auditor: nothing can be good.
+    /// Creates a trust without any known key: no entry can be good.
     pub fn of_the_log() -> Self {
         Trust::default()
     }
 
-    /// The auditor's own trust files.
+    /// Creates a trust in the auditor's own trust files.
     pub fn pinned(registry: Arc<Registry>) -> Self {
         Trust { registry: Some(registry), rules: PinnedRules::default() }
     }
 
-    /// The keys that the auditor knows, if trust files were given.
+    /// Returns the keys that the auditor knows, if trust files were given.
     pub fn registry(&self) -> Option<&Registry> {
         self.registry.as_deref()
     }
 
-    /// The same with rules of the auditor's own.
+    /// Adds the auditor's own rules.
     #[must_use]
     pub fn with_rules(self, rules: PinnedRules) -> Self {
         Trust { rules, ..self }
@@ -82,7 +81,7 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// A judge who goes by `trust`.
+    /// Creates a judge with the keys and rules in `trust`.
     pub fn new(trust: Trust) -> Self {
         Judge { trust, verifiers: EntryVerifiers::default() }
     }
@@ -152,8 +151,8 @@ impl Judge {
         Ok(())
     }
 
-    /// Judges a request again, at its own time, which it gives too. `elsewhere` is the body where
-    /// the auditor has it and the log does not.
+    /// Judges a request again, at its own time, which is also returned. `elsewhere` is a body that
+    /// the auditor has and the log does not.
     pub(super) fn request(
         &mut self,
         request: &Request<'_>,
@@ -234,7 +233,7 @@ impl Judge {
         Ok((judged, time))
     }
 
-    /// What is known of each signature of an entry, in its order.
+    /// Returns the findings on each signature of an entry, in the entry's order.
     fn signed<'s>(
         &self,
         engine: &EntryVerifier,
@@ -275,7 +274,8 @@ impl Judge {
                         entry,
                     });
                 }
-                // They are as many as there are with a base, and of the same labels.
+                // The number and the labels are the same as those of the recorded signatures with a
+                // base.
                 let one = holding.next().ok_or("a signature does not hold")?;
                 let covered = rules::Covered::of_base(one.base);
                 let candidate = candidates.iter().find(|candidate| candidate.label == one.label);
@@ -316,7 +316,8 @@ impl Judge {
             standing::of(self.trust.registry.as_deref()?, &claim)
         };
         let all = signed.iter().enumerate().map(|(place, one)| (place, one, known(one)));
-        // The order of what matters: known, able to speak then, verified, whole; the first of equals.
+        // The best signature has a known key, then a key that was valid then, a verified base, and
+        // full coverage; among equals the first one.
         let best = all.min_by_key(|(_, one, known)| {
             let then = known.as_ref().is_some_and(|known| known.not_then.is_none());
             (known.is_none(), !then, !one.base, !one.whole)
@@ -335,7 +336,7 @@ impl Judge {
     }
 }
 
-/// Where the body of an entry was read.
+/// Returns the scope in which the body of an entry was read.
 fn scope(request: &Request<'_>) -> Scope {
     match request.verdict {
         Verdict::Signed => Scope::Anywhere,

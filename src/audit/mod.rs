@@ -1,4 +1,4 @@
-//! The audit log: evidence that stands up months later, before a reader who trusts neither the
+//! The audit log: evidence that can be checked months later, by a reader who trusts neither the
 //! operator nor this program.
 //!
 //! ```text

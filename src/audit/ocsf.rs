@@ -1,13 +1,13 @@
 //! Entries as events of the [Open Cybersecurity Schema Framework](https://schema.ocsf.io), version
 //! 1.8.0, for a SIEM.
 //!
-//! An entry about a request is an *API Activity* (class 6003): a request to an API by a signer who is
-//! named by a key. What a log says about itself, such as counts of requests without an entry, is a
-//! *Base Event* (class 0), so that nothing is left out.
+//! An entry about a request is an *API Activity* (class 6003): a request to an API by a signer who
+//! is named by a key. A statement of a log about itself, such as counts of requests without an
+//! entry, is a *Base Event* (class 0), so that no entry is left out.
 //!
-//! Nothing is verified here. Names of keys, verdicts and times are the log's word, and
-//! `unmapped.mcpid.verified` says `false`. What the schema demands and no log keeps is said to be
-//! unknown: of the client there is no address, so `src_endpoint` bears its client id.
+//! Nothing is verified here. Names of keys, verdicts and times are claims of the log, and
+//! `unmapped.mcpid.verified` says `false`. Data that the schema demands and no log keeps is given
+//! as unknown: there is no client address, so `src_endpoint` has the client id.
 
 use std::borrow::Cow;
 
@@ -28,7 +28,7 @@ pub const SCHEMA: &str = "1.8.0";
 /// Characters of one value: of a longer one its length and hash are given.
 const MOST: usize = 2_048;
 
-/// The key of an entry, by the log's word.
+/// The key in an entry, as the log claims it.
 #[derive(Default, Deserialize)]
 struct KeyInLog {
     #[serde(default)]
@@ -51,7 +51,7 @@ struct Sent {
     target: String,
 }
 
-/// What an activity is: a number of its class, and its caption.
+/// An activity: its number within the class, and its caption.
 struct Activity {
     id: u8,
     name: Cow<'static, str>,
@@ -66,7 +66,7 @@ fn short(text: &str) -> Cow<'_, str> {
     capped(text, MOST)
 }
 
-/// The event of `entry`, which is `line` in the log called `log`.
+/// Returns the event of `entry`, which is `line` in the log called `log`.
 pub fn event(entry: &Entry<'_>, line: &[u8], log: &str) -> Value {
     let mut event = match &entry.event {
         Event::Request(request) => of_request(entry, request),
@@ -94,7 +94,7 @@ fn metadata(entry: &Entry<'_>, log: &str) -> Value {
     })
 }
 
-/// Classification and time: what each class demands.
+/// Returns the classification and the time, which each class demands.
 fn base(
     class: u32,
     activity: &Activity,
@@ -120,7 +120,8 @@ fn base(
     }
 }
 
-/// What a method of MCP does, where its name says so. What a tool does is not known.
+/// Returns the activity of an MCP method, if the method's name tells it. The effect of a tool is
+/// unknown.
 fn activity(method: &str) -> Activity {
     let (id, name) = match method {
         "@delete" => (4, "Delete"),
@@ -184,7 +185,7 @@ fn of_request(entry: &Entry<'_>, request: &Request<'_>) -> Map<String, Value> {
     event
 }
 
-/// What became of a request, and whose word that is.
+/// Returns the outcome of a request, and the party that claims it.
 fn detail(request: &Request<'_>) -> &'static str {
     match request.verdict {
         Verdict::Verified => "authorised; whether it was carried out is not in the log",
@@ -218,7 +219,7 @@ fn unmapped(request: &Request<'_>, about: &Explanation) -> Value {
     }})
 }
 
-/// The parts of an absolute URL, each as it was sent.
+/// Returns the parts of an absolute URL, each as it was sent.
 fn url(target: &str) -> Map<String, Value> {
     let mut url = Map::new();
     let mut add = |name: &str, value: Value| url.insert(name.to_owned(), value);

@@ -7,9 +7,10 @@
 //! ```
 //!
 //! This module decides which requests need consent and how a request is shown. An implementation
-//! of [`Consent`] puts the question, for example on a terminal. Only an express yes is consent; no
-//! answer, no way to ask and a question that fails are a no. The signature is made after the yes,
-//! and [`ConsentQuestion::is_about`] checks that the signed body is the body that was shown.
+//! of [`Consent`] asks the question, for example on a terminal. Only an express yes is consent; a
+//! missing answer, a missing way to ask and a failed question count as no. The signature is made
+//! after the yes, and [`ConsentQuestion::is_about`] checks that the signed body is the body that
+//! was shown.
 //!
 //! ```
 //! use mcpid::connect::consent::{ConfirmPolicy, ConsentNeed, PageLimits};

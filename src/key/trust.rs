@@ -198,9 +198,9 @@ pub struct TrustSource {
 }
 
 impl Registry {
-    /// Reads trust files and folders of trust files, and combines them. A folder stands for its
-    /// regular files `*.json` and `*.jwk`, in the order of their names, without folders inside it
-    /// and without names that begin with a dot. Symbolic links are followed.
+    /// Reads trust files and folders of trust files, and combines them. In a folder, the regular
+    /// files `*.json` and `*.jwk` are read, in the order of their names, without subfolders and
+    /// without names that begin with a dot. Symbolic links are followed.
     ///
     /// # Errors
     /// [`LoadError`], with the path: one file that cannot be read or judged fails the whole, for

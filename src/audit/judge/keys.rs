@@ -4,7 +4,7 @@ use super::facts;
 use crate::key::trust::{Registry, TrustFile};
 use crate::verify::rejection::chain;
 
-/// The keys that an entry names, and the thumbprint of each, in their order.
+/// Returns the keys that an entry names, and the thumbprint of each, in their order.
 pub(super) fn of<'k>(
     jwks: impl Iterator<Item = &'k str> + Clone,
 ) -> Result<(Registry, Vec<String>), String> {

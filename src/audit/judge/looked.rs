@@ -44,7 +44,7 @@ pub(in crate::audit) enum Notice {
     },
     /// Counts of requests without an entry.
     Counts,
-    /// By how much times are ahead of the clock from here on.
+    /// Seconds by which times are ahead of the clock from this entry on.
     Clock(i64),
     Rules(Rules),
     After(After),
@@ -65,7 +65,7 @@ pub struct Judged {
     pub without_body: bool,
     /// True if a signature covers data that is not kept, so that it cannot be verified again.
     pub opaque: bool,
-    /// Why it is not good, though nothing contradicts it.
+    /// The reasons why the entry is not good, although nothing contradicts it.
     pub reasons: Reasons,
     /// The index of the signature that vouches for the entry.
     pub vouching: Option<usize>,

@@ -23,7 +23,7 @@ pub(in crate::audit) struct NonceUse {
     pub(in crate::audit) at: i64,
 }
 
-/// Key and nonce, as a store knows them.
+/// Returns the id of a key and a nonce.
 pub(in crate::audit) fn nonce_id(key: &str, nonce: &str) -> NonceId {
     let mut hash = Sha256::new();
     hash.update(key);

@@ -1,5 +1,5 @@
-//! A signature whose base is not kept: nothing can be verified of it, and little has to be true for
-//! all that. It is allowed only where the signature really covers what no log keeps.
+//! Checks a signature whose base is not kept: it cannot be verified, but a few facts about it can
+//! be checked. It is allowed only if the signature really covers data that no log keeps.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

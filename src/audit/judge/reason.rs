@@ -1,12 +1,12 @@
-//! Why an entry is not good, though nothing contradicts it.
+//! The reasons why an entry is not good, although nothing contradicts it.
 
 /// A reason why an auditor cannot judge an entry: data that the auditor lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// No trust file of the auditor has the key, and anyone can create a key under any name.
+    /// No trust file of the auditor has the key, and an attacker can create a key under any name.
     Signer,
-    /// By the auditor's trust files the key was revoked or not valid at that time.
+    /// The key was revoked or not valid at that time, according to the auditor's trust files.
     NotTrustedThen,
     /// A signature covers data that is not kept.
     Base,

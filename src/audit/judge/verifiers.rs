@@ -28,7 +28,7 @@ pub(super) struct EntryVerifier {
     pub(super) ids: Vec<String>,
 }
 
-/// The keys of an entry as JSON, its rules, and its format with a flag for special reading.
+/// The keys of an entry as JSON, its rules, its version, and if it is a signer's own copy.
 type VerifierKey = (Vec<Box<str>>, Option<Rules>, (Version, bool));
 
 /// Verifiers that are kept; with more, all are made anew.

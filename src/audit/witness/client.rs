@@ -111,7 +111,8 @@ pub struct WitnessClient {
     log_key: NoteKey,
     policy: Arc<WitnessPolicy>,
     clock: Arc<dyn Clock>,
-    /// The state of each witness, by its index in the policy.
+    /// The connection to each witness, by its index in the policy; `None` if the witness cannot be
+    /// asked.
     ways: Vec<Option<WitnessHttp>>,
     ledger: Mutex<WitnessLedger>,
     status: Arc<WitnessStatus>,

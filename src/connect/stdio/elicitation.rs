@@ -44,7 +44,7 @@ impl ClientQuestions {
     }
 }
 
-/// Why a client that declared no forms is not asked.
+/// The error for a client that declared no forms and so is not asked.
 pub(super) const CANNOT: &str = "the client did not say that it can put a form before a person; a \
                                  terminal or an askpass program can";
 

@@ -45,7 +45,7 @@ const SKIPPED_FROM: usize = 8;
 
 /// One client on stdin and stdout.
 struct StdioSession {
-    /// For tasks that outlive the request that started them.
+    /// The session itself, for tasks that outlive the request that started them.
     myself: Weak<StdioSession>,
     bridge: Arc<Bridge>,
     out: OutputQueue,

@@ -110,11 +110,11 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// A checkpoint of the lost old log, with the log's public key.
+/// The log before a new one.
 enum EarlierLog {
-    /// Its folder: the log is closed by an entry that names the new log.
+    /// The folder of the old log, which gets a last entry that names the new log.
     Log(Folder, NamedPath),
-    /// Only a checkpoint of it is left, with the log's public key.
+    /// A checkpoint of an old log that is lost, with the log's public key.
     Abandoned(Box<NoteKey>, Vec<u8>),
 }
 

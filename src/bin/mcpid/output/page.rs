@@ -1,4 +1,4 @@
-//! Pages that a command writes: where they go, and what they share.
+//! Pages that a command writes: their targets, and their common parts.
 
 pub(crate) mod parts;
 
@@ -16,11 +16,11 @@ pub(crate) struct PageOutput<'a> {
     path: Option<&'a Path>,
 }
 
-/// A kind of page: how a file of it is known, named and kept.
+/// A kind of page: the mark, name and mode of its files.
 pub(crate) struct PageKind {
     /// The first bytes of each such page.
     pub(crate) mark: &'static str,
-    /// What a person calls it, with its article.
+    /// The name in messages, with its article.
     pub(crate) name: &'static str,
     /// The mode of a new file, before the umask.
     pub(crate) mode: u32,
@@ -50,17 +50,17 @@ impl<'a> PageOutput<'a> {
         Ok(output)
     }
 
-    /// Whether a page is asked for.
+    /// Returns true if a page was requested.
     pub(crate) fn is_wanted(&self) -> bool {
         self.path.is_some()
     }
 
-    /// Whether the page takes the place of the text on stdout.
+    /// Returns true if the page replaces the text on stdout.
     pub(crate) fn is_stdout(&self) -> bool {
         self.path == Some(Path::new("-"))
     }
 
-    /// The file that the page goes to.
+    /// Returns the file that the page is written to.
     pub(crate) fn file(&self) -> Option<&'a Path> {
         self.path.filter(|_| !self.is_stdout())
     }
@@ -104,7 +104,7 @@ fn check_file(path: &Path, kind: &PageKind, again: impl FnOnce() -> String) -> R
 /// Writes the page under another name and gives it its own in one step: a reader sees the old page
 /// or the new one.
 fn write_file(path: &Path, page: &str, mode: u32) -> Result<(), Failure> {
-    // Through a link, as every other program would; the link stays.
+    // A symbolic link is followed, as other programs do; the link stays.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let written = || -> io::Result<()> {

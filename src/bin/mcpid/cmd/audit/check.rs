@@ -229,7 +229,7 @@ impl EvidencePage<'_> {
         }
     }
 
-    /// What there is to say behind the first line: names and values.
+    /// Returns the names and values to print after the first line.
     fn facts(&self) -> Vec<(String, String)> {
         let checked = self.checked;
         let mut facts = Vec::new();

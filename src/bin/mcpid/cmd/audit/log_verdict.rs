@@ -8,18 +8,18 @@ use crate::output::failure::Failure;
 use crate::output::page::parts::PageInput;
 use crate::output::ui::Ui;
 
-/// What an audit comes to, in words and for programs.
+/// The result of an audit, for people and for programs.
 pub(super) struct LogVerdict {
     pub(super) exit: Exit,
-    /// The first lines: the verdict, or what was found.
+    /// The first lines: the verdict, or the findings.
     pub(super) first: Vec<String>,
     /// Names and values below them.
     pub(super) numbers: Vec<(&'static str, String)>,
-    /// What nothing here can exclude, each in a sentence.
+    /// The remaining doubts, each as a sentence.
     pub(super) open: Vec<String>,
     pub(super) json: serde_json::Value,
     pub(super) report: Report,
-    /// What the auditor brought along.
+    /// The auditor's keys, checkpoints and trust files.
     pub(super) inputs: Vec<PageInput>,
     pub(super) log_key: NoteKey,
     pub(super) folder: String,

@@ -1,4 +1,4 @@
-//! What the pages of one entry and of a whole log share.
+//! The common parts of the pages of one entry and of a whole log.
 
 use mcpid::audit::auditor::Anchor;
 use mcpid::audit::judge::Trust;
@@ -9,7 +9,7 @@ use crate::args::AuditPins;
 use crate::input::captures::hex;
 use crate::output::page::parts::PageInput;
 
-/// What the auditor brought along: keys, checkpoints that were kept elsewhere, trust files.
+/// Returns the auditor's inputs: keys, checkpoints that were kept elsewhere, trust files.
 pub(super) fn pins(args: &AuditPins, anchor: &Anchor, trust: &Trust) -> Vec<PageInput> {
     let log_key = anchor.log_key.iter();
     let mut inputs: Vec<_> = log_key
@@ -20,7 +20,7 @@ pub(super) fn pins(args: &AuditPins, anchor: &Anchor, trust: &Trust) -> Vec<Page
         inputs.push(PageInput::file("Checkpoint, as kept", &name, Some(hash)));
     }
     if let Some(path) = &args.witness_policy {
-        // Read a second time: what was parsed keeps no bytes.
+        // The file is read a second time, because the parsed note keeps no bytes.
         let hash = open::note(path).ok().map(|bytes| hex(&Sha256::digest(&bytes)));
         inputs.push(PageInput::file("Witness policy", &path.display().to_string(), hash));
     }
@@ -31,10 +31,10 @@ pub(super) fn pins(args: &AuditPins, anchor: &Anchor, trust: &Trust) -> Vec<Page
     inputs
 }
 
-/// What no log shows.
+/// A sentence about events that no log shows.
 pub(super) const NEVER_WRITTEN: &str =
     "that nothing else was asked: no log shows what was never written; the signer's own log does";
 
-/// What no signature of a user covers.
+/// The facts that no signature of a user covers.
 pub(super) const KEEPERS_WORD: &str = "the verdict, the times of judging and appending, and that the nonce was new: they are the word \
      of the keeper of the log, and so is every refusal";

@@ -1,4 +1,4 @@
-//! `mcpid audit report`: what a log holds, and what checking it has found.
+//! `mcpid audit report`: reports the contents of a log, and the findings of an audit.
 
 mod page;
 pub(super) mod summary;
@@ -19,7 +19,7 @@ pub(crate) fn run(args: &AuditReportArgs, ui: &mut Ui) -> Result<Exit, Failure> 
     let mut summary = Some(LogSummary::default());
     let again = |key: &str| rerun_hint::audit_report(args, Some(key), args.html.as_deref());
     let mut verdict = verify::conduct(&args.whole, &mut summary, again, ui)?;
-    // What a log says that does not hold is not counted.
+    // Entries of a log with a contradiction are not counted.
     let summary = summary.filter(|_| verdict.report.finding().is_none()).unwrap_or_default();
     if output.is_wanted() {
         let html = page::html(args, &verdict, &summary, SystemClock.now());

@@ -32,7 +32,7 @@ thread_local! {
     static JUDGE: RefCell<Option<Judge>> = const { RefCell::new(None) };
 }
 
-/// Checks the logs, and prints what was found.
+/// Checks the logs, and prints the findings.
 pub(crate) fn run(args: &AuditVerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let verdict = conduct(args, &mut None, |key| rerun_hint::audit_verify(args, key), ui)?;
     match ui.json() {
@@ -42,8 +42,8 @@ pub(crate) fn run(args: &AuditVerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> 
     Ok(verdict.exit)
 }
 
-/// Audits. `summary`, where there is one, counts what the entries of the log say; `again` is the
-/// caller's own command with the log's key.
+/// Conducts the audit. `summary`, if given, counts the entries of the log by their content; `again`
+/// is the caller's own command with the log's key.
 pub(super) fn conduct(
     args: &AuditVerifyArgs,
     summary: &mut Option<LogSummary>,
@@ -143,7 +143,7 @@ fn audit(
     auditor.finish_with_nonces().map_err(|e| failed(&e))
 }
 
-/// Judges lines. With `counts`, each comes with what a summary counts of it.
+/// Judges lines. With `counts`, each result includes the facts for a summary.
 fn look(
     batch: Vec<Result<Line, LogError>>,
     trust: &Trust,

@@ -1,4 +1,5 @@
-//! `mcpid gateway report`: reads logs, and prints what an operator needs before turning strict on.
+//! `mcpid gateway report`: reads logs, and prints the facts that an operator needs before enabling
+//! strict mode.
 
 use std::io::BufReader;
 use std::path::Path;
@@ -17,10 +18,10 @@ use crate::output::ui::{Ui, path_word, shell_word};
 /// Lines between two progress lines.
 const PROGRESS_LINES: u64 = 10_000;
 
-/// The page: as a shell's own redirection would make the file.
+/// The kind of the page. Its mode is that of a file from a shell's redirection.
 const KIND: PageKind = PageKind { mark: MARK, name: "a report", mode: 0o666 };
 
-/// The same with another name for the page: that comes first, and is forgotten easily.
+/// Returns the same command with another name for the page.
 fn again(args: &GatewayReportArgs) -> String {
     let page = args.html.clone().into_iter().collect::<Vec<_>>();
     let logs = if args.logs.is_empty() { &page } else { &args.logs };
@@ -40,7 +41,7 @@ pub(crate) fn run(args: &GatewayReportArgs, ui: &mut Ui) -> Result<Exit, Failure
     {
         return Err(Failure::usage(format!("--since {since} is not before --until {until}")));
     }
-    // Whether it can be written is found out before a long log is read.
+    // The output is checked before a long log is read.
     let output = PageOutput::check(html, &KIND, || again(args), ui)?;
     let report = read(args, ui)?.report();
     if output.is_wanted() {

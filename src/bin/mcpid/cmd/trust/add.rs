@@ -70,7 +70,7 @@ pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     report(&added, ui)
 }
 
-/// A public key, with what its file says about it.
+/// A public key, with the metadata in its file.
 struct KeyToTrust {
     key: PublicKey,
     name: Option<String>,

@@ -20,7 +20,7 @@ pub(crate) static STYLE: LazyLock<PageStyle> =
 /// Characters of one value on a page.
 const MOST_VALUE: usize = 2_000;
 
-/// What no signature proves; the first is about requests that were not refused.
+/// Facts that no signature proves; the first one is about requests that were not refused.
 pub(crate) const NEVER_PROVEN: &[&str] = &[
     "that the request was carried out: what is shown is that it was authorised, no more",
     "that the holder of the key is the account that an access token names: a server has to compare \
@@ -29,14 +29,14 @@ pub(crate) const NEVER_PROVEN: &[&str] = &[
     "that the private key was in the hands of its owner alone",
 ];
 
-/// What a page comes to: told by the border and by the word in it, not by its colour alone.
+/// The tone of a page's result: shown by the border and by the word in it, not by its colour alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tone {
     /// Judged, and nothing is missing.
     Good,
     /// A genuine record of a request that was not verified.
     Refused,
-    /// Nothing contradicts it, and something is missing.
+    /// Nothing contradicts the input, but data is missing.
     Unjudged,
     /// Contradicted.
     Bad,
@@ -53,8 +53,7 @@ impl Tone {
     }
 }
 
-/// Begins a page: its marks, the sentence that says what happened, and what stands under it. `h1`
-/// and `lede` are HTML.
+/// Begins a page: its marks, the headline, and the text below it. `h1` and `lede` are HTML.
 pub(crate) fn begin(mark: &str, title: &str, eyebrow: &[&str], h1: &str, lede: &str) -> String {
     let mut page = STYLE.begin(mark, title);
     page.push_str("<header>\n<p class=\"eyebrow\"><b>mcpid</b>");
@@ -69,7 +68,7 @@ pub(crate) fn begin(mark: &str, title: &str, eyebrow: &[&str], h1: &str, lede: &
     page
 }
 
-/// The lines of the text output that give the verdict, word for word.
+/// Writes the lines of the text output that give the verdict, word for word.
 pub(crate) fn verdict(page: &mut String, tone: Tone, lines: &[String]) {
     let _ = writeln!(page, "<div class=\"verdict {}\">", tone.class());
     for line in lines {
@@ -95,12 +94,12 @@ pub(crate) fn end(page: &mut String) {
     page.push_str("</section>\n");
 }
 
-/// A value from outside, capped, apart from the direction of the text around it.
+/// Returns untrusted text as HTML: capped, and isolated from the text direction around it.
 pub(crate) fn value(of: &str) -> String {
     format!("<bdi class=\"value\">{}</bdi>", text(&capped(of, MOST_VALUE)))
 }
 
-/// The same in letters of one width: an id, a hash, a target.
+/// Returns an id, a hash or a target like [`value`], in a monospaced font.
 pub(crate) fn id(of: &str) -> String {
     format!("<bdi class=\"name\">{}</bdi>", text(&capped(of, MOST_VALUE)))
 }
@@ -114,7 +113,7 @@ pub(crate) fn rows(page: &mut String, rows: &[(String, String)]) {
     page.push_str("</dl>\n");
 }
 
-/// A list of sentences.
+/// Writes a list of sentences.
 pub(crate) fn sentences(page: &mut String, list: &[String]) {
     page.push_str("<ul class=\"sentences\">\n");
     for sentence in list {
@@ -123,34 +122,34 @@ pub(crate) fn sentences(page: &mut String, list: &[String]) {
     page.push_str("</ul>\n");
 }
 
-/// A line of the text output as a sentence.
+/// Returns a line of the text output as a sentence.
 fn sentence_of(line: &str) -> String {
     let end = if line.ends_with(['.', '!', '?']) { "" } else { "." };
     format!("{}{end}", mcpid::page::capital(line))
 }
 
-/// One thing that was looked at.
+/// One check and its result.
 pub(crate) struct PageCheck {
     what: &'static str,
-    /// Whether it was found to hold; else it could not be judged, or is missing.
+    /// True if the check passed; false if it could not be made.
     held: bool,
-    /// How it was looked at, or what is missing.
+    /// The way of checking, or the missing data.
     how: String,
 }
 
 impl PageCheck {
-    /// It holds.
+    /// Creates a check that passed.
     pub(crate) fn held(what: &'static str, how: &str) -> Self {
         PageCheck { what, held: true, how: how.to_owned() }
     }
 
-    /// It could not be judged, or is missing.
+    /// Creates a check that could not be made.
     pub(crate) fn open(what: &'static str, how: &str) -> Self {
         PageCheck { what, held: false, how: how.to_owned() }
     }
 }
 
-/// What was checked, and how.
+/// Writes the checks, and how they were made.
 pub(crate) fn checks(page: &mut String, list: &[PageCheck]) {
     page.push_str("<ul class=\"checks\">\n");
     for PageCheck { what, held, how } in list {
@@ -169,29 +168,29 @@ pub(crate) fn checks(page: &mut String, list: &[PageCheck]) {
 pub(crate) struct PageInput {
     role: &'static str,
     name: String,
-    /// In hex; `None` for what is no file, or a stream whose end was not known.
+    /// The hash in hex; `None` if the input is no file, or a stream that was not read to its end.
     sha256: Option<String>,
 }
 
 impl PageInput {
-    /// A file, with the SHA-256 of its bytes in hex.
+    /// Creates an input from a file, with the SHA-256 of its bytes in hex.
     pub(crate) fn file(role: &'static str, name: &str, sha256: Option<String>) -> Self {
         PageInput { role, name: name.to_owned(), sha256 }
     }
 
-    /// A trust file.
+    /// Creates an input from a trust file.
     pub(crate) fn trust(source: &TrustSource) -> Self {
         let name = source.path.display().to_string();
         PageInput::file("Trust file", &name, Some(hex(&source.sha256)))
     }
 
-    /// Something that is written out, such as a public key.
+    /// Creates an input that is shown itself, such as a public key.
     pub(crate) fn written(role: &'static str, what: &str) -> Self {
         PageInput { role, name: what.to_owned(), sha256: None }
     }
 }
 
-/// What was read, with the hash of each file.
+/// Writes the inputs, with the hash of each file.
 pub(crate) fn inputs(page: &mut String, list: &[PageInput]) {
     section(
         page,
@@ -206,12 +205,12 @@ pub(crate) fn inputs(page: &mut String, list: &[PageInput]) {
     end(page);
 }
 
-/// Commands to paste, under what they show.
+/// Writes commands to paste, under a description of their output.
 pub(crate) fn command(page: &mut String, what: &str, lines: &str) {
     pre(page, what, lines, "");
 }
 
-/// The same where it is long.
+/// Writes a long list of commands in the same way.
 pub(crate) fn script(page: &mut String, what: &str, lines: &str) {
     pre(page, what, lines, " class=\"script\"");
 }
@@ -222,14 +221,14 @@ fn pre(page: &mut String, what: &str, lines: &str, class: &str) {
     let _ = writeln!(page, "<p class=\"do\">{what}</p>\n<pre{class}>{shown}</pre>");
 }
 
-/// The command that says whether a file is the one that was read.
+/// Returns the command that checks if a file is the one that was read.
 pub(crate) fn same_file(hash: &str, file: &Path) -> String {
     let name = file.to_string_lossy();
     let line = crate::output::ui::shell_word(&format!("{hash}  {name}")).into_owned();
     format!("echo {line} | sha256sum --check")
 }
 
-/// Ends a page. `evidence` says what is evidence, since the page is none.
+/// Ends a page. `evidence` names the evidence, because the page itself is none.
 pub(crate) fn finish(page: &mut String, made: Timestamp, evidence: &str) {
     let _ = write!(
         page,
@@ -241,7 +240,7 @@ pub(crate) fn finish(page: &mut String, made: Timestamp, evidence: &str) {
     );
 }
 
-/// A moment as people write it, in UTC.
+/// Returns a time in a form for people, in UTC.
 pub(crate) fn moment(time: Timestamp) -> String {
     let time = time.to_string();
     let (day, clock) = time.split_once('T').unwrap_or((&time, ""));

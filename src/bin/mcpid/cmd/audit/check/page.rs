@@ -1,5 +1,5 @@
-//! The page of one piece of evidence: what the text output says, for a reader who knows nothing of
-//! this program.
+//! The page of one piece of evidence: the content of the text output, for a reader who does not
+//! know this program.
 
 use std::path::Path;
 
@@ -32,7 +32,7 @@ const BY_HAND: &str = include_str!("by-hand.sh");
 /// The part of it that needs one signature with its base.
 const SIGNATURE_BY_HAND: &str = "# The request is signed";
 
-/// The labels of the text output, and what a page calls them.
+/// The labels of the text output, and their names on a page.
 const LABELS: &[(&str, &str, Part)] = &[
     ("revoked", "Revoked", Part::Who),
     ("then", "At that time", Part::Who),
@@ -50,7 +50,7 @@ const LABELS: &[(&str, &str, Part)] = &[
     ("touch", "Touch of a security key", Part::Rules),
 ];
 
-/// Where a fact stands.
+/// The part of the page that shows a fact.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     Who,
@@ -59,14 +59,14 @@ enum Part {
     Rules,
 }
 
-/// The same command with another name for the page.
+/// Returns the same command with another name for the page.
 pub(super) fn again(args: &AuditCheckArgs) -> String {
     let log_key = args.pins.log_key.as_deref();
     rerun_hint::audit_check(args, log_key, Some(Path::new("page.html")))
 }
 
 impl EvidencePage<'_> {
-    /// The page, as made at `made`.
+    /// Returns the page, with `made` as its time.
     pub(super) fn html(
         &self,
         args: &AuditCheckArgs,
@@ -114,7 +114,7 @@ impl EvidencePage<'_> {
         }
     }
 
-    /// The signer as a headline names it.
+    /// Returns the signer's name for a headline.
     fn signer(&self) -> String {
         match &self.checked.judged.known {
             Some(known) => match &known.name {
@@ -125,7 +125,7 @@ impl EvidencePage<'_> {
         }
     }
 
-    /// What happened in one sentence, and where and when it did. Both are HTML.
+    /// Describes the event in one sentence, and its place and time in another one. Both are HTML.
     fn sentence(&self, entry: Option<&Entry<'_>>) -> (String, String) {
         let (None, Some(request), Some(entry)) = (&self.checked.fault, self.request, entry) else {
             let lede = "Nothing in it counts: what it says about a request may be made up.";
@@ -173,7 +173,7 @@ impl EvidencePage<'_> {
         (h1, lede)
     }
 
-    /// What can be said of a request that cannot be called good. All of it is HTML.
+    /// Describes a request that is not good. The text is HTML.
     fn not_good(&self, who: &str, asked: &str) -> String {
         let reasons = self.checked.judged.reasons;
         let of_the_key = [Reason::Signer, Reason::NotTrustedThen, Reason::Base];
@@ -218,7 +218,7 @@ impl EvidencePage<'_> {
             rows.push(("Appended to the log".to_owned(), parts::value(&time)));
         }
         rows.extend(shown(Part::Rules));
-        // What other parts of the program have added to the text output.
+        // Other parts of the program add these facts to the text output.
         let listed = ["key", "claimed", "unjudged", "anchored"];
         let other = facts.iter().filter(|(name, _)| {
             !listed.contains(&name.as_str()) && !LABELS.iter().any(|(label, ..)| label == name)
@@ -319,7 +319,7 @@ impl EvidencePage<'_> {
         let mut list: Vec<String> = self.open.clone();
         let reasons = self.checked.judged.reasons.iter().map(Reason::text);
         list.extend(reasons.map(str::to_owned).filter(|_| self.checked.fault.is_none()));
-        // Of a refusal, the open ends say it.
+        // For a refused request, the list of open points says it.
         let refused = usize::from(self.tone() == Tone::Refused);
         let never = parts::NEVER_PROVEN.iter().skip(refused);
         list.extend(never.map(|sentence| (*sentence).to_owned()));
@@ -366,7 +366,7 @@ impl EvidencePage<'_> {
     }
 }
 
-/// A value of the text output: ids and targets in letters of one width.
+/// Returns a value of the text output as HTML: ids and targets in a monospaced font.
 fn html_of(name: &str, value: &str) -> String {
     match name {
         "target" | "mcp" | "content" | "covered" | "tag" => parts::id(value),

@@ -27,13 +27,13 @@ pub(super) const KIND: PageKind = PageKind {
 /// Rows of one table; JSON has more.
 const MOST_ROWS: usize = 100;
 
-/// The same command with another name for the page.
+/// Returns the same command with another name for the page.
 pub(super) fn again(args: &AuditReportArgs) -> String {
     let log_key = args.whole.pins.log_key.as_deref();
     rerun_hint::audit_report(args, log_key, Some(Path::new("report.html")))
 }
 
-/// The page, as made at `made`.
+/// Returns the page, with `made` as its time.
 pub(super) fn html(
     args: &AuditReportArgs,
     verdict: &LogVerdict,
@@ -87,7 +87,7 @@ fn plural(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// What it comes to in one sentence, and what log it is about. Both are HTML.
+/// Describes the result in one sentence, and the log in another one. Both are HTML.
 fn sentence(verdict: &LogVerdict) -> (String, String) {
     let report = &verdict.report;
     let count = plural(report.entries, "entry", "entries");
@@ -131,7 +131,7 @@ fn figures(page: &mut String, verdict: &LogVerdict, summary: &LogSummary) {
     page.push_str("</dl>\n");
 }
 
-/// What the entries say.
+/// Writes the summary of the entries.
 fn entries(page: &mut String, summary: &LogSummary) {
     parts::section(
         page,
@@ -196,7 +196,7 @@ fn meaning(verdict: &str) -> &'static str {
     }
 }
 
-/// A table, where there is something in it.
+/// Writes a table, unless it is empty.
 fn table(page: &mut String, heads: &str, rows: Vec<String>, others: u64) {
     if rows.is_empty() {
         return;

@@ -1,7 +1,7 @@
-//! What the entries of a log say, counted: by verdict and code, by key, by what was asked for.
+//! A summary of a log: counts of entries by verdict and code, by key, and by operation.
 //!
-//! The verdicts are the log's word; the names of keys are the trust file's. Memory is bounded,
-//! whatever is in the log.
+//! The verdicts are claims of the log; the names of keys are from the trust file. Memory is bounded
+//! for any log.
 
 use std::collections::BTreeMap;
 
@@ -13,18 +13,18 @@ use mcpid::message::shown::printed;
 /// Keys and operations that are counted by themselves; the rest is counted together.
 const MOST: usize = 500;
 
-/// What is counted of one entry.
+/// The counted facts of one entry.
 pub(in crate::cmd::audit) struct SummaryRow {
     verdict: &'static str,
     code: Option<String>,
     key: Option<(String, Option<String>)>,
-    /// What was asked for, and whether only the log says so.
+    /// The operation, and true if only the log claims it.
     asked: Option<(String, bool)>,
     time: String,
 }
 
 impl SummaryRow {
-    /// What `line` says; `None` if it cannot be read, or contradicts itself.
+    /// Returns the facts in `line`; `None` if it cannot be read, or contradicts itself.
     pub(in crate::cmd::audit) fn of(line: &[u8], looked: &Looked) -> Option<Self> {
         let entry = entry::parse(line).ok().filter(|_| looked.fault.is_none())?;
         let time = entry.time.to_string();
@@ -49,10 +49,10 @@ impl SummaryRow {
     }
 }
 
-/// How many entries say what.
+/// The counts of entries.
 #[derive(Default)]
 pub(in crate::cmd::audit) struct LogSummary {
-    /// By verdict, and for what was refused by code.
+    /// The number of entries by verdict, and by code if they were refused.
     verdicts: BTreeMap<(&'static str, Option<String>), u64>,
     keys: BTreeMap<String, CountOfKey>,
     operations: BTreeMap<String, CountOfOperation>,
@@ -75,7 +75,7 @@ pub(super) struct CountOfKey {
 pub(super) struct CountOfOperation {
     pub(super) entries: u64,
     pub(super) verified: u64,
-    /// Of which only the log says that they ask for it.
+    /// The number of entries whose operation only the log claims.
     pub(super) claimed: u64,
 }
 
@@ -110,13 +110,13 @@ impl LogSummary {
         }
     }
 
-    /// Entries with this verdict.
+    /// Returns the number of entries with this verdict.
     pub(super) fn of_verdict(&self, wanted: &str) -> u64 {
         let of = self.verdicts.iter().filter(|((verdict, _), _)| *verdict == wanted);
         of.map(|(_, count)| count).sum()
     }
 
-    /// Verdict, code and count.
+    /// Returns verdict, code and count.
     pub(super) fn verdicts(&self) -> impl Iterator<Item = (&'static str, Option<&str>, u64)> {
         self.verdicts.iter().map(|((verdict, code), n)| (*verdict, code.as_deref(), *n))
     }
@@ -136,12 +136,12 @@ impl LogSummary {
         operations
     }
 
-    /// Entries of keys, and of operations, that are not counted by themselves.
+    /// Returns the number of entries whose keys, and whose operations, are not counted separately.
     pub(super) fn others(&self) -> (u64, u64) {
         (self.other_keys, self.other_operations)
     }
 
-    /// For programs.
+    /// Returns the summary as JSON.
     pub(super) fn json(&self) -> serde_json::Value {
         let verdicts = self.verdicts().map(|(verdict, code, entries)| {
             serde_json::json!({"verdict": verdict, "code": code, "entries": entries})
@@ -167,7 +167,7 @@ impl LogSummary {
         })
     }
 
-    /// For a terminal, below the verdict.
+    /// Returns the lines for a terminal, printed below the verdict.
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         let mut table = |title: &str, rows: Vec<(u64, String)>, others: u64| {
