@@ -1,9 +1,9 @@
 //! Moving old files of entries out of a log, packed. The hashes of their entries stay, so that
 //! appending, and proofs of inclusion and consistency, go on without them.
 //!
-//! A file is copied, forced to the disk, read back and held against the tree; then a signed note
-//! takes its place in the log, and only then is it removed. A process that ends between any two of
-//! these steps leaves a log that is whole, and doing it again goes on from there.
+//! A file is copied, forced to the disk, read back and compared with the tree; then a signed note
+//! replaces it in the log, and only then it is removed. A process that ends between two of these
+//! steps leaves a complete log, and a second call continues there.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
@@ -30,15 +30,15 @@ use crate::key::store;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Archived {
-    /// Files.
+    /// Number of moved files.
     pub files: u64,
     /// The number of the first moved entry, if any was moved.
     pub first: u64,
     /// The number after that of the last moved entry.
     pub next: u64,
-    /// Bytes before.
+    /// Size of the moved files before packing, in bytes.
     pub bytes: u64,
-    /// Bytes packed.
+    /// Size of the moved files after packing, in bytes.
     pub packed: u64,
 }
 

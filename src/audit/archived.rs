@@ -84,7 +84,7 @@ impl ArchiveNote {
     /// Reads the note about the file that begins with `first`, which `key` has to have signed.
     ///
     /// # Errors
-    /// In words that follow "its note".
+    /// The fault, as text that follows "its note".
     pub(super) fn read(bytes: &[u8], first: u64, key: &NoteKey) -> Result<Self, String> {
         let note = Note::parse(bytes).map_err(|e| format!("is {e}"))?;
         let form = || "cannot be read".to_owned();

@@ -43,7 +43,7 @@ pub struct Auditor {
     files: Vec<u64>,
     /// Archived files that were not given: the first entry of each, and the number after its last.
     archived: BTreeMap<u64, u64>,
-    /// Archived entries that were passed over.
+    /// Archived entries that were skipped.
     unseen: Vec<Range<u64>>,
     /// Stored hashes by their place.
     nodes: Option<TreeFile>,

@@ -27,10 +27,10 @@ use crate::key::store::{self, FileError};
 /// Hashes of a proof at most (C2SP `tlog-witness`).
 const MAX_PROOF: usize = 63;
 
-/// Bytes of a request at most.
+/// Maximum size of a request, in bytes.
 pub const MAX_REQUEST: usize = MAX_NOTE + 64 * 46;
 
-/// Bytes of a state file at most.
+/// Maximum size of a state file, in bytes.
 const MAX_STATE: usize = 16 * 1024 * 1024;
 
 const VERSION: &str = "witness-state/1";

@@ -18,7 +18,7 @@ use super::record::Record;
 use super::tree::Hash;
 use crate::clock::Timestamp;
 
-/// Bytes of a reason at most.
+/// Maximum length of a reason, in bytes.
 pub const MAX_REASON: usize = 1_000;
 
 /// The record of an erasure in an entry.
@@ -101,7 +101,7 @@ fn leaf_of(text: &str) -> Option<Hash> {
 /// Checks the reason of an erasure.
 ///
 /// # Errors
-/// It is empty, longer than [`MAX_REASON`] or has a control character; in words that follow
+/// The reason is empty, longer than [`MAX_REASON`] or has a control character; the text follows
 /// "the reason".
 ///
 /// ```

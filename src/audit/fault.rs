@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::key::SignError;
 use crate::key::store::FileError;
 
-/// Bytes of one entry, its line feed included: a body of the largest size that is common, in
-/// base64, and much room.
+/// Maximum size of one entry with its line feed, in bytes: a body of the largest common size in
+/// base64, and ample room.
 pub(super) const MAX_LINE: usize = 64 * 1024 * 1024;
 
 /// The reason why a log cannot be opened, or an entry not be written. Cheap to clone: every task

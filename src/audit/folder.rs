@@ -79,7 +79,7 @@ pub(super) fn numbered(folder: &Path, end: &str) -> Result<Vec<(u64, PathBuf)>, 
 #[derive(Clone, Debug)]
 pub struct Folder {
     path: PathBuf,
-    /// Folders beside it with packed files of its entries.
+    /// Archive folders with packed files of the log's entries.
     archives: Vec<PathBuf>,
 }
 

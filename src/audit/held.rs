@@ -1,4 +1,4 @@
-//! The checkpoints that a log is held against: its own, one by one in the order of its file, and
+//! The checkpoints that a log is checked against: its own, one by one in the order of its file, and
 //! those that were kept elsewhere.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use super::segment::Notes;
 use crate::clock::Timestamp;
 use crate::verify::rejection::chain;
 
-/// A checkpoint to be held against the tree, and whose word it is.
+/// A checkpoint to check against the tree, and the parties that confirm it.
 pub(super) struct Held {
     pub(super) checkpoint: Checkpoint,
     /// True if the auditor kept the checkpoint and the log's key signed it.

@@ -120,7 +120,7 @@ impl Log {
         self.shared.queue.close();
     }
 
-    /// Appends an entry without waiting; where that fails, it is a gap if its request `passes`.
+    /// Appends an entry without waiting. A failure counts as a gap if its request `passes`.
     pub(super) fn post(&self, record: Record, passes: bool) {
         let numbers = &self.shared.numbers;
         let missed = if passes { &numbers.gaps } else { &numbers.unsaid };

@@ -15,11 +15,12 @@
 //! whole log anew, and an audit says so.
 //!
 //! **What is durable.** An entry counts as written when it is on the disk: entries that wait
-//! together share one `fdatasync` ([`Sync`]). A disk that is full, slow or gone is an error to the
-//! request that the entry is for, and under [`Policy::Required`] such a request is not handed on.
+//! together share one `fdatasync` ([`Sync`]). If the disk is full, slow or missing, the request of
+//! the entry gets an error, and under [`Policy::Required`] it is not forwarded.
 //!
-//! **What strangers can do.** The log takes requests whose signature holds. All others are counted,
-//! and a few of them noted in a file of limited size; the counts are entries of the log.
+//! **What strangers can do.** The log takes requests with a valid signature. All others are
+//! counted, and a few of them are noted in a file of limited size; the counts are entries of the
+//! log.
 
 mod anchor;
 pub mod archive;

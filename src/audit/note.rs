@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use crate::clock::Timestamp;
 use crate::key::{PublicKey, Sign, SignError};
 
-/// Bytes that a note may have at most.
+/// Maximum size of a note, in bytes.
 pub const MAX_NOTE: usize = 64 * 1024;
 
 /// Signatures that a note may have at most.
@@ -38,7 +38,7 @@ pub enum Kind {
     Witness = 4,
 }
 
-/// The public key that a note is held against, with its name: `NAME+HASH+KEY`.
+/// The public key that verifies a note, with its name: `NAME+HASH+KEY`.
 ///
 /// ```
 /// use mcpid::audit::note::{Kind, NoteKey};

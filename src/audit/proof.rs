@@ -40,7 +40,7 @@ use crate::verify::rejection::chain;
 /// The format version of an evidence file.
 pub(super) const VERSION: &str = "evidence/2";
 
-/// Bytes of an evidence file at most: an entry of the largest size, in base64.
+/// Maximum size of an evidence file, in bytes: an entry of the largest size, in base64.
 pub const MAX_BYTES: u64 = 128 * 1024 * 1024;
 
 /// The reason why there is no proof.

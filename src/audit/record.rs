@@ -219,7 +219,7 @@ pub struct Dropped {
     pub dropped: u64,
     /// Seen, by the code with which each was refused.
     pub codes: std::collections::BTreeMap<String, u64>,
-    /// Requests that were handed on without an entry, under `best-effort`.
+    /// Requests that were forwarded without an entry, under `best-effort`.
     pub gaps: u64,
 }
 

@@ -29,7 +29,7 @@ pub enum Policy {
     /// A request without an entry is not forwarded.
     #[default]
     Required,
-    /// The request is handed on, and counted as a gap.
+    /// The request is forwarded, and counted as a gap.
     BestEffort,
 }
 
@@ -107,8 +107,9 @@ impl Recorder {
         self.policy
     }
 
-    /// Records a request that is verified. Under [`Policy::Required`] it is on the disk when this
-    /// is done, and must not be handed on if it is an error. Under the other it never is one.
+    /// Records a verified request. Under [`Policy::Required`] the entry is on the disk when this
+    /// function returns, and the request must not be forwarded after an error. Under the other
+    /// policy there is never an error.
     ///
     /// # Errors
     /// [`LogError`].
@@ -120,12 +121,12 @@ impl Recorder {
         self.entry(request, evidence, Verdict::Verified, None).await
     }
 
-    /// Records a request that is refused, or would be. `evidence` is there if its signature held.
-    /// One that is handed on all the same is treated like a verified one, unless there are so many
-    /// that they could fill the disk.
+    /// Records a request that is refused, or would be in strict mode. `evidence` is present if its
+    /// signature is valid. A request that is forwarded anyway is recorded like a verified one,
+    /// unless there are so many that they could fill the disk.
     ///
     /// # Errors
-    /// [`LogError`], only for a request that is handed on.
+    /// [`LogError`], only for a request that is forwarded.
     pub async fn rejected(
         &self,
         request: &Judged<'_, '_>,

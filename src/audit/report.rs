@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 pub struct Report {
     /// Entries of the log, with those that were not seen.
     pub entries: u64,
-    /// Bytes of them.
+    /// Size of these entries, in bytes.
     pub bytes: u64,
     /// Signatures that hold.
     pub signatures: u64,

@@ -37,7 +37,7 @@ pub(super) struct Lines {
     packed: bool,
     n: u64,
     offset: u64,
-    /// Bytes of the last line: the next one is hardly shorter.
+    /// Length of the last line in bytes: the next line is rarely shorter.
     length: usize,
     /// A line was longer than any entry is: what follows in this file is not read.
     over: bool,
@@ -216,7 +216,7 @@ impl Nodes for TreeFile {
 pub(super) struct Notes {
     reader: Option<BufReader<File>>,
     path: PathBuf,
-    /// Bytes of the notes so far.
+    /// Length of the notes so far, in bytes.
     pub(super) length: u64,
     /// Bytes after the last complete note: an interrupted write.
     pub(super) rest: Vec<u8>,

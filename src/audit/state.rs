@@ -31,7 +31,7 @@ pub(super) struct Hashes {
     pub(super) waiting: Vec<u8>,
 }
 
-/// Bytes of hashes that wait.
+/// Maximum size of the hashes that wait to be written, in bytes.
 pub(super) const WAITING_HASHES: usize = 256 * 1024;
 
 /// The rules that a log says are in force.

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 /// A SHA-256 hash.
 pub type Hash = [u8; 32];
 
-/// Bytes of a hash.
+/// Size of a hash, in bytes.
 pub(super) const HASH: u64 = 32;
 
 /// Returns the hash of a leaf (RFC 9162 section 2.1.1).

@@ -9,14 +9,13 @@ use std::io::{self, BufRead as _, BufReader, Read};
 
 use flate2::bufread::GzDecoder;
 
-/// Bytes that a file of entries may have when it is unpacked: 1 GiB. A writer begins the next file
-/// at 64 MiB.
+/// Maximum size of an unpacked file of entries: 1 GiB. A writer begins the next file at 64 MiB.
 pub(super) const MAX_UNPACKED: u64 = 1024 * 1024 * 1024;
 
 /// The content of one packed file.
 pub(super) struct Unpacker {
     decoder: GzDecoder<BufReader<File>>,
-    /// Bytes that may still come.
+    /// Number of bytes that may still be unpacked.
     left: u64,
 }
 

@@ -38,7 +38,7 @@ pub enum Sync {
 pub struct Settings {
     /// The durability that an entry needs before it counts as written.
     pub sync: Sync,
-    /// Bytes after which a file of entries is followed by the next; 64 MiB by default. Each day
+    /// Size in bytes after which the next file of entries is begun; 64 MiB by default. Each day
     /// (UTC) begins a file too.
     pub file_size: u64,
     /// Entries after which a checkpoint is due; 1,000 by default.
@@ -181,8 +181,7 @@ impl LogWriter {
         self.state.as_ref().map_or(Ok(()), |state| state.hold(&self.folder))
     }
 
-    /// Ends the log: its last entry names the log that follows, under a last checkpoint, which is
-    /// given back.
+    /// Ends the log: its last entry names the log that follows. Returns the last checkpoint.
     pub(super) fn end(&mut self, successor: &NoteKey) -> Result<Vec<u8>, LogError> {
         let successor = successor.to_string();
         self.append(std::iter::once(&Record::event("closed", &Closed { successor })))?;

@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::error::BridgeError;
 use super::timing::within;
 
-/// Bytes of each answer that need no reservation.
+/// Size of an answer that needs no reservation, in bytes.
 pub(super) const FREE: usize = 64 * 1024;
 
 /// The bytes that all answers together may take.
@@ -29,7 +29,7 @@ pub(super) struct AnswerBudget {
     total: usize,
 }
 
-/// A part of an [`AnswerBudget`]. It is given back when this is dropped.
+/// A part of an [`AnswerBudget`]. Dropping this value releases it.
 #[derive(Debug)]
 pub(super) struct Reservation(OwnedSemaphorePermit);
 
@@ -58,7 +58,7 @@ impl AnswerBudget {
 }
 
 impl Reservation {
-    /// Keeps `bytes`, and gives back the rest.
+    /// Keeps `bytes`, and releases the rest.
     fn keep(&mut self, bytes: usize) {
         let surplus = self.0.num_permits().saturating_sub(bytes);
         drop(self.0.split(surplus));

@@ -28,7 +28,7 @@ use super::send::{EndpointUrl, OutboundRequest, RedirectPolicy, SigningSender, U
 
 /// Longest answer, or event of a stream, in bytes.
 pub const DEFAULT_MAX_ANSWER: usize = 64 << 20;
-/// Bytes of all answers together that are held until the client reads them.
+/// Default limit of all answers together that are held until the client reads them, in bytes.
 pub const DEFAULT_MAX_HELD: usize = 128 << 20;
 /// Default time without data from the server after which a request is given up. The time is long
 /// because tools may be slow and clients have a time limit of their own.

@@ -23,7 +23,7 @@ pub(super) struct EventStream {
     flow: Arc<StreamProgress>,
     limit: usize,
     silence: Option<Duration>,
-    /// Bytes of the budget for all answers.
+    /// The budget for all answers, in bytes.
     budget: usize,
     /// The id of the last event that had an id.
     pub(super) last_id: Option<String>,
@@ -114,7 +114,7 @@ struct BoundedBody {
 /// Counts the bytes that have arrived.
 #[derive(Default)]
 struct StreamProgress {
-    /// Bytes since the end of the last event.
+    /// Number of bytes since the end of the last event.
     since: AtomicUsize,
     /// Frames of the body, empty ones too.
     frames: AtomicUsize,

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! The bridge speaks both kinds of MCP revisions, and the client decides which one is used:
-//! 2026-07-28, in which each request stands for itself, and the revisions up to 2025-11-25, with
-//! sessions, a stream for messages that the server sends on its own, and resumption.
+//! 2026-07-28, in which requests are independent of each other, and the revisions up to 2025-11-25,
+//! with sessions, a stream for messages that the server sends on its own, and resumption.
 //!
 //! - Every attempt is signed anew, with a time and a nonce of its own. A request that the server
 //!   may have processed is never sent again.

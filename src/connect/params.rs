@@ -45,7 +45,7 @@ pub(super) struct ParamMirror {
 #[derive(Debug, Default)]
 struct KnownParams {
     by_name: HashMap<String, Arc<[MirroredParam]>>,
-    /// Bytes that they take; see [`MOST`].
+    /// Size of the parameters in bytes; see [`MOST`].
     size: usize,
 }
 

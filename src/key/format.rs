@@ -140,9 +140,9 @@ pub fn read_private(bytes: &[u8]) -> Result<SecretKey, FormatError> {
 /// in padded base64, or the public part of a keyfile.
 ///
 /// # Errors
-/// [`FormatError`]. A private key is refused even though its public half could be told: it has
-/// been where it should not be. So are 32 bytes that are no key, and 43 characters of base64url,
-/// which is how a key id is written.
+/// [`FormatError`]. A private key is refused although its public half is known: the key may have
+/// leaked. 32 bytes that are no key are refused too, and 43 characters of base64url, which is the
+/// form of a key id.
 pub fn read_public(bytes: &[u8]) -> Result<Import, FormatError> {
     let one = |key, name| {
         Ok(Import { keys: vec![Imported { name, ..Imported::new(key) }], skipped: Vec::new() })

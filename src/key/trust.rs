@@ -210,10 +210,10 @@ impl Registry {
         load::registry(paths)
     }
 
-    /// Combines files. Entries of one key become one, the strictest: `kid`s and client ids
+    /// Combines files. All entries of one key become one, the strictest: `kid`s and client ids
     /// united, latest start, earliest end, earliest revocation, every `allow` must pass. The name
-    /// is that of the first file that has one. An entry that is passed over grants nothing, and
-    /// still restricts the key that it names.
+    /// is that of the first file that has one. A skipped entry grants no rights, but still
+    /// restricts the key that it names.
     pub fn merge(files: impl IntoIterator<Item = TrustFile>) -> Self {
         let mut registry = Registry::default();
         let mut restrictions = Vec::new();

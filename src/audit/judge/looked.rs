@@ -30,7 +30,7 @@ pub struct Looked {
     pub judged: Judged,
     /// Nonces that it uses up.
     pub(in crate::audit) nonces: Vec<NonceUse>,
-    /// Bytes of its line.
+    /// The length of the entry's line, in bytes.
     pub bytes: u64,
 }
 

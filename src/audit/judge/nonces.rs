@@ -17,7 +17,7 @@ pub(in crate::audit) type NonceId = [u8; 24];
 #[derive(Clone, Copy, Debug)]
 pub(in crate::audit) struct NonceUse {
     pub(in crate::audit) id: NonceId,
-    /// Until when a second use is a replay.
+    /// The time until which a second use is a replay.
     pub(in crate::audit) until: i64,
     /// The time of the request that used the nonce, not that of the entry.
     pub(in crate::audit) at: i64,

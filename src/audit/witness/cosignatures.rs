@@ -1,4 +1,4 @@
-//! The cosignatures of a checkpoint, held against a policy.
+//! Checks the cosignatures of a checkpoint against a policy.
 
 use super::super::note::Note;
 use super::policy::WitnessPolicy;

@@ -17,7 +17,7 @@ use crate::verify::rejection::chain;
 const CONNECT: Duration = Duration::from_secs(3);
 const ANSWER: Duration = Duration::from_secs(4);
 
-/// Bytes of an answer at most.
+/// Maximum size of an answer, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 
 /// The target of `add-checkpoint` requests (C2SP `tlog-witness`).
@@ -31,7 +31,7 @@ impl SubmissionUrl {
     /// Parses a submission prefix: `https://HOST[:PORT][/PATH]`, or `http://` to this machine.
     ///
     /// # Errors
-    /// In words, without the URL: it may hold a password.
+    /// The fault as text, without the URL: it may hold a password.
     pub(super) fn parse(prefix: &str) -> Result<Self, String> {
         let failed = |e: &dyn std::error::Error| format!("the URL of the witness: {}", chain(e));
         RequestTarget::from_url(prefix.to_owned()).map_err(|e| failed(&e))?;
@@ -84,7 +84,7 @@ impl WitnessHttp {
     /// Sends a request. Redirects are not followed: they are answers like others.
     ///
     /// # Errors
-    /// In words: no connection, no answer in time, or one that is too long.
+    /// A text: no connection, no answer in time, or an answer that is too long.
     pub(super) async fn post(&self, body: String) -> Result<WitnessAnswer, String> {
         match tokio::time::timeout(ANSWER, self.exchange(body)).await {
             Ok(answer) => answer,

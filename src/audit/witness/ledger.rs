@@ -25,7 +25,7 @@ use crate::key::store::{self, FileError};
 
 const VERSION: &str = "witnesses/1";
 
-/// Bytes of the file at most.
+/// Maximum size of the file, in bytes.
 const MAX_LEDGER: usize = 1024 * 1024;
 
 /// The last checkpoint that a witness has signed.

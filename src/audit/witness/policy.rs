@@ -24,7 +24,7 @@ use super::super::note::{self, Kind, NoteKey};
 use super::quorum::Quorum;
 use crate::secret::quoted;
 
-/// Bytes of a policy file at most.
+/// Maximum size of a policy file, in bytes.
 pub const MAX_POLICY: usize = 256 * 1024;
 
 /// Logs, witnesses and groups at most, each.

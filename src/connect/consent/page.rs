@@ -60,7 +60,7 @@ impl PageLimits {
 pub struct ShownPage {
     /// The lines, each ending in a line feed.
     pub text: String,
-    /// Bytes of the request that the limits hide.
+    /// Number of bytes of the request that the limits hide.
     pub hidden: usize,
 }
 

@@ -13,8 +13,8 @@ use super::AgentError;
 /// The longest message in either direction, its length not counted: what OpenSSH's agent takes.
 const LONGEST: usize = 256 * 1024;
 
-/// Sends `message` of the type `act` to the agent at `socket`, and gives back the answer without
-/// its length: the type, then the rest. All of it takes no longer than `within`.
+/// Sends `message` of the type `act` to the agent at `socket`. Returns the answer without its
+/// length: the type, then the rest. The whole exchange takes at most `within`.
 pub(super) fn exchange(
     socket: &Path,
     act: u8,

@@ -178,7 +178,7 @@ impl Document {
         out
     }
 
-    /// Adds a key and gives back its entry.
+    /// Adds a key. Returns its entry.
     ///
     /// # Errors
     /// [`EditError`]: a key that is there already, weak or published; a name, client id or validity

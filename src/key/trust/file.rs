@@ -85,11 +85,11 @@ impl From<JsonError> for TrustError {
 impl TrustFile {
     /// Reads a JWK set or a single JWK.
     ///
-    /// Keys that are not for us (other types, `use` other than `sig`, `key_ops` without `verify`,
-    /// an `alg` that is not Ed25519's) are passed over with a note, and so is a member of a set
-    /// that is no usable key (RFC 7517 section 5). What such an entry restricts holds all the
-    /// same. Weak and published keys are kept with a note, so that a verifier can name them.
-    /// `exp`, `nbf` and `revoked` beside the members of the key restrict it too.
+    /// Keys for another use (other types, `use` other than `sig`, `key_ops` without `verify`, an
+    /// `alg` that is not Ed25519's) are skipped with a note, and so is a member of a set that is no
+    /// usable key (RFC 7517 section 5). The restrictions in a skipped entry still apply. Weak and
+    /// published keys are kept with a note, so that a verifier can name them. `exp`, `nbf` and
+    /// `revoked` beside the members of the key restrict it too.
     ///
     /// # Errors
     /// [`TrustError`]: a private key of any type; one key twice; a `kid` that is the thumbprint of
@@ -141,7 +141,7 @@ impl TrustFile {
         Ok(())
     }
 
-    /// Reads one key, and gives back its id if it is an Ed25519 key, usable or not.
+    /// Reads one key. Returns its id if it is an Ed25519 key, usable or not.
     fn key(
         &mut self,
         index: usize,
@@ -236,7 +236,7 @@ impl TrustFile {
         self.path.as_deref()
     }
 
-    /// Says where it was read from, for its notes too.
+    /// Sets the path that the file was read from, also for its notes.
     pub(super) fn at(mut self, path: &Path, more: Option<String>) -> Self {
         self.notes.extend(more.map(|text| TrustNote { path: None, text }));
         for note in &mut self.notes {

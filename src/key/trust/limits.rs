@@ -11,7 +11,7 @@ pub(super) struct TrustLimits {
     pub(super) not_before: Option<Timestamp>,
     /// The first moment at which the key is no longer valid.
     pub(super) not_after: Option<Timestamp>,
-    /// Since when the key is revoked.
+    /// The time from which the key is revoked.
     pub(super) revoked_at: Option<Timestamp>,
     /// One list for each entry that has one; an operation must match every list.
     pub(super) allow: Vec<Vec<Pattern>>,

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Registry, TrustError, TrustFile};
 use crate::key::store::{self, FileError};
 
-/// Bytes that one trust file may have at most; room for some 300,000 keys.
+/// Maximum size of one trust file, in bytes; room for some 300,000 keys.
 pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A trust file or folder that cannot be used.

@@ -22,7 +22,7 @@ impl TrustSettings {
     const NAMES: [&'static str; 6] =
         ["name", "client_ids", "not_before", "not_after", "revoked_at", "allow"];
 
-    /// Reads the member `mcpid` of a JWK; no settings where it is absent.
+    /// Reads the member `mcpid` of a JWK. Returns empty settings if it is absent.
     ///
     /// # Errors
     /// An unknown member (a typo in `revoked_at` must not leave a key trusted), a wrong type, a

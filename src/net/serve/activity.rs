@@ -34,7 +34,7 @@ struct ActivityState {
     in_flight: Vec<OpenRequest>,
     /// The number of requests so far.
     asked: u64,
-    /// Since when no request is in flight.
+    /// The time since which no request is in flight.
     quiet: Instant,
     /// The time at which the first byte after that arrived.
     begun: Option<Instant>,
@@ -50,8 +50,8 @@ struct ActivityState {
 #[derive(Debug)]
 struct OpenRequest {
     number: u64,
-    /// Since when the request waits for its client to read the response; `None` if it waits for
-    /// something else.
+    /// The time since which the request waits for its client to read the response; `None` if it
+    /// waits for another event.
     since: Option<Instant>,
     /// True if the end of the connection marks the end of the response.
     ends_by_closing: bool,

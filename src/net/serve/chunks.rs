@@ -34,7 +34,7 @@ pub(super) struct Chunks {
     state: ChunkState,
     /// The size that is being read, then the number of bytes left in this chunk.
     left: u64,
-    /// Bytes of extensions and trailers so far.
+    /// Number of bytes in extensions and trailers so far.
     besides: usize,
 }
 

@@ -34,7 +34,7 @@ pub(super) type RefusedHeadCell = Arc<OnceLock<(u64, RefusedHead)>>;
 #[derive(Debug)]
 enum FilterState {
     Head(HeadEnd),
-    /// Bytes that are left.
+    /// The filter is in a body, with this number of bytes left.
     Body(u64),
     Chunked(Chunks),
     /// HTTP/2, which is not checked here.
@@ -49,7 +49,7 @@ enum FilterState {
 pub(super) struct HeadFilter<I> {
     io: I,
     state: FilterState,
-    /// Bytes that were read and not passed on yet; the first `checked` of them are valid.
+    /// Bytes that were read and not forwarded yet; the first `checked` of them are valid.
     held: Vec<u8>,
     checked: usize,
     /// Heads so far.

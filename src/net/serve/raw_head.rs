@@ -148,7 +148,7 @@ impl RefusedHead {
 /// The framing of the body after a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyFraming {
-    /// Bytes; 0 for none.
+    /// The body has this length in bytes; 0 for none.
     Length(u64),
     Chunked,
     /// The connection preface of HTTP/2, after which there are no HTTP/1 heads.

@@ -16,7 +16,7 @@ use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
 use crate::prompt::passphrase;
 
-/// Bytes of an imported file. No private key file of one Ed25519 key is larger.
+/// Maximum size of an imported file, in bytes. No private key file of one Ed25519 key is larger.
 const MAX_IMPORT_BYTES: u32 = 64 * 1024;
 
 /// Makes the keyfile and prints the key's id.

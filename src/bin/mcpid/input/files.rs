@@ -49,7 +49,7 @@ impl NamedPath {
     /// Makes the default folder, with access for this user only, if the caller named no other path.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// The folder cannot be made.
     pub(crate) fn make_default_folder(&self) -> Result<(), Failure> {
         let (NamedBy::Default, Some(folder)) = (self.named, self.path.parent()) else {
             return Ok(());
@@ -301,7 +301,7 @@ pub(crate) fn check_free(path: &Path) -> Result<(), Failure> {
 /// Checks that the folder of `path` exists and can be written.
 ///
 /// # Errors
-/// It does not, or cannot.
+/// The folder does not exist, or cannot be written.
 pub(crate) fn check_folder(path: &Path) -> Result<(), Failure> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

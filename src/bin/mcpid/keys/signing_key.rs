@@ -116,10 +116,10 @@ impl SigningKey {
     }
 }
 
-/// Reads what names a signing key.
+/// Reads a reference to a signing key.
 ///
 /// # Errors
-/// It begins with a scheme that names no source of keys.
+/// The reference begins with an unknown scheme.
 fn key_ref(path: &Path) -> Result<KeyRef, Failure> {
     KeyRef::parse(path).map_err(|error| {
         let file = path_word(&Path::new(".").join(path));

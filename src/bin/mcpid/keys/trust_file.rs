@@ -18,7 +18,7 @@ use crate::output::ui::{Ui, path_word};
 /// library's remarks on them.
 ///
 /// # Errors
-/// One of them cannot be used. The file may hold a revocation, so the others are not used either.
+/// A file cannot be used. It may hold a revocation, so the others are not used either.
 pub(crate) fn registry(flags: &[PathBuf], ui: &mut Ui) -> Result<Registry, Failure> {
     let places = files::trusts(flags)?;
     let paths: Vec<&Path> = places.iter().map(|place| place.path.as_path()).collect();
@@ -34,7 +34,7 @@ pub(crate) fn registry(flags: &[PathBuf], ui: &mut Ui) -> Result<Registry, Failu
 /// Reads the trust file at `place`.
 ///
 /// # Errors
-/// It is missing, a folder or damaged, or others can write it.
+/// The file is missing, a folder or damaged, or others can write it.
 pub(crate) fn load(place: &NamedPath, ui: &mut Ui) -> Result<TrustFile, Failure> {
     let file = TrustFile::load(&place.path).map_err(|e| load_failure(e, &place.as_flag("-r")))?;
     notes(file.notes(), ui);

@@ -68,7 +68,7 @@ impl<'a> PageOutput<'a> {
     /// Writes the page to the place that was asked for.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The page cannot be written.
     pub(crate) fn write(&self, page: &str, kind: &PageKind, ui: &mut Ui) -> Result<(), Failure> {
         match self.file() {
             Some(file) => write_file(file, page, kind.mode),

@@ -21,7 +21,7 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
 use crate::prompt::terminal;
 
-/// Bytes of an answer that are read. A longer answer is not yes.
+/// Maximum length of an answer, in bytes. A longer answer is not yes.
 const MAX_ANSWER_BYTES: usize = 64;
 /// Maximum time to wait for a passphrase. A client that started us gives up sooner.
 const PASSPHRASE_TIMEOUT: Duration = Duration::from_secs(300);

@@ -18,7 +18,7 @@ use crate::output::ui::{Ui, visible};
 use crate::prompt::askpass;
 use crate::prompt::terminal::Terminal;
 
-/// Bytes of a passphrase. No person types more, and a wrong file is noticed.
+/// Maximum length of a passphrase, in bytes. No person types more, and a wrong file is noticed.
 const MAX_BYTES: u32 = 4096;
 /// Words of a generated passphrase: 11 bits each, 77 bits in all.
 const GENERATED_WORDS: usize = 7;
@@ -125,7 +125,7 @@ impl PassphraseSource {
     /// Refuses a given passphrase that is too short, before any question.
     ///
     /// # Errors
-    /// It has under 8 characters, and `weak` is false.
+    /// The passphrase has under 8 characters, and `weak` is false.
     pub(crate) fn strong_unless(self, weak: bool) -> Result<Self, Failure> {
         if let PassphraseSource::Given(given) = &self {
             check_strength(given, weak)?;

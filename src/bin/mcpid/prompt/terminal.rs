@@ -225,7 +225,7 @@ static IS_HUNG_UP: AtomicBool = AtomicBool::new(false);
 /// The way to wait for a key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum KeyWait {
-    /// Until there is a key.
+    /// The wait lasts until there is a key.
     Waiting,
     /// The wait lasts a tenth of a second.
     Polling,

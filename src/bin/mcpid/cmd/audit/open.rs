@@ -68,7 +68,7 @@ pub(crate) struct ExistingLog {
 /// Checks that the log that the flags name could be opened for writing, and changes nothing.
 ///
 /// # Errors
-/// It could not be opened.
+/// The log could not be opened.
 pub(crate) fn check_writable(args: &AuditArgs) -> Result<Option<ExistingLog>, Failure> {
     let Some(path) = &args.audit else { return Ok(None) };
     let place = files::audit(Some(path))?;
@@ -150,7 +150,7 @@ pub(crate) fn trust(args: &AuditPins, ui: &mut Ui) -> Result<Trust, Failure> {
 /// Reads a public key of a log or a witness: the key itself, or a file that holds it.
 ///
 /// # Errors
-/// It is no key, or one of the other kind.
+/// The text is no key, or a key of the other kind.
 pub(crate) fn note_key(flag: &str, text: &str, kind: Kind) -> Result<NoteKey, Failure> {
     let written = text.parse::<NoteKey>();
     let key = match written {
@@ -200,7 +200,7 @@ pub(crate) fn checkpoint(path: &Path) -> Result<Vec<u8>, Failure> {
 /// Checks that `bytes`, read from the file at `path` or from stdin, are an unchanged checkpoint.
 ///
 /// # Errors
-/// They were changed.
+/// The bytes were changed.
 pub(crate) fn check_copy(bytes: &[u8], path: Option<&Path>) -> Result<(), Failure> {
     let name = path.map_or_else(|| "stdin".to_owned(), |path| path.display().to_string());
     let damaged = |why: &str| {

@@ -24,7 +24,7 @@ use crate::output::ui::Ui;
 
 /// Lines that a worker takes at a time; fewer if they are long.
 const BATCH_LINES: usize = 32;
-/// Bytes of lines that a worker takes at a time.
+/// Size of the lines that a worker takes at a time, in bytes.
 const BATCH_BYTES: usize = 1024 * 1024;
 
 thread_local! {

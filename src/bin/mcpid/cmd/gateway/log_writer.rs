@@ -21,7 +21,7 @@ const MAX_WAITING_LINES: usize = 16 * 1024;
 /// Time to gather lines before a write. Waking the writer for each request would cost more than the
 /// write itself.
 const GATHER_TIME: Duration = Duration::from_millis(20);
-/// After so many empty gathers, the writer waits for a line instead.
+/// Number of empty gathers after which the writer waits for a line instead.
 const MAX_EMPTY_GATHERS: u32 = 50;
 /// The longest single wait for a line.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);

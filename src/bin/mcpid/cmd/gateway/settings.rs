@@ -235,7 +235,7 @@ fn modes(args: &GatewayFlags, ui: &mut Ui) -> Result<LearningModes, Failure> {
 /// Reads certificates and their private key.
 ///
 /// # Errors
-/// They cannot be read, or do not belong together.
+/// The files cannot be read, or do not belong together.
 pub(crate) fn certificates(chain_file: &Path, key: &Path) -> Result<Arc<ServerConfig>, Failure> {
     let (certificates, secret) = (pem(chain_file)?, pem(key)?);
     tls::server(&certificates, &secret).map_err(|error| {

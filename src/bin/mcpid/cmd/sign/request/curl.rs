@@ -9,7 +9,8 @@ use mcpid::message::shown::is_unsafe;
 use super::bodiless;
 use crate::output::ui::shell_word;
 
-/// Bytes of a body that is written into the command itself. Linux limits an argument to 128 KiB.
+/// Maximum size of a body that is written into the command itself, in bytes. Linux limits an
+/// argument to 128 KiB.
 const MAX_INLINE_BYTES: usize = 16 * 1024;
 
 /// The source of the body for curl.
