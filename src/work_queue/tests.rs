@@ -279,13 +279,20 @@ fn two_producers_lose_and_double_nothing() {
                 for n in 0..EACH {
                     let number = producer * EACH + n;
                     // Some answers are awaited, so that the worker sleeps now and then.
-                    if n % 7 == 0 {
-                        assert_eq!(block_on(queue.put((number, 0)).unwrap()), Ok(number * 2));
-                        continue;
-                    }
-                    while queue.post((number, 0)).is_err() {
-                        full.fetch_add(1, Ordering::SeqCst);
+                    let asks = n % 7 == 0;
+                    let put = || match asks {
+                        true => queue.put((number, 0)).map(Some),
+                        false => queue.post((number, 0)).map(|()| None),
+                    };
+                    let answer = loop {
+                        match put() {
+                            Ok(answer) => break answer,
+                            Err(_) => full.fetch_add(1, Ordering::SeqCst),
+                        };
                         thread::yield_now();
+                    };
+                    if let Some(answer) = answer {
+                        assert_eq!(block_on(answer), Ok(number * 2));
                     }
                 }
             });
