@@ -95,7 +95,7 @@ impl EntryWork {
     }
 }
 
-/// Puts an entry into the queue; the answer is its number, once it counts as written.
+/// Puts an entry into the queue. The answer is the entry's number, after it was written.
 pub(super) fn put(queue: &EntryQueue, record: Record) -> Result<Waiting<'_, EntryWork>, LogError> {
     checked(queue, &record)?;
     accepted(queue, queue.put(EntryTask { record, gaps: None }))

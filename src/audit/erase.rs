@@ -26,7 +26,7 @@ use crate::clock::Clock;
 pub struct ErasedEntry {
     /// The number of the erased entry.
     pub n: u64,
-    /// The entry that tells of it.
+    /// The number of the entry that records the erasure.
     pub by: u64,
     /// The number of files in which a tombstone replaced the entry.
     pub files: u64,
@@ -59,7 +59,7 @@ pub enum EraseError {
     Already {
         /// The number of the entry.
         n: u64,
-        /// The entry that tells of it.
+        /// The number of the entry that records the erasure.
         by: u64,
     },
 }

@@ -33,7 +33,7 @@ pub(super) struct Checkpoints {
     next: Option<Held>,
     /// The number of checkpoints that were read.
     count: u64,
-    /// The file of the latest one, until it was met among all of them.
+    /// The file of the latest checkpoint, until that checkpoint is found in the file of all.
     latest: Option<Vec<u8>>,
     latest_size: u64,
     /// Kept checkpoints by size; several can have the same size.
@@ -189,7 +189,7 @@ impl Held {
     }
 }
 
-/// Reads a checkpoint, as one of the log's own.
+/// Reads a checkpoint from the log's own files.
 fn read(anchor: &Anchor, bytes: &[u8]) -> Result<Held, String> {
     let read = match &anchor.log_key {
         Some(key) => Checkpoint::signed(bytes, key),

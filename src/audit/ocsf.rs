@@ -42,7 +42,7 @@ struct NameInLog {
     name: Option<String>,
 }
 
-/// The request line of an entry, as far as it is shown.
+/// The shown members of an entry's request line.
 #[derive(Default, Deserialize)]
 struct Sent {
     #[serde(default)]

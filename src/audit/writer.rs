@@ -69,7 +69,7 @@ impl Default for Settings {
 /// judged, before the log records a clock step. An auditor allows a minute more.
 const CLOCK_LEEWAY: i64 = 240;
 
-/// The only writer of one log, as long as it lives.
+/// The only writer of one log during its lifetime.
 pub(super) struct LogWriter {
     folder: Folder,
     key: LogKey,
@@ -114,8 +114,8 @@ impl LogWriter {
             self.checkpoint()?;
         }
         self.try_append(records).inspect_err(|error| {
-            // Cut off what may have been written of it, unless it is another process that writes.
-            // If not even that works, the files are read again before the next try.
+            // The bytes of the failed write are cut off, unless another process writes the log. If
+            // that fails too, the files are read again before the next try.
             if let Some(state) = self.state.take()
                 && !matches!(error, LogError::Changed { .. })
                 && state.undo().is_some()

@@ -110,7 +110,7 @@ pub(super) fn check_verdict(request: &Request<'_>) -> Result<(), String> {
         (_, None, _) => Err(format!("it says {said}, and no code")),
         (_, Some(code), step) => {
             let steps = steps_of(code).ok_or(format!("there is no code {code:?}"))?;
-            // A body that is too long may be refused before anything of it is judged.
+            // A body that is too long may be refused before it is judged.
             let stepless = steps.is_empty() || code == "too_large";
             let fits = step.map_or(stepless, |step| steps.contains(&step));
             let step = step.map_or("no step".to_owned(), |step| format!("step {step}"));

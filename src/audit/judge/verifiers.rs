@@ -31,7 +31,7 @@ pub(super) struct EntryVerifier {
 /// The keys of an entry as JSON, its rules, its version, and if it is a signer's own copy.
 type VerifierKey = (Vec<Box<str>>, Option<Rules>, (Version, bool));
 
-/// Verifiers that are kept; with more, all are made anew.
+/// Maximum number of kept verifiers; above it, all are created again.
 const VERIFIERS: usize = 256;
 
 /// Verifiers by the keys and rules that entries name: few in any log.

@@ -283,7 +283,7 @@ impl PolicyReader {
         Ok(())
     }
 
-    /// Reads a vkey; `None` for one of ML-DSA-44. A key counts as used twice under two names too.
+    /// Reads a vkey; `None` for an ML-DSA-44 key. A key under two names also counts as used twice.
     fn key(&mut self, at: usize, text: &[u8], kind: Kind) -> Result<Option<NoteKey>, String> {
         let text = std::str::from_utf8(text).map_err(|_| "the vkey is not UTF-8".to_owned())?;
         let (key, public) = match ml_dsa(text)? {

@@ -47,7 +47,7 @@ pub enum TrustError {
     /// The file is JSON, but not a JWK set or a JWK; the text names its kind.
     #[error("{0}, not a JWK set or a JWK")]
     NotKeys(&'static str),
-    /// There is a private key in it, which is now known to everyone who can read the registry.
+    /// The file contains a private key, which is now known to all readers of the registry.
     #[error("key {position} is a private key; only public keys belong here")]
     PrivateKey {
         /// The position of the key in the file, from 1.
