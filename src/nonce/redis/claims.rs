@@ -207,7 +207,7 @@ async fn attempt(
 }
 
 /// Sends one pipeline: the claims, then the epochs under which they are made, then `TIME` and the
-/// counters. So the answer shows whatever the server forgot before a claim. Once a second the
+/// counters. So the answer shows all keys that the server lost before a claim. Once a second the
 /// epochs of all tags of the server are read: a clock that ran ahead and has stepped back since may
 /// have ended only some of the nonces early.
 async fn try_once(
