@@ -26,7 +26,7 @@ use mcpid::message::target::{Origin, Origins};
 use mcpid::message::{Head, RequestTarget};
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signed, Signer};
-use mcpid::verify::{Replay, Verifier};
+use mcpid::verify::{ReplayCheck, Verifier};
 use rand::rngs::SysRng;
 
 /// As the program allocates.
@@ -66,8 +66,13 @@ impl World {
         let now = SystemClock.now();
         let clock = Arc::new(FixedClock(now));
         let profile = Profile::mcp();
-        let verifier =
-            Verifier::new(profile.clone(), registry, origins.clone(), clock, Replay::Unchecked);
+        let verifier = Verifier::new(
+            profile.clone(),
+            registry,
+            origins.clone(),
+            clock,
+            ReplayCheck::Unchecked,
+        );
         let signer = Signer::new(key.clone(), &profile).unwrap();
         World { key, verifier, signer, origins, now }
     }

@@ -27,7 +27,7 @@ use mcpid::nonce::memory::Memory;
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signer};
 use mcpid::tower::{Modes, VerifyLayer};
-use mcpid::verify::{Replay, Verifier};
+use mcpid::verify::{ReplayCheck, Verifier};
 use rand::rngs::SysRng;
 use tower::{Layer as _, Service};
 
@@ -146,7 +146,7 @@ impl World {
             Arc::new(Registry::merge([trust])),
             self.origins.clone(),
             Arc::new(SystemClock),
-            Replay::Claim(Arc::new(store.without_floor())),
+            ReplayCheck::Claim(Arc::new(store.without_floor())),
         );
         VerifyLayer::new(verifier).unwrap()
     }

@@ -26,7 +26,7 @@ use mcpid::nonce::{NonceStore as _, Retention};
 use mcpid::profile::Profile;
 use mcpid::sign::Signer;
 use mcpid::tower::{BoxError, Counters, SignLayer, Status, VerifyLayer};
-use mcpid::verify::{Replay, Verifier};
+use mcpid::verify::{ReplayCheck, Verifier};
 use rand::rngs::SysRng;
 use tokio::net::{TcpListener, TcpStream};
 use tower::{Layer as _, ServiceExt as _};
@@ -86,7 +86,7 @@ async fn layer(key: &PublicKey, origin: &Origin) -> Result<VerifyLayer, BoxError
         registry,
         Origins::new([origin.clone()]),
         Arc::new(SystemClock),
-        Replay::Claim(store.clone()),
+        ReplayCheck::Claim(store.clone()),
     );
     store.register(now, verifier.retention()).await?;
     Ok(VerifyLayer::new(verifier)?)

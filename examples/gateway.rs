@@ -21,7 +21,7 @@ use mcpid::nonce::memory::Memory;
 use mcpid::nonce::{NonceStore as _, Retention};
 use mcpid::profile::Profile;
 use mcpid::tower::BoxError;
-use mcpid::verify::{Replay, Verifier};
+use mcpid::verify::{ReplayCheck, Verifier};
 use rand::rngs::SysRng;
 
 #[tokio::main]
@@ -51,7 +51,7 @@ pub async fn run(
         registry,
         Origins::new([origin]),
         clock.clone(),
-        Replay::Claim(store.clone()),
+        ReplayCheck::Claim(store.clone()),
     );
     store.register(clock.now(), verifier.retention()).await?;
     let log = Arc::new(|line: &LogLine| println!("{}", line.to_line()));

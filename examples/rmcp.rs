@@ -25,7 +25,7 @@ use mcpid::nonce::{NonceStore as _, Retention};
 use mcpid::profile::Profile;
 use mcpid::sign::Signer;
 use mcpid::tower::{BoxError, SignLayer, Status, VerifyLayer};
-use mcpid::verify::{Replay, Verifier};
+use mcpid::verify::{ReplayCheck, Verifier};
 use rand::rngs::SysRng;
 use rmcp::handler::server::tool::Extension;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
@@ -140,7 +140,7 @@ async fn layer(key: &PublicKey, origin: &Origin) -> Result<VerifyLayer, BoxError
         registry,
         Origins::new([origin.clone()]),
         Arc::new(SystemClock),
-        Replay::Claim(store.clone()),
+        ReplayCheck::Claim(store.clone()),
     );
     store.register(now, verifier.retention()).await?;
     Ok(VerifyLayer::new(verifier)?)

@@ -48,8 +48,8 @@
 //! ```
 //! use std::sync::Arc;
 //!
-//! use mcpid::{FixedClock, Head, Nonce, Origin, Origins, Profile, Registry, Replay, RequestTarget};
-//! use mcpid::{SecretKey, Sign, Signer, Timestamp, TrustFile, Verifier, key::format};
+//! use mcpid::{FixedClock, Head, Nonce, Origin, Origins, Profile, Registry, ReplayCheck};
+//! use mcpid::{RequestTarget, SecretKey, Sign, Signer, Timestamp, TrustFile, Verifier, key::format};
 //! use rand::rngs::SysRng;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -66,12 +66,12 @@
 //!     head.push(name, value.as_bytes())?;
 //! }
 //!
-//! // The server: the keys that it trusts, and its clock. A real server uses `Replay::Claim` with a
-//! // nonce store, and `SystemClock`; both are arguments, so this example always runs alike.
+//! // The server: the keys that it trusts, and its clock. A real server uses `ReplayCheck::Claim` with
+//! // a nonce store, and `SystemClock`; both are arguments, so this example always runs alike.
 //! let trusted = TrustFile::parse(format::jwk(key.public(), None).as_bytes())?;
 //! let registry = Arc::new(Registry::merge([trusted]));
 //! let clock = Arc::new(FixedClock(now.plus(2)));
-//! let verifier = Verifier::new(Profile::mcp(), registry, origins, clock, Replay::Unchecked);
+//! let verifier = Verifier::new(Profile::mcp(), registry, origins, clock, ReplayCheck::Unchecked);
 //! assert_eq!(verifier.verify_blocking(&head, body)?.key(), key.public().id());
 //! assert!(verifier.verify_blocking(&head, b"{}").is_err(), "other bytes under the signature");
 //! # Ok(())
@@ -133,7 +133,7 @@ pub use message::{Head, RequestTarget};
 pub use nonce::NonceStore;
 pub use profile::Profile;
 pub use sign::{Nonce, Signed, Signer};
-pub use verify::{Refusal, Rejection, Replay, Verified, Verifier};
+pub use verify::{Refusal, Rejection, ReplayCheck, Verified, Verifier};
 
 /// The Rust blocks of the page for library users are compiled with the other examples.
 #[cfg(doctest)]

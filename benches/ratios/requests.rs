@@ -15,7 +15,7 @@ use mcpid::nonce::Retention;
 use mcpid::nonce::memory::Memory;
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signer};
-use mcpid::verify::{Replay, Verified, Verifier};
+use mcpid::verify::{ReplayCheck, Verified, Verifier};
 use rand::rngs::SysRng;
 
 /// The committed request body: a `tools/call` of exactly 1 KiB.
@@ -60,7 +60,7 @@ impl World {
             Arc::new(Registry::merge([trust])),
             origins.clone(),
             Arc::new(SystemClock),
-            Replay::Claim(Arc::new(store)),
+            ReplayCheck::Claim(Arc::new(store)),
         );
         let signer = Signer::new(Arc::new(secret), &Profile::mcp()).unwrap();
         let bare = VerifyingKey::from_bytes(public.as_bytes()).unwrap();

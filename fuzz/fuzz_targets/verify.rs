@@ -15,7 +15,7 @@ use mcpid::message::Head;
 use mcpid::message::capture::Captured;
 use mcpid::message::target::Origins;
 use mcpid::profile::Profile;
-use mcpid::verify::{Replay, Verifier};
+use mcpid::verify::{ReplayCheck, Verifier};
 
 const TRUST: &[u8] =
     br#"{"kty":"OKP","crv":"Ed25519","x":"VtSqw_2mJ1tUwLDPVvUkoH5ktH-gS6lX0mpmxPPOh_k"}"#;
@@ -57,7 +57,7 @@ static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
     let registry = Registry::merge([TrustFile::parse(TRUST).expect("a JWK")]);
     let clock = FixedClock(Timestamp::from_unix(1_795_392_010));
     let none = Origins::default();
-    Verifier::new(Profile::mcp(), Arc::new(registry), none, Arc::new(clock), Replay::Unchecked)
+    Verifier::new(Profile::mcp(), Arc::new(registry), none, Arc::new(clock), ReplayCheck::Unchecked)
 });
 
 static DEEDS: LazyLock<Vec<Deed>> = LazyLock::new(|| {

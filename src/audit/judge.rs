@@ -18,7 +18,7 @@ use crate::key::trust::Registry;
 use crate::mcp::body::{self, Reading, Scope};
 use crate::mcp::pattern::Operation;
 use crate::message::{Body, Head, line};
-use crate::verify::HeadHeld;
+use crate::verify::VerifiedHead;
 use crate::verify::rejection::chain;
 
 mod facts;
@@ -225,7 +225,7 @@ impl Judge {
         drop(signed);
         let found = match (body, &reading, held) {
             (Some(body), Some(reading), Some(held)) => {
-                Some(verifier.judge_read(held, body, || reading).map(drop))
+                Some(verifier.judge_parsed_body(held, body, || reading).map(drop))
             }
             _ => None,
         };
@@ -239,12 +239,12 @@ impl Judge {
         engine: &EntryVerifier,
         request: &'s Request<'_>,
         (head, time): (&'s Head<'_>, Timestamp),
-        (held, candidates): (Option<&'s HeadHeld<'_>>, &'s [Candidate<'_>]),
+        (held, candidates): (Option<&'s VerifiedHead<'_>>, &'s [Candidate<'_>]),
     ) -> Result<Vec<JudgedSignature<'s>>, String> {
         let pinned = &self.trust.rules;
         let demanded = rules::demanded(request.rules.as_ref(), pinned);
-        let mut holding = held.into_iter().flat_map(HeadHeld::signatures);
-        let rules = (engine.verifier.profile(), engine.verifier.changes());
+        let mut holding = held.into_iter().flat_map(VerifiedHead::signatures);
+        let rules = (engine.verifier.profile(), engine.verifier.coverage_overrides());
         request
             .signatures
             .iter()

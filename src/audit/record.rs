@@ -100,8 +100,8 @@ impl<'a> RecordRules<'a> {
             profile: &profile.name,
             window: profile.window.back,
             ahead: profile.window.ahead,
-            require: &verifier.changes().require,
-            allow_uncovered: &verifier.changes().allow_uncovered,
+            require: &verifier.coverage_overrides().require,
+            allow_uncovered: &verifier.coverage_overrides().allow_uncovered,
             origins: verifier.origins().iter().map(ToString::to_string).collect(),
         }
     }

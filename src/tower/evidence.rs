@@ -4,7 +4,7 @@
 
 use crate::mcp::body::Reading;
 use crate::message::Head;
-use crate::verify::{HeadHeld, Verifier};
+use crate::verify::{VerifiedHead, Verifier};
 
 use super::findings::Findings;
 use super::settings::VerifySettings;
@@ -21,7 +21,7 @@ type JudgedParts<'a, 'h> = (&'a Verifier, &'a Head<'h>, Option<&'a [u8]>, Option
 
 #[cfg(feature = "audit")]
 mod on {
-    use super::{Findings, Head, HeadHeld, JudgedParts, VerifySettings};
+    use super::{Findings, Head, JudgedParts, VerifiedHead, VerifySettings};
     use crate::audit::{self, Because};
     use crate::clock::Timestamp;
     use crate::tower::refusal::RefusalReason;
@@ -38,7 +38,7 @@ mod on {
     pub(in crate::tower) fn of(
         settings: &VerifySettings,
         head: &Head<'_>,
-        held: &HeadHeld<'_>,
+        held: &VerifiedHead<'_>,
     ) -> Option<HeadEvidence> {
         settings.recorder.as_ref()?;
         let signatures = audit::Evidence::of(head, held.signatures());
@@ -95,14 +95,14 @@ mod on {
 
 #[cfg(not(feature = "audit"))]
 mod off {
-    use super::{Findings, Head, HeadHeld, JudgedParts, VerifySettings};
+    use super::{Findings, Head, JudgedParts, VerifiedHead, VerifySettings};
 
     pub(in crate::tower) enum HeadEvidence {}
 
     pub(in crate::tower) fn of(
         _: &VerifySettings,
         _: &Head<'_>,
-        _: &HeadHeld<'_>,
+        _: &VerifiedHead<'_>,
     ) -> Option<HeadEvidence> {
         None
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::mcp::body::Scope;
 use crate::profile::Presence;
-use crate::verify::{Replay, Verifier};
+use crate::verify::{ReplayCheck, Verifier};
 
 /// Why a verifier or setting cannot be used for a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,7 +72,7 @@ fn fit(verifier: Verifier) -> Result<Verifier, LayerError> {
     if verifier.origins().is_empty() {
         return Err(LayerError::NoOrigin);
     }
-    if !matches!(verifier.replay(), Replay::Claim(_)) {
+    if !matches!(verifier.replay(), ReplayCheck::Claim(_)) {
         return Err(LayerError::NoStore);
     }
     let profile = verifier.profile();

@@ -11,7 +11,7 @@ use http_body::Body;
 
 use crate::mcp::body::{self, AmbiguousBody, MessageKind, Reading, Scope};
 use crate::message::{Head, HeadError};
-use crate::verify::{HeadHeld, Refusal, Rejection, Step, Verifier};
+use crate::verify::{Refusal, Rejection, Step, VerifiedHead, Verifier};
 
 use super::BoxError;
 use super::answer::AnswerCheck;
@@ -221,7 +221,7 @@ enum HeadOutcome<'h, B> {
     /// The request is decided already.
     Settled(Findings, BodyState<B>),
     /// The body is complete and is judged next, with the result of the head.
-    Whole(Result<HeadHeld<'h>, Rejection>, Bytes, BudgetShare),
+    Whole(Result<VerifiedHead<'h>, Rejection>, Bytes, BudgetShare),
 }
 
 /// Judges the head, and reads the body if it is needed.
@@ -282,7 +282,7 @@ async fn conclude<'h>(
     settings: &VerifySettings,
     verifier: &Arc<Verifier>,
     head: &'h Head<'h>,
-    held: Result<HeadHeld<'h>, Rejection>,
+    held: Result<VerifiedHead<'h>, Rejection>,
     (bytes, reading): (&[u8], &Result<Reading<'_>, AmbiguousBody>),
     evidence: &mut Option<HeadEvidence>,
 ) -> Findings {
@@ -297,7 +297,7 @@ async fn conclude<'h>(
         }
         held => held,
     };
-    let held = held.and_then(|held| verifier.judge_read(held, bytes, || reading));
+    let held = held.and_then(|held| verifier.judge_parsed_body(held, bytes, || reading));
     let mut session = None;
     let judged = match held {
         Ok(held) => match settings.admit(head, &held) {

@@ -21,7 +21,7 @@
 //! # use mcpid::message::target::{Origin, Origins};
 //! # use mcpid::nonce::{NonceStore as _, Retention, memory::Memory};
 //! # use mcpid::profile::Profile;
-//! # use mcpid::verify::{Replay, Verifier};
+//! # use mcpid::verify::{ReplayCheck, Verifier};
 //! use mcpid::tower::{Counters, Modes, VerifyLayer};
 //!
 //! # async fn layer(registry: Arc<Registry>) -> Result<VerifyLayer, Box<dyn std::error::Error>> {
@@ -32,7 +32,7 @@
 //!     registry,
 //!     Origins::new([Origin::parse("https://mcp.example.com")?]),
 //!     Arc::new(SystemClock),
-//!     Replay::Claim(store.clone()),
+//!     ReplayCheck::Claim(store.clone()),
 //! );
 //! store.register(now, verifier.retention()).await?;
 //! // All requests get through for now, except calls of tools that delete. The counters show how many

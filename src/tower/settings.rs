@@ -8,7 +8,7 @@ use http::request::Parts;
 
 use crate::key::KeyId;
 use crate::message::{Head, RequestTarget};
-use crate::verify::{BodyHeld, Verifier};
+use crate::verify::{JudgedBody, Verifier};
 
 use super::budget::Budget;
 use super::handle::Handle;
@@ -55,7 +55,7 @@ impl VerifySettings {
     pub(super) fn admit(
         &self,
         head: &Head<'_>,
-        held: &BodyHeld,
+        held: &JudgedBody,
     ) -> Result<Option<SessionDigest>, String> {
         let mut session = None;
         if let Some(bindings) = &self.sessions {

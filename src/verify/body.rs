@@ -13,9 +13,9 @@ use crate::message::Head;
 use crate::message::digest::{ContentDigest, DigestError};
 use crate::profile::Presence;
 
-use super::candidate::HeldCandidate;
+use super::candidate::VerifiedSignature;
 use super::rejection::{Code, Rejection, Step, chain};
-use super::{BodyHeld, HeadHeld, Verifier, verdict, window};
+use super::{JudgedBody, VerifiedHead, Verifier, verdict, window};
 
 impl Verifier {
     /// Judges steps 9 to 11 after the last byte of the body, and step 5 again: the signature may
@@ -23,22 +23,26 @@ impl Verifier {
     ///
     /// # Errors
     /// The rejection of the signature that got furthest; of several equally far, the first.
-    pub fn judge_body(&self, request: HeadHeld<'_>, body: &[u8]) -> Result<BodyHeld, Rejection> {
+    pub fn judge_body(
+        &self,
+        request: VerifiedHead<'_>,
+        body: &[u8],
+    ) -> Result<JudgedBody, Rejection> {
         let (head, reading) = (request.head, OnceCell::new());
-        self.judge_read(request, body, || {
+        self.judge_parsed_body(request, body, || {
             reading.get_or_init(|| body::read(head, body, self.scope))
         })
     }
 
     /// Like [`Verifier::judge_body`], for a body that the caller already parsed in this verifier's
     /// scope.
-    pub(crate) fn judge_read<'r>(
+    pub(crate) fn judge_parsed_body<'r>(
         &self,
-        request: HeadHeld<'_>,
+        request: VerifiedHead<'_>,
         body: &[u8],
         reading: impl FnOnce() -> &'r Result<Reading<'r>, AmbiguousBody>,
-    ) -> Result<BodyHeld, Rejection> {
-        let HeadHeld { head, mut held, mut failed, .. } = request;
+    ) -> Result<JudgedBody, Rejection> {
+        let VerifiedHead { head, mut held, mut failed, .. } = request;
         let now = self.clock.now();
         // A refusal of the whole request is reported with the statements of its first signature.
         let whole = |rejection: Rejection| {
@@ -52,8 +56,8 @@ impl Verifier {
             return Err(whole(Rejection::new(Step::Limits, Code::TooLarge, message)));
         }
         // 5. Window, again.
-        let times = |one: &HeldCandidate| (one.created, one.expires);
-        let late = |one: &HeldCandidate| {
+        let times = |one: &VerifiedSignature| (one.created, one.expires);
+        let late = |one: &VerifiedSignature| {
             let (created, expires) = times(one);
             window::judge(self.profile.window, created, expires, now).err()
         };
@@ -85,7 +89,7 @@ impl Verifier {
 
         // 11. Allowed. A body that cannot be parsed matches no grant.
         let operation = reading.as_ref().ok().and_then(Reading::operation);
-        let may = |one: &HeldCandidate| match operation {
+        let may = |one: &VerifiedSignature| match operation {
             Some(operation) => one.entry.allows(operation),
             None => !one.entry.is_limited(),
         };
@@ -107,7 +111,7 @@ impl Verifier {
         // because their nonces are claimed too.
         held.retain(|one| late(one).is_none());
         held.sort_by_key(|one| !may(one));
-        Ok(BodyHeld { held, failed, now })
+        Ok(JudgedBody { held, failed, now })
     }
 
     fn judge_digest(&self, head: &Head<'_>, body: &[u8]) -> Result<(), Rejection> {
@@ -132,7 +136,8 @@ impl Verifier {
     }
 }
 
-/// The refusal of a head without signatures. [`HeadHeld`] has at least one, so this is not reached.
+/// The refusal of a head without signatures. [`VerifiedHead`] has at least one, so this is not
+/// reached.
 fn unsigned() -> Rejection {
     Rejection::new(Step::Present, Code::SignatureMissing, "the request is unsigned")
 }

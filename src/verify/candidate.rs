@@ -12,7 +12,7 @@ use crate::message::Head;
 use crate::message::target::Target;
 use crate::profile::{KeyLookup, Profile};
 
-use super::coverage::{self, Changes};
+use super::coverage::{self, CoverageOverrides};
 use super::parameters::{self, CheckedParameters};
 use super::rejection::{Code, Rejection, Step, chain};
 use super::statement::Statement;
@@ -21,7 +21,7 @@ use super::{MAX_COMPONENTS, standing, window};
 /// The context in which all signatures of a request are judged.
 pub(super) struct JudgeContext<'a> {
     pub(super) profile: &'a Profile,
-    pub(super) changes: &'a Changes,
+    pub(super) changes: &'a CoverageOverrides,
     pub(super) registry: &'a Registry,
     pub(super) head: &'a Head<'a>,
     pub(super) target: &'a Target<'a>,
@@ -31,7 +31,7 @@ pub(super) struct JudgeContext<'a> {
 /// A signature that passed steps 3 to 8. It holds only what later steps and the verdict need; a
 /// report parses the head again for the rest, which few requests need.
 #[derive(Clone, Debug)]
-pub(super) struct HeldCandidate {
+pub(super) struct VerifiedSignature {
     /// Index of the signature in the request.
     pub(super) place: usize,
     pub(super) label: String,
@@ -58,7 +58,7 @@ impl JudgeContext<'_> {
         &self,
         place: usize,
         candidate: Candidate<'_>,
-    ) -> Result<HeldCandidate, Rejection> {
+    ) -> Result<VerifiedSignature, Rejection> {
         let Candidate { label, params, signature } = candidate;
 
         // 3. The member itself: nothing twice, canonical base64, an inner list of strings.
@@ -67,9 +67,9 @@ impl JudgeContext<'_> {
                 .stating(Statement::of(self.head, &label, None, None))
         })?;
         let mut found = None;
-        match self.judge_read(&params, signature, &mut found) {
+        match self.judge_parsed_signature(&params, signature, &mut found) {
             Ok((CheckedParameters { created, expires, nonce, tag, .. }, entry, proof)) => {
-                Ok(HeldCandidate {
+                Ok(VerifiedSignature {
                     place,
                     label: label.into_owned(),
                     created,
@@ -94,7 +94,7 @@ impl JudgeContext<'_> {
 
     /// Judges a signature whose parameters could be parsed. `found` is set to the trust entry of
     /// the key, if there is one, also if the signature is refused.
-    fn judge_read<'p>(
+    fn judge_parsed_signature<'p>(
         &self,
         params: &'p SignatureParams<'_>,
         signature: Result<Vec<u8>, MemberFault>,

@@ -5,10 +5,10 @@ use crate::key::KeyId;
 use crate::nonce::{Claim, NonceStore, Retention};
 use crate::profile::Presence;
 
-use super::candidate::HeldCandidate;
+use super::candidate::VerifiedSignature;
 use super::rejection::{Code, Refusal, Rejection, Step, Unavailable};
 use super::window::span;
-use super::{BodyHeld, NonceOutcome, Replay, Unread, Verified, Verifier};
+use super::{JudgedBody, NonceOutcome, ReplayCheck, Unread, Verified, Verifier};
 
 /// The longest time for which a nonce is kept, unless the profile demands nonces: one day, in
 /// seconds.
@@ -24,11 +24,11 @@ impl Verifier {
     ///
     /// # Errors
     /// `nonce_replayed`, `nonce_quota`, `expired`, or [`Refusal::Unavailable`]. The rejection
-    /// has no statement; see [`BodyHeld::statement`].
-    pub async fn claim(&self, request: BodyHeld) -> Result<Verified, Refusal> {
-        let BodyHeld { held, now, .. } = request;
+    /// has no statement; see [`JudgedBody::statement`].
+    pub async fn claim(&self, request: JudgedBody) -> Result<Verified, Refusal> {
+        let JudgedBody { held, now, .. } = request;
         let seen = self.claim_pairs(&held, now).await?;
-        Ok(Verified { held, now, seen })
+        Ok(Verified { held, now, nonce_outcome: seen })
     }
 
     /// Does step 12 for a request whose body was not kept. The request is not verified, because its
@@ -42,22 +42,22 @@ impl Verifier {
 
     pub(super) async fn claim_pairs(
         &self,
-        held: &[HeldCandidate],
+        held: &[VerifiedSignature],
         now: Timestamp,
     ) -> Result<NonceOutcome, Refusal> {
         let mut seen = NonceOutcome::Unchecked;
         for NoncePair { key, nonce, until, created } in self.pairs(held, now) {
             let outcome = match &self.replay {
-                Replay::Unchecked => NonceOutcome::Unchecked,
-                Replay::WithinRun(run) => {
+                ReplayCheck::Unchecked => NonceOutcome::Unchecked,
+                ReplayCheck::WithinRun(run) => {
                     claim(&**run, now, key, nonce, until).await?;
                     NonceOutcome::Unchecked
                 }
-                Replay::LookUp { store, run } => {
+                ReplayCheck::LookUp { store, run } => {
                     claim(&**run, now, key, nonce, until).await?;
                     look_up(&**store, now, key, nonce, created).await?
                 }
-                Replay::Claim(store) | Replay::ClaimOnce(store) => {
+                ReplayCheck::Claim(store) | ReplayCheck::ClaimOnce(store) => {
                     let floor = claim(&**store, now, key, nonce, until).await?;
                     self.judge_floor(created, floor, now)?
                 }
@@ -70,11 +70,11 @@ impl Verifier {
     /// Returns the pairs to claim, in the order of the request. Signatures with the same key and
     /// nonce are one pair. It is kept until the last of them has expired, and its `created` is the
     /// earliest one, because that signature may have been used before.
-    fn pairs<'v>(&self, held: &'v [HeldCandidate], now: Timestamp) -> Vec<NoncePair<'v>> {
+    fn pairs<'v>(&self, held: &'v [VerifiedSignature], now: Timestamp) -> Vec<NoncePair<'v>> {
         if let [one] = held {
             return self.pair(one, now).into_iter().collect();
         }
-        let mut order: Vec<&HeldCandidate> = held.iter().collect();
+        let mut order: Vec<&VerifiedSignature> = held.iter().collect();
         order.sort_by_key(|one| one.place);
         let mut pairs: Vec<NoncePair<'v>> = Vec::with_capacity(1);
         for one in order {
@@ -91,7 +91,7 @@ impl Verifier {
         pairs
     }
 
-    fn pair<'v>(&self, one: &'v HeldCandidate, now: Timestamp) -> Option<NoncePair<'v>> {
+    fn pair<'v>(&self, one: &'v VerifiedSignature, now: Timestamp) -> Option<NoncePair<'v>> {
         let (nonce, until) = (one.nonce.as_ref()?, self.until(one, now)?);
         Some(NoncePair { key: one.entry.key().id(), nonce, until, created: one.created })
     }
@@ -110,8 +110,8 @@ impl Verifier {
     /// Returns until when a nonce has to be kept: as long as a verifier whose clock differs by the
     /// margin could accept the request. Returns `None` if the profile allows requests without a
     /// nonce and neither window nor `expires` ends within a day.
-    fn until(&self, one: &HeldCandidate, now: Timestamp) -> Option<Timestamp> {
-        let HeldCandidate { created, expires, .. } = *one;
+    fn until(&self, one: &VerifiedSignature, now: Timestamp) -> Option<Timestamp> {
+        let VerifiedSignature { created, expires, .. } = *one;
         match (self.profile.window.back, created, expires) {
             // A profile that demands a nonce needs each one kept, also for more than a day.
             (Some(back), Some(created), _)
@@ -133,7 +133,7 @@ impl Verifier {
     ) -> Result<NonceOutcome, Refusal> {
         match created {
             Some(created) if created > floor => Ok(NonceOutcome::Fresh),
-            _ if matches!(self.replay, Replay::ClaimOnce(_)) => Ok(NonceOutcome::BelowFloor),
+            _ if matches!(self.replay, ReplayCheck::ClaimOnce(_)) => Ok(NonceOutcome::BelowFloor),
             _ => Err(Refusal::Unavailable(Unavailable::BelowFloor {
                 floor,
                 created,

@@ -17,16 +17,17 @@ use super::rejection::{Code, Rejection, Step};
 /// ```
 /// use mcpid::message::{Head, RequestTarget};
 /// use mcpid::profile::Profile;
-/// use mcpid::verify::coverage::{self, Changes};
+/// use mcpid::verify::coverage::{self, CoverageOverrides};
 ///
 /// let head = Head::new("GET", RequestTarget::Origin("/mcp".into()))?;
-/// let changes = Changes { require: vec!["date".to_owned()], ..Changes::default() };
+/// let mut changes = CoverageOverrides::default();
+/// changes.require.push("date".to_owned());
 /// let rejection = coverage::judge(&Profile::mcp(), &changes, &head, &[]).unwrap_err();
 /// assert_eq!(rejection.details()[0].1, "@method @target-uri content-digest date");
 /// # Ok::<(), mcpid::message::HeadError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
+pub struct CoverageOverrides {
     /// Names that must be covered in addition, also if the request does not carry them.
     pub require: Vec<String>,
     /// Names that need not be covered if the request carries them. The components of `always` of
@@ -40,7 +41,7 @@ pub struct Changes {
 /// `coverage_insufficient`, naming all that is missing.
 pub fn judge(
     profile: &Profile,
-    changes: &Changes,
+    changes: &CoverageOverrides,
     head: &Head<'_>,
     covered: &[Component<'_>],
 ) -> Result<(), Rejection> {
@@ -83,7 +84,7 @@ pub fn judge(
 /// For a profile that demands nothing, these are the components that its signers cover.
 pub(super) fn wanted<'a>(
     profile: &Profile,
-    changes: &Changes,
+    changes: &CoverageOverrides,
     head: &'a Head<'_>,
 ) -> Vec<Cow<'a, str>> {
     let (always, if_carried) = profile.signer_components();

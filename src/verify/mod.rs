@@ -33,12 +33,12 @@ mod verdict;
 pub mod window;
 
 use candidate::JudgeContext;
-use coverage::Changes;
+use coverage::CoverageOverrides;
 
 pub use crate::message::capture::MAX_HEAD;
 pub use rejection::{Code, Refusal, Rejection, Step, Unavailable};
 pub use statement::Statement;
-pub use verdict::{BodyHeld, HeadHeld, HeldSignature, NonceOutcome, Unread, Verified};
+pub use verdict::{HeldSignature, JudgedBody, NonceOutcome, Unread, Verified, VerifiedHead};
 
 /// The most signatures on one request.
 pub const MAX_LABELS: usize = 4;
@@ -68,7 +68,7 @@ fn singleton(name: &str) -> Option<u32> {
 /// The use of nonces in step 12.
 #[derive(Clone)]
 #[non_exhaustive]
-pub enum Replay {
+pub enum ReplayCheck {
     /// Claims the nonces, and refuses requests from a time of which the store may have lost nonces.
     /// For servers.
     Claim(Arc<dyn NonceStore>),
@@ -101,11 +101,11 @@ pub enum Replay {
 /// use mcpid::message::target::{Origin, Origins};
 /// use mcpid::message::{Head, RequestTarget};
 /// use mcpid::profile::Profile;
-/// use mcpid::verify::{Code, Replay, Step, Verifier};
+/// use mcpid::verify::{Code, ReplayCheck, Step, Verifier};
 ///
 /// let origins = Origins::new([Origin::parse("https://mcp.example.com")?]);
 /// let registry = Arc::new(Registry::merge([]));
-/// let (clock, replay) = (Arc::new(SystemClock), Replay::Unchecked);
+/// let (clock, replay) = (Arc::new(SystemClock), ReplayCheck::Unchecked);
 /// let verifier = Verifier::new(Profile::mcp(), registry, origins, clock, replay);
 ///
 /// // An unsigned request is refused before its body is read.
@@ -116,11 +116,11 @@ pub enum Replay {
 /// ```
 pub struct Verifier {
     profile: Profile,
-    changes: Changes,
+    changes: CoverageOverrides,
     registry: Arc<Registry>,
     origins: Origins,
     clock: Arc<dyn Clock>,
-    replay: Replay,
+    replay: ReplayCheck,
     scope: Scope,
     max_body: usize,
 }
@@ -132,16 +132,16 @@ impl Verifier {
         registry: Arc<Registry>,
         origins: Origins,
         clock: Arc<dyn Clock>,
-        replay: Replay,
+        replay: ReplayCheck,
     ) -> Self {
-        let (changes, max_body) = (Changes::default(), DEFAULT_MAX_BODY);
+        let (changes, max_body) = (CoverageOverrides::default(), DEFAULT_MAX_BODY);
         let scope = Scope::Anywhere;
         Verifier { profile, changes, registry, origins, clock, replay, scope, max_body }
     }
 
     /// Changes which components have to be covered.
     #[must_use]
-    pub fn with_changes(mut self, changes: Changes) -> Self {
+    pub fn with_coverage_overrides(mut self, changes: CoverageOverrides) -> Self {
         self.changes = changes;
         self
     }
@@ -165,8 +165,8 @@ impl Verifier {
         &self.profile
     }
 
-    /// Returns the changes of [`Verifier::with_changes`].
-    pub fn changes(&self) -> &Changes {
+    /// Returns the overrides of [`Verifier::with_coverage_overrides`].
+    pub fn coverage_overrides(&self) -> &CoverageOverrides {
         &self.changes
     }
 
@@ -176,7 +176,7 @@ impl Verifier {
     }
 
     /// Returns what step 12 does.
-    pub fn replay(&self) -> &Replay {
+    pub fn replay(&self) -> &ReplayCheck {
         &self.replay
     }
 
@@ -198,9 +198,9 @@ impl Verifier {
     /// [`Refusal::Rejected`] with step, code and numbers, or [`Refusal::Unavailable`] if the nonce
     /// store could not answer.
     pub async fn verify(&self, head: &Head<'_>, body: &[u8]) -> Result<Verified, Refusal> {
-        let BodyHeld { held, now, .. } = self.judge_body(self.judge_head(head)?, body)?;
+        let JudgedBody { held, now, .. } = self.judge_body(self.judge_head(head)?, body)?;
         match self.claim_pairs(&held, now).await {
-            Ok(seen) => Ok(Verified { held, now, seen }),
+            Ok(seen) => Ok(Verified { held, now, nonce_outcome: seen }),
             Err(Refusal::Rejected(r)) => {
                 Err(Refusal::Rejected(r.stating(verdict::of(head, &held))))
             }
@@ -221,7 +221,7 @@ impl Verifier {
     ///
     /// # Errors
     /// The rejection of the signature that got furthest; of several equally far, the first.
-    pub fn judge_head<'h>(&self, head: &'h Head<'h>) -> Result<HeadHeld<'h>, Rejection> {
+    pub fn judge_head<'h>(&self, head: &'h Head<'h>) -> Result<VerifiedHead<'h>, Rejection> {
         // 1. Limits: sizes, one line per singleton, the authority one of ours.
         let target = self.judge_limits(head)?;
 
@@ -240,7 +240,7 @@ impl Verifier {
         //    that candidate, below.
         let candidates = header::read(head).map_err(|fault| match fault {
             // Two empty fields are two absent ones (RFC 9651 section 3.2).
-            HeaderError::Missing(_) => nothing_in_them(),
+            HeaderError::Missing(_) => empty_signature_fields(),
             _ => Rejection::new(Step::Parse, Code::SignatureMalformed, rejection::chain(&fault)),
         })?;
         if candidates.len() > MAX_LABELS {
@@ -262,9 +262,9 @@ impl Verifier {
         }
         if held.is_empty() {
             let further = |f: Rejection, r: Rejection| if r.step() > f.step() { r } else { f };
-            return Err(failed.into_iter().reduce(further).unwrap_or_else(nothing_in_them));
+            return Err(failed.into_iter().reduce(further).unwrap_or_else(empty_signature_fields));
         }
-        Ok(HeadHeld { head, held, failed, now })
+        Ok(VerifiedHead { head, held, failed, now })
     }
 
     fn judge_limits<'a>(&'a self, head: &'a Head<'_>) -> Result<Target<'a>, Rejection> {
@@ -308,7 +308,7 @@ impl Verifier {
     }
 }
 
-fn nothing_in_them() -> Rejection {
+fn empty_signature_fields() -> Rejection {
     Rejection::new(
         Step::Present,
         Code::SignatureMissing,

@@ -6,15 +6,15 @@ use crate::key::KeyId;
 use crate::key::trust::TrustEntry;
 use crate::message::Head;
 
-use super::candidate::HeldCandidate;
+use super::candidate::VerifiedSignature;
 use super::rejection::{Code, Rejection, Step};
 use super::statement::Statement;
 
 /// A head of which at least one signature passed steps 1 to 8. The body is still to be judged.
 #[derive(Debug)]
-pub struct HeadHeld<'h> {
+pub struct VerifiedHead<'h> {
     pub(super) head: &'h Head<'h>,
-    pub(super) held: Vec<HeldCandidate>,
+    pub(super) held: Vec<VerifiedSignature>,
     pub(super) failed: Vec<Rejection>,
     pub(super) now: Timestamp,
 }
@@ -22,9 +22,9 @@ pub struct HeadHeld<'h> {
 /// A request of which at least one signature passed steps 1 to 11. Its nonce is still to be
 /// claimed.
 #[derive(Debug)]
-pub struct BodyHeld {
+pub struct JudgedBody {
     /// The signatures that hold, the one that the verdict names first.
-    pub(super) held: Vec<HeldCandidate>,
+    pub(super) held: Vec<VerifiedSignature>,
     pub(super) failed: Vec<Rejection>,
     pub(super) now: Timestamp,
 }
@@ -32,7 +32,7 @@ pub struct BodyHeld {
 /// A request that passed steps 1 to 8 and whose body was not kept. It can never be verified.
 #[derive(Debug)]
 pub struct Unread {
-    pub(super) held: Vec<HeldCandidate>,
+    pub(super) held: Vec<VerifiedSignature>,
     pub(super) now: Timestamp,
 }
 
@@ -54,7 +54,7 @@ pub struct HeldSignature<'a> {
     pub nonce: Option<&'a str>,
 }
 
-impl HeadHeld<'_> {
+impl VerifiedHead<'_> {
     /// Returns the verified signatures, at least one, in the order of the request. The body decides
     /// later which of them the verdict names.
     pub fn signatures(&self) -> impl Iterator<Item = HeldSignature<'_>> {
@@ -90,7 +90,7 @@ impl HeadHeld<'_> {
     }
 }
 
-impl BodyHeld {
+impl JudgedBody {
     /// Returns the id of the key that the verdict will name.
     pub fn key(&self) -> &KeyId {
         // There is at least one signature.
@@ -125,13 +125,13 @@ impl BodyHeld {
 }
 
 /// Returns the statements of the first signature of `held`.
-pub(super) fn of(head: &Head<'_>, held: &[HeldCandidate]) -> Statement {
+pub(super) fn of(head: &Head<'_>, held: &[VerifiedSignature]) -> Statement {
     held.first().map(|one| of_one(head, one)).unwrap_or_default()
 }
 
 /// Returns the statements of one signature. Its label is unique on `head`: step 3 refuses repeated
 /// labels.
-pub(super) fn of_one(head: &Head<'_>, one: &HeldCandidate) -> Statement {
+pub(super) fn of_one(head: &Head<'_>, one: &VerifiedSignature) -> Statement {
     let candidates = header::read(head).unwrap_or_default();
     let same = candidates.into_iter().find(|candidate| candidate.label == one.label);
     let params = same.and_then(|candidate| candidate.params.ok());
@@ -167,16 +167,16 @@ impl NonceOutcome {
 /// The result for a request that no step has refused: its signature holds over the head and the
 /// body, and its key is trusted and may do this.
 ///
-/// Whether the request was used before is in [`Verified::seen`]. Only [`NonceOutcome::Fresh`] of a
-/// verifier that claims nonces ([`Replay::Claim`](super::Replay::Claim) or
-/// [`Replay::ClaimOnce`](super::Replay::ClaimOnce)) proves that this is the first use. With every
-/// other [`Replay`](super::Replay) no nonce was claimed in the store of a server, so the same
+/// Whether the request was used before is in [`Verified::nonce_outcome`]. Only [`NonceOutcome::Fresh`] of a
+/// verifier that claims nonces ([`ReplayCheck::Claim`](super::ReplayCheck::Claim) or
+/// [`ReplayCheck::ClaimOnce`](super::ReplayCheck::ClaimOnce)) proves that this is the first use. With every
+/// other [`ReplayCheck`](super::ReplayCheck) no nonce was claimed in the store of a server, so the same
 /// request may also be accepted elsewhere.
 #[derive(Clone, Debug)]
 pub struct Verified {
-    pub(super) held: Vec<HeldCandidate>,
+    pub(super) held: Vec<VerifiedSignature>,
     pub(super) now: Timestamp,
-    pub(super) seen: NonceOutcome,
+    pub(super) nonce_outcome: NonceOutcome,
 }
 
 impl Verified {
@@ -217,7 +217,7 @@ impl Verified {
     }
 
     /// Returns the answer of the nonce store.
-    pub fn seen(&self) -> NonceOutcome {
-        self.seen
+    pub fn nonce_outcome(&self) -> NonceOutcome {
+        self.nonce_outcome
     }
 }

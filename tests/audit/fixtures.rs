@@ -21,7 +21,7 @@ use mcpid::message::target::{Origin, Origins};
 use mcpid::message::{Head, RequestTarget};
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signer};
-use mcpid::verify::{Replay, Verifier};
+use mcpid::verify::{ReplayCheck, Verifier};
 use rand::rngs::SysRng;
 use serde_json::{Value, json};
 
@@ -172,7 +172,7 @@ impl Scene {
     /// A verifier before an MCP endpoint, by other rules.
     pub(crate) fn verifier_by(&self, profile: Profile) -> Verifier {
         let clock: Arc<dyn Clock> = self.clock.clone();
-        let (registry, replay) = (self.registry.clone(), Replay::Unchecked);
+        let (registry, replay) = (self.registry.clone(), ReplayCheck::Unchecked);
         Verifier::new(profile, registry, origins(), clock, replay).at(Scope::Endpoint)
     }
 

@@ -14,7 +14,7 @@ use mcpid::clock::Clock;
 use mcpid::key::Sign as _;
 use mcpid::profile::Profile;
 use mcpid::sign::Signer;
-use mcpid::verify::coverage::Changes;
+use mcpid::verify::coverage::CoverageOverrides;
 use serde_json::{Value, json};
 
 use crate::fixtures::{self, NAME, Scene, body, call, key, wait};
@@ -92,11 +92,11 @@ pub(crate) fn various() -> Scene {
     let signer = signer.cover(Component::new("authorization").unwrap());
     scene.record(&bodies, &signed_by(&signer, now(), &body(7))).unwrap();
     // Verified by other rules, which an entry records.
-    let changes = Changes {
+    let changes = CoverageOverrides {
         require: vec!["mcp-method".to_owned()],
         allow_uncovered: vec!["last-event-id".to_owned()],
     };
-    let by = scene.verifier().with_changes(changes);
+    let by = scene.verifier().with_coverage_overrides(changes);
     scene.record_by(&plain, &call(1, now(), &body(10), &mirrored), &by).unwrap();
     scene.record_by(&bodies, &call(1, now(), &body(11), &mirrored), &by).unwrap();
     // The clock is set back.

@@ -9,7 +9,7 @@ use mcpid::audit::{Folder, Recorder, Settings, archive, proof};
 use mcpid::clock::Clock;
 use mcpid::message::Head;
 use mcpid::profile::{Profile, Window};
-use mcpid::verify::coverage::Changes;
+use mcpid::verify::coverage::CoverageOverrides;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::json;
@@ -42,7 +42,7 @@ fn one(seed: u64) {
             false => Profile::mcp(),
         };
         let verifier = scene.verifier_by(profile);
-        let lax = scene.verifier_by(Profile::mcp()).with_changes(Changes {
+        let lax = scene.verifier_by(Profile::mcp()).with_coverage_overrides(CoverageOverrides {
             require: Vec::new(),
             allow_uncovered: vec!["mcp-name".to_owned()],
         });

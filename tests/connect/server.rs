@@ -24,7 +24,7 @@ use mcpid::message::{Head, RequestTarget};
 use mcpid::nonce::Retention;
 use mcpid::nonce::memory::Memory;
 use mcpid::profile::Profile;
-use mcpid::verify::{Replay, Verifier};
+use mcpid::verify::{ReplayCheck, Verifier};
 use rand::rngs::SysRng;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -161,7 +161,7 @@ fn verifier(address: SocketAddr, clock_ahead: i64) -> Verifier {
     // Only these tests use the key, so no nonce was used before.
     let store = Memory::new(now, Retention::new(30, 5), &mut SysRng).unwrap().without_floor();
     let registry = Arc::new(Registry::merge([trusted]));
-    let replay = Replay::Claim(Arc::new(store));
+    let replay = ReplayCheck::Claim(Arc::new(store));
     Verifier::new(Profile::mcp(), registry, origins, Arc::new(SystemClock), replay)
 }
 

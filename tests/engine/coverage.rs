@@ -5,7 +5,7 @@ use mcpid::key::Sign as _;
 use mcpid::message::{Head, RequestTarget};
 use mcpid::profile::Profile;
 use mcpid::verify::Code;
-use mcpid::verify::coverage::{Changes, judge};
+use mcpid::verify::coverage::{CoverageOverrides, judge};
 use mcpid::verify::covered::{not_covered, shown};
 
 use crate::fixtures::{Call, Input, Judge, key};
@@ -32,13 +32,18 @@ fn signed(call: &Call, change: impl FnOnce(&mut Input)) -> Call {
     call
 }
 
-fn changed(require: &[&str], allow_uncovered: &[&str]) -> Changes {
+fn changed(require: &[&str], allow_uncovered: &[&str]) -> CoverageOverrides {
     let own = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
-    Changes { require: own(require), allow_uncovered: own(allow_uncovered) }
+    CoverageOverrides { require: own(require), allow_uncovered: own(allow_uncovered) }
 }
 
 /// The names that step 6 misses, without any signature.
-fn missing(profile: &Profile, changes: &Changes, head: &Head<'_>, covered: &[&str]) -> String {
+fn missing(
+    profile: &Profile,
+    changes: &CoverageOverrides,
+    head: &Head<'_>,
+    covered: &[&str],
+) -> String {
     let covered: Vec<_> = covered.iter().map(|c| Component::parse(c).unwrap()).collect();
     match judge(profile, changes, head, &covered) {
         Ok(()) => String::new(),
@@ -200,7 +205,7 @@ fn require_adds_and_allow_uncovered_relaxes() {
         "mcp-name",
         "mcp-param-city",
     ];
-    let none = Changes::default();
+    let none = CoverageOverrides::default();
     assert_eq!(missing(&mcp, &none, &head, &all), "");
     assert_eq!(missing(&mcp, &none, &head, &[]), all.join(" "));
     // A required component has to be covered, whether the request carries it or not.
@@ -250,7 +255,7 @@ fn thousands_of_fields_are_named_by_a_few() {
     for n in 0..5_000 {
         head.push(format!("mcp-param-{n}"), &b"x"[..]).unwrap();
     }
-    let named = missing(&Profile::mcp(), &Changes::default(), &head, &[]);
+    let named = missing(&Profile::mcp(), &CoverageOverrides::default(), &head, &[]);
     assert_eq!(named.split(' ').count(), 32);
     assert!(named.starts_with("@method @target-uri content-digest mcp-param-0 mcp-param-1 "));
 }
@@ -345,13 +350,16 @@ fn an_underscore_hides_no_field_that_steers() {
         "last_event_id",
     ] {
         let (profile, lower) = (Profile::mcp(), name.to_ascii_lowercase());
-        let none = Changes::default();
+        let none = CoverageOverrides::default();
         assert_eq!(missing(&profile, &none, &head(name), &always), lower);
         let covered = [&always[..], &[lower.as_str()]].concat();
         assert_eq!(missing(&profile, &none, &head(name), &covered), "");
         assert_eq!(missing(&profile, &changed(&[], &[&lower]), &head(name), &always), "");
     }
     for name in ["x_request_id", "mcp_params", "_mcp_method", "mcp__method"] {
-        assert_eq!(missing(&Profile::mcp(), &Changes::default(), &head(name), &always), "");
+        assert_eq!(
+            missing(&Profile::mcp(), &CoverageOverrides::default(), &head(name), &always),
+            ""
+        );
     }
 }

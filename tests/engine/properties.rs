@@ -14,7 +14,7 @@ use mcpid::message::target::{Origin, Origins};
 use mcpid::message::{Head, RequestTarget};
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signer};
-use mcpid::verify::{Code, NonceOutcome, Rejection, Replay};
+use mcpid::verify::{Code, NonceOutcome, Rejection, ReplayCheck};
 use proptest::prelude::*;
 use rand::rngs::SysRng;
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ fn refused(judge: &Judge, call: &Call) -> Option<Rejection> {
 
 /// A judge without a store, so that a flipped bit without effect would show as accepted.
 fn judge() -> Judge {
-    Judge::mcp().replay(Replay::Unchecked)
+    Judge::mcp().replay(ReplayCheck::Unchecked)
 }
 
 fn origins() -> Origins {
@@ -115,7 +115,7 @@ proptest! {
         prop_assert_eq!(verified.tag(), Some(signed.tag.as_str()));
         // `rfc9421` claims what `expires` bounds, and its signer sends none.
         let bounded = profile.name != "rfc9421";
-        prop_assert_eq!(verified.seen(), if bounded { NonceOutcome::Fresh } else { NonceOutcome::Unchecked });
+        prop_assert_eq!(verified.nonce_outcome(), if bounded { NonceOutcome::Fresh } else { NonceOutcome::Unchecked });
         if bounded {
             prop_assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
         }

@@ -147,7 +147,7 @@ fn nonces() -> Vec<Case> {
         Code::NonceQuota,
         vec![("an eighth of the store", |p| {
             let small = crate::fixtures::memory().without_floor().bounded(16);
-            p.judge.replay = mcpid::verify::Replay::Claim(std::sync::Arc::new(small));
+            p.judge.replay = mcpid::verify::ReplayCheck::Claim(std::sync::Arc::new(small));
             use_up(&p.judge, "0123456789abcdef");
             use_up(&p.judge, "0123456789abcdeg");
         })],
@@ -286,7 +286,7 @@ fn nothing_that_is_refused_reaches_the_store() {
     for case in cases().iter().filter(|case| case.step < 12) {
         let counting = crate::fixtures::Counting::new();
         let mut play = Play::new();
-        play.judge.replay = mcpid::verify::Replay::Claim(counting.clone());
+        play.judge.replay = mcpid::verify::ReplayCheck::Claim(counting.clone());
         (case.before)(&mut play);
         play.sign();
         (case.after)(&mut play);

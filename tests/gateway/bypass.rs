@@ -4,7 +4,7 @@ use http::Response;
 use http::header::{HeaderName, HeaderValue};
 use mcpid::nonce::NonceStore;
 use mcpid::tower::{OpenPath, PathError, Paths};
-use mcpid::verify::Replay;
+use mcpid::verify::ReplayCheck;
 
 use crate::servers::{CALL, INITIALIZE, Reply, TestGateway, TestUpstream, Wire, body, rules};
 use crate::tls::{answer, connect, multiplexed};
@@ -196,11 +196,11 @@ async fn a_revocation_counts_for_the_bodies_that_are_on_their_way() {
     let stand = TestGateway::before(&behind).await;
     let store: std::sync::Arc<dyn NonceStore> = {
         let old = stand.handle.verifier();
-        let Replay::Claim(store) = old.replay() else { unreachable!() };
+        let ReplayCheck::Claim(store) = old.replay() else { unreachable!() };
         std::sync::Arc::clone(store)
     };
     let replace = |names: &[(&str, u8)]| {
-        let replay = Replay::Claim(std::sync::Arc::clone(&store));
+        let replay = ReplayCheck::Claim(std::sync::Arc::clone(&store));
         stand.handle.replace(rules(stand.address, names, replay)).unwrap();
     };
     for (names, status) in [(&[("alice", 1)][..], 200), (&[("Zoë", 2)][..], 403)] {

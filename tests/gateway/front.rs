@@ -14,7 +14,7 @@ use mcpid::tower::{
     AnswerDecision, Budget, Decision, LearningModes, Modes, Paths, REFUSED, RefuseWith, Route,
     SessionBindings, VerifyLayer, error_response,
 };
-use mcpid::verify::Replay;
+use mcpid::verify::ReplayCheck;
 use rand::rngs::SysRng;
 use serde_json::Value;
 
@@ -118,9 +118,9 @@ impl Pair {
         })
         .await;
         let names = [("alice", 1), ("Zoë", 2)];
-        let retention = rules(gateway.address, &names, Replay::Unchecked).retention();
+        let retention = rules(gateway.address, &names, ReplayCheck::Unchecked).retention();
         let store = Memory::new(SystemClock.now(), retention, &mut SysRng).unwrap().without_floor();
-        let verifier = rules(gateway.address, &names, Replay::Claim(Arc::new(store)));
+        let verifier = rules(gateway.address, &names, ReplayCheck::Claim(Arc::new(store)));
         let idle = std::time::Duration::from_secs(3600);
         let layer = VerifyLayer::new(verifier)
             .unwrap()

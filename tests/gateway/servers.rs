@@ -26,7 +26,7 @@ use mcpid::nonce::memory::Memory;
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signer};
 use mcpid::tower::Handle;
-use mcpid::verify::{Replay, Verifier};
+use mcpid::verify::{ReplayCheck, Verifier};
 use rand::rngs::SysRng;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -133,7 +133,7 @@ pub(crate) fn key(number: u8) -> Arc<SecretKey> {
 }
 
 /// The verifier of every test gateway, for the origin `address`.
-pub(crate) fn rules(address: SocketAddr, names: &[(&str, u8)], replay: Replay) -> Verifier {
+pub(crate) fn rules(address: SocketAddr, names: &[(&str, u8)], replay: ReplayCheck) -> Verifier {
     rules_by(Arc::new(SystemClock), address, names, replay)
 }
 
@@ -141,7 +141,7 @@ fn rules_by(
     clock: Arc<dyn Clock>,
     address: SocketAddr,
     names: &[(&str, u8)],
-    replay: Replay,
+    replay: ReplayCheck,
 ) -> Verifier {
     let origins = Origins::new([Origin::parse(&format!("http://{address}")).unwrap()]);
     Verifier::new(Profile::mcp(), registry(names), origins, clock, replay)
@@ -200,10 +200,10 @@ impl TestGateway {
         let metrics = Arc::new(Metrics::new());
         let names = [("alice", 1), ("Zoë", 2)];
         let rules = |replay| rules_by(Arc::clone(&clock), address, &names, replay);
-        let retention = rules(Replay::Unchecked).retention();
+        let retention = rules(ReplayCheck::Unchecked).retention();
         // Every key was made after the store, as far as it can know.
         let store = Memory::new(clock.now(), retention, &mut SysRng).unwrap().without_floor();
-        let verifier = rules(Replay::Claim(metrics.watch(Arc::new(store), drop)));
+        let verifier = rules(ReplayCheck::Claim(metrics.watch(Arc::new(store), drop)));
         let lines: Arc<Mutex<Vec<LogLine>>> = Arc::default();
         let kept = Arc::clone(&lines);
         let log = Arc::new(move |line: &LogLine| kept.lock().unwrap().push(line.clone()));

@@ -12,7 +12,7 @@ use mcpid::nonce::contract::{StorePlace, at};
 use mcpid::nonce::{BoxFuture, Claim, KnownNonce, NonceStore, Retention, StoreError};
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signer};
-use mcpid::verify::{Code, Refusal, Replay, Verifier};
+use mcpid::verify::{Code, Refusal, ReplayCheck, Verifier};
 use rand::rngs::SysRng;
 
 use crate::wait;
@@ -97,7 +97,7 @@ pub(crate) fn forgeries_never_reach_the_store(place: &dyn StorePlace) {
             Arc::new(registry.clone()),
             Origins::unknown(),
             Arc::new(FixedClock(at(now))),
-            Replay::Claim(counting.clone()),
+            ReplayCheck::Claim(counting.clone()),
         )
     };
     let judge = |now, head: &Head<'_>, body: &[u8]| wait(verifier(now).verify(head, body));

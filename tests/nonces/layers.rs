@@ -16,7 +16,7 @@ use mcpid::nonce::NonceStore;
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signer};
 use mcpid::tower::VerifyLayer;
-use mcpid::verify::{Replay, Verifier};
+use mcpid::verify::{ReplayCheck, Verifier};
 use rand::rngs::SysRng;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -41,7 +41,7 @@ impl World {
     fn layer(&self, store: Arc<dyn NonceStore>) -> VerifyLayer {
         let origins = Origins::new([Origin::parse("https://mcp.example.com").unwrap()]);
         let (registry, clock) = (Arc::clone(&self.1), Arc::new(SystemClock));
-        let replay = Replay::Claim(store);
+        let replay = ReplayCheck::Claim(store);
         VerifyLayer::new(Verifier::new(Profile::mcp(), registry, origins, clock, replay)).unwrap()
     }
 

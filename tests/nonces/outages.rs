@@ -30,7 +30,7 @@ use mcpid::nonce::sqlite;
 use mcpid::nonce::{NonceStore, Retention};
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signer};
-use mcpid::verify::{Refusal, Replay, Verifier};
+use mcpid::verify::{Refusal, ReplayCheck, Verifier};
 use rand::rngs::SysRng;
 use tempfile::TempDir;
 
@@ -61,7 +61,7 @@ impl World {
 
     fn verifier(&self, store: &Store) -> Verifier {
         let (profile, registry) = (Profile::mcp(), Arc::clone(&self.registry));
-        let replay = Replay::Claim(Arc::clone(store));
+        let replay = ReplayCheck::Claim(Arc::clone(store));
         Verifier::new(profile, registry, Origins::unknown(), Arc::new(SystemClock), replay)
     }
 

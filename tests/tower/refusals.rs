@@ -7,8 +7,8 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use mcpid::profile::Profile;
 use mcpid::tower::{Counters, LayerError, Modes, RefuseWith, RefusedRequest, VerifyLayer};
-use mcpid::verify::coverage::Changes;
-use mcpid::verify::{Code, Replay, Verifier};
+use mcpid::verify::coverage::CoverageOverrides;
+use mcpid::verify::{Code, ReplayCheck, Verifier};
 use serde_json::json;
 
 use crate::servers::*;
@@ -58,11 +58,11 @@ async fn accept_signature_is_computed_for_the_request() {
     let wanted = mcpid::base::accept::read(answer.header("accept-signature").unwrap().as_bytes());
     assert_eq!(wanted.unwrap()[0].params.as_ref().unwrap().components().len(), 8);
     // The challenge also asks for the components that the operator requires.
-    let changes = Changes {
+    let changes = CoverageOverrides {
         require: vec!["x-tenant".to_owned(), "@method".to_owned()],
         allow_uncovered: vec!["content-type".to_owned()],
     };
-    let changed = VerifyLayer::new(trusting(&clock()).with_changes(changes)).unwrap();
+    let changed = VerifyLayer::new(trusting(&clock()).with_coverage_overrides(changes)).unwrap();
     assert_eq!(
         refused(&changed, plain(CALL)).await.header("accept-signature"),
         Some(r#"mcp=("@method" "@target-uri" "content-digest" "x-tenant");created;expires"#)
@@ -344,15 +344,15 @@ fn a_verifier_that_servers_may_not_rely_on_makes_no_layer() {
         VerifyLayer::new(Verifier::new(profile, trust(), origins, clock.clone(), replay))
             .map(|_| ())
     };
-    let claim = || Replay::Claim(Arc::new(store()));
+    let claim = || ReplayCheck::Claim(Arc::new(store()));
     assert_eq!(build(Profile::mcp(), origins(), claim()), Ok(()));
     assert_eq!(build(Profile::sep2752(), origins(), claim()), Ok(()));
     let unknown = mcpid::message::target::Origins::unknown();
     assert_eq!(build(Profile::mcp(), unknown, claim()), Err(LayerError::NoOrigin));
     for replay in [
-        Replay::Unchecked,
-        Replay::ClaimOnce(Arc::new(store())),
-        Replay::WithinRun(Arc::new(store())),
+        ReplayCheck::Unchecked,
+        ReplayCheck::ClaimOnce(Arc::new(store())),
+        ReplayCheck::WithinRun(Arc::new(store())),
     ] {
         assert_eq!(build(Profile::mcp(), origins(), replay), Err(LayerError::NoStore));
     }

@@ -24,7 +24,7 @@ use mcpid::nonce::memory::Memory;
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signer};
 use mcpid::tower::{BoxError, RefusedRequest, RequestBody, ResponseBody, Status, VerifyLayer};
-use mcpid::verify::{Replay, Verifier};
+use mcpid::verify::{ReplayCheck, Verifier};
 use rand::rngs::SysRng;
 use serde_json::{Value, json};
 use tower::{Layer as _, ServiceExt as _};
@@ -87,7 +87,7 @@ pub(crate) fn verifier(
     store: Arc<dyn NonceStore>,
 ) -> Verifier {
     let clock: Arc<dyn Clock> = clock.clone();
-    Verifier::new(Profile::mcp(), registry, origins(), clock, Replay::Claim(store))
+    Verifier::new(Profile::mcp(), registry, origins(), clock, ReplayCheck::Claim(store))
 }
 
 /// A verifier that trusts key 1 for everything.

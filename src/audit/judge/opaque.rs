@@ -11,7 +11,7 @@ use crate::base::params::SignatureParams;
 use crate::clock::Timestamp;
 use crate::message::Head;
 use crate::profile::Profile;
-use crate::verify::coverage::{self, Changes};
+use crate::verify::coverage::{self, CoverageOverrides};
 use crate::verify::window;
 
 /// Checks the verifiable parts of `told`, whose base is not kept, and returns the claims of the
@@ -20,7 +20,7 @@ pub(super) fn check<'c>(
     told: &Signature<'_>,
     candidates: &'c [Candidate<'_>],
     (head, time): (&Head<'_>, Timestamp),
-    (profile, changes): (&Profile, &Changes),
+    (profile, changes): (&Profile, &CoverageOverrides),
 ) -> Result<&'c SignatureParams<'c>, String> {
     let label = &told.label;
     let hash = told.base_sha256.as_deref().and_then(|hash| STANDARD.decode(hash).ok());

@@ -6,7 +6,7 @@ use super::super::record::Verdict;
 use super::reason::{Reason, Reasons};
 use crate::message::target::{Origin, Origins};
 use crate::profile::{Profile, TagRule, Window};
-use crate::verify::coverage::Changes;
+use crate::verify::coverage::CoverageOverrides;
 
 /// The rules that an auditor demands. The profile's own rules fill absent ones.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +18,7 @@ pub struct PinnedRules {
     /// Seconds ahead.
     pub ahead: Option<i64>,
     /// Names that have to be covered too, and such as may stay uncovered.
-    pub changes: Changes,
+    pub changes: CoverageOverrides,
     /// Origins that requests must be sent to. Empty: any origin.
     pub origins: Origins,
 }
@@ -27,7 +27,7 @@ impl PinnedRules {
     /// Returns true if no rule is pinned.
     fn is_empty(&self) -> bool {
         self.profile.is_none()
-            && self.changes == Changes::default()
+            && self.changes == CoverageOverrides::default()
             && self.window.is_none()
             && self.ahead.is_none()
     }
@@ -36,7 +36,7 @@ impl PinnedRules {
 /// The rules by which an entry is judged.
 pub(super) struct Applied {
     pub(super) profile: Profile,
-    pub(super) changes: Changes,
+    pub(super) changes: CoverageOverrides,
     pub(super) origins: Origins,
 }
 
@@ -52,7 +52,7 @@ pub(super) fn of(request: &Request<'_>, version: Version) -> Result<Applied, Str
     };
     let Some(rules) = &request.rules else {
         if signer && version == Version::First {
-            let (changes, origins) = (Changes::default(), Origins::unknown());
+            let (changes, origins) = (CoverageOverrides::default(), Origins::unknown());
             return Ok(Applied { profile: own(Profile::rfc9421()), changes, origins });
         }
         return Err("it names no rules".to_owned());
@@ -62,8 +62,10 @@ pub(super) fn of(request: &Request<'_>, version: Version) -> Result<Applied, Str
     let window = Window { back: rules.window, ahead: rules.ahead };
     let origins = rules.origins.iter().map(|origin| Origin::parse(origin));
     let origins = origins.collect::<Result<_, _>>().map_err(|e| format!("its origins: {e}"))?;
-    let changes =
-        Changes { require: rules.require.clone(), allow_uncovered: rules.allow_uncovered.clone() };
+    let changes = CoverageOverrides {
+        require: rules.require.clone(),
+        allow_uncovered: rules.allow_uncovered.clone(),
+    };
     let profile = Profile { window, ..profile };
     Ok(Applied { profile: if signer { own(profile) } else { profile }, changes, origins })
 }

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::key::trust::TrustEntry as Trusted;
 use crate::mcp::pattern::Operation;
 use crate::message::Head;
-use crate::verify::{HeadHeld, Step, Verifier};
+use crate::verify::{Step, VerifiedHead, Verifier};
 
 /// Runs steps 1 to 8 on all signatures whose base is kept; `None` if there are none.
 pub(super) fn hold<'h>(
@@ -19,7 +19,7 @@ pub(super) fn hold<'h>(
     ids: &[String],
     request: &Request<'_>,
     head: &'h Head<'h>,
-) -> Result<Option<HeadHeld<'h>>, String> {
+) -> Result<Option<VerifiedHead<'h>>, String> {
     match verifier.judge_head(head) {
         Ok(held) => same_signatures(request, ids, &held).map(|()| Some(held)),
         // Without a field that is covered and not kept, no base can be rebuilt.
@@ -37,7 +37,7 @@ pub(super) fn hold<'h>(
 fn same_signatures(
     request: &Request<'_>,
     ids: &[String],
-    held: &HeadHeld<'_>,
+    held: &VerifiedHead<'_>,
 ) -> Result<(), String> {
     let mut told = request.signatures.iter().zip(ids).filter(|(told, _)| told.base.is_some());
     for one in held.signatures() {

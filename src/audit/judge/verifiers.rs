@@ -9,7 +9,7 @@ use super::super::record::Verdict;
 use super::{keys, rules};
 use crate::clock::{Clock, Timestamp};
 use crate::mcp::body::Scope;
-use crate::verify::{Replay, Verifier};
+use crate::verify::{ReplayCheck, Verifier};
 
 /// A clock that is set to the time of each entry.
 #[derive(Default)]
@@ -82,10 +82,11 @@ impl EntryVerifiers {
         let (said, ids) = keys::of(key.0.iter().map(|key| &**key))?;
         let rules::Applied { profile, changes, origins } = rules::of(request, version)?;
         let clock: Arc<dyn Clock> = self.clock.clone();
-        let verifier = Verifier::new(profile, Arc::new(said), origins, clock, Replay::Unchecked)
-            .with_changes(changes)
-            .with_max_body(usize::MAX)
-            .at(scope);
+        let verifier =
+            Verifier::new(profile, Arc::new(said), origins, clock, ReplayCheck::Unchecked)
+                .with_coverage_overrides(changes)
+                .with_max_body(usize::MAX)
+                .at(scope);
         if self.all.len() >= VERIFIERS {
             self.all.clear();
         }

@@ -110,7 +110,7 @@ fn rfc9421_takes_what_verifies() {
         i.components.clear();
         i.unset("created").unset("expires").unset("nonce").unset("tag");
     });
-    assert_eq!(judge().accepts(&bare).seen(), NonceOutcome::Unchecked);
+    assert_eq!(judge().accepts(&bare).nonce_outcome(), NonceOutcome::Unchecked);
     assert_eq!(judge().accepts(&bare).created(), None);
     let anonymous = rfc(|i| {
         i.unset("keyid");
@@ -158,7 +158,7 @@ fn rfc9421_takes_what_verifies() {
 #[test]
 fn rfc9421_claims_what_is_bounded() {
     let counting = Counting::new();
-    let judge = Judge::by(Profile::rfc9421()).replay(Replay::Claim(counting.clone()));
+    let judge = Judge::by(Profile::rfc9421()).replay(ReplayCheck::Claim(counting.clone()));
     for (ends, seen) in [
         (None, NonceOutcome::Unchecked),
         (Some(NOW + 86_401), NonceOutcome::Unchecked),
@@ -171,7 +171,7 @@ fn rfc9421_claims_what_is_bounded() {
             };
         });
         let before = counting.claimed();
-        assert_eq!(judge.accepts(&call).seen(), seen, "{ends:?}");
+        assert_eq!(judge.accepts(&call).nonce_outcome(), seen, "{ends:?}");
         assert_eq!(counting.claimed() - before, usize::from(seen == NonceOutcome::Fresh));
         if seen == NonceOutcome::Unchecked {
             judge.accepts(&call);
@@ -189,9 +189,9 @@ fn rfc9421_claims_what_is_bounded() {
         })
     };
     let judge = Judge::by(Profile::rfc9421());
-    assert_eq!(judge.accepts(&short(Some("\"x\""))).seen(), NonceOutcome::Fresh);
+    assert_eq!(judge.accepts(&short(Some("\"x\""))).nonce_outcome(), NonceOutcome::Fresh);
     assert_eq!(judge.refusal(&short(Some("\"x\""))), (12, Code::NonceReplayed));
-    assert_eq!(judge.accepts(&short(None)).seen(), NonceOutcome::Unchecked);
+    assert_eq!(judge.accepts(&short(None)).nonce_outcome(), NonceOutcome::Unchecked);
     assert_eq!(judge.refusal(&short(Some("x"))), (4, Code::ParameterInvalid));
 }
 
@@ -258,18 +258,18 @@ fn a_window_of_days() {
         let call = rfc(|i| {
             i.unset("expires");
         });
-        assert_eq!(judge.accepts(&call).seen(), seen, "{back}");
+        assert_eq!(judge.accepts(&call).nonce_outcome(), seen, "{back}");
         match seen {
             NonceOutcome::Fresh => {
                 assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed), "{back}")
             }
-            _ => assert_eq!(judge.accepts(&call).seen(), seen),
+            _ => assert_eq!(judge.accepts(&call).nonce_outcome(), seen),
         }
     }
     // An `expires` limits the life of a request whose window is long.
     let window = Window { back: Some(day + 1), ahead: 5 };
     let judge = Judge::by(Profile { window, ..Profile::rfc9421() });
     let call = rfc(|_| ());
-    assert_eq!(judge.accepts(&call).seen(), NonceOutcome::Fresh);
+    assert_eq!(judge.accepts(&call).nonce_outcome(), NonceOutcome::Fresh);
     assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
 }

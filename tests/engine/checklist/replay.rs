@@ -19,7 +19,7 @@ fn a_body_that_trickles_expires() {
     let counting = Counting::new();
     let ticking = |step| {
         let clock = Arc::new(Ticking { now: AtomicI64::new(CREATED), step });
-        Judge { clock, ..Judge::mcp() }.replay(Replay::Claim(counting.clone()))
+        Judge { clock, ..Judge::mcp() }.replay(ReplayCheck::Claim(counting.clone()))
     };
     assert_eq!(ticking(30).refusal(&Call::signed()), (5, Code::Expired));
     assert_eq!(counting.claimed(), 0);
@@ -48,7 +48,7 @@ fn three_stages_equal_verify() {
     let held = verifier.judge_body(held, &call.body).unwrap();
     assert_eq!(held.statement(&head).nonce.as_deref(), Some(NONCE));
     let verified = ready(verifier.claim(held)).unwrap();
-    assert_eq!((verified.name(), verified.seen()), (Some("alice"), NonceOutcome::Fresh));
+    assert_eq!((verified.name(), verified.nonce_outcome()), (Some("alice"), NonceOutcome::Fresh));
     assert_eq!(verified.key(), key(1).public().id());
     assert_eq!(verified.tag(), Some(key(1).public().id().as_str()));
     assert_eq!(verified.created(), Some(time(CREATED)));
@@ -85,7 +85,7 @@ fn a_full_or_broken_store_is_no_yes() {
         let id = *key(100 + n).public().id();
         ready(full.claim(time(NOW), &id, "n", time(NOW + 60))).unwrap();
     }
-    let judge = Judge::mcp().replay(Replay::Claim(full.clone()));
+    let judge = Judge::mcp().replay(ReplayCheck::Claim(full.clone()));
     let Unavailable::Store(_) = unavailable(&judge, &Call::signed()) else { panic!() };
     // The full store has evicted no live nonce.
     for n in 0..8 {
@@ -101,16 +101,16 @@ fn a_full_or_broken_store_is_no_yes() {
 
     let broken = Counting::broken();
     for replay in [
-        Replay::Claim(broken.clone()),
-        Replay::ClaimOnce(broken.clone()),
-        Replay::WithinRun(broken.clone()),
-        Replay::LookUp { store: broken.clone(), run: store() },
-        Replay::LookUp { store: store(), run: broken.clone() },
+        ReplayCheck::Claim(broken.clone()),
+        ReplayCheck::ClaimOnce(broken.clone()),
+        ReplayCheck::WithinRun(broken.clone()),
+        ReplayCheck::LookUp { store: broken.clone(), run: store() },
+        ReplayCheck::LookUp { store: store(), run: broken.clone() },
     ] {
         let judge = Judge::mcp().replay(replay);
         let Unavailable::Store(_) = unavailable(&judge, &Call::signed()) else { panic!() };
     }
-    Judge::mcp().replay(Replay::Unchecked).accepts(&Call::signed());
+    Judge::mcp().replay(ReplayCheck::Unchecked).accepts(&Call::signed());
 }
 
 #[test]
@@ -124,10 +124,10 @@ fn below_the_floor_nothing_is_verified() {
         call
     };
     for (created, fresh) in [(NOW, false), (NOW + 4, false), (NOW + 5, false), (NOW + 6, true)] {
-        let judge = Judge::mcp().at(NOW + 4).replay(Replay::Claim(Arc::new(memory())));
+        let judge = Judge::mcp().at(NOW + 4).replay(ReplayCheck::Claim(Arc::new(memory())));
         let call = signed_at(created);
         if fresh {
-            assert_eq!(judge.accepts(&call).seen(), NonceOutcome::Fresh);
+            assert_eq!(judge.accepts(&call).nonce_outcome(), NonceOutcome::Fresh);
             continue;
         }
         let below = unavailable(&judge, &call);
@@ -138,8 +138,8 @@ fn below_the_floor_nothing_is_verified() {
         // The nonce is used up all the same, so a request cannot be tried until it passes.
         assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
         // A program that lives for one verdict reports it.
-        let judge = judge.replay(Replay::ClaimOnce(Arc::new(memory())));
-        assert_eq!(judge.accepts(&call).seen(), NonceOutcome::BelowFloor);
+        let judge = judge.replay(ReplayCheck::ClaimOnce(Arc::new(memory())));
+        assert_eq!(judge.accepts(&call).nonce_outcome(), NonceOutcome::BelowFloor);
         assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
     }
 }
@@ -148,25 +148,25 @@ fn below_the_floor_nothing_is_verified() {
 fn what_is_done_with_nonces() {
     let call = Call::signed();
     // Within a run the second use is refused, and no more is claimed.
-    let judge = Judge::mcp().replay(Replay::WithinRun(store()));
-    assert_eq!(judge.accepts(&call).seen(), NonceOutcome::Unchecked);
+    let judge = Judge::mcp().replay(ReplayCheck::WithinRun(store()));
+    assert_eq!(judge.accepts(&call).nonce_outcome(), NonceOutcome::Unchecked);
     assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
     // A look-up changes nothing in the store that it looks at.
     let theirs = Counting::new();
-    let look = || Replay::LookUp { store: theirs.clone(), run: store() };
+    let look = || ReplayCheck::LookUp { store: theirs.clone(), run: store() };
     let judge = Judge::mcp().replay(look());
-    assert_eq!(judge.accepts(&call).seen(), NonceOutcome::Fresh);
+    assert_eq!(judge.accepts(&call).nonce_outcome(), NonceOutcome::Fresh);
     assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed), "twice in this run");
     assert_eq!((theirs.claimed(), theirs.peeked()), (0, 1));
-    Judge::mcp().replay(Replay::Claim(theirs.clone())).accepts(&call);
-    assert_eq!(Judge::mcp().replay(look()).accepts(&call).seen(), NonceOutcome::Replayed);
+    Judge::mcp().replay(ReplayCheck::Claim(theirs.clone())).accepts(&call);
+    assert_eq!(Judge::mcp().replay(look()).accepts(&call).nonce_outcome(), NonceOutcome::Replayed);
     // A store that may have forgotten proves nothing.
-    let young = Replay::LookUp { store: Arc::new(memory()), run: store() };
-    assert_eq!(Judge::mcp().replay(young).accepts(&call).seen(), NonceOutcome::BelowFloor);
+    let young = ReplayCheck::LookUp { store: Arc::new(memory()), run: store() };
+    assert_eq!(Judge::mcp().replay(young).accepts(&call).nonce_outcome(), NonceOutcome::BelowFloor);
     // Unchecked is unchecked.
-    let judge = Judge::mcp().replay(Replay::Unchecked);
+    let judge = Judge::mcp().replay(ReplayCheck::Unchecked);
     for _ in 0..2 {
-        assert_eq!(judge.accepts(&call).seen(), NonceOutcome::Unchecked);
+        assert_eq!(judge.accepts(&call).nonce_outcome(), NonceOutcome::Unchecked);
     }
 }
 

@@ -140,7 +140,7 @@ fn the_signature_that_got_furthest_is_reported() {
 #[test]
 fn a_pair_is_claimed_once() {
     let counting = Counting::new();
-    let judge = Judge::mcp().replay(Replay::Claim(counting.clone()));
+    let judge = Judge::mcp().replay(ReplayCheck::Claim(counting.clone()));
     let mut call = Call::unsigned();
     for label in ["a", "b", "c"] {
         let mut input = Input::of(&call, &key(1));
@@ -159,7 +159,7 @@ fn a_pair_is_claimed_once() {
     }
     let counting = Counting::new();
     let both = vec![trusted(&key(1)), trusted(&key(2))];
-    let judge = Judge::mcp().trusting(both).replay(Replay::Claim(counting.clone()));
+    let judge = Judge::mcp().trusting(both).replay(ReplayCheck::Claim(counting.clone()));
     judge.accepts(&call);
     assert_eq!(counting.claimed(), 2);
 }
@@ -184,7 +184,7 @@ fn a_shared_nonce_is_remembered_until_the_last_signature_is_over() {
             .unwrap()
             .without_floor(),
         );
-        let judge = Judge::by(Profile::rfc9421()).replay(Replay::WithinRun(shared));
+        let judge = Judge::by(Profile::rfc9421()).replay(ReplayCheck::WithinRun(shared));
         judge.accepts(&call);
         for later in [0, 100, 3_500] {
             let again = judge.clone().at(NOW + later).refusal(&stripped(&call, "b"));
@@ -208,7 +208,7 @@ fn the_verdict_names_the_first_that_may() {
 fn nonces_are_claimed_in_the_order_of_their_signatures() {
     let counting = Counting::new();
     let (mut judge, call) = two();
-    judge.replay = Replay::Claim(counting.clone());
+    judge.replay = ReplayCheck::Claim(counting.clone());
     // The second signature gives the verdict; the first one is still claimed first.
     judge.trust[0]["mcpid"]["allow"] = json!(["tools/list"]);
     assert_eq!(judge.accepts(&call).label(), "b");
@@ -225,7 +225,7 @@ fn a_shared_nonce_is_as_old_as_its_first_signature() {
             let mut input = Input::of(&call, &key(1));
             call.sign(&key(1), label, input.set("created", created).unset("expires"));
         }
-        let judge = Judge::mcp().at(NOW + 4).replay(Replay::Claim(Arc::new(memory())));
+        let judge = Judge::mcp().at(NOW + 4).replay(ReplayCheck::Claim(Arc::new(memory())));
         let Err(Refusal::Unavailable(Unavailable::BelowFloor { created, .. })) = judge.judge(&call)
         else {
             panic!("the store may have forgotten it")

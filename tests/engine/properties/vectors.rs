@@ -39,7 +39,7 @@ fn our_vectors_hold_whole() {
             .trusting(vec![published.clone()]);
         let verified = judge.accepts(&call);
         assert_eq!(verified.key().as_str(), file["key"]["thumbprint"].as_str().unwrap());
-        assert_eq!((verified.label(), verified.seen()), ("mcp", NonceOutcome::Fresh));
+        assert_eq!((verified.label(), verified.nonce_outcome()), ("mcp", NonceOutcome::Fresh));
         assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
         call.body.push(b' ');
         assert_eq!(judge.refusal(&call), (9, Code::DigestMismatch));
@@ -91,7 +91,7 @@ fn the_example_of_the_rfc_holds_whole() {
     .trusting(vec![trust]);
     let verified = judge.accepts(&call);
     assert_eq!(verified.created(), Some(time(1_618_884_473)));
-    assert_eq!(verified.seen(), NonceOutcome::Unchecked);
+    assert_eq!(verified.nonce_outcome(), NonceOutcome::Unchecked);
     // The named profile recognises the key as a published one.
     let named = Judge { profile: Profile::rfc9421(), ..judge.clone() };
     assert_eq!(named.refusal(&call), (7, Code::KeyPublished));

@@ -4,7 +4,7 @@
 
 use mcpid::base::Component;
 use mcpid::profile::Profile;
-use mcpid::verify::coverage::Changes;
+use mcpid::verify::coverage::CoverageOverrides;
 
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::shell_word;
@@ -17,8 +17,8 @@ pub(crate) fn demands(
     profile: &Profile,
     require: &[String],
     allow_uncovered: &[String],
-) -> Result<Changes, Failure> {
-    let changes = Changes {
+) -> Result<CoverageOverrides, Failure> {
+    let changes = CoverageOverrides {
         require: names("--require", require)?,
         allow_uncovered: names("--allow-uncovered", allow_uncovered)?,
     };

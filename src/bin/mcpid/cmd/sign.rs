@@ -16,7 +16,7 @@ use mcpid::message::Head;
 use mcpid::message::target::Origins;
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signed, Signer, SigningError};
-use mcpid::verify::coverage::{self, Changes};
+use mcpid::verify::coverage::{self, CoverageOverrides};
 use mcpid::verify::covered;
 use rand::rngs::SysRng;
 use serde::Serialize;
@@ -111,7 +111,7 @@ fn signer(args: &SignArgs, profile: &Profile, key: Arc<dyn Sign>) -> Result<Sign
 /// the caller's server may accept it.
 fn warn(profile: &Profile, head: &Head<'_>, body: &[u8], signed: &Signed, ui: &mut Ui) {
     let covered: Vec<_> = signed.covered.iter().filter_map(|c| Component::parse(c).ok()).collect();
-    if let Err(refused) = coverage::judge(profile, &Changes::default(), head, &covered) {
+    if let Err(refused) = coverage::judge(profile, &CoverageOverrides::default(), head, &covered) {
         let (code, why) = (refused.code().as_str(), refused.message());
         ui.warning(&format!("verify would refuse this at step 6 ({code}): {why}"));
     }

@@ -13,7 +13,7 @@ use mcpid::message::line;
 use mcpid::message::{Body, InputRequest};
 use mcpid::nonce::within_run::WithinRun;
 use mcpid::verify::report::{TimeSource, VerdictReport};
-use mcpid::verify::{BodyHeld, DEFAULT_MAX_BODY, Refusal, Replay, Unread, Verifier};
+use mcpid::verify::{DEFAULT_MAX_BODY, JudgedBody, Refusal, ReplayCheck, Unread, Verifier};
 use serde_json::value::RawValue;
 
 use crate::args::rerun_hint;
@@ -93,7 +93,7 @@ enum JudgedUnit {
     Elsewhere,
     Failed(Failure),
     Done(Box<VerdictReport>),
-    Claim(Box<VerdictReport>, BodyHeld),
+    Claim(Box<VerdictReport>, JudgedBody),
     ClaimUnread(Box<VerdictReport>, Unread, String),
 }
 
@@ -102,7 +102,7 @@ struct VerifyContext {
     judging: VerifierSettings,
     verifier: Verifier,
     at: Option<When>,
-    replay: Replay,
+    replay: ReplayCheck,
     only: Option<String>,
     /// The trust files, if they are to be printed.
     trust: Option<Arc<RawValue>>,
@@ -125,12 +125,12 @@ impl VerifyContext {
             Some(When::At(time)) => Arc::new(FixedClock(time)),
             _ => Arc::new(SystemClock),
         };
-        let retention = judging.verifier(Arc::clone(&clock), Replay::Unchecked).retention();
+        let retention = judging.verifier(Arc::clone(&clock), ReplayCheck::Unchecked).retention();
         let replay = match (&args.nonces, args.at) {
-            (None, _) => Replay::WithinRun(run),
+            (None, _) => ReplayCheck::WithinRun(run),
             (Some(text), None) => {
                 let opened = nonce_store::open(text, retention, args.claiming, ui);
-                Replay::ClaimOnce(opened.map_err(|failure| match failure.code {
+                ReplayCheck::ClaimOnce(opened.map_err(|failure| match failure.code {
                     nonce_store::TOO_SHORT => failure.hint(format!(
                         "to do so all the same: {}",
                         rerun_hint::verify_raising(args)
@@ -138,7 +138,7 @@ impl VerifyContext {
                     _ => failure,
                 })?)
             }
-            (Some(text), Some(_)) => Replay::LookUp {
+            (Some(text), Some(_)) => ReplayCheck::LookUp {
                 store: nonce_store::open_to_read(text, args.claiming.opening, ui)?,
                 run,
             },
@@ -256,7 +256,7 @@ impl VerifyContext {
             JudgedUnit::Failed(failure) => return Err(failure),
             JudgedUnit::Done(verdict) => *verdict,
             JudgedUnit::Claim(verdict, held) => match block_on(self.verifier.claim(held)) {
-                Ok(verified) => verdict.accepted(verified.seen()),
+                Ok(verified) => verdict.accepted(verified.nonce_outcome()),
                 Err(Refusal::Rejected(rejection)) => verdict.rejected(rejection),
                 Err(error) => return Err(unavailable(&verdict, &error)),
             },

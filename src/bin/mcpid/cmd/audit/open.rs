@@ -9,7 +9,7 @@ use mcpid::audit::judge::{PinnedRules, Trust};
 use mcpid::audit::note::{Kind, MAX_NOTE, Note, NoteKey};
 use mcpid::audit::{Folder, Log, LogError, Policy, Recorder, Settings, Sync};
 use mcpid::clock::Clock;
-use mcpid::verify::coverage::Changes;
+use mcpid::verify::coverage::CoverageOverrides;
 
 use crate::args::coverage_flags;
 use crate::args::pattern_flag;
@@ -134,7 +134,7 @@ pub(crate) fn trust(args: &AuditPins, ui: &mut Ui) -> Result<Trust, Failure> {
         profile: args.profile.map(ProfileName::profile),
         window: args.window.map(i64::from),
         ahead: args.ahead.map(i64::from),
-        changes: Changes {
+        changes: CoverageOverrides {
             require: coverage_flags::names("--require", &args.require)?,
             allow_uncovered: coverage_flags::names("--allow-uncovered", &args.allow_uncovered)?,
         },

@@ -19,7 +19,7 @@ use mcpid::net::{Dialer, ListenAddress, Listener, Server, ServerLimits, Via, Wor
 use mcpid::nonce::memory::Memory;
 use mcpid::profile::Profile;
 use mcpid::tower::BoxError;
-use mcpid::verify::{Replay, Verifier};
+use mcpid::verify::{ReplayCheck, Verifier};
 use rand::rngs::SysRng;
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
@@ -91,9 +91,9 @@ fn gateway_before(
     };
     // The key in the registry was made a moment ago, so no earlier store can have seen a nonce of
     // it: the store needs no floor.
-    let retention = verifier(Replay::Unchecked).retention();
+    let retention = verifier(ReplayCheck::Unchecked).retention();
     let store = Memory::new(clock.now(), retention, &mut SysRng)?.without_floor();
-    let verifier = verifier(Replay::Claim(Arc::new(store)));
+    let verifier = verifier(ReplayCheck::Claim(Arc::new(store)));
     let (config, tls) = (Config::new(upstream), tls::client_without_roots()?);
     let (metrics, log) = (Arc::new(Metrics::new()), Arc::new(|_: &LogLine| {}));
     Ok(Gateway::new(config, verifier, tls, clock, metrics, log)?)

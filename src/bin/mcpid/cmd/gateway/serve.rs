@@ -13,7 +13,7 @@ use mcpid::gateway::report::RolloutTally;
 use mcpid::gateway::{Admin, Gateway, GatewayServer, Metrics, Readiness};
 use mcpid::net::tls::ReloadableCertificates;
 use mcpid::net::{ListenAddress, Listener, ServerLimits, Workers};
-use mcpid::verify::Replay;
+use mcpid::verify::ReplayCheck;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -54,7 +54,8 @@ pub(crate) fn run(
 ) -> Result<Exit, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::new());
-    let retention = settings.judging.verifier(Arc::clone(&clock), Replay::Unchecked).retention();
+    let retention =
+        settings.judging.verifier(Arc::clone(&clock), ReplayCheck::Unchecked).retention();
     let opened = nonce_store::open_to_serve(args.nonces.as_deref(), retention, args.claiming, ui)
         .map_err(|failure| match failure.code {
         nonce_store::TOO_SHORT => {
@@ -70,7 +71,7 @@ pub(crate) fn run(
         let warn = move |words| drop(events.send(GatewayEvent::Warning(words)));
         metrics.watch(Arc::clone(&opened.store), warn)
     };
-    let replay = Replay::Claim(store);
+    let replay = ReplayCheck::Claim(store);
     let verifier = settings.judging.verifier(Arc::clone(&clock), replay.clone());
     metrics.keys(settings.judging.keys());
     let limits = fitted(&settings.limits, args.max_connections, ui);
@@ -280,7 +281,7 @@ struct GatewayConsole<'a> {
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
     gateway: Gateway,
-    replay: Replay,
+    replay: ReplayCheck,
     clock: Arc<dyn Clock>,
     tls: Option<ReloadableCertificates>,
     opened: OpenedStore,

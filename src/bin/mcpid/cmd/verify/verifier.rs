@@ -6,8 +6,8 @@ use mcpid::clock::Clock;
 use mcpid::key::trust::{Registry, TrustEntry, TrustSource};
 use mcpid::message::target::{Origin, Origins};
 use mcpid::profile::{Profile, Window};
-use mcpid::verify::coverage::Changes;
-use mcpid::verify::{DEFAULT_MAX_BODY, Replay, Verifier};
+use mcpid::verify::coverage::CoverageOverrides;
+use mcpid::verify::{DEFAULT_MAX_BODY, ReplayCheck, Verifier};
 use serde_json::value::RawValue;
 
 use crate::args::VerifierArgs;
@@ -21,7 +21,7 @@ use crate::output::ui::Ui;
 /// The settings of a verifier, except its clock and its nonce store.
 pub(crate) struct VerifierSettings {
     profile: Profile,
-    changes: Changes,
+    changes: CoverageOverrides,
     registry: Arc<Registry>,
     origins: Origins,
     max_body: u64,
@@ -47,10 +47,10 @@ impl VerifierSettings {
     }
 
     /// Returns a verifier with this clock and this nonce check.
-    pub(crate) fn verifier(&self, clock: Arc<dyn Clock>, replay: Replay) -> Verifier {
+    pub(crate) fn verifier(&self, clock: Arc<dyn Clock>, replay: ReplayCheck) -> Verifier {
         let (profile, registry) = (self.profile.clone(), Arc::clone(&self.registry));
         Verifier::new(profile, registry, self.origins.clone(), clock, replay)
-            .with_changes(self.changes.clone())
+            .with_coverage_overrides(self.changes.clone())
             .with_max_body(usize::try_from(self.max_body).unwrap_or(usize::MAX))
     }
 
