@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ed25519_dalek::{Signature, VerifyingKey};
-use mcpid::audit::auditor::{self, Anchor, Auditor};
+use mcpid::audit::auditor::{self, Auditor, AuditorInputs};
 use mcpid::audit::checkpoint::Checkpoint;
 use mcpid::audit::judge::{Judge, Trust};
 use mcpid::audit::note::{Kind, NoteKey};
-use mcpid::audit::tree::{self, Edge};
+use mcpid::audit::tree::{self, Frontier};
 use mcpid::audit::{Evidence, Folder, Judged, Log, Recorder, Settings, Sync};
 use mcpid::block_on;
 use mcpid::clock::{Clock as _, FixedClock, SystemClock, Timestamp};
@@ -194,7 +194,7 @@ fn unwritten() -> u64 {
 /// Files as a log would have left them, of one line under fresh numbers.
 fn fill(path: &Path, key: &SecretKey, entries: u64, now: Timestamp) {
     let as_key = NoteKey::new(NAME, Kind::Log, key.public().clone()).unwrap();
-    let mut edge = Edge::new();
+    let mut frontier = Frontier::new();
     let mut hashes = BufWriter::new(File::create(path.join("tree")).unwrap());
     let per_file = 40_000;
     let filler = "x".repeat(120);
@@ -207,7 +207,7 @@ fn fill(path: &Path, key: &SecretKey, entries: u64, now: Timestamp) {
         if end == entries || first == 0 {
             for name in ["checkpoint", "checkpoints"] {
                 let origin = NAME.to_owned();
-                let checkpoint = Checkpoint { origin, size: first, root: edge.root() };
+                let checkpoint = Checkpoint { origin, size: first, root: frontier.root() };
                 fs::write(path.join(name), checkpoint.sign(&as_key, key).unwrap()).unwrap();
             }
         }
@@ -216,7 +216,7 @@ fn fill(path: &Path, key: &SecretKey, entries: u64, now: Timestamp) {
                 "{{\"mcpid\":\"audit/2\",\"n\":{n},\"time\":\"{now}\",\"event\":\"dropped\",\
                  \"dropped\":{{\"seen\":1,\"dropped\":0,\"codes\":{{\"{filler}\":1}},\"gaps\":0}}}}"
             );
-            edge.push(tree::leaf(line.as_bytes()), |hash| hashes.write_all(hash).unwrap());
+            frontier.push(tree::leaf(line.as_bytes()), |hash| hashes.write_all(hash).unwrap());
             writeln!(out, "{line}").unwrap();
         }
         out.flush().unwrap();
@@ -247,13 +247,13 @@ fn audit(entries: u64) {
     }
     drop(recorder);
     let folder = Folder::at(&path).unwrap();
-    let anchor = Anchor {
+    let inputs = AuditorInputs {
         log_key: Some(log_key),
         kept: vec![fs::read(path.join("checkpoint")).unwrap()],
-        ..Anchor::default()
+        ..AuditorInputs::default()
     };
     let memory = resident();
-    let mut auditor = Auditor::new(&folder, &anchor).unwrap();
+    let mut auditor = Auditor::new(&folder, &inputs).unwrap();
     let mut judge = Judge::new(Trust::of_the_log());
     let mut lines = auditor::lines(&folder).unwrap();
     let mut most = 0;

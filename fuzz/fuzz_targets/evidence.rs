@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mcpid::audit::auditor::Anchor;
+use mcpid::audit::auditor::AuditorInputs;
 use mcpid::audit::checkpoint::Checkpoint;
 use mcpid::audit::judge::Trust;
 use mcpid::audit::note::{Kind, Note, NoteKey};
@@ -14,13 +14,13 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(note) = Note::parse(data) {
         let _ = Checkpoint::of(&note);
     }
-    let Ok(free) = proof::check(data, &Anchor::default(), Trust::of_the_log()) else { return };
+    let Ok(free) = proof::check(data, &AuditorInputs::default(), Trust::of_the_log()) else { return };
     assert!(!free.pinned && !free.anchored);
     let _ = free.entry();
     let key = SecretKey::from_seed(&[7; 32]);
     let log_key = NoteKey::new("example.com/another", Kind::Log, key.public().clone())
         .expect("a name and a key");
-    let anchor = Anchor { log_key: Some(log_key), ..Anchor::default() };
-    let pinned = proof::check(data, &anchor, Trust::of_the_log()).expect("it was read before");
+    let inputs = AuditorInputs { log_key: Some(log_key), ..AuditorInputs::default() };
+    let pinned = proof::check(data, &inputs, Trust::of_the_log()).expect("it was read before");
     assert!(pinned.fault.is_some() && !pinned.anchored);
 });

@@ -12,11 +12,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use mcpid::audit::auditor::{self, Anchor, Auditor};
+use mcpid::audit::auditor::{self, AuditorInputs, Auditor};
 use mcpid::audit::checkpoint::Checkpoint;
 use mcpid::audit::judge::{Judge, Trust};
 use mcpid::audit::note::{Kind, NoteKey};
-use mcpid::audit::tree::{self, Edge};
+use mcpid::audit::tree::{self, Frontier};
 use mcpid::audit::{Folder, Log, LogError, Settings};
 use mcpid::clock::{FixedClock, Timestamp};
 use mcpid::key::{SecretKey, Sign as _};
@@ -54,13 +54,13 @@ fuzz_target!(|data: &[u8]| {
 /// Lays out the files. How many entries lie under the checkpoint.
 fn lay(path: &Path, key: &SecretKey, flags: u8, under: u64, cut: usize, entries: &[u8]) -> u64 {
     fs::write(path.join("entries-000000000000.jsonl"), entries).expect("entries");
-    let (mut edge, mut hashes, mut note) = (Edge::new(), Vec::new(), None);
+    let (mut frontier, mut hashes, mut note) = (Frontier::new(), Vec::new(), None);
     let lines = entries.split_inclusive(|b| *b == b'\n');
     for line in lines.filter_map(|line| line.strip_suffix(b"\n")) {
-        if edge.size() == under {
-            note = Some((under, edge.root()));
+        if frontier.size() == under {
+            note = Some((under, frontier.root()));
         }
-        edge.push(tree::leaf(line), |hash| hashes.extend_from_slice(hash));
+        frontier.push(tree::leaf(line), |hash| hashes.extend_from_slice(hash));
     }
     if flags & 1 == 0 {
         hashes.truncate(hashes.len().saturating_sub(cut));
@@ -83,8 +83,8 @@ fn lay(path: &Path, key: &SecretKey, flags: u8, under: u64, cut: usize, entries:
 fn look(path: &Path, key: &SecretKey) {
     let folder = Folder::at(path).expect("a folder");
     let log_key = NoteKey::new(NAME, Kind::Log, key.public().clone()).expect("a key");
-    let anchor = Anchor { log_key: Some(log_key), ..Anchor::default() };
-    let mut auditor = Auditor::new(&folder, &anchor).expect("files that can be read");
+    let inputs = AuditorInputs { log_key: Some(log_key), ..AuditorInputs::default() };
+    let mut auditor = Auditor::new(&folder, &inputs).expect("files that can be read");
     let mut judge = Judge::new(Trust::of_the_log());
     for line in auditor::lines(&folder).expect("files that can be read") {
         auditor.take(judge.look(&line.expect("lines that can be read")));

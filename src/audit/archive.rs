@@ -227,7 +227,7 @@ fn check(
 ) -> Result<Sealed, LogError> {
     let changed = |why: String| LogError::changed(folder.path(), why);
     let nodes = TreeFile::open(folder)?;
-    let mut edge = tree::edge(&nodes, file.first)?;
+    let mut frontier = tree::frontier(&nodes, file.first)?;
     let path = folder.tree();
     let mut stored = files::read(&path)?;
     stored
@@ -244,7 +244,7 @@ fn check(
             return Err(changed(format!("entry {} is not what was written", line.n)));
         }
         let mut same = true;
-        edge.push(entry::leaf(&line.bytes), |hash| {
+        frontier.push(entry::leaf(&line.bytes), |hash| {
             let mut other = [0; 32];
             same &= stored.read_exact(&mut other).is_ok() && other == *hash;
         });
@@ -259,11 +259,11 @@ fn check(
         }
         last = line.bytes;
     }
-    if edge.size() != next {
-        return Err(changed(format!("entry {} is missing", edge.size())));
+    if frontier.size() != next {
+        return Err(changed(format!("entry {} is missing", frontier.size())));
     }
     let proof = tree::consistency(&nodes, next, checkpoint.size)?;
-    let (old, new) = (edge.root(), (checkpoint.size, &checkpoint.root));
+    let (old, new) = (frontier.root(), (checkpoint.size, &checkpoint.root));
     if !tree::is_consistent((next, &old), new, &proof) {
         return Err(changed(format!(
             "the entries {} to {} are not those under its checkpoint",

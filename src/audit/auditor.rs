@@ -10,20 +10,20 @@ use super::context::Context;
 use super::erasures::Erasures;
 use super::fault::LogError;
 use super::folder::Folder;
-use super::held::Checkpoints;
-use super::judge::{Looked, Notice, Reason, Reasons};
+use super::judge::{EntryFindings, Notice, Reason, Reasons};
+use super::reference_checkpoints::Checkpoints;
 use super::reuse::NonceUses;
 use super::segment::TreeFile;
-use super::tree::{Edge, Hash};
+use super::tree::{Frontier, Hash};
 use crate::clock::Timestamp;
 
 mod finish;
-mod misfit;
+mod inconsistent_entries;
 mod unseen;
 
-pub use super::anchor::Anchor;
+pub use super::auditor_inputs::AuditorInputs;
 pub use super::context::CLOCK_LEEWAY;
-pub use super::finding::{Finding, What};
+pub use super::finding::{Finding, FindingKind};
 pub use super::report::{LogLink, Report};
 pub use super::reuse::UsedNonces;
 pub use super::segment::{Line, lines};
@@ -34,7 +34,7 @@ const FINDINGS: usize = 1_000;
 /// Takes entries in their order.
 pub struct Auditor {
     folder: Folder,
-    edge: Edge,
+    frontier: Frontier,
     stored: Option<std::io::BufReader<std::fs::File>>,
     /// Entries whose hashes were stored when the audit began; a writer may go on meanwhile.
     promised: u64,
@@ -74,7 +74,7 @@ struct Suspect {
     place: u64,
     n: Option<u64>,
     why: Option<String>,
-    what: What,
+    what: FindingKind,
 }
 
 impl Auditor {
@@ -82,19 +82,19 @@ impl Auditor {
     ///
     /// # Errors
     /// The folder cannot be read.
-    pub fn new(folder: &Folder, anchor: &Anchor) -> Result<Self, LogError> {
+    pub fn new(folder: &Folder, inputs: &AuditorInputs) -> Result<Self, LogError> {
         // Read before the first entry: a writer stores hashes after their entries.
         let leaves = || TreeFile::open(folder).and_then(|tree| tree.leaves()).unwrap_or(0);
         let promised = leaves();
         let mut findings = Vec::new();
-        let checkpoints = Checkpoints::open(folder, anchor, |why| {
-            findings.push(Finding { what: What::Checkpoint, n: None, why });
+        let checkpoints = Checkpoints::open(folder, inputs, |why| {
+            findings.push(Finding { what: FindingKind::Checkpoint, n: None, why });
         })?;
         let files = archived::entry_files(folder)?.iter().map(|file| file.first).collect();
         let mut auditor = Auditor {
             folder: folder.clone(),
             promised,
-            edge: Edge::new(),
+            frontier: Frontier::new(),
             stored: TreeFile::in_order(folder).ok(),
             files,
             archived: BTreeMap::new(),
@@ -104,10 +104,10 @@ impl Auditor {
             context: Context::new(),
             time: None,
             nonces: NonceUses::default(),
-            allow_clock: anchor.allow_clock,
-            allow_erased: anchor.allow_erased,
-            all: anchor.all,
-            wants_quorum: anchor.policy.is_some(),
+            allow_clock: inputs.allow_clock,
+            allow_erased: inputs.allow_erased,
+            all: inputs.all,
+            wants_quorum: inputs.policy.is_some(),
             broken: false,
             counted: 0,
             expected: 0,
@@ -122,7 +122,7 @@ impl Auditor {
         for finding in findings {
             auditor.find(finding.what, None, finding.why);
         }
-        auditor.read_archive_notes(folder, anchor.log_key.as_ref())?;
+        auditor.read_archive_notes(folder, inputs.log_key.as_ref())?;
         if signed > stored {
             let why = match auditor.stored {
                 Some(_) => format!(
@@ -130,7 +130,7 @@ impl Auditor {
                 ),
                 None => "the file of hashes is missing".to_owned(),
             };
-            auditor.find(What::Tree, Some(stored), why);
+            auditor.find(FindingKind::Tree, Some(stored), why);
         }
         Ok(auditor)
     }
@@ -158,15 +158,15 @@ impl Auditor {
     }
 
     /// Takes the next entry.
-    pub fn take(&mut self, looked: Looked) {
+    pub fn take(&mut self, looked: EntryFindings) {
         if self.is_over() {
             return;
         }
-        if self.edge.size() == 0 && self.report.entries == 0 {
+        if self.frontier.size() == 0 && self.report.entries == 0 {
             self.meet();
         }
         if looked.named > self.counted {
-            self.pass_over(looked.named);
+            self.skip_archived(looked.named);
         }
         if let Some(suspect) = self.suspect.take() {
             self.conclude(suspect, looked.stamp.map(|(n, _)| n));
@@ -182,18 +182,19 @@ impl Auditor {
         self.counted += 1;
         let n = looked.stamp.map(|(n, _)| n);
         if let Some(why) = looked.fault.filter(|_| n == Some(place) || n.is_none()) {
-            self.suspect = Some(Suspect { place, n, why: Some(why), what: What::Changed });
+            self.suspect = Some(Suspect { place, n, why: Some(why), what: FindingKind::Changed });
         } else if n != Some(place) {
-            self.suspect = Some(Suspect { place, n, why: None, what: What::Changed });
+            self.suspect = Some(Suspect { place, n, why: None, what: FindingKind::Changed });
         } else if looked.named != counted && !self.broken {
             let why = format!("by its name it would begin with entry {}", looked.named);
-            self.find(What::File, Some(place), why);
+            self.find(FindingKind::File, Some(place), why);
         } else if let Some(time) = looked.stamp.map(|(_, time)| time) {
             match self.time {
                 Some(last) if time < last => {
                     let why =
                         format!("its time {time} is before {last}, that of the entry before it");
-                    self.suspect = Some(Suspect { place, n, why: Some(why), what: What::Clock });
+                    self.suspect =
+                        Some(Suspect { place, n, why: Some(why), what: FindingKind::Clock });
                 }
                 _ => {
                     self.time = Some(time);
@@ -207,8 +208,8 @@ impl Auditor {
             && let (Some((version, notice)), Some((_, time))) = (looked.notice, looked.stamp)
         {
             let is_request = matches!(notice, Notice::Request { .. });
-            self.heed_erasures((place, time, looked.leaf), &notice, &mut reasons);
-            match self.context.heed(place, version, time, notice) {
+            self.apply_erasures((place, time, looked.leaf), &notice, &mut reasons);
+            match self.context.apply_entry(place, version, time, notice) {
                 Ok(certain) => {
                     self.report.under_offset += u64::from(!certain);
                     if !certain && !self.allow_clock && is_request {
@@ -224,7 +225,8 @@ impl Auditor {
         for nonce in &looked.nonces {
             if !self.nonces.use_up(place, *nonce) && self.suspect.is_none() {
                 let why = "its nonce was used before by the same key".to_owned();
-                self.suspect = Some(Suspect { place, n, why: Some(why), what: What::Replayed });
+                self.suspect =
+                    Some(Suspect { place, n, why: Some(why), what: FindingKind::Replayed });
             }
             self.nonces.forget(nonce.at);
         }
@@ -237,7 +239,7 @@ impl Auditor {
     }
 
     /// Applies an entry's record of an erasure.
-    fn heed_erasures(
+    fn apply_erasures(
         &mut self,
         (n, time, leaf): (u64, Timestamp, Hash),
         notice: &Notice,
@@ -268,7 +270,7 @@ impl Auditor {
     fn grow(&mut self, leaf: Hash, place: u64, is_read: bool) {
         let (stored, mut same, mut first) = (&mut self.stored, true, true);
         let mut missing = false;
-        self.edge.push(leaf, |hash| {
+        self.frontier.push(leaf, |hash| {
             if std::mem::take(&mut first) && is_read {
                 return;
             }
@@ -289,23 +291,23 @@ impl Auditor {
 
     /// Holds the tree against the checkpoints of its size.
     fn meet(&mut self) {
-        let size = self.edge.size();
+        let size = self.frontier.size();
         let mut faults = Vec::new();
         let held = self.checkpoints.over(size, |why| faults.push(why));
         for why in faults {
-            self.find(What::Checkpoint, None, why);
+            self.find(FindingKind::Checkpoint, None, why);
         }
         if held.is_empty() || self.broken {
             return;
         }
-        let root = self.edge.root();
+        let root = self.frontier.root();
         for one in &held {
             if one.checkpoint.root != root {
                 self.other_root(one, size);
                 return;
             }
             self.report.checkpoints += u64::from(one.own);
-            if one.is_anchor() {
+            if one.is_external() {
                 self.report.anchored = Some(size);
             }
             if let Some(time) = one.witnessed {
@@ -318,11 +320,11 @@ impl Auditor {
                 "the entries are those of a checkpoint over {size}, but the stored hashes from entry {n} on are not theirs"
             );
             self.stored = None;
-            self.find(What::Tree, Some(n), why);
+            self.find(FindingKind::Tree, Some(n), why);
         }
     }
 
-    fn find(&mut self, what: What, n: Option<u64>, why: String) {
+    fn find(&mut self, what: FindingKind, n: Option<u64>, why: String) {
         let room = if self.all { FINDINGS } else { 1 };
         match self.report.findings.len() < room {
             true => self.report.findings.push(Finding { what, n, why }),

@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::anchor::Anchor;
+use super::auditor_inputs::AuditorInputs;
 use super::checkpoint::Checkpoint;
 use super::context::CLOCK_LEEWAY;
 use super::entry::{self, Entry, Event, Version};
@@ -62,14 +62,14 @@ struct Read {
     named: NoteKey,
 }
 
-/// Checks an evidence file against what `anchor` pins, and judges its request again at its time.
+/// Checks an evidence file against what `inputs` pins, and judges its request again at its time.
 /// `body` is the request's body, if the reader has it and the log does not.
 ///
 /// # Errors
 /// [`ProofError::Form`]. A contradiction in a readable file is a [`Checked::fault`].
 pub fn check(
     bytes: &[u8],
-    anchor: &Anchor,
+    inputs: &AuditorInputs,
     trust: Trust,
     body: Option<&[u8]>,
 ) -> Result<Checked, ProofError> {
@@ -86,11 +86,11 @@ pub fn check(
     }
     let named: NoteKey = json.log_key.parse().map_err(|e| form(format!("its log_key is {e}")))?;
     let read = Read { note: decode(&json.checkpoint)?, proof: hashes(&json.proof)?, named };
-    let log_key = anchor.log_key.clone().unwrap_or(read.named.clone());
+    let log_key = inputs.log_key.clone().unwrap_or(read.named.clone());
     let parsed = Note::parse(&read.note).map_err(|e| form(e.to_string()))?;
     let mut checked = Checked {
         line: decode(&json.entry)?,
-        pinned: anchor.log_key.is_some(),
+        pinned: inputs.log_key.is_some(),
         anchored: false,
         witnessed: None,
         judged: Judged::default(),
@@ -100,8 +100,8 @@ pub fn check(
         checkpoint: Checkpoint::of(&parsed).map_err(|e| form(e.to_string()))?,
         log_key,
     };
-    let fault = hold(&json, &read, anchor, &mut checked)
-        .and_then(|()| judge(&json, trust, (anchor, body), &mut checked))
+    let fault = hold(&json, &read, inputs, &mut checked)
+        .and_then(|()| judge(&json, trust, (inputs, body), &mut checked))
         .err();
     checked.fault = fault;
     Ok(checked)
@@ -129,7 +129,12 @@ fn hashes(texts: &[String]) -> Result<Vec<Hash>, ProofError> {
 }
 
 /// Checks the checkpoint, the proof and the keys that signed them.
-fn hold(json: &Json, read: &Read, anchor: &Anchor, checked: &mut Checked) -> Result<(), String> {
+fn hold(
+    json: &Json,
+    read: &Read,
+    inputs: &AuditorInputs,
+    checked: &mut Checked,
+) -> Result<(), String> {
     if read.named != checked.log_key {
         return Err(format!("it is of the log {}, not of the one that was pinned", read.named));
     }
@@ -149,9 +154,9 @@ fn hold(json: &Json, read: &Read, anchor: &Anchor, checked: &mut Checked) -> Res
     if root != Some(checkpoint.root) {
         return Err("the entry is not under the root of its checkpoint".to_owned());
     }
-    checked.witnessed = anchor.witnessed(&parsed);
+    checked.witnessed = inputs.witnessed(&parsed);
     let mut kept = false;
-    for bytes in &anchor.kept {
+    for bytes in &inputs.kept {
         let (other, _) = Checkpoint::signed(bytes, &checked.log_key)
             .map_err(|e| format!("the checkpoint that was kept is {e}"))?;
         if other.size == checkpoint.size {
@@ -186,7 +191,7 @@ fn clock_entry(clock: &ClockEntry, n: u64, checkpoint: &Checkpoint) -> Result<i6
 fn judge(
     json: &Json,
     trust: Trust,
-    (anchor, body): (&Anchor, Option<&[u8]>),
+    (inputs, body): (&AuditorInputs, Option<&[u8]>),
     checked: &mut Checked,
 ) -> Result<(), String> {
     let entry = entry::parse(&checked.line).map_err(|e| format!("its entry is {}", chain(&e)))?;
@@ -220,10 +225,10 @@ fn judge(
             entry.time
         ));
     }
-    if (!fits || checked.offset != 0) && !anchor.allow_clock {
+    if (!fits || checked.offset != 0) && !inputs.allow_clock {
         judged.reasons.add(Reason::Clock);
     }
-    if anchor.policy.is_some() && checked.witnessed.is_none() {
+    if inputs.policy.is_some() && checked.witnessed.is_none() {
         judged.reasons.add(Reason::Quorum);
     }
     (checked.judged, checked.asked) = (judged, Some(asked));

@@ -2,7 +2,7 @@
 //! and after it.
 
 use super::entry::{Rules, Version};
-use super::finding::What;
+use super::finding::FindingKind;
 use super::judge::Notice;
 use super::report::LogLink;
 use crate::clock::Timestamp;
@@ -28,20 +28,20 @@ impl Context {
 
     /// Skips entries that were not seen: the clock and the rules are unknown after them. A file
     /// that is begun while the clock is behind states the clock again.
-    pub(super) fn pass_over(&mut self) {
+    pub(super) fn skip_archived(&mut self) {
         (self.offset, self.rules) = (0, None);
     }
 
     /// Applies an entry to the state, and checks it against the earlier entries. Returns true if
     /// the entry's time is certain.
-    pub(super) fn heed(
+    pub(super) fn apply_entry(
         &mut self,
         n: u64,
         version: Version,
         time: Timestamp,
         notice: Notice,
-    ) -> Result<bool, (What, String)> {
-        let changed = |why: &str| Err((What::Changed, why.to_owned()));
+    ) -> Result<bool, (FindingKind, String)> {
+        let changed = |why: &str| Err((FindingKind::Changed, why.to_owned()));
         if version < self.version {
             return changed("it is of an older format than the entry before it");
         }
@@ -64,7 +64,7 @@ impl Context {
                     let why = format!(
                         "its time {time} does not fit that of its request, {asked}, of {CLOCK_LEEWAY} s allowed"
                     );
-                    return Err((What::Clock, why));
+                    return Err((FindingKind::Clock, why));
                 }
                 return Ok(fits && self.offset == 0);
             }

@@ -65,7 +65,7 @@ pub enum Event<'a> {
     /// The rules by which later requests are judged.
     Rules(Rules),
     /// The first entry of a log that follows another one.
-    After(After),
+    After(PreviousLog),
     /// The last entry of a log that another one follows.
     Closed(Closed),
     /// An entry before this one was erased.
@@ -102,7 +102,7 @@ pub struct ClockStep {
 /// The log that this one follows.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
-pub struct After {
+pub struct PreviousLog {
     /// The public key of the previous log, as NAME+HASH+KEY.
     pub log_key: String,
     /// The last checkpoint of the previous log: the signed note in base64.
@@ -216,7 +216,7 @@ struct EntryMembers<'a> {
     #[serde(default)]
     clock: Option<ClockStep>,
     #[serde(default)]
-    after: Option<After>,
+    after: Option<PreviousLog>,
     #[serde(default)]
     closed: Option<Closed>,
     #[serde(default)]

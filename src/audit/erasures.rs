@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::entry::{self, Event};
 use super::erasure::Erasure;
 use super::fault::LogError;
-use super::finding::What;
+use super::finding::FindingKind;
 use super::folder::Folder;
 use super::segment;
 use super::tree::Hash;
@@ -55,9 +55,9 @@ impl Erasures {
         by: u64,
         erasure: &Erasure,
         (stored, unseen): (Option<Hash>, &[Range<u64>]),
-    ) -> Result<bool, (What, u64, String)> {
+    ) -> Result<bool, (FindingKind, u64, String)> {
         let n = erasure.n;
-        let changed = |why: String| Err((What::Changed, by, why));
+        let changed = |why: String| Err((FindingKind::Changed, by, why));
         if n >= by {
             return changed(format!(
                 "it tells of the erasure of entry {n}, which is not before it"
@@ -73,7 +73,7 @@ impl Erasures {
             Some(found) if found == (erasure.time, erasure.leaf) => Ok(true),
             Some(_) => {
                 let why = format!("entry {by} tells of the erasure of another one in its place");
-                Err((What::Removed, n, why))
+                Err((FindingKind::Removed, n, why))
             }
             None => Ok(unseen.iter().any(|range| range.contains(&n))),
         }

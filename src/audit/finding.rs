@@ -5,7 +5,7 @@ use std::fmt;
 /// The kind of change that was made to a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum What {
+pub enum FindingKind {
     /// An entry was changed, or is not a valid entry.
     Changed,
     /// Entries and all their hashes differ from those of a checkpoint.
@@ -36,24 +36,24 @@ pub enum What {
     Successor,
 }
 
-impl What {
+impl FindingKind {
     /// Returns a stable name for programs.
     pub fn as_str(self) -> &'static str {
         match self {
-            What::Changed => "changed",
-            What::Rewritten => "rewritten",
-            What::Removed => "removed",
-            What::Swapped => "swapped",
-            What::Repeated => "repeated",
-            What::Inserted => "inserted",
-            What::Truncated => "truncated",
-            What::Clock => "clock",
-            What::Replayed => "replayed",
-            What::Tree => "tree",
-            What::Checkpoint => "checkpoint",
-            What::File => "file",
-            What::Archive => "archive",
-            What::Successor => "successor",
+            FindingKind::Changed => "changed",
+            FindingKind::Rewritten => "rewritten",
+            FindingKind::Removed => "removed",
+            FindingKind::Swapped => "swapped",
+            FindingKind::Repeated => "repeated",
+            FindingKind::Inserted => "inserted",
+            FindingKind::Truncated => "truncated",
+            FindingKind::Clock => "clock",
+            FindingKind::Replayed => "replayed",
+            FindingKind::Tree => "tree",
+            FindingKind::Checkpoint => "checkpoint",
+            FindingKind::File => "file",
+            FindingKind::Archive => "archive",
+            FindingKind::Successor => "successor",
         }
     }
 }
@@ -63,7 +63,7 @@ impl What {
 #[non_exhaustive]
 pub struct Finding {
     /// The kind of change.
-    pub what: What,
+    pub what: FindingKind,
     /// The number of the changed entry, or of the first one.
     pub n: Option<u64>,
     /// The evidence for the finding. May contain text from the log: escape it on a terminal.
@@ -74,20 +74,22 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let n = self.n.unwrap_or_default();
         match self.what {
-            What::Changed => write!(f, "entry {n} was changed"),
-            What::Rewritten => write!(f, "the log was rewritten from entry {n} on, or later"),
-            What::Removed => write!(f, "entry {n} was removed"),
-            What::Swapped => write!(f, "entry {n} was swapped with the next"),
-            What::Repeated => write!(f, "entry {n} was repeated"),
-            What::Inserted => write!(f, "something was inserted before entry {n}"),
-            What::Truncated => write!(f, "the log was cut off at entry {n}"),
-            What::Clock => write!(f, "entry {n} was changed or moved"),
-            What::Replayed => write!(f, "entry {n} is a replay"),
-            What::Tree => write!(f, "the stored hashes were changed from entry {n} on"),
-            What::Checkpoint => f.write_str("a checkpoint does not fit"),
-            What::File => write!(f, "the file of entry {n} was renamed or put in"),
-            What::Archive => write!(f, "the archive of entry {n} does not fit"),
-            What::Successor => f.write_str("the logs do not follow each other"),
+            FindingKind::Changed => write!(f, "entry {n} was changed"),
+            FindingKind::Rewritten => {
+                write!(f, "the log was rewritten from entry {n} on, or later")
+            }
+            FindingKind::Removed => write!(f, "entry {n} was removed"),
+            FindingKind::Swapped => write!(f, "entry {n} was swapped with the next"),
+            FindingKind::Repeated => write!(f, "entry {n} was repeated"),
+            FindingKind::Inserted => write!(f, "something was inserted before entry {n}"),
+            FindingKind::Truncated => write!(f, "the log was cut off at entry {n}"),
+            FindingKind::Clock => write!(f, "entry {n} was changed or moved"),
+            FindingKind::Replayed => write!(f, "entry {n} is a replay"),
+            FindingKind::Tree => write!(f, "the stored hashes were changed from entry {n} on"),
+            FindingKind::Checkpoint => f.write_str("a checkpoint does not fit"),
+            FindingKind::File => write!(f, "the file of entry {n} was renamed or put in"),
+            FindingKind::Archive => write!(f, "the archive of entry {n} does not fit"),
+            FindingKind::Successor => f.write_str("the logs do not follow each other"),
         }?;
         write!(f, ": {}", self.why)
     }
@@ -95,30 +97,30 @@ impl fmt::Display for Finding {
 
 /// Diagnoses an entry that does not fit at `place`, by its own number and that of the next entry.
 /// The second value is true if later entries are displaced by the change.
-pub(super) fn of_a_misfit(
+pub(super) fn of_inconsistent_entry(
     place: u64,
     (n, next): (Option<u64>, Option<u64>),
-    what: What,
+    what: FindingKind,
     why: Option<String>,
 ) -> (Finding, bool) {
     let find = |what, n, why| Finding { what, n: Some(n), why };
     let finding = match (n, next) {
         (Some(n), Some(next)) if n == place + 1 && next == place => {
-            find(What::Swapped, place, format!("it stands behind entry {n}"))
+            find(FindingKind::Swapped, place, format!("it stands behind entry {n}"))
         }
         (Some(n), _) if n > place => {
             let why = match n - 1 {
                 last if last == place => format!("entry {n} follows"),
                 last => format!("entry {n} follows, those up to {last} are not there either"),
             };
-            find(What::Removed, place, why)
+            find(FindingKind::Removed, place, why)
         }
         (Some(n), _) if n < place => {
-            find(What::Repeated, n, format!("it stands again at place {place}"))
+            find(FindingKind::Repeated, n, format!("it stands again at place {place}"))
         }
         (_, Some(next)) if next == place => {
             let why = why.unwrap_or_else(|| "the true one follows it".to_owned());
-            find(What::Inserted, place, format!("the true entry follows: {why}"))
+            find(FindingKind::Inserted, place, format!("the true entry follows: {why}"))
         }
         _ => {
             let why = why.unwrap_or_else(|| "it bears no number that can be read".to_owned());

@@ -21,23 +21,23 @@ use crate::message::{Body, Head, line};
 use crate::verify::VerifiedHead;
 use crate::verify::rejection::chain;
 
+mod entry_findings;
 mod facts;
+mod key_status;
 mod keys;
-mod looked;
 mod nonces;
 mod opaque;
 mod reason;
 mod rules;
 mod signatures;
-mod standing;
 mod verifiers;
 
-pub use looked::{Judged, Looked};
+pub use entry_findings::{EntryFindings, Judged};
+pub use key_status::Known;
 pub use reason::{Reason, Reasons};
 pub use rules::PinnedRules;
-pub use standing::Known;
 
-pub(super) use looked::Notice;
+pub(super) use entry_findings::Notice;
 pub(super) use nonces::{NonceId, NonceUse, nonces_of};
 
 use nonces::nonce_id;
@@ -87,9 +87,9 @@ impl Judge {
     }
 
     /// Judges the entry in `line`.
-    pub fn look(&mut self, line: &Line) -> Looked {
+    pub fn look(&mut self, line: &Line) -> EntryFindings {
         let bytes = u64::try_from(line.bytes.len()).unwrap_or(u64::MAX);
-        let mut looked = Looked {
+        let mut looked = EntryFindings {
             n: line.n,
             named: line.named,
             leaf: tree::leaf(&line.bytes),
@@ -120,7 +120,7 @@ impl Judge {
     fn entry(
         &mut self,
         (entry, line): (&Entry<'_>, &[u8]),
-        looked: &mut Looked,
+        looked: &mut EntryFindings,
     ) -> Result<(), String> {
         let notice = match &entry.event {
             Event::Request(request) => {
@@ -312,8 +312,8 @@ impl Judge {
             operation.map(|mcp| Operation { method: &mcp.method, name: mcp.name.as_deref() });
         let known = |one: &JudgedSignature<'_>| {
             let (key, tag, created) = (&*one.id, one.tag, one.created);
-            let claim = standing::KeyClaim { key, tag, created, time, operation };
-            standing::of(self.trust.registry.as_deref()?, &claim)
+            let claim = key_status::SignatureClaim { key, tag, created, time, operation };
+            key_status::of(self.trust.registry.as_deref()?, &claim)
         };
         let all = signed.iter().enumerate().map(|(place, one)| (place, one, known(one)));
         // The best signature has a known key, then a key that was valid then, a verified base, and

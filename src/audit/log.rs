@@ -48,7 +48,7 @@ struct LogNumbers {
     /// Requests whose signature held, that were refused and got no entry.
     unsaid: Arc<AtomicU64>,
     /// Requests without a valid signature that were not even noted.
-    unnoted: AtomicU64,
+    refusals_not_logged: AtomicU64,
     /// The reason why no more entries are appended.
     halted: OnceLock<LogError>,
 }
@@ -146,7 +146,7 @@ impl Log {
         let now = self.shared.clock.now();
         let noted = lock(&self.shared.refused).note(now, verdict, because, head, statement);
         if !noted {
-            self.shared.numbers.unnoted.fetch_add(1, Ordering::Relaxed);
+            self.shared.numbers.refusals_not_logged.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -178,10 +178,10 @@ impl Log {
 
     /// Returns the number of refused requests that were only counted: requests of strangers and
     /// repeated requests, beyond the limit of the file of refused requests.
-    pub fn unnoted(&self) -> u64 {
+    pub fn refusals_not_logged(&self) -> u64 {
         let numbers = &self.shared.numbers;
         let unsaid = numbers.unsaid.load(Ordering::Relaxed);
-        unsaid.saturating_add(numbers.unnoted.load(Ordering::Relaxed))
+        unsaid.saturating_add(numbers.refusals_not_logged.load(Ordering::Relaxed))
     }
 
     /// Returns the number of requests that were forwarded without an entry, under `best-effort`.

@@ -22,10 +22,10 @@
 //! counted, and a few of them are noted in a file of limited size; the counts are entries of the
 //! log.
 
-mod anchor;
 pub mod archive;
 mod archived;
 pub mod auditor;
+mod auditor_inputs;
 pub mod check;
 pub mod checkpoint;
 mod context;
@@ -42,7 +42,6 @@ mod files;
 mod finding;
 mod folder;
 pub mod growth;
-mod held;
 pub mod judge;
 mod log;
 mod look;
@@ -53,6 +52,7 @@ mod record;
 mod recorder;
 mod recover;
 pub mod redact;
+mod reference_checkpoints;
 mod refused;
 mod report;
 mod reuse;

@@ -140,7 +140,7 @@ struct Front<'a> {
 
 /// The source of the rules by which a request was judged or signed.
 #[derive(Clone, Copy)]
-pub(super) enum By<'a> {
+pub(super) enum RulesSource<'a> {
     /// The rules of a verifier.
     Verifier(&'a Verifier),
     /// The rules of a signer.
@@ -151,7 +151,7 @@ pub(super) enum By<'a> {
 pub(super) struct Facts<'a, 'h> {
     pub(super) verdict: Verdict,
     pub(super) because: Option<Because<'a>>,
-    pub(super) by: By<'a>,
+    pub(super) by: RulesSource<'a>,
     pub(super) head: &'a Head<'h>,
     pub(super) target_uri: &'a str,
     pub(super) reading: Option<&'a Reading<'a>>,
@@ -175,8 +175,8 @@ pub(super) fn write(facts: &Facts<'_, '_>, evidence: &Evidence) -> Record {
     let body = facts.body.map_or(0, |body| body.len().div_ceil(3).saturating_mul(4));
     let mut out = Vec::with_capacity(512 + evidence.signatures.len() + size + body);
     let rules = match facts.by {
-        By::Verifier(verifier) => RecordRules::of(verifier),
-        By::Signer(profile) => RecordRules::of_profile(profile),
+        RulesSource::Verifier(verifier) => RecordRules::of(verifier),
+        RulesSource::Signer(profile) => RecordRules::of_profile(profile),
     };
     // Numbers and strings always make JSON.
     let rules =
@@ -205,7 +205,8 @@ pub(super) fn write(facts: &Facts<'_, '_>, evidence: &Evidence) -> Record {
         write_json(&mut out, redacted);
     }
     out.push(b'}');
-    let rules = matches!(facts.by, By::Verifier(_)).then(|| rules.get().as_bytes().to_vec());
+    let rules =
+        matches!(facts.by, RulesSource::Verifier(_)).then(|| rules.get().as_bytes().to_vec());
     Record { members: out, judged: Some(facts.time), rules }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use super::evidence::Evidence;
 use super::fault::LogError;
 use super::log::Log;
-use super::record::{self, Because, By, Facts, Verdict};
+use super::record::{self, Because, Facts, RulesSource, Verdict};
 use super::redact::{self, Keep, Rule};
 use super::refused::Bucket;
 use crate::clock::Timestamp;
@@ -165,7 +165,7 @@ impl Recorder {
         evidence: &Evidence,
         now: Timestamp,
     ) -> Result<(), LogError> {
-        let (body, reading, by) = (Some(body), None, By::Signer(profile));
+        let (body, reading, by) = (Some(body), None, RulesSource::Signer(profile));
         let request = RequestToWrite { head, body, reading, origins, by, now };
         self.write(&request, evidence, Verdict::Signed, None).await
     }
@@ -179,7 +179,7 @@ impl Recorder {
     ) -> Result<(), LogError> {
         let Judged { head, body, reading, verifier, now } = *judged;
         let origins = verifier.origins();
-        let by = By::Verifier(verifier);
+        let by = RulesSource::Verifier(verifier);
         let request = RequestToWrite { head, body, reading, origins, by, now };
         self.write(&request, evidence, verdict, because).await
     }
@@ -219,8 +219,8 @@ impl Recorder {
         // A head that was judged has a target.
         let target = origins.resolve(head).map(|target| target.target_uri()).unwrap_or_default();
         let scope = match by {
-            By::Verifier(_) => Scope::Endpoint,
-            By::Signer(_) => Scope::Anywhere,
+            RulesSource::Verifier(_) => Scope::Endpoint,
+            RulesSource::Signer(_) => Scope::Anywhere,
         };
         let own = match reading {
             Some(_) => None,
@@ -259,6 +259,6 @@ struct RequestToWrite<'a, 'h> {
     body: Option<&'a [u8]>,
     reading: Option<&'a Reading<'a>>,
     origins: &'a Origins,
-    by: By<'a>,
+    by: RulesSource<'a>,
     now: Timestamp,
 }

@@ -19,7 +19,7 @@ use super::folder::{Folder, LogKey};
 use super::record::Verdict;
 use super::segment::{Lines, Notes, TreeFile};
 use super::state::{self, Hashes, LogState, RulesInForce, Segment, day_of};
-use super::tree::{self, Edge, HASH};
+use super::tree::{self, Frontier, HASH};
 use crate::clock::Timestamp;
 
 /// The checkpoints of a sound log.
@@ -35,7 +35,7 @@ struct Latest {
 
 /// The contents of the files of entries.
 struct Replayed {
-    edge: Edge,
+    frontier: Frontier,
     time: Timestamp,
     offset: i64,
     rules: RulesInForce,
@@ -53,12 +53,14 @@ pub(super) fn open(folder: &Folder, key: &LogKey) -> Result<LogState, LogError> 
     let latest = latest(folder, key)?;
     let segments = folder.segments()?;
     let last = segments.last().map_or(0, |(first, _)| *first);
-    let from = match edge_at(folder, last) {
-        Some(edge) if fits(&edge, &latest.checkpoint) => (edge, segments.len().saturating_sub(1)),
-        _ => (Edge::new(), 0),
+    let from = match frontier_at(folder, last) {
+        Some(frontier) if fits(&frontier, &latest.checkpoint) => {
+            (frontier, segments.len().saturating_sub(1))
+        }
+        _ => (Frontier::new(), 0),
     };
     let replayed = replay(folder, &segments, from, &latest.checkpoint)?;
-    let (held, said) = (replayed.edge.size(), latest.checkpoint.size);
+    let (held, said) = (replayed.frontier.size(), latest.checkpoint.size);
     if said > held {
         let why = format!("it holds {held} entries, and its checkpoint says {said}");
         return Err(LogError::changed(folder.path(), why));
@@ -104,21 +106,21 @@ fn latest(folder: &Folder, key: &LogKey) -> Result<Latest, LogError> {
     Ok(Latest { checkpoint, note, to_show, cut })
 }
 
-/// Returns the edge before the last file of entries, if the stored hashes contain it.
-fn edge_at(folder: &Folder, first: u64) -> Option<Edge> {
+/// Returns the frontier before the last file of entries, if the stored hashes contain it.
+fn frontier_at(folder: &Folder, first: u64) -> Option<Frontier> {
     if first == 0 {
-        return Some(Edge::new());
+        return Some(Frontier::new());
     }
     let nodes = TreeFile::open(folder).ok()?;
     let all = nodes.leaves().ok()? >= first;
-    all.then(|| tree::edge(&nodes, first).ok()).flatten()
+    all.then(|| tree::frontier(&nodes, first).ok()).flatten()
 }
 
-fn fits(edge: &Edge, checkpoint: &Checkpoint) -> bool {
-    match checkpoint.size == edge.size() {
-        true => checkpoint.root == edge.root(),
+fn fits(frontier: &Frontier, checkpoint: &Checkpoint) -> bool {
+    match checkpoint.size == frontier.size() {
+        true => checkpoint.root == frontier.root(),
         // A new file is begun only after a checkpoint over all earlier entries.
-        false => checkpoint.size > edge.size(),
+        false => checkpoint.size > frontier.size(),
     }
 }
 
@@ -126,19 +128,19 @@ fn fits(edge: &Edge, checkpoint: &Checkpoint) -> bool {
 fn replay(
     folder: &Folder,
     segments: &[(u64, PathBuf)],
-    (mut edge, from): (Edge, usize),
+    (mut frontier, from): (Frontier, usize),
     checkpoint: &Checkpoint,
 ) -> Result<Replayed, LogError> {
     let changed = |why: String| LogError::changed(folder.path(), why);
-    let hashes_from = tree::stored(edge.size());
+    let hashes_from = tree::stored(frontier.size());
     let (mut hashes, mut offset, mut successor) = (Vec::new(), 0, None);
     let mut rules = if from == 0 { RulesInForce::None } else { RulesInForce::Unknown };
     let mut time = Timestamp::from_unix(i64::MIN);
     let mut last = None;
     let tail = segments.get(from..).unwrap_or_default();
     for (at, (first, path)) in tail.iter().enumerate() {
-        if *first != edge.size() {
-            let held = edge.size();
+        if *first != frontier.size() {
+            let held = frontier.size();
             if held == 0 && !folder.stubs()?.is_empty() {
                 return Err(changed(format!(
                     "its stored hashes are damaged, and the entries before {first}, which they could \
@@ -184,11 +186,13 @@ fn replay(
             };
             time = entry.time;
             day.get_or_insert(day_of(time));
-            edge.push(leaf, |hash| hashes.extend_from_slice(hash));
+            frontier.push(leaf, |hash| hashes.extend_from_slice(hash));
             end = line.offset + u64::try_from(line.bytes.len()).unwrap_or(u64::MAX) + 1;
-            if checkpoint.size == edge.size() && checkpoint.root != edge.root() {
-                let why =
-                    format!("its first {} entries are not those of its checkpoint", edge.size());
+            if checkpoint.size == frontier.size() && checkpoint.root != frontier.root() {
+                let why = format!(
+                    "its first {} entries are not those of its checkpoint",
+                    frontier.size()
+                );
                 return Err(changed(why));
             }
         }
@@ -198,7 +202,7 @@ fn replay(
     if tail.len() <= 1 && last.as_ref().is_none_or(|(_, end, _)| *end == 0) {
         (time, successor) = before(segments, from)?;
     }
-    Ok(Replayed { edge, time, offset, rules, successor, last, hashes_from, hashes })
+    Ok(Replayed { frontier, time, offset, rules, successor, last, hashes_from, hashes })
 }
 
 /// Returns the rules as JSON; numbers and strings always serialize.
@@ -231,7 +235,7 @@ fn stored_hashes(folder: &Folder, replayed: &Replayed, signed: u64) -> Result<u6
     let changed = |why: &str| LogError::changed(folder.path(), why.to_owned());
     let mut file = match files::read(&folder.tree()) {
         Ok(file) => file,
-        Err(error) if error.is_not_found() && signed == replayed.edge.size() => return Ok(0),
+        Err(error) if error.is_not_found() && signed == replayed.frontier.size() => return Ok(0),
         Err(error) if error.is_not_found() => {
             return Err(changed(
                 "its stored hashes were removed, and its last entries are signed by nothing",
@@ -241,9 +245,9 @@ fn stored_hashes(folder: &Folder, replayed: &Replayed, signed: u64) -> Result<u6
     };
     let wrong = |e| LogError::io("read", &folder.tree(), e);
     let length = file.metadata().map_err(wrong)?.len();
-    let whole = tree::stored(replayed.edge.size()).saturating_mul(HASH);
+    let whole = tree::stored(replayed.frontier.size()).saturating_mul(HASH);
     // A write that was cut short leaves less than one hash too much, never a whole one.
-    if length >= whole.saturating_add(HASH) && signed < replayed.edge.size() {
+    if length >= whole.saturating_add(HASH) && signed < replayed.frontier.size() {
         return Err(changed("more hashes are stored than it has entries"));
     }
     let from = replayed.hashes_from.saturating_mul(HASH);
@@ -272,7 +276,7 @@ fn take_up(
     replayed: Replayed,
     stored: u64,
 ) -> Result<LogState, LogError> {
-    let Replayed { edge, time, offset, rules, successor, last, hashes_from, hashes } = replayed;
+    let Replayed { frontier, time, offset, rules, successor, last, hashes_from, hashes } = replayed;
     let segment = match last {
         None => None,
         Some((path, length, day)) => {
@@ -298,9 +302,9 @@ fn take_up(
     let known = usize::try_from(stored.saturating_sub(hashes_from.saturating_mul(HASH)));
     let missing = known.ok().and_then(|known| hashes.get(known..)).unwrap_or_default();
     let file = write_hashes(folder, stored, missing)?;
-    let tree = Hashes::new(file, folder.tree(), edge.size());
+    let tree = Hashes::new(file, folder.tree(), frontier.size());
     let checkpointed = latest.checkpoint.size;
-    Ok(LogState { edge, time, segment, tree, checkpointed, offset, rules, successor })
+    Ok(LogState { frontier, time, segment, tree, checkpointed, offset, rules, successor })
 }
 
 /// Writes the missing hashes after the bytes that are known to be good.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::entry::After;
+use super::entry::PreviousLog;
 use super::finding::Finding;
 use super::judge::{Judged, Reason, Reasons};
 use super::tree::Hash;
@@ -98,7 +98,7 @@ impl Report {
 #[non_exhaustive]
 pub struct LogLink {
     /// The log that this one follows.
-    pub after: Option<After>,
+    pub after: Option<PreviousLog>,
     /// The number of logs before this one.
     pub predecessors: u64,
     /// The first entry, which names the log before this one, is archived and was not given, or was

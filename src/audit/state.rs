@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::fault::LogError;
 use super::files;
 use super::folder::Folder;
-use super::tree::{self, Edge, HASH};
+use super::tree::{self, Frontier, HASH};
 use crate::clock::Timestamp;
 use crate::key::store::{self, FileError};
 
@@ -47,7 +47,7 @@ pub(super) enum RulesInForce {
 
 /// The state of an open log.
 pub(super) struct LogState {
-    pub(super) edge: Edge,
+    pub(super) frontier: Frontier,
     /// The time of the last entry.
     pub(super) time: Timestamp,
     pub(super) segment: Option<Segment>,
@@ -73,7 +73,7 @@ impl LogState {
         match &mut self.segment {
             Some(segment) => Ok(segment),
             none => {
-                let path = folder.segment(self.edge.size());
+                let path = folder.segment(self.frontier.size());
                 let file = files::open(&path, OpenOptions::new().append(true).create_new(true))?;
                 if !files::lock(&file, &path)? {
                     return Err(LogError::Locked(folder.path().to_owned()));

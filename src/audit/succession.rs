@@ -9,9 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::archived;
 use super::checkpoint::Checkpoint;
-use super::entry::{self, After, Event};
+use super::entry::{self, Event, PreviousLog};
 use super::fault::LogError;
-use super::finding::{Finding, What};
+use super::finding::{Finding, FindingKind};
 use super::folder::{Folder, LogKey};
 use super::note::NoteKey;
 use super::record::Record;
@@ -41,7 +41,7 @@ pub fn follow(new: &Folder, old: &Folder, clock: &Arc<dyn Clock>) -> Result<(), 
     };
     let log_key = old_key.public().to_string();
     let (checkpoint, predecessors) = (STANDARD.encode(note), predecessors(old)?);
-    begin(new, key, &After { log_key, checkpoint, closed: true, predecessors }, clock)
+    begin(new, key, &PreviousLog { log_key, checkpoint, closed: true, predecessors }, clock)
 }
 
 /// Makes the new and empty log in `new` the successor of an abandoned log. `note` is a checkpoint
@@ -59,7 +59,7 @@ pub fn follow_abandoned(
     Checkpoint::signed(note, old_key)
         .map_err(|e| LogError::changed(new.path(), format!("the checkpoint before it is {e}")))?;
     let (log_key, checkpoint) = (old_key.to_string(), STANDARD.encode(note));
-    begin(new, key, &After { log_key, checkpoint, closed: false, predecessors: 1 }, clock)
+    begin(new, key, &PreviousLog { log_key, checkpoint, closed: false, predecessors: 1 }, clock)
 }
 
 fn settings() -> Settings {
@@ -93,7 +93,12 @@ fn predecessors(old: &Folder) -> Result<u64, LogError> {
     })
 }
 
-fn begin(new: &Folder, key: LogKey, after: &After, clock: &Arc<dyn Clock>) -> Result<(), LogError> {
+fn begin(
+    new: &Folder,
+    key: LogKey,
+    after: &PreviousLog,
+    clock: &Arc<dyn Clock>,
+) -> Result<(), LogError> {
     let mut writer = LogWriter::open(new.clone(), key, settings(), Arc::clone(clock))?;
     if writer.size() > 0 {
         return Err(LogError::Exists(new.path().to_owned()));
@@ -111,7 +116,7 @@ pub fn follows(
     (report, key): (&Report, &NoteKey),
     (before, before_key): (&Report, &NoteKey),
 ) -> Result<Option<String>, Finding> {
-    let fault = |why: String| Finding { what: What::Successor, n: Some(0), why };
+    let fault = |why: String| Finding { what: FindingKind::Successor, n: Some(0), why };
     if report.link.first_unknown {
         return Ok(Some("its first entry, which names the log before it, was not seen".to_owned()));
     }

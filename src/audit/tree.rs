@@ -62,23 +62,23 @@ pub(super) fn place(level: u32, n: u64) -> u64 {
 /// The right edge of a growing tree: the roots of its perfect subtrees, the largest first.
 ///
 /// ```
-/// use mcpid::audit::tree::{Edge, empty, leaf};
+/// use mcpid::audit::tree::{Frontier, empty, leaf};
 ///
-/// let mut edge = Edge::new();
-/// assert_eq!(edge.root(), empty());
-/// edge.push(leaf(b"one"), |_stored_hash| {});
-/// assert_eq!((edge.size(), edge.root()), (1, leaf(b"one")));
+/// let mut frontier = Frontier::new();
+/// assert_eq!(frontier.root(), empty());
+/// frontier.push(leaf(b"one"), |_stored_hash| {});
+/// assert_eq!((frontier.size(), frontier.root()), (1, leaf(b"one")));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Edge {
+pub struct Frontier {
     size: u64,
     roots: Vec<Hash>,
 }
 
-impl Edge {
+impl Frontier {
     /// Creates a tree without leaves.
     pub fn new() -> Self {
-        Edge::default()
+        Frontier::default()
     }
 
     /// Returns the number of leaves.
@@ -121,18 +121,18 @@ pub trait Nodes {
     fn node(&self, level: u32, n: u64) -> Result<Hash, Self::Error>;
 }
 
-/// Returns the edge of the first `size` leaves, from O(log n) stored hashes.
+/// Returns the frontier of the first `size` leaves, from O(log n) stored hashes.
 ///
 /// # Errors
 /// A hash cannot be read.
-pub fn edge<N: Nodes>(nodes: &N, size: u64) -> Result<Edge, N::Error> {
-    let mut edge = Edge { size, roots: Vec::new() };
+pub fn frontier<N: Nodes>(nodes: &N, size: u64) -> Result<Frontier, N::Error> {
+    let mut frontier = Frontier { size, roots: Vec::new() };
     let mut from = 0_u64;
     for level in (0..u64::BITS).rev().filter(|level| size >> level & 1 == 1) {
-        edge.roots.push(nodes.node(level, from >> level)?);
+        frontier.roots.push(nodes.node(level, from >> level)?);
         from += 1 << level;
     }
-    Ok(edge)
+    Ok(frontier)
 }
 
 /// Returns the hash over the leaves from `low` to before `high`; `low` is at a border of the tree.

@@ -16,7 +16,7 @@ use super::note::NoteKey;
 use super::record::Record;
 use super::recover;
 use super::state::{LogState, RulesInForce, Segment, WAITING_HASHES, day_of, remember, show};
-use super::tree::{self, Edge};
+use super::tree::{self, Frontier};
 use crate::clock::{Clock, Timestamp};
 
 /// The durability that an entry needs before it counts as written.
@@ -101,7 +101,7 @@ impl LogWriter {
 
     /// Returns the number of entries in the log.
     pub(super) fn size(&self) -> u64 {
-        self.state.as_ref().map_or(0, |state| state.edge.size())
+        self.state.as_ref().map_or(0, |state| state.frontier.size())
     }
 
     /// Appends the records in one go; gives their numbers.
@@ -166,7 +166,7 @@ impl LogWriter {
         }
         segment.length += u64::try_from(batch.lines.len()).unwrap_or(u64::MAX);
         state.tree.waiting.append(&mut batch.hashes);
-        (state.edge, state.time, state.offset) = (batch.edge, batch.time, batch.offset);
+        (state.frontier, state.time, state.offset) = (batch.frontier, batch.time, batch.offset);
         state.rules = batch.rules;
         Ok(numbers)
     }
@@ -226,7 +226,7 @@ impl LogWriter {
     /// Returns true if enough entries or time have passed since the last checkpoint.
     pub(super) fn is_checkpoint_due(&self) -> bool {
         let Some(state) = &self.state else { return false };
-        let new = state.edge.size().saturating_sub(state.checkpointed);
+        let new = state.frontier.size().saturating_sub(state.checkpointed);
         new >= self.settings.every
             || (new > 0 && self.last_checkpoint.elapsed() >= self.settings.interval)
     }
@@ -234,7 +234,7 @@ impl LogWriter {
     /// Signs a checkpoint over the written entries, once they are on the disk.
     pub(super) fn checkpoint(&mut self) -> Result<(), LogError> {
         let Some(state) = &mut self.state else { return Ok(()) };
-        let size = state.edge.size();
+        let size = state.frontier.size();
         if size == state.checkpointed {
             self.last_checkpoint = Instant::now();
             return Ok(());
@@ -247,7 +247,7 @@ impl LogWriter {
         state.tree.write()?;
         state.tree.file.sync_data().map_err(|e| LogError::io("write", &state.tree.path, e))?;
         let origin = self.key.note.name().to_owned();
-        let checkpoint = Checkpoint { origin, size, root: state.edge.root() };
+        let checkpoint = Checkpoint { origin, size, root: state.frontier.root() };
         let note = checkpoint.sign(&self.key.note, &*self.key.secret)?;
         remember(&self.folder, &note)?;
         show(&self.folder, note.as_bytes())?;
@@ -259,7 +259,7 @@ impl LogWriter {
 
 /// Entries that are about to be written together.
 struct Batch {
-    edge: Edge,
+    frontier: Frontier,
     time: Timestamp,
     offset: i64,
     rules: RulesInForce,
@@ -272,7 +272,7 @@ struct Batch {
 impl Batch {
     fn new(state: &LogState) -> Self {
         Batch {
-            edge: state.edge.clone(),
+            frontier: state.frontier.clone(),
             time: state.time,
             offset: state.offset,
             rules: state.rules.clone(),
@@ -319,7 +319,7 @@ impl Batch {
     }
 
     fn push(&mut self, record: &Record, time: Timestamp) -> Result<u64, LogError> {
-        let (n, start) = (self.edge.size(), self.lines.len());
+        let (n, start) = (self.frontier.size(), self.lines.len());
         if self.stamp.0 != time {
             self.stamp = (time, time.to_string());
         }
@@ -328,7 +328,7 @@ impl Batch {
         if line.len() >= MAX_LINE {
             return Err(LogError::TooLarge(line.len()));
         }
-        self.edge.push(tree::leaf(line), |hash| self.hashes.extend_from_slice(hash));
+        self.frontier.push(tree::leaf(line), |hash| self.hashes.extend_from_slice(hash));
         self.time = time;
         self.first_time.get_or_insert(time);
         Ok(n)

@@ -288,7 +288,7 @@ struct Audit {
     entries: Gauge,
     failures: Counter,
     gaps: Counter,
-    unnoted: Counter,
+    refusals_not_logged: Counter,
 }
 
 impl Audit {
@@ -298,7 +298,7 @@ impl Audit {
             entries: Gauge::default(),
             failures: Counter::default(),
             gaps: Counter::default(),
-            unnoted: Counter::default(),
+            refusals_not_logged: Counter::default(),
         }
     }
 
@@ -308,15 +308,15 @@ impl Audit {
         registry.register("audit_failures", failures, self.failures.clone());
         let gaps = "Requests that were passed on without an entry";
         registry.register("audit_gaps", gaps, self.gaps.clone());
-        let unnoted = "Refused requests that the audit log only counts";
-        registry.register("audit_unnoted", unnoted, self.unnoted.clone());
+        let refusals_not_logged = "Refused requests that the audit log only counts";
+        registry.register("audit_unnoted", refusals_not_logged, self.refusals_not_logged.clone());
     }
 
     fn look(&self) {
         self.entries.set(i64::try_from(self.log.size()).unwrap_or(i64::MAX));
         self.failures.inner().store(self.log.failed(), Ordering::Relaxed);
         self.gaps.inner().store(self.log.gaps(), Ordering::Relaxed);
-        self.unnoted.inner().store(self.log.unnoted(), Ordering::Relaxed);
+        self.refusals_not_logged.inner().store(self.log.refusals_not_logged(), Ordering::Relaxed);
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use mcpid::audit::auditor::{self, What};
+use mcpid::audit::auditor::{self, FindingKind};
 use mcpid::audit::note::{Kind, Note, NoteKey};
 use mcpid::audit::{Folder, LogError, archive};
 use mcpid::key::Sign as _;
@@ -26,7 +26,7 @@ fn what_is_done_to_an_archive_is_found() {
         let report = audit(&scene, folder);
         report.finding().map(|finding| finding.what)
     };
-    let check = |case: &str, wanted: &[What]| {
+    let check = |case: &str, wanted: &[FindingKind]| {
         let what = find(&with(&scene, &to)).unwrap_or_else(|| panic!("{case}: called good"));
         assert!(wanted.contains(&what), "{case}: {what:?}");
         fs::remove_file(&gz[1]).unwrap();
@@ -45,34 +45,34 @@ fn what_is_done_to_an_archive_is_found() {
     let lines: Vec<&[u8]> = text.split_inclusive(|b| *b == b'\n').collect();
     for (length, _) in good.iter().enumerate().step_by(7) {
         fs::write(&gz[1], &good[..length]).unwrap();
-        check("cut", &[What::Archive]);
+        check("cut", &[FindingKind::Archive]);
     }
     fs::write(&gz[1], [&good[..], &good[..]].concat()).unwrap();
-    check("twice in one file", &[What::Archive]);
+    check("twice in one file", &[FindingKind::Archive]);
     fs::write(&gz[1], [&good[..], b"\0"].concat()).unwrap();
-    check("something behind it", &[What::Archive]);
+    check("something behind it", &[FindingKind::Archive]);
     fs::write(&gz[1], "").unwrap();
-    check("emptied", &[What::Archive]);
+    check("emptied", &[FindingKind::Archive]);
     fs::write(&gz[1], pack(b"")).unwrap();
-    check("nothing packed", &[What::Removed]);
+    check("nothing packed", &[FindingKind::Removed]);
     fs::write(&gz[1], pack(&lines[..lines.len() - 1].concat())).unwrap();
-    check("packed again without its last entry", &[What::Removed]);
+    check("packed again without its last entry", &[FindingKind::Removed]);
     fs::write(&gz[1], pack(&lines[1..].concat())).unwrap();
-    check("packed again without its first entry", &[What::Removed]);
+    check("packed again without its first entry", &[FindingKind::Removed]);
     let changed = String::from_utf8(text.clone()).unwrap().replacen("verified", "refused", 1);
     fs::write(&gz[1], pack(changed.as_bytes())).unwrap();
-    check("packed again and changed", &[What::Changed]);
+    check("packed again and changed", &[FindingKind::Changed]);
     fs::copy(&gz[0], &gz[1]).unwrap();
-    check("exchanged for another one of this log", &[What::Repeated, What::Changed]);
+    check("exchanged for another one of this log", &[FindingKind::Repeated, FindingKind::Changed]);
     fs::write(&gz[1], unpack(&gz[1])).unwrap();
-    check("not packed", &[What::Archive]);
+    check("not packed", &[FindingKind::Archive]);
     // A file of another log.
     let other = Scene::new();
     other.fill(12, small());
     let elsewhere = other.path().with_file_name("archive");
     archived(&other, &elsewhere);
     fs::copy(&packed(&elsewhere)[1], &gz[1]).unwrap();
-    check("of another log", &[What::Changed]);
+    check("of another log", &[FindingKind::Changed]);
     // A bomb: no more of it is held in memory than a line may have.
     let bomb = Command::new("sh")
         .args(["-c", "head -c 100000000 /dev/zero | gzip -1"])
@@ -80,7 +80,10 @@ fn what_is_done_to_an_archive_is_found() {
         .unwrap()
         .stdout;
     fs::write(&gz[1], bomb).unwrap();
-    check("a bomb of one line", &[What::Removed, What::Changed, What::Truncated]);
+    check(
+        "a bomb of one line",
+        &[FindingKind::Removed, FindingKind::Changed, FindingKind::Truncated],
+    );
 }
 
 /// An archive with any changed byte is found, unless it unpacks to the same entries.
@@ -184,17 +187,33 @@ fn a_missing_file_is_archived_only_by_the_word_of_the_logs_key() {
         Note::sign(text.to_owned(), &as_key.unwrap(), &key(number)).unwrap()
     };
     let cases = [
-        ("gone", None, What::Removed),
-        ("emptied", Some(String::new()), What::Archive),
-        ("cut", Some(good[..good.len() - 4].to_owned()), What::Archive),
-        ("another size", Some(good.replacen("0 ", "0 1", 1)), What::Archive),
-        ("that of another file", Some(other), What::Archive),
-        ("of another key", Some(sign(&format!("{NAME}\narchived\n0 3\n"), 201)), What::Archive),
-        ("too far", Some(sign(&format!("{NAME}\narchived\n0 1000\n"), 200)), What::Archive),
-        ("not far enough", Some(sign(&format!("{NAME}\narchived\n0 1\n"), 200)), What::Removed),
-        ("nothing", Some(sign(&format!("{NAME}\narchived\n0 0\n"), 200)), What::Archive),
-        ("more lines", Some(sign(&format!("{NAME}\narchived\n0 3\nx\n"), 200)), What::Archive),
-        ("a checkpoint", Some(String::from_utf8(scene.checkpoint()).unwrap()), What::Archive),
+        ("gone", None, FindingKind::Removed),
+        ("emptied", Some(String::new()), FindingKind::Archive),
+        ("cut", Some(good[..good.len() - 4].to_owned()), FindingKind::Archive),
+        ("another size", Some(good.replacen("0 ", "0 1", 1)), FindingKind::Archive),
+        ("that of another file", Some(other), FindingKind::Archive),
+        (
+            "of another key",
+            Some(sign(&format!("{NAME}\narchived\n0 3\n"), 201)),
+            FindingKind::Archive,
+        ),
+        ("too far", Some(sign(&format!("{NAME}\narchived\n0 1000\n"), 200)), FindingKind::Archive),
+        (
+            "not far enough",
+            Some(sign(&format!("{NAME}\narchived\n0 1\n"), 200)),
+            FindingKind::Removed,
+        ),
+        ("nothing", Some(sign(&format!("{NAME}\narchived\n0 0\n"), 200)), FindingKind::Archive),
+        (
+            "more lines",
+            Some(sign(&format!("{NAME}\narchived\n0 3\nx\n"), 200)),
+            FindingKind::Archive,
+        ),
+        (
+            "a checkpoint",
+            Some(String::from_utf8(scene.checkpoint()).unwrap()),
+            FindingKind::Archive,
+        ),
     ];
     for (case, text, wanted) in cases {
         match text {
@@ -207,11 +226,11 @@ fn a_missing_file_is_archived_only_by_the_word_of_the_logs_key() {
     }
     fs::remove_file(&stub).unwrap();
     assert!(Command::new("mkfifo").arg(&stub).status().unwrap().success());
-    assert_eq!(what(&scene), Some(What::Archive));
+    assert_eq!(what(&scene), Some(FindingKind::Archive));
     fs::remove_file(&stub).unwrap();
     fs::write(&stub, &good).unwrap();
     fs::write(name(999), &good).unwrap();
-    assert_eq!(what(&scene), Some(What::Archive));
+    assert_eq!(what(&scene), Some(FindingKind::Archive));
     fs::remove_file(name(999)).unwrap();
     // The hashes of the tree represent the archived entries: without them, the check fails.
     let tree = scene.path().join("tree");
@@ -223,7 +242,7 @@ fn a_missing_file_is_archived_only_by_the_word_of_the_logs_key() {
         assert!(what(&scene).is_some(), "{at}");
     }
     fs::remove_file(&tree).unwrap();
-    assert_eq!(what(&scene), Some(What::Tree));
+    assert_eq!(what(&scene), Some(FindingKind::Tree));
     let error = scene.try_open(small()).unwrap_err();
     assert!(error.to_string().contains("are archived"), "{error}");
 }

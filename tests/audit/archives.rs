@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use mcpid::audit::archive::{self, Archived};
-use mcpid::audit::auditor::{Anchor, Report};
+use mcpid::audit::auditor::{AuditorInputs, Report};
 use mcpid::audit::proof::{self, ProofError};
 use mcpid::audit::{Folder, LogError, Recorder, Settings, check, growth, succession};
 use mcpid::clock::{Clock, Timestamp};
@@ -43,13 +43,13 @@ pub(crate) fn with(scene: &Scene, to: &Path) -> Folder {
     scene.files().with_archives(vec![to.to_owned()])
 }
 
-pub(crate) fn anchor(scene: &Scene) -> Anchor {
+pub(crate) fn inputs(scene: &Scene) -> AuditorInputs {
     let kept = vec![scene.checkpoint()];
-    Anchor { log_key: Some(scene.log_key.clone()), kept, ..Anchor::default() }
+    AuditorInputs { log_key: Some(scene.log_key.clone()), kept, ..AuditorInputs::default() }
 }
 
 pub(crate) fn audit(scene: &Scene, folder: &Folder) -> Report {
-    audit_folder(folder, &anchor(scene), scene.trust())
+    audit_folder(folder, &inputs(scene), scene.trust())
 }
 
 /// Checks that no fault is found with or without the archive, and that entries are unjudged only
@@ -97,13 +97,13 @@ fn an_archived_log_is_whole_with_its_archive_and_goes_on_without() {
     is_whole(&scene, &to);
     let n = done.next + 1;
     let evidence = proof::prove(&scene.files(), n, None).unwrap();
-    let checked = check::check(evidence.as_bytes(), &anchor(&scene), scene.trust(), None).unwrap();
+    let checked = check::check(evidence.as_bytes(), &inputs(&scene), scene.trust(), None).unwrap();
     assert!(checked.is_good());
     // An archived entry can be proved with the archive only.
     let error = proof::prove(&scene.files(), 1, None).unwrap_err();
     assert!(matches!(error, ProofError::Log(LogError::Archived(1))), "{error:?}");
     let evidence = proof::prove(&with(&scene, &to), 1, None).unwrap();
-    let checked = check::check(evidence.as_bytes(), &anchor(&scene), scene.trust(), None).unwrap();
+    let checked = check::check(evidence.as_bytes(), &inputs(&scene), scene.trust(), None).unwrap();
     assert!(checked.is_good());
     // A second round adds to the same folder.
     scene.fill(6, small());
@@ -256,8 +256,8 @@ fn a_log_with_archived_entries_can_be_followed() {
     let (third, third_key) = make("example.com/third", 202);
     succession::follow(&third, &second, &clock).unwrap();
     let audit = |folder: &Folder, key: &mcpid::audit::note::NoteKey| {
-        let anchor = Anchor { log_key: Some(key.clone()), ..Anchor::default() };
-        let report = audit_folder(folder, &anchor, scene.trust());
+        let inputs = AuditorInputs { log_key: Some(key.clone()), ..AuditorInputs::default() };
+        let report = audit_folder(folder, &inputs, scene.trust());
         assert_eq!(report.finding(), None);
         report
     };

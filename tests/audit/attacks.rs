@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use mcpid::audit::Recorder;
-use mcpid::audit::auditor::{Anchor, What};
+use mcpid::audit::auditor::{AuditorInputs, FindingKind};
 use mcpid::audit::check::{self, Checked};
 use mcpid::audit::judge::{PinnedRules, Reason, Trust};
 use mcpid::base::Component;
@@ -186,7 +186,7 @@ fn an_old_request_cannot_be_logged_again_as_a_new_one() {
     let forged: Vec<String> = lines.iter().map(Value::to_string).collect();
     forge(&scene, &forged, 200);
     let report = scene.audit(&[]);
-    assert_eq!(report.finding().unwrap().what, What::Replayed);
+    assert_eq!(report.finding().unwrap().what, FindingKind::Replayed);
     // The same holds if the store has forgotten the used nonce since.
     let mut between = Vec::new();
     for n in 1..4 {
@@ -206,7 +206,7 @@ fn an_old_request_cannot_be_logged_again_as_a_new_one() {
     let forged: Vec<String> = lines.iter().map(Value::to_string).collect();
     forge(&scene, &forged, 200);
     let report = scene.audit(&[]);
-    assert_eq!(report.finding().unwrap().what, What::Replayed, "{:?}", report.findings);
+    assert_eq!(report.finding().unwrap().what, FindingKind::Replayed, "{:?}", report.findings);
     // Without the second use no entry is false, and the time of the last entry is uncertain.
     let mut honest = forged.clone();
     honest.remove(0);
@@ -300,10 +300,10 @@ fn what_is_left_of_a_body_is_claimed_until_the_body_is_there() {
     assert!(checked.judged.without_body && checked.judged.operation_claimed);
     forge(&scene, &[less.to_string()], 200);
     let evidence = mcpid::audit::proof::prove(&scene.files(), 0, None).unwrap();
-    let anchor = Anchor { log_key: Some(scene.log_key.clone()), ..Anchor::default() };
+    let inputs = AuditorInputs { log_key: Some(scene.log_key.clone()), ..AuditorInputs::default() };
     for text in [body(1000), body(10)] {
         let checked =
-            check::check(evidence.as_bytes(), &anchor, scene.trust(), Some(text.as_bytes()));
+            check::check(evidence.as_bytes(), &inputs, scene.trust(), Some(text.as_bytes()));
         assert!(checked.unwrap().fault.is_some(), "{text}");
     }
 }

@@ -1,7 +1,7 @@
 //! Attacks with tombstones and erasures by the holder of the log's key, and the verdict of an
 //! auditor.
 
-use mcpid::audit::auditor::What;
+use mcpid::audit::auditor::FindingKind;
 use mcpid::audit::entry;
 use serde_json::{Value, json};
 
@@ -55,24 +55,28 @@ fn an_erasure_that_does_not_fit_is_found() {
     // An entry is erased without a trace, with and without the log's key.
     let mut untold = lines.clone();
     untold[2] = tombstone(&lines[2]);
-    assert_eq!(found(&audit(&untold)), (What::Removed, Some(2)));
+    assert_eq!(found(&audit(&untold)), (FindingKind::Removed, Some(2)));
     forge(&scene, &lines, 200);
     write_lines(&scene.only_segment(), &untold);
-    assert_eq!(found(&scene.audit(&[scene.checkpoint()])), (What::Removed, Some(2)));
+    assert_eq!(found(&scene.audit(&[scene.checkpoint()])), (FindingKind::Removed, Some(2)));
     // The tombstone has another leaf: of another entry, or of no entry.
     let other = base64_of(&entry::leaf(lines[3].as_bytes()));
     type Change<'a> = Box<dyn Fn(&mut Value) + 'a>;
-    let changes: Vec<(&str, Change<'_>, What)> = vec![
-        ("the leaf of another", Box::new(|v| v["leaf"] = json!(other)), What::Changed),
-        ("no leaf", Box::new(|v| v["leaf"] = json!(base64_of(&[7; 32]))), What::Changed),
-        ("a short leaf", Box::new(|v| v["leaf"] = json!("AAAA")), What::Changed),
-        ("another time", Box::new(|v| v["time"] = json!("2026-11-23T10:00:00Z")), What::Removed),
-        ("another entry", Box::new(|v| v["n"] = json!(3)), What::Changed),
-        ("an entry to come", Box::new(|v| v["n"] = json!(9)), What::Changed),
-        ("itself", Box::new(|v| v["n"] = json!(5)), What::Changed),
-        ("no reason", Box::new(|v| v["reason"] = json!("")), What::Changed),
-        ("a reason of two lines", Box::new(|v| v["reason"] = json!("a\nb")), What::Changed),
-        ("one member more", Box::new(|v| v["more"] = json!(1)), What::Changed),
+    let changes: Vec<(&str, Change<'_>, FindingKind)> = vec![
+        ("the leaf of another", Box::new(|v| v["leaf"] = json!(other)), FindingKind::Changed),
+        ("no leaf", Box::new(|v| v["leaf"] = json!(base64_of(&[7; 32]))), FindingKind::Changed),
+        ("a short leaf", Box::new(|v| v["leaf"] = json!("AAAA")), FindingKind::Changed),
+        (
+            "another time",
+            Box::new(|v| v["time"] = json!("2026-11-23T10:00:00Z")),
+            FindingKind::Removed,
+        ),
+        ("another entry", Box::new(|v| v["n"] = json!(3)), FindingKind::Changed),
+        ("an entry to come", Box::new(|v| v["n"] = json!(9)), FindingKind::Changed),
+        ("itself", Box::new(|v| v["n"] = json!(5)), FindingKind::Changed),
+        ("no reason", Box::new(|v| v["reason"] = json!("")), FindingKind::Changed),
+        ("a reason of two lines", Box::new(|v| v["reason"] = json!("a\nb")), FindingKind::Changed),
+        ("one member more", Box::new(|v| v["more"] = json!(1)), FindingKind::Changed),
     ];
     for (case, change, wanted) in changes {
         let report = audit(&with(telling(&lines, 2, change)));
@@ -82,13 +86,13 @@ fn an_erasure_that_does_not_fit_is_found() {
     let mut twice = with(telling(&lines, 2, |_| {}));
     let again = telling(&lines, 2, |_| {}).replacen("\"n\":5", "\"n\":6", 1);
     twice.push(again);
-    assert_eq!(found(&audit(&twice)), (What::Changed, Some(6)));
+    assert_eq!(found(&audit(&twice)), (FindingKind::Changed, Some(6)));
     let mut early = lines.clone();
     early[1] = telling(&lines, 2, |_| {})
         .replacen("\"n\":5", "\"n\":1", 1)
         .replace("10:00:05", "10:00:02");
     early[2] = tombstone(&lines[2]);
-    assert_eq!(found(&audit(&early)), (What::Changed, Some(1)));
+    assert_eq!(found(&audit(&early)), (FindingKind::Changed, Some(1)));
     // A tombstone of another entry, spelled otherwise, or with more in it.
     let good = tombstone(&lines[2]);
     for (case, other) in [
@@ -117,7 +121,7 @@ fn an_erasure_hides_nothing_that_it_does_not_count() {
     let mut bad = lines.clone();
     bad[1] = bad[1].replacen("\"verdict\":\"verified\"", "\"verdict\":\"refused\"", 1);
     forge(&scene, &bad, 200);
-    assert_eq!(found(&scene.audit(&[])), (What::Changed, Some(1)));
+    assert_eq!(found(&scene.audit(&[])), (FindingKind::Changed, Some(1)));
     let mut hidden = bad.clone();
     hidden[1] = tombstone(&bad[1]);
     hidden.push(telling(&bad, 1, |_| {}));
@@ -128,7 +132,7 @@ fn an_erasure_hides_nothing_that_it_does_not_count() {
     forge(&scene, &lines, 200);
     let kept = scene.checkpoint();
     forge(&scene, &hidden, 200);
-    assert_eq!(found(&scene.audit(&[kept])).0, What::Rewritten);
+    assert_eq!(found(&scene.audit(&[kept])).0, FindingKind::Rewritten);
     // A nonce is used up by an entry that can be read.
     let mut again = lines.clone();
     again[3] = lines[1].replacen("\"n\":1", "\"n\":3", 1).replace("10:00:02", "10:00:04");

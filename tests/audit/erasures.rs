@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mcpid::audit::auditor::{Anchor, Report, What};
+use mcpid::audit::auditor::{AuditorInputs, FindingKind, Report};
 use mcpid::audit::erase::{self, EraseError, ErasedEntry};
 use mcpid::audit::proof::{self, ProofError};
 use mcpid::audit::{Folder, LogError, Recorder, Settings, archive, check, entry, succession};
@@ -33,16 +33,16 @@ pub(crate) fn filled(count: u64) -> Scene {
 }
 
 pub(crate) fn allowing(scene: &Scene, folder: &Folder) -> Report {
-    let anchor = Anchor {
+    let inputs = AuditorInputs {
         log_key: Some(scene.log_key.clone()),
         kept: vec![scene.checkpoint()],
         allow_erased: true,
-        ..Anchor::default()
+        ..AuditorInputs::default()
     };
-    audit_folder(folder, &anchor, scene.trust())
+    audit_folder(folder, &inputs, scene.trust())
 }
 
-pub(crate) fn found(report: &Report) -> (What, Option<u64>) {
+pub(crate) fn found(report: &Report) -> (FindingKind, Option<u64>) {
     let finding = report.finding().expect("something is found");
     (finding.what, finding.n)
 }
@@ -72,8 +72,8 @@ fn an_erased_entry_is_gone_and_the_log_says_so() {
     assert!(!report.is_good());
     assert!(allowing(&scene, &scene.files()).is_good());
     // The other entries are proved as before; the erased one is not.
-    let anchor = Anchor { log_key: Some(scene.log_key.clone()), ..Anchor::default() };
-    let checked = |text: &str| check::check(text.as_bytes(), &anchor, scene.trust(), None).unwrap();
+    let inputs = AuditorInputs { log_key: Some(scene.log_key.clone()), ..AuditorInputs::default() };
+    let checked = |text: &str| check::check(text.as_bytes(), &inputs, scene.trust(), None).unwrap();
     assert!(checked(&evidence).is_good());
     assert!(checked(&proof::prove(&scene.files(), 3, None).unwrap()).is_good());
     let error = proof::prove(&scene.files(), 2, None).unwrap_err();

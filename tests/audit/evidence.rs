@@ -4,7 +4,7 @@ use std::fs;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mcpid::audit::auditor::Anchor;
+use mcpid::audit::auditor::AuditorInputs;
 use mcpid::audit::check::{self, Checked};
 use mcpid::audit::cosign::{self, WitnessState};
 use mcpid::audit::growth;
@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 
 use crate::fixtures::{self, START, Scene, body, call, key, registry, wait};
 
-fn pinned(scene: &Scene) -> Anchor {
-    Anchor { log_key: Some(scene.log_key.clone()), ..Anchor::default() }
+fn pinned(scene: &Scene) -> AuditorInputs {
+    AuditorInputs { log_key: Some(scene.log_key.clone()), ..AuditorInputs::default() }
 }
 
 fn check(scene: &Scene, evidence: &str) -> Checked {
@@ -142,12 +142,14 @@ fn evidence_with_one_thing_changed_does_not_hold() {
     // A whole log by another keeper does not match the pinned key.
     let foreign = strange.to_string();
     assert_eq!(
-        check::check(foreign.as_bytes(), &Anchor::default(), scene.trust(), None).unwrap().fault,
+        check::check(foreign.as_bytes(), &AuditorInputs::default(), scene.trust(), None)
+            .unwrap()
+            .fault,
         None
     );
     let key = NoteKey::new("example.com/audit", Kind::Log, key(77).public().clone()).unwrap();
-    let anchor = Anchor { log_key: Some(key), ..Anchor::default() };
-    let fault = check::check(foreign.as_bytes(), &anchor, scene.trust(), None).unwrap().fault;
+    let inputs = AuditorInputs { log_key: Some(key), ..AuditorInputs::default() };
+    let fault = check::check(foreign.as_bytes(), &inputs, scene.trust(), None).unwrap().fault;
     assert!(fault.unwrap().contains("not of the one that was pinned"));
 }
 
@@ -229,13 +231,13 @@ fn a_witness_signs_what_has_only_grown_and_remembers_it() {
     // The proof of an entry under it is anchored by the witness alone.
     let evidence = proof::prove(&scene.files(), 5, Some(cosigned.as_bytes())).unwrap();
     let witness = NoteKey::new("w", Kind::Witness, key(50).public().clone()).unwrap();
-    let anchor = Anchor { witnesses: vec![witness], ..pinned(&scene) };
-    let checked = check::check(evidence.as_bytes(), &anchor, scene.trust(), None).unwrap();
+    let inputs = AuditorInputs { witnesses: vec![witness], ..pinned(&scene) };
+    let checked = check::check(evidence.as_bytes(), &inputs, scene.trust(), None).unwrap();
     assert!(checked.anchored && checked.fault.is_none());
     assert_eq!(checked.witnessed, Some(scene.clock.now()));
     let split = Scene::new();
     split.fill(7, Settings::default());
-    let kept = Anchor { kept: vec![split.checkpoint()], ..pinned(&scene) };
+    let kept = AuditorInputs { kept: vec![split.checkpoint()], ..pinned(&scene) };
     let checked = check::check(evidence.as_bytes(), &kept, scene.trust(), None).unwrap();
     assert!(checked.fault.unwrap().contains("another root"));
     // A state that cannot be read is not an empty one.

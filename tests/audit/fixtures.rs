@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use mcpid::audit::auditor::{self, Anchor, Auditor, Report};
+use mcpid::audit::auditor::{self, Auditor, AuditorInputs, Report};
 use mcpid::audit::judge::{Judge, Trust};
 use mcpid::audit::note::NoteKey;
 use mcpid::audit::{Because, Evidence, Folder, Judged, Log, LogError, Recorder, Settings};
@@ -222,18 +222,19 @@ impl Scene {
 
     /// An audit with the log's key, and these checkpoints that were kept.
     pub(crate) fn audit(&self, kept: &[Vec<u8>]) -> Report {
-        let anchor = Anchor {
+        let inputs = AuditorInputs {
             log_key: Some(self.log_key.clone()),
             kept: kept.to_vec(),
-            ..Anchor::default()
+            ..AuditorInputs::default()
         };
-        audit(&self.path(), &anchor, self.trust())
+        audit(&self.path(), &inputs, self.trust())
     }
 
     /// An audit by an auditor who brings this along.
     pub(crate) fn audit_by(&self, trust: Trust) -> Report {
-        let anchor = Anchor { log_key: Some(self.log_key.clone()), ..Anchor::default() };
-        audit(&self.path(), &anchor, trust)
+        let inputs =
+            AuditorInputs { log_key: Some(self.log_key.clone()), ..AuditorInputs::default() };
+        audit(&self.path(), &inputs, trust)
     }
 
     /// Returns the trust of an auditor who trusts the same keys as the log's server.
@@ -273,13 +274,13 @@ impl Scene {
 }
 
 /// Reads and judges a whole log.
-pub(crate) fn audit(path: &Path, anchor: &Anchor, trust: Trust) -> Report {
-    audit_folder(&Folder::at(path).unwrap(), anchor, trust)
+pub(crate) fn audit(path: &Path, inputs: &AuditorInputs, trust: Trust) -> Report {
+    audit_folder(&Folder::at(path).unwrap(), inputs, trust)
 }
 
 /// Audits a folder together with its archives.
-pub(crate) fn audit_folder(folder: &Folder, anchor: &Anchor, trust: Trust) -> Report {
-    let mut auditor = Auditor::new(folder, anchor).unwrap();
+pub(crate) fn audit_folder(folder: &Folder, inputs: &AuditorInputs, trust: Trust) -> Report {
+    let mut auditor = Auditor::new(folder, inputs).unwrap();
     let mut judge = Judge::new(trust);
     for line in auditor::lines(folder).unwrap() {
         auditor.take(judge.look(&line.unwrap()));

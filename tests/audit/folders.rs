@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mcpid::audit::auditor::{self, Auditor, What};
+use mcpid::audit::auditor::{self, Auditor, FindingKind};
 use mcpid::audit::judge::Judge;
 use mcpid::audit::note::{Kind, NoteKey};
 use mcpid::audit::{Folder, LogError, Recorder, Settings, succession};
@@ -41,21 +41,21 @@ fn several() -> Scene {
     scene
 }
 
-fn what(scene: &Scene) -> Option<What> {
+fn what(scene: &Scene) -> Option<FindingKind> {
     scene.audit(&[]).finding().map(|finding| finding.what)
 }
 
 #[test]
 fn what_is_removed_renamed_or_emptied_in_the_folder_is_found_and_not_written_on() {
     type Act = fn(&Scene);
-    let acts: [(&str, Act, What); 12] = [
+    let acts: [(&str, Act, FindingKind); 12] = [
         (
             "a file of entries renamed",
             |s| {
                 let last = s.segments().pop().unwrap();
                 fs::rename(last, s.path().join("entries-000000000099.jsonl")).unwrap();
             },
-            What::File,
+            FindingKind::File,
         ),
         (
             "the first file renamed",
@@ -63,20 +63,24 @@ fn what_is_removed_renamed_or_emptied_in_the_folder_is_found_and_not_written_on(
                 let first = s.segments().remove(0);
                 fs::rename(first, s.path().join("entries-000000000001.jsonl")).unwrap();
             },
-            What::File,
+            FindingKind::File,
         ),
         (
             "an empty file put in",
             |s| {
                 fs::write(s.path().join("entries-000000000099.jsonl"), "").unwrap();
             },
-            What::File,
+            FindingKind::File,
         ),
-        ("the first file emptied", |s| fs::write(&s.segments()[0], "").unwrap(), What::Removed),
+        (
+            "the first file emptied",
+            |s| fs::write(&s.segments()[0], "").unwrap(),
+            FindingKind::Removed,
+        ),
         (
             "the last file emptied",
             |s| fs::write(s.segments().pop().unwrap(), "").unwrap(),
-            What::Truncated,
+            FindingKind::Truncated,
         ),
         (
             "the hashes cut",
@@ -85,24 +89,28 @@ fn what_is_removed_renamed_or_emptied_in_the_folder_is_found_and_not_written_on(
                 let bytes = fs::read(&tree).unwrap();
                 fs::write(&tree, &bytes[..64]).unwrap();
             },
-            What::Tree,
+            FindingKind::Tree,
         ),
-        ("the hashes gone", |s| fs::remove_file(s.path().join("tree")).unwrap(), What::Tree),
-        ("the hashes emptied", |s| fs::write(s.path().join("tree"), "").unwrap(), What::Tree),
+        ("the hashes gone", |s| fs::remove_file(s.path().join("tree")).unwrap(), FindingKind::Tree),
+        (
+            "the hashes emptied",
+            |s| fs::write(s.path().join("tree"), "").unwrap(),
+            FindingKind::Tree,
+        ),
         (
             "checkpoints gone",
             |s| fs::remove_file(s.path().join("checkpoints")).unwrap(),
-            What::Checkpoint,
+            FindingKind::Checkpoint,
         ),
         (
             "the latest gone",
             |s| fs::remove_file(s.path().join("checkpoint")).unwrap(),
-            What::Checkpoint,
+            FindingKind::Checkpoint,
         ),
         (
             "checkpoints emptied",
             |s| fs::write(s.path().join("checkpoints"), "").unwrap(),
-            What::Checkpoint,
+            FindingKind::Checkpoint,
         ),
         (
             "both gone",
@@ -110,7 +118,7 @@ fn what_is_removed_renamed_or_emptied_in_the_folder_is_found_and_not_written_on(
                 fs::remove_file(s.path().join("checkpoints")).unwrap();
                 fs::remove_file(s.path().join("checkpoint")).unwrap();
             },
-            What::Checkpoint,
+            FindingKind::Checkpoint,
         ),
     ];
     for (case, act, wanted) in acts {
@@ -188,9 +196,11 @@ fn nothing_but_regular_files_is_opened_and_nothing_hangs() {
         fs::remove_file(&path).unwrap();
         assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
         let audited = || {
-            let anchor =
-                auditor::Anchor { log_key: Some(scene.log_key.clone()), ..Default::default() };
-            let mut auditor = Auditor::new(&scene.files(), &anchor)?;
+            let inputs = auditor::AuditorInputs {
+                log_key: Some(scene.log_key.clone()),
+                ..Default::default()
+            };
+            let mut auditor = Auditor::new(&scene.files(), &inputs)?;
             let mut judge = Judge::new(scene.trust());
             for line in auditor::lines(&scene.files())? {
                 auditor.take(judge.look(&line?));
@@ -219,11 +229,11 @@ fn a_file_of_any_length_takes_no_memory() {
     let sparse =
         |name: &str| File::create(scene.path().join(name)).unwrap().set_len(1 << 30).unwrap();
     sparse("checkpoint");
-    assert_eq!(what(&scene), Some(What::Checkpoint));
+    assert_eq!(what(&scene), Some(FindingKind::Checkpoint));
     assert!(scene.try_open(Settings::default()).is_err());
     fs::write(scene.path().join("checkpoint"), &good[good.len() / 2..]).unwrap();
     fs::write(scene.path().join("checkpoints"), vec![b'\n'; 60_000_000]).unwrap();
-    assert_eq!(what(&scene), Some(What::Checkpoint));
+    assert_eq!(what(&scene), Some(FindingKind::Checkpoint));
     assert!(scene.try_open(Settings::default()).is_err());
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
@@ -300,8 +310,8 @@ fn a_log_follows_another_and_both_say_so() {
     assert_eq!((old.finding(), old.entries), (None, 4));
     assert_eq!(old.link.successor.as_deref(), Some(&*next_key.to_string()));
     let at = |folder: &Folder, key: &NoteKey| {
-        let anchor = auditor::Anchor { log_key: Some(key.clone()), ..Default::default() };
-        audit(folder.path(), &anchor, scene.trust())
+        let inputs = auditor::AuditorInputs { log_key: Some(key.clone()), ..Default::default() };
+        audit(folder.path(), &inputs, scene.trust())
     };
     let new = at(&next, &next_key);
     assert_eq!((new.finding(), new.entries), (None, 1));
@@ -350,8 +360,8 @@ fn a_successor_shows_what_was_cut_from_the_log_before() {
     let clock: Arc<dyn Clock> = scene.clock.clone();
     let (next, next_key) = second(&scene, 201, "example.com/next");
     succession::follow(&next, &scene.files(), &clock).unwrap();
-    let anchor = auditor::Anchor { log_key: Some(next_key.clone()), ..Default::default() };
-    let new = audit(next.path(), &anchor, scene.trust());
+    let inputs = auditor::AuditorInputs { log_key: Some(next_key.clone()), ..Default::default() };
+    let new = audit(next.path(), &inputs, scene.trust());
     let lines = scene.lines();
     for keep in [lines[..3].to_vec(), lines[..2].to_vec()] {
         forge(&scene, &keep, 200);

@@ -6,7 +6,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mcpid::audit::auditor::Anchor;
+use mcpid::audit::auditor::AuditorInputs;
 use mcpid::audit::check::{self, Checked};
 use mcpid::audit::judge::Trust;
 use mcpid::audit::proof::{self, ProofError};
@@ -143,8 +143,8 @@ fn is_keepers_rule(path: &str, original: &Value, changed: &Value) -> bool {
     }
 }
 
-fn anchor(scene: &Scene) -> Anchor {
-    Anchor { log_key: Some(scene.log_key.clone()), ..Anchor::default() }
+fn inputs(scene: &Scene) -> AuditorInputs {
+    AuditorInputs { log_key: Some(scene.log_key.clone()), ..AuditorInputs::default() }
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn no_changed_member_of_any_evidence_is_called_good() {
             Err(error) => panic!("{error}"),
         };
         let check =
-            |text: &str| check::check(text.as_bytes(), &anchor(&scene), scene.trust(), None);
+            |text: &str| check::check(text.as_bytes(), &inputs(&scene), scene.trust(), None);
         let whole = check(&evidence).unwrap();
         assert_eq!(whole.fault, None, "entry {n}");
         let value: Value = serde_json::from_str(&evidence).unwrap();
@@ -259,7 +259,7 @@ pub(crate) fn check_line(scene: &Scene, line: &Value) -> Result<Checked, ProofEr
     let mut line = line.clone();
     line["n"] = json!(0);
     let evidence = evidence_of(scene, &line.to_string());
-    check::check(evidence.as_bytes(), &anchor(scene), scene.trust(), None)
+    check::check(evidence.as_bytes(), &inputs(scene), scene.trust(), None)
 }
 
 /// A key of the keeper's own, called alice: with the auditor's trust file it is no one's.
@@ -274,7 +274,7 @@ fn a_key_that_the_keeper_made_is_not_alice() {
         evidence_of(&scene, &line.to_string())
     };
     let by =
-        |trust: Trust| check::check(evidence.as_bytes(), &anchor(&scene), trust, None).unwrap();
+        |trust: Trust| check::check(evidence.as_bytes(), &inputs(&scene), trust, None).unwrap();
     for trust in [trust, Trust::of_the_log()] {
         let checked = by(trust);
         assert!(!checked.is_good() && checked.fault.is_none() && checked.judged.known.is_none());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use mcpid::audit::checkpoint::Checkpoint;
 use mcpid::audit::note::{Kind, NoteKey};
-use mcpid::audit::tree::{self, Edge, Hash};
+use mcpid::audit::tree::{self, Frontier, Hash};
 use mcpid::audit::{Evidence, Recorder, entry, erase};
 use mcpid::base::Component;
 use mcpid::clock::Clock;
@@ -32,15 +32,15 @@ pub(crate) fn sealed(size: u64, root: Hash, signer: u8) -> String {
 
 /// Puts `lines` in the place of all entries, and makes everything else fit.
 pub(crate) fn forge(scene: &Scene, lines: &[String], signer: u8) {
-    let mut edge = Edge::new();
+    let mut frontier = Frontier::new();
     let mut hashes = Vec::new();
     for line in lines {
-        edge.push(entry::leaf(line.as_bytes()), |hash| hashes.extend_from_slice(hash));
+        frontier.push(entry::leaf(line.as_bytes()), |hash| hashes.extend_from_slice(hash));
     }
     write_lines(&scene.only_segment(), lines);
     fs::write(scene.path().join("tree"), hashes).unwrap();
     let first = sealed(0, tree::empty(), signer);
-    let note = sealed(edge.size(), edge.root(), signer);
+    let note = sealed(frontier.size(), frontier.root(), signer);
     fs::write(scene.path().join("checkpoint"), &note).unwrap();
     fs::write(scene.path().join("checkpoints"), first + &note).unwrap();
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcpid::audit::auditor::Anchor;
+use mcpid::audit::auditor::AuditorInputs;
 use mcpid::audit::erase::{self, EraseError};
 use mcpid::audit::judge::{PinnedRules, Trust};
 use mcpid::audit::{Folder, Recorder, Settings, archive, proof};
@@ -85,13 +85,13 @@ fn one(seed: u64) {
         }
     }
     let folder = keep(&scene, &mut random);
-    let anchor = Anchor {
+    let inputs = AuditorInputs {
         log_key: Some(scene.log_key.clone()),
         kept: vec![scene.checkpoint()],
         allow_erased: true,
-        ..Anchor::default()
+        ..AuditorInputs::default()
     };
-    let audit_by = |trust: Trust| audit_folder(&folder, &anchor, trust);
+    let audit_by = |trust: Trust| audit_folder(&folder, &inputs, trust);
     let report = audit_by(scene.trust());
     assert_eq!(report.finding(), None, "seed {seed}");
     // With the auditor's own rules and a clock without steps, the verdict is good.
@@ -116,7 +116,7 @@ fn one(seed: u64) {
     for n in 0..report.entries {
         let Ok(evidence) = proof::prove(&folder, n, None) else { continue };
         let checked =
-            mcpid::audit::check::check(evidence.as_bytes(), &anchor, scene.trust(), None).unwrap();
+            mcpid::audit::check::check(evidence.as_bytes(), &inputs, scene.trust(), None).unwrap();
         assert_eq!(checked.fault, None, "seed {seed}, entry {n}");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use mcpid::audit::auditor::{Anchor, Report};
+use mcpid::audit::auditor::{AuditorInputs, Report};
 use mcpid::audit::erase::{self, EraseError};
 use mcpid::audit::{Folder, LogError, Settings, archive};
 use mcpid::clock::{SystemClock, Timestamp};
@@ -62,14 +62,14 @@ fn kill_one(role: &str, scene: &Scene, random: &mut StdRng) {
 }
 
 fn audit(scene: &Scene) -> Report {
-    let anchor = Anchor {
+    let inputs = AuditorInputs {
         log_key: Some(scene.log_key.clone()),
         kept: vec![scene.checkpoint()],
         allow_erased: true,
         allow_clock: true,
-        ..Anchor::default()
+        ..AuditorInputs::default()
     };
-    audit_folder(&with_archive(&scene.path()), &anchor, scene.trust())
+    audit_folder(&with_archive(&scene.path()), &inputs, scene.trust())
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use mcpid::audit::auditor::{Anchor, Report, What};
+use mcpid::audit::auditor::{AuditorInputs, FindingKind, Report};
 use mcpid::audit::judge::Trust;
 use mcpid::audit::note::{Kind, Note, NoteKey};
 use mcpid::audit::{Recorder, Settings};
@@ -25,7 +25,7 @@ fn small() -> (Scene, Vec<u8>) {
     (scene, kept)
 }
 
-fn found(report: &Report) -> (What, Option<u64>) {
+fn found(report: &Report) -> (FindingKind, Option<u64>) {
     let finding = report.finding().expect("something is found");
     (finding.what, finding.n)
 }
@@ -83,8 +83,8 @@ fn every_flipped_byte_of_the_entries_is_found() {
             let near = start_of(n) <= at && at < start_of(n + 1)
                 || bent[at] == b'\n'
                 || good[at] == b'\n'
-                || what == What::Repeated
-                || what == What::Removed;
+                || what == FindingKind::Repeated
+                || what == FindingKind::Removed;
             assert!(near, "byte {at}: {}", report.finding().cloned().unwrap());
         }
     }
@@ -102,8 +102,8 @@ fn every_flipped_byte_of_hashes_and_checkpoints_is_found() {
             fs::write(&path, &bent).unwrap();
             let report = scene.audit(std::slice::from_ref(&kept));
             let (what, _) = found(&report);
-            let wanted = if name == "tree" { What::Tree } else { What::Checkpoint };
-            let ends = what == What::Truncated || what == What::Rewritten;
+            let wanted = if name == "tree" { FindingKind::Tree } else { FindingKind::Checkpoint };
+            let ends = what == FindingKind::Truncated || what == FindingKind::Rewritten;
             assert!(what == wanted || ends, "{name} {at}: {}", report.finding().cloned().unwrap());
         }
         fs::write(&path, &good).unwrap();
@@ -120,7 +120,7 @@ fn every_truncation_is_found_up_to_the_kept_checkpoint() {
         fs::write(&path, &good[..length]).unwrap();
         let (what, n) = found(&scene.audit(std::slice::from_ref(&kept)));
         let whole = good[..length].iter().filter(|b| **b == b'\n').count();
-        assert_eq!((what, n), (What::Truncated, Some(whole as u64)), "{length}");
+        assert_eq!((what, n), (FindingKind::Truncated, Some(whole as u64)), "{length}");
     }
 }
 
@@ -130,59 +130,54 @@ fn what_was_done_to_entries_is_named() {
     let (scene, kept) = small();
     let path = scene.only_segment();
     let lines = scene.lines();
-    let check = |lines: &[String], what: What, n: u64, words: &str| {
+    let check = |lines: &[String], what: FindingKind, n: u64, words: &str| {
         write_lines(&path, lines);
         for kept in [vec![kept.clone()], vec![]] {
             let report = scene.audit(&kept);
             assert_eq!(found(&report), (what, Some(n)));
             let text = report.finding().cloned().unwrap().to_string();
             assert!(text.contains(words), "{text}");
-            let behind = what == What::Repeated && n == 5 && report.anchored == Some(6);
+            let behind = what == FindingKind::Repeated && n == 5 && report.anchored == Some(6);
             assert!(report.anchored.is_none() || behind, "{text}");
         }
     };
     for n in 0..6 {
         let mut without = lines.clone();
         without.remove(n);
-        let what = if n == 5 { What::Truncated } else { What::Removed };
+        let what = if n == 5 { FindingKind::Truncated } else { FindingKind::Removed };
         let words = if n == 5 { "was cut off" } else { "was removed" };
         check(&without, what, n as u64, words);
         let mut twice = lines.clone();
         twice.insert(n, lines[n].clone());
-        check(&twice, What::Repeated, n as u64, "stands again");
+        check(&twice, FindingKind::Repeated, n as u64, "stands again");
     }
     for n in 0..5 {
         let mut swapped = lines.clone();
         swapped.swap(n, n + 1);
-        check(&swapped, What::Swapped, n as u64, "swapped with the next");
+        check(&swapped, FindingKind::Swapped, n as u64, "swapped with the next");
     }
     let mut two_gone = lines.clone();
     two_gone.drain(2..4);
-    check(&two_gone, What::Removed, 2, "entry 4 follows");
+    check(&two_gone, FindingKind::Removed, 2, "entry 4 follows");
     // A whole entry of another time in the place of one, and before one.
-    let other = {
-        let (other, _) = small();
-        other.lines()
-    };
+    let other = small().0.lines();
     for n in 0..6 {
         let mut spliced = lines.clone();
         spliced[n] = other[n].clone();
-        let report = {
-            write_lines(&path, &spliced);
-            scene.audit(std::slice::from_ref(&kept))
-        };
-        assert_eq!(found(&report), (What::Changed, Some(n as u64)));
+        write_lines(&path, &spliced);
+        let report = scene.audit(std::slice::from_ref(&kept));
+        assert_eq!(found(&report), (FindingKind::Changed, Some(n as u64)));
         let mut inserted = lines.clone();
         inserted.insert(n, other[n].clone());
-        check(&inserted, What::Inserted, n as u64, "inserted before");
+        check(&inserted, FindingKind::Inserted, n as u64, "inserted before");
         let mut junk = lines.clone();
         junk.insert(n, "{}".to_owned());
-        check(&junk, What::Inserted, n as u64, "inserted before");
+        check(&junk, FindingKind::Inserted, n as u64, "inserted before");
     }
     // The beginning of one log, and the end of another.
     let spliced: Vec<String> = lines[..3].iter().chain(&other[3..]).cloned().collect();
     write_lines(&path, &spliced);
-    assert_eq!(found(&scene.audit(&[kept])), (What::Changed, Some(3)));
+    assert_eq!(found(&scene.audit(&[kept])), (FindingKind::Changed, Some(3)));
 }
 
 /// The holder of the log's key can make a new, consistent log. Only a kept checkpoint shows it.
@@ -205,14 +200,14 @@ fn a_log_that_was_rewritten_with_its_key_is_found_by_what_was_kept_alone() {
         forge(&scene, &lines, 200);
         let report = scene.audit(std::slice::from_ref(&kept));
         let (what, _) = found(&report);
-        let wanted = if case == 0 { What::Rewritten } else { What::Truncated };
+        let wanted = if case == 0 { FindingKind::Rewritten } else { FindingKind::Truncated };
         assert_eq!(what, wanted, "case {case}");
         let alone = scene.audit(&[]);
         assert_eq!((alone.finding().cloned(), alone.anchored), (None, None), "case {case}");
     }
     // A nonce twice does not even need an anchor.
     forge(&scene, &renumber(&swapped), 200);
-    assert_eq!(found(&scene.audit(&[])), (What::Replayed, Some(5)));
+    assert_eq!(found(&scene.audit(&[])), (FindingKind::Replayed, Some(5)));
 }
 
 #[test]
@@ -220,11 +215,11 @@ fn another_log_key_is_found_by_the_pinned_one() {
     let (scene, kept) = small();
     forge(&scene, &scene.lines(), 201);
     let report = scene.audit(&[]);
-    assert_eq!(found(&report).0, What::Checkpoint);
+    assert_eq!(found(&report).0, FindingKind::Checkpoint);
     assert!(report.finding().cloned().unwrap().why.contains("not signed by the key"));
     // Without a pinned key, a kept checkpoint anchors nothing.
-    let anchor = Anchor { kept: vec![kept], ..Anchor::default() };
-    let report = fixtures::audit(&scene.path(), &anchor, scene.trust());
+    let inputs = AuditorInputs { kept: vec![kept], ..AuditorInputs::default() };
+    let report = fixtures::audit(&scene.path(), &inputs, scene.trust());
     assert_eq!((report.finding().cloned(), report.anchored), (None, None));
 }
 
@@ -242,7 +237,7 @@ fn a_roll_back_to_an_older_checkpoint_is_found() {
         fs::write(path, bytes).unwrap();
     }
     let report = scene.audit(&[kept]);
-    assert_eq!(found(&report), (What::Truncated, Some(6)));
+    assert_eq!(found(&report), (FindingKind::Truncated, Some(6)));
     assert!(
         report.finding().cloned().unwrap().why.contains("the checkpoint that was kept is over 9")
     );
@@ -257,13 +252,13 @@ fn a_witness_anchors_what_it_signed() {
     let time = scene.clock.now();
     let cosigned = note.cosign(&witness, &key(50), time).unwrap();
     scene.fill(1, Settings::default());
-    let anchor = |witness: &NoteKey| Anchor {
+    let inputs = |witness: &NoteKey| AuditorInputs {
         log_key: Some(scene.log_key.clone()),
         kept: vec![cosigned.clone().into_bytes()],
         witnesses: vec![witness.clone()],
-        ..Anchor::default()
+        ..AuditorInputs::default()
     };
-    let report = fixtures::audit(&scene.path(), &anchor(&witness), scene.trust());
+    let report = fixtures::audit(&scene.path(), &inputs(&witness), scene.trust());
     assert_eq!((report.finding().cloned(), report.anchored), (None, Some(6)));
 }
 
@@ -275,8 +270,8 @@ fn an_entry_under_a_key_that_was_not_valid_then_is_found() {
     let trust = |ours: Value| {
         Trust::pinned(registry(vec![fixtures::entry(1, ours), fixtures::entry(2, json!({}))]))
     };
-    let anchor = Anchor { log_key: Some(scene.log_key.clone()), ..Anchor::default() };
-    let audit = |trust| fixtures::audit(&scene.path(), &anchor, trust);
+    let inputs = AuditorInputs { log_key: Some(scene.log_key.clone()), ..AuditorInputs::default() };
+    let audit = |trust| fixtures::audit(&scene.path(), &inputs, trust);
     assert!(audit(trust(json!({}))).is_good());
     assert!(audit(trust(json!({"revoked_at": at(7)}))).is_good());
     for (ours, count) in [
@@ -336,13 +331,13 @@ fn an_entry_that_does_not_fit_in_itself_is_found_without_any_anchor() {
         changed[1] = lines[1].replacen(&from, &to, 1);
         forge(&scene, &changed, 200);
         let report = scene.audit(&[]);
-        assert_eq!(found(&report), (What::Changed, Some(1)), "{case}");
+        assert_eq!(found(&report), (FindingKind::Changed, Some(1)), "{case}");
     }
     // An earlier time of the entry itself.
     let mut changed = lines.clone();
     changed[3] = lines[3].replacen("\"time\":\"2026", "\"time\":\"2025", 1);
     forge(&scene, &changed, 200);
-    assert_eq!(found(&scene.audit(&[])), (What::Clock, Some(3)));
+    assert_eq!(found(&scene.audit(&[])), (FindingKind::Clock, Some(3)));
     forge(&scene, &lines, 200);
     assert_eq!(scene.audit(&[]).finding().cloned(), None);
 }
@@ -369,13 +364,14 @@ fn a_file_of_entries_that_is_missing_or_added_is_found() {
     for (at, path) in segments.iter().enumerate() {
         let bytes = fs::read(path).unwrap();
         fs::remove_file(path).unwrap();
-        let what = if at + 1 == segments.len() { What::Truncated } else { What::Removed };
+        let what =
+            if at + 1 == segments.len() { FindingKind::Truncated } else { FindingKind::Removed };
         assert_eq!(found(&scene.audit(std::slice::from_ref(&kept))).0, what);
         fs::write(path, &bytes).unwrap();
     }
     let more = scene.path().join("entries-000000000099.jsonl");
     fs::copy(&segments[0], &more).unwrap();
-    assert_eq!(found(&scene.audit(std::slice::from_ref(&kept))), (What::Repeated, Some(0)));
+    assert_eq!(found(&scene.audit(std::slice::from_ref(&kept))), (FindingKind::Repeated, Some(0)));
     fs::remove_file(more).unwrap();
     assert_eq!(scene.audit(&[kept]).finding().cloned(), None);
 }

@@ -2,14 +2,14 @@
 //! be refused.
 
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
-use mcpid::audit::tree::{self, Edge, Hash, Nodes};
+use mcpid::audit::tree::{self, Frontier, Hash, Nodes};
 use sha2::Sha256;
 
 /// All hashes of a tree, in the order in which they are stored.
 #[derive(Default)]
 struct Stored {
     hashes: Vec<Hash>,
-    edge: Edge,
+    frontier: Frontier,
     leaves: Vec<Hash>,
 }
 
@@ -17,7 +17,7 @@ impl Stored {
     fn push(&mut self, entry: &[u8]) {
         let leaf = tree::leaf(entry);
         self.leaves.push(leaf);
-        self.edge.push(leaf, |hash| self.hashes.push(*hash));
+        self.frontier.push(leaf, |hash| self.hashes.push(*hash));
     }
 }
 
@@ -64,13 +64,13 @@ fn flat(proof: &[Hash]) -> Vec<u8> {
 
 #[test]
 fn every_root_from_0_to_1100_entries_is_theirs() {
-    let (mut theirs, mut edge) = (MemoryBackedTree::<Sha256, Vec<u8>>::new(), Edge::new());
-    assert_eq!(theirs.root().as_bytes().as_slice(), edge.root());
+    let (mut theirs, mut frontier) = (MemoryBackedTree::<Sha256, Vec<u8>>::new(), Frontier::new());
+    assert_eq!(theirs.root().as_bytes().as_slice(), frontier.root());
     for n in 0..MOST {
         theirs.push(entry(n));
-        edge.push(tree::leaf(&entry(n)), |_| {});
-        assert_eq!(edge.size(), n + 1);
-        assert_eq!(theirs.root().as_bytes().as_slice(), edge.root(), "{n}");
+        frontier.push(tree::leaf(&entry(n)), |_| {});
+        assert_eq!(frontier.size(), n + 1);
+        assert_eq!(theirs.root().as_bytes().as_slice(), frontier.root(), "{n}");
     }
 }
 
@@ -155,10 +155,10 @@ fn refuses_consistency(old: (u64, &Hash), new: (u64, &Hash), proof: &[Hash]) {
 #[test]
 fn an_edge_is_found_again_from_stored_hashes() {
     let (_, ours) = both();
-    let mut edge = Edge::new();
+    let mut frontier = Frontier::new();
     for size in 0..MOST {
-        assert_eq!(tree::edge(&ours, size).unwrap(), edge, "{size}");
-        edge.push(tree::leaf(&entry(size)), |_| {});
+        assert_eq!(tree::frontier(&ours, size).unwrap(), frontier, "{size}");
+        frontier.push(tree::leaf(&entry(size)), |_| {});
     }
 }
 

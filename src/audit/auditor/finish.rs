@@ -1,7 +1,7 @@
 //! The end of an audit: checks for promised entries that are missing.
 
 use super::super::fault::LogError;
-use super::super::finding::What;
+use super::super::finding::FindingKind;
 use super::super::report::Report;
 use super::super::reuse::UsedNonces;
 use super::Auditor;
@@ -20,52 +20,52 @@ impl Auditor {
     /// # Errors
     /// As [`Auditor::finish`].
     pub fn finish_with_nonces(mut self) -> Result<(Report, UsedNonces), LogError> {
-        if self.edge.size() == 0 {
+        if self.frontier.size() == 0 {
             self.meet();
         }
-        self.pass_over(u64::MAX);
+        self.skip_archived(u64::MAX);
         if let Some(suspect) = self.suspect.take() {
             self.conclude(suspect, None);
         }
-        let size = self.edge.size();
+        let size = self.frontier.size();
         let mut faults = Vec::new();
         let rest = self.checkpoints.rest(|why| faults.push(why));
         for why in faults {
-            self.find(What::Checkpoint, None, why);
+            self.find(FindingKind::Checkpoint, None, why);
         }
         if let Some((most, kept)) = rest.filter(|(most, _)| *most > size && !self.broken) {
             let whose = if kept { "the checkpoint that was kept" } else { "a checkpoint" };
             let why = format!("{whose} is over {most} entries, and the log has {size}");
-            self.find(What::Truncated, Some(size), why);
+            self.find(FindingKind::Truncated, Some(size), why);
         }
         if let Some(n) = self.other_hash {
             let why = "it is not the one that its hash was stored of; no checkpoint says which of the two was changed".to_owned();
-            self.find(What::Changed, Some(n), why);
+            self.find(FindingKind::Changed, Some(n), why);
         }
         let untold: Vec<u64> = self.erasures.untold().collect();
         for n in untold {
             let why = "a tombstone is in its place, and no entry tells of an erasure".to_owned();
-            self.find(What::Removed, Some(n), why);
+            self.find(FindingKind::Removed, Some(n), why);
         }
         if self.promised > size && !self.broken {
             let stored = self.promised;
             let why = format!("hashes are stored of {stored} entries, and the log has {size}");
-            self.find(What::Truncated, Some(size), why);
+            self.find(FindingKind::Truncated, Some(size), why);
         }
         if let Some(first) =
             self.files.last().copied().filter(|first| *first > size && !self.broken)
         {
             let why = format!("by its name it would begin with entry {first}, and it is empty");
-            self.find(What::File, Some(first), why);
+            self.find(FindingKind::File, Some(first), why);
         }
         // If requests are older than the forgotten nonces, the whole log is read again.
         if let Some((earlier, later)) = self.nonces.look_again(&self.folder)? {
             let why = format!("its nonce was used before by the same key, in entry {earlier}");
-            self.find(What::Replayed, Some(later), why);
+            self.find(FindingKind::Replayed, Some(later), why);
         }
         self.report.unfinished |= self.checkpoints.is_unfinished();
         self.report.lacks_quorum = self.wants_quorum && self.report.witnessed.is_none();
-        self.report.root = Some(self.edge.root());
+        self.report.root = Some(self.frontier.root());
         self.report.link = self.context.link;
         Ok((self.report, UsedNonces(self.nonces)))
     }

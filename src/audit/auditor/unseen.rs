@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use super::super::archived;
 use super::super::fault::LogError;
-use super::super::finding::What;
+use super::super::finding::FindingKind;
 use super::super::folder::Folder;
 use super::super::note::NoteKey;
 use super::super::tree::{Hash, Nodes as _};
@@ -37,7 +37,7 @@ impl Auditor {
                 }
                 Err(why) => {
                     let why = format!("the note that it was archived {why}");
-                    self.find(What::Archive, Some(first), why);
+                    self.find(FindingKind::Archive, Some(first), why);
                 }
             }
         }
@@ -45,11 +45,11 @@ impl Auditor {
     }
 
     /// Skips archived files up to entry `to`, with which the next given file begins.
-    pub(super) fn pass_over(&mut self, to: u64) {
+    pub(super) fn skip_archived(&mut self, to: u64) {
         while let Some(next) = self.archived.remove(&self.counted) {
             if next > to {
                 let why = format!("the note says that it goes up to entry {}", next - 1);
-                return self.find(What::Archive, Some(self.counted), why);
+                return self.find(FindingKind::Archive, Some(self.counted), why);
             }
             if let Some(suspect) = self.suspect.take() {
                 self.conclude(suspect, Some(self.counted));
@@ -57,7 +57,7 @@ impl Auditor {
             let (first, count) = (self.counted, next - self.counted);
             self.unseen.push(first..next);
             self.report.count_unseen(count);
-            self.context.pass_over();
+            self.context.skip_archived();
             (self.counted, self.expected) = (next, self.expected.saturating_add(count));
             for n in first..next {
                 if self.broken || self.is_over() {
@@ -74,7 +74,7 @@ impl Auditor {
         let read = self.stored.as_mut().is_some_and(|stored| stored.read_exact(&mut leaf).is_ok());
         if !read {
             let why = "the hashes of entries that are archived were removed".to_owned();
-            self.find(What::Tree, Some(n), why);
+            self.find(FindingKind::Tree, Some(n), why);
             self.broken = true;
             return;
         }

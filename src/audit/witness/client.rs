@@ -147,7 +147,7 @@ impl WitnessClient {
         let ways = ways.collect::<Result<_, _>>()?;
         let status = Arc::new(WitnessStatus::default());
         let client = WitnessClient { folder, log_key, policy, clock, ways, ledger, status };
-        client.recall();
+        client.load_last_quorum();
         Ok(client)
     }
 
@@ -315,7 +315,7 @@ impl WitnessClient {
             }
             if let Some(last) = last.filter(|last| held < last.size) {
                 *forgot = Some((last.size, held));
-                let root = tree::edge(&nodes, held)?.root();
+                let root = tree::frontier(&nodes, held)?.root();
                 self.ledger().note(key, SignedTree { size: held, root, ..last }, true)?;
             }
             if is_retry {
@@ -358,7 +358,7 @@ impl WitnessClient {
     }
 
     /// Takes over the last quorum from the file that an earlier process has written.
-    fn recall(&self) {
+    fn load_last_quorum(&self) {
         let Ok(Some(bytes)) = self.folder.latest_cosigned() else { return };
         let Ok((checkpoint, note)) = Checkpoint::signed(&bytes, &self.log_key) else { return };
         if let Some(complete) = self.policy.cosignatures(&note).complete {

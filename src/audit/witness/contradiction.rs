@@ -16,7 +16,7 @@ pub(super) fn find(
     if last.size > size {
         return Ok(Some(rolled_back(name, last.size, size)));
     }
-    let own = if last.size == size { root } else { tree::edge(nodes, last.size)?.root() };
+    let own = if last.size == size { root } else { tree::frontier(nodes, last.size)?.root() };
     Ok((own != last.root).then(|| forked(name, last.size)))
 }
 

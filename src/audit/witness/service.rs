@@ -107,7 +107,7 @@ async fn run(client: Arc<WitnessClient>, say: NewsSink, mut stopped: watch::Rece
     let (newest, receiver) = watch::channel(None);
     for place in (0..client.policy().witnesses().len()).filter(|place| client.can_ask(*place)) {
         let (client, say) = (Arc::clone(&client), Arc::clone(&say));
-        tokio::spawn(attend(client, place, receiver.clone(), say));
+        tokio::spawn(poll_witness(client, place, receiver.clone(), say));
     }
     let mut trouble = None;
     loop {
@@ -158,7 +158,7 @@ fn look(
 }
 
 /// Asks one witness for every checkpoint, as long as its answers are not final.
-async fn attend(
+async fn poll_witness(
     client: Arc<WitnessClient>,
     place: usize,
     mut newest: watch::Receiver<Option<Arc<Submission>>>,

@@ -63,9 +63,9 @@ fn the_time_of_an_entry_never_goes_back_and_the_log_says_by_how_much_it_is_ahead
     let evidence = |n| {
         let evidence = mcpid::audit::proof::prove(&scene.files(), n, None).unwrap();
         let key = Some(scene.log_key.clone());
-        let anchor = mcpid::audit::auditor::Anchor { log_key: key, ..Default::default() };
+        let inputs = mcpid::audit::auditor::AuditorInputs { log_key: key, ..Default::default() };
         let check = mcpid::audit::check::check;
-        let checked = check(evidence.as_bytes(), &anchor, scene.trust(), None).unwrap();
+        let checked = check(evidence.as_bytes(), &inputs, scene.trust(), None).unwrap();
         (checked.fault.clone(), checked.is_good(), checked.offset)
     };
     assert_eq!(evidence(1), (None, true, 0));

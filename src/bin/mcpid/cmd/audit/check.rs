@@ -27,9 +27,9 @@ use crate::output::ui::Ui;
 pub(crate) fn check(args: &AuditCheckArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let again = || page::again(args);
     let output = PageOutput::check(args.html.as_deref(), &page::KIND, again, ui)?;
-    let anchor = open::anchor(&args.pins)?;
+    let auditor_inputs = open::auditor_inputs(&args.pins)?;
     let trust = open::trust(&args.pins, ui)?;
-    let mut inputs = super::page::pins(&args.pins, &anchor, &trust);
+    let mut inputs = super::page::pins(&args.pins, &auditor_inputs, &trust);
     let body = match &args.body {
         Some(path) => Some(files::open_quietly(Some(path))?.read(proof::MAX_BYTES)?),
         None => None,
@@ -45,11 +45,12 @@ pub(crate) fn check(args: &AuditCheckArgs, ui: &mut Ui) -> Result<Exit, Failure>
         let path = path.display().to_string();
         inputs.push(PageInput::file("Body", &path, Some(hex(&Sha256::digest(body)))));
     }
-    let checked = check::check(&bytes, &anchor, trust, body.as_deref()).map_err(|error| {
-        let message = format!("{name} is {}", chain(&error));
-        Failure::new(Exit::Input, "not_evidence", message)
-            .hint("evidence is made by: mcpid audit prove N")
-    })?;
+    let checked =
+        check::check(&bytes, &auditor_inputs, trust, body.as_deref()).map_err(|error| {
+            let message = format!("{name} is {}", chain(&error));
+            Failure::new(Exit::Input, "not_evidence", message)
+                .hint("evidence is made by: mcpid audit prove N")
+        })?;
     if !checked.pinned {
         let html = args.html.as_deref();
         let again = |key: &str| rerun_hint::audit_check(args, Some(key), html);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mcpid::audit::auditor::Anchor;
+use mcpid::audit::auditor::AuditorInputs;
 use mcpid::audit::checkpoint::{Checkpoint, CheckpointError};
 use mcpid::audit::judge::{PinnedRules, Trust};
 use mcpid::audit::note::{Kind, MAX_NOTE, Note, NoteKey};
@@ -97,13 +97,13 @@ fn open(place: &NamedPath) -> Result<Folder, Failure> {
 ///
 /// # Errors
 /// A key or file cannot be read.
-pub(crate) fn anchor(args: &AuditPins) -> Result<Anchor, Failure> {
+pub(crate) fn auditor_inputs(args: &AuditPins) -> Result<AuditorInputs, Failure> {
     let log_key = args.log_key.as_deref().map(|text| note_key("--log-key", text, Kind::Log));
     let mut log_key = log_key.transpose()?;
     let policy = args.witness_policy.as_deref();
     let policy = policy.map(|path| policy::demanded(path, &mut log_key)).transpose()?;
     let witness = |text: &String| note_key("--witness", text, Kind::Witness);
-    Ok(Anchor {
+    Ok(AuditorInputs {
         log_key,
         kept: args.checkpoint.iter().map(|path| checkpoint(path)).collect::<Result<_, _>>()?,
         witnesses: args.witness.iter().map(witness).collect::<Result<_, _>>()?,

@@ -1,6 +1,6 @@
 //! The common parts of the pages of one entry and of a whole log.
 
-use mcpid::audit::auditor::Anchor;
+use mcpid::audit::auditor::AuditorInputs;
 use mcpid::audit::judge::Trust;
 use sha2::{Digest as _, Sha256};
 
@@ -10,12 +10,16 @@ use crate::input::captures::hex;
 use crate::output::page::parts::PageInput;
 
 /// Returns the auditor's inputs: keys, checkpoints that were kept elsewhere, trust files.
-pub(super) fn pins(args: &AuditPins, anchor: &Anchor, trust: &Trust) -> Vec<PageInput> {
-    let log_key = anchor.log_key.iter();
+pub(super) fn pins(
+    args: &AuditPins,
+    auditor_inputs: &AuditorInputs,
+    trust: &Trust,
+) -> Vec<PageInput> {
+    let log_key = auditor_inputs.log_key.iter();
     let mut inputs: Vec<_> = log_key
         .map(|key| PageInput::written("Key of the log, as given", &key.to_string()))
         .collect();
-    for (path, bytes) in args.checkpoint.iter().zip(&anchor.kept) {
+    for (path, bytes) in args.checkpoint.iter().zip(&auditor_inputs.kept) {
         let (name, hash) = (path.display().to_string(), hex(&Sha256::digest(bytes)));
         inputs.push(PageInput::file("Checkpoint, as kept", &name, Some(hash)));
     }
@@ -24,7 +28,7 @@ pub(super) fn pins(args: &AuditPins, anchor: &Anchor, trust: &Trust) -> Vec<Page
         let hash = open::note(path).ok().map(|bytes| hex(&Sha256::digest(&bytes)));
         inputs.push(PageInput::file("Witness policy", &path.display().to_string(), hash));
     }
-    let witnesses = anchor.witnesses.iter();
+    let witnesses = auditor_inputs.witnesses.iter();
     inputs.extend(witnesses.map(|key| PageInput::written("Key of a witness", &key.to_string())));
     let sources = trust.registry().map(|registry| registry.sources()).unwrap_or_default();
     inputs.extend(sources.iter().map(PageInput::trust));

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mcpid::audit::auditor::{self, Anchor, Finding, Report};
+use mcpid::audit::auditor::{self, AuditorInputs, Finding, Report};
 use mcpid::audit::checkpoint::Checkpoint;
-use mcpid::audit::entry::{self, After, Event};
+use mcpid::audit::entry::{self, Event, PreviousLog};
 use mcpid::audit::note::{Note, NoteKey};
 use mcpid::audit::{Folder, succession};
 
@@ -48,8 +48,13 @@ impl PredecessorsOutcome {
         self.uncertain.is_empty()
     }
 
-    /// Adds the findings of the audit of one log. `anchor` is the auditor's anchor.
-    pub(super) fn add(&mut self, log: &Predecessor, report: &Report, anchor: &Anchor) {
+    /// Adds the findings of the audit of one log. `auditor_inputs` is the auditor's auditor_inputs.
+    pub(super) fn add(
+        &mut self,
+        log: &Predecessor,
+        report: &Report,
+        auditor_inputs: &AuditorInputs,
+    ) {
         let name = log.place.name();
         self.findings.extend(report.findings.iter().cloned().map(|mut finding| {
             finding.why = format!("{} (in {name})", finding.why);
@@ -61,10 +66,10 @@ impl PredecessorsOutcome {
             self.uncertain.push(format!("{} {entries} of {name} {are} unjudged", report.not_good));
         }
         // The checkpoint that the next log names is an anchor only for this log.
-        let own = anchor.kept.iter().filter(|note| is_of(note, &log.key));
+        let own = auditor_inputs.kept.iter().filter(|note| is_of(note, &log.key));
         let own = own.filter_map(|note| Checkpoint::of(&Note::parse(note).ok()?).ok());
         let most = own.map(|checkpoint| checkpoint.size).max();
-        let anchored = report.anchored.and_then(|size| match anchor.witnesses.is_empty() {
+        let anchored = report.anchored.and_then(|size| match auditor_inputs.witnesses.is_empty() {
             true => most.map(|most| most.min(size)),
             false => Some(size),
         });
@@ -83,22 +88,27 @@ impl PredecessorsOutcome {
 }
 
 impl Predecessor {
-    /// Returns the anchor to check this log against: its kept checkpoints, and the checkpoint that
+    /// Returns the auditor_inputs to check this log against: its kept checkpoints, and the checkpoint that
     /// the next log names.
-    pub(super) fn anchor(&self, anchor: &Anchor) -> Anchor {
-        let mut kept = anchor.kept.clone();
+    pub(super) fn auditor_inputs(&self, auditor_inputs: &AuditorInputs) -> AuditorInputs {
+        let mut kept = auditor_inputs.kept.clone();
         kept.retain(|note| is_of(note, &self.key));
         kept.push(self.named.clone());
         // The policy is for the log that is verified, and its quorum is the last word.
-        Anchor { log_key: Some(self.key.clone()), kept, policy: None, ..anchor.clone() }
+        AuditorInputs {
+            log_key: Some(self.key.clone()),
+            kept,
+            policy: None,
+            ..auditor_inputs.clone()
+        }
     }
 }
 
 /// Takes the checkpoints of the logs before out of those that were kept.
-pub(super) fn without_theirs(anchor: Anchor, logs: &[Predecessor]) -> Anchor {
-    let mut kept = anchor.kept.clone();
+pub(super) fn without_theirs(auditor_inputs: AuditorInputs, logs: &[Predecessor]) -> AuditorInputs {
+    let mut kept = auditor_inputs.kept.clone();
     kept.retain(|note| !logs.iter().any(|log| is_of(note, &log.key)));
-    Anchor { kept, ..anchor }
+    AuditorInputs { kept, ..auditor_inputs }
 }
 
 /// Returns true if a checkpoint names the log of this key.
@@ -162,7 +172,7 @@ pub(super) fn find(
 }
 
 /// Reads the record of the previous log from the first entry of a log.
-fn log_before(folder: &Folder) -> Option<After> {
+fn log_before(folder: &Folder) -> Option<PreviousLog> {
     let line = auditor::lines(folder).ok()?.next()?.ok()?;
     match entry::parse(&line.bytes).ok()?.event {
         Event::After(after) => Some(after),

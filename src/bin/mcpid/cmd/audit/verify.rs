@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mcpid::audit::auditor::{self, Anchor, Auditor, Line, Report, UsedNonces};
-use mcpid::audit::judge::{Judge, Looked, Reason, Trust};
+use mcpid::audit::auditor::{self, Auditor, AuditorInputs, Line, Report, UsedNonces};
+use mcpid::audit::judge::{EntryFindings, Judge, Reason, Trust};
 use mcpid::audit::note::NoteKey;
 use mcpid::audit::{Folder, LogError};
 
@@ -53,30 +53,33 @@ pub(super) fn conduct(
     let (folder, place) = open::folder(&args.log)?;
     // A missing log must not look like an empty one.
     let found = folder.public().map_err(|e| log_failure(&e, &place))?;
-    let anchor =
-        Anchor { all: args.all, allow_erased: args.allow_erased, ..open::anchor(&args.pins)? };
-    if anchor.log_key.is_none() {
+    let auditor_inputs = AuditorInputs {
+        all: args.all,
+        allow_erased: args.allow_erased,
+        ..open::auditor_inputs(&args.pins)?
+    };
+    if auditor_inputs.log_key.is_none() {
         return Err(open::unpinned(&found, again));
     }
     let trust = open::trust(&args.pins, ui)?;
-    let inputs = super::page::pins(&args.pins, &anchor, &trust);
-    let key = anchor.log_key.clone().unwrap_or_else(|| found.clone());
+    let inputs = super::page::pins(&args.pins, &auditor_inputs, &trust);
+    let key = auditor_inputs.log_key.clone().unwrap_or_else(|| found.clone());
     let (folder, before) = predecessors::find(folder, args, &found)?;
     let mut outcome = PredecessorsOutcome::default();
     let mut nonces = UsedNonces::default();
     // The oldest log first, since a nonce in it is used for all later logs.
     let mut last: Option<(Report, NoteKey)> = None;
     for log in before.iter().rev() {
-        let pins = log.anchor(&anchor);
+        let pins = log.auditor_inputs(&auditor_inputs);
         let (report, used) =
             audit((&log.folder, &log.place), &pins, &trust, (nonces, &mut None), ui)?;
         nonces = used;
-        outcome.add(log, &report, &anchor);
+        outcome.add(log, &report, &auditor_inputs);
         outcome.follows((&report, &log.key), last.as_ref());
         last = Some((report, log.key.clone()));
     }
-    let anchor = predecessors::without_theirs(anchor, &before);
-    let (mut report, _) = audit((&folder, &place), &anchor, &trust, (nonces, summary), ui)?;
+    let auditor_inputs = predecessors::without_theirs(auditor_inputs, &before);
+    let (mut report, _) = audit((&folder, &place), &auditor_inputs, &trust, (nonces, summary), ui)?;
     outcome.follows((&report, &key), last.as_ref());
     report.findings.append(&mut outcome.findings);
     let exit = match (report.finding(), report.is_good() && outcome.is_good()) {
@@ -92,13 +95,13 @@ pub(super) fn conduct(
 /// Judges every entry of one log, on all cores.
 fn audit(
     (folder, place): (&Folder, &NamedPath),
-    anchor: &Anchor,
+    auditor_inputs: &AuditorInputs,
     trust: &Trust,
     (nonces, summary): (UsedNonces, &mut Option<LogSummary>),
     ui: &mut Ui,
 ) -> Result<(Report, UsedNonces), Failure> {
     let failed = |e: &LogError| log_failure(e, place);
-    let mut auditor = Auditor::new(folder, anchor).map_err(|e| failed(&e))?.behind(nonces);
+    let mut auditor = Auditor::new(folder, auditor_inputs).map_err(|e| failed(&e))?.behind(nonces);
     let lines = auditor::lines(folder).map_err(|e| failed(&e))?;
     let started = Instant::now();
     let counts = summary.is_some();
@@ -120,7 +123,7 @@ fn audit(
             let _ = units.send(batch);
         },
         |batch| look(batch, trust, counts),
-        |looked: Result<Vec<(Looked, Option<SummaryRow>)>, LogError>| {
+        |looked: Result<Vec<(EntryFindings, Option<SummaryRow>)>, LogError>| {
             for (looked, row) in looked.map_err(Some)? {
                 auditor.take(looked);
                 if let (Some(summary), Some(row), false) = (&mut *summary, row, auditor.is_over()) {
@@ -148,7 +151,7 @@ fn look(
     batch: Vec<Result<Line, LogError>>,
     trust: &Trust,
     counts: bool,
-) -> Result<Vec<(Looked, Option<SummaryRow>)>, LogError> {
+) -> Result<Vec<(EntryFindings, Option<SummaryRow>)>, LogError> {
     JUDGE.with_borrow_mut(|judge| {
         let judge = judge.get_or_insert_with(|| Judge::new(trust.clone()));
         let judged = batch.into_iter().map(|line| {

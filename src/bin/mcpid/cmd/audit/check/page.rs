@@ -38,9 +38,9 @@ const LABELS: &[(&str, &str, Part)] = &[
     ("then", "At that time", Part::Who),
     ("allowed", "Allowed", Part::Who),
     ("tag", "Client id", Part::Who),
-    ("target", "Sent to", Part::What),
-    ("mcp", "Asks for", Part::What),
-    ("content", "Digest of the content", Part::What),
+    ("target", "Sent to", Part::FindingKind),
+    ("mcp", "Asks for", Part::FindingKind),
+    ("content", "Digest of the content", Part::FindingKind),
     ("signed", "Signed, by the signer's clock", Part::When),
     ("judged", "Judged, by the server's clock", Part::When),
     ("clock", "Clock of the log", Part::When),
@@ -54,7 +54,7 @@ const LABELS: &[(&str, &str, Part)] = &[
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     Who,
-    What,
+    FindingKind,
     When,
     Rules,
 }
@@ -210,7 +210,7 @@ impl EvidencePage<'_> {
             })
             .collect::<Vec<_>>()
         };
-        for part in [Part::Who, Part::What, Part::When] {
+        for part in [Part::Who, Part::FindingKind, Part::When] {
             rows.extend(shown(part));
         }
         if let Some(entry) = entry {

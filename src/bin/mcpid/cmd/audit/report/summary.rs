@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use mcpid::audit::entry::{self, Event};
-use mcpid::audit::judge::Looked;
+use mcpid::audit::judge::EntryFindings;
 use mcpid::mcp::pattern::Operation;
 use mcpid::message::shown::printed;
 
@@ -25,7 +25,7 @@ pub(in crate::cmd::audit) struct SummaryRow {
 
 impl SummaryRow {
     /// Returns the facts in `line`; `None` if it cannot be read, or contradicts itself.
-    pub(in crate::cmd::audit) fn of(line: &[u8], looked: &Looked) -> Option<Self> {
+    pub(in crate::cmd::audit) fn of(line: &[u8], looked: &EntryFindings) -> Option<Self> {
         let entry = entry::parse(line).ok().filter(|_| looked.fault.is_none())?;
         let time = entry.time.to_string();
         let Event::Request(request) = &entry.event else {

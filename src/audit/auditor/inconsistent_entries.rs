@@ -1,34 +1,35 @@
 //! The diagnosis of entries that do not fit.
 
 use super::super::fault::MAX_LINE;
-use super::super::finding::{self, What};
-use super::super::held::Held;
-use super::super::judge::Looked;
+use super::super::finding::{self, FindingKind};
+use super::super::judge::EntryFindings;
+use super::super::reference_checkpoints::ReferenceCheckpoint;
 use super::{Auditor, Suspect};
 
 impl Auditor {
     /// Reports a checkpoint whose root differs from that of the entries.
-    pub(super) fn other_root(&mut self, one: &Held, size: u64) {
+    pub(super) fn other_root(&mut self, one: &ReferenceCheckpoint, size: u64) {
         let good = self.good;
-        let whose = if one.is_anchor() { "the checkpoint that was kept" } else { "a checkpoint" };
+        let whose = if one.is_external() { "the checkpoint that was kept" } else { "a checkpoint" };
         match self.other_hash.take() {
             // The next entry tells whether this one was changed, or put in.
             Some(n) if n + 1 == size => {
                 let why = Some(format!("it is not the one under {whose} over {size} entries"));
-                self.suspect = Some(Suspect { place: n, n: Some(n), why, what: What::Changed });
+                self.suspect =
+                    Some(Suspect { place: n, n: Some(n), why, what: FindingKind::Changed });
             }
             Some(n) => {
                 let why = format!(
                     "{whose} over {size} entries, and the hash stored for it, are of another"
                 );
-                self.find(What::Changed, Some(n), why);
+                self.find(FindingKind::Changed, Some(n), why);
             }
             None => {
                 let why = format!(
                     "{whose} over {size} entries has another root: entries {good} to {} were rewritten with all their hashes",
                     size.saturating_sub(1)
                 );
-                self.find(What::Rewritten, Some(good), why);
+                self.find(FindingKind::Rewritten, Some(good), why);
             }
         }
         self.broken = true;
@@ -41,17 +42,17 @@ impl Auditor {
         if let Some(first) = self.other_hash.filter(|first| *first < place) {
             // The number comes again: what bore it first was not there when hashes were stored.
             if n == Some(first) && place == first + 1 {
-                self.find(What::Inserted, Some(first), "the true entry follows".to_owned());
+                self.find(FindingKind::Inserted, Some(first), "the true entry follows".to_owned());
             } else {
                 let why = format!(
                     "it is not the one that its hash was stored of, and entry {place} does not fit either"
                 );
-                self.find(What::Changed, Some(first), why);
+                self.find(FindingKind::Changed, Some(first), why);
             }
             self.go_on_at(next);
             return;
         }
-        let (finding, structural) = finding::of_a_misfit(place, (n, next), what, why);
+        let (finding, structural) = finding::of_inconsistent_entry(place, (n, next), what, why);
         self.find(finding.what, finding.n, finding.why);
         // Otherwise only this entry is in doubt.
         if structural {
@@ -68,15 +69,15 @@ impl Auditor {
     }
 
     /// Reports a last line without a line feed: it is being written, or was cut.
-    pub(super) fn broken_off(&mut self, looked: &Looked) {
+    pub(super) fn broken_off(&mut self, looked: &EntryFindings) {
         if let Some(why) = &looked.fault {
-            self.find(What::Archive, Some(self.expected), why.clone());
-        } else if self.checkpoints.most() > self.edge.size() {
+            self.find(FindingKind::Archive, Some(self.expected), why.clone());
+        } else if self.checkpoints.most() > self.frontier.size() {
             let why = format!("its line breaks off after {} bytes", looked.bytes);
-            self.find(What::Truncated, Some(self.expected), why);
+            self.find(FindingKind::Truncated, Some(self.expected), why);
         } else if looked.bytes > 16 * 1024 * 1024 && looked.bytes as usize >= MAX_LINE {
             let why = format!("its line has no end within {} bytes", looked.bytes);
-            self.find(What::Changed, Some(self.expected), why);
+            self.find(FindingKind::Changed, Some(self.expected), why);
         } else {
             self.report.unfinished = true;
         }

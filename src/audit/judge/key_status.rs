@@ -23,7 +23,7 @@ pub struct Known {
 }
 
 /// The claims of a signature, and the operation that its request asks for.
-pub(super) struct KeyClaim<'a> {
+pub(super) struct SignatureClaim<'a> {
     pub(super) key: &'a str,
     pub(super) tag: Option<&'a str>,
     pub(super) created: Option<Timestamp>,
@@ -32,7 +32,7 @@ pub(super) struct KeyClaim<'a> {
 }
 
 /// Looks a key up in `registry`; `None` if the key is unknown.
-pub(super) fn of(registry: &Registry, claim: &KeyClaim<'_>) -> Option<Known> {
+pub(super) fn of(registry: &Registry, claim: &SignatureClaim<'_>) -> Option<Known> {
     let entry: &TrustEntry = registry.by_id(claim.key)?;
     let moments = || claim.created.into_iter().chain([claim.time]);
     let not_then = if entry.key().is_weak() || entry.key().is_published() {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::anchor::Anchor;
+use super::auditor_inputs::AuditorInputs;
 use super::checkpoint::Checkpoint;
 use super::fault::LogError;
 use super::folder::Folder;
@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::verify::rejection::chain;
 
 /// A checkpoint to check against the tree, and the parties that confirm it.
-pub(super) struct Held {
+pub(super) struct ReferenceCheckpoint {
     pub(super) checkpoint: Checkpoint,
     /// True if the auditor kept the checkpoint and the log's key signed it.
     pub(super) kept: bool,
@@ -26,25 +26,25 @@ pub(super) struct Held {
 /// The checkpoints of a log. The log's own checkpoints are read one at a time: ten years can have
 /// one for every minute.
 pub(super) struct Checkpoints {
-    /// The auditor's anchor, without the kept checkpoints.
-    anchor: Anchor,
+    /// The auditor's inputs, without the kept checkpoints.
+    inputs: AuditorInputs,
     notes: Notes,
     /// The next checkpoint from the log's own file.
-    next: Option<Held>,
+    next: Option<ReferenceCheckpoint>,
     /// The number of checkpoints that were read.
     count: u64,
     /// The file of the latest checkpoint, until that checkpoint is found in the file of all.
     latest: Option<Vec<u8>>,
     latest_size: u64,
     /// Kept checkpoints by size; several can have the same size.
-    kept: BTreeMap<u64, Vec<Held>>,
+    kept: BTreeMap<u64, Vec<ReferenceCheckpoint>>,
 }
 
 impl Checkpoints {
     /// Opens the checkpoints of the log in `folder`. Reports invalid ones to `fault`.
     pub(super) fn open(
         folder: &Folder,
-        anchor: &Anchor,
+        inputs: &AuditorInputs,
         mut fault: impl FnMut(String),
     ) -> Result<Self, LogError> {
         // The latest checkpoint is read first: the file then contains all that a writer adds
@@ -54,7 +54,7 @@ impl Checkpoints {
             None
         });
         let mut checkpoints = Checkpoints {
-            anchor: Anchor { kept: Vec::new(), ..anchor.clone() },
+            inputs: AuditorInputs { kept: Vec::new(), ..inputs.clone() },
             notes: Notes::open(folder)?,
             next: None,
             count: 0,
@@ -64,17 +64,18 @@ impl Checkpoints {
         };
         match &latest {
             None => fault("the latest checkpoint is missing".to_owned()),
-            Some(note) => match read(anchor, note) {
+            Some(note) => match read(inputs, note) {
                 Ok(held) => checkpoints.latest_size = held.checkpoint.size,
                 Err(why) => fault(format!("the latest checkpoint: {why}")),
             },
         }
         checkpoints.latest = latest;
-        for (at, bytes) in anchor.kept.iter().enumerate() {
-            match read(anchor, bytes) {
+        for (at, bytes) in inputs.kept.iter().enumerate() {
+            match read(inputs, bytes) {
                 Ok(held) => {
                     // Without the log's key nothing says that it is one of this log.
-                    let held = Held { kept: anchor.log_key.is_some(), own: false, ..held };
+                    let held =
+                        ReferenceCheckpoint { kept: inputs.log_key.is_some(), own: false, ..held };
                     checkpoints.kept.entry(held.checkpoint.size).or_default().push(held);
                 }
                 Err(why) => {
@@ -82,8 +83,8 @@ impl Checkpoints {
                 }
             }
         }
-        if anchor.policy.is_some() {
-            checkpoints.take_cosigned(folder, anchor, &mut fault);
+        if inputs.policy.is_some() {
+            checkpoints.take_cosigned(folder, inputs, &mut fault);
         }
         checkpoints.step(0, &mut fault);
         if checkpoints.next.is_none() && checkpoints.count == 0 {
@@ -94,15 +95,20 @@ impl Checkpoints {
 
     /// Takes the checkpoint in the folder that has cosignatures, if they are enough: they vouch for
     /// it, wherever it lies.
-    fn take_cosigned(&mut self, folder: &Folder, anchor: &Anchor, fault: &mut impl FnMut(String)) {
+    fn take_cosigned(
+        &mut self,
+        folder: &Folder,
+        inputs: &AuditorInputs,
+        fault: &mut impl FnMut(String),
+    ) {
         let read = match folder.latest_cosigned() {
             Ok(None) => return,
-            Ok(Some(bytes)) => read(anchor, &bytes),
+            Ok(Some(bytes)) => read(inputs, &bytes),
             Err(error) => Err(chain(&error)),
         };
         match read {
             Ok(held) if held.witnessed.is_some() => {
-                let held = Held { own: false, ..held };
+                let held = ReferenceCheckpoint { own: false, ..held };
                 self.kept.entry(held.checkpoint.size).or_default().push(held);
             }
             Ok(_) => {}
@@ -123,7 +129,7 @@ impl Checkpoints {
                 self.latest = None;
             }
             let place = format!("checkpoint {} in the log", self.count);
-            match read(&self.anchor, &note) {
+            match read(&self.inputs, &note) {
                 Ok(held) if held.checkpoint.size < least => {
                     fault(format!("{place} is over less than the one before"));
                 }
@@ -140,7 +146,11 @@ impl Checkpoints {
     }
 
     /// Returns the checkpoints over exactly `size` entries.
-    pub(super) fn over(&mut self, size: u64, mut fault: impl FnMut(String)) -> Vec<Held> {
+    pub(super) fn over(
+        &mut self,
+        size: u64,
+        mut fault: impl FnMut(String),
+    ) -> Vec<ReferenceCheckpoint> {
         let mut held = self.kept.remove(&size).unwrap_or_default();
         while let Some(next) = self.next.take_if(|next| next.checkpoint.size <= size) {
             let least = next.checkpoint.size;
@@ -170,7 +180,7 @@ impl Checkpoints {
             fault("the latest checkpoint is not in the file of all of them".to_owned());
         }
         let kept = self.kept.last_key_value();
-        match kept.map(|(size, held)| (*size, held.iter().any(Held::is_anchor))) {
+        match kept.map(|(size, held)| (*size, held.iter().any(ReferenceCheckpoint::is_external))) {
             Some((size, kept)) if size >= most => Some((size, kept)),
             _ => Some((most, false)),
         }
@@ -182,9 +192,9 @@ impl Checkpoints {
     }
 }
 
-impl Held {
+impl ReferenceCheckpoint {
     /// Returns true if a party other than the log's keeper confirms the checkpoint.
-    pub(super) fn is_anchor(&self) -> bool {
+    pub(super) fn is_external(&self) -> bool {
         self.kept || self.witnessed.is_some()
     }
 }
@@ -198,6 +208,6 @@ fn read(anchor: &Anchor, bytes: &[u8]) -> Result<Held, String> {
             .and_then(|note| Checkpoint::of(&note).map(|checkpoint| (checkpoint, note))),
     };
     let (checkpoint, note) = read.map_err(|error| chain(&error))?;
-    let witnessed = anchor.witnessed(&note);
-    Ok(Held { checkpoint, kept: false, own: true, witnessed })
+    let witnessed = inputs.witnessed(&note);
+    Ok(ReferenceCheckpoint { checkpoint, kept: false, own: true, witnessed })
 }

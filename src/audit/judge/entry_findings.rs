@@ -1,17 +1,17 @@
 //! The findings on one entry.
 
-use super::super::entry::{After, Rules, Version};
+use super::super::entry::{PreviousLog, Rules, Version};
 use super::super::erasure::Erasure;
 use super::super::tree::Hash;
+use super::key_status::Known;
 use super::nonces::NonceUse;
 use super::reason::Reasons;
-use super::standing::Known;
 use crate::clock::Timestamp;
 
 /// The findings on one entry.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Looked {
+pub struct EntryFindings {
     /// The entry's position in the log, by counting.
     pub n: u64,
     /// The entry's position according to the name of its file.
@@ -47,7 +47,7 @@ pub(in crate::audit) enum Notice {
     /// Seconds by which times are ahead of the clock from this entry on.
     Clock(i64),
     Rules(Rules),
-    After(After),
+    After(PreviousLog),
     Closed(String),
     /// Another entry was erased.
     Erased(Erasure),

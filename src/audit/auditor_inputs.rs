@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 
 /// Data that the auditor has from outside the log: a writer of the log cannot change it.
 #[derive(Clone, Debug, Default)]
-pub struct Anchor {
+pub struct AuditorInputs {
     /// The log's public key.
     pub log_key: Option<NoteKey>,
     /// Checkpoints that were kept elsewhere, as they were read.
@@ -25,7 +25,7 @@ pub struct Anchor {
     pub all: bool,
 }
 
-impl Anchor {
+impl AuditorInputs {
     /// Returns the time at which enough witnesses had cosigned `note`: the quorum of the policy, or
     /// one witness if there is no policy.
     pub(super) fn witnessed(&self, note: &Note) -> Option<Timestamp> {
