@@ -27,14 +27,14 @@
 //! use mcpid::clock::SystemClock;
 //! use mcpid::connect::Bridge;
 //! use mcpid::key::SecretKey;
-//! use mcpid::net::{Dialer, Via, tls};
+//! use mcpid::net::{DialRoute, Dialer, tls};
 //! use mcpid::profile::Profile;
 //! use mcpid::sign::Signer;
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let key = Arc::new(SecretKey::from_seed(&[7; 32]));
 //! let signer = Arc::new(Signer::new(key, &Profile::mcp())?);
-//! let dialer = Dialer::new(tls::client(None)?, Via::Direct, Duration::from_secs(20));
+//! let dialer = Dialer::new(tls::client(None)?, DialRoute::Direct, Duration::from_secs(20));
 //! let url = "https://mcp.example.com/mcp";
 //! let bridge = Bridge::new(url, dialer, signer, Arc::new(SystemClock), rand::rngs::SysRng)?;
 //! bridge.stdio(tokio::io::stdin(), tokio::io::stdout(), std::future::pending()).await;

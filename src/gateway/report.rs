@@ -189,7 +189,7 @@ impl RolloutTally {
     }
 
     /// Counts a line that is not a log line.
-    pub fn pass_over(&mut self) {
+    pub fn count_other_line(&mut self) {
         self.passed_over += 1;
     }
 

@@ -15,7 +15,7 @@ use rustls::ClientConfig;
 use tower_layer::Layer as _;
 
 use crate::clock::Clock;
-use crate::net::{Dialer, Peer, RefusedHead, Via};
+use crate::net::{DialRoute, Dialer, Peer, RefusedHead};
 use crate::tower::{
     Budget, Handle, LayerError, RefusalReason, RefusedRequest, Route, SessionBindings,
     SessionEvent, VerifyLayer, VerifyService,
@@ -125,7 +125,7 @@ impl Gateway {
             None => layer,
         };
         let handle = layer.handle();
-        let via = config.upstream.unix.clone().map_or(Via::Direct, Via::Unix);
+        let via = config.upstream.unix.clone().map_or(DialRoute::Direct, DialRoute::Unix);
         let dialer = Dialer::new(tls, via, config.connect_time);
         let web_origins = Arc::new(WebOrigins::new(public, config.allow_origins.clone()));
         let records = Arc::new(RequestRecords::new(clock, Arc::clone(&metrics), log));

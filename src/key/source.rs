@@ -137,7 +137,7 @@ impl FoundKey {
     }
 
     /// Returns true if another program signs, which may ask a person each time.
-    pub fn is_in_agent(&self) -> bool {
+    pub fn signs_elsewhere(&self) -> bool {
         !matches!(self, FoundKey::File(_))
     }
 

@@ -59,7 +59,7 @@ where
 {
     /// Makes a client that connects by `via`. `connect_timeout` limits look-up, connection, tunnel
     /// and TLS handshake together.
-    pub fn new(tls: ClientConfig, via: Via, connect_timeout: Duration) -> Self {
+    pub fn new(tls: ClientConfig, via: DialRoute, connect_timeout: Duration) -> Self {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
@@ -119,7 +119,7 @@ fn secured(plain: &PlainConnector, tls: ClientConfig) -> HttpsConnector<PlainCon
 
 /// The way to reach a server.
 #[derive(Clone, Debug)]
-pub enum Via {
+pub enum DialRoute {
     /// Connects to the host in the URI of each request.
     Direct,
     /// Always connects to this Unix socket.
@@ -132,7 +132,7 @@ pub enum Via {
 #[derive(Clone)]
 struct PlainConnector {
     http: HttpConnector,
-    via: Via,
+    via: DialRoute,
 }
 
 /// A connection with the traits of the client library.
@@ -153,19 +153,19 @@ impl Service<Uri> for PlainConnector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         match self.via.clone() {
             #[cfg(unix)]
-            Via::Unix(path) => Box::pin(async move {
+            DialRoute::Unix(path) => Box::pin(async move {
                 let stream = tokio::net::UnixStream::connect(path).await?;
                 Ok(ConnectionIo(TokioIo::new(SocketStream::Unix(stream))))
             }),
             #[cfg(not(unix))]
-            Via::Unix(_) => {
+            DialRoute::Unix(_) => {
                 Box::pin(async { Err(io::Error::from(io::ErrorKind::Unsupported).into()) })
             }
-            Via::Direct => {
+            DialRoute::Direct => {
                 let connecting = self.http.call(uri);
                 Box::pin(async move { Ok(ConnectionIo::tcp(connecting.await?)) })
             }
-            Via::Proxy(proxy) => {
+            DialRoute::Proxy(proxy) => {
                 let mut tunnel = Tunnel::new(proxy.uri().clone(), self.http.clone());
                 if let Some(value) = proxy.authorization() {
                     tunnel = tunnel.with_auth(value.clone());

@@ -22,7 +22,7 @@ pub mod tls;
 mod workers;
 
 pub use address::{ListenAddress, ListenAddressError};
-pub use dial::{Dialer, SendResult, Via};
+pub use dial::{DialRoute, Dialer, SendResult};
 pub use listen::Listener;
 pub use peer::Peer;
 pub use proxy::{Proxy, ProxyError, ProxySettings, TunnelFailed};

@@ -80,8 +80,8 @@ pub trait NonceStore: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be reached, or would have to raise its retention and may
-    /// not (see [`StoreError::would_close`]); then it must not be used, and nothing in it has
-    /// changed.
+    /// not (see [`StoreError::retention_too_short`]); then it must not be used, and nothing in it
+    /// has changed.
     fn register<'a>(
         &'a self,
         now: Timestamp,
@@ -257,14 +257,14 @@ impl KnownNonce {
 /// for a while, and its options do not allow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct WouldClose {
+pub struct RetentionTooShort {
     /// The retention that the store has; `None` if no user has registered one yet.
     pub recorded: Option<Retention>,
     /// The retention that a user asked for.
     pub wanted: Retention,
 }
 
-impl WouldClose {
+impl RetentionTooShort {
     /// For how many seconds all users of the store would refuse every request.
     pub fn seconds(&self) -> i64 {
         let united = self.recorded.map_or(self.wanted, |recorded| recorded.united(self.wanted));
@@ -272,7 +272,7 @@ impl WouldClose {
     }
 }
 
-impl fmt::Display for WouldClose {
+impl fmt::Display for RetentionTooShort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.recorded {
             Some(recorded) => write!(f, "it keeps nonces for {}, and is", span(recorded))?,
@@ -292,13 +292,13 @@ fn span(retention: Retention) -> String {
 pub struct StoreError {
     reason: Cow<'static, str>,
     source: Option<Box<dyn Error + Send + Sync>>,
-    would_close: Option<WouldClose>,
+    retention_too_short: Option<RetentionTooShort>,
 }
 
 impl StoreError {
     /// Creates an error with a reason: a lower-case fragment, such as "the store is full".
     pub fn new(reason: impl Into<Cow<'static, str>>) -> Self {
-        StoreError { reason: reason.into(), source: None, would_close: None }
+        StoreError { reason: reason.into(), source: None, retention_too_short: None }
     }
 
     /// Creates an error with a reason and the error that caused it.
@@ -306,20 +306,20 @@ impl StoreError {
         reason: impl Into<Cow<'static, str>>,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
-        StoreError { reason: reason.into(), source: Some(source.into()), would_close: None }
+        StoreError { reason: reason.into(), source: Some(source.into()), retention_too_short: None }
     }
 
     /// Returns the recorded and the wanted retention, if [`NonceStore::register`] was refused
     /// because it would have closed the store for its other users.
-    pub fn would_close(&self) -> Option<WouldClose> {
-        self.would_close
+    pub fn retention_too_short(&self) -> Option<RetentionTooShort> {
+        self.retention_too_short
     }
 }
 
-impl From<WouldClose> for StoreError {
-    fn from(would_close: WouldClose) -> Self {
-        let reason = would_close.to_string().into();
-        StoreError { reason, source: None, would_close: Some(would_close) }
+impl From<RetentionTooShort> for StoreError {
+    fn from(retention_too_short: RetentionTooShort) -> Self {
+        let reason = retention_too_short.to_string().into();
+        StoreError { reason, source: None, retention_too_short: Some(retention_too_short) }
     }
 }
 

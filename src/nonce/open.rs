@@ -64,7 +64,7 @@ impl StoreOptions {
     }
 
     /// Allows the store to raise its retention, which closes it for all its users for a time (see
-    /// [`WouldClose`](super::WouldClose)).
+    /// [`RetentionTooShort`](super::RetentionTooShort)).
     #[must_use]
     pub fn allow_raising(mut self, allow: bool) -> Self {
         self.raising_allowed = allow;

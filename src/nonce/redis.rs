@@ -135,7 +135,7 @@ impl RedisOptions {
     /// Also raises the retention that the servers have recorded if this user needs a longer one,
     /// and is the first to register a window that closes the store for more than 10 minutes. Either
     /// closes the store for all its users for `ahead + margin`; without this option, it is an error
-    /// ([`StoreError::would_close`]).
+    /// ([`StoreError::retention_too_short`]).
     #[must_use]
     pub fn allow_raising(mut self, allow: bool) -> Self {
         self.raising_allowed = allow;

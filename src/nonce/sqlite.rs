@@ -121,7 +121,7 @@ impl SqliteOptions {
 
     /// Also raises the retention that the file has recorded if this user needs a longer one. That
     /// closes the store for all its users for `ahead + margin`; without this option, it is an error
-    /// ([`StoreError::would_close`]).
+    /// ([`StoreError::retention_too_short`]).
     #[must_use]
     pub fn allow_raising(mut self, allow: bool) -> Self {
         self.raising_allowed = allow;

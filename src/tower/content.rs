@@ -222,7 +222,7 @@ fn listen<E>(
         Some(Err(_)) => *listener = None,
         Some(Ok(frame)) => {
             if let (Some(listener), Some(data)) = (listener.as_mut(), frame.data_ref()) {
-                listener.hear(data);
+                listener.push_bytes(data);
             }
         }
         None => {}

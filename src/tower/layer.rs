@@ -175,7 +175,7 @@ impl VerifyLayer {
     ///         match passed.answer.check(status, &headers) {
     ///             AnswerDecision::Refuse { response, .. } => println!("send {response:?}"),
     ///             AnswerDecision::Pass { listener, .. } => {
-    ///                 // Send the answer, and let `listener` hear its body.
+    ///                 // Send the answer, and give its body to `listener`.
     /// #               drop(listener);
     ///             }
     ///         }

@@ -152,7 +152,7 @@ impl ToolsListener {
     }
 
     /// Takes the next bytes of the answer.
-    pub fn hear(&mut self, data: &[u8]) {
+    pub fn push_bytes(&mut self, data: &[u8]) {
         let Some(copy) = &mut self.copy else { return };
         if copy.len().saturating_add(data.len()) > LONGEST_LIST {
             self.copy = None;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mcpid::clock::{Clock, SystemClock};
 use mcpid::connect::{Bridge, LogLevel, LogSink, StdioEnd};
-use mcpid::net::{Dialer, Via, tls};
+use mcpid::net::{DialRoute, Dialer, tls};
 use mcpid::profile::Profile;
 use mcpid::sign::Signer;
 use rand::rngs::SysRng;
@@ -30,8 +30,11 @@ pub(crate) struct Client {
 /// A bridge to `url` at the time of `clock`, and its log.
 pub(crate) fn bridge_at(url: &str, clock: Arc<dyn Clock>) -> (Bridge, Said) {
     let signer = Arc::new(Signer::new(key(), &Profile::mcp()).unwrap());
-    let dialer =
-        Dialer::new(tls::client_without_roots().unwrap(), Via::Direct, Duration::from_secs(5));
+    let dialer = Dialer::new(
+        tls::client_without_roots().unwrap(),
+        DialRoute::Direct,
+        Duration::from_secs(5),
+    );
     let said = Said::default();
     let log = Arc::clone(&said);
     let log = LogSink::new(move |weight, line| {

@@ -10,7 +10,7 @@ use mcpid::connect::consent::{
 };
 use mcpid::connect::{Bridge, ConsentVia};
 use mcpid::key::{PublicKey, SecretKey, Sign, SignError};
-use mcpid::net::{Dialer, Via, tls};
+use mcpid::net::{DialRoute, Dialer, tls};
 use mcpid::profile::Profile;
 use mcpid::sign::Signer;
 use rand::rngs::SysRng;
@@ -340,7 +340,7 @@ async fn a_request_that_is_being_signed_at_the_end_was_not_sent() {
     let key = Arc::new(SlowKey(SecretKey::from_seed(&[7; 32]), Arc::clone(&is_signing)));
     let signer = Arc::new(Signer::new(key, &Profile::mcp()).unwrap());
     let roots = tls::client_without_roots().unwrap();
-    let dialer = Dialer::new(roots, Via::Direct, Duration::from_secs(5));
+    let dialer = Dialer::new(roots, DialRoute::Direct, Duration::from_secs(5));
     let clock = Arc::new(SystemClock);
     let bridge = Bridge::new(&server.url(), dialer, signer, clock, SysRng).unwrap();
     let mut client = Client::by((bridge.with_slow_key(), Default::default()));

@@ -9,7 +9,7 @@ use mcpid::clock::SystemClock;
 use mcpid::connect::consent::ConfirmPolicy;
 use mcpid::connect::{Bridge, ConsentVia};
 use mcpid::key::{PublicKey, Sign, SignError};
-use mcpid::net::{Dialer, ServerLimits, Via, tls};
+use mcpid::net::{DialRoute, Dialer, ServerLimits, tls};
 use mcpid::profile::Profile;
 use mcpid::sign::Signer;
 use rand::rngs::SysRng;
@@ -308,8 +308,11 @@ async fn a_key_that_does_not_sign_is_reported_and_nothing_is_sent() {
     let fickle = || {
         let key = Arc::new(Fickle { gone: Arc::clone(&gone) });
         let signer = Arc::new(Signer::new(key, &Profile::mcp()).unwrap());
-        let dialer =
-            Dialer::new(tls::client_without_roots().unwrap(), Via::Direct, Duration::from_secs(5));
+        let dialer = Dialer::new(
+            tls::client_without_roots().unwrap(),
+            DialRoute::Direct,
+            Duration::from_secs(5),
+        );
         let bridge = Bridge::new(&server.url(), dialer, signer, Arc::new(SystemClock), SysRng);
         bridge.unwrap().with_slow_key()
     };

@@ -87,7 +87,7 @@ fn a_keyfile_is_found_sealed_and_opened_with_its_passphrase() {
     }
     let find = |name: &str| KeyRef::File(folder.path().join(name)).find(None);
     let found = find("sealed.json").unwrap();
-    assert!(found.is_sealed() && !found.is_in_agent());
+    assert!(found.is_sealed() && !found.signs_elsewhere());
     assert_eq!((found.name(), found.public()), ("alice", secret.public()));
     let signer = found.open(Some(b"a passphrase")).unwrap();
     assert_eq!(signer.sign(b"message").unwrap(), secret.sign(b"message").unwrap());

@@ -76,7 +76,7 @@ impl BytesFront {
             AnswerDecision::Refuse { response, .. } => response,
             AnswerDecision::Pass { listener, .. } => {
                 if let Some(mut listener) = listener {
-                    listener.hear(text.as_bytes());
+                    listener.push_bytes(text.as_bytes());
                     listener.finish();
                 }
                 let mut response = Response::new(Bytes::from(text));

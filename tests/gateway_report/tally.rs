@@ -112,7 +112,7 @@ fn the_schema_is_the_documented_one() {
     let mut lines = vec![verified(0, "tools/call:pay", "k1"), verified(90, "tools/call:pay", "k1")];
     lines.push(passed(60, "tools/list", Code::Expired));
     let mut tally = tally(lines);
-    tally.pass_over();
+    tally.count_other_line();
     let count = |verified, would, reasons: Value, first: &str, last: &str, unverified: Value| {
         json!({"requests": verified + would, "verified": verified, "would_refuse": would,
             "refused": 0, "reasons": reasons, "first": first, "last": last,

@@ -15,8 +15,8 @@ fn a_day() -> Retention {
 #[track_caller]
 fn is_refused(url: &str, recorded: Option<Retention>) {
     let error = options(url).open(at(20), a_day()).unwrap_err();
-    let would_close = error.would_close().unwrap_or_else(|| panic!("{error:?}"));
-    assert_eq!((would_close.recorded, would_close.wanted), (recorded, a_day()));
+    let retention_too_short = error.retention_too_short().unwrap_or_else(|| panic!("{error:?}"));
+    assert_eq!((retention_too_short.recorded, retention_too_short.wanted), (recorded, a_day()));
     assert!(error.to_string().contains("for 86405 s"), "{error}");
 }
 
@@ -66,7 +66,7 @@ fn a_part_that_forgot_gives_no_leave_either() {
     for _ in 0..3 {
         // The error comes from the node that answers first.
         let error = options(&cluster.url()).open(at(20), a_day()).unwrap_err();
-        assert_eq!(error.would_close().unwrap().seconds(), 86_405);
+        assert_eq!(error.retention_too_short().unwrap().seconds(), 86_405);
         assert_eq!(cluster.nodes[1].cli(&["DBSIZE"]), "0");
     }
     let floor = wait(store.floor(at(20))).unwrap();

@@ -64,7 +64,7 @@ fn a_longer_window_is_refused_unless_allowed() {
     // The failed open leaves no trace in the file.
     let folder = folder();
     let longer = folder.options().open(at(20), Retention::new(86_400, 5)).unwrap_err();
-    assert_eq!(longer.would_close().unwrap().seconds(), 86_405);
+    assert_eq!(longer.retention_too_short().unwrap().seconds(), 86_405);
     let boot = folder.open_at(20, Some("this boot")).unwrap();
     assert_eq!(wait(boot.floor(at(20))).unwrap(), at(5));
     // Under another boot id the floor rises by the retention of the file, not by the refused one.

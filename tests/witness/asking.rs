@@ -11,7 +11,7 @@ use mcpid::audit::witness::{
     Submission, WitnessClient, WitnessError, WitnessOutcome, WitnessPolicy, WitnessReply,
 };
 use mcpid::clock::SystemClock;
-use mcpid::net::{Via, tls};
+use mcpid::net::{DialRoute, tls};
 
 use crate::fake::{FakeWitness, Fault, http, policy};
 use crate::fixtures::Scene;
@@ -20,7 +20,7 @@ pub(crate) fn try_open(scene: &Scene, text: &str) -> Result<WitnessClient, Witne
     let policy = Arc::new(WitnessPolicy::parse(text.as_bytes()).unwrap());
     let roots = tls::client_without_roots().unwrap();
     let clock = Arc::new(SystemClock);
-    WitnessClient::open(scene.files(), policy, clock, &roots, |_| Ok(Via::Direct))
+    WitnessClient::open(scene.files(), policy, clock, &roots, |_| Ok(DialRoute::Direct))
 }
 
 pub(crate) fn open(scene: &Scene, witnesses: &[&FakeWitness], need: usize) -> WitnessClient {

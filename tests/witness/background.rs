@@ -11,7 +11,7 @@ use mcpid::audit::witness::{
 };
 use mcpid::audit::{Log, LogError, Policy, Recorder, Settings};
 use mcpid::clock::{Clock as _, SystemClock};
-use mcpid::net::{Via, tls};
+use mcpid::net::{DialRoute, tls};
 
 use crate::fake::{FakeWitness, Fault, http, policy};
 use crate::fixtures::{Scene, body, call};
@@ -35,7 +35,8 @@ fn start(scene: Scene, witnesses: &[&FakeWitness], need: usize, required: Policy
     let roots = tls::client_without_roots().unwrap();
     let clock = Arc::new(SystemClock);
     let client =
-        WitnessClient::open(scene.files(), parsed, clock, &roots, |_| Ok(Via::Direct)).unwrap();
+        WitnessClient::open(scene.files(), parsed, clock, &roots, |_| Ok(DialRoute::Direct))
+            .unwrap();
     let news: Arc<Mutex<Vec<WitnessNews>>> = Arc::default();
     let heard = Arc::clone(&news);
     let say = move |one| heard.lock().unwrap().push(one);

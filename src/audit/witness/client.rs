@@ -30,7 +30,7 @@ use super::ledger::{self, SignedTree, WitnessLedger};
 use super::policy::{PolicyError, WitnessPolicy};
 use super::status::WitnessStatus;
 use crate::clock::{Clock, Timestamp};
-use crate::net::{ProxyError, Via};
+use crate::net::{DialRoute, ProxyError};
 use crate::verify::rejection::chain;
 
 /// The reason why witnesses cannot be asked.
@@ -135,7 +135,7 @@ impl WitnessClient {
         policy: Arc<WitnessPolicy>,
         clock: Arc<dyn Clock>,
         tls: &ClientConfig,
-        route: impl Fn(&Uri) -> Result<Via, ProxyError>,
+        route: impl Fn(&Uri) -> Result<DialRoute, ProxyError>,
     ) -> Result<Self, WitnessError> {
         let log_key = folder.public()?;
         let urls = policy.urls(&log_key)?;

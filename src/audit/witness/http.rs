@@ -10,7 +10,7 @@ use rustls::ClientConfig;
 
 use crate::message::target::{Origins, is_loopback};
 use crate::message::{Head, RequestTarget};
-use crate::net::{Dialer, Via};
+use crate::net::{DialRoute, Dialer};
 use crate::verify::rejection::chain;
 
 /// Time that a connection may take, and a whole answer, its connection included.
@@ -77,7 +77,7 @@ pub(super) struct WitnessHttp {
 }
 
 impl WitnessHttp {
-    pub(super) fn new(url: SubmissionUrl, tls: ClientConfig, via: Via) -> Self {
+    pub(super) fn new(url: SubmissionUrl, tls: ClientConfig, via: DialRoute) -> Self {
         WitnessHttp { url, dialer: Dialer::new(tls, via, CONNECT) }
     }
 

@@ -48,7 +48,7 @@ pub(crate) use trust::{
     TrustAct, TrustAddArgs, TrustArgs, TrustListArgs, TrustRemoveArgs, TrustRevokeArgs,
 };
 use values::descriptor;
-pub(crate) use values::{Ttl, When};
+pub(crate) use values::{JudgeTime, Ttl};
 
 /// Proves who authorised exactly this MCP request.
 ///

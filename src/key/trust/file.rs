@@ -151,7 +151,7 @@ impl TrustFile {
         let position = index + 1;
         let wrong = |why| TrustError::Entry { position, why };
         let Some(jwk) = json.as_object() else {
-            self.pass_over(position, &format!("it is {}, not an object", json.kind()), false);
+            self.skip_key(position, &format!("it is {}, not an object", json.kind()), false);
             return Ok(None);
         };
         if jwk::holds_secret(jwk) {
@@ -199,7 +199,7 @@ impl TrustFile {
             Err(Unusable::Broken(why) | Unusable::NotForUs(why)) => {
                 let limits = settings.limits;
                 let restricts = limits.restrict();
-                self.pass_over(position, &why, restricts);
+                self.skip_key(position, &why, restricts);
                 if restricts {
                     // The bytes of the key name it, also if the entry says another type.
                     let x = jwk::x(jwk).map(|x| KeyId::of(&x));
@@ -212,7 +212,7 @@ impl TrustFile {
         Ok(id)
     }
 
-    fn pass_over(&mut self, position: usize, why: &str, restricts: bool) {
+    fn skip_key(&mut self, position: usize, why: &str, restricts: bool) {
         let all_the_same = if restricts { "; what it restricts holds all the same" } else { "" };
         self.note(format!("key {position} is passed over: {why}{all_the_same}"));
     }

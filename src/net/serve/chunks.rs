@@ -8,7 +8,7 @@
 pub(super) struct ChunkFault;
 
 /// The most bytes of chunk extensions and trailers in one body.
-const MAX_BESIDES: usize = 16 * 1024;
+const MAX_EXTENSION_BYTES: usize = 16 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ChunkState {
@@ -35,12 +35,12 @@ pub(super) struct Chunks {
     /// The size that is being read, then the number of bytes left in this chunk.
     left: u64,
     /// Number of bytes in extensions and trailers so far.
-    besides: usize,
+    extension_bytes: usize,
 }
 
 impl Chunks {
     pub(super) fn new() -> Self {
-        Chunks { state: ChunkState::Size(0), left: 0, besides: 0 }
+        Chunks { state: ChunkState::Size(0), left: 0, extension_bytes: 0 }
     }
 
     /// Returns how many of `bytes` belong to the body, and whether the body ends with them.
@@ -75,7 +75,7 @@ impl Chunks {
             (ChunkState::Size(1..), b'\r') | (ChunkState::Extension, b'\r') => ChunkState::SizeEnd,
             (ChunkState::Size(1..), b';') => ChunkState::Extension,
             (ChunkState::Extension, _) => {
-                self.beside(byte)?;
+                self.count_extension_byte(byte)?;
                 ChunkState::Extension
             }
             (ChunkState::SizeEnd, b'\n') if self.left == 0 => ChunkState::Trailer { empty: true },
@@ -84,7 +84,7 @@ impl Chunks {
             (ChunkState::DataLf, b'\n') => ChunkState::Size(0),
             (ChunkState::Trailer { empty }, b'\r') => ChunkState::TrailerEnd { empty },
             (ChunkState::Trailer { .. }, _) => {
-                self.beside(byte)?;
+                self.count_extension_byte(byte)?;
                 ChunkState::Trailer { empty: false }
             }
             (ChunkState::TrailerEnd { empty: true }, b'\n') => return Ok(true),
@@ -95,9 +95,9 @@ impl Chunks {
     }
 
     /// Counts a byte of an extension or a trailer, which must be text.
-    fn beside(&mut self, byte: u8) -> Result<(), ChunkFault> {
-        self.besides += 1;
+    fn count_extension_byte(&mut self, byte: u8) -> Result<(), ChunkFault> {
+        self.extension_bytes += 1;
         let text = byte == b'\t' || !byte.is_ascii_control();
-        if text && self.besides <= MAX_BESIDES { Ok(()) } else { Err(ChunkFault) }
+        if text && self.extension_bytes <= MAX_EXTENSION_BYTES { Ok(()) } else { Err(ChunkFault) }
     }
 }

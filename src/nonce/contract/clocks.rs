@@ -99,9 +99,10 @@ pub fn a_longer_window_is_refused_unless_allowed(place: &dyn StorePlace) {
         (Retention::new(u32::MAX, u32::MAX), 2 * i64::from(u32::MAX)),
     ] {
         let error = wait(other.register(at(20), longer)).unwrap_err();
-        let would_close = error.would_close().unwrap_or_else(|| panic!("{error:?}"));
-        assert_eq!(would_close.recorded, Some(retention()));
-        assert_eq!(would_close.seconds(), seconds);
+        let retention_too_short =
+            error.retention_too_short().unwrap_or_else(|| panic!("{error:?}"));
+        assert_eq!(retention_too_short.recorded, Some(retention()));
+        assert_eq!(retention_too_short.seconds(), seconds);
         assert!(error.to_string().contains(&format!("for {seconds} s")), "{error}");
         // The refusal has changed nothing, for any user.
         for (handle, store) in [(1, &store), (2, &other)] {

@@ -14,7 +14,7 @@ use super::settings::RedisSettings;
 use super::watch::{ServerReading, evicted};
 use super::wire::{COMPARE_AND_SET, Epoch, Tag};
 use crate::clock::Timestamp;
-use crate::nonce::WouldClose;
+use crate::nonce::RetentionTooShort;
 
 /// Maximum number of tries of a command whose connection fails or whose primary has changed.
 pub(super) const TRIES: u32 = 4;
@@ -388,10 +388,10 @@ pub(super) fn read_epoch(link: &ServerLink, answer: &Value) -> Result<Option<Epo
 /// for no longer than a usual window does.
 fn may_write(link: &ServerLink, answer: &Value, wanted: Retention) -> Result<(), RedisFault> {
     let recorded = read_epoch(link, answer)?.map(|epoch| epoch.retention);
-    let would_close = WouldClose { recorded, wanted };
+    let retention_too_short = RetentionTooShort { recorded, wanted };
     match recorded {
         Some(recorded) if recorded.united(wanted) == recorded => Ok(()),
-        None if would_close.seconds() <= LONGEST_UNASKED => Ok(()),
-        _ => Err(RedisFault::would_close(would_close)),
+        None if retention_too_short.seconds() <= LONGEST_UNASKED => Ok(()),
+        _ => Err(RedisFault::retention_too_short(retention_too_short)),
     }
 }

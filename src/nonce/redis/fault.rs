@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use redis::{ErrorKind, RedisError, ServerError};
 
 use super::StoreError;
-use crate::nonce::WouldClose;
+use crate::nonce::RetentionTooShort;
 use crate::nonce::url::ServerAddress;
 
 /// The action that may help against a fault.
@@ -26,20 +26,20 @@ pub(super) struct RedisFault {
     source: Option<RedisError>,
     pub(super) then: FaultRemedy,
     user_wanted: bool,
-    would_close: Option<WouldClose>,
+    retention_too_short: Option<RetentionTooShort>,
 }
 
 impl RedisFault {
     pub(super) fn new(then: FaultRemedy, reason: impl Into<Cow<'static, str>>) -> Self {
-        let (source, would_close) = (None, None);
-        RedisFault { reason: reason.into(), source, then, user_wanted: false, would_close }
+        let (source, retention_too_short) = (None, None);
+        RedisFault { reason: reason.into(), source, then, user_wanted: false, retention_too_short }
     }
 
     /// A user asked for a longer retention than the store has, and may not raise it.
-    pub(super) fn would_close(would_close: WouldClose) -> Self {
-        let reason = would_close.to_string();
+    pub(super) fn retention_too_short(retention_too_short: RetentionTooShort) -> Self {
+        let reason = retention_too_short.to_string();
         RedisFault {
-            would_close: Some(would_close),
+            retention_too_short: Some(retention_too_short),
             ..RedisFault::new(FaultRemedy::GiveUp, reason)
         }
     }
@@ -98,8 +98,8 @@ impl RedisFault {
     }
 
     pub(super) fn error(&self) -> StoreError {
-        if let Some(would_close) = self.would_close {
-            return would_close.into();
+        if let Some(retention_too_short) = self.retention_too_short {
+            return retention_too_short.into();
         }
         match &self.source {
             Some(source) => StoreError::because(self.reason.clone(), source.clone()),

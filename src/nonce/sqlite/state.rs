@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use super::fault::SqliteFault;
 use super::last_claim::Claimed;
 use super::{REACH, Retention};
-use crate::nonce::WouldClose;
+use crate::nonce::RetentionTooShort;
 
 /// The tables. `WITHOUT ROWID`: every search is by id, so the table is its own index. The second
 /// index is for sweeping; its entries arrive in the order of time, which costs least.
@@ -108,11 +108,11 @@ pub(super) fn register(
     now: i64,
     retention: Retention,
     raising: bool,
-) -> Result<Result<(), WouldClose>, SqliteFault> {
+) -> Result<Result<(), RetentionTooShort>, SqliteFault> {
     let mut row = Row::read(connection)?;
     let recorded = row.retention;
     if recorded.united(retention) != recorded && !raising {
-        return Ok(Err(WouldClose { recorded: Some(recorded), wanted: retention }));
+        return Ok(Err(RetentionTooShort { recorded: Some(recorded), wanted: retention }));
     }
     if row.raise(connection, now, retention)? {
         row.write(connection)?;

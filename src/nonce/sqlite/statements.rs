@@ -47,7 +47,7 @@ impl<'c> Statements<'c> {
             StoreQuestion::Register { now, retention, raising } => {
                 match state::register(self.connection, *now, *retention, *raising)? {
                     Ok(()) => StoreAnswer::Done,
-                    Err(would_close) => return Ok(Err(would_close.into())),
+                    Err(retention_too_short) => return Ok(Err(retention_too_short.into())),
                 }
             }
             StoreQuestion::Claim { now, id, until } => {

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use mcpid::clock::Timestamp;
 use mcpid::profile::{NamedProfile, Profile};
 
-use super::values::{Ttl, When, duration, size, target_prefix, time, ttl, when};
+use super::values::{JudgeTime, Ttl, duration, judge_time, size, target_prefix, time, ttl};
 use super::{ClaimingArgs, OpeningArgs, PassphraseArgs};
 
 /// A profile, by its row in the library's table.
@@ -180,8 +180,8 @@ pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub(crate) judging: VerifierArgs,
     /// Judge as of this time: RFC 3339, @UNIX, or capture for the time in each request
-    #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
-    pub(crate) at: Option<When>,
+    #[arg(long, value_name = "TIME", value_parser = judge_time, allow_hyphen_values = true)]
+    pub(crate) at: Option<JudgeTime>,
     /// Claim nonces in this store, such as sqlite:PATH (with --at, only look them up)
     #[arg(long, value_name = "STORE")]
     pub(crate) nonces: Option<String>,
@@ -216,8 +216,8 @@ pub(crate) struct InspectArgs {
     #[arg(long, value_name = "L")]
     pub(crate) label: Option<String>,
     /// Print ages as of this time: RFC 3339, @UNIX, or capture for the time in each request
-    #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
-    pub(crate) at: Option<When>,
+    #[arg(long, value_name = "TIME", value_parser = judge_time, allow_hyphen_values = true)]
+    pub(crate) at: Option<JudgeTime>,
     /// Look nonces up in this store, such as sqlite:PATH
     #[arg(long, value_name = "STORE")]
     pub(crate) nonces: Option<String>,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::args::{
     AuditCheckArgs, AuditPins, AuditReportArgs, AuditVerifyArgs, ClaimingArgs, InspectArgs,
-    SignArgs, Ttl, VerifierArgs, VerifyArgs, When,
+    JudgeTime, SignArgs, Ttl, VerifierArgs, VerifyArgs,
 };
 use crate::output::ui::shell_word;
 
@@ -75,15 +75,15 @@ fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-fn time(at: When) -> String {
+fn time(at: JudgeTime) -> String {
     match at {
-        When::At(time) => time.to_string(),
-        When::Capture => "capture".to_owned(),
+        JudgeTime::At(time) => time.to_string(),
+        JudgeTime::Capture => "capture".to_owned(),
     }
 }
 
 /// Returns `mcpid verify` as of another time, or with a higher limit on bodies.
-pub(crate) fn verify(args: &VerifyArgs, at: Option<When>, max_body: Option<u64>) -> String {
+pub(crate) fn verify(args: &VerifyArgs, at: Option<JudgeTime>, max_body: Option<u64>) -> String {
     verify_in(args, at, max_body, args.claiming)
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn verify_raising(args: &VerifyArgs) -> String {
 
 fn verify_in(
     args: &VerifyArgs,
-    at: Option<When>,
+    at: Option<JudgeTime>,
     max_body: Option<u64>,
     claiming: ClaimingArgs,
 ) -> String {

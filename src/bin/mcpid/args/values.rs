@@ -5,7 +5,7 @@ use mcpid::key::keyfile::MAX_NAME_BYTES;
 
 /// The value of `--at` of `verify` and `inspect`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum When {
+pub(crate) enum JudgeTime {
     /// The given time.
     At(Timestamp),
     /// The time in each HAR entry or request line.
@@ -59,11 +59,11 @@ fn moment_at(text: &str, now: Timestamp) -> Result<Timestamp, String> {
 }
 
 /// Parses a time as [`time`] does, or the word `capture`.
-pub(crate) fn when(text: &str) -> Result<When, String> {
+pub(crate) fn judge_time(text: &str) -> Result<JudgeTime, String> {
     if text == "capture" {
-        return Ok(When::Capture);
+        return Ok(JudgeTime::Capture);
     }
-    time(text).map(When::At).map_err(|e| format!("{e}, nor the word capture"))
+    time(text).map(JudgeTime::At).map_err(|e| format!("{e}, nor the word capture"))
 }
 
 /// Parses a duration in whole seconds: a number and one of `s`, `m`, `h`, `d`. A number alone is
@@ -292,9 +292,9 @@ mod tests {
         for text in ["", "@", "@-", "@+1", "@1.5", "@ 1", "0", "now", "1970-01-01", "capture"] {
             assert!(time(text).is_err(), "{text}");
         }
-        assert_eq!(when("capture"), Ok(When::Capture));
-        assert_eq!(when("@7"), Ok(When::At(Timestamp::from_unix(7))));
-        assert!(when("Capture").is_err());
+        assert_eq!(judge_time("capture"), Ok(JudgeTime::Capture));
+        assert_eq!(judge_time("@7"), Ok(JudgeTime::At(Timestamp::from_unix(7))));
+        assert!(judge_time("Capture").is_err());
         assert_eq!(descriptor("0"), Ok(0));
         assert!(descriptor("-1").is_err() && descriptor("+1").is_err() && descriptor("").is_err());
     }

@@ -17,7 +17,7 @@ use mcpid::connect::consent::ConfirmPolicy;
 use mcpid::connect::{Bridge, ConsentVia, LoopbackAccess, StdioEnd};
 use mcpid::key::{Sign, format};
 use mcpid::message::target::Origin;
-use mcpid::net::{Dialer, ListenAddress, Listener, Server, ServerLimits, Via};
+use mcpid::net::{DialRoute, Dialer, ListenAddress, Listener, Server, ServerLimits};
 use mcpid::sign::{Nonce, Signer};
 use rand::rngs::SysRng;
 use tokio::signal::unix::{SignalKind, signal};
@@ -63,11 +63,11 @@ pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<E
             plan.host
         ));
     }
-    let (name, in_agent) = (signing_key.name().to_owned(), signing_key.is_in_agent());
+    let (name, in_agent) = (signing_key.name().to_owned(), signing_key.signs_elsewhere());
     let key = signing_key.open(source)?;
     ui.detail(&format!("{} ({name}) signs for {}", key.public().id(), plan.host));
 
-    if let Via::Proxy(proxy) = &plan.via {
+    if let DialRoute::Proxy(proxy) = &plan.via {
         ui.detail(&format!("connections go through the proxy {}", proxy.host()));
     }
     let dialer = Dialer::new(roots, plan.via.clone(), CONNECT_TIMEOUT);
@@ -154,7 +154,7 @@ struct ConnectPlan {
     host: String,
     is_https: bool,
     is_open_to_all: bool,
-    via: Via,
+    via: DialRoute,
     listen: Option<ListenAddress>,
     origins: Vec<Origin>,
 }

@@ -21,7 +21,7 @@ use mcpid::verify::{DEFAULT_MAX_BODY, MAX_HEAD, Statement};
 use serde::Serialize;
 
 use crate::args::rerun_hint;
-use crate::args::{InspectArgs, When};
+use crate::args::{InspectArgs, JudgeTime};
 use crate::input::captures::{InputCounts, InputReader, InputUnit, UnitContent, bad_line};
 use crate::input::nonce_store;
 use crate::output::exit::Exit;
@@ -132,8 +132,8 @@ impl Inspector<'_> {
         };
         let time = match self.args.at {
             None => (SystemClock.now(), TimeSource::Clock),
-            Some(When::At(time)) => (time, TimeSource::Flag),
-            Some(When::Capture) => match request.time {
+            Some(JudgeTime::At(time)) => (time, TimeSource::Flag),
+            Some(JudgeTime::Capture) => match request.time {
                 Some(time) => (time, TimeSource::Capture),
                 None => return vec![Err(self.no_time(&input, index, time_fault))],
             },

@@ -17,7 +17,7 @@ use mcpid::verify::{DEFAULT_MAX_BODY, JudgedBody, Refusal, ReplayCheck, Unread, 
 use serde_json::value::RawValue;
 
 use crate::args::rerun_hint;
-use crate::args::{ClaimingArgs, VerifyArgs, When};
+use crate::args::{ClaimingArgs, JudgeTime, VerifyArgs};
 use crate::input::captures::{InputCounts, InputReader, InputUnit, UnitContent, bad_line};
 use crate::input::nonce_store;
 use crate::output::exit::Exit;
@@ -101,7 +101,7 @@ enum JudgedUnit {
 struct VerifyContext {
     judging: VerifierSettings,
     verifier: Verifier,
-    at: Option<When>,
+    at: Option<JudgeTime>,
     replay: ReplayCheck,
     only: Option<String>,
     /// The trust files, if they are to be printed.
@@ -122,7 +122,7 @@ impl VerifyContext {
         }
         let run = Arc::new(WithinRun::default());
         let clock: Arc<dyn Clock> = match args.at {
-            Some(When::At(time)) => Arc::new(FixedClock(time)),
+            Some(JudgeTime::At(time)) => Arc::new(FixedClock(time)),
             _ => Arc::new(SystemClock),
         };
         let retention = judging.verifier(Arc::clone(&clock), ReplayCheck::Unchecked).retention();
@@ -179,8 +179,8 @@ impl VerifyContext {
         let own;
         let (verifier, now, source) = match self.at {
             None => (&self.verifier, SystemClock.now(), TimeSource::Clock),
-            Some(When::At(time)) => (&self.verifier, time, TimeSource::Flag),
-            Some(When::Capture) => {
+            Some(JudgeTime::At(time)) => (&self.verifier, time, TimeSource::Flag),
+            Some(JudgeTime::Capture) => {
                 if let Some(fault) = &time_fault {
                     timeless = Some(fault.to_string());
                 } else if request.time.is_none() {
@@ -338,7 +338,7 @@ fn hints(args: &VerifyArgs, verdict: &VerdictReport, ui: &mut Ui) {
     match rejection.code().as_str() {
         "expired" | "not_yet_valid" => {
             if let Some(created) = verdict.created() {
-                let command = rerun_hint::verify(args, Some(When::At(created)), None);
+                let command = rerun_hint::verify(args, Some(JudgeTime::At(created)), None);
                 ui.hint(&format!("to judge it as of its own time: {command}"));
                 ui.hint("that shows it was valid then, not that it was sent then");
             }

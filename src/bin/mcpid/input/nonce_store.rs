@@ -147,7 +147,7 @@ fn open_at(
     let (options, warnings) = options(url, allowed.opening)?;
     let opened = options.allow_raising(allowed.raise_retention).open(now, retention, &mut SysRng);
     print_warnings(&warnings, ui);
-    let failed = |error: StoreError| match error.would_close() {
+    let failed = |error: StoreError| match error.retention_too_short() {
         Some(_) => Failure { code: TOO_SHORT, ..unavailable(url, &error) },
         None => unavailable(url, &error),
     };

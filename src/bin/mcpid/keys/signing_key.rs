@@ -69,8 +69,8 @@ impl SigningKey {
     }
 
     /// Returns whether an agent signs. The agent may ask a person for each signature.
-    pub(crate) fn is_in_agent(&self) -> bool {
-        self.key.is_in_agent()
+    pub(crate) fn signs_elsewhere(&self) -> bool {
+        self.key.signs_elsewhere()
     }
 
     /// Returns the public key.

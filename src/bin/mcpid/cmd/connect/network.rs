@@ -5,7 +5,7 @@ use std::path::Path;
 
 use http::Uri;
 use mcpid::connect::EndpointUrl;
-use mcpid::net::{Proxy, ProxyError, ProxySettings, Via, tls};
+use mcpid::net::{DialRoute, Proxy, ProxyError, ProxySettings, tls};
 
 use crate::args::ConnectArgs;
 use crate::input::files;
@@ -17,7 +17,7 @@ use crate::output::ui::shell_word;
 ///
 /// # Errors
 /// The proxy cannot be used.
-pub(super) fn via(url: &EndpointUrl) -> Result<Via, Failure> {
+pub(super) fn via(url: &EndpointUrl) -> Result<DialRoute, Failure> {
     route(url.uri()).map_err(|error| proxy_failure(&error, url.uri()))
 }
 
@@ -33,7 +33,7 @@ fn proxy_failure(error: &ProxyError, uri: &Uri) -> Failure {
 ///
 /// # Errors
 /// The named proxy cannot be used.
-pub(crate) fn route(uri: &Uri) -> Result<Via, ProxyError> {
+pub(crate) fn route(uri: &Uri) -> Result<DialRoute, ProxyError> {
     // In a CGI program, HTTP_PROXY is the Proxy header of the client's request.
     let http = if env::var_os("REQUEST_METHOD").is_some() { None } else { Some("HTTP_PROXY") };
     let settings = ProxySettings {
@@ -43,7 +43,7 @@ pub(crate) fn route(uri: &Uri) -> Result<Via, ProxyError> {
         no: variable([Some("no_proxy"), Some("NO_PROXY")]),
     };
     let proxy = Proxy::choose(&settings, uri)?;
-    Ok(proxy.map_or(Via::Direct, Via::Proxy))
+    Ok(proxy.map_or(DialRoute::Direct, DialRoute::Proxy))
 }
 
 /// Returns the first of these variables that is not empty, as curl does.

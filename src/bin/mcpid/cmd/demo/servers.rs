@@ -15,7 +15,7 @@ use mcpid::gateway::log::LogLine;
 use mcpid::gateway::{Config, Gateway, GatewayServer, Metrics, Upstream};
 use mcpid::key::trust::Registry;
 use mcpid::message::target::{Origin, Origins};
-use mcpid::net::{Dialer, ListenAddress, Listener, Server, ServerLimits, Via, Workers, tls};
+use mcpid::net::{DialRoute, Dialer, ListenAddress, Listener, Server, ServerLimits, Workers, tls};
 use mcpid::nonce::memory::Memory;
 use mcpid::profile::Profile;
 use mcpid::tower::BoxError;
@@ -56,7 +56,7 @@ impl DemoServers {
             ServerLimits::default(),
         );
         runtime.spawn(gateway.run(Workers::new(1)?, pending()));
-        let client = Dialer::new(tls::client_without_roots()?, Via::Direct, CONNECT_TIMEOUT);
+        let client = Dialer::new(tls::client_without_roots()?, DialRoute::Direct, CONNECT_TIMEOUT);
         Ok(DemoServers { runtime, client, url: format!("{origin}/mcp") })
     }
 

@@ -77,7 +77,7 @@ fn read(args: &GatewayReportArgs, ui: &mut Ui) -> Result<RolloutTally, Failure> 
                 ui.progress(&format!("{lines} lines"));
             }
             match line {
-                None => tally.pass_over(),
+                None => tally.count_other_line(),
                 Some(line) => {
                     let early = args.since.is_some_and(|since| line.time < since);
                     let late = args.until.is_some_and(|until| line.time >= until);

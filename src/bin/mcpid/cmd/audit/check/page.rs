@@ -41,10 +41,10 @@ const LABELS: &[(&str, &str, Part)] = &[
     ("target", "Sent to", Part::FindingKind),
     ("mcp", "Asks for", Part::FindingKind),
     ("content", "Digest of the content", Part::FindingKind),
-    ("signed", "Signed, by the signer's clock", Part::When),
-    ("judged", "Judged, by the server's clock", Part::When),
-    ("clock", "Clock of the log", Part::When),
-    ("witnessed", "Cosigned by a witness", Part::When),
+    ("signed", "Signed, by the signer's clock", Part::JudgeTime),
+    ("judged", "Judged, by the server's clock", Part::JudgeTime),
+    ("clock", "Clock of the log", Part::JudgeTime),
+    ("witnessed", "Cosigned by a witness", Part::JudgeTime),
     ("rules", "Rules it was judged by", Part::Rules),
     ("covered", "Covered by the signature", Part::Rules),
     ("touch", "Touch of a security key", Part::Rules),
@@ -55,7 +55,7 @@ const LABELS: &[(&str, &str, Part)] = &[
 enum Part {
     Who,
     FindingKind,
-    When,
+    JudgeTime,
     Rules,
 }
 
@@ -210,7 +210,7 @@ impl EvidencePage<'_> {
             })
             .collect::<Vec<_>>()
         };
-        for part in [Part::Who, Part::FindingKind, Part::When] {
+        for part in [Part::Who, Part::FindingKind, Part::JudgeTime] {
             rows.extend(shown(part));
         }
         if let Some(entry) = entry {
