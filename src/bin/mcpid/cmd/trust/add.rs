@@ -103,8 +103,11 @@ fn read(key: &Path, ui: &mut Ui) -> Result<KeyToTrust, Failure> {
         let import = format::read_public(did.as_bytes());
         return one(import.map_err(|e| not_a_key("that DID", None, e))?, "that DID", ui);
     }
-    if let Ok(KeyRef::Agent(_)) = KeyRef::parse(key) {
-        return SigningKey::find(Some(key)).map(KeyToTrust::held);
+    match KeyRef::parse(key) {
+        // A text that is no reference may still be the name of a file.
+        Ok(KeyRef::File(_)) | Err(_) => {}
+        // No other source of keys is a file, nor is one that is added later.
+        Ok(_) => return SigningKey::find(Some(key)).map(KeyToTrust::held),
     }
     // The file may be a keyfile without passphrase, or by mistake a private key.
     passphrase::keep_out_of_dumps();
