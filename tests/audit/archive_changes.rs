@@ -13,25 +13,25 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use crate::archives::{archived, audit, is_whole, later, packed, several, small, with};
-use crate::fixtures::{NAME, Scene, key};
+use crate::fixtures::{LogFixture, NAME, key};
 
 /// A change to an archive is found, as if the file were still in the log.
 #[test]
 fn what_is_done_to_an_archive_is_found() {
-    let (scene, to) = several();
-    archived(&scene, &to);
+    let (fixture, to) = several();
+    archived(&fixture, &to);
     let gz = packed(&to);
     let good = fs::read(&gz[1]).unwrap();
     let find = |folder: &Folder| {
-        let report = audit(&scene, folder);
+        let report = audit(&fixture, folder);
         report.finding().map(|finding| finding.what)
     };
     let check = |case: &str, wanted: &[FindingKind]| {
-        let what = find(&with(&scene, &to)).unwrap_or_else(|| panic!("{case}: called good"));
+        let what = find(&with(&fixture, &to)).unwrap_or_else(|| panic!("{case}: called good"));
         assert!(wanted.contains(&what), "{case}: {what:?}");
         fs::remove_file(&gz[1]).unwrap();
         fs::write(&gz[1], &good).unwrap();
-        assert_eq!(find(&with(&scene, &to)), None);
+        assert_eq!(find(&with(&fixture, &to)), None);
     };
     let pack = |text: &[u8]| {
         let plain = to.join("plain");
@@ -67,7 +67,7 @@ fn what_is_done_to_an_archive_is_found() {
     fs::write(&gz[1], unpack(&gz[1])).unwrap();
     check("not packed", &[FindingKind::Archive]);
     // A file of another log.
-    let other = Scene::new();
+    let other = LogFixture::new();
     other.fill(12, small());
     let elsewhere = other.path().with_file_name("archive");
     archived(&other, &elsewhere);
@@ -91,8 +91,8 @@ fn what_is_done_to_an_archive_is_found() {
 fn no_changed_archive_is_called_good() {
     let seed = 20_261_201;
     let mut random = StdRng::seed_from_u64(seed);
-    let (scene, to) = several();
-    archived(&scene, &to);
+    let (fixture, to) = several();
+    archived(&fixture, &to);
     let gz = packed(&to);
     let good: Vec<Vec<u8>> = gz.iter().map(|path| fs::read(path).unwrap()).collect();
     let unpack = |path: &Path| {
@@ -113,65 +113,65 @@ fn no_changed_archive_is_called_good() {
             _ => bytes = good[(at + 1) % gz.len()].clone(),
         }
         fs::write(&gz[at], bytes).unwrap();
-        match audit(&scene, &with(&scene, &to)).finding() {
+        match audit(&fixture, &with(&fixture, &to)).finding() {
             Some(_) => found += 1,
             None => assert_eq!(unpack(&gz[at]), plain[at], "seed {seed}, case {case}"),
         }
         fs::write(&gz[at], &good[at]).unwrap();
     }
     assert!(found > 150, "{found}");
-    is_whole(&scene, &to);
+    is_whole(&fixture, &to);
 }
 
 #[test]
 fn a_file_that_is_none_is_not_opened_and_two_copies_are_not_chosen_from() {
-    let (scene, to) = several();
-    archived(&scene, &to);
+    let (fixture, to) = several();
+    archived(&fixture, &to);
     let gz = packed(&to);
     let good = fs::read(&gz[0]).unwrap();
     let read = |folder: Folder| {
         let lines = auditor::lines(&folder)?;
         lines.map(|line| line.map(drop)).collect::<Result<Vec<_>, _>>()
     };
-    assert!(read(with(&scene, &to)).is_ok());
+    assert!(read(with(&fixture, &to)).is_ok());
     fs::remove_file(&gz[0]).unwrap();
     assert!(Command::new("mkfifo").arg(&gz[0]).status().unwrap().success());
-    let error = read(with(&scene, &to)).unwrap_err();
+    let error = read(with(&fixture, &to)).unwrap_err();
     assert!(matches!(error, LogError::Io { .. }), "{error:?}");
     fs::remove_file(&gz[0]).unwrap();
     let aside = to.join("aside");
     fs::write(&aside, &good).unwrap();
     std::os::unix::fs::symlink(&aside, &gz[0]).unwrap();
-    let error = read(with(&scene, &to)).unwrap_err();
+    let error = read(with(&fixture, &to)).unwrap_err();
     assert!(matches!(error, LogError::Io { .. }), "{error:?}");
     fs::remove_file(&gz[0]).unwrap();
     fs::rename(&aside, &gz[0]).unwrap();
     // One archive is given twice, and one file is in two archives.
-    let twice = scene.files().with_archives(vec![to.clone(), to.clone()]);
+    let twice = fixture.files().with_archives(vec![to.clone(), to.clone()]);
     let error = read(twice).unwrap_err();
     assert!(matches!(error, LogError::Archive { .. }), "{error:?}");
     let second = to.with_file_name("second");
     fs::create_dir(&second).unwrap();
     fs::copy(&gz[0], second.join(gz[0].file_name().unwrap())).unwrap();
-    let error = read(scene.files().with_archives(vec![to, second])).unwrap_err();
+    let error = read(fixture.files().with_archives(vec![to, second])).unwrap_err();
     assert!(matches!(error, LogError::Archive { .. }), "{error:?}");
 }
 
 /// Only a note signed by the log's key turns a missing file into an archived one.
 #[test]
 fn a_missing_file_is_archived_only_by_the_word_of_the_logs_key() {
-    let (scene, to) = several();
-    archived(&scene, &to);
-    let stub = scene.path().join("entries-000000000000.archived");
+    let (fixture, to) = several();
+    archived(&fixture, &to);
+    let stub = fixture.path().join("entries-000000000000.archived");
     let good = fs::read_to_string(&stub).unwrap();
-    let what = |scene: &Scene| {
-        let report = audit(scene, &scene.files());
+    let what = |fixture: &LogFixture| {
+        let report = audit(fixture, &fixture.files());
         report.finding().map(|finding| finding.what)
     };
-    assert_eq!(what(&scene), None);
-    let name = |first: u64| scene.path().join(format!("entries-{first:012}.archived"));
+    assert_eq!(what(&fixture), None);
+    let name = |first: u64| fixture.path().join(format!("entries-{first:012}.archived"));
     let other = fs::read_to_string(
-        scene
+        fixture
             .path()
             .read_dir()
             .unwrap()
@@ -211,7 +211,7 @@ fn a_missing_file_is_archived_only_by_the_word_of_the_logs_key() {
         ),
         (
             "a checkpoint",
-            Some(String::from_utf8(scene.checkpoint()).unwrap()),
+            Some(String::from_utf8(fixture.checkpoint()).unwrap()),
             FindingKind::Archive,
         ),
     ];
@@ -220,41 +220,41 @@ fn a_missing_file_is_archived_only_by_the_word_of_the_logs_key() {
             Some(text) => fs::write(&stub, text).unwrap(),
             None => fs::remove_file(&stub).unwrap(),
         }
-        assert_eq!(what(&scene), Some(wanted), "{case}");
+        assert_eq!(what(&fixture), Some(wanted), "{case}");
         fs::write(&stub, &good).unwrap();
-        assert_eq!(what(&scene), None);
+        assert_eq!(what(&fixture), None);
     }
     fs::remove_file(&stub).unwrap();
     assert!(Command::new("mkfifo").arg(&stub).status().unwrap().success());
-    assert_eq!(what(&scene), Some(FindingKind::Archive));
+    assert_eq!(what(&fixture), Some(FindingKind::Archive));
     fs::remove_file(&stub).unwrap();
     fs::write(&stub, &good).unwrap();
     fs::write(name(999), &good).unwrap();
-    assert_eq!(what(&scene), Some(FindingKind::Archive));
+    assert_eq!(what(&fixture), Some(FindingKind::Archive));
     fs::remove_file(name(999)).unwrap();
     // The hashes of the tree represent the archived entries: without them, the check fails.
-    let tree = scene.path().join("tree");
+    let tree = fixture.path().join("tree");
     let hashes = fs::read(&tree).unwrap();
     for at in [0, 32, 64, 200] {
         let mut bent = hashes.clone();
         bent[at] ^= 1;
         fs::write(&tree, bent).unwrap();
-        assert!(what(&scene).is_some(), "{at}");
+        assert!(what(&fixture).is_some(), "{at}");
     }
     fs::remove_file(&tree).unwrap();
-    assert_eq!(what(&scene), Some(FindingKind::Tree));
-    let error = scene.try_open(small()).unwrap_err();
+    assert_eq!(what(&fixture), Some(FindingKind::Tree));
+    let error = fixture.try_open(small()).unwrap_err();
     assert!(error.to_string().contains("are archived"), "{error}");
 }
 
 /// A log whose hashes or entries were changed is not archived: that would seal it.
 #[test]
 fn a_damaged_log_is_left_as_it_was() {
-    let (scene, to) = several();
-    let first = scene.segments().remove(0);
+    let (fixture, to) = several();
+    let first = fixture.segments().remove(0);
     let text = fs::read_to_string(&first).unwrap();
-    let all = |scene: &Scene| {
-        let mut files: Vec<_> = fs::read_dir(scene.path())
+    let all = |fixture: &LogFixture| {
+        let mut files: Vec<_> = fs::read_dir(fixture.path())
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .map(|path| (path.clone(), fs::read(path).unwrap()))
@@ -271,27 +271,27 @@ fn a_damaged_log_is_left_as_it_was() {
         String::new(),
     ] {
         fs::write(&first, bent).unwrap();
-        let before = all(&scene);
-        let error = archive::archive(&scene.files(), later(), &to).unwrap_err();
+        let before = all(&fixture);
+        let error = archive::archive(&fixture.files(), later(), &to).unwrap_err();
         assert!(matches!(error, LogError::Changed { .. }), "{error:?}");
-        assert!(before == all(&scene) && packed(&to).is_empty());
+        assert!(before == all(&fixture) && packed(&to).is_empty());
     }
     fs::remove_file(&first).unwrap();
-    let error = archive::archive(&scene.files(), later(), &to).unwrap_err();
+    let error = archive::archive(&fixture.files(), later(), &to).unwrap_err();
     assert!(matches!(error, LogError::Changed { .. }), "{error:?}");
     fs::write(&first, &text).unwrap();
-    let tree = scene.path().join("tree");
+    let tree = fixture.path().join("tree");
     let hashes = fs::read(&tree).unwrap();
     let mut bent = hashes.clone();
     bent[0] ^= 1;
     fs::write(&tree, bent).unwrap();
-    assert!(archive::archive(&scene.files(), later(), &to).is_err());
+    assert!(archive::archive(&fixture.files(), later(), &to).is_err());
     fs::write(&tree, &hashes).unwrap();
     // An existing file of that name is not overwritten.
     fs::write(to.join("entries-000000000000.jsonl.gz"), "something else").unwrap();
-    let error = archive::archive(&scene.files(), later(), &to).unwrap_err();
+    let error = archive::archive(&fixture.files(), later(), &to).unwrap_err();
     assert!(matches!(error, LogError::Archive { .. }), "{error:?}");
     fs::remove_file(to.join("entries-000000000000.jsonl.gz")).unwrap();
-    assert!(archived(&scene, &to).files > 0);
-    is_whole(&scene, &to);
+    assert!(archived(&fixture, &to).files > 0);
+    is_whole(&fixture, &to);
 }

@@ -13,7 +13,7 @@ use mcpid::audit::proof::{self, ProofError};
 use mcpid::audit::{Folder, LogError, Recorder, Settings, check, growth, succession};
 use mcpid::clock::{Clock, Timestamp};
 
-use crate::fixtures::{NAME, START, Scene, audit_folder, body, call, key};
+use crate::fixtures::{LogFixture, NAME, START, audit_folder, body, call, key};
 
 /// Later than every entry of these tests.
 pub(crate) fn later() -> Timestamp {
@@ -27,40 +27,40 @@ pub(crate) fn small() -> Settings {
 }
 
 /// A log of twelve entries in several files, and a folder for its archive.
-pub(crate) fn several() -> (Scene, PathBuf) {
-    let scene = Scene::new();
-    scene.fill(12, small());
-    assert!(scene.segments().len() >= 4);
-    let to = scene.path().with_file_name("archive");
-    (scene, to)
+pub(crate) fn several() -> (LogFixture, PathBuf) {
+    let fixture = LogFixture::new();
+    fixture.fill(12, small());
+    assert!(fixture.segments().len() >= 4);
+    let to = fixture.path().with_file_name("archive");
+    (fixture, to)
 }
 
-pub(crate) fn archived(scene: &Scene, to: &Path) -> Archived {
-    archive::archive(&scene.files(), later(), to).unwrap()
+pub(crate) fn archived(fixture: &LogFixture, to: &Path) -> Archived {
+    archive::archive(&fixture.files(), later(), to).unwrap()
 }
 
-pub(crate) fn with(scene: &Scene, to: &Path) -> Folder {
-    scene.files().with_archives(vec![to.to_owned()])
+pub(crate) fn with(fixture: &LogFixture, to: &Path) -> Folder {
+    fixture.files().with_archives(vec![to.to_owned()])
 }
 
-pub(crate) fn inputs(scene: &Scene) -> AuditorInputs {
-    let kept = vec![scene.checkpoint()];
-    AuditorInputs { log_key: Some(scene.log_key.clone()), kept, ..AuditorInputs::default() }
+pub(crate) fn inputs(fixture: &LogFixture) -> AuditorInputs {
+    let kept = vec![fixture.checkpoint()];
+    AuditorInputs { log_key: Some(fixture.log_key.clone()), kept, ..AuditorInputs::default() }
 }
 
-pub(crate) fn audit(scene: &Scene, folder: &Folder) -> Report {
-    audit_folder(folder, &inputs(scene), scene.trust())
+pub(crate) fn audit(fixture: &LogFixture, folder: &Folder) -> Report {
+    audit_folder(folder, &inputs(fixture), fixture.trust())
 }
 
 /// Checks that no fault is found with or without the archive, and that entries are unjudged only
 /// without it.
 #[track_caller]
-pub(crate) fn is_whole(scene: &Scene, to: &Path) {
-    let whole = audit(scene, &with(scene, to));
+pub(crate) fn is_whole(fixture: &LogFixture, to: &Path) {
+    let whole = audit(fixture, &with(fixture, to));
     assert_eq!(whole.finding(), None);
     assert!(whole.is_good() && whole.unseen == 0, "{:?}", whole.unjudged);
     assert_eq!(whole.anchored, Some(whole.entries));
-    let without = audit(scene, &scene.files());
+    let without = audit(fixture, &fixture.files());
     assert_eq!((without.finding(), without.entries), (None, whole.entries));
     assert_eq!(without.anchored, Some(whole.entries));
 }
@@ -77,38 +77,40 @@ pub(crate) fn packed(to: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn an_archived_log_is_whole_with_its_archive_and_goes_on_without() {
-    let (scene, to) = several();
-    let before = scene.lines();
-    let files = scene.segments().len();
-    let done = archived(&scene, &to);
+    let (fixture, to) = several();
+    let before = fixture.lines();
+    let files = fixture.segments().len();
+    let done = archived(&fixture, &to);
     assert_eq!(done.files, files as u64 - 1);
-    assert_eq!((done.first, scene.segments().len()), (0, 1));
+    assert_eq!((done.first, fixture.segments().len()), (0, 1));
     assert!(done.packed < done.bytes);
-    is_whole(&scene, &to);
-    let without = audit(&scene, &scene.files());
+    is_whole(&fixture, &to);
+    let without = audit(&fixture, &fixture.files());
     assert_eq!(without.unjudged, [("archived", done.next)].into());
     assert_eq!((without.unseen, without.is_good()), (done.next, false));
     // Again, there is nothing to do.
-    assert_eq!(archived(&scene, &to).files, 0);
+    assert_eq!(archived(&fixture, &to).files, 0);
     // Appending, consistency for a late witness, and proofs of present entries go on.
-    let kept = scene.checkpoint();
-    scene.fill(3, small());
-    growth::consistent(&scene.files(), &scene.log_key, &kept, &scene.checkpoint()).unwrap();
-    is_whole(&scene, &to);
+    let kept = fixture.checkpoint();
+    fixture.fill(3, small());
+    growth::consistent(&fixture.files(), &fixture.log_key, &kept, &fixture.checkpoint()).unwrap();
+    is_whole(&fixture, &to);
     let n = done.next + 1;
-    let evidence = proof::prove(&scene.files(), n, None).unwrap();
-    let checked = check::check(evidence.as_bytes(), &inputs(&scene), scene.trust(), None).unwrap();
+    let evidence = proof::prove(&fixture.files(), n, None).unwrap();
+    let checked =
+        check::check(evidence.as_bytes(), &inputs(&fixture), fixture.trust(), None).unwrap();
     assert!(checked.is_good());
     // An archived entry can be proved with the archive only.
-    let error = proof::prove(&scene.files(), 1, None).unwrap_err();
+    let error = proof::prove(&fixture.files(), 1, None).unwrap_err();
     assert!(matches!(error, ProofError::Log(LogError::Archived(1))), "{error:?}");
-    let evidence = proof::prove(&with(&scene, &to), 1, None).unwrap();
-    let checked = check::check(evidence.as_bytes(), &inputs(&scene), scene.trust(), None).unwrap();
+    let evidence = proof::prove(&with(&fixture, &to), 1, None).unwrap();
+    let checked =
+        check::check(evidence.as_bytes(), &inputs(&fixture), fixture.trust(), None).unwrap();
     assert!(checked.is_good());
     // A second round adds to the same folder.
-    scene.fill(6, small());
-    assert!(archived(&scene, &to).files > 0);
-    is_whole(&scene, &to);
+    fixture.fill(6, small());
+    assert!(archived(&fixture, &to).files > 0);
+    is_whole(&fixture, &to);
     // Other tools read it too.
     let first = Command::new("gzip").arg("-dc").arg(&packed(&to)[0]).output().unwrap();
     let text = String::from_utf8(first.stdout).unwrap();
@@ -117,16 +119,16 @@ fn an_archived_log_is_whole_with_its_archive_and_goes_on_without() {
 
 #[test]
 fn only_what_is_over_and_old_enough_is_archived() {
-    let scene = Scene::new();
-    let to = scene.path().with_file_name("archive");
-    assert_eq!(archived(&scene, &to).files, 0);
+    let fixture = LogFixture::new();
+    let to = fixture.path().with_file_name("archive");
+    assert_eq!(archived(&fixture, &to).files, 0);
     for _ in 0..4 {
-        scene.fill(2, Settings::default());
-        scene.clock.forward(24 * 60 * 60);
+        fixture.fill(2, Settings::default());
+        fixture.clock.forward(24 * 60 * 60);
     }
-    assert_eq!(scene.segments().len(), 4);
+    assert_eq!(fixture.segments().len(), 4);
     let at = |days: i64| Timestamp::from_unix(START + days * 24 * 60 * 60);
-    let until = |before| archive::archive(&scene.files(), before, &to).unwrap().next;
+    let until = |before| archive::archive(&fixture.files(), before, &to).unwrap().next;
     assert_eq!(until(at(0)), 0);
     // The last entry of the first file is not before its own second.
     assert_eq!(until(Timestamp::from_unix(START + 2)), 0);
@@ -134,46 +136,46 @@ fn only_what_is_over_and_old_enough_is_archived() {
     assert_eq!(until(at(2)), 4);
     // The newest file stays, and so does a file after which there is no checkpoint.
     assert_eq!(until(later()), 6);
-    assert_eq!(scene.segments().len(), 1);
-    is_whole(&scene, &to);
+    assert_eq!(fixture.segments().len(), 1);
+    is_whole(&fixture, &to);
     // While another process writes.
-    let log = scene.open();
+    let log = fixture.open();
     let recorder = Recorder::new(log);
-    let one = |n| call(1, scene.clock.now().unix(), &body(n), &[]);
-    scene.record(&recorder, &one(1)).unwrap();
+    let one = |n| call(1, fixture.clock.now().unix(), &body(n), &[]);
+    fixture.record(&recorder, &one(1)).unwrap();
     assert_eq!(until(later()), 0, "its first entry lies under no checkpoint yet");
-    scene.clock.forward(24 * 60 * 60);
-    scene.record(&recorder, &one(2)).unwrap();
-    scene.clock.forward(24 * 60 * 60);
-    scene.record(&recorder, &one(3)).unwrap();
+    fixture.clock.forward(24 * 60 * 60);
+    fixture.record(&recorder, &one(2)).unwrap();
+    fixture.clock.forward(24 * 60 * 60);
+    fixture.record(&recorder, &one(3)).unwrap();
     assert!(until(later()) > 0);
-    scene.record(&recorder, &one(4)).unwrap();
+    fixture.record(&recorder, &one(4)).unwrap();
     drop(recorder);
-    is_whole(&scene, &to);
+    is_whole(&fixture, &to);
 }
 
 #[test]
 fn every_file_of_an_archive_is_the_owners_alone() {
-    let (scene, to) = several();
-    archived(&scene, &to);
+    let (fixture, to) = several();
+    archived(&fixture, &to);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&to), 0o700);
     for path in packed(&to) {
         assert_eq!(mode(&path), 0o600);
     }
-    let stub = scene.path().join("entries-000000000000.archived");
+    let stub = fixture.path().join("entries-000000000000.archived");
     assert_eq!(mode(&stub), 0o600);
     // A folder that others can write to is no place for an archive.
-    let (scene, _) = several();
-    let open = scene.path().with_file_name("open");
+    let (fixture, _) = several();
+    let open = fixture.path().with_file_name("open");
     fs::create_dir(&open).unwrap();
     fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
-    let error = archive::archive(&scene.files(), later(), &open).unwrap_err();
+    let error = archive::archive(&fixture.files(), later(), &open).unwrap_err();
     assert!(matches!(error, LogError::TooOpen { .. }), "{error:?}");
     // Neither the log itself nor the archive of another log is accepted.
-    let error = archive::archive(&scene.files(), later(), &scene.path()).unwrap_err();
+    let error = archive::archive(&fixture.files(), later(), &fixture.path()).unwrap_err();
     assert!(matches!(error, LogError::Archive { .. }), "{error:?}");
-    let other = Scene::at(scene.path().with_file_name("other"), "example.com/other");
+    let other = LogFixture::at(fixture.path().with_file_name("other"), "example.com/other");
     other.fill(12, small());
     let error = archive::archive(&other.files(), later(), &to).unwrap_err();
     assert!(matches!(error, LogError::Archive { .. }), "{error:?}");
@@ -188,12 +190,12 @@ fn every_file_of_an_archive_is_the_owners_alone() {
 #[test]
 fn a_process_that_ends_while_it_archives_leaves_a_whole_log() {
     for state in 0..6 {
-        let (scene, to) = several();
-        let first = scene.segments().remove(0);
+        let (fixture, to) = several();
+        let first = fixture.segments().remove(0);
         let bytes = fs::read(&first).unwrap();
-        let done = archived(&scene, &to);
+        let done = archived(&fixture, &to);
         let (stub, gz) =
-            (scene.path().join("entries-000000000000.archived"), packed(&to).remove(0));
+            (fixture.path().join("entries-000000000000.archived"), packed(&to).remove(0));
         let half = fs::read(&gz).unwrap();
         let half = &half[..half.len() / 2];
         let temporary = to.join(format!(".{}.tmp", gz.file_name().unwrap().to_str().unwrap()));
@@ -208,7 +210,7 @@ fn a_process_that_ends_while_it_archives_leaves_a_whole_log() {
             2 => {}
             3 => {
                 let name = ".entries-000000000000.archived.tmp";
-                fs::write(scene.path().join(name), &note[..note.len() / 2]).unwrap();
+                fs::write(fixture.path().join(name), &note[..note.len() / 2]).unwrap();
             }
             // Copy and note, and the file is still there; or all is done.
             4 | 5 => {}
@@ -221,35 +223,35 @@ fn a_process_that_ends_while_it_archives_leaves_a_whole_log() {
             fs::write(&first, &bytes).unwrap();
         }
         // The files after it were archived as well: as before, they are not seen.
-        is_whole(&scene, &to);
-        scene.fill(1, small());
-        is_whole(&scene, &to);
-        let again = archived(&scene, &to);
+        is_whole(&fixture, &to);
+        fixture.fill(1, small());
+        is_whole(&fixture, &to);
+        let again = archived(&fixture, &to);
         assert_eq!(again.files > 0 && again.first == 0, state < 5, "state {state}");
-        is_whole(&scene, &to);
+        is_whole(&fixture, &to);
         assert!(!first.exists() && stub.exists() && gz.exists(), "state {state}");
         assert!(!temporary.exists(), "state {state}");
-        assert!(audit(&scene, &scene.files()).unseen >= done.next, "state {state}");
+        assert!(audit(&fixture, &fixture.files()).unseen >= done.next, "state {state}");
     }
 }
 
 /// An audit knows the number of earlier logs, even if the log's first entry is archived.
 #[test]
 fn a_log_with_archived_entries_can_be_followed() {
-    let (scene, to) = several();
-    let clock: Arc<dyn Clock> = scene.clock.clone();
+    let (fixture, to) = several();
+    let clock: Arc<dyn Clock> = fixture.clock.clone();
     let make = |name: &str, number: u8| {
-        let path = scene.path().with_file_name(name.replace('/', "-"));
+        let path = fixture.path().with_file_name(name.replace('/', "-"));
         let public = Folder::init(&path, name, &key(number), Timestamp::from_unix(START)).unwrap();
         (Folder::at(path).unwrap(), public)
     };
     let (second, second_key) = make("example.com/second", 201);
-    succession::follow(&second, &scene.files(), &clock).unwrap();
+    succession::follow(&second, &fixture.files(), &clock).unwrap();
     // The second log gets entries, and its first file is archived.
-    let log = mcpid::audit::Log::open(second.clone(), small(), scene.clock.clone()).unwrap();
+    let log = mcpid::audit::Log::open(second.clone(), small(), fixture.clock.clone()).unwrap();
     let recorder = Recorder::new(log);
     for n in 0..8 {
-        scene.record(&recorder, &call(1, scene.clock.now().unix(), &body(n), &[])).unwrap();
+        fixture.record(&recorder, &call(1, fixture.clock.now().unix(), &body(n), &[])).unwrap();
     }
     drop(recorder);
     assert!(archive::archive(&second, later(), &to).unwrap().files > 0);
@@ -257,11 +259,11 @@ fn a_log_with_archived_entries_can_be_followed() {
     succession::follow(&third, &second, &clock).unwrap();
     let audit = |folder: &Folder, key: &mcpid::audit::note::NoteKey| {
         let inputs = AuditorInputs { log_key: Some(key.clone()), ..AuditorInputs::default() };
-        let report = audit_folder(folder, &inputs, scene.trust());
+        let report = audit_folder(folder, &inputs, fixture.trust());
         assert_eq!(report.finding(), None);
         report
     };
-    let (first, newest) = (audit(&scene.files(), &scene.log_key), audit(&third, &third_key));
+    let (first, newest) = (audit(&fixture.files(), &fixture.log_key), audit(&third, &third_key));
     assert_eq!(newest.link.predecessors, 2);
     let without = audit(&second, &second_key);
     assert_eq!((without.link.predecessors, without.link.first_unknown), (1, true));
@@ -269,7 +271,7 @@ fn a_log_with_archived_entries_can_be_followed() {
     assert_eq!((with.link.predecessors, with.link.first_unknown), (1, false));
     let follows = succession::follows;
     assert_eq!(follows((&newest, &third_key), (&with, &second_key)), Ok(None));
-    assert_eq!(follows((&with, &second_key), (&first, &scene.log_key)), Ok(None));
-    let not_seen = follows((&without, &second_key), (&first, &scene.log_key));
+    assert_eq!(follows((&with, &second_key), (&first, &fixture.log_key)), Ok(None));
+    let not_seen = follows((&without, &second_key), (&first, &fixture.log_key));
     assert!(not_seen.unwrap().unwrap().contains("was not seen"));
 }

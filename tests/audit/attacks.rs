@@ -13,29 +13,29 @@ use mcpid::profile::Profile;
 use mcpid::sign::Signer;
 use serde_json::{Value, json};
 
-use crate::fixtures::{self, START, Scene, body, call, entry, key, registry};
+use crate::fixtures::{self, LogFixture, START, body, call, entry, key, registry};
 use crate::forged;
 use crate::forger::{forge, signed_by};
 
 /// Makes a log with one verified entry of alice, with or without its body.
-fn one(bodies: bool, more: &[(&str, &str)]) -> (Scene, Value) {
-    let scene = Scene::new();
-    let recorder = Recorder::new(scene.open());
+fn one(bodies: bool, more: &[(&str, &str)]) -> (LogFixture, Value) {
+    let fixture = LogFixture::new();
+    let recorder = Recorder::new(fixture.open());
     let recorder = if bodies { recorder.with_bodies(Vec::new()) } else { recorder };
-    scene.record(&recorder, &call(1, START, &body(1000), more)).unwrap();
+    fixture.record(&recorder, &call(1, START, &body(1000), more)).unwrap();
     drop(recorder);
-    let line = serde_json::from_str(&scene.lines()[0]).unwrap();
-    (scene, line)
+    let line = serde_json::from_str(&fixture.lines()[0]).unwrap();
+    (fixture, line)
 }
 
 #[track_caller]
-fn check_line(scene: &Scene, line: &Value) -> Checked {
-    forged::check_line(scene, line).unwrap()
+fn check_line(fixture: &LogFixture, line: &Value) -> Checked {
+    forged::check_line(fixture, line).unwrap()
 }
 
 #[track_caller]
-fn bad(scene: &Scene, line: &Value, words: &str) {
-    let fault = check_line(scene, line).fault.unwrap_or_else(|| panic!("called good: {words}"));
+fn bad(fixture: &LogFixture, line: &Value, words: &str) {
+    let fault = check_line(fixture, line).fault.unwrap_or_else(|| panic!("called good: {words}"));
     assert!(fault.contains(words), "{fault:?} does not say {words:?}");
 }
 
@@ -49,8 +49,8 @@ const MIRRORED: &[(&str, &str)] = &[("mcp-method", "tools/call"), ("mcp-name", "
 
 #[test]
 fn a_signature_without_its_base_vouches_for_nothing() {
-    let (scene, line) = one(true, &[]);
-    assert!(check_line(&scene, &line).is_good());
+    let (fixture, line) = one(true, &[]);
+    assert!(check_line(&fixture, &line).is_good());
     let with = |change: &dyn Fn(&mut Value)| {
         let mut line = line.clone();
         change(&mut line["signatures"][0]);
@@ -63,7 +63,7 @@ fn a_signature_without_its_base_vouches_for_nothing() {
         one.as_object_mut().unwrap().remove("base");
         one["base_sha256"] = hash.clone();
     });
-    bad(&scene, &hidden, "it does not tell");
+    bad(&fixture, &hidden, "it does not tell");
     let mut made_up = hidden.clone();
     made_up["signatures"][0]["signature"] = json!(arbitrary);
     let field = format!("mcp=:{arbitrary}:");
@@ -72,13 +72,13 @@ fn a_signature_without_its_base_vouches_for_nothing() {
             header[1] = json!(field);
         }
     }
-    bad(&scene, &made_up, "all that it covers is kept");
+    bad(&fixture, &made_up, "all that it covers is kept");
     // A false signature is added beside a genuine one.
     let mut beside = line.clone();
     let mut second = made_up["signatures"][0].clone();
     second["label"] = json!("two");
     beside["signatures"].as_array_mut().unwrap().push(second);
-    bad(&scene, &beside, "no signature \"two\"");
+    bad(&fixture, &beside, "no signature \"two\"");
     for header in beside["request"]["headers"].as_array_mut().unwrap() {
         let value = header[1].as_str().unwrap().to_owned();
         if header[0] == "signature" {
@@ -87,8 +87,8 @@ fn a_signature_without_its_base_vouches_for_nothing() {
             header[1] = json!(format!("{value}, two={}", value.strip_prefix("mcp=").unwrap()));
         }
     }
-    bad(&scene, &beside, "all that it covers is kept");
-    bad(&scene, &with(&|one| one["base_sha256"] = hash.clone()), "a hash of one");
+    bad(&fixture, &beside, "all that it covers is kept");
+    bad(&fixture, &with(&|one| one["base_sha256"] = hash.clone()), "a hash of one");
 }
 
 #[test]
@@ -98,8 +98,8 @@ fn what_a_signature_leaves_out_is_said_and_never_good_by_the_keepers_rules() {
         ..Profile::rfc9421()
     };
     let record = |covers: &[&str], profile: Profile| {
-        let scene = Scene::new();
-        let recorder = Recorder::new(scene.open()).with_bodies(Vec::new());
+        let fixture = LogFixture::new();
+        let recorder = Recorder::new(fixture.open()).with_bodies(Vec::new());
         let mut signer = Signer::new(Arc::new(key(1)), &Profile::mcp()).unwrap();
         let all = ["@method", "@target-uri", "content-digest", "content-type"];
         for name in all.iter().filter(|name| !covers.contains(name)) {
@@ -109,13 +109,14 @@ fn what_a_signature_leaves_out_is_said_and_never_good_by_the_keepers_rules() {
             signer = signer.cover(Component::new((*name).to_owned()).unwrap());
         }
         let sent = signed_by(&signer, START, &body(1000));
-        scene.record_by(&recorder, &sent, &scene.verifier_by(profile)).unwrap();
+        fixture.record_by(&recorder, &sent, &fixture.verifier_by(profile)).unwrap();
         drop(recorder);
-        let line: Value = serde_json::from_str(&scene.lines()[0]).unwrap();
+        let line: Value = serde_json::from_str(&fixture.lines()[0]).unwrap();
         assert_eq!(line["verdict"], "verified");
-        let checked = check_line(&scene, &line);
+        let checked = check_line(&fixture, &line);
         let pinned = |rules: PinnedRules| {
-            let report = scene.audit_by(Trust::pinned(scene.registry.clone()).with_rules(rules));
+            let report =
+                fixture.audit_by(Trust::pinned(fixture.registry.clone()).with_rules(rules));
             assert_eq!(report.finding(), None);
             report.is_good()
         };
@@ -140,42 +141,42 @@ fn what_a_signature_leaves_out_is_said_and_never_good_by_the_keepers_rules() {
 
 #[test]
 fn the_keepers_rules_can_only_narrow() {
-    let (scene, line) = one(true, &[]);
+    let (fixture, line) = one(true, &[]);
     let with = |path: &str, value: Value| {
         let mut line = line.clone();
         *line.pointer_mut(path).unwrap() = value;
         line
     };
-    bad(&scene, &with("/rules", Value::Null), "names no rules");
-    bad(&scene, &with("/rules/profile", json!("none")), "there is no profile");
-    bad(&scene, &with("/rules/origins", json!(["https://other.example"])), "target_mismatch");
+    bad(&fixture, &with("/rules", Value::Null), "names no rules");
+    bad(&fixture, &with("/rules/profile", json!("none")), "there is no profile");
+    bad(&fixture, &with("/rules/origins", json!(["https://other.example"])), "target_mismatch");
     let mut required = line.clone();
     required["rules"]["require"] = json!(["x-other"]);
-    bad(&scene, &required, "coverage_insufficient");
+    bad(&fixture, &required, "coverage_insufficient");
     for (path, value) in [
         ("/rules/window", json!(315_360_000)),
         ("/rules/window", Value::Null),
         ("/rules/ahead", json!(3_600)),
     ] {
-        unjudged(&check_line(&scene, &with(path, value)), &[Reason::LaxRules]);
+        unjudged(&check_line(&fixture, &with(path, value)), &[Reason::LaxRules]);
     }
     // A window of ten years, and the request a year after it was signed.
     let mut late = with("/rules/window", json!(315_360_000));
     let then = Timestamp::from_unix(START + 31_536_000).to_string();
     (late["time"], late["request"]["time"]) = (json!(then), json!(then));
-    bad(&scene, &late, "expired");
-    assert!(check_line(&scene, &with("/rules/window", json!(10))).is_good(), "narrower is fine");
+    bad(&fixture, &late, "expired");
+    assert!(check_line(&fixture, &with("/rules/window", json!(10))).is_good(), "narrower is fine");
 }
 
 #[test]
 fn an_old_request_cannot_be_logged_again_as_a_new_one() {
-    let (scene, line) = one(true, &[]);
+    let (fixture, line) = one(true, &[]);
     let later = |seconds: i64| json!(Timestamp::from_unix(START + seconds).to_string());
     let mut again = line.clone();
     again["time"] = later(31_536_000);
-    bad(&scene, &again, "does not fit that of its request");
+    bad(&fixture, &again, "does not fit that of its request");
     again["request"]["time"] = later(31_536_000);
-    bad(&scene, &again, "expired");
+    bad(&fixture, &again, "expired");
     // An entry about the clock excuses it, and makes nothing certain.
     let mut lines = vec![line.clone()];
     let clock = json!({"mcpid": "audit/2", "n": 1, "time": later(31_536_000), "event": "clock",
@@ -184,13 +185,13 @@ fn an_old_request_cannot_be_logged_again_as_a_new_one() {
     (again["n"], again["time"]) = (json!(2), later(31_536_000));
     lines.extend([clock, again]);
     let forged: Vec<String> = lines.iter().map(Value::to_string).collect();
-    forge(&scene, &forged, 200);
-    let report = scene.audit(&[]);
+    forge(&fixture, &forged, 200);
+    let report = fixture.audit(&[]);
     assert_eq!(report.finding().unwrap().what, FindingKind::Replayed);
     // The same holds if the store has forgotten the used nonce since.
     let mut between = Vec::new();
     for n in 1..4 {
-        let other = Scene::new();
+        let other = LogFixture::new();
         other.clock.set(START + 86_400 * n);
         let recorder = Recorder::new(other.open()).with_bodies(Vec::new());
         other.record(&recorder, &call(1, START + 86_400 * n, &body(7), &[])).unwrap();
@@ -204,8 +205,8 @@ fn an_old_request_cannot_be_logged_again_as_a_new_one() {
         line["n"] = json!(n);
     }
     let forged: Vec<String> = lines.iter().map(Value::to_string).collect();
-    forge(&scene, &forged, 200);
-    let report = scene.audit(&[]);
+    forge(&fixture, &forged, 200);
+    let report = fixture.audit(&[]);
     assert_eq!(report.finding().unwrap().what, FindingKind::Replayed, "{:?}", report.findings);
     // Without the second use no entry is false, and the time of the last entry is uncertain.
     let mut honest = forged.clone();
@@ -218,48 +219,48 @@ fn an_old_request_cannot_be_logged_again_as_a_new_one() {
             line.to_string()
         })
         .collect();
-    forge(&scene, &honest, 200);
-    let report = scene.audit(&[]);
+    forge(&fixture, &honest, 200);
+    let report = fixture.audit(&[]);
     assert_eq!((report.finding(), &report.unjudged), (None, &[("clock", 1)].into()));
 }
 
 #[test]
 fn a_contradiction_inside_an_entry_is_bad() {
-    let (scene, line) = one(true, MIRRORED);
-    let (bare_scene, bare) = one(false, MIRRORED);
+    let (fixture, line) = one(true, MIRRORED);
+    let (bare_fixture, bare) = one(false, MIRRORED);
     let of = |line: &Value, path: &str, value: Value| {
         let mut line = line.clone();
         *line.pointer_mut(path).unwrap() = value;
         line
     };
-    for (scene, line) in [(&scene, &line), (&bare_scene, &bare)] {
-        assert!(check_line(scene, line).is_good());
-        bad(scene, &of(line, "/mcp/name", json!("transfer")), "and it says");
-        bad(scene, &of(line, "/mcp/method", json!("tools/list")), "and it says");
-        bad(scene, &of(line, "/mcp", Value::Null), "ask");
-        bad(scene, &of(line, "/digest", json!("sha-256=:AAAA:")), "digest is not that");
-        bad(scene, &of(line, "/digest", Value::Null), "digest is not that");
-        bad(scene, &of(line, "/code", json!("expired")), "the code");
-        bad(scene, &of(line, "/step", json!(12)), "step 12");
+    for (fixture, line) in [(&fixture, &line), (&bare_fixture, &bare)] {
+        assert!(check_line(fixture, line).is_good());
+        bad(fixture, &of(line, "/mcp/name", json!("transfer")), "and it says");
+        bad(fixture, &of(line, "/mcp/method", json!("tools/list")), "and it says");
+        bad(fixture, &of(line, "/mcp", Value::Null), "ask");
+        bad(fixture, &of(line, "/digest", json!("sha-256=:AAAA:")), "digest is not that");
+        bad(fixture, &of(line, "/digest", Value::Null), "digest is not that");
+        bad(fixture, &of(line, "/code", json!("expired")), "the code");
+        bad(fixture, &of(line, "/step", json!(12)), "step 12");
         let allow = json!({"name": "key 1", "allow": ["tools/call:get_*"]});
-        bad(scene, &of(line, "/signatures/0/key/mcpid", allow), "allow");
+        bad(fixture, &of(line, "/signatures/0/key/mcpid", allow), "allow");
         let revoked = json!({"name": "key 1", "revoked_at": "2020-01-01T00:00:00Z"});
-        bad(scene, &of(line, "/signatures/0/key/mcpid", revoked), "key_revoked");
+        bad(fixture, &of(line, "/signatures/0/key/mcpid", revoked), "key_revoked");
         // The log gives the key another name than the auditor's trust file.
         let mallory = of(line, "/signatures/0/key/mcpid/name", json!("mallory"));
-        let checked = check_line(scene, &mallory);
+        let checked = check_line(fixture, &mallory);
         assert_eq!(checked.judged.known.unwrap().name.as_deref(), Some("key 1"));
         // A field that no log keeps.
         let mut more = line.clone();
         more["request"]["headers"].as_array_mut().unwrap().push(json!(["x-other", "1"]));
-        bad(scene, &more, "which no log keeps");
+        bad(fixture, &more, "which no log keeps");
         let mut host = line.clone();
         for header in host["request"]["headers"].as_array_mut().unwrap() {
             if header[0] == "host" {
                 header[1] = json!("other.example");
             }
         }
-        bad(scene, &host, "target_mismatch");
+        bad(fixture, &host, "target_mismatch");
         for (verdict, step, code) in [
             ("refused", json!(8), "signature_invalid"),
             ("refused", json!(9), "expired"),
@@ -269,48 +270,49 @@ fn a_contradiction_inside_an_entry_is_bad() {
         ] {
             let mut no = line.clone();
             (no["verdict"], no["step"], no["code"]) = (json!(verdict), step, json!(code));
-            bad(scene, &no, code);
+            bad(fixture, &no, code);
         }
     }
     for code in ["digest_mismatch", "body_ambiguous"] {
         let mut no = line.clone();
         let step = if code == "digest_mismatch" { 9 } else { 10 };
         (no["verdict"], no["step"], no["code"]) = (json!("refused"), json!(step), json!(code));
-        bad(&scene, &no, "nothing refuses it");
+        bad(&fixture, &no, "nothing refuses it");
     }
     // Renamed, it is not there.
     let mut renamed = line.clone();
     let body = renamed["request"].as_object_mut().unwrap().remove("body").unwrap();
     renamed["request"]["Body"] = body;
-    bad(&scene, &renamed, "cannot be read");
+    bad(&fixture, &renamed, "cannot be read");
 }
 
 #[test]
 fn what_is_left_of_a_body_is_claimed_until_the_body_is_there() {
-    let scene = Scene::new();
+    let fixture = LogFixture::new();
     let rules = vec!["tools/call:*:arguments.password".parse().unwrap()];
-    let recorder = Recorder::new(scene.open()).with_bodies(rules);
-    scene.record(&recorder, &call(1, START, &body(1000), &[])).unwrap();
+    let recorder = Recorder::new(fixture.open()).with_bodies(rules);
+    fixture.record(&recorder, &call(1, START, &body(1000), &[])).unwrap();
     drop(recorder);
-    let line = scene.lines().remove(0);
+    let line = fixture.lines().remove(0);
     let less: Value =
         serde_json::from_str(&line.replace("\\\"amount\\\":1000", "\\\"amount\\\":10")).unwrap();
     assert_ne!(less.to_string(), serde_json::from_str::<Value>(&line).unwrap().to_string());
-    let checked = check_line(&scene, &less);
+    let checked = check_line(&fixture, &less);
     assert!(checked.judged.without_body && checked.judged.operation_claimed);
-    forge(&scene, &[less.to_string()], 200);
-    let evidence = mcpid::audit::proof::prove(&scene.files(), 0, None).unwrap();
-    let inputs = AuditorInputs { log_key: Some(scene.log_key.clone()), ..AuditorInputs::default() };
+    forge(&fixture, &[less.to_string()], 200);
+    let evidence = mcpid::audit::proof::prove(&fixture.files(), 0, None).unwrap();
+    let inputs =
+        AuditorInputs { log_key: Some(fixture.log_key.clone()), ..AuditorInputs::default() };
     for text in [body(1000), body(10)] {
         let checked =
-            check::check(evidence.as_bytes(), &inputs, scene.trust(), Some(text.as_bytes()));
+            check::check(evidence.as_bytes(), &inputs, fixture.trust(), Some(text.as_bytes()));
         assert!(checked.unwrap().fault.is_some(), "{text}");
     }
 }
 
 #[test]
 fn what_the_log_says_about_itself_has_its_place() {
-    let (scene, line) = one(true, &[]);
+    let (fixture, line) = one(true, &[]);
     let time = line["time"].clone();
     let own = |event: &str, value: Value| {
         let mut entry = json!({"mcpid": "audit/2", "time": time, "event": event});
@@ -336,8 +338,8 @@ fn what_the_log_says_about_itself_has_its_place() {
             line["n"] = json!(n);
             line.to_string()
         });
-        forge(&scene, &numbered.collect::<Vec<_>>(), 200);
-        scene.audit(&[]).finding().map(ToString::to_string)
+        forge(&fixture, &numbered.collect::<Vec<_>>(), 200);
+        fixture.audit(&[]).finding().map(ToString::to_string)
     };
     assert_eq!(found(&[&line]), None);
     assert_eq!(found(&[&after, &line, &closed]), None);
@@ -359,34 +361,34 @@ fn what_the_log_says_about_itself_has_its_place() {
 /// A log of the first format is read, and a member that it lacks never counts as good.
 #[test]
 fn an_entry_of_the_first_version_is_read() {
-    let (scene, line) = one(true, &[]);
+    let (fixture, line) = one(true, &[]);
     let mut first = line.clone();
     first["mcpid"] = json!("audit/1");
     first["rules"].as_object_mut().unwrap().remove("origins");
-    assert!(check_line(&scene, &first).is_good());
+    assert!(check_line(&fixture, &first).is_good());
     let mut signed = first.clone();
     (signed["verdict"], signed["rules"]) = (json!("signed"), Value::Null);
-    unjudged(&check_line(&scene, &signed), &[Reason::Rules]);
+    unjudged(&check_line(&fixture, &signed), &[Reason::Rules]);
     let mut stepped = first.clone();
     stepped["time"] = json!(Timestamp::from_unix(START + 86_400).to_string());
-    unjudged(&check_line(&scene, &stepped), &[Reason::Clock]);
+    unjudged(&check_line(&fixture, &stepped), &[Reason::Clock]);
     signed["mcpid"] = json!("audit/2");
-    bad(&scene, &signed, "names no rules");
+    bad(&fixture, &signed, "names no rules");
 }
 
 /// A request has the signatures of two people: the signature of the known person counts.
 #[test]
 fn an_unknown_signature_beside_a_known_one_takes_nothing_away() {
-    let scene = Scene::new();
-    let recorder = Recorder::new(scene.open()).with_bodies(Vec::new());
+    let fixture = LogFixture::new();
+    let recorder = Recorder::new(fixture.open()).with_bodies(Vec::new());
     let mut sent = call(1, START, &body(1), &[]);
     let second = Signer::new(Arc::new(key(2)), &Profile::mcp()).unwrap().with_label("two");
     fixtures::sign(&mut sent, &second, START);
-    scene.record(&recorder, &sent).unwrap();
+    fixture.record(&recorder, &sent).unwrap();
     drop(recorder);
     for (known, good) in [(vec![1], true), (vec![2], true), (vec![1, 2], true), (vec![3], false)] {
         let entries = known.iter().map(|n| entry(*n, json!({}))).collect();
-        let report = scene.audit_by(Trust::pinned(registry(entries)));
+        let report = fixture.audit_by(Trust::pinned(registry(entries)));
         assert_eq!((report.finding(), report.is_good()), (None, good), "{known:?}");
     }
 }

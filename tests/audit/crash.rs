@@ -16,7 +16,7 @@ use rand::rngs::SysRng;
 use rand::{RngExt as _, SeedableRng as _, TryRng as _};
 use serde_json::Value;
 
-use crate::fixtures::{Scene, body, call};
+use crate::fixtures::{LogFixture, body, call};
 
 const ROLE: &str = "MCPID_TEST_AUDIT_ROLE";
 const FOLDER: &str = "MCPID_TEST_AUDIT_FOLDER";
@@ -53,8 +53,8 @@ fn as_a_child() {
     match role.to_str().unwrap() {
         "victim" => victim(Path::new(&folder)),
         "full" => full(Path::new(&folder)),
-        "archive" => crate::keeping::archive_all(Path::new(&folder)),
-        "erase" => crate::keeping::erase_all(Path::new(&folder)),
+        "archive" => crate::killed_maintenance::archive_all(Path::new(&folder)),
+        "erase" => crate::killed_maintenance::erase_all(Path::new(&folder)),
         other => panic!("{other}"),
     }
 }
@@ -65,7 +65,7 @@ fn victim(path: &Path) {
     (settings.every, settings.file_size) = (7, 40_000);
     let log = Log::open(Folder::at(path).unwrap(), settings, Arc::new(SystemClock)).unwrap();
     let recorder = Recorder::new(log);
-    let scene = Scene::new();
+    let fixture = LogFixture::new();
     let count = AtomicU64::new(0);
     thread::scope(|scope| {
         for _ in 0..8 {
@@ -74,7 +74,7 @@ fn victim(path: &Path) {
                     let n = count.fetch_add(1, Ordering::Relaxed);
                     let one = call(1, crate::fixtures::START, &body(n), &[]);
                     let nonce = nonce(&one.fields);
-                    scene.record(&recorder, &one).unwrap();
+                    fixture.record(&recorder, &one).unwrap();
                     say(&nonce);
                 }
             });
@@ -95,10 +95,10 @@ fn no_end_of_the_process_takes_back_what_was_acknowledged() {
     let mut seed = [0; 8];
     SysRng.try_fill_bytes(&mut seed).unwrap();
     let mut random = rand::rngs::StdRng::seed_from_u64(u64::from_ne_bytes(seed));
-    let scene = Scene::new();
+    let fixture = LogFixture::new();
     let mut acknowledged = BTreeSet::new();
     for round in 0..rounds {
-        let mut child = child("victim", &scene.path(), &[])
+        let mut child = child("victim", &fixture.path(), &[])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -116,14 +116,14 @@ fn no_end_of_the_process_takes_back_what_was_acknowledged() {
         child.wait().unwrap();
         acknowledged.extend(reader.join().unwrap());
         // The killed process leaves a log that verifies before a writer has mended it.
-        let report = scene.audit(&[]);
+        let report = fixture.audit(&[]);
         assert_eq!(report.finding().cloned(), None, "round {round}, seed {seed:?}");
     }
-    drop(scene.open());
-    let report = scene.audit(&[scene.checkpoint()]);
+    drop(fixture.open());
+    let report = fixture.audit(&[fixture.checkpoint()]);
     assert_eq!((&report.finding().cloned(), report.unfinished), (&None, false), "seed {seed:?}");
     assert_eq!(report.anchored, Some(report.entries));
-    let held: BTreeSet<String> = scene
+    let held: BTreeSet<String> = fixture
         .lines()
         .iter()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
@@ -153,14 +153,14 @@ fn a_full_disk_is_an_outage_under_required_and_a_gap_under_best_effort() {
 
 fn full(path: &Path) {
     std::fs::write(path.join("ballast"), vec![7; 64 * 1024]).unwrap();
-    let scene = Scene::at(path.join("log"), crate::fixtures::NAME);
-    let log = scene.open();
+    let fixture = LogFixture::at(path.join("log"), crate::fixtures::NAME);
+    let log = fixture.open();
     let required = Recorder::new(log.clone());
     let lax = Recorder::new(log.clone()).with_policy(Policy::BestEffort);
     let one = || call(1, crate::fixtures::START, &body(1), &[]);
     let mut written = 0;
     let error = loop {
-        match scene.record(&required, &one()) {
+        match fixture.record(&required, &one()) {
             Ok(()) => written += 1,
             Err(error) => break error,
         }
@@ -171,8 +171,8 @@ fn full(path: &Path) {
     assert!(written > 50, "{written}");
     // The log stays so, and every acknowledged entry is in it, whole.
     for _ in 0..5 {
-        assert!(scene.record(&required, &one()).is_err());
-        scene.record(&lax, &one()).unwrap();
+        assert!(fixture.record(&required, &one()).is_err());
+        fixture.record(&lax, &one()).unwrap();
     }
     for _ in 0..200 {
         if log.gaps() == 5 {
@@ -181,14 +181,14 @@ fn full(path: &Path) {
         thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(log.gaps(), 5);
-    assert_eq!(scene.lines().len(), written);
-    let report = scene.audit(&[]);
+    assert_eq!(fixture.lines().len(), written);
+    let report = fixture.audit(&[]);
     assert_eq!((report.finding().cloned(), report.unfinished), (None, false));
     // The disk has room again: the log mends by itself, and the entries go on.
     std::fs::remove_file(path.join("ballast")).unwrap();
-    scene.record(&required, &one()).unwrap();
+    fixture.record(&required, &one()).unwrap();
     drop((required, lax, log));
-    let report = scene.audit(&[scene.checkpoint()]);
+    let report = fixture.audit(&[fixture.checkpoint()]);
     assert_eq!((&report.finding().cloned(), report.anchored), (&None, Some(report.entries)));
     assert!(report.entries > written as u64);
     say("refused=mended");

@@ -36,12 +36,12 @@ fn telling(lines: &[String], of: u64, change: impl Fn(&mut Value)) -> String {
 /// Makes each change as the holder of the log's key, with all hashes and signatures fitting.
 #[test]
 fn an_erasure_that_does_not_fit_is_found() {
-    let scene = filled(5);
-    let lines = scene.lines();
+    let fixture = filled(5);
+    let lines = fixture.lines();
     let audit = |lines: &[String]| {
-        forge(&scene, lines, 200);
-        let report = allowing(&scene, &scene.files());
-        assert!(!scene.audit(&[]).is_good(), "never good by itself");
+        forge(&fixture, lines, 200);
+        let report = allowing(&fixture, &fixture.files());
+        assert!(!fixture.audit(&[]).is_good(), "never good by itself");
         report
     };
     let with = |line: String| {
@@ -56,9 +56,9 @@ fn an_erasure_that_does_not_fit_is_found() {
     let mut untold = lines.clone();
     untold[2] = tombstone(&lines[2]);
     assert_eq!(found(&audit(&untold)), (FindingKind::Removed, Some(2)));
-    forge(&scene, &lines, 200);
-    write_lines(&scene.only_segment(), &untold);
-    assert_eq!(found(&scene.audit(&[scene.checkpoint()])), (FindingKind::Removed, Some(2)));
+    forge(&fixture, &lines, 200);
+    write_lines(&fixture.only_segment(), &untold);
+    assert_eq!(found(&fixture.audit(&[fixture.checkpoint()])), (FindingKind::Removed, Some(2)));
     // The tombstone has another leaf: of another entry, or of no entry.
     let other = base64_of(&entry::leaf(lines[3].as_bytes()));
     type Change<'a> = Box<dyn Fn(&mut Value) + 'a>;
@@ -103,11 +103,11 @@ fn an_erasure_that_does_not_fit_is_found() {
         ("more in it", good.replacen("{\"leaf\"", "{\"more\":1,\"leaf\"", 1)),
         ("a request too", good.replacen(",\"event\"", ",\"verdict\":\"verified\",\"event\"", 1)),
     ] {
-        forge(&scene, &with(telling(&lines, 2, |_| {})), 200);
+        forge(&fixture, &with(telling(&lines, 2, |_| {})), 200);
         let mut all = with(telling(&lines, 2, |_| {}));
         all[2] = other;
-        write_lines(&scene.only_segment(), &all);
-        let report = allowing(&scene, &scene.files());
+        write_lines(&fixture.only_segment(), &all);
+        let report = allowing(&fixture, &fixture.files());
         assert!(report.finding().is_some(), "{case}");
     }
 }
@@ -116,33 +116,33 @@ fn an_erasure_that_does_not_fit_is_found() {
 /// log before: that alone never gives a good verdict, and the erased entries are counted.
 #[test]
 fn an_erasure_hides_nothing_that_it_does_not_count() {
-    let scene = filled(4);
-    let lines = scene.lines();
+    let fixture = filled(4);
+    let lines = fixture.lines();
     let mut bad = lines.clone();
     bad[1] = bad[1].replacen("\"verdict\":\"verified\"", "\"verdict\":\"refused\"", 1);
-    forge(&scene, &bad, 200);
-    assert_eq!(found(&scene.audit(&[])), (FindingKind::Changed, Some(1)));
+    forge(&fixture, &bad, 200);
+    assert_eq!(found(&fixture.audit(&[])), (FindingKind::Changed, Some(1)));
     let mut hidden = bad.clone();
     hidden[1] = tombstone(&bad[1]);
     hidden.push(telling(&bad, 1, |_| {}));
-    forge(&scene, &hidden, 200);
-    let report = scene.audit(&[]);
+    forge(&fixture, &hidden, 200);
+    let report = fixture.audit(&[]);
     assert_eq!((report.finding(), report.is_good(), report.erased), (None, false, 1));
     // The forged log is compared with a kept checkpoint of the true log.
-    forge(&scene, &lines, 200);
-    let kept = scene.checkpoint();
-    forge(&scene, &hidden, 200);
-    assert_eq!(found(&scene.audit(&[kept])).0, FindingKind::Rewritten);
+    forge(&fixture, &lines, 200);
+    let kept = fixture.checkpoint();
+    forge(&fixture, &hidden, 200);
+    assert_eq!(found(&fixture.audit(&[kept])).0, FindingKind::Rewritten);
     // A nonce is used up by an entry that can be read.
     let mut again = lines.clone();
     again[3] = lines[1].replacen("\"n\":1", "\"n\":3", 1).replace("10:00:02", "10:00:04");
-    forge(&scene, &again, 200);
-    assert!(scene.audit(&[]).finding().is_some());
+    forge(&fixture, &again, 200);
+    assert!(fixture.audit(&[]).finding().is_some());
     // The entry about the log before this one is erased, so that log is unknown.
     let mut first = lines.clone();
     first[0] = tombstone(&lines[0]);
     first.push(telling(&lines, 0, |_| {}));
-    forge(&scene, &first, 200);
-    let report = allowing(&scene, &scene.files());
+    forge(&fixture, &first, 200);
+    let report = allowing(&fixture, &fixture.files());
     assert!(report.is_good() && report.link.first_unknown);
 }

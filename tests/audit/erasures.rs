@@ -12,34 +12,34 @@ use mcpid::audit::{Folder, LogError, Recorder, Settings, archive, check, entry, 
 use mcpid::clock::{Clock, Timestamp};
 use serde_json::{Value, json};
 
-use crate::fixtures::{START, Scene, audit_folder, body, call, key};
+use crate::fixtures::{LogFixture, START, audit_folder, body, call, key};
 use crate::forger::{various, write_lines};
 
 pub(crate) const WHY: &str = "order of the district court, 12 O 34/26";
 
-fn try_erase(scene: &Scene, folder: &Folder, n: u64) -> Result<ErasedEntry, EraseError> {
-    let clock: Arc<dyn Clock> = scene.clock.clone();
+fn try_erase(fixture: &LogFixture, folder: &Folder, n: u64) -> Result<ErasedEntry, EraseError> {
+    let clock: Arc<dyn Clock> = fixture.clock.clone();
     erase::erase(folder, n, WHY, clock)
 }
 
-fn erased(scene: &Scene, n: u64) -> u64 {
-    try_erase(scene, &scene.files(), n).unwrap().by
+fn erased(fixture: &LogFixture, n: u64) -> u64 {
+    try_erase(fixture, &fixture.files(), n).unwrap().by
 }
 
-pub(crate) fn filled(count: u64) -> Scene {
-    let scene = Scene::new();
-    scene.fill(count, Settings::default());
-    scene
+pub(crate) fn filled(count: u64) -> LogFixture {
+    let fixture = LogFixture::new();
+    fixture.fill(count, Settings::default());
+    fixture
 }
 
-pub(crate) fn allowing(scene: &Scene, folder: &Folder) -> Report {
+pub(crate) fn allowing(fixture: &LogFixture, folder: &Folder) -> Report {
     let inputs = AuditorInputs {
-        log_key: Some(scene.log_key.clone()),
-        kept: vec![scene.checkpoint()],
+        log_key: Some(fixture.log_key.clone()),
+        kept: vec![fixture.checkpoint()],
         allow_erased: true,
         ..AuditorInputs::default()
     };
-    audit_folder(folder, &inputs, scene.trust())
+    audit_folder(folder, &inputs, fixture.trust())
 }
 
 pub(crate) fn found(report: &Report) -> (FindingKind, Option<u64>) {
@@ -49,13 +49,13 @@ pub(crate) fn found(report: &Report) -> (FindingKind, Option<u64>) {
 
 #[test]
 fn an_erased_entry_is_gone_and_the_log_says_so() {
-    let scene = filled(5);
-    let kept = scene.checkpoint();
-    let evidence = proof::prove(&scene.files(), 4, Some(&kept)).unwrap();
-    let lines = scene.lines();
-    let by = erased(&scene, 2);
+    let fixture = filled(5);
+    let kept = fixture.checkpoint();
+    let evidence = proof::prove(&fixture.files(), 4, Some(&kept)).unwrap();
+    let lines = fixture.lines();
+    let by = erased(&fixture, 2);
     assert_eq!(by, 5);
-    let after = scene.lines();
+    let after = fixture.lines();
     assert_eq!(after.len(), 6);
     assert!(!after[2].contains("pay") && !after[2].contains("signature"), "{}", after[2]);
     assert_eq!(entry::leaf(after[2].as_bytes()), entry::leaf(lines[2].as_bytes()));
@@ -66,17 +66,19 @@ fn an_erased_entry_is_gone_and_the_log_says_so() {
     assert_eq!((&told["erased"]["n"], &told["erased"]["reason"]), (&json!(2), &json!(WHY)));
     assert_eq!(told["erased"]["time"], serde_json::from_str::<Value>(&lines[2]).unwrap()["time"]);
     // An erasure alone is never good, not even with a checkpoint from before it.
-    let report = scene.audit(&[kept, scene.checkpoint()]);
+    let report = fixture.audit(&[kept, fixture.checkpoint()]);
     assert_eq!((report.finding(), report.erased, report.entries), (None, 1, 6));
     assert_eq!(report.unjudged, [("erased", 1)].into());
     assert!(!report.is_good());
-    assert!(allowing(&scene, &scene.files()).is_good());
+    assert!(allowing(&fixture, &fixture.files()).is_good());
     // The other entries are proved as before; the erased one is not.
-    let inputs = AuditorInputs { log_key: Some(scene.log_key.clone()), ..AuditorInputs::default() };
-    let checked = |text: &str| check::check(text.as_bytes(), &inputs, scene.trust(), None).unwrap();
+    let inputs =
+        AuditorInputs { log_key: Some(fixture.log_key.clone()), ..AuditorInputs::default() };
+    let checked =
+        |text: &str| check::check(text.as_bytes(), &inputs, fixture.trust(), None).unwrap();
     assert!(checked(&evidence).is_good());
-    assert!(checked(&proof::prove(&scene.files(), 3, None).unwrap()).is_good());
-    let error = proof::prove(&scene.files(), 2, None).unwrap_err();
+    assert!(checked(&proof::prove(&fixture.files(), 3, None).unwrap()).is_good());
+    let error = proof::prove(&fixture.files(), 2, None).unwrap_err();
     assert_eq!(error.to_string(), format!("entry 2 was erased, as entry 5 says: {WHY}"));
     let mut forged: Value = serde_json::from_str(&evidence).unwrap();
     forged["entry"] = json!(base64_of(after[2].as_bytes()));
@@ -84,10 +86,10 @@ fn an_erased_entry_is_gone_and_the_log_says_so() {
     let fault = checked(&forged.to_string()).fault.unwrap();
     assert!(fault.contains("was erased"), "{fault}");
     // The log goes on, and can be erased from again.
-    scene.fill(2, Settings::default());
-    assert_eq!(erased(&scene, 0), 8);
-    assert_eq!(erased(&scene, 7), 9);
-    let report = allowing(&scene, &scene.files());
+    fixture.fill(2, Settings::default());
+    assert_eq!(erased(&fixture, 0), 8);
+    assert_eq!(erased(&fixture, 7), 9);
+    let report = allowing(&fixture, &fixture.files());
     assert!(report.is_good() && report.erased == 3, "{:?}", report.findings);
 }
 
@@ -98,67 +100,67 @@ pub(crate) fn base64_of(bytes: &[u8]) -> String {
 
 #[test]
 fn what_cannot_be_erased_is_refused_and_nothing_is_written() {
-    let scene = various();
-    let by = erased(&scene, 0);
-    let lines = scene.lines();
+    let fixture = various();
+    let by = erased(&fixture, 0);
+    let lines = fixture.lines();
     for (n, line) in lines.iter().enumerate() {
         let line: Value = serde_json::from_str(line).unwrap();
         let n = n as u64;
         if line["event"] == "request" || line["event"] == "tombstone" {
             continue;
         }
-        let error = try_erase(&scene, &scene.files(), n).unwrap_err();
+        let error = try_erase(&fixture, &fixture.files(), n).unwrap_err();
         assert!(matches!(error, EraseError::NoRequest { n: m, .. } if m == n), "{error:?}");
     }
-    let error = try_erase(&scene, &scene.files(), 0).unwrap_err();
+    let error = try_erase(&fixture, &fixture.files(), 0).unwrap_err();
     assert!(matches!(error, EraseError::Already { n: 0, by: told } if told == by), "{error:?}");
     let beyond = lines.len() as u64;
-    let error = try_erase(&scene, &scene.files(), beyond).unwrap_err();
+    let error = try_erase(&fixture, &fixture.files(), beyond).unwrap_err();
     assert!(matches!(error, EraseError::NoEntry(_)), "{error:?}");
     for reason in ["", "  ", "a\nb", "a\u{1b}[31m", &"x".repeat(1_001)] {
-        let clock: Arc<dyn Clock> = scene.clock.clone();
-        let error = erase::erase(&scene.files(), 2, reason, clock).unwrap_err();
+        let clock: Arc<dyn Clock> = fixture.clock.clone();
+        let error = erase::erase(&fixture.files(), 2, reason, clock).unwrap_err();
         assert!(matches!(error, EraseError::Reason(_)), "{reason:?}: {error:?}");
     }
-    assert_eq!(scene.lines(), lines);
+    assert_eq!(fixture.lines(), lines);
     // Erasing fails while another process writes the log, and after its end.
-    let log = scene.open();
-    let error = try_erase(&scene, &scene.files(), 2).unwrap_err();
+    let log = fixture.open();
+    let error = try_erase(&fixture, &fixture.files(), 2).unwrap_err();
     assert!(matches!(error, EraseError::Log(LogError::Locked(_))), "{error:?}");
     #[cfg(target_os = "linux")]
-    assert!(scene.files().writer().is_none_or(|pid| pid == std::process::id()));
+    assert!(fixture.files().writer().is_none_or(|pid| pid == std::process::id()));
     drop(log);
-    let path = scene.path().with_file_name("next");
+    let path = fixture.path().with_file_name("next");
     Folder::init(&path, "example.com/next", &key(201), Timestamp::from_unix(START)).unwrap();
-    let clock: Arc<dyn Clock> = scene.clock.clone();
-    succession::follow(&Folder::at(path).unwrap(), &scene.files(), &clock).unwrap();
-    let error = try_erase(&scene, &scene.files(), 2).unwrap_err();
+    let clock: Arc<dyn Clock> = fixture.clock.clone();
+    succession::follow(&Folder::at(path).unwrap(), &fixture.files(), &clock).unwrap();
+    let error = try_erase(&fixture, &fixture.files(), 2).unwrap_err();
     assert!(matches!(error, EraseError::Log(LogError::Followed { .. })), "{error:?}");
-    assert_eq!(scene.lines()[..lines.len()], lines);
+    assert_eq!(fixture.lines()[..lines.len()], lines);
 }
 
 /// A line that differs from the line under the checkpoint is a trace of an attack, and stays.
 #[test]
 fn a_changed_entry_cannot_be_erased() {
-    let scene = filled(4);
-    let path = scene.only_segment();
-    let lines = scene.lines();
+    let fixture = filled(4);
+    let path = fixture.only_segment();
+    let lines = fixture.lines();
     let mut bent = lines.clone();
     bent[1] = bent[1].replacen("verified", "refused", 1);
     write_lines(&path, &bent);
     let before = fs::read(&path).unwrap();
-    let error = try_erase(&scene, &scene.files(), 1).unwrap_err();
+    let error = try_erase(&fixture, &fixture.files(), 1).unwrap_err();
     assert!(matches!(error, EraseError::Log(LogError::Changed { .. })), "{error:?}");
     assert_eq!(fs::read(&path).unwrap(), before);
     // In an older file the writer does not see it; the tree does.
-    let scene = Scene::new();
+    let fixture = LogFixture::new();
     let mut small = Settings::default();
     small.file_size = 5_000;
-    scene.fill(12, small);
-    let path = scene.segments().remove(0);
+    fixture.fill(12, small);
+    let path = fixture.segments().remove(0);
     let text = fs::read_to_string(&path).unwrap().replacen("verified", "refused", 1);
     fs::write(&path, &text).unwrap();
-    let error = try_erase(&scene, &scene.files(), 0).unwrap_err();
+    let error = try_erase(&fixture, &fixture.files(), 0).unwrap_err();
     assert!(matches!(error, EraseError::Log(LogError::Changed { .. })), "{error:?}");
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
 }
@@ -166,53 +168,53 @@ fn a_changed_entry_cannot_be_erased() {
 /// The entry that tells of it is there, and the erased one still is: the process ended in between.
 #[test]
 fn an_erasure_that_was_cut_short_is_said_and_done_again() {
-    let scene = filled(4);
-    let lines = scene.lines();
-    let by = erased(&scene, 1);
-    let mut cut = scene.lines();
+    let fixture = filled(4);
+    let lines = fixture.lines();
+    let by = erased(&fixture, 1);
+    let mut cut = fixture.lines();
     cut[1] = lines[1].clone();
-    write_lines(&scene.only_segment(), &cut);
-    let report = allowing(&scene, &scene.files());
+    write_lines(&fixture.only_segment(), &cut);
+    let report = allowing(&fixture, &fixture.files());
     assert_eq!((report.finding(), report.erased), (None, 0));
     assert_eq!(report.unjudged, [("not_erased", 1)].into());
-    drop(scene.open());
-    assert_eq!(erased(&scene, 1), by, "nothing is appended twice");
-    let report = allowing(&scene, &scene.files());
+    drop(fixture.open());
+    assert_eq!(erased(&fixture, 1), by, "nothing is appended twice");
+    let report = allowing(&fixture, &fixture.files());
     assert!(report.is_good() && report.erased == 1 && report.entries == 5);
     // A half-written file beside it is no part of the log.
-    let path = scene.only_segment();
+    let path = fixture.only_segment();
     let name = format!(".{}.tmp", path.file_name().unwrap().to_str().unwrap());
     fs::write(path.with_file_name(&name), "{").unwrap();
-    assert!(allowing(&scene, &scene.files()).is_good());
-    erased(&scene, 2);
+    assert!(allowing(&fixture, &fixture.files()).is_good());
+    erased(&fixture, 2);
     assert!(!path.with_file_name(&name).exists());
 }
 
-fn archived() -> (Scene, PathBuf) {
-    let scene = Scene::new();
+fn archived() -> (LogFixture, PathBuf) {
+    let fixture = LogFixture::new();
     let mut small = Settings::default();
     small.file_size = 5_000;
-    scene.fill(12, small);
-    let to = scene.path().with_file_name("archive");
+    fixture.fill(12, small);
+    let to = fixture.path().with_file_name("archive");
     let later = Timestamp::from_unix(START + 1_000_000);
-    assert!(archive::archive(&scene.files(), later, &to).unwrap().files > 1);
-    (scene, to)
+    assert!(archive::archive(&fixture.files(), later, &to).unwrap().files > 1);
+    (fixture, to)
 }
 
-fn with(scene: &Scene, to: &Path) -> Folder {
-    scene.files().with_archives(vec![to.to_owned()])
+fn with(fixture: &LogFixture, to: &Path) -> Folder {
+    fixture.files().with_archives(vec![to.to_owned()])
 }
 
 #[test]
 fn an_entry_is_erased_in_its_archive_too() {
-    let (scene, to) = archived();
-    let error = try_erase(&scene, &scene.files(), 1).unwrap_err();
+    let (fixture, to) = archived();
+    let error = try_erase(&fixture, &fixture.files(), 1).unwrap_err();
     assert!(matches!(error, EraseError::Log(LogError::Archived(1))), "{error:?}");
-    let before = scene.lines();
-    let done = try_erase(&scene, &with(&scene, &to), 1).unwrap();
+    let before = fixture.lines();
+    let done = try_erase(&fixture, &with(&fixture, &to), 1).unwrap();
     assert_eq!((done.by, done.files), (12, 1));
-    assert_eq!(scene.lines().len(), before.len() + 1);
-    let report = allowing(&scene, &with(&scene, &to));
+    assert_eq!(fixture.lines().len(), before.len() + 1);
+    let report = allowing(&fixture, &with(&fixture, &to));
     assert!(report.is_good() && report.erased == 1, "{:?}", report.findings);
     let mode = |path: &Path| {
         use std::os::unix::fs::PermissionsExt as _;
@@ -220,12 +222,12 @@ fn an_entry_is_erased_in_its_archive_too() {
     };
     assert_eq!(mode(&to.join("entries-000000000000.jsonl.gz")), 0o600);
     // Without the archive, the audit cannot see whether the entry is erased.
-    let report = allowing(&scene, &scene.files());
+    let report = allowing(&fixture, &fixture.files());
     assert_eq!(report.finding(), None);
     assert_eq!(report.unjudged.keys().collect::<Vec<_>>(), [&"archived"]);
-    let error = try_erase(&scene, &with(&scene, &to), 1).unwrap_err();
+    let error = try_erase(&fixture, &with(&fixture, &to), 1).unwrap_err();
     assert!(matches!(error, EraseError::Already { n: 1, by: 12 }), "{error:?}");
-    let error = proof::prove(&with(&scene, &to), 1, None).unwrap_err();
+    let error = proof::prove(&with(&fixture, &to), 1, None).unwrap_err();
     assert!(matches!(error, ProofError::Erased { n: 1, by: 12, .. }), "{error:?}");
     // A copy of the archive from before still has it: that is said, and it is erased there too.
     let second = to.with_file_name("second");
@@ -249,22 +251,22 @@ fn an_entry_is_erased_in_its_archive_too() {
 /// An entry was erased while a copy of its file lay in the archive, from a process that ended.
 #[test]
 fn an_erased_entry_does_not_come_back_from_a_copy_that_was_left() {
-    let scene = Scene::new();
+    let fixture = LogFixture::new();
     let mut small = Settings::default();
     small.file_size = 5_000;
-    scene.fill(12, small);
-    let (first, to) = (scene.segments().remove(0), scene.path().with_file_name("archive"));
+    fixture.fill(12, small);
+    let (first, to) = (fixture.segments().remove(0), fixture.path().with_file_name("archive"));
     let later = Timestamp::from_unix(START + 1_000_000);
     let bytes = fs::read(&first).unwrap();
-    archive::archive(&scene.files(), later, &to).unwrap();
-    fs::remove_file(scene.path().join("entries-000000000000.archived")).unwrap();
+    archive::archive(&fixture.files(), later, &to).unwrap();
+    fs::remove_file(fixture.path().join("entries-000000000000.archived")).unwrap();
     fs::write(&first, &bytes).unwrap();
     let left = fs::read(to.join("entries-000000000000.jsonl.gz")).unwrap();
-    let done = try_erase(&scene, &with(&scene, &to), 1).unwrap();
+    let done = try_erase(&fixture, &with(&fixture, &to), 1).unwrap();
     assert_eq!(done.files, 2);
     fs::write(to.join("entries-000000000000.jsonl.gz"), left).unwrap();
-    assert_eq!(archive::archive(&scene.files(), later, &to).unwrap().files, 1);
-    let report = allowing(&scene, &with(&scene, &to));
+    assert_eq!(archive::archive(&fixture.files(), later, &to).unwrap().files, 1);
+    let report = allowing(&fixture, &with(&fixture, &to));
     assert!(report.is_good() && report.erased == 1, "{:?} {:?}", report.findings, report.unjudged);
 }
 
@@ -272,21 +274,23 @@ fn an_erased_entry_does_not_come_back_from_a_copy_that_was_left() {
 #[test]
 fn a_log_goes_on_behind_a_tombstone() {
     for n in 0..3 {
-        let scene = filled(3);
-        erased(&scene, n);
+        let fixture = filled(3);
+        erased(&fixture, n);
         // The tombstone is also tested as the last line of the newest file.
         if n == 2 {
-            scene.fill(1, Settings::default());
-            erased(&scene, 4);
+            fixture.fill(1, Settings::default());
+            erased(&fixture, 4);
         }
-        scene.clock.forward(24 * 60 * 60);
-        let recorder = Recorder::new(scene.open());
-        let by = scene.verifier();
-        scene.record_by(&recorder, &call(1, scene.clock.now().unix(), &body(9), &[]), &by).unwrap();
+        fixture.clock.forward(24 * 60 * 60);
+        let recorder = Recorder::new(fixture.open());
+        let by = fixture.verifier();
+        fixture
+            .record_by(&recorder, &call(1, fixture.clock.now().unix(), &body(9), &[]), &by)
+            .unwrap();
         drop(recorder);
-        fs::remove_file(scene.path().join("tree")).unwrap();
-        drop(scene.open());
-        let report = allowing(&scene, &scene.files());
+        fs::remove_file(fixture.path().join("tree")).unwrap();
+        drop(fixture.open());
+        let report = allowing(&fixture, &fixture.files());
         assert!(report.is_good(), "{n}: {:?} {:?}", report.findings, report.unjudged);
     }
 }

@@ -17,51 +17,51 @@ use mcpid::key::Sign as _;
 use mcpid::profile::Profile;
 use serde_json::{Value, json};
 
-use crate::fixtures::{self, START, Scene, body, call, key, registry, wait};
+use crate::fixtures::{self, LogFixture, START, body, call, key, registry, wait};
 
-fn pinned(scene: &Scene) -> AuditorInputs {
-    AuditorInputs { log_key: Some(scene.log_key.clone()), ..AuditorInputs::default() }
+fn pinned(fixture: &LogFixture) -> AuditorInputs {
+    AuditorInputs { log_key: Some(fixture.log_key.clone()), ..AuditorInputs::default() }
 }
 
-fn check(scene: &Scene, evidence: &str) -> Checked {
-    check::check(evidence.as_bytes(), &pinned(scene), scene.trust(), None).unwrap()
+fn check(fixture: &LogFixture, evidence: &str) -> Checked {
+    check::check(evidence.as_bytes(), &pinned(fixture), fixture.trust(), None).unwrap()
 }
 
 #[test]
 fn every_entry_of_every_size_can_be_proved() {
-    let scene = Scene::new();
+    let fixture = LogFixture::new();
     for size in 1..=9 {
-        scene.fill(1, Settings::default());
+        fixture.fill(1, Settings::default());
         for n in 0..size {
-            let evidence = proof::prove(&scene.files(), n, None).unwrap();
-            let checked = check(&scene, &evidence);
+            let evidence = proof::prove(&fixture.files(), n, None).unwrap();
+            let checked = check(&fixture, &evidence);
             assert_eq!(checked.fault, None, "{n} of {size}");
             assert_eq!(checked.checkpoint.size, size);
             assert!(checked.pinned && !checked.anchored);
             assert!(checked.judged.without_body);
             assert_eq!(checked.judged.signatures, 1);
         }
-        let beyond = proof::prove(&scene.files(), size, None);
+        let beyond = proof::prove(&fixture.files(), size, None);
         assert!(matches!(beyond, Err(ProofError::NoEntry(n)) if n == size));
     }
 }
 
 #[test]
 fn an_entry_waits_for_its_checkpoint() {
-    let scene = Scene::new();
-    let recorder = Recorder::new(scene.open());
-    scene.record(&recorder, &call(1, START, &body(1), &[])).unwrap();
-    let early = proof::prove(&scene.files(), 0, None);
+    let fixture = LogFixture::new();
+    let recorder = Recorder::new(fixture.open());
+    fixture.record(&recorder, &call(1, START, &body(1), &[])).unwrap();
+    let early = proof::prove(&fixture.files(), 0, None);
     assert!(matches!(early, Err(ProofError::NoCheckpoint { n: 0, size: 0 })), "{early:?}");
     drop(recorder);
-    proof::prove(&scene.files(), 0, None).unwrap();
+    proof::prove(&fixture.files(), 0, None).unwrap();
 }
 
 #[test]
 fn no_live_secret_gets_into_evidence_and_what_it_needs_is_inside() {
-    let scene = Scene::new();
-    scene.fill(3, Settings::default());
-    let evidence = proof::prove(&scene.files(), 1, None).unwrap();
+    let fixture = LogFixture::new();
+    fixture.fill(3, Settings::default());
+    let evidence = proof::prove(&fixture.files(), 1, None).unwrap();
     let json: Value = serde_json::from_str(&evidence).unwrap();
     let entry = STANDARD.decode(json["entry"].as_str().unwrap()).unwrap();
     for secret in ["live-token", "live-cookie", "live-dpop", "hunter2"] {
@@ -71,27 +71,27 @@ fn no_live_secret_gets_into_evidence_and_what_it_needs_is_inside() {
     // A key that the reader's trust file revokes later is reported, and is no fault.
     let revoked = registry(vec![fixtures::entry(1, json!({"revoked_at": "2027-01-01T00:00:00Z"}))]);
     let trust = Trust::pinned(revoked);
-    let checked = check::check(evidence.as_bytes(), &pinned(&scene), trust, None).unwrap();
+    let checked = check::check(evidence.as_bytes(), &pinned(&fixture), trust, None).unwrap();
     assert!(checked.is_good(), "{checked:?}");
     let revoked = checked.judged.known.unwrap().revoked_at;
     assert_eq!(revoked, Some(Timestamp::parse_rfc3339("2027-01-01T00:00:00Z").unwrap()));
     // The check needs only the evidence file.
-    fs::remove_dir_all(scene.path()).unwrap();
-    assert_eq!(check(&scene, &evidence).fault, None);
+    fs::remove_dir_all(fixture.path()).unwrap();
+    assert_eq!(check(&fixture, &evidence).fault, None);
 }
 
 #[test]
 fn evidence_with_one_thing_changed_does_not_hold() {
-    let scene = Scene::new();
-    scene.fill(5, Settings::default());
-    let good = proof::prove(&scene.files(), 2, None).unwrap();
+    let fixture = LogFixture::new();
+    fixture.fill(5, Settings::default());
+    let good = proof::prove(&fixture.files(), 2, None).unwrap();
     let json: Value = serde_json::from_str(&good).unwrap();
     let other: Value =
-        serde_json::from_str(&proof::prove(&scene.files(), 3, None).unwrap()).unwrap();
+        serde_json::from_str(&proof::prove(&fixture.files(), 3, None).unwrap()).unwrap();
     let strange = {
-        let scene = Scene::new();
-        scene.fill(5, Settings::default());
-        serde_json::from_str::<Value>(&proof::prove(&scene.files(), 2, None).unwrap()).unwrap()
+        let fixture = LogFixture::new();
+        fixture.fill(5, Settings::default());
+        serde_json::from_str::<Value>(&proof::prove(&fixture.files(), 2, None).unwrap()).unwrap()
     };
     let with = |path: &str, value: Value| {
         let mut json = json.clone();
@@ -121,7 +121,7 @@ fn evidence_with_one_thing_changed_does_not_hold() {
         with("/keys/keys/0/mcpid", json!({})),
     ];
     for (case, text) in changed.iter().enumerate() {
-        assert!(check(&scene, text).fault.is_some(), "case {case}");
+        assert!(check(&fixture, text).fault.is_some(), "case {case}");
     }
     // A text that is not evidence is not judged.
     for text in [
@@ -136,29 +136,29 @@ fn evidence_with_one_thing_changed_does_not_hold() {
         good.replacen("{", "{\"history\":[],", 1),
         with("/mcpid", json!("evidence/1")),
     ] {
-        let error = check::check(text.as_bytes(), &pinned(&scene), scene.trust(), None);
+        let error = check::check(text.as_bytes(), &pinned(&fixture), fixture.trust(), None);
         assert!(matches!(error, Err(ProofError::Form(_))), "{text:.60}");
     }
     // A whole log by another keeper does not match the pinned key.
     let foreign = strange.to_string();
     assert_eq!(
-        check::check(foreign.as_bytes(), &AuditorInputs::default(), scene.trust(), None)
+        check::check(foreign.as_bytes(), &AuditorInputs::default(), fixture.trust(), None)
             .unwrap()
             .fault,
         None
     );
     let key = NoteKey::new("example.com/audit", Kind::Log, key(77).public().clone()).unwrap();
     let inputs = AuditorInputs { log_key: Some(key), ..AuditorInputs::default() };
-    let fault = check::check(foreign.as_bytes(), &inputs, scene.trust(), None).unwrap().fault;
+    let fault = check::check(foreign.as_bytes(), &inputs, fixture.trust(), None).unwrap().fault;
     assert!(fault.unwrap().contains("not of the one that was pinned"));
 }
 
 #[test]
 fn a_key_that_the_auditor_does_not_know_or_that_was_not_valid_is_never_good() {
-    let scene = Scene::new();
-    scene.fill(2, Settings::default());
-    let good = proof::prove(&scene.files(), 1, None).unwrap();
-    let by = |trust: Trust| check::check(good.as_bytes(), &pinned(&scene), trust, None).unwrap();
+    let fixture = LogFixture::new();
+    fixture.fill(2, Settings::default());
+    let good = proof::prove(&fixture.files(), 1, None).unwrap();
+    let by = |trust: Trust| check::check(good.as_bytes(), &pinned(&fixture), trust, None).unwrap();
     let reasons = |entries: Vec<Value>| {
         let checked = by(Trust::pinned(registry(entries)));
         assert_eq!(checked.fault, None, "none of these is a changed entry");
@@ -190,32 +190,32 @@ fn a_key_that_the_auditor_does_not_know_or_that_was_not_valid_is_never_good() {
 
 #[test]
 fn a_witness_signs_what_has_only_grown_and_remembers_it() {
-    let scene = Scene::new();
-    scene.fill(3, Settings::default());
+    let fixture = LogFixture::new();
+    fixture.fill(3, Settings::default());
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("witness.state");
     let sign = |bytes: &[u8], first: bool| {
         let mut state = WitnessState::open(&state).unwrap();
         let request = cosign::Request::parse(bytes).unwrap();
-        let (key, now) = (key(50), scene.clock.now());
-        cosign::cosign(&mut state, &scene.log_key, &request, first, ("w", &key), now)
+        let (key, now) = (key(50), fixture.clock.now());
+        cosign::cosign(&mut state, &fixture.log_key, &request, first, ("w", &key), now)
     };
     let damaged = |bytes: &[u8], first: bool| match sign(bytes, first) {
         Err(ProofError::Damaged(why)) => why,
         other => panic!("{other:?}"),
     };
-    let first = scene.checkpoint();
+    let first = fixture.checkpoint();
     assert!(damaged(&first, false).contains("nothing of the log"));
     assert_eq!(sign(&first, true).unwrap().0.size, 3);
     assert!(damaged(&first, true).contains("were signed for already"));
     // The holder of the log's key makes another history of the same length.
-    let other = Scene::new();
+    let other = LogFixture::new();
     other.fill(3, Settings::default());
     assert!(damaged(&other.checkpoint(), false).contains("another root"));
-    scene.fill(4, Settings::default());
-    let second = scene.checkpoint();
+    fixture.fill(4, Settings::default());
+    let second = fixture.checkpoint();
     assert!(damaged(&second, false).contains("no proof"));
-    let growth = growth::consistent(&scene.files(), &scene.log_key, &first, &second).unwrap();
+    let growth = growth::consistent(&fixture.files(), &fixture.log_key, &first, &second).unwrap();
     let request = growth.request(std::str::from_utf8(&second).unwrap());
     let shorter = request.replacen("old 3\n", "old 2\n", 1);
     assert!(damaged(shorter.as_bytes(), false).contains("begins at 2"));
@@ -226,19 +226,19 @@ fn a_witness_signs_what_has_only_grown_and_remembers_it() {
     assert!(damaged(&first, false).contains("7 were signed"));
     // A second signature over the same checkpoint is equal.
     sign(&second, false).unwrap();
-    let back = growth::consistent(&scene.files(), &scene.log_key, &second, &first);
+    let back = growth::consistent(&fixture.files(), &fixture.log_key, &second, &first);
     assert!(matches!(back, Err(ProofError::Damaged(_))));
     // The proof of an entry under it is anchored by the witness alone.
-    let evidence = proof::prove(&scene.files(), 5, Some(cosigned.as_bytes())).unwrap();
+    let evidence = proof::prove(&fixture.files(), 5, Some(cosigned.as_bytes())).unwrap();
     let witness = NoteKey::new("w", Kind::Witness, key(50).public().clone()).unwrap();
-    let inputs = AuditorInputs { witnesses: vec![witness], ..pinned(&scene) };
-    let checked = check::check(evidence.as_bytes(), &inputs, scene.trust(), None).unwrap();
+    let inputs = AuditorInputs { witnesses: vec![witness], ..pinned(&fixture) };
+    let checked = check::check(evidence.as_bytes(), &inputs, fixture.trust(), None).unwrap();
     assert!(checked.anchored && checked.fault.is_none());
-    assert_eq!(checked.witnessed, Some(scene.clock.now()));
-    let split = Scene::new();
+    assert_eq!(checked.witnessed, Some(fixture.clock.now()));
+    let split = LogFixture::new();
     split.fill(7, Settings::default());
-    let kept = AuditorInputs { kept: vec![split.checkpoint()], ..pinned(&scene) };
-    let checked = check::check(evidence.as_bytes(), &kept, scene.trust(), None).unwrap();
+    let kept = AuditorInputs { kept: vec![split.checkpoint()], ..pinned(&fixture) };
+    let checked = check::check(evidence.as_bytes(), &kept, fixture.trust(), None).unwrap();
     assert!(checked.fault.unwrap().contains("another root"));
     // A state that cannot be read is not an empty one.
     for text in ["", "{}", "{\"mcpid\":\"witness-state/2\",\"logs\":{}}"] {
@@ -249,16 +249,16 @@ fn a_witness_signs_what_has_only_grown_and_remembers_it() {
 
 #[test]
 fn what_is_redacted_is_gone_and_can_be_shown_again_by_its_salt() {
-    let scene = Scene::new();
+    let fixture = LogFixture::new();
     let rules = vec!["tools/call:*:arguments.password".parse().unwrap()];
-    let recorder = Recorder::new(scene.open()).with_bodies(rules);
+    let recorder = Recorder::new(fixture.open()).with_bodies(rules);
     let secret = body(7);
     let sent = call(1, START, &secret, &[]);
-    scene.record(&recorder, &sent).unwrap();
+    fixture.record(&recorder, &sent).unwrap();
     let other = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
-    scene.record(&recorder, &call(1, START, other, &[])).unwrap();
+    fixture.record(&recorder, &call(1, START, other, &[])).unwrap();
     drop(recorder);
-    let lines = scene.lines();
+    let lines = fixture.lines();
     let json: Value = serde_json::from_str(&lines[0]).unwrap();
     assert!(!lines[0].contains("hunter2"));
     assert_eq!(json["request"]["body"], Value::Null);
@@ -277,13 +277,13 @@ fn what_is_redacted_is_gone_and_can_be_shown_again_by_its_salt() {
     // A body without such a value is kept whole, and both still verify.
     let json: Value = serde_json::from_str(&lines[1]).unwrap();
     assert_eq!(json["request"]["body"], STANDARD.encode(other));
-    let report = scene.audit(&[scene.checkpoint()]);
+    let report = fixture.audit(&[fixture.checkpoint()]);
     assert_eq!((report.finding().cloned(), report.signatures, report.without_body), (None, 2, 1));
     // With the body at hand, no part of the verdict depends on the log's word.
-    let evidence = proof::prove(&scene.files(), 0, None).unwrap();
+    let evidence = proof::prove(&fixture.files(), 0, None).unwrap();
     let by = |body: Option<&str>| {
         let body = body.map(str::as_bytes);
-        check::check(evidence.as_bytes(), &pinned(&scene), scene.trust(), body).unwrap()
+        check::check(evidence.as_bytes(), &pinned(&fixture), fixture.trust(), body).unwrap()
     };
     let alone = by(None);
     assert!(alone.judged.without_body && alone.judged.operation_claimed);
@@ -296,12 +296,12 @@ fn what_is_redacted_is_gone_and_can_be_shown_again_by_its_salt() {
 
 #[test]
 fn rules_find_every_way_to_write_a_name_and_keep_nothing_they_cannot_read() {
-    let scene = Scene::new();
+    let fixture = LogFixture::new();
     let rules = vec![
         "tools/call:pay:arguments.*.secret".parse().unwrap(),
         "tools/call:arguments.list.1".parse().unwrap(),
     ];
-    let recorder = Recorder::new(scene.open()).with_bodies(rules);
+    let recorder = Recorder::new(fixture.open()).with_bodies(rules);
     let of = |arguments: &str| {
         format!(
             r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"pay","arguments":{arguments}}}}}"#
@@ -315,10 +315,10 @@ fn rules_find_every_way_to_write_a_name_and_keep_nothing_they_cannot_read() {
         of(r#"{"list":["plain",{"secret":"hidden"}]}"#),
     ];
     for text in &bodies {
-        scene.record(&recorder, &call(1, START, text, &[])).unwrap();
+        fixture.record(&recorder, &call(1, START, text, &[])).unwrap();
     }
     drop(recorder);
-    let lines = scene.lines();
+    let lines = fixture.lines();
     assert_eq!(lines.len(), 4);
     for line in &lines {
         assert!(!line.contains("hidden"), "{line}");
@@ -348,22 +348,22 @@ fn rules_find_every_way_to_write_a_name_and_keep_nothing_they_cannot_read() {
 
 #[test]
 fn a_signers_own_copy_holds_too() {
-    let scene = Scene::new();
-    let recorder = Recorder::new(scene.open()).with_bodies(Vec::new());
+    let fixture = LogFixture::new();
+    let recorder = Recorder::new(fixture.open()).with_bodies(Vec::new());
     let sent = call(1, START, &body(3), &[]);
     let head = sent.head();
-    let verifier = scene.verifier();
+    let verifier = fixture.verifier();
     let held = verifier.judge_head(&head).unwrap();
     let one = held.signatures().next().unwrap();
     let evidence = Evidence::signed(&head, one.label, key(1).public(), one.base, one.signature);
-    let (origins, now) = (fixtures::origins(), scene.clock.now());
+    let (origins, now) = (fixtures::origins(), fixture.clock.now());
     let by = (&Profile::mcp(), &origins);
     wait(recorder.signed(&head, by, &sent.body, &evidence, now)).unwrap();
     drop(held);
     drop(recorder);
-    let json: Value = serde_json::from_str(&scene.lines()[0]).unwrap();
+    let json: Value = serde_json::from_str(&fixture.lines()[0]).unwrap();
     assert_eq!((&json["verdict"], &json["rules"]["profile"]), (&json!("signed"), &json!("mcp")));
-    assert!(!scene.lines()[0].contains("live-"));
-    let report = scene.audit(&[scene.checkpoint()]);
+    assert!(!fixture.lines()[0].contains("live-"));
+    let report = fixture.audit(&[fixture.checkpoint()]);
     assert_eq!((report.finding().cloned(), report.signatures, report.not_good), (None, 1, 0));
 }

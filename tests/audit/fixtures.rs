@@ -123,8 +123,8 @@ pub(crate) fn sign(call: &mut Call, signer: &Signer, at: i64) {
 }
 
 /// A log with its folder.
-pub(crate) struct Scene {
-    /// The temporary folder, removed with the scene.
+pub(crate) struct LogFixture {
+    /// The temporary folder, removed with the fixture.
     _folder: Option<tempfile::TempDir>,
     path: PathBuf,
     pub(crate) clock: Arc<HandClock>,
@@ -132,21 +132,21 @@ pub(crate) struct Scene {
     pub(crate) registry: Arc<Registry>,
 }
 
-impl Scene {
+impl LogFixture {
     /// A log without entries, in a folder that goes away.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let scene = Scene::at(folder.path().join("log"), NAME);
-        Scene { _folder: Some(folder), ..scene }
+        let fixture = LogFixture::at(folder.path().join("log"), NAME);
+        LogFixture { _folder: Some(folder), ..fixture }
     }
 
-    /// Makes a scene in a folder that outlives it.
+    /// Makes a fixture in a folder that outlives it.
     pub(crate) fn at(path: PathBuf, name: &str) -> Self {
         let now = Timestamp::from_unix(START);
         let log_key = Folder::init(&path, name, &key(200), now).unwrap();
         let registry = registry(vec![entry(1, json!({})), entry(2, json!({}))]);
         let clock = Arc::new(HandClock(AtomicI64::new(START)));
-        Scene { _folder: None, path, clock, log_key, registry }
+        LogFixture { _folder: None, path, clock, log_key, registry }
     }
 
     pub(crate) fn path(&self) -> PathBuf {

@@ -15,7 +15,7 @@ use mcpid::audit::{Folder, LogError, Recorder, Settings, succession};
 use mcpid::clock::{Clock, Timestamp};
 use mcpid::key::Sign as _;
 
-use crate::fixtures::{NAME, START, Scene, audit, body, call, key};
+use crate::fixtures::{LogFixture, NAME, START, audit, body, call, key};
 use crate::forger::{forge, sealed};
 
 fn all(path: &Path) -> Vec<(String, Vec<u8>)> {
@@ -32,22 +32,22 @@ fn all(path: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 /// A log of eight entries in several files.
-fn several() -> Scene {
-    let scene = Scene::new();
+fn several() -> LogFixture {
+    let fixture = LogFixture::new();
     let mut small = Settings::default();
     small.file_size = 5_000;
-    scene.fill(8, small);
-    assert!(scene.segments().len() >= 3);
-    scene
+    fixture.fill(8, small);
+    assert!(fixture.segments().len() >= 3);
+    fixture
 }
 
-fn what(scene: &Scene) -> Option<FindingKind> {
-    scene.audit(&[]).finding().map(|finding| finding.what)
+fn what(fixture: &LogFixture) -> Option<FindingKind> {
+    fixture.audit(&[]).finding().map(|finding| finding.what)
 }
 
 #[test]
 fn what_is_removed_renamed_or_emptied_in_the_folder_is_found_and_not_written_on() {
-    type Act = fn(&Scene);
+    type Act = fn(&LogFixture);
     let acts: [(&str, Act, FindingKind); 12] = [
         (
             "a file of entries renamed",
@@ -122,25 +122,25 @@ fn what_is_removed_renamed_or_emptied_in_the_folder_is_found_and_not_written_on(
         ),
     ];
     for (case, act, wanted) in acts {
-        let scene = several();
-        act(&scene);
-        assert_eq!(what(&scene), Some(wanted), "{case}");
+        let fixture = several();
+        act(&fixture);
+        assert_eq!(what(&fixture), Some(wanted), "{case}");
         // Opening reads only the last file: faults in the others are found by an audit.
         if case.starts_with("the first file") {
             continue;
         }
-        let before = all(&scene.path());
-        match scene.try_open(Settings::default()) {
+        let before = all(&fixture.path());
+        match fixture.try_open(Settings::default()) {
             // Hashes that are lost are made again from entries that a checkpoint vouches for, and
             // so is the copy of the latest checkpoint.
             Ok(log) => {
                 assert!(case.contains("hashes") || case == "the latest gone", "{case}");
                 drop(log);
-                assert_eq!(what(&scene), None, "{case}");
+                assert_eq!(what(&fixture), None, "{case}");
             }
             Err(error) => {
                 assert!(matches!(error, LogError::Changed { .. }), "{case}: {error:?}");
-                assert_eq!(all(&scene.path()), before, "{case}: it was written to");
+                assert_eq!(all(&fixture.path()), before, "{case}: it was written to");
             }
         }
     }
@@ -149,23 +149,23 @@ fn what_is_removed_renamed_or_emptied_in_the_folder_is_found_and_not_written_on(
 /// Entries after the last checkpoint are protected only by their hashes.
 #[test]
 fn a_tail_that_was_changed_or_renumbered_is_not_signed() {
-    let scene = several();
+    let fixture = several();
     let tail = {
-        let recorder = Recorder::new(scene.open());
+        let recorder = Recorder::new(fixture.open());
         for n in 0..3 {
-            scene.record(&recorder, &call(1, scene.clock.now().unix(), &body(n), &[])).unwrap();
+            fixture.record(&recorder, &call(1, fixture.clock.now().unix(), &body(n), &[])).unwrap();
         }
         // The copy is as a killed process leaves it.
         let copy = tempfile::tempdir().unwrap();
-        for (name, bytes) in all(&scene.path()) {
+        for (name, bytes) in all(&fixture.path()) {
             fs::write(copy.path().join(name), bytes).unwrap();
         }
         copy
     };
     for (name, bytes) in all(tail.path()) {
-        fs::write(scene.path().join(name), bytes).unwrap();
+        fs::write(fixture.path().join(name), bytes).unwrap();
     }
-    let last = scene.segments().pop().unwrap();
+    let last = fixture.segments().pop().unwrap();
     let good = fs::read_to_string(&last).unwrap();
     let renumbered: Vec<String> = {
         let mut lines: Vec<&str> = good.lines().collect();
@@ -179,30 +179,30 @@ fn a_tail_that_was_changed_or_renumbered_is_not_signed() {
     };
     // Renumbered without the hashes: refused, and left.
     fs::write(&last, renumbered.join("\n") + "\n").unwrap();
-    fs::remove_file(scene.path().join("tree")).unwrap();
-    let before = all(&scene.path());
-    let error = scene.try_open(Settings::default()).unwrap_err();
+    fs::remove_file(fixture.path().join("tree")).unwrap();
+    let before = all(&fixture.path());
+    let error = fixture.try_open(Settings::default()).unwrap_err();
     assert!(matches!(error, LogError::Changed { .. }), "{error:?}");
-    assert_eq!(all(&scene.path()), before);
+    assert_eq!(all(&fixture.path()), before);
 }
 
 #[test]
 fn nothing_but_regular_files_is_opened_and_nothing_hangs() {
     let begun = Instant::now();
     for name in ["checkpoint", "checkpoints", "tree", "entries-000000000000.jsonl", "log-key.pub"] {
-        let scene = Scene::new();
-        scene.fill(2, Settings::default());
-        let path = scene.path().join(name);
+        let fixture = LogFixture::new();
+        fixture.fill(2, Settings::default());
+        let path = fixture.path().join(name);
         fs::remove_file(&path).unwrap();
         assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
         let audited = || {
             let inputs = auditor::AuditorInputs {
-                log_key: Some(scene.log_key.clone()),
+                log_key: Some(fixture.log_key.clone()),
                 ..Default::default()
             };
-            let mut auditor = Auditor::new(&scene.files(), &inputs)?;
-            let mut judge = Judge::new(scene.trust());
-            for line in auditor::lines(&scene.files())? {
+            let mut auditor = Auditor::new(&fixture.files(), &inputs)?;
+            let mut judge = Judge::new(fixture.trust());
+            for line in auditor::lines(&fixture.files())? {
                 auditor.take(judge.look(&line?));
             }
             auditor.finish()
@@ -212,29 +212,29 @@ fn nothing_but_regular_files_is_opened_and_nothing_hangs() {
                 audited().is_ok_and(|report| !report.is_good()) || audited().is_err(),
                 "{name}"
             );
-            assert!(scene.try_open(Settings::default()).is_err(), "{name}");
+            assert!(fixture.try_open(Settings::default()).is_err(), "{name}");
         }
-        let _ = mcpid::audit::proof::prove(&scene.files(), 0, None);
-        let _ = scene.files().look();
-        let _ = scene.files().public();
+        let _ = mcpid::audit::proof::prove(&fixture.files(), 0, None);
+        let _ = fixture.files().look();
+        let _ = fixture.files().public();
     }
     assert!(begun.elapsed() < Duration::from_secs(60));
 }
 
 #[test]
 fn a_file_of_any_length_takes_no_memory() {
-    let scene = Scene::new();
-    scene.fill(2, Settings::default());
-    let good = fs::read(scene.path().join("checkpoints")).unwrap();
+    let fixture = LogFixture::new();
+    fixture.fill(2, Settings::default());
+    let good = fs::read(fixture.path().join("checkpoints")).unwrap();
     let sparse =
-        |name: &str| File::create(scene.path().join(name)).unwrap().set_len(1 << 30).unwrap();
+        |name: &str| File::create(fixture.path().join(name)).unwrap().set_len(1 << 30).unwrap();
     sparse("checkpoint");
-    assert_eq!(what(&scene), Some(FindingKind::Checkpoint));
-    assert!(scene.try_open(Settings::default()).is_err());
-    fs::write(scene.path().join("checkpoint"), &good[good.len() / 2..]).unwrap();
-    fs::write(scene.path().join("checkpoints"), vec![b'\n'; 60_000_000]).unwrap();
-    assert_eq!(what(&scene), Some(FindingKind::Checkpoint));
-    assert!(scene.try_open(Settings::default()).is_err());
+    assert_eq!(what(&fixture), Some(FindingKind::Checkpoint));
+    assert!(fixture.try_open(Settings::default()).is_err());
+    fs::write(fixture.path().join("checkpoint"), &good[good.len() / 2..]).unwrap();
+    fs::write(fixture.path().join("checkpoints"), vec![b'\n'; 60_000_000]).unwrap();
+    assert_eq!(what(&fixture), Some(FindingKind::Checkpoint));
+    assert!(fixture.try_open(Settings::default()).is_err());
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
     let peak: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
@@ -244,99 +244,102 @@ fn a_file_of_any_length_takes_no_memory() {
 /// In older versions, `rm lock` let a second writer in; now there is no lock file.
 #[test]
 fn no_file_that_is_removed_or_exchanged_lets_a_second_writer_in() {
-    let scene = Scene::new();
-    let log = scene.open();
+    let fixture = LogFixture::new();
+    let log = fixture.open();
     let recorder = Recorder::new(log.clone());
-    let one = |n| call(1, scene.clock.now().unix(), &body(n), &[]);
-    scene.record(&recorder, &one(1)).unwrap();
-    assert!(!scene.path().join("lock").exists());
-    for (name, _) in all(&scene.path()) {
-        let (path, aside) = (scene.path().join(&name), scene.path().join("aside"));
+    let one = |n| call(1, fixture.clock.now().unix(), &body(n), &[]);
+    fixture.record(&recorder, &one(1)).unwrap();
+    assert!(!fixture.path().join("lock").exists());
+    for (name, _) in all(&fixture.path()) {
+        let (path, aside) = (fixture.path().join(&name), fixture.path().join("aside"));
         // Exchanged for a copy, and back.
         fs::copy(&path, &aside).unwrap();
         let inode = fs::metadata(&path).unwrap().ino();
         fs::rename(&aside, &path).unwrap();
         assert_ne!(fs::metadata(&path).unwrap().ino(), inode);
-        let second = scene.try_open(Settings::default());
+        let second = fixture.try_open(Settings::default());
         assert!(matches!(second, Err(LogError::Locked(_))), "{name}: {second:?}");
     }
     // The open file is not the file in the folder any more: the writer reports it, and reads the
     // folder again.
-    let error = scene.record(&recorder, &one(2)).unwrap_err();
+    let error = fixture.record(&recorder, &one(2)).unwrap_err();
     assert!(matches!(error, LogError::Changed { .. }), "{error:?}");
-    scene.record(&recorder, &one(3)).unwrap();
+    fixture.record(&recorder, &one(3)).unwrap();
     // Lines that another process has written meanwhile stay, and the writer stops.
-    let path = scene.only_segment();
+    let path = fixture.only_segment();
     let mut bytes = fs::read(&path).unwrap();
     bytes.extend_from_slice(b"{\"mcpid\":\"audit/2\",\"n\":2,\"ti\n");
     fs::write(&path, &bytes).unwrap();
     for n in 4..6 {
-        let error = scene.record(&recorder, &one(n)).unwrap_err();
+        let error = fixture.record(&recorder, &one(n)).unwrap_err();
         assert!(matches!(error, LogError::Changed { .. }), "{error:?}");
     }
     assert_eq!(fs::read(&path).unwrap(), bytes);
     // Another folder in the place of this one.
-    let (path, aside) = (scene.path(), scene.path().with_file_name("aside"));
+    let (path, aside) = (fixture.path(), fixture.path().with_file_name("aside"));
     fs::rename(&path, &aside).unwrap();
     Folder::init(&path, NAME, &key(200), Timestamp::from_unix(START)).unwrap();
-    assert!(scene.record(&recorder, &one(6)).is_err());
+    assert!(fixture.record(&recorder, &one(6)).is_err());
 }
 
 #[test]
 fn a_log_begins_with_a_checkpoint_over_nothing() {
-    let scene = Scene::new();
-    let report = scene.audit(&[]);
+    let fixture = LogFixture::new();
+    let report = fixture.audit(&[]);
     assert_eq!((report.finding(), report.checkpoints, report.entries), (None, 1, 0));
-    drop(scene.open());
-    fs::write(scene.path().join("checkpoints"), "").unwrap();
-    fs::remove_file(scene.path().join("checkpoint")).unwrap();
-    assert!(matches!(scene.try_open(Settings::default()), Err(LogError::Changed { .. })));
+    drop(fixture.open());
+    fs::write(fixture.path().join("checkpoints"), "").unwrap();
+    fs::remove_file(fixture.path().join("checkpoint")).unwrap();
+    assert!(matches!(fixture.try_open(Settings::default()), Err(LogError::Changed { .. })));
 }
 
-fn second(scene: &Scene, number: u8, name: &str) -> (Folder, NoteKey) {
-    let path = scene.path().with_file_name(name.replace('/', "-"));
+fn second(fixture: &LogFixture, number: u8, name: &str) -> (Folder, NoteKey) {
+    let path = fixture.path().with_file_name(name.replace('/', "-"));
     let key = Folder::init(&path, name, &key(number), Timestamp::from_unix(START)).unwrap();
     (Folder::at(path).unwrap(), key)
 }
 
 #[test]
 fn a_log_follows_another_and_both_say_so() {
-    let scene = Scene::new();
-    scene.fill(3, Settings::default());
-    let clock: Arc<dyn Clock> = scene.clock.clone();
-    let (next, next_key) = second(&scene, 201, "example.com/next");
-    succession::follow(&next, &scene.files(), &clock).unwrap();
-    let old = scene.audit(&[]);
+    let fixture = LogFixture::new();
+    fixture.fill(3, Settings::default());
+    let clock: Arc<dyn Clock> = fixture.clock.clone();
+    let (next, next_key) = second(&fixture, 201, "example.com/next");
+    succession::follow(&next, &fixture.files(), &clock).unwrap();
+    let old = fixture.audit(&[]);
     assert_eq!((old.finding(), old.entries), (None, 4));
     assert_eq!(old.link.successor.as_deref(), Some(&*next_key.to_string()));
     let at = |folder: &Folder, key: &NoteKey| {
         let inputs = auditor::AuditorInputs { log_key: Some(key.clone()), ..Default::default() };
-        audit(folder.path(), &inputs, scene.trust())
+        audit(folder.path(), &inputs, fixture.trust())
     };
     let new = at(&next, &next_key);
     assert_eq!((new.finding(), new.entries), (None, 1));
     assert_eq!(new.link.after.as_ref().unwrap().predecessors, 1);
     let follows = |new, old| succession::follows(new, old);
-    let key_of = &scene.log_key;
+    let key_of = &fixture.log_key;
     assert_eq!(follows((&new, &next_key), (&old, key_of)), Ok(None));
     // The log has ended, and stays ended.
-    let closed = scene.try_open(Settings::default()).unwrap_err();
+    let closed = fixture.try_open(Settings::default()).unwrap_err();
     assert!(matches!(closed, LogError::Followed { .. }), "{closed:?}");
-    let looked = scene.files().look().unwrap_err();
+    let looked = fixture.files().look().unwrap_err();
     assert!(matches!(looked, LogError::Followed { .. }), "{looked:?}");
     // Done twice it is the same; another log cannot follow too.
-    assert!(matches!(succession::follow(&next, &scene.files(), &clock), Err(LogError::Exists(_))));
-    let (third, third_key) = second(&scene, 202, "example.com/third");
-    let error = succession::follow(&third, &scene.files(), &clock).unwrap_err();
+    assert!(matches!(
+        succession::follow(&next, &fixture.files(), &clock),
+        Err(LogError::Exists(_))
+    ));
+    let (third, third_key) = second(&fixture, 202, "example.com/third");
+    let error = succession::follow(&third, &fixture.files(), &clock).unwrap_err();
     assert!(matches!(error, LogError::Followed { .. }), "{error:?}");
     // Seen from the checkpoint alone it is a fork, which the old log shows.
-    let note = scene.checkpoint();
+    let note = fixture.checkpoint();
     succession::follow_abandoned(&third, (key_of, &note), &clock).unwrap();
     let fork = at(&third, &third_key);
     let finding = follows((&fork, &third_key), (&old, key_of)).unwrap_err();
     assert!(finding.why.contains("names another successor"), "{finding}");
     // A log that was abandoned is not whole.
-    let lost = Scene::new();
+    let lost = LogFixture::new();
     lost.fill(2, Settings::default());
     let (next, next_key) = second(&lost, 203, "example.com/after");
     succession::follow_abandoned(&next, (&lost.log_key, &lost.checkpoint()), &clock).unwrap();
@@ -355,23 +358,23 @@ fn a_log_follows_another_and_both_say_so() {
 /// A closed log whose end was cut off with the log's key is found by the log after it.
 #[test]
 fn a_successor_shows_what_was_cut_from_the_log_before() {
-    let scene = Scene::new();
-    scene.fill(3, Settings::default());
-    let clock: Arc<dyn Clock> = scene.clock.clone();
-    let (next, next_key) = second(&scene, 201, "example.com/next");
-    succession::follow(&next, &scene.files(), &clock).unwrap();
+    let fixture = LogFixture::new();
+    fixture.fill(3, Settings::default());
+    let clock: Arc<dyn Clock> = fixture.clock.clone();
+    let (next, next_key) = second(&fixture, 201, "example.com/next");
+    succession::follow(&next, &fixture.files(), &clock).unwrap();
     let inputs = auditor::AuditorInputs { log_key: Some(next_key.clone()), ..Default::default() };
-    let new = audit(next.path(), &inputs, scene.trust());
-    let lines = scene.lines();
+    let new = audit(next.path(), &inputs, fixture.trust());
+    let lines = fixture.lines();
     for keep in [lines[..3].to_vec(), lines[..2].to_vec()] {
-        forge(&scene, &keep, 200);
-        let old = scene.audit(&[]);
+        forge(&fixture, &keep, 200);
+        let old = fixture.audit(&[]);
         assert_eq!(old.finding(), None);
-        let follows = succession::follows((&new, &next_key), (&old, &scene.log_key));
+        let follows = succession::follows((&new, &next_key), (&old, &fixture.log_key));
         assert!(follows.is_err());
     }
     let other = NoteKey::new("example.com/x", Kind::Log, key(9).public().clone()).unwrap();
-    let old = scene.audit(&[]);
+    let old = fixture.audit(&[]);
     assert!(succession::follows((&new, &next_key), (&old, &other)).is_err());
     let _ = sealed(0, mcpid::audit::tree::empty(), 200);
 }

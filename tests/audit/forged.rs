@@ -15,7 +15,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
-use crate::fixtures::{Scene, entry, registry};
+use crate::fixtures::{LogFixture, entry, registry};
 use crate::forger::{forge, sealed, text, various};
 
 /// Returns every path to a member or item of `value`, with the value there.
@@ -143,33 +143,33 @@ fn is_keepers_rule(path: &str, original: &Value, changed: &Value) -> bool {
     }
 }
 
-fn inputs(scene: &Scene) -> AuditorInputs {
-    AuditorInputs { log_key: Some(scene.log_key.clone()), ..AuditorInputs::default() }
+fn inputs(fixture: &LogFixture) -> AuditorInputs {
+    AuditorInputs { log_key: Some(fixture.log_key.clone()), ..AuditorInputs::default() }
 }
 
 #[test]
 fn no_changed_member_of_any_entry_is_called_good() {
     let seed = 20_261_129;
     let mut random = StdRng::seed_from_u64(seed);
-    let scene = various();
-    let lines = scene.lines();
+    let fixture = various();
+    let lines = fixture.lines();
     let untouched: Vec<String> =
         lines.iter().map(|l| text(&serde_json::from_str(l).unwrap())).collect();
-    forge(&scene, &untouched, 200);
-    let report = scene.audit(&[]);
+    forge(&fixture, &untouched, 200);
+    let report = fixture.audit(&[]);
     assert!(report.finding().is_none(), "{:?}", report.findings);
     let (mut cases, mut wrong) = (0, Vec::new());
     for (n, line) in untouched.iter().enumerate() {
         let value: Value = serde_json::from_str(line).unwrap();
         let is_request = value["event"] == "request";
         // An entry about a request can be judged alone; other entries need the whole log.
-        let before = is_request.then(|| check_line(&scene, &value).unwrap());
+        let before = is_request.then(|| check_line(&fixture, &value).unwrap());
         for (path, original) in paths(&value) {
             for other in others(&original, &mut random) {
                 let changed = with(&value, &path, other.as_ref());
                 cases += 1;
                 let seen = match &before {
-                    Some(before) if path != "/n" => match check_line(&scene, &changed) {
+                    Some(before) if path != "/n" => match check_line(&fixture, &changed) {
                         Err(_) => true,
                         Ok(now) => {
                             let claimed = now.judged.operation_claimed && path.starts_with("/mcp");
@@ -180,8 +180,8 @@ fn no_changed_member_of_any_entry_is_called_good() {
                     _ => {
                         let mut lines = untouched.clone();
                         lines[n] = text(&changed);
-                        forge(&scene, &lines, 200);
-                        scene.audit(&[]).finding().is_some()
+                        forge(&fixture, &lines, 200);
+                        fixture.audit(&[]).finding().is_some()
                     }
                 };
                 if !seen && !is_keepers_word(&path, &value, &changed) {
@@ -198,16 +198,16 @@ fn no_changed_member_of_any_entry_is_called_good() {
 fn no_changed_member_of_any_evidence_is_called_good() {
     let seed = 20_261_130;
     let mut random = StdRng::seed_from_u64(seed);
-    let scene = various();
+    let fixture = various();
     let (mut cases, mut wrong) = (0, Vec::new());
-    for n in 0..scene.lines().len() as u64 {
-        let evidence = match proof::prove(&scene.files(), n, None) {
+    for n in 0..fixture.lines().len() as u64 {
+        let evidence = match proof::prove(&fixture.files(), n, None) {
             Ok(evidence) => evidence,
             Err(ProofError::NoRequest(_) | ProofError::Erased { .. }) => continue,
             Err(error) => panic!("{error}"),
         };
         let check =
-            |text: &str| check::check(text.as_bytes(), &inputs(&scene), scene.trust(), None);
+            |text: &str| check::check(text.as_bytes(), &inputs(&fixture), fixture.trust(), None);
         let whole = check(&evidence).unwrap();
         assert_eq!(whole.fault, None, "entry {n}");
         let value: Value = serde_json::from_str(&evidence).unwrap();
@@ -227,7 +227,7 @@ fn no_changed_member_of_any_evidence_is_called_good() {
 }
 
 /// Evidence of one entry that was never in any log, by the holder of the log's key.
-fn evidence_of(scene: &Scene, line: &str) -> String {
+fn evidence_of(fixture: &LogFixture, line: &str) -> String {
     let at = json!({"n": 0, "size": 1, "proof": []});
     let value: Value = serde_json::from_str(line).unwrap();
     let signatures = value["signatures"].as_array().cloned().unwrap_or_default();
@@ -247,37 +247,37 @@ fn evidence_of(scene: &Scene, line: &str) -> String {
     json!({
         "mcpid": "evidence/2", "n": at["n"], "size": at["size"], "proof": at["proof"],
         "entry": STANDARD.encode(line), "checkpoint": STANDARD.encode(note),
-        "log_key": scene.log_key.to_string(),
-        "log_key_pem": mcpid::key::format::spki_pem(scene.log_key.public()),
+        "log_key": fixture.log_key.to_string(),
+        "log_key_pem": mcpid::key::format::spki_pem(fixture.log_key.public()),
         "keys": {"keys": distinct}, "key_pems": pems,
     })
     .to_string()
 }
 
 /// Checks a forged entry by itself, with all that its forger can make.
-pub(crate) fn check_line(scene: &Scene, line: &Value) -> Result<Checked, ProofError> {
+pub(crate) fn check_line(fixture: &LogFixture, line: &Value) -> Result<Checked, ProofError> {
     let mut line = line.clone();
     line["n"] = json!(0);
-    let evidence = evidence_of(scene, &line.to_string());
-    check::check(evidence.as_bytes(), &inputs(scene), scene.trust(), None)
+    let evidence = evidence_of(fixture, &line.to_string());
+    check::check(evidence.as_bytes(), &inputs(fixture), fixture.trust(), None)
 }
 
 /// A key of the keeper's own, called alice: with the auditor's trust file it is no one's.
 #[test]
 fn a_key_that_the_keeper_made_is_not_alice() {
-    let scene = various();
-    let line: Value = serde_json::from_str(&scene.lines()[0]).unwrap();
+    let fixture = various();
+    let line: Value = serde_json::from_str(&fixture.lines()[0]).unwrap();
     let trust = Trust::pinned(registry(vec![entry(2, json!({}))]));
     let evidence = {
         let mut line = line;
         line["n"] = json!(0);
-        evidence_of(&scene, &line.to_string())
+        evidence_of(&fixture, &line.to_string())
     };
     let by =
-        |trust: Trust| check::check(evidence.as_bytes(), &inputs(&scene), trust, None).unwrap();
+        |trust: Trust| check::check(evidence.as_bytes(), &inputs(&fixture), trust, None).unwrap();
     for trust in [trust, Trust::of_the_log()] {
         let checked = by(trust);
         assert!(!checked.is_good() && checked.fault.is_none() && checked.judged.known.is_none());
     }
-    assert!(by(scene.trust()).is_good());
+    assert!(by(fixture.trust()).is_good());
 }

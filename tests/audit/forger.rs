@@ -17,7 +17,7 @@ use mcpid::sign::Signer;
 use mcpid::verify::coverage::CoverageOverrides;
 use serde_json::{Value, json};
 
-use crate::fixtures::{self, NAME, Scene, body, call, key, wait};
+use crate::fixtures::{self, LogFixture, NAME, body, call, key, wait};
 
 pub(crate) fn write_lines(path: &Path, lines: &[String]) {
     fs::write(path, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
@@ -31,18 +31,18 @@ pub(crate) fn sealed(size: u64, root: Hash, signer: u8) -> String {
 }
 
 /// Puts `lines` in the place of all entries, and makes everything else fit.
-pub(crate) fn forge(scene: &Scene, lines: &[String], signer: u8) {
+pub(crate) fn forge(fixture: &LogFixture, lines: &[String], signer: u8) {
     let mut frontier = Frontier::new();
     let mut hashes = Vec::new();
     for line in lines {
         frontier.push(entry::leaf(line.as_bytes()), |hash| hashes.extend_from_slice(hash));
     }
-    write_lines(&scene.only_segment(), lines);
-    fs::write(scene.path().join("tree"), hashes).unwrap();
+    write_lines(&fixture.only_segment(), lines);
+    fs::write(fixture.path().join("tree"), hashes).unwrap();
     let first = sealed(0, tree::empty(), signer);
     let note = sealed(frontier.size(), frontier.root(), signer);
-    fs::write(scene.path().join("checkpoint"), &note).unwrap();
-    fs::write(scene.path().join("checkpoints"), first + &note).unwrap();
+    fs::write(fixture.path().join("checkpoint"), &note).unwrap();
+    fs::write(fixture.path().join("checkpoints"), first + &note).unwrap();
 }
 
 /// A signature over more or less than the profile asks.
@@ -58,57 +58,57 @@ pub(crate) fn signed_by(signer: &Signer, at: i64, text: &str) -> fixtures::Call 
 /// A log with an entry of each kind: verified with body, without, with values cut out, with covered
 /// mirror fields, with two signatures; refused and passed on for several reasons; counted; signed;
 /// opaque; by rules that changed; under a clock that stepped; and one that was erased.
-pub(crate) fn various() -> Scene {
-    let scene = Scene::new();
-    let now = || scene.clock.now().unix();
-    let log = scene.open();
+pub(crate) fn various() -> LogFixture {
+    let fixture = LogFixture::new();
+    let now = || fixture.clock.now().unix();
+    let log = fixture.open();
     let plain = Recorder::new(log.clone());
     let bodies = Recorder::new(log.clone()).with_bodies(Vec::new());
     let cut = "tools/call:*:arguments.password".parse().unwrap();
     let redacting = Recorder::new(log.clone()).with_bodies(vec![cut]);
     let mirrored = [("mcp-method", "tools/call"), ("mcp-name", "pay")];
-    scene.record(&plain, &call(1, now(), &body(0), &mirrored)).unwrap();
-    scene.record(&bodies, &call(1, now(), &body(1), &[])).unwrap();
-    scene.record(&redacting, &call(1, now(), &body(2), &mirrored)).unwrap();
+    fixture.record(&plain, &call(1, now(), &body(0), &mirrored)).unwrap();
+    fixture.record(&bodies, &call(1, now(), &body(1), &[])).unwrap();
+    fixture.record(&redacting, &call(1, now(), &body(2), &mirrored)).unwrap();
     // Requests that are refused after their signature was verified: for another body, kept and not
     // kept.
     for recorder in [&plain, &bodies] {
         let mut other = call(1, now(), &body(3), &[]);
         other.body = body(4).into_bytes();
-        scene.record(recorder, &other).unwrap();
+        fixture.record(recorder, &other).unwrap();
     }
     // Counted.
-    scene.record(&plain, &call(9, now(), &body(5), &[])).unwrap();
+    fixture.record(&plain, &call(9, now(), &body(5), &[])).unwrap();
     // The signer's own copy.
     let sent = call(1, now(), &body(6), &mirrored);
-    let (head, verifier) = (sent.head(), scene.verifier());
+    let (head, verifier) = (sent.head(), fixture.verifier());
     let held = verifier.judge_head(&head).unwrap();
     let one = held.signatures().next().unwrap();
     let evidence = Evidence::signed(&head, one.label, key(1).public(), one.base, one.signature);
     let by = (&Profile::mcp(), &fixtures::origins());
-    wait(bodies.signed(&head, by, &sent.body, &evidence, scene.clock.now())).unwrap();
+    wait(bodies.signed(&head, by, &sent.body, &evidence, fixture.clock.now())).unwrap();
     // The signature covers a field that no log keeps.
     let signer = Signer::new(Arc::new(key(1)), &Profile::mcp()).unwrap();
     let signer = signer.cover(Component::new("authorization").unwrap());
-    scene.record(&bodies, &signed_by(&signer, now(), &body(7))).unwrap();
+    fixture.record(&bodies, &signed_by(&signer, now(), &body(7))).unwrap();
     // Verified by other rules, which an entry records.
     let changes = CoverageOverrides {
         require: vec!["mcp-method".to_owned()],
         allow_uncovered: vec!["last-event-id".to_owned()],
     };
-    let by = scene.verifier().with_coverage_overrides(changes);
-    scene.record_by(&plain, &call(1, now(), &body(10), &mirrored), &by).unwrap();
-    scene.record_by(&bodies, &call(1, now(), &body(11), &mirrored), &by).unwrap();
+    let by = fixture.verifier().with_coverage_overrides(changes);
+    fixture.record_by(&plain, &call(1, now(), &body(10), &mirrored), &by).unwrap();
+    fixture.record_by(&bodies, &call(1, now(), &body(11), &mirrored), &by).unwrap();
     // The clock is set back.
-    scene.clock.forward(1_000);
-    scene.record(&plain, &call(1, now(), &body(8), &mirrored)).unwrap();
-    scene.clock.forward(-2_000);
-    scene.record(&plain, &call(1, now(), &body(9), &mirrored)).unwrap();
+    fixture.clock.forward(1_000);
+    fixture.record(&plain, &call(1, now(), &body(8), &mirrored)).unwrap();
+    fixture.clock.forward(-2_000);
+    fixture.record(&plain, &call(1, now(), &body(9), &mirrored)).unwrap();
     drop((log, plain, bodies, redacting));
     // One entry is erased.
-    let clock: Arc<dyn Clock> = scene.clock.clone();
-    erase::erase(&scene.files(), 1, "order of a court", clock).unwrap();
-    scene
+    let clock: Arc<dyn Clock> = fixture.clock.clone();
+    erase::erase(&fixture.files(), 1, "order of a court", clock).unwrap();
+    fixture
 }
 
 /// Writes a tombstone with its members in their order, because a tombstone has only one spelling;

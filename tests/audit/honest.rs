@@ -14,21 +14,21 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::json;
 
-use crate::fixtures::{Scene, audit_folder, body, call, entry, registry};
+use crate::fixtures::{LogFixture, audit_folder, body, call, entry, registry};
 
 /// Number of logs; each is made and audited on its own.
 const LOGS: u64 = 500;
 
 fn one(seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
-    let scene = Scene::new();
+    let fixture = LogFixture::new();
     let mut settings = Settings::default();
     settings.file_size = random.random_range(1_000..20_000);
     settings.every = random.random_range(1..6);
     let wide = random.random_range(0..4) == 0;
     let rounds = random.random_range(1..4);
     for _ in 0..rounds {
-        let log = scene.try_open(settings.clone()).unwrap();
+        let log = fixture.try_open(settings.clone()).unwrap();
         let recorders = [
             Recorder::new(log.clone()),
             Recorder::new(log.clone()).with_bodies(Vec::new()),
@@ -41,17 +41,17 @@ fn one(seed: u64) {
             true => Profile { window: Window { back: Some(120), ahead: 60 }, ..Profile::mcp() },
             false => Profile::mcp(),
         };
-        let verifier = scene.verifier_by(profile);
-        let lax = scene.verifier_by(Profile::mcp()).with_coverage_overrides(CoverageOverrides {
+        let verifier = fixture.verifier_by(profile);
+        let lax = fixture.verifier_by(Profile::mcp()).with_coverage_overrides(CoverageOverrides {
             require: Vec::new(),
             allow_uncovered: vec!["mcp-name".to_owned()],
         });
         for n in 0..random.random_range(1..6) {
             match random.random_range(0..10) {
-                0 => scene.clock.forward(random.random_range(-5..5)),
-                1 => scene.clock.forward(random.random_range(-7_200..7_200)),
-                2 => scene.clock.forward(86_400),
-                _ => scene.clock.forward(random.random_range(0..3)),
+                0 => fixture.clock.forward(random.random_range(-5..5)),
+                1 => fixture.clock.forward(random.random_range(-7_200..7_200)),
+                2 => fixture.clock.forward(86_400),
+                _ => fixture.clock.forward(random.random_range(0..3)),
             }
             let text = match random.random_range(0..5) {
                 0 => r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#.to_owned(),
@@ -72,7 +72,7 @@ fn one(seed: u64) {
                 _ => &[],
             };
             let signer = if random.random_range(0..4) == 0 { 2 } else { 1 };
-            let signed = scene.clock.now().unix() - random.random_range(0..20);
+            let signed = fixture.clock.now().unix() - random.random_range(0..20);
             let mut sent = call(signer, signed, &text, more);
             match random.random_range(0..8) {
                 0 => sent.body = b"not json".to_vec(),
@@ -81,27 +81,27 @@ fn one(seed: u64) {
             }
             let recorder = &recorders[random.random_range(0..3)];
             let by = if random.random_range(0..6) == 0 { &lax } else { &verifier };
-            let _ = scene.record_by(recorder, &sent, by);
+            let _ = fixture.record_by(recorder, &sent, by);
         }
     }
-    let folder = keep(&scene, &mut random);
+    let folder = keep(&fixture, &mut random);
     let inputs = AuditorInputs {
-        log_key: Some(scene.log_key.clone()),
-        kept: vec![scene.checkpoint()],
+        log_key: Some(fixture.log_key.clone()),
+        kept: vec![fixture.checkpoint()],
         allow_erased: true,
         ..AuditorInputs::default()
     };
     let audit_by = |trust: Trust| audit_folder(&folder, &inputs, trust);
-    let report = audit_by(scene.trust());
+    let report = audit_by(fixture.trust());
     assert_eq!(report.finding(), None, "seed {seed}");
     // With the auditor's own rules and a clock without steps, the verdict is good.
     let rules = PinnedRules { window: Some(120), ahead: Some(60), ..PinnedRules::default() };
-    let trust = Trust::pinned(scene.registry.clone()).with_rules(rules);
+    let trust = Trust::pinned(fixture.registry.clone()).with_rules(rules);
     let report = audit_by(trust);
     let other: Vec<_> = report.unjudged.keys().filter(|reason| **reason != "clock").collect();
     assert!(other.is_empty(), "seed {seed}: {other:?}");
     // With today's trust file: one key removed, another revoked since, one limited.
-    let later = scene.clock.now().plus(10_000_000).to_string();
+    let later = fixture.clock.now().plus(10_000_000).to_string();
     for today in [
         vec![entry(2, json!({}))],
         vec![entry(1, json!({"revoked_at": later}))],
@@ -116,24 +116,25 @@ fn one(seed: u64) {
     for n in 0..report.entries {
         let Ok(evidence) = proof::prove(&folder, n, None) else { continue };
         let checked =
-            mcpid::audit::check::check(evidence.as_bytes(), &inputs, scene.trust(), None).unwrap();
+            mcpid::audit::check::check(evidence.as_bytes(), &inputs, fixture.trust(), None)
+                .unwrap();
         assert_eq!(checked.fault, None, "seed {seed}, entry {n}");
     }
 }
 
 /// Archives and erases entries of every third log, in any order; gives the log with its archive.
-fn keep(scene: &Scene, random: &mut StdRng) -> Folder {
-    let to = scene.path().with_file_name("archive");
-    let mut folder = scene.files();
+fn keep(fixture: &LogFixture, random: &mut StdRng) -> Folder {
+    let to = fixture.path().with_file_name("archive");
+    let mut folder = fixture.files();
     if random.random_range(0..3) > 0 {
         return folder;
     }
     for _ in 0..random.random_range(1..5) {
-        let clock: Arc<dyn Clock> = scene.clock.clone();
+        let clock: Arc<dyn Clock> = fixture.clock.clone();
         if random.random_range(0..2) == 0 {
-            let before = scene.clock.now().plus(random.random_range(-100_000..10_000));
-            archive::archive(&scene.files(), before, &to).unwrap();
-            folder = scene.files().with_archives(vec![to.clone()]);
+            let before = fixture.clock.now().plus(random.random_range(-100_000..10_000));
+            archive::archive(&fixture.files(), before, &to).unwrap();
+            folder = fixture.files().with_archives(vec![to.clone()]);
             continue;
         }
         match erase::erase(&folder, random.random_range(0..8), "a request", clock) {
@@ -156,10 +157,10 @@ fn no_odd_but_honest_log_is_accused() {
 /// An audit assumes nothing about a head that the recorder did not see.
 #[test]
 fn a_request_without_a_body_is_as_good_as_any() {
-    let scene = Scene::new();
-    let recorder = Recorder::new(scene.open());
+    let fixture = LogFixture::new();
+    let recorder = Recorder::new(fixture.open());
     for method in ["GET", "DELETE"] {
-        let mut sent = call(1, scene.clock.now().unix(), "", &[]);
+        let mut sent = call(1, fixture.clock.now().unix(), "", &[]);
         sent.method = method.to_owned();
         sent.fields.retain(|(name, _)| {
             let name = name.to_ascii_lowercase();
@@ -167,21 +168,21 @@ fn a_request_without_a_body_is_as_good_as_any() {
         });
         let signer =
             mcpid::sign::Signer::new(std::sync::Arc::new(crate::fixtures::key(1)), &Profile::mcp());
-        crate::fixtures::sign(&mut sent, &signer.unwrap(), scene.clock.now().unix());
+        crate::fixtures::sign(&mut sent, &signer.unwrap(), fixture.clock.now().unix());
         let _: Head<'_> = sent.head();
-        scene.record(&recorder, &sent).unwrap();
+        fixture.record(&recorder, &sent).unwrap();
     }
     drop(recorder);
-    let report = scene.audit(&[]);
+    let report = fixture.audit(&[]);
     assert_eq!((report.finding(), report.entries, report.is_good()), (None, 2, true));
 }
 
 /// Refusals in spite of a valid signature, for reasons that no audit can repeat.
 #[test]
 fn a_refusal_that_cannot_be_repeated_is_no_contradiction() {
-    let scene = Scene::new();
-    let recorder = Recorder::new(scene.open());
-    let verifier = scene.verifier();
+    let fixture = LogFixture::new();
+    let recorder = Recorder::new(fixture.open());
+    let verifier = fixture.verifier();
     for (step, code) in [
         (None, "too_large"),
         (Some(1), "too_large"),
@@ -191,19 +192,19 @@ fn a_refusal_that_cannot_be_repeated_is_no_contradiction() {
         (Some(11), "not_allowed"),
         (Some(12), "nonce_quota"),
     ] {
-        let sent = call(1, scene.clock.now().unix(), &body(1), &[]);
+        let sent = call(1, fixture.clock.now().unix(), &body(1), &[]);
         let head = sent.head();
         let held = verifier.judge_head(&head).unwrap();
         let evidence = mcpid::audit::Evidence::of(&head, held.signatures());
         let mut because = mcpid::audit::Because::default();
         (because.step, because.code) = (step, code);
         for passes in [true, false] {
-            let judged = mcpid::audit::Judged::new(&head, &verifier, scene.clock.now());
+            let judged = mcpid::audit::Judged::new(&head, &verifier, fixture.clock.now());
             let done = recorder.rejected(&judged, Some(&evidence), because, None, passes);
             crate::fixtures::wait(done).unwrap();
         }
     }
     drop(recorder);
-    let report = scene.audit(&[]);
+    let report = fixture.audit(&[]);
     assert_eq!((report.finding(), report.entries, report.is_good()), (None, 14, true));
 }

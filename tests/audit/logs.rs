@@ -10,7 +10,7 @@ use mcpid::audit::{Folder, LogError, Recorder, Settings};
 use mcpid::clock::Timestamp;
 use serde_json::Value;
 
-use crate::fixtures::{self, NAME, START, Scene, body, call, key};
+use crate::fixtures::{self, LogFixture, NAME, START, body, call, key};
 
 fn settings() -> Settings {
     Settings::default()
@@ -18,9 +18,9 @@ fn settings() -> Settings {
 
 #[test]
 fn entries_are_lines_that_hold_all_to_judge_again_and_no_secret() {
-    let scene = Scene::new();
-    scene.fill(3, settings());
-    let lines = scene.lines();
+    let fixture = LogFixture::new();
+    fixture.fill(3, settings());
+    let lines = fixture.lines();
     assert_eq!(lines.len(), 3);
     for (n, line) in lines.iter().enumerate() {
         let json: Value = serde_json::from_str(line).unwrap();
@@ -37,7 +37,7 @@ fn entries_are_lines_that_hold_all_to_judge_again_and_no_secret() {
             assert!(!line.contains(secret), "{secret}");
         }
     }
-    let report = scene.audit(&[scene.checkpoint()]);
+    let report = fixture.audit(&[fixture.checkpoint()]);
     assert_eq!(report.finding().cloned(), None);
     assert_eq!((report.entries, report.signatures, report.without_body), (3, 3, 3));
     assert_eq!(report.anchored, Some(3));
@@ -45,37 +45,37 @@ fn entries_are_lines_that_hold_all_to_judge_again_and_no_secret() {
 
 #[test]
 fn an_audit_entry_is_a_request_line_for_verify() {
-    let scene = Scene::new();
-    scene.fill(1, settings());
-    let line = scene.lines().remove(0);
+    let fixture = LogFixture::new();
+    fixture.fill(1, settings());
+    let line = fixture.lines().remove(0);
     let request = mcpid::message::line::parse(line.as_bytes()).unwrap();
     assert_eq!(request.time, Some(Timestamp::from_unix(START + 1)));
-    let held = scene.verifier().judge_head(&request.head).map(|_| ());
+    let held = fixture.verifier().judge_head(&request.head).map(|_| ());
     assert_eq!(held, Ok(()));
 }
 
 #[test]
 fn bodies_are_kept_where_they_are_asked_for_and_judged_again() {
-    let scene = Scene::new();
-    let recorder = Recorder::new(scene.open()).with_bodies(Vec::new());
-    scene.record(&recorder, &call(1, START, &body(7), &[])).unwrap();
+    let fixture = LogFixture::new();
+    let recorder = Recorder::new(fixture.open()).with_bodies(Vec::new());
+    fixture.record(&recorder, &call(1, START, &body(7), &[])).unwrap();
     drop(recorder);
-    let request = scene.lines().remove(0);
+    let request = fixture.lines().remove(0);
     let request = mcpid::message::line::parse(request.as_bytes()).unwrap();
     assert_eq!(request.body, mcpid::message::Body::Kept(body(7).into_bytes().into()));
-    let report = scene.audit(&[]);
+    let report = fixture.audit(&[]);
     assert_eq!((report.finding().cloned(), report.without_body), (None, 0));
 }
 
 #[test]
 fn every_file_is_the_owners_alone() {
-    let scene = Scene::new();
-    scene.fill(2, settings());
-    let recorder = Recorder::new(scene.open());
-    scene.record(&recorder, &call(9, START + 2, &body(1), &[])).unwrap();
+    let fixture = LogFixture::new();
+    fixture.fill(2, settings());
+    let recorder = Recorder::new(fixture.open());
+    fixture.record(&recorder, &call(9, START + 2, &body(1), &[])).unwrap();
     drop(recorder);
     let mut names = Vec::new();
-    for entry in fs::read_dir(scene.path()).unwrap() {
+    for entry in fs::read_dir(fixture.path()).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
         let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
@@ -94,38 +94,38 @@ fn every_file_is_the_owners_alone() {
         "tree",
     ];
     assert_eq!(names, wanted);
-    let mode = fs::metadata(scene.path()).unwrap().permissions().mode() & 0o777;
+    let mode = fs::metadata(fixture.path()).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o700);
 }
 
 #[test]
 fn a_folder_that_others_can_change_is_no_place_for_evidence() {
-    let scene = Scene::new();
+    let fixture = LogFixture::new();
     for mode in [0o720, 0o702, 0o777] {
-        fs::set_permissions(scene.path(), fs::Permissions::from_mode(mode)).unwrap();
-        let error = scene.try_open(settings()).unwrap_err();
+        fs::set_permissions(fixture.path(), fs::Permissions::from_mode(mode)).unwrap();
+        let error = fixture.try_open(settings()).unwrap_err();
         assert!(matches!(error, LogError::TooOpen { mode: found, .. } if found & 0o777 == mode));
     }
-    fs::set_permissions(scene.path(), fs::Permissions::from_mode(0o750)).unwrap();
-    scene.open();
-    let key = scene.path().join("log-key.json");
+    fs::set_permissions(fixture.path(), fs::Permissions::from_mode(0o750)).unwrap();
+    fixture.open();
+    let key = fixture.path().join("log-key.json");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
-    assert!(matches!(scene.try_open(settings()), Err(LogError::Key(_))));
+    assert!(matches!(fixture.try_open(settings()), Err(LogError::Key(_))));
 }
 
 #[test]
 fn only_one_writes_and_nothing_is_made_twice() {
-    let scene = Scene::new();
-    assert!(matches!(scene.files().look(), Ok(false)));
-    let log = scene.open();
-    assert!(matches!(scene.try_open(settings()), Err(LogError::Locked(_))));
-    assert!(matches!(scene.files().look(), Ok(true)));
+    let fixture = LogFixture::new();
+    assert!(matches!(fixture.files().look(), Ok(false)));
+    let log = fixture.open();
+    assert!(matches!(fixture.try_open(settings()), Err(LogError::Locked(_))));
+    assert!(matches!(fixture.files().look(), Ok(true)));
     drop(log);
-    assert!(matches!(scene.files().look(), Ok(false)));
-    scene.open();
-    let again = Folder::init(scene.path(), NAME, &key(201), Timestamp::from_unix(0));
+    assert!(matches!(fixture.files().look(), Ok(false)));
+    fixture.open();
+    let again = Folder::init(fixture.path(), NAME, &key(201), Timestamp::from_unix(0));
     assert!(matches!(again, Err(LogError::Exists(_))), "{again:?}");
-    let nowhere = Folder::at(scene.path().join("nowhere"));
+    let nowhere = Folder::at(fixture.path().join("nowhere"));
     assert!(matches!(nowhere, Err(LogError::NotALog(_))));
     let empty = tempfile::tempdir().unwrap();
     let error = Folder::at(empty.path()).unwrap().key().unwrap_err();
@@ -138,21 +138,21 @@ fn only_one_writes_and_nothing_is_made_twice() {
 
 #[test]
 fn a_symbolic_link_does_not_lead_the_log_elsewhere() {
-    let scene = Scene::new();
-    let target = scene.path().with_file_name("elsewhere");
+    let fixture = LogFixture::new();
+    let target = fixture.path().with_file_name("elsewhere");
     fs::write(&target, "").unwrap();
-    fs::remove_file(scene.path().join("tree")).unwrap();
-    std::os::unix::fs::symlink(&target, scene.path().join("tree")).unwrap();
-    assert!(matches!(scene.try_open(settings()), Err(LogError::Io { .. })));
+    fs::remove_file(fixture.path().join("tree")).unwrap();
+    std::os::unix::fs::symlink(&target, fixture.path().join("tree")).unwrap();
+    assert!(matches!(fixture.try_open(settings()), Err(LogError::Io { .. })));
     assert_eq!(fs::read(&target).unwrap(), b"");
 }
 
 #[test]
 fn strangers_fill_a_small_file_and_are_counted_in_the_log() {
-    let scene = Scene::new();
+    let fixture = LogFixture::new();
     let mut small = settings();
     small.refused_size = 20_000;
-    let recorder = Recorder::new(scene.try_open(small).unwrap());
+    let recorder = Recorder::new(fixture.try_open(small).unwrap());
     let begun = std::time::Instant::now();
     for n in 0..2_000 {
         let mut stranger = call(9, START, &body(n), &[]);
@@ -161,12 +161,12 @@ fn strangers_fill_a_small_file_and_are_counted_in_the_log() {
                 !name.starts_with("signature") && !name.starts_with("Signature")
             });
         }
-        scene.record(&recorder, &stranger).unwrap();
+        fixture.record(&recorder, &stranger).unwrap();
     }
     drop(recorder);
-    let size = |name: &str| fs::metadata(scene.path().join(name)).unwrap().len();
+    let size = |name: &str| fs::metadata(fixture.path().join(name)).unwrap().len();
     assert!(size("refused.jsonl") <= 10_000 && size("refused.old.jsonl") <= 10_000);
-    let lines = scene.lines();
+    let lines = fixture.lines();
     assert_eq!(lines.len(), 1, "one entry for all of them");
     let json: Value = serde_json::from_str(&lines[0]).unwrap();
     assert_eq!(json["event"], "dropped");
@@ -177,24 +177,24 @@ fn strangers_fill_a_small_file_and_are_counted_in_the_log() {
     // Five hundred at once, and fifty a second.
     let more = 100 + 50 * begun.elapsed().as_secs();
     assert!(dropped <= 1_500 && dropped + more >= 1_500, "{dropped}, {more}");
-    assert!(!fs::read_to_string(scene.path().join("refused.jsonl")).unwrap().contains("live-"));
-    assert_eq!(scene.audit(&[scene.checkpoint()]).finding().cloned(), None);
+    assert!(!fs::read_to_string(fixture.path().join("refused.jsonl")).unwrap().contains("live-"));
+    assert_eq!(fixture.audit(&[fixture.checkpoint()]).finding().cloned(), None);
 }
 
 #[test]
 fn what_was_refused_behind_its_signature_is_an_entry_up_to_a_rate() {
-    let scene = Scene::new();
-    let recorder = Recorder::new(scene.open());
+    let fixture = LogFixture::new();
+    let recorder = Recorder::new(fixture.open());
     let good = call(1, START, &body(1), &[]);
     let begun = std::time::Instant::now();
     for _ in 0..1_500 {
         let mut changed = good.clone();
         changed.body = body(2).into_bytes();
-        scene.record(&recorder, &changed).unwrap();
+        fixture.record(&recorder, &changed).unwrap();
     }
-    scene.record(&recorder, &good).unwrap();
+    fixture.record(&recorder, &good).unwrap();
     drop(recorder);
-    let lines = scene.lines();
+    let lines = fixture.lines();
     let most = 1_100 + begun.elapsed().as_millis() as usize / 10;
     assert!((1_000..most).contains(&lines.len()), "{} of {most}", lines.len());
     let json: Value = serde_json::from_str(&lines[0]).unwrap();
@@ -202,30 +202,30 @@ fn what_was_refused_behind_its_signature_is_an_entry_up_to_a_rate() {
     assert_eq!(facts, [&Value::from("refused"), &Value::from(9), &Value::from("digest_mismatch")]);
     let verified = lines.iter().filter(|line| line.contains(r#""verdict":"verified""#)).count();
     assert_eq!(verified, 1);
-    assert_eq!(scene.audit(&[]).finding().cloned(), None);
+    assert_eq!(fixture.audit(&[]).finding().cloned(), None);
 }
 
 #[test]
 fn what_covers_a_secret_is_kept_as_a_hash_and_said_to_be_so() {
     use mcpid::base::Component;
     use mcpid::sign::Signer;
-    let scene = Scene::new();
-    let recorder = Recorder::new(scene.open()).with_bodies(Vec::new());
+    let fixture = LogFixture::new();
+    let recorder = Recorder::new(fixture.open()).with_bodies(Vec::new());
     for name in ["authorization", "cookie", "dpop", "x-other"] {
         let mut call = call(1, START, &body(1), &[]);
         call.fields.retain(|(name, _)| !name.to_lowercase().starts_with("signature"));
         let signer = Signer::new(std::sync::Arc::new(key(1)), &mcpid::profile::Profile::mcp());
         let signer = signer.unwrap().cover(Component::new(name).unwrap());
         fixtures::sign(&mut call, &signer, START);
-        scene.record(&recorder, &call).unwrap();
+        fixture.record(&recorder, &call).unwrap();
     }
     drop(recorder);
-    for line in scene.lines() {
+    for line in fixture.lines() {
         let json: Value = serde_json::from_str(&line).unwrap();
         assert!(!line.contains("live-"), "{line}");
         assert_eq!(json["signatures"][0]["base"], Value::Null);
         assert_eq!(json["signatures"][0]["base_sha256"].as_str().unwrap().len(), 44);
     }
-    let report = scene.audit(&[scene.checkpoint()]);
+    let report = fixture.audit(&[fixture.checkpoint()]);
     assert_eq!((report.finding().cloned(), report.opaque, report.signatures), (None, 4, 0));
 }

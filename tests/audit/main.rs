@@ -13,7 +13,7 @@ mod folders;
 mod forged;
 mod forger;
 mod honest;
-mod keeping;
+mod killed_maintenance;
 mod logs;
 mod notes;
 mod tamper;

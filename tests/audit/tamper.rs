@@ -11,18 +11,18 @@ use mcpid::clock::{Clock as _, Timestamp};
 use mcpid::key::Sign as _;
 use serde_json::{Value, json};
 
-use crate::fixtures::{self, START, Scene, body, call, key, registry};
+use crate::fixtures::{self, LogFixture, START, body, call, key, registry};
 use crate::forger::{forge, write_lines};
 
 /// A log of six entries, under checkpoints over 2, 4 and 6; the last one was kept.
-fn small() -> (Scene, Vec<u8>) {
-    let scene = Scene::new();
+fn small() -> (LogFixture, Vec<u8>) {
+    let fixture = LogFixture::new();
     let settings = Settings::default();
     for _ in 0..3 {
-        scene.fill(2, settings.clone());
+        fixture.fill(2, settings.clone());
     }
-    let kept = scene.checkpoint();
-    (scene, kept)
+    let kept = fixture.checkpoint();
+    (fixture, kept)
 }
 
 fn found(report: &Report) -> (FindingKind, Option<u64>) {
@@ -42,27 +42,27 @@ fn renumber(lines: &[String]) -> Vec<String> {
 
 #[test]
 fn an_untouched_log_passes_and_says_how_far_it_is_anchored() {
-    let (scene, kept) = small();
-    let report = scene.audit(&[kept]);
+    let (fixture, kept) = small();
+    let report = fixture.audit(&[kept]);
     assert_eq!(report.finding().cloned(), None);
     assert_eq!((report.entries, report.signatures), (6, 6));
     assert_eq!((report.checkpoints, report.anchored), (4, Some(6)));
     // An older one anchors less.
-    scene.fill(2, Settings::default());
-    let notes = fs::read_to_string(scene.path().join("checkpoints")).unwrap();
+    fixture.fill(2, Settings::default());
+    let notes = fs::read_to_string(fixture.path().join("checkpoints")).unwrap();
     let second: String = notes.split_inclusive('\n').skip(10).take(5).collect();
-    assert_eq!(scene.audit(&[second.into_bytes()]).anchored, Some(4));
-    assert_eq!(scene.audit(&[]).anchored, None);
+    assert_eq!(fixture.audit(&[second.into_bytes()]).anchored, Some(4));
+    assert_eq!(fixture.audit(&[]).anchored, None);
 }
 
 #[test]
 fn every_flipped_byte_of_the_entries_is_found() {
-    let scene = Scene::new();
+    let fixture = LogFixture::new();
     for _ in 0..3 {
-        scene.fill(1, Settings::default());
+        fixture.fill(1, Settings::default());
     }
-    let kept = scene.checkpoint();
-    let path = scene.only_segment();
+    let kept = fixture.checkpoint();
+    let path = fixture.only_segment();
     let good = fs::read(&path).unwrap();
     let start_of = |n: u64| {
         let n = usize::try_from(n).unwrap();
@@ -76,7 +76,7 @@ fn every_flipped_byte_of_the_entries_is_found() {
             if kept.is_empty() && at % 7 != 0 {
                 continue;
             }
-            let report = scene.audit(&kept);
+            let report = fixture.audit(&kept);
             let (what, n) = found(&report);
             let n = n.unwrap();
             // An added or removed line feed joins two lines or splits one.
@@ -92,15 +92,15 @@ fn every_flipped_byte_of_the_entries_is_found() {
 
 #[test]
 fn every_flipped_byte_of_hashes_and_checkpoints_is_found() {
-    let (scene, kept) = small();
+    let (fixture, kept) = small();
     for name in ["tree", "checkpoint", "checkpoints"] {
-        let path = scene.path().join(name);
+        let path = fixture.path().join(name);
         let good = fs::read(&path).unwrap();
         for at in 0..good.len() {
             let mut bent = good.clone();
             bent[at] ^= 0x04;
             fs::write(&path, &bent).unwrap();
-            let report = scene.audit(std::slice::from_ref(&kept));
+            let report = fixture.audit(std::slice::from_ref(&kept));
             let (what, _) = found(&report);
             let wanted = if name == "tree" { FindingKind::Tree } else { FindingKind::Checkpoint };
             let ends = what == FindingKind::Truncated || what == FindingKind::Rewritten;
@@ -108,17 +108,17 @@ fn every_flipped_byte_of_hashes_and_checkpoints_is_found() {
         }
         fs::write(&path, &good).unwrap();
     }
-    assert_eq!(scene.audit(&[kept]).finding().cloned(), None);
+    assert_eq!(fixture.audit(&[kept]).finding().cloned(), None);
 }
 
 #[test]
 fn every_truncation_is_found_up_to_the_kept_checkpoint() {
-    let (scene, kept) = small();
-    let path = scene.only_segment();
+    let (fixture, kept) = small();
+    let path = fixture.only_segment();
     let good = fs::read(&path).unwrap();
     for length in 0..good.len() {
         fs::write(&path, &good[..length]).unwrap();
-        let (what, n) = found(&scene.audit(std::slice::from_ref(&kept)));
+        let (what, n) = found(&fixture.audit(std::slice::from_ref(&kept)));
         let whole = good[..length].iter().filter(|b| **b == b'\n').count();
         assert_eq!((what, n), (FindingKind::Truncated, Some(whole as u64)), "{length}");
     }
@@ -127,13 +127,13 @@ fn every_truncation_is_found_up_to_the_kept_checkpoint() {
 /// Every kind of tampering is reported with its own word.
 #[test]
 fn what_was_done_to_entries_is_named() {
-    let (scene, kept) = small();
-    let path = scene.only_segment();
-    let lines = scene.lines();
+    let (fixture, kept) = small();
+    let path = fixture.only_segment();
+    let lines = fixture.lines();
     let check = |lines: &[String], what: FindingKind, n: u64, words: &str| {
         write_lines(&path, lines);
         for kept in [vec![kept.clone()], vec![]] {
-            let report = scene.audit(&kept);
+            let report = fixture.audit(&kept);
             assert_eq!(found(&report), (what, Some(n)));
             let text = report.finding().cloned().unwrap().to_string();
             assert!(text.contains(words), "{text}");
@@ -165,7 +165,7 @@ fn what_was_done_to_entries_is_named() {
         let mut spliced = lines.clone();
         spliced[n] = other[n].clone();
         write_lines(&path, &spliced);
-        let report = scene.audit(std::slice::from_ref(&kept));
+        let report = fixture.audit(std::slice::from_ref(&kept));
         assert_eq!(found(&report), (FindingKind::Changed, Some(n as u64)));
         let mut inserted = lines.clone();
         inserted.insert(n, other[n].clone());
@@ -177,14 +177,14 @@ fn what_was_done_to_entries_is_named() {
     // The beginning of one log, and the end of another.
     let spliced: Vec<String> = lines[..3].iter().chain(&other[3..]).cloned().collect();
     write_lines(&path, &spliced);
-    assert_eq!(found(&scene.audit(&[kept])), (FindingKind::Changed, Some(3)));
+    assert_eq!(found(&fixture.audit(&[kept])), (FindingKind::Changed, Some(3)));
 }
 
 /// The holder of the log's key can make a new, consistent log. Only a kept checkpoint shows it.
 #[test]
 fn a_log_that_was_rewritten_with_its_key_is_found_by_what_was_kept_alone() {
-    let (scene, kept) = small();
-    let lines = scene.lines();
+    let (fixture, kept) = small();
+    let lines = fixture.lines();
     let mut changed = lines.clone();
     changed[1] = changed[1].replace(
         r#""verdict":"verified","step":null,"code":null"#,
@@ -197,81 +197,82 @@ fn a_log_that_was_rewritten_with_its_key_is_found_by_what_was_kept_alone() {
     swapped[4] = lines[4].clone();
     let cut = lines[..4].to_vec();
     for (case, lines) in [changed, renumber(&removed), cut].into_iter().enumerate() {
-        forge(&scene, &lines, 200);
-        let report = scene.audit(std::slice::from_ref(&kept));
+        forge(&fixture, &lines, 200);
+        let report = fixture.audit(std::slice::from_ref(&kept));
         let (what, _) = found(&report);
         let wanted = if case == 0 { FindingKind::Rewritten } else { FindingKind::Truncated };
         assert_eq!(what, wanted, "case {case}");
-        let alone = scene.audit(&[]);
+        let alone = fixture.audit(&[]);
         assert_eq!((alone.finding().cloned(), alone.anchored), (None, None), "case {case}");
     }
     // A nonce twice does not even need an anchor.
-    forge(&scene, &renumber(&swapped), 200);
-    assert_eq!(found(&scene.audit(&[])), (FindingKind::Replayed, Some(5)));
+    forge(&fixture, &renumber(&swapped), 200);
+    assert_eq!(found(&fixture.audit(&[])), (FindingKind::Replayed, Some(5)));
 }
 
 #[test]
 fn another_log_key_is_found_by_the_pinned_one() {
-    let (scene, kept) = small();
-    forge(&scene, &scene.lines(), 201);
-    let report = scene.audit(&[]);
+    let (fixture, kept) = small();
+    forge(&fixture, &fixture.lines(), 201);
+    let report = fixture.audit(&[]);
     assert_eq!(found(&report).0, FindingKind::Checkpoint);
     assert!(report.finding().cloned().unwrap().why.contains("not signed by the key"));
     // Without a pinned key, a kept checkpoint anchors nothing.
     let inputs = AuditorInputs { kept: vec![kept], ..AuditorInputs::default() };
-    let report = fixtures::audit(&scene.path(), &inputs, scene.trust());
+    let report = fixtures::audit(&fixture.path(), &inputs, fixture.trust());
     assert_eq!((report.finding().cloned(), report.anchored), (None, None));
 }
 
 #[test]
 fn a_roll_back_to_an_older_checkpoint_is_found() {
-    let (scene, _) = small();
-    let old: Vec<(std::path::PathBuf, Vec<u8>)> = fs::read_dir(scene.path())
+    let (fixture, _) = small();
+    let old: Vec<(std::path::PathBuf, Vec<u8>)> = fs::read_dir(fixture.path())
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .map(|path| (path.clone(), fs::read(path).unwrap()))
         .collect();
-    scene.fill(3, Settings::default());
-    let kept = scene.checkpoint();
+    fixture.fill(3, Settings::default());
+    let kept = fixture.checkpoint();
     for (path, bytes) in old {
         fs::write(path, bytes).unwrap();
     }
-    let report = scene.audit(&[kept]);
+    let report = fixture.audit(&[kept]);
     assert_eq!(found(&report), (FindingKind::Truncated, Some(6)));
     assert!(
         report.finding().cloned().unwrap().why.contains("the checkpoint that was kept is over 9")
     );
-    assert_eq!(scene.audit(&[]).finding().cloned(), None);
+    assert_eq!(fixture.audit(&[]).finding().cloned(), None);
 }
 
 #[test]
 fn a_witness_anchors_what_it_signed() {
-    let (scene, _) = small();
+    let (fixture, _) = small();
     let witness = NoteKey::new("witness", Kind::Witness, key(50).public().clone()).unwrap();
-    let note = Note::parse(&scene.checkpoint()).unwrap();
-    let time = scene.clock.now();
+    let note = Note::parse(&fixture.checkpoint()).unwrap();
+    let time = fixture.clock.now();
     let cosigned = note.cosign(&witness, &key(50), time).unwrap();
-    scene.fill(1, Settings::default());
+    fixture.fill(1, Settings::default());
     let inputs = |witness: &NoteKey| AuditorInputs {
-        log_key: Some(scene.log_key.clone()),
+        log_key: Some(fixture.log_key.clone()),
         kept: vec![cosigned.clone().into_bytes()],
         witnesses: vec![witness.clone()],
         ..AuditorInputs::default()
     };
-    let report = fixtures::audit(&scene.path(), &inputs(&witness), scene.trust());
+    let report = fixtures::audit(&fixture.path(), &inputs(&witness), fixture.trust());
     assert_eq!((report.finding().cloned(), report.anchored), (None, Some(6)));
 }
 
 /// Entries that were forged in good order, and under a key that the log's operator holds.
 #[test]
 fn an_entry_under_a_key_that_was_not_valid_then_is_found() {
-    let (scene, _) = small();
+    let (fixture, _) = small();
     let at = |seconds: i64| Timestamp::from_unix(START + seconds).to_string();
     let trust = |ours: Value| {
         Trust::pinned(registry(vec![fixtures::entry(1, ours), fixtures::entry(2, json!({}))]))
     };
-    let inputs = AuditorInputs { log_key: Some(scene.log_key.clone()), ..AuditorInputs::default() };
-    let audit = |trust| fixtures::audit(&scene.path(), &inputs, trust);
+    let inputs =
+        AuditorInputs { log_key: Some(fixture.log_key.clone()), ..AuditorInputs::default() };
+    let audit = |trust| fixtures::audit(&fixture.path(), &inputs, trust);
     assert!(audit(trust(json!({}))).is_good());
     assert!(audit(trust(json!({"revoked_at": at(7)}))).is_good());
     for (ours, count) in [
@@ -291,8 +292,8 @@ fn an_entry_under_a_key_that_was_not_valid_then_is_found() {
 /// Changes one member of an entry at a time, and makes all hashes and signatures fit.
 #[test]
 fn an_entry_that_does_not_fit_in_itself_is_found_without_any_anchor() {
-    let (scene, _) = small();
-    let lines = scene.lines();
+    let (fixture, _) = small();
+    let lines = fixture.lines();
     let pay = "\"method\":\"POST\"";
     let cases: Vec<(&str, String, String)> = vec![
         ("another method", pay.to_owned(), "\"method\":\"PUT\"".to_owned()),
@@ -329,17 +330,17 @@ fn an_entry_that_does_not_fit_in_itself_is_found_without_any_anchor() {
         assert!(lines[1].contains(&from), "{case}: {from} is not in the entry");
         let mut changed = lines.clone();
         changed[1] = lines[1].replacen(&from, &to, 1);
-        forge(&scene, &changed, 200);
-        let report = scene.audit(&[]);
+        forge(&fixture, &changed, 200);
+        let report = fixture.audit(&[]);
         assert_eq!(found(&report), (FindingKind::Changed, Some(1)), "{case}");
     }
     // An earlier time of the entry itself.
     let mut changed = lines.clone();
     changed[3] = lines[3].replacen("\"time\":\"2026", "\"time\":\"2025", 1);
-    forge(&scene, &changed, 200);
-    assert_eq!(found(&scene.audit(&[])), (FindingKind::Clock, Some(3)));
-    forge(&scene, &lines, 200);
-    assert_eq!(scene.audit(&[]).finding().cloned(), None);
+    forge(&fixture, &changed, 200);
+    assert_eq!(found(&fixture.audit(&[])), (FindingKind::Clock, Some(3)));
+    forge(&fixture, &lines, 200);
+    assert_eq!(fixture.audit(&[]).finding().cloned(), None);
 }
 
 fn request_time(line: &str) -> String {
@@ -354,42 +355,45 @@ fn kid(line: &str) -> String {
 
 #[test]
 fn a_file_of_entries_that_is_missing_or_added_is_found() {
-    let scene = Scene::new();
+    let fixture = LogFixture::new();
     let mut settings = Settings::default();
     settings.file_size = 3_000;
-    scene.fill(8, settings);
-    let kept = scene.checkpoint();
-    let segments = scene.segments();
+    fixture.fill(8, settings);
+    let kept = fixture.checkpoint();
+    let segments = fixture.segments();
     assert!(segments.len() >= 3);
     for (at, path) in segments.iter().enumerate() {
         let bytes = fs::read(path).unwrap();
         fs::remove_file(path).unwrap();
         let what =
             if at + 1 == segments.len() { FindingKind::Truncated } else { FindingKind::Removed };
-        assert_eq!(found(&scene.audit(std::slice::from_ref(&kept))).0, what);
+        assert_eq!(found(&fixture.audit(std::slice::from_ref(&kept))).0, what);
         fs::write(path, &bytes).unwrap();
     }
-    let more = scene.path().join("entries-000000000099.jsonl");
+    let more = fixture.path().join("entries-000000000099.jsonl");
     fs::copy(&segments[0], &more).unwrap();
-    assert_eq!(found(&scene.audit(std::slice::from_ref(&kept))), (FindingKind::Repeated, Some(0)));
+    assert_eq!(
+        found(&fixture.audit(std::slice::from_ref(&kept))),
+        (FindingKind::Repeated, Some(0))
+    );
     fs::remove_file(more).unwrap();
-    assert_eq!(scene.audit(&[kept]).finding().cloned(), None);
+    assert_eq!(fixture.audit(&[kept]).finding().cloned(), None);
 }
 
 #[test]
 fn a_log_that_is_being_written_passes() {
-    let scene = Scene::new();
-    let recorder = Recorder::new(scene.open());
-    let one = || call(1, scene.clock.now().unix(), &body(1), &[]);
+    let fixture = LogFixture::new();
+    let recorder = Recorder::new(fixture.open());
+    let one = || call(1, fixture.clock.now().unix(), &body(1), &[]);
     for n in 0..20 {
-        scene.record(&recorder, &one()).unwrap();
-        let report = scene.audit(&[]);
+        fixture.record(&recorder, &one()).unwrap();
+        let report = fixture.audit(&[]);
         assert_eq!((report.finding().cloned(), report.entries), (None, n + 1));
     }
     // Between two entries of a batch, and in the middle of a line.
-    let path = scene.only_segment();
+    let path = fixture.only_segment();
     let good = fs::read(&path).unwrap();
     fs::write(&path, [&good[..], b"{\"mcpid\""].concat()).unwrap();
-    let report = scene.audit(&[]);
+    let report = fixture.audit(&[]);
     assert_eq!((report.finding().cloned(), report.unfinished), (None, true));
 }

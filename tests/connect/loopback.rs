@@ -54,13 +54,13 @@ pub(crate) async fn proxy(server: &Server) -> Proxy {
 }
 
 /// An answer of the bridge over HTTP.
-pub(crate) struct Got {
+pub(crate) struct ReceivedAnswer {
     pub(crate) status: u16,
     head: String,
     pub(crate) body: String,
 }
 
-impl Got {
+impl ReceivedAnswer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (there, value) = line.split_once(": ")?;
@@ -75,7 +75,12 @@ impl Got {
 
 impl Proxy {
     /// Sends a valid request with these changes; a header with an empty value is left out.
-    pub(crate) async fn send(&self, line: &str, changes: &[(&str, &str)], body: &str) -> Got {
+    pub(crate) async fn send(
+        &self,
+        line: &str,
+        changes: &[(&str, &str)],
+        body: &str,
+    ) -> ReceivedAnswer {
         let mut fields = vec![
             ("Host".to_owned(), self.address.to_string()),
             ("Content-Type".to_owned(), "application/json".to_owned()),
@@ -106,11 +111,11 @@ impl Proxy {
             let lines = body.split("\r\n").collect::<Vec<_>>();
             body = lines.iter().skip(1).step_by(2).copied().collect();
         }
-        Got { status, head: head.to_owned(), body }
+        ReceivedAnswer { status, head: head.to_owned(), body }
     }
 
     /// Sends `message` as a client of its revision does.
-    pub(crate) async fn post(&self, message: &Value) -> Got {
+    pub(crate) async fn post(&self, message: &Value) -> ReceivedAnswer {
         let params = &message["params"];
         let version = &params["_meta"]["io.modelcontextprotocol/protocolVersion"];
         let mut fields = Vec::new();

@@ -4,6 +4,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
+mod answer_budget;
 mod answers;
 mod audit;
 mod browser;
@@ -20,7 +21,6 @@ mod lost_sessions;
 mod passphrase;
 mod program;
 mod proxy;
-mod room;
 mod rounds;
 mod server;
 mod sessions;

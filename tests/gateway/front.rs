@@ -19,7 +19,7 @@ use rand::rngs::SysRng;
 use serde_json::Value;
 
 use crate::servers::{
-    CALL, Got, INITIALIZE, LIST, Reply, TestGateway, TestUpstream, Wire, body, rules,
+    CALL, INITIALIZE, LIST, ReceivedRequest, Reply, TestGateway, TestUpstream, Wire, body, rules,
 };
 
 /// The application that both gateways protect: it opens sessions and lists tools.
@@ -103,7 +103,7 @@ struct Settings {
 
 impl Pair {
     async fn with(settings: Settings) -> Self {
-        let script = |got: &Got| {
+        let script = |got: &ReceivedRequest| {
             let (status, headers, text) = application(&got.body);
             let mut response = Response::new(body(text));
             (*response.status_mut(), *response.headers_mut()) = (status, headers);

@@ -40,27 +40,27 @@ pub(crate) const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initial
 
 /// A request as the upstream got it.
 #[derive(Clone, Debug)]
-pub(crate) struct Got {
+pub(crate) struct ReceivedRequest {
     pub(crate) method: String,
     pub(crate) target: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Got {
+impl ReceivedRequest {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 }
 
 pub(crate) type Answered = Response<BoxBody<Bytes, std::io::Error>>;
-type Script = dyn Fn(&Got) -> Answered + Send + Sync;
+type Script = dyn Fn(&ReceivedRequest) -> Answered + Send + Sync;
 
 /// A server that does as its script says and forgets nothing.
 #[derive(Clone)]
 pub(crate) struct TestUpstream {
     pub(crate) address: SocketAddr,
-    got: Arc<Mutex<Vec<Got>>>,
+    got: Arc<Mutex<Vec<ReceivedRequest>>>,
 }
 
 pub(crate) fn body(text: impl Into<Bytes>) -> BoxBody<Bytes, std::io::Error> {
@@ -73,10 +73,12 @@ pub(crate) fn ok(text: &'static str) -> Answered {
 }
 
 impl TestUpstream {
-    pub(crate) async fn with(script: impl Fn(&Got) -> Answered + Send + Sync + 'static) -> Self {
+    pub(crate) async fn with(
+        script: impl Fn(&ReceivedRequest) -> Answered + Send + Sync + 'static,
+    ) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let got: Arc<Mutex<Vec<Got>>> = Arc::default();
+        let got: Arc<Mutex<Vec<ReceivedRequest>>> = Arc::default();
         let script: Arc<Script> = Arc::new(script);
         let kept = Arc::clone(&got);
         tokio::spawn(async move {
@@ -91,7 +93,7 @@ impl TestUpstream {
                             let Ok(body) = body.collect().await else {
                                 return Ok::<_, Infallible>(ok("{}"));
                             };
-                            let got = Got {
+                            let got = ReceivedRequest {
                                 method: parts.method.to_string(),
                                 target: parts.uri.to_string(),
                                 headers: parts.headers,
@@ -116,7 +118,7 @@ impl TestUpstream {
     }
 
     /// Returns all requests that reached the upstream.
-    pub(crate) fn got(&self) -> Vec<Got> {
+    pub(crate) fn got(&self) -> Vec<ReceivedRequest> {
         self.got.lock().unwrap().clone()
     }
 

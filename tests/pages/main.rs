@@ -16,7 +16,7 @@ use std::process::{Command, Output};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use fixtures::{START, Scene, call, key};
+use fixtures::{LogFixture, START, call, key};
 use mcpid::audit::{Recorder, Settings, proof};
 use mcpid::clock::Clock as _;
 use mcpid::key::Sign as _;
@@ -47,14 +47,14 @@ impl World {
     /// Entries that ask for tools of these names, signed by keys whose names are `names`.
     fn new(tools: &[String], name: &str) -> Self {
         let folder = TempDir::new().unwrap();
-        let scene = Scene::at(folder.path().join("log"), fixtures::NAME);
-        let recorder = Recorder::new(scene.open());
+        let fixture = LogFixture::at(folder.path().join("log"), fixtures::NAME);
+        let recorder = Recorder::new(fixture.open());
         for tool in tools {
-            scene.clock.forward(1);
+            fixture.clock.forward(1);
             let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
                 "params": {"name": tool}});
-            let at = scene.clock.now().unix();
-            scene.record(&recorder, &call(1, at, &body.to_string(), &[])).unwrap();
+            let at = fixture.clock.now().unix();
+            fixture.record(&recorder, &call(1, at, &body.to_string(), &[])).unwrap();
         }
         drop(recorder);
         let x = URL_SAFE_NO_PAD.encode(key(1).public().as_bytes());
@@ -62,11 +62,11 @@ impl World {
             {"kty": "OKP", "crv": "Ed25519", "x": x, "mcpid": {"name": name}}]});
         std::fs::write(folder.path().join("trust.json"), trust.to_string()).unwrap();
         for n in 0..tools.len() as u64 {
-            let evidence = proof::prove(&scene.files(), n, None).unwrap();
+            let evidence = proof::prove(&fixture.files(), n, None).unwrap();
             std::fs::write(folder.path().join(format!("evidence-{n}.json")), evidence).unwrap();
         }
-        std::fs::write(folder.path().join("kept"), scene.checkpoint()).unwrap();
-        World { folder, log_key: scene.log_key.to_string() }
+        std::fs::write(folder.path().join("kept"), fixture.checkpoint()).unwrap();
+        World { folder, log_key: fixture.log_key.to_string() }
     }
 
     /// Makes a log with one honest entry.
@@ -117,17 +117,21 @@ fn stdout(output: &Output, code: i32) -> String {
 /// Another log, whose rules are laxer than their profile.
 fn lax_world() -> World {
     let folder = TempDir::new().unwrap();
-    let scene = Scene::at(folder.path().join("log"), fixtures::NAME);
-    let recorder = Recorder::new(scene.try_open(Settings::default()).unwrap());
+    let fixture = LogFixture::at(folder.path().join("log"), fixtures::NAME);
+    let recorder = Recorder::new(fixture.try_open(Settings::default()).unwrap());
     let mut profile = Profile::mcp();
     profile.window.back = Some(86_400);
-    scene
-        .record_by(&recorder, &call(1, START, &fixtures::body(1), &[]), &scene.verifier_by(profile))
+    fixture
+        .record_by(
+            &recorder,
+            &call(1, START, &fixtures::body(1), &[]),
+            &fixture.verifier_by(profile),
+        )
         .unwrap();
     drop(recorder);
-    let evidence = proof::prove(&scene.files(), 0, None).unwrap();
+    let evidence = proof::prove(&fixture.files(), 0, None).unwrap();
     std::fs::write(folder.path().join("evidence-0.json"), evidence).unwrap();
     let trust = json!({"keys": [fixtures::entry(1, json!({}))]});
     std::fs::write(folder.path().join("trust.json"), trust.to_string()).unwrap();
-    World { folder, log_key: scene.log_key.to_string() }
+    World { folder, log_key: fixture.log_key.to_string() }
 }

@@ -5,13 +5,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad;
+mod changed_copies;
 mod demo;
 mod effects;
 mod flags;
 mod har;
 mod inspect;
 mod json;
-mod kept;
 mod lines;
 mod many;
 mod paste;

@@ -14,17 +14,17 @@ use mcpid::clock::SystemClock;
 use mcpid::net::{DialRoute, tls};
 
 use crate::fake::{FakeWitness, Fault, http, policy};
-use crate::fixtures::Scene;
+use crate::fixtures::LogFixture;
 
-pub(crate) fn try_open(scene: &Scene, text: &str) -> Result<WitnessClient, WitnessError> {
+pub(crate) fn try_open(fixture: &LogFixture, text: &str) -> Result<WitnessClient, WitnessError> {
     let policy = Arc::new(WitnessPolicy::parse(text.as_bytes()).unwrap());
     let roots = tls::client_without_roots().unwrap();
     let clock = Arc::new(SystemClock);
-    WitnessClient::open(scene.files(), policy, clock, &roots, |_| Ok(DialRoute::Direct))
+    WitnessClient::open(fixture.files(), policy, clock, &roots, |_| Ok(DialRoute::Direct))
 }
 
-pub(crate) fn open(scene: &Scene, witnesses: &[&FakeWitness], need: usize) -> WitnessClient {
-    try_open(scene, &policy(&scene.log_key, witnesses, need)).unwrap()
+pub(crate) fn open(fixture: &LogFixture, witnesses: &[&FakeWitness], need: usize) -> WitnessClient {
+    try_open(fixture, &policy(&fixture.log_key, witnesses, need)).unwrap()
 }
 
 /// Asks one witness of a client on a runtime of its own.
@@ -37,10 +37,10 @@ pub(crate) fn ask_latest(client: &WitnessClient) -> WitnessOutcome {
     ask(client, 0, &client.latest().unwrap()).outcome
 }
 
-pub(crate) fn log(entries: u64) -> Scene {
-    let scene = Scene::new();
-    scene.fill(entries, Settings::default());
-    scene
+pub(crate) fn log(entries: u64) -> LogFixture {
+    let fixture = LogFixture::new();
+    fixture.fill(entries, Settings::default());
+    fixture
 }
 
 /// The old size and the number of hashes of a request.
@@ -52,41 +52,41 @@ pub(crate) fn front(request: &str) -> (String, usize) {
 
 #[test]
 fn two_of_three_make_a_quorum_that_grows_with_the_log() {
-    let scene = log(5);
+    let fixture = log(5);
     let witnesses = [FakeWitness::start(1), FakeWitness::start(2), FakeWitness::start(3)];
     let [w1, w2, w3] = &witnesses;
-    let client = open(&scene, &[w1, w2, w3], 2);
+    let client = open(&fixture, &[w1, w2, w3], 2);
     let latest = client.latest().unwrap();
     assert!(matches!(ask(&client, 0, &latest).outcome, WitnessOutcome::Cosigned(_)));
     assert!(client.quorum_of(&latest).is_none() && !client.cosigned().exists());
     assert!(matches!(ask(&client, 2, &latest).outcome, WitnessOutcome::Cosigned(_)));
     assert!(client.quorum_of(&latest).is_some());
     let kept = fs::read(client.cosigned()).unwrap();
-    let (checkpoint, note) = Checkpoint::signed(&kept, &scene.log_key).unwrap();
+    let (checkpoint, note) = Checkpoint::signed(&kept, &fixture.log_key).unwrap();
     assert_eq!(checkpoint.size, 5);
     let by = |note: &Note| {
         let by = client.policy().cosignatures(note).by;
         by.into_iter().map(|(place, _)| place).collect::<Vec<_>>()
     };
     assert_eq!(by(&note), [0, 2]);
-    assert!(kept.starts_with(&scene.checkpoint()));
+    assert!(kept.starts_with(&fixture.checkpoint()));
     // A third one joins them.
     ask(&client, 1, &latest);
     assert_eq!(by(&Note::parse(&fs::read(client.cosigned()).unwrap()).unwrap()), [0, 1, 2]);
     assert_eq!(front(&w1.requests()[0]), ("old 0".to_owned(), 0));
 
-    scene.fill(9, Settings::default());
+    fixture.fill(9, Settings::default());
     let latest = client.latest().unwrap();
     assert!(matches!(ask(&client, 0, &latest).outcome, WitnessOutcome::Cosigned(_)));
     let requests = w1.requests();
     assert_eq!((requests.len(), front(&requests[0]).0), (1, "old 5".to_owned()));
     assert!(front(&requests[0]).1 > 0);
     let (checkpoint, _) =
-        Checkpoint::signed(&fs::read(client.cosigned()).unwrap(), &scene.log_key).unwrap();
+        Checkpoint::signed(&fs::read(client.cosigned()).unwrap(), &fixture.log_key).unwrap();
     assert_eq!(checkpoint.size, 5, "one of three is no quorum, and replaces none");
     ask(&client, 1, &latest);
     let (checkpoint, _) =
-        Checkpoint::signed(&fs::read(client.cosigned()).unwrap(), &scene.log_key).unwrap();
+        Checkpoint::signed(&fs::read(client.cosigned()).unwrap(), &fixture.log_key).unwrap();
     assert_eq!(checkpoint.size, 14);
     let figures = client.status().figures();
     assert_eq!((figures.cosignatures, figures.failures, figures.rollbacks), (5, 0, 0));
@@ -94,13 +94,13 @@ fn two_of_three_make_a_quorum_that_grows_with_the_log() {
     #[cfg(unix)]
     for name in ["checkpoint.cosigned", "witnesses.json", "witnesses.lock"] {
         use std::os::unix::fs::PermissionsExt as _;
-        let mode = fs::metadata(scene.path().join(name)).unwrap().permissions().mode();
+        let mode = fs::metadata(fixture.path().join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
     // The next process knows the signed size.
     drop(client);
-    scene.fill(1, Settings::default());
-    let client = open(&scene, &[w1, w2, w3], 2);
+    fixture.fill(1, Settings::default());
+    let client = open(&fixture, &[w1, w2, w3], 2);
     assert_eq!(client.status().figures().quorum.unwrap().0, 14);
     ask_latest(&client);
     assert_eq!(front(&w1.requests()[0]).0, "old 14");
@@ -157,10 +157,10 @@ fn faults() -> Vec<(Fault, bool)> {
 #[test]
 fn an_answer_that_is_not_right_is_no_cosignature() {
     for (fault, is_final) in faults() {
-        let scene = Scene::new();
-        scene.fill(3, Settings::default());
+        let fixture = LogFixture::new();
+        fixture.fill(3, Settings::default());
         let witness = FakeWitness::start(1);
-        let client = open(&scene, &[&witness], 1);
+        let client = open(&fixture, &[&witness], 1);
         witness.set(fault.clone());
         match ask_latest(&client) {
             WitnessOutcome::Refused(_) if is_final => {}
@@ -168,7 +168,7 @@ fn an_answer_that_is_not_right_is_no_cosignature() {
             other => panic!("{fault:?}: {other:?}"),
         }
         assert!(!client.cosigned().exists(), "{fault:?}");
-        assert!(!scene.path().join("witnesses.json").exists(), "{fault:?}");
+        assert!(!fixture.path().join("witnesses.json").exists(), "{fault:?}");
         assert_eq!(client.status().figures().failures, 1);
         // Only the fault caused the failure: without it, the request works.
         witness.set(Fault::None);
@@ -179,9 +179,9 @@ fn an_answer_that_is_not_right_is_no_cosignature() {
 
 #[test]
 fn a_cosignature_that_is_a_little_ahead_and_other_lines_beside_it_are_taken() {
-    let scene = log(3);
+    let fixture = log(3);
     let witness = FakeWitness::start(1);
-    let client = open(&scene, &[&witness], 1);
+    let client = open(&fixture, &[&witness], 1);
     witness.set(Fault::Ahead(25));
     assert!(matches!(ask_latest(&client), WitnessOutcome::Cosigned(_)));
     // Lines of unknown keys are passed over, and are not kept.
@@ -198,9 +198,9 @@ fn a_cosignature_that_is_a_little_ahead_and_other_lines_beside_it_are_taken() {
 
 #[test]
 fn a_witness_that_says_nothing_in_time_is_given_up() {
-    let scene = log(1);
+    let fixture = log(1);
     let witness = FakeWitness::start(1);
-    let client = open(&scene, &[&witness], 1);
+    let client = open(&fixture, &[&witness], 1);
     for fault in [Fault::Hang, Fault::Slow, Fault::Lost] {
         witness.set(fault);
         let begun = std::time::Instant::now();
@@ -213,10 +213,10 @@ fn a_witness_that_says_nothing_in_time_is_given_up() {
     }
     // No process listens at this port any more.
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let text = policy(&scene.log_key, &[&witness], 1)
+    let text = policy(&fixture.log_key, &[&witness], 1)
         .replace(&witness.address.to_string(), &free.to_string());
     drop(client);
-    let client = try_open(&scene, &text).unwrap();
+    let client = try_open(&fixture, &text).unwrap();
     assert_eq!(
         ask_latest(&client),
         WitnessOutcome::Failed("no answer: Connection refused".to_owned())
@@ -225,9 +225,9 @@ fn a_witness_that_says_nothing_in_time_is_given_up() {
 
 #[test]
 fn a_redirect_is_not_followed() {
-    let scene = log(1);
+    let fixture = log(1);
     let (witness, other) = (FakeWitness::start(1), FakeWitness::start(1));
-    let client = open(&scene, &[&witness], 1);
+    let client = open(&fixture, &[&witness], 1);
     for status in [301, 302, 303, 307, 308] {
         let there = format!(
             "HTTP/1.1 {status} Moved\r\nLocation: http://{}/prefix/add-checkpoint\r\nContent-Length: 0\r\n\r\n",

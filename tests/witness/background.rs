@@ -14,10 +14,10 @@ use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::net::{DialRoute, tls};
 
 use crate::fake::{FakeWitness, Fault, http, policy};
-use crate::fixtures::{Scene, body, call};
+use crate::fixtures::{LogFixture, body, call};
 
 struct Witnessed {
-    scene: Scene,
+    fixture: LogFixture,
     log: Log,
     recorder: Arc<Recorder>,
     news: Arc<Mutex<Vec<WitnessNews>>>,
@@ -25,30 +25,35 @@ struct Witnessed {
 }
 
 /// A log that signs a checkpoint after each entry, and its witnesses.
-fn start(scene: Scene, witnesses: &[&FakeWitness], need: usize, required: Policy) -> Witnessed {
-    let text = policy(&scene.log_key, witnesses, need);
+fn start(
+    fixture: LogFixture,
+    witnesses: &[&FakeWitness],
+    need: usize,
+    required: Policy,
+) -> Witnessed {
+    let text = policy(&fixture.log_key, witnesses, need);
     let parsed = Arc::new(WitnessPolicy::parse(text.as_bytes()).unwrap());
     let mut settings = Settings::default();
     settings.every = 1;
-    let log = scene.try_open(settings).unwrap();
+    let log = fixture.try_open(settings).unwrap();
     let recorder = Arc::new(Recorder::new(log.clone()).with_policy(required));
     let roots = tls::client_without_roots().unwrap();
     let clock = Arc::new(SystemClock);
     let client =
-        WitnessClient::open(scene.files(), parsed, clock, &roots, |_| Ok(DialRoute::Direct))
+        WitnessClient::open(fixture.files(), parsed, clock, &roots, |_| Ok(DialRoute::Direct))
             .unwrap();
     let news: Arc<Mutex<Vec<WitnessNews>>> = Arc::default();
     let heard = Arc::clone(&news);
     let say = move |one| heard.lock().unwrap().push(one);
     let service = WitnessService::start(client, Arc::clone(&recorder), say).unwrap();
-    Witnessed { scene, log, recorder, news, service }
+    Witnessed { fixture, log, recorder, news, service }
 }
 
 impl Witnessed {
     fn record(&self, n: u64) -> Result<(), LogError> {
-        self.scene.clock.forward(1);
-        let call = call(1, self.scene.clock.now().unix(), &body(n), &[]);
-        self.scene.record(&self.recorder, &call)
+        self.fixture.clock.forward(1);
+        let call = call(1, self.fixture.clock.now().unix(), &body(n), &[]);
+        self.fixture.record(&self.recorder, &call)
     }
 
     /// Waits until the figures are so, for ten seconds at most.
@@ -63,8 +68,8 @@ impl Witnessed {
     }
 
     fn cosigned(&self) -> u64 {
-        let bytes = fs::read(self.scene.path().join("checkpoint.cosigned")).unwrap();
-        Checkpoint::signed(&bytes, &self.scene.log_key).unwrap().0.size
+        let bytes = fs::read(self.fixture.path().join("checkpoint.cosigned")).unwrap();
+        Checkpoint::signed(&bytes, &self.fixture.log_key).unwrap().0.size
     }
 
     fn said(&self) -> Vec<WitnessNews> {
@@ -80,7 +85,7 @@ fn quorum_over(size: u64) -> impl Fn(&WitnessFigures) -> bool {
 fn each_checkpoint_is_cosigned_within_ten_seconds_though_one_witness_hangs() {
     let (w1, w2, w3) = (FakeWitness::start(1), FakeWitness::start(2), FakeWitness::start(3));
     w3.set(Fault::Hang);
-    let one = start(Scene::new(), &[&w1, &w2, &w3], 2, Policy::Required);
+    let one = start(LogFixture::new(), &[&w1, &w2, &w3], 2, Policy::Required);
     one.until(quorum_over(0));
     for n in 1..=3 {
         let begun = Instant::now();
@@ -103,10 +108,10 @@ fn each_checkpoint_is_cosigned_within_ten_seconds_though_one_witness_hangs() {
     // Entries that come at the end are under the last checkpoint, which is sent too.
     one.record(4).unwrap();
     one.log.close();
-    let (scene, service) = (one.scene, one.service);
+    let (fixture, service) = (one.fixture, one.service);
     drop(service);
-    let bytes = fs::read(scene.path().join("checkpoint.cosigned")).unwrap();
-    assert_eq!(Checkpoint::signed(&bytes, &scene.log_key).unwrap().0.size, 4);
+    let bytes = fs::read(fixture.path().join("checkpoint.cosigned")).unwrap();
+    assert_eq!(Checkpoint::signed(&bytes, &fixture.log_key).unwrap().0.size, 4);
 }
 
 #[test]
@@ -115,7 +120,7 @@ fn a_quorum_that_fails_is_told_and_entries_go_on() {
     for witness in [&w1, &w2] {
         witness.set(Fault::Raw(http(500, "text/plain", b"no\n")));
     }
-    let one = start(Scene::new(), &[&w1, &w2], 2, Policy::Required);
+    let one = start(LogFixture::new(), &[&w1, &w2], 2, Policy::Required);
     for n in 1..=5 {
         one.record(n).unwrap();
     }
@@ -139,7 +144,7 @@ fn a_quorum_that_fails_is_told_and_entries_go_on() {
 fn a_final_answer_ends_the_questions_to_that_witness() {
     let (w1, w2) = (FakeWitness::start(1), FakeWitness::start(2));
     w2.set(Fault::Raw(http(404, "text/plain", b"no\n")));
-    let one = start(Scene::new(), &[&w1, &w2], 1, Policy::Required);
+    let one = start(LogFixture::new(), &[&w1, &w2], 1, Policy::Required);
     one.until(quorum_over(0));
     one.until(|figures| figures.failures == 1);
     for n in 1..=3 {
@@ -154,11 +159,11 @@ fn a_final_answer_ends_the_questions_to_that_witness() {
 fn a_rollback_stops_a_required_log_and_no_other() {
     for (policy, goes_on) in [(Policy::Required, false), (Policy::BestEffort, true)] {
         for fault in [Fault::Holds(9), Fault::Holds(2)] {
-            let scene = Scene::new();
-            scene.fill(2, Settings::default());
+            let fixture = LogFixture::new();
+            fixture.fill(2, Settings::default());
             let (w1, w2) = (FakeWitness::start(1), FakeWitness::start(2));
             w1.set(fault);
-            let one = start(scene, &[&w1, &w2], 2, policy);
+            let one = start(fixture, &[&w1, &w2], 2, policy);
             one.until(|figures| figures.contradiction.is_some());
             let why = one.service.status().judge(SystemClock.now()).unwrap_err();
             assert!(why.contains("rolled back") || why.contains("forked"), "{why}");
@@ -166,37 +171,37 @@ fn a_rollback_stops_a_required_log_and_no_other() {
             if !goes_on {
                 let trouble = one.log.trouble().unwrap();
                 assert!(matches!(trouble, LogError::Contradicted { .. }));
-                assert_eq!(one.scene.lines().len(), 2);
+                assert_eq!(one.fixture.lines().len(), 2);
             }
             one.log.close();
             assert!(one.said().iter().any(|n| matches!(n, WitnessNews::Contradicted(_))));
             // The end of the process has added no line either.
-            assert_eq!(one.scene.lines().len(), if goes_on { 3 } else { 2 });
+            assert_eq!(one.fixture.lines().len(), if goes_on { 3 } else { 2 });
         }
     }
 }
 
 #[test]
 fn what_was_kept_stops_a_required_log_before_its_first_entry() {
-    let scene = Scene::new();
-    scene.fill(2, Settings::default());
+    let fixture = LogFixture::new();
+    fixture.fill(2, Settings::default());
     let copy = tempfile::tempdir().unwrap();
     let names: Vec<_> =
-        fs::read_dir(scene.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        fs::read_dir(fixture.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     for name in &names {
-        fs::copy(scene.path().join(name), copy.path().join(name)).unwrap();
+        fs::copy(fixture.path().join(name), copy.path().join(name)).unwrap();
     }
     let w1 = FakeWitness::start(1);
-    let one = start(scene, &[&w1], 1, Policy::Required);
+    let one = start(fixture, &[&w1], 1, Policy::Required);
     one.record(3).unwrap();
     one.until(quorum_over(3));
     one.log.close();
-    let Witnessed { scene, service, log, recorder, .. } = one;
+    let Witnessed { fixture, service, log, recorder, .. } = one;
     drop((service, log, recorder));
     for name in &names {
-        fs::copy(copy.path().join(name), scene.path().join(name)).unwrap();
+        fs::copy(copy.path().join(name), fixture.path().join(name)).unwrap();
     }
     w1.set(Fault::Hang);
-    let one = start(scene, &[&w1], 1, Policy::Required);
+    let one = start(fixture, &[&w1], 1, Policy::Required);
     assert!(matches!(one.record(3), Err(LogError::Contradicted { .. })));
 }

@@ -12,7 +12,7 @@ use mcpid::audit::tree::{self, Hash};
 use serde_json::{Value, json};
 
 use crate::fake::{FakeWitness, Fault, http, policy};
-use crate::fixtures::{Scene, entry};
+use crate::fixtures::{LogFixture, entry};
 
 pub(crate) fn program(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcpid"));
@@ -39,13 +39,13 @@ fn witness(log: &Path, policy: &Path, more: &[&str]) -> Output {
 
 #[test]
 fn the_exit_says_whether_there_is_a_quorum() {
-    let scene = Scene::new();
-    scene.fill(3, Settings::default());
+    let fixture = LogFixture::new();
+    fixture.fill(3, Settings::default());
     let (w1, w2) = (FakeWitness::start(1), FakeWitness::start(2));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy");
-    fs::write(&file, policy(&scene.log_key, &[&w1, &w2], 2)).unwrap();
-    let log = scene.path();
+    fs::write(&file, policy(&fixture.log_key, &[&w1, &w2], 2)).unwrap();
+    let log = fixture.path();
 
     w2.set(Fault::Raw(http(503, "text/plain", b"")));
     let done = witness(&log, &file, &[]);
@@ -78,12 +78,12 @@ fn the_exit_says_whether_there_is_a_quorum() {
 
 #[test]
 fn a_policy_that_cannot_be_used_names_its_file_and_line() {
-    let scene = Scene::new();
+    let fixture = LogFixture::new();
     let w1 = FakeWitness::start(1);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy");
-    let good = policy(&scene.log_key, &[&w1], 1);
-    let other = Scene::new();
+    let good = policy(&fixture.log_key, &[&w1], 1);
+    let other = LogFixture::new();
     for (text, line) in [
         (good.replace("quorum g", "quorum h"), 4),
         (good.replace("http://", "ftp://"), 2),
@@ -91,7 +91,7 @@ fn a_policy_that_cannot_be_used_names_its_file_and_line() {
         (good.replacen("log", "lag", 1), 1),
     ] {
         fs::write(&file, text).unwrap();
-        let done = witness(&scene.path(), &file, &[]);
+        let done = witness(&fixture.path(), &file, &[]);
         assert_eq!(done.status.code(), Some(2));
         let wanted = format!("{}: line {line}: ", file.display());
         assert!(err(&done).contains(&wanted), "{}", err(&done));
@@ -103,27 +103,27 @@ fn a_policy_that_cannot_be_used_names_its_file_and_line() {
 
 /// A log with entries in the present, which the program's own clock fits, and its policy.
 struct Log {
-    scene: Scene,
+    fixture: LogFixture,
     folder: tempfile::TempDir,
     policy: PathBuf,
     trust: PathBuf,
 }
 
 fn witnessed(witnesses: &[&FakeWitness], need: usize) -> Log {
-    let scene = Scene::new();
-    scene.fill(4, Settings::default());
+    let fixture = LogFixture::new();
+    fixture.fill(4, Settings::default());
     let folder = tempfile::tempdir().unwrap();
     let (file, trust) = (folder.path().join("policy"), folder.path().join("trust.json"));
-    fs::write(&file, policy(&scene.log_key, witnesses, need)).unwrap();
+    fs::write(&file, policy(&fixture.log_key, witnesses, need)).unwrap();
     let keys = json!({ "keys": [entry(1, json!({}))] });
     fs::write(&trust, keys.to_string()).unwrap();
-    Log { scene, folder, policy: file, trust }
+    Log { fixture, folder, policy: file, trust }
 }
 
 impl Log {
     /// `audit verify` or `audit check` with this policy and the trust file, by `--json`.
     fn judge(&self, what: &str, more: &[&str]) -> (Option<i32>, Value) {
-        let log = self.scene.path();
+        let log = self.fixture.path();
         let mut arguments = vec!["audit", what, "--json", "-r", self.trust.to_str().unwrap()];
         if what == "verify" {
             arguments.extend(["--audit", log.to_str().unwrap()]);
@@ -147,7 +147,7 @@ impl Log {
             "audit",
             "prove",
             "--audit",
-            self.scene.path().to_str().unwrap(),
+            self.fixture.path().to_str().unwrap(),
             "--format",
             format,
             "-o",
@@ -163,7 +163,7 @@ impl Log {
 fn an_auditor_who_wants_the_quorum_says_good_only_with_it() {
     let (w1, w2, w3) = (FakeWitness::start(1), FakeWitness::start(2), FakeWitness::start(3));
     let log = witnessed(&[&w1, &w2, &w3], 2);
-    let cosigned = log.scene.path().join("checkpoint.cosigned");
+    let cosigned = log.fixture.path().join("checkpoint.cosigned");
     // The key of the log equals the key in the policy.
     let (code, said) = log.by_policy("verify", &[]);
     assert_eq!((code, &said["verdict"]), (Some(5), &json!("unjudged")), "{said}");
@@ -175,10 +175,10 @@ fn an_auditor_who_wants_the_quorum_says_good_only_with_it() {
     // One of the two required witnesses hangs.
     w2.set(Fault::Hang);
     w3.set(Fault::Hang);
-    assert_eq!(witness(&log.scene.path(), &log.policy, &[]).status.code(), Some(5));
+    assert_eq!(witness(&log.fixture.path(), &log.policy, &[]).status.code(), Some(5));
     assert_eq!(log.by_policy("verify", &[]).0, Some(5));
     w3.set(Fault::None);
-    assert_eq!(witness(&log.scene.path(), &log.policy, &[]).status.code(), Some(0));
+    assert_eq!(witness(&log.fixture.path(), &log.policy, &[]).status.code(), Some(0));
     let (code, said) = log.by_policy("verify", &[]);
     assert_eq!((code, &said["verdict"]), (Some(0), &json!("good")), "{said}");
     assert_eq!((&said["anchored_entries"], &said["witnessed_entries"]), (&json!(4), &json!(4)));
@@ -201,13 +201,13 @@ fn an_auditor_who_wants_the_quorum_says_good_only_with_it() {
 
     // A checkpoint that was kept is no quorum.
     let plain = log.folder.path().join("plain");
-    fs::write(&plain, log.scene.checkpoint()).unwrap();
+    fs::write(&plain, log.fixture.checkpoint()).unwrap();
     fs::remove_file(&cosigned).unwrap();
     let (code, said) = log.by_policy("verify", &["--checkpoint", plain.to_str().unwrap()]);
     assert_eq!((code, &said["anchored"]), (Some(5), &json!(true)), "{said}");
 
     // The log differs from the cosigned one.
-    let segment = log.scene.only_segment();
+    let segment = log.fixture.only_segment();
     fs::write(&cosigned, &good).unwrap();
     let lines = fs::read_to_string(&segment).unwrap();
     let cut: String = lines.split_inclusive('\n').take(3).collect();
@@ -228,7 +228,7 @@ fn a_policy_pins_the_log_and_has_to_demand_something() {
         assert!(said.to_string().contains(why), "{said}");
     };
     refused(&good.replace("quorum g", "quorum none"), &[], "demands nothing");
-    let other = Scene::new();
+    let other = LogFixture::new();
     let key = mcpid::audit::note::NoteKey::new(
         "example.com/other",
         mcpid::audit::note::Kind::Log,
@@ -239,7 +239,7 @@ fn a_policy_pins_the_log_and_has_to_demand_something() {
     let without: String = good.split_inclusive('\n').skip(1).collect();
     refused(&without, &[], "--log-key is missing");
     refused(&good, &["--witness", &w1.key().to_string()], "cannot be used together");
-    let own = log.scene.log_key.to_string();
+    let own = log.fixture.log_key.to_string();
     fs::write(&log.policy, without).unwrap();
     assert_eq!(log.by_policy("verify", &["--log-key", &own]).0, Some(5));
 }
@@ -248,24 +248,24 @@ fn a_policy_pins_the_log_and_has_to_demand_something() {
 fn a_tlog_proof_leads_from_the_entry_to_the_cosigned_checkpoint() {
     let w1 = FakeWitness::start(1);
     let log = witnessed(&[&w1], 1);
-    assert_eq!(witness(&log.scene.path(), &log.policy, &[]).status.code(), Some(0));
+    assert_eq!(witness(&log.fixture.path(), &log.policy, &[]).status.code(), Some(0));
     let proof = fs::read_to_string(log.prove("tlog-proof")).unwrap();
     let (head, note) = proof.split_once("\n\n").unwrap();
-    assert_eq!(note, fs::read_to_string(log.scene.path().join("checkpoint.cosigned")).unwrap());
+    assert_eq!(note, fs::read_to_string(log.fixture.path().join("checkpoint.cosigned")).unwrap());
     let lines: Vec<&str> = head.lines().collect();
     assert_eq!((lines[0], lines[2]), ("c2sp.org/tlog-proof@v1", "index 2"));
     let entry = STANDARD.decode(lines[1].strip_prefix("extra ").unwrap()).unwrap();
-    assert_eq!(String::from_utf8(entry.clone()).unwrap(), log.scene.lines()[2]);
+    assert_eq!(String::from_utf8(entry.clone()).unwrap(), log.fixture.lines()[2]);
     let hashes: Vec<Hash> =
         lines[3..].iter().map(|line| STANDARD.decode(line).unwrap().try_into().unwrap()).collect();
-    let (checkpoint, _) = Checkpoint::signed(note.as_bytes(), &log.scene.log_key).unwrap();
+    let (checkpoint, _) = Checkpoint::signed(note.as_bytes(), &log.fixture.log_key).unwrap();
     let root = tree::root_of_inclusion(&tree::leaf(&entry), 2, checkpoint.size, &hashes);
     assert_eq!(root, Some(checkpoint.root));
     let missing = program(&[
         "audit",
         "prove",
         "--audit",
-        log.scene.path().to_str().unwrap(),
+        log.fixture.path().to_str().unwrap(),
         "--format",
         "tlog-proof",
         "9",
@@ -277,16 +277,16 @@ fn a_tlog_proof_leads_from_the_entry_to_the_cosigned_checkpoint() {
 /// hangs.
 #[test]
 fn a_bridge_has_its_log_witnessed_too() {
-    let scene = Scene::new();
+    let fixture = LogFixture::new();
     let (w1, w2) = (FakeWitness::start(1), FakeWitness::start(2));
     w2.set(Fault::Hang);
     let folder = tempfile::tempdir().unwrap();
     let (file, key) = (folder.path().join("policy"), folder.path().join("key.json"));
-    fs::write(&file, policy(&scene.log_key, &[&w1, &w2], 1)).unwrap();
+    fs::write(&file, policy(&fixture.log_key, &[&w1, &w2], 1)).unwrap();
     let key = key.to_str().unwrap();
     let made = program(&["keygen", "--no-passphrase", "--name", "alice", "-o", key]);
     assert!(made.status.success(), "{}", err(&made));
-    let (log, file) = (scene.path(), file.to_str().unwrap().to_owned());
+    let (log, file) = (fixture.path(), file.to_str().unwrap().to_owned());
     let flags = ["connect", "-k", key, "--audit", log.to_str().unwrap(), "--witness-policy", &file];
     let url = "http://127.0.0.1:9/mcp";
     let begun = std::time::Instant::now();
@@ -314,7 +314,7 @@ fn a_bridge_has_its_log_witnessed_too() {
     let done = child.output().unwrap();
     assert!(out(&done).contains("\"error\""), "{}", out(&done));
     assert!(err(&done).contains("the log was rolled back: the witness w1"), "{}", err(&done));
-    assert!(scene.segments().is_empty(), "nothing was appended");
+    assert!(fixture.segments().is_empty(), "nothing was appended");
 }
 
 /// Returns the kept state of a witness that has signed `size` entries.

@@ -9,16 +9,16 @@ use mcpid::clock::Clock as _;
 
 use crate::asking::{ask, ask_latest, front, log, open, try_open};
 use crate::fake::{FakeWitness, Fault, policy};
-use crate::fixtures::Scene;
+use crate::fixtures::LogFixture;
 
 #[test]
 fn a_size_in_the_answer_moves_the_proof_there_once() {
-    let scene = log(4);
+    let fixture = log(4);
     let witness = FakeWitness::start(1);
-    let client = open(&scene, &[&witness], 1);
+    let client = open(&fixture, &[&witness], 1);
     assert!(matches!(ask_latest(&client), WitnessOutcome::Cosigned(_)));
     let (size, root) = witness.signed().unwrap();
-    scene.fill(6, Settings::default());
+    fixture.fill(6, Settings::default());
     // The answer was lost on the way: the witness holds a size that the log does not know.
     witness.set(Fault::Lost);
     ask_latest(&client);
@@ -34,13 +34,13 @@ fn a_size_in_the_answer_moves_the_proof_there_once() {
 
     // The witness has lost its state: reported once and counted, also by the next process.
     witness.remember(Some((size, root)));
-    scene.fill(2, Settings::default());
+    fixture.fill(2, Settings::default());
     let reply = ask(&client, 0, &client.latest().unwrap());
     assert_eq!(reply.forgot, Some((10, 4)));
     assert!(matches!(reply.outcome, WitnessOutcome::Cosigned(_)));
     assert_eq!((client.rollbacks(0), client.status().figures().rollbacks), (1, 1));
     drop(client);
-    let client = open(&scene, &[&witness], 1);
+    let client = open(&fixture, &[&witness], 1);
     assert_eq!(client.rollbacks(0), 1);
     // The witness has lost all of its state.
     witness.remember(None);
@@ -49,7 +49,7 @@ fn a_size_in_the_answer_moves_the_proof_there_once() {
 
     // The witness names another size each time.
     witness.requests();
-    scene.fill(1, Settings::default());
+    fixture.fill(1, Settings::default());
     witness.set(Fault::Holds(7));
     let reply = ask(&client, 0, &client.latest().unwrap());
     assert!(matches!(reply.outcome, WitnessOutcome::Failed(_)), "{reply:?}");
@@ -59,22 +59,22 @@ fn a_size_in_the_answer_moves_the_proof_there_once() {
 
 #[test]
 fn a_witness_that_holds_our_own_size_for_ever_is_a_fork() {
-    let scene = log(4);
+    let fixture = log(4);
     let witness = FakeWitness::start(1);
-    let client = open(&scene, &[&witness], 1);
+    let client = open(&fixture, &[&witness], 1);
     witness.set(Fault::Holds(4));
     let outcome = ask_latest(&client);
     assert!(matches!(&outcome, WitnessOutcome::Contradicted(why) if why.contains("forked")));
     assert_eq!(witness.requests().len(), 2);
     assert!(client.status().figures().contradiction.is_some());
-    assert!(client.status().judge(scene.clock.now()).is_err());
+    assert!(client.status().judge(fixture.clock.now()).is_err());
 }
 
 #[test]
 fn a_witness_of_another_tree_of_this_size_shows_a_fork() {
-    let scene = log(4);
+    let fixture = log(4);
     let witness = FakeWitness::start(1);
-    let client = open(&scene, &[&witness], 1);
+    let client = open(&fixture, &[&witness], 1);
     witness.remember(Some((4, [7; 32])));
     let outcome = ask_latest(&client);
     assert!(matches!(&outcome, WitnessOutcome::Contradicted(why) if why.contains("forked")));
@@ -85,9 +85,9 @@ fn a_witness_of_another_tree_of_this_size_shows_a_fork() {
 
 #[test]
 fn a_witness_that_holds_more_shows_that_the_log_was_rolled_back() {
-    let scene = log(4);
+    let fixture = log(4);
     let witness = FakeWitness::start(1);
-    let client = open(&scene, &[&witness], 1);
+    let client = open(&fixture, &[&witness], 1);
     let old = client.latest().unwrap();
     witness.remember(Some((5, [7; 32])));
     let outcome = ask_latest(&client);
@@ -95,61 +95,61 @@ fn a_witness_that_holds_more_shows_that_the_log_was_rolled_back() {
         if why.contains("rolled back") && why.contains("5 entries") && why.contains("over 4")));
     assert_eq!(witness.requests().len(), 1, "there is nothing to try again");
     // If the log has grown meanwhile, it was not rolled back.
-    scene.fill(1, Settings::default());
+    fixture.fill(1, Settings::default());
     assert_eq!(ask(&client, 0, &old).outcome, WitnessOutcome::Superseded);
 }
 
 #[test]
 fn what_was_kept_shows_a_rollback_and_a_fork_without_a_request() {
-    let scene = log(4);
+    let fixture = log(4);
     let witness = FakeWitness::start(1);
     let copy = tempfile::tempdir().unwrap();
     let own = ["tree", "checkpoint", "checkpoints"];
     for name in own {
-        fs::copy(scene.path().join(name), copy.path().join(name)).unwrap();
+        fs::copy(fixture.path().join(name), copy.path().join(name)).unwrap();
     }
-    scene.fill(4, Settings::default());
-    let client = open(&scene, &[&witness], 1);
+    fixture.fill(4, Settings::default());
+    let client = open(&fixture, &[&witness], 1);
     assert!(matches!(ask_latest(&client), WitnessOutcome::Cosigned(_)));
     assert_eq!(client.contradiction().unwrap(), None);
     witness.requests();
     for name in own {
-        fs::copy(copy.path().join(name), scene.path().join(name)).unwrap();
+        fs::copy(copy.path().join(name), fixture.path().join(name)).unwrap();
     }
     assert!(client.contradiction().unwrap().unwrap().contains("rolled back"));
     assert!(matches!(ask_latest(&client), WitnessOutcome::Contradicted(_)));
     assert!(witness.requests().is_empty());
     drop(client);
 
-    let scene = log(4);
-    let client = open(&scene, &[&witness], 1);
+    let fixture = log(4);
+    let client = open(&fixture, &[&witness], 1);
     witness.remember(None);
     assert!(matches!(ask_latest(&client), WitnessOutcome::Cosigned(_)));
     drop(client);
-    let ledger = scene.path().join("witnesses.json");
-    let root = client_root(&scene);
+    let ledger = fixture.path().join("witnesses.json");
+    let root = client_root(&fixture);
     let text = fs::read_to_string(&ledger).unwrap();
     fs::write(&ledger, text.replace(&root, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="))
         .unwrap();
     witness.requests();
-    let client = open(&scene, &[&witness], 1);
+    let client = open(&fixture, &[&witness], 1);
     assert!(client.contradiction().unwrap().unwrap().contains("forked"));
-    scene.fill(3, Settings::default());
+    fixture.fill(3, Settings::default());
     assert!(client.contradiction().unwrap().unwrap().contains("first 4 entries"));
     assert!(matches!(ask_latest(&client), WitnessOutcome::Contradicted(_)));
     assert!(witness.requests().is_empty());
 }
 
-fn client_root(scene: &Scene) -> String {
-    let text = String::from_utf8(scene.checkpoint()).unwrap();
+fn client_root(fixture: &LogFixture) -> String {
+    let text = String::from_utf8(fixture.checkpoint()).unwrap();
     text.lines().nth(2).unwrap().to_owned()
 }
 
 #[test]
 fn an_empty_log_is_witnessed_too() {
-    let scene = Scene::new();
+    let fixture = LogFixture::new();
     let witness = FakeWitness::start(1);
-    let client = open(&scene, &[&witness], 1);
+    let client = open(&fixture, &[&witness], 1);
     assert!(matches!(ask_latest(&client), WitnessOutcome::Cosigned(_)));
     assert_eq!(witness.signed(), Some((0, tree::empty())));
     witness.remember(Some((3, [7; 32])));
@@ -158,14 +158,14 @@ fn an_empty_log_is_witnessed_too() {
 
 #[test]
 fn what_is_kept_is_for_one_process_and_is_not_guessed() {
-    let scene = log(2);
+    let fixture = log(2);
     let witness = FakeWitness::start(1);
-    let client = open(&scene, &[&witness], 1);
-    let text = policy(&scene.log_key, &[&witness], 1);
-    assert!(matches!(try_open(&scene, &text), Err(WitnessError::Log(LogError::Locked(_)))));
+    let client = open(&fixture, &[&witness], 1);
+    let text = policy(&fixture.log_key, &[&witness], 1);
+    assert!(matches!(try_open(&fixture, &text), Err(WitnessError::Log(LogError::Locked(_)))));
     ask_latest(&client);
     drop(client);
-    let ledger = scene.path().join("witnesses.json");
+    let ledger = fixture.path().join("witnesses.json");
     let good = fs::read_to_string(&ledger).unwrap();
     for bad in [
         String::new(),
@@ -181,18 +181,18 @@ fn what_is_kept_is_for_one_process_and_is_not_guessed() {
         assert_ne!(bad, good);
         fs::write(&ledger, bad).unwrap();
         assert!(matches!(
-            try_open(&scene, &text),
+            try_open(&fixture, &text),
             Err(WitnessError::Log(LogError::Changed { .. }))
         ));
     }
     fs::write(&ledger, &good).unwrap();
-    try_open(&scene, &text).unwrap();
+    try_open(&fixture, &text).unwrap();
     // A policy for another log.
     let other = mcpid::audit::note::NoteKey::new(
         "example.com/other",
         mcpid::audit::note::Kind::Log,
-        scene.log_key.public().clone(),
+        fixture.log_key.public().clone(),
     );
     let text = policy(&other.unwrap(), &[&witness], 1);
-    assert!(matches!(try_open(&scene, &text), Err(WitnessError::Policy(_))));
+    assert!(matches!(try_open(&fixture, &text), Err(WitnessError::Policy(_))));
 }

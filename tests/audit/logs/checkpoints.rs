@@ -7,43 +7,43 @@ use mcpid::audit::{Recorder, Sync};
 use mcpid::clock::{Clock as _, Timestamp};
 use serde_json::Value;
 
-use crate::fixtures::{START, Scene, body, call};
+use crate::fixtures::{LogFixture, START, body, call};
 
 use super::settings;
 
 #[test]
 fn files_turn_over_by_size_and_by_day_and_stay_one_tree() {
-    let scene = Scene::new();
+    let fixture = LogFixture::new();
     let mut small = settings();
     small.file_size = 5_000;
-    scene.fill(10, small.clone());
-    let by_size = scene.segments().len();
+    fixture.fill(10, small.clone());
+    let by_size = fixture.segments().len();
     assert!((3..=5).contains(&by_size), "{by_size}");
-    scene.clock.forward(24 * 60 * 60);
-    scene.fill(1, small.clone());
-    scene.clock.forward(24 * 60 * 60);
-    scene.fill(1, small);
-    assert_eq!(scene.segments().len(), by_size + 2);
-    let report = scene.audit(&[scene.checkpoint()]);
+    fixture.clock.forward(24 * 60 * 60);
+    fixture.fill(1, small.clone());
+    fixture.clock.forward(24 * 60 * 60);
+    fixture.fill(1, small);
+    assert_eq!(fixture.segments().len(), by_size + 2);
+    let report = fixture.audit(&[fixture.checkpoint()]);
     assert_eq!((report.finding().cloned(), report.entries, report.anchored), (None, 12, Some(12)));
     // Opened without reading more than the last file: the hashes have the rest.
-    let second = scene.segments()[1].clone();
+    let second = fixture.segments()[1].clone();
     let lines = fs::read(&second).unwrap();
     fs::write(&second, "").unwrap();
-    drop(scene.open());
+    drop(fixture.open());
     fs::write(&second, lines).unwrap();
 }
 
 /// The clock of a server that stepped forward, and back again.
 #[test]
 fn the_time_of_an_entry_never_goes_back_and_the_log_says_by_how_much_it_is_ahead() {
-    let scene = Scene::new();
-    scene.fill(2, settings());
-    let late = scene.clock.now().unix();
-    scene.clock.set(START - 1_000);
-    scene.fill(2, settings());
+    let fixture = LogFixture::new();
+    fixture.fill(2, settings());
+    let late = fixture.clock.now().unix();
+    fixture.clock.set(START - 1_000);
+    fixture.fill(2, settings());
     let entries: Vec<Value> =
-        scene.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        fixture.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(entries.len(), 5);
     for entry in &entries[1..] {
         assert_eq!(entry["time"], Timestamp::from_unix(late).to_string());
@@ -52,20 +52,20 @@ fn the_time_of_an_entry_never_goes_back_and_the_log_says_by_how_much_it_is_ahead
     assert_eq!(entries[2]["clock"]["offset"], 1_001);
     // The request keeps the time at which it was judged.
     assert_eq!(entries[4]["request"]["time"], Timestamp::from_unix(START - 998).to_string());
-    let report = scene.audit(&[]);
+    let report = fixture.audit(&[]);
     assert_eq!((report.finding().cloned(), report.under_offset), (None, 2));
     assert_eq!(report.unjudged, [("clock", 2)].into());
     // Once the clock has caught up, times are certain again.
-    scene.clock.set(late + 10);
-    scene.fill(1, settings());
-    let report = scene.audit(&[]);
+    fixture.clock.set(late + 10);
+    fixture.fill(1, settings());
+    let report = fixture.audit(&[]);
     assert_eq!((report.finding().cloned(), report.entries, report.under_offset), (None, 7, 2));
     let evidence = |n| {
-        let evidence = mcpid::audit::proof::prove(&scene.files(), n, None).unwrap();
-        let key = Some(scene.log_key.clone());
+        let evidence = mcpid::audit::proof::prove(&fixture.files(), n, None).unwrap();
+        let key = Some(fixture.log_key.clone());
         let inputs = mcpid::audit::auditor::AuditorInputs { log_key: key, ..Default::default() };
         let check = mcpid::audit::check::check;
-        let checked = check(evidence.as_bytes(), &inputs, scene.trust(), None).unwrap();
+        let checked = check(evidence.as_bytes(), &inputs, fixture.trust(), None).unwrap();
         (checked.fault.clone(), checked.is_good(), checked.offset)
     };
     assert_eq!(evidence(1), (None, true, 0));
@@ -76,45 +76,45 @@ fn the_time_of_an_entry_never_goes_back_and_the_log_says_by_how_much_it_is_ahead
 /// A small step is no more than clocks differ anyway.
 #[test]
 fn a_clock_that_is_set_back_a_little_leaves_no_entry() {
-    let scene = Scene::new();
-    scene.fill(2, settings());
-    scene.clock.forward(-100);
-    scene.fill(2, settings());
-    let report = scene.audit(&[]);
+    let fixture = LogFixture::new();
+    fixture.fill(2, settings());
+    fixture.clock.forward(-100);
+    fixture.fill(2, settings());
+    let report = fixture.audit(&[]);
     assert_eq!((report.finding().cloned(), report.entries, report.not_good), (None, 4, 0));
 }
 
 #[test]
 fn checkpoints_come_by_number_and_by_time_and_at_the_end() {
-    let scene = Scene::new();
+    let fixture = LogFixture::new();
     let mut often = settings();
     often.every = 3;
-    scene.fill(7, often.clone());
-    let notes = fs::read_to_string(scene.path().join("checkpoints")).unwrap();
+    fixture.fill(7, often.clone());
+    let notes = fs::read_to_string(fixture.path().join("checkpoints")).unwrap();
     let sizes: Vec<&str> = notes.lines().skip(1).step_by(5).collect();
     assert_eq!(sizes.last(), Some(&"7"));
     assert!(sizes.contains(&"3") && sizes.contains(&"6"), "{sizes:?}");
-    assert!(notes.ends_with(std::str::from_utf8(&scene.checkpoint()).unwrap()));
+    assert!(notes.ends_with(std::str::from_utf8(&fixture.checkpoint()).unwrap()));
     // Checkpoints are due by time alone.
     (often.every, often.interval) = (1_000_000, Duration::from_millis(100));
-    let recorder = Recorder::new(scene.try_open(often).unwrap());
-    scene.record(&recorder, &call(1, scene.clock.now().unix(), &body(1), &[])).unwrap();
+    let recorder = Recorder::new(fixture.try_open(often).unwrap());
+    fixture.record(&recorder, &call(1, fixture.clock.now().unix(), &body(1), &[])).unwrap();
     let mut waited = 0;
-    while !String::from_utf8(scene.checkpoint()).unwrap().contains("\n8\n") {
+    while !String::from_utf8(fixture.checkpoint()).unwrap().contains("\n8\n") {
         std::thread::sleep(Duration::from_millis(50));
         waited += 1;
         assert!(waited < 100, "no checkpoint in five seconds");
     }
     drop(recorder);
-    assert_eq!(scene.audit(&[]).finding().cloned(), None);
+    assert_eq!(fixture.audit(&[]).finding().cloned(), None);
 }
 
 #[test]
 fn sync_at_checkpoints_writes_the_same_log() {
-    let scene = Scene::new();
+    let fixture = LogFixture::new();
     let mut lazy = settings();
     lazy.sync = Sync::Checkpoint;
-    scene.fill(5, lazy);
-    let report = scene.audit(&[scene.checkpoint()]);
+    fixture.fill(5, lazy);
+    let report = fixture.audit(&[fixture.checkpoint()]);
     assert_eq!((report.finding().cloned(), report.entries), (None, 5));
 }

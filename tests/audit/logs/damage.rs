@@ -7,57 +7,57 @@ use mcpid::audit::{LogError, Policy, Recorder};
 use mcpid::clock::Clock as _;
 use serde_json::Value;
 
-use crate::fixtures::{Scene, body, call};
+use crate::fixtures::{LogFixture, body, call};
 
 use super::settings;
 
 #[test]
 fn a_lost_tree_is_made_anew_and_a_wrong_one_is_not_believed() {
-    let scene = Scene::new();
+    let fixture = LogFixture::new();
     let mut small = settings();
     small.file_size = 5_000;
-    scene.fill(8, small.clone());
-    let tree = scene.path().join("tree");
+    fixture.fill(8, small.clone());
+    let tree = fixture.path().join("tree");
     let good = fs::read(&tree).unwrap();
     fs::remove_file(&tree).unwrap();
-    drop(scene.open());
+    drop(fixture.open());
     assert_eq!(fs::read(&tree).unwrap(), good);
     let mut bent = good.clone();
     bent[40] ^= 1;
     fs::write(&tree, &bent).unwrap();
-    drop(scene.open());
+    drop(fixture.open());
     fs::write(&tree, &good[..70]).unwrap();
-    drop(scene.open());
+    drop(fixture.open());
     assert_eq!(fs::read(&tree).unwrap(), good);
-    assert_eq!(scene.audit(&[scene.checkpoint()]).finding().cloned(), None);
+    assert_eq!(fixture.audit(&[fixture.checkpoint()]).finding().cloned(), None);
 }
 
 #[test]
 fn a_torn_end_is_cut_and_the_log_goes_on() {
     for torn in ["{\"mcpid\":\"audit/2\",\"n\":3", "\0\0\0\0\0\0", "{\"mcpid\"\0\0\0\n\0\0\n", "{"]
     {
-        let scene = Scene::new();
-        scene.fill(3, settings());
-        let path = scene.only_segment();
+        let fixture = LogFixture::new();
+        fixture.fill(3, settings());
+        let path = fixture.only_segment();
         let good = fs::read(&path).unwrap();
         fs::write(&path, [&good, torn.as_bytes()].concat()).unwrap();
-        drop(scene.open());
+        drop(fixture.open());
         assert_eq!(fs::read(&path).unwrap(), good, "{torn:?}");
-        scene.fill(2, settings());
-        let report = scene.audit(&[scene.checkpoint()]);
+        fixture.fill(2, settings());
+        let report = fixture.audit(&[fixture.checkpoint()]);
         assert_eq!((report.finding().cloned(), report.entries), (None, 5), "{torn:?}");
     }
 }
 
 #[test]
 fn a_half_written_checkpoint_is_cut_too() {
-    let scene = Scene::new();
-    scene.fill(3, settings());
-    let path = scene.path().join("checkpoints");
+    let fixture = LogFixture::new();
+    fixture.fill(3, settings());
+    let path = fixture.path().join("checkpoints");
     let good = fs::read(&path).unwrap();
     for cut in [1, 20, 60, 90] {
         fs::write(&path, [&good[..], &good[..cut]].concat()).unwrap();
-        drop(scene.open());
+        drop(fixture.open());
         assert_eq!(fs::read(&path).unwrap(), good, "{cut}");
     }
 }
@@ -65,9 +65,9 @@ fn a_half_written_checkpoint_is_cut_too() {
 /// A writer that went on would sign over the traces.
 #[test]
 fn a_changed_log_is_not_continued() {
-    let scene = Scene::new();
-    scene.fill(4, settings());
-    let path = scene.only_segment();
+    let fixture = LogFixture::new();
+    fixture.fill(4, settings());
+    let path = fixture.only_segment();
     let good = fs::read_to_string(&path).unwrap();
     let lines: Vec<&str> = good.lines().collect();
     let whole = |lines: &[&str]| lines.join("\n") + "\n";
@@ -84,33 +84,33 @@ fn a_changed_log_is_not_continued() {
     ];
     for (case, text) in changed.iter().enumerate() {
         fs::write(&path, text).unwrap();
-        let error = scene.try_open(settings()).err();
+        let error = fixture.try_open(settings()).err();
         assert!(matches!(error, Some(LogError::Changed { .. })), "case {case}: {error:?}");
     }
     fs::write(&path, &good).unwrap();
-    let checkpoint = scene.checkpoint();
-    fs::write(scene.path().join("checkpoint"), &checkpoint[..50]).unwrap();
-    assert!(matches!(scene.try_open(settings()), Err(LogError::Changed { .. })));
-    fs::write(scene.path().join("checkpoint"), &checkpoint).unwrap();
+    let checkpoint = fixture.checkpoint();
+    fs::write(fixture.path().join("checkpoint"), &checkpoint[..50]).unwrap();
+    assert!(matches!(fixture.try_open(settings()), Err(LogError::Changed { .. })));
+    fs::write(fixture.path().join("checkpoint"), &checkpoint).unwrap();
     fs::remove_file(&path).unwrap();
-    assert!(matches!(scene.try_open(settings()), Err(LogError::Changed { .. })));
+    assert!(matches!(fixture.try_open(settings()), Err(LogError::Changed { .. })));
 }
 
 #[test]
 fn after_a_failure_required_refuses_and_best_effort_counts_a_gap() {
-    let scene = Scene::new();
-    let log = scene.open();
+    let fixture = LogFixture::new();
+    let log = fixture.open();
     let required = Recorder::new(log.clone());
     let lax = Recorder::new(log.clone()).with_policy(Policy::BestEffort);
-    let one = || call(1, scene.clock.now().unix(), &body(1), &[]);
-    scene.record(&required, &one()).unwrap();
+    let one = || call(1, fixture.clock.now().unix(), &body(1), &[]);
+    fixture.record(&required, &one()).unwrap();
     // The file of the next day cannot be made: a folder has its name.
-    scene.clock.forward(24 * 60 * 60);
-    let blocked = scene.path().join("entries-000000000001.jsonl");
+    fixture.clock.forward(24 * 60 * 60);
+    let blocked = fixture.path().join("entries-000000000001.jsonl");
     fs::create_dir(&blocked).unwrap();
-    let error = scene.record(&required, &one()).unwrap_err();
+    let error = fixture.record(&required, &one()).unwrap_err();
     assert!(matches!(error, LogError::Io { .. }), "{error:?}");
-    scene.record(&lax, &one()).unwrap();
+    fixture.record(&lax, &one()).unwrap();
     for _ in 0..100 {
         if log.gaps() == 1 {
             break;
@@ -127,10 +127,10 @@ fn after_a_failure_required_refuses_and_best_effort_counts_a_gap() {
         assert!(begun.elapsed() < Duration::from_secs(10));
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert!(!scene.path().join("probe").exists());
-    scene.record(&required, &one()).unwrap();
+    assert!(!fixture.path().join("probe").exists());
+    fixture.record(&required, &one()).unwrap();
     drop((required, lax, log));
-    let last: Value = serde_json::from_str(scene.lines().last().unwrap()).unwrap();
+    let last: Value = serde_json::from_str(fixture.lines().last().unwrap()).unwrap();
     assert_eq!(last["dropped"]["gaps"], 1);
-    assert_eq!(scene.audit(&[scene.checkpoint()]).finding().cloned(), None);
+    assert_eq!(fixture.audit(&[fixture.checkpoint()]).finding().cloned(), None);
 }

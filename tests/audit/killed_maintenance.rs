@@ -14,17 +14,17 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use crate::crash::child;
-use crate::fixtures::{START, Scene, audit_folder};
+use crate::fixtures::{LogFixture, START, audit_folder};
 
 /// Entries of a log here, in files of three.
 const ENTRIES: u64 = 24;
 
-fn filled() -> Scene {
-    let scene = Scene::new();
+fn filled() -> LogFixture {
+    let fixture = LogFixture::new();
     let mut small = Settings::default();
     small.file_size = 5_000;
-    scene.fill(ENTRIES, small);
-    scene
+    fixture.fill(ENTRIES, small);
+    fixture
 }
 
 fn with_archive(path: &Path) -> Folder {
@@ -49,8 +49,8 @@ pub(crate) fn erase_all(path: &Path) {
     }
 }
 
-fn kill_one(role: &str, scene: &Scene, random: &mut StdRng) {
-    let mut process = child(role, &scene.path(), &[])
+fn kill_one(role: &str, fixture: &LogFixture, random: &mut StdRng) {
+    let mut process = child(role, &fixture.path(), &[])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -61,32 +61,32 @@ fn kill_one(role: &str, scene: &Scene, random: &mut StdRng) {
     process.wait().unwrap();
 }
 
-fn audit(scene: &Scene) -> Report {
+fn audit(fixture: &LogFixture) -> Report {
     let inputs = AuditorInputs {
-        log_key: Some(scene.log_key.clone()),
-        kept: vec![scene.checkpoint()],
+        log_key: Some(fixture.log_key.clone()),
+        kept: vec![fixture.checkpoint()],
         allow_erased: true,
         allow_clock: true,
         ..AuditorInputs::default()
     };
-    audit_folder(&with_archive(&scene.path()), &inputs, scene.trust())
+    audit_folder(&with_archive(&fixture.path()), &inputs, fixture.trust())
 }
 
 #[test]
 fn an_archive_that_was_killed_leaves_a_whole_log() {
     let mut random = StdRng::seed_from_u64(20_261_202);
     for round in 0..10 {
-        let scene = filled();
+        let fixture = filled();
         for _ in 0..3 {
-            kill_one("archive", &scene, &mut random);
-            let report = audit(&scene);
+            kill_one("archive", &fixture, &mut random);
+            let report = audit(&fixture);
             assert_eq!((report.finding(), report.unseen), (None, 0), "round {round}");
             assert!(report.is_good(), "round {round}: {:?}", report.unjudged);
         }
-        archive_all(&scene.path());
-        let report = audit(&scene);
+        archive_all(&fixture.path());
+        let report = audit(&fixture);
         assert!(report.is_good() && report.entries == ENTRIES, "round {round}");
-        assert_eq!(scene.segments().len(), 1, "round {round}");
+        assert_eq!(fixture.segments().len(), 1, "round {round}");
     }
 }
 
@@ -94,19 +94,19 @@ fn an_archive_that_was_killed_leaves_a_whole_log() {
 fn an_erasure_that_was_killed_is_found_and_done_again() {
     let mut random = StdRng::seed_from_u64(20_261_203);
     for round in 0..6 {
-        let scene = filled();
+        let fixture = filled();
         if round % 2 == 0 {
-            archive_all(&scene.path());
+            archive_all(&fixture.path());
         }
         for _ in 0..3 {
-            kill_one("erase", &scene, &mut random);
-            let report = audit(&scene);
+            kill_one("erase", &fixture, &mut random);
+            let report = audit(&fixture);
             assert_eq!(report.finding(), None, "round {round}");
             let half = report.unjudged.get("not_erased").copied().unwrap_or_default();
             assert!(half <= 1, "round {round}: {half}");
         }
-        erase_all(&scene.path());
-        let report = audit(&scene);
+        erase_all(&fixture.path());
+        let report = audit(&fixture);
         assert!(report.is_good(), "round {round}: {:?}", report.unjudged);
         assert_eq!(report.erased, ENTRIES / 2, "round {round}");
     }
@@ -115,15 +115,15 @@ fn an_erasure_that_was_killed_is_found_and_done_again() {
 /// If two processes archive or erase, the second gets an error that says so.
 #[test]
 fn one_process_archives_or_erases_at_a_time() {
-    let scene = filled();
-    let held = std::fs::File::open(scene.path().join("log-key.pub")).unwrap();
+    let fixture = filled();
+    let held = std::fs::File::open(fixture.path().join("log-key.pub")).unwrap();
     held.lock().unwrap();
-    let to = scene.path().with_file_name("archive");
+    let to = fixture.path().with_file_name("archive");
     let later = Timestamp::from_unix(START + 1_000_000);
-    let error = archive::archive(&scene.files(), later, &to).unwrap_err();
+    let error = archive::archive(&fixture.files(), later, &to).unwrap_err();
     assert!(matches!(error, LogError::Maintained(_)), "{error:?}");
-    let error = erase::erase(&scene.files(), 0, "a request", Arc::new(SystemClock)).unwrap_err();
+    let error = erase::erase(&fixture.files(), 0, "a request", Arc::new(SystemClock)).unwrap_err();
     assert!(matches!(error, EraseError::Log(LogError::Maintained(_))), "{error:?}");
     drop(held);
-    archive::archive(&scene.files(), later, &to).unwrap();
+    archive::archive(&fixture.files(), later, &to).unwrap();
 }
