@@ -200,8 +200,8 @@ impl ReferenceCheckpoint {
 }
 
 /// Reads a checkpoint from the log's own files.
-fn read(anchor: &Anchor, bytes: &[u8]) -> Result<Held, String> {
-    let read = match &anchor.log_key {
+fn read(inputs: &AuditorInputs, bytes: &[u8]) -> Result<ReferenceCheckpoint, String> {
+    let read = match &inputs.log_key {
         Some(key) => Checkpoint::signed(bytes, key),
         None => Note::parse(bytes)
             .map_err(Into::into)
