@@ -170,12 +170,17 @@ const GRAMMAR: &[(&str, &str)] = &[
         "--audit --log-key --checkpoint --witness --witness-policy -r --trust --profile --window --ahead --require \
          --allow-uncovered --allow-erased --archive --origin --allow-clock --predecessor --all",
     ),
+    (
+        "audit report",
+        "--audit --log-key --checkpoint --witness --witness-policy -r --trust --profile --window --ahead --require \
+         --allow-uncovered --allow-erased --archive --origin --allow-clock --predecessor --all --html",
+    ),
     ("audit show", "--archive --audit --key --tool --status --since --until --format"),
     ("audit prove", "--archive --audit --checkpoint --format -o --output"),
     (
         "audit check",
         "--log-key --checkpoint --witness --witness-policy -r --trust --profile --window --ahead --require \
-         --allow-uncovered --origin --allow-clock --body",
+         --allow-uncovered --origin --allow-clock --body --html",
     ),
     ("audit archive", "--audit --before --to"),
     ("audit erase", "--archive --audit --reason"),

@@ -207,7 +207,7 @@ pub(crate) struct AuditVerifyArgs {
 #[command(after_long_help = "\
 Examples:
   mcpid audit report --log-key log-key.pub -r trust.json
-  mcpid audit report --audit log --log-key log-key.pub --checkpoint kept -r trust.json --html log.html")]
+  mcpid audit report --log-key log-key.pub --checkpoint kept -r trust.json --html log.html")]
 pub(crate) struct AuditReportArgs {
     #[command(flatten)]
     pub(crate) whole: AuditVerifyArgs,
