@@ -255,7 +255,7 @@ fn a_wrong_file_is_said_to_be() {
         (&["--allow-origin", "null"], "not an origin as browsers write it"),
         (&["--allow-origin", "https://APP.example.com"], "not an origin as browsers write it"),
         (&["--upstream", "http://192.0.2.1/mcp"], "can forge Mcpid-Status"),
-        (&["--admin", "0.0.0.0:9"], "tells who calls what"),
+        (&["--admin", "0.0.0.0:9"], "shows which client calls which tool"),
         (&["--origin", "https://mcp.example.com/"], "an origin has no path"),
     ] {
         let (code, said, _) = check(good, more);
