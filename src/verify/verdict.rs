@@ -167,11 +167,12 @@ impl NonceOutcome {
 /// The result for a request that no step has refused: its signature holds over the head and the
 /// body, and its key is trusted and may do this.
 ///
-/// Whether the request was used before is in [`Verified::nonce_outcome`]. Only [`NonceOutcome::Fresh`] of a
-/// verifier that claims nonces ([`ReplayCheck::Claim`](super::ReplayCheck::Claim) or
-/// [`ReplayCheck::ClaimOnce`](super::ReplayCheck::ClaimOnce)) proves that this is the first use. With every
-/// other [`ReplayCheck`](super::ReplayCheck) no nonce was claimed in the store of a server, so the same
-/// request may also be accepted elsewhere.
+/// Whether the request was used before is in [`Verified::nonce_outcome`]. Only
+/// [`NonceOutcome::Fresh`] of a verifier that claims nonces
+/// ([`ReplayCheck::Claim`](super::ReplayCheck::Claim) or
+/// [`ReplayCheck::ClaimOnce`](super::ReplayCheck::ClaimOnce)) proves that this is the first use.
+/// With every other [`ReplayCheck`](super::ReplayCheck) no nonce was claimed in the store of a
+/// server, so the same request may also be accepted elsewhere.
 #[derive(Clone, Debug)]
 pub struct Verified {
     pub(super) held: Vec<VerifiedSignature>,

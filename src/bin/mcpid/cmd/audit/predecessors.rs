@@ -48,7 +48,7 @@ impl PredecessorsOutcome {
         self.uncertain.is_empty()
     }
 
-    /// Adds the findings of the audit of one log. `auditor_inputs` is the auditor's auditor_inputs.
+    /// Adds the findings of the audit of one log. `auditor_inputs` are those of the auditor.
     pub(super) fn add(
         &mut self,
         log: &Predecessor,
@@ -88,7 +88,7 @@ impl PredecessorsOutcome {
 }
 
 impl Predecessor {
-    /// Returns the auditor_inputs to check this log against: its kept checkpoints, and the checkpoint that
+    /// Returns the inputs to check this log against: its kept checkpoints, and the checkpoint that
     /// the next log names.
     pub(super) fn auditor_inputs(&self, auditor_inputs: &AuditorInputs) -> AuditorInputs {
         let mut kept = auditor_inputs.kept.clone();
