@@ -64,7 +64,8 @@ pub enum NoteKeyError {
     /// The text is not three parts between plus signs.
     #[error("not NAME+HASH+KEY")]
     Form,
-    /// An empty name, or one with white space or a plus sign.
+    /// The name is empty, longer than 255 bytes, or has white space, a control character or a plus
+    /// sign.
     #[error("a name has no white space, no plus sign, and at most 255 bytes")]
     Name,
     /// The key is not canonical base64, or not one of Ed25519.

@@ -248,7 +248,7 @@ fn of_the_log(entry: &Entry<'_>, event: &Event<'_>) -> Map<String, Value> {
     let name = event.as_str();
     let activity = Activity { id: 99, name: name.into() };
     let severity = match event {
-        // Requests were passed on, and no entry tells of them.
+        // Requests were passed on without an entry in the log.
         Event::Dropped(dropped) if dropped.gaps > 0 => (3, "Medium"),
         Event::Erased(_) => (2, "Low"),
         _ => (1, "Informational"),

@@ -12,7 +12,7 @@ use crate::message::{Head, line};
 use crate::profile::Profile;
 use crate::verify::Verifier;
 
-/// The format of an entry that is written, its first member.
+/// Format version of new entries: the value of their first member, `mcpid`.
 pub(super) const VERSION: &str = "audit/2";
 
 /// The first format version: it is read, and never written. A signer's own copy has no rules, and a
@@ -68,14 +68,15 @@ pub struct Because<'a> {
     pub code: &'a str,
 }
 
-/// An entry but for its number and its time, which it gets when it is appended.
+/// An entry without its number and its time, which the log adds when it appends the entry.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// The members of the entry, as one JSON object.
     members: Vec<u8>,
     /// The time at which the request was judged; the time of the entry must fit it.
     pub(super) judged: Option<Timestamp>,
-    /// The rules that it was judged by, as JSON: a change of them is an entry of its own.
+    /// The rules that the request was judged by, as JSON. If they differ from the rules in force,
+    /// the log first writes an entry with the new rules.
     pub(super) rules: Option<Vec<u8>>,
 }
 

@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 pub struct Report {
     /// Entries of the log, with those that were not seen.
     pub entries: u64,
-    /// Size of these entries, in bytes.
+    /// Size of the entries that were seen, line feeds included, in bytes.
     pub bytes: u64,
     /// Signatures that hold.
     pub signatures: u64,

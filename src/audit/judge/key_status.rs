@@ -18,7 +18,7 @@ pub struct Known {
     pub not_then: Option<&'static str>,
     /// True if the operation is not in the key's `allow` today.
     pub no_longer_allowed: bool,
-    /// The tag of the signature is not one of its client ids today.
+    /// True if the tag of the signature is not one of the key's client ids today.
     pub tag_not_listed: bool,
 }
 

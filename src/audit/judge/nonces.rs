@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::message::line;
 use crate::nonce::Retention;
 
-/// The first bytes of a SHA-256 that identifies a key and a nonce.
+/// The first 24 bytes of the SHA-256 hash of a key id and a nonce.
 pub(in crate::audit) type NonceId = [u8; 24];
 
 /// A nonce that a request uses up.

@@ -10,7 +10,7 @@ pub enum Reason {
     NotTrustedThen,
     /// A signature covers data that is not kept.
     Base,
-    /// Method, target or the digest of the content are outside of the signature.
+    /// The signature does not cover the method, the target or the digest of the content.
     PartlySigned,
     /// The window or the clock tolerance is above that of the profile.
     LaxRules,
@@ -18,7 +18,7 @@ pub enum Reason {
     Rules,
     /// The request was sent to another origin than the auditor's.
     Origin,
-    /// The clock of the log stepped: when it was is not certain.
+    /// The clock of the log stepped, so the time of the entry is uncertain.
     Clock,
     /// The entry was erased.
     Erased,

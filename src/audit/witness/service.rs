@@ -117,7 +117,7 @@ async fn run(client: Arc<WitnessClient>, say: NewsSink, mut stopped: watch::Rece
             () = tokio::time::sleep(LOOK) => {}
         }
     }
-    // The log has written its last checkpoint by now.
+    // The log has written its last checkpoint by now, so this look finds that checkpoint.
     look(&client, &newest, &say, &mut trouble);
     let until = Instant::now() + LAST;
     while client.status().figures().waiting.is_some() && Instant::now() < until {

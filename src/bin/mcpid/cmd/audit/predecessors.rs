@@ -104,7 +104,7 @@ impl Predecessor {
     }
 }
 
-/// Takes the checkpoints of the logs before out of those that were kept.
+/// Removes the checkpoints of the predecessor logs `logs` from the kept checkpoints.
 pub(super) fn without_theirs(auditor_inputs: AuditorInputs, logs: &[Predecessor]) -> AuditorInputs {
     let mut kept = auditor_inputs.kept.clone();
     kept.retain(|note| !logs.iter().any(|log| is_of(note, &log.key)));
