@@ -39,7 +39,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs the bridge until the client is done.
 pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<Exit, Failure> {
-    // Everything else that can fail is tried before the question for a passphrase.
+    // The flags, the keyfile, the log file and the TLS roots are checked before the question
+    // for a passphrase. The audit log and the witnesses follow after it.
     let plan = ConnectPlan::of(args)?;
     let confirm = confirm(args, ui)?;
     let signing_key = SigningKey::find(args.key.as_deref())?;

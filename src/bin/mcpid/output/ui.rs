@@ -29,7 +29,7 @@ pub(crate) struct Ui {
     json: bool,
     quiet: bool,
     verbose: bool,
-    /// Replaces what messages must not repeat.
+    /// Replaces secrets from arguments and variables in every message.
     filter: SecretFilter,
     /// True while the terminal shows a progress line.
     progress: bool,

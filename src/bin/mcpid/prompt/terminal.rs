@@ -192,8 +192,8 @@ impl KeyInput {
     }
 }
 
-/// Says that the program handles the signals that end it. From now on, this module only restores
-/// the terminal on a signal.
+/// Declares that the rest of the program handles the signals that end it. From now on, this module
+/// only restores the terminal on a signal.
 pub(crate) fn leave_signals() {
     SIGNALS_HANDLED_ELSEWHERE.store(true, Ordering::SeqCst);
 }

@@ -106,7 +106,8 @@ fn read(key: &Path, ui: &mut Ui) -> Result<KeyToTrust, Failure> {
     match KeyRef::parse(key) {
         // A text that is no reference may still be the name of a file.
         Ok(KeyRef::File(_)) | Err(_) => {}
-        // No other source of keys is a file, nor is one that is added later.
+        // Every other reference, also to a source that is added later, names a signing key and no
+        // file.
         Ok(_) => return SigningKey::find(Some(key)).map(KeyToTrust::held),
     }
     // The file may be a keyfile without passphrase, or by mistake a private key.
