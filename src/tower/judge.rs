@@ -26,10 +26,11 @@ use super::refusal::{self, RefusalReason, RefusedRequest};
 use super::settings::VerifySettings;
 use super::status::Status;
 
-/// The most bytes that are read of the body of a refused request.
+/// Maximum number of bytes that are read of the body of a refused request, to find the JSON-RPC id
+/// that the refusal has to repeat.
 pub const ID_LIMIT: usize = 64 * 1024;
 
-/// The most bytes of an `id` that an answer repeats.
+/// Maximum length of an `id` that an answer repeats, in bytes.
 const LONGEST_ID: usize = 256;
 
 /// The decision about a request to a [`VerifyService`](super::VerifyService).

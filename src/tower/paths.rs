@@ -78,10 +78,11 @@ impl Paths {
         Paths { endpoint: endpoint.into(), upstream: None, open: Vec::new() }
     }
 
-    /// As [`Paths::new`], for an endpoint `path` that is checked: a path as on the wire.
+    /// Works as [`Paths::new`], but checks that the endpoint `path` can stand in a request line.
     ///
     /// # Errors
-    /// [`PathError::Form`].
+    /// [`PathError::Form`] if `path` does not begin with a slash, has a query or fragment, or holds
+    /// other characters than visible ASCII.
     pub fn at(path: &str) -> Result<Self, PathError> {
         if is_path(path) { Ok(Paths::new(path)) } else { Err(PathError::Form(path.to_owned())) }
     }
@@ -89,7 +90,7 @@ impl Paths {
     /// Adds an open path.
     ///
     /// # Errors
-    /// [`PathError::Endpoint`] for a path that leads to the endpoint.
+    /// [`PathError::Endpoint`] if requests to the open path reach the endpoint.
     pub fn with_open(mut self, open: OpenPath) -> Result<Self, PathError> {
         if !open.below && self.leads_to_endpoint(&open.path) {
             return Err(PathError::Endpoint(open.path));

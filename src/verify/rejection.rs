@@ -261,7 +261,7 @@ pub enum Refusal {
     /// The request was judged and refused.
     #[error("rejected at {0}")]
     Rejected(#[from] Rejection),
-    /// The request could not be judged. A server must not let it through.
+    /// The request could not be judged. A server in strict mode must not let it through.
     #[error("could not be judged")]
     Unavailable(#[from] Unavailable),
 }
