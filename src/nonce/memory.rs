@@ -111,7 +111,7 @@ impl Memory {
             .chain_update(nonce)
             .finalize();
         let word = |i: usize| u32::from_le_bytes([hash[i], hash[i + 1], hash[i + 2], hash[i + 3]]);
-        // The tables go by the first bytes, so the shard goes by the last.
+        // The hash tables use the first eight bytes, so another byte chooses the shard.
         let shard = &self.shards[usize::from(hash[12]) % SHARDS];
         (shard, NonceHash([word(0), word(4)]))
     }

@@ -65,7 +65,8 @@ impl Hasher for KeyIdHasher {
     }
 
     fn finish(&self) -> u64 {
-        // Tables take the lowest and the highest bits; a product is good at the highest.
+        // Hash tables use the lowest and the highest bits of a hash. The highest bits of a product
+        // are mixed best, so they are also folded into the lowest bits.
         self.0 ^ (self.0 >> 32)
     }
 }

@@ -22,8 +22,8 @@ pub(super) const TRIES: u32 = 4;
 /// Maximum number of tries to write an epoch while other users write it too.
 const ROUNDS: u32 = 8;
 
-/// For how many seconds a store that knows no window yet, since it is new or forgot, may be closed
-/// by the first user that names one, unless that was allowed.
+/// Maximum time, in seconds, for which the first user may close a store that records no retention,
+/// because the store is new or was emptied. A user with the permission to raise it has no limit.
 const LONGEST_UNASKED: i64 = 600;
 
 /// The state that all tasks of a store share.
@@ -321,8 +321,9 @@ impl RedisEngine {
         ))
     }
 
-    /// Settles all tags that `node` holds. What one of them shows holds for the others, and floors
-    /// that rise one by one, when a claim comes by, would refuse for much longer in all.
+    /// Writes a new epoch for each tag of `node` whose epoch is not valid, and for every tag if one
+    /// epoch is lost or `all` is set. Floors that rise tag by tag, each at the next claim, would
+    /// refuse requests for much longer in total.
     pub(super) async fn settle_node(
         &self,
         link: &ServerLink,
@@ -330,16 +331,16 @@ impl RedisEngine {
         now: Timestamp,
         all: bool,
     ) -> Result<(), RedisFault> {
-        // Many claims find the loss at once; after the first has settled it, the others find the
-        // epochs valid.
+        // Many claims can find the lost epochs at the same time. The first claim writes new epochs
+        // under this lock, and the others then find them valid.
         let _settling = node.settling.lock().await;
         let tags = self.nodes.map().await?.tags(node);
         let want = EpochRequest { retention: self.own(), raising: true, all };
         self.settle(link, tags, now, want).await
     }
 
-    /// The epoch to be written where `answer` is, for a user who needs `own`: past everything
-    /// that can have been forgotten.
+    /// Returns the epoch that replaces the one in `answer`, for a user that needs the retention
+    /// `own`. Its floor excludes all requests whose nonces may be lost.
     pub(super) fn anew(
         &self,
         link: &ServerLink,
@@ -383,9 +384,10 @@ pub(super) fn read_epoch(link: &ServerLink, answer: &Value) -> Result<Option<Epo
     }
 }
 
-/// Checks that a user who needs `wanted`, and may raise nothing, may write where `answer` is: an
-/// epoch of any term that records as much, or one that is missing, if that closes the store
-/// for no longer than a usual window does.
+/// Checks that a user that needs the retention `wanted`, and may not raise the recorded one, may
+/// replace the epoch in `answer`. It may replace an epoch of any term that records at least
+/// `wanted`, and a missing epoch if the new one closes the store for at most `LONGEST_UNASKED`
+/// seconds.
 fn may_write(link: &ServerLink, answer: &Value, wanted: Retention) -> Result<(), RedisFault> {
     let recorded = read_epoch(link, answer)?.map(|epoch| epoch.retention);
     let retention_too_short = RetentionTooShort { recorded, wanted };

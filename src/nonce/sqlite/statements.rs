@@ -1,4 +1,4 @@
-//! The SQL statements for claims and questions, each prepared once.
+//! The SQL statements for claims, look-ups and sweeps, each prepared once.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, Statement, params};
 
@@ -119,7 +119,7 @@ impl<'c> Statements<'c> {
         Ok(self.find.query_row(params![id], pair).optional()?)
     }
 
-    /// Returns true if any nonce has ended and can be swept.
+    /// Returns true if a nonce is no longer needed, so that a sweep would remove it.
     pub(super) fn has_passed(&mut self, now: i64) -> Result<bool, SqliteFault> {
         Ok(self.passed.exists(params![now])?)
     }
