@@ -36,7 +36,7 @@ struct MirroredParam {
     path: Vec<String>,
 }
 
-/// The annotated tools of one server.
+/// The tools of one server whose arguments have to be repeated in header fields.
 #[derive(Debug, Default)]
 pub(super) struct ParamMirror {
     tools: Mutex<KnownParams>,
@@ -70,9 +70,10 @@ fn size(tool: &str, mirrored: &[MirroredParam]) -> usize {
 pub(super) struct ToolListReading {
     /// The tools that must be left out, each with the reason.
     pub(super) invalid: Vec<(String, String)>,
-    /// The result without these tools, if there are any.
+    /// The JSON of the `tools/list` result without the invalid tools. `None` if no tool is invalid,
+    /// or the result cannot be read.
     pub(super) result: Option<String>,
-    /// The cursor of the next page.
+    /// The cursor for the next page of the list.
     pub(super) cursor: Option<String>,
 }
 

@@ -62,7 +62,8 @@ impl StdioSession {
                 return Ok(());
             }
             (InboundKind::Response(id), _) => id.clone(),
-            // The error came in the answer to this request, so it is about this request.
+            // The error names no request. It came in the answer to this request, so it is passed
+            // on as the error of this request.
             (InboundKind::UnaddressedError, Some(_)) => {
                 let fault = message.error.and_then(JsonRpcError::read);
                 let (status, text, hint) = (StatusCode::OK, None, None);

@@ -171,7 +171,8 @@ impl SessionTasks {
             let id = cancels(line);
             let cancelled = id.as_ref().map(|id| self.session.in_flight.cancel(id));
             match (cancelled.unwrap_or(CancelEffect::Unknown), id) {
-                // The server saw the connection close, or never got the request.
+                // The server needs no notification: it saw the connection of the request close, or
+                // never got the request.
                 (CancelEffect::Closed, _) => return None,
                 (CancelEffect::Unknown, _) if !self.session.mcp_session.is_open() => return None,
                 (CancelEffect::Tell, Some(id)) => {
