@@ -109,18 +109,19 @@ struct QueueState<W: Work> {
     waiting: VecDeque<Arc<QueuedTask<W>>>,
     /// The bytes of `waiting`.
     bytes: usize,
-    /// The batch that the worker has.
+    /// The batch that the worker is processing.
     in_hand: Vec<Arc<QueuedTask<W>>>,
     /// Whether the worker sleeps until it is signalled.
     worker_sleeps: bool,
-    /// While the worker gathers: how many waiting tasks end that.
+    /// The number of waiting tasks that ends the gathering of a batch. `None` while the worker
+    /// does not gather.
     wanted: Option<usize>,
     /// Whether the watch sleeps until it is signalled.
     watch_sleeps: bool,
     closed: bool,
     /// The worker has ended: no further task is accepted.
     ended: bool,
-    /// The tasks that it left have their answers.
+    /// The tasks that the ended worker left behind have been answered.
     settled: bool,
 }
 

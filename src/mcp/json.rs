@@ -38,7 +38,8 @@ const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 /// reads a number.)
 const NUMBER_IN_DISGUISE: &str = "$serde_json::private::Number";
 
-/// Up to this many keys an object's keys are compared one by one, which is faster than hashing.
+/// Maximum number of keys of an object that are compared one by one. For so few keys, comparing is
+/// faster than hashing.
 const FEW_KEYS: usize = 16;
 
 /// The type of a JSON value, as far as the rules for a message need it.

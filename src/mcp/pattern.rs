@@ -158,7 +158,7 @@ pub enum PatternError {
         /// What is wrong with the NAME.
         why: NameAmbiguity,
     },
-    /// A NAME after a METHOD that acts on no name, where the pattern would have to allow it.
+    /// The pattern should allow requests, but has a NAME after a METHOD that acts on no name.
     #[error("{pattern:?} can allow nothing: {method} acts on no name that a pattern knows")]
     Nameless {
         /// The pattern, at most 64 characters of it.

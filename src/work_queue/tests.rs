@@ -180,14 +180,15 @@ fn a_worker_that_panics_closes_the_queue() {
 fn a_full_queue_refuses_and_recovers() {
     let queue = queue(LIMITS);
     let mut worker = worker(&queue);
-    // By number.
+    // The limit on the number of tasks.
     let waiting: Vec<_> = (1..=4).map(|n| queue.put((n, 1)).unwrap()).collect();
     assert_eq!(error(queue.put((5, 1))), Some(QueueError::Full));
     assert_eq!(error(queue.post((5, 1))), Some(QueueError::Full));
     batch(&mut worker);
     batch(&mut worker);
     drop(waiting);
-    // By bytes: what was refused takes no room, and one large task is accepted alone.
+    // The limit on bytes: a refused task takes no room, and a task above the limit is accepted if
+    // the queue is empty.
     queue.post((6, 60)).unwrap();
     assert_eq!(error(queue.post((7, 41))), Some(QueueError::Full));
     queue.post((8, 40)).unwrap();

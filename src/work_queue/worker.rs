@@ -38,7 +38,7 @@ impl<W: Work> QueueWorker<W> {
     pub(crate) fn take(&mut self, timeout: Option<Duration>) -> Taken<W> {
         let queue = &*self.queue;
         let until = timeout.map(|timeout| Instant::now() + timeout);
-        // Freed without the lock.
+        // The batch is freed after the lock is released, so that no other thread waits for it.
         let done = std::mem::take(&mut lock(&queue.state).in_hand);
         drop(done);
         let mut state = lock(&queue.state);

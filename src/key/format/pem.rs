@@ -186,7 +186,8 @@ impl<'a> Blocks<'a> {
                 }
             }
             let body = STANDARD.decode(&*base64).map(Zeroizing::new);
-            // A block that is not for us may have what RFC 1421 calls headers.
+            // A block that holds no key may have headers (RFC 1421 section 4.4), which are not
+            // base64. The content of such a block is not used.
             let body = match body {
                 Err(_) if OF_KEYS.contains(&label) => return Err(bad("not base64")),
                 body => body.unwrap_or_default(),

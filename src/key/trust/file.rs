@@ -174,7 +174,8 @@ impl TrustFile {
         let kid = jwk.string("kid").ok().flatten();
         let named = kid.and_then(KeyId::from_text);
         let usable = jwk::usable(jwk, "verify");
-        // A restriction of one key that names another would restrict the wrong one, or none.
+        // If `kid` is the id of another key, the limits in this entry would restrict the wrong key,
+        // or none.
         if let (Some(own), Some(named)) = (id, named)
             && own != named
             && (usable.is_ok() || is_ours)
@@ -201,7 +202,8 @@ impl TrustFile {
                 let restricts = limits.restrict();
                 self.skip_key(position, &why, restricts);
                 if restricts {
-                    // The bytes of the key name it, also if the entry says another type.
+                    // The id is computed from the bytes of the key, even if the entry names another
+                    // key type.
                     let x = jwk::x(jwk).map(|x| KeyId::of(&x));
                     let ids = x.into_iter().chain(named);
                     self.passed_over
