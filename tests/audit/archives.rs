@@ -201,7 +201,8 @@ fn a_process_that_ends_while_it_archives_leaves_a_whole_log() {
         let temporary = to.join(format!(".{}.tmp", gz.file_name().unwrap().to_str().unwrap()));
         let note = fs::read(&stub).unwrap();
         match state {
-            // A folder and nothing in it but whose it is; half a copy; a copy; a copy and half a note.
+            // The first file has: 0, no copy; 1, half a copy; 2, a copy; 3, a copy and half of its
+            // archive note.
             0 => fs::remove_file(&gz).unwrap(),
             1 => {
                 fs::remove_file(&gz).unwrap();
@@ -212,7 +213,8 @@ fn a_process_that_ends_while_it_archives_leaves_a_whole_log() {
                 let name = ".entries-000000000000.archived.tmp";
                 fs::write(fixture.path().join(name), &note[..note.len() / 2]).unwrap();
             }
-            // Copy and note, and the file is still there; or all is done.
+            // 4: the copy and the archive note are complete, and the file is not removed yet. 5: the
+            // file is removed too.
             4 | 5 => {}
             _ => unreachable!(),
         }
@@ -222,7 +224,8 @@ fn a_process_that_ends_while_it_archives_leaves_a_whole_log() {
         if state < 5 {
             fs::write(&first, &bytes).unwrap();
         }
-        // The files after it were archived as well: as before, they are not seen.
+        // The later files are archived in every state, so an audit without the archive does not
+        // see their entries.
         is_whole(&fixture, &to);
         fixture.fill(1, small());
         is_whole(&fixture, &to);

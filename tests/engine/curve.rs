@@ -293,7 +293,8 @@ fn the_curve_library_accepts_the_same_under_keys_that_are_not_weak() {
         cases.push(forge(a, identity, Scalar::ZERO, torsion));
         cases.push(forge(a, identity, r, torsion));
     }
-    // R is every encoding of a point of small order, with the S that makes most equations true.
+    // R takes every encoding of a point of small order. With S = challenge * a, a verification that
+    // multiplies by the cofactor accepts each of these points.
     let key = (B * a).compress();
     let message = b"message".to_vec();
     let canonical = EIGHT_TORSION.iter().map(|torsion| torsion.compress().0);

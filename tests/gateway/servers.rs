@@ -203,7 +203,7 @@ impl TestGateway {
         let names = [("alice", 1), ("Zoë", 2)];
         let rules = |replay| rules_by(Arc::clone(&clock), address, &names, replay);
         let retention = rules(ReplayCheck::Unchecked).retention();
-        // Every key was made after the store, as far as it can know.
+        // Without a floor, the store also accepts requests that were created before it was made.
         let store = Memory::new(clock.now(), retention, &mut SysRng).unwrap().without_floor();
         let verifier = rules(ReplayCheck::Claim(metrics.watch(Arc::new(store), drop)));
         let lines: Arc<Mutex<Vec<LogLine>>> = Arc::default();

@@ -36,7 +36,8 @@ fn who_is_refused_has_changed_nothing() {
 
 #[test]
 fn what_the_servers_forgot_gives_no_leave() {
-    // A store that knows no window is closed for ten minutes at most by the first user's window.
+    // If the servers record no retention, a user may close the store for at most 600 s without the
+    // option, so a retention of a day is refused.
     let server = Server::start(&[]);
     is_refused(&server.url(), None);
     assert_eq!(server.cli(&["DBSIZE"]), "0");

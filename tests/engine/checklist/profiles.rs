@@ -132,7 +132,7 @@ fn rfc9421_takes_what_verifies() {
     let window = Window { back: Some(30), ahead: 5 };
     let windowed = Judge::by(Profile { window, ..Profile::rfc9421() });
     assert_eq!(windowed.refusal(&bare), (4, Code::ParameterMissing));
-    // The digest, if there is one.
+    // This profile checks the digest of a body only if the request carries `Content-Digest`.
     let mut without = Call::unsigned();
     without.remove("content-digest");
     let mut input = Input::of(&without, &key(1));
@@ -146,7 +146,8 @@ fn rfc9421_takes_what_verifies() {
     });
     judge().accepts(&uncovered);
     uncovered.body.push(b' ');
-    // A new nonce store, so that only the body is another.
+    // `judge()` makes a new nonce store, so the refusal is about the changed body and not about
+    // a used nonce.
     assert_eq!(judge().refusal(&uncovered), (9, Code::DigestMismatch));
     // The profile still refuses other algorithms, and keys that may not do this.
     let other = rfc(|i| {
