@@ -130,7 +130,7 @@ impl Redacted {
         for cut in &self.cuts {
             let value =
                 at(whole, &cut.at).ok_or(format!("the body has nothing at {:?}", cut.at))?;
-            // A raw value borrows from the text it was read from, so its address gives its position.
+            // A raw value borrows from `text`, so its address gives its position in it.
             let start = (value.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
             piece(text.get(from..start))?;
             from = start.saturating_add(value.len());
@@ -245,7 +245,7 @@ fn find(
     cuts: &mut Vec<(Range<usize>, String)>,
 ) -> Option<()> {
     let Some((part, rest)) = path.split_first() else {
-        // A raw value borrows from the text it was read from, so its address gives its position.
+        // A raw value borrows from `text`, so its address gives its position in it.
         let start = (value.get().as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
         cuts.push((start..start.checked_add(value.get().len())?, at.to_owned()));
         return (cuts.len() <= 2 * MAX_CUTS).then_some(());

@@ -213,7 +213,7 @@ fn a_process_that_ends_while_it_archives_leaves_a_whole_log() {
                 let name = ".entries-000000000000.archived.tmp";
                 fs::write(fixture.path().join(name), &note[..note.len() / 2]).unwrap();
             }
-            // 4: the copy and the archive note are complete, and the file is not removed yet. 5: the
+            // 4: the copy and the archive note are complete, and the file is still there. 5: the
             // file is removed too.
             4 | 5 => {}
             _ => unreachable!(),

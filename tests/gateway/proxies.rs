@@ -162,8 +162,8 @@ fn what_names_no_proxy_is_an_error() {
     }
 }
 
-/// The gateway refuses to start if `--trusted-proxy` trusts every address, or names only proxies that
-/// cannot connect to `--listen`.
+/// The gateway refuses to start if `--trusted-proxy` trusts every address, or names only proxies
+/// that cannot connect to `--listen`.
 #[test]
 fn the_flag_is_held_against_where_the_gateway_listens() {
     let folder = tempfile::tempdir().unwrap();
