@@ -60,7 +60,7 @@ pub enum Event<'a> {
     Request(Box<Request<'a>>),
     /// Numbers of requests that have no entry.
     Dropped(Dropped),
-    /// The clock of the writer stepped: the times of entries from here on are ahead of it.
+    /// The clock of the writer stepped. The times of later entries are ahead of that clock.
     Clock(ClockStep),
     /// The rules by which later requests are judged.
     Rules(Rules),

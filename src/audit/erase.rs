@@ -174,7 +174,7 @@ fn check(
     }
 }
 
-/// Puts a tombstone into a file.
+/// Rewrites a file of entries with a tombstone in place of the erased entry.
 fn put(file: &EntryFile, erasure: &Erasure) -> Result<(), LogError> {
     let wrong = |e| LogError::io("write", &file.path, e);
     let mut read = Ok(());

@@ -24,7 +24,7 @@ use crate::verify::HeldSignature;
 pub struct Evidence {
     /// JSON objects, separated by commas.
     pub(super) signatures: Vec<u8>,
-    /// The first of the signatures, which no other request has.
+    /// The bytes of the first signature, which identify the request: no other request has them.
     first: Option<[u8; 64]>,
 }
 

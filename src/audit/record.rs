@@ -215,11 +215,12 @@ pub(super) fn write(facts: &Facts<'_, '_>, evidence: &Evidence) -> Record {
 #[derive(Clone, Debug, Default, Serialize, serde::Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Dropped {
-    /// Requests without a signature that holds, or refused too often, since the last such entry.
+    /// Requests since the last such entry that have no signature that holds, or were refused too
+    /// often.
     pub seen: u64,
     /// The part of these requests that was not even written to the side file.
     pub dropped: u64,
-    /// Seen, by the code with which each was refused.
+    /// The requests of `seen`, counted by refusal code.
     pub codes: std::collections::BTreeMap<String, u64>,
     /// Requests that were forwarded without an entry, under `best-effort`.
     pub gaps: u64,

@@ -26,7 +26,7 @@ use crate::clock::Timestamp;
 struct Latest {
     checkpoint: Checkpoint,
     note: Vec<u8>,
-    /// True if the file of the latest checkpoint still has to be written.
+    /// True if the file of the latest checkpoint is missing or old, so that it has to be written.
     to_show: bool,
     /// The length of the complete notes in the file of all checkpoints, in bytes, if more bytes
     /// follow.

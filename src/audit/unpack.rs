@@ -34,7 +34,7 @@ impl Read for Unpacker {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.decoder.read(buffer)?;
         if read == 0 && !buffer.is_empty() && !self.decoder.get_mut().fill_buf()?.is_empty() {
-            // A second part would be content that other tools show and this one does not.
+            // A second gzip member would be content that other tools show and this reader does not.
             let why = "something stands behind its end";
             return Err(io::Error::new(io::ErrorKind::InvalidData, why));
         }

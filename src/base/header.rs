@@ -214,7 +214,8 @@ pub fn add(
     Ok(SignatureFields { signature_input: input.text, signature: output.text })
 }
 
-/// The members of a field that are kept, each followed by a separator.
+/// The members of a signature field that stay in it when a signature is added, each followed by a
+/// separator.
 struct Others {
     text: String,
     labels: Vec<String>,

@@ -33,7 +33,7 @@ const METHOD_NOT_FOUND: i64 = -32601;
 /// Part of each message about an answer that arrived and is not passed on.
 const CARRIED_OUT: &str = "the server may have carried out the request";
 
-/// Most characters of the server's text that a message repeats.
+/// Maximum length of the server's text that a message repeats, in characters.
 const SHOWN: usize = 500;
 
 /// The reason why a request has no answer, or an answer that is an error.

@@ -152,7 +152,7 @@ fn check_message(head: &Head<'_>, message: &Message<'_>) -> Result<(), Mismatch>
     }
 }
 
-/// A field that is present must say what the body says.
+/// Checks that a field, if it is present, has the same value as the body.
 fn agree(
     header: &'static str,
     said: Option<Cow<'_, str>>,

@@ -217,8 +217,9 @@ impl Decoded {
         self.joined(self.authority.as_deref(), &percent::without_dots(&self.path, false), true)
     }
 
-    /// As a path in a file system. A `file:` URL has no query there, and its empty segments say
-    /// nothing; a server with a scheme of its own may take the authority for the first folder.
+    /// Returns the text as a path in a file system. In a `file:` URL, `?` is a part of the path and
+    /// empty segments are ignored. A server with a scheme of its own may read the authority as the
+    /// first folder.
     fn as_files(&self) -> Vec<u8> {
         match (self.scheme.as_deref(), &self.authority) {
             (Some("file"), authority) => {

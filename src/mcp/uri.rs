@@ -26,7 +26,7 @@ pub(super) struct SplitUri<'a> {
 /// The result of running a text through a URL parser.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum UrlSpelling {
-    /// This text.
+    /// The parser writes the URL as this text.
     As(String),
     /// The parser refuses the text as no URL, and so do the servers that use such a parser.
     NoUrl,

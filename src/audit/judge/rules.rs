@@ -13,11 +13,11 @@ use crate::verify::coverage::CoverageOverrides;
 pub struct PinnedRules {
     /// The profile. If absent, the one that the entry names.
     pub profile: Option<Profile>,
-    /// Seconds back.
+    /// Maximum age of `created`, in seconds.
     pub window: Option<i64>,
-    /// Seconds ahead.
+    /// The most seconds by which `created` may lie in the future.
     pub ahead: Option<i64>,
-    /// Names that have to be covered too, and such as may stay uncovered.
+    /// Components that have to be covered too, and components that may stay uncovered.
     pub changes: CoverageOverrides,
     /// Origins that requests must be sent to. Empty: any origin.
     pub origins: Origins,
@@ -90,7 +90,8 @@ pub(super) fn lax(rules: Option<&Rules>, demanded: &Profile, pinned: &PinnedRule
     };
     let back = match (rules.window, demanded.window.back) {
         (Some(said), Some(most)) => said > most,
-        // Without a window an old signature passes for a new one.
+        // Rules without a window accept any old signature. They are lax unless the auditor chose
+        // a profile without a window.
         (None, None) => pinned.profile.is_none(),
         (None, Some(_)) => true,
         (Some(_), None) => false,

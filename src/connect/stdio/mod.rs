@@ -126,7 +126,8 @@ impl Bridge {
             }
         };
         if ended == StdioEnd::InputClosed {
-            // A script that pipes a message in still waits for its answer.
+            // Only subscriptions end here. A script that pipes a message in still waits for its
+            // answer.
             session.in_flight.close_subscriptions();
             session.stop_listening();
             tokio::select! {

@@ -36,7 +36,7 @@ struct ActivityState {
     asked: u64,
     /// The time since which no request is in flight.
     quiet: Instant,
-    /// The time at which the first byte after that arrived.
+    /// The time at which the first byte after `quiet` arrived.
     begun: Option<Instant>,
     /// True if requests are multiplexed (HTTP/2), so that bytes between them need not be a head.
     multiplexed: bool,

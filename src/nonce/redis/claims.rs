@@ -310,8 +310,8 @@ fn judge(
     })
 }
 
-/// Gives the tags their floors, and then the claim that found none its error: so the next claim
-/// finds them.
+/// Writes new epochs for the tags of `node`, and then answers the claim that found none with an
+/// error. A claim that the client sends after this error finds the new floors.
 async fn settle(engine: Arc<RedisEngine>, node: Arc<Node>, job: PendingClaim) {
     let settled = async {
         let link = node.link(&engine.settings).await?;
@@ -328,7 +328,8 @@ async fn settle(engine: Arc<RedisEngine>, node: Arc<Node>, job: PendingClaim) {
     let _gone = job.reply.send(Err(fault.error()));
 }
 
-/// Tries again what can be tried again; the others get their error.
+/// Repeats the claims that can be repeated after `fault`. The other claims are answered with its
+/// error.
 fn again(engine: &Arc<RedisEngine>, jobs: Vec<PendingClaim>, fault: &RedisFault) {
     let now = Instant::now();
     let mut later: BTreeMap<Duration, Vec<PendingClaim>> = BTreeMap::new();

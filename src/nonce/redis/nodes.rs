@@ -170,7 +170,8 @@ impl NodeFinder {
         Ok(self.put(self.find().await?))
     }
 
-    /// The map, if it is known and recent enough to be used without asking.
+    /// Returns the map if it is known. Behind Sentinel, the map must also be recent, because
+    /// otherwise the Sentinels are asked first.
     pub(super) fn known_for_sure(&self) -> Option<Arc<TagMap>> {
         let asked = matches!(self.settings.url.topology, Topology::Sentinel { .. });
         self.known().filter(|map| !asked || map.found.elapsed() < TRUSTED)

@@ -143,7 +143,8 @@ impl Primary {
         if !self.persistent {
             warnings.push(Warning::NotPersistent { server: server.clone() });
         }
-        // A cluster's primary stops by itself when it is cut off from the others.
+        // A primary behind Sentinel needs this guard. A cluster's primary refuses writes by itself
+        // when it is cut off from the other nodes.
         if sentinel && !self.guarded {
             warnings.push(Warning::Unguarded { server });
         }

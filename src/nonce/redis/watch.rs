@@ -74,15 +74,17 @@ impl fmt::Display for Loss {
 /// The readings of one server, over all connections to it.
 #[derive(Debug)]
 pub(super) struct ServerWatch {
-    /// The term of the primary: with another one all epochs are written anew, and so is this.
+    /// The term of the primary. After a change of the term, all epochs are written anew and this
+    /// value starts anew.
     term: Arc<str>,
     begun: Instant,
     recent: Period,
     before: Period,
-    /// The highest count of commands, and when it was answered.
+    /// The highest number of processed commands that the server reported; `counted` is its time.
     commands: u64,
     counted: Instant,
-    /// Stays until the floors have risen: a clock that steps back again must not hide it.
+    /// The loss that was found. It is kept until the floors have risen, because a clock that steps
+    /// back again must not hide it.
     loss: Option<Loss>,
 }
 

@@ -25,7 +25,7 @@ use crate::output::failure::{Failure, chain, reason};
 use crate::output::ui::Ui;
 use servers::DemoServers;
 
-/// The signed payment, and a payment that differs from it in one byte.
+/// The body of the signed payment. `TAMPERED` differs from it in one byte.
 const BODY: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"pay","arguments":{"to":"bob","amount":100}}}"#;
 const TAMPERED: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"pay","arguments":{"to":"bob","amount":900}}}"#;
 
@@ -35,7 +35,7 @@ pub(crate) fn run(_args: &DemoArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let folder = tempfile::tempdir().map_err(|e| no_folder(&e))?;
     let (keyfile, trustfile) = (folder.path().join("key.json"), folder.path().join("trust.json"));
 
-    // A keyfile as `keygen` writes it, opened again.
+    // Writes a keyfile as `keygen` does, and opens it again.
     let made = SecretKey::generate(&mut SysRng).map_err(|e| failed(&e))?;
     let passphrase = b"only for this demo";
     let now = SystemClock.now();

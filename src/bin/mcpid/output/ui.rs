@@ -99,7 +99,7 @@ impl Ui {
         self.filter.add(argv);
     }
 
-    /// Returns what messages must not repeat, for messages that another writer prints.
+    /// Returns the filter for secrets, for messages that another writer prints.
     pub(crate) fn secret_filter(&self) -> &SecretFilter {
         &self.filter
     }

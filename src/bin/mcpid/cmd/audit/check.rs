@@ -79,7 +79,7 @@ pub(crate) fn check(args: &AuditCheckArgs, ui: &mut Ui) -> Result<Exit, Failure>
     })
 }
 
-/// Returns what this check cannot exclude, one sentence each.
+/// Returns the doubts that this check leaves open, one sentence each.
 fn open_ends(
     checked: &Checked,
     args: &AuditCheckArgs,

@@ -117,7 +117,7 @@ impl RequestToSign {
                 }
                 Ok(())
             }
-            // The check of the flags has refused this.
+            // Not reached: the check of the flags refuses this combination.
             (SignFormat::Curl, RequestToSign::Read { .. }) => Ok(()),
         }
     }
