@@ -39,6 +39,8 @@ pub(super) struct Erasures {
     open: BTreeMap<u64, (Timestamp, Hash)>,
     /// Erased entries that have an erasure record.
     told: BTreeSet<u64>,
+    /// Those of them whose tombstone was met, and the number of the entry that records the erasure.
+    done: BTreeMap<u64, u64>,
 }
 
 impl Erasures {
@@ -70,7 +72,10 @@ impl Erasures {
             return changed(format!("another entry has told of the erasure of entry {n} before"));
         }
         match self.open.remove(&n) {
-            Some(found) if found == (erasure.time, erasure.leaf) => Ok(true),
+            Some(found) if found == (erasure.time, erasure.leaf) => {
+                self.done.insert(n, by);
+                Ok(true)
+            }
             Some(_) => {
                 let why = format!("entry {by} tells of the erasure of another one in its place");
                 Err((FindingKind::Removed, n, why))
@@ -82,5 +87,12 @@ impl Erasures {
     /// Returns the tombstones without an erasure record.
     pub(super) fn untold(&self) -> impl Iterator<Item = u64> {
         self.open.keys().copied()
+    }
+
+    /// Returns the erased entries whose record is under none of the checkpoints, which are over the
+    /// first `signed` entries: without the log's key a record and a tombstone can be written, but
+    /// no checkpoint. Each comes with the number of the record.
+    pub(super) fn unsigned(&self, signed: u64) -> impl Iterator<Item = (u64, u64)> {
+        self.done.iter().map(|(n, by)| (*n, *by)).filter(move |(_, by)| *by >= signed)
     }
 }

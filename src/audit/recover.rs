@@ -177,6 +177,11 @@ fn replay(
                 _ => {}
             }
             let leaf = match entry.event {
+                // An erasure is recorded under a checkpoint first, and that one covers the entry.
+                Event::Tombstone(_) if line.n >= checkpoint.size => {
+                    let why = format!("entry {} is a tombstone, and under no checkpoint", line.n);
+                    return Err(changed(why));
+                }
                 Event::Tombstone(tombstone) => {
                     // The first request may have been erased, whose rules the next one has too.
                     rules = if rules == RulesInForce::None { RulesInForce::Unknown } else { rules };

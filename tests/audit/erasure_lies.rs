@@ -59,6 +59,9 @@ fn an_erasure_that_does_not_fit_is_found() {
     forge(&fixture, &lines, 200);
     write_lines(&fixture.only_segment(), &untold);
     assert_eq!(found(&fixture.audit(&[fixture.checkpoint()])), (FindingKind::Removed, Some(2)));
+    // A record of an erasure can be appended without the log's key, a checkpoint cannot.
+    write_lines(&fixture.only_segment(), &with(telling(&lines, 2, |_| {})));
+    assert_eq!(found(&allowing(&fixture, &fixture.files())), (FindingKind::Removed, Some(2)));
     // The tombstone has another leaf: of another entry, or of no entry.
     let other = base64_of(&entry::leaf(lines[3].as_bytes()));
     type Change<'a> = Box<dyn Fn(&mut Value) + 'a>;

@@ -47,6 +47,13 @@ impl Auditor {
             let why = "a tombstone is in its place, and no entry tells of an erasure".to_owned();
             self.find(FindingKind::Removed, Some(n), why);
         }
+        let unsigned: Vec<(u64, u64)> = self.erasures.unsigned(self.good).collect();
+        for (n, by) in unsigned {
+            let why = format!(
+                "a tombstone is in its place, and entry {by}, which tells of an erasure, is under no checkpoint"
+            );
+            self.find(FindingKind::Removed, Some(n), why);
+        }
         if self.promised > size && !self.broken {
             let stored = self.promised;
             let why = format!("hashes are stored of {stored} entries, and the log has {size}");

@@ -31,6 +31,7 @@ pub(super) struct PredecessorSummary {
     pub(super) entries: u64,
     /// Entries under a checkpoint that was kept elsewhere, or a cosignature.
     pub(super) anchored: Option<u64>,
+    pub(super) erased: u64,
 }
 
 /// The results for the logs before the verified one.
@@ -73,7 +74,8 @@ impl PredecessorsOutcome {
             true => most.map(|most| most.min(size)),
             false => Some(size),
         });
-        self.logs.push(PredecessorSummary { name, entries: report.entries, anchored });
+        let (entries, erased) = (report.entries, report.erased);
+        self.logs.push(PredecessorSummary { name, entries, anchored, erased });
     }
 
     /// Adds the result of the check that a log follows the log before it.

@@ -202,6 +202,13 @@ fn open_ends(
                 .to_owned(),
         );
     }
+    for log in outcome.logs.iter().filter(|log| log.erased > 0) {
+        open.push(format!(
+            "{} of {} erased: what they said is not known, nor whether their nonces were used again",
+            plural(log.erased, "entry", "entries"),
+            log.name
+        ));
+    }
     if report.unseen > 0 {
         open.push(format!(
             "{} archived and not seen: only their hashes were checked",
@@ -274,6 +281,7 @@ fn words(
             "predecessors_verified": verified,
             "predecessor_logs": outcome.logs.iter().map(|log| serde_json::json!({
                 "audit": log.name, "entries": log.entries, "anchored_entries": log.anchored,
+                "erased": log.erased,
             })).collect::<Vec<_>>(),
             "archived_unseen": report.unseen,
             "erased": report.erased,

@@ -348,9 +348,7 @@ impl EvidencePage<'_> {
         let key = self.checked.log_key.to_string();
         let again = rerun_hint::audit_check(args, Some(&key), None);
         parts::command(page, "The same check by the same program:", &again);
-        let script = BY_HAND
-            .replace("@LOG_KEY@", &shell_word(&key))
-            .replace("@EVIDENCE@", &crate::output::ui::path_word(&file));
+        let script = by_hand(&shell_word(&key), &crate::output::ui::path_word(&file));
         let one = self.request.is_some_and(|request| {
             request.signatures.len() == 1 && request.signatures.iter().all(|s| s.base.is_some())
         });
@@ -366,10 +364,27 @@ impl EvidencePage<'_> {
     }
 }
 
+/// Returns the script with its two words. Neither word is searched for the mark of the other: a log
+/// may be named `@EVIDENCE@`.
+fn by_hand(key: &str, file: &str) -> String {
+    let parts = BY_HAND.split("@LOG_KEY@").map(|part| part.replace("@EVIDENCE@", file));
+    parts.collect::<Vec<_>>().join(key)
+}
+
 /// Returns a value of the text output as HTML: ids and targets in a monospaced font.
 fn html_of(name: &str, value: &str) -> String {
     match name {
         "target" | "mcp" | "content" | "covered" | "tag" => parts::id(value),
         _ => parts::value(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_name_is_never_taken_for_a_mark_of_the_script() {
+        let script = super::by_hand("'a;@EVIDENCE@+k'", "'$(x) @LOG_KEY@.json'");
+        assert!(script.contains("log_key='a;@EVIDENCE@+k'\n"), "{script}");
+        assert!(script.contains("evidence=$(realpath '$(x) @LOG_KEY@.json')\n"), "{script}");
     }
 }
