@@ -60,7 +60,7 @@ pub(super) fn html(
         parts::section(
             &mut page,
             "What was checked, and how",
-            "Each by computing it again, over every entry.",
+            "Each by computing it again, over the entries that were read.",
         );
         parts::checks(&mut page, &checks(verdict));
         parts::end(&mut page);
@@ -95,6 +95,9 @@ fn sentence(verdict: &LogVerdict) -> (String, String) {
         (Exit::Ok, 0) => "The log is sound, and has no entries yet.".to_owned(),
         (Exit::Ok, _) if report.unseen > 0 => {
             "The entries of the log that were seen are good.".to_owned()
+        }
+        (Exit::Ok, _) if report.erased > 0 => {
+            "The entries of the log that were not erased are good.".to_owned()
         }
         (Exit::Ok, 1) => "The one entry of the log is good.".to_owned(),
         (Exit::Ok, n) => format!("All {n} entries of the log are good."),
@@ -224,10 +227,17 @@ fn checks(verdict: &LogVerdict) -> Vec<PageCheck> {
     let mut list = vec![
         held(
             "Tree of hashes",
-            &format!(
-                "rebuilt over {} (RFC 9162), and equal to the stored hashes",
-                plural(report.entries, "entry", "entries")
-            ),
+            &match report.unseen {
+                0 => format!(
+                    "rebuilt over {} (RFC 9162), and equal to the stored hashes",
+                    plural(report.entries, "entry", "entries")
+                ),
+                unseen => format!(
+                    "rebuilt over {} (RFC 9162); of {unseen} that were not seen only the stored \
+                     hashes are known",
+                    plural(report.entries, "entry", "entries")
+                ),
+            },
         ),
         held(
             "Checkpoints",
@@ -245,9 +255,13 @@ fn checks(verdict: &LogVerdict) -> Vec<PageCheck> {
         ),
         held(
             "Entries in themselves",
-            "all that follows from a request was derived again and compared; times never go back",
+            "all that follows from a request that was read was derived again and compared; times \
+             never go back",
         ),
-        held("Nonces", "no nonce of a verified request was used twice by its key"),
+        held(
+            "Nonces",
+            "no nonce of the verified requests that were read was used twice by its key",
+        ),
     ];
     for reason in Reason::ALL {
         if let Some(n) = report.unjudged.get(reason.as_str()) {
