@@ -90,6 +90,17 @@ pub fn erase(
     }
     let changed = |why: String| LogError::changed(folder.path(), why);
     let copies = copies(folder, n)?;
+    // Archiving was interrupted after its note: a packed copy lies in an archive.
+    let first = copies.first().map(|copy| copy.first);
+    let is_archived = folder.stubs()?.iter().any(|(start, _)| Some(*start) == first);
+    if is_archived && copies.iter().all(|copy| !copy.packed) {
+        return Err(LogError::Archived(n).into());
+    }
+    // So does the rest of a copy that a killed process did not finish.
+    for place in std::iter::once(folder.path()).chain(folder.archives().iter().map(|p| p.as_path()))
+    {
+        files::remove_unfinished(place)?;
+    }
     let (mut line, mut tombs) = (None, 0);
     for copy in &copies {
         let found = segment::line_of(copy, n)?.ok_or(EraseError::NoEntry(n))?;

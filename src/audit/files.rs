@@ -117,6 +117,25 @@ pub(super) fn replace(
     sync_folder(folder)
 }
 
+/// Removes what a killed process left of entry files that it was writing, as [`replace`] names them.
+///
+/// # Errors
+/// The folder cannot be read, or a file in it not removed.
+pub(super) fn remove_unfinished(folder: &Path) -> Result<(), LogError> {
+    let wrong = |e| LogError::io("clear", folder, e);
+    for file in fs::read_dir(folder).map_err(wrong)? {
+        let file = file.map_err(wrong)?;
+        let name = file.file_name();
+        let is_unfinished = name
+            .to_str()
+            .is_some_and(|name| name.starts_with(".entries-") && name.ends_with(".tmp"));
+        if is_unfinished {
+            fs::remove_file(file.path()).map_err(wrong)?;
+        }
+    }
+    sync_folder(folder)
+}
+
 /// Forces the names in a folder to the disk.
 ///
 /// # Errors

@@ -270,6 +270,42 @@ fn an_erased_entry_does_not_come_back_from_a_copy_that_was_left() {
     assert!(report.is_good() && report.erased == 1, "{:?} {:?}", report.findings, report.unjudged);
 }
 
+/// Archiving was killed after its note, and once more while it wrote: the entry is in three files.
+#[test]
+fn erasing_finds_every_copy_that_a_killed_archiving_left() {
+    let fixture = LogFixture::new();
+    let mut small = Settings::default();
+    small.file_size = 5_000;
+    fixture.fill(12, small);
+    let (first, to) = (fixture.segments().remove(0), fixture.path().with_file_name("archive"));
+    let later = Timestamp::from_unix(START + 1_000_000);
+    let bytes = fs::read(&first).unwrap();
+    archive::archive(&fixture.files(), later, &to).unwrap();
+    fs::write(&first, &bytes).unwrap();
+    let rest = [
+        to.join(".entries-000000000000.jsonl.gz.tmp"),
+        first.with_file_name(".entries-000000000000.jsonl.tmp"),
+    ];
+    for path in &rest {
+        fs::write(path, &bytes).unwrap();
+    }
+    // An archive of all later files does not have the copy.
+    let other = to.with_file_name("other");
+    fs::create_dir(&other).unwrap();
+    for name in fs::read_dir(&to).unwrap().map(|file| file.unwrap().file_name()) {
+        if !name.to_str().unwrap().contains("entries-000000000000") {
+            fs::copy(to.join(&name), other.join(&name)).unwrap();
+        }
+    }
+    let error = try_erase(&fixture, &with(&fixture, &other), 1).unwrap_err();
+    assert!(matches!(error, EraseError::Log(LogError::Archived(1))), "{error:?}");
+    let done = try_erase(&fixture, &with(&fixture, &to), 1).unwrap();
+    assert_eq!(done.files, 2);
+    assert!(rest.iter().all(|path| !path.exists()));
+    let report = allowing(&fixture, &with(&fixture, &to));
+    assert!(report.is_good() && report.erased == 1, "{:?} {:?}", report.findings, report.unjudged);
+}
+
 /// The writer goes on after a tombstone at any place, by the same clock and rules.
 #[test]
 fn a_log_goes_on_behind_a_tombstone() {
