@@ -40,8 +40,8 @@ impl PageStyle {
         &self.policy
     }
 
-    /// The first lines of a page, up to where its content begins. `mark` is how the kind of page is
-    /// known again, as [`mark`] makes it.
+    /// Returns the first lines of a page, up to where its content begins. `mark` is the first line:
+    /// by it a later run recognises a page of the same kind, which it may replace.
     pub fn begin(&self, mark: &str, title: &str) -> String {
         let PageStyle { sheet, policy } = self;
         let mut page = String::with_capacity(64 * 1024);
