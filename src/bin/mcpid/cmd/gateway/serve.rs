@@ -125,6 +125,9 @@ pub(crate) fn run(
     let front = Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = front.map_err(no_threads)?;
     let workers = Workers::of_this_machine().map_err(no_threads)?;
+    // A supervisor may stop the gateway as soon as a port answers.
+    let (stop, mut stopped) = watch::channel(false);
+    signals(&runtime, &events, stop)?;
 
     let mut server = GatewayServer::new(gateway.clone(), bind(&runtime, &listen)?, limits);
     let mut to = server.address().to_string();
@@ -147,8 +150,6 @@ pub(crate) fn run(
     }
     ui.note(&format!("listening at {to}, before {upstream}"));
 
-    let (stop, mut stopped) = watch::channel(false);
-    signals(&runtime, &events, stop)?;
     {
         let events = events.clone();
         runtime.spawn(async move {
