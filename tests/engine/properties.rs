@@ -180,7 +180,7 @@ proptest! {
             clock: Arc::new(FixedClock(time(now))),
             ..judge()
         };
-        prop_assert!(judge.judge(&call).is_err(), "nobody signed that");
+        prop_assert!(judge.judge(&call).is_err(), "no trusted key signed that");
         let anywhere = Judge { origins: Vec::new(), scope: Scope::Anywhere, ..judge };
         prop_assert!(anywhere.judge(&call).is_err());
         // A head with a valid signature gets arbitrary bytes as its body.

@@ -103,7 +103,7 @@ fn no_page_says_more_than_the_text() {
         same_verdict(&page, &text);
         page
     };
-    // Without the auditor's own trust file: no name, and nobody authorised anything.
+    // Without the auditor's own trust file: no name, and no authorisation is claimed.
     let page = check(&[], 5);
     assert!(page.contains("It is not shown who signed") && !page.contains("alice"));
     assert!(!page.contains("authorised a request") && page.contains("verdict unjudged"));

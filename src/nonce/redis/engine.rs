@@ -98,8 +98,9 @@ impl RedisEngine {
     /// Returns for how many seconds claims are kept; an error if no user has said so.
     pub(super) fn keep(&self) -> Result<i64, RedisFault> {
         let kept = *self.kept();
-        let unsaid =
-            || RedisFault::new(FaultRemedy::GiveUp, "nobody said how long claims must be kept");
+        let unsaid = || {
+            RedisFault::new(FaultRemedy::GiveUp, "no verifier has set how long claims must be kept")
+        };
         kept.own.map(|_| kept.known.keep()).ok_or_else(unsaid)
     }
 
