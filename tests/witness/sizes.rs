@@ -53,8 +53,11 @@ fn a_size_in_the_answer_moves_the_proof_there_once() {
     witness.set(Fault::Holds(7));
     let reply = ask(&client, 0, &client.latest().unwrap());
     assert!(matches!(reply.outcome, WitnessOutcome::Failed(_)), "{reply:?}");
-    assert_eq!(reply.forgot, Some((12, 7)));
+    assert_eq!((reply.forgot, client.rollbacks(0)), (Some((12, 7)), 3));
     assert_eq!(witness.requests().len(), 2);
+    // Those answers were unsigned: the size that the witness signed stays on record.
+    ask(&client, 0, &client.latest().unwrap());
+    assert_eq!(front(&witness.requests()[0]).0, "old 12");
 }
 
 #[test]
