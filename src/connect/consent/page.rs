@@ -166,8 +166,7 @@ impl PageWriter {
         }
     }
 
-    /// Writes a member of the request, labelled with its own name if that name is plain ASCII and
-    /// short.
+    /// Writes a member of the request, labelled with its name if that is short plain ASCII.
     fn part(&mut self, part: &BodyMember) {
         let bytes = part.json.len();
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./".contains(&b);
