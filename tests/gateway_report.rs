@@ -1,4 +1,4 @@
-//! The gateway's log and the report that is made of it.
+//! Tests of the gateway's log, and of the report that is made from it.
 #![cfg(feature = "gateway")]
 #![allow(clippy::unwrap_used)]
 
@@ -31,8 +31,8 @@ use mcpid::verify::Code;
 /// The Unix time of 2026-11-23T10:00:00Z.
 const TEN: i64 = 1_795_428_000;
 
-/// A line about `method:name` (no name after a bare method, nothing read for the empty string)
-/// that came `seconds` after ten.
+/// Returns a log line for `method:name`, `seconds` after ten o'clock. A method alone has no name;
+/// an empty text means that the body was not read.
 fn line(seconds: i64, operation: &str) -> LogLine {
     let mut line = LogLine::new(Timestamp::from_unix(TEN + seconds), 1, "POST", "/mcp");
     line.mcp = (!operation.is_empty()).then(|| match operation.split_once(':') {
@@ -43,7 +43,7 @@ fn line(seconds: i64, operation: &str) -> LogLine {
     line
 }
 
-/// A verified request.
+/// Returns the line of a verified request.
 fn verified(seconds: i64, operation: &str, key: &str) -> LogLine {
     let mut line = line(seconds, operation);
     (line.status, line.outcome) = (Some(LoggedStatus::Verified), LoggedOutcome::Passed);
@@ -54,7 +54,7 @@ fn verified(seconds: i64, operation: &str, key: &str) -> LogLine {
     line
 }
 
-/// Returns a line of a request that permissive mode let through.
+/// Returns the line of a request that permissive mode passed on.
 fn passed(seconds: i64, operation: &str, code: Code) -> LogLine {
     let mut line = line(seconds, operation);
     (line.status, line.code) = (Some(standing(code)), Some(code));
@@ -62,7 +62,7 @@ fn passed(seconds: i64, operation: &str, code: Code) -> LogLine {
     line
 }
 
-/// Returns a line of a request that strict mode refused.
+/// Returns the line of a request that strict mode refused.
 fn refused(seconds: i64, operation: &str, code: Code) -> LogLine {
     let mut line = passed(seconds, operation, code);
     (line.mode, line.outcome, line.answer) =

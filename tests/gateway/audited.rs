@@ -1,4 +1,5 @@
-//! Tests of the gateway's view of its audit log, and of a log that cannot be written.
+//! Tests what operators see of the gateway's audit log, and what happens if the log cannot be
+//! written.
 
 use std::fs::{self, File};
 use std::process::{Child, Command};
@@ -11,7 +12,7 @@ use tokio::net::TcpStream;
 use crate::program::{free_port, get, program, trust};
 use crate::servers::{CALL, Reply, TestUpstream, Wire};
 
-/// Ends with the test.
+/// A process that is killed when this value is dropped.
 struct Ending(Child);
 
 impl Drop for Ending {
@@ -44,7 +45,7 @@ async fn ready(admin: &str, wanted: u16) -> String {
     }
 }
 
-/// The log lies on a disk of its own, in a namespace that ends with the process.
+/// The log is on a small file system in a namespace of its own, which ends with the process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_shows_to_operators_and_mends_without_a_request() {
     let behind = TestUpstream::new().await;
@@ -96,7 +97,8 @@ async fn a_full_disk_shows_to_operators_and_mends_without_a_request() {
         assert!(numbers.lines().any(|other| other == line), "{line} is not in {numbers}");
     }
 
-    // An operator makes room. No client sends requests to a server that is not ready.
+    // An operator frees space on the disk. No request arrives, because a load balancer sends none
+    // to a server that is not ready.
     fs::remove_file(format!("/proc/{}/root{}", gateway.0.id(), disk.join("ballast").display()))
         .unwrap();
     assert_eq!(ready(&admin, 200).await, "ready\n");
@@ -139,7 +141,7 @@ fn a_configuration_is_checked_down_to_the_log_and_nothing_is_changed() {
     let (_, said) = check(&["--json"]);
     assert!(said.contains("\"audit_in_use\":false"), "{said}");
 
-    // A check beside a running gateway reports that the log is in use.
+    // `--check-config` beside a running gateway reports that the log is in use.
     let lock = File::open(&log).unwrap();
     lock.lock().unwrap();
     let (code, said) = check(&[]);

@@ -1,4 +1,4 @@
-//! Sizes and times: heads, bodies, connections, and the end of a server.
+//! Tests of limits on size and time: for heads, bodies and connections, and at the end of a server.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ fn quick() -> ServerLimits {
     limits
 }
 
-/// Returns the time for which the gateway leaves an idle connection open.
+/// Returns how long the gateway leaves an idle connection open.
 async fn left_open(stream: &mut TcpStream) -> Duration {
     let begun = Instant::now();
     let mut piece = [0_u8; 4096];
@@ -29,7 +29,7 @@ async fn left_open(stream: &mut TcpStream) -> Duration {
 async fn slow_heads_and_idle_connections_are_closed() {
     let behind = TestUpstream::new().await;
     let stand = TestGateway::with(&behind, quick(), |config| config).await;
-    // The client sends no byte, or half a head.
+    // The client sends nothing, or only a part of a head.
     for bytes in ["", "POST /mcp HTTP/1.1\r\nHost: a\r\n", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
     {
         let mut stream = TcpStream::connect(stand.address).await.unwrap();
@@ -38,7 +38,7 @@ async fn slow_heads_and_idle_connections_are_closed() {
         assert!(open >= Duration::from_millis(300), "{bytes:?}: {open:?}");
         assert!(open < Duration::from_secs(6), "{bytes:?}: {open:?}");
     }
-    // A head that trickles is not a new one with every byte.
+    // Single bytes that arrive slowly do not restart the time limit for the head.
     let mut stream = TcpStream::connect(stand.address).await.unwrap();
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(10) {
@@ -48,7 +48,7 @@ async fn slow_heads_and_idle_connections_are_closed() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
-    // Between requests there is more time, and after it the same again.
+    // The limit between two requests is longer, and it applies again after each request.
     let mut stream = TcpStream::connect(stand.address).await.unwrap();
     stream.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
     assert_eq!(Reply::read(&mut stream).await.status, 200);
@@ -83,17 +83,18 @@ async fn sizes_are_bounded() {
         let text = CALL.trim_end_matches('}').to_owned() + "}";
         format!("{text}{}{}", " ".repeat(size - CALL.len()), "}")
     };
-    // 4 MiB is the most that is judged, to the byte.
+    // A body of exactly 4 MiB is judged, and one more byte is too long.
     assert_eq!(stand.send(&stand.signed(1, &pad(4 << 20))).await.status, 200);
     let long = pad((4 << 20) + 1);
     let reply = stand.send(&stand.signed(1, &long)).await;
     assert_eq!((reply.status, reply.reason().as_str()), (413, "too_large"));
-    // Announced or not.
+    // The limit applies to chunked bodies too, which announce no length.
     let mut chunked = stand.signed(1, &long).with("Transfer-Encoding", "chunked");
     chunked.body = format!("{:x}\r\n{long}\r\n0\r\n\r\n", long.len()).into_bytes();
     let reply = stand.send(&chunked).await;
     assert!(matches!(reply.status, 413 | 0), "{reply:?}");
-    // A head of 64 KiB, and more than the library keeps.
+    // A head of almost 64 KiB is accepted. A longer one, which hyper still passes to the service,
+    // is refused.
     let wide = |size: usize| stand.signed(1, CALL).with("X-Wide", &"x".repeat(size));
     assert_eq!(stand.send(&wide(60_000)).await.status, 200);
     assert_eq!(stand.send(&wide(66_000)).await.status, 431);
@@ -101,7 +102,8 @@ async fn sizes_are_bounded() {
     assert_eq!(behind.got().len(), 2);
 }
 
-/// Bodies of unverified requests share a budget. The body of a verified request does not use it.
+/// Bodies of unverified requests share a budget. The body of a verified request does not count
+/// towards it.
 #[tokio::test]
 async fn unverified_bodies_share_a_budget() {
     let behind = TestUpstream::new().await;
@@ -127,13 +129,13 @@ async fn connections_are_counted_and_one_that_waits_is_served_later() {
     for _ in 0..20 {
         idle.push(TcpStream::connect(stand.address).await.unwrap());
     }
-    // Strangers that say nothing have to go in the end.
+    // Clients that hold budget and send nothing more lose it in the end.
     let reply = stand.send(&stand.signed(1, CALL)).await;
     assert_eq!(reply.status, 200, "{reply:?}");
 }
 
-/// A gateway before a server that takes `time` for its answer. No thread of the runtime waits for
-/// it, since the gateway's own clock runs there too.
+/// Starts a gateway in front of a server that takes `time` for its answer. The server waits without
+/// blocking a thread of the runtime, because the gateway's timers run there too.
 async fn before_a_slow_server(behind: &TestUpstream, time: Duration) -> TestGateway {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -168,7 +170,7 @@ async fn the_end_lets_requests_finish_within_its_time() {
     assert!(TcpStream::connect(stand.address).await.is_err(), "it still listens");
 }
 
-/// A request that does not end within the time of the drain is cut off, and counted.
+/// A request that does not end during the drain is cut off, and is counted.
 #[tokio::test]
 async fn request_is_cut_off_at_the_end_of_a_drain() {
     let behind = TestUpstream::new().await;

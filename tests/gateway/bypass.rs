@@ -1,4 +1,5 @@
-//! Ways around: another path to the endpoint, another spelling of a field, another session.
+//! Attacks that try to bypass verification: by another path to the endpoint, another spelling of a
+//! field, another session.
 
 use http::Response;
 use http::header::{HeaderName, HeaderValue};
@@ -9,8 +10,8 @@ use mcpid::verify::ReplayCheck;
 use crate::servers::{CALL, INITIALIZE, Reply, TestGateway, TestUpstream, Wire, body, rules};
 use crate::tls::{answer, connect, multiplexed};
 
-/// If clients know the endpoint by another path than the server has it at, the server's own path is
-/// not open either, however wide `--open` is.
+/// If the upstream has the endpoint at another path than the clients use, the upstream's path is
+/// not open either.
 #[tokio::test]
 async fn an_open_path_does_not_lead_to_the_endpoint_of_the_server_behind() {
     let behind = TestUpstream::new().await;
@@ -26,14 +27,15 @@ async fn an_open_path_does_not_lead_to_the_endpoint_of_the_server_behind() {
         assert_eq!((reply.status, reply.reason().as_str()), (404, "not_found"), "{path}");
     }
     assert!(behind.got().is_empty(), "{:?}", behind.got());
-    // Other paths are open, and the endpoint is at its own path.
+    // Other paths are open, and the endpoint is at the public path.
     assert_eq!(stand.send(&Wire::get(&host, "/status")).await.status, 200);
     let signed = Wire::post(&host, "/public", CALL).sign(1, &stand.url("/public"));
     assert_eq!(stand.send(&signed).await.status, 200);
     assert_eq!(behind.got().pop().unwrap().target, "/mcp");
 }
 
-/// CGI and its kind write every character that is no letter or digit as the same one.
+/// CGI and similar interfaces turn every character that is not a letter or digit into the same one,
+/// so such names must not reach the upstream.
 #[tokio::test]
 async fn no_spelling_of_a_field_forges_another() {
     let behind = TestUpstream::new().await;
@@ -50,7 +52,7 @@ async fn no_spelling_of_a_field_forges_another() {
     }
 }
 
-/// RFC 9113 section 8.2.3: the parts of a cookie are joined when they leave HTTP/2.
+/// HTTP/2 allows several `Cookie` lines, which are joined for HTTP/1.1 (RFC 9113 section 8.2.3).
 #[tokio::test]
 async fn the_crumbs_of_a_cookie_are_one_line_again() {
     let behind = TestUpstream::new().await;
@@ -65,7 +67,7 @@ async fn the_crumbs_of_a_cookie_are_one_line_again() {
     assert_eq!(lines, ["a=1; b=2"]);
 }
 
-/// HTTP/2 allows spaces around a value; the server behind the gateway never receives them.
+/// HTTP/2 allows spaces around a value. The upstream must not receive them.
 #[tokio::test]
 async fn spaces_make_no_other_session() {
     let behind = TestUpstream::new().await;
@@ -85,7 +87,7 @@ async fn spaces_make_no_other_session() {
     assert_eq!(status, 403, "{body}");
 }
 
-/// Clients differ in which of two session ids they use, so neither can be bound.
+/// Clients differ in which of two session ids they use, so a session with two ids cannot be bound.
 #[tokio::test]
 async fn an_answer_that_opens_two_sessions_is_not_passed_on() {
     let behind = TestUpstream::with(|_| {
@@ -99,8 +101,8 @@ async fn an_answer_that_opens_two_sessions_is_not_passed_on() {
     assert_eq!(reply.header("mcp-session-id"), None);
 }
 
-/// A server without sessions takes any id, and every one of them is bound: that must not be how
-/// one key keeps all the others out.
+/// A server without sessions accepts any id, and each id is bound. One key must not be able to fill
+/// the table and so keep out the others.
 #[tokio::test]
 async fn one_key_does_not_fill_the_table_of_sessions() {
     let behind = TestUpstream::new().await;
@@ -123,7 +125,7 @@ async fn one_key_does_not_fill_the_table_of_sessions() {
     assert_eq!(stand.send(&ask(1, "made-up-0".into())).await.status, 200);
 }
 
-/// Size and trailers are nothing that an open path waives.
+/// Limits on size, and the removal of trailers, also apply to open paths.
 #[tokio::test]
 async fn the_body_of_an_open_request_is_bounded_too() {
     let behind = TestUpstream::new().await;
@@ -150,7 +152,7 @@ async fn the_body_of_an_open_request_is_bounded_too() {
     assert_eq!((got.body.as_ref(), got.header("mcpid-status")), (b"{}".as_slice(), None));
 }
 
-/// A length beside chunks is refused, whether or not the length is right.
+/// A `Content-Length` beside chunked coding is refused, even if the length is right.
 #[tokio::test]
 async fn a_length_beside_signed_chunks_is_refused() {
     let behind = TestUpstream::new().await;
@@ -187,7 +189,7 @@ async fn a_preflight_is_for_our_hosts_too() {
     assert_eq!((reply.status, reply.reason().as_str()), (421, "target_mismatch"), "{reply:?}");
 }
 
-/// A key that is revoked while a body is still on its way has not authorised it.
+/// If a key is revoked while a body is arriving, the request is refused.
 #[tokio::test]
 async fn a_revocation_counts_for_the_bodies_that_are_on_their_way() {
     use tokio::io::AsyncWriteExt as _;

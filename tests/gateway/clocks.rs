@@ -9,7 +9,7 @@ use mcpid::net::ServerLimits;
 
 use crate::servers::{CALL, TestGateway, TestUpstream, Wire, ok};
 
-/// The true time, and how far this machine is off.
+/// The true time, and by how many seconds this machine's clock is wrong.
 #[derive(Default)]
 struct Stepped(AtomicI64);
 
@@ -21,7 +21,7 @@ impl Clock for Stepped {
 
 const HOUR: i64 = 3_600;
 
-/// A request that was signed by a clock which is `off` seconds ahead.
+/// Returns a request that was signed by a client whose clock is `off` seconds ahead.
 fn signed(stand: &TestGateway, off: i64) -> Wire {
     let now = SystemClock.now().plus(off);
     stand.plain(CALL).sign_at(now, 1, &stand.url("/mcp"))
@@ -49,8 +49,8 @@ async fn a_step_forward_and_back_accepts_nothing_twice() {
     assert_eq!(answer(&first).await, yes);
     assert_eq!(answer(&first).await, no(403, "nonce_replayed"));
 
-    // The gateway's clock steps an hour ahead: all other clocks are late, and accepted requests
-    // remove the first nonce.
+    // The gateway's clock steps an hour ahead. Requests by correct clocks now look late. Accepted
+    // requests let the store sweep the first nonce.
     clock.0.store(HOUR, Ordering::SeqCst);
     assert_eq!(answer(&first).await, no(403, "expired"));
     assert_eq!(answer(&signed(&stand, 0)).await, no(403, "expired"));
@@ -60,15 +60,15 @@ async fn a_step_forward_and_back_accepts_nothing_twice() {
         assert_eq!(answer(&signed(&stand, HOUR)).await, yes);
     }
 
-    // Back again, no request that was accepted at either time is accepted once more. The store cannot
-    // tell whether a nonce is new, so a new request is refused as unavailable.
+    // After the clock has stepped back, no earlier request is accepted again. The store cannot tell
+    // whether a nonce is new, so a new request is refused as unavailable.
     clock.0.store(0, Ordering::SeqCst);
     let (status, reason) = answer(&first).await;
     assert!([403, 503].contains(&status), "{status} {reason}");
     assert_eq!(answer(&ahead).await, no(403, "not_yet_valid"));
     assert_eq!(answer(&signed(&stand, 0)).await, no(503, "unavailable"));
 
-    // In the time that the store has seen, it goes on.
+    // At the later time, the store works as before.
     clock.0.store(HOUR, Ordering::SeqCst);
     assert_eq!(answer(&ahead).await, no(403, "nonce_replayed"));
     assert_eq!(answer(&signed(&stand, HOUR)).await, yes);

@@ -1,4 +1,5 @@
-//! A gateway that another program runs: it answers operators, and drains when it is stopped.
+//! Tests of a gateway that another program embeds: it answers operators, and drains when it is
+//! stopped.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,7 +18,7 @@ async fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
-/// Sends `wire` to `address`, which may not listen yet.
+/// Sends `wire` to `address`. Retries until a server listens there.
 async fn send(address: SocketAddr, wire: &Wire) -> Reply {
     for _ in 0..500 {
         if let Ok(mut stream) = TcpStream::connect(address).await {
@@ -59,14 +60,14 @@ async fn an_embedded_gateway_judges_and_drains() {
 
     let reply = send(public, &Wire::post(&public.to_string(), "/mcp", CALL)).await;
     assert_eq!((reply.status, reply.reason().as_str()), (403, "signature_missing"));
-    // The store is new, and may have forgotten what an earlier run has seen.
+    // The store is new, so nonces of an earlier run may be lost.
     let (status, text) = readiness(operators).await;
     assert!(status == 503 && text.contains("s to go"), "{status} {text}");
-    // A name that a web page chose does not reach the operators' service.
+    // A host name that a web page chose is refused by the operators' service.
     let renamed = send(operators, &Wire::get("page.example:80", "/readyz")).await;
     assert_eq!(renamed.status, 421);
 
-    // A request that is in flight while the gateway stops.
+    // This request is in flight when the gateway stops.
     let document = "/.well-known/oauth-protected-resource";
     let slow = Wire::get(&public.to_string(), document);
     let slow = tokio::spawn(async move { send(public, &slow).await });
@@ -85,7 +86,7 @@ async fn an_embedded_gateway_judges_and_drains() {
     assert!(TcpStream::connect(operators).await.is_err(), "operators are answered until the end");
 }
 
-/// A program that drops the gateway's future cuts everything off.
+/// If the program drops the gateway's future, all connections are cut.
 #[tokio::test]
 async fn a_gateway_that_is_dropped_listens_no_more() {
     let (public, operators) = (free_port().await, free_port().await);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::servers::{CALL, TestGateway, TestUpstream};
 use crate::tls::{answer, connect, multiplexed};
 
-/// A header list that is somewhat too long gets the gateway's own refusal, log line and count. The
-/// HTTP library answers a list of over 256 KiB itself, with an empty 431.
+/// A header list that is somewhat too long gets the gateway's own refusal, with log line and count.
+/// hyper itself answers a list of over 256 KiB, with an empty 431.
 #[tokio::test]
 async fn a_header_list_that_is_too_long_is_refused_and_logged() {
     let behind = TestUpstream::new().await;
@@ -21,7 +21,7 @@ async fn a_header_list_that_is_too_long_is_refused_and_logged() {
         }
         multiplexed(&wire, &url)
     };
-    // Accepted: under 64 KiB, as HTTP/1.1 would write it.
+    // This list is under 64 KiB as HTTP/1.1 counts it, so it is accepted.
     assert_eq!(answer(&mut client, wide(20, 3_000)).await.0, 200);
     let refused = [(1, 66_000), (3, 27_000), (20, 5_000), (84, 1_000), (12, 20_000), (1, 255_000)];
     for (fields, bytes) in refused {
@@ -37,12 +37,12 @@ async fn a_header_list_that_is_too_long_is_refused_and_logged() {
         );
         assert_eq!(line.path.as_str(), "/mcp");
     }
-    // The library's own answer, which it does not report.
+    // hyper's own answer, of which the gateway learns nothing.
     let (status, body) = answer(&mut client, wide(14, 20_000)).await;
     assert_eq!((status, body.as_str()), (431, ""));
     // The connection still serves other requests.
     assert_eq!(answer(&mut client, wide(0, 0)).await.0, 200);
-    // Sixteen times the limit ends it.
+    // A list of sixteen times the limit ends the connection.
     let mut client = connect(&stand).await;
     let ended = client.send_request(wide(60, 20_000));
     let ended = tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();

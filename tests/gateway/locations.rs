@@ -1,4 +1,4 @@
-//! `Location` and its like: a client that follows them stays at the gateway.
+//! Tests of `Location` and similar fields: a client that follows them stays at the gateway.
 
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::servers::{CALL, TestGateway, TestUpstream, Wire, body};
 
-/// A gateway at `/public` before an upstream at `/mcp` that answers with the `Location` set last.
+/// Starts a gateway with the endpoint `/public`, in front of an upstream with the endpoint `/mcp`,
+/// which answers with the `Location` that was set last.
 async fn redirecting(
     change: impl FnOnce(mcpid::gateway::Config) -> mcpid::gateway::Config,
 ) -> (TestUpstream, TestGateway, Arc<Mutex<Vec<u8>>>) {
@@ -57,7 +58,8 @@ async fn upstream_address_is_rewritten_to_the_requested_origin() {
         (format!("ht\ttp://{up}/mcp"), mapped("/public")),
         ("/mcp".to_owned(), "/public".to_owned()),
         ("/mcp/?x".to_owned(), "/public/?x".to_owned()),
-        // Others are left alone: another scheme, host or port, user information, other schemes.
+        // Other URLs are not changed: those with another scheme, host or port, or with user
+        // information.
         (format!("https://{up}/mcp"), format!("https://{up}/mcp")),
         (format!("http://127.0.0.2:{port}/mcp"), format!("http://127.0.0.2:{port}/mcp")),
         ("http://127.0.0.1/mcp".to_owned(), "http://127.0.0.1/mcp".to_owned()),
@@ -89,7 +91,7 @@ async fn upstream_address_is_rewritten_to_the_requested_origin() {
     }
 }
 
-/// An upstream that sees the client's host takes that for its own, with the scheme that it knows.
+/// An upstream that receives the client's host uses it in its URLs, with its own scheme.
 #[tokio::test]
 async fn an_upstream_that_sees_the_public_host_names_it() {
     let (_, stand, location) = redirecting(|mut config| {
@@ -105,7 +107,7 @@ async fn an_upstream_that_sees_the_public_host_names_it() {
     assert_eq!(reply.header("location"), Some(format!("{public}/public/").as_str()));
 }
 
-/// An answer never tells a client another address of the upstream.
+/// An answer never names another address of the upstream to the client.
 #[tokio::test]
 async fn alternative_services_are_not_passed_on() {
     let behind = TestUpstream::with(|_| {
@@ -118,7 +120,7 @@ async fn alternative_services_are_not_passed_on() {
     assert_eq!((reply.header("alt-svc"), reply.header("x-own")), (None, Some("kept")));
 }
 
-/// The whole of it, by the client that went astray.
+/// The whole path of a redirect, with curl as the client.
 #[tokio::test]
 async fn curl_that_follows_a_redirect_stays_at_the_gateway() {
     let (behind, stand, location) = redirecting(|config| config).await;
@@ -154,7 +156,7 @@ async fn raw(bytes: &'static str) -> std::net::SocketAddr {
     address
 }
 
-/// RFC 9112 section 6.3: chunks have precedence over a length, which the client does not receive.
+/// Chunked coding overrides a length, which the client does not receive (RFC 9112 section 6.3).
 #[tokio::test]
 async fn an_answer_with_two_lengths_is_whole_or_refused() {
     let chunks = "10\r\n0123456789abcdef\r\n0\r\n\r\n";

@@ -1,5 +1,5 @@
-//! The gateway: each refusal changes one thing in a request that is accepted, and the tests look at
-//! what reached the upstream.
+//! Tests of the gateway: each refusal changes one thing in a request that is accepted, and the
+//! tests check what reached the upstream.
 #![allow(clippy::unwrap_used)]
 
 mod audited;

@@ -1,5 +1,5 @@
-//! Tests with a real nginx in front: each usual configuration works, or the log names the line that
-//! it lacks.
+//! Tests with a real nginx in front of the gateway: each usual configuration either works, or the
+//! gateway's log names the line that is missing.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -18,7 +18,8 @@ use crate::servers::{CALL, Reply, TestUpstream, Wire};
 const UPGRADE: &str = "proxy_http_version 1.1; proxy_set_header Host $http_host; \
                        proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";";
 
-/// A name, the lines in `location` beside `proxy_pass`, and the refusal if a line is missing there.
+/// A name, the lines in `location` besides `proxy_pass`, and the refusal if a needed line is
+/// missing.
 type Configuration = (&'static str, &'static str, Option<(&'static str, u16)>);
 
 const CONFIGURATIONS: [Configuration; 7] = [
@@ -35,7 +36,7 @@ const CONFIGURATIONS: [Configuration; 7] = [
     ),
 ];
 
-/// Ended when dropped.
+/// A running nginx, which is stopped when this value is dropped.
 struct Nginx(Child);
 
 impl Drop for Nginx {
@@ -45,7 +46,7 @@ impl Drop for Nginx {
     }
 }
 
-/// Starts one nginx in `folder` that listens at a port for each of the configurations.
+/// Starts one nginx in `folder`, which listens on one port for each configuration.
 fn start(folder: &Path, gateway: u16, ports: &[u16]) -> Nginx {
     let mut text = format!(
         "daemon off; master_process off; pid {0}/nginx.pid; error_log {0}/error.log;\n\
@@ -57,7 +58,7 @@ fn start(folder: &Path, gateway: u16, ports: &[u16]) -> Nginx {
     );
     for ((_, lines, _), port) in CONFIGURATIONS.iter().zip(ports) {
         let forwarded = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;";
-        // Without a group of servers, `Host` is the address, as in most configurations.
+        // Without an `upstream` block, `Host` is the gateway's address, as in most configurations.
         let to = match lines.contains("Connection \"\"") {
             true => "gateway".to_owned(),
             false => format!("127.0.0.1:{gateway}"),
@@ -118,8 +119,7 @@ async fn nginx_works_or_is_told_which_line_it_lacks() {
         let host = format!("127.0.0.1:{port}");
         let url = format!("http://{host}/mcp");
         let before = behind.got().len();
-        // A client that is not the proxy sends two requests on one connection, with OpenJDK's
-        // offer.
+        // A client sends two requests on one connection, with the upgrade offer of OpenJDK.
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
         let mut stream: TcpStream = socket.connect(host.parse().unwrap()).await.unwrap();
@@ -143,7 +143,7 @@ async fn nginx_works_or_is_told_which_line_it_lacks() {
                     assert_eq!(reply.status, 200, "{what}: {reply:?}");
                     let got = behind.got().pop().unwrap();
                     assert_eq!(got.header("mcpid-status"), Some("verified"), "{what}");
-                    // The field holds the address that nginx saw, not the one that the client
+                    // The field holds the address that nginx saw, and not the one that the client
                     // claimed.
                     assert_eq!(got.header("x-forwarded-for"), Some("127.0.0.2"), "{what}");
                     assert_eq!(line.peer.unwrap().as_str(), "127.0.0.2", "{what}");

@@ -1,5 +1,5 @@
-//! HTTP/1.0, as nginx speaks it by default, and offers to change the protocol, as OpenJDK's client
-//! makes them.
+//! Tests of HTTP/1.0, which nginx uses by default, and of offers to change the protocol, which
+//! OpenJDK's client sends.
 
 use std::io::{Error, ErrorKind};
 use std::pin::Pin;
@@ -20,7 +20,7 @@ fn old(stand: &TestGateway) -> Wire {
     stand.signed(1, CALL).line("POST /mcp HTTP/1.0")
 }
 
-/// Returns all bytes until the connection ends, and how it ends.
+/// Returns all bytes until the connection ends, and how it ended.
 async fn all(stand: &TestGateway, bytes: &[u8]) -> (String, std::io::Result<()>) {
     let mut stream = TcpStream::connect(stand.address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
@@ -31,7 +31,7 @@ async fn all(stand: &TestGateway, bytes: &[u8]) -> (String, std::io::Result<()>)
 
 type Piece = Result<&'static str, Error>;
 
-/// A body of pieces with a pause before each.
+/// A body in pieces, with a pause before each.
 struct Pieces {
     pieces: std::vec::IntoIter<Piece>,
     pause: Option<Pin<Box<Sleep>>>,
@@ -84,7 +84,7 @@ async fn http_1_0_is_answered_in_kind() {
     assert_eq!(behind.got().len(), 3);
     let line = stand.lines(1).await.remove(0);
     assert_eq!(line.http.unwrap().as_str(), "1.0");
-    // An expectation that cannot be met is one in HTTP/1.1.
+    // Only in HTTP/1.1, an expectation that cannot be met is an error.
     let reply = stand.send(&stand.signed(1, CALL).with("Expect", "a miracle")).await;
     assert_eq!(reply.status, 417);
     // A refusal takes the same form; its id is found although the client sends `Expect`.
@@ -112,7 +112,7 @@ async fn http_1_0_is_answered_in_kind() {
     assert_eq!(behind.got().len(), 3);
 }
 
-/// The end of the connection ends the answer, so a broken answer must not end in order.
+/// In HTTP/1.0 the end of the connection ends the answer, so a broken answer must not end normally.
 #[tokio::test]
 async fn a_stream_in_http_1_0_ends_in_order_only_if_it_is_whole() {
     let behind = TestUpstream::with(|got| {
@@ -133,7 +133,7 @@ async fn a_stream_in_http_1_0_ends_in_order_only_if_it_is_whole() {
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
 
-/// An answer cut off at the end of a drain is not whole either.
+/// An answer that was cut off by the drain is not complete either.
 #[tokio::test]
 async fn a_stream_that_the_drain_cuts_off_ends_by_reset() {
     let behind = TestUpstream::with(|_| {
@@ -154,13 +154,13 @@ async fn a_stream_that_the_drain_cuts_off_ends_by_reset() {
     assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
 
-/// RFC 9110 section 7.8: an offer to upgrade may be ignored, and is not forwarded.
+/// An offer to upgrade may be ignored, and is not forwarded (RFC 9110 section 7.8).
 #[tokio::test]
 async fn an_offer_to_change_the_protocol_is_ignored_and_dropped() {
     let behind = TestUpstream::new().await;
     let stand = TestGateway::before(&behind).await;
-    // The offers of OpenJDK's default client, of nginx's recipe with and without an offer, of a
-    // browser, and in parts.
+    // The offers of OpenJDK's default client, of nginx's recommended configuration with and without
+    // an offer, of a browser, and an offer in several parts.
     let offers: [&[(&str, &str)]; 6] = [
         &[
             ("Connection", "Upgrade, HTTP2-Settings"),
@@ -203,7 +203,7 @@ async fn an_offer_to_change_the_protocol_is_ignored_and_dropped() {
     assert_eq!(behind.got().len(), offers.len());
 }
 
-/// The preface of HTTP/2 in the middle of a connection is no request.
+/// The preface of HTTP/2 in the middle of a connection is not a valid request.
 #[tokio::test]
 async fn a_connection_does_not_become_http_2() {
     let behind = TestUpstream::with(|_| ok("{}")).await;

@@ -1,5 +1,5 @@
-//! An operator's change counts in difficult moments too: the reader of the log has stopped, or a file
-//! changes during the start.
+//! Changes by an operator take effect even in difficult situations: the reader of the log has
+//! stopped, or a file changes during the start.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use crate::program::{free_port, program, trust};
 use crate::servers::{CALL, Reply, TestUpstream, Wire};
 
-/// A gateway that ends with the test.
+/// A gateway that is killed at the end of the test.
 struct Started {
     child: Child,
     address: String,
@@ -81,14 +81,15 @@ fn trust_nobody(path: &Path) {
     fs::write(path, "{\"keys\":[]}").unwrap();
 }
 
-/// The reader of the log hangs. Requests go on, a revocation counts, and the end comes.
+/// The reader of the log hangs. Requests are still answered, a revocation takes effect, and the
+/// gateway can be stopped.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_that_nobody_reads_holds_up_neither_a_revocation_nor_the_end() {
     let behind = TestUpstream::new().await;
     let folder = tempfile::tempdir().unwrap();
     let mut gateway = Started::new(&folder, &behind, Stdio::piped(), &[]);
     let mut stream = gateway.connect().await;
-    // Each line has about 250 bytes: together more than a pipe and a buffer hold.
+    // Each line has about 250 bytes: together these lines are more than a pipe and a buffer hold.
     for _ in 0..2_000 {
         stream.write_all(&Wire::get(&gateway.address, "/nothing").bytes()).await.unwrap();
         assert_eq!(Reply::read(&mut stream).await.status, 404);
@@ -110,7 +111,8 @@ async fn a_log_that_nobody_reads_holds_up_neither_a_revocation_nor_the_end() {
     assert!(gateway.said().contains("log lines"), "what was lost is said: {}", gateway.said());
 }
 
-/// Slow steps, such as opening a store or a log, lie between reading the trust file and serving.
+/// There are slow steps, such as opening a store or a log, between reading the trust file and
+/// serving. A revocation during them must count.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revocation_during_the_start_counts() {
     let behind = TestUpstream::new().await;

@@ -1,4 +1,4 @@
-//! Tests of web pages: which pages may send requests, and which answers browsers get.
+//! Tests of requests from web pages: which pages may send them, and which answers browsers get.
 
 use crate::servers::{CALL, TestGateway, TestUpstream, Wire, body};
 
@@ -20,7 +20,7 @@ async fn only_known_pages_may_ask() {
     for origin in [own.as_str(), APP, "vscode-webview://abc"] {
         let reply = stand.send(&stand.signed(1, CALL).with("Origin", origin)).await;
         assert_eq!(reply.status, 200, "{origin}: {reply:?}");
-        // Python servers answer 403 to an origin that they do not know.
+        // Python servers answer 403 to an unknown origin, so the gateway does not pass it on.
         assert_eq!(behind.got().pop().unwrap().header("origin"), None);
     }
     let reached = behind.got().len();
@@ -75,7 +75,7 @@ async fn preflights_are_answered_here_and_every_answer_tells_browsers() {
     assert_eq!(stand.send(&preflight("/elsewhere", APP)).await.status, 404);
     assert!(behind.got().is_empty());
 
-    // Refused, passed on, not there: a page can read all of them.
+    // The page can read all three answers: refused, passed on, and not found.
     for wire in [
         stand.plain(CALL).with("Origin", APP),
         stand.signed(1, CALL).with("Origin", APP),
@@ -107,6 +107,6 @@ async fn without_a_page_to_answer_the_upstream_speaks_for_itself() {
         .line("OPTIONS /mcp HTTP/1.1")
         .with("Origin", &stand.url(""))
         .with("Access-Control-Request-Method", "POST");
-    // A preflight is never signed, so strict lets none through.
+    // A preflight is never signed, so strict mode passes none on.
     assert_eq!(stand.send(&preflight).await.status, 403);
 }

@@ -1,4 +1,4 @@
-//! Tests of paths: the endpoint is compared byte for byte, and open paths lead nowhere else.
+//! Tests of paths: the endpoint is compared byte for byte, and an open path leads only to itself.
 
 use mcpid::tower::{OpenPath, PathError, Paths};
 
@@ -17,7 +17,7 @@ async fn only_the_endpoint_and_what_is_open_is_there() {
     .await;
     let host = stand.address.to_string();
     let ask = |method: &str, path: &str| {
-        // For this client, only the end of the connection ends the answer to a HEAD.
+        // This client needs the end of the connection to know that an answer to HEAD has ended.
         let wire = Wire::get(&host, path).line(&format!("{method} {path} HTTP/1.1"));
         wire.with("Connection", "close")
     };
@@ -77,7 +77,7 @@ async fn only_the_endpoint_and_what_is_open_is_there() {
         assert_eq!(reply.reason(), "not_found");
     }
     assert_eq!(behind.got().len(), before + reached);
-    // An open path is for our hosts only as well.
+    // An open path also exists only under the hosts of this server.
     let foreign = Wire::get("other.example", "/status");
     assert_eq!(stand.send(&foreign).await.status, 421);
     assert_eq!(behind.got().len(), before + reached);
@@ -116,11 +116,11 @@ async fn an_endpoint_at_the_root_has_nothing_below_it() {
     assert_eq!(stand.send(&Wire::post(&host, "/", CALL)).await.status, 403);
     let signed = Wire::post(&host, "/", CALL).sign(1, &stand.url("/"));
     assert_eq!(stand.send(&signed).await.status, 200);
-    // The public path differs from the server's: the request reaches the server's path.
+    // The public path differs from the upstream's path. The request reaches the upstream's path.
     assert_eq!(behind.got().pop().unwrap().target, "/mcp");
 }
 
-/// The query is signed, and goes on as it came.
+/// The query is signed, and is passed on unchanged.
 #[tokio::test]
 async fn the_query_is_the_signed_one() {
     let behind = TestUpstream::new().await;

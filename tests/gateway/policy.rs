@@ -1,4 +1,5 @@
-//! Tests which requests must be verified: by method, by tool, and by the upstream's list of tools.
+//! Tests of which requests must be verified: by method, by tool, and by the upstream's list of
+//! tools.
 
 use http::Response;
 use mcpid::tower::LearningModes;
@@ -35,7 +36,7 @@ async fn strict_for_some_tools_on_top_of_permissive() {
     for refused in [
         CALL,
         answer,
-        // A body with more than one reading is treated as the most dangerous operation.
+        // A body that can be read in several ways is treated as the most dangerous operation.
         r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call"}"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get","Name":"delete_db"}}"#,
@@ -49,7 +50,7 @@ async fn strict_for_some_tools_on_top_of_permissive() {
         let reply = stand.send(&stand.plain(refused)).await;
         assert_eq!(reply.status, 403, "{refused}: {reply:?}");
     }
-    // A header field does not decide.
+    // The mode does not depend on a header field.
     let lie = stand.plain(CALL).with("Mcp-Method", "ping").with("Mcp-Name", "get_weather");
     assert_eq!(stand.send(&lie).await.status, 403);
     let mut utf7 = stand.plain(&call("get_weather"));
@@ -81,7 +82,8 @@ async fn permissive_for_some_methods_on_top_of_strict() {
     assert_eq!(behind.got().len(), 1);
 }
 
-/// The upstream's own list decides once it was seen; an unlisted tool is treated as destructive.
+/// Once the upstream has listed its tools, its list decides. A tool that it did not list is treated
+/// as destructive.
 #[tokio::test]
 async fn destructive_is_what_the_upstream_does_not_call_harmless() {
     let list = r#"{"jsonrpc":"2.0","id":8,"result":{"tools":[
@@ -117,7 +119,7 @@ async fn destructive_is_what_the_upstream_does_not_call_harmless() {
             let reply = stand.send(&stand.plain(&call(tool))).await;
             assert_eq!(reply.status, status, "{tool} {how}");
         }
-        // The most restrictive that was seen holds.
+        // If two lists disagree, the more restrictive one counts.
         for (asked, status) in [("second", 403), (how, 403)] {
             assert_eq!(stand.send(&stand.plain(LIST).with("X-Test", asked)).await.status, 200);
             assert_eq!(stand.send(&stand.plain(&call("add"))).await.status, status);
@@ -129,7 +131,7 @@ async fn destructive_is_what_the_upstream_does_not_call_harmless() {
     }
 }
 
-/// Metrics name tools that the upstream has listed, and no others.
+/// Metrics name only tools that the upstream has listed, so that no client can add time series.
 #[tokio::test]
 async fn no_client_can_make_the_numbers_grow() {
     let list = r#"{"jsonrpc":"2.0","id":8,"result":{"tools":[{"name":"known"}]}}"#;
@@ -174,7 +176,7 @@ async fn refusals_take_another_status_where_clients_want_it() {
     assert!(behind.got().is_empty());
 }
 
-/// However many tools a server lists, a thousand have a label of their own.
+/// If a server lists many tools, only a thousand have a label of their own.
 #[tokio::test]
 async fn labels_are_bounded() {
     use tokio::io::AsyncWriteExt as _;

@@ -1,4 +1,4 @@
-//! The program: flags and file, reload, log, numbers, and its end.
+//! Tests of the running program: flags and file, reload, log, metrics, and shutdown.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -33,7 +33,7 @@ async fn a_gateway_is_told_by_a_file_watched_reloaded_and_ended() {
     let list = Wire::post(&gateway.address.to_string(), "/mcp", crate::servers::LIST);
     assert_eq!(gateway.send(&list).await.status, 200);
 
-    // Operators are answered, by address only.
+    // Operators are answered, if they use an address as the host.
     let health = get(&admin, "/healthz", &admin).await;
     assert_eq!((health.status, health.body.as_slice()), (200, b"ok\n".as_slice()));
     assert_eq!(get(&admin, "/readyz", &admin).await.body, b"ready\n");
@@ -54,7 +54,7 @@ async fn a_gateway_is_told_by_a_file_watched_reloaded_and_ended() {
     assert!(page.header("content-security-policy").unwrap().contains("frame-ancestors 'none'"));
     assert!(String::from_utf8_lossy(&page.body).contains("tools/list"));
 
-    // A trust file that is broken, or gone, leaves the old one in use and shows.
+    // If a trust file is broken or missing, the old one stays in use, and the failure is reported.
     let trusted = trust(&folder);
     let whole = fs::read(&trusted).unwrap();
     for broken in [Some("{\"keys\":"), None] {
@@ -70,7 +70,7 @@ async fn a_gateway_is_told_by_a_file_watched_reloaded_and_ended() {
         assert_eq!(gateway.send(&gateway.signed()).await.status, 200);
     }
     assert!(gateway.said().contains("what was read before stays in use"), "{}", gateway.said());
-    // A file that trusts no key any more counts at once.
+    // If the file trusts no key any more, that takes effect at once.
     fs::write(&trusted, "{\"keys\":[]}").unwrap();
     gateway.wait_for("read again: 0 trusted");
     assert_eq!(gateway.send(&gateway.signed()).await.reason(), "key_unknown");
@@ -79,7 +79,7 @@ async fn a_gateway_is_told_by_a_file_watched_reloaded_and_ended() {
     gateway.wait_for("read again: 1 trusted");
     assert_eq!(gateway.send(&gateway.signed()).await.status, 200);
 
-    // The log is opened anew where a rotation moved it away.
+    // After log rotation has moved the file away, SIGHUP makes the gateway open a new one.
     let moved = folder.path().join("gateway.log.1");
     fs::rename(&log, &moved).unwrap();
     gateway.signal("-HUP");
@@ -105,7 +105,7 @@ async fn a_gateway_is_told_by_a_file_watched_reloaded_and_ended() {
     }
 }
 
-/// After a start the gateway refuses requests whose nonces it may have forgotten, and says so.
+/// After a start, the gateway refuses requests whose nonces may be lost, and says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_is_ready_once_it_can_tell_a_replay() {
     let behind = TestUpstream::new().await;
@@ -151,7 +151,7 @@ async fn a_gateway_is_ready_once_it_can_tell_a_replay() {
     child.wait().unwrap();
 }
 
-/// A configuration file can set the same options as flags, and no others; an error names the file.
+/// A configuration file can set the same options as flags, and no others. An error names the file.
 #[test]
 fn a_wrong_file_is_said_to_be() {
     let folder = tempfile::tempdir().unwrap();
@@ -198,7 +198,7 @@ fn a_wrong_file_is_said_to_be() {
     let store = folder.path().join("new.db");
     let (code, _, result) = check(good, &["--nonces", &format!("sqlite:{}", store.display())]);
     assert_eq!((code, store.exists()), (0, false), "{result}");
-    // Flags win.
+    // Flags override the file.
     let (_, _, result) =
         check(good, &["--upstream", "http://127.0.0.1:9/other", "--mode=permissive"]);
     assert!(result.starts_with("ok: permissive, 127.0.0.1:8080, /other to"), "{result}");
@@ -244,7 +244,7 @@ fn a_wrong_file_is_said_to_be() {
         assert!(said.contains("g.toml: ") && said.contains(words), "{text}: {said}");
         assert!(!said.contains("s3cr3t"), "{said}");
     }
-    // Faults that only show when all options are combined.
+    // Faults that show only when all options are combined.
     for (more, words) in [
         (&["--strict", "a:"][..], "--strict cannot be 'a:': a pattern with a colon needs a name"),
         (&["--permissive", "destructive"], "that is what strict is for"),

@@ -1,4 +1,4 @@
-//! The program, started as a user starts it.
+//! Starts the program as a user does.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::servers::{CALL, Reply, Wire, key};
 
-/// A gateway as a user starts it. Ended when dropped.
+/// A running gateway. It is stopped when this value is dropped.
 pub(crate) struct Running {
     pub(crate) child: Child,
     pub(crate) address: SocketAddr,
@@ -29,7 +29,7 @@ pub(crate) fn program() -> Command {
     command
 }
 
-/// A trust file with alice's key.
+/// Writes a trust file with alice's key, and returns its path.
 pub(crate) fn trust(folder: &TempDir) -> PathBuf {
     let path = folder.path().join("trust.json");
     if !path.exists() {
@@ -47,7 +47,7 @@ pub(crate) fn trust(folder: &TempDir) -> PathBuf {
 
 static STARTED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
 
-/// A port that was free a moment ago.
+/// Returns a port on which no program listened a moment ago.
 pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
@@ -58,7 +58,7 @@ impl Running {
         Running::start_at(folder, &format!("127.0.0.1:{}", free_port()), args)
     }
 
-    /// Starts the gateway for clients that know it by its own address.
+    /// Starts the gateway for clients that use its own address.
     pub(crate) fn start_for_own_address(folder: &TempDir, scheme: &str, args: &[&str]) -> Self {
         let listen = format!("127.0.0.1:{}", free_port());
         let origin = format!("{scheme}://{listen}");
@@ -80,12 +80,13 @@ impl Running {
         let address = listen.parse().unwrap_or_else(|_| "127.0.0.1:1".parse().unwrap());
         let running = Running { child, address, err, out };
         running.wait_for("listening at");
-        // A new store does not know the nonces of the time before its start.
+        // A new store refuses requests of the time before its start, so this waits until that time
+        // is over.
         sleep(Duration::from_secs(7));
         running
     }
 
-    /// Exit code and words of one that does not start.
+    /// Starts a gateway that must fail to start. Returns its exit code and messages.
     pub(crate) fn fails(folder: &TempDir, listen: &str, args: &[&str]) -> (i32, String) {
         let output = program()
             .args(["gateway", "--nonces", "memory:", "--listen", listen, "-r"])
@@ -100,7 +101,7 @@ impl Running {
         fs::read_to_string(&self.err).unwrap()
     }
 
-    /// Returns the log on stdout, once it has a line.
+    /// Returns the log on stdout, as soon as it has a line.
     pub(crate) fn log(&self) -> String {
         let begun = Instant::now();
         loop {
@@ -125,13 +126,13 @@ impl Running {
         assert!(killed.unwrap().success());
     }
 
-    /// Ends it as an operator does; its exit code.
+    /// Stops the gateway by SIGTERM, as an operator does. Returns its exit code.
     pub(crate) fn terminate(mut self) -> i32 {
         self.signal("-TERM");
         self.child.wait().unwrap().code().unwrap_or(-1)
     }
 
-    /// Ends it as a power cut does.
+    /// Stops the gateway by SIGKILL, as a power cut would.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

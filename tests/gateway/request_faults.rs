@@ -1,8 +1,9 @@
-//! Requests that are refused before they are judged; the client's framing never reaches the upstream.
+//! Requests that are refused before a signature is checked. The client's framing never reaches the
+//! upstream.
 
 use crate::servers::{CALL, TestGateway, TestUpstream};
 
-/// Refuses signed requests with one change that no signature covers.
+/// Signed requests with one change that no signature covers are refused.
 #[tokio::test]
 async fn ambiguous_framing_or_target_is_refused() {
     let behind = TestUpstream::new().await;
@@ -60,7 +61,8 @@ async fn ambiguous_framing_or_target_is_refused() {
     assert_eq!(behind.got().len(), 1, "nothing of all that reached the upstream");
 }
 
-/// Chunks, trailers and lengths end here; the upstream gets one length and the signed bytes.
+/// Chunks, trailers and lengths of the client are not passed on: the upstream gets one length and
+/// the signed bytes.
 #[tokio::test]
 async fn a_fresh_head_is_built_for_the_upstream() {
     let behind = TestUpstream::new().await;
@@ -81,7 +83,7 @@ async fn a_fresh_head_is_built_for_the_upstream() {
     }
 }
 
-/// Permissive mode refuses them too: framing, host and size cannot be waived.
+/// Permissive mode also refuses these requests: framing, host and size are checked in every mode.
 #[tokio::test]
 async fn permissive_waives_none_of_it() {
     let behind = TestUpstream::new().await;

@@ -1,5 +1,5 @@
-//! The servers of the tests: a gateway on a loopback port, an upstream that keeps each request that
-//! reaches it, and a client that writes bytes.
+//! The servers for these tests: a gateway on a loopback port, an upstream that stores each request
+//! that reaches it, and a client that writes bytes.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -38,7 +38,7 @@ pub(crate) const CALL: &str =
 pub(crate) const LIST: &str = r#"{"jsonrpc":"2.0","id":8,"method":"tools/list"}"#;
 pub(crate) const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#;
 
-/// A request as the upstream got it.
+/// A request as it reached the upstream.
 #[derive(Clone, Debug)]
 pub(crate) struct ReceivedRequest {
     pub(crate) method: String,
@@ -56,7 +56,7 @@ impl ReceivedRequest {
 pub(crate) type Answered = Response<BoxBody<Bytes, std::io::Error>>;
 type Script = dyn Fn(&ReceivedRequest) -> Answered + Send + Sync;
 
-/// A server that does as its script says and forgets nothing.
+/// An upstream that answers as a function of the test says, and stores all requests.
 #[derive(Clone)]
 pub(crate) struct TestUpstream {
     pub(crate) address: SocketAddr,
@@ -127,14 +127,14 @@ impl TestUpstream {
     }
 }
 
-/// A key, the same for the same number.
+/// Returns the key for a number; it is always the same for the same number.
 pub(crate) fn key(number: u8) -> Arc<SecretKey> {
     let mut seed = *b"0 seed that the gate tests keep.";
     seed[0] = number;
     Arc::new(SecretKey::from_seed(&seed))
 }
 
-/// The verifier of every test gateway, for the origin `address`.
+/// Returns the verifier that every test gateway uses, for the origin `address`.
 pub(crate) fn rules(address: SocketAddr, names: &[(&str, u8)], replay: ReplayCheck) -> Verifier {
     rules_by(Arc::new(SystemClock), address, names, replay)
 }
@@ -153,7 +153,7 @@ pub(crate) fn registry(names: &[(&str, u8)]) -> Arc<Registry> {
     Arc::new(Registry::merge([TrustFile::parse(&trust_file(names)).unwrap()]))
 }
 
-/// A trust file of these keys, by name and number.
+/// Returns a trust file with these keys, by name and number.
 pub(crate) fn trust_file(names: &[(&str, u8)]) -> Vec<u8> {
     let entries: Vec<Value> = names
         .iter()
@@ -165,7 +165,7 @@ pub(crate) fn trust_file(names: &[(&str, u8)]) -> Vec<u8> {
     json!({"keys": entries}).to_string().into_bytes()
 }
 
-/// A running gateway. Its clients know it by its own loopback address.
+/// A running gateway. Clients address it by its loopback address.
 pub(crate) struct TestGateway {
     pub(crate) address: SocketAddr,
     pub(crate) metrics: Arc<Metrics>,
@@ -222,7 +222,7 @@ impl TestGateway {
         TestGateway { address, metrics, lines, handle, stop, ended }
     }
 
-    /// The log lines, once there are `count` of them.
+    /// Returns the log lines, as soon as there are `count` of them.
     pub(crate) async fn lines(&self, count: usize) -> Vec<LogLine> {
         for _ in 0..500 {
             let lines = self.lines.lock().unwrap().clone();
@@ -238,7 +238,7 @@ impl TestGateway {
         format!("http://{}{path}", self.address)
     }
 
-    /// A request that is not signed.
+    /// Returns a request that is not signed.
     pub(crate) fn plain(&self, body: &str) -> Wire {
         Wire::post(&self.address.to_string(), "/mcp", body)
     }
@@ -252,16 +252,16 @@ impl TestGateway {
         self.raw(&wire.bytes()).await
     }
 
-    /// Sends these bytes on a connection of their own and reads one answer.
+    /// Sends these bytes on a new connection, and reads one answer.
     pub(crate) async fn raw(&self, bytes: &[u8]) -> Reply {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        // A server that has heard enough may close before everything is sent.
+        // A server may answer and close before everything is sent.
         let _ = stream.write_all(bytes).await;
         Reply::read(&mut stream).await
     }
 }
 
-/// A request to be written down as HTTP/1.1.
+/// A request that is written as HTTP/1.1.
 #[derive(Clone, Debug)]
 pub(crate) struct Wire {
     pub(crate) line: String,
@@ -337,7 +337,7 @@ impl Wire {
     }
 }
 
-/// An answer, read by hand.
+/// An answer, parsed by this test code.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -346,7 +346,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// Reads one answer; status 0 where the server closed without one.
+    /// Reads one answer. The status is 0 if the server closed the connection without an answer.
     pub(crate) async fn read(stream: &mut TcpStream) -> Self {
         let reading = async {
             let (mut bytes, mut piece) = (Vec::new(), [0_u8; 16 * 1024]);
@@ -390,7 +390,7 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{self:?}"))
     }
 
-    /// The reason that a refusal names.
+    /// Returns the reason in a refusal.
     pub(crate) fn reason(&self) -> String {
         self.json()["error"]["data"]["reason"].as_str().unwrap_or_default().to_owned()
     }

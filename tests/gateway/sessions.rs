@@ -1,4 +1,4 @@
-//! A session belongs to the key that opened it.
+//! Tests that a session belongs to the key that opened it.
 
 use std::time::Duration;
 
@@ -8,8 +8,7 @@ use mcpid::tower::Modes;
 
 use crate::servers::{CALL, INITIALIZE, LIST, TestGateway, TestUpstream, Wire, body};
 
-/// Starts a server that opens a session for every `initialize`, with a name from the earlier
-/// requests.
+/// Starts an upstream that opens a session for every `initialize`, and numbers the sessions.
 async fn with_sessions() -> TestUpstream {
     let opened = std::sync::atomic::AtomicUsize::new(0);
     TestUpstream::with(move |got| {
@@ -46,10 +45,10 @@ async fn another_key_cannot_speak_in_a_session() {
     for wire in [in_session(&stand, 2, "session-0", CALL), bare("GET"), bare("DELETE")] {
         let reply = stand.send(&wire).await;
         assert_eq!((reply.status, reply.reason().as_str()), (403, "not_allowed"), "{reply:?}");
-        // The answer asks for no signature: signing again would change nothing.
+        // The answer does not ask for a signature, because signing again would not help.
         assert_eq!(reply.header("accept-signature"), None);
     }
-    // An unsigned request, and a request that is signed for another session.
+    // An unsigned request, and a request that was signed for another session, are refused.
     let unsigned = stand.plain(CALL).with("Mcp-Session-Id", "session-0");
     assert_eq!(stand.send(&unsigned).await.reason(), "signature_missing");
     let mut moved = in_session(&stand, 2, "session-1", CALL);
@@ -57,7 +56,7 @@ async fn another_key_cannot_speak_in_a_session() {
     assert_eq!(stand.send(&moved).await.reason(), "key_unknown");
     assert_eq!(behind.got().len(), reached, "none of them reached the upstream");
 
-    // A key may use its own session, and a refused request has not claimed a nonce.
+    // A key may use its own session. A refused request has claimed no nonce.
     let own = stand.send(&stand.signed(2, INITIALIZE)).await;
     assert_eq!(own.header("mcp-session-id"), Some("session-1"));
     assert_eq!(stand.send(&in_session(&stand, 2, "session-1", CALL)).await.status, 200);
@@ -109,7 +108,7 @@ async fn a_full_table_takes_no_more_and_gives_no_live_session_away() {
     assert_eq!(stand.send(&in_session(&stand, 2, "old", CALL)).await.status, 403);
     assert_eq!(stand.send(&in_session(&stand, 2, "session-1", CALL)).await.status, 200);
     assert_eq!(stand.send(&in_session(&stand, 2, "session-0", CALL)).await.status, 403);
-    // Without sessions the gateway keeps no state, so no table is full.
+    // If the upstream opens no session, the gateway stores nothing, so the table cannot be full.
     assert_eq!(stand.send(&stand.signed(2, CALL)).await.status, 200);
 }
 
@@ -128,8 +127,8 @@ async fn a_session_that_nobody_uses_makes_room() {
     assert_eq!(stand.send(&in_session(&stand, 1, "session-1", LIST)).await.status, 403);
 }
 
-/// Permissive mode passes the request on and reports it; the upstream never receives the other
-/// key's name.
+/// Permissive mode passes the request on and reports it. The upstream does not receive the name of
+/// the other key.
 #[tokio::test]
 async fn permissive_labels_a_borrowed_session() {
     let behind = with_sessions().await;

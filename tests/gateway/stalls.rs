@@ -1,4 +1,4 @@
-//! Tests of clients that hold connections and send no whole request: others get their places.
+//! Tests of clients that hold connections and send no complete request: others are still served.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn a_client_that_reads_nothing_of_its_answer_is_cut_off() {
     let stand = TestGateway::with(&behind, quick(), |config| config).await;
     let mut stream = TcpStream::connect(stand.address).await.unwrap();
     stream.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
-    // The line is written when the request's body is let go.
+    // The log line is written when the body of the request is dropped.
     let line = stand.lines(1).await.remove(0);
     assert_eq!(line.answer, Some(200));
     assert!(line.received < 32 << 20, "{}", line.received);
@@ -57,7 +57,8 @@ async fn so_is_one_that_opens_no_window() {
     drop(response);
 }
 
-/// Slow is not silent, and it is not the client who is waited for where the server says nothing.
+/// A slow reader is not treated as a silent one. A client is not blamed if the server sends
+/// nothing.
 #[tokio::test]
 async fn a_slow_reader_and_a_silent_server_are_left_alone() {
     let behind = TestUpstream::with(|_| Response::new(body(vec![b'x'; 8 << 20]))).await;
@@ -93,7 +94,7 @@ async fn a_slow_reader_and_a_silent_server_are_left_alone() {
     assert!(String::from_utf8_lossy(&reply.body).contains("data: 2"), "{reply:?}");
 }
 
-/// An HTTP/2 connection carries many requests, each of which needs a connection to the server.
+/// One HTTP/2 connection carries many requests, each of which needs a connection to the upstream.
 #[tokio::test]
 async fn open_paths_take_only_a_part_of_the_connections() {
     let behind = talkative().await;
@@ -114,7 +115,7 @@ async fn open_paths_take_only_a_part_of_the_connections() {
     let reply = stand.send(&well_known).await;
     assert_eq!((reply.status, reply.reason().as_str()), (503, "unavailable"), "{reply:?}");
     assert!(reply.header("retry-after").is_some());
-    // Clients that sign still get in, until all places are taken.
+    // Signed requests still get permits, until all are taken.
     for _ in 0..6 {
         let mut stream = TcpStream::connect(stand.address).await.unwrap();
         stream.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
@@ -138,7 +139,7 @@ async fn open_paths_take_only_a_part_of_the_connections() {
     panic!("nothing was given back");
 }
 
-/// Unauthenticated clients that send half of a body use up the bytes that they have sent, but not
+/// Unauthenticated clients that send half of a body use as much budget as they have sent, but never
 /// the whole budget.
 #[tokio::test]
 async fn strangers_leave_room_for_the_bodies_of_those_who_sign() {
@@ -148,7 +149,7 @@ async fn strangers_leave_room_for_the_bodies_of_those_who_sign() {
     let behind = TestUpstream::new().await;
     let long = format!("{}{}}}", &CALL[..CALL.len() - 1], " ".repeat(100 << 10));
     let pattern = || "tools/call:delete_*".parse().unwrap();
-    // The gateway reads these bodies for their id, or for their operation.
+    // The gateway reads these bodies for the id, or for the operation.
     for modes in [Modes::strict(), Modes::permissive().with_strict(pattern())] {
         let stand = TestGateway::with(&behind, ServerLimits::default(), |mut config| {
             config.budget = 1 << 20;

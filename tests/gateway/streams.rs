@@ -1,4 +1,5 @@
-//! Streaming and its end: frames as they come, a disconnect at once, an upstream that fails.
+//! Tests of streaming: frames are passed on as they come, a disconnect is noticed at once, and an
+//! upstream may fail.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,8 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::servers::{CALL, TestGateway, TestUpstream};
 
-/// An answer with one event, and then silence until one side gives up; it records that it was
-/// dropped.
+/// An answer with one event and then nothing. It records when it is dropped.
 struct Silent {
     first: Option<Bytes>,
     dropped: Arc<AtomicBool>,
@@ -61,7 +61,7 @@ async fn events_are_not_held_back_and_a_disconnect_reaches_the_upstream_at_once(
         let first = Some(Bytes::from_static(b"data: 1\n\n"));
         let silent = Silent { first, dropped: Arc::clone(&flag) };
         let builder = Response::builder().header("content-type", "text/event-stream");
-        // The flag is for the body as sent, not for this box.
+        // The flag shows when the sent body is dropped, and not when this box is.
         builder.body(http_body_util::combinators::BoxBody::new(silent)).unwrap()
     })
     .await;
@@ -82,8 +82,8 @@ async fn events_are_not_held_back_and_a_disconnect_reaches_the_upstream_at_once(
     assert_eq!((line.outcome, line.answer), (LoggedOutcome::Passed, Some(200)));
 }
 
-/// The client leaves before the answer begins: the call to the server is cancelled, and the log
-/// reports it.
+/// The client disconnects before the answer begins. The call to the upstream is cancelled, and the
+/// log reports that.
 #[tokio::test]
 async fn a_client_that_gives_up_waiting_cancels_the_call() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -114,7 +114,7 @@ async fn a_client_that_gives_up_waiting_cancels_the_call() {
     assert_eq!(line.note.unwrap().as_str(), "the client went away");
 }
 
-/// An upstream that misbehaves: for each, the answer and the reason.
+/// An upstream that fails: the client's answer and the reason, for each kind of failure.
 #[tokio::test]
 async fn an_upstream_that_fails_is_said_to_have() {
     let closed = {
@@ -163,17 +163,18 @@ async fn an_upstream_that_fails_is_said_to_have() {
         .await;
         let reply = stand.send(&stand.signed(1, CALL)).await;
         assert_eq!((reply.status, reply.reason().as_str()), (status, reason), "{what}: {reply:?}");
-        // A call that the server may have done must not be repeated unasked.
+        // The upstream may have executed the call, so the client must not be told to repeat it.
         let again = reply.header("retry-after").is_some();
         assert_eq!(again, reason == "upstream_unreachable", "{what}: {reply:?}");
-        // The client waits for an answer to its request.
+        // The answer has the id of the request for which the client waits.
         assert_eq!(reply.json()["id"], 7, "{what}");
         let line = stand.lines(1).await.remove(0);
         assert_eq!((line.outcome, line.answer), (LoggedOutcome::Failed, Some(status)), "{what}");
     }
 }
 
-/// Reset in the middle of an answer, the client sees that it is not whole.
+/// If the upstream's answer breaks off, the client gets a reset, and sees that the answer is
+/// incomplete.
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_not_made_whole() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

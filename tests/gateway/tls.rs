@@ -1,4 +1,5 @@
-//! HTTP/2, TLS in and out, Unix sockets on both sides: another way in, the same verdict.
+//! Tests of HTTP/2, of TLS on both sides, and of Unix sockets on both sides: the verdicts are the
+//! same.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -85,7 +86,7 @@ async fn http2_is_judged_alike() {
     assert_eq!(lines[0].http.as_ref().unwrap().as_str(), "2");
 }
 
-/// A key, and a certificate for this machine that is its own authority.
+/// Creates a key and a self-signed certificate for this machine.
 pub(crate) fn certificate(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
     let (cert, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
     let made = Command::new("openssl")
@@ -126,7 +127,7 @@ async fn tls_stands_on_both_sides_and_certificates_change_while_it_runs() {
     let (inner_cert, inner_key) = certificate(folder.path(), "inner");
     let (cert, key) = certificate(folder.path(), "outer");
     let text = |path: &Path| path.to_str().unwrap().to_owned();
-    // The inner gateway passes requests that are not signed for it; the test checks what it
+    // The inner gateway passes requests that are not signed for it. The test checks what it
     // receives.
     let inner = Running::start(
         &folder,
@@ -143,7 +144,7 @@ async fn tls_stands_on_both_sides_and_certificates_change_while_it_runs() {
             &text(&inner_key),
         ],
     );
-    // The inner gateway knows itself by the name that the outer one uses.
+    // The inner gateway has the origin that the outer one uses for it.
     let port = inner.address.port();
     drop(inner);
     let origin = format!("https://localhost:{port}");
@@ -192,11 +193,11 @@ async fn tls_stands_on_both_sides_and_certificates_change_while_it_runs() {
     assert_eq!(got[0].header("x-forwarded-proto"), Some("https"));
     let unsigned = curl(&["--cacert", &ca, &url], &Wire::post(&host, "/mcp", CALL));
     assert!(unsigned.contains("signature_missing"), "{unsigned}");
-    // Plain HTTP does not get in.
+    // A plain HTTP request to the TLS port fails.
     let plain = curl(&[&url.replace("https", "http")], &signed());
     assert!(plain.contains("000"), "{plain}");
 
-    // New certificates are shown without a restart; a broken one changes nothing.
+    // A new certificate is used without a restart. A broken file changes nothing.
     fs::write(&cert, "no certificate").unwrap();
     outer.wait_for("what was read before stays in use");
     let (next, next_key) = certificate(folder.path(), "next");
@@ -223,8 +224,8 @@ async fn tls_stands_on_both_sides_and_certificates_change_while_it_runs() {
     let output = curl(&[&url], &wire);
     assert!(output.contains("upstream_unreachable") && output.contains("502"), "{output}");
     assert_eq!(behind.got().len(), reached);
-    // Once the new certificate is in place, new connections get it without a restart; a file that
-    // is not a certificate changes nothing.
+    // After the trusted authorities were replaced, new connections use them without a restart. A
+    // file that is not a certificate changes nothing.
     fs::write(&next, "no certificate").unwrap();
     doubtful.wait_for("what was read before stays in use");
     fs::copy(&inner_cert, &next).unwrap();
@@ -241,7 +242,7 @@ async fn tls_stands_on_both_sides_and_certificates_change_while_it_runs() {
     drop(inner);
 }
 
-/// Sockets on both sides; other users of this machine cannot connect to ours.
+/// Both sides are Unix sockets. Other users of this machine cannot connect to the gateway's socket.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unix_sockets_stand_on_both_sides() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -275,8 +276,8 @@ async fn unix_sockets_stand_on_both_sides() {
     assert_eq!(behind.got().len(), 1);
     assert!(second.log().contains(r#""peer":"unix""#), "{}", second.log());
 
-    // A socket in use is not taken over; a socket of an ended process is, and is removed at the
-    // end.
+    // A socket in use is not replaced. The socket of an ended process is replaced, and removed at
+    // the end.
     let taken = Running::fails(
         &folder,
         &at_outer,
@@ -294,7 +295,7 @@ async fn unix_sockets_stand_on_both_sides() {
     assert!(UnixStream::connect(&outer).await.is_ok());
     again.terminate();
     assert!(!outer.exists());
-    // A file that is not a socket is left alone.
+    // A file that is not a socket is not replaced.
     fs::write(&outer, "precious").unwrap();
     let kept = Running::fails(
         &folder,

@@ -1,4 +1,4 @@
-//! The fields that the upstream receives from the gateway, and that no client can forge.
+//! Tests of the fields that the gateway sends to the upstream, and that no client can forge.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -96,7 +96,8 @@ async fn a_name_that_no_field_can_hold_is_encoded() {
     assert_eq!(got.header("mcpid-name"), Some(encoded.as_str()));
 }
 
-/// Permissive mode tells the upstream the refusal of strict mode, and no claimed name.
+/// In permissive mode the upstream gets the refusal of strict mode, but not the name that the
+/// client claims.
 #[tokio::test]
 async fn the_upstream_is_told_what_is_wrong_and_never_who_claims_to_be() {
     let behind = TestUpstream::new().await;
@@ -141,7 +142,8 @@ async fn host_and_origin_can_be_kept() {
     assert_eq!(got.header("origin"), Some(own.as_str()));
 }
 
-/// The answer reaches the client as it came, except for the fields of the other connection.
+/// The answer reaches the client unchanged, except for fields that belong to the connection to the
+/// upstream.
 #[tokio::test]
 async fn answers_go_back_as_they_came() {
     let behind = TestUpstream::with(|_| {
@@ -189,7 +191,7 @@ async fn refusals_carry_the_id_and_say_how_to_sign() {
     assert_eq!(lines[0].mcp.as_ref().unwrap().method.as_str(), "tools/call");
 }
 
-/// No log line holds a credential or the content of a body.
+/// No log line contains a credential or a part of a body.
 #[tokio::test]
 async fn the_log_holds_no_secrets() {
     let behind = TestUpstream::new().await;

@@ -1,4 +1,5 @@
-//! Tests of a gateway with witnesses: its status for operators, and its stop after a rollback.
+//! Tests of a gateway whose log has witnesses: its status for operators, and that it stops
+//! appending after a rollback.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -45,7 +46,7 @@ impl Gateway {
         gateway
     }
 
-    /// Waits until a page has this status and these words; gives all of it.
+    /// Waits until a page has this status and contains these words. Returns the page.
     async fn until(&self, page: &str, status: u16, words: &str) -> String {
         let begun = Instant::now();
         loop {
@@ -71,7 +72,7 @@ impl Gateway {
         Reply::read(&mut stream).await
     }
 
-    /// Ends the process as an operator does; returns its output.
+    /// Stops the process as an operator does. Returns its output.
     fn end(mut self) -> String {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
@@ -113,7 +114,7 @@ async fn operators_see_the_quorum_and_a_rollback_stops_requests() {
     }
     assert_eq!(gateway.send().await.status, 200);
     gateway.end();
-    // The last checkpoint is cosigned on the way out.
+    // The last checkpoint is cosigned during the shutdown.
     assert_eq!((w1.signed().unwrap().0, w2.signed().unwrap().0), (1, 1));
     let cosigned = fs::read_to_string(folder.path().join("log/checkpoint.cosigned")).unwrap();
     assert_eq!(cosigned.lines().nth(1), Some("1"));

@@ -1,5 +1,5 @@
-//! Tests of worker threads: a connection stays on one thread, and all threads share the state of
-//! the gateway.
+//! Tests of worker threads: a connection stays on one thread, and all threads share the gateway's
+//! state.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -19,7 +19,8 @@ use tokio::task::JoinHandle;
 
 use crate::servers::{CALL, Reply, TestGateway, TestUpstream, ok};
 
-/// Answers with the name of the thread that it answers on, and the number of its service.
+/// Starts a server that answers with the name of the answering thread and the number of its
+/// service.
 async fn named(limits: ServerLimits) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<usize>) {
     let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
     let ListenAddress::Tcp(address) = *listener.address() else { unreachable!() };
@@ -62,12 +63,12 @@ async fn connections_are_spread_evenly_and_stay_where_they_are() {
         assert_eq!(asks(stream).await, first);
         by_thread.entry(first).or_default().push(number);
     }
-    // Each thread has a service of its own, and a third of the connections.
+    // Each thread has its own service, and a third of the connections.
     let names: Vec<_> = by_thread.keys().map(String::as_str).collect();
     assert_eq!(names, ["serve-0 1", "serve-1 2", "serve-2 3"]);
     assert!(by_thread.values().all(|of_it| of_it.len() == 3), "{by_thread:?}");
 
-    // All connections of a thread have ended, so it gets the next ones.
+    // All connections of one thread end, so that thread gets the next ones.
     let second = by_thread.remove("serve-1 2").unwrap();
     let mut number = 0;
     streams.retain(|_| {
@@ -96,7 +97,7 @@ async fn the_bound_on_connections_is_one_for_all_threads() {
         asks(&mut stream).await;
         streams.push(stream);
     }
-    // Others wait, and are taken once there is room.
+    // Further clients wait, and are accepted once there is room.
     let mut waiting = TcpStream::connect(address).await.unwrap();
     waiting.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
     let mut byte = [0];
@@ -112,7 +113,7 @@ async fn a_replay_on_another_thread_is_one() {
     let stand = TestGateway::before(&behind).await;
     for _ in 0..8 {
         let wire = stand.signed(1, CALL).bytes();
-        // Two threads share connections that are open together.
+        // Two connections that are open at the same time are on two threads.
         let mut streams = Vec::new();
         for _ in 0..2 {
             streams.push(TcpStream::connect(stand.address).await.unwrap());

@@ -1,4 +1,5 @@
-//! The page in a real browser: it asks the network for nothing, and no name in it does anything.
+//! Shows the page in a real browser: it requests nothing from the network, and no name in it has an
+//! effect.
 
 use mcpid::gateway::report::content_security_policy;
 
@@ -22,13 +23,13 @@ fn a_browser_loads_nothing_runs_nothing_and_has_no_complaint() {
         let tag = tag.split('>').next().unwrap();
         assert!(!tag.contains(" on") && !tag.contains("style="), "<{tag}>");
     }
-    // The policy lets the style sheet through: the page has its charts and colours.
+    // The policy allows the style sheet, so the page has its charts and colours.
     assert_eq!(dom.matches("<figure>").count(), page.matches("<figure>").count());
     assert_eq!(dom.matches("<bdi").count(), page.matches("<bdi").count());
     assert!(HOSTILE.len() > 20 && page.matches("<figure>").count() > HOSTILE.len());
 
-    // The test can fail: the same page, with elements in it that a name must never become, is
-    // noticed.
+    // A control: the same page with elements that a name must never become is noticed, so this test
+    // can fail.
     let smuggled = format!(
         "<header><p style=\"color:red\">x</p><img src=\"http://{}/img\">\
          <script>document.title = 'pwned'</script>",

@@ -45,7 +45,7 @@ fn logs_come_from_stdin_and_from_several_files() {
     assert!(all.starts_with(HEADLINE), "{all}");
     assert_eq!(out(&report(folder.path(), &["-"], &log())), all);
     let (first, rest) = log().split_once('\n').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
-    // Rotated without a line feed at its end.
+    // The rotated log has no line feed at its end.
     fs::write(folder.path().join("log.1"), first).unwrap();
     fs::write(folder.path().join("log"), &rest).unwrap();
     assert_eq!(out(&report(folder.path(), &["log", "log.1"], "")), all);
@@ -57,7 +57,8 @@ fn what_is_too_long_to_be_a_line_costs_no_memory_and_no_neighbour() {
     let folder = TempDir::new().unwrap();
     let long = "x".repeat(5_000_000);
     let first = log().lines().next().unwrap().to_owned();
-    // A good line at the end of a long one is not one: a stranger may have put it there.
+    // A valid line at the end of an over-long line does not count, because an attacker may have
+    // written it.
     let text = format!("{long}{first}\n{}\0\n{{\"version\":1\n{long}", log());
     let output = report(folder.path(), &["--json"], &text);
     let json: serde_json::Value = serde_json::from_str(&out(&output)).unwrap();

@@ -1,4 +1,4 @@
-//! The page that a running gateway shows, and the report of the log that it leaves: the same.
+//! The page of a running gateway, and the report of its log file, have the same content.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -27,7 +27,7 @@ fn done(mut command: Command) -> Output {
     output
 }
 
-/// Sends `request` on a connection of its own, and reads the answer to its end.
+/// Sends `request` on a new connection, and reads the answer to its end.
 fn ask(address: &str, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -43,7 +43,7 @@ fn get(address: &str, path: &str) -> String {
     ask(address, format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes())
 }
 
-/// A server that has one answer.
+/// Starts a server that always gives the same answer.
 fn upstream() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -69,7 +69,7 @@ fn upstream() -> String {
     address
 }
 
-/// A gateway, which ends with the test.
+/// A gateway that is stopped at the end of the test.
 struct Gateway {
     child: Child,
     address: String,
@@ -96,7 +96,7 @@ impl Gateway {
             let found = find(&said, "answered at ").zip(find(&said, "listening at "));
             found.map(|found| (gateway.operators, gateway.address) = found).is_some()
         });
-        // The gateway waits until requests from before its start are too old.
+        // This waits until requests from before the start are too old to be accepted.
         gateway.until(|gateway| get(&gateway.operators, "/readyz").starts_with("HTTP/1.1 200"));
         gateway
     }
@@ -150,7 +150,7 @@ fn a_running_gateway_shows_what_its_log_will_say() {
 
     let headline = "urning strict on now would refuse 1 of 4 requests (25.0 %)";
     let mut page = String::new();
-    // A line is counted when its answer has gone out, which the client may see before.
+    // A line is counted after its answer was sent, so the client may see the answer earlier.
     gateway.until(|gateway| {
         page = get(&gateway.operators, "/");
         page.contains("1 refused on sight")
@@ -164,14 +164,14 @@ fn a_running_gateway_shows_what_its_log_will_say() {
     assert!(head.contains("content-type: text/html; charset=utf-8"), "{head}");
     assert!(head.contains("content-security-policy: ") && head.contains("nosniff"), "{head}");
 
-    // A browser shows all of it: its charts, too, pass the policy that came as a header.
+    // A browser shows the whole page, charts included, under the policy in the header.
     let (dom, said) = shown(&format!("http://{}/", gateway.operators));
     assert_eq!(said, "", "no violation of the policy");
     assert!(dom.contains(&format!("<h1>T{headline}.</h1>")) && !dom.contains("<script"), "{dom}");
     let charts = |page: &str| (page.matches("<figure>").count(), page.matches("<svg").count());
     assert!(charts(page) > (0, 0) && charts(&dom) == charts(page), "{dom}");
 
-    // The process has to write its counters before it ends.
+    // The process ends normally, so that the coverage counters of a test build are written.
     let pid = gateway.child.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     assert!(gateway.child.wait().unwrap().success());
@@ -182,7 +182,7 @@ fn a_running_gateway_shows_what_its_log_will_say() {
     assert_eq!(report["keys"][0]["name"], "alice");
     assert_eq!(report["keys"][0]["requests"], 3);
     assert_eq!(report["operations"][0]["name"], "<script>alert(1)</script>");
-    // Strict mode for these operations would have refused no request.
+    // The report says that strict mode would not have refused these operations.
     assert_eq!(report["strict_next"], serde_json::json!(["tools/call:pay", "tools/call:list"]));
     let log = fs::read_to_string(folder.join("gateway.log")).unwrap();
     assert!(!log.contains("secret"), "{log}");

@@ -64,7 +64,7 @@ fn members_may_be_added_and_those_that_may_be_absent_are_few_to_need() {
     {
         assert!(changed(|o| drop(o.remove(member))).is_some(), "{member}");
     }
-    // A later version may refuse for a reason that this one does not know.
+    // A later version may have codes that this version does not know.
     let line = changed(|o| drop(o.insert("code".into(), json!("sun_spots")))).unwrap();
     assert_eq!((line.code, line.status), (None, Some(LoggedStatus::Invalid)));
 }
@@ -113,12 +113,13 @@ fn a_text_is_cut_once() {
     assert_eq!(LogText::new(&exact).as_str(), exact);
     let cut = LogText::new(&format!("{exact}b"));
     assert!(cut.as_str().starts_with(&format!("{exact}… (129 characters, sha256 ")), "{cut}");
-    // Read back, it is cut at the same place; sent by a stranger, it is a long text like another.
+    // A line that is parsed again keeps its cut. The same text from a client is a long text, and is
+    // cut again.
     let read = |text: &str| serde_json::from_value::<LogText>(text.into()).unwrap();
     assert_eq!(read(cut.as_str()), cut);
     assert_ne!(LogText::new(cut.as_str()), cut);
     assert_ne!(LogText::new(&format!("{exact}c")), cut);
-    // Logs of before.
+    // Logs of older versions ended a cut text with `…` only.
     assert_eq!(read(&format!("{exact}…")).as_str(), format!("{exact}…"));
     assert!(cut.is_cut() && read(&format!("{exact}…")).is_cut() && !LogText::new(&exact).is_cut());
 }

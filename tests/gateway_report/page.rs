@@ -1,4 +1,4 @@
-//! The text and the page: whole, and safe with any name.
+//! Tests of the text output and the page: both are complete, and safe for any name.
 
 use mcpid::clock::Timestamp;
 use mcpid::gateway::log::{LogLine, LogText, LoggedKey};
@@ -11,7 +11,7 @@ use super::{TEN, passed, refused, tally, verified};
 
 pub(super) const MADE: Timestamp = Timestamp::from_unix(TEN + 86_400);
 
-/// Names that want to be more than names. `ADDRESS` is where a server listens for whom they move.
+/// Names that try to have an effect. `ADDRESS` stands for a server that records requests.
 pub(super) const HOSTILE: &[&str] = &[
     "<script>document.title='pwned'</script>",
     "<img src=http://ADDRESS/img onerror=\"document.title='pwned'\">",
@@ -55,7 +55,7 @@ pub(super) fn hostile(address: &str) -> Vec<LogLine> {
     lines.flatten().collect()
 }
 
-/// The page of a report.
+/// Returns the page of a report.
 pub(super) fn page(report: &RolloutReport) -> String {
     report.to_html(MADE)
 }
@@ -68,7 +68,7 @@ fn sound(report: &RolloutReport) {
     for line in page.lines().chain(report.to_text().lines()) {
         assert!(!line.contains(is_unsafe), "{line:?}");
     }
-    // Names only have styles of our own.
+    // Names appear only outside of the style sheet.
     let style = page.find("<style>").unwrap()..page.find("</style>").unwrap();
     let (before, after) = (&page[..style.start], &page[style.end..]);
     for text in [before, after] {
@@ -166,7 +166,7 @@ fn every_code_has_advice() {
     for code in Code::ALL {
         assert!(page.contains(&format!("<dt><code>{code}</code>")), "{code}");
     }
-    // No code has an empty phrase, or one that ends in the middle.
+    // No advice is empty or breaks off.
     for why in &report.all.reasons {
         assert!(why.code.advice().ends_with('.'), "{}", why.code);
         assert_eq!(why.code.advice().matches('`').count() % 2, 0, "{}", why.code);

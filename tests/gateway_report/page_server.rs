@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// A server on loopback that answers every path with the same page and keeps the requested paths.
+/// A server on loopback that answers every path with the same page, and records the requested
+/// paths.
 pub(super) struct PageServer {
     pub(super) address: String,
     asked: Arc<Mutex<Vec<String>>>,
@@ -59,7 +60,7 @@ impl PageServer {
 /// Returns the browser's document of the page at `url`, and its console messages.
 pub(super) fn shown(url: &str) -> (String, String) {
     let profile = tempfile::tempdir().unwrap();
-    // A library that `tests/long` preloads moves the clock of a test; browsers do not run with it.
+    // `tests/long` preloads a library that changes the clock. Browsers do not work with it.
     let output = Command::new("chromium")
         .env_remove("LD_PRELOAD")
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"])

@@ -1,4 +1,4 @@
-//! The counts of the report, and their bounded memory.
+//! Tests of the report's counts, and of their limited memory.
 
 use mcpid::clock::Timestamp;
 use mcpid::gateway::log::{LogLine, LoggedOutcome, LoggedStatus};
@@ -14,7 +14,7 @@ fn json(report: &RolloutReport) -> Value {
     serde_json::from_str(&report.to_json()).unwrap()
 }
 
-/// Returns 1,204 requests, of which permissive mode let 37 through.
+/// Returns 1,204 lines, of which 37 passed only because of permissive mode.
 fn roll_out() -> Vec<LogLine> {
     let mut lines: Vec<_> = (0..1167).map(|n| verified(n, "tools/call:pay", "k1")).collect();
     lines.extend((0..30).map(|n| passed(n, "tools/call:list", Code::SignatureMissing)));
@@ -67,14 +67,14 @@ fn what_gets_through_unverified_is_never_counted_as_verified() {
     use LoggedOutcome::{Failed, Passed, Refused};
     assert_eq!(odd(LoggedStatus::Verified, None, Passed), [1, 0, 0]);
     assert_eq!(odd(LoggedStatus::Verified, None, Failed), [1, 0, 0], "the upstream was down");
-    // A good key with another key's session, in either mode.
+    // A valid key that uses the session of another key, in either mode.
     assert_eq!(odd(LoggedStatus::Verified, Some(Code::NotAllowed), Passed), [0, 1, 0]);
     assert_eq!(odd(LoggedStatus::Verified, Some(Code::NotAllowed), Refused), [0, 0, 1]);
     assert_eq!(odd(LoggedStatus::Verified, None, Refused), [0, 0, 1]);
     assert_eq!(odd(LoggedStatus::Unavailable, None, Passed), [0, 1, 0]);
     assert_eq!(odd(LoggedStatus::Unavailable, None, Refused), [0, 0, 1]);
     for standing in [LoggedStatus::Unsigned, LoggedStatus::UnknownKey, LoggedStatus::Invalid] {
-        // A line without a code is counted too; a later version may have named it.
+        // A line without a known code is also counted, because a later version may have written it.
         assert_eq!(odd(standing, None, Passed), [0, 1, 0]);
         assert_eq!(odd(standing, None, Failed), [0, 1, 0]);
         assert_eq!(odd(standing, None, Refused), [0, 0, 1]);
@@ -167,9 +167,9 @@ fn strict_is_proposed_only_without_new_refusals() {
         strict_next(vec![clean("tools/call:a"), clean("tools/list"), unsigned("tools/call:b")]),
         ["tools/call:a", "tools/list"]
     );
-    // Once is enough.
+    // One unverified request is enough to remove an operation from the recommendations.
     assert!(strict_next(vec![clean("tools/call:a"), unsigned("tools/call:a")]).is_empty());
-    // A strict pattern for a tool also makes every answer, and every call without a name, strict.
+    // A strict pattern for a tool also applies to every response and to calls without a name.
     assert_eq!(
         strict_next(vec![clean("tools/call:a"), clean("tools/list"), unsigned("@response")]),
         ["tools/list"]
@@ -177,9 +177,10 @@ fn strict_is_proposed_only_without_new_refusals() {
     assert!(strict_next(vec![clean("tools/call:a"), unsigned("tools/call")]).is_empty());
     // An unreadable request matches every strict pattern.
     assert!(strict_next(vec![clean("tools/list"), unsigned("")]).is_empty());
-    // A method without a name is a pattern for all names.
+    // A pattern with only a method matches all names.
     assert!(strict_next(vec![clean("tools/call"), unsigned("tools/call:a")]).is_empty());
-    // If every operation can be strict, the mode is changed and no pattern is proposed.
+    // If every operation can be strict, the advice is to change the mode, and no pattern is
+    // proposed.
     assert!(strict_next(vec![clean("tools/call:a")]).is_empty());
 }
 
@@ -209,7 +210,8 @@ fn what_is_left_permissive_is_just_what_is_in_the_way() {
     assert_eq!(of(vec![clean.clone()]), None);
     let expected = Some(vec!["ping".to_owned()]);
     assert_eq!(of(vec![clean.clone(), unsigned("ping")]), expected);
-    // A permissive pattern does not match an unreadable body, and this pattern would match more.
+    // No permissive pattern matches an unreadable body, and the pattern for this method would match
+    // more.
     assert_eq!(of(vec![clean.clone(), unsigned("ping"), unsigned("")]), None);
     assert_eq!(of(vec![clean, unsigned("tools/call")]), None);
 }
@@ -241,14 +243,14 @@ fn ten_thousand_made_up_tools_do_not_crowd_out_the_real_ones() {
     assert_eq!((named("real_"), named("late_"), named("unsigned_but_often")), (20, 20, 1));
     let often = report.operations.iter().find(|o| o.name.as_deref() == Some("unsigned_but_often"));
     assert_eq!(often.unwrap().count.requests, 120);
-    // The sums count every request.
+    // Every request is in exactly one of the counts.
     let told: u64 = report.operations.iter().map(|o| o.count.requests).sum();
     let other = report.other_operations.as_ref().unwrap();
     assert_eq!(told + other.requests, report.all.requests);
     assert_eq!(report.all.requests, 10_160);
     assert_eq!(other.reasons.len(), 1);
     assert_eq!(other.reasons[0].would_refuse, other.would_refuse);
-    // Operations that are counted together cannot be named as permissive one by one.
+    // Operations that are counted together cannot be listed as permissive patterns.
     assert_eq!(report.still_permissive, None);
 }
 
