@@ -1,5 +1,5 @@
-//! Tests of the contract with stores that each have one defect: the part of the contract about that
-//! defect fails.
+//! Tests the contract itself: for stores that each have one defect, the test about that defect
+//! fails.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -142,7 +142,7 @@ fn each_defect_breaks_the_part_that_is_about_it() {
     ] {
         assert!(!passes(part, defect), "{defect:?}");
     }
-    // With one defect, the parts about other defects pass.
+    // The tests about other defects pass.
     assert!(passes(contract::a_look_changes_nothing, D::AlwaysFresh));
     assert!(passes(contract::a_nonce_is_fresh_once, D::NoFloor));
 }

@@ -1,5 +1,5 @@
-//! Stores as the command line uses them: claimed by `verify`, looked up by `inspect`, listed and
-//! pruned by `nonce`.
+//! Tests of nonce stores on the command line: `verify` claims nonces, `inspect` looks them up,
+//! `nonce` lists and prunes them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -23,7 +23,7 @@ pub(crate) fn command(folder: &Path) -> Command {
     command
 }
 
-/// Runs `mcpid` with `arguments`, split at spaces, and holds it to its exit code.
+/// Runs `mcpid` with `arguments`, split at spaces, and checks its exit code.
 #[track_caller]
 pub(crate) fn mcpid(folder: &Path, arguments: &str, code: i32) -> Output {
     let output = command(folder).args(arguments.split(' ')).output().unwrap();
@@ -66,13 +66,13 @@ fn what_one_process_claims_another_one_refuses() {
     sign(path, "two.http");
     let verify = "verify --json -r trust.json --window 600s --nonces sqlite:nonces.db";
     let first = json(&mcpid(path, &format!("{verify} one.http"), 0));
-    // The store is new: the verdict reports that it may have forgotten nonces, and no more.
+    // The store is new, so the verdict reports that nonces may be lost.
     assert_eq!(first["replay"], "below_floor");
     let again = json(&mcpid(path, &format!("{verify} one.http"), 1));
     assert_eq!((&again["code"], &again["step"]), (&"nonce_replayed".into(), &12.into()));
     mcpid(path, &format!("{verify} two.http"), 0);
     assert_eq!(fs::metadata(path.join("nonces.db")).unwrap().permissions().mode() & 0o777, 0o600);
-    // A store that is older than the request by more than the time ahead says that it is fresh.
+    // A store that was made well before the request can say that its nonce is fresh.
     let start = SystemClock.now().plus(-100);
     let older = SqliteOptions::new(path.join("older.db"), boot_id());
     drop(older.open(start, Retention::new(600, 5)).unwrap());
@@ -119,7 +119,7 @@ fn kept_nonces_are_listed_and_ended_ones_pruned() {
     let store = store.open(now.plus(-1_000), Retention::new(30, 5)).unwrap();
     for (i, age) in [900, 500, 400, 10, 5].into_iter().enumerate() {
         let made = now.plus(-age);
-        // Looked at from before, so that the claims themselves sweep nothing yet.
+        // The claims are made as of an earlier time, so that they do not sweep anything.
         let until = made.plus(65);
         let early = now.plus(-1_000).plus(i64::try_from(i).unwrap());
         let claim = wait(store.claim(early, &key(1), &i.to_string(), until)).unwrap();

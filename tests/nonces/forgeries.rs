@@ -17,7 +17,7 @@ use rand::rngs::SysRng;
 
 use crate::wait;
 
-/// Counts the claims that reach the store.
+/// A store that counts the claims that reach it.
 struct Counting {
     store: Arc<dyn NonceStore>,
     claims: AtomicUsize,
@@ -59,7 +59,7 @@ impl NonceStore for Counting {
 
 const BODY: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"pay"}}"#;
 
-/// A request that `key` signed at second 100.
+/// Returns a request that `key` signed at second 100.
 fn signed(key: &Arc<SecretKey>) -> Head<'static> {
     let target = RequestTarget::from_url("https://mcp.example.com/mcp".to_owned()).unwrap();
     let mut head = Head::new("POST", target).unwrap();

@@ -1,5 +1,5 @@
-//! A gateway, its store, and what becomes of either: replays through the program as a user starts
-//! it, and whether `/readyz`, the log, stderr and the metrics say why nothing is accepted.
+//! Tests of the running program when its nonce store fails: no replay is accepted, and `/readyz`,
+//! the log, stderr and the metrics say why requests are refused.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -27,7 +27,7 @@ fn program(args: &[&str]) -> Command {
     command
 }
 
-/// An upstream that counts, a key that is trusted, and a gateway between.
+/// A gateway with a trusted key, and an upstream that counts requests.
 struct World {
     folder: TempDir,
     upstream: u16,
@@ -133,7 +133,8 @@ impl World {
         fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
-    /// Repeats an accepted request for as long as it could be accepted.
+    /// Sends an accepted request again for as long as its window lasts. It must be refused each
+    /// time.
     #[track_caller]
     fn refuses(&self, request: &[u8]) {
         let passed = self.passed.load(Ordering::SeqCst);
@@ -145,7 +146,7 @@ impl World {
         assert_eq!(self.passed.load(Ordering::SeqCst), passed);
     }
 
-    /// Checks that every client gets the reason `why` while no request is accepted.
+    /// Checks that clients get the reason `why`, and that no request is accepted.
     #[track_caller]
     fn says(&self, why: &str) {
         assert_eq!(self.send(&self.signed()), 503, "{why}");
@@ -173,7 +174,7 @@ fn exchange(port: u16, request: &[u8]) -> String {
     let _sent = stream.write_all(request);
     let mut answer = Vec::new();
     let mut buffer = [0; 65_536];
-    // Reads to the end of a head with its content, or of the connection.
+    // Reads until a complete answer has arrived, or until the connection ends.
     while let Ok(count @ 1..) = stream.read(&mut buffer) {
         answer.extend_from_slice(&buffer[..count]);
         let text = String::from_utf8_lossy(&answer);
@@ -219,13 +220,13 @@ fn a_replay_after_redis_has_evicted_or_its_clock_has_stepped() {
                 assert_eq!(world.send(&request), 200);
                 attack(&server);
                 world.refuses(&request);
-                // The claim of an earlier look counts for a second.
+                // `/readyz` reuses its last claim for a second, so the new state may show late.
                 let said = (0..30).any(|_| {
                     sleep(Duration::from_millis(100));
                     world.get("/readyz").contains("may have forgotten")
                 });
                 assert!(said, "{}", world.get("/readyz"));
-                // Another gateway process does not know better.
+                // A new gateway process cannot know that the nonce was used either.
                 world.kill();
                 world.spawn(&server.url());
                 world.refuses(&request);
@@ -283,8 +284,8 @@ fn a_file_that_is_locked_or_replaced_shows() {
             until("the log says why", || {
                 world.read("log").contains("the nonce store: the file was ")
             });
-            // The floor of the new file passes within seconds. (`/readyz` goes by a claim that is a
-            // second old at most, and may still be green.)
+            // The floor of the new file is in the past after some seconds. `/readyz` may be a
+            // second late.
             until("it takes requests again", || world.send(&world.signed()) == 200);
             assert!(world.get("/readyz").starts_with("HTTP/1.1 200"));
         });
@@ -309,7 +310,7 @@ fn redis_that_is_full_or_gone_shows() {
     until("the log says why", || world.read("log").contains("could not be reached"));
 }
 
-/// A small file system in memory, taken away when the test ends.
+/// A small file system in memory, which is unmounted when the test ends.
 struct SmallDisk(PathBuf);
 
 impl Drop for SmallDisk {
@@ -318,7 +319,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Fills a real file system, if this user may mount one; otherwise `sqlite_faults` tests the same
+/// Fills a real file system, if this user may mount one. Otherwise `sqlite_faults` tests the same
 /// with a limit on file sizes.
 #[test]
 fn a_full_disk_shows() {
@@ -332,7 +333,7 @@ fn a_full_disk_shows() {
     }
     let disk = SmallDisk(folder);
     world.start(&format!("sqlite:{}", disk.0.join("nonces.db").display()));
-    // The disk is full, and then the log needs more.
+    // The disk is full; then SQLite's log needs more space.
     let mut rest = File::create(disk.0.join("rest")).unwrap();
     while rest.write_all(&[0; 4096]).is_ok() {}
     until("it is full", || world.send(&world.signed()) == 503);

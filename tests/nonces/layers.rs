@@ -1,5 +1,5 @@
-//! Several servers whose layers share one store: a request is accepted by one of them, once, and
-//! after a fault of the store by none until that is safe again.
+//! Tests of several servers whose layers share one store: a request is accepted by one of them,
+//! once. After a fault of the store, none of them accepts a request that could be a replay.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -96,8 +96,8 @@ async fn layers_that_share_servers_let_a_request_in_once() {
     };
     let layers = [open(), open()];
     one_of_all_copies_passes(&world, &layers).await;
-    // A request accepted before the servers lost their keys, and a new request: both get 503 and a
-    // time to come again.
+    // A request that was accepted before the loss, and a new request: both get 503 with
+    // `Retry-After`.
     let old = world.signed();
     assert_eq!(answer(&layers[0], old.clone()).await.0, 200);
     server.cli(&["FLUSHALL"]);
@@ -107,7 +107,8 @@ async fn layers_that_share_servers_let_a_request_in_once() {
         assert_eq!(status, 503, "{body}");
         assert!(body.contains("unavailable") && !body.contains("redis"), "{body}");
         told = told.max(after);
-        // The first try after the fault has left its mark, so that the next ones are replays.
+        // The first try after the loss may have claimed the nonce again, so further tries are
+        // replays.
         let (status, _, body) = answer(layer, old.clone()).await;
         assert!(status == 503 || (status == 403 && body.contains("nonce_replayed")), "{body}");
     }

@@ -1,4 +1,4 @@
-//! The contract, for nonces in memory. Its own rules are in `tests/engine/memory.rs`.
+//! Runs the contract with the store in memory. Further tests of it are in `tests/engine/memory.rs`.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::contract::{START, StorePlace};
 
 struct Here(Arc<Memory>);
 
-/// Returns a place with one store; every handle is the same store.
+/// Returns a place with one store, to which every handle refers.
 fn here() -> Here {
     let store = Memory::new(Timestamp::from_unix(START), Retention::new(30, 5), &mut SysRng);
     Here(Arc::new(store.unwrap()))

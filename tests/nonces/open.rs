@@ -1,4 +1,4 @@
-//! Stores that are opened by their URL: what may be made, and what must be there.
+//! Tests of opening a store by its URL: which stores are created, and which must exist.
 
 use mcpid::block_on;
 use mcpid::clock::Timestamp;

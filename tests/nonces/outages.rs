@@ -1,9 +1,9 @@
-//! Measures how long a strict verifier refuses after each fault of its store, in real time: a fresh
-//! request is signed every 100 ms and judged, before the fault and after it. The last request
-//! accepted before the fault is repeated all the time: it must never be accepted again.
+//! Measures, in real time, how long a strict verifier refuses after each fault of its store. A new
+//! request is signed and judged every 100 ms, before and after the fault. The last request that was
+//! accepted before the fault is repeated all the time, and must never be accepted again.
 //!
-//! All faults run at once, each with its own store and thread, and take about a minute. `tests/long
-//! outages` runs them; the daily tests do not.
+//! All faults run at the same time, each with its own store and thread, for about a minute.
+//! `tests/long outages` runs this; the daily tests do not.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -38,7 +38,7 @@ use redis_servers::{Cluster, Server, Watched, options};
 
 const BODY: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 const PAUSE: Duration = Duration::from_millis(100);
-/// Number of good answers in a row after which the fault is over: 4 seconds.
+/// After so many accepted requests in a row (4 seconds), the outage is over.
 const OVER: u32 = 40;
 const LONGEST: Duration = Duration::from_secs(120);
 
@@ -82,17 +82,17 @@ fn retention() -> Retention {
     Retention::new(30, 5)
 }
 
-/// Returns a time so long ago that the floor of a start does not matter any more.
+/// Returns a time that is long ago, so that the floor of the start does not matter.
 fn long_ago() -> Timestamp {
     SystemClock.now().plus(-100)
 }
 
-/// Causes a fault and returns the store to use afterwards: the same handle, or a new one as after a
+/// Causes a fault. Returns the store to use afterwards: the same handle, or a new one as after a
 /// restart.
 type Fault<'a> = Box<dyn FnOnce(Store) -> Store + Send + 'a>;
 
-/// Runs one fault and returns its cost: seconds until a fresh request was accepted again, and until
-/// all were.
+/// Causes one fault, and returns how many seconds it took until a new request was accepted, and
+/// until all were.
 fn outage(name: &str, store: Store, fault: Fault<'_>) -> String {
     let world = World::new();
     let mut verifier = world.verifier(&store);
@@ -107,7 +107,7 @@ fn outage(name: &str, store: Store, fault: Fault<'_>) -> String {
         thread::sleep(PAUSE);
     }
     let begun = Instant::now();
-    // The fault itself is quick; a wait for servers here would hold up the requests.
+    // Causing the fault is quick. Waiting for servers here would delay the requests.
     let after = fault(store);
     verifier = world.verifier(&after);
     let (mut refused, mut good, mut first, mut end) = (0_u32, 0_u32, None, Duration::ZERO);

@@ -1,4 +1,5 @@
-//! Nonces on Redis: the contract, and what one server, a cluster and Sentinel forget.
+//! Tests of the Redis store: the contract, and which nonces are lost by a single server, a cluster
+//! and Sentinel.
 
 use std::env;
 use std::io::Write as _;
@@ -12,7 +13,7 @@ use crate::contract::{START, accepts, at, claim, is_fresh, retention, try_claim}
 use crate::redis_servers::{Cluster, Server, Watched, open, options, until, warned};
 use crate::{key, wait};
 
-/// Runs the parts of the contract, except those for stores without a clock of their own.
+/// Runs the tests of the contract, except those that are for stores without a clock of their own.
 macro_rules! holds {
     ($name:ident, $place:expr) => {
         mod $name {
@@ -48,11 +49,13 @@ fn a_claim_ends_by_the_servers_clock() {
     let id: String =
         server.cli(&["--raw", "KEYS", "*:???????????????????????????????????????????"]);
     let left: i64 = server.cli(&["PTTL", &id]).parse().unwrap();
-    // Window 30, ahead 5, margin 30, and 5 more for a request created ahead.
+    // The window of 30, 5 ahead, the margin of 30, and 5 more for a request that was created ahead
+    // of time.
     assert!((69_000..=70_000).contains(&left), "{left}");
     let seen = wait(store.peek(at(11), &key(1), "n")).unwrap().unwrap();
     assert_eq!(seen.first, Some(at(10)));
-    // A longer retention that a user asks for is kept, too; a shorter one is not.
+    // A claim that needs a longer retention gets it. A claim that needs a shorter one does not get
+    // a shorter one.
     for (nonce, until, least) in [("long", 500, 489_000), ("short", 11, 69_000)] {
         assert!(is_fresh(wait(store.claim(at(10), &key(1), nonce, at(until))).unwrap()));
         let left = wait(store.peek(at(10), &key(1), nonce)).unwrap().unwrap().until;
@@ -85,12 +88,12 @@ fn keys_look_as_documented() {
     assert!(run_id.contains(&format!("run_id:{}", term[0])), "{epoch}");
     assert_eq!(term[1..], ["-1", "0-0", "3"], "never put down, nothing loaded, the database");
     assert_eq!(words[1..], [(START + 5).to_string(), "30".into(), "5".into(), "0".into()]);
-    // Another prefix or database is another store.
+    // Another prefix or another database is a separate store.
     assert!(is_fresh(claim(&open(&server.url()).unwrap(), 10, &key(1), "n")));
 }
 
-/// After a fault at second `now`, nothing that was created by then is accepted, by this handle or
-/// another; what comes later is.
+/// Checks that after a loss at second `now`, no request that was created by then is accepted,
+/// through this handle or another; and that later requests are.
 #[track_caller]
 fn has_forgotten(store: &dyn mcpid::nonce::NonceStore, url: &str, now: i64) {
     let floor = now + 5 + 30;
@@ -148,7 +151,7 @@ fn a_restart_shows_and_keeps_what_was_persistent() {
             assert_eq!(seen.is_some(), kept, "{appendonly}");
         }
         if kept {
-            // A replay is still known as one.
+            // A replay is still recognised.
             assert!(!is_fresh(claim(&store, 20, &key(1), "old-1")));
             assert!(try_claim(&store, 20, &key(9), "anything").is_err());
         } else {
@@ -180,7 +183,7 @@ fn a_damaged_epoch_is_none() {
         format!("{} {} {} {} -1", words[0], words[1], words[2], words[3]),
     ];
     for bad in &bad {
-        // The claim itself is of no matter: every one finds the epoch, but only a new one judges.
+        // The claims are deleted. That does not matter: each new claim reads the epoch.
         for key in server.cli(&["KEYS", "*"]).lines().filter(|key| !key.ends_with(":epoch")) {
             server.cli(&["DEL", key]);
         }
@@ -190,7 +193,7 @@ fn a_damaged_epoch_is_none() {
         assert_eq!(wait(store.floor(at(20))).unwrap(), at(55), "{bad}");
         assert_eq!(server.cli(&["GET", &epoch]), *bad, "a look changes nothing");
     }
-    // The epoch's key holds a value of another type.
+    // The key of the epoch holds a value of another type.
     server.cli(&["DEL", &epoch]);
     server.cli(&["LPUSH", &epoch, "x"]);
     assert!(
@@ -207,11 +210,12 @@ fn an_idle_handle_learns_of_a_longer_retention() {
     let longer = options(&server.url()).allow_raising(true);
     let longer = longer.open(at(20), Retention::new(300, 60)).unwrap();
     assert_eq!(wait(longer.floor(at(20))).unwrap(), at(20 + 60 + 300));
-    // Much later, the first claim comes from the handle that has never read the epoch.
+    // Much later, the first claim is made through the handle that has never read the epoch.
     assert!(accepts(&try_claim(&store, 1_000, &key(1), "n"), 1_000));
     let seen = wait(longer.peek(at(1_000), &key(1), "n")).unwrap().unwrap();
     assert!(seen.until >= at(1_000 + 300 + 60 + 300), "{seen:?}");
-    // After a flush the shorter one writes first; the longer one raises it again.
+    // After a flush, the user with the shorter retention writes epochs first. The other user raises
+    // the retention again.
     server.cli(&["FLUSHALL"]);
     for i in 0..30 {
         assert!(!accepts(&try_claim(&store, 2_000, &key(1), &format!("{i}")), 2_000));
@@ -234,7 +238,7 @@ fn a_fail_over_in_a_cluster_shows() {
     });
     let (mut gone, mut known) = (0, 0);
     for i in 0..200 {
-        // The store recovers by itself, with its old connections.
+        // The store recovers without a restart, on its old connections.
         let answer = try_claim(&store, 20, &key(3), &format!("{i}"));
         match &answer {
             Ok(Claim::Fresh { floor }) if *floor == at(5) => known += 1,
@@ -254,8 +258,8 @@ fn a_fail_over_in_a_cluster_shows() {
     }
 }
 
-/// Checks the floor at second 20. The task that renews the epochs may have found the loss before
-/// any claim; it uses the time of the last claim and the time passed since.
+/// Returns true if the floor is the new one, at second 20. The task that renews epochs may have
+/// found the loss before any claim. It uses the time of the last claim plus the time since.
 fn has_a_new_floor(store: &dyn mcpid::nonce::NonceStore) -> bool {
     (at(45)..=at(55)).contains(&wait(store.floor(at(20))).unwrap())
 }
@@ -279,7 +283,7 @@ fn a_fail_over_by_sentinel_shows() {
     assert!(heard.contains(&Warning::Unguarded { server: server.clone() }), "{heard:?}");
     assert!(heard.contains(&Warning::NotPersistent { server }), "{heard:?}");
     claim_thirty(&store);
-    // The server hangs, and the connection stays open.
+    // The server hangs, and its connections stay open.
     watched.servers[0].signal("-STOP");
     until("the replica is primary", || {
         watched.servers[1].cli(&["INFO", "replication"]).contains("role:master")
@@ -295,7 +299,7 @@ fn a_fail_over_by_sentinel_shows() {
     }
     assert!(has_a_new_floor(&store));
     assert!(accepts(&try_claim(&store, 56, &key(1), "new"), 56));
-    // The old one wakes up, and still takes itself for primary for a moment.
+    // The old primary continues, and believes for a moment that it is still the primary.
     watched.servers[0].signal("-CONT");
     for i in 0..20 {
         let late = open(&watched.url()).unwrap();
@@ -314,8 +318,8 @@ fn a_primary_that_was_put_down_in_between_is_another_one() {
         });
     };
     let store = first.open().unwrap();
-    // The second server has lost all keys. The clients return to it, with the same process and
-    // connection.
+    // The second server has lost all keys. Clients return to the first one, in the same process and
+    // on the same connection.
     let epochs = first.cli(&["GET", "mcpid:1:{00}:epoch"]);
     claim_thirty(&store);
     follow(&second, &first);
@@ -333,7 +337,7 @@ fn a_primary_that_was_put_down_in_between_is_another_one() {
 
 const ROLE: &str = "MCPID_TEST_REDIS";
 
-/// Runs in each of the eight processes of [`of_many_processes_one_wins`]; not a test of its own.
+/// Runs in each of the eight processes of [`of_many_processes_one_wins`]. It is not a test.
 #[test]
 fn one_process_of_many() {
     let Ok(url) = env::var(ROLE) else { return };

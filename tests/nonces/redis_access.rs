@@ -1,4 +1,4 @@
-//! Nonces on Redis: who may, and with which password.
+//! Tests of access to Redis: users, passwords and rights.
 
 use std::process::Command;
 
@@ -45,14 +45,14 @@ fn passwords_are_needed_and_not_shown() {
             }
         }
     }
-    // A password from the options has precedence over the one in the URL.
+    // A password in the options overrides the password in the URL.
     let password = |text: &str| zeroize::Zeroizing::new(text.to_owned());
     for url in [format!("redis://gate@{host}"), format!("redis://gate:wrong@{host}")] {
         let options = options(&url).password(password("s3cr3t-of-gate"));
         assert!(!format!("{options:?}").contains("s3cr3t"));
         options.open(at(0), retention()).unwrap();
     }
-    // Rights that do not reach.
+    // The user lacks a right that the store needs.
     let acl = ["-a", "s3cr3t-of-all", "--no-auth-warning", "ACL", "SETUSER", "gate", "-info"];
     let made = Command::new("redis-cli").args(["-p", &port]).args(acl).output();
     assert!(made.unwrap().status.success());

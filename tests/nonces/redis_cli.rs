@@ -66,13 +66,13 @@ fn servers_are_listed_as_files_are_and_have_nothing_to_prune() {
         assert_eq!(members(&pruned), members(&as_pruned));
         assert_eq!(json(&mcpid(path, &format!("{list} --json"), 0))["kept"], 3);
     }
-    // The variable names it, too, and nothing is left of a server that is gone.
+    // The variable can name the store too. Listing a store whose server is gone is an error.
     let mut listing = command(path);
     let listing = listing.env("MCPID_NONCES", single.url()).args(["nonce", "list", "--json"]);
     assert_eq!(json(&listing.output().unwrap())["kept"], 3);
     single.kill();
-    // The port of a server that is gone may be another test's by now; no test listens at this
-    // address.
+    // Another test may use the port of the stopped server by now, so this uses an address at which
+    // no test listens.
     let gone = single.url().replace("127.0.0.1", "127.0.0.77");
     assert!(gone.contains("127.0.0.77"), "{gone}");
     for act in ["list", "list --json", "prune"] {
@@ -137,7 +137,7 @@ fn a_longer_window_needs_to_be_meant() {
         let refused = mcpid(path, &format!("{day} --json one.http"), 5);
         let error: Value = serde_json::from_str(err(&refused).lines().last().unwrap()).unwrap();
         assert_eq!(error["error"]["code"], "retention");
-        // The retention was not raised, and listing needs no permission.
+        // The retention was not raised. Listing needs no permission.
         let list = format!("nonce list --json --nonces {store}");
         assert_eq!(json(&mcpid(path, &list, 0))["window"], 30);
         let at = fs::read_to_string(path.join("one.http")).unwrap();
@@ -145,7 +145,7 @@ fn a_longer_window_needs_to_be_meant() {
         mcpid(path, &format!("{day} --at @{created} one.http"), 0);
         mcpid(path, &format!("{day} --raise-retention one.http"), 0);
         assert_eq!(json(&mcpid(path, &list, 0))["window"], 86_400);
-        // From then on no user needs the flag.
+        // After the retention was raised once, the flag is not needed any more.
         sign(path, "one.http");
         mcpid(path, &format!("{day} one.http"), 0);
     }

@@ -1,5 +1,5 @@
-//! Nonces on Redis, and servers that are down, slow, strange, full or another program's: an error in
-//! time and never fresh, and all is well again when the server is.
+//! Tests with Redis servers that are down, slow or full, or that give strange answers. A claim then
+//! fails in time and is never fresh, and works again when the server does.
 
 use std::error::Error;
 use std::fmt::Debug;
@@ -21,7 +21,7 @@ pub(crate) fn open_in_a_hurry(url: &str) -> Result<Redis, StoreError> {
     options(url).budget(BUDGET).open(at(-30), retention())
 }
 
-/// Checks that a claim ends with an error within the budget, plus the delay of a busy machine.
+/// Checks that a claim fails within the budget, plus some time for a busy machine.
 #[track_caller]
 pub(crate) fn fails_in_time<T: Debug>(
     what: &str,
@@ -41,7 +41,8 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     }
 }
 
-/// Works again by itself; a server that restarted has its floor first.
+/// Checks that the store works again without help. After a restart, the server first gets a new
+/// floor.
 #[track_caller]
 fn recovers(store: &dyn NonceStore) {
     until("the store recovers", || try_claim(store, 200, &key(200), "after").is_ok());
@@ -88,7 +89,7 @@ fn silent_redis_times_out() {
     fails_in_time("peek", || wait(store.peek(at(10), &key(1), "n")));
     proxy.set(Mode::Pass);
     recovers(&store);
-    // Only a limited number of claims wait.
+    // The number of waiting claims is limited.
     proxy.set(Mode::Swallow);
     let key = key(1);
     let mut waiting = Vec::new();
@@ -119,7 +120,8 @@ fn a_server_that_hangs_and_wakes() {
     }
     server.signal("-CONT");
     recovers(&store);
-    // The server receives the earlier claims now: a claim without an answer may have been made.
+    // The server gets the earlier claims only now. A claim without an answer may have been
+    // executed.
     assert!(!is_fresh(claim(&store, 10, &key(1), "0")));
 }
 
@@ -174,7 +176,7 @@ fn garbage() {
         proxy.set(Mode::Pass);
         until(&text, || try_claim(&store, 10, &key(1), &format!("{text}after")).is_ok());
     }
-    // A nested answer deeper than anything that we asked for.
+    // An answer that is nested deeper than any answer to our commands.
     proxy.rewrite(|_| b"*1\r\n".repeat(50_000));
     fails_in_time("nested", || try_claim(&store, 10, &key(1), "nested"));
     proxy.set(Mode::Pass);
@@ -189,16 +191,16 @@ fn an_answer_that_is_lost() {
     for lost in 1..=3 {
         proxy.set(Mode::LoseAnswers(lost));
         let nonce = format!("lost-{lost}");
-        // The claim was made, and is known by its token.
+        // The claim was executed, and its token identifies it.
         assert!(accepts(&try_claim(&store, 10, &key(1), &nonce), 10), "{lost}");
         assert!(!is_fresh(claim(&store, 10, &key(1), &nonce)), "{lost}");
     }
     proxy.set(Mode::LoseAnswers(1_000));
     fails_in_time("all lost", || try_claim(&store, 10, &key(1), "all"));
     proxy.set(Mode::Pass);
-    // No caller got a fresh answer for it, and no later caller does.
+    // No caller got the answer "fresh" for this claim, and no later caller gets it.
     assert!(matches!(claim(&store, 10, &key(1), "all"), Claim::Replayed { .. }));
-    // Several handles claim at once: each nonce is fresh for one.
+    // Several handles claim at once: each nonce is fresh for one of them.
     let stores = [Arc::new(store), Arc::new(open_in_a_hurry(&proxy.url()).unwrap())];
     for round in 0..10 {
         proxy.set(Mode::LoseAnswers(2));
@@ -262,8 +264,7 @@ fn a_server_that_evicts() {
         };
         assert!(warnings.lock().unwrap().contains(&warning), "{warnings:?}");
     }
-    // A policy that is set while the store is connected is found within a second, and after a
-    // restart.
+    // A change of the eviction policy is noticed within a second, and after a restart.
     let server = Server::start(&["--appendonly", "yes"]);
     let (options, warnings) = warned(options(&server.url()));
     let store = options.open(at(-30), retention()).unwrap();
@@ -303,7 +304,7 @@ fn a_server_that_is_too_old_or_says_nothing() {
     recovers(&store);
 }
 
-/// Adds to the seconds of an answer to `TIME`, which is all that looks like this.
+/// Adds seconds to the answer to `TIME`. No other answer has this form.
 fn later(bytes: Vec<u8>, seconds: u64) -> Vec<u8> {
     let mut text = String::from_utf8(bytes).unwrap();
     if let Some(start) = text.find("*2\r\n$10\r\n") {
@@ -325,15 +326,15 @@ fn a_clock_that_steps_forward() {
     proxy.rewrite(|bytes| later(bytes, 60));
     let stepped = fails_in_time("claim", || try_claim(&store, 20, &key(1), "c"));
     assert!(stepped.contains("clock"), "{stepped}");
-    // From here on the clock is right, and all handles have the floor.
+    // The clock is right again, and all handles have the new floor.
     for (i, created) in [10, 20, 55].into_iter().enumerate() {
         let answer = try_claim(&store, 20, &key(1), &format!("d-{i}"));
         assert!(answer.is_ok() && !accepts(&answer, created), "{answer:?}");
     }
     assert_eq!(wait(open(&server.url()).unwrap().floor(at(20))).unwrap(), at(55));
     assert!(accepts(&try_claim(&store, 56, &key(1), "e"), 56));
-    // The server is back: the nonces that ended in between are unknown, and so is the snapshot that
-    // it came back with.
+    // The server is back. Nonces that ended in between are unknown, and the server may have
+    // restored an older snapshot.
     proxy.set(Mode::Pass);
     let stepped = fails_in_time("claim", || try_claim(&store, 56, &key(1), "f"));
     assert!(stepped.contains("stepped back"), "{stepped}");

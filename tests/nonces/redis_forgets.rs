@@ -1,5 +1,6 @@
-//! Tests with a Redis that lost nonces while it kept the epochs: no replay is accepted, neither by
-//! the handle that claimed nor by a later one, on one server, in a cluster and with Sentinel.
+//! Tests with a Redis server that lost nonces while it kept the epochs: no replay is accepted,
+//! neither through the handle that made the claim nor through a new one, with one server, a
+//! cluster, and Sentinel.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -24,7 +25,8 @@ fn lost(store: &Redis) -> usize {
     (0..CLAIMED).filter(gone).count()
 }
 
-/// Shows everything again, second after second for as long as anything could be accepted.
+/// Sends all requests again, second by second, for as long as any of them could be accepted. All
+/// must be refused.
 #[track_caller]
 fn refuses_all(store: &dyn NonceStore, now: i64) {
     for i in 0..CLAIMED {
@@ -49,13 +51,13 @@ fn recovers(store: &dyn NonceStore, url: &str) {
     }
 }
 
-/// Evicts keys, as an operator or a tool does to a server that is too full.
+/// Makes the server evict keys, as an operator or a tool could.
 fn evict(server: &Server, policy: &str) {
     let used = server.cli(&["INFO", "memory"]);
     let used: u64 =
         used.lines().find_map(|l| l.strip_prefix("used_memory:")).unwrap().trim().parse().unwrap();
     server.cli(&["CONFIG", "SET", "maxmemory-policy", policy]);
-    // The policy evicts some keys at random, or all keys that have an end.
+    // The policy evicts some random keys, or all keys with an expiry.
     let room = if policy.ends_with("random") { used - 3_000 } else { 1_000_000 };
     server.cli(&["CONFIG", "SET", "maxmemory", &room.to_string()]);
     server.cli(&["SET", "{00}x", "y"]);
@@ -73,7 +75,7 @@ fn evicted_between_two_looks() {
         let server = Server::start(&[]);
         let store = server.open().unwrap();
         claim_many(&store);
-        // The floors depend neither on the handle that reads them nor on the time.
+        // The floors do not depend on the handle that reads them, nor on the time.
         let later = policy.starts_with("volatile");
         evict(&server, policy);
         assert!(lost(&store) > 0, "{policy}");
@@ -112,13 +114,13 @@ fn evicted_in_a_cluster_and_behind_sentinel() {
         refuses_all(&store, 12);
         refuses_all(&options(url).open(at(12), retention()).unwrap(), 12);
     }
-    // The other two thirds of the nonces are still accepted.
+    // Claims on the other two servers, two thirds of all, are still accepted.
     let store = open(&urls[0]).unwrap();
     let good = (0..60).filter(|i| accepts(&try_claim(&store, 20, &key(3), &i.to_string()), 20));
     assert!(good.count() > 10);
 }
 
-/// As [`evict`], with a key that this node of a cluster holds, or with none.
+/// Does the same as [`evict`], with a key that this node of a cluster holds.
 fn evict_on(server: &Server) {
     server.cli(&["CONFIG", "SET", "maxmemory-policy", "volatile-ttl"]);
     server.cli(&["CONFIG", "SET", "maxmemory", "1mb"]);
@@ -139,7 +141,7 @@ fn a_clock_that_steps_forward_and_back_unseen() {
         let store = server.open().unwrap();
         claim_many(&store);
         server.set_clock(ahead);
-        // The pause is long enough for the server to remove ended keys.
+        // This pause lets the server remove expired keys.
         sleep(Duration::from_millis(400));
         server.set_clock(0);
         if ahead > 70 {
@@ -179,7 +181,7 @@ fn a_clock_that_steps_in_a_cluster() {
     let servers = [Server::start_with_clock(&["--appendonly", "yes"])];
     let stores = [open(&url(&servers)).unwrap(), open(&url(&servers)).unwrap()];
     claim_many(&stores[0]);
-    // Seen by one of two handles while it is wrong, and by the other not.
+    // One of two handles reads the clock while it is wrong, and the other does not.
     servers[0].set_clock(120);
     assert!(try_claim(&stores[0], 11, &key(5), "seen").is_err());
     servers[0].set_clock(0);
@@ -193,7 +195,7 @@ fn a_verifiers_clock_that_steps_back() {
     let server = Server::start(&[]);
     let store = server.open().unwrap();
     assert!(accepts(&try_claim(&store, 100, &key(1), "n"), 100));
-    // The caller's time is an hour later; the server has let the first claim end.
+    // The caller's time is an hour later, and the server has expired the first claim.
     assert!(accepts(&try_claim(&store, 3_700, &key(1), "m"), 3_700));
     for claim in server.cli(&["KEYS", "mcpid:1:{??}:???????????????????*"]).lines() {
         server.cli(&["DEL", claim]);
@@ -211,7 +213,7 @@ fn one_missing_epoch_is_a_sign_for_all_tags() {
     claim_many(&store);
     let id = mcpid::nonce::id(&key(1), "n-0");
     let (tag, other) = (format!("{:02x}", id[0]), format!("{:02x}", id[0] ^ 1));
-    // Some ended keys are removed, as by a server whose clock has stepped back since.
+    // Some expired keys are removed, as by a server whose clock has stepped back since.
     for claim in server.cli(&["KEYS", &format!("mcpid:1:{{{tag}}}:???????????????????*")]).lines() {
         server.cli(&["DEL", claim]);
     }
@@ -265,7 +267,7 @@ fn an_epoch_ends_unless_a_user_keeps_it() {
     let soon = "for _, key in ipairs(redis.call('KEYS', '*:epoch')) do \
         redis.call('PEXPIRE', key, 15000) end";
     server.cli(&["EVAL", soon, "0"]);
-    // No claims come, and the epochs are still renewed.
+    // There are no claims, but the epochs are still renewed.
     until("their ends are put off", || epoch_ends(&server).iter().all(|ms| *ms > 20_000));
     assert!(accepts(&try_claim(&store, 20, &key(2), "n"), 20));
     drop(store);

@@ -1,4 +1,4 @@
-//! A proxy between a store and its server that passes on, swallows, delays and garbles bytes.
+//! A proxy between a store and its server that can pass on, drop, delay and change bytes.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -12,18 +12,18 @@ type Rewrite = Arc<dyn Fn(Vec<u8>) -> Vec<u8> + Send + Sync>;
 #[derive(Clone)]
 pub(crate) enum Mode {
     Pass,
-    /// Swallows the bytes in both directions and keeps the connections open.
+    /// Drops the bytes in both directions, and keeps the connections open.
     Swallow,
-    /// Passes claims to the server, and ends the connection instead of returning the answer, for
-    /// the given number of claims.
+    /// Passes claims to the server, but ends the connection in place of the answer, for this number
+    /// of claims.
     LoseAnswers(u32),
-    /// Answers come later.
+    /// Delays answers.
     Delay(Duration),
-    /// Answers are changed.
+    /// Changes answers.
     Rewrite(Rewrite),
 }
 
-/// Listens until it is dropped.
+/// A proxy that listens until it is dropped.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     mode: Arc<Mutex<Mode>>,
@@ -41,7 +41,7 @@ impl Proxy {
                 if end.load(Ordering::SeqCst) {
                     return;
                 }
-                // A missing server looks like a server that hangs up.
+                // If the server is down, the connection is closed, as a server that ends would do.
                 let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else { continue };
                 carry(client, server, &shared);
             }
@@ -65,7 +65,7 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.over.store(true, Ordering::SeqCst);
-        // Wakes the listener, so that it sees that it is over.
+        // This connection wakes the listener, which then sees that it must end.
         let _woken = TcpStream::connect(("127.0.0.1", self.port));
     }
 }

@@ -1,5 +1,5 @@
 //! Real servers for the tests: `redis-server`, `redis-sentinel` and `redis-cli` of the system, on
-//! free ports of the loopback, in folders of their own, ended when the test ends.
+//! free ports of loopback, each with its own folder. They are stopped when the test ends.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use crate::contract::{StorePlace, at, retention};
 
-/// Waits until `done`, or fails after 20 seconds.
+/// Waits until `done` returns true. Fails after 20 seconds.
 pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(20);
     while !done() {
@@ -26,7 +26,8 @@ pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// A port on which no program listens now, and whose cluster bus (10000 above) exists.
+/// Returns a port on which no program listens, and for which the port of the cluster bus (10000
+/// above) exists.
 pub(crate) fn free_port() -> u16 {
     loop {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -39,17 +40,17 @@ pub(crate) fn free_port() -> u16 {
 const SHIM: &str = "clock.so";
 const AHEAD: &str = "ahead";
 
-/// The clock that Redis reads, moved by the seconds that a file holds. (`libfaketime` does not get
-/// on with the allocator that Redis is linked with.)
+/// A library that moves the clock that Redis reads, by the number of seconds in a file.
+/// (`libfaketime` does not work with the allocator of Redis.)
 const CLOCK: &str = include_str!("redis_clock.c");
 
-/// A server, and the arguments of its start.
+/// A server, with the arguments it was started with.
 pub(crate) struct Server {
     child: Mutex<Child>,
     pub(crate) port: u16,
     folder: TempDir,
     arguments: Vec<String>,
-    /// For [`StorePlace::pass`].
+    /// How far [`StorePlace::pass`] has advanced the time.
     passed: AtomicI64,
 }
 
@@ -74,7 +75,7 @@ impl Server {
         Server::start_in(folder, arguments)
     }
 
-    /// Makes the server's clock so many seconds ahead of the right time.
+    /// Sets the server's clock to this many seconds ahead of the true time.
     pub(crate) fn set_clock(&self, ahead: i64) {
         let file = std::fs::OpenOptions::new().write(true).open(self.folder.path().join(AHEAD));
         file.unwrap().write_all(&ahead.to_ne_bytes()).unwrap();
@@ -90,7 +91,7 @@ impl Server {
             if server.comes_up() {
                 return server;
             }
-            // Another program has taken the port.
+            // Another program may have taken the port.
         }
         panic!("redis-server did not start");
     }
@@ -100,7 +101,7 @@ impl Server {
             if self.child.lock().unwrap().try_wait().unwrap().is_some() {
                 return false;
             }
-            // A server with a password or TLS refuses this; that is an answer, too.
+            // A server with a password or TLS refuses this command, but has answered.
             if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) {
                 if self.arguments.iter().any(|a| a == "--tls-port") {
                     return true;
@@ -116,7 +117,7 @@ impl Server {
         false
     }
 
-    /// Ends the server with `kill -9`.
+    /// Kills the server with `kill -9`.
     pub(crate) fn kill(&self) {
         let mut child = self.child.lock().unwrap();
         let _gone = child.kill();
@@ -130,13 +131,13 @@ impl Server {
         assert!(self.comes_up());
     }
 
-    /// Sends the process a signal.
+    /// Sends a signal to the process.
     pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.lock().unwrap().id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
 
-    /// Runs a command, and gives its answer as `redis-cli` prints it to a pipe.
+    /// Runs a command, and returns its answer as `redis-cli` prints it to a pipe.
     pub(crate) fn cli(&self, arguments: &[&str]) -> String {
         let tls = tls_flags(&self.arguments);
         let all: Vec<_> = tls.iter().map(String::as_str).chain(arguments.iter().copied()).collect();
@@ -167,8 +168,8 @@ impl StorePlace for Server {
         open_to_raise(&self.url())
     }
 
-    /// Brings the ends of all claims nearer, as if the time had passed. Open handles renew the ends
-    /// of epochs.
+    /// Shortens the expiry of all claims, as if time had passed. The expiry of epochs is not
+    /// changed, because open handles renew it.
     fn pass(&self, seconds: i64) {
         let passed = seconds - self.passed.swap(seconds, Ordering::SeqCst);
         let script = "for _, key in ipairs(redis.call('KEYS', '*')) do \
@@ -196,7 +197,7 @@ fn spawn(port: u16, folder: &TempDir, arguments: &[String]) -> Child {
         .expect("these tests need redis-server (Debian: redis-server redis-sentinel redis-tools)")
 }
 
-/// Returns the flags with which `redis-cli` reaches a server that was started with `flags`.
+/// Returns the flags with which `redis-cli` can connect to a server that was started with `flags`.
 fn tls_flags(flags: &[String]) -> Vec<String> {
     let authority = flags.windows(2).find(|pair| pair[0] == "--tls-ca-cert-file");
     authority.map_or(Vec::new(), |pair| vec!["--tls".into(), "--cacert".into(), pair[1].clone()])
@@ -214,8 +215,8 @@ pub(crate) fn options(url: &str) -> RedisOptions {
     RedisOptions::new(url)
 }
 
-/// Opened at a moment from which the floor is 5 seconds after [`crate::contract::START`], unless
-/// it has one already.
+/// Opens a store with a floor 5 seconds after [`crate::contract::START`], unless it already has
+/// one.
 pub(crate) fn open(url: &str) -> Result<Redis, StoreError> {
     options(url).open(at(-30), retention())
 }
@@ -224,14 +225,14 @@ fn open_to_raise(url: &str) -> Arc<dyn NonceStore> {
     Arc::new(options(url).allow_raising(true).open(at(-30), retention()).unwrap())
 }
 
-/// Collects warnings.
+/// Adds a list that collects the warnings.
 pub(crate) fn warned(options: RedisOptions) -> (RedisOptions, Arc<Mutex<Vec<Warning>>>) {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let ears = Arc::clone(&heard);
     (options.on_warning(move |warning| ears.lock().unwrap().push(warning)), heard)
 }
 
-/// Several primaries, each with some slots, and as many replicas as asked for.
+/// Several primaries, each with a part of the slots, and replicas if wanted.
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Server>,
 }
@@ -241,7 +242,7 @@ impl Cluster {
         Cluster::start_with(primaries, replicas, &[])
     }
 
-    /// Starts a cluster with more flags for every node.
+    /// Starts a cluster with further flags for every node.
     pub(crate) fn start_with(primaries: usize, replicas: usize, flags: &[String]) -> Self {
         let tls = tls_flags(flags);
         let nodes: Vec<_> = (0..primaries + replicas)
@@ -323,7 +324,7 @@ impl Watched {
         Watched::start_with(&[])
     }
 
-    /// Starts both servers with more flags; the flags of TLS are also for the Sentinels.
+    /// Starts both servers with further flags. Flags about TLS also apply to the Sentinels.
     pub(crate) fn start_with(flags: &[String]) -> Self {
         let with = |own: &[&str]| {
             let flags = flags.iter().map(String::as_str);

@@ -1,5 +1,5 @@
-//! Nonces on Redis over TLS: one server, a cluster and Sentinels, whose nodes also speak TLS among
-//! themselves.
+//! Tests of Redis over TLS: a single server, a cluster and Sentinels. The nodes use TLS among
+//! themselves too.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use crate::key;
 use crate::redis_faults::{fails_in_time, open_in_a_hurry};
 use crate::redis_servers::{Cluster, Server, Watched, open, options, until};
 
-/// Certificate authorities, and a server's certificate for 127.0.0.1 by one of them.
+/// Creates two certificate authorities, and a server certificate for 127.0.0.1 from one of them.
 fn certificates(folder: &TempDir) {
     let run = |command: &str| {
         let mut openssl = Command::new("openssl");
@@ -65,7 +65,7 @@ fn tls() {
     fails_in_time("TLS to a server without", || open_in_a_hurry(&url));
 }
 
-/// Returns the flags for a server that speaks TLS with clients and with other servers.
+/// Returns the flags for a server that uses TLS with clients and with other servers.
 fn flags(folder: &TempDir) -> Vec<String> {
     let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let flags = [
@@ -80,7 +80,7 @@ fn flags(folder: &TempDir) -> Vec<String> {
     flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
 }
 
-/// Returns the URL over TLS for this authority, and URLs that must be refused.
+/// Returns the URL with TLS for this authority, and URLs that must fail.
 fn urls(plain: &str, folder: &TempDir) -> (String, Vec<(&'static str, String)>) {
     let secure = plain.replacen("redis", "rediss", 1);
     let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -111,7 +111,7 @@ fn tls_to_a_cluster() {
         assert!(accepts(&try_claim(&one, 10, &key(1), &nonce), 10));
         assert!(!is_fresh(claim(&other, 10, &key(1), &nonce)));
     }
-    // Every primary holds a third of the 256 epochs, and of the claims.
+    // Every primary has a third of the 256 epochs, and of the claims.
     for node in &cluster.nodes[..3] {
         let keys: u64 = node.cli(&["DBSIZE"]).parse().unwrap();
         assert!(keys > 90, "{keys}");

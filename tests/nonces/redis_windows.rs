@@ -1,5 +1,5 @@
-//! Tests with users of one Redis whose windows differ: a user with a long window cannot close the
-//! store for the others without the option, not even after the servers have lost their keys.
+//! Tests with users of one Redis whose windows differ. Without the option, a user with a long
+//! window cannot block the store for the others, even after the servers have lost their keys.
 
 use mcpid::nonce::{NonceStore as _, Retention};
 
@@ -7,7 +7,7 @@ use crate::contract::{accepts, at, retention, try_claim};
 use crate::redis_servers::{Cluster, Server, open, options};
 use crate::{key, wait};
 
-/// A day: `now + 86405` is where the floor would be.
+/// A retention of a day. Raising to it would set the floor to `now + 86405`.
 fn a_day() -> Retention {
     Retention::new(86_400, 5)
 }
@@ -36,8 +36,8 @@ fn who_is_refused_has_changed_nothing() {
 
 #[test]
 fn what_the_servers_forgot_gives_no_leave() {
-    // If the servers record no retention, a user may close the store for at most 600 s without the
-    // option, so a retention of a day is refused.
+    // If the servers record no retention, a user without the option may block the store for at most
+    // 600 s. So a retention of a day is refused.
     let server = Server::start(&[]);
     is_refused(&server.url(), None);
     assert_eq!(server.cli(&["DBSIZE"]), "0");
@@ -51,7 +51,7 @@ fn what_the_servers_forgot_gives_no_leave() {
         assert_eq!(opened.is_ok(), granted, "{window} {ahead}");
     }
     drop(store);
-    // After a restart, the epochs still count, though their term is another.
+    // After a restart, the epochs have another term, but their retention still counts.
     let server = Server::start(&["--appendonly", "yes", "--appendfsync", "always"]);
     drop(server.open().unwrap());
     server.kill();
@@ -65,7 +65,7 @@ fn a_part_that_forgot_gives_no_leave_either() {
     let store = open(&cluster.url()).unwrap();
     cluster.nodes[1].cli(&["FLUSHALL"]);
     for _ in 0..3 {
-        // The error comes from the node that answers first.
+        // The error comes from the first node that answers.
         let error = options(&cluster.url()).open(at(20), a_day()).unwrap_err();
         assert_eq!(error.retention_too_short().unwrap().seconds(), 86_405);
         assert_eq!(cluster.nodes[1].cli(&["DBSIZE"]), "0");
@@ -81,8 +81,8 @@ fn what_was_granted_needs_no_leave_again() {
     let short = server.open().unwrap();
     assert!(accepts(&try_claim(&long, 10, &key(1), "n"), 10));
     server.cli(&["FLUSHALL"]);
-    // The user with the shorter window finds the loss first, and writes the retention that it
-    // knows.
+    // The user with the shorter window finds the loss first, and writes the retention that it has
+    // read before.
     for i in 0..600 {
         let nonce = format!("short-{i}");
         assert!(!accepts(&try_claim(&short, 1_000, &key(1), &nonce), 1_000));

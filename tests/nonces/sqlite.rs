@@ -1,5 +1,4 @@
-//! Tests of nonces in a file: the contract, and the state that a file keeps from one opening to the
-//! next.
+//! Tests of the SQLite store: the contract, and the state that a file keeps between two openings.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -35,7 +34,7 @@ impl Folder {
         SqliteOptions::new(self.path("nonces.db"), Some("this boot".to_owned()))
     }
 
-    /// Opened once more, under the same boot, at [`crate::contract::START`].
+    /// Opens the store again at [`crate::contract::START`], under the same boot id.
     pub(crate) fn store(&self) -> Sqlite {
         self.options().open(at(0), retention()).unwrap()
     }
@@ -61,17 +60,18 @@ crate::holds_the_contract!(folder());
 #[test]
 fn a_longer_window_is_refused_unless_allowed() {
     crate::contract::a_longer_window_is_refused_unless_allowed(&folder());
-    // The failed open leaves no trace in the file.
+    // The failed attempt to open leaves no trace in the file.
     let folder = folder();
     let longer = folder.options().open(at(20), Retention::new(86_400, 5)).unwrap_err();
     assert_eq!(longer.retention_too_short().unwrap().seconds(), 86_405);
     let boot = folder.open_at(20, Some("this boot")).unwrap();
     assert_eq!(wait(boot.floor(at(20))).unwrap(), at(5));
-    // Under another boot id the floor rises by the retention of the file, not by the refused one.
+    // Under another boot id the floor rises by the retention of the file. The refused retention has
+    // no effect.
     let options = SqliteOptions::new(folder.path("nonces.db"), Some("another".to_owned()));
     assert!(options.open(at(100), Retention::new(30, 86_400)).is_err());
     assert_eq!(wait(folder.store().floor(at(100))).unwrap(), at(105));
-    // A file that was not used yet takes any retention: no other user could be closed out.
+    // A file without claims takes any retention, because no other user could be blocked.
     let new = Folder::empty();
     let store = new.options().open(at(0), Retention::new(86_400, 5)).unwrap();
     assert_eq!(wait(store.floor(at(0))).unwrap(), at(5));
@@ -85,7 +85,7 @@ fn what_was_granted_is_kept_by_a_file_that_is_made_anew() {
     for name in ["nonces.db", "nonces.db-wal", "nonces.db-shm"] {
         fs::remove_file(folder.path(name)).unwrap();
     }
-    // Another one makes it, for less.
+    // Another handle makes the first claim, with a shorter retention.
     let short = folder.open_at(200, Some("this boot")).unwrap();
     let _late = try_claim(&long, 200, &key(1), "m");
     assert!(!accepts(&try_claim(&long, 200, &key(1), "n"), 200));
@@ -127,13 +127,13 @@ fn another_boot_or_none_sets_the_floor() {
         assert!(!accepts(&try_claim(&store, 1_005, &key(1), "low"), 1_005));
         assert!(accepts(&try_claim(&store, 1_006, &key(1), "high"), 1_006));
     }
-    // The boot is recorded: the second opening under it changes nothing.
+    // The boot id is recorded: opening again under the same id changes nothing.
     let folder = Folder::empty();
     drop(folder.open_at(0, Some("a")).unwrap());
     drop(folder.open_at(1_000, Some("b")).unwrap());
     let store = folder.open_at(2_000, Some("b")).unwrap();
     assert_eq!(wait(store.floor(at(2_000))).unwrap(), at(1_005));
-    // The floor never sinks, even if the clock of the next boot is late.
+    // The floor is never lowered, even if the clock is late after the next boot.
     drop(store);
     let store = folder.open_at(-5_000, Some("c")).unwrap();
     assert!(wait(store.floor(at(-5_000))).unwrap() >= at(1_005));
@@ -160,7 +160,7 @@ fn an_open_handle_obeys_what_another_one_does() {
         Claim::Fresh { floor } => assert_eq!(floor, at(10 + 60 + 300)),
         answer => panic!("{answer:?}"),
     }
-    // A restart under another boot, while one is open.
+    // A process opens the file under another boot id while a store is open.
     let third = folder.open_at(500, Some("another boot")).unwrap();
     let floor = wait(third.floor(at(500))).unwrap();
     assert_eq!(floor, at(560));
@@ -175,7 +175,7 @@ fn old_nonces_go_in_small_steps_and_leave_their_horizon() {
         assert!(is_fresh(claim(&store, 10, &key(1), &format!("old-{i}"))));
     }
     assert_eq!(wait(store.list(at(0), None, 10_000)).unwrap().kept.len(), 600);
-    // A claim an hour later sweeps some of them, not all.
+    // A claim an hour later sweeps some of the nonces, but not all.
     assert!(is_fresh(claim(&store, 3_600, &key(1), "new")));
     let left = wait(store.list(at(0), None, 10_000)).unwrap().kept.len();
     assert!((100..600).contains(&left), "{left}");
@@ -184,7 +184,7 @@ fn old_nonces_go_in_small_steps_and_leave_their_horizon() {
     }
     assert_eq!(wait(store.list(at(0), None, 10_000)).unwrap().kept.len(), 11);
     assert_eq!(wait(store.floor(at(3_600))).unwrap(), at(3_600 - 65));
-    // The horizon is in the file.
+    // The horizon is stored in the file.
     drop(store);
     assert_eq!(wait(folder.store().floor(at(0))).unwrap(), at(3_600 - 65));
 }
@@ -245,12 +245,12 @@ fn looking_into_a_store_changes_nothing_in_it() {
     assert!(try_claim(&reader, 10, &key(1), "m").is_err());
     assert!(wait(reader.register(at(10), Retention::new(300, 60))).is_err());
     assert!(wait(reader.prune(at(10_000))).is_err());
-    // The reader sees new claims, and has not recorded that it was opened without a boot id.
+    // The reader sees new claims. Opening it did not record that it has no boot id.
     claim(&store, 10, &key(1), "m");
     assert!(wait(reader.peek(at(10), &key(1), "m")).unwrap().is_some());
     drop((reader, store));
     assert_eq!(wait(folder.store().floor(at(10))).unwrap(), at(5));
-    // Looking makes no file.
+    // Opening for reading creates no file.
     let nowhere = Folder::empty();
     assert!(SqliteOptions::new(nowhere.path("nonces.db"), None).read().is_err());
     assert_eq!(fs::read_dir(nowhere.0.path()).unwrap().count(), 0);
@@ -269,7 +269,7 @@ fn only_the_owner_can_read_it() {
 
 #[test]
 fn shared_ids_are_sha256_of_key_and_nonce() {
-    // SHA-256(thumbprint ‖ 0x00 ‖ nonce), the thumbprint in its 43 characters.
+    // SHA-256(thumbprint ‖ 0x00 ‖ nonce), where the thumbprint is its 43 characters.
     use sha2::{Digest as _, Sha256};
     let bytes = [key(1).as_str().as_bytes(), b"\0", b"nonce"].concat();
     let expected: [u8; 32] = Sha256::digest(bytes).into();

@@ -1,5 +1,5 @@
-//! Tests with a file that was replaced by an older copy, or lost its log: between two runs, the
-//! first of which was killed, and while it is open. No replay is accepted.
+//! Tests with a store file that was replaced by an older copy, or whose log was removed: between
+//! two runs of which the first was killed, and while the store is open. No replay is accepted.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -17,7 +17,8 @@ const CLAIMED: usize = 100;
 const ROLE: &str = "MCPID_TEST_COPIES";
 const FILES: [&str; 4] = ["nonces.db", "nonces.db-wal", "nonces.db-shm", "nonces.db-last"];
 
-/// The run that is killed; not a test of its own. It claims the second half when it gets the order.
+/// Runs in the process that is killed. It is not a test. It claims the second half when it is told
+/// to.
 #[test]
 fn run_that_is_killed() {
     let Ok(folder) = std::env::var(ROLE) else { return };
@@ -68,7 +69,7 @@ impl Run {
     }
 }
 
-/// Copies as `cp -a` does, into files that are there, if they are.
+/// Copies files as `cp -a` does. Existing files are written over.
 fn copy_all(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for name in FILES {
@@ -95,7 +96,7 @@ fn a_run_that_was_killed_alone_forgets_nothing() {
     for i in 0..CLAIMED {
         assert!(!is_fresh(claim(&store, 12, &key(1), &format!("n-{i}"))));
     }
-    // Once more, closed as it should be.
+    // The same once more, but the store was closed properly.
     drop(store);
     let store = folder.open_at(13, Some("this boot")).unwrap();
     assert_eq!(wait(store.floor(at(13))).unwrap(), at(5));
@@ -159,7 +160,7 @@ fn a_copy_that_is_put_back_between_two_runs() {
         }
         assert_eq!(wait(store.floor(at(12))).unwrap(), at(17), "{way}");
         assert!(accepts(&try_claim(&store, 18, &key(1), "new"), 18), "{way}");
-        // The floor is set once.
+        // The floor rises only once.
         drop(store);
         let store = folder.open_at(30, Some("this boot")).unwrap();
         assert_eq!(wait(store.floor(at(30))).unwrap(), at(17), "{way}");
@@ -171,7 +172,7 @@ fn a_copy_that_is_put_back_between_two_runs() {
 fn a_copy_that_is_written_over_the_open_file() {
     let folder = folder();
     copy_all(&folder.path(""), &folder.path("closed"));
-    // New claims go into the copied file, and not only into its log.
+    // New claims are written to the copied file itself, and not only to its log.
     let store = folder.store();
     for i in 0..CLAIMED {
         assert!(accepts(&try_claim(&store, 10, &key(1), &format!("n-{i}")), 10));
@@ -205,7 +206,7 @@ fn processes_that_share_a_file_do_not_take_each_other_for_strangers() {
             });
         }
     });
-    // One of the stores checkpoints the log, which changes the file.
+    // One of the stores copies the log into the file, which changes the file.
     for (i, store) in stores.into_iter().enumerate() {
         wait(store.prune(at(500))).unwrap();
         drop(store);

@@ -1,4 +1,5 @@
-//! Several processes at one file, and processes and machines that end in the middle of it.
+//! Tests of several processes that share a file, and of processes and machines that crash while
+//! they write.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -22,7 +23,7 @@ use crate::{key, wait};
 const ROLE: &str = "MCPID_TEST_NONCES_ROLE";
 const FILE: &str = "MCPID_TEST_NONCES_FILE";
 
-/// Starts this test program as another process.
+/// Starts this test program as a child process.
 fn child(role: &str, file: &Path) -> Child {
     Command::new(env::current_exe().unwrap())
         .args(["--exact", "sqlite_crash::as_a_child", "--nocapture", "--test-threads=1"])
@@ -35,13 +36,13 @@ fn child(role: &str, file: &Path) -> Child {
         .unwrap()
 }
 
-/// Runs in the child processes that the other tests start; not a test of its own.
+/// Runs in the child processes that the other tests start. It is not a test.
 #[test]
 fn as_a_child() {
     let Some(role) = env::var_os(ROLE) else { return };
     let options = SqliteOptions::new(env::var_os(FILE).unwrap(), Some("this boot".to_owned()));
     let store = options.budget(Duration::from_secs(20)).open(at(0), retention()).unwrap();
-    // Each line begins with a line break, so that output of the test runner does not join it.
+    // A line break comes first, because the test runner may have printed a part of a line.
     let say = |line: String| {
         let mut out = std::io::stdout().lock();
         writeln!(out, "\n={line}").unwrap();
@@ -118,9 +119,9 @@ fn a_process_that_is_killed_loses_no_claim_that_was_answered() {
         thread::sleep(Duration::from_millis(60 + round * 37 % 190));
         victim.kill().unwrap();
         victim.wait().unwrap();
-        // The last line may be cut short: then no caller got its answer.
+        // The last line may be incomplete. Its claim was not answered.
         claimed.extend(listening.join().unwrap().into_iter().filter(|line| line.contains('-')));
-        // A store of this process opens the file as the killed process left it.
+        // This process opens the file as the killed process left it.
         let store = folder.store();
         let last: Vec<_> = claimed.iter().rev().take(50).collect();
         for nonce in last {
@@ -130,13 +131,13 @@ fn a_process_that_is_killed_loses_no_claim_that_was_answered() {
     assert!(claimed.len() > 50, "{}", claimed.len());
     let store = folder.store();
     assert_eq!(wait(store.floor(at(10))).unwrap(), at(5), "being killed costs nobody anything");
-    // The last one of a round may be cut within; every whole one is there.
+    // All complete lines are claims that must be in the file.
     let missing = claimed.iter().filter(|n| is_fresh(claim(&store, 10, &key(1), n))).count();
     assert_eq!(missing, 0);
 }
 
-/// After a power cut, only the part of the file that had reached the disk is left. With any such
-/// part, no request accepted before is accepted again.
+/// After a power cut, only a part of the file may have reached the disk. With any such part, no
+/// earlier request is accepted again.
 #[test]
 fn a_torn_write_is_never_a_second_chance() {
     let folder = folder();
@@ -189,6 +190,6 @@ fn a_torn_write_is_never_a_second_chance() {
             }
         }
     }
-    // All three cases occurred; otherwise this test would show nothing.
+    // All three cases must have occurred, or this test would prove nothing.
     assert!(lost > 0 && whole > 0 && broken > 0, "{lost} {whole} {broken}");
 }

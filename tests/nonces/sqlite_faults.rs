@@ -1,5 +1,5 @@
 //! Tests of faults of the file: each gives an error within the budget and never a fresh nonce, and
-//! the store recovers by itself.
+//! the store recovers without a restart.
 
 use std::fs::{self, Permissions};
 use std::io::Write as _;
@@ -20,7 +20,8 @@ use crate::{key, wait};
 
 const BUDGET: Duration = Duration::from_millis(300);
 
-/// Well over the budget, for a machine with other things to do; well under twice of it and more.
+/// The longest acceptable wait: well over the budget, because the machine may be busy, but less
+/// than twice the budget.
 const PATIENCE: Duration = Duration::from_millis(2_000);
 
 #[track_caller]
@@ -47,7 +48,7 @@ fn what_is_no_store_is_left_alone() {
         refuses(open(&path), word);
         assert_eq!(fs::read(&path).unwrap(), bytes);
     }
-    // Another program's database, with and without a mark of its own.
+    // The file is a database of another program, with and without an application id.
     for mark in [0, 77] {
         fs::remove_file(&path).unwrap();
         let other = Connection::open(&path).unwrap();
@@ -93,14 +94,14 @@ fn a_newer_or_damaged_layout_is_refused() {
 fn links_are_not_followed() {
     let folder = folder();
     let path = folder.path("link.db");
-    // The link leads to a store, and to a missing file: that file may belong to another program.
+    // The link leads to a store, or to a missing file, which may belong to another program.
     symlink(folder.path("nonces.db"), &path).unwrap();
     refuses(open(&path), "link");
     fs::remove_file(&path).unwrap();
     symlink(folder.path("made.db"), &path).unwrap();
     refuses(open(&path), "link");
     assert!(!folder.path("made.db").exists());
-    // A folder that is one is no fault.
+    // A folder may be a symbolic link.
     fs::create_dir(folder.path("real")).unwrap();
     symlink(folder.path("real"), folder.path("linked")).unwrap();
     open(&folder.path("linked/nonces.db")).unwrap();
@@ -117,7 +118,7 @@ fn a_file_that_everybody_can_write_is_refused() {
     open(&path).unwrap();
 }
 
-/// Locked for longer than a claim waits: no answer comes, as far as a claim can tell.
+/// The file is locked for longer than a claim waits, so claims get no answer.
 #[test]
 fn a_locked_store_is_unavailable_in_time_and_recovers() {
     let folder = folder();
@@ -126,7 +127,7 @@ fn a_locked_store_is_unavailable_in_time_and_recovers() {
     let other = Connection::open(folder.path("nonces.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     for _ in 0..2 {
-        // Claims that come while the worker already waits for the lock get the error in time too.
+        // Claims that come while the worker waits for the lock also get the error in time.
         std::thread::scope(|scope| {
             for i in 0..32 {
                 let store = &store;
@@ -141,7 +142,7 @@ fn a_locked_store_is_unavailable_in_time_and_recovers() {
     }
     refuses(open(&folder.path("nonces.db")), "");
     drop(other);
-    // Abandoned claims may have been made, which is the safe side; the others are fresh.
+    // Claims that were given up may have been executed, which is safe. The others are fresh.
     let until = Instant::now() + PATIENCE;
     while try_claim(&*store, 10, &key(1), "after").is_err() {
         assert!(Instant::now() < until, "it did not recover");
@@ -176,7 +177,8 @@ fn a_store_that_is_deleted_or_replaced_while_open_is_unavailable_and_then_raises
         assert!(accepts(&try_claim(&store, 100, &key(1), "n"), 100));
         make(&folder);
         assert!(try_claim(&store, 101, &key(1), "m").is_err(), "{what}");
-        // The store recovers by itself; the log of the lost file may have to be removed first.
+        // The store recovers without a restart. It may first have to remove the log of the lost
+        // file.
         let mut answers = Vec::new();
         for i in 0..5 {
             for nonce in ["n", "m"] {
@@ -237,7 +239,7 @@ fn a_full_store_refuses_forgets_nothing_and_has_room_again() {
         assert!(!is_fresh(claim(&store, 20, &key(1), nonce)), "{nonce}");
     }
     assert!(fs::metadata(folder.path("nonces.db")).unwrap().len() <= 101 * 4096);
-    // Ended nonces make room.
+    // Ended nonces are removed, which makes room.
     let mut fresh = 0;
     for i in 0..500 {
         let answer = try_claim(&store, 1_000, &key(1), &format!("new-{i}"));
@@ -246,7 +248,7 @@ fn a_full_store_refuses_forgets_nothing_and_has_room_again() {
     assert!(fresh > 490, "{fresh}");
 }
 
-/// Runs in a process that may not write, or only a limited size; not a test of its own.
+/// Runs in a process that may not write, or only a limited size. It is not a test.
 #[test]
 fn as_a_child_that_may_not_write() {
     let Some(file) = std::env::var_os("MCPID_TEST_NONCES_UNWRITABLE") else { return };
@@ -266,7 +268,8 @@ fn as_a_child_that_may_not_write() {
 
 fn as_child(mut command: Command, file: &Path) -> String {
     command.env("MCPID_TEST_NONCES_UNWRITABLE", file);
-    // A copy that was just written may still be open for writing in the child of another test.
+    // The copy was just written, and a child process of another test may still have it open for
+    // writing.
     let busy = |e: &std::io::Error| e.kind() == std::io::ErrorKind::ExecutableFileBusy;
     let mut output = command.output();
     for _ in 0..100 {
@@ -293,7 +296,7 @@ fn a_file_that_cannot_be_written_is_unavailable() {
     fs::set_permissions(parent, Permissions::from_mode(0o755)).unwrap();
     let program = std::env::current_exe().unwrap();
     // Root may write everything, so the child must not be root. It needs a copy of this program
-    // that it can reach.
+    // that it can read.
     let copy = folder.path("tests");
     let is_root = std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self").unwrap()) == 0;
     let mut command = if is_root {
@@ -312,15 +315,15 @@ fn a_file_that_cannot_be_written_is_unavailable() {
 #[test]
 fn a_full_disk_is_unavailable() {
     let folder = folder();
-    // A limit of 256 KiB for each file is a full disk for the program.
+    // For the program, a limit of 256 KiB on file sizes looks like a full disk.
     let mut command = Command::new("bash");
     let script = "trap '' XFSZ; ulimit -f 256; exec \"$0\" \"$@\"";
     let program = std::env::current_exe().unwrap();
     command.args(["-c", script]).arg(program).args(["--exact", CHILD, "--nocapture"]);
     let said = as_child(command, &folder.path("nonces.db"));
     assert!(said.starts_with("error "), "{said}");
-    // Every nonce that was answered as fresh is in the file, and without the limit the store goes
-    // on.
+    // Every nonce that was answered as fresh is in the file, and without the limit the store works
+    // again.
     let store = folder.store();
     assert!(!is_fresh(claim(&store, 10, &key(1), "child-0")));
     assert!(accepts(&try_claim(&store, 10, &key(1), "more"), 10));

@@ -1,4 +1,5 @@
-//! Texts that name stores: read exactly, or refused, and never with user-info in any output.
+//! Tests of URLs of stores: each text is either parsed exactly or refused, and no output shows a
+//! user name or password.
 
 use std::path::Path;
 
@@ -182,8 +183,8 @@ fn user_info_never_appears() {
 }
 
 proptest! {
-    /// No text makes the parser panic, and every URL that it reads is printed in a form that it
-    /// reads the same.
+    /// No text makes the parser panic. A parsed URL is printed in a form that parses to the same
+    /// value.
     #[test]
     fn any_text_is_read_or_refused(
         scheme in "(redis|rediss)?(\\+cluster|\\+sentinel)?(://|:)?|memory:|sqlite:",
