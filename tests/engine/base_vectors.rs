@@ -1,4 +1,5 @@
-//! Whole signature bases: our own vectors, RFC 9421 appendix B, and its transformations.
+//! Tests of whole signature bases: our own vectors, and RFC 9421 appendix B with its
+//! transformations.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +12,8 @@ use serde_json::Value;
 
 use crate::structured::cases::vectors;
 
-/// The public half of test-key-ed25519, RFC 9421 B.1.4. Published: good for tests only.
+/// The public half of test-key-ed25519, RFC 9421 B.1.4. Its private half is published too, so it is
+/// for tests only.
 const B_1_4: &str = "JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs";
 
 fn test_key() -> PublicKey {
@@ -118,8 +120,8 @@ fn appendix_b_2_6_holds_and_its_base_is_the_rfcs() {
     assert!(holds(&head));
 }
 
-/// None of these inputs verifies here; implementations that read the parameters into fields accept
-/// some of them.
+/// None of these signatures is valid. Implementations that parse the parameters and write them
+/// again accept some of them.
 #[test]
 fn parameters_are_covered_as_they_were_written() {
     let input = |from: &str, to: &str| {
@@ -150,7 +152,7 @@ fn parameters_are_covered_as_they_were_written() {
     ] {
         assert!(!holds(&signed_test_request(&changed, B_2_6_SIGNATURE)), "{changed}");
     }
-    // These are the same value, spelled with other white space (RFC 9651 section 4.2).
+    // These are the same value with other white space, which RFC 9651 section 4.2 allows.
     for same in [
         input("(\"date\" ", "(  \"date\"   "),
         input(";created", "; created"),
@@ -192,9 +194,9 @@ fn appendix_b_4_transformations_that_hold() {
         transformed("GET", B_4_TARGET, &[HOST, DATE, JSON, ANY]),
         // A query parameter and a field are added.
         transformed("GET", added, &[HOST, DATE, JSON, ANY, language]),
-        // A field goes, another comes, two lines become one.
+        // One field is removed, another is added, and two lines are joined to one.
         transformed("GET", B_4_TARGET, &[HOST, referer, both]),
-        // Fields of different names change places.
+        // Fields of different names change their order.
         transformed("GET", B_4_TARGET, &[JSON, DATE, HOST, ANY]),
         transformed("GET", "https://example.org/demo", &[HOST, JSON, ANY]),
         transformed("GET", "/demo", &[("host", "EXAMPLE.org:443"), JSON, ("aCCept", " */*\t")]),
@@ -207,7 +209,8 @@ fn appendix_b_4_transformations_that_hold() {
 fn appendix_b_4_transformations_that_do_not_hold() {
     let other = ("Host", "example.com");
     for head in [
-        // The RFC's two: method and authority changed; two lines of one field swapped.
+        // The two changes of the RFC that break the signature: another method and authority, and
+        // two lines of one field in the other order.
         transformed("POST", B_4_TARGET, &[other, DATE, JSON, ANY]),
         transformed("GET", B_4_TARGET, &[HOST, DATE, ANY, JSON]),
         transformed("POST", B_4_TARGET, &[HOST, DATE, JSON, ANY]),
@@ -224,7 +227,7 @@ fn appendix_b_4_transformations_that_do_not_hold() {
     }
 }
 
-/// Rebuilds the other bases of appendix B to the byte, although their algorithms are not supported.
+/// Builds the other bases of appendix B, byte for byte. Their algorithms are not supported.
 #[test]
 fn the_bases_of_the_rfc() {
     let Some(folder) = vectors("rfc9421") else { return };
@@ -235,7 +238,7 @@ fn the_bases_of_the_rfc() {
         let id = &vector["id"];
         let message = match vector["message"].as_str() {
             Some("test-response") => {
-                // B.2.4 signs a response; a request has no status, so there is no base.
+                // B.2.4 signs a response. A request has no status, so there is no base.
                 let input = vector["signature_input"].as_str().unwrap();
                 let head = signed_test_request(input, vector["signature"].as_str().unwrap());
                 let error = base_of(&head, &header::read(&head).unwrap()[0]).unwrap_err();

@@ -1,4 +1,4 @@
-//! Tests that a body is read in one way only: bodies that servers could read differently are
+//! Tests that a body can be read in one way only: bodies that servers could read differently are
 //! refused.
 
 use mcpid::mcp::body::{Ambiguity, MessageKind, Reading, Scope, name_member, read};
@@ -27,7 +27,7 @@ fn at_endpoint(body: &str) -> Result<Reading<'_>, Ambiguity> {
 }
 
 fn read_bytes(body: &[u8]) -> Result<Reading<'_>, Ambiguity> {
-    // The reason is looked at through its text, which is what people get to see.
+    // Each reason must have a text, because people see it.
     read(&post(), body, Scope::Endpoint).map_err(|e| {
         assert!(!e.to_string().is_empty());
         assert!(e.at().is_none_or(|at| at <= body.len()), "{e}");
@@ -35,7 +35,7 @@ fn read_bytes(body: &[u8]) -> Result<Reading<'_>, Ambiguity> {
     })
 }
 
-/// A copy of the reason, as far as the tests compare it.
+/// Copies the reason, as far as the tests compare it.
 fn take(why: &Ambiguity) -> Ambiguity {
     match why {
         Ambiguity::Method(m) => Ambiguity::Method(m.clone()),
@@ -56,7 +56,7 @@ fn take(why: &Ambiguity) -> Ambiguity {
 }
 
 fn nested(depth: usize) -> String {
-    // The envelope and params are two of the levels.
+    // The outer object and `params` are two of the levels.
     let inner = depth - 2;
     format!(r#"{{"method":"m","params":{{"x":{}{}}}}}"#, "[".repeat(inner), "]".repeat(inner))
 }
@@ -132,7 +132,7 @@ fn the_name_comes_from_the_member_of_the_method() {
             let reading = at_endpoint(&body).unwrap();
             assert_eq!(reading.operation().unwrap().name, name, "{body}");
         }
-        // A member that is not the method's may be of any type.
+        // A member that does not belong to the method may have any type.
         let other = if name == Some("n") { "uri" } else { "name" };
         let body = format!(r#"{{"method":"{method}","params":{{"{other}":7}}}}"#);
         assert_eq!(at_endpoint(&body).unwrap().operation().unwrap().name, None, "{body}");
@@ -233,7 +233,7 @@ fn json_that_some_parser_reads_otherwise_is_refused() {
         "\u{b}1",
         "1;",
     ] {
-        // In an argument, and where the raw text of the id is kept.
+        // The value is in an argument, and in the id, whose raw text is kept.
         for body in [
             format!(r#"{{"id":1,"method":"m","params":{{"x":{value}}}}}"#),
             format!(r#"{{"id":{value},"method":"m"}}"#),
@@ -256,7 +256,8 @@ fn a_body_is_one_object_with_nothing_around_it() {
     }
     let batch = format!("[{CALL}]");
     assert!(matches!(at_endpoint(&batch), Err(Ambiguity::NotAnObject)));
-    // The form in which some builds of serde_json store numbers must never pass for an object.
+    // Some builds of serde_json represent numbers in this form, which must never count as an
+    // object.
     let disguised = r#"{"method":"m","params":{"$serde_json::private::Number":"1"}}"#;
     assert!(matches!(at_endpoint(disguised), Err(Ambiguity::JsonRpc(_))));
 }

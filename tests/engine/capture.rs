@@ -1,4 +1,4 @@
-//! Captured HTTP/1.1 requests: one accepted, and everything that is one change away from it.
+//! Tests of captured HTTP/1.1 requests: one is accepted, and each change to it is refused.
 
 mod bodies;
 mod generated;
@@ -39,13 +39,13 @@ fn parse(text: &str) -> Result<Captured<'_>, CaptureError> {
     Captured::parse(text.as_bytes(), LIMIT)
 }
 
-/// Returns the line and the fault of `text`.
+/// Returns the line number and the fault in `text`.
 fn wrong(text: &str) -> (usize, CaptureFault) {
     let error = parse(text).expect_err(text);
     (error.line(), error.fault().clone())
 }
 
-/// Returns the line and the fault after `old` was replaced in `from`.
+/// Returns the line number and the fault after `old` was replaced in `from`.
 fn changed(from: &str, old: &str, new: &str) -> (usize, CaptureFault) {
     assert_eq!(from.matches(old).count(), 1, "{old:?} must stand once");
     wrong(&from.replace(old, new))
@@ -196,7 +196,7 @@ fn header_lines_have_one_spelling() {
     let bytes = [b"GET / HTTP/1.1\nHost: a\n\xff\xfe: x\n\n".as_slice()].concat();
     let error = Captured::parse(&bytes, LIMIT).unwrap_err();
     assert!(error.line() == 3 && matches!(error.fault(), CaptureFault::Field(_)), "{error}");
-    // A value may hold any byte above ASCII: RFC 9110 section 5.5 calls it opaque.
+    // A value may contain any byte above ASCII (RFC 9110 section 5.5).
     let bytes = b"GET / HTTP/1.1\nHost: a\nX: \xff\n\n";
     let captured = Captured::parse(bytes, LIMIT).unwrap();
     assert_eq!(values(&captured, "x"), [b"\xff"]);

@@ -1,4 +1,4 @@
-//! Tests of inputs in mixed formats: detection of the format, line numbers, and refusals.
+//! Tests of inputs whose format is detected: line numbers, and refusals.
 
 use std::io::{self, Read};
 use std::ops::ControlFlow;
@@ -14,7 +14,7 @@ const HAR: &[u8] = br#"{"log":{"entries":[
     {"request":{"method":"GET","url":"https://mcp.example.com/a","headers":[]}},
     {"request":{"method":"GET","url":"data:text/plain,x","headers":[]}}]}}"#;
 
-/// Reads `input`, and returns the index and a description of each request.
+/// Reads `input`, and returns the position and a description of each request.
 fn read(input: impl Read, max_body: u64) -> Result<Vec<(u64, String)>, CapturesError> {
     let mut found = Vec::new();
     let flow = Captures::open(input, max_body)?.each(&mut |index, capture| {
@@ -38,7 +38,7 @@ fn each_format_gives_its_requests_in_order() {
     assert_eq!(read(RAW, 10).unwrap(), [(0, "raw GET".to_owned())]);
     let entries = [(0, "entry true".to_owned()), (1, "entry false".to_owned())];
     assert_eq!(read(HAR, 10).unwrap(), entries);
-    // Blank lines are skipped and not counted; the last line needs no end.
+    // Blank lines are skipped and not counted. The last line needs no line end.
     let (lines, length) = (format!("{LINE}\n\n  \r\n{LINE}"), LINE.len());
     let expected = [(0, format!("line of {}", length + 1)), (1, format!("line of {length}"))];
     assert_eq!(read(lines.as_bytes(), 10).unwrap(), expected);

@@ -1,5 +1,5 @@
-//! Tests of the whole checklist: its order, several signatures, the information that a refusal
-//! gives, the profiles, and the use of nonces.
+//! Tests of all twelve steps together: their order, several signatures, what a refusal reveals, the
+//! profiles, and the use of nonces.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,7 +20,8 @@ mod profiles;
 mod replay;
 mod several;
 
-/// A fault for one step, made so that one request can have the faults of all steps.
+/// A fault for one step: the number of the step, a change before signing, and a change after
+/// signing. One request can have the faults of all steps.
 type Fault = (u8, fn(&mut Play), fn(&mut Play));
 
 const FAULTS: [Fault; 12] = [
@@ -70,7 +71,8 @@ const FAULTS: [Fault; 12] = [
 
 fn with_faults(faults: &[&Fault]) -> u8 {
     let mut play = Play::new();
-    // The store first: for its fault, a valid request has to be accepted before.
+    // The fault of the store comes first, because it needs a valid request that was accepted
+    // before.
     for (_, before, _) in faults.iter().rev() {
         before(&mut play);
     }
@@ -100,7 +102,7 @@ fn told(rejection: &Rejection) -> (Code, Code) {
     (rejection.code(), rejection.public_code())
 }
 
-/// A sender without the private key learns nothing about the registry: unknown, revoked, expired,
+/// A client without the private key learns nothing about the registry: unknown, revoked, expired,
 /// bound and published keys get the same answer.
 #[test]
 fn an_unknown_sender_learns_nothing_about_the_registry() {
@@ -123,7 +125,7 @@ fn an_unknown_sender_learns_nothing_about_the_registry() {
     for (code, change) in cases {
         let mut play = Play::new();
         change(&mut play);
-        // A genuine signature, if a key exists for it.
+        // A genuine signature, if there is a private key for it.
         play.sign();
         let genuine = play.judge.refuses(&play.call);
         let known = !matches!(code, Code::KeyUnknown | Code::SignatureInvalid);
@@ -139,7 +141,7 @@ fn an_unknown_sender_learns_nothing_about_the_registry() {
         short.attach("mcp", &play.input.to_string(), &[9; 63]);
         assert_eq!(play.judge.refuses(&short).public_code(), Code::KeyUnknown);
     }
-    // Refusals of the other steps tell nothing about the registry.
+    // Refusals at other steps reveal nothing about the registry.
     for case in crate::refusals::cases() {
         if matches!(case.step, 7 | 8) {
             continue;

@@ -1,4 +1,4 @@
-//! RFC 3339 in and out, and arithmetic that never wraps.
+//! Tests of RFC 3339 times, and of arithmetic that never wraps.
 
 use mcpid::clock::{Clock, FixedClock, SystemClock, Timestamp};
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ fn rfc_3339_is_read() {
         assert_eq!(unix(text), 1_795_428_000, "{text}");
     }
     assert_eq!(unix("2026-11-23t11:00:00+01:00"), 1_795_428_000);
-    // Fractions are cut off, towards the past also before 1970.
+    // Fractions are rounded down, also before 1970.
     assert_eq!(unix("2026-11-23T10:00:00.999999999Z"), 1_795_428_000);
     assert_eq!(unix("1969-12-31T23:59:59.5Z"), -1);
 }
@@ -88,7 +88,8 @@ proptest! {
         prop_assert_eq!(Timestamp::parse_rfc3339(&time.to_string()).unwrap(), time);
     }
 
-    /// The spelling without a fraction, which is most of them, is read in a way of its own.
+    /// Most times have no fraction, and are parsed in a faster way, which must give the same
+    /// result.
     #[test]
     fn the_quick_way_reads_what_the_long_way_does(
         (year, month, day) in (0..=9999, 0..=13, 0..=32),

@@ -1,4 +1,5 @@
-//! Component identifiers and their values: the examples of RFC 9421 section 2, and refusals.
+//! Tests of component identifiers and their values: the examples of RFC 9421 section 2, and
+//! refusals.
 
 mod identifiers;
 
@@ -7,7 +8,7 @@ use mcpid::message::structured::{Item, ParseReason};
 use mcpid::message::target::{Origin, Origins};
 use mcpid::message::{Head, RequestTarget};
 
-/// A request to `www.example.com`, whose target is on the request line as given.
+/// Returns a request to `www.example.com` with this target on its request line.
 fn request<'a>(method: &'a str, target: &'a str, fields: &[(&'a str, &'a str)]) -> Head<'a> {
     let target = match target {
         "*" => RequestTarget::Asterisk,
@@ -22,14 +23,15 @@ fn request<'a>(method: &'a str, target: &'a str, fields: &[(&'a str, &'a str)]) 
     head
 }
 
-/// The value of one component, from the base of a signature that covers only it.
+/// Returns the value of one component, taken from the base of a signature that covers only this
+/// component.
 fn value_in(
     head: &Head<'_>,
     origins: &Origins,
     identifier: &str,
 ) -> Result<String, ComponentError> {
     let target = origins.resolve(head).unwrap();
-    // `Component::parse` is not used, since it would refuse before the base is reached.
+    // `Component::parse` is not used here, because it would refuse the component earlier.
     let item = Item::strict(identifier.as_bytes()).unwrap();
     let text = format!("({identifier})");
     let list = mcpid::message::structured::List::parse(text.as_bytes()).unwrap();
@@ -84,7 +86,8 @@ fn fields_as_in_section_2_1() {
 
 #[test]
 fn strict_serialisation_as_in_section_2_1_1() {
-    // The RFC calls its field example-dict; only a registered dictionary is known to be one.
+    // The RFC calls this field example-dict. Only registered fields are known to be dictionaries,
+    // so another name is used.
     let dictionary = "  a=1,    b=2;x=1;y=2,   c=(a   b   c)";
     let head = request(
         "GET",
@@ -269,7 +272,7 @@ fn query_parameters_are_encoded_in_one_way() {
     ] {
         assert_eq!(value(&head, &format!("\"@query-param\";name=\"{name}\"")), Err(error));
     }
-    // For a reader that replaces invalid UTF-8 by U+FFFD, this query has the same name twice.
+    // A parser that replaces invalid UTF-8 with U+FFFD would see the same name twice in this query.
     let twins = request("GET", "/?%EF%BF%BD=1&%FF=2", &[]);
     for (name, error) in [
         ("%EF%BF%BD", ComponentError::QueryParamRepeated),

@@ -1,4 +1,5 @@
-//! Tests of step 6: required components, covered components, and components reported as open.
+//! Tests of step 6: required components, covered components, and components that are reported as
+//! uncovered.
 
 use mcpid::base::Component;
 use mcpid::key::Sign as _;
@@ -12,7 +13,7 @@ use crate::fixtures::{Call, Input, Judge, key};
 
 const REFUSED: (u8, Code) = (6, Code::CoverageInsufficient);
 
-/// A call that carries everything the profile `mcp` has a rule about, and opaque bytes.
+/// Returns a call with every field that the profile `mcp` has a rule about, and an opaque body.
 fn laden() -> Call {
     let mut call = Call::unsigned();
     call.set("content-type", "application/octet-stream");
@@ -37,7 +38,7 @@ fn changed(require: &[&str], allow_uncovered: &[&str]) -> CoverageOverrides {
     CoverageOverrides { require: own(require), allow_uncovered: own(allow_uncovered) }
 }
 
-/// The names that step 6 misses, without any signature.
+/// Returns the components that step 6 misses. Signatures are not verified.
 fn missing(
     profile: &Profile,
     changes: &CoverageOverrides,
@@ -58,7 +59,7 @@ fn missing(
 
 #[test]
 fn every_component_that_is_demanded_is_missed() {
-    // Two calls, because one body cannot be opaque and mirrored at once.
+    // Two calls are needed: a body cannot be opaque and also have fields that repeat it.
     let mut tried = 0;
     for call in [Call::unsigned(), laden()] {
         let names = Input::of(&call, &key(1)).components;
@@ -112,14 +113,14 @@ fn an_identifier_with_parameters_does_not_count() {
             let mut call = call.clone();
             let mut input = Input::of(&call, &key(1));
             input.recover(name, identifier);
-            // Some of these components allow no base; step 6 comes before the base is built.
+            // For some of these components no base can be built. Step 6 comes before that.
             call.attach("mcp", &input.to_string(), &[0; 64]);
             let rejection = Judge::by(profile.clone()).refuses(&call);
             assert_eq!((rejection.step().number(), rejection.code()), REFUSED, "{identifier}");
             assert_eq!(rejection.details()[0].1, name, "{identifier}");
         }
     }
-    // Beside the plain component it does no harm.
+    // In addition to the plain component, it is allowed.
     Judge::by(Profile::sep2752()).accepts(&signed(&call, |input| {
         input.components.push("\"content-digest\";bs".to_owned());
     }));
@@ -208,15 +209,15 @@ fn require_adds_and_allow_uncovered_relaxes() {
     let none = CoverageOverrides::default();
     assert_eq!(missing(&mcp, &none, &head, &all), "");
     assert_eq!(missing(&mcp, &none, &head, &[]), all.join(" "));
-    // A required component has to be covered, whether the request carries it or not.
+    // A required component has to be covered, even if the request does not have it.
     let require = changed(&["authorization", "accept"], &[]);
     assert_eq!(missing(&mcp, &require, &head, &all), "authorization accept");
     let mut more = all.to_vec();
     more.extend(["accept", "authorization"]);
     assert_eq!(missing(&mcp, &require, &head, &more), "");
     assert_eq!(missing(&mcp, &changed(&["@method"], &[]), &head, &all), "");
-    // Only named components may stay open, and never the three that bind a signature to its
-    // request.
+    // Only the named components may stay uncovered, and never the three that bind a signature to
+    // its request.
     let relaxed = changed(&[], &["mcp-name", "mcp-param-city", "@method", "@target-uri"]);
     assert_eq!(missing(&mcp, &relaxed, &head, &all[..6]), "");
     assert_eq!(missing(&mcp, &relaxed, &head, &all[..5]), "mcp-method");
@@ -285,13 +286,14 @@ fn what_is_open_is_reported() {
     assert_eq!(open(&head, &[]), with(&pieces, &fields));
     assert_eq!(open(&head, &["@method", "@target-uri"]), with(&[], &fields));
     assert_eq!(open(&head, &["@target-uri", "accept"]), with(&["@method"], &fields[1..]));
-    // The pieces of the target make up the whole.
+    // Together, the parts of the target cover the whole target.
     let whole = ["@method", "@scheme", "@authority", "@path", "@query"];
     assert_eq!(open(&head, &whole), with(&[], &fields));
     assert_eq!(open(&head, &["@method", "@request-target", "host"]), {
         with(&["@scheme", "@authority"], &fields)
     });
-    // A parameter of the query does not cover the query, and a part of a field not the field.
+    // A parameter of the query does not cover the query, and a part of a field does not cover the
+    // field.
     let part = ["@method", "@scheme", "@authority", "@path", "\"@query-param\";name=\"tenant\""];
     assert_eq!(open(&head, &part), with(&["@query"], &fields));
     let part = ["@method", "@target-uri", "\"content-digest\";key=\"sha-256\""];
@@ -328,7 +330,7 @@ fn reporting_is_not_quadratic() {
     assert!(spent < std::time::Duration::from_secs(5), "{spent:?}");
 }
 
-/// CGI and WSGI map both names to one variable, and its value depends on the server.
+/// CGI and WSGI map both names to one variable, and servers differ in which value it gets.
 #[test]
 fn an_underscore_hides_no_field_that_steers() {
     let head = |name: &str| {

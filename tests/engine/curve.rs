@@ -1,4 +1,4 @@
-//! Signatures and keys at the edges of the curve, where verifiers disagree.
+//! Tests of signatures and keys at the edges of the curve, about which implementations disagree.
 
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT as B, EIGHT_TORSION};
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
@@ -133,7 +133,8 @@ fn ed25519_speccheck_accepts_at_most_case_3() {
         key.is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
     };
     assert_eq!(accepted(strict), [3], "the curve library's own strict verification");
-    // Case 3 holds with and without cofactor, but its key is of mixed order, so here it is weak.
+    // Case 3 is valid with and without cofactor, but its key has mixed order, and so counts as weak
+    // here.
     assert!(accepted(holds).is_empty());
     let case_3 = bytes(cases[3]["pub_key"].as_str().unwrap());
     assert!(PublicKey::from_bytes(&case_3).unwrap().is_weak());
@@ -158,13 +159,13 @@ impl Forged {
         holds(&self.key.0, &self.message, &signature)
     }
 
-    /// The equation without cofactor, by bare arithmetic on the decoded points.
+    /// Checks the equation without cofactor, by arithmetic on the decoded points.
     fn cofactorless(&self) -> bool {
         let (key, r) = (self.key.decompress().unwrap(), self.r.decompress().unwrap());
         B * self.s == r + key * challenge(&self.r, &self.key, &self.message)
     }
 
-    /// The equation with cofactor.
+    /// Checks the equation with cofactor.
     fn cofactored(&self) -> bool {
         let (key, r) = (self.key.decompress().unwrap(), self.r.decompress().unwrap());
         let left = B * self.s;
@@ -173,8 +174,8 @@ impl Forged {
     }
 }
 
-/// Signs with the key `[a]B + key_torsion` and the nonce point `[r]B + r_torsion`, and searches
-/// for a message for which the equation without cofactor holds, as far as there is one.
+/// Signs with the key `[a]B + key_torsion` and the nonce point `[r]B + r_torsion`. Searches for a
+/// message for which the equation without cofactor holds, if there can be one.
 fn forge(a: Scalar, key_torsion: EdwardsPoint, r: Scalar, r_torsion: EdwardsPoint) -> Forged {
     let key = (B * a + key_torsion).compress();
     let point = (B * r + r_torsion).compress();
@@ -229,7 +230,7 @@ fn small_and_mixed_order_nonce_points_are_refused() {
         assert!(small.cofactored(), "a verifier with cofactor takes it");
         assert!(!small.accepted());
     }
-    // The identity as R even fulfils the equation without cofactor.
+    // With the identity as R, the equation without cofactor holds too.
     let identity = EdwardsPoint::identity();
     assert!(forge(a, identity, Scalar::ZERO, identity).cofactorless());
     for torsion in &EIGHT_TORSION[1..] {
@@ -239,8 +240,8 @@ fn small_and_mixed_order_nonce_points_are_refused() {
     }
 }
 
-/// Returns every non-canonical encoding of 32 bytes: y of p or more, and the sign bit set if x is
-/// 0.
+/// Returns every non-canonical encoding in 32 bytes: y of p or more, and the sign bit set although
+/// x is 0.
 fn non_canonical() -> Vec<[u8; 32]> {
     let mut all = Vec::new();
     for low in 0xed..=0xff {
@@ -265,7 +266,7 @@ fn non_canonical_keys_are_not_keys() {
     for encoding in &all {
         assert!(PublicKey::from_bytes(encoding).is_err(), "{encoding:02x?}");
     }
-    // Some of them decode to points in other libraries; otherwise this test would show nothing.
+    // Other libraries decode some of them to points; otherwise this test would show nothing.
     assert!(all.iter().any(|e| CompressedEdwardsY(*e).decompress().is_some()));
 }
 
@@ -293,8 +294,8 @@ fn the_curve_library_accepts_the_same_under_keys_that_are_not_weak() {
         cases.push(forge(a, identity, Scalar::ZERO, torsion));
         cases.push(forge(a, identity, r, torsion));
     }
-    // R takes every encoding of a point of small order. With S = challenge * a, a verification that
-    // multiplies by the cofactor accepts each of these points.
+    // R is set to every encoding of a point of small order. With S = challenge * a, a verification
+    // that multiplies by the cofactor accepts each of these.
     let key = (B * a).compress();
     let message = b"message".to_vec();
     let canonical = EIGHT_TORSION.iter().map(|torsion| torsion.compress().0);
@@ -352,7 +353,7 @@ fn any_flipped_bit_spoils_a_signature() {
 
 #[test]
 fn published_keys_are_recognised() {
-    // The keys of every row of the table, from its seed.
+    // The keys in every row of the table of published keys, from their seeds.
     let mut seeds: Vec<[u8; 32]> = (0..=255).map(|byte| [byte; 32]).collect();
     for n in 1..=16 {
         let (mut first, mut last) = ([0; 32], [0; 32]);

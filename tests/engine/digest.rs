@@ -1,4 +1,5 @@
-//! Content-Digest, against the examples of RFC 9530, and near misses.
+//! Tests of Content-Digest: the examples of RFC 9530, and values that differ from them in one
+//! thing.
 
 use mcpid::message::digest::{Algorithm, ContentDigest, DigestError, content_digest};
 use mcpid::message::{Head, RequestTarget};
@@ -105,7 +106,7 @@ fn a_digest_is_bytes_of_its_length() {
             matches!(error, DigestError::Invalid { algorithm: Algorithm::Sha256, expected: 32 }),
             "{value}: {error}"
         );
-        // A good digest beside it does not help.
+        // A valid digest of another algorithm beside it does not help.
         let error = check(&[WORLD_512, &format!("sha-256={value}")], WORLD).unwrap_err();
         assert!(matches!(error, DigestError::Invalid { .. }), "{value}: {error}");
     }
@@ -137,13 +138,13 @@ fn a_second_spelling_is_refused() {
         format!("{WORLD_256}\u{e4}"),
         format!("\"{WORLD_256}\""),
         "X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=".to_owned(),
-        // RFC 3230, which RFC 9530 replaced.
+        // The format of RFC 3230, which RFC 9530 replaced.
         "sha-256=X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=".to_owned(),
     ] {
         let error = check(&[&value], WORLD).unwrap_err();
         assert!(matches!(error, DigestError::Malformed(_)), "{value}: {error}");
     }
-    // Lines are members of one dictionary, so the same holds across them.
+    // All lines are one dictionary, so the same applies to members on several lines.
     for lines in [[WORLD_256, WORLD_256], [HELLO_256, WORLD_256], [WORLD_256, ""]] {
         let error = check(&lines, WORLD).unwrap_err();
         assert!(matches!(error, DigestError::Malformed(_)), "{lines:?}: {error}");

@@ -1,5 +1,6 @@
-//! Fixtures of the verifying tests: a key that a registry trusts, a signed `tools/call` to one of our
-//! origins, and a verifier at a time at which the call is accepted. A test changes one thing of it.
+//! Fixtures for the tests of verification: a trusted key, a signed `tools/call` to one of our
+//! origins, and a verifier whose time is such that the call is accepted. A test changes one of
+//! these things.
 
 mod judge;
 mod store;
@@ -29,21 +30,21 @@ pub(crate) const NONCE: &str = "AAECAwQFBgcICQoLDA0ODw";
 pub(crate) const ORIGIN: &str = "https://mcp.example.com";
 pub(crate) const BODY: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_weather","arguments":{"city":"Oslo"},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#;
 
-/// Returns the secret key of a number. No table of published keys holds it.
+/// Returns the secret key for a number. None of these keys is published.
 pub(crate) fn key(number: u8) -> SecretKey {
     let mut seed = *b"0 seed that no specification has";
     seed[0] = number;
     SecretKey::from_seed(&seed)
 }
 
-/// The trust entry of a key, without any limit.
+/// Returns a trust entry for a key, without any limit.
 pub(crate) fn trusted(key: &dyn Sign) -> Value {
     let x = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(key.public().as_bytes());
     json!({"kty": "OKP", "crv": "Ed25519", "x": x,
         "mcpid": {"name": "alice", "client_ids": ["alice-laptop"]}})
 }
 
-/// Returns a registry with each entry in a file of its own.
+/// Returns a registry with each entry in a separate file.
 pub(crate) fn registry(entries: &[Value]) -> Arc<Registry> {
     let file =
         |entry: &Value| TrustFile::parse(json!({"keys": [entry]}).to_string().as_bytes()).unwrap();
@@ -63,7 +64,7 @@ pub(crate) fn time(seconds: i64) -> Timestamp {
     Timestamp::from_unix(seconds)
 }
 
-/// A request that can be changed.
+/// A request that a test can change.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) method: String,
@@ -101,7 +102,8 @@ impl Call {
         call
     }
 
-    /// Signs with the parameters of `input`, valid or not, and adds the signature as lines of its own.
+    /// Signs with the parameters in `input`, even if they are invalid, and adds the signature on
+    /// separate lines.
     pub(crate) fn sign(&mut self, key: &SecretKey, label: &str, input: &Input) {
         let signature = key.sign(self.base(input).as_bytes()).unwrap();
         self.attach(label, &input.to_string(), &signature);
@@ -144,7 +146,7 @@ impl Call {
         self
     }
 
-    /// Puts one line of `name` where the first one stood.
+    /// Replaces all lines of `name` with one line, at the position of the first.
     pub(crate) fn set(&mut self, name: &str, value: &str) -> &mut Self {
         match self.fields.iter_mut().find(|(n, _)| n == name) {
             Some((_, old)) => *old = value.as_bytes().to_vec(),
@@ -160,21 +162,21 @@ impl Call {
         std::str::from_utf8(value).unwrap()
     }
 
-    /// Replaces a piece of the first line of `name`, which must hold it.
+    /// Replaces a part of the first line of `name`, which must contain that part.
     pub(crate) fn edit(&mut self, name: &str, from: &str, to: &str) -> &mut Self {
         let old = self.get(name).to_owned();
         assert!(old.contains(from), "{name}: {old} holds no {from}");
         self.set(name, &old.replacen(from, to, 1))
     }
 
-    /// Another body, and the digest that goes with it.
+    /// Sets another body, with its digest.
     pub(crate) fn with_body(&mut self, body: &str) -> &mut Self {
         self.body = body.as_bytes().to_vec();
         self.set("content-digest", &content_digest(body.as_bytes()))
     }
 }
 
-/// A member of `Signature-Input`, in the pieces in which it is sent.
+/// A member of `Signature-Input`, as separate texts.
 #[derive(Clone, Debug)]
 pub(crate) struct Input {
     pub(crate) components: Vec<String>,
@@ -182,7 +184,8 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    /// The components and parameters that the profile `mcp` wants for this request and key.
+    /// Returns the components and parameters that the profile `mcp` requires for this request and
+    /// key.
     pub(crate) fn of(call: &Call, key: &SecretKey) -> Self {
         let head = call.head();
         let profile = Profile::mcp();
@@ -206,7 +209,7 @@ impl Input {
         Input { components, params: params.map(|(n, v)| (n.to_owned(), v)).to_vec() }
     }
 
-    /// Sets a parameter to a value as on the wire.
+    /// Sets a parameter. `value` is written as on the wire.
     pub(crate) fn set(&mut self, name: &str, value: impl fmt::Display) -> &mut Self {
         match self.params.iter_mut().find(|(n, _)| n == name) {
             Some((_, old)) => *old = value.to_string(),
@@ -220,7 +223,7 @@ impl Input {
         self
     }
 
-    /// Puts `to` (an identifier as on the wire) in the place of the plain component `name`.
+    /// Replaces the plain component `name` with the identifier `to`, as on the wire.
     pub(crate) fn recover(&mut self, name: &str, to: &str) -> &mut Self {
         let at = self.components.iter().position(|c| *c == format!("\"{name}\"")).unwrap();
         self.components[at] = to.to_owned();

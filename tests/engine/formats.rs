@@ -1,4 +1,4 @@
-//! Keys in the formats of others: PEM, OpenSSH, JWK, did:key and bare seeds, in and out.
+//! Tests of keys in other formats, read and written: PEM, OpenSSH, JWK, did:key and bare seeds.
 
 mod tools;
 
@@ -16,7 +16,7 @@ fn fresh() -> SecretKey {
     SecretKey::generate(&mut SysRng).unwrap()
 }
 
-/// The seed, through a plain keyfile: nothing else gives it away.
+/// Returns the seed of a key. Only a keyfile without a passphrase reveals it.
 fn seed(secret: &SecretKey) -> [u8; 32] {
     let file = Keyfile::plain(secret, "test", Timestamp::from_unix(0)).unwrap();
     let value: serde_json::Value = serde_json::from_str(&file.to_json()).unwrap();
@@ -46,7 +46,7 @@ fn private_jwk(secret: &SecretKey) -> String {
 fn pkcs8_of_version_2_must_agree_with_itself() {
     let secret = fresh();
     let pem = |public: &[u8], last: &[u8]| {
-        // RFC 5958: version 1 (that is, v2), the seed, and [1] with the public key.
+        // RFC 5958 version 1 (called v2): the seed, and [1] with the public key.
         let mut der = b"\x30\x51\x02\x01\x01\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();
         der.extend(seed(&secret));
         der.extend(b"\x81\x21\x00");
@@ -103,7 +103,7 @@ fn a_broken_openssh_file_is_refused() {
         assert!(read_private(pem(&bytes[..length]).as_bytes()).is_err(), "{length}");
     }
     assert!(read_private(pem(&[&bytes[..], b"\0"].concat()).as_bytes()).is_err());
-    // The comment is not authenticated by anything; every other byte counts.
+    // The comment is not authenticated. Every other byte matters.
     let comment = bytes.windows(7).position(|window| window == b"comment").unwrap();
     for at in (0..bytes.len()).filter(|at| !(comment..comment + 7).contains(at)) {
         let mut changed = bytes.clone();
@@ -172,7 +172,7 @@ fn errors_never_repeat_a_secret() {
 
 #[test]
 fn bare_seeds_are_read_in_every_spelling() {
-    // A seed whose base64 needs both characters in which the alphabets differ.
+    // The base64 of this seed contains both characters in which the two alphabets differ.
     let mut bytes = [0xfb; 32];
     (bytes[0], bytes[31]) = (0xff, 0x41);
     let expected = SecretKey::from_seed(&bytes);
@@ -216,7 +216,7 @@ fn bare_public_keys_are_read_where_nothing_else_is_meant() {
     assert_eq!(&public(format::hex(key).as_bytes()), key);
     assert_eq!(&public(STANDARD.encode(key.as_bytes()).as_bytes()), key);
     assert_eq!(&public(URL_SAFE.encode(key.as_bytes()).as_bytes()), key);
-    // A key id, or a seed out of a JWK, looks just like this.
+    // A key id, or the seed in a JWK, looks the same.
     refused(read_public(URL_SAFE_NO_PAD.encode(key.as_bytes()).as_bytes()), "key id or a seed");
     refused(read_public(key.id().as_str().as_bytes()), "key id or a seed");
     refused(read_public("00".repeat(32).as_bytes()), "no public key");
@@ -225,7 +225,7 @@ fn bare_public_keys_are_read_where_nothing_else_is_meant() {
 
 #[test]
 fn did_keys_go_out_and_in() {
-    // From the did:key specification; the seeds are zeros, and zeros that end in 1.
+    // The examples of the did:key specification: a seed of zeros, and zeros that end in 1.
     let mut one = [0; 32];
     one[31] = 1;
     for (seed, did) in [

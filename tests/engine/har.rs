@@ -1,4 +1,5 @@
-//! HTTP archives: the forms that exporters write, and requests that an archive cannot hold.
+//! Tests of HTTP archives: the variants that exporters write, and requests that an archive cannot
+//! represent.
 
 use mcpid::clock::Timestamp;
 use mcpid::message::har::{Har, HarEntry, HarEntryError};
@@ -6,7 +7,7 @@ use mcpid::message::{Body, Inexact, RequestTarget};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// An entry as a browser exports one, HTTP/2 included.
+/// Returns an entry as browsers export it, for HTTP/2.
 fn entry() -> Value {
     json!({
         "pageref": "page_1",
@@ -41,7 +42,7 @@ fn read(entry: &Value) -> HarEntry {
     Har::parse(archive(std::slice::from_ref(entry)).as_bytes()).unwrap().entry(0).unwrap()
 }
 
-/// The entry with one member of its request replaced, or removed by null.
+/// Returns the entry with one member of its request replaced, or removed if `value` is null.
 fn with(member: &str, value: Value) -> Value {
     let mut entry = entry();
     entry["request"][member] = value;
@@ -175,7 +176,7 @@ fn a_bad_entry_fails_by_itself() {
         let good = index == 0 || index == bad.len() + 1;
         assert_eq!(entry.request.is_ok(), good, "{index}: {:?}", all[index]);
     }
-    // `--only` picks by the URL, also if the rest of the entry is wrong.
+    // `--only` selects by the URL, even if the rest of the entry is invalid.
     assert_eq!(read[8].url, "https://mcp.example.com/mcp?a=%41");
     assert_eq!(read[14].url, "data:,x");
     assert!(har.entry(bad.len() + 2).is_none());
@@ -301,7 +302,7 @@ fn bodies_that_an_archive_cannot_hold_say_why() {
     }
     let odd = json!({"text": "12345678", "encoding": "hex"});
     assert_eq!(why(&post(odd)), Inexact::Encoding("hex".into()));
-    // The bytes are still there: a digest that matches them settles it.
+    // The bytes are kept: if their digest matches, the doubt is removed.
     let size = post(json!({"text": "1234567"}));
     let wanted = Inexact::Size { says: 8, holds: 7 };
     assert_eq!(body(&size), Body::Inexact { bytes: b"1234567".into(), why: wanted.clone() });

@@ -1,4 +1,4 @@
-//! Tests of keys as other tools write them, with the text around them.
+//! Tests of keys as other tools print them, including the text around them.
 
 use std::fs;
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use mcpid::key::format::{self, FormatError, Import, read_private, read_public};
 use mcpid::key::keyfile::Keyfile;
 use mcpid::key::{PublicKey, SecretKey, Sign as _};
 
-/// Runs a real tool; that it is not there is a failure, not a reason to skip.
+/// Runs a real tool. If it is not installed, the test fails and is not skipped.
 fn tool(name: &str, arguments: &[&str], input: &[u8]) -> String {
     let mut child = Command::new(name)
         .args(arguments)
@@ -48,11 +48,11 @@ fn field(bytes: &[u8]) -> Vec<u8> {
     [&u32::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat()
 }
 
-/// An OpenSSH private key whose inner part ends with this padding.
+/// Returns an OpenSSH private key with this padding at the end of its inner part.
 fn openssh(padding: &[u8]) -> String {
     let (seed, public) = ([0x6b; 32], *secret().public().as_bytes());
     let blob = [field(b"ssh-ed25519"), field(&public)].concat();
-    // 8 + 15 + 36 + 68 bytes and 9 of a comment: a multiple of 8 without padding.
+    // 8 + 15 + 36 + 68 bytes and 9 for a comment make a multiple of 8, so no padding is needed.
     let both = [seed, public].concat();
     let inner =
         [&[0; 8][..], &field(b"ssh-ed25519"), &field(&public), &field(&both), &field(b"agent")];
@@ -90,7 +90,8 @@ fn refused<T: std::fmt::Debug>(result: Result<T, FormatError>, words: &str) {
     assert!(error.contains(words), "{error:?} should say {words:?}");
 }
 
-/// A text with what editors, shells and mail put before it and with every line ending.
+/// Returns a text with what editors, shells and mail programs put before it, and with every kind of
+/// line end.
 fn dressed(text: &str) -> Vec<String> {
     let unix = [text.to_owned(), format!("\n\n{text}"), format!("  {text}\n \n")];
     let ends = |text: &String| {
@@ -104,7 +105,8 @@ fn dressed(text: &str) -> Vec<String> {
 #[test]
 fn openssh_keys_have_any_padding_that_counts() {
     let counting = |n: u8| (1..=n).collect::<Vec<u8>>();
-    // 0, 8 as puttygen does, up to the last that fits a byte.
+    // Padding of 0 bytes, 8 as puttygen writes, and so on up to the last length that fits in a
+    // byte.
     for n in (0..=248).step_by(8) {
         is_secret(&openssh(&counting(n)));
     }
@@ -193,7 +195,7 @@ fn public_keys_are_read_in_any_dress() {
     }
     let keyfile = Keyfile::plain(&secret(), "agent", Timestamp::from_unix(0)).unwrap().to_json();
     is_public(&format!("\u{feff}{}", *keyfile));
-    // A file that also spells out a private key is not taken for a public key.
+    // If a file also contains a private key, it is not accepted as a public key.
     let told = format!("{spki}ED25519 Private-Key:\npriv:\n    6b:6b\n");
     refused(read_public(told.as_bytes()), "a private key");
     refused(read_public((spki.clone() + &pkcs8()).as_bytes()), "a private key, not a public key");
@@ -201,7 +203,7 @@ fn public_keys_are_read_in_any_dress() {
     refused(read_public((spki.clone() + &pem("ENCRYPTED PRIVATE KEY", b"")).as_bytes()), "private");
     assert_eq!(import(&(spki.clone() + &format::spki_pem(&other()))).keys.len(), 2);
     refused(read_public((spki + &pem("PUBLIC KEY", b"x")).as_bytes()), "RFC 8410");
-    // 60 characters of base64 that are not SPKI.
+    // 60 characters of base64 that do not encode an SPKI.
     refused(read_public(STANDARD.encode([7; 44]).as_bytes()), "RFC 8410");
 }
 
@@ -231,7 +233,7 @@ fn what_real_tools_print_is_read() {
     let ssh = at("id_ed25519");
     fs::write(&ssh, openssh(&[1, 2, 3, 4, 5, 6, 7, 8])).unwrap();
     Command::new("chmod").args(["600", &ssh]).status().unwrap();
-    // ssh-keygen takes the same padding, and prints the key in two forms.
+    // ssh-keygen accepts the same padding, and prints the key in two formats.
     let line = tool("ssh-keygen", &["-y", "-f", &ssh], b"");
     is_public(&line);
     fs::write(format!("{ssh}.pub"), &line).unwrap();
@@ -286,7 +288,7 @@ fn authorized_keys_and_agent_lists_are_read() {
             continue;
         }
         refused(read_public(text.as_bytes()), words);
-        // In a list, what takes a key back is never passed over.
+        // A line of a list that revokes a key is never skipped.
         let list = format!("{second}\n{text}\n");
         match read_public(list.as_bytes()) {
             Ok(import) => assert!(words == "known_hosts" && import.keys.len() == 1, "{text}"),

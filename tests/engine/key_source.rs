@@ -26,8 +26,8 @@ fn a_path_is_a_file() {
         ":",
         ":key",
         "",
-        // These texts have no scheme: one letter (a drive), upper case, a digit first, a blank,
-        // another alphabet.
+        // These texts have no scheme: a single letter (a drive), upper case, a digit at the
+        // beginning, a blank, another alphabet.
         "c:\\key.json",
         "SSH-AGENT:alice",
         "Exec:key",
@@ -36,7 +36,7 @@ fn a_path_is_a_file() {
         "schlüssel:1",
         "-k:1",
         "under_score:1",
-        // Longer than any scheme that could be meant.
+        // This is longer than any scheme.
         "a-very-long-name-of-a-file-with-a-colon:1",
     ] {
         assert_eq!(parse(path), Ok(KeyRef::File(path.into())), "{path:?}");

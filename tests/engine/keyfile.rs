@@ -1,4 +1,4 @@
-//! Keyfiles: sealing, opening, everything that must not open, and the files on disk.
+//! Tests of keyfiles: sealing, opening, what must not open, and files on disk.
 
 use std::fs;
 use std::path::Path;
@@ -37,7 +37,7 @@ fn plain() -> (SecretKey, Keyfile) {
     (secret, file)
 }
 
-/// Reads and opens at once; each failure is an error.
+/// Parses and opens a keyfile. Both failures are errors.
 fn open(bytes: &[u8]) -> Result<SecretKey, KeyfileError> {
     Keyfile::from_json(bytes)?.open(Some(PASSPHRASE))
 }
@@ -125,15 +125,15 @@ fn new_names_are_short_and_printable() {
     assert!(Keyfile::plain(&secret, &long[1..], created()).is_ok());
 }
 
-/// A keyfile made without the library, from the words of its description, with members in any
-/// order and a name that the canonical form must escape in every way.
+/// Returns a keyfile that was made without the library, from the description of its format. Its
+/// members are in another order, and its name needs every kind of escape in the canonical form.
 fn by_hand(seed: [u8; 32]) -> String {
     let secret = SecretKey::from_seed(&seed);
     let b64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let (x, kid) = (b64(secret.public().as_bytes()), secret.public().id().to_string());
     let (salt, nonce) = ([7; 16], [9; 24]);
     let (salt64, nonce64) = (b64(&salt), b64(&nonce));
-    // The RFC 8785 form, written out.
+    // The canonical form (RFC 8785), written by hand.
     let additional = format!(
         concat!(
             r#"{{"cipher":{{"name":"xchacha20-poly1305","nonce":"{}"}},"#,
@@ -177,9 +177,9 @@ fn opens_what_another_program_made() {
     assert_eq!(file.created(), created());
     let secret = file.open(Some(PASSPHRASE)).unwrap();
     assert_eq!(secret.public(), SecretKey::from_seed(&seed).public());
-    // The file that we write opens again: its additional data equals the parsed data.
+    // The keyfile as we write it opens too, because its additional data is the same.
     assert!(open(file.to_json().as_bytes()).is_ok());
-    // The date in other words is another date to the seal.
+    // The same moment, written differently, is another text and so does not open.
     let other = text.replace("2026-11-23T16:00:00+01:00", "2026-11-23T15:00:00Z");
     assert!(matches!(open(other.as_bytes()), Err(KeyfileError::WrongPassphrase)));
 }
@@ -222,7 +222,7 @@ fn plain_files_have_a_shape_of_their_own() {
 
 #[test]
 fn a_seal_over_the_wrong_seed_does_not_open() {
-    // The author of a file can seal any seed beside any public key.
+    // The author of a keyfile can seal any seed with any public key.
     let (secret, other) = (SecretKey::from_seed(&[3; 32]), SecretKey::from_seed(&[4; 32]));
     let text = by_hand([3; 32]);
     let b64 = |key: &SecretKey| URL_SAFE_NO_PAD.encode(key.public().as_bytes());

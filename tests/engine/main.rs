@@ -1,4 +1,4 @@
-//! The modules that sign and verify, each tested through its public interface.
+//! Tests of the modules that sign and verify, through their public interfaces.
 #![allow(clippy::unwrap_used)]
 
 mod base_vectors;

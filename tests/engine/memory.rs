@@ -1,4 +1,5 @@
-//! Nonces in memory: fresh once, bounded, and never accepted again after they were forgotten.
+//! Tests of the memory store: a nonce is fresh once, the number of nonces is limited, and no nonce
+//! is accepted again after it was removed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +12,7 @@ use mcpid::nonce::{BoxFuture, Claim, NonceStore, Retention, StoreError};
 use rand::rngs::SysRng;
 
 const START: i64 = 1_795_392_000;
-/// The length with window 30, ahead 5 and margin 30.
+/// The length of a retention with window 30, ahead 5 and margin 30.
 const LENGTH: i64 = 65;
 
 fn at(seconds: i64) -> Timestamp {
@@ -65,11 +66,12 @@ fn a_nonce_is_fresh_once() {
 fn a_nonce_is_kept_until_its_request_expires() {
     let store = store();
     let key = key(1);
-    // Created five seconds ahead, the latest that may be, and so needed until 75.
+    // The request was created five seconds ahead, as far as allowed, so its nonce is needed until
+    // 75.
     ready(store.claim(at(5), &key, "n", at(10 + LENGTH))).unwrap();
     assert!(!is_fresh(claim(&store, 10 + LENGTH - 1, &key, "n")));
     assert!(is_fresh(claim(&store, 200, &key, "n")), "and not for ever");
-    // Longer than the retention, if it is asked.
+    // A claim can be kept for longer than the retention.
     ready(store.claim(at(5), &key, "long", at(10_000))).unwrap();
     assert!(!is_fresh(claim(&store, 9_999, &key, "long")));
     assert!(is_fresh(claim(&store, 10_000, &key, "long")));
@@ -105,7 +107,7 @@ fn the_floor_is_the_start_unless_there_is_none() {
     assert_eq!(claim(&store, 10, &key(1), "n"), Claim::Fresh { floor: at(5) });
     let without = self::store().without_floor();
     assert!(ready(without.floor(at(0))).unwrap() < at(-1_000_000));
-    // A request that may be accepted now is always above the floor.
+    // A request that may be accepted now is always newer than the floor.
     assert!(matches!(claim(&without, 0, &key(1), "n"), Claim::Fresh { floor } if floor < at(-30)));
 }
 
@@ -120,10 +122,11 @@ fn a_longer_retention_raises_the_floor_past_what_was_claimed() {
     assert!(is_fresh(claim(&store, 100, &key(1), "before")));
     ready(store.register(at(100), Retention::new(300, 60))).unwrap();
     assert_eq!(ready(store.floor(at(100))).unwrap(), at(100 + 60 + 300));
-    // From now on all nonces are kept for 300 + 60 + 300 seconds, also the short-lived user's.
+    // From now on all nonces are kept for 300 + 60 + 300 seconds, including those of users with a
+    // shorter retention.
     assert_eq!(claim(&store, 100, &key(1), "n"), Claim::Fresh { floor: at(460) });
     assert!(!is_fresh(claim(&store, 100 + 659, &key(1), "n")));
-    // Asking for less again lowers nothing.
+    // Asking for a shorter retention changes nothing.
     ready(store.register(at(200), Retention::new(30, 5))).unwrap();
     assert_eq!(ready(store.floor(at(200))).unwrap(), at(460));
     assert!(is_fresh(claim(&store, 200, &key(1), "m")));
@@ -134,31 +137,32 @@ fn a_longer_retention_raises_the_floor_past_what_was_claimed() {
 fn a_clock_that_steps_forward_and_back_makes_nothing_fresh_again() {
     let store = store().without_floor();
     let key = key(1);
-    // Created at 100, claimed at 100.
+    // The request is created and claimed at 100.
     assert!(is_fresh(claim(&store, 100, &key, "old")));
-    // The clock steps an hour ahead, and enough is claimed there for everything to be swept.
+    // The clock steps an hour ahead. These claims make the store sweep everything that has ended by
+    // then.
     for i in 0..2_000 {
         assert!(is_fresh(claim(&store, 3_600, &key, &format!("ahead-{i}"))));
     }
     assert_eq!(ready(store.peek(at(100), &key, "old")).unwrap(), None, "it was swept");
-    // The clock is back inside the window: the floor refuses the nonce, even if the store has lost
+    // The clock steps back into the window. If the store has removed the nonce, the floor refuses
     // it.
     match claim(&store, 101, &key, "old") {
         Claim::Fresh { floor } => assert!(at(100) <= floor && floor >= at(3_600 - LENGTH)),
         other => assert!(matches!(other, Claim::Replayed { .. }), "{other:?}"),
     }
-    // A nonce claimed while the clock is late is remembered all the same.
+    // A nonce that is claimed while the clock is late is kept.
     assert!(is_fresh(claim(&store, 101, &key, "back")));
     for i in 0..2_000 {
         claim(&store, 102, &key, &format!("back-{i}"));
     }
     assert!(!is_fresh(claim(&store, 103, &key, "back")));
-    // The horizon never moves back, and goes on when the time has caught up.
+    // The horizon never moves back. It advances again when the clock has caught up.
     assert!(ready(store.floor(at(103))).unwrap() >= at(3_600 - LENGTH));
     assert!(
         matches!(claim(&store, 4_000, &key, "x"), Claim::Fresh { floor } if floor == at(4_000 - LENGTH))
     );
-    // A retention raised while the clock is late uses the time of the latest claim, not the clock.
+    // If the retention is raised while the clock is late, the time of the latest claim is used.
     ready(store.register(at(100), Retention::new(60, 5))).unwrap();
     assert_eq!(ready(store.floor(at(100))).unwrap(), at(4_000 + 5 + 60));
 }
@@ -179,7 +183,7 @@ fn a_full_store_says_so_and_forgets_nothing() {
             assert!(!is_fresh(claim(&store, 20, key, &format!("{k}-{i}"))));
         }
     }
-    // All nonces end, and there is room again in every shard.
+    // All nonces have ended, and there is room in every shard.
     for i in 0..10 {
         assert!(is_fresh(claim(&store, 1_000, &key(9), &format!("{i}"))), "{i}");
     }
@@ -197,7 +201,7 @@ fn one_key_gets_an_eighth_and_spoils_nothing_for_others() {
     }
     assert!(matches!(claim(&store, 10, &key(1), "0"), Claim::Replayed { .. }));
     assert!(is_fresh(claim(&store, 10, &key(2), "0")));
-    // Each nonce ends at its own time, and not before.
+    // Each nonce ends at its own time.
     let kept = ready(store.peek(at(10), &key(1), "0")).unwrap().unwrap().until.unix() - START;
     assert_eq!(claim(&store, kept - 1, &key(1), "new"), Claim::OverQuota);
     for i in 0..10 {
@@ -256,8 +260,8 @@ fn the_bounds_hold_among_threads() {
 
 #[test]
 fn claims_and_sweeps_among_threads_let_nothing_in_twice() {
-    // Two threads claim every nonce, each at its own pace, while old nonces are swept. A thread
-    // that is late by a whole retention meets swept nonces: the floor then refuses them.
+    // Two threads claim every nonce, at different speeds, while old nonces are swept. A thread that
+    // is late by a whole retention finds swept nonces; the floor then refuses its requests.
     let store = Arc::new(store().bounded(100_000));
     let accepted: Vec<AtomicUsize> = (0..4 * 3_000).map(|_| AtomicUsize::new(0)).collect();
     std::thread::scope(|scope| {
@@ -288,7 +292,8 @@ fn claims_and_sweeps_among_threads_let_nothing_in_twice() {
 fn old_nonces_make_room_and_are_counted_out() {
     let store = store().bounded(1_000);
     for i in 0..20_000_i64 {
-        // Nine a second and seventy seconds: never more than 630 live of a thousand.
+        // Nine claims a second, each kept for seventy seconds: at most 630 of the thousand are
+        // live.
         let owner = key(u8::try_from(i % 10).unwrap());
         assert!(is_fresh(claim(&store, 100 + i / 9, &owner, &format!("{i}"))), "{i}");
     }
@@ -302,7 +307,7 @@ fn times_out_of_reach_are_an_error_and_not_a_panic() {
     assert!(ready(store.claim(early, &key(1), "n", at(100))).is_err());
     assert_eq!(ready(store.claim(far, &key(1), "n", far)).unwrap(), Claim::Expired);
     assert!(ready(store.peek(far, &key(1), "n")).unwrap().is_none());
-    // The store keeps three bytes of seconds for each nonce.
+    // The store uses three bytes for the seconds of each nonce.
     let longest = (1 << 24) - 1;
     assert!(is_fresh(ready(store.claim(at(0), &key(1), "m", at(longest))).unwrap()));
     let seen = ready(store.peek(at(longest - 1), &key(1), "m")).unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! Tests of the methods of MCP, with which a written pattern is compared.
+//! Tests of the table of MCP methods, with which patterns are compared.
 
 use mcpid::mcp::methods::{KNOWN, edits, nearest};
 use mcpid::mcp::pattern::{Operation, Pattern, PatternError};
@@ -135,7 +135,7 @@ fn what_can_allow_nothing_is_an_error_where_it_has_to_allow() {
         "=ping:x",
     ] {
         assert!(check(text).is_err(), "{text}");
-        // Restricting, it means every such request.
+        // A restricting pattern of this kind matches every such request.
         assert!(Pattern::parse(text).is_ok(), "{text}");
     }
     for text in [

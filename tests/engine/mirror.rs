@@ -1,4 +1,4 @@
-//! The `Mcp-*` fields against the body: both must say the same.
+//! Tests of the `Mcp-*` fields: each must have the same value as the body.
 
 use mcpid::mcp::body::{Reading, Scope, read};
 use mcpid::mcp::headers::{Mismatch, check, decode, encode, for_message, wants_mirror};
@@ -89,8 +89,8 @@ fn a_modern_call_carries_all_three_and_they_agree() {
 
 #[test]
 fn either_side_may_bring_the_modern_rules() {
-    // Only the field names a modern version: the server refuses what the body lacks, and the other
-    // fields are still demanded.
+    // Only the field names a new version. The server refuses the body for what it lacks, and the
+    // other fields are required too.
     let silent = call("tools/call", r#""name":"get""#, None);
     judge(GOOD, &silent).unwrap();
     for fields in [
@@ -105,14 +105,14 @@ fn either_side_may_bring_the_modern_rules() {
     ] {
         assert!(judge(fields, &silent).is_err(), "{fields:?}");
     }
-    // A version that is there must be the same one, and be a text.
+    // A version in the body must be a string, and equal to the field.
     let meta = r#","_meta":{"io.modelcontextprotocol/protocolVersion":7}}"#;
     let odd = silent.replacen('}', meta, 1);
     serde_json::from_str::<serde_json::Value>(&odd).unwrap();
     assert!(read(&head(GOOD), odd.as_bytes(), Scope::Endpoint).is_err());
     assert!(judge(GOOD, &call("tools/call", r#""name":"get""#, Some("2025-11-25"))).is_err());
     assert!(judge(&[], &modern()).is_err());
-    // A version that is not a date counts as a modern one.
+    // A version that is not a date counts as a new one.
     let draft = call("ping", "", Some("DRAFT-2027"));
     assert!(judge(&[], &draft).is_err());
     assert!(judge(&[(VERSION, "DRAFT-2027")], &draft).is_err());
@@ -146,7 +146,7 @@ fn the_name_is_asked_for_where_the_revision_asks() {
         let fields = [(VERSION, "2026-07-28"), (METHOD, method), (NAME, name)];
         judge(&fields, &body).unwrap();
         assert_eq!(judge(&fields[..2], &body).unwrap_err().header(), "Mcp-Name");
-        // A body without the name cannot agree, with or without the field.
+        // If the body lacks the name, it cannot agree, with or without the field.
         let nameless = call(method, "", Some("2026-07-28"));
         assert!(judge(&fields[..2], &nameless).is_err());
         assert!(judge(&fields, &nameless).is_err());
@@ -163,7 +163,7 @@ fn the_name_is_asked_for_where_the_revision_asks() {
     // For a method without a name, the field cannot be wrong.
     let fields = [(VERSION, "2026-07-28"), (METHOD, "ping"), (NAME, "x")];
     judge(&fields, &call("ping", "", Some("2026-07-28"))).unwrap();
-    // For a method with a name that the body lacks, the field cannot agree.
+    // If the method acts on a name and the body lacks it, the field cannot agree.
     let fields = [(VERSION, "2026-07-28"), (METHOD, "tools/list"), (NAME, "x")];
     assert!(judge(&fields, &call("tools/list", "", Some("2026-07-28"))).is_err());
     judge(&fields[..2], &call("tools/list", "", Some("2026-07-28"))).unwrap();
@@ -237,7 +237,7 @@ fn encoded_values_are_decoded_strictly() {
         ("=?base64?bGluZTEKbGluZTI=?=", "line1\nline2"),
         ("=?base64?Z2V0?=", "get"),
         ("=?base64??=", ""),
-        // The marks are case-sensitive, and must be at both ends.
+        // The marks are case-sensitive, and both must be present.
         ("=?BASE64?Z2V0?=", "=?BASE64?Z2V0?="),
         ("=?utf-8?B?Z2V0?=", "=?utf-8?B?Z2V0?="),
         ("x=?base64?Z2V0?=", "x=?base64?Z2V0?="),

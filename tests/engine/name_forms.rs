@@ -1,4 +1,5 @@
-//! Names that servers read in several ways: granting patterns need every form, restricting one.
+//! Tests of names that servers read in several ways: for a granting pattern every form must match,
+//! for a restricting one a single form is enough.
 
 use mcpid::mcp::name_forms::{MAX_NAME, NameAmbiguity, NameForms, NameKind};
 use mcpid::mcp::pattern::{Operation, Pattern};
@@ -19,8 +20,8 @@ fn why(uri: &str) -> Option<NameAmbiguity> {
     read(uri).forms().ambiguous()
 }
 
-/// Spellings that pydantic's `AnyUrl`, `new URL`, a decoder or a file system take for
-/// `file:///priv/a`.
+/// Spellings that some reader (pydantic's `AnyUrl`, `new URL`, a decoder or a file system) takes
+/// for `file:///priv/a`.
 const SAME: &[&str] = &[
     "file:///priv/a",
     "FILE:///priv/a",
@@ -87,9 +88,9 @@ fn no_spelling_of_another_resource_is_granted() {
     ] {
         assert!(public.grants(read(uri)), "{uri}");
     }
-    // An unusual name that stays inside the pattern's folder is granted.
+    // An unusual name is granted if all its forms are inside the pattern's folder.
     assert!(public.grants(read("file:///pub/x/../a")));
-    // A URI in another spelling than the pattern's is not granted, although it names the same
+    // A URI is not granted if its spelling differs from the pattern's, even if it names the same
     // resource.
     for uri in ["FILE:///pub/a", "file:/pub/a", "file:////pub/a", "file:///%70ub/a"] {
         assert!(!public.grants(read(uri)), "{uri}");
@@ -149,7 +150,7 @@ fn honest_names_match_as_they_are_written() {
         assert!(exact.grants(read(uri)) && exact.restricts(read(uri)), "{uri}");
         let end = uri.char_indices().nth(uri.chars().count() / 2).unwrap().0;
         let begins = uri[..end].trim_end_matches(['\u{200d}', '\u{200c}', '/']);
-        // Half of a URL may be no URL; as text it is the beginning all the same.
+        // A part of a URL may not be a URL itself. As text, it still matches the beginning.
         let begins = Pattern::parse(&format!("resources/read:{begins}*")).unwrap();
         assert!(begins.restricts(read(uri)), "{begins} {uri}");
         let scheme = uri.split(':').next().unwrap();
@@ -273,7 +274,7 @@ fn an_ambiguous_name_is_restricted_by_all_and_granted_by_none() {
         for pattern in &any {
             assert!(pattern.grants(read(uri)) && pattern.restricts(read(uri)), "{pattern} {uri:?}");
         }
-        // The pattern does not restrict other methods.
+        // The pattern does not match other methods.
         assert!(!Pattern::parse("resources/subscribe:*").unwrap().restricts(read(uri)));
     }
     for name in ["delete_db ", " delete_db", "delete\u{200b}_db", "delete\\_db", "a%00b", "a\u{7f}"]
@@ -300,7 +301,7 @@ fn size_is_bounded() {
     let plain = format!("file:///{}", "a/".repeat(MAX_NAME));
     assert!(matches!(NameForms::of(&plain, NameKind::Uri), NameForms::Plain(_)));
     assert!(pattern("file:///a/*").grants(read(&plain)));
-    // Decoding to the end is one pass, however deep it goes.
+    // All levels of encoding are decoded in one pass.
     let deep = format!("file:///%{}41", "25".repeat(7_000));
     assert_eq!(why(&deep), None);
     assert!(pattern("file:///A").restricts(read(&deep)));

@@ -1,4 +1,4 @@
-//! Compares the forms of a name with the crate `url`'s reading of it.
+//! Compares the forms of a name with what the crate `url` makes of it.
 
 use mcpid::mcp::name_forms::{NameForms, NameKind};
 use mcpid::mcp::pattern::{Operation, Pattern};
@@ -8,7 +8,7 @@ fn read(uri: &str) -> Operation<'_> {
     Operation { method: "resources/read", name: Some(uri) }
 }
 
-/// A text that is likely to be read in several ways.
+/// Texts that different readers are likely to read differently.
 fn uris() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         prop::sample::select(vec![
@@ -91,7 +91,7 @@ fn uris() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(4_096), ..ProptestConfig::default() })]
 
-    /// The crate `url`'s reading of a text is among the forms, or the text is ambiguous.
+    /// The output of the crate `url` for a text is one of its forms, or the text is ambiguous.
     #[test]
     fn what_a_url_parser_rewrites_is_a_form_or_ambiguous(uri in uris()) {
         let forms = NameForms::of(&uri, NameKind::Uri);

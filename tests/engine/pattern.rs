@@ -1,4 +1,4 @@
-//! Tests of patterns: their syntax, the operations that they match, and unclear names.
+//! Tests of patterns: their syntax, the operations that they match, and ambiguous names.
 
 use mcpid::mcp::pattern::{Operation, Pattern, PatternError};
 use proptest::prelude::*;
@@ -109,7 +109,7 @@ fn a_session_can_always_be_opened_and_closed() {
     }
 }
 
-/// The meaning of a star, spelt out slowly.
+/// A simple and slow implementation of stars, for comparison.
 fn slow(pattern: &[char], text: &[char]) -> bool {
     match (pattern.split_first(), text.split_first()) {
         (None, None) => true,

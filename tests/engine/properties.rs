@@ -1,5 +1,5 @@
-//! Properties of all requests: a signed request is accepted, a request with any bit changed is not,
-//! and no input makes the verifier panic.
+//! Properties that hold for all requests: a signed request is accepted, a request with any bit
+//! changed is not, and no input makes the verifier panic.
 
 mod bits;
 mod vectors;
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use crate::fixtures::{CREATED, Call, Input, Judge, key, time, trusted};
 
-/// The rejection of a head or body; a change that cannot even be made an HTTP head is none.
+/// Returns the rejection of a request. A change that is not valid in an HTTP head gives none.
 fn refused(judge: &Judge, call: &Call) -> Option<Rejection> {
     let mut head = Head::new(call.method.as_str(), call.target.clone()).ok()?;
     for (name, value) in &call.fields {
@@ -30,7 +30,8 @@ fn refused(judge: &Judge, call: &Call) -> Option<Rejection> {
     Some(judge.refuses(call))
 }
 
-/// A judge without a store, so that a flipped bit without effect would show as accepted.
+/// Returns a verifier that checks no nonces, so that a changed bit without effect would be
+/// accepted.
 fn judge() -> Judge {
     Judge::mcp().replay(ReplayCheck::Unchecked)
 }
@@ -40,7 +41,7 @@ fn origins() -> Origins {
 }
 
 fn values() -> impl Strategy<Value = String> {
-    // Visible ASCII, with spaces inside; and values that need encoding.
+    // Visible ASCII with spaces inside, and values that need encoding.
     "[!-~]{1,12}( [!-~]{1,8}){0,2}"
 }
 
@@ -53,7 +54,7 @@ fn fields() -> impl Strategy<Value = Vec<(String, String)>> {
         "Mcp-Param-[A-Za-z]{1,8}",
     ];
     prop::collection::vec((name, values()), 0..8).prop_map(|mut fields| {
-        // Singletons once.
+        // A field that must not be repeated occurs once.
         let mut seen = BTreeSet::new();
         fields.retain(|(name, _)| seen.insert(name.to_ascii_lowercase()));
         fields
@@ -83,7 +84,7 @@ proptest! {
             Some(query) => format!("{path}?{query}"),
             None => path,
         };
-        // A percent sign that escapes nothing is no path.
+        // A percent sign without two digits after it is not valid in a path.
         prop_assume!(!target.contains('%'));
         let profile = Profile::NAMED[profile].profile();
         let mut call = Call::unsigned();
@@ -113,13 +114,14 @@ proptest! {
         let verified = judge.accepts(&call);
         prop_assert_eq!(verified.key(), secret.public().id());
         prop_assert_eq!(verified.tag(), Some(signed.tag.as_str()));
-        // `rfc9421` claims what `expires` bounds, and its signer sends none.
+        // `rfc9421` claims nonces only if `expires` limits their life, and its signer sends no
+        // `expires`.
         let bounded = profile.name != "rfc9421";
         prop_assert_eq!(verified.nonce_outcome(), if bounded { NonceOutcome::Fresh } else { NonceOutcome::Unchecked });
         if bounded {
             prop_assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
         }
-        // A registry without the key refuses it.
+        // A registry without the key refuses the request.
         let stranger = Judge::by(profile).trusting(vec![trusted(&key(1))]).at(CREATED + age);
         prop_assert_eq!(stranger.refusal(&call), (7, Code::KeyUnknown));
     }
@@ -183,7 +185,7 @@ proptest! {
         prop_assert!(judge.judge(&call).is_err(), "no trusted key signed that");
         let anywhere = Judge { origins: Vec::new(), scope: Scope::Anywhere, ..judge };
         prop_assert!(anywhere.judge(&call).is_err());
-        // A head with a valid signature gets arbitrary bytes as its body.
+        // A head with a valid signature is combined with arbitrary bytes as its body.
         let verifier = self::judge().verifier();
         let signed = Call::signed();
         let head = signed.head();
@@ -192,7 +194,7 @@ proptest! {
         prop_assert_eq!(rejection.code(), Code::DigestMismatch);
     }
 
-    /// Pieces of an accepted signature in another order, some left out, some twice.
+    /// The members of an accepted signature in another order, with some left out and some repeated.
     #[test]
     fn no_other_arrangement_is_accepted(order in prop::collection::vec(0_usize..5, 0..7)) {
         let mut call = Call::signed();

@@ -1,4 +1,4 @@
-//! Tests every code of a refusal, by one change in an accepted request.
+//! Tests every refusal code, by one change to an accepted request.
 
 use std::collections::BTreeMap;
 
@@ -18,8 +18,8 @@ mod bodies;
 mod fields;
 mod keys;
 
-/// A request, and the verifier that is about to judge it. `before` changes it before it is signed;
-/// `after` as an attacker between client and server would.
+/// A request and the verifier that judges it. `before` is a change before signing; `after` is a
+/// change that an attacker between client and server could make.
 pub(crate) struct Play {
     pub(crate) judge: Judge,
     pub(crate) call: Call,
@@ -37,7 +37,7 @@ impl Play {
         self.call.sign(&self.key, "mcp", &self.input);
     }
 
-    /// Sets a limit in the only trust entry.
+    /// Adds a limit to the only trust entry.
     pub(crate) fn limit(&mut self, member: &str, value: Value) {
         self.judge.trust[0]["mcpid"][member] = value;
     }
@@ -50,7 +50,7 @@ impl Play {
         self.call.edit("signature", from, to);
     }
 
-    /// The signature in base64, as sent.
+    /// Returns the signature in base64, as it was sent.
     fn signature(&self) -> String {
         let text = self.call.get("signature").trim_start_matches("mcp=:");
         text.trim_end_matches(':').to_owned()
@@ -64,7 +64,8 @@ impl Play {
         STANDARD.decode(self.signature()).unwrap()
     }
 
-    /// Signs with a key that a trust file holds as this point, also if its private half is public.
+    /// Signs with a key that the trust file lists as this point, also if its private half is
+    /// published.
     fn under(&mut self, point: [u8; 32]) {
         let id = *PublicKey::from_bytes(&point).unwrap().id();
         let x = URL_SAFE_NO_PAD.encode(point);
@@ -110,13 +111,13 @@ fn rfc3339(seconds: i64) -> Value {
     Value::String(time(seconds).to_string())
 }
 
-/// Changes the signer could have made: the signature is genuine.
+/// Cases with changes before signing, so the signature is genuine.
 fn signed(step: u8, code: Code, cases: Vec<(&'static str, Change)>) -> Vec<Case> {
     let case = |(why, before)| Case { step, code, why, before, after: |_| () };
     cases.into_iter().map(case).collect()
 }
 
-/// Changes after signing.
+/// Cases with changes after signing.
 fn tampered(step: u8, code: Code, cases: Vec<(&'static str, Change)>) -> Vec<Case> {
     let case = |(why, after)| Case { step, code, why, before: |_| (), after };
     cases.into_iter().map(case).collect()
@@ -201,7 +202,7 @@ fn every_code_by_changing_one_thing() {
     assert!(cases.len() >= 10 * Code::ALL.len() / 2, "{}", cases.len());
 }
 
-/// A request just inside each limit is accepted.
+/// A request that is exactly at a limit is accepted.
 #[test]
 fn request_is_accepted_at_every_edge() {
     let before: [Change; 13] = [
@@ -295,7 +296,7 @@ fn nothing_that_is_refused_reaches_the_store() {
     }
 }
 
-/// The message of a refusal is one line without line ends, for any request.
+/// The message of a refusal has no line breaks, for any request.
 #[test]
 fn refusals_are_plain_text() {
     for case in cases() {
@@ -317,7 +318,7 @@ fn steps_and_codes_are_told_apart() {
     assert_eq!(codes.len(), 25);
     assert_eq!(Code::TooLarge.to_string(), "too_large");
     assert_eq!(registry(&[trusted(&key(1))]).len(), 1);
-    // The store of the fixtures has forgotten nothing.
+    // The store of the fixtures has no floor.
     use mcpid::nonce::NonceStore as _;
     assert!(ready(store().floor(time(NOW))).unwrap() < time(0));
 }

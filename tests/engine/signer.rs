@@ -103,7 +103,7 @@ fn a_second_signature_of_one_key_shares_the_nonce_of_the_first() {
     assert_eq!(second.nonce, first.nonce);
     assert!(second.content_digest.is_none(), "it was there already");
     assert!(second.signature_input.starts_with(&first.signature_input), "the first stays");
-    // Another key has nonces of its own.
+    // Another key has other nonces.
     let other = Signer::new(Arc::new(key(b'b')), &Profile::mcp()).unwrap().with_label("two");
     assert_ne!(sign(&other, &carrying(&first)).unwrap().nonce, first.nonce);
 }
@@ -111,7 +111,7 @@ fn a_second_signature_of_one_key_shares_the_nonce_of_the_first() {
 #[test]
 fn a_planted_signature_does_not_choose_the_nonce() {
     let first = sign(&signer(), &head(&[])).unwrap();
-    // Signatures that name our key and are not valid: one changed bit, another nonce, another time.
+    // Invalid signatures that name our key: with one changed bit, another nonce, another time.
     let planted = [
         first.signature_input.replace(&first.nonce, "AAAAAAAAAAAAAAAAAAAAAA"),
         first.signature_input.replace(&CREATED.to_string(), &(CREATED + 1).to_string()),

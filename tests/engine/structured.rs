@@ -1,4 +1,4 @@
-//! Tests of RFC 9651: the cases of the working group if they are present, and our own.
+//! Tests of RFC 9651: the test cases of the working group if they are present, and our own.
 
 pub(crate) mod cases;
 mod generated;
@@ -19,7 +19,7 @@ enum Top {
 }
 
 impl Top {
-    /// Reads `text` as the RFC does and, second, as strictly as we can.
+    /// Parses `text` as the RFC does, and also with the strict functions.
     fn read(kind: &str, text: &[u8]) -> (Result<Top, ParseFault>, Result<(), ParseFault>) {
         match kind {
             "item" => (
@@ -174,7 +174,7 @@ fn what_lenient_parsers_swallow_is_recorded() {
     let mut out = String::new();
     assert_eq!(dictionary.write_to(&mut out), Err(Unwritable::DuplicateKey));
 
-    // Each fault belongs to the member that holds it, and to no other member.
+    // Each fault belongs to the member that contains it.
     for (text, expected) in [
         ("a=1;x=1;x=2, b=2", [fault(8, ParseReason::DuplicateParameter), None]),
         ("a=1;x;x, b=2", [fault(6, ParseReason::DuplicateParameter), None]),
@@ -259,8 +259,8 @@ fn lines_are_joined_and_a_single_one_is_not_copied() {
 
 #[test]
 fn a_string_ends_at_the_first_byte_that_is_not_its_own_wherever_that_stands() {
-    // Strings are read eight bytes at a time: every byte in every place of two such steps and
-    // a rest.
+    // Strings are checked eight bytes at a time, so this tests every byte at every position of two
+    // such steps and a remainder.
     for byte in 0..=0x7f_u8 {
         for place in 0..19 {
             let mut text = vec![b'a'; 19];

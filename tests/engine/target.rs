@@ -38,7 +38,7 @@ fn refused(origins: &Origins, head: &Head<'_>) -> TargetError {
     origins.resolve(head).unwrap_err()
 }
 
-/// Returns all derived components of a target, in one row.
+/// Returns all derived components of a target.
 fn row<'t>(t: &'t Target<'_>) -> (&'t str, &'t str, Option<&'t str>, Option<&'t str>, &'t str) {
     (t.scheme(), t.authority(), t.path(), t.query(), t.request_target())
 }
@@ -128,7 +128,7 @@ fn only_scheme_and_authority_get_one_spelling() {
     ] {
         assert_eq!(resolved(&any, &uri(url)), wanted, "{url}");
     }
-    // The empty path is a slash wherever one asks, and the request line keeps its own spelling.
+    // The path is a slash where it was empty. The request line keeps its own spelling.
     let (known, sent) = (uri("https://a.example?q"), absolute("https://a.example?q", &[]));
     assert_eq!(any.resolve(&known).unwrap().request_target(), "/?q");
     assert_eq!(any.resolve(&known).unwrap().path(), Some("/"));
@@ -215,7 +215,7 @@ fn two_schemes_of_one_host_take_the_first() {
     let https_first = ours(&["https://a.example", "http://a.example"]);
     assert_eq!(resolved(&http_first, &origin_form("/", "a.example")), "http://a.example/");
     assert_eq!(resolved(&https_first, &origin_form("/", "A.example")), "https://a.example/");
-    // A port settles it.
+    // A port decides which origin is meant.
     assert_eq!(resolved(&http_first, &origin_form("/", "a.example:443")), "https://a.example/");
     assert_eq!(resolved(&https_first, &origin_form("/", "a.example:80")), "http://a.example/");
 }
@@ -235,7 +235,7 @@ fn what_follows_from_the_host_is_known_before_it_is_sent() {
         let known = uri(url);
         let target = any.resolve(&known).unwrap();
         assert_eq!(target.follows_from_host(), follows, "{url}");
-        // The promise: sent in origin form, it resolves to the same.
+        // If the request is sent in origin form, it resolves to the same target.
         let mut sent =
             Head::new("POST", RequestTarget::Origin(target.request_target().into())).unwrap();
         sent.push("host", target.authority().as_bytes()).unwrap();

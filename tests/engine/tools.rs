@@ -1,4 +1,5 @@
-//! Tests which tools count as destructive: what a list of tools changes, and what it never changes.
+//! Tests of which tools count as destructive: what a list of tools changes, and what it never
+//! changes.
 
 use std::error::Error as _;
 
@@ -57,7 +58,7 @@ fn only_two_hints_make_a_tool_harmless() {
         assert_eq!(!tools.is_destructive("t"), harmless, "{annotations}");
         assert!(tools.knows("t"));
     }
-    // Hints beside the annotations are none.
+    // Hints outside of `annotations` have no effect.
     let list = r#"{"tools":[{"name":"t","readOnlyHint":true,"_meta":{"annotations":{"readOnlyHint":true}}}]}"#;
     assert!(learned(&[list]).is_destructive("t"));
 }
@@ -81,7 +82,7 @@ fn the_most_restrictive_that_was_seen_holds() {
     assert!(learned(&[&harmless, &destructive]).is_destructive("t"));
     assert!(learned(&[&destructive, &harmless]).is_destructive("t"));
     assert!(learned(&[&harmless, &destructive, &harmless, &harmless]).is_destructive("t"));
-    // In one list too, whichever comes first.
+    // The same in a single list, in either order.
     for (first, second) in [("true", "false"), ("false", "true")] {
         let list = format!(
             r#"{{"tools":[{{"name":"t","annotations":{{"destructiveHint":{first}}}}},{{"name":"t","annotations":{{"destructiveHint":{second}}}}}]}}"#
@@ -90,7 +91,7 @@ fn the_most_restrictive_that_was_seen_holds() {
         assert!(tools.is_destructive("t"), "{list}");
         assert_eq!(tools.len(), 1);
     }
-    // A list that no longer has the tool takes nothing back.
+    // A later list without the tool changes nothing about it.
     let tools = learned(&[&destructive, r#"{"tools":[]}"#, &harmless]);
     assert!(tools.is_destructive("t"));
 }
@@ -154,7 +155,8 @@ fn nothing_is_learned_from_what_can_be_read_in_two_ways() {
         format!(r#"{{"tools":[{good}]}} {{}}"#),
         format!(r#"{{"tools":[{good}]"#),
         format!("\u{feff}{{\"tools\":[{good}]}}"),
-        // A response whose result is elsewhere, or is an array that serde would take for one.
+        // The result of the response is in the wrong place, or is an array that serde would read as
+        // an object.
         format!(r#"{{"jsonrpc":"2.0","id":1,"tools":[{good}]}}"#),
         format!(r#"{{"jsonrpc":"2.0","id":1,"result":[[{good}]]}}"#),
         format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{good}]}},"result":{{}}}}"#),
@@ -208,8 +210,8 @@ fn only_calls_of_tools_can_be_destructive() {
     assert!(!tools.calls_destructive(op("tools/call", Some("t"))));
     assert!(tools.calls_destructive(op("tools/call", Some("other"))));
     assert!(tools.calls_destructive(op("tools/call", None)));
-    // A name that could be read as another name is not harmless, even if the server calls it
-    // harmless.
+    // A name that could be read as another name counts as destructive, even if the server describes
+    // the tool as harmless.
     let list = r#"{"tools":[{"name":"t ","annotations":{"readOnlyHint":true}},
         {"name":"e\u0301","annotations":{"readOnlyHint":true}},
         {"name":"\u00e9","annotations":{"destructiveHint":true}}]}"#;

@@ -21,7 +21,7 @@ mod edits;
 mod files;
 mod refusals;
 
-/// A key of its own for each number; none of them is published.
+/// Returns a different key for each number. None of these keys is published.
 fn key(n: u8) -> PublicKey {
     let mut seed = [0x5a; 32];
     seed[0] = n;

@@ -93,7 +93,7 @@ fn no_number_wraps_around() {
     for now in [0, i64::MIN, i64::MAX] {
         assert_eq!(at(wide, Some(0), None, now), Ok(()), "{now}");
     }
-    // Reports of such numbers do not overflow either.
+    // The message about such numbers does not overflow either.
     for created in [i64::MIN, i64::MAX] {
         for now in [i64::MIN, 0, i64::MAX] {
             let judged = judge(MCP, Some(time(created)), Some(time(i64::MIN)), time(now));

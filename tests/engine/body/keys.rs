@@ -1,4 +1,5 @@
-//! Tests of keys that occur twice or differ in letter case, and of envelopes that are no message.
+//! Tests of keys that occur twice or differ only in letter case, and of objects that are not a
+//! JSON-RPC message.
 
 use super::*;
 
@@ -24,8 +25,8 @@ fn a_key_stands_once_in_an_object() {
             other => panic!("{body}: {other:?}"),
         }
     }
-    // Object sizes below and above the size from which keys are hashed, with the repeated key at
-    // every place.
+    // Sizes below and above the number of keys from which a hash set is used, with the repeated key
+    // at every position.
     for count in 2..20 {
         for twice in 0..count - 1 {
             let mut keys: Vec<_> = (0..count).map(|i| format!("\"k{i}\":{{\"in\":0}}")).collect();
@@ -103,7 +104,7 @@ fn an_envelope_that_is_no_message_is_refused() {
     ] {
         assert!(matches!(at_endpoint(body), Err(Ambiguity::JsonRpc(_))), "{body}");
     }
-    // Elsewhere these are rules for what says it is JSON-RPC.
+    // Outside of an endpoint, these rules only apply to objects that claim to be JSON-RPC.
     for (body, readable) in [
         (r#"{}"#, true),
         (r#"{"method":1}"#, true),

@@ -1,4 +1,5 @@
-//! Content types, other payloads, costs, and bodies made at random.
+//! Tests of content types, of bodies that are not MCP, of the cost of parsing, and of random
+//! bodies.
 
 use super::*;
 
@@ -140,7 +141,7 @@ fn anywhere_else_other_payloads_are_opaque() {
             assert!(anywhere(method, fields, b"\xff").is_err(), "{method} {fields:?}");
         }
     }
-    // JSON of another type may say anything but an MCP message.
+    // JSON of another media type may be anything except an MCP message.
     let linked = [("content-type", "application/ld+json; charset=utf-8")];
     assert!(matches!(anywhere("POST", &linked, b"{\"a\":1}"), Ok(Reading::Json)));
     assert!(matches!(anywhere("POST", &linked, CALL.as_bytes()), Err(Ambiguity::ContentType(_))));
@@ -166,7 +167,7 @@ fn many_keys_cost_no_more_than_their_number() {
     let big = body(100_000);
     let start = std::time::Instant::now();
     assert!(at_endpoint(&big).is_ok());
-    // Comparing each with each would be five thousand million steps.
+    // Comparing all pairs would take five thousand million steps.
     assert!(start.elapsed().as_secs() < 5);
 }
 
@@ -189,7 +190,7 @@ fn json() -> impl Strategy<Value = String> {
     })
 }
 
-/// Counts members: serde_json keeps one of each name, so a lost one shows.
+/// Counts members. serde_json keeps only one of each name, so a lost member shows.
 fn members(value: &serde_json::Value) -> usize {
     match value {
         serde_json::Value::Array(items) => items.iter().map(members).sum(),
@@ -199,14 +200,15 @@ fn members(value: &serde_json::Value) -> usize {
 }
 
 proptest! {
-    /// Accepted here is accepted by serde_json, and with not one member lost; refused here is
-    /// refused there, or is one of the things we are there for.
+    /// A body that is accepted here is accepted by serde_json, without losing a member. A body that
+    /// is refused here is refused by serde_json too, or has one of the faults that only this parser
+    /// finds.
     #[test]
     fn reading_agrees_with_serde_json(value in json()) {
         let body = format!(r#"{{"method":"m","params":{{"x":{value}}}}}"#);
         let theirs = serde_json::from_str::<serde_json::Value>(&body);
         match (at_endpoint(&body), theirs) {
-            // Strings that the strategy writes hold no bare quote and colon but in escapes.
+            // In the strings of this strategy, quotes and colons are always escaped.
             (Ok(_), Ok(theirs)) => {
                 let without_strings = strip_strings(&body);
                 prop_assert_eq!(members(&theirs), without_strings.matches(':').count());
@@ -230,8 +232,7 @@ proptest! {
         let _ = at_endpoint(&inside);
     }
 
-    /// A changed byte never makes the parser panic, and never changes the method without a changed
-    /// body.
+    /// A changed byte never makes the parser panic. Without a change, the method is the same.
     #[test]
     fn a_changed_byte_never_panics(at in 0..CALL.len(), to in any::<u8>()) {
         let mut body = CALL.as_bytes().to_vec();
@@ -247,7 +248,7 @@ proptest! {
     }
 }
 
-/// The text with every string emptied.
+/// Returns the text with every string emptied.
 fn strip_strings(json: &str) -> String {
     let mut kept = String::new();
     let mut chars = json.chars();

@@ -49,7 +49,7 @@ fn both_numbers_are_named_where_they_differ() {
     assert_eq!(error.to_string(), "line 7: content-length says 120, 4 bytes follow");
     let none = changed(PLAIN, "Content-Length: 13\r\n", "");
     assert_eq!(none, (8, CaptureFault::BodyUnannounced { follow: 13 }));
-    // The newline that an editor adds is a byte like any other.
+    // A newline that an editor adds is one more byte of the body.
     assert_eq!(wrong(&format!("{PLAIN}\n")), (7, CaptureFault::BodyLong { says: 13, follow: 14 }));
     // A second request follows the first.
     let two = "GET / HTTP/1.1\nHost: a\n\nGET / HTTP/1.1\nHost: a\n\n";

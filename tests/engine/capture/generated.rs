@@ -41,7 +41,7 @@ fn a_request_is_printed_again_byte_for_byte() {
             .replace("application/json", "text/plain")
             .replace("13\r\n", "13\r\nSignature: mcp=:AA==:\r\nX: \r\n")
     );
-    // An added line cannot smuggle another one in.
+    // An added line cannot contain a second line.
     for (name, value) in [("X", "a\r\nY: b"), ("X: a\r\nY", "b"), ("", "b"), ("X", "\0")] {
         assert!(captured.print(None, |_| Edit::Keep, &[(name, value)]).is_err(), "{name:?}");
     }
@@ -49,7 +49,7 @@ fn a_request_is_printed_again_byte_for_byte() {
     assert!(captured.print(None, broken, &[]).is_err());
 }
 
-/// A request with one place of it changed at random.
+/// A request with a random change at one position.
 fn mutated() -> impl Strategy<Value = Vec<u8>> {
     let text = prop_oneof![Just(PLAIN), Just(CHUNKED)];
     (text, any::<prop::sample::Index>(), any::<u8>(), 0..3_u8).prop_map(|(text, at, byte, how)| {
@@ -71,7 +71,8 @@ proptest! {
         let _ = detect(&bytes);
     }
 
-    /// Another parser reads each accepted capture alike, and printing gives it back.
+    /// Another parser reads each accepted capture in the same way, and printing gives the same
+    /// bytes.
     #[test]
     fn what_is_accepted_is_what_others_see(bytes in mutated()) {
         if let Ok(captured) = Captured::parse(&bytes, LIMIT) {

@@ -9,7 +9,7 @@ fn every_published_key_is_refused_but_by_a_profile_for_tests() {
         (low[0], high[31]) = (n, n);
         [low, high]
     }));
-    // The codes that count, in both directions.
+    // Seeds that count up, and seeds that count down.
     let seeds = seeds.chain([
         std::array::from_fn(|at| at as u8),
         std::array::from_fn(|at| at as u8 + 1),
@@ -24,7 +24,7 @@ fn every_published_key_is_refused_but_by_a_profile_for_tests() {
         let input = Input::of(&call, &key);
         call.sign(&key, "mcp", &input);
         let trust = vec![trusted(&key)];
-        // Refusing costs two verifications each here; a few for each of the other profiles.
+        // A refusal costs two verifications here, so the other profiles are tested less often.
         let profiles = [Profile::mcp(), Profile::sep2752(), Profile::rfc9421()];
         for profile in profiles.into_iter().take(if tried % 16 == 0 { 3 } else { 1 }) {
             let judge = Judge::by(profile).trusting(trust.clone());
@@ -80,13 +80,13 @@ fn sep2752_is_wider_but_not_laxer() {
         call.sign(&key(1), "mcp", input.unset("expires").unset(name));
         assert_eq!(sep().refusal(&call), (4, Code::ParameterMissing), "{name}");
     }
-    // The body is signed, not read.
+    // This profile signs the body, but does not parse it.
     let mut call = Call::unsigned();
     call.with_body("no JSON");
     let input = Input::of(&call, &key(1));
     call.sign(&key(1), "mcp", &input);
     sep().accepts(&call);
-    // An unreadable body is granted nothing.
+    // No pattern allows an unreadable body.
     let mut limited = sep();
     limited.trust[0]["mcpid"]["allow"] = json!(["*"]);
     assert_eq!(limited.refusal(&call), (11, Code::NotAllowed));
@@ -105,7 +105,7 @@ fn rfc(change: impl FnOnce(&mut Input)) -> Call {
 #[test]
 fn rfc9421_takes_what_verifies() {
     let judge = || Judge::by(Profile::rfc9421());
-    // Only the key id is demanded of the parameters, and no component has to be covered.
+    // Of the parameters, only the key id is required; no component has to be covered.
     let bare = rfc(|i| {
         i.components.clear();
         i.unset("created").unset("expires").unset("nonce").unset("tag");
@@ -116,7 +116,7 @@ fn rfc9421_takes_what_verifies() {
         i.unset("keyid");
     });
     assert_eq!(judge().refusal(&anonymous), (4, Code::ParameterMissing));
-    // Without an end, `created` may be five seconds ahead and as old as it likes.
+    // Without `expires`, `created` may be five seconds ahead, and any time in the past.
     for (now, code) in [(CREATED - 6, Some(Code::NotYetValid)), (CREATED - 5, None)] {
         let call = rfc(|i| {
             i.unset("expires");
@@ -128,7 +128,7 @@ fn rfc9421_takes_what_verifies() {
         judge().at(CREATED + 1_000_000_000).accepts(&call);
     }
     assert_eq!(judge().at(CREATED + 30).refusal(&rfc(|_| ())), (5, Code::Expired));
-    // A window can be asked for; then `created` has to be there.
+    // A window can be configured. Then `created` is required.
     let window = Window { back: Some(30), ahead: 5 };
     let windowed = Judge::by(Profile { window, ..Profile::rfc9421() });
     assert_eq!(windowed.refusal(&bare), (4, Code::ParameterMissing));
@@ -146,10 +146,10 @@ fn rfc9421_takes_what_verifies() {
     });
     judge().accepts(&uncovered);
     uncovered.body.push(b' ');
-    // `judge()` makes a new nonce store, so the refusal is about the changed body and not about
-    // a used nonce.
+    // `judge()` makes a new nonce store, so the refusal is about the changed body, and not about a
+    // used nonce.
     assert_eq!(judge().refusal(&uncovered), (9, Code::DigestMismatch));
-    // The profile still refuses other algorithms, and keys that may not do this.
+    // The profile still refuses other algorithms, and keys that may not do this operation.
     let other = rfc(|i| {
         i.set("alg", "\"hmac-sha256\"");
     });
@@ -180,7 +180,7 @@ fn rfc9421_claims_what_is_bounded() {
             assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
         }
     }
-    // A nonce of any form counts, and none at all is none.
+    // A nonce may have any form. Without a nonce, nothing is claimed.
     let short = |nonce: Option<&str>| {
         rfc(|i| {
             match nonce {
@@ -218,15 +218,15 @@ fn rfc9421_finds_keys_by_kid() {
     assert_eq!(judge(&[2, 3]).refusal(&call), (8, Code::SignatureInvalid));
     let stranger = Judge::by(Profile::rfc9421()).trusting(vec![named(1, "other")]);
     assert_eq!(stranger.refusal(&call), (7, Code::KeyUnknown));
-    // `mcp` takes no kid.
+    // The profile `mcp` does not find keys by `kid`.
     assert_eq!(Judge::mcp().trusting(vec![named(1, "shared")]).refusal(&call).0, 7);
-    // A thumbprint finds its key with any `kid`. (That no other key has it as its kid is held
-    // where trust files are read.)
+    // A thumbprint finds its key with any `kid`. (Trust files in which another key has this
+    // thumbprint as its `kid` are refused when they are read.)
     let id = key(1).public().id().to_string();
     let trust = vec![named(2, "y"), named(1, "x")];
     let verified = Judge::by(Profile::rfc9421()).trusting(trust).accepts(&rfc(|_| ()));
     assert_eq!(verified.key().as_str(), id);
-    // If several keys share an id, the key that made the signature gives the reason.
+    // If several keys share an id, the reason is about the key that made the signature.
     for first in [true, false] {
         let mut revoked = named(1, "shared");
         revoked["mcpid"]["revoked_at"] = json!(time(CREATED).to_string());
@@ -241,9 +241,8 @@ fn rfc9421_finds_keys_by_kid() {
     }
 }
 
-/// If the profile makes nonces optional, a nonce that the store would have to keep for more than a
-/// day is not claimed; if the profile demands nonces, it is claimed, however long it has to be
-/// kept.
+/// If the profile makes nonces optional, a nonce that has to be kept for more than a day is not
+/// claimed. If it requires nonces, each nonce is claimed.
 #[test]
 fn a_window_of_days() {
     let day = 86_400;
@@ -267,7 +266,7 @@ fn a_window_of_days() {
             _ => assert_eq!(judge.accepts(&call).nonce_outcome(), seen),
         }
     }
-    // An `expires` limits the life of a request whose window is long.
+    // `expires` limits the life of a request whose window is long.
     let window = Window { back: Some(day + 1), ahead: 5 };
     let judge = Judge::by(Profile { window, ..Profile::rfc9421() });
     let call = rfc(|_| ());

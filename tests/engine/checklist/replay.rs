@@ -1,8 +1,8 @@
-//! Tests of slow bodies, of full, new and broken stores, and of claimed nonces.
+//! Tests of slow bodies; of full, new and failing stores; and of which nonces are claimed.
 
 use super::*;
 
-/// A clock that goes on between two looks at it.
+/// A clock that advances between two readings.
 struct Ticking {
     now: AtomicI64,
     step: i64,
@@ -25,7 +25,7 @@ fn a_body_that_trickles_expires() {
     assert_eq!(counting.claimed(), 0);
     let verified = ticking(29).accepts(&Call::signed());
     assert_eq!(verified.now(), time(CREATED + 29));
-    // A clock that steps back makes it early.
+    // If the clock steps back, the request is from the future.
     assert_eq!(ticking(-6).refusal(&Call::signed()), (5, Code::NotYetValid));
     // A request has two signatures: it is accepted by the signature that is still valid.
     let mut call = Call::unsigned();
@@ -52,7 +52,7 @@ fn three_stages_equal_verify() {
     assert_eq!(verified.key(), key(1).public().id());
     assert_eq!(verified.tag(), Some(key(1).public().id().as_str()));
     assert_eq!(verified.created(), Some(time(CREATED)));
-    // A body that was not kept: never verified, but a replay shows.
+    // If the body was not kept, the request is never verified, but a replay is found.
     let held = verifier.judge_head(&head).unwrap().unread();
     let Err(Refusal::Rejected(again)) = ready(verifier.claim_unread(held)) else {
         panic!("a replay")
@@ -92,7 +92,7 @@ fn a_full_or_broken_store_is_no_yes() {
         let id = *key(100 + n).public().id();
         assert!(ready(full.peek(time(NOW), &id, "n")).unwrap().is_some(), "{n}");
     }
-    // After the others have ended there is room again; the refused request is still unused.
+    // After the other nonces have ended, there is room again. The refused request has used nothing.
     let later = judge.clone().at(NOW + 300);
     let mut call = Call::unsigned();
     let mut input = Input::of(&call, &key(1));
@@ -115,7 +115,7 @@ fn a_full_or_broken_store_is_no_yes() {
 
 #[test]
 fn below_the_floor_nothing_is_verified() {
-    // Started at NOW, so that its floor is NOW + 5.
+    // The store is started at NOW, so that its floor is NOW + 5.
     let signed_at = |created: i64| {
         let mut call = Call::unsigned();
         let mut input = Input::of(&call, &key(1));
@@ -135,9 +135,10 @@ fn below_the_floor_nothing_is_verified() {
             panic!("{below:?}")
         };
         assert_eq!((floor, said, retry_after), (time(NOW + 5), Some(time(created)), 2));
-        // The nonce is used up all the same, so a request cannot be tried until it passes.
+        // The nonce is used up nevertheless, so an attacker cannot repeat a request until it
+        // passes.
         assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
-        // A program that lives for one verdict reports it.
+        // A program that gives one verdict reports the floor, and does not refuse.
         let judge = judge.replay(ReplayCheck::ClaimOnce(Arc::new(memory())));
         assert_eq!(judge.accepts(&call).nonce_outcome(), NonceOutcome::BelowFloor);
         assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
@@ -147,11 +148,11 @@ fn below_the_floor_nothing_is_verified() {
 #[test]
 fn what_is_done_with_nonces() {
     let call = Call::signed();
-    // Within a run the second use is refused, and no more is claimed.
+    // Within one run, the second use is refused. No nonce is claimed in a server's store.
     let judge = Judge::mcp().replay(ReplayCheck::WithinRun(store()));
     assert_eq!(judge.accepts(&call).nonce_outcome(), NonceOutcome::Unchecked);
     assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
-    // A look-up changes nothing in the store that it looks at.
+    // A look-up changes nothing in the store.
     let theirs = Counting::new();
     let look = || ReplayCheck::LookUp { store: theirs.clone(), run: store() };
     let judge = Judge::mcp().replay(look());
@@ -160,17 +161,17 @@ fn what_is_done_with_nonces() {
     assert_eq!((theirs.claimed(), theirs.peeked()), (0, 1));
     Judge::mcp().replay(ReplayCheck::Claim(theirs.clone())).accepts(&call);
     assert_eq!(Judge::mcp().replay(look()).accepts(&call).nonce_outcome(), NonceOutcome::Replayed);
-    // A store that may have forgotten proves nothing.
+    // A store that may have lost nonces proves nothing about the nonce.
     let young = ReplayCheck::LookUp { store: Arc::new(memory()), run: store() };
     assert_eq!(Judge::mcp().replay(young).accepts(&call).nonce_outcome(), NonceOutcome::BelowFloor);
-    // Unchecked is unchecked.
+    // With `Unchecked`, the nonce is not checked.
     let judge = Judge::mcp().replay(ReplayCheck::Unchecked);
     for _ in 0..2 {
         assert_eq!(judge.accepts(&call).nonce_outcome(), NonceOutcome::Unchecked);
     }
 }
 
-/// Verifies one request many times at once: exactly one is the first use.
+/// Verifies one request many times at once. Exactly one is accepted.
 #[test]
 fn one_of_many_parallel_copies_is_verified() {
     let judge = Judge::mcp();

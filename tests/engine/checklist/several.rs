@@ -1,8 +1,8 @@
-//! Several signatures on one request.
+//! Tests of several signatures on one request.
 
 use super::*;
 
-/// A call signed by key 1 as `a`, and by key 2 as `b` with another nonce.
+/// Returns a call with two signatures: `a` by key 1, and `b` by key 2 with another nonce.
 fn two() -> (Judge, Call) {
     let judge = Judge::mcp().trusting(vec![trusted(&key(1)), trusted(&key(2))]);
     let mut call = Call::unsigned();
@@ -13,7 +13,7 @@ fn two() -> (Judge, Call) {
     (judge, call)
 }
 
-/// Returns the call with the signature of one label only.
+/// Returns the call with only the signature that has the label `keep`.
 fn stripped(call: &Call, keep: &str) -> Call {
     let mut call = call.clone();
     let other = |value: &[u8]| !value.starts_with(format!("{keep}=").as_bytes());
@@ -30,7 +30,7 @@ fn the_nonces_of_all_that_hold_are_claimed() {
         assert_eq!(refused, (12, Code::NonceReplayed), "{keep} alone");
     }
     assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
-    // In the other order: after one signature was used alone, both together are no longer fresh.
+    // After one signature was used alone, both together are not fresh any more.
     for keep in ["a", "b"] {
         let (judge, call) = two();
         judge.accepts(&stripped(&call, keep));
@@ -49,11 +49,11 @@ fn one_that_holds_is_enough() {
         }
         let held = if broken == "a" { "b" } else { "a" };
         assert_eq!(judge.accepts(&call).label(), held);
-        // A signature that does not hold uses no nonce up.
+        // An invalid signature does not use up its nonce.
         let (_, whole) = two();
         judge.accepts(&stripped(&whole, broken));
     }
-    // The second member is unreadable, or by an unknown key.
+    // The second member cannot be parsed, or is by an unknown key.
     for (input, signature) in [
         ("(\"@method\" \"@method\");created=1", ":AAAA:"),
         ("(\"Bad\");created=1", ":AAAA:"),
@@ -151,7 +151,7 @@ fn a_pair_is_claimed_once() {
     for keep in ["a", "b", "c"] {
         assert_eq!(judge.refusal(&stripped(&call, keep)), (12, Code::NonceReplayed), "{keep}");
     }
-    // Equal nonces of two keys are different nonces.
+    // Equal nonces of two keys count as two nonces.
     let mut call = Call::unsigned();
     for (label, by) in [("a", 1), ("b", 2)] {
         let input = Input::of(&call, &key(by));
@@ -164,7 +164,7 @@ fn a_pair_is_claimed_once() {
     assert_eq!(counting.claimed(), 2);
 }
 
-/// Under `rfc9421` two signatures may share a nonce and end at different times, or never.
+/// Under `rfc9421` two signatures may share a nonce, and end at different times or never.
 #[test]
 fn a_shared_nonce_is_remembered_until_the_last_signature_is_over() {
     for first_ends in [Some(CREATED + 20), None] {
@@ -199,7 +199,7 @@ fn the_verdict_names_the_first_that_may() {
     judge.trust[0]["mcpid"]["allow"] = json!(["tools/list"]);
     let verified = judge.accepts(&call);
     assert_eq!((verified.label(), verified.key()), ("b", key(2).public().id()));
-    // The nonce of the signature that is not allowed is used up all the same.
+    // The nonce of the signature that is not allowed is used up too.
     judge.trust[0]["mcpid"]["allow"] = json!(["tools/call"]);
     assert_eq!(judge.refusal(&stripped(&call, "a")), (12, Code::NonceReplayed));
 }
@@ -209,14 +209,14 @@ fn nonces_are_claimed_in_the_order_of_their_signatures() {
     let counting = Counting::new();
     let (mut judge, call) = two();
     judge.replay = ReplayCheck::Claim(counting.clone());
-    // The second signature gives the verdict; the first one is still claimed first.
+    // The verdict is by the second signature, but the first one is claimed first.
     judge.trust[0]["mcpid"]["allow"] = json!(["tools/list"]);
     assert_eq!(judge.accepts(&call).label(), "b");
     assert_eq!(*counting.nonces.lock().unwrap(), [NONCE, "second-nonce-of-22-chr"]);
 }
 
-/// A nonce that two signatures share is as old as the older one: that may have been shown before
-/// the store was started.
+/// If two signatures share a nonce, the older one decides about the floor, because it may have been
+/// used before the store was started.
 #[test]
 fn a_shared_nonce_is_as_old_as_its_first_signature() {
     for (first, second) in [(NOW, NOW + 6), (NOW + 6, NOW)] {

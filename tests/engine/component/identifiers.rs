@@ -161,7 +161,7 @@ fn a_made_identifier_without_spelling_is_not_signed() {
     }
 }
 
-/// A sender without a key can make the verifier rebuild a base. Thirty components of one large head
+/// A client without a key can make the verifier build a base. Thirty components of one large head
 /// must not cost thirty times as much as one.
 #[test]
 fn many_parts_of_one_field_or_query_read_it_once() {

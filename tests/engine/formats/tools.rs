@@ -1,4 +1,4 @@
-//! Keys made by `ssh-keygen` and `openssl`, and keys that both read.
+//! Tests with keys that `ssh-keygen` and `openssl` made, and with our keys that these tools read.
 
 use std::fs;
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use mcpid::key::format::{self, FormatError, read_private, read_public};
 
 use super::{fresh, public, refused};
 
-/// Runs a real tool; that it is not there is a failure, not a reason to skip.
+/// Runs a real tool. If it is not installed, the test fails and is not skipped.
 fn tool(name: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let mut child = Command::new(name)
         .args(arguments)
@@ -50,7 +50,7 @@ fn pubout(private: &[u8]) -> Vec<u8> {
 #[test]
 fn ssh_keygen_keys_are_read() {
     let folder = tempfile::tempdir().unwrap();
-    // Comments of every length modulo 8 go with every length of the padding.
+    // Comments of every length modulo 8 make the padding have every length.
     for comment in ["", "a", "ab", "abc", "abcd", "abcde", "abcdef", "alice@laptop of hers"] {
         let folder = tempfile::tempdir_in(&folder).unwrap();
         let (private, line) = ssh_keygen(folder.path(), &["-t", "ed25519"], "", comment);

@@ -12,7 +12,7 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// Checks that no temporary file is left in the folder.
+/// Checks that the folder contains only the files `names`, and no temporary file.
 fn only(folder: &Path, names: &[&str]) {
     let mut found: Vec<_> = fs::read_dir(folder)
         .unwrap()

@@ -25,7 +25,7 @@ fn no_bit_of_the_base_can_be_flipped() {
         assert!(public.verify_strict(&base, &signature).is_err(), "bit {bit}");
         base[bit / 8] ^= 1 << (bit % 8);
     }
-    // A byte less and a byte more.
+    // One byte less, and one byte more.
     assert!(public.verify_strict(&base[1..], &signature).is_err());
     assert!(public.verify_strict(&base[..base.len() - 1], &signature).is_err());
     base.push(b'\n');
@@ -65,16 +65,16 @@ fn no_bit_of_a_covered_part_can_be_flipped() {
         for bit in 0..value.len() * 8 {
             let mut changed = call.clone();
             changed.fields[at].1[bit / 8] ^= 1 << (bit % 8);
-            // Host names, and nothing else, are the same in both letter cases.
+            // Only host names ignore letter case.
             let letters = value[bit / 8].is_ascii_alphabetic() && bit % 8 == 5;
             if name == "host" && letters {
                 judge.accepts(&changed);
                 continue;
             }
-            // A label means nothing; but both fields have to agree on it.
+            // A label has no meaning, but both fields must have the same.
             note(refused(&judge, &changed));
         }
-        // The names themselves.
+        // The names of the fields are changed too.
         for bit in 0..name.len() * 8 {
             let mut changed = call.clone();
             let mut bytes = name.clone().into_bytes();
@@ -101,7 +101,8 @@ fn no_bit_of_a_covered_part_can_be_flipped() {
             note(refused(&judge, &changed));
         }
     }
-    // Half of the places cannot hold bytes outside ASCII; the others were judged.
+    // Half of the changes give bytes outside ASCII, which cannot be in a head. The others were
+    // judged.
     assert!(judged > 3_500, "{judged}");
     for code in ["signature_invalid", "signature_malformed", "target_mismatch", "key_unknown"] {
         assert!(codes.contains(code), "{codes:?}");
@@ -125,7 +126,7 @@ fn no_bit_of_the_body_can_be_flipped() {
         let mut body = call.body.clone();
         for bit in 0..body.len() * 8 {
             body[bit / 8] ^= 1 << (bit % 8);
-            // The head holds, once and for all; the digest is what catches it.
+            // The head is valid each time. The digest reveals the change.
             if bit == 0 {
                 judge.judge_head(&head).unwrap();
             }
@@ -137,7 +138,7 @@ fn no_bit_of_the_body_can_be_flipped() {
     }
 }
 
-/// Two verifiers must not tell a body apart from one that is longer or shorter.
+/// Cutting or extending the body always changes the verdict.
 #[test]
 fn no_byte_of_the_body_can_be_cut() {
     let (verifier, call) = (judge().verifier(), Call::signed());

@@ -1,4 +1,4 @@
-//! Whole vectors: ours, and the example of RFC 9421.
+//! Tests with complete vectors: our own, and the example of RFC 9421.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::fixtures::{CREATED, Call, Judge, NOW, key, time};
 
 use super::origins;
 
-/// Our own vectors through the whole verifier.
+/// Verifies our own vectors, with all twelve steps.
 #[test]
 fn our_vectors_hold_whole() {
     let file: Value = serde_json::from_str(include_str!("../../vectors/mcp-profile.json")).unwrap();
@@ -44,7 +44,7 @@ fn our_vectors_hold_whole() {
         call.body.push(b' ');
         assert_eq!(judge.refusal(&call), (9, Code::DigestMismatch));
         call.body.pop();
-        // A verifier in use refuses the published key.
+        // A verifier in production refuses the published key.
         let strict = Judge::mcp().at(file["now"].as_i64().unwrap());
         let rejection = strict.trusting(vec![published.clone()]).refuses(&call);
         assert_eq!((rejection.step().number(), rejection.code()), (7, Code::KeyPublished));
@@ -54,7 +54,7 @@ fn our_vectors_hold_whole() {
     assert_eq!(seen, 3);
 }
 
-/// RFC 9421 appendix B.2.6, as a server receives it.
+/// Verifies RFC 9421 appendix B.2.6, as a server receives it.
 #[test]
 fn the_example_of_the_rfc_holds_whole() {
     let mut call = Call {
@@ -135,7 +135,7 @@ fn a_second_signature_shares_the_nonce() {
     let judge = Judge::mcp();
     assert_eq!(judge.accepts(&call).label(), "mcp");
     assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
-    // Another key brings its own.
+    // Another key has other nonces.
     let other = Signer::new(Arc::new(key(2)) as Arc<dyn mcpid::key::Sign>, &profile).unwrap();
     assert_eq!(sign(&other.with_label("third"), &call).unwrap().nonce, nonce.as_str());
     let _: &SecretKey = &key(2);

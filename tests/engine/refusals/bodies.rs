@@ -46,7 +46,7 @@ pub(super) fn bodies() -> Vec<Case> {
                 p.call.push("content-digest", &digest);
             }),
             ("base64 bits that are not used", |p| {
-                // 32 bytes leave two bits of the last character unused.
+                // In the base64 of 32 bytes, two bits of the last character are unused.
                 let digest = p.call.get("content-digest").trim_end_matches("=:").to_owned();
                 let last = digest.as_bytes()[digest.len() - 1];
                 assert!(last != b'z' && last != b'/' && last != b'9', "the next one is a letter");

@@ -214,7 +214,7 @@ pub(super) fn parsing() -> Vec<Case> {
             ("a bit flipped that base64 does not use", |p| {
                 let text = p.signature();
                 let last = text.as_bytes()[85];
-                // 64 bytes leave four bits of the last character unused.
+                // In the base64 of 64 bytes, four bits of the last character are unused.
                 let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
                 let at = alphabet.iter().position(|&b| b == last).unwrap();
                 let other = format!("{}{}==", &text[..85], char::from(alphabet[at ^ 1]));

@@ -1,4 +1,4 @@
-//! Steps 5 to 8: times, coverage, keys and the signature itself.
+//! Refusals in steps 5 to 8: times, coverage, keys and the signature itself.
 
 use super::*;
 
@@ -294,7 +294,7 @@ pub(super) fn signatures() -> Vec<Case> {
             ("a component is added", |p| p.edit_input("\"@method\"", "\"@method\" \"accept\"")),
         ],
     );
-    // These components allow no base, so no signature over them can exist.
+    // For these components no base can be built, so no signature over them can exist.
     cases.extend(tampered(
         8,
         Code::SignatureInvalid,

@@ -19,7 +19,7 @@ fn a_signature_is_added_behind_the_others() {
     assert_eq!(added.signature_input, "mcp=(\"@method\");created=7");
     assert_eq!(added.signature, "mcp=:AQI=:");
 
-    // The other signatures stay as they are, odd spelling included.
+    // The existing signatures stay byte for byte, even in unusual spelling.
     let head = request(&[
         ("Signature-Input", b" b=( \"date\" );x ,c=();y"),
         ("Signature", b"c=:AA:;q"),

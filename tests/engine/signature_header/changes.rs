@@ -1,4 +1,4 @@
-//! Tests that every changed bit of the signature fields is noticed.
+//! Tests that every changed bit in the signature fields is noticed.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 const FULL_INPUT: &str = "mcp=(\"@method\" \"@target-uri\" \"content-digest\" \"content-type\" \"priority\";key=\"u\" \"mcp-name\");created=1795392000;expires=1795392030;nonce=\"AAECAwQFBgcICQoLDA0ODw\";keyid=\"poqkLGiymh_W0uP6PZFw-dvez3QJT5SolqXBCW38r0U\";tag=\"a\\\"b\";x=1.5;y=:AQ==:;z";
 const FULL_SIGNATURE: &str = "mcp=:P796UIkrO/rXTAAmebJUMvFC+NL2xBEGa4OxvwyKO/hAkc8T7izOsPg+p+bkrHaKZTnm5ADojk0euaXgxp+vDQ==:";
 
-/// The covered fields of a full request.
+/// The covered fields of a request.
 const FULL_FIELDS: &[(&str, &str)] = &[
     ("content-digest", "sha-256=:cjKL/VKC9HkV4LzIEQhMBsusHO++jP7GcW/Wj79H6VE=:"),
     ("content-type", "application/json"),
@@ -72,7 +72,7 @@ proptest! {
         let _ = judged(&[("signature-input", input), ("signature", signature)]);
     }
 
-    /// Made from the pieces of real ones, so that many get as far as a base.
+    /// The texts are made of parts of real fields, so that for many of them a base is built.
     #[test]
     fn no_header_text_makes_it_panic(
         input in r#"a=\(("(@method|@query|@query-param|content-type|priority|@x)"(;(sf|bs|key="u"|name="a"|req|[a-z]))? ?){0,4}\)(;(created|tag|x)(=1|="b")?){0,3}"#,

@@ -1,4 +1,4 @@
-//! Tests with generated fields: written fields parse again to the same value, and no bytes make the
+//! Tests with generated fields: a written field parses to the same value, and no bytes make the
 //! parser panic.
 
 use mcpid::message::structured::{
@@ -70,7 +70,7 @@ proptest! {
         }
     }
 
-    /// Texts of significant characters, so that many of them are well formed: parsing, writing and
+    /// Texts of characters with a meaning, so that many are well formed. Parsing, writing and
     /// parsing again gives the same value.
     #[test]
     fn parse_write_parse_is_stable(text in r#"([abx=;, ()"\\:?@%.*1-9-]|AA==|;a=1|, b=){0,24}"#) {

@@ -1,4 +1,4 @@
-//! Targets and hosts that are refused.
+//! Tests of targets and hosts that are refused.
 
 use mcpid::message::target::{Origin, Origins, TargetError, UriError};
 use mcpid::message::{Head, RequestTarget};
@@ -200,7 +200,7 @@ proptest! {
         let _ = Origin::parse(&target);
     }
 
-    /// A resolved target resolves to itself: a second spelling never survives the first reading.
+    /// A resolved target resolves to itself, so that there is only one spelling of it.
     #[test]
     fn resolving_is_final(
         scheme in "https?|HTTPS?",

@@ -33,7 +33,7 @@ fn a_mistake_in_an_entry_is_an_error() {
         (r#""use":"sig""#, r#""use":null"#, "\"use\" is null"),
         (r#"["verify"]"#, r#""verify""#, "\"key_ops\" is a string"),
         (r#""alg":"EdDSA""#, r#""alg":["EdDSA"]"#, "\"alg\" is an array"),
-        // The key itself.
+        // The members of the key itself are wrong.
         (x(&key(1)).as_str(), "AA", "\"x\" has 1 bytes"),
         (x(&key(1)).as_str(), &format!("{}=", x(&key(1))), "base64url"),
         (x(&key(1)).as_str(), &URL_SAFE_NO_PAD.encode([0xff; 32]), "canonical"),
@@ -47,7 +47,7 @@ fn a_mistake_in_an_entry_is_an_error() {
             other => panic!("{to}: {other:?}"),
         }
     }
-    // In an entry that restricts nothing, a broken key fails closed by itself.
+    // In an entry without limits, a broken key is just unknown, which is safe.
     for (from, why) in
         [(r#""kty":"OKP","#, "\"kty\" is missing"), (r#""crv":"Ed25519","#, "\"crv\"")]
     {
@@ -84,7 +84,7 @@ fn a_repeated_key_is_an_error_and_a_repeated_kid_is_not() {
         let twice = set(&[jwk(&key(1), passed_over), jwk(&key(1), "")]);
         assert!(matches!(parse(&twice), Err(TrustError::Repeated { first: 1, second: 2, .. })));
     }
-    // RFC 7517 section 4.5: several keys may share a kid. The verifier tries all of them.
+    // Several keys may share a kid (RFC 7517 section 4.5). The verifier tries all of them.
     let same_kid = set(&[jwk(&key(1), one), jwk(&key(2), ""), jwk(&key(3), one)]);
     let registry = merged(&[&same_kid]);
     assert_eq!(
